@@ -1,0 +1,17 @@
+//! A strict RFC 6455 WebSocket engine without I/O.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(all(test, not(feature = "std")))]
+extern crate std;
+
+mod proto;
+
+pub use proto::{
+    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, EncodedHeader,
+    Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits,
+    HeaderRules, HttpVersion, InvalidHeader, Limits, Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece,
+    Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead,
+    Role, SendError, Sender, ServerHandshake, State, Unmasked,
+};

@@ -1,0 +1,52 @@
+//! The payload of a Close frame ([§5.5.1]): nothing, or a code and a reason.
+//!
+//! Does not know when a Close may be sent; that is `sender.rs`.
+//!
+//! [§5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+
+use super::{CloseCode, ProtocolError, SendError, utf8};
+
+/// The code and reason of a Close frame. A Close frame without payload is `Option::<CloseFrame>::None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseFrame<'a> {
+    /// Why the connection is closed.
+    pub code: CloseCode,
+    /// Words for a log, not for people; at most 123 bytes, often empty.
+    pub reason: &'a str,
+}
+
+impl<'a> CloseFrame<'a> {
+    /// Reads a Close frame's payload, already unmasked.
+    ///
+    /// # Errors
+    /// One byte alone, a code that must not be sent, or a reason that is not UTF-8.
+    pub fn decode(payload: &'a [u8]) -> Result<Option<Self>, ProtocolError> {
+        let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+            return if payload.is_empty() { Ok(None) } else { Err(ProtocolError::TruncatedCloseCode) };
+        };
+        let code = CloseCode::new(u16::from_be_bytes(*code));
+        if !code.may_be_received() {
+            return Err(ProtocolError::InvalidCloseCode(code));
+        }
+        let reason = utf8::whole(reason).map_err(|_| ProtocolError::InvalidCloseReason)?;
+        Ok(Some(Self { code, reason }))
+    }
+
+    /// Writes the payload into `room` and gives its length, 2 to 125 bytes.
+    ///
+    /// # Errors
+    /// [`SendError::InvalidCloseCode`] and [`SendError::ReasonTooLong`].
+    pub(super) fn encode(self, room: &mut [u8; 125]) -> Result<usize, SendError> {
+        if !self.code.may_be_sent() {
+            return Err(SendError::InvalidCloseCode(self.code));
+        }
+        let (code, rest) = room.split_at_mut(2);
+        let length = self.reason.len();
+        let Some(reason) = rest.get_mut(..length) else {
+            return Err(SendError::ReasonTooLong { length });
+        };
+        code.copy_from_slice(&self.code.get().to_be_bytes());
+        reason.copy_from_slice(self.reason.as_bytes());
+        Ok(2 + length)
+    }
+}

@@ -1,0 +1,105 @@
+//! An open connection ([§7]): its two halves, its role, its state.
+//!
+//! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
+
+use super::{Masked, Masking, MaskingKey, Receiver, Sender, Unmasked, receiver::Receiving, sender::Sending};
+
+/// What a peer may make us keep (§10.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest message, all fragments together, in bytes. Default 16 MiB; past it the connection fails with
+    /// 1009 at the header that crosses the limit.
+    pub max_message_bytes: u64,
+    /// The longest frame, in bytes. Default 16 MiB; past it the connection fails with 1009 at its header.
+    pub max_frame_bytes: u64,
+}
+
+impl Limits {
+    /// Both limits set to `bytes`.
+    #[must_use]
+    pub const fn of_bytes(bytes: u64) -> Self {
+        Self { max_message_bytes: bytes, max_frame_bytes: bytes }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::of_bytes(16 << 20)
+    }
+}
+
+/// In what portions messages are handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whole messages.
+    #[default]
+    Messages,
+    /// Pieces as they come, with nothing kept: for who streams.
+    Pieces,
+}
+
+/// The state of a connection, in the RFC's words; Connecting is a type of its own
+/// ([`ServerHandshake`](crate::ServerHandshake), [`ClientHandshake`](crate::ClientHandshake)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Data flows both ways.
+    Open,
+    /// One of the two Close frames is on its way ([§7.1.3](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.3)).
+    Closing,
+    /// Both Close frames are through, or the peer broke a rule: what is left is to write what is in the buffer and to
+    /// end TCP, the server first ([§7.1.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1)).
+    Closed,
+}
+
+/// An open connection: two halves that are used side by side.
+///
+/// The halves are separate values, so that an answer is written while the payload that it answers is still borrowed.
+/// They share nothing but what the caller carries from one to the other: an event's
+/// [`reply`](crate::Event::reply), and after an error [`Sender::fail`].
+///
+/// The order to call: give what was read to [`Receiver::receive`]; for each event send its reply; on an error call
+/// [`Sender::fail`]; then write `out`. Once [`state`](Self::state) is [`State::Closed`] and `out` is written, end TCP.
+#[derive(Debug)]
+pub struct Connection<M = Unmasked> {
+    /// Bytes to events.
+    pub receiver: Receiver,
+    /// Messages to bytes.
+    pub sender: Sender<M>,
+}
+
+impl Connection {
+    /// A server's end of a connection whose handshake is done, by this engine or by someone else.
+    #[must_use]
+    pub fn server(limits: Limits, delivery: Delivery) -> Self {
+        Self::with_masking(Unmasked, limits, delivery)
+    }
+}
+
+impl<F: FnMut() -> MaskingKey> Connection<Masked<F>> {
+    /// A client's end of a connection whose handshake is done. `keys` makes a fresh, unpredictable key for each
+    /// frame ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
+    #[must_use]
+    pub fn client(keys: F, limits: Limits, delivery: Delivery) -> Self {
+        Self::with_masking(Masked(keys), limits, delivery)
+    }
+}
+
+impl<M: Masking> Connection<M> {
+    fn with_masking(masking: M, limits: Limits, delivery: Delivery) -> Self {
+        Self { receiver: Receiver::new(M::ROLE, limits, delivery), sender: Sender::new(masking) }
+    }
+
+    /// Where the connection stands, from both halves.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match (self.receiver.state(), self.sender.state()) {
+            (Receiving::Open, Sending::Open { .. }) => State::Open,
+            (Receiving::Open, Sending::CloseSent { .. }) => State::Closing,
+            (Receiving::CloseReceived, Sending::Open { .. }) => State::Closing,
+            (Receiving::CloseReceived, Sending::CloseSent { .. }) => State::Closed,
+            (Receiving::Failed, Sending::Open { .. }) => State::Closed,
+            (Receiving::Failed, Sending::CloseSent { .. }) => State::Closed,
+        }
+    }
+}

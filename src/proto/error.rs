@@ -1,0 +1,170 @@
+//! Errors, by whose fault they are: the peer's on the wire, the peer's in the handshake, our caller's.
+//!
+//! "More bytes are needed" and a normal close are not errors, and nothing here comes from I/O.
+
+use core::fmt;
+
+use super::{CloseCode, MessageKind};
+
+/// The peer broke a rule of the framing layer; the connection fails
+/// ([§7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// RSV1, RSV2 or RSV3 is set and no extension gave it a meaning (§5.2).
+    ReservedBits {
+        /// The three bits, RSV1 the highest: 1 to 7.
+        bits: u8,
+    },
+    /// The opcode is one of 3–7 and B–F (§5.2).
+    ReservedOpcode(u8),
+    /// A control frame without FIN (§5.5).
+    FragmentedControl,
+    /// A control frame announces more than 125 bytes (§5.5).
+    ControlTooLong,
+    /// A continuation frame where no message is unfinished (§5.4).
+    UnexpectedContinuation,
+    /// A new message where a continuation of the last one was due (§5.4).
+    ExpectedContinuation,
+    /// A client's frame is not masked (§5.1).
+    UnmaskedFrame,
+    /// A server's frame is masked (§5.1).
+    MaskedFrame,
+    /// The length is not written in the shortest form that fits it (§5.2).
+    NonMinimalLength,
+    /// The most significant bit of a 64-bit length is set (§5.2).
+    LengthOutOfRange,
+    /// A frame is longer than this endpoint accepts (§10.4).
+    FrameTooLong {
+        /// What the header announces, in bytes; at least this much where the header is not yet whole.
+        length: u64,
+        /// What is accepted, in bytes.
+        limit: u64,
+    },
+    /// A message is longer than this endpoint accepts, all its fragments together (§10.4).
+    MessageTooLong {
+        /// The message so far with the frame that is announced, in bytes; at least this much.
+        length: u64,
+        /// What is accepted, in bytes.
+        limit: u64,
+    },
+    /// Text that is not UTF-8 (§8.1).
+    InvalidUtf8 {
+        /// Bytes of the message before the one that shows the fault.
+        offset: u64,
+    },
+    /// A Close frame with a payload of one byte: a code takes two (§5.5.1).
+    TruncatedCloseCode,
+    /// A Close frame with a code that must not be sent (§7.4).
+    InvalidCloseCode(CloseCode),
+    /// A Close frame whose reason is not UTF-8 (§5.5.1).
+    InvalidCloseReason,
+}
+
+impl ProtocolError {
+    /// The code with which the connection is failed ([§7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
+    #[must_use]
+    pub const fn close_code(&self) -> CloseCode {
+        match self {
+            Self::ReservedBits { .. }
+            | Self::ReservedOpcode(_)
+            | Self::FragmentedControl
+            | Self::ControlTooLong
+            | Self::UnexpectedContinuation
+            | Self::ExpectedContinuation
+            | Self::UnmaskedFrame
+            | Self::MaskedFrame
+            | Self::NonMinimalLength
+            | Self::LengthOutOfRange
+            | Self::TruncatedCloseCode
+            | Self::InvalidCloseCode(_) => CloseCode::PROTOCOL_ERROR,
+            Self::InvalidUtf8 { .. } | Self::InvalidCloseReason => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => CloseCode::MESSAGE_TOO_BIG,
+        }
+    }
+
+    /// The reason that goes into the Close frame: the rule, without numbers. At most 123 bytes.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::ReservedBits { .. } => "reserved bit set",
+            Self::ReservedOpcode(_) => "reserved opcode",
+            Self::FragmentedControl => "fragmented control frame",
+            Self::ControlTooLong => "control frame over 125 bytes",
+            Self::UnexpectedContinuation => "continuation without a message",
+            Self::ExpectedContinuation => "new message inside a fragmented one",
+            Self::UnmaskedFrame => "unmasked frame from a client",
+            Self::MaskedFrame => "masked frame from a server",
+            Self::NonMinimalLength => "length not in its shortest form",
+            Self::LengthOutOfRange => "length out of range",
+            Self::FrameTooLong { .. } => "frame too big",
+            Self::MessageTooLong { .. } => "message too big",
+            Self::InvalidUtf8 { .. } => "text is not UTF-8",
+            Self::TruncatedCloseCode => "close code cut off",
+            Self::InvalidCloseCode(_) => "close code not allowed",
+            Self::InvalidCloseReason => "close reason is not UTF-8",
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())?;
+        match self {
+            Self::ReservedBits { bits } => write!(f, " (RSV {bits:03b})"),
+            Self::ReservedOpcode(opcode) => write!(f, " {opcode:#x}"),
+            Self::FrameTooLong { length, limit } | Self::MessageTooLong { length, limit } => {
+                write!(f, " ({length} bytes or more, the limit is {limit})")
+            }
+            Self::InvalidUtf8 { offset } => write!(f, " (at byte {offset})"),
+            Self::InvalidCloseCode(code) => write!(f, " ({code})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+/// Our own caller asked a [`Sender`](crate::Sender) for what is not allowed now. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Our Close frame is already sent; nothing may follow it (§5.5.1).
+    Closed,
+    /// A fragmented message of this kind is unfinished; its next fragment is due (§5.4).
+    MessageUnfinished(MessageKind),
+    /// The payload of a Ping or Pong is longer than 125 bytes (§5.5).
+    ControlTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// This code must not stand in a Close frame (§7.4), or not in one of this role.
+    InvalidCloseCode(CloseCode),
+    /// A close reason longer than 123 bytes (§5.5: a control frame holds 125, the code takes two).
+    ReasonTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The fixed buffer given for output is too small.
+    BufferTooSmall {
+        /// The room that this frame needs, in bytes.
+        needed: usize,
+    },
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the Close frame is already sent"),
+            Self::MessageUnfinished(kind) => write!(f, "a fragmented {kind:?} message is unfinished"),
+            Self::ControlTooLong { length } => {
+                write!(f, "a control payload of {length} bytes, at most 125 are allowed")
+            }
+            Self::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
+            Self::ReasonTooLong { length } => write!(f, "a close reason of {length} bytes, at most 123 are allowed"),
+            Self::BufferTooSmall { needed } => write!(f, "the output buffer needs room for {needed} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}

@@ -1,0 +1,209 @@
+//! Frame headers ([§5.2]): `decode` and `encode`, side by side.
+//!
+//! ```text
+//!  0                   1                   2                   3
+//!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//! +-+-+-+-+-------+-+-------------+-------------------------------+
+//! |F|R|R|R| opcode|M| Payload len |    Extended payload length    |
+//! |I|S|S|S|  (4)  |A|     (7)     |        (0, 16 or 64)          |
+//! |N|V|V|V|       |S|             |                               |
+//! | |1|2|3|       |K|             |     then Masking-key (0, 32)  |
+//! +-+-+-+-+-------+-+-------------+-------------------------------+
+//! ```
+//!
+//! A header is judged at the first byte that shows a breach: RSV, opcode and the place in a message from byte one,
+//! a control frame's length and the mask bit from byte two, a length's form and the limits from the first byte of
+//! the extended length that decides them. The payload is not looked at here.
+//!
+//! [§5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+
+use super::{MaskingKey, Opcode, ProtocolError, Role};
+
+/// The header of one frame ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether this is a message's last fragment.
+    pub fin: bool,
+    /// The bit that permessage-deflate gives a meaning: the message is compressed (RFC 7692 §6).
+    pub rsv1: bool,
+    /// What the frame means.
+    pub opcode: Opcode,
+    /// The key that the payload is masked with; `None` from a server.
+    pub mask: Option<MaskingKey>,
+    /// The payload's length in bytes, below 2^63.
+    pub payload_len: u64,
+}
+
+/// What a header is judged by: our role, what was negotiated, and where in a message we are.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderRules {
+    /// Our role: a server demands masked frames, a client refuses them (§5.1).
+    pub role: Role,
+    /// Whether an extension gave RSV1 a meaning on the first frame of a message (RFC 7692 §6).
+    pub rsv1: bool,
+    /// `Some` while a fragmented message is unfinished, with the bytes of it so far (§5.4).
+    pub unfinished: Option<u64>,
+    /// The longest frame's payload, in bytes.
+    pub max_frame_bytes: u64,
+    /// The longest message, all fragments together, in bytes.
+    pub max_message_bytes: u64,
+}
+
+/// The longest header: two bytes, an extended length of eight, a key of four.
+pub(super) const MAX_HEADER_BYTES: usize = 14;
+
+/// The longest payload of a control frame (§5.5).
+pub(super) const MAX_CONTROL_BYTES: usize = 125;
+
+impl FrameHeader {
+    /// Decodes a frame header ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)) from the front of
+    /// `input`.
+    ///
+    /// Returns it with its length in bytes (2 to 14), or `None` while `input` ends too early.
+    ///
+    /// # Errors
+    /// The first rule the header breaks, known before any payload is read or room made for it. `Err` may come from
+    /// the first byte.
+    pub fn decode(input: &[u8], rules: &HeaderRules) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some((&first, rest)) = input.split_first() else { return Ok(None) };
+        let (fin, rsv1, opcode) = first_byte(first, rules)?;
+        let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
+        let masked = second & MASK != 0;
+        match (rules.role, masked) {
+            (Role::Server, false) => return Err(ProtocolError::UnmaskedFrame),
+            (Role::Client, true) => return Err(ProtocolError::MaskedFrame),
+            (Role::Server, true) | (Role::Client, false) => {}
+        }
+        let short = second & !MASK;
+        if opcode.is_control() && short > 125 {
+            return Err(ProtocolError::ControlTooLong);
+        }
+        let (payload_len, rest) = match short {
+            126 => match extended_length::<2>(rest, 126)? {
+                Length::Known(length) => (length, rest.get(2..)),
+                Length::AtLeast(length) => (length, None),
+            },
+            127 => match extended_length::<8>(rest, 1 << 16)? {
+                Length::Known(length) => (length, rest.get(8..)),
+                Length::AtLeast(length) => (length, None),
+            },
+            short => (u64::from(short), Some(rest)),
+        };
+        if !opcode.is_control() {
+            within_limits(payload_len, rules)?;
+        }
+        let Some(rest) = rest else { return Ok(None) };
+        let (mask, rest) = if masked {
+            let Some((key, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+            (Some(MaskingKey(*key)), rest)
+        } else {
+            (None, rest)
+        };
+        Ok(Some((Self { fin, rsv1, opcode, mask, payload_len }, input.len() - rest.len())))
+    }
+
+    /// Encodes the header, its length in the shortest form.
+    #[must_use]
+    pub fn encode(&self) -> EncodedHeader {
+        let mut bytes = [0; MAX_HEADER_BYTES];
+        let mask_bit = if self.mask.is_some() { MASK } else { 0 };
+        bytes[0] = (if self.fin { FIN } else { 0 }) | (if self.rsv1 { RSV1 } else { 0 }) | self.opcode as u8;
+        let mut len = 2;
+        if let Ok(short @ 0..=125) = u8::try_from(self.payload_len) {
+            bytes[1] = mask_bit | short;
+        } else if let Ok(length) = u16::try_from(self.payload_len) {
+            bytes[1] = mask_bit | 126;
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            len = 4;
+        } else {
+            bytes[1] = mask_bit | 127;
+            bytes[2..10].copy_from_slice(&self.payload_len.to_be_bytes());
+            len = 10;
+        }
+        if let Some(MaskingKey(key)) = self.mask {
+            bytes[len..len + 4].copy_from_slice(&key);
+            len += 4;
+        }
+        EncodedHeader { bytes, len }
+    }
+}
+
+/// A header as it goes onto the wire: 2 to 14 bytes. Dereferences to them.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedHeader {
+    /// `2 <= len <= 14`; what stands behind is zero.
+    bytes: [u8; MAX_HEADER_BYTES],
+    len: usize,
+}
+
+impl core::ops::Deref for EncodedHeader {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// What byte one says, and whether it may say so here.
+fn first_byte(byte: u8, rules: &HeaderRules) -> Result<(bool, bool, Opcode), ProtocolError> {
+    let fin = byte & FIN != 0;
+    let rsv1 = byte & RSV1 != 0;
+    let reserved = byte & (RSV1 | RSV2 | RSV3);
+    let opcode = Opcode::try_from(byte & 0x0F).map_err(|error| ProtocolError::ReservedOpcode(error.0))?;
+    let starts_message = matches!(opcode, Opcode::Text | Opcode::Binary);
+    if reserved != 0 && !(reserved == RSV1 && rules.rsv1 && starts_message) {
+        return Err(ProtocolError::ReservedBits { bits: reserved >> 4 });
+    }
+    match (opcode, rules.unfinished) {
+        (Opcode::Close | Opcode::Ping | Opcode::Pong, _) if !fin => Err(ProtocolError::FragmentedControl),
+        (Opcode::Continuation, None) => Err(ProtocolError::UnexpectedContinuation),
+        (Opcode::Text | Opcode::Binary, Some(_)) => Err(ProtocolError::ExpectedContinuation),
+        _ => Ok((fin, rsv1, opcode)),
+    }
+}
+
+/// An extended length, as far as its bytes have come.
+enum Length {
+    Known(u64),
+    AtLeast(u64),
+}
+
+/// Reads a big-endian length of `N` bytes that must be `minimum` or more, from as many bytes as are there.
+///
+/// The bytes bound the value from both sides: those that are missing are all 0 or all 1 at the extremes.
+fn extended_length<const N: usize>(input: &[u8], minimum: u64) -> Result<Length, ProtocolError> {
+    let there = &input[..input.len().min(N)];
+    let missing = N - there.len();
+    let value = |fill: u8| {
+        let filled = there.iter().copied().chain(core::iter::repeat_n(fill, missing));
+        filled.fold(0, |value, byte| value << 8 | u64::from(byte))
+    };
+    let (least, most) = (value(0x00), value(0xFF));
+    if least > MAX_LENGTH {
+        return Err(ProtocolError::LengthOutOfRange);
+    }
+    if most < minimum {
+        return Err(ProtocolError::NonMinimalLength);
+    }
+    Ok(if missing == 0 { Length::Known(least) } else { Length::AtLeast(least) })
+}
+
+/// Whether a data frame of `length` bytes may come, given what its message already holds.
+fn within_limits(length: u64, rules: &HeaderRules) -> Result<(), ProtocolError> {
+    if length > rules.max_frame_bytes {
+        return Err(ProtocolError::FrameTooLong { length, limit: rules.max_frame_bytes });
+    }
+    let length = length.saturating_add(rules.unfinished.unwrap_or(0));
+    if length > rules.max_message_bytes {
+        return Err(ProtocolError::MessageTooLong { length, limit: rules.max_message_bytes });
+    }
+    Ok(())
+}
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RSV2: u8 = 0x20;
+const RSV3: u8 = 0x10;
+const MASK: u8 = 0x80;
+/// "The most significant bit MUST be 0" (§5.2).
+const MAX_LENGTH: u64 = u64::MAX >> 1;

@@ -1,0 +1,303 @@
+//! The head of an HTTP/1.1 message, read as it arrives (RFC 9112 §2–5).
+//!
+//! [`HeadScanner`] looks at each byte once: it finds the end of the head and refuses, at the byte that shows it, what
+//! request smuggling is made of (bare LF, bare CR, control characters, folded lines). Then httparse runs once over
+//! the whole. Bodies are not read here.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::HeadError;
+
+/// How large a head may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeadLimits {
+    /// All bytes of the head, with the empty line at its end. Default 16 KiB; 431 past it, 414 where the first line
+    /// alone is longer.
+    pub max_bytes: usize,
+    /// Header fields. Default 64; 431 past it.
+    pub max_headers: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { max_bytes: 16 << 10, max_headers: 64 }
+    }
+}
+
+/// The two versions of HTTP that share this syntax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.0: no Upgrade, no keep-alive unless asked for.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// Reads the head of a request in as many pieces as it comes in.
+#[derive(Debug)]
+pub struct RequestReader(HeadScanner);
+
+impl RequestReader {
+    /// Waits for the first byte of a request.
+    #[must_use]
+    pub fn new(limits: HeadLimits) -> Self {
+        Self(HeadScanner::new(limits))
+    }
+
+    /// Takes the next bytes; gives the head once it is whole, with the number of these bytes that belong to it. What
+    /// follows is the body, or the first frames.
+    ///
+    /// # Errors
+    /// [`HeadError`], at the first byte that shows it. The reader is of no use then.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HeadError> {
+        let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
+        let (bytes, limits) = self.0.take();
+        Ok(Some((RequestHead::parse(bytes, limits)?, used)))
+    }
+
+    /// Whether nothing of a request has come.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.0.head.is_empty()
+    }
+}
+
+/// The head of a request.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    fields: Fields,
+    method: Range<usize>,
+    target: Range<usize>,
+    version: HttpVersion,
+}
+
+impl RequestHead {
+    fn parse(bytes: Vec<u8>, limits: HeadLimits) -> Result<Self, HeadError> {
+        let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
+        let mut request = httparse::Request::new(&mut headers);
+        let parsed = request.parse(&bytes);
+        complete(parsed, limits)?;
+        let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+            return Err(HeadError::Malformed);
+        };
+        let method = place(&bytes, method.as_bytes());
+        let target = place(&bytes, target.as_bytes());
+        let version = http_version(version)?;
+        let spans = spans(&bytes, request.headers);
+        Ok(Self { fields: Fields { bytes, spans }, method, target, version })
+    }
+
+    /// The method, such as `GET`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.fields.text(&self.method)
+    }
+
+    /// The request target as it came: path and query, almost always.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.fields.text(&self.target)
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> HttpVersion {
+        self.version
+    }
+
+    /// All header fields in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter()
+    }
+
+    /// The values of all header fields with this name, in any case.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.values(name)
+    }
+}
+
+/// The head of a response.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    fields: Fields,
+    status: u16,
+}
+
+impl ResponseHead {
+    fn parse(bytes: Vec<u8>, limits: HeadLimits) -> Result<Self, HeadError> {
+        let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(&bytes);
+        complete(parsed, limits)?;
+        let (Some(status), Some(1)) = (response.code, response.version) else {
+            return Err(HeadError::UnsupportedVersion);
+        };
+        let spans = spans(&bytes, response.headers);
+        Ok(Self { fields: Fields { bytes, spans }, status })
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// All header fields in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter()
+    }
+
+    /// The values of all header fields with this name, in any case.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.values(name)
+    }
+}
+
+/// Reads the head of a response in as many pieces as it comes in.
+#[derive(Debug)]
+pub(super) struct ResponseReader(HeadScanner);
+
+impl ResponseReader {
+    pub(super) fn new(limits: HeadLimits) -> Self {
+        Self(HeadScanner::new(limits))
+    }
+
+    /// As [`RequestReader::receive`]; afterwards the reader waits for the next response.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, HeadError> {
+        let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
+        let (bytes, limits) = self.0.take();
+        Ok(Some((ResponseHead::parse(bytes, limits)?, used)))
+    }
+}
+
+/// The bytes of a head and where its fields stand in them.
+#[derive(Clone, Debug)]
+struct Fields {
+    bytes: Vec<u8>,
+    spans: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Fields {
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.spans.iter().map(|(name, value)| (self.text(name), &self.bytes[value.clone()]))
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Text that httparse has found to be text.
+    fn text(&self, range: &Range<usize>) -> &str {
+        core::str::from_utf8(&self.bytes[range.clone()]).unwrap_or_default()
+    }
+}
+
+/// Collects a head up to its empty line and refuses at once what must not stand in one.
+#[derive(Debug)]
+struct HeadScanner {
+    limits: HeadLimits,
+    head: Vec<u8>,
+    /// Bytes of the line in progress.
+    line: usize,
+    /// Lines that are whole, the first one among them.
+    lines: usize,
+    after_cr: bool,
+}
+
+impl HeadScanner {
+    fn new(limits: HeadLimits) -> Self {
+        Self { limits, head: Vec::new(), line: 0, lines: 0, after_cr: false }
+    }
+
+    /// Takes the next bytes, each looked at once; gives the number of them that belong to the head once it is whole.
+    fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        for (i, &byte) in bytes.iter().enumerate() {
+            if self.head.len() + i >= self.limits.max_bytes {
+                let limit = self.limits.max_bytes;
+                let in_first_line = self.lines == 0;
+                return Err(if in_first_line {
+                    HeadError::FirstLineTooLong { limit }
+                } else {
+                    HeadError::TooLong { limit }
+                });
+            }
+            if self.byte(byte)? {
+                self.head.extend_from_slice(&bytes[..=i]);
+                return Ok(Some(i + 1));
+            }
+        }
+        self.head.extend_from_slice(bytes);
+        Ok(None)
+    }
+
+    /// Whether this byte ends the head.
+    fn byte(&mut self, byte: u8) -> Result<bool, HeadError> {
+        match byte {
+            b'\n' if self.after_cr => {
+                self.after_cr = false;
+                let empty = self.line == 0;
+                self.line = 0;
+                // RFC 9112 §2.2: empty lines before the first one are passed over.
+                if empty {
+                    return Ok(self.lines > 0);
+                }
+                self.lines += 1;
+                if self.lines > self.limits.max_headers + 1 {
+                    return Err(HeadError::TooManyHeaders { limit: self.limits.max_headers });
+                }
+                Ok(false)
+            }
+            _ if self.after_cr || byte == b'\n' => Err(HeadError::BareLineEnd),
+            b'\r' => {
+                self.after_cr = true;
+                Ok(false)
+            }
+            b' ' | b'\t' if self.line == 0 => {
+                Err(if self.lines == 0 { HeadError::Malformed } else { HeadError::FoldedLine })
+            }
+            0x00..=0x08 | 0x0B..=0x1F | 0x7F => Err(HeadError::ControlCharacter),
+            _ => {
+                self.line += 1;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The head that was found; the scanner is as new.
+    fn take(&mut self) -> (Vec<u8>, HeadLimits) {
+        let limits = self.limits;
+        (core::mem::replace(self, Self::new(limits)).head, limits)
+    }
+}
+
+/// httparse has seen the whole head, so anything but `Complete` is the peer's fault.
+fn complete(parsed: httparse::Result<usize>, limits: HeadLimits) -> Result<(), HeadError> {
+    match parsed {
+        Ok(httparse::Status::Complete(_)) => Ok(()),
+        Ok(httparse::Status::Partial) => Err(HeadError::Malformed),
+        Err(httparse::Error::Version) => Err(HeadError::UnsupportedVersion),
+        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders { limit: limits.max_headers }),
+        Err(_) => Err(HeadError::Malformed),
+    }
+}
+
+fn http_version(minor: u8) -> Result<HttpVersion, HeadError> {
+    match minor {
+        0 => Ok(HttpVersion::Http10),
+        1 => Ok(HttpVersion::Http11),
+        _ => Err(HeadError::UnsupportedVersion),
+    }
+}
+
+fn spans(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Vec<(Range<usize>, Range<usize>)> {
+    headers.iter().map(|header| (place(bytes, header.name.as_bytes()), place(bytes, header.value))).collect()
+}
+
+/// Where `part`, a slice of `whole`, stands in it.
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    // An empty part may be a constant of httparse's own.
+    let start = if part.is_empty() { 0 } else { part.as_ptr().addr() - whole.as_ptr().addr() };
+    start..start + part.len()
+}

@@ -1,0 +1,226 @@
+//! Comma-separated lists of header values: tokens (RFC 9110 §5.6.1) and extensions (RFC 6455 [§9.1]).
+//!
+//! Everything here reads its input once, from left to right.
+//!
+//! [§9.1]: https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+
+use alloc::{string::String, vec::Vec};
+
+/// One extension that a client offers, or a server names ([§9.1](https://www.rfc-editor.org/rfc/rfc6455#section-9.1)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtensionOffer {
+    /// The extension's token, such as `permessage-deflate`.
+    pub name: String,
+    /// Its parameters in their order; a value that was quoted is given without its quotes.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+/// The text breaks the grammar of its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Whether `bytes` is a token: one or more of the characters that RFC 9110 §5.6.2 allows.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// Whether the list of tokens in `value` holds `token`, in any case. An element that is no token matches nothing.
+pub(crate) fn has_token(value: &[u8], token: &str) -> bool {
+    value.split(|&byte| byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The tokens in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2).
+pub(super) fn tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malformed> {
+    for element in value.split(|&byte| byte == b',') {
+        let element = element.trim_ascii();
+        if element.is_empty() {
+            continue;
+        }
+        list.push(token(element)?);
+    }
+    Ok(())
+}
+
+/// The extensions in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2).
+///
+/// ```text
+/// extension       = extension-token *( ";" extension-param )
+/// extension-param = token [ "=" ( token | quoted-string ) ]   ; what is quoted must be a token too
+/// ```
+pub(super) fn extensions(value: &[u8], list: &mut Vec<ExtensionOffer>) -> Result<(), Malformed> {
+    let mut rest = Cursor(value);
+    loop {
+        rest.skip_space();
+        match rest.0.first() {
+            None => return Ok(()),
+            Some(b',') => rest.advance(),
+            Some(_) => {
+                list.push(rest.extension()?);
+                if !matches!(rest.0.first(), None | Some(b',')) {
+                    return Err(Malformed);
+                }
+            }
+        }
+    }
+}
+
+/// What is left of a value.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn advance(&mut self) {
+        self.0 = self.0.get(1..).unwrap_or_default();
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t') = self.0.first() {
+            self.advance();
+        }
+    }
+
+    /// Takes `byte` with the space around it, if it is next.
+    fn takes(&mut self, byte: u8) -> bool {
+        self.skip_space();
+        let there = self.0.first() == Some(&byte);
+        if there {
+            self.advance();
+            self.skip_space();
+        }
+        there
+    }
+
+    fn extension(&mut self) -> Result<ExtensionOffer, Malformed> {
+        let name = self.token()?;
+        let mut params = Vec::new();
+        while self.takes(b';') {
+            let param = self.token()?;
+            let value = if self.takes(b'=') {
+                Some(if self.0.first() == Some(&b'"') { self.quoted_token()? } else { self.token()? })
+            } else {
+                None
+            };
+            params.push((param, value));
+        }
+        Ok(ExtensionOffer { name, params })
+    }
+
+    fn token(&mut self) -> Result<String, Malformed> {
+        let end = self.0.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(self.0.len());
+        let (found, rest) = self.0.split_at(end);
+        self.0 = rest;
+        token(found)
+    }
+
+    /// A quoted-string whose content, without quotes and backslashes, is a token.
+    fn quoted_token(&mut self) -> Result<String, Malformed> {
+        let mut content = Vec::new();
+        self.advance();
+        loop {
+            match *self.0 {
+                [b'"', ..] => {
+                    self.advance();
+                    return token(&content);
+                }
+                [b'\\', escaped, ..] => {
+                    content.push(escaped);
+                    self.advance();
+                    self.advance();
+                }
+                [byte, ..] if byte != b'\\' => {
+                    content.push(byte);
+                    self.advance();
+                }
+                _ => return Err(Malformed),
+            }
+        }
+    }
+}
+
+fn token(bytes: &[u8]) -> Result<String, Malformed> {
+    match core::str::from_utf8(bytes) {
+        Ok(text) if is_token(bytes) => Ok(text.into()),
+        _ => Err(Malformed),
+    }
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    matches!(byte,
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
+        | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::ToString};
+
+    use super::*;
+
+    /// Written back in one way, to compare.
+    fn read(value: &str) -> Result<String, Malformed> {
+        let mut list = Vec::new();
+        extensions(value.as_bytes(), &mut list)?;
+        let shown = list.iter().map(|extension| {
+            extension.params.iter().fold(extension.name.clone(), |text, (name, value)| match value {
+                Some(value) => format!("{text};{name}={value}"),
+                None => format!("{text};{name}"),
+            })
+        });
+        Ok(shown.collect::<Vec<_>>().join(","))
+    }
+
+    #[test]
+    fn extension_lists_follow_the_grammar_of_section_9_1() {
+        let rows: &[(&str, Option<&str>)] = &[
+            ("foo", Some("foo")),
+            ("foo, bar; baz=2", Some("foo,bar;baz=2")),
+            ("deflate-stream", Some("deflate-stream")),
+            (
+                "mux; max-channels=4; flow-control, deflate-stream",
+                Some("mux;max-channels=4;flow-control,deflate-stream"),
+            ),
+            ("private-extension", Some("private-extension")),
+            ("a;b=\"8\"", Some("a;b=8")),
+            (r#"a; b="\8""#, Some("a;b=8")),
+            (r#"a; b="\c\c\c""#, Some("a;b=ccc")),
+            ("a ; b = 8 ,\tc", Some("a;b=8,c")),
+            (",a,,b,", Some("a,b")),
+            ("a b", None),
+            ("a;", None),
+            ("a;;b", None),
+            ("a;=1", None),
+            ("a;b=", None),
+            ("=1", None),
+            (r#"a;b="""#, None),
+            (r#"a;b="x y""#, None),
+            (r#"a;b="x"#, None),
+            (r#"a;b="x\"#, None),
+            (r#"a;b="x"y"#, None),
+            ("a;b=\u{e9}", None),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(read(value).ok(), expected.map(ToString::to_string), "{value}");
+        }
+    }
+
+    #[test]
+    fn token_lists_refuse_what_is_no_token() {
+        let read = |value: &str| {
+            let mut list = Vec::new();
+            tokens(value.as_bytes(), &mut list).map(|()| list.join("|"))
+        };
+        assert_eq!(read("chat, superchat"), Ok("chat|superchat".into()));
+        assert_eq!(read(" a ,, b "), Ok("a|b".into()));
+        assert_eq!(read(""), Ok(String::new()));
+        assert_eq!(read("a b"), Err(Malformed));
+        assert_eq!(read("a;b"), Err(Malformed));
+        assert_eq!(read("\"a\""), Err(Malformed));
+    }
+
+    #[test]
+    fn a_token_is_found_in_any_case_and_only_whole() {
+        assert!(has_token(b"keep-alive, Upgrade", "upgrade"));
+        assert!(!has_token(b"keep-alive, upgrades", "upgrade"));
+        assert!(!has_token(b"x upgrade", "upgrade"));
+        assert!(!has_token(b"", "upgrade"));
+    }
+}

@@ -1,0 +1,33 @@
+//! The opening handshake ([§4]): HTTP/1.1 heads in, heads out, no I/O.
+//!
+//! | file | section |
+//! |---|---|
+//! | `head.rs` | RFC 9112: the head of a request or a response, read as it arrives |
+//! | `list.rs` | RFC 9110 §5.6.1, RFC 6455 §9.1: comma-separated lists, tokens, extensions |
+//! | `key.rs` | §1.3, §4.2.2: `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` |
+//! | `error.rs` | what a head or a handshake does wrong, and the status that says so |
+//! | `response.rs` | the head of an answer; nothing a caller supplies can break out of its line |
+//! | `server.rs` | §4.2: the server's side |
+//! | `client.rs` | §4.1: the client's side |
+//!
+//! [§4]: https://www.rfc-editor.org/rfc/rfc6455#section-4
+
+mod client;
+mod error;
+mod head;
+mod key;
+mod list;
+mod response;
+mod server;
+
+pub use client::{ClientHandshake, ClientRequest, Established};
+pub use error::{ClientHandshakeError, HandshakeError, HeadError, InvalidHeader};
+pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};
+pub use list::ExtensionOffer;
+pub use response::Rejection;
+pub use server::ServerHandshake;
+
+#[cfg(feature = "server")]
+pub(crate) use list::has_token;
+#[cfg(feature = "server")]
+pub(crate) use response::{check_header, reason_phrase};

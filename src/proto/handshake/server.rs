@@ -1,0 +1,225 @@
+//! The server's side of the opening handshake ([§4.2]).
+//!
+//! Checks a request that has been read, by [`RequestReader`](super::RequestReader) or by anyone else's HTTP, and
+//! writes the answer. Which Origin may connect, and which subprotocol to speak, is the caller's to say.
+//!
+//! [§4.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2
+
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+
+use super::{
+    ExtensionOffer, HandshakeError, HttpVersion, InvalidHeader, RequestHead, key,
+    list::{self, has_token},
+    response::{check_added, header_line, status_line},
+};
+use crate::proto::{Connection, Delivery, Limits};
+
+/// A valid opening handshake of a client ([§4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)), to be
+/// answered: [`accept`](Self::accept) gives the open connection; to turn it down write a
+/// [`Rejection`](super::Rejection).
+#[derive(Clone, Debug)]
+pub struct ServerHandshake {
+    accept_key: String,
+    host: String,
+    origin: Option<String>,
+    subprotocols: Vec<String>,
+    extensions: Vec<ExtensionOffer>,
+}
+
+impl ServerHandshake {
+    /// Checks a request that this engine has read.
+    ///
+    /// # Errors
+    /// The first rule of §4.2.1 that it breaks.
+    pub fn from_request(head: &RequestHead) -> Result<Self, HandshakeError> {
+        Self::from_parts(head.method(), head.version(), head.headers())
+    }
+
+    /// Checks a request that another HTTP server has read.
+    ///
+    /// # Errors
+    /// The first rule of §4.2.1 that it breaks.
+    pub fn from_parts<'a>(
+        method: &str,
+        version: HttpVersion,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, HandshakeError> {
+        let mut hosts = Once::default();
+        let mut keys = Once::default();
+        let mut versions = Once::default();
+        let mut origins = Once::default();
+        let (mut upgrade, mut connection, mut body) = (false, false, false);
+        let (mut subprotocols, mut extensions) = (Ok(Vec::new()), Ok(Vec::new()));
+        for (name, value) in headers {
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+            if is("host") {
+                hosts.see(value);
+            } else if is("upgrade") {
+                upgrade |= has_token(value, "websocket");
+            } else if is("connection") {
+                connection |= has_token(value, "upgrade");
+            } else if is("sec-websocket-key") {
+                keys.see(value);
+            } else if is("sec-websocket-version") {
+                versions.see(value);
+            } else if is("origin") {
+                origins.see(value);
+            } else if is("sec-websocket-protocol") {
+                subprotocols = subprotocols.and_then(|mut seen| list::tokens(value, &mut seen).map(|()| seen));
+            } else if is("sec-websocket-extensions") {
+                extensions = extensions.and_then(|mut seen| list::extensions(value, &mut seen).map(|()| seen));
+            } else if is("transfer-encoding") {
+                body = true;
+            } else if is("content-length") {
+                body |= value != b"0";
+            }
+        }
+
+        if method != "GET" {
+            return Err(HandshakeError::Method);
+        }
+        if version != HttpVersion::Http11 {
+            return Err(HandshakeError::HttpVersion);
+        }
+        let host = match hosts.only().map(core::str::from_utf8) {
+            Some(Ok(host)) if is_host(host) => host.to_owned(),
+            _ => return Err(HandshakeError::Host),
+        };
+        if body {
+            return Err(HandshakeError::Body);
+        }
+        if !upgrade {
+            return Err(HandshakeError::NotAnUpgrade);
+        }
+        if !connection {
+            return Err(HandshakeError::Connection);
+        }
+        if versions.only() != Some(b"13") {
+            return Err(HandshakeError::WebSocketVersion);
+        }
+        let Some(key) = keys.only().filter(|key| key::is_valid(key)) else {
+            return Err(HandshakeError::Key);
+        };
+        let origin = match (origins.seen, origins.only().map(core::str::from_utf8)) {
+            (0, _) => None,
+            (_, Some(Ok(origin))) if origin.is_ascii() => Some(origin.to_owned()),
+            _ => return Err(HandshakeError::Origin),
+        };
+        let subprotocols = match subprotocols {
+            Ok(list) if all_differ(&list) => list,
+            _ => return Err(HandshakeError::Subprotocols),
+        };
+        let extensions = extensions.map_err(|_| HandshakeError::Extensions)?;
+        Ok(Self { accept_key: key::accept(key), host, origin, subprotocols, extensions })
+    }
+
+    /// The Host that the client named, with its port where it named one.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The Origin, as a browser sends it ([§10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)): what page
+    /// the connection is for. `None` comes from what is no browser. Whoever keeps cookies must check it.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// The subprotocols that the client offers, the one it likes best first.
+    #[must_use]
+    pub fn subprotocols(&self) -> &[String] {
+        &self.subprotocols
+    }
+
+    /// The extensions that the client offers, the one it likes best first.
+    #[must_use]
+    pub fn extensions(&self) -> &[ExtensionOffer] {
+        &self.extensions
+    }
+
+    /// The value of `Sec-WebSocket-Accept`, for who writes the answer 101 by other means and then calls
+    /// [`Connection::server`].
+    #[must_use]
+    pub fn accept_key(&self) -> &str {
+        &self.accept_key
+    }
+
+    /// Appends the answer 101 to `out` and gives the open connection
+    /// ([§4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2)). Bytes that were read behind the request are
+    /// its first input.
+    ///
+    /// # Errors
+    /// [`InvalidHeader`] where the subprotocol was not offered, or where a header field cannot be written or is one
+    /// of the handshake's own; nothing is appended.
+    pub fn accept(
+        self,
+        subprotocol: Option<&str>,
+        headers: &[(&str, &str)],
+        limits: Limits,
+        delivery: Delivery,
+        out: &mut Vec<u8>,
+    ) -> Result<Connection, InvalidHeader> {
+        if let Some(chosen) = subprotocol
+            && !self.subprotocols.iter().any(|offered| offered == chosen)
+        {
+            return Err(InvalidHeader::Subprotocol(chosen.to_owned()));
+        }
+        check_added(headers)?;
+        status_line(101, out);
+        header_line("Upgrade", "websocket", out);
+        header_line("Connection", "Upgrade", out);
+        header_line("Sec-WebSocket-Accept", &self.accept_key, out);
+        if let Some(chosen) = subprotocol {
+            header_line("Sec-WebSocket-Protocol", chosen, out);
+        }
+        for (name, value) in headers {
+            header_line(name, value, out);
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(Connection::server(limits, delivery))
+    }
+}
+
+/// A header field that may stand once.
+#[derive(Default)]
+struct Once<'a> {
+    seen: usize,
+    value: &'a [u8],
+}
+
+impl<'a> Once<'a> {
+    fn see(&mut self, value: &'a [u8]) {
+        self.seen += 1;
+        self.value = value;
+    }
+
+    fn only(&self) -> Option<&'a [u8]> {
+        (self.seen == 1).then_some(self.value)
+    }
+}
+
+/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 §7.2): the characters of a name, an address or `[…]`.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        _ => (host, ""),
+    };
+    let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let name_is_valid = match inner {
+        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
+        None => name.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*')
+                || matches!(byte, b'+' | b',' | b';' | b'=')
+        }),
+    };
+    !name.is_empty() && name_is_valid && port.bytes().all(|byte| byte.is_ascii_digit()) && port.len() <= 5
+}
+
+/// §4.1: the subprotocols in a request are unique. A head's limits keep the list short.
+fn all_differ(list: &[String]) -> bool {
+    let mut sorted: Vec<&str> = list.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair[0] != pair[1])
+}

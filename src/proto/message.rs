@@ -1,0 +1,108 @@
+//! Fragments become messages ([§5.4]).
+//!
+//! A message that lies whole in the caller's buffer never comes here. What does come is kept in one contiguous
+//! buffer that grows with the bytes that arrived, never with the length that a header claims and not with the number
+//! of fragments. Text is checked as it is appended, so that a fault is found in the middle of a frame.
+//!
+//! [§5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+
+use alloc::{string::String, vec::Vec};
+
+use super::{Delivery, MessageKind, ProtocolError, utf8::Utf8Validator};
+
+/// A message of which some has arrived.
+#[derive(Debug)]
+pub(super) struct MessageAssembler {
+    /// Bytes of payload so far, kept or passed on.
+    length: u64,
+    /// Nothing has been appended, not even an empty piece.
+    untouched: bool,
+    content: Content,
+}
+
+/// What is done with the payload of an unfinished message.
+#[derive(Debug)]
+enum Content {
+    /// Kept until the message is whole; `validator` holds the bytes of a code point cut by a fragment or a read.
+    Text { whole: String, validator: Utf8Validator },
+    /// Kept until the message is whole.
+    Binary(Vec<u8>),
+    /// Passed on as it comes; `validator` is there for text.
+    Passing { kind: MessageKind, validator: Option<Utf8Validator> },
+}
+
+/// A message that is whole.
+#[derive(Debug)]
+pub(super) enum Assembled {
+    Text(String),
+    Binary(Vec<u8>),
+    /// All of it was passed on before.
+    Passed,
+}
+
+impl MessageAssembler {
+    pub(super) fn new(kind: MessageKind, delivery: Delivery) -> Self {
+        let content = match (delivery, kind) {
+            (Delivery::Messages, MessageKind::Text) => {
+                Content::Text { whole: String::new(), validator: Utf8Validator::default() }
+            }
+            (Delivery::Messages, MessageKind::Binary) => Content::Binary(Vec::new()),
+            (Delivery::Pieces, MessageKind::Text) => {
+                Content::Passing { kind, validator: Some(Utf8Validator::default()) }
+            }
+            (Delivery::Pieces, MessageKind::Binary) => Content::Passing { kind, validator: None },
+        };
+        Self { length: 0, untouched: true, content }
+    }
+
+    /// Bytes of payload so far.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether the first piece is still to come.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.untouched
+    }
+
+    pub(super) fn kind(&self) -> MessageKind {
+        match &self.content {
+            Content::Text { .. } => MessageKind::Text,
+            Content::Binary(_) => MessageKind::Binary,
+            Content::Passing { kind, .. } => *kind,
+        }
+    }
+
+    /// Takes the next piece of payload, unmasked.
+    pub(super) fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        let before = self.length;
+        self.untouched = false;
+        self.length += piece.len() as u64;
+        let checked = match &mut self.content {
+            Content::Text { whole, validator } => validator.push(piece).map(|valid| {
+                whole.extend(valid.completed);
+                whole.push_str(valid.text);
+            }),
+            Content::Binary(whole) => {
+                whole.extend_from_slice(piece);
+                Ok(())
+            }
+            Content::Passing { validator: Some(validator), .. } => validator.push(piece).map(|_| ()),
+            Content::Passing { validator: None, .. } => Ok(()),
+        };
+        checked.map_err(|error| ProtocolError::InvalidUtf8 { offset: before + error.offset as u64 })
+    }
+
+    /// The whole message, once its last fragment has been appended.
+    pub(super) fn finish(self) -> Result<Assembled, ProtocolError> {
+        let (validator, assembled) = match self.content {
+            Content::Text { whole, validator } => (Some(validator), Assembled::Text(whole)),
+            Content::Binary(whole) => (None, Assembled::Binary(whole)),
+            Content::Passing { validator, .. } => (validator, Assembled::Passed),
+        };
+        match validator {
+            Some(validator) if !validator.is_complete() => Err(ProtocolError::InvalidUtf8 { offset: self.length }),
+            _ => Ok(assembled),
+        }
+    }
+}

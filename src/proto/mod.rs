@@ -1,0 +1,53 @@
+//! Floor 0: RFC 6455 as values. No I/O, no clock, no randomness, no threads.
+//!
+//! In reading order; each file uses only those above it:
+//!
+//! | file | section | what |
+//! |---|---|---|
+//! | `opcode.rs` | §5.2, §11.8 | [`Opcode`], [`MessageKind`] |
+//! | `close_code.rs` | §7.4 | [`CloseCode`] and its ranges |
+//! | `error.rs` | | [`ProtocolError`], [`SendError`] |
+//! | `mask.rs` | §5.1, §5.3 | [`MaskingKey`], [`Role`], [`Masking`] |
+//! | `utf8.rs` | §8.1 | text, checked as it arrives |
+//! | `frame.rs` | §5.2 | [`FrameHeader`]: decode and encode |
+//! | `close.rs` | §5.5.1 | [`CloseFrame`] |
+//! | `message.rs` | §5.4 | fragments become messages |
+//! | `receiver.rs` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
+//! | `output.rs` | | [`Output`]: where frames are written |
+//! | `prepared.rs` | | [`Prepared`]: encoded once for many |
+//! | `sender.rs` | §6.1, §7 | [`Sender`]: messages to bytes |
+//! | `connection.rs` | §7 | [`Connection`]: the two halves, [`State`], [`Limits`] |
+//! | `handshake/` | §4, §9.1 | [`ServerHandshake`], [`ClientHandshake`] |
+
+mod close;
+mod close_code;
+mod connection;
+mod error;
+mod frame;
+mod handshake;
+mod mask;
+mod message;
+mod opcode;
+mod output;
+mod prepared;
+mod receiver;
+mod sender;
+mod utf8;
+
+pub use close::CloseFrame;
+pub use close_code::CloseCode;
+pub use connection::{Connection, Delivery, Limits, State};
+pub use error::{ProtocolError, SendError};
+pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
+pub use handshake::{
+    ClientHandshake, ClientHandshakeError, ClientRequest, Established, ExtensionOffer, HandshakeError, HeadError,
+    HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ResponseHead, ServerHandshake,
+};
+#[cfg(feature = "server")]
+pub(crate) use handshake::{check_header, has_token, reason_phrase};
+pub use mask::{Masked, Masking, MaskingKey, Role, Unmasked};
+pub use opcode::{MessageKind, Opcode, ReservedOpcode};
+pub use output::{FixedOutput, Output};
+pub use prepared::Prepared;
+pub use receiver::{Event, Events, Piece, Receiver, Reply};
+pub use sender::Sender;

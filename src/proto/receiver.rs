@@ -1,0 +1,508 @@
+//! The receiving half ([§6.2], [§7]): bytes become events, in place.
+//!
+//! The caller lends the bytes that it read; payloads are unmasked where they lie and borrowed from there. Only what
+//! is unfinished when the bytes end is kept: a header's first bytes inline, anything else in one box that an idle
+//! connection does not own. What must be answered comes as an event with its [`Reply`] in it; nothing is sent here.
+//!
+//! [§6.2]: https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+use super::{
+    CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MaskingKey, MessageKind, Opcode, ProtocolError,
+    Role,
+    frame::MAX_HEADER_BYTES,
+    message::{Assembled, MessageAssembler},
+    utf8,
+};
+
+/// What a peer sent.
+///
+/// Payloads borrow from the bytes that were lent to [`Receiver::receive`], or from the receiver where a message came
+/// in several pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A whole text message.
+    Text(&'a str),
+    /// A whole binary message.
+    Binary(&'a [u8]),
+    /// A piece of a message, where [`Delivery::Pieces`] was asked for.
+    Piece(Piece<'a>),
+    /// A Ping; its [`reply`](Self::reply) is due as soon as practical (§5.5.2).
+    Ping(&'a [u8]),
+    /// A Pong, asked for or not (§5.5.3).
+    Pong(&'a [u8]),
+    /// The peer's Close frame: the last event. Its [`reply`](Self::reply) completes the closing handshake (§5.5.1).
+    Close(Option<CloseFrame<'a>>),
+}
+
+/// A piece of a message's payload, as it came: its bounds are those of frames or of reads and mean nothing (§5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Piece<'a> {
+    /// The message's kind, the same for all its pieces.
+    pub kind: MessageKind,
+    /// The bytes. Those of a text are UTF-8 as far as they go; a code point may be cut by the end of a piece.
+    pub payload: &'a [u8],
+    /// Whether a message begins here.
+    pub first: bool,
+    /// Whether the message is whole with this piece. The last one may be empty.
+    pub last: bool,
+}
+
+/// What the RFC obliges us to answer; given to [`Sender::reply`](crate::Sender::reply).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// A Pong with the Ping's payload (§5.5.3).
+    Pong(&'a [u8]),
+    /// A Close with the peer's code (§5.5.1).
+    Close(Option<CloseCode>),
+}
+
+impl<'a> Event<'a> {
+    /// The answer that is due, if one is.
+    #[must_use]
+    pub fn reply(&self) -> Option<Reply<'a>> {
+        match *self {
+            Self::Ping(payload) => Some(Reply::Pong(payload)),
+            Self::Close(frame) => Some(Reply::Close(frame.map(|frame| frame.code))),
+            Self::Text(_) | Self::Binary(_) | Self::Piece(_) | Self::Pong(_) => None,
+        }
+    }
+}
+
+/// The receiving half of a [`Connection`](crate::Connection).
+///
+/// - From the network: [`receive`](Self::receive).
+/// - Getters: [`is_open`](Self::is_open), [`has_failed`](Self::has_failed), [`has_unfinished`](Self::has_unfinished).
+///
+/// After a failure or the peer's Close frame, further bytes are dropped, neither parsed nor kept.
+#[derive(Debug)]
+pub struct Receiver {
+    limits: Limits,
+    role: Role,
+    delivery: Delivery,
+    state: Receiving,
+    /// `header[..header_len]` is the beginning of a header whose end has not come; `header_len <= 13`.
+    header: [u8; MAX_HEADER_BYTES - 1],
+    header_len: u8,
+    unfinished: Unfinished,
+}
+
+/// The receiving half of the state (§7.1): which of the peer's frames still count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receiving {
+    /// The peer may send anything.
+    Open,
+    /// The peer's Close frame came; nothing may follow it (§5.5.1).
+    CloseReceived,
+    /// The peer broke a rule; nothing is parsed any more (§7.1.7).
+    Failed,
+}
+
+/// What moves [`Receiving`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Input {
+    Close,
+    Failure,
+}
+
+impl Receiving {
+    pub(super) fn on(self, input: Input) -> Self {
+        match (self, input) {
+            (Self::Open, Input::Close) => Self::CloseReceived,            // §7.1.3
+            (Self::Open, Input::Failure) => Self::Failed,                 // §7.1.7
+            (Self::CloseReceived, Input::Close) => Self::CloseReceived,   // what follows a Close is not looked at
+            (Self::CloseReceived, Input::Failure) => Self::CloseReceived, // so it cannot fail either
+            (Self::Failed, Input::Close) => Self::Failed,                 // §7.1.7: no further data is processed
+            (Self::Failed, Input::Failure) => Self::Failed,
+        }
+    }
+}
+
+/// What the peer has begun and not finished, headers apart. Only a fragmented message lets other frames come between.
+#[derive(Debug, Default)]
+enum Unfinished {
+    #[default]
+    Nothing,
+    /// A fragmented message whose next frame has not begun.
+    Message(Box<MessageAssembler>),
+    /// A data frame of which payload is missing.
+    Data { frame: OpenFrame, message: Box<MessageAssembler> },
+    /// A control frame of which payload is missing, perhaps between the fragments of a message.
+    Control { kind: Control, frame: OpenFrame, payload: Vec<u8>, message: Option<Box<MessageAssembler>> },
+}
+
+/// A frame whose header is read and whose payload is not all here.
+#[derive(Clone, Copy, Debug)]
+struct OpenFrame {
+    fin: bool,
+    /// The key, turned so that it fits the next byte.
+    mask: Option<MaskingKey>,
+    remaining: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Control {
+    Close,
+    Ping,
+    Pong,
+}
+
+impl Receiver {
+    pub(super) fn new(role: Role, limits: Limits, delivery: Delivery) -> Self {
+        Self {
+            limits,
+            role,
+            delivery,
+            state: Receiving::Open,
+            header: [0; MAX_HEADER_BYTES - 1],
+            header_len: 0,
+            unfinished: Unfinished::Nothing,
+        }
+    }
+
+    /// Takes bytes that came from the peer, unmasks them in place and gives the events in them.
+    ///
+    /// Bytes may be cut anywhere; the events are the same. **Ask for events until there are none**: bytes that are
+    /// dropped unread with the iterator are gone, unless the caller keeps the last [`Events::unread`] ones.
+    pub fn receive<'r, 'b>(&'r mut self, bytes: &'b mut [u8]) -> Events<'r, 'b> {
+        Events { receiver: self, input: bytes, text: String::new(), bytes: Vec::new() }
+    }
+
+    /// Whether more of the peer's frames may come: neither its Close frame nor a breach has been seen.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, Receiving::Open)
+    }
+
+    /// Whether the peer broke a rule, or the embedder called [`fail`](Self::fail).
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        matches!(self.state, Receiving::Failed)
+    }
+
+    /// Whether something is begun that the peer has not finished: a header, a frame or a fragmented message. Who
+    /// sets a deadline for it looks here.
+    #[must_use]
+    pub const fn has_unfinished(&self) -> bool {
+        self.header_len > 0 || !matches!(self.unfinished, Unfinished::Nothing)
+    }
+
+    /// Bytes that are kept for an unfinished message or control frame: what counts against a budget of memory.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> u64 {
+        let control = match &self.unfinished {
+            Unfinished::Control { payload, .. } => payload.len() as u64,
+            Unfinished::Nothing | Unfinished::Message(_) | Unfinished::Data { .. } => 0,
+        };
+        let message = match self.delivery {
+            Delivery::Messages => self.message().map_or(0, MessageAssembler::length),
+            Delivery::Pieces => 0,
+        };
+        control + message
+    }
+
+    /// _Fails the connection_ for a reason outside of the framing (§7.1.7): nothing is parsed any more.
+    pub fn fail(&mut self) {
+        self.end(Input::Failure);
+    }
+
+    pub(super) fn state(&self) -> Receiving {
+        self.state
+    }
+
+    fn end(&mut self, input: Input) {
+        self.state = self.state.on(input);
+        self.header_len = 0;
+        self.unfinished = Unfinished::Nothing;
+    }
+
+    /// The message that is unfinished.
+    fn message(&self) -> Option<&MessageAssembler> {
+        match &self.unfinished {
+            Unfinished::Nothing => None,
+            Unfinished::Message(message) | Unfinished::Data { message, .. } => Some(message),
+            Unfinished::Control { message, .. } => message.as_deref(),
+        }
+    }
+
+    fn rules(&self) -> HeaderRules {
+        HeaderRules {
+            role: self.role,
+            rsv1: false,
+            unfinished: self.message().map(MessageAssembler::length),
+            max_frame_bytes: self.limits.max_frame_bytes,
+            max_message_bytes: self.limits.max_message_bytes,
+        }
+    }
+
+    /// Reads a header from the front of `input`, or keeps its beginning; gives the bytes taken from `input` too.
+    fn read_header(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, ProtocolError> {
+        let rules = self.rules();
+        if self.header_len == 0 {
+            let decoded = FrameHeader::decode(input, &rules)?;
+            if decoded.is_none() {
+                self.keep_header(input);
+            }
+            return Ok(decoded);
+        }
+        let kept = usize::from(self.header_len);
+        let mut joined = [0; MAX_HEADER_BYTES];
+        let taken = input.len().min(MAX_HEADER_BYTES - kept);
+        joined[..kept].copy_from_slice(&self.header[..kept]);
+        joined[kept..kept + taken].copy_from_slice(&input[..taken]);
+        match FrameHeader::decode(&joined[..kept + taken], &rules)? {
+            Some((header, used)) => {
+                self.header_len = 0;
+                Ok(Some((header, used - kept)))
+            }
+            None => {
+                self.keep_header(&joined[..kept + taken]);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps the beginning of a header. Fourteen bytes always make a header, so what is unfinished fits.
+    fn keep_header(&mut self, bytes: &[u8]) {
+        self.header[..bytes.len()].copy_from_slice(bytes);
+        self.header_len = bytes.len() as u8;
+    }
+}
+
+/// The events in one piece of input; see [`Receiver::receive`].
+#[derive(Debug)]
+pub struct Events<'r, 'b> {
+    receiver: &'r mut Receiver,
+    input: &'b mut [u8],
+    /// What the last event borrows from, where that is not the input.
+    text: String,
+    bytes: Vec<u8>,
+}
+
+/// An event before its payload is borrowed from where it lies.
+enum Found<'b> {
+    Text(&'b [u8]),
+    Binary(&'b [u8]),
+    Control(Control, &'b [u8]),
+    Piece(Piece<'b>),
+    /// What came in several pieces is owned.
+    AssembledText(String),
+    AssembledBinary(Vec<u8>),
+    AssembledControl(Control, Vec<u8>),
+}
+
+impl<'b> Events<'_, 'b> {
+    /// The next event, or `None` when the bytes are used up.
+    ///
+    /// # Errors
+    /// The rule that the peer broke, after all events before it. The connection has then failed: the caller sends
+    /// the Close frame by [`Sender::fail`](crate::Sender::fail) and ends the connection; later bytes are dropped.
+    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
+        let found = match self.find() {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.end(Input::Failure);
+                return Err(error);
+            }
+        };
+        let event = match found {
+            Found::Text(text) => match utf8::whole(text) {
+                Ok(text) => Ok(Event::Text(text)),
+                Err(error) => Err(ProtocolError::InvalidUtf8 { offset: error.offset as u64 }),
+            },
+            Found::Binary(bytes) => Ok(Event::Binary(bytes)),
+            Found::Control(kind, payload) => control_event(kind, payload),
+            Found::Piece(piece) => Ok(Event::Piece(piece)),
+            Found::AssembledText(text) => {
+                self.text = text;
+                Ok(Event::Text(&self.text))
+            }
+            Found::AssembledBinary(bytes) => {
+                self.bytes = bytes;
+                Ok(Event::Binary(&self.bytes))
+            }
+            Found::AssembledControl(kind, payload) => {
+                self.bytes = payload;
+                control_event(kind, &self.bytes)
+            }
+        };
+        let input = match &event {
+            Ok(Event::Close(_)) => Input::Close,
+            Err(_) => Input::Failure,
+            Ok(_) => return event.map(Some),
+        };
+        self.receiver.end(input);
+        self.input = &mut [];
+        event.map(Some)
+    }
+
+    /// Bytes at the end of the input that have not been parsed yet: for who stops before the last event and gives
+    /// the rest to [`Receiver::receive`] later.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.input.len()
+    }
+
+    fn end(&mut self, input: Input) {
+        self.receiver.end(input);
+        self.input = &mut [];
+    }
+
+    /// Parses until there is an event or no more input.
+    fn find(&mut self) -> Result<Option<Found<'b>>, ProtocolError> {
+        loop {
+            if !self.receiver.is_open() {
+                self.input = &mut [];
+            }
+            if self.input.is_empty() {
+                return Ok(None);
+            }
+            let found = match core::mem::take(&mut self.receiver.unfinished) {
+                Unfinished::Data { frame, message } => self.data(frame, message)?,
+                Unfinished::Control { kind, frame, payload, message } => self.control(kind, frame, payload, message),
+                between @ (Unfinished::Nothing | Unfinished::Message(_)) => {
+                    self.receiver.unfinished = between;
+                    let Some((header, used)) = self.receiver.read_header(self.input)? else {
+                        self.input = &mut [];
+                        return Ok(None);
+                    };
+                    self.take(used);
+                    self.begin(header)?
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A frame begins. If it is whole, and alone in its message, its payload is delivered where it lies.
+    fn begin(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
+        let FrameHeader { fin, mask, payload_len: remaining, .. } = header;
+        let frame = OpenFrame { fin, mask, remaining };
+        let whole = usize::try_from(remaining).ok().filter(|&length| length <= self.input.len());
+        let kind = match header.opcode {
+            Opcode::Text => MessageKind::Text,
+            Opcode::Binary => MessageKind::Binary,
+            Opcode::Continuation => {
+                return match core::mem::take(&mut self.receiver.unfinished) {
+                    Unfinished::Message(message) => self.data(frame, message),
+                    // `FrameHeader::decode` has refused it already; said again, it costs nothing.
+                    _ => Err(ProtocolError::UnexpectedContinuation),
+                };
+            }
+            Opcode::Close => return Ok(self.begin_control(Control::Close, frame, whole)),
+            Opcode::Ping => return Ok(self.begin_control(Control::Ping, frame, whole)),
+            Opcode::Pong => return Ok(self.begin_control(Control::Pong, frame, whole)),
+        };
+        match (whole, self.receiver.delivery) {
+            (Some(length), Delivery::Messages) if fin => {
+                let payload = self.unmask(length, mask);
+                Ok(Some(match kind {
+                    MessageKind::Text => Found::Text(payload),
+                    MessageKind::Binary => Found::Binary(payload),
+                }))
+            }
+            (_, delivery) => self.data(frame, Box::new(MessageAssembler::new(kind, delivery))),
+        }
+    }
+
+    fn begin_control(&mut self, kind: Control, frame: OpenFrame, whole: Option<usize>) -> Option<Found<'b>> {
+        if let Some(length) = whole {
+            return Some(Found::Control(kind, self.unmask(length, frame.mask)));
+        }
+        let message = match core::mem::take(&mut self.receiver.unfinished) {
+            Unfinished::Message(message) => Some(message),
+            _ => None,
+        };
+        self.control(kind, frame, Vec::new(), message)
+    }
+
+    /// More of a control frame's payload, as much as is here.
+    fn control(
+        &mut self,
+        kind: Control,
+        frame: OpenFrame,
+        mut payload: Vec<u8>,
+        message: Option<Box<MessageAssembler>>,
+    ) -> Option<Found<'b>> {
+        let (piece, rest) = self.piece_of(frame);
+        payload.extend_from_slice(piece);
+        if let Some(frame) = rest {
+            self.receiver.unfinished = Unfinished::Control { kind, frame, payload, message };
+            return None;
+        }
+        self.receiver.unfinished = message.map_or(Unfinished::Nothing, Unfinished::Message);
+        Some(Found::AssembledControl(kind, payload))
+    }
+
+    /// More of a data frame's payload, as much as is here, perhaps nothing.
+    fn data(
+        &mut self,
+        frame: OpenFrame,
+        mut message: Box<MessageAssembler>,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
+        let (piece, rest) = self.piece_of(frame);
+        let first = message.is_untouched();
+        let kind = message.kind();
+        message.append(piece)?;
+        let last = rest.is_none() && frame.fin;
+        let assembled = match rest {
+            Some(frame) => {
+                self.receiver.unfinished = Unfinished::Data { frame, message };
+                None
+            }
+            None if last => Some(message.finish()?),
+            None => {
+                self.receiver.unfinished = Unfinished::Message(message);
+                None
+            }
+        };
+        Ok(match assembled {
+            Some(Assembled::Text(text)) => Some(Found::AssembledText(text)),
+            Some(Assembled::Binary(bytes)) => Some(Found::AssembledBinary(bytes)),
+            Some(Assembled::Passed) => Some(Found::Piece(Piece { kind, payload: piece, first, last })),
+            None => match self.receiver.delivery {
+                Delivery::Messages => None,
+                Delivery::Pieces => Some(Found::Piece(Piece { kind, payload: piece, first, last })),
+            },
+        })
+    }
+
+    /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
+    fn piece_of(&mut self, frame: OpenFrame) -> (&'b [u8], Option<OpenFrame>) {
+        let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len());
+        let piece = self.unmask(length, frame.mask);
+        let remaining = frame.remaining - length as u64;
+        let mask = frame.mask.map(|key| key.after(length));
+        (piece, (remaining > 0).then_some(OpenFrame { mask, remaining, ..frame }))
+    }
+
+    fn unmask(&mut self, length: usize, mask: Option<MaskingKey>) -> &'b [u8] {
+        let payload = self.take(length);
+        if let Some(key) = mask {
+            key.apply(payload);
+        }
+        payload
+    }
+
+    /// The next `length` bytes of the input.
+    fn take(&mut self, length: usize) -> &'b mut [u8] {
+        let (taken, rest) = core::mem::take(&mut self.input).split_at_mut(length);
+        self.input = rest;
+        taken
+    }
+}
+
+fn control_event(kind: Control, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+    match kind {
+        Control::Close => CloseFrame::decode(payload).map(Event::Close),
+        Control::Ping => Ok(Event::Ping(payload)),
+        Control::Pong => Ok(Event::Pong(payload)),
+    }
+}

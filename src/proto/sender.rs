@@ -1,0 +1,250 @@
+//! The sending half ([§6.1], [§7]): messages become bytes at the end of the caller's buffer.
+//!
+//! Refuses what the protocol does not allow now, before a byte is written. Does no I/O, and makes no masking keys:
+//! they come from the [`Masking`] that a client's connection was made with.
+//!
+//! [§6.1]: https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
+
+use super::{
+    CloseCode, CloseFrame, FrameHeader, Masking, MessageKind, Opcode, Output, Prepared, ProtocolError, Reply, Role,
+    SendError, Unmasked, frame::MAX_CONTROL_BYTES,
+};
+
+/// The sending half of a [`Connection`](crate::Connection). Each method appends whole frames to `out`, or gives an
+/// error and appends nothing.
+///
+/// - Commands: [`text`](Self::text), [`binary`](Self::binary), [`text_fragment`](Self::text_fragment),
+///   [`binary_fragment`](Self::binary_fragment), [`prepared`](Self::prepared), [`ping`](Self::ping),
+///   [`pong`](Self::pong), [`close`](Self::close).
+/// - What the receiving half asks for: [`reply`](Self::reply), [`fail`](Self::fail).
+/// - Getters: [`is_open`](Self::is_open), [`close_code`](Self::close_code).
+#[derive(Debug)]
+pub struct Sender<M = Unmasked> {
+    masking: M,
+    state: Sending,
+}
+
+/// The sending half of the state (§7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// Anything may be sent; between the fragments of a message only its next one, and control frames (§5.4).
+    Open { unfinished: Option<MessageKind> },
+    /// Our Close frame is sent, and nothing after it (§5.5.1).
+    CloseSent { code: Option<CloseCode> },
+}
+
+/// What moves [`Sending`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Input {
+    /// A fragment, or with `fin` on its own a whole message.
+    Data { kind: MessageKind, continues: bool, fin: bool },
+    /// A Ping or a Pong.
+    Control,
+    /// A Close frame.
+    Close { code: Option<CloseCode> },
+}
+
+impl Sending {
+    pub(super) fn on(self, input: Input) -> Result<Self, SendError> {
+        match (self, input) {
+            (Self::Open { unfinished: None }, Input::Data { kind, continues: _, fin }) => {
+                Ok(Self::Open { unfinished: (!fin).then_some(kind) })
+            }
+            // §5.4: fragments of one message must not be interleaved with those of another.
+            (Self::Open { unfinished: Some(open) }, Input::Data { kind, continues, fin }) => {
+                if continues && open == kind {
+                    Ok(Self::Open { unfinished: (!fin).then_some(kind) })
+                } else {
+                    Err(SendError::MessageUnfinished(open))
+                }
+            }
+            (Self::Open { unfinished }, Input::Control) => Ok(Self::Open { unfinished }), // §5.4: between fragments
+            (Self::Open { unfinished: _ }, Input::Close { code }) => Ok(Self::CloseSent { code }), // §7.1.2
+            (Self::CloseSent { code: _ }, Input::Data { .. }) => Err(SendError::Closed),  // §5.5.1
+            (Self::CloseSent { code: _ }, Input::Control) => Err(SendError::Closed),
+            (Self::CloseSent { code: _ }, Input::Close { code: _ }) => Err(SendError::Closed), // one Close, the first
+        }
+    }
+}
+
+impl<M: Masking> Sender<M> {
+    pub(super) fn new(masking: M) -> Self {
+        Self { masking, state: Sending::Open { unfinished: None } }
+    }
+
+    /// Sends a text message in one frame.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], [`SendError::MessageUnfinished`], [`SendError::BufferTooSmall`].
+    pub fn text(&mut self, text: &str, out: &mut impl Output) -> Result<(), SendError> {
+        self.data(MessageKind::Text, text.as_bytes(), None, out)
+    }
+
+    /// Sends a binary message in one frame.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn binary(&mut self, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+        self.data(MessageKind::Binary, payload, None, out)
+    }
+
+    /// Sends the next fragment of a text message; the first call begins it, `fin` ends it (§5.4).
+    ///
+    /// # Errors
+    /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a binary message is unfinished.
+    pub fn text_fragment(&mut self, text: &str, fin: bool, out: &mut impl Output) -> Result<(), SendError> {
+        self.data(MessageKind::Text, text.as_bytes(), Some(fin), out)
+    }
+
+    /// Sends the next fragment of a binary message; the first call begins it, `fin` ends it (§5.4).
+    ///
+    /// # Errors
+    /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a text message is unfinished.
+    pub fn binary_fragment(&mut self, payload: &[u8], fin: bool, out: &mut impl Output) -> Result<(), SendError> {
+        self.data(MessageKind::Binary, payload, Some(fin), out)
+    }
+
+    /// Sends a message that was encoded once for many: a server copies its bytes, a client masks them afresh.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn prepared(&mut self, message: &Prepared, out: &mut impl Output) -> Result<(), SendError> {
+        match M::ROLE {
+            Role::Server => {
+                let state = self.state.on(Input::Data { kind: message.kind(), continues: false, fin: true })?;
+                out.append(&[], message.frame())?;
+                self.state = state;
+                Ok(())
+            }
+            Role::Client => self.data(message.kind(), message.payload(), None, out),
+        }
+    }
+
+    /// Sends a Ping with at most 125 bytes (§5.5.2).
+    ///
+    /// # Errors
+    /// [`SendError::ControlTooLong`], [`SendError::Closed`], [`SendError::BufferTooSmall`].
+    pub fn ping(&mut self, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+        self.control(Opcode::Ping, payload, out)
+    }
+
+    /// Sends a Pong with at most 125 bytes that nobody asked for (§5.5.3). Pings are answered by
+    /// [`reply`](Self::reply).
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+        self.control(Opcode::Pong, payload, out)
+    }
+
+    /// Begins the closing handshake (§7.1.2), with a code and a reason of at most 123 bytes or with neither. An
+    /// unfinished fragmented message stays unfinished.
+    ///
+    /// # Errors
+    /// [`SendError::InvalidCloseCode`] for a code that must not be sent (1010 also from a server),
+    /// [`SendError::ReasonTooLong`], [`SendError::Closed`], [`SendError::BufferTooSmall`].
+    pub fn close(&mut self, frame: Option<CloseFrame<'_>>, out: &mut impl Output) -> Result<(), SendError> {
+        let code = frame.map(|frame| frame.code);
+        if let (Some(CloseCode::MANDATORY_EXTENSION), Role::Server) = (code, M::ROLE) {
+            return Err(SendError::InvalidCloseCode(CloseCode::MANDATORY_EXTENSION));
+        }
+        self.close_frame(frame, out)
+    }
+
+    /// Sends what the RFC obliges us to answer; does nothing where our Close frame is already sent.
+    ///
+    /// # Errors
+    /// [`SendError::BufferTooSmall`].
+    pub fn reply(&mut self, reply: Reply<'_>, out: &mut impl Output) -> Result<(), SendError> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        match reply {
+            Reply::Pong(payload) => self.control(Opcode::Pong, payload, out),
+            Reply::Close(code) => self.close_frame(code.map(|code| CloseFrame { code, reason: "" }), out),
+        }
+    }
+
+    /// _Fails the connection_ (§7.1.7): sends a Close frame with the code that fits the peer's breach; does nothing
+    /// where our Close frame is already sent.
+    ///
+    /// # Errors
+    /// [`SendError::BufferTooSmall`].
+    pub fn fail(&mut self, error: &ProtocolError, out: &mut impl Output) -> Result<(), SendError> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        self.close_frame(Some(CloseFrame { code: error.close_code(), reason: error.reason() }), out)
+    }
+
+    /// Whether our Close frame is still to be sent.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, Sending::Open { .. })
+    }
+
+    /// The code of the Close frame that we sent: `None` before, `Some(None)` for one without a code.
+    #[must_use]
+    pub const fn close_code(&self) -> Option<Option<CloseCode>> {
+        match self.state {
+            Sending::Open { .. } => None,
+            Sending::CloseSent { code } => Some(code),
+        }
+    }
+
+    pub(super) fn state(&self) -> Sending {
+        self.state
+    }
+
+    /// A data frame: a whole message where `fragment` is `None`, else a fragment and whether it is the last.
+    fn data(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        fragment: Option<bool>,
+        out: &mut impl Output,
+    ) -> Result<(), SendError> {
+        let fin = fragment.unwrap_or(true);
+        let state = self.state.on(Input::Data { kind, continues: fragment.is_some(), fin })?;
+        let opcode = match self.state {
+            Sending::Open { unfinished: Some(_) } => Opcode::Continuation,
+            Sending::Open { unfinished: None } | Sending::CloseSent { .. } => kind.opcode(),
+        };
+        self.frame(fin, opcode, payload, out)?;
+        self.state = state;
+        Ok(())
+    }
+
+    fn control(&mut self, opcode: Opcode, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+        if payload.len() > MAX_CONTROL_BYTES {
+            return Err(SendError::ControlTooLong { length: payload.len() });
+        }
+        let state = self.state.on(Input::Control)?;
+        self.frame(true, opcode, payload, out)?;
+        self.state = state;
+        Ok(())
+    }
+
+    fn close_frame(&mut self, frame: Option<CloseFrame<'_>>, out: &mut impl Output) -> Result<(), SendError> {
+        let state = self.state.on(Input::Close { code: frame.map(|frame| frame.code) })?;
+        let mut room = [0; MAX_CONTROL_BYTES];
+        let length = match frame {
+            Some(frame) => frame.encode(&mut room)?,
+            None => 0,
+        };
+        self.frame(true, Opcode::Close, &room[..length], out)?;
+        self.state = state;
+        Ok(())
+    }
+
+    fn frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+        let mask = self.masking.next_key();
+        let header = FrameHeader { fin, rsv1: false, opcode, mask, payload_len: payload.len() as u64 };
+        let written = out.append(&header.encode(), payload)?;
+        if let Some(key) = mask {
+            key.apply(written);
+        }
+        Ok(())
+    }
+}
