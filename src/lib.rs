@@ -6,7 +6,13 @@ extern crate alloc;
 #[cfg(all(test, not(feature = "std")))]
 extern crate std;
 
+#[cfg(feature = "server")]
+pub mod apps;
 mod proto;
+#[cfg(feature = "server")]
+mod reactor;
+#[cfg(feature = "server")]
+mod server;
 
 pub use proto::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, EncodedHeader,
@@ -14,4 +20,9 @@ pub use proto::{
     HeaderRules, HttpVersion, InvalidHeader, Limits, Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece,
     Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead,
     Role, SendError, Sender, ServerHandshake, State, Unmasked,
+};
+#[cfg(feature = "server")]
+pub use server::{
+    Acceptance, App, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Remote, Request, Responder,
+    Response, Running, Server, SlowSubscriber, Stopper, Verdict,
 };

@@ -12,11 +12,11 @@ pub trait Output {
     ///
     /// # Errors
     /// [`SendError::BufferTooSmall`] where the buffer cannot grow; nothing is appended then.
-    fn append(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError>;
+    fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError>;
 }
 
 impl Output for Vec<u8> {
-    fn append(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
+    fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
         self.reserve(header.len() + payload.len());
         self.extend_from_slice(header);
         let start = self.len();
@@ -47,7 +47,7 @@ impl<'a> FixedOutput<'a> {
 }
 
 impl Output for FixedOutput<'_> {
-    fn append(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
+    fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
         let needed = header.len() + payload.len();
         let Some(room) = self.buffer[self.filled..].get_mut(..needed) else {
             return Err(SendError::BufferTooSmall { needed });

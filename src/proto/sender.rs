@@ -77,7 +77,7 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// [`SendError::Closed`], [`SendError::MessageUnfinished`], [`SendError::BufferTooSmall`].
-    pub fn text(&mut self, text: &str, out: &mut impl Output) -> Result<(), SendError> {
+    pub fn text(&mut self, text: &str, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.data(MessageKind::Text, text.as_bytes(), None, out)
     }
 
@@ -85,7 +85,7 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// As [`text`](Self::text).
-    pub fn binary(&mut self, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+    pub fn binary(&mut self, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.data(MessageKind::Binary, payload, None, out)
     }
 
@@ -93,7 +93,7 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a binary message is unfinished.
-    pub fn text_fragment(&mut self, text: &str, fin: bool, out: &mut impl Output) -> Result<(), SendError> {
+    pub fn text_fragment(&mut self, text: &str, fin: bool, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.data(MessageKind::Text, text.as_bytes(), Some(fin), out)
     }
 
@@ -101,7 +101,12 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a text message is unfinished.
-    pub fn binary_fragment(&mut self, payload: &[u8], fin: bool, out: &mut impl Output) -> Result<(), SendError> {
+    pub fn binary_fragment(
+        &mut self,
+        payload: &[u8],
+        fin: bool,
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
         self.data(MessageKind::Binary, payload, Some(fin), out)
     }
 
@@ -109,11 +114,11 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// As [`text`](Self::text).
-    pub fn prepared(&mut self, message: &Prepared, out: &mut impl Output) -> Result<(), SendError> {
+    pub fn prepared(&mut self, message: &Prepared, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         match M::ROLE {
             Role::Server => {
                 let state = self.state.on(Input::Data { kind: message.kind(), continues: false, fin: true })?;
-                out.append(&[], message.frame())?;
+                out.append_frame(&[], message.frame())?;
                 self.state = state;
                 Ok(())
             }
@@ -125,7 +130,7 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// [`SendError::ControlTooLong`], [`SendError::Closed`], [`SendError::BufferTooSmall`].
-    pub fn ping(&mut self, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+    pub fn ping(&mut self, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.control(Opcode::Ping, payload, out)
     }
 
@@ -134,7 +139,7 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// As [`ping`](Self::ping).
-    pub fn pong(&mut self, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+    pub fn pong(&mut self, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.control(Opcode::Pong, payload, out)
     }
 
@@ -144,7 +149,7 @@ impl<M: Masking> Sender<M> {
     /// # Errors
     /// [`SendError::InvalidCloseCode`] for a code that must not be sent (1010 also from a server),
     /// [`SendError::ReasonTooLong`], [`SendError::Closed`], [`SendError::BufferTooSmall`].
-    pub fn close(&mut self, frame: Option<CloseFrame<'_>>, out: &mut impl Output) -> Result<(), SendError> {
+    pub fn close(&mut self, frame: Option<CloseFrame<'_>>, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         let code = frame.map(|frame| frame.code);
         if let (Some(CloseCode::MANDATORY_EXTENSION), Role::Server) = (code, M::ROLE) {
             return Err(SendError::InvalidCloseCode(CloseCode::MANDATORY_EXTENSION));
@@ -156,7 +161,7 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// [`SendError::BufferTooSmall`].
-    pub fn reply(&mut self, reply: Reply<'_>, out: &mut impl Output) -> Result<(), SendError> {
+    pub fn reply(&mut self, reply: Reply<'_>, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         if !self.is_open() {
             return Ok(());
         }
@@ -171,7 +176,7 @@ impl<M: Masking> Sender<M> {
     ///
     /// # Errors
     /// [`SendError::BufferTooSmall`].
-    pub fn fail(&mut self, error: &ProtocolError, out: &mut impl Output) -> Result<(), SendError> {
+    pub fn fail(&mut self, error: &ProtocolError, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         if !self.is_open() {
             return Ok(());
         }
@@ -203,7 +208,7 @@ impl<M: Masking> Sender<M> {
         kind: MessageKind,
         payload: &[u8],
         fragment: Option<bool>,
-        out: &mut impl Output,
+        out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
         let fin = fragment.unwrap_or(true);
         let state = self.state.on(Input::Data { kind, continues: fragment.is_some(), fin })?;
@@ -216,7 +221,7 @@ impl<M: Masking> Sender<M> {
         Ok(())
     }
 
-    fn control(&mut self, opcode: Opcode, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+    fn control(&mut self, opcode: Opcode, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         if payload.len() > MAX_CONTROL_BYTES {
             return Err(SendError::ControlTooLong { length: payload.len() });
         }
@@ -226,7 +231,11 @@ impl<M: Masking> Sender<M> {
         Ok(())
     }
 
-    fn close_frame(&mut self, frame: Option<CloseFrame<'_>>, out: &mut impl Output) -> Result<(), SendError> {
+    fn close_frame(
+        &mut self,
+        frame: Option<CloseFrame<'_>>,
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
         let state = self.state.on(Input::Close { code: frame.map(|frame| frame.code) })?;
         let mut room = [0; MAX_CONTROL_BYTES];
         let length = match frame {
@@ -238,10 +247,16 @@ impl<M: Masking> Sender<M> {
         Ok(())
     }
 
-    fn frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], out: &mut impl Output) -> Result<(), SendError> {
+    fn frame(
+        &mut self,
+        fin: bool,
+        opcode: Opcode,
+        payload: &[u8],
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
         let mask = self.masking.next_key();
         let header = FrameHeader { fin, rsv1: false, opcode, mask, payload_len: payload.len() as u64 };
-        let written = out.append(&header.encode(), payload)?;
+        let written = out.append_frame(&header.encode(), payload)?;
         if let Some(key) = mask {
             key.apply(written);
         }

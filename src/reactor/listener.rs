@@ -1,0 +1,171 @@
+//! Listening: one socket per worker on the same port, and an accept loop that neither spins nor goes deaf.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::{Duration, Instant},
+};
+
+use log::{debug, warn};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Type};
+
+use super::Socket;
+
+/// The listeners of a server's workers, all on one address.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    pub(crate) address: SocketAddr,
+    pub(crate) sockets: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds `count` listeners to `address`; port 0 takes any free one.
+    ///
+    /// The kernel spreads connections over sockets that share a port by `SO_REUSEPORT`, and so it would share ours
+    /// with a stranger who set the same option. So the port is first bound alone, which fails where it is taken.
+    pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
+        let alone = bind(address, false)?;
+        let address = alone.local_addr()?;
+        if count == 1 {
+            return Ok(Self { address, sockets: vec![alone] });
+        }
+        drop(alone);
+        let sockets = (0..count).map(|_| bind(address, true)).collect::<io::Result<_>>()?;
+        Ok(Self { address, sockets })
+    }
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A port whose last connections are in TIME_WAIT is not taken.
+    socket.set_reuse_address(true)?;
+    if shared {
+        #[cfg(unix)]
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Raises the soft limit of descriptors as far as the hard one allows, and gives what holds now.
+pub(crate) fn raise_descriptor_limit() -> u64 {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => limit,
+        Err(error) => {
+            warn!("the limit of open files could not be raised: {error}");
+            DESCRIPTORS_IF_UNKNOWN
+        }
+    }
+}
+
+/// One worker's listener, and whether to ask it.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    listener: Option<mio::net::TcpListener>,
+    state: Accepting,
+    /// When running out of descriptors was last written to the log.
+    warned: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Accepting {
+    /// Nobody waits; an event will tell.
+    Idle,
+    /// Somebody may wait. Stays so until `accept` would block, since readiness is told only once.
+    Ready,
+    /// The system refused a descriptor; asked again then, without an event.
+    Paused(Instant),
+}
+
+impl Acceptor {
+    pub(super) fn new(listener: TcpListener, registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut listener = mio::net::TcpListener::from_std(listener);
+        registry.register(&mut listener, token, Interest::READABLE)?;
+        Ok(Self { listener: Some(listener), state: Accepting::Ready, warned: None })
+    }
+
+    pub(super) fn is_ready(&mut self) {
+        match self.state {
+            Accepting::Idle => self.state = Accepting::Ready,
+            Accepting::Ready | Accepting::Paused(_) => {}
+        }
+    }
+
+    /// In how long to ask again without an event.
+    pub(super) fn resumes_in(&self, now: Instant) -> Option<Duration> {
+        self.listener.as_ref()?;
+        match self.state {
+            Accepting::Idle => None,
+            Accepting::Ready => Some(Duration::ZERO),
+            Accepting::Paused(until) => Some(until.saturating_duration_since(now)),
+        }
+    }
+
+    pub(super) fn accept(&mut self, now: Instant) -> Option<(Socket, SocketAddr)> {
+        let listener = self.listener.as_ref()?;
+        match self.state {
+            Accepting::Idle => return None,
+            Accepting::Paused(until) if now < until => return None,
+            Accepting::Ready | Accepting::Paused(_) => self.state = Accepting::Ready,
+        }
+        loop {
+            match listener.accept() {
+                Ok((stream, peer)) => return Some((Socket::new(stream), peer)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.state = Accepting::Idle,
+                    // The peer gave up while it waited.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {
+                        debug!("a connection was given up before it was accepted: {error}");
+                        continue;
+                    }
+                    io::ErrorKind::Interrupted => continue,
+                    // Out of descriptors or memory: asking at once would spin, and no event will come when there
+                    // are some again.
+                    _ => {
+                        if self.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
+                            self.warned = Some(now);
+                            warn!("no connection can be accepted for now: {error}");
+                        }
+                        self.state = Accepting::Paused(now + PAUSE);
+                    }
+                },
+            }
+            return None;
+        }
+    }
+
+    pub(super) fn close(&mut self, registry: &Registry) {
+        if let Some(mut listener) = self.listener.take() {
+            // Closing the socket ends its registration too; this only says so first.
+            let _ = registry.deregister(&mut listener);
+        }
+    }
+}
+
+const BACKLOG: i32 = 4096;
+const PAUSE: Duration = Duration::from_millis(100);
+const WARN_EVERY: Duration = Duration::from_secs(10);
+const DESCRIPTORS_IF_UNKNOWN: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_not_shared() {
+        for count in [1, 3] {
+            let first = Listeners::bind("127.0.0.1:0".parse().unwrap(), count).unwrap();
+            assert_eq!(first.sockets.len(), count);
+            for socket in &first.sockets {
+                assert_eq!(socket.local_addr().unwrap(), first.address);
+            }
+            for other in [1, 3] {
+                let error = Listeners::bind(first.address, other).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{count} listeners, then {other}");
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Mail into a worker from any thread: a queue that says when it is full, and one coalesced wake-up.
+//!
+//! The waker is a system call, so it is used only when the worker is, or is about to be, asleep: it says so before it
+//! looks at the queue for the last time. Whoever posts after that look sees the flag and wakes it; whoever posted
+//! before is seen. Mail that a worker posts to itself thus costs no system call.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    vec::Drain,
+};
+
+use mio::Waker;
+
+/// The sending end, for any thread.
+#[derive(Debug)]
+pub(crate) struct Mailbox<M>(Arc<Shared<M>>);
+
+/// The receiving end, the worker's own.
+#[derive(Debug)]
+pub(super) struct Inbox<M> {
+    shared: Arc<Shared<M>>,
+    /// What was taken last; keeps its room.
+    taken: Vec<M>,
+}
+
+#[derive(Debug)]
+struct Shared<M> {
+    queue: Mutex<Queue<M>>,
+    waker: Waker,
+    /// The worker waits for readiness or is about to.
+    asleep: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Queue<M> {
+    mail: Vec<M>,
+    /// The weights of what was posted with one, in bytes.
+    bytes: usize,
+    limit: usize,
+    is_open: bool,
+}
+
+/// The worker has ended; the mail is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
+    let queue = Mutex::new(Queue { mail: Vec::new(), bytes: 0, limit, is_open: true });
+    let shared = Arc::new(Shared { queue, waker, asleep: AtomicBool::new(false) });
+    (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
+}
+
+impl<M> Shared<M> {
+    /// A thread that panicked while it held the queue has left it whole: no call in between can panic half-way.
+    fn lock(&self) -> MutexGuard<'_, Queue<M>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M> Mailbox<M> {
+    /// Posts mail that weighs `bytes`: taken even when the queue [is full](Self::is_full), which is for the poster to
+    /// ask before it begins something that it cannot leave half done.
+    pub(crate) fn post(&self, mail: M, bytes: usize) -> Result<(), Closed> {
+        let mut queue = self.0.lock();
+        if !queue.is_open {
+            return Err(Closed);
+        }
+        queue.bytes += bytes;
+        queue.mail.push(mail);
+        drop(queue);
+        if self.0.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.0.waker.wake()
+        {
+            log::error!("a worker cannot be woken: {error}");
+        }
+        Ok(())
+    }
+
+    /// Whether the queue holds as many bytes as it should. Who makes mail stops making it until this is over, so
+    /// that the bound holds but for what was begun before.
+    pub(crate) fn is_full(&self) -> bool {
+        let queue = self.0.lock();
+        queue.bytes >= queue.limit
+    }
+}
+
+impl<M> Clone for Mailbox<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> Inbox<M> {
+    /// To be called before waiting: from now on a post wakes the worker. Gives whether there is mail already, so
+    /// that waiting would be wrong.
+    pub(super) fn falls_asleep(&self) -> bool {
+        self.shared.asleep.store(true, Ordering::SeqCst);
+        !self.shared.lock().mail.is_empty()
+    }
+
+    pub(super) fn wakes_up(&self) {
+        self.shared.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// All mail that is there, in the order in which it was posted.
+    pub(super) fn take(&mut self) -> Drain<'_, M> {
+        let mut queue = self.shared.lock();
+        std::mem::swap(&mut queue.mail, &mut self.taken);
+        queue.bytes = 0;
+        drop(queue);
+        self.taken.drain(..)
+    }
+}
+
+impl<M> Drop for Inbox<M> {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.is_open = false;
+        let rest = std::mem::take(&mut queue.mail);
+        // What is dropped may post in turn, so not under the lock.
+        drop(queue);
+        drop(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+
+    fn mailbox(limit: usize) -> (Poll, Inbox<u32>, Mailbox<u32>) {
+        let poll = Poll::new().unwrap();
+        let waker = Waker::new(poll.registry(), Token(0)).unwrap();
+        let (inbox, mailbox) = pair(waker, limit);
+        (poll, inbox, mailbox)
+    }
+
+    fn wake_ups(poll: &mut Poll) -> usize {
+        let mut events = Events::with_capacity(8);
+        poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();
+        events.iter().count()
+    }
+
+    #[test]
+    fn posts_to_a_sleeper_wake_it_once_and_to_one_awake_never() {
+        let (mut poll, mut inbox, mailbox) = mailbox(1000);
+        mailbox.post(1, 1).unwrap();
+        assert_eq!(wake_ups(&mut poll), 0);
+        assert!(inbox.falls_asleep(), "there is mail, so it must not wait");
+        inbox.wakes_up();
+        assert_eq!(inbox.take().collect::<Vec<_>>(), [1]);
+
+        assert!(!inbox.falls_asleep());
+        mailbox.post(2, 1).unwrap();
+        mailbox.post(3, 1).unwrap();
+        assert_eq!(wake_ups(&mut poll), 1);
+        inbox.wakes_up();
+        assert_eq!(inbox.take().collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn a_queue_is_full_from_its_limit_on_until_it_is_emptied() {
+        let (_poll, mut inbox, mailbox) = mailbox(10);
+        mailbox.post(1, 9).unwrap();
+        assert!(!mailbox.is_full());
+        mailbox.post(2, 1).unwrap();
+        assert!(mailbox.is_full());
+        inbox.take();
+        assert!(!mailbox.is_full());
+        drop(inbox);
+        assert_eq!(mailbox.post(3, 0), Err(Closed));
+    }
+}

@@ -1,0 +1,125 @@
+//! Values with an identity that is never used again.
+
+use mio::Token;
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("a mio token must hold slot and generation: the server needs a 64-bit target");
+
+/// Which slot, and which of the values that lived there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl From<Key> for Token {
+    fn from(key: Key) -> Self {
+        Token((key.generation as usize) << 32 | key.slot as usize)
+    }
+}
+
+impl From<Token> for Key {
+    fn from(token: Token) -> Self {
+        Self { slot: (token.0 & 0xFFFF_FFFF) as u32, generation: (token.0 >> 32) as u32 }
+    }
+}
+
+/// A table of values. A key of a value that is gone finds nothing, whoever lives in its slot now.
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    slots: Vec<Slot<T>>,
+    /// Slots without a value, the last one emptied on top.
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    /// Of the value that is here, or else of the next one.
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+
+    /// Puts in the value that `make` gives for its key.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, value: None });
+            (self.slots.len() - 1) as u32
+        });
+        let place = &mut self.slots[slot as usize];
+        let key = Key { slot, generation: place.generation };
+        place.value = Some(make(key));
+        key
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.slots.get(key.slot as usize)?;
+        slot.value.as_ref().filter(|_| slot.generation == key.generation)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        slot.value.as_mut().filter(|_| slot.generation == key.generation)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        let value = slot.value.take()?;
+        // A slot whose generations are used up, after four billion values, is not used again.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(key.slot);
+        }
+        Some(value)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The keys of all values, as of now.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        (0..).zip(&self.slots).filter_map(|(slot, place)| {
+            place.value.as_ref().map(|value| (Key { slot, generation: place.generation }, value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_finds_the_next_value_of_its_slot() {
+        let mut slots = Slots::new();
+        let first = slots.insert_with(|_| "first");
+        assert_eq!(slots.remove(first), Some("first"));
+        let second = slots.insert_with(|_| "second");
+        assert_eq!(second.slot, first.slot);
+        assert_ne!(second, first);
+        assert_eq!(slots.get(first), None);
+        assert_eq!(slots.get_mut(first), None);
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get(second), Some(&"second"));
+        assert_eq!(slots.len(), 1);
+    }
+
+    #[test]
+    fn a_token_holds_the_whole_key() {
+        for (slot, generation) in [(0, 0), (1, 0), (0, 1), (u32::MAX - 2, 7), (5, u32::MAX)] {
+            let key = Key { slot, generation };
+            assert_eq!(Key::from(Token::from(key)), key);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Deadlines for everything that a peer can stall. All connections are looked at every so often (see
+//! [`Config::sweep_period`]); no timer is kept per connection.
+
+use super::{
+    App, End,
+    link::Stage,
+    worker::{Phase, Worker},
+};
+use crate::{
+    Rejection,
+    reactor::{Key, Tick},
+};
+
+/// What a connection has come to.
+enum Due {
+    /// The request is not there in time: 408 if some of it is.
+    Request,
+    Ping,
+    /// Fails with a Close frame.
+    Fail(End, &'static str),
+    /// Ends without a word: there is no one to hear it.
+    End(End),
+}
+
+impl<A: App> Worker<A> {
+    pub(super) fn check_deadlines(&mut self, now: Tick) {
+        if now.since(self.swept) < self.config.sweep_period() {
+            return;
+        }
+        self.swept = now;
+        for key in self.hub.links.keys().collect::<Vec<_>>() {
+            match self.due(key, now) {
+                None => {}
+                Some(Due::Ping) => self.ping(key),
+                Some(Due::Request) => self.request_is_late(key),
+                Some(Due::Fail(end, reason)) => self.fail(key, &end, reason),
+                Some(Due::End(end)) => self.end(key, &end),
+            }
+        }
+    }
+
+    fn due(&self, key: Key, now: Tick) -> Option<Due> {
+        let link = self.hub.links.get(key)?;
+        let config = &*self.config;
+        let in_stage = now.since(link.since);
+        if !link.outbox.is_empty() && now.since(link.written) >= config.write_timeout {
+            return Some(Due::End(End::WriteStalled));
+        }
+        match link.stage {
+            Stage::Http => {
+                let late = in_stage >= config.handshake_timeout;
+                let inbound = &self.inbound[key.slot as usize];
+                (late && matches!(inbound.phase, Phase::Http(_))).then_some(Due::Request)
+            }
+            Stage::Open => {
+                let inbound = &self.inbound[key.slot as usize];
+                // A peer that is not listened to cannot be blamed for its silence: then only writing counts.
+                if link.holds_reading(config.max_queued_bytes) || !inbound.stash.is_empty() {
+                    return None;
+                }
+                let stalled = now.since(inbound.progressed) >= config.message_timeout;
+                let begun = matches!(&inbound.phase, Phase::Open { receiver, .. } if receiver.has_unfinished());
+                let silent = now.since(link.heard);
+                if begun && stalled {
+                    Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
+                } else if silent >= config.idle_timeout {
+                    Some(Due::Fail(End::NoPong, "no answer to a Ping"))
+                } else if silent >= config.ping_after && !link.pinged {
+                    Some(Due::Ping)
+                } else {
+                    None
+                }
+            }
+            Stage::Closing => (in_stage >= config.close_timeout).then_some(Due::End(End::NoClose)),
+            Stage::Draining => None, // only writing counts
+            Stage::Lingering => (in_stage >= config.linger_timeout).then_some(Due::End(End::NoClose)),
+        }
+    }
+
+    fn ping(&mut self, key: Key) {
+        self.hub.ping(key);
+        if let Some(link) = self.hub.links.get_mut(key) {
+            link.pinged = true;
+        }
+    }
+
+    fn request_is_late(&mut self, key: Key) {
+        let idle = matches!(&self.inbound[key.slot as usize].phase, Phase::Http(stream) if stream.is_idle());
+        if idle {
+            self.end(key, &End::Vanished);
+        } else {
+            self.refuse(key, &Rejection::new(408).body("the request took too long\n"));
+        }
+    }
+}

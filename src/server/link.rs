@@ -1,0 +1,97 @@
+//! The outgoing half of a connection: its socket, its sender, what waits for it, and when it was last heard.
+
+use std::net::SocketAddr;
+
+use super::{
+    outbox::Outbox,
+    topics::{Sequence, Subscription},
+};
+use crate::{
+    Connection, Delivery, Limits, Sender,
+    reactor::{Socket, Tick},
+};
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) socket: Socket,
+    pub(super) peer: SocketAddr,
+    pub(super) stage: Stage,
+    /// Used from [`Stage::Open`] on.
+    pub(super) sender: Sender,
+    pub(super) outbox: Outbox,
+    /// `outbox.len()` as the worker's total knows it.
+    pub(super) counted: usize,
+    pub(super) subscriptions: Vec<Subscription>,
+    /// All publications up to this one have been given to it, or came before it was there.
+    pub(super) seen: Sequence,
+    /// When the stage began.
+    pub(super) since: Tick,
+    /// When bytes last came.
+    pub(super) heard: Tick,
+    /// When the kernel last took bytes, or began to owe us that.
+    pub(super) written: Tick,
+    /// A Ping is out since the peer was last heard.
+    pub(super) pinged: bool,
+    /// The app asked not to read.
+    pub(super) paused: bool,
+    /// The socket may hold bytes that no further event will announce.
+    pub(super) readable: bool,
+    /// The peer has ended its side, or is about to be found to have.
+    pub(super) read_closed: bool,
+    /// Stands on the worker's list of who goes on in the next turn.
+    pub(super) listed: bool,
+    /// Stands on the hub's list of who is to be written to at the end of this turn.
+    pub(super) dirty: bool,
+}
+
+/// How far a connection has come, seen from its outgoing half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Speaks HTTP.
+    Http,
+    /// Messages may be sent.
+    Open,
+    /// Our Close frame is sent or waits in the outbox; the peer's is awaited (§7.1.2).
+    Closing,
+    /// Nothing more is said: the outbox is written, then our side is ended.
+    Draining,
+    /// Our side is ended; what still comes is dropped, until the peer ends its side (§7.1.1).
+    Lingering,
+}
+
+impl Link {
+    pub(super) fn new(socket: Socket, peer: SocketAddr, now: Tick) -> Self {
+        Self {
+            socket,
+            peer,
+            stage: Stage::Http,
+            sender: Connection::server(Limits::default(), Delivery::Messages).sender,
+            outbox: Outbox::default(),
+            counted: 0,
+            subscriptions: Vec::new(),
+            seen: 0,
+            since: now,
+            heard: now,
+            written: now,
+            pinged: false,
+            paused: false,
+            readable: false,
+            read_closed: false,
+            listed: false,
+            dirty: false,
+        }
+    }
+
+    pub(super) fn enter(&mut self, stage: Stage, now: Tick) {
+        self.stage = stage;
+        self.since = now;
+    }
+
+    /// Whether nothing should be read for now: the app said so, or too much waits for this peer already.
+    pub(super) fn holds_reading(&self, max_queued_bytes: usize) -> bool {
+        match self.stage {
+            Stage::Http | Stage::Open | Stage::Closing => self.paused || self.outbox.len() > max_queued_bytes,
+            Stage::Draining | Stage::Lingering => false,
+        }
+    }
+}

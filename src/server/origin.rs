@@ -1,0 +1,81 @@
+//! Which pages may connect ([§10.2]): a browser says whose page it is, and only the server can judge.
+//!
+//! [§10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+
+use crate::{Rejection, ServerHandshake};
+
+/// Which values of Origin are let in. A client that sends none is no browser, carries no one's cookies, and is let in
+/// by every policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OriginPolicy {
+    /// Any page.
+    Any,
+    /// Pages of the same host and port as the request's Host, and of those listed.
+    SameHostOr(Vec<String>),
+    /// Pages of those listed, such as `https://chat.example`.
+    Only(Vec<String>),
+}
+
+impl OriginPolicy {
+    /// Whether this handshake's Origin is let in.
+    #[must_use]
+    pub fn allows(&self, handshake: &ServerHandshake) -> bool {
+        let Some(origin) = handshake.origin() else { return true };
+        let listed = |list: &[String]| list.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
+        match self {
+            Self::Any => true,
+            Self::SameHostOr(list) => is_of_host(origin, handshake.host()) || listed(list),
+            Self::Only(list) => listed(list),
+        }
+    }
+
+    /// The answer to those who are not.
+    #[must_use]
+    pub fn rejection() -> Rejection {
+        Rejection::new(403).body("this Origin may not connect here\n")
+    }
+}
+
+/// Whether `origin` is a page of `host`: the scheme does not matter, host and port must be the same. A port that is
+/// the scheme's own may be left out.
+fn is_of_host(origin: &str, host: &str) -> bool {
+    let (authority, port) = if let Some(rest) = origin.strip_prefix("http://") {
+        (rest, ":80")
+    } else if let Some(rest) = origin.strip_prefix("https://") {
+        (rest, ":443")
+    } else {
+        return false;
+    };
+    let plain = |name: &str| name.strip_suffix(port).unwrap_or(name).to_ascii_lowercase();
+    !authority.is_empty() && plain(authority) == plain(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_of_the_same_host_in_any_case_and_with_its_own_port() {
+        let rows = [
+            ("http://chat.example", "chat.example", true),
+            ("http://Chat.Example", "chat.example", true),
+            ("http://chat.example:80", "chat.example", true),
+            ("https://chat.example", "chat.example:443", true),
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", true),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            ("http://chat.example:8080", "chat.example", false),
+            ("http://chat.example", "chat.example:443", false),
+            ("http://chat.example.evil.example", "chat.example", false),
+            ("http://evil.example/chat.example", "chat.example", false),
+            ("http://chat.example@evil.example", "chat.example", false),
+            ("ftp://chat.example", "chat.example", false),
+            ("null", "chat.example", false),
+            ("", "chat.example", false),
+            ("http://", "", false),
+        ];
+        for (origin, host, expected) in rows {
+            assert_eq!(is_of_host(origin, host), expected, "{origin} at {host}");
+        }
+    }
+}

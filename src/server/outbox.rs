@@ -1,0 +1,257 @@
+//! What the kernel did not take: bytes for one peer, in frames.
+//!
+//! Knows where the frame ends that is partly written, so that Pongs can go out before what waits behind it, and so
+//! that a failing connection can drop all that has not begun. Most connections never have anything in here.
+
+use std::io;
+
+use crate::{FrameHeader, HeaderRules, Output, Role, SendError, reactor::Socket};
+
+/// Bytes that wait for a peer.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// `bytes[head..]` is still to be written; frames, but for an HTTP answer at the front.
+    bytes: Vec<u8>,
+    head: usize,
+    /// How many of the bytes at `head` belong to what is partly written: 0 where a frame begins.
+    begun: usize,
+    /// Pongs, which go out as soon as a frame ends.
+    pongs: Vec<u8>,
+    /// Where each waiting Pong begins; at most [`MAX_PONGS`].
+    pong_starts: Vec<usize>,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.head + self.pongs.len()
+    }
+
+    /// Appends an answer of HTTP, which counts as one frame.
+    pub(super) fn append_http(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.begun = self.bytes.len() - self.head;
+    }
+
+    /// Keeps what the kernel did not take of `frames`: `written` bytes are gone. To be called while nothing waits.
+    pub(super) fn keep_rest(&mut self, frames: &[u8], written: usize) {
+        self.bytes.extend_from_slice(&frames[written..]);
+        self.begun = to_frame_end(frames, written);
+    }
+
+    /// A Pong that goes out before the data that waits. Past [`MAX_PONGS`] the last one is replaced: §5.5.3 asks for
+    /// an answer to the latest Ping only.
+    pub(super) fn append_pong(&mut self, frame: &[u8]) {
+        if self.pong_starts.len() == MAX_PONGS
+            && let Some(last) = self.pong_starts.pop()
+        {
+            self.pongs.truncate(last);
+        }
+        self.pong_starts.push(self.pongs.len());
+        self.pongs.extend_from_slice(frame);
+    }
+
+    /// Drops all frames that have not begun.
+    pub(super) fn drop_unbegun(&mut self) {
+        self.bytes.truncate(self.head + self.begun);
+        self.clear_pongs();
+    }
+
+    /// Writes as much as the kernel takes, and says how much that was.
+    pub(super) fn write_to(&mut self, socket: &mut Socket) -> io::Result<usize> {
+        let mut total = 0;
+        while !self.is_empty() {
+            let lane = self.next_lane();
+            let wanted = lane.len();
+            let written = socket.write(lane)?;
+            total += written;
+            if self.begun == 0 && !self.pongs.is_empty() {
+                self.pongs_written(written);
+            } else {
+                self.advance(written);
+            }
+            if written < wanted {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    /// What to write next, in one piece: the rest of a frame that has begun, then Pongs, then all the rest.
+    fn next_lane(&self) -> &[u8] {
+        let waiting = &self.bytes[self.head..];
+        match (self.begun, self.pongs.is_empty()) {
+            (_, true) => waiting,
+            (0, false) => &self.pongs,
+            (begun, false) => &waiting[..begun],
+        }
+    }
+
+    /// What is left of the Pongs goes to the front of the data, where it counts as begun.
+    fn pongs_written(&mut self, written: usize) {
+        if written < self.pongs.len() {
+            let rest = &self.pongs[written..];
+            self.begun = to_frame_end(&self.pongs, written);
+            self.bytes.splice(..self.head, rest.iter().copied());
+            self.head = 0;
+        }
+        self.clear_pongs();
+    }
+
+    fn advance(&mut self, written: usize) {
+        let waiting = &self.bytes[self.head..];
+        self.begun = match self.begun.checked_sub(written) {
+            Some(begun) => begun,
+            None => to_frame_end(&waiting[self.begun..], written - self.begun),
+        };
+        self.head += written;
+        if self.head == self.bytes.len() {
+            // Nothing waits: nothing is kept, not even room.
+            self.bytes = Vec::new();
+            self.head = 0;
+        } else if self.head >= COMPACT_FROM && self.head >= self.bytes.len() / 2 {
+            self.bytes.drain(..self.head);
+            self.head = 0;
+        }
+    }
+
+    fn clear_pongs(&mut self) {
+        self.pongs = Vec::new();
+        self.pong_starts = Vec::new();
+    }
+}
+
+impl Output for Outbox {
+    fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
+        self.bytes.append_frame(header, payload)
+    }
+}
+
+/// How many bytes follow `position` in `frames` until a frame ends; 0 where one does. `frames` begins with a frame.
+fn to_frame_end(frames: &[u8], position: usize) -> usize {
+    let mut end = 0;
+    while end < position {
+        end += frame_length(&frames[end..]);
+    }
+    end - position
+}
+
+/// The length of the frame of our own that `frames` begins with.
+fn frame_length(frames: &[u8]) -> usize {
+    let rules = HeaderRules {
+        role: Role::Client, // we are the server, whose frames a client reads
+        rsv1: false,
+        // Either is right for some of our frames; the length is the same.
+        unfinished: (frames.first().is_some_and(|first| first & 0x0F == 0)).then_some(0),
+        max_frame_bytes: u64::MAX,
+        max_message_bytes: u64::MAX,
+    };
+    match FrameHeader::decode(frames, &rules) {
+        Ok(Some((header, length))) => {
+            usize::try_from(header.payload_len).map_or(frames.len(), |payload| length + payload)
+        }
+        Ok(None) | Err(_) => {
+            debug_assert!(false, "the outbox holds whole frames that we wrote");
+            frames.len().max(1)
+        }
+    }
+}
+
+/// Autobahn sends ten Pings at once and wants ten Pongs; more than that only a flood sends.
+const MAX_PONGS: usize = 10;
+const COMPACT_FROM: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Connection, Delivery, Limits, Reply};
+
+    fn frames(texts: &[&str]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut connection = Connection::server(Limits::default(), Delivery::Messages);
+        for text in texts {
+            connection.sender.text(text, &mut out).unwrap();
+        }
+        out
+    }
+
+    fn pong(payload: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Connection::server(Limits::default(), Delivery::Messages).sender.reply(Reply::Pong(payload), &mut out).unwrap();
+        out
+    }
+
+    /// Takes up to `room` bytes as a kernel would.
+    fn take(outbox: &mut Outbox, mut room: usize) -> Vec<u8> {
+        let mut taken = Vec::new();
+        while room > 0 && !outbox.is_empty() {
+            let lane = outbox.next_lane();
+            let written = lane.len().min(room);
+            taken.extend_from_slice(&lane[..written]);
+            room -= written;
+            if outbox.begun == 0 && !outbox.pongs.is_empty() {
+                outbox.pongs_written(written);
+            } else {
+                outbox.advance(written);
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn a_pong_goes_between_frames_wherever_the_kernel_stopped() {
+        let data = frames(&["first", "second"]);
+        let boundary = frames(&["first"]).len();
+        for stopped in 0..data.len() {
+            let mut outbox = Outbox::default();
+            outbox.keep_rest(&data, stopped);
+            outbox.append_pong(&pong(b"x"));
+            let mut wire = data[..stopped].to_vec();
+            for _ in 0..100 {
+                wire.extend(take(&mut outbox, 3));
+            }
+            let at = if stopped == 0 {
+                0
+            } else if stopped <= boundary {
+                boundary
+            } else {
+                data.len()
+            };
+            let mut expected = data.clone();
+            expected.splice(at..at, pong(b"x"));
+            assert_eq!(wire, expected, "stopped at {stopped}");
+            assert!(outbox.is_empty());
+        }
+    }
+
+    #[test]
+    fn beyond_ten_pongs_only_the_latest_is_kept() {
+        let mut outbox = Outbox::default();
+        outbox.keep_rest(&frames(&["data"]), 1);
+        for i in 0..25 {
+            outbox.append_pong(&pong(&[i]));
+        }
+        let wire = take(&mut outbox, usize::MAX);
+        let payloads: Vec<u8> = wire[frames(&["data"]).len() - 1..].chunks(3).map(|frame| frame[2]).collect();
+        assert_eq!(payloads, [0, 1, 2, 3, 4, 5, 6, 7, 8, 24]);
+    }
+
+    #[test]
+    fn what_has_not_begun_is_dropped_and_what_has_is_finished() {
+        let data = frames(&["first", "second", "third"]);
+        let boundary = frames(&["first"]).len();
+        for (stopped, kept) in
+            [(0, 0), (1, boundary), (boundary, boundary), (boundary + 1, boundary + frames(&["second"]).len())]
+        {
+            let mut outbox = Outbox::default();
+            outbox.keep_rest(&data, stopped);
+            outbox.append_pong(&pong(b"x"));
+            outbox.drop_unbegun();
+            assert_eq!(take(&mut outbox, usize::MAX), data[stopped..kept], "stopped at {stopped}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Reaching connections and topics from any thread.
+
+use std::{fmt, sync::Arc};
+
+use super::Message;
+use crate::{
+    CloseCode, Prepared,
+    reactor::{Key, Mailbox},
+};
+
+/// A connection's name: worker, slot and generation. Never given twice in the life of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    pub(super) worker: u16,
+    pub(super) key: Key,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.worker, self.key.slot, self.key.generation)
+    }
+}
+
+/// A handle that reaches every connection and topic of a server, from any thread. Cheap to clone.
+///
+/// All that one thread asks for is executed in that order by each worker.
+#[derive(Clone)]
+pub struct Remote(Arc<[Box<dyn Post>]>);
+
+/// What is asked of a worker, whatever its app.
+#[derive(Debug)]
+pub(super) enum Order {
+    Publish(Arc<[Publication]>),
+    Send(Key, Prepared),
+    Subscribe(Key, Box<str>),
+    Close(Key, CloseCode, Box<str>),
+    Resume(Key),
+    Stop,
+}
+
+/// A message for the subscribers of a topic.
+#[derive(Debug)]
+pub(super) struct Publication {
+    pub(super) topic: Box<str>,
+    pub(super) message: Prepared,
+}
+
+/// A worker's mailbox, whatever else it takes.
+trait Post: Send + Sync {
+    fn post(&self, order: Order, bytes: usize);
+    fn is_full(&self) -> bool;
+}
+
+impl<M: From<Order> + Send> Post for Mailbox<M> {
+    fn post(&self, order: Order, bytes: usize) {
+        // A worker that has ended has no connections left that the order could be for.
+        let _ = Mailbox::post(self, order.into(), bytes);
+    }
+
+    fn is_full(&self) -> bool {
+        Mailbox::is_full(self)
+    }
+}
+
+impl Remote {
+    pub(super) fn new<M: From<Order> + Send + 'static>(mailboxes: &[Mailbox<M>]) -> Self {
+        Self(mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn Post>).collect())
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Publishes to all who subscribed to `topic`.
+    pub fn publish(&self, topic: &str, message: Message<'_>) {
+        let batch: Arc<[_]> = [Publication { topic: topic.into(), message: message.prepared() }].into();
+        for worker in self.0.iter() {
+            worker.post(Order::Publish(Arc::clone(&batch)), weight(&batch));
+        }
+    }
+
+    /// Publishes to the subscribers on all workers but one, who did so for its own.
+    pub(super) fn publish_from(&self, worker: u16, batch: &Arc<[Publication]>) {
+        for (number, other) in self.0.iter().enumerate() {
+            if number != usize::from(worker) {
+                other.post(Order::Publish(Arc::clone(batch)), weight(batch));
+            }
+        }
+    }
+
+    /// Sends a message to one connection. Nothing happens where there is no such one.
+    pub fn send(&self, id: ConnectionId, message: Message<'_>) {
+        let message = message.prepared();
+        let bytes = ORDER_BYTES + message.frame().len();
+        self.post(id, Order::Send(id.key, message), bytes);
+    }
+
+    /// From here on, one connection gets what is published to `topic`: what was published before this call it does
+    /// not get, what is published after it it does.
+    pub fn subscribe(&self, id: ConnectionId, topic: &str) {
+        self.post(id, Order::Subscribe(id.key, topic.into()), ORDER_BYTES);
+    }
+
+    /// Begins the closing handshake of one connection. A code or reason that a Close frame cannot hold becomes 1011.
+    pub fn close(&self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.post(id, Order::Close(id.key, code, reason.into()), ORDER_BYTES);
+    }
+
+    /// Reads again from a connection that [`Context::pause`](super::Context::pause) has stopped.
+    pub fn resume(&self, id: ConnectionId) {
+        self.post(id, Order::Resume(id.key), ORDER_BYTES);
+    }
+
+    /// Whether a worker is so far behind that nothing new should be begun: orders are still taken, but each makes it
+    /// worse. An app answers "try again later" then.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        self.0.iter().any(|worker| worker.is_full())
+    }
+
+    /// Tells all workers to stop.
+    pub(super) fn stop(&self) {
+        for worker in self.0.iter() {
+            worker.post(Order::Stop, 0);
+        }
+    }
+
+    fn post(&self, id: ConnectionId, order: Order, bytes: usize) {
+        if let Some(worker) = self.0.get(usize::from(id.worker)) {
+            worker.post(order, bytes);
+        }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("workers", &self.0.len()).finish()
+    }
+}
+
+fn weight(batch: &[Publication]) -> usize {
+    batch.iter().map(|publication| ORDER_BYTES + publication.message.frame().len()).sum()
+}
+
+/// What an order weighs beside its payload.
+const ORDER_BYTES: usize = 64;

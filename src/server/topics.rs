@@ -1,0 +1,239 @@
+//! Topics of one worker, and what was published to them in this turn of the loop.
+//!
+//! A publish is encoded once, into the log of its topic. At the end of the turn each subscriber gets the log: one
+//! `write` from the same bytes to each, whatever the number of messages. A cursor per subscriber says how much of the
+//! turn it has got already: whoever is sent something of its own in the middle of a turn is first brought up to date,
+//! so that a connection sees sends and publishes in the order in which its worker executed them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{Output as _, reactor::Key};
+
+/// How many publications this worker has executed; a subscriber's cursor is such a number.
+pub(super) type Sequence = u64;
+
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    ids: HashMap<Arc<str>, TopicId>,
+    topics: Vec<Topic>,
+    /// Ids whose topic has no subscriber left.
+    free: Vec<TopicId>,
+    sequence: Sequence,
+    /// Topics that were published to in this turn.
+    published: Vec<TopicId>,
+}
+
+pub(super) type TopicId = u32;
+
+/// One connection's place in one topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subscription {
+    pub(super) topic: TopicId,
+    /// Where the connection stands in the topic's list.
+    position: u32,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    name: Arc<str>,
+    subscribers: Vec<Key>,
+    /// The frames of this turn, one after the other.
+    log: Vec<u8>,
+    publications: Vec<Publication>,
+}
+
+/// Where one publication ends in its topic's log.
+#[derive(Clone, Copy, Debug)]
+struct Publication {
+    sequence: Sequence,
+    end: usize,
+    /// Who does not get it.
+    except: Option<Key>,
+}
+
+/// A piece of a log that is owed to a subscriber.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owed<'a> {
+    sequence: Sequence,
+    pub(super) frame: &'a [u8],
+}
+
+impl Topics {
+    /// The number of the latest publication: the cursor of who has got everything.
+    pub(super) fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// Adds `key` to a topic, which begins to exist with its first subscriber. The caller keeps the subscription,
+    /// and gives none twice.
+    pub(super) fn subscribe(&mut self, name: &str, key: Key) -> Subscription {
+        let topic = match self.ids.get(name) {
+            Some(&id) => id,
+            None => self.create(name),
+        };
+        let subscribers = &mut self.topics[topic as usize].subscribers;
+        subscribers.push(key);
+        Subscription { topic, position: (subscribers.len() - 1) as u32 }
+    }
+
+    fn create(&mut self, name: &str) -> TopicId {
+        let name: Arc<str> = name.into();
+        let topic = Topic { name: Arc::clone(&name), ..Topic::default() };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.topics[id as usize] = topic;
+                id
+            }
+            None => {
+                self.topics.push(topic);
+                (self.topics.len() - 1) as TopicId
+            }
+        };
+        self.ids.insert(name, id);
+        id
+    }
+
+    pub(super) fn id(&self, name: &str) -> Option<TopicId> {
+        self.ids.get(name).copied()
+    }
+
+    /// Takes a subscription back. Gives the connection that now stands in its place, and that place: the caller
+    /// writes it into that connection's subscription.
+    pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<(Key, Subscription)> {
+        let topic = &mut self.topics[subscription.topic as usize];
+        topic.subscribers.swap_remove(subscription.position as usize);
+        let moved = topic.subscribers.get(subscription.position as usize).map(|&key| (key, subscription));
+        if topic.subscribers.is_empty() {
+            self.ids.remove(&topic.name);
+            topic.log = Vec::new();
+            topic.publications.clear();
+            self.published.retain(|&id| id != subscription.topic);
+            self.free.push(subscription.topic);
+        }
+        moved
+    }
+
+    /// Logs a frame for all subscribers of a topic but one.
+    pub(super) fn publish(&mut self, name: &str, header: &[u8], payload: &[u8], except: Option<Key>) {
+        let Some(&id) = self.ids.get(name) else { return };
+        let topic = &mut self.topics[id as usize];
+        if topic.publications.is_empty() {
+            self.published.push(id);
+        }
+        self.sequence += 1;
+        // A growing buffer takes everything.
+        let _ = topic.log.append_frame(header, payload);
+        topic.publications.push(Publication { sequence: self.sequence, end: topic.log.len(), except });
+    }
+
+    /// Bytes in the logs of this turn.
+    pub(super) fn logged_bytes(&self) -> usize {
+        self.published.iter().map(|&id| self.topics[id as usize].log.len()).sum()
+    }
+
+    /// The topics that were published to in this turn.
+    pub(super) fn published(&self) -> &[TopicId] {
+        &self.published
+    }
+
+    pub(super) fn subscribers(&self, topic: TopicId) -> &[Key] {
+        &self.topics[topic as usize].subscribers
+    }
+
+    /// The whole log of a topic, if all of it is owed to `key` whose cursor is `seen`: it misses nothing of this
+    /// turn and may see everything.
+    pub(super) fn whole_log(&self, topic: TopicId, key: Key, seen: Sequence) -> Option<&[u8]> {
+        let Topic { log, publications, .. } = &self.topics[topic as usize];
+        let all = publications.iter().all(|publication| publication.sequence > seen && publication.except != Some(key));
+        all.then_some(log)
+    }
+
+    /// What is owed to `key`, in order, from all its topics, given that it has seen everything up to `seen`.
+    pub(super) fn owed<'a>(&'a self, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<Owed<'a>> {
+        let mut owed = Vec::new();
+        for subscription in subscriptions {
+            let Topic { log, publications, .. } = &self.topics[subscription.topic as usize];
+            let mut start = 0;
+            for publication in publications {
+                let frame = &log[start..publication.end];
+                start = publication.end;
+                if publication.sequence > seen && publication.except != Some(key) {
+                    owed.push(Owed { sequence: publication.sequence, frame });
+                }
+            }
+        }
+        owed.sort_unstable_by_key(|owed| owed.sequence);
+        owed
+    }
+
+    /// Forgets the logs: everyone has got what was owed.
+    pub(super) fn clear_logs(&mut self) {
+        for id in self.published.drain(..) {
+            let topic = &mut self.topics[id as usize];
+            topic.log.clear();
+            topic.log.shrink_to(KEPT_LOG_BYTES);
+            topic.publications.clear();
+        }
+    }
+}
+
+impl Subscription {
+    /// Now stands where `other` stood.
+    pub(super) fn moves_to(&mut self, other: Subscription) {
+        self.position = other.position;
+    }
+}
+
+/// Room that a topic's log keeps from turn to turn.
+const KEPT_LOG_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Key = Key { slot: 0, generation: 0 };
+    const B: Key = Key { slot: 1, generation: 0 };
+
+    fn owed(topics: &Topics, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<u8> {
+        topics.owed(key, seen, subscriptions).iter().flat_map(|owed| owed.frame.to_vec()).collect()
+    }
+
+    #[test]
+    fn topics_are_merged_in_the_order_of_their_publications() {
+        let mut topics = Topics::default();
+        let a = [topics.subscribe("x", A), topics.subscribe("y", A)];
+        let b = [topics.subscribe("x", B)];
+        topics.publish("x", b"1", b"", None);
+        topics.publish("y", b"2", b"", None);
+        let seen = topics.sequence();
+        topics.publish("x", b"3", b"", Some(A));
+        topics.publish("x", b"4", b"", None);
+        topics.publish("nobody", b"5", b"", None);
+        assert_eq!(owed(&topics, A, 0, &a), b"124");
+        assert_eq!(owed(&topics, A, seen, &a), b"4");
+        assert_eq!(owed(&topics, B, 0, &b), b"134");
+        assert_eq!(topics.whole_log(b[0].topic, B, 0), Some(&b"134"[..]));
+        assert_eq!(topics.whole_log(b[0].topic, B, seen), None);
+        assert_eq!(topics.whole_log(b[0].topic, A, 0), None);
+        topics.clear_logs();
+        assert_eq!(owed(&topics, B, 0, &b), b"");
+    }
+
+    #[test]
+    fn who_leaves_makes_room_for_the_last_one_and_an_empty_topic_is_forgotten() {
+        let mut topics = Topics::default();
+        let a = topics.subscribe("x", A);
+        let mut b = topics.subscribe("x", B);
+        let (moved, place) = topics.unsubscribe(a).unwrap();
+        assert_eq!(moved, B);
+        b.moves_to(place);
+        assert_eq!(topics.subscribers(b.topic), [B]);
+        topics.publish("x", b"1", b"", None);
+        assert!(topics.unsubscribe(b).is_none());
+        assert_eq!(topics.id("x"), None);
+        assert!(topics.published().is_empty());
+        let again = topics.subscribe("z", A);
+        assert_eq!(again.topic, a.topic);
+        assert_eq!(topics.whole_log(again.topic, A, 0), Some(&b""[..]));
+    }
+}
