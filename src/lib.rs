@@ -8,6 +8,8 @@ extern crate std;
 
 #[cfg(feature = "server")]
 pub mod apps;
+#[cfg(feature = "chat")]
+pub mod chat;
 mod proto;
 #[cfg(feature = "server")]
 mod reactor;

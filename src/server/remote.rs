@@ -15,6 +15,14 @@ pub struct ConnectionId {
     pub(super) key: Key,
 }
 
+#[cfg(all(test, feature = "chat"))]
+impl ConnectionId {
+    /// A name for a connection that a test imagines.
+    pub(crate) fn numbered(slot: u32) -> Self {
+        Self { worker: 0, key: Key { slot, generation: 0 } }
+    }
+}
+
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.worker, self.key.slot, self.key.generation)

@@ -1,0 +1,167 @@
+//! The opening handshake on a stream ([§4.1]): the request out, the answer in, and the body of a refusal.
+//!
+//! What a valid answer is, `proto` knows; here it is read until it ends.
+//!
+//! [§4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+
+use std::io::{self, BufRead, Read};
+
+use super::{
+    ClientError, Stage,
+    tcp::{Patience, Tcp},
+};
+use crate::{ClientHandshake, ClientHandshakeError, Established, ResponseHead};
+
+/// Sends `request`, which `handshake` has written, and reads its answer. What the server sent behind that stays unread
+/// in `tcp`: the first frames.
+///
+/// # Errors
+/// The connection is not open; `tcp` is of no use.
+pub(super) fn shake(
+    tcp: &mut Tcp,
+    mut handshake: ClientHandshake,
+    request: &[u8],
+    patience: Patience,
+) -> Result<Established, ClientError> {
+    let failed = |error| ClientError::from_io(error, Stage::Handshake);
+    tcp.write_all(request, patience).map_err(failed)?;
+    let mut answer = tcp.until(patience);
+    loop {
+        let bytes = answer.fill_buf().map_err(failed)?;
+        if bytes.is_empty() {
+            return Err(ClientError::Disconnected);
+        }
+        // Line by line, for a head ends with a line: also a refusal's, which does not say how long it was.
+        let line = bytes.split_inclusive(|&byte| byte == b'\n').next().unwrap_or(bytes);
+        let length = line.len();
+        let outcome = handshake.receive(line);
+        answer.consume(length);
+        match outcome {
+            Ok(None) => {}
+            Ok(Some((established, _))) => return Ok(established),
+            Err(ClientHandshakeError::Status(response)) => {
+                let body = body(&response, &mut answer);
+                return Err(ClientError::Refused { response, body });
+            }
+            Err(ClientHandshakeError::Redirect { location, response }) => {
+                let body = body(&response, &mut answer);
+                return Err(ClientError::Redirect { location, response, body });
+            }
+            Err(error) => return Err(ClientError::Handshake(error)),
+        }
+    }
+}
+
+/// The body behind `head` (RFC 9112 §6.3), as much as comes. It explains a refusal and is worth no error of its own.
+fn body(head: &ResponseHead, source: &mut impl BufRead) -> Vec<u8> {
+    let mut body = Vec::new();
+    let read = match Framing::of(head) {
+        Framing::None => Ok(()),
+        Framing::Chunked => chunks(source, &mut body),
+        Framing::Length(length) => extend(&mut body, source, length),
+        Framing::UntilEnd => source.take(MAX_BODY_BYTES).read_to_end(&mut body).map(drop),
+    };
+    if let Err(error) = read {
+        log::debug!("the body of status {} is cut after {} bytes: {error}", head.status(), body.len());
+    }
+    body
+}
+
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    None,
+    Chunked,
+    /// After this many bytes.
+    Length(u64),
+    /// With the connection.
+    UntilEnd,
+}
+
+impl Framing {
+    fn of(head: &ResponseHead) -> Self {
+        if matches!(head.status(), 204 | 304) {
+            return Self::None;
+        }
+        if let Some(coding) = head.values("transfer-encoding").last() {
+            let is_chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            return if is_chunked { Self::Chunked } else { Self::UntilEnd };
+        }
+        let length = head.values("content-length").next().and_then(|value| number(value, 10));
+        length.map_or(Self::UntilEnd, Self::Length)
+    }
+}
+
+/// Reads chunks up to the one of length 0 (RFC 9112 §7.1). What follows, the trailer, is left.
+fn chunks(source: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let line = line(source)?;
+        let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
+        match number(digits, 16) {
+            Some(0) => return Ok(()),
+            Some(length) => extend(body, source, length)?,
+            None => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        line_end(source)?;
+    }
+}
+
+/// Appends the next `length` bytes to `body`, fewer where the stream or the room ends.
+fn extend(body: &mut Vec<u8>, source: &mut impl BufRead, length: u64) -> io::Result<()> {
+    let room = MAX_BODY_BYTES.saturating_sub(body.len() as u64);
+    source.take(length.min(room)).read_to_end(body)?;
+    if length > room { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
+}
+
+/// A line of a chunked body, no longer than anyone writes one.
+fn line(source: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    source.take(MAX_CHUNK_LINE_BYTES).read_until(b'\n', &mut line)?;
+    if line.ends_with(b"\n") { Ok(line) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+fn line_end(source: &mut impl BufRead) -> io::Result<()> {
+    if line(source)?.trim_ascii().is_empty() { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// The number that these digits are.
+fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let digits = std::str::from_utf8(digits.trim_ascii()).ok()?;
+    // `from_str_radix` alone would take a sign.
+    let is_number = digits.chars().all(|digit| digit.is_digit(radix));
+    if is_number { u64::from_str_radix(digits, radix).ok() } else { None }
+}
+
+const MAX_BODY_BYTES: u64 = 64 << 10;
+const MAX_CHUNK_LINE_BYTES: u64 = 1 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunked_body_is_put_together_and_ends_where_it_breaks() {
+        let rows: &[(&str, &[u8], &[u8], bool)] = &[
+            ("two chunks", b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"abcde", true),
+            ("an extension", b"3;x=\"y\"\r\nabc\r\n0\r\n\r\n", b"abc", true),
+            (
+                "hexadecimal, either case",
+                b"a\r\n0123456789\r\nB\r\n0123456789a\r\n0\r\n",
+                b"01234567890123456789a",
+                true,
+            ),
+            ("empty", b"0\r\n\r\n", b"", true),
+            ("cut in a chunk", b"5\r\nab", b"ab", false),
+            ("cut in a length", b"5", b"", false),
+            ("no length", b"\r\nabc", b"", false),
+            ("a length with a sign", b"+3\r\nabc\r\n0\r\n", b"", false),
+            ("a length past 64 bits", b"10000000000000000\r\nabc", b"", false),
+            ("no end of line behind a chunk", b"3\r\nabcd\r\n0\r\n", b"abc", false),
+        ];
+        for &(name, mut wire, expected, whole) in rows {
+            let mut body = Vec::new();
+            let read = chunks(&mut wire, &mut body);
+            assert_eq!((&*body, read.is_ok()), (expected, whole), "{name}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Masking keys ([§5.3]): four bytes per frame from the operating system's own source.
+//!
+//! They are fetched 1 KiB at a time, 256 keys, so that a small message costs no system call for its key. Each byte is
+//! used once.
+//!
+//! [§5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+
+use std::io;
+
+/// Random bytes, fetched ahead.
+pub(super) struct Keys {
+    pool: [u8; POOL_BYTES],
+    /// `pool[..used]` is spent; `used <= POOL_BYTES`.
+    used: usize,
+}
+
+impl Keys {
+    /// Fetches the first bytes.
+    ///
+    /// # Errors
+    /// The operating system has none to give.
+    pub(super) fn new() -> io::Result<Self> {
+        let mut keys = Self { pool: [0; POOL_BYTES], used: POOL_BYTES };
+        keys.refill().map_err(io::Error::other)?;
+        Ok(keys)
+    }
+
+    /// The next `N` bytes, `N <= 1024`.
+    ///
+    /// # Panics
+    /// The operating system had random bytes for [`new`](Self::new) and has none any more. A key that could be guessed
+    /// must not be sent (§10.3), so there is nothing to go on with.
+    pub(super) fn take<const N: usize>(&mut self) -> [u8; N] {
+        const { assert!(N <= POOL_BYTES) };
+        if POOL_BYTES - self.used < N {
+            self.refill().expect("the operating system's random bytes do not run dry");
+        }
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.pool[self.used..self.used + N]);
+        self.used += N;
+        bytes
+    }
+
+    fn refill(&mut self) -> Result<(), getrandom::Error> {
+        getrandom::fill(&mut self.pool)?;
+        self.used = 0;
+        Ok(())
+    }
+}
+
+const POOL_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_bytes_are_given_twice() {
+        let mut keys = Keys::new().unwrap();
+        // 16 bytes do not collide by chance; the pool is crossed many times, also in the middle of a take.
+        let mut seen = HashSet::new();
+        for _ in 0..1000 {
+            let _: [u8; 4] = keys.take();
+            let bytes: [u8; 16] = keys.take();
+            assert!(seen.insert(bytes));
+        }
+    }
+}

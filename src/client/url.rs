@@ -1,0 +1,222 @@
+//! WebSocket URLs ([§3]): `ws://host[:port][/path][?query]`, and nothing beside it.
+//!
+//! Stricter than a browser: what RFC 3986 does not allow is refused, not repaired. Names that are not ASCII are written
+//! as their A-labels (`xn--…`). Resolves nothing; that is `tcp.rs`.
+//!
+//! [§3]: https://www.rfc-editor.org/rfc/rfc6455#section-3
+
+use std::{fmt, net::Ipv6Addr};
+
+/// The parts of a URL that a client needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Url {
+    /// A name or an address; an IPv6 address without its brackets.
+    pub(super) host: String,
+    /// The port to connect to.
+    pub(super) port: u16,
+    /// What goes into the request's `Host`: with brackets where they belong, with the port unless it is 80.
+    pub(super) authority: String,
+    /// Path and query, at least `/`.
+    pub(super) target: String,
+}
+
+/// Why a URL is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// `wss`: this client speaks no TLS.
+    Tls,
+    /// Any other scheme than `ws`, or none; as it stands in the URL.
+    Scheme(String),
+    /// A user name or password, for which `ws` has no place (§3).
+    UserInfo,
+    /// No host, or one that is neither a name, an IPv4 address nor an IPv6 address in brackets.
+    Host(String),
+    /// A port that is no number from 1 to 65535.
+    Port(String),
+    /// A `#`: a fragment has no meaning here and must not be used (§3).
+    Fragment,
+    /// A character that must not stand in a path or query (RFC 3986 §3.3), or a `%` without two digits behind it.
+    Target(String),
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls => f.write_str("wss needs TLS, which this client does not speak"),
+            Self::Scheme(scheme) => write!(f, "the URL must begin with ws://, its scheme is {scheme:?}"),
+            Self::UserInfo => f.write_str("a WebSocket URL holds no user name or password"),
+            Self::Host(host) => write!(f, "{host:?} is no host"),
+            Self::Port(port) => write!(f, "{port:?} is no port"),
+            Self::Fragment => f.write_str("a WebSocket URL holds no fragment: # must be written %23"),
+            Self::Target(target) => write!(f, "{target:?} is no path and query"),
+        }
+    }
+}
+
+impl std::error::Error for UrlError {}
+
+impl Url {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// The first part, from the left, that is not as it must be; but a fragment before all others.
+    pub(super) fn parse(url: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        if scheme.eq_ignore_ascii_case("wss") {
+            return Err(UrlError::Tls);
+        }
+        if !scheme.eq_ignore_ascii_case("ws") {
+            return Err(UrlError::Scheme(scheme.to_owned()));
+        }
+        if rest.contains('#') {
+            return Err(UrlError::Fragment);
+        }
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(UrlError::UserInfo);
+        }
+        let (host, port) = split_port(authority);
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_host = match address {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(is_unreserved),
+        };
+        if !is_host {
+            return Err(UrlError::Host(host.to_owned()));
+        }
+        let port = parse_port(port)?;
+        if !is_target(target) {
+            return Err(UrlError::Target(target.to_owned()));
+        }
+        Ok(Self {
+            host: address.unwrap_or(host).to_owned(),
+            port,
+            authority: if port == DEFAULT_PORT { host.to_owned() } else { format!("{host}:{port}") },
+            target: if target.starts_with('/') { target.to_owned() } else { format!("/{target}") },
+        })
+    }
+}
+
+/// Splits `host:port`; a colon within brackets belongs to the address.
+fn split_port(authority: &str) -> (&str, &str) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority, ""),
+    }
+}
+
+/// RFC 3986 §3.2.3: an empty port is the default one.
+fn parse_port(port: &str) -> Result<u16, UrlError> {
+    if port.is_empty() {
+        return Ok(DEFAULT_PORT);
+    }
+    // `parse` alone would take a sign.
+    let number = if port.bytes().all(|byte| byte.is_ascii_digit()) { port.parse().ok() } else { None };
+    number.filter(|&number| number != 0).ok_or_else(|| UrlError::Port(port.to_owned()))
+}
+
+/// Whether all characters may stand in a path and query (RFC 3986 §3.3, §3.4).
+fn is_target(target: &str) -> bool {
+    let mut bytes = target.bytes();
+    while let Some(byte) = bytes.next() {
+        let allowed = match byte {
+            b'%' => {
+                [bytes.next(), bytes.next()].iter().flatten().filter(|digit| digit.is_ascii_hexdigit()).count() == 2
+            }
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => true, // sub-delims
+            b':' | b'@' | b'/' | b'?' => true,
+            _ => is_unreserved(byte),
+        };
+        if !allowed {
+            return false;
+        }
+    }
+    true
+}
+
+/// RFC 3986 §2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~')
+}
+
+/// The port of `ws` (§3).
+const DEFAULT_PORT: u16 = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_split_into_what_a_client_needs() {
+        let rows: &[(&str, &str, u16, &str, &str)] = &[
+            ("ws://example.com", "example.com", 80, "example.com", "/"),
+            ("WS://example.com/", "example.com", 80, "example.com", "/"),
+            ("ws://example.com:80/a", "example.com", 80, "example.com", "/a"),
+            ("ws://example.com:/a", "example.com", 80, "example.com", "/a"),
+            ("ws://example.com:8080", "example.com", 8080, "example.com:8080", "/"),
+            ("ws://example.com:65535/", "example.com", 65535, "example.com:65535", "/"),
+            ("ws://localhost:9002?room=1", "localhost", 9002, "localhost:9002", "/?room=1"),
+            ("ws://h/chat?room=1&name=%C3%A4", "h", 80, "h", "/chat?room=1&name=%C3%A4"),
+            ("ws://h/a:b@c/?d?e/f://g", "h", 80, "h", "/a:b@c/?d?e/f://g"),
+            ("ws://127.0.0.1:1/", "127.0.0.1", 1, "127.0.0.1:1", "/"),
+            ("ws://[::1]:9002/x", "::1", 9002, "[::1]:9002", "/x"),
+            ("ws://[2001:db8::1]", "2001:db8::1", 80, "[2001:db8::1]", "/"),
+            ("ws://xn--bcher-kva.example", "xn--bcher-kva.example", 80, "xn--bcher-kva.example", "/"),
+        ];
+        for &(url, host, port, authority, target) in rows {
+            let expected =
+                Url { host: host.to_owned(), port, authority: authority.to_owned(), target: target.to_owned() };
+            assert_eq!(Url::parse(url), Ok(expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_websocket_url_is_refused_by_name() {
+        let scheme = |text: &str| UrlError::Scheme(text.to_owned());
+        let host = |text: &str| UrlError::Host(text.to_owned());
+        let port = |text: &str| UrlError::Port(text.to_owned());
+        let target = |text: &str| UrlError::Target(text.to_owned());
+        let rows: &[(&str, UrlError)] = &[
+            ("wss://example.com/", UrlError::Tls),
+            ("http://example.com/", scheme("http")),
+            (" ws://example.com/", scheme(" ws")),
+            ("ws:/example.com/", scheme("")),
+            ("example.com:80", scheme("")),
+            ("", scheme("")),
+            ("ws://h/a#b", UrlError::Fragment),
+            ("ws://h#", UrlError::Fragment),
+            ("ws://user@h/", UrlError::UserInfo),
+            ("ws://user:pass@h/", UrlError::UserInfo),
+            ("ws://@h/", UrlError::UserInfo),
+            ("ws://", host("")),
+            ("ws:///path", host("")),
+            ("ws://:80/", host("")),
+            ("ws://a b/", host("a b")),
+            ("ws://b\u{fc}cher.example/", host("b\u{fc}cher.example")),
+            ("ws://h\r\nX: y/", host("h\r\nX")),
+            ("ws://h\\x/", host("h\\x")),
+            ("ws://%61/", host("%61")),
+            ("ws://::1/", host(":")),
+            ("ws://[::1", host("[:")),
+            ("ws://[::1]x/", host("[::1]x")),
+            ("ws://[::1%25eth0]/", host("[::1%25eth0]")),
+            ("ws://[127.0.0.1]/", host("[127.0.0.1]")),
+            ("ws://h:0/", port("0")),
+            ("ws://h:65536/", port("65536")),
+            ("ws://h:+80/", port("+80")),
+            ("ws://h:80a/", port("80a")),
+            ("ws://h/a b", target("/a b")),
+            ("ws://h/\u{e4}", target("/\u{e4}")),
+            ("ws://h/a\r\nX: y", target("/a\r\nX: y")),
+            ("ws://h/a\\b", target("/a\\b")),
+            ("ws://h/%", target("/%")),
+            ("ws://h/%4", target("/%4")),
+            ("ws://h/%4g", target("/%4g")),
+            ("ws://h/?a=[1]", target("/?a=[1]")),
+        ];
+        for (url, expected) in rows {
+            assert_eq!(Url::parse(url).as_ref(), Err(expected), "{url:?}");
+        }
+    }
+}

@@ -1,0 +1,383 @@
+"""Tests a switchboard program with the Python `websockets` client.
+
+python_client.py PROGRAM      runs all cases, one line each
+python_client.py --peer URL   the other side of the Node client's case "talks to Python"
+"""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import asynccontextmanager
+from functools import partial
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.protocol import State
+
+DEADLINE = 10  # seconds, for every wait
+EXIT_DEADLINE = 6  # seconds from SIGTERM to the end of the process
+PROTOCOL = "switchboard.v1"
+
+
+class Failure(Exception):
+    def __init__(self, expected, seen):
+        super().__init__(f"expected {expected}, seen {seen}")
+
+
+def brief(value):
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}… ({len(value)} long)"
+
+
+def check(what, expected, seen):
+    if seen != expected:
+        raise Failure(f"{what} {brief(expected)}", brief(seen))
+
+
+async def wait(what, awaitable, *, seconds=DEADLINE, others=()):
+    try:
+        async with asyncio.timeout(seconds):
+            return await awaitable
+    except TimeoutError:
+        found = f"only {others}" if others else "nothing"
+        raise Failure(what, f"{found} in {seconds} s") from None
+    except (WebSocketException, OSError) as error:
+        raise Failure(what, f"{type(error).__name__}: {error}") from error
+
+
+async def send(ws, message):
+    await wait(f"{brief(message)} sent", ws.send(message))
+
+
+async def check_message(ws, expected):
+    check("message", expected, await wait(f"message {brief(expected)}", ws.recv()))
+
+
+async def check_pong(ws, payload):
+    async def pong():
+        # The library completes this future only for a pong with the same payload.
+        await (await ws.ping(payload))
+
+    await wait(f"pong {brief(payload)}", pong())
+
+
+async def check_closed(ws, code, *, by_server):
+    await wait(f"close {code}", ws.wait_closed())
+    closed = ws.protocol.close_exc
+    seen = (
+        closed.rcvd and closed.rcvd.code,
+        closed.sent and closed.sent.code,
+        closed.rcvd_then_sent,
+    )
+    if seen != (code, code, by_server):
+        side = "server" if by_server else "client"
+        raise Failure(f"clean close {code} begun by the {side}", str(closed))
+
+
+class Server:
+    """A running switchboard program and the connections to it."""
+
+    def __init__(self, process, url):
+        self.process = process
+        self.stopped = False
+        self.url = url
+        self.chat_url = f"ws://{urlsplit(url).netloc}/ws"
+        self.origin = f"http://{urlsplit(url).netloc}"
+        self.connections = []
+
+    async def connect(self, url=None, **options):
+        ws = await wait("connection", connect(url or self.url, proxy=None, **options))
+        self.connections.append(ws)
+        return ws
+
+    async def join(self, name):
+        ws = await self.connect(self.chat_url, origin=self.origin, subprotocols=[PROTOCOL])
+        check("subprotocol", PROTOCOL, ws.subprotocol)
+        chat = Chat(ws)
+        await chat.send("hello", {"name": name}, 1)
+        await chat.event("welcome", keys="you token epoch seq online messages gap")
+        await chat.event("ack", 1)
+        return chat
+
+    async def hang_up(self):
+        for ws in self.connections:
+            if ws.state is State.OPEN:
+                await ws.close()
+                await check_closed(ws, 1000, by_server=False)
+
+    async def stop(self):
+        self.stopped = True
+        check("exit code before SIGTERM", None, self.process.returncode)
+        self.process.terminate()
+        await wait("exit after SIGTERM", self.process.wait(), seconds=EXIT_DEADLINE)
+        check("exit code", 0, self.process.returncode)
+
+
+@asynccontextmanager
+async def running(program, arguments):
+    process = await asyncio.create_subprocess_exec(
+        program, *arguments, "--listen", "127.0.0.1:0", stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+    )
+    log = asyncio.create_task(process.stderr.read())
+    try:
+        line = (await wait("line with the URL", process.stdout.readline())).decode()
+        if "://127.0.0.1:" not in line:
+            raise Failure("line that ends with the URL", repr(line))
+        server = Server(process, line.split()[-1])
+        yield server
+        if not server.stopped:
+            await server.hang_up()
+            await server.stop()
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+        sys.stderr.write((await log).decode(errors="replace"))
+        raise
+    finally:
+        await log
+        await process.wait()
+
+
+class Chat:
+    """One member of the chat; keeps the events that nothing has asked for yet."""
+
+    def __init__(self, ws):
+        self.ws = ws
+        self.unclaimed = []
+
+    async def send(self, *event):
+        await send(self.ws, json.dumps(event))
+
+    async def event(self, name, /, *id, keys="", **values):
+        """Takes the first event of this name and id, and checks what its data holds."""
+        what = f"event {json.dumps([name, {}, *id])}"
+        data = await wait(what, self.take(name, list(id)), others=self.unclaimed)
+        for key in keys.split():
+            if key not in data:
+                raise Failure(f"{name} with {keys}", data)
+        for key, value in values.items():
+            check(f"{name} with {key}", value, data.get(key))
+        return data
+
+    async def take(self, name, id):
+        seen = 0
+        while True:
+            for position in range(seen, len(self.unclaimed)):
+                event, data, *event_id = self.unclaimed[position]
+                if event == name and event_id == id:
+                    del self.unclaimed[position]
+                    return data
+            seen = len(self.unclaimed)
+            self.unclaimed.append(json.loads(await self.ws.recv()))
+
+
+async def connects(server):
+    await server.connect()
+
+
+async def echoes(message, server):
+    ws = await server.connect()
+    await send(ws, message)
+    await check_message(ws, message)
+
+
+async def echoes_fragments(is_text, server):
+    whole = "日本語🦀".encode()
+    ws = await server.connect()
+
+    async def fragments():
+        yield whole[:2]
+        await check_pong(ws, b"between fragments")
+        yield whole[2:4]
+        yield whole[4:11]
+        yield whole[11:]
+
+    await ws.send(fragments(), text=is_text)
+    await check_message(ws, whole.decode() if is_text else whole)
+
+
+async def pongs(payload, server):
+    await check_pong(await server.connect(), payload)
+
+
+async def closes(code, server):
+    ws = await server.connect()
+    await ws.close(code, "so long")
+    await check_closed(ws, code, by_server=False)
+
+
+async def echoes_pipelined(server):
+    ws = await server.connect()
+    messages = [f"message {number}" for number in range(200)]
+    for message in messages:
+        await send(ws, message)
+    for message in messages:
+        await check_message(ws, message)
+
+
+async def echoes_with_compression(compression, server):
+    message = "compress me " * 1000
+    ws = await server.connect(compression=compression)
+    await send(ws, message)
+    await check_message(ws, message)
+
+
+async def opens_without_unknown_subprotocol(server):
+    ws = await server.connect(subprotocols=["unknown.v1"])
+    check("subprotocol", None, ws.subprotocol)
+    await send(ws, "hello")
+    await check_message(ws, "hello")
+
+
+async def refuses_long_message(server):
+    ws = await server.connect()
+    await send(ws, "x" * 1000)
+    await check_message(ws, "x" * 1000)
+    await send(ws, "x" * 1001)
+    await check_closed(ws, 1009, by_server=True)
+
+
+async def broadcasts_to(to, server):
+    clients = [await server.connect() for _ in range(3)]
+    for ws in clients:
+        await check_pong(ws, b"is the server ready for this client?")
+    sender, second, third = clients
+    await send(sender, "from the first")
+    if to == "all":
+        await check_message(sender, "from the first")
+    await check_message(second, "from the first")
+    await check_message(third, "from the first")
+    # Whatever the sender had got of its own message would come before this one.
+    await send(second, "from the second")
+    await check_message(sender, "from the second")
+    if to == "all":
+        await check_message(second, "from the second")
+    await check_message(third, "from the second")
+
+
+async def chats(server):
+    ada = await server.join("Ada")
+    bob = await server.join("Bob")
+    await ada.event("joined", name="Bob")
+    await ada.send("say", {"text": "hi"}, 2)
+    ack = await ada.event("ack", 2, keys="seq time")
+    for member in ada, bob:
+        await member.event(
+            "message", seq=ack["seq"], time=ack["time"], text="hi", **{"from": "Ada"}
+        )
+
+
+async def reports_unknown_event(server):
+    ada = await server.join("Ada")
+    await ada.send("nope", {}, 3)
+    await ada.event("error", 3, keys="message", code="unknown_event")
+
+
+async def survives_bad_json(server):
+    ada = await server.join("Ada")
+    await send(ada.ws, "{")
+    await ada.event("error", code="bad_json")
+    await ada.send("say", {"text": "still here"}, 2)
+    await ada.event("ack", 2, keys="seq time")
+
+
+async def refuses_foreign_origin(server):
+    origin = "http://evil.example"
+    try:
+        await server.connect(server.chat_url, origin=origin, subprotocols=[PROTOCOL])
+    except Failure as failure:
+        if not isinstance(failure.__cause__, InvalidStatus):
+            raise
+        check("HTTP status", 403, failure.__cause__.response.status_code)
+    else:
+        raise Failure("HTTP status 403", "an open connection")
+
+
+async def says_goodbye(clients, server):
+    goodbyes = (check_closed(ws, 1001, by_server=True) for ws in clients)
+    await asyncio.gather(server.stop(), *goodbyes)
+
+
+async def echo_says_goodbye(server):
+    clients = [await server.connect() for _ in range(2)]
+    for ws in clients:
+        await send(ws, "hello")
+        await check_message(ws, "hello")
+    await says_goodbye(clients, server)
+
+
+async def chat_says_goodbye(server):
+    ada = await server.join("Ada")
+    bob = await server.join("Bob")
+    await ada.send("say", {"text": "hi"}, 2)
+    await bob.event("message", text="hi")
+    await says_goodbye([ada.ws, bob.ws], server)
+
+
+async def peer(url):
+    server = Server(None, url)
+    python = await server.join("Python")
+    await python.event("message", text="hi from Node", **{"from": "Node"})
+    await python.send("say", {"text": "hi from Python"}, 2)
+    await python.event("ack", 2, keys="seq time")
+    await server.hang_up()
+
+
+def cases():
+    echo = ["echo"]
+    yield "echo: connect", echo, connects
+    yield "echo: text, multi-byte", echo, partial(echoes, "Grüße, 日本語, 한국어, 🦀 👩‍🚀")
+    yield "echo: text 'Hello'", echo, partial(echoes, "Hello")
+    for length in 0, 125, 126, 65535, 65536, 1024 * 1024:
+        data = (bytes(range(256)) * (length // 256 + 1))[:length]
+        text = ("0123456789" * (length // 10 + 1))[:length]
+        yield f"echo: text of {length} bytes", echo, partial(echoes, text)
+        yield f"echo: binary of {length} bytes", echo, partial(echoes, data)
+    yield "echo: text in fragments, a ping between", echo, partial(echoes_fragments, True)
+    yield "echo: binary in fragments, a ping between", echo, partial(echoes_fragments, False)
+    yield "echo: ping", echo, partial(pongs, b"are you there?")
+    yield "echo: ping of 125 bytes", echo, partial(pongs, bytes(range(125)))
+    yield "echo: close 1000", echo, partial(closes, 1000)
+    yield "echo: close 4000", echo, partial(closes, 4000)
+    yield "echo: 200 messages at once", echo, echoes_pipelined
+    yield "echo: compression offered", echo, partial(echoes_with_compression, "deflate")
+    yield "echo: compression not offered", echo, partial(echoes_with_compression, None)
+    yield "echo: unknown subprotocol", echo, opens_without_unknown_subprotocol
+    yield "echo: too long a message", [*echo, "--max-message-bytes", "1000"], refuses_long_message
+    yield "echo: SIGTERM", echo, echo_says_goodbye
+    for to in "all", "others":
+        yield f"broadcast: to {to}", ["broadcast", "--to", to], partial(broadcasts_to, to)
+    yield "chat: two members", [], chats
+    yield "chat: unknown event", [], reports_unknown_event
+    yield "chat: bad JSON", [], survives_bad_json
+    yield "chat: foreign origin", [], refuses_foreign_origin
+    yield "chat: SIGTERM", [], chat_says_goodbye
+
+
+async def run_cases(program):
+    failed = 0
+    for name, arguments, case in cases():
+        try:
+            async with running(program, arguments) as server:
+                await case(server)
+            print(f"ok   python {name}", flush=True)
+        except Exception as error:
+            failed += 1
+            seen = error if isinstance(error, Failure) else repr(error)
+            print(f"FAIL python {name}: {seen}", flush=True)
+    return failed
+
+
+def main():
+    match sys.argv[1:]:
+        case ["--peer", url]:
+            asyncio.run(peer(url))
+        case [program]:
+            sys.exit(1 if asyncio.run(run_cases(program)) else 0)
+        case _:
+            sys.exit(__doc__)
+
+
+main()
