@@ -1,4 +1,5 @@
-//! A strict RFC 6455 WebSocket engine without I/O.
+#![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "server"), doc = "A strict RFC 6455 WebSocket engine without I/O.")]
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,8 @@ extern crate std;
 pub mod apps;
 #[cfg(feature = "chat")]
 pub mod chat;
+#[cfg(feature = "client")]
+pub mod client;
 mod proto;
 #[cfg(feature = "server")]
 mod reactor;
@@ -19,9 +22,9 @@ mod server;
 pub use proto::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, EncodedHeader,
     Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits,
-    HeaderRules, HttpVersion, InvalidHeader, Limits, Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece,
-    Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead,
-    Role, SendError, Sender, ServerHandshake, State, Unmasked,
+    HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Opcode,
+    Output, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader, ReservedOpcode,
+    ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked,
 };
 #[cfg(feature = "server")]
 pub use server::{

@@ -31,19 +31,20 @@ pub(super) fn shake(
         if bytes.is_empty() {
             return Err(ClientError::Disconnected);
         }
-        // Line by line, for a head ends with a line: also a refusal's, which does not say how long it was.
-        let line = bytes.split_inclusive(|&byte| byte == b'\n').next().unwrap_or(bytes);
-        let length = line.len();
-        let outcome = handshake.receive(line);
-        answer.consume(length);
-        match outcome {
-            Ok(None) => {}
-            Ok(Some((established, _))) => return Ok(established),
-            Err(ClientHandshakeError::Status(response)) => {
+        let length = bytes.len();
+        match handshake.receive(bytes) {
+            Ok(None) => answer.consume(length),
+            Ok(Some((established, used))) => {
+                answer.consume(used);
+                return Ok(established);
+            }
+            Err(ClientHandshakeError::Status { response, used }) => {
+                answer.consume(used);
                 let body = body(&response, &mut answer);
                 return Err(ClientError::Refused { response, body });
             }
-            Err(ClientHandshakeError::Redirect { location, response }) => {
+            Err(ClientHandshakeError::Redirect { location, response, used }) => {
+                answer.consume(used);
                 let body = body(&response, &mut answer);
                 return Err(ClientError::Redirect { location, response, body });
             }

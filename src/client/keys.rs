@@ -7,6 +7,8 @@
 
 use std::io;
 
+use crate::{KeySource, MaskingKey};
+
 /// Random bytes, fetched ahead.
 pub(super) struct Keys {
     pool: [u8; POOL_BYTES],
@@ -45,6 +47,12 @@ impl Keys {
         getrandom::fill(&mut self.pool)?;
         self.used = 0;
         Ok(())
+    }
+}
+
+impl KeySource for Keys {
+    fn next_key(&mut self) -> MaskingKey {
+        MaskingKey(self.take())
     }
 }
 

@@ -40,8 +40,7 @@ pub use message::Message;
 pub use url::UrlError;
 
 use crate::{
-    CloseCode, CloseFrame, Connection, Delivery, Established, Limits, Masked, MaskingKey, ResponseHead, SendError,
-    Sender, State,
+    CloseCode, CloseFrame, Connection, Delivery, Established, Limits, Masked, ResponseHead, SendError, Sender, State,
 };
 use keys::Keys;
 use tcp::{Patience, Tcp};
@@ -62,7 +61,7 @@ use tcp::{Patience, Tcp};
 pub struct Client {
     tcp: Tcp,
     link: Link,
-    connection: Connection<Masked<KeySource>>,
+    connection: Connection<Masked<Keys>>,
     established: Established,
     timeouts: Timeouts,
     /// Frames on their way out; empty between calls.
@@ -88,8 +87,6 @@ struct Timeouts {
     close: Duration,
 }
 
-type KeySource = Box<dyn FnMut() -> MaskingKey + Send>;
-
 impl Client {
     /// Connects to a URL such as `ws://localhost:9002/chat?room=1`, all else by default.
     ///
@@ -104,8 +101,7 @@ impl Client {
         ClientBuilder::new()
     }
 
-    fn new(tcp: Tcp, established: Established, mut keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
-        let keys: KeySource = Box::new(move || MaskingKey(keys.take()));
+    fn new(tcp: Tcp, established: Established, keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
         let connection = Connection::client(keys, limits, Delivery::Messages);
         Self { tcp, link: Link::Open, connection, established, timeouts, out: Vec::new() }
     }
@@ -266,7 +262,7 @@ impl Client {
     /// Lets `write` append frames and sends them.
     fn command(
         &mut self,
-        write: impl FnOnce(&mut Sender<Masked<KeySource>>, &mut Vec<u8>) -> Result<(), SendError>,
+        write: impl FnOnce(&mut Sender<Masked<Keys>>, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> Result<(), ClientError> {
         if self.link != Link::Open {
             return Err(ClientError::Closed);

@@ -132,6 +132,8 @@ impl fmt::Debug for CloseCode {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]

@@ -2,42 +2,9 @@
 //!
 //! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
 
-use super::{Masked, Masking, MaskingKey, Receiver, Sender, Unmasked, receiver::Receiving, sender::Sending};
-
-/// What a peer may make us keep (§10.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// The longest message, all fragments together, in bytes. Default 16 MiB; past it the connection fails with
-    /// 1009 at the header that crosses the limit.
-    pub max_message_bytes: u64,
-    /// The longest frame, in bytes. Default 16 MiB; past it the connection fails with 1009 at its header.
-    pub max_frame_bytes: u64,
-}
-
-impl Limits {
-    /// Both limits set to `bytes`.
-    #[must_use]
-    pub const fn of_bytes(bytes: u64) -> Self {
-        Self { max_message_bytes: bytes, max_frame_bytes: bytes }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::of_bytes(16 << 20)
-    }
-}
-
-/// In what portions messages are handed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// Whole messages.
-    #[default]
-    Messages,
-    /// Pieces as they come, with nothing kept: for who streams.
-    Pieces,
-}
+use super::{
+    Delivery, KeySource, Limits, Masked, Masking, Receiver, Sender, Unmasked, receiver::Receiving, sender::Sending,
+};
 
 /// The state of a connection, in the RFC's words; Connecting is a type of its own
 /// ([`ServerHandshake`](crate::ServerHandshake), [`ClientHandshake`](crate::ClientHandshake)).
@@ -76,11 +43,11 @@ impl Connection {
     }
 }
 
-impl<F: FnMut() -> MaskingKey> Connection<Masked<F>> {
+impl<K: KeySource> Connection<Masked<K>> {
     /// A client's end of a connection whose handshake is done. `keys` makes a fresh, unpredictable key for each
     /// frame ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
     #[must_use]
-    pub fn client(keys: F, limits: Limits, delivery: Delivery) -> Self {
+    pub fn client(keys: K, limits: Limits, delivery: Delivery) -> Self {
         Self::with_masking(Masked(keys), limits, delivery)
     }
 }

@@ -48,6 +48,11 @@ pub enum ProtocolError {
         /// What is accepted, in bytes.
         limit: u64,
     },
+    /// More empty data frames in a row than this endpoint accepts (§10.4).
+    TooManyEmptyFrames {
+        /// What is accepted.
+        limit: u32,
+    },
     /// Text that is not UTF-8 (§8.1).
     InvalidUtf8 {
         /// Bytes of the message before the one that shows the fault.
@@ -80,6 +85,7 @@ impl ProtocolError {
             | Self::InvalidCloseCode(_) => CloseCode::PROTOCOL_ERROR,
             Self::InvalidUtf8 { .. } | Self::InvalidCloseReason => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
             Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyEmptyFrames { .. } => CloseCode::POLICY_VIOLATION,
         }
     }
 
@@ -99,6 +105,7 @@ impl ProtocolError {
             Self::LengthOutOfRange => "length out of range",
             Self::FrameTooLong { .. } => "frame too big",
             Self::MessageTooLong { .. } => "message too big",
+            Self::TooManyEmptyFrames { .. } => "too many empty frames in a row",
             Self::InvalidUtf8 { .. } => "text is not UTF-8",
             Self::TruncatedCloseCode => "close code cut off",
             Self::InvalidCloseCode(_) => "close code not allowed",
@@ -116,6 +123,7 @@ impl fmt::Display for ProtocolError {
             Self::FrameTooLong { length, limit } | Self::MessageTooLong { length, limit } => {
                 write!(f, " ({length} bytes or more, the limit is {limit})")
             }
+            Self::TooManyEmptyFrames { limit } => write!(f, " (the limit is {limit})"),
             Self::InvalidUtf8 { offset } => write!(f, " (at byte {offset})"),
             Self::InvalidCloseCode(code) => write!(f, " ({code})"),
             _ => Ok(()),

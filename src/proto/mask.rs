@@ -64,9 +64,21 @@ pub trait Masking: sealed::Sealed {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unmasked;
 
-/// A client's frames are masked with a key per frame, taken from the function given here.
+/// A client's frames are masked with a key per frame, taken from the source given here.
 #[derive(Clone, Copy, Debug)]
-pub struct Masked<F>(pub F);
+pub struct Masked<K>(pub K);
+
+/// Makes masking keys: unpredictable ones, a fresh one each time. Any `FnMut() -> MaskingKey` is one.
+pub trait KeySource {
+    /// The next key.
+    fn next_key(&mut self) -> MaskingKey;
+}
+
+impl<F: FnMut() -> MaskingKey> KeySource for F {
+    fn next_key(&mut self) -> MaskingKey {
+        self()
+    }
+}
 
 impl Masking for Unmasked {
     const ROLE: Role = Role::Server;
@@ -76,18 +88,18 @@ impl Masking for Unmasked {
     }
 }
 
-impl<F: FnMut() -> MaskingKey> Masking for Masked<F> {
+impl<K: KeySource> Masking for Masked<K> {
     const ROLE: Role = Role::Client;
 
     fn next_key(&mut self) -> Option<MaskingKey> {
-        Some((self.0)())
+        Some(self.0.next_key())
     }
 }
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Unmasked {}
-    impl<F> Sealed for super::Masked<F> {}
+    impl<K> Sealed for super::Masked<K> {}
 }
 
 #[cfg(test)]

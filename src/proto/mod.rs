@@ -11,12 +11,13 @@
 //! | `utf8.rs` | §8.1 | text, checked as it arrives |
 //! | `frame.rs` | §5.2 | [`FrameHeader`]: decode and encode |
 //! | `close.rs` | §5.5.1 | [`CloseFrame`] |
+//! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
 //! | `message.rs` | §5.4 | fragments become messages |
 //! | `receiver.rs` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
 //! | `output.rs` | | [`Output`]: where frames are written |
 //! | `prepared.rs` | | [`Prepared`]: encoded once for many |
 //! | `sender.rs` | §6.1, §7 | [`Sender`]: messages to bytes |
-//! | `connection.rs` | §7 | [`Connection`]: the two halves, [`State`], [`Limits`] |
+//! | `connection.rs` | §7 | [`Connection`]: the two halves, [`State`] |
 //! | `handshake/` | §4, §9.1 | [`ServerHandshake`], [`ClientHandshake`] |
 
 mod close;
@@ -25,6 +26,7 @@ mod connection;
 mod error;
 mod frame;
 mod handshake;
+mod limits;
 mod mask;
 mod message;
 mod opcode;
@@ -36,7 +38,7 @@ mod utf8;
 
 pub use close::CloseFrame;
 pub use close_code::CloseCode;
-pub use connection::{Connection, Delivery, Limits, State};
+pub use connection::{Connection, State};
 pub use error::{ProtocolError, SendError};
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
@@ -45,7 +47,8 @@ pub use handshake::{
 };
 #[cfg(feature = "server")]
 pub(crate) use handshake::{check_header, has_token, reason_phrase};
-pub use mask::{Masked, Masking, MaskingKey, Role, Unmasked};
+pub use limits::{Delivery, Limits};
+pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};
 pub use opcode::{MessageKind, Opcode, ReservedOpcode};
 pub use output::{FixedOutput, Output};
 pub use prepared::Prepared;

@@ -88,6 +88,8 @@ pub struct Receiver {
     /// `header[..header_len]` is the beginning of a header whose end has not come; `header_len <= 13`.
     header: [u8; MAX_HEADER_BYTES - 1],
     header_len: u8,
+    /// Data frames without payload since the last one with payload.
+    empty_frames: u32,
     unfinished: Unfinished,
 }
 
@@ -160,6 +162,7 @@ impl Receiver {
             state: Receiving::Open,
             header: [0; MAX_HEADER_BYTES - 1],
             header_len: 0,
+            empty_frames: 0,
             unfinished: Unfinished::Nothing,
         }
     }
@@ -264,6 +267,22 @@ impl Receiver {
                 Ok(None)
             }
         }
+    }
+
+    /// An empty frame costs its sender six bytes; that it costs us time is bounded here.
+    fn count_empty(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
+        if header.opcode.is_control() {
+            return Ok(());
+        }
+        if header.payload_len > 0 {
+            self.empty_frames = 0;
+        } else {
+            self.empty_frames += 1;
+            if self.empty_frames > self.limits.max_empty_frames {
+                return Err(ProtocolError::TooManyEmptyFrames { limit: self.limits.max_empty_frames });
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the beginning of a header. Fourteen bytes always make a header, so what is unfinished fits.
@@ -372,6 +391,7 @@ impl<'b> Events<'_, 'b> {
                         return Ok(None);
                     };
                     self.take(used);
+                    self.receiver.count_empty(&header)?;
                     self.begin(header)?
                 }
             };

@@ -14,7 +14,7 @@ use super::{
     list::{has_token, is_token},
     response::{check_added, check_header, header_line},
 };
-use crate::proto::{Connection, Delivery, Limits, Masked, MaskingKey};
+use crate::proto::{Connection, Delivery, KeySource, Limits, Masked};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -68,15 +68,16 @@ impl ClientHandshake {
         out: &mut Vec<u8>,
     ) -> Result<Self, InvalidHeader> {
         let ClientRequest { host, target, origin, subprotocols, headers } = *request;
-        if !target.starts_with('/') || !target.bytes().all(|byte| matches!(byte, b'!'..=b'~')) {
+        // §3: a fragment has no meaning here and must not be sent.
+        if !target.starts_with('/') || !target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
             return Err(InvalidHeader::Target(target.to_owned()));
         }
         check_header("Host", host)?;
         if let Some(origin) = origin {
             check_header("Origin", origin)?;
         }
-        for name in subprotocols {
-            if !is_token(name.as_bytes()) {
+        for (i, name) in subprotocols.iter().enumerate() {
+            if !is_token(name.as_bytes()) || subprotocols[..i].contains(name) {
                 return Err(InvalidHeader::Subprotocol((*name).to_owned()));
             }
         }
@@ -117,14 +118,17 @@ impl ClientHandshake {
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(Established, usize)>, ClientHandshakeError> {
         let mut used = 0;
         loop {
-            let Some((response, more)) = self.reader.receive(&bytes[used..])? else { return Ok(None) };
+            let Some((response, more)) = self.reader.receive(&bytes[used..]).map_err(ClientHandshakeError::Head)?
+            else {
+                return Ok(None);
+            };
             used += more;
             match response.status() {
                 101 => return self.check(response).map(|established| Some((established, used))),
                 // RFC 9110 §15.2: a client takes any number of interim answers; we do while they are a few.
                 100..=199 if self.interim < MAX_INTERIM => self.interim += 1,
                 100..=199 => return Err(ClientHandshakeError::TooManyInterim),
-                _ => return Err(refusal(response)),
+                _ => return Err(refusal(response, used)),
             }
         }
     }
@@ -176,23 +180,18 @@ impl Established {
     /// The open connection. `keys` makes a fresh, unpredictable key for each frame
     /// ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
     #[must_use]
-    pub fn into_connection<F: FnMut() -> MaskingKey>(
-        self,
-        keys: F,
-        limits: Limits,
-        delivery: Delivery,
-    ) -> Connection<Masked<F>> {
+    pub fn into_connection<K: KeySource>(self, keys: K, limits: Limits, delivery: Delivery) -> Connection<Masked<K>> {
         Connection::client(keys, limits, delivery)
     }
 }
 
-fn refusal(response: ResponseHead) -> ClientHandshakeError {
+fn refusal(response: ResponseHead, used: usize) -> ClientHandshakeError {
     let location = response.values("location").next().and_then(|value| core::str::from_utf8(value).ok());
     match (response.status(), location.map(ToOwned::to_owned)) {
         (301 | 302 | 303 | 307 | 308, Some(location)) => {
-            ClientHandshakeError::Redirect { location, response: Box::new(response) }
+            ClientHandshakeError::Redirect { location, response: Box::new(response), used }
         }
-        _ => ClientHandshakeError::Status(Box::new(response)),
+        _ => ClientHandshakeError::Status { response: Box::new(response), used },
     }
 }
 

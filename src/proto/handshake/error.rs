@@ -156,7 +156,7 @@ pub enum InvalidHeader {
     },
     /// The field is written by the engine itself.
     Reserved(String),
-    /// The subprotocol is not one that the client offered (§4.2.2), or no token.
+    /// The subprotocol is not one that the client offered (§4.2.2), or no token, or offered twice (§4.1).
     Subprotocol(String),
     /// Not a status that ends a handshake: 200 to 599.
     Status(u16),
@@ -170,7 +170,7 @@ impl fmt::Display for InvalidHeader {
             Self::Name(name) => write!(f, "{name:?} is no name of a header field"),
             Self::Value { name } => write!(f, "the value of {name} holds characters that a header must not"),
             Self::Reserved(name) => write!(f, "the header field {name} is written by the engine"),
-            Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} was not offered or is no token"),
+            Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} was not offered, or twice, or is no token"),
             Self::Status(status) => write!(f, "{status} is no status for a rejection"),
             Self::Target(target) => write!(f, "{target:?} is no request target"),
         }
@@ -189,11 +189,18 @@ pub enum ClientHandshakeError {
     Redirect {
         /// The Location, as it came.
         location: String,
-        /// The whole answer.
+        /// The head of the answer.
         response: Box<ResponseHead>,
+        /// How many of the bytes given last belong to the head; its body follows.
+        used: usize,
     },
     /// Any other status than 101.
-    Status(Box<ResponseHead>),
+    Status {
+        /// The head of the answer.
+        response: Box<ResponseHead>,
+        /// How many of the bytes given last belong to the head; its body follows.
+        used: usize,
+    },
     /// More interim answers (1xx) than anyone sends.
     TooManyInterim,
     /// 101 without `Upgrade: websocket`.
@@ -211,9 +218,9 @@ pub enum ClientHandshakeError {
 impl fmt::Display for ClientHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Head(error) => write!(f, "the server's answer: {error}"),
+            Self::Head(_) => f.write_str("the server's answer is not HTTP/1.1 as it is understood here"),
             Self::Redirect { location, .. } => write!(f, "the server redirects to {location}"),
-            Self::Status(response) => write!(f, "the server answers with status {}", response.status()),
+            Self::Status { response, .. } => write!(f, "the server answers with status {}", response.status()),
             Self::TooManyInterim => f.write_str("the server sends interim answers without end"),
             Self::Upgrade => f.write_str("the server's answer lacks Upgrade: websocket"),
             Self::Connection => f.write_str("the server's answer lacks Connection: Upgrade"),
@@ -224,10 +231,11 @@ impl fmt::Display for ClientHandshakeError {
     }
 }
 
-impl core::error::Error for ClientHandshakeError {}
-
-impl From<HeadError> for ClientHandshakeError {
-    fn from(error: HeadError) -> Self {
-        Self::Head(error)
+impl core::error::Error for ClientHandshakeError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Head(error) => Some(error),
+            _ => None,
+        }
     }
 }

@@ -4,8 +4,8 @@
 //! request smuggling is made of (bare LF, bare CR, control characters, folded lines). Then httparse runs once over
 //! the whole. Bodies are not read here.
 
-use alloc::vec::Vec;
-use core::ops::Range;
+use alloc::{string::String, vec::Vec};
+use core::{fmt, ops::Range};
 
 use super::HeadError;
 
@@ -65,7 +65,7 @@ impl RequestReader {
 }
 
 /// The head of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestHead {
     fields: Fields,
     method: Range<usize>,
@@ -78,7 +78,7 @@ impl RequestHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(&bytes);
-        complete(parsed, limits)?;
+        complete(parsed, &bytes, limits)?;
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(HeadError::Malformed);
         };
@@ -119,7 +119,7 @@ impl RequestHead {
 }
 
 /// The head of a response.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ResponseHead {
     fields: Fields,
     status: u16,
@@ -130,7 +130,7 @@ impl ResponseHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(&bytes);
-        complete(parsed, limits)?;
+        complete(parsed, &bytes, limits)?;
         let (Some(status), Some(1)) = (response.code, response.version) else {
             return Err(HeadError::UnsupportedVersion);
         };
@@ -173,10 +173,29 @@ impl ResponseReader {
 }
 
 /// The bytes of a head and where its fields stand in them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Fields {
     bytes: Vec<u8>,
     spans: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, target) = (self.method(), self.target());
+        write!(f, "{method} {target} {:?} {:?}", self.version, self.fields)
+    }
+}
+
+impl fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.status, self.fields)
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)))).finish()
+    }
 }
 
 impl Fields {
@@ -224,12 +243,22 @@ impl HeadScanner {
                 });
             }
             if self.byte(byte)? {
-                self.head.extend_from_slice(&bytes[..=i]);
+                self.keep(&bytes[..=i]);
                 return Ok(Some(i + 1));
             }
         }
-        self.head.extend_from_slice(bytes);
+        self.keep(bytes);
         Ok(None)
+    }
+
+    /// Appends to the head. Its room doubles, but is never more than a head may have.
+    fn keep(&mut self, bytes: &[u8]) {
+        let needed = self.head.len() + bytes.len();
+        if needed > self.head.capacity() {
+            let room = (2 * self.head.capacity()).max(USUAL_HEAD_BYTES).min(self.limits.max_bytes).max(needed);
+            self.head.reserve_exact(room - self.head.len());
+        }
+        self.head.extend_from_slice(bytes);
     }
 
     /// Whether this byte ends the head.
@@ -273,14 +302,23 @@ impl HeadScanner {
 }
 
 /// httparse has seen the whole head, so anything but `Complete` is the peer's fault.
-fn complete(parsed: httparse::Result<usize>, limits: HeadLimits) -> Result<(), HeadError> {
+fn complete(parsed: httparse::Result<usize>, head: &[u8], limits: HeadLimits) -> Result<(), HeadError> {
     match parsed {
         Ok(httparse::Status::Complete(_)) => Ok(()),
         Ok(httparse::Status::Partial) => Err(HeadError::Malformed),
-        Err(httparse::Error::Version) => Err(HeadError::UnsupportedVersion),
+        Err(httparse::Error::Version) if names_version(head) => Err(HeadError::UnsupportedVersion),
         Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders { limit: limits.max_headers }),
         Err(_) => Err(HeadError::Malformed),
     }
+}
+
+/// Whether the first line has the form of HTTP, of whatever version: a request ends in one, a response begins with one.
+fn names_version(head: &[u8]) -> bool {
+    let line = head.trim_ascii_start().split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|&byte| byte == b' ');
+    let (first, third, more) = (words.next(), words.nth(1), words.next());
+    let is_version = |word: Option<&[u8]>| word.is_some_and(|word| word.starts_with(b"HTTP/"));
+    is_version(first) || (is_version(third) && more.is_none())
 }
 
 fn http_version(minor: u8) -> Result<HttpVersion, HeadError> {
@@ -301,3 +339,6 @@ fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = if part.is_empty() { 0 } else { part.as_ptr().addr() - whole.as_ptr().addr() };
     start..start + part.len()
 }
+
+/// Room for what a browser sends, most of the time.
+const USUAL_HEAD_BYTES: usize = 512;

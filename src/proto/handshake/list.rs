@@ -29,8 +29,10 @@ pub(crate) fn has_token(value: &[u8], token: &str) -> bool {
     value.split(|&byte| byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The tokens in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2).
+/// The tokens in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2), but there must be
+/// one that is not (`1#token`).
 pub(super) fn tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malformed> {
+    let before = list.len();
     for element in value.split(|&byte| byte == b',') {
         let element = element.trim_ascii();
         if element.is_empty() {
@@ -38,21 +40,24 @@ pub(super) fn tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malform
         }
         list.push(token(element)?);
     }
-    Ok(())
+    if list.len() > before { Ok(()) } else { Err(Malformed) }
 }
 
-/// The extensions in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2).
+/// The extensions in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2), but there must
+/// be one that is not (`1#extension`).
 ///
 /// ```text
 /// extension       = extension-token *( ";" extension-param )
 /// extension-param = token [ "=" ( token | quoted-string ) ]   ; what is quoted must be a token too
 /// ```
 pub(super) fn extensions(value: &[u8], list: &mut Vec<ExtensionOffer>) -> Result<(), Malformed> {
+    let before = list.len();
     let mut rest = Cursor(value);
     loop {
         rest.skip_space();
         match rest.0.first() {
-            None => return Ok(()),
+            None if list.len() > before => return Ok(()),
+            None => return Err(Malformed),
             Some(b',') => rest.advance(),
             Some(_) => {
                 list.push(rest.extension()?);
@@ -184,6 +189,8 @@ mod tests {
             (r#"a; b="\c\c\c""#, Some("a;b=ccc")),
             ("a ; b = 8 ,\tc", Some("a;b=8,c")),
             (",a,,b,", Some("a,b")),
+            ("", None),
+            (" ,, ", None),
             ("a b", None),
             ("a;", None),
             ("a;;b", None),
@@ -210,7 +217,8 @@ mod tests {
         };
         assert_eq!(read("chat, superchat"), Ok("chat|superchat".into()));
         assert_eq!(read(" a ,, b "), Ok("a|b".into()));
-        assert_eq!(read(""), Ok(String::new()));
+        assert_eq!(read(""), Err(Malformed));
+        assert_eq!(read(" , "), Err(Malformed));
         assert_eq!(read("a b"), Err(Malformed));
         assert_eq!(read("a;b"), Err(Malformed));
         assert_eq!(read("\"a\""), Err(Malformed));

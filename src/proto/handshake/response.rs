@@ -44,6 +44,26 @@ impl Rejection {
         self.status
     }
 
+    /// The header fields that go with it, for who writes the answer by other means: the caller's, then those that are
+    /// written for it.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let has = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let content_type = (!self.body.is_empty() && !has("Content-Type")).then_some(TEXT);
+        // RFC 9110 §7.8: who sends Upgrade must name it in Connection.
+        let connection = if has("Upgrade") { "close, Upgrade" } else { "close" };
+        let given = self.headers.iter().map(|(name, value)| (&**name, Cow::Borrowed(&**value)));
+        given
+            .chain(content_type.map(|value| ("Content-Type", Cow::Borrowed(value))))
+            .chain([("Content-Length", Cow::Owned(self.body.len().to_string()))])
+            .chain([("Connection", Cow::Borrowed(connection))])
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.body
+    }
+
     /// Appends the answer to `out`.
     ///
     /// # Errors
@@ -61,17 +81,10 @@ impl Rejection {
                 return Err(InvalidHeader::Reserved(name.to_string()));
             }
         }
-        let has = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         status_line(self.status, out);
-        for (name, value) in &self.headers {
-            header_line(name, value, out);
+        for (name, value) in self.headers() {
+            header_line(name, &value, out);
         }
-        if !self.body.is_empty() && !has("Content-Type") {
-            header_line("Content-Type", "text/plain; charset=utf-8", out);
-        }
-        header_line("Content-Length", &self.body.len().to_string(), out);
-        // RFC 9110 §7.8: who sends Upgrade must name it in Connection.
-        header_line("Connection", if has("Upgrade") { "close, Upgrade" } else { "close" }, out);
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(self.body.as_bytes());
         Ok(())
@@ -130,6 +143,8 @@ pub(super) fn header_line(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
+
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The phrase that usually stands behind a status (RFC 9110 §15); empty for one without.
 pub(crate) const fn reason_phrase(status: u16) -> &'static str {

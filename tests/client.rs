@@ -1,0 +1,748 @@
+//! The blocking client against a scripted server: `std::net` in a thread, every wait with a deadline.
+//!
+//! A script speaks through [`Peer`]: the engine's server role where it behaves, bytes where it does not.
+#![cfg(feature = "client")]
+
+use std::{
+    error::Error as _,
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use switchboard::{
+    ClientHandshakeError, CloseCode, CloseFrame, Connection, Delivery, Event, HeadLimits, InvalidHeader, Limits,
+    ProtocolError, RequestHead, RequestReader, SendError, ServerHandshake, State,
+    client::{Client, ClientBuilder, ClientError, Message, Stage, UrlError},
+};
+
+#[test]
+fn messages_of_all_lengths_come_back() {
+    let server = serve(|mut peer| {
+        peer.open();
+        peer.echo_until_close();
+    });
+    let mut client = server.connect();
+    assert_eq!(client.state(), State::Open);
+    for length in [0, 1, 125, 126, 16_370, 65_535, 65_536, 1 << 20] {
+        let text = "x".repeat(length);
+        client.send_text(&text).unwrap();
+        assert_eq!(client.receive().unwrap(), Message::Text(text), "text of {length}");
+        let bytes = vec![0xA5; length];
+        client.send_binary(&bytes).unwrap();
+        assert_eq!(client.receive().unwrap(), Message::Binary(bytes), "binary of {length}");
+    }
+    for message in [Message::Text("ä".into()), Message::Binary(vec![0xFF])] {
+        client.send(&message).unwrap();
+        assert_eq!(client.receive().unwrap(), message);
+    }
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn the_request_says_what_was_asked_for_and_the_answer_is_kept() {
+    let server = serve(|mut peer| {
+        let request = peer.request();
+        assert_eq!(request.target(), "/chat?room=1");
+        for (name, value) in [
+            ("Host", "example.test:8080"),
+            ("Origin", "https://example.test"),
+            ("Sec-WebSocket-Protocol", "v2, v1"),
+            ("Cookie", "a=b"),
+            ("X-Twice", "1"),
+        ] {
+            assert_eq!(request.values(name).next(), Some(value.as_bytes()), "{name}");
+        }
+        assert_eq!(request.values("x-twice").count(), 2);
+        peer.accept(&request, Some("v1"), &[("Set-Cookie", "c=d")]);
+        peer.echo_until_close();
+    });
+    let mut client = builder()
+        .address(server.address)
+        .origin("https://example.test")
+        .subprotocol("v2")
+        .subprotocol("v1")
+        .header("Cookie", "a=b")
+        .header("X-Twice", "1")
+        .header("X-Twice", "2")
+        .connect("ws://example.test:8080/chat?room=1")
+        .unwrap();
+    assert_eq!(client.subprotocol(), Some("v1"));
+    assert_eq!(client.response().status(), 101);
+    assert_eq!(client.response().values("set-cookie").next(), Some(b"c=d".as_slice()));
+    assert_eq!(client.peer_addr().unwrap(), server.address);
+    assert!(client.local_addr().unwrap().ip().is_loopback());
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn a_name_is_resolved_and_its_addresses_are_tried_in_turn() {
+    let server = serve(|mut peer| {
+        peer.open();
+        peer.echo_until_close();
+    });
+    // Where this is ::1 first, nobody listens there.
+    let mut client = builder().connect(&format!("ws://localhost:{}/", server.address.port())).unwrap();
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn frames_in_one_segment_with_the_answer_are_received() {
+    let server = serve(|mut peer| {
+        let request = peer.request();
+        let mut out = Vec::new();
+        let handshake = ServerHandshake::from_request(&request).unwrap();
+        handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut out).unwrap();
+        out.extend_from_slice(b"\x81\x05Hello\x81\x05again");
+        peer.write(&out);
+        peer.echo_until_close();
+    });
+    let mut client = server.connect();
+    assert_eq!(client.receive().unwrap(), Message::Text("Hello".into()));
+    assert_eq!(client.receive().unwrap(), Message::Text("again".into()));
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn fragments_arrive_as_frames_of_one_message() {
+    let server = serve(|mut peer| {
+        peer.open();
+        let (text, ping, middle, last) = (peer.frame(), peer.frame(), peer.frame(), peer.frame());
+        assert_eq!((text.first, &*text.payload), (0x01, b"He".as_slice()));
+        assert_eq!((ping.first, &*ping.payload), (0x89, b"?".as_slice()));
+        assert_eq!((middle.first, &*middle.payload), (0x00, b"".as_slice()));
+        assert_eq!((last.first, &*last.payload), (0x80, b"llo".as_slice()));
+        let (binary, end) = (peer.frame(), peer.frame());
+        assert_eq!((binary.first, &*binary.payload), (0x02, [0xFF].as_slice()));
+        assert_eq!((end.first, &*end.payload), (0x80, [0xFE].as_slice()));
+        peer.echo_until_close();
+    });
+    let mut client = server.connect();
+    client.send_text_fragment("He", false).unwrap();
+    client.ping(b"?").unwrap();
+    let refused = client.send_text("whole");
+    assert!(matches!(refused, Err(ClientError::Send(SendError::MessageUnfinished(_)))), "{refused:?}");
+    client.send_text_fragment("", false).unwrap();
+    client.send_text_fragment("llo", true).unwrap();
+    client.send_binary_fragment(&[0xFF], false).unwrap();
+    client.send_binary_fragment(&[0xFE], true).unwrap();
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn each_frame_has_a_key_of_its_own() {
+    let server = serve(|mut peer| {
+        peer.open();
+        let mut keys: Vec<[u8; 4]> = (0..1000).map(|_| peer.frame().key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        // Two of a thousand random keys agree once in ten thousand runs; a pool that repeats has 256 of them.
+        assert!(keys.len() > 990, "{} keys for 1000 frames", keys.len());
+        peer.echo_until_close();
+    });
+    let mut client = server.connect();
+    for _ in 0..1000 {
+        client.send_text("").unwrap();
+    }
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn a_ping_is_answered_before_it_is_given() {
+    let server = serve(|mut peer| {
+        peer.open();
+        peer.write(b"\x89\x02hi\x8a\x00");
+        assert_eq!(peer.next(), Message::Pong(b"hi".to_vec()));
+        peer.echo_until_close();
+    });
+    let mut client = server.connect();
+    assert_eq!(client.receive().unwrap(), Message::Ping(b"hi".to_vec()));
+    assert_eq!(client.receive().unwrap(), Message::Pong(Vec::new()));
+    client.ping(b"there").unwrap();
+    assert_eq!(client.receive().unwrap(), Message::Pong(b"there".to_vec()));
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn close_drops_what_still_arrives_and_lets_the_server_end_tcp_first() {
+    let server = serve(|mut peer| {
+        peer.open();
+        assert_eq!(peer.next(), Message::Close(Some((CloseCode::new(4000), "done".into()))));
+        peer.write(b"\x81\x04late");
+        peer.close(Some(CloseFrame { code: CloseCode::new(4000), reason: "bye" }));
+        peer.expect_silence();
+        peer.end();
+    });
+    let mut client = server.connect();
+    let answer = client.close(CloseCode::new(4000), "done").unwrap();
+    assert_eq!(answer, Some((CloseCode::new(4000), "bye".into())));
+    assert_over(&mut client);
+    server.finish();
+}
+
+#[test]
+fn a_close_sent_as_a_message_leaves_the_rest_to_receive() {
+    let server = serve(|mut peer| {
+        peer.open();
+        assert_eq!(peer.next(), Message::Close(None));
+        peer.write(b"\x81\x04late");
+        peer.close(None);
+        peer.end();
+    });
+    let mut client = server.connect();
+    client.send(&Message::Close(None)).unwrap();
+    let refused = client.send_text("too late");
+    assert!(matches!(refused, Err(ClientError::Send(SendError::Closed))), "{refused:?}");
+    assert_eq!(client.state(), State::Closing);
+    assert_eq!(client.receive().unwrap(), Message::Text("late".into()));
+    assert_eq!(client.receive().unwrap(), Message::Close(None));
+    assert_over(&mut client);
+    server.finish();
+}
+
+#[test]
+fn the_servers_close_is_echoed_and_it_ends_tcp_first() {
+    let server = serve(|mut peer| {
+        peer.open();
+        peer.write(b"\x81\x02hi");
+        peer.close(Some(CloseFrame { code: CloseCode::GOING_AWAY, reason: "down" }));
+        assert_eq!(peer.next(), Message::Close(Some((CloseCode::GOING_AWAY, String::new()))));
+        peer.expect_silence();
+        peer.end();
+    });
+    let mut client = server.connect();
+    assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
+    assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::GOING_AWAY, "down".into()))));
+    assert_over(&mut client);
+    server.finish();
+}
+
+#[test]
+fn a_close_that_must_not_be_sent_changes_nothing() {
+    let server = serve(|mut peer| {
+        peer.open();
+        peer.echo_until_close();
+    });
+    let mut client = server.connect();
+    let refused = client.close(CloseCode::NO_STATUS_RECEIVED, "");
+    assert!(matches!(refused, Err(ClientError::Send(SendError::InvalidCloseCode(_)))), "{refused:?}");
+    let refused = client.close(CloseCode::NORMAL_CLOSURE, &"x".repeat(124));
+    assert!(matches!(refused, Err(ClientError::Send(SendError::ReasonTooLong { length: 124 }))), "{refused:?}");
+    assert_eq!(client.state(), State::Open);
+    client.close(CloseCode::NORMAL_CLOSURE, &"x".repeat(123)).unwrap();
+    server.finish();
+}
+
+#[test]
+fn a_server_that_never_closes_is_left_after_the_close_timeout() {
+    let server = serve(|mut peer| {
+        peer.open();
+        assert!(matches!(peer.next(), Message::Close(_)));
+        peer.expect_end();
+    });
+    let mut client = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+    let error = client.close(CloseCode::NORMAL_CLOSURE, "").unwrap_err();
+    assert!(matches!(error, ClientError::Timeout(Stage::Close)), "{error:?}");
+    assert_over(&mut client);
+    server.finish();
+}
+
+#[test]
+fn a_server_that_never_ends_tcp_is_left_after_the_close_timeout() {
+    let server = serve(|mut peer| {
+        peer.open();
+        peer.close(None);
+        assert_eq!(peer.next(), Message::Close(None));
+        peer.expect_end();
+    });
+    let mut client = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+    assert_eq!(client.receive().unwrap(), Message::Close(None));
+    assert_over(&mut client);
+    server.finish();
+}
+
+#[test]
+fn a_breach_fails_with_a_close_that_reaches_the_server() {
+    let rows: &[(&str, &[u8], ProtocolError)] = &[
+        ("masked frame", b"\x81\x80\x01\x02\x03\x04", ProtocolError::MaskedFrame),
+        ("reserved opcode", b"\x83\x00", ProtocolError::ReservedOpcode(3)),
+        ("text that is not UTF-8", b"\x81\x01\xff", ProtocolError::InvalidUtf8 { offset: 0 }),
+        ("a message too long", b"\x82\x7e\x04\x01", ProtocolError::FrameTooLong { length: 1025, limit: 1024 }),
+    ];
+    for &(name, wire, expected) in rows {
+        let server = serve(move |mut peer| {
+            peer.open();
+            peer.write(b"\x81\x04fine");
+            peer.write(wire);
+            // What is still under way must not turn into a reset that overtakes the Close.
+            peer.write(&[0; 40_000]);
+            let reason = expected.reason().to_owned();
+            assert_eq!(peer.next(), Message::Close(Some((expected.close_code(), reason))));
+            peer.expect_end();
+        });
+        let mut client = builder().limits(Limits::of_bytes(1024)).connect(&server.url()).unwrap();
+        assert_eq!(client.receive().unwrap(), Message::Text("fine".into()), "{name}");
+        match client.receive() {
+            Err(ClientError::Protocol(error)) => assert_eq!(error, expected, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+        assert_over(&mut client);
+        server.finish();
+    }
+}
+
+#[test]
+fn a_server_that_vanishes_is_no_close() {
+    for begun in [b"".as_slice(), b"\x81", b"\x81\x05Hel", b"\x01\x05Hello"] {
+        let server = serve(move |mut peer| {
+            peer.open();
+            peer.write(begun);
+        });
+        let mut client = server.connect();
+        let error = client.receive().unwrap_err();
+        assert!(matches!(error, ClientError::Disconnected), "{error:?} after {begun:?}");
+        assert_over(&mut client);
+        server.finish();
+    }
+}
+
+// Linux keeps what was received when a reset arrives; others may drop it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_close_is_received_although_nothing_can_be_sent_any_more() {
+    let server = serve(|mut peer| {
+        peer.open();
+        // What the client sent is left unread, so that the end of the stream becomes a reset.
+        peer.await_input();
+        peer.close(Some(CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: "" }));
+    });
+    let mut client = server.connect();
+    let error = loop {
+        if let Err(error) = client.send_text("on and on") {
+            break error;
+        }
+    };
+    assert!(matches!(error, ClientError::Disconnected), "{error:?}");
+    let refused = client.send_text("more");
+    assert!(matches!(refused, Err(ClientError::Closed)), "{refused:?}");
+    assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::POLICY_VIOLATION, String::new()))));
+    assert_over(&mut client);
+    server.finish();
+}
+
+#[test]
+fn a_read_timeout_loses_nothing() {
+    let server = serve(|mut peer| {
+        peer.open();
+        peer.write(b"\x81\x05Hel");
+        assert_eq!(peer.next(), Message::Text("go on".into()));
+        peer.write(b"lo");
+        peer.echo_until_close();
+    });
+    let mut client = builder().read_timeout(Some(SHORT)).connect(&server.url()).unwrap();
+    for _ in 0..2 {
+        let started = Instant::now();
+        let error = client.receive().unwrap_err();
+        assert!(matches!(error, ClientError::Timeout(Stage::Receive)), "{error:?}");
+        assert!(started.elapsed() < LONG);
+    }
+    client.set_read_timeout(Some(LONG));
+    client.send_text("go on").unwrap();
+    assert_eq!(client.receive().unwrap(), Message::Text("Hello".into()));
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+#[test]
+fn a_server_that_does_not_read_runs_into_the_write_timeout() {
+    let (given_up, has_given_up) = mpsc::channel();
+    let server = serve(move |mut peer| {
+        peer.open();
+        peer.write(b"\x81\x02hi");
+        has_given_up.recv_timeout(LONG).unwrap();
+        peer.expect_end();
+    });
+    let mut client = builder().write_timeout(Some(SHORT)).connect(&server.url()).unwrap();
+    // More than any buffer between the two holds.
+    let error = client.send_binary(&vec![0; 64 << 20]).unwrap_err();
+    assert!(matches!(error, ClientError::Timeout(Stage::Send)), "{error:?}");
+    given_up.send(()).unwrap();
+    assert!(matches!(client.send_text("more"), Err(ClientError::Closed)));
+    assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn a_refusal_comes_with_its_head_and_body() {
+    let long = vec![b'x'; 100_000];
+    let with_length = [b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100000\r\n\r\n", &*long].concat();
+    let rows: &[(&str, &[u8], u16, &[u8])] = &[
+        ("a length", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nno wayGET", 403, b"no wa"),
+        ("no length", b"HTTP/1.1 404 Not Found\r\n\r\nnothing here", 404, b"nothing here"),
+        (
+            "chunks",
+            b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n4;a=b\r\nbody\r\n0\r\n\r\n",
+            401,
+            b"nobody",
+        ),
+        ("no body", b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", 429, b""),
+        ("a success that is none", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", 200, b"OK"),
+        (
+            "an interim answer before it",
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n?",
+            400,
+            b"?",
+        ),
+        ("over 64 KiB", &with_length, 403, &long[..64 << 10]),
+    ];
+    for &(name, answer, status, expected) in rows {
+        let answer = answer.to_vec();
+        let server = serve(move |mut peer| {
+            peer.request();
+            peer.write(&answer);
+            peer.end();
+        });
+        match builder().connect(&server.url()) {
+            Err(ClientError::Refused { response, body }) => {
+                assert_eq!(response.status(), status, "{name}");
+                assert_eq!(body, expected, "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        server.finish();
+    }
+}
+
+#[test]
+fn a_refusal_whose_body_stalls_is_still_a_refusal() {
+    let server = serve(|mut peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nhalf");
+        peer.expect_end();
+    });
+    match builder().connect_timeout(SHORT).connect(&server.url()) {
+        Err(ClientError::Refused { response, body }) => assert_eq!((response.status(), &*body), (503, &b"half"[..])),
+        other => panic!("{other:?}"),
+    }
+    server.finish();
+}
+
+#[test]
+fn a_redirect_names_its_place_and_is_not_followed() {
+    let server = serve(|mut peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /there\r\nContent-Length: 4\r\n\r\nmove");
+        peer.expect_end();
+    });
+    match builder().connect(&server.url()) {
+        Err(ClientError::Redirect { location, response, body }) => {
+            assert_eq!((&*location, response.status(), &*body), ("/there", 307, &b"move"[..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    server.finish();
+}
+
+#[test]
+fn an_answer_that_is_not_ours_opens_nothing() {
+    // The Accept of §1.3's key, which is not the one that was sent.
+    let server = serve(|mut peer| {
+        peer.request();
+        peer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        );
+        peer.expect_end();
+    });
+    let error = builder().connect(&server.url()).unwrap_err();
+    assert!(matches!(error, ClientError::Handshake(ClientHandshakeError::Accept)), "{error:?}");
+    assert!(error.source().is_some());
+    server.finish();
+
+    let server = serve(|mut peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 101 ");
+        peer.write(&[b'x'; 2000]);
+        peer.expect_end();
+    });
+    let mut limits = HeadLimits::default();
+    limits.max_bytes = 1000;
+    let error = builder().head_limits(limits).connect(&server.url()).unwrap_err();
+    assert!(matches!(error, ClientError::Handshake(ClientHandshakeError::Head(_))), "{error:?}");
+    server.finish();
+}
+
+#[test]
+fn a_server_that_ends_without_an_answer_is_disconnected() {
+    let server = serve(|mut peer| {
+        peer.request();
+        peer.write(b"HTTP/1.1 101 Switching");
+    });
+    let error = builder().connect(&server.url()).unwrap_err();
+    assert!(matches!(error, ClientError::Disconnected), "{error:?}");
+    server.finish();
+}
+
+#[test]
+fn the_handshake_has_a_deadline_whatever_trickles_in() {
+    let silent = serve(|mut peer| peer.expect_end());
+    let trickling = serve(|mut peer| {
+        peer.request();
+        // One byte at a time, until the client has gone: no byte buys more time.
+        peer.write(b"HTTP/1.1 ");
+        let deadline = Instant::now() + LONG;
+        while peer.stream.write_all(b"x").is_ok() && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        assert!(Instant::now() < deadline, "the client stays");
+    });
+    let mut limits = HeadLimits::default();
+    limits.max_bytes = usize::MAX;
+    for server in [silent, trickling] {
+        let started = Instant::now();
+        let error = builder().head_limits(limits).connect_timeout(SHORT).connect(&server.url()).unwrap_err();
+        assert!(matches!(error, ClientError::Timeout(Stage::Handshake)), "{error:?}");
+        assert!(started.elapsed() < LONG);
+        server.finish();
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_refused_before_connecting() {
+    // Nobody listens on port 1 of this address; what comes first is the error that is meant.
+    let nobody = builder().address(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let error = nobody.connect("wss://example.test/").unwrap_err();
+    assert!(matches!(error, ClientError::Url(UrlError::Tls)), "{error:?}");
+    let error = nobody.clone().header("X", "a\r\nY: b").connect("ws://example.test/").unwrap_err();
+    assert!(matches!(error, ClientError::Request(InvalidHeader::Value { .. })), "{error:?}");
+    let error = nobody.clone().header("Sec-WebSocket-Key", "x").connect("ws://example.test/").unwrap_err();
+    assert!(matches!(error, ClientError::Request(InvalidHeader::Reserved(_))), "{error:?}");
+    let error = nobody.connect("ws://example.test/").unwrap_err();
+    assert!(matches!(error, ClientError::Connect(_)), "{error:?}");
+}
+
+#[test]
+fn a_client_may_move_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Client>();
+    is_send::<ClientError>();
+}
+
+/// Long enough for whatever happens at all, on a machine that is busy.
+const LONG: Duration = Duration::from_secs(20);
+
+/// For what is waited for in vain.
+const SHORT: Duration = Duration::from_millis(100);
+
+fn builder() -> ClientBuilder {
+    Client::builder().connect_timeout(LONG).read_timeout(Some(LONG)).write_timeout(Some(LONG)).close_timeout(LONG)
+}
+
+/// Nothing can be done any more.
+fn assert_over(client: &mut Client) {
+    assert_eq!(client.state(), State::Closed);
+    assert!(matches!(client.receive(), Err(ClientError::Closed)));
+    assert!(matches!(client.send_text(""), Err(ClientError::Closed)));
+    assert!(matches!(client.close(CloseCode::NORMAL_CLOSURE, ""), Err(ClientError::Closed)));
+}
+
+/// A server that takes one connection and follows a script.
+struct Server {
+    address: SocketAddr,
+    script: JoinHandle<()>,
+}
+
+fn serve(script: impl FnOnce(Peer) + Send + 'static) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        script(Peer::new(stream));
+    });
+    Server { address, script }
+}
+
+impl Server {
+    fn url(&self) -> String {
+        format!("ws://{}/", self.address)
+    }
+
+    fn connect(&self) -> Client {
+        builder().connect(&self.url()).unwrap()
+    }
+
+    /// The script must have run to its end, or do so now.
+    fn finish(self) {
+        // Should nobody have connected, the script waits for this and fails.
+        let _ = TcpStream::connect(self.address);
+        self.script.join().unwrap();
+    }
+}
+
+/// The server's end of a connection.
+struct Peer {
+    stream: TcpStream,
+    /// What has been read and not been looked at.
+    unread: Vec<u8>,
+    connection: Connection,
+}
+
+/// A frame from the client, as it came but unmasked.
+struct Frame {
+    first: u8,
+    key: [u8; 4],
+    payload: Vec<u8>,
+}
+
+impl Peer {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.set_write_timeout(Some(LONG)).unwrap();
+        Self { stream, unread: Vec::new(), connection: Connection::server(Limits::default(), Delivery::Messages) }
+    }
+
+    /// Reads more; gives the number of bytes.
+    fn fill(&mut self) -> usize {
+        let mut buffer = [0; 4096];
+        let length = self.stream.read(&mut buffer).unwrap();
+        self.unread.extend_from_slice(&buffer[..length]);
+        length
+    }
+
+    fn request(&mut self) -> RequestHead {
+        let mut reader = RequestReader::new(HeadLimits::default());
+        loop {
+            assert!(self.fill() > 0, "the client ends within its request");
+            let bytes = std::mem::take(&mut self.unread);
+            if let Some((request, used)) = reader.receive(&bytes).unwrap() {
+                self.unread = bytes[used..].to_vec();
+                return request;
+            }
+        }
+    }
+
+    fn accept(&mut self, request: &RequestHead, subprotocol: Option<&str>, headers: &[(&str, &str)]) {
+        let mut out = Vec::new();
+        let handshake = ServerHandshake::from_request(request).unwrap();
+        handshake.accept(subprotocol, headers, Limits::default(), Delivery::Messages, &mut out).unwrap();
+        self.write(&out);
+    }
+
+    fn open(&mut self) {
+        let request = self.request();
+        self.accept(&request, None, &[]);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    fn close(&mut self, frame: Option<CloseFrame<'_>>) {
+        let mut out = Vec::new();
+        self.connection.sender.close(frame, &mut out).unwrap();
+        self.write(&out);
+    }
+
+    /// The client's next message, unanswered.
+    fn next(&mut self) -> Message {
+        loop {
+            let mut events = self.connection.receiver.receive(&mut self.unread);
+            let message = events.next_event().unwrap().map(|event| match event {
+                Event::Text(text) => Message::Text(text.to_owned()),
+                Event::Binary(bytes) => Message::Binary(bytes.to_owned()),
+                Event::Ping(payload) => Message::Ping(payload.to_owned()),
+                Event::Pong(payload) => Message::Pong(payload.to_owned()),
+                Event::Close(frame) => Message::Close(frame.map(|frame| (frame.code, frame.reason.to_owned()))),
+                other => panic!("{other:?}"),
+            });
+            let left = events.unread();
+            self.unread.drain(..self.unread.len() - left);
+            match message {
+                Some(message) => return message,
+                None => assert!(self.fill() > 0, "the client ends without a message"),
+            }
+        }
+    }
+
+    /// The client's next frame, of less than 126 bytes.
+    fn frame(&mut self) -> Frame {
+        while self.unread.len() < 6 || self.unread.len() < 6 + usize::from(self.unread[1] & 0x7F) {
+            assert!(self.fill() > 0, "the client ends without a frame");
+        }
+        assert_eq!(self.unread[1] & 0x80, 0x80, "masked");
+        let length = usize::from(self.unread[1] & 0x7F);
+        let frame: Vec<u8> = self.unread.drain(..6 + length).collect();
+        let key = [frame[2], frame[3], frame[4], frame[5]];
+        let payload = frame[6..].iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        Frame { first: frame[0], key, payload }
+    }
+
+    /// Sends back what comes, up to the Close, and ends TCP.
+    fn echo_until_close(&mut self) {
+        loop {
+            let mut out = Vec::new();
+            let message = self.next();
+            let sender = &mut self.connection.sender;
+            match &message {
+                Message::Text(text) => sender.text(text, &mut out).unwrap(),
+                Message::Binary(bytes) => sender.binary(bytes, &mut out).unwrap(),
+                Message::Ping(payload) => sender.pong(payload, &mut out).unwrap(),
+                Message::Close(frame) => {
+                    let frame = frame.as_ref().map(|(code, _)| CloseFrame { code: *code, reason: "" });
+                    sender.close(frame, &mut out).unwrap();
+                }
+                _ => {}
+            }
+            self.write(&out);
+            if let Message::Close(_) = message {
+                return self.end();
+            }
+        }
+    }
+
+    /// Waits until the client has sent something, and leaves it in the kernel.
+    #[cfg(target_os = "linux")]
+    fn await_input(&mut self) {
+        assert!(self.stream.peek(&mut [0]).unwrap() > 0);
+    }
+
+    /// The client neither sends nor ends anything for a moment.
+    fn expect_silence(&mut self) {
+        self.stream.set_read_timeout(Some(SHORT)).unwrap();
+        let seen = self.stream.read(&mut [0]);
+        assert!(matches!(&seen, Err(error) if is_timeout(error.kind())), "{seen:?}");
+        self.stream.set_read_timeout(Some(LONG)).unwrap();
+    }
+
+    /// Reads until the client ends TCP, by whatever means.
+    fn expect_end(&mut self) {
+        let mut buffer = [0; 65_536];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return assert!(!is_timeout(error.kind()), "the client stays"),
+            }
+        }
+    }
+
+    /// Ends our direction first, then waits for the client.
+    fn end(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        self.expect_end();
+    }
+}
+
+fn is_timeout(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
