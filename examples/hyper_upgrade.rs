@@ -1,0 +1,154 @@
+//! A WebSocket echo at `/ws` of an HTTP server that is hyper's: it reads the request and writes the answer, the engine
+//! says what stands in it and takes the connection over.
+//!
+//! ```text
+//! cargo run --example hyper_upgrade -- 127.0.0.1:9002
+//! ```
+//!
+//! What a peer can make it keep: a head of at most 16 KiB, later one message of at most 1 MiB and the answers to one
+//! read, which are written before the next. What a peer can make it wait: 10 s for a request, 30 s for room to write,
+//! 1 s at the end. An idle WebSocket stays; a public server would send Pings and end it.
+
+use std::{convert::Infallible, env, io, time::Duration};
+
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::Incoming,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE},
+    server::conn::http1,
+    service::service_fn,
+    upgrade::Upgraded,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use switchboard::{Connection, Delivery, Event, HttpVersion, Limits, SendError, ServerHandshake, State};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9002".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on ws://{}/ws", listener.local_addr()?);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MAX_HEAD_BYTES).max_headers(64);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Fails where the peer has gone already; then so does the first read.
+                let _ = stream.set_nodelay(true);
+                let connection = http.serve_connection(TokioIo::new(stream), service_fn(answer)).with_upgrades();
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        eprintln!("{peer}: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: some connection has to end first.
+                eprintln!("cannot take a connection: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+    let answer = match request.uri().path() {
+        "/ws" => upgrade(request),
+        "/" => Response::builder().body("The WebSocket is at /ws.\n".to_owned()),
+        _ => Response::builder().status(StatusCode::NOT_FOUND).body("Not here.\n".to_owned()),
+    };
+    Ok(answer.unwrap_or_else(|error| {
+        let mut response = Response::new(error.to_string());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    }))
+}
+
+/// Checks the handshake that hyper has read, and says with which answer hyper opens or refuses the connection.
+fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<String>> {
+    let version = if request.version() == Version::HTTP_11 { HttpVersion::Http11 } else { HttpVersion::Http10 };
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let handshake = match ServerHandshake::from_parts(request.method().as_str(), version, headers) {
+        Ok(handshake) => handshake,
+        Err(error) => {
+            // RFC 9110 §7.8: an Upgrade, which some refusals hold, is named in Connection.
+            let refusal = Response::builder().status(error.status()).header(CONNECTION, "close, Upgrade");
+            let refusal = error.headers().iter().fold(refusal, |refusal, &(name, value)| refusal.header(name, value));
+            return refusal.body(format!("{error}\n"));
+        }
+    };
+    // Here a server that knows its users by cookies would look at `handshake.origin()`.
+
+    let accept_key = handshake.accept_key().to_owned();
+    // The upgrade happens once the answer is written, so it is awaited elsewhere.
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let served = match upgraded.await {
+            Ok(upgraded) => serve(upgraded).await,
+            Err(error) => Err(io::Error::other(error)),
+        };
+        if let Err(error) = served {
+            eprintln!("{}: {error}", handshake.host());
+        }
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(UPGRADE, "websocket")
+        .header(CONNECTION, "Upgrade")
+        .header(SEC_WEBSOCKET_ACCEPT, accept_key)
+        .body(String::new())
+}
+
+/// The open connection, to its last byte. What hyper read behind the request comes with the first read.
+async fn serve(upgraded: Upgraded) -> io::Result<()> {
+    let mut stream = TokioIo::new(upgraded);
+    let mut connection = Connection::server(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);
+    let mut buffer = vec![0; READ_BYTES];
+    let mut out = Vec::new();
+    while connection.state() != State::Closed {
+        let length = stream.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(()); // The peer has gone without a Close.
+        }
+        echo(&mut connection, &mut buffer[..length], &mut out).map_err(io::Error::other)?;
+        timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+        out.clear();
+    }
+    // Our Close reaches the peer only if what still comes is read: to close a socket with unread bytes in it would send
+    // a reset, which may overtake it.
+    stream.shutdown().await?;
+    let _ = timeout(LINGER, async { while let Ok(1..) = stream.read(&mut buffer).await {} }).await;
+    Ok(())
+}
+
+/// Takes what was read and appends what is to be written: messages come back, and what must be answered is answered.
+fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
+    let Connection { receiver, sender } = connection;
+    let mut events = receiver.receive(bytes);
+    loop {
+        let event = match events.next_event() {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(()),
+            Err(error) => return sender.fail(&error, out), // our Close says which rule was broken
+        };
+        match event {
+            Event::Text(text) => sender.text(text, out)?,
+            Event::Binary(payload) => sender.binary(payload, out)?,
+            _ => {}
+        }
+        if let Some(reply) = event.reply() {
+            sender.reply(reply, out)?; // Ping and Close
+        }
+    }
+}
+
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+const MAX_HEAD_BYTES: usize = 16 << 10;
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+const LINGER: Duration = Duration::from_secs(1);
+const READ_BYTES: usize = 16 << 10;
+const MAX_MESSAGE_BYTES: u64 = 1 << 20;

@@ -1,0 +1,146 @@
+//! An echo server on `std::net`: a thread per connection, and nothing but the engine.
+//!
+//! ```text
+//! cargo run --example std_threads -- 127.0.0.1:9002
+//! ```
+//!
+//! What a peer can make it keep: one message of at most 1 MiB, and the answers to one read, which are written before
+//! the next. What a peer can make it wait: 10 s for a request, 30 s for room to write, 1 s at the end. An idle
+//! connection keeps its thread; a public server would send Pings and end it.
+
+use std::{
+    env,
+    io::{self, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    ops::Range,
+    thread,
+    time::{Duration, Instant},
+};
+
+use switchboard::{
+    Connection, Delivery, Event, HeadLimits, Limits, Rejection, RequestReader, SendError, ServerHandshake, State,
+};
+
+fn main() -> io::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9002".to_owned());
+    let listener = TcpListener::bind(address)?;
+    println!("listening on ws://{}/", listener.local_addr()?);
+    loop {
+        let started = listener.accept().and_then(|(stream, peer)| {
+            thread::Builder::new().spawn(move || {
+                if let Err(error) = serve(stream) {
+                    eprintln!("{peer}: {error}");
+                }
+            })
+        });
+        if let Err(error) = started {
+            // Out of descriptors or threads, most likely: some connection has to end first.
+            eprintln!("cannot take a connection: {error}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// One connection, from its first byte to its last.
+fn serve(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(STALLED_AFTER))?;
+    let mut buffer = vec![0; READ_BYTES];
+    let mut out = Vec::new();
+
+    let opened = open(&mut stream, &mut buffer, &mut out)?;
+    stream.write_all(&out)?;
+    let Some((mut connection, mut unread)) = opened else { return end(&mut stream) };
+    stream.set_read_timeout(None)?;
+    loop {
+        out.clear();
+        echo(&mut connection, &mut buffer[unread], &mut out).map_err(io::Error::other)?;
+        stream.write_all(&out)?;
+        if connection.state() == State::Closed {
+            return end(&mut stream);
+        }
+        unread = 0..stream.read(&mut buffer)?;
+        if unread.is_empty() {
+            return Ok(()); // The peer has gone without a Close.
+        }
+    }
+}
+
+/// Reads the request and writes its answer into `out`. Gives the open connection with the bytes in `buffer` that were
+/// read too far, its first input; `None` where the request is turned down.
+fn open(
+    stream: &mut TcpStream,
+    buffer: &mut [u8],
+    out: &mut Vec<u8>,
+) -> io::Result<Option<(Connection, Range<usize>)>> {
+    // Absolute: a byte now and then buys no time.
+    let deadline = Instant::now() + HANDSHAKE_WITHIN;
+    let mut reader = RequestReader::new(HeadLimits::default());
+    loop {
+        let length = read_until(stream, buffer, deadline)?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let rejection = match reader.receive(&buffer[..length]) {
+            Ok(None) => continue,
+            Ok(Some((head, used))) => match ServerHandshake::from_request(&head) {
+                // Here a server that knows its users by cookies would look at `handshake.origin()`.
+                Ok(handshake) => {
+                    let limits = Limits::of_bytes(MAX_MESSAGE_BYTES);
+                    let accepted = handshake.accept(None, &[], limits, Delivery::Messages, out);
+                    return Ok(Some((accepted.map_err(io::Error::other)?, used..length)));
+                }
+                Err(error) => Rejection::from(&error),
+            },
+            Err(error) => Rejection::from(&error),
+        };
+        rejection.write(out).map_err(io::Error::other)?;
+        return Ok(None);
+    }
+}
+
+/// Takes what was read and appends what is to be written: messages come back, and what must be answered is answered.
+fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
+    let Connection { receiver, sender } = connection;
+    let mut events = receiver.receive(bytes);
+    loop {
+        let event = match events.next_event() {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(()),
+            Err(error) => return sender.fail(&error, out), // our Close says which rule was broken
+        };
+        match event {
+            Event::Text(text) => sender.text(text, out)?,
+            Event::Binary(payload) => sender.binary(payload, out)?,
+            _ => {}
+        }
+        if let Some(reply) = event.reply() {
+            sender.reply(reply, out)?; // Ping and Close
+        }
+    }
+}
+
+/// Ends TCP so that what we wrote last, a Close or a refusal, reaches the peer: to close a socket with unread bytes in
+/// it would send a reset, which may overtake it.
+fn end(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    let deadline = Instant::now() + LINGER;
+    let mut dropped = [0; 4096];
+    while let Ok(1..) = read_until(stream, &mut dropped, deadline) {}
+    Ok(())
+}
+
+fn read_until(stream: &mut TcpStream, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    stream.set_read_timeout(Some(left))?;
+    stream.read(buffer)
+}
+
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+const LINGER: Duration = Duration::from_secs(1);
+const READ_BYTES: usize = 16 << 10;
+const MAX_MESSAGE_BYTES: u64 = 1 << 20;

@@ -1,0 +1,135 @@
+//! An echo server on tokio: a task per connection, the engine between its reads and writes.
+//!
+//! ```text
+//! cargo run --example tokio_echo -- 127.0.0.1:9002
+//! ```
+//!
+//! What a peer can make it keep: one message of at most 1 MiB, and the answers to one read, which are written before
+//! the next. What a peer can make it wait: 10 s for a request, 30 s for room to write, 1 s at the end. An idle
+//! connection stays; a public server would send Pings and end it.
+
+use std::{env, io, ops::Range, time::Duration};
+
+use switchboard::{
+    Connection, Delivery, Event, HeadLimits, Limits, Rejection, RequestReader, SendError, ServerHandshake, State,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9002".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on ws://{}/", listener.local_addr()?);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                tokio::spawn(async move {
+                    if let Err(error) = serve(stream).await {
+                        eprintln!("{peer}: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: some connection has to end first.
+                eprintln!("cannot take a connection: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One connection, from its first byte to its last.
+async fn serve(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; READ_BYTES];
+    let mut out = Vec::new();
+
+    // Around the whole: a byte now and then buys no time.
+    let opened = timeout(HANDSHAKE_WITHIN, open(&mut stream, &mut buffer, &mut out)).await??;
+    timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+    let Some((mut connection, mut unread)) = opened else { return end(&mut stream).await };
+    loop {
+        out.clear();
+        echo(&mut connection, &mut buffer[unread], &mut out).map_err(io::Error::other)?;
+        timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+        if connection.state() == State::Closed {
+            return end(&mut stream).await;
+        }
+        unread = 0..stream.read(&mut buffer).await?;
+        if unread.is_empty() {
+            return Ok(()); // The peer has gone without a Close.
+        }
+    }
+}
+
+/// Reads the request and writes its answer into `out`. Gives the open connection with the bytes in `buffer` that were
+/// read too far, its first input; `None` where the request is turned down.
+async fn open(
+    stream: &mut TcpStream,
+    buffer: &mut [u8],
+    out: &mut Vec<u8>,
+) -> io::Result<Option<(Connection, Range<usize>)>> {
+    let mut reader = RequestReader::new(HeadLimits::default());
+    loop {
+        let length = stream.read(buffer).await?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let rejection = match reader.receive(&buffer[..length]) {
+            Ok(None) => continue,
+            Ok(Some((head, used))) => match ServerHandshake::from_request(&head) {
+                // Here a server that knows its users by cookies would look at `handshake.origin()`.
+                Ok(handshake) => {
+                    let limits = Limits::of_bytes(MAX_MESSAGE_BYTES);
+                    let accepted = handshake.accept(None, &[], limits, Delivery::Messages, out);
+                    return Ok(Some((accepted.map_err(io::Error::other)?, used..length)));
+                }
+                Err(error) => Rejection::from(&error),
+            },
+            Err(error) => Rejection::from(&error),
+        };
+        rejection.write(out).map_err(io::Error::other)?;
+        return Ok(None);
+    }
+}
+
+/// Takes what was read and appends what is to be written: messages come back, and what must be answered is answered.
+fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
+    let Connection { receiver, sender } = connection;
+    let mut events = receiver.receive(bytes);
+    loop {
+        let event = match events.next_event() {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(()),
+            Err(error) => return sender.fail(&error, out), // our Close says which rule was broken
+        };
+        match event {
+            Event::Text(text) => sender.text(text, out)?,
+            Event::Binary(payload) => sender.binary(payload, out)?,
+            _ => {}
+        }
+        if let Some(reply) = event.reply() {
+            sender.reply(reply, out)?; // Ping and Close
+        }
+    }
+}
+
+/// Ends TCP so that what we wrote last, a Close or a refusal, reaches the peer: to close a socket with unread bytes in
+/// it would send a reset, which may overtake it.
+async fn end(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut dropped = [0; 4096];
+    // That the time ran out is an end like any other.
+    let _ = timeout(LINGER, async { while let Ok(1..) = stream.read(&mut dropped).await {} }).await;
+    Ok(())
+}
+
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+const LINGER: Duration = Duration::from_secs(1);
+const READ_BYTES: usize = 16 << 10;
+const MAX_MESSAGE_BYTES: u64 = 1 << 20;
