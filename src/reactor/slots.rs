@@ -28,8 +28,9 @@ impl From<Token> for Key {
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     slots: Vec<Slot<T>>,
-    /// Slots without a value, the last one emptied on top.
+    /// Slots without a value that may get one, the last one emptied on top.
     free: Vec<u32>,
+    len: usize,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ struct Slot<T> {
 
 impl<T> Slots<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
     }
 
     /// Puts in the value that `make` gives for its key.
@@ -53,6 +54,7 @@ impl<T> Slots<T> {
         let place = &mut self.slots[slot as usize];
         let key = Key { slot, generation: place.generation };
         place.value = Some(make(key));
+        self.len += 1;
         key
     }
 
@@ -72,6 +74,7 @@ impl<T> Slots<T> {
             return None;
         }
         let value = slot.value.take()?;
+        self.len -= 1;
         // A slot whose generations are used up, after four billion values, is not used again.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
@@ -81,7 +84,7 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.len
     }
 
     /// The keys of all values, as of now.

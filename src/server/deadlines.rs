@@ -58,10 +58,10 @@ impl<A: App> Worker<A> {
                 if link.holds_reading(config.max_queued_bytes) || !inbound.stash.is_empty() {
                     return None;
                 }
-                let stalled = now.since(inbound.progressed) >= config.message_timeout;
-                let begun = matches!(&inbound.phase, Phase::Open { receiver, .. } if receiver.has_unfinished());
+                let begun = inbound.unfinished.as_ref();
+                let stalled = begun.is_some_and(|begun| now.since(begun.progressed) >= config.message_timeout);
                 let silent = now.since(link.heard);
-                if begun && stalled {
+                if stalled {
                     Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
                 } else if silent >= config.idle_timeout {
                     Some(Due::Fail(End::NoPong, "no answer to a Ping"))

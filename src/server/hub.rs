@@ -268,6 +268,8 @@ impl Hub {
             link.readable |= link.read_closed;
             self.relieved.push(key);
         } else if held && !link.holds_reading(self.config.max_queued_bytes) {
+            // It was not listened to, so its silence says nothing.
+            link.heard = self.now;
             self.relieved.push(key);
         }
         self.recount(key);

@@ -86,7 +86,7 @@ pub struct Server {
     config: Config,
 }
 
-/// A server that runs.
+/// A server that runs, also when this handle is dropped.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
@@ -122,7 +122,8 @@ impl Server {
     {
         let Self { listeners: Listeners { address, sockets }, config } = self;
         let descriptors = usize::try_from(raise_descriptor_limit()).unwrap_or(usize::MAX);
-        let share = descriptors.saturating_sub(RESERVED_DESCRIPTORS) / sockets.len();
+        let reserve = RESERVED_DESCRIPTORS.min(descriptors / 4);
+        let share = (descriptors - reserve) / sockets.len();
         let max_connections = config.max_connections.unwrap_or(usize::MAX).min(share.max(1));
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
@@ -133,6 +134,7 @@ impl Server {
             mailboxes.push(mailbox);
         }
         let remote = Remote::new(&mailboxes);
+        let stopper = Stopper(remote.clone());
         let config = Arc::new(config);
         let make_app = Arc::new(make_app);
         let mut workers = Vec::new();
@@ -145,7 +147,13 @@ impl Server {
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
-            workers.push(thread.spawn(move || end_process_on_panic(run))?);
+            match thread.spawn(move || end_process_on_panic(run)) {
+                Ok(thread) => workers.push(thread),
+                Err(error) => {
+                    stopper.0.stop();
+                    return Err(error);
+                }
+            }
         }
         info!("listening on {address} with {} workers, {max_connections} connections each", workers.len());
         Ok(Running { address, remote, workers })

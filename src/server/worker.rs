@@ -68,8 +68,16 @@ pub(super) struct Inbound<P> {
     pub(super) phase: Phase<P>,
     /// What was read and not yet used; nothing is read while there is any.
     pub(super) stash: Vec<u8>,
-    /// Bytes of an unfinished message, as the worker's total knows them, and since when they are no more.
+    /// Bytes of an unfinished message, as the worker's total knows them.
     pub(super) buffered: u64,
+    pub(super) unfinished: Option<Unfinished>,
+}
+
+/// Something that the peer has begun to send.
+pub(super) struct Unfinished {
+    /// The most bytes of it that were here at once.
+    most: u64,
+    /// When that became more. Neither Pings nor empty frames are progress.
     pub(super) progressed: Tick,
 }
 
@@ -317,6 +325,7 @@ impl<A: App> Worker<A> {
         let Phase::Open { receiver, peer } = &mut inbound[Self::slot(key)].phase else { return length };
         let mut events = receiver.receive(bytes);
         let mut end = None;
+        let mut completed = false;
         for _ in 0..EVENTS_PER_TURN {
             let event = match events.next_event() {
                 Ok(Some(event)) => event,
@@ -339,6 +348,7 @@ impl<A: App> Worker<A> {
                 }
                 Event::Ping(_) | Event::Pong(_) | Event::Piece(_) => continue,
             };
+            completed = true;
             if hub.is_open(key) {
                 app.message(peer, message, &mut Context::new(hub, key));
             }
@@ -353,23 +363,26 @@ impl<A: App> Worker<A> {
                 self.finish(key, &end);
                 self.hub.drain(key);
             }
-            None => self.note_unfinished(key),
+            None => self.note_unfinished(key, completed),
         }
         used
     }
 
-    /// Keeps the sum of unfinished messages right, and the time of their last progress.
-    fn note_unfinished(&mut self, key: Key) {
+    /// Keeps the sum of unfinished messages right, and the time of their last progress. `completed`: whether a message
+    /// has become whole since this was last noted, so that what is unfinished now is another one.
+    fn note_unfinished(&mut self, key: Key, completed: bool) {
         let inbound = &mut self.inbound[Self::slot(key)];
-        let buffered = match &inbound.phase {
-            Phase::Open { receiver, .. } => receiver.buffered_bytes(),
-            Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => 0,
+        let (buffered, begun) = match &inbound.phase {
+            Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
+            Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => (0, false),
         };
-        if buffered != inbound.buffered {
-            self.unfinished = self.unfinished - inbound.buffered + buffered;
-            inbound.buffered = buffered;
-            inbound.progressed = self.hub.now;
-        }
+        self.unfinished = self.unfinished - inbound.buffered + buffered;
+        inbound.buffered = buffered;
+        inbound.unfinished = match inbound.unfinished.take() {
+            _ if !begun => None,
+            Some(unfinished) if !completed && buffered <= unfinished.most => Some(unfinished),
+            _ => Some(Unfinished { most: buffered, progressed: self.hub.now }),
+        };
     }
 
     /// The peer ended its side of TCP.
@@ -394,7 +407,7 @@ impl<A: App> Worker<A> {
         let inbound = &mut self.inbound[Self::slot(key)];
         inbound.stash = Vec::new();
         let phase = std::mem::replace(&mut inbound.phase, Phase::Over);
-        self.note_unfinished(key);
+        self.note_unfinished(key, true);
         if let Phase::Open { peer, .. } = phase {
             let id = self.hub.id(key);
             match self.hub.links.get(key) {
@@ -541,7 +554,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             phase: Phase::Http(Box::new(RequestStream::new(&self.config))),
             stash: Vec::new(),
             buffered: 0,
-            progressed: turn.now,
+            unfinished: None,
         };
         match self.inbound.get_mut(Self::slot(key)) {
             Some(place) => *place = inbound,
