@@ -208,7 +208,8 @@ impl Receiver {
         control + message
     }
 
-    /// _Fails the connection_ for a reason outside of the framing (§7.1.7): nothing is parsed any more.
+    /// _Fails the connection_ for a reason outside of the framing (§7.1.7): nothing is parsed any more. After the
+    /// peer's Close frame there is nothing left to fail.
     pub fn fail(&mut self) {
         self.end(Input::Failure);
     }

@@ -160,7 +160,8 @@ impl<M: Masking> Sender<M> {
     /// Sends what the RFC obliges us to answer; does nothing where our Close frame is already sent.
     ///
     /// # Errors
-    /// [`SendError::BufferTooSmall`].
+    /// [`SendError::BufferTooSmall`]; for a reply that no event gave, also what [`pong`](Self::pong) and
+    /// [`close`](Self::close) refuse.
     pub fn reply(&mut self, reply: Reply<'_>, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         if !self.is_open() {
             return Ok(());

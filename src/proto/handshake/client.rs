@@ -8,11 +8,11 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 
 use super::{
-    ClientHandshakeError, HeadLimits, InvalidHeader, ResponseHead,
+    ClientHandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, ResponseHead,
     head::ResponseReader,
     key,
-    list::{has_token, is_token},
     response::{check_added, check_header, header_line},
+    values::{has_token, is_host, is_token},
 };
 use crate::proto::{Connection, Delivery, KeySource, Limits, Masked};
 
@@ -72,7 +72,9 @@ impl ClientHandshake {
         if !target.starts_with('/') || !target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
             return Err(InvalidHeader::Target(target.to_owned()));
         }
-        check_header("Host", host)?;
+        if !is_host(host) {
+            return Err(InvalidHeader::Value { name: "Host".to_owned() });
+        }
         if let Some(origin) = origin {
             check_header("Origin", origin)?;
         }
@@ -135,6 +137,9 @@ impl ClientHandshake {
 
     /// §4.1's steps 2 to 6 for the answer 101.
     fn check(&self, response: ResponseHead) -> Result<Established, ClientHandshakeError> {
+        if response.version() != HttpVersion::Http11 {
+            return Err(ClientHandshakeError::Head(HeadError::UnsupportedVersion));
+        }
         let mut upgrades = response.values("upgrade");
         let is_upgrade = upgrades.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
         if !is_upgrade || upgrades.next().is_some() {

@@ -78,7 +78,7 @@ impl RequestHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(&bytes);
-        complete(parsed, &bytes, limits)?;
+        complete(parsed, limits, || ends_in_version(&bytes))?;
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(HeadError::Malformed);
         };
@@ -122,6 +122,7 @@ impl RequestHead {
 #[derive(Clone)]
 pub struct ResponseHead {
     fields: Fields,
+    version: HttpVersion,
     status: u16,
 }
 
@@ -130,12 +131,19 @@ impl ResponseHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(&bytes);
-        complete(parsed, &bytes, limits)?;
-        let (Some(status), Some(1)) = (response.code, response.version) else {
-            return Err(HeadError::UnsupportedVersion);
+        complete(parsed, limits, || bytes.starts_with(b"HTTP/"))?;
+        let (Some(status), Some(version)) = (response.code, response.version) else {
+            return Err(HeadError::Malformed);
         };
+        let version = http_version(version)?;
         let spans = spans(&bytes, response.headers);
-        Ok(Self { fields: Fields { bytes, spans }, status })
+        Ok(Self { fields: Fields { bytes, spans }, version, status })
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> HttpVersion {
+        self.version
     }
 
     /// The status code.
@@ -302,23 +310,28 @@ impl HeadScanner {
 }
 
 /// httparse has seen the whole head, so anything but `Complete` is the peer's fault.
-fn complete(parsed: httparse::Result<usize>, head: &[u8], limits: HeadLimits) -> Result<(), HeadError> {
+///
+/// httparse says "version" of anything where it expects one; `names_version` tells whether one is there.
+fn complete(
+    parsed: httparse::Result<usize>,
+    limits: HeadLimits,
+    names_version: impl FnOnce() -> bool,
+) -> Result<(), HeadError> {
     match parsed {
         Ok(httparse::Status::Complete(_)) => Ok(()),
         Ok(httparse::Status::Partial) => Err(HeadError::Malformed),
-        Err(httparse::Error::Version) if names_version(head) => Err(HeadError::UnsupportedVersion),
+        Err(httparse::Error::Version) if names_version() => Err(HeadError::UnsupportedVersion),
         Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders { limit: limits.max_headers }),
         Err(_) => Err(HeadError::Malformed),
     }
 }
 
-/// Whether the first line has the form of HTTP, of whatever version: a request ends in one, a response begins with one.
-fn names_version(head: &[u8]) -> bool {
+/// Whether the first line is a method, a target and a version of HTTP, whichever.
+fn ends_in_version(head: &[u8]) -> bool {
     let line = head.trim_ascii_start().split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let mut words = line.split(|&byte| byte == b' ');
-    let (first, third, more) = (words.next(), words.nth(1), words.next());
-    let is_version = |word: Option<&[u8]>| word.is_some_and(|word| word.starts_with(b"HTTP/"));
-    is_version(first) || (is_version(third) && more.is_none())
+    let mut words = line.split(|&byte| byte == b' ').skip(2);
+    let (third, more) = (words.next(), words.next());
+    third.is_some_and(|word| word.starts_with(b"HTTP/")) && more.is_none()
 }
 
 fn http_version(minor: u8) -> Result<HttpVersion, HeadError> {

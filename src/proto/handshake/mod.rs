@@ -3,7 +3,7 @@
 //! | file | section |
 //! |---|---|
 //! | `head.rs` | RFC 9112: the head of a request or a response, read as it arrives |
-//! | `list.rs` | RFC 9110 §5.6.1, RFC 6455 §9.1: comma-separated lists, tokens, extensions |
+//! | `values.rs` | RFC 9110 §5.6, §7.2, RFC 6455 §9.1: hosts, tokens, lists of tokens and of extensions |
 //! | `key.rs` | §1.3, §4.2.2: `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` |
 //! | `error.rs` | what a head or a handshake does wrong, and the status that says so |
 //! | `response.rs` | the head of an answer; nothing a caller supplies can break out of its line |
@@ -16,18 +16,18 @@ mod client;
 mod error;
 mod head;
 mod key;
-mod list;
 mod response;
 mod server;
+mod values;
 
 pub use client::{ClientHandshake, ClientRequest, Established};
 pub use error::{ClientHandshakeError, HandshakeError, HeadError, InvalidHeader};
 pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};
-pub use list::ExtensionOffer;
 pub use response::Rejection;
 pub use server::ServerHandshake;
+pub use values::ExtensionOffer;
 
 #[cfg(feature = "server")]
-pub(crate) use list::has_token;
-#[cfg(feature = "server")]
 pub(crate) use response::{check_header, reason_phrase};
+#[cfg(feature = "server")]
+pub(crate) use values::has_token;

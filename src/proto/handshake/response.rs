@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{HandshakeError, HeadError, InvalidHeader, list::is_token};
+use super::{HandshakeError, HeadError, InvalidHeader, values::is_token};
 
 /// An answer that ends a handshake, or any request, without opening a connection: the status, header fields and body
 /// that the caller chooses. `Content-Length` and `Connection: close` are written for it.

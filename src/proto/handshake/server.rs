@@ -9,8 +9,8 @@ use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use super::{
     ExtensionOffer, HandshakeError, HttpVersion, InvalidHeader, RequestHead, key,
-    list::{self, has_token},
     response::{check_added, header_line, status_line},
+    values::{self, has_token, is_host},
 };
 use crate::proto::{Connection, Delivery, Limits};
 
@@ -65,9 +65,9 @@ impl ServerHandshake {
             } else if is("origin") {
                 origins.see(value);
             } else if is("sec-websocket-protocol") {
-                subprotocols = subprotocols.and_then(|mut seen| list::tokens(value, &mut seen).map(|()| seen));
+                subprotocols = subprotocols.and_then(|mut seen| values::tokens(value, &mut seen).map(|()| seen));
             } else if is("sec-websocket-extensions") {
-                extensions = extensions.and_then(|mut seen| list::extensions(value, &mut seen).map(|()| seen));
+                extensions = extensions.and_then(|mut seen| values::extensions(value, &mut seen).map(|()| seen));
             } else if is("transfer-encoding") {
                 body = true;
             } else if is("content-length") {
@@ -197,24 +197,6 @@ impl<'a> Once<'a> {
     fn only(&self) -> Option<&'a [u8]> {
         (self.seen == 1).then_some(self.value)
     }
-}
-
-/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 §7.2): the characters of a name, an address or `[…]`.
-fn is_host(host: &str) -> bool {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, port),
-        _ => (host, ""),
-    };
-    let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let name_is_valid = match inner {
-        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
-        None => name.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric()
-                || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*')
-                || matches!(byte, b'+' | b',' | b';' | b'=')
-        }),
-    };
-    !name.is_empty() && name_is_valid && port.bytes().all(|byte| byte.is_ascii_digit()) && port.len() <= 5
 }
 
 /// §4.1: the subprotocols in a request are unique. A head's limits keep the list short.

@@ -1,4 +1,5 @@
-//! Comma-separated lists of header values: tokens (RFC 9110 §5.6.1) and extensions (RFC 6455 [§9.1]).
+//! The grammar of header values: hosts and tokens (RFC 9110 §7.2, §5.6), and comma-separated lists of tokens and of
+//! extensions (RFC 6455 [§9.1]).
 //!
 //! Everything here reads its input once, from left to right.
 //!
@@ -22,6 +23,24 @@ pub(super) struct Malformed;
 /// Whether `bytes` is a token: one or more of the characters that RFC 9110 §5.6.2 allows.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 §7.2): the characters of a name, an address or `[…]`.
+pub(super) fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        _ => (host, ""),
+    };
+    let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let name_is_valid = match inner {
+        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
+        None => name.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*')
+                || matches!(byte, b'+' | b',' | b';' | b'=')
+        }),
+    };
+    !name.is_empty() && name_is_valid && port.bytes().all(|byte| byte.is_ascii_digit()) && port.len() <= 5
 }
 
 /// Whether the list of tokens in `value` holds `token`, in any case. An element that is no token matches nothing.

@@ -1,0 +1,301 @@
+//! Messages in several frames (RFC 6455 §5.4): their order, what may stand between them, how long they may become,
+//! and what is kept of them meanwhile.
+
+mod support;
+
+use switchboard::{Delivery, Limits, ProtocolError, Role};
+
+use support::engine::{
+    BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver, text,
+};
+
+#[test]
+fn fragments_become_one_message() {
+    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+        ("two", &[(0x01, b"Hel"), (0x80, b"lo")], &[text("Hello")]),
+        ("three", &[(0x02, b"a"), (0x00, b"b"), (0x80, b"c")], &[binary(b"abc")]),
+        ("first empty", &[(0x01, b""), (0x80, b"a")], &[text("a")]),
+        ("last empty", &[(0x01, b"a"), (0x80, b"")], &[text("a")]),
+        ("all empty", &[(0x02, b""), (0x00, b""), (0x80, b"")], &[binary(b"")]),
+        ("all empty, text", &[(0x01, b""), (0x00, b""), (0x80, b"")], &[text("")]),
+        (
+            "one message after another",
+            &[(0x01, b"a"), (0x80, b"b"), (0x82, b"c"), (0x02, b"d"), (0x80, b"e"), (0x81, b"f")],
+            &[text("ab"), binary(b"c"), binary(b"de"), text("f")],
+        ),
+        ("bytes that are no text, as binary", &[(0x02, b"\xff"), (0x80, b"\xc0")], &[binary(b"\xff\xc0")]),
+    ];
+    for (name, list, events) in rows {
+        for role in BOTH_ROLES {
+            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+        }
+    }
+}
+
+#[test]
+fn control_frames_may_stand_between_fragments() {
+    let longest = [b'p'; 125];
+    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+        ("ping", &[(0x01, b"a"), (0x89, b"!"), (0x80, b"b")], &[ping(b"!"), text("ab")]),
+        ("empty ping", &[(0x01, b"a"), (0x89, b""), (0x80, b"b")], &[ping(b""), text("ab")]),
+        ("longest ping", &[(0x02, b"a"), (0x89, &longest), (0x80, b"b")], &[ping(&longest), binary(b"ab")]),
+        ("pong nobody asked for", &[(0x01, b"a"), (0x8A, b"!"), (0x80, b"b")], &[pong(b"!"), text("ab")]),
+        (
+            "several, everywhere",
+            &[(0x02, b""), (0x89, b"1"), (0x8A, b"2"), (0x00, b"a"), (0x89, b"3"), (0x80, b"b"), (0x89, b"4")],
+            &[ping(b"1"), pong(b"2"), ping(b"3"), binary(b"ab"), ping(b"4")],
+        ),
+        ("a close: the message is lost", &[(0x01, b"a"), (0x88, b"\x03\xe8")], &[close(1000, "")]),
+    ];
+    for (name, list, events) in rows {
+        for role in BOTH_ROLES {
+            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+        }
+    }
+}
+
+#[test]
+fn a_continuation_without_a_message_fails_with_1002() {
+    let breach = ProtocolError::UnexpectedContinuation;
+    assert_eq!(breach.close_code().get(), 1002);
+    let rows: &[(&str, Frames<'_>, u8, &[Seen])] = &[
+        ("at the very start", &[], 0x80, &[]),
+        ("without FIN", &[], 0x00, &[]),
+        ("after a whole message", &[(0x81, b"a")], 0x80, &[text("a")]),
+        ("after a fragmented message", &[(0x01, b"a"), (0x80, b"b")], 0x80, &[text("ab")]),
+        ("after an empty fragmented message", &[(0x02, b""), (0x80, b"")], 0x00, &[binary(b"")]),
+        ("after a ping", &[(0x89, b"a")], 0x80, &[ping(b"a")]),
+    ];
+    for (name, before, first, events) in rows {
+        for role in BOTH_ROLES {
+            let mut wire = frames(role, before);
+            wire.push(*first);
+            Row::fails(name, role, wire, breach).after(events.to_vec()).check();
+        }
+    }
+}
+
+#[test]
+fn a_new_message_inside_a_fragmented_one_fails_with_1002() {
+    let breach = ProtocolError::ExpectedContinuation;
+    assert_eq!(breach.close_code().get(), 1002);
+    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+        ("after its first fragment", &[(0x01, b"a")], &[]),
+        ("after an empty first fragment", &[(0x02, b"")], &[]),
+        ("after its second", &[(0x02, b"a"), (0x00, b"b")], &[]),
+        ("after a ping inside of it", &[(0x01, b"a"), (0x89, b"!")], &[ping(b"!")]),
+    ];
+    for (name, before, events) in rows {
+        for role in BOTH_ROLES {
+            for first in [0x01, 0x02, 0x81, 0x82] {
+                let mut wire = frames(role, before);
+                wire.push(first);
+                Row::fails(&format!("{first:02x} {name}"), role, wire, breach).after(events.to_vec()).check();
+            }
+        }
+    }
+}
+
+#[test]
+fn reserved_bits_and_opcodes_fail_inside_a_message_too() {
+    for role in BOTH_ROLES {
+        let begun = frame(role, 0x01, b"a");
+        let fails = |first: u8, breach| {
+            let wire = [begun.as_slice(), &[first]].concat();
+            Row::fails(&format!("{first:02x}"), role, wire, breach).check();
+        };
+        for bits in 1..=7 {
+            fails(bits << 4, ProtocolError::ReservedBits { bits });
+            fails(0x80 | bits << 4, ProtocolError::ReservedBits { bits });
+            fails(0x89 | bits << 4, ProtocolError::ReservedBits { bits });
+        }
+        for opcode in [0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF] {
+            fails(0x80 | opcode, ProtocolError::ReservedOpcode(opcode));
+        }
+        for control in [0x8, 0x9, 0xA] {
+            fails(control, ProtocolError::FragmentedControl);
+        }
+    }
+}
+
+#[test]
+fn fragments_together_over_the_limit_fail_with_1009_at_the_header_that_crosses() {
+    let limits = Limits::of_bytes(1000);
+    let (half, rest) = (vec![b'x'; 500], vec![b'x'; 500]);
+    let too_long = |length| ProtocolError::MessageTooLong { length, limit: 1000 };
+    assert_eq!(too_long(1001).close_code().get(), 1009);
+    for first in [0x01, 0x02] {
+        for role in BOTH_ROLES {
+            let whole: Vec<u8> = [half.as_slice(), &rest].concat();
+            let event = if first == 0x01 { text(&"x".repeat(1000)) } else { binary(&whole) };
+            let at_limit = frames(role, &[(first, &half), (0x80, &rest)]);
+            Row::taken("exactly at the limit", role, at_limit, vec![event.clone()]).within(limits).check();
+            let with_empty = frames(role, &[(first, &half), (0x00, &rest), (0x89, b"!"), (0x80, b"")]);
+            Row::taken("and an empty last one", role, with_empty, vec![ping(b"!"), event]).within(limits).check();
+
+            let masked = |length: &[u8]| {
+                let mask_bit = if role == Role::Server { 0x80 } else { 0 };
+                [&[0x80, length[0] | mask_bit], &length[1..]].concat()
+            };
+            let begun = frame(role, first, &half);
+            let by_one = [begun.as_slice(), &masked(&[126, 0x01, 0xF5])].concat();
+            Row::fails("one byte over", role, by_one, too_long(1001)).within(limits).check();
+            let at_first_byte = [begun.as_slice(), &masked(&[126, 0x02])].concat();
+            Row::fails("known at the length's first byte", role, at_first_byte, too_long(1012)).within(limits).check();
+            let full = frames(role, &[(first, &half), (0x00, &rest)]);
+            let nothing_left = [full.as_slice(), &masked(&[1])].concat();
+            Row::fails("no byte is left", role, nothing_left, too_long(1001)).within(limits).check();
+        }
+    }
+}
+
+#[test]
+fn the_limits_for_frames_and_for_messages_are_two() {
+    let mut short_frames = Limits::of_bytes(1000);
+    short_frames.max_frame_bytes = 10;
+    let mut short_messages = Limits::of_bytes(1000);
+    short_messages.max_message_bytes = 10;
+    let ten = [b'x'; 10];
+    let role = Role::Client;
+    let twenty = frames(role, &[(0x02, &ten), (0x80, &ten)]);
+    let rows = [
+        Row::taken("a long message of short frames", role, twenty, vec![binary(&[b'x'; 20])]).within(short_frames),
+        Row::fails(
+            "a frame over its limit",
+            role,
+            vec![0x82, 11],
+            ProtocolError::FrameTooLong { length: 11, limit: 10 },
+        )
+        .within(short_frames),
+        Row::fails(
+            "a message of one frame over its limit",
+            role,
+            vec![0x82, 11],
+            ProtocolError::MessageTooLong { length: 11, limit: 10 },
+        )
+        .within(short_messages),
+    ];
+    rows.iter().for_each(Row::check);
+}
+
+#[test]
+fn the_limit_counts_each_message_anew() {
+    let limits = Limits::of_bytes(4);
+    let list: Frames<'_> = &[(0x01, b"ab"), (0x80, b"cd"), (0x02, b"ef"), (0x80, b"gh"), (0x81, b"ijkl")];
+    for role in BOTH_ROLES {
+        let events = vec![text("abcd"), binary(b"efgh"), text("ijkl")];
+        Row::taken("three at the limit", role, frames(role, list), events).within(limits).check();
+    }
+}
+
+/// An empty frame is allowed and costs its sender next to nothing, so that a row of them has an end.
+#[test]
+fn too_many_empty_data_frames_in_a_row_fail_with_1008() {
+    let mut limits = Limits::default();
+    assert_eq!(limits.max_empty_frames, 10_000);
+    limits.max_empty_frames = 3;
+    let breach = ProtocolError::TooManyEmptyFrames { limit: 3 };
+    assert_eq!(breach.close_code().get(), 1008);
+    let empty = || binary(b"");
+    let taken: &[(&str, Frames<'_>, &[Seen])] = &[
+        ("three messages", &[(0x82, b"".as_slice()); 3], &[empty(), empty(), empty()]),
+        ("three fragments", &[(0x02, b""), (0x00, b""), (0x80, b"")], &[empty()]),
+        (
+            "three, a byte, and three again",
+            &[(0x02, b""), (0x00, b""), (0x00, b""), (0x00, b"a"), (0x00, b""), (0x00, b""), (0x80, b"")],
+            &[binary(b"a")],
+        ),
+        ("empty pings do not count", &[(0x89, b"".as_slice()); 4], &[ping(b""), ping(b""), ping(b""), ping(b"")]),
+    ];
+    let fails: &[(&str, Frames<'_>, &[Seen])] = &[
+        ("four messages", &[(0x82, b"".as_slice()); 4], &[empty(), empty(), empty()]),
+        ("four fragments", &[(0x01, b""), (0x00, b""), (0x00, b""), (0x00, b"")], &[]),
+        ("the last of them ends the message", &[(0x02, b""), (0x00, b""), (0x00, b""), (0x80, b"")], &[]),
+        (
+            "a ping between them changes nothing",
+            &[(0x02, b""), (0x00, b""), (0x89, b"!"), (0x00, b""), (0x00, b"")],
+            &[ping(b"!")],
+        ),
+        (
+            "they are counted over messages",
+            &[(0x02, b"a"), (0x00, b""), (0x80, b""), (0x82, b""), (0x82, b"")],
+            &[binary(b"a"), empty()],
+        ),
+    ];
+    for role in BOTH_ROLES {
+        for (name, list, events) in taken {
+            Row::taken(name, role, frames(role, list), events.to_vec()).within(limits).check();
+        }
+        for (name, list, events) in fails {
+            Row::fails(name, role, frames(role, list), breach).after(events.to_vec()).within(limits).check();
+        }
+    }
+}
+
+#[test]
+fn what_is_unfinished_is_said_and_counted() {
+    let mut receiver = receiver(Role::Client, Limits::default(), Delivery::Messages);
+    let mut step = |name: &str, bytes: &[u8], events: &[Seen], has_unfinished: bool, buffered: u64| {
+        assert_eq!(receive(&mut receiver, bytes), (events.to_vec(), None), "{name}");
+        assert_eq!((receiver.has_unfinished(), receiver.buffered_bytes()), (has_unfinished, buffered), "{name}");
+    };
+    step("nothing has come", b"", &[], false, 0);
+    step("half a header", b"\x82", &[], true, 0);
+    step("a header without its payload", b"\x04", &[], true, 0);
+    step("half of the payload", b"ab", &[], true, 2);
+    step("all of it", b"cd", &[binary(b"abcd")], false, 0);
+    step("a first fragment", b"\x01\x03abc", &[], true, 3);
+    step("the header of a ping inside", b"\x89\x03", &[], true, 3);
+    step("half of the ping", b"12", &[], true, 5);
+    step("all of the ping", b"3", &[ping(b"123")], true, 3);
+    step("half of a code point", b"\x00\x01\xc3", &[], true, 4);
+    step("the last fragment", b"\x80\x01\xa9", &[text("abc\u{e9}")], false, 0);
+    step("a whole message", b"\x82\x01a", &[binary(b"a")], false, 0);
+    step("an empty first fragment", b"\x02\x00", &[], true, 0);
+    step("its end", b"\x80\x00", &[binary(b"")], false, 0);
+    step("a fragment again", b"\x02\x01a", &[], true, 1);
+    step("a close drops it", b"\x88\x00", &[Seen::Close(None)], false, 0);
+    step("nothing is kept any more", b"\x82\x04ab", &[], false, 0);
+}
+
+#[test]
+fn after_a_failure_nothing_is_parsed_or_kept() {
+    for role in BOTH_ROLES {
+        let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+        let begun = frames(role, &[(0x02, b"kept"), (0x89, b"!")]);
+        assert_eq!(receive(&mut receiver, &begun), (vec![ping(b"!")], None));
+        assert_eq!(receive(&mut receiver, b"\x83"), (vec![], Some(ProtocolError::ReservedOpcode(3))));
+        assert!(receiver.has_failed() && !receiver.is_open());
+        let later = [frame(role, 0x80, b"end"), frame(role, 0x81, b"text"), vec![0x83, 0xFF, 0x81]].concat();
+        assert_eq!(receive_cut(&mut receiver, &later, [3, 5, later.len() - 8]), (vec![], None));
+        assert_eq!((receiver.has_unfinished(), receiver.buffered_bytes()), (false, 0));
+    }
+}
+
+#[test]
+fn an_embedder_that_fails_the_connection_ends_parsing() {
+    let mut receiver = receiver(Role::Server, Limits::default(), Delivery::Messages);
+    receive(&mut receiver, &frame(Role::Server, 0x01, b"kept"));
+    receiver.fail();
+    assert!(receiver.has_failed() && !receiver.is_open() && !receiver.has_unfinished());
+    assert_eq!(receive(&mut receiver, &frame(Role::Server, 0x89, b"!")), (vec![], None));
+}
+
+#[test]
+fn who_stops_early_gives_the_unread_bytes_again() {
+    let list: Frames<'_> = &[(0x81, b"one"), (0x01, b"t"), (0x89, b"!"), (0x80, b"wo"), (0x82, b"three")];
+    let expected = [text("one"), ping(b"!"), text("two"), binary(b"three")];
+    for role in BOTH_ROLES {
+        let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+        let mut bytes = frames(role, list);
+        let mut seen = Vec::new();
+        let mut start = 0;
+        while start < bytes.len() {
+            let mut events = receiver.receive(&mut bytes[start..]);
+            seen.extend(events.next_event().unwrap().map(Seen::from));
+            let unread = events.unread();
+            start = bytes.len() - unread;
+        }
+        assert_eq!(seen, expected, "{role:?}");
+    }
+}

@@ -1,0 +1,226 @@
+//! The head of a request (RFC 9112): what is taken, what is refused, at which byte and with which status.
+//!
+//! A row that is refused early ends with the byte that shows it.
+
+use switchboard::{HeadError, HeadLimits, HttpVersion, Rejection, RequestHead, RequestReader};
+
+const REQUEST: &str = "GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nX: y\r\n\r\n";
+
+type Outcome = Result<Option<(RequestHead, usize)>, HeadError>;
+
+/// Reads `bytes` in pieces of this length; gives the outcome and how many bytes were given up to it. What is `used`
+/// is counted from the start.
+fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
+    let mut reader = RequestReader::new(limits);
+    let mut given = 0;
+    for part in bytes.chunks(piece) {
+        let outcome = reader.receive(part);
+        let before = given;
+        given += part.len();
+        match outcome {
+            Ok(None) => assert!(!reader.is_untouched()),
+            Ok(Some((head, used))) => return (Ok(Some((head, before + used))), given),
+            Err(error) => return (Err(error), given),
+        }
+    }
+    (Ok(None), given)
+}
+
+/// Whole, byte by byte, and with more behind it: the same head, and what follows is left alone.
+fn taken(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
+    let with_more = [bytes, b"\x81\x80 not HTTP\r\n"].concat();
+    let mut found = None;
+    for (input, piece) in [(bytes, bytes.len()), (bytes, 1), (&with_more, with_more.len()), (&with_more, 7)] {
+        match read(input, piece, limits).0 {
+            Ok(Some((head, used))) => {
+                assert_eq!(used, bytes.len(), "{name}, pieces of {piece}: the head ends where it ends");
+                let shown = format!("{head:?}");
+                assert_eq!(found.get_or_insert((head, shown.clone())).1, shown, "{name}, pieces of {piece}");
+            }
+            other => panic!("{name}, pieces of {piece}: {other:?}"),
+        }
+    }
+    found.expect("four runs").0
+}
+
+/// Whole, with more behind it and byte by byte: the same error, and in the last case not before the last byte.
+fn refused(name: &str, bytes: &[u8], limits: HeadLimits, error: HeadError, status: u16) {
+    let with_more = [bytes, b"Host: example.com\r\n\r\n"].concat();
+    for (input, piece) in [(bytes, bytes.len()), (&with_more, with_more.len()), (bytes, 1)] {
+        let (outcome, given) = read(input, piece, limits);
+        assert_eq!(outcome.err(), Some(error), "{name}, pieces of {piece}");
+        assert_eq!(given, input.len(), "{name}, pieces of {piece}: at the byte that shows it");
+    }
+    assert_eq!(error.status(), status, "{name}");
+    assert_eq!(Rejection::from(&error).status(), status, "{name}");
+}
+
+fn limits(max_bytes: usize, max_headers: usize) -> HeadLimits {
+    let mut limits = HeadLimits::default();
+    limits.max_bytes = max_bytes;
+    limits.max_headers = max_headers;
+    limits
+}
+
+#[test]
+fn a_head_is_read_into_its_parts() {
+    let head = taken("a request", REQUEST.as_bytes(), HeadLimits::default());
+    assert_eq!((head.method(), head.target(), head.version()), ("GET", "/chat?room=1", HttpVersion::Http11));
+    let headers: Vec<(&str, &[u8])> = head.headers().collect();
+    assert_eq!(headers, [("Host", b"example.com".as_slice()), ("X", b"y")]);
+
+    let head = taken("repeated, in any case", b"POST * HTTP/1.0\r\nx-A: 1\r\nB:\r\nX-a:2 \t\r\n\r\n", limits(100, 3));
+    assert_eq!((head.method(), head.target(), head.version()), ("POST", "*", HttpVersion::Http10));
+    assert_eq!(head.values("X-A").collect::<Vec<_>>(), [b"1", b"2"]);
+    assert_eq!(head.values("b").collect::<Vec<_>>(), [b""]);
+    assert_eq!(head.values("c").count(), 0);
+}
+
+#[test]
+fn odd_heads_that_are_valid_are_taken() {
+    let rows: &[(&str, &[u8])] = &[
+        ("no header fields", b"GET / HTTP/1.1\r\n\r\n"),
+        ("an empty line before it", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("three of them", b"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("space around a value", b"GET / HTTP/1.1\r\nHost: \t a \t \r\n\r\n"),
+        ("a tab in a value", b"GET / HTTP/1.1\r\nX: a\tb\r\n\r\n"),
+        ("bytes over 127 in a value", b"GET / HTTP/1.1\r\nX: caf\xc3\xa9 \xff\r\n\r\n"),
+        ("an odd token as a name", b"GET / HTTP/1.1\r\n!#$%&'*+-.^_`|~09: a\r\n\r\n"),
+        ("a colon in a value", b"GET / HTTP/1.1\r\nHost: a:80\r\n\r\n"),
+    ];
+    for (name, bytes) in rows {
+        taken(name, bytes, HeadLimits::default());
+    }
+}
+
+#[test]
+fn what_smuggling_is_made_of_is_refused_with_400_at_the_byte_that_shows_it() {
+    let rows: &[(&str, &[u8], HeadError)] = &[
+        ("bare LF after the first line", b"GET / HTTP/1.1\n", HeadError::BareLineEnd),
+        ("bare LF after a field", b"GET / HTTP/1.1\r\nHost: a\n", HeadError::BareLineEnd),
+        ("bare LF at the end", b"GET / HTTP/1.1\r\nHost: a\r\n\n", HeadError::BareLineEnd),
+        ("bare LF before the first line", b"\n", HeadError::BareLineEnd),
+        ("bare CR in a value", b"GET / HTTP/1.1\r\nX: a\rb", HeadError::BareLineEnd),
+        ("two CRs", b"GET / HTTP/1.1\r\r", HeadError::BareLineEnd),
+        ("bare CR at the end", b"GET / HTTP/1.1\r\nX: a\r\n\rx", HeadError::BareLineEnd),
+        ("folded with a space", b"GET / HTTP/1.1\r\nX: a\r\n ", HeadError::FoldedLine),
+        ("folded with a tab", b"GET / HTTP/1.1\r\nX: a\r\n\t", HeadError::FoldedLine),
+        ("a space before the first field", b"GET / HTTP/1.1\r\n ", HeadError::FoldedLine),
+        ("a space before the request", b" ", HeadError::Malformed),
+        ("NUL in a value", b"GET / HTTP/1.1\r\nX: a\0", HeadError::ControlCharacter),
+        ("NUL in a name", b"GET / HTTP/1.1\r\nX\0", HeadError::ControlCharacter),
+        ("NUL in the target", b"GET /\0", HeadError::ControlCharacter),
+        ("BEL", b"GET / HTTP/1.1\r\nX: \x07", HeadError::ControlCharacter),
+        ("VT", b"GET / HTTP/1.1\r\nX: \x0b", HeadError::ControlCharacter),
+        ("FF", b"GET / HTTP/1.1\r\nX: \x0c", HeadError::ControlCharacter),
+        ("ESC", b"GET / HTTP/1.1\r\nX: \x1b", HeadError::ControlCharacter),
+        ("DEL", b"GET / HTTP/1.1\r\nX: \x7f", HeadError::ControlCharacter),
+        ("a TLS ClientHello", b"\x16", HeadError::ControlCharacter),
+    ];
+    for (name, bytes, error) in rows {
+        refused(name, bytes, HeadLimits::default(), *error, 400);
+    }
+}
+
+#[test]
+fn a_whole_head_that_breaks_the_grammar_is_refused_with_400() {
+    let rows: &[(&str, &[u8])] = &[
+        ("space before the colon", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
+        ("tab before the colon", b"GET / HTTP/1.1\r\nHost\t: a\r\n\r\n"),
+        ("space in a name", b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n"),
+        ("no name", b"GET / HTTP/1.1\r\n: a\r\n\r\n"),
+        ("no colon", b"GET / HTTP/1.1\r\nHost\r\n\r\n"),
+        ("a name that is no token", b"GET / HTTP/1.1\r\nH(o)st: a\r\n\r\n"),
+        ("a name that is not ASCII", b"GET / HTTP/1.1\r\nH\xc3\xb6st: a\r\n\r\n"),
+        ("no target", b"GET HTTP/1.1\r\n\r\n"),
+        ("no version", b"GET /\r\n\r\n"),
+        ("two spaces", b"GET  / HTTP/1.1\r\n\r\n"),
+        ("a tab for a space", b"GET\t/ HTTP/1.1\r\n\r\n"),
+        ("a method that is no token", b"G(E)T / HTTP/1.1\r\n\r\n"),
+        ("something behind the version", b"GET / HTTP/1.1 x\r\n\r\n"),
+        ("a target that is no text", b"GET /\xff HTTP/1.1\r\n\r\n"),
+    ];
+    for (name, bytes) in rows {
+        for piece in [bytes.len(), 1] {
+            let (outcome, _) = read(bytes, piece, HeadLimits::default());
+            let status = outcome.map(|head| panic!("{name}: {head:?}")).map_err(|error: HeadError| error.status());
+            assert_eq!(status, Err::<(), _>(400), "{name}, pieces of {piece}");
+        }
+    }
+}
+
+/// RFC 9112 §3: an invalid request line is answered with 400. 505 is for a version, and these name none.
+#[test]
+fn a_first_line_that_does_not_end_in_a_version_is_refused_with_400() {
+    for line in ["GET /a b HTTP/1.1", "GET / b", "GET / FTP/1.1", "GET / http/1.1"] {
+        let bytes = format!("{line}\r\nHost: a\r\n\r\n");
+        let error = read(bytes.as_bytes(), bytes.len(), HeadLimits::default()).0.err();
+        assert_eq!(error.map(|error| error.status()), Some(400), "{line}: {error:?}");
+    }
+}
+
+#[test]
+fn other_versions_of_http_are_refused_with_505() {
+    for line in ["PRI * HTTP/2.0", "GET / HTTP/2.0", "GET / HTTP/1.2", "GET / HTTP/0.9", "GET / HTTP/3"] {
+        let bytes = format!("{line}\r\n\r\n");
+        for piece in [bytes.len(), 1] {
+            let error = read(bytes.as_bytes(), piece, HeadLimits::default()).0.err();
+            assert_eq!(error, Some(HeadError::UnsupportedVersion), "{line}");
+        }
+    }
+    assert_eq!(HeadError::UnsupportedVersion.status(), 505);
+}
+
+#[test]
+fn a_head_may_be_as_long_as_the_limit_and_not_a_byte_longer() {
+    let limit = REQUEST.len();
+    taken("exactly at the limit", REQUEST.as_bytes(), limits(limit, 64));
+    let longer = REQUEST.replace("X: y", "X: yz");
+    refused("one byte over", longer.as_bytes(), limits(limit, 64), HeadError::TooLong { limit }, 431);
+    refused("without end", &REQUEST.as_bytes()[..21], limits(20, 64), HeadError::FirstLineTooLong { limit: 20 }, 414);
+}
+
+#[test]
+fn a_first_line_over_the_limit_gets_414_and_a_longer_head_431() {
+    let line = "GET / HTTP/1.1\r\n";
+    let limit = line.len();
+    let too_long = HeadError::FirstLineTooLong { limit: limit - 1 };
+    refused("the line alone is over", line.as_bytes(), limits(limit - 1, 64), too_long, 414);
+    refused("the line fits", format!("{line}H").as_bytes(), limits(limit, 64), HeadError::TooLong { limit }, 431);
+    let leading = "\r\n".repeat(10);
+    let too_long = HeadError::FirstLineTooLong { limit: 19 };
+    refused("nothing but empty lines", leading.as_bytes(), limits(19, 64), too_long, 414);
+}
+
+#[test]
+fn as_many_header_fields_as_the_limit_are_taken_and_not_one_more() {
+    let line = "GET / HTTP/1.1\r\n";
+    for count in [0, 1, 64] {
+        let at_limit = format!("{line}{}\r\n", "X: y\r\n".repeat(count));
+        let head = taken("at the limit", at_limit.as_bytes(), limits(16 << 10, count));
+        assert_eq!(head.headers().count(), count);
+        let over = format!("{line}{}", "X: y\r\n".repeat(count + 1));
+        let error = HeadError::TooManyHeaders { limit: count };
+        refused("one over, at its end", over.as_bytes(), limits(16 << 10, count), error, 431);
+    }
+    let default = HeadLimits::default();
+    assert_eq!((default.max_bytes, default.max_headers), (16_384, 64));
+}
+
+#[test]
+fn a_reader_says_whether_anything_has_come() {
+    let mut reader = RequestReader::new(HeadLimits::default());
+    assert!(reader.is_untouched());
+    assert!(matches!(reader.receive(b""), Ok(None)) && reader.is_untouched());
+    assert!(matches!(reader.receive(b"G"), Ok(None)) && !reader.is_untouched());
+}
+
+#[test]
+fn a_reader_takes_one_head_after_another() {
+    let mut reader = RequestReader::new(HeadLimits::default());
+    let two = "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n";
+    let (first, used) = reader.receive(two.as_bytes()).unwrap().expect("a head");
+    let (second, more) = reader.receive(&two.as_bytes()[used..]).unwrap().expect("another");
+    assert_eq!((first.target(), second.target(), used + more), ("/1", "/2", two.len()));
+    assert!(reader.is_untouched());
+}

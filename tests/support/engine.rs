@@ -1,0 +1,421 @@
+//! The engine as the tests see it: owned events, frames built by hand, rows, transcripts, and a pair of both roles.
+
+use switchboard::{
+    CloseCode, CloseFrame, Connection, Delivery, Event, Limits, Masked, Masking, MaskingKey, MessageKind,
+    ProtocolError, Receiver, Reply, Role, SendError, State, Unmasked,
+};
+
+use super::{hex, to_hex};
+
+/// An event that owns its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Text(String),
+    Binary(Vec<u8>),
+    Piece { kind: MessageKind, payload: Vec<u8>, first: bool, last: bool },
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<(CloseCode, String)>),
+}
+
+impl From<Event<'_>> for Seen {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Text(text) => Self::Text(text.into()),
+            Event::Binary(payload) => Self::Binary(payload.into()),
+            Event::Piece(piece) => {
+                Self::Piece { kind: piece.kind, payload: piece.payload.into(), first: piece.first, last: piece.last }
+            }
+            Event::Ping(payload) => Self::Ping(payload.into()),
+            Event::Pong(payload) => Self::Pong(payload.into()),
+            Event::Close(frame) => Self::Close(frame.map(|frame| (frame.code, frame.reason.into()))),
+            other => panic!("an event that the tests do not know: {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn text(text: &str) -> Seen {
+    Seen::Text(text.into())
+}
+
+pub(crate) fn binary(payload: &[u8]) -> Seen {
+    Seen::Binary(payload.into())
+}
+
+pub(crate) fn ping(payload: &[u8]) -> Seen {
+    Seen::Ping(payload.into())
+}
+
+pub(crate) fn pong(payload: &[u8]) -> Seen {
+    Seen::Pong(payload.into())
+}
+
+pub(crate) fn close(code: u16, reason: &str) -> Seen {
+    Seen::Close(Some((CloseCode::new(code), reason.into())))
+}
+
+pub(crate) const CLOSE_WITHOUT_CODE: Seen = Seen::Close(None);
+
+/// The same as a step of a [`transcript!`].
+pub(crate) const WITHOUT_CODE: Option<CloseCode> = None;
+
+/// All events in `bytes`, and the breach they end with.
+pub(crate) fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<Seen>, Option<ProtocolError>) {
+    let mut bytes = bytes.to_vec();
+    let mut events = receiver.receive(&mut bytes);
+    let mut seen = Vec::new();
+    loop {
+        match events.next_event() {
+            Ok(Some(event)) => seen.push(event.into()),
+            Ok(None) => return (seen, None),
+            Err(error) => {
+                assert_eq!(events.next_event(), Ok(None), "nothing comes after {error:?}");
+                return (seen, Some(error));
+            }
+        }
+    }
+}
+
+/// The same for bytes that come in reads of these lengths.
+pub(crate) fn receive_cut(
+    receiver: &mut Receiver,
+    bytes: &[u8],
+    lengths: impl IntoIterator<Item = usize>,
+) -> (Vec<Seen>, Option<ProtocolError>) {
+    let (mut seen, mut failure, mut rest) = (Vec::new(), None, bytes);
+    for length in lengths {
+        let (now, later) = rest.split_at(length);
+        let (more, error) = receive(receiver, now);
+        seen.extend(more);
+        assert!(failure.is_none() || error.is_none(), "two failures");
+        failure = failure.or(error);
+        rest = later;
+    }
+    assert!(rest.is_empty(), "the lengths cover all bytes");
+    (seen, failure)
+}
+
+/// The receiving half of a connection in this role.
+pub(crate) fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiver {
+    match role {
+        Role::Server => Connection::server(limits, delivery).receiver,
+        Role::Client => Connection::client(|| KEY, limits, delivery).receiver,
+    }
+}
+
+/// The key in all frames that the tests mask by hand.
+pub(crate) const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
+
+/// A frame as `to` expects it, masked for a server: `first` is its whole first byte. Its length takes the shortest
+/// form. Written from §5.2, without the engine's own encoder.
+pub(crate) fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask_bit = if to == Role::Server { 0x80 } else { 0 };
+    let mut bytes = vec![first];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(mask_bit | short as u8),
+        length @ 126..=65535 => {
+            bytes.push(mask_bit | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(mask_bit | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    match to {
+        Role::Server => {
+            bytes.extend(KEY.0);
+            bytes.extend(payload.iter().zip(KEY.0.iter().cycle()).map(|(byte, key)| byte ^ key));
+        }
+        Role::Client => bytes.extend(payload),
+    }
+    bytes
+}
+
+/// Frames to be built, each a first byte and a payload.
+pub(crate) type Frames<'a> = &'a [(u8, &'a [u8])];
+
+/// Frames one after another.
+pub(crate) fn frames(to: Role, list: Frames<'_>) -> Vec<u8> {
+    list.iter().flat_map(|(first, payload)| frame(to, *first, payload)).collect()
+}
+
+pub(crate) const BOTH_ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// One row of a table: wire bytes, the events in them, and the breach that their **last** byte shows.
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'a str,
+    /// Who reads the bytes.
+    pub(crate) role: Role,
+    pub(crate) limits: Limits,
+    pub(crate) wire: Vec<u8>,
+    pub(crate) events: Vec<Seen>,
+    pub(crate) breach: Option<ProtocolError>,
+}
+
+impl<'a> Row<'a> {
+    /// Bytes that are taken, with the events in them.
+    pub(crate) fn taken(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<Seen>) -> Self {
+        Self { name, role, limits: Limits::default(), wire, events, breach: None }
+    }
+
+    /// Bytes of which the last one shows a breach.
+    pub(crate) fn fails(name: &'a str, role: Role, wire: Vec<u8>, breach: ProtocolError) -> Self {
+        Self { name, role, limits: Limits::default(), wire, events: Vec::new(), breach: Some(breach) }
+    }
+
+    pub(crate) fn after(self, events: Vec<Seen>) -> Self {
+        Self { events, ..self }
+    }
+
+    pub(crate) fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Runs the row whole, byte by byte, with a frame before it and with one behind it.
+    pub(crate) fn check(&self) {
+        let Self { name, role, limits, wire, events, breach } = self;
+        let new = || receiver(*role, *limits, Delivery::Messages);
+
+        let mut whole = new();
+        assert_eq!(receive(&mut whole, wire), (events.clone(), *breach), "{name} ({role:?}), whole");
+        assert_eq!(whole.has_failed(), breach.is_some(), "{name} ({role:?}): has it failed?");
+
+        let mut bytewise = new();
+        let all_but_last = wire.len() - 1;
+        let (mut seen, early) = receive_cut(&mut bytewise, &wire[..all_but_last], (0..all_but_last).map(|_| 1));
+        assert_eq!(early, None, "{name} ({role:?}), before the byte that shows it");
+        let (more, error) = receive(&mut bytewise, &wire[all_but_last..]);
+        seen.extend(more);
+        assert_eq!((seen, error), (events.clone(), *breach), "{name} ({role:?}), byte by byte");
+
+        let first = frame(*role, 0x8A, b"first");
+        let (seen, error) = receive(&mut new(), &[&first, wire.as_slice()].concat());
+        assert_eq!(seen[0], pong(b"first"), "{name} ({role:?}), behind a frame");
+        assert_eq!((&seen[1..], error), (events.as_slice(), *breach), "{name} ({role:?}), behind a frame");
+
+        // A length that is only known to be too great may become greater with more bytes: the rule is compared.
+        let next = frame(*role, 0x89, b"next");
+        let ended = breach.is_some() || matches!(events.last(), Some(Seen::Close(_)));
+        let expected: Vec<Seen> = events.iter().cloned().chain((!ended).then(|| ping(b"next"))).collect();
+        let (seen, error) = receive(&mut new(), &[wire.as_slice(), &next].concat());
+        assert_eq!(seen, expected, "{name} ({role:?}), with a frame behind it");
+        assert_eq!(rule(error), rule(*breach), "{name} ({role:?}), with a frame behind it: {error:?}");
+
+        // The frame behind it may as well come later.
+        let expected = if ended { vec![] } else { vec![ping(b"next")] };
+        assert_eq!(receive(&mut bytewise, &next), (expected, None), "{name} ({role:?}), and a frame later");
+        assert!(!bytewise.has_unfinished() && bytewise.buffered_bytes() == 0, "{name} ({role:?}) keeps nothing");
+    }
+}
+
+/// Which rule an error names, numbers apart.
+pub(crate) fn rule(error: Option<ProtocolError>) -> Option<std::mem::Discriminant<ProtocolError>> {
+    error.as_ref().map(std::mem::discriminant)
+}
+
+/// A connection whose life is written down step by step; see [`transcript!`].
+pub(crate) struct Script<M: Masking> {
+    connection: Connection<M>,
+    out: Vec<u8>,
+}
+
+type Keys = fn() -> MaskingKey;
+
+impl Script<Unmasked> {
+    pub(crate) fn server() -> Self {
+        Self { connection: Connection::server(Limits::default(), Delivery::Messages), out: Vec::new() }
+    }
+}
+
+impl Script<Masked<Keys>> {
+    /// Its key is 0, so that what it sends can be read.
+    pub(crate) fn client() -> Self {
+        let keys: Keys = || MaskingKey([0; 4]);
+        Self { connection: Connection::client(keys, Limits::default(), Delivery::Messages), out: Vec::new() }
+    }
+}
+
+impl<M: Masking> Script<M> {
+    /// Receives bytes, answers what must be answered, and compares what came.
+    pub(crate) fn recv(&mut self, bytes: &str, expected: &[Seen], breach: Option<ProtocolError>) {
+        let mut input = hex(bytes);
+        let mut seen = Vec::new();
+        let mut failure = None;
+        let mut events = self.connection.receiver.receive(&mut input);
+        loop {
+            match events.next_event() {
+                Ok(Some(event)) => {
+                    if let Some(reply) = event.reply() {
+                        self.connection.sender.reply(reply, &mut self.out).expect("a Vec has room");
+                    }
+                    seen.push(event.into());
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.connection.sender.fail(&error, &mut self.out).expect("a Vec has room");
+                    failure = Some(error);
+                }
+            }
+        }
+        assert_eq!((seen.as_slice(), failure), (expected, breach), "recv {bytes:?}");
+    }
+
+    pub(crate) fn close(&mut self, code: impl Into<Option<CloseCode>>) -> Result<(), SendError> {
+        let frame = code.into().map(|code| CloseFrame { code, reason: "" });
+        self.connection.sender.close(frame, &mut self.out)
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), SendError> {
+        self.connection.sender.text(text, &mut self.out)
+    }
+
+    /// A first fragment, or a further one.
+    pub(crate) fn begin(&mut self, text: &str) -> Result<(), SendError> {
+        self.connection.sender.text_fragment(text, false, &mut self.out)
+    }
+
+    /// The last fragment.
+    pub(crate) fn finish(&mut self, text: &str) -> Result<(), SendError> {
+        self.connection.sender.text_fragment(text, true, &mut self.out)
+    }
+
+    pub(crate) fn ping(&mut self, payload: &str) -> Result<(), SendError> {
+        self.connection.sender.ping(payload.as_bytes(), &mut self.out)
+    }
+
+    /// All that was written since the last `sent`.
+    pub(crate) fn sent(&mut self, bytes: &str) {
+        assert_eq!(to_hex(&std::mem::take(&mut self.out)), to_hex(&hex(bytes)), "sent");
+    }
+
+    pub(crate) fn state(&self, expected: State) {
+        assert_eq!(self.connection.state(), expected, "state");
+    }
+
+    pub(crate) fn done(&self) {
+        assert_eq!(to_hex(&self.out), "", "the transcript ends, and this was sent besides");
+    }
+}
+
+/// A connection's life as a list of steps. What it writes must be named by `sent` to the last byte; Pongs, the answer
+/// to a Close and the Close after a breach are written as the engine's contract says.
+///
+/// ```text
+/// transcript! { Role::Server;
+///     recv "89 80 00000000" => ping(b"");
+///     sent "8a 00";
+///     close CloseCode::GOING_AWAY;
+///     sent "88 02 03e9";
+///     state State::Closing;
+///     text "late" => SendError::Closed;
+/// }
+/// ```
+macro_rules! transcript {
+    (Role::Server; $($steps:tt)*) => {
+        transcript!(@run $crate::support::engine::Script::server(); $($steps)*)
+    };
+    (Role::Client; $($steps:tt)*) => {
+        transcript!(@run $crate::support::engine::Script::client(); $($steps)*)
+    };
+    (@run $script:expr; $($steps:tt)*) => {{
+        let mut script = $script;
+        transcript!(@step script; $($steps)*);
+        script.done();
+    }};
+    (@step $script:ident;) => {};
+    (@step $script:ident; recv $bytes:literal fails $error:expr; $($steps:tt)*) => {
+        $script.recv($bytes, &[], Some($error));
+        transcript!(@step $script; $($steps)*);
+    };
+    (@step $script:ident; recv $bytes:literal $(=> $($event:expr),+)?; $($steps:tt)*) => {
+        $script.recv($bytes, &[$($($event),+)?], None);
+        transcript!(@step $script; $($steps)*);
+    };
+    (@step $script:ident; sent $bytes:literal; $($steps:tt)*) => {
+        $script.sent($bytes);
+        transcript!(@step $script; $($steps)*);
+    };
+    (@step $script:ident; state $state:expr; $($steps:tt)*) => {
+        $script.state($state);
+        transcript!(@step $script; $($steps)*);
+    };
+    (@step $script:ident; $command:ident $argument:expr; $($steps:tt)*) => {
+        assert_eq!($script.$command($argument), Ok(()), "{} {:?}", stringify!($command), $argument);
+        transcript!(@step $script; $($steps)*);
+    };
+    (@step $script:ident; $command:ident $argument:expr => $error:expr; $($steps:tt)*) => {
+        assert_eq!($script.$command($argument), Err($error), "{} {:?}", stringify!($command), $argument);
+        transcript!(@step $script; $($steps)*);
+    };
+}
+pub(crate) use transcript;
+
+/// One end of a [`Pair`]: its connection, and what went through it.
+pub(crate) struct End<M: Masking> {
+    pub(crate) connection: Connection<M>,
+    /// Written, and not yet read by the other end.
+    pub(crate) out: Vec<u8>,
+    /// What the other end must see of us, in this order. Answers are added by [`read`](Self::read), everything else
+    /// by who sends it.
+    pub(crate) wrote: Vec<Seen>,
+    pub(crate) seen: Vec<Seen>,
+}
+
+impl<M: Masking> End<M> {
+    fn new(connection: Connection<M>) -> Self {
+        Self { connection, out: Vec::new(), wrote: Vec::new(), seen: Vec::new() }
+    }
+
+    /// Reads `bytes`, which the other end wrote, and answers what must be answered.
+    pub(crate) fn read(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let mut events = self.connection.receiver.receive(&mut bytes);
+        while let Some(event) = events.next_event().expect("our own frames are valid") {
+            if let Some(reply) = event.reply() {
+                let answers = self.connection.sender.is_open();
+                self.connection.sender.reply(reply, &mut self.out).expect("a Vec has room");
+                self.wrote.extend(answers.then(|| match reply {
+                    Reply::Pong(payload) => pong(payload),
+                    Reply::Close(code) => Seen::Close(code.map(|code| (code, String::new()))),
+                }));
+            }
+            self.seen.push(event.into());
+        }
+    }
+}
+
+/// Both roles, each reading what the other writes.
+pub(crate) struct Pair<F: FnMut() -> MaskingKey> {
+    pub(crate) client: End<Masked<F>>,
+    pub(crate) server: End<Unmasked>,
+}
+
+impl<F: FnMut() -> MaskingKey> Pair<F> {
+    pub(crate) fn new(keys: F, limits: Limits, delivery: Delivery) -> Self {
+        Self {
+            client: End::new(Connection::client(keys, limits, delivery)),
+            server: End::new(Connection::server(limits, delivery)),
+        }
+    }
+
+    /// The server reads the first `length` bytes of what the client wrote.
+    pub(crate) fn server_reads(&mut self, length: usize) {
+        let bytes: Vec<u8> = self.client.out.drain(..length).collect();
+        self.server.read(&bytes);
+    }
+
+    /// The client reads the first `length` bytes of what the server wrote.
+    pub(crate) fn client_reads(&mut self, length: usize) {
+        let bytes: Vec<u8> = self.server.out.drain(..length).collect();
+        self.client.read(&bytes);
+    }
+
+    /// Carries all that is written to the other end, until there is nothing more.
+    pub(crate) fn settle(&mut self) {
+        while !(self.client.out.is_empty() && self.server.out.is_empty()) {
+            self.server_reads(self.client.out.len());
+            self.client_reads(self.server.out.len());
+        }
+    }
+}
