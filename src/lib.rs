@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "server"), doc = "A strict RFC 6455 WebSocket engine without I/O.")]
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 extern crate alloc;
 #[cfg(all(test, not(feature = "std")))]

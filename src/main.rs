@@ -1,6 +1,6 @@
 //! The program: `switchboard serve`, `echo` and `broadcast`. Parses, calls, exits.
 
-use std::{io, net::SocketAddr, num::NonZeroU16, process::ExitCode, sync::Arc};
+use std::{io, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
@@ -53,11 +53,11 @@ enum To {
 #[derive(Args, Debug)]
 struct Options {
     /// Where to listen; port 0 takes any free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     listen: SocketAddr,
     /// Threads that serve connections, each with an event loop of its own [default: the number of cores]
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroU16>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
     /// The longest message taken from a client, in bytes [default: 65536 for the chat, else 16777216]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     max_message_bytes: Option<u64>,
@@ -74,7 +74,14 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let Cli { command, serve } = Cli::parse();
+    let Cli { command, serve } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            eprintln!("switchboard: {}; see switchboard --help", in_one_line(&error));
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
     let done = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(options) => serve_chat(options),
         Command::Echo(options) => {
@@ -109,6 +116,16 @@ fn serve_chat(options: Options) -> Result<(), String> {
     })
 }
 
+/// What is wrong with the command line, without its usage and other lines that say where to read on.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
+}
+
 /// Binds, says where, and runs until a signal stops it.
 fn run<A: App>(
     what: &str,
@@ -121,7 +138,7 @@ fn run<A: App>(
     let mut config = Config::default();
     config.limits = Limits::of_bytes(options.max_message_bytes.unwrap_or(default_message_bytes));
     if let Some(workers) = options.workers {
-        config.workers = workers.get().into();
+        config.workers = workers.into();
     }
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot wait for signals: {error}"))?;
     let server = Server::bind(options.listen, config).map_err(|error| cannot_listen(options.listen, &error))?;
@@ -169,6 +186,10 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
 
 fn any_or_only(origins: Vec<String>) -> OriginPolicy {
     if origins.is_empty() { OriginPolicy::Any } else { OriginPolicy::Only(origins) }
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an address and a port are needed, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 fn parse_origin(text: &str) -> Result<String, String> {

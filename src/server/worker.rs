@@ -261,7 +261,6 @@ impl<A: App> Worker<A> {
                 self.open(key, *handshake, &acceptance, peer);
             }
             (Phase::Judging(_), Answer::Reject(rejection)) => {
-                debug!("{}: handshake turned down with {}", self.hub.id(key), rejection.status());
                 self.refuse(key, &rejection);
             }
             // The kinds of question and answer are tied by the types of `Reply` and `Verdict`, each used once.
@@ -307,6 +306,9 @@ impl<A: App> Worker<A> {
 
     /// Answers with a rejection and ends the connection.
     pub(super) fn refuse(&mut self, key: Key, rejection: &Rejection) {
+        if let Some(link) = self.hub.links.get(key) {
+            debug!("{}: refused with {}, from {}", self.hub.id(key), rejection.status(), link.peer);
+        }
         let mut out = Vec::new();
         if let Err(error) = rejection.write(&mut out) {
             log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
@@ -564,7 +566,6 @@ impl<A: App> reactor::Handler for Worker<A> {
             log::error!("{}: cannot be watched: {error}", self.hub.id(key));
             self.remove(key);
         } else if full {
-            debug!("{}: turned away, the server is full", self.hub.id(key));
             let rejection =
                 Rejection::new(503).header("Retry-After", "10").body("the server is full, try again later\n");
             self.refuse(key, &rejection);
