@@ -119,11 +119,9 @@ fn serve_chat(options: Options) -> Result<(), String> {
 /// What is wrong with the command line, without its usage and other lines that say where to read on.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information"));
-    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
+    let is_beside = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_beside(line));
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ")
 }
 
 /// Binds, says where, and runs until a signal stops it.
