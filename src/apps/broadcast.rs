@@ -31,11 +31,7 @@ impl App for Broadcast {
     type Peer = ();
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
-        if self.origins.allows(handshake.websocket) {
-            verdict.accept(());
-        } else {
-            verdict.reject(OriginPolicy::rejection());
-        }
+        self.origins.judge(handshake, verdict, ());
     }
 
     fn opened(&mut self, _: &mut (), context: &mut Context<'_>) {

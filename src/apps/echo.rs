@@ -20,11 +20,7 @@ impl App for Echo {
     type Peer = ();
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
-        if self.origins.allows(handshake.websocket) {
-            verdict.accept(());
-        } else {
-            verdict.reject(OriginPolicy::rejection());
-        }
+        self.origins.judge(handshake, verdict, ());
     }
 
     fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {

@@ -2,6 +2,7 @@
 //!
 //! [§10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
 
+use super::{Handshake, Verdict};
 use crate::{Rejection, ServerHandshake};
 
 /// Which values of Origin are let in. A client that sends none is no browser, carries no one's cookies, and is let in
@@ -30,7 +31,16 @@ impl OriginPolicy {
         }
     }
 
-    /// The answer to those who are not.
+    /// Gives the verdict by this policy alone: opens the connection with `peer`, or turns it down with 403.
+    pub fn judge<P: Send + 'static>(&self, handshake: &Handshake<'_>, verdict: Verdict<P>, peer: P) {
+        if self.allows(handshake.websocket) {
+            verdict.accept(peer);
+        } else {
+            verdict.reject(Self::rejection());
+        }
+    }
+
+    /// The answer to those who are not let in.
     #[must_use]
     pub fn rejection() -> Rejection {
         Rejection::new(403).body("this Origin may not connect here\n")
