@@ -20,7 +20,7 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use switchboard::{Connection, Delivery, Event, HttpVersion, Limits, SendError, ServerHandshake, State};
+use switchboard::{Connection, Delivery, Event, HttpVersion, Limits, Rejection, SendError, ServerHandshake, State};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -75,10 +75,10 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
     let handshake = match ServerHandshake::from_parts(request.method().as_str(), version, headers) {
         Ok(handshake) => handshake,
         Err(error) => {
-            // RFC 9110 §7.8: an Upgrade, which some refusals hold, is named in Connection.
-            let refusal = Response::builder().status(error.status()).header(CONNECTION, "close, Upgrade");
-            let refusal = error.headers().iter().fold(refusal, |refusal, &(name, value)| refusal.header(name, value));
-            return refusal.body(format!("{error}\n"));
+            let refusal = Rejection::from(&error);
+            let response = Response::builder().status(refusal.status());
+            let response = refusal.headers().fold(response, |response, (name, value)| response.header(name, &*value));
+            return response.body(refusal.text().to_owned());
         }
     };
     // Here a server that knows its users by cookies would look at `handshake.origin()`.
