@@ -1,11 +1,11 @@
 //! The chat as a service of the server: who may connect, what is served, and the way from messages to sessions.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use super::{
     Backplane, files,
     host::HostPolicy,
-    session::{Client, Session},
+    session::{Caller, Session},
 };
 use crate::{
     Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
@@ -35,17 +35,16 @@ impl fmt::Debug for Chat {
 }
 
 /// What the chat keeps for an open connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Peer(Session);
 
 impl App for Chat {
     type Peer = Peer;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
-        let target = handshake.request.target();
         if !self.hosts.allows(handshake.websocket.host()) {
             verdict.reject(Rejection::new(421).body(MISDIRECTED));
-        } else if target != WEBSOCKET_PATH && !target.starts_with("/ws?") {
+        } else if handshake.request.path() != WEBSOCKET_PATH {
             verdict.reject(Rejection::new(404).body("the chat's WebSocket is at /ws\n"));
         } else if !self.origins.allows(handshake.websocket) {
             verdict.reject(OriginPolicy::rejection());
@@ -53,7 +52,7 @@ impl App for Chat {
             let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
             let plain = Acceptance::default();
             let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
-            verdict.accept_with(acceptance, Peer::default());
+            verdict.accept_with(acceptance, Peer(Session::new(Instant::now())));
         }
     }
 
@@ -61,10 +60,10 @@ impl App for Chat {
         let host = request.head.values("host").next().and_then(|host| std::str::from_utf8(host).ok()).unwrap_or("");
         let response = if !self.hosts.allows(host) {
             Response::text(421, MISDIRECTED)
-        } else if request.path() == WEBSOCKET_PATH {
+        } else if request.head.path() == WEBSOCKET_PATH {
             Response::text(426, "this is the chat's WebSocket\n").header("Upgrade", "websocket")
         } else {
-            match (files::at(request.path()), request.head.method()) {
+            match (files::at(request.head.path()), request.head.method()) {
                 (Some(file), "GET" | "HEAD") => file.response(host),
                 (Some(_), _) => Response::text(405, "only GET and HEAD here\n").header("Allow", "GET, HEAD"),
                 (None, _) => Response::text(404, "there is nothing here; the chat is at /\n"),
@@ -78,7 +77,8 @@ impl App for Chat {
             Message::Text(text) => {
                 let connection = context.id();
                 let (backplane, exchange) = (&*self.backplane, context.remote());
-                Client { session: &mut peer.0, connection, backplane, exchange }.handle(text);
+                let now = Instant::now();
+                Caller { session: &mut peer.0, connection, backplane, exchange, now }.handle(text);
             }
             Message::Binary(_) => {
                 // 1003 and these words fit into a Close frame.

@@ -33,8 +33,8 @@ pub trait Exchange: Send + Sync {
     /// From here on, the connection gets what is published to the topic.
     fn subscribe(&self, connection: ConnectionId, topic: &str);
 
-    /// Sends a text to one connection.
-    fn send(&self, connection: ConnectionId, text: &str);
+    /// Sends one connection a text that it asked for.
+    fn answer(&self, connection: ConnectionId, text: &str);
 
     /// Sends a text to all who are subscribed to a topic.
     fn publish(&self, topic: &str, text: &str);
@@ -51,8 +51,8 @@ impl Exchange for Remote {
         Remote::subscribe(self, connection, topic);
     }
 
-    fn send(&self, connection: ConnectionId, text: &str) {
-        Remote::send(self, connection, Message::Text(text));
+    fn answer(&self, connection: ConnectionId, text: &str) {
+        Remote::answer(self, connection, Message::Text(text));
     }
 
     fn publish(&self, topic: &str, text: &str) {
@@ -105,6 +105,8 @@ pub struct Said {
 pub enum EnterError {
     /// Somebody else has the name.
     NameTaken,
+    /// The server does not keep up; try again later.
+    Overloaded,
 }
 
 /// Why something was not said.

@@ -1,7 +1,8 @@
-//! The backplane of one process: everything behind one lock, which is held for a few memory accesses at a time.
+//! The backplane of one process: everything behind one lock.
 //!
-//! It orders all that happens: whoever holds the lock writes the log and hands the event to the exchange, so every
-//! worker gets the lobby's events in the order of the log.
+//! The lock orders all that happens: whoever holds it writes the log, makes the event and hands it to the exchange, so
+//! every worker gets the lobby's events in the order of the log. It is held longest for a welcome, which is at most
+//! [`KEPT_BYTES`] and the names of who is there.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -26,7 +27,7 @@ pub struct MemoryBackplane<E> {
 struct Lobby {
     /// The latest messages; their numbers have no holes.
     log: VecDeque<Entry>,
-    /// Bytes of text and names in the log.
+    /// Bytes of the log's messages as they are told.
     log_bytes: usize,
     last: Option<Said>,
     /// Who is in, by the folded name, so that names are in an order.
@@ -49,6 +50,9 @@ struct Entry {
     said: Said,
     from: String,
     text: String,
+    /// The length of the event that tells it.
+    #[serde(skip)]
+    bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -88,34 +92,37 @@ impl<E: Exchange> Backplane for MemoryBackplane<E> {
             Some(person) if arrival.token == Some(&*person.token) => true,
             Some(_) => return Err(EnterError::NameTaken),
         };
-        let token = match lobby.people.remove(&folded) {
+        if self.exchange.is_overloaded() {
+            return Err(EnterError::Overloaded);
+        }
+        // Who returns keeps the name as the others know it, whatever its case is now.
+        let (name, token) = match lobby.people.remove(&folded) {
             Some(person) => {
                 // The same person over a new connection: the old one is not known to be dead, or is another window.
                 lobby.connections.remove(&person.connection);
                 self.exchange.close(person.connection, REPLACED, "replaced by a newer connection");
-                person.token
+                (person.name, person.token)
             }
-            None => (self.random)(),
+            None => (arrival.name.clone(), (self.random)()),
         };
-        let name = arrival.name.clone();
-        let person = Person { name, token, connection: arrival.connection };
+        let person = Person { name: name.clone(), token: token.clone(), connection: arrival.connection };
         lobby.people.insert(folded.clone(), person);
-        lobby.connections.insert(arrival.connection, folded.clone());
+        lobby.connections.insert(arrival.connection, folded);
 
         if !returns {
-            self.exchange.publish(LOBBY, &wire::event("joined", &Presence { name: arrival.name.as_str() }));
+            self.exchange.publish(LOBBY, &wire::event("joined", &Presence { name: name.as_str() }));
         }
         let (messages, gap) = lobby.missed(&self.epoch, arrival.since);
         let welcome = Welcome {
-            you: arrival.name.as_str(),
-            token: lobby.people.get(&folded).map_or("", |person| &person.token),
+            you: name.as_str(),
+            token: &token,
             epoch: &self.epoch,
             seq: lobby.last.map_or(0, |said| said.seq),
             online: lobby.people.values().map(|person| person.name.as_str()).collect(),
             messages,
             gap,
         };
-        self.exchange.send(arrival.connection, &wire::event("welcome", &welcome));
+        self.exchange.answer(arrival.connection, &wire::event("welcome", &welcome));
         self.exchange.subscribe(arrival.connection, LOBBY);
         Ok(())
     }
@@ -131,8 +138,10 @@ impl<E: Exchange> Backplane for MemoryBackplane<E> {
         }
         let last = lobby.last.unwrap_or(Said { seq: 0, time: 0 });
         let said = Said { seq: last.seq + 1, time: now().max(last.time) };
-        let entry = Entry { said, from, text: text.to_owned() };
-        self.exchange.publish(LOBBY, &wire::event("message", &entry));
+        let mut entry = Entry { said, from, text: text.to_owned(), bytes: 0 };
+        let event = wire::event("message", &entry);
+        entry.bytes = event.len();
+        self.exchange.publish(LOBBY, &event);
         lobby.append(entry);
         Ok(said)
     }
@@ -149,12 +158,12 @@ impl<E: Exchange> Backplane for MemoryBackplane<E> {
 impl Lobby {
     fn append(&mut self, entry: Entry) {
         self.last = Some(entry.said);
-        self.log_bytes += entry.bytes();
+        self.log_bytes += entry.bytes;
         self.log.push_back(entry);
         while (self.log.len() > KEPT_MESSAGES || self.log_bytes > KEPT_BYTES)
             && let Some(oldest) = self.log.pop_front()
         {
-            self.log_bytes -= oldest.bytes();
+            self.log_bytes -= oldest.bytes;
         }
     }
 
@@ -174,12 +183,6 @@ impl Lobby {
                 (latest, since.is_some())
             }
         }
-    }
-}
-
-impl Entry {
-    fn bytes(&self) -> usize {
-        self.from.len() + self.text.len()
     }
 }
 

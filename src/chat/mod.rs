@@ -10,8 +10,8 @@
 //!
 //! | client sends | data | result | errors |
 //! |---|---|---|---|
-//! | `hello` | `{name, token?, since?: {epoch, seq}}` | `{}`, behind a `welcome` | `bad_name`, `name_taken`, `already_joined` |
-//! | `say` | `{text}` | `{seq, time}` | `not_joined`, `empty`, `too_long`, `overloaded` |
+//! | `hello` | `{name, token?, since?: {epoch, seq}}` | `{}`, behind a `welcome` | `bad_name`, `name_taken`, `already_joined`, `overloaded` |
+//! | `say` | `{text}`, at most 4,000 characters | `{seq, time}` | `not_joined`, `empty`, `too_long`, `too_fast`, `overloaded` |
 //! | `beat` | | `{}`, behind a `beat` | |
 //!
 //! Any event may also get `bad_json`, `bad_event` (not of the form above), `unknown_event` or `bad_data`; the
@@ -19,7 +19,7 @@
 //!
 //! | server sends | data | when |
 //! |---|---|---|
-//! | `welcome` | `{you, token, epoch, seq, online: [name], messages: [message], gap}` | answers `hello`, before anything else |
+//! | `welcome` | `{you, token, epoch, seq, online: [name], messages: [message], gap}` | answers `hello`, before any message or news of others |
 //! | `message` | `{seq, from, text, time}` | somebody said something, oneself too |
 //! | `joined`, `left` | `{name}` | somebody came or went |
 //! | `beat` | | answers `beat`: scripts in a browser see neither Ping nor Pong |
@@ -27,7 +27,7 @@
 //!
 //! The lobby is an ordered log: `seq` rises by one with each message, within an `epoch` that begins with the log. Who
 //! comes back says the last message it saw in `since` and gets exactly what it missed; `gap` says that some of that
-//! is no longer kept. Times are milliseconds since 1970. `token` proves, to the next `hello`, that the name is one's
+//! is no longer kept. A connection may say 20 messages at once and five per second. Times are milliseconds since 1970. `token` proves, to the next `hello`, that the name is one's
 //! own: it takes the name over from a connection that is not known to be dead yet, which is closed with 4000.
 //!
 //! | file | what |

@@ -1,18 +1,20 @@
 //! The chat without sockets: what each client is told, in order.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use super::{
     Backplane, Exchange, MemoryBackplane,
-    session::{Client, Session},
+    session::{Caller, Session},
 };
 use crate::{CloseCode, ConnectionId};
 
@@ -30,7 +32,7 @@ impl Exchange for Arc<Desk> {
         self.subscribers.lock().unwrap().insert((topic.to_owned(), connection));
     }
 
-    fn send(&self, connection: ConnectionId, text: &str) {
+    fn answer(&self, connection: ConnectionId, text: &str) {
         let event = serde_json::from_str(text).unwrap();
         self.told.lock().unwrap().entry(connection).or_default().push(event);
     }
@@ -38,7 +40,7 @@ impl Exchange for Arc<Desk> {
     fn publish(&self, topic: &str, text: &str) {
         let subscribers = self.subscribers.lock().unwrap().clone();
         for (_, connection) in subscribers.iter().filter(|(name, _)| name == topic) {
-            self.send(*connection, text);
+            self.answer(*connection, text);
         }
     }
 
@@ -57,6 +59,7 @@ struct House {
     desk: Arc<Desk>,
     backplane: MemoryBackplane<Arc<Desk>>,
     connections: u32,
+    now: Cell<Instant>,
 }
 
 struct Guest {
@@ -70,12 +73,12 @@ impl House {
         let desk = Arc::new(Desk::default());
         let backplane =
             MemoryBackplane::new(Arc::clone(&desk), || format!("token-{}", TOKENS.fetch_add(1, Ordering::Relaxed)));
-        Self { desk, backplane, connections: 0 }
+        Self { desk, backplane, connections: 0, now: Cell::new(Instant::now()) }
     }
 
     fn connect(&mut self) -> Guest {
         self.connections += 1;
-        Guest { connection: ConnectionId::numbered(self.connections), session: Session::default() }
+        Guest { connection: ConnectionId::numbered(self.connections), session: Session::new(self.now.get()) }
     }
 
     /// A guest who has said hello and heard the welcome.
@@ -85,14 +88,20 @@ impl House {
         guest
     }
 
+    /// Sends an event, after a pause that is long enough for anything.
     fn send(&self, guest: &mut Guest, event: &Value) {
+        self.pass(Duration::from_secs(1));
         self.send_text(guest, &event.to_string());
+    }
+
+    fn pass(&self, time: Duration) {
+        self.now.set(self.now.get() + time);
     }
 
     fn send_text(&self, guest: &mut Guest, text: &str) {
         let Guest { connection, session } = guest;
         let (backplane, exchange) = (&self.backplane, &self.desk);
-        Client { session, connection: *connection, backplane, exchange }.handle(text);
+        Caller { session, connection: *connection, backplane, exchange, now: self.now.get() }.handle(text);
     }
 
     fn disconnect(&self, guest: &Guest) {
@@ -117,6 +126,11 @@ fn code(told: &[Value]) -> &str {
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0][0], "error");
     told[0][1]["code"].as_str().unwrap()
+}
+
+/// The code of the error among what was told, if there is one.
+fn code_of(told: &[Value]) -> Option<&str> {
+    told.iter().find(|event| event[0] == "error").and_then(|event| event[1]["code"].as_str())
 }
 
 fn texts(messages: &Value) -> Vec<&str> {
@@ -195,6 +209,8 @@ fn what_is_wrong_gets_an_error_and_nothing_else_happens() {
     *house.desk.overloaded.lock().unwrap() = true;
     house.send(&mut guest, &json!(["say", { "text": "hi" }, 1]));
     assert_eq!(code(&house.told(&guest)), "overloaded");
+    let late = house.join("Late");
+    assert_eq!(code(&house.told(&late)), "overloaded");
     assert_eq!(house.told(&witness), [Value::Null; 0]);
     *house.desk.overloaded.lock().unwrap() = false;
     house.send(&mut guest, &json!(["say", { "text": &long[..4000] }]));
@@ -237,6 +253,59 @@ fn a_token_takes_the_name_over_from_the_old_connection() {
     assert_eq!(house.told(&witness), [Value::Null; 0]);
     house.send(&mut new, &json!(["say", { "text": "still here" }]));
     assert_eq!(house.told(&witness)[0][1]["from"], "Ada");
+}
+
+#[test]
+fn who_returns_under_another_case_is_still_known_by_the_first() {
+    let mut house = House::new();
+    let witness = house.join("Witness");
+    let old = house.join("Ada");
+    let token = house.welcome(&old)["token"].clone();
+    let mut new = house.connect();
+    house.send(&mut new, &json!(["hello", { "name": "ADA", "token": token }]));
+    assert_eq!(house.welcome(&new)["you"], "Ada");
+    house.told(&witness);
+    house.disconnect(&new);
+    assert_eq!(house.told(&witness), [json!(["left", { "name": "Ada" }])]);
+}
+
+#[test]
+fn what_is_said_too_fast_is_refused_until_some_time_has_passed() {
+    let mut house = House::new();
+    let mut guest = house.join("Guest");
+    let say = r#"["say", {"text": "word"}, 1]"#;
+    let mut burst = || {
+        let mut said = 0;
+        loop {
+            house.told(&guest);
+            house.send_text(&mut guest, say);
+            if code_of(&house.told(&guest)) == Some("too_fast") {
+                break said;
+            }
+            said += 1;
+        }
+    };
+    assert_eq!(burst(), 20);
+    house.pass(Duration::from_secs(2));
+    assert_eq!(burst(), 10);
+    house.pass(Duration::from_secs(3600));
+    assert_eq!(burst(), 20);
+}
+
+#[test]
+fn no_answer_is_much_longer_than_what_it_answers() {
+    let mut house = House::new();
+    let mut guest = house.join("Guest");
+    house.told(&guest);
+    let long = "\u{7f}".repeat(60_000);
+    for event in [json!(["say", long, 1]), json!([long, {}]), json!(["hello", { "name": [long] }])] {
+        house.send(&mut guest, &event);
+        let answer = json!(house.told(&guest)).to_string();
+        assert!(answer.len() < 1000, "{} bytes", answer.len());
+    }
+    // A control character would take six bytes of JSON each time it is told.
+    house.send(&mut guest, &json!(["say", { "text": "a\u{1}b\tc\nd" }]));
+    assert_eq!(house.told(&guest)[0][1]["text"], "ab\tc\nd");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) struct Mailbox<M>(Arc<Shared<M>>);
 #[derive(Debug)]
 pub(super) struct Inbox<M> {
     shared: Arc<Shared<M>>,
-    /// What was taken last; keeps its room.
+    /// What was taken last; keeps some room.
     taken: Vec<M>,
 }
 
@@ -107,6 +107,9 @@ impl<M> Inbox<M> {
 
     /// All mail that is there, in the order in which it was posted.
     pub(super) fn take(&mut self) -> Drain<'_, M> {
+        if self.taken.capacity() > KEPT_MAILS {
+            self.taken = Vec::new();
+        }
         let mut queue = self.shared.lock();
         std::mem::swap(&mut queue.mail, &mut self.taken);
         queue.bytes = 0;
@@ -125,6 +128,9 @@ impl<M> Drop for Inbox<M> {
         drop(rest);
     }
 }
+
+/// Room that is kept from turn to turn, in mails.
+const KEPT_MAILS: usize = 4096;
 
 #[cfg(test)]
 mod tests {

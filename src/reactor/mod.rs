@@ -2,8 +2,7 @@
 //!
 //! One [`Reactor`] per worker thread, sharing nothing with the others. A floor above gives it a [`Handler`] and lets
 //! it [`run`](Reactor::run): each turn of the loop waits for readiness, hands over what is ready, then new
-//! connections, then mail from other threads, then (every so often) a look at the deadlines, and last the end of the
-//! turn, where a handler does what it has batched.
+//! connections, then mail from other threads, then a look at the deadlines, and last the end of the turn, where a handler does what it has batched.
 //!
 //! | file | what |
 //! |---|---|
@@ -53,7 +52,7 @@ pub(crate) trait Handler {
     /// Mail came in.
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>);
 
-    /// Time to look at deadlines.
+    /// Time to look at deadlines: called in every turn, so a comparison comes first.
     fn sweep(&mut self, turn: &mut Turn<'_>);
 
     /// All that was ready has been handed over.
@@ -63,7 +62,7 @@ pub(crate) trait Handler {
 /// What the loop does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Waits until something is ready; looks at deadlines after this long at the latest, if that is given.
+    /// Waits until something is ready, or for this long, if that is given.
     Wait(Option<Duration>),
     /// Begins the next turn at once: there is work that no event will announce.
     Again,
@@ -126,9 +125,8 @@ impl<M: Send> Reactor<M> {
     pub(crate) fn run<H: Handler<Mail = M>>(mut self, handler: &mut H) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut next = Next::Wait(None);
-        let mut swept = Instant::now();
         loop {
-            self.wait(&mut events, next, swept)?;
+            self.wait(&mut events, next)?;
             let now = Instant::now();
             let Self { poll, acceptor, inbox, clock, buffer } = &mut self;
             let mut turn = Turn { now: clock.tick(now), buffer, registry: poll.registry(), acceptor };
@@ -146,31 +144,21 @@ impl<M: Send> Reactor<M> {
             for mail in inbox.take() {
                 handler.mail(mail, &mut turn);
             }
-            let due = match next {
-                Next::Wait(Some(period)) => now.duration_since(swept) >= period,
-                Next::Again => now.duration_since(swept) >= BUSY_SWEEP,
-                Next::Wait(None) | Next::Done => false,
-            };
-            if due {
-                swept = now;
-                handler.sweep(&mut turn);
-            }
+            handler.sweep(&mut turn);
             next = handler.end_of_turn(&mut turn);
-            match next {
-                Next::Done => return Ok(()),
-                Next::Wait(None) => swept = now,
-                Next::Wait(Some(_)) | Next::Again => {}
+            if next == Next::Done {
+                return Ok(());
             }
         }
     }
 
-    fn wait(&mut self, events: &mut Events, next: Next, swept: Instant) -> io::Result<()> {
+    fn wait(&mut self, events: &mut Events, next: Next) -> io::Result<()> {
         let now = Instant::now();
-        let sweep = match next {
-            Next::Wait(period) => period.map(|period| (swept + period).saturating_duration_since(now)),
+        let wanted = match next {
+            Next::Wait(timeout) => timeout,
             Next::Again | Next::Done => Some(Duration::ZERO),
         };
-        let mut timeout = [sweep, self.acceptor.resumes_in(now)].into_iter().flatten().min();
+        let mut timeout = [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min();
         if self.inbox.falls_asleep() {
             timeout = Some(Duration::ZERO);
         }
@@ -195,5 +183,3 @@ const READ_BUFFER_BYTES: usize = 64 << 10;
 const EVENTS_PER_TURN: usize = 1024;
 /// New connections per turn, so that a crowd at the door does not starve those inside.
 const ACCEPTS_PER_TURN: usize = 64;
-/// How often deadlines are looked at while the loop never waits.
-const BUSY_SWEEP: Duration = Duration::from_millis(250);

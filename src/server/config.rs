@@ -16,8 +16,8 @@ pub struct Config {
     pub head: HeadLimits,
     /// The largest body of a plain request, in bytes. Default 64 KiB; 413 past it.
     pub max_body_bytes: usize,
-    /// From the connection to the whole head of its first request, and from one request to the next. Default 10 s;
-    /// 408 past it.
+    /// From the connection to its first request, whole, and from an answer to the next request. Default 10 s; 408
+    /// past it.
     pub handshake_timeout: Duration,
     /// A peer that is silent for this long gets a Ping. Default 30 s.
     pub ping_after: Duration,

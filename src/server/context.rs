@@ -35,6 +35,7 @@ impl<'a> Context<'a> {
         if id.worker == self.hub.worker {
             self.hub.send_owed(id.key, &message.prepared());
         } else {
+            self.hub.flush_outgoing();
             self.hub.remote.send(id, message);
         }
     }
@@ -75,9 +76,10 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A handle for other threads, and for later.
-    #[must_use]
-    pub fn remote(&self) -> &Remote {
+    /// A handle for other threads, and for later. What is asked of it comes behind what was published here, but
+    /// beside what was sent here: it takes the way through the workers' mailboxes.
+    pub fn remote(&mut self) -> &Remote {
+        self.hub.flush_outgoing();
         &self.hub.remote
     }
 }

@@ -28,6 +28,12 @@ impl<A: App> Worker<A> {
             return;
         }
         self.swept = now;
+        if self.congested {
+            // Nobody is listened to, so nobody can be late.
+            for key in self.hub.links.keys().collect::<Vec<_>>() {
+                self.was_not_listened_to(key);
+            }
+        }
         for key in self.hub.links.keys().collect::<Vec<_>>() {
             match self.due(key, now) {
                 None => {}
@@ -50,7 +56,8 @@ impl<A: App> Worker<A> {
             Stage::Http => {
                 let late = in_stage >= config.handshake_timeout;
                 let inbound = &self.inbound[key.slot as usize];
-                (late && matches!(inbound.phase, Phase::Http(_))).then_some(Due::Request)
+                let expected = matches!(inbound.phase, Phase::Http(_)) && link.outbox.is_empty() && !self.congested;
+                (late && expected).then_some(Due::Request)
             }
             Stage::Open => {
                 let inbound = &self.inbound[key.slot as usize];
@@ -63,15 +70,18 @@ impl<A: App> Worker<A> {
                 let silent = now.since(link.heard);
                 if stalled {
                     Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
-                } else if silent >= config.idle_timeout {
-                    Some(Due::Fail(End::NoPong, "no answer to a Ping"))
-                } else if silent >= config.ping_after && !link.pinged {
+                } else if let Some(pinged) = link.pinged {
+                    let patience = config.idle_timeout.saturating_sub(config.ping_after);
+                    (now.since(pinged) >= patience).then_some(Due::Fail(End::NoPong, "no answer to a Ping"))
+                } else if silent >= config.ping_after && link.outbox.is_empty() {
                     Some(Due::Ping)
                 } else {
-                    None
+                    None // while bytes wait for it, only writing counts
                 }
             }
-            Stage::Closing => (in_stage >= config.close_timeout).then_some(Due::End(End::NoClose)),
+            Stage::Closing => {
+                (link.outbox.is_empty() && in_stage >= config.close_timeout).then_some(Due::End(End::NoClose))
+            }
             Stage::Draining => None, // only writing counts
             Stage::Lingering => (in_stage >= config.linger_timeout).then_some(Due::End(End::NoClose)),
         }
@@ -80,7 +90,7 @@ impl<A: App> Worker<A> {
     fn ping(&mut self, key: Key) {
         self.hub.ping(key);
         if let Some(link) = self.hub.links.get_mut(key) {
-            link.pinged = true;
+            link.pinged = Some(self.hub.now);
         }
     }
 

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, io::Write as _, net::SocketAddr};
 
 use crate::{
-    HandshakeError, HeadError, HttpVersion, Rejection, RequestHead, RequestReader, ServerHandshake,
+    HandshakeError, HeadError, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ServerHandshake,
     proto::{check_header, has_token, reason_phrase},
     server::Config,
 };
@@ -17,19 +17,10 @@ use crate::{
 pub struct Request<'a> {
     /// Method, target, header fields.
     pub head: &'a RequestHead,
-    /// The body; empty but for POST.
+    /// The body; empty where none was announced.
     pub body: &'a [u8],
     /// Where it came from: the other end of the TCP connection.
     pub peer: SocketAddr,
-}
-
-impl Request<'_> {
-    /// The target without its query.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        let target = self.head.target();
-        target.split_once('?').map_or(target, |(path, _)| path)
-    }
 }
 
 /// An answer to a plain HTTP request. Content-Length and Connection are written for it.
@@ -73,8 +64,18 @@ impl Response {
 
     /// The answer as it goes onto the wire.
     pub(super) fn encode(&self, keep_alive: bool, head_only: bool) -> Vec<u8> {
+        if !(200..=599).contains(&self.status) {
+            log::error!("an answer cannot be written: {}", InvalidHeader::Status(self.status));
+            return Self::text(500, "internal error\n").encode(keep_alive, head_only);
+        }
         for (name, value) in &self.headers {
-            if let Err(error) = check_header(name, value) {
+            let reserved = ["connection", "content-length", "transfer-encoding"];
+            let checked = if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+                Err(InvalidHeader::Reserved(name.to_string()))
+            } else {
+                check_header(name, value)
+            };
+            if let Err(error) = checked {
                 log::error!("an answer cannot be written: {error}");
                 return Self::text(500, "internal error\n").encode(keep_alive, head_only);
             }

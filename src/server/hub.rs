@@ -9,6 +9,7 @@ use std::{io, sync::Arc};
 use super::{
     Config, ConnectionId, Message, Remote, SlowSubscriber,
     link::{Link, Stage},
+    outbox::Outbox,
     remote::Publication,
     topics::{TopicId, Topics},
 };
@@ -31,8 +32,9 @@ pub(super) struct Hub {
     dirty: Vec<Key>,
     /// Publications of this turn, for the other workers.
     outgoing: Vec<Publication>,
-    /// Bytes in all outboxes.
-    queued: usize,
+    memory: Memory,
+    /// Connections that are being told that there is no room.
+    pub(super) turned_away: usize,
     /// Connections that may be read from again, or must be to see the end: listed at the end of the turn.
     pub(super) relieved: Vec<Key>,
     /// Connections that must end, and why: handled at the end of the turn.
@@ -46,11 +48,16 @@ pub(super) enum Failure {
     Broken(io::Error),
     /// A subscriber that is too far behind.
     TooSlow,
+    /// Its bytes, the most of all, were dropped for others to have room; it is told so.
+    Overloaded,
+    /// There was no room for what the kernel did not take: its last frame is cut, and nothing can be said any more.
+    Cut,
 }
 
 impl Hub {
     pub(super) fn new(config: Arc<Config>, remote: Remote, worker: u16, now: Tick) -> Self {
         Self {
+            memory: Memory { queued: 0, limit: config.max_worker_bytes },
             config,
             remote,
             worker,
@@ -61,7 +68,7 @@ impl Hub {
             corked: None,
             dirty: Vec::new(),
             outgoing: Vec::new(),
-            queued: 0,
+            turned_away: 0,
             relieved: Vec::new(),
             failed: Vec::new(),
         }
@@ -73,11 +80,19 @@ impl Hub {
 
     /// Bytes that wait for peers, in all.
     pub(super) fn queued_bytes(&self) -> usize {
-        self.queued
+        self.memory.queued
     }
 
     pub(super) fn is_open(&self, key: Key) -> bool {
         self.links.get(key).is_some_and(|link| link.stage == Stage::Open)
+    }
+
+    /// This connection takes no place of those that are there to stay.
+    pub(super) fn turn_away(&mut self, key: Key) {
+        if let Some(link) = self.links.get_mut(key) {
+            link.turned_away = true;
+            self.turned_away += 1;
+        }
     }
 
     // ---- the cork
@@ -105,10 +120,8 @@ impl Hub {
             return;
         }
         let frames = std::mem::take(&mut self.cork);
-        if let Some(link) = self.links.get_mut(key) {
-            write_or_keep(link, &frames, self.now, key, &mut self.failed);
-            self.recount(key);
-        }
+        let Self { links, memory, failed, .. } = self;
+        write_or_keep(links, key, &frames, memory, self.now, failed);
         self.cork = frames;
         self.cork.clear();
         self.cork.shrink_to(2 * CORK_BYTES);
@@ -124,11 +137,9 @@ impl Hub {
     ) -> Result<(), SendError> {
         self.catch_up(key);
         let Some(link) = self.links.get_mut(key) else { return Ok(()) };
-        if link.stage != Stage::Open {
-            return Ok(());
-        }
+        let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) else { return Ok(()) };
         let sent = if self.corked == Some(key) && link.outbox.is_empty() {
-            send(&mut link.sender, &mut self.cork)
+            send(sender, &mut self.cork)
         } else {
             if !link.dirty {
                 link.dirty = true;
@@ -137,7 +148,7 @@ impl Hub {
             if link.outbox.is_empty() {
                 link.written = self.now;
             }
-            send(&mut link.sender, &mut link.outbox)
+            send(sender, &mut link.outbox)
         };
         self.recount(key);
         sent
@@ -154,10 +165,18 @@ impl Hub {
 
     /// Sends a message as an app to someone else than who is being handled: it counts as owed.
     pub(super) fn send_owed(&mut self, key: Key, message: &Prepared) {
-        if self.has_room(key, message.frame().len()) {
+        let Self { links, memory, config, failed, .. } = self;
+        if may_wait(links, key, message.frame().len(), memory, config, self.now, failed) {
             let sent = self.with_sender(key, |sender, place| sender.prepared(message, place));
             debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
         }
+    }
+
+    /// Sends an app's answer to what this connection asked: it is never too slow for that, but not listened to while
+    /// too much waits.
+    pub(super) fn answer(&mut self, key: Key, message: &Prepared) {
+        let sent = self.with_sender(key, |sender, place| sender.prepared(message, place));
+        debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
     }
 
     /// Answers what the RFC obliges us to answer.
@@ -167,7 +186,8 @@ impl Hub {
             Reply::Pong(_) if waits => {
                 let mut frame = Vec::new();
                 if let Some(link) = self.links.get_mut(key)
-                    && link.sender.reply(reply, &mut frame).is_ok()
+                    && let Some(sender) = &mut link.sender
+                    && sender.reply(reply, &mut frame).is_ok()
                 {
                     link.outbox.append_pong(&frame);
                 }
@@ -180,12 +200,10 @@ impl Hub {
         }
     }
 
-    /// Sends a Ping, unless bytes wait for the peer anyway.
+    /// Sends a Ping.
     pub(super) fn ping(&mut self, key: Key) {
-        if self.links.get(key).is_some_and(|link| link.outbox.is_empty()) {
-            let sent = self.with_sender(key, |sender, place| sender.ping(b"", place));
-            debug_assert_eq!(sent, Ok(()), "an empty Ping can be sent");
-        }
+        let sent = self.with_sender(key, |sender, place| sender.ping(b"", place));
+        debug_assert_eq!(sent, Ok(()), "an empty Ping can be sent");
     }
 
     /// Begins the closing handshake behind all that waits. What the app asks for is checked by the sender.
@@ -196,6 +214,9 @@ impl Hub {
         self.with_sender(key, |sender, place| sender.close(frame, place))?;
         if let Some(link) = self.links.get_mut(key) {
             link.enter(Stage::Closing, self.now);
+            // The peer's Close must be read.
+            link.paused = false;
+            self.relieved.push(key);
         }
         self.leave_topics(key);
         Ok(())
@@ -208,16 +229,14 @@ impl Hub {
             self.flush_cork(key);
         }
         let Some(link) = self.links.get_mut(key) else { return };
-        if link.sender.is_open() && matches!(link.stage, Stage::Open) {
+        if let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) {
             link.outbox.drop_unbegun();
             if link.outbox.is_empty() {
                 link.written = self.now;
             }
             let written = match why {
-                Fault::Protocol(error) => link.sender.fail(error, &mut link.outbox),
-                Fault::Policy(code, reason) => {
-                    link.sender.close(Some(CloseFrame { code: *code, reason }), &mut link.outbox)
-                }
+                Fault::Protocol(error) => sender.fail(error, &mut link.outbox),
+                Fault::Policy(code, reason) => sender.close(Some(CloseFrame { code: *code, reason }), &mut link.outbox),
             };
             debug_assert_eq!(written, Ok(()), "our own words fit");
         }
@@ -242,7 +261,9 @@ impl Hub {
     /// Queues an answer of HTTP.
     pub(super) fn send_http(&mut self, key: Key, bytes: &[u8]) {
         if let Some(link) = self.links.get_mut(key) {
-            link.written = self.now;
+            if link.outbox.is_empty() {
+                link.written = self.now;
+            }
             link.outbox.append_http(bytes);
         }
         self.flush(key);
@@ -259,6 +280,10 @@ impl Hub {
                 Err(error) => self.failed.push((key, Failure::Broken(error))),
             }
         }
+        if matches!(link.stage, Stage::Http | Stage::Closing) && link.outbox.is_empty() {
+            // The time for the next request, or for the peer's Close, begins when ours is written.
+            link.since = self.now;
+        }
         if link.stage == Stage::Draining && link.outbox.is_empty() {
             link.enter(Stage::Lingering, self.now);
             if let Err(error) = link.socket.shutdown_write() {
@@ -268,32 +293,14 @@ impl Hub {
             link.readable |= link.read_closed;
             self.relieved.push(key);
         } else if held && !link.holds_reading(self.config.max_queued_bytes) {
-            // It was not listened to, so its silence says nothing.
-            link.heard = self.now;
             self.relieved.push(key);
         }
         self.recount(key);
     }
 
-    /// Whether `more` bytes may wait for `key`, by the policy for those who are too slow.
-    fn has_room(&mut self, key: Key, more: usize) -> bool {
-        let Some(link) = self.links.get(key) else { return false };
-        let waits = link.outbox.len();
-        if waits == 0 || waits + more <= self.config.max_queued_bytes {
-            return true;
-        }
-        match self.config.slow_subscriber {
-            SlowSubscriber::Skip => {}
-            SlowSubscriber::Close => self.failed.push((key, Failure::TooSlow)),
-        }
-        false
-    }
-
     fn recount(&mut self, key: Key) {
         if let Some(link) = self.links.get_mut(key) {
-            let waits = link.outbox.len();
-            self.queued = self.queued - link.counted + waits;
-            link.counted = waits;
+            self.memory.recount(link);
         }
     }
 
@@ -305,7 +312,8 @@ impl Hub {
             self.corked = None;
         }
         if let Some(link) = self.links.remove(key) {
-            self.queued -= link.counted;
+            self.memory.queued -= link.counted;
+            self.turned_away -= usize::from(link.turned_away);
         }
     }
 
@@ -403,22 +411,21 @@ impl Hub {
                 self.cork.extend_from_slice(owed.frame);
                 continue;
             }
-            let waits = link.outbox.len();
-            if waits == 0 {
-                link.written = self.now;
-            } else if waits + owed.frame.len() > self.config.max_queued_bytes {
-                match self.config.slow_subscriber {
+            let Self { links, memory, config, failed, .. } = self;
+            if !may_wait(links, key, owed.frame.len(), memory, config, self.now, failed) {
+                match config.slow_subscriber {
                     SlowSubscriber::Skip => continue,
-                    SlowSubscriber::Close => {
-                        self.failed.push((key, Failure::TooSlow));
-                        break;
-                    }
+                    SlowSubscriber::Close => break,
                 }
+            }
+            let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
+            if link.outbox.is_empty() {
+                link.written = self.now;
             }
             // A growing buffer takes everything.
             let _ = link.outbox.append_frame(&[], owed.frame);
+            memory.recount(link);
         }
-        self.recount(key);
     }
 
     /// Gives every subscriber what was published in this turn.
@@ -444,8 +451,7 @@ impl Hub {
                     && let Some(log) = self.topics.whole_log(topic, key, link.seen)
                 {
                     link.seen = latest;
-                    write_or_keep(link, log, self.now, key, &mut self.failed);
-                    self.recount(key);
+                    write_or_keep(&mut self.links, key, log, &mut self.memory, self.now, &mut self.failed);
                 } else {
                     self.catch_up(key);
                 }
@@ -463,6 +469,11 @@ impl Hub {
                 self.flush(key);
             }
         }
+        self.flush_outgoing();
+    }
+
+    /// Posts this turn's publications to the other workers: before anything else that should come behind them.
+    pub(super) fn flush_outgoing(&mut self) {
         if !self.outgoing.is_empty() {
             let batch = std::mem::take(&mut self.outgoing).into();
             self.remote.publish_from(self.worker, &batch);
@@ -477,18 +488,104 @@ pub(super) enum Fault<'a> {
     Policy(CloseCode, &'a str),
 }
 
+/// Whether `more` bytes that others sent may wait for `key`, by the policy for those who are too slow and by the bound
+/// for all.
+fn may_wait(
+    links: &mut Slots<Link>,
+    key: Key,
+    more: usize,
+    memory: &mut Memory,
+    config: &Config,
+    now: Tick,
+    failed: &mut Vec<(Key, Failure)>,
+) -> bool {
+    let Some(link) = links.get(key).filter(|link| link.stage == Stage::Open) else { return false };
+    let waits = link.outbox.len();
+    if waits > 0 && waits + more > config.max_queued_bytes {
+        match config.slow_subscriber {
+            SlowSubscriber::Skip => {}
+            SlowSubscriber::Close => failed.push((key, Failure::TooSlow)),
+        }
+        return false;
+    }
+    let fits = memory.make_room(links, more, now, failed);
+    if !fits {
+        failed.push((key, Failure::Overloaded));
+    }
+    fits
+}
+
 /// Writes frames to a link for which nothing waits, and keeps what the kernel does not take.
-fn write_or_keep(link: &mut Link, frames: &[u8], now: Tick, key: Key, failed: &mut Vec<(Key, Failure)>) {
+fn write_or_keep(
+    links: &mut Slots<Link>,
+    key: Key,
+    frames: &[u8],
+    memory: &mut Memory,
+    now: Tick,
+    failed: &mut Vec<(Key, Failure)>,
+) {
+    let Some(link) = links.get_mut(key) else { return };
     match link.socket.write(frames) {
         Ok(written) if written == frames.len() => {}
         Ok(written) => {
+            let fits = memory.make_room(links, frames.len() - written, now, failed);
+            let Some(link) = links.get_mut(key) else { return };
             link.written = now;
             link.outbox.keep_rest(frames, written);
+            if !fits {
+                // What has not begun is dropped; what has may still be too much.
+                link.outbox.drop_unbegun();
+                let cut = memory.queued + link.outbox.len() > memory.limit;
+                if cut {
+                    link.outbox = Outbox::default();
+                    link.stage = Stage::Draining;
+                }
+                failed.push((key, if cut { Failure::Cut } else { Failure::Overloaded }));
+            }
+            memory.recount(link);
         }
         Err(error) => failed.push((key, Failure::Broken(error))),
     }
 }
 
+/// The bytes in all outboxes of a worker, and their bound.
+#[derive(Debug)]
+struct Memory {
+    queued: usize,
+    limit: usize,
+}
+
+impl Memory {
+    /// Counts an outbox that has changed.
+    fn recount(&mut self, link: &mut Link) {
+        let waits = link.outbox.len();
+        self.queued = self.queued - link.counted + waits;
+        link.counted = waits;
+    }
+
+    /// Makes room for `more` bytes: while there is too little, whoever has most waiting is told 1013, and the rest of
+    /// it dropped. Gives whether there is room now.
+    fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick, failed: &mut Vec<(Key, Failure)>) -> bool {
+        while self.queued + more > self.limit {
+            let waiting = links.iter().filter(|(_, link)| link.stage == Stage::Open && !link.outbox.is_empty());
+            let Some((key, _)) = waiting.max_by_key(|(_, link)| link.outbox.len()) else { return false };
+            let Some(link) = links.get_mut(key) else { return false };
+            link.outbox.drop_unbegun();
+            if let Some(sender) = &mut link.sender {
+                let frame = CloseFrame { code: CloseCode::TRY_AGAIN_LATER, reason: OVERLOADED };
+                let written = sender.close(Some(frame), &mut link.outbox);
+                debug_assert_eq!(written, Ok(()), "our own words fit");
+            }
+            link.enter(Stage::Draining, now);
+            self.recount(link);
+            failed.push((key, Failure::Overloaded));
+        }
+        true
+    }
+}
+
+/// What those are told who had most waiting when a worker's memory ran out.
+pub(super) const OVERLOADED: &str = "out of memory, try again later";
 /// From here on a cork is written before its event is done.
 const CORK_BYTES: usize = 64 << 10;
 /// From here on the logs are written before the turn is done.

@@ -7,7 +7,7 @@ use super::{
     topics::{Sequence, Subscription},
 };
 use crate::{
-    Connection, Delivery, Limits, Sender,
+    Sender,
     reactor::{Socket, Tick},
 };
 
@@ -16,8 +16,8 @@ pub(super) struct Link {
     pub(super) socket: Socket,
     pub(super) peer: SocketAddr,
     pub(super) stage: Stage,
-    /// Used from [`Stage::Open`] on.
-    pub(super) sender: Sender,
+    /// There from [`Stage::Open`] on.
+    pub(super) sender: Option<Sender>,
     pub(super) outbox: Outbox,
     /// `outbox.len()` as the worker's total knows it.
     pub(super) counted: usize,
@@ -30,14 +30,16 @@ pub(super) struct Link {
     pub(super) heard: Tick,
     /// When the kernel last took bytes, or began to owe us that.
     pub(super) written: Tick,
-    /// A Ping is out since the peer was last heard.
-    pub(super) pinged: bool,
+    /// When a Ping went out, if one did since the peer was last heard.
+    pub(super) pinged: Option<Tick>,
     /// The app asked not to read.
     pub(super) paused: bool,
     /// The socket may hold bytes that no further event will announce.
     pub(super) readable: bool,
     /// The peer has ended its side, or is about to be found to have.
     pub(super) read_closed: bool,
+    /// Only told that there is no room.
+    pub(super) turned_away: bool,
     /// Stands on the worker's list of who goes on in the next turn.
     pub(super) listed: bool,
     /// Stands on the hub's list of who is to be written to at the end of this turn.
@@ -65,7 +67,7 @@ impl Link {
             socket,
             peer,
             stage: Stage::Http,
-            sender: Connection::server(Limits::default(), Delivery::Messages).sender,
+            sender: None,
             outbox: Outbox::default(),
             counted: 0,
             subscriptions: Vec::new(),
@@ -73,10 +75,11 @@ impl Link {
             since: now,
             heard: now,
             written: now,
-            pinged: false,
+            pinged: None,
             paused: false,
             readable: false,
             read_closed: false,
+            turned_away: false,
             listed: false,
             dirty: false,
         }

@@ -77,7 +77,7 @@ pub use origin::OriginPolicy;
 pub use remote::{ConnectionId, Remote};
 
 use crate::reactor::{Clock, Listeners, Reactor, raise_descriptor_limit};
-use worker::Worker;
+use worker::{Room, Worker};
 
 /// A server that is bound to its address and not yet running.
 #[derive(Debug)]
@@ -124,7 +124,9 @@ impl Server {
         let descriptors = usize::try_from(raise_descriptor_limit()).unwrap_or(usize::MAX);
         let reserve = RESERVED_DESCRIPTORS.min(descriptors / 4);
         let share = (descriptors - reserve) / sockets.len();
-        let max_connections = config.max_connections.unwrap_or(usize::MAX).min(share.max(1));
+        let turned_away = TURNED_AWAY_AT_ONCE.min(share / 4);
+        let connections = config.max_connections.unwrap_or(usize::MAX).min((share - turned_away).max(1));
+        let room = Room { connections, turned_away };
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
@@ -143,7 +145,7 @@ impl Server {
             let run = move || {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
-                let mut worker = Worker::new(app, config, remote, number, mailbox, max_connections, now);
+                let mut worker = Worker::new(app, config, remote, number, mailbox, room, now);
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
@@ -155,7 +157,7 @@ impl Server {
                 }
             }
         }
-        info!("listening on {address} with {} workers, {max_connections} connections each", workers.len());
+        info!("listening on {address} with {} workers, {connections} connections each", workers.len());
         Ok(Running { address, remote, workers })
     }
 }
@@ -219,5 +221,7 @@ fn end_process_on_panic<T>(run: impl FnOnce() -> T) -> T {
 const MAX_WORKERS: usize = 1 << 16;
 /// Descriptors kept for everything but connections: listeners, epoll, files, an app's own.
 const RESERVED_DESCRIPTORS: usize = 64;
-/// What may wait for one worker before publishers are held back.
+/// Connections per worker, beyond its limit, that are told so at the same time.
+const TURNED_AWAY_AT_ONCE: usize = 64;
+/// What may wait for one worker before nothing more is read that could add to it.
 const MAILBOX_BYTES: usize = 64 << 20;

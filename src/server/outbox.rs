@@ -93,6 +93,9 @@ impl Outbox {
 
     /// What is left of the Pongs goes to the front of the data, where it counts as begun.
     fn pongs_written(&mut self, written: usize) {
+        if written == 0 {
+            return;
+        }
         if written < self.pongs.len() {
             let rest = &self.pongs[written..];
             self.begun = to_frame_end(&self.pongs, written);
@@ -116,6 +119,7 @@ impl Outbox {
         } else if self.head >= COMPACT_FROM && self.head >= self.bytes.len() / 2 {
             self.bytes.drain(..self.head);
             self.head = 0;
+            self.bytes.shrink_to(2 * self.bytes.len());
         }
     }
 

@@ -40,6 +40,7 @@ pub struct Remote(Arc<[Box<dyn Post>]>);
 pub(super) enum Order {
     Publish(Arc<[Publication]>),
     Send(Key, Prepared),
+    Answer(Key, Prepared),
     Subscribe(Key, Box<str>),
     Close(Key, CloseCode, Box<str>),
     Resume(Key),
@@ -96,11 +97,20 @@ impl Remote {
         }
     }
 
-    /// Sends a message to one connection. Nothing happens where there is no such one.
+    /// Sends a message to one connection. Nothing happens where there is no such one; one that is too slow is treated
+    /// as [`Config::slow_subscriber`](super::Config::slow_subscriber) says.
     pub fn send(&self, id: ConnectionId, message: Message<'_>) {
         let message = message.prepared();
         let bytes = ORDER_BYTES + message.frame().len();
         self.post(id, Order::Send(id.key, message), bytes);
+    }
+
+    /// Sends a message to one connection as the answer to what it asked: it is never too slow for that. Instead,
+    /// nothing more is read from it while more than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) wait.
+    pub fn answer(&self, id: ConnectionId, message: Message<'_>) {
+        let message = message.prepared();
+        let bytes = ORDER_BYTES + message.frame().len();
+        self.post(id, Order::Answer(id.key, message), bytes);
     }
 
     /// From here on, one connection gets what is published to `topic`: what was published before this call it does

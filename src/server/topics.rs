@@ -21,6 +21,8 @@ pub(super) struct Topics {
     sequence: Sequence,
     /// Topics that were published to in this turn.
     published: Vec<TopicId>,
+    /// Bytes in their logs.
+    logged: usize,
 }
 
 pub(super) type TopicId = u32;
@@ -39,12 +41,12 @@ struct Topic {
     subscribers: Vec<Key>,
     /// The frames of this turn, one after the other.
     log: Vec<u8>,
-    publications: Vec<Publication>,
+    entries: Vec<LogEntry>,
 }
 
 /// Where one publication ends in its topic's log.
 #[derive(Clone, Copy, Debug)]
-struct Publication {
+struct LogEntry {
     sequence: Sequence,
     end: usize,
     /// Who does not get it.
@@ -105,8 +107,9 @@ impl Topics {
         let moved = topic.subscribers.get(subscription.position as usize).map(|&key| (key, subscription));
         if topic.subscribers.is_empty() {
             self.ids.remove(&topic.name);
+            self.logged -= topic.log.len();
             topic.log = Vec::new();
-            topic.publications.clear();
+            topic.entries.clear();
             self.published.retain(|&id| id != subscription.topic);
             self.free.push(subscription.topic);
         }
@@ -117,18 +120,19 @@ impl Topics {
     pub(super) fn publish(&mut self, name: &str, header: &[u8], payload: &[u8], except: Option<Key>) {
         let Some(&id) = self.ids.get(name) else { return };
         let topic = &mut self.topics[id as usize];
-        if topic.publications.is_empty() {
+        if topic.entries.is_empty() {
             self.published.push(id);
         }
         self.sequence += 1;
         // A growing buffer takes everything.
         let _ = topic.log.append_frame(header, payload);
-        topic.publications.push(Publication { sequence: self.sequence, end: topic.log.len(), except });
+        self.logged += header.len() + payload.len();
+        topic.entries.push(LogEntry { sequence: self.sequence, end: topic.log.len(), except });
     }
 
     /// Bytes in the logs of this turn.
     pub(super) fn logged_bytes(&self) -> usize {
-        self.published.iter().map(|&id| self.topics[id as usize].log.len()).sum()
+        self.logged
     }
 
     /// The topics that were published to in this turn.
@@ -143,8 +147,8 @@ impl Topics {
     /// The whole log of a topic, if all of it is owed to `key` whose cursor is `seen`: it misses nothing of this
     /// turn and may see everything.
     pub(super) fn whole_log(&self, topic: TopicId, key: Key, seen: Sequence) -> Option<&[u8]> {
-        let Topic { log, publications, .. } = &self.topics[topic as usize];
-        let all = publications.iter().all(|publication| publication.sequence > seen && publication.except != Some(key));
+        let Topic { log, entries, .. } = &self.topics[topic as usize];
+        let all = entries.iter().all(|entry| entry.sequence > seen && entry.except != Some(key));
         all.then_some(log)
     }
 
@@ -152,13 +156,13 @@ impl Topics {
     pub(super) fn owed<'a>(&'a self, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<Owed<'a>> {
         let mut owed = Vec::new();
         for subscription in subscriptions {
-            let Topic { log, publications, .. } = &self.topics[subscription.topic as usize];
+            let Topic { log, entries, .. } = &self.topics[subscription.topic as usize];
             let mut start = 0;
-            for publication in publications {
-                let frame = &log[start..publication.end];
-                start = publication.end;
-                if publication.sequence > seen && publication.except != Some(key) {
-                    owed.push(Owed { sequence: publication.sequence, frame });
+            for entry in entries {
+                let frame = &log[start..entry.end];
+                start = entry.end;
+                if entry.sequence > seen && entry.except != Some(key) {
+                    owed.push(Owed { sequence: entry.sequence, frame });
                 }
             }
         }
@@ -168,11 +172,12 @@ impl Topics {
 
     /// Forgets the logs: everyone has got what was owed.
     pub(super) fn clear_logs(&mut self) {
+        self.logged = 0;
         for id in self.published.drain(..) {
             let topic = &mut self.topics[id as usize];
             topic.log.clear();
             topic.log.shrink_to(KEPT_LOG_BYTES);
-            topic.publications.clear();
+            topic.entries.clear();
         }
     }
 }

@@ -14,7 +14,7 @@ use log::{debug, info, trace};
 use super::{
     Acceptance, App, Config, Context, End, Handshake, Message, Remote, Request, Responder, Response, Verdict,
     http::{Asked, RequestStream, keeps_alive},
-    hub::{Failure, Fault, Hub},
+    hub::{Failure, Fault, Hub, OVERLOADED},
     link::{Link, Stage},
     remote::Order,
 };
@@ -49,18 +49,26 @@ pub(super) struct Worker<A: App> {
     /// The incoming half of each connection, by the slot of its key.
     pub(super) inbound: Vec<Inbound<A::Peer>>,
     mailbox: Mailbox<Mail<A::Peer>>,
-    max_connections: usize,
+    room: Room,
     /// Who goes on in this turn, left from the last one.
-    due: Vec<Key>,
+    goes_on: Vec<Key>,
     /// Who goes on in the next turn.
-    list: Vec<Key>,
-    /// Other workers do not keep up with what ours publish: nothing is read until they do.
-    congested: bool,
+    goes_on_next: Vec<Key>,
+    /// A worker does not keep up with its mail: nothing is read until it does.
+    pub(super) congested: bool,
     /// Bytes of unfinished messages, in all.
     unfinished: u64,
     pub(super) swept: Tick,
     /// Since when the server is stopping.
     stopping: Option<Tick>,
+}
+
+/// How many connections a worker holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) connections: usize,
+    /// Beyond these, how many at once are told that there is no room; more are dropped without a word.
+    pub(super) turned_away: usize,
 }
 
 /// The incoming half of a connection.
@@ -107,7 +115,7 @@ impl<A: App> Worker<A> {
         remote: Remote,
         worker: u16,
         mailbox: Mailbox<Mail<A::Peer>>,
-        max_connections: usize,
+        room: Room,
         now: Tick,
     ) -> Self {
         Self {
@@ -116,9 +124,9 @@ impl<A: App> Worker<A> {
             config,
             inbound: Vec::new(),
             mailbox,
-            max_connections,
-            due: Vec::new(),
-            list: Vec::new(),
+            room,
+            goes_on: Vec::new(),
+            goes_on_next: Vec::new(),
             congested: false,
             unfinished: 0,
             swept: now,
@@ -131,7 +139,7 @@ impl<A: App> Worker<A> {
     }
 
     /// Notes that this connection goes on in the next turn, if it may and has something to go on with.
-    fn list(&mut self, key: Key) {
+    fn go_on_later(&mut self, key: Key) {
         let may_go_on = !self.holds_reading(key);
         let has_stash = !self.inbound[Self::slot(key)].stash.is_empty();
         if let Some(link) = self.hub.links.get_mut(key)
@@ -140,7 +148,7 @@ impl<A: App> Worker<A> {
             && !link.listed
         {
             link.listed = true;
-            self.list.push(key);
+            self.goes_on_next.push(key);
         }
     }
 
@@ -168,7 +176,7 @@ impl<A: App> Worker<A> {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
                     link.heard = turn.now;
-                    link.pinged = false;
+                    link.pinged = None;
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -184,12 +192,13 @@ impl<A: App> Worker<A> {
             }
         }
         self.hub.uncork(key);
-        self.list(key);
+        self.go_on_later(key);
     }
 
     fn keep(&mut self, key: Key, rest: Vec<u8>) {
         if self.hub.links.get(key).is_some() {
-            self.inbound[Self::slot(key)].stash = rest;
+            // An empty one keeps no room either.
+            self.inbound[Self::slot(key)].stash = if rest.is_empty() { Vec::new() } else { rest };
         }
     }
 
@@ -246,9 +255,8 @@ impl<A: App> Worker<A> {
         let phase = &mut self.inbound[Self::slot(key)].phase;
         match (std::mem::replace(phase, Phase::Over), answer) {
             (Phase::Answering { keep_alive, head_only }, Answer::Reply(response)) => {
-                let ended = self.hub.links.get(key).is_some_and(|link| link.read_closed);
                 self.hub.send_http(key, &response.encode(keep_alive, head_only));
-                if keep_alive && !ended && self.stopping.is_none() {
+                if keep_alive && self.stopping.is_none() {
                     *phase = Phase::Http(Box::new(RequestStream::new(&self.config)));
                     if let Some(link) = self.hub.links.get_mut(key) {
                         link.enter(Stage::Http, self.hub.now);
@@ -266,7 +274,7 @@ impl<A: App> Worker<A> {
             // The kinds of question and answer are tied by the types of `Reply` and `Verdict`, each used once.
             (phase_before, _) => *phase = phase_before,
         }
-        self.list(key);
+        self.go_on_later(key);
     }
 
     fn open(&mut self, key: Key, handshake: ServerHandshake, acceptance: &Acceptance, mut peer: A::Peer) {
@@ -290,8 +298,10 @@ impl<A: App> Worker<A> {
         let id = self.hub.id(key);
         if let Some(link) = self.hub.links.get_mut(key) {
             debug!("{id}: open, from {}", link.peer);
-            link.sender = connection.sender;
+            link.sender = Some(connection.sender);
             link.enter(Stage::Open, self.hub.now);
+            // The time that the verdict took was not the peer's.
+            link.heard = self.hub.now;
         }
         self.hub.send_http(key, &out);
         let opened_while_stopping = self.stopping.is_some();
@@ -301,6 +311,22 @@ impl<A: App> Worker<A> {
         self.inbound[Self::slot(key)].phase = Phase::Open { receiver: connection.receiver, peer };
         if opened_while_stopping {
             self.close_for_stop(key);
+        }
+    }
+
+    /// Ends a connection that speaks HTTP, once its answers are written.
+    fn drain(&mut self, key: Key) {
+        self.inbound[Self::slot(key)].phase = Phase::Over;
+        self.hub.drain(key);
+    }
+
+    /// Nothing was read from this peer for a while: neither its silence nor its pause says anything.
+    pub(super) fn was_not_listened_to(&mut self, key: Key) {
+        if let Some(link) = self.hub.links.get_mut(key) {
+            link.heard = self.hub.now;
+        }
+        if let Some(unfinished) = &mut self.inbound[Self::slot(key)].unfinished {
+            unfinished.progressed = self.hub.now;
         }
     }
 
@@ -392,10 +418,13 @@ impl<A: App> Worker<A> {
         let Some(link) = self.hub.links.get_mut(key) else { return };
         link.read_closed = true;
         match self.inbound[Self::slot(key)].phase {
+            // A write may have found the connection broken already, and taken the socket's error with it.
+            Phase::Open { .. } if self.hub.failed.iter().any(|(failed, _)| *failed == key) => {}
             Phase::Open { .. } => self.end(key, &End::Vanished),
             // It may still want the answer to what it asked.
             Phase::Answering { .. } | Phase::Judging(_) => {}
-            Phase::Http(_) => self.remove(key),
+            // The answer to its last request may still be on its way.
+            Phase::Http(_) => self.drain(key),
             Phase::Over => {
                 if link.stage == Stage::Lingering {
                     self.remove(key);
@@ -438,7 +467,7 @@ impl<A: App> Worker<A> {
     pub(super) fn fail(&mut self, key: Key, end: &End, reason: &str) {
         self.finish(key, end);
         self.hub.fail(key, &Fault::Policy(end.code(), reason));
-        self.list(key);
+        self.go_on_later(key);
     }
 
     /// Carries out what the hub found: broken sockets, subscribers that are too slow.
@@ -449,6 +478,8 @@ impl<A: App> Worker<A> {
             }
             match failure {
                 Failure::Broken(error) => self.end(key, &End::Broken(error.kind())),
+                Failure::Overloaded => self.fail(key, &End::Overloaded, OVERLOADED),
+                Failure::Cut => self.end(key, &End::Overloaded),
                 Failure::TooSlow => {
                     if self.hub.is_open(key) {
                         self.fail(key, &End::TooSlow, "too slow for what is published");
@@ -468,7 +499,7 @@ impl<A: App> Worker<A> {
             let Some(key) = largest else { return };
             let before = used(self);
             if self.hub.is_open(key) {
-                self.fail(key, &End::Overloaded, "out of memory, try again later");
+                self.fail(key, &End::Overloaded, OVERLOADED);
             }
             if used(self) >= before {
                 self.end(key, &End::Overloaded);
@@ -484,6 +515,7 @@ impl<A: App> Worker<A> {
                 }
             }
             Order::Send(key, message) => self.hub.send_owed(key, &message),
+            Order::Answer(key, message) => self.hub.answer(key, &message),
             Order::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
             Order::Close(key, code, reason) => {
                 if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {
@@ -495,9 +527,8 @@ impl<A: App> Worker<A> {
             Order::Resume(key) => {
                 if let Some(link) = self.hub.links.get_mut(key) {
                     link.paused = false;
-                    // Its peer was not heard because it was not listened to.
-                    link.heard = self.hub.now;
-                    self.list(key);
+                    self.was_not_listened_to(key);
+                    self.go_on_later(key);
                 }
             }
             Order::Stop => self.stop(turn),
@@ -514,7 +545,7 @@ impl<A: App> Worker<A> {
         for key in self.hub.links.keys().collect::<Vec<_>>() {
             match &self.inbound[Self::slot(key)].phase {
                 Phase::Open { .. } => self.close_for_stop(key),
-                Phase::Http(stream) if stream.is_idle() => self.remove(key),
+                Phase::Http(stream) if stream.is_idle() => self.drain(key),
                 Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => {}
             }
         }
@@ -543,8 +574,8 @@ impl<A: App> reactor::Handler for Worker<A> {
 
     fn accepted(&mut self, mut socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
-        let full = self.hub.links.len() >= self.max_connections;
-        if full && self.hub.links.len() >= self.max_connections + TURNED_AWAY_AT_ONCE {
+        let full = self.hub.links.len() - self.hub.turned_away >= self.room.connections;
+        if full && self.hub.turned_away >= self.room.turned_away {
             return;
         }
         let mut registered = Ok(());
@@ -566,6 +597,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             log::error!("{}: cannot be watched: {error}", self.hub.id(key));
             self.remove(key);
         } else if full {
+            self.hub.turn_away(key);
             let rejection =
                 Rejection::new(503).header("Retry-After", "10").body("the server is full, try again later\n");
             self.refuse(key, &rejection);
@@ -586,7 +618,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             return; // its share of this turn comes with the list
         }
         if self.congested {
-            self.list(key);
+            self.go_on_later(key);
         } else {
             self.drive(key, turn);
         }
@@ -608,7 +640,7 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
         self.hub.now = turn.now;
         if !self.congested {
-            for key in std::mem::take(&mut self.due) {
+            for key in std::mem::take(&mut self.goes_on) {
                 if let Some(link) = self.hub.links.get_mut(key) {
                     link.listed = false;
                     self.drive(key, turn);
@@ -620,17 +652,18 @@ impl<A: App> reactor::Handler for Worker<A> {
         self.handle_failures();
         for key in std::mem::take(&mut self.hub.relieved) {
             if self.hub.links.get(key).is_some() {
-                self.list(key);
+                self.was_not_listened_to(key);
+                self.go_on_later(key);
             }
         }
         if self.has_stopped(turn.now) {
             return Next::Done;
         }
-        self.due.append(&mut self.list);
-        self.congested = self.hub.remote.workers() > 1 && self.hub.remote.is_overloaded();
+        self.goes_on.append(&mut self.goes_on_next);
+        self.congested = self.hub.remote.is_overloaded();
         if self.congested {
             Next::Wait(Some(CONGESTION_PAUSE))
-        } else if self.due.is_empty() {
+        } else if self.goes_on.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
             Next::Wait(has_deadlines.then(|| self.config.sweep_period()))
         } else {
@@ -642,7 +675,7 @@ impl<A: App> reactor::Handler for Worker<A> {
 /// How a connection ended whose peer sent this Close frame.
 fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> End {
     let link = hub.links.get(key);
-    match link.filter(|link| link.stage == Stage::Closing).and_then(|link| link.sender.close_code()) {
+    match link.filter(|link| link.stage == Stage::Closing).and_then(|link| link.sender.as_ref()?.close_code()) {
         Some(code) => End::Closed { by_us: true, code },
         None => End::Closed { by_us: false, code: frame.map(|frame| frame.code) },
     }
@@ -650,7 +683,5 @@ fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> End {
 
 /// Events of one connection in one turn.
 const EVENTS_PER_TURN: usize = 1024;
-/// Connections beyond the limit that are told so; more than these are dropped without a word.
-const TURNED_AWAY_AT_ONCE: usize = 64;
 /// How often to look whether other workers have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);

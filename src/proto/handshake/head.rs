@@ -101,6 +101,13 @@ impl RequestHead {
         self.fields.text(&self.target)
     }
 
+    /// The target without its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = self.target();
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
     /// The version.
     #[must_use]
     pub fn version(&self) -> HttpVersion {

@@ -1,0 +1,273 @@
+//! The program: what it says, how it ends, and the chat that it serves.
+#![cfg(all(feature = "chat", feature = "client", unix))]
+
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/server.rs"]
+mod support;
+
+use std::{process::Command, time::Instant};
+
+use switchboard::client::{Client, ClientError, Message};
+
+use program::{PATH, start};
+use support::{LONG, Raw, Service, builder, config, expect_text, round_trip, serve};
+
+#[test]
+fn the_first_line_ends_with_the_url_of_the_service() {
+    for (arguments, scheme) in [
+        (&["echo"][..], "ws://127.0.0.1:"),
+        (&["broadcast", "--to", "all"], "ws://127.0.0.1:"),
+        (&["serve"], "http://127.0.0.1:"),
+        (&[], "http://127.0.0.1:"),
+    ] {
+        let program = start(arguments);
+        assert!(program.url().starts_with(scheme) && program.url().ends_with('/'), "{:?}", program.greeting);
+        assert_ne!(program.address().port(), 0);
+        std::net::TcpStream::connect(program.address()).unwrap();
+    }
+}
+
+#[test]
+fn echo_echoes_and_broadcast_reaches_others() {
+    let echo = start(&["echo", "--workers", "2", "--max-message-bytes", "10"]);
+    let mut client = builder().connect(echo.url()).unwrap();
+    client.send_text("0123456789").unwrap();
+    expect_text(&mut client, "0123456789");
+    client.send_text("0123456789a").unwrap();
+    let Message::Close(Some((code, _))) = client.receive().unwrap() else { panic!("no Close") };
+    assert_eq!(code.get(), 1009);
+
+    let broadcast = start(&["broadcast", "--to", "others", "--workers", "1", "--origin", "https://page.example"]);
+    let [mut one, mut other] = [(); 2].map(|()| builder().connect(broadcast.url()).unwrap());
+    one.send_text("from one").unwrap();
+    expect_text(&mut other, "from one");
+    other.send_text("from the other").unwrap();
+    expect_text(&mut one, "from the other");
+    let stranger = builder().origin("https://elsewhere.example").connect(broadcast.url());
+    assert!(matches!(stranger, Err(ClientError::Refused { response, .. }) if response.status() == 403));
+}
+
+#[test]
+fn a_port_that_is_taken_is_exit_1_and_one_line_that_names_listen() {
+    for workers in ["1", "2"] {
+        let first = start(&["echo", "--workers", workers]);
+        let listen = first.address().to_string();
+        for arguments in [&["echo", "--workers", "1"][..], &["echo", "--workers", "2"], &["serve"]] {
+            let ended = program::run(Command::new(PATH).args(arguments).args(["--listen", &listen]));
+            assert_eq!((ended.status.code(), &*ended.stdout), (Some(1), ""), "{ended:?}");
+            assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+            assert!(ended.stderr.contains("--listen") && ended.stderr.contains(&listen), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_option_is_exit_2_and_one_line() {
+    let rows: [&[&str]; 8] = [
+        &["--no-such-option"],
+        &["no-such-command"],
+        &["echo", "--workers", "0"],
+        &["echo", "--workers", "many"],
+        &["echo", "--listen", "localhost"],
+        &["echo", "--max-message-bytes", "0"],
+        &["broadcast"],
+        &["serve", "--origin", "chat.example"],
+    ];
+    for arguments in rows {
+        let ended = program::run(Command::new(PATH).args(arguments));
+        assert_eq!((ended.status.code(), &*ended.stdout), (Some(2), ""), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?}: {ended:?}");
+    }
+    for arguments in [["--help"], ["--version"]] {
+        let ended = program::run(Command::new(PATH).args(arguments));
+        assert_eq!((ended.status.code(), &*ended.stderr), (Some(0), ""), "{ended:?}");
+        assert!(ended.stdout.contains("switchboard"));
+    }
+}
+
+#[test]
+fn a_signal_sends_1001_to_all_and_ends_the_program_with_0() {
+    for signal in ["TERM", "INT"] {
+        let mut program = start(&["echo", "--workers", "2"]);
+        let mut clients: Vec<_> = (0..8).map(|_| builder().connect(program.url()).unwrap()).collect();
+        clients.iter_mut().for_each(round_trip);
+        program.signal(signal);
+        for client in &mut clients {
+            let Message::Close(Some((code, _))) = client.receive().unwrap() else { panic!("no Close") };
+            assert_eq!(code.get(), 1001);
+        }
+        assert_eq!(program.wait().code(), Some(0), "{signal}");
+        assert!(matches!(Client::connect(program.url()), Err(ClientError::Connect(_))));
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_answer_holds_the_end_for_six_seconds_at_most() {
+    let mut program = start(&["echo", "--workers", "1"]);
+    let mut raw = Raw::connect(program.address());
+    raw.shake_hands();
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(raw.until_close(), (vec![], 1001));
+    assert_eq!(program.wait().code(), Some(0));
+    assert!(asked.elapsed().as_secs_f32() < 6.5, "ended after {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let mut program = start(&["echo", "--workers", "1"]);
+    let mut raw = Raw::connect(program.address());
+    raw.shake_hands();
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(raw.until_close(), (vec![], 1001));
+    program.signal("TERM");
+    assert_eq!(program.wait().code(), Some(128 + 15));
+    assert!(asked.elapsed().as_secs_f32() < 4.0, "ended after {:?}", asked.elapsed());
+}
+
+/// Set in the child that panics.
+const PANICS: &str = "SWITCHBOARD_TEST_PANICS";
+
+#[test]
+fn a_panic_in_an_app_ends_the_process_with_101() {
+    if std::env::var_os(PANICS).is_some() {
+        panic_in_an_app();
+    }
+    let this = std::env::current_exe().unwrap();
+    let name = "a_panic_in_an_app_ends_the_process_with_101";
+    let ended = program::run(Command::new(this).args([name, "--exact", "--nocapture"]).env(PANICS, "1"));
+    assert_eq!(ended.status.code(), Some(101), "{ended:?}");
+    assert!(ended.stderr.contains("thread 'switchboard-1' ") && ended.stderr.contains("too much"), "{ended:?}");
+    // A test that fails ends its process with 101 as well: this one must not have come so far.
+    assert!(!ended.stdout.contains("FAILED"), "{ended:?}");
+}
+
+/// Never comes back; ends with 0 where a worker's panic ends nothing.
+fn panic_in_an_app() -> ! {
+    let service = Service::echo().on_message(|_, context| {
+        if context.id().to_string().starts_with("1.") {
+            panic!("too much");
+        }
+    });
+    let mut config = config();
+    config.workers = 2;
+    let server = serve(config, service);
+    // Some of them come to the second worker.
+    let clients: Vec<_> = (0..64)
+        .map_while(|_| {
+            let mut client = Client::connect(&server.url()).ok()?;
+            client.send_text("now").ok()?;
+            Some(client)
+        })
+        .collect();
+    std::thread::park_timeout(LONG / 2);
+    drop(clients);
+    std::process::exit(0);
+}
+
+#[test]
+fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
+    let program = start(&["--workers", "1"]);
+    let mut raw = Raw::connect(program.address());
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/chat.js", "text/javascript; charset=utf-8"),
+        ("/client.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/?room=1", "text/html; charset=utf-8"),
+    ] {
+        raw.write(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", program.address()));
+        let answer = raw.answer();
+        assert_eq!((answer.status, answer.header("Content-Type")), (200, Some(content_type)), "{path}");
+        let policy = answer.header("Content-Security-Policy").expect("a policy");
+        for rule in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(rule), "{path}: {policy}");
+        }
+        assert!(policy.contains(&format!("ws://{}", program.address())), "{path}: {policy}");
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+    }
+    raw.write("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(raw.answer().status, 404);
+    raw.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(raw.answer().status, 405);
+}
+
+#[test]
+fn the_chat_is_spoken_at_ws() {
+    let program = start(&["--workers", "2"]);
+    let address = program.address();
+    let ws = format!("ws://{address}/ws");
+    let mut ann = builder().subprotocol("switchboard.v1").origin(format!("http://{address}")).connect(&ws).unwrap();
+    assert_eq!(ann.subprotocol(), Some("switchboard.v1"));
+    ann.send_text(r#"["hello",{"name":"Ann"},1]"#).unwrap();
+    assert!(until(&mut ann, r#"["welcome""#).contains(r#""you":"Ann""#));
+    assert_eq!(until(&mut ann, r#"["ack""#), r#"["ack",{},1]"#);
+
+    let mut bob = builder().connect(&ws).unwrap();
+    bob.send_text(r#"["hello",{"name":"Bob"}]"#).unwrap();
+    assert!(until(&mut bob, r#"["welcome""#).contains("Ann"));
+    assert!(until(&mut ann, r#"["joined""#).contains("Bob"));
+    bob.send_text(r#"["say",{"text":"Hi, Ann."},"a"]"#).unwrap();
+    for client in [&mut ann, &mut bob] {
+        let message = until(client, r#"["message""#);
+        assert!(message.contains("Hi, Ann.") && message.contains(r#""from":"Bob""#), "{message}");
+    }
+    bob.send_binary(b"what is this").unwrap();
+    let close = loop {
+        if let Message::Close(close) = bob.receive().unwrap() {
+            break close;
+        }
+    };
+    assert_eq!(close.map(|(code, _)| code.get()), Some(1003));
+    assert!(until(&mut ann, r#"["left""#).contains("Bob"));
+}
+
+/// The next event that begins so; others are passed over.
+#[track_caller]
+fn until(client: &mut Client, start: &str) -> String {
+    loop {
+        match client.receive().unwrap() {
+            Message::Text(text) if text.starts_with(start) => return text,
+            Message::Text(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_chat_turns_strangers_away() {
+    let program = start(&["--workers", "1", "--origin", "https://chat.example"]);
+    let status = |target: &str, host: &str, origin: Option<&str>, upgrades: bool| {
+        let mut raw = Raw::connect(program.address());
+        let mut request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n");
+        if let Some(origin) = origin {
+            request += &format!("Origin: {origin}\r\n");
+        }
+        if upgrades {
+            let (_, fields) = support::OPENING.split_once("Host: localhost\r\n").unwrap();
+            request += fields;
+        } else {
+            request += "\r\n";
+        }
+        raw.write(request);
+        raw.head().status
+    };
+    let rows = [
+        ("/ws", "localhost", None, true, 101),
+        ("/ws?x", "127.0.0.1:80", Some("http://127.0.0.1"), true, 101),
+        ("/ws", "chat.example", Some("https://chat.example"), true, 101),
+        ("/ws", "localhost", Some("https://elsewhere.example"), true, 403),
+        ("/ws", "localhost", Some("null"), true, 403),
+        ("/ws", "elsewhere.example", Some("http://elsewhere.example"), true, 421),
+        ("/", "elsewhere.example", None, false, 421),
+        ("/", "chat.example", None, false, 200),
+        ("/", "localhost", None, true, 404),
+        ("/wsx", "localhost", None, true, 404),
+        ("/ws", "localhost", None, false, 426),
+    ];
+    for (target, host, origin, upgrades, expected) in rows {
+        assert_eq!(status(target, host, origin, upgrades), expected, "{target} at {host} for {origin:?}, {upgrades}");
+    }
+}
