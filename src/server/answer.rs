@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Response,
-    worker::{Answer, Mail},
+    inbound::{Answer, Mail},
 };
 use crate::{
     Rejection,

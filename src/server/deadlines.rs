@@ -1,11 +1,7 @@
 //! Deadlines for everything that a peer can stall. All connections are looked at every so often (see
 //! [`Config::sweep_period`]); no timer is kept per connection.
 
-use super::{
-    App, End,
-    link::Stage,
-    worker::{Phase, Worker},
-};
+use super::{App, End, inbound::Phase, link::Stage, worker::Worker};
 use crate::{
     Rejection,
     reactor::{Key, Tick},

@@ -4,17 +4,17 @@
 //! worker and leaves in one `write`. What goes to other connections waits in their outboxes for the end of the turn,
 //! and publishes wait there in their topics' logs. Only what the kernel does not take stays.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    Config, ConnectionId, Message, Remote, SlowSubscriber,
+    Config, ConnectionId, Message, Remote,
     link::{Link, Stage},
-    outbox::Outbox,
+    memory::{Failure, Memory, may_wait, write_or_keep},
     remote::Publication,
-    topics::{TopicId, Topics},
+    topics::Topics,
 };
 use crate::{
-    CloseCode, CloseFrame, FrameHeader, Output, Prepared, ProtocolError, Reply, SendError, Sender,
+    CloseCode, CloseFrame, Output, Prepared, ProtocolError, Reply, SendError, Sender,
     reactor::{Key, Slots, Tick},
 };
 
@@ -25,33 +25,20 @@ pub(super) struct Hub {
     pub(super) worker: u16,
     pub(super) links: Slots<Link>,
     pub(super) now: Tick,
-    topics: Topics,
+    pub(super) topics: Topics,
     /// Frames for the connection whose event is being handled.
-    cork: Vec<u8>,
-    corked: Option<Key>,
-    dirty: Vec<Key>,
+    pub(super) cork: Vec<u8>,
+    pub(super) corked: Option<Key>,
+    pub(super) dirty: Vec<Key>,
     /// Publications of this turn, for the other workers.
-    outgoing: Vec<Publication>,
-    memory: Memory,
+    pub(super) outgoing: Vec<Publication>,
+    pub(super) memory: Memory,
     /// Connections that are being told that there is no room.
     pub(super) turned_away: usize,
     /// Connections that may be read from again, or must be to see the end: listed at the end of the turn.
     pub(super) relieved: Vec<Key>,
     /// Connections that must end, and why: handled at the end of the turn.
     pub(super) failed: Vec<(Key, Failure)>,
-}
-
-/// Why the hub wants a connection to end.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The socket is broken.
-    Broken(io::Error),
-    /// A subscriber that is too far behind.
-    TooSlow,
-    /// Its bytes, the most of all, were dropped for others to have room; it is told so.
-    Overloaded,
-    /// There was no room for what the kernel did not take: its last frame is cut, and nothing can be said any more.
-    Cut,
 }
 
 impl Hub {
@@ -95,8 +82,6 @@ impl Hub {
         }
     }
 
-    // ---- the cork
-
     /// From now on, what is sent to `key` is collected.
     pub(super) fn cork(&mut self, key: Key) {
         self.corked = Some(key);
@@ -127,10 +112,8 @@ impl Hub {
         self.cork.shrink_to(2 * CORK_BYTES);
     }
 
-    // ---- to one connection
-
     /// Runs `send` with the sender of an open connection and the place where its frames go now.
-    fn with_sender(
+    pub(super) fn with_sender(
         &mut self,
         key: Key,
         send: impl FnOnce(&mut Sender, &mut dyn Output) -> Result<(), SendError>,
@@ -298,7 +281,7 @@ impl Hub {
         self.recount(key);
     }
 
-    fn recount(&mut self, key: Key) {
+    pub(super) fn recount(&mut self, key: Key) {
         if let Some(link) = self.links.get_mut(key) {
             self.memory.recount(link);
         }
@@ -317,149 +300,6 @@ impl Hub {
         }
     }
 
-    // ---- topics
-
-    pub(super) fn subscribe(&mut self, key: Key, name: &str) {
-        self.catch_up(key);
-        let Some(link) = self.links.get_mut(key) else { return };
-        let has = |id: TopicId| link.subscriptions.iter().any(|subscription| subscription.topic == id);
-        if link.stage != Stage::Open || self.topics.id(name).is_some_and(has) {
-            return;
-        }
-        link.seen = self.topics.sequence();
-        link.subscriptions.push(self.topics.subscribe(name, key));
-    }
-
-    pub(super) fn unsubscribe(&mut self, key: Key, name: &str) {
-        self.catch_up(key);
-        let (Some(id), Some(link)) = (self.topics.id(name), self.links.get_mut(key)) else { return };
-        if let Some(at) = link.subscriptions.iter().position(|subscription| subscription.topic == id) {
-            let subscription = link.subscriptions.swap_remove(at);
-            self.leave(subscription);
-        }
-    }
-
-    fn leave_topics(&mut self, key: Key) {
-        while let Some(subscription) = self.links.get_mut(key).and_then(|link| link.subscriptions.pop()) {
-            self.leave(subscription);
-        }
-    }
-
-    fn leave(&mut self, subscription: super::topics::Subscription) {
-        if let Some((moved, place)) = self.topics.unsubscribe(subscription)
-            && let Some(link) = self.links.get_mut(moved)
-        {
-            let same = |other: &&mut super::topics::Subscription| other.topic == place.topic;
-            if let Some(other) = link.subscriptions.iter_mut().find(same) {
-                other.moves_to(place);
-            }
-        }
-    }
-
-    /// Publishes to this worker's subscribers, and queues it for the other workers.
-    pub(super) fn publish(&mut self, topic: &str, message: Message<'_>, except: Option<Key>) {
-        if self.remote.workers() > 1 {
-            let message = message.prepared();
-            self.publish_here(topic, &message, except);
-            self.outgoing.push(Publication { topic: topic.into(), message });
-        } else {
-            let header = FrameHeader {
-                fin: true,
-                rsv1: false,
-                opcode: message.kind().opcode(),
-                mask: None,
-                payload_len: message.payload().len() as u64,
-            };
-            self.topics.publish(topic, &header.encode(), message.payload(), except);
-            self.flush_full_logs();
-        }
-    }
-
-    /// Publishes to this worker's subscribers.
-    pub(super) fn publish_here(&mut self, topic: &str, message: &Prepared, except: Option<Key>) {
-        self.topics.publish(topic, &[], message.frame(), except);
-        self.flush_full_logs();
-    }
-
-    /// The logs of a turn are bounded too.
-    fn flush_full_logs(&mut self) {
-        if self.topics.logged_bytes() >= MAX_LOG_BYTES {
-            self.flush_topics();
-        }
-    }
-
-    /// Gives a connection what was published to its topics in this turn, before anything else is sent to it.
-    fn catch_up(&mut self, key: Key) {
-        let Some(link) = self.links.get_mut(key) else { return };
-        let latest = self.topics.sequence();
-        if link.seen == latest || link.subscriptions.is_empty() {
-            link.seen = latest;
-            return;
-        }
-        let owed = self.topics.owed(key, link.seen, &link.subscriptions);
-        link.seen = latest;
-        if owed.is_empty() || link.stage != Stage::Open {
-            return;
-        }
-        let corked = self.corked == Some(key) && link.outbox.is_empty();
-        if !corked && !link.dirty {
-            link.dirty = true;
-            self.dirty.push(key);
-        }
-        for owed in owed {
-            if corked {
-                self.cork.extend_from_slice(owed.frame);
-                continue;
-            }
-            let Self { links, memory, config, failed, .. } = self;
-            if !may_wait(links, key, owed.frame.len(), memory, config, self.now, failed) {
-                match config.slow_subscriber {
-                    SlowSubscriber::Skip => continue,
-                    SlowSubscriber::Close => break,
-                }
-            }
-            let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
-            if link.outbox.is_empty() {
-                link.written = self.now;
-            }
-            // A growing buffer takes everything.
-            let _ = link.outbox.append_frame(&[], owed.frame);
-            memory.recount(link);
-        }
-    }
-
-    /// Gives every subscriber what was published in this turn.
-    pub(super) fn flush_topics(&mut self) {
-        if self.topics.published().is_empty() {
-            return;
-        }
-        let latest = self.topics.sequence();
-        let only = self.topics.published().len() == 1;
-        for at in 0..self.topics.published().len() {
-            let topic = self.topics.published()[at];
-            for place in 0..self.topics.subscribers(topic).len() {
-                let key = self.topics.subscribers(topic)[place];
-                let Some(link) = self.links.get_mut(key) else { continue };
-                if link.seen == latest {
-                    continue;
-                }
-                // The plain case: one topic, nothing seen yet, nothing waits. One write from the log itself.
-                if only
-                    && link.outbox.is_empty()
-                    && link.stage == Stage::Open
-                    && self.corked != Some(key)
-                    && let Some(log) = self.topics.whole_log(topic, key, link.seen)
-                {
-                    link.seen = latest;
-                    write_or_keep(&mut self.links, key, log, &mut self.memory, self.now, &mut self.failed);
-                } else {
-                    self.catch_up(key);
-                }
-            }
-        }
-        self.topics.clear_logs();
-    }
-
     /// All that was batched in this turn goes out.
     pub(super) fn end_of_turn(&mut self) {
         self.flush_topics();
@@ -471,14 +311,6 @@ impl Hub {
         }
         self.flush_outgoing();
     }
-
-    /// Posts this turn's publications to the other workers: before anything else that should come behind them.
-    pub(super) fn flush_outgoing(&mut self) {
-        if !self.outgoing.is_empty() {
-            let batch = std::mem::take(&mut self.outgoing).into();
-            self.remote.publish_from(self.worker, &batch);
-        }
-    }
 }
 
 /// Why a connection is failed.
@@ -487,106 +319,5 @@ pub(super) enum Fault<'a> {
     Protocol(&'a ProtocolError),
     Policy(CloseCode, &'a str),
 }
-
-/// Whether `more` bytes that others sent may wait for `key`, by the policy for those who are too slow and by the bound
-/// for all.
-fn may_wait(
-    links: &mut Slots<Link>,
-    key: Key,
-    more: usize,
-    memory: &mut Memory,
-    config: &Config,
-    now: Tick,
-    failed: &mut Vec<(Key, Failure)>,
-) -> bool {
-    let Some(link) = links.get(key).filter(|link| link.stage == Stage::Open) else { return false };
-    let waits = link.outbox.len();
-    if waits > 0 && waits + more > config.max_queued_bytes {
-        match config.slow_subscriber {
-            SlowSubscriber::Skip => {}
-            SlowSubscriber::Close => failed.push((key, Failure::TooSlow)),
-        }
-        return false;
-    }
-    let fits = memory.make_room(links, more, now, failed);
-    if !fits {
-        failed.push((key, Failure::Overloaded));
-    }
-    fits
-}
-
-/// Writes frames to a link for which nothing waits, and keeps what the kernel does not take.
-fn write_or_keep(
-    links: &mut Slots<Link>,
-    key: Key,
-    frames: &[u8],
-    memory: &mut Memory,
-    now: Tick,
-    failed: &mut Vec<(Key, Failure)>,
-) {
-    let Some(link) = links.get_mut(key) else { return };
-    match link.socket.write(frames) {
-        Ok(written) if written == frames.len() => {}
-        Ok(written) => {
-            let fits = memory.make_room(links, frames.len() - written, now, failed);
-            let Some(link) = links.get_mut(key) else { return };
-            link.written = now;
-            link.outbox.keep_rest(frames, written);
-            if !fits {
-                // What has not begun is dropped; what has may still be too much.
-                link.outbox.drop_unbegun();
-                let cut = memory.queued + link.outbox.len() > memory.limit;
-                if cut {
-                    link.outbox = Outbox::default();
-                    link.stage = Stage::Draining;
-                }
-                failed.push((key, if cut { Failure::Cut } else { Failure::Overloaded }));
-            }
-            memory.recount(link);
-        }
-        Err(error) => failed.push((key, Failure::Broken(error))),
-    }
-}
-
-/// The bytes in all outboxes of a worker, and their bound.
-#[derive(Debug)]
-struct Memory {
-    queued: usize,
-    limit: usize,
-}
-
-impl Memory {
-    /// Counts an outbox that has changed.
-    fn recount(&mut self, link: &mut Link) {
-        let waits = link.outbox.len();
-        self.queued = self.queued - link.counted + waits;
-        link.counted = waits;
-    }
-
-    /// Makes room for `more` bytes: while there is too little, whoever has most waiting is told 1013, and the rest of
-    /// it dropped. Gives whether there is room now.
-    fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick, failed: &mut Vec<(Key, Failure)>) -> bool {
-        while self.queued + more > self.limit {
-            let waiting = links.iter().filter(|(_, link)| link.stage == Stage::Open && !link.outbox.is_empty());
-            let Some((key, _)) = waiting.max_by_key(|(_, link)| link.outbox.len()) else { return false };
-            let Some(link) = links.get_mut(key) else { return false };
-            link.outbox.drop_unbegun();
-            if let Some(sender) = &mut link.sender {
-                let frame = CloseFrame { code: CloseCode::TRY_AGAIN_LATER, reason: OVERLOADED };
-                let written = sender.close(Some(frame), &mut link.outbox);
-                debug_assert_eq!(written, Ok(()), "our own words fit");
-            }
-            link.enter(Stage::Draining, now);
-            self.recount(link);
-            failed.push((key, Failure::Overloaded));
-        }
-        true
-    }
-}
-
-/// What those are told who had most waiting when a worker's memory ran out.
-pub(super) const OVERLOADED: &str = "out of memory, try again later";
 /// From here on a cork is written before its event is done.
 const CORK_BYTES: usize = 64 << 10;
-/// From here on the logs are written before the turn is done.
-const MAX_LOG_BYTES: usize = 1 << 20;

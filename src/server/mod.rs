@@ -12,11 +12,15 @@
 //! | `origin.rs` | [`OriginPolicy`]: which pages may connect |
 //! | `remote.rs` | [`Remote`], [`ConnectionId`]: from other threads |
 //! | `config.rs` | [`Config`]: every limit and its default |
-//! | `worker.rs` | the incoming half: bytes to events to the app |
+//! | `worker.rs` | the incoming half: bytes to events to the app, a share for each in every turn |
+//! | `inbound.rs` | one connection's incoming half, and its mail |
+//! | `requests.rs` | from the request to the open connection |
+//! | `ending.rs` | how connections end, and the server |
+//! | `deadlines.rs` | what a peer can stall, and for how long |
 //! | `hub.rs` | the outgoing half: what is written when |
 //! | `link.rs`, `outbox.rs` | one connection's outgoing half, and what the kernel did not take |
-//! | `topics.rs` | subscriptions, and the logs of a turn |
-//! | `deadlines.rs` | what a peer can stall, and for how long |
+//! | `topics.rs`, `fanout.rs` | subscriptions, the logs of a turn, and how they go out |
+//! | `memory.rs` | what may wait for peers, each and all |
 //!
 //! ```no_run
 //! use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
@@ -48,12 +52,17 @@ mod app;
 mod config;
 mod context;
 mod deadlines;
+mod ending;
+mod fanout;
 mod http;
 mod hub;
+mod inbound;
 mod link;
+mod memory;
 mod origin;
 mod outbox;
 mod remote;
+mod requests;
 mod topics;
 mod worker;
 

@@ -9,38 +9,21 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use log::{debug, info, trace};
+use log::trace;
 
 use super::{
-    Acceptance, App, Config, Context, End, Handshake, Message, Remote, Request, Responder, Response, Verdict,
-    http::{Asked, RequestStream, keeps_alive},
-    hub::{Failure, Fault, Hub, OVERLOADED},
-    link::{Link, Stage},
+    App, Config, Context, End, Message, Remote,
+    ending::close_end,
+    http::RequestStream,
+    hub::{Fault, Hub},
+    inbound::{Inbound, Mail, Phase, Unfinished},
+    link::Link,
     remote::Order,
 };
 use crate::{
-    CloseCode, CloseFrame, Delivery, Event, Receiver, Rejection, ServerHandshake,
+    CloseCode, CloseFrame, Event, Rejection,
     reactor::{self, Key, Mailbox, Next, Read, Readiness, Socket, Tick, Turn},
 };
-
-/// What other threads may post to a worker.
-pub(super) enum Mail<P> {
-    Order(Order),
-    Answer(Key, Answer<P>),
-}
-
-/// What an app answers to what a client asked.
-pub(super) enum Answer<P> {
-    Reply(Response),
-    Accept(Acceptance, P),
-    Reject(Rejection),
-}
-
-impl<P> From<Order> for Mail<P> {
-    fn from(order: Order) -> Self {
-        Self::Order(order)
-    }
-}
 
 pub(super) struct Worker<A: App> {
     pub(super) app: A,
@@ -48,19 +31,19 @@ pub(super) struct Worker<A: App> {
     pub(super) hub: Hub,
     /// The incoming half of each connection, by the slot of its key.
     pub(super) inbound: Vec<Inbound<A::Peer>>,
-    mailbox: Mailbox<Mail<A::Peer>>,
-    room: Room,
+    pub(super) mailbox: Mailbox<Mail<A::Peer>>,
+    pub(super) room: Room,
     /// Who goes on in this turn, left from the last one.
-    goes_on: Vec<Key>,
+    pub(super) goes_on: Vec<Key>,
     /// Who goes on in the next turn.
-    goes_on_next: Vec<Key>,
+    pub(super) goes_on_next: Vec<Key>,
     /// A worker does not keep up with its mail: nothing is read until it does.
     pub(super) congested: bool,
     /// Bytes of unfinished messages, in all.
-    unfinished: u64,
+    pub(super) unfinished: u64,
     pub(super) swept: Tick,
     /// Since when the server is stopping.
-    stopping: Option<Tick>,
+    pub(super) stopping: Option<Tick>,
 }
 
 /// How many connections a worker holds.
@@ -69,43 +52,6 @@ pub(super) struct Room {
     pub(super) connections: usize,
     /// Beyond these, how many at once are told that there is no room; more are dropped without a word.
     pub(super) turned_away: usize,
-}
-
-/// The incoming half of a connection.
-pub(super) struct Inbound<P> {
-    pub(super) phase: Phase<P>,
-    /// What was read and not yet used; nothing is read while there is any.
-    pub(super) stash: Vec<u8>,
-    /// Bytes of an unfinished message, as the worker's total knows them.
-    pub(super) buffered: u64,
-    pub(super) unfinished: Option<Unfinished>,
-}
-
-/// Something that the peer has begun to send.
-pub(super) struct Unfinished {
-    /// The most bytes of it that were here at once.
-    most: u64,
-    /// When that became more. Neither Pings nor empty frames are progress.
-    pub(super) progressed: Tick,
-}
-
-pub(super) enum Phase<P> {
-    /// Reads a request.
-    Http(Box<RequestStream>),
-    /// The app owes the answer to a plain request.
-    Answering { keep_alive: bool, head_only: bool },
-    /// The app owes the verdict on a handshake.
-    Judging(Box<ServerHandshake>),
-    /// Reads frames.
-    Open { receiver: Receiver, peer: P },
-    /// Whatever comes is dropped.
-    Over,
-}
-
-impl<P> Phase<P> {
-    fn awaits_app(&self) -> bool {
-        matches!(self, Self::Answering { .. } | Self::Judging(_))
-    }
 }
 
 impl<A: App> Worker<A> {
@@ -134,12 +80,12 @@ impl<A: App> Worker<A> {
         }
     }
 
-    fn slot(key: Key) -> usize {
+    pub(super) fn slot(key: Key) -> usize {
         key.slot as usize
     }
 
     /// Notes that this connection goes on in the next turn, if it may and has something to go on with.
-    fn go_on_later(&mut self, key: Key) {
+    pub(super) fn go_on_later(&mut self, key: Key) {
         let may_go_on = !self.holds_reading(key);
         let has_stash = !self.inbound[Self::slot(key)].stash.is_empty();
         if let Some(link) = self.hub.links.get_mut(key)
@@ -153,7 +99,7 @@ impl<A: App> Worker<A> {
     }
 
     /// Whether nothing may be read from this connection now.
-    fn holds_reading(&self, key: Key) -> bool {
+    pub(super) fn holds_reading(&self, key: Key) -> bool {
         let held = self.hub.links.get(key).is_none_or(|link| link.holds_reading(self.config.max_queued_bytes));
         held || self.inbound[Self::slot(key)].phase.awaits_app()
     }
@@ -226,100 +172,6 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Hands a request to the app.
-    fn ask(&mut self, key: Key, asked: Asked) {
-        let Some(peer) = self.hub.links.get(key).map(|link| link.peer) else { return };
-        let inbound = &mut self.inbound[Self::slot(key)];
-        match asked {
-            Asked::Plain { head, body } => {
-                let keep_alive = keeps_alive(&head) && self.stopping.is_none();
-                inbound.phase = Phase::Answering { keep_alive, head_only: head.method() == "HEAD" };
-                trace!("{}: {} {}", self.hub.id(key), head.method(), head.target());
-                let responder = Responder::new(self.mailbox.clone(), key);
-                self.app.request(&Request { head: &head, body: &body, peer }, responder);
-            }
-            Asked::WebSocket { head, handshake } => {
-                let verdict = Verdict::new(self.mailbox.clone(), key);
-                let asked = Handshake { request: &head, websocket: &handshake, peer, id: self.hub.id(key) };
-                self.app.accept(&asked, verdict);
-                inbound.phase = Phase::Judging(Box::new(handshake));
-            }
-        }
-    }
-
-    /// Carries out what the app answered.
-    fn answer(&mut self, key: Key, answer: Answer<A::Peer>) {
-        if self.hub.links.get(key).is_none() {
-            return;
-        }
-        let phase = &mut self.inbound[Self::slot(key)].phase;
-        match (std::mem::replace(phase, Phase::Over), answer) {
-            (Phase::Answering { keep_alive, head_only }, Answer::Reply(response)) => {
-                self.hub.send_http(key, &response.encode(keep_alive, head_only));
-                if keep_alive && self.stopping.is_none() {
-                    *phase = Phase::Http(Box::new(RequestStream::new(&self.config)));
-                    if let Some(link) = self.hub.links.get_mut(key) {
-                        link.enter(Stage::Http, self.hub.now);
-                    }
-                } else {
-                    self.hub.drain(key);
-                }
-            }
-            (Phase::Judging(handshake), Answer::Accept(acceptance, peer)) => {
-                self.open(key, *handshake, &acceptance, peer);
-            }
-            (Phase::Judging(_), Answer::Reject(rejection)) => {
-                self.refuse(key, &rejection);
-            }
-            // The kinds of question and answer are tied by the types of `Reply` and `Verdict`, each used once.
-            (phase_before, _) => *phase = phase_before,
-        }
-        self.go_on_later(key);
-    }
-
-    fn open(&mut self, key: Key, handshake: ServerHandshake, acceptance: &Acceptance, mut peer: A::Peer) {
-        let headers: Vec<_> = acceptance.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let mut out = Vec::new();
-        let accepted = handshake.accept(
-            acceptance.subprotocol.as_deref(),
-            &headers,
-            self.config.limits,
-            Delivery::Messages,
-            &mut out,
-        );
-        let connection = match accepted {
-            Ok(connection) => connection,
-            Err(error) => {
-                log::error!("{}: the handshake cannot be answered: {error}", self.hub.id(key));
-                self.refuse(key, &Rejection::new(500).body("internal error\n"));
-                return;
-            }
-        };
-        let id = self.hub.id(key);
-        if let Some(link) = self.hub.links.get_mut(key) {
-            debug!("{id}: open, from {}", link.peer);
-            link.sender = Some(connection.sender);
-            link.enter(Stage::Open, self.hub.now);
-            // The time that the verdict took was not the peer's.
-            link.heard = self.hub.now;
-        }
-        self.hub.send_http(key, &out);
-        let opened_while_stopping = self.stopping.is_some();
-        self.hub.cork(key);
-        self.app.opened(&mut peer, &mut Context::new(&mut self.hub, key));
-        self.hub.uncork(key);
-        self.inbound[Self::slot(key)].phase = Phase::Open { receiver: connection.receiver, peer };
-        if opened_while_stopping {
-            self.close_for_stop(key);
-        }
-    }
-
-    /// Ends a connection that speaks HTTP, once its answers are written.
-    fn drain(&mut self, key: Key) {
-        self.inbound[Self::slot(key)].phase = Phase::Over;
-        self.hub.drain(key);
-    }
-
     /// Nothing was read from this peer for a while: neither its silence nor its pause says anything.
     pub(super) fn was_not_listened_to(&mut self, key: Key) {
         if let Some(link) = self.hub.links.get_mut(key) {
@@ -328,22 +180,6 @@ impl<A: App> Worker<A> {
         if let Some(unfinished) = &mut self.inbound[Self::slot(key)].unfinished {
             unfinished.progressed = self.hub.now;
         }
-    }
-
-    /// Answers with a rejection and ends the connection.
-    pub(super) fn refuse(&mut self, key: Key, rejection: &Rejection) {
-        if let Some(link) = self.hub.links.get(key) {
-            debug!("{}: refused with {}, from {}", self.hub.id(key), rejection.status(), link.peer);
-        }
-        let mut out = Vec::new();
-        if let Err(error) = rejection.write(&mut out) {
-            log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
-            // The engine's own words can be written.
-            let _ = Rejection::new(500).body("internal error\n").write(&mut out);
-        }
-        self.inbound[Self::slot(key)].phase = Phase::Over;
-        self.hub.send_http(key, &out);
-        self.hub.drain(key);
     }
 
     /// Handles frames until they are used up, or the turn or the connection is over.
@@ -398,7 +234,7 @@ impl<A: App> Worker<A> {
 
     /// Keeps the sum of unfinished messages right, and the time of their last progress. `completed`: whether a message
     /// has become whole since this was last noted, so that what is unfinished now is another one.
-    fn note_unfinished(&mut self, key: Key, completed: bool) {
+    pub(super) fn note_unfinished(&mut self, key: Key, completed: bool) {
         let inbound = &mut self.inbound[Self::slot(key)];
         let (buffered, begun) = match &inbound.phase {
             Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
@@ -411,100 +247,6 @@ impl<A: App> Worker<A> {
             Some(unfinished) if !completed && buffered <= unfinished.most => Some(unfinished),
             _ => Some(Unfinished { most: buffered, progressed: self.hub.now }),
         };
-    }
-
-    /// The peer ended its side of TCP.
-    fn peer_ended(&mut self, key: Key) {
-        let Some(link) = self.hub.links.get_mut(key) else { return };
-        link.read_closed = true;
-        match self.inbound[Self::slot(key)].phase {
-            // A write may have found the connection broken already, and taken the socket's error with it.
-            Phase::Open { .. } if self.hub.failed.iter().any(|(failed, _)| *failed == key) => {}
-            Phase::Open { .. } => self.end(key, &End::Vanished),
-            // It may still want the answer to what it asked.
-            Phase::Answering { .. } | Phase::Judging(_) => {}
-            // The answer to its last request may still be on its way.
-            Phase::Http(_) => self.drain(key),
-            Phase::Over => {
-                if link.stage == Stage::Lingering {
-                    self.remove(key);
-                }
-            }
-        }
-    }
-
-    /// The connection is over for the app, which hears of it once; frames that wait are still written.
-    pub(super) fn finish(&mut self, key: Key, end: &End) {
-        let inbound = &mut self.inbound[Self::slot(key)];
-        inbound.stash = Vec::new();
-        let phase = std::mem::replace(&mut inbound.phase, Phase::Over);
-        self.note_unfinished(key, true);
-        if let Phase::Open { peer, .. } = phase {
-            let id = self.hub.id(key);
-            match self.hub.links.get(key) {
-                Some(link) => debug!("{id}: {end}, from {}", link.peer),
-                None => debug!("{id}: {end}"),
-            }
-            self.app.closed(peer, id, end, &self.hub.remote);
-        }
-    }
-
-    /// The connection is over at once.
-    pub(super) fn end(&mut self, key: Key, end: &End) {
-        self.finish(key, end);
-        self.remove(key);
-    }
-
-    fn remove(&mut self, key: Key) {
-        self.hub.remove(key);
-        if let Some(inbound) = self.inbound.get_mut(Self::slot(key)) {
-            inbound.stash = Vec::new();
-            inbound.phase = Phase::Over;
-        }
-    }
-
-    /// Fails a connection by policy: the peer is told why, and the app.
-    pub(super) fn fail(&mut self, key: Key, end: &End, reason: &str) {
-        self.finish(key, end);
-        self.hub.fail(key, &Fault::Policy(end.code(), reason));
-        self.go_on_later(key);
-    }
-
-    /// Carries out what the hub found: broken sockets, subscribers that are too slow.
-    fn handle_failures(&mut self) {
-        while let Some((key, failure)) = self.hub.failed.pop() {
-            if self.hub.links.get(key).is_none() {
-                continue;
-            }
-            match failure {
-                Failure::Broken(error) => self.end(key, &End::Broken(error.kind())),
-                Failure::Overloaded => self.fail(key, &End::Overloaded, OVERLOADED),
-                Failure::Cut => self.end(key, &End::Overloaded),
-                Failure::TooSlow => {
-                    if self.hub.is_open(key) {
-                        self.fail(key, &End::TooSlow, "too slow for what is published");
-                    }
-                }
-            }
-        }
-    }
-
-    /// Closes whoever uses most of this worker's memory while that is more than it may be.
-    fn bound_memory(&mut self) {
-        let limit = self.config.max_worker_bytes;
-        let used = |worker: &Self| worker.hub.queued_bytes() + usize::try_from(worker.unfinished).unwrap_or(usize::MAX);
-        while used(self) > limit {
-            let share = |key: Key, link: &Link| link.outbox.len() as u64 + self.inbound[Self::slot(key)].buffered;
-            let largest = self.hub.links.iter().max_by_key(|&(key, link)| share(key, link)).map(|(key, _)| key);
-            let Some(key) = largest else { return };
-            let before = used(self);
-            if self.hub.is_open(key) {
-                self.fail(key, &End::Overloaded, OVERLOADED);
-            }
-            if used(self) >= before {
-                self.end(key, &End::Overloaded);
-            }
-        }
     }
 
     fn order(&mut self, order: Order, turn: &mut Turn<'_>) {
@@ -533,39 +275,6 @@ impl<A: App> Worker<A> {
             }
             Order::Stop => self.stop(turn),
         }
-    }
-
-    fn stop(&mut self, turn: &mut Turn<'_>) {
-        if self.stopping.is_some() {
-            return;
-        }
-        self.stopping = Some(turn.now);
-        turn.stop_listening();
-        info!("worker {}: stopping with {} connections", self.hub.worker, self.hub.links.len());
-        for key in self.hub.links.keys().collect::<Vec<_>>() {
-            match &self.inbound[Self::slot(key)].phase {
-                Phase::Open { .. } => self.close_for_stop(key),
-                Phase::Http(stream) if stream.is_idle() => self.drain(key),
-                Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => {}
-            }
-        }
-    }
-
-    fn close_for_stop(&mut self, key: Key) {
-        let frame = CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server is stopping" };
-        // A code and reason of our own that fit.
-        let _ = self.hub.close(key, Some(frame));
-    }
-
-    /// Whether the server is stopping and this worker has nothing left to do, or no time to do it.
-    fn has_stopped(&mut self, now: Tick) -> bool {
-        let Some(since) = self.stopping else { return false };
-        if now.since(since) >= self.config.stop_timeout {
-            for key in self.hub.links.keys().collect::<Vec<_>>() {
-                self.end(key, &End::Stopped);
-            }
-        }
-        self.hub.links.len() == 0
     }
 }
 
@@ -669,15 +378,6 @@ impl<A: App> reactor::Handler for Worker<A> {
         } else {
             Next::Again
         }
-    }
-}
-
-/// How a connection ended whose peer sent this Close frame.
-fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> End {
-    let link = hub.links.get(key);
-    match link.filter(|link| link.stage == Stage::Closing).and_then(|link| link.sender.as_ref()?.close_code()) {
-        Some(code) => End::Closed { by_us: true, code },
-        None => End::Closed { by_us: false, code: frame.map(|frame| frame.code) },
     }
 }
 

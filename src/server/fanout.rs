@@ -1,0 +1,165 @@
+//! The fan-out of a [`Hub`]: subscriptions, publishes, and what each subscriber is owed.
+
+use super::{
+    Message, SlowSubscriber,
+    hub::Hub,
+    link::Stage,
+    memory::{may_wait, write_or_keep},
+    remote::Publication,
+    topics::{Subscription, TopicId},
+};
+use crate::{FrameHeader, Output as _, Prepared, reactor::Key};
+
+impl Hub {
+    pub(super) fn subscribe(&mut self, key: Key, name: &str) {
+        self.catch_up(key);
+        let Some(link) = self.links.get_mut(key) else { return };
+        let has = |id: TopicId| link.subscriptions.iter().any(|subscription| subscription.topic == id);
+        if link.stage != Stage::Open || self.topics.id(name).is_some_and(has) {
+            return;
+        }
+        link.seen = self.topics.sequence();
+        link.subscriptions.push(self.topics.subscribe(name, key));
+    }
+
+    pub(super) fn unsubscribe(&mut self, key: Key, name: &str) {
+        self.catch_up(key);
+        let (Some(id), Some(link)) = (self.topics.id(name), self.links.get_mut(key)) else { return };
+        if let Some(at) = link.subscriptions.iter().position(|subscription| subscription.topic == id) {
+            let subscription = link.subscriptions.swap_remove(at);
+            self.leave(subscription);
+        }
+    }
+
+    pub(super) fn leave_topics(&mut self, key: Key) {
+        while let Some(subscription) = self.links.get_mut(key).and_then(|link| link.subscriptions.pop()) {
+            self.leave(subscription);
+        }
+    }
+
+    fn leave(&mut self, subscription: Subscription) {
+        if let Some((moved, place)) = self.topics.unsubscribe(subscription)
+            && let Some(link) = self.links.get_mut(moved)
+        {
+            let same = |other: &&mut Subscription| other.topic == place.topic;
+            if let Some(other) = link.subscriptions.iter_mut().find(same) {
+                other.moves_to(place);
+            }
+        }
+    }
+
+    /// Publishes to this worker's subscribers, and queues it for the other workers.
+    pub(super) fn publish(&mut self, topic: &str, message: Message<'_>, except: Option<Key>) {
+        if self.remote.workers() > 1 {
+            let message = message.prepared();
+            self.publish_here(topic, &message, except);
+            self.outgoing.push(Publication { topic: topic.into(), message });
+        } else {
+            let header = FrameHeader {
+                fin: true,
+                rsv1: false,
+                opcode: message.kind().opcode(),
+                mask: None,
+                payload_len: message.payload().len() as u64,
+            };
+            self.topics.publish(topic, &header.encode(), message.payload(), except);
+            self.flush_full_logs();
+        }
+    }
+
+    /// Publishes to this worker's subscribers.
+    pub(super) fn publish_here(&mut self, topic: &str, message: &Prepared, except: Option<Key>) {
+        self.topics.publish(topic, &[], message.frame(), except);
+        self.flush_full_logs();
+    }
+
+    /// The logs of a turn are bounded too.
+    fn flush_full_logs(&mut self) {
+        if self.topics.logged_bytes() >= MAX_LOG_BYTES {
+            self.flush_topics();
+        }
+    }
+
+    /// Gives a connection what was published to its topics in this turn, before anything else is sent to it.
+    pub(super) fn catch_up(&mut self, key: Key) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        let latest = self.topics.sequence();
+        if link.seen == latest || link.subscriptions.is_empty() {
+            link.seen = latest;
+            return;
+        }
+        let owed = self.topics.owed(key, link.seen, &link.subscriptions);
+        link.seen = latest;
+        if owed.is_empty() || link.stage != Stage::Open {
+            return;
+        }
+        let corked = self.corked == Some(key) && link.outbox.is_empty();
+        if !corked && !link.dirty {
+            link.dirty = true;
+            self.dirty.push(key);
+        }
+        for owed in owed {
+            if corked {
+                self.cork.extend_from_slice(owed.frame);
+                continue;
+            }
+            let Self { links, memory, config, failed, .. } = self;
+            if !may_wait(links, key, owed.frame.len(), memory, config, self.now, failed) {
+                match config.slow_subscriber {
+                    SlowSubscriber::Skip => continue,
+                    SlowSubscriber::Close => break,
+                }
+            }
+            let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
+            if link.outbox.is_empty() {
+                link.written = self.now;
+            }
+            // A growing buffer takes everything.
+            let _ = link.outbox.append_frame(&[], owed.frame);
+            memory.recount(link);
+        }
+    }
+
+    /// Gives every subscriber what was published in this turn.
+    pub(super) fn flush_topics(&mut self) {
+        if self.topics.published().is_empty() {
+            return;
+        }
+        let latest = self.topics.sequence();
+        let only = self.topics.published().len() == 1;
+        for at in 0..self.topics.published().len() {
+            let topic = self.topics.published()[at];
+            for place in 0..self.topics.subscribers(topic).len() {
+                let key = self.topics.subscribers(topic)[place];
+                let Some(link) = self.links.get_mut(key) else { continue };
+                if link.seen == latest {
+                    continue;
+                }
+                // The plain case: one topic, nothing seen yet, nothing waits. One write from the log itself.
+                if only
+                    && link.outbox.is_empty()
+                    && link.stage == Stage::Open
+                    && self.corked != Some(key)
+                    && let Some(log) = self.topics.whole_log(topic, key, link.seen)
+                {
+                    link.seen = latest;
+                    write_or_keep(&mut self.links, key, log, &mut self.memory, self.now, &mut self.failed);
+                } else {
+                    self.catch_up(key);
+                }
+            }
+        }
+        self.topics.clear_logs();
+    }
+
+    /// Posts this turn's publications to the other workers: before anything else that should come behind them.
+    pub(super) fn flush_outgoing(&mut self) {
+        if !self.outgoing.is_empty() {
+            let batch = std::mem::take(&mut self.outgoing).into();
+            self.remote.publish_from(self.worker, &batch);
+        }
+    }
+}
+
+/// From here on the logs are written before the turn is done.
+const MAX_LOG_BYTES: usize = 1 << 20;

@@ -1,0 +1,124 @@
+//! What clients ask in HTTP, and what becomes of the app's answers: from the request to the open connection.
+
+use log::{debug, trace};
+
+use super::{
+    Acceptance, App, Context, Handshake, Request, Responder, Verdict,
+    http::{Asked, RequestStream, keeps_alive},
+    inbound::{Answer, Phase},
+    link::Stage,
+    worker::Worker,
+};
+use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
+
+impl<A: App> Worker<A> {
+    /// Hands a request to the app.
+    pub(super) fn ask(&mut self, key: Key, asked: Asked) {
+        let Some(peer) = self.hub.links.get(key).map(|link| link.peer) else { return };
+        let inbound = &mut self.inbound[Self::slot(key)];
+        match asked {
+            Asked::Plain { head, body } => {
+                let keep_alive = keeps_alive(&head) && self.stopping.is_none();
+                inbound.phase = Phase::Answering { keep_alive, head_only: head.method() == "HEAD" };
+                trace!("{}: {} {}", self.hub.id(key), head.method(), head.target());
+                let responder = Responder::new(self.mailbox.clone(), key);
+                self.app.request(&Request { head: &head, body: &body, peer }, responder);
+            }
+            Asked::WebSocket { head, handshake } => {
+                let verdict = Verdict::new(self.mailbox.clone(), key);
+                let asked = Handshake { request: &head, websocket: &handshake, peer, id: self.hub.id(key) };
+                self.app.accept(&asked, verdict);
+                inbound.phase = Phase::Judging(Box::new(handshake));
+            }
+        }
+    }
+
+    /// Carries out what the app answered.
+    pub(super) fn answer(&mut self, key: Key, answer: Answer<A::Peer>) {
+        if self.hub.links.get(key).is_none() {
+            return;
+        }
+        let phase = &mut self.inbound[Self::slot(key)].phase;
+        match (std::mem::replace(phase, Phase::Over), answer) {
+            (Phase::Answering { keep_alive, head_only }, Answer::Reply(response)) => {
+                self.hub.send_http(key, &response.encode(keep_alive, head_only));
+                if keep_alive && self.stopping.is_none() {
+                    *phase = Phase::Http(Box::new(RequestStream::new(&self.config)));
+                    if let Some(link) = self.hub.links.get_mut(key) {
+                        link.enter(Stage::Http, self.hub.now);
+                    }
+                } else {
+                    self.hub.drain(key);
+                }
+            }
+            (Phase::Judging(handshake), Answer::Accept(acceptance, peer)) => {
+                self.open(key, *handshake, &acceptance, peer);
+            }
+            (Phase::Judging(_), Answer::Reject(rejection)) => {
+                self.refuse(key, &rejection);
+            }
+            // The kinds of question and answer are tied by the types of `Reply` and `Verdict`, each used once.
+            (phase_before, _) => *phase = phase_before,
+        }
+        self.go_on_later(key);
+    }
+
+    pub(super) fn open(&mut self, key: Key, handshake: ServerHandshake, acceptance: &Acceptance, mut peer: A::Peer) {
+        let headers: Vec<_> = acceptance.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let mut out = Vec::new();
+        let accepted = handshake.accept(
+            acceptance.subprotocol.as_deref(),
+            &headers,
+            self.config.limits,
+            Delivery::Messages,
+            &mut out,
+        );
+        let connection = match accepted {
+            Ok(connection) => connection,
+            Err(error) => {
+                log::error!("{}: the handshake cannot be answered: {error}", self.hub.id(key));
+                self.refuse(key, &Rejection::new(500).body("internal error\n"));
+                return;
+            }
+        };
+        let id = self.hub.id(key);
+        if let Some(link) = self.hub.links.get_mut(key) {
+            debug!("{id}: open, from {}", link.peer);
+            link.sender = Some(connection.sender);
+            link.enter(Stage::Open, self.hub.now);
+            // The time that the verdict took was not the peer's.
+            link.heard = self.hub.now;
+        }
+        self.hub.send_http(key, &out);
+        let opened_while_stopping = self.stopping.is_some();
+        self.hub.cork(key);
+        self.app.opened(&mut peer, &mut Context::new(&mut self.hub, key));
+        self.hub.uncork(key);
+        self.inbound[Self::slot(key)].phase = Phase::Open { receiver: connection.receiver, peer };
+        if opened_while_stopping {
+            self.close_for_stop(key);
+        }
+    }
+
+    /// Ends a connection that speaks HTTP, once its answers are written.
+    pub(super) fn drain(&mut self, key: Key) {
+        self.inbound[Self::slot(key)].phase = Phase::Over;
+        self.hub.drain(key);
+    }
+
+    /// Answers with a rejection and ends the connection.
+    pub(super) fn refuse(&mut self, key: Key, rejection: &Rejection) {
+        if let Some(link) = self.hub.links.get(key) {
+            debug!("{}: refused with {}, from {}", self.hub.id(key), rejection.status(), link.peer);
+        }
+        let mut out = Vec::new();
+        if let Err(error) = rejection.write(&mut out) {
+            log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
+            // The engine's own words can be written.
+            let _ = Rejection::new(500).body("internal error\n").write(&mut out);
+        }
+        self.inbound[Self::slot(key)].phase = Phase::Over;
+        self.hub.send_http(key, &out);
+        self.hub.drain(key);
+    }
+}
