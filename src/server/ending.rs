@@ -4,10 +4,10 @@ use log::{debug, info};
 
 use super::{
     App, End,
+    bounds::{Failure, OVERLOADED},
     hub::{Fault, Hub},
     inbound::Phase,
     link::{Link, Stage},
-    memory::{Failure, OVERLOADED},
     worker::Worker,
 };
 use crate::{
@@ -22,7 +22,7 @@ impl<A: App> Worker<A> {
         link.read_closed = true;
         match self.inbound[Self::slot(key)].phase {
             // A write may have found the connection broken already, and taken the socket's error with it.
-            Phase::Open { .. } if self.hub.failed.iter().any(|(failed, _)| *failed == key) => {}
+            Phase::Open { .. } if self.hub.bounds.failed.iter().any(|(failed, _)| *failed == key) => {}
             Phase::Open { .. } => self.end(key, &End::Vanished),
             // It may still want the answer to what it asked.
             Phase::Answering { .. } | Phase::Judging(_) => {}
@@ -75,7 +75,7 @@ impl<A: App> Worker<A> {
 
     /// Carries out what the hub found: broken sockets, subscribers that are too slow.
     pub(super) fn handle_failures(&mut self) {
-        while let Some((key, failure)) = self.hub.failed.pop() {
+        while let Some((key, failure)) = self.hub.bounds.failed.pop() {
             if self.hub.links.get(key).is_none() {
                 continue;
             }

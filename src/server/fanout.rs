@@ -4,7 +4,6 @@ use super::{
     Message, SlowSubscriber,
     hub::Hub,
     link::Stage,
-    memory::{may_wait, write_or_keep},
     remote::Publication,
     topics::{Subscription, TopicId},
 };
@@ -103,20 +102,19 @@ impl Hub {
                 self.cork.extend_from_slice(owed.frame);
                 continue;
             }
-            let Self { links, memory, config, failed, .. } = self;
-            if !may_wait(links, key, owed.frame.len(), memory, config, self.now, failed) {
-                match config.slow_subscriber {
+            if !self.bounds.may_wait(&mut self.links, key, owed.frame.len(), self.now) {
+                match self.config.slow_subscriber {
                     SlowSubscriber::Skip => continue,
                     SlowSubscriber::Close => break,
                 }
             }
-            let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
+            let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
             if link.outbox.is_empty() {
                 link.written = self.now;
             }
             // A growing buffer takes everything.
             let _ = link.outbox.append_frame(&[], owed.frame);
-            memory.recount(link);
+            self.bounds.recount(link);
         }
     }
 
@@ -143,7 +141,7 @@ impl Hub {
                     && let Some(log) = self.topics.whole_log(topic, key, link.seen)
                 {
                     link.seen = latest;
-                    write_or_keep(&mut self.links, key, log, &mut self.memory, self.now, &mut self.failed);
+                    self.bounds.write_or_keep(&mut self.links, key, log, self.now);
                 } else {
                     self.catch_up(key);
                 }

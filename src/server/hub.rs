@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::{
     Config, ConnectionId, Message, Remote,
+    bounds::{Bounds, Failure},
     link::{Link, Stage},
-    memory::{Failure, Memory, may_wait, write_or_keep},
     remote::Publication,
     topics::Topics,
 };
@@ -32,19 +32,17 @@ pub(super) struct Hub {
     pub(super) dirty: Vec<Key>,
     /// Publications of this turn, for the other workers.
     pub(super) outgoing: Vec<Publication>,
-    pub(super) memory: Memory,
+    pub(super) bounds: Bounds,
     /// Connections that are being told that there is no room.
     pub(super) turned_away: usize,
     /// Connections that may be read from again, or must be to see the end: listed at the end of the turn.
     pub(super) relieved: Vec<Key>,
-    /// Connections that must end, and why: handled at the end of the turn.
-    pub(super) failed: Vec<(Key, Failure)>,
 }
 
 impl Hub {
     pub(super) fn new(config: Arc<Config>, remote: Remote, worker: u16, now: Tick) -> Self {
         Self {
-            memory: Memory { queued: 0, limit: config.max_worker_bytes },
+            bounds: Bounds::new(&config),
             config,
             remote,
             worker,
@@ -57,7 +55,6 @@ impl Hub {
             outgoing: Vec::new(),
             turned_away: 0,
             relieved: Vec::new(),
-            failed: Vec::new(),
         }
     }
 
@@ -67,7 +64,7 @@ impl Hub {
 
     /// Bytes that wait for peers, in all.
     pub(super) fn queued_bytes(&self) -> usize {
-        self.memory.queued
+        self.bounds.queued()
     }
 
     pub(super) fn is_open(&self, key: Key) -> bool {
@@ -105,8 +102,7 @@ impl Hub {
             return;
         }
         let frames = std::mem::take(&mut self.cork);
-        let Self { links, memory, failed, .. } = self;
-        write_or_keep(links, key, &frames, memory, self.now, failed);
+        self.bounds.write_or_keep(&mut self.links, key, &frames, self.now);
         self.cork = frames;
         self.cork.clear();
         self.cork.shrink_to(2 * CORK_BYTES);
@@ -148,8 +144,7 @@ impl Hub {
 
     /// Sends a message as an app to someone else than who is being handled: it counts as owed.
     pub(super) fn send_owed(&mut self, key: Key, message: &Prepared) {
-        let Self { links, memory, config, failed, .. } = self;
-        if may_wait(links, key, message.frame().len(), memory, config, self.now, failed) {
+        if self.bounds.may_wait(&mut self.links, key, message.frame().len(), self.now) {
             let sent = self.with_sender(key, |sender, place| sender.prepared(message, place));
             debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
         }
@@ -260,7 +255,7 @@ impl Hub {
             match link.outbox.write_to(&mut link.socket) {
                 Ok(0) => {}
                 Ok(_) => link.written = self.now,
-                Err(error) => self.failed.push((key, Failure::Broken(error))),
+                Err(error) => self.bounds.failed.push((key, Failure::Broken(error))),
             }
         }
         if matches!(link.stage, Stage::Http | Stage::Closing) && link.outbox.is_empty() {
@@ -270,7 +265,7 @@ impl Hub {
         if link.stage == Stage::Draining && link.outbox.is_empty() {
             link.enter(Stage::Lingering, self.now);
             if let Err(error) = link.socket.shutdown_write() {
-                self.failed.push((key, Failure::Broken(error)));
+                self.bounds.failed.push((key, Failure::Broken(error)));
             }
             // What ended before we did is not announced again.
             link.readable |= link.read_closed;
@@ -283,7 +278,7 @@ impl Hub {
 
     pub(super) fn recount(&mut self, key: Key) {
         if let Some(link) = self.links.get_mut(key) {
-            self.memory.recount(link);
+            self.bounds.recount(link);
         }
     }
 
@@ -295,7 +290,7 @@ impl Hub {
             self.corked = None;
         }
         if let Some(link) = self.links.remove(key) {
-            self.memory.queued -= link.counted;
+            self.bounds.forget(&link);
             self.turned_away -= usize::from(link.turned_away);
         }
     }
@@ -319,5 +314,6 @@ pub(super) enum Fault<'a> {
     Protocol(&'a ProtocolError),
     Policy(CloseCode, &'a str),
 }
+
 /// From here on a cork is written before its event is done.
 const CORK_BYTES: usize = 64 << 10;

@@ -20,7 +20,7 @@
 //! | `hub.rs` | the outgoing half: what is written when |
 //! | `link.rs`, `outbox.rs` | one connection's outgoing half, and what the kernel did not take |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the logs of a turn, and how they go out |
-//! | `memory.rs` | what may wait for peers, each and all |
+//! | `bounds.rs` | what may wait for peers, for each and for all |
 //!
 //! ```no_run
 //! use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
@@ -49,6 +49,7 @@
 
 mod answer;
 mod app;
+mod bounds;
 mod config;
 mod context;
 mod deadlines;
@@ -58,7 +59,6 @@ mod http;
 mod hub;
 mod inbound;
 mod link;
-mod memory;
 mod origin;
 mod outbox;
 mod remote;

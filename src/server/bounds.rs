@@ -1,0 +1,142 @@
+//! What may wait for peers: for each a policy for those who are too slow, for all of a worker a limit.
+
+use std::io;
+
+use super::{
+    Config, SlowSubscriber,
+    link::{Link, Stage},
+    outbox::Outbox,
+};
+use crate::{
+    CloseCode, CloseFrame,
+    reactor::{Key, Slots, Tick},
+};
+
+/// The bytes in all outboxes of a worker, their bounds, and the connections that have met one.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    /// Bytes in all outboxes.
+    queued: usize,
+    max_queued: usize,
+    /// Bytes that may wait for one subscriber.
+    max_queued_each: usize,
+    slow_subscriber: SlowSubscriber,
+    /// Connections that must end, and why: handled at the end of the turn.
+    pub(super) failed: Vec<(Key, Failure)>,
+}
+
+/// Why the hub wants a connection to end.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The socket is broken.
+    Broken(io::Error),
+    /// A subscriber that is too far behind.
+    TooSlow,
+    /// Its bytes, the most of all, were dropped for others to have room; it is told so.
+    Overloaded,
+    /// There was no room for what the kernel did not take: its last frame is cut, and nothing can be said any more.
+    Cut,
+}
+
+impl Bounds {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            queued: 0,
+            max_queued: config.max_worker_bytes,
+            max_queued_each: config.max_queued_bytes,
+            slow_subscriber: config.slow_subscriber,
+            failed: Vec::new(),
+        }
+    }
+
+    /// Bytes in all outboxes.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Counts an outbox that has changed.
+    pub(super) fn recount(&mut self, link: &mut Link) {
+        let waits = link.outbox.len();
+        self.queued = self.queued - link.counted + waits;
+        link.counted = waits;
+    }
+
+    /// Counts an outbox that is gone.
+    pub(super) fn forget(&mut self, link: &Link) {
+        self.queued -= link.counted;
+    }
+
+    /// Whether `more` bytes that others sent may wait for `key`, by the policy for those who are too slow and by the
+    /// bound for all.
+    pub(super) fn may_wait(&mut self, links: &mut Slots<Link>, key: Key, more: usize, now: Tick) -> bool {
+        let Some(link) = links.get(key).filter(|link| link.stage == Stage::Open) else { return false };
+        let waits = link.outbox.len();
+        if waits > 0 && waits + more > self.max_queued_each {
+            match self.slow_subscriber {
+                SlowSubscriber::Skip => {}
+                SlowSubscriber::Close => self.failed.push((key, Failure::TooSlow)),
+            }
+            return false;
+        }
+        let fits = self.make_room(links, more, now);
+        if !fits {
+            self.failed.push((key, Failure::Overloaded));
+        }
+        fits
+    }
+
+    /// Writes frames to a link for which nothing waits, and keeps what the kernel does not take.
+    pub(super) fn write_or_keep(&mut self, links: &mut Slots<Link>, key: Key, frames: &[u8], now: Tick) {
+        let Some(link) = links.get_mut(key) else { return };
+        let written = match link.socket.write(frames) {
+            Ok(written) if written == frames.len() => return,
+            Ok(written) => written,
+            Err(error) => {
+                self.failed.push((key, Failure::Broken(error)));
+                return;
+            }
+        };
+        let fits = self.make_room(links, frames.len() - written, now);
+        let Some(link) = links.get_mut(key) else { return };
+        link.written = now;
+        link.outbox.keep_rest(frames, written);
+        if !fits {
+            // What has not begun is dropped; what has may still be too much.
+            link.outbox.drop_unbegun();
+            if self.queued + link.outbox.len() > self.max_queued {
+                link.outbox = Outbox::default();
+                link.stage = Stage::Draining;
+                self.failed.push((key, Failure::Cut));
+            } else {
+                self.failed.push((key, Failure::Overloaded));
+            }
+        }
+        self.recount(link);
+    }
+
+    /// Makes room for `more` bytes: while there is too little, whoever has most waiting is told 1013, and the rest of
+    /// it dropped. Gives whether there is room now.
+    fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick) -> bool {
+        if more > self.max_queued {
+            return false; // whoever else were closed for it
+        }
+        while self.queued + more > self.max_queued {
+            let waiting = links.iter().filter(|(_, link)| link.stage == Stage::Open && !link.outbox.is_empty());
+            let Some((key, _)) = waiting.max_by_key(|(_, link)| link.outbox.len()) else { return false };
+            let Some(link) = links.get_mut(key) else { return false };
+            link.outbox.drop_unbegun();
+            if let Some(sender) = &mut link.sender {
+                let frame = CloseFrame { code: CloseCode::TRY_AGAIN_LATER, reason: OVERLOADED };
+                let written = sender.close(Some(frame), &mut link.outbox);
+                debug_assert_eq!(written, Ok(()), "our own words fit");
+            }
+            link.enter(Stage::Draining, now);
+            self.recount(link);
+            self.failed.push((key, Failure::Overloaded));
+        }
+        true
+    }
+}
+
+/// What those are told who had most waiting when a worker's memory ran out.
+pub(super) const OVERLOADED: &str = "out of memory, try again later";
