@@ -242,6 +242,50 @@ fn one_connection_reaches_another_by_its_name_on_any_worker() {
 }
 
 #[test]
+fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any_worker() {
+    let names = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
+    let (known, asked) = (Arc::clone(&names), Arc::clone(&names));
+    let service = Service::echo()
+        .on_opened(move |context| {
+            context.subscribe("t");
+            known.lock().unwrap().push(context.id());
+        })
+        .on_message(move |_, context| {
+            for &name in asked.lock().unwrap().iter() {
+                context.publish("t", Message::Text(&format!("1 {name}")));
+                context.send_to(name, Message::Text(&format!("2 {name}")));
+                context.publish("t", Message::Text(&format!("3 {name}")));
+                context.remote().send(name, Message::Text(&format!("4 {name}")));
+            }
+        });
+    let mut config = config();
+    config.workers = 2;
+    let server = serve(config, service);
+    let mut clients: Vec<_> = Vec::new();
+    // Until there is one on each worker.
+    while clients.iter().map(|(_, id)| worker(*id)).collect::<BTreeSet<_>>().len() < 2 {
+        assert!(clients.len() < 32, "the kernel gave all of 32 connections to one worker");
+        clients.push(server.named_client());
+    }
+    clients[0].0.send_text("go").unwrap();
+    for (client, id) in &mut clients {
+        let own: Vec<_> = std::iter::repeat_with(|| client.receive().unwrap())
+            .filter_map(|message| match message {
+                Received::Text(text) => text.strip_suffix(&format!(" {id}")).map(str::to_owned),
+                other => panic!("{other:?}"),
+            })
+            .take(4)
+            .collect();
+        assert_eq!(own, ["1", "2", "3", "4"], "{id}");
+    }
+}
+
+/// The worker that a connection is on.
+fn worker(id: ConnectionId) -> String {
+    id.to_string().split('.').next().unwrap().into()
+}
+
+#[test]
 fn what_another_thread_asks_for_is_executed_in_its_order() {
     let server = serve(config(), post_office());
     let (mut client, id) = server.named_client();
