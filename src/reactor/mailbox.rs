@@ -32,6 +32,8 @@ struct Shared<M> {
     waker: Waker,
     /// The worker waits for readiness or is about to.
     asleep: AtomicBool,
+    /// The queue holds as many bytes as it should; written under the lock, read without it.
+    full: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ pub(crate) struct Closed;
 
 pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
     let queue = Mutex::new(Queue { mail: Vec::new(), bytes: 0, limit, is_open: true });
-    let shared = Arc::new(Shared { queue, waker, asleep: AtomicBool::new(false) });
+    let shared = Arc::new(Shared { queue, waker, asleep: AtomicBool::new(false), full: AtomicBool::new(false) });
     (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
 }
 
@@ -69,6 +71,7 @@ impl<M> Mailbox<M> {
             return Err(Closed);
         }
         queue.bytes += bytes;
+        self.0.full.store(queue.bytes >= queue.limit, Ordering::Relaxed);
         queue.mail.push(mail);
         drop(queue);
         if self.0.asleep.swap(false, Ordering::SeqCst)
@@ -82,8 +85,7 @@ impl<M> Mailbox<M> {
     /// Whether the queue holds as many bytes as it should. Who makes mail stops making it until this is over, so
     /// that the bound holds but for what was begun before.
     pub(crate) fn is_full(&self) -> bool {
-        let queue = self.0.lock();
-        queue.bytes >= queue.limit
+        self.0.full.load(Ordering::Relaxed)
     }
 }
 
@@ -113,6 +115,7 @@ impl<M> Inbox<M> {
         let mut queue = self.shared.lock();
         std::mem::swap(&mut queue.mail, &mut self.taken);
         queue.bytes = 0;
+        self.shared.full.store(false, Ordering::Relaxed);
         drop(queue);
         self.taken.drain(..)
     }

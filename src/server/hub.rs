@@ -18,6 +18,7 @@ use crate::{
     reactor::{Key, Slots, Tick},
 };
 
+/// The links and topics of one worker.
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) config: Arc<Config>,

@@ -25,6 +25,7 @@ use crate::{
     reactor::{self, Key, Mailbox, Next, Read, Readiness, Socket, Tick, Turn},
 };
 
+/// What a worker's event loop drives.
 pub(super) struct Worker<A: App> {
     pub(super) app: A,
     pub(super) config: Arc<Config>,
