@@ -126,6 +126,7 @@ impl<M> Drop for Inbox<M> {
         let mut queue = self.shared.lock();
         queue.is_open = false;
         let rest = std::mem::take(&mut queue.mail);
+        self.shared.full.store(false, Ordering::Relaxed); // nobody need wait for it any more
         // What is dropped may post in turn, so not under the lock.
         drop(queue);
         drop(rest);
@@ -180,7 +181,9 @@ mod tests {
         assert!(mailbox.is_full());
         inbox.take();
         assert!(!mailbox.is_full());
+        mailbox.post(3, 100).unwrap();
         drop(inbox);
-        assert_eq!(mailbox.post(3, 0), Err(Closed));
+        assert_eq!(mailbox.post(4, 0), Err(Closed));
+        assert!(!mailbox.is_full(), "whoever waits for it would wait for ever");
     }
 }
