@@ -114,15 +114,18 @@ impl Bounds {
         self.recount(link);
     }
 
-    /// Makes room for `more` bytes: while there is too little, whoever has most waiting is told 1013, and the rest of
-    /// it dropped. Gives whether there is room now.
+    /// Makes room for `more` bytes: while there is too little, whoever has most waiting that has not begun to be written
+    /// is told 1013 instead. Gives whether there is room now.
+    ///
+    /// Frames that have begun can only be dropped with their connection; that is for the end of the turn to judge.
     fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick) -> bool {
         if more > self.max_queued {
             return false; // whoever else were closed for it
         }
         while self.queued + more > self.max_queued {
-            let waiting = links.iter().filter(|(_, link)| link.stage == Stage::Open && !link.outbox.is_empty());
-            let Some((key, _)) = waiting.max_by_key(|(_, link)| link.outbox.len()) else { return false };
+            let gain = |link: &Link| link.outbox.unbegun();
+            let worth = links.iter().filter(|(_, link)| link.stage == Stage::Open && gain(link) > CLOSE_FRAME_BYTES);
+            let Some((key, _)) = worth.max_by_key(|(_, link)| gain(link)) else { return false };
             let Some(link) = links.get_mut(key) else { return false };
             link.outbox.drop_unbegun();
             if let Some(sender) = &mut link.sender {
@@ -138,5 +141,7 @@ impl Bounds {
     }
 }
 
+/// Dropping less than what a Close frame takes, at most, makes no room.
+const CLOSE_FRAME_BYTES: usize = 127;
 /// What those are told who had most waiting when a worker's memory ran out.
 pub(super) const OVERLOADED: &str = "out of memory, try again later";

@@ -55,6 +55,11 @@ impl Outbox {
         self.pongs.extend_from_slice(frame);
     }
 
+    /// Bytes of data frames that have not begun.
+    pub(super) fn unbegun(&self) -> usize {
+        self.bytes.len() - self.head - self.begun
+    }
+
     /// Drops all frames that have not begun.
     pub(super) fn drop_unbegun(&mut self) {
         self.bytes.truncate(self.head + self.begun);
