@@ -52,7 +52,7 @@ impl<A: App> Worker<A> {
             Stage::Http => {
                 let late = in_stage >= config.handshake_timeout;
                 let inbound = &self.inbound[key.slot as usize];
-                let expected = matches!(inbound.phase, Phase::Http(_)) && link.outbox.is_empty() && !self.congested;
+                let expected = matches!(inbound.phase, Phase::Http(_)) && link.outbox.is_empty();
                 (late && expected).then_some(Due::Request)
             }
             Stage::Open => {

@@ -17,7 +17,7 @@ use super::{
     http::RequestStream,
     hub::{Fault, Hub},
     inbound::{Inbound, Mail, Phase, Unfinished},
-    link::Link,
+    link::{Link, Stage},
     remote::Order,
 };
 use crate::{
@@ -173,10 +173,16 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Nothing was read from this peer for a while: neither its silence nor its pause says anything.
+    /// Nothing was read from this peer for a while: what it owes us may be waiting in the kernel, so its time for that
+    /// begins anew.
     pub(super) fn was_not_listened_to(&mut self, key: Key) {
+        let now = self.hub.now;
         if let Some(link) = self.hub.links.get_mut(key) {
-            link.heard = self.hub.now;
+            link.heard = now;
+            link.pinged = link.pinged.map(|_| now);
+            if matches!(link.stage, Stage::Http | Stage::Closing) {
+                link.since = now;
+            }
         }
         if let Some(unfinished) = &mut self.inbound[Self::slot(key)].unfinished {
             unfinished.progressed = self.hub.now;
