@@ -1,6 +1,11 @@
 //! The program: `switchboard serve`, `echo` and `broadcast`. Parses, calls, exits.
 
-use std::{io, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
@@ -145,16 +150,21 @@ fn run<A: App>(
     std::thread::spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
-            eprintln!("switchboard: stopping; a second signal stops at once");
             stopper.stop();
+            say(io::stderr(), "switchboard: stopping; a second signal stops at once");
         }
         if let Some(signal) = signals.next() {
             // The shell's convention for a program that a signal ended.
             std::process::exit(128 + signal);
         }
     });
-    println!("{}", greeting(what, scheme, running.address()));
+    say(io::stdout(), &greeting(what, scheme, running.address()));
     running.join().map_err(|error| format!("cannot go on: {error}"))
+}
+
+/// Writes a line for whoever still reads it: a server must not end because its terminal is gone.
+fn say(mut to: impl Write, line: &str) {
+    let _ = writeln!(to, "{line}");
 }
 
 /// The line that says where the service is; its last word is the URL.
