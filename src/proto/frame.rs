@@ -17,7 +17,7 @@
 //!
 //! [§5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 
-use super::{MaskingKey, Opcode, ProtocolError, Role};
+use super::{MaskingKey, MessageKind, Opcode, ProtocolError, Role};
 
 /// The header of one frame ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,11 @@ impl FrameHeader {
             (None, rest)
         };
         Ok(Some((Self { fin, rsv1, opcode, mask, payload_len }, input.len() - rest.len())))
+    }
+
+    /// The header of a message in one frame, as a server sends it: not masked.
+    pub(crate) const fn of_message(kind: MessageKind, payload_len: u64) -> Self {
+        Self { fin: true, rsv1: false, opcode: kind.opcode(), mask: None, payload_len }
     }
 
     /// Encodes the header, its length in the shortest form.

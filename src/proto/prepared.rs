@@ -27,14 +27,7 @@ impl Prepared {
     }
 
     fn new(kind: MessageKind, payload: &[u8]) -> Self {
-        let header = FrameHeader {
-            fin: true,
-            rsv1: false,
-            opcode: kind.opcode(),
-            mask: None,
-            payload_len: payload.len() as u64,
-        }
-        .encode();
+        let header = FrameHeader::of_message(kind, payload.len() as u64).encode();
         let mut frame = Vec::with_capacity(header.len() + payload.len());
         frame.extend_from_slice(&header);
         frame.extend_from_slice(payload);

@@ -54,14 +54,8 @@ impl Hub {
             self.publish_here(topic, &message, except);
             self.outgoing.push(Publication { topic: topic.into(), message });
         } else {
-            let header = FrameHeader {
-                fin: true,
-                rsv1: false,
-                opcode: message.kind().opcode(),
-                mask: None,
-                payload_len: message.payload().len() as u64,
-            };
-            self.topics.publish(topic, &header.encode(), message.payload(), except);
+            let header = FrameHeader::of_message(message.kind(), message.payload().len() as u64).encode();
+            self.topics.publish(topic, &header, message.payload(), except);
             self.flush_full_logs();
         }
     }

@@ -57,7 +57,7 @@ impl<A: App> Worker<A> {
             (Phase::Judging(_), Answer::Reject(rejection)) => {
                 self.refuse(key, &rejection);
             }
-            // The kinds of question and answer are tied by the types of `Reply` and `Verdict`, each used once.
+            // The kinds of question and answer are tied by the types of `Responder` and `Verdict`, each used once.
             (phase_before, _) => *phase = phase_before,
         }
         self.go_on_later(key);
