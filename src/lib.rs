@@ -21,12 +21,14 @@ mod reactor;
 mod server;
 
 pub use proto::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, EncodedHeader,
-    Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits,
-    HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Opcode,
-    Output, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader, ReservedOpcode,
-    ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked,
+    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, DeflateAnswerError,
+    Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader, HandshakeError,
+    HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey,
+    MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead,
+    RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked,
 };
+#[cfg(feature = "deflate")]
+pub use proto::{Deflate, DeflateAgreement, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Remote, Request, Responder,

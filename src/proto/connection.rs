@@ -3,7 +3,8 @@
 //! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
 
 use super::{
-    Delivery, KeySource, Limits, Masked, Masking, Receiver, Sender, Unmasked, receiver::Receiving, sender::Sending,
+    Delivery, KeySource, Limits, Masked, Masking, Receiver, Sender, Unmasked, deflate::DeflateAgreement,
+    receiver::Receiving, sender::Sending,
 };
 
 /// The state of a connection, in the RFC's words; Connecting is a type of its own
@@ -39,7 +40,7 @@ impl Connection {
     /// A server's end of a connection whose handshake is done, by this engine or by someone else.
     #[must_use]
     pub fn server(limits: Limits, delivery: Delivery) -> Self {
-        Self::with_masking(Unmasked, limits, delivery)
+        Self::new(Unmasked, limits, delivery)
     }
 }
 
@@ -48,13 +49,30 @@ impl<K: KeySource> Connection<Masked<K>> {
     /// frame ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
     #[must_use]
     pub fn client(keys: K, limits: Limits, delivery: Delivery) -> Self {
-        Self::with_masking(Masked(keys), limits, delivery)
+        Self::new(Masked(keys), limits, delivery)
     }
 }
 
 impl<M: Masking> Connection<M> {
-    fn with_masking(masking: M, limits: Limits, delivery: Delivery) -> Self {
+    fn new(masking: M, limits: Limits, delivery: Delivery) -> Self {
         Self { receiver: Receiver::new(M::ROLE, limits, delivery), sender: Sender::new(masking) }
+    }
+
+    /// With permessage-deflate as it was agreed on ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692)); to be called
+    /// before anything is received or sent. Connections that come from the engine's own handshakes have it already.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(self, agreement: DeflateAgreement) -> Self {
+        self.with(Some(agreement))
+    }
+
+    pub(super) fn with(mut self, deflate: Option<DeflateAgreement>) -> Self {
+        if let Some(agreement) = deflate {
+            let (inflating, deflating) = agreement.halves(M::ROLE);
+            self.receiver.set_inflating(inflating);
+            self.sender.set_deflating(deflating);
+        }
+        self
     }
 
     /// Where the connection stands, from both halves.

@@ -41,9 +41,9 @@ pub enum ProtocolError {
         /// What is accepted, in bytes.
         limit: u64,
     },
-    /// A message is longer than this endpoint accepts, all its fragments together (§10.4).
+    /// A message is longer than this endpoint accepts, all its fragments together, compressed or inflated (§10.4).
     MessageTooLong {
-        /// The message so far with the frame that is announced, in bytes; at least this much.
+        /// The message so far with the frame that is announced, or with what is inflated, in bytes; at least this much.
         length: u64,
         /// What is accepted, in bytes.
         limit: u64,
@@ -58,6 +58,9 @@ pub enum ProtocolError {
         /// Bytes of the message before the one that shows the fault.
         offset: u64,
     },
+    /// A compressed message that is no DEFLATE data, reaches back before its window, or does not end where a block ends
+    /// (RFC 7692 §7.2.2).
+    InvalidDeflate,
     /// A Close frame with a payload of one byte: a code takes two (§5.5.1).
     TruncatedCloseCode,
     /// A Close frame with a code that must not be sent (§7.4).
@@ -83,7 +86,9 @@ impl ProtocolError {
             | Self::LengthOutOfRange
             | Self::TruncatedCloseCode
             | Self::InvalidCloseCode(_) => CloseCode::PROTOCOL_ERROR,
-            Self::InvalidUtf8 { .. } | Self::InvalidCloseReason => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            Self::InvalidUtf8 { .. } | Self::InvalidDeflate | Self::InvalidCloseReason => {
+                CloseCode::INVALID_FRAME_PAYLOAD_DATA
+            }
             Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyEmptyFrames { .. } => CloseCode::POLICY_VIOLATION,
         }
@@ -107,6 +112,7 @@ impl ProtocolError {
             Self::MessageTooLong { .. } => "message too big",
             Self::TooManyEmptyFrames { .. } => "too many empty frames in a row",
             Self::InvalidUtf8 { .. } => "text is not UTF-8",
+            Self::InvalidDeflate => "compressed data is malformed",
             Self::TruncatedCloseCode => "close code cut off",
             Self::InvalidCloseCode(_) => "close code not allowed",
             Self::InvalidCloseReason => "close reason is not UTF-8",

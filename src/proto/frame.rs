@@ -103,8 +103,8 @@ impl FrameHeader {
     }
 
     /// The header of a message in one frame, as a server sends it: not masked.
-    pub(crate) const fn of_message(kind: MessageKind, payload_len: u64) -> Self {
-        Self { fin: true, rsv1: false, opcode: kind.opcode(), mask: None, payload_len }
+    pub(crate) const fn of_message(kind: MessageKind, rsv1: bool, payload_len: u64) -> Self {
+        Self { fin: true, rsv1, opcode: kind.opcode(), mask: None, payload_len }
     }
 
     /// Encodes the header, its length in the shortest form.

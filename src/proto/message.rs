@@ -2,15 +2,59 @@
 //!
 //! A message that lies whole in the caller's buffer never comes here. What does come is kept in one contiguous
 //! buffer that grows with the bytes that arrived, never with the length that a header claims and not with the number
-//! of fragments. Text is checked as it is appended, so that a fault is found in the middle of a frame.
+//! of fragments, and for what is compressed with what it inflates to. Text is checked as it is appended, so that a fault is found in the middle of a frame.
 //!
 //! [§5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Delivery, MessageKind, ProtocolError, utf8::Utf8Validator};
+use super::{Delivery, MessageKind, ProtocolError, deflate::LentInflater, utf8::Utf8Validator};
 
-/// A message of which some has arrived.
+/// A message of which some has arrived: how its payload is encoded, and what it has become.
+#[derive(Debug)]
+pub(super) struct OpenMessage {
+    /// Bytes of payload so far, as they were on the wire.
+    pub(super) wire_bytes: u64,
+    pub(super) coding: Coding,
+    pub(super) assembler: MessageAssembler,
+}
+
+/// How a message's payload is encoded on the wire.
+#[derive(Debug, Default)]
+pub(super) enum Coding {
+    #[default]
+    Plain,
+    /// Compressed, and inflated as it comes.
+    Inflating(LentInflater),
+    /// Compressed, and kept as it came until an inflater is free.
+    Waiting(Vec<u8>),
+}
+
+impl OpenMessage {
+    pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding) -> Self {
+        Self { wire_bytes: 0, coding, assembler: MessageAssembler::new(kind, delivery) }
+    }
+
+    /// Whether it can be left as it is while others are served: an inflater that is only lent until the end of the
+    /// message cannot.
+    pub(super) fn may_wait(&self) -> bool {
+        match &self.coding {
+            Coding::Plain | Coding::Waiting(_) => true,
+            Coding::Inflating(lent) => lent.may_wait(),
+        }
+    }
+
+    /// Bytes that are kept for it.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        let waiting = match &self.coding {
+            Coding::Waiting(kept) => kept.len() as u64,
+            Coding::Plain | Coding::Inflating(_) => 0,
+        };
+        waiting + self.assembler.kept_bytes()
+    }
+}
+
+/// The payload of a message as it becomes whole, not compressed.
 #[derive(Debug)]
 pub(super) struct MessageAssembler {
     /// Bytes of payload so far, kept or passed on.
@@ -58,6 +102,13 @@ impl MessageAssembler {
     /// Bytes of payload so far.
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Text { .. } | Content::Binary(_) => self.length,
+            Content::Passing { .. } => 0,
+        }
     }
 
     /// Whether the first piece is still to come.

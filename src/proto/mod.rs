@@ -12,6 +12,7 @@
 //! | `frame.rs` | §5.2 | [`FrameHeader`]: decode and encode |
 //! | `close.rs` | §5.5.1 | [`CloseFrame`] |
 //! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
+//! | `deflate/` | RFC 7692 | [`Deflate`]: permessage-deflate |
 //! | `message.rs` | §5.4 | fragments become messages |
 //! | `receiver.rs` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
 //! | `output.rs` | | [`Output`]: where frames are written |
@@ -23,6 +24,7 @@
 mod close;
 mod close_code;
 mod connection;
+mod deflate;
 mod error;
 mod frame;
 mod handshake;
@@ -39,11 +41,14 @@ mod utf8;
 pub use close::CloseFrame;
 pub use close_code::CloseCode;
 pub use connection::{Connection, State};
+#[cfg(feature = "deflate")]
+pub use deflate::{Deflate, DeflateAgreement, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use error::{ProtocolError, SendError};
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, Established, ExtensionOffer, HandshakeError, HeadError,
-    HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ResponseHead, ServerHandshake,
+    ClientHandshake, ClientHandshakeError, ClientRequest, DeflateAnswerError, Established, ExtensionOffer,
+    HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader,
+    ResponseHead, ServerHandshake,
 };
 #[cfg(feature = "server")]
 pub(crate) use handshake::{check_header, has_token, reason_phrase};

@@ -2,15 +2,27 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use super::{FrameHeader, MessageKind};
+use super::{
+    FrameHeader, MessageKind,
+    deflate::{CompressedOnce, Deflate},
+};
 
 /// A message encoded once, as one unmasked frame, for any number of receivers. Cheap to clone.
+///
+/// For those who agreed on permessage-deflate it is compressed when the first of them is sent it, and once for all.
 #[derive(Clone, Debug)]
 pub struct Prepared {
+    shared: Arc<Shared>,
+    may_be_compressed: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
     kind: MessageKind,
     /// Header and payload; `header_len <= frame.len()`.
-    frame: Arc<[u8]>,
+    frame: Vec<u8>,
     header_len: usize,
+    compressed: CompressedOnce,
 }
 
 impl Prepared {
@@ -27,28 +39,51 @@ impl Prepared {
     }
 
     fn new(kind: MessageKind, payload: &[u8]) -> Self {
-        let header = FrameHeader::of_message(kind, payload.len() as u64).encode();
+        let header = FrameHeader::of_message(kind, false, payload.len() as u64).encode();
         let mut frame = Vec::with_capacity(header.len() + payload.len());
         frame.extend_from_slice(&header);
         frame.extend_from_slice(payload);
-        Self { kind, frame: frame.into(), header_len: header.len() }
+        let shared = Shared { kind, frame, header_len: header.len(), compressed: CompressedOnce::default() };
+        Self { shared: Arc::new(shared), may_be_compressed: true }
+    }
+
+    /// The same message, to be sent as it is; see [`Sender::text_uncompressed`](crate::Sender::text_uncompressed).
+    #[must_use]
+    pub fn uncompressed(self) -> Self {
+        Self { may_be_compressed: false, ..self }
     }
 
     /// Text or binary.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
-        self.kind
+        self.shared.kind
     }
 
-    /// The whole frame, as a server puts it on the wire.
+    /// The whole frame, as a server puts it on the wire where nothing is compressed.
     #[must_use]
     pub fn frame(&self) -> &[u8] {
-        &self.frame
+        &self.shared.frame
     }
 
     /// The message.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.frame[self.header_len..]
+        &self.shared.frame[self.shared.header_len..]
+    }
+
+    pub(super) fn may_be_compressed(&self) -> bool {
+        self.may_be_compressed
+    }
+
+    /// The whole frame with the message compressed, without context and with a window of 15 bits, if that makes it
+    /// shorter.
+    pub(crate) fn compressed(&self, deflate: &Deflate) -> Option<&[u8]> {
+        if !self.may_be_compressed {
+            return None;
+        }
+        self.shared.compressed.get_or_compress(deflate, self.payload(), |compressed| {
+            let header = FrameHeader::of_message(self.kind(), true, compressed.len() as u64).encode();
+            [&*header, compressed].concat()
+        })
     }
 }

@@ -12,8 +12,9 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use super::{
     CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MaskingKey, MessageKind, Opcode, ProtocolError,
     Role,
+    deflate::{Inflating, LentInflater},
     frame::MAX_HEADER_BYTES,
-    message::{Assembled, MessageAssembler},
+    message::{Assembled, Coding, OpenMessage},
     utf8,
 };
 
@@ -91,6 +92,8 @@ pub struct Receiver {
     /// Data frames without payload since the last one with payload.
     empty_frames: u32,
     unfinished: Unfinished,
+    /// There where permessage-deflate was agreed on.
+    inflating: Option<Inflating>,
 }
 
 /// The receiving half of the state (§7.1): which of the peer's frames still count.
@@ -130,11 +133,11 @@ enum Unfinished {
     #[default]
     Nothing,
     /// A fragmented message whose next frame has not begun.
-    Message(Box<MessageAssembler>),
+    Message(Box<OpenMessage>),
     /// A data frame of which payload is missing.
-    Data { frame: OpenFrame, message: Box<MessageAssembler> },
+    Data { frame: OpenFrame, message: Box<OpenMessage> },
     /// A control frame of which payload is missing, perhaps between the fragments of a message.
-    Control { kind: Control, frame: OpenFrame, payload: Vec<u8>, message: Option<Box<MessageAssembler>> },
+    Control(Box<OpenControl>),
 }
 
 /// A frame whose header is read and whose payload is not all here.
@@ -144,6 +147,23 @@ struct OpenFrame {
     /// The key, turned so that it fits the next byte.
     mask: Option<MaskingKey>,
     remaining: u64,
+}
+
+impl OpenFrame {
+    /// The same, when `length` bytes more of its payload have been taken.
+    fn after(self, length: usize) -> Self {
+        let mask = self.mask.map(|key| key.after(length));
+        Self { mask, remaining: self.remaining - length as u64, ..self }
+    }
+}
+
+/// A control frame of which payload is missing, and the message that it interrupts.
+#[derive(Debug)]
+struct OpenControl {
+    kind: Control,
+    frame: OpenFrame,
+    payload: Vec<u8>,
+    message: Option<Box<OpenMessage>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +184,13 @@ impl Receiver {
             header_len: 0,
             empty_frames: 0,
             unfinished: Unfinished::Nothing,
+            inflating: None,
         }
+    }
+
+    /// From now on, messages may be compressed.
+    pub(super) fn set_inflating(&mut self, inflating: Inflating) {
+        self.inflating = Some(inflating);
     }
 
     /// Takes bytes that came from the peer, unmasks them in place and gives the events in them.
@@ -172,7 +198,7 @@ impl Receiver {
     /// Bytes may be cut anywhere; the events are the same. **Ask for events until there are none**: bytes that are
     /// dropped unread with the iterator are gone, unless the caller keeps the last [`Events::unread`] ones.
     pub fn receive<'r, 'b>(&'r mut self, bytes: &'b mut [u8]) -> Events<'r, 'b> {
-        Events { receiver: self, input: bytes, text: String::new(), bytes: Vec::new() }
+        Events { receiver: self, input: bytes, work: 0, most_work: usize::MAX, text: String::new(), bytes: Vec::new() }
     }
 
     /// Whether more of the peer's frames may come: neither its Close frame nor a breach has been seen.
@@ -198,14 +224,10 @@ impl Receiver {
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         let control = match &self.unfinished {
-            Unfinished::Control { payload, .. } => payload.len() as u64,
+            Unfinished::Control(control) => control.payload.len() as u64,
             Unfinished::Nothing | Unfinished::Message(_) | Unfinished::Data { .. } => 0,
         };
-        let message = match self.delivery {
-            Delivery::Messages => self.message().map_or(0, MessageAssembler::length),
-            Delivery::Pieces => 0,
-        };
-        control + message
+        control + self.message().map_or(0, OpenMessage::kept_bytes)
     }
 
     /// _Fails the connection_ for a reason outside of the framing (§7.1.7): nothing is parsed any more. After the
@@ -225,22 +247,58 @@ impl Receiver {
     }
 
     /// The message that is unfinished.
-    fn message(&self) -> Option<&MessageAssembler> {
+    fn message(&self) -> Option<&OpenMessage> {
         match &self.unfinished {
             Unfinished::Nothing => None,
             Unfinished::Message(message) | Unfinished::Data { message, .. } => Some(message),
-            Unfinished::Control { message, .. } => message.as_deref(),
+            Unfinished::Control(control) => control.message.as_deref(),
         }
+    }
+
+    /// Whether what is unfinished can be left as it is.
+    fn may_wait(&self) -> bool {
+        self.message().is_none_or(OpenMessage::may_wait)
     }
 
     fn rules(&self) -> HeaderRules {
         HeaderRules {
             role: self.role,
-            rsv1: false,
-            unfinished: self.message().map(MessageAssembler::length),
+            rsv1: self.inflating.is_some(),
+            unfinished: self.message().map(|message| message.wire_bytes),
             max_frame_bytes: self.limits.max_frame_bytes,
             max_message_bytes: self.limits.max_message_bytes,
         }
+    }
+
+    /// A message goes on with the rest of this frame, or with its next one.
+    fn keep(&mut self, frame: Option<OpenFrame>, message: Box<OpenMessage>) {
+        self.unfinished = match frame {
+            Some(frame) => Unfinished::Data { frame, message },
+            None => Unfinished::Message(message),
+        };
+    }
+
+    /// Inflates from the front of `input` into a message. Gives the bytes that are used, and those moved for it.
+    fn inflate(
+        &self,
+        message: &mut OpenMessage,
+        lent: &mut LentInflater,
+        input: &[u8],
+    ) -> Result<(usize, usize), ProtocolError> {
+        let limit = self.limits.max_message_bytes;
+        let room = usize::try_from(limit.saturating_sub(message.assembler.length())).unwrap_or(usize::MAX);
+        let step = lent.inflate(input, room.saturating_add(1));
+        // In this order, so that the verdict does not depend on where a step ends.
+        let output = lent.output();
+        let within = &output[..output.len().min(room)];
+        if !within.is_empty() {
+            message.assembler.append(within)?;
+        }
+        if output.len() > room {
+            return Err(ProtocolError::MessageTooLong { length: limit.saturating_add(1), limit });
+        }
+        step.outcome.map_err(|_| ProtocolError::InvalidDeflate)?;
+        Ok((step.consumed, step.work))
     }
 
     /// Reads a header from the front of `input`, or keeps its beginning; gives the bytes taken from `input` too.
@@ -298,6 +356,9 @@ impl Receiver {
 pub struct Events<'r, 'b> {
     receiver: &'r mut Receiver,
     input: &'b mut [u8],
+    /// Bytes that were moved to inflate, and how many may be.
+    work: usize,
+    most_work: usize,
     /// What the last event borrows from, where that is not the input.
     text: String,
     bytes: Vec<u8>,
@@ -309,6 +370,12 @@ enum Found<'b> {
     Binary(&'b [u8]),
     Control(Control, &'b [u8]),
     Piece(Piece<'b>),
+    /// A piece whose payload was inflated into `Events::bytes`.
+    InflatedPiece {
+        kind: MessageKind,
+        first: bool,
+        last: bool,
+    },
     /// What came in several pieces is owned.
     AssembledText(String),
     AssembledBinary(Vec<u8>),
@@ -316,6 +383,15 @@ enum Found<'b> {
 }
 
 impl<'b> Events<'_, 'b> {
+    /// Pauses once about `bytes` were inflated, for who serves others meanwhile: a few bytes can become a thousand times
+    /// as many. [`next_event`](Self::next_event) then gives `None` although [`unread`](Self::unread) bytes are left, to
+    /// be received later.
+    #[must_use]
+    pub fn inflating_at_most(mut self, bytes: usize) -> Self {
+        self.most_work = bytes;
+        self
+    }
+
     /// The next event, or `None` when the bytes are used up.
     ///
     /// # Errors
@@ -338,6 +414,9 @@ impl<'b> Events<'_, 'b> {
             Found::Binary(bytes) => Ok(Event::Binary(bytes)),
             Found::Control(kind, payload) => control_event(kind, payload),
             Found::Piece(piece) => Ok(Event::Piece(piece)),
+            Found::InflatedPiece { kind, first, last } => {
+                Ok(Event::Piece(Piece { kind, payload: &self.bytes, first, last }))
+            }
             Found::AssembledText(text) => {
                 self.text = text;
                 Ok(Event::Text(&self.text))
@@ -379,12 +458,12 @@ impl<'b> Events<'_, 'b> {
             if !self.receiver.is_open() {
                 self.input = &mut [];
             }
-            if self.input.is_empty() {
+            if self.input.is_empty() || (self.work >= self.most_work && self.receiver.may_wait()) {
                 return Ok(None);
             }
             let found = match core::mem::take(&mut self.receiver.unfinished) {
                 Unfinished::Data { frame, message } => self.data(frame, message)?,
-                Unfinished::Control { kind, frame, payload, message } => self.control(kind, frame, payload, message),
+                Unfinished::Control(control) => self.control(control),
                 between @ (Unfinished::Nothing | Unfinished::Message(_)) => {
                     self.receiver.unfinished = between;
                     let Some((header, used)) = self.receiver.read_header(self.input)? else {
@@ -404,7 +483,7 @@ impl<'b> Events<'_, 'b> {
 
     /// A frame begins. If it is whole, and alone in its message, its payload is delivered where it lies.
     fn begin(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
-        let FrameHeader { fin, mask, payload_len: remaining, .. } = header;
+        let FrameHeader { fin, rsv1, mask, payload_len: remaining, .. } = header;
         let frame = OpenFrame { fin, mask, remaining };
         let whole = usize::try_from(remaining).ok().filter(|&length| length <= self.input.len());
         let kind = match header.opcode {
@@ -422,14 +501,18 @@ impl<'b> Events<'_, 'b> {
             Opcode::Pong => return Ok(self.begin_control(Control::Pong, frame, whole)),
         };
         match (whole, self.receiver.delivery) {
-            (Some(length), Delivery::Messages) if fin => {
+            (Some(length), Delivery::Messages) if fin && !rsv1 => {
                 let payload = self.unmask(length, mask);
                 Ok(Some(match kind {
                     MessageKind::Text => Found::Text(payload),
                     MessageKind::Binary => Found::Binary(payload),
                 }))
             }
-            (_, delivery) => self.data(frame, Box::new(MessageAssembler::new(kind, delivery))),
+            (_, delivery) => {
+                // RFC 7692 §6: RSV1 on its first frame says that a message is compressed.
+                let coding = if rsv1 { Coding::Waiting(Vec::new()) } else { Coding::Plain };
+                self.data(frame, Box::new(OpenMessage::new(kind, delivery, coding)))
+            }
         }
     }
 
@@ -441,67 +524,136 @@ impl<'b> Events<'_, 'b> {
             Unfinished::Message(message) => Some(message),
             _ => None,
         };
-        self.control(kind, frame, Vec::new(), message)
+        self.control(Box::new(OpenControl { kind, frame, payload: Vec::new(), message }))
     }
 
     /// More of a control frame's payload, as much as is here.
-    fn control(
-        &mut self,
-        kind: Control,
-        frame: OpenFrame,
-        mut payload: Vec<u8>,
-        message: Option<Box<MessageAssembler>>,
-    ) -> Option<Found<'b>> {
-        let (piece, rest) = self.piece_of(frame);
-        payload.extend_from_slice(piece);
+    fn control(&mut self, mut control: Box<OpenControl>) -> Option<Found<'b>> {
+        let (piece, rest) = self.piece_of(control.frame);
+        control.payload.extend_from_slice(piece);
         if let Some(frame) = rest {
-            self.receiver.unfinished = Unfinished::Control { kind, frame, payload, message };
+            control.frame = frame;
+            self.receiver.unfinished = Unfinished::Control(control);
             return None;
         }
+        let OpenControl { kind, payload, message, .. } = *control;
         self.receiver.unfinished = message.map_or(Unfinished::Nothing, Unfinished::Message);
         Some(Found::AssembledControl(kind, payload))
     }
 
-    /// More of a data frame's payload, as much as is here, perhaps nothing.
-    fn data(
+    /// More of a data frame's payload, perhaps nothing.
+    fn data(&mut self, frame: OpenFrame, mut message: Box<OpenMessage>) -> Result<Option<Found<'b>>, ProtocolError> {
+        match core::mem::take(&mut message.coding) {
+            Coding::Plain => self.plain_data(frame, message),
+            Coding::Inflating(lent) => self.inflate(frame, message, lent),
+            Coding::Waiting(kept) => self.wait_to_inflate(frame, message, kept),
+        }
+    }
+
+    fn plain_data(
         &mut self,
         frame: OpenFrame,
-        mut message: Box<MessageAssembler>,
+        mut message: Box<OpenMessage>,
     ) -> Result<Option<Found<'b>>, ProtocolError> {
         let (piece, rest) = self.piece_of(frame);
-        let first = message.is_untouched();
-        let kind = message.kind();
-        message.append(piece)?;
+        let first = message.assembler.is_untouched();
+        let kind = message.assembler.kind();
+        message.wire_bytes += piece.len() as u64;
+        message.assembler.append(piece)?;
         let last = rest.is_none() && frame.fin;
-        let assembled = match rest {
-            Some(frame) => {
-                self.receiver.unfinished = Unfinished::Data { frame, message };
-                None
-            }
-            None if last => Some(message.finish()?),
-            None => {
-                self.receiver.unfinished = Unfinished::Message(message);
-                None
-            }
+        let found = if last {
+            assembled(*message)?
+        } else {
+            self.receiver.keep(rest, message);
+            None
         };
-        Ok(match assembled {
-            Some(Assembled::Text(text)) => Some(Found::AssembledText(text)),
-            Some(Assembled::Binary(bytes)) => Some(Found::AssembledBinary(bytes)),
-            Some(Assembled::Passed) => Some(Found::Piece(Piece { kind, payload: piece, first, last })),
-            None => match self.receiver.delivery {
-                Delivery::Messages => None,
-                Delivery::Pieces => Some(Found::Piece(Piece { kind, payload: piece, first, last })),
-            },
+        Ok(match self.receiver.delivery {
+            Delivery::Messages => found,
+            Delivery::Pieces => Some(Found::Piece(Piece { kind, payload: piece, first, last })),
         })
+    }
+
+    /// Inflates a step of a frame's payload; what is left of it stays in the input, masked.
+    fn inflate(
+        &mut self,
+        mut frame: OpenFrame,
+        mut message: Box<OpenMessage>,
+        mut lent: LentInflater,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
+        let first = message.assembler.is_untouched();
+        self.bytes.clear();
+        let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len()).min(SLICE_BYTES);
+        if length > 0 {
+            let slice = &mut self.input[..length];
+            if let Some(key) = frame.mask {
+                key.apply(slice);
+            }
+            let (used, work) = self.receiver.inflate(&mut message, &mut lent, slice)?;
+            if let Some(key) = frame.mask {
+                key.after(used).apply(&mut slice[used..]);
+            }
+            self.take(used);
+            self.work += work;
+            message.wire_bytes += used as u64;
+            frame = frame.after(used);
+            if self.receiver.delivery == Delivery::Pieces {
+                self.bytes.extend_from_slice(lent.output());
+            }
+        }
+        let rest = (frame.remaining > 0).then_some(frame);
+        let last = rest.is_none() && frame.fin;
+        let kind = message.assembler.kind();
+        let found = if last {
+            lent.finish().map_err(|_| ProtocolError::InvalidDeflate)?;
+            if let Some(inflating) = &mut self.receiver.inflating {
+                inflating.take_history(&mut lent);
+            }
+            assembled(*message)?
+        } else {
+            message.coding = Coding::Inflating(lent);
+            self.receiver.keep(rest, message);
+            None
+        };
+        Ok(match self.receiver.delivery {
+            Delivery::Messages => found,
+            Delivery::Pieces if last || !self.bytes.is_empty() => Some(Found::InflatedPiece { kind, first, last }),
+            Delivery::Pieces => None,
+        })
+    }
+
+    /// Inflates a compressed message if there is an inflater for it, and else keeps what is here of the payload.
+    fn wait_to_inflate(
+        &mut self,
+        frame: OpenFrame,
+        mut message: Box<OpenMessage>,
+        mut kept: Vec<u8>,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
+        let whole = frame.fin && frame.remaining <= self.input.len() as u64;
+        // Who wants pieces wants them as they come.
+        let at_once = whole || self.receiver.delivery == Delivery::Pieces;
+        let Some(mut lent) = self.receiver.inflating.as_mut().and_then(|inflating| inflating.lend(at_once)) else {
+            let (piece, rest) = self.piece_of(frame);
+            message.wire_bytes += piece.len() as u64;
+            kept.extend_from_slice(piece);
+            message.coding = Coding::Waiting(kept);
+            self.receiver.keep(rest, message);
+            return Ok(None);
+        };
+        let mut waiting = &kept[..];
+        while !waiting.is_empty() {
+            let (used, work) = self.receiver.inflate(&mut message, &mut lent, waiting)?;
+            waiting = &waiting[used..];
+            self.work += work;
+        }
+        self.inflate(frame, message, lent)
     }
 
     /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
     fn piece_of(&mut self, frame: OpenFrame) -> (&'b [u8], Option<OpenFrame>) {
         let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len());
         let piece = self.unmask(length, frame.mask);
-        let remaining = frame.remaining - length as u64;
-        let mask = frame.mask.map(|key| key.after(length));
-        (piece, (remaining > 0).then_some(OpenFrame { mask, remaining, ..frame }))
+        let rest = frame.after(length);
+        (piece, (rest.remaining > 0).then_some(rest))
     }
 
     fn unmask(&mut self, length: usize, mask: Option<MaskingKey>) -> &'b [u8] {
@@ -520,6 +672,15 @@ impl<'b> Events<'_, 'b> {
     }
 }
 
+/// A message that is whole; nothing where it was passed on in pieces.
+fn assembled<'b>(message: OpenMessage) -> Result<Option<Found<'b>>, ProtocolError> {
+    Ok(match message.assembler.finish()? {
+        Assembled::Text(text) => Some(Found::AssembledText(text)),
+        Assembled::Binary(bytes) => Some(Found::AssembledBinary(bytes)),
+        Assembled::Passed => None,
+    })
+}
+
 fn control_event(kind: Control, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
     match kind {
         Control::Close => CloseFrame::decode(payload).map(Event::Close),
@@ -527,3 +688,6 @@ fn control_event(kind: Control, payload: &[u8]) -> Result<Event<'_>, ProtocolErr
         Control::Pong => Ok(Event::Pong(payload)),
     }
 }
+
+/// How much of a compressed payload is unmasked at a time.
+const SLICE_BYTES: usize = 4 << 10;

@@ -8,13 +8,14 @@
 
 use super::{
     CloseCode, CloseFrame, FrameHeader, Masking, MessageKind, Opcode, Output, Prepared, ProtocolError, Reply, Role,
-    SendError, Unmasked, frame::MAX_CONTROL_BYTES,
+    SendError, Unmasked, deflate::Deflating, frame::MAX_CONTROL_BYTES,
 };
 
 /// The sending half of a [`Connection`](crate::Connection). Each method appends whole frames to `out`, or gives an
 /// error and appends nothing.
 ///
-/// - Commands: [`text`](Self::text), [`binary`](Self::binary), [`text_fragment`](Self::text_fragment),
+/// - Commands: [`text`](Self::text), [`binary`](Self::binary), [`text_uncompressed`](Self::text_uncompressed),
+///   [`binary_uncompressed`](Self::binary_uncompressed), [`text_fragment`](Self::text_fragment),
 ///   [`binary_fragment`](Self::binary_fragment), [`prepared`](Self::prepared), [`ping`](Self::ping),
 ///   [`pong`](Self::pong), [`close`](Self::close).
 /// - What the receiving half asks for: [`reply`](Self::reply), [`fail`](Self::fail).
@@ -23,6 +24,8 @@ use super::{
 pub struct Sender<M = Unmasked> {
     masking: M,
     state: Sending,
+    /// There where permessage-deflate was agreed on.
+    deflating: Option<Deflating>,
 }
 
 /// The sending half of the state (§7.1).
@@ -70,26 +73,49 @@ impl Sending {
 
 impl<M: Masking> Sender<M> {
     pub(super) fn new(masking: M) -> Self {
-        Self { masking, state: Sending::Open { unfinished: None } }
+        Self { masking, state: Sending::Open { unfinished: None }, deflating: None }
     }
 
-    /// Sends a text message in one frame.
+    /// From now on, messages may be compressed.
+    pub(super) fn set_deflating(&mut self, deflating: Deflating) {
+        self.deflating = Some(deflating);
+    }
+
+    /// Sends a text message in one frame, compressed where that was agreed on and makes it shorter.
     ///
     /// # Errors
     /// [`SendError::Closed`], [`SendError::MessageUnfinished`], [`SendError::BufferTooSmall`].
     pub fn text(&mut self, text: &str, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
-        self.data(MessageKind::Text, text.as_bytes(), None, out)
+        self.message(MessageKind::Text, text.as_bytes(), out)
     }
 
-    /// Sends a binary message in one frame.
+    /// Sends a binary message in one frame, compressed where that was agreed on and makes it shorter.
     ///
     /// # Errors
     /// As [`text`](Self::text).
     pub fn binary(&mut self, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
+        self.message(MessageKind::Binary, payload, out)
+    }
+
+    /// Sends a text message as it is, whatever was agreed on: for what mixes a secret with what an attacker may choose,
+    /// since the length of a compressed message tells how much the two have in common.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn text_uncompressed(&mut self, text: &str, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
+        self.data(MessageKind::Text, text.as_bytes(), None, out)
+    }
+
+    /// Sends a binary message as it is; see [`text_uncompressed`](Self::text_uncompressed).
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn binary_uncompressed(&mut self, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.data(MessageKind::Binary, payload, None, out)
     }
 
-    /// Sends the next fragment of a text message; the first call begins it, `fin` ends it (§5.4).
+    /// Sends the next fragment of a text message; the first call begins it, `fin` ends it (§5.4). What is sent in
+    /// fragments is not compressed: it would keep a compressor for as long as it takes.
     ///
     /// # Errors
     /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a binary message is unfinished.
@@ -97,7 +123,7 @@ impl<M: Masking> Sender<M> {
         self.data(MessageKind::Text, text.as_bytes(), Some(fin), out)
     }
 
-    /// Sends the next fragment of a binary message; the first call begins it, `fin` ends it (§5.4).
+    /// Sends the next fragment of a binary message; the first call begins it, `fin` ends it (§5.4). Not compressed.
     ///
     /// # Errors
     /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a text message is unfinished.
@@ -110,7 +136,8 @@ impl<M: Masking> Sender<M> {
         self.data(MessageKind::Binary, payload, Some(fin), out)
     }
 
-    /// Sends a message that was encoded once for many: a server copies its bytes, a client masks them afresh.
+    /// Sends a message that was encoded once for many: a server copies its bytes, compressed ones where that was agreed
+    /// on; a client masks them afresh.
     ///
     /// # Errors
     /// As [`text`](Self::text).
@@ -118,10 +145,17 @@ impl<M: Masking> Sender<M> {
         match M::ROLE {
             Role::Server => {
                 let state = self.state.on(Input::Data { kind: message.kind(), continues: false, fin: true })?;
-                out.append_frame(&[], message.frame())?;
+                match self.shared(message) {
+                    Some(compressed) => {
+                        out.append_frame(&[], compressed)?;
+                        self.start_afresh();
+                    }
+                    None => drop(out.append_frame(&[], message.frame())?),
+                }
                 self.state = state;
                 Ok(())
             }
+            Role::Client if message.may_be_compressed() => self.message(message.kind(), message.payload(), out),
             Role::Client => self.data(message.kind(), message.payload(), None, out),
         }
     }
@@ -199,8 +233,43 @@ impl<M: Masking> Sender<M> {
         }
     }
 
+    /// The frame of a shared message in its compressed form, if that can be sent here.
+    fn shared<'m>(&self, message: &'m Prepared) -> Option<&'m [u8]> {
+        let deflating = self.deflating.as_ref()?;
+        if deflating.can_share(message.payload().len()) { message.compressed(deflating.deflate()) } else { None }
+    }
+
+    /// A compressed message that others get too goes out here: what is compressed next cannot refer to what our own
+    /// compressor knows.
+    pub(crate) fn start_afresh(&mut self) {
+        if let Some(deflating) = &mut self.deflating {
+            deflating.start_afresh();
+        }
+    }
+
     pub(super) fn state(&self) -> Sending {
         self.state
+    }
+
+    /// A whole message in one frame, compressed if that was agreed on and makes it shorter.
+    fn message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
+        let Some(deflating) = &mut self.deflating else { return self.data(kind, payload, None, out) };
+        let state = self.state.on(Input::Data { kind, continues: false, fin: true })?;
+        let masking = &mut self.masking;
+        let sent = deflating.compress(payload, |compressed| {
+            write_frame(FrameHeader::of_message(kind, true, compressed.len() as u64), compressed, masking, out)
+        });
+        match sent {
+            Some(sent) => sent?,
+            None => return self.data(kind, payload, None, out),
+        }
+        self.state = state;
+        Ok(())
     }
 
     /// A data frame: a whole message where `fragment` is `None`, else a fragment and whether it is the last.
@@ -255,12 +324,22 @@ impl<M: Masking> Sender<M> {
         payload: &[u8],
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
-        let mask = self.masking.next_key();
-        let header = FrameHeader { fin, rsv1: false, opcode, mask, payload_len: payload.len() as u64 };
-        let written = out.append_frame(&header.encode(), payload)?;
-        if let Some(key) = mask {
-            key.apply(written);
-        }
-        Ok(())
+        let header = FrameHeader { fin, rsv1: false, opcode, mask: None, payload_len: payload.len() as u64 };
+        write_frame(header, payload, &mut self.masking, out)
     }
+}
+
+/// Writes one frame, masked if we are a client.
+fn write_frame<M: Masking>(
+    header: FrameHeader,
+    payload: &[u8],
+    masking: &mut M,
+    out: &mut (impl Output + ?Sized),
+) -> Result<(), SendError> {
+    let mask = masking.next_key();
+    let written = out.append_frame(&FrameHeader { mask, ..header }.encode(), payload)?;
+    if let Some(key) = mask {
+        key.apply(written);
+    }
+    Ok(())
 }

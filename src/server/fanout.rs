@@ -54,7 +54,7 @@ impl Hub {
             self.publish_here(topic, &message, except);
             self.outgoing.push(Publication { topic: topic.into(), message });
         } else {
-            let header = FrameHeader::of_message(message.kind(), message.payload().len() as u64).encode();
+            let header = FrameHeader::of_message(message.kind(), false, message.payload().len() as u64).encode();
             self.topics.publish(topic, &header, message.payload(), except);
             self.flush_full_logs();
         }

@@ -8,13 +8,18 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 
 use super::{
-    ClientHandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, ResponseHead,
+    ClientHandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, ResponseHead, deflate,
     head::ResponseReader,
     key,
     response::{check_added, check_header, header_line},
     values::{has_token, is_host, is_token},
 };
-use crate::proto::{Connection, Delivery, KeySource, Limits, Masked};
+use crate::proto::{
+    Connection, Delivery, KeySource, Limits, Masked,
+    deflate::{DeflateAgreement, DeflateOffer},
+};
+#[cfg(feature = "deflate")]
+use crate::proto::{Deflate, DeflateParams};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +32,9 @@ pub struct ClientRequest<'a> {
     pub origin: Option<&'a str>,
     /// The subprotocols to offer, the best liked first.
     pub subprotocols: &'a [&'a str],
+    /// Offers permessage-deflate: a server may then compress, and so do we.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<&'a Deflate>,
     /// Further header fields, such as `Authorization` or `Cookie`.
     pub headers: &'a [(&'a str, &'a str)],
 }
@@ -35,7 +43,25 @@ impl<'a> ClientRequest<'a> {
     /// A request for `target` at `host`, without anything else.
     #[must_use]
     pub const fn new(host: &'a str, target: &'a str) -> Self {
-        Self { host, target, origin: None, subprotocols: &[], headers: &[] }
+        Self {
+            host,
+            target,
+            origin: None,
+            subprotocols: &[],
+            #[cfg(feature = "deflate")]
+            deflate: None,
+            headers: &[],
+        }
+    }
+
+    #[cfg(feature = "deflate")]
+    fn offer(&self) -> Option<DeflateOffer> {
+        self.deflate.map(DeflateOffer::new)
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn offer(&self) -> Option<DeflateOffer> {
+        None
     }
 }
 
@@ -45,6 +71,7 @@ pub struct ClientHandshake {
     reader: ResponseReader,
     accept_key: String,
     subprotocols: Vec<String>,
+    deflate: Option<DeflateOffer>,
     interim: u8,
 }
 
@@ -52,6 +79,7 @@ pub struct ClientHandshake {
 #[derive(Debug)]
 pub struct Established {
     subprotocol: Option<String>,
+    deflate: Option<DeflateAgreement>,
     response: ResponseHead,
 }
 
@@ -67,7 +95,7 @@ impl ClientHandshake {
         limits: HeadLimits,
         out: &mut Vec<u8>,
     ) -> Result<Self, InvalidHeader> {
-        let ClientRequest { host, target, origin, subprotocols, headers } = *request;
+        let ClientRequest { host, target, origin, subprotocols, headers, .. } = *request;
         // §3: a fragment has no meaning here and must not be sent.
         if !target.starts_with('/') || !target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
             return Err(InvalidHeader::Target(target.to_owned()));
@@ -100,6 +128,10 @@ impl ClientHandshake {
         if !subprotocols.is_empty() {
             header_line("Sec-WebSocket-Protocol", &subprotocols.join(", "), out);
         }
+        let deflate = request.offer();
+        if let Some(offer) = &deflate {
+            header_line("Sec-WebSocket-Extensions", &deflate::request(offer), out);
+        }
         for (name, value) in headers {
             header_line(name, value, out);
         }
@@ -108,6 +140,7 @@ impl ClientHandshake {
             reader: ResponseReader::new(limits),
             accept_key: key::accept(key.as_bytes()),
             subprotocols: subprotocols.iter().map(|&name| name.to_owned()).collect(),
+            deflate,
             interim: 0,
         })
     }
@@ -136,7 +169,7 @@ impl ClientHandshake {
     }
 
     /// §4.1's steps 2 to 6 for the answer 101.
-    fn check(&self, response: ResponseHead) -> Result<Established, ClientHandshakeError> {
+    fn check(&mut self, response: ResponseHead) -> Result<Established, ClientHandshakeError> {
         if response.version() != HttpVersion::Http11 {
             return Err(ClientHandshakeError::Head(HeadError::UnsupportedVersion));
         }
@@ -152,9 +185,7 @@ impl ClientHandshake {
         if accepts.next() != Some(self.accept_key.as_bytes()) || accepts.next().is_some() {
             return Err(ClientHandshakeError::Accept);
         }
-        if response.values("sec-websocket-extensions").next().is_some() {
-            return Err(ClientHandshakeError::Extension);
-        }
+        let deflate = deflate::take_answer(response.values("sec-websocket-extensions"), self.deflate.take())?;
         let mut chosen = response.values("sec-websocket-protocol");
         let subprotocol = match (chosen.next(), chosen.next()) {
             (None, _) => None,
@@ -165,7 +196,7 @@ impl ClientHandshake {
             (Some(_), Some(_)) => return Err(ClientHandshakeError::Subprotocol),
         };
         drop((upgrades, accepts, chosen));
-        Ok(Established { subprotocol, response })
+        Ok(Established { subprotocol, deflate, response })
     }
 }
 
@@ -174,6 +205,13 @@ impl Established {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// What was agreed on of permessage-deflate, if anything was.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<&DeflateParams> {
+        self.deflate.as_ref().map(DeflateAgreement::params)
     }
 
     /// The server's answer.
@@ -186,7 +224,7 @@ impl Established {
     /// ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
     #[must_use]
     pub fn into_connection<K: KeySource>(self, keys: K, limits: Limits, delivery: Delivery) -> Connection<Masked<K>> {
-        Connection::client(keys, limits, delivery)
+        Connection::client(keys, limits, delivery).with(self.deflate)
     }
 }
 

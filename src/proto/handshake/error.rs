@@ -211,9 +211,41 @@ pub enum ClientHandshakeError {
     Accept,
     /// A subprotocol that we did not offer, or several.
     Subprotocol,
-    /// An extension that we did not offer.
+    /// Sec-WebSocket-Extensions breaks the grammar of §9.1.
+    Extensions,
+    /// An extension that we did not offer, or one twice.
     Extension,
+    /// permessage-deflate with parameters that are no answer to our offer (RFC 7692 §7.1).
+    Deflate(DeflateAnswerError),
 }
+
+/// A server's answer to an offer of permessage-deflate that is none
+/// ([RFC 7692 §7.1](https://www.rfc-editor.org/rfc/rfc7692#section-7.1)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeflateAnswerError {
+    /// A parameter that RFC 7692 does not define.
+    Unknown,
+    /// A parameter twice.
+    Repeated,
+    /// A parameter with a value that it cannot have, or without one that it must have: a window's bits are 8 to 15.
+    InvalidValue,
+    /// We asked that the server use no context takeover, and it did not confirm that.
+    ContextTakeover,
+}
+
+impl fmt::Display for DeflateAnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "a parameter is unknown",
+            Self::Repeated => "a parameter stands twice",
+            Self::InvalidValue => "a parameter has a value that it cannot have",
+            Self::ContextTakeover => "server_no_context_takeover was asked for and is missing",
+        })
+    }
+}
+
+impl core::error::Error for DeflateAnswerError {}
 
 impl fmt::Display for ClientHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -226,7 +258,9 @@ impl fmt::Display for ClientHandshakeError {
             Self::Connection => f.write_str("the server's answer lacks Connection: Upgrade"),
             Self::Accept => f.write_str("Sec-WebSocket-Accept is not the answer to our key"),
             Self::Subprotocol => f.write_str("the server chose a subprotocol that was not offered"),
+            Self::Extensions => f.write_str("Sec-WebSocket-Extensions is malformed"),
             Self::Extension => f.write_str("the server chose an extension that was not offered"),
+            Self::Deflate(_) => f.write_str("the server's answer to permessage-deflate is not valid"),
         }
     }
 }
@@ -235,6 +269,7 @@ impl core::error::Error for ClientHandshakeError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Head(error) => Some(error),
+            Self::Deflate(error) => Some(error),
             _ => None,
         }
     }

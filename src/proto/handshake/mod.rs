@@ -5,6 +5,7 @@
 //! | `head.rs` | RFC 9112: the head of a request or a response, read as it arrives |
 //! | `values.rs` | RFC 9110 §5.6, §7.2, RFC 6455 §9.1: hosts, tokens, lists of tokens and of extensions |
 //! | `key.rs` | §1.3, §4.2.2: `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` |
+//! | `deflate.rs` | RFC 7692 §7.1: the negotiation of permessage-deflate |
 //! | `error.rs` | what a head or a handshake does wrong, and the status that says so |
 //! | `response.rs` | the head of an answer; nothing a caller supplies can break out of its line |
 //! | `server.rs` | §4.2: the server's side |
@@ -13,6 +14,7 @@
 //! [§4]: https://www.rfc-editor.org/rfc/rfc6455#section-4
 
 mod client;
+mod deflate;
 mod error;
 mod head;
 mod key;
@@ -21,7 +23,7 @@ mod server;
 mod values;
 
 pub use client::{ClientHandshake, ClientRequest, Established};
-pub use error::{ClientHandshakeError, HandshakeError, HeadError, InvalidHeader};
+pub use error::{ClientHandshakeError, DeflateAnswerError, HandshakeError, HeadError, InvalidHeader};
 pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};
 pub use response::Rejection;
 pub use server::ServerHandshake;

@@ -5,6 +5,8 @@
 //!
 //! [§4.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2
 
+#[cfg(feature = "deflate")]
+use alloc::string::ToString as _;
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use super::{
@@ -12,18 +14,21 @@ use super::{
     response::{check_added, header_line, status_line},
     values::{self, has_token, is_host},
 };
-use crate::proto::{Connection, Delivery, Limits};
+use crate::proto::{Connection, Delivery, Limits, deflate::DeflateAgreement};
+#[cfg(feature = "deflate")]
+use crate::proto::{Deflate, DeflateParams};
 
 /// A valid opening handshake of a client ([§4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)), to be
 /// answered: [`accept`](Self::accept) gives the open connection; to turn it down write a
 /// [`Rejection`](super::Rejection).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServerHandshake {
     accept_key: String,
     host: String,
     origin: Option<String>,
     subprotocols: Vec<String>,
     extensions: Vec<ExtensionOffer>,
+    deflate: Option<DeflateAgreement>,
 }
 
 impl ServerHandshake {
@@ -110,7 +115,7 @@ impl ServerHandshake {
             _ => return Err(HandshakeError::Subprotocols),
         };
         let extensions = extensions.map_err(|_| HandshakeError::Extensions)?;
-        Ok(Self { accept_key: key::accept(key), host, origin, subprotocols, extensions })
+        Ok(Self { accept_key: key::accept(key), host, origin, subprotocols, extensions, deflate: None })
     }
 
     /// The Host that the client named, with its port where it named one.
@@ -138,8 +143,30 @@ impl ServerHandshake {
         &self.extensions
     }
 
+    /// Agrees on permessage-deflate, if the client offers it in a form that we can take (RFC 7692 §7.1).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, deflate: &Deflate) -> Self {
+        self.deflate = super::deflate::answer(&self.extensions, deflate);
+        self
+    }
+
+    /// What was agreed on of permessage-deflate, if anything was. Its `Display` is the value of
+    /// `Sec-WebSocket-Extensions`, for who writes the answer 101 by other means.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<&DeflateParams> {
+        self.deflate.as_ref().map(DeflateAgreement::params)
+    }
+
+    /// The open connection, for who writes the answer 101 by other means.
+    #[must_use]
+    pub fn into_connection(self, limits: Limits, delivery: Delivery) -> Connection {
+        Connection::server(limits, delivery).with(self.deflate)
+    }
+
     /// The value of `Sec-WebSocket-Accept`, for who writes the answer 101 by other means and then calls
-    /// [`Connection::server`].
+    /// [`into_connection`](Self::into_connection).
     #[must_use]
     pub fn accept_key(&self) -> &str {
         &self.accept_key
@@ -173,11 +200,15 @@ impl ServerHandshake {
         if let Some(chosen) = subprotocol {
             header_line("Sec-WebSocket-Protocol", chosen, out);
         }
+        #[cfg(feature = "deflate")]
+        if let Some(params) = self.deflate() {
+            header_line("Sec-WebSocket-Extensions", &params.to_string(), out);
+        }
         for (name, value) in headers {
             header_line(name, value, out);
         }
         out.extend_from_slice(b"\r\n");
-        Ok(Connection::server(limits, delivery))
+        Ok(self.into_connection(limits, delivery))
     }
 }
 

@@ -1,0 +1,116 @@
+//! What stands for permessage-deflate where the feature `deflate` is off: types without values, so that the engine
+//! reads the same and nothing of it is left.
+
+use alloc::vec::Vec;
+use core::convert::Infallible;
+
+use super::DeflateParams;
+use crate::proto::Role;
+
+#[derive(Debug)]
+pub(crate) struct Deflate(Infallible);
+
+#[derive(Debug)]
+pub(in crate::proto) struct DeflateAgreement(Infallible);
+
+impl DeflateAgreement {
+    pub(in crate::proto) fn halves(self, _: Role) -> (Inflating, Deflating) {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::proto) struct DeflateOffer(Infallible);
+
+impl DeflateOffer {
+    pub(in crate::proto) fn params(&self) -> DeflateParams {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn agree(self, _: DeflateParams) -> DeflateAgreement {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::proto) struct Deflating(Infallible);
+
+impl Deflating {
+    pub(in crate::proto) fn compress<E>(
+        &mut self,
+        _: &[u8],
+        _: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn can_share(&self, _: usize) -> bool {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn deflate(&self) -> &Deflate {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn start_afresh(&mut self) {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug, Default)]
+pub(in crate::proto) struct CompressedOnce {}
+
+impl CompressedOnce {
+    pub(in crate::proto) fn get_or_compress(
+        &self,
+        deflate: &Deflate,
+        _: &[u8],
+        _: impl FnOnce(&[u8]) -> Vec<u8>,
+    ) -> Option<&[u8]> {
+        match deflate.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::proto) struct Inflating(Infallible);
+
+impl Inflating {
+    pub(in crate::proto) fn lend(&mut self, _: bool) -> Option<LentInflater> {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn take_history(&mut self, _: &mut LentInflater) {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::proto) struct LentInflater(Infallible);
+
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proto) struct Malformed;
+
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proto) struct Step {
+    pub(in crate::proto) consumed: usize,
+    pub(in crate::proto) work: usize,
+    pub(in crate::proto) outcome: Result<(), Malformed>,
+}
+
+impl LentInflater {
+    pub(in crate::proto) fn inflate(&mut self, _: &[u8], _: usize) -> Step {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn output(&self) -> &[u8] {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn finish(&mut self) -> Result<(), Malformed> {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn may_wait(&self) -> bool {
+        match self.0 {}
+    }
+}

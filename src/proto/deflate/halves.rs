@@ -1,0 +1,274 @@
+//! What of permessage-deflate the two halves of a connection hold: next to nothing, unless context takeover was agreed.
+
+use std::{boxed::Box, mem, sync::OnceLock, vec::Vec};
+
+use super::{
+    Deflate, DeflateParams,
+    codec::{History, Inflater, Malformed, Step},
+    params::WindowBits,
+    pool::Context,
+};
+use crate::proto::Role;
+
+/// permessage-deflate as it was agreed on for one connection. Holds the memory that was reserved for it.
+#[derive(Debug)]
+pub struct DeflateAgreement {
+    params: DeflateParams,
+    deflate: Deflate,
+    history: Option<Reserved>,
+}
+
+impl DeflateAgreement {
+    /// An agreement that was reached elsewhere; `role` is ours. The engine's own handshakes make theirs themselves.
+    ///
+    /// Where the parameters let the peer take over its context, memory for that is taken from the budget of `deflate`;
+    /// `None` where it is spent.
+    #[must_use]
+    pub fn new(deflate: &Deflate, role: Role, params: DeflateParams) -> Option<Self> {
+        let peer_starts_afresh = match role {
+            Role::Server => params.client_no_context_takeover,
+            Role::Client => params.server_no_context_takeover,
+        };
+        let history = if peer_starts_afresh { None } else { Some(Reserved::new(deflate)?) };
+        Some(Self { params, deflate: deflate.clone(), history })
+    }
+
+    /// What was agreed on. Its `Display` is the value of the answer's `Sec-WebSocket-Extensions`.
+    #[must_use]
+    pub fn params(&self) -> &DeflateParams {
+        &self.params
+    }
+
+    /// What a server answers to an offer that it takes: `params`, and where there is no memory for windows, that they are
+    /// not used.
+    pub(in crate::proto) fn answer(deflate: &Deflate, mut params: DeflateParams) -> Self {
+        params.server_no_context_takeover |= deflate.config().memory_bytes == 0;
+        let history = if params.client_no_context_takeover { None } else { Reserved::new(deflate) };
+        params.client_no_context_takeover = history.is_none();
+        Self { params, deflate: deflate.clone(), history }
+    }
+
+    pub(in crate::proto) fn halves(self, role: Role) -> (Inflating, Deflating) {
+        let Self { params, deflate, history } = self;
+        let (starts_afresh, window_bits) = match role {
+            Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
+            Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
+        };
+        let takeover = history.map(|reserved| Box::new(Takeover { history: History::default(), _reserved: reserved }));
+        let deflating = Deflating {
+            takeover: !starts_afresh && deflate.config().memory_bytes > 0,
+            window_bits: window_bits.unwrap_or(WindowBits::MAX),
+            context: None,
+            deflate: deflate.clone(),
+        };
+        (Inflating { deflate, takeover }, deflating)
+    }
+}
+
+/// What a client offers, with the memory for it: without a budget that neither end takes its context over, and in any
+/// case that the server may limit our window.
+#[derive(Debug)]
+pub(in crate::proto) struct DeflateOffer {
+    deflate: Deflate,
+    history: Option<Reserved>,
+}
+
+impl DeflateOffer {
+    pub(in crate::proto) fn new(deflate: &Deflate) -> Self {
+        Self { deflate: deflate.clone(), history: Reserved::new(deflate) }
+    }
+
+    /// What is asked for: that windows are not used is to be confirmed.
+    pub(in crate::proto) fn params(&self) -> DeflateParams {
+        DeflateParams {
+            server_no_context_takeover: self.history.is_none(),
+            client_no_context_takeover: self.deflate.config().memory_bytes == 0,
+            ..DeflateParams::default()
+        }
+    }
+
+    /// The server accepted it with these parameters.
+    pub(in crate::proto) fn agree(self, params: DeflateParams) -> DeflateAgreement {
+        let history = self.history.filter(|_| !params.server_no_context_takeover);
+        DeflateAgreement { params, deflate: self.deflate, history }
+    }
+}
+
+/// The sending half's.
+#[derive(Debug)]
+pub(in crate::proto) struct Deflating {
+    deflate: Deflate,
+    window_bits: WindowBits,
+    takeover: bool,
+    /// Where the window lies that the next message may refer to.
+    context: Option<Context>,
+}
+
+impl Deflating {
+    /// Compresses a message and hands it to `write`; gives `None` where it is better sent as it is.
+    pub(in crate::proto) fn compress<E>(
+        &mut self,
+        message: &[u8],
+        write: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
+        // zlib has no window of 8 bits.
+        if message.len() < self.deflate.config().min_bytes || self.window_bits.get() < 9 {
+            return None;
+        }
+        let mut compressor = self.deflate.compressor(self.context.take(), self.window_bits.get());
+        let written = compressor.compress(message).map(write);
+        if self.takeover && matches!(written, Some(Ok(()))) {
+            self.context = Some(self.deflate.keep_context(compressor));
+        } else {
+            // The peer has not seen what this compressor has.
+            self.deflate.give_back_compressor(compressor);
+        }
+        written
+    }
+
+    /// Whether a message of `length` bytes that was compressed elsewhere, with a window of 15 bits and without context,
+    /// can be inflated by the peer: no distance in it is longer than the message.
+    pub(in crate::proto) fn can_share(&self, length: usize) -> bool {
+        self.window_bits == WindowBits::MAX || length <= 1 << self.window_bits.get()
+    }
+
+    pub(in crate::proto) fn deflate(&self) -> &Deflate {
+        &self.deflate
+    }
+
+    /// The peer's window has moved by a message that our compressor has not seen, so ours begins anew.
+    pub(in crate::proto) fn start_afresh(&mut self) {
+        if let Some(context) = self.context.take() {
+            self.deflate.drop_context(context);
+        }
+    }
+}
+
+impl Drop for Deflating {
+    fn drop(&mut self) {
+        self.start_afresh();
+    }
+}
+
+/// A message's frame with the message compressed: made for the first who asks, for all.
+#[derive(Debug, Default)]
+pub(in crate::proto) struct CompressedOnce(OnceLock<Option<Vec<u8>>>);
+
+impl CompressedOnce {
+    /// The frame, which `frame` makes around the compressed message; `None` where compression gains nothing.
+    pub(in crate::proto) fn get_or_compress(
+        &self,
+        deflate: &Deflate,
+        message: &[u8],
+        frame: impl FnOnce(&[u8]) -> Vec<u8>,
+    ) -> Option<&[u8]> {
+        let made = self.0.get_or_init(|| {
+            if message.len() < deflate.config().min_bytes {
+                return None;
+            }
+            let mut compressor = deflate.compressor(None, WindowBits::MAX.get());
+            let compressed = compressor.compress(message).map(frame);
+            deflate.give_back_compressor(compressor);
+            compressed
+        });
+        made.as_deref()
+    }
+}
+
+/// The receiving half's.
+#[derive(Debug)]
+pub(in crate::proto) struct Inflating {
+    deflate: Deflate,
+    takeover: Option<Box<Takeover>>,
+}
+
+#[derive(Debug)]
+struct Takeover {
+    /// What the peer's next message may refer to. While one is being inflated this is the inflater's spare.
+    history: History,
+    _reserved: Reserved,
+}
+
+impl Inflating {
+    /// An inflater for the message that begins; `whole`: its last byte is here.
+    pub(in crate::proto) fn lend(&mut self, whole: bool) -> Option<LentInflater> {
+        let (mut inflater, lent) = match self.deflate.lend_inflater() {
+            Some(inflater) => (inflater, true),
+            None if whole => (self.deflate.inflater(), false),
+            None => return None,
+        };
+        match &mut self.takeover {
+            Some(takeover) => mem::swap(&mut inflater.history, &mut takeover.history),
+            None => inflater.history.clear(),
+        }
+        inflater.begin();
+        Some(LentInflater { inflater: Some(inflater), lent, deflate: self.deflate.clone() })
+    }
+
+    /// A message is whole: what the next one may refer to is kept.
+    pub(in crate::proto) fn take_history(&mut self, lent: &mut LentInflater) {
+        if let (Some(takeover), Some(inflater)) = (&mut self.takeover, &mut lent.inflater) {
+            mem::swap(&mut inflater.history, &mut takeover.history);
+        }
+    }
+}
+
+/// An inflater in use by one message; goes back where it came from when dropped.
+#[derive(Debug)]
+pub(in crate::proto) struct LentInflater {
+    /// There until dropped.
+    inflater: Option<Box<Inflater>>,
+    /// Counts among those of unfinished messages, and may be kept until more of the message comes.
+    lent: bool,
+    deflate: Deflate,
+}
+
+impl LentInflater {
+    /// Inflates from the front of `input`, `most` bytes at most; see [`output`](Self::output).
+    pub(in crate::proto) fn inflate(&mut self, input: &[u8], most: usize) -> Step {
+        self.inner().inflate(input, most)
+    }
+
+    /// What the last step gave.
+    pub(in crate::proto) fn output(&self) -> &[u8] {
+        self.inflater.as_deref().map_or(&[], Inflater::output)
+    }
+
+    /// Ends the message.
+    pub(in crate::proto) fn finish(&mut self) -> Result<(), Malformed> {
+        self.inner().finish()
+    }
+
+    /// Whether it may be kept while others are served; else it must be used to the end at once.
+    pub(in crate::proto) fn may_wait(&self) -> bool {
+        self.lent
+    }
+
+    fn inner(&mut self) -> &mut Inflater {
+        self.inflater.as_mut().expect("it is there until dropped")
+    }
+}
+
+impl Drop for LentInflater {
+    fn drop(&mut self) {
+        if let Some(inflater) = self.inflater.take() {
+            self.deflate.give_back_inflater(inflater, self.lent);
+        }
+    }
+}
+
+/// Memory of the budget, for one history.
+#[derive(Debug)]
+struct Reserved(Deflate);
+
+impl Reserved {
+    fn new(deflate: &Deflate) -> Option<Self> {
+        deflate.reserve_history().then(|| Self(deflate.clone()))
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.0.release_history();
+    }
+}

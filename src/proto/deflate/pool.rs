@@ -1,0 +1,213 @@
+//! What connections share ([`Deflate`]): a few compressors and inflaters for all, and the memory for windows that
+//! live on.
+//!
+//! Without context takeover a connection owns nothing: it borrows what it needs for as long as a message takes. A
+//! message that comes in pieces keeps its inflater until it is whole; of these there is only a number, and while all
+//! are lent the compressed bytes of further ones wait.
+//!
+//! Context takeover costs memory for as long as a connection lives, so it has a budget. What we compress with may be
+//! given up at any time, for a sender may always start afresh: the window that was not used for the longest time goes
+//! first. What we inflate with may not ([§7.2.2]): its memory is reserved at the handshake or takeover refused.
+//!
+//! [§7.2.2]: https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+
+use std::{
+    boxed::Box,
+    collections::BTreeMap,
+    num::NonZeroU64,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    vec::Vec,
+};
+
+use super::codec::{Compressor, History, Inflater};
+
+/// How to compress, and what it may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeflateConfig {
+    /// How hard to try: 0 (store) to 9 (smallest). Default 1, the fastest that compresses.
+    pub level: u8,
+    /// Messages below this many bytes are sent as they are. Default 256.
+    pub min_bytes: usize,
+    /// Memory for context takeover, of all connections together, in bytes. Default 0: no context takeover in either
+    /// direction.
+    pub memory_bytes: usize,
+    /// Unfinished messages that are inflated as they come, of all connections together; each takes about 100 KB until
+    /// it is whole. Default 16. The compressed bytes of further ones wait for their end.
+    pub max_unfinished: usize,
+}
+
+impl Default for DeflateConfig {
+    fn default() -> Self {
+        Self { level: 1, min_bytes: 256, memory_bytes: 0, max_unfinished: 16 }
+    }
+}
+
+/// permessage-deflate for any number of connections: compressors and inflaters that are lent to one message after
+/// another. Cheap to clone; made once per thread or once per process.
+///
+/// Nothing is allocated before it is used.
+#[derive(Clone, Debug, Default)]
+pub struct Deflate(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    config: DeflateConfig,
+    pool: Mutex<Pool>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    /// Inflaters that nobody uses.
+    #[expect(clippy::vec_box, reason = "they are lent and given back without being moved")]
+    inflaters: Vec<Box<Inflater>>,
+    /// Inflaters that unfinished messages use; at most `max_unfinished`.
+    lent: usize,
+    /// Compressors that nobody uses, without context.
+    compressors: Vec<Compressor>,
+    /// Compressors with the context of a connection, by the time of their last use.
+    contexts: BTreeMap<Context, Compressor>,
+    uses: u64,
+    /// Bytes reserved for what receivers must remember.
+    reserved: usize,
+    /// Bytes of `contexts`.
+    kept: usize,
+}
+
+/// Names the compressor that holds a connection's context, if it is still there: the time of its last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Context(NonZeroU64);
+
+impl Deflate {
+    /// Compression with this configuration.
+    #[must_use]
+    pub fn new(config: DeflateConfig) -> Self {
+        Self(Arc::new(Shared { config, pool: Mutex::default() }))
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &DeflateConfig {
+        &self.0.config
+    }
+
+    /// Memory that context takeover takes now, in bytes: never more than [`DeflateConfig::memory_bytes`].
+    #[must_use]
+    pub fn takeover_bytes(&self) -> usize {
+        let pool = self.pool();
+        pool.reserved + pool.kept
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        // Nobody panics in the middle of a change; what is there is whole.
+        self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reserves what a receiver must remember from message to message, if the budget has room.
+    pub(super) fn reserve_history(&self) -> bool {
+        let budget = self.0.config.memory_bytes;
+        let mut pool = self.pool();
+        let fits = pool.reserved + History::BYTES <= budget;
+        if fits {
+            pool.reserved += History::BYTES;
+            pool.keep_within(budget);
+        }
+        fits
+    }
+
+    pub(super) fn release_history(&self) {
+        self.pool().reserved -= History::BYTES;
+    }
+
+    /// An inflater for an unfinished message, to be given back, if one may still be lent.
+    pub(super) fn lend_inflater(&self) -> Option<Box<Inflater>> {
+        let mut pool = self.pool();
+        if pool.lent >= self.0.config.max_unfinished {
+            return None;
+        }
+        pool.lent += 1;
+        let idle = pool.inflaters.pop();
+        drop(pool);
+        Some(idle.unwrap_or_else(|| Box::new(Inflater::new())))
+    }
+
+    /// An inflater for a message that is all there.
+    pub(super) fn inflater(&self) -> Box<Inflater> {
+        let idle = self.pool().inflaters.pop();
+        idle.unwrap_or_else(|| Box::new(Inflater::new()))
+    }
+
+    pub(super) fn give_back_inflater(&self, mut inflater: Box<Inflater>, was_lent: bool) {
+        inflater.rest();
+        let mut pool = self.pool();
+        pool.lent -= usize::from(was_lent);
+        if pool.inflaters.len() < MAX_IDLE {
+            pool.inflaters.push(inflater);
+        }
+    }
+
+    /// The compressor with this context, or else one that starts afresh.
+    pub(super) fn compressor(&self, context: Option<Context>, window_bits: u8) -> Compressor {
+        let mut pool = self.pool();
+        if let Some(compressor) = context.and_then(|context| pool.take(context)) {
+            return compressor;
+        }
+        let idle = pool.compressors.iter().rposition(|idle| idle.window_bits() == window_bits);
+        let idle = idle.map(|at| pool.compressors.swap_remove(at));
+        drop(pool);
+        idle.unwrap_or_else(|| Compressor::new(self.0.config.level.min(9), window_bits))
+    }
+
+    /// Keeps a compressor with the context of a connection, as far as the budget goes.
+    pub(super) fn keep_context(&self, mut compressor: Compressor) -> Context {
+        compressor.rest();
+        let mut pool = self.pool();
+        pool.uses += 1;
+        let context = Context(NonZeroU64::MIN.saturating_add(pool.uses));
+        pool.kept += Compressor::bytes(compressor.window_bits());
+        pool.contexts.insert(context, compressor);
+        pool.keep_within(self.0.config.memory_bytes);
+        context
+    }
+
+    pub(super) fn drop_context(&self, context: Context) {
+        let mut pool = self.pool();
+        if let Some(compressor) = pool.take(context) {
+            pool.put_away(compressor);
+        }
+    }
+
+    /// Takes back a compressor that keeps no context.
+    pub(super) fn give_back_compressor(&self, compressor: Compressor) {
+        self.pool().put_away(compressor);
+    }
+}
+
+impl Pool {
+    fn take(&mut self, context: Context) -> Option<Compressor> {
+        let compressor = self.contexts.remove(&context)?;
+        self.kept -= Compressor::bytes(compressor.window_bits());
+        Some(compressor)
+    }
+
+    fn put_away(&mut self, mut compressor: Compressor) {
+        if self.compressors.len() < MAX_IDLE {
+            compressor.rest();
+            compressor.reset();
+            self.compressors.push(compressor);
+        }
+    }
+
+    /// Gives up the contexts that were not used for the longest time.
+    fn keep_within(&mut self, budget: usize) {
+        while self.reserved + self.kept > budget
+            && let Some((_, compressor)) = self.contexts.pop_first()
+        {
+            self.kept -= Compressor::bytes(compressor.window_bits());
+            self.put_away(compressor);
+        }
+    }
+}
+
+/// Compressors and inflaters that are kept while nobody uses them, of each so many.
+const MAX_IDLE: usize = 4;
