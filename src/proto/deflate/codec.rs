@@ -48,19 +48,30 @@ impl Compressor {
         self.codec.reset();
     }
 
-    /// Compresses a whole message, or gives `None` where that makes it no shorter; after that only
-    /// [`reset`](Self::reset) is allowed.
+    /// Compresses a whole message; gives `None` where that makes it no shorter.
+    ///
+    /// Always to its end, also where it is plain that nothing is gained: zlib-rs 0.6 panics or writes a wrong header
+    /// when it is used again after a compression that was broken off, in spite of its reset.
     pub(super) fn compress(&mut self, message: &[u8]) -> Option<&[u8]> {
-        // What ends short of the room is complete, and with its tail taken off shorter than the message.
-        let room = message.len() + TAIL.len();
-        u32::try_from(room).ok()?; // zlib counts in 32 bits
-        if self.output.len() < room {
-            self.output.resize(room, 0);
+        u32::try_from(message.len()).ok()?; // zlib counts in 32 bits
+        let (read, made) = (self.codec.total_in(), self.codec.total_out());
+        let mut length = 0;
+        // What cannot be compressed grows by an eighth at the fastest level.
+        let mut room = message.len() + message.len() / 8 + 64;
+        loop {
+            if self.output.len() < room {
+                self.output.resize(room, 0);
+            }
+            let rest = &message[count(self.codec.total_in() - read)..];
+            self.codec.compress(rest, &mut self.output[length..room], DeflateFlush::SyncFlush).ok()?;
+            length = count(self.codec.total_out() - made);
+            if length < room {
+                break;
+            }
+            room += room / 2;
         }
-        let before = self.codec.total_out();
-        self.codec.compress(message, &mut self.output[..room], DeflateFlush::SyncFlush).ok()?;
-        let length = usize::try_from(self.codec.total_out() - before).ok().filter(|&length| length < room)?;
-        self.output[..length].strip_suffix(TAIL)
+        let compressed = self.output[..length].strip_suffix(TAIL)?;
+        (compressed.len() < message.len()).then_some(compressed)
     }
 
     /// Gives back the room that only a long message needed.
@@ -354,6 +365,34 @@ mod tests {
                 inflater.history.clear();
                 assert_eq!(inflate(&mut inflater, compressed, 4096, usize::MAX).as_deref(), Ok(&text[..length]));
                 compressor.rest();
+            }
+        }
+    }
+
+    #[test]
+    fn a_compressor_is_sound_after_what_cannot_be_compressed() {
+        let mut seed = 1_u64;
+        let noise: Vec<u8> = core::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u8
+        })
+        .take(100_000)
+        .collect();
+        let text = b"all work and no play ".repeat(500);
+        for level in 0..=9 {
+            let mut compressor = Compressor::new(level, 15);
+            let mut inflater = Inflater::new();
+            for length in [1, 30, 1000, 8000, 8192, 33_000, noise.len()] {
+                assert_eq!(compressor.compress(&noise[..length]), None, "level {level}, {length} bytes of noise");
+                compressor.reset();
+                match compressor.compress(&text) {
+                    Some(compressed) => {
+                        inflater.history.clear();
+                        assert_eq!(inflate(&mut inflater, compressed, 4096, usize::MAX).as_deref(), Ok(&text[..]));
+                    }
+                    None => assert_eq!(level, 0),
+                }
+                compressor.reset();
             }
         }
     }

@@ -126,10 +126,10 @@ impl Deflating {
         written
     }
 
-    /// Whether a message of `length` bytes that was compressed elsewhere, with a window of 15 bits and without context,
-    /// can be inflated by the peer: no distance in it is longer than the message.
-    pub(in crate::proto) fn can_share(&self, length: usize) -> bool {
-        self.window_bits == WindowBits::MAX || length <= 1 << self.window_bits.get()
+    /// How long a message may be that was compressed elsewhere, without context and with a window of 15 bits, so that
+    /// the peer can inflate it: no distance in it is longer than the message.
+    pub(in crate::proto) fn longest_shared(&self) -> usize {
+        if self.window_bits == WindowBits::MAX { usize::MAX } else { 1 << self.window_bits.get() }
     }
 
     pub(in crate::proto) fn deflate(&self) -> &Deflate {
@@ -202,7 +202,7 @@ impl Inflating {
             None => inflater.history.clear(),
         }
         inflater.begin();
-        Some(LentInflater { inflater: Some(inflater), lent, deflate: self.deflate.clone() })
+        Some(LentInflater { inflater: Some(inflater), lent, finished: false, deflate: self.deflate.clone() })
     }
 
     /// A message is whole: what the next one may refer to is kept.
@@ -220,6 +220,8 @@ pub(in crate::proto) struct LentInflater {
     inflater: Option<Box<Inflater>>,
     /// Counts among those of unfinished messages, and may be kept until more of the message comes.
     lent: bool,
+    /// It came to the end of its message. Another one is not used again, whatever state it is in.
+    finished: bool,
     deflate: Deflate,
 }
 
@@ -236,7 +238,9 @@ impl LentInflater {
 
     /// Ends the message.
     pub(in crate::proto) fn finish(&mut self) -> Result<(), Malformed> {
-        self.inner().finish()
+        let finished = self.inner().finish();
+        self.finished = finished.is_ok();
+        finished
     }
 
     /// Whether it may be kept while others are served; else it must be used to the end at once.
@@ -252,7 +256,7 @@ impl LentInflater {
 impl Drop for LentInflater {
     fn drop(&mut self) {
         if let Some(inflater) = self.inflater.take() {
-            self.deflate.give_back_inflater(inflater, self.lent);
+            self.deflate.give_back_inflater(self.finished.then_some(inflater), self.lent);
         }
     }
 }

@@ -137,11 +137,14 @@ impl Deflate {
         idle.unwrap_or_else(|| Box::new(Inflater::new()))
     }
 
-    pub(super) fn give_back_inflater(&self, mut inflater: Box<Inflater>, was_lent: bool) {
-        inflater.rest();
+    /// Takes back an inflater, if it can be used again.
+    pub(super) fn give_back_inflater(&self, inflater: Option<Box<Inflater>>, was_lent: bool) {
         let mut pool = self.pool();
         pool.lent -= usize::from(was_lent);
-        if pool.inflaters.len() < MAX_IDLE {
+        if let Some(mut inflater) = inflater
+            && pool.inflaters.len() < MAX_IDLE
+        {
+            inflater.rest();
             pool.inflaters.push(inflater);
         }
     }
