@@ -13,6 +13,8 @@ use super::{
     tcp::{Patience, Tcp},
     url::Url,
 };
+#[cfg(feature = "deflate")]
+use crate::Deflate;
 use crate::{ClientHandshake, ClientRequest, HeadLimits, InvalidHeader, Limits};
 
 /// What a [`Client`] asks for and how long it waits; from [`Client::builder`]. May be used for many connections.
@@ -23,6 +25,8 @@ pub struct ClientBuilder {
     origin: Option<String>,
     subprotocols: Vec<String>,
     headers: Vec<(String, String)>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Deflate>,
     limits: Limits,
     head_limits: HeadLimits,
     connect_timeout: Duration,
@@ -36,6 +40,8 @@ impl ClientBuilder {
             origin: None,
             subprotocols: Vec::new(),
             headers: Vec::new(),
+            #[cfg(feature = "deflate")]
+            deflate: Some(Deflate::default()),
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
             connect_timeout: Duration::from_secs(10),
@@ -65,6 +71,14 @@ impl ClientBuilder {
     /// Sends one more header field with the request, such as `Authorization` or `Cookie`.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Offers permessage-deflate with this, or does not offer it. All connections made by this builder share it. Default
+    /// [`Deflate::default`]: offered, without context takeover.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: Option<Deflate>) -> Self {
+        self.deflate = deflate;
         self
     }
 
@@ -143,6 +157,8 @@ impl ClientBuilder {
             origin: self.origin.as_deref(),
             subprotocols: &subprotocols,
             headers: &headers,
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate.as_ref(),
             ..ClientRequest::new(&url.authority, &url.target)
         };
         ClientHandshake::new(&request, nonce, self.head_limits, out)

@@ -39,6 +39,8 @@ pub use error::{ClientError, Stage};
 pub use message::Message;
 pub use url::UrlError;
 
+#[cfg(feature = "deflate")]
+use crate::DeflateParams;
 use crate::{
     CloseCode, CloseFrame, Connection, Delivery, Established, Limits, Masked, ResponseHead, SendError, Sender, State,
 };
@@ -62,7 +64,10 @@ pub struct Client {
     tcp: Tcp,
     link: Link,
     connection: Connection<Masked<Keys>>,
-    established: Established,
+    subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateParams>,
+    response: ResponseHead,
     timeouts: Timeouts,
     /// Frames on their way out; empty between calls.
     out: Vec<u8>,
@@ -102,8 +107,17 @@ impl Client {
     }
 
     fn new(tcp: Tcp, established: Established, keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
-        let connection = Connection::client(keys, limits, Delivery::Messages);
-        Self { tcp, link: Link::Open, connection, established, timeouts, out: Vec::new() }
+        Self {
+            tcp,
+            link: Link::Open,
+            subprotocol: established.subprotocol().map(Into::into),
+            #[cfg(feature = "deflate")]
+            deflate: established.deflate().copied(),
+            response: established.response().clone(),
+            connection: established.into_connection(keys, limits, Delivery::Messages),
+            timeouts,
+            out: Vec::new(),
+        }
     }
 
     /// Sends a message or a control frame. A Close that is sent so does not wait for its answer: the messages before it
@@ -220,13 +234,20 @@ impl Client {
     /// The subprotocol that the server chose.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.established.subprotocol()
+        self.subprotocol.as_deref()
+    }
+
+    /// What was agreed on of permessage-deflate, if anything was.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<&DeflateParams> {
+        self.deflate.as_ref()
     }
 
     /// The server's answer to the handshake.
     #[must_use]
     pub fn response(&self) -> &ResponseHead {
-        self.established.response()
+        &self.response
     }
 
     /// Where the connection stands. A connection that ended without closing handshake is [`State::Closed`], too.
