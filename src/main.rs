@@ -14,7 +14,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use switchboard::{
-    App, Config, Limits, OriginPolicy, Remote, Server,
+    App, Config, DeflateConfig, Limits, OriginPolicy, Remote, Server,
     apps::{Audience, Broadcast, Echo},
     chat::{Backplane, Chat, MemoryBackplane},
 };
@@ -76,6 +76,41 @@ struct Options {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
+    #[command(flatten)]
+    compression: Compression,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Compression")]
+struct Compression {
+    /// Do not compress messages (permessage-deflate) and take no compressed ones
+    #[arg(long)]
+    no_deflate: bool,
+    /// How hard to compress: 1 is fastest, 9 smallest
+    #[arg(long, value_name = "LEVEL", default_value_t = 1, conflicts_with = "no_deflate",
+        value_parser = clap::value_parser!(u8).range(1..=9))]
+    deflate_level: u8,
+    /// The shortest message that is compressed, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 256, conflicts_with = "no_deflate")]
+    deflate_min_bytes: usize,
+    /// Memory for windows that live on from message to message (context takeover), of all connections together, in
+    /// bytes; with 0 each message is compressed on its own
+    #[arg(long, value_name = "BYTES", default_value_t = 0, conflicts_with = "no_deflate")]
+    deflate_memory_bytes: usize,
+}
+
+impl Compression {
+    /// permessage-deflate for each of `workers`.
+    fn config(&self, workers: usize) -> Option<DeflateConfig> {
+        if self.no_deflate {
+            return None;
+        }
+        let mut config = DeflateConfig::default();
+        config.level = self.deflate_level;
+        config.min_bytes = self.deflate_min_bytes;
+        config.memory_bytes = self.deflate_memory_bytes / workers;
+        Some(config)
+    }
 }
 
 fn main() -> ExitCode {
@@ -143,6 +178,7 @@ fn run<A: App>(
     if let Some(workers) = options.workers {
         config.workers = workers.into();
     }
+    config.deflate = options.compression.config(config.workers);
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot wait for signals: {error}"))?;
     let server = Server::bind(options.listen, config).map_err(|error| cannot_listen(options.listen, &error))?;
     let running = server.start(make_app).map_err(|error| format!("cannot start: {error}"))?;

@@ -41,6 +41,8 @@ mod utf8;
 pub use close::CloseFrame;
 pub use close_code::CloseCode;
 pub use connection::{Connection, State};
+#[cfg(all(feature = "server", not(feature = "deflate")))]
+pub(crate) use deflate::Deflate;
 #[cfg(feature = "deflate")]
 pub use deflate::{Deflate, DeflateAgreement, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use error::{ProtocolError, SendError};

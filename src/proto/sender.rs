@@ -236,7 +236,16 @@ impl<M: Masking> Sender<M> {
     /// The frame of a shared message in its compressed form, if that can be sent here.
     fn shared<'m>(&self, message: &'m Prepared) -> Option<&'m [u8]> {
         let deflating = self.deflating.as_ref()?;
-        if deflating.can_share(message.payload().len()) { message.compressed(deflating.deflate()) } else { None }
+        if message.payload().len() > deflating.longest_shared() {
+            return None;
+        }
+        message.compressed(deflating.deflate())
+    }
+
+    /// How long a message may be that goes out here as [`Prepared::compressed`] has it; `None` where none may.
+    #[cfg(feature = "server")]
+    pub(crate) fn longest_shared(&self) -> Option<usize> {
+        self.deflating.as_ref().map(Deflating::longest_shared)
     }
 
     /// A compressed message that others get too goes out here: what is compressed next cannot refer to what our own

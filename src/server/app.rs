@@ -75,6 +75,12 @@ impl<'a> Message<'a> {
     }
 }
 
+impl From<Message<'_>> for Prepared {
+    fn from(message: Message<'_>) -> Self {
+        message.prepared()
+    }
+}
+
 /// A valid opening handshake, for [`App::accept`].
 #[derive(Debug)]
 #[non_exhaustive]

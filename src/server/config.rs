@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{HeadLimits, Limits};
+#[cfg(feature = "deflate")]
+use crate::DeflateConfig;
+use crate::{HeadLimits, Limits, proto::Deflate};
 
 /// The limits of a server. Each holds per connection unless it says otherwise; deadlines are met within two seconds.
 #[derive(Clone, Debug)]
@@ -12,6 +14,10 @@ pub struct Config {
     pub workers: usize,
     /// The longest message and frame. Default 16 MiB each; 1009 past it.
     pub limits: Limits,
+    /// permessage-deflate, for clients that offer it; `None`: not at all. Each worker has its own: its numbers are those
+    /// of one worker. Default [`DeflateConfig::default`].
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<DeflateConfig>,
     /// The largest head of a request. Default 16 KiB and 64 fields; 414 or 431 past it.
     pub head: HeadLimits,
     /// The largest body of a plain request, in bytes. Default 64 KiB; 413 past it.
@@ -60,6 +66,8 @@ impl Default for Config {
         Self {
             workers: std::thread::available_parallelism().map_or(1, Into::into),
             limits: Limits::default(),
+            #[cfg(feature = "deflate")]
+            deflate: Some(DeflateConfig::default()),
             head: HeadLimits::default(),
             max_body_bytes: 64 << 10,
             handshake_timeout: Duration::from_secs(10),
@@ -79,6 +87,17 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What the connections of one worker share of permessage-deflate.
+    #[cfg(feature = "deflate")]
+    pub(super) fn new_deflate(&self) -> Option<Deflate> {
+        self.deflate.map(Deflate::new)
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    pub(super) fn new_deflate(&self) -> Option<Deflate> {
+        None
+    }
+
     /// How often to look at the deadlines: a quarter of the shortest, but not more than every 10 ms and at least
     /// every second.
     pub(super) fn sweep_period(&self) -> Duration {

@@ -11,11 +11,26 @@ use crate::{CloseCode, CloseFrame, SendError, reactor::Key};
 pub struct Context<'a> {
     hub: &'a mut Hub,
     key: Key,
+    /// Whether what is sent may be compressed.
+    compress: bool,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(hub: &'a mut Hub, key: Key) -> Self {
-        Self { hub, key }
+        Self { hub, key, compress: true }
+    }
+
+    /// The same, for messages that must go out as they are, whatever was agreed on: those that mix a secret with what an
+    /// attacker may choose, since the length of a compressed message tells how much the two have in common.
+    ///
+    /// ```
+    /// # use switchboard::{Context, Message};
+    /// # fn f(mut context: Context<'_>) {
+    /// context.uncompressed().send(Message::Text("a token, and what somebody searched for"));
+    /// # }
+    /// ```
+    pub fn uncompressed(&mut self) -> Context<'_> {
+        Context { hub: self.hub, key: self.key, compress: false }
     }
 
     /// This connection's name: it is never given again.
@@ -26,14 +41,16 @@ impl<'a> Context<'a> {
 
     /// Sends a message to this connection. Nothing happens once it is closing.
     pub fn send(&mut self, message: Message<'_>) {
-        self.hub.send(self.key, message);
+        self.hub.send(self.key, message, self.compress);
     }
 
     /// Sends a message to another connection, on whichever worker. Nothing happens where there is no such one; one
     /// that is too slow is treated as [`Config::slow_subscriber`](super::Config::slow_subscriber) says.
     pub fn send_to(&mut self, id: ConnectionId, message: Message<'_>) {
+        let prepared = message.prepared();
+        let message = if self.compress { prepared } else { prepared.uncompressed() };
         if id.worker == self.hub.worker {
-            self.hub.send_owed(id.key, &message.prepared());
+            self.hub.send_owed(id.key, &message);
         } else {
             self.hub.flush_outgoing();
             self.hub.remote.send(id, message);
@@ -42,12 +59,12 @@ impl<'a> Context<'a> {
 
     /// Publishes to all who subscribed to `topic`, on all workers, this connection too if it did.
     pub fn publish(&mut self, topic: &str, message: Message<'_>) {
-        self.hub.publish(topic, message, None);
+        self.hub.publish(topic, message, None, self.compress);
     }
 
     /// Publishes to all who subscribed to `topic`, on all workers, but to this connection.
     pub fn publish_to_others(&mut self, topic: &str, message: Message<'_>) {
-        self.hub.publish(topic, message, Some(self.key));
+        self.hub.publish(topic, message, Some(self.key), self.compress);
     }
 
     /// From now on, this connection gets what is published to `topic`.

@@ -18,7 +18,8 @@ impl Hub {
             return;
         }
         link.seen = self.topics.sequence();
-        link.subscriptions.push(self.topics.subscribe(name, key));
+        let deflating = link.longest_shared().is_some();
+        link.subscriptions.push(self.topics.subscribe(name, key, deflating));
     }
 
     pub(super) fn unsubscribe(&mut self, key: Key, name: &str) {
@@ -48,21 +49,30 @@ impl Hub {
     }
 
     /// Publishes to this worker's subscribers, and queues it for the other workers.
-    pub(super) fn publish(&mut self, topic: &str, message: Message<'_>, except: Option<Key>) {
-        if self.remote.workers() > 1 {
-            let message = message.prepared();
+    pub(super) fn publish(&mut self, topic: &str, message: Message<'_>, except: Option<Key>, compress: bool) {
+        let others = self.remote.workers() > 1;
+        if others || (compress && self.topics.is_deflating(topic)) {
+            let prepared = message.prepared();
+            let message = if compress { prepared } else { prepared.uncompressed() };
             self.publish_here(topic, &message, except);
-            self.outgoing.push(Publication { topic: topic.into(), message });
+            if others {
+                self.outgoing.push(Publication { topic: topic.into(), message });
+            }
         } else {
             let header = FrameHeader::of_message(message.kind(), false, message.payload().len() as u64).encode();
-            self.topics.publish(topic, &header, message.payload(), except);
+            self.topics.publish(topic, &header, message.payload(), None, except);
             self.flush_full_logs();
         }
     }
 
     /// Publishes to this worker's subscribers.
     pub(super) fn publish_here(&mut self, topic: &str, message: &Prepared, except: Option<Key>) {
-        self.topics.publish(topic, &[], message.frame(), except);
+        let compressed = match &self.deflate {
+            Some(deflate) if self.topics.is_deflating(topic) => message.compressed(deflate),
+            _ => None,
+        };
+        let (header, payload) = message.frame().split_at(message.frame().len() - message.payload().len());
+        self.topics.publish(topic, header, payload, compressed, except);
         self.flush_full_logs();
     }
 
@@ -81,7 +91,7 @@ impl Hub {
             link.seen = latest;
             return;
         }
-        let owed = self.topics.owed(key, link.seen, &link.subscriptions);
+        let owed = self.topics.owed(key, link.seen, &link.subscriptions, link.longest_shared());
         link.seen = latest;
         if owed.is_empty() || link.stage != Stage::Open {
             return;
@@ -92,6 +102,11 @@ impl Hub {
             self.dirty.push(key);
         }
         for owed in owed {
+            if owed.compressed
+                && let Some(sender) = self.links.get_mut(key).and_then(|link| link.sender.as_mut())
+            {
+                sender.start_afresh();
+            }
             if corked {
                 self.cork.extend_from_slice(owed.frame);
                 continue;
@@ -132,9 +147,12 @@ impl Hub {
                     && link.outbox.is_empty()
                     && link.stage == Stage::Open
                     && self.corked != Some(key)
-                    && let Some(log) = self.topics.whole_log(topic, key, link.seen)
+                    && let Some((log, compressed)) = self.topics.whole_log(topic, key, link.seen, link.longest_shared())
                 {
                     link.seen = latest;
+                    if let (true, Some(sender)) = (compressed, &mut link.sender) {
+                        sender.start_afresh();
+                    }
                     self.bounds.write_or_keep(&mut self.links, key, log, self.now);
                 } else {
                     self.catch_up(key);

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     CloseCode, CloseFrame, Output, Prepared, ProtocolError, Reply, SendError, Sender,
+    proto::Deflate,
     reactor::{Key, Slots, Tick},
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Hub {
     pub(super) worker: u16,
     pub(super) links: Slots<Link>,
     pub(super) now: Tick,
+    /// permessage-deflate, if it is offered to anyone.
+    pub(super) deflate: Option<Deflate>,
     pub(super) topics: Topics,
     /// Frames for the connection whose event is being handled.
     pub(super) cork: Vec<u8>,
@@ -44,6 +47,7 @@ impl Hub {
     pub(super) fn new(config: Arc<Config>, remote: Remote, worker: u16, now: Tick) -> Self {
         Self {
             bounds: Bounds::new(&config),
+            deflate: config.new_deflate(),
             config,
             remote,
             worker,
@@ -135,10 +139,12 @@ impl Hub {
     }
 
     /// Sends a message; nothing happens where the connection is not open.
-    pub(super) fn send(&mut self, key: Key, message: Message<'_>) {
-        let sent = self.with_sender(key, |sender, place| match message {
-            Message::Text(text) => sender.text(text, place),
-            Message::Binary(bytes) => sender.binary(bytes, place),
+    pub(super) fn send(&mut self, key: Key, message: Message<'_>, compress: bool) {
+        let sent = self.with_sender(key, |sender, place| match (message, compress) {
+            (Message::Text(text), true) => sender.text(text, place),
+            (Message::Text(text), false) => sender.text_uncompressed(text, place),
+            (Message::Binary(bytes), true) => sender.binary(bytes, place),
+            (Message::Binary(bytes), false) => sender.binary_uncompressed(bytes, place),
         });
         debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
     }

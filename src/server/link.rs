@@ -90,6 +90,11 @@ impl Link {
         self.since = now;
     }
 
+    /// How long a publication may be that goes out here compressed for all; `None` where none may.
+    pub(super) fn longest_shared(&self) -> Option<usize> {
+        self.sender.as_ref().and_then(Sender::longest_shared)
+    }
+
     /// Whether nothing should be read for now: the app said so, or too much waits for this peer already.
     pub(super) fn holds_reading(&self, max_queued_bytes: usize) -> bool {
         match self.stage {

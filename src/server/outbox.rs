@@ -153,7 +153,7 @@ fn to_frame_end(frames: &[u8], position: usize) -> usize {
 fn frame_length(frames: &[u8]) -> usize {
     let rules = HeaderRules {
         role: Role::Client, // we are the server, whose frames a client reads
-        rsv1: false,
+        rsv1: true,         // our own compressed messages
         // Either is right for some of our frames; the length is the same.
         unfinished: (frames.first().is_some_and(|first| first & 0x0F == 0)).then_some(0),
         max_frame_bytes: u64::MAX,

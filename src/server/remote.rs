@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Message;
 use crate::{
     CloseCode, Prepared,
     reactor::{Key, Mailbox},
@@ -80,9 +79,9 @@ impl Remote {
         self.0.len()
     }
 
-    /// Publishes to all who subscribed to `topic`.
-    pub fn publish(&self, topic: &str, message: Message<'_>) {
-        let batch: Arc<[_]> = [Publication { topic: topic.into(), message: message.prepared() }].into();
+    /// Publishes to all who subscribed to `topic`: a [`Message`](super::Message), or one that was prepared.
+    pub fn publish(&self, topic: &str, message: impl Into<Prepared>) {
+        let batch: Arc<[_]> = [Publication { topic: topic.into(), message: message.into() }].into();
         for worker in self.0.iter() {
             worker.post(Order::Publish(Arc::clone(&batch)), weight(&batch));
         }
@@ -99,16 +98,16 @@ impl Remote {
 
     /// Sends a message to one connection. Nothing happens where there is no such one; one that is too slow is treated
     /// as [`Config::slow_subscriber`](super::Config::slow_subscriber) says.
-    pub fn send(&self, id: ConnectionId, message: Message<'_>) {
-        let message = message.prepared();
+    pub fn send(&self, id: ConnectionId, message: impl Into<Prepared>) {
+        let message = message.into();
         let bytes = ORDER_BYTES + message.frame().len();
         self.post(id, Order::Send(id.key, message), bytes);
     }
 
     /// Sends a message to one connection as the answer to what it asked: it is never too slow for that. Instead,
     /// nothing more is read from it while more than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) wait.
-    pub fn answer(&self, id: ConnectionId, message: Message<'_>) {
-        let message = message.prepared();
+    pub fn answer(&self, id: ConnectionId, message: impl Into<Prepared>) {
+        let message = message.into();
         let bytes = ORDER_BYTES + message.frame().len();
         self.post(id, Order::Answer(id.key, message), bytes);
     }

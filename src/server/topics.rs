@@ -1,7 +1,8 @@
 //! Topics of one worker, and what was published to them in this turn of the loop.
 //!
 //! A publish is encoded once, into the log of its topic. At the end of the turn each subscriber gets the log: one
-//! `write` from the same bytes to each, whatever the number of messages. A cursor per subscriber says how much of the
+//! `write` from the same bytes to each, whatever the number of messages. Where some of them agreed on compression there
+//! is a second log, in which what gains by it is compressed. A cursor per subscriber says how much of the
 //! turn it has got already: whoever is sent something of its own in the middle of a turn is first brought up to date,
 //! so that a connection sees sends and publishes in the order in which its worker executed them.
 
@@ -31,6 +32,8 @@ pub(super) type TopicId = u32;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subscription {
     pub(super) topic: TopicId,
+    /// It takes compressed messages.
+    deflating: bool,
     /// Where the connection stands in the topic's list.
     position: u32,
 }
@@ -39,16 +42,23 @@ pub(super) struct Subscription {
 struct Topic {
     name: Arc<str>,
     subscribers: Vec<Key>,
+    /// How many of them take compressed messages.
+    deflating: usize,
     /// The frames of this turn, one after the other.
-    log: Vec<u8>,
+    plain: Vec<u8>,
+    /// The same for those who take compressed messages, if there are any.
+    compressed: Vec<u8>,
     entries: Vec<LogEntry>,
 }
 
-/// Where one publication ends in its topic's log.
+/// Where one publication ends in its topic's logs.
 #[derive(Clone, Copy, Debug)]
 struct LogEntry {
     sequence: Sequence,
-    end: usize,
+    plain_end: usize,
+    compressed_end: usize,
+    /// The message's length, where the second log has it compressed; 0 else.
+    inflated: usize,
     /// Who does not get it.
     except: Option<Key>,
 }
@@ -58,6 +68,8 @@ struct LogEntry {
 pub(super) struct Owed<'a> {
     sequence: Sequence,
     pub(super) frame: &'a [u8],
+    /// Whether the message in it is compressed.
+    pub(super) compressed: bool,
 }
 
 impl Topics {
@@ -68,14 +80,20 @@ impl Topics {
 
     /// Adds `key` to a topic, which begins to exist with its first subscriber. The caller keeps the subscription,
     /// and gives none twice.
-    pub(super) fn subscribe(&mut self, name: &str, key: Key) -> Subscription {
+    pub(super) fn subscribe(&mut self, name: &str, key: Key, deflating: bool) -> Subscription {
         let topic = match self.ids.get(name) {
             Some(&id) => id,
             None => self.create(name),
         };
-        let subscribers = &mut self.topics[topic as usize].subscribers;
+        let Topic { subscribers, deflating: count, .. } = &mut self.topics[topic as usize];
         subscribers.push(key);
-        Subscription { topic, position: (subscribers.len() - 1) as u32 }
+        *count += usize::from(deflating);
+        Subscription { topic, deflating, position: (subscribers.len() - 1) as u32 }
+    }
+
+    /// Whether a topic has subscribers who take compressed messages.
+    pub(super) fn is_deflating(&self, name: &str) -> bool {
+        self.ids.get(name).is_some_and(|&id| self.topics[id as usize].deflating > 0)
     }
 
     fn create(&mut self, name: &str) -> TopicId {
@@ -104,11 +122,13 @@ impl Topics {
     pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<(Key, Subscription)> {
         let topic = &mut self.topics[subscription.topic as usize];
         topic.subscribers.swap_remove(subscription.position as usize);
+        topic.deflating -= usize::from(subscription.deflating);
         let moved = topic.subscribers.get(subscription.position as usize).map(|&key| (key, subscription));
         if topic.subscribers.is_empty() {
             self.ids.remove(&topic.name);
-            self.logged -= topic.log.len();
-            topic.log = Vec::new();
+            self.logged -= topic.plain.len() + topic.compressed.len();
+            topic.plain = Vec::new();
+            topic.compressed = Vec::new();
             topic.entries.clear();
             self.published.retain(|&id| id != subscription.topic);
             self.free.push(subscription.topic);
@@ -116,18 +136,39 @@ impl Topics {
         moved
     }
 
-    /// Logs a frame for all subscribers of a topic but one.
-    pub(super) fn publish(&mut self, name: &str, header: &[u8], payload: &[u8], except: Option<Key>) {
+    /// Logs a frame for all subscribers of a topic but one; `compressed` is the frame for those who take that, where the
+    /// message gains by it.
+    pub(super) fn publish(
+        &mut self,
+        name: &str,
+        header: &[u8],
+        payload: &[u8],
+        compressed: Option<&[u8]>,
+        except: Option<Key>,
+    ) {
         let Some(&id) = self.ids.get(name) else { return };
         let topic = &mut self.topics[id as usize];
         if topic.entries.is_empty() {
             self.published.push(id);
         }
         self.sequence += 1;
-        // A growing buffer takes everything.
-        let _ = topic.log.append_frame(header, payload);
-        self.logged += header.len() + payload.len();
-        topic.entries.push(LogEntry { sequence: self.sequence, end: topic.log.len(), except });
+        let before = topic.plain.len() + topic.compressed.len();
+        // Growing buffers take everything.
+        let _ = topic.plain.append_frame(header, payload);
+        if topic.deflating > 0 {
+            let _ = match compressed {
+                Some(frame) => topic.compressed.append_frame(&[], frame),
+                None => topic.compressed.append_frame(header, payload),
+            };
+        }
+        self.logged += topic.plain.len() + topic.compressed.len() - before;
+        topic.entries.push(LogEntry {
+            sequence: self.sequence,
+            plain_end: topic.plain.len(),
+            compressed_end: topic.compressed.len(),
+            inflated: compressed.map_or(0, |_| payload.len()),
+            except,
+        });
     }
 
     /// Bytes in the logs of this turn.
@@ -145,24 +186,47 @@ impl Topics {
     }
 
     /// The whole log of a topic, if all of it is owed to `key` whose cursor is `seen`: it misses nothing of this
-    /// turn and may see everything.
-    pub(super) fn whole_log(&self, topic: TopicId, key: Key, seen: Sequence) -> Option<&[u8]> {
-        let Topic { log, entries, .. } = &self.topics[topic as usize];
-        let all = entries.iter().all(|entry| entry.sequence > seen && entry.except != Some(key));
-        all.then_some(log)
+    /// turn and may see everything. With it, whether anything in it is compressed. `longest`: how long what is compressed in it may be, `None` where nothing may be.
+    pub(super) fn whole_log(
+        &self,
+        topic: TopicId,
+        key: Key,
+        seen: Sequence,
+        longest: Option<usize>,
+    ) -> Option<(&[u8], bool)> {
+        let Topic { plain, compressed, entries, .. } = &self.topics[topic as usize];
+        let all = entries.iter().all(|entry| {
+            entry.sequence > seen
+                && entry.except != Some(key)
+                && longest.is_none_or(|longest| entry.inflated <= longest)
+        });
+        let any_compressed = || entries.iter().any(|entry| entry.inflated > 0);
+        all.then(|| if longest.is_some() { (&**compressed, any_compressed()) } else { (&**plain, false) })
     }
 
-    /// What is owed to `key`, in order, from all its topics, given that it has seen everything up to `seen`.
-    pub(super) fn owed<'a>(&'a self, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<Owed<'a>> {
+    /// What is owed to `key`, in order, from all its topics, given that it has seen everything up to `seen`; `longest`
+    /// as for [`whole_log`](Self::whole_log).
+    pub(super) fn owed<'a>(
+        &'a self,
+        key: Key,
+        seen: Sequence,
+        subscriptions: &[Subscription],
+        longest: Option<usize>,
+    ) -> Vec<Owed<'a>> {
         let mut owed = Vec::new();
         for subscription in subscriptions {
-            let Topic { log, entries, .. } = &self.topics[subscription.topic as usize];
-            let mut start = 0;
+            let Topic { plain, compressed, entries, .. } = &self.topics[subscription.topic as usize];
+            let (mut plain_start, mut compressed_start) = (0, 0);
             for entry in entries {
-                let frame = &log[start..entry.end];
-                start = entry.end;
+                let is_compressed = entry.inflated > 0 && longest.is_some_and(|longest| entry.inflated <= longest);
+                let frame = if is_compressed {
+                    &compressed[compressed_start..entry.compressed_end]
+                } else {
+                    &plain[plain_start..entry.plain_end]
+                };
+                (plain_start, compressed_start) = (entry.plain_end, entry.compressed_end);
                 if entry.sequence > seen && entry.except != Some(key) {
-                    owed.push(Owed { sequence: entry.sequence, frame });
+                    owed.push(Owed { sequence: entry.sequence, frame, compressed: is_compressed });
                 }
             }
         }
@@ -175,8 +239,10 @@ impl Topics {
         self.logged = 0;
         for id in self.published.drain(..) {
             let topic = &mut self.topics[id as usize];
-            topic.log.clear();
-            topic.log.shrink_to(KEPT_LOG_BYTES);
+            for log in [&mut topic.plain, &mut topic.compressed] {
+                log.clear();
+                log.shrink_to(KEPT_LOG_BYTES);
+            }
             topic.entries.clear();
         }
     }
@@ -200,26 +266,26 @@ mod tests {
     const B: Key = Key { slot: 1, generation: 0 };
 
     fn owed(topics: &Topics, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<u8> {
-        topics.owed(key, seen, subscriptions).iter().flat_map(|owed| owed.frame.to_vec()).collect()
+        topics.owed(key, seen, subscriptions, None).iter().flat_map(|owed| owed.frame.to_vec()).collect()
     }
 
     #[test]
     fn topics_are_merged_in_the_order_of_their_publications() {
         let mut topics = Topics::default();
-        let a = [topics.subscribe("x", A), topics.subscribe("y", A)];
-        let b = [topics.subscribe("x", B)];
-        topics.publish("x", b"1", b"", None);
-        topics.publish("y", b"2", b"", None);
+        let a = [topics.subscribe("x", A, false), topics.subscribe("y", A, false)];
+        let b = [topics.subscribe("x", B, false)];
+        topics.publish("x", b"1", b"", None, None);
+        topics.publish("y", b"2", b"", None, None);
         let seen = topics.sequence();
-        topics.publish("x", b"3", b"", Some(A));
-        topics.publish("x", b"4", b"", None);
-        topics.publish("nobody", b"5", b"", None);
+        topics.publish("x", b"3", b"", None, Some(A));
+        topics.publish("x", b"4", b"", None, None);
+        topics.publish("nobody", b"5", b"", None, None);
         assert_eq!(owed(&topics, A, 0, &a), b"124");
         assert_eq!(owed(&topics, A, seen, &a), b"4");
         assert_eq!(owed(&topics, B, 0, &b), b"134");
-        assert_eq!(topics.whole_log(b[0].topic, B, 0), Some(&b"134"[..]));
-        assert_eq!(topics.whole_log(b[0].topic, B, seen), None);
-        assert_eq!(topics.whole_log(b[0].topic, A, 0), None);
+        assert_eq!(topics.whole_log(b[0].topic, B, 0, None), Some((&b"134"[..], false)));
+        assert_eq!(topics.whole_log(b[0].topic, B, seen, None), None);
+        assert_eq!(topics.whole_log(b[0].topic, A, 0, None), None);
         topics.clear_logs();
         assert_eq!(owed(&topics, B, 0, &b), b"");
     }
@@ -227,18 +293,49 @@ mod tests {
     #[test]
     fn who_leaves_makes_room_for_the_last_one_and_an_empty_topic_is_forgotten() {
         let mut topics = Topics::default();
-        let a = topics.subscribe("x", A);
-        let mut b = topics.subscribe("x", B);
+        let a = topics.subscribe("x", A, false);
+        let mut b = topics.subscribe("x", B, false);
         let (moved, place) = topics.unsubscribe(a).unwrap();
         assert_eq!(moved, B);
         b.moves_to(place);
         assert_eq!(topics.subscribers(b.topic), [B]);
-        topics.publish("x", b"1", b"", None);
+        topics.publish("x", b"1", b"", None, None);
         assert!(topics.unsubscribe(b).is_none());
         assert_eq!(topics.id("x"), None);
         assert!(topics.published().is_empty());
-        let again = topics.subscribe("z", A);
+        let again = topics.subscribe("z", A, false);
         assert_eq!(again.topic, a.topic);
-        assert_eq!(topics.whole_log(again.topic, A, 0), Some(&b""[..]));
+        assert_eq!(topics.whole_log(again.topic, A, 0, None), Some((&b""[..], false)));
+    }
+
+    #[test]
+    fn who_takes_compressed_messages_gets_them_and_others_do_not() {
+        let mut topics = Topics::default();
+        let plain = [topics.subscribe("x", A, false)];
+        assert!(!topics.is_deflating("x"));
+        topics.publish("x", b"0", b"", None, None);
+        let joined = topics.sequence();
+        let deflating = [topics.subscribe("x", B, true)];
+        assert!(topics.is_deflating("x"));
+        topics.publish("x", b"", b"a long message", Some(b"short"), None);
+        topics.publish("x", b"", b"random", None, None);
+        let owed = |key, seen, subscriptions, longest| -> Vec<(Vec<u8>, bool)> {
+            let owed = topics.owed(key, seen, subscriptions, longest);
+            owed.iter().map(|owed| (owed.frame.to_vec(), owed.compressed)).collect()
+        };
+        let row = |frame: &[u8], compressed| (frame.to_vec(), compressed);
+        let all = [row(b"0", false), row(b"a long message", false), row(b"random", false)];
+        assert_eq!(owed(A, 0, &plain, None), all);
+        assert_eq!(owed(B, joined, &deflating, Some(14)), [row(b"short", true), row(b"random", false)]);
+        assert_eq!(owed(B, joined, &deflating, Some(13)), all[1..], "its window is too small");
+        let topic = plain[0].topic;
+        assert_eq!(topics.whole_log(topic, A, 0, None), Some((&b"0a long messagerandom"[..], false)));
+        assert_eq!(topics.whole_log(topic, B, joined, Some(14)), None, "it does not get the first one");
+        topics.clear_logs();
+        topics.publish("x", b"", b"a long message", Some(b"short"), None);
+        assert_eq!(topics.whole_log(topic, B, joined, Some(14)), Some((&b"short"[..], true)));
+        assert_eq!(topics.whole_log(topic, B, joined, Some(13)), None);
+        topics.unsubscribe(deflating[0]);
+        assert!(!topics.is_deflating("x"));
     }
 }

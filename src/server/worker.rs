@@ -194,7 +194,7 @@ impl<A: App> Worker<A> {
         let length = bytes.len();
         let Self { app, hub, inbound, config, .. } = self;
         let Phase::Open { receiver, peer } = &mut inbound[Self::slot(key)].phase else { return length };
-        let mut events = receiver.receive(bytes);
+        let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
         let mut end = None;
         let mut completed = false;
         for _ in 0..EVENTS_PER_TURN {
@@ -390,5 +390,7 @@ impl<A: App> reactor::Handler for Worker<A> {
 
 /// Events of one connection in one turn.
 const EVENTS_PER_TURN: usize = 1024;
+/// Bytes that one connection's input may become in one turn, about: a thousand times as many as came is possible.
+const INFLATED_PER_TURN: usize = 1 << 20;
 /// How often to look whether other workers have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);

@@ -44,7 +44,7 @@ impl Deflating {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn can_share(&self, _: usize) -> bool {
+    pub(in crate::proto) fn longest_shared(&self) -> usize {
         match self.0 {}
     }
 

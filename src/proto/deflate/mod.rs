@@ -35,6 +35,8 @@ pub use params::{DeflateParams, WindowBits};
 pub use pool::{Deflate, DeflateConfig};
 
 #[cfg(not(feature = "deflate"))]
-pub(super) use absent::{CompressedOnce, Deflate, DeflateAgreement, DeflateOffer, Deflating, Inflating, LentInflater};
+pub(crate) use absent::Deflate;
+#[cfg(not(feature = "deflate"))]
+pub(super) use absent::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, LentInflater};
 #[cfg(feature = "deflate")]
 pub(super) use halves::{CompressedOnce, DeflateOffer, Deflating, Inflating, LentInflater};
