@@ -241,11 +241,14 @@ async function echoesPipelined(server) {
   for (const message of messages) await client.checkMessage(message);
 }
 
-const echoesWithCompression = (perMessageDeflate) => async (server) => {
-  const message = 'compress me '.repeat(1000);
+const echoesWithCompression = (perMessageDeflate, answer) => async (server) => {
   const client = await server.connect(undefined, [], { perMessageDeflate });
-  client.send(message);
-  await client.checkMessage(message);
+  check('extension', answer, client.socket.extensions);
+  for (let number = 0; number < 40; number++) {
+    const message = `compress me ${number}, as I said in ${number - 1}; `.repeat(1 + number * number);
+    client.send(message);
+    await client.checkMessage(message);
+  }
 };
 
 async function failsToOpen(client, expected) {
@@ -374,8 +377,13 @@ function* cases(pythonClient) {
   yield ['echo: close 1000', echo, closes(1000)];
   yield ['echo: close 4000', echo, closes(4000)];
   yield ['echo: 200 messages at once', echo, echoesPipelined];
-  yield ['echo: compression offered', echo, echoesWithCompression(true)];
-  yield ['echo: compression not offered', echo, echoesWithCompression(false)];
+  const takeover = [...echo, '--deflate-memory-bytes', '100000000'];
+  const bits = { serverMaxWindowBits: 9, clientMaxWindowBits: 9 };
+  yield ['echo: compression', echo, echoesWithCompression({ threshold: 0 }, 'permessage-deflate')];
+  yield ['echo: compression with context takeover', takeover, echoesWithCompression({ threshold: 0 }, 'permessage-deflate')];
+  yield ['echo: compression with small windows', takeover, echoesWithCompression(bits, 'permessage-deflate')];
+  yield ['echo: compression not offered', echo, echoesWithCompression(false, '')];
+  yield ['echo: compression turned off', [...echo, '--no-deflate'], echoesWithCompression(true, '')];
   yield ['echo: unknown subprotocol', echo, hasNoUnknownSubprotocol];
   yield ['echo: too long a message', [...echo, '--max-message-bytes', '1000'], refusesLongMessage];
   yield ['echo: SIGTERM', echo, echoSaysGoodbye];

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.protocol import State
 
 DEADLINE = 10  # seconds, for every wait
@@ -217,11 +218,14 @@ async def echoes_pipelined(server):
         await check_message(ws, message)
 
 
-async def echoes_with_compression(compression, server):
-    message = "compress me " * 1000
-    ws = await server.connect(compression=compression)
-    await send(ws, message)
-    await check_message(ws, message)
+async def echoes_with_compression(offer, answer, server):
+    extensions = None if offer is None else [ClientPerMessageDeflateFactory(**offer)]
+    ws = await server.connect(compression=None, extensions=extensions)
+    check("extension", answer, ws.response.headers.get("Sec-WebSocket-Extensions"))
+    for number in range(40):
+        message = f"compress me {number}, as I said in {number - 1}; " * (1 + number * number)
+        await send(ws, message)
+        await check_message(ws, message)
 
 
 async def opens_without_unknown_subprotocol(server):
@@ -342,8 +346,15 @@ def cases():
     yield "echo: close 1000", echo, partial(closes, 1000)
     yield "echo: close 4000", echo, partial(closes, 4000)
     yield "echo: 200 messages at once", echo, echoes_pipelined
-    yield "echo: compression offered", echo, partial(echoes_with_compression, "deflate")
-    yield "echo: compression not offered", echo, partial(echoes_with_compression, None)
+    no_takeover = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    takeover = [*echo, "--deflate-memory-bytes", "100000000"]
+    bits = {"server_max_window_bits": 9, "client_max_window_bits": 9}
+    smaller = "permessage-deflate; server_max_window_bits=9"
+    yield "echo: compression", echo, partial(echoes_with_compression, {}, no_takeover)
+    yield "echo: compression with context takeover", takeover, partial(echoes_with_compression, {}, "permessage-deflate")
+    yield "echo: compression with small windows", takeover, partial(echoes_with_compression, bits, smaller)
+    yield "echo: compression not offered", echo, partial(echoes_with_compression, None, None)
+    yield "echo: compression turned off", [*echo, "--no-deflate"], partial(echoes_with_compression, {}, None)
     yield "echo: unknown subprotocol", echo, opens_without_unknown_subprotocol
     yield "echo: too long a message", [*echo, "--max-message-bytes", "1000"], refuses_long_message
     yield "echo: SIGTERM", echo, echo_says_goodbye
