@@ -1,5 +1,5 @@
 //! A WebSocket echo at `/ws` of an HTTP server that is hyper's: it reads the request and writes the answer, the engine
-//! says what stands in it and takes the connection over.
+//! says what stands in it and takes the connection over. Messages are compressed for who offers that.
 //!
 //! ```text
 //! cargo run --example hyper_upgrade -- 127.0.0.1:9002
@@ -9,18 +9,20 @@
 //! read, which are written before the next. What a peer can make it wait: 10 s for a request, 30 s for room to write,
 //! 1 s at the end. An idle WebSocket stays; a public server would send Pings and end it.
 
-use std::{convert::Infallible, env, io, time::Duration};
+use std::{convert::Infallible, env, io, sync::LazyLock, time::Duration};
 
 use hyper::{
     Request, Response, StatusCode, Version,
     body::Incoming,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE},
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, UPGRADE},
     server::conn::http1,
     service::service_fn,
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use switchboard::{Connection, Delivery, Event, HttpVersion, Limits, Rejection, SendError, ServerHandshake, State};
+use switchboard::{
+    Connection, Deflate, Delivery, Event, HttpVersion, Limits, Rejection, SendError, ServerHandshake, State,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -83,30 +85,34 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
     };
     // Here a server that knows its users by cookies would look at `handshake.origin()`.
 
-    let accept_key = handshake.accept_key().to_owned();
+    let handshake = handshake.with_deflate(&DEFLATE);
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(UPGRADE, "websocket")
+        .header(CONNECTION, "Upgrade")
+        .header(SEC_WEBSOCKET_ACCEPT, handshake.accept_key());
+    if let Some(agreed) = handshake.deflate() {
+        response = response.header(SEC_WEBSOCKET_EXTENSIONS, agreed.to_string());
+    }
+    let host = handshake.host().to_owned();
+    let connection = handshake.into_connection(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);
     // The upgrade happens once the answer is written, so it is awaited elsewhere.
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let served = match upgraded.await {
-            Ok(upgraded) => serve(upgraded).await,
+            Ok(upgraded) => serve(upgraded, connection).await,
             Err(error) => Err(io::Error::other(error)),
         };
         if let Err(error) = served {
-            eprintln!("{}: {error}", handshake.host());
+            eprintln!("{host}: {error}");
         }
     });
-    Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(UPGRADE, "websocket")
-        .header(CONNECTION, "Upgrade")
-        .header(SEC_WEBSOCKET_ACCEPT, accept_key)
-        .body(String::new())
+    response.body(String::new())
 }
 
 /// The open connection, to its last byte. What hyper read behind the request comes with the first read.
-async fn serve(upgraded: Upgraded) -> io::Result<()> {
+async fn serve(upgraded: Upgraded, mut connection: Connection) -> io::Result<()> {
     let mut stream = TokioIo::new(upgraded);
-    let mut connection = Connection::server(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);
     let mut buffer = vec![0; READ_BYTES];
     let mut out = Vec::new();
     while connection.state() != State::Closed {
@@ -145,6 +151,9 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
         }
     }
 }
+
+/// What all connections share to compress and inflate.
+static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);
 
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 16 << 10;
