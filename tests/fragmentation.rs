@@ -6,7 +6,7 @@ mod support;
 use switchboard::{Delivery, Limits, ProtocolError, Role};
 
 use support::engine::{
-    BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver, text,
+    BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver, rule, text,
 };
 
 #[test]
@@ -176,6 +176,50 @@ fn the_limits_for_frames_and_for_messages_are_two() {
         .within(short_messages),
     ];
     rows.iter().for_each(Row::check);
+}
+
+/// The first byte of a length may show that the message gets too long, and the next one that the frame is, too. Which
+/// of the two was said once depended on the reads.
+#[test]
+fn which_limit_is_crossed_does_not_depend_on_where_a_length_is_cut() {
+    let mut long_frames = Limits::of_bytes(200);
+    long_frames.max_frame_bytes = 300;
+    let mut short_frames = Limits::of_bytes(1000);
+    short_frames.max_frame_bytes = 300;
+    let begun = |length: usize| frame(Role::Client, 0x02, &vec![b'x'; length]);
+    let rows: &[(&str, Limits, Vec<u8>, &[u8], ProtocolError)] = &[
+        (
+            "a message of one frame",
+            long_frames,
+            vec![],
+            &[0x82, 126, 0x01, 0xFF],
+            ProtocolError::MessageTooLong { length: 511, limit: 200 },
+        ),
+        (
+            "the message has less room than a frame",
+            Limits::of_bytes(1000),
+            begun(300),
+            &[0x80, 126, 0x03, 0xFF],
+            ProtocolError::MessageTooLong { length: 1323, limit: 1000 },
+        ),
+        (
+            "a frame has less room than the message",
+            short_frames,
+            begun(250),
+            &[0x80, 126, 0x03, 0xFF],
+            ProtocolError::FrameTooLong { length: 1023, limit: 300 },
+        ),
+    ];
+    for (name, limits, before, header, breach) in rows {
+        let wire = [before.as_slice(), header].concat();
+        for cut in before.len()..=wire.len() {
+            let new = &mut receiver(Role::Client, *limits, Delivery::Messages);
+            let (seen, error) = receive_cut(new, &wire, [cut, wire.len() - cut]);
+            assert_eq!((seen, rule(error)), (vec![], rule(Some(*breach))), "{name}, cut at {cut}: {error:?}");
+        }
+        let whole = receive(&mut receiver(Role::Client, *limits, Delivery::Messages), &wire);
+        assert_eq!(whole, (vec![], Some(*breach)), "{name}, whole");
+    }
 }
 
 #[test]

@@ -194,12 +194,17 @@ fn extended_length<const N: usize>(input: &[u8], minimum: u64) -> Result<Length,
 }
 
 /// Whether a data frame of `length` bytes may come, given what its message already holds.
+///
+/// The limit that leaves less room is the one that is crossed, whatever the length: while bytes of it are missing,
+/// `length` is only its least value, and the verdict must not change when they come.
 fn within_limits(length: u64, rules: &HeaderRules) -> Result<(), ProtocolError> {
-    if length > rules.max_frame_bytes {
-        return Err(ProtocolError::FrameTooLong { length, limit: rules.max_frame_bytes });
+    let before = rules.unfinished.unwrap_or(0);
+    let (frame, message) = (rules.max_frame_bytes, rules.max_message_bytes.saturating_sub(before));
+    if frame <= message && length > frame {
+        return Err(ProtocolError::FrameTooLong { length, limit: frame });
     }
-    let length = length.saturating_add(rules.unfinished.unwrap_or(0));
-    if length > rules.max_message_bytes {
+    if length > message {
+        let length = length.saturating_add(before);
         return Err(ProtocolError::MessageTooLong { length, limit: rules.max_message_bytes });
     }
     Ok(())
