@@ -1,0 +1,93 @@
+//! What decodes encodes to the same bytes; what is too short, or broken, is so in every prefix that could tell.
+//!
+//! Input: role; bit 0: RSV1 has a meaning, bit 1: a message is unfinished; limits; 8 bytes: how much of a message is
+//! unfinished; the header.
+#![no_main]
+
+use switchboard::{FrameHeader, HeaderRules, ProtocolError, Role};
+use switchboard_fuzz::{Input, same_breach};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let role = input.role();
+    let options = input.byte();
+    let limits = input.limits();
+    let so_far = u64::from_be_bytes(input.array()) % limits.max_message_bytes.saturating_add(1).max(1);
+    let rules = HeaderRules {
+        role,
+        rsv1: options & 1 != 0,
+        unfinished: (options & 2 != 0).then_some(so_far),
+        max_frame_bytes: limits.max_frame_bytes,
+        max_message_bytes: limits.max_message_bytes,
+    };
+    let bytes = input.rest();
+
+    match FrameHeader::decode(bytes, &rules) {
+        Ok(Some((header, length))) => {
+            keeps_the_rules(&header, &rules);
+            assert_eq!(*header.encode(), bytes[..length], "only the shortest form is taken");
+            assert_eq!(FrameHeader::decode(&header.encode(), &rules), Ok(Some((header, length))));
+            for end in 0..length {
+                assert_eq!(FrameHeader::decode(&bytes[..end], &rules), Ok(None), "cut at {end}");
+            }
+            for end in length..bytes.len() {
+                assert_eq!(FrameHeader::decode(&bytes[..end], &rules), Ok(Some((header, length))), "cut at {end}");
+            }
+        }
+        Ok(None) => {
+            assert!(bytes.len() < 14, "fourteen bytes are a header or a breach");
+            for end in 0..=bytes.len() {
+                assert_eq!(FrameHeader::decode(&bytes[..end], &rules), Ok(None), "cut at {end}");
+                could_go_on(&bytes[..end], &rules);
+            }
+        }
+        Err(breach) => {
+            let mut ended = false;
+            for end in 0..bytes.len() {
+                match FrameHeader::decode(&bytes[..end], &rules) {
+                    Ok(None) => {
+                        assert!(!ended, "a breach stays one when more bytes come, cut at {end}");
+                        could_go_on(&bytes[..end], &rules);
+                    }
+                    Err(error) => {
+                        ended = true;
+                        assert!(same_breach(Some(error), Some(breach)), "cut at {end}: {error:?}, then {breach:?}");
+                    }
+                    Ok(Some(found)) => panic!("{found:?} cut at {end}, then {breach:?}"),
+                }
+            }
+        }
+    }
+});
+
+/// What §5 says of a header that is taken.
+fn keeps_the_rules(header: &FrameHeader, rules: &HeaderRules) {
+    assert_eq!(header.mask.is_some(), rules.role == Role::Server);
+    assert!(!header.rsv1 || rules.rsv1);
+    if header.opcode.is_control() {
+        assert!(header.fin && !header.rsv1 && header.payload_len <= 125);
+    } else {
+        let before = rules.unfinished.unwrap_or(0);
+        assert!(header.payload_len <= rules.max_frame_bytes.min(rules.max_message_bytes - before));
+        assert_eq!(header.opcode == switchboard::Opcode::Continuation, rules.unfinished.is_some());
+    }
+}
+
+/// Where nothing is found wrong yet, nothing is: some end makes it a header, limits apart, and the shortest length
+/// that it can still get is within the limits.
+fn could_go_on(begun: &[u8], rules: &HeaderRules) {
+    let unfinished = rules.unfinished.map(|_| 0);
+    let boundless = HeaderRules { unfinished, max_frame_bytes: u64::MAX, max_message_bytes: u64::MAX, ..*rules };
+    let first = if rules.unfinished.is_some() { 0x80 } else { 0x81 };
+    let second = if rules.role == Role::Server { 0x80 } else { 0 };
+    // Behind what is there: a plain header, and the least lengths of two and of eight bytes.
+    let plain = [first, second, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let short = [0, 0, 0, 126, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let long = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let completed = |end: &[u8; 14]| [begun, &end[begun.len()..]].concat();
+    let is_header = |end| matches!(FrameHeader::decode(&completed(end), &boundless), Ok(Some(_)));
+    assert!([plain, short, long].iter().any(is_header), "{begun:02x?} can become no header");
+    let shortest = FrameHeader::decode(&completed(&plain), rules);
+    let too_long = matches!(shortest, Err(ProtocolError::FrameTooLong { .. } | ProtocolError::MessageTooLong { .. }));
+    assert!(!too_long, "{begun:02x?} is too long whatever follows: {shortest:?}");
+}

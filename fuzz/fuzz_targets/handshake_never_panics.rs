@@ -1,0 +1,204 @@
+//! A head is judged the same however it is cut, in both roles; limits hold; nothing that is taken can carry a line end;
+//! and what our server answers is what our client, with the same key, understands.
+//!
+//! Input: role; head limits: 0 the defaults, 1 few bytes, 2 few header fields; cuts; what the peer sends.
+#![no_main]
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use switchboard::{
+    ClientHandshake, ClientHandshakeError, ClientRequest, Delivery, Established, HandshakeError, HeadError, HeadLimits,
+    Limits, Rejection, RequestHead, RequestReader, Role, ServerHandshake,
+};
+use switchboard_fuzz::{Cuts, Input};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let role = input.role();
+    let (max_bytes, max_headers) = input.one_of(&[(16 << 10, 64), (200, 64), (16 << 10, 5)]);
+    let mut limits = HeadLimits::default();
+    (limits.max_bytes, limits.max_headers) = (max_bytes, max_headers);
+    let cuts = input.cuts();
+    let bytes = input.rest();
+    match role {
+        Role::Server => server(bytes, cuts, limits),
+        Role::Client => client(bytes, cuts, limits),
+    }
+});
+
+fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
+    let whole = read_request(bytes, Cuts::WHOLE, limits);
+    for (name, cuts) in [("cut", cuts), ("byte by byte", Cuts::BYTES)] {
+        let other = read_request(bytes, cuts, limits);
+        assert_eq!(format!("{other:?}"), format!("{whole:?}"), "{name}");
+    }
+    match whole {
+        Ok(None) => assert!(bytes.len() <= limits.max_bytes, "a head within its limit is waited for"),
+        Ok(Some((head, used))) => {
+            assert!(used <= limits.max_bytes && head.headers().count() <= limits.max_headers, "{head:?}");
+            assert!(bytes[..used].ends_with(b"\r\n\r\n"), "a head ends with its empty line");
+            is_clean(head.method().as_bytes());
+            is_clean(head.target().as_bytes());
+            for (name, value) in head.headers() {
+                is_clean(name.as_bytes());
+                is_clean(value);
+                assert!(head.values(&name.to_ascii_uppercase()).any(|found| found == value), "found by its name");
+            }
+            match ServerHandshake::from_request(&head) {
+                Ok(handshake) => accepted(&head, handshake),
+                Err(error) => refused(&Rejection::from(&error), error.status(), error == HandshakeError::Method),
+            }
+        }
+        Err(error) => {
+            match error {
+                HeadError::TooLong { limit } | HeadError::FirstLineTooLong { limit } => {
+                    assert!(limit == limits.max_bytes && bytes.len() > limit);
+                }
+                HeadError::TooManyHeaders { limit } => assert_eq!(limit, limits.max_headers),
+                _ => {}
+            }
+            refused(&Rejection::from(&error), error.status(), false);
+        }
+    }
+}
+
+/// The head, and how many of all bytes belong to it.
+fn read_request(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) -> Result<Option<(RequestHead, usize)>, HeadError> {
+    let mut reader = RequestReader::new(limits);
+    let mut before = 0;
+    for piece in cuts.of(bytes) {
+        if let Some((head, used)) = reader.receive(piece)? {
+            return Ok(Some((head, before + used)));
+        }
+        before += piece.len();
+        assert_eq!(reader.is_untouched(), before == 0);
+    }
+    Ok(None)
+}
+
+/// No line end, and nothing else that one could be made of.
+fn is_clean(value: &[u8]) {
+    assert!(!value.iter().any(|byte| matches!(byte, 0x00..=0x08 | 0x0A..=0x1F | 0x7F)), "{value:02x?}");
+}
+
+fn accepted(head: &RequestHead, handshake: ServerHandshake) {
+    assert_eq!(head.method(), "GET");
+    let only = |name| {
+        let mut values = head.values(name);
+        let value = values.next().expect("it is there");
+        assert_eq!(values.next(), None, "{name} stands once");
+        value
+    };
+    assert_eq!(only("Host"), handshake.host().as_bytes());
+    assert_eq!(only("Sec-WebSocket-Version"), b"13");
+    let key = only("Sec-WebSocket-Key");
+    let subprotocols = handshake.subprotocols().to_vec();
+    let accept_key = handshake.accept_key().to_owned();
+    assert_eq!(STANDARD.decode(&accept_key).map(|hash| hash.len()), Ok(20), "a SHA-1");
+
+    let mut answer = Vec::new();
+    let chosen = subprotocols.last().map(String::as_str);
+    handshake
+        .accept(chosen, &[("X-Added", "a b")], Limits::default(), Delivery::Messages, &mut answer)
+        .expect("the subprotocol was offered");
+    // A client that sent this very key; one whose pad bits are set is not of our client's making.
+    let nonce = STANDARD.decode(key).ok().and_then(|nonce| <[u8; 16]>::try_from(nonce).ok());
+    let Some(nonce) = nonce else { return };
+    let offered: Vec<&str> = subprotocols.iter().map(String::as_str).collect();
+    let request = ClientRequest { subprotocols: &offered, ..ClientRequest::new("a", "/") };
+    let mut asked = Vec::new();
+    let mut client =
+        ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut asked).expect("tokens can be offered");
+    let (established, used) = client.receive(&answer).expect("our answer is valid").expect("and whole");
+    assert_eq!((established.subprotocol(), used), (chosen, answer.len()));
+    assert_eq!(established.response().values("X-Added").next(), Some(&b"a b"[..]));
+    assert_eq!(established.response().values("Sec-WebSocket-Accept").next(), Some(accept_key.as_bytes()));
+}
+
+/// Our client understands how our server says no.
+fn refused(rejection: &Rejection, status: u16, must_allow: bool) {
+    let mut answer = Vec::new();
+    rejection.write(&mut answer).expect("our own rejections can be written");
+    match new_client(HeadLimits::default()).receive(&answer) {
+        Err(ClientHandshakeError::Status { response, used }) => {
+            assert_eq!(response.status(), status);
+            assert_eq!(&answer[used..], rejection.text().as_bytes());
+            let length = response.values("Content-Length").next().expect("it is written");
+            assert_eq!(length, (answer.len() - used).to_string().as_bytes());
+            assert_eq!(response.values("Allow").next().is_some(), must_allow, "405 says what is allowed");
+        }
+        other => panic!("a rejection is an answer: {other:?}"),
+    }
+}
+
+const OFFERED: [&str; 2] = ["chat", "superchat"];
+/// The answer to the key of §1.3.
+const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A client that sent the key of §1.3.
+fn new_client(limits: HeadLimits) -> ClientHandshake {
+    let request = ClientRequest { subprotocols: &OFFERED, ..ClientRequest::new("server.example.com", "/chat") };
+    ClientHandshake::new(&request, *b"the sample nonce", limits, &mut Vec::new()).expect("it can be written")
+}
+
+fn client(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
+    let whole = read_answer(bytes, Cuts::WHOLE, limits);
+    for (name, cuts) in [("cut", cuts), ("byte by byte", Cuts::BYTES)] {
+        let other = read_answer(bytes, cuts, limits);
+        assert_eq!(format!("{other:?}"), format!("{whole:?}"), "{name}");
+    }
+    let (response, used) = match &whole {
+        Ok(None) => return,
+        Ok(Some((established, used))) => {
+            let response = established.response();
+            assert_eq!(response.status(), 101);
+            assert_eq!(response.values("Sec-WebSocket-Accept").collect::<Vec<_>>(), [ACCEPT]);
+            assert_eq!(response.values("Sec-WebSocket-Extensions").count(), 0, "none was offered");
+            let chosen: Vec<_> = established.subprotocol().into_iter().collect();
+            assert!(chosen.iter().all(|name| OFFERED.contains(name)));
+            let named: Vec<_> = response.values("Sec-WebSocket-Protocol").collect();
+            assert_eq!(named, chosen.iter().map(|name| name.as_bytes()).collect::<Vec<_>>());
+            (response, *used)
+        }
+        Err(ClientHandshakeError::Redirect { location, response, used }) => {
+            assert!((300..400).contains(&response.status()));
+            is_clean(location.as_bytes());
+            (&**response, *used)
+        }
+        Err(ClientHandshakeError::Status { response, used }) => {
+            assert!(!(100..200).contains(&response.status()));
+            (&**response, *used)
+        }
+        Err(_) => return,
+    };
+    assert!(bytes[..used].ends_with(b"\r\n\r\n"), "a head ends with its empty line");
+    assert!(response.headers().count() <= limits.max_headers);
+    for (name, value) in response.headers() {
+        is_clean(name.as_bytes());
+        is_clean(value);
+    }
+}
+
+/// The outcome; `used` counts from the first byte of all, not of the last read.
+fn read_answer(
+    bytes: &[u8],
+    cuts: Cuts<'_>,
+    limits: HeadLimits,
+) -> Result<Option<(Established, usize)>, ClientHandshakeError> {
+    let mut client = new_client(limits);
+    let mut before = 0;
+    for piece in cuts.of(bytes) {
+        match client.receive(piece) {
+            Ok(None) => {}
+            Ok(Some((established, used))) => return Ok(Some((established, before + used))),
+            Err(ClientHandshakeError::Redirect { location, response, used }) => {
+                return Err(ClientHandshakeError::Redirect { location, response, used: before + used });
+            }
+            Err(ClientHandshakeError::Status { response, used }) => {
+                return Err(ClientHandshakeError::Status { response, used: before + used });
+            }
+            Err(error) => return Err(error),
+        }
+        before += piece.len();
+    }
+    Ok(None)
+}

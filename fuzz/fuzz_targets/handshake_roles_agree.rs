@@ -1,0 +1,96 @@
+//! Whatever a caller asks of either role: it is refused and nothing is written, or it arrives at the other role as it
+//! was meant, and nothing breaks out of its line.
+//!
+//! Input: bit 0: an Origin, bit 1: which subprotocol is chosen, bit 2: one that was not offered; the nonce, 16 bytes;
+//! cuts; then, each behind its length: host, target, Origin, two subprotocols, name and value of a header field of the
+//! request, name and value of one of the answer.
+#![no_main]
+
+use switchboard::{
+    ClientHandshake, ClientRequest, Delivery, HeadLimits, HttpVersion, InvalidHeader, Limits, RequestHead,
+    RequestReader, ServerHandshake,
+};
+use switchboard_fuzz::{Cuts, Input};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let options = input.byte();
+    let nonce = input.array();
+    let cuts = input.cuts();
+    let mut text = || String::from_utf8_lossy(input.counted()).into_owned();
+    let (host, target, origin, first, second) = (text(), text(), text(), text(), text());
+    let (asked_name, asked_value, told_name, told_value) = (text(), text(), text(), text());
+    let subprotocols: Vec<&str> = [&*first, &*second].into_iter().filter(|name| !name.is_empty()).collect();
+
+    let request = ClientRequest {
+        host: &host,
+        target: &target,
+        origin: (options & 1 != 0).then_some(&origin),
+        subprotocols: &subprotocols,
+        headers: &[(&asked_name, &asked_value)],
+    };
+    let mut wire = b"kept".to_vec();
+    let mut client = match ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut wire) {
+        Ok(client) => client,
+        Err(error) => {
+            assert_eq!(wire, b"kept", "nothing is written: {error}");
+            return;
+        }
+    };
+    let head = read(&wire[4..], cuts);
+    assert_eq!((head.method(), head.target(), head.version()), ("GET", &*target, HttpVersion::Http11));
+    let known = 5 + usize::from(options & 1 != 0) + usize::from(!subprotocols.is_empty());
+    assert_eq!(head.headers().count(), known + 1, "what was asked for and nothing else: {head:?}");
+    assert_eq!(head.values(&asked_name).collect::<Vec<_>>(), [trim(&asked_value)]);
+
+    let server = ServerHandshake::from_request(&head).expect("our server takes what our client asks");
+    assert_eq!(server.host(), host);
+    assert_eq!(server.origin(), (options & 1 != 0).then_some(&*origin).map(str::trim));
+    assert_eq!(server.subprotocols(), subprotocols);
+    assert_eq!(server.extensions(), []);
+
+    let chosen =
+        if options & 4 != 0 { Some("not offered") } else { subprotocols.get(usize::from(options >> 1 & 1)).copied() };
+    let mut answer = b"kept".to_vec();
+    let told = [(&*told_name, &*told_value)];
+    match server.accept(chosen, &told, Limits::default(), Delivery::Messages, &mut answer) {
+        Ok(_) => {}
+        Err(error) => {
+            assert_eq!(answer, b"kept", "nothing is written: {error}");
+            assert_eq!(matches!(error, InvalidHeader::Subprotocol(_)), options & 4 != 0, "{error}");
+            return;
+        }
+    }
+    let answer = &answer[4..];
+    let mut outcome = None;
+    let mut before = 0;
+    for piece in cuts.of(answer) {
+        assert!(outcome.is_none(), "the answer ends where it ends");
+        outcome = client.receive(piece).expect("our client takes what our server answers");
+        before += piece.len();
+    }
+    let (established, _) = outcome.expect("the answer is whole");
+    assert_eq!(before, answer.len());
+    assert_eq!(established.subprotocol(), chosen);
+    let response = established.response();
+    assert_eq!(response.headers().count(), 4 + usize::from(chosen.is_some()), "{response:?}");
+    assert_eq!(response.values(&told_name).collect::<Vec<_>>(), [trim(&told_value)]);
+});
+
+fn read(wire: &[u8], cuts: Cuts<'_>) -> RequestHead {
+    let mut reader = RequestReader::new(HeadLimits::default());
+    let mut before = 0;
+    for piece in cuts.of(wire) {
+        before += piece.len();
+        if let Some((head, used)) = reader.receive(piece).expect("our client's request is a valid head") {
+            assert_eq!((before, used), (wire.len(), piece.len()), "the request ends where it ends");
+            return head;
+        }
+    }
+    panic!("our client's request is whole");
+}
+
+/// Space around a value is not part of it (RFC 9110 §5.5).
+fn trim(value: &str) -> &[u8] {
+    value.trim_matches([' ', '\t']).as_bytes()
+}

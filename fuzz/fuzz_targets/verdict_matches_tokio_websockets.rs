@@ -1,0 +1,211 @@
+//! Our verdict on a stream of frames is that of another engine, which no one here wrote: the same messages, and then
+//! the same end: more is awaited, the peer closed, or a breach of the same kind.
+//!
+//! The oracle is tokio-websockets and not tungstenite, since it is as strict as we are: it refuses lengths that are
+//! not minimal and bad close codes, and judges headers and text before a frame is whole. tungstenite takes the first,
+//! hands out the second as if the peer had sent 1002, and judges whole frames only, so most of what is strict here
+//! would have to be excused. What is left to excuse stands in [`explained`].
+//!
+//! Input: role; limits: bytes in a message and in a frame; cuts; what the peer sends.
+#![no_main]
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+};
+
+use futures_core::Stream as _;
+use switchboard::{CloseCode, Delivery, Limits, MessageKind, ProtocolError, Role};
+use switchboard_fuzz::{Cuts, Input, Listener, Seen};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_websockets::{ClientBuilder, Error, Message, proto::ProtocolError as TheirBreach};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let role = input.role();
+    // The oracle has one limit for both, and counts control frames too; and none for empty frames.
+    let mut limits = Limits::of_bytes(input.one_of(&[1 << 20, 150, 300]));
+    limits.max_empty_frames = u32::MAX;
+    let cuts = input.cuts();
+    let wire = input.rest();
+
+    let (ours, theirs) = (our_verdict(role, limits, wire, cuts), their_verdict(role, limits, wire, cuts));
+    if !explained(&ours, &theirs) {
+        assert_eq!(ours.seen, theirs.seen, "messages; {:?}, {:?}", ours.end, theirs.end);
+        if ours.end == theirs.end {
+            return;
+        }
+        // Each may see a breach before the other, but no later than with the last byte of the frame.
+        let whole = [wire, &vec![0; missing(wire, limits)]].concat();
+        let (ours, theirs) = (our_verdict(role, limits, &whole, cuts), their_verdict(role, limits, &whole, cuts));
+        if !explained(&ours, &theirs) {
+            assert_eq!(ours, theirs, "with the last frame whole");
+        }
+    }
+});
+
+/// All differences that are not bugs of ours.
+fn explained(ours: &Verdict, theirs: &Verdict) -> bool {
+    use Fault::{Size, Utf8};
+    if ours.seen == theirs.seen {
+        return match (&ours.breach, &theirs.end) {
+            // A length past 2^63 is a breach of §5.2 here, and only too long there.
+            (Some(ProtocolError::LengthOutOfRange), End::Breach(Size)) => true,
+            // That a message gets too long is said here by the header, and there by the whole frame, whose text may
+            // have been wrong before.
+            (Some(ProtocolError::MessageTooLong { .. }), End::Breach(Utf8)) => true,
+            _ => false,
+        };
+    }
+    // A text whose last fragment is empty is not checked there for a code point that is cut off: it is handed out as
+    // text that is none, and what the oracle says of later texts is not to be relied on.
+    let cut_off = matches!(ours.breach, Some(ProtocolError::InvalidUtf8 { .. }));
+    let next = theirs.seen.strip_prefix(&ours.seen[..]).and_then(<[Seen]>::first);
+    let not_text =
+        |next: &Seen| matches!(next, Seen::Message(MessageKind::Text, text) if str::from_utf8(text).is_err());
+    cut_off && next.is_some_and(not_text)
+}
+
+#[derive(Debug)]
+struct Verdict {
+    seen: Vec<Seen>,
+    end: End,
+    /// Ours alone: which rule it was.
+    breach: Option<ProtocolError>,
+}
+
+impl PartialEq for Verdict {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.seen, &self.end) == (&other.seen, &other.end)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// More is awaited.
+    Waiting,
+    /// The peer's Close came.
+    Closed,
+    Breach(Fault),
+}
+
+/// What both engines tell apart.
+#[derive(Debug, PartialEq, Eq)]
+enum Fault {
+    Protocol,
+    Utf8,
+    Size,
+}
+
+fn our_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Verdict {
+    let Listener { receiver, seen, breach, .. } = Listener::new(role, limits, Delivery::Messages).after(wire, cuts);
+    let end = match breach.map(|breach| breach.close_code()) {
+        None if receiver.is_open() => End::Waiting,
+        None => End::Closed,
+        Some(CloseCode::PROTOCOL_ERROR) => End::Breach(Fault::Protocol),
+        Some(CloseCode::INVALID_FRAME_PAYLOAD_DATA) => End::Breach(Fault::Utf8),
+        Some(CloseCode::MESSAGE_TOO_BIG) => End::Breach(Fault::Size),
+        Some(other) => panic!("a breach without a class: {other}"),
+    };
+    Verdict { seen, end, breach }
+}
+
+fn their_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Verdict {
+    let bytes = usize::try_from(limits.max_message_bytes).expect("small");
+    let limits = tokio_websockets::Limits::default().max_payload_len(Some(bytes));
+    let wire = Wire { reads: cuts.of(wire).filter(|piece| !piece.is_empty()).collect() };
+    let mut stream = pin!(match role {
+        Role::Server => tokio_websockets::ServerBuilder::new().limits(limits).serve(wire),
+        Role::Client => ClientBuilder::new().limits(limits).take_over(wire),
+    });
+    let mut context = Context::from_waker(Waker::noop());
+    let mut seen = Vec::new();
+    let end = loop {
+        match stream.as_mut().poll_next(&mut context) {
+            Poll::Pending => break End::Waiting,
+            Poll::Ready(None) => break End::Closed,
+            Poll::Ready(Some(Ok(message))) => seen.push(note(&message)),
+            Poll::Ready(Some(Err(Error::Protocol(TheirBreach::InvalidUtf8)))) => break End::Breach(Fault::Utf8),
+            Poll::Ready(Some(Err(Error::Protocol(_)))) => break End::Breach(Fault::Protocol),
+            Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => break End::Breach(Fault::Size),
+            Poll::Ready(Some(Err(error))) => panic!("not about the protocol: {error}"),
+        }
+    };
+    Verdict { seen, end, breach: None }
+}
+
+fn note(message: &Message) -> Seen {
+    let payload = message.as_payload().to_vec();
+    if message.is_text() {
+        Seen::Message(MessageKind::Text, payload)
+    } else if message.is_binary() {
+        Seen::Message(MessageKind::Binary, payload)
+    } else if message.is_ping() {
+        Seen::Ping(payload)
+    } else if message.is_pong() {
+        Seen::Pong(payload)
+    } else {
+        Seen::Close((!payload.is_empty()).then(|| {
+            let (code, reason) = message.as_close().expect("it is a Close");
+            (CloseCode::new(code.into()), reason.into())
+        }))
+    }
+}
+
+/// How many bytes the last frame lacks, where those that its header lacks are zeros; 0 where it is too long to be
+/// taken anyway. Reads headers without judging them.
+fn missing(wire: &[u8], limits: Limits) -> usize {
+    let mut rest = wire;
+    while !rest.is_empty() {
+        let at = |i: usize| rest.get(i).copied().unwrap_or(0);
+        let number = |bytes: usize| (2..2 + bytes).fold(0, |value, i| value << 8 | u64::from(at(i)));
+        let (extended, length): (usize, u64) = match at(1) & 0x7F {
+            126 => (2, number(2)),
+            127 => (8, number(8)),
+            short => (0, u64::from(short)),
+        };
+        let header = 2 + extended + if at(1) & 0x80 != 0 { 4 } else { 0 };
+        if length > limits.max_message_bytes {
+            return header.saturating_sub(rest.len());
+        }
+        let frame = header + length as usize;
+        match rest.get(frame..) {
+            Some(after) => rest = after,
+            None => return frame - rest.len(),
+        }
+    }
+    0
+}
+
+/// A peer that sends these reads, then keeps silent; what is written to it is dropped.
+struct Wire<'a> {
+    reads: VecDeque<&'a [u8]>,
+}
+
+impl AsyncRead for Wire<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(read) = self.reads.pop_front() else { return Poll::Pending };
+        let (now, later) = read.split_at(read.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        if !later.is_empty() {
+            self.reads.push_front(later);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire<'_> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
