@@ -60,7 +60,7 @@ enum Command<'a> {
 
 fn run<M: Masking>(mut sender: Sender<M>, mut input: Input<'_>) -> Script {
     let mut script = Script { wire: Vec::new(), sent: Vec::new(), open: true, begun: None };
-    while !input.is_empty() && script.wire.len() < 1 << 17 {
+    while !input.is_empty() && script.wire.len() < 1 << 16 {
         let choice = input.byte();
         let room = if choice & 0x80 != 0 { Some(usize::from(input.byte())) } else { None };
         let command = read_command(choice & 0x7F, &mut input);

@@ -1,5 +1,5 @@
-//! `Sec-WebSocket-Extensions` is taken if and only if it is the grammar of §9.1, read a second time here in another way;
-//! what is taken and written back is taken again and equal. What is kept is no larger than what came.
+//! `Sec-WebSocket-Extensions` is taken if and only if it is the grammar of §9.1, read a second time here in another
+//! way; what is taken and written back is taken again and equal. What is kept is no larger than what came.
 //!
 //! Input: the value.
 #![no_main]
