@@ -1,26 +1,30 @@
 //! The same bytes give the same events and the same breach however they are cut into reads, in both roles and in both
-//! deliveries, and also to who stops after each event.
+//! deliveries, and also to who stops after each event or inflates as little as possible at a time.
 //!
-//! Input: role; limits; cuts; what the peer sends.
+//! Input: role and deflate; limits; cuts; what the peer sends.
 #![no_main]
 
 use switchboard::Delivery;
-use switchboard_fuzz::{Cuts, Input, Listener, same_breach};
+use switchboard_fuzz::{Cuts, Input, Listener, same_breach, shared_deflate};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
-    let (role, limits, cuts) = (input.role(), input.limits(), input.cuts());
+    let ((role, deflate), limits, cuts) = (input.role_and_deflate(), input.limits(), input.cuts());
     let wire = input.rest();
-    let new = |delivery| Listener::new(role, limits, delivery);
+    let shared = shared_deflate();
+    let new = |delivery| Listener::sharing(&shared, role, limits, delivery, deflate);
 
     let whole = new(Delivery::Messages).after(wire, Cuts::WHOLE);
     assert_eq!(whole.begun, None, "no pieces where messages were asked for");
     let mut by_event = new(Delivery::Messages);
     by_event.receive_by_event(wire);
+    let mut by_step = new(Delivery::Messages);
+    by_step.receive_by_step(wire);
     for (name, listener) in [
         ("cut", new(Delivery::Messages).after(wire, cuts)),
         ("byte by byte", new(Delivery::Messages).after(wire, Cuts::BYTES)),
         ("stopping after each event", by_event),
+        ("inflating step by step", by_step),
     ] {
         agree(name, &listener, &whole);
         let (one, other) = (&listener.receiver, &whole.receiver);
@@ -29,12 +33,15 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     let mut by_event = new(Delivery::Pieces);
     by_event.receive_by_event(wire);
+    let mut by_step = new(Delivery::Pieces);
+    by_step.receive_by_step(wire);
     let pieces = new(Delivery::Pieces).after(wire, Cuts::WHOLE);
     agree("pieces", &pieces, &whole);
     for (name, listener) in [
         ("pieces, cut", new(Delivery::Pieces).after(wire, cuts)),
         ("pieces, byte by byte", new(Delivery::Pieces).after(wire, Cuts::BYTES)),
         ("pieces, stopping after each event", by_event),
+        ("pieces, inflating step by step", by_step),
     ] {
         agree(name, &listener, &whole);
         // The place where a breach ends an unfinished message may lie inside of a piece.

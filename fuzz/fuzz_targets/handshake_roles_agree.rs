@@ -1,7 +1,8 @@
 //! Whatever a caller asks of either role: it is refused and nothing is written, or it arrives at the other role as it
 //! was meant, and nothing breaks out of its line.
 //!
-//! Input: bit 0: an Origin, bit 1: which subprotocol is chosen, bit 2: one that was not offered; the nonce, 16 bytes;
+//! Input: bit 0: an Origin, bit 1: which subprotocol is chosen, bit 2: one that was not offered, bit 3: deflate is offered,
+//! bit 4: and taken; the nonce, 16 bytes;
 //! cuts; then, each behind its length: host, target, Origin, two subprotocols, name and value of a header field of the
 //! request, name and value of one of the answer.
 #![no_main]
@@ -10,7 +11,7 @@ use switchboard::{
     ClientHandshake, ClientRequest, Delivery, HeadLimits, HttpVersion, InvalidHeader, Limits, RequestHead,
     RequestReader, ServerHandshake,
 };
-use switchboard_fuzz::{Cuts, Input};
+use switchboard_fuzz::{Cuts, Input, shared_deflate};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -22,7 +23,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let (asked_name, asked_value, told_name, told_value) = (text(), text(), text(), text());
     let subprotocols: Vec<&str> = [&*first, &*second].into_iter().filter(|name| !name.is_empty()).collect();
 
+    let shared = shared_deflate();
     let request = ClientRequest {
+        deflate: (options & 8 != 0).then_some(&shared),
         host: &host,
         target: &target,
         origin: (options & 1 != 0).then_some(&origin),
@@ -39,7 +42,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     let head = read(&wire[4..], cuts);
     assert_eq!((head.method(), head.target(), head.version()), ("GET", &*target, HttpVersion::Http11));
-    let known = 5 + usize::from(options & 1 != 0) + usize::from(!subprotocols.is_empty());
+    let offered = usize::from(options & 8 != 0);
+    let known = 5 + usize::from(options & 1 != 0) + usize::from(!subprotocols.is_empty()) + offered;
     assert_eq!(head.headers().count(), known + 1, "what was asked for and nothing else: {head:?}");
     assert_eq!(head.values(&asked_name).collect::<Vec<_>>(), [trim(&asked_value)]);
 
@@ -47,7 +51,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     assert_eq!(server.host(), host);
     assert_eq!(server.origin(), (options & 1 != 0).then_some(&*origin).map(str::trim));
     assert_eq!(server.subprotocols(), subprotocols);
-    assert_eq!(server.extensions(), []);
+    assert_eq!(server.extensions().len(), offered);
+    let server = if options & 16 != 0 { server.with_deflate(&shared) } else { server };
+    let agreed = server.deflate().copied();
+    assert_eq!(agreed.is_some(), options & 24 == 24);
 
     let chosen =
         if options & 4 != 0 { Some("not offered") } else { subprotocols.get(usize::from(options >> 1 & 1)).copied() };
@@ -73,7 +80,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     assert_eq!(before, answer.len());
     assert_eq!(established.subprotocol(), chosen);
     let response = established.response();
-    assert_eq!(response.headers().count(), 4 + usize::from(chosen.is_some()), "{response:?}");
+    assert_eq!(established.deflate().copied(), agreed);
+    let told = usize::from(chosen.is_some()) + usize::from(agreed.is_some());
+    assert_eq!(response.headers().count(), 4 + told, "{response:?}");
     assert_eq!(response.values(&told_name).collect::<Vec<_>>(), [trim(&told_value)]);
 });
 

@@ -33,7 +33,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     places.push(wire.len() - 1); // what is cut off shows at the end
 
     let expected = utf8_by_std(text);
-    let mut listener = Listener::new(role, Limits::default(), delivery);
+    let mut listener = Listener::new(role, Limits::default(), delivery, None);
     let mut read = 0;
     for piece in reads.of(&wire) {
         listener.receive(piece);

@@ -123,7 +123,8 @@ enum Fault {
 }
 
 fn our_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Verdict {
-    let Listener { receiver, seen, breach, .. } = Listener::new(role, limits, Delivery::Messages).after(wire, cuts);
+    let Listener { receiver, seen, breach, .. } =
+        Listener::new(role, limits, Delivery::Messages, None).after(wire, cuts);
     let end = match breach.map(|breach| breach.close_code()) {
         None if receiver.is_open() => End::Waiting,
         None => End::Closed,

@@ -7,12 +7,15 @@
 //! | word | bytes | zero means |
 //! |---|---|---|
 //! | role | 1: bit 0 | server |
+//! | deflate | the same byte: bit 1 agreed on, bits 2 and 3 takeover of the server and the client | not agreed on |
 //! | limits | 1: index into [`LIMITS`] | the defaults |
 //! | cuts | 1 + n: the number of lengths, then the lengths | one read |
 
+pub mod inflate;
+
 use switchboard::{
-    CloseCode, Connection, Delivery, Event, FrameHeader, Limits, MaskingKey, MessageKind, Opcode, ProtocolError,
-    Receiver, Role,
+    CloseCode, Connection, Deflate, DeflateAgreement, DeflateConfig, DeflateParams, Delivery, Event, FrameHeader,
+    Limits, MaskingKey, MessageKind, Opcode, ProtocolError, Receiver, Role,
 };
 
 /// The fuzzer's bytes, read from the front.
@@ -65,6 +68,18 @@ impl<'a> Input<'a> {
     /// Who reads the bytes.
     pub fn role(&mut self) -> Role {
         self.one_of(&[Role::Server, Role::Client])
+    }
+
+    /// Who reads the bytes, and what was agreed on of permessage-deflate.
+    pub fn role_and_deflate(&mut self) -> (Role, Option<DeflateParams>) {
+        let byte = self.byte();
+        let role = if byte & 1 == 0 { Role::Server } else { Role::Client };
+        let params = DeflateParams {
+            server_no_context_takeover: byte & 4 == 0,
+            client_no_context_takeover: byte & 8 == 0,
+            ..DeflateParams::default()
+        };
+        (role, (byte & 2 != 0).then_some(params))
     }
 
     /// What a receiver accepts.
@@ -153,10 +168,27 @@ pub struct Listener {
 impl Listener {
     /// The receiving half of a connection in this role.
     #[must_use]
-    pub fn new(role: Role, limits: Limits, delivery: Delivery) -> Self {
-        let receiver = match role {
-            Role::Server => Connection::server(limits, delivery).receiver,
-            Role::Client => Connection::client(|| MaskingKey([0; 4]), limits, delivery).receiver,
+    pub fn new(role: Role, limits: Limits, delivery: Delivery, deflate: Option<DeflateParams>) -> Self {
+        Self::sharing(&shared_deflate(), role, limits, delivery, deflate)
+    }
+
+    /// The same, with inflaters of `shared`.
+    #[must_use]
+    pub fn sharing(
+        shared: &Deflate,
+        role: Role,
+        limits: Limits,
+        delivery: Delivery,
+        deflate: Option<DeflateParams>,
+    ) -> Self {
+        let agreement = deflate.map(|params| agreement(shared, role, params));
+        let receiver = match (role, agreement) {
+            (Role::Server, None) => Connection::server(limits, delivery).receiver,
+            (Role::Server, Some(agreement)) => Connection::server(limits, delivery).with_deflate(agreement).receiver,
+            (Role::Client, None) => Connection::client(key, limits, delivery).receiver,
+            (Role::Client, Some(agreement)) => {
+                Connection::client(key, limits, delivery).with_deflate(agreement).receiver
+            }
         };
         Self { receiver, seen: Vec::new(), breach: None, begun: None }
     }
@@ -186,6 +218,24 @@ impl Listener {
         }
     }
 
+    /// Takes one read's bytes, but inflates as little as it can before it gives the rest again.
+    pub fn receive_by_step(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let mut unread = bytes.len();
+        while unread > 0 {
+            let start = bytes.len() - unread;
+            let mut events = self.receiver.receive(&mut bytes[start..]).inflating_at_most(1);
+            loop {
+                match events.next_event() {
+                    Ok(Some(event)) => note(&mut self.seen, &mut self.begun, event),
+                    Ok(None) => break,
+                    Err(error) => assert_eq!(self.breach.replace(error), None, "one breach"),
+                }
+            }
+            unread = events.unread();
+        }
+    }
+
     /// Takes one read's bytes, but stops after each event and gives the rest again.
     pub fn receive_by_event(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
@@ -201,6 +251,27 @@ impl Listener {
             unread = events.unread();
         }
     }
+}
+
+fn key() -> MaskingKey {
+    MaskingKey([0; 4])
+}
+
+/// Room for the windows of some connections.
+#[must_use]
+pub fn shared_deflate() -> Deflate {
+    let mut config = DeflateConfig::default();
+    config.memory_bytes = 8 << 20;
+    Deflate::new(config)
+}
+
+/// What was agreed on, for the end that plays this role.
+///
+/// # Panics
+/// Where `shared` has no room for a window.
+#[must_use]
+pub fn agreement(shared: &Deflate, role: Role, params: DeflateParams) -> DeflateAgreement {
+    DeflateAgreement::new(shared, role, params).expect("there is room for a window")
 }
 
 fn note(seen: &mut Vec<Seen>, begun: &mut Option<(MessageKind, Vec<u8>)>, event: Event<'_>) {

@@ -1,0 +1,86 @@
+//! Compressed messages inflate to what the naive inflater makes of them, are malformed where it says so, and never become
+//! longer than the limit, however they are cut, whether an inflater is free at once or not, and step by step.
+//!
+//! Input: bit 0: context takeover, bit 1: no inflater is free before the end, bit 2: pieces, bit 3: step by step; limit
+//! (index); cuts; then messages, each behind two bytes that are its length, the last as long as there is input.
+#![no_main]
+
+use switchboard::ProtocolError;
+use switchboard::{Deflate, DeflateConfig, DeflateParams, Delivery, FrameHeader, Limits, MessageKind, Opcode, Role};
+use switchboard_fuzz::{
+    Input, KEY, Listener, Seen,
+    inflate::{Inflated, inflate},
+};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let options = input.byte();
+    let limit = input.one_of(&[70_000_usize, 0, 1, 100, 8191, 8192, 8193, 32_768, 300_000]);
+    let cuts = input.cuts();
+    let takeover = options & 1 != 0;
+    let params = DeflateParams {
+        client_no_context_takeover: !takeover,
+        server_no_context_takeover: true,
+        ..DeflateParams::default()
+    };
+    let mut config = DeflateConfig::default();
+    (config.memory_bytes, config.max_unfinished) = (1 << 20, if options & 2 != 0 { 0 } else { 16 });
+    let delivery = if options & 4 != 0 { Delivery::Pieces } else { Delivery::Messages };
+    let mut limits = Limits::of_bytes(limit as u64);
+    limits.max_frame_bytes = u64::MAX;
+    let mut listener = Listener::sharing(&Deflate::new(config), Role::Server, limits, delivery, Some(params));
+
+    let mut history = Vec::new();
+    while !input.is_empty() {
+        let length = u16::from_be_bytes(input.array());
+        let message = input.take(usize::from(length));
+        if message.len() > limit {
+            return; // refused for that alone
+        }
+        let wire = frame(message);
+        for piece in cuts.of(&wire) {
+            if options & 8 != 0 {
+                listener.receive_by_step(piece);
+            } else {
+                listener.receive(piece);
+            }
+        }
+        let seen = std::mem::take(&mut listener.seen);
+        match inflate(message, &history, limit) {
+            Some(Inflated::Whole(whole)) => {
+                assert_eq!((&*seen, listener.breach), (&[Seen::Message(MessageKind::Binary, whole.clone())][..], None));
+                if takeover {
+                    history.extend(whole);
+                    history.drain(..history.len().saturating_sub(32 << 10));
+                }
+            }
+            Some(Inflated::TooLong) => {
+                assert_eq!(seen, []);
+                assert!(matches!(listener.breach, Some(ProtocolError::MessageTooLong { .. })), "{:?}", listener.breach);
+            }
+            None => assert_eq!((&*seen, listener.breach), (&[][..], Some(ProtocolError::InvalidDeflate))),
+        }
+        if listener.breach.is_some() {
+            assert_eq!(listener.receiver.buffered_bytes(), 0);
+            let begun = listener.begun.map_or(0, |(_, begun)| begun.len());
+            assert!(begun <= limit, "{begun} bytes were handed out");
+            return;
+        }
+    }
+});
+
+/// A compressed binary message in one frame.
+fn frame(message: &[u8]) -> Vec<u8> {
+    let header = FrameHeader {
+        fin: true,
+        rsv1: true,
+        opcode: Opcode::Binary,
+        mask: Some(KEY),
+        payload_len: message.len() as u64,
+    };
+    let mut wire = header.encode().to_vec();
+    let start = wire.len();
+    wire.extend_from_slice(message);
+    KEY.apply(&mut wire[start..]);
+    wire
+}
