@@ -1,77 +1,16 @@
 //! What a connection costs: its size, and the allocations that a peer can cause. Counted, not timed, and per thread,
 //! so that tests side by side do not count each other's.
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
 
 use switchboard::{
     Connection, Delivery, Event, HeadLimits, Limits, Masked, MaskingKey, Receiver, RequestReader, Role, Unmasked,
 };
 
+use counting::{Cost, NOTHING, cost, live};
 use support::engine::{KEY, frame, receiver};
-
-/// The system's allocator, with a count of what this thread asks of it.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(calls: usize, bytes: isize) {
-    // A thread that ends may free after its counters are gone; nothing is measured then.
-    let _ = CALLS.try_with(|cell| cell.set(cell.get() + calls));
-    let live = LIVE.try_with(|cell| {
-        cell.set(cell.get() + bytes);
-        cell.get()
-    });
-    let _ = PEAK.try_with(|cell| cell.set(cell.get().max(live.unwrap_or(0))));
-}
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(0, -(layout.size() as isize));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(1, new_size as isize - layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Calls for memory, and the most bytes held at once beyond those held before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cost {
-    calls: usize,
-    peak: isize,
-}
-
-fn cost(work: impl FnOnce()) -> Cost {
-    let (calls, live) = (CALLS.get(), LIVE.get());
-    PEAK.set(live);
-    work();
-    Cost { calls: CALLS.get() - calls, peak: PEAK.get() - live }
-}
-
-const NOTHING: Cost = Cost { calls: 0, peak: 0 };
 
 /// Takes `bytes` and returns the number of events; the payloads are looked at and let go.
 fn take(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
@@ -203,7 +142,7 @@ fn as_many_empty_fragments_as_are_allowed_cost_nothing() {
 
 #[test]
 fn a_connection_that_is_idle_again_has_given_all_memory_back() {
-    let before = LIVE.get();
+    let before = live();
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
     for list in [[(0x02, 5000), (0x89, 100), (0x80, 5000)], [(0x01, 1), (0x8A, 0), (0x80, 70_000)]] {
         for (first, length) in list {
@@ -213,12 +152,12 @@ fn a_connection_that_is_idle_again_has_given_all_memory_back() {
             }
         }
     }
-    assert_eq!((LIVE.get() - before, server.has_unfinished()), (0, false));
+    assert_eq!((live() - before, server.has_unfinished()), (0, false));
     // And one that fails in the middle of a message keeps nothing either.
     take(&mut server, &mut frame(Role::Server, 0x02, &[0; 5000]));
-    assert!(LIVE.get() - before >= 5000);
+    assert!(live() - before >= 5000);
     assert!(server.receive(&mut [0xFF]).next_event().is_err());
-    assert_eq!(LIVE.get() - before, 0);
+    assert_eq!(live() - before, 0);
 }
 
 #[test]

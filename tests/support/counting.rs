@@ -1,0 +1,72 @@
+//! An allocator that counts what each thread asks of it, so that tests side by side do not count each other's.
+
+#![allow(dead_code)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+/// The system's allocator, with a count of what this thread asks of it.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(calls: usize, bytes: isize) {
+    // A thread that ends may free after its counters are gone; nothing is measured then.
+    let _ = CALLS.try_with(|cell| cell.set(cell.get() + calls));
+    let live = LIVE.try_with(|cell| {
+        cell.set(cell.get() + bytes);
+        cell.get()
+    });
+    let _ = PEAK.try_with(|cell| cell.set(cell.get().max(live.unwrap_or(0))));
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments it came with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as isize);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as isize));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(1, new_size as isize - layout.size() as isize);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Calls for memory, and the most bytes held at once beyond those held before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) calls: usize,
+    pub(crate) peak: isize,
+}
+
+pub(crate) fn cost(work: impl FnOnce()) -> Cost {
+    let (calls, live) = (CALLS.get(), LIVE.get());
+    PEAK.set(live);
+    work();
+    Cost { calls: CALLS.get() - calls, peak: PEAK.get() - live }
+}
+
+pub(crate) const NOTHING: Cost = Cost { calls: 0, peak: 0 };
+
+/// Bytes that this thread holds.
+pub(crate) fn live() -> isize {
+    LIVE.get()
+}
