@@ -31,8 +31,8 @@ pub(super) enum Coding {
 }
 
 impl OpenMessage {
-    pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding) -> Self {
-        Self { wire_bytes: 0, coding, assembler: MessageAssembler::new(kind, delivery) }
+    pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding, most: u64) -> Self {
+        Self { wire_bytes: 0, coding, assembler: MessageAssembler::new(kind, delivery, most) }
     }
 
     /// Whether it can be left as it is while others are served: an inflater that is only lent until the end of the
@@ -59,6 +59,8 @@ impl OpenMessage {
 pub(super) struct MessageAssembler {
     /// Bytes of payload so far, kept or passed on.
     length: u64,
+    /// The longest that it may become.
+    most: u64,
     /// Nothing has been appended, not even an empty piece.
     untouched: bool,
     content: Content,
@@ -85,7 +87,7 @@ pub(super) enum Assembled {
 }
 
 impl MessageAssembler {
-    pub(super) fn new(kind: MessageKind, delivery: Delivery) -> Self {
+    pub(super) fn new(kind: MessageKind, delivery: Delivery, most: u64) -> Self {
         let content = match (delivery, kind) {
             (Delivery::Messages, MessageKind::Text) => {
                 Content::Text { whole: String::new(), validator: Utf8Validator::default() }
@@ -96,7 +98,7 @@ impl MessageAssembler {
             }
             (Delivery::Pieces, MessageKind::Binary) => Content::Passing { kind, validator: None },
         };
-        Self { length: 0, untouched: true, content }
+        Self { length: 0, most, untouched: true, content }
     }
 
     /// Bytes of payload so far.
@@ -131,10 +133,13 @@ impl MessageAssembler {
         self.length += piece.len() as u64;
         let checked = match &mut self.content {
             Content::Text { whole, validator } => validator.push(piece).map(|valid| {
+                let more = valid.completed.map_or(0, char::len_utf8) + valid.text.len();
+                whole.reserve_exact(growth(whole.len(), whole.capacity(), more, self.most));
                 whole.extend(valid.completed);
                 whole.push_str(valid.text);
             }),
             Content::Binary(whole) => {
+                whole.reserve_exact(growth(whole.len(), whole.capacity(), piece.len(), self.most));
                 whole.extend_from_slice(piece);
                 Ok(())
             }
@@ -157,3 +162,16 @@ impl MessageAssembler {
         }
     }
 }
+
+/// How much to reserve for `more` bytes: room doubles, as a Vec does, but never past what the longest message takes.
+fn growth(length: usize, capacity: usize, more: usize, most: u64) -> usize {
+    let needed = length + more;
+    if needed <= capacity {
+        return 0;
+    }
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    (2 * capacity).max(FIRST_BYTES).min(most).max(needed) - length
+}
+
+/// Room for the first bytes, so that many short fragments do not begin with many short steps.
+const FIRST_BYTES: usize = 64;

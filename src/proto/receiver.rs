@@ -511,7 +511,8 @@ impl<'b> Events<'_, 'b> {
             (_, delivery) => {
                 // RFC 7692 §6: RSV1 on its first frame says that a message is compressed.
                 let coding = if rsv1 { Coding::Waiting(Vec::new()) } else { Coding::Plain };
-                self.data(frame, Box::new(OpenMessage::new(kind, delivery, coding)))
+                let most = self.receiver.limits.max_message_bytes;
+                self.data(frame, Box::new(OpenMessage::new(kind, delivery, coding, most)))
             }
         }
     }
