@@ -5,23 +5,10 @@
 mod counting;
 mod support;
 
-use switchboard::{
-    Connection, Delivery, Event, HeadLimits, Limits, Masked, MaskingKey, Receiver, RequestReader, Role, Unmasked,
-};
+use switchboard::{Connection, Delivery, Event, Limits, Masked, MaskingKey, Role, Unmasked};
 
 use counting::{Cost, NOTHING, cost, live};
-use support::engine::{KEY, frame, receiver};
-
-/// Takes `bytes` and returns the number of events; the payloads are looked at and let go.
-fn take(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
-    let mut events = receiver.receive(bytes);
-    let mut count = 0;
-    while let Some(event) = events.next_event().expect("valid frames") {
-        std::hint::black_box(&event);
-        count += 1;
-    }
-    count
-}
+use support::engine::{KEY, frame, receiver, take};
 
 #[test]
 fn the_counter_counts() {
@@ -83,64 +70,6 @@ fn the_first_bytes_of_a_header_allocate_nothing() {
 }
 
 #[test]
-fn a_claimed_length_reserves_nothing_until_bytes_come() {
-    for first in [0x81, 0x82, 0x01, 0x02] {
-        for delivery in [Delivery::Messages, Delivery::Pieces] {
-            let mut client = receiver(Role::Client, Limits::of_bytes(u64::MAX), delivery);
-            let used = cost(|| {
-                take(&mut client, &mut [first, 0x7F, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
-            });
-            // What keeps a message's place is there; a buffer is not.
-            assert!(used.calls <= 1 && used.peak <= 256, "{first:02x}: {used:?}");
-            let more = cost(|| {
-                take(&mut client, &mut [b'x'; 100]);
-            });
-            assert!(more.peak <= 200, "{first:02x}, then 100 bytes: {more:?}");
-        }
-    }
-}
-
-#[test]
-fn a_claimed_length_over_the_limit_allocates_nothing() {
-    let mut client = receiver(Role::Client, Limits::default(), Delivery::Messages);
-    let used = cost(|| {
-        let mut bytes = [0x82, 0x7F, 0, 0, 0, 1];
-        assert!(client.receive(&mut bytes).next_event().is_err());
-    });
-    assert_eq!(used, NOTHING);
-}
-
-#[test]
-fn memory_for_131000_fragments_of_one_byte_is_less_than_twice_their_payload() {
-    const COUNT: usize = 131_000;
-    for first in [0x01, 0x02] {
-        let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
-        let mut begin = frame(Role::Server, first, b"x");
-        take(&mut server, &mut begin);
-        let more = frame(Role::Server, 0x00, b"x");
-        let mut bytes = more.clone();
-        let used = cost(|| {
-            for _ in 1..COUNT {
-                bytes.copy_from_slice(&more);
-                take(&mut server, &mut bytes);
-            }
-        });
-        assert_eq!(server.buffered_bytes(), COUNT as u64);
-        assert!(used.peak as usize <= 2 * COUNT + 4096, "{used:?}");
-        assert!(used.calls <= 20, "one buffer that doubles: {used:?}");
-    }
-}
-
-#[test]
-fn as_many_empty_fragments_as_are_allowed_cost_nothing() {
-    let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
-    take(&mut server, &mut frame(Role::Server, 0x01, b""));
-    let empty = frame(Role::Server, 0x00, b"");
-    let mut bytes = empty.repeat(9_999);
-    assert_eq!(cost(|| assert_eq!(take(&mut server, &mut bytes), 0)), NOTHING);
-}
-
-#[test]
 fn a_connection_that_is_idle_again_has_given_all_memory_back() {
     let before = live();
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
@@ -158,39 +87,4 @@ fn a_connection_that_is_idle_again_has_given_all_memory_back() {
     assert!(live() - before >= 5000);
     assert!(server.receive(&mut [0xFF]).next_event().is_err());
     assert_eq!(live() - before, 0);
-}
-
-#[test]
-fn a_head_that_comes_byte_by_byte_is_kept_once_and_parsed_once() {
-    let field = format!("X: {}\r\n", "x".repeat(295));
-    let head = format!("GET / HTTP/1.1\r\n{}\r\n", field.repeat(50)).into_bytes();
-    let limits = HeadLimits::default();
-    let mut reader = RequestReader::new(limits);
-    let (&last, all_before) = head.split_last().expect("not empty");
-    let collecting = cost(|| {
-        for &byte in all_before {
-            assert!(matches!(reader.receive(&[byte]), Ok(None)));
-        }
-    });
-    // A buffer that doubles from 8 bytes to 16 KiB: a dozen calls, and not one for a parser.
-    assert!(collecting.calls <= 12 && collecting.peak <= limits.max_bytes as isize, "{collecting:?}");
-    let parsing = cost(|| {
-        let (request, used) = reader.receive(&[last]).expect("a valid head").expect("it is whole");
-        assert_eq!((request.headers().count(), used), (50, 1));
-    });
-    assert!(parsing.calls <= 8, "{parsing:?}");
-}
-
-#[test]
-fn a_head_without_end_is_not_kept_past_its_limit() {
-    let limits = HeadLimits::default();
-    for piece in [1, 100, 1460, 65_536] {
-        let mut reader = RequestReader::new(limits);
-        let filler = vec![b'x'; piece];
-        let used = cost(|| {
-            assert!(matches!(reader.receive(b"GET / HTTP/1.1\r\nX: "), Ok(None)));
-            while reader.receive(&filler).is_ok() {}
-        });
-        assert!(used.peak <= limits.max_bytes as isize + 1024, "pieces of {piece}: {used:?}");
-    }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use switchboard::{End, Message, Response};
 
-use support::{LONG, OPENING, Raw, Service, config, frame, header, round_trip, serve};
+use support::{LONG, OPENING, Raw, Service, config, header, round_trip, serve};
 
 const SHORT: Duration = Duration::from_millis(100);
 const MIB: usize = 1 << 20;
@@ -172,55 +172,6 @@ fn frame_header(raw: &mut Raw) -> usize {
 }
 
 #[test]
-fn an_unfinished_message_without_progress_is_closed_with_1008() {
-    let mut config = config();
-    config.message_timeout = SHORT;
-    let server = serve(config, Service::echo());
-    for begun in [header(0x82, 100), [header(0x82, 100), vec![0; 50]].concat(), frame(0x01, b"a fragment")] {
-        let (mut raw, id) = server.raw();
-        raw.write(begun);
-        assert_eq!(raw.until_close(), (vec![], 1008));
-        raw.expect_end();
-        assert_eq!(server.next_closed(), (id, End::MessageStalled));
-    }
-}
-
-#[test]
-fn control_frames_are_no_progress_of_a_message() {
-    let mut config = config();
-    config.message_timeout = 3 * SHORT;
-    let server = serve(config, Service::echo());
-    let (mut raw, id) = server.raw();
-    raw.send(0x01, "a fragment");
-    let started = Instant::now();
-    loop {
-        raw.send(0x89, "");
-        let frame = raw.frame();
-        if frame.close_code() == Some(1008) {
-            break;
-        }
-        assert_eq!(frame.first, 0x8A);
-        assert!(started.elapsed() < LONG, "pings keep a message alive");
-        raw.pause_reading(Duration::from_millis(10));
-    }
-    assert_eq!(server.next_closed(), (id, End::MessageStalled));
-}
-
-#[test]
-fn a_message_that_comes_slowly_but_steadily_is_heard() {
-    let mut config = config();
-    config.message_timeout = Duration::from_secs(1);
-    let server = serve(config, Service::echo());
-    let (mut raw, _) = server.raw();
-    raw.write(header(0x82, 50));
-    for _ in 0..50 {
-        assert!(raw.hears_nothing_for(Duration::from_millis(50)));
-        raw.write([0]);
-    }
-    assert_eq!(raw.frame().payload.len(), 50);
-}
-
-#[test]
 fn a_message_that_is_begun_after_a_long_silence_has_its_time() {
     let mut config = config();
     config.message_timeout = Duration::from_secs(1);
@@ -284,18 +235,6 @@ fn a_peer_that_takes_nothing_is_ended_and_others_are_not() {
     raw.text("much");
     assert_eq!(server.next_closed(), (id, End::WriteStalled));
     round_trip(&mut client);
-}
-
-#[test]
-fn after_a_breach_the_peer_has_only_so_long_to_end_its_side() {
-    let mut config = config();
-    config.linger_timeout = SHORT;
-    let server = serve(config, Service::echo());
-    let (mut raw, _) = server.raw();
-    raw.send(0x83, "");
-    assert_eq!(raw.until_close(), (vec![], 1002));
-    raw.expect_end();
-    raw.expect_gone();
 }
 
 #[test]

@@ -55,48 +55,6 @@ fn control_frames_may_stand_between_fragments() {
 }
 
 #[test]
-fn a_continuation_without_a_message_fails_with_1002() {
-    let breach = ProtocolError::UnexpectedContinuation;
-    assert_eq!(breach.close_code().get(), 1002);
-    let rows: &[(&str, Frames<'_>, u8, &[Seen])] = &[
-        ("at the very start", &[], 0x80, &[]),
-        ("without FIN", &[], 0x00, &[]),
-        ("after a whole message", &[(0x81, b"a")], 0x80, &[text("a")]),
-        ("after a fragmented message", &[(0x01, b"a"), (0x80, b"b")], 0x80, &[text("ab")]),
-        ("after an empty fragmented message", &[(0x02, b""), (0x80, b"")], 0x00, &[binary(b"")]),
-        ("after a ping", &[(0x89, b"a")], 0x80, &[ping(b"a")]),
-    ];
-    for (name, before, first, events) in rows {
-        for role in BOTH_ROLES {
-            let mut wire = frames(role, before);
-            wire.push(*first);
-            Row::fails(name, role, wire, breach).after(events.to_vec()).check();
-        }
-    }
-}
-
-#[test]
-fn a_new_message_inside_a_fragmented_one_fails_with_1002() {
-    let breach = ProtocolError::ExpectedContinuation;
-    assert_eq!(breach.close_code().get(), 1002);
-    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
-        ("after its first fragment", &[(0x01, b"a")], &[]),
-        ("after an empty first fragment", &[(0x02, b"")], &[]),
-        ("after its second", &[(0x02, b"a"), (0x00, b"b")], &[]),
-        ("after a ping inside of it", &[(0x01, b"a"), (0x89, b"!")], &[ping(b"!")]),
-    ];
-    for (name, before, events) in rows {
-        for role in BOTH_ROLES {
-            for first in [0x01, 0x02, 0x81, 0x82] {
-                let mut wire = frames(role, before);
-                wire.push(first);
-                Row::fails(&format!("{first:02x} {name}"), role, wire, breach).after(events.to_vec()).check();
-            }
-        }
-    }
-}
-
-#[test]
 fn reserved_bits_and_opcodes_fail_inside_a_message_too() {
     for role in BOTH_ROLES {
         let begun = frame(role, 0x01, b"a");
@@ -114,37 +72,6 @@ fn reserved_bits_and_opcodes_fail_inside_a_message_too() {
         }
         for control in [0x8, 0x9, 0xA] {
             fails(control, ProtocolError::FragmentedControl);
-        }
-    }
-}
-
-#[test]
-fn fragments_together_over_the_limit_fail_with_1009_at_the_header_that_crosses() {
-    let limits = Limits::of_bytes(1000);
-    let (half, rest) = (vec![b'x'; 500], vec![b'x'; 500]);
-    let too_long = |length| ProtocolError::MessageTooLong { length, limit: 1000 };
-    assert_eq!(too_long(1001).close_code().get(), 1009);
-    for first in [0x01, 0x02] {
-        for role in BOTH_ROLES {
-            let whole: Vec<u8> = [half.as_slice(), &rest].concat();
-            let event = if first == 0x01 { text(&"x".repeat(1000)) } else { binary(&whole) };
-            let at_limit = frames(role, &[(first, &half), (0x80, &rest)]);
-            Row::taken("exactly at the limit", role, at_limit, vec![event.clone()]).within(limits).check();
-            let with_empty = frames(role, &[(first, &half), (0x00, &rest), (0x89, b"!"), (0x80, b"")]);
-            Row::taken("and an empty last one", role, with_empty, vec![ping(b"!"), event]).within(limits).check();
-
-            let masked = |length: &[u8]| {
-                let mask_bit = if role == Role::Server { 0x80 } else { 0 };
-                [&[0x80, length[0] | mask_bit], &length[1..]].concat()
-            };
-            let begun = frame(role, first, &half);
-            let by_one = [begun.as_slice(), &masked(&[126, 0x01, 0xF5])].concat();
-            Row::fails("one byte over", role, by_one, too_long(1001)).within(limits).check();
-            let at_first_byte = [begun.as_slice(), &masked(&[126, 0x02])].concat();
-            Row::fails("known at the length's first byte", role, at_first_byte, too_long(1012)).within(limits).check();
-            let full = frames(role, &[(first, &half), (0x00, &rest)]);
-            let nothing_left = [full.as_slice(), &masked(&[1])].concat();
-            Row::fails("no byte is left", role, nothing_left, too_long(1001)).within(limits).check();
         }
     }
 }
@@ -229,50 +156,6 @@ fn the_limit_counts_each_message_anew() {
     for role in BOTH_ROLES {
         let events = vec![text("abcd"), binary(b"efgh"), text("ijkl")];
         Row::taken("three at the limit", role, frames(role, list), events).within(limits).check();
-    }
-}
-
-/// An empty frame is allowed and costs its sender next to nothing, so that a row of them has an end.
-#[test]
-fn too_many_empty_data_frames_in_a_row_fail_with_1008() {
-    let mut limits = Limits::default();
-    assert_eq!(limits.max_empty_frames, 10_000);
-    limits.max_empty_frames = 3;
-    let breach = ProtocolError::TooManyEmptyFrames { limit: 3 };
-    assert_eq!(breach.close_code().get(), 1008);
-    let empty = || binary(b"");
-    let taken: &[(&str, Frames<'_>, &[Seen])] = &[
-        ("three messages", &[(0x82, b"".as_slice()); 3], &[empty(), empty(), empty()]),
-        ("three fragments", &[(0x02, b""), (0x00, b""), (0x80, b"")], &[empty()]),
-        (
-            "three, a byte, and three again",
-            &[(0x02, b""), (0x00, b""), (0x00, b""), (0x00, b"a"), (0x00, b""), (0x00, b""), (0x80, b"")],
-            &[binary(b"a")],
-        ),
-        ("empty pings do not count", &[(0x89, b"".as_slice()); 4], &[ping(b""), ping(b""), ping(b""), ping(b"")]),
-    ];
-    let fails: &[(&str, Frames<'_>, &[Seen])] = &[
-        ("four messages", &[(0x82, b"".as_slice()); 4], &[empty(), empty(), empty()]),
-        ("four fragments", &[(0x01, b""), (0x00, b""), (0x00, b""), (0x00, b"")], &[]),
-        ("the last of them ends the message", &[(0x02, b""), (0x00, b""), (0x00, b""), (0x80, b"")], &[]),
-        (
-            "a ping between them changes nothing",
-            &[(0x02, b""), (0x00, b""), (0x89, b"!"), (0x00, b""), (0x00, b"")],
-            &[ping(b"!")],
-        ),
-        (
-            "they are counted over messages",
-            &[(0x02, b"a"), (0x00, b""), (0x80, b""), (0x82, b""), (0x82, b"")],
-            &[binary(b"a"), empty()],
-        ),
-    ];
-    for role in BOTH_ROLES {
-        for (name, list, events) in taken {
-            Row::taken(name, role, frames(role, list), events.to_vec()).within(limits).check();
-        }
-        for (name, list, events) in fails {
-            Row::fails(name, role, frames(role, list), breach).after(events.to_vec()).within(limits).check();
-        }
     }
 }
 

@@ -80,63 +80,6 @@ fn each_of_the_six_opcodes_is_taken_in_its_place() {
 }
 
 #[test]
-fn a_control_frame_over_125_bytes_fails_with_1002_at_its_second_byte() {
-    assert_eq!(ProtocolError::ControlTooLong.close_code().get(), 1002);
-    let longest = [b'x'; 125];
-    let longest_close = [b"\x03\xe8".as_slice(), &longest[2..]].concat();
-    for role in BOTH_ROLES {
-        let reason = "x".repeat(123);
-        let rows = [
-            Row::taken("close, 125", role, frame(role, 0x88, &longest_close), vec![close(1000, &reason)]),
-            Row::taken("ping, 125", role, frame(role, 0x89, &longest), vec![ping(&longest)]),
-            Row::taken("pong, 125", role, frame(role, 0x8A, &longest), vec![pong(&longest)]),
-        ];
-        rows.iter().for_each(Row::check);
-        for first in [0x88, 0x89, 0x8A] {
-            for short in [126, 127] {
-                let second = if role == Role::Server { 0x80 | short } else { short };
-                let name = format!("{first:02x} with the length form {short}");
-                Row::fails(&name, role, vec![first, second], ProtocolError::ControlTooLong).check();
-            }
-        }
-    }
-}
-
-#[test]
-fn a_client_masks_every_frame_and_a_server_none() {
-    let unmasked = ProtocolError::UnmaskedFrame;
-    let masked = ProtocolError::MaskedFrame;
-    let rows = [
-        Row::fails("text", Role::Server, hex("81 05"), unmasked),
-        Row::fails("empty text", Role::Server, hex("81 00"), unmasked),
-        Row::fails("a long one", Role::Server, hex("82 7f"), unmasked),
-        Row::fails("close", Role::Server, hex("88 02"), unmasked),
-        Row::fails("empty ping", Role::Server, hex("89 00"), unmasked),
-        Row::fails("empty pong", Role::Server, hex("8a 00"), unmasked),
-        Row::fails("second fragment", Role::Server, hex("01 80 00000000  80 00"), unmasked),
-        Row::fails("text", Role::Client, hex("81 85"), masked),
-        Row::fails("empty text", Role::Client, hex("81 80"), masked),
-        Row::fails("a long one", Role::Client, hex("82 ff"), masked),
-        Row::fails("close", Role::Client, hex("88 82"), masked),
-        Row::fails("empty ping", Role::Client, hex("89 80"), masked),
-        Row::fails("empty pong", Role::Client, hex("8a 80"), masked),
-        Row::fails("second fragment", Role::Client, hex("01 00  80 80"), masked),
-    ];
-    rows.iter().for_each(Row::check);
-    assert_eq!((unmasked.close_code().get(), masked.close_code().get()), (1002, 1002));
-}
-
-#[test]
-fn a_masking_key_of_zero_is_a_key() {
-    let rows = [
-        Row::taken("text", Role::Server, hex("81 85 00000000 48656c6c6f"), vec![text("Hello")]),
-        Row::taken("empty text", Role::Server, hex("81 80 00000000"), vec![text("")]),
-        Row::taken("empty, another key", Role::Server, hex("81 80 01020304"), vec![text("")]),
-    ];
-    rows.iter().for_each(Row::check);
-}
-
-#[test]
 fn lengths_on_both_sides_of_each_form_are_taken() {
     for role in BOTH_ROLES {
         for length in [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537] {
@@ -144,30 +87,6 @@ fn lengths_on_both_sides_of_each_form_are_taken() {
             let wire = frame(role, 0x82, &payload);
             Row::taken(&format!("{length} bytes"), role, wire, vec![binary(&payload)]).check();
         }
-    }
-}
-
-#[test]
-fn a_length_that_is_not_minimal_fails_at_the_byte_that_shows_it() {
-    let breach = ProtocolError::NonMinimalLength;
-    assert_eq!(breach.close_code().get(), 1002);
-    let rows: &[(&str, &str)] = &[
-        ("16 bits for 0", "7e 0000"),
-        ("16 bits for 1", "7e 0001"),
-        ("16 bits for 125", "7e 007d"),
-        ("64 bits for 0 to 65535, whatever follows", "7f 000000000000"),
-    ];
-    for (name, length) in rows {
-        Row::fails(name, Role::Client, [hex("82"), hex(length)].concat(), breach).check();
-        let mut masked = hex(length);
-        masked[0] |= 0x80;
-        Row::fails(name, Role::Server, [hex("82"), masked].concat(), breach).check();
-    }
-    let near: &[(&str, &[u8])] =
-        &[("16 bits for 126", &[0x82, 0x7E, 0, 126]), ("64 bits for 65536", &[0x82, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0])];
-    for (name, header) in near {
-        let taken = receive(&mut receiver(Role::Client, Limits::default(), Default::default()), header);
-        assert_eq!(taken, (vec![], None), "{name}");
     }
 }
 

@@ -272,53 +272,6 @@ fn a_stopped_server_takes_no_connection_and_a_late_verdict_is_followed_by_1001()
 }
 
 #[test]
-fn a_thousand_ends_of_all_kinds_are_each_heard_once() {
-    let mut config = config();
-    config.workers = 2;
-    let server = serve(config, obedient());
-    let mut expected = BTreeMap::new();
-    for round in 0..1000 {
-        let (mut raw, id) = server.raw();
-        let end = match round % 5 {
-            0 => {
-                raw.send(0x88, b"\x03\xE8");
-                End::Closed { by_us: false, code: Some(CloseCode::NORMAL_CLOSURE) }
-            }
-            1 => End::Vanished,
-            2 => {
-                raw.send(0x83, b"");
-                End::Failed(ProtocolError::ReservedOpcode(3))
-            }
-            3 => {
-                raw.text("close");
-                raw.send(0x88, b"");
-                End::Closed { by_us: true, code: Some(CloseCode::new(4000)) }
-            }
-            _ => {
-                raw.reset();
-                expected.insert(id, End::Broken(ErrorKind::ConnectionReset));
-                continue;
-            }
-        };
-        expected.insert(id, end);
-        drop(raw);
-    }
-    let mut seen = BTreeMap::new();
-    for _ in 0..expected.len() {
-        let (id, end) = server.next_closed();
-        assert!(seen.insert(id, end).is_none(), "{id} ended twice");
-    }
-    for (id, end) in &expected {
-        let found = &seen[id];
-        // A peer that is gone before our answer resets the connection, perhaps before we have read its last words.
-        let overtaken = matches!(found, End::Broken(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
-        assert!(found == end || overtaken, "{id}: {found}, not {end}");
-    }
-    server.stop();
-    assert_eq!(server.stopped(), []);
-}
-
-#[test]
 fn a_handle_that_outlives_the_server_reaches_nobody() {
     let server = serve(config(), obedient());
     let (mut client, id) = server.named_client();

@@ -67,21 +67,6 @@ fn many_messages_in_one_write_come_back_in_order() {
 }
 
 #[test]
-fn frames_behind_the_request_are_kept_until_the_verdict() {
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
-    let mut raw = Raw::connect(server.address);
-    raw.write([OPENING.as_bytes(), &frame(0x81, b"early"), &frame(0x81, b"bird")].concat());
-    let verdict = asked.recv_timeout(LONG).unwrap();
-    raw.text("later");
-    verdict.accept(());
-    assert_eq!(raw.head().status, 101);
-    for text in ["early", "bird", "later"] {
-        raw.expect_frame(0x81, text);
-    }
-}
-
-#[test]
 fn a_handshake_and_frames_byte_by_byte_are_understood() {
     let server = serve(config(), Service::echo());
     let mut raw = Raw::connect(server.address);
@@ -138,35 +123,6 @@ fn a_verdict_for_a_client_that_is_gone_does_not_reach_the_next_one() {
     late.accept(());
     verdict.reject(Rejection::new(403));
     assert_eq!(next.answer().status, 403);
-}
-
-#[test]
-fn what_cannot_be_written_into_the_answer_is_500() {
-    let acceptances = [
-        Acceptance::default().header("X-Broken", "a\r\nInjected: b"),
-        Acceptance::default().header("two words", "a"),
-        Acceptance::default().header("Sec-WebSocket-Accept", "a"),
-        Acceptance::default().subprotocol("never offered"),
-    ];
-    for acceptance in acceptances {
-        let shown = format!("{acceptance:?}");
-        let service = Service::echo().on_accept(move |_, verdict| verdict.accept_with(acceptance.clone(), ()));
-        let server = serve(config(), service);
-        let mut raw = Raw::connect(server.address);
-        raw.write(OPENING);
-        assert_eq!(raw.answer().status, 500, "{shown}");
-        raw.expect_end();
-    }
-    for (name, value) in [("X-Broken", "a\r\nInjected: b"), ("Content-Length", "1")] {
-        let reject = move |_: &switchboard::Handshake<'_>, verdict: switchboard::Verdict<()>| {
-            verdict.reject(Rejection::new(403).header(name, value));
-        };
-        let server = serve(config(), Service::echo().on_accept(reject));
-        let mut raw = Raw::connect(server.address);
-        raw.write(OPENING);
-        assert_eq!(raw.answer().status, 500, "{name}");
-        raw.expect_end();
-    }
 }
 
 #[test]

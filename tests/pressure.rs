@@ -4,45 +4,16 @@
 #[path = "support/server.rs"]
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, thread, time::Instant};
 
 use switchboard::{
-    End, Message, ProtocolError, SlowSubscriber,
+    End, Message, SlowSubscriber,
     client::{ClientError, Message as Received},
 };
 
 use support::{LONG, OPENING, Raw, Service, builder, config, expect_text, frame, header, round_trip, serve};
 
 const MIB: usize = 1 << 20;
-
-#[test]
-fn a_close_reaches_a_peer_that_is_still_sending_megabytes() {
-    let too_long = ProtocolError::FrameTooLong { length: 5 * MIB as u64, limit: MIB as u64 };
-    let rows = [
-        (frame(0xF1, b"reserved bits"), 1002, ProtocolError::ReservedBits { bits: 7 }),
-        (header(0x82, 5 * MIB as u64), 1009, too_long),
-    ];
-    for (breach, code, error) in rows {
-        let mut config = config();
-        config.limits.max_frame_bytes = MIB as u64;
-        // The megabytes may take their time on a busy machine.
-        config.linger_timeout = LONG;
-        let server = serve(config, Service::echo());
-        let (mut raw, id) = server.raw();
-        raw.write(breach);
-        for _ in 0..80 {
-            raw.write(vec![0; 64 << 10]);
-        }
-        assert_eq!(server.next_closed(), (id, End::Failed(error)));
-        assert_eq!(raw.until_close(), (vec![], code));
-        raw.expect_end();
-    }
-}
 
 #[test]
 fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads() {
@@ -100,51 +71,6 @@ fn bursts() -> Service {
         Message::Text("burst") => (0..256).for_each(|_| context.send(Message::Binary(&[0; 64 << 10]))),
         message => context.send(message),
     })
-}
-
-#[test]
-fn a_ping_is_answered_ahead_of_the_data_that_waits() {
-    let mut config = config();
-    config.max_queued_bytes = 64 * MIB;
-    let server = serve(config, bursts());
-    let mut witness = server.client();
-    server.next_opened();
-    let (mut raw, _) = server.narrow();
-    raw.text("burst");
-    raw.send(0x89, "now");
-    // Behind the Ping, so that it has been heard when this has.
-    (0..10).for_each(|_| round_trip(&mut witness));
-    let frames: Vec<_> = (0..257).map(|_| raw.frame()).collect();
-    let at = frames.iter().position(|frame| frame.first == 0x8A).expect("a Pong");
-    assert_eq!(frames[at].payload, b"now");
-    assert!(at < 192, "the Pong came behind {at} of 256 messages");
-    assert!(
-        frames.iter().enumerate().all(|(i, frame)| i == at || (frame.first, frame.payload.len()) == (0x82, 64 << 10))
-    );
-}
-
-#[test]
-fn of_a_flood_of_pings_ten_and_the_latest_are_kept() {
-    let mut config = config();
-    config.max_queued_bytes = 64 * MIB;
-    let (heard, messages) = mpsc::channel();
-    let service = Service::echo().on_message(move |message, context| match message {
-        Message::Text("burst") => (0..256).for_each(|_| context.send(Message::Binary(&[0; 64 << 10]))),
-        _ => heard.send(()).unwrap(),
-    });
-    let server = serve(config, service);
-    let (mut raw, _) = server.narrow();
-    raw.text("burst");
-    // Taken to the end, since nothing piles up behind it.
-    raw.write((0..200_000_u32).flat_map(|number| frame(0x89, &number.to_be_bytes())).collect::<Vec<_>>());
-    raw.text("behind the pings");
-    messages.recv_timeout(LONG).expect("all pings are heard while their answers wait");
-    let frames: Vec<_> = (0..256 + 10).map(|_| raw.frame()).collect();
-    let pongs = frames.iter().filter(|frame| frame.first == 0x8A);
-    let pongs: Vec<_> = pongs.map(|frame| u32::from_be_bytes(frame.payload[..].try_into().unwrap())).collect();
-    assert_eq!(pongs, [0, 1, 2, 3, 4, 5, 6, 7, 8, 199_999]);
-    raw.send(0x88, b"\x03\xE8");
-    assert_eq!(raw.until_close(), (vec![], 1000));
 }
 
 /// Subscribes everyone; a message of one's own is echoed.
@@ -298,40 +224,6 @@ fn who_was_turned_away_and_stays_takes_no_place() {
     // The one who was turned away has not ended its side.
     round_trip(&mut server.client());
     drop(turned_away);
-}
-
-#[test]
-fn who_sends_without_end_does_not_keep_others_waiting() {
-    let (heard, messages) = mpsc::channel();
-    let service = Service::echo().on_message(move |message, context| match message {
-        Message::Binary(_) => {
-            let _ = heard.send(());
-        }
-        message => context.send(message),
-    });
-    let server = serve(config(), service);
-    let (mut client, _) = server.named_client();
-    let senders: Vec<_> = (0..3)
-        .map(|_| {
-            let (mut raw, _) = server.raw();
-            let tiny = frame(0x82, b"").repeat(10_000);
-            let tiny = [tiny, frame(0x82, b"x")].concat();
-            thread::spawn(move || {
-                // Ends when the server does.
-                while std::io::Write::write_all(&mut raw.stream, &tiny).is_ok() {}
-            })
-        })
-        .collect();
-    messages.recv_timeout(LONG).unwrap();
-    for _ in 0..20 {
-        let asked = Instant::now();
-        round_trip(&mut client);
-        assert!(asked.elapsed() < Duration::from_secs(5), "an answer after {:?}", asked.elapsed());
-    }
-    drop((client, server));
-    for sender in senders {
-        sender.join().unwrap();
-    }
 }
 
 #[test]

@@ -3,13 +3,11 @@
 mod support;
 
 use switchboard::{
-    CloseCode, CloseFrame, Delivery, Limits, MaskingKey, MessageKind, Prepared, ProtocolError, Role, Sender, State,
+    CloseCode, CloseFrame, Delivery, Limits, MaskingKey, MessageKind, Prepared, ProtocolError, Sender, State,
 };
 
 use support::{
-    engine::{
-        BOTH_ROLES, End, Pair, Seen, binary, close, frame, ping, pong, receive, receive_cut, receiver, rule, text,
-    },
+    engine::{End, Pair, Seen, binary, close, ping, pong, receive, text},
     random::{Random, for_each_seed},
 };
 
@@ -117,75 +115,6 @@ fn each_role_sees_what_the_other_sends_however_it_is_cut() {
         assert_eq!(pair.client.seen, pair.server.wrote, "the client sees what the server sent");
         assert_eq!(pair.client.connection.state(), State::Closed);
         assert_eq!(pair.server.connection.state(), State::Closed);
-    });
-}
-
-/// Frames that are mostly valid: a wire as a peer with faults would write it.
-fn faulty_wire(to: Role, random: &mut Random) -> Vec<u8> {
-    let mut wire = Vec::new();
-    let mut inside = false;
-    for _ in 0..1 + random.below(8) {
-        let length = [0, 1, 2, 4, 125, 126, 200][random.below(7)];
-        let control = random.chance(1, 4);
-        let length = if control { length.min(125) } else { length };
-        let payload =
-            if random.chance(2, 3) { random.text(length).bytes().take(length).collect() } else { random.bytes(length) };
-        let fin = random.chance(1, 2);
-        let first = match (control, inside) {
-            (true, _) => 0x80 | [0x9, 0xA, 0x9, 0xA, 0x8][random.below(5)],
-            (false, true) => 0x00,
-            (false, false) => [0x1, 0x2][random.below(2)],
-        };
-        let first = if fin && !control { first | 0x80 } else { first };
-        inside = if control { inside } else { !fin };
-        wire.extend(frame(to, first, &payload));
-    }
-    if random.chance(1, 2) {
-        let at = random.below(wire.len());
-        wire[at] ^= 1 << random.below(8);
-    }
-    wire
-}
-
-#[test]
-fn the_same_bytes_give_the_same_events_and_the_same_breach_however_they_are_cut() {
-    for_each_seed(3000, |mut random| {
-        for role in BOTH_ROLES {
-            let limits = Limits::of_bytes([100, 150, 1 << 20][random.below(3)]);
-            let wire = faulty_wire(role, &mut random);
-            let new = || receiver(role, limits, Delivery::Messages);
-            let (mut whole, mut cut, mut bytewise) = (new(), new(), new());
-            let (events, error) = receive(&mut whole, &wire);
-            for (name, receiver, lengths) in
-                [("cut", &mut cut, random.cuts(wire.len())), ("byte by byte", &mut bytewise, vec![1; wire.len()])]
-            {
-                let (seen, breach) = receive_cut(receiver, &wire, lengths);
-                assert_eq!(seen, events, "{name} ({role:?})");
-                assert_eq!(rule(breach), rule(error), "{name} ({role:?}): {breach:?}, {error:?}");
-                if matches!(error, Some(ProtocolError::InvalidUtf8 { .. })) {
-                    assert_eq!(breach, error, "{name} ({role:?}): the offset too");
-                }
-                assert_eq!(
-                    (receiver.has_unfinished(), receiver.buffered_bytes()),
-                    (whole.has_unfinished(), whole.buffered_bytes()),
-                    "{name} ({role:?})"
-                );
-            }
-        }
-    });
-}
-
-#[test]
-fn noise_is_judged_the_same_however_it_is_cut() {
-    for_each_seed(3000, |mut random| {
-        for role in BOTH_ROLES {
-            let length = 1 + random.below(64);
-            let wire = random.bytes(length);
-            let new = || receiver(role, Limits::default(), Delivery::Messages);
-            let whole = receive(&mut new(), &wire);
-            let cut = receive_cut(&mut new(), &wire, random.cuts(wire.len()));
-            assert_eq!((&cut.0, rule(cut.1)), (&whole.0, rule(whole.1)), "{role:?}");
-        }
     });
 }
 

@@ -286,6 +286,17 @@ impl Raw {
         Self::over(socket.into())
     }
 
+    /// The same with segments as short as on a network: while it does not read, the kernel takes some 50 KB for it, and
+    /// no megabytes.
+    pub(crate) fn connect_far(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_mss(1460).unwrap();
+        socket.connect_timeout(&address.into(), LONG).unwrap();
+        Self::over(socket.into())
+    }
+
     fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(LONG)).unwrap();
         stream.set_write_timeout(Some(LONG)).unwrap();

@@ -1,0 +1,305 @@
+//! RS: memory, descriptors and turns, shared by many.
+
+use std::{
+    fs,
+    net::TcpStream,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use socket2::Socket;
+use switchboard::{Connection, Delivery, Event, Limits, Message, Prepared, Role, client};
+
+use crate::{
+    alone,
+    counting::live,
+    process::{apart, cpu_time, descriptors, memory, open, wait_for_descriptors},
+    program::{self, PATH, start_command},
+    scaled,
+    server::{LONG, OPENING, Raw, Service, builder, config, expect_text, frame as masked, round_trip, serve},
+    support::engine::frame,
+};
+
+const MIB: usize = 1 << 20;
+
+/// One in a hundred reads nothing. 10,000 subscribers in a long run. What is measured in time is left to benches, but
+/// for rounds that would take many times as long if one of those who read had to wait for one who does not.
+#[test]
+fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_and_pings() {
+    let name = "resources::rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_and_pings";
+    let server = apart(name, || {
+        let mut config = config();
+        config.max_queued_bytes = 64 << 10;
+        (config.ping_after, config.idle_timeout) = (Duration::from_secs(1), Duration::from_secs(600));
+        let service = Service::echo()
+            .on_opened(|context| context.subscribe("radio"))
+            .on_message(|message, context| context.publish_to_others("radio", message));
+        serve(config, service)
+    });
+    let _turn = alone();
+    let count = scaled(1_000, 10_000);
+    let mut publisher = server.raw();
+    let mut readers: Vec<_> = (0..count - count / 100).map(|_| Reader::new(server.raw())).collect();
+    let mut round = |readers: &mut [Reader], number: u32| {
+        let mut payload = vec![0; 16 << 10];
+        payload[..4].copy_from_slice(&number.to_be_bytes());
+        let started = Instant::now();
+        publisher.send(0x82, &payload);
+        readers.iter_mut().for_each(|reader| reader.next(number));
+        started.elapsed()
+    };
+    let mut before: Vec<_> = (0..5).map(|number| round(&mut readers, number)).collect();
+    let held = memory(server.id());
+    let silent: Vec<_> = (0..count / 100).map(|_| open(Raw::connect_far(server.address))).collect();
+    let mut during = Vec::new();
+    let started = Instant::now();
+    // The kernel takes 50 KB for each who does not read: by then each is past its bound, and the readers together have
+    // far more than 64 MiB.
+    for number in 5..45 {
+        during.push(round(&mut readers, number));
+    }
+    let more = memory(server.id()).saturating_sub(held);
+    let each = (64 << 10) + 2 * (16 << 10);
+    assert!(more <= silent.len() * each + 2 * MIB, "{} KiB for {} who do not read", more >> 10, silent.len());
+    before.sort_unstable();
+    during.sort_unstable();
+    let (usual, now) = (before[before.len() / 2], during[during.len() / 2]);
+    assert!(now < 5 * usual, "a round takes {now:?}, and took {usual:?}");
+    for mut raw in silent {
+        assert_eq!(raw.until_close().1, 1008);
+        raw.expect_end();
+    }
+    // Time for a Ping to whoever has said nothing for a second, from wherever the last rounds left it.
+    thread::park_timeout(Duration::from_millis(2_200).saturating_sub(started.elapsed()));
+    round(&mut readers, u32::MAX);
+    let unpinged = readers.iter().filter(|reader| reader.pings == 0).count();
+    assert_eq!(unpinged, 0, "of {} readers so many have had no Ping", readers.len());
+}
+
+/// Who reads everything, and answers no Ping.
+struct Reader {
+    raw: Raw,
+    pings: usize,
+}
+
+impl Reader {
+    fn new(raw: Raw) -> Self {
+        Self { raw, pings: 0 }
+    }
+
+    /// The next message is this one.
+    #[track_caller]
+    fn next(&mut self, number: u32) {
+        loop {
+            let frame = self.raw.frame();
+            if frame.first == 0x89 {
+                self.pings += 1;
+                continue;
+            }
+            assert_eq!((frame.first, frame.payload.len()), (0x82, 16 << 10));
+            assert_eq!(frame.payload[..4], number.to_be_bytes());
+            return;
+        }
+    }
+}
+
+/// A server's app gets a message that borrows from the read buffer, so what it keeps is its own copy; a client's message
+/// is an owned one.
+#[test]
+fn rs_02_kept_message_pins_no_buffer() {
+    let text = "twenty bytes of text";
+    let count = 2_000;
+    // As an app gets it: whole in a read, and in fragments.
+    let mut receiver = Connection::server(Limits::default(), Delivery::Messages).receiver;
+    let mut kept: Vec<Box<str>> = Vec::with_capacity(2 * count);
+    let mut buffer = vec![0; 64 << 10];
+    let whole = frame(Role::Server, 0x81, text.as_bytes());
+    let fragments =
+        [frame(Role::Server, 0x01, &text.as_bytes()[..5]), frame(Role::Server, 0x80, &text.as_bytes()[5..])];
+    let before = live();
+    for wire in [whole, fragments.concat()] {
+        for _ in 0..count {
+            buffer[..wire.len()].copy_from_slice(&wire);
+            let mut events = receiver.receive(&mut buffer[..wire.len()]);
+            let Ok(Some(Event::Text(seen))) = events.next_event() else { panic!("a text") };
+            kept.push(seen.into());
+        }
+    }
+    let retained = (live() - before) as usize;
+    assert!(kept.iter().all(|seen| **seen == *text));
+    assert!(retained <= 2 * 2 * count * text.len(), "{} bytes for each of {}", retained / kept.len(), text.len());
+    drop(kept);
+
+    let before = live();
+    let prepared: Vec<_> = (0..count).map(|_| Prepared::text(text)).collect();
+    let retained = (live() - before) as usize - prepared.capacity() * size_of::<Prepared>();
+    assert!(retained <= 3 * count * text.len(), "{} bytes for each that is encoded", retained / count);
+}
+
+#[test]
+fn rs_02_kept_message_of_a_client_pins_no_buffer() {
+    let text = "twenty bytes of text";
+    let server = serve(config(), Service::echo());
+    let mut client = server.client();
+    client.send_binary(&vec![7; MIB]).unwrap();
+    client.receive().unwrap();
+    let count = 200;
+    let mut kept = Vec::with_capacity(count);
+    let before = live();
+    for _ in 0..count / 2 {
+        client.send_text(text).unwrap();
+        kept.push(client.receive().unwrap());
+        client.send_text_fragment("twenty ", false).unwrap();
+        client.send_text_fragment("bytes of text", true).unwrap();
+        kept.push(client.receive().unwrap());
+    }
+    let retained = live() - before;
+    assert!(kept.iter().all(|seen| *seen == client::Message::Text(text.into())));
+    assert!(retained <= (2 * count * text.len()) as isize, "{} bytes for each", retained / count as isize);
+}
+
+/// From a thousand to ten thousand in a long run. TLS is not there yet.
+#[test]
+fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
+    let _turn = alone();
+    let program = program::start(&["echo", "--workers", "1"]);
+    let opened = || open(Raw::connect(program.address()));
+    let (few, many) = scaled((500, 2_500), (1_000, 10_000));
+    let mut idle: Vec<_> = (0..few).map(|_| opened()).collect();
+    round_trip(&mut builder().connect(program.url()).unwrap());
+    let before = memory(program.id());
+    idle.extend((few..many).map(|_| opened()));
+    // Each has said something, and has been answered.
+    for raw in &mut idle {
+        raw.send(0x82, [7; 1_000]);
+        raw.expect_frame(0x82, [7; 1_000]);
+    }
+    let more = memory(program.id()).saturating_sub(before);
+    assert!(more <= (many - few) * 1536, "{} bytes for each", more / (many - few));
+}
+
+#[test]
+fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave() {
+    let limited = ["-c", "ulimit -n 64; exec \"$0\" \"$@\"", PATH, "echo", "--workers", "1", "--listen", "127.0.0.1:0"];
+    let program = start_command(Command::new("sh").args(limited));
+    let mut clients: Vec<_> = (0..200).map(|_| Raw::connect(program.address())).collect();
+    for client in &mut clients {
+        client.write(OPENING);
+    }
+    let (inside, outside) = clients.split_at_mut(30);
+    for client in &mut *inside {
+        assert_eq!(client.head().status, 101);
+    }
+    // Who waits at the door costs next to no time.
+    let before = cpu_time(program.id());
+    assert!(outside.last_mut().unwrap().hears_nothing_for(Duration::from_secs(1)));
+    let used = cpu_time(program.id()) - before;
+    assert!(used < Duration::from_millis(300), "{used:?} in one second of waiting");
+    for client in inside {
+        client.text("served");
+        client.expect_frame(0x81, "served");
+    }
+    drop(clients);
+    let started = Instant::now();
+    let mut late = loop {
+        match builder().connect(program.url()) {
+            Ok(client) => break client,
+            Err(error) => assert!(started.elapsed() < LONG, "{error}"),
+        }
+    };
+    round_trip(&mut late);
+}
+
+/// Five seconds of it in a long run.
+#[test]
+fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() {
+    let _turn = alone();
+    let log = format!("{}/rs_05-{}.log", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let logging = ["-c", "exec \"$0\" \"$@\" 2>\"$LOG\"", PATH, "echo", "--workers", "1", "--listen", "127.0.0.1:0"];
+    let program = start_command(Command::new("sh").args(logging).env("LOG", &log));
+    let mut witness = builder().connect(program.url()).unwrap();
+    round_trip(&mut witness);
+    let baseline = descriptors(program.id());
+    let mut resets = 0;
+    let mut flood = |time: Duration| {
+        let started = Instant::now();
+        while started.elapsed() < time {
+            let socket = Socket::from(TcpStream::connect(program.address()).unwrap());
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+            // In the middle of a handshake, behind it, and before anything.
+            match resets % 3 {
+                0 => {}
+                1 => drop(socket.send(&OPENING.as_bytes()[..50])),
+                _ => drop(socket.send(OPENING.as_bytes())),
+            }
+            resets += 1;
+        }
+    };
+    flood(Duration::from_millis(300));
+    round_trip(&mut witness);
+    wait_for_descriptors(program.id(), baseline);
+    let before = memory(program.id());
+    flood(scaled(Duration::from_secs(1), Duration::from_secs(5)));
+    round_trip(&mut witness);
+    wait_for_descriptors(program.id(), baseline);
+    let more = memory(program.id()).saturating_sub(before);
+    assert!(more <= MIB, "{} KiB more after {resets} resets", more >> 10);
+    let lines = fs::read_to_string(&log).unwrap();
+    assert!(lines.lines().count() <= 10, "{lines}");
+    assert!(resets > 300, "no flood: {resets}");
+    round_trip(&mut builder().connect(program.url()).unwrap());
+    fs::remove_file(&log).unwrap();
+}
+
+/// Counted rather than timed: what the server hears of those who send without end between a question and its turn.
+#[test]
+fn rs_07_who_sends_without_end_gets_1024_events_per_turn_and_keeps_nobody_waiting() {
+    let flooded = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&flooded);
+    let (heard, asked) = mpsc::channel();
+    let service = Service::echo().on_message(move |message, context| match message {
+        Message::Binary(_) => drop(counter.fetch_add(1, Ordering::SeqCst)),
+        message => {
+            heard.send(counter.load(Ordering::SeqCst)).unwrap();
+            context.send(message);
+        }
+    });
+    let server = serve(config(), service);
+    let (mut client, _) = server.named_client();
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|_| {
+            let (mut raw, _) = server.raw();
+            let tiny = masked(0x82, b"x").repeat(20_000);
+            thread::spawn(move || {
+                // Ends when the server does.
+                while std::io::Write::write_all(&mut raw.stream, &tiny).is_ok() {}
+            })
+        })
+        .collect();
+    let started = Instant::now();
+    while flooded.load(Ordering::SeqCst) < 100_000 {
+        assert!(started.elapsed() < LONG, "no flood");
+        thread::yield_now();
+    }
+    for _ in 0..50 {
+        client.send_text("?").unwrap();
+        let at_most = flooded.load(Ordering::SeqCst);
+        expect_text(&mut client, "?");
+        let heard_at = asked.recv_timeout(LONG).unwrap();
+        // The rest of the turn in which the question came, and the next one, in which it is read.
+        let between = heard_at.saturating_sub(at_most);
+        assert!(between <= 2 * SENDERS * 1024, "{between} messages went before");
+    }
+    drop((client, server));
+    for sender in senders {
+        sender.join().unwrap();
+    }
+}
+
+const SENDERS: usize = 3;
