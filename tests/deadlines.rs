@@ -34,21 +34,6 @@ fn a_request_that_is_late_is_408_and_silence_is_ended_in_silence() {
 }
 
 #[test]
-fn a_request_that_comes_byte_by_byte_is_not_given_more_time() {
-    let mut config = config();
-    config.handshake_timeout = 2 * SHORT;
-    let server = serve(config, Service::echo());
-    let mut raw = Raw::connect(server.address);
-    raw.write("GET / HTTP/1.1\r\nX-Long: ");
-    let started = Instant::now();
-    while raw.hears_nothing_for(Duration::from_millis(5)) {
-        raw.write("x");
-        assert!(started.elapsed() < LONG, "still reading after {:?}", started.elapsed());
-    }
-    assert_eq!(raw.answer().status, 408);
-}
-
-#[test]
 fn a_kept_alive_connection_that_asks_for_nothing_more_is_ended() {
     let mut config = config();
     config.handshake_timeout = SHORT;

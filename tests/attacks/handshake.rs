@@ -184,6 +184,21 @@ fn hs_02_many_fields_get_431_and_broken_lines_400_and_none_of_it_is_accepted() {
     assert_eq!(raw.head().status, 101, "64 fields");
 }
 
+#[test]
+fn hs_03_request_that_comes_byte_by_byte_is_not_given_more_time() {
+    let mut config = config();
+    config.handshake_timeout = Duration::from_millis(200);
+    let server = serve(config, Service::echo());
+    let mut raw = Raw::connect(server.address);
+    raw.write("GET / HTTP/1.1\r\nX-Long: ");
+    let started = Instant::now();
+    while raw.hears_nothing_for(Duration::from_millis(5)) {
+        raw.write("x");
+        assert!(started.elapsed() < LONG, "still reading after {:?}", started.elapsed());
+    }
+    assert_eq!(raw.answer().status, 408);
+}
+
 /// The deadline is 10 s by default, and met within a second, like all. A byte comes once in each half of it.
 #[test]
 fn hs_03_crowd_that_trickles_bytes_is_ended_at_an_absolute_deadline_while_others_connect() {

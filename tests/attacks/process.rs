@@ -100,6 +100,11 @@ pub(crate) fn descriptors(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
 }
 
+/// The number that the next file or socket would get.
+pub(crate) fn next_descriptor(id: u32) -> u64 {
+    (0..).find(|number| fs::symlink_metadata(format!("/proc/{id}/fd/{number}")).is_err()).expect("a free number")
+}
+
 /// Waits until it has as many.
 #[track_caller]
 pub(crate) fn wait_for_descriptors(id: u32, count: usize) {

@@ -19,7 +19,7 @@ use switchboard::{Connection, Delivery, Event, Limits, Message, Prepared, Role, 
 use crate::{
     alone,
     counting::live,
-    process::{apart, cpu_time, descriptors, memory, open, wait_for_descriptors},
+    process::{apart, cpu_time, descriptors, memory, next_descriptor, open, wait_for_descriptors},
     program::{self, PATH, start_command},
     scaled,
     server::{LONG, OPENING, Raw, Service, builder, config, expect_text, frame as masked, round_trip, serve},
@@ -214,6 +214,38 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
         }
     };
     round_trip(&mut late);
+}
+
+/// The limit is lowered under a server that counts on more, so that `accept` itself is refused. Ten seconds in a long
+/// run.
+#[test]
+fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
+    let program = program::start(&["echo", "--workers", "1"]);
+    let mut inside: Vec<_> = (0..20).map(|_| open(Raw::connect(program.address()))).collect();
+    let (mut soft, mut hard) = (0, 0);
+    let id = program.id().try_into().unwrap();
+    rlimit::prlimit(id, rlimit::Resource::NOFILE, None, Some((&mut soft, &mut hard))).unwrap();
+    let next = next_descriptor(program.id());
+    rlimit::prlimit(id, rlimit::Resource::NOFILE, Some((next, hard)), None).unwrap();
+    let mut outside: Vec<_> = (0..200).map(|_| Raw::connect(program.address())).collect();
+    outside.iter_mut().for_each(|raw| raw.write(OPENING));
+    let (time, before) = (scaled(Duration::from_secs(1), Duration::from_secs(10)), cpu_time(program.id()));
+    assert!(outside[0].hears_nothing_for(time));
+    let used = cpu_time(program.id()) - before;
+    assert!(used <= time / 20, "{used:?} in {time:?} of waiting");
+    for raw in &mut inside {
+        raw.text("served");
+        raw.expect_frame(0x81, "served");
+    }
+    // One leaves, one gets in, and no event has told of it.
+    let started = Instant::now();
+    drop(inside.pop());
+    assert_eq!(outside[0].head().status, 101);
+    assert!(started.elapsed() < Duration::from_secs(2), "let in after {:?}", started.elapsed());
+    rlimit::prlimit(id, rlimit::Resource::NOFILE, Some((soft, hard)), None).unwrap();
+    for raw in &mut outside[1..] {
+        assert_eq!(raw.head().status, 101);
+    }
 }
 
 /// Five seconds of it in a long run.
