@@ -11,7 +11,7 @@ use switchboard::{
 };
 
 use crate::{
-    process::{apart, memory},
+    process::{apart, memory, open},
     scaled,
     server::{LONG, Raw, Service, config, frame as masked, round_trip, serve},
     support::engine::{BOTH_ROLES, KEY, Row, close, frame, frames, ping, pong},
@@ -226,23 +226,19 @@ fn ct_03_pong_passes_the_data_that_waits() {
     );
 }
 
+/// Over segments as short as on a network the kernel takes some 50 KB of the 900.
 #[test]
-fn ct_03_pong_passes_many_small_messages_that_wait_and_is_dropped_by_no_bound() {
-    let mut config = config();
-    config.max_queued_bytes = 900 << 10;
-    let (heard, pings) = mpsc::channel();
-    let service = Service::echo().on_message(move |message, context| match message {
-        // Until far more waits than may.
-        Message::Text("burst") => (0..16 << 10).for_each(|_| context.send(Message::Binary(&[0; 1 << 10]))),
-        _ => heard.send(()).unwrap(),
+fn ct_03_pong_passes_900_kib_of_many_messages_that_wait() {
+    let service = Service::echo().on_message(|message, context| match message {
+        Message::Text("burst") => (0..900).for_each(|_| context.send(Message::Binary(&[0; 1 << 10]))),
+        message => context.send(message),
     });
-    let server = serve(config, service);
-    let (mut raw, _) = server.narrow();
-    // One read of the server: what stands behind the burst is heard once less waits than may, the Ping with it.
-    raw.write([masked(0x81, b"burst"), masked(0x89, b"now"), masked(0x81, b"heard")].concat());
-    let frames: Vec<_> = (0..(16 << 10) + 1).map(|_| raw.frame()).collect();
-    pings.recv_timeout(LONG).expect("what stands behind the Ping is heard");
+    let server = serve(config(), service);
+    let mut raw = open(Raw::connect_far(server.address));
+    raw.write([masked(0x81, b"burst"), masked(0x89, b"now"), masked(0x81, b"behind")].concat());
+    let frames: Vec<_> = (0..900 + 2).map(|_| raw.frame()).collect();
     let at = frames.iter().position(|frame| frame.first == 0x8A).expect("a Pong");
     assert_eq!(frames[at].payload, b"now");
-    assert!(at < 16 << 10, "the Pong came behind all {at} messages");
+    assert!(at < 450, "the Pong came behind {at} of 900 messages");
+    assert_eq!(frames[901].payload, b"behind");
 }

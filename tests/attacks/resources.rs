@@ -65,8 +65,7 @@ fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_a
         during.push(round(&mut readers, number));
     }
     let more = memory(server.id()).saturating_sub(held);
-    let each = (64 << 10) + 2 * (16 << 10);
-    assert!(more <= silent.len() * each + 2 * MIB, "{} KiB for {} who do not read", more >> 10, silent.len());
+    assert!(more <= count * (64 << 10), "{} KiB for {count} subscribers", more >> 10);
     before.sort_unstable();
     during.sort_unstable();
     let (usual, now) = (before[before.len() / 2], during[during.len() / 2]);
