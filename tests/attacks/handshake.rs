@@ -87,7 +87,8 @@ fn hs_01_head_byte_by_byte_is_read_in_linear_time() {
     });
 }
 
-/// Times `work` on 64 KiB and 16 times on 4 KiB, in turns, and compares the shortest time of each.
+/// Times `work` on 64 KiB and 16 times on 4 KiB, in turns, and compares the shortest time of each. What else runs on the
+/// machine only ever adds to a time, so the longer this looks, the nearer both are to their own.
 fn assert_linear(name: &str, work: impl Fn(usize)) {
     let _turn = alone();
     let time = |times, length| {
@@ -96,11 +97,15 @@ fn assert_linear(name: &str, work: impl Fn(usize)) {
         started.elapsed()
     };
     let (mut short, mut long) = (Duration::MAX, Duration::MAX);
-    for _ in 0..7 {
+    let started = Instant::now();
+    loop {
         short = short.min(time(16, 4 << 10));
         long = long.min(time(1, 64 << 10));
+        if long < 4 * short {
+            return;
+        }
+        assert!(started.elapsed() < LONG, "{name}: {short:?} for 16 times 4 KiB, {long:?} for 64 KiB");
     }
-    assert!(long < 5 * short, "{name}: {short:?} for 16 times 4 KiB, {long:?} for 64 KiB");
 }
 
 #[test]
