@@ -87,8 +87,8 @@ fn hs_01_head_byte_by_byte_is_read_in_linear_time() {
     });
 }
 
-/// Times `work` on 64 KiB and 16 times on 4 KiB, in turns, and compares the shortest time of each. What else runs on the
-/// machine only ever adds to a time, so the longer this looks, the nearer both are to their own.
+/// Times `work` on 64 KiB and 16 times on 4 KiB, in turns, and compares the shortest time of each. What else runs on
+/// the machine only ever adds to a time, so the longer this looks, the nearer both are to their own.
 fn assert_linear(name: &str, work: impl Fn(usize)) {
     let _turn = alone();
     let time = |times, length| {

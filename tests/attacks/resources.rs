@@ -108,8 +108,8 @@ impl Reader {
     }
 }
 
-/// A server's app gets a message that borrows from the read buffer, so what it keeps is its own copy; a client's message
-/// is an owned one.
+/// A server's app gets a message that borrows from the read buffer, so what it keeps is its own copy; a client's
+/// message is an owned one.
 #[test]
 fn rs_02_kept_message_pins_no_buffer() {
     let text = "twenty bytes of text";
@@ -183,6 +183,7 @@ fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
     assert!(more <= (many - few) * 1536, "{} bytes for each", more / (many - few));
 }
 
+/// The server knows its limit and turns away who is too many, so that it never meets it; see the next test for that.
 #[test]
 fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave() {
     let limited = ["-c", "ulimit -n 64; exec \"$0\" \"$@\"", PATH, "echo", "--workers", "1", "--listen", "127.0.0.1:0"];
