@@ -1,6 +1,6 @@
 //! A message encoded once for many receivers.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 
 use super::{
     FrameHeader, MessageKind,
@@ -19,9 +19,9 @@ pub struct Prepared {
 #[derive(Debug)]
 struct Shared {
     kind: MessageKind,
-    /// Header and payload; `header_len <= frame.len()`.
-    frame: Vec<u8>,
-    header_len: usize,
+    /// Header and payload.
+    frame: Box<[u8]>,
+    payload_len: usize,
     compressed: CompressedOnce,
 }
 
@@ -40,10 +40,8 @@ impl Prepared {
 
     fn new(kind: MessageKind, payload: &[u8]) -> Self {
         let header = FrameHeader::of_message(kind, false, payload.len() as u64).encode();
-        let mut frame = Vec::with_capacity(header.len() + payload.len());
-        frame.extend_from_slice(&header);
-        frame.extend_from_slice(payload);
-        let shared = Shared { kind, frame, header_len: header.len(), compressed: CompressedOnce::default() };
+        let frame = [&*header, payload].concat().into();
+        let shared = Shared { kind, frame, payload_len: payload.len(), compressed: CompressedOnce::default() };
         Self { shared: Arc::new(shared), may_be_compressed: true }
     }
 
@@ -68,7 +66,7 @@ impl Prepared {
     /// The message.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.shared.frame[self.shared.header_len..]
+        &self.shared.frame[self.shared.frame.len() - self.shared.payload_len..]
     }
 
     pub(super) fn may_be_compressed(&self) -> bool {
@@ -83,7 +81,7 @@ impl Prepared {
         }
         self.shared.compressed.get_or_compress(deflate, self.payload(), |compressed| {
             let header = FrameHeader::of_message(self.kind(), true, compressed.len() as u64).encode();
-            [&*header, compressed].concat()
+            [&*header, compressed].concat().into()
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What stands for permessage-deflate where the feature `deflate` is off: types without values, so that the engine
 //! reads the same and nothing of it is left.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 use core::convert::Infallible;
 
 use super::DeflateParams;
@@ -65,7 +65,7 @@ impl CompressedOnce {
         &self,
         deflate: &Deflate,
         _: &[u8],
-        _: impl FnOnce(&[u8]) -> Vec<u8>,
+        _: impl FnOnce(&[u8]) -> Box<[u8]>,
     ) -> Option<&[u8]> {
         match deflate.0 {}
     }

@@ -1,6 +1,6 @@
 //! What of permessage-deflate the two halves of a connection hold: next to nothing, unless context takeover was agreed.
 
-use std::{boxed::Box, mem, sync::OnceLock, vec::Vec};
+use std::{boxed::Box, mem, sync::OnceLock};
 
 use super::{
     Deflate, DeflateParams,
@@ -152,7 +152,7 @@ impl Drop for Deflating {
 
 /// A message's frame with the message compressed: made for the first who asks, for all.
 #[derive(Debug, Default)]
-pub(in crate::proto) struct CompressedOnce(OnceLock<Option<Vec<u8>>>);
+pub(in crate::proto) struct CompressedOnce(OnceLock<Option<Box<[u8]>>>);
 
 impl CompressedOnce {
     /// The frame, which `frame` makes around the compressed message; `None` where compression gains nothing.
@@ -160,7 +160,7 @@ impl CompressedOnce {
         &self,
         deflate: &Deflate,
         message: &[u8],
-        frame: impl FnOnce(&[u8]) -> Vec<u8>,
+        frame: impl FnOnce(&[u8]) -> Box<[u8]>,
     ) -> Option<&[u8]> {
         let made = self.0.get_or_init(|| {
             if message.len() < deflate.config().min_bytes {
