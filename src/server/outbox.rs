@@ -96,18 +96,23 @@ impl Outbox {
         }
     }
 
-    /// What is left of the Pongs goes to the front of the data, where it counts as begun.
+    /// What is left of a Pong that is partly written goes to the front of the data, where it counts as begun. Those
+    /// behind it stay where they are, before any later one.
     fn pongs_written(&mut self, written: usize) {
-        if written == 0 {
-            return;
-        }
-        if written < self.pongs.len() {
-            let rest = &self.pongs[written..];
-            self.begun = to_frame_end(&self.pongs, written);
-            self.bytes.splice(..self.head, rest.iter().copied());
+        let rest = to_frame_end(&self.pongs, written);
+        let end = written + rest;
+        if rest > 0 {
+            self.bytes.splice(..self.head, self.pongs[written..end].iter().copied());
             self.head = 0;
+            self.begun = rest;
         }
-        self.clear_pongs();
+        if end == self.pongs.len() {
+            self.clear_pongs();
+        } else {
+            self.pongs.drain(..end);
+            self.pong_starts.retain(|&start| start >= end);
+            self.pong_starts.iter_mut().for_each(|start| *start -= end);
+        }
     }
 
     fn advance(&mut self, written: usize) {
@@ -247,6 +252,24 @@ mod tests {
         let wire = take(&mut outbox, usize::MAX);
         let payloads: Vec<u8> = wire[frames(&["data"]).len() - 1..].chunks(3).map(|frame| frame[2]).collect();
         assert_eq!(payloads, [0, 1, 2, 3, 4, 5, 6, 7, 8, 24]);
+    }
+
+    /// Those behind a Pong that was cut were once taken for data, which later Pongs went past.
+    #[test]
+    fn pongs_keep_their_order_wherever_the_kernel_stops() {
+        let data = frames(&["data"]);
+        let pongs: Vec<u8> = (0..4).flat_map(|i| pong(&[i])).collect();
+        for stopped in 0..pongs.len() {
+            let mut outbox = Outbox::default();
+            outbox.keep_rest(&data, 1);
+            for i in 0..3 {
+                outbox.append_pong(&pong(&[i]));
+            }
+            let mut wire = take(&mut outbox, data.len() - 1 + stopped);
+            outbox.append_pong(&pong(&[3]));
+            wire.extend(take(&mut outbox, usize::MAX));
+            assert_eq!(wire, [&data[1..], &pongs].concat(), "stopped at {stopped}");
+        }
     }
 
     #[test]
