@@ -69,17 +69,22 @@ impl Bounds {
     /// Whether `more` bytes that others sent may wait for `key`, by the policy for those who are too slow and by the
     /// bound for all.
     pub(super) fn may_wait(&mut self, links: &mut Slots<Link>, key: Key, more: usize, now: Tick) -> bool {
-        let Some(link) = links.get(key).filter(|link| link.stage == Stage::Open) else { return false };
+        let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) else { return false };
         let waits = link.outbox.len();
         if waits > 0 && waits + more > self.max_queued_each {
             match self.slow_subscriber {
                 SlowSubscriber::Skip => {}
-                SlowSubscriber::Close => self.failed.push((key, Failure::TooSlow)),
+                // At once: of what is still sent to it in this turn, nothing may follow what it did not get.
+                SlowSubscriber::Close => {
+                    self.give_up(link, CloseCode::POLICY_VIOLATION, TOO_SLOW, now);
+                    self.failed.push((key, Failure::TooSlow));
+                }
             }
             return false;
         }
         let fits = self.make_room(links, more, now);
-        if !fits {
+        if !fits && let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) {
+            self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
             self.failed.push((key, Failure::Overloaded));
         }
         fits
@@ -108,6 +113,9 @@ impl Bounds {
                 link.stage = Stage::Draining;
                 self.failed.push((key, Failure::Cut));
             } else {
+                if link.stage == Stage::Open {
+                    self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+                }
                 self.failed.push((key, Failure::Overloaded));
             }
         }
@@ -127,21 +135,30 @@ impl Bounds {
             let worth = links.iter().filter(|(_, link)| link.stage == Stage::Open && gain(link) > CLOSE_FRAME_BYTES);
             let Some((key, _)) = worth.max_by_key(|(_, link)| gain(link)) else { return false };
             let Some(link) = links.get_mut(key) else { return false };
-            link.outbox.drop_unbegun();
-            if let Some(sender) = &mut link.sender {
-                let frame = CloseFrame { code: CloseCode::TRY_AGAIN_LATER, reason: OVERLOADED };
-                let written = sender.close(Some(frame), &mut link.outbox);
-                debug_assert_eq!(written, Ok(()), "our own words fit");
-            }
-            link.enter(Stage::Draining, now);
-            self.recount(link);
+            self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
             self.failed.push((key, Failure::Overloaded));
         }
         true
+    }
+
+    /// Drops what has not begun to be written, and says why instead: nothing else will be said.
+    fn give_up(&mut self, link: &mut Link, code: CloseCode, reason: &str, now: Tick) {
+        link.outbox.drop_unbegun();
+        if link.outbox.is_empty() {
+            link.written = now;
+        }
+        if let Some(sender) = link.sender.as_mut().filter(|sender| sender.is_open()) {
+            let written = sender.close(Some(CloseFrame { code, reason }), &mut link.outbox);
+            debug_assert_eq!(written, Ok(()), "our own words fit");
+        }
+        link.enter(Stage::Draining, now);
+        self.recount(link);
     }
 }
 
 /// Dropping less than what a Close frame takes, at most, makes no room.
 const CLOSE_FRAME_BYTES: usize = 127;
+/// What those are told who do not read what is published.
+pub(super) const TOO_SLOW: &str = "too slow for what is published";
 /// What those are told who had most waiting when a worker's memory ran out.
 pub(super) const OVERLOADED: &str = "out of memory, try again later";

@@ -4,7 +4,7 @@ use log::{debug, info};
 
 use super::{
     App, End,
-    bounds::{Failure, OVERLOADED},
+    bounds::{Failure, OVERLOADED, TOO_SLOW},
     hub::{Fault, Hub},
     inbound::Phase,
     link::{Link, Stage},
@@ -83,11 +83,7 @@ impl<A: App> Worker<A> {
                 Failure::Broken(error) => self.end(key, &End::Broken(error.kind())),
                 Failure::Overloaded => self.fail(key, &End::Overloaded, OVERLOADED),
                 Failure::Cut => self.end(key, &End::Overloaded),
-                Failure::TooSlow => {
-                    if self.hub.is_open(key) {
-                        self.fail(key, &End::TooSlow, "too slow for what is published");
-                    }
-                }
+                Failure::TooSlow => self.fail(key, &End::TooSlow, TOO_SLOW),
             }
         }
     }

@@ -76,6 +76,11 @@ impl Hub {
         self.links.get(key).is_some_and(|link| link.stage == Stage::Open)
     }
 
+    /// Whether this connection is past saying anything, be it that the app does not know yet.
+    pub(super) fn is_given_up(&self, key: Key) -> bool {
+        self.links.get(key).is_some_and(|link| matches!(link.stage, Stage::Draining | Stage::Lingering))
+    }
+
     /// This connection takes no place of those that are there to stay.
     pub(super) fn turn_away(&mut self, key: Key) {
         if let Some(link) = self.links.get_mut(key) {
@@ -151,7 +156,9 @@ impl Hub {
 
     /// Sends a message as an app to someone else than who is being handled: it counts as owed.
     pub(super) fn send_owed(&mut self, key: Key, message: &Prepared) {
-        if self.bounds.may_wait(&mut self.links, key, message.frame().len(), self.now) {
+        // What is corked does not wait yet.
+        let corked = self.corked == Some(key) && self.links.get(key).is_some_and(|link| link.outbox.is_empty());
+        if corked || self.bounds.may_wait(&mut self.links, key, message.frame().len(), self.now) {
             let sent = self.with_sender(key, |sender, place| sender.prepared(message, place));
             debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
         }

@@ -194,6 +194,9 @@ impl<A: App> Worker<A> {
         let length = bytes.len();
         let Self { app, hub, inbound, config, .. } = self;
         let Phase::Open { receiver, peer } = &mut inbound[Self::slot(key)].phase else { return length };
+        if hub.is_given_up(key) {
+            return length; // the app is about to hear of it
+        }
         let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
         let mut end = None;
         let mut completed = false;
@@ -209,6 +212,9 @@ impl<A: App> Worker<A> {
             };
             if let Some(reply) = event.reply() {
                 hub.reply(key, reply);
+                if hub.is_given_up(key) {
+                    break; // by what it was owed first: the app is about to hear of it
+                }
             }
             let message = match event {
                 Event::Text(text) => Message::Text(text),
@@ -224,7 +230,8 @@ impl<A: App> Worker<A> {
                 app.message(peer, message, &mut Context::new(hub, key));
             }
             hub.flush_full_cork(key);
-            if hub.links.get(key).is_none_or(|link| link.holds_reading(config.max_queued_bytes)) {
+            if hub.is_given_up(key) || hub.links.get(key).is_none_or(|link| link.holds_reading(config.max_queued_bytes))
+            {
                 break;
             }
         }
