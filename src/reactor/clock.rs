@@ -24,6 +24,11 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn starting_at(start: Instant) -> Self {
+        Self { start }
+    }
+
     pub(crate) fn tick(&self, now: Instant) -> Tick {
         let hundredths = now.saturating_duration_since(self.start).as_millis() / 10;
         Tick((hundredths % (1 << 32)) as u32)

@@ -7,10 +7,13 @@ use std::{
 };
 
 use log::{debug, warn};
-use mio::{Interest, Registry, Token};
+use mio::Token;
 use socket2::{Domain, Protocol, Type};
 
-use super::Socket;
+use super::{
+    Socket,
+    system::{Listener, Registry},
+};
 
 /// The listeners of a server's workers, all on one address.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
 /// One worker's listener, and whether to ask it.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    listener: Option<mio::net::TcpListener>,
+    listener: Option<Listener>,
     state: Accepting,
     /// When running out of descriptors was last written to the log.
     warned: Option<Instant>,
@@ -81,9 +84,8 @@ enum Accepting {
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: TcpListener, registry: &Registry, token: Token) -> io::Result<Self> {
-        let mut listener = mio::net::TcpListener::from_std(listener);
-        registry.register(&mut listener, token, Interest::READABLE)?;
+    pub(super) fn new(mut listener: Listener, registry: Registry<'_>, token: Token) -> io::Result<Self> {
+        registry.watch_listener(&mut listener, token)?;
         Ok(Self { listener: Some(listener), state: Accepting::Ready, warned: None })
     }
 
@@ -137,10 +139,10 @@ impl Acceptor {
         }
     }
 
-    pub(super) fn close(&mut self, registry: &Registry) {
+    pub(super) fn close(&mut self, registry: Registry<'_>) {
         if let Some(mut listener) = self.listener.take() {
             // Closing the socket ends its registration too; this only says so first.
-            let _ = registry.deregister(&mut listener);
+            let _ = registry.forget_listener(&mut listener);
         }
     }
 }

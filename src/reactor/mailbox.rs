@@ -12,7 +12,7 @@ use std::{
     vec::Drain,
 };
 
-use mio::Waker;
+use super::system::Waker;
 
 /// The sending end, for any thread.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ mod tests {
 
     fn mailbox(limit: usize) -> (Poll, Inbox<u32>, Mailbox<u32>) {
         let poll = Poll::new().unwrap();
-        let waker = Waker::new(poll.registry(), Token(0)).unwrap();
+        let waker = Waker::Mio(mio::Waker::new(poll.registry(), Token(0)).unwrap());
         let (inbox, mailbox) = pair(waker, limit);
         (poll, inbox, mailbox)
     }

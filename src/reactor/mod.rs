@@ -10,6 +10,8 @@
 //! | `slots.rs` | [`Slots`], [`Key`]: values with an identity that is never used again |
 //! | `socket.rs` | [`Socket`]: reads and writes without blocking, and says what came of it |
 //! | `listener.rs` | [`Listeners`], and an accept loop that survives running out of descriptors |
+//! | `system.rs` | what is asked of the system |
+//! | `simulated.rs` | tests: a network and time made up from a seed, in place of the system's |
 //! | `mailbox.rs` | [`Mailbox`]: a queue into a worker that says when it is full, with one coalesced wake-up |
 //!
 //! What the system does not promise, and what follows: readiness may be spurious, so that "would block" is normal
@@ -18,8 +20,11 @@
 mod clock;
 mod listener;
 mod mailbox;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod slots;
 mod socket;
+mod system;
 
 use std::{
     io,
@@ -27,7 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Token};
 
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use listener::{Listeners, raise_descriptor_limit};
@@ -37,6 +42,7 @@ pub(crate) use socket::{Read, Readiness, Socket};
 
 use listener::Acceptor;
 use mailbox::Inbox;
+use system::{Listener, Registry, Waker};
 
 /// What the floor above does with what happens.
 pub(crate) trait Handler {
@@ -77,14 +83,14 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Tick,
     /// The worker's one read buffer.
     pub(crate) buffer: &'a mut [u8],
-    registry: &'a Registry,
+    registry: Registry<'a>,
     acceptor: &'a mut Acceptor,
 }
 
 impl Turn<'_> {
     /// Asks to hear of this socket, once for all, in both directions.
     pub(crate) fn register(&self, socket: &mut Socket, key: Key) -> io::Result<()> {
-        self.registry.register(socket.source(), Token::from(key), Interest::READABLE | Interest::WRITABLE)
+        self.registry.watch(socket.source(), Token::from(key))
     }
 
     /// Closes this worker's listener: no further connection is accepted.
@@ -97,6 +103,12 @@ impl Turn<'_> {
 #[derive(Debug)]
 pub(crate) struct Reactor<M> {
     poll: Poll,
+    turns: Turns<M>,
+}
+
+/// The turns of a loop, whoever says what is ready and what time it is.
+#[derive(Debug)]
+struct Turns<M> {
     acceptor: Acceptor,
     inbox: Inbox<M>,
     clock: Clock,
@@ -111,11 +123,12 @@ impl<M: Send> Reactor<M> {
         mailbox_bytes: usize,
     ) -> io::Result<(Self, Mailbox<M>)> {
         let poll = Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        let waker = Waker::Mio(mio::Waker::new(poll.registry(), WAKER)?);
         let (inbox, mailbox) = mailbox::pair(waker, mailbox_bytes);
-        let acceptor = Acceptor::new(listener, poll.registry(), LISTENER)?;
+        let listener = Listener::Tcp(mio::net::TcpListener::from_std(listener));
+        let acceptor = Acceptor::new(listener, Registry::Mio(poll.registry()), LISTENER)?;
         let buffer = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
-        Ok((Self { poll, acceptor, inbox, clock, buffer }, mailbox))
+        Ok((Self { poll, turns: Turns { acceptor, inbox, clock, buffer } }, mailbox))
     }
 
     /// Runs until the handler is done.
@@ -125,52 +138,66 @@ impl<M: Send> Reactor<M> {
     pub(crate) fn run<H: Handler<Mail = M>>(mut self, handler: &mut H) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut next = Next::Wait(None);
-        loop {
+        while next != Next::Done {
             self.wait(&mut events, next)?;
-            let now = Instant::now();
-            let Self { poll, acceptor, inbox, clock, buffer } = &mut self;
-            let mut turn = Turn { now: clock.tick(now), buffer, registry: poll.registry(), acceptor };
-            for event in &events {
-                match event.token() {
-                    LISTENER => turn.acceptor.is_ready(),
-                    WAKER => {} // the inbox is looked at in every turn
-                    token => handler.ready(Key::from(token), Readiness::of(event), &mut turn),
-                }
-            }
-            for _ in 0..ACCEPTS_PER_TURN {
-                let Some((socket, peer)) = turn.acceptor.accept(now) else { break };
-                handler.accepted(socket, peer, &mut turn);
-            }
-            for mail in inbox.take() {
-                handler.mail(mail, &mut turn);
-            }
-            handler.sweep(&mut turn);
-            next = handler.end_of_turn(&mut turn);
-            if next == Next::Done {
-                return Ok(());
-            }
+            let Self { poll, turns } = &mut self;
+            let ready = events.iter().map(|event| (event.token(), Readiness::of(event)));
+            next = turns.turn(Instant::now(), ready, Registry::Mio(poll.registry()), handler);
         }
+        Ok(())
     }
 
     fn wait(&mut self, events: &mut Events, next: Next) -> io::Result<()> {
-        let now = Instant::now();
-        let wanted = match next {
-            Next::Wait(timeout) => timeout,
-            Next::Again | Next::Done => Some(Duration::ZERO),
-        };
-        let mut timeout = [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min();
-        if self.inbox.falls_asleep() {
-            timeout = Some(Duration::ZERO);
-        }
-        let polled = self.poll.poll(events, timeout);
-        self.inbox.wakes_up();
-        match polled {
+        let timeout = self.turns.falls_asleep(next, Instant::now());
+        match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
                 Ok(())
             }
             polled => polled,
         }
+    }
+}
+
+impl<M: Send> Turns<M> {
+    /// For how long to wait for readiness before the next turn.
+    fn falls_asleep(&self, next: Next, now: Instant) -> Option<Duration> {
+        let wanted = match next {
+            Next::Wait(timeout) => timeout,
+            Next::Again | Next::Done => Some(Duration::ZERO),
+        };
+        if self.inbox.falls_asleep() {
+            return Some(Duration::ZERO);
+        }
+        [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min()
+    }
+
+    fn turn<H: Handler<Mail = M>>(
+        &mut self,
+        now: Instant,
+        ready: impl Iterator<Item = (Token, Readiness)>,
+        registry: Registry<'_>,
+        handler: &mut H,
+    ) -> Next {
+        let Self { acceptor, inbox, clock, buffer } = self;
+        inbox.wakes_up();
+        let mut turn = Turn { now: clock.tick(now), buffer, registry, acceptor };
+        for (token, readiness) in ready {
+            match token {
+                LISTENER => turn.acceptor.is_ready(),
+                WAKER => {} // the inbox is looked at in every turn
+                token => handler.ready(Key::from(token), readiness, &mut turn),
+            }
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some((socket, peer)) = turn.acceptor.accept(now) else { break };
+            handler.accepted(socket, peer, &mut turn);
+        }
+        for mail in inbox.take() {
+            handler.mail(mail, &mut turn);
+        }
+        handler.sweep(&mut turn);
+        handler.end_of_turn(&mut turn)
     }
 }
 

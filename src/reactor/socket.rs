@@ -1,16 +1,15 @@
 //! A TCP socket that never blocks and says what came of each call.
 
-use std::{
-    io::{self, Read as _, Write as _},
-    net::Shutdown,
-};
+use std::io;
 
-use mio::{event::Event, net::TcpStream};
+use mio::event::Event;
+
+use super::system::Stream;
 
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
 }
 
 /// What may be possible with a socket now; any of it may turn out not to be.
@@ -46,14 +45,14 @@ pub(crate) enum Read {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         // Without it a small answer may wait for the peer's acknowledgement of the last one. Where it cannot be set
         // the connection is broken, which the first read tells.
-        let _ = stream.set_nodelay(true);
+        let _ = stream.set_nodelay();
         Self { stream }
     }
 
-    pub(super) fn source(&mut self) -> &mut TcpStream {
+    pub(super) fn source(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
@@ -95,6 +94,6 @@ impl Socket {
 
     /// Ends our side: the peer reads all that was written, then the end.
     pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        self.stream.shutdown_write()
     }
 }

@@ -21,6 +21,7 @@
 //! | `link.rs`, `outbox.rs` | one connection's outgoing half, and what the kernel did not take |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the logs of a turn, and how they go out |
 //! | `bounds.rs` | what may wait for peers, for each and for all |
+//! | `simulation/` | tests: the workers among simulated clients, from seeds |
 //!
 //! ```no_run
 //! use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
@@ -63,6 +64,8 @@ mod origin;
 mod outbox;
 mod remote;
 mod requests;
+#[cfg(test)]
+mod simulation;
 mod topics;
 mod worker;
 

@@ -234,6 +234,14 @@ impl Topics {
         owed
     }
 
+    /// Whether no topic is there, and nothing is left of any.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        let empty = |topic: &Topic| topic.subscribers.is_empty() && topic.log.is_empty() && topic.entries.is_empty();
+        let all_free = self.free.len() == self.topics.len() && self.topics.iter().all(empty);
+        all_free && self.ids.is_empty() && self.published.is_empty() && self.logged == 0
+    }
+
     /// Forgets the logs: everyone has got what was owed.
     pub(super) fn clear_logs(&mut self) {
         self.logged = 0;

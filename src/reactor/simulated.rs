@@ -1,0 +1,870 @@
+//! A network, a poller and time that are made up from one seed, in place of the system's. For this crate's tests only.
+//!
+//! A connection is two flows of bytes. What is written waits in the writer's buffer, is moved to the reader's in pieces
+//! of any length after some delay, and waits there to be read; both buffers are bounded. Ends, resets and readiness are
+//! those of Linux: a reset lets what has arrived be read, gives its error once and then the end; who closes a socket that
+//! holds unread bytes resets the connection; readiness is told at its edges, some of it for nothing, and bytes come in
+//! between what was told and the call that follows. The same seed gives the same run.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    fmt::{self, Write as _},
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use mio::Token;
+
+use super::{
+    Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Turns, mailbox, system, system::Registry,
+};
+
+#[allow(dead_code, reason = "each of its users needs another part of it")]
+#[path = "../../tests/support/random.rs"]
+mod random;
+
+pub(crate) use random::Random;
+
+/// Microseconds since the run began.
+pub(crate) type Time = u64;
+
+pub(crate) const MILLISECOND: Time = 1000;
+pub(crate) const SECOND: Time = 1_000_000;
+/// As the end of a standstill: it has none.
+pub(crate) const FOR_EVER: Time = Time::MAX;
+
+/// The whole network, the same for all who hold it.
+#[derive(Clone, Debug)]
+pub(crate) struct Network(Arc<Mutex<State>>);
+
+/// What the system does that it need not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Quirks {
+    /// Of a hundred waits, how many tell of something that is not so.
+    pub(crate) spurious: usize,
+    /// Of a hundred calls on a socket, how many are interrupted.
+    pub(crate) interrupts: usize,
+    /// Of a hundred calls on a socket, before how many something arrives for it.
+    pub(crate) arrivals: usize,
+    /// Of a hundred accepts, how many fail.
+    pub(crate) refused_accepts: usize,
+    /// An event tells all that holds for its socket, as epoll's do, and not only what is new.
+    pub(crate) tells_all: bool,
+}
+
+/// One direction of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire {
+    /// Bytes that the writer's system takes.
+    pub(crate) send_room: usize,
+    /// Bytes that the reader's system takes.
+    pub(crate) receive_room: usize,
+    /// The longest time until a piece arrives.
+    pub(crate) delay: Time,
+    /// The longest piece.
+    pub(crate) piece: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    Client = 0,
+    Server = 1,
+}
+
+/// What an observer from outside knows of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    /// When bytes last arrived at the server.
+    pub(crate) arrived: Time,
+    /// How many have.
+    pub(crate) arrived_bytes: usize,
+    /// When the server was last told that there is room, or wrote without being refused.
+    pub(crate) had_room: Time,
+    /// When the end of the client's side arrived at the server.
+    pub(crate) ended: Option<Time>,
+    /// When a reset arrived at the server.
+    pub(crate) reset: Option<Time>,
+    /// The client was reset.
+    pub(crate) client_reset: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    now: Time,
+    random: Random,
+    quirks: Quirks,
+    moves: BinaryHeap<Reverse<(Time, u64, Move)>>,
+    /// Moves so far, to order those of one time.
+    numbered: u64,
+    pairs: Vec<Pair>,
+    workers: Vec<Watched>,
+    /// Clients that may have something to read, or room to write.
+    heard: Vec<usize>,
+    trace: Trace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Move {
+    Connect { pair: usize, worker: usize },
+    Piece { pair: usize, from: Side },
+    Reset { pair: usize, to: Side },
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Pair {
+    /// By who writes.
+    flows: [Flow; 2],
+    ends: [End; 2],
+    /// The worker that watches it, and by which name.
+    watched: Option<(usize, Token)>,
+    /// What has come true and was not told.
+    edges: Flags,
+    /// Stands on its worker's list.
+    queued: bool,
+    facts: Facts,
+}
+
+#[derive(Debug)]
+struct Flow {
+    wire: Wire,
+    sent: VecDeque<u8>,
+    arrived: VecDeque<u8>,
+    fin: Fin,
+    /// The reader has been given the end.
+    end_read: bool,
+    /// The writer was refused and is to be told of room.
+    wants_room: bool,
+    scheduled: bool,
+    stands_still_until: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fin {
+    None,
+    Sent,
+    Arrived,
+}
+
+#[derive(Debug, Default)]
+struct End {
+    /// Told by the next call, once.
+    error: Option<ErrorKind>,
+    broken: bool,
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Flags {
+    readable: bool,
+    writable: bool,
+    read_closed: bool,
+}
+
+/// What one worker waits for.
+#[derive(Debug, Default)]
+struct Watched {
+    ready: Vec<usize>,
+    backlog: VecDeque<usize>,
+    backlog_edge: bool,
+    is_listening: bool,
+    /// Calls on its sockets that did something.
+    calls: u64,
+}
+
+/// All that happens, as one number, and in words for who asks for them.
+#[derive(Debug)]
+struct Trace {
+    hash: u64,
+    print: bool,
+}
+
+impl fmt::Write for Trace {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3); // FNV-1a
+        }
+        Ok(())
+    }
+}
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+impl Network {
+    pub(crate) fn new(random: Random, workers: usize, quirks: Quirks, print: bool) -> Self {
+        let workers = (0..workers).map(|_| Watched { is_listening: true, ..Watched::default() }).collect();
+        Self(Arc::new(Mutex::new(State {
+            now: 0,
+            random,
+            quirks,
+            moves: BinaryHeap::new(),
+            numbered: 0,
+            pairs: Vec::new(),
+            workers,
+            heard: Vec::new(),
+            trace: Trace { hash: 0xCBF2_9CE4_8422_2325, print },
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.lock().now
+    }
+
+    /// Writes a line into the trace.
+    pub(crate) fn note(&self, line: fmt::Arguments<'_>) {
+        self.lock().note(line);
+    }
+
+    /// The trace so far, as a number.
+    pub(crate) fn trace(&self) -> u64 {
+        self.lock().trace.hash
+    }
+
+    /// When something moves next.
+    pub(crate) fn next_move(&self) -> Option<Time> {
+        self.lock().moves.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// It is now `time`; what was to move until then has moved. Gives how much that was.
+    pub(crate) fn advance(&self, time: Time) -> u64 {
+        let mut state = self.lock();
+        let mut moved = 0;
+        while let Some(&Reverse((at, _, next))) = state.moves.peek()
+            && at <= time
+        {
+            state.moves.pop();
+            state.now = state.now.max(at);
+            state.carry_out(next);
+            moved += 1;
+        }
+        state.now = state.now.max(time);
+        moved
+    }
+
+    /// Clients that may have something to do since this was last asked.
+    pub(crate) fn heard(&self) -> Vec<usize> {
+        std::mem::take(&mut self.lock().heard)
+    }
+
+    /// A client that connects to a worker's listener.
+    pub(crate) fn connect(&self, worker: usize, up: Wire, down: Wire) -> Peer {
+        let mut state = self.lock();
+        let pair = state.pairs.len();
+        state.pairs.push(Pair {
+            flows: [Flow::new(up), Flow::new(down)],
+            ends: Default::default(),
+            watched: None,
+            edges: Flags::default(),
+            queued: false,
+            facts: Facts::default(),
+        });
+        let at = state.now + state.delay(up.delay);
+        state.schedule(at, Move::Connect { pair, worker });
+        Peer { network: self.clone(), pair }
+    }
+
+    pub(crate) fn facts(&self, pair: usize) -> Facts {
+        self.lock().pairs[pair].facts
+    }
+
+    /// Of the sockets that a worker watches and will not be told of: which hold something to read, and which have room.
+    pub(crate) fn untold(&self, worker: usize) -> Vec<(Key, bool, bool)> {
+        let state = self.lock();
+        let watched = state.pairs.iter().filter(|pair| !pair.queued);
+        let ours = watched.filter_map(|pair| match pair.watched {
+            Some((by, token)) if by == worker => Some((pair, token)),
+            _ => None,
+        });
+        ours.map(|(pair, token)| {
+            let (up, down, end) = (&pair.flows[0], &pair.flows[1], &pair.ends[1]);
+            let ended = (up.fin == Fin::Arrived || end.broken) && !up.end_read;
+            let readable = !up.arrived.is_empty() || end.error.is_some() || ended;
+            (Key::from(token), readable, down.free() > 0 && !down.wants_room)
+        })
+        .collect()
+    }
+
+    /// Calls on sockets of a worker that did something.
+    pub(crate) fn calls(&self, worker: usize) -> u64 {
+        self.lock().workers[worker].calls
+    }
+}
+
+impl State {
+    fn note(&mut self, line: fmt::Arguments<'_>) {
+        let now = self.now;
+        let _ = writeln!(self.trace, "{now} {line}");
+        if self.trace.print {
+            println!("{:>12.6} {line}", Duration::from_micros(now).as_secs_f64());
+        }
+    }
+
+    fn schedule(&mut self, at: Time, next: Move) {
+        self.numbered += 1;
+        self.moves.push(Reverse((at, self.numbered, next)));
+    }
+
+    fn delay(&mut self, longest: Time) -> Time {
+        match self.random.below(4) {
+            0 => 0,
+            1 => longest,
+            _ => self.random.below(longest as usize + 1) as Time,
+        }
+    }
+
+    fn percent(&mut self, times: usize) -> bool {
+        times > 0 && self.random.chance(times, 100)
+    }
+
+    fn carry_out(&mut self, next: Move) {
+        match next {
+            Move::Connect { pair, worker } => self.arrive(pair, worker),
+            Move::Piece { pair, from } => self.deliver(pair, from),
+            Move::Reset { pair, to } => self.break_off(pair, to),
+        }
+    }
+
+    fn arrive(&mut self, pair: usize, worker: usize) {
+        if self.workers[worker].is_listening {
+            self.workers[worker].backlog.push_back(pair);
+            self.workers[worker].backlog_edge = true;
+        } else {
+            self.note(format_args!("{pair} is refused by the system"));
+            self.pairs[pair].facts.client_reset = true;
+            self.break_end(pair, Side::Client, ErrorKind::ConnectionRefused);
+        }
+    }
+
+    /// Sees to it that what waits in a flow moves on.
+    fn set_going(&mut self, pair: usize, from: Side) {
+        let flow = &self.pairs[pair].flows[from as usize];
+        let (scheduled, longest) = (flow.scheduled, flow.wire.delay);
+        if !scheduled && flow.has_to_move() {
+            let at = self.now + self.delay(longest);
+            self.pairs[pair].flows[from as usize].scheduled = true;
+            self.schedule(at, Move::Piece { pair, from });
+        }
+    }
+
+    fn deliver(&mut self, pair: usize, from: Side) {
+        let now = self.now;
+        let flow = &mut self.pairs[pair].flows[from as usize];
+        flow.scheduled = false;
+        if flow.stands_still_until > now {
+            if flow.stands_still_until < FOR_EVER {
+                flow.scheduled = true;
+                let at = flow.stands_still_until;
+                self.schedule(at, Move::Piece { pair, from });
+            }
+            return;
+        }
+        self.move_piece(pair, from);
+        self.set_going(pair, from);
+    }
+
+    fn move_piece(&mut self, pair: usize, from: Side) {
+        let now = self.now;
+        let Pair { flows, ends, .. } = &mut self.pairs[pair];
+        let flow = &mut flows[from as usize];
+        let reader = from.other();
+        if ends[reader as usize].closed && !flow.sent.is_empty() {
+            flow.sent.clear();
+            self.send_reset(pair, from);
+            return;
+        }
+        let most = flow.sent.len().min(flow.wire.receive_room - flow.arrived.len()).min(flow.wire.piece);
+        let count = if most == 0 { 0 } else { [1, most, 1 + self.random.below(most)][self.random.below(3)] };
+        let flow = &mut self.pairs[pair].flows[from as usize];
+        flow.arrived.extend(flow.sent.drain(..count));
+        let has_room = flow.wants_room && 3 * flow.free() >= flow.wire.send_room;
+        flow.wants_room &= !has_room;
+        let ends_now = flow.sent.is_empty() && flow.fin == Fin::Sent && (count == 0 || self.random.chance(1, 2));
+        if ends_now {
+            self.pairs[pair].flows[from as usize].fin = Fin::Arrived;
+        }
+        if from == Side::Client {
+            let facts = &mut self.pairs[pair].facts;
+            if count > 0 {
+                facts.arrived = now;
+                facts.arrived_bytes += count;
+            }
+            if ends_now {
+                facts.ended = Some(now);
+            }
+        } else if has_room {
+            self.pairs[pair].facts.had_room = now;
+        }
+        if count > 0 || ends_now {
+            self.note(format_args!("{pair} {reader:?} gets {count}{}", if ends_now { " and the end" } else { "" }));
+            self.tell(pair, reader, Flags { readable: true, writable: false, read_closed: ends_now });
+        }
+        if has_room {
+            self.tell(pair, from, Flags { writable: true, ..Flags::default() });
+        }
+    }
+
+    fn send_reset(&mut self, pair: usize, to: Side) {
+        let longest = self.pairs[pair].flows[to.other() as usize].wire.delay;
+        let at = self.now + self.delay(longest);
+        self.schedule(at, Move::Reset { pair, to });
+    }
+
+    fn break_off(&mut self, pair: usize, to: Side) {
+        let still_until = self.pairs[pair].flows[to.other() as usize].stands_still_until;
+        if still_until > self.now {
+            if still_until < FOR_EVER {
+                self.schedule(still_until, Move::Reset { pair, to });
+            }
+            return;
+        }
+        if self.pairs[pair].ends[to as usize].closed || self.pairs[pair].ends[to as usize].broken {
+            return;
+        }
+        self.note(format_args!("{pair} {to:?} is reset"));
+        match to {
+            Side::Server => self.pairs[pair].facts.reset = Some(self.now),
+            Side::Client => self.pairs[pair].facts.client_reset = true,
+        }
+        self.break_end(pair, to, ErrorKind::ConnectionReset);
+    }
+
+    fn break_end(&mut self, pair: usize, side: Side, error: ErrorKind) {
+        let Pair { flows, ends, .. } = &mut self.pairs[pair];
+        ends[side as usize] = End { error: Some(error), broken: true, closed: false };
+        for flow in flows {
+            flow.sent.clear();
+            flow.wants_room = false;
+        }
+        self.tell(pair, side, Flags { readable: true, writable: true, read_closed: true });
+    }
+
+    fn tell(&mut self, pair: usize, side: Side, flags: Flags) {
+        match side {
+            Side::Client => self.heard.push(pair),
+            Side::Server => {
+                let place = &mut self.pairs[pair];
+                place.edges.add(flags);
+                if let Some((worker, _)) = place.watched
+                    && !place.queued
+                {
+                    place.queued = true;
+                    self.workers[worker].ready.push(pair);
+                }
+            }
+        }
+    }
+
+    /// What may happen before any call on a socket: an interruption, or something arrives.
+    fn before_call(&mut self, pair: usize, side: Side) -> io::Result<()> {
+        if side == Side::Server {
+            if self.percent(self.quirks.arrivals) {
+                for from in [Side::Client, Side::Server] {
+                    let flow = &self.pairs[pair].flows[from as usize];
+                    if flow.has_to_move() && flow.stands_still_until <= self.now {
+                        self.move_piece(pair, from);
+                        self.set_going(pair, from);
+                    }
+                }
+            }
+            if self.percent(self.quirks.interrupts) {
+                return Err(ErrorKind::Interrupted.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn count_call(&mut self, pair: usize, side: Side) {
+        if let (Side::Server, Some((worker, _))) = (side, self.pairs[pair].watched) {
+            self.workers[worker].calls += 1;
+        }
+    }
+
+    fn read(&mut self, pair: usize, side: Side, buffer: &mut [u8]) -> io::Result<usize> {
+        self.before_call(pair, side)?;
+        self.count_call(pair, side);
+        let Pair { flows, ends, .. } = &mut self.pairs[pair];
+        let (flow, end) = (&mut flows[side.other() as usize], &mut ends[side as usize]);
+        if !flow.arrived.is_empty() {
+            let count = buffer.len().min(flow.arrived.len());
+            for (place, byte) in buffer.iter_mut().zip(flow.arrived.drain(..count)) {
+                *place = byte;
+            }
+            self.set_going(pair, side.other());
+            return Ok(count);
+        }
+        if let Some(error) = end.error.take() {
+            return Err(error.into());
+        }
+        if end.broken || flow.fin == Fin::Arrived {
+            flow.end_read = true;
+            return Ok(0);
+        }
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, pair: usize, side: Side, bytes: &[u8]) -> io::Result<usize> {
+        self.before_call(pair, side)?;
+        self.count_call(pair, side);
+        let Pair { flows, ends, facts, .. } = &mut self.pairs[pair];
+        let (flow, end) = (&mut flows[side as usize], &mut ends[side as usize]);
+        if let Some(error) = end.error.take() {
+            return Err(error.into());
+        }
+        if end.broken || flow.fin != Fin::None {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let free = flow.free();
+        flow.wants_room |= free < bytes.len();
+        if free == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let most = free.min(bytes.len());
+        let count = if self.random.chance(1, 8) { 1 + self.random.below(most) } else { most };
+        flow.sent.extend(&bytes[..count]);
+        if side == Side::Server {
+            facts.had_room = self.now;
+        }
+        self.set_going(pair, side);
+        Ok(count)
+    }
+
+    fn shutdown_write(&mut self, pair: usize, side: Side) -> io::Result<()> {
+        self.count_call(pair, side);
+        let Pair { flows, ends, .. } = &mut self.pairs[pair];
+        if ends[side as usize].broken {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        let flow = &mut flows[side as usize];
+        if flow.fin == Fin::None {
+            flow.fin = Fin::Sent;
+        }
+        self.set_going(pair, side);
+        Ok(())
+    }
+
+    fn close(&mut self, pair: usize, side: Side) {
+        let Pair { flows, ends, watched, .. } = &mut self.pairs[pair];
+        if std::mem::replace(&mut ends[side as usize].closed, true) {
+            return;
+        }
+        if side == Side::Server
+            && let Some((worker, _)) = watched.take()
+        {
+            self.workers[worker].ready.retain(|other| *other != pair);
+        }
+        if ends[side as usize].broken {
+            return;
+        }
+        if flows[side.other() as usize].arrived.is_empty() {
+            let flow = &mut flows[side as usize];
+            if flow.fin == Fin::None {
+                flow.fin = Fin::Sent;
+            }
+            self.set_going(pair, side);
+        } else {
+            // Linux: bytes that nobody will read any more are answered with a reset, and what was sent is dropped.
+            flows[side as usize].sent.clear();
+            self.send_reset(pair, side.other());
+        }
+    }
+}
+
+impl Flow {
+    fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            sent: VecDeque::new(),
+            arrived: VecDeque::new(),
+            fin: Fin::None,
+            end_read: false,
+            wants_room: false,
+            scheduled: false,
+            stands_still_until: 0,
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.wire.send_room - self.sent.len()
+    }
+
+    fn has_to_move(&self) -> bool {
+        if self.sent.is_empty() { self.fin == Fin::Sent } else { self.arrived.len() < self.wire.receive_room }
+    }
+}
+
+impl Flags {
+    fn add(&mut self, other: Self) {
+        self.readable |= other.readable;
+        self.writable |= other.writable;
+        self.read_closed |= other.read_closed;
+    }
+}
+
+impl Pair {
+    /// All that holds for the server's end.
+    fn holds(&self) -> Flags {
+        let (up, down, end) = (&self.flows[0], &self.flows[1], &self.ends[1]);
+        let read_closed = up.fin == Fin::Arrived || end.broken;
+        Flags {
+            readable: !up.arrived.is_empty() || read_closed,
+            writable: 3 * down.free() >= down.wire.send_room || end.broken,
+            read_closed,
+        }
+    }
+}
+
+/// A client's end of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    network: Network,
+    pub(crate) pair: usize,
+}
+
+impl Peer {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network.lock().read(self.pair, Side::Client, buffer)
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.network.lock().write(self.pair, Side::Client, bytes)
+    }
+
+    pub(crate) fn shutdown_write(&self) {
+        let _ = self.network.lock().shutdown_write(self.pair, Side::Client);
+    }
+
+    /// Ends the connection at once; what was sent and has not arrived is lost.
+    pub(crate) fn reset(&self) {
+        let mut state = self.network.lock();
+        let Pair { flows, ends, .. } = &mut state.pairs[self.pair];
+        ends[Side::Client as usize].closed = true;
+        flows[Side::Client as usize].sent.clear();
+        flows[Side::Client as usize].fin = Fin::None;
+        state.send_reset(self.pair, Side::Server);
+    }
+
+    pub(crate) fn close(&self) {
+        self.network.lock().close(self.pair, Side::Client);
+    }
+
+    /// Lets nothing move in the direction that `from` writes to until `until`.
+    pub(crate) fn stand_still(&self, from: Side, until: Time) {
+        let mut state = self.network.lock();
+        let flow = &mut state.pairs[self.pair].flows[from as usize];
+        flow.stands_still_until = flow.stands_still_until.max(until);
+    }
+}
+
+/// The server's end of a connection.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    network: Network,
+    pair: usize,
+}
+
+impl Stream {
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network.lock().read(self.pair, Side::Server, buffer)
+    }
+
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.network.lock().write(self.pair, Side::Server, bytes)
+    }
+
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        self.network.lock().shutdown_write(self.pair, Side::Server)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.network.lock().close(self.pair, Side::Server);
+    }
+}
+
+/// A worker's listener.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    network: Network,
+    worker: usize,
+}
+
+impl Listener {
+    pub(super) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        let mut guard = self.network.lock();
+        let state = &mut *guard;
+        if state.workers[self.worker].backlog.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if state.percent(state.quirks.refused_accepts) {
+            let error = [ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::OutOfMemory];
+            let error = error[state.random.below(3)];
+            state.note(format_args!("accept fails: {error}"));
+            return Err(error.into());
+        }
+        let Some(pair) = state.workers[self.worker].backlog.pop_front() else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        state.note(format_args!("{pair} is accepted by {}", self.worker));
+        let port = 1024 + pair as u16;
+        Ok((Stream { network: self.network.clone(), pair }, SocketAddr::from(([10, 0, 0, 1], port))))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut state = self.network.lock();
+        state.workers[self.worker].is_listening = false;
+        for pair in std::mem::take(&mut state.workers[self.worker].backlog) {
+            state.pairs[pair].ends[Side::Server as usize].closed = true;
+            state.send_reset(pair, Side::Client);
+        }
+    }
+}
+
+/// What says to one worker which of its sockets are ready.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    network: Network,
+    worker: usize,
+}
+
+impl Poller {
+    pub(super) fn watch(&self, stream: &Stream, token: Token) -> io::Result<()> {
+        let mut state = self.network.lock();
+        let place = &mut state.pairs[stream.pair];
+        place.watched = Some((self.worker, token));
+        place.edges = place.holds();
+        place.queued = true;
+        state.workers[self.worker].ready.push(stream.pair);
+        Ok(())
+    }
+
+    fn has_something(&self) -> bool {
+        let state = self.network.lock();
+        let Watched { ready, backlog_edge, .. } = &state.workers[self.worker];
+        !ready.is_empty() || *backlog_edge
+    }
+
+    fn poll(&self) -> Vec<(Token, Readiness)> {
+        let mut guard = self.network.lock();
+        let state = &mut *guard;
+        let mut ready = std::mem::take(&mut state.workers[self.worker].ready);
+        for last in (1..ready.len()).rev() {
+            ready.swap(last, state.random.below(last + 1));
+        }
+        // The system gives as many at once as it likes.
+        let most = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { ready.len() };
+        let later = ready.split_off(most.min(ready.len()));
+        let mut events = Vec::new();
+        for pair in ready {
+            let tells_all = state.quirks.tells_all;
+            let place = &mut state.pairs[pair];
+            place.queued = false;
+            let edges = std::mem::take(&mut place.edges);
+            let Some((worker, token)) = place.watched else { continue };
+            let Flags { readable, writable, read_closed } = if tells_all { place.holds() } else { edges };
+            if worker == self.worker && (readable || writable) {
+                events.push((token, Readiness { readable, writable, read_closed }));
+            }
+        }
+        if state.percent(state.quirks.spurious) {
+            let watched = state.pairs.iter().filter_map(|pair| pair.watched);
+            let ours: Vec<_> = watched.filter(|(worker, _)| *worker == self.worker).collect();
+            if !ours.is_empty() {
+                let (_, token) = ours[state.random.below(ours.len())];
+                events.push((token, Readiness { readable: true, writable: true, read_closed: false }));
+            }
+        }
+        let watched = &mut state.workers[self.worker];
+        watched.ready.extend(later);
+        if std::mem::take(&mut watched.backlog_edge) {
+            events.push((LISTENER, Readiness { readable: true, writable: false, read_closed: false }));
+        }
+        events
+    }
+}
+
+/// Notes that a worker has mail.
+#[derive(Debug)]
+pub(crate) struct Waker(Arc<AtomicBool>);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The event loop of one worker, a turn at a time.
+#[derive(Debug)]
+pub(crate) struct Reactor<M> {
+    poller: Poller,
+    turns: Turns<M>,
+    woken: Arc<AtomicBool>,
+    /// When it goes on although nothing is ready.
+    wakes_at: Option<Time>,
+    epoch: Instant,
+}
+
+impl<M: Send> Reactor<M> {
+    pub(crate) fn new(
+        network: &Network,
+        worker: usize,
+        (clock, epoch): (Clock, Instant),
+        mailbox_bytes: usize,
+        buffer_bytes: usize,
+    ) -> (Self, Mailbox<M>) {
+        let poller = Poller { network: network.clone(), worker };
+        let woken = Arc::new(AtomicBool::new(false));
+        let (inbox, mailbox) = mailbox::pair(system::Waker::Simulated(Waker(Arc::clone(&woken))), mailbox_bytes);
+        let listener = system::Listener::Simulated(Listener { network: network.clone(), worker });
+        let acceptor = Acceptor::new(listener, Registry::Simulated(&poller), LISTENER).expect("it takes any listener");
+        let turns = Turns { acceptor, inbox, clock, buffer: vec![0; buffer_bytes].into() };
+        (Self { poller, turns, woken, wakes_at: Some(0), epoch }, mailbox)
+    }
+
+    fn instant(&self) -> Instant {
+        self.epoch + Duration::from_micros(self.poller.network.now())
+    }
+
+    /// Whether the wait for readiness would end now.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.woken.load(Ordering::Relaxed) || self.poller.has_something()
+    }
+
+    /// When the wait for readiness ends although nothing is ready.
+    pub(crate) fn wakes_at(&self) -> Option<Time> {
+        self.wakes_at
+    }
+
+    /// Takes a turn. Gives how many events it was taken for, too.
+    pub(crate) fn turn<H: Handler<Mail = M>>(&mut self, handler: &mut H) -> (Next, usize) {
+        let now = self.instant();
+        let was_ready = usize::from(self.is_ready());
+        self.woken.store(false, Ordering::Relaxed);
+        let events = self.poller.poll();
+        let count = events.len().max(was_ready);
+        let next = self.turns.turn(now, events.into_iter(), Registry::Simulated(&self.poller), handler);
+        // mio counts in milliseconds, and rounds up.
+        let timeout = self.turns.falls_asleep(next, now);
+        self.wakes_at = timeout.map(|wait| self.poller.network.now() + wait.as_micros().div_ceil(1000) as Time * 1000);
+        (next, count)
+    }
+}

@@ -1,0 +1,139 @@
+//! What the reactor asks of the system: mio's, or in this crate's own tests that of `simulated.rs`.
+//!
+//! Outside of tests each type here has one variant and costs nothing.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr},
+};
+
+use mio::{
+    Interest, Token,
+    net::{TcpListener, TcpStream},
+};
+
+#[cfg(test)]
+use super::simulated;
+
+/// A connected stream of bytes.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(test)]
+    Simulated(simulated::Stream),
+}
+
+/// Where connections come in.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(test)]
+    Simulated(simulated::Listener),
+}
+
+/// Who is told what to watch.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Registry<'a> {
+    Mio(&'a mio::Registry),
+    #[cfg(test)]
+    Simulated(&'a simulated::Poller),
+}
+
+/// Ends a wait for readiness, from any thread.
+#[derive(Debug)]
+pub(super) enum Waker {
+    Mio(mio::Waker),
+    #[cfg(test)]
+    Simulated(simulated::Waker),
+}
+
+impl Stream {
+    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            #[cfg(test)]
+            Self::Simulated(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.read(buffer),
+        }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.write(bytes),
+        }
+    }
+
+    pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.shutdown_write(),
+        }
+    }
+}
+
+impl Listener {
+    pub(super) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (Stream::Tcp(stream), peer)),
+            #[cfg(test)]
+            Self::Simulated(listener) => listener.accept().map(|(stream, peer)| (Stream::Simulated(stream), peer)),
+        }
+    }
+}
+
+impl Registry<'_> {
+    /// Watches a stream in both directions.
+    pub(super) fn watch(self, stream: &mut Stream, token: Token) -> io::Result<()> {
+        match (self, stream) {
+            (Self::Mio(registry), Stream::Tcp(stream)) => {
+                registry.register(stream, token, Interest::READABLE | Interest::WRITABLE)
+            }
+            #[cfg(test)]
+            (Self::Simulated(poller), Stream::Simulated(stream)) => poller.watch(stream, token),
+            #[cfg(test)]
+            (Self::Mio(_) | Self::Simulated(_), _) => unreachable!("a stream of another kind"),
+        }
+    }
+
+    /// Watches a listener.
+    pub(super) fn watch_listener(self, listener: &mut Listener, token: Token) -> io::Result<()> {
+        match (self, listener) {
+            (Self::Mio(registry), Listener::Tcp(listener)) => registry.register(listener, token, Interest::READABLE),
+            #[cfg(test)]
+            (Self::Simulated(_), Listener::Simulated(_)) => Ok(()), // each worker has one, which is always watched
+            #[cfg(test)]
+            (Self::Mio(_) | Self::Simulated(_), _) => unreachable!("a listener of another kind"),
+        }
+    }
+
+    pub(super) fn forget_listener(self, listener: &mut Listener) -> io::Result<()> {
+        match (self, listener) {
+            (Self::Mio(registry), Listener::Tcp(listener)) => registry.deregister(listener),
+            #[cfg(test)]
+            (Self::Mio(_) | Self::Simulated(_), _) => Ok(()),
+        }
+    }
+}
+
+impl Waker {
+    pub(super) fn wake(&self) -> io::Result<()> {
+        match self {
+            Self::Mio(waker) => waker.wake(),
+            #[cfg(test)]
+            Self::Simulated(waker) => {
+                waker.wake();
+                Ok(())
+            }
+        }
+    }
+}

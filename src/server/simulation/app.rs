@@ -1,0 +1,149 @@
+//! The service that the simulated clients speak to: each message says what is to be done with it.
+
+use std::{cell::RefCell, rc::Rc};
+
+use super::{
+    super::{App, ConnectionId, Context, End, Handshake, Message, Remote, Request, Responder, Response, Verdict},
+    ledger::{Chore, Ledger},
+};
+use crate::{
+    CloseCode, Rejection,
+    reactor::simulated::{MILLISECOND, Time},
+};
+
+pub(super) struct Service {
+    pub(super) ledger: Rc<RefCell<Ledger>>,
+}
+
+/// The number of a client.
+pub(super) struct Peer(pub(super) usize);
+
+impl App for Service {
+    type Peer = Peer;
+
+    fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
+        let (client, mode, after) = wish(handshake.request.target());
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.asked(client, handshake.id);
+        match mode {
+            "later" => ledger.leave(after, Chore::Accept(verdict, client)),
+            "drop" => ledger.leave(after, Chore::Drop(verdict)),
+            "reject" => {
+                drop(ledger);
+                verdict.reject(Rejection::new(403));
+            }
+            _ => {
+                drop(ledger);
+                verdict.accept(Peer(client));
+            }
+        }
+    }
+
+    fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        let target = request.head.target();
+        let (_, mode, after) = wish(target);
+        let mut body = target.as_bytes().to_vec();
+        body.extend_from_slice(request.body);
+        let response = Response::new(200).body(body);
+        match mode {
+            "later" => self.ledger.borrow_mut().leave(after, Chore::Respond(responder, response)),
+            _ => responder.send(response),
+        }
+    }
+
+    fn opened(&mut self, Peer(client): &mut Peer, context: &mut Context<'_>) {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.opened(*client, context.id());
+        // Every other one belongs to the hall from the start.
+        if *client % 2 == 0 {
+            ledger.subscribe(*client, "hall");
+            context.subscribe("hall");
+        }
+        let welcome = format!("welcome|{client}|");
+        ledger.send(*client, welcome.as_bytes(), false);
+        context.send(Message::Text(&welcome));
+    }
+
+    fn message(&mut self, Peer(client): &mut Peer, message: Message<'_>, context: &mut Context<'_>) {
+        let (client, payload) = (*client, message.payload());
+        let id = context.id();
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.heard(client, matches!(message, Message::Binary(_)), payload);
+        let words: Vec<&[u8]> = payload.splitn(5, |byte| *byte == b'|').collect();
+        let argument = std::str::from_utf8(words[3]).expect("an argument is text");
+        let number = || argument.parse::<usize>().expect("an argument is a number");
+        match words[0] {
+            b"echo" => {
+                ledger.send(client, payload, false);
+                context.send(message);
+            }
+            b"publish" => {
+                ledger.publish(id.worker, argument, payload, None);
+                context.publish(argument, message);
+            }
+            b"others" => {
+                ledger.publish(id.worker, argument, payload, Some(client));
+                context.publish_to_others(argument, message);
+            }
+            b"burst" => {
+                for i in 0..8 {
+                    let text = [format!("{i}").as_bytes(), payload].concat();
+                    ledger.publish(id.worker, argument, &text, None);
+                    context.publish(argument, Message::Binary(&text));
+                    if i == 4 {
+                        ledger.send(client, payload, false);
+                        context.send(message);
+                    }
+                }
+            }
+            b"to" => {
+                let to = number() % ledger.stories.len();
+                if let Some(id) = ledger.stories[to].id {
+                    if id.worker == context.id().worker {
+                        ledger.send(to, payload, true);
+                    }
+                    context.send_to(id, message);
+                }
+            }
+            b"answer" => context.remote().answer(id, message),
+            b"subscribe" => {
+                ledger.subscribe(client, argument);
+                context.subscribe(argument);
+            }
+            b"unsubscribe" => {
+                ledger.unsubscribe(client, argument);
+                context.unsubscribe(argument);
+            }
+            b"follow" => context.remote().subscribe(id, argument),
+            b"pause" => {
+                context.pause();
+                ledger.leave(number() as Time * MILLISECOND, Chore::Resume(id));
+                ledger.count("paused");
+            }
+            b"misclose" => {
+                let refused = context.close(CloseCode::NO_STATUS_RECEIVED, "").is_err();
+                ledger.count(if refused { "a wrong code is refused" } else { "a wrong code comes too late" });
+            }
+            b"close" => {
+                let code = CloseCode::new(number() as u16);
+                ledger.close(client, code);
+                context.close(code, "as you wish").expect("a code that may be sent");
+            }
+            b"closing" => context.remote().close(id, CloseCode::new(number() as u16), "as you wish"),
+            b"hush" => {}
+            other => panic!("{} is no wish", String::from_utf8_lossy(other)),
+        }
+    }
+
+    fn closed(&mut self, Peer(client): Peer, id: ConnectionId, end: &End, _: &Remote) {
+        self.ledger.borrow_mut().closed(client, id, end);
+    }
+}
+
+/// What a target asks for: `/client/mode/milliseconds`.
+fn wish(target: &str) -> (usize, &str, Time) {
+    let mut words = target.split('/').skip(1);
+    let mut word = || words.next().unwrap_or_default();
+    let (client, mode, after) = (word(), word(), word());
+    (client.parse().expect("a client"), mode, after.parse().unwrap_or(0) * MILLISECOND)
+}

@@ -1,0 +1,563 @@
+//! A client that follows a plan: it speaks by the same engine, in its other role.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io::ErrorKind,
+    rc::Rc,
+};
+
+use super::{
+    super::End,
+    ledger::{Ledger, Sent, Story, head},
+    setting::{Appetite, Fate, Profile, Setting},
+};
+use crate::{
+    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, Event,
+    HeadLimits, KeySource, Limits, Masked, MaskingKey, MessageKind, Reply,
+    reactor::simulated::{FOR_EVER, MILLISECOND, Network, Peer, Random, SECOND, Side, Time, Wire},
+};
+
+pub(super) struct Client {
+    number: usize,
+    peer: Peer,
+    setting: Rc<Setting>,
+    random: Random,
+    fate: Fate,
+    appetite: Appetite,
+    up: Wire,
+    phase: Phase,
+    out: Vec<u8>,
+    written: usize,
+    /// Bytes that were ever put into `out`.
+    put: usize,
+    plan: VecDeque<Act>,
+    /// It ends its side once all is written.
+    ends_when_written: bool,
+    has_ended: bool,
+    reads: bool,
+    /// Pings sent; which of them are unanswered.
+    pings: u32,
+    unanswered: BTreeSet<u32>,
+    /// When it is to be called again, and why.
+    pub(super) calls: Vec<(Time, Call)>,
+    /// It has planned to read on.
+    reads_later: bool,
+    pub(super) is_over: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Reads and writes.
+    Pump,
+    /// Does the next thing of its plan.
+    Act,
+}
+
+enum Phase {
+    Asking {
+        handshake: Box<ClientHandshake>,
+        mode: &'static str,
+    },
+    Http {
+        answers: VecDeque<(Vec<u8>, bool)>,
+        input: Vec<u8>,
+    },
+    Open(Box<Connection<Masked<Keys>>>),
+    /// Reads what still comes.
+    Refused,
+}
+
+#[derive(Debug)]
+struct Keys(Random);
+
+impl KeySource for Keys {
+    fn next_key(&mut self) -> MaskingKey {
+        MaskingKey((self.0.next() as u32).to_le_bytes())
+    }
+}
+
+#[derive(Debug)]
+enum Act {
+    Say,
+    Fragment { kind: MessageKind, rest: Vec<u8> },
+    Ping,
+    StandStill,
+    MeetFate,
+}
+
+impl Client {
+    pub(super) fn new(network: &Network, setting: &Rc<Setting>, random: &mut Random, ledger: &mut Ledger) -> Self {
+        let mut random = Random::new(random.next());
+        let number = ledger.stories.len();
+        let (up, down) = (setting.wire(&mut random), setting.wire(&mut random));
+        let worker = random.below(setting.workers);
+        let peer = network.connect(worker, up, down);
+        assert_eq!(peer.pair, number, "a client has one connection");
+        let (fate, appetite) = (setting.fate(&mut random), setting.appetite(down, &mut random));
+        ledger.stories.push(Story::new(number, fate, appetite));
+        ledger.count(&format!("{fate:?}"));
+        network.note(format_args!("{number} connects to {worker}: {fate:?}, {appetite:?}, {up:?}, {down:?}"));
+        let mut client = Self {
+            number,
+            peer,
+            setting: Rc::clone(setting),
+            fate,
+            appetite,
+            up,
+            phase: Phase::Refused,
+            out: Vec::new(),
+            written: 0,
+            put: 0,
+            plan: VecDeque::new(),
+            ends_when_written: false,
+            has_ended: false,
+            reads: true,
+            pings: 0,
+            unanswered: BTreeSet::new(),
+            calls: Vec::new(),
+            reads_later: false,
+            is_over: false,
+            random,
+        };
+        client.ask();
+        client
+    }
+
+    fn ask(&mut self) {
+        let after = self.random.below(800);
+        let mode = match self.random.below(20) {
+            0 => "reject",
+            1 => "drop",
+            2..8 => "later",
+            _ => "now",
+        };
+        let target = format!("/{}/{mode}/{after}", self.number);
+        match self.fate {
+            Fate::Silent => {}
+            Fate::AsksHttp => self.ask_plainly(),
+            _ => {
+                let mut nonce = [0; 16];
+                nonce.copy_from_slice(&self.random.bytes(16));
+                let request = ClientRequest::new("simulated", &target);
+                let handshake = ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut self.out)
+                    .expect("the request can be written");
+                if self.fate == Fate::StopsInRequest {
+                    let most = self.out.len() - 1;
+                    self.out.truncate(1 + self.random.below(most));
+                } else {
+                    self.phase = Phase::Asking { handshake: Box::new(handshake), mode };
+                }
+            }
+        }
+        self.put = self.out.len();
+        self.calls.push((0, Call::Pump));
+    }
+
+    fn ask_plainly(&mut self) {
+        let mut answers = VecDeque::new();
+        let count = 1 + self.random.below(4);
+        for i in 0..count {
+            let mode = ["now", "now", "later"][self.random.below(3)];
+            let target = format!("/{}/{mode}/{}/{i}", self.number, self.random.below(800));
+            let length = self.random.below(300);
+            let body = self.random.bytes(length);
+            let method = ["GET", "HEAD", "POST"][self.random.below(3)];
+            let closes = if i + 1 == count && self.random.chance(1, 2) { "Connection: close\r\n" } else { "" };
+            let mut answer = target.clone().into_bytes();
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: simulated\r\n{closes}");
+            self.out.extend_from_slice(head.as_bytes());
+            if method == "POST" {
+                self.out.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+                self.out.extend_from_slice(&body);
+                answer.extend_from_slice(&body);
+            } else {
+                self.out.extend_from_slice(b"\r\n");
+            }
+            answers.push_back((answer, method == "HEAD"));
+        }
+        self.ends_when_written = self.random.chance(1, 3);
+        self.phase = Phase::Http { answers, input: Vec::new() };
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    fn make_plan(&mut self) {
+        for _ in 0..self.setting.messages(&mut self.random) {
+            self.plan.push_back(if self.random.chance(1, 8) { Act::Ping } else { Act::Say });
+        }
+        if self.setting.profile == Profile::Lossy {
+            let at = self.random.below(self.plan.len() + 1);
+            self.plan.insert(at, Act::StandStill);
+        }
+        self.plan.push_back(Act::MeetFate);
+        self.reads = self.fate != Fate::StopsReading;
+    }
+
+    /// Does the next thing of its plan.
+    pub(super) fn act(&mut self, now: Time, ledger: &mut Ledger) {
+        let Phase::Open(connection) = &mut self.phase else { return };
+        if self.is_over || !connection.sender.is_open() {
+            return;
+        }
+        let Some(act) = self.plan.pop_front() else { return };
+        let before = self.out.len();
+        match act {
+            Act::Say => self.say(ledger),
+            Act::Fragment { kind, rest } => self.say_rest(kind, rest),
+            Act::Ping => {
+                self.pings += 1;
+                self.unanswered.insert(self.pings);
+                connection.sender.ping(&self.pings.to_be_bytes(), &mut self.out).expect("a short Ping");
+            }
+            Act::StandStill => {
+                let until = now + self.random.below(400) as Time * MILLISECOND;
+                let from = [Side::Client, Side::Server][self.random.below(2)];
+                ledger.network.note(format_args!("{} stands still from {from:?} until {until}", self.number));
+                self.peer.stand_still(from, until);
+                ledger.count("stands still");
+            }
+            Act::MeetFate => self.meet_fate(now, ledger),
+        }
+        self.put += self.out.len() - before;
+        if let Some((_, bytes)) = &mut ledger.stories[self.number].closed_with
+            && *bytes == 0
+        {
+            *bytes = self.put;
+        }
+        let pause = match self.random.below(30) {
+            0 => 3 * SECOND + self.random.below(SECOND as usize) as Time,
+            1..=2 => self.random.below(SECOND as usize) as Time,
+            3..=14 => 0,
+            _ => self.random.below(50 * MILLISECOND as usize) as Time,
+        };
+        let in_message = self.plan.iter().take(2).any(|act| matches!(act, Act::Fragment { .. }));
+        self.calls.push((if in_message { pause.min(SECOND / 2) } else { pause }, Call::Act));
+        self.pump(now, ledger);
+    }
+
+    fn say(&mut self, ledger: &mut Ledger) {
+        let random = &mut self.random;
+        let topic = ["hall", "yard", "roof"][random.below(3)].to_owned();
+        let (wish, argument) = match random.below(24) {
+            0..=5 => ("echo", String::new()),
+            6..=8 => ("publish", topic),
+            9 => ("others", topic),
+            10 => ("burst", topic),
+            11..=12 => ("to", random.below(100).to_string()),
+            13..=14 => ("answer", String::new()),
+            15..=17 => ("subscribe", topic),
+            18 => ("unsubscribe", topic),
+            19 => ("follow", topic),
+            20..=21 => ("pause", random.below(800).to_string()),
+            22 => ("misclose", String::new()),
+            _ => ("hush", String::new()),
+        };
+        self.wish(wish, &argument, ledger);
+    }
+
+    /// Sends a message that says what is to be done with it, in one frame or more.
+    fn wish(&mut self, wish: &str, argument: &str, ledger: &mut Ledger) {
+        let sent = &mut ledger.stories[self.number].sent;
+        let mut text = format!("{wish}|{}|{}|{argument}|", self.number, sent.len());
+        let length = self.setting.length(self.up, &mut self.random);
+        let kind = [MessageKind::Text, MessageKind::Binary][self.random.below(2)];
+        let payload = match kind {
+            MessageKind::Text => {
+                text.push_str(&self.random.text(length / 3));
+                text.into_bytes()
+            }
+            MessageKind::Binary => [text.into_bytes(), self.random.bytes(length)].concat(),
+        };
+        sent.push(Sent { binary: kind == MessageKind::Binary, payload: payload.as_slice().into() });
+        ledger.network.note(format_args!("{} says {}, {} bytes", self.number, head(&payload), payload.len()));
+        if self.random.chance(1, 4) {
+            self.say_rest(kind, payload);
+            return;
+        }
+        let Phase::Open(connection) = &mut self.phase else { return };
+        let said = match kind {
+            MessageKind::Text => connection.sender.text(utf8(&payload), &mut self.out),
+            MessageKind::Binary => connection.sender.binary(&payload, &mut self.out),
+        };
+        said.expect("no message is unfinished");
+    }
+
+    /// Sends a part of a message; the rest is to follow.
+    fn say_rest(&mut self, kind: MessageKind, mut rest: Vec<u8>) {
+        let Phase::Open(connection) = &mut self.phase else { return };
+        let mut at = if self.random.chance(1, 3) { rest.len() } else { self.random.below(rest.len() + 1) };
+        while kind == MessageKind::Text && rest.get(at).is_some_and(|byte| byte & 0xC0 == 0x80) {
+            at += 1;
+        }
+        let more = rest.split_off(at);
+        let fin = more.is_empty();
+        let said = match kind {
+            MessageKind::Text => connection.sender.text_fragment(utf8(&rest), fin, &mut self.out),
+            MessageKind::Binary => connection.sender.binary_fragment(&rest, fin, &mut self.out),
+        };
+        said.expect("the message goes on");
+        if !fin {
+            self.plan.push_front(Act::Fragment { kind, rest: more });
+            if self.random.chance(1, 5) {
+                self.plan.push_front(Act::Ping);
+            }
+        }
+    }
+
+    fn meet_fate(&mut self, now: Time, ledger: &mut Ledger) {
+        ledger.network.note(format_args!("{} meets its fate: {:?}", self.number, self.fate));
+        let code = [1000, 1001, 3000, 4999][self.random.below(4)];
+        let Phase::Open(connection) = &mut self.phase else { return };
+        match self.fate {
+            Fate::Closes | Fate::ClosesAndEnds => {
+                let code = self.random.chance(3, 4).then_some(CloseCode::new(code));
+                let frame = code.map(|code| CloseFrame { code, reason: "" });
+                connection.sender.close(frame, &mut self.out).expect("a code that may be sent");
+                ledger.stories[self.number].closed_with = Some((code, 0));
+                self.ends_when_written = self.fate == Fate::ClosesAndEnds;
+            }
+            Fate::AsksToClose | Fate::IgnoresClose => {
+                let wish = ["close", "closing"][self.random.below(2)];
+                self.wish(wish, &code.to_string(), ledger);
+            }
+            Fate::Ends => {
+                if self.random.chance(1, 3) {
+                    connection.sender.text_fragment("begun", false, &mut self.out).expect("no message is unfinished");
+                }
+                self.ends_when_written = true;
+            }
+            Fate::Resets => {
+                self.peer.reset();
+                self.is_over = true;
+            }
+            Fate::Vanishes => {
+                self.peer.stand_still(Side::Client, FOR_EVER);
+                self.peer.stand_still(Side::Server, FOR_EVER);
+                ledger.stories[self.number].deaf_since = Some(now);
+                self.is_over = true;
+            }
+            Fate::StopsReading => {
+                ledger.stories[self.number].deaf_since = Some(now);
+                self.is_over = true;
+            }
+            Fate::StopsInMessage => {
+                connection.sender.binary_fragment(b"begun", false, &mut self.out).expect("no message is unfinished");
+            }
+            Fate::Breaches => {
+                const BREACHES: [(u16, &[u8]); 6] = [
+                    (1002, b"\x81\x01x"),
+                    (1002, b"\x83\x80\0\0\0\0"),
+                    (1007, b"\x81\x82\0\0\0\0x\xFF"),
+                    (1009, b"\x82\xFF\0\0\0\0\0\x02\0\0\0\0\0\0"),
+                    (1002, b"\x88\x81\0\0\0\0x"),
+                    (1002, b"\xC1\x80\0\0\0\0"),
+                ];
+                let (code, bytes) = BREACHES[self.random.below(BREACHES.len())];
+                ledger.stories[self.number].breach = Some(CloseCode::new(code));
+                self.out.extend_from_slice(bytes);
+                let junk = self.random.below(2000);
+                self.out.extend(self.random.bytes(junk));
+            }
+            Fate::AsksHttp | Fate::StopsInRequest | Fate::Silent => unreachable!("it does not open"),
+        }
+    }
+
+    /// Reads and writes as much as it can, or wants to.
+    pub(super) fn pump(&mut self, now: Time, ledger: &mut Ledger) {
+        self.reads_later = false;
+        while !self.is_over {
+            let mut did_something = self.write();
+            let wanted = match self.appetite {
+                _ if !self.reads => 0,
+                Appetite::Eager => 65_536,
+                Appetite::Slow { bytes, .. } => bytes,
+            };
+            if wanted > 0 {
+                let mut buffer = vec![0; wanted];
+                match self.peer.read(&mut buffer) {
+                    Ok(0) => {
+                        ledger.stories[self.number].saw_end = true;
+                        self.leave(ledger);
+                    }
+                    Ok(count) => {
+                        self.take(&mut buffer[..count], now, ledger);
+                        did_something = true;
+                        if let Appetite::Slow { every, .. } = self.appetite {
+                            self.write();
+                            self.reads_later = true;
+                            self.calls.push((every, Call::Pump));
+                            return;
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => self.leave(ledger),
+                }
+            }
+            if !did_something {
+                break;
+            }
+        }
+    }
+
+    /// Whether it reads when its time has come and not when something arrives.
+    pub(super) fn is_busy(&self) -> bool {
+        self.reads_later
+    }
+
+    fn write(&mut self) -> bool {
+        let mut wrote = false;
+        while self.written < self.out.len() {
+            match self.peer.write(&self.out[self.written..]) {
+                Ok(count) => {
+                    self.written += count;
+                    wrote = true;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return wrote,
+                Err(_) => {
+                    self.written = self.out.len(); // reading tells the rest
+                    return wrote;
+                }
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        if self.ends_when_written && !self.has_ended {
+            self.has_ended = true;
+            self.peer.shutdown_write();
+        }
+        wrote
+    }
+
+    fn leave(&mut self, ledger: &mut Ledger) {
+        ledger.stories[self.number].left = ledger.network.now();
+        ledger.network.note(format_args!("{} leaves", self.number));
+        self.peer.close();
+        self.is_over = true;
+    }
+
+    fn take(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
+        let mut bytes = bytes;
+        if let Phase::Asking { handshake, mode } = &mut self.phase {
+            match handshake.receive(bytes) {
+                Ok(None) => return,
+                Ok(Some((established, used))) => {
+                    assert!(matches!(*mode, "now" | "later"), "{} is accepted", self.number);
+                    let keys = Keys(Random::new(self.random.next()));
+                    let connection = established.into_connection(keys, Limits::default(), Delivery::Messages);
+                    self.phase = Phase::Open(Box::new(connection));
+                    self.make_plan();
+                    self.calls.push((0, Call::Act));
+                    bytes = &mut bytes[used..];
+                }
+                Err(ClientHandshakeError::Status { response, .. }) => {
+                    let status = response.status();
+                    let is_right = match (status, *mode) {
+                        (403, "reject") | (500, "drop") => true,
+                        (503, _) => self.setting.profile == Profile::Crowd,
+                        _ => false,
+                    };
+                    assert!(is_right, "client {} is refused with {status}", self.number);
+                    ledger.count(&format!("refused with {status}"));
+                    self.phase = Phase::Refused;
+                    return;
+                }
+                Err(error) => panic!("client {}: {error}", self.number),
+            }
+        }
+        match &mut self.phase {
+            Phase::Asking { .. } | Phase::Refused => {}
+            Phase::Http { .. } => self.take_answers(bytes, ledger),
+            Phase::Open(_) => self.take_frames(bytes, now, ledger),
+        }
+    }
+
+    fn take_frames(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
+        let Phase::Open(connection) = &mut self.phase else { return };
+        let before = self.out.len();
+        let mut events = connection.receiver.receive(bytes);
+        while let Some(event) = events.next_event().unwrap_or_else(|error| panic!("client {}: {error}", self.number)) {
+            match event {
+                Event::Text(text) => ledger.got(self.number, text.as_bytes()),
+                Event::Binary(bytes) => ledger.got(self.number, bytes),
+                Event::Ping(_) => ledger.count("pinged by the server"),
+                Event::Pong(payload) => {
+                    let pong = u32::from_be_bytes(payload.try_into().expect("the payload of a Ping of ours"));
+                    assert!(self.unanswered.remove(&pong), "client {}: Pong {pong} is one too many", self.number);
+                }
+                Event::Close(frame) => {
+                    let code = frame.map(|frame| frame.code);
+                    ledger.network.note(format_args!("{} gets Close {code:?}", self.number));
+                    ledger.stories[self.number].got_close = Some(code);
+                }
+                Event::Piece(_) => unreachable!("whole messages were asked for"),
+            }
+            let Some(reply) = event.reply() else { continue };
+            let is_close = matches!(reply, Reply::Close(_));
+            if is_close && (self.fate == Fate::IgnoresClose || !connection.sender.is_open()) {
+                continue;
+            }
+            connection.sender.reply(reply, &mut self.out).expect("a reply can be sent");
+            if let Reply::Close(code) = reply {
+                let all = self.put + self.out.len() - before;
+                ledger.stories[self.number].closed_with = Some((code, all));
+            }
+        }
+        self.put += self.out.len() - before;
+        let _ = now;
+    }
+
+    fn take_answers(&mut self, bytes: &[u8], ledger: &mut Ledger) {
+        let Phase::Http { answers, input } = &mut self.phase else { return };
+        input.extend_from_slice(bytes);
+        while let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8(input[..end].to_vec()).expect("a head is text");
+            if head.starts_with("HTTP/1.1 100") {
+                input.drain(..end + 4);
+                continue;
+            }
+            if !head.starts_with("HTTP/1.1 200") {
+                let fits = head.starts_with("HTTP/1.1 503") && self.setting.profile == Profile::Crowd;
+                assert!(fits, "client {}: {head}", self.number);
+                self.phase = Phase::Refused;
+                return;
+            }
+            let (answer, head_only) = answers.front().expect("as many answers as questions");
+            let wanted = format!("\r\nContent-Length: {}\r\n", answer.len());
+            assert!(head.contains(&wanted), "client {}: {head}", self.number);
+            let length = if *head_only { 0 } else { answer.len() };
+            if input.len() < end + 4 + length {
+                return;
+            }
+            let body = &input[end + 4..end + 4 + length];
+            assert!(*head_only || *body == **answer, "client {}: the answer to another question", self.number);
+            input.drain(..end + 4 + length);
+            answers.pop_front();
+            ledger.count("answered plainly");
+        }
+    }
+
+    /// What must hold once all is over.
+    pub(super) fn check(&self, ledger: &Ledger) {
+        let story = &ledger.stories[self.number];
+        let calm = matches!(self.setting.profile, Profile::Calm | Profile::Lossy | Profile::Cuts);
+        if let Phase::Http { answers, .. } = &self.phase
+            && calm
+        {
+            assert!(answers.is_empty(), "client {}: {} questions unanswered", self.number, answers.len());
+        }
+        if let Phase::Asking { mode, .. } = &self.phase
+            && calm
+        {
+            panic!("client {} never heard whether it is accepted ({mode})", self.number);
+        }
+        if ledger.is_undisturbed(self.number) && matches!(story.end, Some((End::Closed { by_us: false, .. }, _))) {
+            assert!(!self.unanswered.contains(&self.pings), "client {}: the last Ping is unanswered", self.number);
+        }
+    }
+}
+
+fn utf8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text was made of characters")
+}

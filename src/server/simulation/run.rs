@@ -1,0 +1,433 @@
+//! One run: network, workers and clients take turns by a queue in time, and what must always hold is looked at after
+//! each turn of a worker.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    super::{
+        Remote,
+        inbound::{Mail, Phase},
+        worker::Worker,
+    },
+    app::{Peer, Service},
+    client::{Call, Client},
+    ledger::{Chore, Ledger},
+    setting::{PROFILES, Setting},
+};
+use crate::reactor::{
+    Clock, Handler, Key, Next, Readiness, Socket, Turn,
+    simulated::{self, MILLISECOND, Network, Random, SECOND, Time},
+};
+
+/// What a run came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// All that happened, as one number.
+    pub(super) trace: u64,
+    pub(super) time: Time,
+    pub(super) turns: u64,
+    pub(super) counts: BTreeMap<String, u64>,
+}
+
+/// Runs a seed.
+pub(super) fn run(seed: u64, print: bool) -> Outcome {
+    let mut random = Random::new(seed);
+    let profile = PROFILES[random.below(PROFILES.len())];
+    let setting = Setting::new(profile, &mut random);
+    let mut simulation = Simulation::new(setting, random, print);
+    simulation.run();
+    let ledger = simulation.ledger.borrow();
+    Outcome {
+        trace: simulation.network.trace(),
+        time: simulation.network.now(),
+        turns: simulation.benches.iter().map(|bench| bench.turns).sum(),
+        counts: ledger.counts.clone(),
+    }
+}
+
+struct Simulation {
+    setting: Rc<Setting>,
+    random: Random,
+    network: Network,
+    ledger: Rc<RefCell<Ledger>>,
+    remote: Remote,
+    benches: Vec<Bench>,
+    clients: Vec<Client>,
+    agenda: BTreeMap<(Time, u64), Item>,
+    numbered: u64,
+    stopped_at: Option<Time>,
+}
+
+/// A worker and its loop.
+struct Bench {
+    /// Gone with the end of its loop.
+    reactor: Option<simulated::Reactor<Mail<Peer>>>,
+    watcher: Watcher,
+    /// When it goes on, since something is ready.
+    due: Option<Time>,
+    /// It does nothing before that.
+    busy_until: Time,
+    last_turn: Time,
+    turns: u64,
+    next: Next,
+}
+
+enum Item {
+    Connect,
+    Call(usize, Call),
+    Chore(Chore),
+    /// Somebody from outside publishes.
+    Announce(u32),
+    Stop,
+}
+
+/// Hands everything on to the worker, and tells the ledger.
+struct Watcher {
+    worker: Worker<Service>,
+    number: u16,
+    ledger: Rc<RefCell<Ledger>>,
+    /// What it was called for in this turn.
+    calls: usize,
+}
+
+impl Handler for Watcher {
+    type Mail = Mail<Peer>;
+
+    fn accepted(&mut self, socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
+        self.calls += 1;
+        self.worker.accepted(socket, peer, turn);
+    }
+
+    fn ready(&mut self, key: Key, readiness: Readiness, turn: &mut Turn<'_>) {
+        self.worker.ready(key, readiness, turn);
+    }
+
+    fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>) {
+        self.calls += 1;
+        if let Mail::Order(order) = &mail {
+            self.ledger.borrow_mut().ordered(self.number, order);
+        }
+        self.worker.mail(mail, turn);
+        // Whoever is let in while the server stops is closed.
+        self.ledger.borrow_mut().close_all(self.number);
+    }
+
+    fn sweep(&mut self, turn: &mut Turn<'_>) {
+        self.worker.sweep(turn);
+    }
+
+    fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
+        self.worker.end_of_turn(turn)
+    }
+}
+
+impl Watcher {
+    /// What a turn can use up without a call on a socket: bytes that were read, and who is on the list.
+    fn stashed(&self) -> usize {
+        self.worker.inbound.iter().map(|inbound| inbound.stash.len()).sum()
+    }
+
+    /// What holds between any two turns.
+    fn check(&self, network: &Network, next: Next) {
+        let Worker { hub, inbound, .. } = &self.worker;
+        let waiting: usize = hub.links.iter().map(|(_, link)| link.outbox.len()).sum();
+        assert_eq!(hub.queued_bytes(), waiting, "worker {}: bytes that wait are counted", self.number);
+        let buffered: u64 = inbound.iter().map(|inbound| inbound.buffered).sum();
+        assert_eq!(self.worker.unfinished, buffered, "worker {}: unfinished messages are counted", self.number);
+        let bound = self.worker.config.max_worker_bytes as u64;
+        assert!(waiting as u64 + buffered <= bound, "worker {}: {waiting} and {buffered} bytes wait", self.number);
+        assert!(hub.dirty.is_empty() && hub.relieved.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
+        assert!(hub.corked.is_none(), "worker {}: someone is corked between turns", self.number);
+        assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
+        let listed: BTreeSet<Key> = self.worker.goes_on.iter().copied().collect();
+        for (key, link) in hub.links.iter() {
+            assert_eq!(link.listed, listed.contains(&key), "worker {}: {key:?} is listed", self.number);
+        }
+        if self.worker.congested || next == Next::Done {
+            return;
+        }
+        for (key, readable, has_room) in network.untold(usize::from(self.number)) {
+            let Some(link) = hub.links.get(key) else { continue };
+            let forgotten = readable && !self.worker.holds_reading(key) && !link.listed;
+            assert!(!forgotten, "worker {}: {key:?} has something to read and is forgotten: {link:?}", self.number);
+            let forgotten = has_room && !link.outbox.is_empty();
+            assert!(!forgotten, "worker {}: {key:?} has room and is forgotten: {link:?}", self.number);
+        }
+        for (key, link) in hub.links.iter() {
+            let stashed = !inbound[key.slot as usize].stash.is_empty() && !self.worker.holds_reading(key);
+            assert!(!stashed || link.listed, "worker {}: {key:?} has a stash and is forgotten: {link:?}", self.number);
+        }
+    }
+
+    /// What holds when nobody is connected.
+    fn check_at_rest(&self) {
+        let Worker { hub, inbound, goes_on, goes_on_next, .. } = &self.worker;
+        assert_eq!(hub.links.len(), 0, "worker {}: a connection is left", self.number);
+        assert_eq!(hub.turned_away, 0, "worker {}: someone is still being turned away", self.number);
+        let listed = goes_on.len() + goes_on_next.len();
+        assert!(listed == 0 || self.worker.stopping.is_some(), "worker {}: someone goes on", self.number);
+        assert!(hub.bounds.failed.is_empty(), "worker {}: a failure is unheard of", self.number);
+        assert_eq!((hub.queued_bytes(), self.worker.unfinished), (0, 0), "worker {}", self.number);
+        assert!(hub.topics.is_at_rest(), "worker {}: a topic is left: {:?}", self.number, hub.topics);
+        for inbound in inbound {
+            let empty = inbound.stash.is_empty() && inbound.buffered == 0 && inbound.unfinished.is_none();
+            assert!(empty && matches!(inbound.phase, Phase::Over), "worker {}: half a connection is left", self.number);
+        }
+    }
+}
+
+impl Bench {
+    /// When it takes its next turn.
+    fn due_at(&self) -> Option<Time> {
+        let reactor = self.reactor.as_ref()?;
+        [self.due, reactor.wakes_at()].into_iter().flatten().min().map(|at| at.max(self.busy_until))
+    }
+
+    fn turn(&mut self, network: &Network, random: &mut Random) {
+        let Some(reactor) = &mut self.reactor else { return };
+        let now = network.now();
+        let was_asked_for = self.next == Next::Again;
+        let (calls, stashed) = (network.calls(usize::from(self.watcher.number)), self.watcher.stashed());
+        self.watcher.calls = 0;
+        let (next, events) = reactor.turn(&mut self.watcher);
+        self.turns += 1;
+        let did = network.calls(usize::from(self.watcher.number)) - calls;
+        let progressed = did > 0 || self.watcher.calls > 0 || self.watcher.stashed() != stashed;
+        assert!(
+            progressed || next != Next::Again || !was_asked_for,
+            "worker {}: it goes on and on, and does nothing",
+            self.watcher.number
+        );
+        let for_nothing = !progressed && events == 0 && !was_asked_for && self.turns > 1;
+        assert!(
+            !for_nothing || now >= self.last_turn + MILLISECOND,
+            "worker {}: it turns for nothing",
+            self.watcher.number
+        );
+        network.note(format_args!("{}: {events} events, {did} calls, {next:?}", self.watcher.number));
+        self.watcher.check(network, next);
+        if next == Next::Done {
+            self.reactor = None;
+        }
+        self.next = next;
+        self.last_turn = now;
+        self.due = None;
+        self.busy_until = now + 1 + random.below(50) as Time;
+    }
+}
+
+impl Simulation {
+    fn new(setting: Setting, mut random: Random, print: bool) -> Self {
+        let setting = Rc::new(setting);
+        let network = Network::new(Random::new(random.next()), setting.workers, setting.quirks, print);
+        network.note(format_args!("{setting:?}"));
+        let ledger = Rc::new(RefCell::new(Ledger::new(network.clone(), Rc::clone(&setting))));
+        let epoch = Instant::now();
+        let clock = Clock::starting_at(epoch);
+        let made = (0..setting.workers).map(|worker| {
+            let time = (clock, epoch);
+            simulated::Reactor::new(&network, worker, time, setting.mailbox_bytes, setting.buffer_bytes)
+        });
+        let (reactors, mailboxes): (Vec<_>, Vec<_>) = made.unzip();
+        let remote = Remote::new(&mailboxes);
+        let config = Arc::new(setting.config.clone());
+        let mut benches = Vec::new();
+        for (number, (reactor, mailbox)) in (0..).zip(reactors.into_iter().zip(mailboxes)) {
+            let app = Service { ledger: Rc::clone(&ledger) };
+            let now = clock.tick(epoch);
+            let worker = Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.room, now);
+            let watcher = Watcher { worker, number, ledger: Rc::clone(&ledger), calls: 0 };
+            benches.push(Bench {
+                reactor: Some(reactor),
+                watcher,
+                due: None,
+                busy_until: 0,
+                last_turn: 0,
+                turns: 0,
+                next: Next::Wait(None),
+            });
+        }
+        let mut simulation = Self {
+            random,
+            network,
+            ledger,
+            remote,
+            benches,
+            clients: Vec::new(),
+            agenda: BTreeMap::new(),
+            numbered: 0,
+            stopped_at: None,
+            setting,
+        };
+        simulation.prepare();
+        simulation
+    }
+
+    fn prepare(&mut self) {
+        for _ in 0..self.setting.clients {
+            let at = self.random.below(2 * SECOND as usize) as Time;
+            self.put(at, Item::Connect);
+        }
+        for number in 0..self.random.below(6) as u32 {
+            let at = self.random.below(4 * SECOND as usize) as Time;
+            self.put(at, Item::Announce(number));
+        }
+        if let Some(at) = self.setting.stop_at {
+            self.put(at, Item::Stop);
+        }
+    }
+
+    fn put(&mut self, at: Time, item: Item) {
+        self.numbered += 1;
+        self.agenda.insert((at, self.numbered), item);
+    }
+
+    fn run(&mut self) {
+        self.go_until("the clients are over", |simulation| {
+            let busy = simulation.agenda.values().any(|item| !matches!(item, Item::Call(..)));
+            !busy && simulation.clients.iter().all(|client| client.is_over)
+        });
+        self.go_until("the workers rest", |simulation| {
+            simulation.benches.iter().all(|bench| bench.reactor.is_none() || bench.watcher.worker.hub.links.len() == 0)
+        });
+        // What is on its way between workers arrives; then there is nothing to wait for.
+        self.go_until("the workers wait for nothing", |simulation| {
+            let asleep = |bench: &Bench| {
+                bench.reactor.as_ref().is_none_or(|reactor| !reactor.is_ready() && reactor.wakes_at().is_none())
+            };
+            simulation.benches.iter().all(asleep)
+        });
+        for bench in &self.benches {
+            bench.watcher.check_at_rest();
+        }
+        for client in &self.clients {
+            self.ledger.borrow().check_over(client.number());
+            client.check(&self.ledger.borrow());
+        }
+        if self.stopped_at.is_none() {
+            self.stop();
+        }
+        self.go_until("the workers stop", |simulation| simulation.benches.iter().all(|bench| bench.reactor.is_none()));
+    }
+
+    /// Goes on until `is_done`, which must be within a time.
+    fn go_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
+        let limit = self.network.now() + 1000 * SECOND;
+        while !is_done(self) {
+            assert!(self.step(), "{what}: nothing happens any more");
+            let now = self.network.now();
+            assert!(now < limit, "{what}: not after {} s", limit / SECOND);
+            if let Some(since) = self.stopped_at {
+                let longest = self.setting.config.stop_timeout.as_micros() as Time + 2 * SECOND;
+                let stopped = self.benches.iter().all(|bench| bench.reactor.is_none());
+                assert!(stopped || now <= since + longest, "a worker still runs");
+            }
+        }
+    }
+
+    /// Goes on to what comes next, and does it. Gives whether there was something.
+    fn step(&mut self) -> bool {
+        let now = self.network.now();
+        for bench in &mut self.benches {
+            let Some(reactor) = &bench.reactor else { continue };
+            if bench.due.is_none() && reactor.is_ready() {
+                bench.due = Some(now + self.random.below(self.setting.longest_wait as usize) as Time);
+            }
+        }
+        let next = [
+            self.network.next_move(),
+            self.agenda.first_key_value().map(|((at, _), _)| *at),
+            self.benches.iter().filter_map(Bench::due_at).min(),
+        ];
+        let Some(at) = next.into_iter().flatten().min() else { return false };
+        self.network.advance(at);
+        self.wake_clients();
+        let at = self.network.now();
+        while let Some(entry) = self.agenda.first_entry()
+            && entry.key().0 <= at
+        {
+            let item = entry.remove();
+            self.carry_out(item);
+        }
+        let first = self.random.below(self.benches.len());
+        for place in 0..self.benches.len() {
+            let place = (first + place) % self.benches.len();
+            if self.benches[place].due_at().is_some_and(|due| due <= at) {
+                self.benches[place].turn(&self.network, &mut self.random);
+                if self.benches[place].watcher.worker.congested {
+                    self.ledger.borrow_mut().count("a worker does not keep up with its mail");
+                }
+                let chores = std::mem::take(&mut self.ledger.borrow_mut().chores);
+                for (after, chore) in chores {
+                    self.put(at + after, Item::Chore(chore));
+                }
+            }
+        }
+        self.wake_clients();
+        true
+    }
+
+    /// Clients react to what has arrived, at once or a little later.
+    fn wake_clients(&mut self) {
+        let heard: BTreeSet<usize> = self.network.heard().into_iter().collect();
+        for client in heard {
+            if self.clients.get(client).is_some_and(|client| !client.is_over && !client.is_busy()) {
+                let after = [0, self.random.below(2 * MILLISECOND as usize) as Time][self.random.below(2)];
+                self.put(self.network.now() + after, Item::Call(client, Call::Pump));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, item: Item) {
+        let now = self.network.now();
+        match item {
+            Item::Connect => {
+                let client = Client::new(&self.network, &self.setting, &mut self.random, &mut self.ledger.borrow_mut());
+                self.clients.push(client);
+                self.take_calls(self.clients.len() - 1);
+            }
+            Item::Call(number, call) => {
+                let client = &mut self.clients[number];
+                match call {
+                    Call::Pump => client.pump(now, &mut self.ledger.borrow_mut()),
+                    Call::Act => client.act(now, &mut self.ledger.borrow_mut()),
+                }
+                self.take_calls(number);
+            }
+            Item::Chore(chore) => match chore {
+                Chore::Accept(verdict, client) => verdict.accept(Peer(client)),
+                Chore::Drop(verdict) => drop(verdict),
+                Chore::Respond(responder, response) => responder.send(response),
+                Chore::Resume(id) => self.remote.resume(id),
+            },
+            Item::Announce(number) => {
+                let text = format!("announce|{number}|");
+                self.remote.publish("hall", super::super::Message::Text(&text));
+            }
+            Item::Stop => {
+                self.ledger.borrow_mut().count("stopped in the middle of it");
+                self.stop();
+            }
+        }
+    }
+
+    fn take_calls(&mut self, client: usize) {
+        let now = self.network.now();
+        for (after, call) in std::mem::take(&mut self.clients[client].calls) {
+            self.put(now + after, Item::Call(client, call));
+        }
+    }
+
+    fn stop(&mut self) {
+        self.network.note(format_args!("stop"));
+        self.stopped_at = Some(self.network.now());
+        self.remote.stop();
+    }
+}

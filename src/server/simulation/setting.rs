@@ -1,0 +1,196 @@
+//! What a seed decides before its run begins: how the server is set up, what the network is like, who its clients are.
+
+use std::time::Duration;
+
+use super::super::{Config, SlowSubscriber, worker::Room};
+use crate::reactor::simulated::{MILLISECOND, Quirks, Random, SECOND, Time, Wire};
+
+/// What a run is mostly about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Profile {
+    /// Nothing goes wrong, and nothing waits for long.
+    Calm,
+    /// Connections stand still for a while, or for ever.
+    Lossy,
+    /// Peers that read little, late or nothing.
+    SlowReaders,
+    /// Much is sent, to peers and between workers whose mailboxes are small.
+    Floods,
+    /// Ends, resets and breaches in the middle of anything.
+    Cuts,
+    /// The server is stopped in the middle of it.
+    Stop,
+    /// More connections than there is room for.
+    Crowd,
+    /// Less memory than peers would fill.
+    Memory,
+}
+
+pub(super) const PROFILES: [Profile; 8] = [
+    Profile::Calm,
+    Profile::Lossy,
+    Profile::SlowReaders,
+    Profile::Floods,
+    Profile::Cuts,
+    Profile::Stop,
+    Profile::Crowd,
+    Profile::Memory,
+];
+
+/// How a client ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    /// Closes once it has said everything.
+    Closes,
+    /// The same, and ends its side of TCP with its Close frame.
+    ClosesAndEnds,
+    /// Asks the app to close.
+    AsksToClose,
+    /// The same, and does not answer the Close frame.
+    IgnoresClose,
+    /// Ends its side of TCP without a Close frame.
+    Ends,
+    Resets,
+    /// Nothing of it arrives any more, nor anything at it.
+    Vanishes,
+    /// Reads no more, and sends on.
+    StopsReading,
+    /// Begins a message, and answers Pings, but sends nothing more.
+    StopsInMessage,
+    /// Breaks a rule of the protocol.
+    Breaches,
+    /// Speaks plain HTTP.
+    AsksHttp,
+    /// Sends a part of its request.
+    StopsInRequest,
+    /// Sends nothing at all.
+    Silent,
+}
+
+/// How a client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Appetite {
+    /// All there is, at once.
+    Eager,
+    /// So many bytes, and again after a while.
+    Slow { bytes: usize, every: Time },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) profile: Profile,
+    pub(super) workers: usize,
+    pub(super) config: Config,
+    pub(super) room: Room,
+    pub(super) quirks: Quirks,
+    pub(super) mailbox_bytes: usize,
+    pub(super) buffer_bytes: usize,
+    pub(super) clients: usize,
+    pub(super) stop_at: Option<Time>,
+    /// How long a worker may be kept from its turn.
+    pub(super) longest_wait: Time,
+}
+
+impl Setting {
+    pub(super) fn new(profile: Profile, random: &mut Random) -> Self {
+        let mut config = Config {
+            handshake_timeout: Duration::from_secs(4),
+            ping_after: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(6),
+            close_timeout: Duration::from_secs(2),
+            linger_timeout: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(4),
+            message_timeout: Duration::from_secs(4),
+            stop_timeout: Duration::from_secs(2),
+            ..Config::default()
+        };
+        config.workers = 1 + random.below(3);
+        config.limits.max_message_bytes = 100_000;
+        config.limits.max_frame_bytes = 90_000;
+        config.limits.max_empty_frames = 20;
+        if profile != Profile::Calm {
+            config.max_queued_bytes = [500, 5_000, 40_000, 1 << 20][random.below(4)];
+            config.slow_subscriber = [SlowSubscriber::Close, SlowSubscriber::Skip][random.below(2)];
+        }
+        if profile == Profile::Memory {
+            config.max_worker_bytes = [2_000, 20_000, 100_000][random.below(3)];
+        }
+        let clients = 2 + random.below(9);
+        let room = match profile {
+            Profile::Crowd => Room { connections: 1 + random.below(3), turned_away: random.below(3) },
+            _ => Room { connections: usize::MAX, turned_away: 10 },
+        };
+        Self {
+            profile,
+            workers: config.workers,
+            config,
+            room,
+            quirks: Quirks {
+                spurious: [0, 10, 50][random.below(3)],
+                interrupts: [0, 2, 20][random.below(3)],
+                arrivals: [0, 5, 30][random.below(3)],
+                refused_accepts: [0, 0, 30][random.below(3)],
+                tells_all: random.chance(1, 2),
+            },
+            mailbox_bytes: if profile == Profile::Floods { [300, 3_000][random.below(2)] } else { 1 << 20 },
+            buffer_bytes: [64, 500, 4096, 65_536][random.below(4)],
+            clients,
+            stop_at: (profile == Profile::Stop).then(|| random.below(4 * SECOND as usize) as Time),
+            longest_wait: [10, MILLISECOND, 50 * MILLISECOND][random.below(3)],
+        }
+    }
+
+    pub(super) fn fate(&self, random: &mut Random) -> Fate {
+        const HONEST: [Fate; 6] =
+            [Fate::Closes, Fate::Closes, Fate::Closes, Fate::ClosesAndEnds, Fate::AsksToClose, Fate::AsksHttp];
+        const LOSSY: [Fate; 3] = [Fate::Vanishes, Fate::StopsInMessage, Fate::IgnoresClose];
+        const SLOW: [Fate; 2] = [Fate::StopsReading, Fate::IgnoresClose];
+        const CUTS: [Fate; 5] = [Fate::Ends, Fate::Resets, Fate::Breaches, Fate::StopsInRequest, Fate::Silent];
+        let special: &[Fate] = match self.profile {
+            Profile::Calm | Profile::Crowd => &[],
+            Profile::Lossy => &LOSSY,
+            Profile::SlowReaders | Profile::Memory => &SLOW,
+            Profile::Floods => &[Fate::StopsReading, Fate::Resets],
+            Profile::Cuts => &CUTS,
+            Profile::Stop => &[Fate::IgnoresClose, Fate::Vanishes, Fate::Silent],
+        };
+        let special = if random.chance(1, 2) { special } else { &[] };
+        if special.is_empty() { HONEST[random.below(HONEST.len())] } else { special[random.below(special.len())] }
+    }
+
+    pub(super) fn appetite(&self, down: Wire, random: &mut Random) -> Appetite {
+        match self.profile {
+            Profile::SlowReaders | Profile::Memory | Profile::Floods if random.chance(1, 2) => {
+                let bytes = 1 + random.below(3000);
+                // Ten thousand bytes in a second, at least.
+                let longest = 100 * bytes.min(down.receive_room);
+                Appetite::Slow { bytes, every: 1 + random.below(longest) as Time }
+            }
+            _ => Appetite::Eager,
+        }
+    }
+
+    pub(super) fn wire(&self, random: &mut Random) -> Wire {
+        let mut room = || [64, 300, 2_000, 16_384, 65_536][random.below(5)];
+        let (send_room, receive_room) = (room(), room());
+        let least = send_room.min(receive_room) / 8;
+        let piece = [least, least * 3, usize::MAX][random.below(3)];
+        // All that two systems hold is through in half a second or so.
+        let longest = 500_000 * piece.min(receive_room) / (send_room + receive_room);
+        let delay = [10, MILLISECOND, 10 * MILLISECOND, 30 * MILLISECOND][random.below(4)];
+        Wire { send_room, receive_room, delay: delay.min(longest as Time), piece }
+    }
+
+    /// How many messages a client sends.
+    pub(super) fn messages(&self, random: &mut Random) -> usize {
+        random.below(if self.profile == Profile::Floods { 40 } else { 16 })
+    }
+
+    /// The length of a message, for a client of such a wire.
+    pub(super) fn length(&self, wire: Wire, random: &mut Random) -> usize {
+        let most = 20 * wire.send_room.min(wire.receive_room);
+        let length = [0, 1, 30, 100, 126, 300, 2_000, 20_000, 70_000][random.below(9)];
+        let large = matches!(self.profile, Profile::Floods | Profile::Memory | Profile::SlowReaders);
+        if length >= 20_000 && !large && random.chance(3, 4) { 10 } else { length.min(most) }
+    }
+}
