@@ -204,7 +204,8 @@ impl Hub {
             return Ok(());
         }
         self.with_sender(key, |sender, place| sender.close(frame, place))?;
-        if let Some(link) = self.links.get_mut(key) {
+        // It may have been given up meanwhile, for what it was owed before.
+        if let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) {
             link.enter(Stage::Closing, self.now);
             // The peer's Close must be read.
             link.paused = false;
