@@ -198,7 +198,12 @@ impl Client {
     /// Does the next thing of its plan.
     pub(super) fn act(&mut self, now: Time, ledger: &mut Ledger) {
         let Phase::Open(connection) = &mut self.phase else { return };
-        if self.is_over || !connection.sender.is_open() {
+        if self.is_over {
+            return;
+        }
+        if !connection.sender.is_open() {
+            self.reads = true; // whatever it had in mind
+            self.pump(now, ledger);
             return;
         }
         let Some(act) = self.plan.pop_front() else { return };

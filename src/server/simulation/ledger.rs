@@ -340,7 +340,9 @@ impl Ledger {
                 (stalled && !story.is_well_behaved(), "it took bytes")
             }
             End::MessageStalled => {
-                let stalled = story.fate == Fate::StopsInMessage || facts.arrived <= ago(config.message_timeout);
+                // What came last may have been a Ping in the middle of the message, which is no progress of it.
+                let patience = config.message_timeout / if story.fate == Fate::Vanishes { 2 } else { 1 };
+                let stalled = story.fate == Fate::StopsInMessage || facts.arrived <= ago(patience);
                 (stalled && !story.is_well_behaved(), "its messages went on")
             }
             End::TooSlow => {
@@ -371,7 +373,8 @@ impl Ledger {
         let (story, config) = (&self.stories[client], &self.setting.config);
         // Who is cut off by the end of the server, or for its memory, may miss the rest.
         let cut_off = self.stopping.iter().flatten().min().map(|since| since + config.stop_timeout.as_micros() as Time);
-        let in_time = story.left < cut_off.unwrap_or(FOR_EVER) && self.setting.profile != Profile::Memory;
+        let in_time =
+            story.left + 20 * MILLISECOND < cut_off.unwrap_or(FOR_EVER) && self.setting.profile != Profile::Memory;
         in_time && !self.network.facts(story.pair).client_reset && story.is_well_behaved() && story.saw_end
     }
 
