@@ -78,16 +78,19 @@ impl App for Service {
                 context.send(message);
             }
             b"publish" => {
+                ledger.post_to_others(Some(id.worker), payload);
                 ledger.publish(id.worker, argument, payload, None);
                 context.publish(argument, message);
             }
             b"others" => {
+                ledger.post_to_others(Some(id.worker), payload);
                 ledger.publish(id.worker, argument, payload, Some(client));
                 context.publish_to_others(argument, message);
             }
             b"burst" => {
                 for i in 0..8 {
                     let text = [format!("{i}").as_bytes(), payload].concat();
+                    ledger.post_to_others(Some(id.worker), &text);
                     ledger.publish(id.worker, argument, &text, None);
                     context.publish(argument, Message::Binary(&text));
                     if i == 4 {
@@ -98,14 +101,19 @@ impl App for Service {
             }
             b"to" => {
                 let to = number() % ledger.stories.len();
-                if let Some(id) = ledger.stories[to].id {
-                    if id.worker == context.id().worker {
+                if let Some(other) = ledger.stories[to].id {
+                    if other.worker == id.worker {
                         ledger.send(to, payload, true);
+                    } else {
+                        ledger.post(Some(id.worker), other.worker, payload);
                     }
-                    context.send_to(id, message);
+                    context.send_to(other, message);
                 }
             }
-            b"answer" => context.remote().answer(id, message),
+            b"answer" => {
+                ledger.post(Some(id.worker), id.worker, payload);
+                context.remote().answer(id, message);
+            }
             b"subscribe" => {
                 ledger.subscribe(client, argument);
                 context.subscribe(argument);

@@ -557,6 +557,10 @@ impl Client {
         {
             panic!("client {} never heard whether it is accepted ({mode})", self.number);
         }
+        // Who has asked for nothing is not kept waiting for the end.
+        if let (Fate::Silent, Some(stopped)) = (self.fate, ledger.stopping.iter().flatten().max()) {
+            assert!(story.left < stopped + SECOND, "client {}: it hears of the stop too late", self.number);
+        }
         if ledger.is_undisturbed(self.number) && matches!(story.end, Some((End::Closed { by_us: false, .. }, _))) {
             assert!(!self.unanswered.contains(&self.pings), "client {}: the last Ping is unanswered", self.number);
         }

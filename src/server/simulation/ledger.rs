@@ -4,7 +4,10 @@
 //! order. So the ledger needs no tolerance: it executes the same in its own tables, and each client compares every
 //! message with the next one that it is owed.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
 
 use super::{
     super::{ConnectionId, End, Responder, Response, SlowSubscriber, Verdict, remote::Order},
@@ -27,6 +30,8 @@ pub(super) struct Ledger {
     by_id: BTreeMap<ConnectionId, usize>,
     /// By worker, since when it knows that the server is stopping.
     pub(super) stopping: Vec<Option<Time>>,
+    /// What was posted and is not executed, by who posted it (a worker, or somebody else) and to whom: in that order.
+    underway: BTreeMap<(Option<u16>, u16), VecDeque<Rc<[u8]>>>,
     /// What apps leave for threads of their own, and when those do it.
     pub(super) chores: Vec<(Time, Chore)>,
     pub(super) counts: BTreeMap<String, u64>,
@@ -130,6 +135,7 @@ impl Ledger {
             stories: Vec::new(),
             by_id: BTreeMap::new(),
             stopping: vec![None; workers],
+            underway: BTreeMap::new(),
             chores: Vec::new(),
             counts: BTreeMap::new(),
         }
@@ -231,11 +237,15 @@ impl Ledger {
         match order {
             Order::Publish(batch) => {
                 for publication in batch.iter() {
+                    self.arrived(worker, publication.message.payload());
                     self.publish(worker, &publication.topic, publication.message.payload(), None);
                 }
             }
-            Order::Send(key, message) => self.send_prepared(client(*key), message, true),
-            Order::Answer(key, message) => self.send_prepared(client(*key), message, false),
+            Order::Send(key, message) | Order::Answer(key, message) => {
+                let client = client(*key);
+                self.arrived(worker, message.payload());
+                self.send_prepared(client, message, matches!(order, Order::Send(..)));
+            }
             Order::Subscribe(key, topic) => {
                 if let Some(client) = client(*key) {
                     self.subscribe(client, topic);
@@ -255,6 +265,35 @@ impl Ledger {
                 }
                 self.close_all(worker);
             }
+        }
+    }
+
+    /// Something is on its way to a worker, posted by another or by no worker.
+    pub(super) fn post(&mut self, from: Option<u16>, to: u16, payload: &[u8]) {
+        self.underway.entry((from, to)).or_default().push_back(payload.into());
+    }
+
+    /// The same for all workers but the one that posts it.
+    pub(super) fn post_to_others(&mut self, from: Option<u16>, payload: &[u8]) {
+        for to in (0..self.setting.workers as u16).filter(|to| Some(*to) != from) {
+            self.post(from, to, payload);
+        }
+    }
+
+    /// It is there: the next one of whoever posted it.
+    fn arrived(&mut self, to: u16, payload: &[u8]) {
+        let is_next = |queue: &&mut VecDeque<Rc<[u8]>>| queue.front().is_some_and(|next| **next == *payload);
+        let queues = self.underway.iter_mut().filter(|((_, by), _)| *by == to).map(|(_, queue)| queue);
+        let queue = { queues }.find(is_next);
+        let Some(queue) = queue else { panic!("worker {to} was not to get this now: {}", head(payload)) };
+        queue.pop_front();
+    }
+
+    /// What must hold when all workers are at rest, unless some have ended before.
+    pub(super) fn check_at_rest(&self) {
+        for ((from, to), queue) in &self.underway {
+            let lost = queue.front().map(|payload| head(payload));
+            assert!(lost.is_none() || self.stopping[usize::from(*to)].is_some(), "{from:?} to {to}: {lost:?} is lost");
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
     super::{
         Remote,
         inbound::{Mail, Phase},
+        link::Stage,
         worker::Worker,
     },
     app::{Peer, Service},
@@ -161,6 +162,8 @@ impl Watcher {
             assert!(!forgotten, "worker {}: {key:?} has room and is forgotten: {link:?}", self.number);
         }
         for (key, link) in hub.links.iter() {
+            let over = link.stage == Stage::Lingering && link.read_closed;
+            assert!(!over || link.listed, "worker {}: {key:?} has ended and is forgotten: {link:?}", self.number);
             let stashed = !inbound[key.slot as usize].stash.is_empty() && !self.worker.holds_reading(key);
             assert!(!stashed || link.listed, "worker {}: {key:?} has a stash and is forgotten: {link:?}", self.number);
         }
@@ -307,6 +310,7 @@ impl Simulation {
         for bench in &self.benches {
             bench.watcher.check_at_rest();
         }
+        self.ledger.borrow().check_at_rest();
         for client in &self.clients {
             self.ledger.borrow().check_over(client.number());
             client.check(&self.ledger.borrow());
@@ -409,6 +413,7 @@ impl Simulation {
             },
             Item::Announce(number) => {
                 let text = format!("announce|{number}|");
+                self.ledger.borrow_mut().post_to_others(None, text.as_bytes());
                 self.remote.publish("hall", super::super::Message::Text(&text));
             }
             Item::Stop => {
