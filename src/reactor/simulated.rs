@@ -22,7 +22,7 @@ use std::{
 use mio::Token;
 
 use super::{
-    Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Turns, mailbox, system, system::Registry,
+    Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system, system::Registry,
 };
 
 #[allow(dead_code, reason = "each of its users needs another part of it")]
@@ -697,6 +697,14 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.network.lock().close(self.pair, Side::Server);
     }
+}
+
+/// A connection by itself, which no worker watches: the server's end and the client's.
+pub(crate) fn pair(up: Wire, down: Wire) -> (Network, Socket, Peer) {
+    let network = Network::new(Random::new(0), 1, Quirks::default(), false);
+    let peer = network.connect(0, up, down);
+    let stream = Stream { network: network.clone(), pair: peer.pair };
+    (network, Socket::new(system::Stream::Simulated(stream)), peer)
 }
 
 /// A worker's listener.

@@ -162,3 +162,84 @@ const CLOSE_FRAME_BYTES: usize = 127;
 pub(super) const TOO_SLOW: &str = "too slow for what is published";
 /// What those are told who had most waiting when a worker's memory ran out.
 pub(super) const OVERLOADED: &str = "out of memory, try again later";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        Connection, Delivery, Event, Limits, MaskingKey, Prepared,
+        reactor::{
+            Clock,
+            simulated::{Network, Peer, SECOND, Wire, pair},
+        },
+        server::{Message, Remote, hub::Hub, inbound::Mail},
+    };
+
+    /// A hub with one open connection, whose system takes ten bytes at a time.
+    fn hub() -> (Hub, Key, Network, Peer) {
+        let config = Config { max_queued_bytes: 100, ..Config::default() };
+        let now = Clock::starting_now().tick(std::time::Instant::now());
+        let remote = Remote::new::<Mail<()>>(&[]);
+        let mut hub = Hub::new(Arc::new(config), remote, 0, now);
+        let wire = Wire { send_room: 10, receive_room: 1000, delay: 0, piece: 10 };
+        let (network, socket, peer) = pair(wire, wire);
+        let key = hub.links.insert_with(|_| Link::new(socket, ([10, 0, 0, 1], 1024).into(), now));
+        let link = hub.links.get_mut(key).unwrap();
+        link.sender = Some(Connection::server(Limits::default(), Delivery::Messages).sender);
+        link.enter(Stage::Open, now);
+        (hub, key, network, peer)
+    }
+
+    /// All that the peer gets.
+    fn received(hub: &mut Hub, key: Key, network: &Network, peer: &Peer) -> Vec<String> {
+        let keys = || MaskingKey([0; 4]);
+        let mut client = Connection::client(keys, Limits::default(), Delivery::Messages);
+        let mut seen = Vec::new();
+        for turn in 0..100 {
+            hub.end_of_turn();
+            hub.flush(key);
+            network.advance(turn * SECOND);
+            let mut buffer = [0; 100];
+            let Ok(count) = peer.read(&mut buffer) else { continue };
+            let mut events = client.receiver.receive(&mut buffer[..count]);
+            while let Some(event) = events.next_event().unwrap() {
+                seen.push(match event {
+                    Event::Text(text) => text.to_owned(),
+                    Event::Close(frame) => format!("Close {}", frame.unwrap().code.get()),
+                    other => panic!("{other:?}"),
+                });
+            }
+        }
+        seen
+    }
+
+    /// It was once given what fits behind what did not.
+    #[test]
+    fn who_is_too_slow_for_one_message_gets_nothing_behind_it() {
+        let (mut hub, key, network, peer) = hub();
+        for text in ["the first message", "unbegun", &"x".repeat(100), "small"] {
+            hub.send_owed(key, &Prepared::text(text));
+            if text.starts_with("the first") {
+                hub.end_of_turn();
+            }
+        }
+        hub.send(key, Message::Text("an answer"));
+        assert!(matches!(hub.bounds.failed[..], [(_, Failure::TooSlow)]));
+        assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
+    }
+
+    /// It was once put back to waiting for the peer's Close.
+    #[test]
+    fn who_is_given_up_for_what_comes_before_its_close_stays_given_up() {
+        let (mut hub, key, network, peer) = hub();
+        hub.subscribe(key, "topic");
+        hub.send_owed(key, &Prepared::text("the first message"));
+        hub.end_of_turn();
+        hub.publish_here("topic", &Prepared::text(&"x".repeat(100)), None);
+        hub.close(key, Some(CloseFrame { code: CloseCode::NORMAL_CLOSURE, reason: "" })).unwrap();
+        assert_eq!(hub.links.get(key).unwrap().stage, Stage::Draining);
+        assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
+    }
+}

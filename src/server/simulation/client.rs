@@ -43,6 +43,7 @@ pub(super) struct Client {
     /// It has planned to read on.
     reads_later: bool,
     pub(super) is_over: bool,
+    connected: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +118,7 @@ impl Client {
             calls: Vec::new(),
             reads_later: false,
             is_over: false,
+            connected: network.now(),
             random,
         };
         client.ask();
@@ -559,7 +561,11 @@ impl Client {
         }
         // Who has asked for nothing is not kept waiting for the end.
         if let (Fate::Silent, Some(stopped)) = (self.fate, ledger.stopping.iter().flatten().max()) {
-            assert!(story.left < stopped + SECOND, "client {}: it hears of the stop too late", self.number);
+            assert!(
+                story.left < self.connected.max(*stopped) + SECOND,
+                "client {}: it hears of the stop too late",
+                self.number
+            );
         }
         if ledger.is_undisturbed(self.number) && matches!(story.end, Some((End::Closed { by_us: false, .. }, _))) {
             assert!(!self.unanswered.contains(&self.pings), "client {}: the last Ping is unanswered", self.number);

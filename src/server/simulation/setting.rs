@@ -135,7 +135,7 @@ impl Setting {
             mailbox_bytes: if profile == Profile::Floods { [300, 3_000][random.below(2)] } else { 1 << 20 },
             buffer_bytes: [64, 500, 4096, 65_536][random.below(4)],
             clients,
-            stop_at: (profile == Profile::Stop).then(|| random.below(4 * SECOND as usize) as Time),
+            stop_at: (profile == Profile::Stop).then(|| random.below(3 * SECOND as usize) as Time),
             longest_wait: [10, MILLISECOND, 50 * MILLISECOND][random.below(3)],
         }
     }
