@@ -2,9 +2,9 @@
 //!
 //! A connection is two flows of bytes. What is written waits in the writer's buffer, is moved to the reader's in pieces
 //! of any length after some delay, and waits there to be read; both buffers are bounded. Ends, resets and readiness are
-//! those of Linux: a reset lets what has arrived be read, gives its error once and then the end; who closes a socket that
-//! holds unread bytes resets the connection; readiness is told at its edges, some of it for nothing, and bytes come in
-//! between what was told and the call that follows. The same seed gives the same run.
+//! those of Linux: a reset lets what has arrived be read, gives its error once and then the end; who closes a socket
+//! that holds unread bytes resets the connection; readiness is told at its edges, some of it for nothing, and bytes come
+//! in between what was told and the call that follows. The same seed gives the same run.
 
 use std::{
     cmp::Reverse,

@@ -144,6 +144,6 @@ fn expected() -> Vec<String> {
 }
 
 /// As many as are worth the time of every `cargo test`.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 /// Failed seeds after which no more are run.
 const ENOUGH: u64 = 10;
