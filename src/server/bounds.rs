@@ -225,7 +225,7 @@ mod tests {
                 hub.end_of_turn();
             }
         }
-        hub.send(key, Message::Text("an answer"));
+        hub.send(key, Message::Text("an answer"), true);
         assert!(matches!(hub.bounds.failed[..], [(_, Failure::TooSlow)]));
         assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
     }

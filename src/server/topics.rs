@@ -237,7 +237,12 @@ impl Topics {
     /// Whether no topic is there, and nothing is left of any.
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {
-        let empty = |topic: &Topic| topic.subscribers.is_empty() && topic.log.is_empty() && topic.entries.is_empty();
+        let empty = |topic: &Topic| {
+            topic.subscribers.is_empty()
+                && topic.plain.is_empty()
+                && topic.compressed.is_empty()
+                && topic.entries.is_empty()
+        };
         let all_free = self.free.len() == self.topics.len() && self.topics.iter().all(empty);
         all_free && self.ids.is_empty() && self.published.is_empty() && self.logged == 0
     }
