@@ -61,6 +61,12 @@ pub enum ProtocolError {
     /// A compressed message that is no DEFLATE data, reaches back before its window, or does not end where a block ends
     /// (RFC 7692 §7.2.2).
     InvalidDeflate,
+    /// A compressed message with more blocks that say they are its last than anyone sends: each costs us a window
+    /// (RFC 7692 §7.2.3.4).
+    TooManyFinalBlocks {
+        /// What is accepted.
+        limit: u32,
+    },
     /// A Close frame with a payload of one byte: a code takes two (§5.5.1).
     TruncatedCloseCode,
     /// A Close frame with a code that must not be sent (§7.4).
@@ -90,7 +96,7 @@ impl ProtocolError {
                 CloseCode::INVALID_FRAME_PAYLOAD_DATA
             }
             Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => CloseCode::MESSAGE_TOO_BIG,
-            Self::TooManyEmptyFrames { .. } => CloseCode::POLICY_VIOLATION,
+            Self::TooManyEmptyFrames { .. } | Self::TooManyFinalBlocks { .. } => CloseCode::POLICY_VIOLATION,
         }
     }
 
@@ -113,6 +119,7 @@ impl ProtocolError {
             Self::TooManyEmptyFrames { .. } => "too many empty frames in a row",
             Self::InvalidUtf8 { .. } => "text is not UTF-8",
             Self::InvalidDeflate => "compressed data is malformed",
+            Self::TooManyFinalBlocks { .. } => "too many final blocks in a compressed message",
             Self::TruncatedCloseCode => "close code cut off",
             Self::InvalidCloseCode(_) => "close code not allowed",
             Self::InvalidCloseReason => "close reason is not UTF-8",
@@ -129,7 +136,9 @@ impl fmt::Display for ProtocolError {
             Self::FrameTooLong { length, limit } | Self::MessageTooLong { length, limit } => {
                 write!(f, " ({length} bytes or more, the limit is {limit})")
             }
-            Self::TooManyEmptyFrames { limit } => write!(f, " (the limit is {limit})"),
+            Self::TooManyEmptyFrames { limit } | Self::TooManyFinalBlocks { limit } => {
+                write!(f, " (the limit is {limit})")
+            }
             Self::InvalidUtf8 { offset } => write!(f, " (at byte {offset})"),
             Self::InvalidCloseCode(code) => write!(f, " ({code})"),
             _ => Ok(()),

@@ -2,7 +2,8 @@
 //!
 //! A message that lies whole in the caller's buffer never comes here. What does come is kept in one contiguous
 //! buffer that grows with the bytes that arrived, never with the length that a header claims and not with the number
-//! of fragments, and for what is compressed with what it inflates to. Text is checked as it is appended, so that a fault is found in the middle of a frame.
+//! of fragments, and for what is compressed with what it inflates to. Text is checked as it is appended, so that a fault
+//! is found in the middle of a frame.
 //!
 //! [§5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 
@@ -15,6 +16,8 @@ use super::{Delivery, MessageKind, ProtocolError, deflate::LentInflater, utf8::U
 pub(super) struct OpenMessage {
     /// Bytes of payload so far, as they were on the wire.
     pub(super) wire_bytes: u64,
+    /// Blocks with BFINAL in what is compressed.
+    pub(super) final_blocks: u32,
     pub(super) coding: Coding,
     pub(super) assembler: MessageAssembler,
 }
@@ -32,7 +35,7 @@ pub(super) enum Coding {
 
 impl OpenMessage {
     pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding, most: u64) -> Self {
-        Self { wire_bytes: 0, coding, assembler: MessageAssembler::new(kind, delivery, most) }
+        Self { wire_bytes: 0, final_blocks: 0, coding, assembler: MessageAssembler::new(kind, delivery, most) }
     }
 
     /// Whether it can be left as it is while others are served: an inflater that is only lent until the end of the

@@ -257,7 +257,7 @@ impl Receiver {
 
     /// Whether what is unfinished can be left as it is.
     fn may_wait(&self) -> bool {
-        self.message().is_none_or(OpenMessage::may_wait)
+        self.delivery == Delivery::Pieces || self.message().is_none_or(OpenMessage::may_wait)
     }
 
     fn rules(&self) -> HeaderRules {
@@ -296,6 +296,10 @@ impl Receiver {
         }
         if output.len() > room {
             return Err(ProtocolError::MessageTooLong { length: limit.saturating_add(1), limit });
+        }
+        message.final_blocks += u32::from(step.ended_final);
+        if message.final_blocks > MAX_FINAL_BLOCKS {
+            return Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS });
         }
         step.outcome.map_err(|_| ProtocolError::InvalidDeflate)?;
         Ok((step.consumed, step.work))
@@ -640,6 +644,7 @@ impl<'b> Events<'_, 'b> {
             self.receiver.keep(rest, message);
             return Ok(None);
         };
+        self.work += lent.work_to_begin();
         let mut waiting = &kept[..];
         while !waiting.is_empty() {
             let (used, work) = self.receiver.inflate(&mut message, &mut lent, waiting)?;
@@ -692,3 +697,5 @@ fn control_event(kind: Control, payload: &[u8]) -> Result<Event<'_>, ProtocolErr
 
 /// How much of a compressed payload is unmasked at a time.
 const SLICE_BYTES: usize = 4 << 10;
+/// Blocks with BFINAL in a message. One takes two bytes and costs us a window of 32 KiB, which no other limit counts.
+const MAX_FINAL_BLOCKS: u32 = 1_000;

@@ -94,6 +94,7 @@ pub(in crate::proto) struct Malformed;
 pub(in crate::proto) struct Step {
     pub(in crate::proto) consumed: usize,
     pub(in crate::proto) work: usize,
+    pub(in crate::proto) ended_final: bool,
     pub(in crate::proto) outcome: Result<(), Malformed>,
 }
 
@@ -111,6 +112,10 @@ impl LentInflater {
     }
 
     pub(in crate::proto) fn may_wait(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub(in crate::proto) fn work_to_begin(&self) -> usize {
         match self.0 {}
     }
 }

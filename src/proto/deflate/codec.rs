@@ -16,7 +16,7 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush, Statu
 pub(super) struct Compressor {
     codec: Deflate,
     window_bits: u8,
-    /// Room that is reused; its length means nothing.
+    /// Room for what is compressed next; its length means nothing.
     output: Vec<u8>,
 }
 
@@ -74,9 +74,15 @@ impl Compressor {
         (compressed.len() < message.len()).then_some(compressed)
     }
 
-    /// Gives back the room that only a long message needed.
-    pub(super) fn rest(&mut self) {
-        trim(&mut self.output);
+    /// Gives up the room for what is compressed, trimmed if only a long message needed it, for another to use.
+    pub(super) fn take_room(&mut self) -> Vec<u8> {
+        let mut output = mem::take(&mut self.output);
+        trim(&mut output);
+        output
+    }
+
+    pub(super) fn give_room(&mut self, room: Vec<u8>) {
+        self.output = room;
     }
 }
 
@@ -104,6 +110,8 @@ pub(in crate::proto) struct Step {
     pub(in crate::proto) consumed: usize,
     /// Bytes that were moved for it: what was inflated, and the window where it had to be set up anew.
     pub(in crate::proto) work: usize,
+    /// Whether it ends with a block with BFINAL, behind which the window is set up anew.
+    pub(in crate::proto) ended_final: bool,
     /// Whether what follows the output is no DEFLATE data.
     pub(in crate::proto) outcome: Result<(), Malformed>,
 }
@@ -113,20 +121,22 @@ impl Inflater {
         Self { codec: Inflate::new(false, 15), history: History::default(), output: Vec::new(), filled: 0 }
     }
 
-    /// Begins a message, with the history that is there.
-    pub(super) fn begin(&mut self) {
+    /// Begins a message, with the history that is there; gives the bytes that were moved for it.
+    pub(super) fn begin(&mut self) -> usize {
         self.codec.reset(false);
         for part in self.history.parts() {
             // A raw stream takes a dictionary at any time.
             let set = self.codec.set_dictionary(part);
             debug_assert!(set.is_ok());
         }
+        self.history.len()
     }
 
     /// Inflates from the front of `input` into [`output`](Self::output), at most `most` bytes and, while there is
-    /// input left, about a chunk. What has been used up is all in the output, unless that has reached `most`.
+    /// input left, about a chunk, and not past a block with BFINAL. What has been used up is all in the output, unless
+    /// that has reached `most`.
     pub(super) fn inflate(&mut self, input: &[u8], most: usize) -> Step {
-        let mut step = Step { consumed: 0, work: 0, outcome: Ok(()) };
+        let mut step = Step { consumed: 0, work: 0, ended_final: false, outcome: Ok(()) };
         let mut room = most.min(CHUNK);
         self.filled = 0;
         loop {
@@ -145,11 +155,9 @@ impl Inflater {
             match status {
                 // §7.2.3.4: behind a block with BFINAL another may follow, from the next byte on.
                 Ok(Status::StreamEnd) => {
-                    self.begin();
-                    step.work += self.history.len();
-                    if !input_is_left || self.filled == room {
-                        return step;
-                    }
+                    step.work += self.begin();
+                    step.ended_final = true;
+                    return step;
                 }
                 Ok(Status::Ok | Status::BufError) => {
                     if self.filled < room || input_is_left || room == most {
@@ -364,7 +372,8 @@ mod tests {
                 assert!(compressed.len() < length);
                 inflater.history.clear();
                 assert_eq!(inflate(&mut inflater, compressed, 4096, usize::MAX).as_deref(), Ok(&text[..length]));
-                compressor.rest();
+                let room = compressor.take_room();
+                compressor.give_room(room);
             }
         }
     }

@@ -201,8 +201,9 @@ impl Inflating {
             Some(takeover) => mem::swap(&mut inflater.history, &mut takeover.history),
             None => inflater.history.clear(),
         }
-        inflater.begin();
-        Some(LentInflater { inflater: Some(inflater), lent, finished: false, deflate: self.deflate.clone() })
+        let work_to_begin = inflater.begin();
+        let deflate = self.deflate.clone();
+        Some(LentInflater { inflater: Some(inflater), lent, work_to_begin, finished: false, deflate })
     }
 
     /// A message is whole: what the next one may refer to is kept.
@@ -220,6 +221,8 @@ pub(in crate::proto) struct LentInflater {
     inflater: Option<Box<Inflater>>,
     /// Counts among those of unfinished messages, and may be kept until more of the message comes.
     lent: bool,
+    /// Bytes that were moved to set its window up.
+    work_to_begin: usize,
     /// It came to the end of its message. Another one is not used again, whatever state it is in.
     finished: bool,
     deflate: Deflate,
@@ -246,6 +249,11 @@ impl LentInflater {
     /// Whether it may be kept while others are served; else it must be used to the end at once.
     pub(in crate::proto) fn may_wait(&self) -> bool {
         self.lent
+    }
+
+    /// Bytes that were moved before anything was inflated.
+    pub(in crate::proto) fn work_to_begin(&self) -> usize {
+        self.work_to_begin
     }
 
     fn inner(&mut self) -> &mut Inflater {

@@ -65,6 +65,8 @@ struct Pool {
     lent: usize,
     /// Compressors that nobody uses, without context.
     compressors: Vec<Compressor>,
+    /// Room for what is compressed, that nobody uses: not kept with a context, which does not need it.
+    rooms: Vec<Vec<u8>>,
     /// Compressors with the context of a connection, by the time of their last use.
     contexts: BTreeMap<Context, Compressor>,
     uses: u64,
@@ -152,19 +154,19 @@ impl Deflate {
     /// The compressor with this context, or else one that starts afresh.
     pub(super) fn compressor(&self, context: Option<Context>, window_bits: u8) -> Compressor {
         let mut pool = self.pool();
-        if let Some(compressor) = context.and_then(|context| pool.take(context)) {
-            return compressor;
-        }
-        let idle = pool.compressors.iter().rposition(|idle| idle.window_bits() == window_bits);
-        let idle = idle.map(|at| pool.compressors.swap_remove(at));
+        let room = pool.rooms.pop().unwrap_or_default();
+        let found = context.and_then(|context| pool.take(context)).or_else(|| pool.idle_compressor(window_bits));
         drop(pool);
-        idle.unwrap_or_else(|| Compressor::new(self.0.config.level.min(9), window_bits))
+        let mut compressor = found.unwrap_or_else(|| Compressor::new(self.0.config.level.min(9), window_bits));
+        compressor.give_room(room);
+        compressor
     }
 
     /// Keeps a compressor with the context of a connection, as far as the budget goes.
     pub(super) fn keep_context(&self, mut compressor: Compressor) -> Context {
-        compressor.rest();
+        let room = compressor.take_room();
         let mut pool = self.pool();
+        pool.put_room_away(room);
         pool.uses += 1;
         let context = Context(NonZeroU64::MIN.saturating_add(pool.uses));
         pool.kept += Compressor::bytes(compressor.window_bits());
@@ -181,8 +183,11 @@ impl Deflate {
     }
 
     /// Takes back a compressor that keeps no context.
-    pub(super) fn give_back_compressor(&self, compressor: Compressor) {
-        self.pool().put_away(compressor);
+    pub(super) fn give_back_compressor(&self, mut compressor: Compressor) {
+        let room = compressor.take_room();
+        let mut pool = self.pool();
+        pool.put_room_away(room);
+        pool.put_away(compressor);
     }
 }
 
@@ -193,11 +198,23 @@ impl Pool {
         Some(compressor)
     }
 
+    fn idle_compressor(&mut self, window_bits: u8) -> Option<Compressor> {
+        let idle = self.compressors.iter().rposition(|idle| idle.window_bits() == window_bits)?;
+        Some(self.compressors.swap_remove(idle))
+    }
+
     fn put_away(&mut self, mut compressor: Compressor) {
-        if self.compressors.len() < MAX_IDLE {
-            compressor.rest();
-            compressor.reset();
-            self.compressors.push(compressor);
+        if self.compressors.len() == MAX_IDLE {
+            // The one that was not used for the longest time: windows that nobody else has must not stay in the way.
+            self.compressors.remove(0);
+        }
+        compressor.reset();
+        self.compressors.push(compressor);
+    }
+
+    fn put_room_away(&mut self, room: Vec<u8>) {
+        if self.rooms.len() < MAX_IDLE {
+            self.rooms.push(room);
         }
     }
 
