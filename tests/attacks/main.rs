@@ -36,6 +36,13 @@
 //! | CL-03 | each connection ends once, and leaves nothing | |
 //! | CL-04 | closes that cross, and data behind one, end cleanly | |
 //! | CL-05 | a Close frame holds what was given and nothing else | CVE-2026-45736 (ws) |
+//! | PM-01 | what is inflated is bounded while it is inflated | CVE-2026-1526 (undici), CVE-2018-1000518 |
+//! | PM-02 | what is inflated in one turn is bounded | |
+//! | PM-03 | offers and answers are taken, declined or refused, and never panic | CVE-2026-2229 (undici), madler/zlib #171 |
+//! | PM-04 | what is no DEFLATE data of one message is refused | |
+//! | PM-05 | RSV1 stands where it was agreed on, and only on a first frame | |
+//! | PM-06 | context takeover keeps to its budget | |
+//! | PM-07 | what must not be compressed is not | CRIME |
 //! | RS-01 | who does not read costs nobody else | RUSTSEC-2020-0043 (ws-rs), #2441 (actix) |
 //! | RS-02 | a short message that is kept pins no long buffer | tungstenite #480, socketioxide #448 |
 //! | RS-03 | an idle connection is small | |
@@ -51,6 +58,7 @@ mod close;
 mod control;
 #[path = "../support/counting.rs"]
 mod counting;
+mod deflate;
 mod frames;
 mod handshake;
 mod messages;
@@ -58,6 +66,8 @@ mod process;
 #[path = "../support/program.rs"]
 mod program;
 mod resources;
+#[path = "../support/rfc1951.rs"]
+mod rfc1951;
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../support/mod.rs"]

@@ -1,0 +1,77 @@
+//! permessage-deflate (RFC 7692), without a socket: what is agreed on, what is taken and refused, what is sent, and what
+//! it costs. What is compressed comes from zlib or is written bit by bit; what is sent is read by an inflater of the
+//! tests' own. `SEED=n` replays one seed.
+#![cfg(feature = "deflate")]
+
+#[path = "../support/counting.rs"]
+mod counting;
+mod memory;
+mod negotiation;
+mod receiving;
+#[path = "../support/rfc1951.rs"]
+mod rfc1951;
+mod sending;
+#[path = "../support/mod.rs"]
+mod support;
+
+use switchboard::{
+    Connection, Deflate, DeflateAgreement, DeflateConfig, DeflateParams, Delivery, Limits, Masked, MaskingKey,
+    Receiver, Role, Unmasked, WindowBits,
+};
+
+use support::{engine::KEY, random::Random};
+
+/// The default, with this change.
+fn deflate(change: impl FnOnce(&mut DeflateConfig)) -> Deflate {
+    let mut config = DeflateConfig::default();
+    change(&mut config);
+    Deflate::new(config)
+}
+
+/// Both ends start each message afresh.
+const AFRESH: DeflateParams = DeflateParams {
+    server_no_context_takeover: true,
+    client_no_context_takeover: true,
+    server_max_window_bits: None,
+    client_max_window_bits: None,
+};
+
+/// Both ends take their context over.
+const TAKEOVER: DeflateParams =
+    DeflateParams { server_no_context_takeover: false, client_no_context_takeover: false, ..AFRESH };
+
+/// Windows of so many bits in both directions.
+fn with_window(params: DeflateParams, bits: u8) -> DeflateParams {
+    let bits = Some(WindowBits::try_from(bits).expect("8 to 15"));
+    DeflateParams { server_max_window_bits: bits, client_max_window_bits: bits, ..params }
+}
+
+fn agreed(deflate: &Deflate, role: Role, params: DeflateParams) -> DeflateAgreement {
+    DeflateAgreement::new(deflate, role, params).expect("the budget has room")
+}
+
+fn server(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Unmasked> {
+    Connection::server(limits, delivery).with_deflate(agreed(deflate, Role::Server, params))
+}
+
+type Keys = fn() -> MaskingKey;
+
+fn client(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Masked<Keys>> {
+    let keys: Keys = || KEY;
+    Connection::client(keys, limits, delivery).with_deflate(agreed(deflate, Role::Client, params))
+}
+
+/// The receiving half of a connection in this role.
+fn receiver(deflate: &Deflate, role: Role, params: DeflateParams, limits: Limits, delivery: Delivery) -> Receiver {
+    match role {
+        Role::Server => server(deflate, params, limits, delivery).receiver,
+        Role::Client => client(deflate, params, limits, delivery).receiver,
+    }
+}
+
+/// A text of 700 bytes that gains a little where it is compressed, and nearly all of it where it was sent before.
+fn recognisable(random: &mut Random) -> String {
+    let text: String = (0..500).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
+    let again = text[..50].repeat(4);
+    text + &again
+}

@@ -1,0 +1,169 @@
+//! What permessage-deflate costs, counted: nothing where it is idle and nothing is taken over, and never more than the
+//! budget where it is.
+
+use switchboard::{Connection, Deflate, Delivery, HttpVersion, Limits, Role, ServerHandshake, Unmasked};
+
+use crate::{
+    AFRESH, TAKEOVER,
+    counting::{NOTHING, cost, live},
+    deflate, recognisable,
+    rfc1951::{Blocks, Zlib},
+    server,
+    support::{
+        engine::{frame, receive},
+        random::Random,
+    },
+};
+
+/// What the memory of all windows may be above the budget: 5 %, and what is there for whoever uses it next.
+fn allowed(budget: usize) -> usize {
+    // Four compressors, four inflaters and room for output are kept for the next message, whoever's it is.
+    budget + budget / 20 + 4 * (281_000 + 64_000) + 4 * (32_768 + 60_000 + 64_000)
+}
+
+/// The most a connection may take besides: its own size is not the pool's.
+fn live_since(start: isize) -> usize {
+    usize::try_from(live() - start).unwrap_or(0)
+}
+
+fn open(deflate: &Deflate) -> Option<Connection<Unmasked>> {
+    let fields: [(&str, &[u8]); 6] = [
+        ("Host", b"example.com"),
+        ("Upgrade", b"websocket"),
+        ("Connection", b"Upgrade"),
+        ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", b"13"),
+        ("Sec-WebSocket-Extensions", b"permessage-deflate"),
+    ];
+    let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, fields).expect("valid");
+    let handshake = handshake.with_deflate(deflate);
+    let takes_over = !handshake.deflate().expect("agreed").client_no_context_takeover;
+    let connection = handshake.into_connection(Limits::default(), Delivery::Messages);
+    takes_over.then_some(connection)
+}
+
+#[test]
+fn a_connection_with_the_extension_and_without_takeover_owns_no_memory() {
+    let deflate = Deflate::default();
+    let used = cost(|| {
+        std::hint::black_box(server(&deflate, AFRESH, Limits::default(), Delivery::Messages));
+    });
+    assert_eq!(used, NOTHING);
+    assert!(size_of::<Connection<Unmasked>>() <= 128, "{}", size_of::<Connection<Unmasked>>());
+}
+
+#[test]
+fn nothing_is_kept_for_a_connection_between_its_messages() {
+    let deflate = Deflate::default();
+    let text = "All work and no play makes Jack a dull boy. ".repeat(100);
+    let compressed = frame(Role::Server, 0xC1, &Zlib::new(6, 15).message(text.as_bytes()));
+    let mut all: Vec<Connection<Unmasked>> = Vec::with_capacity(100);
+    let mut out = Vec::with_capacity(10_000);
+    let mut after_first = None;
+    for _ in 0..100 {
+        all.push(server(&deflate, AFRESH, Limits::default(), Delivery::Messages));
+        let connection = all.last_mut().expect("just pushed");
+        for piece in [&compressed[..20], &compressed[20..]] {
+            receive(&mut connection.receiver, piece);
+        }
+        out.clear();
+        connection.sender.text(&text, &mut out).expect("a Vec has room");
+        assert_eq!(out[0], 0xC1);
+        let first = *after_first.get_or_insert(live());
+        assert_eq!(live(), first, "one inflater and one compressor for all");
+    }
+}
+
+#[test]
+fn windows_never_take_more_than_the_budget() {
+    for budget in [1 << 20, 8 << 20] {
+        let start = live();
+        let deflate = deflate(|config| config.memory_bytes = budget);
+        let mut random = Random::new(7);
+        let zlib = Blocks::default().stored(false, &random.bytes(60_000)).message();
+        let filled = frame(Role::Server, 0xC2, &zlib);
+        let mut words: String = (0..8000).map(|_| ["ka", "to", "mi", "ra", "shi", "no"][random.below(6)]).collect();
+        words.truncate(15_000);
+        let mut all: Vec<Connection<Unmasked>> = Vec::new();
+        let mut refused = 0;
+        for turn in 0..600 {
+            match open(&deflate) {
+                Some(connection) => all.push(connection),
+                None => refused += 1,
+            }
+            let at = if turn % 2 == 0 { all.len() - 1 } else { random.below(all.len()) };
+            let connection = &mut all[at];
+            receive(&mut connection.receiver, &filled);
+            let mut out = Vec::new();
+            connection.sender.text(&words[..[300, 2000, 15_000][random.below(3)]], &mut out).expect("a Vec has room");
+            drop(out);
+            assert!(deflate.takeover_bytes() <= budget, "{} of {budget}", deflate.takeover_bytes());
+            let own = all.capacity() * size_of::<Connection<Unmasked>>();
+            let live = live_since(start) - filled.len() - words.capacity() - zlib.len() - own;
+            assert!(live <= allowed(budget), "turn {turn}: {live} bytes, {} connections, budget {budget}", all.len());
+        }
+        assert!(refused > 0 && all.len() > budget / 40_000, "{} connections of {budget} bytes", all.len());
+        assert!(deflate.takeover_bytes() > budget - 40_000, "it is made use of");
+        all.clear();
+        assert_eq!(deflate.takeover_bytes(), 0);
+        drop((deflate, all, filled, words, zlib));
+        assert_eq!(live(), start, "and all is given back");
+    }
+}
+
+/// What a context of a connection takes is what is counted for it.
+#[test]
+fn contexts_take_what_is_counted_for_them() {
+    for (length, bits) in [(300, 15), (5000, 15), (200_000, 15), (200_000, 9), (300, 9)] {
+        let deflate = deflate(|config| config.memory_bytes = 100 << 20);
+        let params = crate::with_window(TAKEOVER, bits);
+        let text = "All work and no play makes Jack a dull boy. ".repeat(length / 44 + 1);
+        let mut all: Vec<Connection<Unmasked>> = Vec::with_capacity(40);
+        let mut out = Vec::with_capacity(length);
+        let start = live();
+        for _ in 0..40 {
+            all.push(server(&deflate, params, Limits::default(), Delivery::Messages));
+            out.clear();
+            all.last_mut().expect("just pushed").sender.text(&text, &mut out).expect("a Vec has room");
+        }
+        let counted = deflate.takeover_bytes() - 40 * 32_800; // windows to receive with are not filled
+        let live = live_since(start);
+        let rest = 400_000; // room for output, which is shared
+        assert!(live <= counted + counted / 20 + rest, "{live} bytes, {counted} counted, {length} of {bits} bits");
+        assert!(live >= counted / 2, "{live} bytes, {counted} counted: too much");
+    }
+}
+
+#[test]
+fn the_context_that_was_not_used_for_the_longest_time_is_given_up_first() {
+    let deflate = deflate(|config| config.memory_bytes = 3 * 32_800 + 2 * 290_000); // two of three compressors
+    let mut random = Random::new(8);
+    let text = recognisable(&mut random);
+    let mut three: Vec<Connection<Unmasked>> =
+        (0..3).map(|_| server(&deflate, TAKEOVER, Limits::default(), Delivery::Messages)).collect();
+    let mut remembers = |at: usize| {
+        let mut out = Vec::new();
+        three[at].sender.text(&text, &mut out).expect("a Vec has room");
+        out.len() < 60
+    };
+    assert_eq!([remembers(0), remembers(1)], [false, false], "the first time");
+    assert_eq!([remembers(0), remembers(1), remembers(0)], [true, true, true]);
+    assert!(!remembers(2), "the first time"); // 1 is given up
+    assert_eq!([remembers(0), remembers(2)], [true, true]);
+    assert!(!remembers(1)); // 0 is given up
+    assert_eq!([remembers(2), remembers(1), remembers(0)], [true, true, false]);
+}
+
+#[test]
+fn a_window_to_receive_with_takes_the_place_of_one_to_send_with() {
+    let deflate = deflate(|config| config.memory_bytes = 32_800 + 290_000);
+    let mut first = open(&deflate).expect("the budget has room");
+    let mut out = Vec::new();
+    first.sender.text(&"to and fro ".repeat(100), &mut out).expect("a Vec has room");
+    assert!(deflate.takeover_bytes() > 290_000);
+    let more: Vec<_> = std::iter::from_fn(|| open(&deflate)).collect();
+    assert_eq!(more.len(), 322_800 / 32_800 - 1, "all of it");
+    assert_eq!(deflate.takeover_bytes(), (more.len() + 1) * 32_800);
+    drop(more);
+    assert_eq!(deflate.takeover_bytes(), 32_800);
+}

@@ -1,0 +1,408 @@
+//! What a sender writes (§6.1, §7.2.1), read by an inflater that is not the engine's and whose window is no larger than
+//! what was agreed on.
+
+use switchboard::{
+    Connection, Deflate, DeflateParams, Delivery, FixedOutput, Limits, Masking, MessageKind, Prepared, Role, SendError,
+    WindowBits,
+};
+
+use crate::{
+    AFRESH, TAKEOVER, client, deflate, recognisable,
+    rfc1951::Inflated,
+    server,
+    support::{
+        engine::KEY,
+        random::{Random, for_each_seed},
+    },
+    with_window,
+};
+
+/// A frame as it stands on the wire: its first byte, and its payload, unmasked.
+type Frame = (u8, Vec<u8>);
+
+/// Takes frames apart, by §5.2.
+fn frames_in(mut bytes: &[u8], role: Role) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let [first, second, rest @ ..] = bytes {
+        assert_eq!(second & 0x80 != 0, role == Role::Client, "masked by a client, and only by one");
+        let (length, rest) = match second & 0x7F {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, &rest[8..]),
+            short => (usize::from(short), rest),
+        };
+        let rest = if role == Role::Client { rest.strip_prefix(&KEY.0).expect("the tests' key") } else { rest };
+        let (payload, rest) = rest.split_at(length);
+        let mut payload = payload.to_vec();
+        if role == Role::Client {
+            payload.iter_mut().zip(KEY.0.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+        }
+        frames.push((*first, payload));
+        bytes = rest;
+    }
+    assert!(bytes.is_empty(), "whole frames");
+    frames
+}
+
+/// The other end: what it agreed to, and what it has been sent.
+struct Other {
+    role: Role,
+    afresh: bool,
+    inflated: Inflated,
+}
+
+impl Other {
+    /// Reads what a sender in this role writes.
+    fn of(role: Role, params: DeflateParams) -> Self {
+        let (afresh, bits) = match role {
+            Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
+            Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
+        };
+        Self { role, afresh, inflated: Inflated::new(bits.unwrap_or(WindowBits::MAX).get()) }
+    }
+
+    /// Each frame's message, and whether it was compressed.
+    fn reads(&mut self, bytes: &[u8]) -> Vec<(MessageKind, Vec<u8>, bool)> {
+        let mut messages = Vec::new();
+        for (first, payload) in frames_in(bytes, self.role) {
+            let kind = match first & 0x0F {
+                1 => MessageKind::Text,
+                2 => MessageKind::Binary,
+                opcode => panic!("opcode {opcode}"),
+            };
+            assert_eq!(first & 0xB0, 0x80, "a whole message");
+            let compressed = first & 0x40 != 0;
+            let message = if compressed {
+                if self.afresh {
+                    self.inflated.start_afresh();
+                }
+                let message = self.inflated.message(&payload).expect("what is sent is valid");
+                assert!(payload.len() < message.len(), "compressed only where that makes it shorter");
+                message
+            } else {
+                payload
+            };
+            messages.push((kind, message, compressed));
+        }
+        messages
+    }
+
+    fn reads_one(&mut self, bytes: &mut Vec<u8>) -> (Vec<u8>, bool) {
+        let mut messages = self.reads(&std::mem::take(bytes));
+        assert_eq!(messages.len(), 1);
+        let (_, message, compressed) = messages.remove(0);
+        (message, compressed)
+    }
+}
+
+fn with_budget() -> Deflate {
+    deflate(|config| config.memory_bytes = 10 << 20)
+}
+
+fn open(deflate: &Deflate, params: DeflateParams) -> Connection {
+    server(deflate, params, Limits::default(), Delivery::Messages)
+}
+
+const TEXT: &str = "All work and no play makes Jack a dull boy. ";
+
+#[test]
+fn messages_are_compressed_from_the_length_on_that_was_asked_for() {
+    for (min_bytes, length, expected) in [
+        (256, 255, false),
+        (256, 256, true),
+        (256, 0, false),
+        (10_000, 9_999, false),
+        (10_000, 10_000, true),
+        (0, 0, false),
+        (0, 100, true),
+        (0, 1, false),
+    ] {
+        let deflate = deflate(|config| config.min_bytes = min_bytes);
+        let mut connection = open(&deflate, AFRESH);
+        let sender = &mut connection.sender;
+        let text: String = TEXT.chars().cycle().take(length).collect();
+        let prepared = Prepared::text(&text);
+        let mut out = Vec::new();
+        let mut other = Other::of(Role::Server, AFRESH);
+        sender.text(&text, &mut out).unwrap();
+        sender.binary(text.as_bytes(), &mut out).unwrap();
+        sender.prepared(&prepared, &mut out).unwrap();
+        let message = |kind| (kind, text.clone().into_bytes(), expected);
+        let (text, binary) = (message(MessageKind::Text), message(MessageKind::Binary));
+        assert_eq!(other.reads(&out), [text.clone(), binary, text], "{length} bytes, from {min_bytes} on");
+    }
+}
+
+#[test]
+fn what_is_sent_as_it_is_asked_for_is_sent_as_it_is() {
+    let text = TEXT.repeat(30);
+    let deflate = with_budget();
+    let mut connection = open(&deflate, TAKEOVER);
+    let sender = &mut connection.sender;
+    let mut out = Vec::new();
+    sender.text_uncompressed(&text, &mut out).unwrap();
+    sender.binary_uncompressed(text.as_bytes(), &mut out).unwrap();
+    sender.prepared(&Prepared::text(&text).uncompressed(), &mut out).unwrap();
+    sender.text_fragment(&text, false, &mut out).unwrap();
+    sender.ping(&text.as_bytes()[..125], &mut out).unwrap();
+    sender.text_fragment(&text, true, &mut out).unwrap();
+    sender.binary_fragment(text.as_bytes(), true, &mut out).unwrap();
+    let firsts: Vec<u8> = frames_in(&out, Role::Server).iter().map(|(first, _)| *first).collect();
+    assert_eq!(firsts, [0x81, 0x82, 0x81, 0x01, 0x89, 0x80, 0x82]);
+    assert_eq!(deflate.takeover_bytes(), 32_800, "what the peer's window may need, and none of ours");
+    // Not what is left of a message in fragments, either.
+    sender.text_fragment(&text, false, &mut out).unwrap();
+    assert_eq!(sender.text(&text, &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
+    assert_eq!(sender.prepared(&Prepared::text(&text), &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
+}
+
+#[test]
+fn a_message_that_gains_nothing_is_sent_as_it_is_and_the_next_can_be_read() {
+    let mut random = Random::new(3);
+    let noise = random.bytes(5000);
+    for params in [AFRESH, TAKEOVER] {
+        let deflate = with_budget();
+        let mut connection = open(&deflate, params);
+        let sender = &mut connection.sender;
+        let mut other = Other::of(Role::Server, params);
+        let mut out = Vec::new();
+        for _ in 0..3 {
+            let text = TEXT.repeat(20);
+            sender.text(&text, &mut out).unwrap();
+            assert_eq!(other.reads_one(&mut out), (text.clone().into_bytes(), true));
+            sender.binary(&noise, &mut out).unwrap();
+            assert_eq!(other.reads_one(&mut out), (noise.clone(), false));
+            sender.text(&text, &mut out).unwrap();
+            assert_eq!(other.reads_one(&mut out), (text.into_bytes(), true));
+        }
+    }
+}
+
+#[test]
+fn what_gained_nothing_leaves_nothing_behind_for_who_compresses_next() {
+    let mut random = Random::new(6);
+    let noise = random.bytes(100_000);
+    let text = far_reaching(&mut random, b"").repeat(2);
+    for level in 0..=9 {
+        for length in [300, 5000, 8000, 8190, 9000, 20_000, 100_000] {
+            let deflate = deflate(|config| config.level = level);
+            for _ in 0..2 {
+                let mut out = Vec::new();
+                open(&deflate, AFRESH).sender.binary(&noise[..length], &mut out).unwrap();
+                let read = Other::of(Role::Server, AFRESH).reads_one(&mut out);
+                assert!(read == (noise[..length].to_vec(), false), "level {level}, {length} bytes");
+                open(&deflate, AFRESH).sender.text(&text, &mut out).unwrap();
+                let read = Other::of(Role::Server, AFRESH).reads_one(&mut out);
+                assert!(read == (text.clone().into_bytes(), level > 0), "level {level}, after {length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_context_is_taken_over_where_that_was_agreed_and_paid_for() {
+    let mut random = Random::new(4);
+    let noise = recognisable(&mut random);
+    let spent = deflate(|config| config.memory_bytes = 40_000); // a window to receive with, and no more
+    for (params, deflate, again) in
+        [(AFRESH, with_budget(), false), (TAKEOVER, with_budget(), true), (TAKEOVER, spent, false)]
+    {
+        let mut connection = open(&deflate, params);
+        let sender = &mut connection.sender;
+        let mut other = Other::of(Role::Server, params);
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            let mut out = Vec::new();
+            sender.text(&noise, &mut out).unwrap();
+            sizes.push(out.len());
+            assert!(other.reads_one(&mut out) == (noise.clone().into_bytes(), true));
+        }
+        assert_eq!(sizes[1] < 60 && sizes[2] < 60, again, "{sizes:?}");
+    }
+}
+
+#[test]
+fn a_message_that_found_no_room_is_not_in_the_window() {
+    for params in [AFRESH, TAKEOVER] {
+        let deflate = with_budget();
+        let mut connection = open(&deflate, params);
+        let sender = &mut connection.sender;
+        let mut other = Other::of(Role::Server, params);
+        let mut buffer = [0; 400];
+        for round in 0..4 {
+            let text = format!("{round} {}", TEXT.repeat(20));
+            let mut small = [0; 10];
+            let refused = sender.text(&text, &mut FixedOutput::new(&mut small));
+            let Err(SendError::BufferTooSmall { needed }) = refused else { panic!("{refused:?}") };
+            assert!((10..400).contains(&needed), "{needed} bytes");
+            assert_eq!(small, [0; 10]);
+            let mut out = FixedOutput::new(&mut buffer);
+            sender.text(&text, &mut out).unwrap();
+            assert!(out.filled().len() <= needed + 60, "not much longer than was said: {needed}");
+            assert_eq!(other.reads_one(&mut out.filled().to_vec()), (text.into_bytes(), true));
+            // A shared one finds no room either, and nothing is lost by that.
+            let shared = Prepared::text(&TEXT.repeat(10));
+            assert!(sender.prepared(&shared, &mut FixedOutput::new(&mut small)).is_err());
+        }
+    }
+}
+
+/// Text that finds itself again at any distance.
+fn far_reaching(random: &mut Random, sent: &[u8]) -> String {
+    let mut text = String::new();
+    let length = [300, 1000, 5000, 20_000][random.below(4)];
+    while text.len() < length {
+        let from_before = !sent.is_empty() && random.chance(1, 3);
+        let source = if from_before { sent } else { text.as_bytes() };
+        if source.len() > 100 && random.chance(2, 3) {
+            let at = random.below(source.len() - 60);
+            let again = source[at..at + 5 + random.below(55)].to_vec();
+            text += std::str::from_utf8(&again).expect("ASCII");
+        } else {
+            text.extend((0..1 + random.below(40)).map(|_| char::from(b'!' + random.below(90) as u8)));
+        }
+    }
+    text
+}
+
+/// Sends own messages and shared ones and reads them all; gives the farthest distance in them.
+fn converse<M: Masking>(
+    connection: &mut Connection<M>,
+    mut other: Other,
+    shared: &[Prepared],
+    random: &mut Random,
+) -> usize {
+    let mut sent = Vec::new();
+    for _ in 0..8 {
+        let mut out = Vec::new();
+        let sender = &mut connection.sender;
+        let text = far_reaching(random, &sent);
+        let expected = match random.below(6) {
+            0 if !shared.is_empty() => {
+                let shared = &shared[random.below(shared.len())];
+                sender.prepared(shared, &mut out).unwrap();
+                shared.payload().to_vec()
+            }
+            1 => {
+                sender.text_uncompressed(&text, &mut out).unwrap();
+                text.into_bytes()
+            }
+            2 => {
+                let noise = random.bytes(text.len().min(2000));
+                sender.binary(&noise, &mut out).unwrap();
+                noise
+            }
+            3 => {
+                assert!(sender.text(&text, &mut FixedOutput::new(&mut [0; 20])).is_err());
+                continue;
+            }
+            _ => {
+                sender.text(&text, &mut out).unwrap();
+                text.into_bytes()
+            }
+        };
+        assert_eq!(other.reads_one(&mut out).0, expected);
+        sent.extend(expected.into_iter().filter(u8::is_ascii));
+    }
+    other.inflated.farthest
+}
+
+#[test]
+fn no_distance_is_farther_than_the_window_that_was_agreed_on() {
+    let mut random = Random::new(9);
+    for bits in 8..=15 {
+        let mut farthest = 0;
+        for (level, base) in [(1, AFRESH), (1, TAKEOVER), (6, AFRESH), (6, TAKEOVER)] {
+            let deflate = deflate(|config| {
+                config.level = level;
+                config.memory_bytes = 10 << 20;
+            });
+            let params = with_window(base, bits);
+            let mut server = server(&deflate, params, Limits::default(), Delivery::Messages);
+            let other = Other::of(Role::Server, params);
+            farthest = farthest.max(converse(&mut server, other, &[], &mut random));
+            let mut client = client(&deflate, params, Limits::default(), Delivery::Messages);
+            let other = Other::of(Role::Client, params);
+            farthest = farthest.max(converse(&mut client, other, &[], &mut random));
+        }
+        assert!(farthest <= 1 << bits);
+        // zlib leaves 262 bytes of its window unused; there is none of 8 bits.
+        assert!(bits == 8 || farthest > (1 << bits) * 2 / 5, "{bits} bits are made use of: {farthest}");
+    }
+}
+
+#[test]
+fn shared_messages_can_be_read_between_own_ones_on_every_connection() {
+    for_each_seed(6, |mut random| {
+        let deflate = deflate(|config| {
+            config.memory_bytes = [0, 400_000, 10 << 20][random.below(3)];
+            config.min_bytes = [0, 256][random.below(2)];
+            config.level = 1 + random.below(9) as u8;
+        });
+        let shared: Vec<Prepared> = (0..6)
+            .map(|i| {
+                let text = far_reaching(&mut random, b"");
+                // Lengths on both sides of small windows.
+                let most = [255, 256, 512, 5000, 40_000, 40_000][i];
+                let prepared = Prepared::text(&text[..text.len().min(most)]);
+                if random.chance(1, 6) { prepared.uncompressed() } else { prepared }
+            })
+            .collect();
+        for _ in 0..4 {
+            let bits = 8 + random.below(8) as u8;
+            let base = if deflate.config().memory_bytes > 0 && random.chance(2, 3) { TAKEOVER } else { AFRESH };
+            let params = with_window(base, bits);
+            let mut server = server(&deflate, params, Limits::default(), Delivery::Messages);
+            converse(&mut server, Other::of(Role::Server, params), &shared, &mut random);
+            let mut client = client(&deflate, params, Limits::default(), Delivery::Messages);
+            converse(&mut client, Other::of(Role::Client, params), &shared, &mut random);
+        }
+    });
+}
+
+#[test]
+fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
+    let deflate = with_budget();
+    // Its beginning again at its end: a distance of about 1,000.
+    let unique: String = (0..300).map(|i| format!("{i}{}", i * 37 % 91)).collect();
+    let text = &(unique[..1000].to_owned() + &unique[..24]);
+    let shared = Prepared::text(text);
+    assert_eq!(shared.payload().len(), 1024);
+    for (bits, expected) in [(15, true), (11, true), (10, true), (9, false), (8, false)] {
+        let params = with_window(AFRESH, bits);
+        let mut out = Vec::new();
+        open(&deflate, params).sender.prepared(&shared, &mut out).unwrap();
+        let read = Other::of(Role::Server, params).reads_one(&mut out);
+        assert_eq!(read, (text.clone().into_bytes(), expected), "{bits} bits");
+    }
+    let mut first = Vec::new();
+    open(&deflate, TAKEOVER).sender.prepared(&shared, &mut first).unwrap();
+    let mut second = Vec::new();
+    let used = crate::counting::cost(|| {
+        let mut connection = open(&deflate, AFRESH);
+        let sender = &mut connection.sender;
+        second.reserve(2000);
+        sender.prepared(&shared, &mut second).unwrap();
+    });
+    assert_eq!(first, second);
+    assert!(used.calls <= 1, "{used:?}");
+}
+
+#[test]
+fn a_window_of_eight_bits_is_not_compressed_for() {
+    for role in [Role::Server, Role::Client] {
+        let params = with_window(AFRESH, 8);
+        let text = TEXT.repeat(20);
+        let mut out = Vec::new();
+        match role {
+            Role::Server => {
+                let mut server = server(&with_budget(), params, Limits::default(), Delivery::Messages);
+                server.sender.text(&text, &mut out).unwrap();
+            }
+            Role::Client => {
+                let mut client = client(&with_budget(), params, Limits::default(), Delivery::Messages);
+                client.sender.text(&text, &mut out).unwrap();
+            }
+        }
+        assert_eq!(Other::of(role, params).reads_one(&mut out), (text.into_bytes(), false), "{role:?}");
+    }
+}

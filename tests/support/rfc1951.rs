@@ -1,0 +1,400 @@
+//! DEFLATE as the tests read it: RFC 1951 §3.2 bit by bit, with a window that is kept to exactly. Slow, and nothing in
+//! it is the engine's.
+
+#![allow(dead_code)]
+
+/// The inflating end of a connection: what it was sent, and how far back that may refer.
+pub(crate) struct Inflated {
+    window: usize,
+    /// All that was inflated since the window was last empty.
+    pub(crate) history: Vec<u8>,
+    /// The farthest that a distance has reached back.
+    pub(crate) farthest: usize,
+}
+
+/// What is wrong with a message.
+pub(crate) type Fault = &'static str;
+
+impl Inflated {
+    pub(crate) fn new(window_bits: u8) -> Self {
+        Self { window: 1 << window_bits, history: Vec::new(), farthest: 0 }
+    }
+
+    /// Forgets what was sent before.
+    pub(crate) fn start_afresh(&mut self) {
+        self.history.clear();
+    }
+
+    /// Inflates a message, without its tail (RFC 7692 §7.2.2). Its last block must be the empty one that the tail
+    /// completes.
+    pub(crate) fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
+        let before = self.history.len();
+        let bytes = [message, &[0x00, 0x00, 0xFF, 0xFF]].concat();
+        let mut bits = Bits { bytes: &bytes, at: 0 };
+        loop {
+            let begun_in_message = bits.at < message.len() * 8;
+            let last = bits.take(1)? == 1;
+            let mut is_empty = false;
+            match bits.take(2)? {
+                0 => is_empty = self.stored(&mut bits)? == 0,
+                1 => self.symbols(&mut bits, &fixed())?,
+                2 => {
+                    let codes = dynamic(&mut bits)?;
+                    self.symbols(&mut bits, &codes)?;
+                }
+                _ => return Err("a kind of block that there is not"),
+            }
+            if last {
+                bits.align();
+            }
+            if bits.at == bytes.len() * 8 {
+                let whole = is_empty && begun_in_message;
+                return if whole { Ok(self.history[before..].to_vec()) } else { Err("no empty block at the end") };
+            }
+        }
+    }
+
+    fn stored(&mut self, bits: &mut Bits<'_>) -> Result<usize, Fault> {
+        bits.align();
+        let (length, check) = (bits.take(16)?, bits.take(16)?);
+        if length != !check & 0xFFFF {
+            return Err("a stored block's length does not fit");
+        }
+        for _ in 0..length {
+            let byte = bits.take(8)? as u8;
+            self.history.push(byte);
+        }
+        Ok(length)
+    }
+
+    fn symbols(&mut self, bits: &mut Bits<'_>, (literals, distances): &(Code, Code)) -> Result<(), Fault> {
+        loop {
+            let symbol = literals.decode(bits)?;
+            match symbol {
+                0..=255 => self.history.push(symbol as u8),
+                256 => return Ok(()),
+                257..=285 => {
+                    let (base, extra) = LENGTHS[symbol - 257];
+                    let length = base + bits.take(extra)?;
+                    let symbol = distances.decode(bits)?;
+                    let &(base, extra) = DISTANCES.get(symbol).ok_or("no such distance")?;
+                    let distance = base + bits.take(extra)?;
+                    if distance > self.history.len() || distance > self.window {
+                        return Err("a distance before the window");
+                    }
+                    self.farthest = self.farthest.max(distance);
+                    for _ in 0..length {
+                        self.history.push(self.history[self.history.len() - distance]);
+                    }
+                }
+                _ => return Err("no such length"),
+            }
+        }
+    }
+}
+
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: u32) -> Result<usize, Fault> {
+        let mut value = 0;
+        for i in 0..count {
+            let byte = *self.bytes.get(self.at / 8).ok_or("cut off")?;
+            value |= usize::from(byte >> (self.at % 8) & 1) << i;
+            self.at += 1;
+        }
+        Ok(value)
+    }
+
+    fn align(&mut self) {
+        self.at = self.at.next_multiple_of(8);
+    }
+}
+
+/// A Huffman code (§3.2.2): how many symbols have a code of each length, and the symbols in the order of their codes.
+struct Code {
+    counts: [usize; 16],
+    symbols: Vec<usize>,
+}
+
+impl Code {
+    fn new(lengths: &[usize]) -> Result<Self, Fault> {
+        let mut counts = [0; 16];
+        for &length in lengths {
+            counts[length] += 1;
+        }
+        counts[0] = 0;
+        let mut left = 1_isize;
+        for &count in &counts[1..] {
+            left = left * 2 - count as isize;
+            if left < 0 {
+                return Err("more codes than there are");
+            }
+        }
+        let used: usize = counts.iter().sum();
+        // A single code of one bit may be incomplete, and there may be none.
+        if left > 0 && used > 0 && (used, counts[1]) != (1, 1) {
+            return Err("codes are missing");
+        }
+        let mut symbols: Vec<usize> = (0..lengths.len()).filter(|&symbol| lengths[symbol] > 0).collect();
+        symbols.sort_by_key(|&symbol| lengths[symbol]);
+        Ok(Self { counts, symbols })
+    }
+
+    fn decode(&self, bits: &mut Bits<'_>) -> Result<usize, Fault> {
+        let (mut code, mut first, mut index) = (0, 0, 0);
+        for &count in &self.counts[1..] {
+            code |= bits.take(1)?;
+            if code < first + count {
+                return Ok(self.symbols[index + code - first]);
+            }
+            index += count;
+            first = (first + count) << 1;
+            code <<= 1;
+        }
+        Err("no such code")
+    }
+}
+
+/// §3.2.6.
+fn fixed() -> (Code, Code) {
+    let lengths: Vec<usize> = (0..288)
+        .map(|symbol| match symbol {
+            0..=143 => 8,
+            144..=255 => 9,
+            256..=279 => 7,
+            _ => 8,
+        })
+        .collect();
+    (Code::new(&lengths).expect("complete"), Code::new(&[5; 32]).expect("complete"))
+}
+
+/// §3.2.7.
+fn dynamic(bits: &mut Bits<'_>) -> Result<(Code, Code), Fault> {
+    let (literals, distances, lengths) = (bits.take(5)? + 257, bits.take(5)? + 1, bits.take(4)? + 4);
+    if literals > 286 || distances > 30 {
+        return Err("too many symbols");
+    }
+    let mut of_lengths = [0; 19];
+    for &symbol in &ORDER[..lengths] {
+        of_lengths[symbol] = bits.take(3)?;
+    }
+    let code = Code::new(&of_lengths)?;
+    if code.symbols.len() == 1 {
+        return Err("codes are missing"); // here even a single one must not be
+    }
+    let mut all = Vec::new();
+    while all.len() < literals + distances {
+        let (value, times) = match code.decode(bits)? {
+            16 => (*all.last().ok_or("nothing to repeat")?, 3 + bits.take(2)?),
+            17 => (0, 3 + bits.take(3)?),
+            18 => (0, 11 + bits.take(7)?),
+            length => (length, 1),
+        };
+        all.extend(std::iter::repeat_n(value, times));
+    }
+    if all.len() > literals + distances {
+        return Err("repeated past the end");
+    }
+    if all[256] == 0 {
+        return Err("no end of block");
+    }
+    Ok((Code::new(&all[..literals])?, Code::new(&all[literals..])?))
+}
+
+const LENGTHS: [(usize, u32); 29] = [
+    (3, 0),
+    (4, 0),
+    (5, 0),
+    (6, 0),
+    (7, 0),
+    (8, 0),
+    (9, 0),
+    (10, 0),
+    (11, 1),
+    (13, 1),
+    (15, 1),
+    (17, 1),
+    (19, 2),
+    (23, 2),
+    (27, 2),
+    (31, 2),
+    (35, 3),
+    (43, 3),
+    (51, 3),
+    (59, 3),
+    (67, 4),
+    (83, 4),
+    (99, 4),
+    (115, 4),
+    (131, 5),
+    (163, 5),
+    (195, 5),
+    (227, 5),
+    (258, 0),
+];
+const DISTANCES: [(usize, u32); 30] = [
+    (1, 0),
+    (2, 0),
+    (3, 0),
+    (4, 0),
+    (5, 1),
+    (7, 1),
+    (9, 2),
+    (13, 2),
+    (17, 3),
+    (25, 3),
+    (33, 4),
+    (49, 4),
+    (65, 5),
+    (97, 5),
+    (129, 6),
+    (193, 6),
+    (257, 7),
+    (385, 7),
+    (513, 8),
+    (769, 8),
+    (1025, 9),
+    (1537, 9),
+    (2049, 10),
+    (3073, 10),
+    (4097, 11),
+    (6145, 11),
+    (8193, 12),
+    (12289, 12),
+    (16385, 13),
+    (24577, 13),
+];
+const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+/// Bits written one after another, for data that no compressor makes.
+#[derive(Default)]
+pub(crate) struct Blocks {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Blocks {
+    fn bits(mut self, value: usize, count: usize) -> Self {
+        for i in 0..count {
+            if self.at.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().expect("just pushed") |= ((value >> i & 1) as u8) << (self.at % 8);
+            self.at += 1;
+        }
+        self
+    }
+
+    /// A code of the fixed literals; the bits of a code come with the highest first.
+    fn symbol(self, symbol: usize) -> Self {
+        let (code, length) = match symbol {
+            0..=143 => (0x30 + symbol, 8),
+            144..=255 => (0x190 + symbol - 144, 9),
+            256..=279 => (symbol - 256, 7),
+            _ => (0xC0 + symbol - 280, 8),
+        };
+        (0..length).rev().fold(self, |blocks, bit| blocks.bits(code >> bit & 1, 1))
+    }
+
+    /// Begins a block with the fixed codes.
+    pub(crate) fn fixed(self, last: bool) -> Self {
+        self.bits(usize::from(last), 1).bits(1, 2)
+    }
+
+    pub(crate) fn literals(self, bytes: &[u8]) -> Self {
+        bytes.iter().fold(self, |blocks, &byte| blocks.symbol(usize::from(byte)))
+    }
+
+    /// Three bytes from `distance` bytes before.
+    pub(crate) fn copy(self, distance: usize) -> Self {
+        let symbol = DISTANCES.iter().rposition(|&(base, _)| base <= distance).expect("not zero");
+        let (base, extra) = DISTANCES[symbol];
+        let copy = (0..5).rev().fold(self.symbol(257), |blocks, bit| blocks.bits(symbol >> bit & 1, 1));
+        copy.bits(distance - base, extra as usize)
+    }
+
+    /// Ends a block with the fixed codes.
+    pub(crate) fn end(self) -> Self {
+        self.symbol(256)
+    }
+
+    /// A block with the bytes as they are; at most 65535.
+    pub(crate) fn stored(self, last: bool, bytes: &[u8]) -> Self {
+        let mut blocks = self.bits(usize::from(last), 1).bits(0, 2).aligned();
+        let length = bytes.len() as u16;
+        blocks.bytes.extend(length.to_le_bytes());
+        blocks.bytes.extend((!length).to_le_bytes());
+        blocks.bytes.extend(bytes);
+        blocks.at = blocks.bytes.len() * 8;
+        blocks
+    }
+
+    /// Zeros up to a byte's end, as they stand behind a block that is the last.
+    pub(crate) fn aligned(mut self) -> Self {
+        self.at = self.bytes.len() * 8;
+        self
+    }
+
+    /// The message: with the empty block, and without the tail that completes it.
+    pub(crate) fn message(self) -> Vec<u8> {
+        let mut blocks = self.stored(false, b"");
+        blocks.bytes.truncate(blocks.bytes.len() - 4);
+        blocks.bytes
+    }
+}
+
+/// A message compressed by zlib itself, with all that may differ from one sender to another.
+pub(crate) struct Zlib {
+    codec: flate2::Compress,
+}
+
+impl Zlib {
+    pub(crate) fn new(level: u32, window_bits: u8) -> Self {
+        Self { codec: flate2::Compress::new_with_window_bits(flate2::Compression::new(level), false, window_bits) }
+    }
+
+    pub(crate) fn start_afresh(&mut self) {
+        self.codec.reset();
+    }
+
+    /// Compresses a message (RFC 7692 §7.2.1).
+    pub(crate) fn message(&mut self, message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        if message.is_empty() {
+            return vec![0x00]; // zlib does not flush twice
+        }
+        self.flush(message, &mut out);
+        assert_eq!(out.split_off(out.len() - 4), [0x00, 0x00, 0xFF, 0xFF], "what a flush ends with");
+        out
+    }
+
+    fn flush(&mut self, message: &[u8], out: &mut Vec<u8>) {
+        let mut rest = message;
+        loop {
+            out.reserve(message.len() / 2 + 100);
+            let before = self.codec.total_in();
+            self.codec.compress_vec(rest, out, flate2::FlushCompress::Sync).expect("valid calls");
+            rest = &rest[(self.codec.total_in() - before) as usize..];
+            if rest.is_empty() && out.len() < out.capacity() {
+                return;
+            }
+        }
+    }
+
+    /// The same in several flushes, as a sender does that gives a message out as it becomes.
+    pub(crate) fn flushed_every(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
+        if message.is_empty() {
+            return vec![0x00];
+        }
+        let mut out = Vec::new();
+        for part in message.chunks(length) {
+            self.flush(part, &mut out);
+        }
+        out.truncate(out.len() - 4);
+        out
+    }
+}
