@@ -180,13 +180,25 @@ impl Inflater {
 
     /// Ends a message: the tail that its sender took off must complete its last block, and nothing else.
     pub(super) fn finish(&mut self) -> Result<(), Malformed> {
-        let mut probe = [0; 5]; // with a byte behind the tail, which must stay untouched
-        probe[..TAIL.len()].copy_from_slice(TAIL);
-        let (used, made) = (self.codec.total_in(), self.codec.total_out());
+        // zlib stops where a block ends, but does not say whether that is at a byte's end: with a byte behind the tail it
+        // must stop in front of that, and what follows must then be read as the block of one byte that it is.
+        let tail = [0x00, 0x00, 0xff, 0xff, 0x00];
+        let block = [0x01, 0x01, 0x00, 0xfe, 0xff, 0xa5];
+        match (self.probe(&tail, InflateFlush::Block)?, self.probe(&block, InflateFlush::NoFlush)?) {
+            ((_, 4, 0, _), (Status::StreamEnd, 6, 1, 0xa5)) => Ok(()),
+            // The last block was an empty stored one with BFINAL, behind which there is nothing.
+            ((_, 4, 0, _), (Status::StreamEnd, 0, 0, _)) => Ok(()),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Goes on with `input`; gives the bytes used and made, and the first one made.
+    fn probe(&mut self, input: &[u8], flush: InflateFlush) -> Result<(Status, usize, usize, u8), Malformed> {
         let mut output = [0; 16];
-        let status = self.codec.decompress(&probe, &mut output, InflateFlush::Block).map_err(|_| Malformed)?;
+        let (used, made) = (self.codec.total_in(), self.codec.total_out());
+        let status = self.codec.decompress(input, &mut output, flush).map_err(|_| Malformed)?;
         let (used, made) = (count(self.codec.total_in() - used), count(self.codec.total_out() - made));
-        if status == Status::Ok && used == TAIL.len() && made == 0 { Ok(()) } else { Err(Malformed) }
+        Ok((status, used, made, output[0]))
     }
 
     /// Gives back what only a long message needed.
@@ -329,6 +341,7 @@ mod tests {
             ("two blocks, §7.2.3.5", b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", Ok(b"Hello")),
             ("empty, §7.2.3.6", b"\x00", Ok(b"")),
             ("empty, as another block", b"\x02\x00", Ok(b"")),
+            ("empty, with BFINAL", b"\x01", Ok(b"")),
             ("BFINAL and then the window", b"\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x00\x11\x00\x00", Ok(b"HelloHello")),
             ("BFINAL and no block behind it", b"\xf3\x48\xcd\xc9\xc9\x07\x00", Err(Malformed)),
             ("nothing at all", b"", Err(Malformed)),

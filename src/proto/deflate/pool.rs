@@ -200,7 +200,7 @@ impl Pool {
 
     fn idle_compressor(&mut self, window_bits: u8) -> Option<Compressor> {
         let idle = self.compressors.iter().rposition(|idle| idle.window_bits() == window_bits)?;
-        Some(self.compressors.swap_remove(idle))
+        Some(self.compressors.remove(idle))
     }
 
     fn put_away(&mut self, mut compressor: Compressor) {
