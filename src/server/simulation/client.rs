@@ -140,7 +140,13 @@ impl Client {
             _ => {
                 let mut nonce = [0; 16];
                 nonce.copy_from_slice(&self.random.bytes(16));
-                let request = ClientRequest::new("simulated", &target);
+                #[cfg(feature = "deflate")]
+                let deflate = self.setting.client_deflate(&mut self.random);
+                let request = ClientRequest {
+                    #[cfg(feature = "deflate")]
+                    deflate: deflate.as_ref(),
+                    ..ClientRequest::new("simulated", &target)
+                };
                 let handshake = ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut self.out)
                     .expect("the request can be written");
                 if self.fate == Fate::StopsInRequest {
@@ -359,7 +365,7 @@ impl Client {
                     (1007, b"\x81\x82\0\0\0\0x\xFF"),
                     (1009, b"\x82\xFF\0\0\0\0\0\x02\0\0\0\0\0\0"),
                     (1002, b"\x88\x81\0\0\0\0x"),
-                    (1002, b"\xC1\x80\0\0\0\0"),
+                    (1002, b"\xA1\x80\0\0\0\0"),
                 ];
                 let (code, bytes) = BREACHES[self.random.below(BREACHES.len())];
                 ledger.stories[self.number].breach = Some(CloseCode::new(code));
@@ -452,6 +458,10 @@ impl Client {
                 Ok(Some((established, used))) => {
                     assert!(matches!(*mode, "now" | "later"), "{} is accepted", self.number);
                     let keys = Keys(Random::new(self.random.next()));
+                    #[cfg(feature = "deflate")]
+                    if let Some(params) = established.deflate() {
+                        ledger.count(&format!("{params}"));
+                    }
                     let connection = established.into_connection(keys, Limits::default(), Delivery::Messages);
                     self.phase = Phase::Open(Box::new(connection));
                     self.make_plan();

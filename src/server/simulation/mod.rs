@@ -138,6 +138,12 @@ fn expected() -> Vec<String> {
         "refused with 503",
         "a worker does not keep up with its mail",
         "stopped in the middle of it",
+        #[cfg(feature = "deflate")]
+        "permessage-deflate",
+        #[cfg(feature = "deflate")]
+        "permessage-deflate; client_no_context_takeover",
+        #[cfg(feature = "deflate")]
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
     ];
     let ends = ends.iter().map(|end| ledger::name(end).to_owned());
     ends.chain(fates.iter().map(|fate| format!("{fate:?}"))).chain(others.map(Into::into)).collect()

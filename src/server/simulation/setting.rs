@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::super::{Config, SlowSubscriber, worker::Room};
 use crate::reactor::simulated::{MILLISECOND, Quirks, Random, SECOND, Time, Wire};
+#[cfg(feature = "deflate")]
+use crate::{Deflate, DeflateConfig};
 
 /// What a run is mostly about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +117,10 @@ impl Setting {
         if profile == Profile::Memory {
             config.max_worker_bytes = [2_000, 20_000, 100_000][random.below(3)];
         }
+        #[cfg(feature = "deflate")]
+        {
+            config.deflate = Some(deflate(random)).filter(|_| random.chance(3, 4));
+        }
         let clients = 2 + random.below(9);
         let room = match profile {
             Profile::Crowd => Room { connections: 1 + random.below(3), turned_away: random.below(3) },
@@ -138,6 +144,12 @@ impl Setting {
             stop_at: (profile == Profile::Stop).then(|| random.below(3 * SECOND as usize) as Time),
             longest_wait: [10, MILLISECOND, 50 * MILLISECOND][random.below(3)],
         }
+    }
+
+    /// What a client offers of permessage-deflate, if anything.
+    #[cfg(feature = "deflate")]
+    pub(super) fn client_deflate(&self, random: &mut Random) -> Option<Deflate> {
+        Some(Deflate::new(deflate(random))).filter(|_| random.chance(1, 2))
     }
 
     pub(super) fn fate(&self, random: &mut Random) -> Fate {
@@ -192,5 +204,16 @@ impl Setting {
         let length = [0, 1, 30, 100, 126, 300, 2_000, 20_000, 70_000][random.below(9)];
         let large = matches!(self.profile, Profile::Floods | Profile::Memory | Profile::SlowReaders);
         if length >= 20_000 && !large && random.chance(3, 4) { 10 } else { length.min(most) }
+    }
+}
+
+/// Much, little or nothing of everything.
+#[cfg(feature = "deflate")]
+fn deflate(random: &mut Random) -> DeflateConfig {
+    DeflateConfig {
+        level: [1, 1, 0, 6, 9][random.below(5)],
+        min_bytes: [0, 30, 256][random.below(3)],
+        memory_bytes: [0, 0, 40_000, 400_000, 10 << 20][random.below(5)],
+        max_unfinished: [0, 1, 16][random.below(3)],
     }
 }
