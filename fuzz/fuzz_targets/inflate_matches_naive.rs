@@ -7,10 +7,7 @@
 
 use switchboard::ProtocolError;
 use switchboard::{Deflate, DeflateConfig, DeflateParams, Delivery, FrameHeader, Limits, MessageKind, Opcode, Role};
-use switchboard_fuzz::{
-    Input, KEY, Listener, Seen,
-    inflate::{Inflated, inflate},
-};
+use switchboard_fuzz::{Input, KEY, Listener, Naive, Seen};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -30,7 +27,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     limits.max_frame_bytes = u64::MAX;
     let mut listener = Listener::sharing(&Deflate::new(config), Role::Server, limits, delivery, Some(params));
 
-    let mut history = Vec::new();
+    let mut naive = Naive::new(limit);
     while !input.is_empty() {
         let length = u16::from_be_bytes(input.array());
         let message = input.take(usize::from(length));
@@ -46,19 +43,18 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             }
         }
         let seen = std::mem::take(&mut listener.seen);
-        match inflate(message, &history, limit) {
-            Some(Inflated::Whole(whole)) => {
-                assert_eq!((&*seen, listener.breach), (&[Seen::Message(MessageKind::Binary, whole.clone())][..], None));
-                if takeover {
-                    history.extend(whole);
-                    history.drain(..history.len().saturating_sub(32 << 10));
+        match naive.message(message) {
+            Ok(whole) => {
+                assert_eq!((&*seen, listener.breach), (&[Seen::Message(MessageKind::Binary, whole)][..], None));
+                if !takeover {
+                    naive.start_afresh();
                 }
             }
-            Some(Inflated::TooLong) => {
+            Err(true) => {
                 assert_eq!(seen, []);
                 assert!(matches!(listener.breach, Some(ProtocolError::MessageTooLong { .. })), "{:?}", listener.breach);
             }
-            None => assert_eq!((&*seen, listener.breach), (&[][..], Some(ProtocolError::InvalidDeflate))),
+            Err(false) => assert_eq!((&*seen, listener.breach), (&[][..], Some(ProtocolError::InvalidDeflate))),
         }
         if listener.breach.is_some() {
             assert_eq!(listener.receiver.buffered_bytes(), 0);

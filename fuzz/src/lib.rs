@@ -11,7 +11,8 @@
 //! | limits | 1: index into [`LIMITS`] | the defaults |
 //! | cuts | 1 + n: the number of lengths, then the lengths | one read |
 
-pub mod inflate;
+#[path = "../../tests/support/rfc1951.rs"]
+mod rfc1951;
 
 use switchboard::{
     CloseCode, Connection, Deflate, DeflateAgreement, DeflateConfig, DeflateParams, Delivery, Event, FrameHeader,
@@ -250,6 +251,30 @@ impl Listener {
             }
             unread = events.unread();
         }
+    }
+}
+
+/// What a compressed message inflates to by the naive inflater, which remembers what came before.
+pub struct Naive(rfc1951::Inflated);
+
+impl Naive {
+    /// Nothing came before; messages are at most so long.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self(rfc1951::Inflated::new(15).at_most(most))
+    }
+
+    /// The next message, if it is one.
+    ///
+    /// # Errors
+    /// Whether it is too long; else it is malformed.
+    pub fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, bool> {
+        self.0.message(message).map_err(|fault| fault == rfc1951::TOO_LONG)
+    }
+
+    /// Forgets what came before.
+    pub fn start_afresh(&mut self) {
+        self.0.start_afresh();
     }
 }
 

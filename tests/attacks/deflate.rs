@@ -8,7 +8,8 @@ use switchboard::{
 };
 
 use crate::{
-    rfc1951::{Inflated, Zlib},
+    deflaters::Zlib,
+    rfc1951::Inflated,
     scaled, server,
     support::{
         engine::{BOTH_ROLES, KEY, binary, frame, frames, receive, receive_cut, rule, text},

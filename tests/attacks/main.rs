@@ -59,6 +59,8 @@ mod control;
 #[path = "../support/counting.rs"]
 mod counting;
 mod deflate;
+#[path = "../support/deflaters.rs"]
+mod deflaters;
 mod frames;
 mod handshake;
 mod messages;

@@ -5,6 +5,8 @@
 
 #[path = "../support/counting.rs"]
 mod counting;
+#[path = "../support/deflaters.rs"]
+mod deflaters;
 mod memory;
 mod negotiation;
 mod receiving;

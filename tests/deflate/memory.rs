@@ -6,9 +6,9 @@ use switchboard::{Connection, Deflate, Delivery, HttpVersion, Limits, Role, Serv
 use crate::{
     AFRESH, TAKEOVER,
     counting::{NOTHING, cost, live},
-    deflate, recognisable,
-    rfc1951::{Blocks, Zlib},
-    server,
+    deflate,
+    deflaters::{Blocks, Zlib},
+    recognisable, server,
     support::{
         engine::{frame, receive},
         random::Random,

@@ -8,8 +8,10 @@ use switchboard::{
 use crate::{
     AFRESH, TAKEOVER,
     counting::cost,
-    deflate, receiver,
-    rfc1951::{Blocks, Inflated, Zlib},
+    deflate,
+    deflaters::{Blocks, Zlib},
+    receiver,
+    rfc1951::Inflated,
     support::{
         engine::{
             BOTH_ROLES, Frames, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, rule, text,

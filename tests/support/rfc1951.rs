@@ -10,14 +10,24 @@ pub(crate) struct Inflated {
     pub(crate) history: Vec<u8>,
     /// The farthest that a distance has reached back.
     pub(crate) farthest: usize,
+    /// How long a message may become, and where in the history it began.
+    most: usize,
+    begun: usize,
 }
 
 /// What is wrong with a message.
 pub(crate) type Fault = &'static str;
 
+pub(crate) const TOO_LONG: Fault = "longer than allowed";
+
 impl Inflated {
     pub(crate) fn new(window_bits: u8) -> Self {
-        Self { window: 1 << window_bits, history: Vec::new(), farthest: 0 }
+        Self { window: 1 << window_bits, history: Vec::new(), farthest: 0, most: usize::MAX, begun: 0 }
+    }
+
+    /// The same, for messages of at most so many bytes: a longer one is [`TOO_LONG`].
+    pub(crate) fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// Forgets what was sent before.
@@ -28,30 +38,42 @@ impl Inflated {
     /// Inflates a message, without its tail (RFC 7692 §7.2.2). Its last block must be the empty one that the tail
     /// completes.
     pub(crate) fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
-        let before = self.history.len();
+        self.begun = self.history.len();
         let bytes = [message, &[0x00, 0x00, 0xFF, 0xFF]].concat();
         let mut bits = Bits { bytes: &bytes, at: 0 };
+        match self.blocks(&mut bits, message.len() * 8) {
+            // What comes out of the tail does so because the message does not end where it should.
+            Err(TOO_LONG) if bits.at > message.len() * 8 => Err("output from the tail"),
+            outcome => outcome.map(|()| self.history[self.begun..].to_vec()),
+        }
+    }
+
+    fn blocks(&mut self, bits: &mut Bits<'_>, tail: usize) -> Result<(), Fault> {
         loop {
-            let begun_in_message = bits.at < message.len() * 8;
+            let begun_in_message = bits.at < tail;
             let last = bits.take(1)? == 1;
             let mut is_empty = false;
             match bits.take(2)? {
-                0 => is_empty = self.stored(&mut bits)? == 0,
-                1 => self.symbols(&mut bits, &fixed())?,
+                0 => is_empty = self.stored(bits)? == 0,
+                1 => self.symbols(bits, &fixed())?,
                 2 => {
-                    let codes = dynamic(&mut bits)?;
-                    self.symbols(&mut bits, &codes)?;
+                    let codes = dynamic(bits)?;
+                    self.symbols(bits, &codes)?;
                 }
                 _ => return Err("a kind of block that there is not"),
             }
             if last {
                 bits.align();
             }
-            if bits.at == bytes.len() * 8 {
-                let whole = is_empty && begun_in_message;
-                return if whole { Ok(self.history[before..].to_vec()) } else { Err("no empty block at the end") };
+            if bits.at == bits.bytes.len() * 8 {
+                return if is_empty && begun_in_message { Ok(()) } else { Err("no empty block at the end") };
             }
         }
+    }
+
+    fn push(&mut self, byte: u8) -> Result<(), Fault> {
+        self.history.push(byte);
+        if self.history.len() - self.begun > self.most { Err(TOO_LONG) } else { Ok(()) }
     }
 
     fn stored(&mut self, bits: &mut Bits<'_>) -> Result<usize, Fault> {
@@ -62,7 +84,7 @@ impl Inflated {
         }
         for _ in 0..length {
             let byte = bits.take(8)? as u8;
-            self.history.push(byte);
+            self.push(byte)?;
         }
         Ok(length)
     }
@@ -71,7 +93,7 @@ impl Inflated {
         loop {
             let symbol = literals.decode(bits)?;
             match symbol {
-                0..=255 => self.history.push(symbol as u8),
+                0..=255 => self.push(symbol as u8)?,
                 256 => return Ok(()),
                 257..=285 => {
                     let (base, extra) = LENGTHS[symbol - 257];
@@ -84,7 +106,7 @@ impl Inflated {
                     }
                     self.farthest = self.farthest.max(distance);
                     for _ in 0..length {
-                        self.history.push(self.history[self.history.len() - distance]);
+                        self.push(self.history[self.history.len() - distance])?;
                     }
                 }
                 _ => return Err("no such length"),
@@ -236,7 +258,7 @@ const LENGTHS: [(usize, u32); 29] = [
     (227, 5),
     (258, 0),
 ];
-const DISTANCES: [(usize, u32); 30] = [
+pub(crate) const DISTANCES: [(usize, u32); 30] = [
     (1, 0),
     (2, 0),
     (3, 0),
@@ -269,132 +291,3 @@ const DISTANCES: [(usize, u32); 30] = [
     (24577, 13),
 ];
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-
-/// Bits written one after another, for data that no compressor makes.
-#[derive(Default)]
-pub(crate) struct Blocks {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Blocks {
-    fn bits(mut self, value: usize, count: usize) -> Self {
-        for i in 0..count {
-            if self.at.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            *self.bytes.last_mut().expect("just pushed") |= ((value >> i & 1) as u8) << (self.at % 8);
-            self.at += 1;
-        }
-        self
-    }
-
-    /// A code of the fixed literals; the bits of a code come with the highest first.
-    fn symbol(self, symbol: usize) -> Self {
-        let (code, length) = match symbol {
-            0..=143 => (0x30 + symbol, 8),
-            144..=255 => (0x190 + symbol - 144, 9),
-            256..=279 => (symbol - 256, 7),
-            _ => (0xC0 + symbol - 280, 8),
-        };
-        (0..length).rev().fold(self, |blocks, bit| blocks.bits(code >> bit & 1, 1))
-    }
-
-    /// Begins a block with the fixed codes.
-    pub(crate) fn fixed(self, last: bool) -> Self {
-        self.bits(usize::from(last), 1).bits(1, 2)
-    }
-
-    pub(crate) fn literals(self, bytes: &[u8]) -> Self {
-        bytes.iter().fold(self, |blocks, &byte| blocks.symbol(usize::from(byte)))
-    }
-
-    /// Three bytes from `distance` bytes before.
-    pub(crate) fn copy(self, distance: usize) -> Self {
-        let symbol = DISTANCES.iter().rposition(|&(base, _)| base <= distance).expect("not zero");
-        let (base, extra) = DISTANCES[symbol];
-        let copy = (0..5).rev().fold(self.symbol(257), |blocks, bit| blocks.bits(symbol >> bit & 1, 1));
-        copy.bits(distance - base, extra as usize)
-    }
-
-    /// Ends a block with the fixed codes.
-    pub(crate) fn end(self) -> Self {
-        self.symbol(256)
-    }
-
-    /// A block with the bytes as they are; at most 65535.
-    pub(crate) fn stored(self, last: bool, bytes: &[u8]) -> Self {
-        let mut blocks = self.bits(usize::from(last), 1).bits(0, 2).aligned();
-        let length = bytes.len() as u16;
-        blocks.bytes.extend(length.to_le_bytes());
-        blocks.bytes.extend((!length).to_le_bytes());
-        blocks.bytes.extend(bytes);
-        blocks.at = blocks.bytes.len() * 8;
-        blocks
-    }
-
-    /// Zeros up to a byte's end, as they stand behind a block that is the last.
-    pub(crate) fn aligned(mut self) -> Self {
-        self.at = self.bytes.len() * 8;
-        self
-    }
-
-    /// The message: with the empty block, and without the tail that completes it.
-    pub(crate) fn message(self) -> Vec<u8> {
-        let mut blocks = self.stored(false, b"");
-        blocks.bytes.truncate(blocks.bytes.len() - 4);
-        blocks.bytes
-    }
-}
-
-/// A message compressed by zlib itself, with all that may differ from one sender to another.
-pub(crate) struct Zlib {
-    codec: flate2::Compress,
-}
-
-impl Zlib {
-    pub(crate) fn new(level: u32, window_bits: u8) -> Self {
-        Self { codec: flate2::Compress::new_with_window_bits(flate2::Compression::new(level), false, window_bits) }
-    }
-
-    pub(crate) fn start_afresh(&mut self) {
-        self.codec.reset();
-    }
-
-    /// Compresses a message (RFC 7692 §7.2.1).
-    pub(crate) fn message(&mut self, message: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        if message.is_empty() {
-            return vec![0x00]; // zlib does not flush twice
-        }
-        self.flush(message, &mut out);
-        assert_eq!(out.split_off(out.len() - 4), [0x00, 0x00, 0xFF, 0xFF], "what a flush ends with");
-        out
-    }
-
-    fn flush(&mut self, message: &[u8], out: &mut Vec<u8>) {
-        let mut rest = message;
-        loop {
-            out.reserve(message.len() / 2 + 100);
-            let before = self.codec.total_in();
-            self.codec.compress_vec(rest, out, flate2::FlushCompress::Sync).expect("valid calls");
-            rest = &rest[(self.codec.total_in() - before) as usize..];
-            if rest.is_empty() && out.len() < out.capacity() {
-                return;
-            }
-        }
-    }
-
-    /// The same in several flushes, as a sender does that gives a message out as it becomes.
-    pub(crate) fn flushed_every(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
-        if message.is_empty() {
-            return vec![0x00];
-        }
-        let mut out = Vec::new();
-        for part in message.chunks(length) {
-            self.flush(part, &mut out);
-        }
-        out.truncate(out.len() - 4);
-        out
-    }
-}
