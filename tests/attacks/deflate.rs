@@ -419,3 +419,22 @@ fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
         assert_eq!(length_of(Page::Uncompressed, &guess), length_of(Page::Uncompressed, right));
     });
 }
+
+/// FR-05 where RSV1 was given a meaning: on the first frame of a message, and nowhere else (RFC 7692 §6).
+#[test]
+fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_taken() {
+    for role in BOTH_ROLES {
+        for bits in 1..=7 {
+            for first in [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88] {
+                let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+                if first & 0x0F == 0 {
+                    assert_eq!(receive(&mut receiver, &frame(role, 0x01, b"begun")), (vec![], None));
+                }
+                let (seen, breach) = receive(&mut receiver, &[first | bits << 4]);
+                let taken = bits == 0b100 && matches!(first & 0x0F, 1 | 2);
+                let expected = (!taken).then_some(ProtocolError::ReservedBits { bits });
+                assert_eq!((seen, breach), (vec![], expected), "{role:?}, {first:02x}, {bits:03b}");
+            }
+        }
+    }
+}
