@@ -214,3 +214,24 @@ fn a_request_whose_extensions_break_the_grammar_is_refused_with_400() {
     raw.write(OPENING.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate;;\r\n\r\n"));
     assert_eq!(raw.answer().status, 400);
 }
+
+/// All bytes have come and are read, and the message still takes many turns: nothing else announces them.
+#[test]
+fn a_message_that_waited_for_an_inflater_is_inflated_to_its_end_without_further_bytes() {
+    let mut config = config(0);
+    if let Some(deflate) = &mut config.deflate {
+        deflate.max_unfinished = 0;
+    }
+    let service = Service::echo().on_message(|message, context| {
+        context.uncompressed().send(Message::Text(&message.payload().len().to_string()));
+    });
+    let server = serve(config, service);
+    let mut peer = Peer::connect(&server, Some("permessage-deflate"));
+    let mut wire = Vec::new();
+    peer.connection.sender.binary(&vec![0; 12 << 20], &mut wire).unwrap();
+    // The same as a fragment, and an empty last one behind it.
+    wire[0] &= 0x7F;
+    peer.raw.write(&wire);
+    peer.raw.send(0x80, b"");
+    assert_eq!(peer.next(), ((12 << 20).to_string(), false));
+}

@@ -223,7 +223,7 @@ impl Listener {
     pub fn receive_by_step(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut unread = bytes.len();
-        while unread > 0 {
+        while unread > 0 || self.receiver.is_paused() {
             let start = bytes.len() - unread;
             let mut events = self.receiver.receive(&mut bytes[start..]).inflating_at_most(1);
             loop {

@@ -27,10 +27,32 @@ pub(super) struct OpenMessage {
 pub(super) enum Coding {
     #[default]
     Plain,
-    /// Compressed, and inflated as it comes.
-    Inflating(LentInflater),
-    /// Compressed, and kept as it came until an inflater is free.
-    Waiting(Vec<u8>),
+    /// Compressed: inflated as it comes, once an inflater is free.
+    Deflate(Compressed),
+}
+
+/// What has come of a compressed message and is not inflated.
+#[derive(Debug, Default)]
+pub(super) struct Compressed {
+    pub(super) inflater: Option<LentInflater>,
+    /// Bytes as they came while no inflater was free; those before `inflated` are done with.
+    pub(super) kept: Vec<u8>,
+    pub(super) inflated: usize,
+}
+
+impl Compressed {
+    /// Whether something is here that can be inflated.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.inflater.is_some() && !self.kept.is_empty()
+    }
+
+    /// What was kept has been inflated as far as this; nothing is kept once it is done with.
+    pub(super) fn advance(&mut self, used: usize) {
+        self.inflated += used;
+        if self.inflated == self.kept.len() {
+            (self.kept, self.inflated) = (Vec::new(), 0);
+        }
+    }
 }
 
 impl OpenMessage {
@@ -38,22 +60,20 @@ impl OpenMessage {
         Self { wire_bytes: 0, final_blocks: 0, coding, assembler: MessageAssembler::new(kind, delivery, most) }
     }
 
-    /// Whether it can be left as it is while others are served: an inflater that is only lent until the end of the
-    /// message cannot.
-    pub(super) fn may_wait(&self) -> bool {
-        match &self.coding {
-            Coding::Plain | Coding::Waiting(_) => true,
-            Coding::Inflating(lent) => lent.may_wait(),
-        }
+    /// Whether something is here that can be inflated.
+    pub(super) fn has_backlog(&self) -> bool {
+        matches!(&self.coding, Coding::Deflate(compressed) if compressed.has_backlog())
     }
 
     /// Bytes that are kept for it.
     pub(super) fn kept_bytes(&self) -> u64 {
-        let waiting = match &self.coding {
-            Coding::Waiting(kept) => kept.len() as u64,
-            Coding::Plain | Coding::Inflating(_) => 0,
+        let compressed = match &self.coding {
+            Coding::Plain => 0,
+            Coding::Deflate(Compressed { inflater, kept, .. }) => {
+                kept.len() as u64 + inflater.as_ref().map_or(0, LentInflater::own_bytes)
+            }
         };
-        waiting + self.assembler.kept_bytes()
+        compressed + self.assembler.kept_bytes()
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     Role,
     deflate::{Inflating, LentInflater},
     frame::MAX_HEADER_BYTES,
-    message::{Assembled, Coding, OpenMessage},
+    message::{Assembled, Coding, Compressed, OpenMessage},
     utf8,
 };
 
@@ -220,7 +220,15 @@ impl Receiver {
         self.header_len > 0 || !matches!(self.unfinished, Unfinished::Nothing)
     }
 
-    /// Bytes that are kept for an unfinished message or control frame: what counts against a budget of memory.
+    /// Whether [`Events::inflating_at_most`] has left something to be done that needs no further bytes: to be called
+    /// again with those that are unread, or with none.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.message().is_some_and(OpenMessage::has_backlog)
+    }
+
+    /// Bytes that are kept for an unfinished message or control frame: what counts against a budget of memory. An
+    /// inflater counts where it is not one of [`DeflateConfig::max_unfinished`](crate::DeflateConfig).
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         let control = match &self.unfinished {
@@ -255,11 +263,6 @@ impl Receiver {
         }
     }
 
-    /// Whether what is unfinished can be left as it is.
-    fn may_wait(&self) -> bool {
-        self.delivery == Delivery::Pieces || self.message().is_none_or(OpenMessage::may_wait)
-    }
-
     fn rules(&self) -> HeaderRules {
         HeaderRules {
             role: self.role,
@@ -278,7 +281,7 @@ impl Receiver {
         };
     }
 
-    /// Inflates from the front of `input` into a message. Gives the bytes that are used, and those moved for it.
+    /// Inflates from the front of `input` into a message. Gives the bytes that are used, and the work that it was.
     fn inflate(
         &self,
         message: &mut OpenMessage,
@@ -302,7 +305,8 @@ impl Receiver {
             return Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS });
         }
         step.outcome.map_err(|_| ProtocolError::InvalidDeflate)?;
-        Ok((step.consumed, step.work))
+        // That nothing comes out of it makes input no cheaper: a block may be all tables.
+        Ok((step.consumed, step.work + step.consumed * WORK_PER_BYTE))
     }
 
     /// Reads a header from the front of `input`, or keeps its beginning; gives the bytes taken from `input` too.
@@ -360,7 +364,7 @@ impl Receiver {
 pub struct Events<'r, 'b> {
     receiver: &'r mut Receiver,
     input: &'b mut [u8],
-    /// Bytes that were moved to inflate, and how many may be.
+    /// Work that was done to inflate, in bytes that were moved, and how much may be.
     work: usize,
     most_work: usize,
     /// What the last event borrows from, where that is not the input.
@@ -388,11 +392,11 @@ enum Found<'b> {
 
 impl<'b> Events<'_, 'b> {
     /// Pauses once about `bytes` were inflated, for who serves others meanwhile: a few bytes can become a thousand times
-    /// as many. [`next_event`](Self::next_event) then gives `None` although [`unread`](Self::unread) bytes are left, to
-    /// be received later.
+    /// as many. [`next_event`](Self::next_event) then gives `None` although [`unread`](Self::unread) bytes are left or
+    /// [`Receiver::is_paused`], to be received later. Each call makes some progress.
     #[must_use]
     pub fn inflating_at_most(mut self, bytes: usize) -> Self {
-        self.most_work = bytes;
+        self.most_work = bytes.max(1);
         self
     }
 
@@ -462,7 +466,7 @@ impl<'b> Events<'_, 'b> {
             if !self.receiver.is_open() {
                 self.input = &mut [];
             }
-            if self.input.is_empty() || (self.work >= self.most_work && self.receiver.may_wait()) {
+            if (self.input.is_empty() && !self.receiver.is_paused()) || self.work >= self.most_work {
                 return Ok(None);
             }
             let found = match core::mem::take(&mut self.receiver.unfinished) {
@@ -514,7 +518,7 @@ impl<'b> Events<'_, 'b> {
             }
             (_, delivery) => {
                 // RFC 7692 §6: RSV1 on its first frame says that a message is compressed.
-                let coding = if rsv1 { Coding::Waiting(Vec::new()) } else { Coding::Plain };
+                let coding = if rsv1 { Coding::Deflate(Compressed::default()) } else { Coding::Plain };
                 let most = self.receiver.limits.max_message_bytes;
                 self.data(frame, Box::new(OpenMessage::new(kind, delivery, coding, most)))
             }
@@ -550,8 +554,7 @@ impl<'b> Events<'_, 'b> {
     fn data(&mut self, frame: OpenFrame, mut message: Box<OpenMessage>) -> Result<Option<Found<'b>>, ProtocolError> {
         match core::mem::take(&mut message.coding) {
             Coding::Plain => self.plain_data(frame, message),
-            Coding::Inflating(lent) => self.inflate(frame, message, lent),
-            Coding::Waiting(kept) => self.wait_to_inflate(frame, message, kept),
+            Coding::Deflate(compressed) => self.compressed_data(frame, message, compressed),
         }
     }
 
@@ -578,17 +581,53 @@ impl<'b> Events<'_, 'b> {
         })
     }
 
-    /// Inflates a step of a frame's payload; what is left of it stays in the input, masked.
+    /// Keeps what is here of a compressed payload while no inflater is free for it.
+    fn compressed_data(
+        &mut self,
+        frame: OpenFrame,
+        mut message: Box<OpenMessage>,
+        mut compressed: Compressed,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
+        let whole = frame.fin && frame.remaining <= self.input.len() as u64;
+        let lent = match (compressed.inflater.take(), &mut self.receiver.inflating) {
+            (Some(lent), _) => Some(lent),
+            // A header alone takes nothing.
+            (None, Some(inflating)) if whole || !self.input.is_empty() => {
+                // Who wants pieces wants them as they come.
+                let lent = inflating.lend(whole || self.receiver.delivery == Delivery::Pieces);
+                self.work += lent.as_ref().map_or(0, LentInflater::work_to_begin);
+                lent
+            }
+            (None, _) => None,
+        };
+        if let Some(lent) = lent {
+            return self.inflate(frame, message, compressed, lent);
+        }
+        let (piece, rest) = self.piece_of(frame);
+        message.wire_bytes += piece.len() as u64;
+        compressed.kept.extend_from_slice(piece);
+        message.coding = Coding::Deflate(compressed);
+        self.receiver.keep(rest, message);
+        Ok(None)
+    }
+
+    /// Inflates a step: of what was kept, or else of the payload; what is left of that stays in the input, masked.
     fn inflate(
         &mut self,
         mut frame: OpenFrame,
         mut message: Box<OpenMessage>,
+        mut compressed: Compressed,
         mut lent: LentInflater,
     ) -> Result<Option<Found<'b>>, ProtocolError> {
         let first = message.assembler.is_untouched();
         self.bytes.clear();
         let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len()).min(SLICE_BYTES);
-        if length > 0 {
+        let work = if !compressed.kept.is_empty() {
+            let rest = &compressed.kept[compressed.inflated..];
+            let (used, work) = self.receiver.inflate(&mut message, &mut lent, &rest[..rest.len().min(SLICE_BYTES)])?;
+            compressed.advance(used);
+            Some(work)
+        } else if length > 0 {
             let slice = &mut self.input[..length];
             if let Some(key) = frame.mask {
                 key.apply(slice);
@@ -598,14 +637,17 @@ impl<'b> Events<'_, 'b> {
                 key.after(used).apply(&mut slice[used..]);
             }
             self.take(used);
-            self.work += work;
             message.wire_bytes += used as u64;
             frame = frame.after(used);
-            if self.receiver.delivery == Delivery::Pieces {
-                self.bytes.extend_from_slice(lent.output());
-            }
+            Some(work)
+        } else {
+            None
+        };
+        self.work += work.unwrap_or(0);
+        if work.is_some() && self.receiver.delivery == Delivery::Pieces {
+            self.bytes.extend_from_slice(lent.output());
         }
-        let rest = (frame.remaining > 0).then_some(frame);
+        let rest = (frame.remaining > 0 || !compressed.kept.is_empty()).then_some(frame);
         let last = rest.is_none() && frame.fin;
         let kind = message.assembler.kind();
         let found = if last {
@@ -615,7 +657,8 @@ impl<'b> Events<'_, 'b> {
             }
             assembled(*message)?
         } else {
-            message.coding = Coding::Inflating(lent);
+            compressed.inflater = Some(lent);
+            message.coding = Coding::Deflate(compressed);
             self.receiver.keep(rest, message);
             None
         };
@@ -624,34 +667,6 @@ impl<'b> Events<'_, 'b> {
             Delivery::Pieces if last || !self.bytes.is_empty() => Some(Found::InflatedPiece { kind, first, last }),
             Delivery::Pieces => None,
         })
-    }
-
-    /// Inflates a compressed message if there is an inflater for it, and else keeps what is here of the payload.
-    fn wait_to_inflate(
-        &mut self,
-        frame: OpenFrame,
-        mut message: Box<OpenMessage>,
-        mut kept: Vec<u8>,
-    ) -> Result<Option<Found<'b>>, ProtocolError> {
-        let whole = frame.fin && frame.remaining <= self.input.len() as u64;
-        // Who wants pieces wants them as they come.
-        let at_once = whole || self.receiver.delivery == Delivery::Pieces;
-        let Some(mut lent) = self.receiver.inflating.as_mut().and_then(|inflating| inflating.lend(at_once)) else {
-            let (piece, rest) = self.piece_of(frame);
-            message.wire_bytes += piece.len() as u64;
-            kept.extend_from_slice(piece);
-            message.coding = Coding::Waiting(kept);
-            self.receiver.keep(rest, message);
-            return Ok(None);
-        };
-        self.work += lent.work_to_begin();
-        let mut waiting = &kept[..];
-        while !waiting.is_empty() {
-            let (used, work) = self.receiver.inflate(&mut message, &mut lent, waiting)?;
-            waiting = &waiting[used..];
-            self.work += work;
-        }
-        self.inflate(frame, message, lent)
     }
 
     /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
@@ -695,6 +710,8 @@ fn control_event(kind: Control, payload: &[u8]) -> Result<Event<'_>, ProtocolErr
     }
 }
 
+/// What a byte of compressed input is worth, in bytes that are moved.
+const WORK_PER_BYTE: usize = 16;
 /// How much of a compressed payload is unmasked at a time.
 const SLICE_BYTES: usize = 4 << 10;
 /// Blocks with BFINAL in a message. One takes two bytes and costs us a window of 32 KiB, which no other limit counts.

@@ -56,6 +56,13 @@ pub(super) enum Phase<P> {
     Over,
 }
 
+impl<P> Inbound<P> {
+    /// Whether a message is being inflated of which no further bytes are needed now.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(&self.phase, Phase::Open { receiver, .. } if receiver.is_paused())
+    }
+}
+
 impl<P> Phase<P> {
     pub(super) fn awaits_app(&self) -> bool {
         matches!(self, Self::Answering { .. } | Self::Judging(_))

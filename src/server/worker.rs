@@ -88,7 +88,8 @@ impl<A: App> Worker<A> {
     /// Notes that this connection goes on in the next turn, if it may and has something to go on with.
     pub(super) fn go_on_later(&mut self, key: Key) {
         let may_go_on = !self.holds_reading(key);
-        let has_stash = !self.inbound[Self::slot(key)].stash.is_empty();
+        let inbound = &self.inbound[Self::slot(key)];
+        let has_stash = !inbound.stash.is_empty() || inbound.is_paused();
         if let Some(link) = self.hub.links.get_mut(key)
             && may_go_on
             && (has_stash || link.readable)
@@ -112,7 +113,7 @@ impl<A: App> Worker<A> {
         }
         self.hub.cork(key);
         let mut stash = std::mem::take(&mut self.inbound[Self::slot(key)].stash);
-        if !stash.is_empty() {
+        if !stash.is_empty() || self.inbound[Self::slot(key)].is_paused() {
             let used = self.input(key, &mut stash);
             stash.drain(..used);
             self.keep(key, stash);

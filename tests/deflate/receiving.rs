@@ -37,7 +37,7 @@ fn lending(max_unfinished: usize) -> Deflate {
 /// pauses, and comes again with what was not read.
 fn receive_paused(receiver: &mut Receiver, bytes: &[u8], most: usize) -> (Vec<Seen>, Option<ProtocolError>) {
     let (mut bytes, mut seen, mut start) = (bytes.to_vec(), Vec::new(), 0);
-    while start < bytes.len() {
+    while start < bytes.len() || receiver.is_paused() {
         let end = bytes.len();
         let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(most);
         match events.next_event() {
@@ -588,6 +588,59 @@ fn inflating_pauses_after_what_was_asked_for() {
         assert!((64 << 10..=80 << 10).contains(&inflated), "{inflated} bytes in a turn");
     }
     assert!((13..=17).contains(&turns), "{turns} turns");
+}
+
+/// Whoever holds all inflaters must not switch the pause off for others: neither for a message that is whole, nor for one
+/// whose compressed bytes had to wait, whatever its last frame is like.
+#[test]
+fn inflating_pauses_where_no_inflater_is_free_too() {
+    let bomb = zeros(1 << 20);
+    let half = bomb.len() / 2;
+    let rows: [(&str, Frames<'_>); 3] = [
+        ("whole", &[(0xC2, &bomb)]),
+        ("in two frames", &[(0x42, &bomb[..half]), (0x80, &bomb[half..])]),
+        ("with an empty frame at its end", &[(0x42, &bomb), (0x80, b"")]),
+    ];
+    for (name, list) in rows {
+        let deflate = lending(0);
+        let mut bytes = frames(Role::Client, list);
+        let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
+        let (mut start, mut turns) = (0, 0);
+        loop {
+            turns += 1;
+            let end = bytes.len();
+            let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(64 << 10);
+            let length = match events.next_event().expect("valid") {
+                Some(Event::Binary(message)) => message.len(),
+                Some(other) => panic!("{name}: {other:?}"),
+                None => 0,
+            };
+            start = end - events.unread();
+            if length > 0 {
+                assert_eq!(length, 1 << 20, "{name}");
+                break;
+            }
+            let kept = receiver.buffered_bytes();
+            assert!(start < end || receiver.is_paused(), "{name}: there is more");
+            assert!(kept > 90_000, "{name}: {kept} bytes, an inflater among them");
+        }
+        assert!((13..=18).contains(&turns), "{name}: {turns} turns");
+        assert!(!receiver.is_paused() && receiver.buffered_bytes() == 0, "{name}");
+    }
+}
+
+/// Blocks that hold nothing but their tables are work without output.
+#[test]
+fn input_that_inflates_to_nothing_is_work_too() {
+    let empty = (0..20_000).fold(Blocks::default(), |blocks, _| blocks.fixed(false).end()).message();
+    let deflate = Deflate::default();
+    let mut wire = frame(Role::Client, 0xC2, &empty);
+    let length = wire.len();
+    let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
+    let mut events = receiver.receive(&mut wire).inflating_at_most(64 << 10);
+    assert_eq!(events.next_event(), Ok(None));
+    let read = length - events.unread();
+    assert!(read <= 9_000, "{read} of {length} bytes");
 }
 
 /// A window is set up anew behind a block with BFINAL, and one takes two bytes.

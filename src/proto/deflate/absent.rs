@@ -111,7 +111,7 @@ impl LentInflater {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn may_wait(&self) -> bool {
+    pub(in crate::proto) fn own_bytes(&self) -> u64 {
         match self.0 {}
     }
 

@@ -246,9 +246,9 @@ impl LentInflater {
         finished
     }
 
-    /// Whether it may be kept while others are served; else it must be used to the end at once.
-    pub(in crate::proto) fn may_wait(&self) -> bool {
-        self.lent
+    /// Bytes that it takes and that no limit counts: 0 for one of those that there is a number of.
+    pub(in crate::proto) fn own_bytes(&self) -> u64 {
+        if self.lent { 0 } else { INFLATER_BYTES }
     }
 
     /// Bytes that were moved before anything was inflated.
@@ -284,3 +284,6 @@ impl Drop for Reserved {
         self.0.release_history();
     }
 }
+
+/// What an inflater takes at most: zlib's state and window, the history, and room for output.
+const INFLATER_BYTES: u64 = 100_000;
