@@ -11,7 +11,7 @@ use std::{process::Command, time::Instant};
 use switchboard::client::{Client, ClientError, Message};
 
 use program::{PATH, start};
-use support::{LONG, Raw, Service, builder, config, expect_text, round_trip, serve};
+use support::{LONG, OPENING, Raw, Service, builder, config, expect_text, round_trip, serve};
 
 #[test]
 fn the_first_line_ends_with_the_url_of_the_service() {
@@ -222,6 +222,29 @@ fn the_chat_is_spoken_at_ws() {
     };
     assert_eq!(close.map(|(code, _)| code.get()), Some(1003));
     assert!(until(&mut ann, r#"["left""#).contains("Bob"));
+}
+
+/// A welcome holds the token that proves a name, beside what others have said and are called: compressed, its length
+/// would tell who can see it how much of a guess is right.
+#[test]
+fn the_chats_welcome_is_never_compressed() {
+    let program = start(&["--workers", "1", "--deflate-min-bytes", "0"]);
+    let address = program.address();
+    let mut ann = builder().connect(&format!("ws://{address}/ws")).unwrap();
+    ann.send_text(r#"["hello",{"name":"Ann"}]"#).unwrap();
+    until(&mut ann, r#"["welcome""#);
+    ann.send_text(&format!(r#"["say",{{"text":"{}"}}]"#, "guess ".repeat(100))).unwrap();
+    until(&mut ann, r#"["message""#);
+
+    let mut bob = Raw::connect(address);
+    let upgrade = OPENING.replace("GET / ", "GET /ws ");
+    bob.write(upgrade.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"));
+    assert!(bob.head().header("Sec-WebSocket-Extensions").is_some());
+    bob.text(r#"["hello",{"name":"Bob"}]"#);
+    let welcome = bob.frame();
+    assert_eq!(welcome.first, 0x81, "text, and as it is");
+    let text = String::from_utf8(welcome.payload).unwrap();
+    assert!(text.starts_with(r#"["welcome""#) && text.contains("token") && text.contains("guess guess"), "{text}");
 }
 
 /// The next event that begins so; others are passed over.

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Name;
-use crate::{CloseCode, ConnectionId, Message, Remote};
+use crate::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
 /// The lobby: its ordered log, who is there, and the way of each message to all of them.
 ///
@@ -33,7 +33,8 @@ pub trait Exchange: Send + Sync {
     /// From here on, the connection gets what is published to the topic.
     fn subscribe(&self, connection: ConnectionId, topic: &str);
 
-    /// Sends one connection a text that it asked for.
+    /// Sends one connection a text that it asked for. Never compressed: a welcome holds a secret beside what others have
+    /// said, and its length must not tell how much the two have in common.
     fn answer(&self, connection: ConnectionId, text: &str);
 
     /// Sends a text to all who are subscribed to a topic.
@@ -52,7 +53,7 @@ impl Exchange for Remote {
     }
 
     fn answer(&self, connection: ConnectionId, text: &str) {
-        Remote::answer(self, connection, Message::Text(text));
+        Remote::answer(self, connection, Prepared::text(text).uncompressed());
     }
 
     fn publish(&self, topic: &str, text: &str) {
