@@ -28,7 +28,7 @@ pub use proto::{
     RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked,
 };
 #[cfg(feature = "deflate")]
-pub use proto::{Deflate, DeflateAgreement, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
+pub use proto::{Deflate, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Remote, Request, Responder,

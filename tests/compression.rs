@@ -4,11 +4,16 @@
 #[path = "support/server.rs"]
 mod support;
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+};
 
 use switchboard::{
-    Config, Connection, Context, Deflate, DeflateAgreement, DeflateConfig, DeflateParams, Delivery, Event, Limits,
-    Masked, MaskingKey, Message, Prepared, Role, WindowBits,
+    Config, Connection, Context, Deflate, DeflateConfig, DeflateParams, Delivery, Event, HeadLimits, Limits, Masked,
+    MaskingKey, Message, Prepared, RequestReader, ServerHandshake, WindowBits,
 };
 
 use support::{OPENING, Raw, Service, TestServer, serve};
@@ -43,7 +48,7 @@ impl Peer {
         let key: fn() -> MaskingKey = || MaskingKey([1, 2, 3, 4]);
         let connection = Connection::client(key, Limits::default(), Delivery::Messages);
         let connection = match &answer {
-            Some(answer) => connection.with_deflate(agreement(answer)),
+            Some(answer) => connection.with_deflate(&deflate(), params(answer)).unwrap(),
             None => connection,
         };
         Self { raw, connection, answer, messages: VecDeque::new() }
@@ -76,7 +81,7 @@ impl Peer {
 }
 
 /// What a server's answer says.
-fn agreement(answer: &str) -> DeflateAgreement {
+fn params(answer: &str) -> DeflateParams {
     let mut params = DeflateParams::default();
     for param in answer.split("; ").skip(1) {
         match param.split_once('=') {
@@ -88,9 +93,13 @@ fn agreement(answer: &str) -> DeflateAgreement {
             _ => panic!("{param}"),
         }
     }
+    params
+}
+
+fn deflate() -> Deflate {
     let mut config = DeflateConfig::default();
     config.memory_bytes = 1 << 20;
-    DeflateAgreement::new(&Deflate::new(config), Role::Client, params).unwrap()
+    Deflate::new(config)
 }
 
 /// Text that compresses, the same for the same number, much like that of the next one.
@@ -182,6 +191,69 @@ fn what_must_not_be_compressed_is_not() {
     assert_eq!(seen.len(), 1);
 }
 
+/// What is sent to one connection, by whatever way, refers to what was sent before; what is published does not.
+#[test]
+fn context_takeover_serves_all_that_is_sent_to_one_connection() {
+    let noise: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
+    let sent = noise.clone();
+    let service = Service::echo().on_message(move |_, context| {
+        let id = context.id();
+        context.send(Message::Text(&sent));
+        context.send_to(id, Message::Text(&sent));
+        context.remote().send(id, Message::Text(&sent));
+        context.remote().answer(id, Message::Text(&sent));
+    });
+    let server = serve(config(64 << 20), service);
+    for (offer, again) in [("permessage-deflate", true), ("permessage-deflate; server_no_context_takeover", false)] {
+        let mut peer = Peer::connect(&server, Some(offer));
+        peer.send("go");
+        let lengths = [(); 4].map(|()| peer.raw.frame().payload.len());
+        assert!(lengths[0] > 60 && lengths[1..].iter().all(|&length| (length < 30) == again), "{offer}: {lengths:?}");
+    }
+}
+
+#[test]
+fn a_client_sends_as_it_is_what_must_not_be_compressed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(support::LONG)).unwrap();
+        let mut reader = RequestReader::new(HeadLimits::default());
+        let (mut bytes, mut out) = (vec![0; 4096], Vec::new());
+        let request = loop {
+            let length = stream.read(&mut bytes).unwrap();
+            if let Some((request, _)) = reader.receive(&bytes[..length]).unwrap() {
+                break request;
+            }
+        };
+        let handshake = ServerHandshake::from_request(&request).unwrap().with_deflate(&deflate());
+        handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut out).unwrap();
+        stream.write_all(&out).unwrap();
+        let mut wire = Vec::new();
+        stream.read_to_end(&mut wire).unwrap();
+        wire
+    });
+    let mut client = support::builder().connect(&url).unwrap();
+    assert!(client.deflate().is_some());
+    client.send_text(&text(1, 1000)).unwrap();
+    client.send_text_uncompressed(&text(1, 1000)).unwrap();
+    client.send_binary_uncompressed(&[0; 1000]).unwrap();
+    drop(client);
+    let wire = server.join().unwrap();
+    let (mut rest, mut seen) = (&wire[..], Vec::new());
+    while let [first, second, high, low, ..] = *rest {
+        let (header, length) = match second & 0x7F {
+            126 => (8, usize::from(u16::from_be_bytes([high, low]))),
+            short => (6, usize::from(short)),
+        };
+        seen.push((first, length));
+        rest = &rest[header + length..];
+    }
+    assert!(seen[0].0 == 0xC1 && seen[0].1 < 1000, "{seen:?}");
+    assert_eq!(seen[1..3], [(0x81, 1000), (0x82, 1000)]);
+}
+
 #[test]
 fn an_offer_is_taken_unless_compression_is_off_and_takeover_as_far_as_memory_goes() {
     let no_takeover = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
@@ -194,17 +266,22 @@ fn an_offer_is_taken_unless_compression_is_off_and_takeover_as_far_as_memory_goe
     let server = serve(off, Service::echo());
     assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer, None);
 
+    let server = serve(config(300_000), Service::echo());
+    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some("permessage-deflate"));
+
+    // Too little for a compressor, and enough for two windows.
     let server = serve(config(70_000), Service::echo());
     let peers = [(); 3].map(|()| Peer::connect(&server, Some("permessage-deflate")));
     let [first, second, third] = peers.each_ref().map(|peer| peer.answer.as_deref());
-    assert_eq!((first, second), (Some("permessage-deflate"), Some("permessage-deflate")));
-    assert_eq!(third, Some("permessage-deflate; client_no_context_takeover"), "two windows are all that fits");
+    let own_afresh = Some("permessage-deflate; server_no_context_takeover");
+    assert_eq!((first, second), (own_afresh, own_afresh));
+    assert_eq!(third, Some(no_takeover), "two windows are all that fits");
     // Who leaves makes room.
     let [first, ..] = peers;
     let (_, name) = (0..3).map(|_| server.next_opened()).enumerate().next().unwrap();
     drop(first);
     assert_eq!(server.next_closed().0, name);
-    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some("permessage-deflate"));
+    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), own_afresh);
 }
 
 #[test]

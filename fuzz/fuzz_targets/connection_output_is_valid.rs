@@ -9,7 +9,7 @@ use switchboard::{
     CloseCode, CloseFrame, Connection, Deflate, DeflateConfig, Delivery, FixedOutput, Limits, Masking, MaskingKey,
     MessageKind, Prepared, ProtocolError, Reply, Role, SendError, Sender, WindowBits,
 };
-use switchboard_fuzz::{Input, Listener, Seen, agreement};
+use switchboard_fuzz::{Input, Listener, Seen, agreed};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -25,15 +25,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut config = DeflateConfig::default();
     (config.level, config.min_bytes, config.memory_bytes) = (level, 0, 8 << 20);
     let shared = Deflate::new(config);
-    let agreed = |role| deflate.map(|params| agreement(&shared, role, params));
     let script = match reader {
         Role::Client => {
             let connection = Connection::server(limits, Delivery::Messages);
-            let connection = match agreed(Role::Server) {
-                Some(agreement) => connection.with_deflate(agreement),
-                None => connection,
-            };
-            run(connection.sender, deflate.is_some(), input)
+            run(agreed(connection, &shared, deflate).sender, deflate.is_some(), input)
         }
         Role::Server => {
             let mut key = 0x9E37_79B9_u32;
@@ -42,11 +37,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
                 MaskingKey(key.to_be_bytes())
             };
             let connection = Connection::client(keys, limits, Delivery::Messages);
-            let connection = match agreed(Role::Client) {
-                Some(agreement) => connection.with_deflate(agreement),
-                None => connection,
-            };
-            run(connection.sender, deflate.is_some(), input)
+            run(agreed(connection, &shared, deflate).sender, deflate.is_some(), input)
         }
     };
     for delivery in [Delivery::Messages, Delivery::Pieces] {

@@ -25,7 +25,6 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     let shared = shared_deflate();
     let request = ClientRequest {
-        deflate: (options & 8 != 0).then_some(&shared),
         host: &host,
         target: &target,
         origin: (options & 1 != 0).then_some(&origin),
@@ -33,7 +32,12 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         headers: &[(&asked_name, &asked_value)],
     };
     let mut wire = b"kept".to_vec();
-    let mut client = match ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut wire) {
+    let limits = HeadLimits::default();
+    let begun = match options & 8 {
+        0 => ClientHandshake::new(&request, nonce, limits, &mut wire),
+        _ => ClientHandshake::with_deflate(&request, &shared, nonce, limits, &mut wire),
+    };
+    let mut client = match begun {
         Ok(client) => client,
         Err(error) => {
             assert_eq!(wire, b"kept", "nothing is written: {error}");

@@ -15,8 +15,8 @@
 mod rfc1951;
 
 use switchboard::{
-    CloseCode, Connection, Deflate, DeflateAgreement, DeflateConfig, DeflateParams, Delivery, Event, FrameHeader,
-    Limits, MaskingKey, MessageKind, Opcode, ProtocolError, Receiver, Role,
+    CloseCode, Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Event, FrameHeader, Limits, Masking,
+    MaskingKey, MessageKind, Opcode, ProtocolError, Receiver, Role,
 };
 
 /// The fuzzer's bytes, read from the front.
@@ -182,14 +182,9 @@ impl Listener {
         delivery: Delivery,
         deflate: Option<DeflateParams>,
     ) -> Self {
-        let agreement = deflate.map(|params| agreement(shared, role, params));
-        let receiver = match (role, agreement) {
-            (Role::Server, None) => Connection::server(limits, delivery).receiver,
-            (Role::Server, Some(agreement)) => Connection::server(limits, delivery).with_deflate(agreement).receiver,
-            (Role::Client, None) => Connection::client(key, limits, delivery).receiver,
-            (Role::Client, Some(agreement)) => {
-                Connection::client(key, limits, delivery).with_deflate(agreement).receiver
-            }
+        let receiver = match role {
+            Role::Server => agreed(Connection::server(limits, delivery), shared, deflate).receiver,
+            Role::Client => agreed(Connection::client(key, limits, delivery), shared, deflate).receiver,
         };
         Self { receiver, seen: Vec::new(), breach: None, begun: None }
     }
@@ -290,13 +285,16 @@ pub fn shared_deflate() -> Deflate {
     Deflate::new(config)
 }
 
-/// What was agreed on, for the end that plays this role.
+/// A connection with what was agreed on, if anything was.
 ///
 /// # Panics
 /// Where `shared` has no room for a window.
 #[must_use]
-pub fn agreement(shared: &Deflate, role: Role, params: DeflateParams) -> DeflateAgreement {
-    DeflateAgreement::new(shared, role, params).expect("there is room for a window")
+pub fn agreed<M: Masking>(connection: Connection<M>, shared: &Deflate, params: Option<DeflateParams>) -> Connection<M> {
+    match params {
+        Some(params) => connection.with_deflate(shared, params).expect("there is room for a window"),
+        None => connection,
+    }
 }
 
 fn note(seen: &mut Vec<Seen>, begun: &mut Option<(MessageKind, Vec<u8>)>, event: Event<'_>) {

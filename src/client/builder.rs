@@ -157,10 +157,12 @@ impl ClientBuilder {
             origin: self.origin.as_deref(),
             subprotocols: &subprotocols,
             headers: &headers,
-            #[cfg(feature = "deflate")]
-            deflate: self.deflate.as_ref(),
             ..ClientRequest::new(&url.authority, &url.target)
         };
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = &self.deflate {
+            return ClientHandshake::with_deflate(&request, deflate, nonce, self.head_limits, out);
+        }
         ClientHandshake::new(&request, nonce, self.head_limits, out)
     }
 }

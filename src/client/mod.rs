@@ -157,6 +157,23 @@ impl Client {
         self.command(|sender, out| sender.binary(payload, out))
     }
 
+    /// Sends a text message as it is, whatever was agreed on; see
+    /// [`Sender::text_uncompressed`](crate::Sender::text_uncompressed).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_text_uncompressed(&mut self, text: &str) -> Result<(), ClientError> {
+        self.command(|sender, out| sender.text_uncompressed(text, out))
+    }
+
+    /// Sends a binary message as it is, whatever was agreed on.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_binary_uncompressed(&mut self, payload: &[u8]) -> Result<(), ClientError> {
+        self.command(|sender, out| sender.binary_uncompressed(payload, out))
+    }
+
     /// Sends the next fragment of a text message; the first call begins it, `fin` ends it (§5.4).
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //!
 //! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
 
+#[cfg(feature = "deflate")]
+use super::{Deflate, DeflateParams};
 use super::{
     Delivery, KeySource, Limits, Masked, Masking, Receiver, Sender, Unmasked, deflate::DeflateAgreement,
     receiver::Receiving, sender::Sending,
@@ -58,12 +60,19 @@ impl<M: Masking> Connection<M> {
         Self { receiver: Receiver::new(M::ROLE, limits, delivery), sender: Sender::new(masking) }
     }
 
-    /// With permessage-deflate as it was agreed on ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692)); to be called
-    /// before anything is received or sent. Connections that come from the engine's own handshakes have it already.
+    /// With permessage-deflate as it was agreed on elsewhere ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692));
+    /// connections that come from the engine's own handshakes have it already. To be called before anything is received
+    /// or sent.
+    ///
+    /// `None` where the parameters let the peer take its context over and [`DeflateConfig::memory_bytes`] has no room for
+    /// that: a server calls this before it answers, and answers something else then.
+    ///
+    /// [`DeflateConfig::memory_bytes`]: crate::DeflateConfig::memory_bytes
     #[cfg(feature = "deflate")]
     #[must_use]
-    pub fn with_deflate(self, agreement: DeflateAgreement) -> Self {
-        self.with(Some(agreement))
+    pub fn with_deflate(self, deflate: &Deflate, params: DeflateParams) -> Option<Self> {
+        let agreement = DeflateAgreement::new(deflate, M::ROLE, params)?;
+        Some(self.with(Some(agreement)))
     }
 
     pub(super) fn with(mut self, deflate: Option<DeflateAgreement>) -> Self {

@@ -170,7 +170,7 @@ pub enum SendError {
     },
     /// The fixed buffer given for output is too small.
     BufferTooSmall {
-        /// The room that this frame needs, in bytes.
+        /// The room that this frame needs, in bytes; one that may be compressed needs that at most.
         needed: usize,
     },
 }

@@ -5,7 +5,8 @@
 #[non_exhaustive]
 pub struct Limits {
     /// The longest message, all fragments together, in bytes. Default 16 MiB; past it the connection fails with
-    /// 1009 at the header that crosses the limit.
+    /// 1009 at the header that crosses the limit. For a compressed one it bounds the bytes on the wire, and what they
+    /// inflate to while they do.
     pub max_message_bytes: u64,
     /// The longest frame, in bytes. Default 16 MiB; past it the connection fails with 1009 at its header.
     pub max_frame_bytes: u64,
@@ -34,6 +35,6 @@ pub enum Delivery {
     /// Whole messages.
     #[default]
     Messages,
-    /// Pieces as they come, with nothing kept: for who streams.
+    /// Pieces as they come, with nothing kept but an inflater where they are compressed: for who streams.
     Pieces,
 }

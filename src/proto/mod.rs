@@ -44,7 +44,7 @@ pub use connection::{Connection, State};
 #[cfg(all(feature = "server", not(feature = "deflate")))]
 pub(crate) use deflate::Deflate;
 #[cfg(feature = "deflate")]
-pub use deflate::{Deflate, DeflateAgreement, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
+pub use deflate::{Deflate, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use error::{ProtocolError, SendError};
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{

@@ -8,7 +8,9 @@
 
 use super::{
     CloseCode, CloseFrame, FrameHeader, Masking, MessageKind, Opcode, Output, Prepared, ProtocolError, Reply, Role,
-    SendError, Unmasked, deflate::Deflating, frame::MAX_CONTROL_BYTES,
+    SendError, Unmasked,
+    deflate::Deflating,
+    frame::{MAX_CONTROL_BYTES, MAX_HEADER_BYTES},
 };
 
 /// The sending half of a [`Connection`](crate::Connection). Each method appends whole frames to `out`, or gives an
@@ -137,12 +139,14 @@ impl<M: Masking> Sender<M> {
     }
 
     /// Sends a message that was encoded once for many: a server copies its bytes, compressed ones where that was agreed
-    /// on; a client masks them afresh.
+    /// on, or compresses them itself where the window that was agreed on is too small for those; a client masks them
+    /// afresh.
     ///
     /// # Errors
     /// As [`text`](Self::text).
     pub fn prepared(&mut self, message: &Prepared, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         match M::ROLE {
+            Role::Server if self.compresses_itself(message) => self.message(message.kind(), message.payload(), out),
             Role::Server => {
                 let state = self.state.on(Input::Data { kind: message.kind(), continues: false, fin: true })?;
                 match self.shared(message) {
@@ -233,13 +237,30 @@ impl<M: Masking> Sender<M> {
         }
     }
 
-    /// The frame of a shared message in its compressed form, if that can be sent here.
+    /// The frame of a shared message in its compressed form, if it has one that can be sent here.
     fn shared<'m>(&self, message: &'m Prepared) -> Option<&'m [u8]> {
-        let deflating = self.deflating.as_ref()?;
-        if message.payload().len() > deflating.longest_shared() {
-            return None;
+        message.compressed(self.deflating.as_ref()?.deflate())
+    }
+
+    /// Whether a shared message may have distances that are too long for what was agreed on here.
+    fn compresses_itself(&self, message: &Prepared) -> bool {
+        let longest = self.deflating.as_ref().map_or(usize::MAX, Deflating::longest_shared);
+        message.may_be_compressed() && message.payload().len() > longest
+    }
+
+    /// Sends a message that was prepared for this connection alone: by our own compressor, if it keeps its context.
+    #[cfg(feature = "server")]
+    pub(crate) fn prepared_for_one(
+        &mut self,
+        message: &Prepared,
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
+        let keeps_context = self.deflating.as_ref().is_some_and(Deflating::keeps_context);
+        if keeps_context && message.may_be_compressed() {
+            self.message(message.kind(), message.payload(), out)
+        } else {
+            self.prepared(message, out)
         }
-        message.compressed(deflating.deflate())
     }
 
     /// How long a message may be that goes out here as [`Prepared::compressed`] has it; `None` where none may.
@@ -274,7 +295,12 @@ impl<M: Masking> Sender<M> {
             write_frame(FrameHeader::of_message(kind, true, compressed.len() as u64), compressed, masking, out)
         });
         match sent {
-            Some(sent) => sent?,
+            Some(Ok(())) => {}
+            // The next time it starts afresh and may be longer than it was now, but never longer than it is.
+            Some(Err(SendError::BufferTooSmall { .. })) => {
+                return Err(SendError::BufferTooSmall { needed: MAX_HEADER_BYTES + payload.len() });
+            }
+            Some(Err(error)) => return Err(error),
             None => return self.data(kind, payload, None, out),
         }
         self.state = state;

@@ -93,7 +93,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A handle for other threads, and for later. What is asked of it comes behind what was published here, but
+    /// A handle for other threads, and for later. What is sent by it is compressed as agreed, also from
+    /// [`uncompressed`](Self::uncompressed): give it [`Prepared::uncompressed`](crate::Prepared::uncompressed) messages. What is asked of it comes behind what was published here, but
     /// beside what was sent here: it takes the way through the workers' mailboxes.
     pub fn remote(&mut self) -> &Remote {
         self.hub.flush_outgoing();

@@ -159,7 +159,7 @@ impl Hub {
         // What is corked does not wait yet.
         let corked = self.corked == Some(key) && self.links.get(key).is_some_and(|link| link.outbox.is_empty());
         if corked || self.bounds.may_wait(&mut self.links, key, message.frame().len(), self.now) {
-            let sent = self.with_sender(key, |sender, place| sender.prepared(message, place));
+            let sent = self.with_sender(key, |sender, place| sender.prepared_for_one(message, place));
             debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
         }
     }
@@ -167,7 +167,7 @@ impl Hub {
     /// Sends an app's answer to what this connection asked: it is never too slow for that, but not listened to while
     /// too much waits.
     pub(super) fn answer(&mut self, key: Key, message: &Prepared) {
-        let sent = self.with_sender(key, |sender, place| sender.prepared(message, place));
+        let sent = self.with_sender(key, |sender, place| sender.prepared_for_one(message, place));
         debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
     }
 

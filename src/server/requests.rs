@@ -25,6 +25,11 @@ impl<A: App> Worker<A> {
                 self.app.request(&Request { head: &head, body: &body, peer }, responder);
             }
             Asked::WebSocket { head, handshake } => {
+                #[cfg(feature = "deflate")]
+                let handshake = match &self.hub.deflate {
+                    Some(deflate) => handshake.with_deflate(deflate),
+                    None => handshake,
+                };
                 let verdict = Verdict::new(self.mailbox.clone(), key);
                 let asked = Handshake { request: &head, websocket: &handshake, peer, id: self.hub.id(key) };
                 self.app.accept(&asked, verdict);
@@ -66,11 +71,6 @@ impl<A: App> Worker<A> {
     pub(super) fn open(&mut self, key: Key, handshake: ServerHandshake, acceptance: &Acceptance, mut peer: A::Peer) {
         let headers: Vec<_> = acceptance.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let mut out = Vec::new();
-        #[cfg(feature = "deflate")]
-        let handshake = match &self.hub.deflate {
-            Some(deflate) => handshake.with_deflate(deflate),
-            None => handshake,
-        };
         let accepted = handshake.accept(
             acceptance.subprotocol.as_deref(),
             &headers,

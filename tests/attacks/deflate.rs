@@ -2,9 +2,9 @@
 //! without end, and lengths that tell secrets.
 
 use switchboard::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, Connection, Deflate, DeflateAgreement,
-    DeflateConfig, DeflateParams, Delivery, Event, HandshakeError, HeadLimits, HttpVersion, Limits, Prepared,
-    ProtocolError, Receiver, Role, ServerHandshake,
+    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, Connection, Deflate, DeflateConfig, DeflateParams,
+    Delivery, Event, HandshakeError, HeadLimits, HttpVersion, Limits, Prepared, ProtocolError, Receiver, Role,
+    ServerHandshake,
 };
 
 use crate::{
@@ -26,10 +26,12 @@ const AFRESH: DeflateParams = DeflateParams {
 };
 
 fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiver {
-    let agreement = DeflateAgreement::new(&Deflate::default(), role, AFRESH).expect("no memory is needed");
+    let deflate = Deflate::default();
     match role {
-        Role::Server => Connection::server(limits, delivery).with_deflate(agreement).receiver,
-        Role::Client => Connection::client(|| KEY, limits, delivery).with_deflate(agreement).receiver,
+        Role::Server => Connection::server(limits, delivery).with_deflate(&deflate, AFRESH).expect(ROOM).receiver,
+        Role::Client => {
+            Connection::client(|| KEY, limits, delivery).with_deflate(&deflate, AFRESH).expect(ROOM).receiver
+        }
     }
 }
 
@@ -190,10 +192,9 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
             }
         }
         // The same as a server's answer.
-        let mut request = ClientRequest::new("a", "/");
-        request.deflate = Some(&deflate);
+        let (request, limits) = (ClientRequest::new("a", "/"), HeadLimits::default());
         let mut handshake =
-            ClientHandshake::new(&request, *b"the sample nonce", HeadLimits::default(), &mut Vec::new())
+            ClientHandshake::with_deflate(&request, &deflate, *b"the sample nonce", limits, &mut Vec::new())
                 .expect("a valid request");
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -374,8 +375,8 @@ fn length_of(page: Page, guess: &str) -> usize {
     let mut config = DeflateConfig::default();
     config.memory_bytes = 1 << 20;
     let params = if matches!(page, Page::InTwoAfresh) { AFRESH } else { DeflateParams::default() };
-    let agreement = DeflateAgreement::new(&Deflate::new(config), Role::Server, params).expect("there is memory");
-    let mut connection = Connection::server(Limits::default(), Delivery::Messages).with_deflate(agreement);
+    let connection = Connection::server(Limits::default(), Delivery::Messages);
+    let mut connection = connection.with_deflate(&Deflate::new(config), params).expect(ROOM);
     let sender = &mut connection.sender;
     let filler = filler.repeat(2);
     let both = format!("{filler}{SECRET}, you searched for {guess}");
@@ -438,3 +439,5 @@ fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_taken() {
         }
     }
 }
+
+const ROOM: &str = "the budget has room";

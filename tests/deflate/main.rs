@@ -17,8 +17,8 @@ mod sending;
 mod support;
 
 use switchboard::{
-    Connection, Deflate, DeflateAgreement, DeflateConfig, DeflateParams, Delivery, Limits, Masked, MaskingKey,
-    Receiver, Role, Unmasked, WindowBits,
+    Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Limits, Masked, MaskingKey, Receiver, Role, Unmasked,
+    WindowBits,
 };
 
 use support::{engine::KEY, random::Random};
@@ -48,19 +48,17 @@ fn with_window(params: DeflateParams, bits: u8) -> DeflateParams {
     DeflateParams { server_max_window_bits: bits, client_max_window_bits: bits, ..params }
 }
 
-fn agreed(deflate: &Deflate, role: Role, params: DeflateParams) -> DeflateAgreement {
-    DeflateAgreement::new(deflate, role, params).expect("the budget has room")
-}
+const ROOM: &str = "the budget has room";
 
 fn server(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Unmasked> {
-    Connection::server(limits, delivery).with_deflate(agreed(deflate, Role::Server, params))
+    Connection::server(limits, delivery).with_deflate(deflate, params).expect(ROOM)
 }
 
 type Keys = fn() -> MaskingKey;
 
 fn client(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Masked<Keys>> {
     let keys: Keys = || KEY;
-    Connection::client(keys, limits, delivery).with_deflate(agreed(deflate, Role::Client, params))
+    Connection::client(keys, limits, delivery).with_deflate(deflate, params).expect(ROOM)
 }
 
 /// The receiving half of a connection in this role.

@@ -199,28 +199,38 @@ fn where_the_budget_is_spent_the_client_is_told_to_start_afresh() {
     let deflate = deflate(|config| config.memory_bytes = 40_000); // one window of 32 KiB
     let offer = ["permessage-deflate; client_max_window_bits"];
     let first = handshake(&offer, &deflate).unwrap();
-    assert_eq!(first.deflate(), Some(&TAKEOVER));
+    // It is too little for a compressor, so we use no takeover of our own.
+    assert_eq!(first.deflate(), Some(&DeflateParams { server_no_context_takeover: true, ..TAKEOVER }));
     assert!((32_768..=40_000).contains(&deflate.takeover_bytes()));
     let second = answer(&offer, &deflate).unwrap();
-    assert_eq!(second.as_deref(), Some("permessage-deflate; client_no_context_takeover"));
+    assert_eq!(second.as_deref(), Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"));
     // An open connection holds what its handshake reserved, a rejected one gives it back.
     let connection = first.into_connection(Limits::default(), Delivery::Messages);
     assert_eq!(answer(&offer, &deflate).unwrap(), second);
     drop(connection);
     assert_eq!(deflate.takeover_bytes(), 0);
     drop(handshake(&offer, &deflate).unwrap());
-    assert_eq!(answer(&offer, &deflate).unwrap().as_deref(), Some("permessage-deflate"));
+    assert_eq!(answer(&offer, &deflate).unwrap().as_deref(), Some("permessage-deflate; server_no_context_takeover"));
     // A client that starts afresh by itself takes nothing of it.
     let afresh = handshake(&["permessage-deflate; client_no_context_takeover"], &deflate).unwrap();
     assert_eq!((afresh.deflate().is_some(), deflate.takeover_bytes()), (true, 0));
 }
 
+/// A handshake that is begun, with or without an offer.
+fn begun(deflate: Option<&Deflate>, out: &mut Vec<u8>) -> ClientHandshake {
+    let (request, nonce, limits) =
+        (ClientRequest::new("example.com", "/"), *b"the sample nonce", HeadLimits::default());
+    match deflate {
+        Some(deflate) => ClientHandshake::with_deflate(&request, deflate, nonce, limits, out),
+        None => ClientHandshake::new(&request, nonce, limits, out),
+    }
+    .expect("a valid request")
+}
+
 /// The value of the request's header field.
 fn requested(deflate: Option<&Deflate>) -> Option<String> {
-    let mut request = ClientRequest::new("example.com", "/");
-    request.deflate = deflate;
     let mut out = Vec::new();
-    ClientHandshake::new(&request, *b"the sample nonce", HeadLimits::default(), &mut out).expect("valid");
+    begun(deflate, &mut out);
     let out = String::from_utf8(out).expect("a head is text");
     let mut found = out.lines().filter_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
     let first = found.next().map(String::from);
@@ -235,23 +245,26 @@ fn a_client_asks_for_what_it_has_memory_for() {
         requested(Some(&Deflate::default())).as_deref(),
         Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits")
     );
+    let enough = deflate(|config| config.memory_bytes = 300_000);
+    assert_eq!(requested(Some(&enough)).as_deref(), Some("permessage-deflate; client_max_window_bits"));
+    // For a window, but not for a compressor.
     let deflate = deflate(|config| config.memory_bytes = 40_000);
-    assert_eq!(requested(Some(&deflate)).as_deref(), Some("permessage-deflate; client_max_window_bits"));
+    assert_eq!(
+        requested(Some(&deflate)).as_deref(),
+        Some("permessage-deflate; client_no_context_takeover; client_max_window_bits")
+    );
     assert_eq!(deflate.takeover_bytes(), 0, "a handshake that is given up gives its memory back");
     let spent = handshake(&["permessage-deflate"], &deflate).unwrap();
     assert_eq!(
         requested(Some(&deflate)).as_deref(),
-        Some("permessage-deflate; server_no_context_takeover; client_max_window_bits")
+        Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits")
     );
     drop(spent);
 }
 
 /// What a client makes of an answer with these fields.
 fn answered(extensions: &[&str], deflate: Option<&Deflate>) -> Result<Option<DeflateParams>, ClientHandshakeError> {
-    let mut request = ClientRequest::new("example.com", "/");
-    request.deflate = deflate;
-    let mut handshake = ClientHandshake::new(&request, *b"the sample nonce", HeadLimits::default(), &mut Vec::new())
-        .expect("a valid request");
+    let mut handshake = begun(deflate, &mut Vec::new());
     let lines: String = extensions.iter().map(|value| format!("Sec-WebSocket-Extensions: {value}\r\n")).collect();
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

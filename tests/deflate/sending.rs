@@ -233,11 +233,11 @@ fn a_message_that_found_no_room_is_not_in_the_window() {
             let mut small = [0; 10];
             let refused = sender.text(&text, &mut FixedOutput::new(&mut small));
             let Err(SendError::BufferTooSmall { needed }) = refused else { panic!("{refused:?}") };
-            assert!((10..400).contains(&needed), "{needed} bytes");
+            assert!((10..=text.len() + 14).contains(&needed), "{needed} bytes");
             assert_eq!(small, [0; 10]);
             let mut out = FixedOutput::new(&mut buffer);
             sender.text(&text, &mut out).unwrap();
-            assert!(out.filled().len() <= needed + 60, "not much longer than was said: {needed}");
+            assert!(out.filled().len() <= needed, "not longer than was said: {needed}");
             assert_eq!(other.reads_one(&mut out.filled().to_vec()), (text.into_bytes(), true));
             // A shared one finds no room either, and nothing is lost by that.
             let shared = Prepared::text(&TEXT.repeat(10));
@@ -367,7 +367,8 @@ fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
     let text = &(unique[..1000].to_owned() + &unique[..24]);
     let shared = Prepared::text(text);
     assert_eq!(shared.payload().len(), 1024);
-    for (bits, expected) in [(15, true), (11, true), (10, true), (9, false), (8, false)] {
+    // What does not fit is compressed once more, where there is a compressor for such a window.
+    for (bits, expected) in [(15, true), (11, true), (10, true), (9, true), (8, false)] {
         let params = with_window(AFRESH, bits);
         let mut out = Vec::new();
         open(&deflate, params).sender.prepared(&shared, &mut out).unwrap();

@@ -44,6 +44,11 @@ impl Deflating {
         match self.0 {}
     }
 
+    #[cfg(feature = "server")]
+    pub(in crate::proto) fn keeps_context(&self) -> bool {
+        match self.0 {}
+    }
+
     pub(in crate::proto) fn longest_shared(&self) -> usize {
         match self.0 {}
     }

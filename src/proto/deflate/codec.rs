@@ -43,9 +43,10 @@ impl Compressor {
         self.window_bits
     }
 
-    /// Forgets what was compressed before.
-    pub(super) fn reset(&mut self) {
+    /// The same, when it has forgotten what was compressed before.
+    pub(super) fn afresh(mut self) -> Self {
         self.codec.reset();
+        self
     }
 
     /// Compresses a whole message; gives `None` where that makes it no shorter.
@@ -53,7 +54,8 @@ impl Compressor {
     /// Always to its end, also where it is plain that nothing is gained: zlib-rs 0.6 panics or writes a wrong header
     /// when it is used again after a compression that was broken off, in spite of its reset.
     pub(super) fn compress(&mut self, message: &[u8]) -> Option<&[u8]> {
-        u32::try_from(message.len()).ok()?; // zlib counts in 32 bits
+        // zlib counts in 32 bits, also the room.
+        i32::try_from(message.len()).ok()?;
         let (read, made) = (self.codec.total_in(), self.codec.total_out());
         let mut length = 0;
         // What cannot be compressed grows by an eighth at the fastest level.
@@ -199,11 +201,6 @@ impl Inflater {
         let status = self.codec.decompress(input, &mut output, flush).map_err(|_| Malformed)?;
         let (used, made) = (count(self.codec.total_in() - used), count(self.codec.total_out() - made));
         Ok((status, used, made, output[0]))
-    }
-
-    /// Gives back what only a long message needed.
-    pub(super) fn rest(&mut self) {
-        trim(&mut self.output);
     }
 }
 
@@ -377,7 +374,7 @@ mod tests {
             let mut compressor = Compressor::new(1, window_bits);
             let mut inflater = Inflater::new();
             for length in [0, 1, 20, 300, 5000, 70_000, text.len()] {
-                compressor.reset();
+                compressor = compressor.afresh();
                 let Some(compressed) = compressor.compress(&text[..length]) else {
                     assert!(length < 300, "{length} bytes of text are no shorter with {window_bits} bits");
                     continue;
@@ -406,7 +403,7 @@ mod tests {
             let mut inflater = Inflater::new();
             for length in [1, 30, 1000, 8000, 8192, 33_000, noise.len()] {
                 assert_eq!(compressor.compress(&noise[..length]), None, "level {level}, {length} bytes of noise");
-                compressor.reset();
+                compressor = compressor.afresh();
                 match compressor.compress(&text) {
                     Some(compressed) => {
                         inflater.history.clear();
@@ -414,7 +411,7 @@ mod tests {
                     }
                     None => assert_eq!(level, 0),
                 }
-                compressor.reset();
+                compressor = compressor.afresh();
             }
         }
     }

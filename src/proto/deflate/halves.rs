@@ -12,19 +12,16 @@ use crate::proto::Role;
 
 /// permessage-deflate as it was agreed on for one connection. Holds the memory that was reserved for it.
 #[derive(Debug)]
-pub struct DeflateAgreement {
+pub(in crate::proto) struct DeflateAgreement {
     params: DeflateParams,
     deflate: Deflate,
     history: Option<Reserved>,
 }
 
 impl DeflateAgreement {
-    /// An agreement that was reached elsewhere; `role` is ours. The engine's own handshakes make theirs themselves.
-    ///
-    /// Where the parameters let the peer take over its context, memory for that is taken from the budget of `deflate`;
-    /// `None` where it is spent.
-    #[must_use]
-    pub fn new(deflate: &Deflate, role: Role, params: DeflateParams) -> Option<Self> {
+    /// An agreement that was reached elsewhere; `role` is ours. `None` where the peer may take its context over and the
+    /// budget is spent.
+    pub(in crate::proto) fn new(deflate: &Deflate, role: Role, params: DeflateParams) -> Option<Self> {
         let peer_starts_afresh = match role {
             Role::Server => params.client_no_context_takeover,
             Role::Client => params.server_no_context_takeover,
@@ -33,16 +30,15 @@ impl DeflateAgreement {
         Some(Self { params, deflate: deflate.clone(), history })
     }
 
-    /// What was agreed on. Its `Display` is the value of the answer's `Sec-WebSocket-Extensions`.
-    #[must_use]
-    pub fn params(&self) -> &DeflateParams {
+    pub(in crate::proto) fn params(&self) -> &DeflateParams {
         &self.params
     }
 
     /// What a server answers to an offer that it takes: `params`, and where there is no memory for windows, that they are
     /// not used.
     pub(in crate::proto) fn answer(deflate: &Deflate, mut params: DeflateParams) -> Self {
-        params.server_no_context_takeover |= deflate.config().memory_bytes == 0;
+        let bits = params.server_max_window_bits.unwrap_or(WindowBits::MAX);
+        params.server_no_context_takeover |= !deflate.keeps_contexts(bits);
         let history = if params.client_no_context_takeover { None } else { Reserved::new(deflate) };
         params.client_no_context_takeover = history.is_none();
         Self { params, deflate: deflate.clone(), history }
@@ -55,9 +51,10 @@ impl DeflateAgreement {
             Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
         };
         let takeover = history.map(|reserved| Box::new(Takeover { history: History::default(), _reserved: reserved }));
+        let window_bits = window_bits.unwrap_or(WindowBits::MAX);
         let deflating = Deflating {
-            takeover: !starts_afresh && deflate.config().memory_bytes > 0,
-            window_bits: window_bits.unwrap_or(WindowBits::MAX),
+            takeover: !starts_afresh && deflate.keeps_contexts(window_bits),
+            window_bits,
             context: None,
             deflate: deflate.clone(),
         };
@@ -82,7 +79,7 @@ impl DeflateOffer {
     pub(in crate::proto) fn params(&self) -> DeflateParams {
         DeflateParams {
             server_no_context_takeover: self.history.is_none(),
-            client_no_context_takeover: self.deflate.config().memory_bytes == 0,
+            client_no_context_takeover: !self.deflate.keeps_contexts(WindowBits::MAX),
             ..DeflateParams::default()
         }
     }
@@ -112,7 +109,7 @@ impl Deflating {
         write: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
         // zlib has no window of 8 bits.
-        if message.len() < self.deflate.config().min_bytes || self.window_bits.get() < 9 {
+        if !self.deflate.compresses(message.len()) || self.window_bits.get() < 9 {
             return None;
         }
         let mut compressor = self.deflate.compressor(self.context.take(), self.window_bits.get());
@@ -124,6 +121,12 @@ impl Deflating {
             self.deflate.give_back_compressor(compressor);
         }
         written
+    }
+
+    /// Whether the next message may refer to the last ones.
+    #[cfg(feature = "server")]
+    pub(in crate::proto) fn keeps_context(&self) -> bool {
+        self.takeover
     }
 
     /// How long a message may be that was compressed elsewhere, without context and with a window of 15 bits, so that
@@ -163,7 +166,7 @@ impl CompressedOnce {
         frame: impl FnOnce(&[u8]) -> Box<[u8]>,
     ) -> Option<&[u8]> {
         let made = self.0.get_or_init(|| {
-            if message.len() < deflate.config().min_bytes {
+            if !deflate.compresses(message.len()) {
                 return None;
             }
             let mut compressor = deflate.compressor(None, WindowBits::MAX.get());

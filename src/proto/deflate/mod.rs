@@ -26,8 +26,6 @@ mod params;
 mod pool;
 
 #[cfg(feature = "deflate")]
-pub use halves::DeflateAgreement;
-#[cfg(feature = "deflate")]
 pub use params::InvalidWindowBits;
 #[cfg_attr(not(feature = "deflate"), expect(unreachable_pub))]
 pub use params::{DeflateParams, WindowBits};
@@ -39,4 +37,4 @@ pub(crate) use absent::Deflate;
 #[cfg(not(feature = "deflate"))]
 pub(super) use absent::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, LentInflater};
 #[cfg(feature = "deflate")]
-pub(super) use halves::{CompressedOnce, DeflateOffer, Deflating, Inflating, LentInflater};
+pub(super) use halves::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, LentInflater};

@@ -19,27 +19,35 @@ use std::{
     vec::Vec,
 };
 
-use super::codec::{Compressor, History, Inflater};
+use super::{
+    codec::{Compressor, History, Inflater},
+    params::WindowBits,
+};
 
 /// How to compress, and what it may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateConfig {
-    /// How hard to try: 0 (store) to 9 (smallest). Default 1, the fastest that compresses.
+    /// How hard to try: 1 (fastest) to 9 (smallest); 0 compresses nothing, and only inflates. Default 1.
     pub level: u8,
     /// Messages below this many bytes are sent as they are. Default 256.
     pub min_bytes: usize,
+    /// Messages above this many bytes are sent as they are: nobody else is served while one is compressed. Default 1 MiB,
+    /// some milliseconds at the default level.
+    pub max_bytes: usize,
     /// Memory for context takeover, of all connections together, in bytes. Default 0: no context takeover in either
-    /// direction.
+    /// direction. What peers may refer to is reserved first, 32 KiB each; compressors have what is left, and with less than
+    /// the 280 KB that one takes we use none of our own.
     pub memory_bytes: usize,
     /// Unfinished messages that are inflated as they come, of all connections together; each takes about 100 KB until
-    /// it is whole. Default 16. The compressed bytes of further ones wait for their end.
+    /// it is whole. Default 16. The compressed bytes of further ones wait for their end, unless they are delivered in
+    /// [pieces](crate::Delivery::Pieces).
     pub max_unfinished: usize,
 }
 
 impl Default for DeflateConfig {
     fn default() -> Self {
-        Self { level: 1, min_bytes: 256, memory_bytes: 0, max_unfinished: 16 }
+        Self { level: 1, min_bytes: 256, max_bytes: 1 << 20, memory_bytes: 0, max_unfinished: 16 }
     }
 }
 
@@ -63,7 +71,7 @@ struct Pool {
     inflaters: Vec<Box<Inflater>>,
     /// Inflaters that unfinished messages use; at most `max_unfinished`.
     lent: usize,
-    /// Compressors that nobody uses, without context.
+    /// Compressors that nobody uses; what they know means nothing.
     compressors: Vec<Compressor>,
     /// Room for what is compressed, that nobody uses: not kept with a context, which does not need it.
     rooms: Vec<Vec<u8>>,
@@ -98,6 +106,17 @@ impl Deflate {
     pub fn takeover_bytes(&self) -> usize {
         let pool = self.pool();
         pool.reserved + pool.kept
+    }
+
+    /// Whether a message of this length is worth compressing.
+    pub(super) fn compresses(&self, length: usize) -> bool {
+        let DeflateConfig { level, min_bytes, max_bytes, .. } = self.0.config;
+        level > 0 && (min_bytes..=max_bytes).contains(&length)
+    }
+
+    /// Whether there is memory for a compressor that keeps its context.
+    pub(super) fn keeps_contexts(&self, window_bits: WindowBits) -> bool {
+        self.0.config.memory_bytes >= Compressor::bytes(window_bits.get())
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -143,10 +162,9 @@ impl Deflate {
     pub(super) fn give_back_inflater(&self, inflater: Option<Box<Inflater>>, was_lent: bool) {
         let mut pool = self.pool();
         pool.lent -= usize::from(was_lent);
-        if let Some(mut inflater) = inflater
+        if let Some(inflater) = inflater
             && pool.inflaters.len() < MAX_IDLE
         {
-            inflater.rest();
             pool.inflaters.push(inflater);
         }
     }
@@ -155,9 +173,13 @@ impl Deflate {
     pub(super) fn compressor(&self, context: Option<Context>, window_bits: u8) -> Compressor {
         let mut pool = self.pool();
         let room = pool.rooms.pop().unwrap_or_default();
-        let found = context.and_then(|context| pool.take(context)).or_else(|| pool.idle_compressor(window_bits));
+        let kept = context.and_then(|context| pool.take(context));
+        let idle = if kept.is_none() { pool.idle_compressor(window_bits) } else { None };
         drop(pool);
-        let mut compressor = found.unwrap_or_else(|| Compressor::new(self.0.config.level.min(9), window_bits));
+        // Not before, under the lock: it clears a table of 128 KiB.
+        let idle = idle.map(Compressor::afresh);
+        let new = || Compressor::new(self.0.config.level.min(9), window_bits);
+        let mut compressor = kept.or(idle).unwrap_or_else(new);
         compressor.give_room(room);
         compressor
     }
@@ -203,12 +225,11 @@ impl Pool {
         Some(self.compressors.remove(idle))
     }
 
-    fn put_away(&mut self, mut compressor: Compressor) {
+    fn put_away(&mut self, compressor: Compressor) {
         if self.compressors.len() == MAX_IDLE {
             // The one that was not used for the longest time: windows that nobody else has must not stay in the way.
             self.compressors.remove(0);
         }
-        compressor.reset();
         self.compressors.push(compressor);
     }
 

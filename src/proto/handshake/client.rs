@@ -32,9 +32,6 @@ pub struct ClientRequest<'a> {
     pub origin: Option<&'a str>,
     /// The subprotocols to offer, the best liked first.
     pub subprotocols: &'a [&'a str],
-    /// Offers permessage-deflate: a server may then compress, and so do we.
-    #[cfg(feature = "deflate")]
-    pub deflate: Option<&'a Deflate>,
     /// Further header fields, such as `Authorization` or `Cookie`.
     pub headers: &'a [(&'a str, &'a str)],
 }
@@ -43,25 +40,7 @@ impl<'a> ClientRequest<'a> {
     /// A request for `target` at `host`, without anything else.
     #[must_use]
     pub const fn new(host: &'a str, target: &'a str) -> Self {
-        Self {
-            host,
-            target,
-            origin: None,
-            subprotocols: &[],
-            #[cfg(feature = "deflate")]
-            deflate: None,
-            headers: &[],
-        }
-    }
-
-    #[cfg(feature = "deflate")]
-    fn offer(&self) -> Option<DeflateOffer> {
-        self.deflate.map(DeflateOffer::new)
-    }
-
-    #[cfg(not(feature = "deflate"))]
-    fn offer(&self) -> Option<DeflateOffer> {
-        None
+        Self { host, target, origin: None, subprotocols: &[], headers: &[] }
     }
 }
 
@@ -95,7 +74,33 @@ impl ClientHandshake {
         limits: HeadLimits,
         out: &mut Vec<u8>,
     ) -> Result<Self, InvalidHeader> {
-        let ClientRequest { host, target, origin, subprotocols, headers, .. } = *request;
+        Self::write(request, None, nonce, limits, out)
+    }
+
+    /// The same, with an offer of permessage-deflate: the server may then compress, and so do we. Where `deflate` has no
+    /// memory for it, it asks for no context takeover.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(
+        request: &ClientRequest<'_>,
+        deflate: &Deflate,
+        nonce: [u8; 16],
+        limits: HeadLimits,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, InvalidHeader> {
+        Self::write(request, Some(DeflateOffer::new(deflate)), nonce, limits, out)
+    }
+
+    fn write(
+        request: &ClientRequest<'_>,
+        deflate: Option<DeflateOffer>,
+        nonce: [u8; 16],
+        limits: HeadLimits,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, InvalidHeader> {
+        let ClientRequest { host, target, origin, subprotocols, headers } = *request;
         // §3: a fragment has no meaning here and must not be sent.
         if !target.starts_with('/') || !target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
             return Err(InvalidHeader::Target(target.to_owned()));
@@ -128,7 +133,6 @@ impl ClientHandshake {
         if !subprotocols.is_empty() {
             header_line("Sec-WebSocket-Protocol", &subprotocols.join(", "), out);
         }
-        let deflate = request.offer();
         if let Some(offer) = &deflate {
             header_line("Sec-WebSocket-Extensions", &deflate::request(offer), out);
         }

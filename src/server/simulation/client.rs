@@ -140,15 +140,16 @@ impl Client {
             _ => {
                 let mut nonce = [0; 16];
                 nonce.copy_from_slice(&self.random.bytes(16));
+                let request = ClientRequest::new("simulated", &target);
+                let limits = HeadLimits::default();
                 #[cfg(feature = "deflate")]
-                let deflate = self.setting.client_deflate(&mut self.random);
-                let request = ClientRequest {
-                    #[cfg(feature = "deflate")]
-                    deflate: deflate.as_ref(),
-                    ..ClientRequest::new("simulated", &target)
+                let handshake = match self.setting.client_deflate(&mut self.random) {
+                    Some(deflate) => ClientHandshake::with_deflate(&request, &deflate, nonce, limits, &mut self.out),
+                    None => ClientHandshake::new(&request, nonce, limits, &mut self.out),
                 };
-                let handshake = ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut self.out)
-                    .expect("the request can be written");
+                #[cfg(not(feature = "deflate"))]
+                let handshake = ClientHandshake::new(&request, nonce, limits, &mut self.out);
+                let handshake = handshake.expect("the request can be written");
                 if self.fate == Fate::StopsInRequest {
                     let most = self.out.len() - 1;
                     self.out.truncate(1 + self.random.below(most));

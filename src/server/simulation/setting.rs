@@ -213,6 +213,7 @@ fn deflate(random: &mut Random) -> DeflateConfig {
     DeflateConfig {
         level: [1, 1, 0, 6, 9][random.below(5)],
         min_bytes: [0, 30, 256][random.below(3)],
+        max_bytes: [1000, 1 << 20][random.below(2)],
         memory_bytes: [0, 0, 40_000, 400_000, 10 << 20][random.below(5)],
         max_unfinished: [0, 1, 16][random.below(3)],
     }
