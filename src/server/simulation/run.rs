@@ -323,7 +323,8 @@ impl Simulation {
 
     /// Goes on until `is_done`, which must be within a time.
     fn go_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
-        let limit = self.network.now() + 1000 * SECOND;
+        // The slowest wires take more than a thousand seconds for all that may wait for a peer.
+        let limit = self.network.now() + 5000 * SECOND;
         while !is_done(self) {
             assert!(self.step(), "{what}: nothing happens any more");
             let now = self.network.now();
