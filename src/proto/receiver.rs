@@ -228,7 +228,7 @@ impl Receiver {
     }
 
     /// Bytes that are kept for an unfinished message or control frame: what counts against a budget of memory. An
-    /// inflater counts where it is not one of [`DeflateConfig::max_unfinished`](crate::DeflateConfig).
+    /// inflater counts where it is not one of those few that `DeflateConfig::max_unfinished` allows.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         let control = match &self.unfinished {
