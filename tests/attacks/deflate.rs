@@ -246,10 +246,11 @@ fn by_zlib(message: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// Many more are for the fuzz target `inflate_matches_naive`.
 #[test]
 fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
     let (mut valid, mut invalid) = (0, 0);
-    for seed in 0..scaled(4000, 10_000_000) {
+    for seed in 0..scaled(4000, 200_000) {
         let mut random = Random::new(seed);
         let length = [0, 3, 40, 300, 2000][random.below(5)];
         let plain: Vec<u8> = (0..length).map(|_| b'a' + (random.below(20) * random.below(2)) as u8).collect();
@@ -281,8 +282,8 @@ fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
             Err(fault) => {
                 let invalid_deflate = (&[][..], Some(ProtocolError::InvalidDeflate));
                 assert_eq!((&*seen, error), invalid_deflate, "seed {seed}: {fault}: {message:02x?}");
-                // zlib itself does not care which block is the last.
-                let zlib_may_take_it = *fault == "no empty block at the end";
+                // zlib itself does not care which block is the last, and finds a block behind what is cut off.
+                let zlib_may_take_it = matches!(*fault, "no empty block at the end" | "cut off");
                 assert!(
                     zlib_may_take_it || by_zlib(&message).is_none(),
                     "seed {seed}: {fault}: {message:02x?}, by zlib"
