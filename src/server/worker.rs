@@ -4,8 +4,9 @@
 //! its receiver: here the receivers with the app's peers, in the [`Hub`] the senders with their sockets.
 //!
 //! A connection is read once per turn, then goes on in the next one without waiting for an event if there is more:
-//! nobody gets more than one buffer's worth, 1,024 events, or 1 MiB of what it inflates to, while others wait. What is left of a read then, or
-//! while an answer of the app is awaited, waits in a stash of that connection, and nothing more is read.
+//! nobody gets more than one buffer's worth, 1,024 events, or 1 MiB of what it inflates to, while others wait. What is
+//! left of a read then, or while an answer of the app is awaited, waits in a stash of that connection, and nothing more
+//! is read.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

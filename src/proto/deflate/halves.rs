@@ -222,7 +222,7 @@ impl Inflating {
 pub(in crate::proto) struct LentInflater {
     /// There until dropped.
     inflater: Option<Box<Inflater>>,
-    /// Counts among those of unfinished messages, and may be kept until more of the message comes.
+    /// Counts among those that there is a number of, for unfinished messages.
     lent: bool,
     /// Bytes that were moved to set its window up.
     work_to_begin: usize,
