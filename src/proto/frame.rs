@@ -133,6 +133,47 @@ impl FrameHeader {
     }
 }
 
+/// A data message in one frame that lies whole at the front of the input, as nearly all do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WholeMessage {
+    pub(super) kind: MessageKind,
+    pub(super) mask: Option<MaskingKey>,
+    pub(super) header_len: usize,
+    pub(super) payload_len: usize,
+}
+
+impl WholeMessage {
+    /// Recognises one with as few decisions as can be. `None` is no verdict: that is [`FrameHeader::decode`]'s, which
+    /// also gives this header as it is here.
+    #[inline]
+    pub(super) fn decode(input: &[u8], role: Role) -> Option<Self> {
+        let (&[first, second], rest) = input.split_first_chunk()?;
+        let kind = match first {
+            WHOLE_TEXT => MessageKind::Text,
+            WHOLE_BINARY => MessageKind::Binary,
+            _ => return None,
+        };
+        // With the mask bit as it must be this is the length, else something above 127.
+        let (payload_len, rest) = match second ^ if role == Role::Server { MASK } else { 0 } {
+            short @ 0..=125 => (usize::from(short), rest),
+            126 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (Some(usize::from(u16::from_be_bytes(*length))).filter(|&length| length > 125)?, rest)
+            }
+            _ => return None,
+        };
+        let (mask, rest) = match role {
+            Role::Server => {
+                let (key, rest) = rest.split_first_chunk()?;
+                (Some(MaskingKey(*key)), rest)
+            }
+            Role::Client => (None, rest),
+        };
+        let header_len = input.len() - rest.len();
+        (payload_len <= rest.len()).then_some(Self { kind, mask, header_len, payload_len })
+    }
+}
+
 /// A header as it goes onto the wire: 2 to 14 bytes. Dereferences to them.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedHeader {
@@ -210,6 +251,8 @@ fn within_limits(length: u64, rules: &HeaderRules) -> Result<(), ProtocolError> 
     Ok(())
 }
 
+const WHOLE_TEXT: u8 = FIN | Opcode::Text as u8;
+const WHOLE_BINARY: u8 = FIN | Opcode::Binary as u8;
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const RSV2: u8 = 0x20;

@@ -14,7 +14,7 @@
 //! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
 //! | `deflate/` | RFC 7692 | [`Deflate`]: permessage-deflate |
 //! | `message.rs` | §5.4 | fragments become messages |
-//! | `receiver.rs` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
+//! | `receiver/` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
 //! | `output.rs` | | [`Output`]: where frames are written |
 //! | `prepared.rs` | | [`Prepared`]: encoded once for many |
 //! | `sender.rs` | §6.1, §7 | [`Sender`]: messages to bytes |

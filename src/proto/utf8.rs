@@ -6,6 +6,8 @@
 //!
 //! [§8.1]: https://www.rfc-editor.org/rfc/rfc6455#section-8.1
 
+use ascii::AsAsciiStr as _;
+
 /// Checks a text piece by piece and hands back what is whole as `&str`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Utf8Validator {
@@ -87,6 +89,9 @@ impl Utf8Validator {
 /// At the first byte that no valid text could have there, or at the end where a code point is cut off.
 pub(super) fn whole(text: &[u8]) -> Result<&str, InvalidUtf8> {
     if text.len() < SIMD_FROM {
+        if let Ok(ascii) = text.as_ascii_str() {
+            return Ok(ascii.as_str());
+        }
         core::str::from_utf8(text).map_err(|error| fault(text, error))
     } else {
         // The fast check says only that there is a fault; where it is is found on the way out.

@@ -1,0 +1,315 @@
+//! The events in one piece of input.
+//!
+//! Nearly all that comes is a whole message in one frame: it is recognised in a few steps, and delivered where it
+//! lies. Anything else takes the long way, which gives the verdicts.
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+use super::{Control, Event, Input, OpenControl, OpenFrame, Piece, Receiver, Unfinished};
+use crate::proto::{
+    CloseFrame, Delivery, FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError,
+    frame::WholeMessage,
+    message::{Assembled, Coding, Compressed, OpenMessage},
+    utf8,
+};
+
+/// The events in one piece of input; see [`Receiver::receive`].
+#[derive(Debug)]
+pub struct Events<'r, 'b> {
+    pub(super) receiver: &'r mut Receiver,
+    pub(super) input: &'b mut [u8],
+    /// Nothing is unfinished, and whole messages are wanted: one in one frame can be delivered as it lies.
+    between: bool,
+    /// Work that was done to inflate, in bytes that were moved, and how much may be.
+    pub(super) work: usize,
+    most_work: usize,
+    /// What the last event borrows from, where that is not the input.
+    text: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// An event before its payload is borrowed from where it lies.
+pub(super) enum Found<'b> {
+    Text(&'b [u8]),
+    Binary(&'b [u8]),
+    Control(Control, &'b [u8]),
+    Piece(Piece<'b>),
+    /// A piece whose payload was inflated into `Events::bytes`.
+    InflatedPiece {
+        kind: MessageKind,
+        first: bool,
+        last: bool,
+    },
+    /// What came in several pieces is owned.
+    AssembledText(String),
+    AssembledBinary(Vec<u8>),
+    AssembledControl(Control, Vec<u8>),
+}
+
+impl<'r, 'b> Events<'r, 'b> {
+    pub(super) fn new(receiver: &'r mut Receiver, input: &'b mut [u8]) -> Self {
+        let between = receiver.is_between_messages();
+        Self { receiver, input, between, work: 0, most_work: usize::MAX, text: String::new(), bytes: Vec::new() }
+    }
+
+    /// Pauses once about `bytes` were inflated, for who serves others meanwhile: a few bytes can become a thousand times
+    /// as many. [`next_event`](Self::next_event) then gives `None` although [`unread`](Self::unread) bytes are left or
+    /// [`Receiver::is_paused`], to be received later. Each call makes some progress.
+    #[must_use]
+    pub fn inflating_at_most(mut self, bytes: usize) -> Self {
+        self.most_work = bytes.max(1);
+        self
+    }
+
+    /// The next event, or `None` when the bytes are used up.
+    ///
+    /// # Errors
+    /// The rule that the peer broke, after all events before it. The connection has then failed: the caller sends
+    /// the Close frame by [`Sender::fail`](crate::Sender::fail) and ends the connection; later bytes are dropped.
+    #[inline]
+    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
+        if self.between
+            && let Some(whole) = WholeMessage::decode(self.input, self.receiver.role)
+            && self.receiver.takes(whole.payload_len)
+        {
+            self.take(whole.header_len);
+            let payload = self.unmask(whole.payload_len, whole.mask);
+            return match whole.kind {
+                MessageKind::Binary => Ok(Some(Event::Binary(payload))),
+                MessageKind::Text => match utf8::whole(payload) {
+                    Ok(text) => Ok(Some(Event::Text(text))),
+                    Err(error) => Err(self.invalid_text(error)),
+                },
+            };
+        }
+        self.next_unusual()
+    }
+
+    #[cold]
+    fn invalid_text(&mut self, error: utf8::InvalidUtf8) -> ProtocolError {
+        self.end(Input::Failure);
+        ProtocolError::InvalidUtf8 { offset: error.offset as u64 }
+    }
+
+    /// The next event, whatever it is.
+    #[inline(never)]
+    fn next_unusual(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
+        let found = self.find();
+        self.between = self.receiver.is_between_messages() && self.work < self.most_work;
+        let found = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.end(Input::Failure);
+                return Err(error);
+            }
+        };
+        let event = match found {
+            Found::Text(text) => match utf8::whole(text) {
+                Ok(text) => Ok(Event::Text(text)),
+                Err(error) => Err(ProtocolError::InvalidUtf8 { offset: error.offset as u64 }),
+            },
+            Found::Binary(bytes) => Ok(Event::Binary(bytes)),
+            Found::Control(kind, payload) => control_event(kind, payload),
+            Found::Piece(piece) => Ok(Event::Piece(piece)),
+            Found::InflatedPiece { kind, first, last } => {
+                Ok(Event::Piece(Piece { kind, payload: &self.bytes, first, last }))
+            }
+            Found::AssembledText(text) => {
+                self.text = text;
+                Ok(Event::Text(&self.text))
+            }
+            Found::AssembledBinary(bytes) => {
+                self.bytes = bytes;
+                Ok(Event::Binary(&self.bytes))
+            }
+            Found::AssembledControl(kind, payload) => {
+                self.bytes = payload;
+                control_event(kind, &self.bytes)
+            }
+        };
+        let input = match &event {
+            Ok(Event::Close(_)) => Input::Close,
+            Err(_) => Input::Failure,
+            Ok(_) => return event.map(Some),
+        };
+        self.between = false;
+        self.receiver.end(input);
+        self.input = &mut [];
+        event.map(Some)
+    }
+
+    /// Bytes at the end of the input that have not been parsed yet: for who stops before the last event and gives
+    /// the rest to [`Receiver::receive`] later.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.input.len()
+    }
+
+    fn end(&mut self, input: Input) {
+        self.between = false;
+        self.receiver.end(input);
+        self.input = &mut [];
+    }
+
+    /// Parses until there is an event or no more input.
+    fn find(&mut self) -> Result<Option<Found<'b>>, ProtocolError> {
+        loop {
+            if !self.receiver.is_open() {
+                self.input = &mut [];
+            }
+            if (self.input.is_empty() && !self.receiver.is_paused()) || self.work >= self.most_work {
+                return Ok(None);
+            }
+            let found = match core::mem::take(&mut self.receiver.unfinished) {
+                Unfinished::Data { frame, message } => self.data(frame, message)?,
+                Unfinished::Control(control) => self.control(control),
+                between @ (Unfinished::Nothing | Unfinished::Message(_)) => {
+                    self.receiver.unfinished = between;
+                    let Some((header, used)) = self.receiver.read_header(self.input)? else {
+                        self.input = &mut [];
+                        return Ok(None);
+                    };
+                    self.take(used);
+                    self.receiver.count_empty(&header)?;
+                    self.begin(header)?
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A frame begins. If it is whole, and alone in its message, its payload is delivered where it lies.
+    fn begin(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
+        let FrameHeader { fin, rsv1, mask, payload_len: remaining, .. } = header;
+        let frame = OpenFrame { fin, mask, remaining };
+        let whole = usize::try_from(remaining).ok().filter(|&length| length <= self.input.len());
+        let kind = match header.opcode {
+            Opcode::Text => MessageKind::Text,
+            Opcode::Binary => MessageKind::Binary,
+            Opcode::Continuation => {
+                return match core::mem::take(&mut self.receiver.unfinished) {
+                    Unfinished::Message(message) => self.data(frame, message),
+                    // `FrameHeader::decode` has refused it already; said again, it costs nothing.
+                    _ => Err(ProtocolError::UnexpectedContinuation),
+                };
+            }
+            Opcode::Close => return Ok(self.begin_control(Control::Close, frame, whole)),
+            Opcode::Ping => return Ok(self.begin_control(Control::Ping, frame, whole)),
+            Opcode::Pong => return Ok(self.begin_control(Control::Pong, frame, whole)),
+        };
+        match (whole, self.receiver.delivery) {
+            (Some(length), Delivery::Messages) if fin && !rsv1 => {
+                let payload = self.unmask(length, mask);
+                Ok(Some(match kind {
+                    MessageKind::Text => Found::Text(payload),
+                    MessageKind::Binary => Found::Binary(payload),
+                }))
+            }
+            (_, delivery) => {
+                // RFC 7692 §6: RSV1 on its first frame says that a message is compressed.
+                let coding = if rsv1 { Coding::Deflate(Compressed::default()) } else { Coding::Plain };
+                let most = self.receiver.limits.max_message_bytes;
+                self.data(frame, Box::new(OpenMessage::new(kind, delivery, coding, most)))
+            }
+        }
+    }
+
+    fn begin_control(&mut self, kind: Control, frame: OpenFrame, whole: Option<usize>) -> Option<Found<'b>> {
+        if let Some(length) = whole {
+            return Some(Found::Control(kind, self.unmask(length, frame.mask)));
+        }
+        let message = match core::mem::take(&mut self.receiver.unfinished) {
+            Unfinished::Message(message) => Some(message),
+            _ => None,
+        };
+        self.control(Box::new(OpenControl { kind, frame, payload: Vec::new(), message }))
+    }
+
+    /// More of a control frame's payload, as much as is here.
+    fn control(&mut self, mut control: Box<OpenControl>) -> Option<Found<'b>> {
+        let (piece, rest) = self.piece_of(control.frame);
+        control.payload.extend_from_slice(piece);
+        if let Some(frame) = rest {
+            control.frame = frame;
+            self.receiver.unfinished = Unfinished::Control(control);
+            return None;
+        }
+        let OpenControl { kind, payload, message, .. } = *control;
+        self.receiver.unfinished = message.map_or(Unfinished::Nothing, Unfinished::Message);
+        Some(Found::AssembledControl(kind, payload))
+    }
+
+    /// More of a data frame's payload, perhaps nothing.
+    fn data(&mut self, frame: OpenFrame, mut message: Box<OpenMessage>) -> Result<Option<Found<'b>>, ProtocolError> {
+        match core::mem::take(&mut message.coding) {
+            Coding::Plain => self.plain_data(frame, message),
+            Coding::Deflate(compressed) => self.compressed_data(frame, message, compressed),
+        }
+    }
+
+    fn plain_data(
+        &mut self,
+        frame: OpenFrame,
+        mut message: Box<OpenMessage>,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
+        let (piece, rest) = self.piece_of(frame);
+        let first = message.assembler.is_untouched();
+        let kind = message.assembler.kind();
+        message.wire_bytes += piece.len() as u64;
+        message.assembler.append(piece)?;
+        let last = rest.is_none() && frame.fin;
+        let found = if last {
+            assembled(*message)?
+        } else {
+            self.receiver.keep(rest, message);
+            None
+        };
+        Ok(match self.receiver.delivery {
+            Delivery::Messages => found,
+            Delivery::Pieces => Some(Found::Piece(Piece { kind, payload: piece, first, last })),
+        })
+    }
+
+    /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
+    pub(super) fn piece_of(&mut self, frame: OpenFrame) -> (&'b [u8], Option<OpenFrame>) {
+        let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len());
+        let piece = self.unmask(length, frame.mask);
+        let rest = frame.after(length);
+        (piece, (rest.remaining > 0).then_some(rest))
+    }
+
+    fn unmask(&mut self, length: usize, mask: Option<MaskingKey>) -> &'b [u8] {
+        let payload = self.take(length);
+        if let Some(key) = mask {
+            key.apply(payload);
+        }
+        payload
+    }
+
+    /// The next `length` bytes of the input.
+    pub(super) fn take(&mut self, length: usize) -> &'b mut [u8] {
+        let (taken, rest) = core::mem::take(&mut self.input).split_at_mut(length);
+        self.input = rest;
+        taken
+    }
+}
+
+/// A message that is whole; nothing where it was passed on in pieces.
+pub(super) fn assembled<'b>(message: OpenMessage) -> Result<Option<Found<'b>>, ProtocolError> {
+    Ok(match message.assembler.finish()? {
+        Assembled::Text(text) => Some(Found::AssembledText(text)),
+        Assembled::Binary(bytes) => Some(Found::AssembledBinary(bytes)),
+        Assembled::Passed => None,
+    })
+}
+
+fn control_event(kind: Control, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+    match kind {
+        Control::Close => CloseFrame::decode(payload).map(Event::Close),
+        Control::Ping => Ok(Event::Ping(payload)),
+        Control::Pong => Ok(Event::Pong(payload)),
+    }
+}

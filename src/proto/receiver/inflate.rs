@@ -1,0 +1,141 @@
+//! Compressed messages: their payload is inflated as it comes, step by step, once an inflater is free for it
+//! ([RFC 7692 §6.2](https://www.rfc-editor.org/rfc/rfc7692#section-6.2)).
+
+use alloc::boxed::Box;
+
+use super::{
+    OpenFrame, Receiver,
+    events::{Events, Found, assembled},
+};
+use crate::proto::{
+    Delivery, ProtocolError,
+    deflate::LentInflater,
+    message::{Coding, Compressed, OpenMessage},
+};
+
+impl<'b> Events<'_, 'b> {
+    /// Keeps what is here of a compressed payload while no inflater is free for it.
+    pub(super) fn compressed_data(
+        &mut self,
+        frame: OpenFrame,
+        mut message: Box<OpenMessage>,
+        mut compressed: Compressed,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
+        let whole = frame.fin && frame.remaining <= self.input.len() as u64;
+        let lent = match (compressed.inflater.take(), &mut self.receiver.inflating) {
+            (Some(lent), _) => Some(lent),
+            // A header alone takes nothing.
+            (None, Some(inflating)) if whole || !self.input.is_empty() => {
+                // Who wants pieces wants them as they come.
+                let lent = inflating.lend(whole || self.receiver.delivery == Delivery::Pieces);
+                self.work += lent.as_ref().map_or(0, LentInflater::work_to_begin);
+                lent
+            }
+            (None, _) => None,
+        };
+        if let Some(lent) = lent {
+            return self.inflate(frame, message, compressed, lent);
+        }
+        let (piece, rest) = self.piece_of(frame);
+        message.wire_bytes += piece.len() as u64;
+        compressed.kept.extend_from_slice(piece);
+        message.coding = Coding::Deflate(compressed);
+        self.receiver.keep(rest, message);
+        Ok(None)
+    }
+
+    /// Inflates a step: of what was kept, or else of the payload; what is left of that stays in the input, masked.
+    fn inflate(
+        &mut self,
+        mut frame: OpenFrame,
+        mut message: Box<OpenMessage>,
+        mut compressed: Compressed,
+        mut lent: LentInflater,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
+        let first = message.assembler.is_untouched();
+        self.bytes.clear();
+        let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len()).min(SLICE_BYTES);
+        let work = if !compressed.kept.is_empty() {
+            let rest = &compressed.kept[compressed.inflated..];
+            let (used, work) = self.receiver.inflate(&mut message, &mut lent, &rest[..rest.len().min(SLICE_BYTES)])?;
+            compressed.advance(used);
+            Some(work)
+        } else if length > 0 {
+            let slice = &mut self.input[..length];
+            if let Some(key) = frame.mask {
+                key.apply(slice);
+            }
+            let (used, work) = self.receiver.inflate(&mut message, &mut lent, slice)?;
+            if let Some(key) = frame.mask {
+                key.after(used).apply(&mut slice[used..]);
+            }
+            self.take(used);
+            message.wire_bytes += used as u64;
+            frame = frame.after(used);
+            Some(work)
+        } else {
+            None
+        };
+        self.work += work.unwrap_or(0);
+        if work.is_some() && self.receiver.delivery == Delivery::Pieces {
+            self.bytes.extend_from_slice(lent.output());
+        }
+        let rest = (frame.remaining > 0 || !compressed.kept.is_empty()).then_some(frame);
+        let last = rest.is_none() && frame.fin;
+        let kind = message.assembler.kind();
+        let found = if last {
+            lent.finish().map_err(|_| ProtocolError::InvalidDeflate)?;
+            if let Some(inflating) = &mut self.receiver.inflating {
+                inflating.take_history(&mut lent);
+            }
+            assembled(*message)?
+        } else {
+            compressed.inflater = Some(lent);
+            message.coding = Coding::Deflate(compressed);
+            self.receiver.keep(rest, message);
+            None
+        };
+        Ok(match self.receiver.delivery {
+            Delivery::Messages => found,
+            Delivery::Pieces if last || !self.bytes.is_empty() => Some(Found::InflatedPiece { kind, first, last }),
+            Delivery::Pieces => None,
+        })
+    }
+}
+
+impl Receiver {
+    /// Inflates from the front of `input` into a message. Gives the bytes that are used, and the work that it was.
+    fn inflate(
+        &self,
+        message: &mut OpenMessage,
+        lent: &mut LentInflater,
+        input: &[u8],
+    ) -> Result<(usize, usize), ProtocolError> {
+        let limit = self.limits.max_message_bytes;
+        let room = usize::try_from(limit.saturating_sub(message.assembler.length())).unwrap_or(usize::MAX);
+        let step = lent.inflate(input, room.saturating_add(1));
+        // In this order, so that the verdict does not depend on where a step ends.
+        let output = lent.output();
+        let within = &output[..output.len().min(room)];
+        if !within.is_empty() {
+            message.assembler.append(within)?;
+        }
+        if output.len() > room {
+            return Err(ProtocolError::MessageTooLong { length: limit.saturating_add(1), limit });
+        }
+        message.final_blocks += u32::from(step.ended_final);
+        if message.final_blocks > MAX_FINAL_BLOCKS {
+            return Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS });
+        }
+        step.outcome.map_err(|_| ProtocolError::InvalidDeflate)?;
+        // That nothing comes out of it makes input no cheaper: a block may be all tables.
+        Ok((step.consumed, step.work + step.consumed * WORK_PER_BYTE))
+    }
+}
+
+/// What a byte of compressed input is worth, in bytes that are moved.
+const WORK_PER_BYTE: usize = 16;
+/// How much of a compressed payload is unmasked at a time.
+const SLICE_BYTES: usize = 4 << 10;
+/// Blocks with BFINAL in a message. One takes two bytes and costs us a window of 32 KiB, which no other limit counts.
+const MAX_FINAL_BLOCKS: u32 = 1_000;
