@@ -174,6 +174,23 @@ impl WholeMessage {
     }
 }
 
+/// A frame whose header is read and whose payload is not all here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenFrame {
+    pub(super) fin: bool,
+    /// The key, turned so that it fits the next byte.
+    pub(super) mask: Option<MaskingKey>,
+    pub(super) remaining: u64,
+}
+
+impl OpenFrame {
+    /// The same, when `length` bytes more of its payload have been taken.
+    pub(super) fn after(self, length: usize) -> Self {
+        let mask = self.mask.map(|key| key.after(length));
+        Self { mask, remaining: self.remaining - length as u64, ..self }
+    }
+}
+
 /// A header as it goes onto the wire: 2 to 14 bytes. Dereferences to them.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedHeader {

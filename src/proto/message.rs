@@ -9,11 +9,13 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{Delivery, MessageKind, ProtocolError, deflate::LentInflater, utf8::Utf8Validator};
+use super::{Delivery, MessageKind, ProtocolError, deflate::LentInflater, frame::OpenFrame, utf8::Utf8Validator};
 
 /// A message of which some has arrived: how its payload is encoded, and what it has become.
 #[derive(Debug)]
 pub(super) struct OpenMessage {
+    /// The frame of which payload is missing; `None` where the message's next frame has not begun.
+    pub(super) frame: Option<OpenFrame>,
     /// Bytes of payload so far, as they were on the wire.
     pub(super) wire_bytes: u64,
     /// Blocks with BFINAL in what is compressed.
@@ -57,7 +59,8 @@ impl Compressed {
 
 impl OpenMessage {
     pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding, most: u64) -> Self {
-        Self { wire_bytes: 0, final_blocks: 0, coding, assembler: MessageAssembler::new(kind, delivery, most) }
+        let assembler = MessageAssembler::new(kind, delivery, most);
+        Self { frame: None, wire_bytes: 0, final_blocks: 0, coding, assembler }
     }
 
     /// Whether something is here that can be inflated.

@@ -16,9 +16,15 @@ pub trait Output {
 }
 
 impl Output for Vec<u8> {
+    #[inline]
     fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
         self.reserve(header.len() + payload.len());
-        self.extend_from_slice(header);
+        // The lengths that most headers have: known to the compiler, they cost no call.
+        match (header.as_array::<2>(), header.as_array::<4>()) {
+            (Some(header), _) => self.extend_from_slice(header),
+            (_, Some(header)) => self.extend_from_slice(header),
+            (None, None) => self.extend_from_slice(header),
+        }
         let start = self.len();
         self.extend_from_slice(payload);
         Ok(&mut self[start..])

@@ -282,7 +282,24 @@ impl<M: Masking> Sender<M> {
     }
 
     /// A whole message in one frame, compressed if that was agreed on and makes it shorter.
+    #[inline]
     fn message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
+        // A server's usual case: nothing changes but `out`.
+        if (self.state, M::ROLE) == (Sending::Open { unfinished: None }, Role::Server) && self.deflating.is_none() {
+            let header = FrameHeader::of_message(kind, false, payload.len() as u64);
+            return out.append_frame(&header.encode(), payload).map(drop);
+        }
+        self.unusual_message(kind, payload, out)
+    }
+
+    /// The same in all cases.
+    #[inline(never)]
+    fn unusual_message(
         &mut self,
         kind: MessageKind,
         payload: &[u8],

@@ -5,7 +5,6 @@ use std::io;
 use super::{
     Config, SlowSubscriber,
     link::{Link, Stage},
-    outbox::Outbox,
 };
 use crate::{
     CloseCode, CloseFrame,
@@ -56,14 +55,14 @@ impl Bounds {
 
     /// Counts an outbox that has changed.
     pub(super) fn recount(&mut self, link: &mut Link) {
-        let waits = link.outbox.len();
-        self.queued = self.queued - link.counted + waits;
-        link.counted = waits;
+        let (before, waits) = link.outbox.recount();
+        self.queued = self.queued - before + waits;
     }
 
     /// Counts an outbox that is gone.
-    pub(super) fn forget(&mut self, link: &Link) {
-        self.queued -= link.counted;
+    pub(super) fn forget(&mut self, mut link: Link) {
+        link.outbox.clear();
+        self.recount(&mut link);
     }
 
     /// Whether `more` bytes that others sent may wait for `key`, by the policy for those who are too slow and by the
@@ -103,13 +102,12 @@ impl Bounds {
         };
         let fits = self.make_room(links, frames.len() - written, now);
         let Some(link) = links.get_mut(key) else { return };
-        link.written = now;
-        link.outbox.keep_rest(frames, written);
+        link.outbox.keep_rest(frames, written, now);
         if !fits {
             // What has not begun is dropped; what has may still be too much.
             link.outbox.drop_unbegun();
             if self.queued + link.outbox.len() > self.max_queued {
-                link.outbox = Outbox::default();
+                link.outbox.clear();
                 link.stage = Stage::Draining;
                 self.failed.push((key, Failure::Cut));
             } else {
@@ -144,11 +142,8 @@ impl Bounds {
     /// Drops what has not begun to be written, and says why instead: nothing else will be said.
     fn give_up(&mut self, link: &mut Link, code: CloseCode, reason: &str, now: Tick) {
         link.outbox.drop_unbegun();
-        if link.outbox.is_empty() {
-            link.written = now;
-        }
         if let Some(sender) = link.sender.as_mut().filter(|sender| sender.is_open()) {
-            let written = sender.close(Some(CloseFrame { code, reason }), &mut link.outbox);
+            let written = sender.close(Some(CloseFrame { code, reason }), link.outbox.frames(now));
             debug_assert_eq!(written, Ok(()), "our own words fit");
         }
         link.enter(Stage::Draining, now);
@@ -185,7 +180,7 @@ mod tests {
         let mut hub = Hub::new(Arc::new(config), remote, 0, now);
         let wire = Wire { send_room: 10, receive_room: 1000, delay: 0, piece: 10 };
         let (network, socket, peer) = pair(wire, wire);
-        let key = hub.links.insert_with(|_| Link::new(socket, ([10, 0, 0, 1], 1024).into(), now));
+        let key = hub.links.insert_with(|_| Link::new(socket, now));
         let link = hub.links.get_mut(key).unwrap();
         link.sender = Some(Connection::server(Limits::default(), Delivery::Messages).sender);
         link.enter(Stage::Open, now);

@@ -45,7 +45,7 @@ impl<A: App> Worker<A> {
         let link = self.hub.links.get(key)?;
         let config = &*self.config;
         let in_stage = now.since(link.since);
-        if !link.outbox.is_empty() && now.since(link.written) >= config.write_timeout {
+        if link.outbox.progressed().is_some_and(|progressed| now.since(progressed) >= config.write_timeout) {
             return Some(Due::End(End::WriteStalled));
         }
         match link.stage {
@@ -58,17 +58,17 @@ impl<A: App> Worker<A> {
             Stage::Open => {
                 let inbound = &self.inbound[key.slot as usize];
                 // A peer that is not listened to cannot be blamed for its silence: then only writing counts.
-                if link.holds_reading(config.max_queued_bytes) || !inbound.stash.is_empty() {
+                if link.holds_reading(config.max_queued_bytes) || !inbound.stash().is_empty() {
                     return None;
                 }
-                let begun = inbound.unfinished.as_ref();
+                let begun = inbound.unfinished();
                 let stalled = begun.is_some_and(|begun| now.since(begun.progressed) >= config.message_timeout);
                 let silent = now.since(link.heard);
                 if stalled {
                     Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
-                } else if let Some(pinged) = link.pinged {
+                } else if link.pinged {
                     let patience = config.idle_timeout.saturating_sub(config.ping_after);
-                    (now.since(pinged) >= patience).then_some(Due::Fail(End::NoPong, "no answer to a Ping"))
+                    (silent >= patience).then_some(Due::Fail(End::NoPong, "no answer to a Ping"))
                 } else if silent >= config.ping_after && link.outbox.is_empty() {
                     Some(Due::Ping)
                 } else {
@@ -86,7 +86,7 @@ impl<A: App> Worker<A> {
     fn ping(&mut self, key: Key) {
         self.hub.ping(key);
         if let Some(link) = self.hub.links.get_mut(key) {
-            link.pinged = Some(self.hub.now);
+            link.has_been_pinged(self.hub.now);
         }
     }
 

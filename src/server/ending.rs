@@ -39,13 +39,13 @@ impl<A: App> Worker<A> {
     /// The connection is over for the app, which hears of it once; frames that wait are still written.
     pub(super) fn finish(&mut self, key: Key, end: &End) {
         let inbound = &mut self.inbound[Self::slot(key)];
-        inbound.stash = Vec::new();
+        inbound.take_stash();
         let phase = std::mem::replace(&mut inbound.phase, Phase::Over);
         self.note_unfinished(key, true);
         if let Phase::Open { peer, .. } = phase {
             let id = self.hub.id(key);
-            match self.hub.links.get(key) {
-                Some(link) => debug!("{id}: {end}, from {}", link.peer),
+            match self.hub.peer_for_log(key) {
+                Some(peer) => debug!("{id}: {end}, from {peer}"),
                 None => debug!("{id}: {end}"),
             }
             self.app.closed(peer, id, end, &self.hub.remote);
@@ -61,7 +61,7 @@ impl<A: App> Worker<A> {
     pub(super) fn remove(&mut self, key: Key) {
         self.hub.remove(key);
         if let Some(inbound) = self.inbound.get_mut(Self::slot(key)) {
-            inbound.stash = Vec::new();
+            inbound.take_stash();
             inbound.phase = Phase::Over;
         }
     }
@@ -93,7 +93,7 @@ impl<A: App> Worker<A> {
         let limit = self.config.max_worker_bytes;
         let used = |worker: &Self| worker.hub.queued_bytes() + usize::try_from(worker.unfinished).unwrap_or(usize::MAX);
         while used(self) > limit {
-            let share = |key: Key, link: &Link| link.outbox.len() as u64 + self.inbound[Self::slot(key)].buffered;
+            let share = |key: Key, link: &Link| link.outbox.len() as u64 + self.inbound[Self::slot(key)].buffered();
             let largest = self.hub.links.iter().max_by_key(|&(key, link)| share(key, link)).map(|(key, _)| key);
             let Some(key) = largest else { return };
             let before = used(self);

@@ -7,7 +7,7 @@ use super::{
     remote::Publication,
     topics::{Subscription, TopicId},
 };
-use crate::{FrameHeader, Output as _, Prepared, reactor::Key};
+use crate::{FrameHeader, Prepared, reactor::Key};
 
 impl Hub {
     pub(super) fn subscribe(&mut self, key: Key, name: &str) {
@@ -19,20 +19,24 @@ impl Hub {
         }
         link.seen = self.topics.sequence();
         let deflating = link.longest_shared().is_some();
-        link.subscriptions.push(self.topics.subscribe(name, key, deflating));
+        let subscription = self.topics.subscribe(name, key, deflating);
+        link.subscriptions = link.subscriptions.iter().copied().chain([subscription]).collect();
     }
 
     pub(super) fn unsubscribe(&mut self, key: Key, name: &str) {
         self.catch_up(key);
         let (Some(id), Some(link)) = (self.topics.id(name), self.links.get_mut(key)) else { return };
         if let Some(at) = link.subscriptions.iter().position(|subscription| subscription.topic == id) {
-            let subscription = link.subscriptions.swap_remove(at);
+            let mut subscriptions = std::mem::take(&mut link.subscriptions).into_vec();
+            let subscription = subscriptions.swap_remove(at);
+            link.subscriptions = subscriptions.into();
             self.leave(subscription);
         }
     }
 
     pub(super) fn leave_topics(&mut self, key: Key) {
-        while let Some(subscription) = self.links.get_mut(key).and_then(|link| link.subscriptions.pop()) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        for subscription in std::mem::take(&mut link.subscriptions) {
             self.leave(subscription);
         }
     }
@@ -118,11 +122,7 @@ impl Hub {
                 }
             }
             let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
-            if link.outbox.is_empty() {
-                link.written = self.now;
-            }
-            // A growing buffer takes everything.
-            let _ = link.outbox.append_frame(&[], owed.frame);
+            link.outbox.frames(self.now).extend_from_slice(owed.frame);
             self.bounds.recount(link);
         }
     }

@@ -4,7 +4,9 @@
 //! worker and leaves in one `write`. What goes to other connections waits in their outboxes for the end of the turn,
 //! and publishes wait there in their topics' logs. Only what the kernel does not take stays.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
+
+use log::{Level, log_enabled};
 
 use super::{
     Config, ConnectionId, Message, Remote,
@@ -14,7 +16,7 @@ use super::{
     topics::Topics,
 };
 use crate::{
-    CloseCode, CloseFrame, Output, Prepared, ProtocolError, Reply, SendError, Sender,
+    CloseCode, CloseFrame, Prepared, ProtocolError, Reply, SendError, Sender,
     proto::Deflate,
     reactor::{Key, Slots, Tick},
 };
@@ -67,6 +69,11 @@ impl Hub {
         ConnectionId { worker: self.worker, key }
     }
 
+    /// Who the peer is, where the log wants to know.
+    pub(super) fn peer_for_log(&self, key: Key) -> Option<SocketAddr> {
+        self.links.get(key).filter(|_| log_enabled!(Level::Debug)).and_then(|link| link.socket.peer_address())
+    }
+
     /// Bytes that wait for peers, in all.
     pub(super) fn queued_bytes(&self) -> usize {
         self.bounds.queued()
@@ -94,10 +101,20 @@ impl Hub {
         self.corked = Some(key);
     }
 
-    /// Writes what was collected, if it is worth a `write` of its own.
-    pub(super) fn flush_full_cork(&mut self, key: Key) {
+    /// What can be done after the app has handled an event of this connection. Writes what was collected, if it is
+    /// worth a `write` of its own.
+    pub(super) fn after_event(&mut self, key: Key) -> Onward {
         if self.cork.len() >= CORK_BYTES {
             self.flush_cork(key);
+        }
+        match self.links.get(key) {
+            Some(link) if link.holds_reading(self.config.max_queued_bytes) => Onward::Stop,
+            Some(link) => match link.stage {
+                Stage::Open => Onward::Deliver,
+                Stage::Http | Stage::Closing => Onward::Drop,
+                Stage::Draining | Stage::Lingering => Onward::Stop,
+            },
+            None => Onward::Stop,
         }
     }
 
@@ -122,24 +139,29 @@ impl Hub {
     pub(super) fn with_sender(
         &mut self,
         key: Key,
-        send: impl FnOnce(&mut Sender, &mut dyn Output) -> Result<(), SendError>,
+        send: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
-        self.catch_up(key);
-        let Some(link) = self.links.get_mut(key) else { return Ok(()) };
+        let Some(mut link) = self.links.get_mut(key) else { return Ok(()) };
+        if link.seen != self.topics.sequence() {
+            self.catch_up(key);
+            let Some(again) = self.links.get_mut(key) else { return Ok(()) };
+            link = again;
+        }
         let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) else { return Ok(()) };
-        let sent = if self.corked == Some(key) && link.outbox.is_empty() {
-            send(sender, &mut self.cork)
+        let corked = self.corked == Some(key) && link.outbox.is_empty();
+        let place = if corked {
+            &mut self.cork
         } else {
             if !link.dirty {
                 link.dirty = true;
                 self.dirty.push(key);
             }
-            if link.outbox.is_empty() {
-                link.written = self.now;
-            }
-            send(sender, &mut link.outbox)
+            link.outbox.frames(self.now)
         };
-        self.recount(key);
+        let sent = send(sender, place);
+        if !corked {
+            self.bounds.recount(link);
+        }
         sent
     }
 
@@ -181,7 +203,7 @@ impl Hub {
                     && let Some(sender) = &mut link.sender
                     && sender.reply(reply, &mut frame).is_ok()
                 {
-                    link.outbox.append_pong(&frame);
+                    link.outbox.append_pong(&frame, self.now);
                 }
                 self.recount(key);
             }
@@ -224,12 +246,10 @@ impl Hub {
         let Some(link) = self.links.get_mut(key) else { return };
         if let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) {
             link.outbox.drop_unbegun();
-            if link.outbox.is_empty() {
-                link.written = self.now;
-            }
+            let frames = link.outbox.frames(self.now);
             let written = match why {
-                Fault::Protocol(error) => sender.fail(error, &mut link.outbox),
-                Fault::Policy(code, reason) => sender.close(Some(CloseFrame { code: *code, reason }), &mut link.outbox),
+                Fault::Protocol(error) => sender.fail(error, frames),
+                Fault::Policy(code, reason) => sender.close(Some(CloseFrame { code: *code, reason }), frames),
             };
             debug_assert_eq!(written, Ok(()), "our own words fit");
         }
@@ -254,10 +274,7 @@ impl Hub {
     /// Queues an answer of HTTP.
     pub(super) fn send_http(&mut self, key: Key, bytes: &[u8]) {
         if let Some(link) = self.links.get_mut(key) {
-            if link.outbox.is_empty() {
-                link.written = self.now;
-            }
-            link.outbox.append_http(bytes);
+            link.outbox.append_http(bytes, self.now);
         }
         self.flush(key);
     }
@@ -266,12 +283,8 @@ impl Hub {
     pub(super) fn flush(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         let held = link.holds_reading(self.config.max_queued_bytes);
-        if !link.outbox.is_empty() {
-            match link.outbox.write_to(&mut link.socket) {
-                Ok(0) => {}
-                Ok(_) => link.written = self.now,
-                Err(error) => self.bounds.failed.push((key, Failure::Broken(error))),
-            }
+        if let Err(error) = link.outbox.write_to(&mut link.socket, self.now) {
+            self.bounds.failed.push((key, Failure::Broken(error)));
         }
         if matches!(link.stage, Stage::Http | Stage::Closing) && link.outbox.is_empty() {
             // The time for the next request, or for the peer's Close, begins when ours is written.
@@ -305,8 +318,8 @@ impl Hub {
             self.corked = None;
         }
         if let Some(link) = self.links.remove(key) {
-            self.bounds.forget(&link);
             self.turned_away -= usize::from(link.turned_away);
+            self.bounds.forget(link);
         }
     }
 
@@ -321,6 +334,16 @@ impl Hub {
         }
         self.flush_outgoing();
     }
+}
+
+/// What is done with the next event of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Onward {
+    Deliver,
+    /// Our Close frame is sent: only the peer's is waited for.
+    Drop,
+    /// There is none in this turn.
+    Stop,
 }
 
 /// Why a connection is failed.

@@ -28,14 +28,22 @@ impl<P> From<Order> for Mail<P> {
 /// The incoming half of a connection.
 pub(super) struct Inbound<P> {
     pub(super) phase: Phase<P>,
+    /// What was left when it was last handled; most of the time, nothing.
+    left: Option<Box<Left>>,
+}
+
+/// What is left of a connection's input when it has been handled.
+#[derive(Default)]
+struct Left {
     /// What was read and not yet used; nothing is read while there is any.
-    pub(super) stash: Vec<u8>,
+    stash: Vec<u8>,
     /// Bytes of an unfinished message, as the worker's total knows them.
-    pub(super) buffered: u64,
-    pub(super) unfinished: Option<Unfinished>,
+    buffered: u64,
+    unfinished: Option<Unfinished>,
 }
 
 /// Something that the peer has begun to send.
+#[derive(Clone, Copy)]
 pub(super) struct Unfinished {
     /// The most bytes of it that were here at once.
     pub(super) most: u64,
@@ -57,6 +65,50 @@ pub(super) enum Phase<P> {
 }
 
 impl<P> Inbound<P> {
+    pub(super) fn new(phase: Phase<P>) -> Self {
+        Self { phase, left: None }
+    }
+
+    /// What was read and not yet used.
+    pub(super) fn stash(&self) -> &[u8] {
+        self.left.as_ref().map_or(&[], |left| &left.stash)
+    }
+
+    pub(super) fn take_stash(&mut self) -> Vec<u8> {
+        let stash = self.left.as_mut().map(|left| std::mem::take(&mut left.stash));
+        self.tidy();
+        stash.unwrap_or_default()
+    }
+
+    pub(super) fn set_stash(&mut self, stash: Vec<u8>) {
+        if !stash.is_empty() {
+            self.left.get_or_insert_default().stash = stash;
+        }
+    }
+
+    /// Bytes of an unfinished message, as the worker's total knows them.
+    pub(super) fn buffered(&self) -> u64 {
+        self.left.as_ref().map_or(0, |left| left.buffered)
+    }
+
+    /// What the peer has begun to send, and when it went on with it.
+    pub(super) fn unfinished(&self) -> Option<Unfinished> {
+        self.left.as_ref().and_then(|left| left.unfinished)
+    }
+
+    pub(super) fn set_unfinished(&mut self, buffered: u64, unfinished: Option<Unfinished>) {
+        if buffered > 0 || unfinished.is_some() || self.left.is_some() {
+            let left = self.left.get_or_insert_default();
+            (left.buffered, left.unfinished) = (buffered, unfinished);
+            self.tidy();
+        }
+    }
+
+    /// Where nothing is left, nothing is kept.
+    fn tidy(&mut self) {
+        self.left.take_if(|left| left.stash.is_empty() && left.buffered == 0 && left.unfinished.is_none());
+    }
+
     /// Whether a message is being inflated of which no further bytes are needed now.
     pub(super) fn is_paused(&self) -> bool {
         matches!(&self.phase, Phase::Open { receiver, .. } if receiver.is_paused())

@@ -1,7 +1,5 @@
 //! The outgoing half of a connection: its socket, its sender, what waits for it, and when it was last heard.
 
-use std::net::SocketAddr;
-
 use super::{
     outbox::Outbox,
     topics::{Sequence, Subscription},
@@ -14,24 +12,20 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) socket: Socket,
-    pub(super) peer: SocketAddr,
     pub(super) stage: Stage,
     /// There from [`Stage::Open`] on.
     pub(super) sender: Option<Sender>,
     pub(super) outbox: Outbox,
-    /// `outbox.len()` as the worker's total knows it.
-    pub(super) counted: usize,
-    pub(super) subscriptions: Vec<Subscription>,
+    /// Given room by the one: nearly all connections have few or none.
+    pub(super) subscriptions: Box<[Subscription]>,
     /// All publications up to this one have been given to it, or came before it was there.
     pub(super) seen: Sequence,
     /// When the stage began.
     pub(super) since: Tick,
-    /// When bytes last came.
+    /// When bytes last came, or when a Ping went out since.
     pub(super) heard: Tick,
-    /// When the kernel last took bytes, or began to owe us that.
-    pub(super) written: Tick,
-    /// When a Ping went out, if one did since the peer was last heard.
-    pub(super) pinged: Option<Tick>,
+    /// A Ping went out since then.
+    pub(super) pinged: bool,
     /// The app asked not to read.
     pub(super) paused: bool,
     /// The socket may hold bytes that no further event will announce.
@@ -62,20 +56,17 @@ pub(super) enum Stage {
 }
 
 impl Link {
-    pub(super) fn new(socket: Socket, peer: SocketAddr, now: Tick) -> Self {
+    pub(super) fn new(socket: Socket, now: Tick) -> Self {
         Self {
             socket,
-            peer,
             stage: Stage::Http,
             sender: None,
             outbox: Outbox::default(),
-            counted: 0,
-            subscriptions: Vec::new(),
+            subscriptions: Box::default(),
             seen: 0,
             since: now,
             heard: now,
-            written: now,
-            pinged: None,
+            pinged: false,
             paused: false,
             readable: false,
             read_closed: false,
@@ -88,6 +79,12 @@ impl Link {
     pub(super) fn enter(&mut self, stage: Stage, now: Tick) {
         self.stage = stage;
         self.since = now;
+    }
+
+    /// Asks whether the peer is there.
+    pub(super) fn has_been_pinged(&mut self, now: Tick) {
+        self.heard = now;
+        self.pinged = true;
     }
 
     /// How long a publication may be that goes out here compressed for all; `None` where none may.

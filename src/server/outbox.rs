@@ -5,11 +5,17 @@
 
 use std::io;
 
-use crate::{FrameHeader, HeaderRules, Output, Role, SendError, reactor::Socket};
+use crate::{
+    FrameHeader, HeaderRules, Role,
+    reactor::{Socket, Tick},
+};
 
-/// Bytes that wait for a peer.
+/// Bytes that wait for a peer. Where none do, it owns nothing.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct Outbox(Option<Box<Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
     /// `bytes[head..]` is still to be written; frames, but for an HTTP answer at the front.
     bytes: Vec<u8>,
     head: usize,
@@ -19,71 +25,139 @@ pub(super) struct Outbox {
     pongs: Vec<u8>,
     /// Where each waiting Pong begins; at most [`MAX_PONGS`].
     pong_starts: Vec<usize>,
+    /// When the kernel last took bytes, or began to owe us that.
+    progressed: Tick,
+    /// `len()` as the worker's total knows it.
+    counted: usize,
 }
 
 impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.as_ref().is_none_or(|waiting| waiting.len() == 0)
     }
 
     /// Bytes that wait.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.head + self.pongs.len()
-    }
-
-    /// Appends an answer of HTTP, which counts as one frame.
-    pub(super) fn append_http(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        self.begun = self.bytes.len() - self.head;
-    }
-
-    /// Keeps what the kernel did not take of `frames`: `written` bytes are gone. To be called while nothing waits.
-    pub(super) fn keep_rest(&mut self, frames: &[u8], written: usize) {
-        self.bytes.extend_from_slice(&frames[written..]);
-        self.begun = to_frame_end(frames, written);
-    }
-
-    /// A Pong that goes out before the data that waits. Past [`MAX_PONGS`] the last one is replaced: §5.5.3 asks for
-    /// an answer to the latest Ping only.
-    pub(super) fn append_pong(&mut self, frame: &[u8]) {
-        if self.pong_starts.len() == MAX_PONGS
-            && let Some(last) = self.pong_starts.pop()
-        {
-            self.pongs.truncate(last);
-        }
-        self.pong_starts.push(self.pongs.len());
-        self.pongs.extend_from_slice(frame);
+        self.0.as_ref().map_or(0, |waiting| waiting.len())
     }
 
     /// Bytes of data frames that have not begun.
     pub(super) fn unbegun(&self) -> usize {
-        self.bytes.len() - self.head - self.begun
+        self.0.as_ref().map_or(0, |waiting| waiting.unbegun())
+    }
+
+    /// When the kernel last took bytes, or began to owe us that; `None` where nothing waits.
+    pub(super) fn progressed(&self) -> Option<Tick> {
+        self.0.as_ref().filter(|waiting| waiting.len() > 0).map(|waiting| waiting.progressed)
+    }
+
+    /// Where a frame is appended to.
+    pub(super) fn frames(&mut self, now: Tick) -> &mut Vec<u8> {
+        &mut self.waiting(now).bytes
+    }
+
+    /// Appends an answer of HTTP, which counts as one frame.
+    pub(super) fn append_http(&mut self, bytes: &[u8], now: Tick) {
+        let waiting = self.waiting(now);
+        waiting.bytes.extend_from_slice(bytes);
+        waiting.begun = waiting.bytes.len() - waiting.head;
+    }
+
+    /// Keeps what the kernel did not take of `frames`: `written` bytes are gone. To be called while nothing waits.
+    pub(super) fn keep_rest(&mut self, frames: &[u8], written: usize, now: Tick) {
+        let waiting = self.waiting(now);
+        waiting.bytes.extend_from_slice(&frames[written..]);
+        waiting.begun = to_frame_end(frames, written);
+    }
+
+    /// A Pong that goes out before the data that waits. Past [`MAX_PONGS`] the last one is replaced: §5.5.3 asks for
+    /// an answer to the latest Ping only.
+    pub(super) fn append_pong(&mut self, frame: &[u8], now: Tick) {
+        let Waiting { pongs, pong_starts, .. } = self.waiting(now);
+        if pong_starts.len() == MAX_PONGS
+            && let Some(last) = pong_starts.pop()
+        {
+            pongs.truncate(last);
+        }
+        pong_starts.push(pongs.len());
+        pongs.extend_from_slice(frame);
     }
 
     /// Drops all frames that have not begun.
     pub(super) fn drop_unbegun(&mut self) {
-        self.bytes.truncate(self.head + self.begun);
-        self.clear_pongs();
+        if let Some(waiting) = &mut self.0 {
+            waiting.bytes.truncate(waiting.head + waiting.begun);
+            waiting.clear_pongs();
+        }
     }
 
-    /// Writes as much as the kernel takes, and says how much that was.
-    pub(super) fn write_to(&mut self, socket: &mut Socket) -> io::Result<usize> {
-        let mut total = 0;
-        while !self.is_empty() {
-            let lane = self.next_lane();
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        if let Some(waiting) = &mut self.0 {
+            (waiting.begun, waiting.head) = (0, 0);
+            waiting.bytes.clear();
+            waiting.clear_pongs();
+        }
+    }
+
+    /// Writes as much as the kernel takes.
+    pub(super) fn write_to(&mut self, socket: &mut Socket, now: Tick) -> io::Result<()> {
+        let Some(waiting) = &mut self.0 else { return Ok(()) };
+        while waiting.len() > 0 {
+            let lane = waiting.next_lane();
             let wanted = lane.len();
             let written = socket.write(lane)?;
-            total += written;
-            if self.begun == 0 && !self.pongs.is_empty() {
-                self.pongs_written(written);
-            } else {
-                self.advance(written);
+            waiting.advance_lane(written);
+            if written > 0 {
+                waiting.progressed = now;
             }
             if written < wanted {
                 break;
             }
         }
-        Ok(total)
+        Ok(())
+    }
+
+    /// How many bytes waited when this was last asked, and how many do now. To be asked after every change; what is
+    /// empty is forgotten then.
+    pub(super) fn recount(&mut self) -> (usize, usize) {
+        let Some(waiting) = &mut self.0 else { return (0, 0) };
+        let counts = (waiting.counted, waiting.len());
+        waiting.counted = counts.1;
+        if counts.1 == 0 {
+            self.0 = None;
+        }
+        counts
+    }
+
+    fn waiting(&mut self, now: Tick) -> &mut Waiting {
+        let waiting = self.0.get_or_insert_with(|| Box::new(Waiting::new(now)));
+        if waiting.len() == 0 {
+            waiting.progressed = now;
+        }
+        waiting
+    }
+}
+
+impl Waiting {
+    fn new(now: Tick) -> Self {
+        Self {
+            bytes: Vec::new(),
+            head: 0,
+            begun: 0,
+            pongs: Vec::new(),
+            pong_starts: Vec::new(),
+            progressed: now,
+            counted: 0,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.head + self.pongs.len()
+    }
+
+    fn unbegun(&self) -> usize {
+        self.bytes.len() - self.head - self.begun
     }
 
     /// What to write next, in one piece: the rest of a frame that has begun, then Pongs, then all the rest.
@@ -93,6 +167,15 @@ impl Outbox {
             (_, true) => waiting,
             (0, false) => &self.pongs,
             (begun, false) => &waiting[..begun],
+        }
+    }
+
+    /// So many bytes of that are written.
+    fn advance_lane(&mut self, written: usize) {
+        if self.begun == 0 && !self.pongs.is_empty() {
+            self.pongs_written(written);
+        } else {
+            self.advance(written);
         }
     }
 
@@ -139,12 +222,6 @@ impl Outbox {
     }
 }
 
-impl Output for Outbox {
-    fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
-        self.bytes.append_frame(header, payload)
-    }
-}
-
 /// How many bytes follow `position` in `frames` until a frame ends; 0 where one does. `frames` begins with a frame.
 fn to_frame_end(frames: &[u8], position: usize) -> usize {
     let mut end = 0;
@@ -182,7 +259,7 @@ const COMPACT_FROM: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Connection, Delivery, Limits, Reply};
+    use crate::{Connection, Delivery, Limits, Reply, reactor::Clock};
 
     fn frames(texts: &[&str]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -199,19 +276,20 @@ mod tests {
         out
     }
 
+    fn now() -> Tick {
+        Clock::starting_now().tick(std::time::Instant::now())
+    }
+
     /// Takes up to `room` bytes as a kernel would.
     fn take(outbox: &mut Outbox, mut room: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         while room > 0 && !outbox.is_empty() {
-            let lane = outbox.next_lane();
+            let waiting = outbox.0.as_mut().unwrap();
+            let lane = waiting.next_lane();
             let written = lane.len().min(room);
             taken.extend_from_slice(&lane[..written]);
             room -= written;
-            if outbox.begun == 0 && !outbox.pongs.is_empty() {
-                outbox.pongs_written(written);
-            } else {
-                outbox.advance(written);
-            }
+            waiting.advance_lane(written);
         }
         taken
     }
@@ -222,8 +300,8 @@ mod tests {
         let boundary = frames(&["first"]).len();
         for stopped in 0..data.len() {
             let mut outbox = Outbox::default();
-            outbox.keep_rest(&data, stopped);
-            outbox.append_pong(&pong(b"x"));
+            outbox.keep_rest(&data, stopped, now());
+            outbox.append_pong(&pong(b"x"), now());
             let mut wire = data[..stopped].to_vec();
             for _ in 0..100 {
                 wire.extend(take(&mut outbox, 3));
@@ -245,9 +323,9 @@ mod tests {
     #[test]
     fn beyond_ten_pongs_only_the_latest_is_kept() {
         let mut outbox = Outbox::default();
-        outbox.keep_rest(&frames(&["data"]), 1);
+        outbox.keep_rest(&frames(&["data"]), 1, now());
         for i in 0..25 {
-            outbox.append_pong(&pong(&[i]));
+            outbox.append_pong(&pong(&[i]), now());
         }
         let wire = take(&mut outbox, usize::MAX);
         let payloads: Vec<u8> = wire[frames(&["data"]).len() - 1..].chunks(3).map(|frame| frame[2]).collect();
@@ -261,12 +339,12 @@ mod tests {
         let pongs: Vec<u8> = (0..4).flat_map(|i| pong(&[i])).collect();
         for stopped in 0..pongs.len() {
             let mut outbox = Outbox::default();
-            outbox.keep_rest(&data, 1);
+            outbox.keep_rest(&data, 1, now());
             for i in 0..3 {
-                outbox.append_pong(&pong(&[i]));
+                outbox.append_pong(&pong(&[i]), now());
             }
             let mut wire = take(&mut outbox, data.len() - 1 + stopped);
-            outbox.append_pong(&pong(&[3]));
+            outbox.append_pong(&pong(&[3]), now());
             wire.extend(take(&mut outbox, usize::MAX));
             assert_eq!(wire, [&data[1..], &pongs].concat(), "stopped at {stopped}");
         }
@@ -280,8 +358,8 @@ mod tests {
             [(0, 0), (1, boundary), (boundary, boundary), (boundary + 1, boundary + frames(&["second"]).len())]
         {
             let mut outbox = Outbox::default();
-            outbox.keep_rest(&data, stopped);
-            outbox.append_pong(&pong(b"x"));
+            outbox.keep_rest(&data, stopped, now());
+            outbox.append_pong(&pong(b"x"), now());
             outbox.drop_unbegun();
             assert_eq!(take(&mut outbox, usize::MAX), data[stopped..kept], "stopped at {stopped}");
         }

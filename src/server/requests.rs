@@ -14,7 +14,8 @@ use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
 impl<A: App> Worker<A> {
     /// Hands a request to the app.
     pub(super) fn ask(&mut self, key: Key, asked: Asked) {
-        let Some(peer) = self.hub.links.get(key).map(|link| link.peer) else { return };
+        // Where there is none any more, the reactor is about to say so.
+        let Some(peer) = self.hub.links.get(key).and_then(|link| link.socket.peer_address()) else { return };
         let inbound = &mut self.inbound[Self::slot(key)];
         match asked {
             Asked::Plain { head, body } => {
@@ -86,9 +87,10 @@ impl<A: App> Worker<A> {
                 return;
             }
         };
-        let id = self.hub.id(key);
+        if let Some(address) = self.hub.peer_for_log(key) {
+            debug!("{}: open, from {address}", self.hub.id(key));
+        }
         if let Some(link) = self.hub.links.get_mut(key) {
-            debug!("{id}: open, from {}", link.peer);
             link.sender = Some(connection.sender);
             link.enter(Stage::Open, self.hub.now);
             // The time that the verdict took was not the peer's.
@@ -113,8 +115,8 @@ impl<A: App> Worker<A> {
 
     /// Answers with a rejection and ends the connection.
     pub(super) fn refuse(&mut self, key: Key, rejection: &Rejection) {
-        if let Some(link) = self.hub.links.get(key) {
-            debug!("{}: refused with {}, from {}", self.hub.id(key), rejection.status(), link.peer);
+        if let Some(peer) = self.hub.peer_for_log(key) {
+            debug!("{}: refused with {}, from {peer}", self.hub.id(key), rejection.status());
         }
         let mut out = Vec::new();
         if let Err(error) = rejection.write(&mut out) {

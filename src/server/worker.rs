@@ -16,7 +16,7 @@ use super::{
     App, Config, Context, End, Message, Remote,
     ending::close_end,
     http::RequestStream,
-    hub::{Fault, Hub},
+    hub::{Fault, Hub, Onward},
     inbound::{Inbound, Mail, Phase, Unfinished},
     link::{Link, Stage},
     remote::Order,
@@ -90,7 +90,7 @@ impl<A: App> Worker<A> {
     pub(super) fn go_on_later(&mut self, key: Key) {
         let may_go_on = !self.holds_reading(key);
         let inbound = &self.inbound[Self::slot(key)];
-        let has_stash = !inbound.stash.is_empty() || inbound.is_paused();
+        let has_stash = !inbound.stash().is_empty() || inbound.is_paused();
         if let Some(link) = self.hub.links.get_mut(key)
             && may_go_on
             && (has_stash || link.readable)
@@ -113,8 +113,9 @@ impl<A: App> Worker<A> {
             return;
         }
         self.hub.cork(key);
-        let mut stash = std::mem::take(&mut self.inbound[Self::slot(key)].stash);
-        if !stash.is_empty() || self.inbound[Self::slot(key)].is_paused() {
+        let inbound = &mut self.inbound[Self::slot(key)];
+        let mut stash = inbound.take_stash();
+        if !stash.is_empty() || inbound.is_paused() {
             let used = self.input(key, &mut stash);
             stash.drain(..used);
             self.keep(key, stash);
@@ -125,7 +126,7 @@ impl<A: App> Worker<A> {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
                     link.heard = turn.now;
-                    link.pinged = None;
+                    link.pinged = false;
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -146,8 +147,7 @@ impl<A: App> Worker<A> {
 
     fn keep(&mut self, key: Key, rest: Vec<u8>) {
         if self.hub.links.get(key).is_some() {
-            // An empty one keeps no room either.
-            self.inbound[Self::slot(key)].stash = if rest.is_empty() { Vec::new() } else { rest };
+            self.inbound[Self::slot(key)].set_stash(rest);
         }
     }
 
@@ -181,24 +181,25 @@ impl<A: App> Worker<A> {
         let now = self.hub.now;
         if let Some(link) = self.hub.links.get_mut(key) {
             link.heard = now;
-            link.pinged = link.pinged.map(|_| now);
             if matches!(link.stage, Stage::Http | Stage::Closing) {
                 link.since = now;
             }
         }
-        if let Some(unfinished) = &mut self.inbound[Self::slot(key)].unfinished {
-            unfinished.progressed = self.hub.now;
+        let inbound = &mut self.inbound[Self::slot(key)];
+        if let Some(unfinished) = inbound.unfinished() {
+            inbound.set_unfinished(inbound.buffered(), Some(Unfinished { progressed: now, ..unfinished }));
         }
     }
 
     /// Handles frames until they are used up, or the turn or the connection is over.
     fn frames(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let length = bytes.len();
-        let Self { app, hub, inbound, config, .. } = self;
+        let Self { app, hub, inbound, .. } = self;
         let Phase::Open { receiver, peer } = &mut inbound[Self::slot(key)].phase else { return length };
         if hub.is_given_up(key) {
             return length; // the app is about to hear of it
         }
+        let mut is_open = hub.is_open(key);
         let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
         let mut end = None;
         let mut completed = false;
@@ -212,29 +213,31 @@ impl<A: App> Worker<A> {
                     break;
                 }
             };
-            if let Some(reply) = event.reply() {
-                hub.reply(key, reply);
-                if hub.is_given_up(key) {
-                    break; // by what it was owed first: the app is about to hear of it
-                }
-            }
             let message = match event {
                 Event::Text(text) => Message::Text(text),
                 Event::Binary(bytes) => Message::Binary(bytes),
-                Event::Close(frame) => {
-                    end = Some(close_end(hub, key, frame));
-                    break;
+                Event::Ping(_) | Event::Pong(_) | Event::Piece(_) | Event::Close(_) => {
+                    if let Some(reply) = event.reply() {
+                        hub.reply(key, reply);
+                        if hub.is_given_up(key) {
+                            break; // by what it was owed first: the app is about to hear of it
+                        }
+                    }
+                    if let Event::Close(frame) = event {
+                        end = Some(close_end(hub, key, frame));
+                        break;
+                    }
+                    continue;
                 }
-                Event::Ping(_) | Event::Pong(_) | Event::Piece(_) => continue,
             };
             completed = true;
-            if hub.is_open(key) {
+            if is_open {
                 app.message(peer, message, &mut Context::new(hub, key));
             }
-            hub.flush_full_cork(key);
-            if hub.is_given_up(key) || hub.links.get(key).is_none_or(|link| link.holds_reading(config.max_queued_bytes))
-            {
-                break;
+            match hub.after_event(key) {
+                Onward::Deliver => is_open = true,
+                Onward::Drop => is_open = false,
+                Onward::Stop => break,
             }
         }
         let used = length - events.unread();
@@ -256,13 +259,13 @@ impl<A: App> Worker<A> {
             Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
             Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => (0, false),
         };
-        self.unfinished = self.unfinished - inbound.buffered + buffered;
-        inbound.buffered = buffered;
-        inbound.unfinished = match inbound.unfinished.take() {
+        self.unfinished = self.unfinished - inbound.buffered() + buffered;
+        let unfinished = match inbound.unfinished() {
             _ if !begun => None,
             Some(unfinished) if !completed && buffered <= unfinished.most => Some(unfinished),
             _ => Some(Unfinished { most: buffered, progressed: self.hub.now }),
         };
+        inbound.set_unfinished(buffered, unfinished);
     }
 
     fn order(&mut self, order: Order, turn: &mut Turn<'_>) {
@@ -306,14 +309,9 @@ impl<A: App> reactor::Handler for Worker<A> {
         let mut registered = Ok(());
         let key = self.hub.links.insert_with(|key| {
             registered = turn.register(&mut socket, key);
-            Link::new(socket, peer, turn.now)
+            Link::new(socket, turn.now)
         });
-        let inbound = Inbound {
-            phase: Phase::Http(Box::new(RequestStream::new(&self.config))),
-            stash: Vec::new(),
-            buffered: 0,
-            unfinished: None,
-        };
+        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::new(&self.config))));
         match self.inbound.get_mut(Self::slot(key)) {
             Some(place) => *place = inbound,
             None => self.inbound.push(inbound),
@@ -396,6 +394,11 @@ impl<A: App> reactor::Handler for Worker<A> {
         }
     }
 }
+
+/// An idle connection is a row in two tables and owns nothing else. (In debug builds mio's sockets are
+/// larger, and simulated ones are.)
+#[cfg(not(any(test, debug_assertions)))]
+const _: () = assert!(size_of::<Link>() <= 88 && size_of::<Inbound<()>>() <= 96);
 
 /// Events of one connection in one turn.
 const EVENTS_PER_TURN: usize = 1024;

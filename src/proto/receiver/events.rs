@@ -5,10 +5,10 @@
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
-use super::{Control, Event, Input, OpenControl, OpenFrame, Piece, Receiver, Unfinished};
+use super::{Control, Event, Input, OpenControl, Piece, Receiver, Unfinished};
 use crate::proto::{
     CloseFrame, Delivery, FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError,
-    frame::WholeMessage,
+    frame::{OpenFrame, WholeMessage},
     message::{Assembled, Coding, Compressed, OpenMessage},
     utf8,
 };
@@ -162,7 +162,7 @@ impl<'r, 'b> Events<'r, 'b> {
                 return Ok(None);
             }
             let found = match core::mem::take(&mut self.receiver.unfinished) {
-                Unfinished::Data { frame, message } => self.data(frame, message)?,
+                Unfinished::Message(message) if let Some(frame) = message.frame => self.data(frame, message)?,
                 Unfinished::Control(control) => self.control(control),
                 between @ (Unfinished::Nothing | Unfinished::Message(_)) => {
                     self.receiver.unfinished = between;
@@ -281,6 +281,7 @@ impl<'r, 'b> Events<'r, 'b> {
         (piece, (rest.remaining > 0).then_some(rest))
     }
 
+    #[inline]
     fn unmask(&mut self, length: usize, mask: Option<MaskingKey>) -> &'b [u8] {
         let payload = self.take(length);
         if let Some(key) = mask {
@@ -290,6 +291,7 @@ impl<'r, 'b> Events<'r, 'b> {
     }
 
     /// The next `length` bytes of the input.
+    #[inline]
     pub(super) fn take(&mut self, length: usize) -> &'b mut [u8] {
         let (taken, rest) = core::mem::take(&mut self.input).split_at_mut(length);
         self.input = rest;

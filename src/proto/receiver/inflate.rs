@@ -4,12 +4,13 @@
 use alloc::boxed::Box;
 
 use super::{
-    OpenFrame, Receiver,
+    Receiver,
     events::{Events, Found, assembled},
 };
 use crate::proto::{
     Delivery, ProtocolError,
     deflate::LentInflater,
+    frame::OpenFrame,
     message::{Coding, Compressed, OpenMessage},
 };
 

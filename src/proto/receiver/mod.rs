@@ -14,8 +14,10 @@ use alloc::{boxed::Box, vec::Vec};
 
 pub use self::events::Events;
 use super::{
-    CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MaskingKey, MessageKind, ProtocolError, Role,
-    deflate::Inflating, frame::MAX_HEADER_BYTES, message::OpenMessage,
+    CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MessageKind, ProtocolError, Role,
+    deflate::Inflating,
+    frame::{MAX_HEADER_BYTES, OpenFrame},
+    message::OpenMessage,
 };
 
 /// What a peer sent.
@@ -132,29 +134,10 @@ impl Receiving {
 enum Unfinished {
     #[default]
     Nothing,
-    /// A fragmented message whose next frame has not begun.
+    /// A message, and perhaps a frame of it of which payload is missing.
     Message(Box<OpenMessage>),
-    /// A data frame of which payload is missing.
-    Data { frame: OpenFrame, message: Box<OpenMessage> },
     /// A control frame of which payload is missing, perhaps between the fragments of a message.
     Control(Box<OpenControl>),
-}
-
-/// A frame whose header is read and whose payload is not all here.
-#[derive(Clone, Copy, Debug)]
-struct OpenFrame {
-    fin: bool,
-    /// The key, turned so that it fits the next byte.
-    mask: Option<MaskingKey>,
-    remaining: u64,
-}
-
-impl OpenFrame {
-    /// The same, when `length` bytes more of its payload have been taken.
-    fn after(self, length: usize) -> Self {
-        let mask = self.mask.map(|key| key.after(length));
-        Self { mask, remaining: self.remaining - length as u64, ..self }
-    }
 }
 
 /// A control frame of which payload is missing, and the message that it interrupts.
@@ -233,7 +216,7 @@ impl Receiver {
     pub fn buffered_bytes(&self) -> u64 {
         let control = match &self.unfinished {
             Unfinished::Control(control) => control.payload.len() as u64,
-            Unfinished::Nothing | Unfinished::Message(_) | Unfinished::Data { .. } => 0,
+            Unfinished::Nothing | Unfinished::Message(_) => 0,
         };
         control + self.message().map_or(0, OpenMessage::kept_bytes)
     }
@@ -258,7 +241,7 @@ impl Receiver {
     fn message(&self) -> Option<&OpenMessage> {
         match &self.unfinished {
             Unfinished::Nothing => None,
-            Unfinished::Message(message) | Unfinished::Data { message, .. } => Some(message),
+            Unfinished::Message(message) => Some(message),
             Unfinished::Control(control) => control.message.as_deref(),
         }
     }
@@ -274,11 +257,9 @@ impl Receiver {
     }
 
     /// A message goes on with the rest of this frame, or with its next one.
-    fn keep(&mut self, frame: Option<OpenFrame>, message: Box<OpenMessage>) {
-        self.unfinished = match frame {
-            Some(frame) => Unfinished::Data { frame, message },
-            None => Unfinished::Message(message),
-        };
+    fn keep(&mut self, frame: Option<OpenFrame>, mut message: Box<OpenMessage>) {
+        message.frame = frame;
+        self.unfinished = Unfinished::Message(message);
     }
 
     /// Whether the next byte begins a message, as far as the input before it goes, and whole ones are wanted.

@@ -132,7 +132,7 @@ impl Handler for Watcher {
 impl Watcher {
     /// What a turn can use up without a call on a socket: bytes that were read, and who is on the list.
     fn stashed(&self) -> usize {
-        self.worker.inbound.iter().map(|inbound| inbound.stash.len()).sum()
+        self.worker.inbound.iter().map(|inbound| inbound.stash().len()).sum()
     }
 
     /// What holds between any two turns.
@@ -140,7 +140,7 @@ impl Watcher {
         let Worker { hub, inbound, .. } = &self.worker;
         let waiting: usize = hub.links.iter().map(|(_, link)| link.outbox.len()).sum();
         assert_eq!(hub.queued_bytes(), waiting, "worker {}: bytes that wait are counted", self.number);
-        let buffered: u64 = inbound.iter().map(|inbound| inbound.buffered).sum();
+        let buffered: u64 = inbound.iter().map(|inbound| inbound.buffered()).sum();
         assert_eq!(self.worker.unfinished, buffered, "worker {}: unfinished messages are counted", self.number);
         let bound = self.worker.config.max_worker_bytes as u64;
         assert!(waiting as u64 + buffered <= bound, "worker {}: {waiting} and {buffered} bytes wait", self.number);
@@ -164,7 +164,7 @@ impl Watcher {
         for (key, link) in hub.links.iter() {
             let over = link.stage == Stage::Lingering && link.read_closed;
             assert!(!over || link.listed, "worker {}: {key:?} has ended and is forgotten: {link:?}", self.number);
-            let stashed = !inbound[key.slot as usize].stash.is_empty() && !self.worker.holds_reading(key);
+            let stashed = !inbound[key.slot as usize].stash().is_empty() && !self.worker.holds_reading(key);
             assert!(!stashed || link.listed, "worker {}: {key:?} has a stash and is forgotten: {link:?}", self.number);
         }
     }
@@ -180,7 +180,7 @@ impl Watcher {
         assert_eq!((hub.queued_bytes(), self.worker.unfinished), (0, 0), "worker {}", self.number);
         assert!(hub.topics.is_at_rest(), "worker {}: a topic is left: {:?}", self.number, hub.topics);
         for inbound in inbound {
-            let empty = inbound.stash.is_empty() && inbound.buffered == 0 && inbound.unfinished.is_none();
+            let empty = inbound.stash().is_empty() && inbound.buffered() == 0 && inbound.unfinished().is_none();
             assert!(empty && matches!(inbound.phase, Phase::Over), "worker {}: half a connection is left", self.number);
         }
     }
