@@ -30,7 +30,8 @@ impl Clock {
     }
 
     pub(crate) fn tick(&self, now: Instant) -> Tick {
-        let hundredths = now.saturating_duration_since(self.start).as_millis() / 10;
+        let since = now.saturating_duration_since(self.start);
+        let hundredths = since.as_secs().wrapping_mul(100) + u64::from(since.subsec_millis() / 10);
         Tick((hundredths % (1 << 32)) as u32)
     }
 }

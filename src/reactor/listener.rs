@@ -97,12 +97,12 @@ impl Acceptor {
     }
 
     /// In how long to ask again without an event.
-    pub(super) fn resumes_in(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn resumes_in(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
         self.listener.as_ref()?;
         match self.state {
             Accepting::Idle => None,
             Accepting::Ready => Some(Duration::ZERO),
-            Accepting::Paused(until) => Some(until.saturating_duration_since(now)),
+            Accepting::Paused(until) => Some(until.saturating_duration_since(now())),
         }
     }
 

@@ -32,6 +32,8 @@ struct Shared<M> {
     waker: Waker,
     /// The worker waits for readiness or is about to.
     asleep: AtomicBool,
+    /// There is mail; written under the lock, read without it.
+    any: AtomicBool,
     /// The queue holds as many bytes as it should; written under the lock, read without it.
     full: AtomicBool,
 }
@@ -51,7 +53,8 @@ pub(crate) struct Closed;
 
 pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
     let queue = Mutex::new(Queue { mail: Vec::new(), bytes: 0, limit, is_open: true });
-    let shared = Arc::new(Shared { queue, waker, asleep: AtomicBool::new(false), full: AtomicBool::new(false) });
+    let [asleep, any, full] = [const { AtomicBool::new(false) }; 3];
+    let shared = Arc::new(Shared { queue, waker, asleep, any, full });
     (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
 }
 
@@ -73,6 +76,7 @@ impl<M> Mailbox<M> {
         queue.bytes += bytes;
         self.0.full.store(queue.bytes >= queue.limit, Ordering::Relaxed);
         queue.mail.push(mail);
+        self.0.any.store(true, Ordering::SeqCst);
         drop(queue);
         if self.0.asleep.swap(false, Ordering::SeqCst)
             && let Err(error) = self.0.waker.wake()
@@ -99,24 +103,29 @@ impl<M> Inbox<M> {
     /// To be called before waiting: from now on a post wakes the worker. Gives whether there is mail already, so
     /// that waiting would be wrong.
     pub(super) fn falls_asleep(&self) -> bool {
+        // Who posts writes these two in the other order: one of us sees what the other wrote.
         self.shared.asleep.store(true, Ordering::SeqCst);
-        !self.shared.lock().mail.is_empty()
+        self.shared.any.load(Ordering::SeqCst)
     }
 
     pub(super) fn wakes_up(&self) {
-        self.shared.asleep.store(false, Ordering::SeqCst);
+        // Seen late, it costs a wake-up that was not needed.
+        self.shared.asleep.store(false, Ordering::Relaxed);
     }
 
     /// All mail that is there, in the order in which it was posted.
     pub(super) fn take(&mut self) -> Drain<'_, M> {
-        if self.taken.capacity() > KEPT_MAILS {
-            self.taken = Vec::new();
+        // Most turns have none, and take no lock for it.
+        if self.shared.any.load(Ordering::Relaxed) {
+            if self.taken.capacity() > KEPT_MAILS {
+                self.taken = Vec::new();
+            }
+            let mut queue = self.shared.lock();
+            std::mem::swap(&mut queue.mail, &mut self.taken);
+            queue.bytes = 0;
+            self.shared.any.store(false, Ordering::Relaxed);
+            self.shared.full.store(false, Ordering::Relaxed);
         }
-        let mut queue = self.shared.lock();
-        std::mem::swap(&mut queue.mail, &mut self.taken);
-        queue.bytes = 0;
-        self.shared.full.store(false, Ordering::Relaxed);
-        drop(queue);
         self.taken.drain(..)
     }
 }

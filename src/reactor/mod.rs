@@ -148,7 +148,7 @@ impl<M: Send> Reactor<M> {
     }
 
     fn wait(&mut self, events: &mut Events, next: Next) -> io::Result<()> {
-        let timeout = self.turns.falls_asleep(next, Instant::now());
+        let timeout = self.turns.falls_asleep(next, Instant::now);
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
@@ -161,10 +161,10 @@ impl<M: Send> Reactor<M> {
 
 impl<M: Send> Turns<M> {
     /// For how long to wait for readiness before the next turn.
-    fn falls_asleep(&self, next: Next, now: Instant) -> Option<Duration> {
+    fn falls_asleep(&self, next: Next, now: impl FnOnce() -> Instant) -> Option<Duration> {
         let wanted = match next {
             Next::Wait(timeout) => timeout,
-            Next::Again | Next::Done => Some(Duration::ZERO),
+            Next::Again | Next::Done => return Some(Duration::ZERO),
         };
         if self.inbox.falls_asleep() {
             return Some(Duration::ZERO);

@@ -876,7 +876,7 @@ impl<M: Send> Reactor<M> {
         let count = events.len().max(was_ready);
         let next = self.turns.turn(now, events.into_iter(), Registry::Simulated(&self.poller), handler);
         // mio counts in milliseconds, and rounds up.
-        let timeout = self.turns.falls_asleep(next, now);
+        let timeout = self.turns.falls_asleep(next, || now);
         self.wakes_at = timeout.map(|wait| self.poller.network.now() + wait.as_micros().div_ceil(1000) as Time * 1000);
         (next, count)
     }

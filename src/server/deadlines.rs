@@ -20,7 +20,7 @@ enum Due {
 
 impl<A: App> Worker<A> {
     pub(super) fn check_deadlines(&mut self, now: Tick) {
-        if now.since(self.swept) < self.config.sweep_period() {
+        if now.since(self.swept) < self.sweep_period {
             return;
         }
         self.swept = now;

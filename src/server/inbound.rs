@@ -69,6 +69,11 @@ impl<P> Inbound<P> {
         Self { phase, left: None }
     }
 
+    /// Whether nothing is unfinished, nor was.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.left.is_none() && matches!(&self.phase, Phase::Open { receiver, .. } if !receiver.has_unfinished())
+    }
+
     /// What was read and not yet used.
     pub(super) fn stash(&self) -> &[u8] {
         self.left.as_ref().map_or(&[], |left| &left.stash)

@@ -44,6 +44,8 @@ pub(super) struct Worker<A: App> {
     /// Bytes of unfinished messages, in all.
     pub(super) unfinished: u64,
     pub(super) swept: Tick,
+    /// [`Config::sweep_period`].
+    pub(super) sweep_period: Duration,
     /// Since when the server is stopping.
     pub(super) stopping: Option<Tick>,
 }
@@ -68,6 +70,7 @@ impl<A: App> Worker<A> {
     ) -> Self {
         Self {
             app,
+            sweep_period: config.sweep_period(),
             hub: Hub::new(Arc::clone(&config), remote, worker, now),
             config,
             inbound: Vec::new(),
@@ -88,13 +91,13 @@ impl<A: App> Worker<A> {
 
     /// Notes that this connection goes on in the next turn, if it may and has something to go on with.
     pub(super) fn go_on_later(&mut self, key: Key) {
-        let may_go_on = !self.holds_reading(key);
         let inbound = &self.inbound[Self::slot(key)];
         let has_stash = !inbound.stash().is_empty() || inbound.is_paused();
         if let Some(link) = self.hub.links.get_mut(key)
-            && may_go_on
             && (has_stash || link.readable)
             && !link.listed
+            && !link.holds_reading(self.config.max_queued_bytes)
+            && !inbound.phase.awaits_app()
         {
             link.listed = true;
             self.goes_on_next.push(key);
@@ -109,8 +112,8 @@ impl<A: App> Worker<A> {
 
     /// A connection's share of this turn: what is stashed, or one read.
     fn drive(&mut self, key: Key, turn: &mut Turn<'_>) {
-        if self.hub.links.get(key).is_none() || self.holds_reading(key) {
-            return;
+        if self.holds_reading(key) {
+            return; // or it is gone
         }
         self.hub.cork(key);
         let inbound = &mut self.inbound[Self::slot(key)];
@@ -196,10 +199,12 @@ impl<A: App> Worker<A> {
         let length = bytes.len();
         let Self { app, hub, inbound, .. } = self;
         let Phase::Open { receiver, peer } = &mut inbound[Self::slot(key)].phase else { return length };
-        if hub.is_given_up(key) {
-            return length; // the app is about to hear of it
-        }
-        let mut is_open = hub.is_open(key);
+        let mut is_open = match hub.links.get(key).map(|link| link.stage) {
+            Some(Stage::Open) => true,
+            Some(Stage::Http | Stage::Closing) => false,
+            // The app is about to hear of it.
+            Some(Stage::Draining | Stage::Lingering) | None => return length,
+        };
         let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
         let mut end = None;
         let mut completed = false;
@@ -255,6 +260,9 @@ impl<A: App> Worker<A> {
     /// has become whole since this was last noted, so that what is unfinished now is another one.
     pub(super) fn note_unfinished(&mut self, key: Key, completed: bool) {
         let inbound = &mut self.inbound[Self::slot(key)];
+        if inbound.is_at_rest() {
+            return;
+        }
         let (buffered, begun) = match &inbound.phase {
             Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
             Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => (0, false),
@@ -388,7 +396,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             Next::Wait(Some(CONGESTION_PAUSE))
         } else if self.goes_on.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
-            Next::Wait(has_deadlines.then(|| self.config.sweep_period()))
+            Next::Wait(has_deadlines.then_some(self.sweep_period))
         } else {
             Next::Again
         }

@@ -68,6 +68,9 @@ impl<'r, 'b> Events<'r, 'b> {
     /// the Close frame by [`Sender::fail`](crate::Sender::fail) and ends the connection; later bytes are dropped.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
+        if self.between && self.input.is_empty() {
+            return Ok(None);
+        }
         if self.between
             && let Some(whole) = WholeMessage::decode(self.input, self.receiver.role)
             && self.receiver.takes(whole.payload_len)
