@@ -49,6 +49,10 @@ struct Topic {
     /// The same for those who take compressed messages, if there are any.
     compressed: Vec<u8>,
     entries: Vec<LogEntry>,
+    /// How many entries are not for everybody.
+    exceptions: usize,
+    /// The longest message that the second log has compressed.
+    longest_inflated: usize,
 }
 
 /// Where one publication ends in its topic's logs.
@@ -129,7 +133,7 @@ impl Topics {
             self.logged -= topic.plain.len() + topic.compressed.len();
             topic.plain = Vec::new();
             topic.compressed = Vec::new();
-            topic.entries.clear();
+            topic.forget_entries();
             self.published.retain(|&id| id != subscription.topic);
             self.free.push(subscription.topic);
         }
@@ -162,11 +166,14 @@ impl Topics {
             };
         }
         self.logged += topic.plain.len() + topic.compressed.len() - before;
+        let inflated = compressed.map_or(0, |_| payload.len());
+        topic.exceptions += usize::from(except.is_some());
+        topic.longest_inflated = topic.longest_inflated.max(inflated);
         topic.entries.push(LogEntry {
             sequence: self.sequence,
             plain_end: topic.plain.len(),
             compressed_end: topic.compressed.len(),
-            inflated: compressed.map_or(0, |_| payload.len()),
+            inflated,
             except,
         });
     }
@@ -194,14 +201,14 @@ impl Topics {
         seen: Sequence,
         longest: Option<usize>,
     ) -> Option<(&[u8], bool)> {
-        let Topic { plain, compressed, entries, .. } = &self.topics[topic as usize];
-        let all = entries.iter().all(|entry| {
-            entry.sequence > seen
-                && entry.except != Some(key)
-                && longest.is_none_or(|longest| entry.inflated <= longest)
-        });
-        let any_compressed = || entries.iter().any(|entry| entry.inflated > 0);
-        all.then(|| if longest.is_some() { (&**compressed, any_compressed()) } else { (&**plain, false) })
+        let Topic { plain, compressed, entries, exceptions, longest_inflated, .. } = &self.topics[topic as usize];
+        let misses_nothing = entries.first().is_none_or(|first| first.sequence > seen);
+        let sees_all = *exceptions == 0 || entries.iter().all(|entry| entry.except != Some(key));
+        let inflates_all = longest.is_none_or(|longest| *longest_inflated <= longest);
+        (misses_nothing && sees_all && inflates_all).then(|| match longest {
+            Some(_) => (&**compressed, *longest_inflated > 0),
+            None => (&**plain, false),
+        })
     }
 
     /// What is owed to `key`, in order, from all its topics, given that it has seen everything up to `seen`; `longest`
@@ -256,8 +263,15 @@ impl Topics {
                 log.clear();
                 log.shrink_to(KEPT_LOG_BYTES);
             }
-            topic.entries.clear();
+            topic.forget_entries();
         }
+    }
+}
+
+impl Topic {
+    fn forget_entries(&mut self) {
+        self.entries.clear();
+        (self.exceptions, self.longest_inflated) = (0, 0);
     }
 }
 
