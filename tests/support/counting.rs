@@ -66,6 +66,11 @@ pub(crate) fn cost(work: impl FnOnce()) -> Cost {
 
 pub(crate) const NOTHING: Cost = Cost { calls: 0, peak: 0 };
 
+/// How often this thread has asked for memory.
+pub(crate) fn calls() -> usize {
+    CALLS.get()
+}
+
 /// Bytes that this thread holds.
 pub(crate) fn live() -> isize {
     LIVE.get()
