@@ -1,0 +1,66 @@
+//! The load generator by itself, for a server that runs under `perf`, `strace` or callgrind:
+//!
+//! ```text
+//! strace -cf target/release/switchboard echo --workers 1 --no-deflate --listen 127.0.0.1:9001
+//! cargo run --release --manifest-path benches/Cargo.toml --bin load -- echo 127.0.0.1:9001 --in-flight 32
+//! ```
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use switchboard_benches::load::{Echo, FanOut, Handshakes, Times, Work, measure};
+
+/// Gives a server work, and says how much it did.
+#[derive(Debug, Parser)]
+struct Cli {
+    work: Kind,
+    address: SocketAddr,
+    /// How many connections, or receivers
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// The payload of each message
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    bytes: usize,
+    /// How many messages are on their way, of each connection, or of the one that publishes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    in_flight: u16,
+    #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]
+    seconds: f64,
+    /// The server's process: says its CPU time, too
+    #[arg(long)]
+    pid: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Echo,
+    FanOut,
+    Handshakes,
+}
+
+fn main() -> io::Result<()> {
+    let Cli { work, address, connections, bytes, in_flight, seconds, pid } = Cli::parse();
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let mut work: Box<dyn Work> = match work {
+        Kind::Echo => Box::new(Echo::start(address, connections, bytes, in_flight.into())?),
+        Kind::FanOut => Box::new(FanOut::start(address, connections, bytes, in_flight.into())?),
+        Kind::Handshakes => Box::new(Handshakes::of(address)),
+    };
+    let window = Duration::from_secs_f64(seconds);
+    // Without a server to ask, ours is the process that is looked at, and what it used is not said.
+    let times = Times { warm_up: Duration::ZERO, window };
+    let measured = measure(work.as_mut(), pid.unwrap_or_else(std::process::id), times)?;
+    println!("{} done in {:.2} s", measured.done, measured.elapsed.as_secs_f64());
+    if pid.is_some() {
+        let each = 1e9 / measured.per_cpu_second();
+        println!("{each:.0} ns of CPU for each; the server was busy {:.0} % of the time", measured.busy() * 100.0);
+    }
+    Ok(())
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds, up to a day".into()),
+    }
+}

@@ -1,0 +1,145 @@
+//! What is shown of a contest.
+
+use super::{
+    field::{Cell, Field},
+    row::Row,
+};
+use crate::report::{Plot, Samples, Table, figures, ratios};
+
+pub(super) fn of(field: &Field) -> (Vec<Table>, Vec<Plot>) {
+    let tables = [throughput(field), user_time(field), cost(field), latency(field)];
+    let plots = [
+        plot(field, "Echo", |row| matches!(row, Row::Echo { .. })),
+        plot(field, "Fan-out", |row| matches!(row, Row::FanOut { .. })),
+    ];
+    (tables.into_iter().flatten().collect(), plots.into_iter().flatten().collect())
+}
+
+fn throughput(field: &Field) -> Option<Table> {
+    let reference = field.reference();
+    let names = field.names();
+    let title = "Messages per second of server CPU";
+    let mut table = Table::new(title, [&["work"], names.as_slice()].concat());
+    for (row, cells) in rows(field, is_traffic) {
+        let figures = cells.iter().enumerate().map(|(at, cell)| {
+            if cell.failed {
+                return FAILED.into();
+            }
+            let figure = cell.samples.shown(figures::per_second);
+            if at == reference { figure } else { with_ratio(figure, &cell.samples, &cells[reference].samples) }
+        });
+        table.row(row.name(), figures);
+    }
+    table.note(format!(
+        "User and system time together, medians. In brackets the median of round-by-round ratios to {}, and \
+         half the distance between their quartiles.",
+        names[reference]
+    ));
+    (!table.is_empty()).then_some(table)
+}
+
+fn user_time(field: &Field) -> Option<Table> {
+    let mut table = Table::new("User-mode time per message, ns", [&["work"], field.names().as_slice()].concat());
+    for (row, cells) in rows(field, is_traffic) {
+        table.row(
+            row.name(),
+            cells.iter().map(|cell| {
+                if cell.done == 0 {
+                    return NONE.into();
+                }
+                let figure = figures::plain(cell.cpu.user_nanoseconds() / cell.done as f64);
+                if cell.cpu.nanoseconds < SAMPLED_ENOUGH { format!("~{figure}") } else { figure }
+            }),
+        );
+    }
+    table.note(
+        "The kernel samples in which mode it finds a process, so these are estimates; `~` means that they come from less \
+         than 30 s of CPU. `--rounds 30` is enough for all.",
+    );
+    (!table.is_empty()).then_some(table)
+}
+
+fn cost(field: &Field) -> Option<Table> {
+    let reference = field.reference();
+    let names = field.names();
+    let mut table = Table::new("Per connection", [&["what"], names.as_slice()].concat());
+    let wanted = |row: Row| matches!(row, Row::Handshakes | Row::Idle { .. });
+    for (row, cells) in rows(field, wanted) {
+        let figures = cells.iter().enumerate().map(|(at, cell)| {
+            if cell.failed {
+                return FAILED.into();
+            }
+            let samples = if row == Row::Handshakes { microseconds(&cell.samples) } else { cell.samples.clone() };
+            let figure = samples.shown(figures::plain);
+            if at == reference || row != Row::Handshakes {
+                return figure;
+            }
+            with_ratio(figure, &samples, &microseconds(&cells[reference].samples))
+        });
+        table.row(row.name(), figures);
+    }
+    table.note("A handshake's CPU holds the end of the connection, a reset, too.");
+    (!table.is_empty()).then_some(table)
+}
+
+fn latency(field: &Field) -> Option<Table> {
+    let mut table = Table::new("Latency: p50, p99, p99.9", [&["what"], field.names().as_slice()].concat());
+    for (row, cells) in rows(field, |row| matches!(row, Row::Latency { .. })) {
+        table.row(
+            row.name(),
+            cells.iter().map(|cell| {
+                let Cell { samples, tails: [p99, p999], failed, .. } = cell;
+                if *failed {
+                    return FAILED.into();
+                }
+                [samples, p99, p999].map(|samples| samples.shown(figures::nanoseconds)).join(", ")
+            }),
+        );
+    }
+    table.note("There and back, one message at a time on each connection; medians over the rounds.");
+    (!table.is_empty()).then_some(table)
+}
+
+/// Ratios, ours first.
+fn plot(field: &Field, what: &str, wanted: impl Fn(Row) -> bool) -> Option<Plot> {
+    let names = field.names();
+    let reference = field.reference();
+    let order: Vec<usize> = (0..names.len()).rev().collect();
+    let title = format!("{what}: messages per second of server CPU, {} = 1", names[reference]);
+    let mut plot = Plot::bars(title, "ratio", order.iter().map(|&at| names[at]));
+    let rows: Vec<_> = rows(field, wanted).collect();
+    for (row, cells) in &rows {
+        let ratio = |at: usize| ratios(&cells[at].samples, &cells[reference].samples).median();
+        plot.group(row.name(), order.iter().map(|&at| ratio(at)));
+    }
+    (!rows.is_empty()).then_some(plot)
+}
+
+fn rows(field: &Field, wanted: impl Fn(Row) -> bool) -> impl Iterator<Item = (Row, &[Cell])> {
+    field.rows.iter().filter(move |(row, _)| wanted(*row)).map(|(row, cells)| (*row, cells.as_slice()))
+}
+
+fn is_traffic(row: Row) -> bool {
+    matches!(row, Row::Echo { .. } | Row::FanOut { .. })
+}
+
+/// `4.3 M (1.01 ±0.03)`
+fn with_ratio(figure: String, samples: &Samples, reference: &Samples) -> String {
+    let ratios = ratios(samples, reference);
+    match (ratios.median(), ratios.quartiles()) {
+        (Some(median), Some((low, high))) => {
+            format!("{figure} ({} ±{})", figures::ratio(median), figures::ratio((high - low) / 2.0))
+        }
+        _ => figure,
+    }
+}
+
+/// What one costs, of how many there are in a second.
+fn microseconds(per_second: &Samples) -> Samples {
+    per_second.values().iter().map(|per_second| 1e6 / per_second).collect()
+}
+
+const FAILED: &str = "failed";
+const NONE: &str = "–";
+/// In nanoseconds.
+const SAMPLED_ENOUGH: u64 = 30_000_000_000;

@@ -1,0 +1,26 @@
+//! What the benches share. Each bench is a program of its own, beside `src/`.
+//!
+//! | folder | what |
+//! |---|---|
+//! | `report/` | options, progress, statistics, tables and plots |
+//! | `process/` | a server under test: started, measured, ended |
+//! | `load/` | the load generator |
+//! | `peers/` | the servers that ours is compared with |
+//! | `contest/` | the bench `servers` |
+//! | `growth/` | the bench `scale` |
+//! | `race/` | competitors in memory, measured in turns |
+//! | `codec/` | the engine and its peers in memory: receiving, sending, instructions |
+//! | `compression/` | permessage-deflate in memory, ours and zlib's |
+
+pub mod codec;
+pub mod compression;
+pub mod contest;
+pub mod growth;
+pub mod load;
+pub mod peers;
+pub mod process;
+pub mod race;
+pub mod report;
+
+/// What ends a bench: a wrong answer is an error, never a figure.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;

@@ -1,0 +1,105 @@
+//! Many connections: opened, polled, and closed by a reset, so that no port waits for its next use.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
+
+use super::{client::Client, traffic::PIECE_BYTES};
+
+/// Clients whose handshakes are done. Dropped, it resets all connections.
+#[derive(Debug)]
+pub struct Crowd {
+    poll: Poll,
+    events: Events,
+    pub(super) clients: Vec<Client>,
+    pub(super) buffer: Box<[u8; PIECE_BYTES]>,
+}
+
+impl Crowd {
+    /// So many connections, opened some at a time.
+    ///
+    /// # Errors
+    /// What the system says, or an answer that is no upgrade.
+    pub fn connect(address: SocketAddr, count: usize) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut clients = Vec::with_capacity(count);
+        while clients.len() < count {
+            for stream in open(address, AT_ONCE.min(count - clients.len()), false)? {
+                stream.set_nonblocking(true)?;
+                let mut stream = mio::net::TcpStream::from_std(stream);
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                poll.registry().register(&mut stream, Token(clients.len()), interest)?;
+                clients.push(Client::new(stream));
+            }
+        }
+        Ok(Self { poll, events: Events::with_capacity(1024), clients, buffer: Box::new([0; PIECE_BYTES]) })
+    }
+
+    /// Waits until something can be done, but not past `deadline`. Gives the clients that are ready: each with whether
+    /// it can be read from and whether it can be written to.
+    pub(super) fn wait(&mut self, deadline: Instant, ready: &mut Vec<(usize, bool, bool)>) -> io::Result<()> {
+        ready.clear();
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        ready.extend(self.events.iter().map(|event| (event.token().0, event.is_readable(), event.is_writable())));
+        Ok(())
+    }
+}
+
+/// Opens so many connections at once: requests on all of them, then their answers. With `deflate` they offer
+/// permessage-deflate, and must get it.
+pub(super) fn open(address: SocketAddr, count: usize, deflate: bool) -> io::Result<Vec<TcpStream>> {
+    let offer = if deflate { "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" } else { "" };
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
+    );
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(address)?;
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        stream.write_all(request.as_bytes())?;
+        streams.push(stream);
+    }
+    for stream in &streams {
+        read_answer(stream, deflate)?;
+    }
+    Ok(streams)
+}
+
+/// Reads the answer to an upgrade; the server says nothing behind it.
+fn read_answer(stream: &TcpStream, deflate: bool) -> io::Result<()> {
+    let mut answer = [0; 1024];
+    let mut length = 0;
+    while !answer[..length].ends_with(b"\r\n\r\n") {
+        match (&mut &*stream).read(&mut answer[length..])? {
+            0 => return Err(io::Error::other("the server ends its answer to an upgrade too early")),
+            read => length += read,
+        }
+    }
+    let text = String::from_utf8_lossy(&answer[..length]);
+    let upgraded = text.starts_with("HTTP/1.1 101 ") && text.contains(ACCEPT);
+    if upgraded && text.contains("permessage-deflate") == deflate {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("the server does not upgrade: {text:?}")))
+    }
+}
+
+/// The RFC's example ([§1.3](https://www.rfc-editor.org/rfc/rfc6455#section-1.3)).
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// So few that no server's queue of connections runs over.
+pub(super) const AT_ONCE: usize = 64;
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,107 @@
+//! Each connection keeps so many messages in flight: as answers arrive, as many are sent again.
+
+use std::{io, net::SocketAddr, time::Instant};
+
+use super::{Crowd, Traffic, Work};
+
+/// An echo server's load.
+#[derive(Debug)]
+pub struct Echo {
+    crowd: Crowd,
+    traffic: Traffic,
+    answers: u64,
+    ready: Vec<(usize, bool, bool)>,
+}
+
+impl Echo {
+    /// Connects, and sends the first messages.
+    ///
+    /// # Errors
+    /// A connection cannot be opened.
+    pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize, in_flight: u64) -> io::Result<Self> {
+        let traffic = Traffic::of_binary(payload_bytes);
+        let mut crowd = Crowd::connect(address, connections)?;
+        for client in &mut crowd.clients {
+            client.send(&traffic, in_flight)?;
+        }
+        Ok(Self { crowd, traffic, answers: 0, ready: Vec::new() })
+    }
+}
+
+impl Work for Echo {
+    fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
+        let Self { crowd, traffic, answers, ready } = self;
+        while Instant::now() < deadline {
+            crowd.wait(deadline, ready)?;
+            for &(at, readable, writable) in &*ready {
+                let client = &mut crowd.clients[at];
+                if readable {
+                    let arrived = client.receive(traffic, &mut crowd.buffer)?;
+                    if arrived.end > client.ordered(traffic) {
+                        return Err(io::Error::other("the server answered what was not sent"));
+                    }
+                    let count = arrived.end - arrived.start;
+                    *answers += count;
+                    client.send(traffic, count)?;
+                } else if writable {
+                    client.flush(traffic)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> u64 {
+        self.answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// What the load generator says of a server that answers the first message, five bytes, with this.
+    fn verdict(answer: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+            write!(stream, "HTTP/1.1 101 Switching Protocols\r\n{accept}\r\n\r\n").unwrap();
+            stream.read_exact(&mut [0; 11]).unwrap();
+            stream.write_all(answer).unwrap();
+            stream
+        });
+        let mut echo = Echo::start(address, 1, 5, 1).unwrap();
+        let _open = server.join().unwrap();
+        let ran = echo.run_until(Instant::now() + Duration::from_millis(100));
+        ran.map_or_else(|error| error.to_string(), |()| format!("{} answers", echo.done()))
+    }
+
+    #[test]
+    fn a_wrong_answer_is_an_error() {
+        // The payload of five bytes as `Traffic` makes it.
+        for (answer, expected) in [
+            (b"\x82\x05\x0d\xb4\x5b\x02\xa9".as_slice(), "1 answers"),
+            (b"\x82\x05\x0d\xb4", "0 answers"),
+            (b"\x82\x05\x0d\xb4\x5b\x02\xa8", "the server answered with something else"),
+            (b"\x81\x05\x0d\xb4\x5b\x02\xa9", "the server answered with something else"),
+            (b"\x82\x05\x0d\xb4\x5b\x02\xa9\x82\x05\x0d\xb4\x5b\x02\xa9", "the server answered what was not sent"),
+        ] {
+            assert_eq!(verdict(answer), expected, "{answer:x?}");
+        }
+    }
+}

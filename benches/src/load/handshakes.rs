@@ -1,0 +1,32 @@
+//! Connections come, are upgraded, and go by a reset, some at a time.
+
+use std::{io, net::SocketAddr, time::Instant};
+
+use super::{Work, crowd};
+
+/// A load of handshakes. What the server does when a connection ends is part of it.
+#[derive(Debug)]
+pub struct Handshakes {
+    address: SocketAddr,
+    count: u64,
+}
+
+impl Handshakes {
+    pub fn of(address: SocketAddr) -> Self {
+        Self { address, count: 0 }
+    }
+}
+
+impl Work for Handshakes {
+    fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
+        while Instant::now() < deadline {
+            let streams = crowd::open(self.address, crowd::AT_ONCE, false)?;
+            self.count += streams.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> u64 {
+        self.count
+    }
+}

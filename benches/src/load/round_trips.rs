@@ -1,0 +1,73 @@
+//! How long one message takes there and back: each connection sends the next when it has the answer to the last.
+
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+
+use super::{Crowd, Traffic, histogram};
+
+/// Measures latency under the load of so many connections, each with one message in flight.
+#[derive(Debug)]
+pub struct RoundTrips {
+    crowd: Crowd,
+    traffic: Traffic,
+    sent_at: Vec<Instant>,
+    nanoseconds: Histogram<u64>,
+}
+
+impl RoundTrips {
+    /// Connects and sends.
+    ///
+    /// # Errors
+    /// A connection cannot be opened.
+    pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize) -> io::Result<Self> {
+        let traffic = Traffic::of_binary(payload_bytes);
+        let mut crowd = Crowd::connect(address, connections)?;
+        let mut sent_at = Vec::with_capacity(connections);
+        for client in &mut crowd.clients {
+            sent_at.push(Instant::now());
+            client.send(&traffic, 1)?;
+        }
+        Ok(Self { crowd, traffic, sent_at, nanoseconds: histogram()? })
+    }
+
+    /// The times of all that came back in the window, in nanoseconds.
+    ///
+    /// # Errors
+    /// A wrong answer, the end of a connection, no answer at all, or what the system says.
+    pub fn measure(mut self, warm_up: Duration, window: Duration) -> io::Result<Histogram<u64>> {
+        self.run_until(Instant::now() + warm_up)?;
+        self.nanoseconds.reset();
+        self.run_until(Instant::now() + window)?;
+        if self.nanoseconds.is_empty() {
+            return Err(io::Error::other("the server did not answer"));
+        }
+        Ok(self.nanoseconds)
+    }
+
+    fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
+        let Self { crowd, traffic, sent_at, nanoseconds } = self;
+        let mut ready = Vec::new();
+        while Instant::now() < deadline {
+            crowd.wait(deadline, &mut ready)?;
+            for &(at, readable, writable) in &ready {
+                let client = &mut crowd.clients[at];
+                if !readable || client.receive(traffic, &mut crowd.buffer)?.is_empty() {
+                    if writable {
+                        client.flush(traffic)?;
+                    }
+                    continue;
+                }
+                let now = Instant::now();
+                nanoseconds.saturating_record((now - sent_at[at]).as_nanos() as u64);
+                sent_at[at] = now;
+                client.send(traffic, 1)?;
+            }
+        }
+        Ok(())
+    }
+}

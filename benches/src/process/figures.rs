@@ -1,0 +1,107 @@
+//! CPU time and memory of a process, from /proc.
+
+use std::{
+    fs, io,
+    ops::{Add, Sub},
+};
+
+/// CPU time that a process has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// All its threads that there are now, user and system together, in nanoseconds: exact.
+    pub nanoseconds: u64,
+    /// Samples that found it in user mode.
+    pub user_ticks: u64,
+    /// Samples that found it in the kernel.
+    pub system_ticks: u64,
+}
+
+impl CpuTime {
+    /// What the process of this number has used so far.
+    ///
+    /// # Errors
+    /// It has ended, or the system does not say.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let mut nanoseconds = 0;
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            match fs::read_to_string(task?.path().join("schedstat")) {
+                Ok(text) => nanoseconds += number(text.split_whitespace().next(), "schedstat")?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // a thread that has just ended
+                Err(error) => return Err(error),
+            }
+        }
+        let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The second field, the program's name in brackets, may itself hold spaces and brackets. Of those behind it
+        // the 12th and 13th are utime and stime (fields 14 and 15).
+        let mut fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
+        let user_ticks = number(fields.next(), "stat")?;
+        Ok(Self { nanoseconds, user_ticks, system_ticks: number(fields.next(), "stat")? })
+    }
+
+    /// The part in user mode, in nanoseconds: an estimate from samples, good after some seconds of CPU.
+    pub fn user_nanoseconds(self) -> f64 {
+        let ticks = self.user_ticks + self.system_ticks;
+        if ticks == 0 { 0.0 } else { self.nanoseconds as f64 * self.user_ticks as f64 / ticks as f64 }
+    }
+}
+
+impl Add for CpuTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            nanoseconds: self.nanoseconds + other.nanoseconds,
+            user_ticks: self.user_ticks + other.user_ticks,
+            system_ticks: self.system_ticks + other.system_ticks,
+        }
+    }
+}
+
+impl Sub for CpuTime {
+    type Output = Self;
+
+    /// `self` is the later one.
+    fn sub(self, other: Self) -> Self {
+        Self {
+            nanoseconds: self.nanoseconds.saturating_sub(other.nanoseconds),
+            user_ticks: self.user_ticks.saturating_sub(other.user_ticks),
+            system_ticks: self.system_ticks.saturating_sub(other.system_ticks),
+        }
+    }
+}
+
+/// Resident memory of its own (RssAnon), in bytes.
+pub(super) fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    Ok(number(line.and_then(|line| line.split_whitespace().next()), "status")? << 10)
+}
+
+fn number(text: Option<&str>, file: &str) -> io::Result<u64> {
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| io::Error::other(format!("/proc/…/{file} is not understood")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_uses_cpu_and_memory() {
+        let mut busy = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let used = loop {
+            let used = CpuTime::of(busy.id()).unwrap();
+            if used.user_ticks + used.system_ticks >= 5 {
+                break used;
+            }
+        };
+        let resident = resident_bytes(busy.id());
+        busy.kill().unwrap();
+        busy.wait().unwrap();
+        // Five ticks are 50 ms, or less where the kernel samples more often.
+        assert!((1_000_000..10_000_000_000).contains(&used.nanoseconds), "{used:?}");
+        assert!((1.0..=used.nanoseconds as f64).contains(&used.user_nanoseconds()), "{used:?}");
+        assert!(resident.unwrap() > 4096);
+    }
+}

@@ -1,0 +1,118 @@
+//! Competitors that do the same work, measured in turns: what the machine does to one of them in a round it does to all.
+
+mod cpu_time;
+
+use std::time::Duration;
+
+use crate::{
+    Outcome,
+    report::{Run, Samples, ratios, rotated},
+};
+
+/// Gives the nanoseconds that one item takes, from about as much work as it is told to do.
+type Measure<'a> = Box<dyn FnMut(Duration) -> Outcome<f64> + 'a>;
+
+/// Competitors, and what was measured of them.
+#[derive(Default)]
+pub struct Race<'a> {
+    entries: Vec<(String, Measure<'a>, Samples)>,
+}
+
+impl<'a> Race<'a> {
+    /// Adds a competitor that does at least the number of items that it is told to, and says how many it did.
+    pub fn enter(&mut self, name: impl Into<String>, mut work: impl FnMut(u64) -> Outcome<u64> + 'a) {
+        let (mut items, mut is_warm) = (1, false);
+        self.enter_measured(name, move |target| {
+            loop {
+                let (done, time) = cpu_time::of(|| work(items));
+                let (done, time) = (done?, time.as_nanos() as f64);
+                let part = time / target.as_nanos() as f64;
+                if part >= 0.5 && is_warm {
+                    return Ok(time / done as f64);
+                }
+                // The first time it is not known how much is enough, and memory is touched that never was before.
+                is_warm = part >= 0.5;
+                if is_warm {
+                    continue;
+                }
+                items = (items as f64 * (0.8 / part.max(0.01)).max(2.0)).ceil() as u64;
+            }
+        });
+    }
+
+    /// Adds a competitor that measures itself.
+    pub fn enter_measured(&mut self, name: impl Into<String>, measure: impl FnMut(Duration) -> Outcome<f64> + 'a) {
+        self.entries.push((name.into(), Box::new(measure), Samples::default()));
+    }
+
+    /// Measures everyone in every round, each time for about `each`.
+    ///
+    /// # Errors
+    /// Where someone does the work wrongly, or not at all.
+    pub fn run(&mut self, run: &Run, what: &str, rounds: usize, each: Duration) -> Outcome<()> {
+        for round in 0..rounds {
+            for at in rotated(self.entries.len(), round) {
+                if run.is_over() {
+                    return Ok(());
+                }
+                let (name, measure, samples) = &mut self.entries[at];
+                run.progress(&format!("{what}, round {} of {rounds}: {name}", round + 1));
+                samples.push(measure(each).map_err(|error| format!("{name}, {what}: {error}"))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was measured of one competitor, if it takes part.
+    #[must_use]
+    pub fn samples(&self, name: &str) -> Option<&Samples> {
+        self.entries.iter().find(|entry| entry.0 == name).map(|entry| &entry.2)
+    }
+
+    /// The competitor among `names` with the lowest median.
+    #[must_use]
+    pub fn best<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        let median = |name: &str| self.samples(name).and_then(Samples::median);
+        let medians = names.into_iter().filter_map(|name| Some((name, median(name)?)));
+        medians.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name)
+    }
+
+    /// How much longer one competitor takes than another, round by round.
+    #[must_use]
+    pub fn ratio(&self, name: &str, to: &str) -> Option<f64> {
+        ratios(self.samples(name)?, self.samples(to)?).median()
+    }
+
+    /// The largest spread of anyone.
+    #[must_use]
+    pub fn spread(&self) -> Option<f64> {
+        self.entries.iter().filter_map(|entry| entry.2.spread()).max_by(f64::total_cmp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Options;
+
+    #[test]
+    fn everyone_is_measured_in_every_round() {
+        let run = Run::begin("test", &Options::default()).expect("signals can be handled");
+        let mut race = Race::default();
+        race.enter_measured("quick", |_| Ok(2.0));
+        race.enter_measured("slow", |_| Ok(5.0));
+        race.run(&run, "nothing", 3, Duration::ZERO).expect("nobody fails");
+        assert_eq!(race.samples("quick").map(|samples| samples.values().len()), Some(3));
+        assert_eq!(race.best(["slow", "quick", "absent"]), Some("quick"));
+        assert_eq!((race.ratio("slow", "quick"), race.ratio("slow", "absent")), (Some(2.5), None));
+    }
+
+    #[test]
+    fn a_wrong_answer_ends_it() {
+        let run = Run::begin("test", &Options::default()).expect("signals can be handled");
+        let mut race = Race::default();
+        race.enter("careless", |_| Err("one is missing".into()));
+        let error = race.run(&run, "counting", 1, Duration::from_millis(1)).expect_err("it does");
+        assert_eq!(error.to_string(), "careless, counting: one is missing");
+    }
+}
