@@ -1,0 +1,204 @@
+//! `codec`: what receiving and sending a frame costs in memory, beside the peers and beside a copy of the same bytes.
+//!
+//! Everyone reads the same stream of masked frames, by as much as a read would give, or writes the same message again and
+//! again. All are measured in turns, by the CPU time of their thread, and must have received or written every byte.
+
+use std::{rc::Rc, time::Duration};
+
+use clap::Parser;
+use switchboard_benches::{
+    Outcome,
+    codec::{Block, Competitors, Direction, Payload, RECEIVED, SENT, instructions, receive, send, uwebsockets},
+    process::UWEBSOCKETS_VERSION,
+    race::Race,
+    report::{Options, Plot, Run, Table, figures},
+};
+
+#[derive(Debug, Parser)]
+#[command(about = "The engine and its peers in memory: nanoseconds per frame")]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+
+    /// Count instructions per frame by callgrind too, which takes minutes.
+    #[arg(long)]
+    instructions: bool,
+
+    /// Do some work for someone who counts, and nothing else.
+    #[arg(long, hide = true, num_args = 4)]
+    work: Option<Vec<String>>,
+}
+
+fn main() -> Outcome<()> {
+    let arguments = Arguments::parse();
+    if let Some(work) = &arguments.work {
+        return instructions::work(work);
+    }
+    let options = &arguments.options;
+    let mut run = Run::begin("codec", options)?;
+    for peer in ["tungstenite", "fastwebsockets", "tokio-websockets", "yawc"] {
+        run.peer(peer, None);
+    }
+    match uwebsockets::PROGRAM {
+        Ok(_) => run.peer(uwebsockets::NAME, Some(UWEBSOCKETS_VERSION)),
+        Err(reason) => run.note(format!("No uWebSockets: {reason}")),
+    }
+    let (receiving, receiving_plot) = receiving(&run, options)?;
+    let (sending, sending_plot) = sending(&run, options)?;
+    let mut tables = vec![receiving, sending];
+    if arguments.instructions {
+        match instructions::valgrind() {
+            Some(version) => {
+                tables.push(counted(&run, options, &version, Direction::Receive)?);
+                tables.push(counted(&run, options, &version, Direction::Send)?);
+            }
+            None => run.note("Instructions are not counted: valgrind is not installed."),
+        }
+    }
+    run.finish(&tables, &[receiving_plot, sending_plot])?;
+    Ok(())
+}
+
+fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
+    let title = "Receiving: ns per masked frame, one copy of its bytes included";
+    let enter = |race: &mut Race<'_>, payload: Payload| {
+        let block = Rc::new(Block::new(payload));
+        for (name, competitor) in receive::COMPETITORS {
+            race.enter(*name, competitor(&block));
+        }
+        if let Ok(program) = uwebsockets::PROGRAM {
+            let bytes = block.bytes.clone();
+            let measure = uwebsockets::measuring(program, Direction::Receive, payload, bytes);
+            race.enter_measured(uwebsockets::NAME, measure);
+        }
+    };
+    let (mut table, plot) = Field::of_receivers().compared(run, options, title, &RECEIVED, enter)?;
+    table.note("Ours is given as much at a time as its column says, the others 64 KiB if they have the room for it.");
+    Ok((table, plot))
+}
+
+fn sending(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
+    let title = "Sending: ns per frame of a server, written into a buffer";
+    let enter = |race: &mut Race<'_>, payload: Payload| {
+        for (name, competitor) in send::COMPETITORS {
+            race.enter(*name, competitor(&payload));
+        }
+        if let Ok(program) = uwebsockets::PROGRAM {
+            let measure = uwebsockets::measuring(program, Direction::Send, payload, payload.bytes());
+            race.enter_measured(uwebsockets::NAME, measure);
+        }
+    };
+    let (mut table, plot) = Field::of_senders().compared(run, options, title, &SENT, enter)?;
+    table.note("Of yawc and uWebSockets only the encoder is measured, of the others the whole connection.");
+    Ok((table, plot))
+}
+
+/// Who is compared in a table.
+struct Field {
+    /// All of them, in the order of columns.
+    columns: Vec<&'static str>,
+    ours: Vec<&'static str>,
+    peers: Vec<&'static str>,
+}
+
+impl Field {
+    fn of_receivers() -> Self {
+        Self::new(receive::COMPETITORS, &receive::OURS, &receive::PEERS)
+    }
+
+    fn of_senders() -> Self {
+        Self::new(send::COMPETITORS, &[send::OURS], &send::PEERS)
+    }
+
+    fn new<T>(all: Competitors<T>, ours: &[&'static str], peers: &[&'static str]) -> Self {
+        let cxx = uwebsockets::PROGRAM.is_ok().then_some(uwebsockets::NAME);
+        let peers: Vec<&str> = cxx.into_iter().chain(peers.iter().copied()).collect();
+        let others = all.iter().map(|(name, _)| *name).filter(|name| !peers.contains(name));
+        Self { columns: others.chain(peers.iter().copied()).collect(), ours: ours.to_vec(), peers }
+    }
+
+    fn compared(
+        &self,
+        run: &Run,
+        options: &Options,
+        title: &str,
+        payloads: &[Payload],
+        enter: impl Fn(&mut Race<'_>, Payload),
+    ) -> Outcome<(Table, Plot)> {
+        let columns = ["payload"].iter().chain(&self.columns).chain(&["spread"]).copied();
+        let mut table = Table::new(title, columns);
+        let plotted = || self.ours.iter().chain(&self.peers).copied();
+        let short = title.split(':').next().unwrap_or(title);
+        let mut plot = Plot::bars(short, "frames per second, 1 is the best peer", plotted());
+        for payload in wanted(run, payloads, options) {
+            let mut race = Race::default();
+            enter(&mut race, payload);
+            race.run(run, &format!("{short}, {}", payload.name), rounds(options), each(options))?;
+            let best = race.best(self.peers.iter().copied());
+            table.row(payload.name, self.cells(&race, best));
+            plot.group(payload.name, plotted().map(|name| race.ratio(best?, name)));
+        }
+        table.note(NOTE);
+        Ok((table, plot))
+    }
+
+    /// A row: medians, of ours also the ratio to the best peer, and the largest spread.
+    fn cells(&self, race: &Race<'_>, best: Option<&str>) -> Vec<String> {
+        let cell = |name: &&str| {
+            let median = race.samples(name).map_or_else(String::new, |samples| samples.shown(time));
+            match best.and_then(|best| race.ratio(name, best)) {
+                Some(ratio) if self.ours.contains(name) => format!("**{median}** ({})", figures::ratio(ratio)),
+                Some(_) | None => median,
+            }
+        };
+        let spread = race.spread().map_or_else(String::new, figures::percent);
+        self.columns.iter().map(cell).chain([spread]).collect()
+    }
+}
+
+fn counted(run: &Run, options: &Options, valgrind: &str, direction: Direction) -> Outcome<Table> {
+    let (title, field, payloads) = match direction {
+        Direction::Receive => ("Receiving", Field::of_receivers(), RECEIVED.as_slice()),
+        Direction::Send => ("Sending", Field::of_senders(), SENT.as_slice()),
+    };
+    let title = format!("{title}: instructions per frame");
+    let mut table = Table::new(&title, ["payload"].iter().chain(&field.columns).copied());
+    for payload in wanted(run, payloads, options) {
+        let mut cells = Vec::new();
+        for name in &field.columns {
+            if run.is_over() {
+                break;
+            }
+            run.progress(&format!("{title}, {}: {name}", payload.name));
+            cells.push(figures::plain(instructions::per_frame(direction, &payload, name)?));
+        }
+        table.row(payload.name, cells);
+    }
+    table.note(format!(
+        "By {valgrind}, which has no AVX-512: whoever would choose that at run time is counted with AVX2."
+    ));
+    Ok(table)
+}
+
+/// The rows that are asked for, until the run is over.
+fn wanted(run: &Run, payloads: &[Payload], options: &Options) -> impl Iterator<Item = Payload> {
+    let all = payloads.iter().copied().take_while(|_| !run.is_over());
+    all.filter(|payload| options.wants(payload.name))
+}
+
+fn rounds(options: &Options) -> usize {
+    options.rounds_or(20, 1)
+}
+
+/// How long each competitor works in a round.
+fn each(options: &Options) -> Duration {
+    Duration::from_millis(if options.quick { 1 } else { 20 })
+}
+
+/// Nanoseconds as they are compared: with a unit once they are many.
+fn time(nanoseconds: f64) -> String {
+    if nanoseconds < 2000.0 { figures::plain(nanoseconds) } else { figures::nanoseconds(nanoseconds) }
+}
+
+const NOTE: &str = "Medians over all rounds. In brackets: the time to that of the best peer, the median of the ratios \
+                    in each round; less than 1 is faster. Spread: from quartile to quartile, the widest in the row.";

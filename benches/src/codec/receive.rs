@@ -1,0 +1,197 @@
+//! Everyone who receives masked frames, through the interface that their users have.
+
+use std::{
+    hint::black_box,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use fastwebsockets::FragmentCollector;
+use futures_util::StreamExt;
+use switchboard::{Connection, Delivery, Event, Limits};
+use tungstenite::{Message, WebSocket, protocol::WebSocketConfig};
+
+use super::{Block, Competitors, Payload, Wire, Work, bare, wire::READ_BYTES};
+use crate::Outcome;
+
+/// A copy of the same bytes, which is the least that receiving them costs.
+pub const MEMCPY: &str = "memcpy";
+/// Ours, by how much the caller reads at once.
+pub const OURS: [&str; 3] = ["ours, 4 KiB", "ours, 16 KiB", "ours, 64 KiB"];
+/// Those to whom ours is compared; uWebSockets is another one where it can be built.
+pub const PEERS: [&str; 3] = ["tungstenite", "fastwebsockets", "tokio-websockets"];
+
+/// Everyone, in the order of the table's columns.
+pub const COMPETITORS: Competitors<Rc<Block>> = &[
+    (MEMCPY, memcpy),
+    ("bare loop", bare_loop),
+    (OURS[0], |block| ours(block, 4 << 10)),
+    (OURS[1], |block| ours(block, 16 << 10)),
+    (OURS[2], |block| ours(block, 64 << 10)),
+    (PEERS[0], tungstenite),
+    (PEERS[1], fastwebsockets),
+    (PEERS[2], tokio_websockets),
+];
+
+/// Into a buffer like the engines': one that holds a whole frame.
+fn memcpy(block: &Rc<Block>) -> Work {
+    let (frame_length, mut wire) = (block.frame_length, Wire::reading(block));
+    let mut buffer = vec![0; frame_length.next_multiple_of(READ_BYTES)];
+    Box::new(move |frames| {
+        let mut left = frames * frame_length as u64;
+        while left > 0 {
+            for room in buffer.chunks_mut(READ_BYTES) {
+                left = left.saturating_sub(wire.read_into(room) as u64);
+                black_box(room);
+            }
+        }
+        Ok(frames)
+    })
+}
+
+/// What any server has to do, and nothing more: finds the frames and unmasks them, without a check but for the one
+/// that makes bytes a text.
+fn bare_loop(block: &Rc<Block>) -> Work {
+    let (payload, mut wire) = (block.payload, Wire::reading(block));
+    let mut buffer = vec![0; block.frame_length + READ_BYTES];
+    let mut filled = 0;
+    Box::new(move |frames| {
+        let (mut received, mut bytes) = (0, 0);
+        while received < frames {
+            filled += wire.read_into(&mut buffer[filled..]);
+            let mut at = 0;
+            while let Some((head, length)) = bare::header(&buffer[at..filled]) {
+                let end = at + head + length;
+                if end > filled {
+                    break;
+                }
+                let (header, content) = buffer[at..end].split_at_mut(head);
+                bare::unmask(content, [header[head - 4], header[head - 3], header[head - 2], header[head - 1]]);
+                if payload.is_text() {
+                    bytes += black_box(simdutf8::basic::from_utf8(content)?).len();
+                } else {
+                    bytes += black_box(&*content).len();
+                }
+                received += 1;
+                at = end;
+            }
+            buffer.copy_within(at..filled, 0);
+            filled -= at;
+        }
+        checked(&payload, received, bytes)
+    })
+}
+
+fn ours(block: &Rc<Block>, read_bytes: usize) -> Work {
+    let (payload, mut wire) = (block.payload, Wire::reading(block));
+    let mut connection = Connection::server(Limits::default(), Delivery::Messages);
+    let mut buffer = vec![0; read_bytes];
+    Box::new(move |frames| {
+        let (mut received, mut bytes) = (0, 0);
+        while received < frames {
+            let read = wire.read_into(&mut buffer);
+            let mut events = connection.receiver.receive(&mut buffer[..read]);
+            while let Some(event) = events.next_event()? {
+                bytes += match event {
+                    Event::Text(text) => black_box(text).len(),
+                    Event::Binary(payload) => black_box(payload).len(),
+                    other => return Err(format!("{other:?} was not sent").into()),
+                };
+                received += 1;
+            }
+        }
+        checked(&payload, received, bytes)
+    })
+}
+
+fn tungstenite(block: &Rc<Block>) -> Work {
+    let payload = block.payload;
+    // It fills all that it may read with zeros first: as much room as a read gives is best.
+    let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+    let role = tungstenite::protocol::Role::Server;
+    let mut socket = WebSocket::from_raw_socket(Wire::reading(block), role, Some(config));
+    Box::new(move |frames| {
+        let mut bytes = 0;
+        for _ in 0..frames {
+            bytes += match black_box(socket.read()?) {
+                Message::Text(text) => text.as_str().len(),
+                Message::Binary(payload) => payload.len(),
+                other => return Err(format!("{other:?} was not sent").into()),
+            };
+        }
+        checked(&payload, frames, bytes)
+    })
+}
+
+fn fastwebsockets(block: &Rc<Block>) -> Work {
+    let payload = block.payload;
+    let socket = fastwebsockets::WebSocket::after_handshake(Wire::reading(block), fastwebsockets::Role::Server);
+    let mut socket = FragmentCollector::new(socket);
+    Box::new(move |frames| {
+        let bytes = at_once(async {
+            let mut bytes = 0;
+            for _ in 0..frames {
+                bytes += black_box(socket.read_frame().await?).payload.len();
+            }
+            Ok::<_, fastwebsockets::WebSocketError>(bytes)
+        })??;
+        checked(&payload, frames, bytes)
+    })
+}
+
+fn tokio_websockets(block: &Rc<Block>) -> Work {
+    let payload = block.payload;
+    let mut socket = tokio_websockets::ServerBuilder::new().serve(Wire::reading(block));
+    Box::new(move |frames| {
+        let bytes = at_once(async {
+            let mut bytes = 0;
+            for _ in 0..frames {
+                let message = socket.next().await.ok_or("the end, which was not sent")??;
+                bytes += match black_box(&message).as_text() {
+                    Some(text) => text.len(),
+                    None => message.as_payload().len(),
+                };
+            }
+            Outcome::Ok(bytes)
+        })??;
+        checked(&payload, frames, bytes)
+    })
+}
+
+/// What a future gives that never has to wait.
+pub(super) fn at_once<F: Future>(future: F) -> Outcome<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => Err("it waits for a wire that is always ready".into()),
+    }
+}
+
+/// The number of frames, if as much came in them as was sent.
+fn checked(payload: &Payload, frames: u64, bytes: usize) -> Outcome<u64> {
+    let expected = frames * payload.length as u64;
+    if bytes as u64 == expected {
+        Ok(frames)
+    } else {
+        Err(format!("{bytes} bytes in {frames} messages instead of {expected}").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::RECEIVED, *};
+
+    #[test]
+    fn everyone_receives_what_is_sent() {
+        for payload in RECEIVED {
+            let block = Rc::new(Block::new(payload));
+            for (name, competitor) in COMPETITORS {
+                let mut work = competitor(&block);
+                for frames in [1, 5] {
+                    let done = work(frames).unwrap_or_else(|error| panic!("{name}, {}: {error}", payload.name));
+                    assert!(done >= frames, "{name}, {}", payload.name);
+                }
+            }
+        }
+    }
+}

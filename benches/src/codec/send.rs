@@ -1,0 +1,166 @@
+//! Everyone who writes a server's frames into a buffer.
+//!
+//! The payload is there already, in the form that costs each of them least: a slice for us and for fastwebsockets, a
+//! counted `Bytes` for the others, which they take with them. The frames end in a buffer that a socket would be
+//! written from, 64 KiB and more at a time.
+
+use std::{hint::black_box, io::Write};
+
+use bytes::{Bytes, BytesMut};
+use fastwebsockets::{Frame, Payload as FastPayload};
+use futures_util::SinkExt;
+use switchboard::{Connection, Delivery, Limits};
+use tokio_util::codec::Encoder;
+use tungstenite::{Message, WebSocket, protocol::Role};
+
+use super::{
+    Competitors, Payload, Wire, Work,
+    receive::{MEMCPY, at_once},
+    wire::READ_BYTES,
+};
+use crate::Outcome;
+
+pub const OURS: &str = "ours";
+/// Those to whom ours is compared; uWebSockets is another one where it can be built.
+pub const PEERS: [&str; 4] = ["tungstenite", "fastwebsockets", "tokio-websockets", "yawc"];
+
+/// Everyone, in the order of the table's columns.
+pub const COMPETITORS: Competitors<Payload> = &[
+    (MEMCPY, memcpy),
+    (OURS, ours),
+    (PEERS[0], tungstenite),
+    (PEERS[1], fastwebsockets),
+    (PEERS[2], tokio_websockets),
+    (PEERS[3], yawc),
+];
+
+fn memcpy(payload: &Payload) -> Work {
+    let content = payload.bytes();
+    let mut wire = Wire::writing();
+    Box::new(move |frames| {
+        for _ in 0..frames {
+            wire.write_all(black_box(&content))?;
+        }
+        black_box(&wire);
+        Ok(frames)
+    })
+}
+
+fn ours(payload: &Payload) -> Work {
+    let (content, frame_length) = (payload.bytes(), payload.server_frame_length());
+    let mut connection = Connection::server(Limits::default(), Delivery::Messages);
+    let mut out = Vec::with_capacity(READ_BYTES + frame_length);
+    let mut total = 0;
+    Box::new(move |frames| {
+        let before = total;
+        for _ in 0..frames {
+            connection.sender.binary(black_box(&content), &mut out)?;
+            if out.len() >= READ_BYTES {
+                total += out.len() as u64;
+                black_box(&out);
+                out.clear();
+            }
+        }
+        total += out.len() as u64;
+        out.clear();
+        checked(frame_length, frames, total - before)
+    })
+}
+
+fn tungstenite(payload: &Payload) -> Work {
+    let (content, frame_length) = (Bytes::from(payload.bytes()), payload.server_frame_length());
+    let mut socket = WebSocket::from_raw_socket(Wire::writing(), Role::Server, None);
+    Box::new(move |frames| {
+        let before = socket.get_ref().total_written();
+        for _ in 0..frames {
+            socket.write(Message::Binary(black_box(&content).clone()))?;
+        }
+        socket.flush()?;
+        checked(frame_length, frames, socket.get_ref().total_written() - before)
+    })
+}
+
+fn fastwebsockets(payload: &Payload) -> Work {
+    let (content, frame_length) = (payload.bytes(), payload.server_frame_length());
+    let mut total = 0;
+    // The socket borrows what it sends, for as long as it lives: one for each call.
+    let mut kept = Some(Wire::writing());
+    Box::new(move |frames| {
+        let wire = kept.take().ok_or("the wire was lost in a failure")?;
+        let mut socket = fastwebsockets::WebSocket::after_handshake(wire, fastwebsockets::Role::Server);
+        at_once(async {
+            for _ in 0..frames {
+                socket.write_frame(Frame::binary(FastPayload::Borrowed(black_box(&content)))).await?;
+            }
+            socket.flush().await
+        })??;
+        let wire = socket.into_inner();
+        let before = std::mem::replace(&mut total, wire.total_written());
+        kept = Some(wire);
+        checked(frame_length, frames, total - before)
+    })
+}
+
+fn tokio_websockets(payload: &Payload) -> Work {
+    let (content, frame_length) = (Bytes::from(payload.bytes()), payload.server_frame_length());
+    let mut socket = tokio_websockets::ServerBuilder::new().serve(Wire::writing());
+    Box::new(move |frames| {
+        let before = socket.get_ref().total_written();
+        at_once(async {
+            for _ in 0..frames {
+                socket.feed(tokio_websockets::Message::binary(black_box(&content).clone())).await?;
+            }
+            socket.flush().await
+        })??;
+        checked(frame_length, frames, socket.get_ref().total_written() - before)
+    })
+}
+
+/// Its encoder alone, which is public; the server around it is not measured.
+fn yawc(payload: &Payload) -> Work {
+    let (content, frame_length) = (Bytes::from(payload.bytes()), payload.server_frame_length());
+    let mut encoder = yawc::codec::Encoder::new(yawc::Role::Server);
+    let mut out = BytesMut::with_capacity(2 * READ_BYTES);
+    Box::new(move |frames| {
+        let mut total = 0;
+        for _ in 0..frames {
+            encoder.encode(yawc::Frame::binary(black_box(&content).clone()), &mut out)?;
+            if out.len() >= READ_BYTES {
+                total += out.len() as u64;
+                black_box(&out);
+                out.clear();
+            }
+        }
+        total += out.len() as u64;
+        out.clear();
+        checked(frame_length, frames, total)
+    })
+}
+
+/// The number of frames, if as many bytes were written as they have.
+fn checked(frame_length: usize, frames: u64, bytes: u64) -> Outcome<u64> {
+    let expected = frames * frame_length as u64;
+    if bytes == expected {
+        Ok(frames)
+    } else {
+        Err(format!("{bytes} bytes written for {frames} frames instead of {expected}").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::SENT, *};
+
+    #[test]
+    fn everyone_sends_whole_frames() {
+        for payload in SENT {
+            for (name, competitor) in COMPETITORS {
+                let mut work = competitor(&payload);
+                for frames in [1, 20] {
+                    let done = work(frames).unwrap_or_else(|error| panic!("{name}, {}: {error}", payload.name));
+                    assert_eq!(done, frames, "{name}, {}", payload.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What stands for a socket: gives the bytes of a block without end, and takes what is written.
+//!
+//! It is always ready, so that whoever awaits it is never put aside.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Block;
+
+/// Both directions of a connection.
+#[derive(Debug, Default)]
+pub struct Wire {
+    /// What is read; nothing in a wire that is only written to.
+    block: Option<Rc<Block>>,
+    /// Where in the block the next read begins.
+    at: usize,
+    written: Vec<u8>,
+    total_written: u64,
+}
+
+/// As much as a read gives at most, and as a buffer of what is written holds.
+pub(super) const READ_BYTES: usize = 64 << 10;
+
+impl Wire {
+    /// A wire on which the block's frames come.
+    #[must_use]
+    pub fn reading(block: &Rc<Block>) -> Self {
+        Self { block: Some(Rc::clone(block)), ..Self::default() }
+    }
+
+    /// A wire that is only written to.
+    #[must_use]
+    pub fn writing() -> Self {
+        Self { written: Vec::with_capacity(2 * READ_BYTES), ..Self::default() }
+    }
+
+    /// Copies the next bytes, as a read would, and gives how many.
+    pub fn read_into(&mut self, room: &mut [u8]) -> usize {
+        let length = room.len().min(READ_BYTES);
+        let mut filled = 0;
+        while filled < length {
+            let piece = self.next_piece(length - filled);
+            if piece.is_empty() {
+                break;
+            }
+            room[filled..filled + piece.len()].copy_from_slice(piece);
+            filled += piece.len();
+        }
+        filled
+    }
+
+    /// All bytes that were ever written.
+    #[must_use]
+    pub fn total_written(&self) -> u64 {
+        self.total_written
+    }
+
+    /// At most `most` bytes that lie together.
+    fn next_piece(&mut self, most: usize) -> &[u8] {
+        let Some(block) = &self.block else { return &[] };
+        let start = self.at;
+        let end = block.bytes.len().min(start + most);
+        self.at = if end == block.bytes.len() { 0 } else { end };
+        &block.bytes[start..end]
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.written.extend_from_slice(bytes);
+        if self.written.len() >= READ_BYTES {
+            self.written.clear();
+        }
+        self.total_written += bytes.len() as u64;
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        Ok(self.read_into(room))
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut left = room.remaining().min(READ_BYTES);
+        while left > 0 {
+            let piece = self.next_piece(left);
+            if piece.is_empty() {
+                break;
+            }
+            left -= piece.len();
+            room.put_slice(piece);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.append(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        pieces.iter().for_each(|piece| self.append(piece));
+        Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::RECEIVED, *};
+
+    #[test]
+    fn a_block_is_read_again_and_again_without_a_gap() {
+        let block = Rc::new(Block::new(RECEIVED[1]));
+        let mut wire = Wire::reading(&block);
+        let mut all = Vec::new();
+        let mut room = vec![0; 100_000];
+        while all.len() < 2 * block.bytes.len() {
+            let read = wire.read_into(&mut room);
+            assert_eq!(read, READ_BYTES);
+            all.extend_from_slice(&room[..read]);
+        }
+        assert!(all.iter().eq(block.bytes.iter().cycle().take(all.len())));
+    }
+}
