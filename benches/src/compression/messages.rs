@@ -1,0 +1,118 @@
+//! Texts like those that a chat sends, all different and all alike.
+
+use std::{fmt::Write as _, rc::Rc};
+
+use switchboard::{Connection, Delivery, Event, FrameHeader, Limits, MaskingKey, MessageKind};
+
+use super::ends::{Zlib, agreed};
+use crate::Outcome;
+
+/// Messages that a connection sends one after another, and then again.
+#[derive(Debug)]
+pub struct Messages {
+    pub texts: Vec<String>,
+    /// The same as a client sends them: compressed by zlib at its default level, and masked.
+    pub frames: Vec<Vec<u8>>,
+}
+
+impl Messages {
+    /// Messages of `length` bytes. Together they are a few times as long as the window, or a context would hold each of
+    /// them from the time before.
+    ///
+    /// # Errors
+    /// Where zlib fails.
+    pub fn new(length: usize, takeover: bool) -> Outcome<Rc<Self>> {
+        let mut random = Random(length as u64);
+        let count = (LEAST_BYTES / length).max(LEAST_COUNT);
+        let texts: Vec<String> = (0..count).map(|_| text(length, &mut random)).collect();
+        let mut zlib = Zlib::new(ZLIB_LEVEL, takeover);
+        let frames = texts.iter().map(|text| {
+            let mut compressed = Vec::new();
+            zlib.compress(text, &mut compressed)?;
+            let key = MaskingKey((random.next() as u32).to_be_bytes());
+            let opcode = MessageKind::Text.opcode();
+            let payload_len = compressed.len() as u64;
+            let mut frame =
+                FrameHeader { fin: true, rsv1: true, opcode, mask: Some(key), payload_len }.encode().to_vec();
+            key.apply(&mut compressed);
+            frame.extend_from_slice(&compressed);
+            Ok(frame)
+        });
+        let frames = frames.collect::<Outcome<_>>()?;
+        Ok(Rc::new(Self { texts, frames }))
+    }
+
+    /// Reads a server's frames as our engine does for a client.
+    ///
+    /// # Errors
+    /// Where they are not these messages.
+    pub fn check_as_client(&self, frames: &mut [u8], takeover: bool) -> Outcome<()> {
+        let (deflate, params) = agreed(takeover);
+        let no_keys = || MaskingKey([0; 4]);
+        let client = Connection::client(no_keys, Limits::default(), Delivery::Messages);
+        let mut client = client.with_deflate(&deflate, params).ok_or("no memory for context takeover")?;
+        let mut events = client.receiver.receive(frames);
+        for text in &self.texts {
+            match events.next_event()? {
+                Some(Event::Text(received)) if received == text => {}
+                other => return Err(format!("{other:?} instead of {text}").into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+const LEAST_BYTES: usize = 128 << 10;
+const LEAST_COUNT: usize = 32;
+const ZLIB_LEVEL: u32 = 6;
+
+/// A batch of entries in JSON, cut where it is long enough.
+fn text(length: usize, random: &mut Random) -> String {
+    let mut text = String::from("{\"type\":\"messages\",\"room\":\"");
+    text += random.one_of(&WORDS);
+    text += "\",\"messages\":[";
+    while text.len() < length {
+        let (id, user, second) = (random.below(1_000_000), random.below(500), random.below(86_400));
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(
+            text,
+            "{{\"id\":{id},\"from\":\"user-{user}\",\"at\":\"2026-01-09T{hour:02}:{minute:02}:{second:02}Z\",\"text\":\""
+        )
+        .expect("a String has room");
+        for _ in 0..6 + random.below(20) {
+            text += random.one_of(&WORDS);
+            text.push(' ');
+        }
+        text += "\"},";
+    }
+    text.truncate(length);
+    text
+}
+
+const WORDS: [&str; 64] = [
+    "the", "of", "and", "to", "in", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not", "he",
+    "his", "but", "at", "are", "this", "have", "from", "or", "had", "an", "they", "which", "one", "you", "were", "all",
+    "her", "she", "there", "would", "their", "we", "him", "been", "has", "when", "who", "will", "no", "more", "if",
+    "out", "tomorrow", "meeting", "release", "server", "latency", "coffee", "lunch", "deploy", "question", "answer",
+    "thanks", "please", "review", "weekend", "train",
+];
+
+struct Random(u64);
+
+impl Random {
+    /// Steele, Lea and Flood's splitmix64.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn one_of<'w>(&mut self, words: &[&'w str]) -> &'w str {
+        words[self.below(words.len())]
+    }
+}
