@@ -1,0 +1,169 @@
+//! All subjects under all loads, round by round, and what is shown of it.
+
+use super::{
+    Subject,
+    work::{self, Load, Outcome},
+};
+use crate::{
+    process::Cores,
+    report::{Options, Plot, Run, Samples, Table, figures, rotated},
+};
+
+/// What a message costs, by server, load and number of connections.
+#[derive(Debug)]
+pub struct Growth {
+    subjects: Vec<Subject>,
+    cores: Cores,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    load: Load,
+    connections: usize,
+    /// By subject.
+    cells: Vec<Cell>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    cpu: Samples,
+    latency: [Samples; 3],
+    lateness: Samples,
+    failed: bool,
+}
+
+impl Growth {
+    pub fn new(subjects: Vec<Subject>, cores: Cores, options: &Options) -> Self {
+        let mut rows = Vec::new();
+        for load in LOADS {
+            for connections in if options.quick { QUICK_CONNECTIONS } else { CONNECTIONS } {
+                let row = Row { load, connections, cells: vec![Cell::default(); subjects.len()] };
+                if options.wants(&row.name()) {
+                    rows.push(row);
+                }
+            }
+        }
+        Self { subjects, cores, rows }
+    }
+
+    /// Measures everything, or until the run is over. Gives what went wrong.
+    pub fn measure(&mut self, run: &Run, options: &Options) -> Vec<String> {
+        let rounds = options.rounds_or(5, 1);
+        let mut failures = Vec::new();
+        for round in 0..rounds {
+            for row in &mut self.rows {
+                for at in rotated(self.subjects.len(), round) {
+                    let (subject, name) = (&self.subjects[at], row.name());
+                    if run.is_over() {
+                        return failures;
+                    }
+                    if row.cells[at].failed || !is_fair(subject, row.load, &self.cores) {
+                        continue;
+                    }
+                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, subject.name()));
+                    match work::run(subject, row.load, row.connections, &self.cores, options.quick) {
+                        Ok(outcome) => row.cells[at].add(outcome),
+                        Err(_) if run.is_over() => return failures, // the signal has broken it off
+                        Err(error) => {
+                            row.cells[at] = Cell { failed: true, ..Cell::default() };
+                            failures.push(format!("{}, {name}: {error}", subject.name()));
+                        }
+                    }
+                }
+            }
+        }
+        failures
+    }
+
+    /// What came of it.
+    pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
+        let mut plots = Vec::new();
+        for load in LOADS {
+            let mut plot = Plot::lines(format!("CPU per message, 16 B, {}", load.name()), "connections", "ns");
+            let rows = || self.rows.iter().filter(|row| row.load == load);
+            for (at, subject) in self.subjects.iter().enumerate() {
+                let points = rows().filter_map(|row| Some((row.connections as f64, row.cells[at].cpu.median()?)));
+                let points: Vec<_> = points.collect();
+                if !points.is_empty() {
+                    plot.line(subject.name(), points);
+                }
+            }
+            if rows().next().is_some() {
+                plots.push(plot);
+            }
+        }
+        (vec![self.cpu(), self.latency()], plots)
+    }
+
+    fn cpu(&self) -> Table {
+        let mut table = Table::new("Server CPU per echoed message of 16 B, ns", self.columns());
+        for row in &self.rows {
+            table.row(
+                row.name(),
+                row.cells.iter().map(|cell| match cell {
+                    Cell { failed: true, .. } => FAILED.into(),
+                    Cell { cpu, .. } => match cpu.spread() {
+                        Some(spread) => format!("{} ±{}", cpu.shown(figures::plain), figures::percent(spread / 2.0)),
+                        None => cpu.shown(figures::plain),
+                    },
+                }),
+            );
+        }
+        table.note("Medians, and half the distance between the quartiles.");
+        table
+    }
+
+    fn latency(&self) -> Table {
+        let title = "Latency at a fixed rate, counted from when each message was to be sent: p50, p99, p99.9";
+        let mut columns = self.columns();
+        columns.push("sent too late by, p99".into());
+        let mut table = Table::new(title, columns);
+        for row in self.rows.iter().filter(|row| matches!(row.load, Load::Rate(_))) {
+            let cells = row.cells.iter().map(|Cell { latency, failed, .. }| match latency[0].median() {
+                _ if *failed => FAILED.into(),
+                None => latency[0].shown(figures::nanoseconds),
+                Some(_) => latency.each_ref().map(|samples| samples.shown(figures::nanoseconds)).join(", "),
+            });
+            let lateness = row.cells.iter().flat_map(|cell| cell.lateness.values()).copied().collect::<Samples>();
+            table.row(row.name(), cells.chain([lateness.shown(figures::nanoseconds)]));
+        }
+        table.note("The last column is the load generator's own part; where it is large, so are all others.");
+        if self.subjects.iter().any(|subject| !is_fair(subject, Load::Rate(0), &self.cores)) {
+            table.note("A dash: the load generator, which does not sleep here, would need a core that a worker has.");
+        }
+        table
+    }
+
+    fn columns(&self) -> Vec<String> {
+        std::iter::once("load".to_owned()).chain(self.subjects.iter().map(Subject::name)).collect()
+    }
+}
+
+impl Row {
+    fn name(&self) -> String {
+        format!("{}, {} connections", self.load.name(), self.connections)
+    }
+}
+
+impl Cell {
+    fn add(&mut self, Outcome { cpu, latency, lateness }: Outcome) {
+        self.cpu.push(cpu);
+        for (samples, nanoseconds) in self.latency.iter_mut().zip(latency.into_iter().flatten()) {
+            samples.push(nanoseconds);
+        }
+        if let Some(lateness) = lateness {
+            self.lateness.push(lateness);
+        }
+    }
+}
+
+/// Whether the load generator has a core to itself, where it needs it.
+fn is_fair(subject: &Subject, load: Load, cores: &Cores) -> bool {
+    !matches!(load, Load::Rate(_)) || !cores.for_workers(subject.workers()).contains(&cores.load)
+}
+
+const LOADS: [Load; 4] = [Load::InFlight(1), Load::InFlight(32), Load::Rate(10_000), Load::Rate(40_000)];
+const CONNECTIONS: [usize; 5] = [100, 300, 1000, 3000, 10_000];
+const QUICK_CONNECTIONS: [usize; 5] = [10, 30, 100, 300, 1000];
+const FAILED: &str = "failed";
