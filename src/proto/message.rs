@@ -152,20 +152,21 @@ impl MessageAssembler {
         }
     }
 
-    /// Takes the next piece of payload, unmasked.
-    pub(super) fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+    /// Takes the next piece of payload, unmasked. `rest`: how many bytes are still to come, if that is known.
+    pub(super) fn append(&mut self, piece: &[u8], rest: Option<u64>) -> Result<(), ProtocolError> {
         let before = self.length;
+        let total = rest.map_or(self.most, |rest| before + piece.len() as u64 + rest);
         self.untouched = false;
         self.length += piece.len() as u64;
         let checked = match &mut self.content {
             Content::Text { whole, validator } => validator.push(piece).map(|valid| {
                 let more = valid.completed.map_or(0, char::len_utf8) + valid.text.len();
-                whole.reserve_exact(growth(whole.len(), whole.capacity(), more, self.most));
+                whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total));
                 whole.extend(valid.completed);
                 whole.push_str(valid.text);
             }),
             Content::Binary(whole) => {
-                whole.reserve_exact(growth(whole.len(), whole.capacity(), piece.len(), self.most));
+                whole.reserve_exact(growth(whole.len(), whole.capacity(), piece.len(), total));
                 whole.extend_from_slice(piece);
                 Ok(())
             }
@@ -189,14 +190,16 @@ impl MessageAssembler {
     }
 }
 
-/// How much to reserve for `more` bytes: room doubles, as a Vec does, but never past what the longest message takes.
-fn growth(length: usize, capacity: usize, more: usize, most: u64) -> usize {
+/// How much to reserve for `more` bytes: room doubles, as a Vec does, or becomes just what `total` bytes take, once half of
+/// them are here.
+fn growth(length: usize, capacity: usize, more: usize, total: u64) -> usize {
     let needed = length + more;
     if needed <= capacity {
         return 0;
     }
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    (2 * capacity).max(FIRST_BYTES).min(most).max(needed) - length
+    let total = usize::try_from(total).unwrap_or(usize::MAX);
+    let doubled = if total / 2 <= needed { total } else { (2 * capacity).max(FIRST_BYTES) };
+    doubled.max(needed) - length
 }
 
 /// Room for the first bytes, so that many short fragments do not begin with many short steps.

@@ -206,7 +206,7 @@ const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
 /// As much as is read from one connection in one turn.
-const READ_BUFFER_BYTES: usize = 64 << 10;
+const READ_BUFFER_BYTES: usize = 128 << 10;
 const EVENTS_PER_TURN: usize = 1024;
 /// New connections per turn, so that a crowd at the door does not starve those inside.
 const ACCEPTS_PER_TURN: usize = 64;

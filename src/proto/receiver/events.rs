@@ -262,8 +262,9 @@ impl<'r, 'b> Events<'r, 'b> {
         let first = message.assembler.is_untouched();
         let kind = message.assembler.kind();
         message.wire_bytes += piece.len() as u64;
-        message.assembler.append(piece)?;
         let last = rest.is_none() && frame.fin;
+        let missing = frame.fin.then(|| rest.map_or(0, |rest| rest.remaining));
+        message.assembler.append(piece, missing)?;
         let found = if last {
             assembled(*message)?
         } else {

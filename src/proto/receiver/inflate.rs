@@ -119,7 +119,7 @@ impl Receiver {
         let output = lent.output();
         let within = &output[..output.len().min(room)];
         if !within.is_empty() {
-            message.assembler.append(within)?;
+            message.assembler.append(within, None)?;
         }
         if output.len() > room {
             return Err(ProtocolError::MessageTooLong { length: limit.saturating_add(1), limit });
