@@ -107,12 +107,25 @@ impl FrameHeader {
         Self { fin: true, rsv1, opcode: kind.opcode(), mask: None, payload_len }
     }
 
+    /// The header of a short frame that is not masked, as [`encode`](Self::encode) has it: two bytes that need not
+    /// go through memory.
+    #[inline]
+    pub(super) fn encode_short(&self) -> Option<[u8; 2]> {
+        let short = u8::try_from(self.payload_len).ok().filter(|&length| length <= 125)?;
+        self.mask.is_none().then_some([self.first_byte(), short])
+    }
+
+    #[inline]
+    const fn first_byte(&self) -> u8 {
+        (if self.fin { FIN } else { 0 }) | (if self.rsv1 { RSV1 } else { 0 }) | self.opcode as u8
+    }
+
     /// Encodes the header, its length in the shortest form.
     #[must_use]
     pub fn encode(&self) -> EncodedHeader {
         let mut bytes = [0; MAX_HEADER_BYTES];
         let mask_bit = if self.mask.is_some() { MASK } else { 0 };
-        bytes[0] = (if self.fin { FIN } else { 0 }) | (if self.rsv1 { RSV1 } else { 0 }) | self.opcode as u8;
+        bytes[0] = self.first_byte();
         let mut len = 2;
         if let Ok(short @ 0..=125) = u8::try_from(self.payload_len) {
             bytes[1] = mask_bit | short;

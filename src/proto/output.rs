@@ -16,7 +16,7 @@ pub trait Output {
 }
 
 impl Output for Vec<u8> {
-    #[inline]
+    #[inline(always)]
     fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
         self.reserve(header.len() + payload.len());
         // The lengths that most headers have: known to the compiler, they cost no call.

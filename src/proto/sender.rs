@@ -292,7 +292,10 @@ impl<M: Masking> Sender<M> {
         // A server's usual case: nothing changes but `out`.
         if (self.state, M::ROLE) == (Sending::Open { unfinished: None }, Role::Server) && self.deflating.is_none() {
             let header = FrameHeader::of_message(kind, false, payload.len() as u64);
-            return out.append_frame(&header.encode(), payload).map(drop);
+            return match header.encode_short() {
+                Some(header) => out.append_frame(&header, payload).map(drop),
+                None => out.append_frame(&header.encode(), payload).map(drop),
+            };
         }
         self.unusual_message(kind, payload, out)
     }

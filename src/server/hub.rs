@@ -109,12 +109,9 @@ impl Hub {
         }
         match self.links.get(key) {
             Some(link) if link.holds_reading(self.config.max_queued_bytes) => Onward::Stop,
-            Some(link) => match link.stage {
-                Stage::Open => Onward::Deliver,
-                Stage::Http | Stage::Closing => Onward::Drop,
-                Stage::Draining | Stage::Lingering => Onward::Stop,
-            },
-            None => Onward::Stop,
+            Some(Link { stage: Stage::Open, .. }) => Onward::Deliver,
+            Some(Link { stage: Stage::Http | Stage::Closing, .. }) => Onward::Drop,
+            Some(Link { stage: Stage::Draining | Stage::Lingering, .. }) | None => Onward::Stop,
         }
     }
 

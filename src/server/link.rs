@@ -94,9 +94,7 @@ impl Link {
 
     /// Whether nothing should be read for now: the app said so, or too much waits for this peer already.
     pub(super) fn holds_reading(&self, max_queued_bytes: usize) -> bool {
-        match self.stage {
-            Stage::Http | Stage::Open | Stage::Closing => self.paused || self.outbox.len() > max_queued_bytes,
-            Stage::Draining | Stage::Lingering => false,
-        }
+        let held = self.paused || self.outbox.len() > max_queued_bytes;
+        held && !matches!(self.stage, Stage::Draining | Stage::Lingering)
     }
 }
