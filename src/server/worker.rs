@@ -156,25 +156,30 @@ impl<A: App> Worker<A> {
 
     /// Uses bytes that came, and says how many: all, unless the app must answer first or the turn is over.
     fn input(&mut self, key: Key, bytes: &mut [u8]) -> usize {
-        match &mut self.inbound[Self::slot(key)].phase {
-            Phase::Http(stream) => {
-                let hub = &mut self.hub;
-                let go_on = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
-                match stream.receive(bytes, &self.config, go_on) {
-                    Ok((used, None)) => used,
-                    Ok((used, Some(asked))) => {
-                        self.ask(key, asked);
-                        used
-                    }
-                    Err(rejection) => {
-                        self.refuse(key, &rejection);
-                        bytes.len()
-                    }
-                }
-            }
+        match &self.inbound[Self::slot(key)].phase {
             Phase::Open { .. } => self.frames(key, bytes),
+            Phase::Http(_) => self.http(key, bytes),
             Phase::Answering { .. } | Phase::Judging(_) => 0,
             Phase::Over => bytes.len(),
+        }
+    }
+
+    /// Reads requests until one is asked.
+    #[cold]
+    fn http(&mut self, key: Key, bytes: &mut [u8]) -> usize {
+        let Self { hub, inbound, config, .. } = self;
+        let Phase::Http(stream) = &mut inbound[Self::slot(key)].phase else { return 0 };
+        let go_on = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
+        match stream.receive(bytes, config, go_on) {
+            Ok((used, None)) => used,
+            Ok((used, Some(asked))) => {
+                self.ask(key, asked);
+                used
+            }
+            Err(rejection) => {
+                self.refuse(key, &rejection);
+                bytes.len()
+            }
         }
     }
 
