@@ -63,7 +63,7 @@ impl<A: App> Worker<A> {
                 }
                 let begun = inbound.unfinished();
                 let stalled = begun.is_some_and(|begun| now.since(begun.progressed) >= config.message_timeout);
-                let silent = now.since(link.heard);
+                let silent = in_stage;
                 if stalled {
                     Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
                 } else if link.pinged {

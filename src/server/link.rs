@@ -20,10 +20,8 @@ pub(super) struct Link {
     pub(super) subscriptions: Box<[Subscription]>,
     /// All publications up to this one have been given to it, or came before it was there.
     pub(super) seen: Sequence,
-    /// When the stage began.
+    /// When the stage began; where it is open, when bytes last came, or when a Ping went out since.
     pub(super) since: Tick,
-    /// When bytes last came, or when a Ping went out since.
-    pub(super) heard: Tick,
     /// A Ping went out since then.
     pub(super) pinged: bool,
     /// The app asked not to read.
@@ -65,7 +63,6 @@ impl Link {
             subscriptions: Box::default(),
             seen: 0,
             since: now,
-            heard: now,
             pinged: false,
             paused: false,
             readable: false,
@@ -81,9 +78,17 @@ impl Link {
         self.since = now;
     }
 
-    /// Asks whether the peer is there.
+    /// Bytes came.
+    pub(super) fn is_heard(&mut self, now: Tick) {
+        if self.stage == Stage::Open {
+            self.since = now;
+        }
+        self.pinged = false;
+    }
+
+    /// The peer was asked whether it is there.
     pub(super) fn has_been_pinged(&mut self, now: Tick) {
-        self.heard = now;
+        self.since = now;
         self.pinged = true;
     }
 

@@ -93,8 +93,6 @@ impl<A: App> Worker<A> {
         if let Some(link) = self.hub.links.get_mut(key) {
             link.sender = Some(connection.sender);
             link.enter(Stage::Open, self.hub.now);
-            // The time that the verdict took was not the peer's.
-            link.heard = self.hub.now;
         }
         self.hub.send_http(key, &out);
         let opened_while_stopping = self.stopping.is_some();

@@ -128,8 +128,7 @@ impl<A: App> Worker<A> {
             match link.socket.read(turn.buffer, link.read_closed) {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
-                    link.heard = turn.now;
-                    link.pinged = false;
+                    link.is_heard(turn.now);
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -187,11 +186,10 @@ impl<A: App> Worker<A> {
     /// begins anew.
     pub(super) fn was_not_listened_to(&mut self, key: Key) {
         let now = self.hub.now;
-        if let Some(link) = self.hub.links.get_mut(key) {
-            link.heard = now;
-            if matches!(link.stage, Stage::Http | Stage::Closing) {
-                link.since = now;
-            }
+        if let Some(link) = self.hub.links.get_mut(key)
+            && matches!(link.stage, Stage::Http | Stage::Open | Stage::Closing)
+        {
+            link.since = now;
         }
         let inbound = &mut self.inbound[Self::slot(key)];
         if let Some(unfinished) = inbound.unfinished() {
@@ -411,7 +409,7 @@ impl<A: App> reactor::Handler for Worker<A> {
 /// An idle connection is a row in two tables and owns nothing else. (In debug builds mio's sockets are
 /// larger, and simulated ones are.)
 #[cfg(not(any(test, debug_assertions)))]
-const _: () = assert!(size_of::<Link>() <= 88 && size_of::<Inbound<()>>() <= 96);
+const _: () = assert!(size_of::<Link>() <= 80 && size_of::<Inbound<()>>() <= 96);
 
 /// Events of one connection in one turn.
 const EVENTS_PER_TURN: usize = 1024;
