@@ -70,6 +70,24 @@ fn the_first_bytes_of_a_header_allocate_nothing() {
 }
 
 #[test]
+fn an_unfinished_message_has_at_most_twice_the_room_that_its_bytes_need() {
+    for first in [0x01, 0x02, 0x81, 0x82] {
+        let wire = frame(Role::Server, first, &[b'x'; 300_000]);
+        for read in [100, 5000, 100_000] {
+            let before = live();
+            let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+            let mut arrived = 0;
+            for piece in wire[..wire.len() - 1].chunks(read) {
+                take(&mut server, &mut piece.to_vec());
+                arrived += piece.len();
+                let kept = live() - before;
+                assert!(kept <= 2 * arrived as isize + 500, "{first:02x}, reads of {read}: {kept} of {arrived}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_connection_that_is_idle_again_has_given_all_memory_back() {
     let before = live();
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);

@@ -149,6 +149,31 @@ fn which_limit_is_crossed_does_not_depend_on_where_a_length_is_cut() {
     }
 }
 
+/// Such a payload is unmasked and checked in several steps, of each read of it.
+#[test]
+fn a_long_message_is_the_same_however_its_reads_are_cut() {
+    let content: String = "one, zwei, \u{4e09}, \u{1f340}, ".chars().cycle().take(60_000).collect();
+    let bytes = content.as_bytes();
+    let (begin, end) = bytes.split_at(50_001);
+    for role in BOTH_ROLES {
+        let rows: &[(&str, Frames<'_>, Seen)] = &[
+            ("binary", &[(0x82, bytes)], binary(bytes)),
+            ("text", &[(0x81, bytes)], text(&content)),
+            ("fragments", &[(0x02, begin), (0x80, end)], binary(bytes)),
+            ("fragments of text", &[(0x01, begin), (0x80, end)], text(&content)),
+        ];
+        for (name, list, event) in rows {
+            let wire = frames(role, list);
+            for read in [1001, 16_384, 30_003, wire.len() - 1] {
+                let lengths = (0..wire.len()).step_by(read).map(|start| read.min(wire.len() - start));
+                let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+                let (seen, error) = receive_cut(&mut receiver, &wire, lengths);
+                assert!(error.is_none() && seen == [event.clone()], "{name} ({role:?}), {read} at a time: {error:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_limit_counts_each_message_anew() {
     let limits = Limits::of_bytes(4);

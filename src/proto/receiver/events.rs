@@ -258,13 +258,14 @@ impl<'r, 'b> Events<'r, 'b> {
         frame: OpenFrame,
         mut message: Box<OpenMessage>,
     ) -> Result<Option<Found<'b>>, ProtocolError> {
-        let (piece, rest) = self.piece_of(frame);
+        let (piece, rest) = self.masked_piece_of(frame);
         let first = message.assembler.is_untouched();
         let kind = message.assembler.kind();
         message.wire_bytes += piece.len() as u64;
         let last = rest.is_none() && frame.fin;
         let missing = frame.fin.then(|| rest.map_or(0, |rest| rest.remaining));
-        message.assembler.append(piece, missing)?;
+        message.assembler.append_masked(piece, frame.mask, missing)?;
+        let piece = &*piece;
         let found = if last {
             assembled(*message)?
         } else {
@@ -279,10 +280,18 @@ impl<'r, 'b> Events<'r, 'b> {
 
     /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
     pub(super) fn piece_of(&mut self, frame: OpenFrame) -> (&'b [u8], Option<OpenFrame>) {
+        let (piece, rest) = self.masked_piece_of(frame);
+        if let Some(key) = frame.mask {
+            key.apply(piece);
+        }
+        (piece, rest)
+    }
+
+    /// The same as it came.
+    fn masked_piece_of(&mut self, frame: OpenFrame) -> (&'b mut [u8], Option<OpenFrame>) {
         let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len());
-        let piece = self.unmask(length, frame.mask);
         let rest = frame.after(length);
-        (piece, (rest.remaining > 0).then_some(rest))
+        (self.take(length), (rest.remaining > 0).then_some(rest))
     }
 
     #[inline]
