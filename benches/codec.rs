@@ -73,7 +73,7 @@ fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
         }
     };
     let (mut table, plot) = Field::of_receivers().compared(run, options, title, &RECEIVED, enter)?;
-    table.note("Ours is given as much at a time as its column says, the others 64 KiB if they have the room for it.");
+    table.note("Ours is given as much at a time as its column says (our server reads up to 128 KiB), the others 64 KiB if they have the room for it.");
     Ok((table, plot))
 }
 

@@ -18,7 +18,7 @@ use crate::Outcome;
 /// A copy of the same bytes, which is the least that receiving them costs.
 pub const MEMCPY: &str = "memcpy";
 /// Ours, by how much the caller reads at once.
-pub const OURS: [&str; 3] = ["ours, 4 KiB", "ours, 16 KiB", "ours, 64 KiB"];
+pub const OURS: [&str; 3] = ["ours, 16 KiB", "ours, 64 KiB", "ours, 128 KiB"];
 /// Those to whom ours is compared; uWebSockets is another one where it can be built.
 pub const PEERS: [&str; 3] = ["tungstenite", "fastwebsockets", "tokio-websockets"];
 
@@ -26,9 +26,9 @@ pub const PEERS: [&str; 3] = ["tungstenite", "fastwebsockets", "tokio-websockets
 pub const COMPETITORS: Competitors<Rc<Block>> = &[
     (MEMCPY, memcpy),
     ("bare loop", bare_loop),
-    (OURS[0], |block| ours(block, 4 << 10)),
-    (OURS[1], |block| ours(block, 16 << 10)),
-    (OURS[2], |block| ours(block, 64 << 10)),
+    (OURS[0], |block| ours(block, 16 << 10)),
+    (OURS[1], |block| ours(block, 64 << 10)),
+    (OURS[2], |block| ours(block, 128 << 10)),
     (PEERS[0], tungstenite),
     (PEERS[1], fastwebsockets),
     (PEERS[2], tokio_websockets),
