@@ -253,6 +253,37 @@ fn an_answer_for_a_client_that_is_gone_does_not_reach_the_next_one() {
     assert_eq!(next.answer().body, b"for you");
 }
 
+/// By then the system no longer knows whose the other end was.
+#[test]
+fn a_whole_request_of_a_client_that_has_reset_is_heard() {
+    let (asked_tx, asked) = mpsc::channel();
+    let (go_on, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let server = serve(
+        config(),
+        Service::echo().on_request(move |request, responder| {
+            asked_tx.send((request.head.path().to_owned(), request.peer)).unwrap();
+            if request.head.path() == "/hold" {
+                held.lock().unwrap().recv_timeout(LONG).unwrap();
+            }
+            responder.send(Response::new(204));
+        }),
+    );
+    let mut holds = Raw::connect(server.address);
+    // Accepted, and in its turn before the worker is held.
+    let mut resets = Raw::connect(server.address);
+    resets.write(GET);
+    assert_eq!(asked.recv_timeout(LONG).unwrap().0, "/a");
+    resets.head();
+    holds.write("GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(asked.recv_timeout(LONG).unwrap().0, "/hold");
+    let address = resets.stream.local_addr().unwrap();
+    resets.write("GET /last HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    resets.reset();
+    go_on.send(()).unwrap();
+    assert_eq!(asked.recv_timeout(LONG).unwrap(), ("/last".to_owned(), address));
+}
+
 #[test]
 fn an_answer_that_cannot_be_written_becomes_500() {
     let rows = [

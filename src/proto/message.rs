@@ -231,7 +231,7 @@ fn growth(length: usize, capacity: usize, more: usize, total: u64) -> usize {
         return 0;
     }
     let total = usize::try_from(total).unwrap_or(usize::MAX);
-    let doubled = if total / 2 <= needed { total } else { (2 * capacity).max(FIRST_BYTES) };
+    let doubled = if total / 2 <= needed { total } else { (2 * capacity).max(FIRST_BYTES).min(total) };
     doubled.max(needed) - length
 }
 

@@ -1,7 +1,7 @@
 //! Mail into a worker from any thread: a queue that says when it is full, and one coalesced wake-up.
 //!
 //! The waker is a system call, so it is used only when the worker is, or is about to be, asleep: it says so before it
-//! looks at the queue for the last time. Whoever posts after that look sees the flag and wakes it; whoever posted
+//! looks for mail the last time. Whoever posts after that look sees the flag and wakes it; whoever posted
 //! before is seen. Mail that a worker posts to itself thus costs no system call.
 
 use std::{
@@ -115,11 +115,11 @@ impl<M> Inbox<M> {
 
     /// All mail that is there, in the order in which it was posted.
     pub(super) fn take(&mut self) -> Drain<'_, M> {
+        if self.taken.capacity() > KEPT_MAILS {
+            self.taken = Vec::new();
+        }
         // Most turns have none, and take no lock for it.
         if self.shared.any.load(Ordering::Relaxed) {
-            if self.taken.capacity() > KEPT_MAILS {
-                self.taken = Vec::new();
-            }
             let mut queue = self.shared.lock();
             std::mem::swap(&mut queue.mail, &mut self.taken);
             queue.bytes = 0;

@@ -680,10 +680,6 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn peer_address(&self) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, 1], 1024 + self.pair as u16))
-    }
-
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.network.lock().read(self.pair, Side::Server, buffer)
     }
@@ -735,9 +731,8 @@ impl Listener {
             return Err(ErrorKind::WouldBlock.into());
         };
         state.note(format_args!("{pair} is accepted by {}", self.worker));
-        let stream = Stream { network: self.network.clone(), pair };
-        let peer = stream.peer_address();
-        Ok((stream, peer))
+        let port = 1024 + pair as u16;
+        Ok((Stream { network: self.network.clone(), pair }, SocketAddr::from(([10, 0, 0, 1], port))))
     }
 }
 

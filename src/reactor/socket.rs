@@ -1,6 +1,6 @@
 //! A TCP socket that never blocks and says what came of each call.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use mio::event::Event;
 
@@ -54,11 +54,6 @@ impl Socket {
 
     pub(super) fn source(&mut self) -> &mut Stream {
         &mut self.stream
-    }
-
-    /// Whose socket the other end is, while there is one.
-    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
-        self.stream.peer_address().ok()
     }
 
     /// Reads once. A read that does not fill the buffer has drained the socket (epoll(7), question 9), unless the

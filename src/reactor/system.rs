@@ -65,14 +65,6 @@ impl Stream {
         }
     }
 
-    pub(super) fn peer_address(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr(),
-            #[cfg(test)]
-            Self::Simulated(stream) => Ok(stream.peer_address()),
-        }
-    }
-
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => Ok(rustix::net::recv(stream, buffer, RecvFlags::empty())?.0),

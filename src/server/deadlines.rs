@@ -44,13 +44,13 @@ impl<A: App> Worker<A> {
     fn due(&self, key: Key, now: Tick) -> Option<Due> {
         let link = self.hub.links.get(key)?;
         let config = &*self.config;
-        let in_stage = now.since(link.since);
+        let awaited = now.since(link.since);
         if link.outbox.progressed().is_some_and(|progressed| now.since(progressed) >= config.write_timeout) {
             return Some(Due::End(End::WriteStalled));
         }
         match link.stage {
             Stage::Http => {
-                let late = in_stage >= config.handshake_timeout;
+                let late = awaited >= config.handshake_timeout;
                 let inbound = &self.inbound[key.slot as usize];
                 let expected = matches!(inbound.phase, Phase::Http(_)) && link.outbox.is_empty();
                 (late && expected).then_some(Due::Request)
@@ -63,23 +63,22 @@ impl<A: App> Worker<A> {
                 }
                 let begun = inbound.unfinished();
                 let stalled = begun.is_some_and(|begun| now.since(begun.progressed) >= config.message_timeout);
-                let silent = in_stage;
                 if stalled {
                     Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
                 } else if link.pinged {
                     let patience = config.idle_timeout.saturating_sub(config.ping_after);
-                    (silent >= patience).then_some(Due::Fail(End::NoPong, "no answer to a Ping"))
-                } else if silent >= config.ping_after && link.outbox.is_empty() {
+                    (awaited >= patience).then_some(Due::Fail(End::NoPong, "no answer to a Ping"))
+                } else if awaited >= config.ping_after && link.outbox.is_empty() {
                     Some(Due::Ping)
                 } else {
                     None // while bytes wait for it, only writing counts
                 }
             }
             Stage::Closing => {
-                (link.outbox.is_empty() && in_stage >= config.close_timeout).then_some(Due::End(End::NoClose))
+                (link.outbox.is_empty() && awaited >= config.close_timeout).then_some(Due::End(End::NoClose))
             }
             Stage::Draining => None, // only writing counts
-            Stage::Lingering => (in_stage >= config.linger_timeout).then_some(Due::End(End::NoClose)),
+            Stage::Lingering => (awaited >= config.linger_timeout).then_some(Due::End(End::NoClose)),
         }
     }
 
@@ -91,11 +90,11 @@ impl<A: App> Worker<A> {
     }
 
     fn request_is_late(&mut self, key: Key) {
-        let idle = matches!(&self.inbound[key.slot as usize].phase, Phase::Http(stream) if stream.is_idle());
-        if idle {
+        let Phase::Http(stream) = &self.inbound[key.slot as usize].phase else { return };
+        if stream.is_idle() {
             self.end(key, &End::Vanished);
         } else {
-            self.refuse(key, &Rejection::new(408).body("the request took too long\n"));
+            self.refuse(key, stream.from(), &Rejection::new(408).body("the request took too long\n"));
         }
     }
 }

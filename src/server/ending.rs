@@ -25,7 +25,7 @@ impl<A: App> Worker<A> {
             Phase::Open { .. } if self.hub.bounds.failed.iter().any(|(failed, _)| *failed == key) => {}
             Phase::Open { .. } => self.end(key, &End::Vanished),
             // It may still want the answer to what it asked.
-            Phase::Answering { .. } | Phase::Judging(_) => {}
+            Phase::Answering { .. } | Phase::Judging { .. } => {}
             // The answer to its last request may still be on its way.
             Phase::Http(_) => self.drain(key),
             Phase::Over => {
@@ -44,10 +44,7 @@ impl<A: App> Worker<A> {
         self.note_unfinished(key, true);
         if let Phase::Open { peer, .. } = phase {
             let id = self.hub.id(key);
-            match self.hub.peer_for_log(key) {
-                Some(peer) => debug!("{id}: {end}, from {peer}"),
-                None => debug!("{id}: {end}"),
-            }
+            debug!("{id}: {end}");
             self.app.closed(peer, id, end, &self.hub.remote);
         }
     }
@@ -117,7 +114,7 @@ impl<A: App> Worker<A> {
             match &self.inbound[Self::slot(key)].phase {
                 Phase::Open { .. } => self.close_for_stop(key),
                 Phase::Http(stream) if stream.is_idle() => self.drain(key),
-                Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => {}
+                Phase::Http(_) | Phase::Answering { .. } | Phase::Judging { .. } | Phase::Over => {}
             }
         }
     }

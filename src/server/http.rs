@@ -103,6 +103,8 @@ impl Response {
 /// Reads requests from a connection that speaks HTTP.
 #[derive(Debug)]
 pub(super) struct RequestStream {
+    /// Who asks.
+    from: SocketAddr,
     reader: RequestReader,
     /// The request whose body is arriving.
     body: Option<PendingBody>,
@@ -123,8 +125,12 @@ pub(super) enum Asked {
 }
 
 impl RequestStream {
-    pub(super) fn new(config: &Config) -> Self {
-        Self { reader: RequestReader::new(config.head), body: None }
+    pub(super) fn new(config: &Config, from: SocketAddr) -> Self {
+        Self { from, reader: RequestReader::new(config.head), body: None }
+    }
+
+    pub(super) fn from(&self) -> SocketAddr {
+        self.from
     }
 
     /// Whether nothing of a request has come.

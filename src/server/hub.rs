@@ -4,9 +4,7 @@
 //! worker and leaves in one `write`. What goes to other connections waits in their outboxes for the end of the turn,
 //! and publishes wait there in their topics' logs. Only what the kernel does not take stays.
 
-use std::{net::SocketAddr, sync::Arc};
-
-use log::{Level, log_enabled};
+use std::sync::Arc;
 
 use super::{
     Config, ConnectionId, Message, Remote,
@@ -67,11 +65,6 @@ impl Hub {
 
     pub(super) fn id(&self, key: Key) -> ConnectionId {
         ConnectionId { worker: self.worker, key }
-    }
-
-    /// Who the peer is, where the log wants to know.
-    pub(super) fn peer_for_log(&self, key: Key) -> Option<SocketAddr> {
-        self.links.get(key).filter(|_| log_enabled!(Level::Debug)).and_then(|link| link.socket.peer_address())
     }
 
     /// Bytes that wait for peers, in all.

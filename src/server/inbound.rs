@@ -1,5 +1,7 @@
 //! The incoming half of a connection, and the mail that reaches it.
 
+use std::net::SocketAddr;
+
 use super::{Acceptance, Response, http::RequestStream, remote::Order};
 use crate::{
     Receiver, Rejection, ServerHandshake,
@@ -55,9 +57,9 @@ pub(super) enum Phase<P> {
     /// Reads a request.
     Http(Box<RequestStream>),
     /// The app owes the answer to a plain request.
-    Answering { keep_alive: bool, head_only: bool },
+    Answering { from: SocketAddr, keep_alive: bool, head_only: bool },
     /// The app owes the verdict on a handshake.
-    Judging(Box<ServerHandshake>),
+    Judging { from: SocketAddr, handshake: Box<ServerHandshake> },
     /// Reads frames.
     Open { receiver: Receiver, peer: P },
     /// Whatever comes is dropped.
@@ -122,6 +124,6 @@ impl<P> Inbound<P> {
 
 impl<P> Phase<P> {
     pub(super) fn awaits_app(&self) -> bool {
-        matches!(self, Self::Answering { .. } | Self::Judging(_))
+        matches!(self, Self::Answering { .. } | Self::Judging { .. })
     }
 }

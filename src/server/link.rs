@@ -20,9 +20,10 @@ pub(super) struct Link {
     pub(super) subscriptions: Box<[Subscription]>,
     /// All publications up to this one have been given to it, or came before it was there.
     pub(super) seen: Sequence,
-    /// When the stage began; where it is open, when bytes last came, or when a Ping went out since.
+    /// Since when something is awaited of the peer: from when the stage began; where it is open, from when bytes last
+    /// came, or a Ping went out. Begins anew after a time in which nothing was read.
     pub(super) since: Tick,
-    /// A Ping went out since then.
+    /// No bytes came since a Ping went out.
     pub(super) pinged: bool,
     /// The app asked not to read.
     pub(super) paused: bool,

@@ -1,5 +1,7 @@
 //! What clients ask in HTTP, and what becomes of the app's answers: from the request to the open connection.
 
+use std::net::SocketAddr;
+
 use log::{debug, trace};
 
 use super::{
@@ -14,16 +16,16 @@ use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
 impl<A: App> Worker<A> {
     /// Hands a request to the app.
     pub(super) fn ask(&mut self, key: Key, asked: Asked) {
-        // Where there is none any more, the reactor is about to say so.
-        let Some(peer) = self.hub.links.get(key).and_then(|link| link.socket.peer_address()) else { return };
         let inbound = &mut self.inbound[Self::slot(key)];
+        let Phase::Http(stream) = &inbound.phase else { return };
+        let from = stream.from();
         match asked {
             Asked::Plain { head, body } => {
                 let keep_alive = keeps_alive(&head) && self.stopping.is_none();
-                inbound.phase = Phase::Answering { keep_alive, head_only: head.method() == "HEAD" };
+                inbound.phase = Phase::Answering { from, keep_alive, head_only: head.method() == "HEAD" };
                 trace!("{}: {} {}", self.hub.id(key), head.method(), head.target());
                 let responder = Responder::new(self.mailbox.clone(), key);
-                self.app.request(&Request { head: &head, body: &body, peer }, responder);
+                self.app.request(&Request { head: &head, body: &body, peer: from }, responder);
             }
             Asked::WebSocket { head, handshake } => {
                 #[cfg(feature = "deflate")]
@@ -32,9 +34,9 @@ impl<A: App> Worker<A> {
                     None => handshake,
                 };
                 let verdict = Verdict::new(self.mailbox.clone(), key);
-                let asked = Handshake { request: &head, websocket: &handshake, peer, id: self.hub.id(key) };
+                let asked = Handshake { request: &head, websocket: &handshake, peer: from, id: self.hub.id(key) };
                 self.app.accept(&asked, verdict);
-                inbound.phase = Phase::Judging(Box::new(handshake));
+                inbound.phase = Phase::Judging { from, handshake: Box::new(handshake) };
             }
         }
     }
@@ -46,10 +48,10 @@ impl<A: App> Worker<A> {
         }
         let phase = &mut self.inbound[Self::slot(key)].phase;
         match (std::mem::replace(phase, Phase::Over), answer) {
-            (Phase::Answering { keep_alive, head_only }, Answer::Reply(response)) => {
+            (Phase::Answering { from, keep_alive, head_only }, Answer::Reply(response)) => {
                 self.hub.send_http(key, &response.encode(keep_alive, head_only));
                 if keep_alive && self.stopping.is_none() {
-                    *phase = Phase::Http(Box::new(RequestStream::new(&self.config)));
+                    *phase = Phase::Http(Box::new(RequestStream::new(&self.config, from)));
                     if let Some(link) = self.hub.links.get_mut(key) {
                         link.enter(Stage::Http, self.hub.now);
                     }
@@ -57,11 +59,11 @@ impl<A: App> Worker<A> {
                     self.hub.drain(key);
                 }
             }
-            (Phase::Judging(handshake), Answer::Accept(acceptance, peer)) => {
-                self.open(key, *handshake, &acceptance, peer);
+            (Phase::Judging { from, handshake }, Answer::Accept(acceptance, peer)) => {
+                self.open(key, from, *handshake, &acceptance, peer);
             }
-            (Phase::Judging(_), Answer::Reject(rejection)) => {
-                self.refuse(key, &rejection);
+            (Phase::Judging { from, .. }, Answer::Reject(rejection)) => {
+                self.refuse(key, from, &rejection);
             }
             // The kinds of question and answer are tied by the types of `Responder` and `Verdict`, each used once.
             (phase_before, _) => *phase = phase_before,
@@ -69,7 +71,14 @@ impl<A: App> Worker<A> {
         self.go_on_later(key);
     }
 
-    pub(super) fn open(&mut self, key: Key, handshake: ServerHandshake, acceptance: &Acceptance, mut peer: A::Peer) {
+    fn open(
+        &mut self,
+        key: Key,
+        from: SocketAddr,
+        handshake: ServerHandshake,
+        acceptance: &Acceptance,
+        mut peer: A::Peer,
+    ) {
         let headers: Vec<_> = acceptance.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let mut out = Vec::new();
         let accepted = handshake.accept(
@@ -83,13 +92,11 @@ impl<A: App> Worker<A> {
             Ok(connection) => connection,
             Err(error) => {
                 log::error!("{}: the handshake cannot be answered: {error}", self.hub.id(key));
-                self.refuse(key, &Rejection::new(500).body("internal error\n"));
+                self.refuse(key, from, &Rejection::new(500).body("internal error\n"));
                 return;
             }
         };
-        if let Some(address) = self.hub.peer_for_log(key) {
-            debug!("{}: open, from {address}", self.hub.id(key));
-        }
+        debug!("{}: open, from {from}", self.hub.id(key));
         if let Some(link) = self.hub.links.get_mut(key) {
             link.sender = Some(connection.sender);
             link.enter(Stage::Open, self.hub.now);
@@ -112,10 +119,8 @@ impl<A: App> Worker<A> {
     }
 
     /// Answers with a rejection and ends the connection.
-    pub(super) fn refuse(&mut self, key: Key, rejection: &Rejection) {
-        if let Some(peer) = self.hub.peer_for_log(key) {
-            debug!("{}: refused with {}, from {peer}", self.hub.id(key), rejection.status());
-        }
+    pub(super) fn refuse(&mut self, key: Key, from: SocketAddr, rejection: &Rejection) {
+        debug!("{}: refused with {}, from {from}", self.hub.id(key), rejection.status());
         let mut out = Vec::new();
         if let Err(error) = rejection.write(&mut out) {
             log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));

@@ -158,7 +158,7 @@ impl<A: App> Worker<A> {
         match &self.inbound[Self::slot(key)].phase {
             Phase::Open { .. } => self.frames(key, bytes),
             Phase::Http(_) => self.http(key, bytes),
-            Phase::Answering { .. } | Phase::Judging(_) => 0,
+            Phase::Answering { .. } | Phase::Judging { .. } => 0,
             Phase::Over => bytes.len(),
         }
     }
@@ -176,7 +176,8 @@ impl<A: App> Worker<A> {
                 used
             }
             Err(rejection) => {
-                self.refuse(key, &rejection);
+                let from = stream.from();
+                self.refuse(key, from, &rejection);
                 bytes.len()
             }
         }
@@ -268,7 +269,7 @@ impl<A: App> Worker<A> {
         }
         let (buffered, begun) = match &inbound.phase {
             Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
-            Phase::Http(_) | Phase::Answering { .. } | Phase::Judging(_) | Phase::Over => (0, false),
+            Phase::Http(_) | Phase::Answering { .. } | Phase::Judging { .. } | Phase::Over => (0, false),
         };
         self.unfinished = self.unfinished - inbound.buffered() + buffered;
         let unfinished = match inbound.unfinished() {
@@ -322,7 +323,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             registered = turn.register(&mut socket, key);
             Link::new(socket, turn.now)
         });
-        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::new(&self.config))));
+        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::new(&self.config, peer))));
         match self.inbound.get_mut(Self::slot(key)) {
             Some(place) => *place = inbound,
             None => self.inbound.push(inbound),
@@ -334,7 +335,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             self.hub.turn_away(key);
             let rejection =
                 Rejection::new(503).header("Retry-After", "10").body("the server is full, try again later\n");
-            self.refuse(key, &rejection);
+            self.refuse(key, peer, &rejection);
         } else {
             trace!("{}: connected, from {peer}", self.hub.id(key));
         }
@@ -409,7 +410,7 @@ impl<A: App> reactor::Handler for Worker<A> {
 /// An idle connection is a row in two tables and owns nothing else. (In debug builds mio's sockets are
 /// larger, and simulated ones are.)
 #[cfg(not(any(test, debug_assertions)))]
-const _: () = assert!(size_of::<Link>() <= 80 && size_of::<Inbound<()>>() <= 96);
+const _: () = assert!(size_of::<Link>() <= 80 && size_of::<Inbound<()>>() <= 88);
 
 /// Events of one connection in one turn.
 const EVENTS_PER_TURN: usize = 1024;

@@ -58,6 +58,7 @@ impl<'r, 'b> Events<'r, 'b> {
     #[must_use]
     pub fn inflating_at_most(mut self, bytes: usize) -> Self {
         self.most_work = bytes.max(1);
+        self.between &= self.work < self.most_work;
         self
     }
 
