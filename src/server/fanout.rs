@@ -60,7 +60,8 @@ impl Hub {
             let message = if compress { prepared } else { prepared.uncompressed() };
             self.publish_here(topic, &message, except);
             if others {
-                self.outgoing.push(Publication { topic: topic.into(), message });
+                // Whom this worker has spared is nobody elsewhere.
+                self.outgoing.push(Publication { topic: topic.into(), message, except: None });
             }
         } else {
             let header = FrameHeader::of_message(message.kind(), false, message.payload().len() as u64).encode();

@@ -41,6 +41,7 @@ pub(super) enum Order {
     Send(Key, Prepared),
     Answer(Key, Prepared),
     Subscribe(Key, Box<str>),
+    Unsubscribe(Key, Box<str>),
     Close(Key, CloseCode, Box<str>),
     Resume(Key),
     Stop,
@@ -51,6 +52,15 @@ pub(super) enum Order {
 pub(super) struct Publication {
     pub(super) topic: Box<str>,
     pub(super) message: Prepared,
+    /// Who does not get it.
+    pub(super) except: Option<ConnectionId>,
+}
+
+impl Publication {
+    /// Who among the connections of a worker does not get it.
+    pub(super) fn except_at(&self, worker: u16) -> Option<Key> {
+        self.except.filter(|id| id.worker == worker).map(|id| id.key)
+    }
 }
 
 /// A worker's mailbox, whatever else it takes.
@@ -81,7 +91,16 @@ impl Remote {
 
     /// Publishes to all who subscribed to `topic`: a [`Message`](super::Message), or one that was prepared.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) {
-        let batch: Arc<[_]> = [Publication { topic: topic.into(), message: message.into() }].into();
+        self.publish_everywhere(Publication { topic: topic.into(), message: message.into(), except: None });
+    }
+
+    /// Publishes to all who subscribed to `topic` but one connection.
+    pub fn publish_to_others(&self, id: ConnectionId, topic: &str, message: impl Into<Prepared>) {
+        self.publish_everywhere(Publication { topic: topic.into(), message: message.into(), except: Some(id) });
+    }
+
+    fn publish_everywhere(&self, publication: Publication) {
+        let batch: Arc<[_]> = [publication].into();
         for worker in self.0.iter() {
             worker.post(Order::Publish(Arc::clone(&batch)), weight(&batch));
         }
@@ -116,6 +135,11 @@ impl Remote {
     /// not get, what is published after it it does.
     pub fn subscribe(&self, id: ConnectionId, topic: &str) {
         self.post(id, Order::Subscribe(id.key, topic.into()), ORDER_BYTES);
+    }
+
+    /// From here on, one connection does not get what is published to `topic` any more.
+    pub fn unsubscribe(&self, id: ConnectionId, topic: &str) {
+        self.post(id, Order::Unsubscribe(id.key, topic.into()), ORDER_BYTES);
     }
 
     /// Begins the closing handshake of one connection. A code or reason that a Close frame cannot hold becomes 1011.

@@ -284,12 +284,14 @@ impl<A: App> Worker<A> {
         match order {
             Order::Publish(batch) => {
                 for publication in batch.iter() {
-                    self.hub.publish_here(&publication.topic, &publication.message, None);
+                    let except = publication.except_at(self.hub.worker);
+                    self.hub.publish_here(&publication.topic, &publication.message, except);
                 }
             }
             Order::Send(key, message) => self.hub.send_owed(key, &message),
             Order::Answer(key, message) => self.hub.answer(key, &message),
             Order::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
+            Order::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
             Order::Close(key, code, reason) => {
                 if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {
                     let internal = CloseFrame { code: CloseCode::INTERNAL_ERROR, reason: "" };

@@ -123,6 +123,11 @@ impl App for Service {
                 context.unsubscribe(argument);
             }
             b"follow" => context.remote().subscribe(id, argument),
+            b"unfollow" => context.remote().unsubscribe(id, argument),
+            b"spare" => {
+                ledger.post_to_others(None, payload);
+                context.remote().publish_to_others(id, argument, message);
+            }
             b"pause" => {
                 context.pause();
                 ledger.leave(number() as Time * MILLISECOND, Chore::Resume(id));

@@ -254,7 +254,7 @@ impl Client {
     fn say(&mut self, ledger: &mut Ledger) {
         let random = &mut self.random;
         let topic = ["hall", "yard", "roof"][random.below(3)].to_owned();
-        let (wish, argument) = match random.below(24) {
+        let (wish, argument) = match random.below(26) {
             0..=5 => ("echo", String::new()),
             6..=8 => ("publish", topic),
             9 => ("others", topic),
@@ -265,7 +265,9 @@ impl Client {
             18 => ("unsubscribe", topic),
             19 => ("follow", topic),
             20..=21 => ("pause", random.below(800).to_string()),
-            22 => ("misclose", String::new()),
+            22 => ("unfollow", topic),
+            23 => ("spare", topic),
+            24 => ("misclose", String::new()),
             _ => ("hush", String::new()),
         };
         self.wish(wish, &argument, ledger);

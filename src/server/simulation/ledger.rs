@@ -231,29 +231,38 @@ impl Ledger {
         }
     }
 
+    fn client(&self, worker: u16, key: Key) -> Option<usize> {
+        self.by_id.get(&ConnectionId { worker, key }).copied()
+    }
+
     /// A worker is about to execute what other threads asked for.
     pub(super) fn ordered(&mut self, worker: u16, order: &Order) {
-        let client = |key: Key| self.by_id.get(&ConnectionId { worker, key }).copied();
         match order {
             Order::Publish(batch) => {
                 for publication in batch.iter() {
                     self.arrived(worker, publication.message.payload());
-                    self.publish(worker, &publication.topic, publication.message.payload(), None);
+                    let except = publication.except_at(worker).and_then(|key| self.client(worker, key));
+                    self.publish(worker, &publication.topic, publication.message.payload(), except);
                 }
             }
             Order::Send(key, message) | Order::Answer(key, message) => {
-                let client = client(*key);
+                let client = self.client(worker, *key);
                 self.arrived(worker, message.payload());
                 self.send_prepared(client, message, matches!(order, Order::Send(..)));
             }
             Order::Subscribe(key, topic) => {
-                if let Some(client) = client(*key) {
+                if let Some(client) = self.client(worker, *key) {
                     self.subscribe(client, topic);
+                }
+            }
+            Order::Unsubscribe(key, topic) => {
+                if let Some(client) = self.client(worker, *key) {
+                    self.unsubscribe(client, topic);
                 }
             }
             Order::Close(key, code, reason) => {
                 let may = code.may_be_sent() && *code != CloseCode::MANDATORY_EXTENSION && reason.len() <= 123;
-                if let Some(client) = client(*key) {
+                if let Some(client) = self.client(worker, *key) {
                     self.close(client, if may { *code } else { CloseCode::INTERNAL_ERROR });
                 }
             }
