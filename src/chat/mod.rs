@@ -32,12 +32,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `app.rs` | [`Chat`]: the server's [`App`](crate::App), HTTP and WebSocket |
 //! | `session.rs` | one client's side: the table of events and their handlers |
 //! | `wire.rs` | events as text |
 //! | `backplane.rs` | [`Backplane`]: log, presence and fan-out as a seam; [`Exchange`]: what it reaches |
 //! | `memory.rs` | [`MemoryBackplane`]: all of it in this process |
 //! | `name.rs` | what a name may be |
+//! | `token.rs` | secrets that prove who somebody is |
 //! | `host.rs` | which Hosts are ours |
 //! | `files.rs`, `page/` | the page |
 
@@ -50,6 +50,7 @@ mod name;
 mod session;
 #[cfg(test)]
 mod tests;
+mod token;
 mod wire;
 
 pub use app::Chat;

@@ -1,0 +1,123 @@
+//! Secrets that prove who somebody is ([`Token`]), what is kept of them ([`TokenHash`]), and names for logs ([`epoch`]).
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+/// 256 random bits, on the wire 43 characters of base64url (RFC 4648 §5, without padding).
+///
+/// Only whose it is keeps it; of all others' we keep the [`TokenHash`]. There is no `==`: tokens are compared by their
+/// hashes, whose differences tell nothing about a token.
+pub(super) struct Token([u8; 32]);
+
+/// The SHA-256 of a [`Token`]: finds the session, and gives nobody the token who reads it. A slow hash is for what
+/// people think up; 256 random bits cannot be guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct TokenHash(pub(super) [u8; 32]);
+
+impl Token {
+    /// A new one.
+    pub(super) fn random() -> Self {
+        Self(random_bytes())
+    }
+
+    /// Reads a token in exactly the form in which it is written, so that no two texts are the same token.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        // The longest that 43 characters can be.
+        let mut room = [0; 33];
+        if text.len() != WIRE_CHARS || BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut room) != Ok(bytes.len()) {
+            return None;
+        }
+        bytes.copy_from_slice(&room[..32]);
+        Some(Self(bytes))
+    }
+
+    pub(super) fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0).into())
+    }
+}
+
+/// The form on the wire.
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+/// Shows nothing of the secret.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// A name for a new log that no other has: 48 random bits in 8 characters.
+pub(super) fn epoch() -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<6>())
+}
+
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // A system that has no randomness has no business running a server.
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
+
+const WIRE_CHARS: usize = 43;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_in_the_form_in_which_it_is_written_only() {
+        let written = Token([0xFB; 32]).to_string();
+        assert_eq!(written, "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s");
+        let padded = format!("{written}=");
+        let longer = format!("{written}A");
+        let spaced = format!(" {}", &written[1..]);
+        let rows = [
+            ("as written", written.as_str(), true),
+            ("all zero", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", true),
+            ("a bit behind the last byte", "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_t", false),
+            ("one character less", &written[..42], false),
+            ("one more", &longer, false),
+            ("padding", &padded, false),
+            ("a space", &spaced, false),
+            ("the other base64", "+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s", false),
+            ("43 bytes, not ASCII", "ÄAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false),
+            ("nothing", "", false),
+        ];
+        for (name, text, expected) in rows {
+            assert_eq!(
+                Token::parse(text).map(|token| token.to_string()).as_deref(),
+                expected.then_some(text),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hash_is_the_sha_256_of_the_256_bits() {
+        let TokenHash(hash) = Token([0; 32]).hash();
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925");
+    }
+
+    #[test]
+    fn random_tokens_and_epochs_differ_and_have_their_form() {
+        let (one, other) = (Token::random(), Token::random());
+        assert_ne!(one.hash(), other.hash());
+        assert_eq!(Token::parse(&one.to_string()).unwrap().hash(), one.hash());
+        let (one, other) = (epoch(), epoch());
+        assert_eq!((one.len(), other.len()), (8, 8));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_a_token() {
+        assert_eq!(format!("{:?}", Token::random()), "Token(..)");
+    }
+}
