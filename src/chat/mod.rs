@@ -32,12 +32,14 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `app.rs` | [`Chat`]: the server's [`App`](crate::App), HTTP and WebSocket |
 //! | `session.rs` | one client's side: the table of events and their handlers |
 //! | `wire.rs` | events as text |
 //! | `backplane.rs` | [`Backplane`]: log, presence and fan-out as a seam; [`Exchange`]: what it reaches |
 //! | `memory.rs` | [`MemoryBackplane`]: all of it in this process |
 //! | `name.rs` | what a name may be |
 //! | `token.rs` | secrets that prove who somebody is |
+//! | `rate.rs` | how often somebody may do something |
 //! | `host.rs` | which Hosts are ours |
 //! | `files.rs`, `page/` | the page |
 
@@ -47,6 +49,7 @@ mod files;
 mod host;
 mod memory;
 mod name;
+mod rate;
 mod session;
 #[cfg(test)]
 mod tests;

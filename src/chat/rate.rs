@@ -1,0 +1,371 @@
+//! How often somebody may do something: a [`Rate`] that an operator chooses, a [`Bucket`] for each who is held to it.
+//!
+//! Time is an argument; nothing here reads a clock.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+/// So many at once, and then so many in time.
+///
+/// Written `20+5/s`: twenty at once, then five a second. Other times are `m` and `h`: `10+10/m`.
+///
+/// Whatever the numbers, nothing panics: who may do nothing at once may never do it, and what comes back less often
+/// than once a day, or at a rate that is no number, comes back once a day.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rate {
+    pub(super) at_once: u32,
+    pub(super) per_second: f64,
+}
+
+/// Why a text is no [`Rate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadRate {
+    /// Not of the form.
+    Form,
+    /// Nothing at once, or never again, or no finite number.
+    Range,
+}
+
+impl Rate {
+    /// How long it takes until there is one more.
+    fn interval(self) -> Duration {
+        // No number and numbers below zero are not above it.
+        if self.per_second > 0.0 {
+            Duration::try_from_secs_f64(1.0 / self.per_second)
+                .map_or(LONGEST_INTERVAL, |time| time.min(LONGEST_INTERVAL))
+        } else {
+            LONGEST_INTERVAL
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = BadRate;
+
+    fn from_str(text: &str) -> Result<Self, BadRate> {
+        let (at_once, refill) = text.split_once('+').ok_or(BadRate::Form)?;
+        let (count, unit) = refill.split_once('/').ok_or(BadRate::Form)?;
+        let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(BadRate::Form)?;
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if !is_number(at_once) || !is_number(count) {
+            return Err(BadRate::Form);
+        }
+        let count: f64 = count.parse().map_err(|_| BadRate::Form)?;
+        let per_second = count / seconds;
+        let at_once = at_once.parse().map_err(|_| if at_once.is_empty() { BadRate::Form } else { BadRate::Range })?;
+        if at_once > 0 && per_second > 0.0 && per_second.is_finite() {
+            Ok(Self { at_once, per_second })
+        } else {
+            Err(BadRate::Range)
+        }
+    }
+}
+
+/// The form that is read, in the shortest time in which the number is whole.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_whole = |(_, seconds): &(&str, f64)| (self.per_second * seconds).fract() == 0.0;
+        let (unit, seconds) = UNITS.into_iter().find(is_whole).unwrap_or(UNITS[0]);
+        write!(f, "{}+{}/{unit}", self.at_once, self.per_second * seconds)
+    }
+}
+
+impl fmt::Display for BadRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "a rate is written 20+5/s: twenty at once, then five a second (or m, a minute; h, an hour)",
+            Self::Range => "both numbers of a rate must be more than zero, and the first one at most 4294967295",
+        })
+    }
+}
+
+impl std::error::Error for BadRate {}
+
+/// Who is held to a [`Rate`], which comes with each call. Starts full.
+///
+/// Kept is only when it will be full again, so there is no sum that could drift, and a bucket that is full is like one
+/// that was never used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bucket {
+    full_at: Option<Instant>,
+}
+
+impl Bucket {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// After how long there is one again; never more than a day. Nothing was taken.
+    pub(super) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        let interval = rate.interval();
+        let whole = interval.saturating_mul(rate.at_once);
+        // No more than all can be missing: else a rate that is smaller than the last one would be waited for too long.
+        let missing = self.missing(now).min(whole) + interval;
+        match missing.checked_sub(whole) {
+            Some(Duration::ZERO) | None => {
+                // At most 2³² days from now, which fits.
+                self.full_at = Some(now + missing);
+                Ok(())
+            }
+            Some(wait) => Err(wait),
+        }
+    }
+
+    /// Whether nothing is missing.
+    fn is_full(&self, now: Instant) -> bool {
+        self.missing(now).is_zero()
+    }
+
+    /// How long it takes to be full; none where `now` is of another thread's clock and a little behind.
+    fn missing(&self, now: Instant) -> Duration {
+        self.full_at.map_or(Duration::ZERO, |full_at| full_at.saturating_duration_since(now))
+    }
+}
+
+/// A [`Bucket`] for each key, at most [`MAX_BUCKETS`].
+#[derive(Debug)]
+pub(super) struct Buckets<K> {
+    buckets: HashMap<K, Bucket>,
+}
+
+impl<K: Copy + Eq + Hash> Buckets<K> {
+    pub(super) fn new() -> Self {
+        Self { buckets: HashMap::new() }
+    }
+
+    /// Takes one from the bucket of this key.
+    ///
+    /// # Errors
+    /// As [`Bucket::take`].
+    pub(super) fn take(&mut self, key: K, rate: Rate, now: Instant) -> Result<(), Duration> {
+        if self.buckets.len() >= MAX_BUCKETS && !self.buckets.contains_key(&key) {
+            self.make_room(now);
+        }
+        self.buckets.entry(key).or_default().take(rate, now)
+    }
+
+    /// Forgets the full ones, which are like new ones. Where none is full it forgets the one that is next: to turn away
+    /// whoever is not known yet would let a crowd lock out everybody else.
+    fn make_room(&mut self, now: Instant) {
+        self.buckets.retain(|_, bucket| !bucket.is_full(now));
+        if self.buckets.len() >= MAX_BUCKETS {
+            let next = self.buckets.iter().min_by_key(|(_, bucket)| bucket.full_at).map(|(key, _)| *key);
+            next.map(|key| self.buckets.remove(&key));
+        }
+    }
+}
+
+/// The address as what one party has: an IPv6 subscriber has at least a /64, out of which to pick addresses.
+pub(super) fn address_key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+const UNITS: [(&str, f64); 3] = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_BUCKETS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXTREMES: [f64; 9] =
+        [f64::NAN, 0.0, -0.0, -1.0, f64::MIN_POSITIVE, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, 5e-324];
+
+    #[test]
+    fn a_rate_is_written_as_it_is_read() {
+        let rows = [
+            ("20+5/s", 20, 5.0),
+            ("1+1/s", 1, 1.0),
+            ("10+10/m", 10, 10.0 / 60.0),
+            ("3+1/h", 3, 1.0 / 3600.0),
+            ("4294967295+1000000000/s", u32::MAX, 1e9),
+            ("1+18/m", 1, 0.3),
+            ("1+0.0001/s", 1, 0.0001),
+        ];
+        for (text, at_once, per_second) in rows {
+            let rate = Rate { at_once, per_second };
+            assert_eq!(text.parse(), Ok(rate), "{text}");
+            assert_eq!(rate.to_string(), text);
+        }
+        for (text, shortest) in
+            [("1+60/m", "1+1/s"), ("1+30/m", "1+30/m"), ("2+0.5/m", "2+30/h"), ("07+2.0/s", "7+2/s")]
+        {
+            assert_eq!(text.parse::<Rate>().unwrap().to_string(), shortest, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused() {
+        let rows = [
+            ("", BadRate::Form),
+            ("20", BadRate::Form),
+            ("20+5", BadRate::Form),
+            ("20,5", BadRate::Form),
+            ("+5/s", BadRate::Form),
+            ("20+/s", BadRate::Form),
+            ("20+./s", BadRate::Form),
+            ("20+5/d", BadRate::Form),
+            ("20+5/s ", BadRate::Form),
+            ("20 + 5/s", BadRate::Form),
+            ("-1+5/s", BadRate::Form),
+            ("20+-5/s", BadRate::Form),
+            ("20+NaN/s", BadRate::Form),
+            ("20+inf/s", BadRate::Form),
+            ("20+1e9/s", BadRate::Form),
+            ("20++5/s", BadRate::Form),
+            ("0+5/s", BadRate::Range),
+            ("20+0/s", BadRate::Range),
+            ("1.5+5/s", BadRate::Range),
+            ("4294967296+5/s", BadRate::Range),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(text.parse::<Rate>(), Err(expected), "{text:?}");
+        }
+        let endless = format!("20+{}/s", "9".repeat(400));
+        assert_eq!(endless.parse::<Rate>(), Err(BadRate::Range));
+    }
+
+    #[test]
+    fn a_bucket_gives_what_is_there_at_once_and_then_one_per_interval() {
+        let rate = Rate { at_once: 3, per_second: 2.0 };
+        let start = Instant::now();
+        let mut bucket = Bucket::default();
+        let rows: &[(u64, Result<(), u64>)] = &[
+            (0, Ok(())),
+            (0, Ok(())),
+            (0, Ok(())),
+            (0, Err(500)),
+            (200, Err(300)),
+            (499, Err(1)),
+            (500, Ok(())),
+            (500, Err(500)),
+            (1500, Ok(())),
+            (1500, Ok(())),
+            (1500, Err(500)),
+            // A long silence fills it, and no more than that.
+            (60_000, Ok(())),
+            (60_000, Ok(())),
+            (60_000, Ok(())),
+            (60_000, Err(500)),
+            // Another thread's clock, a little behind.
+            (59_999, Err(500)),
+        ];
+        for (row, (millis, expected)) in rows.iter().enumerate() {
+            let taken = bucket.take(rate, start + Duration::from_millis(*millis));
+            assert_eq!(taken, expected.map_err(Duration::from_millis), "row {row}");
+        }
+    }
+
+    #[test]
+    fn after_the_wait_that_was_told_there_is_one() {
+        for per_second in [0.001, 1.0 / 6.0, 0.3, 1.0, 3.0, 7.0, 1000.0 / 7.0, 1e6 / 3.0] {
+            let rate = Rate { at_once: 5, per_second };
+            let (mut bucket, mut now) = (Bucket::default(), Instant::now());
+            for _ in 0..5 {
+                assert_eq!(bucket.take(rate, now), Ok(()), "{per_second}");
+            }
+            for _ in 0..100 {
+                let wait = bucket.take(rate, now).unwrap_err();
+                assert!(bucket.take(rate, now + wait - Duration::from_nanos(1)).is_err(), "{per_second}");
+                now += wait;
+                assert_eq!(bucket.take(rate, now), Ok(()), "{per_second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_that_becomes_smaller_is_not_waited_for_longer_than_it_takes() {
+        let now = Instant::now();
+        let mut bucket = Bucket::default();
+        for _ in 0..1000 {
+            bucket.take(Rate { at_once: 1000, per_second: 1.0 }, now).unwrap();
+        }
+        assert_eq!(bucket.take(Rate { at_once: 2, per_second: 10.0 }, now), Err(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn no_rate_panics_and_no_wait_is_longer_than_a_day() {
+        let now = Instant::now();
+        for per_second in EXTREMES {
+            for at_once in [0, 1, 2, u32::MAX] {
+                let rate = Rate { at_once, per_second };
+                let mut bucket = Bucket::default();
+                for _ in 0..3 {
+                    if let Err(wait) = bucket.take(rate, now) {
+                        assert!(wait <= LONGEST_INTERVAL, "{rate:?}");
+                    }
+                }
+                assert!(rate.to_string().starts_with(&format!("{at_once}+")), "{rate:?}");
+            }
+        }
+        let broken = Rate { at_once: 1, per_second: f64::NAN };
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.take(broken, now), Ok(()));
+        assert_eq!(bucket.take(broken, now), Err(LONGEST_INTERVAL));
+    }
+
+    #[test]
+    fn each_key_has_a_bucket_of_its_own() {
+        let (rate, now) = (Rate { at_once: 1, per_second: 1.0 }, Instant::now());
+        let mut buckets = Buckets::new();
+        assert_eq!(buckets.take(1, rate, now), Ok(()));
+        assert_eq!(buckets.take(2, rate, now), Ok(()));
+        assert_eq!(buckets.take(1, rate, now), Err(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn there_are_never_more_buckets_than_10_000_and_the_full_ones_are_forgotten_first() {
+        let rate = Rate { at_once: 2, per_second: 1.0 };
+        let start = Instant::now();
+        let mut buckets = Buckets::new();
+        for key in 0..MAX_BUCKETS {
+            buckets.take(key, rate, start).unwrap();
+        }
+        // Key 7 is empty, all others will be full a second later.
+        buckets.take(7, rate, start).unwrap();
+        let later = start + Duration::from_secs(1);
+        buckets.take(MAX_BUCKETS, rate, later).unwrap();
+        assert_eq!(buckets.buckets.len(), 2);
+        buckets.take(7, rate, later).unwrap();
+        assert_eq!(buckets.take(7, rate, later), Err(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn where_no_bucket_is_full_the_next_one_to_be_is_forgotten() {
+        let rate = Rate { at_once: 2, per_second: 1.0 };
+        let start = Instant::now();
+        let mut buckets = Buckets::new();
+        for key in 0..MAX_BUCKETS {
+            buckets.take(key, rate, start).unwrap();
+            if key != 7 {
+                buckets.take(key, rate, start).unwrap();
+            }
+        }
+        buckets.take(MAX_BUCKETS, rate, start).unwrap();
+        assert_eq!(buckets.buckets.len(), MAX_BUCKETS);
+        assert!(!buckets.buckets.contains_key(&7) && buckets.buckets.contains_key(&MAX_BUCKETS));
+    }
+
+    #[test]
+    fn an_ipv6_address_counts_by_its_64() {
+        let rows = [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::"),
+            ("2001:db8:1:3::", "2001:db8:1:3::"),
+            ("::1", "::"),
+        ];
+        for (address, key) in rows {
+            assert_eq!(address_key(address.parse().unwrap()), key.parse::<IpAddr>().unwrap(), "{address}");
+        }
+    }
+}
