@@ -38,6 +38,8 @@
 //! | `backplane.rs` | [`Backplane`]: log, presence and fan-out as a seam; [`Exchange`]: what it reaches |
 //! | `memory.rs` | [`MemoryBackplane`]: all of it in this process |
 //! | `name.rs` | what a name may be |
+//! | `password.rs` | what a password may be, and its hash |
+//! | `precis.rs` | which characters names and passwords may have |
 //! | `token.rs` | secrets that prove who somebody is |
 //! | `rate.rs` | how often somebody may do something |
 //! | `host.rs` | which Hosts are ours |
@@ -49,6 +51,8 @@ mod files;
 mod host;
 mod memory;
 mod name;
+mod password;
+mod precis;
 mod rate;
 mod session;
 #[cfg(test)]

@@ -1,0 +1,375 @@
+//! Passwords: what one may be ([`Password`]), and the slow hash that is kept of it ([`Hasher`]).
+
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{Builder, JoinHandle},
+};
+
+use argon2::{Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _, password_hash::Error};
+use precis_profiles::{OpaqueString, precis_core::profile::Rules as _};
+use zeroize::Zeroizing;
+
+use super::{precis, token::Token};
+
+/// A password: 8 to 256 characters, as RFC 8265 has them in an [OpaqueString], so that it is the same whatever keyboard
+/// and system it is typed on. Is shown to nobody, and wiped from memory when it is dropped.
+///
+/// [OpaqueString]: https://www.rfc-editor.org/rfc/rfc8265#section-4.2
+pub(super) struct Password(Zeroizing<String>);
+
+/// Why a text is no password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadPassword {
+    /// Fewer than 8 characters.
+    TooShort,
+    /// More than 256 characters.
+    TooLong,
+    /// This character may be different on another keyboard, or cannot be typed there, or seen.
+    NotAllowed(char),
+}
+
+impl Password {
+    /// Takes each kind of space for a plain one, composes letters and their marks, and leaves all else as it is.
+    ///
+    /// # Errors
+    /// [`BadPassword`].
+    pub(super) fn new(text: &str) -> Result<Self, BadPassword> {
+        // Before anything else looks at it. Marks that are composed can make a text shorter, but not by that much.
+        if text.len() > MAX_CHARS * MAX_BYTES_PER_CHAR {
+            return Err(BadPassword::TooLong);
+        }
+        precis::check_freeform(text).map_err(BadPassword::NotAllowed)?;
+        let profile = OpaqueString::new();
+        let enforced = profile.additional_mapping_rule(text).and_then(|text| profile.normalization_rule(text));
+        let password = Zeroizing::new(enforced.expect("these rules refuse nothing").into_owned());
+        match password.chars().count() {
+            ..MIN_CHARS => Err(BadPassword::TooShort),
+            MIN_CHARS..=MAX_CHARS => Ok(Self(password)),
+            _ => Err(BadPassword::TooLong),
+        }
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+impl fmt::Display for BadPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort => write!(f, "A password has at least {MIN_CHARS} characters."),
+            Self::TooLong => write!(f, "A password has at most {MAX_CHARS} characters."),
+            Self::NotAllowed(c) => write!(f, "A password must not contain the character U+{:04X}.", u32::from(*c)),
+        }
+    }
+}
+
+impl std::error::Error for BadPassword {}
+
+/// Hashes and verifies passwords with Argon2id, one at a time on a thread of its own: each takes 19 MiB and some 20 ms,
+/// which is what makes guessing dear, and too long for a thread that has connections to serve.
+///
+/// The thread ends when all handles are gone, and has then done what was queued.
+#[derive(Clone, Debug)]
+pub(super) struct Hasher {
+    jobs: SyncSender<Job>,
+}
+
+type Job = Box<dyn FnOnce(&Hashing) + Send>;
+
+/// As many wait already as may. The password and who waits for it are dropped, uncalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Busy;
+
+/// The system gives no memory or no randomness for a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HashError(Error);
+
+impl Hasher {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// What the system says when there is no thread to be had, or no memory or randomness for a hash.
+    pub(super) fn start() -> io::Result<Self> {
+        Self::start_with(Argon2::default()).map(|(hasher, _)| hasher)
+    }
+
+    fn start_with(argon2: Argon2<'static>) -> io::Result<(Self, JoinHandle<()>)> {
+        let hashing = Hashing::new(argon2).map_err(io::Error::other)?;
+        let (jobs, queue) = sync_channel(MAX_QUEUED);
+        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.work(&queue))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with what is to be kept: a [PHC
+    /// string], in which salt and costs are named. `then` must be quick, since others wait.
+    ///
+    /// [PHC string]: https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
+    ///
+    /// # Errors
+    /// [`Busy`]; then `then` is not called.
+    pub(super) fn hash(
+        &self,
+        password: Password,
+        then: impl FnOnce(Result<String, HashError>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.queue(move |hashing| then(hashing.hash(&password)))
+    }
+
+    /// Verifies a password against what is kept of one, and calls `then` on the hasher's thread. Where nothing is kept,
+    /// since there is no such person, it says no after the same time: nobody learns who is registered.
+    ///
+    /// # Errors
+    /// [`Busy`]; then `then` is not called.
+    pub(super) fn verify(
+        &self,
+        password: Password,
+        kept: Option<String>,
+        then: impl FnOnce(bool) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.queue(move |hashing| then(hashing.verify(&password, kept.as_deref())))
+    }
+
+    fn queue(&self, job: impl FnOnce(&Hashing) + Send + 'static) -> Result<(), Busy> {
+        // The thread is there as long as this handle is, so the queue can only be full.
+        self.jobs.try_send(Box::new(job)).map_err(|_| Busy)
+    }
+}
+
+impl fmt::Display for HashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a password cannot be hashed: {}", self.0)
+    }
+}
+
+impl std::error::Error for HashError {}
+
+/// What the thread works with.
+struct Hashing {
+    argon2: Argon2<'static>,
+    /// The hash of a password that nobody has: as dear to verify as any other.
+    nobody: PasswordHash,
+}
+
+impl Hashing {
+    fn new(argon2: Argon2<'static>) -> Result<Self, HashError> {
+        let nobody = argon2.hash_password(Token::random().to_string().as_bytes()).map_err(HashError)?;
+        Ok(Self { argon2, nobody })
+    }
+
+    /// Does what is queued until no handle is left. A panic, which would be one of a `then`, ends the process as a
+    /// worker's does: a server in which nobody can sign in any more must not look as if it were well.
+    fn work(&self, queue: &Receiver<Job>) {
+        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(|job| job(self))));
+        if done.is_err() {
+            log::error!("the thread for passwords panicked; the process ends");
+            std::process::exit(101);
+        }
+    }
+
+    fn hash(&self, password: &Password) -> Result<String, HashError> {
+        let hash = self.argon2.hash_password(password.0.as_bytes()).map_err(HashError)?;
+        Ok(hash.to_string())
+    }
+
+    fn verify(&self, password: &Password, kept: Option<&str>) -> bool {
+        let kept = kept.and_then(|kept| {
+            PasswordHash::new(kept).inspect_err(|error| log::error!("a stored password hash is broken: {error}")).ok()
+        });
+        let hash = kept.as_ref().unwrap_or(&self.nobody);
+        match self.argon2.verify_password(password.0.as_bytes(), hash) {
+            Ok(()) => kept.is_some(),
+            Err(Error::PasswordInvalid) => false,
+            Err(error) => {
+                log::error!("a password cannot be verified: {error}");
+                false
+            }
+        }
+    }
+}
+
+const MIN_CHARS: usize = 8;
+const MAX_CHARS: usize = 256;
+const MAX_BYTES_PER_CHAR: usize = 16;
+const MAX_QUEUED: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc::{RecvTimeoutError, Sender, channel},
+        time::Duration,
+    };
+
+    use argon2::Params;
+
+    use super::*;
+
+    /// What a test waits for at most.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    fn password(text: &str) -> Password {
+        Password::new(text).unwrap()
+    }
+
+    /// The cheapest there is.
+    fn cheap() -> Argon2<'static> {
+        let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
+        Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+    }
+
+    /// A hasher whose thread waits in a job until the sender is dropped.
+    fn held() -> (Hasher, JoinHandle<()>, Sender<()>) {
+        let (hasher, thread) = Hasher::start_with(cheap()).unwrap();
+        let ((release, held), (begun, begins)) = (channel(), channel());
+        let hold = move |_| {
+            begun.send(()).unwrap();
+            assert!(held.recv().is_err());
+        };
+        hasher.verify(password("long enough"), None, hold).unwrap();
+        begins.recv_timeout(DEADLINE).unwrap();
+        (hasher, thread, release)
+    }
+
+    fn hash(hasher: &Hasher, text: &str) -> String {
+        let (tell, told) = channel();
+        hasher.hash(password(text), move |hash| tell.send(hash).unwrap()).unwrap();
+        told.recv_timeout(DEADLINE).unwrap().unwrap()
+    }
+
+    fn verify(hasher: &Hasher, text: &str, kept: Option<&str>) -> bool {
+        let (tell, told) = channel();
+        hasher.verify(password(text), kept.map(str::to_owned), move |is_right| tell.send(is_right).unwrap()).unwrap();
+        told.recv_timeout(DEADLINE).unwrap()
+    }
+
+    #[test]
+    fn passwords_on_both_sides_of_each_rule() {
+        use BadPassword::{NotAllowed, TooLong, TooShort};
+        let longest = "ö".repeat(256);
+        let decomposed = "o\u{308}".repeat(256);
+        let too_long = "ö".repeat(257);
+        let huge = "\u{7}".repeat(64 << 10);
+        let rows: &[(&str, &str, Result<&str, BadPassword>)] = &[
+            ("eight characters", "12345678", Ok("12345678")),
+            ("spaces and case", " Correct  Horse ", Ok(" Correct  Horse ")),
+            ("an emoji of Unicode 6, one of Unicode 8", "passw🚀rd🦀", Ok("passw🚀rd🦀")),
+            ("another space", "correct\u{A0}horse\u{3000}", Ok("correct horse ")),
+            ("composed", "schön genug", Ok("schön genug")),
+            ("decomposed", "scho\u{308}n genug", Ok("schön genug")),
+            ("full width is not the same", "ａ2345678", Ok("ａ2345678")),
+            ("the longest", &longest, Ok(&longest)),
+            ("the longest, decomposed", &decomposed, Ok(&longest)),
+            ("nothing", "", Err(TooShort)),
+            ("seven characters", "1234567", Err(TooShort)),
+            ("seven characters of two bytes", "ööööööö", Err(TooShort)),
+            ("eight that become seven", "123456o\u{308}", Err(TooShort)),
+            ("one too many", &too_long, Err(TooLong)),
+            ("64 KiB, not looked at", &huge, Err(TooLong)),
+            ("a control", "1234567\t", Err(NotAllowed('\t'))),
+            ("no width", "1234567\u{200B}", Err(NotAllowed('\u{200B}'))),
+        ];
+        for (name, text, expected) in rows {
+            let made = Password::new(text);
+            assert_eq!(made.as_ref().map(|made| made.0.as_str()).map_err(|error| *error), *expected, "{name}");
+            if let Ok(made) = made {
+                assert_eq!(password(&made.0).0, made.0, "{name}: twice is the same as once");
+            }
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_a_password() {
+        assert_eq!(format!("{:?}", password("correct horse")), "Password(..)");
+    }
+
+    #[test]
+    fn the_right_password_is_verified_and_no_other() {
+        let hasher = Hasher::start().unwrap();
+        let kept = hash(&hasher, "schön genug");
+        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
+        let rows = [
+            ("right", "schön genug", Some(kept.as_str()), true),
+            ("right, decomposed", "scho\u{308}n genug", Some(&kept), true),
+            ("right, with another space", "schön\u{A0}genug", Some(&kept), true),
+            ("another case", "Schön genug", Some(&kept), false),
+            ("without its mark", "schon genug", Some(&kept), false),
+            ("no such person", "schön genug", None, false),
+            ("broken", "schön genug", Some(&kept[..kept.len() - 30]), false),
+            ("another kind of hash", "schön genug", Some("$2b$12$abcdefghijklmnopqrstuv"), false),
+            ("empty", "schön genug", Some(""), false),
+        ];
+        for (name, text, kept, expected) in rows {
+            assert_eq!(verify(&hasher, text, kept), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_hashed_twice_has_two_salts() {
+        let (hasher, _) = Hasher::start_with(cheap()).unwrap();
+        let (one, other) = (hash(&hasher, "correct horse"), hash(&hasher, "correct horse"));
+        assert_ne!(one, other);
+        assert!(verify(&hasher, "correct horse", Some(&one)) && verify(&hasher, "correct horse", Some(&other)));
+    }
+
+    #[test]
+    fn nobody_is_as_dear_to_verify_as_who_registers_now() {
+        let hashing = Hashing::new(Argon2::default()).unwrap();
+        let kept = PasswordHash::new(&hashing.hash(&password("correct horse")).unwrap()).unwrap();
+        assert_eq!(kept.params, hashing.nobody.params);
+        assert_eq!((kept.algorithm, kept.version), (hashing.nobody.algorithm, hashing.nobody.version));
+    }
+
+    #[test]
+    fn a_full_queue_is_busy_at_once_and_drops_who_would_wait() {
+        let (hasher, thread, release) = held();
+        let (tell, told) = channel();
+        for number in 0..MAX_QUEUED {
+            let tell = tell.clone();
+            hasher.verify(password("long enough"), None, move |_| tell.send(number).unwrap()).unwrap();
+        }
+        let (unheard, hears) = channel();
+        let heard = unheard.clone();
+        assert_eq!(hasher.verify(password("long enough"), None, move |_| heard.send(()).unwrap()), Err(Busy));
+        assert_eq!(hasher.hash(password("long enough"), move |_| unheard.send(()).unwrap()), Err(Busy));
+        assert_eq!(hears.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected), "both are dropped, uncalled");
+
+        drop((hasher, tell, release));
+        assert_eq!(told.iter().collect::<Vec<_>>(), (0..MAX_QUEUED).collect::<Vec<_>>(), "in order, the last ones too");
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_last_handle() {
+        let (hasher, thread) = Hasher::start_with(cheap()).unwrap();
+        let other = hasher.clone();
+        drop(hasher);
+        assert!(!verify(&other, "long enough", None));
+        drop(other);
+        thread.join().unwrap();
+    }
+
+    /// Begins itself anew as a process of its own, which is there to end.
+    #[test]
+    fn a_panic_in_an_answer_ends_the_process() {
+        const CHILD: &str = "SWITCHBOARD_TEST_OF_A_PANIC";
+        if std::env::var_os(CHILD).is_some() {
+            let (hasher, _) = Hasher::start_with(cheap()).unwrap();
+            hasher.verify(password("long enough"), None, |_| panic!("on purpose")).unwrap();
+            let (_never, end) = channel::<()>();
+            let _ = end.recv_timeout(DEADLINE);
+            // Reached only where nothing has ended the process; its status tells.
+            return;
+        }
+        let name = std::thread::current().name().unwrap().to_owned();
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &name])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert_eq!(child.status.code(), Some(101), "{child:?}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Which characters names and passwords may have: the string classes of PRECIS ([RFC 8264]), for today's Unicode.
+//!
+//! The crate judges the characters of Unicode 6.3, as IANA's registry lists them, and takes all later ones for
+//! unassigned: most emoji, and letters of living people's names. RFC 8264 means its rules for every version ([§8]), so
+//! here they are applied to what came later.
+//!
+//! [RFC 8264]: https://www.rfc-editor.org/rfc/rfc8264
+//! [§8]: https://www.rfc-editor.org/rfc/rfc8264#section-8
+
+use precis_profiles::precis_core::{
+    DerivedPropertyValue as Value, Error, FreeformClass, IdentifierClass, StringClass,
+    stringclasses::SpecificDerivedPropertyValue as Class,
+};
+use unicode_normalization::is_nfkc;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+use unicode_security::skeleton;
+
+/// Letters, digits and ASCII's other visible characters (§4.2): for what names somebody.
+///
+/// # Errors
+/// The first character that may not be there.
+pub(super) fn check_identifier(text: &str) -> Result<(), char> {
+    check(&Today(IdentifierClass::default()), text)
+}
+
+/// Also spaces, symbols and punctuation (§4.3): for what people read, or type.
+///
+/// # Errors
+/// The first character that may not be there.
+pub(super) fn check_freeform(text: &str) -> Result<(), char> {
+    check(&Today(FreeformClass::default()), text)
+}
+
+fn check<C: StringClass + Class>(class: &Today<C>, text: &str) -> Result<(), char> {
+    class.allows(text).map_err(|error| match error {
+        Error::BadCodepoint(info) => text.chars().nth(info.position).unwrap_or(char::REPLACEMENT_CHARACTER),
+        // A character that needs neighbours has none.
+        Error::Invalid | Error::Unexpected(_) => {
+            let needs_neighbours =
+                |c: &char| matches!(class.get_value_from_char(*c), Value::ContextJ | Value::ContextO);
+            text.chars().find(needs_neighbours).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+    })
+}
+
+/// A class that knows today's characters too.
+struct Today<C>(C);
+
+impl<C: StringClass + Class> StringClass for Today<C> {
+    fn get_value_from_char(&self, c: char) -> Value {
+        match self.0.get_value_from_char(c) {
+            Value::Unassigned => judge(&self.0, c),
+            known => known,
+        }
+    }
+
+    fn get_value_from_codepoint(&self, code_point: u32) -> Value {
+        char::from_u32(code_point).map_or(Value::Disallowed, |c| self.get_value_from_char(c))
+    }
+}
+
+/// The algorithm of §8 for a character that came after Unicode 6.3. What it says of exceptions, of ASCII, of joiners
+/// and of old Hangul is about older ones.
+fn judge(class: &impl Class, c: char) -> Value {
+    use GeneralCategory as Is;
+    let mut buffer = [0; 4];
+    let text: &str = c.encode_utf8(&mut buffer);
+    // PrecisIgnorableProperties (§9.13): what a skeleton leaves out is what Unicode calls ignorable by default.
+    let is_ignorable = skeleton(text).next().is_none();
+    match c.general_category() {
+        Is::Unassigned => Value::Unassigned,
+        _ if is_ignorable => Value::Disallowed,
+        Is::Control | Is::Format | Is::Surrogate | Is::PrivateUse => Value::Disallowed,
+        Is::LineSeparator | Is::ParagraphSeparator => Value::Disallowed,
+        // HasCompat (§9.17).
+        _ if !is_nfkc(text) => class.on_has_compat(),
+        // LetterDigits (§9.1).
+        Is::LowercaseLetter | Is::UppercaseLetter | Is::OtherLetter | Is::ModifierLetter => Value::PValid,
+        Is::DecimalNumber | Is::NonspacingMark | Is::SpacingMark => Value::PValid,
+        // OtherLetterDigits (§9.18).
+        Is::TitlecaseLetter | Is::LetterNumber | Is::OtherNumber | Is::EnclosingMark => class.on_other_letter_digits(),
+        Is::SpaceSeparator => class.on_spaces(),
+        Is::MathSymbol | Is::CurrencySymbol | Is::ModifierSymbol | Is::OtherSymbol => class.on_symbols(),
+        Is::ConnectorPunctuation | Is::DashPunctuation | Is::OpenPunctuation | Is::ClosePunctuation => {
+            class.on_punctuation()
+        }
+        Is::InitialPunctuation | Is::FinalPunctuation | Is::OtherPunctuation => class.on_punctuation(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For each character: whether an identifier may have it, and a free text.
+    #[test]
+    fn characters_on_both_sides_of_each_rule() {
+        let rows = [
+            ("a letter", 'a', true, true),
+            ("ASCII's symbols", '<', true, true),
+            ("a letter of another script", 'ж', true, true),
+            ("an ideograph", '明', true, true),
+            ("a space", ' ', false, true),
+            ("a symbol", '☠', false, true),
+            ("punctuation", '“', false, true),
+            ("an emoji of Unicode 6", '🚀', false, true),
+            ("an old ligature", 'ﬁ', false, true),
+            ("a number that is no digit", '½', false, true),
+            ("a control", '\u{7}', false, false),
+            ("a line's end", '\n', false, false),
+            ("turns text around", '\u{202E}', false, false),
+            ("isolates text", '\u{2066}', false, false),
+            ("has no width", '\u{200B}', false, false),
+            ("a soft hyphen", '\u{AD}', false, false),
+            ("an emoji's style", '\u{FE0F}', false, false),
+            ("a tag", '\u{E0041}', false, false),
+            ("a filler", '\u{3164}', false, false),
+            ("private use", '\u{E000}', false, false),
+            ("no character", '\u{FFFF}', false, false),
+            ("an emoji of Unicode 8", '🦀', false, true),
+            ("an emoji of Unicode 15", '🫨', false, true),
+            ("an ideograph of Unicode 13", '\u{30000}', true, true),
+            ("a letter of Unicode 9", '\u{1E900}', true, true),
+            ("a digit of Unicode 9", '\u{1E950}', true, true),
+            ("a mark of Unicode 7", '\u{1AB0}', true, true),
+            ("punctuation of Unicode 14", '\u{2E53}', false, true),
+            ("a currency of Unicode 8", '\u{20BE}', false, true),
+            ("a number of Unicode 11", '\u{1EC71}', false, true),
+            ("a letter of Unicode 14 that is another one in small", '\u{107A5}', false, true),
+            ("a format control of Unicode 7", '\u{1BCA0}', false, false),
+            ("an invisible mark of Unicode 14", '\u{180F}', false, false),
+            ("not assigned", '\u{378}', false, false),
+        ];
+        for (name, c, in_identifier, in_freeform) in rows {
+            let text = c.to_string();
+            let expected = |allowed: bool| if allowed { Ok(()) } else { Err(c) };
+            assert_eq!(check_identifier(&text), expected(in_identifier), "{name}");
+            assert_eq!(check_freeform(&text), expected(in_freeform), "{name}");
+        }
+    }
+
+    #[test]
+    fn some_characters_are_allowed_between_some_neighbours_only() {
+        let rows = [
+            ("a dot between two l", "col·lega", Ok(())),
+            ("a dot elsewhere", "a·b", Err('·')),
+            ("a dot at the end", "l·", Err('·')),
+            ("a joiner behind a virama", "क्\u{200D}ष", Ok(())),
+            ("a joiner between letters", "a\u{200D}b", Err('\u{200D}')),
+            ("a joiner at the start", "\u{200D}a", Err('\u{200D}')),
+            ("a non-joiner between joining letters", "نامه\u{200C}ای", Ok(())),
+            ("a katakana dot among katakana", "ジョン・ドウ", Ok(())),
+            ("a katakana dot elsewhere", "a・b", Err('・')),
+            ("Arabic digits of one kind", "٣٤", Ok(())),
+            ("Arabic digits of two kinds", "٣۴", Err('٣')),
+        ];
+        for (name, text, expected) in rows {
+            assert_eq!(check_identifier(text), expected, "{name}");
+            assert_eq!(check_freeform(text), expected, "{name}");
+        }
+    }
+
+    /// What the registry lists is judged as the registry says: so the rules are §8's, each character's own ones aside.
+    #[test]
+    fn the_rules_for_later_characters_agree_with_the_registry() {
+        fn differing(class: &(impl StringClass + Class)) -> String {
+            let differs = |c: &char| match class.get_value_from_char(*c) {
+                Value::Unassigned | Value::ContextJ | Value::ContextO => false,
+                registered => !has_a_rule_of_its_own(*c) && registered != judge(class, *c),
+            };
+            ('\u{80}'..=char::MAX).filter(differs).collect()
+        }
+        assert_eq!(differing(&IdentifierClass::default()), "");
+        assert_eq!(differing(&FreeformClass::default()), "");
+    }
+
+    /// Exceptions (§9.6), OldHangulJamo (§9.9), and what Unicode promises never to assign.
+    fn has_a_rule_of_its_own(c: char) -> bool {
+        matches!(c, 'ß' | 'ς' | '་' | '〇' | '\u{640}' | '\u{7FA}' | '\u{302E}' | '\u{302F}' | '\u{303B}')
+            || matches!(c, '\u{6FD}' | '\u{6FE}' | '\u{3031}'..='\u{3035}')
+            || matches!(c, '\u{1100}'..='\u{11FF}' | '\u{A960}'..='\u{A97F}' | '\u{D7B0}'..='\u{D7FF}')
+            || matches!(c, '\u{FDD0}'..='\u{FDEF}')
+            || u32::from(c) & 0xFFFE == 0xFFFE
+    }
+}
