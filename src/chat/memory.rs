@@ -30,9 +30,9 @@ struct Lobby {
     /// Bytes of the log's messages as they are told.
     log_bytes: usize,
     last: Option<Said>,
-    /// Who is in, by the folded name, so that names are in an order.
+    /// Who is in, by the key of the name, so that names are in an order.
     people: BTreeMap<String, Person>,
-    /// The folded name of whom each connection belongs to.
+    /// The key of the name of whom each connection belongs to.
     connections: HashMap<ConnectionId, String>,
 }
 
@@ -86,8 +86,8 @@ impl<E: Exchange> MemoryBackplane<E> {
 impl<E: Exchange> Backplane for MemoryBackplane<E> {
     fn enter(&self, arrival: &Arrival<'_>) -> Result<(), EnterError> {
         let mut lobby = self.lock();
-        let folded = arrival.name.folded();
-        let returns = match lobby.people.get(&folded) {
+        let key = arrival.name.key().to_owned();
+        let returns = match lobby.people.get(&key) {
             None => false,
             Some(person) if arrival.token == Some(&*person.token) => true,
             Some(_) => return Err(EnterError::NameTaken),
@@ -96,7 +96,7 @@ impl<E: Exchange> Backplane for MemoryBackplane<E> {
             return Err(EnterError::Overloaded);
         }
         // Who returns keeps the name as the others know it, whatever its case is now.
-        let (name, token) = match lobby.people.remove(&folded) {
+        let (name, token) = match lobby.people.remove(&key) {
             Some(person) => {
                 // The same person over a new connection: the old one is not known to be dead, or is another window.
                 lobby.connections.remove(&person.connection);
@@ -106,8 +106,8 @@ impl<E: Exchange> Backplane for MemoryBackplane<E> {
             None => (arrival.name.clone(), (self.random)()),
         };
         let person = Person { name: name.clone(), token: token.clone(), connection: arrival.connection };
-        lobby.people.insert(folded.clone(), person);
-        lobby.connections.insert(arrival.connection, folded);
+        lobby.people.insert(key.clone(), person);
+        lobby.connections.insert(arrival.connection, key);
 
         if !returns {
             self.exchange.publish(LOBBY, &wire::event("joined", &Presence { name: name.as_str() }));
@@ -129,7 +129,7 @@ impl<E: Exchange> Backplane for MemoryBackplane<E> {
 
     fn say(&self, connection: ConnectionId, text: &str) -> Result<Said, SayError> {
         let mut lobby = self.lock();
-        let from = match lobby.connections.get(&connection).and_then(|folded| lobby.people.get(folded)) {
+        let from = match lobby.connections.get(&connection).and_then(|key| lobby.people.get(key)) {
             Some(person) => person.name.as_str().to_owned(),
             None => return Err(SayError::NotIn),
         };
@@ -148,8 +148,8 @@ impl<E: Exchange> Backplane for MemoryBackplane<E> {
 
     fn leave(&self, connection: ConnectionId) {
         let mut lobby = self.lock();
-        let Some(folded) = lobby.connections.remove(&connection) else { return };
-        if let Some(person) = lobby.people.remove(&folded) {
+        let Some(key) = lobby.connections.remove(&connection) else { return };
+        if let Some(person) = lobby.people.remove(&key) {
             self.exchange.publish(LOBBY, &wire::event("left", &Presence { name: person.name.as_str() }));
         }
     }

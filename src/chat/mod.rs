@@ -37,7 +37,7 @@
 //! | `wire.rs` | events as text |
 //! | `backplane.rs` | [`Backplane`]: log, presence and fan-out as a seam; [`Exchange`]: what it reaches |
 //! | `memory.rs` | [`MemoryBackplane`]: all of it in this process |
-//! | `name.rs` | what a name may be |
+//! | `name.rs` | what the name of a person or a room may be, and which names are the same |
 //! | `password.rs` | what a password may be, and its hash |
 //! | `precis.rs` | which characters names and passwords may have |
 //! | `token.rs` | secrets that prove who somebody is |
@@ -63,4 +63,4 @@ mod wire;
 pub use app::Chat;
 pub use backplane::{Arrival, Backplane, EnterError, Exchange, Said, SayError, Since};
 pub use memory::MemoryBackplane;
-pub use name::{BadName, Name};
+pub use name::{BadName, Name, RoomName};

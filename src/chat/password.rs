@@ -63,7 +63,7 @@ impl fmt::Display for BadPassword {
         match self {
             Self::TooShort => write!(f, "A password has at least {MIN_CHARS} characters."),
             Self::TooLong => write!(f, "A password has at most {MAX_CHARS} characters."),
-            Self::NotAllowed(c) => write!(f, "A password must not contain the character U+{:04X}.", u32::from(*c)),
+            Self::NotAllowed(c) => write!(f, "A password must not contain {}.", precis::shown(*c)),
         }
     }
 }

@@ -43,6 +43,12 @@ fn check<C: StringClass + Class>(class: &Today<C>, text: &str) -> Result<(), cha
     })
 }
 
+/// A character for people's eyes: itself, or its number where it cannot be seen or told from others.
+pub(super) fn shown(c: char) -> String {
+    let is_printable = c != ' ' && c.escape_debug().count() == 1;
+    if is_printable { format!("\u{201C}{c}\u{201D}") } else { format!("the character U+{:04X}", u32::from(c)) }
+}
+
 /// A class that knows today's characters too.
 struct Today<C>(C);
 
@@ -157,6 +163,23 @@ mod tests {
         for (name, text, expected) in rows {
             assert_eq!(check_identifier(text), expected, "{name}");
             assert_eq!(check_freeform(text), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_character_is_shown_if_it_can_be_seen() {
+        let rows = [
+            ('☠', "“☠”"),
+            ('ж', "“ж”"),
+            (' ', "the character U+0020"),
+            ('\t', "the character U+0009"),
+            ('\u{A0}', "the character U+00A0"),
+            ('\u{301}', "the character U+0301"),
+            ('\u{202E}', "the character U+202E"),
+            ('\u{E0041}', "the character U+E0041"),
+        ];
+        for (c, expected) in rows {
+            assert_eq!(shown(c), expected);
         }
     }
 
