@@ -64,7 +64,7 @@ impl App for Chat {
             Response::text(426, "this is the chat's WebSocket\n").header("Upgrade", "websocket")
         } else {
             match (files::at(request.head.path()), request.head.method()) {
-                (Some(file), "GET" | "HEAD") => file.response(host),
+                (Some(file), "GET" | "HEAD") => file.response(request.head, host),
                 (Some(_), _) => Response::text(405, "only GET and HEAD here\n").header("Allow", "GET, HEAD"),
                 (None, _) => Response::text(404, "there is nothing here; the chat is at /\n"),
             }
