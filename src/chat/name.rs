@@ -259,7 +259,8 @@ fn uppercase(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).collect()
 }
 
-const MAX_BYTES_PER_CHAR: usize = 16;
+/// A Greek letter with three marks.
+const MAX_BYTES_PER_CHAR: usize = 8;
 const MAX_MARKS: usize = 4;
 const KEY_ROUNDS: usize = 3;
 

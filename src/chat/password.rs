@@ -36,7 +36,7 @@ impl Password {
     /// # Errors
     /// [`BadPassword`].
     pub(super) fn new(text: &str) -> Result<Self, BadPassword> {
-        // Before anything else looks at it. Marks that are composed can make a text shorter, but not by that much.
+        // Before anything else looks at it. What is composed with its marks becomes shorter, but not by that much.
         if text.len() > MAX_CHARS * MAX_BYTES_PER_CHAR {
             return Err(BadPassword::TooLong);
         }
@@ -194,7 +194,8 @@ impl Hashing {
 
 const MIN_CHARS: usize = 8;
 const MAX_CHARS: usize = 256;
-const MAX_BYTES_PER_CHAR: usize = 16;
+/// A Greek letter with three marks.
+const MAX_BYTES_PER_CHAR: usize = 8;
 const MAX_QUEUED: usize = 64;
 
 #[cfg(test)]
