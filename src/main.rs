@@ -1,4 +1,6 @@
-//! The program: `switchboard serve`, `echo` and `broadcast`. Parses, calls, exits.
+//! The program: `switchboard serve`, `user`, `echo` and `broadcast`. Parses, calls, exits.
+
+mod program;
 
 use std::{
     io::{self, Write},
@@ -7,111 +9,22 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::Parser;
 use log::LevelFilter;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
 use switchboard::{
-    App, Config, DeflateConfig, Limits, OriginPolicy, Remote, Server,
+    App, Config, Limits, OriginPolicy, Remote, Server,
     apps::{Audience, Broadcast, Echo},
-    chat::{Backplane, Chat, MemoryBackplane},
+    chat::ChatService,
 };
 
-/// A WebSocket server: a chat for the browser, and two small services for tests and tutorials.
-///
-/// Without a command it serves the chat: start it and open the printed address in two browser windows.
-#[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    serve: Options,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve the chat: the page at /, its WebSocket at /ws (this is what happens without a command)
-    Serve(Options),
-    /// Send each message back to its sender, on any path; for conformance suites and benchmarks
-    Echo(Options),
-    /// Send each message to all who are connected, or to all others, on any path
-    Broadcast {
-        /// Who gets what somebody sends
-        #[arg(long, value_name = "WHO")]
-        to: To,
-        #[command(flatten)]
-        options: Options,
-    },
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum To {
-    /// Everyone, the sender too
-    All,
-    /// Everyone but the sender
-    Others,
-}
-
-#[derive(Args, Debug)]
-struct Options {
-    /// Where to listen; port 0 takes any free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
-    listen: SocketAddr,
-    /// Threads that serve connections, each with an event loop of its own [default: the number of cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: Option<u16>,
-    /// The longest message taken from a client, in bytes [default: 65536 for the chat, else 16777216]
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
-    max_message_bytes: Option<u64>,
-    /// A web page's origin that may connect, such as https://chat.example; repeatable [default: the chat's own page;
-    /// for echo and broadcast any]
-    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
-    origin: Vec<String>,
-    /// Say more on standard error: -v what happens, -vv every connection, -vvv everything
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose")]
-    quiet: bool,
-    #[command(flatten)]
-    compression: Compression,
-}
-
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Compression")]
-struct Compression {
-    /// Do not compress messages (permessage-deflate) and take no compressed ones
-    #[arg(long)]
-    no_deflate: bool,
-    /// How hard to compress: 1 is fastest, 9 smallest
-    #[arg(long, value_name = "LEVEL", default_value_t = 1, conflicts_with = "no_deflate",
-        value_parser = clap::value_parser!(u8).range(1..=9))]
-    deflate_level: u8,
-    /// The shortest message that is compressed, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 256, conflicts_with = "no_deflate")]
-    deflate_min_bytes: usize,
-    /// Memory for windows that live on from message to message (context takeover), of all connections together, in
-    /// bytes; with 0 each message is compressed on its own
-    #[arg(long, value_name = "BYTES", default_value_t = 0, conflicts_with = "no_deflate")]
-    deflate_memory_bytes: usize,
-}
-
-impl Compression {
-    /// permessage-deflate for each of `workers`.
-    fn config(&self, workers: usize) -> Option<DeflateConfig> {
-        if self.no_deflate {
-            return None;
-        }
-        let mut config = DeflateConfig::default();
-        config.level = self.deflate_level;
-        config.min_bytes = self.deflate_min_bytes;
-        config.memory_bytes = self.deflate_memory_bytes / workers;
-        Some(config)
-    }
-}
+use program::{
+    options::{Cli, Command, Options, ServeOptions, To},
+    users,
+};
 
 fn main() -> ExitCode {
     let Cli { command, serve } = match Cli::try_parse() {
@@ -122,8 +35,9 @@ fn main() -> ExitCode {
         }
         Err(help) => help.exit(),
     };
-    let done = match command.unwrap_or(Command::Serve(serve)) {
-        Command::Serve(options) => serve_chat(options),
+    let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
+        Command::Serve(options) => serve_chat(&options),
+        Command::User(options) => users::change(&options.change),
         Command::Echo(options) => {
             let app = Echo::new(any_or_only(options.origin.clone()));
             run("echo", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
@@ -146,14 +60,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve_chat(options: Options) -> Result<(), String> {
-    let origins = options.origin.clone();
-    let backplane = std::sync::OnceLock::<Arc<dyn Backplane>>::new();
-    run("chat", "http", &options, CHAT_MESSAGE_BYTES, move |remote| {
-        // One lobby for all workers, made by the first of them.
-        let shared = backplane.get_or_init(|| Arc::new(MemoryBackplane::new(remote.clone(), random_token)));
-        Chat::new(Arc::clone(shared), origins.clone())
-    })
+fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
+    // What is wrong with the data is said before anything listens.
+    let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
+    let chat = Arc::new(chat);
+    run("chat", "http", &serve.options, CHAT_MESSAGE_BYTES, move |remote| chat.app(remote))
 }
 
 /// What is wrong with the command line, without its usage and other lines that say where to read on.
@@ -232,18 +143,6 @@ fn any_or_only(origins: Vec<String>) -> OriginPolicy {
     if origins.is_empty() { OriginPolicy::Any } else { OriginPolicy::Only(origins) }
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "an address and a port are needed, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
-}
-
-fn parse_origin(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text.to_owned()),
-        _ => Err("an origin is a scheme and a host, such as https://chat.example or http://localhost:3000".to_owned()),
-    }
-}
-
 fn start_log(options: &Options) {
     let level = match (options.quiet, options.verbose) {
         (true, _) => LevelFilter::Error,
@@ -253,14 +152,6 @@ fn start_log(options: &Options) {
         (false, _) => LevelFilter::Trace,
     };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
-}
-
-/// 128 random bits in hexadecimal.
-fn random_token() -> String {
-    let mut bytes = [0; 16];
-    // A system that has no randomness has no business running a server.
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const DEFAULT_MESSAGE_BYTES: u64 = 16 << 20;

@@ -6,20 +6,20 @@ mod program;
 #[path = "support/server.rs"]
 mod support;
 
-use std::{process::Command, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
 use switchboard::client::{Client, ClientError, Message};
 
 use program::{PATH, start};
-use support::{LONG, OPENING, Raw, Service, builder, config, expect_text, round_trip, serve};
+use support::{LONG, Raw, Service, builder, config, expect_text, round_trip, serve};
 
 #[test]
 fn the_first_line_ends_with_the_url_of_the_service() {
     for (arguments, scheme) in [
         (&["echo"][..], "ws://127.0.0.1:"),
         (&["broadcast", "--to", "all"], "ws://127.0.0.1:"),
-        (&["serve"], "http://127.0.0.1:"),
-        (&[], "http://127.0.0.1:"),
+        (&["serve", "--data", ":memory:"], "http://127.0.0.1:"),
+        (&["--data", ":memory:"], "http://127.0.0.1:"),
     ] {
         let program = start(arguments);
         assert!(program.url().starts_with(scheme) && program.url().ends_with('/'), "{:?}", program.greeting);
@@ -53,7 +53,7 @@ fn a_port_that_is_taken_is_exit_1_and_one_line_that_names_listen() {
     for workers in ["1", "2"] {
         let first = start(&["echo", "--workers", workers]);
         let listen = first.address().to_string();
-        for arguments in [&["echo", "--workers", "1"][..], &["echo", "--workers", "2"], &["serve"]] {
+        for arguments in [&["echo", "--workers", "1"][..], &["echo", "--workers", "2"], &["--data", ":memory:"]] {
             let ended = program::run(Command::new(PATH).args(arguments).args(["--listen", &listen]));
             assert_eq!((ended.status.code(), &*ended.stdout), (Some(1), ""), "{ended:?}");
             assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
@@ -64,7 +64,7 @@ fn a_port_that_is_taken_is_exit_1_and_one_line_that_names_listen() {
 
 #[test]
 fn a_bad_option_is_exit_2_and_one_line() {
-    let rows: [&[&str]; 8] = [
+    let rows: [&[&str]; 13] = [
         &["--no-such-option"],
         &["no-such-command"],
         &["echo", "--workers", "0"],
@@ -73,6 +73,11 @@ fn a_bad_option_is_exit_2_and_one_line() {
         &["echo", "--max-message-bytes", "0"],
         &["broadcast"],
         &["serve", "--origin", "chat.example"],
+        &["--public-url", "chat.example"],
+        &["--session-idle", "soon"],
+        &["--message-rate", "5/s"],
+        &["--max-text-chars", "0"],
+        &["user", "add"],
     ];
     for arguments in rows {
         let ended = program::run(Command::new(PATH).args(arguments));
@@ -169,13 +174,13 @@ fn panic_in_an_app() -> ! {
 
 #[test]
 fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
-    let program = start(&["--workers", "1"]);
+    let program = start(&["--data", ":memory:", "--workers", "1"]);
     let mut raw = Raw::connect(program.address());
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
-        ("/chat.js", "text/javascript; charset=utf-8"),
+        ("/main.js", "text/javascript; charset=utf-8"),
         ("/client.js", "text/javascript; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
+        ("/style/base.css", "text/css; charset=utf-8"),
         ("/?room=1", "text/html; charset=utf-8"),
     ] {
         raw.write(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", program.address()));
@@ -187,6 +192,12 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
         }
         assert!(policy.contains(&format!("ws://{}", program.address())), "{path}: {policy}");
         assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+        // Who has it is not sent it again.
+        let tag = answer.header("ETag").expect("a tag");
+        raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"));
+        let again = raw.answer();
+        assert_eq!((again.status, again.header("ETag"), &*again.body), (304, Some(tag), &b""[..]), "{path}");
+        assert!(again.header("Content-Security-Policy").is_some(), "{path}");
     }
     raw.write("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(raw.answer().status, 404);
@@ -195,73 +206,8 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
 }
 
 #[test]
-fn the_chat_is_spoken_at_ws() {
-    let program = start(&["--workers", "2"]);
-    let address = program.address();
-    let ws = format!("ws://{address}/ws");
-    let mut ann = builder().subprotocol("switchboard.v1").origin(format!("http://{address}")).connect(&ws).unwrap();
-    assert_eq!(ann.subprotocol(), Some("switchboard.v1"));
-    ann.send_text(r#"["hello",{"name":"Ann"},1]"#).unwrap();
-    assert!(until(&mut ann, r#"["welcome""#).contains(r#""you":"Ann""#));
-    assert_eq!(until(&mut ann, r#"["ack""#), r#"["ack",{},1]"#);
-
-    let mut bob = builder().connect(&ws).unwrap();
-    bob.send_text(r#"["hello",{"name":"Bob"}]"#).unwrap();
-    assert!(until(&mut bob, r#"["welcome""#).contains("Ann"));
-    assert!(until(&mut ann, r#"["joined""#).contains("Bob"));
-    bob.send_text(r#"["say",{"text":"Hi, Ann."},"a"]"#).unwrap();
-    for client in [&mut ann, &mut bob] {
-        let message = until(client, r#"["message""#);
-        assert!(message.contains("Hi, Ann.") && message.contains(r#""from":"Bob""#), "{message}");
-    }
-    bob.send_binary(b"what is this").unwrap();
-    let close = loop {
-        if let Message::Close(close) = bob.receive().unwrap() {
-            break close;
-        }
-    };
-    assert_eq!(close.map(|(code, _)| code.get()), Some(1003));
-    assert!(until(&mut ann, r#"["left""#).contains("Bob"));
-}
-
-/// A welcome holds the token that proves a name, beside what others have said and are called: compressed, its length
-/// would tell who can see it how much of a guess is right.
-#[test]
-fn the_chats_welcome_is_never_compressed() {
-    let program = start(&["--workers", "1", "--deflate-min-bytes", "0"]);
-    let address = program.address();
-    let mut ann = builder().connect(&format!("ws://{address}/ws")).unwrap();
-    ann.send_text(r#"["hello",{"name":"Ann"}]"#).unwrap();
-    until(&mut ann, r#"["welcome""#);
-    ann.send_text(&format!(r#"["say",{{"text":"{}"}}]"#, "guess ".repeat(100))).unwrap();
-    until(&mut ann, r#"["message""#);
-
-    let mut bob = Raw::connect(address);
-    let upgrade = OPENING.replace("GET / ", "GET /ws ");
-    bob.write(upgrade.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"));
-    assert!(bob.head().header("Sec-WebSocket-Extensions").is_some());
-    bob.text(r#"["hello",{"name":"Bob"}]"#);
-    let welcome = bob.frame();
-    assert_eq!(welcome.first, 0x81, "text, and as it is");
-    let text = String::from_utf8(welcome.payload).unwrap();
-    assert!(text.starts_with(r#"["welcome""#) && text.contains("token") && text.contains("guess guess"), "{text}");
-}
-
-/// The next event that begins so; others are passed over.
-#[track_caller]
-fn until(client: &mut Client, start: &str) -> String {
-    loop {
-        match client.receive().unwrap() {
-            Message::Text(text) if text.starts_with(start) => return text,
-            Message::Text(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[test]
 fn the_chat_turns_strangers_away() {
-    let program = start(&["--workers", "1", "--origin", "https://chat.example"]);
+    let program = start(&["--data", ":memory:", "--public-url", "https://chat.example"]);
     let status = |target: &str, host: &str, origin: Option<&str>, upgrades: bool| {
         let mut raw = Raw::connect(program.address());
         let mut request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n");
@@ -280,6 +226,7 @@ fn the_chat_turns_strangers_away() {
     let rows = [
         ("/ws", "localhost", None, true, 101),
         ("/ws?x", "127.0.0.1:80", Some("http://127.0.0.1"), true, 101),
+        ("/ws", "chat.example", Some("http://chat.example"), true, 403),
         ("/ws", "chat.example", Some("https://chat.example"), true, 101),
         ("/ws", "localhost", Some("https://elsewhere.example"), true, 403),
         ("/ws", "localhost", Some("null"), true, 403),
@@ -293,4 +240,62 @@ fn the_chat_turns_strangers_away() {
     for (target, host, origin, upgrades, expected) in rows {
         assert_eq!(status(target, host, origin, upgrades), expected, "{target} at {host} for {origin:?}, {upgrades}");
     }
+}
+
+#[test]
+fn data_is_kept_in_the_systems_place_unless_told_otherwise_by_one_server_at_a_time() {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("home-{}", std::process::id()));
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(PATH);
+        command.args(arguments).args(["--listen", "127.0.0.1:0"]).env("XDG_DATA_HOME", &home);
+        command
+    };
+    let first = program::start_command(&mut command(&[]));
+    assert!(home.join("switchboard/chat.sqlite3").exists());
+    let second = program::run(&mut command(&[]));
+    assert_eq!((second.status.code(), second.stderr.lines().count()), (Some(1), 1), "{second:?}");
+    assert!(second.stderr.contains("another switchboard") && second.stderr.contains("--data"), "{second:?}");
+    drop(first);
+    drop(program::start_command(&mut command(&["serve"])));
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
+fn an_operator_makes_accounts_beside_a_running_server() {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("users-{}", std::process::id()));
+    let data = home.to_str().unwrap();
+    let program = start(&["--data", data, "--no-registration", "--no-guests"]);
+    let user = |arguments: &[&str], password: &str| {
+        let command = format!("printf '%s\n' '{password}' | {PATH} user {} --data {data}", arguments.join(" "));
+        program::run(Command::new("sh").args(["-c", &command]))
+    };
+    let made = user(&["add", "Ada"], "correct horse");
+    assert_eq!((made.status.code(), &*made.stdout), (Some(0), "Ada has an account\n"), "{made:?}");
+    let rows: [(&[&str], &str, &str); 5] = [
+        (&["add", "ADA"], "correct horse", "somebody has this name"),
+        (&["add", "Bob"], "short", "at least 8"),
+        (&["add", "''"], "correct horse", "name"),
+        (&["password", "Bob"], "correct horse", "no account"),
+        (&["operator", "Bob"], "", "no account"),
+    ];
+    for (arguments, password, why) in rows {
+        let ended = user(arguments, password);
+        assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(why), "{arguments:?}: {ended:?}");
+    }
+    assert_eq!(user(&["operator", "ada"], "").stdout, "ada is now an operator\n");
+    let login = |password: &str| {
+        let mut raw = Raw::connect(program.address());
+        let body = format!(r#"{{"name":"Ada","password":"{password}"}}"#);
+        let head = "POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+        raw.write(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        let answer = raw.answer();
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    let (status, body) = login("correct horse");
+    assert!(status == 200 && body.contains(r#""operator":true"#), "{status} {body}");
+    assert_eq!(user(&["password", "Ada"], "battery staple").status.code(), Some(0));
+    assert_eq!((login("correct horse").0, login("battery staple").0), (401, 200));
+    drop(program);
+    std::fs::remove_dir_all(home).unwrap();
 }

@@ -1,50 +1,129 @@
-//! The seam under the chat: log, presence and fan-out ([`Backplane`]), and what a backplane reaches ([`Exchange`]).
+//! The seam under the chat: accounts, logs, presence and fan-out ([`Backplane`]), and what a backplane reaches
+//! ([`Exchange`]).
 //!
-//! Nothing above it may assume that all people are connected to this process.
+//! Above it are only this process's own connections. Nothing there may assume that all people are connected to it.
 
-use serde::{Deserialize, Serialize};
-
-use super::Name;
+use super::{
+    Name,
+    password::Password,
+    token::{Token, TokenHash},
+    wire::{EventError, Incoming},
+};
 use crate::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
-/// The lobby: its ordered log, who is there, and the way of each message to all of them.
+/// All that connections share. Whatever is asked of it is done later and on another thread; what comes of it reaches
+/// connections by the [`Exchange`].
 ///
-/// Every implementation calls its [`Exchange`] in the order of the log: each connection sees the lobby's events in
-/// that order, its own `welcome` first.
-pub trait Backplane: Send + Sync {
-    /// Somebody comes in: is told `welcome`, and everyone else that they `joined`.
+/// What one thread asks for is done in that order. Each connection sees a room's messages in the order of the room's
+/// log, an answer before anything that it has caused.
+pub(super) trait Backplane: Send + Sync {
+    /// A connection is open, and its client has shown this.
+    fn opened(&self, connection: ConnectionId, credential: Credential);
+
+    /// An event came; an answer is given to each that has an id, and to each that fails. `bytes`: how long it was.
     ///
     /// # Errors
-    /// [`EnterError`]; then nobody is told anything.
-    fn enter(&self, arrival: &Arrival<'_>) -> Result<(), EnterError>;
+    /// Where more is asked for than can be done; then nothing is answered.
+    fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)>;
 
-    /// Somebody who is in says something: it is in the log, and on its way to everyone.
-    ///
-    /// # Errors
-    /// [`SayError`]; then nothing was said.
-    fn say(&self, connection: ConnectionId, text: &str) -> Result<Said, SayError>;
+    /// A connection is gone.
+    fn closed(&self, connection: ConnectionId);
 
-    /// A connection is gone. Does nothing where it is not in.
-    fn leave(&self, connection: ConnectionId);
+    /// Makes an account, and signs in.
+    fn register(&self, name: Name, password: Password, then: Then<Result<SignedIn, SignInError>>);
+
+    /// Signs in.
+    fn log_in(&self, name: Name, password: Password, then: Then<Result<SignedIn, SignInError>>);
+
+    /// Signs in under a name that nobody has.
+    fn enter_as_guest(&self, name: Name, then: Then<Result<SignedIn, SignInError>>);
+
+    /// Ends a session, wherever it is in use.
+    fn log_out(&self, token: TokenHash, then: Then<Result<(), SignInError>>);
+
+    /// Who is signed in with a token, and until when at the latest.
+    fn signed_in(&self, token: TokenHash, then: Then<Result<Option<(You, u64)>, SignInError>>);
+}
+
+/// What is done with an answer. Called once, on a thread of the backplane's, where it must not block.
+pub(super) type Then<T> = Box<dyn FnOnce(T) + Send>;
+
+/// More is asked for than can be done; try again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Overloaded;
+
+/// What a client shows when it opens a connection.
+#[derive(Clone, Debug)]
+pub(super) enum Credential {
+    /// Nothing yet.
+    None,
+    /// Something that is no token.
+    Malformed,
+    /// A token.
+    Token(TokenHash),
+}
+
+/// A new session.
+#[derive(Debug)]
+pub(super) struct SignedIn {
+    pub(super) you: You,
+    pub(super) token: Token,
+    /// When the session ends at the latest, in milliseconds since 1970.
+    pub(super) expires: u64,
+}
+
+/// Somebody as they are told about themselves.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(super) struct You {
+    pub(super) name: String,
+    pub(super) guest: bool,
+    pub(super) operator: bool,
+}
+
+/// Why somebody is not signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignInError {
+    /// Somebody has the name, or one that looks the same.
+    NameTaken,
+    /// No such name, or another password.
+    BadCredentials,
+    /// More is asked for than can be done; try again later.
+    Overloaded,
+    /// It cannot be written.
+    Storage,
+}
+
+impl SignInError {
+    /// As it is told to a client.
+    pub(super) fn told(self) -> EventError {
+        match self {
+            Self::NameTaken => {
+                EventError::new("name_taken", "Somebody has this name already, or one that looks like it.")
+            }
+            Self::BadCredentials => EventError::new("bad_credentials", "The name or the password is wrong."),
+            Self::Overloaded => EventError::overloaded(),
+            Self::Storage => EventError::storage(),
+        }
+    }
 }
 
 /// Connections and topics as a backplane reaches them. What one thread asks for arrives in that order.
-pub trait Exchange: Send + Sync {
+pub(super) trait Exchange: Send + Sync {
     /// From here on, the connection gets what is published to the topic.
     fn subscribe(&self, connection: ConnectionId, topic: &str);
 
-    /// Sends one connection a text that it asked for. Never compressed: a welcome holds a secret beside what others have
-    /// said, and its length must not tell how much the two have in common.
+    /// From here on, it does not.
+    fn unsubscribe(&self, connection: ConnectionId, topic: &str);
+
+    /// Sends one connection a text that it asked for. Never compressed: some answers hold what is for one person only
+    /// beside what others have said, and their length must not tell how much the two have in common.
     fn answer(&self, connection: ConnectionId, text: &str);
 
-    /// Sends a text to all who are subscribed to a topic.
-    fn publish(&self, topic: &str, text: &str);
+    /// Sends a text to all who are subscribed to a topic, but for one connection if so wanted.
+    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>);
 
     /// Closes a connection.
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
-
-    /// Whether nothing new should be begun for now.
-    fn is_overloaded(&self) -> bool;
 }
 
 impl Exchange for Remote {
@@ -52,70 +131,22 @@ impl Exchange for Remote {
         Remote::subscribe(self, connection, topic);
     }
 
+    fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
+        Remote::unsubscribe(self, connection, topic);
+    }
+
     fn answer(&self, connection: ConnectionId, text: &str) {
         Remote::answer(self, connection, Prepared::text(text).uncompressed());
     }
 
-    fn publish(&self, topic: &str, text: &str) {
-        Remote::publish(self, topic, Message::Text(text));
+    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
+        match except {
+            None => Remote::publish(self, topic, Message::Text(text)),
+            Some(connection) => Remote::publish_to_others(self, connection, topic, Message::Text(text)),
+        }
     }
 
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
         Remote::close(self, connection, code, reason);
     }
-
-    fn is_overloaded(&self) -> bool {
-        Remote::is_overloaded(self)
-    }
-}
-
-/// Somebody who wants to come in.
-#[derive(Clone, Debug)]
-pub struct Arrival<'a> {
-    /// Under this name.
-    pub name: &'a Name,
-    /// What an earlier welcome gave, as proof that the name is theirs. One that is not known is no proof and no harm.
-    pub token: Option<&'a str>,
-    /// The last message that they saw.
-    pub since: Option<&'a Since>,
-    /// Over this connection.
-    pub connection: ConnectionId,
-}
-
-/// A place in the log.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Since {
-    /// Of which log.
-    pub epoch: String,
-    /// The message.
-    pub seq: u64,
-}
-
-/// A message that is in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Said {
-    /// Its number.
-    pub seq: u64,
-    /// When, in milliseconds since 1970; never before the message in front of it.
-    pub time: u64,
-}
-
-/// Why somebody cannot come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EnterError {
-    /// Somebody else has the name.
-    NameTaken,
-    /// The server does not keep up; try again later.
-    Overloaded,
-}
-
-/// Why something was not said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SayError {
-    /// The connection is not in, or no longer.
-    NotIn,
-    /// The server does not keep up; try again later.
-    Overloaded,
 }

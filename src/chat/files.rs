@@ -2,7 +2,10 @@
 //!
 //! RFC 9110: entity tags and `If-None-Match` (§8.8.3, §13.1.2), `Accept-Encoding` (§12.5.3), what a 304 says (§15.4.5).
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{LazyLock, OnceLock},
+};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -16,7 +19,7 @@ pub(super) fn at(path: &str) -> Option<&'static File> {
 }
 
 pub(super) struct File {
-    path: &'static str,
+    path: String,
     content_type: &'static str,
     content: &'static [u8],
     /// Made when the file is first asked for.
@@ -39,6 +42,18 @@ struct Variant {
 }
 
 impl File {
+    fn new(name: &'static str, content: &'static [u8]) -> Self {
+        let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
+        let content_type = match name.rsplit_once('.') {
+            Some((_, "html")) => "text/html; charset=utf-8",
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "svg")) => "image/svg+xml",
+            _ => "application/octet-stream",
+        };
+        Self { path, content_type, content, variants: OnceLock::new() }
+    }
+
     /// The file as an answer to this GET or HEAD, which is for this Host.
     pub(super) fn response(&'static self, head: &RequestHead, host: &str) -> Response {
         let variant = self.variant(head);
@@ -182,23 +197,52 @@ fn security_policy(host: &str) -> String {
 const ETAG_BYTES: usize = 12;
 
 macro_rules! file {
-    ($path:literal, $content_type:literal, $file:literal) => {
-        File {
-            path: $path,
-            content_type: $content_type,
-            content: include_bytes!(concat!("page/", $file)),
-            variants: OnceLock::new(),
-        }
+    ($name:literal) => {
+        File::new($name, include_bytes!(concat!("page/", $name)))
     };
 }
 
-static FILES: [File; 5] = [
-    file!("/", "text/html; charset=utf-8", "index.html"),
-    file!("/style.css", "text/css; charset=utf-8", "style.css"),
-    file!("/chat.js", "text/javascript; charset=utf-8", "chat.js"),
-    file!("/client.js", "text/javascript; charset=utf-8", "client.js"),
-    file!("/favicon.svg", "image/svg+xml", "favicon.svg"),
-];
+static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
+    vec![
+        file!("index.html"),
+        file!("main.js"),
+        file!("model.js"),
+        file!("words.js"),
+        file!("links.js"),
+        file!("client.js"),
+        file!("client/account.js"),
+        file!("client/connection.js"),
+        file!("client/error.js"),
+        file!("client/following.js"),
+        file!("client/outbox.js"),
+        file!("view/account.js"),
+        file!("view/composer.js"),
+        file!("view/connection.js"),
+        file!("view/conversation.js"),
+        file!("view/details.js"),
+        file!("view/dialogs.js"),
+        file!("view/dom.js"),
+        file!("view/entrance.js"),
+        file!("view/find.js"),
+        file!("view/log.js"),
+        file!("view/memory.js"),
+        file!("view/message.js"),
+        file!("view/notices.js"),
+        file!("view/people.js"),
+        file!("view/person.js"),
+        file!("view/rooms.js"),
+        file!("view/scrolling.js"),
+        file!("view/typing.js"),
+        file!("words/en.js"),
+        file!("style/base.css"),
+        file!("style/layout.css"),
+        file!("style/rooms.css"),
+        file!("style/talk.css"),
+        file!("style/dialogs.css"),
+        file!("favicon.svg"),
+        file!("icons.svg"),
+    ]
+});
 
 #[cfg(test)]
 mod tests {
@@ -279,7 +323,7 @@ mod tests {
 
     #[test]
     fn every_file_is_also_there_in_gzip_and_under_another_tag() {
-        for file in &FILES {
+        for file in FILES.iter() {
             let (plain, gzip) = (file.variant(&head("")), file.variant(&head("Accept-Encoding: gzip\r\n")));
             assert_eq!((plain.encoding, &*plain.bytes), (None, file.content), "{}", file.path);
             assert_eq!(gzip.encoding, Some("gzip"), "{}", file.path);

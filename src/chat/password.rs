@@ -3,7 +3,11 @@
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
     thread::{Builder, JoinHandle},
 };
 
@@ -21,7 +25,8 @@ pub(super) struct Password(Zeroizing<String>);
 
 /// Why a text is no password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BadPassword {
+#[non_exhaustive]
+pub enum BadPassword {
     /// Fewer than 8 characters.
     TooShort,
     /// More than 256 characters.
@@ -52,6 +57,16 @@ impl Password {
     }
 }
 
+impl Password {
+    /// What is to be kept of it, at once: for who can wait.
+    ///
+    /// # Errors
+    /// [`HashError`].
+    pub(super) fn hash(&self) -> Result<String, HashError> {
+        hash(&Argon2::default(), self)
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(..)")
@@ -76,14 +91,12 @@ impl std::error::Error for BadPassword {}
 /// The thread ends when all handles are gone, and has then done what was queued.
 #[derive(Clone, Debug)]
 pub(super) struct Hasher {
-    jobs: SyncSender<Job>,
+    jobs: Sender<Job>,
+    /// How many wait.
+    queued: Arc<AtomicUsize>,
 }
 
 type Job = Box<dyn FnOnce(&Hashing) + Send>;
-
-/// As many wait already as may. The password and who waits for it are dropped, uncalled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Busy;
 
 /// The system gives no memory or no randomness for a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,43 +113,52 @@ impl Hasher {
 
     fn start_with(argon2: Argon2<'static>) -> io::Result<(Self, JoinHandle<()>)> {
         let hashing = Hashing::new(argon2).map_err(io::Error::other)?;
-        let (jobs, queue) = sync_channel(MAX_QUEUED);
-        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.work(&queue))?;
-        Ok((Self { jobs }, thread))
+        let (jobs, queue) = channel();
+        let hasher = Self { jobs, queued: Arc::default() };
+        let queued = Arc::clone(&hasher.queued);
+        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.work(&queue, &queued))?;
+        Ok((hasher, thread))
     }
 
-    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with what is to be kept: a [PHC
-    /// string], in which salt and costs are named. `then` must be quick, since others wait.
+    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with what is to be kept and who waits
+    /// for it: a [PHC string], in which salt and costs are named. `then` must be quick, since others wait.
     ///
     /// [PHC string]: https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
     ///
     /// # Errors
-    /// [`Busy`]; then `then` is not called.
-    pub(super) fn hash(
+    /// Gives back who waits, where as many wait already as may; then `then` is not called.
+    pub(super) fn hash<W: Send + 'static>(
         &self,
         password: Password,
-        then: impl FnOnce(Result<String, HashError>) + Send + 'static,
-    ) -> Result<(), Busy> {
-        self.queue(move |hashing| then(hashing.hash(&password)))
+        who: W,
+        then: impl FnOnce(Result<String, HashError>, W) + Send + 'static,
+    ) -> Result<(), W> {
+        self.queue(who, move |hashing, who| then(hashing.hash(&password), who))
     }
 
     /// Verifies a password against what is kept of one, and calls `then` on the hasher's thread. Where nothing is kept,
     /// since there is no such person, it says no after the same time: nobody learns who is registered.
     ///
     /// # Errors
-    /// [`Busy`]; then `then` is not called.
-    pub(super) fn verify(
+    /// As [`hash`](Self::hash).
+    pub(super) fn verify<W: Send + 'static>(
         &self,
         password: Password,
         kept: Option<String>,
-        then: impl FnOnce(bool) + Send + 'static,
-    ) -> Result<(), Busy> {
-        self.queue(move |hashing| then(hashing.verify(&password, kept.as_deref())))
+        who: W,
+        then: impl FnOnce(bool, W) + Send + 'static,
+    ) -> Result<(), W> {
+        self.queue(who, move |hashing, who| then(hashing.verify(&password, kept.as_deref()), who))
     }
 
-    fn queue(&self, job: impl FnOnce(&Hashing) + Send + 'static) -> Result<(), Busy> {
-        // The thread is there as long as this handle is, so the queue can only be full.
-        self.jobs.try_send(Box::new(job)).map_err(|_| Busy)
+    fn queue<W: Send + 'static>(&self, who: W, job: impl FnOnce(&Hashing, W) + Send + 'static) -> Result<(), W> {
+        let one_more = |queued| (queued < MAX_QUEUED).then_some(queued + 1);
+        if self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return Err(who);
+        }
+        // The thread is there as long as this handle is.
+        let _ = self.jobs.send(Box::new(move |hashing| job(hashing, who)));
+        Ok(())
     }
 }
 
@@ -163,8 +185,12 @@ impl Hashing {
 
     /// Does what is queued until no handle is left. A panic, which would be one of a `then`, ends the process as a
     /// worker's does: a server in which nobody can sign in any more must not look as if it were well.
-    fn work(&self, queue: &Receiver<Job>) {
-        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(|job| job(self))));
+    fn work(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
+        let work = |job: Job| {
+            queued.fetch_sub(1, Ordering::Relaxed);
+            job(self);
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(work)));
         if done.is_err() {
             log::error!("the thread for passwords panicked; the process ends");
             std::process::exit(101);
@@ -172,8 +198,7 @@ impl Hashing {
     }
 
     fn hash(&self, password: &Password) -> Result<String, HashError> {
-        let hash = self.argon2.hash_password(password.0.as_bytes()).map_err(HashError)?;
-        Ok(hash.to_string())
+        hash(&self.argon2, password)
     }
 
     fn verify(&self, password: &Password, kept: Option<&str>) -> bool {
@@ -190,6 +215,11 @@ impl Hashing {
             }
         }
     }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &Password) -> Result<String, HashError> {
+    let hash = argon2.hash_password(password.0.as_bytes()).map_err(HashError)?;
+    Ok(hash.to_string())
 }
 
 const MIN_CHARS: usize = 8;
@@ -226,24 +256,26 @@ mod tests {
     fn held() -> (Hasher, JoinHandle<()>, Sender<()>) {
         let (hasher, thread) = Hasher::start_with(cheap()).unwrap();
         let ((release, held), (begun, begins)) = (channel(), channel());
-        let hold = move |_| {
+        let hold = move || {
             begun.send(()).unwrap();
             assert!(held.recv().is_err());
         };
-        hasher.verify(password("long enough"), None, hold).unwrap();
+        hasher.verify(password("long enough"), None, (), move |_, ()| hold()).unwrap();
         begins.recv_timeout(DEADLINE).unwrap();
         (hasher, thread, release)
     }
 
     fn hash(hasher: &Hasher, text: &str) -> String {
         let (tell, told) = channel();
-        hasher.hash(password(text), move |hash| tell.send(hash).unwrap()).unwrap();
+        hasher.hash(password(text), tell, |hash, tell| tell.send(hash).unwrap()).unwrap();
         told.recv_timeout(DEADLINE).unwrap().unwrap()
     }
 
     fn verify(hasher: &Hasher, text: &str, kept: Option<&str>) -> bool {
         let (tell, told) = channel();
-        hasher.verify(password(text), kept.map(str::to_owned), move |is_right| tell.send(is_right).unwrap()).unwrap();
+        hasher
+            .verify(password(text), kept.map(str::to_owned), tell, |is_right, tell| tell.send(is_right).unwrap())
+            .unwrap();
         told.recv_timeout(DEADLINE).unwrap()
     }
 
@@ -330,12 +362,15 @@ mod tests {
         let (tell, told) = channel();
         for number in 0..MAX_QUEUED {
             let tell = tell.clone();
-            hasher.verify(password("long enough"), None, move |_| tell.send(number).unwrap()).unwrap();
+            hasher.verify(password("long enough"), None, tell, move |_, tell| tell.send(number).unwrap()).unwrap();
         }
         let (unheard, hears) = channel();
         let heard = unheard.clone();
-        assert_eq!(hasher.verify(password("long enough"), None, move |_| heard.send(()).unwrap()), Err(Busy));
-        assert_eq!(hasher.hash(password("long enough"), move |_| unheard.send(()).unwrap()), Err(Busy));
+        assert_eq!(
+            hasher.verify(password("long enough"), None, "who", move |_, _| heard.send(()).unwrap()),
+            Err("who")
+        );
+        assert_eq!(hasher.hash(password("long enough"), "who", move |_, _| unheard.send(()).unwrap()), Err("who"));
         assert_eq!(hears.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected), "both are dropped, uncalled");
 
         drop((hasher, tell, release));
@@ -359,7 +394,7 @@ mod tests {
         const CHILD: &str = "SWITCHBOARD_TEST_OF_A_PANIC";
         if std::env::var_os(CHILD).is_some() {
             let (hasher, _) = Hasher::start_with(cheap()).unwrap();
-            hasher.verify(password("long enough"), None, |_| panic!("on purpose")).unwrap();
+            hasher.verify(password("long enough"), None, (), |_, ()| panic!("on purpose")).unwrap();
             let (_never, end) = channel::<()>();
             let _ = end.recv_timeout(DEADLINE);
             // Reached only where nothing has ended the process; its status tells.

@@ -18,14 +18,17 @@ use std::{
 /// Whatever the numbers, nothing panics: who may do nothing at once may never do it, and what comes back less often
 /// than once a day, or at a rate that is no number, comes back once a day.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rate {
-    pub(super) at_once: u32,
-    pub(super) per_second: f64,
+pub struct Rate {
+    /// How many at once.
+    pub at_once: u32,
+    /// How many come back in a second.
+    pub per_second: f64,
 }
 
 /// Why a text is no [`Rate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BadRate {
+#[non_exhaustive]
+pub enum BadRate {
     /// Not of the form.
     Form,
     /// Nothing at once, or never again, or no finite number.

@@ -1,5 +1,7 @@
 //! Events as text: JSON arrays `[event, data]` and `[event, data, id]`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,18 +26,28 @@ pub(super) enum EventId {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct EventError {
     pub(super) code: &'static str,
-    pub(super) message: String,
+    pub(super) message: Cow<'static, str>,
 }
 
 impl EventError {
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// More is asked for than can be done.
+    pub(super) fn overloaded() -> Self {
+        Self::new("overloaded", "The server is very busy; please try again in a moment.")
+    }
+
+    /// It cannot be written.
+    pub(super) fn storage() -> Self {
+        Self::new("storage", "The server cannot write this down; nothing has happened. Please try again later.")
     }
 }
 
 /// Reads an event; where that fails, gives the id too if there was a good one.
 pub(super) fn decode(text: &str) -> Result<Incoming, (EventError, Option<EventId>)> {
-    let malformed = |message: &str| EventError::new("bad_event", message);
+    let malformed = |message: &'static str| EventError::new("bad_event", message);
     let value: Value = serde_json::from_str(text)
         .map_err(|error| (EventError::new("bad_json", format!("This is not JSON: {error}.")), None))?;
     let Value::Array(parts) = value else {
@@ -58,24 +70,24 @@ pub(super) fn decode(text: &str) -> Result<Incoming, (EventError, Option<EventId
 
 /// `[event, data]`.
 pub(super) fn event(event: &str, data: &impl Serialize) -> String {
-    to_text(&(event, data))
+    json(&(event, data))
 }
 
-/// `["ack", result, id]`.
-pub(super) fn ack(result: &Value, id: &EventId) -> String {
-    to_text(&("ack", result, id))
+/// `["ack", result, id]`, where the result is JSON already.
+pub(super) fn ack(result: &str, id: &EventId) -> String {
+    format!(r#"["ack",{result},{}]"#, json(id))
 }
 
 /// `["error", {code, message}, id]`, or without an id where none is known.
 pub(super) fn error(error: &EventError, id: Option<&EventId>) -> String {
     match id {
-        Some(id) => to_text(&("error", error, id)),
-        None => to_text(&("error", error)),
+        Some(id) => json(&("error", error, id)),
+        None => json(&("error", error)),
     }
 }
 
-/// What is written here holds only strings, numbers, arrays and structs, which JSON always can.
-fn to_text(value: &impl Serialize) -> String {
+/// As JSON. What is written here holds only strings, numbers, arrays and structs, which JSON always can.
+pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|error| {
         log::error!("an event cannot be written: {error}");
         r#"["error",{"code":"internal","message":"Something went wrong here."}]"#.to_owned()

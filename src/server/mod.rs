@@ -86,6 +86,8 @@ pub use config::{Config, SlowSubscriber};
 pub use context::Context;
 pub use http::{Request, Response};
 pub use origin::OriginPolicy;
+#[cfg(feature = "chat")]
+pub(crate) use origin::is_of_host;
 pub use remote::{ConnectionId, Remote};
 
 use crate::reactor::{Clock, Listeners, Reactor, raise_descriptor_limit};
@@ -161,7 +163,7 @@ impl Server {
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
-            match thread.spawn(move || end_process_on_panic(run)) {
+            match thread.spawn(move || end_process_on_panic("a worker", run)) {
                 Ok(thread) => workers.push(thread),
                 Err(error) => {
                     stopper.0.stop();
@@ -221,10 +223,11 @@ impl Stopper {
     }
 }
 
-/// A worker that is dead must not keep its share of the port, so its panic ends the process.
-fn end_process_on_panic<T>(run: impl FnOnce() -> T) -> T {
+/// A thread without which the server only looks as if it were well must not die alone: a worker would keep its share
+/// of the port.
+pub(crate) fn end_process_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        log::error!("a worker panicked; the process ends");
+        log::error!("{who} panicked; the process ends");
         std::process::exit(101)
     })
 }

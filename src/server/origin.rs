@@ -49,7 +49,7 @@ impl OriginPolicy {
 
 /// Whether `origin` is a page of `host`: the scheme does not matter, host and port must be the same. A port that is
 /// the scheme's own may be left out.
-fn is_of_host(origin: &str, host: &str) -> bool {
+pub(crate) fn is_of_host(origin: &str, host: &str) -> bool {
     let (authority, port) = if let Some(rest) = origin.strip_prefix("http://") {
         (rest, ":80")
     } else if let Some(rest) = origin.strip_prefix("https://") {

@@ -1,245 +1,225 @@
 /*
- * The transport: one lasting conversation with a switchboard server over as
- * many WebSocket connections as it takes.
+ * The chat for web pages: everything between docs/protocol.md and a user interface.
+ * It touches no element of the page, and any page may import it.
  *
- * It does: encode and decode `[event, data, id]` messages, match answers to
- * requests, keep the connection alive with beats, notice when it is dead, and
- * reconnect with growing, jittered pauses.
+ *     import { Client } from './client.js';
  *
- * It does not: touch the page, store anything, resend anything, or know what
- * the events mean. Which greeting opens a connection is for the caller to say.
+ *     const client = new Client();
+ *     client.on('welcome', ({ you, rooms }) => console.log(you.name, rooms));
+ *     client.on('message', ({ room, from, text }) => console.log(room, from, text));
+ *     client.on('state', ({ state, retryAt }) => console.log(state, retryAt));
  *
- *     const client = new Client({ greet: (c) => c.request('hello', { name }) });
- *     client.onState(({ state, retryAt }) => …);
- *     client.on('message', (message) => …);
- *     client.connect('wss://example.org/ws');
+ *     await client.login({ name: 'Ada', password: 'a long secret' });
+ *     client.connect();
+ *     const { messages } = await client.emit('history', { room: 1 });
+ *     await client.say(1, 'Hello');
+ *
+ * `emit` sends any event of the protocol once and gives its answer; it fails with a
+ * `ChatError`, whose `code` says why, when there is no connection. `say` and `tell`
+ * are sent until the server has them, on later connections too.
+ *
+ * `on` hears each event of the protocol by its name. `message` comes exactly once
+ * for each message of the rooms one is in, in order, including what was missed
+ * during a lost connection, and with the `key` of `pending` where one said it here.
+ * What was said before one came is not a `message`: ask for `history`. More events
+ * are the client's own:
+ *
+ * - `state`, `{state, …}`: the connection's, see `Connection.status`;
+ * - `gap`, `{room}`: messages were missed that cannot be had one by one any more; see `history`;
+ * - `pending`, `{key, event, data, state, error?, result?}`: a message of one's own is now
+ *   `waiting` for a connection, `sending`, `acknowledged` (its `result` has the place),
+ *   `failed` (see `retry` and `discard`) or `discarded`.
+ *
+ * | file | what |
+ * |---|---|
+ * | `client/account.js` | who one is, over HTTP |
+ * | `client/connection.js` | one lasting connection over many WebSockets |
+ * | `client/following.js` | each message once and in order |
+ * | `client/outbox.js` | what was said and is not acknowledged yet |
+ * | `client/error.js` | `ChatError` |
  */
 
-const DEFAULTS = {
-  protocol: 'switchboard.v1',
+import { Account } from './client/account.js';
+import { Connection } from './client/connection.js';
+import { Following } from './client/following.js';
+import { Outbox } from './client/outbox.js';
 
-  // Runs on every new connection. The client counts as open, and the pauses
-  // between tries start over, only once the returned promise is fulfilled.
-  greet: async () => {},
+export { ChatError } from './client/error.js';
 
-  // After these close codes the server does not want to see us again unasked.
-  finalCodes: [4000],
-
-  // All in milliseconds.
-  beatEvery: 25_000,
-  silenceLimit: 60_000,
-  requestLimit: 10_000,
-  firstPause: 1_000,
-  longestPause: 30_000,
-};
-
-/** Why a request failed: the server's code, or `disconnected` or `timeout`. */
-export class RequestError extends Error {
-  constructor({ code, message } = {}) {
-    super(message ?? code ?? 'The request failed.');
-    this.name = 'RequestError';
-    this.code = code ?? 'unknown';
-  }
-}
+// Their answers are rooms that one is in from then on.
+const ENTERING = ['join', 'create', 'direct'];
 
 export class Client {
-  #options;
-  #url = null;
-  #socket = null;
-  #state = 'closed';
+  #account;
+  #connection;
+  #outbox;
+  #following;
   #handlers = new Map();
-  #watchers = [];
-  #requests = new Map();
-  #lastId = 0;
-  #failures = 0;
-  #refusal = null;
-  #beatTimer;
-  #silenceTimer;
-  #retryTimer;
-
-  constructor(options = {}) {
-    this.#options = { ...DEFAULTS, ...options };
-  }
-
-  /** One of `connecting`, `open`, `closing`, `closed` and `waiting`. */
-  get state() {
-    return this.#state;
-  }
-
-  /** Calls `handler(data)` for each such event that the server sends. */
-  on(event, handler) {
-    if (!this.#handlers.has(event)) this.#handlers.set(event, []);
-    this.#handlers.get(event).push(handler);
-    return this;
-  }
+  #you = null;
+  #welcomes = 0; // counts connections, so that what began on an earlier one stops
 
   /**
-   * Calls `handler({ state, … })` at each change of state. `waiting` comes
-   * with `retryAt` (the time of the next try); `waiting` and `closed` come
-   * with the `code` and `reason` of the connection's end; `closed` also with
-   * `error`, when the greeting was refused.
+   * - `base`: where the chat is, unless it is where the page is;
+   * - `token`: a session's, for pages of other origins, whose cookies do not count;
+   * - `outbox`: keeps what is unsent over a reload: `{load(), save(value)}`;
+   * - `times`: other times than the protocol's, see `Connection`.
    */
-  onState(handler) {
-    this.#watchers.push(handler);
-    return this;
-  }
+  constructor({ base = globalThis.location?.href, token, outbox, times } = {}) {
+    const url = new URL('ws', base);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    url.hash = '';
 
-  /** Connects, and stays connected until `close` or a final close code. */
-  connect(url) {
-    if (this.#state === 'connecting' || this.#state === 'open') return;
-    this.#url = url;
-    this.#failures = 0;
-    this.#open();
-  }
-
-  /** Cuts the pause before the next try short. */
-  retryNow() {
-    if (this.#state === 'waiting') this.#open();
-  }
-
-  /** Sends an event that wants no answer. False: there is no connection. */
-  emit(event, data) {
-    return this.#send(data === undefined ? [event] : [event, data]);
-  }
-
-  /** Sends an event; its promise holds the answer or a `RequestError`. */
-  request(event, data = null) {
-    return new Promise((resolve, reject) => {
-      const id = ++this.#lastId;
-      if (!this.#send([event, data, id])) {
-        reject(new RequestError({ code: 'disconnected', message: 'There is no connection.' }));
-        return;
-      }
-      const timer = setTimeout(() => {
-        this.#requests.delete(id);
-        reject(new RequestError({ code: 'timeout', message: 'The server did not answer in time.' }));
-      }, this.#options.requestLimit);
-      this.#requests.set(id, { resolve, reject, timer });
+    const request = (event, data) => this.#request(event, data);
+    this.#account = new Account(base);
+    this.#connection = new Connection({
+      url,
+      token,
+      times,
+      hear: (event, data) => this.#hear(event, data),
+      change: (status) => this.#changed(status),
+    });
+    this.#outbox = new Outbox({ request, storage: outbox, told: (item) => this.#pending(item) });
+    this.#following = new Following({
+      request,
+      deliver: (message) => this.#tell('message', message),
+      missed: (gap) => this.#tell('gap', gap),
+      isUnanswered: (message) => message.from === this.#you?.name && this.#outbox.isUnanswered(message),
     });
   }
 
-  /** Ends the connection, and the trying. No event is handed out any more. */
-  close() {
-    clearTimeout(this.#retryTimer);
-    if (this.#socket) {
-      this.#socket.onmessage = null;
-      this.#change('closing');
-      this.#socket.close(1000);
-    } else if (this.#state !== 'closed') {
-      this.#change('closed');
-    }
+  /** See `Account`: `session()`, `register(…)`, `login(…)`, `guest(…)`. */
+  session() {
+    return this.#account.session();
   }
 
-  #open() {
-    clearTimeout(this.#retryTimer);
-    this.#release();
-    this.#refusal = null;
-
-    const socket = new WebSocket(this.#url, this.#options.protocol);
-    socket.onopen = () => this.#greet(socket);
-    socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = (end) => this.#ended(end);
-    this.#socket = socket;
-    this.#heard();
-    this.#change('connecting');
+  register(credentials) {
+    return this.#account.register(credentials);
   }
 
-  async #greet(socket) {
-    let refusal = null;
+  login(credentials) {
+    return this.#account.login(credentials);
+  }
+
+  guest(credentials) {
+    return this.#account.guest(credentials);
+  }
+
+  /** Ends the session and the connection, and forgets what was not sent. */
+  async logout() {
+    await this.#account.logout();
+    this.forget();
+  }
+
+  /** Connects, and stays connected until `forget` or the end of the session. */
+  connect() {
+    this.#connection.connect();
+  }
+
+  /** Tries now what would be tried after a pause. */
+  retryNow() {
+    this.#connection.retryNow();
+  }
+
+  /** Ends the connection and forgets who one was, where in the rooms, and what was not sent. */
+  forget() {
+    this.#connection.close();
+    this.#outbox.belongTo(null);
+    this.#following.clear();
+    this.#you = null;
+  }
+
+  /** Calls `handler(data)` at each such event; gives a function that ends that. */
+  on(event, handler) {
+    const handlers = this.#handlers.get(event) ?? new Set();
+    this.#handlers.set(event, handlers.add(handler));
+    return () => handlers.delete(handler);
+  }
+
+  get status() {
+    return this.#connection.status;
+  }
+
+  /** Sends an event once; the promise holds its answer or a `ChatError`. */
+  async emit(event, data) {
+    const answer = await this.#request(event, data);
+    if (ENTERING.includes(event)) this.#hear('room', answer.room);
+    return answer;
+  }
+
+  /** Says a text in a room, as soon as there is a connection: `{seq, time}`. */
+  say(room, text) {
+    return this.#outbox.add('say', { room, text });
+  }
+
+  /** Tells somebody a text in private: `{room, seq, time}`. */
+  tell(name, text) {
+    return this.#outbox.add('tell', { name, text });
+  }
+
+  /** The messages that are not acknowledged, as in `pending`, oldest first. */
+  get pending() {
+    return this.#outbox.items;
+  }
+
+  retry(key) {
+    this.#outbox.retry(key);
+  }
+
+  discard(key) {
+    this.#outbox.discard(key);
+  }
+
+  async #request(event, data) {
     try {
-      await this.#options.greet(this);
+      return await this.#connection.request(event, data);
     } catch (error) {
-      refusal = error;
-    }
-    // The connection may have ended, or been given up, during the greeting.
-    if (socket !== this.#socket || this.#state !== 'connecting') return;
-
-    if (!refusal) {
-      this.#failures = 0;
-      this.#beatTimer = setInterval(() => this.emit('beat'), this.#options.beatEvery);
-      this.#change('open');
-    } else if (refusal.code === 'timeout') {
-      this.#ended({ code: 1006, reason: 'no answer to the greeting' });
-    } else {
-      this.#refusal = refusal;
-      this.close();
+      // The server owes an answer to each event. Where it gives none, the
+      // connection is no good, and what was said is known only by the next one.
+      if (error.code === 'timeout') this.#connection.abandon('an answer did not come');
+      throw error;
     }
   }
 
-  #send(message) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(message));
-    return true;
-  }
-
-  #receive(text) {
-    this.#heard();
-    let event, data, id;
-    try {
-      [event, data, id] = JSON.parse(text);
-    } catch {
-      return; // Not a message of this protocol: as ignorable as an unknown event.
-    }
-    if (id != null && (event === 'ack' || event === 'error')) {
-      this.#settle(id, event, data);
-    } else {
-      for (const handler of this.#handlers.get(event) ?? []) handler(data);
-    }
-  }
-
-  #settle(id, event, data) {
-    const request = this.#requests.get(id);
-    if (!request) return; // It was given up on.
-    this.#requests.delete(id);
-    clearTimeout(request.timer);
-    if (event === 'ack') request.resolve(data);
-    else request.reject(new RequestError(data ?? {}));
-  }
-
-  // A timer that each message winds up again, rather than a look at the clock
-  // now and then: browsers run the timers of a background tab rarely, and this
-  // way an answer that is already on its way still comes first.
-  #heard() {
-    clearTimeout(this.#silenceTimer);
-    this.#silenceTimer = setTimeout(
-      () => this.#ended({ code: 1006, reason: 'the server fell silent' }),
-      this.#options.silenceLimit,
-    );
-  }
-
-  #ended({ code, reason }) {
-    this.#release();
-    if (this.#state === 'closing' || this.#options.finalCodes.includes(code)) {
-      this.#change('closed', { code, reason, error: this.#refusal });
+  #hear(event, data) {
+    if (event === 'message') {
+      this.#following.hear(data);
       return;
     }
-    const { firstPause, longestPause } = this.#options;
-    const whole = Math.min(firstPause * 2 ** this.#failures++, longestPause);
-    // Without the jitter all clients of a restarted server would return at once.
-    const pause = whole * (0.5 + Math.random() / 2);
-    this.#retryTimer = setTimeout(() => this.#open(), pause);
-    this.#change('waiting', { code, reason, retryAt: Date.now() + pause });
+    if (event === 'welcome' && data.you.name !== this.#you?.name) this.#following.clear();
+    if (event === 'welcome') this.#you = data.you;
+    if (event === 'room') this.#following.enter(data);
+    if (event === 'gone') this.#following.leave(data);
+    this.#tell(event, data);
+    if (event === 'welcome') this.#resume(data);
   }
 
-  // Lets go of the socket without waiting for its close event, which on a dead
-  // connection may be long in coming.
-  #release() {
-    clearInterval(this.#beatTimer);
-    clearTimeout(this.#silenceTimer);
-    if (this.#socket) {
-      this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
-      this.#socket.close();
-      this.#socket = null;
-    }
-    for (const { reject, timer } of this.#requests.values()) {
-      clearTimeout(timer);
-      reject(new RequestError({ code: 'disconnected', message: 'The connection ended.' }));
-    }
-    this.#requests.clear();
+  // First what was said, and then the rooms: so the answer that tells which message
+  // is ours comes before the message itself.
+  async #resume({ you, rooms }) {
+    const welcome = ++this.#welcomes;
+    this.#outbox.belongTo(you.name);
+    await this.#outbox.resume();
+    if (welcome === this.#welcomes) await this.#following.resume(rooms);
   }
 
-  #change(state, details = {}) {
-    this.#state = state;
-    for (const watcher of this.#watchers) watcher({ state, ...details });
+  #changed(status) {
+    if (status.state !== 'open') {
+      this.#welcomes += 1;
+      this.#following.pause(); // First: what it holds back is not to be released without an answer.
+      this.#outbox.pause();
+    }
+    this.#tell('state', status);
+  }
+
+  #pending(item) {
+    if (item.state === 'acknowledged') {
+      this.#following.answered({ key: item.key, room: item.data.room, ...item.result });
+    }
+    this.#tell('pending', item);
+    if (item.state !== 'sending') this.#following.releaseAll();
+  }
+
+  #tell(event, data) {
+    for (const handler of this.#handlers.get(event) ?? []) handler(data);
   }
 }

@@ -1,0 +1,211 @@
+//! The table of events, and the way to their handlers.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    super::{
+        store::{PersonId, SessionId, StoreError},
+        wire::{self, EventError, EventId, Incoming},
+    },
+    effects::Effect,
+    keeper::Keeper,
+    owning, people, rooms, signing_in, talk,
+};
+use crate::ConnectionId;
+
+/// An event that clients send.
+struct Event {
+    name: &'static str,
+    handler: Handler,
+    /// Whether somebody who sends it does something: a session in which only is read ends as an idle one.
+    acts: bool,
+}
+
+enum Handler {
+    /// For everybody, also before they have shown a session.
+    Anyone(fn(&mut Keeper, ConnectionId, &Value) -> Handled),
+    /// For who is signed in.
+    Person(fn(&mut Call<'_>, &Value) -> Handled),
+}
+
+/// Checks come before changes: a handler that refuses has changed nothing.
+pub(super) type Handled = Result<Answer, Failure>;
+
+/// What is acknowledged.
+pub(super) enum Answer {
+    /// This, as JSON.
+    Now(String),
+    /// It will come from elsewhere: see [`Call::promise`].
+    Later,
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The client is told so.
+    Refused(EventError),
+    /// What was done in this transaction is undone.
+    Store(StoreError),
+}
+
+/// Every event that a client may send. Adding one is adding a line.
+const EVENTS: &[Event] = &[
+    Event::anyone("auth", signing_in::auth),
+    Event::anyone("beat", beat),
+    // Rooms.
+    Event::reads("rooms", rooms::list),
+    Event::acts("create", rooms::create),
+    Event::reads("join", rooms::join),
+    Event::acts("leave", rooms::leave),
+    Event::reads("members", rooms::members),
+    Event::acts("topic", owning::topic),
+    Event::acts("invite", owning::invite),
+    Event::acts("kick", owning::kick),
+    Event::acts("ban", owning::ban),
+    Event::acts("unban", owning::unban),
+    Event::acts("role", owning::role),
+    Event::acts("delete", owning::delete),
+    Event::acts("remove", owning::remove),
+    // Talk.
+    Event::acts("say", talk::say),
+    Event::acts("tell", talk::tell),
+    Event::reads("direct", talk::direct),
+    Event::reads("history", talk::history),
+    Event::reads("read", talk::read),
+    Event::acts("typing", talk::typing),
+    // People.
+    Event::reads("people", people::list),
+    Event::acts("block", people::block),
+    Event::acts("unblock", people::unblock),
+    Event::reads("sessions", people::sessions),
+    Event::acts("revoke", people::revoke),
+    Event::acts("password", people::password),
+    Event::acts("delete_account", people::delete_account),
+    Event::acts("notice", people::notice),
+];
+
+impl Event {
+    const fn anyone(name: &'static str, handler: fn(&mut Keeper, ConnectionId, &Value) -> Handled) -> Self {
+        Self { name, handler: Handler::Anyone(handler), acts: false }
+    }
+
+    const fn reads(name: &'static str, handler: fn(&mut Call<'_>, &Value) -> Handled) -> Self {
+        Self { name, handler: Handler::Person(handler), acts: false }
+    }
+
+    const fn acts(name: &'static str, handler: fn(&mut Call<'_>, &Value) -> Handled) -> Self {
+        Self { name, handler: Handler::Person(handler), acts: true }
+    }
+}
+
+/// Who has sent the event that is being handled.
+pub(super) struct Call<'a> {
+    pub(super) keeper: &'a mut Keeper,
+    pub(super) connection: ConnectionId,
+    pub(super) person: PersonId,
+    pub(super) session: SessionId,
+    id: Option<&'a EventId>,
+}
+
+impl Call<'_> {
+    /// Who gives the answer that this call is still owed.
+    pub(super) fn promise(&self) -> Promise {
+        Promise { connection: self.connection, id: self.id.cloned() }
+    }
+}
+
+/// An answer that is owed to a client.
+#[derive(Clone, Debug)]
+pub(super) struct Promise {
+    connection: ConnectionId,
+    id: Option<EventId>,
+}
+
+impl Promise {
+    /// Gives the answer, in front of all that came behind `before`.
+    pub(super) fn keep(&self, keeper: &mut Keeper, before: usize, result: Result<(), EventError>) {
+        let answer = match (result, &self.id) {
+            (Ok(()), Some(id)) => wire::ack("{}", id),
+            (Ok(()), None) => return,
+            (Err(error), id) => wire::error(&error, id.as_ref()),
+        };
+        keeper.effects.insert(before, Effect::Answer(self.connection, answer));
+    }
+}
+
+impl Keeper {
+    /// Handles an event. Its answer comes before all that it has caused.
+    pub(super) fn event(&mut self, connection: ConnectionId, event: &Incoming) -> Result<(), StoreError> {
+        let before = self.effects.len();
+        let answer = match self.route(connection, event) {
+            Ok(Answer::Now(result)) => event.id.as_ref().map(|id| wire::ack(&result, id)),
+            Ok(Answer::Later) => None,
+            Err(Failure::Refused(error)) => Some(wire::error(&error, event.id.as_ref())),
+            Err(Failure::Store(error)) => return Err(error),
+        };
+        if let Some(answer) = answer {
+            self.effects.insert(before, Effect::Answer(connection, answer));
+        }
+        Ok(())
+    }
+
+    fn route(&mut self, connection: ConnectionId, incoming: &Incoming) -> Handled {
+        let Some(event) = EVENTS.iter().find(|event| event.name == incoming.event) else {
+            let shown: String = incoming.event.chars().take(32).collect();
+            return refuse("unknown_event", format!("There is no event {shown:?}."));
+        };
+        match event.handler {
+            Handler::Anyone(handler) => handler(self, connection, &incoming.data),
+            Handler::Person(handler) => {
+                let Some((person, session)) = self.presence.at(connection) else {
+                    return refuse("no_session", "You are not signed in.");
+                };
+                if event.acts {
+                    self.presence.used(session, self.now.wall);
+                }
+                handler(
+                    &mut Call { keeper: self, connection, person, session, id: incoming.id.as_ref() },
+                    &incoming.data,
+                )
+            }
+        }
+    }
+}
+
+fn beat(keeper: &mut Keeper, connection: ConnectionId, _: &Value) -> Handled {
+    keeper.answer(connection, r#"["beat"]"#.to_owned());
+    done()
+}
+
+/// Reads an event's data.
+pub(super) fn parse<T: DeserializeOwned>(data: &Value) -> Result<T, Failure> {
+    T::deserialize(data).map_err(|error| {
+        // Some errors quote the data, which may be long.
+        let shown: String = error.to_string().chars().take(100).collect();
+        Failure::Refused(EventError::new("bad_data", format!("The event's data: {shown}.")))
+    })
+}
+
+/// It is done, and there is nothing more to say.
+pub(super) fn done() -> Handled {
+    Ok(Answer::Now("{}".to_owned()))
+}
+
+/// It is done, with this result.
+pub(super) fn result(value: &impl Serialize) -> Handled {
+    Ok(Answer::Now(wire::json(value)))
+}
+
+/// It is not done.
+pub(super) fn refuse<T>(code: &'static str, message: impl Into<Cow<'static, str>>) -> Result<T, Failure> {
+    Err(Failure::Refused(EventError::new(code, message)))
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

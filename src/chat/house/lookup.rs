@@ -1,0 +1,239 @@
+//! Rooms and people as they are remembered and told.
+//!
+//! What is remembered here is a copy of what the store has. It is forgotten whenever something had to be undone there.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    super::{
+        Name,
+        name::BadName,
+        store::{Member, PersonId, Place, Role, RoomId, RoomKind, RoomRow, StoreError},
+    },
+    events::{Failure, refuse},
+    keeper::Keeper,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Lookup {
+    rooms: HashMap<RoomId, Arc<RoomRow>>,
+    heads: HashMap<RoomId, Place>,
+    members: HashMap<RoomId, u64>,
+    people: HashMap<PersonId, Arc<Known>>,
+}
+
+/// What others may know about somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) name: String,
+    pub(super) guest: bool,
+    pub(super) operator: bool,
+    pub(super) gone: bool,
+}
+
+/// A room as somebody is told about it.
+#[derive(Debug, Serialize)]
+pub(super) struct RoomView {
+    room: RoomId,
+    kind: RoomKind,
+    name: String,
+    topic: String,
+    role: Option<Role>,
+    epoch: String,
+    seq: u64,
+    read: u64,
+    unread: u64,
+    members: u64,
+}
+
+impl Lookup {
+    pub(super) fn forget_person(&mut self, person: PersonId) {
+        self.people.remove(&person);
+    }
+
+    pub(super) fn forget_room(&mut self, room: RoomId) {
+        self.rooms.remove(&room);
+        self.heads.remove(&room);
+        self.members.remove(&room);
+    }
+
+    pub(super) fn forget_members(&mut self, room: RoomId) {
+        self.members.remove(&room);
+    }
+
+    pub(super) fn set_head(&mut self, room: RoomId, head: Place) {
+        self.heads.insert(room, head);
+    }
+}
+
+impl Keeper {
+    pub(super) fn room(&mut self, id: RoomId) -> Result<Option<Arc<RoomRow>>, StoreError> {
+        if let Some(room) = self.lookup.rooms.get(&id) {
+            return Ok(Some(Arc::clone(room)));
+        }
+        let Some(row) = self.store.room(id)? else { return Ok(None) };
+        make_room_in(&mut self.lookup.rooms);
+        Ok(Some(Arc::clone(self.lookup.rooms.entry(id).or_insert(Arc::new(row)))))
+    }
+
+    /// The place of a room's latest entry.
+    pub(super) fn head(&mut self, room: RoomId) -> Result<Place, StoreError> {
+        if let Some(head) = self.lookup.heads.get(&room) {
+            return Ok(*head);
+        }
+        let head = self.store.head(room)?.unwrap_or_default();
+        make_room_in(&mut self.lookup.heads);
+        self.lookup.heads.insert(room, head);
+        Ok(head)
+    }
+
+    fn count_members(&mut self, room: RoomId) -> Result<u64, StoreError> {
+        if let Some(count) = self.lookup.members.get(&room) {
+            return Ok(*count);
+        }
+        let count = self.store.count_members(room)?;
+        make_room_in(&mut self.lookup.members);
+        self.lookup.members.insert(room, count);
+        Ok(count)
+    }
+
+    /// What others may know about somebody.
+    pub(super) fn known(&mut self, id: PersonId) -> Result<Arc<Known>, StoreError> {
+        if let Some(known) = self.lookup.people.get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        let known = match self.store.person(id)? {
+            Some(row) => {
+                Known { guest: row.is_guest(), operator: row.operator, gone: row.key.is_none(), name: row.name }
+            }
+            // Nobody is ever removed altogether.
+            None => Known { name: String::new(), guest: false, operator: false, gone: true },
+        };
+        make_room_in(&mut self.lookup.people);
+        Ok(Arc::clone(self.lookup.people.entry(id).or_insert(Arc::new(known))))
+    }
+
+    /// A name that a client has sent to say whom it means.
+    pub(super) fn name(&self, text: &str) -> Result<Name, BadName> {
+        Name::at_most(LONGEST_NAME, text)
+    }
+
+    /// Whom a name belongs to that a client has sent.
+    pub(super) fn find_person(&mut self, name: &str) -> Result<PersonId, Failure> {
+        let found = match self.name(name) {
+            Ok(name) => self.store.person_named(name.key())?,
+            Err(_) => None,
+        };
+        match found {
+            Some(person) => Ok(person.id),
+            None => refuse("unknown_person", "There is nobody of this name."),
+        }
+    }
+
+    /// A room and somebody's place in it, if the room is there for them: others' conversations are not, nor are rooms
+    /// to which they were not invited.
+    pub(super) fn find_room(
+        &mut self,
+        id: RoomId,
+        person: PersonId,
+    ) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
+        if let Some(room) = self.room(id)? {
+            let member = self.store.member(id, person)?;
+            let invited = member.is_some_and(|member| member.role >= Role::Invited);
+            if invited || room.kind == RoomKind::Public {
+                return Ok((room, member));
+            }
+        }
+        refuse("unknown_room", "There is no such room.")
+    }
+
+    /// A room that somebody is a member of.
+    pub(super) fn find_own_room(&mut self, id: RoomId, person: PersonId) -> Result<(Arc<RoomRow>, Member), Failure> {
+        match self.find_room(id, person)? {
+            (room, Some(member)) if member.role >= Role::Member => Ok((room, member)),
+            _ => refuse("not_member", "You are not a member of this room."),
+        }
+    }
+
+    /// A room as somebody is told about it.
+    pub(super) fn view(&mut self, room: &RoomRow, person: PersonId) -> Result<RoomView, StoreError> {
+        let member = self.store.member(room.id, person)?;
+        self.view_as(room, person, member)
+    }
+
+    fn view_as(&mut self, room: &RoomRow, person: PersonId, member: Option<Member>) -> Result<RoomView, StoreError> {
+        let head = self.head(room.id)?;
+        let read = member.map_or(head.seq, |member| member.read);
+        let is_member = member.is_some_and(|member| member.role >= Role::Member);
+        let unread =
+            if is_member && read < head.seq { self.store.count_said(room.id, read, person, MOST_UNREAD)? } else { 0 };
+        let name = match other_of(room, person) {
+            Some(other) => self.known(other)?.name.clone(),
+            None => room.name.clone(),
+        };
+        Ok(RoomView {
+            room: room.id,
+            kind: room.kind,
+            name,
+            topic: room.topic.clone(),
+            role: member.map(|member| member.role).filter(|role| *role > Role::Banned),
+            epoch: room.epoch.clone(),
+            seq: head.seq,
+            read,
+            unread,
+            members: self.count_members(room.id)?,
+        })
+    }
+
+    /// The rooms that somebody is in or invited to.
+    pub(super) fn rooms_of(&mut self, person: PersonId) -> Result<Vec<RoomView>, StoreError> {
+        let mut views = Vec::new();
+        for member in self.store.places_of(person)? {
+            if member.role > Role::Banned
+                && let Some(room) = self.room(member.room)?
+            {
+                views.push(self.view_as(&room, person, Some(member))?);
+            }
+        }
+        Ok(views)
+    }
+
+    /// Changes somebody's role in a room.
+    pub(super) fn set_role(&mut self, room: RoomId, person: PersonId, role: Role) -> Result<(), StoreError> {
+        self.lookup.forget_members(room);
+        self.store.set_role(room, person, role, self.now.wall)
+    }
+
+    /// Takes somebody's place in a room away.
+    pub(super) fn remove_member(&mut self, room: RoomId, person: PersonId) -> Result<(), StoreError> {
+        self.lookup.forget_members(room);
+        self.store.remove_member(room, person)
+    }
+
+    /// All that is in a room is nothing new for somebody.
+    pub(super) fn mark_all_read(&mut self, room: RoomId, person: PersonId) -> Result<(), StoreError> {
+        let head = self.head(room)?;
+        self.store.set_read(room, person, head.seq).map(drop)
+    }
+}
+
+/// The other one in a conversation of two.
+pub(super) fn other_of(room: &RoomRow, person: PersonId) -> Option<PersonId> {
+    let (one, two) = room.pair()?;
+    Some(if one == person { two } else { one })
+}
+
+/// What is remembered has a bound. At it, all is forgotten and looked up again.
+fn make_room_in<K, V>(map: &mut HashMap<K, V>) {
+    if map.len() >= MOST_REMEMBERED {
+        map.clear();
+    }
+}
+
+/// What is not read is counted up to this.
+const MOST_UNREAD: usize = 100;
+/// No name is longer, whatever the limit was when it was taken.
+const LONGEST_NAME: usize = 256;
+const MOST_REMEMBERED: usize = 100_000;

@@ -1,0 +1,217 @@
+//! Handlers: what owners do. Operators may do it in public rooms.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow},
+    events::{Call, Failure, Handled, done, parse, refuse, result},
+    rooms::{Gone, InRoom},
+    talk::clean,
+};
+
+#[derive(Deserialize)]
+struct SetTopic {
+    room: RoomId,
+    topic: String,
+}
+
+/// `topic`: what the room is about.
+pub(super) fn topic(call: &mut Call<'_>, data: &Value) -> Handled {
+    let SetTopic { room, topic } = parse(data)?;
+    let (room, _) = call.own(room)?;
+    let topic = clean(&topic, call.keeper.config.limits.topic_chars)?;
+    call.keeper.store.set_topic(room.id, &topic)?;
+    call.keeper.lookup.forget_room(room.id);
+    let new = NewEntry { entry: Entry::Topic, author: call.person, key: None, text: Some(&topic), about: None };
+    match call.keeper.append(&room, new, None)? {
+        Some(place) => result(&place),
+        None => done(),
+    }
+}
+
+#[derive(Deserialize)]
+struct OfRoom {
+    room: RoomId,
+    name: String,
+}
+
+/// `invite`: somebody may enter. Into public rooms every member may invite.
+pub(super) fn invite(call: &mut Call<'_>, data: &Value) -> Handled {
+    let OfRoom { room, name } = parse(data)?;
+    let (room, member) = call.keeper.find_own_room(room, call.person)?;
+    if room.kind != RoomKind::Public && (room.kind == RoomKind::Direct || member.role != Role::Owner) {
+        return refuse("not_owner", "Only an owner of this room may do that.");
+    }
+    let person = call.keeper.find_person(&name)?;
+    if call.keeper.store.has_blocked(person, call.person)? {
+        return refuse("blocked", "This person does not take invitations from you.");
+    }
+    match call.keeper.store.member(room.id, person)?.map(|member| member.role) {
+        Some(Role::Banned) => return refuse("banned", "This person is banned from the room."),
+        Some(_) => return done(),
+        None => {}
+    }
+    call.keeper.set_role(room.id, person, Role::Invited)?;
+    call.keeper.tell_room(&room, person)?;
+    done()
+}
+
+/// `kick`: somebody is no longer a member, and may come again.
+pub(super) fn kick(call: &mut Call<'_>, data: &Value) -> Handled {
+    let (room, person, role) = call.subject(data)?;
+    if role < Some(Role::Invited) {
+        return refuse("not_member", "This person is not a member of the room.");
+    }
+    call.keeper.record(&room, Entry::Kicked, call.person, Some(person))?;
+    call.keeper.remove_member(room.id, person)?;
+    call.keeper.gone(room.id, person, Gone::Kicked);
+    done()
+}
+
+/// `ban`: somebody is no longer a member, and may not come again.
+pub(super) fn ban(call: &mut Call<'_>, data: &Value) -> Handled {
+    let (room, person, role) = call.subject(data)?;
+    if role == Some(Role::Banned) {
+        return done();
+    }
+    call.keeper.record(&room, Entry::Banned, call.person, Some(person))?;
+    call.keeper.set_role(room.id, person, Role::Banned)?;
+    if role.is_some() {
+        call.keeper.gone(room.id, person, Gone::Banned);
+    }
+    done()
+}
+
+/// `unban`: somebody may come again.
+pub(super) fn unban(call: &mut Call<'_>, data: &Value) -> Handled {
+    let (room, person, role) = call.subject(data)?;
+    if role != Some(Role::Banned) {
+        return refuse("not_banned", "This person is not banned from the room.");
+    }
+    call.keeper.record(&room, Entry::Unbanned, call.person, Some(person))?;
+    call.keeper.remove_member(room.id, person)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct SetRole {
+    room: RoomId,
+    name: String,
+    role: Role,
+}
+
+/// `role`: makes a member an owner, or an owner a member.
+pub(super) fn role(call: &mut Call<'_>, data: &Value) -> Handled {
+    let SetRole { room, name, role } = parse(data)?;
+    let entry = match role {
+        Role::Owner => Entry::Owner,
+        Role::Member => Entry::Member,
+        Role::Invited | Role::Banned => return refuse("bad_data", "A role is \"owner\" or \"member\"."),
+    };
+    let (room, _) = call.own(room)?;
+    let person = call.keeper.find_person(&name)?;
+    let now = match call.keeper.store.member(room.id, person)? {
+        Some(member) if member.role >= Role::Member => member.role,
+        _ => return refuse("not_member", "This person is not a member of the room."),
+    };
+    if now == role {
+        return done();
+    }
+    if now == Role::Owner && call.keeper.store.count_owners(room.id)? == 1 {
+        return refuse("last_owner", "A room needs an owner; make somebody else one first.");
+    }
+    call.keeper.set_role(room.id, person, role)?;
+    call.keeper.record(&room, entry, call.person, Some(person))?;
+    call.keeper.tell_room(&room, person)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct Delete {
+    room: RoomId,
+    seq: u64,
+}
+
+/// `delete`: takes the words from a message: one's own, or any as an owner.
+pub(super) fn delete(call: &mut Call<'_>, data: &Value) -> Handled {
+    let Delete { room, seq } = parse(data)?;
+    let (room, said) = match call.keeper.find_own_room(room, call.person) {
+        Ok((room, _)) => {
+            let said = call.said(&room, seq)?;
+            (room, said)
+        }
+        // An operator need not be a member.
+        Err(error) => match call.own(room) {
+            Ok((room, _)) => {
+                let said = call.said(&room, seq)?;
+                (room, said)
+            }
+            Err(_) => return Err(error),
+        },
+    };
+    match said {
+        None => return refuse("unknown_message", "There is no such message."),
+        Some(author) if author == call.person => {}
+        Some(_) => {
+            call.own(room.id)?;
+        }
+    }
+    call.keeper.store.erase(room.id, seq)?;
+    let about = i64::try_from(seq).ok();
+    call.keeper.append(
+        &room,
+        NewEntry { entry: Entry::Deleted, author: call.person, key: None, text: None, about },
+        None,
+    )?;
+    done()
+}
+
+/// `remove`: a room and all that is in it.
+pub(super) fn remove(call: &mut Call<'_>, data: &Value) -> Handled {
+    let InRoom { room } = parse(data)?;
+    let (room, _) = call.own(room)?;
+    if room.id == LOBBY {
+        return refuse("not_owner", "Everybody begins in this room.");
+    }
+    call.keeper.remove_room(&room)?;
+    done()
+}
+
+impl Call<'_> {
+    /// A room in which the caller may do what owners may.
+    fn own(&mut self, room: RoomId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
+        let (room, member) = self.keeper.find_room(room, self.person)?;
+        let role = member.map(|member| member.role);
+        let is_operator = room.kind == RoomKind::Public && self.keeper.known(self.person)?.operator;
+        match role {
+            _ if room.kind == RoomKind::Direct => refuse("not_owner", "Nobody owns a conversation of two."),
+            Some(Role::Owner) => Ok((room, member)),
+            _ if is_operator => Ok((room, member)),
+            Some(Role::Member) => refuse("not_owner", "Only an owner of this room may do that."),
+            _ => refuse("not_member", "You are not a member of this room."),
+        }
+    }
+
+    /// Whom an owner is about to do something to that is not done to owners.
+    fn subject(&mut self, data: &Value) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
+        let OfRoom { room, name } = parse(data)?;
+        let (room, _) = self.own(room)?;
+        let person = self.keeper.find_person(&name)?;
+        let role = self.keeper.store.member(room.id, person)?.map(|member| member.role);
+        if role == Some(Role::Owner) {
+            return refuse("is_owner", "This person is an owner of the room.");
+        }
+        Ok((room, person, role))
+    }
+
+    /// Who said a message that still has its words.
+    fn said(&mut self, room: &RoomRow, seq: u64) -> Result<Option<PersonId>, Failure> {
+        // A number that the store cannot hold is no message's.
+        let Ok(_) = i64::try_from(seq) else { return Ok(None) };
+        let entry = self.keeper.store.entry(room.id, seq)?;
+        Ok(entry.filter(|entry| entry.entry == Entry::Said && entry.text.is_some()).map(|entry| entry.author))
+    }
+}

@@ -1,0 +1,278 @@
+//! Handlers: what is said, and how it is read.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        store::{Entry, NewEntry, PersonId, Place, Role, RoomId, RoomKind, RoomRow, Span, StoreError},
+        token::epoch,
+        wire,
+    },
+    effects::Topic,
+    events::{Call, Failure, Handled, done, parse, refuse, result},
+    log::{Message, Since},
+    lookup::other_of,
+    rooms::InRoom,
+};
+
+/// Whom one's own message is sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum To {
+    #[default]
+    All,
+    /// All but the connection that sends it.
+    Others,
+}
+
+#[derive(Deserialize)]
+struct Say {
+    room: RoomId,
+    text: String,
+    key: String,
+    #[serde(default)]
+    to: To,
+}
+
+/// `say`: a message to all in a room.
+pub(super) fn say(call: &mut Call<'_>, data: &Value) -> Handled {
+    let Say { room, text, key, to } = parse(data)?;
+    let (room, _) = call.keeper.find_own_room(room, call.person)?;
+    if let Some(other) = other_of(&room, call.person) {
+        call.check_may_write(other)?;
+        call.ensure_member(&room, other)?;
+    }
+    let Said { place, .. } = call.speak(&room, &text, &key, to)?;
+    result(&place)
+}
+
+#[derive(Deserialize)]
+struct Tell {
+    name: String,
+    text: String,
+    key: String,
+    #[serde(default)]
+    to: To,
+}
+
+/// Where something was said.
+#[derive(Serialize)]
+struct Said {
+    room: RoomId,
+    #[serde(flatten)]
+    place: Place,
+}
+
+/// `tell`: a message to one person.
+pub(super) fn tell(call: &mut Call<'_>, data: &Value) -> Handled {
+    let Tell { name, text, key, to } = parse(data)?;
+    let other = call.keeper.find_person(&name)?;
+    call.check_may_write(other)?;
+    call.check_words(&text, &key)?;
+    let room = call.conversation(other)?;
+    call.ensure_member(&room, other)?;
+    result(&call.speak(&room, &text, &key, to)?)
+}
+
+#[derive(Deserialize)]
+struct Direct {
+    name: String,
+    since: Option<Since>,
+}
+
+/// `direct`: the conversation with one person.
+pub(super) fn direct(call: &mut Call<'_>, data: &Value) -> Handled {
+    let Direct { name, since } = parse(data)?;
+    let other = call.keeper.find_person(&name)?;
+    if other == call.person {
+        return refuse("yourself", "This is you.");
+    }
+    let room = call.conversation(other)?;
+    call.enter(&room, since.as_ref())
+}
+
+#[derive(Deserialize)]
+struct ReadHistory {
+    room: RoomId,
+    before: Option<u64>,
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct History {
+    messages: Vec<Message>,
+    more: bool,
+}
+
+/// `history`: a page of a room's log.
+pub(super) fn history(call: &mut Call<'_>, data: &Value) -> Handled {
+    let ReadHistory { room, before, after, limit } = parse(data)?;
+    let (room, _) = call.keeper.find_own_room(room, call.person)?;
+    let limit = limit.unwrap_or(PAGE).clamp(1, MOST_PER_PAGE);
+    // No log is as long as the largest number that the store holds.
+    let bounded = |seq: u64| seq.min(u64::MAX >> 1);
+    let span = match (before, after) {
+        (None, Some(after)) => Span::After(bounded(after), limit + 1),
+        (Some(before), None) => Span::Before(bounded(before), limit + 1),
+        (None, None) => Span::Before(bounded(u64::MAX), limit + 1),
+        (Some(_), Some(_)) => return refuse("bad_data", "History is read before a message or after one."),
+    };
+    let mut messages = call.keeper.messages(&room, span)?;
+    let more = messages.len() > limit;
+    if more {
+        // One more was asked for, at the far end.
+        match span {
+            Span::After(..) => drop(messages.pop()),
+            Span::Before(..) => drop(messages.remove(0)),
+        }
+    }
+    result(&History { messages, more })
+}
+
+#[derive(Deserialize)]
+struct Read {
+    room: RoomId,
+    seq: u64,
+}
+
+#[derive(Serialize)]
+struct ReadTold {
+    room: RoomId,
+    seq: u64,
+}
+
+/// `read`: one has seen all up to a message.
+pub(super) fn read(call: &mut Call<'_>, data: &Value) -> Handled {
+    let Read { room, seq } = parse(data)?;
+    let (room, _) = call.keeper.find_own_room(room, call.person)?;
+    let seq = seq.min(call.keeper.head(room.id)?.seq);
+    if call.keeper.store.set_read(room.id, call.person, seq)? {
+        let told = wire::event("read", &ReadTold { room: room.id, seq });
+        call.keeper.publish(Topic::Person(call.person), told, Some(call.connection));
+    }
+    done()
+}
+
+#[derive(Serialize)]
+struct Typing<'a> {
+    room: RoomId,
+    name: &'a str,
+}
+
+/// `typing`: one is writing.
+pub(super) fn typing(call: &mut Call<'_>, data: &Value) -> Handled {
+    let InRoom { room } = parse(data)?;
+    let (room, _) = call.keeper.find_own_room(room, call.person)?;
+    if let Some(other) = other_of(&room, call.person)
+        && call.keeper.store.has_blocked(other, call.person)?
+    {
+        return done();
+    }
+    let known = call.keeper.known(call.person)?;
+    let told = wire::event("typing", &Typing { room: room.id, name: &known.name });
+    call.keeper.publish(Topic::Room(room.id), told, Some(call.connection));
+    done()
+}
+
+impl Call<'_> {
+    /// Whether one may write to somebody in private.
+    fn check_may_write(&mut self, other: PersonId) -> Result<(), Failure> {
+        let store = &self.keeper.store;
+        if other == self.person {
+            return refuse("yourself", "This is you.");
+        }
+        if store.has_blocked(other, self.person)? {
+            return refuse("blocked", "This person does not take messages from you.");
+        }
+        if store.has_blocked(self.person, other)? {
+            return refuse("blocked", "You have blocked this person.");
+        }
+        if self.keeper.known(other)?.gone {
+            return refuse("unknown_person", "This person is not here any more.");
+        }
+        Ok(())
+    }
+
+    /// What can be said, and under which key.
+    fn check_words(&self, text: &str, key: &str) -> Result<(String, Uuid), Failure> {
+        let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
+        let text = clean(text, self.keeper.config.limits.text_chars)?;
+        if text.is_empty() {
+            return refuse("empty", "There is nothing to say.");
+        }
+        Ok((text, key))
+    }
+
+    /// Says something in a room, once for each key.
+    fn speak(&mut self, room: &RoomRow, text: &str, key: &str, to: To) -> Result<Said, Failure> {
+        let (text, key) = self.check_words(text, key)?;
+        let keeper = &mut *self.keeper;
+        let now = keeper.now.instant;
+        if let Err(wait) = keeper.said.take(self.person, keeper.config.limits.messages, now) {
+            // What was said already is acknowledged again, however fast.
+            if let Some((room, place)) = keeper.store.with_key(self.person, key)? {
+                return Ok(Said { room, place });
+            }
+            let seconds = wait.as_secs_f64().ceil();
+            return refuse("too_fast", format!("That was a lot at once; please wait {seconds} s."));
+        }
+        let except = (to == To::Others).then_some(self.connection);
+        let new = NewEntry { entry: Entry::Said, author: self.person, key: Some(key), text: Some(&text), about: None };
+        if let Some(place) = keeper.append(room, new, except)? {
+            return Ok(Said { room: room.id, place });
+        }
+        match keeper.store.with_key(self.person, key)? {
+            Some((room, place)) => Ok(Said { room, place }),
+            None => refuse("unknown_message", "The message of this key is no longer kept."),
+        }
+    }
+
+    /// The conversation with somebody, begun if need be; the caller is a member of it.
+    fn conversation(&mut self, other: PersonId) -> Result<Arc<RoomRow>, Failure> {
+        let key = RoomKind::key_of_pair(self.person, other);
+        let store = &self.keeper.store;
+        let id = match store.room_with_key(&key)? {
+            Some(id) => Some(id),
+            None => store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
+        };
+        let room = match id {
+            Some(id) => self.keeper.room(id)?,
+            None => None,
+        };
+        let Some(room) = room else { return refuse("unknown_room", "The conversation is gone.") };
+        self.ensure_member(&room, self.person)?;
+        Ok(room)
+    }
+
+    /// Somebody is in a conversation of two from here on, if they were not.
+    fn ensure_member(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
+        let keeper = &mut *self.keeper;
+        if keeper.store.member(room.id, person)?.is_none() {
+            keeper.set_role(room.id, person, Role::Member)?;
+            keeper.mark_all_read(room.id, person)?;
+            keeper.follow(person, room.id);
+            keeper.tell_room(room, person)?;
+        }
+        Ok(())
+    }
+}
+
+/// A text without what has no meaning in a chat: controls other than line breaks and tabs (they take six bytes each as
+/// JSON), and what is blank at its end.
+pub(super) fn clean(text: &str, most_chars: usize) -> Result<String, Failure> {
+    let text: String = text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let text = text.trim_end();
+    if text.chars().count() > most_chars {
+        return refuse("too_long", format!("This may have {most_chars} characters at most."));
+    }
+    Ok(text.to_owned())
+}
+
+/// Messages of a page of history.
+const PAGE: usize = 50;
+const MOST_PER_PAGE: usize = 100;

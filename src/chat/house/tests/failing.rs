@@ -1,0 +1,69 @@
+//! What cannot be written has not happened, and is not acknowledged.
+
+use super::*;
+
+#[test]
+fn while_nothing_can_be_written_all_is_refused_that_would_have_to_be_and_the_rest_goes_on() {
+    let mut house = House::new();
+    let (token, bob) = (house.account("Ada").unwrap(), house.come("Bob"));
+    let ada = house.connect(token);
+    house.join(bob, LOBBY).unwrap();
+    house.say(ada, LOBBY, "before").unwrap();
+    house.forget_all_told();
+    house.keeper.store.refuse_writes(true).unwrap();
+    let keys = [house.key(), house.key()];
+    let say = |text: &str, key: &str| json!(["say", { "room": LOBBY, "text": text, "key": key }, text]);
+    // One transaction in which some can be done and some cannot.
+    house.work(vec![
+        errand(ada, &say("lost", &keys[0])),
+        errand(bob, &json!(["history", { "room": LOBBY }, "history"])),
+        errand(ada, &json!(["beat"])),
+        errand(bob, &say("lost too", &keys[1])),
+        errand(bob, &json!(["typing", { "room": LOBBY }, "typing"])),
+    ]);
+    let told = house.told(ada);
+    assert_eq!((&told[0][0], &told[0][1]["code"], &told[0][2]), (&json!("error"), &json!("storage"), &json!("lost")));
+    assert_eq!(told[1..], [json!(["beat"])]);
+    let told = house.told(bob);
+    assert_eq!(texts(&told[0][1]["messages"]), ["before"]);
+    assert_eq!((&told[1][1]["code"], &told[2]), (&json!("storage"), &json!(["ack", {}, "typing"])));
+    assert_eq!(told.len(), 3, "nobody heard what was not written");
+    assert_eq!(house.account("Eve"), Err(SignInError::Storage));
+    let again = house.connect(token);
+    assert_eq!(house.told(again)[0][0], "welcome");
+
+    house.keeper.store.refuse_writes(false).unwrap();
+    // The same key says it now, at the number that is next.
+    house.work(vec![errand(ada, &say("lost", &keys[0]))]);
+    assert_eq!(house.told(ada)[0][1]["seq"], 2);
+    assert_eq!(texts(&json!(house.told_of(bob, "message"))), ["lost"]);
+}
+
+#[test]
+fn a_session_that_is_over_is_over_even_where_that_cannot_be_written() {
+    let mut house = House::new();
+    let token = house.account("Ada").unwrap();
+    let ada = house.connect(token);
+    house.forget_all_told();
+    house.keeper.store.refuse_writes(true).unwrap();
+    assert_eq!(house.answer(move |keeper| keeper.log_out(&token)), Err(SignInError::Storage));
+    assert_eq!(house.told(ada), [Value::Null; 0], "not logged out is not told so");
+    house.pass(Duration::from_secs(31 * 24 * 60 * 60));
+    assert_eq!(house.told_of(ada, "expired"), [json!({ "reason": "idle" })]);
+    assert_eq!(house.answer(move |keeper| keeper.signed_in(&token)), Ok(None));
+}
+
+#[test]
+fn data_of_another_program_or_of_a_newer_one_is_left_alone() {
+    let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
+    let data = Data::Folder(folder.clone());
+    let store = Store::open(&data).unwrap();
+    assert!(Store::open(&data).unwrap_err().to_string().starts_with("another switchboard works with"));
+    store.set_version(99).unwrap();
+    drop(store);
+    assert!(Store::open(&data).unwrap_err().to_string().starts_with("the data is of version 99"));
+    std::fs::write(folder.join("chat.sqlite3"), "Dear diary, ".repeat(1000)).unwrap();
+    let error = Store::open(&data).unwrap_err().to_string();
+    assert!(error.contains("is not switchboard's; choose another folder with --data DIR"), "{error}");
+    std::fs::remove_dir_all(folder).unwrap();
+}

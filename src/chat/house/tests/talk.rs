@@ -1,0 +1,308 @@
+//! Saying and reading.
+
+use super::*;
+
+#[test]
+fn everyone_hears_a_message_in_the_order_of_the_log_and_the_answer_comes_first() {
+    let mut house = House::new();
+    let (ada, bob, eve) = (house.come("Ada"), house.come("Bob"), house.come("Eve"));
+    for connection in [ada, bob] {
+        assert_eq!(house.join(connection, LOBBY).unwrap()["live"], true);
+    }
+    house.forget_all_told();
+    let says = [("one", "all"), ("two", "others"), ("three", "all")].map(|(text, to)| {
+        let key = house.key();
+        errand(ada, &json!(["say", { "room": LOBBY, "text": text, "key": key, "to": to }, text]))
+    });
+    house.work(says.into());
+    let told = house.told(ada);
+    let shape: Vec<_> = told.iter().map(|event| event[0].as_str().unwrap()).collect();
+    assert_eq!(shape, ["ack", "message", "ack", "ack", "message"], "its own second one it did not want");
+    assert_eq!((&told[0][1]["seq"], &told[2][1]["seq"]), (&json!(1), &json!(2)));
+    let heard = house.told_of(bob, "message");
+    assert_eq!(texts(&json!(heard)), ["one", "two", "three"]);
+    assert_eq!(heard[0]["from"], "Ada");
+    assert_eq!(heard[0]["seq"], 1);
+    assert_eq!(heard[0]["epoch"], told[1][1]["epoch"]);
+    assert_eq!(house.told(eve), [Value::Null; 0], "who does not follow hears nothing");
+}
+
+#[test]
+fn a_key_is_used_once_however_often_it_is_sent() {
+    let mut house = House::with(|config| config.limits.messages.at_once = 2);
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    house.join(bob, LOBBY).unwrap();
+    let key = house.key();
+    let say = json!({ "room": LOBBY, "text": "once", "key": key });
+    let first = house.ask(ada, "say", say.clone()).unwrap();
+    for _ in 0..5 {
+        assert_eq!(house.ask(ada, "say", say.clone()).unwrap(), first, "also faster than one may speak");
+    }
+    assert_eq!(house.told_of(bob, "message").len(), 1);
+    // Of somebody else it is another key, and in private the same one is the same.
+    assert_eq!(house.ask(bob, "say", say).unwrap()["seq"], 2);
+    house.pass(Duration::from_secs(9));
+    let told = house.ask(ada, "tell", json!({ "name": "Bob", "text": "once", "key": key })).unwrap();
+    assert_eq!((&told["room"], &told["seq"]), (&json!(LOBBY), &first["seq"]));
+    assert_eq!(house.ask(ada, "say", json!({ "room": LOBBY, "text": "x", "key": "1" })), Err("bad_key".into()));
+}
+
+#[test]
+fn what_can_be_said_is_neither_empty_nor_long_nor_invisible() {
+    let mut house = House::new();
+    let ada = house.come("Ada");
+    house.join(ada, LOBBY).unwrap();
+    let longest = "\u{1f600}".repeat(4000);
+    let rows: &[(&str, Result<&str, &str>)] = &[
+        ("hi", Ok("hi")),
+        ("  two\tlines\n here \n\n", Ok("  two\tlines\n here")),
+        ("a\u{1}b\u{85}c", Ok("abc")),
+        ("<script>alert(1)</script>", Ok("<script>alert(1)</script>")),
+        (&longest, Ok(&longest)),
+        ("", Err("empty")),
+        (" \n\t ", Err("empty")),
+        ("\u{7}", Err("empty")),
+        (&"x".repeat(4001), Err("too_long")),
+    ];
+    for (text, expected) in rows {
+        house.forget_all_told();
+        let said = house.say(ada, LOBBY, text).map_err(|code| assert_eq!(Err(&*code), *expected));
+        if said.is_ok() {
+            assert_eq!(texts(&json!(house.told_of(ada, "message"))), [expected.unwrap()]);
+        }
+    }
+}
+
+#[test]
+fn what_is_said_too_fast_is_refused_until_time_has_passed_on_all_connections_together() {
+    let mut house = House::new();
+    let token = house.account("Ada").unwrap();
+    let connections = [house.connect(token), house.connect(token)];
+    let burst = |house: &mut House| {
+        (0..)
+            .take_while(|i| {
+                let key = house.key();
+                let say = json!({ "room": LOBBY, "text": "word", "key": key });
+                house.ask(connections[i % 2], "say", say).map_err(|code| assert_eq!(code, "too_fast")).is_ok()
+            })
+            .count()
+    };
+    assert_eq!(burst(&mut house), 20);
+    house.pass(Duration::from_secs(2));
+    assert_eq!(burst(&mut house), 10);
+    house.pass(Duration::from_secs(3600));
+    assert_eq!(burst(&mut house), 20);
+}
+
+#[test]
+fn a_private_message_reaches_all_devices_of_both_and_waits_for_who_is_away() {
+    let mut house = House::new();
+    let (ada_token, bob_token) = (house.account("Ada").unwrap(), house.account("Bob").unwrap());
+    let (ada, ada_too, eve) = (house.connect(ada_token), house.connect(ada_token), house.come("Eve"));
+    house.forget_all_told();
+    let key = house.key();
+    let told = house.ask(ada, "tell", json!({ "name": "bob", "text": "psst", "key": key })).unwrap();
+    assert_eq!(told["seq"], 1);
+    for connection in [ada, ada_too] {
+        let told = house.told(connection);
+        assert_eq!(
+            (&told[0][0], &told[0][1]["name"], &told[0][1]["kind"]),
+            (&json!("room"), &json!("Bob"), &json!("direct"))
+        );
+        assert_eq!((&told[1][0], &told[1][1]["text"]), (&json!("message"), &json!("psst")));
+    }
+    assert_eq!(house.told(eve), [Value::Null; 0]);
+
+    let bob = house.connect(bob_token);
+    let welcome = house.told(bob).remove(0)[1].take();
+    let room = &welcome["rooms"][1];
+    assert_eq!((&room["name"], &room["unread"], &room["room"]), (&json!("Ada"), &json!(1), &told["room"]));
+    let entered = house.join(bob, told["room"].as_u64().unwrap()).unwrap();
+    assert_eq!(texts(&entered["messages"]), ["psst"]);
+    assert_eq!(entered["live"], true);
+    assert_eq!(house.say(bob, told["room"].as_u64().unwrap(), "what?"), Ok(2));
+    for connection in [ada, ada_too, bob] {
+        assert_eq!(texts(&json!(house.told_of(connection, "message"))), ["what?"]);
+    }
+    // Whoever opens it by name gets the same conversation.
+    assert_eq!(texts(&house.ask(bob, "direct", json!({ "name": "Ada" })).unwrap()["messages"]), ["psst", "what?"]);
+    assert_eq!(house.ask(eve, "direct", json!({ "name": "Eve" })), Err("yourself".into()));
+    assert_eq!(house.ask(eve, "direct", json!({ "name": "Nobody" })), Err("unknown_person".into()));
+}
+
+#[test]
+fn who_has_left_a_conversation_is_back_with_its_next_message() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    let key = house.key();
+    let room =
+        house.ask(ada, "tell", json!({ "name": "Bob", "text": "one", "key": key })).unwrap()["room"].as_u64().unwrap();
+    assert_eq!(house.ask(bob, "leave", json!({ "room": room })), Ok(json!({})));
+    assert_eq!(house.told_of(bob, "gone"), [json!({ "room": room, "reason": "left" })]);
+    house.say(ada, room, "two").unwrap();
+    let told = house.told(bob);
+    assert_eq!((&told[0][0], &told[1][1]["text"]), (&json!("room"), &json!("two")), "{told:?}");
+}
+
+#[test]
+fn nobody_writes_in_private_to_who_has_blocked_them_nor_to_themselves() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    let tell = |house: &mut House, from, name: &str| {
+        let key = house.key();
+        house
+            .ask(from, "tell", json!({ "name": name, "text": "psst", "key": key }))
+            .map(|told| told["room"].as_u64().unwrap())
+    };
+    assert_eq!(tell(&mut house, ada, "Ada"), Err("yourself".into()));
+    assert_eq!(tell(&mut house, ada, "Nobody"), Err("unknown_person".into()));
+    let room = tell(&mut house, ada, "Bob").unwrap();
+    house.ask(bob, "block", json!({ "name": "Ada" })).unwrap();
+    assert_eq!(house.told_of(bob, "blocked"), [json!({ "name": "Ada", "blocked": true })]);
+    assert_eq!(tell(&mut house, ada, "Bob"), Err("blocked".into()));
+    assert_eq!(house.say(ada, room, "psst"), Err("blocked".into()));
+    assert_eq!(tell(&mut house, bob, "Ada"), Err("blocked".into()), "who could not answer is not written to");
+    house.forget_all_told();
+    house.ask(ada, "typing", json!({ "room": room })).unwrap();
+    assert_eq!(house.told(bob), [Value::Null; 0]);
+    let invited = house.create(ada, "Den", "invited");
+    assert_eq!(house.ask(ada, "invite", json!({ "room": invited, "name": "Bob" })), Err("blocked".into()));
+    house.ask(bob, "unblock", json!({ "name": "Ada" })).unwrap();
+    house.say(ada, room, "psst").unwrap();
+}
+
+#[test]
+fn history_comes_in_pages_from_both_sides() {
+    let mut house = House::new();
+    let ada = house.come("Ada");
+    for i in 1..=7 {
+        house.say(ada, LOBBY, &i.to_string()).unwrap();
+    }
+    let rows = [
+        (json!({}), vec!["1", "2", "3", "4", "5", "6", "7"], false),
+        (json!({ "limit": 3 }), vec!["5", "6", "7"], true),
+        (json!({ "before": 5, "limit": 3 }), vec!["2", "3", "4"], true),
+        (json!({ "before": 4, "limit": 3 }), vec!["1", "2", "3"], false),
+        (json!({ "before": 1 }), vec![], false),
+        (json!({ "after": 0, "limit": 3 }), vec!["1", "2", "3"], true),
+        (json!({ "after": 4, "limit": 3 }), vec!["5", "6", "7"], false),
+        (json!({ "after": 7 }), vec![], false),
+        (json!({ "limit": 1_000_000 }), vec!["1", "2", "3", "4", "5", "6", "7"], false),
+    ];
+    for (mut data, expected, more) in rows {
+        data["room"] = json!(LOBBY);
+        let page = house.ask(ada, "history", data.clone()).unwrap();
+        assert_eq!((texts(&page["messages"]), &page["more"]), (expected, &json!(more)), "{data}");
+    }
+}
+
+#[test]
+fn what_was_read_is_known_on_all_devices_and_counts_no_more() {
+    let mut house = House::new();
+    let token = house.account("Ada").unwrap();
+    let (here, there, bob) = (house.connect(token), house.connect(token), house.come("Bob"));
+    for text in ["one", "two", "three"] {
+        house.say(bob, LOBBY, text).unwrap();
+    }
+    let unread = |house: &mut House| {
+        let connection = house.connect(token);
+        house.told(connection)[0][1]["rooms"][0]["unread"].clone()
+    };
+    assert_eq!(unread(&mut house), 3);
+    house.forget_all_told();
+    house.ask(here, "read", json!({ "room": LOBBY, "seq": 2 })).unwrap();
+    assert_eq!(house.told(there), [json!(["read", { "room": LOBBY, "seq": 2 }])]);
+    assert_eq!(house.told(here), [Value::Null; 0]);
+    assert_eq!(unread(&mut house), 1);
+    house.ask(there, "read", json!({ "room": LOBBY, "seq": 1 })).unwrap();
+    assert_eq!(house.told(here), [Value::Null; 0], "nobody reads backwards");
+    house.ask(there, "read", json!({ "room": LOBBY, "seq": 99 })).unwrap();
+    assert_eq!(house.told_of(here, "read"), [json!({ "room": LOBBY, "seq": 3 })], "nor what is not there yet");
+    house.say(here, LOBBY, "mine").unwrap();
+    assert_eq!(unread(&mut house), 0, "one's own words are no news");
+}
+
+#[test]
+fn who_comes_back_gets_what_was_missed_in_order_until_all_is_there() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    let epoch = house.join(bob, LOBBY).unwrap()["room"]["epoch"].clone();
+    let mut said: Vec<String> = (1..=450).map(|i| i.to_string()).collect();
+    for text in &said {
+        house.say(ada, LOBBY, text).unwrap();
+    }
+    house.forget_all_told();
+    let back = house.come("Back");
+    let (mut seen, mut lives) = (1, Vec::new());
+    while lives.last() != Some(&true) {
+        let since = json!({ "room": LOBBY, "since": { "epoch": epoch, "seq": seen } });
+        let entered = house.ask(back, "join", since).unwrap();
+        let messages = texts(&entered["messages"]);
+        assert_eq!(messages, said[seen..(seen + 200).min(said.len())]);
+        assert_eq!(entered["gap"], false);
+        seen += messages.len();
+        lives.push(entered["live"] == true);
+        // Until all is there nothing comes by itself.
+        said.push(format!("meanwhile {seen}"));
+        house.say(ada, LOBBY, said.last().unwrap()).unwrap();
+        let heard = house.told_of(back, "message");
+        assert_eq!(heard.len(), usize::from(lives.last() == Some(&true)), "at {seen}");
+        seen += heard.len();
+    }
+    assert_eq!((lives, seen), (vec![false, false, true], said.len()));
+}
+
+#[test]
+fn a_place_that_is_not_known_is_a_gap() {
+    let mut house = House::with(|config| config.limits.kept_messages = 500);
+    let ada = house.come("Ada");
+    house.say(ada, LOBBY, "1").unwrap();
+    let epoch = house.join(ada, LOBBY).unwrap()["room"]["epoch"].clone();
+    for i in 2..=1000 {
+        house.say(ada, LOBBY, &i.to_string()).unwrap();
+    }
+    let mut since = |since: Value| {
+        let entered = house.ask(ada, "join", json!({ "room": LOBBY, "since": since })).unwrap();
+        (texts(&entered["messages"])[0].to_owned(), entered["gap"] == true, entered["live"] == true)
+    };
+    let row = |first: &str, gap, live| (first.to_owned(), gap, live);
+    assert_eq!(since(json!({ "epoch": epoch, "seq": 500 })), row("501", false, false), "the oldest that is kept");
+    assert_eq!(since(json!({ "epoch": epoch, "seq": 499 })), row("951", true, true), "one is lost");
+    assert_eq!(since(json!({ "epoch": epoch, "seq": 999 })), row("1000", false, true));
+    assert_eq!(since(json!({ "epoch": epoch, "seq": 1001 })), row("951", true, true), "from another time");
+    assert_eq!(since(json!({ "epoch": "another", "seq": 999 })), row("951", true, true));
+    assert_eq!(since(Value::Null), row("951", false, true));
+}
+
+#[test]
+fn a_message_without_its_words_stays_in_its_place() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    house.join(bob, LOBBY).unwrap();
+    let seq = house.say(ada, LOBBY, "oops").unwrap();
+    house.say(ada, LOBBY, "fine").unwrap();
+    house.forget_all_told();
+    assert_eq!(house.ask(bob, "delete", json!({ "room": LOBBY, "seq": seq })), Err("not_owner".into()));
+    assert_eq!(house.ask(ada, "delete", json!({ "room": LOBBY, "seq": 9 })), Err("unknown_message".into()));
+    assert_eq!(house.ask(ada, "delete", json!({ "room": LOBBY, "seq": seq })), Ok(json!({})));
+    let told = house.told_of(bob, "message");
+    assert_eq!((kinds(&told), &told[0]["target"]), (vec!["deleted"], &json!(seq)));
+    assert_eq!(house.ask(ada, "delete", json!({ "room": LOBBY, "seq": seq })), Err("unknown_message".into()), "twice");
+    let history = house.ask(bob, "history", json!({ "room": LOBBY })).unwrap();
+    assert_eq!(texts(&history["messages"]), ["fine"]);
+    assert_eq!(history["messages"][0]["deleted"], true);
+}
+
+#[test]
+fn typing_is_told_to_the_others_and_never_stored() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    for connection in [ada, bob] {
+        house.join(connection, LOBBY).unwrap();
+    }
+    house.forget_all_told();
+    house.ask(ada, "typing", json!({ "room": LOBBY })).unwrap();
+    assert_eq!(house.told(bob), [json!(["typing", { "room": LOBBY, "name": "Ada" }])]);
+    assert_eq!(house.told(ada), [Value::Null; 0]);
+    assert_eq!(house.join(bob, LOBBY).unwrap()["messages"], json!([]));
+}

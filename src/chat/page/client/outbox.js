@@ -1,0 +1,169 @@
+/*
+ * What was said and is not yet acknowledged: kept, and sent again on the next
+ * connection with the same key, by which the server knows it again. So nothing is
+ * lost and nothing is said twice, wherever the connection broke.
+ *
+ * Messages leave one by one, the next when the one before is answered: their order
+ * survives even if one of them has to be repeated.
+ */
+
+import { ChatError } from './error.js';
+
+// The server is busy, or we are too quick for it: asked again a little later.
+const PASSING = ['too_fast', 'overloaded'];
+// Nothing is known of the message then; the next connection will tell.
+const LOST = ['disconnected', 'timeout', 'no_session'];
+const PAUSES = [1_000, 2_000, 4_000, 8_000];
+
+export class Outbox {
+  #request;
+  #told;
+  #storage;
+  #items = []; // oldest first
+  #promises = new Map(); // by key
+  #owner = null;
+  #open = false;
+  #run = 0; // counts connections, so that what began on an earlier one stops
+  #delivering = null; // the run that is being delivered on
+
+  /**
+   * `request(event, data)` sends; `told(item)` hears of each change. `storage`, if
+   * any, keeps `{owner, items}` over a reload: an object with `load()` and `save(value)`.
+   */
+  constructor({ request, told, storage = null }) {
+    this.#request = request;
+    this.#told = told;
+    this.#storage = storage;
+  }
+
+  /** `{key, event, data, state, error?}`, oldest first; the states are `waiting`, `sending`, `failed`. */
+  get items() {
+    return [...this.#items];
+  }
+
+  /** Queues a `say` or `tell`; its promise holds the server's answer to it. */
+  add(event, data) {
+    const item = { key: uuid(), event, data, state: 'waiting' };
+    this.#items.push(item);
+    const answer = new Promise((resolve, reject) => this.#promises.set(item.key, { resolve, reject }));
+    answer.catch(() => {}); // Who does not wait for the promise is told by `pending`.
+    this.#changed(item);
+    if (this.#open) this.#deliver();
+    return answer;
+  }
+
+  /** Tries a failed one again, as the last in the queue. */
+  retry(key) {
+    const item = this.#items.find((each) => each.key === key && each.state === 'failed');
+    if (!item) return;
+    this.#items.push(...this.#items.splice(this.#items.indexOf(item), 1));
+    this.#become(item, 'waiting');
+    if (this.#open) this.#deliver();
+  }
+
+  /** Takes a failed or waiting one out of the queue. */
+  discard(key) {
+    const item = this.#items.find((each) => each.key === key && each.state !== 'sending');
+    if (item) this.#finish(item, 'discarded', { error: new ChatError('discarded', 'The message was discarded.') });
+  }
+
+  /** Whose messages these are from now on. Those of anybody else are dropped, not sent under a wrong name. */
+  belongTo(name) {
+    if (name === this.#owner) return;
+    this.clear();
+    this.#owner = name;
+    const kept = this.#storage?.load();
+    if (kept?.owner !== name) return;
+    for (const { key, event, data, state } of kept.items) {
+      const item = { key, event, data, state: state === 'failed' ? 'failed' : 'waiting' };
+      this.#items.push(item);
+      this.#told({ ...item });
+    }
+  }
+
+  clear() {
+    for (const item of this.items) {
+      this.#finish(item, 'discarded', { error: new ChatError('discarded', 'The message was discarded.') });
+    }
+  }
+
+  /** There is a connection: resolves when all that waited has been tried on it. */
+  resume() {
+    this.#open = true;
+    this.#run += 1;
+    return this.#deliver();
+  }
+
+  /** There is none any more. */
+  pause() {
+    this.#open = false;
+    this.#run += 1;
+    this.#items.filter(({ state }) => state === 'sending').forEach((item) => this.#become(item, 'waiting'));
+  }
+
+  /** Whether an answer is due that may be about this message of ours. */
+  isUnanswered({ room }) {
+    return this.#items.some(({ state, data }) => state === 'sending' && (data.room ?? room) === room);
+  }
+
+  async #deliver() {
+    const run = this.#run;
+    if (this.#delivering === run) return; // It goes on by itself.
+    this.#delivering = run;
+    let item;
+    while (run === this.#run && (item = this.#items.find(({ state }) => state === 'waiting'))) {
+      this.#become(item, 'sending');
+      await this.#attempt(item, run);
+    }
+    if (run === this.#run) this.#delivering = null;
+  }
+
+  async #attempt(item, run) {
+    for (let tries = 0; run === this.#run; tries += 1) {
+      try {
+        const result = await this.#request(item.event, { ...item.data, key: item.key });
+        this.#finish(item, 'acknowledged', { result });
+        return;
+      } catch (error) {
+        if (run !== this.#run || LOST.includes(error.code)) return;
+        if (!PASSING.includes(error.code) || tries >= PAUSES.length) {
+          this.#become(item, 'failed', error);
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, PAUSES[tries]));
+      }
+    }
+  }
+
+  #become(item, state, error) {
+    item.state = state;
+    item.error = error;
+    this.#changed(item);
+    if (state === 'failed') this.#promises.get(item.key)?.reject(error);
+  }
+
+  #finish(item, state, { result, error }) {
+    if (!this.#items.includes(item)) return;
+    this.#items.splice(this.#items.indexOf(item), 1);
+    const promise = this.#promises.get(item.key);
+    this.#promises.delete(item.key);
+    this.#changed({ ...item, state, error, result });
+    if (error) promise?.reject(error);
+    else promise?.resolve(result);
+  }
+
+  #changed(item) {
+    const items = this.#items.map(({ key, event, data, state }) => ({ key, event, data, state }));
+    this.#storage?.save({ owner: this.#owner, items });
+    this.#told({ ...item });
+  }
+}
+
+// crypto.randomUUID is only there where the page came over https.
+function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40; // version 4: random
+  bytes[8] = (bytes[8] & 0x3f) | 0x80; // the variant of RFC 9562
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

@@ -1,0 +1,122 @@
+/*
+ * What the page knows: who one is, the rooms one is in, who is online. The client's
+ * events change it, the views show it.
+ *
+ * A view watches topics: `you`, `rooms` (any of them), `people` (who is online), `blocked`.
+ * It is called once for all changes of a moment.
+ */
+
+export class Model {
+  you = null;
+  limits = { text: 4_000, topic: 200, name: 32, room_name: 40, rooms: 200 };
+  rooms = new Map(); // by number: Room, and when it was last talked in, as far as known
+  online = { count: 0, names: new Set() }; // names is null where they are too many
+  blocked = new Set();
+  #watchers = [];
+  #changed = new Set();
+
+  /** Keeps itself up to date with this client. */
+  follow(client) {
+    client.on('welcome', (welcome) => this.#welcome(welcome));
+    client.on('room', (room) => this.#room(room));
+    client.on('gone', ({ room }) => {
+      this.rooms.delete(room);
+      this.#change('rooms');
+    });
+    client.on('message', (message) => this.#message(message));
+    client.on('read', ({ room, seq }) => this.read(room, seq));
+    client.on('presence', (presence) => this.#presence(presence));
+    client.on('blocked', ({ name, blocked }) => {
+      this.blocked[blocked ? 'add' : 'delete'](name);
+      this.#change('blocked');
+    });
+  }
+
+  watch(topics, handler) {
+    this.#watchers.push({ topics, handler });
+  }
+
+  /** Nobody is signed in any more. */
+  clear() {
+    this.you = null;
+    this.rooms.clear();
+    this.#change('you', 'rooms');
+  }
+
+  /** True or false, or null where it is not known. */
+  isOnline(name) {
+    return this.online.names?.has(name) ?? null;
+  }
+
+  /** Whether one may do in this room what owners may. */
+  isOwner(room) {
+    return room.role === 'owner' || (this.you.operator && room.kind === 'public');
+  }
+
+  get unread() {
+    return [...this.rooms.values()].reduce((sum, { role, unread }) => sum + (role === 'invited' ? 0 : unread), 0);
+  }
+
+  /** One has read this room so far. */
+  read(number, seq) {
+    const room = this.rooms.get(number);
+    if (!room || seq <= room.read) return;
+    room.read = seq;
+    // Of what is behind it the page need not know each message; the next `welcome` counts anew.
+    if (seq >= room.seq) room.unread = 0;
+    this.#change('rooms');
+  }
+
+  #welcome({ you, limits, rooms, online, blocked }) {
+    this.you = you;
+    this.limits = limits;
+    const talkedIn = new Map([...this.rooms.values()].map(({ room, time }) => [room, time]));
+    this.rooms = new Map(rooms.map((room) => [room.room, { ...room, time: talkedIn.get(room.room) ?? 0 }]));
+    this.online = { count: online.count, names: online.names && new Set(online.names) };
+    this.blocked = new Set(blocked);
+    this.#change('you', 'rooms', 'people', 'blocked');
+  }
+
+  #room(room) {
+    this.rooms.set(room.room, { ...room, time: this.rooms.get(room.room)?.time ?? 0 });
+    this.#change('rooms');
+  }
+
+  #message({ room: number, epoch, seq, from, kind, time }) {
+    const room = this.rooms.get(number);
+    if (!room) return;
+    if (kind === 'said') room.time = Math.max(room.time, time);
+    // What was missed is in the `unread` of `welcome` already.
+    const isNew = epoch !== room.epoch || seq > room.seq;
+    if (isNew) {
+      room.epoch = epoch;
+      room.seq = seq;
+      if (kind === 'said' && from !== this.you.name) room.unread += 1;
+    }
+    this.#change('rooms');
+  }
+
+  #presence({ online, offline, count }) {
+    this.online.count = count;
+    if (online && offline && this.online.names) {
+      online.forEach((name) => this.online.names.add(name));
+      offline.forEach((name) => this.online.names.delete(name));
+    } else {
+      this.online.names = null;
+    }
+    this.#change('people');
+  }
+
+  #change(...topics) {
+    if (this.#changed.size === 0) queueMicrotask(() => this.#tell());
+    topics.forEach((topic) => this.#changed.add(topic));
+  }
+
+  #tell() {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    for (const { topics, handler } of this.#watchers) {
+      if (topics.some((topic) => changed.has(topic))) handler();
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/*
+ * One's own account: password, sessions, blocked people, leaving for today or for good;
+ * and for operators, a notice to all.
+ */
+
+import { say, sentenceOf } from '../words.js';
+import { ask, attempt, toast } from './dialogs.js';
+import { $, find, fromTemplate, setText, showAvatar } from './dom.js';
+import { personElement } from './people.js';
+
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+/** `signedOut()` is called when one has logged out. */
+export function startAccount({ client, model, signedOut }) {
+  const showYou = () => {
+    if (!model.you) return;
+    const { name, guest, operator } = model.you;
+    for (const place of [$('account-open'), $('account-dialog')]) showAvatar(find(place, '.avatar'), name);
+    setText(find($('account-open'), '.name'), name);
+    setText($('account-name'), name);
+    setText($('account-kind'), kindOf(model.you));
+    setText($('account-state'), kindOf(model.you));
+    $('password-change').hidden = guest;
+    $('password-for').value = name;
+    $('notice-part').hidden = !operator;
+  };
+  const showBlocked = () => {
+    const names = [...model.blocked].sort((a, b) => a.localeCompare(b));
+    $('blocked-none').hidden = names.length > 0;
+    $('blocked-list').replaceChildren(...names.map((name) => {
+      const unblock = () => attempt(() => client.emit('unblock', { name }));
+      return personElement({ name, aside: say('person.unblock') }, unblock);
+    }));
+  };
+  const showSessions = () => attempt(async () => {
+    const { sessions } = await client.emit('sessions');
+    $('session-list').replaceChildren(...sessions.map((session) => sessionElement(session, () => revoke({ session: session.session }))));
+    $('revoke-others').hidden = sessions.length < 2;
+  });
+  const revoke = async (which) => {
+    if (await attempt(() => client.emit('revoke', which))) showSessions();
+  };
+
+  model.watch(['you'], showYou);
+  model.watch(['blocked'], showBlocked);
+  $('account-open').addEventListener('click', () => {
+    $('account-dialog').querySelectorAll('details').forEach((part) => { part.open = false; });
+    $('account-dialog').showModal();
+  });
+  $('sessions').addEventListener('toggle', () => $('sessions').open && showSessions());
+  $('revoke-others').addEventListener('click', () => revoke({}));
+
+  onSubmit($('password-form'), async () => {
+    await client.emit('password', { old: $('password-old').value, new: $('password-new').value });
+    toast(say('account.password_changed'));
+  });
+  onSubmit($('notice-form'), () => client.emit('notice', { text: $('notice-text').value.trim() }));
+
+  $('logout').addEventListener('click', () => attempt(async () => {
+    await client.logout();
+    signedOut();
+  }));
+  $('delete-account').addEventListener('click', () => ask({
+    title: say('account.delete_ask'),
+    text: say('account.delete_text'),
+    yes: say('account.delete'),
+    danger: true,
+    ...(!model.you.guest && { label: say('entrance.password'), type: 'password' }),
+    act: (password) => client.emit('delete_account', model.you.guest ? {} : { password }),
+  }));
+}
+
+function kindOf({ guest, operator }) {
+  if (operator) return say('account.operator');
+  return say(guest ? 'account.guest' : 'account.member');
+}
+
+function sessionElement({ created, used, current }, revoke) {
+  const element = fromTemplate('row-template');
+  find(element, 'b').textContent = current ? say('account.this_session') : say('account.session_used', { time: moment.format(used) });
+  find(element, 'span.quiet').textContent = say('account.session_created', { time: moment.format(created) });
+  const button = find(element, 'button');
+  button.textContent = say('account.revoke');
+  button.hidden = current;
+  button.addEventListener('click', revoke);
+  return element;
+}
+
+// A form that says what went wrong, and is emptied and folded away when nothing did.
+function onSubmit(form, action) {
+  const note = find(form, '.fault');
+  const button = find(form, 'button.primary');
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    note.textContent = '';
+    button.disabled = true;
+    try {
+      await action();
+      form.reset();
+      form.closest('details').open = false;
+    } catch (error) {
+      note.textContent = sentenceOf(error);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}

@@ -1,0 +1,152 @@
+/*
+ * The room that is open: its name and topic, its log, what was read of it. The logs of
+ * the rooms that were opened before are kept, so that one comes back to where one was.
+ */
+
+import { say, sentenceOf } from '../words.js';
+import { $, debounced, setText } from './dom.js';
+import { ask, toast } from './dialogs.js';
+import { Log } from './log.js';
+import { showMark } from './rooms.js';
+
+const LOGS_KEPT = 10;
+const READ_AFTER = 300;
+
+export class Conversation {
+  #client;
+  #model;
+  #logs = new Map(); // by room, the one shown last at the end
+  #room = null;
+  #tellRead = debounced(READ_AFTER, () => this.#sendRead());
+  #read = null; // {room, seq}: what is read and not told yet
+
+  /** `openPerson(name)` shows who somebody is. */
+  constructor({ client, model, openPerson }) {
+    this.#client = client;
+    this.#model = model;
+    client.on('message', (message) => this.#logs.get(message.room)?.add(message));
+    client.on('pending', (item) => this.#logs.forEach((log) => log.pending(item)));
+    client.on('gap', ({ room }) => this.#logs.get(room)?.reset());
+    client.on('gone', ({ room }) => this.#drop(room));
+    client.on('state', ({ state }) => {
+      if (state === 'open') this.#log?.load();
+    });
+    model.watch(['rooms', 'people'], () => this.#changed());
+
+    document.addEventListener('visibilitychange', () => this.#changed());
+    $('newer').addEventListener('click', () => {
+      this.#log.toEnd();
+      $('text').focus();
+    });
+    $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openPerson));
+  }
+
+  get room() {
+    return this.#room;
+  }
+
+  get #log() {
+    return this.#logs.get(this.#room);
+  }
+
+  /** Opens a room that one is in, or none. */
+  show(number) {
+    if (number === this.#room) return;
+    this.#log?.hide();
+    this.#room = number;
+    $('conversation').dataset.room = number ?? '';
+    $('no-room').hidden = number !== null;
+    if (number !== null) {
+      const log = this.#logs.get(number) ?? this.#open(number);
+      this.#logs.delete(number);
+      this.#logs.set(number, log);
+      log.show();
+      this.#forgetOldest();
+    }
+    this.#changed();
+  }
+
+  /** Somebody else is signed in. */
+  clear() {
+    this.show(null);
+    this.#logs.clear();
+    $('logs').replaceChildren();
+  }
+
+  toEnd() {
+    this.#log?.toEnd();
+  }
+
+  #open(room) {
+    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#changed() });
+    $('logs').append(log.element);
+    return log;
+  }
+
+  #drop(room) {
+    this.#logs.get(room)?.element.remove();
+    this.#logs.delete(room);
+  }
+
+  #forgetOldest() {
+    const [oldest] = this.#logs.keys();
+    if (this.#logs.size > LOGS_KEPT) this.#drop(oldest);
+  }
+
+  #changed() {
+    const room = this.#model.rooms.get(this.#room);
+    if (!room || !this.#log) return;
+    const { unseen, isAtEnd } = this.#log;
+    $('newer').hidden = isAtEnd;
+    setText($('newer'), unseen > 0 ? say('room.newer', { count: unseen }) : say('room.to_end'));
+    setText($('room-name'), room.name);
+    setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room.name) : room.topic);
+    showMark($('room-mark'), room, this.#model);
+    this.#markRead();
+  }
+
+  #stateOf(name) {
+    const online = this.#model.isOnline(name);
+    if (online === null) return '';
+    return say(online ? 'person.online' : 'person.offline');
+  }
+
+  // What is at the end of an open room has been read, if anybody looks at the page.
+  #markRead() {
+    const { room, read } = this.#model.rooms.get(this.#room);
+    const seq = this.#log.seenSeq;
+    if (!seq || seq <= read || document.hidden || $('chat').inert) return;
+    if (this.#read?.room !== room) this.#sendRead();
+    this.#read = { room, seq };
+    this.#tellRead();
+    this.#model.read(room, seq);
+  }
+
+  // Where it fails, the next `welcome` tells what is unread still, and it is tried again.
+  #sendRead() {
+    if (this.#read) this.#client.emit('read', this.#read).catch(() => {});
+    this.#read = null;
+  }
+
+  #clicked(target, openPerson) {
+    const message = target.closest('.message');
+    if (!message) return;
+    const { key, seq, from } = message.dataset;
+    if (target.closest('.name')) openPerson(from);
+    else if (target.closest('.retry')) this.#client.retry(key);
+    else if (target.closest('.discard')) this.#client.discard(key);
+    else if (target.closest('.delete')) this.#delete(Number(seq));
+    else return;
+    if (key) $('text').focus(); // The button that had the focus is gone.
+  }
+
+  async #delete(seq) {
+    const room = this.#room;
+    if (!await ask({ title: say('log.delete'), text: say('log.delete_text'), yes: say('log.delete_yes'), danger: true })) return;
+    try {
+      await this.#client.emit('delete', { room, seq });
+    } catch (error) {
+      toast(sentenceOf(error), 'alert');
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/*
+ * Small things that all views need of the page: elements by id, templates, avatars.
+ * Names and messages only ever become text, never HTML.
+ */
+
+const TONES = 8;
+
+export function $(id) {
+  return document.getElementById(id);
+}
+
+/** A copy of the element in this template. */
+export function fromTemplate(id) {
+  return $(id).content.firstElementChild.cloneNode(true);
+}
+
+export function find(element, selector) {
+  return element.querySelector(selector);
+}
+
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Makes an element the avatar of this name: its first letter, in a colour that is always the same. */
+export function showAvatar(element, name) {
+  element.textContent = graphemes(name)[0].toLocaleUpperCase();
+  element.dataset.tone = toneOf(name);
+}
+
+/** How many characters a text has, as the server counts them. */
+export function lengthOf(text) {
+  return [...text].length;
+}
+
+/** Calls `handler` once it has not been asked for during `pause` milliseconds. */
+export function debounced(pause, handler) {
+  let timer;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(handler, pause);
+  };
+}
+
+/** Replaces the items of a list, keeping the focus on the item of the same `data-` attribute. */
+export function replaceItems(list, items, attribute) {
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset[attribute] : undefined;
+  list.replaceChildren(...items);
+  if (focused === undefined) return;
+  const same = [...list.querySelectorAll('a, button')].find(({ dataset }) => dataset[attribute] === focused);
+  same?.focus({ preventScroll: true });
+}
+
+// FNV-1a: the same name has the same colour for everyone.
+export function toneOf(name) {
+  let hash = 0x811c9dc5;
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193);
+  return (hash >>> 0) % TONES;
+}
+
+function graphemes(text) {
+  return globalThis.Intl.Segmenter ? [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment) : [...text];
+}

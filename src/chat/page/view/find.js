@@ -1,0 +1,80 @@
+/*
+ * Finding a room among the public ones, and making one.
+ */
+
+import { say, sentenceOf } from '../words.js';
+import { attempt } from './dialogs.js';
+import { $, debounced, find, fromTemplate, setText } from './dom.js';
+import { showMark } from './rooms.js';
+
+const SEARCH_AFTER = 200;
+
+/** `open(room)` opens a room that one is in. */
+export function startFinding({ client, model, open }) {
+  let found = [];
+  let searches = 0; // counts, so that the answer to an earlier search is known
+
+  const fetchRooms = async (after) => {
+    const search = $('find-search').value.trim();
+    const number = ++searches;
+    try {
+      const { rooms, more } = await client.emit('rooms', { ...(after && { after }), ...(search && { search }) });
+      if (number !== searches) return;
+      found = after ? [...found, ...rooms] : rooms;
+      $('found-more').hidden = !more;
+      $('found-rooms').replaceChildren(...found.map((room) => foundElement(room, model, () => enter(room))));
+      setText($('found-note'), found.length > 0 ? '' : say('find.none'));
+    } catch (error) {
+      setText($('found-note'), sentenceOf(error));
+    }
+  };
+
+  const enter = (room) => attempt(async () => {
+    if (!isIn(room)) await client.emit('join', { room: room.room, since: { epoch: room.epoch, seq: room.seq } });
+    open(room.room);
+  });
+
+  $('find-room').addEventListener('click', () => {
+    $('find-search').value = '';
+    $('create-form').reset();
+    $('create-note').textContent = '';
+    $('create-part').open = false;
+    $('find-dialog').showModal();
+    fetchRooms();
+  });
+  $('find-search').addEventListener('input', debounced(SEARCH_AFTER, () => fetchRooms()));
+  $('found-more').addEventListener('click', () => fetchRooms(found.at(-1).name));
+  $('create-part').addEventListener('toggle', () => {
+    if ($('create-part').open) $('create-name').focus();
+  });
+  $('create-form').addEventListener('submit', async (event) => {
+    event.preventDefault();
+    $('create').disabled = true;
+    try {
+      const { kind } = Object.fromEntries(new FormData($('create-form')));
+      const { room } = await client.emit('create', { name: $('create-name').value.trim(), topic: $('create-topic').value.trim(), kind });
+      open(room.room);
+    } catch (error) {
+      $('create-note').textContent = error.code === 'bad_name' ? say('find.bad_name') : sentenceOf(error);
+      $('create-name').focus();
+    } finally {
+      $('create').disabled = false;
+    }
+  });
+}
+
+function foundElement(room, model, chosen) {
+  const element = fromTemplate('found-template');
+  const button = find(element, 'button');
+  button.dataset.room = room.room;
+  showMark(find(button, '.mark'), room, model);
+  find(button, '.name').textContent = room.name;
+  find(button, '.topic').textContent = room.topic;
+  find(button, '.aside').textContent = isIn(room) ? say('find.joined') : say('find.members', { count: room.members });
+  button.addEventListener('click', chosen);
+  return element;
+}
+
+function isIn({ role }) {
+  return role === 'owner' || role === 'member';
+}

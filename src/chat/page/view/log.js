@@ -1,0 +1,218 @@
+/*
+ * The messages of one room, as far as they are loaded: the latest when it is opened,
+ * earlier ones as the reader goes up, new ones as they come. And behind them what one
+ * has said oneself and the server does not have yet.
+ */
+
+import { say, sentenceOf } from '../words.js';
+import { find, fromTemplate } from './dom.js';
+import { messageElement, placeAfter, separator, showDeleted, unsentElement } from './message.js';
+import { Scrolling } from './scrolling.js';
+
+// An open chat must not grow for days: past the first number, the oldest go until the second is left.
+const LONGEST = 800;
+const KEPT = 400;
+
+export class Log {
+  element = fromTemplate('log-template');
+  /** How many messages have come that the reader has not scrolled down to. */
+  unseen = 0;
+  #room;
+  #client;
+  #model;
+  #changed;
+  #scrolling;
+  #messages = find(this.element, '.messages');
+  #unsent = find(this.element, '.unsent');
+  #top = find(this.element, '.top');
+  #entries = []; // {message, element, before}, in order
+  #firstSeq = null; // of what is loaded, also where it has no entry
+  #lastSeq = 0;
+  #more = true; // whether there is something before that
+  #unread = null; // {after, upTo}: what was unread when the room was opened
+  #loaded = false;
+  #loading = null; // what stands for the request under way, if one is
+
+  /** `changed()` is called when what is to be seen, or has been seen, may have changed. */
+  constructor({ room, client, model, changed }) {
+    this.#room = room;
+    this.#client = client;
+    this.#model = model;
+    this.#changed = changed;
+    this.element.dataset.room = room;
+    this.element.ariaLabel = say('log.region');
+    this.#messages.ariaLabel = say('log.messages');
+    this.#unsent.ariaLabel = say('log.unsent');
+    this.#scrolling = new Scrolling(this.element, find(this.element, '.content'), () => this.#moved());
+    client.pending.forEach((item) => this.pending(item));
+  }
+
+  /** The latest message there is, if the reader has gone so far; or else null. */
+  get seenSeq() {
+    return this.#loaded && this.#scrolling.isAtEnd ? this.#lastSeq : null;
+  }
+
+  get isAtEnd() {
+    return this.#scrolling.isAtEnd;
+  }
+
+  show() {
+    const { read, seq, unread } = this.#model.rooms.get(this.#room);
+    this.#unread = unread > 0 ? { after: read, upTo: seq } : null;
+    this.#entries.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], this.#unread));
+    this.element.hidden = false;
+    this.#scrolling.comeBack();
+    this.load();
+  }
+
+  hide() {
+    this.#scrolling.leave();
+    this.element.hidden = true;
+  }
+
+  toEnd() {
+    this.#scrolling.toEnd();
+  }
+
+  /** Loads the latest messages if there are none yet, or earlier ones if the reader has come near the first. */
+  load() {
+    if (this.#loading) return;
+    if (!this.#loaded) this.#fetch({}, (messages) => messages.forEach((message) => this.#append(message)));
+    else if (this.#more && this.#scrolling.isNearTop) {
+      this.#fetch({ before: this.#firstSeq }, (messages) => this.#scrolling.above(() => this.#prepend(messages)));
+    }
+  }
+
+  /** What is loaded is not what the server has any more. */
+  reset() {
+    this.#loading = null;
+    this.#loaded = false;
+    this.#entries = [];
+    this.#firstSeq = null;
+    this.#lastSeq = 0;
+    this.#more = true;
+    this.#messages.replaceChildren(separator('gap', say('log.gap')));
+    this.#unsent.querySelectorAll('[data-state="sent"]').forEach((element) => element.remove());
+    if (!this.element.hidden) this.load();
+  }
+
+  /** The next message of the room. Before the log is loaded they are only known to come. */
+  add(message) {
+    if (message.key) this.#unsentOf(message.key)?.remove();
+    if (!this.#loaded || message.seq <= this.#lastSeq) return;
+    this.#append(message);
+    if (message.kind === 'said' && message.from !== this.#model.you.name && !this.#scrolling.isAtEnd) this.unseen += 1;
+    this.#trim();
+    this.#changed();
+  }
+
+  /** A message of one's own, if of this room, is now in this state. */
+  pending(item) {
+    if (item.data.room !== this.#room) return;
+    const { key, state, error, result } = item;
+    let element = this.#unsentOf(key);
+    if (state === 'discarded' || (state === 'acknowledged' && result.seq <= this.#lastSeq)) {
+      element?.remove();
+      return;
+    }
+    if (!element) {
+      element = unsentElement(item, this.#model.you.name);
+      this.#unsent.append(element);
+      this.toEnd();
+    }
+    element.dataset.state = state === 'acknowledged' ? 'sent' : state;
+    find(element, '.fate').textContent = fateOf(state, error);
+    find(element, '.choices').hidden = state !== 'failed';
+  }
+
+  #unsentOf(key) {
+    return this.#unsent.querySelector(`[data-key="${key}"]`);
+  }
+
+  async #fetch(where, add) {
+    const request = this.#client.emit('history', { room: this.#room, ...where });
+    this.#loading = request;
+    this.#top.textContent = say('log.loading');
+    // A screen reader is not to read out the whole history.
+    this.#messages.ariaLive = 'off';
+    let words = '';
+    try {
+      const { messages, more } = await request;
+      if (request !== this.#loading) return; // The log has been reset meanwhile.
+      this.#loaded = true;
+      this.#more = more;
+      add(messages);
+      if (!more) words = say('log.beginning');
+    } catch (error) {
+      if (request !== this.#loading) return;
+      if (error.code !== 'disconnected') words = sentenceOf(error);
+    }
+    this.#loading = null;
+    this.#top.textContent = words;
+    requestAnimationFrame(() => { this.#messages.ariaLive = 'polite'; });
+    this.#changed();
+  }
+
+  #append(message) {
+    this.#firstSeq ??= message.seq;
+    this.#lastSeq = message.seq;
+    if (message.kind === 'deleted') {
+      this.#delete(message.target);
+      return;
+    }
+    const entry = this.#entryOf(message);
+    this.#messages.append(entry.element);
+    placeAfter(entry, this.#entries.at(-1), this.#unread);
+    this.#entries.push(entry);
+  }
+
+  #prepend(messages) {
+    if (messages.length === 0) return;
+    this.#firstSeq = messages[0].seq;
+    const entries = messages.filter(({ kind }) => kind !== 'deleted').map((message) => this.#entryOf(message));
+    this.#messages.prepend(...entries.map(({ element }) => element));
+    this.#entries.unshift(...entries);
+    const changed = this.#entries.slice(0, entries.length + 1);
+    changed.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], this.#unread));
+  }
+
+  #entryOf(message) {
+    const room = this.#model.rooms.get(this.#room);
+    const element = messageElement(message, { you: this.#model.you.name, mayDelete: this.#model.isOwner(room) });
+    return { message, element, before: null };
+  }
+
+  #delete(seq) {
+    const entry = this.#entries.find(({ message }) => message.seq === seq);
+    if (entry) showDeleted(entry.element);
+  }
+
+  // Not while somebody reads further up: it would be taken away under their eyes.
+  #trim() {
+    if (this.#entries.length <= LONGEST || !this.#scrolling.isAtEnd) return;
+    for (const { element, before } of this.#entries.splice(0, this.#entries.length - KEPT)) {
+      element.remove();
+      before?.remove();
+    }
+    const [first] = this.#entries;
+    this.#firstSeq = first.message.seq;
+    this.#more = true;
+    this.#top.textContent = '';
+    placeAfter(first, undefined, this.#unread);
+  }
+
+  #moved() {
+    if (this.#scrolling.isAtEnd) this.unseen = 0;
+    if (this.#loaded) this.load();
+    this.#changed();
+  }
+}
+
+function fateOf(state, error) {
+  switch (state) {
+    case 'sending': return say('log.sending');
+    case 'waiting': return say('log.waiting');
+    case 'failed': return sentenceOf(error);
+    default: return '';
+  }
+}

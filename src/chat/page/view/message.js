@@ -1,0 +1,127 @@
+/*
+ * One message as an element: what somebody said, or a line about what happened.
+ */
+
+import { parts } from '../links.js';
+import { say } from '../words.js';
+import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
+
+const GROUPED_WITHIN = 5 * 60_000;
+
+// In the browser's locale, which need not be the language of the words.
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+
+/** The element of a message that the log has. `deleted` has none: it changes another. */
+export function messageElement(message, { you, mayDelete }) {
+  return message.kind === 'said' ? saidElement(message, { you, mayDelete }) : lineElement(message);
+}
+
+/** The element of a message of one's own that the log does not have yet. */
+export function unsentElement({ key, data }, you) {
+  const element = fromTemplate('message-template');
+  element.classList.add('own', 'first');
+  element.dataset.key = key;
+  element.dataset.from = you;
+  find(element, '.name').textContent = you;
+  showText(find(element, '.text'), data.text);
+  find(element, 'time').remove();
+  return element;
+}
+
+/** Takes the text away from a message that was deleted. */
+export function showDeleted(element) {
+  element.classList.add('deleted');
+  find(element, '.text').textContent = say('log.deleted');
+  find(element, '.delete').hidden = true;
+}
+
+/**
+ * What an element needs that depends on the one before: a line for the day, one for
+ * where the unread begins, and whether it opens a group of messages.
+ */
+export function placeAfter(entry, previous, unread) {
+  const { message, element } = entry;
+  const day = new Date(message.time).toDateString();
+  const isNewDay = day !== (previous && new Date(previous.message.time).toDateString());
+  const isUnread = unread !== null && message.seq > unread.after && message.seq <= unread.upTo
+    && previous !== undefined && previous.message.seq <= unread.after;
+  entry.before?.remove();
+  entry.before = null;
+  if (isNewDay || isUnread) {
+    entry.before = document.createElement('div');
+    if (isNewDay) entry.before.append(separator('day', calendar.format(message.time)));
+    if (isUnread) entry.before.append(separator('unread', say('log.unread')));
+    element.before(entry.before);
+  }
+  const last = previous?.message;
+  element.classList.toggle('first', entry.before !== null || last?.kind !== 'said' || last.from !== message.from
+    || message.time - last.time > GROUPED_WITHIN);
+}
+
+export function separator(kind, text) {
+  const line = document.createElement('p');
+  line.className = 'line separator';
+  line.dataset.kind = kind;
+  line.textContent = text;
+  return line;
+}
+
+function saidElement({ seq, from, text, time, deleted, gone }, { you, mayDelete }) {
+  const element = fromTemplate('message-template');
+  const own = from === you;
+  element.classList.toggle('own', own);
+  element.dataset.seq = seq;
+  element.dataset.from = from;
+  element.dataset.state = 'sent';
+  element.dataset.tone = toneOf(from);
+  showAvatar(find(element, '.avatar'), from);
+  const name = find(element, '.name');
+  name.textContent = from;
+  name.disabled = own || gone === true;
+  if (gone) name.title = say('person.gone');
+  const stamp = find(element, 'time');
+  stamp.textContent = clock.format(time);
+  stamp.title = moment.format(time);
+  stamp.dateTime = new Date(time).toISOString();
+  find(element, '.delete').hidden = !(own || mayDelete);
+  showText(find(element, '.text'), text ?? '');
+  if (deleted) showDeleted(element);
+  return element;
+}
+
+function lineElement({ seq, from, kind, who, role, text, time }) {
+  const line = document.createElement('p');
+  line.className = 'line';
+  line.dataset.seq = seq;
+  line.dataset.kind = kind;
+  line.textContent = sentence({ from, kind, who, role, text });
+  line.title = moment.format(time);
+  return line;
+}
+
+function sentence({ from, kind, who, role, text }) {
+  switch (kind) {
+    case 'topic': return text ? say('log.topic', { from, text }) : say('log.no_topic', { from });
+    case 'role': return say(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
+    case 'joined':
+    case 'left': return say(`log.${kind}`, { from });
+    case 'kicked':
+    case 'banned':
+    case 'unbanned': return say(`log.${kind}`, { from, who });
+    default: return say('log.unknown', { from }); // From a newer server.
+  }
+}
+
+function showText(element, text) {
+  element.replaceChildren(...parts(text).map(({ text: part, href }) => {
+    if (!href) return part;
+    const link = document.createElement('a');
+    link.href = href;
+    link.rel = 'noopener noreferrer nofollow';
+    link.target = '_blank';
+    link.textContent = part;
+    return link;
+  }));
+}

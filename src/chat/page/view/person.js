@@ -1,0 +1,103 @@
+/*
+ * Somebody: whether they are online, and what one can do with them, as a person or as
+ * the owner of the room that is open.
+ */
+
+import { say } from '../words.js';
+import { ask, attempt } from './dialogs.js';
+import { $, find, setText, showAvatar } from './dom.js';
+
+export class Person {
+  #client;
+  #model;
+  #open;
+  #name = null;
+  #room = null;
+  #role = null; // theirs in that room, null if they are not in it
+
+  /** `open(room)` opens a room that one is in. */
+  constructor({ client, model, open }) {
+    this.#client = client;
+    this.#model = model;
+    this.#open = open;
+    model.watch(['blocked', 'people', 'rooms'], () => this.#render());
+    this.#on('message', () => this.message(this.#name));
+    this.#on('block', () => this.#toggleBlock());
+    this.#on('owner', () => this.#inRoom('role', { role: this.#role === 'owner' ? 'member' : 'owner' }));
+    this.#on('kick', () => this.#confirmed('kick'));
+    this.#on('ban', () => this.#confirmed('ban'));
+  }
+
+  /** Shows somebody, as met in this room. */
+  async show(name, room = null) {
+    if (name === this.#model.you.name) return;
+    this.#name = name;
+    this.#room = room;
+    this.#role = null;
+    this.#render();
+    $('person-dialog').showModal();
+    if (this.#owns) await this.#findRole(name, room);
+  }
+
+  /** Opens the conversation with somebody. */
+  message(name) {
+    return attempt(async () => {
+      const { room } = await this.#client.emit('direct', { name });
+      this.#open(room.room);
+    });
+  }
+
+  get #owns() {
+    const room = this.#model.rooms.get(this.#room);
+    return room !== undefined && room.kind !== 'direct' && this.#model.isOwner(room);
+  }
+
+  // The list of members begins behind a name: theirs is the first behind any that is just before it.
+  async #findRole(name, room) {
+    await attempt(async () => {
+      let after;
+      let page;
+      do {
+        page = await this.#client.emit('members', { room, ...(after && { after }) });
+        after = page.members.at(-1)?.name;
+        const member = page.members.find((each) => each.name === name);
+        if (member && this.#name === name) this.#role = member.role;
+      } while (page.more && this.#role === null);
+    });
+    this.#render();
+  }
+
+  #render() {
+    if (this.#name === null || !this.#model.you) return;
+    showAvatar(find($('person-dialog'), '.avatar'), this.#name);
+    setText($('person-name'), this.#name);
+    const online = this.#model.isOnline(this.#name);
+    const blocked = this.#model.blocked.has(this.#name);
+    const state = online === null ? '' : say(online ? 'person.online' : 'person.offline');
+    setText($('person-state'), blocked ? say('person.is_blocked') : state);
+    $('person-message').hidden = blocked;
+    for (const id of ['person-owner', 'person-kick']) $(id).hidden = !this.#owns || this.#role === null;
+    $('person-ban').hidden = !this.#owns;
+    setText($('person-owner').lastElementChild, say(this.#role === 'owner' ? 'person.no_owner' : 'person.owner'));
+    setText($('person-block').lastElementChild, say(blocked ? 'person.unblock' : 'person.block'));
+  }
+
+  #on(action, handler) {
+    $(`person-${action}`).addEventListener('click', handler);
+  }
+
+  async #toggleBlock() {
+    const blocked = this.#model.blocked.has(this.#name);
+    await attempt(() => this.#client.emit(blocked ? 'unblock' : 'block', { name: this.#name }));
+  }
+
+  async #inRoom(event, more = {}) {
+    const done = await attempt(() => this.#client.emit(event, { room: this.#room, name: this.#name, ...more }));
+    if (done) $('person-dialog').close();
+  }
+
+  async #confirmed(event) {
+    const title = say(`person.${event}_ask`, { name: this.#name });
+    if (await ask({ title, text: say(`person.${event}_text`), yes: say(`person.${event}`), danger: true })) await this.#inRoom(event);
+  }
+}

@@ -1,0 +1,107 @@
+/*
+ * The list of rooms: invitations, rooms, private conversations; what is unread of them,
+ * here and in the title of the page.
+ */
+
+import { say } from '../words.js';
+import { attempt } from './dialogs.js';
+import { $, find, fromTemplate, replaceItems, showAvatar } from './dom.js';
+
+const MOST = 99;
+
+/** Lists the rooms and shows which is open; `current()` gives its number, `open(room)` opens another. */
+export function startRooms({ client, model, current, open }) {
+  const render = () => {
+    const shown = matching(model, $('filter').value);
+    show($('invitation-list'), shown.filter(({ role }) => role === 'invited').map((room) => invitation(room, { client, model, open })));
+    show($('room-list'), shown.filter(isRoom).map((room) => item(room, model, current())));
+    show($('direct-list'), shown.filter(isDirect).sort(byTime).map((room) => item(room, model, current())));
+    $('invitations').hidden = $('invitation-list').childElementCount === 0;
+    $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
+    showTitle(model, current());
+  };
+  model.watch(['rooms', 'people', 'you'], render);
+  $('filter').addEventListener('input', render);
+  $('filter').addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.isComposing) return;
+    find($('rooms'), 'a.room')?.click();
+    $('filter').value = '';
+    render();
+  });
+  return { render };
+}
+
+/** Makes an element the sign of this room: of a private conversation, the other's avatar. */
+export function showMark(element, room, model) {
+  delete element.dataset.tone;
+  element.textContent = '';
+  element.className = `mark ${room.kind}`;
+  if (room.kind === 'direct') {
+    showAvatar(element, room.name);
+    element.dataset.online = model.isOnline(room.name) ?? '';
+  }
+}
+
+function item(room, model, current) {
+  const element = fromTemplate('room-template');
+  const link = find(element, 'a');
+  link.href = `#room-${room.room}`;
+  link.dataset.room = room.room;
+  link.dataset.kind = room.kind;
+  link.dataset.unread = room.unread;
+  if (room.room === current) link.ariaCurrent = 'page';
+  showMark(find(link, '.mark'), room, model);
+  find(link, '.name').textContent = room.name;
+  const badge = find(link, '.badge');
+  badge.hidden = room.unread === 0;
+  badge.textContent = room.unread > MOST ? `${MOST}+` : room.unread;
+  if (room.unread > 0) link.ariaLabel = say('rooms.with_unread', { name: room.name, count: room.unread });
+  return element;
+}
+
+function invitation(room, { client, model, open }) {
+  const element = fromTemplate('invitation-template');
+  element.dataset.room = room.room;
+  showMark(find(element, '.mark'), room, model);
+  find(element, '.name').textContent = room.name;
+  const accept = find(element, '.accept');
+  const decline = find(element, '.decline');
+  accept.dataset.accept = room.room;
+  accept.ariaLabel = say('rooms.accept_of', { name: room.name });
+  decline.ariaLabel = say('rooms.decline_of', { name: room.name });
+  accept.addEventListener('click', () => attempt(async () => {
+    await client.emit('join', { room: room.room });
+    open(room.room);
+  }));
+  decline.addEventListener('click', () => attempt(() => client.emit('leave', { room: room.room })));
+  return element;
+}
+
+function show(list, items) {
+  replaceItems(list, items, 'room');
+}
+
+function matching(model, filter) {
+  const wanted = filter.trim().toLocaleLowerCase();
+  return [...model.rooms.values()]
+    .filter(({ name }) => name.toLocaleLowerCase().includes(wanted))
+    .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+function isRoom({ kind, role }) {
+  return kind !== 'direct' && role !== 'invited';
+}
+
+function isDirect({ kind, role }) {
+  return kind === 'direct' && role !== 'invited';
+}
+
+function byTime(a, b) {
+  return b.time - a.time;
+}
+
+function showTitle(model, current) {
+  const name = model.rooms.get(current)?.name;
+  const title = name ? `${name} – switchboard` : 'switchboard';
+  document.title = model.unread > 0 ? `(${Math.min(model.unread, MOST)}${model.unread > MOST ? '+' : ''}) ${title}` : title;
+}

@@ -1,0 +1,176 @@
+//! The rooms' logs.
+
+use rusqlite::{
+    Row, ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Millis, PersonId, RoomId, Store, StoreError, rooms::stored_as_number};
+
+/// What an entry of a room's log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in super::super) enum Entry {
+    Said,
+    Topic,
+    Joined,
+    Left,
+    Kicked,
+    Banned,
+    Unbanned,
+    /// Somebody is now an owner, or a member.
+    Owner,
+    Member,
+    Deleted,
+}
+
+stored_as_number!(Entry {
+    Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9
+});
+
+/// Where an entry stands in its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(in super::super) struct Place {
+    pub(in super::super) seq: u64,
+    pub(in super::super) time: Millis,
+}
+
+/// An entry that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct NewEntry<'a> {
+    pub(in super::super) entry: Entry,
+    pub(in super::super) author: PersonId,
+    pub(in super::super) key: Option<Uuid>,
+    pub(in super::super) text: Option<&'a str>,
+    /// A person or a message, as the entry has it.
+    pub(in super::super) about: Option<i64>,
+}
+
+/// An entry of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Logged {
+    pub(in super::super) place: Place,
+    pub(in super::super) entry: Entry,
+    pub(in super::super) author: PersonId,
+    pub(in super::super) text: Option<String>,
+    /// A person or a message, as the entry has it.
+    pub(in super::super) about: Option<i64>,
+}
+
+impl Logged {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            place: Place { seq: row.get(0)?, time: row.get(1)? },
+            entry: row.get(2)?,
+            author: row.get(3)?,
+            text: row.get(4)?,
+            about: row.get(5)?,
+        })
+    }
+
+    /// Who an entry is about that is about somebody.
+    pub(in super::super) fn person(&self) -> Option<PersonId> {
+        match self.entry {
+            Entry::Kicked | Entry::Banned | Entry::Unbanned | Entry::Owner | Entry::Member => self.about.map(PersonId),
+            Entry::Said | Entry::Topic | Entry::Joined | Entry::Left | Entry::Deleted => None,
+        }
+    }
+}
+
+impl PersonId {
+    /// For [`NewEntry::about`].
+    pub(in super::super) fn as_subject(self) -> i64 {
+        self.0
+    }
+}
+
+/// A part of a log, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Span {
+    /// The first so many behind a place.
+    After(u64, usize),
+    /// The last so many before a place.
+    Before(u64, usize),
+}
+
+impl Store {
+    /// The latest entry's place.
+    pub(in super::super) fn head(&self, room: RoomId) -> Result<Option<Place>, StoreError> {
+        let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
+        self.first(sql, [room], |row| Ok(Place { seq: row.get(0)?, time: row.get(1)? }))
+    }
+
+    /// The oldest entry's number.
+    pub(in super::super) fn tail(&self, room: RoomId) -> Result<Option<u64>, StoreError> {
+        self.first("SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT 1", [room], |row| row.get(0))
+    }
+
+    /// Writes an entry at a place that is free; says whether it is new: an author's key is used once.
+    pub(in super::super) fn append(&self, room: RoomId, place: Place, new: &NewEntry<'_>) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (author, key) WHERE key IS NOT NULL DO NOTHING";
+        let key = new.key.as_ref().map(|key| key.as_bytes().as_slice());
+        let params = (room, place.seq, place.time, new.entry, new.author, key, new.text, new.about);
+        Ok(self.change(sql, params)? > 0)
+    }
+
+    /// Where an author's message with this key stands.
+    pub(in super::super) fn with_key(
+        &self,
+        author: PersonId,
+        key: Uuid,
+    ) -> Result<Option<(RoomId, Place)>, StoreError> {
+        let sql = "SELECT room, seq, time FROM messages WHERE author = ?1 AND key = ?2";
+        self.first(sql, (author, key.as_bytes().as_slice()), |row| {
+            Ok((row.get(0)?, Place { seq: row.get(1)?, time: row.get(2)? }))
+        })
+    }
+
+    pub(in super::super) fn entry(&self, room: RoomId, seq: u64) -> Result<Option<Logged>, StoreError> {
+        let sql = "SELECT seq, time, kind, author, text, about FROM messages WHERE room = ?1 AND seq = ?2";
+        self.first(sql, (room, seq), Logged::read)
+    }
+
+    /// A part of a log, in its order.
+    pub(in super::super) fn entries(&self, room: RoomId, span: Span) -> Result<Vec<Logged>, StoreError> {
+        match span {
+            Span::After(seq, most) => {
+                let sql = "SELECT seq, time, kind, author, text, about FROM messages
+                    WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+                self.all(sql, (room, seq, most), Logged::read)
+            }
+            Span::Before(seq, most) => {
+                let sql = "SELECT seq, time, kind, author, text, about FROM messages
+                    WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+                let mut entries = self.all(sql, (room, seq, most), Logged::read)?;
+                entries.reverse();
+                Ok(entries)
+            }
+        }
+    }
+
+    /// Takes the words from a message.
+    pub(in super::super) fn erase(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
+        self.change("UPDATE messages SET text = NULL WHERE room = ?1 AND seq = ?2", (room, seq)).map(drop)
+    }
+
+    /// Forgets what is older than `seq`.
+    pub(in super::super) fn trim(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
+        self.change("DELETE FROM messages WHERE room = ?1 AND seq < ?2", (room, seq)).map(drop)
+    }
+
+    /// How many messages others have said behind `seq`, up to `most`.
+    pub(in super::super) fn count_said(
+        &self,
+        room: RoomId,
+        seq: u64,
+        not_by: PersonId,
+        most: usize,
+    ) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM messages
+            WHERE room = ?1 AND seq > ?2 AND kind = 0 AND author <> ?3 AND text IS NOT NULL LIMIT ?4)";
+        Ok(self.first(sql, (room, seq, not_by, most), |row| row.get(0))?.unwrap_or(0))
+    }
+}

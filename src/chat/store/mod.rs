@@ -1,0 +1,120 @@
+//! What survives: accounts, sessions, rooms and their logs, in SQLite.
+//!
+//! One thread uses a [`Store`]. It works in transactions: whatever was not committed has not happened. A commit is
+//! durable (WAL, `synchronous=FULL`), so it is worth gathering work for it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `open.rs` | where the data is, and the versions of its schema |
+//! | `ids.rs` | numbers that must not be mixed up |
+//! | `people.rs` | accounts, guests, and whom they block |
+//! | `sessions.rs` | who is signed in, by the hash of a token |
+//! | `rooms.rs` | rooms and their members |
+//! | `messages.rs` | the rooms' logs |
+
+mod ids;
+mod messages;
+mod open;
+mod people;
+mod rooms;
+mod sessions;
+
+pub(super) use ids::{PersonId, RoomId, SessionId};
+pub(super) use messages::{Entry, Logged, NewEntry, Place, Span};
+pub use open::{Data, OpenError};
+pub(super) use people::PersonRow;
+pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
+pub(super) use sessions::SessionRow;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+
+/// What SQLite says when it cannot: a full disk, a broken one, a file that is no database.
+pub(super) type StoreError = rusqlite::Error;
+
+/// Milliseconds since 1970.
+pub(super) type Millis = u64;
+
+/// The time by the calendar.
+pub(super) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// The database.
+#[derive(Debug)]
+pub(super) struct Store {
+    db: Connection,
+    /// Held so that no other server works on the same data.
+    #[expect(dead_code, reason = "the lock is given back when the file is closed")]
+    lock: Option<std::fs::File>,
+}
+
+impl Store {
+    /// Begins a transaction.
+    pub(super) fn begin(&self) -> Result<(), StoreError> {
+        self.prepared("BEGIN")?.execute([]).map(drop)
+    }
+
+    /// Makes durable what was done since [`begin`](Self::begin).
+    pub(super) fn commit(&self) -> Result<(), StoreError> {
+        self.prepared("COMMIT")?.execute([]).map(drop)
+    }
+
+    /// Undoes what was done since [`begin`](Self::begin).
+    pub(super) fn roll_back(&self) {
+        // SQLite may have done so already, as it does when the disk is full.
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            log::error!("what could not be written cannot be undone either: {error}");
+        }
+    }
+
+    /// A number that changes when another process has written.
+    pub(super) fn foreign_changes(&self) -> Result<i64, StoreError> {
+        self.prepared("PRAGMA data_version")?.query_row([], |row| row.get(0))
+    }
+
+    /// For tests: whether whatever would be written fails, as on a full disk.
+    #[cfg(test)]
+    pub(super) fn refuse_writes(&self, refuse: bool) -> Result<(), StoreError> {
+        self.db.pragma_update(None, "query_only", refuse)
+    }
+
+    /// For tests: the version of the schema.
+    #[cfg(test)]
+    pub(super) fn set_version(&self, version: usize) -> Result<(), StoreError> {
+        self.db.pragma_update(None, "user_version", version)
+    }
+
+    fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
+        self.db.prepare_cached(sql)
+    }
+
+    /// Executes a statement; gives how many rows it has changed.
+    fn change(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.prepared(sql)?.execute(params)
+    }
+
+    /// The first row of a query.
+    fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        self.prepared(sql)?.query_row(params, read).optional()
+    }
+
+    /// All rows of a query.
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.prepared(sql)?.query_map(params, read)?.collect()
+    }
+}

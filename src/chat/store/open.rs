@@ -1,0 +1,181 @@
+//! Where the data is, and the versions of its schema.
+
+use std::{
+    fmt,
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use super::Store;
+
+/// Where a chat keeps what it knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// In memory: it is gone with the process.
+    Memory,
+    /// In this folder, which is made where there is none.
+    Folder(PathBuf),
+}
+
+/// Why the data cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The folder cannot be made or written.
+    Folder(PathBuf, io::Error),
+    /// Another server works on it.
+    InUse(PathBuf),
+    /// It was written by a version that knows more than this one.
+    TooNew {
+        /// The version of its schema.
+        version: usize,
+        /// The latest that is known here.
+        known: usize,
+    },
+    /// The file is another program's.
+    Foreign(PathBuf),
+    /// What SQLite says.
+    Database(rusqlite::Error),
+}
+
+impl Store {
+    /// Opens the data for a server, alone; makes or updates what is not there yet.
+    pub(in super::super) fn open(data: &Data) -> Result<Self, OpenError> {
+        match data {
+            Data::Memory => Self::set_up(Connection::open_in_memory()?, None),
+            Data::Folder(folder) => {
+                make_private(folder).map_err(|error| OpenError::Folder(folder.clone(), error))?;
+                let lock = lock(folder)?;
+                Self::in_folder(folder, Some(lock))
+            }
+        }
+    }
+
+    /// Opens the data beside a server that may be running: for a few changes by an operator.
+    pub(in super::super) fn open_beside(data: &Data) -> Result<Self, OpenError> {
+        match data {
+            Data::Memory => Self::open(data),
+            Data::Folder(folder) => {
+                make_private(folder).map_err(|error| OpenError::Folder(folder.clone(), error))?;
+                Self::in_folder(folder, None)
+            }
+        }
+    }
+
+    fn in_folder(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
+        let file = folder.join(DATABASE);
+        let store = Self::set_up(Connection::open(&file)?, lock);
+        store.map_err(|error| match error {
+            OpenError::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+                OpenError::Foreign(file)
+            }
+            error => error,
+        })
+    }
+
+    fn set_up(mut db: Connection, lock: Option<File>) -> Result<Self, OpenError> {
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        // What was deleted is overwritten.
+        db.pragma_update(None, "secure_delete", true)?;
+        migrate(&mut db)?;
+        Ok(Self { db, lock })
+    }
+}
+
+/// Brings the schema to its latest version.
+fn migrate(db: &mut Connection) -> Result<(), OpenError> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (application, version) == (0, 0) {
+        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables > 0 {
+            return Err(OpenError::Foreign(transaction.path().unwrap_or_default().into()));
+        }
+    } else if application != APPLICATION {
+        return Err(OpenError::Foreign(transaction.path().unwrap_or_default().into()));
+    }
+    if version > MIGRATIONS.len() {
+        return Err(OpenError::TooNew { version, known: MIGRATIONS.len() });
+    }
+    for migration in &MIGRATIONS[version..] {
+        transaction.execute_batch(migration)?;
+    }
+    if version < MIGRATIONS.len() {
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Makes a folder that only its owner may look into.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Keeps other servers out for as long as the file is open.
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let failed = |error| OpenError::Folder(folder.to_owned(), error);
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder, error) => write!(
+                f,
+                "cannot keep data in {}: {error}; choose a folder that can be written with --data DIR",
+                folder.display()
+            ),
+            Self::InUse(folder) => write!(
+                f,
+                "another switchboard works with {}; stop it, or choose another folder with --data DIR",
+                folder.display()
+            ),
+            Self::TooNew { version, known } => write!(
+                f,
+                "the data is of version {version}, and this program knows up to {known}; use a newer switchboard"
+            ),
+            Self::Foreign(file) => {
+                write!(f, "{} is not switchboard's; choose another folder with --data DIR", file.display())
+            }
+            Self::Database(error) => write!(f, "the data cannot be used: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+const DATABASE: &str = "chat.sqlite3";
+const LOCK: &str = "lock";
+/// "swbd", for whoever asks `file` what it is.
+const APPLICATION: i32 = 0x7377_6264;
+/// Each brings the schema from the version of its place to the next one. What was released is never changed.
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+/// How long another process may hold the database up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const STATEMENTS: usize = 128;

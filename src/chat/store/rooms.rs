@@ -1,0 +1,223 @@
+//! Rooms and their members.
+
+use rusqlite::{
+    Row, ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, PersonId, RoomId, Store, StoreError};
+
+/// Who may enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in super::super) enum RoomKind {
+    Public,
+    Invited,
+    /// The conversation of two.
+    Direct,
+}
+
+/// What somebody is in a room, from least to most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in super::super) enum Role {
+    Banned,
+    Invited,
+    Member,
+    Owner,
+}
+
+/// A room, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct RoomRow {
+    pub(in super::super) id: RoomId,
+    pub(in super::super) kind: RoomKind,
+    pub(in super::super) name: String,
+    /// Of its name, or of the two people.
+    pub(in super::super) key: String,
+    pub(in super::super) topic: String,
+    pub(in super::super) epoch: String,
+}
+
+impl RoomRow {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            kind: row.get(1)?,
+            name: row.get(2)?,
+            key: row.get(3)?,
+            topic: row.get(4)?,
+            epoch: row.get(5)?,
+        })
+    }
+}
+
+/// The public room that everybody begins in; it is there from the beginning and is never removed.
+pub(in super::super) const LOBBY: RoomId = RoomId(1);
+
+/// Somebody's place in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Member {
+    pub(in super::super) room: RoomId,
+    pub(in super::super) person: PersonId,
+    pub(in super::super) role: Role,
+    /// The latest message that they have seen.
+    pub(in super::super) read: u64,
+}
+
+impl Member {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self { room: row.get(0)?, person: row.get(1)?, role: row.get(2)?, read: row.get(3)? })
+    }
+}
+
+impl Store {
+    /// Makes a room under a name that no other has; `None` where one does. The keys of names and of pairs of people
+    /// never meet: they are not spelled alike.
+    pub(in super::super) fn add_room(
+        &self,
+        kind: RoomKind,
+        name: &str,
+        key: &str,
+        topic: &str,
+        epoch: &str,
+    ) -> Result<Option<RoomId>, StoreError> {
+        let sql = "INSERT INTO rooms (kind, name, key, topic, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT (key) DO NOTHING RETURNING id";
+        self.first(sql, (kind, name, key, topic, epoch), |row| row.get(0))
+    }
+
+    pub(in super::super) fn room(&self, id: RoomId) -> Result<Option<RoomRow>, StoreError> {
+        self.first("SELECT id, kind, name, key, topic, epoch FROM rooms WHERE id = ?1", [id], RoomRow::read)
+    }
+
+    pub(in super::super) fn room_with_key(&self, key: &str) -> Result<Option<RoomId>, StoreError> {
+        self.first("SELECT id FROM rooms WHERE key = ?1", [key], |row| row.get(0))
+    }
+
+    /// Public rooms in the order of their keys, behind `after`, with `search` in the name's key.
+    pub(in super::super) fn public_rooms(
+        &self,
+        search: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<RoomId>, StoreError> {
+        let sql = "SELECT id FROM rooms WHERE kind = 0 AND key > ?2 AND instr(key, ?1) > 0 ORDER BY key LIMIT ?3";
+        self.all(sql, (search, after, most), |row| row.get(0))
+    }
+
+    pub(in super::super) fn set_topic(&self, id: RoomId, topic: &str) -> Result<(), StoreError> {
+        self.change("UPDATE rooms SET topic = ?2 WHERE id = ?1", (id, topic)).map(drop)
+    }
+
+    /// Removes a room and all that was said in it.
+    pub(in super::super) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
+        self.change("DELETE FROM messages WHERE room = ?1", [id])?;
+        self.change("DELETE FROM members WHERE room = ?1", [id])?;
+        self.change("DELETE FROM rooms WHERE id = ?1", [id]).map(drop)
+    }
+
+    pub(in super::super) fn member(&self, room: RoomId, person: PersonId) -> Result<Option<Member>, StoreError> {
+        let sql = "SELECT room, person, role, read FROM members WHERE room = ?1 AND person = ?2";
+        self.first(sql, (room, person), Member::read)
+    }
+
+    /// All places of somebody, in the order of the rooms.
+    pub(in super::super) fn places_of(&self, person: PersonId) -> Result<Vec<Member>, StoreError> {
+        let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 ORDER BY room";
+        self.all(sql, [person], Member::read)
+    }
+
+    /// The members of a room by the keys of their names, behind `after`.
+    pub(in super::super) fn members(&self, room: RoomId, after: &str, most: usize) -> Result<Vec<Member>, StoreError> {
+        let sql = "SELECT room, person, role, read FROM members JOIN people ON people.id = person
+            WHERE room = ?1 AND role >= 2 AND people.key > ?2 ORDER BY people.key LIMIT ?3";
+        self.all(sql, (room, after, most), Member::read)
+    }
+
+    pub(in super::super) fn count_members(&self, room: RoomId) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM members WHERE room = ?1 AND role >= 2";
+        Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// How many owners a room has.
+    pub(in super::super) fn count_owners(&self, room: RoomId) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM members WHERE room = ?1 AND role = 3";
+        Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// Who has been a member for the longest time, owners aside.
+    pub(in super::super) fn oldest_member(&self, room: RoomId) -> Result<Option<PersonId>, StoreError> {
+        let sql = "SELECT person FROM members WHERE room = ?1 AND role = 2 ORDER BY since, person LIMIT 1";
+        self.first(sql, [room], |row| row.get(0))
+    }
+
+    /// Gives somebody a role, and a place if they had none.
+    pub(in super::super) fn set_role(
+        &self,
+        room: RoomId,
+        person: PersonId,
+        role: Role,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (room, person) DO UPDATE SET role = excluded.role";
+        self.change(sql, (room, person, role, now)).map(drop)
+    }
+
+    pub(in super::super) fn remove_member(&self, room: RoomId, person: PersonId) -> Result<(), StoreError> {
+        self.change("DELETE FROM members WHERE room = ?1 AND person = ?2", (room, person)).map(drop)
+    }
+
+    /// Says that somebody has seen all up to `seq`; whether that is news.
+    pub(in super::super) fn set_read(&self, room: RoomId, person: PersonId, seq: u64) -> Result<bool, StoreError> {
+        let sql = "UPDATE members SET read = ?3 WHERE room = ?1 AND person = ?2 AND read < ?3";
+        Ok(self.change(sql, (room, person, seq))? > 0)
+    }
+}
+
+macro_rules! stored_as_number {
+    ($type:ident { $($variant:ident = $number:literal),+ }) => {
+        impl ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(match self { $(Self::$variant => $number),+ }.into())
+            }
+        }
+
+        impl FromSql for $type {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                match value.as_i64()? {
+                    $($number => Ok(Self::$variant),)+
+                    other => Err(FromSqlError::OutOfRange(other)),
+                }
+            }
+        }
+    };
+}
+
+pub(super) use stored_as_number;
+
+stored_as_number!(RoomKind { Public = 0, Invited = 1, Direct = 2 });
+stored_as_number!(Role { Banned = 0, Invited = 1, Member = 2, Owner = 3 });
+
+impl RoomKind {
+    /// The key of a room with this name's key.
+    pub(in super::super) fn key_of_name(key: &str) -> String {
+        format!("name {key}")
+    }
+
+    /// The key of the conversation of two.
+    pub(in super::super) fn key_of_pair(one: PersonId, two: PersonId) -> String {
+        let (PersonId(one), PersonId(two)) = (one.min(two), one.max(two));
+        format!("pair {one} {two}")
+    }
+}
+
+impl RoomRow {
+    /// The two of a conversation of two.
+    pub(in super::super) fn pair(&self) -> Option<(PersonId, PersonId)> {
+        let (one, two) = self.key.strip_prefix("pair ")?.split_once(' ')?;
+        Some((PersonId(one.parse().ok()?), PersonId(two.parse().ok()?)))
+    }
+}

@@ -1,0 +1,74 @@
+//! Who is signed in, by the hash of a token.
+
+use rusqlite::Row;
+
+use super::{super::token::TokenHash, Millis, PersonId, SessionId, Store, StoreError};
+
+/// A session, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct SessionRow {
+    pub(in super::super) id: SessionId,
+    pub(in super::super) person: PersonId,
+    pub(in super::super) created: Millis,
+    pub(in super::super) used: Millis,
+    pub(in super::super) expires: Millis,
+}
+
+impl SessionRow {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self { id: row.get(0)?, person: row.get(1)?, created: row.get(2)?, used: row.get(3)?, expires: row.get(4)? })
+    }
+}
+
+impl Store {
+    pub(in super::super) fn add_session(
+        &self,
+        person: PersonId,
+        token: &TokenHash,
+        now: Millis,
+        expires: Millis,
+    ) -> Result<SessionRow, StoreError> {
+        let sql = "INSERT INTO sessions (person, token, created, used, expires) VALUES (?1, ?2, ?3, ?3, ?4)
+            RETURNING id, person, created, used, expires";
+        self.prepared(sql)?.query_row((person, token.0, now, expires), SessionRow::read)
+    }
+
+    pub(in super::super) fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE id = ?1";
+        self.first(sql, [id], SessionRow::read)
+    }
+
+    pub(in super::super) fn session_of_token(&self, token: &TokenHash) -> Result<Option<SessionRow>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE token = ?1";
+        self.first(sql, [token.0], SessionRow::read)
+    }
+
+    pub(in super::super) fn sessions_of(&self, person: PersonId) -> Result<Vec<SessionRow>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE person = ?1 ORDER BY used DESC";
+        self.all(sql, [person], SessionRow::read)
+    }
+
+    /// Sessions that have ended by time: at their end, or unused since `idle_before`; guests' since
+    /// `guests_idle_before`.
+    pub(in super::super) fn ended_sessions(
+        &self,
+        now: Millis,
+        idle_before: Millis,
+        guests_idle_before: Millis,
+        most: usize,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let sql = "SELECT sessions.id, person, sessions.created, used, expires
+            FROM sessions JOIN people ON people.id = person
+            WHERE expires <= ?1 OR used <= ?2 OR (used <= ?3 AND password IS NULL) LIMIT ?4";
+        self.all(sql, (now, idle_before, guests_idle_before, most), SessionRow::read)
+    }
+
+    pub(in super::super) fn set_used(&self, id: SessionId, used: Millis) -> Result<(), StoreError> {
+        self.change("UPDATE sessions SET used = max(used, ?2) WHERE id = ?1", (id, used)).map(drop)
+    }
+
+    /// Ends a session; says whether there was one.
+    pub(in super::super) fn remove_session(&self, id: SessionId) -> Result<bool, StoreError> {
+        Ok(self.change("DELETE FROM sessions WHERE id = ?1", [id])? > 0)
+    }
+}
