@@ -264,6 +264,15 @@ const MAX_BYTES_PER_CHAR: usize = 8;
 const MAX_MARKS: usize = 4;
 const KEY_ROUNDS: usize = 3;
 
+/// Says by which rules and tables keys are made: those of another version are made anew.
+pub(super) fn keys_version() -> String {
+    let (security, normalization) = (unicode_security::UNICODE_VERSION, unicode_normalization::UNICODE_VERSION);
+    format!("{RULES} {security:?} {normalization:?}")
+}
+
+/// Goes up when the rules above change.
+const RULES: u32 = 1;
+
 #[cfg(test)]
 mod tests {
     use super::{

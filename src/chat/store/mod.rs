@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `open.rs` | where the data is, and the versions of its schema |
 //! | `ids.rs` | numbers that must not be mixed up |
+//! | `keys.rs` | the keys of names, made anew with new tables |
 //! | `people.rs` | accounts, guests, and whom they block |
 //! | `sessions.rs` | who is signed in, by the hash of a token |
 //! | `rooms.rs` | rooms and their members |
 //! | `messages.rs` | the rooms' logs |
 
 mod ids;
+mod keys;
 mod messages;
 mod open;
 mod people;

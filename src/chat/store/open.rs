@@ -86,7 +86,9 @@ impl Store {
         // What was deleted is overwritten.
         db.pragma_update(None, "secure_delete", true)?;
         migrate(&mut db)?;
-        Ok(Self { db, lock })
+        let store = Self { db, lock };
+        store.refresh_keys()?;
+        Ok(store)
     }
 }
 
