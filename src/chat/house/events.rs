@@ -143,7 +143,10 @@ impl Keeper {
         let answer = match self.route(connection, event) {
             Ok(Answer::Now(result)) => event.id.as_ref().map(|id| wire::ack(&result, id)),
             Ok(Answer::Later) => None,
-            Err(Failure::Refused(error)) => Some(wire::error(&error, event.id.as_ref())),
+            Err(Failure::Refused(error)) => {
+                log::debug!("{connection}: {} is refused: {}", event.event.escape_debug(), error.code);
+                Some(wire::error(&error, event.id.as_ref()))
+            }
             Err(Failure::Store(error)) => return Err(error),
         };
         if let Some(answer) = answer {

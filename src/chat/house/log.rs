@@ -71,8 +71,9 @@ impl Keeper {
             return Ok(None);
         }
         self.lookup.set_head(room.id, place);
-        if place.seq.is_multiple_of(TRIMMED_EVERY) {
-            let oldest = (place.seq + 1).saturating_sub(self.config.limits.kept_messages);
+        let kept = self.config.limits.kept_messages;
+        if place.seq.is_multiple_of(TRIMMED_EVERY.min(kept.div_ceil(10))) {
+            let oldest = (place.seq + 1).saturating_sub(kept);
             self.store.trim(room.id, oldest)?;
         }
         let NewEntry { entry, author, text, about, .. } = new;
@@ -158,5 +159,5 @@ fn is_false(value: &bool) -> bool {
 const MOST_MISSED: usize = 200;
 /// What is told to who was not here before.
 const LATEST: usize = 50;
-/// A log is trimmed once in so many entries.
+/// A log is trimmed once in so many entries, or more often where few are kept.
 const TRIMMED_EVERY: u64 = 1000;

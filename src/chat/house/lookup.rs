@@ -63,6 +63,12 @@ impl Lookup {
         self.members.remove(&room);
     }
 
+    pub(super) fn one_member_more(&mut self, room: RoomId) {
+        if let Some(count) = self.members.get_mut(&room) {
+            *count += 1;
+        }
+    }
+
     pub(super) fn set_head(&mut self, room: RoomId, head: Place) {
         self.heads.insert(room, head);
     }
@@ -167,8 +173,12 @@ impl Keeper {
         let head = self.head(room.id)?;
         let read = member.map_or(head.seq, |member| member.read);
         let is_member = member.is_some_and(|member| member.role >= Role::Member);
-        let unread =
-            if is_member && read < head.seq { self.store.count_said(room.id, read, person, MOST_UNREAD)? } else { 0 };
+        let unread = if is_member && read < head.seq {
+            let from = read.max(head.seq.saturating_sub(LOOKED_AT_FOR_UNREAD));
+            self.store.count_said(room.id, from, person, MOST_UNREAD)?
+        } else {
+            0
+        };
         let name = match other_of(room, person) {
             Some(other) => self.known(other)?.name.clone(),
             None => room.name.clone(),
@@ -234,6 +244,8 @@ fn make_room_in<K, V>(map: &mut HashMap<K, V>) {
 
 /// What is not read is counted up to this.
 const MOST_UNREAD: usize = 100;
+/// And looked for among so many entries.
+const LOOKED_AT_FOR_UNREAD: u64 = 1000;
 /// No name is longer, whatever the limit was when it was taken.
 const LONGEST_NAME: usize = 256;
 const MOST_REMEMBERED: usize = 100_000;

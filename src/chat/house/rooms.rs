@@ -121,8 +121,7 @@ pub(super) fn create(call: &mut Call<'_>, data: &Value) -> Handled {
     }
     let topic = clean(&topic, limits.topic_chars)?;
     call.check_room_count()?;
-    let owned = call.keeper.store.places_of(call.person)?.iter().filter(|place| place.role == Role::Owner).count();
-    if owned >= call.keeper.config.limits.owned_rooms {
+    if call.keeper.store.count_rooms(call.person, Role::Owner)? >= call.keeper.config.limits.owned_rooms {
         return refuse("too_many_rooms", "You own as many rooms as one may.");
     }
     let key = RoomKind::key_of_name(name.key());
@@ -183,17 +182,19 @@ pub(super) fn leave(call: &mut Call<'_>, data: &Value) -> Handled {
 #[derive(Deserialize)]
 struct ListMembers {
     room: RoomId,
-    #[serde(default)]
-    after: String,
+    after: Option<String>,
 }
 
-/// `members`: of a room, by name.
+/// `members`: of a room, in the order in which they came to the chat.
 pub(super) fn members(call: &mut Call<'_>, data: &Value) -> Handled {
     let ListMembers { room, after } = parse(data)?;
     let keeper = &mut *call.keeper;
     let (room, _) = keeper.find_own_room(room, call.person)?;
-    let after = keeper.name(&after).map_or(String::new(), |name| name.key().to_owned());
-    let mut found = keeper.store.members(room.id, &after, MEMBERS_AT_ONCE + 1)?;
+    let after = match after {
+        Some(name) => Some(keeper.find_person(&name)?),
+        None => None,
+    };
+    let mut found = keeper.store.members(room.id, after, MEMBERS_AT_ONCE + 1)?;
     let more = found.len() > MEMBERS_AT_ONCE;
     found.truncate(MEMBERS_AT_ONCE);
     let mut members = Vec::new();
@@ -207,8 +208,7 @@ pub(super) fn members(call: &mut Call<'_>, data: &Value) -> Handled {
 impl Call<'_> {
     /// Whether one may be in one more room.
     fn check_room_count(&mut self) -> Result<(), Failure> {
-        let places = self.keeper.store.places_of(self.person)?;
-        if places.iter().filter(|place| place.role >= Role::Member).count() >= self.keeper.config.limits.rooms {
+        if self.keeper.store.count_rooms(self.person, Role::Member)? >= self.keeper.config.limits.rooms {
             return refuse("too_many_rooms", "You are in as many rooms as one may be.");
         }
         Ok(())

@@ -73,7 +73,7 @@ impl Keeper {
         let Some(person) = self.store.add_person(name.as_str(), name.key(), password, now)? else {
             return Ok(Err(SignInError::NameTaken));
         };
-        self.lookup.forget_members(LOBBY);
+        self.lookup.one_member_more(LOBBY);
         self.begin_session(person)
     }
 
@@ -93,7 +93,7 @@ impl Keeper {
         let Some(row) = self.store.person(person)? else { return Ok(Err(SignInError::BadCredentials)) };
         let token = Token::random();
         let expires = self.now.wall.saturating_add(millis(self.config.session_lifetime)).min(FAR);
-        let session = self.store.add_session(person, &token.hash(), self.now.wall, expires)?;
+        let session = self.store.add_session(&row, &token.hash(), self.now.wall, expires)?;
         Ok(Ok(SignedIn { you: you(&row), token, expires: session.expires }))
     }
 

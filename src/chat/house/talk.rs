@@ -42,12 +42,18 @@ struct Say {
 pub(super) fn say(call: &mut Call<'_>, data: &Value) -> Handled {
     let Say { room, text, key, to } = parse(data)?;
     let (room, _) = call.keeper.find_own_room(room, call.person)?;
-    if let Some(other) = other_of(&room, call.person) {
+    let other = other_of(&room, call.person);
+    if let Some(other) = other {
         call.check_may_write(other)?;
+    }
+    let words = match call.prepare(&text, &key)? {
+        Prepared::New(words) => words,
+        Prepared::Said(said) => return result(&said.place),
+    };
+    if let Some(other) = other {
         call.ensure_member(&room, other)?;
     }
-    let Said { place, .. } = call.speak(&room, &text, &key, to)?;
-    result(&place)
+    result(&call.speak(&room, &words, to)?.place)
 }
 
 #[derive(Deserialize)]
@@ -57,6 +63,19 @@ struct Tell {
     key: String,
     #[serde(default)]
     to: To,
+}
+
+/// What is to be said.
+struct Words {
+    text: String,
+    key: Uuid,
+}
+
+/// What became of a client's wish to say something.
+enum Prepared {
+    New(Words),
+    /// It was said before.
+    Said(Said),
 }
 
 /// Where something was said.
@@ -72,10 +91,13 @@ pub(super) fn tell(call: &mut Call<'_>, data: &Value) -> Handled {
     let Tell { name, text, key, to } = parse(data)?;
     let other = call.keeper.find_person(&name)?;
     call.check_may_write(other)?;
-    call.check_words(&text, &key)?;
+    let words = match call.prepare(&text, &key)? {
+        Prepared::New(words) => words,
+        Prepared::Said(said) => return result(&said),
+    };
     let room = call.conversation(other)?;
     call.ensure_member(&room, other)?;
-    result(&call.speak(&room, &text, &key, to)?)
+    result(&call.speak(&room, &words, to)?)
 }
 
 #[derive(Deserialize)]
@@ -198,35 +220,36 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// What can be said, and under which key.
-    fn check_words(&self, text: &str, key: &str) -> Result<(String, Uuid), Failure> {
+    /// What is to be said and may be said now, or where it was said already.
+    fn prepare(&mut self, text: &str, key: &str) -> Result<Prepared, Failure> {
         let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
-        let text = clean(text, self.keeper.config.limits.text_chars)?;
+        let keeper = &mut *self.keeper;
+        let text = clean(text, keeper.config.limits.text_chars)?;
         if text.is_empty() {
             return refuse("empty", "There is nothing to say.");
         }
-        Ok((text, key))
-    }
-
-    /// Says something in a room, once for each key.
-    fn speak(&mut self, room: &RoomRow, text: &str, key: &str, to: To) -> Result<Said, Failure> {
-        let (text, key) = self.check_words(text, key)?;
-        let keeper = &mut *self.keeper;
-        let now = keeper.now.instant;
-        if let Err(wait) = keeper.said.take(self.person, keeper.config.limits.messages, now) {
+        let (rate, now) = (keeper.config.limits.messages, keeper.now.instant);
+        if let Err(wait) = keeper.said.take(self.person, rate, now) {
             // What was said already is acknowledged again, however fast.
             if let Some((room, place)) = keeper.store.with_key(self.person, key)? {
-                return Ok(Said { room, place });
+                return Ok(Prepared::Said(Said { room, place }));
             }
             let seconds = wait.as_secs_f64().ceil();
             return refuse("too_fast", format!("That was a lot at once; please wait {seconds} s."));
         }
+        Ok(Prepared::New(Words { text, key }))
+    }
+
+    /// Says something in a room, once for each key.
+    fn speak(&mut self, room: &RoomRow, words: &Words, to: To) -> Result<Said, Failure> {
+        let keeper = &mut *self.keeper;
+        let Words { text, key } = words;
         let except = (to == To::Others).then_some(self.connection);
-        let new = NewEntry { entry: Entry::Said, author: self.person, key: Some(key), text: Some(&text), about: None };
+        let new = NewEntry { entry: Entry::Said, author: self.person, key: Some(*key), text: Some(text), about: None };
         if let Some(place) = keeper.append(room, new, except)? {
             return Ok(Said { room: room.id, place });
         }
-        match keeper.store.with_key(self.person, key)? {
+        match keeper.store.with_key(self.person, *key)? {
             Some((room, place)) => Ok(Said { room, place }),
             None => refuse("unknown_message", "The message of this key is no longer kept."),
         }

@@ -46,7 +46,7 @@ impl Store {
         most: usize,
     ) -> Result<Vec<PersonRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people
-            WHERE key > ?2 AND substr(key, 1, length(?1)) = ?1 ORDER BY key LIMIT ?3";
+            WHERE key > ?2 AND key >= ?1 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
         self.all(sql, (prefix, after, most), PersonRow::read)
     }
 

@@ -96,15 +96,17 @@ impl Store {
         self.first("SELECT id FROM rooms WHERE key = ?1", [key], |row| row.get(0))
     }
 
-    /// Public rooms in the order of their keys, behind `after`, with `search` in the name's key.
+    /// Public rooms in the order of their keys, behind `after`, with `search` in the name's key; among so many at most
+    /// that nobody waits long.
     pub(in super::super) fn public_rooms(
         &self,
         search: &str,
         after: &str,
         most: usize,
     ) -> Result<Vec<RoomId>, StoreError> {
-        let sql = "SELECT id FROM rooms WHERE kind = 0 AND key > ?2 AND instr(key, ?1) > 0 ORDER BY key LIMIT ?3";
-        self.all(sql, (search, after, most), |row| row.get(0))
+        let sql = "SELECT id FROM (SELECT id, key FROM rooms WHERE kind = 0 AND key > ?2 ORDER BY key LIMIT ?4)
+            WHERE instr(key, ?1) > 0 LIMIT ?3";
+        self.all(sql, (search, after, most, SEARCHED), |row| row.get(0))
     }
 
     pub(in super::super) fn set_topic(&self, id: RoomId, topic: &str) -> Result<(), StoreError> {
@@ -129,11 +131,23 @@ impl Store {
         self.all(sql, [person], Member::read)
     }
 
-    /// The members of a room by the keys of their names, behind `after`.
-    pub(in super::super) fn members(&self, room: RoomId, after: &str, most: usize) -> Result<Vec<Member>, StoreError> {
-        let sql = "SELECT room, person, role, read FROM members JOIN people ON people.id = person
-            WHERE room = ?1 AND role >= 2 AND people.key > ?2 ORDER BY people.key LIMIT ?3";
+    /// The members of a room in the order of their ids, behind one.
+    pub(in super::super) fn members(
+        &self,
+        room: RoomId,
+        after: Option<PersonId>,
+        most: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let sql = "SELECT room, person, role, read FROM members
+            WHERE room = ?1 AND person > ifnull(?2, 0) AND role >= 2 ORDER BY person LIMIT ?3";
         self.all(sql, (room, after, most), Member::read)
+    }
+
+    /// In how many rooms somebody has this role, or a higher one; conversations of two do not count.
+    pub(in super::super) fn count_rooms(&self, person: PersonId, role: Role) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room
+            WHERE person = ?1 AND role >= ?2 AND kind <> 2";
+        Ok(self.first(sql, (person, role), |row| row.get(0))?.unwrap_or(0))
     }
 
     pub(in super::super) fn count_members(&self, room: RoomId) -> Result<u64, StoreError> {
@@ -176,6 +190,9 @@ impl Store {
         Ok(self.change(sql, (room, person, seq))? > 0)
     }
 }
+
+/// Rooms that are looked at in one search.
+const SEARCHED: usize = 10_000;
 
 macro_rules! stored_as_number {
     ($type:ident { $($variant:ident = $number:literal),+ }) => {

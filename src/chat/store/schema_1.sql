@@ -17,13 +17,15 @@ CREATE TABLE people (
 CREATE TABLE sessions (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     person  INTEGER NOT NULL REFERENCES people,
+    guest   INTEGER NOT NULL,             -- whether the person is one
     token   BLOB NOT NULL UNIQUE,         -- SHA-256
     created INTEGER NOT NULL,
     used    INTEGER NOT NULL,             -- when they last did something, to the minute
     expires INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sessions_of ON sessions (person);
-CREATE INDEX sessions_by_use ON sessions (used);
+CREATE INDEX sessions_by_use ON sessions (guest, used);
+CREATE INDEX sessions_by_end ON sessions (expires);
 
 CREATE TABLE rooms (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,

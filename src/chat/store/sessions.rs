@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::{super::token::TokenHash, Millis, PersonId, SessionId, Store, StoreError};
+use super::{super::token::TokenHash, Millis, PersonId, PersonRow, SessionId, Store, StoreError};
 
 /// A session, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,14 +23,14 @@ impl SessionRow {
 impl Store {
     pub(in super::super) fn add_session(
         &self,
-        person: PersonId,
+        person: &PersonRow,
         token: &TokenHash,
         now: Millis,
         expires: Millis,
     ) -> Result<SessionRow, StoreError> {
-        let sql = "INSERT INTO sessions (person, token, created, used, expires) VALUES (?1, ?2, ?3, ?3, ?4)
+        let sql = "INSERT INTO sessions (person, guest, token, created, used, expires) VALUES (?1, ?2, ?3, ?4, ?4, ?5)
             RETURNING id, person, created, used, expires";
-        self.prepared(sql)?.query_row((person, token.0, now, expires), SessionRow::read)
+        self.prepared(sql)?.query_row((person.id, person.is_guest(), token.0, now, expires), SessionRow::read)
     }
 
     pub(in super::super) fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// Sessions that have ended by time: at their end, or unused since `idle_before`; guests' since
-    /// `guests_idle_before`.
+    /// `guests_idle_before`. Each part is found by an index.
     pub(in super::super) fn ended_sessions(
         &self,
         now: Millis,
@@ -57,9 +57,10 @@ impl Store {
         guests_idle_before: Millis,
         most: usize,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        let sql = "SELECT sessions.id, person, sessions.created, used, expires
-            FROM sessions JOIN people ON people.id = person
-            WHERE expires <= ?1 OR used <= ?2 OR (used <= ?3 AND password IS NULL) LIMIT ?4";
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE expires <= ?1
+            UNION SELECT id, person, created, used, expires FROM sessions WHERE guest = 0 AND used <= ?2
+            UNION SELECT id, person, created, used, expires FROM sessions WHERE guest = 1 AND used <= ?3
+            LIMIT ?4";
         self.all(sql, (now, idle_before, guests_idle_before, most), SessionRow::read)
     }
 

@@ -242,12 +242,15 @@ fn nobody_is_in_more_rooms_than_one_may_nor_owns_more() {
     house.ask(ada, "join", json!({ "name": "B" })).unwrap();
     let room = house.create(eve, "E", "public");
     assert_eq!(house.join(ada, room), Err("too_many_rooms".into()));
+    // Whom one talks to in private takes nobody's room.
+    let key = house.key();
+    house.ask(bob, "tell", json!({ "name": "Ada", "text": "hi", "key": key })).unwrap();
     house.ask(ada, "leave", json!({ "room": LOBBY })).unwrap();
     house.join(ada, room).unwrap();
 }
 
 #[test]
-fn members_are_listed_by_name_with_their_roles_and_whether_they_are_there() {
+fn members_are_listed_with_their_roles_and_whether_they_are_there() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("bob"));
     house.account("Away").unwrap();
@@ -255,12 +258,14 @@ fn members_are_listed_by_name_with_their_roles_and_whether_they_are_there() {
     let room = json!({ "room": LOBBY });
     let expected = json!([
         { "name": "Ada", "role": "member", "online": true },
-        { "name": "Away", "role": "member", "online": false },
         { "name": "bob", "role": "member", "online": false },
+        { "name": "Away", "role": "member", "online": false },
     ]);
     assert_eq!(house.ask(ada, "members", room).unwrap()["members"], expected);
     let behind = house.ask(ada, "members", json!({ "room": LOBBY, "after": "Ada" })).unwrap();
     assert_eq!(behind["members"].as_array().unwrap().len(), 2);
+    let unknown = json!({ "room": LOBBY, "after": "Nobody" });
+    assert_eq!(house.ask(ada, "members", unknown), Err("unknown_person".into()));
 }
 
 #[test]

@@ -131,6 +131,20 @@ fn a_private_message_reaches_all_devices_of_both_and_waits_for_who_is_away() {
 }
 
 #[test]
+fn who_may_not_speak_now_begins_no_conversation() {
+    let mut house = House::with(|config| config.limits.messages.at_once = 1);
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    house.say(ada, LOBBY, "one").unwrap();
+    for text in ["too fast", "", &"x".repeat(4001)] {
+        let key = house.key();
+        house.ask(ada, "tell", json!({ "name": "Bob", "text": text, "key": key })).unwrap_err();
+    }
+    assert_eq!([house.told(ada), house.told(bob)], [[Value::Null; 0], [Value::Null; 0]]);
+    let welcome = house.account("Eve").map(|token| house.connect(token)).unwrap();
+    assert_eq!(house.told(welcome)[0][1]["rooms"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn who_has_left_a_conversation_is_back_with_its_next_message() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));
