@@ -51,6 +51,9 @@ pub(super) struct Store {
     /// Held so that no other server works on the same data.
     #[expect(dead_code, reason = "the lock is given back when the file is closed")]
     lock: Option<std::fs::File>,
+    /// For tests: how many commits fail from now on.
+    #[cfg(test)]
+    refused_commits: std::cell::Cell<usize>,
 }
 
 impl Store {
@@ -61,6 +64,11 @@ impl Store {
 
     /// Makes durable what was done since [`begin`](Self::begin).
     pub(super) fn commit(&self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some(left) = self.refused_commits.get().checked_sub(1) {
+            self.refused_commits.set(left);
+            return Err(StoreError::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None));
+        }
         self.prepared("COMMIT")?.execute([]).map(drop)
     }
 
@@ -83,6 +91,12 @@ impl Store {
     #[cfg(test)]
     pub(super) fn refuse_writes(&self, refuse: bool) -> Result<(), StoreError> {
         self.db.pragma_update(None, "query_only", refuse)
+    }
+
+    /// For tests: so many commits fail, with all that was done for them.
+    #[cfg(test)]
+    pub(super) fn refuse_commits(&self, count: usize) {
+        self.refused_commits.set(count);
     }
 
     /// For tests: the version of the schema.

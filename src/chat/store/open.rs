@@ -86,7 +86,12 @@ impl Store {
         // What was deleted is overwritten.
         db.pragma_update(None, "secure_delete", true)?;
         migrate(&mut db)?;
-        let store = Self { db, lock };
+        let store = Self {
+            db,
+            lock,
+            #[cfg(test)]
+            refused_commits: Default::default(),
+        };
         store.refresh_keys()?;
         Ok(store)
     }

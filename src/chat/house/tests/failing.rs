@@ -40,6 +40,35 @@ fn while_nothing_can_be_written_all_is_refused_that_would_have_to_be_and_the_res
 }
 
 #[test]
+fn what_was_undone_is_done_again_piece_by_piece_and_told_once() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    house.join(bob, LOBBY).unwrap();
+    let says = |house: &mut House| -> Vec<Errand> {
+        let say = |house: &mut House, text| {
+            let key = house.key();
+            errand(ada, &json!(["say", { "room": LOBBY, "text": text, "key": key }, text]))
+        };
+        ["one", "two", "three"].map(|text| say(house, text)).into()
+    };
+    let batch = says(&mut house);
+    house.keeper.store.refuse_commits(1);
+    house.work(batch);
+    let heard = house.told_of(bob, "message");
+    assert_eq!(texts(&json!(heard)), ["one", "two", "three"]);
+    assert_eq!(heard[2]["seq"], 3, "numbers that were undone are given again");
+    assert_eq!(house.told_of(ada, "ack").len(), 3);
+
+    let batch = says(&mut house);
+    house.keeper.store.refuse_commits(2);
+    house.work(batch);
+    assert_eq!(texts(&json!(house.told_of(bob, "message"))), ["two", "three"]);
+    let told = house.told(ada);
+    let answers: Vec<_> = told.iter().map(|event| (event[0].as_str().unwrap(), event[1]["seq"].as_u64())).collect();
+    assert_eq!(answers, [("error", None), ("ack", Some(4)), ("ack", Some(5))]);
+}
+
+#[test]
 fn a_session_that_is_over_is_over_even_where_that_cannot_be_written() {
     let mut house = House::new();
     let token = house.account("Ada").unwrap();

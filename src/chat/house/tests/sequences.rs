@@ -136,9 +136,15 @@ fn live(seed: u64) {
             }
         }
         if random.chance(3) {
-            house.keeper.store.refuse_writes(random.chance(8)).unwrap();
+            match random.below(8) {
+                0 => house.keeper.store.refuse_writes(true).unwrap(),
+                // Of all together, and then of some alone.
+                1 => house.keeper.store.refuse_commits(1 + random.below(batch.len() as u64 + 1) as usize),
+                _ => {}
+            }
             house.work(std::mem::take(&mut batch));
             house.keeper.store.refuse_writes(false).unwrap();
+            house.keeper.store.refuse_commits(0);
             hear_all(&mut readers, &mut house, &mut batch, &context);
         }
     }
@@ -210,6 +216,12 @@ impl Reader {
 fn hear_all(readers: &mut [Reader], house: &mut House, batch: &mut Vec<Errand>, context: &str) {
     for reader in readers {
         let Some(connection) = reader.connection else { continue };
+        if house.closed_with(connection).is_some() {
+            // Not even the welcome could be had.
+            assert_eq!(house.closed_with(connection), Some(1013), "{context}");
+            reader.go(house, batch);
+            continue;
+        }
         for room in reader.hear(house.told(connection), context) {
             batch.push(reader.join(house, connection, room));
         }
