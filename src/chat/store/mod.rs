@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `open.rs` | where the data is, and the versions of its schema |
 //! | `ids.rs` | numbers that must not be mixed up |
+//! | `restored.rs` | new epochs for data that was put back |
 //! | `keys.rs` | the keys of names, made anew with new tables |
 //! | `people.rs` | accounts, guests, and whom they block |
 //! | `sessions.rs` | who is signed in, by the hash of a token |
@@ -18,6 +19,7 @@ mod keys;
 mod messages;
 mod open;
 mod people;
+mod restored;
 mod rooms;
 mod sessions;
 
@@ -49,7 +51,6 @@ pub(super) fn now() -> Millis {
 pub(super) struct Store {
     db: Connection,
     /// Held so that no other server works on the same data.
-    #[expect(dead_code, reason = "the lock is given back when the file is closed")]
     lock: Option<std::fs::File>,
     /// For tests: how many commits fail from now on.
     #[cfg(test)]

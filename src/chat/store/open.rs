@@ -46,7 +46,7 @@ impl Store {
     /// Opens the data for a server, alone; makes or updates what is not there yet.
     pub(in super::super) fn open(data: &Data) -> Result<Self, OpenError> {
         match data {
-            Data::Memory => Self::set_up(Connection::open_in_memory()?, None),
+            Data::Memory => Self::set_up(Connection::open_in_memory()?),
             Data::Folder(folder) => {
                 make_private(folder).map_err(|error| OpenError::Folder(folder.clone(), error))?;
                 let lock = lock(folder)?;
@@ -68,16 +68,23 @@ impl Store {
 
     fn in_folder(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let file = folder.join(DATABASE);
-        let store = Self::set_up(Connection::open(&file)?, lock);
-        store.map_err(|error| match error {
+        let store = Connection::open(&file).map_err(OpenError::from).and_then(Self::set_up);
+        let mut store = store.map_err(|error| match error {
             OpenError::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
-                OpenError::Foreign(file)
+                OpenError::Foreign(file.clone())
             }
             error => error,
-        })
+        })?;
+        if let Some(lock) = lock {
+            if store.mark_run(&file, &lock)? {
+                log::warn!("the data in {} was put back or moved: all rooms have new epochs", folder.display());
+            }
+            store.lock = Some(lock);
+        }
+        Ok(store)
     }
 
-    fn set_up(mut db: Connection, lock: Option<File>) -> Result<Self, OpenError> {
+    fn set_up(mut db: Connection) -> Result<Self, OpenError> {
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -88,7 +95,7 @@ impl Store {
         migrate(&mut db)?;
         let store = Self {
             db,
-            lock,
+            lock: None,
             #[cfg(test)]
             refused_commits: Default::default(),
         };
@@ -136,7 +143,8 @@ fn make_private(folder: &Path) -> io::Result<()> {
 /// Keeps other servers out for as long as the file is open.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let failed = |error| OpenError::Folder(folder.to_owned(), error);
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(failed)?;
+    let file =
+        File::options().create(true).truncate(false).read(true).write(true).open(folder.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
