@@ -13,6 +13,7 @@ use super::{
     backplane::{Credential, SignInError, SignedIn, Then, You},
     credentials,
     password::Password,
+    proxy::address_of,
     rate::{Buckets, address_key},
     site::{Site, Speaker},
     wire::{self, EventError},
@@ -85,13 +86,14 @@ impl Api {
     pub(super) fn request(&self, request: &Request<'_>, host: &str, site: &Site, responder: Responder) {
         let origin = request.head.values("origin").next().map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
         let speaker = site.speaker(origin, host);
+        let from = address_of(request.head, request.peer.ip(), &self.config.trusted_proxies);
         let handled = match (request.head.method(), request.head.path()) {
             ("POST", _) if matches!(speaker, Speaker::Guest | Speaker::Foreign) => {
                 Err((responder, refusal(403, "foreign_origin", "Only the chat's own page may ask for this.")))
             }
-            ("POST", "/api/register") => self.sign_in(Way::Register, request, site, responder),
-            ("POST", "/api/login") => self.sign_in(Way::LogIn, request, site, responder),
-            ("POST", "/api/guest") => self.sign_in(Way::Guest, request, site, responder),
+            ("POST", "/api/register") => self.sign_in(Way::Register, request, from, site, responder),
+            ("POST", "/api/login") => self.sign_in(Way::LogIn, request, from, site, responder),
+            ("POST", "/api/guest") => self.sign_in(Way::Guest, request, from, site, responder),
             ("POST", "/api/logout") => return self.log_out(request, site, speaker, responder),
             ("GET" | "HEAD", "/api/session") => return self.session(request, speaker, site, responder),
             (_, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
@@ -101,7 +103,7 @@ impl Api {
             _ => Err((responder, refusal(404, "not_found", "There is no such request."))),
         };
         if let Err((responder, refusal)) = handled {
-            log::info!("{}: {} is refused: {}", request.peer, request.head.path(), refusal.error.code);
+            log::info!("{from}: {} is refused: {}", request.head.path(), refusal.error.code);
             responder.send(refusal.response());
         }
     }
@@ -110,14 +112,15 @@ impl Api {
         &self,
         way: Way,
         request: &Request<'_>,
+        from: IpAddr,
         site: &Site,
         responder: Responder,
     ) -> Result<(), (Responder, Refusal)> {
-        let (Login { token, .. }, name, password) = match self.check(way, request) {
+        let (Login { token, .. }, name, password) = match self.check(way, request, from) {
             Ok(checked) => checked,
             Err(refusal) => return Err((responder, refusal)),
         };
-        let (peer, path) = (request.peer, request.head.path().to_owned());
+        let path = request.head.path().to_owned();
         let site = site.clone();
         let created = if way == Way::LogIn { 200 } else { 201 };
         let lifetime = self.config.session_lifetime.as_secs();
@@ -125,7 +128,7 @@ impl Api {
             Ok(signed_in) => responder.send(signed_in_response(created, signed_in, token, &site, lifetime)),
             Err(error) => {
                 let refusal = Refusal::from(error);
-                log::info!("{peer}: {path} is refused: {}", refusal.error.code);
+                log::info!("{from}: {path} is refused: {}", refusal.error.code);
                 responder.send(refusal.response());
             }
         });
@@ -140,7 +143,7 @@ impl Api {
     }
 
     /// What can be said against an attempt to sign in before anybody is asked.
-    fn check(&self, way: Way, request: &Request<'_>) -> Result<(Login, Name, Option<Password>), Refusal> {
+    fn check(&self, way: Way, request: &Request<'_>, from: IpAddr) -> Result<(Login, Name, Option<Password>), Refusal> {
         let login: Login = parse(request)?;
         if way == Way::Guest && !self.config.guests {
             return Err(refusal(403, "guests_off", "Guests are not let in here; please log in."));
@@ -149,7 +152,7 @@ impl Api {
             return Err(refusal(403, "registration_off", "Accounts are made by the operator here."));
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let allowed = attempts.take(address_key(request.peer.ip()), self.config.limits.sign_ins, Instant::now());
+        let allowed = attempts.take(address_key(from), self.config.limits.sign_ins, Instant::now());
         drop(attempts);
         if let Err(wait) = allowed {
             return Err(Refusal::too_fast(wait));

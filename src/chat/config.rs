@@ -1,6 +1,6 @@
 //! How a chat is run: where it keeps what it knows, who may come in, and how much of everything one may have.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::{Data, Rate};
 
@@ -19,6 +19,8 @@ pub struct ChatConfig {
     pub public_url: Option<String>,
     /// Origins of other pages that may open a WebSocket; the cookie does not count for them. Default: none.
     pub origins: Vec<String>,
+    /// Proxies in front of us: who asks through them is known by their `X-Forwarded-For`. Default: none.
+    pub trusted_proxies: Vec<IpAddr>,
     /// How long a session lives in which nothing is done. Default 30 days; a guest's ends after a day at the latest.
     pub session_idle: Duration,
     /// How long a session lives whatever is done in it. Default 365 days.
@@ -64,6 +66,7 @@ impl Default for ChatConfig {
             registration: true,
             public_url: None,
             origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             session_idle: Duration::from_secs(30 * DAY),
             session_lifetime: Duration::from_secs(365 * DAY),
             limits: ChatLimits::default(),

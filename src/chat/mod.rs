@@ -14,6 +14,7 @@
 //! | `api.rs`, `credentials.rs` | requests for who one is, and what they show |
 //! | `peer.rs` | one connection's side |
 //! | `site.rs` | under which names we are reached, and whose pages may speak to us |
+//! | `proxy.rs` | who asks, where a proxy passes it on |
 //! | `wire.rs` | events as text |
 //! | `backplane.rs` | the seam: what all connections share, and what it reaches |
 //! | `house/` | the backplane of one process: decides everything, in one order |
@@ -36,6 +37,7 @@ mod name;
 mod password;
 mod peer;
 mod precis;
+mod proxy;
 mod rate;
 mod service;
 mod site;

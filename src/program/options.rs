@@ -1,6 +1,10 @@
 //! The command line: what can be asked of the program, and how it is read.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use switchboard::{
@@ -110,6 +114,10 @@ struct ChatOptions {
     /// with https cookies are kept to it [default: whatever address or localhost they use]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     public_url: Option<String>,
+    /// The address of a proxy in front of this program, whose X-Forwarded-For says who asks; repeatable. Else all who come
+    /// through it count as one where attempts to sign in are limited
+    #[arg(long, value_name = "ADDR")]
+    trusted_proxy: Vec<IpAddr>,
     /// Let people in without an account, under a name that nobody has [default where --listen is on loopback and there
     /// is no --public-url]
     #[arg(long, overrides_with = "no_guests")]
@@ -221,6 +229,7 @@ impl ServeOptions {
         config.registration = !chat.no_registration;
         config.public_url = chat.public_url.clone();
         config.origins = options.origin.clone();
+        config.trusted_proxies = chat.trusted_proxy.clone();
         config.session_idle = chat.session_idle;
         config.session_lifetime = chat.session_lifetime;
         config.limits.text_chars = limits.max_text_chars;
