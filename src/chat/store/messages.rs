@@ -110,7 +110,7 @@ impl Store {
     /// Writes an entry at a place that is free; says whether it is new: an author's key is used once.
     pub(in super::super) fn append(&self, room: RoomId, place: Place, new: &NewEntry<'_>) -> Result<bool, StoreError> {
         let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (author, key) WHERE key IS NOT NULL DO NOTHING";
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
         let key = new.key.as_ref().map(|key| key.as_bytes().as_slice());
         let params = (room, place.seq, place.time, new.entry, new.author, key, new.text, new.about);
         Ok(self.change(sql, params)? > 0)
@@ -122,7 +122,7 @@ impl Store {
         author: PersonId,
         key: Uuid,
     ) -> Result<Option<(RoomId, Place)>, StoreError> {
-        let sql = "SELECT room, seq, time FROM messages WHERE author = ?1 AND key = ?2";
+        let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
         self.first(sql, (author, key.as_bytes().as_slice()), |row| {
             Ok((row.get(0)?, Place { seq: row.get(1)?, time: row.get(2)? }))
         })

@@ -61,7 +61,7 @@ CREATE TABLE messages (
     about  INTEGER,                       -- a person or a message, as the kind has it
     PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX messages_by_key ON messages (author, key) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX messages_by_key ON messages (key, author) WHERE key IS NOT NULL;
 
 CREATE TABLE blocks (
     person  INTEGER NOT NULL REFERENCES people,
