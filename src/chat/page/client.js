@@ -20,9 +20,9 @@
  *
  * `on` hears each event of the protocol by its name. `message` comes exactly once
  * for each message of the rooms one is in, in order, including what was missed
- * during a lost connection, and with the `key` of `pending` where one said it here.
- * What was said before one came is not a `message`: ask for `history`. More events
- * are the client's own:
+ * during a lost connection; one's own not before `pending` has told its place. What
+ * was said before one came is not a `message`: ask for `history`. More events are the
+ * client's own:
  *
  * - `state`, `{state, …}`: the connection's, see `Connection.status`;
  * - `gap`, `{room}`: messages were missed that cannot be had one by one any more; see `history`;
@@ -193,13 +193,14 @@ export class Client {
     if (event === 'welcome') this.#resume(data);
   }
 
-  // First what was said, and then the rooms: so the answer that tells which message
-  // is ours comes before the message itself.
+  // First what was said, and then the rooms: so the answer that tells the place of a
+  // message of ours comes before the message itself.
   async #resume({ you, rooms }) {
     const welcome = ++this.#welcomes;
+    this.#following.begin(rooms);
     this.#outbox.belongTo(you.name);
     await this.#outbox.resume();
-    if (welcome === this.#welcomes) await this.#following.resume(rooms);
+    if (welcome === this.#welcomes) await this.#following.resume();
   }
 
   #changed(status) {
@@ -212,9 +213,6 @@ export class Client {
   }
 
   #pending(item) {
-    if (item.state === 'acknowledged') {
-      this.#following.answered({ key: item.key, room: item.data.room, ...item.result });
-    }
     this.#tell('pending', item);
     if (item.state !== 'sending') this.#following.releaseAll();
   }

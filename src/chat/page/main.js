@@ -60,6 +60,7 @@ startAccount({ client, model, signedOut });
 startConnection(client);
 startFinding({ client, model, open });
 startNotices(client);
+$('find-person').addEventListener('click', () => people.choose(say('people.find'), (name) => person.message(name)));
 
 // --- Which room is open ------------------------------------------------------
 

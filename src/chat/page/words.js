@@ -6,7 +6,7 @@
  * there is an error at the place that asks for it: it cannot be overlooked.
  */
 
-const LANGUAGES = ['en'];
+const LANGUAGES = ['en', 'zh', 'fr'];
 
 const wanted = navigator.languages.map((tag) => tag.toLowerCase().split('-')[0]);
 export const language = wanted.find((tag) => LANGUAGES.includes(tag)) ?? 'en';

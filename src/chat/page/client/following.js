@@ -21,13 +21,12 @@ export class Following {
   #missed;
   #isUnanswered;
   #places = new Map(); // by room: {epoch, seq, held: [Message], joining}
-  #keys = new Map(); // by "room seq": the key of a message of ours
   #run = 0; // counts connections, so that what began on an earlier one stops
 
   /**
-   * `deliver(message)` gets each message, those of ours with their `key`;
-   * `missed({room})` says that messages of it are gone for good; `isUnanswered(message)` says
-   * whether a message may be one whose answer is still due.
+   * `deliver(message)` gets each message; `missed({room})` says that the next one is not
+   * the next of the room; `isUnanswered(message)` says whether a message may be one whose
+   * answer is still due.
    */
   constructor({ request, deliver, missed, isUnanswered }) {
     this.#request = request;
@@ -40,7 +39,6 @@ export class Following {
   clear() {
     this.pause();
     this.#places.clear();
-    this.#keys.clear();
   }
 
   /** There is no connection any more. What was held back will come again. */
@@ -52,15 +50,19 @@ export class Following {
     }
   }
 
-  /** These are the rooms one is in: follows all of them. */
-  async resume(rooms) {
-    const run = ++this.#run;
-    const mine = rooms.filter(isMine);
+  /** There is a connection, and these are the rooms one is in. */
+  begin(rooms) {
+    this.#run += 1;
     for (const room of this.#places.keys()) {
-      if (!mine.some((each) => each.room === room)) this.#places.delete(room);
+      if (!rooms.some((each) => each.room === room)) this.#places.delete(room);
     }
-    mine.forEach((room) => this.enter(room));
-    for (const { room } of mine) {
+    rooms.forEach((room) => this.enter(room));
+  }
+
+  /** Hears all rooms again, but for those that one has left meanwhile: joining would bring one back. */
+  async resume() {
+    const run = this.#run;
+    for (const room of [...this.#places.keys()]) {
       if (run === this.#run) await this.#join(room);
     }
   }
@@ -84,12 +86,6 @@ export class Following {
     this.#release(place);
   }
 
-  /** A message of ours with this key is the one of this place. */
-  answered({ key, room, seq }) {
-    const place = this.#places.get(room);
-    if (place && seq > place.seq) this.#keys.set(`${room} ${seq}`, key);
-  }
-
   /** An answer came: what was held back for it may go on. */
   releaseAll() {
     for (const place of this.#places.values()) this.#release(place);
@@ -106,10 +102,7 @@ export class Following {
 
   #accept(place, message) {
     place.seq = message.seq;
-    const name = `${message.room} ${message.seq}`;
-    const key = this.#keys.get(name);
-    this.#keys.delete(name);
-    this.#deliver(key ? { ...message, key } : message);
+    this.#deliver(message);
   }
 
   async #join(room) {

@@ -98,7 +98,6 @@ export class Log {
 
   /** The next message of the room. Before the log is loaded they are only known to come. */
   add(message) {
-    if (message.key) this.#unsentOf(message.key)?.remove();
     if (!this.#loaded || message.seq <= this.#lastSeq) return;
     this.#append(message);
     if (message.kind === 'said' && message.from !== this.#model.you.name && !this.#scrolling.isAtEnd) this.unseen += 1;
@@ -121,6 +120,7 @@ export class Log {
       this.toEnd();
     }
     element.dataset.state = state === 'acknowledged' ? 'sent' : state;
+    if (result) element.dataset.place = result.seq;
     find(element, '.fate').textContent = fateOf(state, error);
     find(element, '.choices').hidden = state !== 'failed';
   }
@@ -156,6 +156,7 @@ export class Log {
   #append(message) {
     this.#firstSeq ??= message.seq;
     this.#lastSeq = message.seq;
+    find(this.#unsent, `[data-place="${message.seq}"]`)?.remove();
     if (message.kind === 'deleted') {
       this.#delete(message.target);
       return;

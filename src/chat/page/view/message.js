@@ -27,6 +27,7 @@ export function unsentElement({ key, data }, you) {
   find(element, '.name').textContent = you;
   showText(find(element, '.text'), data.text);
   find(element, 'time').remove();
+  find(element, '.delete').remove();
   return element;
 }
 
@@ -34,7 +35,7 @@ export function unsentElement({ key, data }, you) {
 export function showDeleted(element) {
   element.classList.add('deleted');
   find(element, '.text').textContent = say('log.deleted');
-  find(element, '.delete').hidden = true;
+  find(element, '.delete')?.remove();
 }
 
 /**
@@ -85,7 +86,9 @@ function saidElement({ seq, from, text, time, deleted, gone }, { you, mayDelete 
   stamp.textContent = clock.format(time);
   stamp.title = moment.format(time);
   stamp.dateTime = new Date(time).toISOString();
-  find(element, '.delete').hidden = !(own || mayDelete);
+  find(element, '.fate').remove();
+  find(element, '.choices').remove();
+  if (!own && !mayDelete) find(element, '.delete').remove();
   showText(find(element, '.text'), text ?? '');
   if (deleted) showDeleted(element);
   return element;

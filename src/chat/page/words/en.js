@@ -50,7 +50,7 @@ export const words = {
     connecting: 'Connecting…',
     open: 'Connected',
     expired: 'Session ended',
-    waiting: { one: 'No connection. Next try in {count} second.', other: 'No connection. Next try in {count} seconds.' },
+    waiting: 'No connection. Next try in {count} s',
     spoken_closed: 'Not connected',
     spoken_connecting: 'Connecting',
     spoken_open: 'Connected',
