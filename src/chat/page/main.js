@@ -68,6 +68,7 @@ $('find-person').addEventListener('click', () => people.choose(say('people.find'
 function open(number) {
   closeDialogs();
   location.hash = `#room-${number}`;
+  showAddressed();
 }
 
 function showAddressed() {
@@ -139,7 +140,9 @@ function signedOut(reason = null) {
 addEventListener('keydown', (event) => {
   if (event.key === 'k' && (event.ctrlKey || event.metaKey) && model.you) {
     event.preventDefault();
-    document.body.dataset.view = 'rooms';
+    if (narrow.matches) location.hash = '';
+    showAddressed();
+    document.body.dataset.view = narrow.matches ? 'rooms' : 'room';
     $('filter').select();
   }
 });

@@ -5,7 +5,7 @@
 
 import { say, sentenceOf } from '../words.js';
 import { ask, attempt, toast } from './dialogs.js';
-import { $, find, fromTemplate, setText, showAvatar } from './dom.js';
+import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { personElement } from './people.js';
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
@@ -21,20 +21,21 @@ export function startAccount({ client, model, signedOut }) {
     setText($('account-kind'), kindOf(model.you));
     setText($('account-state'), kindOf(model.you));
     $('password-change').hidden = guest;
-    $('password-for').value = name;
+    $('password-for').defaultValue = name;
     $('notice-part').hidden = !operator;
   };
   const showBlocked = () => {
     const names = [...model.blocked].sort((a, b) => a.localeCompare(b));
     $('blocked-none').hidden = names.length > 0;
-    $('blocked-list').replaceChildren(...names.map((name) => {
+    showItems($('blocked-list'), names.map((name) => {
       const unblock = () => attempt(() => client.emit('unblock', { name }));
       return personElement({ name, aside: say('person.unblock') }, unblock);
     }));
   };
   const showSessions = () => attempt(async () => {
     const { sessions } = await client.emit('sessions');
-    $('session-list').replaceChildren(...sessions.map((session) => sessionElement(session, () => revoke({ session: session.session }))));
+    const elements = sessions.map((each) => sessionElement(each, () => revoke({ session: each.session })));
+    $('session-list').replaceChildren(...elements);
     $('revoke-others').hidden = sessions.length < 2;
   });
   const revoke = async (which) => {
@@ -77,7 +78,8 @@ function kindOf({ guest, operator }) {
 
 function sessionElement({ created, used, current }, revoke) {
   const element = fromTemplate('row-template');
-  find(element, 'b').textContent = current ? say('account.this_session') : say('account.session_used', { time: moment.format(used) });
+  const lastUsed = say('account.session_used', { time: moment.format(used) });
+  find(element, 'b').textContent = current ? say('account.this_session') : lastUsed;
   find(element, 'span.quiet').textContent = say('account.session_created', { time: moment.format(created) });
   const button = find(element, 'button');
   button.textContent = say('account.revoke');

@@ -20,7 +20,8 @@ export function startConnection(client) {
     $('retry-now').hidden = status.state !== 'waiting';
     showText(status);
     clearTimeout(speaking);
-    speaking = setTimeout(() => setText($('connection-spoken'), say(`connection.spoken_${status.state}`)), SPOKEN_AFTER);
+    const words = say(`connection.spoken_${status.state}`);
+    speaking = setTimeout(() => setText($('connection-spoken'), words), SPOKEN_AFTER);
   });
   $('retry-now').addEventListener('click', () => client.retryNow());
 }

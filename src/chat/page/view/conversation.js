@@ -3,9 +3,9 @@
  * the rooms that were opened before are kept, so that one comes back to where one was.
  */
 
-import { say, sentenceOf } from '../words.js';
+import { say } from '../words.js';
+import { ask } from './dialogs.js';
 import { $, debounced, setText } from './dom.js';
-import { ask, toast } from './dialogs.js';
 import { Log } from './log.js';
 import { showMark } from './rooms.js';
 
@@ -31,9 +31,9 @@ export class Conversation {
     client.on('state', ({ state }) => {
       if (state === 'open') this.#log?.load();
     });
-    model.watch(['rooms', 'people'], () => this.#changed());
+    model.watch(['rooms', 'people'], () => this.#render());
 
-    document.addEventListener('visibilitychange', () => this.#changed());
+    document.addEventListener('visibilitychange', () => this.#seen());
     $('newer').addEventListener('click', () => {
       this.#log.toEnd();
       $('text').focus();
@@ -63,7 +63,7 @@ export class Conversation {
       log.show();
       this.#forgetOldest();
     }
-    this.#changed();
+    this.#render();
   }
 
   /** Somebody else is signed in. */
@@ -78,7 +78,7 @@ export class Conversation {
   }
 
   #open(room) {
-    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#changed() });
+    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#seen() });
     $('logs').append(log.element);
     return log;
   }
@@ -93,16 +93,14 @@ export class Conversation {
     if (this.#logs.size > LOGS_KEPT) this.#drop(oldest);
   }
 
-  #changed() {
+  #render() {
     const room = this.#model.rooms.get(this.#room);
-    if (!room || !this.#log) return;
-    const { unseen, isAtEnd } = this.#log;
-    $('newer').hidden = isAtEnd;
-    setText($('newer'), unseen > 0 ? say('room.newer', { count: unseen }) : say('room.to_end'));
+    if (!room) return;
     setText($('room-name'), room.name);
     setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room.name) : room.topic);
     showMark($('room-mark'), room, this.#model);
-    this.#markRead();
+    this.#log.element.dataset.owner = this.#model.isOwner(room);
+    this.#seen();
   }
 
   #stateOf(name) {
@@ -112,9 +110,13 @@ export class Conversation {
   }
 
   // What is at the end of an open room has been read, if anybody looks at the page.
-  #markRead() {
+  #seen() {
+    if (!this.#model.rooms.has(this.#room)) return;
+    const { unseen, isAtEnd, seenSeq: seq } = this.#log;
+    $('newer').hidden = isAtEnd;
+    setText($('newer'), unseen > 0 ? say('room.newer', { count: unseen }) : say('room.to_end'));
+
     const { room, read } = this.#model.rooms.get(this.#room);
-    const seq = this.#log.seenSeq;
     if (!seq || seq <= read || document.hidden || $('chat').inert) return;
     if (this.#read?.room !== room) this.#sendRead();
     this.#read = { room, seq };
@@ -140,13 +142,14 @@ export class Conversation {
     if (key) $('text').focus(); // The button that had the focus is gone.
   }
 
-  async #delete(seq) {
+  #delete(seq) {
     const room = this.#room;
-    if (!await ask({ title: say('log.delete'), text: say('log.delete_text'), yes: say('log.delete_yes'), danger: true })) return;
-    try {
-      await this.#client.emit('delete', { room, seq });
-    } catch (error) {
-      toast(sentenceOf(error), 'alert');
-    }
+    ask({
+      title: say('log.delete'),
+      text: say('log.delete_text'),
+      yes: say('log.delete_yes'),
+      danger: true,
+      act: () => this.#client.emit('delete', { room, seq }),
+    });
   }
 }

@@ -6,7 +6,7 @@
 
 import { say, sentenceOf } from '../words.js';
 import { ask, attempt, toast } from './dialogs.js';
-import { $, debounced, setText } from './dom.js';
+import { $, debounced, setText, showItems } from './dom.js';
 import { personElement } from './people.js';
 
 const REFRESH_AFTER = 400;
@@ -111,7 +111,7 @@ export class Details {
       const words = [you && say('person.you'), role === 'owner' && say('person.is_owner')].filter(Boolean);
       return personElement({ name, online: known, aside: words.join(' · ') }, () => this.#openPerson(name));
     });
-    $('member-list').replaceChildren(...elements);
+    showItems($('member-list'), elements);
   }
 
   #editTopic() {

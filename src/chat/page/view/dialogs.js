@@ -23,11 +23,10 @@ export function closeDialogs() {
 }
 
 /**
- * Asks for a yes, or with `label` for a text, and gives whether there was one, or the text, or null.
- *
- * `act(text)`, if given, is done before the dialog closes; when it fails the dialog stays and says why.
+ * Asks for a yes, or with `label` for a text, and then does `act(text)`: when that fails,
+ * the dialog stays and says why.
  */
-export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act = async () => {} }) {
+export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act }) {
   const dialog = $('ask-dialog');
   const input = $('ask-input');
   $('ask-title').textContent = title;
@@ -40,7 +39,6 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
   input.type = type;
   input.autocomplete = type === 'password' ? 'current-password' : 'off';
   input.value = value;
-  let answer = label === null ? false : null;
 
   $('ask-no').onclick = () => dialog.close();
   $('ask-form').onsubmit = async (event) => {
@@ -48,7 +46,6 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
     $('ask-yes').disabled = true;
     try {
       await act(input.value);
-      answer = label === null ? true : input.value;
       dialog.close();
     } catch (error) {
       $('ask-note').textContent = sentenceOf(error);
@@ -58,7 +55,6 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
   };
   dialog.showModal();
   if (label !== null) input.select();
-  return new Promise((resolve) => { dialog.onclose = () => resolve(answer); });
 }
 
 /** Shows a sentence for some seconds; with the role `alert` it is also read out at once. */

@@ -42,13 +42,25 @@ export function debounced(pause, handler) {
   };
 }
 
-/** Replaces the items of a list, keeping the focus on the item of the same `data-` attribute. */
-export function replaceItems(list, items, attribute) {
-  const focused = list.contains(document.activeElement) ? document.activeElement.dataset[attribute] : undefined;
-  list.replaceChildren(...items);
-  if (focused === undefined) return;
-  const same = [...list.querySelectorAll('a, button')].find(({ dataset }) => dataset[attribute] === focused);
-  same?.focus({ preventScroll: true });
+/**
+ * Makes these the items of a list. Those that look the same stay what they are: a click
+ * that has begun ends where it began, and the focus remains.
+ */
+export function showItems(list, items) {
+  const focused = list.contains(document.activeElement) ? subjectOf(document.activeElement) : undefined;
+  items.forEach((item, index) => {
+    const old = list.children[index];
+    if (!old) list.append(item);
+    else if (!old.isEqualNode(item)) old.replaceWith(item);
+  });
+  while (list.childElementCount > items.length) list.lastElementChild.remove();
+  if (focused === undefined || list.contains(document.activeElement)) return;
+  [...list.querySelectorAll('a, button')].find((each) => subjectOf(each) === focused)?.focus({ preventScroll: true });
+}
+
+// What a link or button of a list is about.
+function subjectOf({ dataset }) {
+  return dataset.room ?? dataset.person ?? dataset.choice;
 }
 
 // FNV-1a: the same name has the same colour for everyone.

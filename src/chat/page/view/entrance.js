@@ -4,7 +4,7 @@
  */
 
 import { say, sentenceOf } from '../words.js';
-import { $, lengthOf } from './dom.js';
+import { $, lengthOf, setText } from './dom.js';
 import { kept } from './memory.js';
 
 const LONGEST_NAME = 32;
@@ -41,7 +41,7 @@ export class Entrance {
       if (you) this.#entered(you);
       else this.show();
     } catch (error) {
-      this.show();
+      if ($('entrance').hidden) this.show();
       this.#complain(sentenceOf(error));
       setTimeout(() => this.begin(), TRY_AGAIN);
     }
@@ -98,8 +98,10 @@ export class Entrance {
     const length = lengthOf(name);
     if (length === 0) return this.#complain(say('entrance.no_name'), $('name'));
     if (length > LONGEST_NAME) return this.#complain(say('entrance.long_name', { count: length }), $('name'));
-    if (mode === 'register' && lengthOf(password) < SHORTEST_PASSWORD) return this.#complain(say('entrance.short_password'), $('password'));
     if (mode === 'login' && !password) return this.#complain(say('entrance.no_password'), $('password'));
+    if (mode === 'register' && lengthOf(password) < SHORTEST_PASSWORD) {
+      return this.#complain(say('entrance.short_password'), $('password'));
+    }
 
     this.#complain('');
     $('enter').disabled = true;
@@ -116,7 +118,7 @@ export class Entrance {
   }
 
   #complain(text, field = null) {
-    $('entrance-note').textContent = text;
+    setText($('entrance-note'), text);
     for (const each of [$('name'), $('password')]) each.ariaInvalid = String(each === field);
     field?.focus();
   }

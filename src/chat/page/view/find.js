@@ -45,14 +45,17 @@ export function startFinding({ client, model, open }) {
   $('find-search').addEventListener('input', debounced(SEARCH_AFTER, () => fetchRooms()));
   $('found-more').addEventListener('click', () => fetchRooms(found.at(-1).name));
   $('create-part').addEventListener('toggle', () => {
-    if ($('create-part').open) $('create-name').focus();
+    if (!$('create-part').open) return;
+    $('create').scrollIntoView({ block: 'nearest' });
+    $('create-name').focus({ preventScroll: true });
   });
   $('create-form').addEventListener('submit', async (event) => {
     event.preventDefault();
     $('create').disabled = true;
     try {
-      const { kind } = Object.fromEntries(new FormData($('create-form')));
-      const { room } = await client.emit('create', { name: $('create-name').value.trim(), topic: $('create-topic').value.trim(), kind });
+      const [name, topic] = [$('create-name').value.trim(), $('create-topic').value.trim()];
+      const kind = new FormData($('create-form')).get('kind');
+      const { room } = await client.emit('create', { name, topic, kind });
       open(room.room);
     } catch (error) {
       $('create-note').textContent = error.code === 'bad_name' ? say('find.bad_name') : sentenceOf(error);

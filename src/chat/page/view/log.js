@@ -178,9 +178,7 @@ export class Log {
   }
 
   #entryOf(message) {
-    const room = this.#model.rooms.get(this.#room);
-    const element = messageElement(message, { you: this.#model.you.name, mayDelete: this.#model.isOwner(room) });
-    return { message, element, before: null };
+    return { message, element: messageElement(message, this.#model.you.name), before: null };
   }
 
   #delete(seq) {

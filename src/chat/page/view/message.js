@@ -14,8 +14,8 @@ const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 
 /** The element of a message that the log has. `deleted` has none: it changes another. */
-export function messageElement(message, { you, mayDelete }) {
-  return message.kind === 'said' ? saidElement(message, { you, mayDelete }) : lineElement(message);
+export function messageElement(message, you) {
+  return message.kind === 'said' ? saidElement(message, you) : lineElement(message);
 }
 
 /** The element of a message of one's own that the log does not have yet. */
@@ -25,6 +25,7 @@ export function unsentElement({ key, data }, you) {
   element.dataset.key = key;
   element.dataset.from = you;
   find(element, '.name').textContent = you;
+  find(element, '.name').disabled = true;
   showText(find(element, '.text'), data.text);
   find(element, 'time').remove();
   find(element, '.delete').remove();
@@ -47,7 +48,7 @@ export function placeAfter(entry, previous, unread) {
   const day = new Date(message.time).toDateString();
   const isNewDay = day !== (previous && new Date(previous.message.time).toDateString());
   const isUnread = unread !== null && message.seq > unread.after && message.seq <= unread.upTo
-    && previous !== undefined && previous.message.seq <= unread.after;
+    && (previous?.message.seq ?? message.seq - 1) <= unread.after;
   entry.before?.remove();
   entry.before = null;
   if (isNewDay || isUnread) {
@@ -69,7 +70,7 @@ export function separator(kind, text) {
   return line;
 }
 
-function saidElement({ seq, from, text, time, deleted, gone }, { you, mayDelete }) {
+function saidElement({ seq, from, text, time, deleted, gone }, you) {
   const element = fromTemplate('message-template');
   const own = from === you;
   element.classList.toggle('own', own);
@@ -88,7 +89,6 @@ function saidElement({ seq, from, text, time, deleted, gone }, { you, mayDelete 
   stamp.dateTime = new Date(time).toISOString();
   find(element, '.fate').remove();
   find(element, '.choices').remove();
-  if (!own && !mayDelete) find(element, '.delete').remove();
   showText(find(element, '.text'), text ?? '');
   if (deleted) showDeleted(element);
   return element;

@@ -36,7 +36,8 @@ export class People {
     const search = $('people-search').value.trim();
     const number = ++this.#search;
     try {
-      const { people, more } = await this.#client.emit('people', { ...(after && { after }), ...(search && { search }) });
+      const which = { ...(after && { after }), ...(search && { search }) };
+      const { people, more } = await this.#client.emit('people', which);
       if (number !== this.#search) return;
       this.#found = after ? [...this.#found, ...people] : people;
       $('people-more').hidden = !more;

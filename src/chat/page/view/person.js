@@ -23,7 +23,10 @@ export class Person {
     model.watch(['blocked', 'people', 'rooms'], () => this.#render());
     this.#on('message', () => this.message(this.#name));
     this.#on('block', () => this.#toggleBlock());
-    this.#on('owner', () => this.#inRoom('role', { role: this.#role === 'owner' ? 'member' : 'owner' }));
+    this.#on('owner', () => {
+      const role = this.#role === 'owner' ? 'member' : 'owner';
+      attempt(() => this.#inRoom('role', { role }));
+    });
     this.#on('kick', () => this.#confirmed('kick'));
     this.#on('ban', () => this.#confirmed('ban'));
   }
@@ -52,7 +55,7 @@ export class Person {
     return room !== undefined && room.kind !== 'direct' && this.#model.isOwner(room);
   }
 
-  // The list of members begins behind a name: theirs is the first behind any that is just before it.
+  // There is no question for one member: the list is read until they come.
   async #findRole(name, room) {
     await attempt(async () => {
       let after;
@@ -92,12 +95,17 @@ export class Person {
   }
 
   async #inRoom(event, more = {}) {
-    const done = await attempt(() => this.#client.emit(event, { room: this.#room, name: this.#name, ...more }));
-    if (done) $('person-dialog').close();
+    await this.#client.emit(event, { room: this.#room, name: this.#name, ...more });
+    $('person-dialog').close();
   }
 
-  async #confirmed(event) {
-    const title = say(`person.${event}_ask`, { name: this.#name });
-    if (await ask({ title, text: say(`person.${event}_text`), yes: say(`person.${event}`), danger: true })) await this.#inRoom(event);
+  #confirmed(event) {
+    ask({
+      title: say(`person.${event}_ask`, { name: this.#name }),
+      text: say(`person.${event}_text`),
+      yes: say(`person.${event}`),
+      danger: true,
+      act: () => this.#inRoom(event),
+    });
   }
 }

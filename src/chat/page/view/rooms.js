@@ -5,7 +5,7 @@
 
 import { say } from '../words.js';
 import { attempt } from './dialogs.js';
-import { $, find, fromTemplate, replaceItems, showAvatar } from './dom.js';
+import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
 
 const MOST = 99;
 
@@ -13,9 +13,10 @@ const MOST = 99;
 export function startRooms({ client, model, current, open }) {
   const render = () => {
     const shown = matching(model, $('filter').value);
-    show($('invitation-list'), shown.filter(({ role }) => role === 'invited').map((room) => invitation(room, { client, model, open })));
-    show($('room-list'), shown.filter(isRoom).map((room) => item(room, model, current())));
-    show($('direct-list'), shown.filter(isDirect).sort(byTime).map((room) => item(room, model, current())));
+    const invitations = shown.filter(({ role }) => role === 'invited');
+    showItems($('invitation-list'), invitations.map((room) => invitation(room, { client, model, open })));
+    showItems($('room-list'), shown.filter(isRoom).map((room) => item(room, model, current())));
+    showItems($('direct-list'), shown.filter(isDirect).sort(byTime).map((room) => item(room, model, current())));
     $('invitations').hidden = $('invitation-list').childElementCount === 0;
     $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
     showTitle(model, current());
@@ -54,7 +55,7 @@ function item(room, model, current) {
   find(link, '.name').textContent = room.name;
   const badge = find(link, '.badge');
   badge.hidden = room.unread === 0;
-  badge.textContent = room.unread > MOST ? `${MOST}+` : room.unread;
+  badge.textContent = counted(room.unread);
   if (room.unread > 0) link.ariaLabel = say('rooms.with_unread', { name: room.name, count: room.unread });
   return element;
 }
@@ -66,7 +67,8 @@ function invitation(room, { client, model, open }) {
   find(element, '.name').textContent = room.name;
   const accept = find(element, '.accept');
   const decline = find(element, '.decline');
-  accept.dataset.accept = room.room;
+  accept.dataset.choice = `accept ${room.room}`;
+  decline.dataset.choice = `decline ${room.room}`;
   accept.ariaLabel = say('rooms.accept_of', { name: room.name });
   decline.ariaLabel = say('rooms.decline_of', { name: room.name });
   accept.addEventListener('click', () => attempt(async () => {
@@ -75,10 +77,6 @@ function invitation(room, { client, model, open }) {
   }));
   decline.addEventListener('click', () => attempt(() => client.emit('leave', { room: room.room })));
   return element;
-}
-
-function show(list, items) {
-  replaceItems(list, items, 'room');
 }
 
 function matching(model, filter) {
@@ -96,6 +94,10 @@ function isDirect({ kind, role }) {
   return kind === 'direct' && role !== 'invited';
 }
 
+function counted(number) {
+  return number > MOST ? `${MOST}+` : String(number);
+}
+
 function byTime(a, b) {
   return b.time - a.time;
 }
@@ -103,5 +105,5 @@ function byTime(a, b) {
 function showTitle(model, current) {
   const name = model.rooms.get(current)?.name;
   const title = name ? `${name} – switchboard` : 'switchboard';
-  document.title = model.unread > 0 ? `(${Math.min(model.unread, MOST)}${model.unread > MOST ? '+' : ''}) ${title}` : title;
+  document.title = model.unread > 0 ? `(${counted(model.unread)}) ${title}` : title;
 }
