@@ -124,7 +124,7 @@ client.on('state', ({ state, reason }) => {
   if (state !== 'expired') return;
   closeDialogs();
   if (reason === 'deleted' || reason === 'logout') signedOut(reason);
-  else entrance.show(reason);
+  else entrance.show({ reason, guest: model.you?.guest });
 });
 
 /** Nobody is signed in any more, and nothing of them is to remain on the page. */
@@ -134,7 +134,7 @@ function signedOut(reason = null) {
   conversation.clear();
   owner = null;
   location.hash = '';
-  entrance.show(reason);
+  entrance.show({ reason });
 }
 
 addEventListener('keydown', (event) => {

@@ -20,6 +20,7 @@ export class Details {
   #openPerson;
   #room = null;
   #members = [];
+  #all = false; // whether these are all
   #refresh = debounced(REFRESH_AFTER, () => this.#fetch());
 
   constructor({ client, model, people, openPerson }) {
@@ -54,6 +55,7 @@ export class Details {
     if (room === this.#room) return;
     this.#room = room;
     this.#members = [];
+    this.#all = false;
     $('details').hidden = room === null;
     this.#renderRoom();
     this.#renderMembers();
@@ -82,7 +84,8 @@ export class Details {
       const { members, more } = await this.#client.emit('members', { room, ...(after && { after }) });
       if (room !== this.#room) return;
       this.#members = after ? [...this.#members, ...members] : members;
-      $('members-more').hidden = !more;
+      this.#all = !more;
+      $('members-more').hidden = this.#all;
       this.#renderMembers();
     } catch (error) {
       if (error.code !== 'disconnected') toast(sentenceOf(error), 'alert');
@@ -97,14 +100,16 @@ export class Details {
     $('about').hidden = direct;
     $('topic-edit').hidden = !owns;
     setText($('about-topic'), room.topic || say('details.no_topic'));
-    setText($('members-title'), say('details.members', { count: room.members }));
     $('invite').hidden = direct || (room.kind === 'invited' && !owns);
     $('unban').hidden = direct || !owns;
     $('remove').hidden = direct || !owns;
   }
 
   #renderMembers() {
-    if (!this.#model.you) return;
+    const room = this.#model.rooms.get(this.#room);
+    if (!room) return;
+    const count = this.#all ? this.#members.length : room.members;
+    setText($('members-title'), say('details.members', { count }));
     const elements = this.#members.map(({ name, role, online }) => {
       const you = name === this.#model.you.name;
       const known = this.#model.isOnline(name) ?? online;

@@ -4,6 +4,7 @@
  */
 
 const TONES = 8;
+const graphemes = new Intl.Segmenter();
 
 export function $(id) {
   return document.getElementById(id);
@@ -24,7 +25,8 @@ export function setText(element, text) {
 
 /** Makes an element the avatar of this name: its first letter, in a colour that is always the same. */
 export function showAvatar(element, name) {
-  element.textContent = graphemes(name)[0].toLocaleUpperCase();
+  const [{ segment: first }] = graphemes.segment(name);
+  element.textContent = first.toLocaleUpperCase();
   element.dataset.tone = toneOf(name);
 }
 
@@ -70,6 +72,3 @@ export function toneOf(name) {
   return (hash >>> 0) % TONES;
 }
 
-function graphemes(text) {
-  return globalThis.Intl.Segmenter ? [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment) : [...text];
-}

@@ -47,19 +47,19 @@ export class Entrance {
     }
   }
 
-  /** Asks who one is; with a `reason`, why the session has ended. */
-  show(reason = null) {
+  /** Asks who one is; with a `reason`, why the session has ended, which may have been a guest's. */
+  show({ reason = null, guest = false } = {}) {
     const wasHidden = $('entrance').hidden;
     $('entrance').hidden = false;
     $('chat').inert = true;
     $('chat').classList.add('behind');
-    if (reason) $('mode-login').checked = true;
+    if (reason) $(guest ? 'mode-guest' : 'mode-login').checked = true;
     this.#showMode();
     $('entrance-lead').textContent = reason ? say(`expired.${reason}`) : say('entrance.lead');
     if (!wasHidden) return;
     $('name').value = lastName.load() ?? '';
     $('password').value = '';
-    (reason && $('name').value ? $('password') : $('name')).focus();
+    (reason && !guest && $('name').value ? $('password') : $('name')).focus();
   }
 
   hide() {

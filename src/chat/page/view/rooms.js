@@ -53,10 +53,10 @@ function item(room, model, current) {
   if (room.room === current) link.ariaCurrent = 'page';
   showMark(find(link, '.mark'), room, model);
   find(link, '.name').textContent = room.name;
-  const badge = find(link, '.badge');
-  badge.hidden = room.unread === 0;
-  badge.textContent = counted(room.unread);
-  if (room.unread > 0) link.ariaLabel = say('rooms.with_unread', { name: room.name, count: room.unread });
+  if (room.unread > 0) {
+    find(link, '.badge').textContent = counted(room.unread);
+    find(link, '.unread').textContent = say('rooms.unread', { count: room.unread });
+  }
   return element;
 }
 

@@ -76,7 +76,7 @@ export const words = {
     decline: 'Decline',
     accept_of: 'Join {name}',
     decline_of: 'Decline the invitation to {name}',
-    with_unread: { one: '{name}, {count} unread message', other: '{name}, {count} unread messages' },
+    unread: { one: '{count} unread message', other: '{count} unread messages' },
   },
 
   room: {

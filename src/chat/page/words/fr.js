@@ -74,7 +74,7 @@ export const words = {
     decline: 'Refuser',
     accept_of: 'Rejoindre {name}',
     decline_of: 'Refuser l’invitation à {name}',
-    with_unread: { one: '{name}, {count} message non lu', other: '{name}, {count} messages non lus' },
+    unread: { one: '{count} message non lu', other: '{count} messages non lus' },
   },
 
   room: {

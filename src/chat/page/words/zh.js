@@ -74,7 +74,7 @@ export const words = {
     decline: '拒绝',
     accept_of: '加入 {name}',
     decline_of: '拒绝 {name} 的邀请',
-    with_unread: { other: '{name}，{count} 条未读消息' },
+    unread: { other: '{count} 条未读消息' },
   },
 
   room: {
