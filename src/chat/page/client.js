@@ -142,7 +142,10 @@ export class Client {
   /** Sends an event once; the promise holds its answer or a `ChatError`. */
   async emit(event, data) {
     const answer = await this.#request(event, data);
-    if (ENTERING.includes(event)) this.#hear('room', answer.room);
+    if (ENTERING.includes(event)) {
+      this.#hear('room', answer.room);
+      if (!answer.live) this.#following.join(answer.room.room);
+    }
     return answer;
   }
 
@@ -218,6 +221,12 @@ export class Client {
   }
 
   #tell(event, data) {
-    for (const handler of this.#handlers.get(event) ?? []) handler(data);
+    for (const handler of this.#handlers.get(event) ?? []) {
+      try {
+        handler(data);
+      } catch (error) {
+        queueMicrotask(() => { throw error; }); // Reported, but nobody else's trouble.
+      }
+    }
   }
 }

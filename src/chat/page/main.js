@@ -131,6 +131,7 @@ client.on('state', ({ state, reason }) => {
 function signedOut(reason = null) {
   closeDialogs();
   client.forget();
+  model.clear();
   conversation.clear();
   owner = null;
   location.hash = '';

@@ -78,7 +78,8 @@ export class Model {
   }
 
   #room(room) {
-    this.rooms.set(room.room, { ...room, time: this.rooms.get(room.room)?.time ?? 0 });
+    if (room.role === null) this.rooms.delete(room.room);
+    else this.rooms.set(room.room, { ...room, time: this.rooms.get(room.room)?.time ?? 0 });
     this.#change('rooms');
   }
 

@@ -63,7 +63,7 @@ export class Following {
   async resume() {
     const run = this.#run;
     for (const room of [...this.#places.keys()]) {
-      if (run === this.#run) await this.#join(room);
+      if (run === this.#run) await this.join(room);
     }
   }
 
@@ -77,6 +77,23 @@ export class Following {
 
   leave({ room }) {
     this.#places.delete(room);
+  }
+
+  /** Asks for what is behind the place in this room, until that is all and each new one comes by itself. */
+  async join(room) {
+    const run = this.#run;
+    const place = this.#places.get(room);
+    if (!place || place.joining) return;
+    place.joining = true;
+    let live = false;
+    while (!live) {
+      const answer = await this.#ask(room, place);
+      if (run !== this.#run || this.#places.get(room) !== place) return;
+      if (!answer) continue;
+      this.#catchUp(place, answer);
+      live = answer.live;
+    }
+    place.joining = false;
   }
 
   hear(message) {
@@ -96,7 +113,7 @@ export class Following {
       const message = place.held.shift();
       if (message.epoch === place.epoch && message.seq <= place.seq) continue;
       if (message.epoch === place.epoch && message.seq === place.seq + 1) this.#accept(place, message);
-      else this.#join(message.room);
+      else this.join(message.room);
     }
   }
 
@@ -105,25 +122,14 @@ export class Following {
     this.#deliver(message);
   }
 
-  async #join(room) {
-    const run = this.#run;
-    const place = this.#places.get(room);
-    if (!place || place.joining) return;
-    place.joining = true;
-    let live = false;
-    while (!live && run === this.#run && this.#places.get(room) === place) {
-      try {
-        const answer = await this.#request('join', { room, since: { epoch: place.epoch, seq: place.seq } });
-        if (run !== this.#run) return;
-        this.#catchUp(place, answer);
-        live = answer.live;
-      } catch (error) {
-        if (run !== this.#run || error.code === 'disconnected') return;
-        if (REFUSED.includes(error.code)) this.#places.delete(room);
-        else await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      }
+  async #ask(room, { epoch, seq }) {
+    try {
+      return await this.#request('join', { room, since: { epoch, seq } });
+    } catch (error) {
+      if (REFUSED.includes(error.code)) this.#places.delete(room);
+      else await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      return null;
     }
-    if (run === this.#run) place.joining = false;
   }
 
   #catchUp(place, { room, messages, gap }) {

@@ -9,6 +9,8 @@ import { ask, attempt, toast } from './dialogs.js';
 import { $, debounced, setText, showItems } from './dom.js';
 import { personElement } from './people.js';
 
+const wide = matchMedia('(min-width: 75rem)');
+
 const REFRESH_AFTER = 400;
 // What changes who is in the room, or what they are in it.
 const ABOUT_MEMBERS = ['joined', 'left', 'kicked', 'banned', 'role'];
@@ -37,7 +39,8 @@ export class Details {
       if (state === 'open') this.#refresh();
     });
 
-    this.#set(matchMedia('(min-width: 75rem)').matches);
+    this.#set(wide.matches);
+    wide.addEventListener('change', () => this.#set(wide.matches));
     $('details-toggle').addEventListener('click', () => this.#toggle(!this.#isShown));
     $('details-close').addEventListener('click', () => this.#toggle(false));
     $('details').addEventListener('keydown', (event) => {
@@ -57,6 +60,7 @@ export class Details {
     this.#members = [];
     this.#all = false;
     $('details').hidden = room === null;
+    if (!wide.matches) this.#set(false); // It would lie over the room that one came to see.
     this.#renderRoom();
     this.#renderMembers();
     if (this.#isShown) this.#fetch();

@@ -13,6 +13,9 @@ const TRY_AGAIN = 3_000;
 // The faults of a password; the others are the name's.
 const OF_PASSWORD = ['bad_password', 'bad_credentials'];
 
+// Why a session may have ended, of which a newer server may know more.
+const ENDS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
+
 const lastName = kept('localStorage', 'name');
 
 export class Entrance {
@@ -55,7 +58,8 @@ export class Entrance {
     $('chat').classList.add('behind');
     if (reason) $(guest ? 'mode-guest' : 'mode-login').checked = true;
     this.#showMode();
-    $('entrance-lead').textContent = reason ? say(`expired.${reason}`) : say('entrance.lead');
+    const end = ENDS.includes(reason) ? reason : 'unknown';
+    $('entrance-lead').textContent = reason ? say(`expired.${end}`) : say('entrance.lead');
     if (!wasHidden) return;
     $('name').value = lastName.load() ?? '';
     $('password').value = '';
