@@ -12,6 +12,9 @@ import { Scrolling } from './scrolling.js';
 // An open chat must not grow for days: past the first number, the oldest go until the second is left.
 const LONGEST = 800;
 const KEPT = 400;
+// The server is busy, or we are too quick for it: asked again a little later.
+const PASSING = ['too_fast', 'overloaded'];
+const TRY_AGAIN = 1_000;
 
 export class Log {
   element = fromTemplate('log-template');
@@ -133,24 +136,32 @@ export class Log {
     const request = this.#client.emit('history', { room: this.#room, ...where });
     this.#loading = request;
     this.#top.textContent = say('log.loading');
+    let answer;
+    try {
+      answer = await request;
+    } catch (error) {
+      if (request === this.#loading) this.#failed(error);
+      return;
+    }
+    if (request !== this.#loading) return; // The log has been reset meanwhile.
+    this.#loading = null;
+    this.#loaded = true;
+    this.#more = answer.more;
+    this.#top.textContent = answer.more ? '' : say('log.beginning');
     // A screen reader is not to read out the whole history.
     this.#messages.ariaLive = 'off';
-    let words = '';
-    try {
-      const { messages, more } = await request;
-      if (request !== this.#loading) return; // The log has been reset meanwhile.
-      this.#loaded = true;
-      this.#more = more;
-      add(messages);
-      if (!more) words = say('log.beginning');
-    } catch (error) {
-      if (request !== this.#loading) return;
-      if (error.code !== 'disconnected') words = sentenceOf(error);
-    }
-    this.#loading = null;
-    this.#top.textContent = words;
+    add(answer.messages);
     requestAnimationFrame(() => { this.#messages.ariaLive = 'polite'; });
-    this.#changed();
+    // It may not have been enough to fill the page.
+    if (this.#scrolling.isAtEnd) this.#scrolling.toEnd();
+    else this.#moved();
+  }
+
+  // Without a connection there is nothing to say: the next one loads again.
+  #failed(error) {
+    this.#loading = null;
+    this.#top.textContent = error.code === 'disconnected' ? '' : sentenceOf(error);
+    if (PASSING.includes(error.code)) setTimeout(() => this.load(), TRY_AGAIN);
   }
 
   #append(message) {

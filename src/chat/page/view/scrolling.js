@@ -31,7 +31,7 @@ export class Scrolling {
   }
 
   get isNearTop() {
-    return this.#element.scrollTop < NEAR_TOP;
+    return this.#element.clientHeight > 0 && this.#element.scrollTop < NEAR_TOP;
   }
 
   toEnd() {
