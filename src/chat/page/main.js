@@ -133,6 +133,7 @@ function signedOut(reason = null) {
   client.forget();
   model.clear();
   conversation.clear();
+  composer.clear();
   owner = null;
   location.hash = '';
   entrance.show({ reason });
@@ -143,7 +144,6 @@ addEventListener('keydown', (event) => {
     event.preventDefault();
     if (narrow.matches) location.hash = '';
     showAddressed();
-    document.body.dataset.view = narrow.matches ? 'rooms' : 'room';
     $('filter').select();
   }
 });

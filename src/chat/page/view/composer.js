@@ -48,7 +48,14 @@ export class Composer {
   belongTo(name) {
     const { owner, drafts } = stored.load() ?? {};
     this.#drafts = new Map(owner === name ? drafts : []);
-    this.#room = null;
+    this.show(null);
+  }
+
+  /** Nobody is signed in any more. */
+  clear() {
+    this.#drafts.clear();
+    stored.save(null);
+    this.show(null);
   }
 
   show(room) {

@@ -28,6 +28,9 @@ export class Conversation {
     client.on('pending', (item) => this.#logs.forEach((log) => log.pending(item)));
     client.on('gap', ({ room }) => this.#logs.get(room)?.reset());
     client.on('gone', ({ room }) => this.#drop(room));
+    client.on('welcome', () => {
+      [...this.#logs.keys()].filter((room) => !model.rooms.has(room)).forEach((room) => this.#drop(room));
+    });
     client.on('state', ({ state }) => {
       if (state === 'open') this.#log?.load();
     });

@@ -17,6 +17,13 @@ export function prepareDialogs() {
   }
 }
 
+/** Opens a dialog where one searches: with the focus in its field, unless that would bring up a phone's keyboard. */
+export function openSearch(dialog, field) {
+  field.value = '';
+  dialog.showModal();
+  if (matchMedia('(hover: hover)').matches) field.focus();
+}
+
 /** Closes whatever dialogs are open. */
 export function closeDialogs() {
   document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close());

@@ -3,7 +3,7 @@
  */
 
 import { say, sentenceOf } from '../words.js';
-import { attempt } from './dialogs.js';
+import { attempt, openSearch } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
 
@@ -35,11 +35,10 @@ export function startFinding({ client, model, open }) {
   });
 
   $('find-room').addEventListener('click', () => {
-    $('find-search').value = '';
     $('create-form').reset();
     $('create-note').textContent = '';
     $('create-part').open = false;
-    $('find-dialog').showModal();
+    openSearch($('find-dialog'), $('find-search'));
     fetchRooms();
   });
   $('find-search').addEventListener('input', debounced(SEARCH_AFTER, () => fetchRooms()));

@@ -4,6 +4,7 @@
  */
 
 import { say, sentenceOf } from '../words.js';
+import { openSearch } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText, showAvatar } from './dom.js';
 
 const SEARCH_AFTER = 200;
@@ -26,9 +27,8 @@ export class People {
   choose(title, chosen) {
     this.#chosen = chosen;
     $('people-title').textContent = title;
-    $('people-search').value = '';
     $('people-list').replaceChildren();
-    $('people-dialog').showModal();
+    openSearch($('people-dialog'), $('people-search'));
     this.#fetch();
   }
 
