@@ -41,7 +41,7 @@ pub struct ChatLimits {
     pub name_chars: usize,
     /// Characters of a room's name. Default 40.
     pub room_name_chars: usize,
-    /// Events of one connection. Default 100 at once, 20 a second.
+    /// Events of one connection. Default 300 at once, 20 a second.
     pub events: Rate,
     /// Messages of one person, over all their connections. Default 20 at once, 5 a second.
     pub messages: Rate,
@@ -81,7 +81,7 @@ impl Default for ChatLimits {
             topic_chars: 200,
             name_chars: 32,
             room_name_chars: 40,
-            events: Rate { at_once: 100, per_second: 20.0 },
+            events: Rate { at_once: 300, per_second: 20.0 },
             messages: Rate { at_once: 20, per_second: 5.0 },
             sign_ins: Rate { at_once: 10, per_second: 1.0 / 6.0 },
             rooms: 200,

@@ -324,6 +324,18 @@ mod tests {
     }
 
     #[test]
+    fn every_file_of_the_page_is_served() {
+        fn count(folder: &std::path::Path) -> usize {
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/chat/page");
+        // Each name in the list is a file, or it would not compile.
+        assert_eq!(FILES.len(), count(&folder));
+        assert_eq!(FILES.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), FILES.len());
+    }
+
+    #[test]
     fn every_file_is_also_there_in_gzip_and_under_another_tag() {
         for file in FILES.iter() {
             let (plain, gzip) = (file.variant(&head("")), file.variant(&head("Accept-Encoding: gzip\r\n")));

@@ -160,7 +160,7 @@ struct LimitOptions {
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = at_least_one)]
     max_room_name_chars: usize,
     /// Events of one connection: so many at once, then so many in time
-    #[arg(long, value_name = "RATE", default_value = "100+20/s")]
+    #[arg(long, value_name = "RATE", default_value = "300+20/s")]
     event_rate: Rate,
     /// Messages of one person
     #[arg(long, value_name = "RATE", default_value = "20+5/s")]

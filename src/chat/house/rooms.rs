@@ -157,6 +157,10 @@ pub(super) fn join(call: &mut Call<'_>, data: &Value) -> Handled {
     match member.map(|member| member.role) {
         Some(Role::Member | Role::Owner) => {}
         Some(Role::Banned) => return refuse("banned", "You are banned from this room."),
+        // Who means to come back must not come in anew, behind the back of whoever has sent them away meanwhile.
+        Some(Role::Invited) | None if since.is_some() => {
+            return refuse("not_member", "You are not a member of this room any more.");
+        }
         Some(Role::Invited) | None => {
             call.check_room_count()?;
             // Entering is doing something; coming back is not.

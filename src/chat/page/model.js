@@ -9,7 +9,7 @@
 export class Model {
   you = null;
   limits = { text: 4_000, topic: 200, name: 32, room_name: 40, rooms: 200 };
-  rooms = new Map(); // by number: Room, and when it was last talked in, as far as known
+  rooms = new Map(); // by number: Room
   online = { count: 0, names: new Set() }; // names is null where they are too many
   blocked = new Set();
   #watchers = [];
@@ -70,8 +70,7 @@ export class Model {
   #welcome({ you, limits, rooms, online, blocked }) {
     this.you = you;
     this.limits = limits;
-    const talkedIn = new Map([...this.rooms.values()].map(({ room, time }) => [room, time]));
-    this.rooms = new Map(rooms.map((room) => [room.room, { ...room, time: talkedIn.get(room.room) ?? 0 }]));
+    this.rooms = new Map(rooms.map((room) => [room.room, room]));
     this.online = { count: online.count, names: online.names && new Set(online.names) };
     this.blocked = new Set(blocked);
     this.#change('you', 'rooms', 'people', 'blocked');
@@ -79,7 +78,7 @@ export class Model {
 
   #room(room) {
     if (room.role === null) this.rooms.delete(room.room);
-    else this.rooms.set(room.room, { ...room, time: this.rooms.get(room.room)?.time ?? 0 });
+    else this.rooms.set(room.room, room);
     this.#change('rooms');
   }
 

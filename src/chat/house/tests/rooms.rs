@@ -163,6 +163,8 @@ fn owners_kick_and_ban_and_nobody_else_does() {
     assert_eq!(house.told(bob), [Value::Null; 0]);
     assert_eq!(house.say(bob, room, "hello?"), Err("not_member".into()));
     assert_eq!(house.ask(ada, "kick", json!({ "room": room, "name": "Bob" })), Err("not_member".into()));
+    let back = json!({ "room": room, "since": { "epoch": told[0][1]["epoch"], "seq": told[0][1]["seq"] } });
+    assert_eq!(house.ask(bob, "join", back), Err("not_member".into()), "only who knows it enters anew");
     house.join(bob, room).unwrap();
 
     assert_eq!(house.ask(ada, "ban", json!({ "room": room, "name": "Bob" })), Ok(json!({})));

@@ -35,6 +35,7 @@ export class Conversation {
       if (state === 'open') this.#log?.load();
     });
     model.watch(['rooms', 'people'], () => this.#render());
+    model.watch(['blocked'], () => this.#logs.forEach((log) => log.blockedChanged()));
 
     document.addEventListener('visibilitychange', () => this.#seen());
     $('newer').addEventListener('click', () => {

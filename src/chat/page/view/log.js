@@ -6,7 +6,7 @@
 
 import { say, sentenceOf } from '../words.js';
 import { find, fromTemplate } from './dom.js';
-import { messageElement, placeAfter, separator, showDeleted, unsentElement } from './message.js';
+import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
 import { Scrolling } from './scrolling.js';
 
 // An open chat must not grow for days: past the first number, the oldest go until the second is left.
@@ -108,6 +108,14 @@ export class Log {
     this.#changed();
   }
 
+  /** One has blocked somebody, or no longer does. */
+  blockedChanged() {
+    for (const entry of this.#entries) {
+      const hidden = entry.element.classList.contains('hidden-words');
+      if (hidden !== this.#model.blocked.has(entry.message.from)) showBlocked(entry, !hidden);
+    }
+  }
+
   /** A message of one's own, if of this room, is now in this state. */
   pending(item) {
     if (item.data.room !== this.#room) return;
@@ -189,7 +197,9 @@ export class Log {
   }
 
   #entryOf(message) {
-    return { message, element: messageElement(message, this.#model.you.name), before: null };
+    const entry = { message, element: messageElement(message, this.#model.you.name), before: null };
+    if (this.#model.blocked.has(message.from)) showBlocked(entry, true);
+    return entry;
   }
 
   #delete(seq) {

@@ -39,6 +39,14 @@ export function showDeleted(element) {
   find(element, '.delete')?.remove();
 }
 
+/** Hides what somebody says whom one has blocked, or shows it again. */
+export function showBlocked({ element, message }, blocked) {
+  if (message.kind !== 'said' || element.classList.contains('deleted')) return;
+  element.classList.toggle('hidden-words', blocked);
+  if (blocked) find(element, '.text').textContent = say('log.blocked');
+  else showText(find(element, '.text'), message.text ?? '');
+}
+
 /**
  * What an element needs that depends on the one before: a line for the day, one for
  * where the unread begins, and whether it opens a group of messages.

@@ -100,6 +100,7 @@ export const words = {
     waiting: 'Waiting for the connection',
     retry: 'Retry',
     discard: 'Discard',
+    blocked: 'You have blocked this person; the message is hidden.',
     deleted: 'This message was deleted.',
     delete: 'Delete this message',
     delete_text: 'Nobody will be able to read it any more.',

@@ -98,6 +98,7 @@ export const words = {
     waiting: 'En attente de la connexion',
     retry: 'Réessayer',
     discard: 'Abandonner',
+    blocked: 'Vous avez bloqué cette personne ; le message est masqué.',
     deleted: 'Ce message a été supprimé.',
     delete: 'Supprimer ce message',
     delete_text: 'Plus personne ne pourra le lire.',

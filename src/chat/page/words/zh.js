@@ -98,6 +98,7 @@ export const words = {
     waiting: '等待连接',
     retry: '重试',
     discard: '放弃',
+    blocked: '您已屏蔽此人，消息已隐藏。',
     deleted: '此消息已删除。',
     delete: '删除此消息',
     delete_text: '之后谁也看不到它了。',
