@@ -14,6 +14,8 @@ const wide = matchMedia('(min-width: 75rem)');
 const REFRESH_AFTER = 400;
 // What changes who is in the room, or what they are in it.
 const ABOUT_MEMBERS = ['joined', 'left', 'kicked', 'banned', 'role'];
+// The room that everybody begins in, without a word in its log.
+const LOBBY = 1;
 
 export class Details {
   #client;
@@ -34,6 +36,10 @@ export class Details {
     model.watch(['people'], () => this.#renderMembers());
     client.on('message', ({ room, kind }) => {
       if (room === this.#room && ABOUT_MEMBERS.includes(kind)) this.#refresh();
+    });
+    client.on('presence', ({ online }) => {
+      const isNew = (name) => !this.#members.some((member) => member.name === name);
+      if (this.#room === LOBBY && this.#all && online?.some(isNew)) this.#refresh();
     });
     client.on('state', ({ state }) => {
       if (state === 'open') this.#refresh();
