@@ -88,6 +88,12 @@ impl Program {
         assert!(status.success());
     }
 
+    /// Ends it as `kill -9` does, wherever it is.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
