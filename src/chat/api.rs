@@ -84,7 +84,12 @@ impl Api {
 
     /// Answers a request, now or later.
     pub(super) fn request(&self, request: &Request<'_>, host: &str, site: &Site, responder: Responder) {
-        let origin = request.head.values("origin").next().map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
+        let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
+        // Two are none that a browser sends.
+        let origin = match (origins.next(), origins.next()) {
+            (Some(_), Some(_)) => Some("null"),
+            (origin, _) => origin,
+        };
         let speaker = site.speaker(origin, host);
         let from = address_of(request.head, request.peer.ip(), &self.config.trusted_proxies);
         let handled = match (request.head.method(), request.head.path()) {
