@@ -4,7 +4,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -293,6 +293,14 @@ impl Raw {
         socket.set_recv_buffer_size(4096).unwrap();
         #[cfg(target_os = "linux")]
         socket.set_tcp_mss(1460).unwrap();
+        socket.connect_timeout(&address.into(), LONG).unwrap();
+        Self::over(socket.into())
+    }
+
+    /// From another address of this machine.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
         socket.connect_timeout(&address.into(), LONG).unwrap();
         Self::over(socket.into())
     }

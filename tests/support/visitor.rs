@@ -2,7 +2,11 @@
 
 #![allow(dead_code)]
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use switchboard::client::{Client, ClientError, Message};
@@ -15,20 +19,35 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// Makes a request with these fields beside Host and Content-Length, and gives its answer.
 #[track_caller]
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Answer {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len());
+    request_over(&mut Raw::connect(address), &address.to_string(), method, path, fields, body)
+}
+
+/// The same over a connection that is there, to a Host.
+#[track_caller]
+pub(crate) fn request_over(
+    raw: &mut Raw,
+    host: &str,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: impl AsRef<[u8]>,
+) -> Answer {
+    let body = body.as_ref();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in fields {
         head += &format!("{name}: {value}\r\n");
     }
-    let mut raw = Raw::connect(address);
-    raw.write(format!("{head}\r\n{body}"));
+    raw.write([head.as_bytes(), b"\r\n", body].concat());
     raw.answer()
 }
 
 /// Posts JSON.
 #[track_caller]
 pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> Answer {
-    request(address, "POST", path, &[("Content-Type", "application/json")], &body.to_string())
+    request(address, "POST", path, &[AS_JSON], &body.to_string())
 }
+
+pub(crate) const AS_JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// The JSON of an answer.
 #[track_caller]
@@ -141,6 +160,12 @@ impl Visitor {
         self.client.send_text(text).unwrap();
     }
 
+    /// Sends bytes, which the chat has no use for.
+    #[track_caller]
+    pub(crate) fn send_binary(&mut self, bytes: &[u8]) {
+        self.client.send_binary(bytes).unwrap();
+    }
+
     /// The next event, in the order in which they came.
     pub(crate) fn receive(&mut self) -> Result<Event, End> {
         match self.heard.pop_front() {
@@ -150,15 +175,21 @@ impl Visitor {
     }
 
     fn read(&mut self) -> Result<Event, End> {
+        self.read_some().expect("something comes in time")
+    }
+
+    /// The next event or the end; `None` where nothing comes in time.
+    fn read_some(&mut self) -> Option<Result<Event, End>> {
         loop {
-            return match self.client.receive() {
+            return Some(match self.client.receive() {
                 Ok(Message::Text(text)) => Ok(parse(&text)),
                 Ok(Message::Ping(_)) => continue,
                 Ok(Message::Close(close)) => Err(close.map_or(End::Cut, |(code, _)| End::Closed(code.get()))),
                 Ok(other) => panic!("the chat sends {other:?}"),
                 Err(ClientError::Disconnected | ClientError::Io(_) | ClientError::Closed) => Err(End::Cut),
+                Err(ClientError::Timeout(_)) => return None,
                 Err(error) => panic!("{error}"),
-            };
+            });
         }
     }
 
@@ -166,17 +197,17 @@ impl Visitor {
     #[track_caller]
     pub(crate) fn ask(&mut self, event: &str, data: Value) -> Answered {
         let id = self.send(event, &data);
-        self.answer(&id.into())
-    }
-
-    /// The answer to the event of this id.
-    #[track_caller]
-    pub(crate) fn answer(&mut self, id: &Value) -> Answered {
-        let answer = self.read_until(|event| event.id == *id);
+        let answer = self.answer(&id.into());
         match &*answer.name {
             "ack" => Ok(answer.data),
             _ => Err(code_of(&answer)),
         }
+    }
+
+    /// The answer to the event of this id, as it came.
+    #[track_caller]
+    pub(crate) fn answer(&mut self, id: &Value) -> Event {
+        self.read_until(|event| event.id == *id)
     }
 
     /// The next event of this name; those before it are dropped.
@@ -217,17 +248,28 @@ impl Visitor {
         }
     }
 
+    /// What comes within this time, if anything does.
+    pub(crate) fn receive_within(&mut self, time: Duration) -> Option<Result<Event, End>> {
+        if let Some(event) = self.heard.pop_front() {
+            return Some(Ok(event));
+        }
+        self.client.set_read_timeout(Some(time));
+        let received = self.read_some();
+        self.client.set_read_timeout(Some(LONG));
+        received
+    }
+
     /// Reads on until such an event comes; keeps those before it.
     #[track_caller]
     fn read_until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
-        let deadline = std::time::Instant::now() + LONG;
+        let deadline = Instant::now() + LONG;
         loop {
             let event = self.read().unwrap_or_else(|end| panic!("{end:?} in place of an answer"));
             if is_it(&event) {
                 return event;
             }
             self.heard.push_back(event);
-            assert!(std::time::Instant::now() < deadline, "no answer, but {:?}", self.heard);
+            assert!(Instant::now() < deadline, "no answer, but {:?}", self.heard);
         }
     }
 }
