@@ -1,21 +1,23 @@
 //! Many connections: opened, polled, and closed by a reset, so that no port waits for its next use.
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use super::{client::Client, traffic::PIECE_BYTES};
+use super::{
+    client::Client,
+    poller::{Poller, Ready},
+    traffic::PIECE_BYTES,
+};
 
 /// Clients whose handshakes are done. Dropped, it resets all connections.
 #[derive(Debug)]
 pub struct Crowd {
-    poll: Poll,
-    events: Events,
+    poller: Poller,
     pub(super) clients: Vec<Client>,
     pub(super) buffer: Box<[u8; PIECE_BYTES]>,
 }
@@ -26,31 +28,22 @@ impl Crowd {
     /// # Errors
     /// What the system says, or an answer that is no upgrade.
     pub fn connect(address: SocketAddr, count: usize) -> io::Result<Self> {
-        let poll = Poll::new()?;
+        let poller = Poller::new()?;
         let mut clients = Vec::with_capacity(count);
         while clients.len() < count {
             for stream in open(address, AT_ONCE.min(count - clients.len()), false)? {
                 stream.set_nonblocking(true)?;
                 let mut stream = mio::net::TcpStream::from_std(stream);
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                poll.registry().register(&mut stream, Token(clients.len()), interest)?;
+                poller.add(clients.len(), &mut stream)?;
                 clients.push(Client::new(stream));
             }
         }
-        Ok(Self { poll, events: Events::with_capacity(1024), clients, buffer: Box::new([0; PIECE_BYTES]) })
+        Ok(Self { poller, clients, buffer: Box::new([0; PIECE_BYTES]) })
     }
 
-    /// Waits until something can be done, but not past `deadline`. Gives the clients that are ready: each with whether
-    /// it can be read from and whether it can be written to.
-    pub(super) fn wait(&mut self, deadline: Instant, ready: &mut Vec<(usize, bool, bool)>) -> io::Result<()> {
-        ready.clear();
-        let timeout = deadline.saturating_duration_since(Instant::now());
-        match self.poll.poll(&mut self.events, Some(timeout)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-        ready.extend(self.events.iter().map(|event| (event.token().0, event.is_readable(), event.is_writable())));
-        Ok(())
+    /// As [`Poller::wait`].
+    pub(super) fn wait(&mut self, deadline: Instant, ready: &mut Vec<Ready>) -> io::Result<()> {
+        self.poller.wait(deadline, ready)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Instant};
 
-use super::{Crowd, Traffic, Work};
+use super::{Crowd, Traffic, Work, poller::Ready};
 
 /// An echo server's load.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Echo {
     crowd: Crowd,
     traffic: Traffic,
     answers: u64,
-    ready: Vec<(usize, bool, bool)>,
+    ready: Vec<Ready>,
 }
 
 impl Echo {

@@ -3,7 +3,7 @@
 
 use std::{io, net::SocketAddr, time::Instant};
 
-use super::{Crowd, Traffic, Work};
+use super::{Crowd, Traffic, Work, poller::Ready};
 
 /// A broadcast server's load.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct FanOut {
     /// By the number of a message modulo those in flight: how many do not have it yet.
     missing: Vec<usize>,
     deliveries: u64,
-    ready: Vec<(usize, bool, bool)>,
+    ready: Vec<Ready>,
 }
 
 impl FanOut {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `traffic.rs` | the bytes of requests and answers |
 //! | `client.rs` | one connection: what it has sent and received |
+//! | `poller.rs` | many sockets, and which of them are ready |
 //! | `crowd.rs` | many, connected and polled |
 //! | `echo.rs` | each connection keeps some messages in flight |
 //! | `fan_out.rs` | one publishes, all receive |
@@ -22,6 +23,7 @@ mod handshakes;
 mod idle;
 mod measure;
 mod paced;
+mod poller;
 mod round_trips;
 mod traffic;
 
@@ -36,10 +38,11 @@ pub use handshakes::Handshakes;
 pub use idle::idle_bytes;
 pub use measure::{Measurement, Times, Work, measure};
 pub use paced::Paced;
+pub(crate) use poller::{Poller, Ready};
 pub use round_trips::RoundTrips;
 pub use traffic::Traffic;
 
 /// For times in nanoseconds, up to ten seconds, with three digits that are right.
-fn histogram() -> io::Result<Histogram<u64>> {
+pub(crate) fn histogram() -> io::Result<Histogram<u64>> {
     Histogram::new_with_max(10_000_000_000, 3).map_err(io::Error::other)
 }
