@@ -22,14 +22,7 @@ impl CpuTime {
     /// # Errors
     /// It has ended, or the system does not say.
     pub fn of(pid: u32) -> io::Result<Self> {
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            match fs::read_to_string(task?.path().join("schedstat")) {
-                Ok(text) => nanoseconds += number(text.split_whitespace().next(), "schedstat")?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // a thread that has just ended
-                Err(error) => return Err(error),
-            }
-        }
+        let nanoseconds = nanoseconds(pid, |_| true)?;
         let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The second field, the program's name in brackets, may itself hold spaces and brackets. Of those behind it
         // the 12th and 13th are utime and stime (fields 14 and 15).
@@ -70,6 +63,41 @@ impl Sub for CpuTime {
     }
 }
 
+/// CPU time that the threads of this name have used so far, in nanoseconds.
+///
+/// # Errors
+/// The process has ended, or the system does not say.
+pub fn thread_nanoseconds(pid: u32, name: &str) -> io::Result<u64> {
+    // The kernel keeps the first 15 bytes of a name.
+    let kept = &name[..name.len().min(15)];
+    nanoseconds(pid, |thread| thread == kept)
+}
+
+/// What the process has caused to be written to a disk, in bytes.
+///
+/// # Errors
+/// The process has ended, or the system does not say.
+pub fn written_bytes(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    number(text.lines().find_map(|line| line.strip_prefix("write_bytes: ")), "io")
+}
+
+/// CPU time of the threads whose names are wanted.
+fn nanoseconds(pid: u32, wanted: impl Fn(&str) -> bool) -> io::Result<u64> {
+    let mut nanoseconds = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let folder = task?.path();
+        let read = |file: &str| fs::read_to_string(folder.join(file));
+        match read("comm").and_then(|name| Ok((name, read("schedstat")?))) {
+            Ok((name, _)) if !wanted(name.trim_end()) => {}
+            Ok((_, text)) => nanoseconds += number(text.split_whitespace().next(), "schedstat")?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // a thread that has just ended
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(nanoseconds)
+}
+
 /// Resident memory of its own (RssAnon), in bytes.
 pub(super) fn resident_bytes(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -96,12 +124,15 @@ mod tests {
                 break used;
             }
         };
-        let resident = resident_bytes(busy.id());
+        let (thread, other) = (thread_nanoseconds(busy.id(), "sh"), thread_nanoseconds(busy.id(), "s"));
+        let (resident, written) = (resident_bytes(busy.id()), written_bytes(busy.id()));
         busy.kill().unwrap();
         busy.wait().unwrap();
         // Five ticks are 50 ms, or less where the kernel samples more often.
         assert!((1_000_000..10_000_000_000).contains(&used.nanoseconds), "{used:?}");
         assert!((1.0..=used.nanoseconds as f64).contains(&used.user_nanoseconds()), "{used:?}");
+        assert!(thread.unwrap() >= used.nanoseconds);
+        assert_eq!((other.unwrap(), written.unwrap()), (0, 0));
         assert!(resident.unwrap() > 4096);
     }
 }

@@ -15,10 +15,16 @@ use std::{
     net::SocketAddr,
     os::unix::process::CommandExt,
     process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 
 pub use cores::Cores;
-pub use figures::CpuTime;
+pub use figures::{CpuTime, thread_nanoseconds, written_bytes};
 pub use program::{Contestant, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours, ours};
 
 /// A server that runs. Dropping it ends it.
@@ -43,8 +49,9 @@ impl Server {
         let mut output = BufReader::new(child.stdout.take().ok_or_else(|| io::Error::other("the output is not ours"))?);
         let mut line = String::new();
         let read = output.read_line(&mut line);
-        let address = line.split_whitespace().last().unwrap_or_default();
-        match address.trim_start_matches("ws://").trim_end_matches('/').parse() {
+        let url = line.split_whitespace().last().unwrap_or_default();
+        let address = url.split_once("://").map_or(url, |(_, address)| address);
+        match address.trim_end_matches('/').parse() {
             Ok(address) => Ok(Self { child, address, _output: output }),
             Err(_) => {
                 child.kill()?;
@@ -57,6 +64,22 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// It does not end in time, or not well.
+    pub fn stop(mut self) -> io::Result<()> {
+        let pid = Pid::from_child(&self.child);
+        let ended = pidfd_open(pid, PidfdFlags::empty())?;
+        kill_process(pid, Signal::TERM)?;
+        let timeout = Timespec::try_from(STOPPED_WITHIN).map_err(io::Error::other)?;
+        if poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&timeout))? == 0 {
+            return Err(io::Error::other("the server does not end"));
+        }
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("the server ends with {status}"))) }
     }
 
     /// The number of its process.
@@ -80,3 +103,6 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+/// Longer than a server of ours takes at most.
+const STOPPED_WITHIN: Duration = Duration::from_secs(20);
