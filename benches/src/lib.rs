@@ -8,10 +8,13 @@
 //! | `peers/` | the servers that ours is compared with |
 //! | `contest/` | the bench `servers` |
 //! | `growth/` | the bench `scale` |
+//! | `chat/` | the bench `chat` |
 //! | `race/` | competitors in memory, measured in turns |
 //! | `codec/` | the engine and its peers in memory: receiving, sending, instructions |
 //! | `compression/` | permessage-deflate in memory, ours and zlib's |
+//! | `random.rs` | numbers that differ, and are the same in every run |
 
+pub mod chat;
 pub mod codec;
 pub mod compression;
 pub mod contest;
@@ -20,6 +23,7 @@ pub mod load;
 pub mod peers;
 pub mod process;
 pub mod race;
+mod random;
 pub mod report;
 
 /// What ends a bench: a wrong answer is an error, never a figure.

@@ -8,7 +8,10 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use switchboard_benches::load::{Echo, FanOut, Handshakes, Times, Work, measure};
+use switchboard_benches::{
+    chat,
+    load::{Echo, FanOut, Handshakes, Times, Work, measure},
+};
 
 /// Gives a server work, and says how much it did.
 #[derive(Debug, Parser)]
@@ -18,10 +21,10 @@ struct Cli {
     /// How many connections, or receivers
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// The payload of each message
+    /// The payload of each message; in a chat it is 100 bytes
     #[arg(long, value_name = "BYTES", default_value_t = 16)]
     bytes: usize,
-    /// How many messages are on their way, of each connection, or of the one that publishes
+    /// How many messages are on their way, of each connection, or of the one that publishes, or of all in a chat
     #[arg(long, value_name = "N", default_value_t = 1)]
     in_flight: u16,
     #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]
@@ -36,6 +39,7 @@ enum Kind {
     Echo,
     FanOut,
     Handshakes,
+    Chat,
 }
 
 fn main() -> io::Result<()> {
@@ -45,6 +49,7 @@ fn main() -> io::Result<()> {
         Kind::Echo => Box::new(Echo::start(address, connections, bytes, in_flight.into())?),
         Kind::FanOut => Box::new(FanOut::start(address, connections, bytes, in_flight.into())?),
         Kind::Handshakes => Box::new(Handshakes::of(address)),
+        Kind::Chat => Box::new(chat::talk(address, connections, in_flight.into())?),
     };
     let window = Duration::from_secs_f64(seconds);
     // Without a server to ask, ours is the process that is looked at, and what it used is not said.

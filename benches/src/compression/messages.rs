@@ -5,7 +5,7 @@ use std::{fmt::Write as _, rc::Rc};
 use switchboard::{Connection, Delivery, Event, FrameHeader, Limits, MaskingKey, MessageKind};
 
 use super::ends::{Zlib, agreed};
-use crate::Outcome;
+use crate::{Outcome, random::Random};
 
 /// Messages that a connection sends one after another, and then again.
 #[derive(Debug)]
@@ -96,23 +96,3 @@ const WORDS: [&str; 64] = [
     "out", "tomorrow", "meeting", "release", "server", "latency", "coffee", "lunch", "deploy", "question", "answer",
     "thanks", "please", "review", "weekend", "train",
 ];
-
-struct Random(u64);
-
-impl Random {
-    /// Steele, Lea and Flood's splitmix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn one_of<'w>(&mut self, words: &[&'w str]) -> &'w str {
-        words[self.below(words.len())]
-    }
-}

@@ -1,0 +1,83 @@
+//! One connection to the chat, on our engine.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use mio::net::TcpStream;
+use switchboard::{Connection, Delivery, Established, Event, Limits, Masked, Receiver, Sender};
+
+use crate::random::Random;
+
+/// A connection whose handshake is done.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) stream: TcpStream,
+    receiver: Receiver,
+    sender: Sender<Masked<Random>>,
+    /// Frames that the kernel has not taken yet.
+    waiting: Vec<u8>,
+}
+
+impl Line {
+    /// `early`: what came behind the answer to the handshake, which is for nobody yet.
+    pub(super) fn new(stream: TcpStream, established: Established, keys: Random, early: &mut [u8]) -> io::Result<Self> {
+        let Connection { receiver, sender } = established.into_connection(keys, Limits::default(), Delivery::Messages);
+        let mut line = Self { stream, receiver, sender, waiting: Vec::new() };
+        line.take(early, &mut |_| Ok(()))?;
+        Ok(line)
+    }
+
+    /// Sends an event; what the kernel does not take now goes with [`Line::flush`].
+    pub(super) fn send(&mut self, event: &str) -> io::Result<()> {
+        self.sender.text(event, &mut self.waiting).map_err(io::Error::other)?;
+        self.flush()
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            match self.stream.write(&self.waiting) {
+                Ok(length) => drop(self.waiting.drain(..length)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, and gives each event to `hear`.
+    ///
+    /// # Errors
+    /// Those of `hear`, and the end of the connection.
+    pub(super) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        mut hear: impl FnMut(&str) -> io::Result<()>,
+    ) -> io::Result<()> {
+        loop {
+            let length = match self.stream.read(buffer) {
+                Ok(0) => return Err(io::Error::other("the server closed a connection")),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            self.take(&mut buffer[..length], &mut hear)?;
+            if length < buffer.len() {
+                return Ok(()); // the socket is empty
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &mut [u8], hear: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        let mut events = self.receiver.receive(bytes);
+        while let Some(event) = events.next_event().map_err(io::Error::other)? {
+            match event {
+                Event::Text(text) => hear(text)?,
+                Event::Ping(_) => {}
+                other => return Err(io::Error::other(format!("the server says {other:?}"))),
+            }
+            if let Some(reply) = event.reply() {
+                self.sender.reply(reply, &mut self.waiting).map_err(io::Error::other)?;
+            }
+        }
+        self.flush()
+    }
+}

@@ -1,0 +1,282 @@
+//! All loads in all settings, round by round, and what is shown of it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+
+use super::{
+    crowd::Size,
+    disk,
+    talk::Pace,
+    words::TEXT_BYTES,
+    work::{DiskUse, Outcome, Setting, Stage},
+};
+use crate::{
+    load::{Times, histogram},
+    process::Cores,
+    report::{Options, Plot, Run, Samples, Table, figures, ratios, rotated},
+};
+
+/// What the chat does for a crowd, by load and by where its data is.
+#[derive(Debug)]
+pub struct Conversation {
+    stage: Stage,
+    rows: Vec<Row>,
+    /// How much data there is before anybody has said anything.
+    silent_bytes: Option<u64>,
+    /// In nanoseconds.
+    write_times: Histogram<u64>,
+}
+
+#[derive(Debug)]
+struct Row {
+    pace: Pace,
+    /// By setting.
+    cells: [Cell; 2],
+}
+
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    acknowledged: Samples,
+    delivered: Samples,
+    cpu: Samples,
+    chat_cpu: Samples,
+    busy: Samples,
+    /// p50 and p99.
+    delivery: [Samples; 2],
+    /// The longest of all rounds.
+    longest_delivery: u64,
+    /// p50 and p99.
+    acknowledgement: [Samples; 2],
+    lateness: Samples,
+    written: Samples,
+    stored: Samples,
+    failed: bool,
+}
+
+impl Conversation {
+    /// Of our program, with its data in memory and in a folder in `disk`, which is made where there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(program: PathBuf, disk: &Path, cores: Cores, options: &Options) -> io::Result<Self> {
+        fs::create_dir_all(disk)?;
+        let (size, times) = if options.quick { (QUICK_SIZE, QUICK_TIMES) } else { (SIZE, TIMES) };
+        let rows = PACES.into_iter().map(|pace| Row { pace, cells: [Cell::default(), Cell::default()] });
+        Ok(Self {
+            stage: Stage { program, disk: disk.to_owned(), cores, size, times },
+            rows: rows.filter(|row| options.wants(&row.name())).collect(),
+            silent_bytes: None,
+            write_times: histogram()?,
+        })
+    }
+
+    /// Who talks, and on which file system their words are kept.
+    ///
+    /// # Errors
+    /// What the system says of that.
+    pub fn told(&self) -> io::Result<String> {
+        let Size { people, rooms } = self.stage.size;
+        let kind = disk::file_system(&self.stage.disk)?;
+        Ok(format!("{people} people in {rooms} rooms, texts of {TEXT_BYTES} B; durable: on {kind}"))
+    }
+
+    /// Measures everything, or until the run is over. Gives what went wrong.
+    pub fn measure(&mut self, run: &Run, options: &Options) -> Vec<String> {
+        let rounds = options.rounds_or(5, 1);
+        let mut failures = Vec::new();
+        for round in 0..rounds {
+            run.progress(&format!("the disk, round {} of {rounds}", round + 1));
+            if let Err(error) = self.measure_disk(if options.quick { QUICK_WRITES } else { WRITES }) {
+                failures.push(format!("the disk: {error}"));
+                return failures;
+            }
+            for row in &mut self.rows {
+                for at in rotated(Setting::ALL.len(), round) {
+                    let (setting, name) = (Setting::ALL[at], row.name());
+                    if run.is_over() {
+                        return failures;
+                    }
+                    if row.cells[at].failed {
+                        continue;
+                    }
+                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, setting.name()));
+                    match self.stage.run(setting, row.pace) {
+                        Ok(outcome) => row.cells[at].add(&outcome, self.silent_bytes),
+                        Err(_) if run.is_over() => return failures, // the signal has broken it off
+                        Err(error) => {
+                            row.cells[at] = Cell { failed: true, ..Cell::default() };
+                            failures.push(format!("{}, {name}: {error}", setting.name()));
+                        }
+                    }
+                }
+            }
+        }
+        failures
+    }
+
+    fn measure_disk(&mut self, writes: u64) -> io::Result<()> {
+        if self.silent_bytes.is_none() {
+            self.silent_bytes = Some(self.stage.silent_bytes()?);
+        }
+        self.write_times.add(self.stage.write_times(writes)?).map_err(io::Error::other)
+    }
+
+    /// What came of it.
+    pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
+        let tables = [self.throughput(), self.cpu(), self.delivery(), self.acknowledgement(), self.disk()];
+        let plot = self.rows.iter().any(Row::is_greedy).then(|| self.plot());
+        (tables.into_iter().filter(|table| !table.is_empty()).collect(), plot.into_iter().collect())
+    }
+
+    fn throughput(&self) -> Table {
+        let mut table = Table::new("Messages per second: acknowledged, delivered", columns(&["durable to memory"]));
+        for row in self.rows.iter().filter(|row| row.is_greedy()) {
+            let shown = |cell: &Cell| {
+                [&cell.acknowledged, &cell.delivered].map(|samples| samples.shown(figures::per_second)).join(", ")
+            };
+            let [memory, durable] = &row.cells;
+            let ratios = ratios(&durable.acknowledged, &memory.acknowledged);
+            let ratio = match (ratios.median(), ratios.quartiles()) {
+                (Some(median), Some((low, high))) => {
+                    format!("{} ±{}", figures::ratio(median), figures::ratio((high - low) / 2.0))
+                }
+                _ => NONE.into(),
+            };
+            table.row(row.name(), row.shown(shown).into_iter().chain([ratio]));
+        }
+        table.note("Medians; of round-by-round ratios also half the distance between the quartiles.");
+        table
+    }
+
+    fn cpu(&self) -> Table {
+        let title =
+            "Server CPU per message, all its deliveries included: in all, by the chat's own thread; server busy";
+        let mut table = Table::new(title, columns(&[]));
+        for row in &self.rows {
+            let cells = row.shown(|cell| {
+                let [cpu, chat] = [&cell.cpu, &cell.chat_cpu].map(|samples| samples.shown(figures::nanoseconds));
+                format!("{cpu}, {chat}; {}", cell.busy.shown(figures::percent))
+            });
+            table.row(row.name(), cells);
+        }
+        table.note("A server that is not busy all the time waits: for the disk, for something to do, or for others on the machine.");
+        table
+    }
+
+    fn delivery(&self) -> Table {
+        let title = "Delivery, from a message's sender to each who is told it: p50, p99, longest of all";
+        let mut table = Table::new(title, columns(&["sent too late by, p99"]));
+        for row in &self.rows {
+            let cells = row.shown(|cell| {
+                let [p50, p99] = cell.delivery.each_ref().map(|samples| samples.shown(figures::nanoseconds));
+                format!("{p50}, {p99}, {}", figures::nanoseconds(cell.longest_delivery as f64))
+            });
+            let lateness = row.cells.iter().flat_map(|cell| cell.lateness.values()).copied().collect::<Samples>();
+            table.row(row.name(), cells.into_iter().chain([lateness.shown(figures::nanoseconds)]));
+        }
+        table.note("The last column is the load generator's own part, where messages have a time at which to be sent.");
+        table
+    }
+
+    fn acknowledgement(&self) -> Table {
+        let mut table = Table::new("Acknowledgement, from a message's sender and back: p50, p99", columns(&[]));
+        for row in &self.rows {
+            let shown = |cell: &Cell| {
+                cell.acknowledgement.each_ref().map(|samples| samples.shown(figures::nanoseconds)).join(", ")
+            };
+            table.row(row.name(), row.shown(shown));
+        }
+        table
+    }
+
+    fn disk(&self) -> Table {
+        let columns: Vec<String> = ["what".into()].into_iter().chain(self.rows.iter().map(Row::name)).collect();
+        let mut table = Table::new("Disk", columns);
+        let durable = |figure: fn(&Cell) -> &Samples| {
+            let cells = self.rows.iter().map(|row| &row.cells[1]);
+            cells.map(move |cell| if cell.failed { FAILED.into() } else { figure(cell).shown(figures::bytes) })
+        };
+        table.row("data per message", durable(|cell| &cell.stored));
+        table.row("written per message", durable(|cell| &cell.written));
+        let [p50, p99] = [0.5, 0.99].map(|part| figures::nanoseconds(self.write_times.value_at_quantile(part) as f64));
+        table.note(format!(
+            "To write 4 KiB and to make them durable takes {p50} (p50), {p99} (p99), with nothing else to do."
+        ));
+        table
+    }
+
+    fn plot(&self) -> Plot {
+        let names = Setting::ALL.map(Setting::name);
+        let mut plot = Plot::bars("Acknowledged messages", "per second", names);
+        for row in self.rows.iter().filter(|row| row.is_greedy()) {
+            plot.group(row.name(), row.cells.iter().map(|cell| cell.acknowledged.median()));
+        }
+        plot
+    }
+}
+
+impl Row {
+    fn name(&self) -> String {
+        match self.pace {
+            Pace::InFlight(count) => format!("{} in flight", figures::plain(count as f64)),
+            Pace::PerSecond(rate) => format!("{rate} per second"),
+        }
+    }
+
+    /// Whether it takes as much as it can get.
+    fn is_greedy(&self) -> bool {
+        matches!(self.pace, Pace::InFlight(_))
+    }
+
+    fn shown(&self, figure: impl Fn(&Cell) -> String) -> [String; 2] {
+        self.cells.each_ref().map(|cell| match (cell.failed, cell.acknowledged.median()) {
+            (true, _) => FAILED.into(),
+            (false, None) => NONE.into(),
+            (false, Some(_)) => figure(cell),
+        })
+    }
+}
+
+impl Cell {
+    fn add(&mut self, outcome: &Outcome, silent_bytes: Option<u64>) {
+        self.acknowledged.push(outcome.acknowledged);
+        self.delivered.push(outcome.delivered);
+        self.cpu.push(outcome.cpu);
+        self.chat_cpu.push(outcome.chat_cpu);
+        self.busy.push(outcome.busy);
+        for (at, part) in [0.5, 0.99].into_iter().enumerate() {
+            self.delivery[at].push(outcome.delivery.value_at_quantile(part) as f64);
+            self.acknowledgement[at].push(outcome.acknowledgement.value_at_quantile(part) as f64);
+        }
+        self.longest_delivery = self.longest_delivery.max(outcome.delivery.max());
+        if !outcome.lateness.is_empty() {
+            self.lateness.push(outcome.lateness.value_at_quantile(0.99) as f64);
+        }
+        if let (Some(DiskUse { written, bytes, messages }), Some(silent)) = (outcome.disk, silent_bytes) {
+            self.written.push(written);
+            self.stored.push((bytes as f64 - silent as f64) / messages as f64);
+        }
+    }
+}
+
+fn columns(more: &[&'static str]) -> Vec<&'static str> {
+    let settings = Setting::ALL.map(Setting::name);
+    ["load"].iter().chain(&settings).chain(more).copied().collect()
+}
+
+const PACES: [Pace; 3] = [Pace::InFlight(256), Pace::InFlight(1024), Pace::PerSecond(500)];
+const SIZE: Size = Size { people: 1000, rooms: 20 };
+const QUICK_SIZE: Size = Size { people: 100, rooms: 4 };
+/// Longer than elsewhere: there must be some of what the database does only now and then.
+const TIMES: Times = Times { warm_up: Duration::from_millis(500), window: Duration::from_millis(2000) };
+const QUICK_TIMES: Times = Times { warm_up: Duration::from_millis(50), window: Duration::from_millis(250) };
+/// How often the disk is asked in a round.
+const WRITES: u64 = 200;
+const QUICK_WRITES: u64 = 20;
+const FAILED: &str = "failed";
+const NONE: &str = "–";

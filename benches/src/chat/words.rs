@@ -1,0 +1,190 @@
+//! What is said, and how it looks on the wire.
+//!
+//! Each text carries who says it, its number among what they say, and when: so whoever is told it knows whether it is
+//! what was said, whether it was due, and how long it took.
+
+use serde::Deserialize;
+
+/// One thing that somebody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Saying {
+    pub(super) author: usize,
+    /// From 1 on, for each author.
+    pub(super) number: u64,
+    /// In nanoseconds since the crowd is there.
+    pub(super) at: u64,
+}
+
+impl Saying {
+    /// The text, [`TEXT_BYTES`] long.
+    pub(super) fn text(self) -> String {
+        let Self { author, number, at } = self;
+        let mut text = format!("{author} {number} {at} ");
+        text.extend(FILLING.chars().cycle().take(TEXT_BYTES - 1 - text.len()));
+        // The server takes away what is blank at the end.
+        text.push('.');
+        text
+    }
+
+    /// What a text says, if it is one that was made here.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut numbers = text.splitn(4, ' ').map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        let (author, number, at) = (next()?, next()?, next()?);
+        let saying = Self { author: usize::try_from(author).ok()?, number, at };
+        (saying.text() == text).then_some(saying)
+    }
+
+    /// The event that says it in a room.
+    pub(super) fn event(self, room: u64, key: [u8; 16]) -> String {
+        let (text, number, key) = (self.text(), self.number, uuid(key));
+        format!(r#"["say",{{"room":{room},"text":"{text}","key":"{key}"}},{number}]"#)
+    }
+}
+
+/// Makes a room. Its answer, and that of [`join`], has the id [`ENTERING`].
+pub(super) fn create(room: usize) -> String {
+    format!(r#"["create",{{"name":"{}"}},{ENTERING}]"#, room_name(room))
+}
+
+/// Enters a room that is there.
+pub(super) fn join(room: usize) -> String {
+    format!(r#"["join",{{"name":"{}"}},{ENTERING}]"#, room_name(room))
+}
+
+/// An event from the server.
+#[derive(Debug)]
+pub(super) enum Told<'a> {
+    /// An entry of a room's log.
+    Message(Message<'a>),
+    /// One is in a room, whose latest entry has this number.
+    Entered { room: u64, seq: u64 },
+    /// What one has said with this number is durable, under this number of the log.
+    Acknowledged { number: u64, seq: u64 },
+    /// Who one is, or who has come and gone.
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Message<'a> {
+    pub(super) room: u64,
+    pub(super) seq: u64,
+    pub(super) from: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) text: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Entered { room: EnteredRoom },
+    Said { seq: u64 },
+}
+
+#[derive(Deserialize)]
+struct EnteredRoom {
+    room: u64,
+    seq: u64,
+}
+
+impl<'a> Told<'a> {
+    /// Reads an event; `None` where it is an error, or nothing that a crowd should hear.
+    pub(super) fn read(text: &'a str) -> Option<Self> {
+        if is_message(text) {
+            let (_, message): (&str, Message<'_>) = serde_json::from_str(text).ok()?;
+            return Some(Self::Message(message));
+        }
+        if text.starts_with(r#"["ack","#) {
+            let (_, answer, number): (&str, Answer, u64) = serde_json::from_str(text).ok()?;
+            return match answer {
+                Answer::Entered { room: EnteredRoom { room, seq } } if number == ENTERING => {
+                    Some(Self::Entered { room, seq })
+                }
+                Answer::Said { seq } if number != ENTERING => Some(Self::Acknowledged { number, seq }),
+                _ => None,
+            };
+        }
+        [r#"["welcome","#, r#"["presence","#].iter().any(|start| text.starts_with(start)).then_some(Self::Other)
+    }
+}
+
+/// Whether an event is an entry of a room's log.
+pub(super) fn is_message(text: &str) -> bool {
+    text.starts_with(r#"["message","#)
+}
+
+/// Under which name a member of the crowd signs in.
+pub(super) fn name(member: usize) -> String {
+    format!("guest {member}")
+}
+
+fn room_name(room: usize) -> String {
+    format!("room {room}")
+}
+
+/// A UUID of version 4.
+fn uuid(mut bytes: [u8; 16]) -> String {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// How long all texts are.
+pub(super) const TEXT_BYTES: usize = 100;
+const FILLING: &str = "the quick brown fox jumps over the lazy dog, ";
+/// Less than the number of anything that is said.
+const ENTERING: u64 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_says_what_was_said_and_nothing_else_does() {
+        for saying in [
+            Saying { author: 0, number: 1, at: 0 },
+            Saying { author: 999, number: 123_456, at: 3_600_000_000_000 },
+            Saying { author: usize::MAX, number: u64::MAX, at: u64::MAX },
+        ] {
+            let text = saying.text();
+            assert_eq!((text.len(), Saying::read(&text)), (TEXT_BYTES, Some(saying)), "{text}");
+            for other in [&text[..TEXT_BYTES - 1], &format!("{text} "), &text.replace("fox", "box"), &text[1..]] {
+                assert_ne!(Saying::read(other), Some(saying), "{other}");
+            }
+        }
+        for text in ["", "1", "1 2 3", "1 2 x the quick", "-1 2 3 the quick"] {
+            assert_eq!(Saying::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn events_are_told_apart() {
+        let rows = [
+            (
+                r#"["ack",{"room":{"room":7,"name":"a","seq":3},"messages":[],"live":true},0]"#,
+                "Entered { room: 7, seq: 3 }",
+            ),
+            (r#"["ack",{"seq":9,"time":1},4]"#, "Acknowledged { number: 4, seq: 9 }"),
+            (r#"["ack",{"seq":9,"time":1},0]"#, "nothing"),
+            (r#"["ack",{},4]"#, "nothing"),
+            (r#"["error",{"code":"too_fast","message":"Wait."},4]"#, "nothing"),
+            (r#"["welcome",{}]"#, "Other"),
+            (r#"["expired",{"reason":"none"}]"#, "nothing"),
+            (
+                r#"["message",{"room":7,"epoch":"e","seq":4,"time":1,"from":"guest 2","kind":"joined"}]"#,
+                r#"Message(Message { room: 7, seq: 4, from: "guest 2", kind: "joined", text: None })"#,
+            ),
+        ];
+        for (text, expected) in rows {
+            let told = Told::read(text).map_or_else(|| "nothing".to_owned(), |told| format!("{told:?}"));
+            assert_eq!(told, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_uuids_of_version_4() {
+        assert_eq!(uuid([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid([0; 16]), "00000000-0000-4000-8000-000000000000");
+    }
+}

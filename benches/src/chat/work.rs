@@ -1,0 +1,159 @@
+//! Servers, and what they are given to do.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+
+use super::{
+    crowd::{Crowd, Size},
+    disk::Folder,
+    scene::Latency,
+    talk::{Pace, Talk},
+};
+use crate::{
+    load::{Times, Work, measure},
+    process::{Cores, Server, thread_nanoseconds, written_bytes},
+};
+
+/// Where the chat keeps its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setting {
+    Memory,
+    Durable,
+}
+
+/// What is needed to run anything.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) program: PathBuf,
+    /// Where folders for data are made.
+    pub(super) disk: PathBuf,
+    pub(super) cores: Cores,
+    pub(super) size: Size,
+    pub(super) times: Times,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// In a second.
+    pub(super) acknowledged: f64,
+    /// In a second.
+    pub(super) delivered: f64,
+    /// Of the server per message, in nanoseconds.
+    pub(super) cpu: f64,
+    /// The part of that which the chat's thread has used.
+    pub(super) chat_cpu: f64,
+    /// How much of the time the server was busy.
+    pub(super) busy: f64,
+    /// From the sender's send to each receiver's receipt, in nanoseconds.
+    pub(super) delivery: Histogram<u64>,
+    /// From the sender's send to the acknowledgement, in nanoseconds.
+    pub(super) acknowledgement: Histogram<u64>,
+    /// How late we were with what was due, in nanoseconds; empty where nothing is ever due.
+    pub(super) lateness: Histogram<u64>,
+    pub(super) disk: Option<DiskUse>,
+}
+
+/// What messages take of a disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DiskUse {
+    /// What the server has written in the window, per message acknowledged in it.
+    pub(super) written: f64,
+    /// The data once the server has ended, and all that was acknowledged before.
+    pub(super) bytes: u64,
+    pub(super) messages: u64,
+}
+
+impl Setting {
+    pub(super) const ALL: [Self; 2] = [Self::Memory, Self::Durable];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "in memory",
+            Self::Durable => "durable",
+        }
+    }
+}
+
+impl Stage {
+    /// Starts a server, lets a crowd in, and has it talk.
+    pub(super) fn run(&self, setting: Setting, pace: Pace) -> io::Result<Outcome> {
+        let folder = self.folder(setting)?;
+        let server = self.start(folder.as_ref())?;
+        let crowd = Crowd::enter(server.address(), self.size)?;
+        let mut talk = Talk::new(crowd, pace)?;
+        talk.run_until(Instant::now() + self.times.warm_up)?;
+        talk.forget();
+        let (chat, written) = (thread_nanoseconds(server.id(), CHAT_THREAD)?, written_bytes(server.id())?);
+        let delivered = talk.crowd.scene.delivered();
+        let measured = measure(&mut talk, server.id(), Times { warm_up: Duration::ZERO, ..self.times })?;
+        let delivered = talk.crowd.scene.delivered() - delivered;
+        let chat = thread_nanoseconds(server.id(), CHAT_THREAD)? - chat;
+        let written = written_bytes(server.id())? - written;
+
+        let Talk { mut crowd, lateness, .. } = talk;
+        let Latency { delivery, acknowledgement } = crowd.scene.latency.clone();
+        crowd.settle()?;
+        let messages = crowd.scene.acknowledged();
+        let done = measured.done as f64;
+        Ok(Outcome {
+            acknowledged: done / measured.elapsed.as_secs_f64(),
+            delivered: delivered as f64 / measured.elapsed.as_secs_f64(),
+            cpu: measured.cpu.nanoseconds as f64 / done,
+            chat_cpu: chat as f64 / done,
+            busy: measured.busy(),
+            delivery,
+            acknowledgement,
+            lateness,
+            disk: end(server, crowd, folder)?.map(|bytes| DiskUse { written: written as f64 / done, bytes, messages }),
+        })
+    }
+
+    /// How much data there is of a crowd that has said nothing.
+    pub(super) fn silent_bytes(&self) -> io::Result<u64> {
+        let folder = self.folder(Setting::Durable)?;
+        let server = self.start(folder.as_ref())?;
+        let crowd = Crowd::enter(server.address(), self.size)?;
+        Ok(end(server, crowd, folder)?.unwrap_or(0))
+    }
+
+    /// What it takes to write 4 KiB and to make them durable, in nanoseconds.
+    pub(super) fn write_times(&self, count: u64) -> io::Result<Histogram<u64>> {
+        Folder::new(&self.disk)?.write_times(count)
+    }
+
+    fn folder(&self, setting: Setting) -> io::Result<Option<Folder>> {
+        match setting {
+            Setting::Memory => Ok(None),
+            Setting::Durable => Folder::new(&self.disk).map(Some),
+        }
+    }
+
+    /// Starts our program with one worker, and with limits that nobody meets.
+    fn start(&self, data: Option<&Folder>) -> io::Result<Server> {
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--quiet", "--workers", "1", "--guests", "--data"]);
+        command.arg(data.map_or(Path::new(":memory:"), Folder::path));
+        for limit in ["--sign-in-rate", "--event-rate", "--message-rate"] {
+            command.args([limit, "1000000+1000000/s"]);
+        }
+        Server::start(command, &self.cores.for_workers(1))
+    }
+}
+
+/// All leave, and the server ends. Gives how many bytes of data there are then, where they are on a disk: the last thing
+/// that a server does is to bring its write-ahead log into the database.
+fn end(server: Server, crowd: Crowd, folder: Option<Folder>) -> io::Result<Option<u64>> {
+    drop(crowd);
+    server.stop()?;
+    folder.map(|folder| folder.bytes()).transpose()
+}
+
+/// The name of the thread that decides everything and writes it.
+const CHAT_THREAD: &str = "switchboard-chat";
