@@ -3,6 +3,8 @@
 //! Each text carries who says it, its number among what they say, and when: so whoever is told it knows whether it is
 //! what was said, whether it was due, and how long it took.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 /// One thing that somebody says.
@@ -37,7 +39,7 @@ impl Saying {
 
     /// The event that says it in a room.
     pub(super) fn event(self, room: u64, key: [u8; 16]) -> String {
-        let (text, number, key) = (self.text(), self.number, uuid(key));
+        let (text, number, key) = (self.text(), self.number, uuid(Duration::from_nanos(self.at), key));
         format!(r#"["say",{{"room":{room},"text":"{text}","key":"{key}"}},{number}]"#)
     }
 }
@@ -122,9 +124,11 @@ fn room_name(room: usize) -> String {
     format!("room {room}")
 }
 
-/// A UUID of version 4.
-fn uuid(mut bytes: [u8; 16]) -> String {
-    bytes[6] = bytes[6] & 0x0f | 0x40;
+/// A UUID of version 7, as the chat's page makes them: the time in milliseconds, and what is random.
+fn uuid(at: Duration, mut bytes: [u8; 16]) -> String {
+    let time = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).to_be_bytes();
+    bytes[..6].copy_from_slice(&time[2..]);
+    bytes[6] = bytes[6] & 0x0f | 0x70;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = format!("{:032x}", u128::from_be_bytes(bytes));
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
@@ -183,8 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_uuids_of_version_4() {
-        assert_eq!(uuid([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-        assert_eq!(uuid([0; 16]), "00000000-0000-4000-8000-000000000000");
+    fn keys_are_uuids_of_version_7() {
+        let long = Duration::from_millis(0x0123_4567_89ab);
+        assert_eq!(uuid(long, [0xff; 16]), "01234567-89ab-7fff-bfff-ffffffffffff");
+        assert_eq!(uuid(Duration::ZERO, [0; 16]), "00000000-0000-7000-8000-000000000000");
     }
 }
