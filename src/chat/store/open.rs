@@ -89,6 +89,9 @@ impl Store {
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
+        // A page that is written often between two checkpoints is written to the database once.
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "foreign_keys", true)?;
         // What was deleted is overwritten.
         db.pragma_update(None, "secure_delete", true)?;
@@ -194,3 +197,7 @@ const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
 /// How long another process may hold the database up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 128;
+/// Of 4 KiB each: the log before the database grows to 16 MiB.
+const CHECKPOINT_PAGES: i32 = 4000;
+/// Pages that are kept in memory.
+const CACHE_KIB: i32 = 32 << 10;
