@@ -313,16 +313,25 @@ impl Hub {
         }
     }
 
-    /// All that was batched in this turn goes out.
+    /// All that was batched in this turn goes out. Those who were sent something of their own are first: who waits for an
+    /// answer does not wait for a crowd to be told.
     pub(super) fn end_of_turn(&mut self) {
+        self.flush_dirty();
         self.flush_topics();
+        // Those for whom the kernel did not take it all at once, or who follow more than one topic.
+        self.flush_dirty();
+        self.flush_outgoing();
+    }
+
+    fn flush_dirty(&mut self) {
         for key in std::mem::take(&mut self.dirty) {
+            // With it goes what they are owed of the topics: one write for all.
+            self.catch_up(key);
             if let Some(link) = self.links.get_mut(key) {
                 link.dirty = false;
                 self.flush(key);
             }
         }
-        self.flush_outgoing();
     }
 }
 
