@@ -6,6 +6,7 @@ mod crowd;
 mod folder;
 #[path = "../support/program.rs"]
 mod program;
+#[allow(dead_code, reason = "each of its users needs another part of it")]
 #[path = "../support/random.rs"]
 mod random;
 #[path = "../support/server.rs"]

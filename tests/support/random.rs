@@ -1,7 +1,5 @@
 //! Seeded runs: a generator small enough to be read, and seeds that replay.
 
-#![allow(dead_code)]
-
 /// SplitMix64: one number of state, the same sequence on every machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
