@@ -1,16 +1,19 @@
 //! Events as text: JSON arrays `[event, data]` and `[event, data, id]`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{
+    Deserializer as _, Serialize,
+    de::{SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 /// An event that a client sent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) event: String,
-    /// Null where it was left out.
-    pub(super) data: Value,
+    /// JSON that nobody has looked into yet: as text it takes no more room than it came in. Null where it was left out.
+    pub(super) data: Box<RawValue>,
     pub(super) id: Option<EventId>,
 }
 
@@ -46,25 +49,64 @@ impl EventError {
 }
 
 /// Reads an event; where that fails, gives the id too if there was a good one.
+///
+/// This is done on the event loop. So what is in the data is left to who handles it, on another thread.
 pub(super) fn decode(text: &str) -> Result<Incoming, (EventError, Option<EventId>)> {
     let malformed = |message: &'static str| EventError::new("bad_event", message);
-    let value: Value = serde_json::from_str(text)
+    let json: &RawValue = serde_json::from_str(text)
         .map_err(|error| (EventError::new("bad_json", format!("This is not JSON: {error}.")), None))?;
-    let Value::Array(parts) = value else {
+    let Some([event, data, id, more]) = first_parts(json) else {
         return Err((malformed("An event is an array: [event, data] or [event, data, id]."), None));
     };
-    let mut parts = parts.into_iter();
-    let (event, data, id, more) = (parts.next(), parts.next(), parts.next(), parts.next());
-    let id = match id {
+    let id = match id.map(EventId::read) {
         None => None,
-        Some(Value::Number(number)) => Some(EventId::Number(number)),
-        Some(Value::String(text)) if text.len() <= MAX_ID_BYTES => Some(EventId::Text(text)),
-        Some(_) => return Err((malformed("An id is a number or a short string."), None)),
+        Some(Some(id)) => Some(id),
+        Some(None) => return Err((malformed("An id is a number or a short string."), None)),
     };
-    match (event, more) {
-        (Some(Value::String(event)), None) => Ok(Incoming { event, data: data.unwrap_or(Value::Null), id }),
-        (_, Some(_)) => Err((malformed("An event has at most three parts."), id)),
-        (_, None) => Err((malformed("An event begins with its name."), id)),
+    if more.is_some() {
+        return Err((malformed("An event has at most three parts."), id));
+    }
+    match event.map(|event| serde_json::from_str(event.get())) {
+        Some(Ok(event)) => Ok(Incoming { event, data: data.unwrap_or(RawValue::NULL).to_owned(), id }),
+        _ => Err((malformed("An event begins with its name."), id)),
+    }
+}
+
+/// The first parts of an array; `None` where this is none. Those behind are not looked at: they may be many.
+fn first_parts(json: &RawValue) -> Option<[Option<&RawValue>; 4]> {
+    struct Array<'p, 'a>(&'p mut [Option<&'a RawValue>; 4]);
+
+    impl<'a> Visitor<'a> for Array<'_, 'a> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
+            self.0.iter_mut().try_for_each(|part| array.next_element().map(|next| *part = next))
+        }
+    }
+
+    let mut parts = [None; 4];
+    match serde_json::Deserializer::from_str(json.get()).deserialize_seq(Array(&mut parts)) {
+        Ok(()) => Some(parts),
+        // There were more than these.
+        Err(_) if parts[3].is_some() => Some(parts),
+        Err(_) => None,
+    }
+}
+
+impl EventId {
+    /// An id as a client may choose it.
+    fn read(json: &RawValue) -> Option<Self> {
+        let json = json.get();
+        if json.starts_with('"') {
+            let text: String = serde_json::from_str(json).ok()?;
+            (text.len() <= MAX_ID_BYTES).then_some(Self::Text(text))
+        } else {
+            serde_json::from_str(json).ok().map(Self::Number)
+        }
     }
 }
 
@@ -115,6 +157,8 @@ mod tests {
             ("[]", Err(("bad_event", None))),
             ("[1,2,3]", Err(("bad_event", number(3)))),
             (r#"["say",{},7,8]"#, Err(("bad_event", number(7)))),
+            (r#"["say",{},7,8,9,10]"#, Err(("bad_event", number(7)))),
+            (r#"["say",{},7,8,9,10"#, Err(("bad_json", None))),
             (r#"["say",{},null]"#, Err(("bad_event", None))),
             (r#"["say",{},{"a":1}]"#, Err(("bad_event", None))),
         ];
@@ -126,7 +170,20 @@ mod tests {
             };
             assert_eq!(seen, *expected, "{text}");
         }
+    }
+
+    #[test]
+    fn data_is_passed_on_as_it_came() {
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
-        assert_eq!(decode(&deep).unwrap_err().0.code, "bad_json");
+        let rows: &[(&str, &str)] = &[
+            (r#"["say"]"#, "null"),
+            (r#"["say",null]"#, "null"),
+            (r#" [ "say" , { "a" : [ 1 , "]" ] } , 7 ] "#, r#"{ "a" : [ 1 , "]" ] }"#),
+            (r#"["say",1e999,7]"#, "1e999"),
+            (&format!(r#"["say",{deep},7]"#), &deep),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(decode(text).unwrap().data.get(), *expected);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     super::{
@@ -26,9 +26,9 @@ struct Event {
 
 enum Handler {
     /// For everybody, also before they have shown a session.
-    Anyone(fn(&mut Keeper, ConnectionId, &Value) -> Handled),
+    Anyone(fn(&mut Keeper, ConnectionId, &RawValue) -> Handled),
     /// For who is signed in.
-    Person(fn(&mut Call<'_>, &Value) -> Handled),
+    Person(fn(&mut Call<'_>, &RawValue) -> Handled),
 }
 
 /// Checks come before changes: a handler that refuses has changed nothing.
@@ -88,15 +88,15 @@ const EVENTS: &[Event] = &[
 ];
 
 impl Event {
-    const fn anyone(name: &'static str, handler: fn(&mut Keeper, ConnectionId, &Value) -> Handled) -> Self {
+    const fn anyone(name: &'static str, handler: fn(&mut Keeper, ConnectionId, &RawValue) -> Handled) -> Self {
         Self { name, handler: Handler::Anyone(handler), acts: false }
     }
 
-    const fn reads(name: &'static str, handler: fn(&mut Call<'_>, &Value) -> Handled) -> Self {
+    const fn reads(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
         Self { name, handler: Handler::Person(handler), acts: false }
     }
 
-    const fn acts(name: &'static str, handler: fn(&mut Call<'_>, &Value) -> Handled) -> Self {
+    const fn acts(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
         Self { name, handler: Handler::Person(handler), acts: true }
     }
 }
@@ -178,14 +178,14 @@ impl Keeper {
     }
 }
 
-fn beat(keeper: &mut Keeper, connection: ConnectionId, _: &Value) -> Handled {
+fn beat(keeper: &mut Keeper, connection: ConnectionId, _: &RawValue) -> Handled {
     keeper.answer(connection, r#"["beat"]"#.to_owned());
     done()
 }
 
 /// Reads an event's data.
-pub(super) fn parse<T: DeserializeOwned>(data: &Value) -> Result<T, Failure> {
-    T::deserialize(data).map_err(|error| {
+pub(super) fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Failure> {
+    serde_json::from_str(data.get()).map_err(|error| {
         // Some errors quote the data, which may be long.
         let shown: String = error.to_string().chars().take(100).collect();
         Failure::Refused(EventError::new("bad_data", format!("The event's data: {shown}.")))

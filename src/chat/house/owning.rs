@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow},
@@ -19,7 +19,7 @@ struct SetTopic {
 }
 
 /// `topic`: what the room is about.
-pub(super) fn topic(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let SetTopic { room, topic } = parse(data)?;
     let (room, _) = call.own(room)?;
     let topic = clean(&topic, call.keeper.config.limits.topic_chars)?;
@@ -39,7 +39,7 @@ struct OfRoom {
 }
 
 /// `invite`: somebody may enter. Into public rooms every member may invite.
-pub(super) fn invite(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let OfRoom { room, name } = parse(data)?;
     let (room, member) = call.keeper.find_own_room(room, call.person)?;
     if room.kind != RoomKind::Public && (room.kind == RoomKind::Direct || member.role != Role::Owner) {
@@ -60,7 +60,7 @@ pub(super) fn invite(call: &mut Call<'_>, data: &Value) -> Handled {
 }
 
 /// `kick`: somebody is no longer a member, and may come again.
-pub(super) fn kick(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let (room, person, role) = call.subject(data)?;
     if role < Some(Role::Invited) {
         return refuse("not_member", "This person is not a member of the room.");
@@ -72,7 +72,7 @@ pub(super) fn kick(call: &mut Call<'_>, data: &Value) -> Handled {
 }
 
 /// `ban`: somebody is no longer a member, and may not come again.
-pub(super) fn ban(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let (room, person, role) = call.subject(data)?;
     if role == Some(Role::Banned) {
         return done();
@@ -86,7 +86,7 @@ pub(super) fn ban(call: &mut Call<'_>, data: &Value) -> Handled {
 }
 
 /// `unban`: somebody may come again.
-pub(super) fn unban(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let (room, person, role) = call.subject(data)?;
     if role != Some(Role::Banned) {
         return refuse("not_banned", "This person is not banned from the room.");
@@ -104,7 +104,7 @@ struct SetRole {
 }
 
 /// `role`: makes a member an owner, or an owner a member.
-pub(super) fn role(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let SetRole { room, name, role } = parse(data)?;
     let entry = match role {
         Role::Owner => Entry::Owner,
@@ -136,7 +136,7 @@ struct Delete {
 }
 
 /// `delete`: takes the words from a message: one's own, or any as an owner.
-pub(super) fn delete(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Delete { room, seq } = parse(data)?;
     let (room, said) = match call.keeper.find_own_room(room, call.person) {
         Ok((room, _)) => {
@@ -170,7 +170,7 @@ pub(super) fn delete(call: &mut Call<'_>, data: &Value) -> Handled {
 }
 
 /// `remove`: a room and all that is in it.
-pub(super) fn remove(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let InRoom { room } = parse(data)?;
     let (room, _) = call.own(room)?;
     if room.id == LOBBY {
@@ -196,7 +196,7 @@ impl Call<'_> {
     }
 
     /// Whom an owner is about to do something to that is not done to owners.
-    fn subject(&mut self, data: &Value) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
+    fn subject(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
         let OfRoom { room, name } = parse(data)?;
         let (room, _) = self.own(room)?;
         let person = self.keeper.find_person(&name)?;

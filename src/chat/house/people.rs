@@ -1,7 +1,7 @@
 //! Handlers: accounts, sessions, who is there, blocking, notices.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     super::{
@@ -39,8 +39,8 @@ struct PersonTold {
 }
 
 /// `people`: who is online; with `search`, all whose name begins so.
-pub(super) fn list(call: &mut Call<'_>, data: &Value) -> Handled {
-    let List { after, search } = if data.is_null() { List::default() } else { parse(data)? };
+pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
+    let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
     let keeper = &mut *call.keeper;
     let key = |name: &str| keeper.name(name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).unwrap_or_default();
@@ -78,16 +78,16 @@ struct Blocked<'a> {
 }
 
 /// `block`: somebody cannot write to one in private, nor invite one.
-pub(super) fn block(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn block(call: &mut Call<'_>, data: &RawValue) -> Handled {
     set_blocked(call, data, true)
 }
 
 /// `unblock`: they can again.
-pub(super) fn unblock(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn unblock(call: &mut Call<'_>, data: &RawValue) -> Handled {
     set_blocked(call, data, false)
 }
 
-fn set_blocked(call: &mut Call<'_>, data: &Value, blocked: bool) -> Handled {
+fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> Handled {
     let Named { name } = parse(data)?;
     let other = call.keeper.find_person(&name)?;
     if other == call.person {
@@ -114,7 +114,7 @@ struct SessionTold {
 }
 
 /// `sessions`: where one is signed in.
-pub(super) fn sessions(call: &mut Call<'_>, _: &Value) -> Handled {
+pub(super) fn sessions(call: &mut Call<'_>, _: &RawValue) -> Handled {
     let sessions = call.keeper.store.sessions_of(call.person)?;
     let sessions = sessions.into_iter().map(|row| SessionTold {
         session: row.id,
@@ -132,8 +132,8 @@ struct Revoke {
 }
 
 /// `revoke`: ends a session of one's own, or all but this one.
-pub(super) fn revoke(call: &mut Call<'_>, data: &Value) -> Handled {
-    let Revoke { session } = if data.is_null() { Revoke::default() } else { parse(data)? };
+pub(super) fn revoke(call: &mut Call<'_>, data: &RawValue) -> Handled {
+    let Revoke { session } = parse::<Option<_>>(data)?.unwrap_or_default();
     match session {
         None => call.keeper.end_other_sessions(call.person, call.session)?,
         Some(id) => match call.keeper.store.session(id)? {
@@ -151,7 +151,7 @@ struct ChangePassword {
 }
 
 /// `password`: changes it, and ends all other sessions.
-pub(super) fn password(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let ChangePassword { old, new } = parse(data)?;
     let (old, hash) = call.own_password(&old)?;
     let new = Password::new(&new).or_else(|error| refuse("bad_password", error.to_string()))?;
@@ -196,8 +196,8 @@ struct DeleteAccount {
 }
 
 /// `delete_account`: one's own, with its name, sessions and memberships.
-pub(super) fn delete_account(call: &mut Call<'_>, data: &Value) -> Handled {
-    let DeleteAccount { password } = if data.is_null() { DeleteAccount::default() } else { parse(data)? };
+pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> Handled {
+    let DeleteAccount { password } = parse::<Option<_>>(data)?.unwrap_or_default();
     if call.keeper.known(call.person)?.guest {
         call.keeper.remove_person(call.person)?;
         return done();
@@ -232,7 +232,7 @@ struct NoticeTold<'a> {
 }
 
 /// `notice`: an operator's words to all who are online.
-pub(super) fn notice(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Notice { text } = parse(data)?;
     let known = call.keeper.known(call.person)?;
     if !known.operator {

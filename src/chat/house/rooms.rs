@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     super::{
@@ -78,8 +78,8 @@ struct List {
 }
 
 /// `rooms`: public ones.
-pub(super) fn list(call: &mut Call<'_>, data: &Value) -> Handled {
-    let List { after, search } = if data.is_null() { List::default() } else { parse(data)? };
+pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
+    let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
     let key = |name: &str| RoomName::at_most(MOST_NAME_CHARS, name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
     let search = key(&search).unwrap_or_else(|| search.to_lowercase());
@@ -109,7 +109,7 @@ fn public() -> RoomKind {
 }
 
 /// `create`: a room of one's own.
-pub(super) fn create(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Create { name, kind, topic } = parse(data)?;
     let limits = &call.keeper.config.limits;
     let name = match RoomName::at_most(limits.room_name_chars, &name) {
@@ -141,7 +141,7 @@ struct Join {
 }
 
 /// `join`: follows a room, and becomes a member of it where one is not.
-pub(super) fn join(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Join { room, name, since } = parse(data)?;
     let keeper = &mut *call.keeper;
     let id = match (room, name) {
@@ -172,7 +172,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &Value) -> Handled {
 }
 
 /// `leave`: is no longer a member, or turns an invitation down.
-pub(super) fn leave(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let InRoom { room } = parse(data)?;
     match call.keeper.find_room(room, call.person)? {
         (room, Some(member)) if member.role > Role::Banned => {
@@ -190,7 +190,7 @@ struct ListMembers {
 }
 
 /// `members`: of a room, in the order in which they came to the chat.
-pub(super) fn members(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let ListMembers { room, after } = parse(data)?;
     let keeper = &mut *call.keeper;
     let (room, _) = keeper.find_own_room(room, call.person)?;

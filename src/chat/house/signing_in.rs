@@ -1,7 +1,7 @@
 //! How sessions begin: by requests, which make them, and for connections, which show them.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     super::{
@@ -181,7 +181,7 @@ struct Auth {
 }
 
 /// `auth`: shows a session.
-pub(super) fn auth(keeper: &mut Keeper, connection: ConnectionId, data: &Value) -> Handled {
+pub(super) fn auth(keeper: &mut Keeper, connection: ConnectionId, data: &RawValue) -> Handled {
     let Auth { token } = parse(data)?;
     if !keeper.presence.is_stranger(connection) {
         return refuse("bad_data", "You are signed in already.");

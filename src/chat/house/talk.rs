@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
@@ -39,7 +39,7 @@ struct Say {
 }
 
 /// `say`: a message to all in a room.
-pub(super) fn say(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Say { room, text, key, to } = parse(data)?;
     let (room, _) = call.keeper.find_own_room(room, call.person)?;
     let other = other_of(&room, call.person);
@@ -87,7 +87,7 @@ struct Said {
 }
 
 /// `tell`: a message to one person.
-pub(super) fn tell(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn tell(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Tell { name, text, key, to } = parse(data)?;
     let other = call.keeper.find_person(&name)?;
     call.check_may_write(other)?;
@@ -107,7 +107,7 @@ struct Direct {
 }
 
 /// `direct`: the conversation with one person.
-pub(super) fn direct(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Direct { name, since } = parse(data)?;
     let other = call.keeper.find_person(&name)?;
     if other == call.person {
@@ -132,7 +132,7 @@ struct History {
 }
 
 /// `history`: a page of a room's log.
-pub(super) fn history(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let ReadHistory { room, before, after, limit } = parse(data)?;
     let (room, _) = call.keeper.find_own_room(room, call.person)?;
     let limit = limit.unwrap_or(PAGE).clamp(1, MOST_PER_PAGE);
@@ -169,7 +169,7 @@ struct ReadTold {
 }
 
 /// `read`: one has seen all up to a message.
-pub(super) fn read(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn read(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Read { room, seq } = parse(data)?;
     let (room, _) = call.keeper.find_own_room(room, call.person)?;
     let seq = seq.min(call.keeper.head(room.id)?.seq);
@@ -187,7 +187,7 @@ struct Typing<'a> {
 }
 
 /// `typing`: one is writing.
-pub(super) fn typing(call: &mut Call<'_>, data: &Value) -> Handled {
+pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let InRoom { room } = parse(data)?;
     let (room, _) = call.keeper.find_own_room(room, call.person)?;
     if let Some(other) = other_of(&room, call.person)
