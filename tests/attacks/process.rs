@@ -84,6 +84,11 @@ pub(crate) fn memory(id: u32) -> usize {
     status(id, "VmRSS:")
 }
 
+/// The most memory that it ever had in use.
+pub(crate) fn peak_of_memory(id: u32) -> usize {
+    status(id, "VmHWM:")
+}
+
 /// The most address space that it ever had, in bytes.
 pub(crate) fn peak_of_address_space(id: u32) -> usize {
     status(id, "VmPeak:")

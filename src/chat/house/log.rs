@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{Entry, Logged, NewEntry, PersonId, Place, RoomId, RoomRow, Span, StoreError},
+        store::{Entry, Logged, NewEntry, Page, PersonId, Place, RoomId, RoomRow, Span, StoreError},
         wire,
     },
     effects::Topic,
@@ -129,10 +129,11 @@ impl Keeper {
         })
     }
 
-    /// A part of a room's log as it is told.
-    pub(super) fn messages(&mut self, room: &RoomRow, span: Span) -> Result<Vec<Message>, StoreError> {
-        let entries = self.store.entries(room.id, span)?;
-        entries.into_iter().map(|logged| self.message(room, logged)).collect()
+    /// A part of a room's log as it is told, and whether there is more of it.
+    pub(super) fn messages(&mut self, room: &RoomRow, span: Span) -> Result<(Vec<Message>, bool), StoreError> {
+        let Page { entries, more } = self.store.entries(room.id, span)?;
+        let messages: Result<_, _> = entries.into_iter().map(|logged| self.message(room, logged)).collect();
+        Ok((messages?, more))
     }
 
     /// What somebody has missed who has seen a log up to a place; the latest for who has seen nothing of it.
@@ -141,12 +142,11 @@ impl Keeper {
         if let Some(since) = since.filter(|since| since.epoch == room.epoch && since.seq <= head.seq) {
             let oldest = self.store.tail(room.id)?.unwrap_or(head.seq + 1);
             if since.seq + 1 >= oldest {
-                let messages = self.messages(room, Span::After(since.seq, MOST_MISSED))?;
-                let live = messages.last().map_or(since.seq, |last| last.seq) == head.seq;
-                return Ok(Missed { messages, gap: false, live });
+                let (messages, more) = self.messages(room, Span::After(since.seq, MOST_MISSED))?;
+                return Ok(Missed { messages, gap: false, live: !more });
             }
         }
-        let messages = self.messages(room, Span::Before(head.seq + 1, LATEST))?;
+        let (messages, _) = self.messages(room, Span::Before(head.seq + 1, LATEST))?;
         Ok(Missed { messages, gap: since.is_some(), live: true })
     }
 }

@@ -139,20 +139,12 @@ pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> Handled {
     // No log is as long as the largest number that the store holds.
     let bounded = |seq: u64| seq.min(u64::MAX >> 1);
     let span = match (before, after) {
-        (None, Some(after)) => Span::After(bounded(after), limit + 1),
-        (Some(before), None) => Span::Before(bounded(before), limit + 1),
-        (None, None) => Span::Before(bounded(u64::MAX), limit + 1),
+        (None, Some(after)) => Span::After(bounded(after), limit),
+        (Some(before), None) => Span::Before(bounded(before), limit),
+        (None, None) => Span::Before(bounded(u64::MAX), limit),
         (Some(_), Some(_)) => return refuse("bad_data", "History is read before a message or after one."),
     };
-    let mut messages = call.keeper.messages(&room, span)?;
-    let more = messages.len() > limit;
-    if more {
-        // One more was asked for, at the far end.
-        match span {
-            Span::After(..) => drop(messages.pop()),
-            Span::Before(..) => drop(messages.remove(0)),
-        }
-    }
+    let (messages, more) = call.keeper.messages(&room, span)?;
     result(&History { messages, more })
 }
 

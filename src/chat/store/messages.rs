@@ -95,6 +95,14 @@ pub(in super::super) enum Span {
     Before(u64, usize),
 }
 
+/// What was found of a part of a log, in its order: at least one entry, if there is one.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Page {
+    pub(in super::super) entries: Vec<Logged>,
+    /// There is more, at the far end.
+    pub(in super::super) more: bool,
+}
+
 impl Store {
     /// The latest entry's place.
     pub(in super::super) fn head(&self, room: RoomId) -> Result<Option<Place>, StoreError> {
@@ -133,22 +141,39 @@ impl Store {
         self.first(sql, (room, seq), Logged::read)
     }
 
-    /// A part of a log, in its order.
-    pub(in super::super) fn entries(&self, room: RoomId, span: Span) -> Result<Vec<Logged>, StoreError> {
-        match span {
-            Span::After(seq, most) => {
-                let sql = "SELECT seq, time, kind, author, text, about FROM messages
-                    WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-                self.all(sql, (room, seq, most), Logged::read)
+    /// A part of a log, as much of it as is told at once.
+    pub(in super::super) fn entries(&self, room: RoomId, span: Span) -> Result<Page, StoreError> {
+        let (sql, seq, most) = match span {
+            Span::After(seq, most) => (
+                "SELECT seq, time, kind, author, text, about FROM messages
+                    WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+                seq,
+                most,
+            ),
+            Span::Before(seq, most) => (
+                "SELECT seq, time, kind, author, text, about FROM messages
+                    WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+                seq,
+                most,
+            ),
+        };
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement.query((room, seq, most + 1))?;
+        let mut page = Page { entries: Vec::new(), more: false };
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            let entry = Logged::read(row)?;
+            bytes += entry.text.as_ref().map_or(0, String::len);
+            page.more = page.entries.len() == most || (bytes > PAGE_BYTES && !page.entries.is_empty());
+            if page.more {
+                break;
             }
-            Span::Before(seq, most) => {
-                let sql = "SELECT seq, time, kind, author, text, about FROM messages
-                    WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
-                let mut entries = self.all(sql, (room, seq, most), Logged::read)?;
-                entries.reverse();
-                Ok(entries)
-            }
+            page.entries.push(entry);
         }
+        if let Span::Before(..) = span {
+            page.entries.reverse();
+        }
+        Ok(page)
     }
 
     /// Takes the words from a message.
@@ -174,3 +199,6 @@ impl Store {
         Ok(self.first(sql, (room, seq, not_by, most), |row| row.get(0))?.unwrap_or(0))
     }
 }
+
+/// Past this no more texts are read at once: whoever asks often must not keep all others waiting.
+const PAGE_BYTES: usize = 64 << 10;

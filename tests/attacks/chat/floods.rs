@@ -7,7 +7,8 @@ use switchboard::CloseCode;
 
 use super::{LOBBY, PLENTY, chat, generous_chat, key, words};
 use crate::{
-    server::{LONG, OPENING, Raw},
+    process::peak_of_memory,
+    server::{LONG, OPENING, Raw, frame},
     visitor::{Answered, End, Visitor, guest},
 };
 
@@ -154,4 +155,27 @@ fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_o
     let mut tom = Visitor::guest(address, "Tom again");
     let missed = tom.ask("join", json!({"room": LOBBY})).unwrap();
     assert_eq!((&missed["room"]["seq"], &missed["live"]), (&json!(400), &json!(true)));
+}
+
+/// Each asks for the longest history a hundred times at once, and takes none of it.
+#[test]
+fn rs_01_who_asks_for_much_and_reads_nothing_costs_little_memory_and_nobody_else_much_time() {
+    let program = generous_chat();
+    let address = program.address();
+    let mut ann = Visitor::guest(address, "Ann");
+    let text = "\u{1f600}".repeat(4_000);
+    for _ in 0..100 {
+        ann.ask("say", words(&LOBBY.into(), &text)).unwrap();
+    }
+    let names = (0..10).map(|number| format!("Tom {number}"));
+    let mut greedy: Vec<_> = names.map(|name| raw_member(address, &guest(address, &name))).collect();
+    let before = peak_of_memory(program.id());
+    let history = json!(["history", {"room": LOBBY, "limit": 100}, 1]).to_string();
+    for raw in &mut greedy {
+        raw.write(frame(0x81, history.as_bytes()).repeat(100));
+    }
+    // They all have had their turn when one who came last has an answer.
+    ann.ask("say", words(&LOBBY.into(), "is anybody here?")).expect("an answer in time");
+    let more = peak_of_memory(program.id()) - before;
+    assert!(more < 256 << 20, "{} MiB", more >> 20);
 }

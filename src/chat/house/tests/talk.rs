@@ -210,6 +210,36 @@ fn history_comes_in_pages_from_both_sides() {
     }
 }
 
+/// Nobody gets, and nobody waits for, a hundred of the longest messages at once.
+#[test]
+fn pages_of_long_messages_are_short_and_lead_on() {
+    let mut house = House::new();
+    let ada = house.come("Ada");
+    let long = "\u{1f600}".repeat(4_000);
+    for _ in 0..12 {
+        house.say(ada, LOBBY, &long).unwrap();
+    }
+    let mut page = |data: Value| {
+        let page = house.ask(ada, "history", data).unwrap();
+        let seqs = page["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap());
+        (seqs.collect::<Vec<_>>(), page["more"] == true)
+    };
+    // Four times 16,000 bytes fit into 64 KiB.
+    assert_eq!(page(json!({ "room": LOBBY, "limit": 100 })), (vec![9, 10, 11, 12], true));
+    assert_eq!(page(json!({ "room": LOBBY, "before": 5 })), (vec![1, 2, 3, 4], false));
+    assert_eq!(page(json!({ "room": LOBBY, "after": 0 })), (vec![1, 2, 3, 4], true));
+    assert_eq!(page(json!({ "room": LOBBY, "after": 8 })), (vec![9, 10, 11, 12], false));
+    assert_eq!(page(json!({ "room": LOBBY, "after": 6, "limit": 2 })), (vec![7, 8], true));
+
+    let entered = house.join(ada, LOBBY).unwrap();
+    assert_eq!((entered["messages"][0]["seq"].as_u64(), &entered["live"]), (Some(9), &json!(true)));
+    let since = json!({ "epoch": entered["room"]["epoch"], "seq": 2 });
+    let missed = house.ask(ada, "join", json!({ "room": LOBBY, "since": since })).unwrap();
+    let messages = missed["messages"].as_array().unwrap();
+    let ends = [&messages[0]["seq"], &messages[messages.len() - 1]["seq"]].map(Value::as_u64);
+    assert_eq!((ends, &missed["gap"], &missed["live"]), ([Some(3), Some(6)], &json!(false), &json!(false)));
+}
+
 #[test]
 fn what_was_read_is_known_on_all_devices_and_counts_no_more() {
     let mut house = House::new();
