@@ -1,0 +1,146 @@
+//! The network between the browser and the server: passes bytes on, until it is told to fail.
+//!
+//! A browser that DevTools takes offline keeps its open WebSockets, so that would be no loss of the network.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// A TCP proxy on a port of its own; it and its connections end when it is dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    network: Arc<Network>,
+}
+
+/// What the proxy's threads share.
+struct Network {
+    server: SocketAddr,
+    /// Whether new connections come through.
+    works: AtomicBool,
+    links: Mutex<Vec<Link>>,
+    ended: AtomicBool,
+}
+
+/// A connection that is passed on.
+struct Link {
+    browser: TcpStream,
+    server: TcpStream,
+    /// What the server sends does not arrive any more, not even an end.
+    is_mute: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    pub fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let network = Arc::new(Network {
+            server,
+            works: AtomicBool::new(true),
+            links: Mutex::default(),
+            ended: AtomicBool::new(false),
+        });
+        let shared = Arc::clone(&network);
+        thread::spawn(move || shared.accept_from(&listener));
+        Self { address, network }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends all connections, and each new one as soon as it comes. The port stays taken, so that it is still ours when
+    /// the network comes back.
+    pub fn cut(&self) {
+        self.network.works.store(false, Ordering::SeqCst);
+        self.network.end_links();
+    }
+
+    /// From now on connections come through.
+    pub fn restore(&self) {
+        self.network.works.store(true, Ordering::SeqCst);
+    }
+
+    /// On all connections there are, the server hears and its answers are lost. New ones work.
+    pub fn lose_answers(&self) {
+        for link in &*self.network.links.lock().expect("no panic while it is held") {
+            link.is_mute.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.network.ended.store(true, Ordering::SeqCst);
+        self.cut();
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Network {
+    fn accept_from(self: &Arc<Self>, listener: &TcpListener) {
+        for browser in listener.incoming().map_while(Result::ok) {
+            if self.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            // Where the server does not listen, the browser's connection ends as well.
+            if let Ok(server) = TcpStream::connect(self.server) {
+                self.link(browser, server);
+            }
+        }
+    }
+
+    fn link(self: &Arc<Self>, browser: TcpStream, server: TcpStream) {
+        let is_mute = Arc::new(AtomicBool::new(false));
+        let (from_browser, from_server) = (twin(&browser), twin(&server));
+        let (to_server, to_browser) = (twin(&server), twin(&browser));
+        let mute = Arc::clone(&is_mute);
+        self.links.lock().expect("no panic while it is held").push(Link { browser, server, is_mute });
+        // A cut from here on finds the link in the list, and ends it.
+        if !self.works.load(Ordering::SeqCst) {
+            self.end_links();
+            return;
+        }
+        thread::spawn(move || pass(from_browser, to_server, &AtomicBool::new(false)));
+        thread::spawn(move || pass(from_server, to_browser, &mute));
+    }
+
+    fn end_links(&self) {
+        for link in self.links.lock().expect("no panic while it is held").drain(..) {
+            // Fails where it has ended already.
+            let _ = link.browser.shutdown(Shutdown::Both);
+            let _ = link.server.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Copies until either end is over, or drops what comes where the link is mute.
+fn pass(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => 0,
+        };
+        if is_mute.load(Ordering::SeqCst) {
+            if count == 0 {
+                return;
+            }
+        } else if count == 0 || to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+fn twin(stream: &TcpStream) -> TcpStream {
+    stream.try_clone().expect("another handle of the socket")
+}

@@ -1,0 +1,74 @@
+//! What pages complain about: errors and warnings on the console, exceptions that nobody caught, what the browser logs
+//! (loads that failed, breaches of the content security policy) and what its audits find.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A complaint of a page.
+pub(crate) struct Trouble {
+    /// Whose page it is.
+    pub(crate) page: String,
+    /// Who says so: `console`, `exception`, `crash`, `issue`, or a source of the browser's log.
+    pub(crate) source: String,
+    /// What is said.
+    pub(crate) text: String,
+    /// What it is about, if anything is named.
+    pub(crate) url: String,
+}
+
+/// Complaints that a test brings about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// WebSockets that cannot be opened, since the network or the server is gone.
+    NoConnection,
+    /// An answer of this status to a request under `/api/`.
+    Refused(u16),
+}
+
+impl Trouble {
+    /// What an event of this page complains about, if it does.
+    pub(crate) fn of(page: &str, method: &str, params: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (source, text, url) = match method {
+            "Runtime.consoleAPICalled" if ["error", "warning", "assert"].contains(&params["type"].as_str()?) => {
+                ("console".to_owned(), params["args"].to_string(), String::new())
+            }
+            "Runtime.exceptionThrown" => {
+                let details = &params["exceptionDetails"];
+                let said = details["exception"]["description"].as_str().or(details["text"].as_str());
+                ("exception".to_owned(), said.unwrap_or_default().to_owned(), text(&details["url"]))
+            }
+            "Log.entryAdded" if ["error", "warning"].contains(&params["entry"]["level"].as_str()?) => {
+                let entry = &params["entry"];
+                (text(&entry["source"]), text(&entry["text"]), text(&entry["url"]))
+            }
+            "Audits.issueAdded" => ("issue".to_owned(), params["issue"].to_string(), String::new()),
+            "Inspector.targetCrashed" => ("crash".to_owned(), String::new(), String::new()),
+            _ => return None,
+        };
+        Some(Self { page: page.to_owned(), source, text, url })
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { page, source, text, url } = self;
+        write!(f, "{page}: {source}: {text} {url}")
+    }
+}
+
+impl Expected {
+    pub(crate) fn covers(self, trouble: &Trouble) -> bool {
+        match self {
+            Self::NoConnection => {
+                trouble.text.starts_with("WebSocket connection to 'ws://") && trouble.text.contains("/ws' failed")
+            }
+            Self::Refused(status) => {
+                trouble.source == "network"
+                    && trouble.url.contains("/api/")
+                    && trouble.text.contains(&format!("status of {status} "))
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Whatever people write, in a message, a topic or a name, is text: it becomes no markup, runs nothing, and keeps to its
+//! place. Would any of it become a script, the content security policy would refuse it, and the page complain.
+
+use serde_json::json;
+use switchboard_browser::Chat;
+
+/// Texts that want to be more.
+const TEXTS: &[&str] = &[
+    "<script>document.title = 'mine'</script>",
+    "<img src=x onerror=\"document.title = 'mine'\">",
+    "<svg onload=\"document.title = 'mine'\"></svg>",
+    "</p></div></article><h1>Huge</h1>",
+    "&lt;b&gt; &amp;amp; &#x3c;i&#x3e;",
+    "{name} ${document.cookie} {{constructor}}",
+    "javascript:document.title='mine'",
+    "JaVaScRiPt://example.org/%0adocument.title='mine'",
+    "data:text/html,<script>alert(1)</script>",
+    "https://chat.example@evil.example/",
+    "\u{202e}gnihtemos ton si siht\u{202c} \u{2067}abc",
+    "oooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo\
+     oooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo",
+    "Z\u{334}\u{321}\u{31b}\u{316}\u{34d}\u{300}\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308}algo",
+];
+
+#[test]
+fn what_is_said_stays_text_whatever_it_looks_like() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    for text in TEXTS {
+        ada.say(text);
+    }
+    let all: Vec<_> = TEXTS.iter().map(|text| ("Ada", *text)).collect();
+    for person in [&ada, &ben] {
+        person.reads(&all);
+        person.wait_for_value("$$('.message .text *').length", 0);
+        person.wait_for_value("document.title", "Lobby – switchboard");
+        // Nothing is wider than its message, and no message than the log.
+        person.wait_for_value(
+            "$$('.message .text').filter((text) => text.scrollWidth > text.clientWidth + 1
+                || text.getBoundingClientRect().right > $('.log:not([hidden])').getBoundingClientRect().right)
+                .map(({ textContent }) => textContent)",
+            json!([]),
+        );
+    }
+}
+
+#[test]
+fn addresses_of_the_web_become_links_that_tell_nothing_of_the_chat() {
+    let chat = Chat::open(&[]);
+    let ada = chat.person("Ada");
+    let rows = [
+        ("Look at https://example.org/a?b=c#d, please.", json!(["https://example.org/a?b=c#d"])),
+        ("(http://example.org/x_(y))", json!(["http://example.org/x_(y)"])),
+        ("https://one.example https://two.example/", json!(["https://one.example/", "https://two.example/"])),
+        ("https://evil.example/\"onclick=\"alert(1)", json!(["https://evil.example/"])),
+        ("ftp://example.org mailto:a@example.org //example.org", json!([])),
+    ];
+    for (text, links) in rows {
+        ada.say(text);
+        ada.wait_for_value("$$('.messages .message').at(-1).querySelector('.text').textContent", text);
+        ada.wait_for_value(
+            "$$('.messages .message').at(-1).querySelectorAll('a').values().map(({ href }) => href).toArray()",
+            links,
+        );
+    }
+    ada.wait_for("$$('.message .text a').length === 5");
+    ada.wait_for(
+        "$$('.message .text a').every(({ rel, target }) => target === '_blank' && rel.split(' ').includes('noopener'))",
+    );
+}
+
+#[test]
+fn names_and_topics_stay_text_whatever_they_look_like() {
+    const NAME: &str = "<img src=x onerror=alert(1)>";
+    const ROOM: &str = "<b>Bold</b> {name} &amp;";
+    const TOPIC: &str = "<script>alert(1)</script> \u{5d0}\u{5d1}\u{5d2} https://example.org";
+    let chat = Chat::open(&[]);
+    let [eve, ben] = [NAME, "Ben"].map(|name| chat.person(name));
+    eve.create_room(ROOM, "public");
+    eve.click("#topic-edit");
+    eve.fill("#ask-input", TOPIC);
+    eve.click("#ask-yes");
+    eve.say("Welcome!");
+    eve.reads(&[(NAME, "Welcome!")]);
+
+    ben.look_for_rooms();
+    ben.wait_for_value(
+        "$$('#found-rooms li:first-child :is(.name, .topic)').map(({ innerText }) => innerText)",
+        json!([ROOM, TOPIC]),
+    );
+    ben.click("#found-rooms li:first-child button");
+    ben.wait_for_value("$('#room-name').textContent", ROOM);
+    ben.reads(&[(NAME, "Welcome!")]);
+    eve.fill("#text", "And more");
+    ben.wait_for(&format!("$('#typing').textContent.includes({})", json!(NAME)));
+    ben.wait_for(&format!("$$('.line[data-kind=topic]').at(-1).textContent.includes({})", json!(TOPIC)));
+    ben.wait_for_value(
+        "[document.title, $$('img[src=x], #chat b b, #chat script').length]",
+        json!([format!("{ROOM} – switchboard"), 0]),
+    );
+
+    ben.write_to(NAME);
+    ben.say("Is this your name?");
+    eve.open("Ben");
+    eve.reads(&[("Ben", "Is this your name?")]);
+}

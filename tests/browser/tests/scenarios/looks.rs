@@ -1,0 +1,140 @@
+//! The page on screens of every width, light and dark: nothing sticks out, everything has a name, and the focus is seen.
+//! What it looks like is left in `target/browser`.
+
+use serde_json::{Value, json};
+use switchboard_browser::{Chat, Look, Page};
+
+const SCREENS: &[Look] = &[
+    Look { width: 360, height: 740, dark: false, touch: true, language: "en-GB" },
+    Look { width: 820, height: 1180, dark: false, touch: true, language: "en-GB" },
+    Look { width: 1440, height: 900, dark: false, touch: false, language: "en-GB" },
+];
+
+/// What somebody can do something with has one of these roles.
+const CONTROLS: &[&str] = &[
+    "button",
+    "checkbox",
+    "combobox",
+    "link",
+    "listbox",
+    "menuitem",
+    "option",
+    "radio",
+    "searchbox",
+    "slider",
+    "spinbutton",
+    "switch",
+    "tab",
+    "textbox",
+    "DisclosureTriangle",
+];
+
+#[test]
+fn the_page_fits_every_screen_and_can_be_used_without_a_mouse_and_without_eyes() {
+    let chat = Chat::open(&[]);
+    let ben = chat.person("Ben");
+    ben.create_room("A rather long name of a room for a phone", "public");
+    ben.open("Lobby");
+    ben.say("Shall we meet at the station? https://example.org/a/long/way/to/the/station?by=train&and=on+foot");
+    ben.say("The train leaves at nine.\nThe next one an hour later.");
+    for (number, look) in SCREENS.iter().enumerate() {
+        let ada = chat.visitor(&format!("Ada {number}"), *look);
+        inspect(&ada, *look, "entrance");
+        ada.register();
+        let is_narrow = look.width < 768;
+        if is_narrow {
+            ada.wait_for_value("document.body.dataset.view", "rooms");
+            inspect(&ada, *look, "rooms");
+            ada.open("Lobby");
+        }
+        ada.say("At nine, then!");
+        inspect(&ada, *look, "conversation");
+        if look.width < 1200 {
+            ada.click("#details-toggle");
+        }
+        ada.wait_for("$('#member-list [data-person=Ben]')");
+        inspect(&ada, *look, "details");
+        ada.click("#member-list [data-person=Ben]");
+        ada.wait_for("$('#person-dialog').open");
+        inspect(&ada, *look, "person");
+        ada.press("Escape");
+        if is_narrow {
+            ada.click("#details-close");
+            ada.click("#back");
+        }
+        ada.look_for_rooms();
+        inspect(&ada, *look, "finding");
+        ada.press("Escape");
+        ada.click("#account-open");
+        inspect(&ada, *look, "account");
+    }
+}
+
+/// Looks at what is on the page, by day and by night.
+#[track_caller]
+fn inspect(page: &Page, look: Look, what: &str) {
+    for dark in [false, true] {
+        page.look(Look { dark, ..look });
+        page.wait_for_value("matchMedia('(prefers-color-scheme: dark)').matches", dark);
+        page.keep_picture(&format!("{}x{}-{what}-{}", look.width, look.height, if dark { "dark" } else { "light" }));
+        sees_the_focus_wherever_it_goes(page);
+    }
+    page.look(look);
+    page.wait_for_value(SIDEWAYS, json!([look.width]));
+    names_all_controls(page);
+}
+
+#[track_caller]
+fn names_all_controls(page: &Page) {
+    let tree = page.call("Accessibility.getFullAXTree", json!({}));
+    let nodes = tree["nodes"].as_array().expect("a list");
+    let is_control = |node: &&Value| CONTROLS.contains(&node["role"]["value"].as_str().unwrap_or_default());
+    let controls: Vec<&Value> = nodes.iter().filter(|node| node["ignored"] == false).filter(is_control).collect();
+    assert!(!controls.is_empty(), "there is nothing to use");
+    for node in controls {
+        let name = node["name"]["value"].as_str().unwrap_or_default();
+        assert!(!name.trim().is_empty(), "it has no name: {node:#}");
+    }
+}
+
+/// Goes once around the page with the key Tab; whatever then has the focus looks otherwise without.
+#[track_caller]
+fn sees_the_focus_wherever_it_goes(page: &Page) {
+    page.evaluate("void (globalThis.focused = new Set())");
+    loop {
+        page.press("Tab");
+        let seen = page.evaluate(FOCUS);
+        match seen.as_str() {
+            Some("seen before") => break,
+            Some("seen") => {}
+            _ => panic!("the focus is not seen at {seen}"),
+        }
+    }
+    page.wait_for("focused.size > 1");
+}
+
+/// How wide the page is, and whatever in it could be scrolled sideways.
+const SIDEWAYS: &str =
+    "[document.documentElement.scrollWidth, ...$$('body, body *').filter((each) => each.checkVisibility()
+    && each.scrollWidth > each.clientWidth && ['auto', 'scroll'].includes(getComputedStyle(each).overflowX))
+    .map(({ outerHTML }) => outerHTML.slice(0, 200))]";
+
+/// Takes the focus away for a moment, and looks whether the element or one of those around it changes.
+const FOCUS: &str = "(() => {
+    const element = document.activeElement;
+    if (focused.has(element)) return 'seen before';
+    focused.add(element);
+    if (element === document.body) return 'seen';
+    const around = [];
+    for (let each = element; each && around.length < 4; each = each.parentElement) around.push(each);
+    if (element.labels) around.push(...element.labels, ...[...element.labels].flatMap((label) => [...label.children]));
+    const look = () => around.map((each) => {
+        const { outline, boxShadow, borderColor, backgroundColor } = getComputedStyle(each);
+        return [outline, boxShadow, borderColor, backgroundColor];
+    });
+    const focusedLook = look();
+    element.blur();
+    const changes = !equal(focusedLook, look());
+    element.focus({ focusVisible: true, preventScroll: true });
+    return changes ? 'seen' : element.outerHTML.slice(0, 200);
+})()";

@@ -1,0 +1,62 @@
+//! Reading what was said before one came.
+
+use serde_json::{Value, json};
+use switchboard_browser::{Chat, Page};
+
+const MESSAGES: u32 = 1_000;
+/// Less than what the page keeps ready above the reader.
+const STEP: i32 = 500;
+
+#[test]
+fn a_long_history_comes_as_one_goes_up_without_moving_what_one_reads() {
+    let chat = Chat::open(&["--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"]);
+    let ada = chat.person("Ada");
+    talk_much(&ada);
+
+    let ben = chat.person("Ben");
+    ben.wait_for(&format!("{TEXTS}.at(-1) === 'Message {MESSAGES}'"));
+    // Where the last message is, below what is seen: whatever moved it besides the wheel moved the reader.
+    let place = "$$('.log:not([hidden]) .message').at(-1).getBoundingClientRect().top";
+    let mut reached = number(&ben.evaluate(place));
+    while !is_at_beginning(&ben) {
+        let room = number(&ben.evaluate(&format!("{LOG}.scrollTop")));
+        ben.turn_wheel(".log:not([hidden])", -STEP);
+        let expected = reached + room.min(STEP.into());
+        reached = number(&ben.wait_for(&format!("Math.abs({place} - {expected}) < 2 && {place}")));
+    }
+    let all: Vec<String> = (1..=MESSAGES).map(|number| format!("Message {number}")).collect();
+    ben.wait_for_value(TEXTS, json!(all));
+}
+
+/// Whether the beginning has been reached; waits until there is a whole step of messages above, or their beginning.
+#[track_caller]
+fn is_at_beginning(page: &Page) -> bool {
+    let beginning = "$('.log:not([hidden]) .top').textContent === 'This is where the conversation begins.'";
+    page.wait_for(&format!("{LOG}.scrollTop > {STEP} || {beginning}"));
+    page.evaluate(&format!("{LOG}.scrollTop === 0 && {beginning}")) == true
+}
+
+#[track_caller]
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// Says so much that no person could: through `client.js`, as a program of the page's own.
+fn talk_much(page: &Page) {
+    page.evaluate(&format!(
+        "import('./client.js').then(async ({{ Client }}) => {{
+            const client = new Client();
+            const welcome = new Promise((resolve) => client.on('welcome', resolve));
+            client.connect();
+            const [{{ room }}] = (await welcome).rooms;
+            const numbers = Array.from({{ length: {MESSAGES} }}, (_, index) => index + 1);
+            await Promise.all(numbers.map((number) => client.emit('say', {{
+                room, text: `Message ${{number}}`, key: crypto.randomUUID(),
+            }})));
+            client.forget();
+        }})"
+    ));
+}
+
+const LOG: &str = "$('.log:not([hidden])')";
+const TEXTS: &str = "$$('.log:not([hidden]) .messages .text').map(({ textContent }) => textContent)";
