@@ -174,7 +174,8 @@ fn panic_in_an_app() -> ! {
 
 #[test]
 fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
-    let program = start(&["--data", ":memory:", "--workers", "1"]);
+    let friend = "https://friend.example";
+    let program = start(&["--data", ":memory:", "--workers", "1", "--origin", friend]);
     let mut raw = Raw::connect(program.address());
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
@@ -198,6 +199,13 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
         let again = raw.answer();
         assert_eq!((again.status, again.header("ETag"), &*again.body), (304, Some(tag), &b""[..]), "{path}");
         assert!(again.header("Content-Security-Policy").is_some(), "{path}");
+    }
+    // Modules are shared with the pages that may speak to us, and with no others.
+    for (origin, shared) in [(friend, Some(friend)), ("https://foe.example", None), ("null", None)] {
+        raw.write(format!("GET /client.js HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n"));
+        let answer = raw.answer();
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, shared), "{origin}");
+        assert_eq!(answer.header("Vary"), Some("Accept-Encoding, Origin"));
     }
     raw.write("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(raw.answer().status, 404);

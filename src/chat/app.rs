@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
-    Request, Responder, Response, Verdict,
+    Request, RequestHead, Responder, Response, Verdict,
 };
 
 /// The chat: the page at `/`, the requests of accounts below `/api/`, the WebSocket at `/ws`. One value per worker; they
@@ -26,6 +26,17 @@ pub struct Chat {
 impl Chat {
     pub(super) fn new(backplane: Arc<dyn Backplane>, config: Arc<ChatConfig>, api: Api) -> Self {
         Self { backplane, site: Site::new(&config), config, api }
+    }
+}
+
+impl Chat {
+    /// Lets the pages that the operator has let in import our modules.
+    fn shared(&self, response: Response, head: &RequestHead, host: &str) -> Response {
+        let origin = head.values("origin").next().and_then(|origin| std::str::from_utf8(origin).ok());
+        match (origin, self.site.speaker(origin, host)) {
+            (Some(origin), Speaker::Guest) => response.header("Access-Control-Allow-Origin", origin.to_owned()),
+            _ => response,
+        }
     }
 }
 
@@ -70,7 +81,7 @@ impl App for Chat {
             Response::text(426, "this is the chat's WebSocket\n").header("Upgrade", "websocket")
         } else {
             match (files::at(path), request.head.method()) {
-                (Some(file), "GET" | "HEAD") => file.response(request.head, host),
+                (Some(file), "GET" | "HEAD") => self.shared(file.response(request.head, host), request.head, host),
                 (Some(_), _) => Response::text(405, "only GET and HEAD here\n").header("Allow", "GET, HEAD"),
                 (None, _) => Response::text(404, "there is nothing here; the chat is at /\n"),
             }

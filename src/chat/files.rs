@@ -61,7 +61,7 @@ impl File {
         // A 304 brings what is kept up to date, so all of these are in both: a policy of yesterday would stay with it.
         let response = Response::new(if is_known { 304 } else { 200 })
             .header("ETag", variant.etag.as_str())
-            .header("Vary", "Accept-Encoding")
+            .header("Vary", "Accept-Encoding, Origin")
             // A new version of the program is a new page at once.
             .header("Cache-Control", "no-cache")
             .header("Content-Security-Policy", security_policy(host))

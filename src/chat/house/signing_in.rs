@@ -190,7 +190,11 @@ pub(super) fn auth(keeper: &mut Keeper, connection: ConnectionId, data: &RawValu
         Some(token) => keeper.sign_in(connection, &token.hash())?,
         None => keeper.expire(connection, Reason::Unknown),
     }
-    done()
+    match keeper.presence.at(connection) {
+        Some(_) => done(),
+        // Why, it is told next.
+        None => refuse("no_session", "There is no such session, or not any more."),
+    }
 }
 
 pub(super) fn you(person: &PersonRow) -> You {

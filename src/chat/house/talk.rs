@@ -41,19 +41,8 @@ struct Say {
 /// `say`: a message to all in a room.
 pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Say { room, text, key, to } = parse(data)?;
-    let (room, _) = call.keeper.find_own_room(room, call.person)?;
-    let other = other_of(&room, call.person);
-    if let Some(other) = other {
-        call.check_may_write(other)?;
-    }
-    let words = match call.prepare(&text, &key)? {
-        Prepared::New(words) => words,
-        Prepared::Said(said) => return result(&said.place),
-    };
-    if let Some(other) = other {
-        call.ensure_member(&room, other)?;
-    }
-    result(&call.speak(&room, &words, to)?.place)
+    let said = call.say_in(room, &text, &key, to);
+    result(&call.or_before(&key, said)?.place)
 }
 
 #[derive(Deserialize)]
@@ -71,13 +60,6 @@ struct Words {
     key: Uuid,
 }
 
-/// What became of a client's wish to say something.
-enum Prepared {
-    New(Words),
-    /// It was said before.
-    Said(Said),
-}
-
 /// Where something was said.
 #[derive(Serialize)]
 struct Said {
@@ -89,15 +71,8 @@ struct Said {
 /// `tell`: a message to one person.
 pub(super) fn tell(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let Tell { name, text, key, to } = parse(data)?;
-    let other = call.keeper.find_person(&name)?;
-    call.check_may_write(other)?;
-    let words = match call.prepare(&text, &key)? {
-        Prepared::New(words) => words,
-        Prepared::Said(said) => return result(&said),
-    };
-    let room = call.conversation(other)?;
-    call.ensure_member(&room, other)?;
-    result(&call.speak(&room, &words, to)?)
+    let said = call.tell_to(&name, &text, &key, to);
+    result(&call.or_before(&key, said)?)
 }
 
 #[derive(Deserialize)]
@@ -212,8 +187,42 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// What is to be said and may be said now, or where it was said already.
-    fn prepare(&mut self, text: &str, key: &str) -> Result<Prepared, Failure> {
+    fn say_in(&mut self, room: RoomId, text: &str, key: &str, to: To) -> Result<Said, Failure> {
+        let (room, _) = self.keeper.find_own_room(room, self.person)?;
+        let other = other_of(&room, self.person);
+        if let Some(other) = other {
+            self.check_may_write(other)?;
+        }
+        let words = self.check_words(text, key)?;
+        if let Some(other) = other {
+            self.ensure_member(&room, other)?;
+        }
+        self.speak(&room, &words, to)
+    }
+
+    fn tell_to(&mut self, name: &str, text: &str, key: &str, to: To) -> Result<Said, Failure> {
+        let other = self.keeper.find_person(name)?;
+        self.check_may_write(other)?;
+        let words = self.check_words(text, key)?;
+        let room = self.conversation(other)?;
+        self.ensure_member(&room, other)?;
+        self.speak(&room, &words, to)
+    }
+
+    /// What was said under this key before, where it is refused now: a repeat is acknowledged again, however fast it
+    /// comes, and whatever has changed meanwhile.
+    fn or_before(&mut self, key: &str, said: Result<Said, Failure>) -> Result<Said, Failure> {
+        let Err(Failure::Refused(error)) = said else { return said };
+        if let Ok(key) = Uuid::try_parse(key)
+            && let Some((room, place)) = self.keeper.store.with_key(self.person, key)?
+        {
+            return Ok(Said { room, place });
+        }
+        Err(Failure::Refused(error))
+    }
+
+    /// What can be said, and may be said now.
+    fn check_words(&mut self, text: &str, key: &str) -> Result<Words, Failure> {
         let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
         let keeper = &mut *self.keeper;
         let text = clean(text, keeper.config.limits.text_chars)?;
@@ -222,14 +231,10 @@ impl Call<'_> {
         }
         let (rate, now) = (keeper.config.limits.messages, keeper.now.instant);
         if let Err(wait) = keeper.said.take(self.person, rate, now) {
-            // What was said already is acknowledged again, however fast.
-            if let Some((room, place)) = keeper.store.with_key(self.person, key)? {
-                return Ok(Prepared::Said(Said { room, place }));
-            }
             let seconds = wait.as_secs_f64().ceil();
             return refuse("too_fast", format!("That was a lot at once; please wait {seconds} s."));
         }
-        Ok(Prepared::New(Words { text, key }))
+        Ok(Words { text, key })
     }
 
     /// Says something in a room, once for each key.

@@ -82,10 +82,11 @@ export class Model {
     this.#change('rooms');
   }
 
-  #message({ room: number, epoch, seq, from, kind, time }) {
+  #message({ room: number, epoch, seq, from, kind, time, text }) {
     const room = this.rooms.get(number);
     if (!room) return;
     if (kind === 'said') room.time = Math.max(room.time, time);
+    if (kind === 'topic') room.topic = text ?? '';
     // What was missed is in the `unread` of `welcome` already.
     const isNew = epoch !== room.epoch || seq > room.seq;
     if (isNew) {

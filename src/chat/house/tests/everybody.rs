@@ -33,7 +33,7 @@ fn who_has_no_session_may_only_beat_and_show_one() {
     house.forget_all_told();
     let token = Token::random();
     let ada = house.account("Ada").unwrap();
-    assert_eq!(house.ask(stranger, "auth", json!({ "token": token.to_string() })), Ok(json!({})));
+    assert_eq!(house.ask(stranger, "auth", json!({ "token": token.to_string() })), Err("no_session".into()));
     assert_eq!(house.told(stranger), [json!(["expired", { "reason": "unknown" }])]);
     assert_eq!(house.closed_with(stranger), Some(4001));
 

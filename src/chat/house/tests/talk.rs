@@ -45,6 +45,14 @@ fn a_key_is_used_once_however_often_it_is_sent() {
     let told = house.ask(ada, "tell", json!({ "name": "Bob", "text": "once", "key": key })).unwrap();
     assert_eq!((&told["room"], &told["seq"]), (&json!(LOBBY), &first["seq"]));
     assert_eq!(house.ask(ada, "say", json!({ "room": LOBBY, "text": "x", "key": "1" })), Err("bad_key".into()));
+    // Nor does it matter what has changed meanwhile.
+    house.ask(ada, "leave", json!({ "room": LOBBY })).unwrap();
+    house.ask(bob, "block", json!({ "name": "Ada" })).unwrap();
+    assert_eq!(house.ask(ada, "say", json!({ "room": LOBBY, "text": "once", "key": key })).unwrap(), first);
+    assert_eq!(
+        house.ask(ada, "tell", json!({ "name": "Bob", "text": "once", "key": key })).unwrap()["seq"],
+        first["seq"]
+    );
 }
 
 #[test]

@@ -56,7 +56,8 @@ export class Entrance {
     $('entrance').hidden = false;
     $('chat').inert = true;
     $('chat').classList.add('behind');
-    if (reason) $(guest ? 'mode-guest' : 'mode-login').checked = true;
+    // Who is asked again has been in before.
+    if (wasHidden) $(guest ? 'mode-guest' : 'mode-login').checked = true;
     this.#showMode();
     const end = ENDS.includes(reason) ? reason : 'unknown';
     $('entrance-lead').textContent = reason ? say(`expired.${end}`) : say('entrance.lead');

@@ -30,7 +30,7 @@ export function startFinding({ client, model, open }) {
   };
 
   const enter = (room) => attempt(async () => {
-    if (!isIn(room)) await client.emit('join', { room: room.room, since: { epoch: room.epoch, seq: room.seq } });
+    if (!isIn(room)) await client.emit('join', { room: room.room });
     open(room.room);
   });
 
