@@ -39,10 +39,12 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve_chat(&options),
         Command::User(options) => users::change(&options.change),
         Command::Echo(options) => {
+            start_log(&options);
             let app = Echo::new(any_or_only(options.origin.clone()));
             run("echo", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
+            start_log(&options);
             let audience = match to {
                 To::All => Audience::All,
                 To::Others => Audience::Others,
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
+    start_log(&serve.options);
     // What is wrong with the data is said before anything listens.
     let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
     let chat = Arc::new(chat);
@@ -83,7 +86,6 @@ fn run<A: App>(
     default_message_bytes: u64,
     make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
 ) -> Result<(), String> {
-    start_log(options);
     let mut config = Config::default();
     config.limits = Limits::of_bytes(options.max_message_bytes.unwrap_or(default_message_bytes));
     if let Some(workers) = options.workers {
@@ -110,7 +112,7 @@ fn run<A: App>(
 }
 
 /// Writes a line for whoever still reads it: a server must not end because its terminal is gone.
-fn say(mut to: impl Write, line: &str) {
+pub(crate) fn say(mut to: impl Write, line: &str) {
     let _ = writeln!(to, "{line}");
 }
 

@@ -9,11 +9,9 @@ use crate::RequestHead;
 
 /// What a request shows. The cookie counts only where the chat's own page sends it: browsers attach it by themselves.
 pub(super) fn shown(head: &RequestHead, site: &Site, speaker: Speaker) -> Credential {
-    if let Some(value) = head.values("authorization").next() {
-        return match bearer(value) {
-            Some(token) => Credential::Token(token.hash()),
-            None => Credential::Malformed,
-        };
+    // Of other schemes, which may be for a proxy, we know nothing.
+    if let Some(token) = head.values("authorization").find_map(bearer) {
+        return Token::parse(token).map_or(Credential::Malformed, |token| Credential::Token(token.hash()));
     }
     if speaker != Speaker::Own {
         return Credential::None;
@@ -52,8 +50,8 @@ fn cookies(header: &str) -> impl Iterator<Item = (&str, &str)> {
     header.split(';').filter_map(|pair| pair.trim().split_once('='))
 }
 
-/// The token of an Authorization header.
-fn bearer(value: &[u8]) -> Option<Token> {
+/// What an Authorization header says is a token.
+fn bearer(value: &[u8]) -> Option<&str> {
     let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") { Token::parse(token.trim()) } else { None }
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -198,7 +198,10 @@ impl Keyed {
 /// Refuses what is far too long before anything else looks at it. Marks that are composed with their letters make a text
 /// shorter, but not by that much.
 fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
-    if text.len() > max.saturating_mul(MAX_BYTES_PER_CHAR) { Err(BadName::TooLong { max }) } else { Ok(()) }
+    // The rules take time with the square of the length.
+    let is_long = text.len() > max.saturating_mul(MAX_BYTES_PER_CHAR)
+        || text.chars().count() > max.saturating_mul(MAX_COMPOSED).saturating_add(SPACES_AROUND);
+    if is_long { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
 /// A mark at the start of a word, which would be drawn over what stands in front of it, or more of them on one letter
@@ -261,6 +264,10 @@ fn uppercase(text: &str) -> String {
 
 /// A Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
+/// A letter and its marks become one character, of so many at most.
+const MAX_COMPOSED: usize = 4;
+/// Spaces that somebody types in front of a name and behind it.
+const SPACES_AROUND: usize = 32;
 const MAX_MARKS: usize = 4;
 const KEY_ROUNDS: usize = 3;
 

@@ -42,7 +42,8 @@ impl Password {
     /// [`BadPassword`].
     pub(super) fn new(text: &str) -> Result<Self, BadPassword> {
         // Before anything else looks at it. What is composed with its marks becomes shorter, but not by that much.
-        if text.len() > MAX_CHARS * MAX_BYTES_PER_CHAR {
+        // The rules take time with the square of the length.
+        if text.len() > MAX_CHARS * MAX_BYTES_PER_CHAR || text.chars().count() > MAX_CHARS * MAX_COMPOSED {
             return Err(BadPassword::TooLong);
         }
         precis::check_freeform(text).map_err(BadPassword::NotAllowed)?;
@@ -226,6 +227,7 @@ const MIN_CHARS: usize = 8;
 const MAX_CHARS: usize = 256;
 /// A Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
+const MAX_COMPOSED: usize = 4;
 const MAX_QUEUED: usize = 64;
 
 #[cfg(test)]

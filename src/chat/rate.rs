@@ -36,6 +36,11 @@ pub enum BadRate {
 }
 
 impl Rate {
+    /// So many times as much.
+    pub(super) fn times(self, factor: u32) -> Self {
+        Self { at_once: self.at_once.saturating_mul(factor), per_second: self.per_second * f64::from(factor) }
+    }
+
     /// How long it takes until there is one more.
     fn interval(self) -> Duration {
         // No number and numbers below zero are not above it.

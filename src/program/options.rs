@@ -279,6 +279,10 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "an address and a port are needed, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
+fn default_port(port: &str) -> String {
+    format!("an origin is written without the port that its scheme has anyway: leave {port} out")
+}
+
 fn parse_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time.is_zero() => Err("this is no time at all; write 15m, 12h or 30days".to_owned()),
@@ -297,6 +301,9 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn parse_origin(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match host {
+        // As browsers write it.
+        Some(_) if text.starts_with("https://") && text.ends_with(":443") => Err(default_port(":443")),
+        Some(_) if text.starts_with("http://") && text.ends_with(":80") => Err(default_port(":80")),
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text.to_owned()),
         _ => Err("an origin is a scheme and a host, such as https://chat.example or http://localhost:3000".to_owned()),
     }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use switchboard::chat::{Accounts, Data};
 
 use super::options::{DataOption, UserChange};
+use crate::say;
 
 /// Does it, and says what was done.
 pub(crate) fn change(change: &UserChange) -> Result<(), String> {
@@ -12,16 +13,16 @@ pub(crate) fn change(change: &UserChange) -> Result<(), String> {
         UserChange::Add { name, data } => {
             let accounts = open(data)?;
             accounts.add(name, &read_password()?).map_err(|error| error.to_string())?;
-            println!("{name} has an account");
+            say(io::stdout(), &format!("{name} has an account"));
         }
         UserChange::Password { name, data } => {
             let accounts = open(data)?;
             accounts.set_password(name, &read_password()?).map_err(|error| error.to_string())?;
-            println!("{name} has a new password, and is logged out everywhere");
+            say(io::stdout(), &format!("{name} has a new password, and is logged out everywhere"));
         }
         UserChange::Operator { name, revoke, data } => {
             open(data)?.set_operator(name, !revoke).map_err(|error| error.to_string())?;
-            println!("{name} is {} an operator", if *revoke { "no longer" } else { "now" });
+            say(io::stdout(), &format!("{name} is {} an operator", if *revoke { "no longer" } else { "now" }));
         }
     }
     Ok(())

@@ -19,8 +19,7 @@ pub(super) enum Effect {
     },
     Subscribe(ConnectionId, Topic),
     Unsubscribe(ConnectionId, Topic),
-    /// A connection is nobody's any more, and is closed.
-    Dismiss(ConnectionId, CloseCode, &'static str),
+    Close(ConnectionId, CloseCode, &'static str),
     /// Something that must not be begun before.
     Do(Box<dyn FnOnce() + Send>),
 }
@@ -55,11 +54,7 @@ impl Keeper {
                 Effect::Publish { topic, text, except } => exchange.publish(&topic.name(), &text, except),
                 Effect::Subscribe(connection, topic) => exchange.subscribe(connection, &topic.name()),
                 Effect::Unsubscribe(connection, topic) => exchange.unsubscribe(connection, &topic.name()),
-                Effect::Dismiss(connection, code, reason) => {
-                    // Its last use goes with it: either the session has ended, or it was not signed in.
-                    self.presence.leave(connection);
-                    exchange.close(connection, code, reason);
-                }
+                Effect::Close(connection, code, reason) => exchange.close(connection, code, reason),
                 Effect::Do(begin) => begin(),
             }
         }

@@ -68,8 +68,10 @@ impl Keeper {
 
     /// Tells a connection that it has no session, and closes it.
     pub(super) fn expire(&mut self, connection: ConnectionId, reason: Reason) {
+        // Its last use goes with it: either the session has ended, or there was none.
+        self.presence.leave(connection);
         self.answer(connection, wire::event("expired", &Expired { reason }));
-        self.effects.push(Effect::Dismiss(connection, EXPIRED, "the session has ended"));
+        self.effects.push(Effect::Close(connection, EXPIRED, "the session has ended"));
     }
 
     /// Ends a session, wherever it is in use. A guest's last one takes the guest with it.
@@ -113,15 +115,27 @@ impl Keeper {
             self.expire(connection, Reason::None);
         }
         self.end_overdue();
+        self.presence.keep();
         self.show(exchange);
         if now.wall >= self.looked_through.saturating_add(LOOK_THROUGH) {
             self.looked_through = now.wall;
-            if let Err(error) = self.in_transaction(Self::look_through) {
-                log::error!("the chat's data cannot be looked through: {error}");
+            match self.in_transaction(Self::look_through) {
+                Ok(changes) => self.foreign_changes = changes,
+                Err(error) => log::error!("the chat's data cannot be looked through: {error}"),
             }
+        }
+        if now.wall >= self.marked.saturating_add(MARK) {
+            self.marked = now.wall;
+            self.renew_mark();
         }
         self.tell_news();
         self.show(exchange);
+    }
+
+    fn renew_mark(&mut self) {
+        if let Err(error) = self.store.renew_mark() {
+            log::error!("the chat's data cannot be marked: {error}");
+        }
     }
 
     /// Ends the sessions in use whose time is over: their connections hear of it even where the store cannot be
@@ -140,7 +154,8 @@ impl Keeper {
     }
 
     /// Looks through the store for what has ended there, and stores what is known better here.
-    fn look_through(&mut self) -> Result<(), StoreError> {
+    /// Gives the number of others' changes.
+    fn look_through(&mut self) -> Result<i64, StoreError> {
         let kept_back = USE_KEPT_BACK.min(self.idle_time(true) / 10);
         let used: Vec<(SessionId, Millis)> = self
             .presence
@@ -161,10 +176,10 @@ impl Keeper {
             }
         }
         let changes = self.store.foreign_changes()?;
-        if std::mem::replace(&mut self.foreign_changes, changes) != changes {
+        if self.foreign_changes != changes {
             self.look_at_foreign_changes()?;
         }
-        Ok(())
+        Ok(changes)
     }
 
     /// An operator has changed something beside us: passwords, sessions, who is an operator.
@@ -202,6 +217,7 @@ impl Keeper {
         if let Err(error) = stored {
             log::error!("when sessions were last used cannot be stored: {error}");
         }
+        self.renew_mark();
     }
 }
 
@@ -211,6 +227,8 @@ const EXPIRED: CloseCode = CloseCode::new(4001);
 const GUESTS_IDLE: Millis = 24 * 60 * 60 * 1000;
 /// How often the store is looked through.
 const LOOK_THROUGH: Millis = 1000;
+/// How often the data is marked, so that a copy of it is known as one.
+const MARK: Millis = 60_000;
 /// How late it is stored that a session was used: what a sudden end of the process takes from it.
 const USE_KEPT_BACK: Millis = 60_000;
 /// Sessions that are ended in one look.

@@ -1,6 +1,6 @@
 //! The table of events, and the way to their handlers.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use super::{
         wire::{self, EventError, EventId, Incoming},
     },
     effects::Effect,
-    keeper::Keeper,
+    keeper::{Counted, Keeper},
     owning, people, rooms, signing_in, talk,
 };
 use crate::ConnectionId;
@@ -20,8 +20,20 @@ use crate::ConnectionId;
 struct Event {
     name: &'static str,
     handler: Handler,
-    /// Whether somebody who sends it does something: a session in which only is read ends as an idle one.
-    acts: bool,
+    kind: Kind,
+}
+
+/// What somebody does who sends an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Nothing, by which a session would stay alive.
+    Reads,
+    /// Something; others need not hear of it.
+    Acts,
+    /// Something that is written into a log or told to many, and counts as a message.
+    Tells,
+    /// A message, which counts itself: it may be a repeat.
+    Says,
 }
 
 enum Handler {
@@ -57,25 +69,25 @@ const EVENTS: &[Event] = &[
     Event::anyone("beat", beat),
     // Rooms.
     Event::reads("rooms", rooms::list),
-    Event::acts("create", rooms::create),
+    Event::tells("create", rooms::create),
     Event::reads("join", rooms::join),
-    Event::acts("leave", rooms::leave),
+    Event::tells("leave", rooms::leave),
     Event::reads("members", rooms::members),
-    Event::acts("topic", owning::topic),
-    Event::acts("invite", owning::invite),
-    Event::acts("kick", owning::kick),
-    Event::acts("ban", owning::ban),
-    Event::acts("unban", owning::unban),
-    Event::acts("role", owning::role),
-    Event::acts("delete", owning::delete),
-    Event::acts("remove", owning::remove),
+    Event::tells("topic", owning::topic),
+    Event::tells("invite", owning::invite),
+    Event::tells("kick", owning::kick),
+    Event::tells("ban", owning::ban),
+    Event::tells("unban", owning::unban),
+    Event::tells("role", owning::role),
+    Event::tells("delete", owning::delete),
+    Event::tells("remove", owning::remove),
     // Talk.
-    Event::acts("say", talk::say),
-    Event::acts("tell", talk::tell),
-    Event::reads("direct", talk::direct),
+    Event::says("say", talk::say),
+    Event::says("tell", talk::tell),
+    Event::tells("direct", talk::direct),
     Event::reads("history", talk::history),
     Event::reads("read", talk::read),
-    Event::acts("typing", talk::typing),
+    Event::tells("typing", talk::typing),
     // People.
     Event::reads("people", people::list),
     Event::acts("block", people::block),
@@ -84,20 +96,28 @@ const EVENTS: &[Event] = &[
     Event::acts("revoke", people::revoke),
     Event::acts("password", people::password),
     Event::acts("delete_account", people::delete_account),
-    Event::acts("notice", people::notice),
+    Event::tells("notice", people::notice),
 ];
 
 impl Event {
     const fn anyone(name: &'static str, handler: fn(&mut Keeper, ConnectionId, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Anyone(handler), acts: false }
+        Self { name, handler: Handler::Anyone(handler), kind: Kind::Reads }
     }
 
     const fn reads(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Person(handler), acts: false }
+        Self { name, handler: Handler::Person(handler), kind: Kind::Reads }
     }
 
     const fn acts(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Person(handler), acts: true }
+        Self { name, handler: Handler::Person(handler), kind: Kind::Acts }
+    }
+
+    const fn tells(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
+        Self { name, handler: Handler::Person(handler), kind: Kind::Tells }
+    }
+
+    const fn says(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
+        Self { name, handler: Handler::Person(handler), kind: Kind::Says }
     }
 }
 
@@ -166,8 +186,12 @@ impl Keeper {
                 let Some((person, session)) = self.presence.at(connection) else {
                     return refuse("no_session", "You are not signed in.");
                 };
-                if event.acts {
+                self.count(Counted::Event, person).or_else(too_fast)?;
+                if event.kind != Kind::Reads {
                     self.presence.used(session, self.now.wall);
+                }
+                if event.kind == Kind::Tells {
+                    self.count(Counted::Said, person).or_else(too_fast)?;
                 }
                 handler(
                     &mut Call { keeper: self, connection, person, session, id: incoming.id.as_ref() },
@@ -205,6 +229,11 @@ pub(super) fn result(value: &impl Serialize) -> Handled {
 /// It is not done.
 pub(super) fn refuse<T>(code: &'static str, message: impl Into<Cow<'static, str>>) -> Result<T, Failure> {
     Err(Failure::Refused(EventError::new(code, message)))
+}
+
+/// It is not done now.
+pub(super) fn too_fast<T>(wait: Duration) -> Result<T, Failure> {
+    refuse("too_fast", format!("That was a lot at once; please wait {} s.", wait.as_secs_f64().ceil()))
 }
 
 impl From<StoreError> for Failure {

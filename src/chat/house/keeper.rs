@@ -1,13 +1,16 @@
 //! Does what waits, in one transaction, and says what came of it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     super::{
         ChatConfig,
         backplane::Exchange,
         password::Hasher,
-        rate::Buckets,
+        rate::{Buckets, Rate},
         store::{self, Millis, PersonId, Store, StoreError},
         wire::{self, EventError},
     },
@@ -24,7 +27,7 @@ pub(in super::super) struct Keeper {
     pub(super) presence: Presence,
     pub(super) lookup: Lookup,
     pub(super) effects: Vec<Effect>,
-    pub(super) said: Buckets<PersonId>,
+    pub(super) allowances: Allowances,
     pub(super) config: Arc<ChatConfig>,
     pub(super) inbox: Inbox,
     pub(super) hasher: Hasher,
@@ -32,6 +35,37 @@ pub(in super::super) struct Keeper {
     /// When the store was last looked through, and what it said of others' changes.
     pub(super) looked_through: Millis,
     pub(super) foreign_changes: i64,
+    /// When it was last marked.
+    pub(super) marked: Millis,
+    /// What is done was begun before and undone: it is not counted twice against what somebody may do.
+    again: bool,
+}
+
+/// What each person may still do for now, on all their connections together.
+pub(super) struct Allowances {
+    /// Whatever is written into a log, or told to all in a room.
+    said: Buckets<PersonId>,
+    /// Events of any kind.
+    events: Buckets<PersonId>,
+    /// Connections.
+    arrivals: Buckets<PersonId>,
+    /// Passwords that are verified.
+    passwords: Buckets<PersonId>,
+}
+
+impl Allowances {
+    fn new() -> Self {
+        Self { said: Buckets::new(), events: Buckets::new(), arrivals: Buckets::new(), passwords: Buckets::new() }
+    }
+}
+
+/// What somebody wants to do that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    Said,
+    Event,
+    Arrival,
+    Password,
 }
 
 /// The time, by the calendar and by a clock that nobody sets.
@@ -54,13 +88,15 @@ impl Keeper {
             presence: Presence::default(),
             lookup: Lookup::default(),
             effects: Vec::new(),
-            said: Buckets::new(),
+            allowances: Allowances::new(),
             config,
             inbox,
             hasher,
             now: Now::take(),
             looked_through: 0,
             foreign_changes: 0,
+            marked: 0,
+            again: false,
         }
     }
 
@@ -73,12 +109,14 @@ impl Keeper {
             Err(error) if errands.len() == 1 => self.fail(errands, &error, exchange),
             Err(_) => {
                 // Some of it may still be done: what only reads, or fits on what is left of the disk.
+                self.again = true;
                 for mut errand in errands {
                     match self.in_transaction(|keeper| keeper.run(&mut errand)) {
                         Ok(()) => self.settle(vec![errand], exchange),
                         Err(error) => self.fail(vec![errand], &error, exchange),
                     }
                 }
+                self.again = false;
             }
         }
     }
@@ -90,10 +128,14 @@ impl Keeper {
     ) -> Result<T, StoreError> {
         let shown = self.effects.len();
         let done = self.store.begin().and_then(|()| work(self)).and_then(|value| self.store.commit().map(|()| value));
-        if done.is_err() {
-            self.store.roll_back();
-            self.effects.truncate(shown);
-            self.lookup = Lookup::default();
+        match done {
+            Ok(_) => self.presence.keep(),
+            Err(_) => {
+                self.store.roll_back();
+                self.presence.undo();
+                self.effects.truncate(shown);
+                self.lookup = Lookup::default();
+            }
         }
         done
     }
@@ -105,6 +147,25 @@ impl Keeper {
             Errand::Closed(connection) => self.closed(*connection),
             Errand::Question(question) => question.run(self),
             Errand::Stop => Ok(()),
+        }
+    }
+
+    /// Counts something that a person does.
+    ///
+    /// # Errors
+    /// After how long they may do it again.
+    pub(super) fn count(&mut self, what: Counted, person: PersonId) -> Result<(), Duration> {
+        if self.again {
+            return Ok(());
+        }
+        let (limits, now) = (&self.config.limits, self.now.instant);
+        let Allowances { said, events, arrivals, passwords } = &mut self.allowances;
+        match what {
+            Counted::Said => said.take(person, limits.messages, now),
+            // Who has more connections than one does more on them, but not as many times more.
+            Counted::Event => events.take(person, limits.events.times(EVENTS_OF_ONE), now),
+            Counted::Arrival => arrivals.take(person, ARRIVALS, now),
+            Counted::Password => passwords.take(person, limits.sign_ins, now),
         }
     }
 
@@ -130,16 +191,24 @@ impl Keeper {
             match errand {
                 Errand::Opened(connection, _) => {
                     self.effects.push(Effect::Answer(connection, wire::error(&EventError::storage(), None)));
-                    self.effects.push(Effect::Dismiss(connection, CloseCode::TRY_AGAIN_LATER, "try again later"));
+                    self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "try again later"));
                 }
                 Errand::Event { connection, event, .. } => {
                     self.effects
                         .push(Effect::Answer(connection, wire::error(&EventError::storage(), event.id.as_ref())));
                 }
                 Errand::Question(question) => question.settle(true),
-                Errand::Closed(_) | Errand::Stop => {}
+                // It is gone, whether its last use can be written or not.
+                Errand::Closed(connection) => drop(self.presence.leave(connection)),
+                Errand::Stop => {}
             }
         }
+        self.presence.keep();
         self.show(exchange);
     }
 }
+
+/// How many times the events of one connection a person may send on all of theirs.
+const EVENTS_OF_ONE: u32 = 4;
+/// Connections of a person: each is told all rooms.
+const ARRIVALS: Rate = Rate { at_once: 60, per_second: 1.0 };

@@ -124,7 +124,7 @@ impl Keeper {
 
     /// A name that a client has sent to say whom it means.
     pub(super) fn name(&self, text: &str) -> Result<Name, BadName> {
-        Name::at_most(LONGEST_NAME, text)
+        Name::at_most(self.config.limits.name_chars.max(LONGEST_NAME), text)
     }
 
     /// Whom a name belongs to that a client has sent.
@@ -247,7 +247,7 @@ fn make_room_in<K, V>(map: &mut HashMap<K, V>) {
 /// What is not read is counted up to this.
 const MOST_UNREAD: usize = 100;
 /// And looked for among so many entries.
-const LOOKED_AT_FOR_UNREAD: u64 = 1000;
-/// No name is longer, whatever the limit was when it was taken.
-const LONGEST_NAME: usize = 256;
+const LOOKED_AT_FOR_UNREAD: u64 = 200;
+/// No name is longer, unless the limit is higher.
+const LONGEST_NAME: usize = 64;
 const MOST_REMEMBERED: usize = 100_000;

@@ -54,6 +54,9 @@ pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> Handled {
         Some(_) => return done(),
         None => {}
     }
+    if call.keeper.store.count_invitations(person)? >= call.keeper.config.limits.rooms {
+        return refuse("too_many_rooms", "This person has as many invitations as one may.");
+    }
     call.keeper.set_role(room.id, person, Role::Invited)?;
     call.keeper.tell_room(&room, person)?;
     done()

@@ -12,9 +12,9 @@ use super::{
     },
     effects::{Effect, Topic},
     endings::Reason,
-    events::{Answer, Call, Failure, Handled, Promise, done, parse, refuse, result},
+    events::{Answer, Call, Failure, Handled, Promise, done, parse, refuse, result, too_fast},
     inbox::{Ask, Inbox, Question},
-    keeper::Keeper,
+    keeper::{Counted, Keeper},
     talk::clean,
 };
 
@@ -206,11 +206,14 @@ pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let (person, promise) = (call.person, call.promise());
     let (hasher, inbox) = (call.keeper.hasher.clone(), call.keeper.inbox.clone());
     call.keeper.later(move || {
-        let verified = hasher.verify(password, Some(hash), (promise, inbox), move |right, (promise, inbox)| {
+        let verified = hasher.verify(password, Some(hash.clone()), (promise, inbox), move |right, (promise, inbox)| {
             if !right {
                 return fail((promise, inbox), SignInError::BadCredentials);
             }
-            let remove = move |keeper: &mut Keeper| keeper.remove_person(person).map(Ok);
+            let remove = move |keeper: &mut Keeper| match keeper.store.person(person)? {
+                Some(row) if row.password.as_ref() == Some(&hash) => keeper.remove_person(person).map(Ok),
+                _ => Ok(Err(SignInError::BadCredentials)),
+            };
             inbox.clone().ask(keeping((promise, inbox), remove));
         });
         if let Err(failing) = verified {
@@ -286,6 +289,9 @@ impl Call<'_> {
     /// The password that a client has sent as its own, and the hash that it should have.
     fn own_password(&mut self, password: &str) -> Result<(Password, String), Failure> {
         let hash = self.keeper.store.person(self.person)?.and_then(|person| person.password);
+        if hash.is_some() {
+            self.keeper.count(Counted::Password, self.person).or_else(too_fast)?;
+        }
         match (Password::new(password), hash) {
             (_, None) => refuse("guest", "A guest has no password."),
             (Err(_), _) => Err(Failure::Refused(SignInError::BadCredentials.told())),

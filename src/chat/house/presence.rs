@@ -1,6 +1,7 @@
 //! Who is connected, and by which session. Nothing here is stored.
 //!
-//! Everything can be done twice with the same outcome: what had to be undone in the store is done again.
+//! What has changed can be undone, as the store's transactions can: see [`keep`](Presence::keep) and
+//! [`undo`](Presence::undo).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,6 +19,24 @@ pub(super) struct Presence {
     sessions: HashMap<SessionId, LiveSession>,
     /// Who has come or gone since that was last told.
     changed: HashMap<PersonId, Change>,
+    /// What has happened since the last [`keep`](Self::keep), the latest at the end.
+    journal: Vec<Step>,
+}
+
+/// What is undone by its opposite.
+#[derive(Debug)]
+enum Step {
+    Expected(ConnectionId),
+    Arrived(ConnectionId, Option<Millis>),
+    Left(ConnectionId, Place),
+    Used(SessionId, Millis),
+}
+
+/// Where a connection was.
+#[derive(Debug)]
+enum Place {
+    Stranger(Millis),
+    Signed { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
@@ -34,6 +53,7 @@ pub(super) struct LiveSession {
     /// When something was last done in it, and when that was last stored.
     pub(super) used: Millis,
     pub(super) stored: Millis,
+    created: Millis,
     pub(super) expires: Millis,
     connections: Vec<ConnectionId>,
 }
@@ -62,8 +82,38 @@ pub(super) struct News {
 }
 
 impl Presence {
+    /// All that has happened is settled.
+    pub(super) fn keep(&mut self) {
+        self.journal.clear();
+    }
+
+    /// All that has happened since it was last settled has not.
+    pub(super) fn undo(&mut self) {
+        while let Some(step) = self.journal.pop() {
+            match step {
+                Step::Expected(connection) => drop(self.strangers.remove(&connection)),
+                Step::Arrived(connection, stranger) => {
+                    self.remove(connection);
+                    if let Some(until) = stranger {
+                        self.strangers.insert(connection, until);
+                    }
+                }
+                Step::Left(connection, Place::Stranger(until)) => drop(self.strangers.insert(connection, until)),
+                Step::Left(connection, Place::Signed { name, key, guest, session, stored }) => {
+                    self.add(Arrival { connection, name: &name, key: &key, guest, session: &session }, stored);
+                }
+                Step::Used(session, before) => {
+                    if let Some(live) = self.sessions.get_mut(&session) {
+                        live.used = before;
+                    }
+                }
+            }
+        }
+    }
+
     /// A connection that has shown no session yet, but may until then.
     pub(super) fn expect(&mut self, connection: ConnectionId, until: Millis) {
+        self.journal.push(Step::Expected(connection));
         self.strangers.insert(connection, until);
     }
 
@@ -78,11 +128,14 @@ impl Presence {
 
     /// Somebody is connected by a session.
     pub(super) fn arrive(&mut self, arrival: Arrival<'_>) {
+        let stranger = self.strangers.remove(&arrival.connection);
+        self.journal.push(Step::Arrived(arrival.connection, stranger));
+        self.add(arrival, arrival.session.used);
+    }
+
+    fn add(&mut self, arrival: Arrival<'_>, stored: Millis) {
         let Arrival { connection, name, key, guest, session } = arrival;
-        self.strangers.remove(&connection);
-        if self.connections.insert(connection, (session.person, session.id)).is_some() {
-            return;
-        }
+        self.connections.insert(connection, (session.person, session.id));
         let present = self.people.entry(session.person).or_insert_with(|| {
             let change = self.changed.entry(session.person);
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
@@ -93,7 +146,8 @@ impl Presence {
         let live = self.sessions.entry(session.id).or_insert_with(|| LiveSession {
             guest,
             used: session.used,
-            stored: session.used,
+            stored,
+            created: session.created,
             expires: session.expires,
             connections: Vec::new(),
         });
@@ -103,24 +157,40 @@ impl Presence {
     /// A connection is gone, or nobody's any more. Gives the session that is no longer in use by that, whose last use
     /// is not stored yet.
     pub(super) fn leave(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
-        self.strangers.remove(&connection);
-        let (person, session) = self.connections.remove(&connection)?;
-        if let Some(present) = self.people.get_mut(&person) {
-            present.connections.retain(|other| *other != connection);
-            if present.connections.is_empty()
-                && let Some(Present { name, key, .. }) = self.people.remove(&person)
+        if let Some(until) = self.strangers.remove(&connection) {
+            self.journal.push(Step::Left(connection, Place::Stranger(until)));
+        }
+        let place = self.remove(connection)?;
+        let unstored = match &place {
+            Place::Signed { session, stored, .. }
+                if session.used > *stored && !self.sessions.contains_key(&session.id) =>
             {
-                self.by_key.remove(&key);
-                self.changed.entry(person).or_insert(Change { name, was_online: true });
+                Some((session.id, session.used))
             }
+            Place::Signed { .. } | Place::Stranger(_) => None,
+        };
+        self.journal.push(Step::Left(connection, place));
+        unstored
+    }
+
+    fn remove(&mut self, connection: ConnectionId) -> Option<Place> {
+        let (person, id) = self.connections.remove(&connection)?;
+        let present = self.people.get_mut(&person)?;
+        let (name, key) = (present.name.clone(), present.key.clone());
+        present.connections.retain(|other| *other != connection);
+        if present.connections.is_empty() {
+            self.people.remove(&person);
+            self.by_key.remove(&key);
+            self.changed.entry(person).or_insert(Change { name: name.clone(), was_online: true });
         }
-        let live = self.sessions.get_mut(&session)?;
+        let live = self.sessions.get_mut(&id)?;
         live.connections.retain(|other| *other != connection);
+        let LiveSession { guest, used, stored, created, expires, .. } = *live;
         if live.connections.is_empty() {
-            let LiveSession { used, stored, .. } = self.sessions.remove(&session)?;
-            return (used > stored).then_some((session, used));
+            self.sessions.remove(&id);
         }
-        None
+        let session = SessionRow { id, person, created, used, expires };
+        Some(Place::Signed { name, key, guest, session, stored })
     }
 
     /// Who is connected here, and by which session.
@@ -162,8 +232,11 @@ impl Presence {
 
     /// Something was done in a session.
     pub(super) fn used(&mut self, session: SessionId, now: Millis) {
-        if let Some(live) = self.sessions.get_mut(&session) {
-            live.used = live.used.max(now);
+        if let Some(live) = self.sessions.get_mut(&session)
+            && live.used < now
+        {
+            self.journal.push(Step::Used(session, live.used));
+            live.used = now;
         }
     }
 

@@ -13,10 +13,10 @@ use super::{
         wire,
     },
     effects::{Effect, Topic},
-    events::{Call, Failure, Handled, done, parse, refuse, result},
-    keeper::Keeper,
+    events::{Call, Failure, Handled, done, parse, refuse, result, too_fast},
+    keeper::{Counted, Keeper},
     log::{Message, Missed, Since},
-    lookup::RoomView,
+    lookup::{RoomView, other_of},
     talk::clean,
 };
 
@@ -80,7 +80,8 @@ struct List {
 /// `rooms`: public ones.
 pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let key = |name: &str| RoomName::at_most(MOST_NAME_CHARS, name).map(|name| name.key().to_owned()).ok();
+    let longest = call.keeper.config.limits.room_name_chars.max(MOST_NAME_CHARS);
+    let key = |name: &str| RoomName::at_most(longest, name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
     let search = key(&search).unwrap_or_else(|| search.to_lowercase());
     let mut ids = call.keeper.store.public_rooms(&search, &after, ROOMS_AT_ONCE + 1)?;
@@ -146,7 +147,8 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let keeper = &mut *call.keeper;
     let id = match (room, name) {
         (Some(id), None) => Some(id),
-        (None, Some(name)) => match RoomName::at_most(MOST_NAME_CHARS, &name) {
+        (None, Some(name)) => match RoomName::at_most(keeper.config.limits.room_name_chars.max(MOST_NAME_CHARS), &name)
+        {
             Ok(name) => keeper.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
@@ -164,6 +166,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
         Some(Role::Invited) | None => {
             call.check_room_count()?;
             // Entering is doing something; coming back is not.
+            call.keeper.count(Counted::Said, call.person).or_else(too_fast)?;
             call.keeper.presence.used(call.session, call.keeper.now.wall);
             call.become_member(&room, Role::Member)?;
         }
@@ -255,6 +258,13 @@ impl Keeper {
         }
         self.remove_member(room.id, person)?;
         self.gone(room.id, person, Gone::Left);
+        if let Some(other) = other_of(room, person)
+            && self.store.count_members(room.id)? == 0
+            && self.known(other)?.gone
+        {
+            // Nobody can ever come back to it.
+            return self.remove_room(room);
+        }
         if role == Role::Owner && self.store.count_owners(room.id)? == 0 {
             match self.store.oldest_member(room.id)? {
                 Some(heir) => {
@@ -262,8 +272,8 @@ impl Keeper {
                     self.record(room, Entry::Owner, person, Some(heir))?;
                     self.tell_room(room, heir)?;
                 }
-                None if room.kind == RoomKind::Invited => self.remove_room(room)?,
-                None => {}
+                // Nobody is left; the name is free again.
+                None => self.remove_room(room)?,
             }
         }
         Ok(())
@@ -305,5 +315,5 @@ impl Keeper {
 const ROOMS_AT_ONCE: usize = 100;
 /// Members that are told at once.
 const MEMBERS_AT_ONCE: usize = 200;
-/// No name is longer, whatever the limit.
-const MOST_NAME_CHARS: usize = 256;
+/// No name is longer, unless the limit is higher.
+const MOST_NAME_CHARS: usize = 64;

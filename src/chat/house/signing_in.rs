@@ -14,7 +14,7 @@ use super::{
     effects::{Effect, Topic},
     endings::Reason,
     events::{Handled, done, parse, refuse},
-    keeper::Keeper,
+    keeper::{Counted, Keeper},
     lookup::RoomView,
     presence::Arrival,
 };
@@ -142,7 +142,15 @@ impl Keeper {
         if others >= self.config.limits.connections {
             let error = EventError::new("too_many_connections", "You are connected too many times already.");
             self.answer(connection, wire::error(&error, None));
-            self.effects.push(Effect::Dismiss(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
+            self.presence.leave(connection);
+            self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
+            return Ok(());
+        }
+        if self.count(Counted::Arrival, person.id).is_err() {
+            let error = EventError::new("too_fast", "You connect too often; please wait a moment.");
+            self.answer(connection, wire::error(&error, None));
+            self.presence.leave(connection);
+            self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "connected too often"));
             return Ok(());
         }
         let rooms = self.rooms_of(person.id)?;

@@ -13,7 +13,8 @@ use super::{
         wire,
     },
     effects::Topic,
-    events::{Call, Failure, Handled, done, parse, refuse, result},
+    events::{Call, Failure, Handled, done, parse, refuse, result, too_fast},
+    keeper::Counted,
     log::{Message, Since},
     lookup::other_of,
     rooms::InRoom,
@@ -195,6 +196,9 @@ impl Call<'_> {
         }
         let words = self.check_words(text, key)?;
         if let Some(other) = other {
+            if let Some(said) = self.said_before(words.key)? {
+                return Ok(said);
+            }
             self.ensure_member(&room, other)?;
         }
         self.speak(&room, &words, to)
@@ -204,6 +208,10 @@ impl Call<'_> {
         let other = self.keeper.find_person(name)?;
         self.check_may_write(other)?;
         let words = self.check_words(text, key)?;
+        // A repeat brings nobody back who has left since.
+        if let Some(said) = self.said_before(words.key)? {
+            return Ok(said);
+        }
         let room = self.conversation(other)?;
         self.ensure_member(&room, other)?;
         self.speak(&room, &words, to)
@@ -214,26 +222,25 @@ impl Call<'_> {
     fn or_before(&mut self, key: &str, said: Result<Said, Failure>) -> Result<Said, Failure> {
         let Err(Failure::Refused(error)) = said else { return said };
         if let Ok(key) = Uuid::try_parse(key)
-            && let Some((room, place)) = self.keeper.store.with_key(self.person, key)?
+            && let Some(said) = self.said_before(key)?
         {
-            return Ok(Said { room, place });
+            return Ok(said);
         }
         Err(Failure::Refused(error))
+    }
+
+    fn said_before(&self, key: Uuid) -> Result<Option<Said>, StoreError> {
+        Ok(self.keeper.store.with_key(self.person, key)?.map(|(room, place)| Said { room, place }))
     }
 
     /// What can be said, and may be said now.
     fn check_words(&mut self, text: &str, key: &str) -> Result<Words, Failure> {
         let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
-        let keeper = &mut *self.keeper;
-        let text = clean(text, keeper.config.limits.text_chars)?;
+        let text = clean(text, self.keeper.config.limits.text_chars)?;
         if text.is_empty() {
             return refuse("empty", "There is nothing to say.");
         }
-        let (rate, now) = (keeper.config.limits.messages, keeper.now.instant);
-        if let Err(wait) = keeper.said.take(self.person, rate, now) {
-            let seconds = wait.as_secs_f64().ceil();
-            return refuse("too_fast", format!("That was a lot at once; please wait {seconds} s."));
-        }
+        self.keeper.count(Counted::Said, self.person).or_else(too_fast)?;
         Ok(Words { text, key })
     }
 
@@ -246,8 +253,8 @@ impl Call<'_> {
         if let Some(place) = keeper.append(room, new, except)? {
             return Ok(Said { room: room.id, place });
         }
-        match keeper.store.with_key(self.person, *key)? {
-            Some((room, place)) => Ok(Said { room, place }),
+        match self.said_before(*key)? {
+            Some(said) => Ok(said),
             None => refuse("unknown_message", "The message of this key is no longer kept."),
         }
     }
@@ -255,10 +262,12 @@ impl Call<'_> {
     /// The conversation with somebody, begun if need be; the caller is a member of it.
     fn conversation(&mut self, other: PersonId) -> Result<Arc<RoomRow>, Failure> {
         let key = RoomKind::key_of_pair(self.person, other);
-        let store = &self.keeper.store;
-        let id = match store.room_with_key(&key)? {
+        let id = match self.keeper.store.room_with_key(&key)? {
             Some(id) => Some(id),
-            None => store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
+            None if self.keeper.store.count_conversations(self.person)? >= MOST_CONVERSATIONS => {
+                return refuse("too_many_rooms", "You talk with as many people as one may; leave some of them.");
+            }
+            None => self.keeper.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
         };
         let room = match id {
             Some(id) => self.keeper.room(id)?,
@@ -293,6 +302,8 @@ pub(super) fn clean(text: &str, most_chars: usize) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
+/// Conversations that somebody begins: each is told whenever they connect.
+const MOST_CONVERSATIONS: usize = 1000;
 /// Messages of a page of history.
 const PAGE: usize = 50;
 const MOST_PER_PAGE: usize = 100;

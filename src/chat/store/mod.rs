@@ -32,6 +32,7 @@ pub(super) use sessions::SessionRow;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use restored::Beside;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 /// What SQLite says when it cannot: a full disk, a broken one, a file that is no database.
@@ -50,17 +51,23 @@ pub(super) fn now() -> Millis {
 #[derive(Debug)]
 pub(super) struct Store {
     db: Connection,
-    /// Held so that no other server works on the same data.
-    lock: Option<std::fs::File>,
+    /// What keeps other servers away, if any could come.
+    beside: Option<Beside>,
     /// For tests: how many commits fail from now on.
     #[cfg(test)]
     refused_commits: std::cell::Cell<usize>,
 }
 
 impl Store {
-    /// Begins a transaction.
+    /// Begins a transaction, once no other process is in one.
     pub(super) fn begin(&self) -> Result<(), StoreError> {
-        self.prepared("BEGIN")?.execute([]).map(drop)
+        match self.prepared("BEGIN IMMEDIATE")?.execute([]) {
+            // What cannot be written can still be read.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly) => {
+                self.prepared("BEGIN")?.execute([]).map(drop)
+            }
+            begun => begun.map(drop),
+        }
     }
 
     /// Makes durable what was done since [`begin`](Self::begin).

@@ -75,11 +75,10 @@ impl Store {
             }
             error => error,
         })?;
-        if let Some(lock) = lock {
-            if store.mark_run(&file, &lock)? {
-                log::warn!("the data in {} was put back or moved: all rooms have new epochs", folder.display());
-            }
-            store.lock = Some(lock);
+        if let Some(lock) = lock
+            && store.mark_run(&file, lock)?
+        {
+            log::warn!("the data in {} was put back or moved: all rooms have new epochs", folder.display());
         }
         Ok(store)
     }
@@ -89,6 +88,9 @@ impl Store {
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
+        // macOS else leaves what was synced in the drive's own memory.
+        db.pragma_update(None, "fullfsync", true)?;
+        db.pragma_update(None, "checkpoint_fullfsync", true)?;
         // A page that is written often between two checkpoints is written to the database once.
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -98,7 +100,7 @@ impl Store {
         migrate(&mut db)?;
         let store = Self {
             db,
-            lock: None,
+            beside: None,
             #[cfg(test)]
             refused_commits: Default::default(),
         };

@@ -46,7 +46,7 @@ impl Store {
         most: usize,
     ) -> Result<Vec<PersonRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people
-            WHERE key > ?2 AND key >= ?1 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
+            WHERE key >= max(?1, ?2) AND key <> ?2 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
         self.all(sql, (prefix, after, most), PersonRow::read)
     }
 
@@ -81,7 +81,8 @@ impl Store {
     pub(in super::super) fn remove_person(&self, id: PersonId) -> Result<(), StoreError> {
         self.change("DELETE FROM sessions WHERE person = ?1", [id])?;
         self.change("DELETE FROM members WHERE person = ?1", [id])?;
-        self.change("DELETE FROM blocks WHERE person = ?1 OR blocked = ?1", [id])?;
+        self.change("DELETE FROM blocks WHERE person = ?1", [id])?;
+        self.change("DELETE FROM blocks WHERE blocked = ?1", [id])?;
         self.change("UPDATE people SET key = NULL, password = NULL, operator = 0 WHERE id = ?1", [id]).map(drop)
     }
 

@@ -105,7 +105,7 @@ impl Store {
         most: usize,
     ) -> Result<Vec<RoomId>, StoreError> {
         let sql = "SELECT id FROM (SELECT id, key FROM rooms WHERE kind = 0 AND key > ?2 ORDER BY key LIMIT ?4)
-            WHERE instr(key, ?1) > 0 LIMIT ?3";
+            WHERE instr(substr(key, length('name ') + 1), ?1) > 0 LIMIT ?3";
         self.all(sql, (search, after, most, SEARCHED), |row| row.get(0))
     }
 
@@ -150,6 +150,18 @@ impl Store {
         Ok(self.first(sql, (person, role), |row| row.get(0))?.unwrap_or(0))
     }
 
+    /// How many rooms somebody is invited to.
+    pub(in super::super) fn count_invitations(&self, person: PersonId) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM members WHERE person = ?1 AND role = 1";
+        Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// How many conversations of two somebody is in.
+    pub(in super::super) fn count_conversations(&self, person: PersonId) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room WHERE person = ?1 AND kind = 2";
+        Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
+    }
+
     pub(in super::super) fn count_members(&self, room: RoomId) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM members WHERE room = ?1 AND role >= 2";
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
@@ -176,7 +188,8 @@ impl Store {
         now: Millis,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT (room, person) DO UPDATE SET role = excluded.role";
+            ON CONFLICT (room, person) DO UPDATE SET role = excluded.role,
+                since = CASE WHEN members.role < 2 THEN excluded.since ELSE members.since END";
         self.change(sql, (room, person, role, now)).map(drop)
     }
 

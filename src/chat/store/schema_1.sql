@@ -36,6 +36,8 @@ CREATE TABLE rooms (
     epoch TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX public_rooms ON rooms (key) WHERE kind = 0;
+
 -- The room that everybody begins in.
 INSERT INTO rooms (id, kind, name, key, epoch) VALUES (1, 0, 'Lobby', 'name lobby', lower(hex(randomblob(4))));
 
@@ -68,3 +70,4 @@ CREATE TABLE blocks (
     blocked INTEGER NOT NULL REFERENCES people,
     PRIMARY KEY (person, blocked)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX blocks_of ON blocks (blocked);

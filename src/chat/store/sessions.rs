@@ -58,8 +58,8 @@ impl Store {
         most: usize,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let sql = "SELECT id, person, created, used, expires FROM sessions WHERE expires <= ?1
-            UNION SELECT id, person, created, used, expires FROM sessions WHERE guest = 0 AND used <= ?2
-            UNION SELECT id, person, created, used, expires FROM sessions WHERE guest = 1 AND used <= ?3
+            UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 0 AND used <= ?2
+            UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 1 AND used <= ?3
             LIMIT ?4";
         self.all(sql, (now, idle_before, guests_idle_before, most), SessionRow::read)
     }

@@ -69,6 +69,32 @@ fn what_was_undone_is_done_again_piece_by_piece_and_told_once() {
 }
 
 #[test]
+fn who_comes_and_goes_while_nothing_can_be_committed_does_so_once() {
+    let mut house = House::new();
+    let (token, other) = (Token::random(), house.account("Bob").unwrap());
+    let ada = house.come("Ada");
+    let row = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    house.keeper.store.add_session(&row, &token.hash(), house.now.wall, house.now.wall + 1_000_000).unwrap();
+    let stranger = house.open(Credential::None);
+    let late = ConnectionId::numbered(99);
+    let (say, tell) = (house.key(), house.key());
+    house.keeper.store.refuse_commits(1);
+    house.work(vec![
+        errand(stranger, &json!(["auth", { "token": token.to_string() }, 1])),
+        errand(ada, &json!(["tell", { "name": "Bob", "text": "before", "key": tell }, 2])),
+        Errand::Opened(late, Credential::Token(other)),
+        errand(ada, &json!(["say", { "room": LOBBY, "text": "last words", "key": say }, 3])),
+        Errand::Closed(ada),
+    ]);
+    let told = house.told(stranger);
+    assert_eq!((&told[0], &told[1][0]), (&json!(["ack", {}, 1]), &json!("welcome")), "not signed in twice");
+    assert_eq!(house.answered(ada, 3).unwrap()["seq"], 1, "nor gone before the last words");
+    let told = house.told(late);
+    assert_eq!(told.iter().map(|event| &event[0]).collect::<Vec<_>>(), ["welcome"], "and nothing comes before it");
+    assert_eq!(told[0][1]["rooms"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn a_session_that_is_over_is_over_even_where_that_cannot_be_written() {
     let mut house = House::new();
     let token = house.account("Ada").unwrap();

@@ -156,6 +156,64 @@ fn a_deleted_account_leaves_its_words_and_nothing_else() {
 }
 
 #[test]
+fn passwords_are_guessed_no_faster_than_by_signing_in() {
+    let mut house = House::with(|config| config.limits.sign_ins.at_once = 2);
+    let hash: &'static str =
+        super::super::super::password::Password::new("the password").unwrap().hash().unwrap().leak();
+    let token = house.sign_up("Ada", Some(hash)).unwrap();
+    let ada = house.connect(token);
+    house.told(ada);
+    for id in 1..=2 {
+        house.work(vec![errand(ada, &json!(["delete_account", { "password": "the wrong one" }, id]))]);
+        house.work_from_inbox();
+        assert_eq!(house.answered(ada, id), Err("bad_credentials".into()));
+    }
+    let right = json!({ "password": "the password" });
+    assert_eq!(house.ask(ada, "delete_account", right.clone()), Err("too_fast".into()));
+    assert_eq!(house.ask(ada, "password", json!({ "old": "a", "new": "b" })), Err("too_fast".into()));
+    house.pass(Duration::from_secs(60));
+    house.work(vec![errand(ada, &json!(["delete_account", right, "id"]))]);
+    house.work_from_inbox();
+    assert_eq!(house.told(ada)[0], json!(["ack", {}, "id"]));
+}
+
+#[test]
+fn who_is_gone_does_nothing_more() {
+    let mut house = House::new();
+    let token = house.guest("Guest").unwrap();
+    let guest = house.connect(token);
+    house.told(guest);
+    house.work(vec![
+        errand(guest, &json!(["delete_account", {}, 1])),
+        errand(guest, &json!(["create", { "name": "Mine" }, 2])),
+        errand(guest, &json!(["join", { "room": LOBBY }, 3])),
+    ]);
+    assert_eq!(house.answered(guest, 1), Ok(json!({})));
+    assert_eq!(house.answered(guest, 2), Err("no_session".into()));
+    assert_eq!(house.answered(guest, 3), Err("no_session".into()));
+    let ada = house.come("Ada");
+    assert_eq!(house.ask(ada, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(), 1);
+    assert_eq!(house.ask(ada, "members", json!({ "room": LOBBY })).unwrap()["members"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_person_connects_only_so_often() {
+    let mut house = House::new();
+    let token = house.account("Ada").unwrap();
+    for _ in 0..60 {
+        let connection = house.connect(token);
+        assert_eq!(house.told(connection)[0][0], "welcome");
+        house.close(connection);
+    }
+    let connection = house.connect(token);
+    assert_eq!(house.told(connection)[0][1]["code"], "too_fast");
+    assert_eq!(house.closed_with(connection), Some(1013));
+    house.pass(Duration::from_secs(1));
+    let connection = house.connect(token);
+    assert_eq!(house.told(connection)[0][0], "welcome");
+}
+
+#[test]
 fn only_an_operator_speaks_to_all() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));

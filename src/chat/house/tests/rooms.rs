@@ -115,6 +115,7 @@ fn to_who_was_not_invited_a_room_is_not_there() {
             ("delete", json!({ "room": room, "seq": 1 })),
             ("remove", json!({ "room": room })),
         ] {
+            house.pass(Duration::from_secs(1));
             assert_eq!(house.ask(eve, event, data), Err("unknown_room".into()), "{event} {room}");
         }
     }

@@ -167,6 +167,34 @@ fn who_has_left_a_conversation_is_back_with_its_next_message() {
 }
 
 #[test]
+fn a_repeat_brings_nobody_back_who_has_left_since() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    let tell = json!({ "name": "Bob", "text": "one", "key": house.key() });
+    let told = house.ask(ada, "tell", tell.clone()).unwrap();
+    for connection in [ada, bob] {
+        house.ask(connection, "leave", json!({ "room": told["room"] })).unwrap();
+    }
+    house.forget_all_told();
+    assert_eq!(house.ask(ada, "tell", tell), Ok(told));
+    assert_eq!([house.told(ada), house.told(bob)], [[Value::Null; 0], [Value::Null; 0]]);
+}
+
+#[test]
+fn whatever_others_hear_of_counts_as_a_message() {
+    let mut house = House::new();
+    let ada = house.come("Ada");
+    let mut count = |event: &str, data: Value| {
+        house.pass(Duration::from_secs(3600));
+        (0..50).take_while(|_| house.ask(ada, event, data.clone()) != Err("too_fast".into())).count()
+    };
+    assert_eq!(count("typing", json!({ "room": LOBBY })), 20);
+    assert_eq!(count("topic", json!({ "room": 99, "topic": "x" })), 20, "what is refused, too");
+    assert_eq!(count("leave", json!({ "room": LOBBY })), 20);
+    assert_eq!(count("history", json!({ "room": LOBBY })), 50);
+}
+
+#[test]
 fn nobody_writes_in_private_to_who_has_blocked_them_nor_to_themselves() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));
