@@ -5,6 +5,7 @@
 // PYTHON_CLIENT is the command that starts python_client.py, which is the other side of one case.
 
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { isDeepStrictEqual, inspect } from 'node:util';
@@ -13,6 +14,7 @@ import WebSocket from 'ws';
 const DEADLINE = 10; // seconds, for every wait
 const EXIT_DEADLINE = 6; // seconds from SIGTERM to the end of the process
 const PROTOCOL = 'switchboard.v1';
+const LOBBY = 1; // the room that everybody is in from the beginning
 
 class Failure extends Error {
   constructor(expected, seen) {
@@ -108,11 +110,38 @@ class Client {
 class Chat {
   constructor(client) {
     this.client = client;
+    this.asked = 0;
     this.unclaimed = [];
   }
 
   send(...event) {
     this.client.send(JSON.stringify(event));
+  }
+
+  // Sends an event and returns the result that acknowledges it.
+  ask(event, data) {
+    this.asked += 1;
+    this.send(event, data, this.asked);
+    return this.event('ack', this.asked);
+  }
+
+  // Says it in the Lobby and returns its number there.
+  async say(text) {
+    const { seq } = await this.ask('say', { room: LOBBY, text, key: randomUUID() });
+    return seq;
+  }
+
+  async welcome(name, guest) {
+    await this.event('welcome', undefined, {
+      keys: ['session', 'time', 'limits', 'rooms', 'blocked', 'online'],
+      you: { name, guest, operator: false },
+    });
+    check('events before welcome', [], this.unclaimed);
+  }
+
+  async expired(reason) {
+    await this.event('expired', undefined, { reason });
+    await this.client.checkClosed(4001);
   }
 
   // Takes the first event of this name and id, and checks what its data holds.
@@ -179,15 +208,31 @@ class Server {
     return client;
   }
 
-  async join(name) {
-    const client = await this.connect(this.chatUrl, [PROTOCOL], { origin: this.origin });
+  // Asks the API for a session, as a guest or with an account, and returns its token.
+  async signIn(how, name, body = {}) {
+    const answer = fetch(`${this.origin}/api/${how}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ name, token: true, ...body }),
+    }).then((response) => response.json());
+    const { you, token, error } = await wait(`answer to ${how}`, answer);
+    check(`${how} with you`, { name, guest: how === 'guest', operator: false }, you ?? error);
+    return token;
+  }
+
+  async openChat(token) {
+    const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    const client = await this.connect(this.chatUrl, [PROTOCOL], { headers });
     check('subprotocol', PROTOCOL, client.socket.protocol);
-    const chat = new Chat(client);
-    chat.send('hello', { name }, 1);
-    await chat.event('welcome', undefined, {
-      keys: ['you', 'token', 'epoch', 'seq', 'online', 'messages', 'gap'],
-    });
-    await chat.event('ack', 1);
+    return new Chat(client);
+  }
+
+  // A new guest who follows the Lobby.
+  async join(name) {
+    const chat = await this.openChat(await this.signIn('guest', name));
+    await chat.welcome(name, true);
+    const { room, live } = await chat.ask('join', { room: LOBBY });
+    check('Lobby', ['Lobby', true], [room.name, live]);
     return chat;
   }
 
@@ -292,12 +337,71 @@ const broadcastsTo = (to) => async (server) => {
 async function chats(server) {
   const ada = await server.join('Ada');
   const bob = await server.join('Bob');
-  await ada.event('joined', undefined, { name: 'Bob' });
-  ada.send('say', { text: 'hi' }, 2);
-  const { seq, time } = await ada.event('ack', 2, { keys: ['seq', 'time'] });
-  for (const member of [ada, bob]) {
-    await member.event('message', undefined, { seq, time, text: 'hi', from: 'Ada' });
+  const said = [];
+  for (const [member, from, text] of [[ada, 'Ada', 'hi'], [bob, 'Bob', 'hello'], [ada, 'Ada', 'bye']]) {
+    const seq = await member.say(text);
+    // All earlier ones are claimed: one that is here came ahead of its ack.
+    check('messages before the ack', [], member.unclaimed.filter(([event]) => event === 'message'));
+    for (const hearer of [ada, bob]) {
+      await hearer.event('message', undefined, { room: LOBBY, seq, kind: 'said', text, from });
+    }
+    said.push(seq);
   }
+  check('numbers', [said[0], said[0] + 1, said[0] + 2], said);
+}
+
+async function signsInToAnAccount(server) {
+  const password = 'correct horse battery';
+  await server.signIn('register', 'Ada', { password });
+  const token = await server.signIn('login', 'Ada', { password });
+  const ada = await server.openChat();
+  ada.send('auth', { token });
+  await ada.welcome('Ada', false);
+}
+
+async function tellsInPrivate(server) {
+  const ada = await server.join('Ada');
+  const bob = await server.join('Bob');
+  const carol = await server.join('Carol');
+  const { room, seq } = await ada.ask('tell', { name: 'Bob', text: 'psst', key: randomUUID() });
+  await bob.event('room', undefined, { room, kind: 'direct', name: 'Ada' });
+  await bob.event('message', undefined, { room, seq, text: 'psst', from: 'Ada' });
+  // Whatever Carol had got of it would come before this one.
+  await ada.say('hi all');
+  await carol.event('message', undefined, { room: LOBBY, text: 'hi all' });
+}
+
+async function saysOncePerKey(server) {
+  const bob = await server.join('Bob');
+  const token = await server.signIn('guest', 'Ada');
+  const message = { room: LOBBY, text: 'once', key: randomUUID() };
+  let ada = await server.openChat(token);
+  const first = await ada.ask('say', message);
+  check('result of the repeat', first, await ada.ask('say', message));
+  ada = await server.openChat(token);
+  check('result on the next connection', first, await ada.ask('say', message));
+  await ada.say('and on');
+  await bob.event('message', undefined, { seq: first.seq, text: 'once' });
+  await bob.event('message', undefined, { seq: first.seq + 1, text: 'and on' });
+}
+
+async function comesBack(server) {
+  const ada = await server.join('Ada');
+  const token = await server.signIn('guest', 'Bob');
+  let bob = await server.openChat(token);
+  await bob.ask('join', { room: LOBBY });
+  await ada.say('heard');
+  const { epoch, seq } = await bob.event('message', undefined, { text: 'heard' });
+  await bob.client.hangUp();
+
+  const missed = [];
+  for (const text of ['missed', 'missed too']) missed.push({ seq: await ada.say(text), text });
+  bob = await server.openChat(token);
+  const { messages, gap, live } = await bob.ask('join', { room: LOBBY, since: { epoch, seq } });
+  check('missed', missed, messages.map(({ seq, text }) => ({ seq, text })));
+  check('gap and live', { gap: false, live: true }, { gap, live });
+  const next = await ada.say('live again');
+  await bob.event('message', undefined, { seq: next, text: 'live again' });
 }
 
 const talksToPython = (command) => async (server) => {
@@ -307,11 +411,9 @@ const talksToPython = (command) => async (server) => {
   await wait('start of the Python client', once(peer, 'spawn'));
   const exited = once(peer, 'exit');
   try {
-    await node.event('joined', undefined, { name: 'Python' });
-    node.send('say', { text: 'hi from Node' }, 2);
-    await node.event('ack', 2, { keys: ['seq', 'time'] });
-    await node.event('message', undefined, { text: 'hi from Node', from: 'Node' });
     await node.event('message', undefined, { text: 'hi from Python', from: 'Python' });
+    await node.say('hi from Node');
+    await node.event('message', undefined, { text: 'hi from Node', from: 'Node' });
     const [code] = await wait('end of the Python client', exited);
     check('exit code of the Python client', 0, code);
   } finally {
@@ -321,19 +423,35 @@ const talksToPython = (command) => async (server) => {
 
 async function reportsUnknownEvent(server) {
   const ada = await server.join('Ada');
-  ada.send('nope', {}, 3);
-  await ada.event('error', 3, { keys: ['message'], code: 'unknown_event' });
+  ada.send('nope', {}, 'an id');
+  await ada.event('error', 'an id', { keys: ['message'], code: 'unknown_event' });
+  await ada.say('still here');
 }
 
 async function survivesBadJson(server) {
   const ada = await server.join('Ada');
   ada.client.send('{');
-  await ada.event('error', undefined, { code: 'bad_json' });
-  ada.send('say', { text: 'still here' }, 2);
-  await ada.event('ack', 2, { keys: ['seq', 'time'] });
+  await ada.event('error', undefined, { keys: ['message'], code: 'bad_json' });
+  await ada.say('still here');
+}
+
+async function expiresUnknownTokens(server) {
+  const nobodys = 'A'.repeat((await server.signIn('guest', 'Ada')).length);
+  const byHeader = await server.openChat(nobodys);
+  await byHeader.expired('unknown');
+  const byEvent = await server.openChat();
+  byEvent.send('auth', { token: nobodys });
+  await byEvent.expired('unknown');
+}
+
+async function refusesBinary(server) {
+  const ada = await server.join('Ada');
+  ada.client.send(Buffer.from('[]'));
+  await ada.client.checkClosed(1003);
 }
 
 async function refusesForeignOrigin(server) {
+  await server.connect(server.chatUrl, [PROTOCOL], { origin: server.origin });
   const client = server.begin(server.chatUrl, [PROTOCOL], { origin: 'http://evil.example' });
   await failsToOpen(client, 'Unexpected server response: 403');
 }
@@ -354,7 +472,7 @@ async function echoSaysGoodbye(server) {
 async function chatSaysGoodbye(server) {
   const ada = await server.join('Ada');
   const bob = await server.join('Bob');
-  ada.send('say', { text: 'hi' }, 2);
+  await ada.say('hi');
   await bob.event('message', undefined, { text: 'hi' });
   await saysGoodbye(server, [ada.client, bob.client]);
 }
@@ -390,12 +508,19 @@ function* cases(pythonClient) {
   for (const to of ['all', 'others']) {
     yield [`broadcast: to ${to}`, ['broadcast', '--to', to], broadcastsTo(to)];
   }
-  yield ['chat: two members', [], chats];
-  yield ['chat: talks to Python', [], talksToPython(pythonClient)];
-  yield ['chat: unknown event', [], reportsUnknownEvent];
-  yield ['chat: bad JSON', [], survivesBadJson];
-  yield ['chat: foreign origin', [], refusesForeignOrigin];
-  yield ['chat: SIGTERM', [], chatSaysGoodbye];
+  const chat = ['--data', ':memory:'];
+  yield ['chat: two members', chat, chats];
+  yield ['chat: talks to Python', chat, talksToPython(pythonClient)];
+  yield ['chat: an account, the event auth', chat, signsInToAnAccount];
+  yield ['chat: tell', chat, tellsInPrivate];
+  yield ['chat: a repeated key', chat, saysOncePerKey];
+  yield ['chat: coming back', chat, comesBack];
+  yield ['chat: unknown event', chat, reportsUnknownEvent];
+  yield ['chat: bad JSON', chat, survivesBadJson];
+  yield ['chat: unknown token', chat, expiresUnknownTokens];
+  yield ['chat: foreign origin', chat, refusesForeignOrigin];
+  yield ['chat: binary', chat, refusesBinary];
+  yield ['chat: SIGTERM', chat, chatSaysGoodbye];
 }
 
 async function runCase(program, args, test) {

@@ -11,6 +11,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+from uuid import uuid4
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
@@ -20,6 +22,7 @@ from websockets.protocol import State
 DEADLINE = 10  # seconds, for every wait
 EXIT_DEADLINE = 6  # seconds from SIGTERM to the end of the process
 PROTOCOL = "switchboard.v1"
+LOBBY = 1  # the room that everybody is in from the beginning
 
 
 class Failure(Exception):
@@ -93,13 +96,32 @@ class Server:
         self.connections.append(ws)
         return ws
 
-    async def join(self, name):
-        ws = await self.connect(self.chat_url, origin=self.origin, subprotocols=[PROTOCOL])
+    async def sign_in(self, how, name, **body):
+        """Asks the API for a session, as a guest or with an account, and returns its token."""
+        body = json.dumps({"name": name, "token": True, **body}).encode()
+        request = Request(f"{self.origin}/api/{how}", body, {"Content-Type": "application/json"})
+
+        def answer():
+            with build_opener(ProxyHandler({})).open(request, timeout=DEADLINE) as response:
+                return json.load(response)
+
+        signed_in = await wait(f"answer to {how}", asyncio.to_thread(answer))
+        you = {"name": name, "guest": how == "guest", "operator": False}
+        check(f"{how} with you", you, signed_in["you"])
+        return signed_in["token"]
+
+    async def open_chat(self, token=None):
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        ws = await self.connect(self.chat_url, subprotocols=[PROTOCOL], additional_headers=headers)
         check("subprotocol", PROTOCOL, ws.subprotocol)
-        chat = Chat(ws)
-        await chat.send("hello", {"name": name}, 1)
-        await chat.event("welcome", keys="you token epoch seq online messages gap")
-        await chat.event("ack", 1)
+        return Chat(ws)
+
+    async def join(self, name):
+        """A new guest who follows the Lobby."""
+        chat = await self.open_chat(await self.sign_in("guest", name))
+        await chat.welcome(name, guest=True)
+        joined = await chat.ask("join", {"room": LOBBY})
+        check("Lobby", ("Lobby", True), (joined["room"]["name"], joined["live"]))
         return chat
 
     async def hang_up(self):
@@ -146,10 +168,31 @@ class Chat:
 
     def __init__(self, ws):
         self.ws = ws
+        self.asked = 0
         self.unclaimed = []
 
     async def send(self, *event):
         await send(self.ws, json.dumps(event))
+
+    async def ask(self, event, data):
+        """Sends an event and returns the result that acknowledges it."""
+        self.asked += 1
+        await self.send(event, data, self.asked)
+        return await self.event("ack", self.asked)
+
+    async def say(self, text):
+        """Says it in the Lobby and returns its number there."""
+        said = await self.ask("say", {"room": LOBBY, "text": text, "key": str(uuid4())})
+        return said["seq"]
+
+    async def welcome(self, name, *, guest):
+        you = {"name": name, "guest": guest, "operator": False}
+        await self.event("welcome", keys="session time limits rooms blocked online", you=you)
+        check("events before welcome", [], self.unclaimed)
+
+    async def expired(self, reason):
+        await self.event("expired", reason=reason)
+        await check_closed(self.ws, 4001, by_server=True)
 
     async def event(self, name, /, *id, keys="", **values):
         """Takes the first event of this name and id, and checks what its data holds."""
@@ -264,30 +307,103 @@ async def broadcasts_to(to, server):
 async def chats(server):
     ada = await server.join("Ada")
     bob = await server.join("Bob")
-    await ada.event("joined", name="Bob")
-    await ada.send("say", {"text": "hi"}, 2)
-    ack = await ada.event("ack", 2, keys="seq time")
-    for member in ada, bob:
-        await member.event(
-            "message", seq=ack["seq"], time=ack["time"], text="hi", **{"from": "Ada"}
-        )
+    said = []
+    for member, name, text in (ada, "Ada", "hi"), (bob, "Bob", "hello"), (ada, "Ada", "bye"):
+        seq = await member.say(text)
+        # All earlier ones are claimed: one that is here came ahead of its ack.
+        check("messages before the ack", [], [e for e in member.unclaimed if e[0] == "message"])
+        for hearer in ada, bob:
+            heard = {"room": LOBBY, "seq": seq, "from": name, "kind": "said", "text": text}
+            await hearer.event("message", **heard)
+        said.append(seq)
+    check("numbers", [said[0], said[0] + 1, said[0] + 2], said)
+
+
+async def signs_in_to_an_account(server):
+    password = "correct horse battery"
+    await server.sign_in("register", "Ada", password=password)
+    token = await server.sign_in("login", "Ada", password=password)
+    ada = await server.open_chat()
+    await ada.send("auth", {"token": token})
+    await ada.welcome("Ada", guest=False)
+
+
+async def tells_in_private(server):
+    ada = await server.join("Ada")
+    bob = await server.join("Bob")
+    carol = await server.join("Carol")
+    told = await ada.ask("tell", {"name": "Bob", "text": "psst", "key": str(uuid4())})
+    await bob.event("room", room=told["room"], kind="direct", name="Ada")
+    await bob.event("message", room=told["room"], seq=told["seq"], text="psst", **{"from": "Ada"})
+    # Whatever Carol had got of it would come before this one.
+    await ada.say("hi all")
+    await carol.event("message", room=LOBBY, text="hi all")
+
+
+async def says_once_per_key(server):
+    bob = await server.join("Bob")
+    token = await server.sign_in("guest", "Ada")
+    message = {"room": LOBBY, "text": "once", "key": str(uuid4())}
+    ada = await server.open_chat(token)
+    first = await ada.ask("say", message)
+    check("result of the repeat", first, await ada.ask("say", message))
+    ada = await server.open_chat(token)
+    check("result on the next connection", first, await ada.ask("say", message))
+    await ada.say("and on")
+    await bob.event("message", seq=first["seq"], text="once")
+    await bob.event("message", seq=first["seq"] + 1, text="and on")
+
+
+async def comes_back(server):
+    ada = await server.join("Ada")
+    token = await server.sign_in("guest", "Bob")
+    bob = await server.open_chat(token)
+    await bob.ask("join", {"room": LOBBY})
+    await ada.say("heard")
+    heard = await bob.event("message", text="heard")
+    await bob.ws.close()
+
+    missed = [(await ada.say(text), text) for text in ("missed", "missed too")]
+    bob = await server.open_chat(token)
+    since = {"epoch": heard["epoch"], "seq": heard["seq"]}
+    joined = await bob.ask("join", {"room": LOBBY, "since": since})
+    check("missed", missed, [(message["seq"], message["text"]) for message in joined["messages"]])
+    check("gap and live", (False, True), (joined["gap"], joined["live"]))
+    seq = await ada.say("live again")
+    await bob.event("message", seq=seq, text="live again")
 
 
 async def reports_unknown_event(server):
     ada = await server.join("Ada")
-    await ada.send("nope", {}, 3)
-    await ada.event("error", 3, keys="message", code="unknown_event")
+    await ada.send("nope", {}, "an id")
+    await ada.event("error", "an id", keys="message", code="unknown_event")
+    await ada.say("still here")
 
 
 async def survives_bad_json(server):
     ada = await server.join("Ada")
     await send(ada.ws, "{")
-    await ada.event("error", code="bad_json")
-    await ada.send("say", {"text": "still here"}, 2)
-    await ada.event("ack", 2, keys="seq time")
+    await ada.event("error", keys="message", code="bad_json")
+    await ada.say("still here")
+
+
+async def expires_unknown_tokens(server):
+    nobodys = "A" * len(await server.sign_in("guest", "Ada"))
+    by_header = await server.open_chat(nobodys)
+    await by_header.expired("unknown")
+    by_event = await server.open_chat()
+    await by_event.send("auth", {"token": nobodys})
+    await by_event.expired("unknown")
+
+
+async def refuses_binary(server):
+    ada = await server.join("Ada")
+    await send(ada.ws, b"[]")
+    await check_closed(ada.ws, 1003, by_server=True)
 
 
 async def refuses_foreign_origin(server):
+    await server.connect(server.chat_url, origin=server.origin, subprotocols=[PROTOCOL])
     origin = "http://evil.example"
     try:
         await server.connect(server.chat_url, origin=origin, subprotocols=[PROTOCOL])
@@ -315,7 +431,7 @@ async def echo_says_goodbye(server):
 async def chat_says_goodbye(server):
     ada = await server.join("Ada")
     bob = await server.join("Bob")
-    await ada.send("say", {"text": "hi"}, 2)
+    await ada.say("hi")
     await bob.event("message", text="hi")
     await says_goodbye([ada.ws, bob.ws], server)
 
@@ -323,9 +439,9 @@ async def chat_says_goodbye(server):
 async def peer(url):
     server = Server(None, url)
     python = await server.join("Python")
+    await python.say("hi from Python")
+    await python.event("message", text="hi from Python", **{"from": "Python"})
     await python.event("message", text="hi from Node", **{"from": "Node"})
-    await python.send("say", {"text": "hi from Python"}, 2)
-    await python.event("ack", 2, keys="seq time")
     await server.hang_up()
 
 
@@ -360,11 +476,18 @@ def cases():
     yield "echo: SIGTERM", echo, echo_says_goodbye
     for to in "all", "others":
         yield f"broadcast: to {to}", ["broadcast", "--to", to], partial(broadcasts_to, to)
-    yield "chat: two members", [], chats
-    yield "chat: unknown event", [], reports_unknown_event
-    yield "chat: bad JSON", [], survives_bad_json
-    yield "chat: foreign origin", [], refuses_foreign_origin
-    yield "chat: SIGTERM", [], chat_says_goodbye
+    chat = ["--data", ":memory:"]
+    yield "chat: two members", chat, chats
+    yield "chat: an account, the event auth", chat, signs_in_to_an_account
+    yield "chat: tell", chat, tells_in_private
+    yield "chat: a repeated key", chat, says_once_per_key
+    yield "chat: coming back", chat, comes_back
+    yield "chat: unknown event", chat, reports_unknown_event
+    yield "chat: bad JSON", chat, survives_bad_json
+    yield "chat: unknown token", chat, expires_unknown_tokens
+    yield "chat: foreign origin", chat, refuses_foreign_origin
+    yield "chat: binary", chat, refuses_binary
+    yield "chat: SIGTERM", chat, chat_says_goodbye
 
 
 async def run_cases(program):
