@@ -52,6 +52,7 @@ fn cookies(header: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// What an Authorization header says is a token.
 fn bearer(value: &[u8]) -> Option<&str> {
-    let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    let value = std::str::from_utf8(value).ok()?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -111,9 +111,12 @@ fn ap_01_what_is_no_token_is_told_so_and_closed() {
         late.send("auth", &json!({"token": bad}));
         expect_expired(&mut late, "unknown");
     }
+    // Of another scheme it is not for us, and shows nothing.
     for scheme in ["Basic", "Token", ""] {
         let header = format!("{scheme} {token}");
-        expect_expired(&mut Visitor::with_header(address, "Authorization", header.trim_start()), "unknown");
+        let mut visitor = Visitor::with_header(address, "Authorization", header.trim_start());
+        assert_eq!(visitor.ask("people", Value::Null), Err("no_session".into()), "{scheme}");
+        assert_eq!(visitor.ask("auth", json!({"token": token})), Ok(json!({})));
     }
     // Nor does anybody change who they are.
     let bob = guest(address, "Bob");
