@@ -162,7 +162,7 @@ struct LimitOptions {
     /// Events of one connection: so many at once, then so many in time
     #[arg(long, value_name = "RATE", default_value = "300+20/s")]
     event_rate: Rate,
-    /// Messages of one person
+    /// Messages of one person, and all else that others hear of
     #[arg(long, value_name = "RATE", default_value = "20+5/s")]
     message_rate: Rate,
     /// Attempts to sign in from one address
