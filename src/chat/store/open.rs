@@ -68,6 +68,8 @@ impl Store {
 
     fn in_folder(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let file = folder.join(DATABASE);
+        // The files that SQLite puts beside it have its permissions.
+        open_private(&file).map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
         let store = Connection::open(&file).map_err(OpenError::from).and_then(Self::set_up);
         let mut store = store.map_err(|error| match error {
             OpenError::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
@@ -86,6 +88,8 @@ impl Store {
     fn set_up(mut db: Connection) -> Result<Self, OpenError> {
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Before anything of another program's is changed.
+        version_of(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
         // macOS else leaves what was synced in the drive's own memory.
@@ -109,22 +113,24 @@ impl Store {
     }
 }
 
-/// Brings the schema to its latest version.
-fn migrate(db: &mut Connection) -> Result<(), OpenError> {
-    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if (application, version) == (0, 0) {
-        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables > 0 {
-            return Err(OpenError::Foreign(transaction.path().unwrap_or_default().into()));
-        }
-    } else if application != APPLICATION {
-        return Err(OpenError::Foreign(transaction.path().unwrap_or_default().into()));
+/// The version of a database's schema, if it is ours, or a new one.
+fn version_of(db: &Connection) -> Result<usize, OpenError> {
+    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION && (application, version, tables) != (0, 0, 0) {
+        return Err(OpenError::Foreign(db.path().unwrap_or_default().into()));
     }
     if version > MIGRATIONS.len() {
         return Err(OpenError::TooNew { version, known: MIGRATIONS.len() });
     }
+    Ok(version)
+}
+
+/// Brings the schema to its latest version.
+fn migrate(db: &mut Connection) -> Result<(), OpenError> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version = version_of(&transaction)?;
     for migration in &MIGRATIONS[version..] {
         transaction.execute_batch(migration)?;
     }
@@ -145,11 +151,19 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
+/// Opens a file, and makes one where there is none that only its owner may read, whatever folder it is in.
+fn open_private(file: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)
+}
+
 /// Keeps other servers out for as long as the file is open.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let failed = |error| OpenError::Folder(folder.to_owned(), error);
-    let file =
-        File::options().create(true).truncate(false).read(true).write(true).open(folder.join(LOCK)).map_err(failed)?;
+    let file = open_private(&folder.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
@@ -203,3 +217,36 @@ const STATEMENTS: usize = 128;
 const CHECKPOINT_PAGES: i32 = 4000;
 /// Pages that are kept in memory.
 const CACHE_KIB: i32 = 32 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::token::epoch, *};
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_the_files_even_in_a_folder_that_all_may_look_into() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let store = Store::open(&Data::Folder(folder.clone())).unwrap();
+        for file in fs::read_dir(&folder).unwrap() {
+            let file = file.unwrap();
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());
+        }
+        drop(store);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_changed_in_another_programs_database() {
+        let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
+        fs::create_dir(&folder).unwrap();
+        let file = folder.join(DATABASE);
+        Connection::open(&file).unwrap().execute_batch("CREATE TABLE diary (day TEXT)").unwrap();
+        let before = fs::read(&file).unwrap();
+        assert!(matches!(Store::open(&Data::Folder(folder.clone())), Err(OpenError::Foreign(_))));
+        assert_eq!(fs::read(&file).unwrap(), before);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
