@@ -124,6 +124,9 @@ pub(super) trait Exchange: Send + Sync {
 
     /// Closes a connection.
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
+
+    /// Whether so much is underway that nothing more should be made for now.
+    fn is_overloaded(&self) -> bool;
 }
 
 impl Exchange for Remote {
@@ -148,5 +151,9 @@ impl Exchange for Remote {
 
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
         Remote::close(self, connection, code, reason);
+    }
+
+    fn is_overloaded(&self) -> bool {
+        Remote::is_overloaded(self)
     }
 }

@@ -55,7 +55,7 @@ use crate::{ConnectionId, server::end_process_on_panic};
 use inbox::{Errand, Errands, Inbox, Question};
 use keeper::{Keeper, Now};
 
-/// A handle to the thread. The thread ends when the last handle is gone and all is done.
+/// A handle to the thread.
 pub(super) struct House {
     inbox: Inbox,
     hasher: Hasher,
@@ -76,9 +76,7 @@ impl House {
         })?;
         Ok((Self { inbox, hasher }, thread))
     }
-}
 
-impl House {
     /// Ends the thread, once all that came before is done.
     pub(super) fn stop(&self) {
         self.inbox.put(Errand::Stop);
@@ -148,6 +146,7 @@ fn keep(mut keeper: Keeper, errands: &Errands, exchange: &impl Exchange) {
     let mut next_look = Instant::now();
     let mut stopping = false;
     while !stopping && let Some(batch) = errands.next_batch(next_look) {
+        wait_while(|| exchange.is_overloaded());
         let now = Now::take();
         stopping = batch.iter().any(|errand| matches!(errand, Errand::Stop));
         if !batch.is_empty() {
@@ -161,5 +160,16 @@ fn keep(mut keeper: Keeper, errands: &Errands, exchange: &impl Exchange) {
     keeper.close(Now::take());
 }
 
+/// Waits for the workers to take what was made for them, so that answers do not pile up. They always do, unless they have
+/// ended: so not for ever.
+fn wait_while(overloaded: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONGEST_WAIT;
+    while overloaded() && Instant::now() < deadline {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// How long the thread waits for workers that do not keep up.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often the thread looks at what has ended by time, and tells who came and went.
 const LOOK_AROUND: Duration = Duration::from_millis(250);

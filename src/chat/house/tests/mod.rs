@@ -64,6 +64,10 @@ impl Exchange for Desk {
         self.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.closed.lock().unwrap().push((connection, code.into()));
     }
+
+    fn is_overloaded(&self) -> bool {
+        false
+    }
 }
 
 /// A chat in memory, its time, and those who are connected to it.
