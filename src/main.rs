@@ -67,7 +67,7 @@ fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     // What is wrong with the data is said before anything listens.
     let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
     let chat = Arc::new(chat);
-    run("chat", "http", &serve.options, CHAT_MESSAGE_BYTES, move |remote| chat.app(remote))
+    run("chat", "http", &serve.options, serve.message_bytes(), move |remote| chat.app(remote))
 }
 
 /// What is wrong with the command line, without its usage and other lines that say where to read on.
@@ -157,4 +157,3 @@ fn start_log(options: &Options) {
 }
 
 const DEFAULT_MESSAGE_BYTES: u64 = 16 << 20;
-const CHAT_MESSAGE_BYTES: u64 = 64 << 10;

@@ -73,8 +73,8 @@ enum Way {
 struct Refusal {
     status: u16,
     error: EventError,
-    /// In seconds.
-    retry_after: Option<u64>,
+    /// A field of the answer that says what to do.
+    field: Option<(&'static str, String)>,
 }
 
 impl Api {
@@ -102,9 +102,9 @@ impl Api {
             ("POST", "/api/logout") => return self.log_out(request, site, speaker, responder),
             ("GET" | "HEAD", "/api/session") => return self.session(request, speaker, site, responder),
             (_, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
-                Err((responder, refusal(405, "bad_method", "This is asked for by POST.")))
+                Err((responder, Refusal::method("POST")))
             }
-            (_, "/api/session") => Err((responder, refusal(405, "bad_method", "This is asked for by GET."))),
+            (_, "/api/session") => Err((responder, Refusal::method("GET, HEAD"))),
             _ => Err((responder, refusal(404, "not_found", "There is no such request."))),
         };
         if let Err((responder, refusal)) = handled {
@@ -162,7 +162,8 @@ impl Api {
         if let Err(wait) = allowed {
             return Err(Refusal::too_fast(wait));
         }
-        let limit = self.config.limits.name_chars;
+        // A name that was taken under another limit is still somebody's.
+        let limit = if way == Way::LogIn { Name::LONGEST } else { self.config.limits.name_chars };
         let name = match (Name::at_most(limit, &login.name), way) {
             (Ok(name), _) => name,
             (Err(_), Way::LogIn) => return Err(SignInError::BadCredentials.into()),
@@ -221,11 +222,14 @@ fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, Refusal> {
     if request.body.len() > MAX_BODY_BYTES {
         return Err(refusal(413, "too_long", "The body is too long."));
     }
-    let value: serde_json::Value = serde_json::from_slice(request.body)
-        .map_err(|error| refusal(400, "bad_json", format!("This is not JSON: {error}.")))?;
-    T::deserialize(value).map_err(|error| {
+    serde_json::from_slice(request.body).map_err(|error| {
+        // Some errors quote the data, which may be long.
         let shown: String = error.to_string().chars().take(100).collect();
-        refusal(400, "bad_data", format!("The body: {shown}."))
+        if error.is_data() {
+            refusal(400, "bad_data", format!("The body: {shown}."))
+        } else {
+            refusal(400, "bad_json", format!("This is not JSON: {shown}."))
+        }
     })
 }
 
@@ -245,7 +249,7 @@ fn json(status: u16, value: &impl Serialize) -> Response {
 }
 
 fn refusal(status: u16, code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal { status, error: EventError::new(code, message), retry_after: None }
+    Refusal { status, error: EventError::new(code, message), field: None }
 }
 
 impl Refusal {
@@ -253,32 +257,35 @@ impl Refusal {
         // The next whole second, so that who comes then is let in.
         let seconds = wait.as_secs() + 1;
         let message = format!("That was often; please try again in {seconds} s.");
-        Self { retry_after: Some(seconds), ..refusal(429, "too_fast", message) }
+        Self { field: Some(("Retry-After", seconds.to_string())), ..refusal(429, "too_fast", message) }
     }
 
-    fn response(&self) -> Response {
+    fn method(allowed: &'static str) -> Self {
+        let message = format!("This is asked for by {allowed}.");
+        Self { field: Some(("Allow", allowed.to_owned())), ..refusal(405, "bad_method", message) }
+    }
+
+    fn response(self) -> Response {
         let response = json(self.status, &ErrorTold { error: &self.error });
-        match (self.retry_after, self.status) {
-            (Some(seconds), _) => response.header("Retry-After", seconds.to_string()),
-            (None, 405) if self.error.message.contains("GET") => response.header("Allow", "GET, HEAD"),
-            (None, 405) => response.header("Allow", "POST"),
-            (None, _) => response,
+        match self.field {
+            Some((name, value)) => response.header(name, value),
+            None => response,
         }
     }
 }
 
 impl From<SignInError> for Refusal {
     fn from(error: SignInError) -> Self {
-        let (status, retry_after) = match error {
+        let (status, field) = match error {
             SignInError::NameTaken => (409, None),
             SignInError::BadCredentials => (401, None),
-            SignInError::Overloaded | SignInError::Storage => (503, Some(RETRY_AFTER)),
+            SignInError::Overloaded | SignInError::Storage => (503, Some(("Retry-After", RETRY_AFTER.to_owned()))),
         };
-        Self { status, error: error.told(), retry_after }
+        Self { status, error: error.told(), field }
     }
 }
 
 /// Enough for a name and a password.
 const MAX_BODY_BYTES: usize = 4 << 10;
 /// Seconds after which who was turned away may try again.
-const RETRY_AFTER: u64 = 2;
+const RETRY_AFTER: &str = "2";

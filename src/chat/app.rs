@@ -27,9 +27,7 @@ impl Chat {
     pub(super) fn new(backplane: Arc<dyn Backplane>, config: Arc<ChatConfig>, api: Api) -> Self {
         Self { backplane, site: Site::new(&config), config, api }
     }
-}
 
-impl Chat {
     /// Lets the pages that the operator has let in import our modules.
     fn shared(&self, response: Response, head: &RequestHead, host: &str) -> Response {
         let origin = head.values("origin").next().and_then(|origin| std::str::from_utf8(origin).ok());

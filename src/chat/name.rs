@@ -111,6 +111,9 @@ impl Name {
 
     /// Characters in a name unless another limit is set.
     pub const MAX_CHARS: usize = 32;
+
+    /// No limit is higher.
+    pub const LONGEST: usize = 128;
 }
 
 impl RoomName {

@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use switchboard::{
     DeflateConfig,
-    chat::{ChatConfig, Data, Rate},
+    chat::{ChatConfig, Data, Name, Rate},
 };
 
 /// A WebSocket server: a chat for the browser, and two small services for tests and tutorials.
@@ -58,7 +58,8 @@ pub(crate) struct Options {
     /// Threads that serve connections, each with an event loop of its own [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
-    /// The longest message taken from a client, in bytes [default: 65536 for the chat, else 16777216]
+    /// The longest message taken from a client, in bytes [default: 65536 for the chat, more where
+    /// --max-text-chars needs it, else 16777216]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_message_bytes: Option<u64>,
     /// A further web page's origin that may connect, such as https://other.example; repeatable [default: none; for echo
@@ -154,10 +155,10 @@ struct LimitOptions {
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_topic_chars: usize,
     /// Characters of a person's name
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = name_chars)]
     max_name_chars: usize,
     /// Characters of a room's name
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = name_chars)]
     max_room_name_chars: usize,
     /// Events of one connection: so many at once, then so many in time
     #[arg(long, value_name = "RATE", default_value = "300+20/s")]
@@ -215,6 +216,13 @@ pub(crate) enum UserChange {
 }
 
 impl ServeOptions {
+    /// The longest message taken from a client, unless another is wanted: the longest text must fit, of which a
+    /// character may take 12 bytes as JSON.
+    pub(crate) fn message_bytes(&self) -> u64 {
+        let text = u64::try_from(self.limits.max_text_chars).unwrap_or(u64::MAX);
+        text.saturating_mul(16).clamp(64 << 10, 1 << 30)
+    }
+
     /// How the chat is run.
     pub(crate) fn config(&self) -> Result<ChatConfig, String> {
         let Self { options, chat, limits } = self;
@@ -277,6 +285,13 @@ impl Compression {
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "an address and a port are needed, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+}
+
+fn name_chars(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=Name::LONGEST) => Ok(number),
+        _ => Err(format!("a number from 1 to {} is needed", Name::LONGEST)),
+    }
 }
 
 fn default_port(port: &str) -> String {

@@ -209,6 +209,6 @@ impl Keeper {
 }
 
 /// How many times the events of one connection a person may send on all of theirs.
-const EVENTS_OF_ONE: u32 = 4;
+const EVENTS_OF_ONE: u32 = 2;
 /// Connections of a person: each is told all rooms.
 const ARRIVALS: Rate = Rate { at_once: 60, per_second: 1.0 };

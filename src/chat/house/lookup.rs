@@ -124,7 +124,7 @@ impl Keeper {
 
     /// A name that a client has sent to say whom it means.
     pub(super) fn name(&self, text: &str) -> Result<Name, BadName> {
-        Name::at_most(self.config.limits.name_chars.max(LONGEST_NAME), text)
+        Name::at_most(Name::LONGEST, text)
     }
 
     /// Whom a name belongs to that a client has sent.
@@ -248,6 +248,4 @@ fn make_room_in<K, V>(map: &mut HashMap<K, V>) {
 const MOST_UNREAD: usize = 100;
 /// And looked for among so many entries.
 const LOOKED_AT_FOR_UNREAD: u64 = 200;
-/// No name is longer, unless the limit is higher.
-const LONGEST_NAME: usize = 64;
 const MOST_REMEMBERED: usize = 100_000;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{
-        RoomName,
+        Name, RoomName,
         store::{Entry, PersonId, Role, RoomId, RoomKind, RoomRow, StoreError},
         token::epoch,
         wire,
@@ -80,8 +80,7 @@ struct List {
 /// `rooms`: public ones.
 pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let longest = call.keeper.config.limits.room_name_chars.max(MOST_NAME_CHARS);
-    let key = |name: &str| RoomName::at_most(longest, name).map(|name| name.key().to_owned()).ok();
+    let key = |name: &str| RoomName::at_most(Name::LONGEST, name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
     let search = key(&search).unwrap_or_else(|| search.to_lowercase());
     let mut ids = call.keeper.store.public_rooms(&search, &after, ROOMS_AT_ONCE + 1)?;
@@ -125,8 +124,13 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
     if call.keeper.store.count_rooms(call.person, Role::Owner)? >= call.keeper.config.limits.owned_rooms {
         return refuse("too_many_rooms", "You own as many rooms as one may.");
     }
-    let key = RoomKind::key_of_name(name.key());
-    let Some(id) = call.keeper.store.add_room(kind, name.as_str(), &key, &topic, &epoch())? else {
+    let epoch = epoch();
+    let key = match kind {
+        RoomKind::Public => RoomKind::key_of_name(name.key()),
+        // Its name is nobody's business, so it cannot be taken either.
+        RoomKind::Invited | RoomKind::Direct => format!("invited {epoch}"),
+    };
+    let Some(id) = call.keeper.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
         return refuse("name_taken", "There is a room of this name already, or of one that looks like it.");
     };
     let Some(room) = call.keeper.room(id)? else { return refuse("unknown_room", "The room is gone.") };
@@ -147,8 +151,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let keeper = &mut *call.keeper;
     let id = match (room, name) {
         (Some(id), None) => Some(id),
-        (None, Some(name)) => match RoomName::at_most(keeper.config.limits.room_name_chars.max(MOST_NAME_CHARS), &name)
-        {
+        (None, Some(name)) => match RoomName::at_most(Name::LONGEST, &name) {
             Ok(name) => keeper.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
@@ -315,5 +318,3 @@ impl Keeper {
 const ROOMS_AT_ONCE: usize = 100;
 /// Members that are told at once.
 const MEMBERS_AT_ONCE: usize = 200;
-/// No name is longer, unless the limit is higher.
-const MOST_NAME_CHARS: usize = 64;

@@ -33,9 +33,9 @@ impl Store {
                 self.change("UPDATE OR IGNORE people SET key = ?2 WHERE id = ?1", (id, name.key()))?;
             }
         }
-        // A conversation of two has no name.
+        // Others are not found by their names.
         let rooms: Vec<(i64, String)> =
-            self.all("SELECT id, name FROM rooms WHERE kind <> 2", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.all("SELECT id, name FROM rooms WHERE kind = 0", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (id, name) in rooms {
             if let Ok(name) = RoomName::at_most(usize::MAX, &name) {
                 let key = RoomKind::key_of_name(name.key());

@@ -34,7 +34,7 @@ pub(in super::super) struct RoomRow {
     pub(in super::super) id: RoomId,
     pub(in super::super) kind: RoomKind,
     pub(in super::super) name: String,
-    /// Of its name, or of the two people.
+    /// Of a public one's name, or of the two people.
     pub(in super::super) key: String,
     pub(in super::super) topic: String,
     pub(in super::super) epoch: String,

@@ -31,7 +31,7 @@ CREATE TABLE rooms (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
     kind  INTEGER NOT NULL,               -- 0 public, 1 invited, 2 direct
     name  TEXT NOT NULL,
-    key   TEXT NOT NULL UNIQUE,           -- of its name, or of the two people
+    key   TEXT NOT NULL UNIQUE,           -- of a public one's name, or of the two people
     topic TEXT NOT NULL DEFAULT '',
     epoch TEXT NOT NULL
 ) STRICT;

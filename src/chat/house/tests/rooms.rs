@@ -120,7 +120,14 @@ fn to_who_was_not_invited_a_room_is_not_there() {
         }
     }
     assert_eq!(house.ask(eve, "join", json!({ "name": "Den" })), Err("unknown_room".into()));
-    assert_eq!(house.ask(eve, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(), 1, "the lobby");
+    // Nor does its name tell that it is there.
+    house.create(eve, "Den", "invited");
+    assert_eq!(house.ask(eve, "create", json!({ "name": "Den" })).unwrap()["room"]["name"], "Den");
+    assert_eq!(
+        house.ask(eve, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(),
+        2,
+        "the lobby, and her own"
+    );
     assert_eq!([house.told(ada), house.told(bob)], [[Value::Null; 0], [Value::Null; 0]]);
 
     assert_eq!(house.ask(ada, "invite", json!({ "room": den, "name": "eve" })), Ok(json!({})));
