@@ -222,14 +222,13 @@ fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, Refusal> {
     if request.body.len() > MAX_BODY_BYTES {
         return Err(refusal(413, "too_long", "The body is too long."));
     }
-    serde_json::from_slice(request.body).map_err(|error| {
+    // What is no JSON is told so, whatever it begins with.
+    let value: serde_json::Value = serde_json::from_slice(request.body)
+        .map_err(|error| refusal(400, "bad_json", format!("This is not JSON: {error}.")))?;
+    T::deserialize(value).map_err(|error| {
         // Some errors quote the data, which may be long.
         let shown: String = error.to_string().chars().take(100).collect();
-        if error.is_data() {
-            refusal(400, "bad_data", format!("The body: {shown}."))
-        } else {
-            refusal(400, "bad_json", format!("This is not JSON: {shown}."))
-        }
+        refusal(400, "bad_data", format!("The body: {shown}."))
     })
 }
 
