@@ -6,7 +6,7 @@
 use std::{
     error::Error as _,
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::mpsc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -390,8 +390,7 @@ fn a_refusal_comes_with_its_head_and_body() {
         let answer = answer.to_vec();
         let server = serve(move |mut peer| {
             peer.request();
-            peer.write(&answer);
-            peer.end();
+            peer.write_and_end(&answer);
         });
         match builder().connect(&server.url()) {
             Err(ClientError::Refused { response, body }) => {
@@ -715,9 +714,20 @@ impl Peer {
         }
     }
 
+    /// Writes to a client that may leave as soon as it has read enough. What it has not read by
+    /// then makes its end a reset, after which nothing can be written, nor our direction ended.
+    fn write_and_end(&mut self, bytes: &[u8]) {
+        use ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+        let written = self.stream.write_all(bytes).and_then(|()| self.stream.shutdown(Shutdown::Write));
+        if let Err(error) = written {
+            assert!(matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected), "{error}");
+        }
+        self.expect_end();
+    }
+
     /// Ends our direction first, then waits for the client.
     fn end(&mut self) {
-        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        self.stream.shutdown(Shutdown::Write).unwrap();
         self.expect_end();
     }
 }
