@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     super::{
         Name, RoomName,
-        store::{Entry, PersonId, Role, RoomId, RoomKind, RoomRow, StoreError},
+        store::{Entry, LOBBY, PersonId, Role, RoomId, RoomKind, RoomRow, StoreError},
         token::epoch,
         wire,
     },
@@ -282,9 +282,13 @@ impl Keeper {
         Ok(())
     }
 
+    /// Somebody is no more.
     pub(super) fn leave_all_rooms(&mut self, person: PersonId) -> Result<(), StoreError> {
         for place in self.store.places_of(person)? {
-            if let Some(room) = self.room(place.room)? {
+            if place.room == LOBBY && place.role == Role::Member {
+                // Nobody was told that they came either, and guests come and go.
+                self.remove_member(LOBBY, person)?;
+            } else if let Some(room) = self.room(place.room)? {
                 self.leave_room(&room, person, place.role)?;
             }
         }

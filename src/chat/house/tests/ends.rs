@@ -96,7 +96,9 @@ fn a_guest_is_gone_with_their_session_and_the_name_is_free() {
     assert_eq!(house.account("Guest"), Err(SignInError::NameTaken));
     house.forget_all_told();
     house.pass(Duration::from_secs(2));
-    assert_eq!(kinds(&house.told_of(bob, "message")), ["left"]);
+    assert_eq!(house.told_of(bob, "message"), [Value::Null; 0], "as silently as they came to the lobby");
+    let members = house.ask(bob, "members", json!({ "room": LOBBY })).unwrap();
+    assert_eq!(members["members"].as_array().unwrap().len(), 1, "only Bob");
     house.account("Guest").unwrap();
     let history = house.ask(bob, "history", json!({ "room": LOBBY })).unwrap();
     assert_eq!(history["messages"][0]["gone"], true);

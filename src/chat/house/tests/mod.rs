@@ -7,10 +7,14 @@ mod people;
 mod rooms;
 mod sequences;
 mod talk;
+mod thread;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -37,6 +41,8 @@ struct Desk {
     told: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
     subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
     closed: Mutex<Vec<(ConnectionId, u16)>>,
+    /// How many times yet it says that too much is underway.
+    overloaded: AtomicUsize,
 }
 
 impl Exchange for Desk {
@@ -49,6 +55,7 @@ impl Exchange for Desk {
     }
 
     fn answer(&self, connection: ConnectionId, text: &str) {
+        assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "made although too much is underway");
         let event = serde_json::from_str(text).unwrap();
         self.told.lock().unwrap().entry(connection).or_default().push(event);
     }
@@ -66,7 +73,8 @@ impl Exchange for Desk {
     }
 
     fn is_overloaded(&self) -> bool {
-        false
+        let one_less = |times: usize| times.checked_sub(1);
+        self.overloaded.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 }
 

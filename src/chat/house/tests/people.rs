@@ -142,7 +142,7 @@ fn a_deleted_account_leaves_its_words_and_nothing_else() {
     assert_eq!(house.told(ada)[0], json!(["ack", {}, 2]));
     assert_eq!(house.closed_with(ada), Some(4001));
     let told = house.told_of(bob, "message");
-    assert_eq!(kinds(&told), ["left", "left", "role"], "and her room is his");
+    assert_eq!(kinds(&told), ["left", "role"], "her room is his, and the lobby never heard that she came");
     let back = house.connect(token);
     assert_eq!(house.told(back)[0], json!(["expired", { "reason": "unknown" }]));
     let history = house.ask(bob, "history", json!({ "room": LOBBY })).unwrap();
