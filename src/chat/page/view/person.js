@@ -79,8 +79,9 @@ export class Person {
     const state = online === null ? '' : say(online ? 'person.online' : 'person.offline');
     setText($('person-state'), blocked ? say('person.is_blocked') : state);
     $('person-message').hidden = blocked;
-    for (const id of ['person-owner', 'person-kick']) $(id).hidden = !this.#owns || this.#role === null;
-    $('person-ban').hidden = !this.#owns;
+    // What cannot be done, or is not known to be yet, keeps its place: nothing may move under a click.
+    for (const id of ['person-owner', 'person-kick', 'person-ban']) $(id).hidden = !this.#owns;
+    for (const id of ['person-owner', 'person-kick']) $(id).disabled = this.#role === null;
     setText($('person-owner').lastElementChild, say(this.#role === 'owner' ? 'person.no_owner' : 'person.owner'));
     setText($('person-block').lastElementChild, say(blocked ? 'person.unblock' : 'person.block'));
   }
