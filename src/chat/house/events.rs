@@ -78,6 +78,7 @@ const EVENTS: &[Event] = &[
     Event::tells("kick", owning::kick),
     Event::tells("ban", owning::ban),
     Event::tells("unban", owning::unban),
+    Event::reads("bans", owning::bans),
     Event::tells("role", owning::role),
     Event::tells("delete", owning::delete),
     Event::tells("remove", owning::remove),

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow},
     events::{Call, Failure, Handled, done, parse, refuse, result},
-    rooms::{Gone, InRoom},
+    rooms::{Gone, InRoom, ListMembers},
     talk::clean,
 };
 
@@ -97,6 +97,13 @@ pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> Handled {
     call.keeper.record(&room, Entry::Unbanned, call.person, Some(person))?;
     call.keeper.remove_member(room.id, person)?;
     done()
+}
+
+/// `bans`: who is banned, in the order in which they came to the chat.
+pub(super) fn bans(call: &mut Call<'_>, data: &RawValue) -> Handled {
+    let ListMembers { room, after } = parse(data)?;
+    let (room, _) = call.own(room)?;
+    result(&call.keeper.members(&room, Role::Banned..=Role::Banned, after.as_deref())?)
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Handlers: making, entering and leaving rooms.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -36,7 +36,7 @@ struct Rooms {
 }
 
 #[derive(Serialize)]
-struct Members {
+pub(super) struct Members {
     members: Vec<MemberTold>,
     more: bool,
 }
@@ -190,9 +190,9 @@ pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> Handled {
 }
 
 #[derive(Deserialize)]
-struct ListMembers {
-    room: RoomId,
-    after: Option<String>,
+pub(super) struct ListMembers {
+    pub(super) room: RoomId,
+    pub(super) after: Option<String>,
 }
 
 /// `members`: of a room, in the order in which they came to the chat.
@@ -200,19 +200,7 @@ pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let ListMembers { room, after } = parse(data)?;
     let keeper = &mut *call.keeper;
     let (room, _) = keeper.find_own_room(room, call.person)?;
-    let after = match after {
-        Some(name) => Some(keeper.find_person(&name)?),
-        None => None,
-    };
-    let mut found = keeper.store.members(room.id, after, MEMBERS_AT_ONCE + 1)?;
-    let more = found.len() > MEMBERS_AT_ONCE;
-    found.truncate(MEMBERS_AT_ONCE);
-    let mut members = Vec::new();
-    for member in found {
-        let name = keeper.known(member.person)?.name.clone();
-        members.push(MemberTold { name, role: member.role, online: keeper.presence.is_online(member.person) });
-    }
-    result(&Members { members, more })
+    result(&keeper.members(&room, Role::Member..=Role::Owner, after.as_deref())?)
 }
 
 impl Call<'_> {
@@ -293,6 +281,25 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Those who have such a role in a room, behind the one of this name.
+    pub(super) fn members(
+        &mut self,
+        room: &RoomRow,
+        roles: RangeInclusive<Role>,
+        after: Option<&str>,
+    ) -> Result<Members, Failure> {
+        let after = after.map(|name| self.find_person(name)).transpose()?;
+        let mut found = self.store.members(room.id, roles, after, MEMBERS_AT_ONCE + 1)?;
+        let more = found.len() > MEMBERS_AT_ONCE;
+        found.truncate(MEMBERS_AT_ONCE);
+        let mut members = Vec::new();
+        for member in found {
+            let name = self.known(member.person)?.name.clone();
+            members.push(MemberTold { name, role: member.role, online: self.presence.is_online(member.person) });
+        }
+        Ok(Members { members, more })
     }
 
     /// Tells somebody how a room is to them now.

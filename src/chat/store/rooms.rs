@@ -1,5 +1,7 @@
 //! Rooms and their members.
 
+use std::ops::RangeInclusive;
+
 use rusqlite::{
     Row, ToSql,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
@@ -135,12 +137,13 @@ impl Store {
     pub(in super::super) fn members(
         &self,
         room: RoomId,
+        roles: RangeInclusive<Role>,
         after: Option<PersonId>,
         most: usize,
     ) -> Result<Vec<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members
-            WHERE room = ?1 AND person > ifnull(?2, 0) AND role >= 2 ORDER BY person LIMIT ?3";
-        self.all(sql, (room, after, most), Member::read)
+            WHERE room = ?1 AND person > ifnull(?2, 0) AND role BETWEEN ?3 AND ?4 ORDER BY person LIMIT ?5";
+        self.all(sql, (room, after, roles.start(), roles.end(), most), Member::read)
     }
 
     /// In how many rooms somebody has this role, or a higher one; conversations of two do not count.

@@ -111,6 +111,7 @@ fn to_who_was_not_invited_a_room_is_not_there() {
             ("kick", json!({ "room": room, "name": "Ada" })),
             ("ban", json!({ "room": room, "name": "Ada" })),
             ("unban", json!({ "room": room, "name": "Ada" })),
+            ("bans", json!({ "room": room })),
             ("role", json!({ "room": room, "name": "Eve", "role": "owner" })),
             ("delete", json!({ "room": room, "seq": 1 })),
             ("remove", json!({ "room": room })),
@@ -157,7 +158,7 @@ fn owners_kick_and_ban_and_nobody_else_does() {
         assert_eq!(house.ask(ada, event, json!({ "room": room, "name": "Nobody" })), Err("unknown_person".into()));
         assert_eq!(house.ask(ada, event, json!({ "room": room, "name": "Ada" })), Err("is_owner".into()));
     }
-    for event in ["topic", "role", "remove"] {
+    for event in ["topic", "role", "remove", "bans"] {
         let data = json!({ "room": room, "name": "Bob", "role": "owner", "topic": "mine" });
         assert_eq!(house.ask(bob, event, data), Err("not_owner".into()), "{event}");
     }
@@ -180,7 +181,10 @@ fn owners_kick_and_ban_and_nobody_else_does() {
     assert_eq!(house.told_of(bob, "gone"), [json!({ "room": room, "reason": "banned" })]);
     assert_eq!(house.join(bob, room), Err("banned".into()));
     assert_eq!(house.ask(eve, "invite", json!({ "room": room, "name": "Bob" })), Err("banned".into()));
+    let bans = |house: &mut House| house.ask(ada, "bans", json!({ "room": room })).unwrap()["members"].clone();
+    assert_eq!(bans(&mut house), json!([{ "name": "Bob", "role": "banned", "online": true }]));
     house.ask(ada, "unban", json!({ "room": room, "name": "Bob" })).unwrap();
+    assert_eq!(bans(&mut house), json!([]));
     assert_eq!(house.ask(ada, "unban", json!({ "room": room, "name": "Bob" })), Err("not_banned".into()));
     house.join(bob, room).unwrap();
     let heard = house.told_of(eve, "message");

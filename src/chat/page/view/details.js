@@ -13,7 +13,7 @@ const wide = matchMedia('(min-width: 75rem)');
 
 const REFRESH_AFTER = 400;
 // What changes who is in the room, or what they are in it.
-const ABOUT_MEMBERS = ['joined', 'left', 'kicked', 'banned', 'role'];
+const ABOUT_MEMBERS = ['joined', 'left', 'kicked', 'banned', 'unbanned', 'role'];
 // The room that everybody begins in, without a word in its log.
 const LOBBY = 1;
 
@@ -25,6 +25,7 @@ export class Details {
   #room = null;
   #members = [];
   #all = false; // whether these are all
+  #banned = [];
   #refresh = debounced(REFRESH_AFTER, () => this.#fetch());
 
   constructor({ client, model, people, openPerson }) {
@@ -52,10 +53,10 @@ export class Details {
     $('details').addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.#toggle(false);
     });
-    $('members-more').addEventListener('click', () => this.#fetch(this.#members.at(-1).name));
+    $('members-more').addEventListener('click', () => this.#fetchMembers(this.#members.at(-1).name));
+    $('bans-more').addEventListener('click', () => this.#fetchBanned(this.#banned.at(-1).name));
     $('topic-edit').addEventListener('click', () => this.#editTopic());
     $('invite').addEventListener('click', () => this.#invite());
-    $('unban').addEventListener('click', () => this.#unban());
     $('leave').addEventListener('click', () => this.#leave());
     $('remove').addEventListener('click', () => this.#remove());
   }
@@ -65,10 +66,12 @@ export class Details {
     this.#room = room;
     this.#members = [];
     this.#all = false;
+    this.#banned = [];
     $('details').hidden = room === null;
     if (!wide.matches) this.#set(false); // It would lie over the room that one came to see.
     this.#renderRoom();
     this.#renderMembers();
+    this.#renderBanned();
     if (this.#isShown) this.#fetch();
   }
 
@@ -87,18 +90,41 @@ export class Details {
     (shown ? $('details-title') : $('details-toggle')).focus();
   }
 
-  async #fetch(after) {
+  #fetch() {
+    this.#fetchMembers();
+    this.#fetchBanned();
+  }
+
+  async #fetchMembers(after) {
+    const answer = await this.#request('members', after);
+    if (!answer) return;
+    this.#members = after ? [...this.#members, ...answer.members] : answer.members;
+    this.#all = !answer.more;
+    $('members-more').hidden = this.#all;
+    this.#renderMembers();
+  }
+
+  /** Whom the room's owners keep out: for their eyes, who can let them in again. */
+  async #fetchBanned(after) {
+    const room = this.#model.rooms.get(this.#room);
+    const owns = room && room.kind !== 'direct' && this.#model.isOwner(room);
+    const answer = owns ? await this.#request('bans', after) : { members: [], more: false };
+    if (!answer) return;
+    this.#banned = after ? [...this.#banned, ...answer.members] : answer.members;
+    $('bans-more').hidden = !answer.more;
+    this.#renderBanned();
+  }
+
+  /** Some people of the room that is shown; null where there is no answer, or nobody waits for it any more. */
+  async #request(event, after) {
     const room = this.#room;
-    if (room === null || !this.#isShown) return;
+    if (room === null || !this.#isShown) return null;
     try {
-      const { members, more } = await this.#client.emit('members', { room, ...(after && { after }) });
-      if (room !== this.#room) return;
-      this.#members = after ? [...this.#members, ...members] : members;
-      this.#all = !more;
-      $('members-more').hidden = this.#all;
-      this.#renderMembers();
+      const answer = await this.#client.emit(event, { room, ...(after && { after }) });
+      return room === this.#room ? answer : null;
     } catch (error) {
       if (error.code !== 'disconnected') toast(sentenceOf(error), 'alert');
+      return null;
     }
   }
 
@@ -111,7 +137,6 @@ export class Details {
     $('topic-edit').hidden = !owns;
     setText($('about-topic'), room.topic || say('details.no_topic'));
     $('invite').hidden = direct || (room.kind === 'invited' && !owns);
-    $('unban').hidden = direct || !owns;
     $('remove').hidden = direct || !owns;
   }
 
@@ -127,6 +152,12 @@ export class Details {
       return personElement({ name, online: known, aside: words.join(' · ') }, () => this.#openPerson(name));
     });
     showItems($('member-list'), elements);
+  }
+
+  #renderBanned() {
+    $('bans').hidden = this.#banned.length === 0;
+    const aside = say('details.unban_yes');
+    showItems($('ban-list'), this.#banned.map(({ name }) => personElement({ name, aside }, () => this.#unban(name))));
   }
 
   #editTopic() {
@@ -148,13 +179,12 @@ export class Details {
     });
   }
 
-  #unban() {
+  #unban(name) {
     const room = this.#room;
     ask({
-      title: say('details.unban'),
-      label: say('entrance.name'),
+      title: say('details.unban', { name }),
       yes: say('details.unban_yes'),
-      act: (name) => this.#client.emit('unban', { room, name: name.trim() }),
+      act: () => this.#client.emit('unban', { room, name }),
     });
   }
 

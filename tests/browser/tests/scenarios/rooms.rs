@@ -50,6 +50,31 @@ fn who_is_invited_may_come_in_until_they_are_removed() {
 }
 
 #[test]
+fn who_is_banned_stays_out_until_an_owner_lets_them_in_again() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    ada.create_room("Den", "invited");
+    ada.wait_for("$('#bans').hidden");
+    invite(&ada, "Ben");
+    ben.click("#invitation-list .accept");
+    sees_members(&ben, &["Ada", "Ben"]);
+
+    ada.click("#member-list [data-person=Ben]");
+    ada.click("#person-ban");
+    ada.click("#ask-yes");
+    ben.wait_for("$('#toasts').textContent.includes('You were banned from the room.')");
+    ada.wait_for_value("$$('#ban-list [data-person]').map(({ dataset }) => dataset.person)", ["Ben"]);
+    ben.wait_for("$('#bans').hidden");
+
+    ada.click("#ban-list [data-person=Ben]");
+    ada.click("#ask-yes");
+    ada.wait_for("$('#bans').hidden");
+    invite(&ada, "Ben");
+    ben.click("#invitation-list .accept");
+    sees_members(&ada, &["Ada", "Ben"]);
+}
+
+#[test]
 fn an_invitation_may_be_declined() {
     let chat = Chat::open(&[]);
     let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
