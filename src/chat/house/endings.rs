@@ -175,6 +175,7 @@ impl Keeper {
                 self.end_session(&session, Reason::Idle)?;
             }
         }
+        self.store.trim_removed()?;
         let changes = self.store.foreign_changes()?;
         if self.foreign_changes != changes {
             self.look_at_foreign_changes()?;

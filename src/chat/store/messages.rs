@@ -181,9 +181,22 @@ impl Store {
         self.change("UPDATE messages SET text = NULL WHERE room = ?1 AND seq = ?2", (room, seq)).map(drop)
     }
 
-    /// Forgets what is older than `seq`.
-    pub(in super::super) fn trim(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
-        self.change("DELETE FROM messages WHERE room = ?1 AND seq < ?2", (room, seq)).map(drop)
+    /// Forgets what is older than `seq`, or the oldest of it; says whether there was anything.
+    pub(in super::super) fn trim(&self, room: RoomId, seq: u64) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM messages WHERE room = ?1 AND seq < ?2
+            AND seq < ?3 + (SELECT min(seq) FROM messages WHERE room = ?1)";
+        Ok(self.change(sql, (room, seq, MOST_FORGOTTEN))? > 0)
+    }
+
+    /// Forgets more of what was said in rooms that were removed.
+    pub(in super::super) fn trim_removed(&self) -> Result<(), StoreError> {
+        let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
+        if let Some(room) = removed
+            && !self.trim(room, u64::MAX >> 1)?
+        {
+            self.change("DELETE FROM removed WHERE room = ?1", [room])?;
+        }
+        Ok(())
     }
 
     /// How many messages others have said behind `seq`, up to `most`.
@@ -202,3 +215,41 @@ impl Store {
 
 /// Past this no more texts are read at once: whoever asks often must not keep all others waiting.
 const PAGE_BYTES: usize = 64 << 10;
+/// Entries that are forgotten at once: some 15 ms, in which nobody else is served.
+const MOST_FORGOTTEN: u64 = 5000;
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Data, LOBBY, RoomKind},
+        *,
+    };
+
+    #[test]
+    fn what_is_forgotten_is_forgotten_in_pieces() {
+        let store = Store::open(&Data::Memory).unwrap();
+        let new = NewEntry { entry: Entry::Joined, author: PersonId(1), key: None, text: None, about: None };
+        let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
+        for room in [LOBBY, room] {
+            for seq in 1..=MOST_FORGOTTEN + 10 {
+                assert!(store.append(room, Place { seq, time: 0 }, &new).unwrap());
+            }
+        }
+        assert!(store.trim(LOBBY, 5).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(5));
+        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 5), "the oldest ones for now");
+        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 9));
+        assert!(!store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+
+        store.remove_room(room).unwrap();
+        assert_eq!(store.room(room).unwrap(), None);
+        for tail in [Some(1), Some(MOST_FORGOTTEN + 1), None, None] {
+            assert_eq!(store.tail(room).unwrap(), tail);
+            store.trim_removed().unwrap();
+        }
+        let left: u64 = store.first("SELECT count(*) FROM removed", [], |row| row.get(0)).unwrap().unwrap();
+        assert_eq!((left, store.tail(LOBBY).unwrap()), (0, Some(MOST_FORGOTTEN + 9)));
+    }
+}

@@ -115,9 +115,9 @@ impl Store {
         self.change("UPDATE rooms SET topic = ?2 WHERE id = ?1", (id, topic)).map(drop)
     }
 
-    /// Removes a room and all that was said in it.
+    /// Removes a room. What was said in it is out of reach, and forgotten by and by ([`trim_removed`](Self::trim_removed)).
     pub(in super::super) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
-        self.change("DELETE FROM messages WHERE room = ?1", [id])?;
+        self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
         self.change("DELETE FROM members WHERE room = ?1", [id])?;
         self.change("DELETE FROM rooms WHERE id = ?1", [id]).map(drop)
     }

@@ -65,6 +65,11 @@ CREATE TABLE messages (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX messages_by_key ON messages (key, author) WHERE key IS NOT NULL;
 
+-- Rooms that are no more, with messages that are still to be forgotten.
+CREATE TABLE removed (
+    room INTEGER PRIMARY KEY
+) STRICT;
+
 CREATE TABLE blocks (
     person  INTEGER NOT NULL REFERENCES people,
     blocked INTEGER NOT NULL REFERENCES people,

@@ -241,6 +241,10 @@ fn a_topic_is_an_entry_of_the_log_and_a_removed_room_is_gone_for_all() {
     }
     assert_eq!(house.join(bob, room), Err("unknown_room".into()));
     assert_eq!(house.ask(ada, "remove", json!({ "room": LOBBY })), Err("not_owner".into()));
+    let id = serde_json::from_value(json!(room)).unwrap();
+    assert!(house.keeper.store.head(id).unwrap().is_some(), "what was said is forgotten later");
+    house.pass(Duration::from_secs(1));
+    assert_eq!(house.keeper.store.head(id).unwrap(), None);
 }
 
 #[test]
