@@ -23,7 +23,7 @@ import { $ } from './view/dom.js';
 import { Entrance } from './view/entrance.js';
 import { startFinding } from './view/find.js';
 import { kept } from './view/memory.js';
-import { startNotices } from './view/notices.js';
+import { clearNotices, showNotice, startNotices } from './view/notices.js';
 import { People } from './view/people.js';
 import { Person } from './view/person.js';
 import { startRooms } from './view/rooms.js';
@@ -71,18 +71,21 @@ function open(number) {
   showAddressed();
 }
 
-function showAddressed() {
+/** Shows the room of the address, or another one, maybe without the reader having asked for it: `moved`. */
+function showAddressed({ moved = false } = {}) {
   const number = Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
   const room = isOpenable(model.rooms.get(number)) ? number : usual();
   document.body.dataset.view = room === null ? 'rooms' : 'room';
   if (room === conversation.room) return;
+  // What one is just writing must not go to another room.
+  const isTaken = moved && conversation.room !== null;
   conversation.show(room);
   composer.show(room);
   typing.show(room);
   details.show(room);
   rooms.render();
   // On a phone the focus would open its keyboard over what one came to read.
-  if (room !== null) (narrow.matches ? $('room-name') : $('text')).focus();
+  if (room !== null) (narrow.matches || isTaken ? $('room-name') : $('text')).focus();
 }
 
 // A wide page has room for one from the beginning, a narrow one begins with the list.
@@ -95,14 +98,34 @@ function isOpenable(room) {
   return room !== undefined && room.role !== 'invited';
 }
 
-addEventListener('hashchange', showAddressed);
-narrow.addEventListener('change', () => model.you && showAddressed());
-
-client.on('gone', ({ room, reason }) => {
-  if (room === conversation.room) location.hash = '';
-  if (reason !== 'left') toast(say(`gone.${reason}`));
+addEventListener('hashchange', () => showAddressed());
+narrow.addEventListener('change', () => {
+  if (!model.you) return;
+  // The room that a wide page has opened by itself stays open on a narrow one.
+  if (conversation.room !== null && !location.hash) history.replaceState(null, '', `#room-${conversation.room}`);
   showAddressed();
 });
+
+client.on('gone', ({ room, reason }) => {
+  if (reason !== 'left') toast(say(`gone.${reason}`, { name: model.nameOf(room) }));
+  if (room === conversation.room) leaveAddress();
+  client.pending.forEach(giveBack);
+  showAddressed({ moved: true });
+});
+client.on('pending', giveBack);
+
+/** The room that is open is no more, nor what was about to be done in it. */
+function leaveAddress() {
+  closeDialogs();
+  history.replaceState(null, '', location.pathname + location.search);
+}
+
+/** Shows what was not said while it could, and has no room any more in which it could wait. */
+function giveBack({ key, state, data: { room, text } }) {
+  if (state !== 'failed' || model.rooms.has(room)) return;
+  showNotice(say('notice.unsent'), text);
+  queueMicrotask(() => client.discard(key)); // It may be one of many that are just being told.
+}
 
 // --- Coming and going --------------------------------------------------------
 
@@ -110,14 +133,21 @@ let owner = null; // of what is on the page
 
 client.on('welcome', ({ you }) => {
   if (you.name !== owner) {
+    clearNotices();
     conversation.clear();
     composer.belongTo(you.name);
     owner = you.name;
   }
+  const { room } = conversation;
+  const isGone = room !== null && !model.rooms.has(room);
+  if (isGone) {
+    toast(say('gone.meanwhile', { name: model.nameOf(room) }));
+    leaveAddress();
+  }
   const wasAway = !$('entrance').hidden;
   entrance.hide();
-  showAddressed();
-  if (wasAway && !narrow.matches) $('text').focus();
+  showAddressed({ moved: true });
+  if (wasAway && !isGone && !narrow.matches) $('text').focus();
 });
 
 client.on('state', ({ state, reason }) => {
@@ -130,6 +160,7 @@ client.on('state', ({ state, reason }) => {
 /** Nobody is signed in any more, and nothing of them is to remain on the page. */
 function signedOut(reason = null) {
   closeDialogs();
+  clearNotices();
   client.forget();
   model.clear();
   conversation.clear();

@@ -12,6 +12,7 @@ export class Model {
   rooms = new Map(); // by number: Room
   online = { count: 0, names: new Set() }; // names is null where they are too many
   blocked = new Set();
+  #names = new Map(); // of rooms, also of those that are gone
   #watchers = [];
   #changed = new Set();
 
@@ -20,7 +21,7 @@ export class Model {
     client.on('welcome', (welcome) => this.#welcome(welcome));
     client.on('room', (room) => this.#room(room));
     client.on('gone', ({ room }) => {
-      this.rooms.delete(room);
+      this.#forget(room);
       this.#change('rooms');
     });
     client.on('message', (message) => this.#message(message));
@@ -40,7 +41,13 @@ export class Model {
   clear() {
     this.you = null;
     this.rooms.clear();
+    this.#names.clear();
     this.#change('you', 'rooms');
+  }
+
+  /** The name of a room that one is in, or was. */
+  nameOf(number) {
+    return this.rooms.get(number)?.name ?? this.#names.get(number) ?? '';
   }
 
   /** True or false, or null where it is not known. */
@@ -68,6 +75,7 @@ export class Model {
   }
 
   #welcome({ you, limits, rooms, online, blocked }) {
+    [...this.rooms.keys()].forEach((room) => this.#forget(room));
     this.you = you;
     this.limits = limits;
     this.rooms = new Map(rooms.map((room) => [room.room, room]));
@@ -77,9 +85,14 @@ export class Model {
   }
 
   #room(room) {
-    if (room.role === null) this.rooms.delete(room.room);
+    if (room.role === null) this.#forget(room.room);
     else this.rooms.set(room.room, room);
     this.#change('rooms');
+  }
+
+  #forget(room) {
+    this.#names.set(room, this.nameOf(room));
+    this.rooms.delete(room);
   }
 
   #message({ room: number, epoch, seq, from, kind, time, text }) {

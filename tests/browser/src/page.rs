@@ -167,13 +167,14 @@ impl Page {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// Presses a key: `Enter`, `Escape` or `Tab`.
+    /// Presses a key: `Enter`, `Escape`, `Tab` or that of a small letter.
     #[track_caller]
     pub fn press(&self, key: &str) {
         let (code, text) = match key {
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
             "Tab" => (9, ""),
+            letter if letter.len() == 1 => (letter.to_ascii_uppercase().as_bytes()[0], letter),
             _ => panic!("{key} is no key that tests press"),
         };
         for kind in ["keyDown", "keyUp"] {

@@ -20,7 +20,7 @@ pub(crate) struct Trouble {
 /// Complaints that a test brings about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// WebSockets that cannot be opened, since the network or the server is gone.
+    /// WebSockets that cannot be opened, since the network or the server is gone, nor can the page's icon be loaded.
     NoConnection,
     /// An answer of this status to a request under `/api/`.
     Refused(u16),
@@ -62,7 +62,10 @@ impl Expected {
     pub(crate) fn covers(self, trouble: &Trouble) -> bool {
         match self {
             Self::NoConnection => {
-                trouble.text.starts_with("WebSocket connection to 'ws://") && trouble.text.contains("/ws' failed")
+                // Chromium may ask for the page's icon at any time.
+                let is_icon = trouble.source == "network" && trouble.url.ends_with("/favicon.svg");
+                let is_ours = trouble.text.starts_with("WebSocket connection to 'ws://");
+                is_icon || is_ours && trouble.text.contains("/ws' failed")
             }
             Self::Refused(status) => {
                 trouble.source == "network"

@@ -74,8 +74,8 @@ export class Outbox {
     this.#owner = name;
     const kept = this.#storage?.load();
     if (kept?.owner !== name) return;
-    for (const { key, event, data, state } of kept.items) {
-      const item = { key, event, data, state: state === 'failed' ? 'failed' : 'waiting' };
+    for (const { key, event, data, error } of kept.items) {
+      const item = { key, event, data, state: error ? 'failed' : 'waiting', error };
       this.#items.push(item);
       this.#told({ ...item });
     }
@@ -153,7 +153,9 @@ export class Outbox {
   }
 
   #changed(item) {
-    const items = this.#items.map(({ key, event, data, state }) => ({ key, event, data, state }));
+    const items = this.#items.map(({ key, event, data, error }) => (
+      { key, event, data, error: error && { code: error.code, message: error.message } }
+    ));
     this.#storage?.save({ owner: this.#owner, items });
     this.#told({ ...item });
   }

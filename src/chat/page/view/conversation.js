@@ -84,6 +84,8 @@ export class Conversation {
   #open(room) {
     const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#seen() });
     $('logs').append(log.element);
+    this.#logs.set(room, log);
+    this.#client.pending.forEach((item) => log.pending(item));
     return log;
   }
 

@@ -10,8 +10,12 @@ const TOAST_SHOWN = 6_000;
 /** Makes each dialog close by its button and by a click beside it; Escape does so by itself. */
 export function prepareDialogs() {
   for (const dialog of document.querySelectorAll('dialog')) {
-    dialog.addEventListener('pointerdown', (event) => {
-      if (event.target === dialog && isBeside(event, dialog.getBoundingClientRect())) dialog.close();
+    // Not before the click: a finger's would reach what lies under the dialog. And not by one that began inside.
+    let began = false;
+    const isBesideIt = (event) => event.target === dialog && isBeside(event, dialog.getBoundingClientRect());
+    dialog.addEventListener('pointerdown', (event) => { began = isBesideIt(event); });
+    dialog.addEventListener('click', (event) => {
+      if (began && isBesideIt(event)) dialog.close();
     });
     dialog.querySelector('.close')?.addEventListener('click', () => dialog.close());
   }

@@ -47,7 +47,6 @@ export class Log {
     this.#messages.ariaLabel = say('log.messages');
     this.#unsent.ariaLabel = say('log.unsent');
     this.#scrolling = new Scrolling(this.element, find(this.element, '.content'), () => this.#moved());
-    client.pending.forEach((item) => this.pending(item));
   }
 
   /** The latest message there is, if the reader has gone so far; or else null. */

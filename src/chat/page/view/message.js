@@ -80,7 +80,7 @@ export function separator(kind, text) {
 
 function saidElement({ seq, from, text, time, deleted, gone }, you) {
   const element = fromTemplate('message-template');
-  const own = from === you;
+  const own = from === you && !gone; // or else by who had the name before
   element.classList.toggle('own', own);
   element.dataset.seq = seq;
   element.dataset.from = from;

@@ -1,5 +1,5 @@
 /*
- * What the operators tell all who are online: stays until it is closed.
+ * What stays until it is closed: what the operators tell all who are online, and what could not be sent and has no room.
  */
 
 import { say } from '../words.js';
@@ -9,18 +9,28 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 
 export function startNotices(client) {
   client.on('notice', ({ text, from, time }) => {
-    const notice = document.createElement('div');
-    notice.className = 'notice';
-    notice.role = 'alert';
-    const words = document.createElement('p');
-    const source = document.createElement('b');
-    source.textContent = say('notice.from', { from, time: clock.format(time) });
-    words.append(source, ' ', text);
-    const close = document.createElement('button');
-    close.type = 'button';
-    close.textContent = say('close');
-    close.addEventListener('click', () => notice.remove());
-    notice.append(words, close);
-    $('notices').append(notice);
+    showNotice(say('notice.from', { from, time: clock.format(time) }), text);
   });
+}
+
+/** Shows a text, and before it what it is. */
+export function showNotice(source, text) {
+  const notice = document.createElement('div');
+  notice.className = 'notice';
+  notice.role = 'alert';
+  const words = document.createElement('p');
+  const what = document.createElement('b');
+  what.textContent = source;
+  words.append(what, ' ', text);
+  const close = document.createElement('button');
+  close.type = 'button';
+  close.textContent = say('close');
+  close.addEventListener('click', () => notice.remove());
+  notice.append(words, close);
+  $('notices').append(notice);
+}
+
+/** They are not for who comes next. */
+export function clearNotices() {
+  $('notices').replaceChildren();
 }

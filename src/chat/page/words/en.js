@@ -61,6 +61,7 @@ export const words = {
   notice: {
     region: 'Notices',
     from: '{from}, {time}:',
+    unsent: 'Not sent, as you are not in the room any more:',
   },
 
   rooms: {
@@ -149,9 +150,10 @@ export const words = {
   },
 
   gone: {
-    kicked: 'You were removed from the room.',
-    banned: 'You were banned from the room.',
-    removed: 'The room was removed.',
+    kicked: 'You were removed from {name}.',
+    banned: 'You were banned from {name}.',
+    removed: '{name} was removed.',
+    meanwhile: 'You are no longer in {name}.',
   },
 
   find: {

@@ -59,6 +59,7 @@ export const words = {
   notice: {
     region: 'Annonces',
     from: '{from}, {time} :',
+    unsent: 'Non envoyé, car vous n’êtes plus dans le salon :',
   },
 
   rooms: {
@@ -147,9 +148,10 @@ export const words = {
   },
 
   gone: {
-    kicked: 'Vous avez été retiré du salon.',
-    banned: 'Vous avez été banni du salon.',
-    removed: 'Le salon a été supprimé.',
+    kicked: 'Vous avez été retiré de {name}.',
+    banned: 'Vous avez été exclu de {name}.',
+    removed: '{name} a été supprimé.',
+    meanwhile: 'Vous n’êtes plus dans {name}.',
   },
 
   find: {

@@ -59,6 +59,7 @@ export const words = {
   notice: {
     region: '公告',
     from: '{from}，{time}：',
+    unsent: '未能发送，因为您已不在该房间：',
   },
 
   rooms: {
@@ -147,9 +148,10 @@ export const words = {
   },
 
   gone: {
-    kicked: '您已被移出聊天室。',
-    banned: '您已被此聊天室封禁。',
-    removed: '聊天室已被删除。',
+    kicked: '您已被移出 {name}。',
+    banned: '您已被 {name} 封禁。',
+    removed: '{name} 已被删除。',
+    meanwhile: '您已不在 {name} 中。',
   },
 
   find: {

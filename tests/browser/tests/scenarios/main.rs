@@ -3,6 +3,7 @@
 mod complaints;
 mod hostile;
 mod languages;
+mod leaving;
 mod looks;
 mod network;
 mod reading;
