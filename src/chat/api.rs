@@ -179,6 +179,8 @@ impl Api {
 
     fn log_out(&self, request: &Request<'_>, site: &Site, speaker: Speaker, responder: Responder) {
         let done = Response::new(204).header("Set-Cookie", credentials::no_cookie(site));
+        // Who is no page has not been made by one to send its cookie.
+        let speaker = if speaker == Speaker::NoPage { Speaker::Own } else { speaker };
         match credentials::shown(request.head, site, speaker) {
             Credential::Token(token) => self.backplane.log_out(
                 token,

@@ -242,7 +242,7 @@ impl Keeper {
     }
 
     /// Somebody leaves a room. A room that loses its last owner gets another one; one that nobody can enter any more is
-    /// removed.
+    /// removed. The lobby stays as it is: whoever comes begins in it, and its owners are who operators want.
     fn leave_room(&mut self, room: &RoomRow, person: PersonId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
             self.record(room, Entry::Left, person, None)?;
@@ -256,7 +256,7 @@ impl Keeper {
             // Nobody can ever come back to it.
             return self.remove_room(room);
         }
-        if role == Role::Owner && self.store.count_owners(room.id)? == 0 {
+        if role == Role::Owner && room.id != LOBBY && self.store.count_owners(room.id)? == 0 {
             match self.store.oldest_member(room.id)? {
                 Some(heir) => {
                     self.set_role(room.id, heir, Role::Owner)?;
@@ -273,7 +273,7 @@ impl Keeper {
     /// Somebody is no more.
     pub(super) fn leave_all_rooms(&mut self, person: PersonId) -> Result<(), StoreError> {
         for place in self.store.places_of(person)? {
-            if place.room == LOBBY && place.role == Role::Member {
+            if place.room == LOBBY {
                 // Nobody was told that they came either, and guests come and go.
                 self.remove_member(LOBBY, person)?;
             } else if let Some(room) = self.room(place.room)? {

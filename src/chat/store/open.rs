@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::{self, File, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -69,7 +69,7 @@ impl Store {
     fn in_folder(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let file = folder.join(DATABASE);
         // The files that SQLite puts beside it have its permissions.
-        open_private(&file).map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
+        make_private_file(&file).map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
         let store = Connection::open(&file).map_err(OpenError::from).and_then(Self::set_up);
         let mut store = store.map_err(|error| match error {
             OpenError::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
@@ -151,19 +151,28 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Opens a file, and makes one where there is none that only its owner may read, whatever folder it is in.
-fn open_private(file: &Path) -> io::Result<File> {
+/// For files that only their owner may read, whatever folder they are in.
+fn private() -> OpenOptions {
     let mut options = File::options();
-    options.create(true).truncate(false).read(true).write(true);
+    options.read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)
+    options
+}
+
+/// Makes a file where there is none. One that is there is not even opened: to close it again would take the locks away
+/// that SQLite has on it in this process (POSIX; <https://www.sqlite.org/howtocorrupt.html>, 2.2).
+fn make_private_file(file: &Path) -> io::Result<()> {
+    match private().create_new(true).open(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 /// Keeps other servers out for as long as the file is open.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let failed = |error| OpenError::Folder(folder.to_owned(), error);
-    let file = open_private(&folder.join(LOCK)).map_err(failed)?;
+    let file = private().create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
@@ -234,6 +243,23 @@ mod tests {
             let file = file.unwrap();
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());
         }
+        drop(store);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// Another process would take the database for its own, and the log beside it for nobody's.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_store_beside_another_in_one_process_leaves_it_its_locks() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
+        let data = Data::Folder(folder.clone());
+        let store = Store::open(&data).unwrap();
+        let inode = format!(":{} ", fs::metadata(folder.join(DATABASE)).unwrap().ino());
+        let is_locked = || fs::read_to_string("/proc/locks").unwrap().lines().any(|lock| lock.contains(&inode));
+        assert!(is_locked());
+        drop(Store::open_beside(&data).unwrap());
+        assert!(is_locked());
         drop(store);
         fs::remove_dir_all(folder).unwrap();
     }

@@ -142,6 +142,8 @@ fn hs_05_the_cookie_is_kept_from_scripts_and_other_sites() {
         let answer = request(program.address(), "POST", "/api/logout", &[("Cookie", cookie)], "");
         let emptied = format!("{}=; {}", cookie.split('=').next().unwrap(), attributes.replace("31536000", "0"));
         assert_eq!((answer.status, answer.header("Set-Cookie")), (204, Some(&*emptied)));
+        let answer = request(program.address(), "GET", "/api/session", &[("Cookie", cookie)], "");
+        assert_eq!(json_of(&answer)["you"], Value::Null, "the session is over, not only its cookie");
     }
 }
 

@@ -287,6 +287,26 @@ fn members_are_listed_with_their_roles_and_whether_they_are_there() {
 }
 
 #[test]
+fn the_lobby_is_there_whoever_owns_it_and_leaves() {
+    let mut house = House::new();
+    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+    let row = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    house.keeper.store.set_operator(row.id, true).unwrap();
+    house.keeper.lookup = super::super::lookup::Lookup::default();
+    let role = |name: &str, role: &str| json!({ "room": LOBBY, "name": name, "role": role });
+    house.ask(ada, "role", role("Bob", "owner")).unwrap();
+    house.ask(ada, "role", role("Bob", "member")).unwrap();
+    house.ask(ada, "role", role("Bob", "owner")).unwrap();
+    house.ask(bob, "leave", json!({ "room": LOBBY })).unwrap();
+    let members = house.ask(ada, "members", json!({ "room": LOBBY })).unwrap();
+    assert_eq!(members["members"], json!([{ "name": "Ada", "role": "member", "online": true }]), "nobody is its heir");
+    house.ask(ada, "role", role("Ada", "owner")).unwrap();
+    house.ask(ada, "leave", json!({ "room": LOBBY })).unwrap();
+    house.come("Eve");
+    house.join(ada, LOBBY).unwrap();
+}
+
+#[test]
 fn operators_do_in_public_rooms_what_owners_do() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));
