@@ -1,5 +1,7 @@
 //! How sessions end: by time, by will, from elsewhere.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 
 use super::{
@@ -111,21 +113,23 @@ impl Keeper {
     /// What time brings: sessions end, and all hear who came and went.
     pub(in super::super) fn look_around(&mut self, now: Now, exchange: &impl Exchange) {
         self.now = now;
-        for connection in self.presence.overdue(now.wall) {
+        for connection in self.presence.overdue(now.instant) {
             self.expire(connection, Reason::None);
         }
         self.end_overdue();
         self.presence.keep();
         self.show(exchange);
-        if now.wall >= self.looked_through.saturating_add(LOOK_THROUGH) {
-            self.looked_through = now.wall;
+        // By the clock that nobody sets back.
+        let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
+        if is_due(self.looked_through, LOOK_THROUGH) {
+            self.looked_through = Some(now.instant);
             match self.in_transaction(Self::look_through) {
                 Ok(changes) => self.foreign_changes = changes,
                 Err(error) => log::error!("the chat's data cannot be looked through: {error}"),
             }
         }
-        if now.wall >= self.marked.saturating_add(MARK) {
-            self.marked = now.wall;
+        if is_due(self.marked, MARK) {
+            self.marked = Some(now.instant);
             self.renew_mark();
         }
         self.tell_news();
@@ -227,9 +231,9 @@ const EXPIRED: CloseCode = CloseCode::new(4001);
 /// Nobody waits longer for the name of a guest who has left.
 const GUESTS_IDLE: Millis = 24 * 60 * 60 * 1000;
 /// How often the store is looked through.
-const LOOK_THROUGH: Millis = 1000;
+const LOOK_THROUGH: Duration = Duration::from_secs(1);
 /// How often the data is marked, so that a copy of it is known as one.
-const MARK: Millis = 60_000;
+const MARK: Duration = Duration::from_secs(60);
 /// How late it is stored that a session was used: what a sudden end of the process takes from it.
 const USE_KEPT_BACK: Millis = 60_000;
 /// Sessions that are ended in one look.

@@ -33,10 +33,10 @@ pub(in super::super) struct Keeper {
     pub(super) hasher: Hasher,
     pub(super) now: Now,
     /// When the store was last looked through, and what it said of others' changes.
-    pub(super) looked_through: Millis,
+    pub(super) looked_through: Option<Instant>,
     pub(super) foreign_changes: i64,
     /// When it was last marked.
-    pub(super) marked: Millis,
+    pub(super) marked: Option<Instant>,
     /// What is done was begun before and undone: it is not counted twice against what somebody may do.
     again: bool,
 }
@@ -93,9 +93,9 @@ impl Keeper {
             inbox,
             hasher,
             now: Now::take(),
-            looked_through: 0,
+            looked_through: None,
             foreign_changes: 0,
-            marked: 0,
+            marked: None,
             again: false,
         }
     }

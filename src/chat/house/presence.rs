@@ -3,7 +3,10 @@
 //! What has changed can be undone, as the store's transactions can: see [`keep`](Presence::keep) and
 //! [`undo`](Presence::undo).
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use super::super::store::{Millis, PersonId, SessionId, SessionRow};
 use crate::ConnectionId;
@@ -11,7 +14,7 @@ use crate::ConnectionId;
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     /// Connections that have not shown a session yet, and until when they may.
-    strangers: HashMap<ConnectionId, Millis>,
+    strangers: HashMap<ConnectionId, Instant>,
     connections: HashMap<ConnectionId, (PersonId, SessionId)>,
     people: HashMap<PersonId, Present>,
     /// The people, by the keys of their names.
@@ -27,15 +30,16 @@ pub(super) struct Presence {
 #[derive(Debug)]
 enum Step {
     Expected(ConnectionId),
-    Arrived(ConnectionId, Option<Millis>),
+    Arrived(ConnectionId, Option<Instant>),
     Left(ConnectionId, Place),
     Used(SessionId, Millis),
+    Stored(SessionId, Millis),
 }
 
 /// Where a connection was.
 #[derive(Debug)]
 enum Place {
-    Stranger(Millis),
+    Stranger(Instant),
     Signed { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
 }
 
@@ -107,18 +111,23 @@ impl Presence {
                         live.used = before;
                     }
                 }
+                Step::Stored(session, before) => {
+                    if let Some(live) = self.sessions.get_mut(&session) {
+                        live.stored = before;
+                    }
+                }
             }
         }
     }
 
     /// A connection that has shown no session yet, but may until then.
-    pub(super) fn expect(&mut self, connection: ConnectionId, until: Millis) {
+    pub(super) fn expect(&mut self, connection: ConnectionId, until: Instant) {
         self.journal.push(Step::Expected(connection));
         self.strangers.insert(connection, until);
     }
 
     /// Connections that have shown no session in time.
-    pub(super) fn overdue(&self, now: Millis) -> Vec<ConnectionId> {
+    pub(super) fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
         self.strangers.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
     }
 
@@ -243,6 +252,7 @@ impl Presence {
     /// When a session was last used is stored now.
     pub(super) fn stored(&mut self, session: SessionId, used: Millis) {
         if let Some(live) = self.sessions.get_mut(&session) {
+            self.journal.push(Step::Stored(session, live.stored));
             live.stored = live.stored.max(used);
         }
     }

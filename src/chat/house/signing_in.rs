@@ -1,5 +1,7 @@
 //! How sessions begin: by requests, which make them, and for connections, which show them.
 
+use std::{cmp::Reverse, time::Duration};
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -91,6 +93,13 @@ impl Keeper {
 
     fn begin_session(&mut self, person: PersonId) -> Result<Result<SignedIn, SignInError>, StoreError> {
         let Some(row) = self.store.person(person)? else { return Ok(Err(SignInError::BadCredentials)) };
+        // Who logs in again and again, and never out, does not fill the store.
+        let mut sessions = self.store.sessions_of(person)?;
+        let used = |session: &SessionRow| self.presence.session(session.id).map_or(session.used, |live| live.used);
+        sessions.sort_by_key(|session| Reverse(used(session)));
+        for session in sessions.iter().skip(MOST_SESSIONS - 1) {
+            self.end_session(session, Reason::Revoked)?;
+        }
         let token = Token::random();
         let expires = self.now.wall.saturating_add(millis(self.config.session_lifetime)).min(FAR);
         let session = self.store.add_session(&row, &token.hash(), self.now.wall, expires)?;
@@ -122,7 +131,7 @@ impl Keeper {
     /// A connection is open.
     pub(super) fn opened(&mut self, connection: ConnectionId, credential: &Credential) -> Result<(), StoreError> {
         match credential {
-            Credential::None => self.presence.expect(connection, self.now.wall + TIME_TO_SIGN_IN),
+            Credential::None => self.presence.expect(connection, self.now.instant + TIME_TO_SIGN_IN),
             Credential::Malformed => self.expire(connection, Reason::Unknown),
             Credential::Token(token) => self.sign_in(connection, token)?,
         }
@@ -209,12 +218,14 @@ pub(super) fn you(person: &PersonRow) -> You {
     You { name: person.name.clone(), guest: person.is_guest(), operator: person.operator }
 }
 
-pub(super) fn millis(time: std::time::Duration) -> Millis {
+pub(super) fn millis(time: Duration) -> Millis {
     Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// How long a connection may take to show a session.
-const TIME_TO_SIGN_IN: Millis = 10_000;
+const TIME_TO_SIGN_IN: Duration = Duration::from_secs(10);
+/// Sessions of one person. With one more, the one that was not used for longest ends.
+const MOST_SESSIONS: usize = 100;
 /// Above so many people their names are no longer told to everybody.
 pub(super) const MOST_NAMES: usize = 1000;
 /// No session ends later, whatever its lifetime: what JavaScript still counts exactly.

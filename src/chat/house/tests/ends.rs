@@ -105,6 +105,51 @@ fn a_guest_is_gone_with_their_session_and_the_name_is_free() {
 }
 
 #[test]
+fn with_a_session_too_many_the_one_that_was_not_used_for_longest_ends() {
+    let mut house = House::new();
+    let first = house.account("Ada").unwrap();
+    let ada = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let log_in = |house: &mut House| {
+        house.pass(Duration::from_secs(1));
+        house.answer(move |keeper| keeper.log_in(ada, "a hash")).unwrap().token.hash()
+    };
+    let second = log_in(&mut house);
+    let here = house.connect(first);
+    let there = house.connect(second);
+    for _ in 3..=100 {
+        log_in(&mut house);
+    }
+    // What was done last is not stored yet.
+    house.say(here, LOBBY, "I am still here").unwrap();
+    house.forget_all_told();
+    log_in(&mut house);
+    assert_eq!(house.told(there), [json!(["expired", { "reason": "revoked" }])]);
+    assert_eq!(house.told(here), [Value::Null; 0]);
+    let sessions = house.ask(here, "sessions", json!({})).unwrap();
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_ending_off() {
+    let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
+    let data = Data::Folder(folder.clone());
+    let mut house = House::new();
+    house.keeper.store = Store::open(&data).unwrap();
+    let token = house.account("Ada").unwrap();
+    let (ada, stranger) = (house.connect(token), house.open(Credential::None));
+    house.pass(Duration::from_secs(2));
+    house.forget_all_told();
+    house.now.wall -= 3_600_000;
+    super::super::super::Accounts::open(&data).unwrap().set_password("Ada", "another password").unwrap();
+    house.pass(Duration::from_secs(2));
+    assert_eq!(house.told(ada), [json!(["expired", { "reason": "revoked" }])]);
+    house.pass(Duration::from_secs(6));
+    assert_eq!(house.told(stranger), [json!(["expired", { "reason": "none" }])]);
+    drop(house);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn what_an_operator_changes_beside_us_is_noticed() {
     let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let data = Data::Folder(folder.clone());

@@ -122,3 +122,17 @@ fn data_of_another_program_or_of_a_newer_one_is_left_alone() {
     assert!(error.contains("is not switchboard's; choose another folder with --data DIR"), "{error}");
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn when_a_session_was_used_last_is_not_forgotten_where_it_cannot_be_stored_at_once() {
+    let mut house = House::new();
+    let token = house.account("Ada").unwrap();
+    let ada = house.connect(token);
+    house.pass(Duration::from_secs(3600));
+    house.ask(ada, "typing", json!({ "room": LOBBY })).unwrap();
+    let used = house.now.wall;
+    house.keeper.store.refuse_commits(1);
+    house.pass(Duration::from_secs(1));
+    house.close(ada);
+    assert_eq!(house.keeper.store.session_of_token(&token).unwrap().unwrap().used, used);
+}
