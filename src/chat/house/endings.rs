@@ -123,6 +123,7 @@ impl Keeper {
         let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
         if is_due(self.looked_through, LOOK_THROUGH) {
             self.looked_through = Some(now.instant);
+            self.look_for_data();
             match self.in_transaction(Self::look_through) {
                 Ok(changes) => self.foreign_changes = changes,
                 Err(error) => log::error!("the chat's data cannot be looked through: {error}"),
@@ -134,6 +135,18 @@ impl Keeper {
         }
         self.tell_news();
         self.show(exchange);
+    }
+
+    /// Nobody is to be told that something is durable which is written to a file that is no more.
+    fn look_for_data(&mut self) {
+        match self.store.give_up_if_moved() {
+            Ok(None) => {}
+            Ok(Some(file)) => log::error!(
+                "{} was removed, moved or replaced while in use: nothing is stored any more, please restart",
+                file.display()
+            ),
+            Err(error) => log::error!("the chat's data cannot be given up: {error}"),
+        }
     }
 
     fn renew_mark(&mut self) {

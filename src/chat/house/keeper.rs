@@ -106,7 +106,8 @@ impl Keeper {
         let done = self.in_transaction(|keeper| errands.iter_mut().try_for_each(|errand| keeper.run(errand)));
         match done {
             Ok(()) => self.settle(errands, exchange),
-            Err(error) if errands.len() == 1 => self.fail(errands, &error, exchange),
+            // Where another process holds the data up, each would wait for it as long again.
+            Err(error) if errands.len() == 1 || is_held_up(&error) => self.fail(errands, &error, exchange),
             Err(_) => {
                 // Some of it may still be done: what only reads, or fits on what is left of the disk.
                 self.again = true;
@@ -206,6 +207,10 @@ impl Keeper {
         self.presence.keep();
         self.show(exchange);
     }
+}
+
+fn is_held_up(error: &StoreError) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// How many times the events of one connection a person may send on all of theirs.

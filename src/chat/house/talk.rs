@@ -180,7 +180,7 @@ impl Call<'_> {
             return refuse("blocked", "This person does not take messages from you.");
         }
         if store.has_blocked(self.person, other)? {
-            return refuse("blocked", "You have blocked this person.");
+            return refuse("blocking", "You have blocked this person.");
         }
         if self.keeper.known(other)?.gone {
             return refuse("unknown_person", "This person is not here any more.");

@@ -95,8 +95,7 @@ impl Store {
         self.prepared("PRAGMA data_version")?.query_row([], |row| row.get(0))
     }
 
-    /// For tests: whether whatever would be written fails, as on a full disk.
-    #[cfg(test)]
+    /// Whether whatever would be written fails from now on, as on a disk that is full.
     pub(super) fn refuse_writes(&self, refuse: bool) -> Result<(), StoreError> {
         self.db.pragma_update(None, "query_only", refuse)
     }

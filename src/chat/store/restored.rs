@@ -19,6 +19,7 @@ use super::{super::token::epoch, OpenError, Store, StoreError};
 pub(super) struct Beside {
     lock: File,
     database: PathBuf,
+    place: String,
     /// What is in it and in the database.
     mark: String,
     /// How many rows had been changed when that was written.
@@ -46,7 +47,7 @@ impl Store {
         self.set_fact("place", &place)?;
         self.commit()?;
         let mark = known_mark.unwrap_or_default();
-        self.beside = Some(Beside { lock, database: database.to_owned(), mark, changes: 0 });
+        self.beside = Some(Beside { lock, database: database.to_owned(), place, mark, changes: 0 });
         self.renew_mark()?;
         Ok(restored)
     }
@@ -60,6 +61,18 @@ impl Store {
         let mark = if renewed.is_ok() { mark } else { beside.mark };
         self.beside = Some(Beside { mark, changes: self.db.total_changes(), ..beside });
         renewed
+    }
+
+    /// Looks whether the database is still where it was opened. If not, what would be written would be lost with the
+    /// process: from then on nothing is. Gives the place where it is no more, once.
+    pub(in super::super) fn give_up_if_moved(&mut self) -> Result<Option<PathBuf>, StoreError> {
+        let is_moved = |beside: &mut Beside| match place_of(&beside.database) {
+            Ok(place) => place != beside.place,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let Some(beside) = self.beside.take_if(is_moved) else { return Ok(None) };
+        self.refuse_writes(true)?;
+        Ok(Some(beside.database))
     }
 
     /// First the file has both marks, then the database has the new one, then only that is left in the file: wherever

@@ -48,8 +48,8 @@ fn ap_01_private_words_to_oneself_to_nobody_and_to_who_does_not_want_them_are_re
     assert_eq!(ann.ask("invite", json!({"room": market, "name": "Bob"})), refused("blocked"));
     ann.ask("typing", json!({"room": room})).unwrap();
     assert_eq!(bob.heard_of(&["message", "typing", "room"]), [], "Bob hears nothing of it");
-    assert_eq!(tell(&mut bob, "Ann"), refused("blocked"), "who blocks does not write either");
-    assert_eq!(bob.ask("say", words(&room, "psst")), refused("blocked"));
+    assert_eq!(tell(&mut bob, "Ann"), refused("blocking"), "who blocks does not write either");
+    assert_eq!(bob.ask("say", words(&room, "psst")), refused("blocking"));
     // Others' blocks are not told.
     let (_, welcome) = Visitor::welcomed(address, &guest(address, "Cem"));
     assert_eq!(welcome["blocked"], json!([]));

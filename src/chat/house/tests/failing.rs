@@ -136,3 +136,21 @@ fn when_a_session_was_used_last_is_not_forgotten_where_it_cannot_be_stored_at_on
     house.close(ada);
     assert_eq!(house.keeper.store.session_of_token(&token).unwrap().unwrap().used, used);
 }
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_acknowledged_that_is_written_to_a_file_that_is_no_more() {
+    let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
+    let mut house = House::new();
+    house.keeper.store = Store::open(&Data::Folder(folder.clone())).unwrap();
+    let ada = house.come("Ada");
+    house.say(ada, LOBBY, "kept").unwrap();
+    // As when it is replaced by a backup, which is another file.
+    std::fs::rename(folder.join("chat.sqlite3"), folder.join("old.sqlite3")).unwrap();
+    std::fs::copy(folder.join("old.sqlite3"), folder.join("chat.sqlite3")).unwrap();
+    house.pass(Duration::from_secs(1));
+    assert_eq!(house.say(ada, LOBBY, "lost"), Err("storage".into()));
+    house.ask(ada, "history", json!({ "room": LOBBY })).unwrap();
+    drop(house);
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -211,7 +211,7 @@ fn nobody_writes_in_private_to_who_has_blocked_them_nor_to_themselves() {
     assert_eq!(house.told_of(bob, "blocked"), [json!({ "name": "Ada", "blocked": true })]);
     assert_eq!(tell(&mut house, ada, "Bob"), Err("blocked".into()));
     assert_eq!(house.say(ada, room, "psst"), Err("blocked".into()));
-    assert_eq!(tell(&mut house, bob, "Ada"), Err("blocked".into()), "who could not answer is not written to");
+    assert_eq!(tell(&mut house, bob, "Ada"), Err("blocking".into()), "who could not answer is not written to");
     house.forget_all_told();
     house.ask(ada, "typing", json!({ "room": room })).unwrap();
     assert_eq!(house.told(bob), [Value::Null; 0]);
