@@ -1,5 +1,5 @@
 //! Deadlines for everything that a peer can stall. All connections are looked at every so often (see
-//! [`Config::sweep_period`]); no timer is kept per connection.
+//! [`Config::sweep_period`](super::Config::sweep_period)); no timer is kept per connection.
 
 use super::{App, End, inbound::Phase, link::Stage, worker::Worker};
 use crate::{

@@ -13,6 +13,7 @@ use super::{
     },
     effects::{Effect, Topic},
     keeper::{Keeper, Now},
+    lookup::other_of,
     presence::News,
     signing_in::{MOST_NAMES, millis},
 };
@@ -104,9 +105,18 @@ impl Keeper {
                 self.expire(connection, Reason::Deleted);
             }
         }
+        let places = self.store.places_of(person)?;
         self.leave_all_rooms(person)?;
         self.store.remove_person(person)?;
         self.lookup.forget_person(person);
+        for place in places {
+            // Who has talked with them learns that there is no answer to come.
+            if let Some(room) = self.room(place.room)?
+                && let Some(other) = other_of(&room, person)
+            {
+                self.tell_room(&room, other)?;
+            }
+        }
         Ok(())
     }
 

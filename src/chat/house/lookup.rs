@@ -47,6 +47,8 @@ pub(super) struct RoomView {
     read: u64,
     unread: u64,
     members: u64,
+    #[serde(skip_serializing_if = "super::log::is_false")]
+    gone: bool,
 }
 
 impl Lookup {
@@ -180,9 +182,12 @@ impl Keeper {
         } else {
             0
         };
-        let name = match other_of(room, person) {
-            Some(other) => self.known(other)?.name.clone(),
-            None => room.name.clone(),
+        let (name, gone) = match other_of(room, person) {
+            Some(other) => {
+                let other = self.known(other)?;
+                (other.name.clone(), other.gone)
+            }
+            None => (room.name.clone(), false),
         };
         Ok(RoomView {
             room: room.id,
@@ -196,6 +201,7 @@ impl Keeper {
             read,
             unread,
             members: self.count_members(room.id)?,
+            gone,
         })
     }
 

@@ -133,6 +133,11 @@ pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> Handled {
     if now == Role::Owner && room.id != LOBBY && call.keeper.store.count_owners(room.id)? == 1 {
         return refuse("last_owner", "A room needs an owner; make somebody else one first.");
     }
+    if role == Role::Owner
+        && call.keeper.store.count_rooms(person, Role::Owner)? >= call.keeper.config.limits.owned_rooms
+    {
+        return refuse("too_many_rooms", "This person owns as many rooms as one may.");
+    }
     call.keeper.set_role(room.id, person, role)?;
     call.keeper.record(&room, entry, call.person, Some(person))?;
     call.keeper.tell_room(&room, person)?;

@@ -133,6 +133,9 @@ fn a_deleted_account_leaves_its_words_and_nothing_else() {
     house.say(ada, LOBBY, "remember me").unwrap();
     let room = house.create(ada, "Hers", "public");
     house.join(bob, room).unwrap();
+    let key = house.key();
+    let direct = house.ask(ada, "tell", json!({ "name": "Bob", "text": "farewell", "key": key })).unwrap();
+    assert_eq!(house.told_of(bob, "room")[0].get("gone"), None);
     house.forget_all_told();
     house.work(vec![errand(ada, &json!(["delete_account", { "password": "the wrong one" }, 1]))]);
     house.work_from_inbox();
@@ -141,8 +144,12 @@ fn a_deleted_account_leaves_its_words_and_nothing_else() {
     house.work_from_inbox();
     assert_eq!(house.told(ada)[0], json!(["ack", {}, 2]));
     assert_eq!(house.closed_with(ada), Some(4001));
-    let told = house.told_of(bob, "message");
-    assert_eq!(kinds(&told), ["left", "role"], "her room is his, and the lobby never heard that she came");
+    let told = house.all_told(bob);
+    let of = |event: &str| told.iter().filter(|told| told[0] == event).map(|told| told[1].clone()).collect::<Vec<_>>();
+    assert_eq!(kinds(&of("message")), ["left", "role"], "her room is his, and the lobby never heard that she came");
+    let rooms = of("room");
+    let rooms: Vec<_> = rooms.iter().map(|room| (&room["room"], &room["name"], &room["gone"])).collect();
+    assert_eq!(rooms, [(&json!(room), &json!("Hers"), &Value::Null), (&direct["room"], &json!("Ada"), &json!(true))]);
     let back = house.connect(token);
     assert_eq!(house.told(back)[0], json!(["expired", { "reason": "unknown" }]));
     let history = house.ask(bob, "history", json!({ "room": LOBBY })).unwrap();

@@ -265,6 +265,8 @@ fn nobody_is_in_more_rooms_than_one_may_nor_owns_more() {
     house.ask(bob, "tell", json!({ "name": "Ada", "text": "hi", "key": key })).unwrap();
     house.ask(ada, "leave", json!({ "room": LOBBY })).unwrap();
     house.join(ada, room).unwrap();
+    let owner = json!({ "room": room, "name": "Ada", "role": "owner" });
+    assert_eq!(house.ask(eve, "role", owner), Err("too_many_rooms".into()), "nor by others' doing");
 }
 
 #[test]
