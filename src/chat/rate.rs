@@ -110,10 +110,19 @@ impl Bucket {
     /// # Errors
     /// After how long there is one again; never more than a day. Nothing was taken.
     pub(super) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.take_several(1, rate, now)
+    }
+
+    /// Takes so many, or all where a full one has fewer: what counts a lot can still be done, if rarely.
+    ///
+    /// # Errors
+    /// After how long there are as many. Nothing was taken.
+    fn take_several(&mut self, count: u32, rate: Rate, now: Instant) -> Result<(), Duration> {
         let interval = rate.interval();
         let whole = interval.saturating_mul(rate.at_once);
+        let wanted = interval.saturating_mul(count.min(rate.at_once.max(1)));
         // No more than all can be missing: else a rate that is smaller than the last one would be waited for too long.
-        let missing = self.missing(now).min(whole) + interval;
+        let missing = self.missing(now).min(whole) + wanted;
         match missing.checked_sub(whole) {
             Some(Duration::ZERO) | None => {
                 // At most 2³² days from now, which fits.
@@ -151,10 +160,18 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
     /// # Errors
     /// As [`Bucket::take`].
     pub(super) fn take(&mut self, key: K, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.take_several(key, 1, rate, now)
+    }
+
+    /// Takes so many from the bucket of this key.
+    ///
+    /// # Errors
+    /// As [`Bucket::take_several`].
+    pub(super) fn take_several(&mut self, key: K, count: u32, rate: Rate, now: Instant) -> Result<(), Duration> {
         if self.buckets.len() >= MAX_BUCKETS && !self.buckets.contains_key(&key) {
             self.make_room(now);
         }
-        self.buckets.entry(key).or_default().take(rate, now)
+        self.buckets.entry(key).or_default().take_several(count, rate, now)
     }
 
     /// Forgets the full ones, which are like new ones. Where none is full it forgets the one that is next: to turn away
@@ -268,6 +285,28 @@ mod tests {
         ];
         for (row, (millis, expected)) in rows.iter().enumerate() {
             let taken = bucket.take(rate, start + Duration::from_millis(*millis));
+            assert_eq!(taken, expected.map_err(Duration::from_millis), "row {row}");
+        }
+    }
+
+    #[test]
+    fn several_are_taken_at_once_or_none() {
+        let rate = Rate { at_once: 5, per_second: 2.0 };
+        let start = Instant::now();
+        let mut bucket = Bucket::default();
+        let rows: &[(u64, u32, Result<(), u64>)] = &[
+            (0, 3, Ok(())),
+            (0, 3, Err(500)),
+            (0, 2, Ok(())),
+            (1499, 3, Err(1)),
+            (1500, 3, Ok(())),
+            // More than there ever are: all of them.
+            (3999, 100, Err(1)),
+            (4000, 100, Ok(())),
+            (4000, 1, Err(500)),
+        ];
+        for (row, (millis, count, expected)) in rows.iter().enumerate() {
+            let taken = bucket.take_several(*count, rate, start + Duration::from_millis(*millis));
             assert_eq!(taken, expected.map_err(Duration::from_millis), "row {row}");
         }
     }

@@ -21,6 +21,8 @@ struct Event {
     name: &'static str,
     handler: Handler,
     kind: Kind,
+    /// How many events it counts as: more than one where the answer is a long list, for which all others wait.
+    weight: u32,
 }
 
 /// What somebody does who sends an event.
@@ -68,17 +70,17 @@ const EVENTS: &[Event] = &[
     Event::anyone("auth", signing_in::auth),
     Event::anyone("beat", beat),
     // Rooms.
-    Event::reads("rooms", rooms::list),
+    Event::reads("rooms", rooms::list).counts_as(10),
     Event::tells("create", rooms::create),
     Event::reads("join", rooms::join),
     Event::tells("leave", rooms::leave),
-    Event::reads("members", rooms::members),
+    Event::reads("members", rooms::members).counts_as(5),
     Event::tells("topic", owning::topic),
     Event::tells("invite", owning::invite),
     Event::tells("kick", owning::kick),
     Event::tells("ban", owning::ban),
     Event::tells("unban", owning::unban),
-    Event::reads("bans", owning::bans),
+    Event::reads("bans", owning::bans).counts_as(5),
     Event::tells("role", owning::role),
     Event::tells("delete", owning::delete),
     Event::tells("remove", owning::remove),
@@ -90,7 +92,7 @@ const EVENTS: &[Event] = &[
     Event::reads("read", talk::read),
     Event::tells("typing", talk::typing),
     // People.
-    Event::reads("people", people::list),
+    Event::reads("people", people::list).counts_as(5),
     Event::acts("block", people::block),
     Event::acts("unblock", people::unblock),
     Event::reads("sessions", people::sessions),
@@ -102,23 +104,27 @@ const EVENTS: &[Event] = &[
 
 impl Event {
     const fn anyone(name: &'static str, handler: fn(&mut Keeper, ConnectionId, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Anyone(handler), kind: Kind::Reads }
+        Self { name, handler: Handler::Anyone(handler), kind: Kind::Reads, weight: 1 }
     }
 
     const fn reads(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Person(handler), kind: Kind::Reads }
+        Self { name, handler: Handler::Person(handler), kind: Kind::Reads, weight: 1 }
     }
 
     const fn acts(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Person(handler), kind: Kind::Acts }
+        Self { name, handler: Handler::Person(handler), kind: Kind::Acts, weight: 1 }
     }
 
     const fn tells(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Person(handler), kind: Kind::Tells }
+        Self { name, handler: Handler::Person(handler), kind: Kind::Tells, weight: 1 }
     }
 
     const fn says(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> Handled) -> Self {
-        Self { name, handler: Handler::Person(handler), kind: Kind::Says }
+        Self { name, handler: Handler::Person(handler), kind: Kind::Says, weight: 1 }
+    }
+
+    const fn counts_as(self, weight: u32) -> Self {
+        Self { weight, ..self }
     }
 }
 
@@ -187,7 +193,7 @@ impl Keeper {
                 let Some((person, session)) = self.presence.at(connection) else {
                     return refuse("no_session", "You are not signed in.");
                 };
-                self.count(Counted::Event, person).or_else(too_fast)?;
+                self.count(Counted::Event(event.weight), person).or_else(too_fast)?;
                 if event.kind != Kind::Reads {
                     self.presence.used(session, self.now.wall);
                 }

@@ -63,7 +63,8 @@ impl Allowances {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counted {
     Said,
-    Event,
+    /// An event that counts as so many.
+    Event(u32),
     Arrival,
     Password,
 }
@@ -164,7 +165,7 @@ impl Keeper {
         match what {
             Counted::Said => said.take(person, limits.messages, now),
             // Who has more connections than one does more on them, but not as many times more.
-            Counted::Event => events.take(person, limits.events.times(EVENTS_OF_ONE), now),
+            Counted::Event(weight) => events.take_several(person, weight, limits.events.times(EVENTS_OF_ONE), now),
             Counted::Arrival => arrivals.take(person, ARRIVALS, now),
             Counted::Password => passwords.take(person, limits.sign_ins, now),
         }

@@ -102,7 +102,7 @@ impl Keeper {
             None => None,
         };
         let (kind, role) = match logged.entry {
-            Entry::Said => ("said", None),
+            Entry::Said | Entry::Erased => ("said", None),
             Entry::Topic => ("topic", None),
             Entry::Joined => ("joined", None),
             Entry::Left => ("left", None),
@@ -120,7 +120,7 @@ impl Keeper {
             time: logged.place.time,
             from: author.name.clone(),
             kind,
-            deleted: logged.entry == Entry::Said && logged.text.is_none(),
+            deleted: logged.entry == Entry::Erased,
             text: logged.text,
             who,
             role,

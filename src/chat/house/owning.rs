@@ -222,11 +222,11 @@ impl Call<'_> {
         Ok((room, person, role))
     }
 
-    /// Who said a message that still has its words.
+    /// Who said a message, if it still has its words.
     fn said(&mut self, room: &RoomRow, seq: u64) -> Result<Option<PersonId>, Failure> {
         // A number that the store cannot hold is no message's.
         let Ok(_) = i64::try_from(seq) else { return Ok(None) };
         let entry = self.keeper.store.entry(room.id, seq)?;
-        Ok(entry.filter(|entry| entry.entry == Entry::Said && entry.text.is_some()).map(|entry| entry.author))
+        Ok(entry.filter(|entry| entry.entry == Entry::Said).map(|entry| entry.author))
     }
 }

@@ -103,6 +103,26 @@ fn what_is_said_too_fast_is_refused_until_time_has_passed_on_all_connections_tog
 }
 
 #[test]
+fn who_asks_for_long_lists_may_ask_less_often() {
+    let rows = [
+        ("rooms", json!({}), 60),
+        ("members", json!({ "room": LOBBY }), 120),
+        ("people", json!({}), 120),
+        ("sessions", json!({}), 600),
+    ];
+    for (event, data, at_once) in rows {
+        let mut house = House::new();
+        let ada = house.come("Ada");
+        for _ in 0..at_once {
+            house.ask(ada, event, data.clone()).unwrap();
+        }
+        assert_eq!(house.ask(ada, event, data.clone()), Err("too_fast".into()), "{event}");
+        house.pass(Duration::from_secs(1));
+        assert!(house.ask(ada, event, data).is_ok(), "{event}");
+    }
+}
+
+#[test]
 fn a_private_message_reaches_all_devices_of_both_and_waits_for_who_is_away() {
     let mut house = House::new();
     let (ada_token, bob_token) = (house.account("Ada").unwrap(), house.account("Bob").unwrap());
