@@ -129,6 +129,9 @@ impl Keeper {
         self.end_overdue();
         self.presence.keep();
         self.show(exchange);
+        if self.has_more_to_forget {
+            self.forget_removed();
+        }
         // By the clock that nobody sets back.
         let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
         if is_due(self.looked_through, LOOK_THROUGH) {
@@ -138,6 +141,7 @@ impl Keeper {
                 Ok(changes) => self.foreign_changes = changes,
                 Err(error) => log::error!("the chat's data cannot be looked through: {error}"),
             }
+            self.has_more_to_forget = true;
         }
         if is_due(self.marked, MARK) {
             self.marked = Some(now.instant);
@@ -157,6 +161,16 @@ impl Keeper {
             ),
             Err(error) => log::error!("the chat's data cannot be given up: {error}"),
         }
+    }
+
+    /// Forgets a part of what was said in rooms that are no more: by itself, so that nothing else is undone where it
+    /// cannot be written, as on a disk that is nearly full.
+    fn forget_removed(&mut self) {
+        let forgotten = self.in_transaction(|keeper| keeper.store.trim_removed());
+        self.has_more_to_forget = forgotten.unwrap_or_else(|error| {
+            log::error!("what was removed cannot be forgotten: {error}");
+            false
+        });
     }
 
     fn renew_mark(&mut self) {
@@ -202,7 +216,6 @@ impl Keeper {
                 self.end_session(&session, Reason::Idle)?;
             }
         }
-        self.store.trim_removed()?;
         let changes = self.store.foreign_changes()?;
         if self.foreign_changes != changes {
             self.look_at_foreign_changes()?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{Entry, Logged, NewEntry, Page, PersonId, Place, RoomId, RoomRow, Span, StoreError},
+        store::{Entry, Logged, MOST_FORGOTTEN, NewEntry, Page, PersonId, Place, RoomId, RoomRow, Span, StoreError},
         wire,
     },
     effects::Topic,
@@ -160,4 +160,6 @@ const MOST_MISSED: usize = 200;
 /// What is told to who was not here before.
 const LATEST: usize = 50;
 /// A log is trimmed once in so many entries, or more often where few are kept.
-const TRIMMED_EVERY: u64 = 1000;
+const TRIMMED_EVERY: u64 = 100;
+// Else a log would grow for ever.
+const _: () = assert!(TRIMMED_EVERY <= MOST_FORGOTTEN);

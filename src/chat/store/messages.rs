@@ -192,15 +192,15 @@ impl Store {
         Ok(self.change(sql, (room, seq, MOST_FORGOTTEN))? > 0)
     }
 
-    /// Forgets more of what was said in rooms that were removed.
-    pub(in super::super) fn trim_removed(&self) -> Result<(), StoreError> {
+    /// Forgets more of what was said in rooms that were removed; says whether there may be more yet.
+    pub(in super::super) fn trim_removed(&self) -> Result<bool, StoreError> {
         let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
         if let Some(room) = removed
             && !self.trim(room, u64::MAX >> 1)?
         {
             self.change("DELETE FROM removed WHERE room = ?1", [room])?;
         }
-        Ok(())
+        Ok(removed.is_some())
     }
 
     /// How many messages others have said behind `seq`, up to `most`.
@@ -220,8 +220,9 @@ const COUNT_SAID: &str = "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED B
     WHERE room = ?1 AND seq > ?2 AND kind = 0 AND author <> ?3 LIMIT ?4)";
 /// Past this no more texts are read at once: whoever asks often must not keep all others waiting.
 const PAGE_BYTES: usize = 64 << 10;
-/// Entries that are forgotten at once: some 15 ms, in which nobody else is served.
-const MOST_FORGOTTEN: u64 = 5000;
+/// Entries that are forgotten at once. Nobody else is served meanwhile, and long texts take their time: each byte of them
+/// is overwritten.
+pub(in super::super) const MOST_FORGOTTEN: u64 = 250;
 
 #[cfg(test)]
 mod tests {
@@ -275,9 +276,9 @@ mod tests {
 
         store.remove_room(room).unwrap();
         assert_eq!(store.room(room).unwrap(), None);
-        for tail in [Some(1), Some(MOST_FORGOTTEN + 1), None, None] {
+        for (tail, more) in [(Some(1), true), (Some(MOST_FORGOTTEN + 1), true), (None, true), (None, false)] {
             assert_eq!(store.tail(room).unwrap(), tail);
-            store.trim_removed().unwrap();
+            assert_eq!(store.trim_removed().unwrap(), more, "from {tail:?} on");
         }
         let left: u64 = store.first("SELECT count(*) FROM removed", [], |row| row.get(0)).unwrap().unwrap();
         assert_eq!((left, store.tail(LOBBY).unwrap()), (0, Some(MOST_FORGOTTEN + 9)));

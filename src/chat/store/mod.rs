@@ -24,7 +24,7 @@ mod rooms;
 mod sessions;
 
 pub(super) use ids::{PersonId, RoomId, SessionId};
-pub(super) use messages::{Entry, Logged, NewEntry, Page, Place, Span};
+pub(super) use messages::{Entry, Logged, MOST_FORGOTTEN, NewEntry, Page, Place, Span};
 pub use open::{Data, OpenError};
 pub(super) use people::PersonRow;
 pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};

@@ -109,6 +109,20 @@ fn a_session_that_is_over_is_over_even_where_that_cannot_be_written() {
 }
 
 #[test]
+fn sessions_end_even_where_what_was_removed_cannot_be_forgotten() {
+    let mut house = House::new();
+    let (guest, ada) = (house.guest("Guest").unwrap(), house.come("Ada"));
+    let day = Duration::from_secs(24 * 60 * 60);
+    house.pass(day - Duration::from_secs(2));
+    let room = house.create(ada, "Rust", "public");
+    house.ask(ada, "remove", json!({ "room": room })).unwrap();
+    house.pass(Duration::from_secs(1));
+    house.keeper.store.refuse_commits(1);
+    house.pass(Duration::from_secs(1));
+    assert!(house.keeper.store.session_of_token(&guest).unwrap().is_none());
+}
+
+#[test]
 fn data_of_another_program_or_of_a_newer_one_is_left_alone() {
     let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let data = Data::Folder(folder.clone());

@@ -375,6 +375,27 @@ fn a_place_that_is_not_known_is_a_gap() {
 }
 
 #[test]
+fn a_log_does_not_grow_past_what_is_kept_and_a_removed_one_is_soon_forgotten() {
+    let mut house = House::with(|config| config.limits.kept_messages = 1000);
+    let ada = house.come("Ada");
+    let room = house.create(ada, "Rust", "public");
+    let id: RoomId = serde_json::from_value(json!(room)).unwrap();
+    for _ in 0..1500 {
+        let seq = house.say(ada, room, "word").unwrap();
+        let tail = house.keeper.store.tail(id).unwrap().unwrap();
+        assert!(seq - tail < 1100, "{tail} to {seq}");
+    }
+    house.ask(ada, "remove", json!({ "room": room })).unwrap();
+    house.pass(Duration::from_secs(1));
+    let mut looks = 0;
+    while house.keeper.store.tail(id).unwrap().is_some() {
+        house.pass(Duration::from_millis(250));
+        looks += 1;
+    }
+    assert_eq!(looks, 4);
+}
+
+#[test]
 fn a_message_without_its_words_stays_in_its_place() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));
