@@ -62,13 +62,12 @@ impl Lookup {
         self.members.remove(&room);
     }
 
-    pub(super) fn forget_members(&mut self, room: RoomId) {
-        self.members.remove(&room);
-    }
-
-    pub(super) fn one_member_more(&mut self, room: RoomId) {
+    /// Somebody's role in a room was one, and is another: where there are many members they are not counted again.
+    pub(super) fn role_changed(&mut self, room: RoomId, before: Option<Role>, now: Option<Role>) {
         if let Some(count) = self.members.get_mut(&room) {
-            *count += 1;
+            let is_member = |role: Option<Role>| u64::from(role >= Some(Role::Member));
+            // It may lack whom an operator has added beside us a moment ago.
+            *count = (*count + is_member(now)).saturating_sub(is_member(before));
         }
     }
 
@@ -220,14 +219,18 @@ impl Keeper {
 
     /// Changes somebody's role in a room.
     pub(super) fn set_role(&mut self, room: RoomId, person: PersonId, role: Role) -> Result<(), StoreError> {
-        self.lookup.forget_members(room);
-        self.store.set_role(room, person, role, self.now.wall)
+        let before = self.store.member(room, person)?.map(|member| member.role);
+        self.store.set_role(room, person, role, self.now.wall)?;
+        self.lookup.role_changed(room, before, Some(role));
+        Ok(())
     }
 
     /// Takes somebody's place in a room away.
     pub(super) fn remove_member(&mut self, room: RoomId, person: PersonId) -> Result<(), StoreError> {
-        self.lookup.forget_members(room);
-        self.store.remove_member(room, person)
+        let before = self.store.member(room, person)?.map(|member| member.role);
+        self.store.remove_member(room, person)?;
+        self.lookup.role_changed(room, before, None);
+        Ok(())
     }
 
     /// All that is in a room is nothing new for somebody.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow},
+    super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow, Store},
     events::{Call, Failure, Handled, done, parse, refuse, result},
     rooms::{Gone, InRoom, ListMembers},
     talk::clean,
@@ -103,7 +103,7 @@ pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> Handled {
 pub(super) fn bans(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let ListMembers { room, after } = parse(data)?;
     let (room, _) = call.own(room)?;
-    result(&call.keeper.members(&room, Role::Banned..=Role::Banned, after.as_deref())?)
+    result(&call.keeper.members(&room, Store::banned, after.as_deref())?)
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Handlers: making, entering and leaving rooms.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     super::{
         Name, RoomName,
-        store::{Entry, LOBBY, PersonId, Role, RoomId, RoomKind, RoomRow, StoreError},
+        store::{Entry, LOBBY, Member, PersonId, Role, RoomId, RoomKind, RoomRow, Store, StoreError},
         token::epoch,
         wire,
     },
@@ -200,7 +200,7 @@ pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let ListMembers { room, after } = parse(data)?;
     let keeper = &mut *call.keeper;
     let (room, _) = keeper.find_own_room(room, call.person)?;
-    result(&keeper.members(&room, Role::Member..=Role::Owner, after.as_deref())?)
+    result(&keeper.members(&room, Store::members, after.as_deref())?)
 }
 
 impl Call<'_> {
@@ -283,15 +283,15 @@ impl Keeper {
         Ok(())
     }
 
-    /// Those who have such a role in a room, behind the one of this name.
+    /// Those whom the store finds in a room, behind the one of this name.
     pub(super) fn members(
         &mut self,
         room: &RoomRow,
-        roles: RangeInclusive<Role>,
+        find: fn(&Store, RoomId, Option<PersonId>, usize) -> Result<Vec<Member>, StoreError>,
         after: Option<&str>,
     ) -> Result<Members, Failure> {
         let after = after.map(|name| self.find_person(name)).transpose()?;
-        let mut found = self.store.members(room.id, roles, after, MEMBERS_AT_ONCE + 1)?;
+        let mut found = find(&self.store, room.id, after, MEMBERS_AT_ONCE + 1)?;
         let more = found.len() > MEMBERS_AT_ONCE;
         found.truncate(MEMBERS_AT_ONCE);
         let mut members = Vec::new();

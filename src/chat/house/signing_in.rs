@@ -9,7 +9,7 @@ use super::{
     super::{
         Name,
         backplane::{Credential, SignInError, SignedIn, You},
-        store::{LOBBY, Millis, PersonId, PersonRow, SessionRow, StoreError},
+        store::{LOBBY, Millis, PersonId, PersonRow, Role, SessionRow, StoreError},
         token::{Token, TokenHash},
         wire::{self, EventError},
     },
@@ -75,7 +75,7 @@ impl Keeper {
         let Some(person) = self.store.add_person(name.as_str(), name.key(), password, now)? else {
             return Ok(Err(SignInError::NameTaken));
         };
-        self.lookup.one_member_more(LOBBY);
+        self.lookup.role_changed(LOBBY, None, Some(Role::Member));
         self.begin_session(person)
     }
 

@@ -50,6 +50,9 @@ CREATE TABLE members (
     PRIMARY KEY (room, person)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_of ON members (person);
+-- Who is found among many.
+CREATE INDEX banned ON members (room, person) WHERE role = 0;
+CREATE INDEX owners ON members (room) WHERE role = 3;
 
 -- Neither room nor author is checked by a foreign key: this is the table that is written all the time.
 CREATE TABLE messages (

@@ -26,7 +26,7 @@ use super::{
         ChatConfig, Data, Name,
         backplane::{Credential, Exchange, SignInError},
         password::Hasher,
-        store::{RoomId, Store},
+        store::{Role, RoomId, Store},
         token::{Token, TokenHash},
         wire,
     },

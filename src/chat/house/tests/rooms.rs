@@ -309,6 +309,43 @@ fn the_lobby_is_there_whoever_owns_it_and_leaves() {
 }
 
 #[test]
+fn members_are_counted_once_and_then_as_they_come_and_go() {
+    let mut house = House::new();
+    let (ada, bob, eve) = (house.come("Ada"), house.come("Bob"), house.come("Eve"));
+    let room = house.create(ada, "Rust", "public");
+    let id: RoomId = serde_json::from_value(json!(room)).unwrap();
+    let named = |name: &str| json!({ "room": room, "name": name });
+    let role = |role: &str| json!({ "room": room, "name": "Bob", "role": role });
+    let rows = [
+        (bob, "join", json!({ "room": room }), 2),
+        (bob, "join", json!({ "room": room }), 2),
+        (bob, "invite", named("Eve"), 2),
+        (eve, "join", json!({ "room": room }), 3),
+        (ada, "role", role("owner"), 3),
+        (ada, "role", role("member"), 3),
+        (ada, "kick", named("Bob"), 2),
+        (ada, "ban", named("Bob"), 2),
+        (ada, "unban", named("Bob"), 2),
+        (ada, "ban", named("Eve"), 1),
+        (bob, "join", json!({ "room": room }), 2),
+        (ada, "leave", json!({ "room": room }), 1),
+    ];
+    for (row, (connection, event, data, expected)) in rows.into_iter().enumerate() {
+        house.pass(Duration::from_secs(1));
+        house.ask(connection, event, data).unwrap();
+        assert_eq!(house.keeper.store.count_members(id).unwrap(), expected, "row {row}");
+        let told = house.ask(bob, "rooms", json!({ "search": "rust" })).unwrap();
+        assert_eq!(told["rooms"][0]["members"], expected, "row {row}");
+    }
+    // One whom the count does not know of shows that it is not made again.
+    let unknown = house.keeper.store.person_named(Name::new("Eve").unwrap().key()).unwrap().unwrap().id;
+    house.keeper.store.set_role(id, unknown, Role::Member, 0).unwrap();
+    house.join(ada, room).unwrap();
+    let told = house.ask(bob, "rooms", json!({ "search": "rust" })).unwrap();
+    assert_eq!((&told["rooms"][0]["members"], house.keeper.store.count_members(id).unwrap()), (&json!(2), 3));
+}
+
+#[test]
 fn operators_do_in_public_rooms_what_owners_do() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));
