@@ -134,11 +134,12 @@ impl Keeper {
         }
         // By the clock that nobody sets back.
         let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
-        if is_due(self.looked_through, LOOK_THROUGH) {
+        if is_due(self.looked_through, LOOK_THROUGH) || self.has_more_to_end {
             self.looked_through = Some(now.instant);
             self.look_for_data();
+            self.has_more_to_end = false;
             match self.in_transaction(Self::look_through) {
-                Ok(changes) => self.foreign_changes = changes,
+                Ok((changes, has_more)) => (self.foreign_changes, self.has_more_to_end) = (changes, has_more),
                 Err(error) => log::error!("the chat's data cannot be looked through: {error}"),
             }
             self.has_more_to_forget = true;
@@ -195,8 +196,8 @@ impl Keeper {
     }
 
     /// Looks through the store for what has ended there, and stores what is known better here.
-    /// Gives the number of others' changes.
-    fn look_through(&mut self) -> Result<i64, StoreError> {
+    /// Gives the number of others' changes, and whether there may be more that has ended.
+    fn look_through(&mut self) -> Result<(i64, bool), StoreError> {
         let kept_back = USE_KEPT_BACK.min(self.idle_time(true) / 10);
         let used: Vec<(SessionId, Millis)> = self
             .presence
@@ -210,17 +211,22 @@ impl Keeper {
         }
         let before = |time: Millis| self.now.wall.saturating_sub(time);
         let (idle, guests_idle) = (before(self.idle_time(false)), before(self.idle_time(true)));
-        for session in self.store.ended_sessions(self.now.wall, idle, guests_idle, ENDED_AT_ONCE)? {
-            // One that is in use was used later than the store knows.
-            if self.presence.session(session.id).is_none() {
-                self.end_session(&session, Reason::Idle)?;
+        let ended = self.store.ended_sessions(self.now.wall, idle, guests_idle, ENDED_AT_ONCE)?;
+        for session in &ended {
+            match self.presence.session(session.id).map(|live| live.used) {
+                // The store does not know yet that it was used later; else it would stand in the others' way.
+                Some(used) => {
+                    self.store.set_used(session.id, used)?;
+                    self.presence.stored(session.id, used);
+                }
+                None => self.end_session(session, Reason::Idle)?,
             }
         }
         let changes = self.store.foreign_changes()?;
         if self.foreign_changes != changes {
             self.look_at_foreign_changes()?;
         }
-        Ok(changes)
+        Ok((changes, ended.len() == ENDED_AT_ONCE))
     }
 
     /// An operator has changed something beside us: passwords, sessions, who is an operator.
@@ -272,7 +278,7 @@ const LOOK_THROUGH: Duration = Duration::from_secs(1);
 const MARK: Duration = Duration::from_secs(60);
 /// How late it is stored that a session was used: what a sudden end of the process takes from it.
 const USE_KEPT_BACK: Millis = 60_000;
-/// Sessions that are ended in one look.
-const ENDED_AT_ONCE: usize = 100;
+/// Sessions that are ended in one look: with each a guest may go, who leaves all rooms.
+const ENDED_AT_ONCE: usize = 10;
 /// News of more people than this are told as a number.
 const MOST_NEWS: usize = 200;

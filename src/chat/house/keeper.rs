@@ -35,6 +35,8 @@ pub(in super::super) struct Keeper {
     /// When the store was last looked through, and what it said of others' changes.
     pub(super) looked_through: Option<Instant>,
     pub(super) foreign_changes: i64,
+    /// Whether more sessions may have ended than were in that look.
+    pub(super) has_more_to_end: bool,
     /// Whether rooms that were removed may have left something to forget.
     pub(super) has_more_to_forget: bool,
     /// When it was last marked.
@@ -98,6 +100,7 @@ impl Keeper {
             now: Now::take(),
             looked_through: None,
             foreign_changes: 0,
+            has_more_to_end: false,
             has_more_to_forget: true,
             marked: None,
             again: false,

@@ -150,6 +150,33 @@ fn a_clock_that_is_set_back_keeps_no_ending_off() {
 }
 
 #[test]
+fn many_sessions_end_a_few_at_a_time_and_none_that_is_in_use_stands_in_their_way() {
+    let mut house = house();
+    let mut online = Vec::new();
+    for i in 0..12 {
+        let token = house.account(&format!("Online {i}")).unwrap();
+        online.push((token, house.connect(token)));
+    }
+    for i in 0..25 {
+        house.guest(&format!("Guest {i}")).unwrap();
+    }
+    // Too little later for the store to be told.
+    house.pass(Duration::from_secs(30));
+    for (_, connection) in &online {
+        house.ask(*connection, "typing", json!({ "room": LOBBY })).unwrap();
+    }
+    house.pass(15 * MINUTE - Duration::from_secs(31));
+    let lobby: RoomId = serde_json::from_value(json!(LOBBY)).unwrap();
+    let mut left = Vec::new();
+    for _ in 0..6 {
+        house.pass(Duration::from_millis(if left.is_empty() { 1000 } else { 250 }));
+        left.push(house.keeper.store.count_members(lobby).unwrap());
+    }
+    assert_eq!(left, [37, 29, 19, 12, 12, 12]);
+    assert!(online.iter().all(|(_, connection)| house.closed_with(*connection).is_none()));
+}
+
+#[test]
 fn what_an_operator_changes_beside_us_is_noticed() {
     let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let data = Data::Folder(folder.clone());
