@@ -93,7 +93,11 @@ fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> Handled {
     if other == call.person {
         return refuse("yourself", "This is you.");
     }
-    call.keeper.store.set_blocked(call.person, other, blocked)?;
+    let store = &call.keeper.store;
+    if blocked && !store.has_blocked(call.person, other)? && store.count_blocked(call.person)? >= MOST_BLOCKED {
+        return refuse("too_many_blocks", "You block as many people as one may.");
+    }
+    store.set_blocked(call.person, other, blocked)?;
     let known = call.keeper.known(other)?;
     let told = wire::event("blocked", &Blocked { name: &known.name, blocked });
     call.keeper.publish(Topic::Person(call.person), told, None);
@@ -318,5 +322,7 @@ impl Keeper {
     }
 }
 
+/// People that one may block: each welcome tells them all.
+const MOST_BLOCKED: usize = 1000;
 /// People that are told at once.
 const PEOPLE_AT_ONCE: usize = 200;

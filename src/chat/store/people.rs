@@ -92,6 +92,12 @@ impl Store {
         Ok(self.first(sql, (person, other), |_| Ok(()))?.is_some())
     }
 
+    /// How many people `person` has blocked.
+    pub(in super::super) fn count_blocked(&self, person: PersonId) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM blocks WHERE person = ?1";
+        Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
+    }
+
     pub(in super::super) fn set_blocked(
         &self,
         person: PersonId,

@@ -221,6 +221,35 @@ fn a_person_connects_only_so_often() {
 }
 
 #[test]
+fn nobody_blocks_more_than_1_000_people() {
+    let mut house = House::new();
+    let token = house.account("Ada").unwrap();
+    let ada = house.connect(token);
+    let me = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    for i in 0..1001 {
+        let name = Name::new(&format!("p{i}")).unwrap();
+        let added = house.keeper.store.add_person(name.as_str(), name.key(), None, house.now.wall).unwrap();
+        if i < 999 {
+            house.keeper.store.set_blocked(me, added.unwrap(), true).unwrap();
+        }
+    }
+    let rows = [
+        ("block", "p999", Ok(json!({}))),
+        ("block", "p1000", Err("too_many_blocks".into())),
+        ("block", "p7", Ok(json!({}))),
+        ("unblock", "p1000", Ok(json!({}))),
+        ("unblock", "p7", Ok(json!({}))),
+        ("block", "p1000", Ok(json!({}))),
+        ("block", "p7", Err("too_many_blocks".into())),
+    ];
+    for (row, (event, name, expected)) in rows.into_iter().enumerate() {
+        assert_eq!(house.ask(ada, event, json!({ "name": name })), expected, "row {row}");
+    }
+    let again = house.connect(token);
+    assert_eq!(house.told(again)[0][1]["blocked"].as_array().unwrap().len(), 1000);
+}
+
+#[test]
 fn only_an_operator_speaks_to_all() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));

@@ -249,6 +249,7 @@ export const words = {
     too_long: 'This is too long.',
     too_fast: 'That was too fast. Please wait a moment.',
     too_many_rooms: 'You are in as many rooms as you may be.',
+    too_many_blocks: 'You block as many people as you may.',
     too_many_connections: 'You have this chat open too many times.',
     overloaded: 'The server is very busy. Please try again in a moment.',
     storage: 'The server could not save this. Please try again.',

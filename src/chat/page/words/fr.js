@@ -247,6 +247,7 @@ export const words = {
     too_long: 'C’est trop long.',
     too_fast: 'C’était trop rapide. Attendez un instant.',
     too_many_rooms: 'Vous êtes dans autant de salons que possible.',
+    too_many_blocks: 'Vous bloquez autant de personnes que possible.',
     too_many_connections: 'Ce chat est ouvert trop de fois.',
     overloaded: 'Le serveur est très occupé. Réessayez dans un instant.',
     storage: 'Le serveur n’a pas pu enregistrer cela. Réessayez.',

@@ -247,6 +247,7 @@ export const words = {
     too_long: '内容太长了。',
     too_fast: '操作太快了，请稍等片刻。',
     too_many_rooms: '您加入的聊天室已达上限。',
+    too_many_blocks: '您屏蔽的人数已达上限。',
     too_many_connections: '您同时打开的聊天页面太多了。',
     overloaded: '服务器很忙，请稍后重试。',
     storage: '服务器无法保存，请重试。',
