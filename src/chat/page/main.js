@@ -135,6 +135,7 @@ client.on('welcome', ({ you }) => {
   if (you.name !== owner) {
     clearNotices();
     conversation.clear();
+    details.show(null);
     composer.belongTo(you.name);
     owner = you.name;
   }
@@ -164,6 +165,7 @@ function signedOut(reason = null) {
   client.forget();
   model.clear();
   conversation.clear();
+  details.show(null);
   composer.clear();
   owner = null;
   location.hash = '';

@@ -38,23 +38,32 @@ export class Details {
     client.on('message', ({ room, kind }) => {
       if (room === this.#room && ABOUT_MEMBERS.includes(kind)) this.#refresh();
     });
-    client.on('presence', ({ online }) => {
-      const isNew = (name) => !this.#members.some((member) => member.name === name);
-      if (this.#room === LOBBY && this.#all && online?.some(isNew)) this.#refresh();
+    client.on('presence', ({ online, offline }) => {
+      if (this.#room !== LOBBY || !this.#all) return;
+      // Guests leave for good when they go.
+      const names = new Set(this.#members.map(({ name }) => name));
+      if (online?.some((name) => !names.has(name)) || offline?.some((name) => names.has(name))) this.#refresh();
     });
     client.on('state', ({ state }) => {
       if (state === 'open') this.#refresh();
     });
 
     this.#set(wide.matches);
-    wide.addEventListener('change', () => this.#set(wide.matches));
+    wide.addEventListener('change', () => {
+      this.#set(wide.matches);
+      this.#fetch();
+    });
     $('details-toggle').addEventListener('click', () => this.#toggle(!this.#isShown));
     $('details-close').addEventListener('click', () => this.#toggle(false));
     $('details').addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.#toggle(false);
     });
-    $('members-more').addEventListener('click', () => this.#fetchMembers(this.#members.at(-1).name));
-    $('bans-more').addEventListener('click', () => this.#fetchBanned(this.#banned.at(-1).name));
+    // What is inert takes no clicks: they are for what is around it.
+    $('chat').addEventListener('click', ({ target }) => {
+      if (target === $('chat') && $('conversation').inert) this.#toggle(false);
+    });
+    $('members-more').addEventListener('click', () => this.#fetchMembers(this.#members));
+    $('bans-more').addEventListener('click', () => this.#fetchBanned(this.#banned));
     $('topic-edit').addEventListener('click', () => this.#editTopic());
     $('invite').addEventListener('click', () => this.#invite());
     $('leave').addEventListener('click', () => this.#leave());
@@ -82,6 +91,7 @@ export class Details {
   #set(shown) {
     document.body.dataset.details = shown ? 'shown' : 'hidden';
     $('details-toggle').ariaExpanded = String(shown);
+    $('conversation').inert = shown && !wide.matches; // It is covered.
   }
 
   #toggle(shown) {
@@ -95,33 +105,44 @@ export class Details {
     this.#fetchBanned();
   }
 
-  async #fetchMembers(after) {
-    const answer = await this.#request('members', after);
+  async #fetchMembers(known = []) {
+    const answer = await this.#request('members', known, this.#members.length);
     if (!answer) return;
-    this.#members = after ? [...this.#members, ...answer.members] : answer.members;
+    this.#members = answer.people;
     this.#all = !answer.more;
     $('members-more').hidden = this.#all;
     this.#renderMembers();
   }
 
   /** Whom the room's owners keep out: for their eyes, who can let them in again. */
-  async #fetchBanned(after) {
+  async #fetchBanned(known = []) {
     const room = this.#model.rooms.get(this.#room);
     const owns = room && room.kind !== 'direct' && this.#model.isOwner(room);
-    const answer = owns ? await this.#request('bans', after) : { members: [], more: false };
+    const answer = owns ? await this.#request('bans', known, this.#banned.length) : { people: [], more: false };
     if (!answer) return;
-    this.#banned = after ? [...this.#banned, ...answer.members] : answer.members;
+    this.#banned = answer.people;
     $('bans-more').hidden = !answer.more;
     this.#renderBanned();
   }
 
-  /** Some people of the room that is shown; null where there is no answer, or nobody waits for it any more. */
-  async #request(event, after) {
+  /**
+   * Those who are known of the room that is shown, and who follow them: a page, or as many as make them
+   * `wanted` in all; null where there is no answer, or nobody waits for it any more.
+   */
+  async #request(event, known, wanted) {
     const room = this.#room;
     if (room === null || !this.#isShown) return null;
+    const people = [...known];
     try {
-      const answer = await this.#client.emit(event, { room, ...(after && { after }) });
-      return room === this.#room ? answer : null;
+      let more;
+      do {
+        const after = people.at(-1)?.name;
+        const answer = await this.#client.emit(event, { room, ...(after && { after }) });
+        if (room !== this.#room) return null;
+        people.push(...answer.members);
+        more = answer.more;
+      } while (more && people.length < wanted);
+      return { people, more };
     } catch (error) {
       if (error.code !== 'disconnected') toast(sentenceOf(error), 'alert');
       return null;
@@ -141,10 +162,8 @@ export class Details {
   }
 
   #renderMembers() {
-    const room = this.#model.rooms.get(this.#room);
-    if (!room) return;
-    const count = this.#all ? this.#members.length : room.members;
-    setText($('members-title'), say('details.members', { count }));
+    if (!this.#model.rooms.has(this.#room)) return;
+    setText($('members-title'), this.#membersTitle);
     const elements = this.#members.map(({ name, role, online }) => {
       const you = name === this.#model.you.name;
       const known = this.#model.isOnline(name) ?? online;
@@ -152,6 +171,13 @@ export class Details {
       return personElement({ name, online: known, aside: words.join(' · ') }, () => this.#openPerson(name));
     });
     showItems($('member-list'), elements);
+  }
+
+  // Where these are not all, nobody tells how many there are at the moment.
+  get #membersTitle() {
+    const count = this.#members.length;
+    if (count === 0) return say('details.members_unknown');
+    return say(this.#all ? 'details.members' : 'details.members_at_least', { count });
   }
 
   #renderBanned() {

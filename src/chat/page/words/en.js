@@ -133,6 +133,8 @@ export const words = {
     no_topic: 'No topic yet.',
     topic_edit: 'Change the topic',
     members: { one: '{count} member', other: '{count} members' },
+    members_at_least: '{count}+ members',
+    members_unknown: 'Members',
     invite: 'Invite somebody',
     invited: '{name} is invited.',
     actions: 'Actions',

@@ -131,6 +131,8 @@ export const words = {
     no_topic: 'Pas encore de sujet.',
     topic_edit: 'Changer le sujet',
     members: { one: '{count} membre', other: '{count} membres' },
+    members_at_least: '{count} membres ou plus',
+    members_unknown: 'Membres',
     invite: 'Inviter quelqu’un',
     invited: '{name} est invité.',
     actions: 'Actions',

@@ -131,6 +131,8 @@ export const words = {
     no_topic: '还没有话题。',
     topic_edit: '修改话题',
     members: { other: '{count} 位成员' },
+    members_at_least: '{count}+ 位成员',
+    members_unknown: '成员',
     invite: '邀请他人',
     invited: '已邀请 {name}。',
     actions: '操作',
