@@ -32,6 +32,7 @@ export class Conversation {
       [...this.#logs.keys()].filter((room) => !model.rooms.has(room)).forEach((room) => this.#drop(room));
     });
     client.on('state', ({ state }) => {
+      client.pending.forEach((item) => this.#logs.forEach((log) => log.pending(item))); // It may wait for something else now.
       if (state === 'open') this.#log?.load();
     });
     model.watch(['rooms', 'people'], () => this.#render());

@@ -5,7 +5,7 @@
  */
 
 import { say, sentenceOf } from '../words.js';
-import { find, fromTemplate } from './dom.js';
+import { find, fromTemplate, setText } from './dom.js';
 import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
 import { Scrolling } from './scrolling.js';
 
@@ -131,8 +131,18 @@ export class Log {
     }
     element.dataset.state = state === 'acknowledged' ? 'sent' : state;
     if (result) element.dataset.place = result.seq;
-    find(element, '.fate').textContent = fateOf(state, error);
+    setText(find(element, '.fate'), this.#fateOf(state, error));
     find(element, '.choices').hidden = state !== 'failed';
+  }
+
+  // With a connection one waits only for what was said before.
+  #fateOf(state, error) {
+    switch (state) {
+      case 'sending': return say('log.sending');
+      case 'waiting': return say(this.#client.status.state === 'open' ? 'log.sending' : 'log.waiting');
+      case 'failed': return sentenceOf(error);
+      default: return '';
+    }
   }
 
   #unsentOf(key) {
@@ -224,14 +234,5 @@ export class Log {
     if (this.#scrolling.isAtEnd) this.unseen = 0;
     if (this.#loaded) this.load();
     this.#changed();
-  }
-}
-
-function fateOf(state, error) {
-  switch (state) {
-    case 'sending': return say('log.sending');
-    case 'waiting': return say('log.waiting');
-    case 'failed': return sentenceOf(error);
-    default: return '';
   }
 }
