@@ -43,7 +43,7 @@ model.follow(client); // First: what the views are told is in the model already.
 const person = new Person({ client, model, open });
 const people = new People({ client, model });
 const conversation = new Conversation({ client, model, openPerson: (name) => person.show(name, conversation.room) });
-const typing = new Typing(client);
+const typing = new Typing({ client, model });
 const composer = new Composer({
   model,
   send(room, text) {

@@ -13,12 +13,15 @@ const lists = new Intl.ListFormat(language);
 
 export class Typing {
   #client;
+  #model;
   #saidAt = 0;
   #writers = new Map(); // by room: Map of name to the timer that ends it
   #room = null;
 
-  constructor(client) {
+  constructor({ client, model }) {
     this.#client = client;
+    this.#model = model;
+    model.watch(['blocked'], () => this.#render());
     client.on('typing', ({ room, name }) => this.#writes(room, name));
     client.on('message', ({ room, from, kind }) => {
       if (kind === 'said') this.#ends(room, from);
@@ -58,7 +61,8 @@ export class Typing {
   }
 
   #render() {
-    const names = [...(this.#writers.get(this.#room)?.keys() ?? [])];
+    const writers = [...(this.#writers.get(this.#room)?.keys() ?? [])];
+    const names = writers.filter((name) => !this.#model.blocked.has(name));
     let words = '';
     if (names.length > NAMED) words = say('room.many_typing');
     else if (names.length > 0) words = say('room.typing', { names: lists.format(names), count: names.length });
