@@ -23,10 +23,11 @@ export function say(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
 }
 
-/** A sentence for an error: the language's own if it has one, or else the server's. */
-export function sentenceOf({ code, message, retryAfter }) {
+/** A sentence for an error: the language's own if it has one, for the event that failed if it can, or else the server's. */
+export function sentenceOf({ code, message, retryAfter, event }) {
   if (code === 'too_fast' && retryAfter) return say('too_fast_for', { count: retryAfter });
-  return Object.hasOwn(words.errors, code) ? words.errors[code] : message;
+  const known = [words.errors_of[event] ?? {}, words.errors].find((sentences) => Object.hasOwn(sentences, code));
+  return known ? known[code] : message;
 }
 
 /** Gives the elements under `root` their texts, names and placeholders. */

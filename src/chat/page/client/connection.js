@@ -106,7 +106,7 @@ export class Connection {
         this.#requests.delete(id);
         reject(new ChatError('timeout', 'The server did not answer in time.'));
       }, this.#times.requestLimit);
-      this.#requests.set(id, { resolve, reject, timer });
+      this.#requests.set(id, { event, resolve, reject, timer });
       this.#send([event, data, id]);
     });
   }
@@ -152,13 +152,13 @@ export class Connection {
     this.#become({ state: 'open' });
   }
 
-  #settle(id, event, data) {
+  #settle(id, answer, data) {
     const request = this.#requests.get(id);
     if (!request) return; // It was given up on.
     this.#requests.delete(id);
     clearTimeout(request.timer);
-    if (event === 'ack') request.resolve(data);
-    else request.reject(new ChatError(data?.code ?? 'unknown', data?.message));
+    if (answer === 'ack') request.resolve(data);
+    else request.reject(new ChatError(data?.code ?? 'unknown', data?.message, { event: request.event }));
   }
 
   // A timer that each message winds up again, rather than a look at the clock now

@@ -12,13 +12,15 @@
  * - `discarded`: the message was taken out of the queue.
  *
  * `message` is a sentence for people, in English. `retryAfter` are the seconds to
- * wait before the next try, where the server said so.
+ * wait before the next try, where the server said so. `event` is what was asked for
+ * over the WebSocket, where it was: a code may mean something else for each.
  */
 export class ChatError extends Error {
-  constructor(code, message, { retryAfter = null } = {}) {
+  constructor(code, message, { retryAfter = null, event = null } = {}) {
     super(message ?? code);
     this.name = 'ChatError';
     this.code = code;
     this.retryAfter = retryAfter;
+    this.event = event;
   }
 }

@@ -154,7 +154,7 @@ export class Outbox {
 
   #changed(item) {
     const items = this.#items.map(({ key, event, data, error }) => (
-      { key, event, data, error: error && { code: error.code, message: error.message } }
+      { key, event, data, error: error && { code: error.code, message: error.message, event } }
     ));
     this.#storage?.save({ owner: this.#owner, items });
     this.#told({ ...item });

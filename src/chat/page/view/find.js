@@ -57,7 +57,7 @@ export function startFinding({ client, model, open }) {
       const { room } = await client.emit('create', { name, topic, kind });
       open(room.room);
     } catch (error) {
-      $('create-note').textContent = error.code === 'bad_name' ? say('find.bad_name') : sentenceOf(error);
+      $('create-note').textContent = sentenceOf(error);
       $('create-name').focus();
     } finally {
       $('create').disabled = false;

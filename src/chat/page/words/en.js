@@ -171,7 +171,6 @@ export const words = {
     public: 'Anyone',
     invited: 'Who is invited',
     create: 'Create',
-    bad_name: 'A name of a room has 1 to 40 characters, and no unusual ones.',
   },
 
   people: {
@@ -265,11 +264,35 @@ export const words = {
     not_operator: 'Only an operator may do that.',
     banned: 'You are banned from this room.',
     blocked: 'This person does not want messages from you.',
+    blocking: 'You have blocked this person.',
+    yourself: 'This is you.',
+    is_owner: 'This person is an owner of the room.',
+    last_owner: 'A room needs an owner; make somebody else one first.',
+    not_banned: 'This person is not banned from the room.',
     empty: 'There is nothing to send.',
     guest: 'A guest has no password.',
     disconnected: 'There is no connection right now.',
     timeout: 'The server did not answer in time.',
     unreachable: 'The server cannot be reached.',
     discarded: 'The message was discarded.',
+  },
+
+  // Where a code means something else for this event.
+  errors_of: {
+    create: {
+      bad_name: 'A name of a room has 1 to 40 characters, and no unusual ones.',
+      too_many_rooms: 'You own, or are in, as many rooms as you may.',
+    },
+    direct: {
+      too_many_rooms: 'You talk with as many people as you may; leave some of the conversations.',
+    },
+    invite: {
+      banned: 'This person is banned from the room.',
+      blocked: 'This person does not take invitations from you.',
+      too_many_rooms: 'This person has as many invitations as one may have.',
+    },
+    tell: {
+      too_many_rooms: 'You talk with as many people as you may; leave some of the conversations.',
+    },
   },
 };

@@ -169,7 +169,6 @@ export const words = {
     public: 'Tout le monde',
     invited: 'Sur invitation',
     create: 'Créer',
-    bad_name: 'Le nom d’un salon a de 1 à 40 caractères, sans caractères inhabituels.',
   },
 
   people: {
@@ -263,11 +262,34 @@ export const words = {
     not_operator: 'Seul un opérateur peut faire cela.',
     banned: 'Vous êtes banni de ce salon.',
     blocked: 'Cette personne ne souhaite pas recevoir vos messages.',
+    blocking: 'Vous avez bloqué cette personne.',
+    yourself: 'C’est vous.',
+    is_owner: 'Cette personne est propriétaire du salon.',
+    last_owner: 'Un salon a besoin d’un propriétaire ; nommez d’abord quelqu’un d’autre.',
+    not_banned: 'Cette personne n’est pas bannie du salon.',
     empty: 'Il n’y a rien à envoyer.',
     guest: 'Un invité n’a pas de mot de passe.',
     disconnected: 'Il n’y a pas de connexion pour le moment.',
     timeout: 'Le serveur n’a pas répondu à temps.',
     unreachable: 'Le serveur est injoignable.',
     discarded: 'Le message a été abandonné.',
+  },
+
+  errors_of: {
+    create: {
+      bad_name: 'Le nom d’un salon a de 1 à 40 caractères, sans caractères inhabituels.',
+      too_many_rooms: 'Vous possédez autant de salons que possible, ou êtes dans autant que possible.',
+    },
+    direct: {
+      too_many_rooms: 'Vous parlez avec autant de personnes que possible ; quittez quelques conversations.',
+    },
+    invite: {
+      banned: 'Cette personne est bannie du salon.',
+      blocked: 'Cette personne n’accepte pas vos invitations.',
+      too_many_rooms: 'Cette personne a autant d’invitations que possible.',
+    },
+    tell: {
+      too_many_rooms: 'Vous parlez avec autant de personnes que possible ; quittez quelques conversations.',
+    },
   },
 };

@@ -169,7 +169,6 @@ export const words = {
     public: '任何人',
     invited: '受邀者',
     create: '创建',
-    bad_name: '聊天室名称需有 1 到 40 个字符，且不含特殊字符。',
   },
 
   people: {
@@ -263,11 +262,34 @@ export const words = {
     not_operator: '只有管理员可以这样做。',
     banned: '您已被此聊天室封禁。',
     blocked: '对方不接收您的消息。',
+    blocking: '您已屏蔽此人。',
+    yourself: '这就是您自己。',
+    is_owner: '此人是聊天室的所有者。',
+    last_owner: '聊天室需要一位所有者，请先指定其他人。',
+    not_banned: '此人未被此聊天室封禁。',
     empty: '没有可发送的内容。',
     guest: '访客没有密码。',
     disconnected: '目前没有连接。',
     timeout: '服务器没有及时响应。',
     unreachable: '无法连接到服务器。',
     discarded: '消息已放弃。',
+  },
+
+  errors_of: {
+    create: {
+      bad_name: '聊天室名称需有 1 到 40 个字符，且不含特殊字符。',
+      too_many_rooms: '您拥有或加入的聊天室已达上限。',
+    },
+    direct: {
+      too_many_rooms: '与您私聊的人数已达上限，请先离开一些私聊。',
+    },
+    invite: {
+      banned: '此人已被此聊天室封禁。',
+      blocked: '对方不接收您的邀请。',
+      too_many_rooms: '此人收到的邀请已达上限。',
+    },
+    tell: {
+      too_many_rooms: '与您私聊的人数已达上限，请先离开一些私聊。',
+    },
   },
 };
