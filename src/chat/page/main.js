@@ -78,7 +78,8 @@ function showAddressed({ moved = false } = {}) {
   document.body.dataset.view = room === null ? 'rooms' : 'room';
   if (room === conversation.room) return;
   // What one is just writing must not go to another room.
-  const isTaken = moved && conversation.room !== null;
+  const left = conversation.room;
+  const isTaken = moved && left !== null;
   conversation.show(room);
   composer.show(room);
   typing.show(room);
@@ -86,6 +87,7 @@ function showAddressed({ moved = false } = {}) {
   rooms.render();
   // On a phone the focus would open its keyboard over what one came to read.
   if (room !== null) (narrow.matches || isTaken ? $('room-name') : $('text')).focus();
+  else rooms.focus(left);
 }
 
 // A wide page has room for one from the beginning, a narrow one begins with the list.

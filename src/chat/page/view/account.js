@@ -30,7 +30,7 @@ export function startAccount({ client, model, signedOut }) {
     showItems($('blocked-list'), names.map((name) => {
       const unblock = () => attempt(() => client.emit('unblock', { name }));
       return personElement({ name, aside: say('person.unblock') }, unblock);
-    }));
+    }), find($('blocked'), 'summary'));
   };
   const showSessions = () => attempt(async () => {
     const { sessions } = await client.emit('sessions');

@@ -140,17 +140,19 @@ export class Conversation {
   #clicked(target, openPerson) {
     const message = target.closest('.message');
     if (!message) return;
-    const { key, seq, from } = message.dataset;
+    const { key, from } = message.dataset;
     if (target.closest('.name')) openPerson(from);
     else if (target.closest('.retry')) this.#client.retry(key);
     else if (target.closest('.discard')) this.#client.discard(key);
-    else if (target.closest('.delete')) this.#delete(Number(seq));
+    else if (target.closest('.delete')) this.#delete(message);
     else return;
     if (key) $('text').focus(); // The button that had the focus is gone.
   }
 
-  #delete(seq) {
+  #delete(message) {
     const room = this.#room;
+    const seq = Number(message.dataset.seq);
+    message.focus({ preventScroll: true }); // It remains, its button does not.
     ask({
       title: say('log.delete'),
       text: say('log.delete_text'),

@@ -181,9 +181,10 @@ export class Details {
   }
 
   #renderBanned() {
-    $('bans').hidden = this.#banned.length === 0;
     const aside = say('details.unban_yes');
-    showItems($('ban-list'), this.#banned.map(({ name }) => personElement({ name, aside }, () => this.#unban(name))));
+    const elements = this.#banned.map(({ name }) => personElement({ name, aside }, () => this.#unban(name)));
+    showItems($('ban-list'), elements, $('details-title'));
+    $('bans').hidden = this.#banned.length === 0;
   }
 
   #editTopic() {

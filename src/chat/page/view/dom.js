@@ -4,6 +4,8 @@
  */
 
 const TONES = 8;
+// What can have the focus in a list.
+const CONTROLS = 'a, button';
 const graphemes = new Intl.Segmenter();
 
 export function $(id) {
@@ -46,21 +48,31 @@ export function debounced(pause, handler) {
 
 /**
  * Makes these the items of a list. Those that look the same stay what they are: a click
- * that has begun ends where it began, and the focus remains.
+ * that has begun ends where it began, and the focus remains. Where the item that has it
+ * is gone, the next one gets it, and where none is left, the element `near` the list.
  */
-export function showItems(list, items) {
-  const focused = list.contains(document.activeElement) ? subjectOf(document.activeElement) : undefined;
+export function showItems(list, items, near = null) {
+  const item = [...list.children].find((each) => each.contains(document.activeElement));
+  const focused = item && placeOf(document.activeElement, item);
   items.forEach((item, index) => {
     const old = list.children[index];
     if (!old) list.append(item);
     else if (!old.isEqualNode(item)) old.replaceWith(item);
   });
   while (list.childElementCount > items.length) list.lastElementChild.remove();
-  if (focused === undefined || list.contains(document.activeElement)) return;
-  [...list.querySelectorAll('a, button')].find((each) => subjectOf(each) === focused)?.focus({ preventScroll: true });
+  if (!focused || list.contains(document.activeElement)) return;
+  const same = [...list.querySelectorAll(CONTROLS)].find((each) => subjectOf(each) === focused.subject);
+  const next = list.children[Math.min(focused.index, items.length - 1)];
+  (same ?? next?.querySelectorAll(CONTROLS)[focused.control] ?? near)?.focus({ preventScroll: true });
 }
 
-// What a link or button of a list is about.
+// Where in a list a link or button is, and what it is about.
+function placeOf(element, item) {
+  const index = [...item.parentElement.children].indexOf(item);
+  const control = [...item.querySelectorAll(CONTROLS)].indexOf(element);
+  return { index, control, subject: subjectOf(element) };
+}
+
 function subjectOf({ dataset }) {
   return dataset.room ?? dataset.person ?? dataset.choice;
 }

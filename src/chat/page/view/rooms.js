@@ -9,13 +9,17 @@ import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
 
 const MOST = 99;
 
-/** Lists the rooms and shows which is open; `current()` gives its number, `open(room)` opens another. */
+/**
+ * Lists the rooms and shows which is open; `current()` gives its number, `open(room)` opens another.
+ * Gives `render()`, and `focus(room)` for who comes back from a room.
+ */
 export function startRooms({ client, model, current, open }) {
   const render = () => {
     const shown = matching(model, $('filter').value);
     const invitations = shown.filter(({ role }) => role === 'invited');
-    showItems($('invitation-list'), invitations.map((room) => invitation(room, { client, model, open })));
     showItems($('room-list'), shown.filter(isRoom).map((room) => item(room, model, current())));
+    const invited = invitations.map((room) => invitation(room, { client, model, open }));
+    showItems($('invitation-list'), invited, find($('rooms'), 'a.room'));
     showItems($('direct-list'), shown.filter(isDirect).sort(byTime).map((room) => item(room, model, current())));
     $('invitations').hidden = $('invitation-list').childElementCount === 0;
     $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
@@ -29,7 +33,11 @@ export function startRooms({ client, model, current, open }) {
     $('filter').value = '';
     render();
   });
-  return { render };
+  const focus = (room) => {
+    const link = find($('rooms'), `a.room[data-room="${room}"]`) ?? find($('rooms'), 'a.room');
+    link?.focus();
+  };
+  return { render, focus };
 }
 
 /** Makes an element the sign of this room: of a private conversation, the other's avatar. */
