@@ -19,8 +19,12 @@ fn what_is_said_on_both_sides_of_a_lost_network_is_there_when_it_comes_back() {
     let chat = Chat::open(&[]);
     let [ada, ben] = two_people(&chat);
 
+    let places = "$$('#rooms a, #text').map((each) => each.getBoundingClientRect().y)";
+    let before = ada.evaluate(places);
     ada.network.cut();
     ada.is_disconnected();
+    ada.wait_for("getComputedStyle($('#retry-now')).visibility === 'visible'");
+    assert_eq!(ada.evaluate(places), before, "a click would find something else");
     ada.say("Hello?");
     ada.say("Does anybody hear me?");
     ada.wait_for_value(

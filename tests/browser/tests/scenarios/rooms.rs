@@ -15,6 +15,19 @@ fn is_in(person: &Person, names: &[&str]) {
     person.wait_for_value("$$('#room-list [data-room] .name').map(({ textContent }) => textContent)", names);
 }
 
+/// Waits until the focus is at this element: who uses the keys goes on from there.
+#[track_caller]
+fn has_focus(person: &Person, selector: &str) {
+    person.wait_for(&format!("document.activeElement === $({})", json!(selector)));
+}
+
+/// Waits until somebody is told this at the edge of the page. The names in it are kept apart by marks that are not seen.
+#[track_caller]
+fn is_told(person: &Person, sentence: &str) {
+    let told = "$$('#toasts p').map(({ textContent }) => textContent.replace(/[\\u2068\\u2069]/g, ''))";
+    person.wait_for(&format!("{told}.includes({})", json!(sentence)));
+}
+
 #[track_caller]
 fn invite(person: &Person, name: &str) {
     person.click("#invite");
@@ -44,7 +57,7 @@ fn who_is_invited_may_come_in_until_they_are_removed() {
     ada.click("#member-list [data-person=Ben]");
     ada.click("#person-kick");
     ada.click("#ask-yes");
-    ben.wait_for("$('#toasts').textContent.includes('You were removed from the room.')");
+    is_told(&ben, "You were removed from Den.");
     is_in(&ben, &["Lobby"]);
     sees_members(&ada, &["Ada"]);
 }
@@ -62,13 +75,20 @@ fn who_is_banned_stays_out_until_an_owner_lets_them_in_again() {
     ada.click("#member-list [data-person=Ben]");
     ada.click("#person-ban");
     ada.click("#ask-yes");
-    ben.wait_for("$('#toasts').textContent.includes('You were banned from the room.')");
+    is_told(&ben, "You were banned from Den.");
     ada.wait_for_value("$$('#ban-list [data-person]').map(({ dataset }) => dataset.person)", ["Ben"]);
     ben.wait_for("$('#bans').hidden");
+
+    // What keeps them out is said of them, not of who invites.
+    ada.click("#invite");
+    ada.click("#people-list [data-person=Ben]");
+    is_told(&ada, "This person is banned from the room.");
+    ada.click("#people-dialog .close");
 
     ada.click("#ban-list [data-person=Ben]");
     ada.click("#ask-yes");
     ada.wait_for("$('#bans').hidden");
+    has_focus(&ada, "#details-title");
     invite(&ada, "Ben");
     ben.click("#invitation-list .accept");
     sees_members(&ada, &["Ada", "Ben"]);
@@ -82,6 +102,7 @@ fn an_invitation_may_be_declined() {
     invite(&ada, "Ben");
     ben.click("#invitation-list .decline");
     ben.wait_for_value("$$('#invitation-list [data-room]').length", 0);
+    has_focus(&ben, "#room-list a");
     is_in(&ben, &["Lobby"]);
 }
 
@@ -151,7 +172,34 @@ fn what_was_said_can_be_deleted_by_who_said_it() {
     for person in [&ada, &ben] {
         person.reads(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
     }
+    has_focus(&ada, ".message.deleted");
     // Nor does anybody see it who comes later.
     let cleo = chat.person("Cleo");
     cleo.reads(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
+}
+
+#[test]
+fn the_list_of_members_goes_on_behind_a_page_and_stays_so_long() {
+    let chat = Chat::open(&[]);
+    let ada = chat.person("Ada");
+    // They are many and say nothing, so they come by a shorter way.
+    let guests = 201;
+    ada.evaluate(&format!(
+        "(async () => {{
+            for (let number = 0; number < {guests}; number += 1) {{
+                const headers = {{ 'Content-Type': 'application/json' }};
+                const body = JSON.stringify({{ name: `Guest ${{number}}`, token: true }});
+                const {{ status }} = await fetch('/api/guest', {{ method: 'POST', headers, body }});
+                if (status !== 201) throw new Error(status);
+            }}
+            return true;
+        }})()"
+    ));
+    let shown = "[$('#members-title').textContent, $$('#member-list [data-person]').length]";
+    let cleo = chat.person("Cleo");
+    cleo.wait_for_value(shown, json!(["200+ members", 200]));
+    cleo.click("#members-more");
+    cleo.wait_for_value(shown, json!(["203 members", 203]));
+    let _dan = chat.person("Dan");
+    cleo.wait_for_value(shown, json!(["204 members", 204]));
 }
