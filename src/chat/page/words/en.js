@@ -291,6 +291,12 @@ export const words = {
       blocked: 'This person does not take invitations from you.',
       too_many_rooms: 'This person has as many invitations as one may have.',
     },
+    role: {
+      too_many_rooms: 'This person owns as many rooms as one may.',
+    },
+    say: {
+      unknown_person: 'This person is no longer here.',
+    },
     tell: {
       too_many_rooms: 'You talk with as many people as you may; leave some of the conversations.',
     },

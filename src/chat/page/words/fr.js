@@ -288,6 +288,12 @@ export const words = {
       blocked: 'Cette personne n’accepte pas vos invitations.',
       too_many_rooms: 'Cette personne a autant d’invitations que possible.',
     },
+    role: {
+      too_many_rooms: 'Cette personne possède autant de salons que possible.',
+    },
+    say: {
+      unknown_person: 'Cette personne n’est plus ici.',
+    },
     tell: {
       too_many_rooms: 'Vous parlez avec autant de personnes que possible ; quittez quelques conversations.',
     },

@@ -288,6 +288,12 @@ export const words = {
       blocked: '对方不接收您的邀请。',
       too_many_rooms: '此人收到的邀请已达上限。',
     },
+    role: {
+      too_many_rooms: '此人拥有的聊天室已达上限。',
+    },
+    say: {
+      unknown_person: '此人已不在这里。',
+    },
     tell: {
       too_many_rooms: '与您私聊的人数已达上限，请先离开一些私聊。',
     },
