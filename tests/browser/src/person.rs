@@ -46,6 +46,14 @@ impl Person {
         self.is_connected();
     }
 
+    /// Says at the entrance who one is, whether or not it leads in.
+    #[track_caller]
+    pub fn log_in(&self) {
+        self.fill("#name", &self.name);
+        self.fill("#password", PASSWORD);
+        self.click("#enter");
+    }
+
     /// Logs in, the name being there already.
     #[track_caller]
     pub fn log_in_again(&self) {

@@ -1,7 +1,7 @@
 //! Who one is, and for how long.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Expected, Person};
+use switchboard_browser::{Chat, Expected, Look, Person};
 
 /// Waits until somebody is asked who they are, and is told why.
 #[track_caller]
@@ -57,4 +57,18 @@ fn a_wrong_password_is_told_and_a_right_one_lets_in() {
 
     ada.log_in_again();
     ada.reads(&[("Ada", "I shall be back.")]);
+}
+
+#[test]
+fn who_has_no_connection_left_sees_at_the_entrance_why_it_takes_so_long() {
+    let chat = Chat::open(&["--max-connections-each", "1"]);
+    chat.browser.expect(Expected::NoConnection);
+    let ada = chat.person("Ada");
+    let elsewhere = chat.visitor("Ada", Look::default());
+    elsewhere.log_in();
+    elsewhere.wait_for("$('#connection-text').textContent.startsWith('You have this chat open too many times.')");
+    elsewhere.click("#retry-now");
+
+    ada.network.cut();
+    elsewhere.is_connected();
 }
