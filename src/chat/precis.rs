@@ -49,6 +49,16 @@ pub(super) fn shown(c: char) -> String {
     if is_printable { format!("\u{201C}{c}\u{201D}") } else { format!("the character U+{:04X}", u32::from(c)) }
 }
 
+/// Whether there is nothing to see: only spaces, and what a skeleton leaves out.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_ignorable(c))
+}
+
+/// What Unicode calls ignorable by default: a skeleton leaves it out.
+fn is_ignorable(c: char) -> bool {
+    skeleton(c.encode_utf8(&mut [0; 4])).next().is_none()
+}
+
 /// A class that knows today's characters too.
 struct Today<C>(C);
 
@@ -71,11 +81,10 @@ fn judge(class: &impl Class, c: char) -> Value {
     use GeneralCategory as Is;
     let mut buffer = [0; 4];
     let text: &str = c.encode_utf8(&mut buffer);
-    // PrecisIgnorableProperties (§9.13): what a skeleton leaves out is what Unicode calls ignorable by default.
-    let is_ignorable = skeleton(text).next().is_none();
     match c.general_category() {
         Is::Unassigned => Value::Unassigned,
-        _ if is_ignorable => Value::Disallowed,
+        // PrecisIgnorableProperties (§9.13).
+        _ if is_ignorable(c) => Value::Disallowed,
         Is::Control | Is::Format | Is::Surrogate | Is::PrivateUse => Value::Disallowed,
         Is::LineSeparator | Is::ParagraphSeparator => Value::Disallowed,
         // HasCompat (§9.17).

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
+        precis::is_blank,
         store::{Entry, NewEntry, PersonId, Place, Role, RoomId, RoomKind, RoomRow, Span, StoreError},
         token::epoch,
         wire,
@@ -237,7 +238,7 @@ impl Call<'_> {
     fn check_words(&mut self, text: &str, key: &str) -> Result<Words, Failure> {
         let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
         let text = clean(text, self.keeper.config.limits.text_chars)?;
-        if text.is_empty() {
+        if is_blank(&text) {
             return refuse("empty", "There is nothing to say.");
         }
         self.keeper.count(Counted::Said, self.person).or_else(too_fast)?;

@@ -70,6 +70,8 @@ fn what_can_be_said_is_neither_empty_nor_long_nor_invisible() {
         ("", Err("empty")),
         (" \n\t ", Err("empty")),
         ("\u{7}", Err("empty")),
+        ("\u{200b} \u{2060}\u{feff}", Err("empty")),
+        ("\u{200b}.", Ok("\u{200b}.")),
         (&"x".repeat(4001), Err("too_long")),
     ];
     for (text, expected) in rows {

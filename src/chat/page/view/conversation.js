@@ -32,7 +32,8 @@ export class Conversation {
       [...this.#logs.keys()].filter((room) => !model.rooms.has(room)).forEach((room) => this.#drop(room));
     });
     client.on('state', ({ state }) => {
-      client.pending.forEach((item) => this.#logs.forEach((log) => log.pending(item))); // It may wait for something else now.
+      // What is pending may wait for something else now.
+      client.pending.forEach((item) => this.#logs.forEach((log) => log.pending(item)));
       if (state === 'open') this.#log?.load();
     });
     model.watch(['rooms', 'people'], () => this.#render());
@@ -104,13 +105,14 @@ export class Conversation {
     const room = this.#model.rooms.get(this.#room);
     if (!room) return;
     setText($('room-name'), room.name);
-    setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room.name) : room.topic);
+    setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room) : room.topic);
     showMark($('room-mark'), room, this.#model);
     this.#log.element.dataset.owner = this.#model.isOwner(room);
     this.#seen();
   }
 
-  #stateOf(name) {
+  #stateOf({ name, gone }) {
+    if (gone) return say('person.gone');
     const online = this.#model.isOnline(name);
     if (online === null) return '';
     return say(online ? 'person.online' : 'person.offline');

@@ -47,7 +47,7 @@ export function showMark(element, room, model) {
   element.className = `mark ${room.kind}`;
   if (room.kind === 'direct') {
     showAvatar(element, room.name);
-    element.dataset.online = model.isOnline(room.name) ?? '';
+    element.dataset.online = room.gone ? '' : model.isOnline(room.name) ?? ''; // Another one may have the name now.
   }
 }
 
