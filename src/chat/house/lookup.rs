@@ -56,6 +56,10 @@ impl Lookup {
         self.people.remove(&person);
     }
 
+    pub(super) fn forget_topic(&mut self, room: RoomId) {
+        self.rooms.remove(&room);
+    }
+
     pub(super) fn forget_room(&mut self, room: RoomId) {
         self.rooms.remove(&room);
         self.heads.remove(&room);

@@ -24,7 +24,7 @@ pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let (room, _) = call.own(room)?;
     let topic = clean(&topic, call.keeper.config.limits.topic_chars)?;
     call.keeper.store.set_topic(room.id, &topic)?;
-    call.keeper.lookup.forget_room(room.id);
+    call.keeper.lookup.forget_topic(room.id);
     let new = NewEntry { entry: Entry::Topic, author: call.person, key: None, text: Some(&topic), about: None };
     match call.keeper.append(&room, new, None)? {
         Some(place) => result(&place),

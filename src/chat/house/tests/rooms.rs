@@ -341,6 +341,7 @@ fn members_are_counted_once_and_then_as_they_come_and_go() {
     let unknown = house.keeper.store.person_named(Name::new("Eve").unwrap().key()).unwrap().unwrap().id;
     house.keeper.store.set_role(id, unknown, Role::Member, 0).unwrap();
     house.join(ada, room).unwrap();
+    house.ask(bob, "topic", json!({ "room": room, "topic": "2024" })).unwrap();
     let told = house.ask(bob, "rooms", json!({ "search": "rust" })).unwrap();
     assert_eq!((&told["rooms"][0]["members"], house.keeper.store.count_members(id).unwrap()), (&json!(2), 3));
 }
