@@ -53,6 +53,8 @@ fn the_page_fits_every_screen_and_can_be_used_without_a_mouse_and_without_eyes()
             ada.click("#details-toggle");
         }
         ada.wait_for("$('#member-list [data-person=Ben]')");
+        // Where it lies over the conversation, no key leads to what it covers.
+        ada.wait_for_value("$('#conversation').inert", look.width < 1200);
         inspect(&ada, *look, "details");
         ada.click("#member-list [data-person=Ben]");
         ada.wait_for("$('#person-dialog').open");
@@ -61,6 +63,7 @@ fn the_page_fits_every_screen_and_can_be_used_without_a_mouse_and_without_eyes()
         if is_narrow {
             ada.click("#details-close");
             ada.click("#back");
+            ada.wait_for("document.activeElement === $('#room-list a[data-room=\"1\"]')");
         }
         ada.look_for_rooms();
         inspect(&ada, *look, "finding");
