@@ -70,11 +70,12 @@ impl Keeper {
         if !self.store.append(room.id, place, &new)? {
             return Ok(None);
         }
-        self.lookup.set_head(room.id, place);
+        self.lookup.appended(room.id, place, (new.entry == Entry::Said).then_some(new.author));
         let kept = self.config.limits.kept_messages;
         if place.seq.is_multiple_of(TRIMMED_EVERY.min(kept.div_ceil(10))) {
             let oldest = (place.seq + 1).saturating_sub(kept);
             self.store.trim(room.id, oldest)?;
+            self.lookup.trimmed(room.id, oldest);
         }
         let NewEntry { entry, author, text, about, .. } = new;
         let message = self.message(room, Logged { place, entry, author, text: text.map(str::to_owned), about })?;
@@ -102,7 +103,7 @@ impl Keeper {
             None => None,
         };
         let (kind, role) = match logged.entry {
-            Entry::Said | Entry::Erased => ("said", None),
+            Entry::Said => ("said", None),
             Entry::Topic => ("topic", None),
             Entry::Joined => ("joined", None),
             Entry::Left => ("left", None),
@@ -120,7 +121,7 @@ impl Keeper {
             time: logged.place.time,
             from: author.name.clone(),
             kind,
-            deleted: logged.entry == Entry::Erased,
+            deleted: logged.entry == Entry::Said && logged.text.is_none(),
             text: logged.text,
             who,
             role,

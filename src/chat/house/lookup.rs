@@ -2,7 +2,10 @@
 //!
 //! What is remembered here is a copy of what the store has. It is forgotten whenever something had to be undone there.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry as Slot},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -22,6 +25,8 @@ pub(super) struct Lookup {
     heads: HashMap<RoomId, Place>,
     members: HashMap<RoomId, u64>,
     people: HashMap<PersonId, Arc<Known>>,
+    /// What was said lately: the number of each message that has its words, in order, and its author.
+    said: HashMap<RoomId, VecDeque<(u64, PersonId)>>,
 }
 
 /// What others may know about somebody.
@@ -64,6 +69,7 @@ impl Lookup {
         self.rooms.remove(&room);
         self.heads.remove(&room);
         self.members.remove(&room);
+        self.said.remove(&room);
     }
 
     /// Somebody's role in a room was one, and is another: where there are many members they are not counted again.
@@ -75,8 +81,27 @@ impl Lookup {
         }
     }
 
-    pub(super) fn set_head(&mut self, room: RoomId, head: Place) {
-        self.heads.insert(room, head);
+    /// A room's log has a new entry.
+    pub(super) fn appended(&mut self, room: RoomId, place: Place, said_by: Option<PersonId>) {
+        self.heads.insert(room, place);
+        if let Some(said) = self.said.get_mut(&room) {
+            said.extend(said_by.map(|author| (place.seq, author)));
+        }
+        self.trimmed(room, (place.seq + 1).saturating_sub(LOOKED_AT_FOR_UNREAD));
+    }
+
+    /// A room's log begins with this entry now, as far as it is looked at.
+    pub(super) fn trimmed(&mut self, room: RoomId, oldest: u64) {
+        if let Some(said) = self.said.get_mut(&room) {
+            while said.pop_front_if(|(seq, _)| *seq < oldest).is_some() {}
+        }
+    }
+
+    /// A message has no words any more.
+    pub(super) fn erased(&mut self, room: RoomId, seq: u64) {
+        if let Some(said) = self.said.get_mut(&room) {
+            said.retain(|(other, _)| *other != seq);
+        }
     }
 }
 
@@ -86,7 +111,7 @@ impl Keeper {
             return Ok(Some(Arc::clone(room)));
         }
         let Some(row) = self.store.room(id)? else { return Ok(None) };
-        make_room_in(&mut self.lookup.rooms);
+        make_room_in(&mut self.lookup.rooms, MOST_REMEMBERED);
         Ok(Some(Arc::clone(self.lookup.rooms.entry(id).or_insert(Arc::new(row)))))
     }
 
@@ -96,9 +121,26 @@ impl Keeper {
             return Ok(*head);
         }
         let head = self.store.head(room)?.unwrap_or_default();
-        make_room_in(&mut self.lookup.heads);
+        make_room_in(&mut self.lookup.heads, MOST_REMEMBERED);
         self.lookup.heads.insert(room, head);
         Ok(head)
+    }
+
+    /// How many messages others have said behind `read`. Whoever is in many rooms has many counted at once: so not in
+    /// the store, but for the first time.
+    fn count_unread(&mut self, room: RoomId, read: u64, person: PersonId) -> Result<u64, StoreError> {
+        let head = self.head(room)?;
+        if !self.lookup.said.contains_key(&room) {
+            make_room_in(&mut self.lookup.said, MOST_LOGS_REMEMBERED);
+        }
+        let said = match self.lookup.said.entry(room) {
+            Slot::Occupied(slot) => slot.into_mut(),
+            Slot::Vacant(slot) => {
+                slot.insert(self.store.said_since(room, head.seq.saturating_sub(LOOKED_AT_FOR_UNREAD))?.into())
+            }
+        };
+        let unread = said.iter().rev().take_while(|(seq, _)| *seq > read).filter(|(_, author)| *author != person);
+        Ok(unread.take(MOST_UNREAD).map(|_| 1).sum())
     }
 
     fn count_members(&mut self, room: RoomId) -> Result<u64, StoreError> {
@@ -106,7 +148,7 @@ impl Keeper {
             return Ok(*count);
         }
         let count = self.store.count_members(room)?;
-        make_room_in(&mut self.lookup.members);
+        make_room_in(&mut self.lookup.members, MOST_REMEMBERED);
         self.lookup.members.insert(room, count);
         Ok(count)
     }
@@ -123,7 +165,7 @@ impl Keeper {
             // Nobody is ever removed altogether.
             None => Known { name: String::new(), guest: false, operator: false, gone: true },
         };
-        make_room_in(&mut self.lookup.people);
+        make_room_in(&mut self.lookup.people, MOST_REMEMBERED);
         Ok(Arc::clone(self.lookup.people.entry(id).or_insert(Arc::new(known))))
     }
 
@@ -179,12 +221,7 @@ impl Keeper {
         let head = self.head(room.id)?;
         let read = member.map_or(head.seq, |member| member.read);
         let is_member = member.is_some_and(|member| member.role >= Role::Member);
-        let unread = if is_member && read < head.seq {
-            let from = read.max(head.seq.saturating_sub(LOOKED_AT_FOR_UNREAD));
-            self.store.count_said(room.id, from, person, MOST_UNREAD)?
-        } else {
-            0
-        };
+        let unread = if is_member && read < head.seq { self.count_unread(room.id, read, person)? } else { 0 };
         let (name, gone) = match other_of(room, person) {
             Some(other) => {
                 let other = self.known(other)?;
@@ -251,8 +288,8 @@ pub(super) fn other_of(room: &RoomRow, person: PersonId) -> Option<PersonId> {
 }
 
 /// What is remembered has a bound. At it, all is forgotten and looked up again.
-fn make_room_in<K, V>(map: &mut HashMap<K, V>) {
-    if map.len() >= MOST_REMEMBERED {
+fn make_room_in<K, V>(map: &mut HashMap<K, V>, most: usize) {
+    if map.len() >= most {
         map.clear();
     }
 }
@@ -262,3 +299,5 @@ const MOST_UNREAD: usize = 100;
 /// And looked for among so many entries.
 const LOOKED_AT_FOR_UNREAD: u64 = 200;
 const MOST_REMEMBERED: usize = 100_000;
+/// Rooms of which it is remembered who has said something lately: 4 KiB each at most.
+const MOST_LOGS_REMEMBERED: usize = 10_000;

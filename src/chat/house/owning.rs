@@ -175,6 +175,7 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> Handled {
         }
     }
     call.keeper.store.erase(room.id, seq)?;
+    call.keeper.lookup.erased(room.id, seq);
     let about = i64::try_from(seq).ok();
     call.keeper.append(
         &room,
@@ -227,6 +228,6 @@ impl Call<'_> {
         // A number that the store cannot hold is no message's.
         let Ok(_) = i64::try_from(seq) else { return Ok(None) };
         let entry = self.keeper.store.entry(room.id, seq)?;
-        Ok(entry.filter(|entry| entry.entry == Entry::Said).map(|entry| entry.author))
+        Ok(entry.filter(|entry| entry.entry == Entry::Said && entry.text.is_some()).map(|entry| entry.author))
     }
 }

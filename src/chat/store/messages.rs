@@ -24,13 +24,10 @@ pub(in super::super) enum Entry {
     Owner,
     Member,
     Deleted,
-    /// It was said, and has no words any more.
-    Erased,
 }
 
 stored_as_number!(Entry {
-    Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9,
-    Erased = 10
+    Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9
 });
 
 /// Where an entry stands in its log.
@@ -77,7 +74,7 @@ impl Logged {
     pub(in super::super) fn person(&self) -> Option<PersonId> {
         match self.entry {
             Entry::Kicked | Entry::Banned | Entry::Unbanned | Entry::Owner | Entry::Member => self.about.map(PersonId),
-            Entry::Said | Entry::Topic | Entry::Joined | Entry::Left | Entry::Deleted | Entry::Erased => None,
+            Entry::Said | Entry::Topic | Entry::Joined | Entry::Left | Entry::Deleted => None,
         }
     }
 }
@@ -181,8 +178,7 @@ impl Store {
 
     /// Takes the words from a message.
     pub(in super::super) fn erase(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
-        let sql = "UPDATE messages SET text = NULL, kind = ?3 WHERE room = ?1 AND seq = ?2";
-        self.change(sql, (room, seq, Entry::Erased)).map(drop)
+        self.change("UPDATE messages SET text = NULL WHERE room = ?1 AND seq = ?2", (room, seq)).map(drop)
     }
 
     /// Forgets what is older than `seq`, or the oldest of it; says whether there was anything.
@@ -203,21 +199,14 @@ impl Store {
         Ok(removed.is_some())
     }
 
-    /// How many messages others have said behind `seq`, up to `most`.
-    pub(in super::super) fn count_said(
-        &self,
-        room: RoomId,
-        seq: u64,
-        not_by: PersonId,
-        most: usize,
-    ) -> Result<u64, StoreError> {
-        Ok(self.first(COUNT_SAID, (room, seq, not_by, most), |row| row.get(0))?.unwrap_or(0))
+    /// What was said behind `seq` and still has its words: the number of each message, in order, and its author.
+    pub(in super::super) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, PersonId)>, StoreError> {
+        let sql = "SELECT seq, author FROM messages
+            WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
+        self.all(sql, (room, seq), |row| Ok((row.get(0)?, row.get(1)?)))
     }
 }
 
-/// In its index alone: whoever is in many rooms has many counted at once.
-const COUNT_SAID: &str = "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY said
-    WHERE room = ?1 AND seq > ?2 AND kind = 0 AND author <> ?3 LIMIT ?4)";
 /// Past this no more texts are read at once: whoever asks often must not keep all others waiting.
 const PAGE_BYTES: usize = 64 << 10;
 /// Entries that are forgotten at once. Nobody else is served meanwhile, and long texts take their time: each byte of them
@@ -230,31 +219,6 @@ mod tests {
         super::{Data, LOBBY, RoomKind},
         *,
     };
-
-    #[test]
-    fn what_was_said_is_counted_without_a_look_at_the_texts() {
-        let store = Store::open(&Data::Memory).unwrap();
-        let explained = format!("EXPLAIN {COUNT_SAID}");
-        let opened: Vec<(String, u64)> =
-            store.all(&explained, (LOBBY, 0, PersonId(1), 9), |row| Ok((row.get("opcode")?, row.get("p2")?))).unwrap();
-        let opened: Vec<u64> =
-            opened.into_iter().filter(|(step, _)| step == "OpenRead").map(|(_, root)| root).collect();
-        let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'said'";
-        let said: u64 = store.first(root, [], |row| row.get(0)).unwrap().unwrap();
-        assert_eq!(opened, [said], "the index alone");
-
-        let (one, two) = (PersonId(1), PersonId(2));
-        let log = [(Entry::Joined, two, None), (Entry::Said, two, Some("gone")), (Entry::Topic, two, Some("Rust"))];
-        let said = [one, two, two].map(|author| (Entry::Said, author, Some("hello")));
-        for (seq, (entry, author, text)) in (1..).zip(log.into_iter().chain(said)) {
-            let new = NewEntry { entry, author, key: None, text, about: None };
-            assert!(store.append(LOBBY, Place { seq, time: 0 }, &new).unwrap());
-        }
-        let count = |seq, not_by, most| store.count_said(LOBBY, seq, not_by, most).unwrap();
-        assert_eq!([count(0, one, 9), count(0, two, 9)], [3, 1]);
-        store.erase(LOBBY, 2).unwrap();
-        assert_eq!([count(0, one, 9), count(0, one, 1), count(5, one, 9), count(6, one, 9)], [2, 1, 1, 0]);
-    }
 
     #[test]
     fn what_is_forgotten_is_forgotten_in_pieces() {

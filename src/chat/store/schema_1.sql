@@ -59,16 +59,14 @@ CREATE TABLE messages (
     room   INTEGER NOT NULL,
     seq    INTEGER NOT NULL,
     time   INTEGER NOT NULL,
-    kind   INTEGER NOT NULL,              -- 0 said, 10 said and erased; the others are in messages.rs
+    kind   INTEGER NOT NULL,
     author INTEGER NOT NULL,
     key    BLOB,                          -- the author's, for what was said
-    text   TEXT,                          -- NULL where it was erased, or never had one
+    text   TEXT,                          -- NULL where it was deleted, or never had one
     about  INTEGER,                       -- a person or a message, as the kind has it
     PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX messages_by_key ON messages (key, author) WHERE key IS NOT NULL;
--- What is not read is counted here, where no texts lie between.
-CREATE INDEX said ON messages (room, seq, author) WHERE kind = 0;
 
 -- Rooms that are no more, with messages that are still to be forgotten.
 CREATE TABLE removed (

@@ -398,6 +398,48 @@ fn a_log_does_not_grow_past_what_is_kept_and_a_removed_one_is_soon_forgotten() {
 }
 
 #[test]
+fn what_is_remembered_of_a_log_is_what_is_in_it() {
+    // More are counted than are kept, and fewer.
+    [60, 250].into_iter().for_each(remembers_a_log_of);
+}
+
+fn remembers_a_log_of(kept_messages: u64) {
+    let mut house = House::with(|config| config.limits.kept_messages = kept_messages);
+    let people = ["Ada", "Bob", "Eve"];
+    let [ada, bob, eve] = people.map(|name| house.come(name));
+    let room = house.create(ada, "Rust", "public");
+    house.join(bob, room).unwrap();
+    house.join(eve, room).unwrap();
+    let ids = people.map(|name| house.keeper.store.person_named(Name::new(name).unwrap().key()).unwrap().unwrap().id);
+    let told = |house: &mut House| ids.map(|id| json!(house.keeper.rooms_of(id).unwrap()));
+    for step in 0..700 {
+        match step % 7 {
+            0 | 2 | 3 => drop(house.say(ada, room, "word").unwrap()),
+            1 => drop(house.say(bob, room, "word").unwrap()),
+            4 => {
+                let seq = house.say(bob, room, "slip").unwrap();
+                house.ask(bob, "delete", json!({ "room": room, "seq": seq - step % 3 })).ok();
+            }
+            5 if step % 20 == 0 => drop(house.ask(ada, "topic", json!({ "room": room, "topic": step })).ok()),
+            5 => {
+                house.pass(Duration::from_secs(1));
+                house.keeper.store.refuse_commits(1);
+                let key = house.key();
+                house.ask(ada, "say", json!({ "room": room, "text": "undone", "key": key })).unwrap_err();
+            }
+            _ if step % 100 == 6 => drop(house.ask(eve, "read", json!({ "room": room, "seq": step / 2 })).unwrap()),
+            _ => {}
+        }
+        let remembered = told(&mut house);
+        let kept = std::mem::take(&mut house.keeper.lookup);
+        assert_eq!(remembered, told(&mut house), "step {step}");
+        house.keeper.lookup = kept;
+    }
+    let unread = told(&mut house)[2][1]["unread"].as_u64().unwrap();
+    assert!((30..60).contains(&unread) || kept_messages == 250 && unread == 100, "{unread}");
+}
+
+#[test]
 fn a_message_without_its_words_stays_in_its_place() {
     let mut house = House::new();
     let (ada, bob) = (house.come("Ada"), house.come("Bob"));
