@@ -140,6 +140,8 @@ client.on('welcome', ({ you }) => {
     details.show(null);
     composer.belongTo(you.name);
     owner = you.name;
+  } else {
+    client.pending.forEach(giveBack);
   }
   const { room } = conversation;
   const isGone = room !== null && !model.rooms.has(room);

@@ -93,6 +93,37 @@ fn what_was_written_for_a_room_that_went_away_meanwhile_is_given_back() {
 }
 
 #[test]
+fn a_message_that_failed_is_given_back_where_its_conversation_was_left_meanwhile() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::NoConnection);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    ben.say("Good evening.");
+    ada.reads(&[("Ben", "Good evening.")]);
+    ada.write_to("Ben");
+    ada.say("Let us talk.");
+    ada.open("Lobby");
+    ada.click("#logs .log:not([hidden]) .message .name");
+    ada.click("#person-block");
+    ben.open("Ada");
+    ada.wait_for_value("$$('#blocked-list [data-person]').length", 1);
+    ben.say("Are you there?");
+    ben.wait_for("$('.log:not([hidden]) .unsent .message[data-state=failed]')");
+
+    ben.network.cut();
+    ben.is_disconnected();
+    // On another device.
+    let elsewhere = chat.visitor("Ben", Look::default());
+    elsewhere.log_in();
+    elsewhere.open("Ada");
+    elsewhere.click("#leave");
+    elsewhere.click("#ask-yes");
+    elsewhere.wait_for_value("$('#room-name').textContent", "Lobby");
+    ben.network.restore();
+    ben.is_connected();
+    is_given_back(&ben, "Are you there?");
+}
+
+#[test]
 fn a_tap_beside_a_dialog_closes_it_and_does_nothing_else() {
     let chat = Chat::open(&[]);
     let ada = chat.person("Ada");
