@@ -1,5 +1,4 @@
-#![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
-#![cfg_attr(not(feature = "server"), doc = "A strict RFC 6455 WebSocket engine without I/O.")]
+//! A strict RFC 6455 WebSocket engine without I/O, a non-blocking server on mio around it, and a blocking client.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -10,8 +9,6 @@ extern crate std;
 
 #[cfg(feature = "server")]
 pub mod apps;
-#[cfg(feature = "chat")]
-pub mod chat;
 #[cfg(feature = "client")]
 pub mod client;
 mod proto;
@@ -21,16 +18,22 @@ mod reactor;
 mod server;
 
 pub use proto::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, DeflateAnswerError,
-    Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader, HandshakeError,
-    HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey,
-    MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead,
+    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Deflate,
+    DeflateAnswerError, Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader,
+    HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits, Masked, Masking,
+    MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead,
     RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked,
+    reason_phrase,
 };
 #[cfg(feature = "deflate")]
-pub use proto::{Deflate, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
+pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 #[cfg(feature = "server")]
 pub use server::{
-    Acceptance, App, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Remote, Request, Responder,
-    Response, Running, Server, SlowSubscriber, Stopper, Verdict,
+    Acceptance, App, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy, Remote,
+    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
 };
+
+/// The examples of the README compile.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,9 +11,6 @@
 //! | limits | 1: index into [`LIMITS`] | the defaults |
 //! | cuts | 1 + n: the number of lengths, then the lengths | one read |
 
-#[path = "../../tests/support/rfc1951.rs"]
-mod rfc1951;
-
 use switchboard::{
     CloseCode, Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Event, FrameHeader, Limits, Masking,
     MaskingKey, MessageKind, Opcode, ProtocolError, Receiver, Role,
@@ -250,13 +247,13 @@ impl Listener {
 }
 
 /// What a compressed message inflates to by the naive inflater, which remembers what came before.
-pub struct Naive(rfc1951::Inflated);
+pub struct Naive(switchboard_tests::rfc1951::Inflated);
 
 impl Naive {
     /// Nothing came before; messages are at most so long.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self(rfc1951::Inflated::new(15).at_most(most))
+        Self(switchboard_tests::rfc1951::Inflated::new(15).at_most(most))
     }
 
     /// The next message, if it is one.
@@ -264,7 +261,7 @@ impl Naive {
     /// # Errors
     /// Whether it is too long; else it is malformed.
     pub fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, bool> {
-        self.0.message(message).map_err(|fault| fault == rfc1951::TOO_LONG)
+        self.0.message(message).map_err(|fault| fault == switchboard_tests::rfc1951::TOO_LONG)
     }
 
     /// Forgets what came before.

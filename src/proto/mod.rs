@@ -41,19 +41,16 @@ mod utf8;
 pub use close::CloseFrame;
 pub use close_code::CloseCode;
 pub use connection::{Connection, State};
-#[cfg(all(feature = "server", not(feature = "deflate")))]
-pub(crate) use deflate::Deflate;
+pub use deflate::Deflate;
 #[cfg(feature = "deflate")]
-pub use deflate::{Deflate, DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
+pub use deflate::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use error::{ProtocolError, SendError};
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
     ClientHandshake, ClientHandshakeError, ClientRequest, DeflateAnswerError, Established, ExtensionOffer,
     HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader,
-    ResponseHead, ServerHandshake,
+    ResponseHead, ServerHandshake, reason_phrase,
 };
-#[cfg(feature = "server")]
-pub(crate) use handshake::{check_header, has_token, reason_phrase};
 pub use limits::{Delivery, Limits};
 pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};
 pub use opcode::{MessageKind, Opcode, ReservedOpcode};

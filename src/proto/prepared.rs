@@ -73,9 +73,14 @@ impl Prepared {
         self.may_be_compressed
     }
 
-    /// The whole frame with the message compressed, without context and with a window of 15 bits, if that makes it
-    /// shorter.
-    pub(crate) fn compressed(&self, deflate: &Deflate) -> Option<&[u8]> {
+    /// The whole frame with the message compressed by `deflate`, without context and with a window of 15 bits; `None` if
+    /// that does not make it shorter, or if it must not be compressed. The first caller compresses, for all.
+    ///
+    /// A caller that fans one message out to many writes these bytes itself: only to connections whose
+    /// [`Sender::max_shared_bytes`](crate::Sender::max_shared_bytes) allows it, and each time followed by
+    /// [`Sender::reset_context`](crate::Sender::reset_context).
+    #[must_use]
+    pub fn compressed(&self, deflate: &Deflate) -> Option<&[u8]> {
         if !self.may_be_compressed {
             return None;
         }

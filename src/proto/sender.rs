@@ -152,7 +152,7 @@ impl<M: Masking> Sender<M> {
                 match self.shared(message) {
                     Some(compressed) => {
                         out.append_frame(&[], compressed)?;
-                        self.start_afresh();
+                        self.reset_context();
                     }
                     None => drop(out.append_frame(&[], message.frame())?),
                 }
@@ -244,17 +244,16 @@ impl<M: Masking> Sender<M> {
 
     /// Whether a shared message may have distances that are too long for what was agreed on here.
     fn compresses_itself(&self, message: &Prepared) -> bool {
-        let longest = self.deflating.as_ref().map_or(usize::MAX, Deflating::longest_shared);
+        let longest = self.deflating.as_ref().map_or(usize::MAX, Deflating::max_shared_bytes);
         message.may_be_compressed() && message.payload().len() > longest
     }
 
-    /// Sends a message that was prepared for this connection alone: by our own compressor, if it keeps its context.
-    #[cfg(feature = "server")]
-    pub(crate) fn prepared_for_one(
-        &mut self,
-        message: &Prepared,
-        out: &mut (impl Output + ?Sized),
-    ) -> Result<(), SendError> {
+    /// Sends a prepared message that nobody else gets. Unlike [`prepared`](Self::prepared) it compresses the message with
+    /// this connection's own compressor where that keeps its context, which makes it shorter.
+    ///
+    /// # Errors
+    /// As [`prepared`](Self::prepared).
+    pub fn prepared_for_one(&mut self, message: &Prepared, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         let keeps_context = self.deflating.as_ref().is_some_and(Deflating::keeps_context);
         if keeps_context && message.may_be_compressed() {
             self.message(message.kind(), message.payload(), out)
@@ -263,17 +262,23 @@ impl<M: Masking> Sender<M> {
         }
     }
 
-    /// How long a message may be that goes out here as [`Prepared::compressed`] has it; `None` where none may.
-    #[cfg(feature = "server")]
-    pub(crate) fn longest_shared(&self) -> Option<usize> {
-        self.deflating.as_ref().map(Deflating::longest_shared)
+    /// The longest message, in bytes of payload, whose frame [`Prepared::compressed`] may be written to this connection;
+    /// `None` if permessage-deflate was not agreed on.
+    ///
+    /// The frame may refer back as far as the message is long, so it must fit into the window that was agreed on
+    /// (RFC 7692 [§7.1.2]).
+    ///
+    /// [§7.1.2]: https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2
+    #[must_use]
+    pub fn max_shared_bytes(&self) -> Option<usize> {
+        self.deflating.as_ref().map(Deflating::max_shared_bytes)
     }
 
-    /// A compressed message that others get too goes out here: what is compressed next cannot refer to what our own
-    /// compressor knows.
-    pub(crate) fn start_afresh(&mut self) {
+    /// Tells the sender that the caller has written the frame of [`Prepared::compressed`] itself. The next message is
+    /// compressed without the context of earlier ones: the peer's window holds another message now.
+    pub fn reset_context(&mut self) {
         if let Some(deflating) = &mut self.deflating {
-            deflating.start_afresh();
+            deflating.reset_context();
         }
     }
 

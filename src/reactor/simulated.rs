@@ -25,11 +25,39 @@ use super::{
     Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system, system::Registry,
 };
 
-#[allow(dead_code, reason = "each of its users needs another part of it")]
-#[path = "../../tests/support/random.rs"]
-mod random;
+/// Numbers from a seed: the same sequence on every machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(fastrand::Rng);
 
-pub(crate) use random::Random;
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0.u64(..)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0.usize(..bound)
+    }
+
+    /// True `times` out of `of` times.
+    pub(crate) fn chance(&mut self, times: usize, of: usize) -> bool {
+        self.below(of) < times
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.0.u8(..)).collect()
+    }
+
+    /// Text of `chars` characters, of one to four bytes each.
+    pub(crate) fn text(&mut self, chars: usize) -> String {
+        const ALPHABET: [char; 8] = ['a', 'Z', ' ', '\u{7f}', '\u{e9}', '\u{6771}', '\u{fffd}', '\u{1f600}'];
+        (0..chars).map(|_| ALPHABET[self.below(ALPHABET.len())]).collect()
+    }
+}
 
 /// Microseconds since the run began.
 pub(crate) type Time = u64;

@@ -18,7 +18,7 @@ impl Hub {
             return;
         }
         link.seen = self.topics.sequence();
-        let deflating = link.longest_shared().is_some();
+        let deflating = link.max_shared_bytes().is_some();
         let subscription = self.topics.subscribe(name, key, deflating);
         link.subscriptions = link.subscriptions.iter().copied().chain([subscription]).collect();
     }
@@ -96,7 +96,7 @@ impl Hub {
             link.seen = latest;
             return;
         }
-        let owed = self.topics.owed(key, link.seen, &link.subscriptions, link.longest_shared());
+        let owed = self.topics.owed(key, link.seen, &link.subscriptions, link.max_shared_bytes());
         link.seen = latest;
         if owed.is_empty() || link.stage != Stage::Open {
             return;
@@ -110,7 +110,7 @@ impl Hub {
             if owed.compressed
                 && let Some(sender) = self.links.get_mut(key).and_then(|link| link.sender.as_mut())
             {
-                sender.start_afresh();
+                sender.reset_context();
             }
             if corked {
                 self.cork.extend_from_slice(owed.frame);
@@ -148,11 +148,12 @@ impl Hub {
                     && link.outbox.is_empty()
                     && link.stage == Stage::Open
                     && self.corked != Some(key)
-                    && let Some((log, compressed)) = self.topics.whole_log(topic, key, link.seen, link.longest_shared())
+                    && let Some((log, compressed)) =
+                        self.topics.whole_log(topic, key, link.seen, link.max_shared_bytes())
                 {
                     link.seen = latest;
                     if let (true, Some(sender)) = (compressed, &mut link.sender) {
-                        sender.start_afresh();
+                        sender.reset_context();
                     }
                     self.bounds.write_or_keep(&mut self.links, key, log, self.now);
                 } else {

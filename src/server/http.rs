@@ -7,8 +7,7 @@ use std::{borrow::Cow, io::Write as _, net::SocketAddr};
 
 use crate::{
     HandshakeError, HeadError, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ServerHandshake,
-    proto::{check_header, has_token, reason_phrase},
-    server::Config,
+    reason_phrase, server::Config,
 };
 
 /// A plain HTTP request, whole.
@@ -73,7 +72,7 @@ impl Response {
             let checked = if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
                 Err(InvalidHeader::Reserved(name.to_string()))
             } else {
-                check_header(name, value)
+                InvalidHeader::check(name, value)
             };
             if let Err(error) = checked {
                 log::error!("an answer cannot be written: {error}");
@@ -152,7 +151,7 @@ impl RequestStream {
         let Some((head, used)) = self.reader.receive(bytes).map_err(|error: HeadError| Rejection::from(&error))? else {
             return Ok((bytes.len(), None));
         };
-        if head.version() == HttpVersion::Http11 && head.values("upgrade").any(|value| has_token(value, "websocket")) {
+        if head.version() == HttpVersion::Http11 && head.has_token("upgrade", "websocket") {
             let handshake =
                 ServerHandshake::from_request(&head).map_err(|error: HandshakeError| Rejection::from(&error))?;
             return Ok((used, Some(Asked::WebSocket { head, handshake })));
@@ -182,7 +181,7 @@ impl RequestStream {
 
 /// Whether a client wants to go on with this connection after the answer (RFC 9112 §9.3).
 pub(super) fn keeps_alive(head: &RequestHead) -> bool {
-    let names = |token: &str| head.values("connection").any(|value| has_token(value, token));
+    let names = |token: &str| head.has_token("connection", token);
     match head.version() {
         HttpVersion::Http11 => !names("close"),
         HttpVersion::Http10 => names("keep-alive") && !names("close"),

@@ -14,8 +14,7 @@ use super::{
     topics::Topics,
 };
 use crate::{
-    CloseCode, CloseFrame, Prepared, ProtocolError, Reply, SendError, Sender,
-    proto::Deflate,
+    CloseCode, CloseFrame, Deflate, Prepared, ProtocolError, Reply, SendError, Sender,
     reactor::{Key, Slots, Tick},
 };
 

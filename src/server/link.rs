@@ -94,8 +94,8 @@ impl Link {
     }
 
     /// How long a publication may be that goes out here compressed for all; `None` where none may.
-    pub(super) fn longest_shared(&self) -> Option<usize> {
-        self.sender.as_ref().and_then(Sender::longest_shared)
+    pub(super) fn max_shared_bytes(&self) -> Option<usize> {
+        self.sender.as_ref().and_then(Sender::max_shared_bytes)
     }
 
     /// Whether nothing should be read for now: the app said so, or too much waits for this peer already.

@@ -86,9 +86,7 @@ pub use config::{Config, SlowSubscriber};
 pub use context::Context;
 pub use http::{Request, Response};
 pub use origin::OriginPolicy;
-#[cfg(feature = "chat")]
-pub(crate) use origin::is_of_host;
-pub use remote::{ConnectionId, Remote};
+pub use remote::{ConnectionId, InvalidConnectionId, Remote};
 
 use crate::reactor::{Clock, Listeners, Reactor, raise_descriptor_limit};
 use worker::{Room, Worker};
@@ -163,7 +161,7 @@ impl Server {
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
-            match thread.spawn(move || end_process_on_panic("a worker", run)) {
+            match thread.spawn(move || exit_on_panic("a worker", run)) {
                 Ok(thread) => workers.push(thread),
                 Err(error) => {
                     stopper.0.stop();
@@ -223,9 +221,12 @@ impl Stopper {
     }
 }
 
-/// A thread without which the server only looks as if it were well must not die alone: a worker would keep its share
-/// of the port.
-pub(crate) fn end_process_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
+/// Runs `run` on this thread. If it panics, the process ends with exit code 101, and an error is logged that names
+/// `who`.
+///
+/// The server's workers run in it: a worker that died alone would keep its share of the port, and nobody would serve it.
+/// Use it for a thread of your own that the service cannot do without.
+pub fn exit_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         log::error!("{who} panicked; the process ends");
         std::process::exit(101)

@@ -26,7 +26,7 @@ impl OriginPolicy {
         let listed = |list: &[String]| list.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
         match self {
             Self::Any => true,
-            Self::SameHostOr(list) => is_of_host(origin, handshake.host()) || listed(list),
+            Self::SameHostOr(list) => Self::is_same_host(origin, handshake.host()) || listed(list),
             Self::Only(list) => listed(list),
         }
     }
@@ -40,25 +40,26 @@ impl OriginPolicy {
         }
     }
 
+    /// Whether `origin`, such as `https://chat.example`, names the same host and port as `host`, the value of a Host
+    /// field. The scheme does not matter, except that its own port may be left out.
+    #[must_use]
+    pub fn is_same_host(origin: &str, host: &str) -> bool {
+        let (authority, port) = if let Some(rest) = origin.strip_prefix("http://") {
+            (rest, ":80")
+        } else if let Some(rest) = origin.strip_prefix("https://") {
+            (rest, ":443")
+        } else {
+            return false;
+        };
+        let plain = |name: &str| name.strip_suffix(port).unwrap_or(name).to_ascii_lowercase();
+        !authority.is_empty() && plain(authority) == plain(host)
+    }
+
     /// The answer to those who are not let in.
     #[must_use]
     pub fn rejection() -> Rejection {
         Rejection::new(403).body("this Origin may not connect here\n")
     }
-}
-
-/// Whether `origin` is a page of `host`: the scheme does not matter, host and port must be the same. A port that is
-/// the scheme's own may be left out.
-pub(crate) fn is_of_host(origin: &str, host: &str) -> bool {
-    let (authority, port) = if let Some(rest) = origin.strip_prefix("http://") {
-        (rest, ":80")
-    } else if let Some(rest) = origin.strip_prefix("https://") {
-        (rest, ":443")
-    } else {
-        return false;
-    };
-    let plain = |name: &str| name.strip_suffix(port).unwrap_or(name).to_ascii_lowercase();
-    !authority.is_empty() && plain(authority) == plain(host)
 }
 
 #[cfg(test)]
@@ -85,7 +86,7 @@ mod tests {
             ("http://", "", false),
         ];
         for (origin, host, expected) in rows {
-            assert_eq!(is_of_host(origin, host), expected, "{origin} at {host}");
+            assert_eq!(OriginPolicy::is_same_host(origin, host), expected, "{origin} at {host}");
         }
     }
 }

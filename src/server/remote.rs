@@ -1,6 +1,6 @@
 //! Reaching connections and topics from any thread.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::{
     CloseCode, Prepared,
@@ -14,19 +14,41 @@ pub struct ConnectionId {
     pub(super) key: Key,
 }
 
-#[cfg(all(test, feature = "chat"))]
-impl ConnectionId {
-    /// A name for a connection that a test imagines.
-    pub(crate) fn numbered(slot: u32) -> Self {
-        Self { worker: 0, key: Key { slot, generation: 0 } }
-    }
-}
-
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.worker, self.key.slot, self.key.generation)
     }
 }
+
+/// Reads what [`Display`](fmt::Display) has written, such as an id in a log or in a request of an administrator.
+impl FromStr for ConnectionId {
+    type Err = InvalidConnectionId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('.');
+        let mut next = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+        let id = Self {
+            worker: next().and_then(|part| part.parse().ok()).ok_or(InvalidConnectionId)?,
+            key: Key {
+                slot: next().and_then(|part| part.parse().ok()).ok_or(InvalidConnectionId)?,
+                generation: next().and_then(|part| part.parse().ok()).ok_or(InvalidConnectionId)?,
+            },
+        };
+        if parts.next().is_none() { Ok(id) } else { Err(InvalidConnectionId) }
+    }
+}
+
+/// The text is not a connection's id: `worker.slot.generation`, three decimal numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidConnectionId;
+
+impl fmt::Display for InvalidConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a connection's id is three decimal numbers: worker.slot.generation")
+    }
+}
+
+impl std::error::Error for InvalidConnectionId {}
 
 /// A handle that reaches every connection and topic of a server, from any thread. Cheap to clone.
 ///
@@ -185,3 +207,19 @@ fn weight(batch: &[Publication]) -> usize {
 
 /// What an order weighs beside its payload.
 const ORDER_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_was_written_and_nothing_else_is() {
+        let id = ConnectionId { worker: 65535, key: Key { slot: 4_294_967_295, generation: 7 } };
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in
+            ["", "1", "1.2", "1.2.3.4", "1.2.", ".1.2", "+1.2.3", "65536.0.0", "0.4294967296.0", "a.b.c", "1.2.3 "]
+        {
+            assert_eq!(text.parse::<ConnectionId>(), Err(InvalidConnectionId), "{text}");
+        }
+    }
+}

@@ -11,12 +11,16 @@ use switchboard::{
     State,
 };
 
+use switchboard_tests::{
+    engine::{BOTH_ROLES, CLOSE_WITHOUT_CODE, KEY, Pair, Row, close, frame, receive, receiver, transcript},
+    process::{descriptors, wait_for_descriptors},
+    server::{LONG, Service, config, expect_text, frame as masked, header, serve},
+};
+
 use crate::{
     control::{close_frame, masking_sender, sender},
-    process::{apart, descriptors, wait_for_descriptors},
+    process::apart,
     scaled,
-    server::{LONG, Service, config, expect_text, frame as masked, header, serve},
-    support::engine::{BOTH_ROLES, CLOSE_WITHOUT_CODE, KEY, Pair, Row, close, frame, receive, receiver, transcript},
 };
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -318,7 +322,7 @@ fn cl_03_connections_that_ended_in_any_way_leave_no_descriptor() {
     let empty = descriptors(server.id());
     let mut witness = server.raw();
     let count = 50;
-    let ways: &[(&str, fn(crate::server::Raw) -> Option<crate::server::Raw>)] = &[
+    let ways: &[(&str, fn(switchboard_tests::server::Raw) -> Option<switchboard_tests::server::Raw>)] = &[
         ("never answers our Close", |mut raw| {
             raw.text("close");
             Some(raw)

@@ -10,11 +10,15 @@ use switchboard::{
     Sender, Unmasked,
 };
 
-use crate::{
-    process::{apart, memory, open},
-    scaled,
+use switchboard_tests::{
+    engine::{BOTH_ROLES, KEY, Row, close, frame, frames, ping, pong},
+    process::memory,
     server::{LONG, Raw, Service, config, frame as masked, round_trip, serve},
-    support::engine::{BOTH_ROLES, KEY, Row, close, frame, frames, ping, pong},
+};
+
+use crate::{
+    process::{apart, open},
+    scaled,
 };
 
 const MIB: usize = 1 << 20;

@@ -7,15 +7,15 @@ use switchboard::{
     ServerHandshake,
 };
 
-use crate::{
+use switchboard_tests::{
     deflaters::Zlib,
+    engine::{BOTH_ROLES, KEY, binary, frame, frames, receive, receive_cut, rule, text},
+    random::{Random, for_each_seed},
     rfc1951::Inflated,
-    scaled, server,
-    support::{
-        engine::{BOTH_ROLES, KEY, binary, frame, frames, receive, receive_cut, rule, text},
-        random::{Random, for_each_seed},
-    },
+    server,
 };
+
+use crate::scaled;
 
 /// Both ends start each message afresh.
 const AFRESH: DeflateParams = DeflateParams {
@@ -259,9 +259,9 @@ fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
             let at = random.below(message.len());
             match random.below(8) {
                 0 => message.truncate(at.max(1)),
-                1 => message.insert(at, random.next() as u8),
+                1 => message.insert(at, random.next_u64() as u8),
                 2 => message.push([0x00, 0x01, 0xFF][random.below(3)]),
-                3 => message[at] = random.next() as u8,
+                3 => message[at] = random.next_u64() as u8,
                 4 => message.extend(Zlib::new(6, 15).message(&plain)),
                 5 => message.extend_from_slice(&[0x00, 0x00, 0xFF, 0xFF]),
                 6 => message[0] ^= 1, // BFINAL of the first block
@@ -307,7 +307,7 @@ fn pm_05_rsv1_where_it_means_nothing_is_a_breach() {
         let wire = frames(role, &[(0x41, &hello[..3]), (0xC0, &hello[3..])]);
         let (_, error) = receive(&mut receiver(role, Limits::default(), Delivery::Messages), &wire);
         assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "a continuation ({role:?})");
-        let mut plain = crate::support::engine::receiver(role, Limits::default(), Delivery::Messages);
+        let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
         let (_, error) = receive(&mut plain, &frame(role, 0xC1, hello));
         assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "not agreed on ({role:?})");
         assert_eq!(error.expect("a breach").close_code(), CloseCode::PROTOCOL_ERROR);

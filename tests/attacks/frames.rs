@@ -10,20 +10,21 @@ use std::{
 
 use switchboard::{Connection, Delivery, Limits, MaskingKey, ProtocolError, RequestReader, Role, ServerHandshake};
 
+use switchboard_tests::{
+    counting::{NOTHING, cost},
+    engine::{
+        BOTH_ROLES, Frames, Row, Seen, binary, frame, frames, ping, receive, receive_cut, receiver, rule, take, text,
+    },
+    hex,
+    process::{memory, peak_of_address_space},
+    random::{Random, for_each_seed},
+    server::{LONG, Raw, Service, builder, config, header, round_trip, serve},
+};
+
 use crate::{
     alone,
-    counting::{NOTHING, cost},
-    process::{apart, memory, peak_of_address_space},
-    program, scaled,
-    server::{LONG, Raw, Service, builder, config, header, round_trip, serve},
-    support::{
-        engine::{
-            BOTH_ROLES, Frames, Row, Seen, binary, frame, frames, ping, receive, receive_cut, receiver, rule, take,
-            text,
-        },
-        hex,
-        random::{Random, for_each_seed},
-    },
+    process::{apart, echo_apart},
+    scaled,
 };
 
 /// Frame headers for a role, given as for a client: the mask bit is set for a server.
@@ -137,24 +138,24 @@ fn fr_03_claimed_length_reserves_nothing_until_bytes_come() {
 
 #[test]
 fn fr_03_length_that_is_claimed_costs_no_address_space() {
-    let program = program::start(&["echo", "--workers", "1"]);
-    let mut witness = builder().connect(program.url()).unwrap();
+    let server = echo_apart("frames::fr_03_length_that_is_claimed_costs_no_address_space");
+    let mut witness = builder().connect(&server.url()).unwrap();
     round_trip(&mut witness);
-    let before = peak_of_address_space(program.id());
+    let before = peak_of_address_space(server.id());
     let mut peers = Vec::new();
     for _ in 0..200 {
-        let mut raw = Raw::connect(program.address());
+        let mut raw = Raw::connect(server.address);
         raw.shake_hands();
         raw.write(header(0x82, 16 << 20));
         raw.write([0]);
-        let mut post = Raw::connect(program.address());
+        let mut post = Raw::connect(server.address);
         post.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\n\r\n");
         peers.push((raw, post));
     }
     round_trip(&mut witness);
     round_trip(&mut witness);
     // 3,200 MiB are claimed.
-    let more = peak_of_address_space(program.id()) - before;
+    let more = peak_of_address_space(server.id()) - before;
     assert!(more < 100 << 20, "{} MiB more", more >> 20);
 }
 

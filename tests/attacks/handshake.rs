@@ -13,13 +13,13 @@ use switchboard::{
     InvalidHeader, Limits, OriginPolicy, Rejection, RequestReader, ServerHandshake, client::ClientError,
 };
 
-use crate::{
-    alone,
+use switchboard_tests::{
     counting::cost,
-    process::{apart, memory},
-    scaled,
+    process::memory,
     server::{LONG, OPENING, Raw, Service, TestServer, builder, config, frame, round_trip, serve},
 };
+
+use crate::{alone, process::apart, scaled};
 
 #[test]
 fn hs_01_head_byte_by_byte_is_kept_once_and_parsed_once() {

@@ -49,39 +49,26 @@
 //! | RS-04 | a server out of descriptors serves on and takes newcomers again | bun PR #32705, libuv, libmill #182 |
 //! | RS-05 | a flood of resets leaves nothing behind | RUSTSEC-2023-0034, -2024-0003 (h2) |
 //! | RS-07 | who sends without end keeps nobody waiting | |
-//! | AP-01 | in the chat nobody is, hears, does or takes more than is theirs | |
 //!
 //! Crowds and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full. What cannot be
 //! tested here is said at the test that comes nearest.
-#![cfg(all(feature = "chat", feature = "client", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 
-mod chat;
 mod close;
 mod control;
-#[path = "../support/counting.rs"]
-mod counting;
 mod deflate;
-#[path = "../support/deflaters.rs"]
-mod deflaters;
-#[path = "../support/folder.rs"]
-mod folder;
 mod frames;
 mod handshake;
 mod messages;
 mod process;
-#[path = "../support/program.rs"]
-mod program;
 mod resources;
-#[path = "../support/rfc1951.rs"]
-mod rfc1951;
-#[path = "../support/server.rs"]
-mod server;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../support/visitor.rs"]
-mod visitor;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use switchboard_tests::counting::Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 /// How many, how long: `usual`, or `long` where the run may take its time.
 fn scaled<T>(usual: T, long: T) -> T {

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use switchboard::{Delivery, End, Limits, ProtocolError, Role, State};
 
-use crate::{
+use switchboard_tests::{
     counting::{NOTHING, cost, live},
-    process::{apart, memory},
+    engine::{BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, receiver, take, text, transcript},
+    process::memory,
     server::{LONG, Service, config, frame as masked, header, round_trip, serve},
-    support::engine::{
-        BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, receiver, take, text, transcript,
-    },
 };
+
+use crate::process::apart;
 
 const SHORT: Duration = Duration::from_millis(100);
 const MIB: usize = 1 << 20;

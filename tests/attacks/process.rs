@@ -1,16 +1,16 @@
 //! Servers in processes of their own, whose memory, descriptors and time are those of the server alone.
 
 use std::{
-    fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
 };
 
-use crate::server::{LONG, Raw, TestServer};
+use switchboard::{Config, OriginPolicy, Running, Server, apps::Echo};
+
+use switchboard_tests::server::{LONG, Raw, TestServer};
 
 /// A server in a process of its own; killed when dropped.
 pub(crate) struct Apart {
@@ -18,18 +18,45 @@ pub(crate) struct Apart {
     pub(crate) address: SocketAddr,
 }
 
-/// Runs this test program again with nothing but the test `name`, which must come here at once: there it becomes the
-/// server, and here it gets a handle to that.
+/// Runs this test program again with nothing but the test `name`, which must call this function first: there it
+/// becomes the server, and here it gets a handle to that process.
 pub(crate) fn apart(name: &str, serve: impl FnOnce() -> TestServer) -> Apart {
-    if std::env::var(BECOMES).is_ok_and(|wanted| wanted == name) {
+    let start = || {
         let server = serve();
-        println!("\n{GREETING}{}", server.address);
-        // Whoever started it is gone when this ends.
+        (server.address, server)
+    };
+    run_apart(name, Command::new(std::env::current_exe().unwrap()), start)
+}
+
+/// The same for the app `Echo` with the default limits, one worker and a log on standard error.
+pub(crate) fn echo_apart(name: &str) -> Apart {
+    run_apart(name, Command::new(std::env::current_exe().unwrap()), serve_echo)
+}
+
+/// The same, started by a shell script that ends with `exec "$0" "$@"`.
+pub(crate) fn echo_apart_by(script: &str, name: &str) -> Apart {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(std::env::current_exe().unwrap());
+    run_apart(name, command, serve_echo)
+}
+
+fn serve_echo() -> (SocketAddr, Running) {
+    env_logger::Builder::new().filter_level(log::LevelFilter::Warn).init();
+    let mut config = Config::default();
+    config.workers = 1;
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
+    let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
+    (running.address(), running)
+}
+
+fn run_apart<S>(name: &str, mut command: Command, start: impl FnOnce() -> (SocketAddr, S)) -> Apart {
+    if std::env::var(BECOMES).is_ok_and(|wanted| wanted == name) {
+        let (address, _server) = start();
+        println!("\n{GREETING}{address}");
+        // The process that started this one is gone when its end of the pipe is.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     }
-    let this = std::env::current_exe().unwrap();
-    let mut command = Command::new(this);
     command.args([name, "--exact", "--nocapture"]).env(BECOMES, name);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -52,6 +79,10 @@ const GREETING: &str = "server at ";
 impl Apart {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/", self.address)
     }
 
     /// A peer of raw bytes whose handshake is done.
@@ -77,55 +108,4 @@ impl Drop for Apart {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Bytes of memory that a process has in use.
-pub(crate) fn memory(id: u32) -> usize {
-    status(id, "VmRSS:")
-}
-
-/// The most memory that it ever had in use.
-pub(crate) fn peak_of_memory(id: u32) -> usize {
-    status(id, "VmHWM:")
-}
-
-/// The most address space that it ever had, in bytes.
-pub(crate) fn peak_of_address_space(id: u32) -> usize {
-    status(id, "VmPeak:")
-}
-
-fn status(id: u32, name: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
-}
-
-/// How many files and sockets it has open.
-pub(crate) fn descriptors(id: u32) -> usize {
-    fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
-}
-
-/// The number that the next file or socket would get.
-pub(crate) fn next_descriptor(id: u32) -> u64 {
-    (0..).find(|number| fs::symlink_metadata(format!("/proc/{id}/fd/{number}")).is_err()).expect("a free number")
-}
-
-/// Waits until it has as many.
-#[track_caller]
-pub(crate) fn wait_for_descriptors(id: u32, count: usize) {
-    let started = Instant::now();
-    while descriptors(id) != count {
-        assert!(started.elapsed() < LONG, "{} descriptors, not {count}", descriptors(id));
-        thread::park_timeout(Duration::from_millis(10));
-    }
-}
-
-/// The time that it has spent computing.
-pub(crate) fn cpu_time(id: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    // proc_pid_stat(5): utime and stime are the fields 14 and 15; the name, field 2, is in parentheses.
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = fields.split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(10 * ticks)
 }

@@ -3,7 +3,6 @@
 use std::{
     fs,
     net::TcpStream,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,14 +15,17 @@ use std::{
 use socket2::Socket;
 use switchboard::{Connection, Delivery, Event, Limits, Message, Prepared, Role, client};
 
+use switchboard_tests::{
+    counting::live,
+    engine::frame,
+    process::{cpu_time, descriptors, memory, next_descriptor, wait_for_descriptors},
+    server::{LONG, OPENING, Raw, Service, builder, config, expect_text, frame as masked, round_trip, serve},
+};
+
 use crate::{
     alone,
-    counting::live,
-    process::{apart, cpu_time, descriptors, memory, next_descriptor, open, wait_for_descriptors},
-    program::{self, PATH, start_command},
+    process::{apart, echo_apart, echo_apart_by, open},
     scaled,
-    server::{LONG, OPENING, Raw, Service, builder, config, expect_text, frame as masked, round_trip, serve},
-    support::engine::frame,
 };
 
 const MIB: usize = 1 << 20;
@@ -166,29 +168,29 @@ fn rs_02_kept_message_of_a_client_pins_no_buffer() {
 /// From a thousand to ten thousand in a long run. TLS is not there yet.
 #[test]
 fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
+    let server = echo_apart("resources::rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server");
     let _turn = alone();
-    let program = program::start(&["echo", "--workers", "1"]);
-    let opened = || open(Raw::connect(program.address()));
+    let opened = || open(Raw::connect(server.address));
     let (few, many) = scaled((500, 2_500), (1_000, 10_000));
     let mut idle: Vec<_> = (0..few).map(|_| opened()).collect();
-    round_trip(&mut builder().connect(program.url()).unwrap());
-    let before = memory(program.id());
+    round_trip(&mut builder().connect(&server.url()).unwrap());
+    let before = memory(server.id());
     idle.extend((few..many).map(|_| opened()));
     // Each has said something, and has been answered.
     for raw in &mut idle {
         raw.send(0x82, [7; 1_000]);
         raw.expect_frame(0x82, [7; 1_000]);
     }
-    let more = memory(program.id()).saturating_sub(before);
+    let more = memory(server.id()).saturating_sub(before);
     assert!(more <= (many - few) * 1536, "{} bytes for each", more / (many - few));
 }
 
 /// The server knows its limit and turns away who is too many, so that it never meets it; see the next test for that.
 #[test]
 fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave() {
-    let limited = ["-c", "ulimit -n 64; exec \"$0\" \"$@\"", PATH, "echo", "--workers", "1", "--listen", "127.0.0.1:0"];
-    let program = start_command(Command::new("sh").args(limited));
-    let mut clients: Vec<_> = (0..200).map(|_| Raw::connect(program.address())).collect();
+    let name = "resources::rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave";
+    let server = echo_apart_by("ulimit -n 64; exec \"$0\" \"$@\"", name);
+    let mut clients: Vec<_> = (0..200).map(|_| Raw::connect(server.address)).collect();
     for client in &mut clients {
         client.write(OPENING);
     }
@@ -197,9 +199,9 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
         assert_eq!(client.head().status, 101);
     }
     // Who waits at the door costs next to no time.
-    let before = cpu_time(program.id());
+    let before = cpu_time(server.id());
     assert!(outside.last_mut().unwrap().hears_nothing_for(Duration::from_secs(1)));
-    let used = cpu_time(program.id()) - before;
+    let used = cpu_time(server.id()) - before;
     assert!(used < Duration::from_millis(300), "{used:?} in one second of waiting");
     for client in inside {
         client.text("served");
@@ -208,7 +210,7 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
     drop(clients);
     let started = Instant::now();
     let mut late = loop {
-        match builder().connect(program.url()) {
+        match builder().connect(&server.url()) {
             Ok(client) => break client,
             Err(error) => assert!(started.elapsed() < LONG, "{error}"),
         }
@@ -220,18 +222,18 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
 /// run.
 #[test]
 fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
-    let program = program::start(&["echo", "--workers", "1"]);
-    let mut inside: Vec<_> = (0..20).map(|_| open(Raw::connect(program.address()))).collect();
+    let server = echo_apart("resources::rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf");
+    let mut inside: Vec<_> = (0..20).map(|_| open(Raw::connect(server.address))).collect();
     let (mut soft, mut hard) = (0, 0);
-    let id = program.id().try_into().unwrap();
+    let id = server.id().try_into().unwrap();
     rlimit::prlimit(id, rlimit::Resource::NOFILE, None, Some((&mut soft, &mut hard))).unwrap();
-    let next = next_descriptor(program.id());
+    let next = next_descriptor(server.id());
     rlimit::prlimit(id, rlimit::Resource::NOFILE, Some((next, hard)), None).unwrap();
-    let mut outside: Vec<_> = (0..200).map(|_| Raw::connect(program.address())).collect();
+    let mut outside: Vec<_> = (0..200).map(|_| Raw::connect(server.address)).collect();
     outside.iter_mut().for_each(|raw| raw.write(OPENING));
-    let (time, before) = (scaled(Duration::from_secs(1), Duration::from_secs(10)), cpu_time(program.id()));
+    let (time, before) = (scaled(Duration::from_secs(1), Duration::from_secs(10)), cpu_time(server.id()));
     assert!(outside[0].hears_nothing_for(time));
-    let used = cpu_time(program.id()) - before;
+    let used = cpu_time(server.id()) - before;
     assert!(used <= time / 20, "{used:?} in {time:?} of waiting");
     for raw in &mut inside {
         raw.text("served");
@@ -251,18 +253,18 @@ fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
 /// Five seconds of it in a long run.
 #[test]
 fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() {
-    let _turn = alone();
     let log = format!("{}/rs_05-{}.log", env!("CARGO_TARGET_TMPDIR"), std::process::id());
-    let logging = ["-c", "exec \"$0\" \"$@\" 2>\"$LOG\"", PATH, "echo", "--workers", "1", "--listen", "127.0.0.1:0"];
-    let program = start_command(Command::new("sh").args(logging).env("LOG", &log));
-    let mut witness = builder().connect(program.url()).unwrap();
+    let name = "resources::rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines";
+    let server = echo_apart_by(&format!("exec \"$0\" \"$@\" 2>'{log}'"), name);
+    let _turn = alone();
+    let mut witness = builder().connect(&server.url()).unwrap();
     round_trip(&mut witness);
-    let baseline = descriptors(program.id());
+    let baseline = descriptors(server.id());
     let mut resets = 0;
     let mut flood = |time: Duration| {
         let started = Instant::now();
         while started.elapsed() < time {
-            let socket = Socket::from(TcpStream::connect(program.address()).unwrap());
+            let socket = Socket::from(TcpStream::connect(server.address).unwrap());
             socket.set_linger(Some(Duration::ZERO)).unwrap();
             // In the middle of a handshake, behind it, and before anything.
             match resets % 3 {
@@ -275,17 +277,17 @@ fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() 
     };
     flood(Duration::from_millis(300));
     round_trip(&mut witness);
-    wait_for_descriptors(program.id(), baseline);
-    let before = memory(program.id());
+    wait_for_descriptors(server.id(), baseline);
+    let before = memory(server.id());
     flood(scaled(Duration::from_secs(1), Duration::from_secs(5)));
     round_trip(&mut witness);
-    wait_for_descriptors(program.id(), baseline);
-    let more = memory(program.id()).saturating_sub(before);
+    wait_for_descriptors(server.id(), baseline);
+    let more = memory(server.id()).saturating_sub(before);
     assert!(more <= MIB, "{} KiB more after {resets} resets", more >> 10);
     let lines = fs::read_to_string(&log).unwrap();
     assert!(lines.lines().count() <= 10, "{lines}");
     assert!(resets > 300, "no flood: {resets}");
-    round_trip(&mut builder().connect(program.url()).unwrap());
+    round_trip(&mut builder().connect(&server.url()).unwrap());
     fs::remove_file(&log).unwrap();
 }
 

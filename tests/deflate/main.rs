@@ -1,27 +1,20 @@
 //! permessage-deflate (RFC 7692), without a socket: what is agreed on, what is taken and refused, what is sent, and what
 //! it costs. What is compressed comes from zlib or is written bit by bit; what is sent is read by an inflater of the
 //! tests' own. `SEED=n` replays one seed.
-#![cfg(feature = "deflate")]
-
-#[path = "../support/counting.rs"]
-mod counting;
-#[path = "../support/deflaters.rs"]
-mod deflaters;
 mod memory;
 mod negotiation;
 mod receiving;
-#[path = "../support/rfc1951.rs"]
-mod rfc1951;
 mod sending;
-#[path = "../support/mod.rs"]
-mod support;
 
 use switchboard::{
     Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Limits, Masked, MaskingKey, Receiver, Role, Unmasked,
     WindowBits,
 };
 
-use support::{engine::KEY, random::Random};
+use switchboard_tests::{counting::Counting, engine::KEY, random::Random};
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 /// The default, with this change.
 fn deflate(change: impl FnOnce(&mut DeflateConfig)) -> Deflate {

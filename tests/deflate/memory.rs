@@ -3,17 +3,14 @@
 
 use switchboard::{Connection, Deflate, Delivery, HttpVersion, Limits, Role, ServerHandshake, Unmasked};
 
-use crate::{
-    AFRESH, TAKEOVER,
+use switchboard_tests::{
     counting::{NOTHING, cost, live},
-    deflate,
     deflaters::{Blocks, Zlib},
-    recognisable, server,
-    support::{
-        engine::{frame, receive},
-        random::Random,
-    },
+    engine::{frame, receive},
+    random::Random,
 };
+
+use crate::{AFRESH, TAKEOVER, deflate, recognisable, server};
 
 /// What the memory of all windows may be above the budget: 5 %, and what is there for whoever uses it next.
 fn allowed(budget: usize) -> usize {

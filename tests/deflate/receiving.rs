@@ -5,20 +5,15 @@ use switchboard::{
     CloseCode, Deflate, DeflateParams, Delivery, Event, FrameHeader, Limits, MessageKind, ProtocolError, Receiver, Role,
 };
 
-use crate::{
-    AFRESH, TAKEOVER,
+use switchboard_tests::{
     counting::cost,
-    deflate,
     deflaters::{Blocks, Zlib},
-    receiver,
+    engine::{BOTH_ROLES, Frames, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, rule, text},
+    random::{Random, for_each_seed},
     rfc1951::Inflated,
-    support::{
-        engine::{
-            BOTH_ROLES, Frames, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, rule, text,
-        },
-        random::{Random, for_each_seed},
-    },
 };
+
+use crate::{AFRESH, TAKEOVER, deflate, receiver};
 
 /// §7.2.3.1.
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
@@ -261,7 +256,7 @@ fn reserved_bits_mean_something_only_on_the_first_frame_of_a_message_and_where_i
         assert_eq!(breach.close_code(), CloseCode::PROTOCOL_ERROR);
     }
     for role in BOTH_ROLES {
-        let mut plain = crate::support::engine::receiver(role, Limits::default(), Delivery::Messages);
+        let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
         let refused = receive(&mut plain, &frame(role, 0xC1, HELLO)[..1]);
         assert_eq!(refused, (vec![], Some(ProtocolError::ReservedBits { bits: 0b100 })), "not agreed ({role:?})");
     }
@@ -383,7 +378,7 @@ fn the_same_fault_is_found_however_the_bytes_come_and_whatever_can_be_lent() {
             let at = random.below(faulty.len());
             match random.below(4) {
                 0 => faulty.truncate(at),
-                1 => faulty.insert(at, random.next() as u8),
+                1 => faulty.insert(at, random.next_u64() as u8),
                 _ => faulty[at] ^= 1 << random.below(8),
             }
             faulty.push(0);

@@ -6,16 +6,13 @@ use switchboard::{
     WindowBits,
 };
 
-use crate::{
-    AFRESH, TAKEOVER, client, deflate, recognisable,
+use switchboard_tests::{
+    engine::KEY,
+    random::{Random, for_each_seed},
     rfc1951::Inflated,
-    server,
-    support::{
-        engine::KEY,
-        random::{Random, for_each_seed},
-    },
-    with_window,
 };
+
+use crate::{AFRESH, TAKEOVER, client, deflate, recognisable, server, with_window};
 
 /// A frame as it stands on the wire: its first byte, and its payload, unmasked.
 type Frame = (u8, Vec<u8>);
@@ -378,7 +375,7 @@ fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
     let mut first = Vec::new();
     open(&deflate, TAKEOVER).sender.prepared(&shared, &mut first).unwrap();
     let mut second = Vec::new();
-    let used = crate::counting::cost(|| {
+    let used = switchboard_tests::counting::cost(|| {
         let mut connection = open(&deflate, AFRESH);
         let sender = &mut connection.sender;
         second.reserve(2000);

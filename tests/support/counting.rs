@@ -1,14 +1,13 @@
 //! An allocator that counts what each thread asks of it, so that tests side by side do not count each other's.
 
-#![allow(dead_code)]
-
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
 };
 
-/// The system's allocator, with a count of what this thread asks of it.
-struct Counting;
+/// The system's allocator, with a count of what this thread asks of it. A test program that measures memory declares
+/// it as its `#[global_allocator]`.
+pub struct Counting;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -47,31 +46,28 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 /// Calls for memory, and the most bytes held at once beyond those held before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cost {
-    pub(crate) calls: usize,
-    pub(crate) peak: isize,
+pub struct Cost {
+    pub calls: usize,
+    pub peak: isize,
 }
 
-pub(crate) fn cost(work: impl FnOnce()) -> Cost {
+pub fn cost(work: impl FnOnce()) -> Cost {
     let (calls, live) = (CALLS.get(), LIVE.get());
     PEAK.set(live);
     work();
     Cost { calls: CALLS.get() - calls, peak: PEAK.get() - live }
 }
 
-pub(crate) const NOTHING: Cost = Cost { calls: 0, peak: 0 };
+pub const NOTHING: Cost = Cost { calls: 0, peak: 0 };
 
 /// How often this thread has asked for memory.
-pub(crate) fn calls() -> usize {
+pub fn calls() -> usize {
     CALLS.get()
 }
 
 /// Bytes that this thread holds.
-pub(crate) fn live() -> isize {
+pub fn live() -> isize {
     LIVE.get()
 }

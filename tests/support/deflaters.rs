@@ -1,12 +1,10 @@
 //! Compressed messages as others send them: written block by block, or made by zlib itself.
 
-#![allow(dead_code)]
-
 use crate::rfc1951::DISTANCES;
 
 /// Bits written one after another, for data that no compressor makes.
 #[derive(Default)]
-pub(crate) struct Blocks {
+pub struct Blocks {
     bytes: Vec<u8>,
     at: usize,
 }
@@ -35,16 +33,16 @@ impl Blocks {
     }
 
     /// Begins a block with the fixed codes.
-    pub(crate) fn fixed(self, last: bool) -> Self {
+    pub fn fixed(self, last: bool) -> Self {
         self.bits(usize::from(last), 1).bits(1, 2)
     }
 
-    pub(crate) fn literals(self, bytes: &[u8]) -> Self {
+    pub fn literals(self, bytes: &[u8]) -> Self {
         bytes.iter().fold(self, |blocks, &byte| blocks.symbol(usize::from(byte)))
     }
 
     /// Three bytes from `distance` bytes before.
-    pub(crate) fn copy(self, distance: usize) -> Self {
+    pub fn copy(self, distance: usize) -> Self {
         let symbol = DISTANCES.iter().rposition(|&(base, _)| base <= distance).expect("not zero");
         let (base, extra) = DISTANCES[symbol];
         let copy = (0..5).rev().fold(self.symbol(257), |blocks, bit| blocks.bits(symbol >> bit & 1, 1));
@@ -52,12 +50,12 @@ impl Blocks {
     }
 
     /// Ends a block with the fixed codes.
-    pub(crate) fn end(self) -> Self {
+    pub fn end(self) -> Self {
         self.symbol(256)
     }
 
     /// A block with the bytes as they are; at most 65535.
-    pub(crate) fn stored(self, last: bool, bytes: &[u8]) -> Self {
+    pub fn stored(self, last: bool, bytes: &[u8]) -> Self {
         let mut blocks = self.bits(usize::from(last), 1).bits(0, 2).aligned();
         let length = bytes.len() as u16;
         blocks.bytes.extend(length.to_le_bytes());
@@ -68,13 +66,13 @@ impl Blocks {
     }
 
     /// Zeros up to a byte's end, as they stand behind a block that is the last.
-    pub(crate) fn aligned(mut self) -> Self {
+    pub fn aligned(mut self) -> Self {
         self.at = self.bytes.len() * 8;
         self
     }
 
     /// The message: with the empty block, and without the tail that completes it.
-    pub(crate) fn message(self) -> Vec<u8> {
+    pub fn message(self) -> Vec<u8> {
         let mut blocks = self.stored(false, b"");
         blocks.bytes.truncate(blocks.bytes.len() - 4);
         blocks.bytes
@@ -82,21 +80,21 @@ impl Blocks {
 }
 
 /// A message compressed by zlib itself, with all that may differ from one sender to another.
-pub(crate) struct Zlib {
+pub struct Zlib {
     codec: flate2::Compress,
 }
 
 impl Zlib {
-    pub(crate) fn new(level: u32, window_bits: u8) -> Self {
+    pub fn new(level: u32, window_bits: u8) -> Self {
         Self { codec: flate2::Compress::new_with_window_bits(flate2::Compression::new(level), false, window_bits) }
     }
 
-    pub(crate) fn start_afresh(&mut self) {
+    pub fn start_afresh(&mut self) {
         self.codec.reset();
     }
 
     /// Compresses a message (RFC 7692 §7.2.1).
-    pub(crate) fn message(&mut self, message: &[u8]) -> Vec<u8> {
+    pub fn message(&mut self, message: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         if message.is_empty() {
             return vec![0x00]; // zlib does not flush twice
@@ -120,7 +118,7 @@ impl Zlib {
     }
 
     /// The same in several flushes, as a sender does that gives a message out as it becomes.
-    pub(crate) fn flushed_every(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
+    pub fn flushed_every(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
         if message.is_empty() {
             return vec![0x00];
         }

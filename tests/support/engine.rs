@@ -9,7 +9,7 @@ use super::{hex, to_hex};
 
 /// An event that owns its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub enum Seen {
     Text(String),
     Binary(Vec<u8>),
     Piece { kind: MessageKind, payload: Vec<u8>, first: bool, last: bool },
@@ -34,33 +34,33 @@ impl From<Event<'_>> for Seen {
     }
 }
 
-pub(crate) fn text(text: &str) -> Seen {
+pub fn text(text: &str) -> Seen {
     Seen::Text(text.into())
 }
 
-pub(crate) fn binary(payload: &[u8]) -> Seen {
+pub fn binary(payload: &[u8]) -> Seen {
     Seen::Binary(payload.into())
 }
 
-pub(crate) fn ping(payload: &[u8]) -> Seen {
+pub fn ping(payload: &[u8]) -> Seen {
     Seen::Ping(payload.into())
 }
 
-pub(crate) fn pong(payload: &[u8]) -> Seen {
+pub fn pong(payload: &[u8]) -> Seen {
     Seen::Pong(payload.into())
 }
 
-pub(crate) fn close(code: u16, reason: &str) -> Seen {
+pub fn close(code: u16, reason: &str) -> Seen {
     Seen::Close(Some((CloseCode::new(code), reason.into())))
 }
 
-pub(crate) const CLOSE_WITHOUT_CODE: Seen = Seen::Close(None);
+pub const CLOSE_WITHOUT_CODE: Seen = Seen::Close(None);
 
 /// The same as a step of a [`transcript!`].
-pub(crate) const WITHOUT_CODE: Option<CloseCode> = None;
+pub const WITHOUT_CODE: Option<CloseCode> = None;
 
 /// All events in `bytes`, and the breach they end with.
-pub(crate) fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<Seen>, Option<ProtocolError>) {
+pub fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<Seen>, Option<ProtocolError>) {
     let mut bytes = bytes.to_vec();
     let mut events = receiver.receive(&mut bytes);
     let mut seen = Vec::new();
@@ -77,7 +77,7 @@ pub(crate) fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<Seen>, Opti
 }
 
 /// The same for bytes that come in reads of these lengths.
-pub(crate) fn receive_cut(
+pub fn receive_cut(
     receiver: &mut Receiver,
     bytes: &[u8],
     lengths: impl IntoIterator<Item = usize>,
@@ -96,7 +96,7 @@ pub(crate) fn receive_cut(
 }
 
 /// Takes `bytes` and returns the number of events; the payloads are looked at and let go.
-pub(crate) fn take(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
+pub fn take(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
     let mut events = receiver.receive(bytes);
     let mut count = 0;
     while let Some(event) = events.next_event().expect("valid frames") {
@@ -107,7 +107,7 @@ pub(crate) fn take(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
 }
 
 /// The receiving half of a connection in this role.
-pub(crate) fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiver {
+pub fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiver {
     match role {
         Role::Server => Connection::server(limits, delivery).receiver,
         Role::Client => Connection::client(|| KEY, limits, delivery).receiver,
@@ -115,11 +115,11 @@ pub(crate) fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiv
 }
 
 /// The key in all frames that the tests mask by hand.
-pub(crate) const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
+pub const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
 
 /// A frame as `to` expects it, masked for a server: `first` is its whole first byte. Its length takes the shortest
 /// form. Written from §5.2, without the engine's own encoder.
-pub(crate) fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     let mask_bit = if to == Role::Server { 0x80 } else { 0 };
     let mut bytes = vec![first];
     match payload.len() {
@@ -144,47 +144,47 @@ pub(crate) fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Frames to be built, each a first byte and a payload.
-pub(crate) type Frames<'a> = &'a [(u8, &'a [u8])];
+pub type Frames<'a> = &'a [(u8, &'a [u8])];
 
 /// Frames one after another.
-pub(crate) fn frames(to: Role, list: Frames<'_>) -> Vec<u8> {
+pub fn frames(to: Role, list: Frames<'_>) -> Vec<u8> {
     list.iter().flat_map(|(first, payload)| frame(to, *first, payload)).collect()
 }
 
-pub(crate) const BOTH_ROLES: [Role; 2] = [Role::Server, Role::Client];
+pub const BOTH_ROLES: [Role; 2] = [Role::Server, Role::Client];
 
 /// One row of a table: wire bytes, the events in them, and the breach that their **last** byte shows.
-pub(crate) struct Row<'a> {
-    pub(crate) name: &'a str,
+pub struct Row<'a> {
+    pub name: &'a str,
     /// Who reads the bytes.
-    pub(crate) role: Role,
-    pub(crate) limits: Limits,
-    pub(crate) wire: Vec<u8>,
-    pub(crate) events: Vec<Seen>,
-    pub(crate) breach: Option<ProtocolError>,
+    pub role: Role,
+    pub limits: Limits,
+    pub wire: Vec<u8>,
+    pub events: Vec<Seen>,
+    pub breach: Option<ProtocolError>,
 }
 
 impl<'a> Row<'a> {
     /// Bytes that are taken, with the events in them.
-    pub(crate) fn taken(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<Seen>) -> Self {
+    pub fn taken(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<Seen>) -> Self {
         Self { name, role, limits: Limits::default(), wire, events, breach: None }
     }
 
     /// Bytes of which the last one shows a breach.
-    pub(crate) fn fails(name: &'a str, role: Role, wire: Vec<u8>, breach: ProtocolError) -> Self {
+    pub fn fails(name: &'a str, role: Role, wire: Vec<u8>, breach: ProtocolError) -> Self {
         Self { name, role, limits: Limits::default(), wire, events: Vec::new(), breach: Some(breach) }
     }
 
-    pub(crate) fn after(self, events: Vec<Seen>) -> Self {
+    pub fn after(self, events: Vec<Seen>) -> Self {
         Self { events, ..self }
     }
 
-    pub(crate) fn within(self, limits: Limits) -> Self {
+    pub fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
     /// Runs the row whole, byte by byte, with a frame before it and with one behind it.
-    pub(crate) fn check(&self) {
+    pub fn check(&self) {
         let Self { name, role, limits, wire, events, breach } = self;
         let new = || receiver(*role, *limits, Delivery::Messages);
 
@@ -221,12 +221,12 @@ impl<'a> Row<'a> {
 }
 
 /// Which rule an error names, numbers apart.
-pub(crate) fn rule(error: Option<ProtocolError>) -> Option<std::mem::Discriminant<ProtocolError>> {
+pub fn rule(error: Option<ProtocolError>) -> Option<std::mem::Discriminant<ProtocolError>> {
     error.as_ref().map(std::mem::discriminant)
 }
 
 /// A connection whose life is written down step by step; see [`transcript!`].
-pub(crate) struct Script<M: Masking> {
+pub struct Script<M: Masking> {
     connection: Connection<M>,
     out: Vec<u8>,
 }
@@ -234,14 +234,14 @@ pub(crate) struct Script<M: Masking> {
 type Keys = fn() -> MaskingKey;
 
 impl Script<Unmasked> {
-    pub(crate) fn server() -> Self {
+    pub fn server() -> Self {
         Self { connection: Connection::server(Limits::default(), Delivery::Messages), out: Vec::new() }
     }
 }
 
 impl Script<Masked<Keys>> {
     /// Its key is 0, so that what it sends can be read.
-    pub(crate) fn client() -> Self {
+    pub fn client() -> Self {
         let keys: Keys = || MaskingKey([0; 4]);
         Self { connection: Connection::client(keys, Limits::default(), Delivery::Messages), out: Vec::new() }
     }
@@ -249,7 +249,7 @@ impl Script<Masked<Keys>> {
 
 impl<M: Masking> Script<M> {
     /// Receives bytes, answers what must be answered, and compares what came.
-    pub(crate) fn recv(&mut self, bytes: &str, expected: &[Seen], breach: Option<ProtocolError>) {
+    pub fn recv(&mut self, bytes: &str, expected: &[Seen], breach: Option<ProtocolError>) {
         let mut input = hex(bytes);
         let mut seen = Vec::new();
         let mut failure = None;
@@ -272,39 +272,39 @@ impl<M: Masking> Script<M> {
         assert_eq!((seen.as_slice(), failure), (expected, breach), "recv {bytes:?}");
     }
 
-    pub(crate) fn close(&mut self, code: impl Into<Option<CloseCode>>) -> Result<(), SendError> {
+    pub fn close(&mut self, code: impl Into<Option<CloseCode>>) -> Result<(), SendError> {
         let frame = code.into().map(|code| CloseFrame { code, reason: "" });
         self.connection.sender.close(frame, &mut self.out)
     }
 
-    pub(crate) fn text(&mut self, text: &str) -> Result<(), SendError> {
+    pub fn text(&mut self, text: &str) -> Result<(), SendError> {
         self.connection.sender.text(text, &mut self.out)
     }
 
     /// A first fragment, or a further one.
-    pub(crate) fn begin(&mut self, text: &str) -> Result<(), SendError> {
+    pub fn begin(&mut self, text: &str) -> Result<(), SendError> {
         self.connection.sender.text_fragment(text, false, &mut self.out)
     }
 
     /// The last fragment.
-    pub(crate) fn finish(&mut self, text: &str) -> Result<(), SendError> {
+    pub fn finish(&mut self, text: &str) -> Result<(), SendError> {
         self.connection.sender.text_fragment(text, true, &mut self.out)
     }
 
-    pub(crate) fn ping(&mut self, payload: &str) -> Result<(), SendError> {
+    pub fn ping(&mut self, payload: &str) -> Result<(), SendError> {
         self.connection.sender.ping(payload.as_bytes(), &mut self.out)
     }
 
     /// All that was written since the last `sent`.
-    pub(crate) fn sent(&mut self, bytes: &str) {
+    pub fn sent(&mut self, bytes: &str) {
         assert_eq!(to_hex(&std::mem::take(&mut self.out)), to_hex(&hex(bytes)), "sent");
     }
 
-    pub(crate) fn state(&self, expected: State) {
+    pub fn state(&self, expected: State) {
         assert_eq!(self.connection.state(), expected, "state");
     }
 
-    pub(crate) fn done(&self) {
+    pub fn done(&self) {
         assert_eq!(to_hex(&self.out), "", "the transcript ends, and this was sent besides");
     }
 }
@@ -322,12 +322,13 @@ impl<M: Masking> Script<M> {
 ///     text "late" => SendError::Closed;
 /// }
 /// ```
+#[macro_export]
 macro_rules! transcript {
     (Role::Server; $($steps:tt)*) => {
-        transcript!(@run $crate::support::engine::Script::server(); $($steps)*)
+        transcript!(@run $crate::engine::Script::server(); $($steps)*)
     };
     (Role::Client; $($steps:tt)*) => {
-        transcript!(@run $crate::support::engine::Script::client(); $($steps)*)
+        transcript!(@run $crate::engine::Script::client(); $($steps)*)
     };
     (@run $script:expr; $($steps:tt)*) => {{
         let mut script = $script;
@@ -360,17 +361,17 @@ macro_rules! transcript {
         transcript!(@step $script; $($steps)*);
     };
 }
-pub(crate) use transcript;
+pub use transcript;
 
 /// One end of a [`Pair`]: its connection, and what went through it.
-pub(crate) struct End<M: Masking> {
-    pub(crate) connection: Connection<M>,
+pub struct End<M: Masking> {
+    pub connection: Connection<M>,
     /// Written, and not yet read by the other end.
-    pub(crate) out: Vec<u8>,
+    pub out: Vec<u8>,
     /// What the other end must see of us, in this order. Answers are added by [`read`](Self::read), everything else
     /// by who sends it.
-    pub(crate) wrote: Vec<Seen>,
-    pub(crate) seen: Vec<Seen>,
+    pub wrote: Vec<Seen>,
+    pub seen: Vec<Seen>,
 }
 
 impl<M: Masking> End<M> {
@@ -379,7 +380,7 @@ impl<M: Masking> End<M> {
     }
 
     /// Reads `bytes`, which the other end wrote, and answers what must be answered.
-    pub(crate) fn read(&mut self, bytes: &[u8]) {
+    pub fn read(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut events = self.connection.receiver.receive(&mut bytes);
         while let Some(event) = events.next_event().expect("our own frames are valid") {
@@ -397,13 +398,13 @@ impl<M: Masking> End<M> {
 }
 
 /// Both roles, each reading what the other writes.
-pub(crate) struct Pair<F: FnMut() -> MaskingKey> {
-    pub(crate) client: End<Masked<F>>,
-    pub(crate) server: End<Unmasked>,
+pub struct Pair<F: FnMut() -> MaskingKey> {
+    pub client: End<Masked<F>>,
+    pub server: End<Unmasked>,
 }
 
 impl<F: FnMut() -> MaskingKey> Pair<F> {
-    pub(crate) fn new(keys: F, limits: Limits, delivery: Delivery) -> Self {
+    pub fn new(keys: F, limits: Limits, delivery: Delivery) -> Self {
         Self {
             client: End::new(Connection::client(keys, limits, delivery)),
             server: End::new(Connection::server(limits, delivery)),
@@ -411,19 +412,19 @@ impl<F: FnMut() -> MaskingKey> Pair<F> {
     }
 
     /// The server reads the first `length` bytes of what the client wrote.
-    pub(crate) fn server_reads(&mut self, length: usize) {
+    pub fn server_reads(&mut self, length: usize) {
         let bytes: Vec<u8> = self.client.out.drain(..length).collect();
         self.server.read(&bytes);
     }
 
     /// The client reads the first `length` bytes of what the server wrote.
-    pub(crate) fn client_reads(&mut self, length: usize) {
+    pub fn client_reads(&mut self, length: usize) {
         let bytes: Vec<u8> = self.server.out.drain(..length).collect();
         self.client.read(&bytes);
     }
 
     /// Carries all that is written to the other end, until there is nothing more.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         while !(self.client.out.is_empty() && self.server.out.is_empty()) {
             self.server_reads(self.client.out.len());
             self.client_reads(self.server.out.len());

@@ -2,14 +2,14 @@
 
 /// SplitMix64: one number of state, the same sequence on every machine.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -18,27 +18,27 @@ impl Random {
     }
 
     /// A number below `bound`, which is not zero.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next_u64() % bound as u64) as usize
     }
 
     /// True `times` out of `of` times.
-    pub(crate) fn chance(&mut self, times: usize, of: usize) -> bool {
+    pub fn chance(&mut self, times: usize, of: usize) -> bool {
         self.below(of) < times
     }
 
-    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.next_u64() as u8).collect()
     }
 
     /// Text of `chars` characters, of one to four bytes each.
-    pub(crate) fn text(&mut self, chars: usize) -> String {
+    pub fn text(&mut self, chars: usize) -> String {
         const ALPHABET: [char; 8] = ['a', 'Z', ' ', '\u{7f}', '\u{e9}', '\u{6771}', '\u{fffd}', '\u{1f600}'];
         (0..chars).map(|_| ALPHABET[self.below(ALPHABET.len())]).collect()
     }
 
     /// Lengths that add up to `total`: many of one byte, some long.
-    pub(crate) fn cuts(&mut self, total: usize) -> Vec<usize> {
+    pub fn cuts(&mut self, total: usize) -> Vec<usize> {
         let mut left = total;
         let mut lengths = Vec::new();
         while left > 0 {
@@ -52,7 +52,7 @@ impl Random {
 }
 
 /// Runs `test` with `count` seeds, or only with that of the environment variable `SEED`. A panic names its seed.
-pub(crate) fn for_each_seed(count: u64, test: impl Fn(Random)) {
+pub fn for_each_seed(count: u64, test: impl Fn(Random)) {
     struct Named(u64);
     impl Drop for Named {
         fn drop(&mut self) {

@@ -1,43 +1,41 @@
 //! DEFLATE as the tests read it: RFC 1951 §3.2 bit by bit, with a window that is kept to exactly. Slow, and nothing in
 //! it is the engine's.
 
-#![allow(dead_code)]
-
 /// The inflating end of a connection: what it was sent, and how far back that may refer.
-pub(crate) struct Inflated {
+pub struct Inflated {
     window: usize,
     /// All that was inflated since the window was last empty.
-    pub(crate) history: Vec<u8>,
+    pub history: Vec<u8>,
     /// The farthest that a distance has reached back.
-    pub(crate) farthest: usize,
+    pub farthest: usize,
     /// How long a message may become, and where in the history it began.
     most: usize,
     begun: usize,
 }
 
 /// What is wrong with a message.
-pub(crate) type Fault = &'static str;
+pub type Fault = &'static str;
 
-pub(crate) const TOO_LONG: Fault = "longer than allowed";
+pub const TOO_LONG: Fault = "longer than allowed";
 
 impl Inflated {
-    pub(crate) fn new(window_bits: u8) -> Self {
+    pub fn new(window_bits: u8) -> Self {
         Self { window: 1 << window_bits, history: Vec::new(), farthest: 0, most: usize::MAX, begun: 0 }
     }
 
     /// The same, for messages of at most so many bytes: a longer one is [`TOO_LONG`].
-    pub(crate) fn at_most(self, most: usize) -> Self {
+    pub fn at_most(self, most: usize) -> Self {
         Self { most, ..self }
     }
 
     /// Forgets what was sent before.
-    pub(crate) fn start_afresh(&mut self) {
+    pub fn start_afresh(&mut self) {
         self.history.clear();
     }
 
     /// Inflates a message, without its tail (RFC 7692 §7.2.2). Its last block must be the empty one that the tail
     /// completes.
-    pub(crate) fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
         self.begun = self.history.len();
         let bytes = [message, &[0x00, 0x00, 0xFF, 0xFF]].concat();
         let mut bits = Bits { bytes: &bytes, at: 0 };
@@ -258,7 +256,7 @@ const LENGTHS: [(usize, u32); 29] = [
     (227, 5),
     (258, 0),
 ];
-pub(crate) const DISTANCES: [(usize, u32); 30] = [
+pub const DISTANCES: [(usize, u32); 30] = [
     (1, 0),
     (2, 0),
     (3, 0),

@@ -1,7 +1,5 @@
 //! A server inside the test, an app made of closures, and a peer of raw bytes for what a good client never does.
 
-#![allow(dead_code)]
-
 use std::{
     io::{ErrorKind, Read, Write},
     net::{IpAddr, Shutdown, SocketAddr, TcpStream},
@@ -18,10 +16,10 @@ use switchboard::{
 };
 
 /// The longest that a test waits for anything.
-pub(crate) const LONG: Duration = Duration::from_secs(10);
+pub const LONG: Duration = Duration::from_secs(10);
 
 /// One worker and the defaults, but for a stop that does not wait long for peers who never answer.
-pub(crate) fn config() -> Config {
+pub fn config() -> Config {
     let mut config = Config::default();
     config.workers = 1;
     config.stop_timeout = Duration::from_secs(1);
@@ -35,7 +33,7 @@ type OnMessage = dyn Fn(Message<'_>, &mut Context<'_>) + Send + Sync;
 
 /// An app that accepts everyone, echoes, and has no pages, unless it is told otherwise.
 #[derive(Clone)]
-pub(crate) struct Service {
+pub struct Service {
     accept: Arc<OnAccept>,
     request: Arc<OnRequest>,
     opened: Arc<OnOpened>,
@@ -43,7 +41,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn echo() -> Self {
+    pub fn echo() -> Self {
         Self {
             accept: Arc::new(|_, verdict| verdict.accept(())),
             request: Arc::new(|_, responder| responder.send(Response::text(404, "nothing\n"))),
@@ -52,22 +50,22 @@ impl Service {
         }
     }
 
-    pub(crate) fn on_accept(mut self, run: impl Fn(&Handshake<'_>, Verdict<()>) + Send + Sync + 'static) -> Self {
+    pub fn on_accept(mut self, run: impl Fn(&Handshake<'_>, Verdict<()>) + Send + Sync + 'static) -> Self {
         self.accept = Arc::new(run);
         self
     }
 
-    pub(crate) fn on_request(mut self, run: impl Fn(&Request<'_>, Responder) + Send + Sync + 'static) -> Self {
+    pub fn on_request(mut self, run: impl Fn(&Request<'_>, Responder) + Send + Sync + 'static) -> Self {
         self.request = Arc::new(run);
         self
     }
 
-    pub(crate) fn on_opened(mut self, run: impl Fn(&mut Context<'_>) + Send + Sync + 'static) -> Self {
+    pub fn on_opened(mut self, run: impl Fn(&mut Context<'_>) + Send + Sync + 'static) -> Self {
         self.opened = Arc::new(run);
         self
     }
 
-    pub(crate) fn on_message(mut self, run: impl Fn(Message<'_>, &mut Context<'_>) + Send + Sync + 'static) -> Self {
+    pub fn on_message(mut self, run: impl Fn(Message<'_>, &mut Context<'_>) + Send + Sync + 'static) -> Self {
         self.message = Arc::new(run);
         self
     }
@@ -105,16 +103,16 @@ impl App for Worker {
 }
 
 /// A server that runs until it is dropped, and what its app was told.
-pub(crate) struct TestServer {
-    pub(crate) address: SocketAddr,
-    pub(crate) remote: Remote,
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub remote: Remote,
     stopper: Stopper,
     running: Option<Running>,
     opened: Mutex<mpsc::Receiver<ConnectionId>>,
     closed: Mutex<mpsc::Receiver<(ConnectionId, End)>>,
 }
 
-pub(crate) fn serve(config: Config, service: Service) -> TestServer {
+pub fn serve(config: Config, service: Service) -> TestServer {
     let (opened_tx, opened) = mpsc::channel();
     let (closed_tx, closed) = mpsc::channel();
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
@@ -132,48 +130,48 @@ pub(crate) fn serve(config: Config, service: Service) -> TestServer {
 }
 
 impl TestServer {
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("ws://{}/", self.address)
     }
 
     /// A client that behaves.
-    pub(crate) fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         builder().connect(&self.url()).unwrap()
     }
 
     /// The same, and its name. For tests that open one connection at a time.
-    pub(crate) fn named_client(&self) -> (Client, ConnectionId) {
+    pub fn named_client(&self) -> (Client, ConnectionId) {
         (self.client(), self.next_opened())
     }
 
     /// A peer of raw bytes whose handshake is done, and its name.
-    pub(crate) fn raw(&self) -> (Raw, ConnectionId) {
+    pub fn raw(&self) -> (Raw, ConnectionId) {
         let mut raw = Raw::connect(self.address);
         raw.shake_hands();
         (raw, self.next_opened())
     }
 
     /// The same with a small receive buffer, so that little of what it does not read is taken off the server.
-    pub(crate) fn narrow(&self) -> (Raw, ConnectionId) {
+    pub fn narrow(&self) -> (Raw, ConnectionId) {
         let mut raw = Raw::connect_narrow(self.address);
         raw.shake_hands();
         (raw, self.next_opened())
     }
 
-    pub(crate) fn next_opened(&self) -> ConnectionId {
+    pub fn next_opened(&self) -> ConnectionId {
         self.opened.lock().unwrap().recv_timeout(LONG).expect("a connection is opened")
     }
 
-    pub(crate) fn next_closed(&self) -> (ConnectionId, End) {
+    pub fn next_closed(&self) -> (ConnectionId, End) {
         self.closed.lock().unwrap().recv_timeout(LONG).expect("a connection is closed")
     }
 
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stopper.stop();
     }
 
     /// Waits until the server has stopped; gives all ends that were not asked for before.
-    pub(crate) fn stopped(mut self) -> Vec<(ConnectionId, End)> {
+    pub fn stopped(mut self) -> Vec<(ConnectionId, End)> {
         self.running.take().unwrap().join().unwrap();
         self.closed.lock().unwrap().try_iter().collect()
     }
@@ -189,47 +187,47 @@ impl Drop for TestServer {
 }
 
 /// Clients that give up after [`LONG`].
-pub(crate) fn builder() -> ClientBuilder {
+pub fn builder() -> ClientBuilder {
     Client::builder().read_timeout(Some(LONG)).write_timeout(Some(LONG)).close_timeout(LONG).connect_timeout(LONG)
 }
 
 /// The next message must be this text.
 #[track_caller]
-pub(crate) fn expect_text(client: &mut Client, text: &str) {
+pub fn expect_text(client: &mut Client, text: &str) {
     assert_eq!(client.receive().unwrap(), client::Message::Text(text.into()));
 }
 
 /// Sends a text to an echo and gets it back: by then the worker has begun a new turn since the call.
 #[track_caller]
-pub(crate) fn round_trip(client: &mut Client) {
+pub fn round_trip(client: &mut Client) {
     client.send_text("?").unwrap();
     expect_text(client, "?");
 }
 
 /// A frame as the server sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) first: u8,
-    pub(crate) payload: Vec<u8>,
+pub struct Frame {
+    pub first: u8,
+    pub payload: Vec<u8>,
 }
 
 impl Frame {
     /// The code, if this is a Close frame with one.
-    pub(crate) fn close_code(&self) -> Option<u16> {
+    pub fn close_code(&self) -> Option<u16> {
         (self.first == 0x88 && self.payload.len() >= 2).then(|| u16::from_be_bytes([self.payload[0], self.payload[1]]))
     }
 }
 
 /// An answer of HTTP.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -238,14 +236,14 @@ impl Answer {
 }
 
 /// A client's frame, masked.
-pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = header(first, payload.len() as u64);
     frame.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
     frame
 }
 
 /// The header of a client's frame, with its masking key, whatever follows.
-pub(crate) fn header(first: u8, length: u64) -> Vec<u8> {
+pub fn header(first: u8, length: u64) -> Vec<u8> {
     let mut header = vec![first];
     match length {
         0..=125 => header.push(0x80 | length as u8),
@@ -265,21 +263,21 @@ pub(crate) fn header(first: u8, length: u64) -> Vec<u8> {
 const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
 /// An opening handshake (§1.3).
-pub(crate) const OPENING: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub const OPENING: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 /// A peer that says exactly what the test says.
-pub(crate) struct Raw {
-    pub(crate) stream: TcpStream,
+pub struct Raw {
+    pub stream: TcpStream,
     unread: Vec<u8>,
 }
 
 impl Raw {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
+    pub fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect_timeout(&address, LONG).unwrap())
     }
 
-    pub(crate) fn connect_narrow(address: SocketAddr) -> Self {
+    pub fn connect_narrow(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         socket.connect_timeout(&address.into(), LONG).unwrap();
@@ -288,7 +286,7 @@ impl Raw {
 
     /// The same with segments as short as on a network: while it does not read, the kernel takes some 50 KB for it, and
     /// no megabytes.
-    pub(crate) fn connect_far(address: SocketAddr) -> Self {
+    pub fn connect_far(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         #[cfg(target_os = "linux")]
@@ -298,7 +296,7 @@ impl Raw {
     }
 
     /// From another address of this machine.
-    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
         socket.connect_timeout(&address.into(), LONG).unwrap();
@@ -312,18 +310,18 @@ impl Raw {
         Self { stream, unread: Vec::new() }
     }
 
-    pub(crate) fn shake_hands(&mut self) {
+    pub fn shake_hands(&mut self) {
         self.write(OPENING.as_bytes());
         assert_eq!(self.head().status, 101);
     }
 
     #[track_caller]
-    pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
     /// Writes what the kernel takes at once, and says how much that was.
-    pub(crate) fn write_some(&mut self, bytes: &[u8]) -> usize {
+    pub fn write_some(&mut self, bytes: &[u8]) -> usize {
         self.stream.set_nonblocking(true).unwrap();
         let written = self.stream.write(bytes);
         self.stream.set_nonblocking(false).unwrap();
@@ -335,12 +333,12 @@ impl Raw {
     }
 
     #[track_caller]
-    pub(crate) fn send(&mut self, first: u8, payload: impl AsRef<[u8]>) {
+    pub fn send(&mut self, first: u8, payload: impl AsRef<[u8]>) {
         self.write(frame(first, payload.as_ref()));
     }
 
     #[track_caller]
-    pub(crate) fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         self.send(0x81, text);
     }
 
@@ -354,7 +352,7 @@ impl Raw {
     }
 
     #[track_caller]
-    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {
             assert!(self.fill() > 0, "the server ends within a frame or an answer");
         }
@@ -364,7 +362,7 @@ impl Raw {
 
     /// The next frame.
     #[track_caller]
-    pub(crate) fn frame(&mut self) -> Frame {
+    pub fn frame(&mut self) -> Frame {
         let start = self.take(2);
         assert_eq!(start[1] & 0x80, 0, "a server does not mask");
         let length = match start[1] {
@@ -376,13 +374,13 @@ impl Raw {
     }
 
     #[track_caller]
-    pub(crate) fn expect_frame(&mut self, first: u8, payload: impl AsRef<[u8]>) {
+    pub fn expect_frame(&mut self, first: u8, payload: impl AsRef<[u8]>) {
         assert_eq!(self.frame(), Frame { first, payload: payload.as_ref().to_vec() });
     }
 
     /// All frames up to the Close, and its code.
     #[track_caller]
-    pub(crate) fn until_close(&mut self) -> (Vec<Frame>, u16) {
+    pub fn until_close(&mut self) -> (Vec<Frame>, u16) {
         let mut frames = Vec::new();
         loop {
             let frame = self.frame();
@@ -395,14 +393,14 @@ impl Raw {
 
     /// The server has nothing more to say: the next thing to read is the end, and no reset.
     #[track_caller]
-    pub(crate) fn expect_end(&mut self) {
+    pub fn expect_end(&mut self) {
         assert_eq!(self.fill(), 0, "{:?}", String::from_utf8_lossy(&self.unread));
         assert!(self.unread.is_empty(), "{:?}", String::from_utf8_lossy(&self.unread));
     }
 
     /// The server ends the connection altogether, by whatever means: it takes nothing any more.
     #[track_caller]
-    pub(crate) fn expect_gone(&mut self) {
+    pub fn expect_gone(&mut self) {
         let started = Instant::now();
         while started.elapsed() < LONG {
             if self.stream.write(&frame(0x8A, b"")).is_err() {
@@ -417,7 +415,7 @@ impl Raw {
 
     /// Whether nothing comes for so long; what comes is kept. Without bytes to be kept, the end is nothing, too.
     #[track_caller]
-    pub(crate) fn hears_nothing_for(&mut self, time: Duration) -> bool {
+    pub fn hears_nothing_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut buffer = [0; 16 << 10];
         let seen = self.stream.read(&mut buffer);
@@ -432,7 +430,7 @@ impl Raw {
     }
 
     /// Reads and drops `count` bytes, or as many as there are before the end, and says how many.
-    pub(crate) fn take_up_to(&mut self, count: usize) -> usize {
+    pub fn take_up_to(&mut self, count: usize) -> usize {
         let mut left = count - count.min(self.unread.len());
         self.unread.drain(..count - left);
         let mut buffer = vec![0; 64 << 10];
@@ -447,13 +445,13 @@ impl Raw {
     }
 
     /// Takes nothing off the server for so long.
-    pub(crate) fn pause_reading(&self, time: Duration) {
+    pub fn pause_reading(&self, time: Duration) {
         thread::park_timeout(time);
     }
 
     /// The head of an answer.
     #[track_caller]
-    pub(crate) fn head(&mut self) -> Answer {
+    pub fn head(&mut self) -> Answer {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -467,7 +465,7 @@ impl Raw {
 
     /// A whole answer, whose body is as long as it says.
     #[track_caller]
-    pub(crate) fn answer(&mut self) -> Answer {
+    pub fn answer(&mut self) -> Answer {
         let mut answer = self.head();
         let length = answer.header("Content-Length").map_or(0, |length| length.parse().unwrap());
         answer.body = self.take(length);
@@ -475,12 +473,12 @@ impl Raw {
     }
 
     /// Ends our side.
-    pub(crate) fn finish_writing(&self) {
+    pub fn finish_writing(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// Ends the connection with a reset.
-    pub(crate) fn reset(self) {
+    pub fn reset(self) {
         let socket = Socket::from(self.stream);
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     }

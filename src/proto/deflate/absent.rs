@@ -7,8 +7,9 @@ use core::convert::Infallible;
 use super::DeflateParams;
 use crate::proto::Role;
 
-#[derive(Debug)]
-pub(crate) struct Deflate(Infallible);
+/// What connections share for permessage-deflate. Without the feature `deflate` this type has no values.
+#[derive(Clone, Debug)]
+pub struct Deflate(Infallible);
 
 #[derive(Debug)]
 pub(in crate::proto) struct DeflateAgreement(Infallible);
@@ -44,12 +45,11 @@ impl Deflating {
         match self.0 {}
     }
 
-    #[cfg(feature = "server")]
     pub(in crate::proto) fn keeps_context(&self) -> bool {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn longest_shared(&self) -> usize {
+    pub(in crate::proto) fn max_shared_bytes(&self) -> usize {
         match self.0 {}
     }
 
@@ -57,7 +57,7 @@ impl Deflating {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn start_afresh(&mut self) {
+    pub(in crate::proto) fn reset_context(&mut self) {
         match self.0 {}
     }
 }

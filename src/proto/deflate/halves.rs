@@ -124,14 +124,13 @@ impl Deflating {
     }
 
     /// Whether the next message may refer to the last ones.
-    #[cfg(feature = "server")]
     pub(in crate::proto) fn keeps_context(&self) -> bool {
         self.takeover
     }
 
     /// How long a message may be that was compressed elsewhere, without context and with a window of 15 bits, so that
     /// the peer can inflate it: no distance in it is longer than the message.
-    pub(in crate::proto) fn longest_shared(&self) -> usize {
+    pub(in crate::proto) fn max_shared_bytes(&self) -> usize {
         if self.window_bits == WindowBits::MAX { usize::MAX } else { 1 << self.window_bits.get() }
     }
 
@@ -140,7 +139,7 @@ impl Deflating {
     }
 
     /// The peer's window has moved by a message that our compressor has not seen, so ours begins anew.
-    pub(in crate::proto) fn start_afresh(&mut self) {
+    pub(in crate::proto) fn reset_context(&mut self) {
         if let Some(context) = self.context.take() {
             self.deflate.drop_context(context);
         }
@@ -149,7 +148,7 @@ impl Deflating {
 
 impl Drop for Deflating {
     fn drop(&mut self) {
-        self.start_afresh();
+        self.reset_context();
     }
 }
 

@@ -33,7 +33,7 @@ pub use params::{DeflateParams, WindowBits};
 pub use pool::{Deflate, DeflateConfig};
 
 #[cfg(not(feature = "deflate"))]
-pub(crate) use absent::Deflate;
+pub use absent::Deflate;
 #[cfg(not(feature = "deflate"))]
 pub(super) use absent::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, LentInflater};
 #[cfg(feature = "deflate")]

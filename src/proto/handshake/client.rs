@@ -11,7 +11,7 @@ use super::{
     ClientHandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, ResponseHead, deflate,
     head::ResponseReader,
     key,
-    response::{check_added, check_header, header_line},
+    response::{check_added, header_line},
     values::{has_token, is_host, is_token},
 };
 use crate::proto::{
@@ -109,7 +109,7 @@ impl ClientHandshake {
             return Err(InvalidHeader::Value { name: "Host".to_owned() });
         }
         if let Some(origin) = origin {
-            check_header("Origin", origin)?;
+            InvalidHeader::check("Origin", origin)?;
         }
         for (i, name) in subprotocols.iter().enumerate() {
             if !is_token(name.as_bytes()) || subprotocols[..i].contains(name) {

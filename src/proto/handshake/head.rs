@@ -7,7 +7,7 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, ops::Range};
 
-use super::HeadError;
+use super::{HeadError, values::has_token};
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,13 @@ impl RequestHead {
     /// The values of all header fields with this name, in any case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.values(name)
+    }
+
+    /// Whether one of the header fields with this name lists `token`, in any case, between commas (RFC 9110 §5.6.1):
+    /// `Connection: keep-alive, Upgrade` lists `upgrade`.
+    #[must_use]
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.values(name).any(|value| has_token(value, token))
     }
 }
 

@@ -25,11 +25,6 @@ mod values;
 pub use client::{ClientHandshake, ClientRequest, Established};
 pub use error::{ClientHandshakeError, DeflateAnswerError, HandshakeError, HeadError, InvalidHeader};
 pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};
-pub use response::Rejection;
+pub use response::{Rejection, reason_phrase};
 pub use server::ServerHandshake;
 pub use values::ExtensionOffer;
-
-#[cfg(feature = "server")]
-pub(crate) use response::{check_header, reason_phrase};
-#[cfg(feature = "server")]
-pub(crate) use values::has_token;

@@ -73,7 +73,7 @@ impl Rejection {
             return Err(InvalidHeader::Status(self.status));
         }
         for (name, value) in &self.headers {
-            check_header(name, value)?;
+            InvalidHeader::check(name, value)?;
             if ["connection", "content-length", "transfer-encoding"]
                 .iter()
                 .any(|reserved| name.eq_ignore_ascii_case(reserved))
@@ -104,21 +104,27 @@ impl From<&HeadError> for Rejection {
     }
 }
 
-/// Whether a caller's header field can be written as it is: a token, and visible ASCII with spaces and tabs.
-pub(crate) fn check_header(name: &str, value: &str) -> Result<(), InvalidHeader> {
-    if !is_token(name.as_bytes()) {
-        return Err(InvalidHeader::Name(name.into()));
+impl InvalidHeader {
+    /// Checks that a header field can be written to a head as it is: the name is a token, the value is visible ASCII
+    /// with spaces and tabs, so that neither can end its line (RFC 9110 §5).
+    ///
+    /// # Errors
+    /// [`InvalidHeader::Name`] or [`InvalidHeader::Value`].
+    pub fn check(name: &str, value: &str) -> Result<(), Self> {
+        if !is_token(name.as_bytes()) {
+            return Err(Self::Name(name.into()));
+        }
+        if !value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+            return Err(Self::Value { name: name.into() });
+        }
+        Ok(())
     }
-    if !value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-        return Err(InvalidHeader::Value { name: name.into() });
-    }
-    Ok(())
 }
 
 /// Checks header fields that a caller adds to a head of a handshake: also none that the handshake itself is made of.
 pub(super) fn check_added(headers: &[(&str, &str)]) -> Result<(), InvalidHeader> {
     for (name, value) in headers {
-        check_header(name, value)?;
+        InvalidHeader::check(name, value)?;
         let lower = name.to_ascii_lowercase();
         if lower.starts_with("sec-websocket-")
             || matches!(&*lower, "connection" | "upgrade" | "host" | "origin" | "content-length" | "transfer-encoding")
@@ -146,8 +152,10 @@ pub(super) fn header_line(name: &str, value: &str, out: &mut Vec<u8>) {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The phrase that usually stands behind a status (RFC 9110 §15); empty for one without.
-pub(crate) const fn reason_phrase(status: u16) -> &'static str {
+/// Returns the phrase that usually follows a status in the first line of a response (RFC 9110 §15), such as
+/// `Not Found` for 404; empty for a status that this library does not know.
+#[must_use]
+pub const fn reason_phrase(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",

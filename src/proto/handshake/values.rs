@@ -21,7 +21,7 @@ pub struct ExtensionOffer {
 pub(super) struct Malformed;
 
 /// Whether `bytes` is a token: one or more of the characters that RFC 9110 §5.6.2 allows.
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
+pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
@@ -44,7 +44,7 @@ pub(super) fn is_host(host: &str) -> bool {
 }
 
 /// Whether the list of tokens in `value` holds `token`, in any case. An element that is no token matches nothing.
-pub(crate) fn has_token(value: &[u8], token: &str) -> bool {
+pub(super) fn has_token(value: &[u8], token: &str) -> bool {
     value.split(|&byte| byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 

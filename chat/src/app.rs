@@ -1,0 +1,116 @@
+//! The chat as a service of the server: who may connect, what is served, and the way from messages to the backplane.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use super::{
+    Backplane, ChatConfig,
+    api::Api,
+    credentials, files,
+    peer::Peer,
+    site::{Site, Speaker},
+};
+use switchboard::{
+    Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
+    Request, RequestHead, Responder, Response, Verdict,
+};
+
+/// The chat: the page at `/`, the requests of accounts below `/api/`, the WebSocket at `/ws`. One value per worker; they
+/// come from a [`ChatService`](super::ChatService), which they share.
+pub struct Chat {
+    backplane: Arc<dyn Backplane>,
+    config: Arc<ChatConfig>,
+    site: Site,
+    api: Api,
+}
+
+impl Chat {
+    pub(super) fn new(backplane: Arc<dyn Backplane>, config: Arc<ChatConfig>, api: Api) -> Self {
+        Self { backplane, site: Site::new(&config), config, api }
+    }
+
+    /// Lets the pages that the operator has let in import our modules.
+    fn shared(&self, response: Response, head: &RequestHead, host: &str) -> Response {
+        let origin = head.values("origin").next().and_then(|origin| std::str::from_utf8(origin).ok());
+        match (origin, self.site.speaker(origin, host)) {
+            (Some(origin), Speaker::Guest) => response.header("Access-Control-Allow-Origin", origin.to_owned()),
+            _ => response,
+        }
+    }
+}
+
+impl fmt::Debug for Chat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chat").field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+impl App for Chat {
+    type Peer = Peer;
+
+    fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
+        let host = handshake.websocket.host();
+        if !self.site.is_ours(host) {
+            return verdict.reject(Rejection::new(421).body(MISDIRECTED));
+        }
+        if handshake.request.path() != WEBSOCKET_PATH {
+            return verdict.reject(Rejection::new(404).body("the chat's WebSocket is at /ws\n"));
+        }
+        let speaker = self.site.speaker(handshake.websocket.origin(), host);
+        if speaker == Speaker::Foreign {
+            log::info!("{}: a page of {:?} may not connect", handshake.peer, handshake.websocket.origin());
+            return verdict.reject(OriginPolicy::rejection());
+        }
+        let credential = credentials::shown(handshake.request, &self.site, speaker);
+        let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
+        let plain = Acceptance::default();
+        let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
+        verdict.accept_with(acceptance, Peer::new(credential));
+    }
+
+    fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        let host = request.head.values("host").next().and_then(|host| std::str::from_utf8(host).ok()).unwrap_or("");
+        let path = request.head.path();
+        if self.site.is_ours(host) && path.starts_with("/api/") {
+            return self.api.request(request, host, &self.site, responder);
+        }
+        let response = if !self.site.is_ours(host) {
+            Response::text(421, MISDIRECTED)
+        } else if path == WEBSOCKET_PATH {
+            Response::text(426, "this is the chat's WebSocket\n").header("Upgrade", "websocket")
+        } else {
+            match (files::at(path), request.head.method()) {
+                (Some(file), "GET" | "HEAD") => self.shared(file.response(request.head, host), request.head, host),
+                (Some(_), _) => Response::text(405, "only GET and HEAD here\n").header("Allow", "GET, HEAD"),
+                (None, _) => Response::text(404, "there is nothing here; the chat is at /\n"),
+            }
+        };
+        responder.send(response);
+    }
+
+    fn opened(&mut self, peer: &mut Peer, context: &mut Context<'_>) {
+        peer.opened(context.id(), &*self.backplane);
+    }
+
+    fn message(&mut self, peer: &mut Peer, message: Message<'_>, context: &mut Context<'_>) {
+        match message {
+            Message::Text(text) => {
+                let (rate, now) = (self.config.limits.events, Instant::now());
+                if let Err(answer) = peer.event(text, context.id(), &*self.backplane, rate, now) {
+                    context.send(Message::Text(&answer));
+                }
+            }
+            Message::Binary(_) => {
+                // 1003 and these words fit into a Close frame.
+                let _ = context.close(CloseCode::UNSUPPORTED_DATA, "only text is understood here");
+            }
+        }
+    }
+
+    fn closed(&mut self, _: Peer, id: ConnectionId, _: &End, _: &Remote) {
+        self.backplane.closed(id);
+    }
+}
+
+const WEBSOCKET_PATH: &str = "/ws";
+const SUBPROTOCOL: &str = "switchboard.v1";
+const MISDIRECTED: &str = "this chat is not known under this name; start it with --public-url http://NAME:PORT\n";

@@ -1,0 +1,232 @@
+//! How sessions begin: by requests, which make them, and for connections, which show them.
+
+use std::{cmp::Reverse, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    super::{
+        Name,
+        backplane::{Credential, SignInError, SignedIn, You},
+        store::{LOBBY, Millis, PersonId, PersonRow, Role, SessionRow, StoreError},
+        token::{Token, TokenHash},
+        wire::{self, EventError},
+    },
+    effects::{Effect, Topic},
+    endings::Reason,
+    events::{Handled, done, parse, refuse},
+    keeper::{Counted, Keeper},
+    lookup::RoomView,
+    presence::Arrival,
+};
+use switchboard::{CloseCode, ConnectionId};
+
+/// The first thing that somebody hears.
+#[derive(Serialize)]
+struct Welcome<'a> {
+    you: You,
+    session: SessionTold,
+    time: Millis,
+    limits: LimitsTold,
+    rooms: Vec<RoomView>,
+    blocked: Vec<String>,
+    online: Online<'a>,
+}
+
+#[derive(Serialize)]
+struct SessionTold {
+    expires: Millis,
+    idle: Millis,
+}
+
+#[derive(Serialize)]
+struct LimitsTold {
+    text: usize,
+    topic: usize,
+    name: usize,
+    room_name: usize,
+    rooms: usize,
+}
+
+#[derive(Serialize)]
+struct Online<'a> {
+    count: usize,
+    names: Option<Vec<&'a str>>,
+}
+
+impl Keeper {
+    /// The account of this name, and the hash of its password.
+    pub(super) fn credentials(
+        &mut self,
+        name: &Name,
+    ) -> Result<Result<Option<(PersonId, String)>, SignInError>, StoreError> {
+        let person = self.store.person_named(name.key())?;
+        Ok(Ok(person.and_then(|person| Some((person.id, person.password?)))))
+    }
+
+    /// Adds an account, or a guest, and signs them in.
+    pub(super) fn sign_up(
+        &mut self,
+        name: &Name,
+        password: Option<&str>,
+    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
+        let now = self.now.wall;
+        let Some(person) = self.store.add_person(name.as_str(), name.key(), password, now)? else {
+            return Ok(Err(SignInError::NameTaken));
+        };
+        self.lookup.role_changed(LOBBY, None, Some(Role::Member));
+        self.begin_session(person)
+    }
+
+    /// Signs somebody in whose password was right, if it is still theirs.
+    pub(super) fn log_in(
+        &mut self,
+        person: PersonId,
+        password: &str,
+    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
+        match self.store.person(person)? {
+            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(person),
+            _ => Ok(Err(SignInError::BadCredentials)),
+        }
+    }
+
+    fn begin_session(&mut self, person: PersonId) -> Result<Result<SignedIn, SignInError>, StoreError> {
+        let Some(row) = self.store.person(person)? else { return Ok(Err(SignInError::BadCredentials)) };
+        // Who logs in again and again, and never out, does not fill the store.
+        let mut sessions = self.store.sessions_of(person)?;
+        let used = |session: &SessionRow| self.presence.session(session.id).map_or(session.used, |live| live.used);
+        sessions.sort_by_key(|session| Reverse(used(session)));
+        for session in sessions.iter().skip(MOST_SESSIONS - 1) {
+            self.end_session(session, Reason::Revoked)?;
+        }
+        let token = Token::random();
+        let expires = self.now.wall.saturating_add(millis(self.config.session_lifetime)).min(FAR);
+        let session = self.store.add_session(&row, &token.hash(), self.now.wall, expires)?;
+        Ok(Ok(SignedIn { you: you(&row), token, expires: session.expires }))
+    }
+
+    /// Who is signed in with a token, and until when at the latest.
+    pub(super) fn signed_in(
+        &mut self,
+        token: &TokenHash,
+    ) -> Result<Result<Option<(You, Millis)>, SignInError>, StoreError> {
+        let Ok((session, person)) = self.valid_session(token)? else { return Ok(Ok(None)) };
+        Ok(Ok(Some((you(&person), session.expires))))
+    }
+
+    /// The session of a token and whose it is, or why there is none.
+    fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, PersonRow), Reason>, StoreError> {
+        let Some(mut session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
+        let Some(person) = self.store.person(session.person)? else { return Ok(Err(Reason::Unknown)) };
+        if let Some(live) = self.presence.session(session.id) {
+            session.used = session.used.max(live.used);
+        }
+        Ok(match self.end_by_time(session.used, session.expires, person.is_guest()) {
+            Some(reason) => Err(reason),
+            None => Ok((session, person)),
+        })
+    }
+
+    /// A connection is open.
+    pub(super) fn opened(&mut self, connection: ConnectionId, credential: &Credential) -> Result<(), StoreError> {
+        match credential {
+            Credential::None => self.presence.expect(connection, self.now.instant + TIME_TO_SIGN_IN),
+            Credential::Malformed => self.expire(connection, Reason::Unknown),
+            Credential::Token(token) => self.sign_in(connection, token)?,
+        }
+        Ok(())
+    }
+
+    /// Lets a connection in that shows a session, or ends it.
+    fn sign_in(&mut self, connection: ConnectionId, token: &TokenHash) -> Result<(), StoreError> {
+        let (session, person) = match self.valid_session(token)? {
+            Ok(valid) => valid,
+            Err(reason) => {
+                self.expire(connection, reason);
+                return Ok(());
+            }
+        };
+        let others = self.presence.connections_of(person.id).iter().filter(|other| **other != connection).count();
+        if others >= self.config.limits.connections {
+            let error = EventError::new("too_many_connections", "You are connected too many times already.");
+            self.answer(connection, wire::error(&error, None));
+            self.presence.leave(connection);
+            self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
+            return Ok(());
+        }
+        if self.count(Counted::Arrival, person.id).is_err() {
+            let error = EventError::new("too_fast", "You connect too often; please wait a moment.");
+            self.answer(connection, wire::error(&error, None));
+            self.presence.leave(connection);
+            self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "connected too often"));
+            return Ok(());
+        }
+        let rooms = self.rooms_of(person.id)?;
+        let blocked = self.store.blocked_by(person.id)?;
+        let (name, key, guest) = (&*person.name, person.key.as_deref().unwrap_or_default(), person.is_guest());
+        self.presence.arrive(Arrival { connection, name, key, guest, session: &session });
+        let limits = &self.config.limits;
+        let count = self.presence.count();
+        let names = (count <= MOST_NAMES).then(|| self.presence.people("").map(|(_, name)| name).collect());
+        let welcome = Welcome {
+            you: you(&person),
+            session: SessionTold { expires: session.expires, idle: self.idle_time(guest) },
+            time: self.now.wall,
+            limits: LimitsTold {
+                text: limits.text_chars,
+                topic: limits.topic_chars,
+                name: limits.name_chars,
+                room_name: limits.room_name_chars,
+                rooms: limits.rooms,
+            },
+            rooms,
+            blocked,
+            online: Online { count, names },
+        };
+        let welcome = wire::event("welcome", &welcome);
+        self.answer(connection, welcome);
+        self.effects.push(Effect::Subscribe(connection, Topic::Everyone));
+        self.effects.push(Effect::Subscribe(connection, Topic::Person(person.id)));
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    token: String,
+}
+
+/// `auth`: shows a session.
+pub(super) fn auth(keeper: &mut Keeper, connection: ConnectionId, data: &RawValue) -> Handled {
+    let Auth { token } = parse(data)?;
+    if !keeper.presence.is_stranger(connection) {
+        return refuse("bad_data", "You are signed in already.");
+    }
+    match Token::parse(&token) {
+        Some(token) => keeper.sign_in(connection, &token.hash())?,
+        None => keeper.expire(connection, Reason::Unknown),
+    }
+    match keeper.presence.at(connection) {
+        Some(_) => done(),
+        // Why, it is told next.
+        None => refuse("no_session", "There is no such session, or not any more."),
+    }
+}
+
+pub(super) fn you(person: &PersonRow) -> You {
+    You { name: person.name.clone(), guest: person.is_guest(), operator: person.operator }
+}
+
+pub(super) fn millis(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// How long a connection may take to show a session.
+const TIME_TO_SIGN_IN: Duration = Duration::from_secs(10);
+/// Sessions of one person. With one more, the one that was not used for longest ends.
+const MOST_SESSIONS: usize = 100;
+/// Above so many people their names are no longer told to everybody.
+pub(super) const MOST_NAMES: usize = 1000;
+/// No session ends later, whatever its lifetime: what JavaScript still counts exactly.
+const FAR: Millis = 1 << 53;

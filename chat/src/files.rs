@@ -1,0 +1,367 @@
+//! The page's files, embedded in the program: each as it is and compressed, sent to those who do not have it yet.
+//!
+//! RFC 9110: entity tags and `If-None-Match` (§8.8.3, §13.1.2), `Accept-Encoding` (§12.5.3), what a 304 says (§15.4.5).
+
+use std::{
+    borrow::Cow,
+    sync::{LazyLock, OnceLock},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
+
+use switchboard::{RequestHead, Response};
+
+/// The file at this path of the site.
+pub(super) fn at(path: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.path == path)
+}
+
+pub(super) struct File {
+    path: String,
+    content_type: &'static str,
+    content: &'static [u8],
+    /// Made when the file is first asked for.
+    variants: OnceLock<Variants>,
+}
+
+/// The forms in which a file is sent.
+struct Variants {
+    plain: Variant,
+    /// Where it is shorter.
+    gzip: Option<Variant>,
+}
+
+struct Variant {
+    /// `Content-Encoding`, if there is any.
+    encoding: Option<&'static str>,
+    /// Of these bytes and no others, so that each form has one of its own.
+    etag: String,
+    bytes: Cow<'static, [u8]>,
+}
+
+impl File {
+    fn new(name: &'static str, content: &'static [u8]) -> Self {
+        let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
+        let content_type = match name.rsplit_once('.') {
+            Some((_, "html")) => "text/html; charset=utf-8",
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "svg")) => "image/svg+xml",
+            _ => "application/octet-stream",
+        };
+        Self { path, content_type, content, variants: OnceLock::new() }
+    }
+
+    /// The file as an answer to this GET or HEAD, which is for this Host.
+    pub(super) fn response(&'static self, head: &RequestHead, host: &str) -> Response {
+        let variant = self.variant(head);
+        let is_known = matches_any(head.values("if-none-match"), &variant.etag);
+        // A 304 brings what is kept up to date, so all of these are in both: a policy of yesterday would stay with it.
+        let response = Response::new(if is_known { 304 } else { 200 })
+            .header("ETag", variant.etag.as_str())
+            .header("Vary", "Accept-Encoding, Origin")
+            // A new version of the program is a new page at once.
+            .header("Cache-Control", "no-cache")
+            .header("Content-Security-Policy", security_policy(host))
+            .header("X-Content-Type-Options", "nosniff")
+            .header("Referrer-Policy", "no-referrer")
+            .header("Cross-Origin-Opener-Policy", "same-origin");
+        if is_known {
+            return response;
+        }
+        let response = response.header("Content-Type", self.content_type).body(&*variant.bytes);
+        match variant.encoding {
+            Some(encoding) => response.header("Content-Encoding", encoding),
+            None => response,
+        }
+    }
+
+    /// The form of the file that is best for who asks.
+    fn variant(&self, head: &RequestHead) -> &Variant {
+        let variants = self.variants.get_or_init(|| Variants::of(self.content));
+        match &variants.gzip {
+            Some(gzip) if prefers_gzip(head.values("accept-encoding")) => gzip,
+            _ => &variants.plain,
+        }
+    }
+}
+
+impl Variants {
+    fn of(content: &'static [u8]) -> Self {
+        let gzip = gzip(content).filter(|bytes| bytes.len() < content.len());
+        Self {
+            plain: Variant::new(None, Cow::Borrowed(content)),
+            gzip: gzip.map(|bytes| Variant::new(Some("gzip"), Cow::Owned(bytes))),
+        }
+    }
+}
+
+impl Variant {
+    fn new(encoding: Option<&'static str>, bytes: Cow<'static, [u8]>) -> Self {
+        // Nobody makes files of ours that collide, so less than the whole hash will do.
+        let hash = Sha256::digest(&bytes);
+        let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..ETAG_BYTES]));
+        Self { encoding, etag, bytes }
+    }
+}
+
+/// The bytes in a gzip file, or `None` where there is no memory for it.
+fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    // zlib's way to ask for gzip: 16 more than the window's bits.
+    let config = DeflateConfig { level: 9, window_bits: 16 + 15, ..DeflateConfig::default() };
+    // The bound is for zlib's own frame of 6 bytes; that of gzip has 18.
+    let mut out = vec![0; compress_bound(bytes.len()) + 12];
+    let (compressed, code) = compress_slice(&mut out, bytes, config);
+    (code == ReturnCode::Ok).then(|| compressed.to_vec())
+}
+
+/// Whether an `If-None-Match` names this entity tag, by weak comparison, or is `*`. What follows an element that is no
+/// entity tag is not looked at: at worst the file is sent once more.
+fn matches_any<'a>(mut values: impl Iterator<Item = &'a [u8]>, etag: &str) -> bool {
+    values.any(|value| value.trim_ascii() == b"*" || entity_tags(value).any(|tag| tag == etag.as_bytes()))
+}
+
+/// The opaque tags in a list of entity tags, with their quotes: `"a", W/"b"` has `"a"` and `"b"`.
+fn entity_tags(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        // Commas may be inside a tag, and empty elements between them.
+        while let [b',' | b' ' | b'\t', after @ ..] = rest {
+            rest = after;
+        }
+        let tag = rest.strip_prefix(b"W/").unwrap_or(rest);
+        let inner = tag.strip_prefix(b"\"")?.iter().position(|&byte| byte == b'"')?;
+        let (tag, after) = tag.split_at(inner + 2);
+        rest = after;
+        Some(tag)
+    })
+}
+
+/// Whether an `Accept-Encoding` takes gzip, and does not like plain bytes better. Who names nothing gets those.
+fn prefers_gzip<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for element in values.flat_map(|value| value.split(|&byte| byte == b',')) {
+        let Some((coding, weight)) = weighted(element) else { continue };
+        match coding.to_ascii_lowercase().as_slice() {
+            // An old name of the same (§8.4.1.3).
+            b"gzip" | b"x-gzip" => gzip = Some(weight),
+            b"identity" => identity = Some(weight),
+            b"*" => any = Some(weight),
+            _ => {}
+        }
+    }
+    let gzip = gzip.or(any).unwrap_or(0);
+    gzip > 0 && gzip >= identity.unwrap_or(0)
+}
+
+/// An element of a list with weights, such as `gzip;q=0.5` (§12.4.2): the word, and its weight in thousandths. `None`
+/// where it has another form.
+fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
+    let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let word = parts.next()?;
+    let weight = match parts.next() {
+        None => 1000,
+        Some([b'q' | b'Q', b'=', weight @ ..]) => thousandths(weight)?,
+        Some(_) => return None,
+    };
+    parts.next().is_none().then_some((word, weight))
+}
+
+/// `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`
+fn thousandths(qvalue: &[u8]) -> Option<u16> {
+    let (whole, decimals) = match qvalue {
+        [whole @ (b'0' | b'1')] => (whole, &[][..]),
+        [whole @ (b'0' | b'1'), b'.', decimals @ ..] if decimals.len() <= 3 => (whole, decimals),
+        _ => return None,
+    };
+    let mut value = u16::from(whole - b'0');
+    for place in 0..3 {
+        let digit = decimals.get(place).copied().unwrap_or(b'0');
+        value = value * 10 + u16::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    }
+    (value <= 1000).then_some(value)
+}
+
+/// Nothing but our own files runs or is loaded, and no text becomes script or markup; nobody frames the page. The
+/// WebSocket's host is named since not every browser takes it for `'self'`.
+fn security_policy(host: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self' ws://{host} wss://{host}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'"
+    )
+}
+
+/// 16 characters of base64.
+const ETAG_BYTES: usize = 12;
+
+macro_rules! file {
+    ($name:literal) => {
+        File::new($name, include_bytes!(concat!("../page/", $name)))
+    };
+}
+
+static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
+    vec![
+        file!("index.html"),
+        file!("client.js"),
+        file!("favicon.svg"),
+        file!("icons.svg"),
+        file!("links.js"),
+        file!("main.js"),
+        file!("model.js"),
+        file!("words.js"),
+        file!("client/account.js"),
+        file!("client/connection.js"),
+        file!("client/error.js"),
+        file!("client/following.js"),
+        file!("client/outbox.js"),
+        file!("style/base.css"),
+        file!("style/dialogs.css"),
+        file!("style/layout.css"),
+        file!("style/rooms.css"),
+        file!("style/talk.css"),
+        file!("view/account.js"),
+        file!("view/composer.js"),
+        file!("view/connection.js"),
+        file!("view/conversation.js"),
+        file!("view/details.js"),
+        file!("view/dialogs.js"),
+        file!("view/dom.js"),
+        file!("view/entrance.js"),
+        file!("view/find.js"),
+        file!("view/log.js"),
+        file!("view/memory.js"),
+        file!("view/message.js"),
+        file!("view/notices.js"),
+        file!("view/people.js"),
+        file!("view/person.js"),
+        file!("view/rooms.js"),
+        file!("view/scrolling.js"),
+        file!("view/typing.js"),
+        file!("words/en.js"),
+        file!("words/fr.js"),
+        file!("words/zh.js"),
+    ]
+});
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use switchboard::{HeadLimits, RequestReader};
+
+    fn head(fields: &str) -> RequestHead {
+        let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        RequestReader::new(HeadLimits::default()).receive(request.as_bytes()).unwrap().unwrap().0
+    }
+
+    #[test]
+    fn gzip_goes_to_those_who_take_it_and_do_not_like_plain_bytes_better() {
+        let rows: &[(&str, &[&str], bool)] = &[
+            ("none", &[], false),
+            ("empty", &[""], false),
+            ("a browser's", &["gzip, deflate, br, zstd"], true),
+            ("alone", &["gzip"], true),
+            ("its old name", &["x-gzip"], true),
+            ("another case", &["GZip;Q=0.5"], true),
+            ("others", &["br, deflate"], false),
+            ("a longer word", &["gzipped, xgzip"], false),
+            ("refused", &["gzip;q=0"], false),
+            ("refused with decimals", &["gzip;q=0.000"], false),
+            ("hardly", &["gzip;q=0.001"], true),
+            ("spaces", &["br ,\tgzip ; q=1.000"], true),
+            ("in the second field", &["br", "gzip"], true),
+            ("any", &["*"], true),
+            ("none of any", &["*;q=0"], false),
+            ("refused, but any other", &["gzip;q=0, *"], false),
+            ("taken, but no other", &["*;q=0, gzip;q=0.1"], true),
+            ("plain", &["identity"], false),
+            ("plain liked better", &["gzip;q=0.5, identity;q=0.6"], false),
+            ("plain liked less", &["gzip;q=0.6, identity;q=0.5"], true),
+            ("both alike", &["identity, gzip"], true),
+            ("plain refused, nothing else named", &["identity;q=0"], false),
+            ("weight past one", &["gzip;q=1.001"], false),
+            ("weight of two", &["gzip;q=2"], false),
+            ("four decimals", &["gzip;q=0.1234"], false),
+            ("negative", &["gzip;q=-1"], false),
+            ("no weight", &["gzip;q="], false),
+            ("no number", &["gzip;q=0.x"], false),
+            ("another parameter", &["gzip;level=9"], false),
+            ("two weights", &["gzip;q=1;q=0"], false),
+        ];
+        for (name, values, expected) in rows {
+            assert_eq!(prefers_gzip(values.iter().map(|value| value.as_bytes())), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_known_if_the_list_has_it_weak_or_strong() {
+        let rows: &[(&str, &[&str], bool)] = &[
+            ("none", &[], false),
+            ("empty", &[""], false),
+            ("strong", &["\"abc\""], true),
+            ("weak", &["W/\"abc\""], true),
+            ("any", &["*"], true),
+            ("any, in quotes", &["\"*\""], false),
+            ("another", &["\"abcd\""], false),
+            ("in another case", &["\"ABC\""], false),
+            ("the last of some", &["\"x\", W/\"y\" ,\t\"abc\""], true),
+            ("in the second field", &["\"x\"", "\"abc\""], true),
+            ("empty elements", &[", ,\"abc\",,"], true),
+            ("a comma in another", &["\"x,\\\", \"abc\""], true),
+            ("inside another", &["\"x,abc,y\""], false),
+            ("without quotes", &["abc"], false),
+            ("without its end", &["\"abc"], false),
+            ("behind what is no tag", &["abc, \"abc\""], false),
+            ("weak in small letters", &["w/\"abc\""], false),
+        ];
+        for (name, values, expected) in rows {
+            assert_eq!(matches_any(values.iter().map(|value| value.as_bytes()), "\"abc\""), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        fn count(folder: &std::path::Path) -> usize {
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
+        // Each name in the list is a file, or it would not compile.
+        assert_eq!(FILES.len(), count(&folder));
+        assert_eq!(FILES.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), FILES.len());
+    }
+
+    #[test]
+    fn every_file_is_also_there_in_gzip_and_under_another_tag() {
+        for file in FILES.iter() {
+            let (plain, gzip) = (file.variant(&head("")), file.variant(&head("Accept-Encoding: gzip\r\n")));
+            assert_eq!((plain.encoding, &*plain.bytes), (None, file.content), "{}", file.path);
+            assert_eq!(gzip.encoding, Some("gzip"), "{}", file.path);
+            assert!(gzip.bytes.len() < plain.bytes.len(), "{}", file.path);
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(&*gzip.bytes).read_to_end(&mut unpacked).unwrap();
+            assert_eq!(unpacked, file.content, "{}", file.path);
+            assert_ne!(plain.etag, gzip.etag, "{}", file.path);
+            assert_eq!((plain.etag.len(), gzip.etag.len()), (18, 18), "{}", file.path);
+        }
+    }
+
+    #[test]
+    fn what_gzip_makes_no_shorter_is_sent_plain() {
+        assert!(Variants::of(b"short").gzip.is_none());
+        assert!(Variants::of(b"").gzip.is_none());
+        assert!(Variants::of(&[7; 1000]).gzip.is_some());
+    }
+
+    #[test]
+    fn a_tag_belongs_to_the_bytes() {
+        let of = |bytes: &'static [u8]| Variant::new(None, Cow::Borrowed(bytes)).etag;
+        // The start of the SHA-256 of nothing.
+        assert_eq!(of(b""), "\"47DEQpj8HBSa-_TI\"");
+        assert_ne!(of(b"a"), of(b"b"));
+    }
+}

@@ -1,0 +1,159 @@
+//! The program: `switchboard serve`, `user`, `echo` and `broadcast`. Parses, calls, exits.
+
+mod cli;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Parser;
+use log::LevelFilter;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use switchboard::{
+    App, Config, Limits, OriginPolicy, Remote, Server,
+    apps::{Audience, Broadcast, Echo},
+};
+use switchboard_chat::ChatService;
+
+use cli::{
+    options::{Cli, Command, Options, ServeOptions, To},
+    users,
+};
+
+fn main() -> ExitCode {
+    let Cli { command, serve } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            eprintln!("switchboard: {}; see switchboard --help", in_one_line(&error));
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
+    let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
+        Command::Serve(options) => serve_chat(&options),
+        Command::User(options) => users::change(&options.change),
+        Command::Echo(options) => {
+            start_log(&options);
+            let app = Echo::new(any_or_only(options.origin.clone()));
+            run("echo", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
+        }
+        Command::Broadcast { to, options } => {
+            start_log(&options);
+            let audience = match to {
+                To::All => Audience::All,
+                To::Others => Audience::Others,
+            };
+            let app = Broadcast::new(audience, any_or_only(options.origin.clone()));
+            run("broadcast", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("switchboard: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
+    start_log(&serve.options);
+    // What is wrong with the data is said before anything listens.
+    let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
+    let chat = Arc::new(chat);
+    run("chat", "http", &serve.options, serve.message_bytes(), move |remote| chat.app(remote))
+}
+
+/// What is wrong with the command line, without its usage and other lines that say where to read on.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let is_beside = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_beside(line));
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ")
+}
+
+/// Binds, says where, and runs until a signal stops it.
+fn run<A: App>(
+    what: &str,
+    scheme: &str,
+    options: &Options,
+    default_message_bytes: u64,
+    make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
+) -> Result<(), String> {
+    let mut config = Config::default();
+    config.limits = Limits::of_bytes(options.max_message_bytes.unwrap_or(default_message_bytes));
+    if let Some(workers) = options.workers {
+        config.workers = workers.into();
+    }
+    config.deflate = options.compression.config(config.workers);
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let server = Server::bind(options.listen, config).map_err(|error| cannot_listen(options.listen, &error))?;
+    let running = server.start(make_app).map_err(|error| format!("cannot start: {error}"))?;
+    let stopper = running.stopper();
+    std::thread::spawn(move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            stopper.stop();
+            say(io::stderr(), "switchboard: stopping; a second signal stops at once");
+        }
+        if let Some(signal) = signals.next() {
+            // The shell's convention for a program that a signal ended.
+            std::process::exit(128 + signal);
+        }
+    });
+    say(io::stdout(), &greeting(what, scheme, running.address()));
+    running.join().map_err(|error| format!("cannot go on: {error}"))
+}
+
+/// Writes a line for whoever still reads it: a server must not end because its terminal is gone.
+pub(crate) fn say(mut to: impl Write, line: &str) {
+    let _ = writeln!(to, "{line}");
+}
+
+/// The line that says where the service is; its last word is the URL.
+fn greeting(what: &str, scheme: &str, address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("{what} on all addresses, port {0}: {scheme}://localhost:{0}/", address.port())
+    } else {
+        format!("{what} at {scheme}://{address}/")
+    }
+}
+
+/// One line that says what to do.
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{address} is in use by another program; choose another port with --listen {}:PORT", address.ip())
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{address} is no address of this machine; choose one that is with --listen ADDR:PORT")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{address} needs more rights; choose a port from 1024 up with --listen {}:PORT", address.ip())
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+fn any_or_only(origins: Vec<String>) -> OriginPolicy {
+    if origins.is_empty() { OriginPolicy::Any } else { OriginPolicy::Only(origins) }
+}
+
+fn start_log(options: &Options) {
+    let level = match (options.quiet, options.verbose) {
+        (true, _) => LevelFilter::Error,
+        (false, 0) => LevelFilter::Warn,
+        (false, 1) => LevelFilter::Info,
+        (false, 2) => LevelFilter::Debug,
+        (false, _) => LevelFilter::Trace,
+    };
+    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+}
+
+const DEFAULT_MESSAGE_BYTES: u64 = 16 << 20;

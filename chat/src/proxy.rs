@@ -1,0 +1,68 @@
+//! Who asks, where a proxy passes it on.
+
+use std::net::{IpAddr, SocketAddr};
+
+use switchboard::RequestHead;
+
+/// The address of who asks: the other end of the connection, or, where that is one of these proxies, what it says in
+/// `X-Forwarded-For`. Each proxy appends the address that it has seen, so the list is read from its end, as far as
+/// those who wrote it are trusted; what is in front of that, anybody may have written.
+pub(super) fn address_of(head: &RequestHead, peer: IpAddr, proxies: &[IpAddr]) -> IpAddr {
+    let mut address = peer.to_canonical();
+    let fields: Vec<&str> =
+        head.values("x-forwarded-for").filter_map(|value| std::str::from_utf8(value).ok()).collect();
+    let mut forwarded = fields.iter().rev().flat_map(|field| field.rsplit(','));
+    while proxies.iter().any(|proxy| proxy.to_canonical() == address) {
+        match forwarded.next().and_then(parse) {
+            Some(other) => address = other.to_canonical(),
+            None => break,
+        }
+    }
+    address
+}
+
+/// An address with or without a port.
+fn parse(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let in_brackets = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    in_brackets.unwrap_or(text).parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchboard::{HeadLimits, RequestReader};
+
+    #[test]
+    fn only_what_trusted_proxies_say_counts() {
+        let rows: &[(&str, &[&str], &str)] = &[
+            ("9.9.9.9", &[], "9.9.9.9"),
+            ("9.9.9.9", &["1.1.1.1"], "9.9.9.9"),
+            ("127.0.0.1", &[], "127.0.0.1"),
+            ("127.0.0.1", &["1.1.1.1"], "1.1.1.1"),
+            ("::ffff:127.0.0.1", &["1.1.1.1"], "1.1.1.1"),
+            ("127.0.0.1", &["2.2.2.2, 1.1.1.1"], "1.1.1.1"),
+            ("127.0.0.1", &["2.2.2.2", "1.1.1.1"], "1.1.1.1"),
+            ("127.0.0.1", &["2.2.2.2, 10.0.0.1"], "2.2.2.2"),
+            ("127.0.0.1", &["3.3.3.3, 2.2.2.2", "10.0.0.1"], "2.2.2.2"),
+            ("127.0.0.1", &["1.1.1.1:4711"], "1.1.1.1"),
+            ("127.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("127.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("127.0.0.1", &["2001:db8::1"], "2001:db8::1"),
+            ("127.0.0.1", &["1.1.1.1, unknown"], "127.0.0.1"),
+            ("127.0.0.1", &["1.1.1.1,"], "127.0.0.1"),
+            ("127.0.0.1", &["10.0.0.1"], "10.0.0.1"),
+        ];
+        let proxies = ["127.0.0.1", "10.0.0.1"].map(|proxy| proxy.parse().unwrap());
+        for (peer, fields, expected) in rows {
+            let mut request = "GET / HTTP/1.1\r\nHost: x\r\n".to_owned();
+            for field in *fields {
+                request += &format!("X-Forwarded-For: {field}\r\n");
+            }
+            let mut reader = RequestReader::new(HeadLimits::default());
+            let (head, _) = reader.receive((request + "\r\n").as_bytes()).unwrap().unwrap();
+            let address = address_of(&head, peer.parse().unwrap(), &proxies);
+            assert_eq!(address, expected.parse::<IpAddr>().unwrap(), "{peer} {fields:?}");
+        }
+    }
+}

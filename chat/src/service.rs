@@ -1,0 +1,83 @@
+//! A chat as a whole: its data, its thread, and the apps of a server's workers.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread::JoinHandle,
+};
+
+use super::{Backplane, Chat, ChatConfig, OpenError, api::Api, core::House, store::Store};
+use switchboard::Remote;
+
+/// A chat, ready to be served.
+///
+/// ```no_run
+/// use switchboard::{Config, Server};
+/// use switchboard_chat::{ChatConfig, ChatService};
+///
+/// let chat = ChatService::open(ChatConfig::default())?;
+/// let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
+/// server.start(move |remote| chat.app(remote))?.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ChatService {
+    config: Arc<ChatConfig>,
+    store: Mutex<Option<Store>>,
+    running: OnceLock<Running>,
+}
+
+struct Running {
+    house: Arc<House>,
+    api: Api,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ChatService {
+    /// Opens the data, and brings it to this version where it is of an older one.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(config: ChatConfig) -> Result<Self, OpenError> {
+        let store = Store::open(&config.data)?;
+        Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), running: OnceLock::new() })
+    }
+
+    /// The app of one worker. With the first one the chat's own threads begin, which speak by this `remote`: all must be
+    /// of the same server.
+    ///
+    /// # Panics
+    /// Where the system gives no thread.
+    #[must_use]
+    pub fn app(&self, remote: &Remote) -> Chat {
+        let Running { house, api, .. } = self.running.get_or_init(|| {
+            let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let store = store.expect("this is done once");
+            let (house, thread) = House::start(store, Arc::clone(&self.config), remote.clone())
+                .unwrap_or_else(|error| panic!("the chat's threads cannot be started: {error}"));
+            let house = Arc::new(house);
+            let api = Api::new(Arc::clone(&house) as Arc<dyn Backplane>, Arc::clone(&self.config));
+            Running { house, api, thread: Some(thread) }
+        });
+        Chat::new(Arc::clone(house) as Arc<dyn Backplane>, Arc::clone(&self.config), api.clone())
+    }
+}
+
+/// Finishes what waits.
+impl Drop for ChatService {
+    fn drop(&mut self) {
+        if let Some(Running { house, thread, .. }) = self.running.get_mut() {
+            house.stop();
+            if let Some(thread) = thread.take()
+                && thread.join().is_err()
+            {
+                log::error!("the chat's thread has panicked");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ChatService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatService").field("config", &self.config).finish_non_exhaustive()
+    }
+}

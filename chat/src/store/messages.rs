@@ -1,0 +1,246 @@
+//! The rooms' logs.
+
+use rusqlite::{
+    Row, ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Millis, PersonId, RoomId, Store, StoreError, rooms::stored_as_number};
+
+/// What an entry of a room's log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Entry {
+    Said,
+    Topic,
+    Joined,
+    Left,
+    Kicked,
+    Banned,
+    Unbanned,
+    /// Somebody is now an owner, or a member.
+    Owner,
+    Member,
+    Deleted,
+}
+
+stored_as_number!(Entry {
+    Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9
+});
+
+/// Where an entry stands in its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Place {
+    pub(crate) seq: u64,
+    pub(crate) time: Millis,
+}
+
+/// An entry that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewEntry<'a> {
+    pub(crate) entry: Entry,
+    pub(crate) author: PersonId,
+    pub(crate) key: Option<Uuid>,
+    pub(crate) text: Option<&'a str>,
+    /// A person or a message, as the entry has it.
+    pub(crate) about: Option<i64>,
+}
+
+/// An entry of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logged {
+    pub(crate) place: Place,
+    pub(crate) entry: Entry,
+    pub(crate) author: PersonId,
+    pub(crate) text: Option<String>,
+    /// A person or a message, as the entry has it.
+    pub(crate) about: Option<i64>,
+}
+
+impl Logged {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            place: Place { seq: row.get(0)?, time: row.get(1)? },
+            entry: row.get(2)?,
+            author: row.get(3)?,
+            text: row.get(4)?,
+            about: row.get(5)?,
+        })
+    }
+
+    /// Who an entry is about that is about somebody.
+    pub(crate) fn person(&self) -> Option<PersonId> {
+        match self.entry {
+            Entry::Kicked | Entry::Banned | Entry::Unbanned | Entry::Owner | Entry::Member => self.about.map(PersonId),
+            Entry::Said | Entry::Topic | Entry::Joined | Entry::Left | Entry::Deleted => None,
+        }
+    }
+}
+
+impl PersonId {
+    /// For [`NewEntry::about`].
+    pub(crate) fn as_subject(self) -> i64 {
+        self.0
+    }
+}
+
+/// A part of a log, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// The first so many behind a place.
+    After(u64, usize),
+    /// The last so many before a place.
+    Before(u64, usize),
+}
+
+/// What was found of a part of a log, in its order: at least one entry, if there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub(crate) entries: Vec<Logged>,
+    /// There is more, at the far end.
+    pub(crate) more: bool,
+}
+
+impl Store {
+    /// The latest entry's place.
+    pub(crate) fn head(&self, room: RoomId) -> Result<Option<Place>, StoreError> {
+        let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
+        self.first(sql, [room], |row| Ok(Place { seq: row.get(0)?, time: row.get(1)? }))
+    }
+
+    /// The oldest entry's number.
+    pub(crate) fn tail(&self, room: RoomId) -> Result<Option<u64>, StoreError> {
+        self.first("SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT 1", [room], |row| row.get(0))
+    }
+
+    /// Writes an entry at a place that is free; says whether it is new: an author's key is used once.
+    pub(crate) fn append(&self, room: RoomId, place: Place, new: &NewEntry<'_>) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
+        let key = new.key.as_ref().map(|key| key.as_bytes().as_slice());
+        let params = (room, place.seq, place.time, new.entry, new.author, key, new.text, new.about);
+        Ok(self.change(sql, params)? > 0)
+    }
+
+    /// Where an author's message with this key stands.
+    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Place)>, StoreError> {
+        let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
+        self.first(sql, (author, key.as_bytes().as_slice()), |row| {
+            Ok((row.get(0)?, Place { seq: row.get(1)?, time: row.get(2)? }))
+        })
+    }
+
+    pub(crate) fn entry(&self, room: RoomId, seq: u64) -> Result<Option<Logged>, StoreError> {
+        let sql = "SELECT seq, time, kind, author, text, about FROM messages WHERE room = ?1 AND seq = ?2";
+        self.first(sql, (room, seq), Logged::read)
+    }
+
+    /// A part of a log, as much of it as is told at once.
+    pub(crate) fn entries(&self, room: RoomId, span: Span) -> Result<Page, StoreError> {
+        let (sql, seq, most) = match span {
+            Span::After(seq, most) => (
+                "SELECT seq, time, kind, author, text, about FROM messages
+                    WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+                seq,
+                most,
+            ),
+            Span::Before(seq, most) => (
+                "SELECT seq, time, kind, author, text, about FROM messages
+                    WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+                seq,
+                most,
+            ),
+        };
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement.query((room, seq, most + 1))?;
+        let mut page = Page { entries: Vec::new(), more: false };
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            let entry = Logged::read(row)?;
+            bytes += entry.text.as_ref().map_or(0, String::len);
+            page.more = page.entries.len() == most || (bytes > PAGE_BYTES && !page.entries.is_empty());
+            if page.more {
+                break;
+            }
+            page.entries.push(entry);
+        }
+        if let Span::Before(..) = span {
+            page.entries.reverse();
+        }
+        Ok(page)
+    }
+
+    /// Takes the words from a message.
+    pub(crate) fn erase(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
+        self.change("UPDATE messages SET text = NULL WHERE room = ?1 AND seq = ?2", (room, seq)).map(drop)
+    }
+
+    /// Forgets what is older than `seq`, or the oldest of it; says whether there was anything.
+    pub(crate) fn trim(&self, room: RoomId, seq: u64) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM messages WHERE room = ?1 AND seq < ?2
+            AND seq < ?3 + (SELECT min(seq) FROM messages WHERE room = ?1)";
+        Ok(self.change(sql, (room, seq, MOST_FORGOTTEN))? > 0)
+    }
+
+    /// Forgets more of what was said in rooms that were removed; says whether there may be more yet.
+    pub(crate) fn trim_removed(&self) -> Result<bool, StoreError> {
+        let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
+        if let Some(room) = removed
+            && !self.trim(room, u64::MAX >> 1)?
+        {
+            self.change("DELETE FROM removed WHERE room = ?1", [room])?;
+        }
+        Ok(removed.is_some())
+    }
+
+    /// What was said behind `seq` and still has its words: the number of each message, in order, and its author.
+    pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, PersonId)>, StoreError> {
+        let sql = "SELECT seq, author FROM messages
+            WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
+        self.all(sql, (room, seq), |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+}
+
+/// Past this no more texts are read at once: whoever asks often must not keep all others waiting.
+const PAGE_BYTES: usize = 64 << 10;
+/// Entries that are forgotten at once. Nobody else is served meanwhile, and long texts take their time: each byte of them
+/// is overwritten.
+pub(crate) const MOST_FORGOTTEN: u64 = 250;
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Data, LOBBY, RoomKind},
+        *,
+    };
+
+    #[test]
+    fn what_is_forgotten_is_forgotten_in_pieces() {
+        let store = Store::open(&Data::Memory).unwrap();
+        let new = NewEntry { entry: Entry::Joined, author: PersonId(1), key: None, text: None, about: None };
+        let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
+        for room in [LOBBY, room] {
+            for seq in 1..=MOST_FORGOTTEN + 10 {
+                assert!(store.append(room, Place { seq, time: 0 }, &new).unwrap());
+            }
+        }
+        assert!(store.trim(LOBBY, 5).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(5));
+        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 5), "the oldest ones for now");
+        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 9));
+        assert!(!store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+
+        store.remove_room(room).unwrap();
+        assert_eq!(store.room(room).unwrap(), None);
+        for (tail, more) in [(Some(1), true), (Some(MOST_FORGOTTEN + 1), true), (None, true), (None, false)] {
+            assert_eq!(store.tail(room).unwrap(), tail);
+            assert_eq!(store.trim_removed().unwrap(), more, "from {tail:?} on");
+        }
+        let left: u64 = store.first("SELECT count(*) FROM removed", [], |row| row.get(0)).unwrap().unwrap();
+        assert_eq!((left, store.tail(LOBBY).unwrap()), (0, Some(MOST_FORGOTTEN + 9)));
+    }
+}

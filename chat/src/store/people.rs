@@ -1,0 +1,110 @@
+//! Accounts, guests, and whom they block.
+
+use rusqlite::Row;
+
+use super::{LOBBY, Millis, PersonId, Role, Store, StoreError};
+
+/// Somebody, as they are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PersonRow {
+    pub(crate) id: PersonId,
+    pub(crate) name: String,
+    /// The hash of their password; a guest has none.
+    pub(crate) password: Option<String>,
+    pub(crate) operator: bool,
+    /// What nobody else may look like; `None` where the account was deleted, or the guest has left for good.
+    pub(crate) key: Option<String>,
+}
+
+impl PersonRow {
+    pub(crate) fn is_guest(&self) -> bool {
+        self.password.is_none() && self.key.is_some()
+    }
+
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self { id: row.get(0)?, name: row.get(1)?, password: row.get(2)?, operator: row.get(3)?, key: row.get(4)? })
+    }
+}
+
+impl Store {
+    pub(crate) fn person(&self, id: PersonId) -> Result<Option<PersonRow>, StoreError> {
+        let sql = "SELECT id, name, password, operator, key FROM people WHERE id = ?1";
+        self.first(sql, [id], PersonRow::read)
+    }
+
+    /// Who has the name with this key.
+    pub(crate) fn person_named(&self, key: &str) -> Result<Option<PersonRow>, StoreError> {
+        let sql = "SELECT id, name, password, operator, key FROM people WHERE key = ?1";
+        self.first(sql, [key], PersonRow::read)
+    }
+
+    /// Those whose name's key begins so, in the order of the keys.
+    pub(crate) fn people_from(&self, prefix: &str, after: &str, most: usize) -> Result<Vec<PersonRow>, StoreError> {
+        let sql = "SELECT id, name, password, operator, key FROM people
+            WHERE key >= max(?1, ?2) AND key <> ?2 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
+        self.all(sql, (prefix, after, most), PersonRow::read)
+    }
+
+    /// Adds somebody under a name that nobody has, as a member of the lobby; `None` where somebody has the name.
+    pub(crate) fn add_person(
+        &self,
+        name: &str,
+        key: &str,
+        password: Option<&str>,
+        now: Millis,
+    ) -> Result<Option<PersonId>, StoreError> {
+        let sql = "INSERT INTO people (name, key, password, created) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (key) DO NOTHING RETURNING id";
+        let added: Option<PersonId> = self.first(sql, (name, key, password, now), |row| row.get(0))?;
+        if let Some(person) = added {
+            self.set_role(LOBBY, person, Role::Member, now)?;
+            let seen = self.head(LOBBY)?.unwrap_or_default().seq;
+            self.set_read(LOBBY, person, seen)?;
+        }
+        Ok(added)
+    }
+
+    pub(crate) fn set_password(&self, id: PersonId, password: &str) -> Result<(), StoreError> {
+        self.change("UPDATE people SET password = ?2 WHERE id = ?1", (id, password)).map(drop)
+    }
+
+    pub(crate) fn set_operator(&self, id: PersonId, operator: bool) -> Result<(), StoreError> {
+        self.change("UPDATE people SET operator = ?2 WHERE id = ?1", (id, operator)).map(drop)
+    }
+
+    /// Sets a person's name free, and forgets all about them but the name that stands beside what they said.
+    pub(crate) fn remove_person(&self, id: PersonId) -> Result<(), StoreError> {
+        self.change("DELETE FROM sessions WHERE person = ?1", [id])?;
+        self.change("DELETE FROM members WHERE person = ?1", [id])?;
+        self.change("DELETE FROM blocks WHERE person = ?1", [id])?;
+        self.change("DELETE FROM blocks WHERE blocked = ?1", [id])?;
+        self.change("UPDATE people SET key = NULL, password = NULL, operator = 0 WHERE id = ?1", [id]).map(drop)
+    }
+
+    /// Whether `person` has blocked `other`.
+    pub(crate) fn has_blocked(&self, person: PersonId, other: PersonId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM blocks WHERE person = ?1 AND blocked = ?2";
+        Ok(self.first(sql, (person, other), |_| Ok(()))?.is_some())
+    }
+
+    /// How many people `person` has blocked.
+    pub(crate) fn count_blocked(&self, person: PersonId) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM blocks WHERE person = ?1";
+        Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
+    }
+
+    pub(crate) fn set_blocked(&self, person: PersonId, other: PersonId, blocked: bool) -> Result<(), StoreError> {
+        let sql = if blocked {
+            "INSERT INTO blocks (person, blocked) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+        } else {
+            "DELETE FROM blocks WHERE person = ?1 AND blocked = ?2"
+        };
+        self.change(sql, (person, other)).map(drop)
+    }
+
+    /// The names of whom `person` has blocked.
+    pub(crate) fn blocked_by(&self, person: PersonId) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT name FROM blocks JOIN people ON people.id = blocked WHERE person = ?1 ORDER BY key";
+        self.all(sql, [person], |row| row.get(0))
+    }
+}

@@ -1,0 +1,75 @@
+//! Who is signed in, by the hash of a token.
+
+use rusqlite::Row;
+
+use super::{super::token::TokenHash, Millis, PersonId, PersonRow, SessionId, Store, StoreError};
+
+/// A session, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    pub(crate) id: SessionId,
+    pub(crate) person: PersonId,
+    pub(crate) created: Millis,
+    pub(crate) used: Millis,
+    pub(crate) expires: Millis,
+}
+
+impl SessionRow {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self { id: row.get(0)?, person: row.get(1)?, created: row.get(2)?, used: row.get(3)?, expires: row.get(4)? })
+    }
+}
+
+impl Store {
+    pub(crate) fn add_session(
+        &self,
+        person: &PersonRow,
+        token: &TokenHash,
+        now: Millis,
+        expires: Millis,
+    ) -> Result<SessionRow, StoreError> {
+        let sql = "INSERT INTO sessions (person, guest, token, created, used, expires) VALUES (?1, ?2, ?3, ?4, ?4, ?5)
+            RETURNING id, person, created, used, expires";
+        self.prepared(sql)?.query_row((person.id, person.is_guest(), token.0, now, expires), SessionRow::read)
+    }
+
+    pub(crate) fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE id = ?1";
+        self.first(sql, [id], SessionRow::read)
+    }
+
+    pub(crate) fn session_of_token(&self, token: &TokenHash) -> Result<Option<SessionRow>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE token = ?1";
+        self.first(sql, [token.0], SessionRow::read)
+    }
+
+    pub(crate) fn sessions_of(&self, person: PersonId) -> Result<Vec<SessionRow>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE person = ?1 ORDER BY used DESC";
+        self.all(sql, [person], SessionRow::read)
+    }
+
+    /// Sessions that have ended by time: at their end, or unused since `idle_before`; guests' since
+    /// `guests_idle_before`. Each part is found by an index.
+    pub(crate) fn ended_sessions(
+        &self,
+        now: Millis,
+        idle_before: Millis,
+        guests_idle_before: Millis,
+        most: usize,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires FROM sessions WHERE expires <= ?1
+            UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 0 AND used <= ?2
+            UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 1 AND used <= ?3
+            LIMIT ?4";
+        self.all(sql, (now, idle_before, guests_idle_before, most), SessionRow::read)
+    }
+
+    pub(crate) fn set_used(&self, id: SessionId, used: Millis) -> Result<(), StoreError> {
+        self.change("UPDATE sessions SET used = max(used, ?2) WHERE id = ?1", (id, used)).map(drop)
+    }
+
+    /// Ends a session; says whether there was one.
+    pub(crate) fn remove_session(&self, id: SessionId) -> Result<bool, StoreError> {
+        Ok(self.change("DELETE FROM sessions WHERE id = ?1", [id])? > 0)
+    }
+}

@@ -1,0 +1,58 @@
+//! The program that is tested, as an operator runs it.
+
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::process::{Ending, Process, Voice};
+
+/// A running server with data of its own, which both end with it.
+pub struct Server {
+    process: Process,
+    address: SocketAddr,
+    arguments: Vec<String>,
+    data: TempDir,
+}
+
+impl Server {
+    /// Starts it on any free port, with these arguments besides.
+    #[track_caller]
+    pub fn start(arguments: &[&str]) -> Self {
+        let data = TempDir::new().expect("a folder for its data");
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let (process, address) = start(&arguments, &data, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Self { process, address, arguments, data }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it so; `restart` begins it anew.
+    #[track_caller]
+    pub fn end(&mut self, ending: Ending) {
+        self.process.end(ending);
+    }
+
+    /// Starts it at the same address with the same data.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        let (process, address) = start(&self.arguments, &self.data, self.address);
+        assert_eq!(address, self.address);
+        self.process = process;
+    }
+}
+
+#[track_caller]
+fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Process, SocketAddr) {
+    let program = env::var_os("SWITCHBOARD").expect("SWITCHBOARD should name the program: chat/tests/browser/run does that");
+    let mut command = Command::new(program);
+    command.arg("--listen").arg(listen.to_string()).arg("--data").arg(data.path()).args(arguments);
+    let process = Process::start(command.env_remove("RUST_LOG"), Voice::Stdout);
+    let address = process.line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
+    (process, address)
+}

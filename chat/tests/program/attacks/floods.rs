@@ -1,0 +1,181 @@
+//! AP-01 and RS-01: more than one may.
+
+use std::{net::SocketAddr, time::Instant};
+
+use serde_json::{Value, json};
+use switchboard::CloseCode;
+
+use super::{LOBBY, PLENTY, chat, generous_chat, key, words};
+use switchboard_tests::server::{LONG, OPENING, Raw, frame};
+
+use switchboard_tests::process::peak_of_memory;
+
+use crate::support::visitor::{Answered, End, Visitor, guest};
+
+fn refused(code: &str) -> Answered {
+    Err(code.to_owned())
+}
+
+#[test]
+fn ap_01_a_person_is_in_and_owns_a_bounded_number_of_rooms() {
+    let program = chat(&["--max-rooms", "5", "--max-owned-rooms", "3", "--event-rate", PLENTY]);
+    let [mut ann, mut eve] = ["Ann", "Eve"].map(|name| Visitor::guest(program.address(), name));
+    let create = |visitor: &mut Visitor, name: String| {
+        visitor.ask("create", json!({"name": name})).map(|made| made["room"]["room"].clone())
+    };
+    let anns: Vec<_> = (0..3).map(|number| create(&mut ann, format!("Ann's {number}")).unwrap()).collect();
+    assert_eq!(create(&mut ann, "Ann's last".into()), refused("too_many_rooms"));
+    create(&mut eve, "Eve's".into()).unwrap();
+    for room in &anns {
+        eve.ask("join", json!({"room": room})).unwrap();
+    }
+    // The lobby, one of her own, and three others.
+    ann.ask("leave", json!({"room": LOBBY})).unwrap();
+    ann.ask("leave", json!({"room": anns[0]})).unwrap();
+    let another = create(&mut ann, "Ann's last".into()).unwrap();
+    assert_eq!(create(&mut eve, "Eve's second".into()), refused("too_many_rooms"));
+    for join in [json!({"room": another}), json!({"name": "Ann's last"})] {
+        assert_eq!(eve.ask("join", join), refused("too_many_rooms"));
+    }
+    ann.ask("invite", json!({"room": another, "name": "Eve"})).unwrap();
+    assert_eq!(eve.ask("join", json!({"room": another})), refused("too_many_rooms"), "nor by an invitation");
+    assert!(eve.ask("join", json!({"room": anns[1]})).is_ok(), "where one is one may come back to");
+    eve.ask("leave", json!({"room": anns[0]})).unwrap();
+    assert!(eve.ask("join", json!({"room": another})).is_ok());
+}
+
+#[test]
+fn ap_01_events_of_a_connection_are_limited_nonsense_too_and_those_of_others_are_not() {
+    let program = chat(&["--event-rate", "10+1/h"]);
+    let token = guest(program.address(), "Eve");
+    let mut calm = Visitor::guest(program.address(), "Ann");
+    for flood in [r#"["people",null,"x"]"#, r#"["nonsense",null,"x"]"#, "nonsense", r#"["beat",null,"x"]"#] {
+        let mut eve = Visitor::of(program.address(), &token);
+        (0..10).for_each(|_| eve.send_text(flood));
+        for _ in 0..20 {
+            assert_eq!(eve.ask("people", Value::Null), refused("too_fast"), "after {flood}");
+        }
+    }
+    assert!(calm.ask("people", Value::Null).is_ok());
+}
+
+#[test]
+fn ap_01_messages_of_a_person_are_limited_over_all_connections_and_repeats_are_answered() {
+    let program = chat(&["--message-rate", "4+1/h", "--event-rate", PLENTY]);
+    let token = guest(program.address(), "Eve");
+    let mut eves = [(); 2].map(|()| Visitor::of(program.address(), &token));
+    let mut ann = Visitor::guest(program.address(), "Ann");
+    let said: Vec<_> = (0..4)
+        .map(|number| {
+            let what = words(&LOBBY.into(), "spam");
+            (eves[number % 2].ask("say", what.clone()).unwrap(), what)
+        })
+        .collect();
+    for eve in &mut eves {
+        assert_eq!(eve.ask("say", words(&LOBBY.into(), "spam")), refused("too_fast"));
+        assert_eq!(eve.ask("tell", json!({"name": "Ann", "text": "spam", "key": key()})), refused("too_fast"));
+        for (place, what) in &said {
+            assert_eq!(eve.ask("say", what.clone()).as_ref(), Ok(place), "it is not lost that this was said");
+        }
+    }
+    assert!(ann.ask("say", words(&LOBBY.into(), "no spam")).is_ok());
+    let page = ann.ask("history", json!({"room": LOBBY})).unwrap();
+    assert_eq!(page["messages"].as_array().unwrap().len(), 5, "{page}");
+}
+
+#[test]
+fn ap_01_connections_of_a_person_are_limited() {
+    let program = chat(&["--max-connections-each", "3", "--sign-in-rate", PLENTY]);
+    let address = program.address();
+    let (token, other) = (guest(address, "Eve"), guest(address, "Ann"));
+    let bearer = format!("Bearer {token}");
+    let mut inside: Vec<_> = (0..3).map(|_| Visitor::of(address, &token)).collect();
+    for _ in 0..10 {
+        let (events, end) = Visitor::with_header(address, "Authorization", &bearer).until_end();
+        assert_eq!((events.len(), &events[0].data["code"]), (1, &json!("too_many_connections")));
+        assert_eq!(end, End::Closed(CloseCode::POLICY_VIOLATION.get()));
+        let mut late = Visitor::stranger(address);
+        late.send("auth", &json!({"token": token}));
+        assert_eq!(late.until_end().1, End::Closed(CloseCode::POLICY_VIOLATION.get()));
+    }
+    assert!(inside.iter_mut().all(|eve| eve.ask("people", Value::Null).is_ok()), "those inside stay");
+    Visitor::of(address, &other);
+    // One leaves, and one may come.
+    drop(inside.pop());
+    let started = Instant::now();
+    while Visitor::with_header(address, "Authorization", &bearer).receive().expect("a word").name != "welcome" {
+        assert!(started.elapsed() < LONG, "nobody may come");
+    }
+}
+
+/// Somebody who follows the lobby over bytes of their own, and reads as the test likes.
+fn raw_member(address: SocketAddr, token: &str) -> Raw {
+    let mut raw = Raw::connect_far(address);
+    let fields = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n");
+    raw.write(OPENING.replace("GET / ", "GET /ws ").replace("Host: localhost\r\n", &fields));
+    assert_eq!(raw.head().status, 101);
+    raw.text(&json!(["join", {"room": LOBBY}, 1]).to_string());
+    while !raw.frame().payload.starts_with(br#"["ack""#) {}
+    raw
+}
+
+#[test]
+fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_order() {
+    let program = generous_chat();
+    let address = program.address();
+    let mut silent = ["Tom", "Tim"].map(|name| raw_member(address, &guest(address, name)));
+    let mut readers = ["Ann", "Bob", "Cem"].map(|name| Visitor::guest(address, name));
+    for reader in &mut readers {
+        reader.ask("join", json!({"room": LOBBY})).unwrap();
+    }
+    // Past what the kernel takes for who does not read and what the server keeps for them.
+    let text = "x".repeat(4_000);
+    for seq in 1..=400 {
+        let said = readers[seq % 3].ask("say", words(&LOBBY.into(), &text)).unwrap();
+        assert_eq!(said["seq"], seq);
+        for reader in &mut readers {
+            let message = reader.hear("message");
+            assert_eq!((&message["seq"], message["text"].as_str()), (&json!(seq), Some(&*text)));
+        }
+    }
+    for raw in &mut silent {
+        let (frames, code) = raw.until_close();
+        assert_eq!(code, CloseCode::POLICY_VIOLATION.get());
+        let seqs: Vec<u64> = frames
+            .iter()
+            .filter_map(|frame| {
+                let event: Value = serde_json::from_slice(&frame.payload).unwrap();
+                (event[0] == "message").then(|| event[1]["seq"].as_u64().unwrap())
+            })
+            .collect();
+        assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "what they got was in order");
+        assert!(seqs.len() < 400, "they were too slow");
+    }
+    // They may come back, and are told what they have missed.
+    let mut tom = Visitor::guest(address, "Tom again");
+    let missed = tom.ask("join", json!({"room": LOBBY})).unwrap();
+    assert_eq!((&missed["room"]["seq"], &missed["live"]), (&json!(400), &json!(true)));
+}
+
+/// Each asks for the longest history a hundred times at once, and takes none of it.
+#[test]
+fn rs_01_who_asks_for_much_and_reads_nothing_costs_little_memory_and_nobody_else_much_time() {
+    let program = generous_chat();
+    let address = program.address();
+    let mut ann = Visitor::guest(address, "Ann");
+    let text = "\u{1f600}".repeat(4_000);
+    for _ in 0..100 {
+        ann.ask("say", words(&LOBBY.into(), &text)).unwrap();
+    }
+    let names = (0..10).map(|number| format!("Tom {number}"));
+    let mut greedy: Vec<_> = names.map(|name| raw_member(address, &guest(address, &name))).collect();
+    let before = peak_of_memory(program.id());
+    let history = json!(["history", {"room": LOBBY, "limit": 100}, 1]).to_string();
+    for raw in &mut greedy {
+        raw.write(frame(0x81, history.as_bytes()).repeat(100));
+    }
+    // They all have had their turn when one who came last has an answer.
+    ann.ask("say", words(&LOBBY.into(), "is anybody here?")).expect("an answer in time");
+    let more = peak_of_memory(program.id()) - before;
+    assert!(more < 256 << 20, "{} MiB", more >> 20);
+}

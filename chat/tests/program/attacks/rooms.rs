@@ -1,0 +1,254 @@
+//! AP-01: rooms that are not one's own, and what is said in them.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::{LOBBY, generous_chat, key, words};
+use crate::support::visitor::{Answered, Event, Visitor};
+
+/// Every event about one room, but for `join`, which may make one a member.
+fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
+    vec![
+        ("leave", json!({"room": room})),
+        ("topic", json!({"room": room, "topic": "mine"})),
+        ("invite", json!({"room": room, "name": "Eve"})),
+        ("kick", json!({"room": room, "name": "Ann"})),
+        ("ban", json!({"room": room, "name": "Ann"})),
+        ("unban", json!({"room": room, "name": "Ann"})),
+        ("role", json!({"room": room, "name": "Eve", "role": "owner"})),
+        ("delete", json!({"room": room, "seq": 1})),
+        ("remove", json!({"room": room})),
+        ("members", json!({"room": room})),
+        ("history", json!({"room": room})),
+        ("history", json!({"room": room, "after": 0})),
+        ("read", json!({"room": room, "seq": 1})),
+        ("typing", json!({"room": room})),
+        ("say", words(room, "may I?")),
+    ]
+}
+
+/// A new room of this kind.
+#[track_caller]
+fn create(owner: &mut Visitor, name: &str, kind: &str) -> Value {
+    owner.ask("create", json!({"name": name, "kind": kind})).unwrap()["room"]["room"].clone()
+}
+
+fn guests<const N: usize>(address: SocketAddr, names: [&str; N]) -> [Visitor; N] {
+    names.map(|name| Visitor::guest(address, name))
+}
+
+fn refused(code: &str) -> Answered {
+    Err(code.to_owned())
+}
+
+/// What is heard of a room and what is said there.
+fn heard(visitor: &mut Visitor) -> Vec<Event> {
+    visitor.heard_of(&["message", "room", "typing", "gone", "read"])
+}
+
+#[test]
+fn ap_01_invited_and_direct_rooms_of_others_are_as_if_they_did_not_exist() {
+    let program = generous_chat();
+    let [mut ann, mut bob, mut eve] = guests(program.address(), ["Ann", "Bob", "Eve"]);
+    let invited = create(&mut ann, "Secret garden", "invited");
+    ann.ask("say", words(&invited, "the key is under the mat")).unwrap();
+    let told = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
+    let direct = told["room"].clone();
+    bob.ask("say", words(&direct, "sure")).unwrap();
+
+    let mut ask_all = |room: &Value| -> Vec<(&str, Value)> {
+        let mut events = events_about(room);
+        events.push(("join", json!({"room": room})));
+        events.push(("join", json!({"room": room, "since": {"epoch": "x", "seq": 0}})));
+        let answers = events.into_iter().map(|(event, data)| {
+            let id = eve.send(event, &data);
+            let answer = eve.answer(&id.into());
+            assert_eq!((&*answer.name, &answer.data["code"]), ("error", &json!("unknown_room")), "{event} {data}");
+            (event, answer.data)
+        });
+        answers.collect()
+    };
+    let nowhere = ask_all(&json!(4_000_000));
+    for room in [&invited, &direct] {
+        assert_eq!(ask_all(room), nowhere, "to the letter");
+    }
+    for name in ["Secret garden", "secret  GARDEN", "Bob", "Ann", "pair 1 2", "name lobby", ""] {
+        assert_eq!(eve.ask("join", json!({"name": name})), refused("unknown_room"), "{name:?}");
+    }
+    for search in ["", "s", "Secret garden"] {
+        let rooms = eve.ask("rooms", json!({"search": search})).unwrap();
+        let names: Vec<_> = rooms["rooms"].as_array().unwrap().iter().map(|room| &room["name"]).collect();
+        let expected: &[&str] = if search.is_empty() { &["Lobby"] } else { &[] };
+        assert_eq!(names, expected, "{search:?}");
+    }
+    assert_eq!(heard(&mut eve), [], "nor was anything heard of them");
+    // Nothing of all that was done.
+    let page = ann.ask("history", json!({"room": invited})).unwrap();
+    assert_eq!(page["messages"].as_array().unwrap().len(), 2, "joined and said: {page}");
+    assert_eq!(bob.ask("history", json!({"room": direct})).unwrap()["messages"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn ap_01_a_public_room_is_open_to_members_only_until_one_joins() {
+    let program = generous_chat();
+    let [mut ann, mut eve] = guests(program.address(), ["Ann", "Eve"]);
+    let room = create(&mut ann, "Market", "public");
+    for (event, data) in events_about(&room) {
+        assert_eq!(eve.ask(event, data.clone()), refused("not_member"), "{event} {data}");
+    }
+    ann.ask("say", words(&room, "fish!")).unwrap();
+    assert_eq!(heard(&mut eve), []);
+    let entered = eve.ask("join", json!({"room": room})).unwrap();
+    assert_eq!(entered["room"]["role"], "member");
+    // A member is no owner.
+    let owners = ["topic", "kick", "ban", "unban", "role", "delete", "remove"];
+    for (event, mut data) in events_about(&room).into_iter().filter(|(event, _)| owners.contains(event)) {
+        if event == "delete" {
+            data["seq"] = json!(2);
+        }
+        assert_eq!(eve.ask(event, data.clone()), refused("not_owner"), "{event} {data}");
+    }
+    let page = ann.ask("history", json!({"room": room, "after": 1, "limit": 1})).unwrap();
+    assert_eq!(page["messages"][0]["text"], "fish!");
+}
+
+/// The same for direct rooms, which nobody owns, not even the two who are in them.
+#[test]
+fn ap_01_a_conversation_of_two_has_no_owner_and_no_third() {
+    let program = generous_chat();
+    let [mut ann, mut bob, _eve] = guests(program.address(), ["Ann", "Bob", "Eve"]);
+    let room = ann.ask("direct", json!({"name": "Bob"})).unwrap()["room"]["room"].clone();
+    bob.ask("tell", json!({"name": "Ann", "text": "hi", "key": key()})).unwrap();
+    let owners = ["topic", "invite", "kick", "ban", "unban", "role", "remove"];
+    for visitor in [&mut ann, &mut bob] {
+        for (event, data) in events_about(&room).into_iter().filter(|(event, _)| owners.contains(event)) {
+            assert_eq!(visitor.ask(event, data.clone()), refused("not_owner"), "{event} {data}");
+        }
+    }
+    assert_eq!(ann.ask("delete", json!({"room": room, "seq": 1})), refused("not_owner"), "Bob said that");
+}
+
+#[test]
+fn ap_01_who_was_kicked_or_banned_or_has_left_hears_nothing_more() {
+    for kind in ["public", "invited"] {
+        let program = generous_chat();
+        let address = program.address();
+        let mut ann = Visitor::guest(address, "Ann");
+        let room = create(&mut ann, "Market", kind);
+        // Each is connected twice.
+        let mut leaving = ["Kicked", "Banned", "Left"].map(|name| {
+            let token = crate::support::visitor::guest(address, name);
+            ann.ask("invite", json!({"room": room, "name": name})).unwrap();
+            let mut visitors = [(); 2].map(|()| Visitor::of(address, &token));
+            for visitor in &mut visitors {
+                visitor.ask("join", json!({"room": room})).unwrap();
+            }
+            (name, visitors)
+        });
+        ann.ask("kick", json!({"room": room, "name": "Kicked"})).unwrap();
+        ann.ask("ban", json!({"room": room, "name": "Banned"})).unwrap();
+        leaving[2].1[0].ask("leave", json!({"room": room})).unwrap();
+        ann.ask("say", words(&room, "now that they are gone")).unwrap();
+        ann.ask("typing", json!({"room": room})).unwrap();
+        ann.ask("topic", json!({"room": room, "topic": "those who are gone"})).unwrap();
+        for (name, visitors) in &mut leaving {
+            for visitor in visitors {
+                let heard = heard(visitor);
+                let gone = heard.iter().position(|event| event.name == "gone").expect("they are told");
+                assert_eq!(heard[gone].data, json!({"room": room, "reason": name.to_lowercase()}));
+                assert_eq!(heard[gone + 1..], [], "{name}, {kind}");
+                let said = |event: &Event| event.data["text"].as_str().is_some_and(|text| text.contains("gone"));
+                assert!(!heard.iter().any(said), "{heard:?}");
+                // To who was invited the room is none any more.
+                let code = if kind == "public" { "not_member" } else { "unknown_room" };
+                for (event, data) in events_about(&room) {
+                    assert_eq!(visitor.ask(event, data.clone()), refused(code), "{name}, {kind}: {event} {data}");
+                }
+            }
+        }
+        let mut join = |number: usize| leaving[number].1[0].ask("join", json!({"room": room}));
+        match kind {
+            "public" => {
+                assert_eq!(join(1), refused("banned"));
+                assert!(join(0).is_ok() && join(2).is_ok());
+            }
+            _ => (0..3).for_each(|number| assert_eq!(join(number), refused("unknown_room"))),
+        }
+        // Not by an invitation either.
+        assert_eq!(ann.ask("invite", json!({"room": room, "name": "Banned"})), refused("banned"));
+        ann.ask("unban", json!({"room": room, "name": "Banned"})).unwrap();
+        ann.ask("invite", json!({"room": room, "name": "Banned"})).unwrap();
+        assert!(leaving[1].1[1].ask("join", json!({"room": room})).is_ok());
+    }
+}
+
+#[test]
+fn ap_01_a_removed_room_is_gone_for_all() {
+    let program = generous_chat();
+    let [mut ann, mut bob] = guests(program.address(), ["Ann", "Bob"]);
+    let room = create(&mut ann, "Market", "public");
+    bob.ask("join", json!({"room": room})).unwrap();
+    ann.ask("remove", json!({"room": room})).unwrap();
+    for visitor in [&mut ann, &mut bob] {
+        assert_eq!(visitor.hear("gone"), json!({"room": room, "reason": "removed"}));
+        for (event, data) in events_about(&room) {
+            assert_eq!(visitor.ask(event, data.clone()), refused("unknown_room"), "{event} {data}");
+        }
+    }
+    // Its number is nobody's again.
+    assert_ne!(create(&mut bob, "Market", "public"), room);
+    for lobby in [&mut ann, &mut bob] {
+        assert_eq!(lobby.ask("remove", json!({"room": LOBBY})), refused("not_owner"));
+    }
+}
+
+#[test]
+fn ap_01_a_room_keeps_an_owner_and_owners_are_not_done_to() {
+    let program = generous_chat();
+    let [mut ann, mut bob, _cem] = guests(program.address(), ["Ann", "Bob", "Cem"]);
+    let room = create(&mut ann, "Market", "public");
+    bob.ask("join", json!({"room": room})).unwrap();
+    let role = |name: &str, role: &str| json!({"room": room, "name": name, "role": role});
+    assert_eq!(ann.ask("role", role("Ann", "member")), refused("last_owner"));
+    assert_eq!(ann.ask("role", role("Cem", "owner")), refused("not_member"));
+    for odd in ["banned", "invited"] {
+        assert_eq!(ann.ask("role", role("Bob", odd)), refused("bad_data"));
+    }
+    ann.ask("role", role("Bob", "owner")).unwrap();
+    for event in ["kick", "ban"] {
+        for (visitor, name) in [(&mut ann, "Bob"), (&mut bob, "Ann")] {
+            assert_eq!(visitor.ask(event, json!({"room": room, "name": name})), refused("is_owner"), "{event} {name}");
+        }
+    }
+    bob.ask("role", role("Ann", "member")).unwrap();
+    assert_eq!(ann.ask("topic", json!({"room": room, "topic": "mine"})), refused("not_owner"));
+}
+
+#[test]
+fn ap_01_words_are_taken_back_by_who_said_them_or_an_owner() {
+    let program = generous_chat();
+    let [mut ann, mut bob] = guests(program.address(), ["Ann", "Bob"]);
+    let room = create(&mut ann, "Market", "public");
+    bob.ask("join", json!({"room": room})).unwrap();
+    let say = |visitor: &mut Visitor| visitor.ask("say", words(&room, "a secret")).unwrap()["seq"].clone();
+    let [anns, bobs, bobs_second] = [say(&mut ann), say(&mut bob), say(&mut bob)];
+    let delete = |seq: &Value| json!({"room": room, "seq": seq});
+    assert_eq!(bob.ask("delete", delete(&anns)), refused("not_owner"));
+    bob.ask("delete", delete(&bobs)).unwrap();
+    ann.ask("delete", delete(&bobs_second)).unwrap();
+    assert_eq!(ann.ask("delete", delete(&bobs)), refused("unknown_message"), "there is nothing left to take back");
+    // What is no message has no words: somebody's coming, and nothing.
+    for seq in [json!(1), json!(0), json!(4_000), json!(u64::MAX)] {
+        assert_eq!(ann.ask("delete", delete(&seq)), refused("unknown_message"), "{seq}");
+    }
+    let page = bob.ask("history", json!({"room": room})).unwrap();
+    let messages = page["messages"].as_array().unwrap();
+    let secrets: Vec<_> = messages.iter().filter(|message| message["text"] == "a secret").collect();
+    assert_eq!(secrets.len(), 1, "{page}");
+    assert_eq!(secrets[0]["seq"], anns);
+    for seq in [&bobs, &bobs_second] {
+        let message = messages.iter().find(|message| message["seq"] == *seq).expect("its place is kept");
+        assert_eq!((&message["deleted"], message.get("text")), (&json!(true), None));
+    }
+}

@@ -1,0 +1,163 @@
+//! AP-01: being somebody else.
+
+use std::{fs, net::IpAddr, process::Command};
+
+use serde_json::{Value, json};
+
+use super::{chat, generous_chat};
+use switchboard_tests::server::{Answer, Raw};
+
+use crate::support::{
+    folder::Folder,
+    program::{PATH, start_command},
+    visitor::{AS_JSON, PASSWORD, account, guest, json_of, post, request, request_over},
+};
+
+#[test]
+fn ap_01_guessing_a_password_is_limited_per_address() {
+    let program = chat(&["--sign-in-rate", "5+1/h"]);
+    let address = program.address();
+    account(address, "Ann");
+    let guess = |password: &str| post(address, "/api/login", &json!({"name": "Ann", "password": password}));
+    for number in 1..5 {
+        assert_eq!(guess(&format!("wrong horse {number}")).status, 401);
+    }
+    // Not even the right one, nor another way in.
+    for (path, body) in [
+        ("/api/login", json!({"name": "Ann", "password": PASSWORD})),
+        ("/api/login", json!({"name": "Bob", "password": PASSWORD})),
+        ("/api/register", json!({"name": "Bob", "password": PASSWORD})),
+        ("/api/guest", json!({"name": "Bob"})),
+    ] {
+        let answer = post(address, path, &body);
+        assert_eq!((answer.status, &json_of(&answer)["error"]["code"]), (429, &json!("too_fast")), "{path} {body}");
+        let wait: u64 = answer.header("Retry-After").expect("Retry-After").parse().unwrap();
+        assert!((3_500..=3_601).contains(&wait), "{wait}");
+    }
+    // Others come in.
+    let mut other = Raw::connect_from(IpAddr::from([127, 0, 0, 2]), address);
+    let body = json!({"name": "Ann", "password": PASSWORD}).to_string();
+    let answer = request_over(&mut other, &address.to_string(), "POST", "/api/login", &[AS_JSON], body);
+    assert_eq!(answer.status, 200);
+}
+
+/// To the byte.
+#[test]
+fn ap_01_unknown_names_and_wrong_passwords_get_the_same_answer() {
+    let program = generous_chat();
+    let address = program.address();
+    account(address, "Ann");
+    guest(address, "Bob");
+    let rows = [
+        ("Ann", "wrong horse", "a wrong password"),
+        ("Ann", "", "no password"),
+        ("Ann", "short", "what can be no password"),
+        ("Ann", &"x".repeat(300), "a longer one than there are"),
+        ("Bob", PASSWORD, "a guest"),
+        ("Cem", PASSWORD, "nobody"),
+        ("Cem", "", "nobody without a password"),
+        ("", PASSWORD, "no name"),
+        ("\u{0}", PASSWORD, "what can be no name"),
+        (&"x".repeat(33), PASSWORD, "a longer name than there are"),
+        ("ann' OR '1'='1", PASSWORD, "a piece of SQL"),
+    ];
+    let answers = rows.map(|(name, password, what)| {
+        let answer = post(address, "/api/login", &json!({"name": name, "password": password}));
+        (what, answer.status, answer.head, answer.body)
+    });
+    let (_, status, head, body) = &answers[0];
+    assert_eq!(*status, 401);
+    for (what, other_status, other_head, other_body) in &answers {
+        assert_eq!((other_status, other_head, other_body), (status, head, body), "{what}");
+    }
+    assert_eq!(post(address, "/api/login", &json!({"name": "ANN", "password": PASSWORD})).status, 200);
+}
+
+#[test]
+fn ap_01_nobody_gets_a_name_that_somebody_has_or_one_that_looks_like_it() {
+    let program = generous_chat();
+    let address = program.address();
+    account(address, "Paypal");
+    guest(address, "Lovelace");
+    let (taken, no_name) = ((409, "name_taken"), (400, "bad_name"));
+    for (name, expected) in [
+        ("Paypal", taken),
+        ("paypal", taken),
+        (" PAYPAL ", taken),
+        ("Paypa1", taken),
+        ("PaypaI", taken),                                     // a capital i
+        ("\u{440}\u{430}\u{443}\u{440}\u{430}\u{4cf}", taken), // Cyrillic
+        ("\u{ff30}aypal", taken),                              // full-width
+        ("P\u{430}ypal", no_name),                             // one letter is Cyrillic
+        ("Paypal\u{200b}", no_name),                           // with a space that has no width
+        ("Lovelace", taken),
+        ("love1ace", taken),
+    ] {
+        for path in ["/api/guest", "/api/register"] {
+            let answer = post(address, path, &json!({"name": name, "password": PASSWORD}));
+            let code = json_of(&answer)["error"]["code"].clone();
+            assert_eq!((answer.status, code.as_str().unwrap()), expected, "{path} {name:?}");
+        }
+    }
+}
+
+/// With the address of who asked, so that an operator can shut them out; without what would help who reads the log.
+#[test]
+fn ap_01_what_is_refused_is_logged_without_secrets() {
+    let folder = Folder::new("refusals");
+    let log = format!("{}/log", folder.path());
+    let logging = ["-c", "exec \"$0\" \"$@\" 2>\"$LOG\"", PATH, "-v", "--data", ":memory:", "--listen", "127.0.0.1:0"];
+    let program = start_command(Command::new("sh").args(logging).env("LOG", &log));
+    let address = program.address();
+    let token = account(address, "Ann");
+    let guesses = ["wrong horse 1", "wrong horse 2"];
+    for guess in guesses {
+        assert_eq!(post(address, "/api/login", &json!({"name": "Ann", "password": guess})).status, 401);
+    }
+    let fields = [AS_JSON, ("Origin", "https://evil.example"), ("Cookie", &*format!("session={token}"))];
+    assert_eq!(request(address, "POST", "/api/logout", &fields, "").status, 403);
+    drop(program);
+    let log = fs::read_to_string(log).unwrap();
+    let lines = |what: &str| log.lines().filter(|line| line.contains("127.0.0.1:") && line.contains(what)).count();
+    assert_eq!(lines("/api/login is refused: bad_credentials"), guesses.len(), "{log}");
+    assert_eq!(lines("/api/logout is refused: foreign_origin"), 1, "{log}");
+    for secret in [PASSWORD, &token, guesses[0], guesses[1]] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[test]
+fn ap_01_who_may_not_make_an_account_or_be_a_guest_is_told_so() {
+    let program = chat(&["--no-guests", "--no-registration"]);
+    for (path, code) in [("/api/guest", "guests_off"), ("/api/register", "registration_off")] {
+        let answer = post(program.address(), path, &json!({"name": "Ann", "password": PASSWORD}));
+        assert_eq!((answer.status, &json_of(&answer)["error"]["code"]), (403, &json!(code)));
+    }
+}
+
+/// Markup is text: what was sent comes back as JSON that says the same, and as nothing that a browser would render.
+#[test]
+fn ap_01_markup_in_names_and_refusals_comes_back_as_json() {
+    let program = generous_chat();
+    let name = "<script>alert(1)</script>";
+    let is_json = |answer: &Answer| {
+        assert_eq!(answer.header("Content-Type"), Some("application/json"), "{answer:?}");
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{answer:?}");
+    };
+    let answer = post(program.address(), "/api/guest", &json!({"name": name}));
+    assert_eq!((answer.status, &json_of(&answer)["you"]["name"]), (201, &json!(name)));
+    is_json(&answer);
+    for body in [json!({"name": "<img\tsrc=x>"}), json!({"name": {"<b>": 1}}), json!("<b>"), Value::Null] {
+        let answer = post(program.address(), "/api/guest", &body);
+        assert_eq!(answer.status, 400, "{body}");
+        is_json(&answer);
+    }
+    // And the page runs nothing but its own files.
+    for path in ["/", "/?<script>", "/client.js"] {
+        let address = program.address().to_string();
+        let page = request_over(&mut Raw::connect(program.address()), &address, "GET", path, &[], "");
+        let policy = page.header("Content-Security-Policy").expect("a policy");
+        assert!(policy.contains("default-src 'none'; script-src 'self';"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
+    }
+}

@@ -1,0 +1,263 @@
+//! The program: what it says, how it ends, and the chat that it serves.
+
+use std::{path::Path, process::Command, time::Instant};
+
+use switchboard::client::{Client, ClientError, Message};
+
+use crate::support::program::{self, PATH, start};
+use switchboard_tests::server::{OPENING, Raw, builder, expect_text, round_trip};
+
+#[test]
+fn the_first_line_ends_with_the_url_of_the_service() {
+    for (arguments, scheme) in [
+        (&["echo"][..], "ws://127.0.0.1:"),
+        (&["broadcast", "--to", "all"], "ws://127.0.0.1:"),
+        (&["serve", "--data", ":memory:"], "http://127.0.0.1:"),
+        (&["--data", ":memory:"], "http://127.0.0.1:"),
+    ] {
+        let program = start(arguments);
+        assert!(program.url().starts_with(scheme) && program.url().ends_with('/'), "{:?}", program.greeting);
+        assert_ne!(program.address().port(), 0);
+        std::net::TcpStream::connect(program.address()).unwrap();
+    }
+}
+
+#[test]
+fn echo_echoes_and_broadcast_reaches_others() {
+    let echo = start(&["echo", "--workers", "2", "--max-message-bytes", "10"]);
+    let mut client = builder().connect(echo.url()).unwrap();
+    client.send_text("0123456789").unwrap();
+    expect_text(&mut client, "0123456789");
+    client.send_text("0123456789a").unwrap();
+    let Message::Close(Some((code, _))) = client.receive().unwrap() else { panic!("no Close") };
+    assert_eq!(code.get(), 1009);
+
+    let broadcast = start(&["broadcast", "--to", "others", "--workers", "1", "--origin", "https://page.example"]);
+    let [mut one, mut other] = [(); 2].map(|()| builder().connect(broadcast.url()).unwrap());
+    one.send_text("from one").unwrap();
+    expect_text(&mut other, "from one");
+    other.send_text("from the other").unwrap();
+    expect_text(&mut one, "from the other");
+    let stranger = builder().origin("https://elsewhere.example").connect(broadcast.url());
+    assert!(matches!(stranger, Err(ClientError::Refused { response, .. }) if response.status() == 403));
+}
+
+#[test]
+fn a_port_that_is_taken_is_exit_1_and_one_line_that_names_listen() {
+    for workers in ["1", "2"] {
+        let first = start(&["echo", "--workers", workers]);
+        let listen = first.address().to_string();
+        for arguments in [&["echo", "--workers", "1"][..], &["echo", "--workers", "2"], &["--data", ":memory:"]] {
+            let ended = program::run(Command::new(PATH).args(arguments).args(["--listen", &listen]));
+            assert_eq!((ended.status.code(), &*ended.stdout), (Some(1), ""), "{ended:?}");
+            assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+            assert!(ended.stderr.contains("--listen") && ended.stderr.contains(&listen), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_option_is_exit_2_and_one_line() {
+    let rows: [&[&str]; 13] = [
+        &["--no-such-option"],
+        &["no-such-command"],
+        &["echo", "--workers", "0"],
+        &["echo", "--workers", "many"],
+        &["echo", "--listen", "localhost"],
+        &["echo", "--max-message-bytes", "0"],
+        &["broadcast"],
+        &["serve", "--origin", "chat.example"],
+        &["--public-url", "chat.example"],
+        &["--session-idle", "soon"],
+        &["--message-rate", "5/s"],
+        &["--max-text-chars", "0"],
+        &["user", "add"],
+    ];
+    for arguments in rows {
+        let ended = program::run(Command::new(PATH).args(arguments));
+        assert_eq!((ended.status.code(), &*ended.stdout), (Some(2), ""), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?}: {ended:?}");
+    }
+    for arguments in [["--help"], ["--version"]] {
+        let ended = program::run(Command::new(PATH).args(arguments));
+        assert_eq!((ended.status.code(), &*ended.stderr), (Some(0), ""), "{ended:?}");
+        assert!(ended.stdout.contains("switchboard"));
+    }
+}
+
+#[test]
+fn a_signal_sends_1001_to_all_and_ends_the_program_with_0() {
+    for signal in ["TERM", "INT"] {
+        let mut program = start(&["echo", "--workers", "2"]);
+        let mut clients: Vec<_> = (0..8).map(|_| builder().connect(program.url()).unwrap()).collect();
+        clients.iter_mut().for_each(round_trip);
+        program.signal(signal);
+        for client in &mut clients {
+            let Message::Close(Some((code, _))) = client.receive().unwrap() else { panic!("no Close") };
+            assert_eq!(code.get(), 1001);
+        }
+        assert_eq!(program.wait().code(), Some(0), "{signal}");
+        assert!(matches!(Client::connect(program.url()), Err(ClientError::Connect(_))));
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_answer_holds_the_end_for_six_seconds_at_most() {
+    let mut program = start(&["echo", "--workers", "1"]);
+    let mut raw = Raw::connect(program.address());
+    raw.shake_hands();
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(raw.until_close(), (vec![], 1001));
+    assert_eq!(program.wait().code(), Some(0));
+    assert!(asked.elapsed().as_secs_f32() < 6.5, "ended after {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let mut program = start(&["echo", "--workers", "1"]);
+    let mut raw = Raw::connect(program.address());
+    raw.shake_hands();
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(raw.until_close(), (vec![], 1001));
+    program.signal("TERM");
+    assert_eq!(program.wait().code(), Some(128 + 15));
+    assert!(asked.elapsed().as_secs_f32() < 4.0, "ended after {:?}", asked.elapsed());
+}
+
+#[test]
+fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
+    let friend = "https://friend.example";
+    let program = start(&["--data", ":memory:", "--workers", "1", "--origin", friend]);
+    let mut raw = Raw::connect(program.address());
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/main.js", "text/javascript; charset=utf-8"),
+        ("/client.js", "text/javascript; charset=utf-8"),
+        ("/style/base.css", "text/css; charset=utf-8"),
+        ("/?room=1", "text/html; charset=utf-8"),
+    ] {
+        raw.write(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", program.address()));
+        let answer = raw.answer();
+        assert_eq!((answer.status, answer.header("Content-Type")), (200, Some(content_type)), "{path}");
+        let policy = answer.header("Content-Security-Policy").expect("a policy");
+        for rule in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(rule), "{path}: {policy}");
+        }
+        assert!(policy.contains(&format!("ws://{}", program.address())), "{path}: {policy}");
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+        // Who has it is not sent it again.
+        let tag = answer.header("ETag").expect("a tag");
+        raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"));
+        let again = raw.answer();
+        assert_eq!((again.status, again.header("ETag"), &*again.body), (304, Some(tag), &b""[..]), "{path}");
+        assert!(again.header("Content-Security-Policy").is_some(), "{path}");
+    }
+    // Modules are shared with the pages that may speak to us, and with no others.
+    for (origin, shared) in [(friend, Some(friend)), ("https://foe.example", None), ("null", None)] {
+        raw.write(format!("GET /client.js HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n"));
+        let answer = raw.answer();
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, shared), "{origin}");
+        assert_eq!(answer.header("Vary"), Some("Accept-Encoding, Origin"));
+    }
+    raw.write("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(raw.answer().status, 404);
+    raw.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(raw.answer().status, 405);
+}
+
+#[test]
+fn the_chat_turns_strangers_away() {
+    let program = start(&["--data", ":memory:", "--public-url", "https://chat.example"]);
+    let status = |target: &str, host: &str, origin: Option<&str>, upgrades: bool| {
+        let mut raw = Raw::connect(program.address());
+        let mut request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n");
+        if let Some(origin) = origin {
+            request += &format!("Origin: {origin}\r\n");
+        }
+        if upgrades {
+            let (_, fields) = OPENING.split_once("Host: localhost\r\n").unwrap();
+            request += fields;
+        } else {
+            request += "\r\n";
+        }
+        raw.write(request);
+        raw.head().status
+    };
+    let rows = [
+        ("/ws", "localhost", None, true, 101),
+        ("/ws?x", "127.0.0.1:80", Some("http://127.0.0.1"), true, 101),
+        ("/ws", "chat.example", Some("http://chat.example"), true, 403),
+        ("/ws", "chat.example", Some("https://chat.example"), true, 101),
+        ("/ws", "localhost", Some("https://elsewhere.example"), true, 403),
+        ("/ws", "localhost", Some("null"), true, 403),
+        ("/ws", "elsewhere.example", Some("http://elsewhere.example"), true, 421),
+        ("/", "elsewhere.example", None, false, 421),
+        ("/", "chat.example", None, false, 200),
+        ("/", "localhost", None, true, 404),
+        ("/wsx", "localhost", None, true, 404),
+        ("/ws", "localhost", None, false, 426),
+    ];
+    for (target, host, origin, upgrades, expected) in rows {
+        assert_eq!(status(target, host, origin, upgrades), expected, "{target} at {host} for {origin:?}, {upgrades}");
+    }
+}
+
+#[test]
+fn data_is_kept_in_the_systems_place_unless_told_otherwise_by_one_server_at_a_time() {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("home-{}", std::process::id()));
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(PATH);
+        command.args(arguments).args(["--listen", "127.0.0.1:0"]).env("XDG_DATA_HOME", &home);
+        command
+    };
+    let first = program::start_command(&mut command(&[]));
+    assert!(home.join("switchboard/chat.sqlite3").exists());
+    let second = program::run(&mut command(&[]));
+    assert_eq!((second.status.code(), second.stderr.lines().count()), (Some(1), 1), "{second:?}");
+    assert!(second.stderr.contains("another switchboard") && second.stderr.contains("--data"), "{second:?}");
+    drop(first);
+    drop(program::start_command(&mut command(&["serve"])));
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
+fn an_operator_makes_accounts_beside_a_running_server() {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("users-{}", std::process::id()));
+    let data = home.to_str().unwrap();
+    let program = start(&["--data", data, "--no-registration", "--no-guests"]);
+    let user = |arguments: &[&str], password: &str| {
+        let command = format!("printf '%s\n' '{password}' | {PATH} user {} --data {data}", arguments.join(" "));
+        program::run(Command::new("sh").args(["-c", &command]))
+    };
+    let made = user(&["add", "Ada"], "correct horse");
+    assert_eq!((made.status.code(), &*made.stdout), (Some(0), "Ada has an account\n"), "{made:?}");
+    let rows: [(&[&str], &str, &str); 5] = [
+        (&["add", "ADA"], "correct horse", "somebody has this name"),
+        (&["add", "Bob"], "short", "at least 8"),
+        (&["add", "''"], "correct horse", "name"),
+        (&["password", "Bob"], "correct horse", "no account"),
+        (&["operator", "Bob"], "", "no account"),
+    ];
+    for (arguments, password, why) in rows {
+        let ended = user(arguments, password);
+        assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(why), "{arguments:?}: {ended:?}");
+    }
+    assert_eq!(user(&["operator", "ada"], "").stdout, "ada is now an operator\n");
+    let login = |password: &str| {
+        let mut raw = Raw::connect(program.address());
+        let body = format!(r#"{{"name":"Ada","password":"{password}"}}"#);
+        let head = "POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+        raw.write(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        let answer = raw.answer();
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    let (status, body) = login("correct horse");
+    assert!(status == 200 && body.contains(r#""operator":true"#), "{status} {body}");
+    assert_eq!(user(&["password", "Ada"], "battery staple").status.code(), Some(0));
+    assert_eq!((login("correct horse").0, login("battery staple").0), (401, 200));
+    drop(program);
+    std::fs::remove_dir_all(home).unwrap();
+}

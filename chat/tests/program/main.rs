@@ -1,0 +1,8 @@
+//! The program `switchboard`, started as an operator starts it.
+#![cfg(target_os = "linux")]
+
+mod attacks;
+mod command;
+mod durability;
+mod reactor;
+mod support;

@@ -1,0 +1,115 @@
+//! The program as a child of the test, which does not outlive it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The longest that a test waits for anything.
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+
+pub(crate) const PATH: &str = env!("CARGO_BIN_EXE_switchboard");
+
+/// A running program; killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    /// Its first line.
+    pub(crate) greeting: String,
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program with these arguments on any free port, until it says where it is.
+pub(crate) fn start(arguments: &[&str]) -> Program {
+    start_command(Command::new(PATH).args(arguments).args(["--listen", "127.0.0.1:0"]))
+}
+
+/// Runs a command that becomes the program.
+pub(crate) fn start_command(command: &mut Command) -> Program {
+    let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut program = Program { child: command.spawn().unwrap(), greeting: String::new() };
+    let mut stdout = BufReader::new(program.child.stdout.take().unwrap());
+    let (said, first_line) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = stdout.read_line(&mut line);
+        let _ = said.send(line);
+        let _ = stdout.read_to_end(&mut Vec::new());
+    });
+    program.greeting = first_line.recv_timeout(LONG).expect("a first line");
+    program
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Ended {
+    let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = Program { child: command.spawn().unwrap(), greeting: String::new() };
+    let mut pipes: [Box<dyn Read + Send>; 2] =
+        [Box::new(program.child.stdout.take().unwrap()), Box::new(program.child.stderr.take().unwrap())];
+    let status = program.wait();
+    let [stdout, stderr] = [0, 1].map(|pipe| {
+        let mut text = String::new();
+        pipes[pipe].read_to_string(&mut text).unwrap();
+        text
+    });
+    Ended { status, stdout, stderr }
+}
+
+impl Program {
+    /// The last word of its first line.
+    pub(crate) fn url(&self) -> &str {
+        self.greeting.split_whitespace().last().expect("a URL")
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        let (_, rest) = self.url().split_once("://").expect("a URL");
+        rest.trim_end_matches('/').parse().expect("an address")
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Ends it as `kill -9` does, wherever it is.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < LONG, "the program does not end");
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,104 @@
+//! What a connection costs: its size, and the allocations that a peer can cause. Counted, not timed, and per thread,
+//! so that tests side by side do not count each other's.
+
+use switchboard::{Connection, Delivery, Event, Limits, Masked, MaskingKey, Role, Unmasked};
+
+use switchboard_tests::counting::{Cost, NOTHING, cost, live};
+use switchboard_tests::engine::{KEY, frame, receiver, take};
+
+#[test]
+fn the_counter_counts() {
+    let used = cost(|| drop(std::hint::black_box(vec![0_u8; 1000])));
+    assert_eq!(used, Cost { calls: 1, peak: 1000 });
+}
+
+#[test]
+fn a_connection_fits_into_128_bytes_and_owns_no_memory() {
+    assert!(size_of::<Connection<Unmasked>>() <= 128, "{}", size_of::<Connection<Unmasked>>());
+    let client = size_of::<Connection<Masked<fn() -> MaskingKey>>>();
+    assert!(client <= 128, "{client}");
+    let used = cost(|| {
+        std::hint::black_box(Connection::server(Limits::default(), Delivery::Messages));
+        std::hint::black_box(Connection::client(|| KEY, Limits::default(), Delivery::Messages));
+    });
+    assert_eq!(used, NOTHING);
+}
+
+#[test]
+fn whole_messages_in_the_buffer_allocate_nothing_to_receive_and_to_echo() {
+    let payload = vec![b'x'; 70_000];
+    let one = [
+        frame(Role::Server, 0x81, b"Hello"),
+        frame(Role::Server, 0x82, &payload),
+        frame(Role::Server, 0x89, b"!"),
+        frame(Role::Server, 0x81, &payload),
+    ]
+    .concat();
+    let mut input = one.repeat(10);
+    let mut server = Connection::server(Limits::default(), Delivery::Messages);
+    let mut out = Vec::with_capacity(input.len());
+    let used = cost(|| {
+        let mut events = server.receiver.receive(&mut input);
+        while let Some(event) = events.next_event().expect("valid frames") {
+            match event {
+                Event::Text(text) => server.sender.text(text, &mut out),
+                Event::Binary(bytes) => server.sender.binary(bytes, &mut out),
+                other => server.sender.reply(other.reply().expect("a Ping"), &mut out),
+            }
+            .expect("a Vec has room");
+        }
+    });
+    assert_eq!(used, NOTHING);
+    // Four bytes less for each frame: a server's have no key.
+    assert_eq!(out.len(), one.len() * 10 - 4 * 40);
+}
+
+#[test]
+fn the_first_bytes_of_a_header_allocate_nothing() {
+    let header = &frame(Role::Server, 0x82, &[0; 70_000])[..13];
+    let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+    let used = cost(|| {
+        for &byte in header {
+            take(&mut server, &mut [byte]);
+        }
+    });
+    assert_eq!((used, server.has_unfinished()), (NOTHING, true));
+}
+
+#[test]
+fn an_unfinished_message_has_at_most_twice_the_room_that_its_bytes_need() {
+    for first in [0x01, 0x02, 0x81, 0x82] {
+        let wire = frame(Role::Server, first, &[b'x'; 300_000]);
+        for read in [100, 5000, 100_000] {
+            let before = live();
+            let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+            let mut arrived = 0;
+            for piece in wire[..wire.len() - 1].chunks(read) {
+                take(&mut server, &mut piece.to_vec());
+                arrived += piece.len();
+                let kept = live() - before;
+                assert!(kept <= 2 * arrived as isize + 500, "{first:02x}, reads of {read}: {kept} of {arrived}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_is_idle_again_has_given_all_memory_back() {
+    let before = live();
+    let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+    for list in [[(0x02, 5000), (0x89, 100), (0x80, 5000)], [(0x01, 1), (0x8A, 0), (0x80, 70_000)]] {
+        for (first, length) in list {
+            let wire = frame(Role::Server, first, &vec![b'x'; length]);
+            for piece in wire.chunks(100) {
+                take(&mut server, &mut piece.to_vec());
+            }
+        }
+    }
+    assert_eq!((live() - before, server.has_unfinished()), (0, false));
+    // And one that fails in the middle of a message keeps nothing either.
+    take(&mut server, &mut frame(Role::Server, 0x02, &[0; 5000]));
+    assert!(live() - before >= 5000);
+    assert!(server.receive(&mut [0xFF]).next_event().is_err());
+    assert_eq!(live() - before, 0);
+}

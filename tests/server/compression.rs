@@ -1,0 +1,309 @@
+//! permessage-deflate on the server: who gets what compressed, and that everyone can read it.
+use std::{
+    collections::VecDeque,
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+};
+
+use switchboard::{
+    Config, Connection, Context, Deflate, DeflateConfig, DeflateParams, Delivery, Event, HeadLimits, Limits, Masked,
+    MaskingKey, Message, Prepared, RequestReader, ServerHandshake, WindowBits,
+};
+
+use switchboard_tests::server::{OPENING, Raw, Service, TestServer, serve};
+
+/// Room for the windows of all who connect here.
+fn config(memory_bytes: usize) -> Config {
+    let mut config = switchboard_tests::server::config();
+    let mut deflate = DeflateConfig::default();
+    deflate.memory_bytes = memory_bytes;
+    config.deflate = Some(deflate);
+    config
+}
+
+/// A client that sees what is compressed.
+struct Peer {
+    raw: Raw,
+    connection: Connection<Masked<fn() -> MaskingKey>>,
+    /// The answer to its offer.
+    answer: Option<String>,
+    /// Messages, and whether they came compressed.
+    messages: VecDeque<(String, bool)>,
+}
+
+impl Peer {
+    fn connect(server: &TestServer, offer: Option<&str>) -> Self {
+        let mut raw = Raw::connect(server.address);
+        let offer = offer.map_or(String::new(), |offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
+        raw.write(OPENING.replace("\r\n\r\n", &format!("\r\n{offer}\r\n")));
+        let head = raw.head();
+        assert_eq!(head.status, 101);
+        let answer = head.header("Sec-WebSocket-Extensions").map(str::to_owned);
+        let key: fn() -> MaskingKey = || MaskingKey([1, 2, 3, 4]);
+        let connection = Connection::client(key, Limits::default(), Delivery::Messages);
+        let connection = match &answer {
+            Some(answer) => connection.with_deflate(&deflate(), params(answer)).unwrap(),
+            None => connection,
+        };
+        Self { raw, connection, answer, messages: VecDeque::new() }
+    }
+
+    fn send(&mut self, text: &str) {
+        let mut out = Vec::new();
+        self.connection.sender.text(text, &mut out).unwrap();
+        self.raw.write(&out);
+    }
+
+    /// The next message, and whether it was compressed.
+    fn next(&mut self) -> (String, bool) {
+        while self.messages.is_empty() {
+            let frame = self.raw.frame();
+            let mut bytes = switchboard_tests::server::header(frame.first, frame.payload.len() as u64);
+            bytes.truncate(bytes.len() - 4);
+            bytes[1] &= 0x7F; // a server's, not masked
+            bytes.extend(&frame.payload);
+            let mut events = self.connection.receiver.receive(&mut bytes);
+            while let Some(event) = events.next_event().unwrap() {
+                match event {
+                    Event::Text(text) => self.messages.push_back((text.to_owned(), frame.first & 0x40 != 0)),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        self.messages.pop_front().unwrap()
+    }
+}
+
+/// What a server's answer says.
+fn params(answer: &str) -> DeflateParams {
+    let mut params = DeflateParams::default();
+    for param in answer.split("; ").skip(1) {
+        match param.split_once('=') {
+            None if param == "server_no_context_takeover" => params.server_no_context_takeover = true,
+            None if param == "client_no_context_takeover" => params.client_no_context_takeover = true,
+            Some(("server_max_window_bits", bits)) => {
+                params.server_max_window_bits = Some(WindowBits::try_from(bits.parse::<u8>().unwrap()).unwrap());
+            }
+            _ => panic!("{param}"),
+        }
+    }
+    params
+}
+
+fn deflate() -> Deflate {
+    let mut config = DeflateConfig::default();
+    config.memory_bytes = 1 << 20;
+    Deflate::new(config)
+}
+
+/// Text that compresses, the same for the same number, much like that of the next one.
+fn text(number: usize, length: usize) -> String {
+    let words = (0..).map(|i| format!("{} words, {} more; ", number + i / 3, (number * i) % 17));
+    let mut text = String::new();
+    for word in words {
+        text += &word;
+        if text.len() >= length {
+            break;
+        }
+    }
+    text.truncate(length);
+    text
+}
+
+/// Below the least that is compressed, within and beyond the smallest window, beyond the largest.
+const LENGTHS: [usize; 5] = [100, 300, 520, 5000, 70_000];
+
+/// On "go": publishes to all and sends to itself, by turns.
+fn by_turns(_: Message<'_>, context: &mut Context<'_>) {
+    for round in 0..3 {
+        for (number, length) in LENGTHS.into_iter().enumerate() {
+            context.publish("all", Message::Text(&text(10 * round + number, length)));
+            context.send(Message::Text(&text(10 * round + number + 5, length)));
+        }
+    }
+}
+
+const OFFERS: [Option<&str>; 5] = [
+    None,
+    Some("permessage-deflate"),
+    Some("permessage-deflate; server_no_context_takeover"),
+    Some("permessage-deflate; server_max_window_bits=9"),
+    Some("permessage-deflate; server_max_window_bits=9; server_no_context_takeover"),
+];
+
+#[test]
+fn a_publish_compressed_once_can_be_read_by_all_among_their_own_messages() {
+    for workers in [1, 2] {
+        let mut config = config(64 << 20);
+        config.workers = workers;
+        config.max_queued_bytes = 64 << 20;
+        let service = Service::echo().on_opened(|context| context.subscribe("all")).on_message(by_turns);
+        let server = serve(config, service);
+        let mut peers: Vec<Peer> = OFFERS.map(|offer| Peer::connect(&server, offer)).into();
+        for _ in &peers {
+            server.next_opened();
+        }
+        for sender in 0..peers.len() {
+            peers[sender].send("go");
+            for (receiver, peer) in peers.iter_mut().enumerate() {
+                for round in 0..3 {
+                    for (number, length) in LENGTHS.into_iter().enumerate() {
+                        let deflates = OFFERS[receiver].is_some() && length >= 256;
+                        let small_window = OFFERS[receiver].is_some_and(|offer| offer.contains("bits=9"));
+                        let published =
+                            (text(10 * round + number, length), deflates && !(small_window && length > 512));
+                        assert_eq!(peer.next(), published, "{:?}, {length} bytes published", OFFERS[receiver]);
+                        if receiver == sender {
+                            let own = (text(10 * round + number + 5, length), deflates);
+                            assert_eq!(peer.next(), own, "{:?}, {length} bytes sent", OFFERS[receiver]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_must_not_be_compressed_is_not() {
+    let secret = text(1, 1000);
+    let service = Service::echo().on_opened(|context| context.subscribe("all")).on_message(move |_, context| {
+        let message = Message::Text(&secret);
+        let id = context.id();
+        context.uncompressed().send(message);
+        context.uncompressed().publish("all", message);
+        context.uncompressed().send_to(id, message);
+        context.remote().send(id, Prepared::text(&secret).uncompressed());
+        context.send(message);
+    });
+    let server = serve(config(0), service);
+    let mut peer = Peer::connect(&server, Some("permessage-deflate"));
+    peer.send("go");
+    let mut seen: Vec<(String, bool)> = (0..5).map(|_| peer.next()).collect();
+    assert_eq!(seen.iter().filter(|(_, compressed)| *compressed).count(), 1);
+    seen.dedup_by_key(|(message, _)| message.clone());
+    assert_eq!(seen.len(), 1);
+}
+
+/// What is sent to one connection, by whatever way, refers to what was sent before; what is published does not.
+#[test]
+fn context_takeover_serves_all_that_is_sent_to_one_connection() {
+    let noise: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
+    let sent = noise.clone();
+    let service = Service::echo().on_message(move |_, context| {
+        let id = context.id();
+        context.send(Message::Text(&sent));
+        context.send_to(id, Message::Text(&sent));
+        context.remote().send(id, Message::Text(&sent));
+        context.remote().answer(id, Message::Text(&sent));
+    });
+    let server = serve(config(64 << 20), service);
+    for (offer, again) in [("permessage-deflate", true), ("permessage-deflate; server_no_context_takeover", false)] {
+        let mut peer = Peer::connect(&server, Some(offer));
+        peer.send("go");
+        let lengths = [(); 4].map(|()| peer.raw.frame().payload.len());
+        assert!(lengths[0] > 60 && lengths[1..].iter().all(|&length| (length < 30) == again), "{offer}: {lengths:?}");
+    }
+}
+
+#[test]
+fn a_client_sends_as_it_is_what_must_not_be_compressed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(switchboard_tests::server::LONG)).unwrap();
+        let mut reader = RequestReader::new(HeadLimits::default());
+        let (mut bytes, mut out) = (vec![0; 4096], Vec::new());
+        let request = loop {
+            let length = stream.read(&mut bytes).unwrap();
+            if let Some((request, _)) = reader.receive(&bytes[..length]).unwrap() {
+                break request;
+            }
+        };
+        let handshake = ServerHandshake::from_request(&request).unwrap().with_deflate(&deflate());
+        handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut out).unwrap();
+        stream.write_all(&out).unwrap();
+        let mut wire = Vec::new();
+        stream.read_to_end(&mut wire).unwrap();
+        wire
+    });
+    let mut client = switchboard_tests::server::builder().connect(&url).unwrap();
+    assert!(client.deflate().is_some());
+    client.send_text(&text(1, 1000)).unwrap();
+    client.send_text_uncompressed(&text(1, 1000)).unwrap();
+    client.send_binary_uncompressed(&[0; 1000]).unwrap();
+    drop(client);
+    let wire = server.join().unwrap();
+    let (mut rest, mut seen) = (&wire[..], Vec::new());
+    while let [first, second, high, low, ..] = *rest {
+        let (header, length) = match second & 0x7F {
+            126 => (8, usize::from(u16::from_be_bytes([high, low]))),
+            short => (6, usize::from(short)),
+        };
+        seen.push((first, length));
+        rest = &rest[header + length..];
+    }
+    assert!(seen[0].0 == 0xC1 && seen[0].1 < 1000, "{seen:?}");
+    assert_eq!(seen[1..3], [(0x81, 1000), (0x82, 1000)]);
+}
+
+#[test]
+fn an_offer_is_taken_unless_compression_is_off_and_takeover_as_far_as_memory_goes() {
+    let no_takeover = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let server = serve(config(0), Service::echo());
+    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some(no_takeover));
+    assert_eq!(Peer::connect(&server, Some("x-unknown")).answer, None);
+
+    let mut off = switchboard_tests::server::config();
+    off.deflate = None;
+    let server = serve(off, Service::echo());
+    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer, None);
+
+    let server = serve(config(300_000), Service::echo());
+    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some("permessage-deflate"));
+
+    // Too little for a compressor, and enough for two windows.
+    let server = serve(config(70_000), Service::echo());
+    let peers = [(); 3].map(|()| Peer::connect(&server, Some("permessage-deflate")));
+    let [first, second, third] = peers.each_ref().map(|peer| peer.answer.as_deref());
+    let own_afresh = Some("permessage-deflate; server_no_context_takeover");
+    assert_eq!((first, second), (own_afresh, own_afresh));
+    assert_eq!(third, Some(no_takeover), "two windows are all that fits");
+    // Who leaves makes room.
+    let [first, ..] = peers;
+    let (_, name) = (0..3).map(|_| server.next_opened()).enumerate().next().unwrap();
+    drop(first);
+    assert_eq!(server.next_closed().0, name);
+    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), own_afresh);
+}
+
+#[test]
+fn a_request_whose_extensions_break_the_grammar_is_refused_with_400() {
+    let server = serve(config(0), Service::echo());
+    let mut raw = Raw::connect(server.address);
+    raw.write(OPENING.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate;;\r\n\r\n"));
+    assert_eq!(raw.answer().status, 400);
+}
+
+/// All bytes have come and are read, and the message still takes many turns: nothing else announces them.
+#[test]
+fn a_message_that_waited_for_an_inflater_is_inflated_to_its_end_without_further_bytes() {
+    let mut config = config(0);
+    if let Some(deflate) = &mut config.deflate {
+        deflate.max_unfinished = 0;
+    }
+    let service = Service::echo().on_message(|message, context| {
+        context.uncompressed().send(Message::Text(&message.payload().len().to_string()));
+    });
+    let server = serve(config, service);
+    let mut peer = Peer::connect(&server, Some("permessage-deflate"));
+    let mut wire = Vec::new();
+    peer.connection.sender.binary(&vec![0; 12 << 20], &mut wire).unwrap();
+    // The same as a fragment, and an empty last one behind it.
+    wire[0] &= 0x7F;
+    peer.raw.write(&wire);
+    peer.raw.send(0x80, b"");
+    assert_eq!(peer.next(), ((12 << 20).to_string(), false));
+}

@@ -1,0 +1,293 @@
+//! How connections end: the app hears of each once, with the reason.
+use std::{collections::BTreeMap, io::ErrorKind, time::Duration};
+
+use switchboard::{CloseCode, Config, ConnectionId, End, Message, ProtocolError, client::Message as Received};
+
+use switchboard_tests::server::{
+    OPENING, Raw, Service, TestServer, config, expect_text, frame, header, round_trip, serve,
+};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+/// Closes with 4000 when asked to by "close", and echoes else.
+fn obedient() -> Service {
+    Service::echo().on_message(|message, context| match message {
+        Message::Text("close") => context.close(CloseCode::new(4000), "as you wish").unwrap(),
+        message => context.send(message),
+    })
+}
+
+/// One connection: what `peer` does to it, the `End` it comes to, and nothing else.
+#[track_caller]
+fn ends(config: Config, peer: impl FnOnce(&TestServer, Raw, ConnectionId), expected: End) {
+    let server = serve(config, obedient());
+    let (raw, id) = server.raw();
+    peer(&server, raw, id);
+    assert_eq!(server.next_closed(), (id, expected));
+    server.stop();
+    assert_eq!(server.stopped(), [], "closed a second time");
+}
+
+#[test]
+fn a_close_by_the_peer_ends_as_closed_and_not_by_us() {
+    let close = |payload: &'static [u8]| {
+        move |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+            raw.send(0x88, payload);
+            raw.expect_frame(0x88, &payload[..payload.len().min(2)]);
+            raw.expect_end();
+        }
+    };
+    let end = |code| End::Closed { by_us: false, code };
+    ends(config(), close(b"\x03\xE8bye"), end(Some(CloseCode::NORMAL_CLOSURE)));
+    ends(config(), close(b""), end(None));
+    assert_eq!(end(None).code(), CloseCode::NO_STATUS_RECEIVED);
+}
+
+#[test]
+fn a_close_by_the_app_ends_as_closed_by_us_with_the_code_of_the_app() {
+    let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+        raw.text("close");
+        raw.expect_frame(0x88, b"\x0F\xA0as you wish");
+        // What was on its way before our Close reached the peer, and then its answer with another code.
+        raw.text("unheard");
+        raw.send(0x88, b"\x03\xE9");
+        raw.expect_end();
+    };
+    ends(config(), peer, End::Closed { by_us: true, code: Some(CloseCode::new(4000)) });
+}
+
+#[test]
+fn a_close_from_another_thread_ends_as_closed_by_us() {
+    let peer = |server: &TestServer, mut raw: Raw, id: ConnectionId| {
+        server.remote.close(id, CloseCode::NORMAL_CLOSURE, "");
+        raw.expect_frame(0x88, b"\x03\xE8");
+        raw.send(0x88, b"\x03\xE8");
+        raw.expect_end();
+    };
+    ends(config(), peer, End::Closed { by_us: true, code: Some(CloseCode::NORMAL_CLOSURE) });
+}
+
+#[test]
+fn who_closes_while_paused_still_hears_the_answer() {
+    // Who has asked to close waits for the peer's answer, whatever it asked before.
+    let service = Service::echo().on_message(|_, context| {
+        context.pause();
+        context.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    });
+    let server = serve(config(), service);
+    let (mut raw, id) = server.raw();
+    raw.text("go");
+    raw.expect_frame(0x88, b"\x03\xE8");
+    raw.send(0x88, b"\x03\xE8");
+    raw.expect_end();
+    assert_eq!(server.next_closed(), (id, End::Closed { by_us: true, code: Some(CloseCode::NORMAL_CLOSURE) }));
+}
+
+#[test]
+fn a_breach_ends_as_failed_with_its_rule() {
+    let rows: [(&str, Vec<u8>, u16, ProtocolError); 4] = [
+        ("RSV1", frame(0xC1, b"x"), 1002, ProtocolError::ReservedBits { bits: 4 }),
+        ("not masked", b"\x81\x01x".to_vec(), 1002, ProtocolError::UnmaskedFrame),
+        ("not UTF-8", frame(0x81, b"\xFF"), 1007, ProtocolError::InvalidUtf8 { offset: 0 }),
+        ("too long", header(0x82, 1001), 1009, ProtocolError::FrameTooLong { length: 1001, limit: 1000 }),
+    ];
+    for (name, bytes, code, error) in rows {
+        let mut config = config();
+        config.limits.max_frame_bytes = 1000;
+        config.limits.max_message_bytes = 1000;
+        let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+            raw.text("before");
+            raw.write([&bytes[..], &frame(0x81, b"behind")].concat());
+            raw.expect_frame(0x81, "before");
+            assert_eq!(raw.until_close(), (vec![], code), "{name}");
+            raw.expect_end();
+        };
+        ends(config, peer, End::Failed(error));
+    }
+}
+
+#[test]
+fn the_end_of_tcp_ends_as_vanished_whatever_was_begun() {
+    for begun in [vec![], header(0x82, 1000), frame(0x01, b"fragment"), vec![0x81]] {
+        let peer = move |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+            raw.write(begun);
+            raw.finish_writing();
+        };
+        ends(config(), peer, End::Vanished);
+    }
+}
+
+#[test]
+fn what_came_before_the_end_of_tcp_is_all_heard() {
+    let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+        let message = frame(0x81, b"x");
+        raw.write([message.repeat(2000), frame(0x88, b"\x03\xE8")].concat());
+        raw.finish_writing();
+        for _ in 0..2000 {
+            raw.expect_frame(0x81, "x");
+        }
+        assert_eq!(raw.until_close(), (vec![], 1000));
+        raw.expect_end();
+    };
+    ends(config(), peer, End::Closed { by_us: false, code: Some(CloseCode::NORMAL_CLOSURE) });
+}
+
+#[test]
+fn the_end_of_tcp_while_paused_is_heard_on_resume_behind_the_messages_before_it() {
+    let (heard, messages) = std::sync::mpsc::channel();
+    let service = Service::echo()
+        .on_opened(|context| context.pause())
+        .on_message(move |message, _| heard.send(message.payload().to_vec()).unwrap());
+    let server = serve(config(), service);
+    let (mut raw, id) = server.raw();
+    raw.text("one");
+    raw.text("two");
+    raw.finish_writing();
+    assert!(raw.hears_nothing_for(SHORT));
+    assert_eq!(messages.try_iter().count(), 0);
+    server.remote.resume(id);
+    assert_eq!(server.next_closed(), (id, End::Vanished));
+    assert_eq!(messages.try_iter().collect::<Vec<_>>(), [b"one", b"two"]);
+}
+
+#[test]
+fn a_reset_ends_as_broken() {
+    ends(config(), |_, raw, _| raw.reset(), End::Broken(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_reset_while_much_waits_to_be_written_ends_as_broken() {
+    let mut config = config();
+    // Reading goes on, so that both a write and a read find the connection broken.
+    config.max_queued_bytes = 64 << 20;
+    let service = Service::echo().on_message(|message, context| match message {
+        Message::Text("much") => context.send(Message::Binary(&vec![0; 16 << 20])),
+        message => context.send(message),
+    });
+    let server = serve(config, service);
+    let (mut witness, _) = server.named_client();
+    for _ in 0..5 {
+        let (mut raw, id) = server.narrow();
+        raw.text("much");
+        raw.take(10);
+        round_trip(&mut witness);
+        raw.reset();
+        assert_eq!(server.next_closed(), (id, End::Broken(ErrorKind::ConnectionReset)));
+    }
+}
+
+#[test]
+fn silence_after_a_ping_ends_as_no_pong() {
+    let mut config = config();
+    (config.ping_after, config.idle_timeout) = (SHORT, 3 * SHORT);
+    let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+        raw.expect_frame(0x89, "");
+        assert_eq!(raw.until_close(), (vec![], 1008));
+        raw.expect_end();
+    };
+    ends(config, peer, End::NoPong);
+}
+
+#[test]
+fn an_unanswered_close_ends_as_no_close() {
+    let mut config = config();
+    config.close_timeout = SHORT;
+    let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+        raw.text("close");
+        assert_eq!(raw.until_close(), (vec![], 4000));
+        raw.expect_end();
+    };
+    ends(config, peer, End::NoClose);
+}
+
+#[test]
+fn a_message_that_is_not_gone_on_with_ends_as_message_stalled() {
+    let mut config = config();
+    config.message_timeout = SHORT;
+    for begun in [header(0x82, 1000), frame(0x01, b"fragment"), vec![0x81], header(0x89, 5)] {
+        let peer = move |_: &TestServer, mut raw: Raw, _: ConnectionId| {
+            raw.write(begun);
+            assert_eq!(raw.until_close(), (vec![], 1008));
+            raw.expect_end();
+        };
+        ends(config.clone(), peer, End::MessageStalled);
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_ends_as_write_stalled() {
+    let mut config = config();
+    config.write_timeout = 2 * SHORT;
+    let service = Service::echo().on_message(|_, context| context.send(Message::Binary(&vec![0; 16 << 20])));
+    let server = serve(config, service);
+    let (mut raw, id) = server.narrow();
+    raw.text("go");
+    assert_eq!(server.next_closed(), (id, End::WriteStalled));
+}
+
+#[test]
+fn a_stop_sends_1001_and_cuts_off_who_does_not_answer() {
+    let server = serve(config(), obedient());
+    let (mut behaves, first) = server.named_client();
+    let (_silent, second) = server.raw();
+    let _half = {
+        let mut raw = Raw::connect(server.address);
+        raw.write(&OPENING[..20]);
+        raw
+    };
+    let mut idle = Raw::connect(server.address);
+    round_trip(&mut behaves);
+    server.stop();
+    let Received::Close(Some((code, _))) = behaves.receive().unwrap() else { panic!("no Close") };
+    assert_eq!(code, CloseCode::GOING_AWAY);
+    // Who has asked for nothing is not kept waiting for the end.
+    idle.expect_end();
+    let ends: BTreeMap<_, _> = server.stopped().into_iter().collect();
+    let gone = End::Closed { by_us: true, code: Some(CloseCode::GOING_AWAY) };
+    assert_eq!(ends, BTreeMap::from([(first, gone), (second, End::Stopped)]));
+}
+
+#[test]
+fn a_stopped_server_takes_no_connection_and_a_late_verdict_is_followed_by_1001() {
+    let (verdicts, asked) = std::sync::mpsc::channel();
+    let mut config = config();
+    config.stop_timeout = switchboard_tests::server::LONG;
+    let server = serve(config, obedient().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+    let mut raw = Raw::connect(server.address);
+    raw.write(OPENING);
+    let verdict = asked.recv_timeout(switchboard_tests::server::LONG).unwrap();
+    server.stop();
+    verdict.accept(());
+    assert_eq!(raw.head().status, 101);
+    assert_eq!(raw.until_close(), (vec![], 1001));
+    raw.send(0x88, b"\x03\xE9");
+    raw.expect_end();
+    let address = server.address;
+    drop(raw);
+    assert_eq!(server.stopped().len(), 1);
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_handle_that_outlives_the_server_reaches_nobody() {
+    let server = serve(config(), obedient());
+    let (mut client, id) = server.named_client();
+    let remote = server.remote.clone();
+    server.stop();
+    while !matches!(client.receive().unwrap(), Received::Close(_)) {}
+    assert_eq!(server.stopped().len(), 1);
+    remote.send(id, Message::Text("late"));
+    remote.publish("topic", Message::Text("late"));
+    remote.close(id, CloseCode::NORMAL_CLOSURE, "");
+}
+
+#[test]
+fn a_server_outlives_its_ends() {
+    let server = serve(config(), obedient());
+    let (mut client, _) = server.named_client();
+    let (raw, _) = server.raw();
+    raw.reset();
+    server.next_closed();
+    client.send_text("still here").unwrap();
+    expect_text(&mut client, "still here");
+}

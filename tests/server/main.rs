@@ -1,0 +1,11 @@
+//! The server over loopback.
+
+#[cfg(feature = "deflate")]
+mod compression;
+mod deadlines;
+mod http;
+mod lifetimes;
+mod loopback;
+mod panics;
+mod pressure;
+mod topics;

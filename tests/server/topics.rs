@@ -1,0 +1,379 @@
+//! Publishing, sending to others, and the order in which a connection sees it all.
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use switchboard::{CloseCode, ConnectionId, Message, client::Message as Received};
+
+use switchboard_tests::server::{Service, TestServer, config, expect_text, round_trip, serve};
+
+/// Subscribes to what `+topic` names, leaves with `-topic`, publishes with `topic!text` to all and `topic?text` to
+/// others; echoes everything else.
+fn post_office() -> Service {
+    Service::echo().on_message(|message, context| {
+        let Message::Text(text) = message else { return context.send(message) };
+        if let Some(topic) = text.strip_prefix('+') {
+            context.subscribe(topic);
+        } else if let Some(topic) = text.strip_prefix('-') {
+            context.unsubscribe(topic);
+        } else if let Some((topic, text)) = text.split_once('!') {
+            context.publish(topic, Message::Text(text));
+        } else if let Some((topic, text)) = text.split_once('?').filter(|(topic, _)| !topic.is_empty()) {
+            context.publish_to_others(topic, Message::Text(text));
+        } else {
+            context.send(message);
+        }
+    })
+}
+
+#[test]
+fn all_subscribers_get_what_is_published_and_others_do_not() {
+    let server = serve(config(), post_office());
+    let mut clients = [(); 3].map(|()| server.client());
+    for client in &mut clients {
+        client.send_text("+news").unwrap();
+        client.send_text("+news").unwrap(); // twice is once
+        round_trip(client);
+    }
+    let mut stranger = server.client();
+    stranger.send_text("+other").unwrap();
+    stranger.send_text("news!from outside").unwrap();
+    clients[0].send_text("news!to all").unwrap();
+    expect_text(&mut clients[0], "from outside");
+    expect_text(&mut clients[0], "to all");
+    clients[0].send_text("news?to others").unwrap();
+    round_trip(&mut clients[0]);
+    for client in &mut clients[1..] {
+        for text in ["from outside", "to all", "to others"] {
+            expect_text(client, text);
+        }
+        round_trip(client);
+    }
+    round_trip(&mut stranger);
+}
+
+#[test]
+fn who_unsubscribes_gets_what_was_published_before_and_nothing_after() {
+    let service = post_office().on_message(|_, context| {
+        context.subscribe("a");
+        context.subscribe("b");
+        context.publish("a", Message::Text("a1"));
+        context.unsubscribe("a");
+        context.unsubscribe("never subscribed");
+        context.publish("a", Message::Text("a2"));
+        context.publish("b", Message::Text("b1"));
+        context.subscribe("a");
+        context.publish("a", Message::Text("a3"));
+        context.unsubscribe("b");
+        context.publish("b", Message::Text("b2"));
+        context.send(Message::Text("end"));
+    });
+    let server = serve(config(), service);
+    let mut client = server.client();
+    client.send_text("go").unwrap();
+    for text in ["a1", "b1", "a3", "end"] {
+        expect_text(&mut client, text);
+    }
+}
+
+#[test]
+fn the_last_of_many_subscribers_can_leave_in_any_order() {
+    let server = serve(config(), post_office());
+    let mut clients: Vec<_> = (0..5).map(|_| server.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        for topic in ["x", "y"] {
+            client.send_text(&format!("+{topic}")).unwrap();
+        }
+        client.send_text(&format!("+own{number}")).unwrap();
+        round_trip(client);
+    }
+    // The first leaves one topic, the second both, by going.
+    clients[0].send_text("-x").unwrap();
+    round_trip(&mut clients[0]);
+    clients.remove(1).close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    for text in ["x!one", "y!two", "own0!three", "own4!four"] {
+        let publisher = &mut clients[2];
+        publisher.send_text(text).unwrap();
+        round_trip_past_publications(publisher);
+    }
+    let expected: [&[&str]; 4] = [&["two", "three"], &["one", "two"], &[], &["one", "two", "four"]];
+    for (client, expected) in clients.iter_mut().zip(expected) {
+        if !expected.is_empty() {
+            for text in expected {
+                expect_text(client, text);
+            }
+            round_trip(client);
+        }
+    }
+}
+
+/// As [`round_trip`], past what was published meanwhile.
+fn round_trip_past_publications(client: &mut switchboard::client::Client) {
+    client.send_text("?").unwrap();
+    while client.receive().unwrap() != Received::Text("?".into()) {}
+}
+
+/// Small ones, one larger than a cork or a read buffer, and enough of them that the log of a turn is written early.
+const LENGTHS: [usize; 4] = [1, 1000, 70_000, 300_000];
+
+#[test]
+fn sends_and_publishes_over_two_topics_arrive_in_the_order_of_the_calls() {
+    let mut config = config();
+    config.max_queued_bytes = 64 << 20;
+    let service = Service::echo()
+        .on_opened(|context| {
+            context.subscribe("a");
+            context.subscribe("b");
+        })
+        .on_message(|_, context| {
+            for number in 0..60 {
+                let text = numbered(number);
+                let text = Message::Text(&text);
+                match number % 5 {
+                    0 => context.send(text),
+                    1 | 4 => context.publish("a", text),
+                    2 => context.publish_to_others("a", text),
+                    _ => context.publish("b", text),
+                }
+            }
+            context.publish("b", Message::Text("end"));
+        });
+    for workers in [1, 2] {
+        let mut config = config.clone();
+        config.workers = workers;
+        let server = serve(config, service.clone());
+        let mut listeners: Vec<_> = (0..6).map(|_| server.client()).collect();
+        // `opened` has run for all: nobody misses the beginning.
+        for _ in &listeners {
+            server.next_opened();
+        }
+        let mut publisher = server.client();
+        publisher.send_text("go").unwrap();
+        let own: Vec<u32> = (0..60).filter(|number| number % 5 != 2).collect();
+        assert_eq!(numbers_until_end(&mut publisher), own, "the publisher, {workers} workers");
+        let published: Vec<u32> = (0..60).filter(|number| number % 5 != 0).collect();
+        for listener in &mut listeners {
+            assert_eq!(numbers_until_end(listener), published, "a listener, {workers} workers");
+        }
+    }
+}
+
+fn numbered(number: u32) -> String {
+    let length = LENGTHS[number as usize % 7 % LENGTHS.len()];
+    format!("{number} {}", "x".repeat(length))
+}
+
+fn numbers_until_end(client: &mut switchboard::client::Client) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    loop {
+        match client.receive().unwrap() {
+            Received::Text(text) if text == "end" => return numbers,
+            Received::Text(text) => {
+                let number = text.split(' ').next().unwrap().parse().unwrap();
+                assert!(text == numbered(number), "message {number} is not as it was sent");
+                numbers.push(number);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn connections_of_all_workers_get_a_publish_and_those_of_one_worker_know_each_other() {
+    let mut config = config();
+    config.workers = 2;
+    let server = serve(config, post_office());
+    let mut clients: Vec<_> = (0..32).map(|_| server.named_client()).collect();
+    for (client, _) in &mut clients {
+        client.send_text("+all").unwrap();
+        round_trip(client);
+    }
+    let workers: BTreeSet<String> =
+        clients.iter().map(|(_, id)| id.to_string().split('.').next().unwrap().into()).collect();
+    assert_eq!(workers.len(), 2, "the kernel gave all of 32 connections to one worker");
+    let mut late = server.client();
+    late.send_text("all!from a client").unwrap();
+    for (client, _) in &mut clients {
+        expect_text(client, "from a client");
+    }
+    server.remote.publish("all", Message::Binary(b"from outside"));
+    for (client, _) in &mut clients {
+        assert_eq!(client.receive().unwrap(), Received::Binary(b"from outside".to_vec()));
+    }
+    clients[7].0.send_text("all?from one to the others").unwrap();
+    for (number, (client, _)) in clients.iter_mut().enumerate() {
+        if number == 7 {
+            round_trip(client);
+        } else {
+            expect_text(client, "from one to the others");
+        }
+    }
+}
+
+#[test]
+fn one_connection_reaches_another_by_its_name_on_any_worker() {
+    for workers in [1, 2] {
+        let names = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
+        let (known, asked) = (Arc::clone(&names), Arc::clone(&names));
+        let service = Service::echo().on_opened(move |context| known.lock().unwrap().push(context.id())).on_message(
+            move |message, context| {
+                for &name in asked.lock().unwrap().iter() {
+                    context.send_to(name, message);
+                }
+            },
+        );
+        let mut config = config();
+        config.workers = workers;
+        let server = serve(config, service);
+        let mut clients: Vec<_> = (0..8).map(|_| server.named_client()).collect();
+        clients[3].0.send_text("from one to each").unwrap();
+        for (client, id) in &mut clients {
+            expect_text(client, "from one to each");
+            server.remote.send(*id, Message::Text("from outside to one"));
+            expect_text(client, "from outside to one");
+        }
+    }
+}
+
+#[test]
+fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any_worker() {
+    let names = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
+    let (known, asked) = (Arc::clone(&names), Arc::clone(&names));
+    let service = Service::echo()
+        .on_opened(move |context| {
+            context.subscribe("t");
+            known.lock().unwrap().push(context.id());
+        })
+        .on_message(move |_, context| {
+            for &name in asked.lock().unwrap().iter() {
+                context.publish("t", Message::Text(&format!("1 {name}")));
+                context.send_to(name, Message::Text(&format!("2 {name}")));
+                context.publish("t", Message::Text(&format!("3 {name}")));
+                context.remote().send(name, Message::Text(&format!("4 {name}")));
+            }
+        });
+    let mut config = config();
+    config.workers = 2;
+    let server = serve(config, service);
+    let mut clients: Vec<_> = Vec::new();
+    // Until there is one on each worker.
+    while clients.iter().map(|(_, id)| worker(*id)).collect::<BTreeSet<_>>().len() < 2 {
+        assert!(clients.len() < 32, "the kernel gave all of 32 connections to one worker");
+        clients.push(server.named_client());
+    }
+    clients[0].0.send_text("go").unwrap();
+    for (client, id) in &mut clients {
+        let own: Vec<_> = std::iter::repeat_with(|| client.receive().unwrap())
+            .filter_map(|message| match message {
+                Received::Text(text) => text.strip_suffix(&format!(" {id}")).map(str::to_owned),
+                other => panic!("{other:?}"),
+            })
+            .take(4)
+            .collect();
+        assert_eq!(own, ["1", "2", "3", "4"], "{id}");
+    }
+}
+
+/// The worker that a connection is on.
+fn worker(id: ConnectionId) -> String {
+    id.to_string().split('.').next().unwrap().into()
+}
+
+#[test]
+fn what_another_thread_asks_for_is_executed_in_its_order() {
+    let server = serve(config(), post_office());
+    let (mut client, id) = server.named_client();
+    let remote = server.remote.clone();
+    let other_thread = std::thread::spawn(move || {
+        remote.publish("room", Message::Text("before the subscription"));
+        remote.subscribe(id, "room");
+        remote.publish("room", Message::Text("1"));
+        remote.send(id, Message::Text("2"));
+        remote.publish("room", Message::Text("3"));
+        remote.close(id, CloseCode::new(4001), "go");
+        remote.send(id, Message::Text("behind the Close"));
+    });
+    for text in ["1", "2", "3"] {
+        expect_text(&mut client, text);
+    }
+    assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::new(4001), "go".into()))));
+    other_thread.join().unwrap();
+}
+
+#[test]
+fn a_close_from_another_thread_that_cannot_be_written_becomes_1011() {
+    let server = serve(config(), post_office());
+    for (code, reason) in [(CloseCode::NO_STATUS_RECEIVED, String::new()), (CloseCode::NORMAL_CLOSURE, "x".repeat(124))]
+    {
+        let (mut client, id) = server.named_client();
+        server.remote.close(id, code, &reason);
+        assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::INTERNAL_ERROR, String::new()))));
+    }
+}
+
+#[test]
+fn a_name_is_never_given_twice_and_a_late_send_reaches_no_stranger() {
+    let server = serve(config(), post_office());
+    let mut names: Vec<ConnectionId> = Vec::new();
+    for _ in 0..50 {
+        let (mut client, id) = server.named_client();
+        reach_all(&server, &names);
+        server.remote.send(id, Message::Text("for you"));
+        expect_text(&mut client, "for you");
+        client.send_text("?").unwrap();
+        expect_text(&mut client, "?");
+        client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+        assert_eq!(server.next_closed().0, id);
+        names.push(id);
+    }
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+}
+
+/// Everything that can be asked of those who are gone.
+fn reach_all(server: &TestServer, names: &[ConnectionId]) {
+    for &id in names {
+        server.remote.send(id, Message::Text("late"));
+        server.remote.subscribe(id, "late");
+        server.remote.resume(id);
+        server.remote.close(id, CloseCode::GOING_AWAY, "late");
+    }
+    server.remote.publish("late", Message::Text("late"));
+}
+
+#[test]
+fn a_paused_connection_is_not_read_and_loses_nothing() {
+    let service = Service::echo().on_message(|message, context| {
+        if message == Message::Text("pause") {
+            context.pause();
+        }
+        context.send(message);
+    });
+    let server = serve(config(), service);
+    let mut witness = server.client();
+    server.next_opened();
+    let (mut client, id) = server.named_client();
+    for _ in 0..3 {
+        // The rest is partly in the same read as the pause, partly behind it.
+        client.send_text("pause").unwrap();
+        let rest: Vec<String> = (0..2000).map(|number| format!("message {number}")).collect();
+        for text in &rest {
+            client.send_text(text).unwrap();
+        }
+        expect_text(&mut client, "pause");
+        for _ in 0..10 {
+            round_trip(&mut witness);
+        }
+        // Messages that were already being handled as the pause came may still be answered; then nothing is.
+        server.remote.send(id, Message::Text("marker"));
+        let mut echoed = 0;
+        while client.receive().unwrap() != Received::Text("marker".into()) {
+            echoed += 1;
+        }
+        assert_eq!(echoed, 0, "a paused connection was read from");
+        server.remote.resume(id);
+        for text in &rest {
+            expect_text(&mut client, text);
+        }
+    }
+}
