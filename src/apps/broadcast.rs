@@ -1,44 +1,78 @@
-//! Sends each message to all, or to all others.
+//! Sends each message to all connections, or to all others.
 
-use crate::{App, Context, Handshake, Message, OriginPolicy, Verdict};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-/// Who gets what somebody sends.
+use super::page;
+use crate::{App, Context, Handshake, Message, OriginPolicy, Request, Responder, Verdict};
+
+/// The connections that receive a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience {
-    /// All who are connected, the sender too.
+    /// All connections, the sender's too.
     All,
-    /// All who are connected, but not the sender.
+    /// All connections except the sender's.
     Others,
 }
 
-/// Sends each message to all who are connected, or to all but its sender, on any path.
+/// Sends each message to all connections, or to all except its sender's, on any path, and serves a page to try it at
+/// `/`.
+///
+/// Connections are numbered from 1 in the order in which they come, and a text message goes out with its sender's number
+/// in front: `3: hello`. Binary messages go out as they came.
+///
+/// All clones of one value number their connections together, so a server gives each worker a clone.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
     audience: Audience,
     origins: OriginPolicy,
+    /// `None` where messages go out as they came.
+    connections: Option<Arc<AtomicU64>>,
 }
 
 impl Broadcast {
-    /// A broadcast to this audience, for pages of these origins.
+    /// Creates a broadcast to this audience that accepts connections from pages of these origins.
     #[must_use]
     pub fn new(audience: Audience, origins: OriginPolicy) -> Self {
-        Self { audience, origins }
+        Self { audience, origins, connections: Some(Arc::default()) }
+    }
+
+    /// Sends text messages as they came, without their sender's number.
+    #[must_use]
+    pub fn raw(self) -> Self {
+        Self { connections: None, ..self }
     }
 }
 
 impl App for Broadcast {
-    type Peer = ();
+    /// The connection's number; `None` where messages go out as they came.
+    type Peer = Option<u64>;
 
-    fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
-        self.origins.judge(handshake, verdict, ());
+    fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>) {
+        let number = self.connections.as_ref().map(|connections| connections.fetch_add(1, Ordering::Relaxed) + 1);
+        self.origins.judge(handshake, verdict, number);
     }
 
-    fn opened(&mut self, _: &mut (), context: &mut Context<'_>) {
+    fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        page::respond(request, responder);
+    }
+
+    fn opened(&mut self, _: &mut Self::Peer, context: &mut Context<'_>) {
         context.subscribe(EVERYONE);
     }
 
-    fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+    fn message(&mut self, number: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>) {
+        let numbered;
+        let message = match (message, number) {
+            (Message::Text(text), Some(number)) => {
+                numbered = format!("{number}: {text}");
+                Message::Text(&numbered)
+            }
+            (message, _) => message,
+        };
         match self.audience {
             Audience::All => context.publish(EVERYONE, message),
             Audience::Others => context.publish_to_others(EVERYONE, message),

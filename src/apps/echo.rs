@@ -1,15 +1,16 @@
 //! Sends each message back. For conformance suites and benchmarks.
 
-use crate::{App, Context, Handshake, Message, OriginPolicy, Verdict};
+use super::page;
+use crate::{App, Context, Handshake, Message, OriginPolicy, Request, Responder, Verdict};
 
-/// Sends each message back to its sender, on any path.
+/// Sends each message back to its sender, on any path, and serves a page to try it at `/`.
 #[derive(Clone, Debug)]
 pub struct Echo {
     origins: OriginPolicy,
 }
 
 impl Echo {
-    /// An echo for pages of these origins.
+    /// Creates an echo that accepts connections from pages of these origins.
     #[must_use]
     pub fn new(origins: OriginPolicy) -> Self {
         Self { origins }
@@ -21,6 +22,10 @@ impl App for Echo {
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
         self.origins.judge(handshake, verdict, ());
+    }
+
+    fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        page::respond(request, responder);
     }
 
     fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {

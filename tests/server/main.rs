@@ -1,5 +1,6 @@
 //! The server over loopback.
 
+mod apps;
 #[cfg(feature = "deflate")]
 mod compression;
 mod deadlines;

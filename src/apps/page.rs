@@ -1,0 +1,20 @@
+//! The page at `/`: one file without dependencies.
+
+use crate::{Request, Responder, Response};
+
+/// Answers a plain request: with the page at `/`, with 404 elsewhere, with 405 if the method is neither GET nor HEAD.
+pub(super) fn respond(request: &Request<'_>, responder: Responder) {
+    responder.send(match (request.head.method(), request.head.path()) {
+        ("GET" | "HEAD", "/") => Response::new(200)
+            .header("Content-Type", "text/html; charset=utf-8")
+            .header("Content-Security-Policy", POLICY)
+            .header("X-Content-Type-Options", "nosniff")
+            .body(include_str!("page.html").as_bytes()),
+        ("GET" | "HEAD", _) => Response::text(404, "not found: the page is at /, WebSocket is spoken on any path\n"),
+        _ => Response::text(405, "method not allowed\n").header("Allow", "GET, HEAD"),
+    });
+}
+
+/// The page holds its script and its style, loads nothing, and may connect to any WebSocket server that its user names.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src ws: wss:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -1,0 +1,108 @@
+//! The apps echo and broadcast, and the page that both serve.
+
+use switchboard::{
+    App, OriginPolicy, Running, Server,
+    apps::{Audience, Broadcast, Echo},
+    client::{Client, Message},
+};
+use switchboard_tests::server::{Raw, builder, config, expect_text};
+
+/// A server for an app; stopped when dropped.
+struct Served(Option<Running>);
+
+impl Served {
+    fn new<A: App + Clone + Send + Sync + 'static>(app: A) -> Self {
+        let mut config = config();
+        config.workers = 2;
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
+        Self(Some(server.start(move |_| app.clone()).unwrap()))
+    }
+
+    fn running(&self) -> &Running {
+        self.0.as_ref().expect("it runs until it is dropped")
+    }
+
+    fn client(&self) -> Client {
+        builder().connect(&format!("ws://{}/any/path", self.running().address())).unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(running) = self.0.take() {
+            running.stopper().stop();
+            running.join().unwrap();
+        }
+    }
+}
+
+/// A connection whose subscription is known to be in force: its own message has come back.
+fn joined(server: &Served, number: u64) -> Client {
+    let mut client = server.client();
+    client.send_text("joined").unwrap();
+    expect_text(&mut client, &format!("{number}: joined"));
+    client
+}
+
+#[test]
+fn broadcast_to_all_puts_the_senders_number_in_front_of_each_text() {
+    let server = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any));
+    let mut first = joined(&server, 1);
+    let mut second = joined(&server, 2);
+    expect_text(&mut first, "2: joined");
+    second.send_text("hello").unwrap();
+    expect_text(&mut first, "2: hello");
+    expect_text(&mut second, "2: hello");
+    first.send_binary(b"\x00\x01").unwrap();
+    assert_eq!(second.receive().unwrap(), Message::Binary(b"\x00\x01".to_vec()), "binary messages go out as they came");
+}
+
+#[test]
+fn broadcast_to_others_leaves_the_sender_out() {
+    let server = Served::new(Broadcast::new(Audience::Others, OriginPolicy::Any));
+    let [mut first, mut second] = [(); 2].map(|()| server.client());
+    // Each message is answered by the next, so that neither can overtake the other.
+    first.send_text("ping").unwrap();
+    expect_text(&mut second, "1: ping");
+    second.send_text("pong").unwrap();
+    expect_text(&mut first, "2: pong");
+}
+
+#[test]
+fn a_raw_broadcast_sends_text_as_it_came() {
+    let server = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any).raw());
+    let mut client = server.client();
+    client.send_text("as it came").unwrap();
+    expect_text(&mut client, "as it came");
+}
+
+#[test]
+fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
+    let broadcast = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any));
+    let echo = Served::new(Echo::new(OriginPolicy::Any));
+    for server in [&broadcast, &echo] {
+        let mut raw = Raw::connect(server.running().address());
+        for (request, status) in [
+            ("GET / HTTP/1.1", 200),
+            ("GET /?q HTTP/1.1", 200),
+            ("GET /index.html HTTP/1.1", 404),
+            ("POST / HTTP/1.1\r\nContent-Length: 0", 405),
+        ] {
+            raw.write(format!("{request}\r\nHost: localhost\r\n\r\n"));
+            let answer = raw.answer();
+            assert_eq!(answer.status, status, "{request}");
+            if status == 200 {
+                assert_eq!(answer.header("Content-Type"), Some("text/html; charset=utf-8"));
+                assert!(
+                    answer
+                        .header("Content-Security-Policy")
+                        .is_some_and(|policy| policy.contains("default-src 'none'"))
+                );
+                let page = String::from_utf8(answer.body).unwrap();
+                for part in ["readyState", "new WebSocket(url)", "onclose"] {
+                    assert!(page.contains(part), "the page has {part}");
+                }
+            }
+        }
+    }
+}
