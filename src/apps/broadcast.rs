@@ -29,30 +29,24 @@ pub enum Audience {
 pub struct Broadcast {
     audience: Audience,
     origins: OriginPolicy,
-    /// `None` where messages go out as they came.
-    connections: Option<Arc<AtomicU64>>,
+    /// How many have connected.
+    connections: Arc<AtomicU64>,
 }
 
 impl Broadcast {
     /// Creates a broadcast to this audience that accepts connections from pages of these origins.
     #[must_use]
     pub fn new(audience: Audience, origins: OriginPolicy) -> Self {
-        Self { audience, origins, connections: Some(Arc::default()) }
-    }
-
-    /// Sends text messages as they came, without their sender's number.
-    #[must_use]
-    pub fn raw(self) -> Self {
-        Self { connections: None, ..self }
+        Self { audience, origins, connections: Arc::default() }
     }
 }
 
 impl App for Broadcast {
-    /// The connection's number; `None` where messages go out as they came.
-    type Peer = Option<u64>;
+    /// The connection's number.
+    type Peer = u64;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>) {
-        let number = self.connections.as_ref().map(|connections| connections.fetch_add(1, Ordering::Relaxed) + 1);
+        let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         self.origins.judge(handshake, verdict, number);
     }
 
@@ -66,12 +60,12 @@ impl App for Broadcast {
 
     fn message(&mut self, number: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>) {
         let numbered;
-        let message = match (message, number) {
-            (Message::Text(text), Some(number)) => {
+        let message = match message {
+            Message::Text(text) => {
                 numbered = format!("{number}: {text}");
                 Message::Text(&numbered)
             }
-            (message, _) => message,
+            Message::Binary(_) => message,
         };
         match self.audience {
             Audience::All => context.publish(EVERYONE, message),

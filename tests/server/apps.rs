@@ -69,14 +69,6 @@ fn broadcast_to_others_leaves_the_sender_out() {
 }
 
 #[test]
-fn a_raw_broadcast_sends_text_as_it_came() {
-    let server = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any).raw(), 2);
-    let mut client = server.client();
-    client.send_text("as it came").unwrap();
-    expect_text(&mut client, "as it came");
-}
-
-#[test]
 fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
     let broadcast = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any), 1);
     let echo = Served::new(Echo::new(OriginPolicy::Any), 1);
