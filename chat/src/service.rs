@@ -6,7 +6,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Backplane, Chat, ChatConfig, OpenError, api::Api, core::House, store::Store};
+use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, store::Store};
 use switchboard::Remote;
 
 /// A chat, ready to be served.
@@ -27,7 +27,7 @@ pub struct ChatService {
 }
 
 struct Running {
-    house: Arc<House>,
+    core: Arc<CoreHandle>,
     api: Api,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,24 +49,24 @@ impl ChatService {
     /// Where the system gives no thread.
     #[must_use]
     pub fn app(&self, remote: &Remote) -> Chat {
-        let Running { house, api, .. } = self.running.get_or_init(|| {
+        let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("this is done once");
-            let (house, thread) = House::start(store, Arc::clone(&self.config), remote.clone())
+            let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), remote.clone())
                 .unwrap_or_else(|error| panic!("the chat's threads cannot be started: {error}"));
-            let house = Arc::new(house);
-            let api = Api::new(Arc::clone(&house) as Arc<dyn Backplane>, Arc::clone(&self.config));
-            Running { house, api, thread: Some(thread) }
+            let core = Arc::new(core);
+            let api = Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config));
+            Running { core, api, thread: Some(thread) }
         });
-        Chat::new(Arc::clone(house) as Arc<dyn Backplane>, Arc::clone(&self.config), api.clone())
+        Chat::new(Arc::clone(core) as Arc<dyn ChatCore>, Arc::clone(&self.config), api.clone())
     }
 }
 
 /// Finishes what waits.
 impl Drop for ChatService {
     fn drop(&mut self) {
-        if let Some(Running { house, thread, .. }) = self.running.get_mut() {
-            house.stop();
+        if let Some(Running { core, thread, .. }) = self.running.get_mut() {
+            core.stop();
             if let Some(thread) = thread.take()
                 && thread.join().is_err()
             {

@@ -1,7 +1,7 @@
 //! Who is connected, and by which session. Nothing here is stored.
 //!
-//! What has changed can be undone, as the store's transactions can: see [`keep`](Presence::keep) and
-//! [`undo`](Presence::undo).
+//! What has changed can be undone, as the store's transactions can: see [`commit`](Presence::commit) and
+//! [`roll_back`](Presence::roll_back).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,37 +14,37 @@ use switchboard::ConnectionId;
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     /// Connections that have not shown a session yet, and until when they may.
-    strangers: HashMap<ConnectionId, Instant>,
+    unauthenticated: HashMap<ConnectionId, Instant>,
     connections: HashMap<ConnectionId, (PersonId, SessionId)>,
-    people: HashMap<PersonId, Present>,
+    people: HashMap<PersonId, OnlinePerson>,
     /// The people, by the keys of their names.
     by_key: BTreeMap<String, PersonId>,
     sessions: HashMap<SessionId, LiveSession>,
     /// Who has come or gone since that was last told.
     changed: HashMap<PersonId, Change>,
-    /// What has happened since the last [`keep`](Self::keep), the latest at the end.
-    journal: Vec<Step>,
+    /// What has happened since the last [`commit`](Self::commit), the latest at the end.
+    journal: Vec<Undo>,
 }
 
 /// What is undone by its opposite.
 #[derive(Debug)]
-enum Step {
-    Expected(ConnectionId),
-    Arrived(ConnectionId, Option<Instant>),
-    Left(ConnectionId, Place),
+enum Undo {
+    AwaitedAuth(ConnectionId),
+    Connected(ConnectionId, Option<Instant>),
+    Disconnected(ConnectionId, Removed),
     Used(SessionId, Millis),
     Stored(SessionId, Millis),
 }
 
 /// Where a connection was.
 #[derive(Debug)]
-enum Place {
-    Stranger(Instant),
-    Signed { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
+enum Removed {
+    Unauthenticated(Instant),
+    SignedIn { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
-struct Present {
+struct OnlinePerson {
     name: String,
     key: String,
     connections: Vec<ConnectionId>,
@@ -70,7 +70,7 @@ struct Change {
 
 /// Somebody who is connected by a session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrival<'a> {
+pub(super) struct NewConnection<'a> {
     pub(super) connection: ConnectionId,
     pub(super) name: &'a str,
     pub(super) key: &'a str,
@@ -80,38 +80,40 @@ pub(super) struct Arrival<'a> {
 
 /// Who came and went.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct PresenceDiff {
     pub(super) online: Vec<String>,
     pub(super) offline: Vec<String>,
 }
 
 impl Presence {
     /// All that has happened is settled.
-    pub(super) fn keep(&mut self) {
+    pub(super) fn commit(&mut self) {
         self.journal.clear();
     }
 
     /// All that has happened since it was last settled has not.
-    pub(super) fn undo(&mut self) {
-        while let Some(step) = self.journal.pop() {
-            match step {
-                Step::Expected(connection) => drop(self.strangers.remove(&connection)),
-                Step::Arrived(connection, stranger) => {
+    pub(super) fn roll_back(&mut self) {
+        while let Some(undo) = self.journal.pop() {
+            match undo {
+                Undo::AwaitedAuth(connection) => drop(self.unauthenticated.remove(&connection)),
+                Undo::Connected(connection, deadline) => {
                     self.remove(connection);
-                    if let Some(until) = stranger {
-                        self.strangers.insert(connection, until);
+                    if let Some(until) = deadline {
+                        self.unauthenticated.insert(connection, until);
                     }
                 }
-                Step::Left(connection, Place::Stranger(until)) => drop(self.strangers.insert(connection, until)),
-                Step::Left(connection, Place::Signed { name, key, guest, session, stored }) => {
-                    self.add(Arrival { connection, name: &name, key: &key, guest, session: &session }, stored);
+                Undo::Disconnected(connection, Removed::Unauthenticated(until)) => {
+                    self.unauthenticated.insert(connection, until);
                 }
-                Step::Used(session, before) => {
+                Undo::Disconnected(connection, Removed::SignedIn { name, key, guest, session, stored }) => {
+                    self.add(NewConnection { connection, name: &name, key: &key, guest, session: &session }, stored);
+                }
+                Undo::Used(session, before) => {
                     if let Some(live) = self.sessions.get_mut(&session) {
                         live.used = before;
                     }
                 }
-                Step::Stored(session, before) => {
+                Undo::Stored(session, before) => {
                     if let Some(live) = self.sessions.get_mut(&session) {
                         live.stored = before;
                     }
@@ -121,35 +123,35 @@ impl Presence {
     }
 
     /// A connection that has shown no session yet, but may until then.
-    pub(super) fn expect(&mut self, connection: ConnectionId, until: Instant) {
-        self.journal.push(Step::Expected(connection));
-        self.strangers.insert(connection, until);
+    pub(super) fn await_auth(&mut self, connection: ConnectionId, until: Instant) {
+        self.journal.push(Undo::AwaitedAuth(connection));
+        self.unauthenticated.insert(connection, until);
     }
 
     /// Connections that have shown no session in time.
     pub(super) fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
-        self.strangers.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
+        self.unauthenticated.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
     }
 
-    pub(super) fn is_stranger(&self, connection: ConnectionId) -> bool {
-        self.strangers.contains_key(&connection)
+    pub(super) fn is_unauthenticated(&self, connection: ConnectionId) -> bool {
+        self.unauthenticated.contains_key(&connection)
     }
 
     /// Somebody is connected by a session.
-    pub(super) fn arrive(&mut self, arrival: Arrival<'_>) {
-        let stranger = self.strangers.remove(&arrival.connection);
-        self.journal.push(Step::Arrived(arrival.connection, stranger));
-        self.add(arrival, arrival.session.used);
+    pub(super) fn connect(&mut self, new: NewConnection<'_>) {
+        let deadline = self.unauthenticated.remove(&new.connection);
+        self.journal.push(Undo::Connected(new.connection, deadline));
+        self.add(new, new.session.used);
     }
 
-    fn add(&mut self, arrival: Arrival<'_>, stored: Millis) {
-        let Arrival { connection, name, key, guest, session } = arrival;
+    fn add(&mut self, new: NewConnection<'_>, stored: Millis) {
+        let NewConnection { connection, name, key, guest, session } = new;
         self.connections.insert(connection, (session.person, session.id));
         let present = self.people.entry(session.person).or_insert_with(|| {
             let change = self.changed.entry(session.person);
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
             self.by_key.insert(key.to_owned(), session.person);
-            Present { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
+            OnlinePerson { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
         });
         present.connections.push(connection);
         let live = self.sessions.entry(session.id).or_insert_with(|| LiveSession {
@@ -165,24 +167,24 @@ impl Presence {
 
     /// A connection is gone, or nobody's any more. Gives the session that is no longer in use by that, whose last use
     /// is not stored yet.
-    pub(super) fn leave(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
-        if let Some(until) = self.strangers.remove(&connection) {
-            self.journal.push(Step::Left(connection, Place::Stranger(until)));
+    pub(super) fn disconnect(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
+        if let Some(until) = self.unauthenticated.remove(&connection) {
+            self.journal.push(Undo::Disconnected(connection, Removed::Unauthenticated(until)));
         }
-        let place = self.remove(connection)?;
-        let unstored = match &place {
-            Place::Signed { session, stored, .. }
+        let removed = self.remove(connection)?;
+        let unstored = match &removed {
+            Removed::SignedIn { session, stored, .. }
                 if session.used > *stored && !self.sessions.contains_key(&session.id) =>
             {
                 Some((session.id, session.used))
             }
-            Place::Signed { .. } | Place::Stranger(_) => None,
+            Removed::SignedIn { .. } | Removed::Unauthenticated(_) => None,
         };
-        self.journal.push(Step::Left(connection, place));
+        self.journal.push(Undo::Disconnected(connection, removed));
         unstored
     }
 
-    fn remove(&mut self, connection: ConnectionId) -> Option<Place> {
+    fn remove(&mut self, connection: ConnectionId) -> Option<Removed> {
         let (person, id) = self.connections.remove(&connection)?;
         let present = self.people.get_mut(&person)?;
         let (name, key) = (present.name.clone(), present.key.clone());
@@ -199,11 +201,11 @@ impl Presence {
             self.sessions.remove(&id);
         }
         let session = SessionRow { id, person, created, used, expires };
-        Some(Place::Signed { name, key, guest, session, stored })
+        Some(Removed::SignedIn { name, key, guest, session, stored })
     }
 
     /// Who is connected here, and by which session.
-    pub(super) fn at(&self, connection: ConnectionId) -> Option<(PersonId, SessionId)> {
+    pub(super) fn identity_of(&self, connection: ConnectionId) -> Option<(PersonId, SessionId)> {
         self.connections.get(&connection).copied()
     }
 
@@ -240,35 +242,38 @@ impl Presence {
     }
 
     /// Something was done in a session.
-    pub(super) fn used(&mut self, session: SessionId, now: Millis) {
+    pub(super) fn mark_used(&mut self, session: SessionId, now: Millis) {
         if let Some(live) = self.sessions.get_mut(&session)
             && live.used < now
         {
-            self.journal.push(Step::Used(session, live.used));
+            self.journal.push(Undo::Used(session, live.used));
             live.used = now;
         }
     }
 
     /// When a session was last used is stored now.
-    pub(super) fn stored(&mut self, session: SessionId, used: Millis) {
+    pub(super) fn mark_stored(&mut self, session: SessionId, used: Millis) {
         if let Some(live) = self.sessions.get_mut(&session) {
-            self.journal.push(Step::Stored(session, live.stored));
+            self.journal.push(Undo::Stored(session, live.stored));
             live.stored = live.stored.max(used);
         }
     }
 
     /// Who has come and gone since this was last asked; who did both is not among them.
-    pub(super) fn news(&mut self) -> News {
-        let mut news = News::default();
+    pub(super) fn take_diff(&mut self) -> PresenceDiff {
+        let mut diff = PresenceDiff::default();
         for (id, Change { name, was_online }) in self.changed.drain() {
             match (was_online, self.people.contains_key(&id)) {
-                (false, true) => news.online.push(name),
-                (true, false) => news.offline.push(name),
+                (false, true) => diff.online.push(name),
+                (true, false) => diff.offline.push(name),
                 _ => {}
             }
         }
-        news.online.sort();
-        news.offline.sort();
-        news
+        diff.online.sort();
+        diff.offline.sort();
+        diff
     }
 }
+
+/// Above so many people their names are no longer told to everybody.
+pub(super) const MAX_ONLINE_NAMES: usize = 1000;

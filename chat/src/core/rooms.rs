@@ -12,19 +12,19 @@ use super::{
         token::epoch,
         wire,
     },
+    call::{Call, Failure, HandlerResult, done, parse, refuse, result, too_fast},
     effects::{Effect, Topic},
-    events::{Call, Failure, Handled, done, parse, refuse, result, too_fast},
-    keeper::{Counted, Keeper},
-    log::{Message, Missed, Since},
-    lookup::{RoomView, other_of},
-    talk::clean,
+    log::{CatchUp, MessageView, Position},
+    lookup::{RoomView, other_member},
+    state::{Action, State},
+    text::clean,
 };
 
 /// What somebody is told who enters a room.
 #[derive(Serialize)]
 struct Entered {
     room: RoomView,
-    messages: Vec<Message>,
+    messages: Vec<MessageView>,
     gap: bool,
     live: bool,
 }
@@ -36,13 +36,13 @@ struct Rooms {
 }
 
 #[derive(Serialize)]
-pub(super) struct Members {
-    members: Vec<MemberTold>,
+pub(super) struct MembersView {
+    members: Vec<MemberView>,
     more: bool,
 }
 
 #[derive(Serialize)]
-struct MemberTold {
+struct MemberView {
     name: String,
     role: Role,
     online: bool,
@@ -51,7 +51,7 @@ struct MemberTold {
 /// Why somebody is no longer in a room.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Gone {
+pub(super) enum LeaveReason {
     Left,
     Kicked,
     Banned,
@@ -59,14 +59,14 @@ pub(super) enum Gone {
 }
 
 #[derive(Serialize)]
-struct GoneTold {
+struct GoneView {
     room: RoomId,
-    reason: Gone,
+    reason: LeaveReason,
 }
 
 /// One room, by its number.
 #[derive(Deserialize)]
-pub(super) struct InRoom {
+pub(super) struct RoomRef {
     pub(super) room: RoomId,
 }
 
@@ -78,18 +78,18 @@ struct List {
 }
 
 /// `rooms`: public ones.
-pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
     let key = |name: &str| RoomName::at_most(Name::LONGEST, name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
     let search = key(&search).unwrap_or_else(|| search.to_lowercase());
-    let mut ids = call.keeper.store.public_rooms(&search, &after, ROOMS_AT_ONCE + 1)?;
-    let more = ids.len() > ROOMS_AT_ONCE;
-    ids.truncate(ROOMS_AT_ONCE);
+    let mut ids = call.state.store.public_rooms(&search, &after, MAX_LISTED_ROOMS + 1)?;
+    let more = ids.len() > MAX_LISTED_ROOMS;
+    ids.truncate(MAX_LISTED_ROOMS);
     let mut rooms = Vec::new();
     for id in ids {
-        if let Some(room) = call.keeper.room(id)? {
-            rooms.push(call.keeper.view(&room, call.person)?);
+        if let Some(room) = call.state.room(id)? {
+            rooms.push(call.state.room_view(&room, call.person)?);
         }
     }
     result(&Rooms { rooms, more })
@@ -109,9 +109,9 @@ fn public() -> RoomKind {
 }
 
 /// `create`: a room of one's own.
-pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Create { name, kind, topic } = parse(data)?;
-    let limits = &call.keeper.config.limits;
+    let limits = &call.state.config.limits;
     let name = match RoomName::at_most(limits.room_name_chars, &name) {
         Ok(name) => name,
         Err(error) => return refuse("bad_name", error.to_string()),
@@ -121,7 +121,7 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
     }
     let topic = clean(&topic, limits.topic_chars)?;
     call.check_room_count()?;
-    if call.keeper.store.count_rooms(call.person, Role::Owner)? >= call.keeper.config.limits.owned_rooms {
+    if call.state.store.count_rooms(call.person, Role::Owner)? >= call.state.config.limits.owned_rooms {
         return refuse("too_many_rooms", "You own as many rooms as one may.");
     }
     let epoch = epoch();
@@ -130,10 +130,10 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
         // Its name is nobody's business, so it cannot be taken either.
         RoomKind::Invited | RoomKind::Direct => format!("invited {epoch}"),
     };
-    let Some(id) = call.keeper.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
+    let Some(id) = call.state.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
         return refuse("name_taken", "There is a room of this name already, or of one that looks like it.");
     };
-    let Some(room) = call.keeper.room(id)? else { return refuse("unknown_room", "The room is gone.") };
+    let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "The room is gone.") };
     call.become_member(&room, Role::Owner)?;
     call.enter(&room, None)
 }
@@ -142,23 +142,23 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
 struct Join {
     room: Option<RoomId>,
     name: Option<String>,
-    since: Option<Since>,
+    since: Option<Position>,
 }
 
 /// `join`: follows a room, and becomes a member of it where one is not.
-pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Join { room, name, since } = parse(data)?;
-    let keeper = &mut *call.keeper;
+    let state = &mut *call.state;
     let id = match (room, name) {
         (Some(id), None) => Some(id),
         (None, Some(name)) => match RoomName::at_most(Name::LONGEST, &name) {
-            Ok(name) => keeper.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
+            Ok(name) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
         _ => return refuse("bad_data", "A room is joined by its number or by its name."),
     };
     let Some(id) = id else { return refuse("unknown_room", "There is no such room.") };
-    let (room, member) = keeper.find_room(id, call.person)?;
+    let (room, member) = state.find_room(id, call.person)?;
     match member.map(|member| member.role) {
         Some(Role::Member | Role::Owner) => {}
         Some(Role::Banned) => return refuse("banned", "You are banned from this room."),
@@ -169,8 +169,8 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
         Some(Role::Invited) | None => {
             call.check_room_count()?;
             // Entering is doing something; coming back is not.
-            call.keeper.count(Counted::Said, call.person).or_else(too_fast)?;
-            call.keeper.presence.used(call.session, call.keeper.now.wall);
+            call.state.rate_limit(Action::Message, call.person).or_else(too_fast)?;
+            call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
         }
     }
@@ -178,11 +178,11 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
 }
 
 /// `leave`: is no longer a member, or turns an invitation down.
-pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let InRoom { room } = parse(data)?;
-    match call.keeper.find_room(room, call.person)? {
+pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomRef { room } = parse(data)?;
+    match call.state.find_room(room, call.person)? {
         (room, Some(member)) if member.role > Role::Banned => {
-            call.keeper.leave_room(&room, call.person, member.role)?;
+            call.state.leave_room(&room, call.person, member.role)?;
             done()
         }
         _ => refuse("not_member", "You are not a member of this room."),
@@ -196,17 +196,17 @@ pub(super) struct ListMembers {
 }
 
 /// `members`: of a room, in the order in which they came to the chat.
-pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ListMembers { room, after } = parse(data)?;
-    let keeper = &mut *call.keeper;
-    let (room, _) = keeper.find_own_room(room, call.person)?;
-    result(&keeper.members(&room, Store::members, after.as_deref())?)
+    let state = &mut *call.state;
+    let (room, _) = state.find_joined_room(room, call.person)?;
+    result(&state.members(&room, Store::members, after.as_deref())?)
 }
 
 impl Call<'_> {
     /// Whether one may be in one more room.
     fn check_room_count(&mut self) -> Result<(), Failure> {
-        if self.keeper.store.count_rooms(self.person, Role::Member)? >= self.keeper.config.limits.rooms {
+        if self.state.store.count_rooms(self.person, Role::Member)? >= self.state.config.limits.rooms {
             return refuse("too_many_rooms", "You are in as many rooms as one may be.");
         }
         Ok(())
@@ -215,53 +215,53 @@ impl Call<'_> {
     /// Makes the caller a member: all their connections follow the room from its new entry on, and those other than
     /// this one hear of it.
     fn become_member(&mut self, room: &RoomRow, role: Role) -> Result<(), StoreError> {
-        self.keeper.set_role(room.id, self.person, role)?;
-        self.keeper.record(room, Entry::Joined, self.person, None)?;
-        self.keeper.mark_all_read(room.id, self.person)?;
-        let view = wire::event("room", &self.keeper.view(room, self.person)?);
-        self.keeper.publish(Topic::Person(self.person), view, Some(self.connection));
-        self.keeper.follow(self.person, room.id);
+        self.state.set_role(room.id, self.person, role)?;
+        self.state.append_event(room, Entry::Joined, self.person, None)?;
+        self.state.mark_all_read(room.id, self.person)?;
+        let view = wire::event("room", &self.state.room_view(room, self.person)?);
+        self.state.publish(Topic::Person(self.person), view, Some(self.connection));
+        self.state.subscribe_all(self.person, room.id);
         Ok(())
     }
 
     /// What was missed of a room; where that is all, this connection follows it from there on.
-    pub(super) fn enter(&mut self, room: &Arc<RoomRow>, since: Option<&Since>) -> Handled {
-        let Missed { messages, gap, live } = self.keeper.missed(room, since)?;
+    pub(super) fn enter(&mut self, room: &Arc<RoomRow>, since: Option<&Position>) -> HandlerResult {
+        let CatchUp { messages, gap, live } = self.state.catch_up(room, since)?;
         if live {
-            self.keeper.effects.push(Effect::Subscribe(self.connection, Topic::Room(room.id)));
+            self.state.effects.push(Effect::Subscribe(self.connection, Topic::Room(room.id)));
         }
-        result(&Entered { room: self.keeper.view(room, self.person)?, messages, gap, live })
+        result(&Entered { room: self.state.room_view(room, self.person)?, messages, gap, live })
     }
 }
 
-impl Keeper {
+impl State {
     /// All connections of somebody hear that they are no longer in a room, and follow it no more.
-    pub(super) fn gone(&mut self, room: RoomId, person: PersonId, reason: Gone) {
-        self.unfollow(person, room);
-        self.publish(Topic::Person(person), wire::event("gone", &GoneTold { room, reason }), None);
+    pub(super) fn notify_gone(&mut self, room: RoomId, person: PersonId, reason: LeaveReason) {
+        self.unsubscribe_all(person, room);
+        self.publish(Topic::Person(person), wire::event("gone", &GoneView { room, reason }), None);
     }
 
     /// Somebody leaves a room. A room that loses its last owner gets another one; one that nobody can enter any more is
     /// removed. The lobby stays as it is: whoever comes begins in it, and its owners are who operators want.
     fn leave_room(&mut self, room: &RoomRow, person: PersonId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
-            self.record(room, Entry::Left, person, None)?;
+            self.append_event(room, Entry::Left, person, None)?;
         }
         self.remove_member(room.id, person)?;
-        self.gone(room.id, person, Gone::Left);
-        if let Some(other) = other_of(room, person)
+        self.notify_gone(room.id, person, LeaveReason::Left);
+        if let Some(other) = other_member(room, person)
             && self.store.count_members(room.id)? == 0
-            && self.known(other)?.gone
+            && self.profile(other)?.gone
         {
             // Nobody can ever come back to it.
             return self.remove_room(room);
         }
         if role == Role::Owner && room.id != LOBBY && self.store.count_owners(room.id)? == 0 {
             match self.store.oldest_member(room.id)? {
-                Some(heir) => {
-                    self.set_role(room.id, heir, Role::Owner)?;
-                    self.record(room, Entry::Owner, person, Some(heir))?;
-                    self.tell_room(room, heir)?;
+                Some(successor) => {
+                    self.set_role(room.id, successor, Role::Owner)?;
+                    self.append_event(room, Entry::Owner, person, Some(successor))?;
+                    self.push_room(room, successor)?;
                 }
                 // Nobody is left; the name is free again.
                 None => self.remove_room(room)?,
@@ -289,23 +289,23 @@ impl Keeper {
         room: &RoomRow,
         find: fn(&Store, RoomId, Option<PersonId>, usize) -> Result<Vec<Member>, StoreError>,
         after: Option<&str>,
-    ) -> Result<Members, Failure> {
+    ) -> Result<MembersView, Failure> {
         let after = after.map(|name| self.find_person(name)).transpose()?;
-        let mut found = find(&self.store, room.id, after, MEMBERS_AT_ONCE + 1)?;
-        let more = found.len() > MEMBERS_AT_ONCE;
-        found.truncate(MEMBERS_AT_ONCE);
+        let mut found = find(&self.store, room.id, after, MAX_LISTED_MEMBERS + 1)?;
+        let more = found.len() > MAX_LISTED_MEMBERS;
+        found.truncate(MAX_LISTED_MEMBERS);
         let mut members = Vec::new();
         for member in found {
-            let name = self.known(member.person)?.name.clone();
-            members.push(MemberTold { name, role: member.role, online: self.presence.is_online(member.person) });
+            let name = self.profile(member.person)?.name.clone();
+            members.push(MemberView { name, role: member.role, online: self.presence.is_online(member.person) });
         }
-        Ok(Members { members, more })
+        Ok(MembersView { members, more })
     }
 
     /// Tells somebody how a room is to them now.
-    pub(super) fn tell_room(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
+    pub(super) fn push_room(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
         if self.presence.is_online(person) {
-            let view = wire::event("room", &self.view(room, person)?);
+            let view = wire::event("room", &self.room_view(room, person)?);
             self.publish(Topic::Person(person), view, None);
         }
         Ok(())
@@ -316,16 +316,16 @@ impl Keeper {
         let online: Vec<PersonId> = self.presence.people("").map(|(id, _)| id).collect();
         for person in online {
             if self.store.member(room.id, person)?.is_some_and(|member| member.role > Role::Banned) {
-                self.gone(room.id, person, Gone::Removed);
+                self.notify_gone(room.id, person, LeaveReason::Removed);
             }
         }
         self.store.remove_room(room.id)?;
-        self.lookup.forget_room(room.id);
+        self.cache.evict_room(room.id);
         Ok(())
     }
 }
 
 /// Public rooms that are told at once.
-const ROOMS_AT_ONCE: usize = 100;
-/// Members that are told at once.
-const MEMBERS_AT_ONCE: usize = 200;
+const MAX_LISTED_ROOMS: usize = 100;
+/// MembersView that are told at once.
+const MAX_LISTED_MEMBERS: usize = 200;

@@ -1,12 +1,12 @@
 //! The chat without sockets: what each client is told, in order.
 
-mod ends;
-mod everybody;
-mod failing;
+mod events;
+mod messages;
 mod people;
+mod random_sequences;
 mod rooms;
-mod sequences;
-mod talk;
+mod sessions;
+mod storage_failures;
 mod thread;
 
 use std::{
@@ -24,28 +24,28 @@ use uuid::Uuid;
 use super::{
     super::{
         ChatConfig, Data, Name,
-        backplane::{Credential, Exchange, SignInError},
+        interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
         wire,
     },
-    inbox::{Errand, Errands, Inbox, Question},
-    keeper::{Keeper, Now},
+    queue::{Command, CommandReceiver, Request, command_queue},
+    state::{Now, State},
 };
 use switchboard::{CloseCode, ConnectionId};
 
 /// An exchange that only writes down what each connection is told.
 #[derive(Default)]
-struct Desk {
-    told: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
+struct RecordedDelivery {
+    output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
     subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
     closed: Mutex<Vec<(ConnectionId, u16)>>,
     /// How many times yet it says that too much is underway.
     overloaded: AtomicUsize,
 }
 
-impl Exchange for Desk {
+impl Delivery for RecordedDelivery {
     fn subscribe(&self, connection: ConnectionId, topic: &str) {
         self.subscribers.lock().unwrap().insert((topic.to_owned(), connection));
     }
@@ -54,16 +54,16 @@ impl Exchange for Desk {
         self.subscribers.lock().unwrap().remove(&(topic.to_owned(), connection));
     }
 
-    fn answer(&self, connection: ConnectionId, text: &str) {
+    fn send(&self, connection: ConnectionId, text: &str) {
         assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "made although too much is underway");
         let event = serde_json::from_str(text).unwrap();
-        self.told.lock().unwrap().entry(connection).or_default().push(event);
+        self.output.lock().unwrap().entry(connection).or_default().push(event);
     }
 
     fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
         let subscribers = self.subscribers.lock().unwrap().clone();
         for (_, connection) in subscribers.iter().filter(|(name, id)| name == topic && Some(*id) != except) {
-            self.answer(*connection, text);
+            self.send(*connection, text);
         }
     }
 
@@ -79,16 +79,16 @@ impl Exchange for Desk {
 }
 
 /// A chat in memory, its time, and those who are connected to it.
-struct House {
-    keeper: Keeper,
-    desk: Desk,
-    errands: Errands,
+struct TestChat {
+    state: State,
+    delivery: RecordedDelivery,
+    commands: CommandReceiver<State>,
     now: Now,
     connections: u32,
-    asked: u64,
+    last_id: u64,
 }
 
-impl House {
+impl TestChat {
     fn new() -> Self {
         Self::with(|_| ())
     }
@@ -96,41 +96,41 @@ impl House {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
-        let (inbox, errands) = Inbox::new();
+        let (sender, commands) = command_queue();
         let store = Store::open(&Data::Memory).unwrap();
-        let keeper = Keeper::new(store, Arc::new(config), inbox, hasher());
+        let state = State::new(store, Arc::new(config), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
-        Self { keeper, desk: Desk::default(), errands, now, connections: 0, asked: 0 }
+        Self { state, delivery: RecordedDelivery::default(), commands, now, connections: 0, last_id: 0 }
     }
 
     /// Time passes; what it brings has happened.
-    fn pass(&mut self, time: Duration) {
+    fn advance(&mut self, time: Duration) {
         self.now.wall += u64::try_from(time.as_millis()).unwrap();
         self.now.instant += time;
-        self.keeper.look_around(self.now, &self.desk);
+        self.state.tick(self.now, &self.delivery);
     }
 
-    fn work(&mut self, errands: Vec<Errand>) {
-        self.keeper.work(errands, self.now, &self.desk);
+    fn process(&mut self, commands: Vec<Command<State>>) {
+        self.state.process(commands, self.now, &self.delivery);
     }
 
     /// Does what other threads have put into the inbox meanwhile, which must be something.
-    fn work_from_inbox(&mut self) {
+    fn process_queue(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        let batch = self.errands.next_batch(deadline).expect("the inbox is open");
+        let batch = self.commands.next_batch(deadline).expect("the inbox is open");
         assert!(!batch.is_empty(), "nothing was put into the inbox");
-        self.work(batch);
+        self.process(batch);
     }
 
     /// What a question of a request is answered.
-    fn answer<T: Send + 'static>(
+    fn request<T: Send + 'static>(
         &mut self,
-        run: impl FnMut(&mut Keeper) -> Result<Result<T, SignInError>, rusqlite::Error> + Send + 'static,
+        run: impl FnMut(&mut State) -> Result<Result<T, SignInError>, rusqlite::Error> + Send + 'static,
     ) -> Result<T, SignInError> {
         let slot = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&slot);
-        let question = Question::new(run, Box::new(move |answer| *told.lock().unwrap() = Some(answer)));
-        self.work(vec![Errand::Question(Box::new(question))]);
+        let output = Arc::clone(&slot);
+        let request = Request::new(run, Box::new(move |answer| *output.lock().unwrap() = Some(answer)));
+        self.process(vec![Command::Request(Box::new(request))]);
         slot.lock().unwrap().take().expect("every question is answered")
     }
 
@@ -145,14 +145,14 @@ impl House {
 
     fn sign_up(&mut self, name: &str, hash: Option<&'static str>) -> Result<TokenHash, SignInError> {
         let name = Name::new(name).unwrap();
-        self.answer(move |keeper| keeper.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
+        self.request(move |state| state.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
     }
 
     /// A connection that shows this.
     fn open(&mut self, credential: Credential) -> ConnectionId {
         self.connections += 1;
         let connection = connection_numbered(self.connections);
-        self.work(vec![Errand::Opened(connection, credential)]);
+        self.process(vec![Command::Opened(connection, credential)]);
         connection
     }
 
@@ -162,32 +162,32 @@ impl House {
     }
 
     /// Somebody new with an account, who was welcomed.
-    fn come(&mut self, name: &str) -> ConnectionId {
+    fn connect_user(&mut self, name: &str) -> ConnectionId {
         let token = self.account(name).unwrap();
         let connection = self.connect(token);
-        assert_eq!(self.told(connection)[0][0], "welcome");
+        assert_eq!(self.take_output(connection)[0][0], "welcome");
         connection
     }
 
     fn close(&mut self, connection: ConnectionId) {
-        self.desk.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
-        self.work(vec![Errand::Closed(connection)]);
+        self.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+        self.process(vec![Command::Closed(connection)]);
     }
 
     /// Sends an event; gives its answer.
-    fn ask(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
-        self.asked += 1;
-        let id = self.asked;
-        self.work(vec![errand(connection, &json!([event, data, id]))]);
-        self.answered(connection, id)
+    fn call(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.process(vec![event_command(connection, &json!([event, data, id]))]);
+        self.reply_to(connection, id)
     }
 
     /// The answer to an event, which must be there.
-    fn answered(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
-        let mut told = self.desk.told.lock().unwrap();
-        let told = told.entry(connection).or_default();
-        let at = told.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no answer in {told:?}"));
-        let answer = told.remove(at);
+    fn reply_to(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
+        let mut output = self.delivery.output.lock().unwrap();
+        let output = output.entry(connection).or_default();
+        let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no answer in {output:?}"));
+        let answer = output.remove(at);
         match answer[0].as_str() {
             Some("ack") => Ok(answer[1].clone()),
             Some("error") => Err(answer[1]["code"].as_str().unwrap().to_owned()),
@@ -198,52 +198,56 @@ impl House {
     /// Says something in a room, with a key of its own; gives its number.
     fn say(&mut self, connection: ConnectionId, room: u64, text: &str) -> Result<u64, String> {
         let key = self.key();
-        self.pass(Duration::from_secs(1));
-        let said = self.ask(connection, "say", json!({ "room": room, "text": text, "key": key }))?;
+        self.advance(Duration::from_secs(1));
+        let said = self.call(connection, "say", json!({ "room": room, "text": text, "key": key }))?;
         Ok(said["seq"].as_u64().unwrap())
     }
 
     /// A key that no other message has.
     fn key(&mut self) -> String {
-        self.asked += 1;
-        Uuid::from_u128(self.asked.into()).to_string()
+        self.last_id += 1;
+        Uuid::from_u128(self.last_id.into()).to_string()
     }
 
     /// Joins a room by its number, from the latest on.
     fn join(&mut self, connection: ConnectionId, room: u64) -> Result<Value, String> {
-        self.ask(connection, "join", json!({ "room": room }))
+        self.call(connection, "join", json!({ "room": room }))
     }
 
     /// Makes a room, and gives its number.
     fn create(&mut self, connection: ConnectionId, name: &str, kind: &str) -> u64 {
-        let entered = self.ask(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
+        let entered = self.call(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
         entered["room"]["room"].as_u64().unwrap()
     }
 
     /// What a connection was told since it was last asked, answers aside, and who came and went.
-    fn told(&self, connection: ConnectionId) -> Vec<Value> {
-        let mut told = self.all_told(connection);
-        told.retain(|event| event[0] != "presence");
-        told
+    fn take_output(&self, connection: ConnectionId) -> Vec<Value> {
+        let mut output = self.take_all_output(connection);
+        output.retain(|event| event[0] != "presence");
+        output
     }
 
-    fn all_told(&self, connection: ConnectionId) -> Vec<Value> {
-        let mut told = self.desk.told.lock().unwrap();
-        std::mem::take(told.entry(connection).or_default())
+    fn take_all_output(&self, connection: ConnectionId) -> Vec<Value> {
+        let mut output = self.delivery.output.lock().unwrap();
+        std::mem::take(output.entry(connection).or_default())
     }
 
     /// Those of it that are such events, without their name.
-    fn told_of(&self, connection: ConnectionId, event: &str) -> Vec<Value> {
-        self.all_told(connection).into_iter().filter(|told| told[0] == event).map(|told| told[1].clone()).collect()
+    fn pushes_of(&self, connection: ConnectionId, event: &str) -> Vec<Value> {
+        self.take_all_output(connection)
+            .into_iter()
+            .filter(|output| output[0] == event)
+            .map(|output| output[1].clone())
+            .collect()
     }
 
     /// Nobody has been told anything.
-    fn forget_all_told(&self) {
-        self.desk.told.lock().unwrap().clear();
+    fn clear_output(&self) {
+        self.delivery.output.lock().unwrap().clear();
     }
 
     fn closed_with(&self, connection: ConnectionId) -> Option<u16> {
-        self.desk.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
+        self.delivery.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
     }
 }
 
@@ -254,9 +258,9 @@ fn hasher() -> Hasher {
 }
 
 /// An event on its way.
-fn errand(connection: ConnectionId, event: &Value) -> Errand {
+fn event_command(connection: ConnectionId, event: &Value) -> Command<State> {
     let text = event.to_string();
-    Errand::Event { connection, event: wire::decode(&text).unwrap(), bytes: text.len() }
+    Command::Event { connection, event: wire::decode(&text).unwrap(), bytes: text.len() }
 }
 
 /// The texts of messages.
@@ -270,7 +274,7 @@ fn kinds(messages: &[Value]) -> Vec<&str> {
 }
 
 /// A token that nobody has.
-fn strange_token() -> Credential {
+fn unknown_token() -> Credential {
     Credential::Token(Token::random().hash())
 }
 

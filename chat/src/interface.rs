@@ -1,5 +1,5 @@
-//! The seam under the chat: accounts, logs, presence and fan-out ([`Backplane`]), and what a backplane reaches
-//! ([`Exchange`]).
+//! The seam under the chat: accounts, logs, presence and fan-out ([`ChatCore`]), and what a backplane reaches
+//! ([`Delivery`]).
 //!
 //! Above it are only this process's own connections. Nothing there may assume that all people are connected to it.
 
@@ -12,11 +12,11 @@ use super::{
 use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
 /// All that connections share. Whatever is asked of it is done later and on another thread; what comes of it reaches
-/// connections by the [`Exchange`].
+/// connections by the [`Delivery`].
 ///
 /// What one thread asks for is done in that order. Each connection sees a room's messages in the order of the room's
 /// log, an answer before anything that it has caused.
-pub(super) trait Backplane: Send + Sync {
+pub(super) trait ChatCore: Send + Sync {
     /// A connection is open, and its client has shown this.
     fn opened(&self, connection: ConnectionId, credential: Credential);
 
@@ -30,23 +30,23 @@ pub(super) trait Backplane: Send + Sync {
     fn closed(&self, connection: ConnectionId);
 
     /// Makes an account, and signs in.
-    fn register(&self, name: Name, password: Password, then: Then<Result<SignedIn, SignInError>>);
+    fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Signs in.
-    fn log_in(&self, name: Name, password: Password, then: Then<Result<SignedIn, SignInError>>);
+    fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Signs in under a name that nobody has.
-    fn enter_as_guest(&self, name: Name, then: Then<Result<SignedIn, SignInError>>);
+    fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Ends a session, wherever it is in use.
-    fn log_out(&self, token: TokenHash, then: Then<Result<(), SignInError>>);
+    fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>);
 
     /// Who is signed in with a token, and until when at the latest.
-    fn signed_in(&self, token: TokenHash, then: Then<Result<Option<(You, u64)>, SignInError>>);
+    fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
 }
 
 /// What is done with an answer. Called once, on a thread of the backplane's, where it must not block.
-pub(super) type Then<T> = Box<dyn FnOnce(T) + Send>;
+pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
 
 /// More is asked for than can be done; try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(super) enum SignInError {
 
 impl SignInError {
     /// As it is told to a client.
-    pub(super) fn told(self) -> EventError {
+    pub(super) fn event_error(self) -> EventError {
         match self {
             Self::NameTaken => {
                 EventError::new("name_taken", "Somebody has this name already, or one that looks like it.")
@@ -108,7 +108,7 @@ impl SignInError {
 }
 
 /// Connections and topics as a backplane reaches them. What one thread asks for arrives in that order.
-pub(super) trait Exchange: Send + Sync {
+pub(super) trait Delivery: Send + Sync {
     /// From here on, the connection gets what is published to the topic.
     fn subscribe(&self, connection: ConnectionId, topic: &str);
 
@@ -117,7 +117,7 @@ pub(super) trait Exchange: Send + Sync {
 
     /// Sends one connection a text that it asked for. Never compressed: some answers hold what is for one person only
     /// beside what others have said, and their length must not tell how much the two have in common.
-    fn answer(&self, connection: ConnectionId, text: &str);
+    fn send(&self, connection: ConnectionId, text: &str);
 
     /// Sends a text to all who are subscribed to a topic, but for one connection if so wanted.
     fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>);
@@ -129,7 +129,7 @@ pub(super) trait Exchange: Send + Sync {
     fn is_overloaded(&self) -> bool;
 }
 
-impl Exchange for Remote {
+impl Delivery for Remote {
     fn subscribe(&self, connection: ConnectionId, topic: &str) {
         Remote::subscribe(self, connection, topic);
     }
@@ -138,7 +138,7 @@ impl Exchange for Remote {
         Remote::unsubscribe(self, connection, topic);
     }
 
-    fn answer(&self, connection: ConnectionId, text: &str) {
+    fn send(&self, connection: ConnectionId, text: &str) {
         Remote::answer(self, connection, Prepared::text(text).uncompressed());
     }
 

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{
     super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow, Store},
-    events::{Call, Failure, Handled, done, parse, refuse, result},
-    rooms::{Gone, InRoom, ListMembers},
-    talk::clean,
+    call::{Call, Failure, HandlerResult, done, parse, refuse, result},
+    rooms::{LeaveReason, ListMembers, RoomRef},
+    text::clean,
 };
 
 #[derive(Deserialize)]
@@ -19,91 +19,91 @@ struct SetTopic {
 }
 
 /// `topic`: what the room is about.
-pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let SetTopic { room, topic } = parse(data)?;
-    let (room, _) = call.own(room)?;
-    let topic = clean(&topic, call.keeper.config.limits.topic_chars)?;
-    call.keeper.store.set_topic(room.id, &topic)?;
-    call.keeper.lookup.forget_topic(room.id);
+    let (room, _) = call.owned_room(room)?;
+    let topic = clean(&topic, call.state.config.limits.topic_chars)?;
+    call.state.store.set_topic(room.id, &topic)?;
+    call.state.cache.evict_topic(room.id);
     let new = NewEntry { entry: Entry::Topic, author: call.person, key: None, text: Some(&topic), about: None };
-    match call.keeper.append(&room, new, None)? {
+    match call.state.append(&room, new, None)? {
         Some(place) => result(&place),
         None => done(),
     }
 }
 
 #[derive(Deserialize)]
-struct OfRoom {
+struct RoomAndName {
     room: RoomId,
     name: String,
 }
 
 /// `invite`: somebody may enter. Into public rooms every member may invite.
-pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let OfRoom { room, name } = parse(data)?;
-    let (room, member) = call.keeper.find_own_room(room, call.person)?;
+pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomAndName { room, name } = parse(data)?;
+    let (room, member) = call.state.find_joined_room(room, call.person)?;
     if room.kind != RoomKind::Public && (room.kind == RoomKind::Direct || member.role != Role::Owner) {
         return refuse("not_owner", "Only an owner of this room may do that.");
     }
-    let person = call.keeper.find_person(&name)?;
-    if call.keeper.store.has_blocked(person, call.person)? {
+    let person = call.state.find_person(&name)?;
+    if call.state.store.has_blocked(person, call.person)? {
         return refuse("blocked", "This person does not take invitations from you.");
     }
-    match call.keeper.store.member(room.id, person)?.map(|member| member.role) {
+    match call.state.store.member(room.id, person)?.map(|member| member.role) {
         Some(Role::Banned) => return refuse("banned", "This person is banned from the room."),
         Some(_) => return done(),
         None => {}
     }
-    if call.keeper.store.count_invitations(person)? >= call.keeper.config.limits.rooms {
+    if call.state.store.count_invitations(person)? >= call.state.config.limits.rooms {
         return refuse("too_many_rooms", "This person has as many invitations as one may.");
     }
-    call.keeper.set_role(room.id, person, Role::Invited)?;
-    call.keeper.tell_room(&room, person)?;
+    call.state.set_role(room.id, person, Role::Invited)?;
+    call.state.push_room(&room, person)?;
     done()
 }
 
 /// `kick`: somebody is no longer a member, and may come again.
-pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let (room, person, role) = call.subject(data)?;
+pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let (room, person, role) = call.target(data)?;
     if role < Some(Role::Invited) {
         return refuse("not_member", "This person is not a member of the room.");
     }
-    call.keeper.record(&room, Entry::Kicked, call.person, Some(person))?;
-    call.keeper.remove_member(room.id, person)?;
-    call.keeper.gone(room.id, person, Gone::Kicked);
+    call.state.append_event(&room, Entry::Kicked, call.person, Some(person))?;
+    call.state.remove_member(room.id, person)?;
+    call.state.notify_gone(room.id, person, LeaveReason::Kicked);
     done()
 }
 
 /// `ban`: somebody is no longer a member, and may not come again.
-pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let (room, person, role) = call.subject(data)?;
+pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let (room, person, role) = call.target(data)?;
     if role == Some(Role::Banned) {
         return done();
     }
-    call.keeper.record(&room, Entry::Banned, call.person, Some(person))?;
-    call.keeper.set_role(room.id, person, Role::Banned)?;
+    call.state.append_event(&room, Entry::Banned, call.person, Some(person))?;
+    call.state.set_role(room.id, person, Role::Banned)?;
     if role.is_some() {
-        call.keeper.gone(room.id, person, Gone::Banned);
+        call.state.notify_gone(room.id, person, LeaveReason::Banned);
     }
     done()
 }
 
 /// `unban`: somebody may come again.
-pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let (room, person, role) = call.subject(data)?;
+pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let (room, person, role) = call.target(data)?;
     if role != Some(Role::Banned) {
         return refuse("not_banned", "This person is not banned from the room.");
     }
-    call.keeper.record(&room, Entry::Unbanned, call.person, Some(person))?;
-    call.keeper.remove_member(room.id, person)?;
+    call.state.append_event(&room, Entry::Unbanned, call.person, Some(person))?;
+    call.state.remove_member(room.id, person)?;
     done()
 }
 
 /// `bans`: who is banned, in the order in which they came to the chat.
-pub(super) fn bans(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn bans(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ListMembers { room, after } = parse(data)?;
-    let (room, _) = call.own(room)?;
-    result(&call.keeper.members(&room, Store::banned, after.as_deref())?)
+    let (room, _) = call.owned_room(room)?;
+    result(&call.state.members(&room, Store::banned, after.as_deref())?)
 }
 
 #[derive(Deserialize)]
@@ -114,33 +114,32 @@ struct SetRole {
 }
 
 /// `role`: makes a member an owner, or an owner a member.
-pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let SetRole { room, name, role } = parse(data)?;
     let entry = match role {
         Role::Owner => Entry::Owner,
         Role::Member => Entry::Member,
         Role::Invited | Role::Banned => return refuse("bad_data", "A role is \"owner\" or \"member\"."),
     };
-    let (room, _) = call.own(room)?;
-    let person = call.keeper.find_person(&name)?;
-    let now = match call.keeper.store.member(room.id, person)? {
+    let (room, _) = call.owned_room(room)?;
+    let person = call.state.find_person(&name)?;
+    let now = match call.state.store.member(room.id, person)? {
         Some(member) if member.role >= Role::Member => member.role,
         _ => return refuse("not_member", "This person is not a member of the room."),
     };
     if now == role {
         return done();
     }
-    if now == Role::Owner && room.id != LOBBY && call.keeper.store.count_owners(room.id)? == 1 {
+    if now == Role::Owner && room.id != LOBBY && call.state.store.count_owners(room.id)? == 1 {
         return refuse("last_owner", "A room needs an owner; make somebody else one first.");
     }
-    if role == Role::Owner
-        && call.keeper.store.count_rooms(person, Role::Owner)? >= call.keeper.config.limits.owned_rooms
+    if role == Role::Owner && call.state.store.count_rooms(person, Role::Owner)? >= call.state.config.limits.owned_rooms
     {
         return refuse("too_many_rooms", "This person owns as many rooms as one may.");
     }
-    call.keeper.set_role(room.id, person, role)?;
-    call.keeper.record(&room, entry, call.person, Some(person))?;
-    call.keeper.tell_room(&room, person)?;
+    call.state.set_role(room.id, person, role)?;
+    call.state.append_event(&room, entry, call.person, Some(person))?;
+    call.state.push_room(&room, person)?;
     done()
 }
 
@@ -151,17 +150,17 @@ struct Delete {
 }
 
 /// `delete`: takes the words from a message: one's own, or any as an owner.
-pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Delete { room, seq } = parse(data)?;
-    let (room, said) = match call.keeper.find_own_room(room, call.person) {
+    let (room, said) = match call.state.find_joined_room(room, call.person) {
         Ok((room, _)) => {
-            let said = call.said(&room, seq)?;
+            let said = call.author_of(&room, seq)?;
             (room, said)
         }
         // An operator need not be a member.
-        Err(error) => match call.own(room) {
+        Err(error) => match call.owned_room(room) {
             Ok((room, _)) => {
-                let said = call.said(&room, seq)?;
+                let said = call.author_of(&room, seq)?;
                 (room, said)
             }
             Err(_) => return Err(error),
@@ -171,13 +170,13 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> Handled {
         None => return refuse("unknown_message", "There is no such message."),
         Some(author) if author == call.person => {}
         Some(_) => {
-            call.own(room.id)?;
+            call.owned_room(room.id)?;
         }
     }
-    call.keeper.store.erase(room.id, seq)?;
-    call.keeper.lookup.erased(room.id, seq);
+    call.state.store.erase(room.id, seq)?;
+    call.state.cache.erased(room.id, seq);
     let about = i64::try_from(seq).ok();
-    call.keeper.append(
+    call.state.append(
         &room,
         NewEntry { entry: Entry::Deleted, author: call.person, key: None, text: None, about },
         None,
@@ -186,22 +185,22 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> Handled {
 }
 
 /// `remove`: a room and all that is in it.
-pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let InRoom { room } = parse(data)?;
-    let (room, _) = call.own(room)?;
+pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomRef { room } = parse(data)?;
+    let (room, _) = call.owned_room(room)?;
     if room.id == LOBBY {
         return refuse("not_owner", "Everybody begins in this room.");
     }
-    call.keeper.remove_room(&room)?;
+    call.state.remove_room(&room)?;
     done()
 }
 
 impl Call<'_> {
     /// A room in which the caller may do what owners may.
-    fn own(&mut self, room: RoomId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
-        let (room, member) = self.keeper.find_room(room, self.person)?;
+    fn owned_room(&mut self, room: RoomId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
+        let (room, member) = self.state.find_room(room, self.person)?;
         let role = member.map(|member| member.role);
-        let is_operator = room.kind == RoomKind::Public && self.keeper.known(self.person)?.operator;
+        let is_operator = room.kind == RoomKind::Public && self.state.profile(self.person)?.operator;
         match role {
             _ if room.kind == RoomKind::Direct => refuse("not_owner", "Nobody owns a conversation of two."),
             Some(Role::Owner) => Ok((room, member)),
@@ -212,11 +211,11 @@ impl Call<'_> {
     }
 
     /// Whom an owner is about to do something to that is not done to owners.
-    fn subject(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
-        let OfRoom { room, name } = parse(data)?;
-        let (room, _) = self.own(room)?;
-        let person = self.keeper.find_person(&name)?;
-        let role = self.keeper.store.member(room.id, person)?.map(|member| member.role);
+    fn target(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
+        let RoomAndName { room, name } = parse(data)?;
+        let (room, _) = self.owned_room(room)?;
+        let person = self.state.find_person(&name)?;
+        let role = self.state.store.member(room.id, person)?.map(|member| member.role);
         if role == Some(Role::Owner) {
             return refuse("is_owner", "This person is an owner of the room.");
         }
@@ -224,10 +223,10 @@ impl Call<'_> {
     }
 
     /// Who said a message, if it still has its words.
-    fn said(&mut self, room: &RoomRow, seq: u64) -> Result<Option<PersonId>, Failure> {
+    fn author_of(&mut self, room: &RoomRow, seq: u64) -> Result<Option<PersonId>, Failure> {
         // A number that the store cannot hold is no message's.
         let Ok(_) = i64::try_from(seq) else { return Ok(None) };
-        let entry = self.keeper.store.entry(room.id, seq)?;
+        let entry = self.state.store.entry(room.id, seq)?;
         Ok(entry.filter(|entry| entry.entry == Entry::Said && entry.text.is_some()).map(|entry| entry.author))
     }
 }

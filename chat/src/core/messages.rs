@@ -13,12 +13,13 @@ use super::{
         token::epoch,
         wire,
     },
+    call::{Call, Failure, HandlerResult, done, parse, refuse, result, too_fast},
     effects::Topic,
-    events::{Call, Failure, Handled, done, parse, refuse, result, too_fast},
-    keeper::Counted,
-    log::{Message, Since},
-    lookup::other_of,
-    rooms::InRoom,
+    log::{MessageView, Position},
+    lookup::other_member,
+    rooms::RoomRef,
+    state::Action,
+    text::clean,
 };
 
 /// Whom one's own message is sent to.
@@ -41,10 +42,10 @@ struct Say {
 }
 
 /// `say`: a message to all in a room.
-pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Say { room, text, key, to } = parse(data)?;
-    let said = call.say_in(room, &text, &key, to);
-    result(&call.or_before(&key, said)?.place)
+    let said = call.send_to_room(room, &text, &key, to);
+    result(&call.or_earlier(&key, said)?.place)
 }
 
 #[derive(Deserialize)]
@@ -57,36 +58,36 @@ struct Tell {
 }
 
 /// What is to be said.
-struct Words {
+struct Draft {
     text: String,
     key: Uuid,
 }
 
 /// Where something was said.
 #[derive(Serialize)]
-struct Said {
+struct Sent {
     room: RoomId,
     #[serde(flatten)]
     place: Place,
 }
 
 /// `tell`: a message to one person.
-pub(super) fn tell(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn tell(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Tell { name, text, key, to } = parse(data)?;
-    let said = call.tell_to(&name, &text, &key, to);
-    result(&call.or_before(&key, said)?)
+    let said = call.send_direct(&name, &text, &key, to);
+    result(&call.or_earlier(&key, said)?)
 }
 
 #[derive(Deserialize)]
 struct Direct {
     name: String,
-    since: Option<Since>,
+    since: Option<Position>,
 }
 
 /// `direct`: the conversation with one person.
-pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Direct { name, since } = parse(data)?;
-    let other = call.keeper.find_person(&name)?;
+    let other = call.state.find_person(&name)?;
     if other == call.person {
         return refuse("yourself", "This is you.");
     }
@@ -104,15 +105,15 @@ struct ReadHistory {
 
 #[derive(Serialize)]
 struct History {
-    messages: Vec<Message>,
+    messages: Vec<MessageView>,
     more: bool,
 }
 
 /// `history`: a page of a room's log.
-pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ReadHistory { room, before, after, limit } = parse(data)?;
-    let (room, _) = call.keeper.find_own_room(room, call.person)?;
-    let limit = limit.unwrap_or(PAGE).clamp(1, MOST_PER_PAGE);
+    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     // No log is as long as the largest number that the store holds.
     let bounded = |seq: u64| seq.min(u64::MAX >> 1);
     let span = match (before, after) {
@@ -121,7 +122,7 @@ pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> Handled {
         (None, None) => Span::Before(bounded(u64::MAX), limit),
         (Some(_), Some(_)) => return refuse("bad_data", "History is read before a message or after one."),
     };
-    let (messages, more) = call.keeper.messages(&room, span)?;
+    let (messages, more) = call.state.messages(&room, span)?;
     result(&History { messages, more })
 }
 
@@ -132,19 +133,19 @@ struct Read {
 }
 
 #[derive(Serialize)]
-struct ReadTold {
+struct ReadView {
     room: RoomId,
     seq: u64,
 }
 
 /// `read`: one has seen all up to a message.
-pub(super) fn read(call: &mut Call<'_>, data: &RawValue) -> Handled {
+pub(super) fn read(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Read { room, seq } = parse(data)?;
-    let (room, _) = call.keeper.find_own_room(room, call.person)?;
-    let seq = seq.min(call.keeper.head(room.id)?.seq);
-    if call.keeper.store.set_read(room.id, call.person, seq)? {
-        let told = wire::event("read", &ReadTold { room: room.id, seq });
-        call.keeper.publish(Topic::Person(call.person), told, Some(call.connection));
+    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    let seq = seq.min(call.state.head(room.id)?.seq);
+    if call.state.store.set_read(room.id, call.person, seq)? {
+        let push = wire::event("read", &ReadView { room: room.id, seq });
+        call.state.publish(Topic::Person(call.person), push, Some(call.connection));
     }
     done()
 }
@@ -156,24 +157,24 @@ struct Typing<'a> {
 }
 
 /// `typing`: one is writing.
-pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let InRoom { room } = parse(data)?;
-    let (room, _) = call.keeper.find_own_room(room, call.person)?;
-    if let Some(other) = other_of(&room, call.person)
-        && call.keeper.store.has_blocked(other, call.person)?
+pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomRef { room } = parse(data)?;
+    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    if let Some(other) = other_member(&room, call.person)
+        && call.state.store.has_blocked(other, call.person)?
     {
         return done();
     }
-    let known = call.keeper.known(call.person)?;
-    let told = wire::event("typing", &Typing { room: room.id, name: &known.name });
-    call.keeper.publish(Topic::Room(room.id), told, Some(call.connection));
+    let profile = call.state.profile(call.person)?;
+    let push = wire::event("typing", &Typing { room: room.id, name: &profile.name });
+    call.state.publish(Topic::Room(room.id), push, Some(call.connection));
     done()
 }
 
 impl Call<'_> {
     /// Whether one may write to somebody in private.
     fn check_may_write(&mut self, other: PersonId) -> Result<(), Failure> {
-        let store = &self.keeper.store;
+        let store = &self.state.store;
         if other == self.person {
             return refuse("yourself", "This is you.");
         }
@@ -183,78 +184,78 @@ impl Call<'_> {
         if store.has_blocked(self.person, other)? {
             return refuse("blocking", "You have blocked this person.");
         }
-        if self.keeper.known(other)?.gone {
+        if self.state.profile(other)?.gone {
             return refuse("unknown_person", "This person is not here any more.");
         }
         Ok(())
     }
 
-    fn say_in(&mut self, room: RoomId, text: &str, key: &str, to: To) -> Result<Said, Failure> {
-        let (room, _) = self.keeper.find_own_room(room, self.person)?;
-        let other = other_of(&room, self.person);
+    fn send_to_room(&mut self, room: RoomId, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
+        let (room, _) = self.state.find_joined_room(room, self.person)?;
+        let other = other_member(&room, self.person);
         if let Some(other) = other {
             self.check_may_write(other)?;
         }
-        let words = self.check_words(text, key)?;
+        let draft = self.check_draft(text, key)?;
         if let Some(other) = other {
-            if let Some(said) = self.said_before(words.key)? {
+            if let Some(said) = self.sent_earlier(draft.key)? {
                 return Ok(said);
             }
             self.ensure_member(&room, other)?;
         }
-        self.speak(&room, &words, to)
+        self.post(&room, &draft, to)
     }
 
-    fn tell_to(&mut self, name: &str, text: &str, key: &str, to: To) -> Result<Said, Failure> {
-        let other = self.keeper.find_person(name)?;
+    fn send_direct(&mut self, name: &str, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
+        let other = self.state.find_person(name)?;
         self.check_may_write(other)?;
-        let words = self.check_words(text, key)?;
+        let draft = self.check_draft(text, key)?;
         // A repeat brings nobody back who has left since.
-        if let Some(said) = self.said_before(words.key)? {
+        if let Some(said) = self.sent_earlier(draft.key)? {
             return Ok(said);
         }
         let room = self.conversation(other)?;
         self.ensure_member(&room, other)?;
-        self.speak(&room, &words, to)
+        self.post(&room, &draft, to)
     }
 
     /// What was said under this key before, where it is refused now: a repeat is acknowledged again, however fast it
     /// comes, and whatever has changed meanwhile.
-    fn or_before(&mut self, key: &str, said: Result<Said, Failure>) -> Result<Said, Failure> {
+    fn or_earlier(&mut self, key: &str, said: Result<Sent, Failure>) -> Result<Sent, Failure> {
         let Err(Failure::Refused(error)) = said else { return said };
         if let Ok(key) = Uuid::try_parse(key)
-            && let Some(said) = self.said_before(key)?
+            && let Some(said) = self.sent_earlier(key)?
         {
             return Ok(said);
         }
         Err(Failure::Refused(error))
     }
 
-    fn said_before(&self, key: Uuid) -> Result<Option<Said>, StoreError> {
-        Ok(self.keeper.store.with_key(self.person, key)?.map(|(room, place)| Said { room, place }))
+    fn sent_earlier(&self, key: Uuid) -> Result<Option<Sent>, StoreError> {
+        Ok(self.state.store.with_key(self.person, key)?.map(|(room, place)| Sent { room, place }))
     }
 
     /// What can be said, and may be said now.
-    fn check_words(&mut self, text: &str, key: &str) -> Result<Words, Failure> {
+    fn check_draft(&mut self, text: &str, key: &str) -> Result<Draft, Failure> {
         let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
-        let text = clean(text, self.keeper.config.limits.text_chars)?;
+        let text = clean(text, self.state.config.limits.text_chars)?;
         if is_blank(&text) {
             return refuse("empty", "There is nothing to say.");
         }
-        self.keeper.count(Counted::Said, self.person).or_else(too_fast)?;
-        Ok(Words { text, key })
+        self.state.rate_limit(Action::Message, self.person).or_else(too_fast)?;
+        Ok(Draft { text, key })
     }
 
     /// Says something in a room, once for each key.
-    fn speak(&mut self, room: &RoomRow, words: &Words, to: To) -> Result<Said, Failure> {
-        let keeper = &mut *self.keeper;
-        let Words { text, key } = words;
+    fn post(&mut self, room: &RoomRow, draft: &Draft, to: To) -> Result<Sent, Failure> {
+        let state = &mut *self.state;
+        let Draft { text, key } = draft;
         let except = (to == To::Others).then_some(self.connection);
         let new = NewEntry { entry: Entry::Said, author: self.person, key: Some(*key), text: Some(text), about: None };
-        if let Some(place) = keeper.append(room, new, except)? {
-            return Ok(Said { room: room.id, place });
+        if let Some(place) = state.append(room, new, except)? {
+            return Ok(Sent { room: room.id, place });
         }
-        match self.said_before(*key)? {
+        match self.sent_earlier(*key)? {
             Some(said) => Ok(said),
             None => refuse("unknown_message", "The message of this key is no longer kept."),
         }
@@ -263,15 +264,15 @@ impl Call<'_> {
     /// The conversation with somebody, begun if need be; the caller is a member of it.
     fn conversation(&mut self, other: PersonId) -> Result<Arc<RoomRow>, Failure> {
         let key = RoomKind::key_of_pair(self.person, other);
-        let id = match self.keeper.store.room_with_key(&key)? {
+        let id = match self.state.store.room_with_key(&key)? {
             Some(id) => Some(id),
-            None if self.keeper.store.count_conversations(self.person)? >= MOST_CONVERSATIONS => {
+            None if self.state.store.count_conversations(self.person)? >= MAX_CONVERSATIONS => {
                 return refuse("too_many_rooms", "You talk with as many people as one may; leave some of them.");
             }
-            None => self.keeper.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
+            None => self.state.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
         };
         let room = match id {
-            Some(id) => self.keeper.room(id)?,
+            Some(id) => self.state.room(id)?,
             None => None,
         };
         let Some(room) = room else { return refuse("unknown_room", "The conversation is gone.") };
@@ -281,30 +282,19 @@ impl Call<'_> {
 
     /// Somebody is in a conversation of two from here on, if they were not.
     fn ensure_member(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
-        let keeper = &mut *self.keeper;
-        if keeper.store.member(room.id, person)?.is_none() {
-            keeper.set_role(room.id, person, Role::Member)?;
-            keeper.mark_all_read(room.id, person)?;
-            keeper.follow(person, room.id);
-            keeper.tell_room(room, person)?;
+        let state = &mut *self.state;
+        if state.store.member(room.id, person)?.is_none() {
+            state.set_role(room.id, person, Role::Member)?;
+            state.mark_all_read(room.id, person)?;
+            state.subscribe_all(person, room.id);
+            state.push_room(room, person)?;
         }
         Ok(())
     }
 }
 
-/// A text without what has no meaning in a chat: controls other than line breaks and tabs (they take six bytes each as
-/// JSON), and what is blank at its end.
-pub(super) fn clean(text: &str, most_chars: usize) -> Result<String, Failure> {
-    let text: String = text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-    let text = text.trim_end();
-    if text.chars().count() > most_chars {
-        return refuse("too_long", format!("This may have {most_chars} characters at most."));
-    }
-    Ok(text.to_owned())
-}
-
 /// Conversations that somebody begins: each is told whenever they connect.
-const MOST_CONVERSATIONS: usize = 1000;
+const MAX_CONVERSATIONS: usize = 1000;
 /// Messages of a page of history.
-const PAGE: usize = 50;
-const MOST_PER_PAGE: usize = 100;
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 100;

@@ -22,10 +22,10 @@ struct Reader {
     token: TokenHash,
     connection: Option<ConnectionId>,
     /// What is asked for and not answered.
-    asked: BTreeMap<u64, (u64, Value)>,
+    pending: BTreeMap<u64, (u64, Value)>,
     rooms: BTreeMap<u64, Seen>,
     /// What they said that is not acknowledged: the key and the room.
-    unsaid: Vec<(String, u64)>,
+    unacknowledged: Vec<(String, u64)>,
     /// The keys of what is.
     said: Vec<String>,
 }
@@ -41,14 +41,16 @@ struct Seen {
 }
 
 impl Reader {
-    fn hear(&mut self, events: Vec<Value>, context: &str) -> Vec<u64> {
+    fn receive(&mut self, events: Vec<Value>, context: &str) -> Vec<u64> {
         let mut not_live = Vec::new();
         for event in events {
             match event[0].as_str().unwrap() {
                 "ack" => {
-                    let Some((room, what)) = event[2].as_u64().and_then(|id| self.asked.remove(&id)) else { continue };
+                    let Some((room, what)) = event[2].as_u64().and_then(|id| self.pending.remove(&id)) else {
+                        continue;
+                    };
                     if let Some(key) = what.as_str().and_then(|what| what.strip_prefix("say ")) {
-                        self.unsaid.retain(|(other, _)| other != key);
+                        self.unacknowledged.retain(|(other, _)| other != key);
                         self.said.push(key.to_owned());
                         continue;
                     }
@@ -57,7 +59,7 @@ impl Reader {
                     assert!(seen.seq == 0 || entered["gap"] == false, "{context}: a gap");
                     seen.epoch = entered["room"]["epoch"].clone();
                     for message in entered["messages"].as_array().unwrap() {
-                        seen.hear(message, context);
+                        seen.receive(message, context);
                     }
                     seen.live = entered["live"] == true;
                     if !seen.live {
@@ -67,11 +69,11 @@ impl Reader {
                 "message" => {
                     let seen = self.rooms.entry(event[1]["room"].as_u64().unwrap()).or_default();
                     assert!(seen.live, "{context}: {event} though not all before it was told");
-                    seen.hear(&event[1], context);
+                    seen.receive(&event[1], context);
                 }
                 "error" => {
                     let id = event[2].as_u64().expect("everything had an id");
-                    let Some((room, what)) = self.asked.remove(&id) else { continue };
+                    let Some((room, what)) = self.pending.remove(&id) else { continue };
                     // Who could not enter cannot speak.
                     let outside = what != "join" && event[1]["code"] == "not_member" && !self.rooms.contains_key(&room);
                     assert!(outside || event[1]["code"] == "storage", "{context}: {event}");
@@ -87,7 +89,7 @@ impl Reader {
 }
 
 impl Seen {
-    fn hear(&mut self, message: &Value, context: &str) {
+    fn receive(&mut self, message: &Value, context: &str) {
         let seq = message["seq"].as_u64().unwrap();
         assert_eq!(seq, self.seq + 1, "{context}: {message} after {}", self.seq);
         self.seq = seq;
@@ -97,22 +99,22 @@ impl Seen {
 
 /// One life of a chat: people come, speak in several rooms, are cut off, come back, while now and then nothing can be
 /// written. Events are done in batches as large as chance wants them.
-fn live(seed: u64) {
+fn simulate(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    let mut house = House::with(|config| {
+    let mut chat = TestChat::with(|config| {
         config.limits.messages = super::super::super::Rate { at_once: 1_000_000, per_second: 1e6 };
     });
     let names = ["Ada", "Bob", "Eve", "Mia"];
-    let founder = house.come("Founder");
-    let rooms = [LOBBY, house.create(founder, "One", "public"), house.create(founder, "Two", "public")];
+    let founder = chat.connect_user("Founder");
+    let rooms = [LOBBY, chat.create(founder, "One", "public"), chat.create(founder, "Two", "public")];
     let mut readers: Vec<Reader> = names
         .iter()
         .map(|name| Reader {
-            token: house.account(name).unwrap(),
+            token: chat.account(name).unwrap(),
             connection: None,
-            asked: BTreeMap::new(),
+            pending: BTreeMap::new(),
             rooms: BTreeMap::new(),
-            unsaid: Vec::new(),
+            unacknowledged: Vec::new(),
             said: Vec::new(),
         })
         .collect();
@@ -121,115 +123,115 @@ fn live(seed: u64) {
         let context = format!("seed {seed}, step {step}");
         let reader = &mut readers[random.below(4) as usize];
         match (reader.connection, random.below(8)) {
-            (None, _) => reader.come_back(&mut house, &rooms, &mut batch),
+            (None, _) => reader.reconnect(&mut chat, &rooms, &mut batch),
             (Some(connection), 0) => {
                 // What was on its way to them is lost.
                 if random.chance(2) {
-                    house.told(connection);
+                    chat.take_output(connection);
                 }
-                reader.go(&mut house, &mut batch);
+                reader.disconnect(&mut chat, &mut batch);
             }
             (Some(connection), _) => {
-                let (key, room) = (house.key(), rooms[random.below(3) as usize]);
-                reader.unsaid.push((key.clone(), room));
-                batch.push(reader.say(&mut house, connection, &key, room));
+                let (key, room) = (chat.key(), rooms[random.below(3) as usize]);
+                reader.unacknowledged.push((key.clone(), room));
+                batch.push(reader.say(&mut chat, connection, &key, room));
             }
         }
         if random.chance(3) {
             match random.below(8) {
-                0 => house.keeper.store.refuse_writes(true).unwrap(),
+                0 => chat.state.store.refuse_writes(true).unwrap(),
                 // Of all together, and then of some alone.
-                1 => house.keeper.store.refuse_commits(1 + random.below(batch.len() as u64 + 1) as usize),
+                1 => chat.state.store.refuse_commits(1 + random.below(batch.len() as u64 + 1) as usize),
                 _ => {}
             }
-            house.work(std::mem::take(&mut batch));
-            house.keeper.store.refuse_writes(false).unwrap();
-            house.keeper.store.refuse_commits(0);
-            hear_all(&mut readers, &mut house, &mut batch, &context);
+            chat.process(std::mem::take(&mut batch));
+            chat.state.store.refuse_writes(false).unwrap();
+            chat.state.store.refuse_commits(0);
+            receive_all(&mut readers, &mut chat, &mut batch, &context);
         }
     }
     // At last everybody comes back, and stays until all is said and heard.
     for reader in &mut readers {
-        reader.go(&mut house, &mut batch);
-        reader.come_back(&mut house, &rooms, &mut batch);
+        reader.disconnect(&mut chat, &mut batch);
+        reader.reconnect(&mut chat, &rooms, &mut batch);
     }
     while !batch.is_empty() {
-        house.work(std::mem::take(&mut batch));
-        hear_all(&mut readers, &mut house, &mut batch, &format!("seed {seed}, at the end"));
+        chat.process(std::mem::take(&mut batch));
+        receive_all(&mut readers, &mut chat, &mut batch, &format!("seed {seed}, at the end"));
     }
     for reader in &readers {
-        assert_eq!(reader.unsaid, [], "seed {seed}");
+        assert_eq!(reader.unacknowledged, [], "seed {seed}");
         for room in rooms {
             assert_eq!(reader.rooms[&room].texts, readers[0].rooms[&room].texts, "seed {seed}: all see the same");
         }
     }
-    let mut heard: Vec<_> = rooms.iter().flat_map(|room| readers[0].rooms[room].texts.clone()).collect();
+    let mut pushes: Vec<_> = rooms.iter().flat_map(|room| readers[0].rooms[room].texts.clone()).collect();
     let mut said: Vec<_> = readers.iter().flat_map(|reader| reader.said.clone()).collect();
-    heard.sort();
+    pushes.sort();
     said.sort();
     said.dedup(); // what was repeated is acknowledged twice
-    assert_eq!(heard, said, "seed {seed}: everything that was said is there, once");
+    assert_eq!(pushes, said, "seed {seed}: everything that was said is there, once");
 }
 
 impl Reader {
     /// Comes back: first says what was not acknowledged, then joins all rooms.
-    fn come_back(&mut self, house: &mut House, rooms: &[u64], batch: &mut Vec<Errand>) {
-        house.connections += 1;
-        let connection = connection_numbered(house.connections);
+    fn reconnect(&mut self, chat: &mut TestChat, rooms: &[u64], batch: &mut Vec<Command<State>>) {
+        chat.connections += 1;
+        let connection = connection_numbered(chat.connections);
         self.connection = Some(connection);
-        batch.push(Errand::Opened(connection, Credential::Token(self.token)));
-        for (key, room) in self.unsaid.clone() {
-            batch.push(self.say(house, connection, &key, room));
+        batch.push(Command::Opened(connection, Credential::Token(self.token)));
+        for (key, room) in self.unacknowledged.clone() {
+            batch.push(self.say(chat, connection, &key, room));
         }
         for &room in rooms {
-            batch.push(self.join(house, connection, room));
+            batch.push(self.join(chat, connection, room));
         }
     }
 
-    fn go(&mut self, house: &mut House, batch: &mut Vec<Errand>) {
+    fn disconnect(&mut self, chat: &mut TestChat, batch: &mut Vec<Command<State>>) {
         if let Some(connection) = self.connection.take() {
-            house.desk.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
-            batch.push(Errand::Closed(connection));
+            chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+            batch.push(Command::Closed(connection));
         }
-        self.asked.clear();
+        self.pending.clear();
         for seen in self.rooms.values_mut() {
             seen.live = false;
         }
     }
 
-    fn say(&mut self, house: &mut House, connection: ConnectionId, key: &str, room: u64) -> Errand {
-        house.asked += 1;
-        self.asked.insert(house.asked, (room, json!(format!("say {key}"))));
-        errand(connection, &json!(["say", { "room": room, "text": key, "key": key }, house.asked]))
+    fn say(&mut self, chat: &mut TestChat, connection: ConnectionId, key: &str, room: u64) -> Command<State> {
+        chat.last_id += 1;
+        self.pending.insert(chat.last_id, (room, json!(format!("say {key}"))));
+        event_command(connection, &json!(["say", { "room": room, "text": key, "key": key }, chat.last_id]))
     }
 
-    fn join(&mut self, house: &mut House, connection: ConnectionId, room: u64) -> Errand {
-        house.asked += 1;
-        self.asked.insert(house.asked, (room, json!("join")));
+    fn join(&mut self, chat: &mut TestChat, connection: ConnectionId, room: u64) -> Command<State> {
+        chat.last_id += 1;
+        self.pending.insert(chat.last_id, (room, json!("join")));
         let seen = self.rooms.get(&room).filter(|seen| seen.seq > 0);
         let since = seen.map(|seen| json!({ "epoch": seen.epoch, "seq": seen.seq }));
-        errand(connection, &json!(["join", { "room": room, "since": since }, house.asked]))
+        event_command(connection, &json!(["join", { "room": room, "since": since }, chat.last_id]))
     }
 }
 
 /// All hear what they were told, and ask for what they could not have yet.
-fn hear_all(readers: &mut [Reader], house: &mut House, batch: &mut Vec<Errand>, context: &str) {
+fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Command<State>>, context: &str) {
     for reader in readers {
         let Some(connection) = reader.connection else { continue };
-        if house.closed_with(connection).is_some() {
+        if chat.closed_with(connection).is_some() {
             // Not even the welcome could be had.
-            assert_eq!(house.closed_with(connection), Some(1013), "{context}");
-            reader.go(house, batch);
+            assert_eq!(chat.closed_with(connection), Some(1013), "{context}");
+            reader.disconnect(chat, batch);
             continue;
         }
-        for room in reader.hear(house.told(connection), context) {
-            batch.push(reader.join(house, connection, room));
+        for room in reader.receive(chat.take_output(connection), context) {
+            batch.push(reader.join(chat, connection, room));
         }
         // What nobody could write, or could not be said from outside, is said again.
-        for (key, room) in reader.unsaid.clone() {
+        for (key, room) in reader.unacknowledged.clone() {
             let underway = json!(format!("say {key}"));
-            if !reader.asked.values().any(|(_, what)| *what == underway) && reader.rooms.contains_key(&room) {
-                batch.push(reader.say(house, connection, &key, room));
+            if !reader.pending.values().any(|(_, what)| *what == underway) && reader.rooms.contains_key(&room) {
+                batch.push(reader.say(chat, connection, &key, room));
             }
         }
     }
@@ -238,6 +240,6 @@ fn hear_all(readers: &mut [Reader], house: &mut House, batch: &mut Vec<Errand>, 
 #[test]
 fn every_reader_sees_every_log_in_order_whatever_happens() {
     for seed in 0..60 {
-        live(seed);
+        simulate(seed);
     }
 }
