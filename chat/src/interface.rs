@@ -1,7 +1,8 @@
-//! The seam under the chat: accounts, logs, presence and fan-out ([`ChatCore`]), and what a backplane reaches
-//! ([`Delivery`]).
+//! The interface between connections and the core: what connections ask for ([`ChatCore`]), and how the core reaches
+//! connections ([`Delivery`]).
 //!
-//! Above it are only this process's own connections. Nothing there may assume that all people are connected to it.
+//! The code of connections sees only the connections of its own process. It must not assume that every user is
+//! connected to it.
 
 use super::{
     Name,
@@ -11,44 +12,45 @@ use super::{
 };
 use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
-/// All that connections share. Whatever is asked of it is done later and on another thread; what comes of it reaches
-/// connections by the [`Delivery`].
+/// What all connections share: accounts, logs, presence, and publishing. Calls return at once and are carried out on
+/// another thread, which reaches connections through the [`Delivery`].
 ///
-/// What one thread asks for is done in that order. Each connection sees a room's messages in the order of the room's
-/// log, an answer before anything that it has caused.
+/// The calls of one thread are carried out in order. Each connection sees a room's messages in the order of the room's
+/// log, and the reply to an event before the event's effects.
 pub(super) trait ChatCore: Send + Sync {
-    /// A connection is open, and its client has shown this.
+    /// A connection was opened, and its client has shown this credential.
     fn opened(&self, connection: ConnectionId, credential: Credential);
 
-    /// An event came; an answer is given to each that has an id, and to each that fails. `bytes`: how long it was.
+    /// A client has sent an event of `bytes` bytes. The client gets a reply if the event has an id, and an error if it
+    /// fails.
     ///
     /// # Errors
-    /// Where more is asked for than can be done; then nothing is answered.
+    /// If too many events wait. Gives the event back, for the caller to reply to.
     fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)>;
 
-    /// A connection is gone.
+    /// A connection was closed.
     fn closed(&self, connection: ConnectionId);
 
-    /// Makes an account, and signs in.
+    /// Makes an account, and begins a session.
     fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Signs in.
+    /// Begins a session.
     fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Signs in under a name that nobody has.
+    /// Makes a guest of a name that is free, and begins a session.
     fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Ends a session, wherever it is in use.
+    /// Ends a session on all its connections.
     fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>);
 
-    /// Who is signed in with a token, and until when at the latest.
+    /// Finds the user of a token, and when their session ends at the latest.
     fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
 }
 
-/// What is done with an answer. Called once, on a thread of the backplane's, where it must not block.
+/// Receives a result. Called once, on a thread of the core, which it must not block.
 pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
 
-/// More is asked for than can be done; try again later.
+/// The core has too much to do. The client may try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Overloaded;
 
@@ -57,9 +59,9 @@ pub(super) struct Overloaded;
 pub(super) enum Credential {
     /// Nothing yet.
     None,
-    /// Something that is no token.
+    /// Something that is not a token.
     Malformed,
-    /// A token.
+    /// The hash of a token.
     Token(TokenHash),
 }
 
@@ -72,7 +74,7 @@ pub(super) struct SignedIn {
     pub(super) expires: u64,
 }
 
-/// Somebody as they are told about themselves.
+/// A user as the user's own client sees them.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(super) struct You {
     pub(super) name: String,
@@ -80,26 +82,24 @@ pub(super) struct You {
     pub(super) operator: bool,
 }
 
-/// Why somebody is not signed in.
+/// Why a user is not signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignInError {
-    /// Somebody has the name, or one that looks the same.
+    /// The name is taken, or looks the same as one that is.
     NameTaken,
-    /// No such name, or another password.
+    /// There is no account of this name, or the password is wrong.
     BadCredentials,
-    /// More is asked for than can be done; try again later.
+    /// The core has too much to do. The client may try again later.
     Overloaded,
-    /// It cannot be written.
+    /// The store cannot be read or written.
     Storage,
 }
 
 impl SignInError {
-    /// As it is told to a client.
+    /// The error as clients see it.
     pub(super) fn event_error(self) -> EventError {
         match self {
-            Self::NameTaken => {
-                EventError::new("name_taken", "Somebody has this name already, or one that looks like it.")
-            }
+            Self::NameTaken => EventError::new("name_taken", "This name, or one that looks like it, is already taken."),
             Self::BadCredentials => EventError::new("bad_credentials", "The name or the password is wrong."),
             Self::Overloaded => EventError::overloaded(),
             Self::Storage => EventError::storage(),
@@ -107,25 +107,25 @@ impl SignInError {
     }
 }
 
-/// Connections and topics as a backplane reaches them. What one thread asks for arrives in that order.
+/// How the core reaches connections. The calls of one thread take effect in order.
 pub(super) trait Delivery: Send + Sync {
-    /// From here on, the connection gets what is published to the topic.
+    /// Subscribes a connection to a topic.
     fn subscribe(&self, connection: ConnectionId, topic: &str);
 
-    /// From here on, it does not.
+    /// Ends a connection's subscription to a topic.
     fn unsubscribe(&self, connection: ConnectionId, topic: &str);
 
-    /// Sends one connection a text that it asked for. Never compressed: some answers hold what is for one person only
-    /// beside what others have said, and their length must not tell how much the two have in common.
+    /// Sends a text to one connection. Never compressed: some texts hold private data beside what others have written,
+    /// and the compressed length would tell how much the two have in common.
     fn send(&self, connection: ConnectionId, text: &str);
 
-    /// Sends a text to all who are subscribed to a topic, but for one connection if so wanted.
+    /// Sends a text to all subscribers of a topic, except one connection if given.
     fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>);
 
     /// Closes a connection.
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
 
-    /// Whether so much is underway that nothing more should be made for now.
+    /// Returns whether the workers have so much to send that the core should wait.
     fn is_overloaded(&self) -> bool;
 }
 

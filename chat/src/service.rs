@@ -1,4 +1,4 @@
-//! A chat as a whole: its data, its thread, and the apps of a server's workers.
+//! A chat as a whole: its store, its thread, and the apps of a server's workers.
 
 use std::{
     fmt,
@@ -33,7 +33,7 @@ struct Running {
 }
 
 impl ChatService {
-    /// Opens the data, and brings it to this version where it is of an older one.
+    /// Opens the data, and migrates it if an older version wrote it.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -42,16 +42,16 @@ impl ChatService {
         Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), running: OnceLock::new() })
     }
 
-    /// The app of one worker. With the first one the chat's own threads begin, which speak by this `remote`: all must be
-    /// of the same server.
+    /// Returns the app of one worker. The first call starts the chat's own threads, which reach connections through
+    /// `remote`, so all calls must be for the same server.
     ///
     /// # Panics
-    /// Where the system gives no thread.
+    /// If the system cannot start a thread.
     #[must_use]
     pub fn app(&self, remote: &Remote) -> Chat {
         let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let store = store.expect("this is done once");
+            let store = store.expect("the store is taken once");
             let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), remote.clone())
                 .unwrap_or_else(|error| panic!("the chat's threads cannot be started: {error}"));
             let core = Arc::new(core);
@@ -62,7 +62,7 @@ impl ChatService {
     }
 }
 
-/// Finishes what waits.
+/// Waits until the chat's thread has handled all commands and ended.
 impl Drop for ChatService {
     fn drop(&mut self) {
         if let Some(Running { core, thread, .. }) = self.running.get_mut() {

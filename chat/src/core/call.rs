@@ -15,7 +15,7 @@ use super::{
 };
 use switchboard::ConnectionId;
 
-/// Who has sent the event that is being handled.
+/// The event being handled: its sender, and the state to handle it with.
 pub(super) struct Call<'a> {
     pub(super) state: &'a mut State,
     pub(super) connection: ConnectionId,
@@ -25,13 +25,13 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Who gives the answer that this call is still owed.
+    /// The reply to this event, to be sent later: see [`Reply::Later`].
     pub(super) fn pending_reply(&self) -> PendingReply {
         PendingReply { connection: self.connection, id: self.id.cloned() }
     }
 }
 
-/// An answer that is owed to a client.
+/// A reply that a client still waits for.
 #[derive(Clone, Debug)]
 pub(super) struct PendingReply {
     connection: ConnectionId,
@@ -39,38 +39,38 @@ pub(super) struct PendingReply {
 }
 
 impl PendingReply {
-    /// Gives the answer, in front of all that came behind `before`.
+    /// Sends the reply, ahead of all effects from the index `before` on.
     pub(super) fn send(&self, state: &mut State, before: usize, result: Result<(), EventError>) {
-        let answer = match (result, &self.id) {
+        let reply = match (result, &self.id) {
             (Ok(()), Some(id)) => wire::ack("{}", id),
             (Ok(()), None) => return,
             (Err(error), id) => wire::error(&error, id.as_ref()),
         };
-        state.effects.insert(before, Effect::Send(self.connection, answer));
+        state.effects.insert(before, Effect::Send(self.connection, reply));
     }
 }
 
-/// Checks come before changes: a handler that refuses has changed nothing.
+/// What a handler returns. Handlers check before they change: one that refuses has changed nothing.
 pub(super) type HandlerResult = Result<Reply, Failure>;
 
-/// What is acknowledged.
+/// The result that is acknowledged.
 pub(super) enum Reply {
-    /// This, as JSON.
+    /// This JSON.
     Now(String),
-    /// It will come from elsewhere: see [`Call::pending_reply`].
+    /// None yet: it follows by a [`Call::pending_reply`].
     Later,
 }
 
-/// Why something was not done.
+/// Why an event was not handled.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The client is told so.
+    /// Not allowed. The client gets this error.
     Refused(EventError),
-    /// What was done in this transaction is undone.
+    /// The store failed. The transaction is rolled back.
     Store(StoreError),
 }
 
-/// Reads an event's data.
+/// Parses an event's data.
 pub(super) fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Failure> {
     serde_json::from_str(data.get()).map_err(|error| {
         // Some errors quote the data, which may be long.
@@ -79,24 +79,24 @@ pub(super) fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Failure> 
     })
 }
 
-/// It is done, and there is nothing more to say.
+/// Success, without a result.
 pub(super) fn done() -> HandlerResult {
     Ok(Reply::Now("{}".to_owned()))
 }
 
-/// It is done, with this result.
+/// Success, with this result.
 pub(super) fn result(value: &impl Serialize) -> HandlerResult {
     Ok(Reply::Now(wire::json(value)))
 }
 
-/// It is not done.
+/// An error for the client.
 pub(super) fn refuse<T>(code: &'static str, message: impl Into<Cow<'static, str>>) -> Result<T, Failure> {
     Err(Failure::Refused(EventError::new(code, message)))
 }
 
-/// It is not done now.
+/// An error for a client that has reached a rate limit.
 pub(super) fn too_fast<T>(wait: Duration) -> Result<T, Failure> {
-    refuse("too_fast", format!("That was a lot at once; please wait {} s.", wait.as_secs_f64().ceil()))
+    refuse("too_fast", format!("You are doing too much at once; please wait {} s.", wait.as_secs_f64().ceil()))
 }
 
 impl From<StoreError> for Failure {

@@ -1,4 +1,4 @@
-//! The table of events, and the way to their handlers.
+//! The table of events, and how one gets to its handler.
 
 use serde_json::value::RawValue;
 
@@ -14,36 +14,36 @@ use super::{
 };
 use switchboard::ConnectionId;
 
-/// An event that clients send.
+/// An event that clients may send.
 struct Event {
     name: &'static str,
     handler: Handler,
     kind: Kind,
-    /// How many events it counts as: more than one where the answer is a long list, for which all others wait.
+    /// How many events this one counts as. More than one for long lists: while the thread builds one, all others wait.
     weight: u32,
 }
 
-/// What somebody does who sends an event.
+/// What an event does, which decides what it counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Nothing, by which a session would stay alive.
+    /// Only reads, and does not keep a session from ending as idle.
     Reads,
-    /// Something; others need not hear of it.
+    /// Changes something that others need not see.
     Changes,
-    /// Something that is written into a log or told to many, and counts as a message.
+    /// Writes to a log, or is published to many. Counts as a message.
     Broadcasts,
-    /// A message, which counts itself: it may be a repeat.
+    /// Sends a message. The handler charges it, since a repeat is free.
     Sends,
 }
 
 enum Handler {
-    /// For everybody, also before they have shown a session.
+    /// For any connection, signed in or not.
     Anyone(fn(&mut State, ConnectionId, &RawValue) -> HandlerResult),
-    /// For who is signed in.
+    /// For connections that are signed in.
     SignedIn(fn(&mut Call<'_>, &RawValue) -> HandlerResult),
 }
 
-/// Every event that a client may send. Adding one is adding a line.
+/// Every event that a client may send.
 const EVENTS: &[Event] = &[
     Event::anyone("auth", sign_in::auth),
     Event::anyone("beat", beat),
@@ -62,7 +62,7 @@ const EVENTS: &[Event] = &[
     Event::broadcasts("role", moderation::role),
     Event::broadcasts("delete", moderation::delete),
     Event::broadcasts("remove", moderation::remove),
-    // Talk.
+    // Messages.
     Event::sends("say", messages::say),
     Event::sends("tell", messages::tell),
     Event::broadcasts("direct", messages::direct),
@@ -107,10 +107,10 @@ impl Event {
 }
 
 impl State {
-    /// Handles an event. Its answer comes before all that it has caused.
+    /// Handles an event. The reply comes ahead of all effects of the event.
     pub(super) fn event(&mut self, connection: ConnectionId, event: &Incoming) -> Result<(), StoreError> {
         let before = self.effects.len();
-        let answer = match self.route(connection, event) {
+        let reply = match self.route(connection, event) {
             Ok(Reply::Now(result)) => event.id.as_ref().map(|id| wire::ack(&result, id)),
             Ok(Reply::Later) => None,
             Err(Failure::Refused(error)) => {
@@ -119,8 +119,8 @@ impl State {
             }
             Err(Failure::Store(error)) => return Err(error),
         };
-        if let Some(answer) = answer {
-            self.effects.insert(before, Effect::Send(connection, answer));
+        if let Some(reply) = reply {
+            self.effects.insert(before, Effect::Send(connection, reply));
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl State {
     fn route(&mut self, connection: ConnectionId, incoming: &Incoming) -> HandlerResult {
         let Some(event) = EVENTS.iter().find(|event| event.name == incoming.event) else {
             let shown: String = incoming.event.chars().take(32).collect();
-            return refuse("unknown_event", format!("There is no event {shown:?}."));
+            return refuse("unknown_event", format!("{shown:?} is not an event."));
         };
         match event.handler {
             Handler::Anyone(handler) => handler(self, connection, &incoming.data),

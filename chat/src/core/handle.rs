@@ -129,8 +129,8 @@ pub(super) fn run(mut state: State, commands: &CommandReceiver<State>, delivery:
     state.close(Now::read());
 }
 
-/// Waits until the workers have taken what was sent, so that unsent text does not pile up. The wait has a bound: workers
-/// that have ended never take anything.
+/// Waits until the workers have taken what was sent, so that unsent text does not pile up. The wait has a bound, since
+/// workers that have ended never take anything.
 fn wait_while(overloaded: impl Fn() -> bool) {
     let deadline = Instant::now() + MAX_WAIT;
     while overloaded() && Instant::now() < deadline {

@@ -1,4 +1,4 @@
-//! Entries of a room's log: written, told, read again.
+//! A room's log: appending, reading, catching up.
 
 use std::sync::Arc;
 
@@ -15,24 +15,24 @@ use super::{
 };
 use switchboard::ConnectionId;
 
-/// A place in a log that a client has seen.
+/// The last entry of a log that a client has seen.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Position {
     epoch: String,
     seq: u64,
 }
 
-/// What somebody has missed.
+/// What a client gets of a log to catch up.
 #[derive(Debug)]
 pub(super) struct CatchUp {
     pub(super) messages: Vec<MessageView>,
-    /// Something between the place that they have seen and these is not known any more.
+    /// Whether entries are missing between the client's position and these messages.
     pub(super) gap: bool,
-    /// Nothing is behind these.
+    /// Whether these messages reach the end of the log.
     pub(super) live: bool,
 }
 
-/// An entry of a log as it is told.
+/// An entry of a log as clients see it.
 #[derive(Debug, Serialize)]
 pub(super) struct MessageView {
     room: RoomId,
@@ -56,8 +56,8 @@ pub(super) struct MessageView {
 }
 
 impl State {
-    /// Writes an entry to a room's log, and tells it to all who follow but one connection. `None`: the author has used
-    /// the key before.
+    /// Appends an entry to a room's log, and publishes it to all connections that follow the room, except one. Returns
+    /// `None` if the author has used the entry's key before.
     pub(super) fn append(
         &mut self,
         room: &RoomRow,
@@ -65,7 +65,7 @@ impl State {
         except: Option<ConnectionId>,
     ) -> Result<Option<Place>, StoreError> {
         let head = self.head(room.id)?;
-        // A clock that was set back does not turn the log around.
+        // Times never decrease along a log, even if the clock is set back.
         let place = Place { seq: head.seq + 1, time: self.now.wall.max(head.time) };
         if !self.store.append(room.id, place, &new)? {
             return Ok(None);
@@ -83,7 +83,7 @@ impl State {
         Ok(Some(place))
     }
 
-    /// The same for an entry that says who did something, perhaps to whom.
+    /// Appends an entry that says what a user did, and to whom if to another user.
     pub(super) fn append_event(
         &mut self,
         room: &RoomRow,
@@ -95,7 +95,7 @@ impl State {
         self.append(room, NewEntry { entry, author, key: None, text: None, about }, None).map(drop)
     }
 
-    /// An entry as it is told.
+    /// An entry as clients see it.
     fn message_view(&mut self, room: &RoomRow, logged: Logged) -> Result<MessageView, StoreError> {
         let author: Arc<Profile> = self.profile(logged.author)?;
         let who = match logged.person() {
@@ -130,14 +130,15 @@ impl State {
         })
     }
 
-    /// A part of a room's log as it is told, and whether there is more of it.
+    /// A page of a room's log as clients see it, and whether there is more in the page's direction.
     pub(super) fn messages(&mut self, room: &RoomRow, span: Span) -> Result<(Vec<MessageView>, bool), StoreError> {
         let Page { entries, more } = self.store.entries(room.id, span)?;
         let messages: Result<_, _> = entries.into_iter().map(|logged| self.message_view(room, logged)).collect();
         Ok((messages?, more))
     }
 
-    /// What somebody has missed who has seen a log up to a place; the latest for who has seen nothing of it.
+    /// What a client at the position `from` has missed. Without a position, or with one that is not in the log, the
+    /// latest messages.
     pub(super) fn catch_up(&mut self, room: &RoomRow, from: Option<&Position>) -> Result<CatchUp, StoreError> {
         let head = self.head(room.id)?;
         if let Some(from) = from.filter(|from| from.epoch == room.epoch && from.seq <= head.seq) {
@@ -152,11 +153,11 @@ impl State {
     }
 }
 
-/// What is told at once of what somebody has missed.
+/// Messages in one catch-up.
 const MAX_CATCH_UP: usize = 200;
-/// What is told to who was not here before.
+/// Messages for a client without a position.
 const LATEST_MESSAGES: usize = 50;
-/// A log is trimmed once in so many entries, or more often where few are kept.
+/// A log is trimmed every this many entries, or more often if the configuration keeps few.
 const TRIM_INTERVAL: u64 = 100;
-// Else a log would grow for ever.
+// Otherwise a log would grow faster than it is trimmed.
 const _: () = assert!(TRIM_INTERVAL <= MOST_FORGOTTEN);

@@ -61,12 +61,12 @@ impl State {
         };
         match found {
             Some(person) => Ok(person.id),
-            None => refuse("unknown_person", "There is nobody of this name."),
+            None => refuse("unknown_person", "There is nobody with this name."),
         }
     }
 
-    /// Returns a room and a user's membership in it, if the user may know of the room: conversations of others and rooms
-    /// without an invitation are hidden.
+    /// Returns a room and a user's membership in it, if the user may know of the room: conversations of others, and
+    /// rooms without an invitation, are hidden.
     pub(super) fn find_room(
         &mut self,
         id: RoomId,

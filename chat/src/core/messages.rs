@@ -1,4 +1,4 @@
-//! Handlers: what is said, and how it is read.
+//! Handlers: sending and reading messages.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ use super::{
     text::clean,
 };
 
-/// Whom one's own message is sent to.
+/// Who gets a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum To {
     #[default]
     All,
-    /// All but the connection that sends it.
+    /// All except the connection that sends it.
     Others,
 }
 
@@ -41,11 +41,11 @@ struct Say {
     to: To,
 }
 
-/// `say`: a message to all in a room.
+/// `say`: sends a message to a room.
 pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Say { room, text, key, to } = parse(data)?;
-    let said = call.send_to_room(room, &text, &key, to);
-    result(&call.or_earlier(&key, said)?.place)
+    let sent = call.send_to_room(room, &text, &key, to);
+    result(&call.or_earlier(&key, sent)?.place)
 }
 
 #[derive(Deserialize)]
@@ -57,13 +57,13 @@ struct Tell {
     to: To,
 }
 
-/// What is to be said.
+/// A checked message that is not sent yet.
 struct Draft {
     text: String,
     key: Uuid,
 }
 
-/// Where something was said.
+/// The room and place of a message that was sent.
 #[derive(Serialize)]
 struct Sent {
     room: RoomId,
@@ -71,11 +71,11 @@ struct Sent {
     place: Place,
 }
 
-/// `tell`: a message to one person.
+/// `tell`: sends a message to one user.
 pub(super) fn tell(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Tell { name, text, key, to } = parse(data)?;
-    let said = call.send_direct(&name, &text, &key, to);
-    result(&call.or_earlier(&key, said)?)
+    let sent = call.send_direct(&name, &text, &key, to);
+    result(&call.or_earlier(&key, sent)?)
 }
 
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ struct Direct {
     since: Option<Position>,
 }
 
-/// `direct`: the conversation with one person.
+/// `direct`: enters the conversation with one user.
 pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Direct { name, since } = parse(data)?;
     let other = call.state.find_person(&name)?;
@@ -109,18 +109,18 @@ struct History {
     more: bool,
 }
 
-/// `history`: a page of a room's log.
+/// `history`: returns a page of a room's log.
 pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ReadHistory { room, before, after, limit } = parse(data)?;
     let (room, _) = call.state.find_joined_room(room, call.person)?;
     let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-    // No log is as long as the largest number that the store holds.
+    // The store holds no larger number, and no log is that long.
     let bounded = |seq: u64| seq.min(u64::MAX >> 1);
     let span = match (before, after) {
         (None, Some(after)) => Span::After(bounded(after), limit),
         (Some(before), None) => Span::Before(bounded(before), limit),
         (None, None) => Span::Before(bounded(u64::MAX), limit),
-        (Some(_), Some(_)) => return refuse("bad_data", "History is read before a message or after one."),
+        (Some(_), Some(_)) => return refuse("bad_data", "Give either before or after, not both."),
     };
     let (messages, more) = call.state.messages(&room, span)?;
     result(&History { messages, more })
@@ -138,7 +138,7 @@ struct ReadView {
     seq: u64,
 }
 
-/// `read`: one has seen all up to a message.
+/// `read`: marks all entries up to one as read.
 pub(super) fn read(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Read { room, seq } = parse(data)?;
     let (room, _) = call.state.find_joined_room(room, call.person)?;
@@ -156,7 +156,7 @@ struct Typing<'a> {
     name: &'a str,
 }
 
-/// `typing`: one is writing.
+/// `typing`: tells the others in a room that the user is writing.
 pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomRef { room } = parse(data)?;
     let (room, _) = call.state.find_joined_room(room, call.person)?;
@@ -172,7 +172,7 @@ pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 impl Call<'_> {
-    /// Whether one may write to somebody in private.
+    /// Checks that the user may send private messages to another.
     fn check_may_write(&mut self, other: PersonId) -> Result<(), Failure> {
         let store = &self.state.store;
         if other == self.person {
@@ -185,7 +185,7 @@ impl Call<'_> {
             return refuse("blocking", "You have blocked this person.");
         }
         if self.state.profile(other)?.gone {
-            return refuse("unknown_person", "This person is not here any more.");
+            return refuse("unknown_person", "This person is no longer here.");
         }
         Ok(())
     }
@@ -198,8 +198,8 @@ impl Call<'_> {
         }
         let draft = self.check_draft(text, key)?;
         if let Some(other) = other {
-            if let Some(said) = self.sent_earlier(draft.key)? {
-                return Ok(said);
+            if let Some(sent) = self.sent_earlier(draft.key)? {
+                return Ok(sent);
             }
             self.ensure_member(&room, other)?;
         }
@@ -210,23 +210,23 @@ impl Call<'_> {
         let other = self.state.find_person(name)?;
         self.check_may_write(other)?;
         let draft = self.check_draft(text, key)?;
-        // A repeat brings nobody back who has left since.
-        if let Some(said) = self.sent_earlier(draft.key)? {
-            return Ok(said);
+        // The repeat of a message does not bring back a user who has left since.
+        if let Some(sent) = self.sent_earlier(draft.key)? {
+            return Ok(sent);
         }
         let room = self.conversation(other)?;
         self.ensure_member(&room, other)?;
         self.post(&room, &draft, to)
     }
 
-    /// What was said under this key before, where it is refused now: a repeat is acknowledged again, however fast it
-    /// comes, and whatever has changed meanwhile.
-    fn or_earlier(&mut self, key: &str, said: Result<Sent, Failure>) -> Result<Sent, Failure> {
-        let Err(Failure::Refused(error)) = said else { return said };
+    /// If a message was refused, but one with the same key was sent before, returns that one: a repeat is acknowledged
+    /// even if it comes too fast, or would no longer be allowed.
+    fn or_earlier(&mut self, key: &str, sent: Result<Sent, Failure>) -> Result<Sent, Failure> {
+        let Err(Failure::Refused(error)) = sent else { return sent };
         if let Ok(key) = Uuid::try_parse(key)
-            && let Some(said) = self.sent_earlier(key)?
+            && let Some(sent) = self.sent_earlier(key)?
         {
-            return Ok(said);
+            return Ok(sent);
         }
         Err(Failure::Refused(error))
     }
@@ -235,18 +235,18 @@ impl Call<'_> {
         Ok(self.state.store.with_key(self.person, key)?.map(|(room, place)| Sent { room, place }))
     }
 
-    /// What can be said, and may be said now.
+    /// Checks that a message may be sent, and charges it.
     fn check_draft(&mut self, text: &str, key: &str) -> Result<Draft, Failure> {
         let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
         let text = clean(text, self.state.config.limits.text_chars)?;
         if is_blank(&text) {
-            return refuse("empty", "There is nothing to say.");
+            return refuse("empty", "The text is empty.");
         }
         self.state.rate_limit(Action::Message, self.person).or_else(too_fast)?;
         Ok(Draft { text, key })
     }
 
-    /// Says something in a room, once for each key.
+    /// Appends a message to a room's log, once for each key.
     fn post(&mut self, room: &RoomRow, draft: &Draft, to: To) -> Result<Sent, Failure> {
         let state = &mut *self.state;
         let Draft { text, key } = draft;
@@ -256,18 +256,18 @@ impl Call<'_> {
             return Ok(Sent { room: room.id, place });
         }
         match self.sent_earlier(*key)? {
-            Some(said) => Ok(said),
+            Some(sent) => Ok(sent),
             None => refuse("unknown_message", "The message of this key is no longer kept."),
         }
     }
 
-    /// The conversation with somebody, begun if need be; the caller is a member of it.
+    /// Returns the conversation with another user, made if there is none. The caller becomes a member of it.
     fn conversation(&mut self, other: PersonId) -> Result<Arc<RoomRow>, Failure> {
         let key = RoomKind::key_of_pair(self.person, other);
         let id = match self.state.store.room_with_key(&key)? {
             Some(id) => Some(id),
             None if self.state.store.count_conversations(self.person)? >= MAX_CONVERSATIONS => {
-                return refuse("too_many_rooms", "You talk with as many people as one may; leave some of them.");
+                return refuse("too_many_rooms", "You have too many conversations; leave some of them first.");
             }
             None => self.state.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
         };
@@ -280,7 +280,7 @@ impl Call<'_> {
         Ok(room)
     }
 
-    /// Somebody is in a conversation of two from here on, if they were not.
+    /// Makes a user a member of a conversation of two, if they are not.
     fn ensure_member(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
         let state = &mut *self.state;
         if state.store.member(room.id, person)?.is_none() {
@@ -293,8 +293,8 @@ impl Call<'_> {
     }
 }
 
-/// Conversations that somebody begins: each is told whenever they connect.
+/// Conversations that a user may begin: each is sent whenever the user connects.
 const MAX_CONVERSATIONS: usize = 1000;
-/// Messages of a page of history.
+/// Messages in a page of history, by default and at most.
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;

@@ -1,10 +1,9 @@
-//! The chat of one process: one thread decides everything, in one order, over the
-//! [`Store`](super::store::Store).
+//! The chat of one process: one thread decides everything, in one order, over the [`Store`](super::store::Store).
 //!
-//! The thread takes all waiting commands, runs them in one transaction, and commits once. So the more commands wait, the
-//! less a durable write costs each of them. Clients are told only after the commit: an acknowledgement is never taken
-//! back. If the transaction fails, the thread runs each command again in a transaction of its own, and only those that
-//! fail again are answered with an error.
+//! The thread takes all waiting commands, runs them in one transaction, and commits once. So the more commands wait,
+//! the less a durable write costs each of them. Clients are told only after the commit: an acknowledgement is never
+//! taken back. If the transaction fails, the thread runs each command again in a transaction of its own, and only those
+//! that fail again are answered with an error.
 //!
 //! Each file uses only those above it:
 //!

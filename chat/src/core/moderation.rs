@@ -1,4 +1,4 @@
-//! Handlers: what owners do. Operators may do it in public rooms.
+//! Handlers: what owners of rooms may do. In public rooms operators may do it too.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ struct SetTopic {
     topic: String,
 }
 
-/// `topic`: what the room is about.
+/// `topic`: sets a room's topic.
 pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let SetTopic { room, topic } = parse(data)?;
     let (room, _) = call.owned_room(room)?;
@@ -38,7 +38,7 @@ struct RoomAndName {
     name: String,
 }
 
-/// `invite`: somebody may enter. Into public rooms every member may invite.
+/// `invite`: invites a user. In public rooms every member may do that.
 pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomAndName { room, name } = parse(data)?;
     let (room, member) = call.state.find_joined_room(room, call.person)?;
@@ -55,14 +55,14 @@ pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         None => {}
     }
     if call.state.store.count_invitations(person)? >= call.state.config.limits.rooms {
-        return refuse("too_many_rooms", "This person has as many invitations as one may.");
+        return refuse("too_many_rooms", "This person has too many open invitations already.");
     }
     call.state.set_role(room.id, person, Role::Invited)?;
     call.state.push_room(&room, person)?;
     done()
 }
 
-/// `kick`: somebody is no longer a member, and may come again.
+/// `kick`: ends a membership or an invitation. The user may enter again.
 pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let (room, person, role) = call.target(data)?;
     if role < Some(Role::Invited) {
@@ -74,7 +74,7 @@ pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     done()
 }
 
-/// `ban`: somebody is no longer a member, and may not come again.
+/// `ban`: ends a membership, and keeps the user from entering again.
 pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let (room, person, role) = call.target(data)?;
     if role == Some(Role::Banned) {
@@ -88,7 +88,7 @@ pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     done()
 }
 
-/// `unban`: somebody may come again.
+/// `unban`: lifts a ban.
 pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let (room, person, role) = call.target(data)?;
     if role != Some(Role::Banned) {
@@ -99,7 +99,7 @@ pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     done()
 }
 
-/// `bans`: who is banned, in the order in which they came to the chat.
+/// `bans`: lists the banned users, in the order in which they signed up.
 pub(super) fn bans(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ListMembers { room, after } = parse(data)?;
     let (room, _) = call.owned_room(room)?;
@@ -131,11 +131,11 @@ pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         return done();
     }
     if now == Role::Owner && room.id != LOBBY && call.state.store.count_owners(room.id)? == 1 {
-        return refuse("last_owner", "A room needs an owner; make somebody else one first.");
+        return refuse("last_owner", "A room needs an owner; make another member an owner first.");
     }
     if role == Role::Owner && call.state.store.count_rooms(person, Role::Owner)? >= call.state.config.limits.owned_rooms
     {
-        return refuse("too_many_rooms", "This person owns as many rooms as one may.");
+        return refuse("too_many_rooms", "This person owns too many rooms already.");
     }
     call.state.set_role(room.id, person, role)?;
     call.state.append_event(&room, entry, call.person, Some(person))?;
@@ -149,7 +149,7 @@ struct Delete {
     seq: u64,
 }
 
-/// `delete`: takes the words from a message: one's own, or any as an owner.
+/// `delete`: deletes the text of a message: the user's own, or as an owner any.
 pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Delete { room, seq } = parse(data)?;
     let (room, said) = match call.state.find_joined_room(room, call.person) {
@@ -157,7 +157,7 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
             let said = call.author_of(&room, seq)?;
             (room, said)
         }
-        // An operator need not be a member.
+        // Operators need not be members.
         Err(error) => match call.owned_room(room) {
             Ok((room, _)) => {
                 let said = call.author_of(&room, seq)?;
@@ -184,25 +184,25 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     done()
 }
 
-/// `remove`: a room and all that is in it.
+/// `remove`: removes a room with its log.
 pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomRef { room } = parse(data)?;
     let (room, _) = call.owned_room(room)?;
     if room.id == LOBBY {
-        return refuse("not_owner", "Everybody begins in this room.");
+        return refuse("not_owner", "The lobby cannot be removed.");
     }
     call.state.remove_room(&room)?;
     done()
 }
 
 impl Call<'_> {
-    /// A room in which the caller may do what owners may.
+    /// Returns a room in which the caller may do what owners may.
     fn owned_room(&mut self, room: RoomId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
         let (room, member) = self.state.find_room(room, self.person)?;
         let role = member.map(|member| member.role);
         let is_operator = room.kind == RoomKind::Public && self.state.profile(self.person)?.operator;
         match role {
-            _ if room.kind == RoomKind::Direct => refuse("not_owner", "Nobody owns a conversation of two."),
+            _ if room.kind == RoomKind::Direct => refuse("not_owner", "A conversation of two has no owner."),
             Some(Role::Owner) => Ok((room, member)),
             _ if is_operator => Ok((room, member)),
             Some(Role::Member) => refuse("not_owner", "Only an owner of this room may do that."),
@@ -210,7 +210,7 @@ impl Call<'_> {
         }
     }
 
-    /// Whom an owner is about to do something to that is not done to owners.
+    /// Reads what a moderation event is about, and checks that the caller may do it. Owners cannot be its target.
     fn target(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
         let RoomAndName { room, name } = parse(data)?;
         let (room, _) = self.owned_room(room)?;
@@ -222,9 +222,9 @@ impl Call<'_> {
         Ok((room, person, role))
     }
 
-    /// Who said a message, if it still has its words.
+    /// The author of a message; `None` if there is no such message, or its text was deleted.
     fn author_of(&mut self, room: &RoomRow, seq: u64) -> Result<Option<PersonId>, Failure> {
-        // A number that the store cannot hold is no message's.
+        // The store cannot hold a larger number, so no message has it.
         let Ok(_) = i64::try_from(seq) else { return Ok(None) };
         let entry = self.state.store.entry(room.id, seq)?;
         Ok(entry.filter(|entry| entry.entry == Entry::Said && entry.text.is_some()).map(|entry| entry.author))

@@ -1,4 +1,4 @@
-//! Handlers: accounts, sessions, who is there, blocking, notices.
+//! Handlers: who is online, blocking, sessions, accounts, notices.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -38,7 +38,7 @@ struct PersonView {
     online: bool,
 }
 
-/// `people`: who is online; with `search`, all whose name begins so.
+/// `people`: lists the users online, or with `search` all users whose name begins with it.
 pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
     let state = &mut *call.state;
@@ -77,12 +77,12 @@ struct Blocked<'a> {
     blocked: bool,
 }
 
-/// `block`: somebody cannot write to one in private, nor invite one.
+/// `block`: keeps another user from sending private messages and invitations to this one.
 pub(super) fn block(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     set_blocked(call, data, true)
 }
 
-/// `unblock`: they can again.
+/// `unblock`: lifts a block.
 pub(super) fn unblock(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     set_blocked(call, data, false)
 }
@@ -95,7 +95,7 @@ fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> HandlerRe
     }
     let store = &call.state.store;
     if blocked && !store.has_blocked(call.person, other)? && store.count_blocked(call.person)? >= MAX_BLOCKED {
-        return refuse("too_many_blocks", "You block as many people as one may.");
+        return refuse("too_many_blocks", "You have blocked too many people already.");
     }
     store.set_blocked(call.person, other, blocked)?;
     let profile = call.state.profile(other)?;
@@ -117,7 +117,7 @@ struct SessionView {
     current: bool,
 }
 
-/// `sessions`: where one is signed in.
+/// `sessions`: lists the user's sessions.
 pub(super) fn sessions(call: &mut Call<'_>, _: &RawValue) -> HandlerResult {
     let sessions = call.state.store.sessions_of(call.person)?;
     let sessions = sessions.into_iter().map(|row| SessionView {
@@ -135,7 +135,7 @@ struct Revoke {
     session: Option<SessionId>,
 }
 
-/// `revoke`: ends a session of one's own, or all but this one.
+/// `revoke`: ends one of the user's sessions, or all except the current one.
 pub(super) fn revoke(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Revoke { session } = parse::<Option<_>>(data)?.unwrap_or_default();
     match session {
@@ -154,7 +154,7 @@ struct ChangePassword {
     new: String,
 }
 
-/// `password`: changes it, and ends all other sessions.
+/// `password`: changes the password, and ends all other sessions.
 pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ChangePassword { old, new } = parse(data)?;
     let (old, hash) = call.own_password(&old)?;
@@ -171,7 +171,7 @@ pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
             let hashed = again.hash(new, reply_path, move |new_hash, (pending, commands)| {
                 let Ok(new_hash) = new_hash else { return reply_with_error((pending, commands), SignInError::Storage) };
                 let change = move |state: &mut State| {
-                    // Not where somebody else has changed it meanwhile.
+                    // Refused if the password was changed meanwhile.
                     match state.store.person(person)? {
                         Some(row) if row.password.as_ref() == Some(&hash) => {
                             state.store.set_password(person, &new_hash)?;
@@ -199,7 +199,7 @@ struct DeleteAccount {
     password: String,
 }
 
-/// `delete_account`: one's own, with its name, sessions and memberships.
+/// `delete_account`: deletes the user's account, with its sessions and memberships, and frees its name.
 pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let DeleteAccount { password } = parse::<Option<_>>(data)?.unwrap_or_default();
     if call.state.profile(call.person)?.guest {
@@ -239,7 +239,7 @@ struct NoticeView<'a> {
     time: Millis,
 }
 
-/// `notice`: an operator's words to all who are online.
+/// `notice`: publishes an operator's text to all who are online.
 pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Notice { text } = parse(data)?;
     let profile = call.state.profile(call.person)?;
@@ -248,17 +248,17 @@ pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     }
     let text = clean(&text, call.state.config.limits.text_chars)?;
     if text.is_empty() {
-        return refuse("empty", "There is nothing to say.");
+        return refuse("empty", "The text is empty.");
     }
     let view = NoticeView { text: &text, from: &profile.name, time: call.state.now.wall };
     call.state.publish(Topic::Everyone, wire::event("notice", &view), None);
     done()
 }
 
-/// Whom an answer is owed, and the way back to the thread.
+/// A reply to be sent, and the way to the thread that sends it.
 type ReplyPath = (PendingReply, CommandSender<State>);
 
-/// Something that changes an account, and then keeps a pending.
+/// A request that changes an account, and then sends the reply.
 fn reply_after(
     (pending, commands): ReplyPath,
     mut change: impl FnMut(&mut State) -> Result<Result<(), SignInError>, StoreError> + Send + 'static,
@@ -280,7 +280,7 @@ fn reply_after(
     )
 }
 
-/// Keeps a pending by saying what went wrong.
+/// Makes the thread send an error as the reply.
 fn reply_with_error((pending, commands): ReplyPath, error: SignInError) {
     let run = move |state: &mut State| {
         let before = state.effects.len();
@@ -291,7 +291,8 @@ fn reply_with_error((pending, commands): ReplyPath, error: SignInError) {
 }
 
 impl Call<'_> {
-    /// The password that a client has sent as its own, and the hash that it should have.
+    /// Checks the form of the password that a client has sent, and charges it. Returns it with the hash to verify it
+    /// by.
     fn own_password(&mut self, password: &str) -> Result<(Password, String), Failure> {
         let hash = self.state.store.person(self.person)?.and_then(|person| person.password);
         if hash.is_some() {
@@ -306,13 +307,13 @@ impl Call<'_> {
 }
 
 impl State {
-    /// Begins something slow elsewhere, once all that came before it is durable.
+    /// Begins slow work on another thread, after the commit.
     fn run_after_commit(&mut self, begin: impl FnOnce() + Send + 'static) -> HandlerResult {
         self.effects.push(Effect::Do(Box::new(begin)));
         Ok(Reply::Later)
     }
 
-    /// Ends all sessions of somebody but one.
+    /// Ends all sessions of a user except one.
     fn end_other_sessions(&mut self, person: PersonId, except: SessionId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(person)? {
             if session.id != except {
@@ -323,7 +324,7 @@ impl State {
     }
 }
 
-/// People that one may block: each welcome tells them all.
+/// Users that one may block: all are sent whenever the user connects.
 const MAX_BLOCKED: usize = 1000;
-/// People that are told at once.
+/// Users in one list.
 const MAX_LISTED_PEOPLE: usize = 200;

@@ -1,6 +1,6 @@
-//! Who is connected, and by which session. Nothing here is stored.
+//! Which connections, sessions, and users are online. Nothing here is stored.
 //!
-//! What has changed can be undone, as the store's transactions can: see [`commit`](Presence::commit) and
+//! Changes can be rolled back together with the store's: see [`commit`](Presence::commit) and
 //! [`roll_back`](Presence::roll_back).
 
 use std::{
@@ -13,20 +13,20 @@ use switchboard::ConnectionId;
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// Connections that have not shown a session yet, and until when they may.
+    /// Connections without a session, and by when they must have one.
     unauthenticated: HashMap<ConnectionId, Instant>,
     connections: HashMap<ConnectionId, (PersonId, SessionId)>,
     people: HashMap<PersonId, OnlinePerson>,
-    /// The people, by the keys of their names.
+    /// The users online, by the keys of their names.
     by_key: BTreeMap<String, PersonId>,
     sessions: HashMap<SessionId, LiveSession>,
-    /// Who has come or gone since that was last told.
+    /// Users who may have come or gone since the last [`take_diff`](Self::take_diff).
     changed: HashMap<PersonId, Change>,
-    /// What has happened since the last [`commit`](Self::commit), the latest at the end.
+    /// How to undo the changes since the last [`commit`](Self::commit), the latest last.
     journal: Vec<Undo>,
 }
 
-/// What is undone by its opposite.
+/// A change, with what is needed to undo it.
 #[derive(Debug)]
 enum Undo {
     AwaitedAuth(ConnectionId),
@@ -36,7 +36,7 @@ enum Undo {
     Stored(SessionId, Millis),
 }
 
-/// Where a connection was.
+/// What a connection was before it was removed.
 #[derive(Debug)]
 enum Removed {
     Unauthenticated(Instant),
@@ -50,11 +50,11 @@ struct OnlinePerson {
     connections: Vec<ConnectionId>,
 }
 
-/// A session that is in use.
+/// A session that is in use by at least one connection.
 #[derive(Clone, Debug)]
 pub(super) struct LiveSession {
     pub(super) guest: bool,
-    /// When something was last done in it, and when that was last stored.
+    /// When the session was last used, and the last use that is stored.
     pub(super) used: Millis,
     pub(super) stored: Millis,
     created: Millis,
@@ -68,7 +68,7 @@ struct Change {
     was_online: bool,
 }
 
-/// Somebody who is connected by a session.
+/// A connection that has signed in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewConnection<'a> {
     pub(super) connection: ConnectionId,
@@ -78,7 +78,7 @@ pub(super) struct NewConnection<'a> {
     pub(super) session: &'a SessionRow,
 }
 
-/// Who came and went.
+/// The names of the users who came and who went.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PresenceDiff {
     pub(super) online: Vec<String>,
@@ -86,12 +86,12 @@ pub(super) struct PresenceDiff {
 }
 
 impl Presence {
-    /// All that has happened is settled.
+    /// Makes all changes final.
     pub(super) fn commit(&mut self) {
         self.journal.clear();
     }
 
-    /// All that has happened since it was last settled has not.
+    /// Undoes all changes since the last [`commit`](Self::commit).
     pub(super) fn roll_back(&mut self) {
         while let Some(undo) = self.journal.pop() {
             match undo {
@@ -122,13 +122,13 @@ impl Presence {
         }
     }
 
-    /// A connection that has shown no session yet, but may until then.
+    /// Adds a connection without a session, which must have one by `until`.
     pub(super) fn await_auth(&mut self, connection: ConnectionId, until: Instant) {
         self.journal.push(Undo::AwaitedAuth(connection));
         self.unauthenticated.insert(connection, until);
     }
 
-    /// Connections that have shown no session in time.
+    /// The connections that have no session in time.
     pub(super) fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
         self.unauthenticated.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
     }
@@ -137,7 +137,7 @@ impl Presence {
         self.unauthenticated.contains_key(&connection)
     }
 
-    /// Somebody is connected by a session.
+    /// Adds a connection that has signed in.
     pub(super) fn connect(&mut self, new: NewConnection<'_>) {
         let deadline = self.unauthenticated.remove(&new.connection);
         self.journal.push(Undo::Connected(new.connection, deadline));
@@ -165,8 +165,8 @@ impl Presence {
         live.connections.push(connection);
     }
 
-    /// A connection is gone, or nobody's any more. Gives the session that is no longer in use by that, whose last use
-    /// is not stored yet.
+    /// Removes a connection. If that was the last connection of its session, and the session's last use is not stored,
+    /// returns both.
     pub(super) fn disconnect(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
         if let Some(until) = self.unauthenticated.remove(&connection) {
             self.journal.push(Undo::Disconnected(connection, Removed::Unauthenticated(until)));
@@ -204,7 +204,7 @@ impl Presence {
         Some(Removed::SignedIn { name, key, guest, session, stored })
     }
 
-    /// Who is connected here, and by which session.
+    /// The user and session of a connection that is signed in.
     pub(super) fn identity_of(&self, connection: ConnectionId) -> Option<(PersonId, SessionId)> {
         self.connections.get(&connection).copied()
     }
@@ -221,12 +221,12 @@ impl Presence {
         self.people.contains_key(&person)
     }
 
-    /// How many people there are.
+    /// How many users are online.
     pub(super) fn count(&self) -> usize {
         self.people.len()
     }
 
-    /// The people in the order of their names' keys, behind `after`.
+    /// The users online behind `after`, in the order of their names' keys.
     pub(super) fn people(&self, after: &str) -> impl Iterator<Item = (PersonId, &str)> {
         let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
         let ids = self.by_key.range::<str, _>(behind).map(|(_, id)| *id);
@@ -241,7 +241,7 @@ impl Presence {
         self.sessions.get(&session)
     }
 
-    /// Something was done in a session.
+    /// A session was used.
     pub(super) fn mark_used(&mut self, session: SessionId, now: Millis) {
         if let Some(live) = self.sessions.get_mut(&session)
             && live.used < now
@@ -251,7 +251,7 @@ impl Presence {
         }
     }
 
-    /// When a session was last used is stored now.
+    /// A session's last use was stored.
     pub(super) fn mark_stored(&mut self, session: SessionId, used: Millis) {
         if let Some(live) = self.sessions.get_mut(&session) {
             self.journal.push(Undo::Stored(session, live.stored));
@@ -259,7 +259,7 @@ impl Presence {
         }
     }
 
-    /// Who has come and gone since this was last asked; who did both is not among them.
+    /// Returns who came and who went since the last call. Users who did both are left out.
     pub(super) fn take_diff(&mut self) -> PresenceDiff {
         let mut diff = PresenceDiff::default();
         for (id, Change { name, was_online }) in self.changed.drain() {
@@ -275,5 +275,5 @@ impl Presence {
     }
 }
 
-/// Above so many people their names are no longer told to everybody.
+/// If more users are online, clients get no names, only their number.
 pub(super) const MAX_ONLINE_NAMES: usize = 1000;

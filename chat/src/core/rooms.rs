@@ -1,4 +1,4 @@
-//! Handlers: making, entering and leaving rooms.
+//! Handlers: making, entering, and leaving rooms.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
     text::clean,
 };
 
-/// What somebody is told who enters a room.
+/// The reply to a client that enters a room.
 #[derive(Serialize)]
 struct Entered {
     room: RoomView,
@@ -48,7 +48,7 @@ struct MemberView {
     online: bool,
 }
 
-/// Why somebody is no longer in a room.
+/// Why a user is no longer in a room.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LeaveReason {
@@ -64,7 +64,7 @@ struct GoneView {
     reason: LeaveReason,
 }
 
-/// One room, by its number.
+/// A room by its number.
 #[derive(Deserialize)]
 pub(super) struct RoomRef {
     pub(super) room: RoomId,
@@ -77,7 +77,7 @@ struct List {
     search: String,
 }
 
-/// `rooms`: public ones.
+/// `rooms`: lists public rooms.
 pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
     let key = |name: &str| RoomName::at_most(Name::LONGEST, name).map(|name| name.key().to_owned()).ok();
@@ -108,7 +108,7 @@ fn public() -> RoomKind {
     RoomKind::Public
 }
 
-/// `create`: a room of one's own.
+/// `create`: makes a room, owned by the user.
 pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Create { name, kind, topic } = parse(data)?;
     let limits = &call.state.config.limits;
@@ -117,21 +117,21 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         Err(error) => return refuse("bad_name", error.to_string()),
     };
     if kind == RoomKind::Direct {
-        return refuse("bad_data", "A conversation of two begins with direct or tell.");
+        return refuse("bad_data", "Use direct or tell to begin a conversation of two.");
     }
     let topic = clean(&topic, limits.topic_chars)?;
     call.check_room_count()?;
     if call.state.store.count_rooms(call.person, Role::Owner)? >= call.state.config.limits.owned_rooms {
-        return refuse("too_many_rooms", "You own as many rooms as one may.");
+        return refuse("too_many_rooms", "You own too many rooms already.");
     }
     let epoch = epoch();
     let key = match kind {
         RoomKind::Public => RoomKind::key_of_name(name.key()),
-        // Its name is nobody's business, so it cannot be taken either.
+        // Others must not learn the name of such a room, so it does not take the name from them.
         RoomKind::Invited | RoomKind::Direct => format!("invited {epoch}"),
     };
     let Some(id) = call.state.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
-        return refuse("name_taken", "There is a room of this name already, or of one that looks like it.");
+        return refuse("name_taken", "A room with this name, or with one that looks like it, already exists.");
     };
     let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "The room is gone.") };
     call.become_member(&room, Role::Owner)?;
@@ -145,7 +145,7 @@ struct Join {
     since: Option<Position>,
 }
 
-/// `join`: follows a room, and becomes a member of it where one is not.
+/// `join`: enters a room, and makes the user a member if they are not.
 pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Join { room, name, since } = parse(data)?;
     let state = &mut *call.state;
@@ -155,20 +155,20 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
             Ok(name) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
-        _ => return refuse("bad_data", "A room is joined by its number or by its name."),
+        _ => return refuse("bad_data", "A room is joined either by its number or by its name."),
     };
     let Some(id) = id else { return refuse("unknown_room", "There is no such room.") };
     let (room, member) = state.find_room(id, call.person)?;
     match member.map(|member| member.role) {
         Some(Role::Member | Role::Owner) => {}
         Some(Role::Banned) => return refuse("banned", "You are banned from this room."),
-        // Who means to come back must not come in anew, behind the back of whoever has sent them away meanwhile.
+        // A client that resumes must not become a member again: the user may have been kicked meanwhile.
         Some(Role::Invited) | None if since.is_some() => {
-            return refuse("not_member", "You are not a member of this room any more.");
+            return refuse("not_member", "You are no longer a member of this room.");
         }
         Some(Role::Invited) | None => {
             call.check_room_count()?;
-            // Entering is doing something; coming back is not.
+            // Becoming a member counts as a message and as use of the session; resuming does not.
             call.state.rate_limit(Action::Message, call.person).or_else(too_fast)?;
             call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
@@ -177,7 +177,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     call.enter(&room, since.as_ref())
 }
 
-/// `leave`: is no longer a member, or turns an invitation down.
+/// `leave`: ends the user's membership, or declines an invitation.
 pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomRef { room } = parse(data)?;
     match call.state.find_room(room, call.person)? {
@@ -195,7 +195,7 @@ pub(super) struct ListMembers {
     pub(super) after: Option<String>,
 }
 
-/// `members`: of a room, in the order in which they came to the chat.
+/// `members`: lists a room's members, in the order in which they signed up.
 pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ListMembers { room, after } = parse(data)?;
     let state = &mut *call.state;
@@ -204,16 +204,16 @@ pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 impl Call<'_> {
-    /// Whether one may be in one more room.
+    /// Checks that the user may be in one more room.
     fn check_room_count(&mut self) -> Result<(), Failure> {
         if self.state.store.count_rooms(self.person, Role::Member)? >= self.state.config.limits.rooms {
-            return refuse("too_many_rooms", "You are in as many rooms as one may be.");
+            return refuse("too_many_rooms", "You are in too many rooms already; leave one first.");
         }
         Ok(())
     }
 
-    /// Makes the caller a member: all their connections follow the room from its new entry on, and those other than
-    /// this one hear of it.
+    /// Makes the caller a member. All the caller's connections follow the room from the new entry on, and those other
+    /// than this one get the room pushed.
     fn become_member(&mut self, room: &RoomRow, role: Role) -> Result<(), StoreError> {
         self.state.set_role(room.id, self.person, role)?;
         self.state.append_event(room, Entry::Joined, self.person, None)?;
@@ -224,7 +224,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// What was missed of a room; where that is all, this connection follows it from there on.
+    /// Enters a room: returns what the client has missed. If that reaches the end of the log, this connection follows
+    /// the room from there on.
     pub(super) fn enter(&mut self, room: &Arc<RoomRow>, since: Option<&Position>) -> HandlerResult {
         let CatchUp { messages, gap, live } = self.state.catch_up(room, since)?;
         if live {
@@ -235,14 +236,15 @@ impl Call<'_> {
 }
 
 impl State {
-    /// All connections of somebody hear that they are no longer in a room, and follow it no more.
+    /// Tells all connections of a user that they are no longer in a room, and unsubscribes them from it.
     pub(super) fn notify_gone(&mut self, room: RoomId, person: PersonId, reason: LeaveReason) {
         self.unsubscribe_all(person, room);
         self.publish(Topic::Person(person), wire::event("gone", &GoneView { room, reason }), None);
     }
 
-    /// Somebody leaves a room. A room that loses its last owner gets another one; one that nobody can enter any more is
-    /// removed. The lobby stays as it is: whoever comes begins in it, and its owners are who operators want.
+    /// Ends a membership by the member's will. If the last owner leaves, the oldest member becomes an owner. A room
+    /// that nobody can enter again is removed. The lobby is an exception to both: every user begins in it, and
+    /// operators choose its owners.
     fn leave_room(&mut self, room: &RoomRow, person: PersonId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
             self.append_event(room, Entry::Left, person, None)?;
@@ -253,7 +255,7 @@ impl State {
             && self.store.count_members(room.id)? == 0
             && self.profile(other)?.gone
         {
-            // Nobody can ever come back to it.
+            // Neither of the two can enter it again.
             return self.remove_room(room);
         }
         if role == Role::Owner && room.id != LOBBY && self.store.count_owners(room.id)? == 0 {
@@ -263,18 +265,18 @@ impl State {
                     self.append_event(room, Entry::Owner, person, Some(successor))?;
                     self.push_room(room, successor)?;
                 }
-                // Nobody is left; the name is free again.
+                // The room is empty. Its name becomes free.
                 None => self.remove_room(room)?,
             }
         }
         Ok(())
     }
 
-    /// Somebody is no more.
+    /// Ends all memberships of a user whose account is being deleted.
     pub(super) fn leave_all_rooms(&mut self, person: PersonId) -> Result<(), StoreError> {
         for place in self.store.places_of(person)? {
             if place.room == LOBBY {
-                // Nobody was told that they came either, and guests come and go.
+                // The log does not say either that users joined the lobby, and guests come and go.
                 self.remove_member(LOBBY, person)?;
             } else if let Some(room) = self.room(place.room)? {
                 self.leave_room(&room, person, place.role)?;
@@ -283,7 +285,7 @@ impl State {
         Ok(())
     }
 
-    /// Those whom the store finds in a room, behind the one of this name.
+    /// A page of the members that `find` returns, behind the one named `after`.
     pub(super) fn members(
         &mut self,
         room: &RoomRow,
@@ -302,7 +304,7 @@ impl State {
         Ok(MembersView { members, more })
     }
 
-    /// Tells somebody how a room is to them now.
+    /// Pushes a room to a user, as the user sees it now.
     pub(super) fn push_room(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
         if self.presence.is_online(person) {
             let view = wire::event("room", &self.room_view(room, person)?);
@@ -311,7 +313,7 @@ impl State {
         Ok(())
     }
 
-    /// Removes a room and all that is in it.
+    /// Removes a room with its log.
     pub(super) fn remove_room(&mut self, room: &RoomRow) -> Result<(), StoreError> {
         let online: Vec<PersonId> = self.presence.people("").map(|(id, _)| id).collect();
         for person in online {
@@ -325,7 +327,7 @@ impl State {
     }
 }
 
-/// Public rooms that are told at once.
+/// Public rooms in one list.
 const MAX_LISTED_ROOMS: usize = 100;
-/// MembersView that are told at once.
+/// Members in one list.
 const MAX_LISTED_MEMBERS: usize = 200;

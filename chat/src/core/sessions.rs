@@ -1,4 +1,4 @@
-//! How sessions end: by time, by will, from elsewhere.
+//! How sessions and accounts end.
 
 use std::time::Duration;
 
@@ -17,23 +17,23 @@ use super::{
 };
 use switchboard::{CloseCode, ConnectionId};
 
-/// Why a session ends.
+/// Why a session has ended, or a connection has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Reason {
-    /// None was shown in time.
+    /// The connection showed no session in time.
     None,
     /// There is no such session.
     Unknown,
-    /// Nothing was done in it for too long.
+    /// The session was not used for too long.
     Idle,
-    /// Its time is over.
+    /// The session has reached its lifetime.
     Lifetime,
-    /// Its owner has logged out.
+    /// The user has logged out.
     Logout,
-    /// Its owner has ended it from elsewhere, or an operator.
+    /// The user has ended it from another session, or an operator has.
     Revoked,
-    /// Its owner's account is no more.
+    /// The account was deleted.
     Deleted,
 }
 
@@ -43,7 +43,7 @@ struct Expired {
 }
 
 impl State {
-    /// Why a session has ended, if time has ended it.
+    /// Returns why a session has ended, if by time.
     pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
         if expires <= self.now.wall {
             Some(Reason::Lifetime)
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// How long one may do nothing.
+    /// How long a session may be unused.
     pub(super) fn idle_time(&self, guest: bool) -> Millis {
         let idle = millis(self.config.session_idle);
         if guest { idle.min(MAX_GUEST_IDLE) } else { idle }
@@ -62,13 +62,13 @@ impl State {
 
     /// Tells a connection that it has no session, and closes it.
     pub(super) fn expire(&mut self, connection: ConnectionId, reason: Reason) {
-        // Its last use goes with it: either the session has ended, or there was none.
+        // The session's last use need not be stored: either the session has ended, or there was none.
         self.presence.disconnect(connection);
         self.send(connection, wire::event("expired", &Expired { reason }));
         self.effects.push(Effect::Close(connection, SESSION_EXPIRED, "the session has ended"));
     }
 
-    /// Ends a session, wherever it is in use. A guest's last one takes the guest with it.
+    /// Ends a session on all its connections. A guest is removed with the last session.
     pub(super) fn end_session(&mut self, session: &SessionRow, reason: Reason) -> Result<(), StoreError> {
         for connection in self.presence.connections_of_session(session.id) {
             self.expire(connection, reason);
@@ -81,7 +81,7 @@ impl State {
         Ok(())
     }
 
-    /// Ends the session of a token, by its owner's will.
+    /// Ends the session of a token, because its user logs out.
     pub(super) fn log_out(&mut self, token: &TokenHash) -> Result<Result<(), SignInError>, StoreError> {
         if let Some(session) = self.store.session_of_token(token)? {
             self.end_session(&session, Reason::Logout)?;
@@ -89,7 +89,7 @@ impl State {
         Ok(Ok(()))
     }
 
-    /// Somebody is no more: they leave all rooms, their sessions end, and their name is free.
+    /// Removes a user: ends all sessions and memberships, and frees the name.
     pub(super) fn remove_person(&mut self, person: PersonId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(person)? {
             for connection in self.presence.connections_of_session(session.id) {
@@ -101,7 +101,7 @@ impl State {
         self.store.remove_person(person)?;
         self.cache.evict_person(person);
         for place in places {
-            // Who has talked with them learns that there is no answer to come.
+            // The other member of each conversation learns that no answer will come.
             if let Some(room) = self.room(place.room)?
                 && let Some(other) = other_member(&room, person)
             {
@@ -116,7 +116,7 @@ pub(super) fn millis(time: Duration) -> Millis {
     Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
 }
 
-/// The close code for who has no session, or none any more.
+/// The close code for a connection without a session.
 const SESSION_EXPIRED: CloseCode = CloseCode::new(4001);
-/// Nobody waits longer for the name of a guest who has left.
+/// A guest's name becomes free after this time at the latest.
 const MAX_GUEST_IDLE: Millis = 24 * 60 * 60 * 1000;

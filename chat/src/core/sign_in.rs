@@ -1,4 +1,4 @@
-//! How sessions begin: by requests, which make them, and for connections, which show them.
+//! How sessions begin, and how connections authenticate by one.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -22,7 +22,7 @@ use super::{
 };
 use switchboard::{CloseCode, ConnectionId};
 
-/// The first thing that somebody hears.
+/// The first event that a signed-in connection gets.
 #[derive(Serialize)]
 struct Welcome<'a> {
     you: You,
@@ -65,7 +65,7 @@ impl State {
         Ok(Ok(person.and_then(|person| Some((person.id, person.password?)))))
     }
 
-    /// Adds an account, or a guest, and signs them in.
+    /// Adds an account or a guest, and begins a session.
     pub(super) fn sign_up(
         &mut self,
         name: &Name,
@@ -79,7 +79,7 @@ impl State {
         self.begin_session(person)
     }
 
-    /// Signs somebody in whose password was right, if it is still theirs.
+    /// Begins a session for a user whose `password` hash was verified, if the hash is still the same.
     pub(super) fn log_in(
         &mut self,
         person: PersonId,
@@ -93,7 +93,7 @@ impl State {
 
     fn begin_session(&mut self, person: PersonId) -> Result<Result<SignedIn, SignInError>, StoreError> {
         let Some(row) = self.store.person(person)? else { return Ok(Err(SignInError::BadCredentials)) };
-        // Who logs in again and again, and never out, does not fill the store.
+        // A user who logs in again and again without logging out must not fill the store.
         let mut sessions = self.store.sessions_of(person)?;
         let used = |session: &SessionRow| self.presence.session(session.id).map_or(session.used, |live| live.used);
         sessions.sort_by_key(|session| Reverse(used(session)));
@@ -106,7 +106,7 @@ impl State {
         Ok(Ok(SignedIn { you: you(&row), token, expires: session.expires }))
     }
 
-    /// Who is signed in with a token, and until when at the latest.
+    /// The user of a token, and when their session ends at the latest.
     pub(super) fn signed_in(
         &mut self,
         token: &TokenHash,
@@ -115,7 +115,7 @@ impl State {
         Ok(Ok(Some((you(&person), session.expires))))
     }
 
-    /// The session of a token and whose it is, or why there is none.
+    /// The session of a token and its user, or why there is none.
     fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, PersonRow), Reason>, StoreError> {
         let Some(mut session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
         let Some(person) = self.store.person(session.person)? else { return Ok(Err(Reason::Unknown)) };
@@ -128,7 +128,7 @@ impl State {
         })
     }
 
-    /// A connection is open.
+    /// Adds a new connection, signed in if its credential is a valid token.
     pub(super) fn opened(&mut self, connection: ConnectionId, credential: &Credential) -> Result<(), StoreError> {
         match credential {
             Credential::None => self.presence.await_auth(connection, self.now.instant + AUTH_TIMEOUT),
@@ -138,7 +138,7 @@ impl State {
         Ok(())
     }
 
-    /// Lets a connection in that shows a session, or ends it.
+    /// Signs a connection in by a token, or closes it.
     fn sign_in(&mut self, connection: ConnectionId, token: &TokenHash) -> Result<(), StoreError> {
         let (session, person) = match self.valid_session(token)? {
             Ok(valid) => valid,
@@ -149,7 +149,7 @@ impl State {
         };
         let others = self.presence.connections_of(person.id).iter().filter(|other| **other != connection).count();
         if others >= self.config.limits.connections {
-            let error = EventError::new("too_many_connections", "You are connected too many times already.");
+            let error = EventError::new("too_many_connections", "You have too many connections already.");
             self.send(connection, wire::error(&error, None));
             self.presence.disconnect(connection);
             self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
@@ -197,7 +197,7 @@ struct Auth {
     token: String,
 }
 
-/// `auth`: shows a session.
+/// `auth`: signs the connection in.
 pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &RawValue) -> HandlerResult {
     let Auth { token } = parse(data)?;
     if !state.presence.is_unauthenticated(connection) {
@@ -209,8 +209,8 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &RawValue)
     }
     match state.presence.identity_of(connection) {
         Some(_) => done(),
-        // Why, it is told next.
-        None => refuse("no_session", "There is no such session, or not any more."),
+        // The reason follows as an event of its own.
+        None => refuse("no_session", "There is no such session, or it has ended."),
     }
 }
 
@@ -218,9 +218,9 @@ pub(super) fn you(person: &PersonRow) -> You {
     You { name: person.name.clone(), guest: person.is_guest(), operator: person.operator }
 }
 
-/// How long a connection may take to show a session.
+/// How long a connection may be open without a session.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Sessions of one person. With one more, the one that was not used for longest ends.
+/// Sessions of one user. To begin one more ends the one that was not used for the longest time.
 const MAX_SESSIONS: usize = 100;
-/// No session ends later, whatever its lifetime: what JavaScript still counts exactly.
+/// The latest end of a session: the largest number that JavaScript counts exactly.
 const MAX_EXPIRES: Millis = 1 << 53;

@@ -25,8 +25,8 @@ struct PresenceView {
 }
 
 impl State {
-    /// What time brings: sessions end, and all hear who came and went.
-    pub(crate) fn tick(&mut self, now: Now, delivery: &impl Delivery) {
+    /// Ends overdue sessions and connections, publishes presence, and now and then sweeps the store.
+    pub(super) fn tick(&mut self, now: Now, delivery: &impl Delivery) {
         self.now = now;
         for connection in self.presence.overdue(now.instant) {
             self.expire(connection, Reason::None);
@@ -37,7 +37,7 @@ impl State {
         if self.has_more_to_trim {
             self.trim_removed_rooms();
         }
-        // By the clock that nobody sets back.
+        // By the monotonic clock: nobody sets it back.
         let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
         if is_due(self.last_sweep, SWEEP_INTERVAL) || self.has_more_ended {
             self.last_sweep = Some(now.instant);
@@ -45,7 +45,7 @@ impl State {
             self.has_more_ended = false;
             match self.in_transaction(Self::sweep) {
                 Ok((changes, has_more)) => (self.foreign_changes, self.has_more_ended) = (changes, has_more),
-                Err(error) => log::error!("the chat's data cannot be looked through: {error}"),
+                Err(error) => log::error!("ended sessions cannot be removed: {error}"),
             }
             self.has_more_to_trim = true;
         }
@@ -57,36 +57,36 @@ impl State {
         self.deliver(delivery);
     }
 
-    /// Nobody is to be told that something is durable which is written to a file that is no more.
+    /// Makes the store fail if its file is gone: what is written to a deleted file must not be acknowledged.
     fn check_data_file(&mut self) {
         match self.store.give_up_if_moved() {
             Ok(None) => {}
             Ok(Some(file)) => log::error!(
-                "{} was removed, moved or replaced while in use: nothing is stored any more, please restart",
+                "{} was removed, moved or replaced while in use: nothing is stored until the server is restarted",
                 file.display()
             ),
-            Err(error) => log::error!("the chat's data cannot be given up: {error}"),
+            Err(error) => log::error!("whether the chat's data has moved cannot be checked: {error}"),
         }
     }
 
-    /// Forgets a part of what was said in rooms that are no more: by itself, so that nothing else is undone where it
-    /// cannot be written, as on a disk that is nearly full.
+    /// Deletes a part of the logs of removed rooms. In a transaction of its own, so that nothing else is rolled back if
+    /// it fails, as on a disk that is nearly full.
     fn trim_removed_rooms(&mut self) {
-        let forgotten = self.in_transaction(|state| state.store.trim_removed());
-        self.has_more_to_trim = forgotten.unwrap_or_else(|error| {
-            log::error!("what was removed cannot be forgotten: {error}");
+        let has_more = self.in_transaction(|state| state.store.trim_removed());
+        self.has_more_to_trim = has_more.unwrap_or_else(|error| {
+            log::error!("the messages of removed rooms cannot be deleted: {error}");
             false
         });
     }
 
     fn renew_mark(&mut self) {
         if let Err(error) = self.store.renew_mark() {
-            log::error!("the chat's data cannot be last_marked: {error}");
+            log::error!("the chat's data cannot be marked: {error}");
         }
     }
 
-    /// Ends the sessions in use whose time is over: their connections hear of it even where the store cannot be
-    /// written, which forgets them later.
+    /// Ends the overdue sessions that are in use. Their connections are closed even if the store cannot be written; a
+    /// sweep removes the sessions from it later.
     fn expire_overdue(&mut self) {
         let overdue = self
             .presence
@@ -94,14 +94,14 @@ impl State {
             .filter_map(|(id, live)| self.end_by_time(live.used, live.expires, live.guest).map(|reason| (id, reason)));
         for (session, reason) in overdue.collect::<Vec<_>>() {
             for connection in self.presence.connections_of_session(session) {
-                // When it was last used does not matter any more.
+                // The session is over, so its last use need not be stored.
                 self.expire(connection, reason);
             }
         }
     }
 
-    /// Looks through the store for what has ended there, and stores what is known better here.
-    /// Gives the number of others' changes, and whether there may be more that has ended.
+    /// Stores when sessions were last used, and removes ended sessions from the store. Returns the store's
+    /// [`foreign_changes`](super::super::store::Store::foreign_changes), and whether there may be more ended sessions.
     fn sweep(&mut self) -> Result<(i64, bool), StoreError> {
         let max_delay = MAX_USE_DELAY.min(self.idle_time(true) / 10);
         let used: Vec<(SessionId, Millis)> = self
@@ -119,7 +119,8 @@ impl State {
         let ended = self.store.ended_sessions(self.now.wall, idle, guests_idle, MAX_ENDED_PER_SWEEP)?;
         for session in &ended {
             match self.presence.session(session.id).map(|live| live.used) {
-                // The store does not know yet that it was used later; else it would stand in the others' way.
+                // The session was used later than the store knows. Without this it would count against the limit in
+                // every sweep.
                 Some(used) => {
                     self.store.set_used(session.id, used)?;
                     self.presence.mark_stored(session.id, used);
@@ -134,7 +135,8 @@ impl State {
         Ok((changes, ended.len() == MAX_ENDED_PER_SWEEP))
     }
 
-    /// An operator has changed something beside us: passwords, sessions, who is an operator.
+    /// Drops the cache, and closes the connections of removed sessions: another process, such as an operator's command,
+    /// has changed the store.
     fn apply_foreign_changes(&mut self) -> Result<(), StoreError> {
         self.cache = Cache::default();
         let sessions: Vec<SessionId> = self.presence.sessions().map(|(id, _)| id).collect();
@@ -148,7 +150,7 @@ impl State {
         Ok(())
     }
 
-    /// Tells all who came and who went.
+    /// Publishes who came and who went.
     fn publish_presence(&mut self) {
         let PresenceDiff { online, offline } = self.presence.take_diff();
         if online.is_empty() && offline.is_empty() {
@@ -160,26 +162,26 @@ impl State {
         self.publish(Topic::Everyone, wire::event("presence", &view), None);
     }
 
-    /// Stores what was kept back.
+    /// Stores the last use of all sessions, when the chat ends.
     pub(super) fn close(&mut self, now: Now) {
         self.now = now;
         let used: Vec<_> = self.presence.sessions().map(|(id, live)| (id, live.used)).collect();
         let stored =
             self.in_transaction(|state| used.iter().try_for_each(|(id, used)| state.store.set_used(*id, *used)));
         if let Err(error) = stored {
-            log::error!("when sessions were last used cannot be stored: {error}");
+            log::error!("the last use of sessions cannot be stored: {error}");
         }
         self.renew_mark();
     }
 }
 
-/// How often the store is looked through.
+/// How often the store is swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the data is last_marked, so that a copy of it is known as one.
+/// How often the store is marked, so that a copy of it can be recognized as one.
 const MARK_INTERVAL: Duration = Duration::from_secs(60);
-/// How late it is stored that a session was used: what a sudden end of the process takes from it.
+/// How late a session's last use is stored. A crash loses no more than this.
 const MAX_USE_DELAY: Millis = 60_000;
-/// Sessions that are ended in one look: with each a guest may go, who leaves all rooms.
+/// Sessions that one sweep ends. Each may remove a guest, who then leaves all rooms.
 const MAX_ENDED_PER_SWEEP: usize = 10;
-/// PresenceDiff of more people than this are told as a number.
+/// If more users came and went, clients get no names, only the number of users online.
 const MAX_PRESENCE_CHANGES: usize = 200;

@@ -1,9 +1,9 @@
-//! What holds for every event: its form, its answer, and who may send it.
+//! Rules of all events: their form, the reply, and who may send them.
 
 use super::*;
 
 #[test]
-fn an_event_with_an_id_gets_one_answer_and_one_without_gets_errors_only() {
+fn an_event_with_an_id_gets_one_reply_and_one_without_gets_only_errors() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     chat.process(vec![
@@ -22,7 +22,7 @@ fn an_event_with_an_id_gets_one_answer_and_one_without_gets_errors_only() {
 }
 
 #[test]
-fn who_has_no_session_may_only_beat_and_show_one() {
+fn without_a_session_only_beat_and_auth_are_allowed() {
     let mut chat = TestChat::new();
     let anonymous = chat.open(Credential::None);
     assert_eq!(chat.take_output(anonymous), [Value::Null; 0]);
@@ -43,7 +43,7 @@ fn who_has_no_session_may_only_beat_and_show_one() {
 }
 
 #[test]
-fn data_of_the_wrong_form_is_refused_and_changes_nothing() {
+fn malformed_data_is_refused_and_changes_nothing() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     let other = chat.connect_user("Bob");
@@ -75,7 +75,7 @@ fn data_of_the_wrong_form_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn no_error_is_much_longer_than_a_sentence() {
+fn errors_do_not_quote_long_data() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     let long = "\u{7f}".repeat(60_000);
@@ -87,7 +87,7 @@ fn no_error_is_much_longer_than_a_sentence() {
 }
 
 #[test]
-fn numbers_at_the_ends_of_their_range_are_nobodys_rooms_and_messages() {
+fn extreme_numbers_name_no_room_and_no_message() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     chat.say(ada, LOBBY, "one").unwrap();

@@ -1,9 +1,9 @@
-//! Saying and reading.
+//! Sending and reading messages.
 
 use super::*;
 
 #[test]
-fn everyone_hears_a_message_in_the_order_of_the_log_and_the_answer_comes_first() {
+fn messages_arrive_in_the_order_of_the_log_and_after_the_reply() {
     let mut chat = TestChat::new();
     let (ada, bob, eve) = (chat.connect_user("Ada"), chat.connect_user("Bob"), chat.connect_user("Eve"));
     for connection in [ada, bob] {
@@ -17,18 +17,18 @@ fn everyone_hears_a_message_in_the_order_of_the_log_and_the_answer_comes_first()
     chat.process(says.into());
     let output = chat.take_output(ada);
     let shape: Vec<_> = output.iter().map(|event| event[0].as_str().unwrap()).collect();
-    assert_eq!(shape, ["ack", "message", "ack", "ack", "message"], "its own second one it did not want");
+    assert_eq!(shape, ["ack", "message", "ack", "ack", "message"], "the second message went to the others only");
     assert_eq!((&output[0][1]["seq"], &output[2][1]["seq"]), (&json!(1), &json!(2)));
     let pushes = chat.pushes_of(bob, "message");
     assert_eq!(texts(&json!(pushes)), ["one", "two", "three"]);
     assert_eq!(pushes[0]["from"], "Ada");
     assert_eq!(pushes[0]["seq"], 1);
     assert_eq!(pushes[0]["epoch"], output[1][1]["epoch"]);
-    assert_eq!(chat.take_output(eve), [Value::Null; 0], "who does not follow hears nothing");
+    assert_eq!(chat.take_output(eve), [Value::Null; 0], "a connection that does not follow the room gets nothing");
 }
 
 #[test]
-fn a_key_is_used_once_however_often_it_is_sent() {
+fn a_repeated_key_sends_one_message() {
     let mut chat = TestChat::with(|config| config.limits.messages.at_once = 2);
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     chat.join(bob, LOBBY).unwrap();
@@ -36,16 +36,16 @@ fn a_key_is_used_once_however_often_it_is_sent() {
     let say = json!({ "room": LOBBY, "text": "once", "key": key });
     let first = chat.call(ada, "say", say.clone()).unwrap();
     for _ in 0..5 {
-        assert_eq!(chat.call(ada, "say", say.clone()).unwrap(), first, "also faster than one may speak");
+        assert_eq!(chat.call(ada, "say", say.clone()).unwrap(), first, "a repeat is not rate-limited");
     }
     assert_eq!(chat.pushes_of(bob, "message").len(), 1);
-    // Of somebody else it is another key, and in private the same one is the same.
+    // The same key of another user is another key. In private it is the same as in a room.
     assert_eq!(chat.call(bob, "say", say).unwrap()["seq"], 2);
     chat.advance(Duration::from_secs(9));
     let output = chat.call(ada, "tell", json!({ "name": "Bob", "text": "once", "key": key })).unwrap();
     assert_eq!((&output["room"], &output["seq"]), (&json!(LOBBY), &first["seq"]));
     assert_eq!(chat.call(ada, "say", json!({ "room": LOBBY, "text": "x", "key": "1" })), Err("bad_key".into()));
-    // Nor does it matter what has changed meanwhile.
+    // A repeat is acknowledged even if it would no longer be allowed.
     chat.call(ada, "leave", json!({ "room": LOBBY })).unwrap();
     chat.call(bob, "block", json!({ "name": "Ada" })).unwrap();
     assert_eq!(chat.call(ada, "say", json!({ "room": LOBBY, "text": "once", "key": key })).unwrap(), first);
@@ -56,7 +56,7 @@ fn a_key_is_used_once_however_often_it_is_sent() {
 }
 
 #[test]
-fn what_can_be_said_is_neither_empty_nor_long_nor_invisible() {
+fn a_message_is_neither_empty_nor_too_long_nor_invisible() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     chat.join(ada, LOBBY).unwrap();
@@ -84,7 +84,7 @@ fn what_can_be_said_is_neither_empty_nor_long_nor_invisible() {
 }
 
 #[test]
-fn what_is_said_too_fast_is_refused_until_time_has_passed_on_all_connections_together() {
+fn messages_are_rate_limited_over_all_connections_of_a_user() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token)];
@@ -105,7 +105,7 @@ fn what_is_said_too_fast_is_refused_until_time_has_passed_on_all_connections_tog
 }
 
 #[test]
-fn who_asks_for_long_lists_may_ask_less_often() {
+fn long_lists_count_as_several_events() {
     let rows = [
         ("rooms", json!({}), 60),
         ("members", json!({ "room": LOBBY }), 120),
@@ -125,7 +125,7 @@ fn who_asks_for_long_lists_may_ask_less_often() {
 }
 
 #[test]
-fn a_private_message_reaches_all_devices_of_both_and_waits_for_who_is_away() {
+fn a_private_message_reaches_all_connections_of_both_users_even_later() {
     let mut chat = TestChat::new();
     let (ada_token, bob_token) = (chat.account("Ada").unwrap(), chat.account("Bob").unwrap());
     let (ada, ada_too, eve) = (chat.connect(ada_token), chat.connect(ada_token), chat.connect_user("Eve"));
@@ -154,14 +154,14 @@ fn a_private_message_reaches_all_devices_of_both_and_waits_for_who_is_away() {
     for connection in [ada, ada_too, bob] {
         assert_eq!(texts(&json!(chat.pushes_of(connection, "message"))), ["what?"]);
     }
-    // Whoever opens it by name gets the same conversation.
+    // `direct` enters the same conversation.
     assert_eq!(texts(&chat.call(bob, "direct", json!({ "name": "Ada" })).unwrap()["messages"]), ["psst", "what?"]);
     assert_eq!(chat.call(eve, "direct", json!({ "name": "Eve" })), Err("yourself".into()));
     assert_eq!(chat.call(eve, "direct", json!({ "name": "Nobody" })), Err("unknown_person".into()));
 }
 
 #[test]
-fn who_may_not_speak_now_begins_no_conversation() {
+fn a_refused_private_message_begins_no_conversation() {
     let mut chat = TestChat::with(|config| config.limits.messages.at_once = 1);
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     chat.say(ada, LOBBY, "one").unwrap();
@@ -175,7 +175,7 @@ fn who_may_not_speak_now_begins_no_conversation() {
 }
 
 #[test]
-fn who_has_left_a_conversation_is_back_with_its_next_message() {
+fn the_next_message_brings_a_user_back_into_a_conversation() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let key = chat.key();
@@ -189,7 +189,7 @@ fn who_has_left_a_conversation_is_back_with_its_next_message() {
 }
 
 #[test]
-fn a_repeat_brings_nobody_back_who_has_left_since() {
+fn a_repeated_message_brings_nobody_back_into_a_conversation() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let tell = json!({ "name": "Bob", "text": "one", "key": chat.key() });
@@ -203,7 +203,7 @@ fn a_repeat_brings_nobody_back_who_has_left_since() {
 }
 
 #[test]
-fn whatever_others_hear_of_counts_as_a_message() {
+fn events_that_are_published_count_as_messages() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     let mut count = |event: &str, data: Value| {
@@ -211,13 +211,13 @@ fn whatever_others_hear_of_counts_as_a_message() {
         (0..50).take_while(|_| chat.call(ada, event, data.clone()) != Err("too_fast".into())).count()
     };
     assert_eq!(count("typing", json!({ "room": LOBBY })), 20);
-    assert_eq!(count("topic", json!({ "room": 99, "topic": "x" })), 20, "what is refused, too");
+    assert_eq!(count("topic", json!({ "room": 99, "topic": "x" })), 20, "refused events count too");
     assert_eq!(count("leave", json!({ "room": LOBBY })), 20);
     assert_eq!(count("history", json!({ "room": LOBBY })), 50);
 }
 
 #[test]
-fn nobody_writes_in_private_to_who_has_blocked_them_nor_to_themselves() {
+fn private_messages_are_refused_between_blocked_users_and_to_oneself() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let tell = |chat: &mut TestChat, from, name: &str| {
@@ -232,7 +232,7 @@ fn nobody_writes_in_private_to_who_has_blocked_them_nor_to_themselves() {
     assert_eq!(chat.pushes_of(bob, "blocked"), [json!({ "name": "Ada", "blocked": true })]);
     assert_eq!(tell(&mut chat, ada, "Bob"), Err("blocked".into()));
     assert_eq!(chat.say(ada, room, "psst"), Err("blocked".into()));
-    assert_eq!(tell(&mut chat, bob, "Ada"), Err("blocking".into()), "who could not answer is not written to");
+    assert_eq!(tell(&mut chat, bob, "Ada"), Err("blocking".into()), "a blocked user cannot be written to either");
     chat.clear_output();
     chat.call(ada, "typing", json!({ "room": room })).unwrap();
     assert_eq!(chat.take_output(bob), [Value::Null; 0]);
@@ -243,7 +243,7 @@ fn nobody_writes_in_private_to_who_has_blocked_them_nor_to_themselves() {
 }
 
 #[test]
-fn history_comes_in_pages_from_both_sides() {
+fn history_comes_in_pages_in_both_directions() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     for i in 1..=7 {
@@ -267,9 +267,10 @@ fn history_comes_in_pages_from_both_sides() {
     }
 }
 
-/// Nobody gets, and nobody waits for, a hundred of the longest messages at once.
+/// A page is bounded by bytes, so that neither the client nor the thread has to handle a hundred of the longest
+/// messages at once.
 #[test]
-fn pages_of_long_messages_are_short_and_lead_on() {
+fn pages_are_bounded_in_bytes_and_can_be_continued() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     let long = "\u{1f600}".repeat(4_000);
@@ -298,7 +299,7 @@ fn pages_of_long_messages_are_short_and_lead_on() {
 }
 
 #[test]
-fn what_was_read_is_known_on_all_devices_and_counts_no_more() {
+fn read_entries_are_shared_by_all_connections_and_not_counted_as_unread() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let (here, there, bob) = (chat.connect(token), chat.connect(token), chat.connect_user("Bob"));
@@ -316,15 +317,15 @@ fn what_was_read_is_known_on_all_devices_and_counts_no_more() {
     assert_eq!(chat.take_output(here), [Value::Null; 0]);
     assert_eq!(unread(&mut chat), 1);
     chat.call(there, "read", json!({ "room": LOBBY, "seq": 1 })).unwrap();
-    assert_eq!(chat.take_output(here), [Value::Null; 0], "nobody reads backwards");
+    assert_eq!(chat.take_output(here), [Value::Null; 0], "the read position never moves back");
     chat.call(there, "read", json!({ "room": LOBBY, "seq": 99 })).unwrap();
-    assert_eq!(chat.pushes_of(here, "read"), [json!({ "room": LOBBY, "seq": 3 })], "nor what is not there yet");
+    assert_eq!(chat.pushes_of(here, "read"), [json!({ "room": LOBBY, "seq": 3 })], "reading ends at the last entry");
     chat.say(here, LOBBY, "mine").unwrap();
-    assert_eq!(unread(&mut chat), 0, "one's own words are no news");
+    assert_eq!(unread(&mut chat), 0, "the user's own messages do not count as unread");
 }
 
 #[test]
-fn who_comes_back_gets_what_was_missed_in_order_until_all_is_there() {
+fn a_client_catches_up_page_by_page_before_it_follows_the_room() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let epoch = chat.join(bob, LOBBY).unwrap()["room"]["epoch"].clone();
@@ -343,7 +344,7 @@ fn who_comes_back_gets_what_was_missed_in_order_until_all_is_there() {
         assert_eq!(entered["gap"], false);
         seen += messages.len();
         lives.push(entered["live"] == true);
-        // Until all is there nothing comes by itself.
+        // Nothing is pushed before the client has caught up.
         said.push(format!("meanwhile {seen}"));
         chat.say(ada, LOBBY, said.last().unwrap()).unwrap();
         let pushes = chat.pushes_of(back, "message");
@@ -354,7 +355,7 @@ fn who_comes_back_gets_what_was_missed_in_order_until_all_is_there() {
 }
 
 #[test]
-fn a_place_that_is_not_known_is_a_gap() {
+fn a_position_outside_the_log_is_a_gap() {
     let mut chat = TestChat::with(|config| config.limits.kept_messages = 500);
     let ada = chat.connect_user("Ada");
     chat.say(ada, LOBBY, "1").unwrap();
@@ -367,16 +368,16 @@ fn a_place_that_is_not_known_is_a_gap() {
         (texts(&entered["messages"])[0].to_owned(), entered["gap"] == true, entered["live"] == true)
     };
     let row = |first: &str, gap, live| (first.to_owned(), gap, live);
-    assert_eq!(since(json!({ "epoch": epoch, "seq": 500 })), row("501", false, false), "the oldest that is kept");
-    assert_eq!(since(json!({ "epoch": epoch, "seq": 499 })), row("951", true, true), "one is lost");
+    assert_eq!(since(json!({ "epoch": epoch, "seq": 500 })), row("501", false, false), "the oldest entry that is kept");
+    assert_eq!(since(json!({ "epoch": epoch, "seq": 499 })), row("951", true, true), "one entry is lost");
     assert_eq!(since(json!({ "epoch": epoch, "seq": 999 })), row("1000", false, true));
-    assert_eq!(since(json!({ "epoch": epoch, "seq": 1001 })), row("951", true, true), "from another time");
+    assert_eq!(since(json!({ "epoch": epoch, "seq": 1001 })), row("951", true, true), "past the end of the log");
     assert_eq!(since(json!({ "epoch": "another", "seq": 999 })), row("951", true, true));
     assert_eq!(since(Value::Null), row("951", false, true));
 }
 
 #[test]
-fn a_log_does_not_grow_past_what_is_kept_and_a_removed_one_is_soon_forgotten() {
+fn a_log_is_trimmed_to_its_limit_and_deleted_after_its_room() {
     let mut chat = TestChat::with(|config| config.limits.kept_messages = 1000);
     let ada = chat.connect_user("Ada");
     let room = chat.create(ada, "Rust", "public");
@@ -397,12 +398,12 @@ fn a_log_does_not_grow_past_what_is_kept_and_a_removed_one_is_soon_forgotten() {
 }
 
 #[test]
-fn what_is_remembered_of_a_log_is_what_is_in_it() {
-    // More are counted than are kept, and fewer.
-    [60, 250].into_iter().for_each(remembers_a_log_of);
+fn cached_unread_counts_match_the_store() {
+    // Fewer messages than are counted as unread, and more.
+    [60, 250].into_iter().for_each(check_cached_counts);
 }
 
-fn remembers_a_log_of(kept_messages: u64) {
+fn check_cached_counts(kept_messages: u64) {
     let mut chat = TestChat::with(|config| config.limits.kept_messages = kept_messages);
     let people = ["Ada", "Bob", "Eve"];
     let [ada, bob, eve] = people.map(|name| chat.connect_user(name));
@@ -439,7 +440,7 @@ fn remembers_a_log_of(kept_messages: u64) {
 }
 
 #[test]
-fn a_message_without_its_words_stays_in_its_place() {
+fn a_deleted_message_keeps_its_place() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     chat.join(bob, LOBBY).unwrap();
@@ -458,7 +459,7 @@ fn a_message_without_its_words_stays_in_its_place() {
 }
 
 #[test]
-fn typing_is_told_to_the_others_and_never_stored() {
+fn typing_is_published_to_the_others_and_never_stored() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     for connection in [ada, bob] {

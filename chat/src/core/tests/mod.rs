@@ -1,4 +1,4 @@
-//! The chat without sockets: what each client is told, in order.
+//! The chat without sockets: what each client gets, in order.
 
 mod events;
 mod messages;
@@ -35,13 +35,13 @@ use super::{
 };
 use switchboard::{CloseCode, ConnectionId};
 
-/// An exchange that only writes down what each connection is told.
+/// A delivery that records what each connection gets.
 #[derive(Default)]
 struct RecordedDelivery {
     output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
     subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
     closed: Mutex<Vec<(ConnectionId, u16)>>,
-    /// How many times yet it says that too much is underway.
+    /// How often an overload is still to be reported.
     overloaded: AtomicUsize,
 }
 
@@ -55,7 +55,7 @@ impl Delivery for RecordedDelivery {
     }
 
     fn send(&self, connection: ConnectionId, text: &str) {
-        assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "made although too much is underway");
+        assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "sent during an overload");
         let event = serde_json::from_str(text).unwrap();
         self.output.lock().unwrap().entry(connection).or_default().push(event);
     }
@@ -78,7 +78,7 @@ impl Delivery for RecordedDelivery {
     }
 }
 
-/// A chat in memory, its time, and those who are connected to it.
+/// A chat in memory with its own clock, and its connections.
 struct TestChat {
     state: State,
     delivery: RecordedDelivery,
@@ -103,7 +103,7 @@ impl TestChat {
         Self { state, delivery: RecordedDelivery::default(), commands, now, connections: 0, last_id: 0 }
     }
 
-    /// Time passes; what it brings has happened.
+    /// Advances the clock, and ticks.
     fn advance(&mut self, time: Duration) {
         self.now.wall += u64::try_from(time.as_millis()).unwrap();
         self.now.instant += time;
@@ -114,27 +114,27 @@ impl TestChat {
         self.state.process(commands, self.now, &self.delivery);
     }
 
-    /// Does what other threads have put into the inbox meanwhile, which must be something.
+    /// Processes the commands that other threads have sent meanwhile. There must be some.
     fn process_queue(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        let batch = self.commands.next_batch(deadline).expect("the inbox is open");
-        assert!(!batch.is_empty(), "nothing was put into the inbox");
+        let batch = self.commands.next_batch(deadline).expect("the queue is open");
+        assert!(!batch.is_empty(), "nothing was sent to the queue");
         self.process(batch);
     }
 
-    /// What a question of a request is answered.
+    /// Runs a request, and returns its result.
     fn request<T: Send + 'static>(
         &mut self,
         run: impl FnMut(&mut State) -> Result<Result<T, SignInError>, rusqlite::Error> + Send + 'static,
     ) -> Result<T, SignInError> {
         let slot = Arc::new(Mutex::new(None));
-        let output = Arc::clone(&slot);
-        let request = Request::new(run, Box::new(move |answer| *output.lock().unwrap() = Some(answer)));
+        let result = Arc::clone(&slot);
+        let request = Request::new(run, Box::new(move |value| *result.lock().unwrap() = Some(value)));
         self.process(vec![Command::Request(Box::new(request))]);
-        slot.lock().unwrap().take().expect("every question is answered")
+        slot.lock().unwrap().take().expect("every request calls back")
     }
 
-    /// Makes an account, and gives a session's token.
+    /// Makes an account, and returns the token of a session.
     fn account(&mut self, name: &str) -> Result<TokenHash, SignInError> {
         self.sign_up(name, Some("a hash"))
     }
@@ -148,7 +148,7 @@ impl TestChat {
         self.request(move |state| state.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
     }
 
-    /// A connection that shows this.
+    /// Opens a connection with this credential.
     fn open(&mut self, credential: Credential) -> ConnectionId {
         self.connections += 1;
         let connection = connection_numbered(self.connections);
@@ -156,12 +156,12 @@ impl TestChat {
         connection
     }
 
-    /// A connection of somebody who is signed in; the welcome is not told yet.
+    /// Opens a connection of a user. Its welcome is left in the output.
     fn connect(&mut self, token: TokenHash) -> ConnectionId {
         self.open(Credential::Token(token))
     }
 
-    /// Somebody new with an account, who was welcomed.
+    /// Makes an account, opens a connection for it, and takes the welcome from the output.
     fn connect_user(&mut self, name: &str) -> ConnectionId {
         let token = self.account(name).unwrap();
         let connection = self.connect(token);
@@ -174,7 +174,7 @@ impl TestChat {
         self.process(vec![Command::Closed(connection)]);
     }
 
-    /// Sends an event; gives its answer.
+    /// Sends an event, and returns its reply.
     fn call(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
         self.last_id += 1;
         let id = self.last_id;
@@ -182,20 +182,20 @@ impl TestChat {
         self.reply_to(connection, id)
     }
 
-    /// The answer to an event, which must be there.
+    /// Takes the reply to an event from the output.
     fn reply_to(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
         let mut output = self.delivery.output.lock().unwrap();
         let output = output.entry(connection).or_default();
-        let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no answer in {output:?}"));
-        let answer = output.remove(at);
-        match answer[0].as_str() {
-            Some("ack") => Ok(answer[1].clone()),
-            Some("error") => Err(answer[1]["code"].as_str().unwrap().to_owned()),
-            other => panic!("{other:?} is no answer"),
+        let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no reply in {output:?}"));
+        let reply = output.remove(at);
+        match reply[0].as_str() {
+            Some("ack") => Ok(reply[1].clone()),
+            Some("error") => Err(reply[1]["code"].as_str().unwrap().to_owned()),
+            other => panic!("{other:?} is not a reply"),
         }
     }
 
-    /// Says something in a room, with a key of its own; gives its number.
+    /// Sends a message with a new key to a room, and returns its sequence number.
     fn say(&mut self, connection: ConnectionId, room: u64, text: &str) -> Result<u64, String> {
         let key = self.key();
         self.advance(Duration::from_secs(1));
@@ -203,24 +203,24 @@ impl TestChat {
         Ok(said["seq"].as_u64().unwrap())
     }
 
-    /// A key that no other message has.
+    /// A new key for a message.
     fn key(&mut self) -> String {
         self.last_id += 1;
         Uuid::from_u128(self.last_id.into()).to_string()
     }
 
-    /// Joins a room by its number, from the latest on.
+    /// Joins a room by its number, without a position.
     fn join(&mut self, connection: ConnectionId, room: u64) -> Result<Value, String> {
         self.call(connection, "join", json!({ "room": room }))
     }
 
-    /// Makes a room, and gives its number.
+    /// Makes a room, and returns its number.
     fn create(&mut self, connection: ConnectionId, name: &str, kind: &str) -> u64 {
         let entered = self.call(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
         entered["room"]["room"].as_u64().unwrap()
     }
 
-    /// What a connection was told since it was last asked, answers aside, and who came and went.
+    /// Takes a connection's output, without the presence events.
     fn take_output(&self, connection: ConnectionId) -> Vec<Value> {
         let mut output = self.take_all_output(connection);
         output.retain(|event| event[0] != "presence");
@@ -232,7 +232,7 @@ impl TestChat {
         std::mem::take(output.entry(connection).or_default())
     }
 
-    /// Those of it that are such events, without their name.
+    /// Takes a connection's output, and returns the data of its events of one name.
     fn pushes_of(&self, connection: ConnectionId, event: &str) -> Vec<Value> {
         self.take_all_output(connection)
             .into_iter()
@@ -241,7 +241,7 @@ impl TestChat {
             .collect()
     }
 
-    /// Nobody has been told anything.
+    /// Drops all output.
     fn clear_output(&self) {
         self.delivery.output.lock().unwrap().clear();
     }
@@ -251,13 +251,13 @@ impl TestChat {
     }
 }
 
-/// One for all tests: to start takes as long as a hash.
+/// One for all tests: to start one takes as long as a hash.
 fn hasher() -> Hasher {
     static HASHER: OnceLock<Hasher> = OnceLock::new();
     HASHER.get_or_init(|| Hasher::start().unwrap()).clone()
 }
 
-/// An event on its way.
+/// A command with this event.
 fn event_command(connection: ConnectionId, event: &Value) -> Command<State> {
     let text = event.to_string();
     Command::Event { connection, event: wire::decode(&text).unwrap(), bytes: text.len() }
@@ -268,19 +268,19 @@ fn texts(messages: &Value) -> Vec<&str> {
     messages.as_array().unwrap().iter().filter_map(|message| message["text"].as_str()).collect()
 }
 
-/// What kinds of messages these are.
+/// The kinds of messages.
 fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["kind"].as_str().unwrap()).collect()
 }
 
-/// A token that nobody has.
+/// A token of no session.
 fn unknown_token() -> Credential {
     Credential::Token(Token::random().hash())
 }
 
 const LOBBY: u64 = 1;
 
-/// The id of a connection that a test imagines.
+/// A made-up id of a connection.
 fn connection_numbered(slot: u32) -> ConnectionId {
     format!("0.{slot}.0").parse().expect("an id")
 }

@@ -1,9 +1,9 @@
-//! Who is there, accounts and their sessions.
+//! Who is online, accounts, and sessions.
 
 use super::*;
 
 #[test]
-fn nobody_gets_a_name_that_somebody_has_or_that_looks_like_it() {
+fn a_name_that_is_taken_or_looks_like_a_taken_one_is_refused() {
     let mut chat = TestChat::new();
     chat.account("Ada").unwrap();
     for name in ["Ada", "ADA", "\u{ff21}\u{ff44}\u{ff41}"] {
@@ -16,7 +16,7 @@ fn nobody_gets_a_name_that_somebody_has_or_that_looks_like_it() {
 }
 
 #[test]
-fn several_connections_of_one_person_are_one_and_a_short_loss_is_no_news() {
+fn presence_is_per_user_and_ignores_short_losses() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let bob = chat.connect_user("Bob");
@@ -31,7 +31,7 @@ fn several_connections_of_one_person_are_one_and_a_short_loss_is_no_news() {
     chat.close(there);
     let again = chat.connect(token);
     chat.advance(Duration::from_secs(1));
-    assert_eq!(chat.take_all_output(bob), [Value::Null; 0], "who is back at once was not away");
+    assert_eq!(chat.take_all_output(bob), [Value::Null; 0], "a short loss is not published");
     chat.close(again);
     chat.advance(Duration::from_secs(1));
     assert_eq!(chat.pushes_of(bob, "presence"), [json!({ "online": [], "offline": ["Ada"], "count": 1 })]);
@@ -42,7 +42,7 @@ fn several_connections_of_one_person_are_one_and_a_short_loss_is_no_news() {
 }
 
 #[test]
-fn a_person_is_connected_only_so_often() {
+fn the_connections_of_a_user_are_limited() {
     let mut chat = TestChat::with(|config| config.limits.connections = 2);
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token), chat.connect(token)];
@@ -52,7 +52,7 @@ fn a_person_is_connected_only_so_often() {
 }
 
 #[test]
-fn sessions_are_listed_and_ended_from_elsewhere() {
+fn sessions_are_listed_and_ended_from_another_session() {
     let mut chat = TestChat::new();
     let (ada_token, eve) = (chat.account("Ada").unwrap(), chat.connect_user("Eve"));
     let ada = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
@@ -86,11 +86,11 @@ fn logging_out_ends_a_session_on_all_its_connections() {
         assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
     assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
-    chat.request(move |state| state.log_out(&token)).expect("twice is once");
+    chat.request(move |state| state.log_out(&token)).expect("repeating it changes nothing");
 }
 
 #[test]
-fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
+fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
     let mut chat = TestChat::new();
     let hash: &'static str =
         super::super::super::password::Password::new("the old one").unwrap().hash().unwrap().leak();
@@ -102,7 +102,7 @@ fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
     let change = |chat: &mut TestChat, old: &str, new: &str, slow: bool| {
         chat.process(vec![event_command(here, &json!(["password", { "old": old, "new": new }, new]))]);
         if slow {
-            assert_eq!(chat.take_output(here), [Value::Null; 0], "the answer comes later");
+            assert_eq!(chat.take_output(here), [Value::Null; 0], "the reply comes later");
             chat.process_queue();
         }
         let output = chat.take_output(here).remove(0);
@@ -123,7 +123,7 @@ fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
 }
 
 #[test]
-fn a_deleted_account_leaves_its_words_and_nothing_else() {
+fn a_deleted_account_leaves_only_its_messages() {
     let mut chat = TestChat::new();
     let hash: &'static str =
         super::super::super::password::Password::new("the password").unwrap().hash().unwrap().leak();
@@ -148,7 +148,11 @@ fn a_deleted_account_leaves_its_words_and_nothing_else() {
     let of = |event: &str| {
         output.iter().filter(|output| output[0] == event).map(|output| output[1].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(kinds(&of("message")), ["left", "role"], "her room is his, and the lobby never heard that she came");
+    assert_eq!(
+        kinds(&of("message")),
+        ["left", "role"],
+        "her room is his now, and the lobby's log does not say that she left"
+    );
     let rooms = of("room");
     let rooms: Vec<_> = rooms.iter().map(|room| (&room["room"], &room["name"], &room["gone"])).collect();
     assert_eq!(rooms, [(&json!(room), &json!("Hers"), &Value::Null), (&direct["room"], &json!("Ada"), &json!(true))]);
@@ -158,14 +162,14 @@ fn a_deleted_account_leaves_its_words_and_nothing_else() {
     assert_eq!((&history["messages"][0]["from"], &history["messages"][0]["gone"]), (&json!("Ada"), &json!(true)));
     let tell = json!({ "name": "Ada", "text": "hi", "key": chat.key() });
     assert_eq!(chat.call(bob, "tell", tell), Err("unknown_person".into()));
-    // Who has the name now is somebody else.
+    // A new account of the same name is another user.
     let new = chat.connect_user("Ada");
     assert_eq!(chat.call(new, "history", json!({ "room": LOBBY })).unwrap()["messages"][0]["gone"], true);
     assert_eq!(chat.call(new, "delete", json!({ "room": LOBBY, "seq": 1 })), Err("not_owner".into()));
 }
 
 #[test]
-fn passwords_are_guessed_no_faster_than_by_signing_in() {
+fn password_attempts_are_limited_in_a_session_too() {
     let mut chat = TestChat::with(|config| config.limits.sign_ins.at_once = 2);
     let hash: &'static str =
         super::super::super::password::Password::new("the password").unwrap().hash().unwrap().leak();
@@ -187,7 +191,7 @@ fn passwords_are_guessed_no_faster_than_by_signing_in() {
 }
 
 #[test]
-fn who_is_gone_does_nothing_more() {
+fn a_deleted_guest_can_send_no_more_events() {
     let mut chat = TestChat::new();
     let token = chat.guest("Guest").unwrap();
     let guest = chat.connect(token);
@@ -206,7 +210,7 @@ fn who_is_gone_does_nothing_more() {
 }
 
 #[test]
-fn a_person_connects_only_so_often() {
+fn new_connections_of_a_user_are_rate_limited() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     for _ in 0..60 {
@@ -223,7 +227,7 @@ fn a_person_connects_only_so_often() {
 }
 
 #[test]
-fn nobody_blocks_more_than_1_000_people() {
+fn a_user_blocks_at_most_1_000_others() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let ada = chat.connect(token);
@@ -252,7 +256,7 @@ fn nobody_blocks_more_than_1_000_people() {
 }
 
 #[test]
-fn only_an_operator_speaks_to_all() {
+fn only_operators_send_notices() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let notice = json!({ "text": "We restart at <b>noon</b>." });

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order: each reader sees each room's log, without gap or double.
+//! Random sequences of commands: every reader gets every room's log, without gaps or duplicates.
 
 use super::*;
 
@@ -17,26 +17,26 @@ impl Random {
     }
 }
 
-/// Somebody who comes and goes, and remembers of each room how far they have seen it, and how often each message.
+/// A client that connects and disconnects, and remembers what it has received of each room.
 struct Reader {
     token: TokenHash,
     connection: Option<ConnectionId>,
-    /// What is asked for and not answered.
+    /// Events without a reply yet, by id.
     pending: BTreeMap<u64, (u64, Value)>,
     rooms: BTreeMap<u64, Seen>,
-    /// What they said that is not acknowledged: the key and the room.
+    /// Messages that are not acknowledged: the key and the room.
     unacknowledged: Vec<(String, u64)>,
-    /// The keys of what is.
-    said: Vec<String>,
+    /// The keys of acknowledged messages.
+    acknowledged: Vec<String>,
 }
 
 #[derive(Clone, Default)]
 struct Seen {
     epoch: Value,
     seq: u64,
-    /// Keys cannot be seen, so texts are the keys.
+    /// Keys are not sent to clients, so the texts are the keys.
     texts: Vec<String>,
-    /// Follows it on this connection.
+    /// Whether this connection follows the room.
     live: bool,
 }
 
@@ -51,7 +51,7 @@ impl Reader {
                     };
                     if let Some(key) = what.as_str().and_then(|what| what.strip_prefix("say ")) {
                         self.unacknowledged.retain(|(other, _)| other != key);
-                        self.said.push(key.to_owned());
+                        self.acknowledged.push(key.to_owned());
                         continue;
                     }
                     let entered = &event[1];
@@ -68,13 +68,13 @@ impl Reader {
                 }
                 "message" => {
                     let seen = self.rooms.entry(event[1]["room"].as_u64().unwrap()).or_default();
-                    assert!(seen.live, "{context}: {event} though not all before it was told");
+                    assert!(seen.live, "{context}: {event} before the catch-up ended");
                     seen.receive(&event[1], context);
                 }
                 "error" => {
-                    let id = event[2].as_u64().expect("everything had an id");
+                    let id = event[2].as_u64().expect("every event had an id");
                     let Some((room, what)) = self.pending.remove(&id) else { continue };
-                    // Who could not enter cannot speak.
+                    // A client that could not enter a room cannot send to it either.
                     let outside = what != "join" && event[1]["code"] == "not_member" && !self.rooms.contains_key(&room);
                     assert!(outside || event[1]["code"] == "storage", "{context}: {event}");
                     if what == "join" {
@@ -97,8 +97,8 @@ impl Seen {
     }
 }
 
-/// One life of a chat: people come, speak in several rooms, are cut off, come back, while now and then nothing can be
-/// written. Events are done in batches as large as chance wants them.
+/// One run: clients connect, send to several rooms, lose the connection, and come back, while at random times the store
+/// cannot be written. Events are processed in batches of random size.
 fn simulate(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut chat = TestChat::with(|config| {
@@ -115,7 +115,7 @@ fn simulate(seed: u64) {
             pending: BTreeMap::new(),
             rooms: BTreeMap::new(),
             unacknowledged: Vec::new(),
-            said: Vec::new(),
+            acknowledged: Vec::new(),
         })
         .collect();
     let mut batch = Vec::new();
@@ -125,7 +125,7 @@ fn simulate(seed: u64) {
         match (reader.connection, random.below(8)) {
             (None, _) => reader.reconnect(&mut chat, &rooms, &mut batch),
             (Some(connection), 0) => {
-                // What was on its way to them is lost.
+                // The output on its way to the client is lost.
                 if random.chance(2) {
                     chat.take_output(connection);
                 }
@@ -140,7 +140,7 @@ fn simulate(seed: u64) {
         if random.chance(3) {
             match random.below(8) {
                 0 => chat.state.store.refuse_writes(true).unwrap(),
-                // Of all together, and then of some alone.
+                // First the commit of the whole batch fails, then those of some single commands.
                 1 => chat.state.store.refuse_commits(1 + random.below(batch.len() as u64 + 1) as usize),
                 _ => {}
             }
@@ -150,7 +150,7 @@ fn simulate(seed: u64) {
             receive_all(&mut readers, &mut chat, &mut batch, &context);
         }
     }
-    // At last everybody comes back, and stays until all is said and heard.
+    // At the end all clients reconnect, and stay until everything is sent and received.
     for reader in &mut readers {
         reader.disconnect(&mut chat, &mut batch);
         reader.reconnect(&mut chat, &rooms, &mut batch);
@@ -162,19 +162,22 @@ fn simulate(seed: u64) {
     for reader in &readers {
         assert_eq!(reader.unacknowledged, [], "seed {seed}");
         for room in rooms {
-            assert_eq!(reader.rooms[&room].texts, readers[0].rooms[&room].texts, "seed {seed}: all see the same");
+            assert_eq!(
+                reader.rooms[&room].texts, readers[0].rooms[&room].texts,
+                "seed {seed}: all readers see the same"
+            );
         }
     }
-    let mut pushes: Vec<_> = rooms.iter().flat_map(|room| readers[0].rooms[room].texts.clone()).collect();
-    let mut said: Vec<_> = readers.iter().flat_map(|reader| reader.said.clone()).collect();
-    pushes.sort();
-    said.sort();
-    said.dedup(); // what was repeated is acknowledged twice
-    assert_eq!(pushes, said, "seed {seed}: everything that was said is there, once");
+    let mut received: Vec<_> = rooms.iter().flat_map(|room| readers[0].rooms[room].texts.clone()).collect();
+    let mut acknowledged: Vec<_> = readers.iter().flat_map(|reader| reader.acknowledged.clone()).collect();
+    received.sort();
+    acknowledged.sort();
+    acknowledged.dedup(); // a repeat is acknowledged twice
+    assert_eq!(received, acknowledged, "seed {seed}: every acknowledged message is there once");
 }
 
 impl Reader {
-    /// Comes back: first says what was not acknowledged, then joins all rooms.
+    /// Opens a new connection: first sends again what was not acknowledged, then joins all rooms.
     fn reconnect(&mut self, chat: &mut TestChat, rooms: &[u64], batch: &mut Vec<Command<State>>) {
         chat.connections += 1;
         let connection = connection_numbered(chat.connections);
@@ -214,12 +217,12 @@ impl Reader {
     }
 }
 
-/// All hear what they were told, and ask for what they could not have yet.
+/// Makes all clients receive their output, and ask for the rest of what they have missed.
 fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Command<State>>, context: &str) {
     for reader in readers {
         let Some(connection) = reader.connection else { continue };
         if chat.closed_with(connection).is_some() {
-            // Not even the welcome could be had.
+            // Not even the welcome could be read from the store.
             assert_eq!(chat.closed_with(connection), Some(1013), "{context}");
             reader.disconnect(chat, batch);
             continue;
@@ -227,10 +230,10 @@ fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Comm
         for room in reader.receive(chat.take_output(connection), context) {
             batch.push(reader.join(chat, connection, room));
         }
-        // What nobody could write, or could not be said from outside, is said again.
+        // A message that could not be written, or was sent before the room was entered, is sent again.
         for (key, room) in reader.unacknowledged.clone() {
-            let underway = json!(format!("say {key}"));
-            if !reader.pending.values().any(|(_, what)| *what == underway) && reader.rooms.contains_key(&room) {
+            let pending = json!(format!("say {key}"));
+            if !reader.pending.values().any(|(_, what)| *what == pending) && reader.rooms.contains_key(&room) {
                 batch.push(reader.say(chat, connection, &key, room));
             }
         }
@@ -238,7 +241,7 @@ fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Comm
 }
 
 #[test]
-fn every_reader_sees_every_log_in_order_whatever_happens() {
+fn every_reader_gets_every_log_in_order() {
     for seed in 0..60 {
         simulate(seed);
     }

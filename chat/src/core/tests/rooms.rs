@@ -1,9 +1,9 @@
-//! Rooms: who may enter, and who may do what.
+//! Rooms: who may enter them, and who may do what in them.
 
 use super::*;
 
 #[test]
-fn everybody_begins_in_the_lobby_and_has_read_what_was_said_before() {
+fn a_new_user_is_in_the_lobby_without_unread_messages() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     chat.say(ada, LOBBY, "before").unwrap();
@@ -17,7 +17,7 @@ fn everybody_begins_in_the_lobby_and_has_read_what_was_said_before() {
 }
 
 #[test]
-fn a_room_belongs_to_who_made_it_and_has_a_name_that_no_other_looks_like() {
+fn a_room_is_owned_by_its_maker_and_its_name_is_unique() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     let made = chat.call(ada, "create", json!({ "name": " Rust  & crabs ", "topic": "ferris" })).unwrap();
@@ -44,7 +44,7 @@ fn a_room_belongs_to_who_made_it_and_has_a_name_that_no_other_looks_like() {
 }
 
 #[test]
-fn a_public_room_is_listed_and_joined_and_left() {
+fn a_public_room_is_listed_joined_and_left() {
     let mut chat = TestChat::new();
     let token = chat.account("Bob").unwrap();
     let (ada, bob, bob_too) = (chat.connect_user("Ada"), chat.connect(token), chat.connect(token));
@@ -63,8 +63,8 @@ fn a_public_room_is_listed_and_joined_and_left() {
     assert_eq!((&entered["room"]["role"], &entered["room"]["members"]), (&json!("member"), &json!(2)));
     assert_eq!(kinds(entered["messages"].as_array().unwrap()), ["joined", "joined"]);
     assert_eq!(kinds(&chat.pushes_of(ada, "message")), ["joined"]);
-    assert_eq!(chat.take_output(bob), [Value::Null; 0], "its answer has it all");
-    // The other connection hears of the room, and follows it from there on.
+    assert_eq!(chat.take_output(bob), [Value::Null; 0], "the reply says it all");
+    // The user's other connection gets the room pushed, and follows it from there on.
     let output = chat.pushes_of(bob_too, "room");
     assert_eq!((&output[0]["room"], &output[0]["seq"]), (&json!(room), &json!(2)));
     chat.say(ada, room, "hi").unwrap();
@@ -81,14 +81,14 @@ fn a_public_room_is_listed_and_joined_and_left() {
             (&output[0][1]["kind"], &output[1]),
             (&json!("left"), &json!(["gone", { "room": room, "reason": "left" }]))
         );
-        assert_eq!(output.len(), 2, "and nothing of what comes then");
+        assert_eq!(output.len(), 2, "nothing of what follows");
     }
     assert_eq!(chat.call(bob, "leave", json!({ "room": room })), Err("not_member".into()));
     assert_eq!(chat.call(bob, "history", json!({ "room": room })), Err("not_member".into()));
 }
 
 #[test]
-fn to_who_was_not_invited_a_room_is_not_there() {
+fn a_room_is_hidden_from_users_who_are_not_invited() {
     let mut chat = TestChat::new();
     let (ada, bob, eve) = (chat.connect_user("Ada"), chat.connect_user("Bob"), chat.connect_user("Eve"));
     let den = chat.create(ada, "Den", "invited");
@@ -121,13 +121,13 @@ fn to_who_was_not_invited_a_room_is_not_there() {
         }
     }
     assert_eq!(chat.call(eve, "join", json!({ "name": "Den" })), Err("unknown_room".into()));
-    // Nor does its name tell that it is there.
+    // A name that is taken does not reveal the room either.
     chat.create(eve, "Den", "invited");
     assert_eq!(chat.call(eve, "create", json!({ "name": "Den" })).unwrap()["room"]["name"], "Den");
     assert_eq!(
         chat.call(eve, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(),
         2,
-        "the lobby, and her own"
+        "the lobby and her own room"
     );
     assert_eq!([chat.take_output(ada), chat.take_output(bob)], [[Value::Null; 0], [Value::Null; 0]]);
 
@@ -137,7 +137,7 @@ fn to_who_was_not_invited_a_room_is_not_there() {
     assert_eq!(chat.say(eve, den, "hi"), Err("not_member".into()));
     assert_eq!(chat.join(eve, den).unwrap()["room"]["role"], "member");
     assert_eq!(chat.call(eve, "invite", json!({ "room": den, "name": "Bob" })), Err("not_owner".into()));
-    // Who turns an invitation down is as if never invited.
+    // An invitation that is declined leaves no trace.
     chat.call(ada, "invite", json!({ "room": den, "name": "Bob" })).unwrap();
     chat.call(bob, "leave", json!({ "room": den })).unwrap();
     assert_eq!(chat.join(bob, den), Err("unknown_room".into()));
@@ -145,7 +145,7 @@ fn to_who_was_not_invited_a_room_is_not_there() {
 }
 
 #[test]
-fn owners_kick_and_ban_and_nobody_else_does() {
+fn only_owners_kick_and_ban() {
     let mut chat = TestChat::new();
     let (ada, bob, eve) = (chat.connect_user("Ada"), chat.connect_user("Bob"), chat.connect_user("Eve"));
     let room = chat.create(ada, "Rust", "public");
@@ -173,11 +173,15 @@ fn owners_kick_and_ban_and_nobody_else_does() {
     assert_eq!(chat.say(bob, room, "hello?"), Err("not_member".into()));
     assert_eq!(chat.call(ada, "kick", json!({ "room": room, "name": "Bob" })), Err("not_member".into()));
     let back = json!({ "room": room, "since": { "epoch": output[0][1]["epoch"], "seq": output[0][1]["seq"] } });
-    assert_eq!(chat.call(bob, "join", back), Err("not_member".into()), "only who knows it enters anew");
+    assert_eq!(chat.call(bob, "join", back), Err("not_member".into()), "resuming does not make a member");
     chat.join(bob, room).unwrap();
 
     assert_eq!(chat.call(ada, "ban", json!({ "room": room, "name": "Bob" })), Ok(json!({})));
-    assert_eq!(chat.call(ada, "ban", json!({ "room": room, "name": "Bob" })), Ok(json!({})), "twice is once");
+    assert_eq!(
+        chat.call(ada, "ban", json!({ "room": room, "name": "Bob" })),
+        Ok(json!({})),
+        "repeating it changes nothing"
+    );
     assert_eq!(chat.pushes_of(bob, "gone"), [json!({ "room": room, "reason": "banned" })]);
     assert_eq!(chat.join(bob, room), Err("banned".into()));
     assert_eq!(chat.call(eve, "invite", json!({ "room": room, "name": "Bob" })), Err("banned".into()));
@@ -192,7 +196,7 @@ fn owners_kick_and_ban_and_nobody_else_does() {
 }
 
 #[test]
-fn a_room_is_never_without_an_owner_as_long_as_somebody_is_in_it() {
+fn a_room_with_members_always_has_an_owner() {
     let mut chat = TestChat::new();
     let (ada, bob, eve) = (chat.connect_user("Ada"), chat.connect_user("Bob"), chat.connect_user("Eve"));
     let room = chat.create(ada, "Den", "invited");
@@ -209,19 +213,19 @@ fn a_room_is_never_without_an_owner_as_long_as_somebody_is_in_it() {
     chat.call(eve, "role", role("Ada", "owner")).unwrap();
     chat.clear_output();
     chat.call(ada, "leave", json!({ "room": room })).unwrap();
-    assert_eq!(kinds(&chat.pushes_of(bob, "message")), ["left"], "Eve is one still");
+    assert_eq!(kinds(&chat.pushes_of(bob, "message")), ["left"], "Eve is still an owner");
     chat.call(eve, "leave", json!({ "room": room })).unwrap();
     let output = chat.take_output(bob);
     let heir: Vec<_> = output.iter().filter(|event| event[1]["kind"] == "role").collect();
     assert_eq!((&heir[0][1]["who"], &heir[0][1]["role"]), (&json!("Bob"), &json!("owner")));
-    assert_eq!(output.last().unwrap()[1]["role"], "owner", "and is told how the room is now");
-    // The last one takes it along: nobody could ever enter it again.
+    assert_eq!(output.last().unwrap()[1]["role"], "owner", "the room is pushed too");
+    // The last member leaves, and the room is removed: nobody could enter it again.
     chat.call(bob, "leave", json!({ "room": room })).unwrap();
-    assert_eq!(chat.create(ada, "Den", "invited"), room + 1, "the name is free, the number is not");
+    assert_eq!(chat.create(ada, "Den", "invited"), room + 1, "the name is free again, the number is not");
 }
 
 #[test]
-fn a_topic_is_an_entry_of_the_log_and_a_removed_room_is_gone_for_all() {
+fn a_topic_is_a_log_entry_and_a_removed_room_is_gone_for_all_members() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let room = chat.create(ada, "Rust", "public");
@@ -242,13 +246,13 @@ fn a_topic_is_an_entry_of_the_log_and_a_removed_room_is_gone_for_all() {
     assert_eq!(chat.join(bob, room), Err("unknown_room".into()));
     assert_eq!(chat.call(ada, "remove", json!({ "room": LOBBY })), Err("not_owner".into()));
     let id = serde_json::from_value(json!(room)).unwrap();
-    assert!(chat.state.store.head(id).unwrap().is_some(), "what was said is forgotten later");
+    assert!(chat.state.store.head(id).unwrap().is_some(), "the log is deleted later");
     chat.advance(Duration::from_secs(1));
     assert_eq!(chat.state.store.head(id).unwrap(), None);
 }
 
 #[test]
-fn nobody_is_in_more_rooms_than_one_may_nor_owns_more() {
+fn the_rooms_that_a_user_joins_and_owns_are_limited() {
     let mut chat = TestChat::with(|config| {
         config.limits.rooms = 3;
         config.limits.owned_rooms = 1;
@@ -260,17 +264,17 @@ fn nobody_is_in_more_rooms_than_one_may_nor_owns_more() {
     chat.call(ada, "join", json!({ "name": "B" })).unwrap();
     let room = chat.create(eve, "E", "public");
     assert_eq!(chat.join(ada, room), Err("too_many_rooms".into()));
-    // Whom one talks to in private takes nobody's room.
+    // Conversations of two do not count.
     let key = chat.key();
     chat.call(bob, "tell", json!({ "name": "Ada", "text": "hi", "key": key })).unwrap();
     chat.call(ada, "leave", json!({ "room": LOBBY })).unwrap();
     chat.join(ada, room).unwrap();
     let owner = json!({ "room": room, "name": "Ada", "role": "owner" });
-    assert_eq!(chat.call(eve, "role", owner), Err("too_many_rooms".into()), "nor by others' doing");
+    assert_eq!(chat.call(eve, "role", owner), Err("too_many_rooms".into()), "even if another user makes them an owner");
 }
 
 #[test]
-fn members_are_listed_with_their_roles_and_whether_they_are_there() {
+fn members_are_listed_with_role_and_presence() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("bob"));
     chat.account("Away").unwrap();
@@ -289,7 +293,7 @@ fn members_are_listed_with_their_roles_and_whether_they_are_there() {
 }
 
 #[test]
-fn the_lobby_is_there_whoever_owns_it_and_leaves() {
+fn the_lobby_stays_when_its_owners_leave() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let row = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
@@ -301,7 +305,11 @@ fn the_lobby_is_there_whoever_owns_it_and_leaves() {
     chat.call(ada, "role", role("Bob", "owner")).unwrap();
     chat.call(bob, "leave", json!({ "room": LOBBY })).unwrap();
     let members = chat.call(ada, "members", json!({ "room": LOBBY })).unwrap();
-    assert_eq!(members["members"], json!([{ "name": "Ada", "role": "member", "online": true }]), "nobody is its heir");
+    assert_eq!(
+        members["members"],
+        json!([{ "name": "Ada", "role": "member", "online": true }]),
+        "nobody becomes its owner instead"
+    );
     chat.call(ada, "role", role("Ada", "owner")).unwrap();
     chat.call(ada, "leave", json!({ "room": LOBBY })).unwrap();
     chat.connect_user("Eve");
@@ -309,7 +317,7 @@ fn the_lobby_is_there_whoever_owns_it_and_leaves() {
 }
 
 #[test]
-fn members_are_counted_once_and_then_as_they_come_and_go() {
+fn the_cached_member_count_follows_every_change_of_role() {
     let mut chat = TestChat::new();
     let (ada, bob, eve) = (chat.connect_user("Ada"), chat.connect_user("Bob"), chat.connect_user("Eve"));
     let room = chat.create(ada, "Rust", "public");
@@ -337,7 +345,7 @@ fn members_are_counted_once_and_then_as_they_come_and_go() {
         let output = chat.call(bob, "rooms", json!({ "search": "rust" })).unwrap();
         assert_eq!(output["rooms"][0]["members"], expected, "row {row}");
     }
-    // One whom the count does not know of shows that it is not made again.
+    // The count is not read from the store again: it lacks a member who is added behind its back.
     let unknown = chat.state.store.person_named(Name::new("Eve").unwrap().key()).unwrap().unwrap().id;
     chat.state.store.set_role(id, unknown, Role::Member, 0).unwrap();
     chat.join(ada, room).unwrap();
@@ -347,7 +355,7 @@ fn members_are_counted_once_and_then_as_they_come_and_go() {
 }
 
 #[test]
-fn operators_do_in_public_rooms_what_owners_do() {
+fn operators_may_do_in_public_rooms_what_owners_may() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let (public, den) = (chat.create(ada, "Rust", "public"), chat.create(ada, "Den", "invited"));

@@ -12,7 +12,7 @@ fn chat() -> TestChat {
 }
 
 #[test]
-fn who_shows_no_session_is_ended_after_ten_seconds() {
+fn a_connection_without_a_session_is_closed_after_ten_seconds() {
     let mut chat = chat();
     let anonymous = chat.open(Credential::None);
     chat.advance(Duration::from_millis(9_999));
@@ -27,7 +27,7 @@ fn who_shows_no_session_is_ended_after_ten_seconds() {
 }
 
 #[test]
-fn reading_keeps_no_session_alive_and_doing_something_does() {
+fn a_session_that_only_reads_ends_as_idle() {
     let mut chat = chat();
     let (reader, doer) = (chat.connect_user("Reader"), chat.connect_user("Doer"));
     for minute in 1..=20 {
@@ -50,7 +50,7 @@ fn reading_keeps_no_session_alive_and_doing_something_does() {
 }
 
 #[test]
-fn a_session_ends_after_its_lifetime_whatever_is_done_in_it() {
+fn a_session_ends_after_its_lifetime_even_if_it_is_used() {
     let mut chat = chat();
     let token = chat.account("Ada").unwrap();
     let ada = chat.connect(token);
@@ -68,7 +68,7 @@ fn a_session_ends_after_its_lifetime_whatever_is_done_in_it() {
 }
 
 #[test]
-fn a_session_ends_while_nobody_is_connected_by_it() {
+fn a_session_without_connections_ends_as_idle() {
     let mut chat = chat();
     let token = chat.account("Ada").unwrap();
     let ada = chat.connect(token);
@@ -77,15 +77,15 @@ fn a_session_ends_while_nobody_is_connected_by_it() {
     chat.close(ada);
     chat.advance(14 * MINUTE);
     let back = chat.connect(token);
-    assert_eq!(chat.take_output(back)[0][0], "welcome", "what was done last is not forgotten with the connection");
+    assert_eq!(chat.take_output(back)[0][0], "welcome", "the last use is kept after the connection is gone");
     chat.close(back);
     chat.advance(MINUTE);
     assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
-    assert!(chat.state.store.session_of_token(&token).unwrap().is_none(), "nor kept for ever");
+    assert!(chat.state.store.session_of_token(&token).unwrap().is_none(), "the session is removed from the store");
 }
 
 #[test]
-fn a_guest_is_gone_with_their_session_and_the_name_is_free() {
+fn a_guest_is_removed_with_the_last_session_and_the_name_becomes_free() {
     let mut chat = TestChat::new();
     let token = chat.guest("Guest").unwrap();
     let (guest, bob) = (chat.connect(token), chat.connect_user("Bob"));
@@ -96,7 +96,7 @@ fn a_guest_is_gone_with_their_session_and_the_name_is_free() {
     assert_eq!(chat.account("Guest"), Err(SignInError::NameTaken));
     chat.clear_output();
     chat.advance(Duration::from_secs(2));
-    assert_eq!(chat.pushes_of(bob, "message"), [Value::Null; 0], "as silently as they came to the lobby");
+    assert_eq!(chat.pushes_of(bob, "message"), [Value::Null; 0], "the lobby's log does not say that guests leave");
     let members = chat.call(bob, "members", json!({ "room": LOBBY })).unwrap();
     assert_eq!(members["members"].as_array().unwrap().len(), 1, "only Bob");
     chat.account("Guest").unwrap();
@@ -105,7 +105,7 @@ fn a_guest_is_gone_with_their_session_and_the_name_is_free() {
 }
 
 #[test]
-fn with_a_session_too_many_the_one_that_was_not_used_for_longest_ends() {
+fn one_session_too_many_ends_the_least_recently_used() {
     let mut chat = TestChat::new();
     let first = chat.account("Ada").unwrap();
     let ada = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
@@ -119,7 +119,7 @@ fn with_a_session_too_many_the_one_that_was_not_used_for_longest_ends() {
     for _ in 3..=100 {
         log_in(&mut chat);
     }
-    // What was done last is not stored yet.
+    // This use is not stored yet.
     chat.say(here, LOBBY, "I am still here").unwrap();
     chat.clear_output();
     log_in(&mut chat);
@@ -130,7 +130,7 @@ fn with_a_session_too_many_the_one_that_was_not_used_for_longest_ends() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_keeps_no_ending_off() {
+fn sessions_end_even_if_the_clock_is_set_back() {
     let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let data = Data::Folder(folder.clone());
     let mut chat = TestChat::new();
@@ -150,7 +150,7 @@ fn a_clock_that_is_set_back_keeps_no_ending_off() {
 }
 
 #[test]
-fn many_sessions_end_a_few_at_a_time_and_none_that_is_in_use_stands_in_their_way() {
+fn a_sweep_ends_at_most_ten_sessions_and_is_not_blocked_by_those_in_use() {
     let mut chat = chat();
     let mut online = Vec::new();
     for i in 0..12 {
@@ -160,7 +160,7 @@ fn many_sessions_end_a_few_at_a_time_and_none_that_is_in_use_stands_in_their_way
     for i in 0..25 {
         chat.guest(&format!("Guest {i}")).unwrap();
     }
-    // Too little later for the store to be told.
+    // Too soon after the last stored use to be stored.
     chat.advance(Duration::from_secs(30));
     for (_, connection) in &online {
         chat.call(*connection, "typing", json!({ "room": LOBBY })).unwrap();
@@ -177,7 +177,7 @@ fn many_sessions_end_a_few_at_a_time_and_none_that_is_in_use_stands_in_their_way
 }
 
 #[test]
-fn what_an_operator_changes_beside_us_is_noticed() {
+fn changes_by_another_process_take_effect() {
     let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let data = Data::Folder(folder.clone());
     let mut chat = TestChat::new();

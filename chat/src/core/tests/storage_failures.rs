@@ -1,9 +1,9 @@
-//! What cannot be written has not happened, and is not acknowledged.
+//! What cannot be written has no effect, and is not acknowledged.
 
 use super::*;
 
 #[test]
-fn while_nothing_can_be_written_all_is_refused_that_would_have_to_be_and_the_rest_goes_on() {
+fn while_nothing_can_be_written_reading_goes_on() {
     let mut chat = TestChat::new();
     let (token, bob) = (chat.account("Ada").unwrap(), chat.connect_user("Bob"));
     let ada = chat.connect(token);
@@ -13,7 +13,7 @@ fn while_nothing_can_be_written_all_is_refused_that_would_have_to_be_and_the_res
     chat.state.store.refuse_writes(true).unwrap();
     let keys = [chat.key(), chat.key()];
     let say = |text: &str, key: &str| json!(["say", { "room": LOBBY, "text": text, "key": key }, text]);
-    // One transaction in which some can be done and some cannot.
+    // One transaction with commands that can succeed and commands that cannot.
     chat.process(vec![
         event_command(ada, &say("lost", &keys[0])),
         event_command(bob, &json!(["history", { "room": LOBBY }, "history"])),
@@ -30,20 +30,20 @@ fn while_nothing_can_be_written_all_is_refused_that_would_have_to_be_and_the_res
     let output = chat.take_output(bob);
     assert_eq!(texts(&output[0][1]["messages"]), ["before"]);
     assert_eq!((&output[1][1]["code"], &output[2]), (&json!("storage"), &json!(["ack", {}, "typing"])));
-    assert_eq!(output.len(), 3, "nobody heard what was not written");
+    assert_eq!(output.len(), 3, "what was not written is not sent");
     assert_eq!(chat.account("Eve"), Err(SignInError::Storage));
     let again = chat.connect(token);
     assert_eq!(chat.take_output(again)[0][0], "welcome");
 
     chat.state.store.refuse_writes(false).unwrap();
-    // The same key says it now, at the number that is next.
+    // The same key works now, and the message gets the next number.
     chat.process(vec![event_command(ada, &say("lost", &keys[0]))]);
     assert_eq!(chat.take_output(ada)[0][1]["seq"], 2);
     assert_eq!(texts(&json!(chat.pushes_of(bob, "message"))), ["lost"]);
 }
 
 #[test]
-fn what_was_undone_is_done_again_piece_by_piece_and_told_once() {
+fn a_batch_that_fails_is_retried_command_by_command_and_sent_once() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     chat.join(bob, LOBBY).unwrap();
@@ -59,7 +59,7 @@ fn what_was_undone_is_done_again_piece_by_piece_and_told_once() {
     chat.process(batch);
     let pushes = chat.pushes_of(bob, "message");
     assert_eq!(texts(&json!(pushes)), ["one", "two", "three"]);
-    assert_eq!(pushes[2]["seq"], 3, "numbers that were undone are given again");
+    assert_eq!(pushes[2]["seq"], 3, "sequence numbers that were rolled back are used again");
     assert_eq!(chat.pushes_of(ada, "ack").len(), 3);
 
     let batch = says(&mut chat);
@@ -72,7 +72,7 @@ fn what_was_undone_is_done_again_piece_by_piece_and_told_once() {
 }
 
 #[test]
-fn who_comes_and_goes_while_nothing_can_be_committed_does_so_once() {
+fn a_retry_connects_and_disconnects_once() {
     let mut chat = TestChat::new();
     let (token, other) = (Token::random(), chat.account("Bob").unwrap());
     let ada = chat.connect_user("Ada");
@@ -90,29 +90,33 @@ fn who_comes_and_goes_while_nothing_can_be_committed_does_so_once() {
         Command::Closed(ada),
     ]);
     let output = chat.take_output(anonymous);
-    assert_eq!((&output[0], &output[1][0]), (&json!(["ack", {}, 1]), &json!("welcome")), "not signed in twice");
-    assert_eq!(chat.reply_to(ada, 3).unwrap()["seq"], 1, "nor gone before the last words");
+    assert_eq!((&output[0], &output[1][0]), (&json!(["ack", {}, 1]), &json!("welcome")), "signed in once");
+    assert_eq!(chat.reply_to(ada, 3).unwrap()["seq"], 1, "not disconnected before its last message");
     let output = chat.take_output(late);
-    assert_eq!(output.iter().map(|event| &event[0]).collect::<Vec<_>>(), ["welcome"], "and nothing comes before it");
+    assert_eq!(
+        output.iter().map(|event| &event[0]).collect::<Vec<_>>(),
+        ["welcome"],
+        "nothing comes before the welcome"
+    );
     assert_eq!(output[0][1]["rooms"].as_array().unwrap().len(), 2);
 }
 
 #[test]
-fn a_session_that_is_over_is_over_even_where_that_cannot_be_written() {
+fn a_session_ends_even_if_that_cannot_be_written() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let ada = chat.connect(token);
     chat.clear_output();
     chat.state.store.refuse_writes(true).unwrap();
     assert_eq!(chat.request(move |state| state.log_out(&token)), Err(SignInError::Storage));
-    assert_eq!(chat.take_output(ada), [Value::Null; 0], "not logged out is not told so");
+    assert_eq!(chat.take_output(ada), [Value::Null; 0], "nothing is sent if logging out failed");
     chat.advance(Duration::from_secs(31 * 24 * 60 * 60));
     assert_eq!(chat.pushes_of(ada, "expired"), [json!({ "reason": "idle" })]);
     assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
 }
 
 #[test]
-fn sessions_end_even_where_what_was_removed_cannot_be_forgotten() {
+fn sessions_end_even_if_removed_rooms_cannot_be_trimmed() {
     let mut chat = TestChat::new();
     let (guest, ada) = (chat.guest("Guest").unwrap(), chat.connect_user("Ada"));
     let day = Duration::from_secs(24 * 60 * 60);
@@ -126,7 +130,7 @@ fn sessions_end_even_where_what_was_removed_cannot_be_forgotten() {
 }
 
 #[test]
-fn data_of_another_program_or_of_a_newer_one_is_left_alone() {
+fn data_of_another_program_or_a_newer_version_is_not_touched() {
     let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let data = Data::Folder(folder.clone());
     let store = Store::open(&data).unwrap();
@@ -141,7 +145,7 @@ fn data_of_another_program_or_of_a_newer_one_is_left_alone() {
 }
 
 #[test]
-fn when_a_session_was_used_last_is_not_forgotten_where_it_cannot_be_stored_at_once() {
+fn a_last_use_that_cannot_be_stored_is_stored_later() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let ada = chat.connect(token);
@@ -156,13 +160,13 @@ fn when_a_session_was_used_last_is_not_forgotten_where_it_cannot_be_stored_at_on
 
 #[cfg(unix)]
 #[test]
-fn nothing_is_acknowledged_that_is_written_to_a_file_that_is_no_more() {
+fn nothing_is_acknowledged_after_the_data_file_was_replaced() {
     let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let mut chat = TestChat::new();
     chat.state.store = Store::open(&Data::Folder(folder.clone())).unwrap();
     let ada = chat.connect_user("Ada");
     chat.say(ada, LOBBY, "kept").unwrap();
-    // As when it is replaced by a backup, which is another file.
+    // As if a backup was put in its place, which is another file.
     std::fs::rename(folder.join("chat.sqlite3"), folder.join("old.sqlite3")).unwrap();
     std::fs::copy(folder.join("old.sqlite3"), folder.join("chat.sqlite3")).unwrap();
     chat.advance(Duration::from_secs(1));
