@@ -9,9 +9,8 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Backplane, ChatConfig, Name,
-    backplane::{Credential, SignInError, SignedIn, Then, You},
-    credentials,
+    ChatConfig, ChatCore, Name, credentials,
+    interface::{Callback, Credential, SignInError, SignedIn, You},
     password::Password,
     proxy::address_of,
     rate::{Buckets, address_key},
@@ -23,7 +22,7 @@ use switchboard::{Request, Responder, Response};
 /// The requests, as each worker answers them.
 #[derive(Clone)]
 pub(super) struct Api {
-    backplane: Arc<dyn Backplane>,
+    core: Arc<dyn ChatCore>,
     config: Arc<ChatConfig>,
     /// Attempts to sign in, by address; shared by all workers.
     attempts: Arc<Mutex<Buckets<IpAddr>>>,
@@ -78,8 +77,8 @@ struct Refusal {
 }
 
 impl Api {
-    pub(super) fn new(backplane: Arc<dyn Backplane>, config: Arc<ChatConfig>) -> Self {
-        Self { backplane, config, attempts: Arc::new(Mutex::new(Buckets::new())) }
+    pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>) -> Self {
+        Self { core, config, attempts: Arc::new(Mutex::new(Buckets::new())) }
     }
 
     /// Answers a request, now or later.
@@ -129,7 +128,7 @@ impl Api {
         let site = site.clone();
         let created = if way == Way::LogIn { 200 } else { 201 };
         let lifetime = self.config.session_lifetime.as_secs();
-        let then: Then<Result<SignedIn, SignInError>> = Box::new(move |signed_in| match signed_in {
+        let callback: Callback<Result<SignedIn, SignInError>> = Box::new(move |signed_in| match signed_in {
             Ok(signed_in) => responder.send(signed_in_response(created, signed_in, token, &site, lifetime)),
             Err(error) => {
                 let refusal = Refusal::from(error);
@@ -138,11 +137,11 @@ impl Api {
             }
         });
         match (way, password) {
-            (Way::Register, Some(password)) => self.backplane.register(name, password, then),
-            (Way::LogIn, Some(password)) => self.backplane.log_in(name, password, then),
+            (Way::Register, Some(password)) => self.core.register(name, password, callback),
+            (Way::LogIn, Some(password)) => self.core.log_in(name, password, callback),
             // A password that cannot be one is nobody's.
-            (Way::Register | Way::LogIn, None) => then(Err(SignInError::BadCredentials)),
-            (Way::Guest, _) => self.backplane.enter_as_guest(name, then),
+            (Way::Register | Way::LogIn, None) => callback(Err(SignInError::BadCredentials)),
+            (Way::Guest, _) => self.core.enter_as_guest(name, callback),
         }
         Ok(())
     }
@@ -182,7 +181,7 @@ impl Api {
         // Who is no page has not been made by one to send its cookie.
         let speaker = if speaker == Speaker::NoPage { Speaker::Own } else { speaker };
         match credentials::shown(request.head, site, speaker) {
-            Credential::Token(token) => self.backplane.log_out(
+            Credential::Token(token) => self.core.log_out(
                 token,
                 Box::new(move |result| match result {
                     Ok(()) => responder.send(done),
@@ -202,7 +201,7 @@ impl Api {
         // Browsers send no Origin with a GET to the page's own, and let no other page read the answer.
         let speaker = if speaker == Speaker::NoPage { Speaker::Own } else { speaker };
         match credentials::shown(request.head, site, speaker) {
-            Credential::Token(token) => self.backplane.signed_in(
+            Credential::Token(token) => self.core.signed_in(
                 token,
                 Box::new(move |session| match session {
                     Ok(session) => responder.send(told(session)),
@@ -282,7 +281,7 @@ impl From<SignInError> for Refusal {
             SignInError::BadCredentials => (401, None),
             SignInError::Overloaded | SignInError::Storage => (503, Some(("Retry-After", RETRY_AFTER.to_owned()))),
         };
-        Self { status, error: error.told(), field }
+        Self { status, error: error.event_error(), field }
     }
 }
 

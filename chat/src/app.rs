@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use super::{
-    Backplane, ChatConfig,
+    ChatConfig, ChatCore,
     api::Api,
     credentials, files,
     peer::Peer,
@@ -17,15 +17,15 @@ use switchboard::{
 /// The chat: the page at `/`, the requests of accounts below `/api/`, the WebSocket at `/ws`. One value per worker; they
 /// come from a [`ChatService`](super::ChatService), which they share.
 pub struct Chat {
-    backplane: Arc<dyn Backplane>,
+    core: Arc<dyn ChatCore>,
     config: Arc<ChatConfig>,
     site: Site,
     api: Api,
 }
 
 impl Chat {
-    pub(super) fn new(backplane: Arc<dyn Backplane>, config: Arc<ChatConfig>, api: Api) -> Self {
-        Self { backplane, site: Site::new(&config), config, api }
+    pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, api: Api) -> Self {
+        Self { core, site: Site::new(&config), config, api }
     }
 
     /// Lets the pages that the operator has let in import our modules.
@@ -88,14 +88,14 @@ impl App for Chat {
     }
 
     fn opened(&mut self, peer: &mut Peer, context: &mut Context<'_>) {
-        peer.opened(context.id(), &*self.backplane);
+        peer.opened(context.id(), &*self.core);
     }
 
     fn message(&mut self, peer: &mut Peer, message: Message<'_>, context: &mut Context<'_>) {
         match message {
             Message::Text(text) => {
                 let (rate, now) = (self.config.limits.events, Instant::now());
-                if let Err(answer) = peer.event(text, context.id(), &*self.backplane, rate, now) {
+                if let Err(answer) = peer.event(text, context.id(), &*self.core, rate, now) {
                     context.send(Message::Text(&answer));
                 }
             }
@@ -107,7 +107,7 @@ impl App for Chat {
     }
 
     fn closed(&mut self, _: Peer, id: ConnectionId, _: &End, _: &Remote) {
-        self.backplane.closed(id);
+        self.core.closed(id);
     }
 }
 

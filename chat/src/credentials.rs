@@ -1,7 +1,7 @@
 //! What a request shows to prove who sends it: a cookie, or a token in a header.
 
 use super::{
-    backplane::Credential,
+    interface::Credential,
     site::{Site, Speaker},
     token::Token,
 };

@@ -16,8 +16,8 @@
 //! | `site.rs` | under which names we are reached, and whose pages may speak to us |
 //! | `proxy.rs` | who asks, where a proxy passes it on |
 //! | `wire.rs` | events as text |
-//! | `backplane.rs` | the seam: what all connections share, and what it reaches |
-//! | `core/` | the backplane of one process: decides everything, in one order |
+//! | `interface.rs` | the interface between connections and the core |
+//! | `core/` | the thread that decides everything, in one order |
 //! | `store/` | what survives, in SQLite |
 //! | `name.rs`, `precis.rs` | what a name may be, and which names are the same |
 //! | `password.rs` | what a password may be, and its hash |
@@ -28,11 +28,11 @@
 mod accounts;
 mod api;
 mod app;
-mod backplane;
 mod config;
 mod core;
 mod credentials;
 mod files;
+mod interface;
 mod name;
 mod password;
 mod peer;
@@ -47,8 +47,8 @@ mod wire;
 
 pub use accounts::{AccountError, Accounts};
 pub use app::Chat;
-use backplane::Backplane;
 pub use config::{ChatConfig, ChatLimits};
+use interface::ChatCore;
 pub use name::{BadName, Name, RoomName};
 pub use password::BadPassword;
 pub use peer::Peer;

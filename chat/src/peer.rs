@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    Backplane, Rate,
-    backplane::Credential,
+    ChatCore, Rate,
+    interface::Credential,
     rate::Bucket,
     wire::{self, EventError},
 };
@@ -28,9 +28,9 @@ impl Peer {
         Self { credential: Some(credential), events: Bucket::default() }
     }
 
-    pub(super) fn opened(&mut self, connection: ConnectionId, backplane: &dyn Backplane) {
+    pub(super) fn opened(&mut self, connection: ConnectionId, core: &dyn ChatCore) {
         if let Some(credential) = self.credential.take() {
-            backplane.opened(connection, credential);
+            core.opened(connection, credential);
         }
     }
 
@@ -39,7 +39,7 @@ impl Peer {
         &mut self,
         text: &str,
         connection: ConnectionId,
-        backplane: &dyn Backplane,
+        core: &dyn ChatCore,
         rate: Rate,
         now: Instant,
     ) -> Result<(), String> {
@@ -49,8 +49,7 @@ impl Peer {
             let error = EventError::new("too_fast", "That was a lot at once; please wait a moment.");
             return Err(wire::error(&error, event.id.as_ref()));
         }
-        backplane
-            .event(connection, event, text.len())
+        core.event(connection, event, text.len())
             .map_err(|(_, event)| wire::error(&EventError::overloaded(), event.id.as_ref()))
     }
 }

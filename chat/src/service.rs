@@ -1,4 +1,4 @@
-//! A chat as a whole: its data, its thread, and the apps of a server's workers.
+//! A chat as a whole: its store, its thread, and the apps of a server's workers.
 
 use std::{
     fmt,
@@ -6,7 +6,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Backplane, Chat, ChatConfig, OpenError, api::Api, core::House, store::Store};
+use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, store::Store};
 use switchboard::Remote;
 
 /// A chat, ready to be served.
@@ -27,13 +27,13 @@ pub struct ChatService {
 }
 
 struct Running {
-    house: Arc<House>,
+    core: Arc<CoreHandle>,
     api: Api,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ChatService {
-    /// Opens the data, and brings it to this version where it is of an older one.
+    /// Opens the data, and migrates it if an older version wrote it.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -42,31 +42,31 @@ impl ChatService {
         Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), running: OnceLock::new() })
     }
 
-    /// The app of one worker. With the first one the chat's own threads begin, which speak by this `remote`: all must be
-    /// of the same server.
+    /// Returns the app of one worker. The first call starts the chat's own threads, which reach connections through
+    /// `remote`, so all calls must be for the same server.
     ///
     /// # Panics
-    /// Where the system gives no thread.
+    /// If the system cannot start a thread.
     #[must_use]
     pub fn app(&self, remote: &Remote) -> Chat {
-        let Running { house, api, .. } = self.running.get_or_init(|| {
+        let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let store = store.expect("this is done once");
-            let (house, thread) = House::start(store, Arc::clone(&self.config), remote.clone())
+            let store = store.expect("the store is taken once");
+            let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), remote.clone())
                 .unwrap_or_else(|error| panic!("the chat's threads cannot be started: {error}"));
-            let house = Arc::new(house);
-            let api = Api::new(Arc::clone(&house) as Arc<dyn Backplane>, Arc::clone(&self.config));
-            Running { house, api, thread: Some(thread) }
+            let core = Arc::new(core);
+            let api = Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config));
+            Running { core, api, thread: Some(thread) }
         });
-        Chat::new(Arc::clone(house) as Arc<dyn Backplane>, Arc::clone(&self.config), api.clone())
+        Chat::new(Arc::clone(core) as Arc<dyn ChatCore>, Arc::clone(&self.config), api.clone())
     }
 }
 
-/// Finishes what waits.
+/// Waits until the chat's thread has handled all commands and ended.
 impl Drop for ChatService {
     fn drop(&mut self) {
-        if let Some(Running { house, thread, .. }) = self.running.get_mut() {
-            house.stop();
+        if let Some(Running { core, thread, .. }) = self.running.get_mut() {
+            core.stop();
             if let Some(thread) = thread.take()
                 && thread.join().is_err()
             {

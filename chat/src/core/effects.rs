@@ -1,17 +1,14 @@
-//! What came of the work of a transaction: nobody hears of it until it is committed.
+//! What a transaction sends to clients. It is held back until the commit.
 
-use super::{
-    super::{
-        backplane::Exchange,
-        store::{PersonId, RoomId},
-    },
-    keeper::Keeper,
+use super::super::{
+    interface::Delivery,
+    store::{PersonId, RoomId},
 };
 use switchboard::{CloseCode, ConnectionId};
 
-/// One thing that somebody hears of.
+/// One effect of a command.
 pub(super) enum Effect {
-    Answer(ConnectionId, String),
+    Send(ConnectionId, String),
     Publish {
         topic: Topic,
         text: String,
@@ -20,19 +17,33 @@ pub(super) enum Effect {
     Subscribe(ConnectionId, Topic),
     Unsubscribe(ConnectionId, Topic),
     Close(ConnectionId, CloseCode, &'static str),
-    /// Something that must not be begun before.
+    /// Work that must not begin before the commit.
     Do(Box<dyn FnOnce() + Send>),
 }
 
-/// Whom something is published to.
+/// To which connections something is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
-    /// All who are signed in.
+    /// All that are signed in.
     Everyone,
-    /// All connections of somebody.
+    /// All connections of one user.
     Person(PersonId),
     /// All connections that follow a room.
     Room(RoomId),
+}
+
+impl Effect {
+    /// Takes effect, after the commit.
+    pub(super) fn deliver(self, delivery: &impl Delivery) {
+        match self {
+            Self::Send(connection, text) => delivery.send(connection, &text),
+            Self::Publish { topic, text, except } => delivery.publish(&topic.name(), &text, except),
+            Self::Subscribe(connection, topic) => delivery.subscribe(connection, &topic.name()),
+            Self::Unsubscribe(connection, topic) => delivery.unsubscribe(connection, &topic.name()),
+            Self::Close(connection, code, reason) => delivery.close(connection, code, reason),
+            Self::Do(work) => work(),
+        }
+    }
 }
 
 impl Topic {
@@ -42,41 +53,5 @@ impl Topic {
             Self::Person(id) => format!("person {id}"),
             Self::Room(id) => format!("room {id}"),
         }
-    }
-}
-
-impl Keeper {
-    /// Shows what came of the work, now that it is committed.
-    pub(super) fn show(&mut self, exchange: &impl Exchange) {
-        for effect in self.effects.drain(..) {
-            match effect {
-                Effect::Answer(connection, text) => exchange.answer(connection, &text),
-                Effect::Publish { topic, text, except } => exchange.publish(&topic.name(), &text, except),
-                Effect::Subscribe(connection, topic) => exchange.subscribe(connection, &topic.name()),
-                Effect::Unsubscribe(connection, topic) => exchange.unsubscribe(connection, &topic.name()),
-                Effect::Close(connection, code, reason) => exchange.close(connection, code, reason),
-                Effect::Do(begin) => begin(),
-            }
-        }
-    }
-
-    pub(super) fn answer(&mut self, connection: ConnectionId, text: String) {
-        self.effects.push(Effect::Answer(connection, text));
-    }
-
-    pub(super) fn publish(&mut self, topic: Topic, text: String, except: Option<ConnectionId>) {
-        self.effects.push(Effect::Publish { topic, text, except });
-    }
-
-    /// All connections of somebody follow a room from here on.
-    pub(super) fn follow(&mut self, person: PersonId, room: RoomId) {
-        let connections = self.presence.connections_of(person).iter();
-        self.effects.extend(connections.map(|&connection| Effect::Subscribe(connection, Topic::Room(room))));
-    }
-
-    /// No connection of somebody follows a room any more.
-    pub(super) fn unfollow(&mut self, person: PersonId, room: RoomId) {
-        let connections = self.presence.connections_of(person).iter();
-        self.effects.extend(connections.map(|&connection| Effect::Unsubscribe(connection, Topic::Room(room))));
     }
 }

@@ -1,4 +1,4 @@
-//! Entries of a room's log: written, told, read again.
+//! A room's log: appending, reading, catching up.
 
 use std::sync::Arc;
 
@@ -9,32 +9,32 @@ use super::{
         store::{Entry, Logged, MOST_FORGOTTEN, NewEntry, Page, PersonId, Place, RoomId, RoomRow, Span, StoreError},
         wire,
     },
+    cache::Profile,
     effects::Topic,
-    keeper::Keeper,
-    lookup::Known,
+    state::State,
 };
 use switchboard::ConnectionId;
 
-/// A place in a log that a client has seen.
+/// The last entry of a log that a client has seen.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Since {
+pub(super) struct Position {
     epoch: String,
     seq: u64,
 }
 
-/// What somebody has missed.
+/// What a client gets of a log to catch up.
 #[derive(Debug)]
-pub(super) struct Missed {
-    pub(super) messages: Vec<Message>,
-    /// Something between the place that they have seen and these is not known any more.
+pub(super) struct CatchUp {
+    pub(super) messages: Vec<MessageView>,
+    /// Whether entries are missing between the client's position and these messages.
     pub(super) gap: bool,
-    /// Nothing is behind these.
+    /// Whether these messages reach the end of the log.
     pub(super) live: bool,
 }
 
-/// An entry of a log as it is told.
+/// An entry of a log as clients see it.
 #[derive(Debug, Serialize)]
-pub(super) struct Message {
+pub(super) struct MessageView {
     room: RoomId,
     epoch: String,
     seq: u64,
@@ -43,7 +43,7 @@ pub(super) struct Message {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<String>,
@@ -51,13 +51,13 @@ pub(super) struct Message {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<i64>,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
 }
 
-impl Keeper {
-    /// Writes an entry to a room's log, and tells it to all who follow but one connection. `None`: the author has used
-    /// the key before.
+impl State {
+    /// Appends an entry to a room's log, and publishes it to all connections that follow the room, except one. Returns
+    /// `None` if the author has used the entry's key before.
     pub(super) fn append(
         &mut self,
         room: &RoomRow,
@@ -65,26 +65,26 @@ impl Keeper {
         except: Option<ConnectionId>,
     ) -> Result<Option<Place>, StoreError> {
         let head = self.head(room.id)?;
-        // A clock that was set back does not turn the log around.
+        // Times never decrease along a log, even if the clock is set back.
         let place = Place { seq: head.seq + 1, time: self.now.wall.max(head.time) };
         if !self.store.append(room.id, place, &new)? {
             return Ok(None);
         }
-        self.lookup.appended(room.id, place, (new.entry == Entry::Said).then_some(new.author));
+        self.cache.appended(room.id, place, (new.entry == Entry::Said).then_some(new.author));
         let kept = self.config.limits.kept_messages;
-        if place.seq.is_multiple_of(TRIMMED_EVERY.min(kept.div_ceil(10))) {
+        if place.seq.is_multiple_of(TRIM_INTERVAL.min(kept.div_ceil(10))) {
             let oldest = (place.seq + 1).saturating_sub(kept);
             self.store.trim(room.id, oldest)?;
-            self.lookup.trimmed(room.id, oldest);
+            self.cache.trimmed(room.id, oldest);
         }
         let NewEntry { entry, author, text, about, .. } = new;
-        let message = self.message(room, Logged { place, entry, author, text: text.map(str::to_owned), about })?;
+        let message = self.message_view(room, Logged { place, entry, author, text: text.map(str::to_owned), about })?;
         self.publish(Topic::Room(room.id), wire::event("message", &message), except);
         Ok(Some(place))
     }
 
-    /// The same for an entry that says who did something, perhaps to whom.
-    pub(super) fn record(
+    /// Appends an entry that says what a user did, and to whom if to another user.
+    pub(super) fn append_event(
         &mut self,
         room: &RoomRow,
         entry: Entry,
@@ -95,11 +95,11 @@ impl Keeper {
         self.append(room, NewEntry { entry, author, key: None, text: None, about }, None).map(drop)
     }
 
-    /// An entry as it is told.
-    fn message(&mut self, room: &RoomRow, logged: Logged) -> Result<Message, StoreError> {
-        let author: Arc<Known> = self.known(logged.author)?;
+    /// An entry as clients see it.
+    fn message_view(&mut self, room: &RoomRow, logged: Logged) -> Result<MessageView, StoreError> {
+        let author: Arc<Profile> = self.profile(logged.author)?;
         let who = match logged.person() {
-            Some(person) => Some(self.known(person)?.name.clone()),
+            Some(person) => Some(self.profile(person)?.name.clone()),
             None => None,
         };
         let (kind, role) = match logged.entry {
@@ -114,7 +114,7 @@ impl Keeper {
             Entry::Member => ("role", Some("member")),
             Entry::Deleted => ("deleted", None),
         };
-        Ok(Message {
+        Ok(MessageView {
             room: room.id,
             epoch: room.epoch.clone(),
             seq: logged.place.seq,
@@ -130,37 +130,34 @@ impl Keeper {
         })
     }
 
-    /// A part of a room's log as it is told, and whether there is more of it.
-    pub(super) fn messages(&mut self, room: &RoomRow, span: Span) -> Result<(Vec<Message>, bool), StoreError> {
+    /// A page of a room's log as clients see it, and whether there is more in the page's direction.
+    pub(super) fn messages(&mut self, room: &RoomRow, span: Span) -> Result<(Vec<MessageView>, bool), StoreError> {
         let Page { entries, more } = self.store.entries(room.id, span)?;
-        let messages: Result<_, _> = entries.into_iter().map(|logged| self.message(room, logged)).collect();
+        let messages: Result<_, _> = entries.into_iter().map(|logged| self.message_view(room, logged)).collect();
         Ok((messages?, more))
     }
 
-    /// What somebody has missed who has seen a log up to a place; the latest for who has seen nothing of it.
-    pub(super) fn missed(&mut self, room: &RoomRow, since: Option<&Since>) -> Result<Missed, StoreError> {
+    /// What a client at the position `from` has missed. Without a position, or with one that is not in the log, the
+    /// latest messages.
+    pub(super) fn catch_up(&mut self, room: &RoomRow, from: Option<&Position>) -> Result<CatchUp, StoreError> {
         let head = self.head(room.id)?;
-        if let Some(since) = since.filter(|since| since.epoch == room.epoch && since.seq <= head.seq) {
+        if let Some(from) = from.filter(|from| from.epoch == room.epoch && from.seq <= head.seq) {
             let oldest = self.store.tail(room.id)?.unwrap_or(head.seq + 1);
-            if since.seq + 1 >= oldest {
-                let (messages, more) = self.messages(room, Span::After(since.seq, MOST_MISSED))?;
-                return Ok(Missed { messages, gap: false, live: !more });
+            if from.seq + 1 >= oldest {
+                let (messages, more) = self.messages(room, Span::After(from.seq, MAX_CATCH_UP))?;
+                return Ok(CatchUp { messages, gap: false, live: !more });
             }
         }
-        let (messages, _) = self.messages(room, Span::Before(head.seq + 1, LATEST))?;
-        Ok(Missed { messages, gap: since.is_some(), live: true })
+        let (messages, _) = self.messages(room, Span::Before(head.seq + 1, LATEST_MESSAGES))?;
+        Ok(CatchUp { messages, gap: from.is_some(), live: true })
     }
 }
 
-pub(super) fn is_false(value: &bool) -> bool {
-    !value
-}
-
-/// What is told at once of what somebody has missed.
-const MOST_MISSED: usize = 200;
-/// What is told to who was not here before.
-const LATEST: usize = 50;
-/// A log is trimmed once in so many entries, or more often where few are kept.
-const TRIMMED_EVERY: u64 = 100;
-// Else a log would grow for ever.
-const _: () = assert!(TRIMMED_EVERY <= MOST_FORGOTTEN);
+/// Messages in one catch-up.
+const MAX_CATCH_UP: usize = 200;
+/// Messages for a client without a position.
+const LATEST_MESSAGES: usize = 50;
+/// A log is trimmed every this many entries, or more often if the configuration keeps few.
+const TRIM_INTERVAL: u64 = 100;
+// Otherwise a log would grow faster than it is trimmed.
+const _: () = assert!(TRIM_INTERVAL <= MOST_FORGOTTEN);

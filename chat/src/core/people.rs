@@ -1,21 +1,21 @@
-//! Handlers: accounts, sessions, who is there, blocking, notices.
+//! Handlers: who is online, blocking, sessions, accounts, notices.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
     super::{
-        backplane::SignInError,
+        interface::SignInError,
         password::Password,
         store::{Millis, PersonId, SessionId, StoreError},
         wire,
     },
+    call::{Call, Failure, HandlerResult, PendingReply, Reply, done, parse, refuse, result, too_fast},
     effects::{Effect, Topic},
-    endings::Reason,
-    events::{Answer, Call, Failure, Handled, Promise, done, parse, refuse, result, too_fast},
-    inbox::{Ask, Inbox, Question},
-    keeper::{Counted, Keeper},
-    talk::clean,
+    queue::{AnyRequest, CommandSender, Request},
+    sessions::Reason,
+    state::{Action, State},
+    text::clean,
 };
 
 #[derive(Default, Deserialize)]
@@ -27,42 +27,42 @@ struct List {
 
 #[derive(Serialize)]
 struct People {
-    people: Vec<PersonTold>,
+    people: Vec<PersonView>,
     more: bool,
 }
 
 #[derive(Serialize)]
-struct PersonTold {
+struct PersonView {
     name: String,
     guest: bool,
     online: bool,
 }
 
-/// `people`: who is online; with `search`, all whose name begins so.
-pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `people`: lists the users online, or with `search` all users whose name begins with it.
+pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let keeper = &mut *call.keeper;
-    let key = |name: &str| keeper.name(name).map(|name| name.key().to_owned()).ok();
+    let state = &mut *call.state;
+    let key = |name: &str| state.name(name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).unwrap_or_default();
     let mut people = Vec::new();
     match search {
         Some(search) => {
             let prefix = key(&search).unwrap_or_else(|| search.to_lowercase());
-            for person in keeper.store.people_from(&prefix, &after, PEOPLE_AT_ONCE + 1)? {
-                let (guest, online) = (person.is_guest(), keeper.presence.is_online(person.id));
-                people.push(PersonTold { name: person.name, guest, online });
+            for person in state.store.people_from(&prefix, &after, MAX_LISTED_PEOPLE + 1)? {
+                let (guest, online) = (person.is_guest(), state.presence.is_online(person.id));
+                people.push(PersonView { name: person.name, guest, online });
             }
         }
         None => {
-            let ids: Vec<_> = keeper.presence.people(&after).take(PEOPLE_AT_ONCE + 1).map(|(id, _)| id).collect();
+            let ids: Vec<_> = state.presence.people(&after).take(MAX_LISTED_PEOPLE + 1).map(|(id, _)| id).collect();
             for id in ids {
-                let known = keeper.known(id)?;
-                people.push(PersonTold { name: known.name.clone(), guest: known.guest, online: true });
+                let profile = state.profile(id)?;
+                people.push(PersonView { name: profile.name.clone(), guest: profile.guest, online: true });
             }
         }
     }
-    let more = people.len() > PEOPLE_AT_ONCE;
-    people.truncate(PEOPLE_AT_ONCE);
+    let more = people.len() > MAX_LISTED_PEOPLE;
+    people.truncate(MAX_LISTED_PEOPLE);
     result(&People { people, more })
 }
 
@@ -77,53 +77,53 @@ struct Blocked<'a> {
     blocked: bool,
 }
 
-/// `block`: somebody cannot write to one in private, nor invite one.
-pub(super) fn block(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `block`: keeps another user from sending private messages and invitations to this one.
+pub(super) fn block(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     set_blocked(call, data, true)
 }
 
-/// `unblock`: they can again.
-pub(super) fn unblock(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `unblock`: lifts a block.
+pub(super) fn unblock(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     set_blocked(call, data, false)
 }
 
-fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> Handled {
+fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> HandlerResult {
     let Named { name } = parse(data)?;
-    let other = call.keeper.find_person(&name)?;
+    let other = call.state.find_person(&name)?;
     if other == call.person {
         return refuse("yourself", "This is you.");
     }
-    let store = &call.keeper.store;
-    if blocked && !store.has_blocked(call.person, other)? && store.count_blocked(call.person)? >= MOST_BLOCKED {
-        return refuse("too_many_blocks", "You block as many people as one may.");
+    let store = &call.state.store;
+    if blocked && !store.has_blocked(call.person, other)? && store.count_blocked(call.person)? >= MAX_BLOCKED {
+        return refuse("too_many_blocks", "You have blocked too many people already.");
     }
     store.set_blocked(call.person, other, blocked)?;
-    let known = call.keeper.known(other)?;
-    let told = wire::event("blocked", &Blocked { name: &known.name, blocked });
-    call.keeper.publish(Topic::Person(call.person), told, None);
+    let profile = call.state.profile(other)?;
+    let view = wire::event("blocked", &Blocked { name: &profile.name, blocked });
+    call.state.publish(Topic::Person(call.person), view, None);
     done()
 }
 
 #[derive(Serialize)]
 struct Sessions {
-    sessions: Vec<SessionTold>,
+    sessions: Vec<SessionView>,
 }
 
 #[derive(Serialize)]
-struct SessionTold {
+struct SessionView {
     session: SessionId,
     created: Millis,
     used: Millis,
     current: bool,
 }
 
-/// `sessions`: where one is signed in.
-pub(super) fn sessions(call: &mut Call<'_>, _: &RawValue) -> Handled {
-    let sessions = call.keeper.store.sessions_of(call.person)?;
-    let sessions = sessions.into_iter().map(|row| SessionTold {
+/// `sessions`: lists the user's sessions.
+pub(super) fn sessions(call: &mut Call<'_>, _: &RawValue) -> HandlerResult {
+    let sessions = call.state.store.sessions_of(call.person)?;
+    let sessions = sessions.into_iter().map(|row| SessionView {
         session: row.id,
         created: row.created,
-        used: call.keeper.presence.session(row.id).map_or(row.used, |live| live.used),
+        used: call.state.presence.session(row.id).map_or(row.used, |live| live.used),
         current: row.id == call.session,
     });
     result(&Sessions { sessions: sessions.collect() })
@@ -135,13 +135,13 @@ struct Revoke {
     session: Option<SessionId>,
 }
 
-/// `revoke`: ends a session of one's own, or all but this one.
-pub(super) fn revoke(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `revoke`: ends one of the user's sessions, or all except the current one.
+pub(super) fn revoke(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Revoke { session } = parse::<Option<_>>(data)?.unwrap_or_default();
     match session {
-        None => call.keeper.end_other_sessions(call.person, call.session)?,
-        Some(id) => match call.keeper.store.session(id)? {
-            Some(session) if session.person == call.person => call.keeper.end_session(&session, Reason::Revoked)?,
+        None => call.state.end_other_sessions(call.person, call.session)?,
+        Some(id) => match call.state.store.session(id)? {
+            Some(session) if session.person == call.person => call.state.end_session(&session, Reason::Revoked)?,
             _ => return refuse("unknown_session", "You have no such session."),
         },
     }
@@ -154,41 +154,41 @@ struct ChangePassword {
     new: String,
 }
 
-/// `password`: changes it, and ends all other sessions.
-pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `password`: changes the password, and ends all other sessions.
+pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ChangePassword { old, new } = parse(data)?;
     let (old, hash) = call.own_password(&old)?;
     let new = Password::new(&new).or_else(|error| refuse("bad_password", error.to_string()))?;
-    let (person, session, promise) = (call.person, call.session, call.promise());
-    let (hasher, inbox) = (call.keeper.hasher.clone(), call.keeper.inbox.clone());
-    call.keeper.later(move || {
-        let failing = (promise, inbox.clone());
+    let (person, session, pending) = (call.person, call.session, call.pending_reply());
+    let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
+    call.state.run_after_commit(move || {
+        let reply_path = (pending, commands.clone());
         let again = hasher.clone();
-        let verified = hasher.verify(old, Some(hash.clone()), failing, move |right, failing| {
+        let verified = hasher.verify(old, Some(hash.clone()), reply_path, move |right, reply_path| {
             if !right {
-                return fail(failing, SignInError::BadCredentials);
+                return reply_with_error(reply_path, SignInError::BadCredentials);
             }
-            let hashed = again.hash(new, failing, move |new_hash, (promise, inbox)| {
-                let Ok(new_hash) = new_hash else { return fail((promise, inbox), SignInError::Storage) };
-                let change = move |keeper: &mut Keeper| {
-                    // Not where somebody else has changed it meanwhile.
-                    match keeper.store.person(person)? {
+            let hashed = again.hash(new, reply_path, move |new_hash, (pending, commands)| {
+                let Ok(new_hash) = new_hash else { return reply_with_error((pending, commands), SignInError::Storage) };
+                let change = move |state: &mut State| {
+                    // Refused if the password was changed meanwhile.
+                    match state.store.person(person)? {
                         Some(row) if row.password.as_ref() == Some(&hash) => {
-                            keeper.store.set_password(person, &new_hash)?;
-                            keeper.end_other_sessions(person, session)?;
+                            state.store.set_password(person, &new_hash)?;
+                            state.end_other_sessions(person, session)?;
                             Ok(Ok(()))
                         }
                         _ => Ok(Err(SignInError::BadCredentials)),
                     }
                 };
-                inbox.clone().ask(keeping((promise, inbox), change));
+                commands.clone().request(reply_after((pending, commands), change));
             });
-            if let Err(failing) = hashed {
-                fail(failing, SignInError::Overloaded);
+            if let Err(reply_path) = hashed {
+                reply_with_error(reply_path, SignInError::Overloaded);
             }
         });
-        if let Err(failing) = verified {
-            fail(failing, SignInError::Overloaded);
+        if let Err(reply_path) = verified {
+            reply_with_error(reply_path, SignInError::Overloaded);
         }
     })
 }
@@ -199,29 +199,30 @@ struct DeleteAccount {
     password: String,
 }
 
-/// `delete_account`: one's own, with its name, sessions and memberships.
-pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `delete_account`: deletes the user's account, with its sessions and memberships, and frees its name.
+pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let DeleteAccount { password } = parse::<Option<_>>(data)?.unwrap_or_default();
-    if call.keeper.known(call.person)?.guest {
-        call.keeper.remove_person(call.person)?;
+    if call.state.profile(call.person)?.guest {
+        call.state.remove_person(call.person)?;
         return done();
     }
     let (password, hash) = call.own_password(&password)?;
-    let (person, promise) = (call.person, call.promise());
-    let (hasher, inbox) = (call.keeper.hasher.clone(), call.keeper.inbox.clone());
-    call.keeper.later(move || {
-        let verified = hasher.verify(password, Some(hash.clone()), (promise, inbox), move |right, (promise, inbox)| {
-            if !right {
-                return fail((promise, inbox), SignInError::BadCredentials);
-            }
-            let remove = move |keeper: &mut Keeper| match keeper.store.person(person)? {
-                Some(row) if row.password.as_ref() == Some(&hash) => keeper.remove_person(person).map(Ok),
-                _ => Ok(Err(SignInError::BadCredentials)),
-            };
-            inbox.clone().ask(keeping((promise, inbox), remove));
-        });
-        if let Err(failing) = verified {
-            fail(failing, SignInError::Overloaded);
+    let (person, pending) = (call.person, call.pending_reply());
+    let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
+    call.state.run_after_commit(move || {
+        let verified =
+            hasher.verify(password, Some(hash.clone()), (pending, commands), move |right, (pending, commands)| {
+                if !right {
+                    return reply_with_error((pending, commands), SignInError::BadCredentials);
+                }
+                let remove = move |state: &mut State| match state.store.person(person)? {
+                    Some(row) if row.password.as_ref() == Some(&hash) => state.remove_person(person).map(Ok),
+                    _ => Ok(Err(SignInError::BadCredentials)),
+                };
+                commands.clone().request(reply_after((pending, commands), remove));
+            });
+        if let Err(reply_path) = verified {
+            reply_with_error(reply_path, SignInError::Overloaded);
         }
     })
 }
@@ -232,89 +233,90 @@ struct Notice {
 }
 
 #[derive(Serialize)]
-struct NoticeTold<'a> {
+struct NoticeView<'a> {
     text: &'a str,
     from: &'a str,
     time: Millis,
 }
 
-/// `notice`: an operator's words to all who are online.
-pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `notice`: publishes an operator's text to all who are online.
+pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Notice { text } = parse(data)?;
-    let known = call.keeper.known(call.person)?;
-    if !known.operator {
+    let profile = call.state.profile(call.person)?;
+    if !profile.operator {
         return refuse("not_operator", "Only an operator may do that.");
     }
-    let text = clean(&text, call.keeper.config.limits.text_chars)?;
+    let text = clean(&text, call.state.config.limits.text_chars)?;
     if text.is_empty() {
-        return refuse("empty", "There is nothing to say.");
+        return refuse("empty", "The text is empty.");
     }
-    let told = NoticeTold { text: &text, from: &known.name, time: call.keeper.now.wall };
-    call.keeper.publish(Topic::Everyone, wire::event("notice", &told), None);
+    let view = NoticeView { text: &text, from: &profile.name, time: call.state.now.wall };
+    call.state.publish(Topic::Everyone, wire::event("notice", &view), None);
     done()
 }
 
-/// Whom an answer is owed, and the way back to the thread.
-type Owed = (Promise, Inbox);
+/// A reply to be sent, and the way to the thread that sends it.
+type ReplyPath = (PendingReply, CommandSender<State>);
 
-/// Something that changes an account, and then keeps a promise.
-fn keeping(
-    (promise, inbox): Owed,
-    mut change: impl FnMut(&mut Keeper) -> Result<Result<(), SignInError>, StoreError> + Send + 'static,
-) -> impl Ask + 'static {
-    let owed = promise.clone();
-    let run = move |keeper: &mut Keeper| {
-        let before = keeper.effects.len();
-        let changed = change(keeper)?;
-        owed.keep(keeper, before, changed.map_err(SignInError::told));
+/// A request that changes an account, and then sends the reply.
+fn reply_after(
+    (pending, commands): ReplyPath,
+    mut change: impl FnMut(&mut State) -> Result<Result<(), SignInError>, StoreError> + Send + 'static,
+) -> impl AnyRequest<State> + 'static {
+    let reply = pending.clone();
+    let run = move |state: &mut State| {
+        let before = state.effects.len();
+        let changed = change(state)?;
+        reply.send(state, before, changed.map_err(SignInError::event_error));
         Ok(Ok(()))
     };
-    Question::new(
+    Request::new(
         run,
         Box::new(move |done| {
             if let Err(error) = done {
-                fail((promise, inbox), error)
+                reply_with_error((pending, commands), error)
             }
         }),
     )
 }
 
-/// Keeps a promise by saying what went wrong.
-fn fail((promise, inbox): Owed, error: SignInError) {
-    let run = move |keeper: &mut Keeper| {
-        let before = keeper.effects.len();
-        promise.keep(keeper, before, Err(error.told()));
+/// Makes the thread send an error as the reply.
+fn reply_with_error((pending, commands): ReplyPath, error: SignInError) {
+    let run = move |state: &mut State| {
+        let before = state.effects.len();
+        pending.send(state, before, Err(error.event_error()));
         Ok(Ok(()))
     };
-    inbox.ask(Question::new(run, Box::new(|_: Result<(), SignInError>| ())));
+    commands.request(Request::new(run, Box::new(|_: Result<(), SignInError>| ())));
 }
 
 impl Call<'_> {
-    /// The password that a client has sent as its own, and the hash that it should have.
+    /// Checks the form of the password that a client has sent, and charges it. Returns it with the hash to verify it
+    /// by.
     fn own_password(&mut self, password: &str) -> Result<(Password, String), Failure> {
-        let hash = self.keeper.store.person(self.person)?.and_then(|person| person.password);
+        let hash = self.state.store.person(self.person)?.and_then(|person| person.password);
         if hash.is_some() {
-            self.keeper.count(Counted::Password, self.person).or_else(too_fast)?;
+            self.state.rate_limit(Action::Password, self.person).or_else(too_fast)?;
         }
         match (Password::new(password), hash) {
             (_, None) => refuse("guest", "A guest has no password."),
-            (Err(_), _) => Err(Failure::Refused(SignInError::BadCredentials.told())),
+            (Err(_), _) => Err(Failure::Refused(SignInError::BadCredentials.event_error())),
             (Ok(password), Some(hash)) => Ok((password, hash)),
         }
     }
 }
 
-impl Keeper {
-    /// Begins something slow elsewhere, once all that came before it is durable.
-    fn later(&mut self, begin: impl FnOnce() + Send + 'static) -> Handled {
+impl State {
+    /// Begins slow work on another thread, after the commit.
+    fn run_after_commit(&mut self, begin: impl FnOnce() + Send + 'static) -> HandlerResult {
         self.effects.push(Effect::Do(Box::new(begin)));
-        Ok(Answer::Later)
+        Ok(Reply::Later)
     }
 
-    /// Ends all sessions of somebody but one.
-    fn end_other_sessions(&mut self, person: PersonId, but: SessionId) -> Result<(), StoreError> {
+    /// Ends all sessions of a user except one.
+    fn end_other_sessions(&mut self, person: PersonId, except: SessionId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(person)? {
-            if session.id != but {
+            if session.id != except {
                 self.end_session(&session, Reason::Revoked)?;
             }
         }
@@ -322,7 +324,7 @@ impl Keeper {
     }
 }
 
-/// People that one may block: each welcome tells them all.
-const MOST_BLOCKED: usize = 1000;
-/// People that are told at once.
-const PEOPLE_AT_ONCE: usize = 200;
+/// Users that one may block: all are sent whenever the user connects.
+const MAX_BLOCKED: usize = 1000;
+/// Users in one list.
+const MAX_LISTED_PEOPLE: usize = 200;

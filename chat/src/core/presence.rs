@@ -1,7 +1,7 @@
-//! Who is connected, and by which session. Nothing here is stored.
+//! Which connections, sessions, and users are online. Nothing here is stored.
 //!
-//! What has changed can be undone, as the store's transactions can: see [`keep`](Presence::keep) and
-//! [`undo`](Presence::undo).
+//! Changes can be rolled back together with the store's: see [`commit`](Presence::commit) and
+//! [`roll_back`](Presence::roll_back).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,48 +13,48 @@ use switchboard::ConnectionId;
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// Connections that have not shown a session yet, and until when they may.
-    strangers: HashMap<ConnectionId, Instant>,
+    /// Connections without a session, and by when they must have one.
+    unauthenticated: HashMap<ConnectionId, Instant>,
     connections: HashMap<ConnectionId, (PersonId, SessionId)>,
-    people: HashMap<PersonId, Present>,
-    /// The people, by the keys of their names.
+    people: HashMap<PersonId, OnlinePerson>,
+    /// The users online, by the keys of their names.
     by_key: BTreeMap<String, PersonId>,
     sessions: HashMap<SessionId, LiveSession>,
-    /// Who has come or gone since that was last told.
+    /// Users who may have come or gone since the last [`take_diff`](Self::take_diff).
     changed: HashMap<PersonId, Change>,
-    /// What has happened since the last [`keep`](Self::keep), the latest at the end.
-    journal: Vec<Step>,
+    /// How to undo the changes since the last [`commit`](Self::commit), the latest last.
+    journal: Vec<Undo>,
 }
 
-/// What is undone by its opposite.
+/// A change, with what is needed to undo it.
 #[derive(Debug)]
-enum Step {
-    Expected(ConnectionId),
-    Arrived(ConnectionId, Option<Instant>),
-    Left(ConnectionId, Place),
+enum Undo {
+    AwaitedAuth(ConnectionId),
+    Connected(ConnectionId, Option<Instant>),
+    Disconnected(ConnectionId, Removed),
     Used(SessionId, Millis),
     Stored(SessionId, Millis),
 }
 
-/// Where a connection was.
+/// What a connection was before it was removed.
 #[derive(Debug)]
-enum Place {
-    Stranger(Instant),
-    Signed { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
+enum Removed {
+    Unauthenticated(Instant),
+    SignedIn { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
-struct Present {
+struct OnlinePerson {
     name: String,
     key: String,
     connections: Vec<ConnectionId>,
 }
 
-/// A session that is in use.
+/// A session that is in use by at least one connection.
 #[derive(Clone, Debug)]
 pub(super) struct LiveSession {
     pub(super) guest: bool,
-    /// When something was last done in it, and when that was last stored.
+    /// When the session was last used, and the last use that is stored.
     pub(super) used: Millis,
     pub(super) stored: Millis,
     created: Millis,
@@ -68,9 +68,9 @@ struct Change {
     was_online: bool,
 }
 
-/// Somebody who is connected by a session.
+/// A connection that has signed in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrival<'a> {
+pub(super) struct NewConnection<'a> {
     pub(super) connection: ConnectionId,
     pub(super) name: &'a str,
     pub(super) key: &'a str,
@@ -78,40 +78,42 @@ pub(super) struct Arrival<'a> {
     pub(super) session: &'a SessionRow,
 }
 
-/// Who came and went.
+/// The names of the users who came and who went.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct PresenceDiff {
     pub(super) online: Vec<String>,
     pub(super) offline: Vec<String>,
 }
 
 impl Presence {
-    /// All that has happened is settled.
-    pub(super) fn keep(&mut self) {
+    /// Makes all changes final.
+    pub(super) fn commit(&mut self) {
         self.journal.clear();
     }
 
-    /// All that has happened since it was last settled has not.
-    pub(super) fn undo(&mut self) {
-        while let Some(step) = self.journal.pop() {
-            match step {
-                Step::Expected(connection) => drop(self.strangers.remove(&connection)),
-                Step::Arrived(connection, stranger) => {
+    /// Undoes all changes since the last [`commit`](Self::commit).
+    pub(super) fn roll_back(&mut self) {
+        while let Some(undo) = self.journal.pop() {
+            match undo {
+                Undo::AwaitedAuth(connection) => drop(self.unauthenticated.remove(&connection)),
+                Undo::Connected(connection, deadline) => {
                     self.remove(connection);
-                    if let Some(until) = stranger {
-                        self.strangers.insert(connection, until);
+                    if let Some(until) = deadline {
+                        self.unauthenticated.insert(connection, until);
                     }
                 }
-                Step::Left(connection, Place::Stranger(until)) => drop(self.strangers.insert(connection, until)),
-                Step::Left(connection, Place::Signed { name, key, guest, session, stored }) => {
-                    self.add(Arrival { connection, name: &name, key: &key, guest, session: &session }, stored);
+                Undo::Disconnected(connection, Removed::Unauthenticated(until)) => {
+                    self.unauthenticated.insert(connection, until);
                 }
-                Step::Used(session, before) => {
+                Undo::Disconnected(connection, Removed::SignedIn { name, key, guest, session, stored }) => {
+                    self.add(NewConnection { connection, name: &name, key: &key, guest, session: &session }, stored);
+                }
+                Undo::Used(session, before) => {
                     if let Some(live) = self.sessions.get_mut(&session) {
                         live.used = before;
                     }
                 }
-                Step::Stored(session, before) => {
+                Undo::Stored(session, before) => {
                     if let Some(live) = self.sessions.get_mut(&session) {
                         live.stored = before;
                     }
@@ -120,36 +122,36 @@ impl Presence {
         }
     }
 
-    /// A connection that has shown no session yet, but may until then.
-    pub(super) fn expect(&mut self, connection: ConnectionId, until: Instant) {
-        self.journal.push(Step::Expected(connection));
-        self.strangers.insert(connection, until);
+    /// Adds a connection without a session, which must have one by `until`.
+    pub(super) fn await_auth(&mut self, connection: ConnectionId, until: Instant) {
+        self.journal.push(Undo::AwaitedAuth(connection));
+        self.unauthenticated.insert(connection, until);
     }
 
-    /// Connections that have shown no session in time.
+    /// The connections that have no session in time.
     pub(super) fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
-        self.strangers.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
+        self.unauthenticated.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
     }
 
-    pub(super) fn is_stranger(&self, connection: ConnectionId) -> bool {
-        self.strangers.contains_key(&connection)
+    pub(super) fn is_unauthenticated(&self, connection: ConnectionId) -> bool {
+        self.unauthenticated.contains_key(&connection)
     }
 
-    /// Somebody is connected by a session.
-    pub(super) fn arrive(&mut self, arrival: Arrival<'_>) {
-        let stranger = self.strangers.remove(&arrival.connection);
-        self.journal.push(Step::Arrived(arrival.connection, stranger));
-        self.add(arrival, arrival.session.used);
+    /// Adds a connection that has signed in.
+    pub(super) fn connect(&mut self, new: NewConnection<'_>) {
+        let deadline = self.unauthenticated.remove(&new.connection);
+        self.journal.push(Undo::Connected(new.connection, deadline));
+        self.add(new, new.session.used);
     }
 
-    fn add(&mut self, arrival: Arrival<'_>, stored: Millis) {
-        let Arrival { connection, name, key, guest, session } = arrival;
+    fn add(&mut self, new: NewConnection<'_>, stored: Millis) {
+        let NewConnection { connection, name, key, guest, session } = new;
         self.connections.insert(connection, (session.person, session.id));
         let present = self.people.entry(session.person).or_insert_with(|| {
             let change = self.changed.entry(session.person);
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
             self.by_key.insert(key.to_owned(), session.person);
-            Present { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
+            OnlinePerson { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
         });
         present.connections.push(connection);
         let live = self.sessions.entry(session.id).or_insert_with(|| LiveSession {
@@ -163,26 +165,26 @@ impl Presence {
         live.connections.push(connection);
     }
 
-    /// A connection is gone, or nobody's any more. Gives the session that is no longer in use by that, whose last use
-    /// is not stored yet.
-    pub(super) fn leave(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
-        if let Some(until) = self.strangers.remove(&connection) {
-            self.journal.push(Step::Left(connection, Place::Stranger(until)));
+    /// Removes a connection. If that was the last connection of its session, and the session's last use is not stored,
+    /// returns both.
+    pub(super) fn disconnect(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
+        if let Some(until) = self.unauthenticated.remove(&connection) {
+            self.journal.push(Undo::Disconnected(connection, Removed::Unauthenticated(until)));
         }
-        let place = self.remove(connection)?;
-        let unstored = match &place {
-            Place::Signed { session, stored, .. }
+        let removed = self.remove(connection)?;
+        let unstored = match &removed {
+            Removed::SignedIn { session, stored, .. }
                 if session.used > *stored && !self.sessions.contains_key(&session.id) =>
             {
                 Some((session.id, session.used))
             }
-            Place::Signed { .. } | Place::Stranger(_) => None,
+            Removed::SignedIn { .. } | Removed::Unauthenticated(_) => None,
         };
-        self.journal.push(Step::Left(connection, place));
+        self.journal.push(Undo::Disconnected(connection, removed));
         unstored
     }
 
-    fn remove(&mut self, connection: ConnectionId) -> Option<Place> {
+    fn remove(&mut self, connection: ConnectionId) -> Option<Removed> {
         let (person, id) = self.connections.remove(&connection)?;
         let present = self.people.get_mut(&person)?;
         let (name, key) = (present.name.clone(), present.key.clone());
@@ -199,11 +201,11 @@ impl Presence {
             self.sessions.remove(&id);
         }
         let session = SessionRow { id, person, created, used, expires };
-        Some(Place::Signed { name, key, guest, session, stored })
+        Some(Removed::SignedIn { name, key, guest, session, stored })
     }
 
-    /// Who is connected here, and by which session.
-    pub(super) fn at(&self, connection: ConnectionId) -> Option<(PersonId, SessionId)> {
+    /// The user and session of a connection that is signed in.
+    pub(super) fn identity_of(&self, connection: ConnectionId) -> Option<(PersonId, SessionId)> {
         self.connections.get(&connection).copied()
     }
 
@@ -219,12 +221,12 @@ impl Presence {
         self.people.contains_key(&person)
     }
 
-    /// How many people there are.
+    /// How many users are online.
     pub(super) fn count(&self) -> usize {
         self.people.len()
     }
 
-    /// The people in the order of their names' keys, behind `after`.
+    /// The users online behind `after`, in the order of their names' keys.
     pub(super) fn people(&self, after: &str) -> impl Iterator<Item = (PersonId, &str)> {
         let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
         let ids = self.by_key.range::<str, _>(behind).map(|(_, id)| *id);
@@ -239,36 +241,39 @@ impl Presence {
         self.sessions.get(&session)
     }
 
-    /// Something was done in a session.
-    pub(super) fn used(&mut self, session: SessionId, now: Millis) {
+    /// A session was used.
+    pub(super) fn mark_used(&mut self, session: SessionId, now: Millis) {
         if let Some(live) = self.sessions.get_mut(&session)
             && live.used < now
         {
-            self.journal.push(Step::Used(session, live.used));
+            self.journal.push(Undo::Used(session, live.used));
             live.used = now;
         }
     }
 
-    /// When a session was last used is stored now.
-    pub(super) fn stored(&mut self, session: SessionId, used: Millis) {
+    /// A session's last use was stored.
+    pub(super) fn mark_stored(&mut self, session: SessionId, used: Millis) {
         if let Some(live) = self.sessions.get_mut(&session) {
-            self.journal.push(Step::Stored(session, live.stored));
+            self.journal.push(Undo::Stored(session, live.stored));
             live.stored = live.stored.max(used);
         }
     }
 
-    /// Who has come and gone since this was last asked; who did both is not among them.
-    pub(super) fn news(&mut self) -> News {
-        let mut news = News::default();
+    /// Returns who came and who went since the last call. Users who did both are left out.
+    pub(super) fn take_diff(&mut self) -> PresenceDiff {
+        let mut diff = PresenceDiff::default();
         for (id, Change { name, was_online }) in self.changed.drain() {
             match (was_online, self.people.contains_key(&id)) {
-                (false, true) => news.online.push(name),
-                (true, false) => news.offline.push(name),
+                (false, true) => diff.online.push(name),
+                (true, false) => diff.offline.push(name),
                 _ => {}
             }
         }
-        news.online.sort();
-        news.offline.sort();
-        news
+        diff.online.sort();
+        diff.offline.sort();
+        diff
     }
 }
+
+/// If more users are online, clients get no names, only their number.
+pub(super) const MAX_ONLINE_NAMES: usize = 1000;

@@ -1,4 +1,4 @@
-//! Handlers: making, entering and leaving rooms.
+//! Handlers: making, entering, and leaving rooms.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use super::{
         token::epoch,
         wire,
     },
+    call::{Call, Failure, HandlerResult, done, parse, refuse, result, too_fast},
     effects::{Effect, Topic},
-    events::{Call, Failure, Handled, done, parse, refuse, result, too_fast},
-    keeper::{Counted, Keeper},
-    log::{Message, Missed, Since},
-    lookup::{RoomView, other_of},
-    talk::clean,
+    log::{CatchUp, MessageView, Position},
+    lookup::{RoomView, other_member},
+    state::{Action, State},
+    text::clean,
 };
 
-/// What somebody is told who enters a room.
+/// The reply to a client that enters a room.
 #[derive(Serialize)]
 struct Entered {
     room: RoomView,
-    messages: Vec<Message>,
+    messages: Vec<MessageView>,
     gap: bool,
     live: bool,
 }
@@ -36,22 +36,22 @@ struct Rooms {
 }
 
 #[derive(Serialize)]
-pub(super) struct Members {
-    members: Vec<MemberTold>,
+pub(super) struct MembersView {
+    members: Vec<MemberView>,
     more: bool,
 }
 
 #[derive(Serialize)]
-struct MemberTold {
+struct MemberView {
     name: String,
     role: Role,
     online: bool,
 }
 
-/// Why somebody is no longer in a room.
+/// Why a user is no longer in a room.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Gone {
+pub(super) enum LeaveReason {
     Left,
     Kicked,
     Banned,
@@ -59,14 +59,14 @@ pub(super) enum Gone {
 }
 
 #[derive(Serialize)]
-struct GoneTold {
+struct GoneView {
     room: RoomId,
-    reason: Gone,
+    reason: LeaveReason,
 }
 
-/// One room, by its number.
+/// A room by its number.
 #[derive(Deserialize)]
-pub(super) struct InRoom {
+pub(super) struct RoomRef {
     pub(super) room: RoomId,
 }
 
@@ -77,19 +77,19 @@ struct List {
     search: String,
 }
 
-/// `rooms`: public ones.
-pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `rooms`: lists public rooms.
+pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
     let key = |name: &str| RoomName::at_most(Name::LONGEST, name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
     let search = key(&search).unwrap_or_else(|| search.to_lowercase());
-    let mut ids = call.keeper.store.public_rooms(&search, &after, ROOMS_AT_ONCE + 1)?;
-    let more = ids.len() > ROOMS_AT_ONCE;
-    ids.truncate(ROOMS_AT_ONCE);
+    let mut ids = call.state.store.public_rooms(&search, &after, MAX_LISTED_ROOMS + 1)?;
+    let more = ids.len() > MAX_LISTED_ROOMS;
+    ids.truncate(MAX_LISTED_ROOMS);
     let mut rooms = Vec::new();
     for id in ids {
-        if let Some(room) = call.keeper.room(id)? {
-            rooms.push(call.keeper.view(&room, call.person)?);
+        if let Some(room) = call.state.room(id)? {
+            rooms.push(call.state.room_view(&room, call.person)?);
         }
     }
     result(&Rooms { rooms, more })
@@ -108,32 +108,32 @@ fn public() -> RoomKind {
     RoomKind::Public
 }
 
-/// `create`: a room of one's own.
-pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `create`: makes a room, owned by the user.
+pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Create { name, kind, topic } = parse(data)?;
-    let limits = &call.keeper.config.limits;
+    let limits = &call.state.config.limits;
     let name = match RoomName::at_most(limits.room_name_chars, &name) {
         Ok(name) => name,
         Err(error) => return refuse("bad_name", error.to_string()),
     };
     if kind == RoomKind::Direct {
-        return refuse("bad_data", "A conversation of two begins with direct or tell.");
+        return refuse("bad_data", "Use direct or tell to begin a conversation of two.");
     }
     let topic = clean(&topic, limits.topic_chars)?;
     call.check_room_count()?;
-    if call.keeper.store.count_rooms(call.person, Role::Owner)? >= call.keeper.config.limits.owned_rooms {
-        return refuse("too_many_rooms", "You own as many rooms as one may.");
+    if call.state.store.count_rooms(call.person, Role::Owner)? >= call.state.config.limits.owned_rooms {
+        return refuse("too_many_rooms", "You own too many rooms already.");
     }
     let epoch = epoch();
     let key = match kind {
         RoomKind::Public => RoomKind::key_of_name(name.key()),
-        // Its name is nobody's business, so it cannot be taken either.
+        // Others must not learn the name of such a room, so it does not take the name from them.
         RoomKind::Invited | RoomKind::Direct => format!("invited {epoch}"),
     };
-    let Some(id) = call.keeper.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
-        return refuse("name_taken", "There is a room of this name already, or of one that looks like it.");
+    let Some(id) = call.state.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
+        return refuse("name_taken", "A room with this name, or with one that looks like it, already exists.");
     };
-    let Some(room) = call.keeper.room(id)? else { return refuse("unknown_room", "The room is gone.") };
+    let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "The room is gone.") };
     call.become_member(&room, Role::Owner)?;
     call.enter(&room, None)
 }
@@ -142,47 +142,47 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> Handled {
 struct Join {
     room: Option<RoomId>,
     name: Option<String>,
-    since: Option<Since>,
+    since: Option<Position>,
 }
 
-/// `join`: follows a room, and becomes a member of it where one is not.
-pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `join`: enters a room, and makes the user a member if they are not.
+pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Join { room, name, since } = parse(data)?;
-    let keeper = &mut *call.keeper;
+    let state = &mut *call.state;
     let id = match (room, name) {
         (Some(id), None) => Some(id),
         (None, Some(name)) => match RoomName::at_most(Name::LONGEST, &name) {
-            Ok(name) => keeper.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
+            Ok(name) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
-        _ => return refuse("bad_data", "A room is joined by its number or by its name."),
+        _ => return refuse("bad_data", "A room is joined either by its number or by its name."),
     };
     let Some(id) = id else { return refuse("unknown_room", "There is no such room.") };
-    let (room, member) = keeper.find_room(id, call.person)?;
+    let (room, member) = state.find_room(id, call.person)?;
     match member.map(|member| member.role) {
         Some(Role::Member | Role::Owner) => {}
         Some(Role::Banned) => return refuse("banned", "You are banned from this room."),
-        // Who means to come back must not come in anew, behind the back of whoever has sent them away meanwhile.
+        // A client that resumes must not become a member again: the user may have been kicked meanwhile.
         Some(Role::Invited) | None if since.is_some() => {
-            return refuse("not_member", "You are not a member of this room any more.");
+            return refuse("not_member", "You are no longer a member of this room.");
         }
         Some(Role::Invited) | None => {
             call.check_room_count()?;
-            // Entering is doing something; coming back is not.
-            call.keeper.count(Counted::Said, call.person).or_else(too_fast)?;
-            call.keeper.presence.used(call.session, call.keeper.now.wall);
+            // Becoming a member counts as a message and as use of the session; resuming does not.
+            call.state.rate_limit(Action::Message, call.person).or_else(too_fast)?;
+            call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
         }
     }
     call.enter(&room, since.as_ref())
 }
 
-/// `leave`: is no longer a member, or turns an invitation down.
-pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> Handled {
-    let InRoom { room } = parse(data)?;
-    match call.keeper.find_room(room, call.person)? {
+/// `leave`: ends the user's membership, or declines an invitation.
+pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomRef { room } = parse(data)?;
+    match call.state.find_room(room, call.person)? {
         (room, Some(member)) if member.role > Role::Banned => {
-            call.keeper.leave_room(&room, call.person, member.role)?;
+            call.state.leave_room(&room, call.person, member.role)?;
             done()
         }
         _ => refuse("not_member", "You are not a member of this room."),
@@ -195,86 +195,88 @@ pub(super) struct ListMembers {
     pub(super) after: Option<String>,
 }
 
-/// `members`: of a room, in the order in which they came to the chat.
-pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> Handled {
+/// `members`: lists a room's members, in the order in which they signed up.
+pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ListMembers { room, after } = parse(data)?;
-    let keeper = &mut *call.keeper;
-    let (room, _) = keeper.find_own_room(room, call.person)?;
-    result(&keeper.members(&room, Store::members, after.as_deref())?)
+    let state = &mut *call.state;
+    let (room, _) = state.find_joined_room(room, call.person)?;
+    result(&state.members(&room, Store::members, after.as_deref())?)
 }
 
 impl Call<'_> {
-    /// Whether one may be in one more room.
+    /// Checks that the user may be in one more room.
     fn check_room_count(&mut self) -> Result<(), Failure> {
-        if self.keeper.store.count_rooms(self.person, Role::Member)? >= self.keeper.config.limits.rooms {
-            return refuse("too_many_rooms", "You are in as many rooms as one may be.");
+        if self.state.store.count_rooms(self.person, Role::Member)? >= self.state.config.limits.rooms {
+            return refuse("too_many_rooms", "You are in too many rooms already; leave one first.");
         }
         Ok(())
     }
 
-    /// Makes the caller a member: all their connections follow the room from its new entry on, and those other than
-    /// this one hear of it.
+    /// Makes the caller a member. All the caller's connections follow the room from the new entry on, and those other
+    /// than this one get the room pushed.
     fn become_member(&mut self, room: &RoomRow, role: Role) -> Result<(), StoreError> {
-        self.keeper.set_role(room.id, self.person, role)?;
-        self.keeper.record(room, Entry::Joined, self.person, None)?;
-        self.keeper.mark_all_read(room.id, self.person)?;
-        let view = wire::event("room", &self.keeper.view(room, self.person)?);
-        self.keeper.publish(Topic::Person(self.person), view, Some(self.connection));
-        self.keeper.follow(self.person, room.id);
+        self.state.set_role(room.id, self.person, role)?;
+        self.state.append_event(room, Entry::Joined, self.person, None)?;
+        self.state.mark_all_read(room.id, self.person)?;
+        let view = wire::event("room", &self.state.room_view(room, self.person)?);
+        self.state.publish(Topic::Person(self.person), view, Some(self.connection));
+        self.state.subscribe_all(self.person, room.id);
         Ok(())
     }
 
-    /// What was missed of a room; where that is all, this connection follows it from there on.
-    pub(super) fn enter(&mut self, room: &Arc<RoomRow>, since: Option<&Since>) -> Handled {
-        let Missed { messages, gap, live } = self.keeper.missed(room, since)?;
+    /// Enters a room: returns what the client has missed. If that reaches the end of the log, this connection follows
+    /// the room from there on.
+    pub(super) fn enter(&mut self, room: &Arc<RoomRow>, since: Option<&Position>) -> HandlerResult {
+        let CatchUp { messages, gap, live } = self.state.catch_up(room, since)?;
         if live {
-            self.keeper.effects.push(Effect::Subscribe(self.connection, Topic::Room(room.id)));
+            self.state.effects.push(Effect::Subscribe(self.connection, Topic::Room(room.id)));
         }
-        result(&Entered { room: self.keeper.view(room, self.person)?, messages, gap, live })
+        result(&Entered { room: self.state.room_view(room, self.person)?, messages, gap, live })
     }
 }
 
-impl Keeper {
-    /// All connections of somebody hear that they are no longer in a room, and follow it no more.
-    pub(super) fn gone(&mut self, room: RoomId, person: PersonId, reason: Gone) {
-        self.unfollow(person, room);
-        self.publish(Topic::Person(person), wire::event("gone", &GoneTold { room, reason }), None);
+impl State {
+    /// Tells all connections of a user that they are no longer in a room, and unsubscribes them from it.
+    pub(super) fn notify_gone(&mut self, room: RoomId, person: PersonId, reason: LeaveReason) {
+        self.unsubscribe_all(person, room);
+        self.publish(Topic::Person(person), wire::event("gone", &GoneView { room, reason }), None);
     }
 
-    /// Somebody leaves a room. A room that loses its last owner gets another one; one that nobody can enter any more is
-    /// removed. The lobby stays as it is: whoever comes begins in it, and its owners are who operators want.
+    /// Ends a membership by the member's will. If the last owner leaves, the oldest member becomes an owner. A room
+    /// that nobody can enter again is removed. The lobby is an exception to both: every user begins in it, and
+    /// operators choose its owners.
     fn leave_room(&mut self, room: &RoomRow, person: PersonId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
-            self.record(room, Entry::Left, person, None)?;
+            self.append_event(room, Entry::Left, person, None)?;
         }
         self.remove_member(room.id, person)?;
-        self.gone(room.id, person, Gone::Left);
-        if let Some(other) = other_of(room, person)
+        self.notify_gone(room.id, person, LeaveReason::Left);
+        if let Some(other) = other_member(room, person)
             && self.store.count_members(room.id)? == 0
-            && self.known(other)?.gone
+            && self.profile(other)?.gone
         {
-            // Nobody can ever come back to it.
+            // Neither of the two can enter it again.
             return self.remove_room(room);
         }
         if role == Role::Owner && room.id != LOBBY && self.store.count_owners(room.id)? == 0 {
             match self.store.oldest_member(room.id)? {
-                Some(heir) => {
-                    self.set_role(room.id, heir, Role::Owner)?;
-                    self.record(room, Entry::Owner, person, Some(heir))?;
-                    self.tell_room(room, heir)?;
+                Some(successor) => {
+                    self.set_role(room.id, successor, Role::Owner)?;
+                    self.append_event(room, Entry::Owner, person, Some(successor))?;
+                    self.push_room(room, successor)?;
                 }
-                // Nobody is left; the name is free again.
+                // The room is empty. Its name becomes free.
                 None => self.remove_room(room)?,
             }
         }
         Ok(())
     }
 
-    /// Somebody is no more.
+    /// Ends all memberships of a user whose account is being deleted.
     pub(super) fn leave_all_rooms(&mut self, person: PersonId) -> Result<(), StoreError> {
         for place in self.store.places_of(person)? {
             if place.room == LOBBY {
-                // Nobody was told that they came either, and guests come and go.
+                // The log does not say either that users joined the lobby, and guests come and go.
                 self.remove_member(LOBBY, person)?;
             } else if let Some(room) = self.room(place.room)? {
                 self.leave_room(&room, person, place.role)?;
@@ -283,49 +285,49 @@ impl Keeper {
         Ok(())
     }
 
-    /// Those whom the store finds in a room, behind the one of this name.
+    /// A page of the members that `find` returns, behind the one named `after`.
     pub(super) fn members(
         &mut self,
         room: &RoomRow,
         find: fn(&Store, RoomId, Option<PersonId>, usize) -> Result<Vec<Member>, StoreError>,
         after: Option<&str>,
-    ) -> Result<Members, Failure> {
+    ) -> Result<MembersView, Failure> {
         let after = after.map(|name| self.find_person(name)).transpose()?;
-        let mut found = find(&self.store, room.id, after, MEMBERS_AT_ONCE + 1)?;
-        let more = found.len() > MEMBERS_AT_ONCE;
-        found.truncate(MEMBERS_AT_ONCE);
+        let mut found = find(&self.store, room.id, after, MAX_LISTED_MEMBERS + 1)?;
+        let more = found.len() > MAX_LISTED_MEMBERS;
+        found.truncate(MAX_LISTED_MEMBERS);
         let mut members = Vec::new();
         for member in found {
-            let name = self.known(member.person)?.name.clone();
-            members.push(MemberTold { name, role: member.role, online: self.presence.is_online(member.person) });
+            let name = self.profile(member.person)?.name.clone();
+            members.push(MemberView { name, role: member.role, online: self.presence.is_online(member.person) });
         }
-        Ok(Members { members, more })
+        Ok(MembersView { members, more })
     }
 
-    /// Tells somebody how a room is to them now.
-    pub(super) fn tell_room(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
+    /// Pushes a room to a user, as the user sees it now.
+    pub(super) fn push_room(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
         if self.presence.is_online(person) {
-            let view = wire::event("room", &self.view(room, person)?);
+            let view = wire::event("room", &self.room_view(room, person)?);
             self.publish(Topic::Person(person), view, None);
         }
         Ok(())
     }
 
-    /// Removes a room and all that is in it.
+    /// Removes a room with its log.
     pub(super) fn remove_room(&mut self, room: &RoomRow) -> Result<(), StoreError> {
         let online: Vec<PersonId> = self.presence.people("").map(|(id, _)| id).collect();
         for person in online {
             if self.store.member(room.id, person)?.is_some_and(|member| member.role > Role::Banned) {
-                self.gone(room.id, person, Gone::Removed);
+                self.notify_gone(room.id, person, LeaveReason::Removed);
             }
         }
         self.store.remove_room(room.id)?;
-        self.lookup.forget_room(room.id);
+        self.cache.evict_room(room.id);
         Ok(())
     }
 }
 
-/// Public rooms that are told at once.
-const ROOMS_AT_ONCE: usize = 100;
-/// Members that are told at once.
-const MEMBERS_AT_ONCE: usize = 200;
+/// Public rooms in one list.
+const MAX_LISTED_ROOMS: usize = 100;
+/// Members in one list.
+const MAX_LISTED_MEMBERS: usize = 200;

@@ -1,12 +1,12 @@
-//! The chat without sockets: what each client is told, in order.
+//! The chat without sockets: what each client gets, in order.
 
-mod ends;
-mod everybody;
-mod failing;
+mod events;
+mod messages;
 mod people;
+mod random_sequences;
 mod rooms;
-mod sequences;
-mod talk;
+mod sessions;
+mod storage_failures;
 mod thread;
 
 use std::{
@@ -24,28 +24,28 @@ use uuid::Uuid;
 use super::{
     super::{
         ChatConfig, Data, Name,
-        backplane::{Credential, Exchange, SignInError},
+        interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
         wire,
     },
-    inbox::{Errand, Errands, Inbox, Question},
-    keeper::{Keeper, Now},
+    queue::{Command, CommandReceiver, Request, command_queue},
+    state::{Now, State},
 };
 use switchboard::{CloseCode, ConnectionId};
 
-/// An exchange that only writes down what each connection is told.
+/// A delivery that records what each connection gets.
 #[derive(Default)]
-struct Desk {
-    told: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
+struct RecordedDelivery {
+    output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
     subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
     closed: Mutex<Vec<(ConnectionId, u16)>>,
-    /// How many times yet it says that too much is underway.
+    /// How often an overload is still to be reported.
     overloaded: AtomicUsize,
 }
 
-impl Exchange for Desk {
+impl Delivery for RecordedDelivery {
     fn subscribe(&self, connection: ConnectionId, topic: &str) {
         self.subscribers.lock().unwrap().insert((topic.to_owned(), connection));
     }
@@ -54,16 +54,16 @@ impl Exchange for Desk {
         self.subscribers.lock().unwrap().remove(&(topic.to_owned(), connection));
     }
 
-    fn answer(&self, connection: ConnectionId, text: &str) {
-        assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "made although too much is underway");
+    fn send(&self, connection: ConnectionId, text: &str) {
+        assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "sent during an overload");
         let event = serde_json::from_str(text).unwrap();
-        self.told.lock().unwrap().entry(connection).or_default().push(event);
+        self.output.lock().unwrap().entry(connection).or_default().push(event);
     }
 
     fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
         let subscribers = self.subscribers.lock().unwrap().clone();
         for (_, connection) in subscribers.iter().filter(|(name, id)| name == topic && Some(*id) != except) {
-            self.answer(*connection, text);
+            self.send(*connection, text);
         }
     }
 
@@ -78,17 +78,17 @@ impl Exchange for Desk {
     }
 }
 
-/// A chat in memory, its time, and those who are connected to it.
-struct House {
-    keeper: Keeper,
-    desk: Desk,
-    errands: Errands,
+/// A chat in memory with its own clock, and its connections.
+struct TestChat {
+    state: State,
+    delivery: RecordedDelivery,
+    commands: CommandReceiver<State>,
     now: Now,
     connections: u32,
-    asked: u64,
+    last_id: u64,
 }
 
-impl House {
+impl TestChat {
     fn new() -> Self {
         Self::with(|_| ())
     }
@@ -96,45 +96,45 @@ impl House {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
-        let (inbox, errands) = Inbox::new();
+        let (sender, commands) = command_queue();
         let store = Store::open(&Data::Memory).unwrap();
-        let keeper = Keeper::new(store, Arc::new(config), inbox, hasher());
+        let state = State::new(store, Arc::new(config), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
-        Self { keeper, desk: Desk::default(), errands, now, connections: 0, asked: 0 }
+        Self { state, delivery: RecordedDelivery::default(), commands, now, connections: 0, last_id: 0 }
     }
 
-    /// Time passes; what it brings has happened.
-    fn pass(&mut self, time: Duration) {
+    /// Advances the clock, and ticks.
+    fn advance(&mut self, time: Duration) {
         self.now.wall += u64::try_from(time.as_millis()).unwrap();
         self.now.instant += time;
-        self.keeper.look_around(self.now, &self.desk);
+        self.state.tick(self.now, &self.delivery);
     }
 
-    fn work(&mut self, errands: Vec<Errand>) {
-        self.keeper.work(errands, self.now, &self.desk);
+    fn process(&mut self, commands: Vec<Command<State>>) {
+        self.state.process(commands, self.now, &self.delivery);
     }
 
-    /// Does what other threads have put into the inbox meanwhile, which must be something.
-    fn work_from_inbox(&mut self) {
+    /// Processes the commands that other threads have sent meanwhile. There must be some.
+    fn process_queue(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        let batch = self.errands.next_batch(deadline).expect("the inbox is open");
-        assert!(!batch.is_empty(), "nothing was put into the inbox");
-        self.work(batch);
+        let batch = self.commands.next_batch(deadline).expect("the queue is open");
+        assert!(!batch.is_empty(), "nothing was sent to the queue");
+        self.process(batch);
     }
 
-    /// What a question of a request is answered.
-    fn answer<T: Send + 'static>(
+    /// Runs a request, and returns its result.
+    fn request<T: Send + 'static>(
         &mut self,
-        run: impl FnMut(&mut Keeper) -> Result<Result<T, SignInError>, rusqlite::Error> + Send + 'static,
+        run: impl FnMut(&mut State) -> Result<Result<T, SignInError>, rusqlite::Error> + Send + 'static,
     ) -> Result<T, SignInError> {
         let slot = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&slot);
-        let question = Question::new(run, Box::new(move |answer| *told.lock().unwrap() = Some(answer)));
-        self.work(vec![Errand::Question(Box::new(question))]);
-        slot.lock().unwrap().take().expect("every question is answered")
+        let result = Arc::clone(&slot);
+        let request = Request::new(run, Box::new(move |value| *result.lock().unwrap() = Some(value)));
+        self.process(vec![Command::Request(Box::new(request))]);
+        slot.lock().unwrap().take().expect("every request calls back")
     }
 
-    /// Makes an account, and gives a session's token.
+    /// Makes an account, and returns the token of a session.
     fn account(&mut self, name: &str) -> Result<TokenHash, SignInError> {
         self.sign_up(name, Some("a hash"))
     }
@@ -145,118 +145,122 @@ impl House {
 
     fn sign_up(&mut self, name: &str, hash: Option<&'static str>) -> Result<TokenHash, SignInError> {
         let name = Name::new(name).unwrap();
-        self.answer(move |keeper| keeper.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
+        self.request(move |state| state.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
     }
 
-    /// A connection that shows this.
+    /// Opens a connection with this credential.
     fn open(&mut self, credential: Credential) -> ConnectionId {
         self.connections += 1;
         let connection = connection_numbered(self.connections);
-        self.work(vec![Errand::Opened(connection, credential)]);
+        self.process(vec![Command::Opened(connection, credential)]);
         connection
     }
 
-    /// A connection of somebody who is signed in; the welcome is not told yet.
+    /// Opens a connection of a user. Its welcome is left in the output.
     fn connect(&mut self, token: TokenHash) -> ConnectionId {
         self.open(Credential::Token(token))
     }
 
-    /// Somebody new with an account, who was welcomed.
-    fn come(&mut self, name: &str) -> ConnectionId {
+    /// Makes an account, opens a connection for it, and takes the welcome from the output.
+    fn connect_user(&mut self, name: &str) -> ConnectionId {
         let token = self.account(name).unwrap();
         let connection = self.connect(token);
-        assert_eq!(self.told(connection)[0][0], "welcome");
+        assert_eq!(self.take_output(connection)[0][0], "welcome");
         connection
     }
 
     fn close(&mut self, connection: ConnectionId) {
-        self.desk.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
-        self.work(vec![Errand::Closed(connection)]);
+        self.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+        self.process(vec![Command::Closed(connection)]);
     }
 
-    /// Sends an event; gives its answer.
-    fn ask(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
-        self.asked += 1;
-        let id = self.asked;
-        self.work(vec![errand(connection, &json!([event, data, id]))]);
-        self.answered(connection, id)
+    /// Sends an event, and returns its reply.
+    fn call(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.process(vec![event_command(connection, &json!([event, data, id]))]);
+        self.reply_to(connection, id)
     }
 
-    /// The answer to an event, which must be there.
-    fn answered(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
-        let mut told = self.desk.told.lock().unwrap();
-        let told = told.entry(connection).or_default();
-        let at = told.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no answer in {told:?}"));
-        let answer = told.remove(at);
-        match answer[0].as_str() {
-            Some("ack") => Ok(answer[1].clone()),
-            Some("error") => Err(answer[1]["code"].as_str().unwrap().to_owned()),
-            other => panic!("{other:?} is no answer"),
+    /// Takes the reply to an event from the output.
+    fn reply_to(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
+        let mut output = self.delivery.output.lock().unwrap();
+        let output = output.entry(connection).or_default();
+        let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no reply in {output:?}"));
+        let reply = output.remove(at);
+        match reply[0].as_str() {
+            Some("ack") => Ok(reply[1].clone()),
+            Some("error") => Err(reply[1]["code"].as_str().unwrap().to_owned()),
+            other => panic!("{other:?} is not a reply"),
         }
     }
 
-    /// Says something in a room, with a key of its own; gives its number.
+    /// Sends a message with a new key to a room, and returns its sequence number.
     fn say(&mut self, connection: ConnectionId, room: u64, text: &str) -> Result<u64, String> {
         let key = self.key();
-        self.pass(Duration::from_secs(1));
-        let said = self.ask(connection, "say", json!({ "room": room, "text": text, "key": key }))?;
+        self.advance(Duration::from_secs(1));
+        let said = self.call(connection, "say", json!({ "room": room, "text": text, "key": key }))?;
         Ok(said["seq"].as_u64().unwrap())
     }
 
-    /// A key that no other message has.
+    /// A new key for a message.
     fn key(&mut self) -> String {
-        self.asked += 1;
-        Uuid::from_u128(self.asked.into()).to_string()
+        self.last_id += 1;
+        Uuid::from_u128(self.last_id.into()).to_string()
     }
 
-    /// Joins a room by its number, from the latest on.
+    /// Joins a room by its number, without a position.
     fn join(&mut self, connection: ConnectionId, room: u64) -> Result<Value, String> {
-        self.ask(connection, "join", json!({ "room": room }))
+        self.call(connection, "join", json!({ "room": room }))
     }
 
-    /// Makes a room, and gives its number.
+    /// Makes a room, and returns its number.
     fn create(&mut self, connection: ConnectionId, name: &str, kind: &str) -> u64 {
-        let entered = self.ask(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
+        let entered = self.call(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
         entered["room"]["room"].as_u64().unwrap()
     }
 
-    /// What a connection was told since it was last asked, answers aside, and who came and went.
-    fn told(&self, connection: ConnectionId) -> Vec<Value> {
-        let mut told = self.all_told(connection);
-        told.retain(|event| event[0] != "presence");
-        told
+    /// Takes a connection's output, without the presence events.
+    fn take_output(&self, connection: ConnectionId) -> Vec<Value> {
+        let mut output = self.take_all_output(connection);
+        output.retain(|event| event[0] != "presence");
+        output
     }
 
-    fn all_told(&self, connection: ConnectionId) -> Vec<Value> {
-        let mut told = self.desk.told.lock().unwrap();
-        std::mem::take(told.entry(connection).or_default())
+    fn take_all_output(&self, connection: ConnectionId) -> Vec<Value> {
+        let mut output = self.delivery.output.lock().unwrap();
+        std::mem::take(output.entry(connection).or_default())
     }
 
-    /// Those of it that are such events, without their name.
-    fn told_of(&self, connection: ConnectionId, event: &str) -> Vec<Value> {
-        self.all_told(connection).into_iter().filter(|told| told[0] == event).map(|told| told[1].clone()).collect()
+    /// Takes a connection's output, and returns the data of its events of one name.
+    fn pushes_of(&self, connection: ConnectionId, event: &str) -> Vec<Value> {
+        self.take_all_output(connection)
+            .into_iter()
+            .filter(|output| output[0] == event)
+            .map(|output| output[1].clone())
+            .collect()
     }
 
-    /// Nobody has been told anything.
-    fn forget_all_told(&self) {
-        self.desk.told.lock().unwrap().clear();
+    /// Drops all output.
+    fn clear_output(&self) {
+        self.delivery.output.lock().unwrap().clear();
     }
 
     fn closed_with(&self, connection: ConnectionId) -> Option<u16> {
-        self.desk.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
+        self.delivery.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
     }
 }
 
-/// One for all tests: to start takes as long as a hash.
+/// One for all tests: to start one takes as long as a hash.
 fn hasher() -> Hasher {
     static HASHER: OnceLock<Hasher> = OnceLock::new();
     HASHER.get_or_init(|| Hasher::start().unwrap()).clone()
 }
 
-/// An event on its way.
-fn errand(connection: ConnectionId, event: &Value) -> Errand {
+/// A command with this event.
+fn event_command(connection: ConnectionId, event: &Value) -> Command<State> {
     let text = event.to_string();
-    Errand::Event { connection, event: wire::decode(&text).unwrap(), bytes: text.len() }
+    Command::Event { connection, event: wire::decode(&text).unwrap(), bytes: text.len() }
 }
 
 /// The texts of messages.
@@ -264,19 +268,19 @@ fn texts(messages: &Value) -> Vec<&str> {
     messages.as_array().unwrap().iter().filter_map(|message| message["text"].as_str()).collect()
 }
 
-/// What kinds of messages these are.
+/// The kinds of messages.
 fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["kind"].as_str().unwrap()).collect()
 }
 
-/// A token that nobody has.
-fn strange_token() -> Credential {
+/// A token of no session.
+fn unknown_token() -> Credential {
     Credential::Token(Token::random().hash())
 }
 
 const LOBBY: u64 = 1;
 
-/// The id of a connection that a test imagines.
+/// A made-up id of a connection.
 fn connection_numbered(slot: u32) -> ConnectionId {
     format!("0.{slot}.0").parse().expect("an id")
 }

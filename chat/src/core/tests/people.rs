@@ -1,236 +1,242 @@
-//! Who is there, accounts and their sessions.
+//! Who is online, accounts, and sessions.
 
 use super::*;
 
 #[test]
-fn nobody_gets_a_name_that_somebody_has_or_that_looks_like_it() {
-    let mut house = House::new();
-    house.account("Ada").unwrap();
+fn a_name_that_is_taken_or_looks_like_a_taken_one_is_refused() {
+    let mut chat = TestChat::new();
+    chat.account("Ada").unwrap();
     for name in ["Ada", "ADA", "\u{ff21}\u{ff44}\u{ff41}"] {
-        assert_eq!(house.account(name), Err(SignInError::NameTaken), "{name}");
-        assert_eq!(house.guest(name), Err(SignInError::NameTaken), "{name}");
+        assert_eq!(chat.account(name), Err(SignInError::NameTaken), "{name}");
+        assert_eq!(chat.guest(name), Err(SignInError::NameTaken), "{name}");
     }
-    house.guest("Guest").unwrap();
-    assert_eq!(house.account("guest"), Err(SignInError::NameTaken));
-    house.account("小明").unwrap();
+    chat.guest("Guest").unwrap();
+    assert_eq!(chat.account("guest"), Err(SignInError::NameTaken));
+    chat.account("小明").unwrap();
 }
 
 #[test]
-fn several_connections_of_one_person_are_one_and_a_short_loss_is_no_news() {
-    let mut house = House::new();
-    let token = house.account("Ada").unwrap();
-    let bob = house.come("Bob");
-    house.pass(Duration::from_secs(1));
-    house.forget_all_told();
-    let (here, there) = (house.connect(token), house.connect(token));
-    house.pass(Duration::from_secs(1));
+fn presence_is_per_user_and_ignores_short_losses() {
+    let mut chat = TestChat::new();
+    let token = chat.account("Ada").unwrap();
+    let bob = chat.connect_user("Bob");
+    chat.advance(Duration::from_secs(1));
+    chat.clear_output();
+    let (here, there) = (chat.connect(token), chat.connect(token));
+    chat.advance(Duration::from_secs(1));
     let came = json!({ "online": ["Ada"], "offline": [], "count": 2 });
-    assert_eq!(house.told_of(bob, "presence"), [came]);
-    house.close(here);
-    house.pass(Duration::from_secs(1));
-    house.close(there);
-    let again = house.connect(token);
-    house.pass(Duration::from_secs(1));
-    assert_eq!(house.all_told(bob), [Value::Null; 0], "who is back at once was not away");
-    house.close(again);
-    house.pass(Duration::from_secs(1));
-    assert_eq!(house.told_of(bob, "presence"), [json!({ "online": [], "offline": ["Ada"], "count": 1 })]);
-    let people = house.ask(bob, "people", json!({})).unwrap();
+    assert_eq!(chat.pushes_of(bob, "presence"), [came]);
+    chat.close(here);
+    chat.advance(Duration::from_secs(1));
+    chat.close(there);
+    let again = chat.connect(token);
+    chat.advance(Duration::from_secs(1));
+    assert_eq!(chat.take_all_output(bob), [Value::Null; 0], "a short loss is not published");
+    chat.close(again);
+    chat.advance(Duration::from_secs(1));
+    assert_eq!(chat.pushes_of(bob, "presence"), [json!({ "online": [], "offline": ["Ada"], "count": 1 })]);
+    let people = chat.call(bob, "people", json!({})).unwrap();
     assert_eq!(people, json!({ "people": [{ "name": "Bob", "guest": false, "online": true }], "more": false }));
-    let found = house.ask(bob, "people", json!({ "search": "AD" })).unwrap();
+    let found = chat.call(bob, "people", json!({ "search": "AD" })).unwrap();
     assert_eq!(found["people"], json!([{ "name": "Ada", "guest": false, "online": false }]));
 }
 
 #[test]
-fn a_person_is_connected_only_so_often() {
-    let mut house = House::with(|config| config.limits.connections = 2);
-    let token = house.account("Ada").unwrap();
-    let connections = [house.connect(token), house.connect(token), house.connect(token)];
-    assert_eq!(house.told(connections[2])[0][1]["code"], "too_many_connections");
-    assert_eq!(house.closed_with(connections[2]), Some(1008));
-    assert_eq!(house.closed_with(connections[1]), None);
+fn the_connections_of_a_user_are_limited() {
+    let mut chat = TestChat::with(|config| config.limits.connections = 2);
+    let token = chat.account("Ada").unwrap();
+    let connections = [chat.connect(token), chat.connect(token), chat.connect(token)];
+    assert_eq!(chat.take_output(connections[2])[0][1]["code"], "too_many_connections");
+    assert_eq!(chat.closed_with(connections[2]), Some(1008));
+    assert_eq!(chat.closed_with(connections[1]), None);
 }
 
 #[test]
-fn sessions_are_listed_and_ended_from_elsewhere() {
-    let mut house = House::new();
-    let (ada_token, eve) = (house.account("Ada").unwrap(), house.come("Eve"));
-    let ada = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
-    let other_token = house.answer(move |keeper| keeper.log_in(ada.id, "a hash")).unwrap().token.hash();
-    let (here, there) = (house.connect(ada_token), house.connect(other_token));
-    let listed = house.ask(here, "sessions", json!({})).unwrap()["sessions"].clone();
+fn sessions_are_listed_and_ended_from_another_session() {
+    let mut chat = TestChat::new();
+    let (ada_token, eve) = (chat.account("Ada").unwrap(), chat.connect_user("Eve"));
+    let ada = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    let other_token = chat.request(move |state| state.log_in(ada.id, "a hash")).unwrap().token.hash();
+    let (here, there) = (chat.connect(ada_token), chat.connect(other_token));
+    let listed = chat.call(here, "sessions", json!({})).unwrap()["sessions"].clone();
     let ids: Vec<_> = listed.as_array().unwrap().iter().map(|session| session["session"].clone()).collect();
     let current: Vec<_> = listed.as_array().unwrap().iter().filter(|session| session["current"] == true).collect();
     assert_eq!((ids.len(), current.len()), (2, 1));
     for session in &ids {
-        assert_eq!(house.ask(eve, "revoke", json!({ "session": session })), Err("unknown_session".into()));
+        assert_eq!(chat.call(eve, "revoke", json!({ "session": session })), Err("unknown_session".into()));
     }
-    house.forget_all_told();
-    house.ask(here, "revoke", json!({})).unwrap();
-    assert_eq!(house.told(there), [json!(["expired", { "reason": "revoked" }])]);
-    assert_eq!((house.closed_with(there), house.closed_with(here)), (Some(4001), None));
-    let back = house.connect(other_token);
-    assert_eq!(house.told(back), [json!(["expired", { "reason": "unknown" }])]);
-    house.ask(here, "revoke", json!({ "session": current[0]["session"] })).unwrap();
-    assert_eq!(house.told(here), [json!(["expired", { "reason": "revoked" }])]);
+    chat.clear_output();
+    chat.call(here, "revoke", json!({})).unwrap();
+    assert_eq!(chat.take_output(there), [json!(["expired", { "reason": "revoked" }])]);
+    assert_eq!((chat.closed_with(there), chat.closed_with(here)), (Some(4001), None));
+    let back = chat.connect(other_token);
+    assert_eq!(chat.take_output(back), [json!(["expired", { "reason": "unknown" }])]);
+    chat.call(here, "revoke", json!({ "session": current[0]["session"] })).unwrap();
+    assert_eq!(chat.take_output(here), [json!(["expired", { "reason": "revoked" }])]);
 }
 
 #[test]
 fn logging_out_ends_a_session_on_all_its_connections() {
-    let mut house = House::new();
-    let token = house.account("Ada").unwrap();
-    let connections = [house.connect(token), house.connect(token)];
-    house.forget_all_told();
-    house.answer(move |keeper| keeper.log_out(&token)).unwrap();
+    let mut chat = TestChat::new();
+    let token = chat.account("Ada").unwrap();
+    let connections = [chat.connect(token), chat.connect(token)];
+    chat.clear_output();
+    chat.request(move |state| state.log_out(&token)).unwrap();
     for connection in connections {
-        assert_eq!(house.told(connection), [json!(["expired", { "reason": "logout" }])]);
+        assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
-    assert_eq!(house.answer(move |keeper| keeper.signed_in(&token)), Ok(None));
-    house.answer(move |keeper| keeper.log_out(&token)).expect("twice is once");
+    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
+    chat.request(move |state| state.log_out(&token)).expect("repeating it changes nothing");
 }
 
 #[test]
-fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
-    let mut house = House::new();
+fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
+    let mut chat = TestChat::new();
     let hash: &'static str =
         super::super::super::password::Password::new("the old one").unwrap().hash().unwrap().leak();
-    let token = house.sign_up("Ada", Some(hash)).unwrap();
-    let ada = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
-    let other = house.answer(move |keeper| keeper.log_in(ada, hash)).unwrap().token.hash();
-    let (here, there) = (house.connect(token), house.connect(other));
-    house.forget_all_told();
-    let change = |house: &mut House, old: &str, new: &str, slow: bool| {
-        house.work(vec![errand(here, &json!(["password", { "old": old, "new": new }, new]))]);
+    let token = chat.sign_up("Ada", Some(hash)).unwrap();
+    let ada = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let other = chat.request(move |state| state.log_in(ada, hash)).unwrap().token.hash();
+    let (here, there) = (chat.connect(token), chat.connect(other));
+    chat.clear_output();
+    let change = |chat: &mut TestChat, old: &str, new: &str, slow: bool| {
+        chat.process(vec![event_command(here, &json!(["password", { "old": old, "new": new }, new]))]);
         if slow {
-            assert_eq!(house.told(here), [Value::Null; 0], "the answer comes later");
-            house.work_from_inbox();
+            assert_eq!(chat.take_output(here), [Value::Null; 0], "the reply comes later");
+            chat.process_queue();
         }
-        let told = house.told(here).remove(0);
-        assert_eq!(told[2], new);
-        told[1]["code"].as_str().map(str::to_owned)
+        let output = chat.take_output(here).remove(0);
+        assert_eq!(output[2], new);
+        output[1]["code"].as_str().map(str::to_owned)
     };
-    assert_eq!(change(&mut house, "the old one", "short", false).as_deref(), Some("bad_password"));
-    assert_eq!(change(&mut house, "x", "the new one", false).as_deref(), Some("bad_credentials"));
-    assert_eq!(change(&mut house, "another one", "the new one", true).as_deref(), Some("bad_credentials"));
-    assert_eq!(house.told(there), [Value::Null; 0]);
-    assert_eq!(change(&mut house, "the old one", "the new one", true), None);
-    assert_eq!(house.told(there), [json!(["expired", { "reason": "revoked" }])]);
-    assert_eq!(house.answer(move |keeper| keeper.log_in(ada, hash)).map(drop), Err(SignInError::BadCredentials));
-    let guest = house.guest("Guest").unwrap();
-    let guest = house.connect(guest);
+    assert_eq!(change(&mut chat, "the old one", "short", false).as_deref(), Some("bad_password"));
+    assert_eq!(change(&mut chat, "x", "the new one", false).as_deref(), Some("bad_credentials"));
+    assert_eq!(change(&mut chat, "another one", "the new one", true).as_deref(), Some("bad_credentials"));
+    assert_eq!(chat.take_output(there), [Value::Null; 0]);
+    assert_eq!(change(&mut chat, "the old one", "the new one", true), None);
+    assert_eq!(chat.take_output(there), [json!(["expired", { "reason": "revoked" }])]);
+    assert_eq!(chat.request(move |state| state.log_in(ada, hash)).map(drop), Err(SignInError::BadCredentials));
+    let guest = chat.guest("Guest").unwrap();
+    let guest = chat.connect(guest);
     let data = json!({ "old": "the old one", "new": "the new one" });
-    assert_eq!(house.ask(guest, "password", data), Err("guest".into()));
+    assert_eq!(chat.call(guest, "password", data), Err("guest".into()));
 }
 
 #[test]
-fn a_deleted_account_leaves_its_words_and_nothing_else() {
-    let mut house = House::new();
+fn a_deleted_account_leaves_only_its_messages() {
+    let mut chat = TestChat::new();
     let hash: &'static str =
         super::super::super::password::Password::new("the password").unwrap().hash().unwrap().leak();
-    let token = house.sign_up("Ada", Some(hash)).unwrap();
-    let (ada, bob) = (house.connect(token), house.come("Bob"));
-    house.join(bob, LOBBY).unwrap();
-    house.say(ada, LOBBY, "remember me").unwrap();
-    let room = house.create(ada, "Hers", "public");
-    house.join(bob, room).unwrap();
-    let key = house.key();
-    let direct = house.ask(ada, "tell", json!({ "name": "Bob", "text": "farewell", "key": key })).unwrap();
-    assert_eq!(house.told_of(bob, "room")[0].get("gone"), None);
-    house.forget_all_told();
-    house.work(vec![errand(ada, &json!(["delete_account", { "password": "the wrong one" }, 1]))]);
-    house.work_from_inbox();
-    assert_eq!(house.answered(ada, 1), Err("bad_credentials".into()));
-    house.work(vec![errand(ada, &json!(["delete_account", { "password": "the password" }, 2]))]);
-    house.work_from_inbox();
-    assert_eq!(house.told(ada)[0], json!(["ack", {}, 2]));
-    assert_eq!(house.closed_with(ada), Some(4001));
-    let told = house.all_told(bob);
-    let of = |event: &str| told.iter().filter(|told| told[0] == event).map(|told| told[1].clone()).collect::<Vec<_>>();
-    assert_eq!(kinds(&of("message")), ["left", "role"], "her room is his, and the lobby never heard that she came");
+    let token = chat.sign_up("Ada", Some(hash)).unwrap();
+    let (ada, bob) = (chat.connect(token), chat.connect_user("Bob"));
+    chat.join(bob, LOBBY).unwrap();
+    chat.say(ada, LOBBY, "remember me").unwrap();
+    let room = chat.create(ada, "Hers", "public");
+    chat.join(bob, room).unwrap();
+    let key = chat.key();
+    let direct = chat.call(ada, "tell", json!({ "name": "Bob", "text": "farewell", "key": key })).unwrap();
+    assert_eq!(chat.pushes_of(bob, "room")[0].get("gone"), None);
+    chat.clear_output();
+    chat.process(vec![event_command(ada, &json!(["delete_account", { "password": "the wrong one" }, 1]))]);
+    chat.process_queue();
+    assert_eq!(chat.reply_to(ada, 1), Err("bad_credentials".into()));
+    chat.process(vec![event_command(ada, &json!(["delete_account", { "password": "the password" }, 2]))]);
+    chat.process_queue();
+    assert_eq!(chat.take_output(ada)[0], json!(["ack", {}, 2]));
+    assert_eq!(chat.closed_with(ada), Some(4001));
+    let output = chat.take_all_output(bob);
+    let of = |event: &str| {
+        output.iter().filter(|output| output[0] == event).map(|output| output[1].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        kinds(&of("message")),
+        ["left", "role"],
+        "her room is his now, and the lobby's log does not say that she left"
+    );
     let rooms = of("room");
     let rooms: Vec<_> = rooms.iter().map(|room| (&room["room"], &room["name"], &room["gone"])).collect();
     assert_eq!(rooms, [(&json!(room), &json!("Hers"), &Value::Null), (&direct["room"], &json!("Ada"), &json!(true))]);
-    let back = house.connect(token);
-    assert_eq!(house.told(back)[0], json!(["expired", { "reason": "unknown" }]));
-    let history = house.ask(bob, "history", json!({ "room": LOBBY })).unwrap();
+    let back = chat.connect(token);
+    assert_eq!(chat.take_output(back)[0], json!(["expired", { "reason": "unknown" }]));
+    let history = chat.call(bob, "history", json!({ "room": LOBBY })).unwrap();
     assert_eq!((&history["messages"][0]["from"], &history["messages"][0]["gone"]), (&json!("Ada"), &json!(true)));
-    let tell = json!({ "name": "Ada", "text": "hi", "key": house.key() });
-    assert_eq!(house.ask(bob, "tell", tell), Err("unknown_person".into()));
-    // Who has the name now is somebody else.
-    let new = house.come("Ada");
-    assert_eq!(house.ask(new, "history", json!({ "room": LOBBY })).unwrap()["messages"][0]["gone"], true);
-    assert_eq!(house.ask(new, "delete", json!({ "room": LOBBY, "seq": 1 })), Err("not_owner".into()));
+    let tell = json!({ "name": "Ada", "text": "hi", "key": chat.key() });
+    assert_eq!(chat.call(bob, "tell", tell), Err("unknown_person".into()));
+    // A new account of the same name is another user.
+    let new = chat.connect_user("Ada");
+    assert_eq!(chat.call(new, "history", json!({ "room": LOBBY })).unwrap()["messages"][0]["gone"], true);
+    assert_eq!(chat.call(new, "delete", json!({ "room": LOBBY, "seq": 1 })), Err("not_owner".into()));
 }
 
 #[test]
-fn passwords_are_guessed_no_faster_than_by_signing_in() {
-    let mut house = House::with(|config| config.limits.sign_ins.at_once = 2);
+fn password_attempts_are_limited_in_a_session_too() {
+    let mut chat = TestChat::with(|config| config.limits.sign_ins.at_once = 2);
     let hash: &'static str =
         super::super::super::password::Password::new("the password").unwrap().hash().unwrap().leak();
-    let token = house.sign_up("Ada", Some(hash)).unwrap();
-    let ada = house.connect(token);
-    house.told(ada);
+    let token = chat.sign_up("Ada", Some(hash)).unwrap();
+    let ada = chat.connect(token);
+    chat.take_output(ada);
     for id in 1..=2 {
-        house.work(vec![errand(ada, &json!(["delete_account", { "password": "the wrong one" }, id]))]);
-        house.work_from_inbox();
-        assert_eq!(house.answered(ada, id), Err("bad_credentials".into()));
+        chat.process(vec![event_command(ada, &json!(["delete_account", { "password": "the wrong one" }, id]))]);
+        chat.process_queue();
+        assert_eq!(chat.reply_to(ada, id), Err("bad_credentials".into()));
     }
     let right = json!({ "password": "the password" });
-    assert_eq!(house.ask(ada, "delete_account", right.clone()), Err("too_fast".into()));
-    assert_eq!(house.ask(ada, "password", json!({ "old": "a", "new": "b" })), Err("too_fast".into()));
-    house.pass(Duration::from_secs(60));
-    house.work(vec![errand(ada, &json!(["delete_account", right, "id"]))]);
-    house.work_from_inbox();
-    assert_eq!(house.told(ada)[0], json!(["ack", {}, "id"]));
+    assert_eq!(chat.call(ada, "delete_account", right.clone()), Err("too_fast".into()));
+    assert_eq!(chat.call(ada, "password", json!({ "old": "a", "new": "b" })), Err("too_fast".into()));
+    chat.advance(Duration::from_secs(60));
+    chat.process(vec![event_command(ada, &json!(["delete_account", right, "id"]))]);
+    chat.process_queue();
+    assert_eq!(chat.take_output(ada)[0], json!(["ack", {}, "id"]));
 }
 
 #[test]
-fn who_is_gone_does_nothing_more() {
-    let mut house = House::new();
-    let token = house.guest("Guest").unwrap();
-    let guest = house.connect(token);
-    house.told(guest);
-    house.work(vec![
-        errand(guest, &json!(["delete_account", {}, 1])),
-        errand(guest, &json!(["create", { "name": "Mine" }, 2])),
-        errand(guest, &json!(["join", { "room": LOBBY }, 3])),
+fn a_deleted_guest_can_send_no_more_events() {
+    let mut chat = TestChat::new();
+    let token = chat.guest("Guest").unwrap();
+    let guest = chat.connect(token);
+    chat.take_output(guest);
+    chat.process(vec![
+        event_command(guest, &json!(["delete_account", {}, 1])),
+        event_command(guest, &json!(["create", { "name": "Mine" }, 2])),
+        event_command(guest, &json!(["join", { "room": LOBBY }, 3])),
     ]);
-    assert_eq!(house.answered(guest, 1), Ok(json!({})));
-    assert_eq!(house.answered(guest, 2), Err("no_session".into()));
-    assert_eq!(house.answered(guest, 3), Err("no_session".into()));
-    let ada = house.come("Ada");
-    assert_eq!(house.ask(ada, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(), 1);
-    assert_eq!(house.ask(ada, "members", json!({ "room": LOBBY })).unwrap()["members"].as_array().unwrap().len(), 1);
+    assert_eq!(chat.reply_to(guest, 1), Ok(json!({})));
+    assert_eq!(chat.reply_to(guest, 2), Err("no_session".into()));
+    assert_eq!(chat.reply_to(guest, 3), Err("no_session".into()));
+    let ada = chat.connect_user("Ada");
+    assert_eq!(chat.call(ada, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(), 1);
+    assert_eq!(chat.call(ada, "members", json!({ "room": LOBBY })).unwrap()["members"].as_array().unwrap().len(), 1);
 }
 
 #[test]
-fn a_person_connects_only_so_often() {
-    let mut house = House::new();
-    let token = house.account("Ada").unwrap();
+fn new_connections_of_a_user_are_rate_limited() {
+    let mut chat = TestChat::new();
+    let token = chat.account("Ada").unwrap();
     for _ in 0..60 {
-        let connection = house.connect(token);
-        assert_eq!(house.told(connection)[0][0], "welcome");
-        house.close(connection);
+        let connection = chat.connect(token);
+        assert_eq!(chat.take_output(connection)[0][0], "welcome");
+        chat.close(connection);
     }
-    let connection = house.connect(token);
-    assert_eq!(house.told(connection)[0][1]["code"], "too_fast");
-    assert_eq!(house.closed_with(connection), Some(1013));
-    house.pass(Duration::from_secs(1));
-    let connection = house.connect(token);
-    assert_eq!(house.told(connection)[0][0], "welcome");
+    let connection = chat.connect(token);
+    assert_eq!(chat.take_output(connection)[0][1]["code"], "too_fast");
+    assert_eq!(chat.closed_with(connection), Some(1013));
+    chat.advance(Duration::from_secs(1));
+    let connection = chat.connect(token);
+    assert_eq!(chat.take_output(connection)[0][0], "welcome");
 }
 
 #[test]
-fn nobody_blocks_more_than_1_000_people() {
-    let mut house = House::new();
-    let token = house.account("Ada").unwrap();
-    let ada = house.connect(token);
-    let me = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+fn a_user_blocks_at_most_1_000_others() {
+    let mut chat = TestChat::new();
+    let token = chat.account("Ada").unwrap();
+    let ada = chat.connect(token);
+    let me = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
     for i in 0..1001 {
         let name = Name::new(&format!("p{i}")).unwrap();
-        let added = house.keeper.store.add_person(name.as_str(), name.key(), None, house.now.wall).unwrap();
+        let added = chat.state.store.add_person(name.as_str(), name.key(), None, chat.now.wall).unwrap();
         if i < 999 {
-            house.keeper.store.set_blocked(me, added.unwrap(), true).unwrap();
+            chat.state.store.set_blocked(me, added.unwrap(), true).unwrap();
         }
     }
     let rows = [
@@ -243,26 +249,26 @@ fn nobody_blocks_more_than_1_000_people() {
         ("block", "p7", Err("too_many_blocks".into())),
     ];
     for (row, (event, name, expected)) in rows.into_iter().enumerate() {
-        assert_eq!(house.ask(ada, event, json!({ "name": name })), expected, "row {row}");
+        assert_eq!(chat.call(ada, event, json!({ "name": name })), expected, "row {row}");
     }
-    let again = house.connect(token);
-    assert_eq!(house.told(again)[0][1]["blocked"].as_array().unwrap().len(), 1000);
+    let again = chat.connect(token);
+    assert_eq!(chat.take_output(again)[0][1]["blocked"].as_array().unwrap().len(), 1000);
 }
 
 #[test]
-fn only_an_operator_speaks_to_all() {
-    let mut house = House::new();
-    let (ada, bob) = (house.come("Ada"), house.come("Bob"));
+fn only_operators_send_notices() {
+    let mut chat = TestChat::new();
+    let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let notice = json!({ "text": "We restart at <b>noon</b>." });
-    assert_eq!(house.ask(ada, "notice", notice.clone()), Err("not_operator".into()));
-    let row = house.keeper.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
-    house.keeper.store.set_operator(row.id, true).unwrap();
-    house.keeper.lookup = super::super::lookup::Lookup::default();
-    house.forget_all_told();
-    assert_eq!(house.ask(ada, "notice", json!({ "text": " " })), Err("empty".into()));
-    house.ask(ada, "notice", notice).unwrap();
+    assert_eq!(chat.call(ada, "notice", notice.clone()), Err("not_operator".into()));
+    let row = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    chat.state.store.set_operator(row.id, true).unwrap();
+    chat.state.cache = super::super::cache::Cache::default();
+    chat.clear_output();
+    assert_eq!(chat.call(ada, "notice", json!({ "text": " " })), Err("empty".into()));
+    chat.call(ada, "notice", notice).unwrap();
     for connection in [ada, bob] {
-        let told = house.told_of(connection, "notice");
-        assert_eq!((&told[0]["text"], &told[0]["from"]), (&json!("We restart at <b>noon</b>."), &json!("Ada")));
+        let output = chat.pushes_of(connection, "notice");
+        assert_eq!((&output[0]["text"], &output[0]["from"]), (&json!("We restart at <b>noon</b>."), &json!("Ada")));
     }
 }

@@ -1,15 +1,15 @@
-//! The thread's own loop, run on this one.
+//! The loop of the thread, run on the test's own thread.
 
-use super::{super::keep, *};
+use super::{super::handle::run, *};
 
 #[test]
-fn nothing_is_made_while_the_workers_do_not_keep_up() {
-    let House { keeper, desk, errands, .. } = House::new();
-    let (inbox, connection) = (keeper.inbox.clone(), connection_numbered(1));
-    desk.overloaded.store(3, Ordering::Relaxed);
-    inbox.put(Errand::Opened(connection, strange_token()));
-    inbox.put(Errand::Stop);
-    keep(keeper, &errands, &desk);
-    // What waited is done all the same, once they do.
-    assert_eq!(desk.told.lock().unwrap()[&connection], [json!(["expired", { "reason": "unknown" }])]);
+fn nothing_is_sent_while_the_workers_are_overloaded() {
+    let TestChat { state, delivery, commands, .. } = TestChat::new();
+    let (sender, connection) = (state.commands.clone(), connection_numbered(1));
+    delivery.overloaded.store(3, Ordering::Relaxed);
+    sender.send(Command::Opened(connection, unknown_token()));
+    sender.send(Command::Stop);
+    run(state, &commands, &delivery);
+    // The waiting commands are still processed after that.
+    assert_eq!(delivery.output.lock().unwrap()[&connection], [json!(["expired", { "reason": "unknown" }])]);
 }

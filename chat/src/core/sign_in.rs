@@ -1,4 +1,4 @@
-//! How sessions begin: by requests, which make them, and for connections, which show them.
+//! How sessions begin, and how connections authenticate by one.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -8,40 +8,40 @@ use serde_json::value::RawValue;
 use super::{
     super::{
         Name,
-        backplane::{Credential, SignInError, SignedIn, You},
+        interface::{Credential, SignInError, SignedIn, You},
         store::{LOBBY, Millis, PersonId, PersonRow, Role, SessionRow, StoreError},
         token::{Token, TokenHash},
         wire::{self, EventError},
     },
+    call::{HandlerResult, done, parse, refuse},
     effects::{Effect, Topic},
-    endings::Reason,
-    events::{Handled, done, parse, refuse},
-    keeper::{Counted, Keeper},
     lookup::RoomView,
-    presence::Arrival,
+    presence::{MAX_ONLINE_NAMES, NewConnection},
+    sessions::{Reason, millis},
+    state::{Action, State},
 };
 use switchboard::{CloseCode, ConnectionId};
 
-/// The first thing that somebody hears.
+/// The first event that a signed-in connection gets.
 #[derive(Serialize)]
 struct Welcome<'a> {
     you: You,
-    session: SessionTold,
+    session: SessionView,
     time: Millis,
-    limits: LimitsTold,
+    limits: LimitsView,
     rooms: Vec<RoomView>,
     blocked: Vec<String>,
     online: Online<'a>,
 }
 
 #[derive(Serialize)]
-struct SessionTold {
+struct SessionView {
     expires: Millis,
     idle: Millis,
 }
 
 #[derive(Serialize)]
-struct LimitsTold {
+struct LimitsView {
     text: usize,
     topic: usize,
     name: usize,
@@ -55,7 +55,7 @@ struct Online<'a> {
     names: Option<Vec<&'a str>>,
 }
 
-impl Keeper {
+impl State {
     /// The account of this name, and the hash of its password.
     pub(super) fn credentials(
         &mut self,
@@ -65,7 +65,7 @@ impl Keeper {
         Ok(Ok(person.and_then(|person| Some((person.id, person.password?)))))
     }
 
-    /// Adds an account, or a guest, and signs them in.
+    /// Adds an account or a guest, and begins a session.
     pub(super) fn sign_up(
         &mut self,
         name: &Name,
@@ -75,11 +75,11 @@ impl Keeper {
         let Some(person) = self.store.add_person(name.as_str(), name.key(), password, now)? else {
             return Ok(Err(SignInError::NameTaken));
         };
-        self.lookup.role_changed(LOBBY, None, Some(Role::Member));
+        self.cache.role_changed(LOBBY, None, Some(Role::Member));
         self.begin_session(person)
     }
 
-    /// Signs somebody in whose password was right, if it is still theirs.
+    /// Begins a session for a user whose `password` hash was verified, if the hash is still the same.
     pub(super) fn log_in(
         &mut self,
         person: PersonId,
@@ -93,20 +93,20 @@ impl Keeper {
 
     fn begin_session(&mut self, person: PersonId) -> Result<Result<SignedIn, SignInError>, StoreError> {
         let Some(row) = self.store.person(person)? else { return Ok(Err(SignInError::BadCredentials)) };
-        // Who logs in again and again, and never out, does not fill the store.
+        // A user who logs in again and again without logging out must not fill the store.
         let mut sessions = self.store.sessions_of(person)?;
         let used = |session: &SessionRow| self.presence.session(session.id).map_or(session.used, |live| live.used);
         sessions.sort_by_key(|session| Reverse(used(session)));
-        for session in sessions.iter().skip(MOST_SESSIONS - 1) {
+        for session in sessions.iter().skip(MAX_SESSIONS - 1) {
             self.end_session(session, Reason::Revoked)?;
         }
         let token = Token::random();
-        let expires = self.now.wall.saturating_add(millis(self.config.session_lifetime)).min(FAR);
+        let expires = self.now.wall.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
         let session = self.store.add_session(&row, &token.hash(), self.now.wall, expires)?;
         Ok(Ok(SignedIn { you: you(&row), token, expires: session.expires }))
     }
 
-    /// Who is signed in with a token, and until when at the latest.
+    /// The user of a token, and when their session ends at the latest.
     pub(super) fn signed_in(
         &mut self,
         token: &TokenHash,
@@ -115,7 +115,7 @@ impl Keeper {
         Ok(Ok(Some((you(&person), session.expires))))
     }
 
-    /// The session of a token and whose it is, or why there is none.
+    /// The session of a token and its user, or why there is none.
     fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, PersonRow), Reason>, StoreError> {
         let Some(mut session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
         let Some(person) = self.store.person(session.person)? else { return Ok(Err(Reason::Unknown)) };
@@ -128,17 +128,17 @@ impl Keeper {
         })
     }
 
-    /// A connection is open.
+    /// Adds a new connection, signed in if its credential is a valid token.
     pub(super) fn opened(&mut self, connection: ConnectionId, credential: &Credential) -> Result<(), StoreError> {
         match credential {
-            Credential::None => self.presence.expect(connection, self.now.instant + TIME_TO_SIGN_IN),
+            Credential::None => self.presence.await_auth(connection, self.now.instant + AUTH_TIMEOUT),
             Credential::Malformed => self.expire(connection, Reason::Unknown),
             Credential::Token(token) => self.sign_in(connection, token)?,
         }
         Ok(())
     }
 
-    /// Lets a connection in that shows a session, or ends it.
+    /// Signs a connection in by a token, or closes it.
     fn sign_in(&mut self, connection: ConnectionId, token: &TokenHash) -> Result<(), StoreError> {
         let (session, person) = match self.valid_session(token)? {
             Ok(valid) => valid,
@@ -149,31 +149,31 @@ impl Keeper {
         };
         let others = self.presence.connections_of(person.id).iter().filter(|other| **other != connection).count();
         if others >= self.config.limits.connections {
-            let error = EventError::new("too_many_connections", "You are connected too many times already.");
-            self.answer(connection, wire::error(&error, None));
-            self.presence.leave(connection);
+            let error = EventError::new("too_many_connections", "You have too many connections already.");
+            self.send(connection, wire::error(&error, None));
+            self.presence.disconnect(connection);
             self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
             return Ok(());
         }
-        if self.count(Counted::Arrival, person.id).is_err() {
+        if self.rate_limit(Action::Connect, person.id).is_err() {
             let error = EventError::new("too_fast", "You connect too often; please wait a moment.");
-            self.answer(connection, wire::error(&error, None));
-            self.presence.leave(connection);
+            self.send(connection, wire::error(&error, None));
+            self.presence.disconnect(connection);
             self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "connected too often"));
             return Ok(());
         }
         let rooms = self.rooms_of(person.id)?;
         let blocked = self.store.blocked_by(person.id)?;
         let (name, key, guest) = (&*person.name, person.key.as_deref().unwrap_or_default(), person.is_guest());
-        self.presence.arrive(Arrival { connection, name, key, guest, session: &session });
+        self.presence.connect(NewConnection { connection, name, key, guest, session: &session });
         let limits = &self.config.limits;
         let count = self.presence.count();
-        let names = (count <= MOST_NAMES).then(|| self.presence.people("").map(|(_, name)| name).collect());
+        let names = (count <= MAX_ONLINE_NAMES).then(|| self.presence.people("").map(|(_, name)| name).collect());
         let welcome = Welcome {
             you: you(&person),
-            session: SessionTold { expires: session.expires, idle: self.idle_time(guest) },
+            session: SessionView { expires: session.expires, idle: self.idle_time(guest) },
             time: self.now.wall,
-            limits: LimitsTold {
+            limits: LimitsView {
                 text: limits.text_chars,
                 topic: limits.topic_chars,
                 name: limits.name_chars,
@@ -185,7 +185,7 @@ impl Keeper {
             online: Online { count, names },
         };
         let welcome = wire::event("welcome", &welcome);
-        self.answer(connection, welcome);
+        self.send(connection, welcome);
         self.effects.push(Effect::Subscribe(connection, Topic::Everyone));
         self.effects.push(Effect::Subscribe(connection, Topic::Person(person.id)));
         Ok(())
@@ -197,20 +197,20 @@ struct Auth {
     token: String,
 }
 
-/// `auth`: shows a session.
-pub(super) fn auth(keeper: &mut Keeper, connection: ConnectionId, data: &RawValue) -> Handled {
+/// `auth`: signs the connection in.
+pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &RawValue) -> HandlerResult {
     let Auth { token } = parse(data)?;
-    if !keeper.presence.is_stranger(connection) {
+    if !state.presence.is_unauthenticated(connection) {
         return refuse("bad_data", "You are signed in already.");
     }
     match Token::parse(&token) {
-        Some(token) => keeper.sign_in(connection, &token.hash())?,
-        None => keeper.expire(connection, Reason::Unknown),
+        Some(token) => state.sign_in(connection, &token.hash())?,
+        None => state.expire(connection, Reason::Unknown),
     }
-    match keeper.presence.at(connection) {
+    match state.presence.identity_of(connection) {
         Some(_) => done(),
-        // Why, it is told next.
-        None => refuse("no_session", "There is no such session, or not any more."),
+        // The reason follows as an event of its own.
+        None => refuse("no_session", "There is no such session, or it has ended."),
     }
 }
 
@@ -218,15 +218,9 @@ pub(super) fn you(person: &PersonRow) -> You {
     You { name: person.name.clone(), guest: person.is_guest(), operator: person.operator }
 }
 
-pub(super) fn millis(time: Duration) -> Millis {
-    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
-}
-
-/// How long a connection may take to show a session.
-const TIME_TO_SIGN_IN: Duration = Duration::from_secs(10);
-/// Sessions of one person. With one more, the one that was not used for longest ends.
-const MOST_SESSIONS: usize = 100;
-/// Above so many people their names are no longer told to everybody.
-pub(super) const MOST_NAMES: usize = 1000;
-/// No session ends later, whatever its lifetime: what JavaScript still counts exactly.
-const FAR: Millis = 1 << 53;
+/// How long a connection may be open without a session.
+const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Sessions of one user. To begin one more ends the one that was not used for the longest time.
+const MAX_SESSIONS: usize = 100;
+/// The latest end of a session: the largest number that JavaScript counts exactly.
+const MAX_EXPIRES: Millis = 1 << 53;

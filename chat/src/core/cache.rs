@@ -1,0 +1,165 @@
+//! Rooms, users, and counts that were read from the store before.
+//!
+//! All of it is a copy of what the store has, and is dropped whenever a transaction is rolled back.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry as Slot},
+    sync::Arc,
+};
+
+use super::super::store::{PersonId, Place, Role, RoomId, RoomRow, Store, StoreError};
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    rooms: HashMap<RoomId, Arc<RoomRow>>,
+    heads: HashMap<RoomId, Place>,
+    members: HashMap<RoomId, u64>,
+    people: HashMap<PersonId, Arc<Profile>>,
+    /// The sequence numbers and authors of a room's latest messages, in order. Deleted messages are left out.
+    recent: HashMap<RoomId, VecDeque<(u64, PersonId)>>,
+}
+
+/// What others may know about a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Profile {
+    pub(super) name: String,
+    pub(super) guest: bool,
+    pub(super) operator: bool,
+    pub(super) gone: bool,
+}
+
+/// Reading through the cache: what it lacks is read from the store.
+impl Cache {
+    pub(super) fn room(&mut self, store: &Store, id: RoomId) -> Result<Option<Arc<RoomRow>>, StoreError> {
+        if let Some(room) = self.rooms.get(&id) {
+            return Ok(Some(Arc::clone(room)));
+        }
+        let Some(row) = store.room(id)? else { return Ok(None) };
+        make_room_in(&mut self.rooms, MAX_CACHED);
+        Ok(Some(Arc::clone(self.rooms.entry(id).or_insert(Arc::new(row)))))
+    }
+
+    /// The place of a room's latest entry.
+    pub(super) fn head(&mut self, store: &Store, room: RoomId) -> Result<Place, StoreError> {
+        if let Some(head) = self.heads.get(&room) {
+            return Ok(*head);
+        }
+        let head = store.head(room)?.unwrap_or_default();
+        make_room_in(&mut self.heads, MAX_CACHED);
+        self.heads.insert(room, head);
+        Ok(head)
+    }
+
+    /// How many messages others have sent after the one numbered `read`. A user in many rooms asks for many of these
+    /// counts at once, so only the first count of a room reads the store.
+    pub(super) fn count_unread(
+        &mut self,
+        store: &Store,
+        room: RoomId,
+        read: u64,
+        person: PersonId,
+    ) -> Result<u64, StoreError> {
+        let head = self.head(store, room)?;
+        if !self.recent.contains_key(&room) {
+            make_room_in(&mut self.recent, MAX_CACHED_LOGS);
+        }
+        let recent = match self.recent.entry(room) {
+            Slot::Occupied(slot) => slot.into_mut(),
+            Slot::Vacant(slot) => slot.insert(store.said_since(room, head.seq.saturating_sub(UNREAD_WINDOW))?.into()),
+        };
+        let unread = recent.iter().rev().take_while(|(seq, _)| *seq > read).filter(|(_, author)| *author != person);
+        Ok(unread.take(MAX_UNREAD).map(|_| 1).sum())
+    }
+
+    pub(super) fn count_members(&mut self, store: &Store, room: RoomId) -> Result<u64, StoreError> {
+        if let Some(count) = self.members.get(&room) {
+            return Ok(*count);
+        }
+        let count = store.count_members(room)?;
+        make_room_in(&mut self.members, MAX_CACHED);
+        self.members.insert(room, count);
+        Ok(count)
+    }
+
+    pub(super) fn profile(&mut self, store: &Store, id: PersonId) -> Result<Arc<Profile>, StoreError> {
+        if let Some(profile) = self.people.get(&id) {
+            return Ok(Arc::clone(profile));
+        }
+        let profile = match store.person(id)? {
+            Some(row) => {
+                Profile { guest: row.is_guest(), operator: row.operator, gone: row.key.is_none(), name: row.name }
+            }
+            // The store keeps the row of every user that ever was.
+            None => Profile { name: String::new(), guest: false, operator: false, gone: true },
+        };
+        make_room_in(&mut self.people, MAX_CACHED);
+        Ok(Arc::clone(self.people.entry(id).or_insert(Arc::new(profile))))
+    }
+}
+
+/// Keeping up with the store.
+impl Cache {
+    pub(super) fn evict_person(&mut self, person: PersonId) {
+        self.people.remove(&person);
+    }
+
+    pub(super) fn evict_topic(&mut self, room: RoomId) {
+        self.rooms.remove(&room);
+    }
+
+    pub(super) fn evict_room(&mut self, room: RoomId) {
+        self.rooms.remove(&room);
+        self.heads.remove(&room);
+        self.members.remove(&room);
+        self.recent.remove(&room);
+    }
+
+    /// Adjusts the count of a room's members after a user's role has changed: to count them again is slow in a large
+    /// room.
+    pub(super) fn role_changed(&mut self, room: RoomId, before: Option<Role>, now: Option<Role>) {
+        if let Some(count) = self.members.get_mut(&room) {
+            let is_member = |role: Option<Role>| u64::from(role >= Some(Role::Member));
+            // The count may lack an account that an operator's command has added since the last sweep.
+            *count = (*count + is_member(now)).saturating_sub(is_member(before));
+        }
+    }
+
+    /// A room's log has a new entry at `place`. `author`: of a message, the user who sent it.
+    pub(super) fn appended(&mut self, room: RoomId, place: Place, author: Option<PersonId>) {
+        self.heads.insert(room, place);
+        if let Some(recent) = self.recent.get_mut(&room) {
+            recent.extend(author.map(|author| (place.seq, author)));
+        }
+        self.trimmed(room, (place.seq + 1).saturating_sub(UNREAD_WINDOW));
+    }
+
+    /// A room's log has no messages before `oldest` that count as unread.
+    pub(super) fn trimmed(&mut self, room: RoomId, oldest: u64) {
+        if let Some(recent) = self.recent.get_mut(&room) {
+            while recent.pop_front_if(|(seq, _)| *seq < oldest).is_some() {}
+        }
+    }
+
+    /// A message was deleted.
+    pub(super) fn erased(&mut self, room: RoomId, seq: u64) {
+        if let Some(recent) = self.recent.get_mut(&room) {
+            recent.retain(|(other, _)| *other != seq);
+        }
+    }
+}
+
+/// Makes room for one more entry: a map that holds `max` is emptied, and filled anew from the store.
+fn make_room_in<K, V>(map: &mut HashMap<K, V>, max: usize) {
+    if map.len() >= max {
+        map.clear();
+    }
+}
+
+/// Unread messages are counted up to this number.
+const MAX_UNREAD: usize = 100;
+/// And only among this many of the latest entries.
+const UNREAD_WINDOW: u64 = 200;
+/// Entries of each map.
+const MAX_CACHED: usize = 100_000;
+/// Rooms of which the latest messages are cached, at most 4 KiB each.
+const MAX_CACHED_LOGS: usize = 10_000;

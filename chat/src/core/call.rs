@@ -1,0 +1,106 @@
+//! What the handler of an event gets and returns.
+
+use std::{borrow::Cow, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{
+    super::{
+        store::{PersonId, SessionId, StoreError},
+        wire::{self, EventError, EventId},
+    },
+    effects::Effect,
+    state::State,
+};
+use switchboard::ConnectionId;
+
+/// The event being handled: its sender, and the state to handle it with.
+pub(super) struct Call<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) connection: ConnectionId,
+    pub(super) person: PersonId,
+    pub(super) session: SessionId,
+    pub(super) id: Option<&'a EventId>,
+}
+
+impl Call<'_> {
+    /// The reply to this event, to be sent later: see [`Reply::Later`].
+    pub(super) fn pending_reply(&self) -> PendingReply {
+        PendingReply { connection: self.connection, id: self.id.cloned() }
+    }
+}
+
+/// A reply that a client still waits for.
+#[derive(Clone, Debug)]
+pub(super) struct PendingReply {
+    connection: ConnectionId,
+    id: Option<EventId>,
+}
+
+impl PendingReply {
+    /// Sends the reply, ahead of all effects from the index `before` on.
+    pub(super) fn send(&self, state: &mut State, before: usize, result: Result<(), EventError>) {
+        let reply = match (result, &self.id) {
+            (Ok(()), Some(id)) => wire::ack("{}", id),
+            (Ok(()), None) => return,
+            (Err(error), id) => wire::error(&error, id.as_ref()),
+        };
+        state.effects.insert(before, Effect::Send(self.connection, reply));
+    }
+}
+
+/// What a handler returns. Handlers check before they change: one that refuses has changed nothing.
+pub(super) type HandlerResult = Result<Reply, Failure>;
+
+/// The result that is acknowledged.
+pub(super) enum Reply {
+    /// This JSON.
+    Now(String),
+    /// None yet: it follows by a [`Call::pending_reply`].
+    Later,
+}
+
+/// Why an event was not handled.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Not allowed. The client gets this error.
+    Refused(EventError),
+    /// The store failed. The transaction is rolled back.
+    Store(StoreError),
+}
+
+/// Parses an event's data.
+pub(super) fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Failure> {
+    serde_json::from_str(data.get()).map_err(|error| {
+        // Some errors quote the data, which may be long.
+        let shown: String = error.to_string().chars().take(100).collect();
+        Failure::Refused(EventError::new("bad_data", format!("The event's data: {shown}.")))
+    })
+}
+
+/// Success, without a result.
+pub(super) fn done() -> HandlerResult {
+    Ok(Reply::Now("{}".to_owned()))
+}
+
+/// Success, with this result.
+pub(super) fn result(value: &impl Serialize) -> HandlerResult {
+    Ok(Reply::Now(wire::json(value)))
+}
+
+/// An error for the client.
+pub(super) fn refuse<T>(code: &'static str, message: impl Into<Cow<'static, str>>) -> Result<T, Failure> {
+    Err(Failure::Refused(EventError::new(code, message)))
+}
+
+/// An error for a client that has reached a rate limit.
+pub(super) fn too_fast<T>(wait: Duration) -> Result<T, Failure> {
+    refuse("too_fast", format!("You are doing too much at once; please wait {} s.", wait.as_secs_f64().ceil()))
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,144 @@
+//! Starts the thread, and sends it commands.
+
+use std::{
+    io,
+    sync::Arc,
+    thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::{
+        ChatConfig, Name,
+        interface::{Callback, ChatCore, Credential, Delivery, Overloaded, SignInError, SignedIn, You},
+        password::{Hasher, Password},
+        store::Store,
+        token::TokenHash,
+        wire::Incoming,
+    },
+    queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
+    state::{Now, State},
+};
+use switchboard::{ConnectionId, exit_on_panic};
+
+/// A handle to the thread.
+pub(crate) struct CoreHandle {
+    commands: CommandSender<State>,
+    hasher: Hasher,
+}
+
+impl CoreHandle {
+    /// Starts the thread.
+    pub(crate) fn start(
+        store: Store,
+        config: Arc<ChatConfig>,
+        delivery: impl Delivery + 'static,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
+        let hasher = Hasher::start()?;
+        let (sender, receiver) = command_queue();
+        let state = State::new(store, config, sender.clone(), hasher.clone());
+        let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
+            exit_on_panic("the chat's thread", move || run(state, &receiver, &delivery));
+        })?;
+        Ok((Self { commands: sender, hasher }, thread))
+    }
+
+    /// Makes the thread end after all earlier commands.
+    pub(crate) fn stop(&self) {
+        self.commands.send(Command::Stop);
+    }
+}
+
+impl ChatCore for CoreHandle {
+    fn opened(&self, connection: ConnectionId, credential: Credential) {
+        self.commands.send(Command::Opened(connection, credential));
+    }
+
+    fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)> {
+        self.commands.try_send_event(connection, event, bytes)
+    }
+
+    fn closed(&self, connection: ConnectionId) {
+        self.commands.send(Command::Closed(connection));
+    }
+
+    fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
+        let commands = self.commands.clone();
+        let hashed = self.hasher.hash(password, callback, move |hash, callback| match hash {
+            Ok(hash) => {
+                commands.request(Request::new(move |state: &mut State| state.sign_up(&name, Some(&hash)), callback));
+            }
+            Err(_) => callback(Err(SignInError::Storage)),
+        });
+        if let Err(callback) = hashed {
+            callback(Err(SignInError::Overloaded));
+        }
+    }
+
+    fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
+        let (commands, hasher) = (self.commands.clone(), self.hasher.clone());
+        let found: Callback<Result<Option<(_, String)>, SignInError>> = Box::new(move |found| {
+            let (person, hash) = match found {
+                Ok(found) => found.unzip(),
+                Err(error) => return callback(Err(error)),
+            };
+            let verified =
+                hasher.verify(password, hash.clone(), callback, move |right, callback| match (right, person, hash) {
+                    (true, Some(person), Some(hash)) => {
+                        let log_in = move |state: &mut State| state.log_in(person, &hash);
+                        commands.request(Request::new(log_in, callback));
+                    }
+                    _ => callback(Err(SignInError::BadCredentials)),
+                });
+            if let Err(callback) = verified {
+                callback(Err(SignInError::Overloaded));
+            }
+        });
+        self.commands.request(Request::new(move |state: &mut State| state.credentials(&name), found));
+    }
+
+    fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
+        self.commands.request(Request::new(move |state: &mut State| state.sign_up(&name, None), callback));
+    }
+
+    fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
+        self.commands.request(Request::new(move |state: &mut State| state.log_out(&token), callback));
+    }
+
+    fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
+        self.commands.request(Request::new(move |state: &mut State| state.signed_in(&token), callback));
+    }
+}
+
+/// The thread's loop: runs commands and ticks, until a [`Command::Stop`].
+pub(super) fn run(mut state: State, commands: &CommandReceiver<State>, delivery: &impl Delivery) {
+    let mut next_tick = Instant::now();
+    let mut stopping = false;
+    while !stopping && let Some(batch) = commands.next_batch(next_tick) {
+        wait_while(|| delivery.is_overloaded());
+        let now = Now::read();
+        stopping = batch.iter().any(|command| matches!(command, Command::Stop));
+        if !batch.is_empty() {
+            state.process(batch, now, delivery);
+        }
+        if Instant::now() >= next_tick {
+            state.tick(now, delivery);
+            next_tick = Instant::now() + TICK_INTERVAL;
+        }
+    }
+    state.close(Now::read());
+}
+
+/// Waits until the workers have taken what was sent, so that unsent text does not pile up. The wait has a bound, since
+/// workers that have ended never take anything.
+fn wait_while(overloaded: impl Fn() -> bool) {
+    let deadline = Instant::now() + MAX_WAIT;
+    while overloaded() && Instant::now() < deadline {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// How long the thread waits for workers that do not keep up.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// How often the thread ends overdue sessions and publishes who came and went.
+const TICK_INTERVAL: Duration = Duration::from_millis(250);

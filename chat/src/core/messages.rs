@@ -1,0 +1,300 @@
+//! Handlers: sending and reading messages.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        precis::is_blank,
+        store::{Entry, NewEntry, PersonId, Place, Role, RoomId, RoomKind, RoomRow, Span, StoreError},
+        token::epoch,
+        wire,
+    },
+    call::{Call, Failure, HandlerResult, done, parse, refuse, result, too_fast},
+    effects::Topic,
+    log::{MessageView, Position},
+    lookup::other_member,
+    rooms::RoomRef,
+    state::Action,
+    text::clean,
+};
+
+/// Who gets a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum To {
+    #[default]
+    All,
+    /// All except the connection that sends it.
+    Others,
+}
+
+#[derive(Deserialize)]
+struct Say {
+    room: RoomId,
+    text: String,
+    key: String,
+    #[serde(default)]
+    to: To,
+}
+
+/// `say`: sends a message to a room.
+pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let Say { room, text, key, to } = parse(data)?;
+    let sent = call.send_to_room(room, &text, &key, to);
+    result(&call.or_earlier(&key, sent)?.place)
+}
+
+#[derive(Deserialize)]
+struct Tell {
+    name: String,
+    text: String,
+    key: String,
+    #[serde(default)]
+    to: To,
+}
+
+/// A checked message that is not sent yet.
+struct Draft {
+    text: String,
+    key: Uuid,
+}
+
+/// The room and place of a message that was sent.
+#[derive(Serialize)]
+struct Sent {
+    room: RoomId,
+    #[serde(flatten)]
+    place: Place,
+}
+
+/// `tell`: sends a message to one user.
+pub(super) fn tell(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let Tell { name, text, key, to } = parse(data)?;
+    let sent = call.send_direct(&name, &text, &key, to);
+    result(&call.or_earlier(&key, sent)?)
+}
+
+#[derive(Deserialize)]
+struct Direct {
+    name: String,
+    since: Option<Position>,
+}
+
+/// `direct`: enters the conversation with one user.
+pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let Direct { name, since } = parse(data)?;
+    let other = call.state.find_person(&name)?;
+    if other == call.person {
+        return refuse("yourself", "This is you.");
+    }
+    let room = call.conversation(other)?;
+    call.enter(&room, since.as_ref())
+}
+
+#[derive(Deserialize)]
+struct ReadHistory {
+    room: RoomId,
+    before: Option<u64>,
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct History {
+    messages: Vec<MessageView>,
+    more: bool,
+}
+
+/// `history`: returns a page of a room's log.
+pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let ReadHistory { room, before, after, limit } = parse(data)?;
+    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    // The store holds no larger number, and no log is that long.
+    let bounded = |seq: u64| seq.min(u64::MAX >> 1);
+    let span = match (before, after) {
+        (None, Some(after)) => Span::After(bounded(after), limit),
+        (Some(before), None) => Span::Before(bounded(before), limit),
+        (None, None) => Span::Before(bounded(u64::MAX), limit),
+        (Some(_), Some(_)) => return refuse("bad_data", "Give either before or after, not both."),
+    };
+    let (messages, more) = call.state.messages(&room, span)?;
+    result(&History { messages, more })
+}
+
+#[derive(Deserialize)]
+struct Read {
+    room: RoomId,
+    seq: u64,
+}
+
+#[derive(Serialize)]
+struct ReadView {
+    room: RoomId,
+    seq: u64,
+}
+
+/// `read`: marks all entries up to one as read.
+pub(super) fn read(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let Read { room, seq } = parse(data)?;
+    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    let seq = seq.min(call.state.head(room.id)?.seq);
+    if call.state.store.set_read(room.id, call.person, seq)? {
+        let push = wire::event("read", &ReadView { room: room.id, seq });
+        call.state.publish(Topic::Person(call.person), push, Some(call.connection));
+    }
+    done()
+}
+
+#[derive(Serialize)]
+struct Typing<'a> {
+    room: RoomId,
+    name: &'a str,
+}
+
+/// `typing`: tells the others in a room that the user is writing.
+pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomRef { room } = parse(data)?;
+    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    if let Some(other) = other_member(&room, call.person)
+        && call.state.store.has_blocked(other, call.person)?
+    {
+        return done();
+    }
+    let profile = call.state.profile(call.person)?;
+    let push = wire::event("typing", &Typing { room: room.id, name: &profile.name });
+    call.state.publish(Topic::Room(room.id), push, Some(call.connection));
+    done()
+}
+
+impl Call<'_> {
+    /// Checks that the user may send private messages to another.
+    fn check_may_write(&mut self, other: PersonId) -> Result<(), Failure> {
+        let store = &self.state.store;
+        if other == self.person {
+            return refuse("yourself", "This is you.");
+        }
+        if store.has_blocked(other, self.person)? {
+            return refuse("blocked", "This person does not take messages from you.");
+        }
+        if store.has_blocked(self.person, other)? {
+            return refuse("blocking", "You have blocked this person.");
+        }
+        if self.state.profile(other)?.gone {
+            return refuse("unknown_person", "This person is no longer here.");
+        }
+        Ok(())
+    }
+
+    fn send_to_room(&mut self, room: RoomId, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
+        let (room, _) = self.state.find_joined_room(room, self.person)?;
+        let other = other_member(&room, self.person);
+        if let Some(other) = other {
+            self.check_may_write(other)?;
+        }
+        let draft = self.check_draft(text, key)?;
+        if let Some(other) = other {
+            if let Some(sent) = self.sent_earlier(draft.key)? {
+                return Ok(sent);
+            }
+            self.ensure_member(&room, other)?;
+        }
+        self.post(&room, &draft, to)
+    }
+
+    fn send_direct(&mut self, name: &str, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
+        let other = self.state.find_person(name)?;
+        self.check_may_write(other)?;
+        let draft = self.check_draft(text, key)?;
+        // The repeat of a message does not bring back a user who has left since.
+        if let Some(sent) = self.sent_earlier(draft.key)? {
+            return Ok(sent);
+        }
+        let room = self.conversation(other)?;
+        self.ensure_member(&room, other)?;
+        self.post(&room, &draft, to)
+    }
+
+    /// If a message was refused, but one with the same key was sent before, returns that one: a repeat is acknowledged
+    /// even if it comes too fast, or would no longer be allowed.
+    fn or_earlier(&mut self, key: &str, sent: Result<Sent, Failure>) -> Result<Sent, Failure> {
+        let Err(Failure::Refused(error)) = sent else { return sent };
+        if let Ok(key) = Uuid::try_parse(key)
+            && let Some(sent) = self.sent_earlier(key)?
+        {
+            return Ok(sent);
+        }
+        Err(Failure::Refused(error))
+    }
+
+    fn sent_earlier(&self, key: Uuid) -> Result<Option<Sent>, StoreError> {
+        Ok(self.state.store.with_key(self.person, key)?.map(|(room, place)| Sent { room, place }))
+    }
+
+    /// Checks that a message may be sent, and charges it.
+    fn check_draft(&mut self, text: &str, key: &str) -> Result<Draft, Failure> {
+        let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
+        let text = clean(text, self.state.config.limits.text_chars)?;
+        if is_blank(&text) {
+            return refuse("empty", "The text is empty.");
+        }
+        self.state.rate_limit(Action::Message, self.person).or_else(too_fast)?;
+        Ok(Draft { text, key })
+    }
+
+    /// Appends a message to a room's log, once for each key.
+    fn post(&mut self, room: &RoomRow, draft: &Draft, to: To) -> Result<Sent, Failure> {
+        let state = &mut *self.state;
+        let Draft { text, key } = draft;
+        let except = (to == To::Others).then_some(self.connection);
+        let new = NewEntry { entry: Entry::Said, author: self.person, key: Some(*key), text: Some(text), about: None };
+        if let Some(place) = state.append(room, new, except)? {
+            return Ok(Sent { room: room.id, place });
+        }
+        match self.sent_earlier(*key)? {
+            Some(sent) => Ok(sent),
+            None => refuse("unknown_message", "The message of this key is no longer kept."),
+        }
+    }
+
+    /// Returns the conversation with another user, made if there is none. The caller becomes a member of it.
+    fn conversation(&mut self, other: PersonId) -> Result<Arc<RoomRow>, Failure> {
+        let key = RoomKind::key_of_pair(self.person, other);
+        let id = match self.state.store.room_with_key(&key)? {
+            Some(id) => Some(id),
+            None if self.state.store.count_conversations(self.person)? >= MAX_CONVERSATIONS => {
+                return refuse("too_many_rooms", "You have too many conversations; leave some of them first.");
+            }
+            None => self.state.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
+        };
+        let room = match id {
+            Some(id) => self.state.room(id)?,
+            None => None,
+        };
+        let Some(room) = room else { return refuse("unknown_room", "The conversation is gone.") };
+        self.ensure_member(&room, self.person)?;
+        Ok(room)
+    }
+
+    /// Makes a user a member of a conversation of two, if they are not.
+    fn ensure_member(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
+        let state = &mut *self.state;
+        if state.store.member(room.id, person)?.is_none() {
+            state.set_role(room.id, person, Role::Member)?;
+            state.mark_all_read(room.id, person)?;
+            state.subscribe_all(person, room.id);
+            state.push_room(room, person)?;
+        }
+        Ok(())
+    }
+}
+
+/// Conversations that a user may begin: each is sent whenever the user connects.
+const MAX_CONVERSATIONS: usize = 1000;
+/// Messages in a page of history, by default and at most.
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 100;

@@ -1,0 +1,232 @@
+//! Handlers: what owners of rooms may do. In public rooms operators may do it too.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow, Store},
+    call::{Call, Failure, HandlerResult, done, parse, refuse, result},
+    rooms::{LeaveReason, ListMembers, RoomRef},
+    text::clean,
+};
+
+#[derive(Deserialize)]
+struct SetTopic {
+    room: RoomId,
+    topic: String,
+}
+
+/// `topic`: sets a room's topic.
+pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let SetTopic { room, topic } = parse(data)?;
+    let (room, _) = call.owned_room(room)?;
+    let topic = clean(&topic, call.state.config.limits.topic_chars)?;
+    call.state.store.set_topic(room.id, &topic)?;
+    call.state.cache.evict_topic(room.id);
+    let new = NewEntry { entry: Entry::Topic, author: call.person, key: None, text: Some(&topic), about: None };
+    match call.state.append(&room, new, None)? {
+        Some(place) => result(&place),
+        None => done(),
+    }
+}
+
+#[derive(Deserialize)]
+struct RoomAndName {
+    room: RoomId,
+    name: String,
+}
+
+/// `invite`: invites a user. In public rooms every member may do that.
+pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomAndName { room, name } = parse(data)?;
+    let (room, member) = call.state.find_joined_room(room, call.person)?;
+    if room.kind != RoomKind::Public && (room.kind == RoomKind::Direct || member.role != Role::Owner) {
+        return refuse("not_owner", "Only an owner of this room may do that.");
+    }
+    let person = call.state.find_person(&name)?;
+    if call.state.store.has_blocked(person, call.person)? {
+        return refuse("blocked", "This person does not take invitations from you.");
+    }
+    match call.state.store.member(room.id, person)?.map(|member| member.role) {
+        Some(Role::Banned) => return refuse("banned", "This person is banned from the room."),
+        Some(_) => return done(),
+        None => {}
+    }
+    if call.state.store.count_invitations(person)? >= call.state.config.limits.rooms {
+        return refuse("too_many_rooms", "This person has too many open invitations already.");
+    }
+    call.state.set_role(room.id, person, Role::Invited)?;
+    call.state.push_room(&room, person)?;
+    done()
+}
+
+/// `kick`: ends a membership or an invitation. The user may enter again.
+pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let (room, person, role) = call.target(data)?;
+    if role < Some(Role::Invited) {
+        return refuse("not_member", "This person is not a member of the room.");
+    }
+    call.state.append_event(&room, Entry::Kicked, call.person, Some(person))?;
+    call.state.remove_member(room.id, person)?;
+    call.state.notify_gone(room.id, person, LeaveReason::Kicked);
+    done()
+}
+
+/// `ban`: ends a membership, and keeps the user from entering again.
+pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let (room, person, role) = call.target(data)?;
+    if role == Some(Role::Banned) {
+        return done();
+    }
+    call.state.append_event(&room, Entry::Banned, call.person, Some(person))?;
+    call.state.set_role(room.id, person, Role::Banned)?;
+    if role.is_some() {
+        call.state.notify_gone(room.id, person, LeaveReason::Banned);
+    }
+    done()
+}
+
+/// `unban`: lifts a ban.
+pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let (room, person, role) = call.target(data)?;
+    if role != Some(Role::Banned) {
+        return refuse("not_banned", "This person is not banned from the room.");
+    }
+    call.state.append_event(&room, Entry::Unbanned, call.person, Some(person))?;
+    call.state.remove_member(room.id, person)?;
+    done()
+}
+
+/// `bans`: lists the banned users, in the order in which they signed up.
+pub(super) fn bans(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let ListMembers { room, after } = parse(data)?;
+    let (room, _) = call.owned_room(room)?;
+    result(&call.state.members(&room, Store::banned, after.as_deref())?)
+}
+
+#[derive(Deserialize)]
+struct SetRole {
+    room: RoomId,
+    name: String,
+    role: Role,
+}
+
+/// `role`: makes a member an owner, or an owner a member.
+pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let SetRole { room, name, role } = parse(data)?;
+    let entry = match role {
+        Role::Owner => Entry::Owner,
+        Role::Member => Entry::Member,
+        Role::Invited | Role::Banned => return refuse("bad_data", "A role is \"owner\" or \"member\"."),
+    };
+    let (room, _) = call.owned_room(room)?;
+    let person = call.state.find_person(&name)?;
+    let now = match call.state.store.member(room.id, person)? {
+        Some(member) if member.role >= Role::Member => member.role,
+        _ => return refuse("not_member", "This person is not a member of the room."),
+    };
+    if now == role {
+        return done();
+    }
+    if now == Role::Owner && room.id != LOBBY && call.state.store.count_owners(room.id)? == 1 {
+        return refuse("last_owner", "A room needs an owner; make another member an owner first.");
+    }
+    if role == Role::Owner && call.state.store.count_rooms(person, Role::Owner)? >= call.state.config.limits.owned_rooms
+    {
+        return refuse("too_many_rooms", "This person owns too many rooms already.");
+    }
+    call.state.set_role(room.id, person, role)?;
+    call.state.append_event(&room, entry, call.person, Some(person))?;
+    call.state.push_room(&room, person)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct Delete {
+    room: RoomId,
+    seq: u64,
+}
+
+/// `delete`: deletes the text of a message: the user's own, or as an owner any.
+pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let Delete { room, seq } = parse(data)?;
+    let (room, said) = match call.state.find_joined_room(room, call.person) {
+        Ok((room, _)) => {
+            let said = call.author_of(&room, seq)?;
+            (room, said)
+        }
+        // Operators need not be members.
+        Err(error) => match call.owned_room(room) {
+            Ok((room, _)) => {
+                let said = call.author_of(&room, seq)?;
+                (room, said)
+            }
+            Err(_) => return Err(error),
+        },
+    };
+    match said {
+        None => return refuse("unknown_message", "There is no such message."),
+        Some(author) if author == call.person => {}
+        Some(_) => {
+            call.owned_room(room.id)?;
+        }
+    }
+    call.state.store.erase(room.id, seq)?;
+    call.state.cache.erased(room.id, seq);
+    let about = i64::try_from(seq).ok();
+    call.state.append(
+        &room,
+        NewEntry { entry: Entry::Deleted, author: call.person, key: None, text: None, about },
+        None,
+    )?;
+    done()
+}
+
+/// `remove`: removes a room with its log.
+pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+    let RoomRef { room } = parse(data)?;
+    let (room, _) = call.owned_room(room)?;
+    if room.id == LOBBY {
+        return refuse("not_owner", "The lobby cannot be removed.");
+    }
+    call.state.remove_room(&room)?;
+    done()
+}
+
+impl Call<'_> {
+    /// Returns a room in which the caller may do what owners may.
+    fn owned_room(&mut self, room: RoomId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
+        let (room, member) = self.state.find_room(room, self.person)?;
+        let role = member.map(|member| member.role);
+        let is_operator = room.kind == RoomKind::Public && self.state.profile(self.person)?.operator;
+        match role {
+            _ if room.kind == RoomKind::Direct => refuse("not_owner", "A conversation of two has no owner."),
+            Some(Role::Owner) => Ok((room, member)),
+            _ if is_operator => Ok((room, member)),
+            Some(Role::Member) => refuse("not_owner", "Only an owner of this room may do that."),
+            _ => refuse("not_member", "You are not a member of this room."),
+        }
+    }
+
+    /// Reads what a moderation event is about, and checks that the caller may do it. Owners cannot be its target.
+    fn target(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
+        let RoomAndName { room, name } = parse(data)?;
+        let (room, _) = self.owned_room(room)?;
+        let person = self.state.find_person(&name)?;
+        let role = self.state.store.member(room.id, person)?.map(|member| member.role);
+        if role == Some(Role::Owner) {
+            return refuse("is_owner", "This person is an owner of the room.");
+        }
+        Ok((room, person, role))
+    }
+
+    /// The author of a message; `None` if there is no such message, or its text was deleted.
+    fn author_of(&mut self, room: &RoomRow, seq: u64) -> Result<Option<PersonId>, Failure> {
+        // The store cannot hold a larger number, so no message has it.
+        let Ok(_) = i64::try_from(seq) else { return Ok(None) };
+        let entry = self.state.store.entry(room.id, seq)?;
+        Ok(entry.filter(|entry| entry.entry == Entry::Said && entry.text.is_some()).map(|entry| entry.author))
+    }
+}

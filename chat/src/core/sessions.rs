@@ -1,0 +1,122 @@
+//! How sessions and accounts end.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{
+    super::{
+        interface::SignInError,
+        store::{Millis, PersonId, SessionRow, StoreError},
+        token::TokenHash,
+        wire,
+    },
+    effects::Effect,
+    lookup::other_member,
+    state::State,
+};
+use switchboard::{CloseCode, ConnectionId};
+
+/// Why a session has ended, or a connection has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Reason {
+    /// The connection showed no session in time.
+    None,
+    /// There is no such session.
+    Unknown,
+    /// The session was not used for too long.
+    Idle,
+    /// The session has reached its lifetime.
+    Lifetime,
+    /// The user has logged out.
+    Logout,
+    /// The user has ended it from another session, or an operator has.
+    Revoked,
+    /// The account was deleted.
+    Deleted,
+}
+
+#[derive(Serialize)]
+struct Expired {
+    reason: Reason,
+}
+
+impl State {
+    /// Returns why a session has ended, if by time.
+    pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
+        if expires <= self.now.wall {
+            Some(Reason::Lifetime)
+        } else if used.saturating_add(self.idle_time(guest)) <= self.now.wall {
+            Some(Reason::Idle)
+        } else {
+            None
+        }
+    }
+
+    /// How long a session may be unused.
+    pub(super) fn idle_time(&self, guest: bool) -> Millis {
+        let idle = millis(self.config.session_idle);
+        if guest { idle.min(MAX_GUEST_IDLE) } else { idle }
+    }
+
+    /// Tells a connection that it has no session, and closes it.
+    pub(super) fn expire(&mut self, connection: ConnectionId, reason: Reason) {
+        // The session's last use need not be stored: either the session has ended, or there was none.
+        self.presence.disconnect(connection);
+        self.send(connection, wire::event("expired", &Expired { reason }));
+        self.effects.push(Effect::Close(connection, SESSION_EXPIRED, "the session has ended"));
+    }
+
+    /// Ends a session on all its connections. A guest is removed with the last session.
+    pub(super) fn end_session(&mut self, session: &SessionRow, reason: Reason) -> Result<(), StoreError> {
+        for connection in self.presence.connections_of_session(session.id) {
+            self.expire(connection, reason);
+        }
+        self.store.remove_session(session.id)?;
+        let Some(person) = self.store.person(session.person)? else { return Ok(()) };
+        if person.is_guest() && self.store.sessions_of(person.id)?.is_empty() {
+            self.remove_person(person.id)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the session of a token, because its user logs out.
+    pub(super) fn log_out(&mut self, token: &TokenHash) -> Result<Result<(), SignInError>, StoreError> {
+        if let Some(session) = self.store.session_of_token(token)? {
+            self.end_session(&session, Reason::Logout)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Removes a user: ends all sessions and memberships, and frees the name.
+    pub(super) fn remove_person(&mut self, person: PersonId) -> Result<(), StoreError> {
+        for session in self.store.sessions_of(person)? {
+            for connection in self.presence.connections_of_session(session.id) {
+                self.expire(connection, Reason::Deleted);
+            }
+        }
+        let places = self.store.places_of(person)?;
+        self.leave_all_rooms(person)?;
+        self.store.remove_person(person)?;
+        self.cache.evict_person(person);
+        for place in places {
+            // The other member of each conversation learns that no answer will come.
+            if let Some(room) = self.room(place.room)?
+                && let Some(other) = other_member(&room, person)
+            {
+                self.push_room(&room, other)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn millis(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// The close code for a connection without a session.
+const SESSION_EXPIRED: CloseCode = CloseCode::new(4001);
+/// A guest's name becomes free after this time at the latest.
+const MAX_GUEST_IDLE: Millis = 24 * 60 * 60 * 1000;

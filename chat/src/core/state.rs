@@ -1,0 +1,257 @@
+//! Runs commands in transactions, and delivers their effects after the commit.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::{
+        ChatConfig,
+        interface::Delivery,
+        password::Hasher,
+        rate::{Buckets, Rate},
+        store::{self, Millis, PersonId, RoomId, Store, StoreError},
+        wire::{self, EventError},
+    },
+    cache::Cache,
+    effects::{Effect, Topic},
+    presence::Presence,
+    queue::{Command, CommandSender},
+};
+use switchboard::{CloseCode, ConnectionId};
+
+/// All that the thread knows.
+pub(super) struct State {
+    pub(super) store: Store,
+    pub(super) presence: Presence,
+    pub(super) cache: Cache,
+    /// The effects of the current transaction, in order.
+    pub(super) effects: Vec<Effect>,
+    rate_limits: RateLimits,
+    pub(super) config: Arc<ChatConfig>,
+    /// Sends commands to this same thread, from work that is done on another one.
+    pub(super) commands: CommandSender<State>,
+    pub(super) hasher: Hasher,
+    pub(super) now: Now,
+    /// When the last sweep was.
+    pub(super) last_sweep: Option<Instant>,
+    /// [`Store::foreign_changes`] in the last sweep.
+    pub(super) foreign_changes: i64,
+    /// Whether more sessions may have ended than the last sweep has handled.
+    pub(super) has_more_ended: bool,
+    /// Whether removed rooms may have left messages to trim.
+    pub(super) has_more_to_trim: bool,
+    /// When the store's mark was last renewed.
+    pub(super) last_marked: Option<Instant>,
+    /// Whether the command ran before and was rolled back. Then it is not charged to rate limits again.
+    is_retry: bool,
+}
+
+/// What each user may still do for now, over all their connections.
+struct RateLimits {
+    /// Messages, and all else that goes into a log or to all in a room.
+    messages: Buckets<PersonId>,
+    /// Events of any kind.
+    events: Buckets<PersonId>,
+    /// New connections.
+    connects: Buckets<PersonId>,
+    /// Passwords to verify.
+    passwords: Buckets<PersonId>,
+}
+
+impl RateLimits {
+    fn new() -> Self {
+        Self { messages: Buckets::new(), events: Buckets::new(), connects: Buckets::new(), passwords: Buckets::new() }
+    }
+}
+
+/// What is rate-limited by user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Message,
+    /// An event, with its weight.
+    Event(u32),
+    Connect,
+    Password,
+}
+
+/// The current time by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// By the calendar, which may be set.
+    pub(super) wall: Millis,
+    /// By the monotonic clock.
+    pub(super) instant: Instant,
+}
+
+impl Now {
+    pub(super) fn read() -> Self {
+        Self { wall: store::now(), instant: Instant::now() }
+    }
+}
+
+impl State {
+    pub(super) fn new(store: Store, config: Arc<ChatConfig>, commands: CommandSender<State>, hasher: Hasher) -> Self {
+        Self {
+            store,
+            presence: Presence::default(),
+            cache: Cache::default(),
+            effects: Vec::new(),
+            rate_limits: RateLimits::new(),
+            config,
+            commands,
+            hasher,
+            now: Now::read(),
+            last_sweep: None,
+            foreign_changes: 0,
+            has_more_ended: false,
+            has_more_to_trim: true,
+            last_marked: None,
+            is_retry: false,
+        }
+    }
+
+    /// Runs these commands in one transaction, and delivers their effects after the commit.
+    pub(super) fn process(&mut self, mut commands: Vec<Command<State>>, now: Now, delivery: &impl Delivery) {
+        self.now = now;
+        let done = self.in_transaction(|state| commands.iter_mut().try_for_each(|command| state.run(command)));
+        match done {
+            Ok(()) => self.complete(commands, delivery),
+            // While another process locks the database, each retry would wait just as long.
+            Err(error) if commands.len() == 1 || is_busy(&error) => self.fail(commands, &error, delivery),
+            Err(_) => {
+                // Some may still succeed: those that only read, or that fit on the rest of the disk.
+                self.is_retry = true;
+                for mut command in commands {
+                    match self.in_transaction(|state| state.run(&mut command)) {
+                        Ok(()) => self.complete(vec![command], delivery),
+                        Err(error) => self.fail(vec![command], &error, delivery),
+                    }
+                }
+                self.is_retry = false;
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction. On success its changes are durable. On failure they are rolled back, here too.
+    pub(super) fn in_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let effects_before = self.effects.len();
+        let done = self.store.begin().and_then(|()| work(self)).and_then(|value| self.store.commit().map(|()| value));
+        match done {
+            Ok(_) => self.presence.commit(),
+            Err(_) => {
+                self.store.roll_back();
+                self.presence.roll_back();
+                self.effects.truncate(effects_before);
+                self.cache = Cache::default();
+            }
+        }
+        done
+    }
+
+    fn run(&mut self, command: &mut Command<State>) -> Result<(), StoreError> {
+        match command {
+            Command::Opened(connection, credential) => self.opened(*connection, credential),
+            Command::Event { connection, event, .. } => self.event(*connection, event),
+            Command::Closed(connection) => self.closed(*connection),
+            Command::Request(request) => request.run(self),
+            Command::Stop => Ok(()),
+        }
+    }
+
+    /// Charges an action to a user's rate limit.
+    ///
+    /// # Errors
+    /// How long the user has to wait, if the limit is reached.
+    pub(super) fn rate_limit(&mut self, action: Action, person: PersonId) -> Result<(), Duration> {
+        if self.is_retry {
+            return Ok(());
+        }
+        let (limits, now) = (&self.config.limits, self.now.instant);
+        let RateLimits { messages, events, connects, passwords } = &mut self.rate_limits;
+        match action {
+            Action::Message => messages.take(person, limits.messages, now),
+            // A user with many connections may send more than one connection may, but not in proportion.
+            Action::Event(weight) => events.take_several(person, weight, limits.events.times(PERSON_EVENT_FACTOR), now),
+            Action::Connect => connects.take(person, CONNECT_RATE, now),
+            Action::Password => passwords.take(person, limits.sign_ins, now),
+        }
+    }
+
+    /// Delivers the effects of a committed transaction.
+    pub(super) fn deliver(&mut self, delivery: &impl Delivery) {
+        for effect in self.effects.drain(..) {
+            effect.deliver(delivery);
+        }
+    }
+
+    pub(super) fn send(&mut self, connection: ConnectionId, text: String) {
+        self.effects.push(Effect::Send(connection, text));
+    }
+
+    pub(super) fn publish(&mut self, topic: Topic, text: String, except: Option<ConnectionId>) {
+        self.effects.push(Effect::Publish { topic, text, except });
+    }
+
+    /// Subscribes all connections of a user to a room.
+    pub(super) fn subscribe_all(&mut self, person: PersonId, room: RoomId) {
+        let connections = self.presence.connections_of(person).iter();
+        self.effects.extend(connections.map(|&connection| Effect::Subscribe(connection, Topic::Room(room))));
+    }
+
+    /// Unsubscribes all connections of a user from a room.
+    pub(super) fn unsubscribe_all(&mut self, person: PersonId, room: RoomId) {
+        let connections = self.presence.connections_of(person).iter();
+        self.effects.extend(connections.map(|&connection| Effect::Unsubscribe(connection, Topic::Room(room))));
+    }
+
+    fn closed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
+        match self.presence.disconnect(connection) {
+            Some((session, used)) => self.store.set_used(session, used),
+            None => Ok(()),
+        }
+    }
+
+    fn complete(&mut self, commands: Vec<Command<State>>, delivery: &impl Delivery) {
+        self.deliver(delivery);
+        for command in commands {
+            if let Command::Request(request) = command {
+                request.complete(false);
+            }
+        }
+    }
+
+    fn fail(&mut self, commands: Vec<Command<State>>, error: &StoreError, delivery: &impl Delivery) {
+        log::error!("the chat's data cannot be read or written: {error}");
+        for command in commands {
+            match command {
+                Command::Opened(connection, _) => {
+                    self.send(connection, wire::error(&EventError::storage(), None));
+                    self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "try again later"));
+                }
+                Command::Event { connection, event, .. } => {
+                    self.send(connection, wire::error(&EventError::storage(), event.id.as_ref()));
+                }
+                Command::Request(request) => request.complete(true),
+                // The connection is gone, even if its session's last use cannot be written.
+                Command::Closed(connection) => drop(self.presence.disconnect(connection)),
+                Command::Stop => {}
+            }
+        }
+        self.presence.commit();
+        self.deliver(delivery);
+    }
+}
+
+fn is_busy(error: &StoreError) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
+/// All connections of a user together may send this many times the events of one.
+const PERSON_EVENT_FACTOR: u32 = 2;
+/// New connections of one user: each is sent all the user's rooms.
+const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };

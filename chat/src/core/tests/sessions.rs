@@ -1,0 +1,198 @@
+//! How sessions end by time.
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn chat() -> TestChat {
+    TestChat::with(|config| {
+        config.session_idle = 15 * MINUTE;
+        config.session_lifetime = 60 * MINUTE;
+    })
+}
+
+#[test]
+fn a_connection_without_a_session_is_closed_after_ten_seconds() {
+    let mut chat = chat();
+    let anonymous = chat.open(Credential::None);
+    chat.advance(Duration::from_millis(9_999));
+    assert_eq!(chat.take_output(anonymous), [Value::Null; 0]);
+    chat.advance(Duration::from_millis(1));
+    assert_eq!(chat.take_output(anonymous), [json!(["expired", { "reason": "none" }])]);
+    assert_eq!(chat.closed_with(anonymous), Some(4001));
+    for credential in [Credential::Malformed, unknown_token()] {
+        let connection = chat.open(credential);
+        assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "unknown" }])]);
+    }
+}
+
+#[test]
+fn a_session_that_only_reads_ends_as_idle() {
+    let mut chat = chat();
+    let (reader, doer) = (chat.connect_user("Reader"), chat.connect_user("Doer"));
+    for minute in 1..=20 {
+        chat.advance(MINUTE);
+        if chat.closed_with(reader).is_none() {
+            for event in ["beat", "rooms", "people", "sessions"] {
+                chat.call(reader, event, json!({})).unwrap();
+            }
+            for event in ["join", "history", "members"] {
+                chat.call(reader, event, json!({ "room": LOBBY })).unwrap();
+            }
+            chat.call(reader, "read", json!({ "room": LOBBY, "seq": 1 })).unwrap();
+        }
+        let ended = chat.pushes_of(reader, "expired");
+        assert_eq!(ended, if minute == 15 { vec![json!({ "reason": "idle" })] } else { vec![] }, "minute {minute}");
+        chat.call(doer, "typing", json!({ "room": LOBBY })).unwrap();
+    }
+    assert_eq!(chat.closed_with(doer), None);
+    assert_eq!(chat.closed_with(reader), Some(4001));
+}
+
+#[test]
+fn a_session_ends_after_its_lifetime_even_if_it_is_used() {
+    let mut chat = chat();
+    let token = chat.account("Ada").unwrap();
+    let ada = chat.connect(token);
+    for _ in 0..59 {
+        chat.advance(MINUTE);
+        chat.call(ada, "typing", json!({ "room": LOBBY })).unwrap();
+    }
+    chat.clear_output();
+    chat.advance(MINUTE - Duration::from_millis(1));
+    assert_eq!(chat.take_output(ada), [Value::Null; 0]);
+    chat.advance(Duration::from_millis(1));
+    assert_eq!(chat.take_output(ada)[0], json!(["expired", { "reason": "lifetime" }]));
+    let again = chat.connect(token);
+    assert_eq!(chat.take_output(again)[0][0], "expired");
+}
+
+#[test]
+fn a_session_without_connections_ends_as_idle() {
+    let mut chat = chat();
+    let token = chat.account("Ada").unwrap();
+    let ada = chat.connect(token);
+    chat.advance(10 * MINUTE);
+    chat.call(ada, "typing", json!({ "room": LOBBY })).unwrap();
+    chat.close(ada);
+    chat.advance(14 * MINUTE);
+    let back = chat.connect(token);
+    assert_eq!(chat.take_output(back)[0][0], "welcome", "the last use is kept after the connection is gone");
+    chat.close(back);
+    chat.advance(MINUTE);
+    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
+    assert!(chat.state.store.session_of_token(&token).unwrap().is_none(), "the session is removed from the store");
+}
+
+#[test]
+fn a_guest_is_removed_with_the_last_session_and_the_name_becomes_free() {
+    let mut chat = TestChat::new();
+    let token = chat.guest("Guest").unwrap();
+    let (guest, bob) = (chat.connect(token), chat.connect_user("Bob"));
+    chat.join(bob, LOBBY).unwrap();
+    chat.say(guest, LOBBY, "hi").unwrap();
+    chat.close(guest);
+    chat.advance(24 * 60 * MINUTE - Duration::from_secs(1));
+    assert_eq!(chat.account("Guest"), Err(SignInError::NameTaken));
+    chat.clear_output();
+    chat.advance(Duration::from_secs(2));
+    assert_eq!(chat.pushes_of(bob, "message"), [Value::Null; 0], "the lobby's log does not say that guests leave");
+    let members = chat.call(bob, "members", json!({ "room": LOBBY })).unwrap();
+    assert_eq!(members["members"].as_array().unwrap().len(), 1, "only Bob");
+    chat.account("Guest").unwrap();
+    let history = chat.call(bob, "history", json!({ "room": LOBBY })).unwrap();
+    assert_eq!(history["messages"][0]["gone"], true);
+}
+
+#[test]
+fn one_session_too_many_ends_the_least_recently_used() {
+    let mut chat = TestChat::new();
+    let first = chat.account("Ada").unwrap();
+    let ada = chat.state.store.person_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let log_in = |chat: &mut TestChat| {
+        chat.advance(Duration::from_secs(1));
+        chat.request(move |state| state.log_in(ada, "a hash")).unwrap().token.hash()
+    };
+    let second = log_in(&mut chat);
+    let here = chat.connect(first);
+    let there = chat.connect(second);
+    for _ in 3..=100 {
+        log_in(&mut chat);
+    }
+    // This use is not stored yet.
+    chat.say(here, LOBBY, "I am still here").unwrap();
+    chat.clear_output();
+    log_in(&mut chat);
+    assert_eq!(chat.take_output(there), [json!(["expired", { "reason": "revoked" }])]);
+    assert_eq!(chat.take_output(here), [Value::Null; 0]);
+    let sessions = chat.call(here, "sessions", json!({})).unwrap();
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn sessions_end_even_if_the_clock_is_set_back() {
+    let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
+    let data = Data::Folder(folder.clone());
+    let mut chat = TestChat::new();
+    chat.state.store = Store::open(&data).unwrap();
+    let token = chat.account("Ada").unwrap();
+    let (ada, anonymous) = (chat.connect(token), chat.open(Credential::None));
+    chat.advance(Duration::from_secs(2));
+    chat.clear_output();
+    chat.now.wall -= 3_600_000;
+    super::super::super::Accounts::open(&data).unwrap().set_password("Ada", "another password").unwrap();
+    chat.advance(Duration::from_secs(2));
+    assert_eq!(chat.take_output(ada), [json!(["expired", { "reason": "revoked" }])]);
+    chat.advance(Duration::from_secs(6));
+    assert_eq!(chat.take_output(anonymous), [json!(["expired", { "reason": "none" }])]);
+    drop(chat);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_sweep_ends_at_most_ten_sessions_and_is_not_blocked_by_those_in_use() {
+    let mut chat = chat();
+    let mut online = Vec::new();
+    for i in 0..12 {
+        let token = chat.account(&format!("Online {i}")).unwrap();
+        online.push((token, chat.connect(token)));
+    }
+    for i in 0..25 {
+        chat.guest(&format!("Guest {i}")).unwrap();
+    }
+    // Too soon after the last stored use to be stored.
+    chat.advance(Duration::from_secs(30));
+    for (_, connection) in &online {
+        chat.call(*connection, "typing", json!({ "room": LOBBY })).unwrap();
+    }
+    chat.advance(15 * MINUTE - Duration::from_secs(31));
+    let lobby: RoomId = serde_json::from_value(json!(LOBBY)).unwrap();
+    let mut left = Vec::new();
+    for _ in 0..6 {
+        chat.advance(Duration::from_millis(if left.is_empty() { 1000 } else { 250 }));
+        left.push(chat.state.store.count_members(lobby).unwrap());
+    }
+    assert_eq!(left, [37, 29, 19, 12, 12, 12]);
+    assert!(online.iter().all(|(_, connection)| chat.closed_with(*connection).is_none()));
+}
+
+#[test]
+fn changes_by_another_process_take_effect() {
+    let folder = std::env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
+    let data = Data::Folder(folder.clone());
+    let mut chat = TestChat::new();
+    chat.state.store = Store::open(&data).unwrap();
+    let token = chat.account("Ada").unwrap();
+    let ada = chat.connect(token);
+    chat.advance(Duration::from_secs(2));
+    chat.clear_output();
+    let accounts = super::super::super::Accounts::open(&data).unwrap();
+    accounts.set_operator("ada", true).unwrap();
+    chat.advance(Duration::from_secs(2));
+    chat.call(ada, "notice", json!({ "text": "I am one now" })).unwrap();
+    accounts.set_password("ADA", "another password").unwrap();
+    chat.clear_output();
+    chat.advance(Duration::from_secs(2));
+    assert_eq!(chat.pushes_of(ada, "expired"), [json!({ "reason": "revoked" })]);
+    std::fs::remove_dir_all(folder).unwrap();
+}

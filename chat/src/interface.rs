@@ -1,0 +1,159 @@
+//! The interface between connections and the core: what connections ask for ([`ChatCore`]), and how the core reaches
+//! connections ([`Delivery`]).
+//!
+//! The code of connections sees only the connections of its own process. It must not assume that every user is
+//! connected to it.
+
+use super::{
+    Name,
+    password::Password,
+    token::{Token, TokenHash},
+    wire::{EventError, Incoming},
+};
+use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
+
+/// What all connections share: accounts, logs, presence, and publishing. Calls return at once and are carried out on
+/// another thread, which reaches connections through the [`Delivery`].
+///
+/// The calls of one thread are carried out in order. Each connection sees a room's messages in the order of the room's
+/// log, and the reply to an event before the event's effects.
+pub(super) trait ChatCore: Send + Sync {
+    /// A connection was opened, and its client has shown this credential.
+    fn opened(&self, connection: ConnectionId, credential: Credential);
+
+    /// A client has sent an event of `bytes` bytes. The client gets a reply if the event has an id, and an error if it
+    /// fails.
+    ///
+    /// # Errors
+    /// If too many events wait. Gives the event back, for the caller to reply to.
+    fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)>;
+
+    /// A connection was closed.
+    fn closed(&self, connection: ConnectionId);
+
+    /// Makes an account, and begins a session.
+    fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
+
+    /// Begins a session.
+    fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
+
+    /// Makes a guest of a name that is free, and begins a session.
+    fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
+
+    /// Ends a session on all its connections.
+    fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>);
+
+    /// Finds the user of a token, and when their session ends at the latest.
+    fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
+}
+
+/// Receives a result. Called once, on a thread of the core, which it must not block.
+pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
+
+/// The core has too much to do. The client may try again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Overloaded;
+
+/// What a client shows when it opens a connection.
+#[derive(Clone, Debug)]
+pub(super) enum Credential {
+    /// Nothing yet.
+    None,
+    /// Something that is not a token.
+    Malformed,
+    /// The hash of a token.
+    Token(TokenHash),
+}
+
+/// A new session.
+#[derive(Debug)]
+pub(super) struct SignedIn {
+    pub(super) you: You,
+    pub(super) token: Token,
+    /// When the session ends at the latest, in milliseconds since 1970.
+    pub(super) expires: u64,
+}
+
+/// A user as the user's own client sees them.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(super) struct You {
+    pub(super) name: String,
+    pub(super) guest: bool,
+    pub(super) operator: bool,
+}
+
+/// Why a user is not signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignInError {
+    /// The name is taken, or looks the same as one that is.
+    NameTaken,
+    /// There is no account of this name, or the password is wrong.
+    BadCredentials,
+    /// The core has too much to do. The client may try again later.
+    Overloaded,
+    /// The store cannot be read or written.
+    Storage,
+}
+
+impl SignInError {
+    /// The error as clients see it.
+    pub(super) fn event_error(self) -> EventError {
+        match self {
+            Self::NameTaken => EventError::new("name_taken", "This name, or one that looks like it, is already taken."),
+            Self::BadCredentials => EventError::new("bad_credentials", "The name or the password is wrong."),
+            Self::Overloaded => EventError::overloaded(),
+            Self::Storage => EventError::storage(),
+        }
+    }
+}
+
+/// How the core reaches connections. The calls of one thread take effect in order.
+pub(super) trait Delivery: Send + Sync {
+    /// Subscribes a connection to a topic.
+    fn subscribe(&self, connection: ConnectionId, topic: &str);
+
+    /// Ends a connection's subscription to a topic.
+    fn unsubscribe(&self, connection: ConnectionId, topic: &str);
+
+    /// Sends a text to one connection. Never compressed: some texts hold private data beside what others have written,
+    /// and the compressed length would tell how much the two have in common.
+    fn send(&self, connection: ConnectionId, text: &str);
+
+    /// Sends a text to all subscribers of a topic, except one connection if given.
+    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>);
+
+    /// Closes a connection.
+    fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
+
+    /// Returns whether the workers have so much to send that the core should wait.
+    fn is_overloaded(&self) -> bool;
+}
+
+impl Delivery for Remote {
+    fn subscribe(&self, connection: ConnectionId, topic: &str) {
+        Remote::subscribe(self, connection, topic);
+    }
+
+    fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
+        Remote::unsubscribe(self, connection, topic);
+    }
+
+    fn send(&self, connection: ConnectionId, text: &str) {
+        Remote::answer(self, connection, Prepared::text(text).uncompressed());
+    }
+
+    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
+        match except {
+            None => Remote::publish(self, topic, Message::Text(text)),
+            Some(connection) => Remote::publish_to_others(self, connection, topic, Message::Text(text)),
+        }
+    }
+
+    fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+        Remote::close(self, connection, code, reason);
+    }
+
+    fn is_overloaded(&self) -> bool {
+        Remote::is_overloaded(self)
+    }
+}
