@@ -35,7 +35,7 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}/ws", listener.local_addr()?);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MAX_HEAD_BYTES).max_headers(64);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES).max_headers(64);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -121,13 +121,13 @@ async fn serve(upgraded: Upgraded, mut connection: Connection) -> io::Result<()>
             return Ok(()); // The peer has gone without a Close.
         }
         echo(&mut connection, &mut buffer[..length], &mut out).map_err(io::Error::other)?;
-        timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+        timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
         out.clear();
     }
     // Our Close reaches the peer only if what still comes is read: to close a socket with unread bytes in it would send
     // a reset, which may overtake it.
     stream.shutdown().await?;
-    let _ = timeout(LINGER, async { while let Ok(1..) = stream.read(&mut buffer).await {} }).await;
+    let _ = timeout(LINGER_TIMEOUT, async { while let Ok(1..) = stream.read(&mut buffer).await {} }).await;
     Ok(())
 }
 
@@ -155,9 +155,9 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
 /// What all connections share to compress and inflate.
 static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);
 
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 16 << 10;
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-const LINGER: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_BYTES: u64 = 1 << 20;

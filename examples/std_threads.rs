@@ -44,7 +44,7 @@ fn main() -> io::Result<()> {
 /// One connection, from its first byte to its last.
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(STALLED_AFTER))?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let mut buffer = vec![0; READ_BYTES];
     let mut out = Vec::new();
 
@@ -74,7 +74,7 @@ fn open(
     out: &mut Vec<u8>,
 ) -> io::Result<Option<(Connection, Range<usize>)>> {
     // Absolute: a byte now and then buys no time.
-    let deadline = Instant::now() + HANDSHAKE_WITHIN;
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let mut reader = RequestReader::new(HeadLimits::default());
     loop {
         let length = read_until(stream, buffer, deadline)?;
@@ -124,7 +124,7 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
 /// it would send a reset, which may overtake it.
 fn end(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
-    let deadline = Instant::now() + LINGER;
+    let deadline = Instant::now() + LINGER_TIMEOUT;
     let mut dropped = [0; 4096];
     while let Ok(1..) = read_until(stream, &mut dropped, deadline) {}
     Ok(())
@@ -139,8 +139,8 @@ fn read_until(stream: &mut TcpStream, buffer: &mut [u8], deadline: Instant) -> i
     stream.read(buffer)
 }
 
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-const LINGER: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_BYTES: u64 = 1 << 20;

@@ -49,13 +49,13 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut out = Vec::new();
 
     // Around the whole: a byte now and then buys no time.
-    let opened = timeout(HANDSHAKE_WITHIN, open(&mut stream, &mut buffer, &mut out)).await??;
-    timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+    let opened = timeout(HANDSHAKE_TIMEOUT, open(&mut stream, &mut buffer, &mut out)).await??;
+    timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
     let Some((mut connection, mut unread)) = opened else { return end(&mut stream).await };
     loop {
         out.clear();
         echo(&mut connection, &mut buffer[unread], &mut out).map_err(io::Error::other)?;
-        timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+        timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
         if connection.state() == State::Closed {
             return end(&mut stream).await;
         }
@@ -124,12 +124,12 @@ async fn end(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut dropped = [0; 4096];
     // That the time ran out is an end like any other.
-    let _ = timeout(LINGER, async { while let Ok(1..) = stream.read(&mut dropped).await {} }).await;
+    let _ = timeout(LINGER_TIMEOUT, async { while let Ok(1..) = stream.read(&mut dropped).await {} }).await;
     Ok(())
 }
 
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-const LINGER: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_BYTES: u64 = 1 << 20;

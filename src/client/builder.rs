@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     Client, ClientError, Stage, Timeouts,
-    handshake::shake,
+    handshake::opening_handshake,
     keys::Keys,
-    tcp::{Patience, Tcp},
+    tcp::{Deadline, Tcp},
     url::Url,
 };
 #[cfg(feature = "deflate")]
@@ -130,7 +130,7 @@ impl ClientBuilder {
     /// [`Disconnected`](ClientError::Disconnected), [`Io`](ClientError::Io).
     pub fn connect(&self, url: &str) -> Result<Client, ClientError> {
         let started = Instant::now();
-        let patience = Patience::within(Some(self.connect_timeout));
+        let deadline = Deadline::after(Some(self.connect_timeout));
         let url = Url::parse(url)?;
         let mut keys = Keys::new().map_err(ClientError::Io)?;
         let mut request = Vec::new();
@@ -140,11 +140,11 @@ impl ClientBuilder {
             Some(address) => vec![address],
             None => (&*url.host, url.port).to_socket_addrs().map_err(ClientError::Resolve)?.collect(),
         };
-        let mut tcp = Tcp::connect(&addresses, patience).map_err(|error| match error.kind() {
+        let mut tcp = Tcp::connect(&addresses, deadline).map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => ClientError::Timeout(Stage::Connect),
             _ => ClientError::Connect(error),
         })?;
-        let established = shake(&mut tcp, handshake, &request, patience)?;
+        let established = opening_handshake(&mut tcp, handshake, &request, deadline)?;
         log::debug!("{} is open after {:?}", url.authority, started.elapsed());
         Ok(Client::new(tcp, established, keys, self.limits, self.timeouts))
     }

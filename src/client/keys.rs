@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_bytes_are_given_twice() {
+    fn no_random_bytes_are_used_twice() {
         let mut keys = Keys::new().unwrap();
         // 16 bytes do not collide by chance; the pool is crossed many times, also in the middle of a take.
         let mut seen = HashSet::new();

@@ -45,7 +45,7 @@ use crate::{
     CloseCode, CloseFrame, Connection, Delivery, Established, Limits, Masked, ResponseHead, SendError, Sender, State,
 };
 use keys::Keys;
-use tcp::{Patience, Tcp};
+use tcp::{Deadline, Tcp};
 
 /// An open connection to a server.
 ///
@@ -62,7 +62,7 @@ use tcp::{Patience, Tcp};
 /// while we wait for it; `write_timeout` ends that.
 pub struct Client {
     tcp: Tcp,
-    link: Link,
+    tcp_state: TcpState,
     connection: Connection<Masked<Keys>>,
     subprotocol: Option<String>,
     #[cfg(feature = "deflate")]
@@ -75,7 +75,7 @@ pub struct Client {
 
 /// What may still be done with TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
+enum TcpState {
     /// Both directions work.
     Open,
     /// A write failed, perhaps in the middle of a frame. What the server sent before, such as its Close, can be read.
@@ -109,7 +109,7 @@ impl Client {
     fn new(tcp: Tcp, established: Established, keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
         Self {
             tcp,
-            link: Link::Open,
+            tcp_state: TcpState::Open,
             subprotocol: established.subprotocol().map(Into::into),
             #[cfg(feature = "deflate")]
             deflate: established.deflate().copied(),
@@ -129,7 +129,7 @@ impl Client {
     /// [`Disconnected`](ClientError::Disconnected) and [`Io`](ClientError::Io) end our direction, while what the
     /// server sent before can still be received.
     pub fn send(&mut self, message: &Message) -> Result<(), ClientError> {
-        self.command(|sender, out| match message {
+        self.send_with(|sender, out| match message {
             Message::Text(text) => sender.text(text, out),
             Message::Binary(payload) => sender.binary(payload, out),
             Message::Ping(payload) => sender.ping(payload, out),
@@ -146,7 +146,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.text(text, out))
+        self.send_with(|sender, out| sender.text(text, out))
     }
 
     /// Sends a binary message.
@@ -154,7 +154,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.binary(payload, out))
+        self.send_with(|sender, out| sender.binary(payload, out))
     }
 
     /// Sends a text message as it is, whatever was agreed on; see
@@ -163,7 +163,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_text_uncompressed(&mut self, text: &str) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.text_uncompressed(text, out))
+        self.send_with(|sender, out| sender.text_uncompressed(text, out))
     }
 
     /// Sends a binary message as it is, whatever was agreed on.
@@ -171,7 +171,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_binary_uncompressed(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.binary_uncompressed(payload, out))
+        self.send_with(|sender, out| sender.binary_uncompressed(payload, out))
     }
 
     /// Sends the next fragment of a text message; the first call begins it, `fin` ends it (§5.4).
@@ -179,7 +179,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_text_fragment(&mut self, text: &str, fin: bool) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.text_fragment(text, fin, out))
+        self.send_with(|sender, out| sender.text_fragment(text, fin, out))
     }
 
     /// Sends the next fragment of a binary message; the first call begins it, `fin` ends it (§5.4).
@@ -187,7 +187,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_binary_fragment(&mut self, payload: &[u8], fin: bool) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.binary_fragment(payload, fin, out))
+        self.send_with(|sender, out| sender.binary_fragment(payload, fin, out))
     }
 
     /// Sends a Ping with at most 125 bytes. Its Pong is received as [`Message::Pong`].
@@ -195,7 +195,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.ping(payload, out))
+        self.send_with(|sender, out| sender.ping(payload, out))
     }
 
     /// Waits for the next message or control frame, at most for the read timeout.
@@ -211,9 +211,9 @@ impl Client {
     /// [`ClientError::Disconnected`], [`ClientError::Io`]: the connection is over; from then on
     /// [`ClientError::Closed`].
     pub fn receive(&mut self) -> Result<Message, ClientError> {
-        let message = self.next(Patience::within(self.timeouts.read), Stage::Receive)?;
+        let message = self.next_message(Deadline::after(self.timeouts.read), Stage::Receive)?;
         if let Message::Close(_) = message {
-            self.await_end(Patience::within(Some(self.timeouts.close)));
+            self.wait_for_tcp_end(Deadline::after(Some(self.timeouts.close)));
         }
         Ok(message)
     }
@@ -227,21 +227,21 @@ impl Client {
     /// connection is over: [`ClientError::Timeout`] where the server's Close did not come in time, else as
     /// [`receive`](Self::receive).
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<(CloseCode, String)>, ClientError> {
-        let patience = Patience::within(Some(self.timeouts.close));
-        if self.link == Link::Open && self.connection.sender.is_open() {
+        let deadline = Deadline::after(Some(self.timeouts.close));
+        if self.tcp_state == TcpState::Open && self.connection.sender.is_open() {
             self.connection.sender.close(Some(CloseFrame { code, reason }), &mut self.out)?;
             // Where this fails, the server may have sent its own Close before.
-            let _ = self.flush(patience, Stage::Close);
+            let _ = self.flush(deadline, Stage::Close);
         }
         loop {
-            match self.next(patience, Stage::Close) {
+            match self.next_message(deadline, Stage::Close) {
                 Ok(Message::Close(frame)) => {
-                    self.await_end(patience);
+                    self.wait_for_tcp_end(deadline);
                     return Ok(frame);
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    self.end();
+                    self.end_tcp();
                     return Err(error);
                 }
             }
@@ -270,9 +270,9 @@ impl Client {
     /// Where the connection stands. A connection that ended without closing handshake is [`State::Closed`], too.
     #[must_use]
     pub fn state(&self) -> State {
-        match self.link {
-            Link::Open | Link::ReadOnly => self.connection.state(),
-            Link::Ended => State::Closed,
+        match self.tcp_state {
+            TcpState::Open | TcpState::ReadOnly => self.connection.state(),
+            TcpState::Ended => State::Closed,
         }
     }
 
@@ -298,50 +298,50 @@ impl Client {
     }
 
     /// Lets `write` append frames and sends them.
-    fn command(
+    fn send_with(
         &mut self,
         write: impl FnOnce(&mut Sender<Masked<Keys>>, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> Result<(), ClientError> {
-        if self.link != Link::Open {
+        if self.tcp_state != TcpState::Open {
             return Err(ClientError::Closed);
         }
         write(&mut self.connection.sender, &mut self.out)?;
-        self.flush(Patience::Each(self.timeouts.write), Stage::Send)
+        self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send)
     }
 
     /// Sends what is in `out`.
-    fn flush(&mut self, patience: Patience, stage: Stage) -> Result<(), ClientError> {
-        let written = match self.link {
-            Link::Open => self.tcp.write_all(&self.out, patience),
-            Link::ReadOnly | Link::Ended => Ok(()),
+    fn flush(&mut self, deadline: Deadline, stage: Stage) -> Result<(), ClientError> {
+        let written = match self.tcp_state {
+            TcpState::Open => self.tcp.write_all(&self.out, deadline),
+            TcpState::ReadOnly | TcpState::Ended => Ok(()),
         };
         self.out.clear();
-        self.out.shrink_to(KEPT_OUT_BYTES);
+        self.out.shrink_to(MAX_KEPT_OUT_BYTES);
         written.map_err(|error| {
             log::debug!("cannot send any more: {error}");
-            self.link = Link::ReadOnly;
+            self.tcp_state = TcpState::ReadOnly;
             ClientError::from_io(error, stage)
         })
     }
 
     /// The next message, from what has been read or after reading more. Answers it, and fails the connection.
-    fn next(&mut self, patience: Patience, stage: Stage) -> Result<Message, ClientError> {
+    fn next_message(&mut self, deadline: Deadline, stage: Stage) -> Result<Message, ClientError> {
         loop {
-            if self.link == Link::Ended {
+            if self.tcp_state == TcpState::Ended {
                 return Err(ClientError::Closed);
             }
-            if let Some(message) = self.parse()? {
+            if let Some(message) = self.parse_message()? {
                 return Ok(message);
             }
-            match self.tcp.fill(patience).map_err(|error| ClientError::from_io(error, stage)) {
+            match self.tcp.fill(deadline).map_err(|error| ClientError::from_io(error, stage)) {
                 Ok(0) => {
-                    self.end();
+                    self.end_tcp();
                     return Err(ClientError::Disconnected);
                 }
                 Ok(_) => {}
                 Err(timeout @ ClientError::Timeout(_)) => return Err(timeout),
                 Err(error) => {
-                    self.end();
+                    self.end_tcp();
                     return Err(error);
                 }
             }
@@ -349,7 +349,7 @@ impl Client {
     }
 
     /// The next message in what has been read, one at a time: those behind it stay there.
-    fn parse(&mut self) -> Result<Option<Message>, ClientError> {
+    fn parse_message(&mut self) -> Result<Option<Message>, ClientError> {
         loop {
             let mut events = self.connection.receiver.receive(self.tcp.unread());
             let event = match events.next_event() {
@@ -371,7 +371,7 @@ impl Client {
             let left = events.unread();
             self.tcp.keep_last(left);
             // An answer that cannot be sent makes the message no less received.
-            let _ = self.flush(Patience::Each(self.timeouts.write), Stage::Send);
+            let _ = self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send);
             if message.is_some() {
                 return Ok(message);
             }
@@ -381,26 +381,26 @@ impl Client {
     /// _Fails the connection_ (§7.1.7) with the Close that is in `out`: what the server still sends is read and dropped
     /// for a moment, or a reset might overtake our Close.
     fn fail(&mut self) {
-        let patience = Patience::within(Some(LINGER));
-        if self.flush(patience, Stage::Close).is_ok() && self.tcp.finish_writing().is_ok() {
+        let deadline = Deadline::after(Some(LINGER_TIMEOUT));
+        if self.flush(deadline, Stage::Close).is_ok() && self.tcp.finish_writing().is_ok() {
             // That the server stays silent or resets the connection is all the same now.
-            let _ = self.tcp.drain(patience);
+            let _ = self.tcp.drain(deadline);
         }
-        self.end();
+        self.end_tcp();
     }
 
     /// Waits until the server ends TCP. It "SHOULD be closed first by the server, so that it holds the TIME_WAIT state
     /// and not the client" (§7.1.1).
-    fn await_end(&mut self, patience: Patience) {
-        if let Err(error) = self.tcp.drain(patience) {
+    fn wait_for_tcp_end(&mut self, deadline: Deadline) {
+        if let Err(error) = self.tcp.drain(deadline) {
             log::debug!("the server does not end TCP after the closing handshake: {error}");
         }
-        self.end();
+        self.end_tcp();
     }
 
-    fn end(&mut self) {
-        self.tcp.end();
-        self.link = Link::Ended;
+    fn end_tcp(&mut self) {
+        self.tcp.shutdown();
+        self.tcp_state = TcpState::Ended;
     }
 }
 
@@ -411,7 +411,7 @@ impl fmt::Debug for Client {
 }
 
 /// After a failure, how long what the server still sends is read and dropped.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Room for output that is kept between calls.
-const KEPT_OUT_BYTES: usize = 64 << 10;
+const MAX_KEPT_OUT_BYTES: usize = 64 << 10;

@@ -1,7 +1,7 @@
 //! A TCP stream with a read buffer, whose every wait is bounded. Has never heard of WebSocket.
 //!
 //! The bytes that were read and not yet looked at can be borrowed in place ([`Tcp::unread`]), or be taken through
-//! [`BufRead`] ([`Tcp::until`]), which tells to the byte where a head ends and what follows begins.
+//! [`BufRead`] ([`Tcp::reader`]), which tells to the byte where a head ends and what follows begins.
 
 use std::{
     fmt,
@@ -24,20 +24,20 @@ pub(super) struct Tcp {
 
 /// How long to wait for the peer.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(super) enum Deadline {
     /// This long for each read or write, without end if `None`. What makes progress may take its time.
-    Each(Option<Duration>),
-    /// Until then, whatever makes progress.
-    Until(Instant),
+    PerCall(Option<Duration>),
+    /// Reader then, whatever makes progress.
+    At(Instant),
 }
 
-impl Patience {
+impl Deadline {
     /// All together this long from now, without end if `None`.
-    pub(super) fn within(duration: Option<Duration>) -> Self {
+    pub(super) fn after(duration: Option<Duration>) -> Self {
         // A time so far away that the clock cannot tell it is no limit.
         match duration.and_then(|duration| Instant::now().checked_add(duration)) {
-            Some(deadline) => Self::Until(deadline),
-            None => Self::Each(None),
+            Some(deadline) => Self::At(deadline),
+            None => Self::PerCall(None),
         }
     }
 
@@ -47,10 +47,10 @@ impl Patience {
     /// [`io::ErrorKind::TimedOut`]: nothing.
     fn timeout(self) -> io::Result<Option<Duration>> {
         match self {
-            Self::Each(timeout) => Ok(timeout.map(|timeout| timeout.max(SHORTEST_TIMEOUT))),
-            Self::Until(deadline) => match deadline.saturating_duration_since(Instant::now()) {
+            Self::PerCall(timeout) => Ok(timeout.map(|timeout| timeout.max(MIN_TIMEOUT))),
+            Self::At(deadline) => match deadline.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-                left => Ok(Some(left.max(SHORTEST_TIMEOUT))),
+                left => Ok(Some(left.max(MIN_TIMEOUT))),
             },
         }
     }
@@ -62,13 +62,13 @@ impl Tcp {
     ///
     /// # Errors
     /// What the last address said; [`io::ErrorKind::AddrNotAvailable`] if there is none.
-    pub(super) fn connect(addresses: &[SocketAddr], patience: Patience) -> io::Result<Self> {
+    pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> io::Result<Self> {
         let mut last = io::ErrorKind::AddrNotAvailable.into();
         for (index, address) in (0_u32..).zip(addresses) {
-            let connected = match patience.timeout()? {
+            let connected = match deadline.timeout()? {
                 Some(left) => {
                     let share = left / (addresses.len() as u32).saturating_sub(index).max(1);
-                    TcpStream::connect_timeout(address, share.max(SHORTEST_TIMEOUT))
+                    TcpStream::connect_timeout(address, share.max(MIN_TIMEOUT))
                 }
                 None => TcpStream::connect(address),
             };
@@ -106,10 +106,10 @@ impl Tcp {
 
     /// Reads more, once; gives the number of bytes, 0 at the stream's end. All that was read before must have been
     /// looked at: it is overwritten.
-    pub(super) fn fill(&mut self, patience: Patience) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, deadline: Deadline) -> io::Result<usize> {
         self.unread = 0..0;
         loop {
-            let timeout = patience.timeout()?;
+            let timeout = deadline.timeout()?;
             if timeout != self.read_timeout {
                 self.stream.set_read_timeout(timeout)?;
                 self.read_timeout = timeout;
@@ -126,9 +126,9 @@ impl Tcp {
     }
 
     /// Writes all of `bytes`, in one system call if the kernel has room for them.
-    pub(super) fn write_all(&mut self, mut bytes: &[u8], patience: Patience) -> io::Result<()> {
+    pub(super) fn write_all(&mut self, mut bytes: &[u8], deadline: Deadline) -> io::Result<()> {
         while !bytes.is_empty() {
-            let timeout = patience.timeout()?;
+            let timeout = deadline.timeout()?;
             if timeout != self.write_timeout {
                 self.stream.set_write_timeout(timeout)?;
                 self.write_timeout = timeout;
@@ -143,9 +143,9 @@ impl Tcp {
         Ok(())
     }
 
-    /// Reads as [`BufRead`], with one patience for all of it.
-    pub(super) fn until(&mut self, patience: Patience) -> Until<'_> {
-        Until { tcp: self, patience }
+    /// Reads as [`BufRead`], with one deadline for all of it.
+    pub(super) fn reader(&mut self, deadline: Deadline) -> Reader<'_> {
+        Reader { tcp: self, deadline }
     }
 
     /// Ends our direction. The other one stays open.
@@ -155,13 +155,13 @@ impl Tcp {
 
     /// Reads and drops what comes until the peer ends its direction. Had unread bytes been left behind, the kernel
     /// would send a reset, which may overtake what we wrote last.
-    pub(super) fn drain(&mut self, patience: Patience) -> io::Result<()> {
-        while self.fill(patience)? > 0 {}
+    pub(super) fn drain(&mut self, deadline: Deadline) -> io::Result<()> {
+        while self.fill(deadline)? > 0 {}
         Ok(())
     }
 
     /// Ends both directions.
-    pub(super) fn end(&mut self) {
+    pub(super) fn shutdown(&mut self) {
         self.unread = 0..0;
         // Fails where the peer has ended the connection already, which is what is wanted.
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -174,16 +174,16 @@ impl fmt::Debug for Tcp {
     }
 }
 
-/// A [`Tcp`] that is read until a deadline; see [`Tcp::until`].
-pub(super) struct Until<'a> {
+/// A [`Tcp`] that is read until a deadline; see [`Tcp::reader`].
+pub(super) struct Reader<'a> {
     tcp: &'a mut Tcp,
-    patience: Patience,
+    deadline: Deadline,
 }
 
-impl BufRead for Until<'_> {
+impl BufRead for Reader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.tcp.unread.is_empty() {
-            self.tcp.fill(self.patience)?;
+            self.tcp.fill(self.deadline)?;
         }
         Ok(self.tcp.unread())
     }
@@ -193,9 +193,9 @@ impl BufRead for Until<'_> {
     }
 }
 
-impl Read for Until<'_> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let length = self.fill_buf()?.read(room)?;
+impl Read for Reader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buf)?;
         self.consume(length);
         Ok(length)
     }
@@ -205,4 +205,4 @@ impl Read for Until<'_> {
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// The sockets refuse a timeout of zero.
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_split_into_what_a_client_needs() {
+    fn a_url_is_split_into_host_port_authority_and_target() {
         let rows: &[(&str, &str, u16, &str, &str)] = &[
             ("ws://example.com", "example.com", 80, "example.com", "/"),
             ("WS://example.com/", "example.com", 80, "example.com", "/"),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_websocket_url_is_refused_by_name() {
+    fn an_invalid_websocket_url_is_refused_with_the_invalid_part() {
         let scheme = |text: &str| UrlError::Scheme(text.to_owned());
         let host = |text: &str| UrlError::Host(text.to_owned());
         let port = |text: &str| UrlError::Port(text.to_owned());

@@ -43,7 +43,7 @@ fn messages_of_all_lengths_come_back() {
 }
 
 #[test]
-fn the_request_says_what_was_asked_for_and_the_answer_is_kept() {
+fn the_request_carries_the_options_of_the_builder_and_the_response_is_kept() {
     let server = serve(|mut peer| {
         let request = peer.request();
         assert_eq!(request.target(), "/chat?room=1");
@@ -85,14 +85,14 @@ fn a_name_is_resolved_and_its_addresses_are_tried_in_turn() {
         peer.open();
         peer.echo_until_close();
     });
-    // Where this is ::1 first, nobody listens there.
+    // Where this is ::1 first, unreachable listens there.
     let mut client = builder().connect(&format!("ws://localhost:{}/", server.address.port())).unwrap();
     client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     server.finish();
 }
 
 #[test]
-fn frames_in_one_segment_with_the_answer_are_received() {
+fn frames_in_the_same_segment_as_the_response_are_received() {
     let server = serve(|mut peer| {
         let request = peer.request();
         let mut out = Vec::new();
@@ -137,7 +137,7 @@ fn fragments_arrive_as_frames_of_one_message() {
 }
 
 #[test]
-fn a_ping_is_answered_before_it_is_given() {
+fn a_ping_is_answered_before_it_is_returned() {
     let server = serve(|mut peer| {
         peer.open();
         peer.write(b"\x89\x02hi\x8a\x00");
@@ -154,7 +154,7 @@ fn a_ping_is_answered_before_it_is_given() {
 }
 
 #[test]
-fn close_drops_what_still_arrives_and_lets_the_server_end_tcp_first() {
+fn close_drops_later_messages_and_lets_the_server_end_tcp_first() {
     let server = serve(|mut peer| {
         peer.open();
         assert_eq!(peer.next(), Message::Close(Some((CloseCode::new(4000), "done".into()))));
@@ -166,12 +166,12 @@ fn close_drops_what_still_arrives_and_lets_the_server_end_tcp_first() {
     let mut client = server.connect();
     let answer = client.close(CloseCode::new(4000), "done").unwrap();
     assert_eq!(answer, Some((CloseCode::new(4000), "bye".into())));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_close_sent_as_a_message_leaves_the_rest_to_receive() {
+fn after_a_close_sent_as_a_message_earlier_messages_can_be_received() {
     let server = serve(|mut peer| {
         peer.open();
         assert_eq!(peer.next(), Message::Close(None));
@@ -186,12 +186,12 @@ fn a_close_sent_as_a_message_leaves_the_rest_to_receive() {
     assert_eq!(client.state(), State::Closing);
     assert_eq!(client.receive().unwrap(), Message::Text("late".into()));
     assert_eq!(client.receive().unwrap(), Message::Close(None));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn the_servers_close_is_echoed_and_it_ends_tcp_first() {
+fn the_close_of_the_server_is_echoed_and_the_server_ends_tcp_first() {
     let server = serve(|mut peer| {
         peer.open();
         peer.write(b"\x81\x02hi");
@@ -203,12 +203,12 @@ fn the_servers_close_is_echoed_and_it_ends_tcp_first() {
     let mut client = server.connect();
     assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
     assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::GOING_AWAY, "down".into()))));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_close_that_must_not_be_sent_changes_nothing() {
+fn an_invalid_close_is_refused_and_changes_nothing() {
     let server = serve(|mut peer| {
         peer.open();
         peer.echo_until_close();
@@ -224,7 +224,7 @@ fn a_close_that_must_not_be_sent_changes_nothing() {
 }
 
 #[test]
-fn a_server_that_never_closes_is_left_after_the_close_timeout() {
+fn a_server_that_never_closes_is_abandoned_after_the_close_timeout() {
     let server = serve(|mut peer| {
         peer.open();
         assert!(matches!(peer.next(), Message::Close(_)));
@@ -233,12 +233,12 @@ fn a_server_that_never_closes_is_left_after_the_close_timeout() {
     let mut client = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
     let error = client.close(CloseCode::NORMAL_CLOSURE, "").unwrap_err();
     assert!(matches!(error, ClientError::Timeout(Stage::Close)), "{error:?}");
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_server_that_never_ends_tcp_is_left_after_the_close_timeout() {
+fn a_server_that_never_ends_tcp_is_abandoned_after_the_close_timeout() {
     let server = serve(|mut peer| {
         peer.open();
         peer.close(None);
@@ -247,12 +247,12 @@ fn a_server_that_never_ends_tcp_is_left_after_the_close_timeout() {
     });
     let mut client = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
     assert_eq!(client.receive().unwrap(), Message::Close(None));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_breach_fails_with_a_close_that_reaches_the_server() {
+fn a_protocol_error_fails_the_connection_with_a_close_that_reaches_the_server() {
     let rows: &[(&str, &[u8], ProtocolError)] = &[
         ("masked frame", b"\x81\x80\x01\x02\x03\x04", ProtocolError::MaskedFrame),
         ("reserved opcode", b"\x83\x00", ProtocolError::ReservedOpcode(3)),
@@ -276,22 +276,22 @@ fn a_breach_fails_with_a_close_that_reaches_the_server() {
             Err(ClientError::Protocol(error)) => assert_eq!(error, expected, "{name}"),
             other => panic!("{name}: {other:?}"),
         }
-        assert_over(&mut client);
+        assert_closed(&mut client);
         server.finish();
     }
 }
 
 #[test]
-fn a_server_that_vanishes_is_no_close() {
-    for begun in [b"".as_slice(), b"\x81", b"\x81\x05Hel", b"\x01\x05Hello"] {
+fn the_end_of_tcp_without_a_close_is_disconnected() {
+    for started in [b"".as_slice(), b"\x81", b"\x81\x05Hel", b"\x01\x05Hello"] {
         let server = serve(move |mut peer| {
             peer.open();
-            peer.write(begun);
+            peer.write(started);
         });
         let mut client = server.connect();
         let error = client.receive().unwrap_err();
-        assert!(matches!(error, ClientError::Disconnected), "{error:?} after {begun:?}");
-        assert_over(&mut client);
+        assert!(matches!(error, ClientError::Disconnected), "{error:?} after {started:?}");
+        assert_closed(&mut client);
         server.finish();
     }
 }
@@ -299,7 +299,7 @@ fn a_server_that_vanishes_is_no_close() {
 // Linux keeps what was received when a reset arrives; others may drop it.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_close_is_received_although_nothing_can_be_sent_any_more() {
+fn a_close_is_received_after_a_failed_send() {
     let server = serve(|mut peer| {
         peer.open();
         // What the client sent is left unread, so that the end of the stream becomes a reset.
@@ -316,7 +316,7 @@ fn a_close_is_received_although_nothing_can_be_sent_any_more() {
     let refused = client.send_text("more");
     assert!(matches!(refused, Err(ClientError::Closed)), "{refused:?}");
     assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::POLICY_VIOLATION, String::new()))));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
@@ -345,18 +345,18 @@ fn a_read_timeout_loses_nothing() {
 
 #[test]
 fn a_server_that_does_not_read_runs_into_the_write_timeout() {
-    let (given_up, has_given_up) = mpsc::channel();
+    let (timed_out, has_timed_out) = mpsc::channel();
     let server = serve(move |mut peer| {
         peer.open();
         peer.write(b"\x81\x02hi");
-        has_given_up.recv_timeout(LONG).unwrap();
+        has_timed_out.recv_timeout(LONG).unwrap();
         peer.expect_end();
     });
     let mut client = builder().write_timeout(Some(SHORT)).connect(&server.url()).unwrap();
     // More than any buffer between the two holds.
     let error = client.send_binary(&vec![0; 64 << 20]).unwrap_err();
     assert!(matches!(error, ClientError::Timeout(Stage::Send)), "{error:?}");
-    given_up.send(()).unwrap();
+    timed_out.send(()).unwrap();
     assert!(matches!(client.send_text("more"), Err(ClientError::Closed)));
     assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
     drop(client);
@@ -374,7 +374,7 @@ fn a_refusal_comes_with_its_head_and_body() {
             "chunks",
             b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n4;a=b\r\nbody\r\n0\r\n\r\n",
             401,
-            b"nobody",
+            b"unreachable",
         ),
         ("no body", b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", 429, b""),
         ("a success that is none", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", 200, b"OK"),
@@ -418,7 +418,7 @@ fn a_refusal_whose_body_stalls_is_still_a_refusal() {
 }
 
 #[test]
-fn a_redirect_names_its_place_and_is_not_followed() {
+fn a_redirect_is_returned_with_its_location_and_not_followed() {
     let server = serve(|mut peer| {
         peer.request();
         peer.write(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /there\r\nContent-Length: 4\r\n\r\nmove");
@@ -434,7 +434,7 @@ fn a_redirect_names_its_place_and_is_not_followed() {
 }
 
 #[test]
-fn an_answer_that_is_not_ours_opens_nothing() {
+fn a_response_with_a_wrong_accept_or_a_long_head_is_a_handshake_error() {
     // The Accept of §1.3's key, which is not the one that was sent.
     let server = serve(|mut peer| {
         peer.request();
@@ -463,7 +463,7 @@ fn an_answer_that_is_not_ours_opens_nothing() {
 }
 
 #[test]
-fn a_server_that_ends_without_an_answer_is_disconnected() {
+fn the_end_of_tcp_before_the_response_is_disconnected() {
     let server = serve(|mut peer| {
         peer.request();
         peer.write(b"HTTP/1.1 101 Switching");
@@ -474,7 +474,7 @@ fn a_server_that_ends_without_an_answer_is_disconnected() {
 }
 
 #[test]
-fn the_handshake_has_a_deadline_whatever_trickles_in() {
+fn the_handshake_has_a_deadline_even_if_bytes_trickle_in() {
     let silent = serve(|mut peer| peer.expect_end());
     let trickling = serve(|mut peer| {
         peer.request();
@@ -498,21 +498,21 @@ fn the_handshake_has_a_deadline_whatever_trickles_in() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused_before_connecting() {
+fn an_invalid_url_or_header_is_refused_before_connecting() {
     // Nobody listens on port 1 of this address; what comes first is the error that is meant.
-    let nobody = builder().address(SocketAddr::from(([127, 0, 0, 1], 1)));
-    let error = nobody.connect("wss://example.test/").unwrap_err();
+    let unreachable = builder().address(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let error = unreachable.connect("wss://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Url(UrlError::Tls)), "{error:?}");
-    let error = nobody.clone().header("X", "a\r\nY: b").connect("ws://example.test/").unwrap_err();
+    let error = unreachable.clone().header("X", "a\r\nY: b").connect("ws://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Request(InvalidHeader::Value { .. })), "{error:?}");
-    let error = nobody.clone().header("Sec-WebSocket-Key", "x").connect("ws://example.test/").unwrap_err();
+    let error = unreachable.clone().header("Sec-WebSocket-Key", "x").connect("ws://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Request(InvalidHeader::Reserved(_))), "{error:?}");
-    let error = nobody.connect("ws://example.test/").unwrap_err();
+    let error = unreachable.connect("ws://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Connect(_)), "{error:?}");
 }
 
 #[test]
-fn a_client_may_move_to_another_thread() {
+fn a_client_can_move_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Client>();
     is_send::<ClientError>();
@@ -529,7 +529,7 @@ fn builder() -> ClientBuilder {
 }
 
 /// Nothing can be done any more.
-fn assert_over(client: &mut Client) {
+fn assert_closed(client: &mut Client) {
     assert_eq!(client.state(), State::Closed);
     assert!(matches!(client.receive(), Err(ClientError::Closed)));
     assert!(matches!(client.send_text(""), Err(ClientError::Closed)));
@@ -563,7 +563,7 @@ impl Server {
 
     /// The script must have run to its end, or do so now.
     fn finish(self) {
-        // Should nobody have connected, the script waits for this and fails.
+        // Should unreachable have connected, the script waits for this and fails.
         let _ = TcpStream::connect(self.address);
         self.script.join().unwrap();
     }

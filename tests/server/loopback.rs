@@ -26,7 +26,7 @@ fn messages_of_all_lengths_come_back() {
 }
 
 #[test]
-fn the_longest_message_comes_back_and_one_byte_more_is_1009() {
+fn the_longest_message_comes_back_and_one_more_byte_fails_with_1009() {
     let server = serve(config(), Service::echo());
     let mut client = server.client();
     let longest: Vec<u8> = (0..16 << 20).map(|at: u32| (at % 251) as u8).collect();
@@ -34,7 +34,7 @@ fn the_longest_message_comes_back_and_one_byte_more_is_1009() {
     assert!(client.receive().unwrap() == Received::Binary(longest), "another message than was sent");
 
     let mut raw = Raw::connect(server.address);
-    raw.shake_hands();
+    raw.handshake();
     raw.write(header(0x82, (16 << 20) + 1));
     assert_eq!(raw.until_close(), (vec![], 1009));
 }
@@ -64,7 +64,7 @@ fn many_messages_in_one_write_come_back_in_order() {
 }
 
 #[test]
-fn a_handshake_and_frames_byte_by_byte_are_understood() {
+fn a_handshake_and_a_frame_may_arrive_byte_by_byte() {
     let server = serve(config(), Service::echo());
     let mut raw = Raw::connect(server.address);
     for byte in [OPENING.as_bytes(), &frame(0x81, "schön".as_bytes())].concat() {
@@ -75,7 +75,7 @@ fn a_handshake_and_frames_byte_by_byte_are_understood() {
 }
 
 #[test]
-fn a_verdict_from_another_thread_is_carried_out() {
+fn a_verdict_may_come_from_another_thread() {
     let (verdicts, asked) = mpsc::channel();
     let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
     for accepts in [true, false] {
@@ -87,7 +87,7 @@ fn a_verdict_from_another_thread_is_carried_out() {
             assert_eq!(raw.head().status, 101);
         } else {
             verdict.reject(Rejection::new(401).header("WWW-Authenticate", "Basic").body("who are you?\n"));
-            let answer = raw.answer();
+            let answer = raw.response();
             assert_eq!((answer.status, answer.header("WWW-Authenticate")), (401, Some("Basic")));
             assert_eq!(answer.body, b"who are you?\n");
             raw.expect_end();
@@ -96,18 +96,18 @@ fn a_verdict_from_another_thread_is_carried_out() {
 }
 
 #[test]
-fn a_verdict_that_is_dropped_is_500() {
+fn a_dropped_verdict_sends_500() {
     let (verdicts, asked) = mpsc::channel();
     let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(OPENING);
     drop(asked.recv_timeout(LONG).unwrap());
-    assert_eq!(raw.answer().status, 500);
+    assert_eq!(raw.response().status, 500);
     raw.expect_end();
 }
 
 #[test]
-fn a_verdict_for_a_client_that_is_gone_does_not_reach_the_next_one() {
+fn a_verdict_for_a_disconnected_client_does_not_reach_the_next_one() {
     let (verdicts, asked) = mpsc::channel();
     let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
     let mut gone = Raw::connect(server.address);
@@ -119,7 +119,7 @@ fn a_verdict_for_a_client_that_is_gone_does_not_reach_the_next_one() {
     let verdict = asked.recv_timeout(LONG).unwrap();
     late.accept(());
     verdict.reject(Rejection::new(403));
-    assert_eq!(next.answer().status, 403);
+    assert_eq!(next.response().status, 403);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn the_app_chooses_a_subprotocol_and_adds_header_fields() {
 }
 
 #[test]
-fn no_message_comes_once_the_app_has_closed() {
+fn after_the_app_has_closed_it_gets_no_further_message() {
     let (heard, messages) = mpsc::channel();
     let service = Service::echo().on_message(move |message, context| {
         heard.send(message.payload().to_vec()).unwrap();
@@ -188,7 +188,7 @@ fn a_close_frame_that_cannot_be_sent_leaves_the_connection_open() {
 }
 
 #[test]
-fn what_is_sent_when_a_connection_opens_comes_right_behind_the_answer() {
+fn messages_sent_when_a_connection_opens_directly_follow_the_handshake() {
     let service = Service::echo().on_opened(|context| {
         context.send(Message::Text("welcome"));
         context.send(Message::Binary(&[1, 2, 3]));

@@ -1,5 +1,6 @@
 //! The server over loopback.
 
+mod backpressure;
 #[cfg(feature = "deflate")]
 mod compression;
 mod deadlines;
@@ -7,5 +8,4 @@ mod http;
 mod lifetimes;
 mod loopback;
 mod panics;
-mod pressure;
 mod topics;

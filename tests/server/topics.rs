@@ -8,9 +8,9 @@ use switchboard::{CloseCode, ConnectionId, Message, client::Message as Received}
 
 use switchboard_tests::server::{Service, TestServer, config, expect_text, round_trip, serve};
 
-/// Subscribes to what `+topic` names, leaves with `-topic`, publishes with `topic!text` to all and `topic?text` to
+/// Subscribes to what `+topic` ids, leaves with `-topic`, publishes with `topic!text` to all and `topic?text` to
 /// others; echoes everything else.
-fn post_office() -> Service {
+fn topic_commands() -> Service {
     Service::echo().on_message(|message, context| {
         let Message::Text(text) = message else { return context.send(message) };
         if let Some(topic) = text.strip_prefix('+') {
@@ -28,8 +28,8 @@ fn post_office() -> Service {
 }
 
 #[test]
-fn all_subscribers_get_what_is_published_and_others_do_not() {
-    let server = serve(config(), post_office());
+fn all_subscribers_get_a_publish_and_others_do_not() {
+    let server = serve(config(), topic_commands());
     let mut clients = [(); 3].map(|()| server.client());
     for client in &mut clients {
         client.send_text("+news").unwrap();
@@ -54,8 +54,8 @@ fn all_subscribers_get_what_is_published_and_others_do_not() {
 }
 
 #[test]
-fn who_unsubscribes_gets_what_was_published_before_and_nothing_after() {
-    let service = post_office().on_message(|_, context| {
+fn after_unsubscribing_a_connection_gets_earlier_publishes_and_no_later_ones() {
+    let service = topic_commands().on_message(|_, context| {
         context.subscribe("a");
         context.subscribe("b");
         context.publish("a", Message::Text("a1"));
@@ -79,7 +79,7 @@ fn who_unsubscribes_gets_what_was_published_before_and_nothing_after() {
 
 #[test]
 fn the_last_of_many_subscribers_can_leave_in_any_order() {
-    let server = serve(config(), post_office());
+    let server = serve(config(), topic_commands());
     let mut clients: Vec<_> = (0..5).map(|_| server.client()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         for topic in ["x", "y"] {
@@ -95,7 +95,7 @@ fn the_last_of_many_subscribers_can_leave_in_any_order() {
     for text in ["x!one", "y!two", "own0!three", "own4!four"] {
         let publisher = &mut clients[2];
         publisher.send_text(text).unwrap();
-        round_trip_past_publications(publisher);
+        round_trip_after_publications(publisher);
     }
     let expected: [&[&str]; 4] = [&["two", "three"], &["one", "two"], &[], &["one", "two", "four"]];
     for (client, expected) in clients.iter_mut().zip(expected) {
@@ -109,7 +109,7 @@ fn the_last_of_many_subscribers_can_leave_in_any_order() {
 }
 
 /// As [`round_trip`], past what was published meanwhile.
-fn round_trip_past_publications(client: &mut switchboard::client::Client) {
+fn round_trip_after_publications(client: &mut switchboard::client::Client) {
     client.send_text("?").unwrap();
     while client.receive().unwrap() != Received::Text("?".into()) {}
 }
@@ -180,11 +180,11 @@ fn numbers_until_end(client: &mut switchboard::client::Client) -> Vec<u32> {
 }
 
 #[test]
-fn connections_of_all_workers_get_a_publish_and_those_of_one_worker_know_each_other() {
+fn connections_on_all_workers_get_a_publish() {
     let mut config = config();
     config.workers = 2;
-    let server = serve(config, post_office());
-    let mut clients: Vec<_> = (0..32).map(|_| server.named_client()).collect();
+    let server = serve(config, topic_commands());
+    let mut clients: Vec<_> = (0..32).map(|_| server.client_with_id()).collect();
     for (client, _) in &mut clients {
         client.send_text("+all").unwrap();
         round_trip(client);
@@ -212,21 +212,21 @@ fn connections_of_all_workers_get_a_publish_and_those_of_one_worker_know_each_ot
 }
 
 #[test]
-fn one_connection_reaches_another_by_its_name_on_any_worker() {
+fn one_connection_reaches_another_by_its_id_on_any_worker() {
     for workers in [1, 2] {
-        let names = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
-        let (known, asked) = (Arc::clone(&names), Arc::clone(&names));
+        let ids = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
+        let (known, asked) = (Arc::clone(&ids), Arc::clone(&ids));
         let service = Service::echo().on_opened(move |context| known.lock().unwrap().push(context.id())).on_message(
             move |message, context| {
-                for &name in asked.lock().unwrap().iter() {
-                    context.send_to(name, message);
+                for &other in asked.lock().unwrap().iter() {
+                    context.send_to(other, message);
                 }
             },
         );
         let mut config = config();
         config.workers = workers;
         let server = serve(config, service);
-        let mut clients: Vec<_> = (0..8).map(|_| server.named_client()).collect();
+        let mut clients: Vec<_> = (0..8).map(|_| server.client_with_id()).collect();
         clients[3].0.send_text("from one to each").unwrap();
         for (client, id) in &mut clients {
             expect_text(client, "from one to each");
@@ -238,19 +238,19 @@ fn one_connection_reaches_another_by_its_name_on_any_worker() {
 
 #[test]
 fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any_worker() {
-    let names = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
-    let (known, asked) = (Arc::clone(&names), Arc::clone(&names));
+    let ids = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
+    let (known, asked) = (Arc::clone(&ids), Arc::clone(&ids));
     let service = Service::echo()
         .on_opened(move |context| {
             context.subscribe("t");
             known.lock().unwrap().push(context.id());
         })
         .on_message(move |_, context| {
-            for &name in asked.lock().unwrap().iter() {
-                context.publish("t", Message::Text(&format!("1 {name}")));
-                context.send_to(name, Message::Text(&format!("2 {name}")));
-                context.publish("t", Message::Text(&format!("3 {name}")));
-                context.remote().send(name, Message::Text(&format!("4 {name}")));
+            for &other in asked.lock().unwrap().iter() {
+                context.publish("t", Message::Text(&format!("1 {other}")));
+                context.send_to(other, Message::Text(&format!("2 {other}")));
+                context.publish("t", Message::Text(&format!("3 {other}")));
+                context.remote().send(other, Message::Text(&format!("4 {other}")));
             }
         });
     let mut config = config();
@@ -260,7 +260,7 @@ fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any
     // Until there is one on each worker.
     while clients.iter().map(|(_, id)| worker(*id)).collect::<BTreeSet<_>>().len() < 2 {
         assert!(clients.len() < 32, "the kernel gave all of 32 connections to one worker");
-        clients.push(server.named_client());
+        clients.push(server.client_with_id());
     }
     clients[0].0.send_text("go").unwrap();
     for (client, id) in &mut clients {
@@ -281,9 +281,9 @@ fn worker(id: ConnectionId) -> String {
 }
 
 #[test]
-fn what_another_thread_asks_for_is_executed_in_its_order() {
-    let server = serve(config(), post_office());
-    let (mut client, id) = server.named_client();
+fn commands_from_another_thread_are_executed_in_order() {
+    let server = serve(config(), topic_commands());
+    let (mut client, id) = server.client_with_id();
     let remote = server.remote.clone();
     let other_thread = std::thread::spawn(move || {
         remote.publish("room", Message::Text("before the subscription"));
@@ -303,36 +303,36 @@ fn what_another_thread_asks_for_is_executed_in_its_order() {
 
 #[test]
 fn a_close_from_another_thread_that_cannot_be_written_becomes_1011() {
-    let server = serve(config(), post_office());
+    let server = serve(config(), topic_commands());
     for (code, reason) in [(CloseCode::NO_STATUS_RECEIVED, String::new()), (CloseCode::NORMAL_CLOSURE, "x".repeat(124))]
     {
-        let (mut client, id) = server.named_client();
+        let (mut client, id) = server.client_with_id();
         server.remote.close(id, code, &reason);
         assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::INTERNAL_ERROR, String::new()))));
     }
 }
 
 #[test]
-fn a_name_is_never_given_twice_and_a_late_send_reaches_no_stranger() {
-    let server = serve(config(), post_office());
-    let mut names: Vec<ConnectionId> = Vec::new();
+fn an_id_is_never_reused_and_a_late_send_reaches_no_other_connection() {
+    let server = serve(config(), topic_commands());
+    let mut ids: Vec<ConnectionId> = Vec::new();
     for _ in 0..50 {
-        let (mut client, id) = server.named_client();
-        reach_all(&server, &names);
+        let (mut client, id) = server.client_with_id();
+        use_all_ids(&server, &ids);
         server.remote.send(id, Message::Text("for you"));
         expect_text(&mut client, "for you");
         client.send_text("?").unwrap();
         expect_text(&mut client, "?");
         client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
         assert_eq!(server.next_closed().0, id);
-        names.push(id);
+        ids.push(id);
     }
-    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
 }
 
 /// Everything that can be asked of those who are gone.
-fn reach_all(server: &TestServer, names: &[ConnectionId]) {
-    for &id in names {
+fn use_all_ids(server: &TestServer, ids: &[ConnectionId]) {
+    for &id in ids {
         server.remote.send(id, Message::Text("late"));
         server.remote.subscribe(id, "late");
         server.remote.resume(id);
@@ -350,9 +350,9 @@ fn a_paused_connection_is_not_read_and_loses_nothing() {
         context.send(message);
     });
     let server = serve(config(), service);
-    let mut witness = server.client();
+    let mut other = server.client();
     server.next_opened();
-    let (mut client, id) = server.named_client();
+    let (mut client, id) = server.client_with_id();
     for _ in 0..3 {
         // The rest is partly in the same read as the pause, partly behind it.
         client.send_text("pause").unwrap();
@@ -362,7 +362,7 @@ fn a_paused_connection_is_not_read_and_loses_nothing() {
         }
         expect_text(&mut client, "pause");
         for _ in 0..10 {
-            round_trip(&mut witness);
+            round_trip(&mut other);
         }
         // Messages that were already being handled as the pause came may still be answered; then nothing is.
         server.remote.send(id, Message::Text("marker"));

@@ -140,21 +140,21 @@ impl TestServer {
     }
 
     /// The same, and its name. For tests that open one connection at a time.
-    pub fn named_client(&self) -> (Client, ConnectionId) {
+    pub fn client_with_id(&self) -> (Client, ConnectionId) {
         (self.client(), self.next_opened())
     }
 
     /// A peer of raw bytes whose handshake is done, and its name.
     pub fn raw(&self) -> (Raw, ConnectionId) {
         let mut raw = Raw::connect(self.address);
-        raw.shake_hands();
+        raw.handshake();
         (raw, self.next_opened())
     }
 
     /// The same with a small receive buffer, so that little of what it does not read is taken off the server.
-    pub fn narrow(&self) -> (Raw, ConnectionId) {
-        let mut raw = Raw::connect_narrow(self.address);
-        raw.shake_hands();
+    pub fn raw_with_small_buffer(&self) -> (Raw, ConnectionId) {
+        let mut raw = Raw::connect_with_small_buffer(self.address);
+        raw.handshake();
         (raw, self.next_opened())
     }
 
@@ -171,7 +171,7 @@ impl TestServer {
     }
 
     /// Waits until the server has stopped; gives all ends that were not asked for before.
-    pub fn stopped(mut self) -> Vec<(ConnectionId, End)> {
+    pub fn join(mut self) -> Vec<(ConnectionId, End)> {
         self.running.take().unwrap().join().unwrap();
         self.closed.lock().unwrap().try_iter().collect()
     }
@@ -220,13 +220,13 @@ impl Frame {
 
 /// An answer of HTTP.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
@@ -277,7 +277,7 @@ impl Raw {
         Self::over(TcpStream::connect_timeout(&address, LONG).unwrap())
     }
 
-    pub fn connect_narrow(address: SocketAddr) -> Self {
+    pub fn connect_with_small_buffer(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         socket.connect_timeout(&address.into(), LONG).unwrap();
@@ -286,7 +286,7 @@ impl Raw {
 
     /// The same with segments as short as on a network: while it does not read, the kernel takes some 50 KB for it, and
     /// no megabytes.
-    pub fn connect_far(address: SocketAddr) -> Self {
+    pub fn connect_with_short_segments(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         #[cfg(target_os = "linux")]
@@ -310,7 +310,7 @@ impl Raw {
         Self { stream, unread: Vec::new() }
     }
 
-    pub fn shake_hands(&mut self) {
+    pub fn handshake(&mut self) {
         self.write(OPENING.as_bytes());
         assert_eq!(self.head().status, 101);
     }
@@ -400,13 +400,13 @@ impl Raw {
 
     /// The server ends the connection altogether, by whatever means: it takes nothing any more.
     #[track_caller]
-    pub fn expect_gone(&mut self) {
+    pub fn expect_writes_fail(&mut self) {
         let started = Instant::now();
         while started.elapsed() < LONG {
             if self.stream.write(&frame(0x8A, b"")).is_err() {
                 return;
             }
-            if self.hears_nothing_for(Duration::from_millis(10)) {
+            if self.receives_nothing_for(Duration::from_millis(10)) {
                 continue;
             }
         }
@@ -415,7 +415,7 @@ impl Raw {
 
     /// Whether nothing comes for so long; what comes is kept. Without bytes to be kept, the end is nothing, too.
     #[track_caller]
-    pub fn hears_nothing_for(&mut self, time: Duration) -> bool {
+    pub fn receives_nothing_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut buffer = [0; 16 << 10];
         let seen = self.stream.read(&mut buffer);
@@ -451,7 +451,7 @@ impl Raw {
 
     /// The head of an answer.
     #[track_caller]
-    pub fn head(&mut self) -> Answer {
+    pub fn head(&mut self) -> HttpResponse {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -460,12 +460,12 @@ impl Raw {
         };
         let head = String::from_utf8(self.take(end)).unwrap();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Answer { status, head, body: Vec::new() }
+        HttpResponse { status, head, body: Vec::new() }
     }
 
     /// A whole answer, whose body is as long as it says.
     #[track_caller]
-    pub fn answer(&mut self) -> Answer {
+    pub fn response(&mut self) -> HttpResponse {
         let mut answer = self.head();
         let length = answer.header("Content-Length").map_or(0, |length| length.parse().unwrap());
         answer.body = self.take(length);

@@ -17,9 +17,9 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     let server = serve(config, Service::echo());
-    let mut witness = server.client();
+    let mut other = server.client();
     server.next_opened();
-    let (mut raw, _) = server.narrow();
+    let (mut raw, _) = server.raw_with_small_buffer();
 
     // Writes until nothing was taken for many turns of the worker, each of which serves somebody else.
     let (mut written, mut blocked) = (0, 0);
@@ -38,7 +38,7 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
         written += taken;
         blocked = if taken == 0 { blocked + 1 } else { 0 };
         if taken == 0 {
-            round_trip(&mut witness);
+            round_trip(&mut other);
         }
     }
 
@@ -71,8 +71,8 @@ fn bursts() -> Service {
 }
 
 /// Subscribes everyone; a message of one's own is echoed.
-fn radio() -> Service {
-    Service::echo().on_opened(|context| context.subscribe("radio"))
+fn echo_to_subscriber() -> Service {
+    Service::echo().on_opened(|context| context.subscribe("news"))
 }
 
 const BROADCASTS: u32 = 400;
@@ -87,11 +87,11 @@ fn broadcast(number: u32) -> Vec<u8> {
 fn a_slow_subscriber_is_closed_with_1008_while_others_get_everything() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
-    let server = serve(config, radio());
-    let (mut fast, _) = server.named_client();
-    let (mut slow, id) = server.narrow();
+    let server = serve(config, echo_to_subscriber());
+    let (mut fast, _) = server.client_with_id();
+    let (mut slow, id) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
-        server.remote.publish("radio", Message::Binary(&broadcast(number)));
+        server.remote.publish("news", Message::Binary(&broadcast(number)));
         assert!(fast.receive().unwrap() == Received::Binary(broadcast(number)), "{number} is missing");
     }
     assert_eq!(server.next_closed(), (id, End::TooSlow));
@@ -105,15 +105,15 @@ fn a_slow_subscriber_is_closed_with_1008_while_others_get_everything() {
 }
 
 #[test]
-fn a_slow_subscriber_misses_messages_where_the_app_wants_it_so() {
+fn a_slow_subscriber_misses_messages_if_the_config_says_skip() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     config.slow_subscriber = SlowSubscriber::Skip;
-    let server = serve(config, radio());
-    let (mut fast, _) = server.named_client();
-    let (mut slow, _) = server.narrow();
+    let server = serve(config, echo_to_subscriber());
+    let (mut fast, _) = server.client_with_id();
+    let (mut slow, _) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
-        server.remote.publish("radio", Message::Binary(&broadcast(number)));
+        server.remote.publish("news", Message::Binary(&broadcast(number)));
         assert!(fast.receive().unwrap() == Received::Binary(broadcast(number)), "{number} is missing");
     }
     slow.text("end");
@@ -128,16 +128,16 @@ fn a_slow_subscriber_misses_messages_where_the_app_wants_it_so() {
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     assert!(numbers[0] == 0 && numbers.len() < BROADCASTS as usize, "{numbers:?}");
     // It has caught up, and goes on.
-    server.remote.publish("radio", Message::Text("on air"));
+    server.remote.publish("news", Message::Text("on air"));
     slow.expect_frame(0x81, "on air");
 }
 
 #[test]
-fn a_slow_receiver_of_what_others_send_is_closed_with_1008() {
+fn a_slow_receiver_of_messages_from_others_is_closed_with_1008() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     let server = serve(config, Service::echo());
-    let (mut slow, id) = server.narrow();
+    let (mut slow, id) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
         server.remote.send(id, Message::Binary(&broadcast(number)));
     }
@@ -147,7 +147,7 @@ fn a_slow_receiver_of_what_others_send_is_closed_with_1008() {
 }
 
 #[test]
-fn past_the_bound_of_a_worker_the_largest_unfinished_message_is_closed_with_1013() {
+fn past_the_memory_limit_of_a_worker_the_largest_unfinished_message_is_closed_with_1013() {
     let mut config = config();
     config.max_worker_bytes = 4 * MIB;
     let service = Service::echo().on_message(|message, context| {
@@ -167,13 +167,13 @@ fn past_the_bound_of_a_worker_the_largest_unfinished_message_is_closed_with_1013
 }
 
 #[test]
-fn past_the_bound_of_a_worker_the_longest_outbox_is_closed_with_1013() {
+fn past_the_memory_limit_of_a_worker_the_longest_outbox_is_closed_with_1013() {
     let mut config = config();
     config.max_worker_bytes = 6 * MIB;
     config.max_queued_bytes = 64 * MIB;
     let server = serve(config, bursts());
-    let (mut client, _) = server.named_client();
-    let (mut raw, id) = server.narrow();
+    let (mut client, _) = server.client_with_id();
+    let (mut raw, id) = server.raw_with_small_buffer();
     raw.text("burst");
     assert_eq!(server.next_closed(), (id, End::Overloaded));
     assert_eq!(raw.until_close().1, 1013);
@@ -182,13 +182,13 @@ fn past_the_bound_of_a_worker_the_longest_outbox_is_closed_with_1013() {
 }
 
 #[test]
-fn a_full_server_answers_503_and_has_room_again_when_one_leaves() {
+fn a_full_server_answers_503_and_has_capacity_again_when_one_leaves() {
     let mut config = config();
     config.max_connections = Some(2);
     let server = serve(config, Service::echo());
-    let (mut first, _) = server.named_client();
-    let (mut second, _) = server.named_client();
-    let refused = Raw::connect(server.address).answer();
+    let (mut first, _) = server.client_with_id();
+    let (mut second, _) = server.client_with_id();
+    let refused = Raw::connect(server.address).response();
     assert_eq!(refused.status, 503);
     assert!(refused.header("Retry-After").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{refused:?}");
     let Err(ClientError::Refused { response, .. }) = builder().connect(&server.url()) else { panic!("let in") };
@@ -207,14 +207,14 @@ fn a_full_server_answers_503_and_has_room_again_when_one_leaves() {
 }
 
 #[test]
-fn who_was_turned_away_and_stays_takes_no_place() {
+fn a_refused_client_that_stays_connected_does_not_count_as_a_connection() {
     let mut config = config();
     config.max_connections = Some(1);
     config.linger_timeout = LONG;
     let server = serve(config, Service::echo());
     let (first, _) = server.raw();
     let mut turned_away = Raw::connect(server.address);
-    assert_eq!(turned_away.answer().status, 503);
+    assert_eq!(turned_away.response().status, 503);
     turned_away.expect_end();
     first.reset();
     server.next_closed();
@@ -224,7 +224,7 @@ fn who_was_turned_away_and_stays_takes_no_place() {
 }
 
 #[test]
-fn a_crowd_at_the_door_is_all_let_in() {
+fn all_of_500_clients_that_connect_at_once_are_accepted() {
     let server = serve(config(), Service::echo());
     let mut crowd: Vec<_> = (0..500).map(|_| Raw::connect(server.address)).collect();
     for raw in &mut crowd {
@@ -235,18 +235,18 @@ fn a_crowd_at_the_door_is_all_let_in() {
         assert_eq!(raw.head().status, 101);
         raw.expect_frame(0x81, "here");
     }
-    let names: BTreeSet<_> = crowd.iter().map(|_| server.next_opened()).collect();
-    assert_eq!(names.len(), 500);
+    let ids: BTreeSet<_> = crowd.iter().map(|_| server.next_opened()).collect();
+    assert_eq!(ids.len(), 500);
 }
 
 #[test]
-fn a_connection_that_breaks_while_much_waits_for_it_costs_nobody_else() {
+fn a_connection_that_breaks_with_queued_output_does_not_affect_others() {
     let mut config = config();
     config.max_queued_bytes = 64 * MIB;
     let server = serve(config, bursts());
-    let (mut client, _) = server.named_client();
+    let (mut client, _) = server.client_with_id();
     for _ in 0..10 {
-        let (mut raw, id) = server.narrow();
+        let (mut raw, id) = server.raw_with_small_buffer();
         raw.text("burst");
         raw.frame();
         raw.reset();
