@@ -1,6 +1,7 @@
-//! The opening handshake on a stream ([§4.1]): the request out, the answer in, and the body of a refusal.
+//! The opening handshake on a TCP stream ([§4.1]): sends the request and reads the response, with the body of a
+//! refusal.
 //!
-//! What a valid answer is, `proto` knows; here it is read until it ends.
+//! `proto` decides whether a response is valid; this file only finds where a body ends.
 //!
 //! [§4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 
@@ -12,11 +13,11 @@ use super::{
 };
 use crate::{ClientHandshake, ClientHandshakeError, Established, ResponseHead};
 
-/// Sends `request`, which `handshake` has written, and reads its reader. What the server sent behind that stays unread
-/// in `tcp`: the first frames.
+/// Sends `request`, which `handshake` has encoded, and reads the response. Bytes after the response are the first
+/// frames and stay unread in `tcp`.
 ///
 /// # Errors
-/// The connection is not open; `tcp` is of no use.
+/// Why the connection is not open. `tcp` cannot be used afterwards.
 pub(super) fn opening_handshake(
     tcp: &mut Tcp,
     mut handshake: ClientHandshake,
@@ -53,7 +54,8 @@ pub(super) fn opening_handshake(
     }
 }
 
-/// The body behind `head` (RFC 9112 §6.3), as much as comes. It explains a refusal and is worth no error of its own.
+/// Reads the body after `head` (RFC 9112 §6.3). If that fails, returns the part that was read: the refusal is the error
+/// to report, and its body only explains it.
 fn read_body(head: &ResponseHead, source: &mut impl BufRead) -> Vec<u8> {
     let mut body = Vec::new();
     let read = match BodyLength::of(head) {
@@ -63,19 +65,23 @@ fn read_body(head: &ResponseHead, source: &mut impl BufRead) -> Vec<u8> {
         BodyLength::UntilEnd => source.take(MAX_BODY_BYTES).read_to_end(&mut body).map(drop),
     };
     if let Err(error) = read {
-        log::debug!("the body of status {} is cut after {} bytes: {error}", head.status(), body.len());
+        log::debug!(
+            "the body of a response with status {} is incomplete, {} bytes were read: {error}",
+            head.status(),
+            body.len()
+        );
     }
     body
 }
 
-/// Where a body ends.
+/// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyLength {
     None,
     Chunked,
-    /// After this many bytes.
+    /// The body has this many bytes.
     Bytes(u64),
-    /// With the connection.
+    /// The body ends with the connection.
     UntilEnd,
 }
 
@@ -93,7 +99,7 @@ impl BodyLength {
     }
 }
 
-/// Reads chunks up to the one of length 0 (RFC 9112 §7.1). What follows, the trailer, is left.
+/// Reads chunks up to the one of length 0 (RFC 9112 §7.1). Does not read the trailer after it.
 fn read_chunks(source: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let line = read_line(source)?;
@@ -107,14 +113,14 @@ fn read_chunks(source: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> 
     }
 }
 
-/// Appends the next `length` bytes to `body`, fewer where the stream or the remaining ends.
+/// Appends the next `length` bytes to `body`, or fewer if the stream ends or `body` reaches [`MAX_BODY_BYTES`].
 fn append_body(body: &mut Vec<u8>, source: &mut impl BufRead, length: u64) -> io::Result<()> {
     let remaining = MAX_BODY_BYTES.saturating_sub(body.len() as u64);
     source.take(length.min(remaining)).read_to_end(body)?;
     if length > remaining { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
 }
 
-/// A line of a chunked body, no longer than anyone writes one.
+/// Reads a line of a chunked body, of at most [`MAX_CHUNK_LINE_BYTES`].
 fn read_line(source: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     source.take(MAX_CHUNK_LINE_BYTES).read_until(b'\n', &mut line)?;
@@ -125,10 +131,10 @@ fn read_empty_line(source: &mut impl BufRead) -> io::Result<()> {
     if read_line(source)?.trim_ascii().is_empty() { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-/// The number that these digits are.
+/// Parses a number without a sign; white space around it is ignored.
 fn parse_number(digits: &[u8], radix: u32) -> Option<u64> {
     let digits = std::str::from_utf8(digits.trim_ascii()).ok()?;
-    // `from_str_radix` alone would take a sign.
+    // `from_str_radix` alone would accept a sign.
     let is_number = digits.chars().all(|digit| digit.is_digit(radix));
     if is_number { u64::from_str_radix(digits, radix).ok() } else { None }
 }
@@ -152,12 +158,12 @@ mod tests {
                 true,
             ),
             ("empty", b"0\r\n\r\n", b"", true),
-            ("cut in a chunk", b"5\r\nab", b"ab", false),
-            ("cut in a length", b"5", b"", false),
+            ("ends within a chunk", b"5\r\nab", b"ab", false),
+            ("ends within a length", b"5", b"", false),
             ("no length", b"\r\nabc", b"", false),
             ("a length with a sign", b"+3\r\nabc\r\n0\r\n", b"", false),
-            ("a length past 64 bits", b"10000000000000000\r\nabc", b"", false),
-            ("no end of line behind a chunk", b"3\r\nabcd\r\n0\r\n", b"abc", false),
+            ("a length over 64 bits", b"10000000000000000\r\nabc", b"", false),
+            ("no line end after a chunk", b"3\r\nabcd\r\n0\r\n", b"abc", false),
         ];
         for &(name, mut wire, expected, whole) in rows {
             let mut body = Vec::new();
