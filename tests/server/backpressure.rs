@@ -1,11 +1,11 @@
-//! Peers that send too much, read too little, or ask for more than there is.
-use std::{collections::BTreeSet, thread, time::Instant};
+//! Peers that send too much or read too little, and more connections than the server accepts.
+
+use std::{collections::BTreeSet, io::Write, thread, time::Instant};
 
 use switchboard::{
-    End, Message, SlowSubscriber,
+    CloseCode, End, Message, SlowSubscriber,
     client::{ClientError, Message as Received},
 };
-
 use switchboard_tests::server::{
     LONG, OPENING, Raw, Service, builder, config, expect_text, frame, header, round_trip, serve,
 };
@@ -21,14 +21,14 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
     server.next_opened();
     let (mut raw, _) = server.raw_with_small_buffer();
 
-    // Writes until nothing was taken for many turns of the worker, each of which serves somebody else.
+    // Writes until the kernel takes nothing for many turns of the worker. Each turn serves another client.
     let (mut written, mut blocked) = (0, 0);
     let mut rest = Vec::new();
     let mut messages = 0_u32;
     let started = Instant::now();
     while blocked < 50 {
-        assert!(written < 128 * MIB, "the server takes whatever is sent");
-        assert!(started.elapsed() < LONG, "no end after {written} bytes");
+        assert!(written < 128 * MIB, "the server reads without limit");
+        assert!(started.elapsed() < LONG, "the server still reads after {written} bytes");
         if rest.is_empty() {
             rest = numbered(messages);
             messages += 1;
@@ -43,7 +43,7 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
     }
 
     let mut writer = raw.stream.try_clone().unwrap();
-    let rest = thread::spawn(move || std::io::Write::write_all(&mut writer, &rest).unwrap());
+    let rest = thread::spawn(move || writer.write_all(&rest).unwrap());
     for number in 0..messages {
         let echo = raw.frame();
         assert_eq!(echo.payload.len(), 32 << 10);
@@ -55,14 +55,15 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
     raw.expect_end();
 }
 
-/// A binary message of 32 KiB that begins with its number.
+/// The frame of a binary message of 32 KiB that begins with `number`.
 fn numbered(number: u32) -> Vec<u8> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(32 << 10, 0);
     frame(0x82, &payload)
 }
 
-/// Sends 256 messages of 64 KiB, 16 MiB in all, for "burst": more than the kernel takes. Echoes else.
+/// An app that sends 256 messages of 64 KiB on the text "burst", 16 MiB in all and more than the kernel takes. Echoes
+/// other messages.
 fn bursts() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("burst") => (0..256).for_each(|_| context.send(Message::Binary(&[0; 64 << 10]))),
@@ -70,13 +71,14 @@ fn bursts() -> Service {
     })
 }
 
-/// Subscribes everyone; a message of one's own is echoed.
+/// An echo that subscribes every connection to "news".
 fn echo_to_subscriber() -> Service {
     Service::echo().on_opened(|context| context.subscribe("news"))
 }
 
 const BROADCASTS: u32 = 400;
 
+/// A payload of 64 KiB that begins with `number`.
 fn broadcast(number: u32) -> Vec<u8> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(64 << 10, 0);
@@ -127,7 +129,7 @@ fn a_slow_subscriber_misses_messages_if_the_config_says_skip() {
     }
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     assert!(numbers[0] == 0 && numbers.len() < BROADCASTS as usize, "{numbers:?}");
-    // It has caught up, and goes on.
+    // It has caught up and gets messages again.
     server.remote.publish("news", Message::Text("on air"));
     slow.expect_frame(0x81, "on air");
 }
@@ -191,10 +193,10 @@ fn a_full_server_answers_503_and_has_capacity_again_when_one_leaves() {
     let refused = Raw::connect(server.address).response();
     assert_eq!(refused.status, 503);
     assert!(refused.header("Retry-After").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{refused:?}");
-    let Err(ClientError::Refused { response, .. }) = builder().connect(&server.url()) else { panic!("let in") };
+    let Err(ClientError::Refused { response, .. }) = builder().connect(&server.url()) else { panic!("accepted") };
     assert_eq!(response.status(), 503);
     round_trip(&mut first);
-    second.close(switchboard::CloseCode::NORMAL_CLOSURE, "").unwrap();
+    second.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     let started = Instant::now();
     let mut third = loop {
         match builder().connect(&server.url()) {
@@ -213,14 +215,14 @@ fn a_refused_client_that_stays_connected_does_not_count_as_a_connection() {
     config.linger_timeout = LONG;
     let server = serve(config, Service::echo());
     let (first, _) = server.raw();
-    let mut turned_away = Raw::connect(server.address);
-    assert_eq!(turned_away.response().status, 503);
-    turned_away.expect_end();
+    let mut refused = Raw::connect(server.address);
+    assert_eq!(refused.response().status, 503);
+    refused.expect_end();
     first.reset();
     server.next_closed();
-    // The one who was turned away has not ended its side.
+    // The refused client has not ended its side yet.
     round_trip(&mut server.client());
-    drop(turned_away);
+    drop(refused);
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! permessage-deflate on the server: who gets what compressed, and that everyone can read it.
+//! permessage-deflate on the server: which messages are compressed for which client, and that every client can inflate
+//! them.
+
 use std::{
     collections::VecDeque,
     io::{Read, Write},
@@ -10,25 +12,24 @@ use switchboard::{
     Config, Connection, Context, Deflate, DeflateConfig, DeflateParams, Delivery, Event, HeadLimits, Limits, Masked,
     MaskingKey, Message, Prepared, RequestReader, ServerHandshake, WindowBits,
 };
+use switchboard_tests::server::{self, LONG, OPENING, Raw, Service, TestServer, builder, serve};
 
-use switchboard_tests::server::{OPENING, Raw, Service, TestServer, serve};
-
-/// Room for the windows of all who connect here.
+/// The default config with this much memory for compression.
 fn config(memory_bytes: usize) -> Config {
-    let mut config = switchboard_tests::server::config();
+    let mut config = server::config();
     let mut deflate = DeflateConfig::default();
     deflate.memory_bytes = memory_bytes;
     config.deflate = Some(deflate);
     config
 }
 
-/// A client that sees what is compressed.
+/// A raw client with permessage-deflate that reports which messages are compressed.
 struct DeflateClient {
     raw: Raw,
     connection: Connection<Masked<fn() -> MaskingKey>>,
-    /// The answer to its offer.
+    /// The server's answer to the offer.
     answer: Option<String>,
-    /// Messages, and whether they came compressed.
+    /// Received messages, and whether they were compressed.
     messages: VecDeque<(String, bool)>,
 }
 
@@ -55,13 +56,13 @@ impl DeflateClient {
         self.raw.write(&out);
     }
 
-    /// The next message, and whether it was compressed.
+    /// Returns the next message, and whether it was compressed.
     fn next(&mut self) -> (String, bool) {
         while self.messages.is_empty() {
             let frame = self.raw.frame();
-            let mut bytes = switchboard_tests::server::header(frame.first, frame.payload.len() as u64);
+            let mut bytes = server::header(frame.first, frame.payload.len() as u64);
             bytes.truncate(bytes.len() - 4);
-            bytes[1] &= 0x7F; // a server's, not masked
+            bytes[1] &= 0x7F; // the frame of a server is not masked
             bytes.extend(&frame.payload);
             let mut events = self.connection.receiver.receive(&mut bytes);
             while let Some(event) = events.next_event().unwrap() {
@@ -75,7 +76,7 @@ impl DeflateClient {
     }
 }
 
-/// What a server's answer says.
+/// Parses the parameters in a server's answer.
 fn params(answer: &str) -> DeflateParams {
     let mut params = DeflateParams::default();
     for param in answer.split("; ").skip(1) {
@@ -97,7 +98,7 @@ fn deflate() -> Deflate {
     Deflate::new(config)
 }
 
-/// Text that compresses, the same for the same number, much like that of the next one.
+/// Returns a compressible text. Equal numbers give equal texts; neighbouring numbers give similar texts.
 fn text(number: usize, length: usize) -> String {
     let words = (0..).map(|i| format!("{} words, {} more; ", number + i / 3, (number * i) % 17));
     let mut text = String::new();
@@ -111,10 +112,10 @@ fn text(number: usize, length: usize) -> String {
     text
 }
 
-/// Below the least that is compressed, within and beyond the smallest window, beyond the largest.
+/// Below the minimum length for compression, within and beyond the smallest window, beyond the largest.
 const LENGTHS: [usize; 5] = [100, 300, 520, 5000, 70_000];
 
-/// On "go": publishes to all and sends to itself, by turns.
+/// On each message: alternately publishes to all and sends to the sender.
 fn publish_and_send_alternately(_: Message<'_>, context: &mut Context<'_>) {
     for round in 0..3 {
         for (number, length) in LENGTHS.into_iter().enumerate() {
@@ -187,7 +188,7 @@ fn uncompressed_sends_and_publishes_are_not_compressed() {
     assert_eq!(seen.len(), 1);
 }
 
-/// What is sent to one connection, by whatever way, refers to what was sent before; what is published does not.
+/// A message sent to one connection may refer to earlier ones, whichever call sent it. A publish may not.
 #[test]
 fn context_takeover_covers_every_way_to_send_to_one_connection() {
     let noise: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
@@ -214,7 +215,7 @@ fn the_client_sends_uncompressed_messages_as_they_are() {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(switchboard_tests::server::LONG)).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
         let mut reader = RequestReader::new(HeadLimits::default());
         let (mut bytes, mut out) = (vec![0; 4096], Vec::new());
         let request = loop {
@@ -230,7 +231,7 @@ fn the_client_sends_uncompressed_messages_as_they_are() {
         stream.read_to_end(&mut wire).unwrap();
         wire
     });
-    let mut client = switchboard_tests::server::builder().connect(&url).unwrap();
+    let mut client = builder().connect(&url).unwrap();
     assert!(client.deflate().is_some());
     client.send_text(&text(1, 1000)).unwrap();
     client.send_text_uncompressed(&text(1, 1000)).unwrap();
@@ -257,7 +258,7 @@ fn an_offer_is_accepted_unless_compression_is_off_and_context_takeover_depends_o
     assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some(no_takeover));
     assert_eq!(DeflateClient::connect(&server, Some("x-unknown")).answer, None);
 
-    let mut off = switchboard_tests::server::config();
+    let mut off = server::config();
     off.deflate = None;
     let server = serve(off, Service::echo());
     assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer, None);
@@ -268,14 +269,14 @@ fn an_offer_is_accepted_unless_compression_is_off_and_context_takeover_depends_o
         Some("permessage-deflate")
     );
 
-    // Too little for a compressor, and enough for two windows.
+    // Too little for a compressor, but enough for two inflate windows.
     let server = serve(config(70_000), Service::echo());
     let peers = [(); 3].map(|()| DeflateClient::connect(&server, Some("permessage-deflate")));
     let [first, second, third] = peers.each_ref().map(|peer| peer.answer.as_deref());
     let only_client_takeover = Some("permessage-deflate; server_no_context_takeover");
     assert_eq!((first, second), (only_client_takeover, only_client_takeover));
-    assert_eq!(third, Some(no_takeover), "two windows are all that fits");
-    // Who leaves makes room.
+    assert_eq!(third, Some(no_takeover), "only two windows fit");
+    // A connection that ends frees its window.
     let [first, ..] = peers;
     let (_, id) = (0..3).map(|_| server.next_opened()).enumerate().next().unwrap();
     drop(first);
@@ -291,7 +292,7 @@ fn a_request_whose_extensions_break_the_grammar_is_refused_with_400() {
     assert_eq!(raw.response().status, 400);
 }
 
-/// All bytes have come and are read, and the message still takes many turns: nothing else announces them.
+/// All bytes have been read, but inflating the message takes many turns. No readiness event announces the later turns.
 #[test]
 fn a_message_that_waited_for_an_inflater_is_completed_without_further_bytes() {
     let mut config = config(0);
@@ -305,7 +306,7 @@ fn a_message_that_waited_for_an_inflater_is_completed_without_further_bytes() {
     let mut peer = DeflateClient::connect(&server, Some("permessage-deflate"));
     let mut wire = Vec::new();
     peer.connection.sender.binary(&vec![0; 12 << 20], &mut wire).unwrap();
-    // The same as a fragment, and an empty last one behind it.
+    // Turns the frame into a first fragment; an empty last fragment follows.
     wire[0] &= 0x7F;
     peer.raw.write(&wire);
     peer.raw.send(0x80, b"");

@@ -1,11 +1,11 @@
-//! Everything that a peer can stall has a deadline, and who makes progress is not cut off.
+//! Everything that a peer can stall has a deadline, and a peer that makes progress is not cut off.
+
 use std::{
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-use switchboard::{End, Message, Response};
-
+use switchboard::{CloseCode, End, Message, Response};
 use switchboard_tests::server::{LONG, OPENING, Raw, Service, config, header, round_trip, serve};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -48,13 +48,13 @@ fn a_response_that_is_read_slowly_is_not_cut_off_by_the_deadline_for_the_next_re
     let mut raw = Raw::connect_with_small_buffer(server.address);
     raw.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(raw.head().status, 200);
-    // Long enough for the deadline to be looked at, while most of the answer is still to be taken.
+    // Two silent connections run into the deadline, while most of the response has not been read yet.
     let mut silent = Raw::connect(server.address);
     silent.expect_end();
     let mut another = Raw::connect(server.address);
     another.expect_end();
     let body = raw.take_up_to(16 * MIB);
-    assert_eq!(body, 16 * MIB, "the answer was cut off");
+    assert_eq!(body, 16 * MIB, "the response was cut off");
 }
 
 #[test]
@@ -89,11 +89,11 @@ fn a_peer_that_answers_no_ping_is_closed_with_1008() {
 fn the_time_an_app_takes_for_its_verdict_does_not_count_as_idle_time() {
     let mut config = config();
     (config.ping_after, config.idle_timeout) = (5 * SHORT, 10 * SHORT);
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config, Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+    let (verdicts_tx, verdicts) = mpsc::channel();
+    let server = serve(config, Service::echo().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(OPENING);
-    let verdict = asked.recv_timeout(LONG).unwrap();
+    let verdict = verdicts.recv_timeout(LONG).unwrap();
     assert!(raw.receives_nothing_for(12 * SHORT));
     verdict.accept(());
     assert_eq!(raw.head().status, 101);
@@ -107,13 +107,13 @@ fn a_ping_that_waits_behind_a_message_is_sent_after_it() {
     config.max_queued_bytes = 64 * MIB;
     let service = Service::echo().on_message(|_, context| context.send(Message::Binary(&vec![0; 16 * MIB])));
     let server = serve(config, service);
-    let (mut witness, _) = server.raw();
+    let (mut other, _) = server.raw();
     let (mut raw, _) = server.raw_with_small_buffer();
     raw.text("go");
-    // By the second Ping to another one that is as silent, ours was due.
-    witness.expect_frame(0x89, "");
-    witness.send(0x8A, "");
-    witness.expect_frame(0x89, "");
+    // When another silent connection gets its second Ping, the Ping to this one was due.
+    other.expect_frame(0x89, "");
+    other.send(0x8A, "");
+    other.expect_frame(0x89, "");
     let kinds = [raw.frame().first, raw.frame().first];
     assert_eq!(kinds, [0x82, 0x89], "a message, then a Ping");
 }
@@ -132,7 +132,7 @@ fn a_peer_that_reads_a_long_message_slowly_is_not_idle() {
         let length = frame_header(&mut raw);
         let mut read = 0;
         while read < length {
-            // For two seconds a little at a time, then all the rest at once.
+            // Reads little at a time for two seconds, then all the rest at once.
             let slowly = started.elapsed() < Duration::from_secs(2);
             read += raw.take_up_to(if slowly { 32 << 10 } else { length - read }.min(length - read));
             if slowly {
@@ -140,11 +140,11 @@ fn a_peer_that_reads_a_long_message_slowly_is_not_idle() {
             }
         }
         let after = raw.frame();
-        assert_eq!((after.first, &*after.payload), (0x89, b"".as_slice()), "{max_queued_bytes} may wait");
+        assert_eq!((after.first, &*after.payload), (0x89, b"".as_slice()), "max_queued_bytes is {max_queued_bytes}");
     }
 }
 
-/// The header of a frame of more than 65,535 bytes; gives the length.
+/// Reads the header of a frame with more than 65,535 bytes of payload. Returns their number.
 fn frame_header(raw: &mut Raw) -> usize {
     let header = raw.take(10);
     assert_eq!(header[..2], [0x82, 127]);
@@ -160,7 +160,7 @@ fn the_message_timeout_starts_with_the_message_not_with_the_silence_before_it() 
         let (mut raw, _) = server.raw();
         assert!(raw.receives_nothing_for(Duration::from_millis(1200)));
         raw.write(&begun);
-        assert!(raw.receives_nothing_for(Duration::from_millis(500)), "closed {begun:?}");
+        assert!(raw.receives_nothing_for(Duration::from_millis(500)), "closed within {begun:?}");
         raw.write(&[header(begun[0], 1), vec![0]].concat()[begun.len()..]);
         assert_eq!(raw.frame().payload.len(), 1);
     }
@@ -170,8 +170,7 @@ fn the_message_timeout_starts_with_the_message_not_with_the_silence_before_it() 
 fn a_close_that_is_not_answered_ends_the_connection() {
     let mut config = config();
     config.close_timeout = SHORT;
-    let service =
-        Service::echo().on_message(|_, context| context.close(switchboard::CloseCode::new(4000), "").unwrap());
+    let service = Service::echo().on_message(|_, context| context.close(CloseCode::new(4000), "").unwrap());
     let server = serve(config, service);
     let (mut raw, id) = server.raw();
     raw.text("close");
@@ -186,18 +185,18 @@ fn the_close_timeout_starts_when_the_close_is_written() {
     config.close_timeout = 5 * SHORT;
     let service = Service::echo().on_message(|_, context| {
         context.send(Message::Binary(&vec![0; 16 * MIB]));
-        context.close(switchboard::CloseCode::new(4000), "").unwrap();
+        context.close(CloseCode::new(4000), "").unwrap();
     });
     let server = serve(config, service);
     let (mut raw, id) = server.raw_with_small_buffer();
     raw.text("go");
     let length = frame_header(&mut raw);
     raw.pause_reading(10 * SHORT);
-    assert_eq!(raw.take_up_to(length), length, "cut off behind a Close that was never written");
+    assert_eq!(raw.take_up_to(length), length, "cut off because of a Close that was not written yet");
     assert_eq!(raw.until_close(), (vec![], 4000));
     raw.send(0x88, 4000_u16.to_be_bytes());
     raw.expect_end();
-    let end = End::Closed { by_us: true, code: Some(switchboard::CloseCode::new(4000)) };
+    let end = End::Closed { by_us: true, code: Some(CloseCode::new(4000)) };
     assert_eq!(server.next_closed(), (id, end));
 }
 

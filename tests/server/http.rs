@@ -1,11 +1,11 @@
-//! Plain HTTP/1.1 on the port of the WebSocket.
-use std::sync::mpsc;
+//! Plain HTTP/1.1 on the server's port.
 
-use switchboard::Response;
+use std::sync::{Mutex, mpsc};
 
+use switchboard::{App, Context, Handshake, Message, Response, Server, Verdict};
 use switchboard_tests::server::{LONG, OPENING, Raw, Service, config, expect_text, round_trip, serve};
 
-/// Answers with method, target and body of the request.
+/// An app that answers a request with its method, target and body.
 fn echo_requests() -> Service {
     Service::echo().on_request(|request, responder| {
         let head = format!("{} {}\n", request.head.method(), request.head.target());
@@ -60,9 +60,9 @@ fn a_post_is_received_with_its_whole_body_however_it_is_split() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    let (responders, requests_rx) = mpsc::channel();
+    let (responders_tx, responders) = mpsc::channel();
     let service = Service::echo().on_request(move |request, responder| {
-        responders.send((request.head.target().to_owned(), request.body.to_vec(), responder)).unwrap();
+        responders_tx.send((request.head.target().to_owned(), request.body.to_vec(), responder)).unwrap();
     });
     let server = serve(config(), service);
     let mut raw = Raw::connect(server.address);
@@ -72,9 +72,9 @@ fn pipelined_requests_are_answered_in_order() {
     }
     raw.write(requests);
     for number in 0..200 {
-        let (target, body, responder) = requests_rx.recv_timeout(LONG).unwrap();
+        let (target, body, responder) = responders.recv_timeout(LONG).unwrap();
         assert_eq!((target, body), (format!("/{number}"), format!("{number:03}").into_bytes()));
-        assert!(requests_rx.try_recv().is_err(), "the next one waits until this one is answered");
+        assert!(responders.try_recv().is_err(), "a request was handled before the one before it was answered");
         responder.send(Response::text(200, number.to_string()));
         assert_eq!(raw.response().body, number.to_string().as_bytes());
     }
@@ -143,7 +143,11 @@ fn an_invalid_request_is_refused_with_its_status_and_ends_the_connection() {
         ),
         ("no length", "POST / HTTP/1.1\r\nHost: h\r\n\r\n".into(), 411),
         ("too large", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n".into(), 413),
-        ("no such number", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999999\r\n\r\n".into(), 413),
+        (
+            "a length over 64 bits",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999999\r\n\r\n".into(),
+            413,
+        ),
         ("a signed length", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +5\r\n\r\nfives".into(), 400),
         ("a list of lengths", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5, 5\r\n\r\nfives".into(), 400),
         (
@@ -153,14 +157,14 @@ fn an_invalid_request_is_refused_with_its_status_and_ends_the_connection() {
         ),
         ("no Host", "GET / HTTP/1.1\r\n\r\n".into(), 400),
         ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".into(), 400),
-        ("no request", "hello\r\n\r\n".into(), 400),
+        ("not a request", "hello\r\n\r\n".into(), 400),
         ("a bare line feed", "GET / HTTP/1.1\nHost: h\n\n".into(), 400),
         ("a folded line", "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n".into(), 400),
         ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505),
         ("a long target", format!("GET /{long}"), 414),
         ("a long field", format!("GET / HTTP/1.1\r\nX: {long}"), 431),
         ("many fields", format!("GET / HTTP/1.1\r\nHost: h\r\n{many}\r\n"), 431),
-        ("a handshake that is no GET", OPENING.replace("GET", "POST"), 405),
+        ("a handshake that is not a GET", OPENING.replace("GET", "POST"), 405),
         ("a handshake without a key", OPENING.replace("Sec-WebSocket-Key", "X-Key"), 400),
         ("an old handshake", OPENING.replace("Version: 13", "Version: 8"), 426),
     ];
@@ -209,7 +213,7 @@ fn a_client_that_expects_100_continue_gets_it_before_the_body() {
     assert_eq!(raw.head().status, 100);
     raw.write("body");
     assert_eq!(raw.response().body, b"POST /\nbody");
-    // Who is refused is not requests_rx for the body first.
+    // A refused request gets its status instead of 100.
     raw.write(head.replace("Content-Length: 4", "Content-Length: 999999"));
     assert_eq!(raw.response().status, 413);
     raw.expect_end();
@@ -217,47 +221,49 @@ fn a_client_that_expects_100_continue_gets_it_before_the_body() {
 
 #[test]
 fn a_response_may_come_from_another_thread_and_a_dropped_responder_sends_500() {
-    let (responders, requests_rx) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_request(move |_, responder| responders.send(responder).unwrap()));
+    let (responders_tx, responders) = mpsc::channel();
+    let server =
+        serve(config(), Service::echo().on_request(move |_, responder| responders_tx.send(responder).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(GET);
-    requests_rx.recv_timeout(LONG).unwrap().send(Response::text(202, "later\n"));
+    responders.recv_timeout(LONG).unwrap().send(Response::text(202, "later\n"));
     let response = raw.response();
     assert_eq!((response.status, &*response.body), (202, b"later\n".as_slice()));
     raw.write(GET);
-    drop(requests_rx.recv_timeout(LONG).unwrap());
+    drop(responders.recv_timeout(LONG).unwrap());
     assert_eq!(raw.response().status, 500);
     raw.write(GET);
-    requests_rx.recv_timeout(LONG).unwrap().send(Response::new(204));
+    responders.recv_timeout(LONG).unwrap().send(Response::new(204));
     assert_eq!(raw.head().header("Content-Length"), None);
 }
 
 #[test]
 fn a_response_for_a_disconnected_client_does_not_reach_the_next_one() {
-    let (responders, requests_rx) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_request(move |_, responder| responders.send(responder).unwrap()));
+    let (responders_tx, responders) = mpsc::channel();
+    let server =
+        serve(config(), Service::echo().on_request(move |_, responder| responders_tx.send(responder).unwrap()));
     let mut gone = Raw::connect(server.address);
     gone.write(GET);
-    let late = requests_rx.recv_timeout(LONG).unwrap();
+    let late = responders.recv_timeout(LONG).unwrap();
     gone.reset();
     let mut next = Raw::connect(server.address);
     next.write(GET);
-    let responder = requests_rx.recv_timeout(LONG).unwrap();
-    late.send(Response::text(200, "for somebody else"));
-    responder.send(Response::text(200, "for you"));
-    assert_eq!(next.response().body, b"for you");
+    let responder = responders.recv_timeout(LONG).unwrap();
+    late.send(Response::text(200, "for the disconnected client"));
+    responder.send(Response::text(200, "for the next client"));
+    assert_eq!(next.response().body, b"for the next client");
 }
 
-/// By then the system no longer knows whose the other end was.
+/// The operating system no longer knows the peer's address at that time.
 #[test]
 fn a_complete_request_is_handled_although_its_client_has_reset_the_connection() {
-    let (asked_tx, requests_rx) = mpsc::channel();
+    let (requests_tx, requests) = mpsc::channel();
     let (go_on, held) = mpsc::channel::<()>();
-    let held = std::sync::Mutex::new(held);
+    let held = Mutex::new(held);
     let server = serve(
         config(),
         Service::echo().on_request(move |request, responder| {
-            asked_tx.send((request.head.path().to_owned(), request.peer)).unwrap();
+            requests_tx.send((request.head.path().to_owned(), request.peer)).unwrap();
             if request.head.path() == "/hold" {
                 held.lock().unwrap().recv_timeout(LONG).unwrap();
             }
@@ -265,18 +271,18 @@ fn a_complete_request_is_handled_although_its_client_has_reset_the_connection() 
         }),
     );
     let mut holds = Raw::connect(server.address);
-    // Accepted, and in its turn before the worker is held.
+    // The worker has accepted this connection before it is blocked.
     let mut resets = Raw::connect(server.address);
     resets.write(GET);
-    assert_eq!(requests_rx.recv_timeout(LONG).unwrap().0, "/a");
+    assert_eq!(requests.recv_timeout(LONG).unwrap().0, "/a");
     resets.head();
     holds.write("GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(requests_rx.recv_timeout(LONG).unwrap().0, "/hold");
+    assert_eq!(requests.recv_timeout(LONG).unwrap().0, "/hold");
     let address = resets.stream.local_addr().unwrap();
     resets.write("GET /last HTTP/1.1\r\nHost: localhost\r\n\r\n");
     resets.reset();
     go_on.send(()).unwrap();
-    assert_eq!(requests_rx.recv_timeout(LONG).unwrap(), ("/last".to_owned(), address));
+    assert_eq!(requests.recv_timeout(LONG).unwrap(), ("/last".to_owned(), address));
 }
 
 #[test]
@@ -285,11 +291,11 @@ fn an_invalid_response_becomes_500() {
         Response::new(200).header("X-Broken", "a\r\nInjected: b"),
         Response::new(200).header("two words", "a"),
         Response::new(200).header("X-Umlaut", "ä"),
-        // These are written by the server itself, and twice is a contradiction.
+        // The server writes these fields itself; a second one would contradict it.
         Response::new(200).header("content-length", "5"),
         Response::new(200).header("Connection", "upgrade"),
         Response::new(200).header("Transfer-Encoding", "chunked"),
-        // No final status.
+        // Not a final status.
         Response::new(99),
         Response::new(101),
         Response::new(1000),
@@ -307,14 +313,14 @@ fn an_invalid_response_becomes_500() {
 #[test]
 fn an_app_without_pages_answers_404() {
     struct WithoutPages;
-    impl switchboard::App for WithoutPages {
+    impl App for WithoutPages {
         type Peer = ();
-        fn accept(&mut self, _: &switchboard::Handshake<'_>, verdict: switchboard::Verdict<()>) {
+        fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
             verdict.accept(());
         }
-        fn message(&mut self, (): &mut (), _: switchboard::Message<'_>, _: &mut switchboard::Context<'_>) {}
+        fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
     }
-    let server = switchboard::Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
     let running = server.start(|_| WithoutPages).unwrap();
     let mut raw = Raw::connect(running.address());
     raw.write(GET);
@@ -333,7 +339,7 @@ fn a_kept_alive_connection_can_become_a_websocket_and_is_then_no_longer_http() {
     raw.handshake();
     raw.text("Hello");
     raw.expect_frame(0x81, "Hello");
-    // 'G' is 0x47: an opcode that does not exist, with RSV1.
+    // 'G' is 0x47: RSV1 and a reserved opcode.
     raw.write(GET);
     assert_eq!(raw.until_close(), (vec![], 1002));
     raw.expect_end();

@@ -1,15 +1,15 @@
-//! How connections end: the app hears of each once, with the reason.
-use std::{collections::BTreeMap, io::ErrorKind, time::Duration};
+//! How connections end: the app gets `closed` once for each, with the reason.
+
+use std::{collections::BTreeMap, io::ErrorKind, net::TcpStream, sync::mpsc, time::Duration};
 
 use switchboard::{CloseCode, Config, ConnectionId, End, Message, ProtocolError, client::Message as Received};
-
 use switchboard_tests::server::{
-    OPENING, Raw, Service, TestServer, config, expect_text, frame, header, round_trip, serve,
+    LONG, OPENING, Raw, Service, TestServer, config, expect_text, frame, header, round_trip, serve,
 };
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Closes with 4000 when asked to by "close", and echoes else.
+/// An app that closes with 4000 on the text "close", and echoes other messages.
 fn closes_on_request() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("close") => context.close(CloseCode::new(4000), "as you wish").unwrap(),
@@ -17,7 +17,7 @@ fn closes_on_request() -> Service {
     })
 }
 
-/// One connection: what `peer` does to it, the `End` it comes to, and nothing else.
+/// Runs `peer` on one connection, and asserts that the connection ends once, as `expected`.
 #[track_caller]
 fn assert_ends_as(config: Config, peer: impl FnOnce(&TestServer, Raw, ConnectionId), expected: End) {
     let server = serve(config, closes_on_request());
@@ -25,7 +25,7 @@ fn assert_ends_as(config: Config, peer: impl FnOnce(&TestServer, Raw, Connection
     peer(&server, raw, id);
     assert_eq!(server.next_closed(), (id, expected));
     server.stop();
-    assert_eq!(server.join(), [], "closed a second time");
+    assert_eq!(server.join(), [], "a connection was closed twice");
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn a_close_by_the_app_ends_as_closed_by_us_with_the_code_of_the_app() {
     let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
         raw.text("close");
         raw.expect_frame(0x88, b"\x0F\xA0as you wish");
-        // What was on its way before our Close reached the peer, and then its answer with another code.
-        raw.text("unheard");
+        // A message sent before the Close reached the peer, then the peer's Close with another code.
+        raw.text("ignored");
         raw.send(0x88, b"\x03\xE9");
         raw.expect_end();
     };
@@ -69,7 +69,7 @@ fn a_close_from_another_thread_ends_as_closed_by_us() {
 
 #[test]
 fn a_close_while_paused_still_receives_the_close_of_the_peer() {
-    // Who has asked to close waits for the peer's answer, whatever it asked before.
+    // The server reads the peer's Close although the app has paused the connection.
     let service = Service::echo().on_message(|_, context| {
         context.pause();
         context.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
@@ -134,10 +134,10 @@ fn everything_before_the_end_of_tcp_is_handled() {
 
 #[test]
 fn the_end_of_tcp_while_paused_is_handled_on_resume_after_the_messages_before_it() {
-    let (heard, messages) = std::sync::mpsc::channel();
+    let (messages_tx, messages) = mpsc::channel();
     let service = Service::echo()
         .on_opened(|context| context.pause())
-        .on_message(move |message, _| heard.send(message.payload().to_vec()).unwrap());
+        .on_message(move |message, _| messages_tx.send(message.payload().to_vec()).unwrap());
     let server = serve(config(), service);
     let (mut raw, id) = server.raw();
     raw.text("one");
@@ -158,19 +158,19 @@ fn a_reset_ends_as_broken() {
 #[test]
 fn a_reset_while_output_is_queued_ends_as_broken() {
     let mut config = config();
-    // Reading goes on, so that both a write and a read find the connection broken.
+    // The large limit keeps reading enabled, so that both a write and a read fail.
     config.max_queued_bytes = 64 << 20;
     let service = Service::echo().on_message(|message, context| match message {
         Message::Text("much") => context.send(Message::Binary(&vec![0; 16 << 20])),
         message => context.send(message),
     });
     let server = serve(config, service);
-    let (mut witness, _) = server.client_with_id();
+    let (mut other, _) = server.client_with_id();
     for _ in 0..5 {
         let (mut raw, id) = server.raw_with_small_buffer();
         raw.text("much");
         raw.take(10);
-        round_trip(&mut witness);
+        round_trip(&mut other);
         raw.reset();
         assert_eq!(server.next_closed(), (id, End::Broken(ErrorKind::ConnectionReset)));
     }
@@ -228,7 +228,7 @@ fn a_peer_that_does_not_read_ends_as_write_stalled() {
 #[test]
 fn a_stop_sends_1001_and_cuts_off_peers_that_do_not_answer() {
     let server = serve(config(), closes_on_request());
-    let (mut behaves, first) = server.client_with_id();
+    let (mut answering, first) = server.client_with_id();
     let (_silent, second) = server.raw();
     let _half = {
         let mut raw = Raw::connect(server.address);
@@ -236,11 +236,11 @@ fn a_stop_sends_1001_and_cuts_off_peers_that_do_not_answer() {
         raw
     };
     let mut idle = Raw::connect(server.address);
-    round_trip(&mut behaves);
+    round_trip(&mut answering);
     server.stop();
-    let Received::Close(Some((code, _))) = behaves.receive().unwrap() else { panic!("no Close") };
+    let Received::Close(Some((code, _))) = answering.receive().unwrap() else { panic!("no Close") };
     assert_eq!(code, CloseCode::GOING_AWAY);
-    // Who has asked for nothing is not kept waiting for the end.
+    // A connection without a request is ended at once.
     idle.expect_end();
     let ends: BTreeMap<_, _> = server.join().into_iter().collect();
     let gone = End::Closed { by_us: true, code: Some(CloseCode::GOING_AWAY) };
@@ -249,13 +249,13 @@ fn a_stop_sends_1001_and_cuts_off_peers_that_do_not_answer() {
 
 #[test]
 fn a_stopped_server_accepts_no_connection_and_closes_after_a_late_verdict_with_1001() {
-    let (verdicts, asked) = std::sync::mpsc::channel();
+    let (verdicts_tx, verdicts) = mpsc::channel();
     let mut config = config();
-    config.stop_timeout = switchboard_tests::server::LONG;
-    let server = serve(config, closes_on_request().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+    config.stop_timeout = LONG;
+    let server = serve(config, closes_on_request().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(OPENING);
-    let verdict = asked.recv_timeout(switchboard_tests::server::LONG).unwrap();
+    let verdict = verdicts.recv_timeout(LONG).unwrap();
     server.stop();
     verdict.accept(());
     assert_eq!(raw.head().status, 101);
@@ -265,7 +265,7 @@ fn a_stopped_server_accepts_no_connection_and_closes_after_a_late_verdict_with_1
     let address = server.address;
     drop(raw);
     assert_eq!(server.join().len(), 1);
-    assert!(std::net::TcpStream::connect(address).is_err());
+    assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! The server over loopback: what is sent comes back, and a handshake is answered as the app says.
+//! Messages come back from an echo, and a handshake is answered as the app decides.
+
 use std::sync::mpsc;
 
 use switchboard::{
     Acceptance, CloseCode, Message, Rejection, SendError,
     client::{ClientError, Message as Received},
 };
-
 use switchboard_tests::server::{
     LONG, OPENING, Raw, Service, builder, config, expect_text, frame, header, round_trip, serve,
 };
@@ -31,7 +31,7 @@ fn the_longest_message_comes_back_and_one_more_byte_fails_with_1009() {
     let mut client = server.client();
     let longest: Vec<u8> = (0..16 << 20).map(|at: u32| (at % 251) as u8).collect();
     client.send_binary(&longest).unwrap();
-    assert!(client.receive().unwrap() == Received::Binary(longest), "another message than was sent");
+    assert!(client.receive().unwrap() == Received::Binary(longest), "the echo differs from the message");
 
     let mut raw = Raw::connect(server.address);
     raw.handshake();
@@ -53,7 +53,7 @@ fn fragments_come_back_as_one_message_with_a_ping_between_them() {
 
 #[test]
 fn many_messages_in_one_write_come_back_in_order() {
-    // More than a turn's 1,024 events, and more than one read buffer.
+    // More than the 1,024 events of a turn, and more than one read buffer.
     let server = serve(config(), Service::echo());
     let (mut raw, _) = server.raw();
     let messages: Vec<String> = (0..20_000).map(|number| format!("message {number}")).collect();
@@ -76,12 +76,12 @@ fn a_handshake_and_a_frame_may_arrive_byte_by_byte() {
 
 #[test]
 fn a_verdict_may_come_from_another_thread() {
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+    let (verdicts_tx, verdicts) = mpsc::channel();
+    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     for accepts in [true, false] {
         let mut raw = Raw::connect(server.address);
         raw.write(OPENING);
-        let verdict = asked.recv_timeout(LONG).unwrap();
+        let verdict = verdicts.recv_timeout(LONG).unwrap();
         if accepts {
             verdict.accept(());
             assert_eq!(raw.head().status, 101);
@@ -97,26 +97,26 @@ fn a_verdict_may_come_from_another_thread() {
 
 #[test]
 fn a_dropped_verdict_sends_500() {
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+    let (verdicts_tx, verdicts) = mpsc::channel();
+    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(OPENING);
-    drop(asked.recv_timeout(LONG).unwrap());
+    drop(verdicts.recv_timeout(LONG).unwrap());
     assert_eq!(raw.response().status, 500);
     raw.expect_end();
 }
 
 #[test]
 fn a_verdict_for_a_disconnected_client_does_not_reach_the_next_one() {
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+    let (verdicts_tx, verdicts) = mpsc::channel();
+    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     let mut gone = Raw::connect(server.address);
     gone.write(OPENING);
-    let late = asked.recv_timeout(LONG).unwrap();
+    let late = verdicts.recv_timeout(LONG).unwrap();
     gone.reset();
     let mut next = Raw::connect(server.address);
     next.write(OPENING);
-    let verdict = asked.recv_timeout(LONG).unwrap();
+    let verdict = verdicts.recv_timeout(LONG).unwrap();
     late.accept(());
     verdict.reject(Rejection::new(403));
     assert_eq!(next.response().status, 403);
@@ -130,7 +130,7 @@ fn a_rejection_reaches_the_client_with_its_body() {
     });
     let server = serve(config(), service);
     let Err(ClientError::Refused { response, body }) = builder().connect(&server.url()) else {
-        panic!("the client is let in");
+        panic!("the handshake was accepted");
     };
     assert_eq!((response.status(), &*body), (403, b"not you\n".as_slice()));
 }
@@ -144,8 +144,8 @@ fn the_app_chooses_a_subprotocol_and_adds_header_fields() {
         verdict.accept_with(Acceptance::default().subprotocol("v1").header("Set-Cookie", "a=b"), ());
     });
     let server = serve(config(), service);
-    let wishes = builder().subprotocol("v2").subprotocol("v1").origin("https://page.example");
-    let mut client = wishes.connect(&server.url()).unwrap();
+    let options = builder().subprotocol("v2").subprotocol("v1").origin("https://page.example");
+    let mut client = options.connect(&server.url()).unwrap();
     assert_eq!(client.subprotocol(), Some("v1"));
     assert_eq!(client.response().values("set-cookie").collect::<Vec<_>>(), [b"a=b"]);
     round_trip(&mut client);
@@ -153,9 +153,9 @@ fn the_app_chooses_a_subprotocol_and_adds_header_fields() {
 
 #[test]
 fn after_the_app_has_closed_it_gets_no_further_message() {
-    let (heard, messages) = mpsc::channel();
+    let (messages_tx, messages) = mpsc::channel();
     let service = Service::echo().on_message(move |message, context| {
-        heard.send(message.payload().to_vec()).unwrap();
+        messages_tx.send(message.payload().to_vec()).unwrap();
         context.send(Message::Text("last"));
         context.close(CloseCode::new(4000), "enough").unwrap();
         context.send(Message::Text("too late"));

@@ -1,4 +1,4 @@
-//! The server over loopback.
+//! The server over loopback TCP, against the client and against raw bytes.
 
 mod backpressure;
 #[cfg(feature = "deflate")]

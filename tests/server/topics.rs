@@ -1,15 +1,20 @@
-//! Publishing, sending to others, and the order in which a connection sees it all.
+//! Publishing, sending to other connections, and the order in which a connection gets the messages.
+
 use std::{
     collections::BTreeSet,
+    iter,
     sync::{Arc, Mutex},
+    thread,
 };
 
-use switchboard::{CloseCode, ConnectionId, Message, client::Message as Received};
-
+use switchboard::{
+    CloseCode, ConnectionId, Message,
+    client::{Client, Message as Received},
+};
 use switchboard_tests::server::{Service, TestServer, config, expect_text, round_trip, serve};
 
-/// Subscribes to what `+topic` ids, leaves with `-topic`, publishes with `topic!text` to all and `topic?text` to
-/// others; echoes everything else.
+/// An app whose messages are commands: `+topic` subscribes, `-topic` unsubscribes, `topic!text` publishes to all and
+/// `topic?text` to all others. It echoes other messages.
 fn topic_commands() -> Service {
     Service::echo().on_message(|message, context| {
         let Message::Text(text) = message else { return context.send(message) };
@@ -33,7 +38,7 @@ fn all_subscribers_get_a_publish_and_others_do_not() {
     let mut clients = [(); 3].map(|()| server.client());
     for client in &mut clients {
         client.send_text("+news").unwrap();
-        client.send_text("+news").unwrap(); // twice is once
+        client.send_text("+news").unwrap(); // a second subscription changes nothing
         round_trip(client);
     }
     let mut stranger = server.client();
@@ -88,7 +93,7 @@ fn the_last_of_many_subscribers_can_leave_in_any_order() {
         client.send_text(&format!("+own{number}")).unwrap();
         round_trip(client);
     }
-    // The first leaves one topic, the second both, by going.
+    // The first client leaves one topic; the second leaves both by closing.
     clients[0].send_text("-x").unwrap();
     round_trip(&mut clients[0]);
     clients.remove(1).close(CloseCode::NORMAL_CLOSURE, "").unwrap();
@@ -108,13 +113,13 @@ fn the_last_of_many_subscribers_can_leave_in_any_order() {
     }
 }
 
-/// As [`round_trip`], past what was published meanwhile.
-fn round_trip_after_publications(client: &mut switchboard::client::Client) {
+/// As [`round_trip`], but skips publishes that arrive before the echo.
+fn round_trip_after_publications(client: &mut Client) {
     client.send_text("?").unwrap();
     while client.receive().unwrap() != Received::Text("?".into()) {}
 }
 
-/// Small ones, one larger than a cork or a read buffer, and enough of them that the log of a turn is written early.
+/// Short messages, and messages longer than a cork or a read buffer, so that the log of a turn is written early.
 const LENGTHS: [usize; 4] = [1, 1000, 70_000, 300_000];
 
 #[test]
@@ -144,7 +149,7 @@ fn sends_and_publishes_over_two_topics_arrive_in_the_order_of_the_calls() {
         config.workers = workers;
         let server = serve(config, service.clone());
         let mut listeners: Vec<_> = (0..6).map(|_| server.client()).collect();
-        // `opened` has run for all: nobody misses the beginning.
+        // All have subscribed in `opened` before the first publish.
         for _ in &listeners {
             server.next_opened();
         }
@@ -164,7 +169,7 @@ fn numbered(number: u32) -> String {
     format!("{number} {}", "x".repeat(length))
 }
 
-fn numbers_until_end(client: &mut switchboard::client::Client) -> Vec<u32> {
+fn numbers_until_end(client: &mut Client) -> Vec<u32> {
     let mut numbers = Vec::new();
     loop {
         match client.receive().unwrap() {
@@ -191,7 +196,7 @@ fn connections_on_all_workers_get_a_publish() {
     }
     let workers: BTreeSet<String> =
         clients.iter().map(|(_, id)| id.to_string().split('.').next().unwrap().into()).collect();
-    assert_eq!(workers.len(), 2, "the kernel gave all of 32 connections to one worker");
+    assert_eq!(workers.len(), 2, "the kernel gave all 32 connections to one worker");
     let mut late = server.client();
     late.send_text("all!from a client").unwrap();
     for (client, _) in &mut clients {
@@ -215,10 +220,10 @@ fn connections_on_all_workers_get_a_publish() {
 fn one_connection_reaches_another_by_its_id_on_any_worker() {
     for workers in [1, 2] {
         let ids = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
-        let (known, asked) = (Arc::clone(&ids), Arc::clone(&ids));
-        let service = Service::echo().on_opened(move |context| known.lock().unwrap().push(context.id())).on_message(
+        let (opened, receivers) = (Arc::clone(&ids), Arc::clone(&ids));
+        let service = Service::echo().on_opened(move |context| opened.lock().unwrap().push(context.id())).on_message(
             move |message, context| {
-                for &other in asked.lock().unwrap().iter() {
+                for &other in receivers.lock().unwrap().iter() {
                     context.send_to(other, message);
                 }
             },
@@ -239,14 +244,14 @@ fn one_connection_reaches_another_by_its_id_on_any_worker() {
 #[test]
 fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any_worker() {
     let ids = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
-    let (known, asked) = (Arc::clone(&ids), Arc::clone(&ids));
+    let (opened, receivers) = (Arc::clone(&ids), Arc::clone(&ids));
     let service = Service::echo()
         .on_opened(move |context| {
             context.subscribe("t");
-            known.lock().unwrap().push(context.id());
+            opened.lock().unwrap().push(context.id());
         })
         .on_message(move |_, context| {
-            for &other in asked.lock().unwrap().iter() {
+            for &other in receivers.lock().unwrap().iter() {
                 context.publish("t", Message::Text(&format!("1 {other}")));
                 context.send_to(other, Message::Text(&format!("2 {other}")));
                 context.publish("t", Message::Text(&format!("3 {other}")));
@@ -257,14 +262,14 @@ fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any
     config.workers = 2;
     let server = serve(config, service);
     let mut clients: Vec<_> = Vec::new();
-    // Until there is one on each worker.
+    // Connects until there is a connection on each worker.
     while clients.iter().map(|(_, id)| worker(*id)).collect::<BTreeSet<_>>().len() < 2 {
-        assert!(clients.len() < 32, "the kernel gave all of 32 connections to one worker");
+        assert!(clients.len() < 32, "the kernel gave all 32 connections to one worker");
         clients.push(server.client_with_id());
     }
     clients[0].0.send_text("go").unwrap();
     for (client, id) in &mut clients {
-        let own: Vec<_> = std::iter::repeat_with(|| client.receive().unwrap())
+        let own: Vec<_> = iter::repeat_with(|| client.receive().unwrap())
             .filter_map(|message| match message {
                 Received::Text(text) => text.strip_suffix(&format!(" {id}")).map(str::to_owned),
                 other => panic!("{other:?}"),
@@ -275,7 +280,7 @@ fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any
     }
 }
 
-/// The worker that a connection is on.
+/// The number of the connection's worker.
 fn worker(id: ConnectionId) -> String {
     id.to_string().split('.').next().unwrap().into()
 }
@@ -285,14 +290,14 @@ fn commands_from_another_thread_are_executed_in_order() {
     let server = serve(config(), topic_commands());
     let (mut client, id) = server.client_with_id();
     let remote = server.remote.clone();
-    let other_thread = std::thread::spawn(move || {
+    let other_thread = thread::spawn(move || {
         remote.publish("room", Message::Text("before the subscription"));
         remote.subscribe(id, "room");
         remote.publish("room", Message::Text("1"));
         remote.send(id, Message::Text("2"));
         remote.publish("room", Message::Text("3"));
         remote.close(id, CloseCode::new(4001), "go");
-        remote.send(id, Message::Text("behind the Close"));
+        remote.send(id, Message::Text("after the Close"));
     });
     for text in ["1", "2", "3"] {
         expect_text(&mut client, text);
@@ -319,8 +324,8 @@ fn an_id_is_never_reused_and_a_late_send_reaches_no_other_connection() {
     for _ in 0..50 {
         let (mut client, id) = server.client_with_id();
         use_all_ids(&server, &ids);
-        server.remote.send(id, Message::Text("for you"));
-        expect_text(&mut client, "for you");
+        server.remote.send(id, Message::Text("hello"));
+        expect_text(&mut client, "hello");
         client.send_text("?").unwrap();
         expect_text(&mut client, "?");
         client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
@@ -330,7 +335,7 @@ fn an_id_is_never_reused_and_a_late_send_reaches_no_other_connection() {
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
 }
 
-/// Everything that can be asked of those who are gone.
+/// Makes every call of a remote with the IDs of closed connections.
 fn use_all_ids(server: &TestServer, ids: &[ConnectionId]) {
     for &id in ids {
         server.remote.send(id, Message::Text("late"));
@@ -354,7 +359,7 @@ fn a_paused_connection_is_not_read_and_loses_nothing() {
     server.next_opened();
     let (mut client, id) = server.client_with_id();
     for _ in 0..3 {
-        // The rest is partly in the same read as the pause, partly behind it.
+        // Some of the rest is in the same read as the pause, some arrives later.
         client.send_text("pause").unwrap();
         let rest: Vec<String> = (0..2000).map(|number| format!("message {number}")).collect();
         for text in &rest {
@@ -364,13 +369,13 @@ fn a_paused_connection_is_not_read_and_loses_nothing() {
         for _ in 0..10 {
             round_trip(&mut other);
         }
-        // Messages that were already being handled as the pause came may still be answered; then nothing is.
+        // No message after the pause may be echoed before the marker.
         server.remote.send(id, Message::Text("marker"));
         let mut echoed = 0;
         while client.receive().unwrap() != Received::Text("marker".into()) {
             echoed += 1;
         }
-        assert_eq!(echoed, 0, "a paused connection was read from");
+        assert_eq!(echoed, 0, "messages were handled while the connection was paused");
         server.remote.resume(id);
         for text in &rest {
             expect_text(&mut client, text);
