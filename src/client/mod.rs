@@ -44,10 +44,14 @@
 //!
 //! # Errors
 //!
-//! Every failure is a [`ClientError`], and its variants say whose fault it is. After
-//! [`Timeout(Stage::Receive)`](ClientError::Timeout) nothing is lost and [`Client::receive`] can be called again. After
-//! [`Send`](ClientError::Send) nothing was sent and the connection is unchanged. After another error of a send, only
-//! [`Client::receive`] and [`Client::close`] are of use; after another error of these two, the connection is closed.
+//! Every failure is a [`ClientError`]. The error says what is still possible afterwards:
+//!
+//! | error | afterwards |
+//! |---|---|
+//! | [`Timeout`](ClientError::Timeout) of [`Stage::Receive`] | nothing is lost; call [`Client::receive`] again |
+//! | [`Send`](ClientError::Send) | nothing was sent, and the connection is unchanged |
+//! | another error of a send | nothing more can be sent; [`Client::receive`] and [`Client::close`] still work |
+//! | another error of [`Client::receive`] or [`Client::close`] | the connection is closed |
 
 // | file | content |
 // |---|---|

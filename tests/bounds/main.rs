@@ -77,7 +77,7 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
 }
 
 /// An echo that subscribes every connection to "news".
-fn echo_to_subscriber() -> Service {
+fn subscribed_echo() -> Service {
     Service::echo().on_opened(|context| context.subscribe("news"))
 }
 
@@ -89,9 +89,9 @@ fn one_publish_that_many_subscribers_do_not_read_stays_within_the_limit_of_the_w
     let _turn = one_at_a_time();
     let mut config = config();
     config.max_worker_bytes = 16 * MIB;
-    let server = serve(config, echo_to_subscriber());
+    let server = serve(config, subscribed_echo());
     let (mut reader, reading) = server.raw();
-    let crowd: Vec<_> = (0..40).map(|_| server.raw_with_small_buffer()).collect();
+    let subscribers: Vec<_> = (0..40).map(|_| server.raw_with_small_buffer()).collect();
     let large = vec![7; 12 * MIB];
     reset_peak();
     let before = held();
@@ -99,7 +99,7 @@ fn one_publish_that_many_subscribers_do_not_read_stays_within_the_limit_of_the_w
     assert_eq!(reader.take(LONG_HEADER)[..2], [0x82, 127]);
     assert_eq!(reader.take_up_to(12 * MIB), 12 * MIB);
     // The kernel takes a part for each connection; the rest of one is more than half of the limit.
-    let ids: BTreeSet<ConnectionId> = crowd.iter().map(|&(_, id)| id).collect();
+    let ids: BTreeSet<ConnectionId> = subscribers.iter().map(|&(_, id)| id).collect();
     let mut ended = BTreeSet::new();
     while ended.len() < ids.len() - 2 {
         let (id, end) = server.next_closed();
@@ -113,10 +113,10 @@ fn one_publish_that_many_subscribers_do_not_read_stays_within_the_limit_of_the_w
     let more = peak_held() - before;
     assert!(more < (16 + 5 * 12) * MIB, "{} MiB were allocated", more / MIB);
     // A later publish fits again.
-    drop(crowd);
+    drop(subscribers);
     let (mut late, _) = server.raw();
-    server.remote.publish("news", Message::Text("on air"));
-    late.expect_frame(0x81, "on air");
+    server.remote.publish("news", Message::Text("later"));
+    late.expect_frame(0x81, "later");
 }
 
 #[test]
@@ -124,23 +124,23 @@ fn past_the_limit_of_the_worker_as_many_subscribers_as_fit_are_kept() {
     let _turn = one_at_a_time();
     let mut config = config();
     config.max_worker_bytes = 16 * MIB;
-    let server = serve(config, echo_to_subscriber());
-    let mut crowd: Vec<_> = (0..6).map(|_| server.raw_with_small_buffer().0).collect();
+    let server = serve(config, subscribed_echo());
+    let mut subscribers: Vec<_> = (0..6).map(|_| server.raw_with_small_buffer().0).collect();
     server.remote.publish("news", Message::Binary(&vec![7; 7 * MIB]));
     // At least one connection ends. The publish is handled by then, before any client reads.
     assert_eq!(server.next_closed().1, End::Overloaded);
     let whole = LONG_HEADER + 7 * MIB;
-    crowd.retain_mut(|raw| raw.take_up_to(whole) == whole);
+    subscribers.retain_mut(|raw| raw.take_up_to(whole) == whole);
     server.remote.publish("news", Message::Text("more"));
     // The kept connections get a text message, the others a Close.
-    crowd.retain_mut(|raw| raw.take(1) == [0x81]);
-    assert!((2..6).contains(&crowd.len()), "{} connections were kept", crowd.len());
+    subscribers.retain_mut(|raw| raw.take(1) == [0x81]);
+    assert!((2..6).contains(&subscribers.len()), "{} connections were kept", subscribers.len());
 }
 
 #[test]
 fn the_read_part_of_a_long_message_is_freed() {
     let _turn = one_at_a_time();
-    let server = serve(config(), echo_to_subscriber());
+    let server = serve(config(), subscribed_echo());
     let (mut other, _) = server.raw();
     let before = held();
     let mut slow: Vec<_> = (0..6).map(|_| server.raw_with_small_buffer().0).collect();

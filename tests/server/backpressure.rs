@@ -72,7 +72,7 @@ fn bursts() -> Service {
 }
 
 /// An echo that subscribes every connection to "news".
-fn echo_to_subscriber() -> Service {
+fn subscribed_echo() -> Service {
     Service::echo().on_opened(|context| context.subscribe("news"))
 }
 
@@ -89,7 +89,7 @@ fn broadcast(number: u32) -> Vec<u8> {
 fn a_slow_subscriber_is_closed_with_1008_while_others_get_everything() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
-    let server = serve(config, echo_to_subscriber());
+    let server = serve(config, subscribed_echo());
     let (mut fast, _) = server.client_with_id();
     let (mut slow, id) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
@@ -111,7 +111,7 @@ fn a_slow_subscriber_misses_messages_if_the_config_says_skip() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     config.slow_subscriber = SlowSubscriber::Skip;
-    let server = serve(config, echo_to_subscriber());
+    let server = serve(config, subscribed_echo());
     let (mut fast, _) = server.client_with_id();
     let (mut slow, _) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
@@ -130,8 +130,8 @@ fn a_slow_subscriber_misses_messages_if_the_config_says_skip() {
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     assert!(numbers[0] == 0 && numbers.len() < BROADCASTS as usize, "{numbers:?}");
     // It has caught up and gets messages again.
-    server.remote.publish("news", Message::Text("on air"));
-    slow.expect_frame(0x81, "on air");
+    server.remote.publish("news", Message::Text("later"));
+    slow.expect_frame(0x81, "later");
 }
 
 #[test]
@@ -228,16 +228,16 @@ fn a_refused_client_that_stays_connected_does_not_count_as_a_connection() {
 #[test]
 fn all_of_500_clients_that_connect_at_once_are_accepted() {
     let server = serve(config(), Service::echo());
-    let mut crowd: Vec<_> = (0..500).map(|_| Raw::connect(server.address)).collect();
-    for raw in &mut crowd {
+    let mut clients: Vec<_> = (0..500).map(|_| Raw::connect(server.address)).collect();
+    for raw in &mut clients {
         raw.write(OPENING);
         raw.text("here");
     }
-    for raw in &mut crowd {
+    for raw in &mut clients {
         assert_eq!(raw.head().status, 101);
         raw.expect_frame(0x81, "here");
     }
-    let ids: BTreeSet<_> = crowd.iter().map(|_| server.next_opened()).collect();
+    let ids: BTreeSet<_> = clients.iter().map(|_| server.next_opened()).collect();
     assert_eq!(ids.len(), 500);
 }
 

@@ -169,14 +169,14 @@ fn all_subscribers_can_read_a_publish_compressed_once_between_messages_to_one() 
 
 #[test]
 fn uncompressed_sends_and_publishes_are_not_compressed() {
-    let secret = text(1, 1000);
+    let sent = text(1, 1000);
     let service = Service::echo().on_opened(|context| context.subscribe("all")).on_message(move |_, context| {
-        let message = Message::Text(&secret);
+        let message = Message::Text(&sent);
         let id = context.id();
         context.uncompressed().send(message);
         context.uncompressed().publish("all", message);
         context.uncompressed().send_to(id, message);
-        context.remote().send(id, Prepared::text(&secret).uncompressed());
+        context.remote().send(id, Prepared::text(&sent).uncompressed());
         context.send(message);
     });
     let server = serve(config(0), service);
@@ -191,8 +191,7 @@ fn uncompressed_sends_and_publishes_are_not_compressed() {
 /// A message sent to one connection may refer to earlier ones, whichever call sent it. A publish may not.
 #[test]
 fn context_takeover_covers_every_way_to_send_to_one_connection() {
-    let noise: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
-    let sent = noise.clone();
+    let sent: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
     let service = Service::echo().on_message(move |_, context| {
         let id = context.id();
         context.send(Message::Text(&sent));
@@ -278,7 +277,7 @@ fn an_offer_is_accepted_unless_compression_is_off_and_context_takeover_depends_o
     assert_eq!(third, Some(no_takeover), "only two windows fit");
     // A connection that ends frees its window.
     let [first, ..] = peers;
-    let (_, id) = (0..3).map(|_| server.next_opened()).enumerate().next().unwrap();
+    let id = server.next_opened();
     drop(first);
     assert_eq!(server.next_closed().0, id);
     assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(), only_client_takeover);
