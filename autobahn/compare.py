@@ -1,10 +1,10 @@
-"""Compares a report of the Autobahn|Testsuite with what is expected, case by case.
+"""Compares a report of the Autobahn|Testsuite with the expected results, case by case.
 
 usage: compare.py ROLE REPORT EXPECTED [--accept]
 
-Prints the counts by section, every case that is not OK, and every difference; exits with 1 if there is one. A case is its
-behaviour, its behaviour when closing, and the close code that the suite received from us: a failure must be told to the
-peer, not only be noticed. --accept writes the report into EXPECTED instead.
+Prints the counts by section, every case that is not OK, and every difference. Exits with 1 if there is a difference. The
+result of a case is its behaviour, its behaviour when closing, and the close code that the suite received from us, because
+the peer must be told about a failure. --accept writes the report to EXPECTED instead.
 """
 import json
 import sys
@@ -33,7 +33,7 @@ def main():
         expected[role] = {name: seen[name] for name in sorted(seen, key=number)}
         with open(expected_path, "w") as file:
             file.write(write(expected))
-        print(f"{len(seen)} cases written as expected")
+        print(f"wrote {len(seen)} cases to {expected_path}")
         return 0
 
     differing = [name for name in sorted(seen.keys() | expected[role].keys(), key=number)
@@ -41,7 +41,7 @@ def main():
     for name in differing:
         print(f"  {name}: expected {show(expected[role].get(name))}, seen {show(seen.get(name))}")
     matching = len(expected[role]) - len(differing)
-    print(f"{role}: {len(seen)} cases, {len(differing)} differ from what is expected")
+    print(f"{role}: {len(seen)} cases, {len(differing)} differ from the expected results")
     print(f"{max(matching, 0)} passed, {len(differing)} failed")
     return 1 if differing else 0
 
@@ -55,7 +55,7 @@ def show(case):
 
 
 def write(expected):
-    """JSON with a line for each case, so that a change is a line in a diff."""
+    """Returns JSON with one line per case, so that a changed result is one line in a diff."""
     roles = []
     for role in sorted(expected):
         lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(case)}" for name, case in expected[role].items())

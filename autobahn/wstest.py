@@ -1,5 +1,5 @@
-"""Starts wstest with two changes: it listens on loopback only, and MESSAGES sets how many messages a case of 9.7, 9.8,
-12 and 13 exchanges, where the official suite has 1000. Python 2.7."""
+"""Starts wstest with two changes: it listens on loopback only, and the environment variable MESSAGES sets how many
+messages a case of 9.7, 9.8, 12 and 13 exchanges. The official suite exchanges 1000. Python 2.7."""
 import os
 import sys
 

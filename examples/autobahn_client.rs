@@ -1,4 +1,5 @@
-//! The client under test of the Autobahn|Testsuite: asks its server how many cases there are, and echoes in each.
+//! The client under test in the Autobahn|Testsuite: asks the suite's server for the number of cases, and echoes in
+//! each.
 //!
 //! ```text
 //! cargo run --release --example autobahn_client -- ws://127.0.0.1:9001
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     };
     match run(server.trim_end_matches('/')) {
         Ok(cases) => {
-            println!("{cases} cases are through");
+            println!("{cases} cases have run");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -34,16 +35,16 @@ fn run(server: &str) -> Result<u32, ClientError> {
         if case % 50 == 0 {
             println!("{case} of {cases}");
         }
-        // How a case ends is the suite's to judge.
+        // An error is part of some cases; the suite judges how each case ends.
         let _ = echo(&format!("{server}/runCase?case={case}&agent={AGENT}"));
     }
-    let mut updating = Client::connect(&format!("{server}/updateReports?agent={AGENT}"))?;
+    let mut reports = Client::connect(&format!("{server}/updateReports?agent={AGENT}"))?;
     // The server writes its reports, then closes.
-    let _ = updating.receive();
+    let _ = reports.receive();
     Ok(cases)
 }
 
-/// How many cases the server has: it says so in one text message.
+/// Returns the number of cases, which the server sends in one text message.
 fn case_count(server: &str) -> Result<u32, ClientError> {
     let mut client = Client::connect(&format!("{server}/getCaseCount"))?;
     let count = match client.receive()? {
@@ -60,7 +61,7 @@ fn echo(url: &str) -> Result<(), ClientError> {
         match client.receive()? {
             Message::Close(_) => return Ok(()),
             message if message.is_data() => client.send(&message)?,
-            _ => {} // Pings are answered by the client itself
+            _ => {} // the client has answered a Ping already
         }
     }
 }

@@ -1,13 +1,13 @@
-//! A WebSocket echo at `/ws` of an HTTP server that is hyper's: it reads the request and writes the answer, the engine
-//! says what stands in it and takes the connection over. Messages are compressed for who offers that.
+//! A WebSocket echo at `/ws` of a hyper server. Hyper reads the request and writes the response; the engine checks the
+//! handshake, gives the response's header fields and takes over the connection. It accepts permessage-deflate.
 //!
 //! ```text
 //! cargo run --example hyper_upgrade -- 127.0.0.1:9002
 //! ```
 //!
-//! What a peer can make it keep: a head of at most 16 KiB, later one message of at most 1 MiB and the answers to one
-//! read, which are written before the next. What a peer can make it wait: 10 s for a request, 30 s for room to write,
-//! 1 s at the end. An idle WebSocket stays; a public server would send Pings and end it.
+//! Memory per connection: a request head of at most 16 KiB, then one message of at most 1 MiB and the answers to one
+//! read, which are written before the next read. Timeouts: 10 s for the request head, 30 s for a write, 1 s for the
+//! peer to end TCP. An idle WebSocket stays open; a public server would send Pings and close it if no Pong comes.
 
 use std::{convert::Infallible, env, io, sync::LazyLock, time::Duration};
 
@@ -35,11 +35,11 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}/ws", listener.local_addr()?);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MAX_HEAD_BYTES).max_headers(64);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES).max_headers(64);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Fails where the peer has gone already; then so does the first read.
+                // This fails if the peer has already disconnected; then the first read fails, too.
                 let _ = stream.set_nodelay(true);
                 let connection = http.serve_connection(TokioIo::new(stream), service_fn(answer)).with_upgrades();
                 tokio::spawn(async move {
@@ -49,8 +49,8 @@ async fn main() -> io::Result<()> {
                 });
             }
             Err(error) => {
-                // Out of descriptors, most likely: some connection has to end first.
-                eprintln!("cannot take a connection: {error}");
+                // Most likely the process has too many open files. Wait until a connection ends.
+                eprintln!("cannot accept a connection: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -61,7 +61,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<String>, Infallib
     let answer = match request.uri().path() {
         "/ws" => upgrade(request),
         "/" => Response::builder().body("The WebSocket is at /ws.\n".to_owned()),
-        _ => Response::builder().status(StatusCode::NOT_FOUND).body("Not here.\n".to_owned()),
+        _ => Response::builder().status(StatusCode::NOT_FOUND).body("Not found.\n".to_owned()),
     };
     Ok(answer.unwrap_or_else(|error| {
         let mut response = Response::new(error.to_string());
@@ -70,7 +70,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<String>, Infallib
     }))
 }
 
-/// Checks the handshake that hyper has read, and says with which answer hyper opens or refuses the connection.
+/// Checks the handshake that hyper has read. Returns the response that opens or refuses the connection.
 fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<String>> {
     let version = if request.version() == Version::HTTP_11 { HttpVersion::Http11 } else { HttpVersion::Http10 };
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -83,7 +83,7 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
             return response.body(refusal.text().to_owned());
         }
     };
-    // Here a server that knows its users by cookies would look at `handshake.origin()`.
+    // A server that identifies users by cookies must check `handshake.origin()` here.
 
     let handshake = handshake.with_deflate(&DEFLATE);
     let mut response = Response::builder()
@@ -96,7 +96,7 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
     }
     let host = handshake.host().to_owned();
     let connection = handshake.into_connection(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);
-    // The upgrade happens once the answer is written, so it is awaited elsewhere.
+    // The upgrade completes after hyper has written the response, so another task awaits it.
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let served = match upgraded.await {
@@ -110,7 +110,7 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
     response.body(String::new())
 }
 
-/// The open connection, to its last byte. What hyper read behind the request comes with the first read.
+/// Serves the open connection up to the end of TCP. The first read returns bytes that hyper has read after the request.
 async fn serve(upgraded: Upgraded, mut connection: Connection) -> io::Result<()> {
     let mut stream = TokioIo::new(upgraded);
     let mut buffer = vec![0; READ_BYTES];
@@ -118,20 +118,21 @@ async fn serve(upgraded: Upgraded, mut connection: Connection) -> io::Result<()>
     while connection.state() != State::Closed {
         let length = stream.read(&mut buffer).await?;
         if length == 0 {
-            return Ok(()); // The peer has gone without a Close.
+            return Ok(()); // The peer ended TCP without a Close.
         }
         echo(&mut connection, &mut buffer[..length], &mut out).map_err(io::Error::other)?;
-        timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+        timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
         out.clear();
     }
-    // Our Close reaches the peer only if what still comes is read: to close a socket with unread bytes in it would send
-    // a reset, which may overtake it.
+    // Read and drop input so that our Close reaches the peer. Closing a socket with unread input would send a reset,
+    // which may overtake it.
     stream.shutdown().await?;
-    let _ = timeout(LINGER, async { while let Ok(1..) = stream.read(&mut buffer).await {} }).await;
+    let _ = timeout(LINGER_TIMEOUT, async { while let Ok(1..) = stream.read(&mut buffer).await {} }).await;
     Ok(())
 }
 
-/// Takes what was read and appends what is to be written: messages come back, and what must be answered is answered.
+/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and answers to Ping and
+/// Close.
 fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
     let Connection { receiver, sender } = connection;
     let mut events = receiver.receive(bytes);
@@ -139,7 +140,7 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
         let event = match events.next_event() {
             Ok(Some(event)) => event,
             Ok(None) => return Ok(()),
-            Err(error) => return sender.fail(&error, out), // our Close says which rule was broken
+            Err(error) => return sender.fail(&error, out), // sends a Close with the code of the error
         };
         match event {
             Event::Text(text) => sender.text(text, out)?,
@@ -152,12 +153,12 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
     }
 }
 
-/// What all connections share to compress and inflate.
+/// The compressors and their memory budget, shared by all connections.
 static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);
 
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 16 << 10;
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-const LINGER: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_BYTES: u64 = 1 << 20;

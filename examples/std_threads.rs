@@ -1,12 +1,12 @@
-//! An echo server on `std::net`: a thread per connection, and nothing but the engine.
+//! An echo server on `std::net`: one thread per connection, and no dependency except the engine.
 //!
 //! ```text
 //! cargo run --example std_threads -- 127.0.0.1:9002
 //! ```
 //!
-//! What a peer can make it keep: one message of at most 1 MiB, and the answers to one read, which are written before
-//! the next. What a peer can make it wait: 10 s for a request, 30 s for room to write, 1 s at the end. An idle
-//! connection keeps its thread; a public server would send Pings and end it.
+//! Memory per connection: one message of at most 1 MiB, and the answers to one read, which are written before the next
+//! read. Timeouts: 10 s for the request, 30 s for a write, 1 s for the peer to end TCP. An idle connection keeps its
+//! thread; a public server would send Pings and close it if no Pong comes.
 
 use std::{
     env,
@@ -34,17 +34,17 @@ fn main() -> io::Result<()> {
             })
         });
         if let Err(error) = started {
-            // Out of descriptors or threads, most likely: some connection has to end first.
-            eprintln!("cannot take a connection: {error}");
+            // Most likely the process has too many open files or threads. Wait until a connection ends.
+            eprintln!("cannot accept a connection: {error}");
             thread::sleep(Duration::from_millis(100));
         }
     }
 }
 
-/// One connection, from its first byte to its last.
+/// Serves one connection from the request to the end of TCP.
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(STALLED_AFTER))?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let mut buffer = vec![0; READ_BYTES];
     let mut out = Vec::new();
 
@@ -61,20 +61,22 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         }
         unread = 0..stream.read(&mut buffer)?;
         if unread.is_empty() {
-            return Ok(()); // The peer has gone without a Close.
+            return Ok(()); // The peer ended TCP without a Close.
         }
     }
 }
 
-/// Reads the request and writes its answer into `out`. Gives the open connection with the bytes in `buffer` that were
-/// read too far, its first input; `None` where the request is turned down.
+/// Reads the request and appends the response to `out`.
+///
+/// Returns the open connection, and where in `buffer` the bytes after the request are: the first input of the
+/// connection. Returns `None` if the request is refused.
 fn open(
     stream: &mut TcpStream,
     buffer: &mut [u8],
     out: &mut Vec<u8>,
 ) -> io::Result<Option<(Connection, Range<usize>)>> {
-    // Absolute: a byte now and then buys no time.
-    let deadline = Instant::now() + HANDSHAKE_WITHIN;
+    // One deadline for the whole handshake: a peer that sends slowly gets no more time.
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let mut reader = RequestReader::new(HeadLimits::default());
     loop {
         let length = read_until(stream, buffer, deadline)?;
@@ -84,7 +86,7 @@ fn open(
         let rejection = match reader.receive(&buffer[..length]) {
             Ok(None) => continue,
             Ok(Some((head, used))) => match ServerHandshake::from_request(&head) {
-                // Here a server that knows its users by cookies would look at `handshake.origin()`.
+                // A server that identifies users by cookies must check `handshake.origin()` here.
                 Ok(handshake) => {
                     let limits = Limits::of_bytes(MAX_MESSAGE_BYTES);
                     let accepted = handshake.accept(None, &[], limits, Delivery::Messages, out);
@@ -99,7 +101,8 @@ fn open(
     }
 }
 
-/// Takes what was read and appends what is to be written: messages come back, and what must be answered is answered.
+/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and answers to Ping and
+/// Close.
 fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
     let Connection { receiver, sender } = connection;
     let mut events = receiver.receive(bytes);
@@ -107,7 +110,7 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
         let event = match events.next_event() {
             Ok(Some(event)) => event,
             Ok(None) => return Ok(()),
-            Err(error) => return sender.fail(&error, out), // our Close says which rule was broken
+            Err(error) => return sender.fail(&error, out), // sends a Close with the code of the error
         };
         match event {
             Event::Text(text) => sender.text(text, out)?,
@@ -120,11 +123,11 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
     }
 }
 
-/// Ends TCP so that what we wrote last, a Close or a refusal, reaches the peer: to close a socket with unread bytes in
-/// it would send a reset, which may overtake it.
+/// Ends TCP so that the last bytes, a Close or a refusal, reach the peer. Closing a socket with unread input would send
+/// a reset, which may overtake them.
 fn end(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
-    let deadline = Instant::now() + LINGER;
+    let deadline = Instant::now() + LINGER_TIMEOUT;
     let mut dropped = [0; 4096];
     while let Ok(1..) = read_until(stream, &mut dropped, deadline) {}
     Ok(())
@@ -139,8 +142,8 @@ fn read_until(stream: &mut TcpStream, buffer: &mut [u8], deadline: Instant) -> i
     stream.read(buffer)
 }
 
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-const LINGER: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_BYTES: u64 = 1 << 20;

@@ -1,12 +1,12 @@
-//! An echo server on tokio: a task per connection, the engine between its reads and writes.
+//! An echo server on tokio: one task per connection, with the engine between its reads and writes.
 //!
 //! ```text
 //! cargo run --example tokio_echo -- 127.0.0.1:9002
 //! ```
 //!
-//! What a peer can make it keep: one message of at most 1 MiB, and the answers to one read, which are written before
-//! the next. What a peer can make it wait: 10 s for a request, 30 s for room to write, 1 s at the end. An idle
-//! connection stays; a public server would send Pings and end it.
+//! Memory per connection: one message of at most 1 MiB, and the answers to one read, which are written before the next
+//! read. Timeouts: 10 s for the request, 30 s for a write, 1 s for the peer to end TCP. An idle connection stays open;
+//! a public server would send Pings and close it if no Pong comes.
 
 use std::{env, io, ops::Range, time::Duration};
 
@@ -34,40 +34,42 @@ async fn main() -> io::Result<()> {
                 });
             }
             Err(error) => {
-                // Out of descriptors, most likely: some connection has to end first.
-                eprintln!("cannot take a connection: {error}");
+                // Most likely the process has too many open files. Wait until a connection ends.
+                eprintln!("cannot accept a connection: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// One connection, from its first byte to its last.
+/// Serves one connection from the request to the end of TCP.
 async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; READ_BYTES];
     let mut out = Vec::new();
 
-    // Around the whole: a byte now and then buys no time.
-    let opened = timeout(HANDSHAKE_WITHIN, open(&mut stream, &mut buffer, &mut out)).await??;
-    timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+    // One timeout for the whole handshake: a peer that sends slowly gets no more time.
+    let opened = timeout(HANDSHAKE_TIMEOUT, open(&mut stream, &mut buffer, &mut out)).await??;
+    timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
     let Some((mut connection, mut unread)) = opened else { return end(&mut stream).await };
     loop {
         out.clear();
         echo(&mut connection, &mut buffer[unread], &mut out).map_err(io::Error::other)?;
-        timeout(STALLED_AFTER, stream.write_all(&out)).await??;
+        timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
         if connection.state() == State::Closed {
             return end(&mut stream).await;
         }
         unread = 0..stream.read(&mut buffer).await?;
         if unread.is_empty() {
-            return Ok(()); // The peer has gone without a Close.
+            return Ok(()); // The peer ended TCP without a Close.
         }
     }
 }
 
-/// Reads the request and writes its answer into `out`. Gives the open connection with the bytes in `buffer` that were
-/// read too far, its first input; `None` where the request is turned down.
+/// Reads the request and appends the response to `out`.
+///
+/// Returns the open connection, and where in `buffer` the bytes after the request are: the first input of the
+/// connection. Returns `None` if the request is refused.
 async fn open(
     stream: &mut TcpStream,
     buffer: &mut [u8],
@@ -82,7 +84,7 @@ async fn open(
         let rejection = match reader.receive(&buffer[..length]) {
             Ok(None) => continue,
             Ok(Some((head, used))) => match ServerHandshake::from_request(&head) {
-                // Here a server that knows its users by cookies would look at `handshake.origin()`.
+                // A server that identifies users by cookies must check `handshake.origin()` here.
                 Ok(handshake) => {
                     let limits = Limits::of_bytes(MAX_MESSAGE_BYTES);
                     let accepted = handshake.accept(None, &[], limits, Delivery::Messages, out);
@@ -97,7 +99,8 @@ async fn open(
     }
 }
 
-/// Takes what was read and appends what is to be written: messages come back, and what must be answered is answered.
+/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and answers to Ping and
+/// Close.
 fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
     let Connection { receiver, sender } = connection;
     let mut events = receiver.receive(bytes);
@@ -105,7 +108,7 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
         let event = match events.next_event() {
             Ok(Some(event)) => event,
             Ok(None) => return Ok(()),
-            Err(error) => return sender.fail(&error, out), // our Close says which rule was broken
+            Err(error) => return sender.fail(&error, out), // sends a Close with the code of the error
         };
         match event {
             Event::Text(text) => sender.text(text, out)?,
@@ -118,18 +121,18 @@ fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Res
     }
 }
 
-/// Ends TCP so that what we wrote last, a Close or a refusal, reaches the peer: to close a socket with unread bytes in
-/// it would send a reset, which may overtake it.
+/// Ends TCP so that the last bytes, a Close or a refusal, reach the peer. Closing a socket with unread input would send
+/// a reset, which may overtake them.
 async fn end(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut dropped = [0; 4096];
-    // That the time ran out is an end like any other.
-    let _ = timeout(LINGER, async { while let Ok(1..) = stream.read(&mut dropped).await {} }).await;
+    // If the time runs out, the connection is closed all the same.
+    let _ = timeout(LINGER_TIMEOUT, async { while let Ok(1..) = stream.read(&mut dropped).await {} }).await;
     Ok(())
 }
 
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-const LINGER: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_BYTES: u64 = 1 << 20;

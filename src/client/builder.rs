@@ -1,4 +1,4 @@
-//! How a client connects: what it asks for, and how long it waits.
+//! The options of a client, and how it connects.
 
 use std::{
     io,
@@ -8,16 +8,16 @@ use std::{
 
 use super::{
     Client, ClientError, Stage, Timeouts,
-    handshake::shake,
+    handshake::opening_handshake,
     keys::Keys,
-    tcp::{Patience, Tcp},
+    tcp::{Deadline, Tcp},
     url::Url,
 };
 #[cfg(feature = "deflate")]
 use crate::Deflate;
 use crate::{ClientHandshake, ClientRequest, HeadLimits, InvalidHeader, Limits};
 
-/// What a [`Client`] asks for and how long it waits; from [`Client::builder`]. May be used for many connections.
+/// Options for a [`Client`], from [`Client::builder`]. One builder can connect many times.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
@@ -49,67 +49,69 @@ impl ClientBuilder {
         }
     }
 
-    /// Connects to this address, whatever the URL's host and port are. They are still what the server is told.
+    /// Connects to this address instead of the URL's host and port. The request still carries the URL's. Default none.
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Names an Origin, as a browser does ([§10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). Default none.
+    /// Sends this Origin, as a browser does ([§10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). Default
+    /// none.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// Offers one more subprotocol; the first is the best liked
-    /// ([§1.9](https://www.rfc-editor.org/rfc/rfc6455#section-1.9)).
+    /// Offers one more subprotocol, in order of preference
+    /// ([§1.9](https://www.rfc-editor.org/rfc/rfc6455#section-1.9)). Default none.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocols.push(name.into());
         self
     }
 
-    /// Sends one more header field with the request, such as `Authorization` or `Cookie`.
+    /// Adds a header field to the request, such as `Authorization` or `Cookie`. Fields of the handshake itself are
+    /// refused by [`connect`](Self::connect).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Offers permessage-deflate with this, or does not offer it. All connections made by this builder share it. Default
-    /// [`Deflate::default`]: offered, without context takeover.
+    /// Offers permessage-deflate with this [`Deflate`]; `None` offers no compression. All connections of this builder
+    /// share it. Default [`Deflate::default`]: offered, without context takeover.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, deflate: Option<Deflate>) -> Self {
         self.deflate = deflate;
         self
     }
 
-    /// What the server may make us keep. Default [`Limits::default`].
+    /// Limits the frames and messages that are received. Default [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How large the head of the server's answer may be. Default [`HeadLimits::default`].
+    /// Limits the head of the server's response to the handshake. Default [`HeadLimits::default`].
     pub fn head_limits(mut self, limits: HeadLimits) -> Self {
         self.head_limits = limits;
         self
     }
 
-    /// The time for TCP and the opening handshake together. Default 10 s.
+    /// The time for name resolution, TCP and the opening handshake together. Default 10 s.
     ///
-    /// The resolving of a name counts, but cannot be broken off.
+    /// Name resolution cannot be interrupted, so [`connect`](Self::connect) may return later.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// The time in which [`Client::receive`] must give a message. Default `None`, without end. Zero gives
-    /// what has been read already.
+    /// The time in which [`Client::receive`] must return a message. Default `None`: no limit. With zero, it returns
+    /// only messages that have been read from the socket already.
     pub fn read_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeouts.read = timeout;
         self
     }
 
-    /// The time in which the server must take some of what is sent. Default 30 s; `None` is without end.
+    /// The longest time during a send in which the server takes no bytes. Default 30 s; `None` is no limit.
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeouts.write = timeout;
         self
@@ -121,16 +123,19 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects to a URL such as `ws://localhost:9002/chat?room=1`. All addresses that its host has are tried in turn.
+    /// Connects to a URL such as `ws://localhost:9002/chat?room=1`, and performs the opening handshake.
+    ///
+    /// If the URL's host has several addresses, they are tried one after another.
     ///
     /// # Errors
-    /// [`ClientError::Url`], [`Request`](ClientError::Request), [`Resolve`](ClientError::Resolve),
-    /// [`Connect`](ClientError::Connect), [`Timeout`](ClientError::Timeout), [`Refused`](ClientError::Refused),
-    /// [`Redirect`](ClientError::Redirect), [`Handshake`](ClientError::Handshake),
-    /// [`Disconnected`](ClientError::Disconnected), [`Io`](ClientError::Io).
+    /// - Before connecting: [`ClientError::Url`], [`ClientError::Request`], [`ClientError::Resolve`].
+    /// - While connecting: [`ClientError::Connect`], [`ClientError::Timeout`].
+    /// - From the server's response: [`ClientError::Refused`], [`ClientError::Redirect`], [`ClientError::Handshake`].
+    /// - If TCP ends or fails before the response: [`ClientError::Disconnected`], [`ClientError::Io`]. The latter also
+    ///   if the operating system has no random bytes.
     pub fn connect(&self, url: &str) -> Result<Client, ClientError> {
         let started = Instant::now();
-        let patience = Patience::within(Some(self.connect_timeout));
+        let deadline = Deadline::after(Some(self.connect_timeout));
         let url = Url::parse(url)?;
         let mut keys = Keys::new().map_err(ClientError::Io)?;
         let mut request = Vec::new();
@@ -140,16 +145,16 @@ impl ClientBuilder {
             Some(address) => vec![address],
             None => (&*url.host, url.port).to_socket_addrs().map_err(ClientError::Resolve)?.collect(),
         };
-        let mut tcp = Tcp::connect(&addresses, patience).map_err(|error| match error.kind() {
+        let mut tcp = Tcp::connect(&addresses, deadline).map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => ClientError::Timeout(Stage::Connect),
             _ => ClientError::Connect(error),
         })?;
-        let established = shake(&mut tcp, handshake, &request, patience)?;
-        log::debug!("{} is open after {:?}", url.authority, started.elapsed());
+        let established = opening_handshake(&mut tcp, handshake, &request, deadline)?;
+        log::debug!("connected to {} after {:?}", url.authority, started.elapsed());
         Ok(Client::new(tcp, established, keys, self.limits, self.timeouts))
     }
 
-    /// Writes the request into `out`.
+    /// Appends the request to `out`.
     fn request(&self, url: &Url, nonce: [u8; 16], out: &mut Vec<u8>) -> Result<ClientHandshake, InvalidHeader> {
         let subprotocols: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
         let headers: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();

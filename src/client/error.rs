@@ -1,82 +1,86 @@
-//! What goes wrong, by whose fault it is.
+//! The errors of the client, sorted by fault.
 
 use std::{fmt, io};
 
 use super::UrlError;
 use crate::{ClientHandshakeError, InvalidHeader, ProtocolError, ResponseHead, SendError};
 
-/// Why a [`Client`](super::Client) did not do what it was asked for.
+/// Why a call of a [`Client`](super::Client) or [`ClientBuilder`](super::ClientBuilder) failed.
 ///
-/// `Display` says what went wrong, [`source`](std::error::Error::source) why, where there is more to say.
+/// `Display` says what failed; [`source`](std::error::Error::source) returns the cause, if there is a more detailed
+/// one.
 ///
-/// Our caller's fault: `Url`, `Request`, `Send`, `Closed`. The server's: `Refused`, `Redirect`, `Handshake`,
-/// `Protocol`. Of what lies between: `Resolve`, `Connect`, `Io`, `Timeout`, `Disconnected`.
+/// - The caller's fault: `Url`, `Request`, `Send`, `Closed`.
+/// - The server's decision or fault: `Refused`, `Redirect`, `Handshake`, `Protocol`.
+/// - The network or the operating system: `Resolve`, `Connect`, `Io`, `Timeout`, `Disconnected`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The URL is not taken. Nothing was connected.
+    /// The URL is invalid or not supported. No connection was made.
     Url(UrlError),
-    /// A header field, subprotocol or Origin cannot be sent. Nothing was connected.
+    /// A header field, subprotocol or Origin must not be sent. No connection was made.
     Request(InvalidHeader),
-    /// What was to be sent is not allowed, or not now. Nothing was sent, and the connection is as it was.
+    /// The message must not be sent, or not now. Nothing was sent, and the connection is unchanged.
     Send(SendError),
-    /// The connection is over, or nothing can be sent on it any more: an earlier call has said why.
+    /// The connection is closed, or an earlier send failed. The earlier call returned the reason.
     Closed,
-    /// The server answered, but not with 101.
+    /// The server refused the handshake: the status of its response is neither 101 nor a redirect.
     Refused {
-        /// Its answer.
+        /// The head of the server's response.
         response: Box<ResponseHead>,
-        /// The answer's body, as much as came in time and at most 64 KiB.
+        /// The body of the response: what arrived within `connect_timeout`, at most 64 KiB.
         body: Vec<u8>,
     },
-    /// The server named another place. It is not followed: credentials were not meant for there.
+    /// The server redirected to another location. It is not followed, because header fields such as `Authorization` are
+    /// not meant for another server.
     Redirect {
-        /// That place, as the server wrote it.
+        /// The location, as the server wrote it.
         location: String,
-        /// Its answer.
+        /// The head of the server's response.
         response: Box<ResponseHead>,
-        /// The answer's body, as much as came in time and at most 64 KiB.
+        /// The body of the response: what arrived within `connect_timeout`, at most 64 KiB.
         body: Vec<u8>,
     },
-    /// The server's answer to the handshake is wrong (§4.1).
+    /// The server's response to the handshake is invalid ([§4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
     Handshake(ClientHandshakeError),
-    /// The server broke a rule of the framing layer. It has been told so by a Close frame, and TCP is ended.
+    /// The server broke a rule of the protocol. The client has sent a Close with the matching code and ended TCP.
     Protocol(ProtocolError),
-    /// The name has no address.
+    /// The host's name could not be resolved.
     Resolve(io::Error),
-    /// None of the server's addresses could be connected to; what the last one said.
+    /// No address of the server accepted a connection; the error of the last one tried.
     Connect(io::Error),
-    /// The time for this ran out.
+    /// The timeout of this stage ran out.
     Timeout(Stage),
-    /// TCP was ended or reset without the server's Close frame: what §7.1.5 calls 1006.
+    /// TCP was ended or reset without the server's Close frame: code 1006 in
+    /// [§7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5).
     Disconnected,
-    /// Anything else that the operating system says.
+    /// Another error of the operating system.
     Io(io::Error),
 }
 
-/// What was under way when the time ran out.
+/// What the client was doing when a timeout ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// The connecting of TCP: `connect_timeout`.
+    /// Connecting TCP: `connect_timeout`.
     Connect,
     /// The opening handshake: `connect_timeout`.
     Handshake,
-    /// The wait for a message: `read_timeout`. Nothing is lost, and [`receive`](super::Client::receive) may be called
+    /// Waiting for a message: `read_timeout`. Nothing is lost, and [`receive`](super::Client::receive) can be called
     /// again.
     Receive,
-    /// The sending of a message: `write_timeout`. Part of a frame may be sent, so nothing more can be.
+    /// Sending a message: `write_timeout`. A part of a frame may be sent, so nothing more can be sent.
     Send,
-    /// The closing handshake: `close_timeout`. TCP is ended.
+    /// The closing handshake: `close_timeout`. The client has ended TCP.
     Close,
 }
 
 impl ClientError {
-    /// What `error` of a socket means while `stage` is under way.
+    /// Converts an error of a socket during `stage`.
     pub(super) fn from_io(error: io::Error, stage: Stage) -> Self {
         match error.kind() {
-            // SO_RCVTIMEO and SO_SNDTIMEO say `WouldBlock` on Unix, `TimedOut` on Windows. So does a kernel that gives
-            // up on its peer; who tries again then sees the end of the stream.
+            // SO_RCVTIMEO and SO_SNDTIMEO cause `WouldBlock` on Unix and `TimedOut` on Windows. A kernel that gives up
+            // on an unreachable peer also reports `TimedOut`; the next read then returns the end of the stream.
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout(stage),
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
@@ -90,27 +94,29 @@ impl ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(_) => f.write_str("the URL is not taken"),
-            Self::Request(_) => f.write_str("the request cannot be written"),
+            Self::Url(_) => f.write_str("the URL cannot be used"),
+            Self::Request(_) => f.write_str("the request cannot be sent"),
             Self::Send(_) => f.write_str("the message cannot be sent"),
-            Self::Closed => f.write_str("the connection is over"),
-            Self::Refused { response, .. } => write!(f, "the server answers with status {}", response.status()),
-            Self::Redirect { location, response, .. } => {
-                write!(f, "the server answers with status {} and the location {location:?}", response.status())
+            Self::Closed => f.write_str("the connection is closed"),
+            Self::Refused { response, .. } => {
+                write!(f, "the server refused the connection with status {}", response.status())
             }
-            Self::Handshake(_) => f.write_str("the server's answer opens no connection"),
-            Self::Protocol(_) => f.write_str("the server broke the protocol"),
-            Self::Resolve(_) => f.write_str("the server's name has no address"),
-            Self::Connect(_) => f.write_str("the server cannot be connected to"),
+            Self::Redirect { location, response, .. } => {
+                write!(f, "the server redirected to {location:?} with status {}", response.status())
+            }
+            Self::Handshake(_) => f.write_str("the server's response to the handshake is invalid"),
+            Self::Protocol(_) => f.write_str("the server broke the WebSocket protocol"),
+            Self::Resolve(_) => f.write_str("the server's name could not be resolved"),
+            Self::Connect(_) => f.write_str("cannot connect to the server"),
             Self::Timeout(stage) => f.write_str(match stage {
-                Stage::Connect => "the server could not be connected to in time",
-                Stage::Handshake => "the server did not answer the handshake in time",
-                Stage::Receive => "no message came in time",
-                Stage::Send => "the server did not take a message in time",
-                Stage::Close => "the server did not close in time",
+                Stage::Connect => "connecting to the server took too long",
+                Stage::Handshake => "the server did not complete the handshake in time",
+                Stage::Receive => "no message arrived in time",
+                Stage::Send => "the server did not accept a message in time",
+                Stage::Close => "the server did not close the connection in time",
             }),
             Self::Disconnected => f.write_str("the server ended the connection without a Close frame"),
-            Self::Io(_) => f.write_str("the operating system reports an error"),
+            Self::Io(_) => f.write_str("the operating system reported an error"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Masking keys ([§5.3]): four bytes per frame from the operating system's own source.
+//! Masking keys ([§5.3]): four bytes per frame from the operating system's random number generator.
 //!
-//! They are fetched 1 KiB at a time, 256 keys, so that a small message costs no system call for its key. Each byte is
-//! used once.
+//! The bytes are fetched 1 KiB at a time, enough for 256 keys, so that few messages need a system call for their key.
+//! Each byte is used once.
 //!
 //! [§5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 
@@ -9,10 +9,10 @@ use std::io;
 
 use crate::{KeySource, MaskingKey};
 
-/// Random bytes, fetched ahead.
+/// A buffer of random bytes.
 pub(super) struct Keys {
     pool: [u8; POOL_BYTES],
-    /// `pool[..used]` is spent; `used <= POOL_BYTES`.
+    /// `pool[..used]` has been used; `used <= POOL_BYTES`.
     used: usize,
 }
 
@@ -20,22 +20,22 @@ impl Keys {
     /// Fetches the first bytes.
     ///
     /// # Errors
-    /// The operating system has none to give.
+    /// The operating system has no random bytes.
     pub(super) fn new() -> io::Result<Self> {
         let mut keys = Self { pool: [0; POOL_BYTES], used: POOL_BYTES };
         keys.refill().map_err(io::Error::other)?;
         Ok(keys)
     }
 
-    /// The next `N` bytes, `N <= 1024`.
+    /// Returns the next `N` random bytes, `N <= 1024`.
     ///
     /// # Panics
-    /// The operating system had random bytes for [`new`](Self::new) and has none any more. A key that could be guessed
-    /// must not be sent (§10.3), so there is nothing to go on with.
+    /// If the operating system has no random bytes, although it had some for [`new`](Self::new). A predictable key must
+    /// not be sent (§10.3).
     pub(super) fn take<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= POOL_BYTES) };
         if POOL_BYTES - self.used < N {
-            self.refill().expect("the operating system's random bytes do not run dry");
+            self.refill().expect("the operating system still has random bytes");
         }
         let mut bytes = [0; N];
         bytes.copy_from_slice(&self.pool[self.used..self.used + N]);
@@ -65,9 +65,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_bytes_are_given_twice() {
+    fn no_random_bytes_are_used_twice() {
         let mut keys = Keys::new().unwrap();
-        // 16 bytes do not collide by chance; the pool is crossed many times, also in the middle of a take.
+        // 16 random bytes do not collide by chance. The pool is refilled many times, also with a few bytes left over.
         let mut seen = HashSet::new();
         for _ in 0..1000 {
             let _: [u8; 4] = keys.take();

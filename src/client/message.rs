@@ -1,27 +1,27 @@
-//! What a client sends and receives.
+//! The messages that a client sends and receives.
 
 use crate::{CloseCode, Event};
 
-/// A message or a control frame, owned: what [`Client::send`](super::Client::send) takes and
-/// [`Client::receive`](super::Client::receive) gives.
+/// A message or a control frame, for [`Client::send`](super::Client::send) and
+/// [`Client::receive`](super::Client::receive).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
-    /// A whole text message.
+    /// A complete text message.
     Text(String),
-    /// A whole binary message.
+    /// A complete binary message.
     Binary(Vec<u8>),
-    /// A Ping with at most 125 bytes. One that is received has been answered already.
+    /// A Ping with at most 125 bytes. A received Ping has been answered already.
     Ping(Vec<u8>),
     /// A Pong with at most 125 bytes.
     Pong(Vec<u8>),
-    /// A Close with its code and reason, or with neither. One that is received has been answered already, and it is the
-    /// last message.
+    /// A Close with code and reason, or with neither. A received Close has been answered already, and is the last
+    /// message.
     Close(Option<(CloseCode, String)>),
 }
 
 impl Message {
-    /// Whether this is text or binary: what the application at the other end sees, too.
+    /// Returns `true` for text and binary messages, `false` for control frames.
     #[must_use]
     pub const fn is_data(&self) -> bool {
         match self {
@@ -30,7 +30,7 @@ impl Message {
         }
     }
 
-    /// The event, owned; `None` for a piece of a message, which this client does not ask for.
+    /// Copies an event. Returns `None` for a piece of a message, which a connection of this client never yields.
     pub(super) fn from_event(event: &Event<'_>) -> Option<Self> {
         match *event {
             Event::Text(text) => Some(Self::Text(text.to_owned())),

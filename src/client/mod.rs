@@ -1,18 +1,10 @@
-//! Floor 2: a blocking client for tests and scripts, the engine of [`proto`](crate) from the other end.
+//! A blocking WebSocket client on `std::net`, for tests, scripts and tools.
 //!
-//! One connection, one thread, `std::net`; no TLS, no proxy, no redirect that is followed. Every wait but that for a
-//! message has a deadline by default.
+//! A [`Client`] is one connection that one thread uses. It checks what the server sends as strictly as the server in
+//! this crate checks its clients. It answers Pings and the server's Close by itself, assembles fragmented messages, and
+//! offers permessage-deflate if the feature `deflate` is on.
 //!
-//! | file | what |
-//! |---|---|
-//! | `url.rs` | §3: `ws://host[:port][/path][?query]` |
-//! | `error.rs` | [`ClientError`], [`Stage`] |
-//! | `message.rs` | [`Message`] |
-//! | `keys.rs` | §5.3: masking keys |
-//! | `tcp.rs` | a stream with a buffer and deadlines |
-//! | `handshake.rs` | §4.1: request, answer, the body of a refusal |
-//! | `builder.rs` | [`ClientBuilder`] |
-//! | `mod.rs` | [`Client`] |
+//! It speaks no TLS (`wss://` is refused), uses no proxy and follows no redirects.
 //!
 //! ```no_run
 //! use switchboard::{CloseCode, client::{Client, Message}};
@@ -23,6 +15,54 @@
 //! client.close(CloseCode::NORMAL_CLOSURE, "")?;
 //! # Ok::<(), switchboard::client::ClientError>(())
 //! ```
+//!
+//! A [`ClientBuilder`] sets header fields, subprotocols, limits and timeouts before it connects:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use switchboard::client::Client;
+//!
+//! let client = Client::builder()
+//!     .header("Authorization", "Bearer abc")
+//!     .subprotocol("chat.v2")
+//!     .read_timeout(Some(Duration::from_secs(60)))
+//!     .connect("ws://localhost:9002/chat?room=1")?;
+//! assert_eq!(client.subprotocol(), Some("chat.v2"));
+//! # Ok::<(), switchboard::client::ClientError>(())
+//! ```
+//!
+//! # Timeouts
+//!
+//! | timeout | bounds | default |
+//! |---|---|---|
+//! | [`connect_timeout`](ClientBuilder::connect_timeout) | name resolution, TCP and the handshake together | 10 s |
+//! | [`read_timeout`](ClientBuilder::read_timeout) | one call of [`Client::receive`] | none: it waits without limit |
+//! | [`write_timeout`](ClientBuilder::write_timeout) | a send during which the server takes no bytes | 30 s |
+//! | [`close_timeout`](ClientBuilder::close_timeout) | the closing handshake and the end of TCP together | 5 s |
+//!
+//! The resolution of a name cannot be interrupted; the system's resolver may take longer than `connect_timeout`.
+//!
+//! # Errors
+//!
+//! Every failure is a [`ClientError`]. The error says what is still possible afterwards:
+//!
+//! | error | afterwards |
+//! |---|---|
+//! | [`Timeout`](ClientError::Timeout) of [`Stage::Receive`] | nothing is lost; call [`Client::receive`] again |
+//! | [`Send`](ClientError::Send) | nothing was sent, and the connection is unchanged |
+//! | another error of a send | nothing more can be sent; [`Client::receive`] and [`Client::close`] still work |
+//! | another error of [`Client::receive`] or [`Client::close`] | the connection is closed |
+
+// | file | content |
+// |---|---|
+// | `url.rs` | §3: `ws://host[:port][/path][?query]` |
+// | `error.rs` | `ClientError`, `Stage` |
+// | `message.rs` | `Message` |
+// | `keys.rs` | §5.3: masking keys |
+// | `tcp.rs` | a stream with a buffer and deadlines |
+// | `handshake.rs` | §4.1: the request, the response, the body of a refusal |
+// | `builder.rs` | `ClientBuilder` |
+// | `mod.rs` | `Client` |
 
 mod builder;
 mod error;
@@ -45,7 +85,7 @@ use crate::{
     CloseCode, CloseFrame, Connection, Delivery, Established, Limits, Masked, ResponseHead, SendError, Sender, State,
 };
 use keys::Keys;
-use tcp::{Patience, Tcp};
+use tcp::{Deadline, Tcp};
 
 /// An open connection to a server.
 ///
@@ -54,37 +94,38 @@ use tcp::{Patience, Tcp};
 ///   [`ping`](Self::ping), and by fragments [`send_text_fragment`](Self::send_text_fragment),
 ///   [`send_binary_fragment`](Self::send_binary_fragment). Each is one frame and, if it is small, one system call.
 /// - Receiving: [`receive`](Self::receive), which also answers Pings and the server's Close.
-/// - Ending: [`close`](Self::close). A client that is dropped ends TCP without a closing handshake.
+/// - Closing: [`close`](Self::close). Dropping a client ends TCP without a closing handshake.
 /// - Getters: [`subprotocol`](Self::subprotocol), [`response`](Self::response), [`state`](Self::state),
-///   [`local_addr`](Self::local_addr), [`peer_addr`](Self::peer_addr).
+///   [`local_addr`](Self::local_addr), [`peer_addr`](Self::peer_addr), and `deflate` with the feature of that name.
 ///
-/// Who sends does not read meanwhile. A server that answers what it has not read to the end may therefore wait for us
-/// while we wait for it; `write_timeout` ends that.
+/// The client does not read while it sends. A server that answers a message before it has read all of it may therefore
+/// wait for the client while the client waits for the server. `write_timeout` ends that.
 pub struct Client {
     tcp: Tcp,
-    link: Link,
+    tcp_state: TcpState,
     connection: Connection<Masked<Keys>>,
     subprotocol: Option<String>,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateParams>,
     response: ResponseHead,
     timeouts: Timeouts,
-    /// Frames on their way out; empty between calls.
+    /// Encoded frames that are not yet written; empty between calls.
     out: Vec<u8>,
 }
 
-/// What may still be done with TCP.
+/// Which directions of TCP still work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
+enum TcpState {
     /// Both directions work.
     Open,
-    /// A write failed, perhaps in the middle of a frame. What the server sent before, such as its Close, can be read.
+    /// A write failed, perhaps in the middle of a frame. Earlier messages of the server, such as its Close, can be
+    /// read.
     ReadOnly,
-    /// Both directions are ended.
+    /// Both directions have ended.
     Ended,
 }
 
-/// How long to wait for what.
+/// The timeouts of an open connection; see the table in the module's documentation.
 #[derive(Clone, Copy, Debug)]
 struct Timeouts {
     read: Option<Duration>,
@@ -93,15 +134,15 @@ struct Timeouts {
 }
 
 impl Client {
-    /// Connects to a URL such as `ws://localhost:9002/chat?room=1`, all else by default.
+    /// Connects to a URL such as `ws://localhost:9002/chat?room=1` with the default settings.
     ///
     /// # Errors
-    /// As [`ClientBuilder::connect`].
+    /// See [`ClientBuilder::connect`].
     pub fn connect(url: &str) -> Result<Self, ClientError> {
         Self::builder().connect(url)
     }
 
-    /// Says what to ask for and how long to wait before connecting.
+    /// Returns a builder, which sets what the request carries, limits and timeouts.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
@@ -109,7 +150,7 @@ impl Client {
     fn new(tcp: Tcp, established: Established, keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
         Self {
             tcp,
-            link: Link::Open,
+            tcp_state: TcpState::Open,
             subprotocol: established.subprotocol().map(Into::into),
             #[cfg(feature = "deflate")]
             deflate: established.deflate().copied(),
@@ -120,16 +161,18 @@ impl Client {
         }
     }
 
-    /// Sends a message or a control frame. A Close that is sent so does not wait for its answer: the messages before it
-    /// can still be received.
+    /// Sends a message or a control frame.
+    ///
+    /// Sending a [`Message::Close`] does not wait for the server's Close: [`receive`](Self::receive) still returns the
+    /// messages that the server sent before it.
     ///
     /// # Errors
-    /// [`ClientError::Send`] for what must not be sent, or not now. Nothing is sent then.
-    /// [`ClientError::Closed`] once the connection is over. [`Timeout`](ClientError::Timeout),
-    /// [`Disconnected`](ClientError::Disconnected) and [`Io`](ClientError::Io) end our direction, while what the
-    /// server sent before can still be received.
+    /// - [`ClientError::Send`]: the message must not be sent, or not now. Nothing is sent.
+    /// - [`ClientError::Closed`]: the connection is closed, or an earlier send has failed.
+    /// - [`ClientError::Timeout`], [`ClientError::Disconnected`], [`ClientError::Io`]: the message may be sent in part,
+    ///   so nothing more can be sent. Messages that the server has sent can still be received.
     pub fn send(&mut self, message: &Message) -> Result<(), ClientError> {
-        self.command(|sender, out| match message {
+        self.send_with(|sender, out| match message {
             Message::Text(text) => sender.text(text, out),
             Message::Binary(payload) => sender.binary(payload, out),
             Message::Ping(payload) => sender.ping(payload, out),
@@ -144,142 +187,150 @@ impl Client {
     /// Sends a text message.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// See [`send`](Self::send).
     pub fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.text(text, out))
+        self.send_with(|sender, out| sender.text(text, out))
     }
 
     /// Sends a binary message.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// See [`send`](Self::send).
     pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.binary(payload, out))
+        self.send_with(|sender, out| sender.binary(payload, out))
     }
 
-    /// Sends a text message as it is, whatever was agreed on; see
+    /// Sends a text message uncompressed, even if permessage-deflate was negotiated; see
     /// [`Sender::text_uncompressed`](crate::Sender::text_uncompressed).
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// See [`send`](Self::send).
     pub fn send_text_uncompressed(&mut self, text: &str) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.text_uncompressed(text, out))
+        self.send_with(|sender, out| sender.text_uncompressed(text, out))
     }
 
-    /// Sends a binary message as it is, whatever was agreed on.
+    /// Sends a binary message uncompressed, even if permessage-deflate was negotiated; see
+    /// [`Sender::binary_uncompressed`](crate::Sender::binary_uncompressed).
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// See [`send`](Self::send).
     pub fn send_binary_uncompressed(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.binary_uncompressed(payload, out))
+        self.send_with(|sender, out| sender.binary_uncompressed(payload, out))
     }
 
-    /// Sends the next fragment of a text message; the first call begins it, `fin` ends it (§5.4).
+    /// Sends the next fragment of a text message ([§5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)).
+    ///
+    /// The first call begins the message; the call with `fin` set ends it.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// See [`send`](Self::send).
     pub fn send_text_fragment(&mut self, text: &str, fin: bool) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.text_fragment(text, fin, out))
+        self.send_with(|sender, out| sender.text_fragment(text, fin, out))
     }
 
-    /// Sends the next fragment of a binary message; the first call begins it, `fin` ends it (§5.4).
+    /// Sends the next fragment of a binary message ([§5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)).
+    ///
+    /// The first call begins the message; the call with `fin` set ends it.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// See [`send`](Self::send).
     pub fn send_binary_fragment(&mut self, payload: &[u8], fin: bool) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.binary_fragment(payload, fin, out))
+        self.send_with(|sender, out| sender.binary_fragment(payload, fin, out))
     }
 
-    /// Sends a Ping with at most 125 bytes. Its Pong is received as [`Message::Pong`].
+    /// Sends a Ping with a payload of at most 125 bytes. [`receive`](Self::receive) returns the server's Pong.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// See [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.command(|sender, out| sender.ping(payload, out))
+        self.send_with(|sender, out| sender.ping(payload, out))
     }
 
-    /// Waits for the next message or control frame, at most for the read timeout.
+    /// Waits for the next message or control frame, at most for `read_timeout`.
     ///
-    /// A Ping is answered before it is given. So is a Close; then the server has the time of `close_timeout` to end
-    /// TCP, as is its part (§7.1.1), and the connection is over.
+    /// A Ping or a Close is answered before it is returned. After a Close the connection is closed: the client waits at
+    /// most `close_timeout` for the server to end TCP ([§7.1.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1)),
+    /// and then ends it itself.
     ///
     /// # Errors
-    /// [`ClientError::Timeout`]: no message came in time. Nothing is lost; try again.
-    ///
-    /// [`ClientError::Protocol`]: the server broke a rule. Our Close has told it so, and the connection is over.
-    ///
-    /// [`ClientError::Disconnected`], [`ClientError::Io`]: the connection is over; from then on
-    /// [`ClientError::Closed`].
+    /// - [`ClientError::Timeout`]: no complete message came in time. Nothing is lost; call again.
+    /// - [`ClientError::Protocol`]: the server broke a rule of the protocol. The client has sent a Close with the
+    ///   matching code, and the connection is closed.
+    /// - [`ClientError::Disconnected`], [`ClientError::Io`]: the connection is closed.
+    /// - [`ClientError::Closed`]: the connection was closed before this call.
     pub fn receive(&mut self) -> Result<Message, ClientError> {
-        let message = self.next(Patience::within(self.timeouts.read), Stage::Receive)?;
+        let message = self.next_message(Deadline::after(self.timeouts.read), Stage::Receive)?;
         if let Message::Close(_) = message {
-            self.await_end(Patience::within(Some(self.timeouts.close)));
+            self.wait_for_tcp_end(Deadline::after(Some(self.timeouts.close)));
         }
         Ok(message)
     }
 
-    /// Does the closing handshake ([§7.1.2](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2)): sends our Close,
-    /// unless that is done, waits for the server's and for its end of TCP. Messages that still arrive are dropped.
-    /// Gives the server's code and reason.
+    /// Performs the closing handshake ([§7.1.2](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2)) and returns the
+    /// server's close code and reason.
+    ///
+    /// Sends a Close unless one has been sent already, then waits for the server's Close and for its end of TCP, at
+    /// most `close_timeout` in all. Messages that arrive before the server's Close are dropped.
     ///
     /// # Errors
-    /// [`ClientError::Send`] for a code or reason that must not be sent: nothing happened. After all else the
-    /// connection is over: [`ClientError::Timeout`] where the server's Close did not come in time, else as
-    /// [`receive`](Self::receive).
+    /// - [`ClientError::Send`]: the code or the reason must not be sent. Nothing is sent, and the connection is
+    ///   unchanged.
+    /// - [`ClientError::Timeout`]: the server's Close did not come in time. The connection is closed.
+    /// - All others as for [`receive`](Self::receive).
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<(CloseCode, String)>, ClientError> {
-        let patience = Patience::within(Some(self.timeouts.close));
-        if self.link == Link::Open && self.connection.sender.is_open() {
+        let deadline = Deadline::after(Some(self.timeouts.close));
+        if self.tcp_state == TcpState::Open && self.connection.sender.is_open() {
             self.connection.sender.close(Some(CloseFrame { code, reason }), &mut self.out)?;
-            // Where this fails, the server may have sent its own Close before.
-            let _ = self.flush(patience, Stage::Close);
+            // If this fails, the server's Close may still be there to read.
+            let _ = self.flush(deadline, Stage::Close);
         }
         loop {
-            match self.next(patience, Stage::Close) {
+            match self.next_message(deadline, Stage::Close) {
                 Ok(Message::Close(frame)) => {
-                    self.await_end(patience);
+                    self.wait_for_tcp_end(deadline);
                     return Ok(frame);
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    self.end();
+                    self.end_tcp();
                     return Err(error);
                 }
             }
         }
     }
 
-    /// The subprotocol that the server chose.
+    /// The subprotocol that the server chose, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// What was agreed on of permessage-deflate, if anything was.
+    /// The negotiated parameters of permessage-deflate, or `None` if messages are not compressed.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&DeflateParams> {
         self.deflate.as_ref()
     }
 
-    /// The server's answer to the handshake.
+    /// The head of the server's response to the opening handshake.
     #[must_use]
     pub fn response(&self) -> &ResponseHead {
         &self.response
     }
 
-    /// Where the connection stands. A connection that ended without closing handshake is [`State::Closed`], too.
+    /// The state of the connection. It is [`State::Closed`] also after an end without a closing handshake.
     #[must_use]
     pub fn state(&self) -> State {
-        match self.link {
-            Link::Open | Link::ReadOnly => self.connection.state(),
-            Link::Ended => State::Closed,
+        match self.tcp_state {
+            TcpState::Open | TcpState::ReadOnly => self.connection.state(),
+            TcpState::Ended => State::Closed,
         }
     }
 
-    /// Our address.
+    /// The local address of the connection.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.stream().local_addr()
     }
@@ -287,69 +338,70 @@ impl Client {
     /// The server's address.
     ///
     /// # Errors
-    /// What the operating system says, above all where the connection is over.
+    /// The operating system's error, usually because the connection is closed.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.stream().peer_addr()
     }
 
-    /// The time in which [`receive`](Self::receive) must give a message, from the next call on; `None` is without end.
+    /// Sets how long [`receive`](Self::receive) waits, from the next call on; `None` is without limit.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.timeouts.read = timeout;
     }
 
-    /// Lets `write` append frames and sends them.
-    fn command(
+    /// Lets `write` append frames to `out`, and sends them.
+    fn send_with(
         &mut self,
         write: impl FnOnce(&mut Sender<Masked<Keys>>, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> Result<(), ClientError> {
-        if self.link != Link::Open {
+        if self.tcp_state != TcpState::Open {
             return Err(ClientError::Closed);
         }
         write(&mut self.connection.sender, &mut self.out)?;
-        self.flush(Patience::Each(self.timeouts.write), Stage::Send)
+        self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send)
     }
 
-    /// Sends what is in `out`.
-    fn flush(&mut self, patience: Patience, stage: Stage) -> Result<(), ClientError> {
-        let written = match self.link {
-            Link::Open => self.tcp.write_all(&self.out, patience),
-            Link::ReadOnly | Link::Ended => Ok(()),
+    /// Writes `out` to the stream and clears it.
+    fn flush(&mut self, deadline: Deadline, stage: Stage) -> Result<(), ClientError> {
+        let written = match self.tcp_state {
+            TcpState::Open => self.tcp.write_all(&self.out, deadline),
+            TcpState::ReadOnly | TcpState::Ended => Ok(()),
         };
         self.out.clear();
-        self.out.shrink_to(KEPT_OUT_BYTES);
+        self.out.shrink_to(MAX_KEPT_OUT_BYTES);
         written.map_err(|error| {
-            log::debug!("cannot send any more: {error}");
-            self.link = Link::ReadOnly;
+            log::debug!("sending failed, the connection is read-only: {error}");
+            self.tcp_state = TcpState::ReadOnly;
             ClientError::from_io(error, stage)
         })
     }
 
-    /// The next message, from what has been read or after reading more. Answers it, and fails the connection.
-    fn next(&mut self, patience: Patience, stage: Stage) -> Result<Message, ClientError> {
+    /// Returns the next message, reading more bytes if necessary. Answers control frames, and fails the connection
+    /// after a protocol error.
+    fn next_message(&mut self, deadline: Deadline, stage: Stage) -> Result<Message, ClientError> {
         loop {
-            if self.link == Link::Ended {
+            if self.tcp_state == TcpState::Ended {
                 return Err(ClientError::Closed);
             }
-            if let Some(message) = self.parse()? {
+            if let Some(message) = self.parse_message()? {
                 return Ok(message);
             }
-            match self.tcp.fill(patience).map_err(|error| ClientError::from_io(error, stage)) {
+            match self.tcp.fill(deadline).map_err(|error| ClientError::from_io(error, stage)) {
                 Ok(0) => {
-                    self.end();
+                    self.end_tcp();
                     return Err(ClientError::Disconnected);
                 }
                 Ok(_) => {}
                 Err(timeout @ ClientError::Timeout(_)) => return Err(timeout),
                 Err(error) => {
-                    self.end();
+                    self.end_tcp();
                     return Err(error);
                 }
             }
         }
     }
 
-    /// The next message in what has been read, one at a time: those behind it stay there.
-    fn parse(&mut self) -> Result<Option<Message>, ClientError> {
+    /// Returns the next message from the bytes already read. Later messages stay in the buffer.
+    fn parse_message(&mut self) -> Result<Option<Message>, ClientError> {
         loop {
             let mut events = self.connection.receiver.receive(self.tcp.unread());
             let event = match events.next_event() {
@@ -370,37 +422,37 @@ impl Client {
             }
             let left = events.unread();
             self.tcp.keep_last(left);
-            // An answer that cannot be sent makes the message no less received.
-            let _ = self.flush(Patience::Each(self.timeouts.write), Stage::Send);
+            // The message is returned even if its answer cannot be sent.
+            let _ = self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send);
             if message.is_some() {
                 return Ok(message);
             }
         }
     }
 
-    /// _Fails the connection_ (§7.1.7) with the Close that is in `out`: what the server still sends is read and dropped
-    /// for a moment, or a reset might overtake our Close.
+    /// _Fails the connection_ (§7.1.7): sends the Close in `out`, then reads and drops input for up to
+    /// [`LINGER_TIMEOUT`]. Unread input would make the kernel send a reset, which may overtake our Close.
     fn fail(&mut self) {
-        let patience = Patience::within(Some(LINGER));
-        if self.flush(patience, Stage::Close).is_ok() && self.tcp.finish_writing().is_ok() {
-            // That the server stays silent or resets the connection is all the same now.
-            let _ = self.tcp.drain(patience);
+        let deadline = Deadline::after(Some(LINGER_TIMEOUT));
+        if self.flush(deadline, Stage::Close).is_ok() && self.tcp.finish_writing().is_ok() {
+            // Whether the server ends TCP, resets the connection or stays silent makes no difference here.
+            let _ = self.tcp.drain(deadline);
         }
-        self.end();
+        self.end_tcp();
     }
 
-    /// Waits until the server ends TCP. It "SHOULD be closed first by the server, so that it holds the TIME_WAIT state
-    /// and not the client" (§7.1.1).
-    fn await_end(&mut self, patience: Patience) {
-        if let Err(error) = self.tcp.drain(patience) {
-            log::debug!("the server does not end TCP after the closing handshake: {error}");
+    /// Waits until the server ends TCP, then ends it here. §7.1.1: TCP "SHOULD be closed first by the server, so that
+    /// it holds the TIME_WAIT state and not the client".
+    fn wait_for_tcp_end(&mut self, deadline: Deadline) {
+        if let Err(error) = self.tcp.drain(deadline) {
+            log::debug!("the server did not end TCP after the closing handshake: {error}");
         }
-        self.end();
+        self.end_tcp();
     }
 
-    fn end(&mut self) {
-        self.tcp.end();
-        self.link = Link::Ended;
+    fn end_tcp(&mut self) {
+        self.tcp.shutdown();
+        self.tcp_state = TcpState::Ended;
     }
 }
 
@@ -410,8 +462,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// After a failure, how long what the server still sends is read and dropped.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long input is read and dropped after the connection has failed.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Room for output that is kept between calls.
-const KEPT_OUT_BYTES: usize = 64 << 10;
+/// The capacity of `out` that is kept between calls.
+const MAX_KEPT_OUT_BYTES: usize = 64 << 10;

@@ -1,7 +1,7 @@
-//! A TCP stream with a read buffer, whose every wait is bounded. Has never heard of WebSocket.
+//! A TCP stream with a read buffer and a deadline for every wait. Knows nothing of WebSocket.
 //!
-//! The bytes that were read and not yet looked at can be borrowed in place ([`Tcp::unread`]), or be taken through
-//! [`BufRead`] ([`Tcp::until`]), which tells to the byte where a head ends and what follows begins.
+//! Buffered bytes can be borrowed in place ([`Tcp::unread`]) or read through [`BufRead`] ([`Tcp::reader`]), which
+//! consumes no byte beyond what its caller asks for.
 
 use std::{
     fmt,
@@ -11,71 +11,71 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connected stream and what has been read from it.
+/// A connected stream and its read buffer.
 pub(super) struct Tcp {
     stream: TcpStream,
     buffer: Box<[u8]>,
-    /// `buffer[unread]` has been read and not been looked at.
+    /// `buffer[unread]` has been read from the stream but not consumed.
     unread: Range<usize>,
-    /// The stream's two timeouts, to set them only when they change.
+    /// The stream's current timeouts. They are set only when they change.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
 
 /// How long to wait for the peer.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
-    /// This long for each read or write, without end if `None`. What makes progress may take its time.
-    Each(Option<Duration>),
-    /// Until then, whatever makes progress.
-    Until(Instant),
+pub(super) enum Deadline {
+    /// A timeout for each read or write, none if `None`. Several of them together may take longer.
+    PerCall(Option<Duration>),
+    /// A point in time by which all reads and writes must be done.
+    At(Instant),
 }
 
-impl Patience {
-    /// All together this long from now, without end if `None`.
-    pub(super) fn within(duration: Option<Duration>) -> Self {
-        // A time so far away that the clock cannot tell it is no limit.
+impl Deadline {
+    /// A deadline for all reads and writes, `duration` from now; none if `None`.
+    pub(super) fn after(duration: Option<Duration>) -> Self {
+        // A time beyond the range of the clock is no limit.
         match duration.and_then(|duration| Instant::now().checked_add(duration)) {
-            Some(deadline) => Self::Until(deadline),
-            None => Self::Each(None),
+            Some(deadline) => Self::At(deadline),
+            None => Self::PerCall(None),
         }
     }
 
-    /// What is left for the next read or write.
+    /// Returns the timeout for the next read or write.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`]: nothing.
+    /// [`io::ErrorKind::TimedOut`] if no time is left.
     fn timeout(self) -> io::Result<Option<Duration>> {
         match self {
-            Self::Each(timeout) => Ok(timeout.map(|timeout| timeout.max(SHORTEST_TIMEOUT))),
-            Self::Until(deadline) => match deadline.saturating_duration_since(Instant::now()) {
+            Self::PerCall(timeout) => Ok(timeout.map(|timeout| timeout.max(MIN_TIMEOUT))),
+            Self::At(deadline) => match deadline.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-                left => Ok(Some(left.max(SHORTEST_TIMEOUT))),
+                left => Ok(Some(left.max(MIN_TIMEOUT))),
             },
         }
     }
 }
 
 impl Tcp {
-    /// Connects to the first of these addresses that lets us, in their order. Each one that is tried gets an equal
-    /// share of the time that is left, so that a silent one does not spend it all.
+    /// Connects to the first of these addresses that accepts. Each attempt gets an equal share of the remaining time,
+    /// so that one silent address does not use all of it.
     ///
     /// # Errors
-    /// What the last address said; [`io::ErrorKind::AddrNotAvailable`] if there is none.
-    pub(super) fn connect(addresses: &[SocketAddr], patience: Patience) -> io::Result<Self> {
+    /// The error of the last address, or [`io::ErrorKind::AddrNotAvailable`] if there is no address.
+    pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> io::Result<Self> {
         let mut last = io::ErrorKind::AddrNotAvailable.into();
         for (index, address) in (0_u32..).zip(addresses) {
-            let connected = match patience.timeout()? {
+            let connected = match deadline.timeout()? {
                 Some(left) => {
                     let share = left / (addresses.len() as u32).saturating_sub(index).max(1);
-                    TcpStream::connect_timeout(address, share.max(SHORTEST_TIMEOUT))
+                    TcpStream::connect_timeout(address, share.max(MIN_TIMEOUT))
                 }
                 None => TcpStream::connect(address),
             };
             match connected {
                 Ok(stream) => return Self::new(stream),
                 Err(error) => {
-                    log::debug!("{address}: {error}");
+                    log::debug!("cannot connect to {address}: {error}");
                     last = error;
                 }
             }
@@ -84,7 +84,7 @@ impl Tcp {
     }
 
     fn new(stream: TcpStream) -> io::Result<Self> {
-        // A message is one write; to hold it back for more to come (Nagle) would only delay it.
+        // Each message is one write. Nagle's algorithm would hold it back for more data and only delay it.
         stream.set_nodelay(true)?;
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
         Ok(Self { stream, buffer, unread: 0..0, read_timeout: None, write_timeout: None })
@@ -94,22 +94,22 @@ impl Tcp {
         &self.stream
     }
 
-    /// What has been read and not been looked at.
+    /// Returns the buffered bytes.
     pub(super) fn unread(&mut self) -> &mut [u8] {
         &mut self.buffer[self.unread.clone()]
     }
 
-    /// All but the last `left` bytes of [`unread`](Self::unread) have been looked at.
+    /// Consumes all buffered bytes except the last `left`.
     pub(super) fn keep_last(&mut self, left: usize) {
         self.unread.start = self.unread.end.saturating_sub(left).max(self.unread.start);
     }
 
-    /// Reads more, once; gives the number of bytes, 0 at the stream's end. All that was read before must have been
-    /// looked at: it is overwritten.
-    pub(super) fn fill(&mut self, patience: Patience) -> io::Result<usize> {
+    /// Reads once and returns the number of bytes, 0 at the end of the stream. Overwrites the buffer: all earlier bytes
+    /// must have been consumed.
+    pub(super) fn fill(&mut self, deadline: Deadline) -> io::Result<usize> {
         self.unread = 0..0;
         loop {
-            let timeout = patience.timeout()?;
+            let timeout = deadline.timeout()?;
             if timeout != self.read_timeout {
                 self.stream.set_read_timeout(timeout)?;
                 self.read_timeout = timeout;
@@ -126,9 +126,9 @@ impl Tcp {
     }
 
     /// Writes all of `bytes`, in one system call if the kernel has room for them.
-    pub(super) fn write_all(&mut self, mut bytes: &[u8], patience: Patience) -> io::Result<()> {
+    pub(super) fn write_all(&mut self, mut bytes: &[u8], deadline: Deadline) -> io::Result<()> {
         while !bytes.is_empty() {
-            let timeout = patience.timeout()?;
+            let timeout = deadline.timeout()?;
             if timeout != self.write_timeout {
                 self.stream.set_write_timeout(timeout)?;
                 self.write_timeout = timeout;
@@ -143,27 +143,27 @@ impl Tcp {
         Ok(())
     }
 
-    /// Reads as [`BufRead`], with one patience for all of it.
-    pub(super) fn until(&mut self, patience: Patience) -> Until<'_> {
-        Until { tcp: self, patience }
+    /// Returns a [`BufRead`] whose reads all share `deadline`.
+    pub(super) fn reader(&mut self, deadline: Deadline) -> Reader<'_> {
+        Reader { tcp: self, deadline }
     }
 
-    /// Ends our direction. The other one stays open.
+    /// Ends the outgoing direction. The incoming one stays open.
     pub(super) fn finish_writing(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Reads and drops what comes until the peer ends its direction. Had unread bytes been left behind, the kernel
-    /// would send a reset, which may overtake what we wrote last.
-    pub(super) fn drain(&mut self, patience: Patience) -> io::Result<()> {
-        while self.fill(patience)? > 0 {}
+    /// Reads and drops input until the peer ends its direction. If a socket is closed with unread input, the kernel
+    /// sends a reset, which may overtake the last bytes we wrote.
+    pub(super) fn drain(&mut self, deadline: Deadline) -> io::Result<()> {
+        while self.fill(deadline)? > 0 {}
         Ok(())
     }
 
     /// Ends both directions.
-    pub(super) fn end(&mut self) {
+    pub(super) fn shutdown(&mut self) {
         self.unread = 0..0;
-        // Fails where the peer has ended the connection already, which is what is wanted.
+        // Fails if the peer has ended the connection already, which is just as good.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
@@ -174,16 +174,16 @@ impl fmt::Debug for Tcp {
     }
 }
 
-/// A [`Tcp`] that is read until a deadline; see [`Tcp::until`].
-pub(super) struct Until<'a> {
+/// Reads from a [`Tcp`] until a deadline; from [`Tcp::reader`].
+pub(super) struct Reader<'a> {
     tcp: &'a mut Tcp,
-    patience: Patience,
+    deadline: Deadline,
 }
 
-impl BufRead for Until<'_> {
+impl BufRead for Reader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.tcp.unread.is_empty() {
-            self.tcp.fill(self.patience)?;
+            self.tcp.fill(self.deadline)?;
         }
         Ok(self.tcp.unread())
     }
@@ -193,16 +193,16 @@ impl BufRead for Until<'_> {
     }
 }
 
-impl Read for Until<'_> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let length = self.fill_buf()?.read(room)?;
+impl Read for Reader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buf)?;
         self.consume(length);
         Ok(length)
     }
 }
 
-/// Messages up to about this long are received without being put together from pieces.
+/// The size of the read buffer. A message that fits into it is parsed in place, without being assembled.
 const BUFFER_BYTES: usize = 16 << 10;
 
-/// The sockets refuse a timeout of zero.
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+/// The shortest timeout that is set. Sockets refuse a timeout of zero.
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);

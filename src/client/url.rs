@@ -1,7 +1,7 @@
-//! WebSocket URLs ([§3]): `ws://host[:port][/path][?query]`, and nothing beside it.
+//! WebSocket URLs ([§3]): `ws://host[:port][/path][?query]`.
 //!
-//! Stricter than a browser: what RFC 3986 does not allow is refused, not repaired. Names that are not ASCII are written
-//! as their A-labels (`xn--…`). Resolves nothing; that is `tcp.rs`.
+//! Stricter than a browser: characters that RFC 3986 does not allow are refused, not escaped. Host names outside ASCII
+//! must be given as A-labels (`xn--…`). Does not resolve names; `builder.rs` does.
 //!
 //! [§3]: https://www.rfc-editor.org/rfc/rfc6455#section-3
 
@@ -10,46 +10,47 @@ use std::{fmt, net::Ipv6Addr};
 /// The parts of a URL that a client needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url {
-    /// A name or an address; an IPv6 address without its brackets.
+    /// A name or an IP address; an IPv6 address without its brackets.
     pub(super) host: String,
     /// The port to connect to.
     pub(super) port: u16,
-    /// What goes into the request's `Host`: with brackets where they belong, with the port unless it is 80.
+    /// The value of the request's `Host`: an IPv6 address with brackets, and the port unless it is 80.
     pub(super) authority: String,
     /// Path and query, at least `/`.
     pub(super) target: String,
 }
 
-/// Why a URL is not taken.
+/// Why a URL cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// `wss`: this client speaks no TLS.
+    /// The scheme is `wss`, and this client does not support TLS.
     Tls,
-    /// Any other scheme than `ws`, or none; as it stands in the URL.
+    /// The scheme is not `ws`. Holds the scheme, empty if there is none.
     Scheme(String),
-    /// A user name or password, for which `ws` has no place (§3).
+    /// The URL contains a user name or a password, which `ws` does not allow (§3).
     UserInfo,
-    /// No host, or one that is neither a name, an IPv4 address nor an IPv6 address in brackets.
+    /// The host is empty, or neither a name, an IPv4 address nor an IPv6 address in brackets.
     Host(String),
-    /// A port that is no number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     Port(String),
-    /// A `#`: a fragment has no meaning here and must not be used (§3).
+    /// The URL contains a fragment (`#`), which must not be used (§3).
     Fragment,
-    /// A character that must not stand in a path or query (RFC 3986 §3.3), or a `%` without two digits behind it.
+    /// The path or query contains a character that is not allowed there (RFC 3986 §3.3, §3.4), or a `%` without two
+    /// hexadecimal digits after it.
     Target(String),
 }
 
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls => f.write_str("wss needs TLS, which this client does not speak"),
-            Self::Scheme(scheme) => write!(f, "the URL must begin with ws://, its scheme is {scheme:?}"),
-            Self::UserInfo => f.write_str("a WebSocket URL holds no user name or password"),
-            Self::Host(host) => write!(f, "{host:?} is no host"),
-            Self::Port(port) => write!(f, "{port:?} is no port"),
-            Self::Fragment => f.write_str("a WebSocket URL holds no fragment: # must be written %23"),
-            Self::Target(target) => write!(f, "{target:?} is no path and query"),
+            Self::Tls => f.write_str("wss:// needs TLS, which this client does not support"),
+            Self::Scheme(scheme) => write!(f, "the URL must begin with ws://, but its scheme is {scheme:?}"),
+            Self::UserInfo => f.write_str("a WebSocket URL must not contain a user name or password"),
+            Self::Host(host) => write!(f, "{host:?} is not a valid host"),
+            Self::Port(port) => write!(f, "{port:?} is not a valid port"),
+            Self::Fragment => f.write_str("a WebSocket URL must not contain a fragment; write # as %23"),
+            Self::Target(target) => write!(f, "{target:?} is not a valid path and query"),
         }
     }
 }
@@ -57,10 +58,10 @@ impl fmt::Display for UrlError {
 impl std::error::Error for UrlError {}
 
 impl Url {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// The first part, from the left, that is not as it must be; but a fragment before all others.
+    /// The first invalid part from the left, except that a fragment is reported before the host and all that follows.
     pub(super) fn parse(url: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         if scheme.eq_ignore_ascii_case("wss") {
@@ -98,7 +99,7 @@ impl Url {
     }
 }
 
-/// Splits `host:port`; a colon within brackets belongs to the address.
+/// Splits `host:port`. A colon within brackets belongs to the address.
 fn split_port(authority: &str) -> (&str, &str) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
@@ -106,17 +107,17 @@ fn split_port(authority: &str) -> (&str, &str) {
     }
 }
 
-/// RFC 3986 §3.2.3: an empty port is the default one.
+/// Parses a port. An empty port is the default port (RFC 3986 §3.2.3).
 fn parse_port(port: &str) -> Result<u16, UrlError> {
     if port.is_empty() {
         return Ok(DEFAULT_PORT);
     }
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     let number = if port.bytes().all(|byte| byte.is_ascii_digit()) { port.parse().ok() } else { None };
     number.filter(|&number| number != 0).ok_or_else(|| UrlError::Port(port.to_owned()))
 }
 
-/// Whether all characters may stand in a path and query (RFC 3986 §3.3, §3.4).
+/// Returns whether all characters are allowed in a path and query (RFC 3986 §3.3, §3.4).
 fn is_target(target: &str) -> bool {
     let mut bytes = target.bytes();
     while let Some(byte) = bytes.next() {
@@ -135,7 +136,7 @@ fn is_target(target: &str) -> bool {
     true
 }
 
-/// RFC 3986 §2.3.
+/// Returns whether `byte` is an unreserved character (RFC 3986 §2.3).
 const fn is_unreserved(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~')
 }
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_split_into_what_a_client_needs() {
+    fn a_url_is_split_into_host_port_authority_and_target() {
         let rows: &[(&str, &str, u16, &str, &str)] = &[
             ("ws://example.com", "example.com", 80, "example.com", "/"),
             ("WS://example.com/", "example.com", 80, "example.com", "/"),
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_websocket_url_is_refused_by_name() {
+    fn an_invalid_websocket_url_is_refused_with_the_invalid_part() {
         let scheme = |text: &str| UrlError::Scheme(text.to_owned());
         let host = |text: &str| UrlError::Host(text.to_owned());
         let port = |text: &str| UrlError::Port(text.to_owned());

@@ -228,7 +228,7 @@ fn cl_02_after_a_breach_the_peer_has_only_so_long_to_end_its_side() {
     raw.send(0x83, "");
     assert_eq!(raw.until_close(), (vec![], 1002));
     raw.expect_end();
-    raw.expect_gone();
+    raw.expect_writes_fail();
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn cl_03_thousand_ends_of_all_kinds_are_each_heard_once() {
         assert!(found == end || overtaken, "{id}: {found}, not {end}");
     }
     server.stop();
-    assert_eq!(server.stopped(), []);
+    assert_eq!(server.join(), []);
 }
 
 /// Packets cannot be dropped without privileges: who vanishes is a peer that says nothing any more, for which the
@@ -299,14 +299,14 @@ fn cl_03_each_way_to_end_without_a_closing_handshake_is_told_with_its_cause_and_
     let (reset, third) = server.raw();
     reset.reset();
     assert_eq!(server.next_closed(), (third, End::Broken(ErrorKind::ConnectionReset)));
-    let (mut takes_nothing, fourth) = server.narrow();
+    let (mut takes_nothing, fourth) = server.raw_with_small_buffer();
     takes_nothing.send(0x82, vec![0; 64 << 10]);
     assert_eq!(server.next_closed(), (fourth, End::WriteStalled));
     for end in [End::NoClose, End::Vanished, End::Broken(ErrorKind::ConnectionReset), End::WriteStalled] {
         assert_eq!(end.code(), CloseCode::ABNORMAL_CLOSURE, "{end}");
     }
     server.stop();
-    assert_eq!(server.stopped(), [], "closed a second time");
+    assert_eq!(server.join(), [], "closed a second time");
 }
 
 /// Slots are not to be seen from outside; the descriptors are.

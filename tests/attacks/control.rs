@@ -33,7 +33,7 @@ fn ct_01_of_a_flood_of_pings_ten_pongs_with_the_latest_are_kept() {
         _ => heard.send(()).unwrap(),
     });
     let server = serve(config, service);
-    let (mut raw, _) = server.narrow();
+    let (mut raw, _) = server.raw_with_small_buffer();
     raw.text("burst");
     // Taken to the end, since nothing piles up behind it.
     raw.write((0..200_000_u32).flat_map(|number| masked(0x89, &number.to_be_bytes())).collect::<Vec<_>>());
@@ -56,7 +56,7 @@ fn ct_01_pings_of_a_peer_that_does_not_read_cost_no_memory() {
         config.max_queued_bytes = 64 * MIB;
         serve(config, bursts())
     });
-    let mut raw = server.narrow();
+    let mut raw = server.raw_with_small_buffer();
     let mut witness = server.raw();
     raw.text("burst");
     let pings = masked(0x89, &[b'p'; 125]).repeat(1_000);
@@ -91,7 +91,7 @@ fn ct_01_peer_that_sends_pings_and_reads_nothing_is_ended() {
     config.write_timeout = Duration::from_millis(300);
     config.max_queued_bytes = 64 * MIB;
     let server = serve(config, bursts());
-    let (mut raw, id) = server.narrow();
+    let (mut raw, id) = server.raw_with_small_buffer();
     raw.text("burst");
     let pings = masked(0x89, &[b'p'; 125]).repeat(100);
     let started = Instant::now();
@@ -216,7 +216,7 @@ fn ct_03_pong_passes_the_data_that_waits() {
     let server = serve(config, bursts());
     let mut witness = server.client();
     server.next_opened();
-    let (mut raw, _) = server.narrow();
+    let (mut raw, _) = server.raw_with_small_buffer();
     raw.text("burst");
     raw.send(0x89, "now");
     // Behind the Ping, so that it has been heard when this has.
@@ -238,7 +238,7 @@ fn ct_03_pong_passes_900_kib_of_many_messages_that_wait() {
         message => context.send(message),
     });
     let server = serve(config(), service);
-    let mut raw = open(Raw::connect_far(server.address));
+    let mut raw = open(Raw::connect_with_short_segments(server.address));
     let mut witness = server.client();
     raw.write([masked(0x81, b"burst"), masked(0x89, b"now"), masked(0x81, b"behind")].concat());
     // Nobody reads before the server has handled all three, or the kernel might take everything.

@@ -145,7 +145,7 @@ fn fr_03_length_that_is_claimed_costs_no_address_space() {
     let mut peers = Vec::new();
     for _ in 0..200 {
         let mut raw = Raw::connect(server.address);
-        raw.shake_hands();
+        raw.handshake();
         raw.write(header(0x82, 16 << 20));
         raw.write([0]);
         let mut post = Raw::connect(server.address);

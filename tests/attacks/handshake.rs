@@ -119,7 +119,7 @@ fn hs_01_peer_of_a_head_without_end_reads_431_and_the_end_while_it_sends_on() {
     at_once.write(begun);
     (0..160).for_each(|_| at_once.write(vec![b'x'; 64 << 10]));
     for mut raw in [bytewise, at_once] {
-        let answer = raw.answer();
+        let answer = raw.response();
         assert_eq!((answer.status, answer.header("Connection")), (431, Some("close")));
         raw.expect_end();
     }
@@ -180,7 +180,7 @@ fn hs_02_many_fields_get_431_and_broken_lines_400_and_none_of_it_is_accepted() {
     for (name, request, status) in rows {
         let mut raw = Raw::connect(server.address);
         raw.write(&request);
-        assert_eq!(raw.answer().status, status, "{name}");
+        assert_eq!(raw.response().status, status, "{name}");
         raw.expect_end();
     }
     assert_eq!(told.try_iter().count(), 0, "the app has heard of one");
@@ -197,11 +197,11 @@ fn hs_03_request_that_comes_byte_by_byte_is_not_given_more_time() {
     let mut raw = Raw::connect(server.address);
     raw.write("GET / HTTP/1.1\r\nX-Long: ");
     let started = Instant::now();
-    while raw.hears_nothing_for(Duration::from_millis(5)) {
+    while raw.receives_nothing_for(Duration::from_millis(5)) {
         raw.write("x");
         assert!(started.elapsed() < LONG, "still reading after {:?}", started.elapsed());
     }
-    assert_eq!(raw.answer().status, 408);
+    assert_eq!(raw.response().status, 408);
 }
 
 /// The deadline is 10 s by default, and met within a second, like all. A byte comes once in each half of it.
@@ -247,7 +247,7 @@ fn hs_03_crowd_that_trickles_bytes_is_ended_at_an_absolute_deadline_while_others
     }
     let last = pending.last().expect("a crowd").1;
     for (mut raw, since) in pending {
-        assert_eq!(raw.answer().status, 408);
+        assert_eq!(raw.response().status, 408);
         raw.expect_end();
         assert!(since.elapsed() >= timeout, "ended after {:?}", since.elapsed());
     }
@@ -373,7 +373,7 @@ fn hs_05_foreign_origin_gets_403_before_101_with_or_without_cookies() {
             server.next_opened();
         }
         server.stop();
-        assert_eq!(server.stopped().len(), let_in, "nobody else was ever open");
+        assert_eq!(server.join().len(), let_in, "nobody else was ever open");
     }
 }
 
@@ -382,7 +382,7 @@ fn hs_05_two_origins_are_none_and_get_400() {
     let server = serve(config(), Service::echo());
     let mut raw = Raw::connect(server.address);
     raw.write(opening_with("Origin: http://localhost\r\nOrigin: https://evil.com\r\n"));
-    assert_eq!(raw.answer().status, 400);
+    assert_eq!(raw.response().status, 400);
 }
 
 /// Every character that must not stand in a header line, in each place where an app or a caller can put one.
@@ -441,7 +441,7 @@ fn hs_06_answer_that_breaks_out_of_its_line_becomes_500() {
         let server = serve(config(), service);
         let mut raw = Raw::connect(server.address);
         raw.write(OPENING);
-        assert_eq!(raw.answer().status, 500, "{shown}");
+        assert_eq!(raw.response().status, 500, "{shown}");
         raw.expect_end();
     }
     for (name, value) in [("X-Broken", "a\r\nInjected: b"), ("Content-Length", "1")] {
@@ -451,7 +451,7 @@ fn hs_06_answer_that_breaks_out_of_its_line_becomes_500() {
         let server = serve(config(), Service::echo().on_accept(reject));
         let mut raw = Raw::connect(server.address);
         raw.write(OPENING);
-        assert_eq!(raw.answer().status, 500, "{name}");
+        assert_eq!(raw.response().status, 500, "{name}");
         raw.expect_end();
     }
 }
@@ -500,7 +500,7 @@ fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_fol
     for (name, request, body, status) in rows {
         let mut raw = Raw::connect(server.address);
         raw.write(format!("{request}{body}{SMUGGLED}"));
-        let answer = raw.answer();
+        let answer = raw.response();
         assert_eq!(answer.status, status, "{name}");
         let connection = answer.header("Connection").expect("a Connection field").to_ascii_lowercase();
         let tokens: Vec<_> = connection.split(", ").collect();
@@ -518,7 +518,7 @@ fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_fol
     // A body that may be there is one, and nothing else.
     let mut raw = Raw::connect(server.address);
     raw.write(format!("{}{SMUGGLED}", post(&length)));
-    assert_eq!(raw.answer().status, 404);
+    assert_eq!(raw.response().status, 404);
     raw.finish_writing();
     raw.expect_end();
     assert_eq!(told.try_iter().collect::<Vec<_>>(), ["/"]);

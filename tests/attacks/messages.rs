@@ -148,7 +148,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
 #[test]
 fn ms_03_endless_empty_frames_get_1008_after_10_000_and_nobody_else_waits() {
     let server = serve(config(), Service::echo());
-    let (mut witness, _) = server.named_client();
+    let (mut witness, _) = server.client_with_id();
     let most = 10_000;
     for (name, before, first) in [("fragments", masked(0x02, b""), 0x00), ("messages", Vec::new(), 0x82)] {
         let (mut raw, id) = server.raw();
@@ -263,7 +263,7 @@ fn ms_05_message_that_comes_slowly_but_steadily_is_heard() {
     let (mut raw, _) = server.raw();
     raw.write(header(0x82, 50));
     for _ in 0..50 {
-        assert!(raw.hears_nothing_for(Duration::from_millis(50)));
+        assert!(raw.receives_nothing_for(Duration::from_millis(50)));
         raw.write([0]);
     }
     assert_eq!(raw.frame().payload.len(), 50);

@@ -91,14 +91,14 @@ impl Apart {
     }
 
     /// The same with a small receive buffer.
-    pub(crate) fn narrow(&self) -> Raw {
-        open(Raw::connect_narrow(self.address))
+    pub(crate) fn raw_with_small_buffer(&self) -> Raw {
+        open(Raw::connect_with_small_buffer(self.address))
     }
 }
 
 /// The peer, with its handshake done.
 pub(crate) fn open(mut raw: Raw) -> Raw {
-    raw.shake_hands();
+    raw.handshake();
     raw
 }
 

@@ -58,7 +58,7 @@ fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_a
     };
     let mut before: Vec<_> = (0..5).map(|number| round(&mut readers, number)).collect();
     let held = memory(server.id());
-    let silent: Vec<_> = (0..count / 100).map(|_| open(Raw::connect_far(server.address))).collect();
+    let silent: Vec<_> = (0..count / 100).map(|_| open(Raw::connect_with_short_segments(server.address))).collect();
     let mut during = Vec::new();
     let started = Instant::now();
     // The kernel takes 50 KB for each who does not read: by then each is past its bound, and the readers together have
@@ -200,7 +200,7 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
     }
     // Who waits at the door costs next to no time.
     let before = cpu_time(server.id());
-    assert!(outside.last_mut().unwrap().hears_nothing_for(Duration::from_secs(1)));
+    assert!(outside.last_mut().unwrap().receives_nothing_for(Duration::from_secs(1)));
     let used = cpu_time(server.id()) - before;
     assert!(used < Duration::from_millis(300), "{used:?} in one second of waiting");
     for client in inside {
@@ -232,7 +232,7 @@ fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
     let mut outside: Vec<_> = (0..200).map(|_| Raw::connect(server.address)).collect();
     outside.iter_mut().for_each(|raw| raw.write(OPENING));
     let (time, before) = (scaled(Duration::from_secs(1), Duration::from_secs(10)), cpu_time(server.id()));
-    assert!(outside[0].hears_nothing_for(time));
+    assert!(outside[0].receives_nothing_for(time));
     let used = cpu_time(server.id()) - before;
     assert!(used <= time / 20, "{used:?} in {time:?} of waiting");
     for raw in &mut inside {
@@ -305,7 +305,7 @@ fn rs_07_who_sends_without_end_gets_1024_events_per_turn_and_keeps_nobody_waitin
         }
     });
     let server = serve(config(), service);
-    let (mut client, _) = server.named_client();
+    let (mut client, _) = server.client_with_id();
     let senders: Vec<_> = (0..SENDERS)
         .map(|_| {
             let (mut raw, _) = server.raw();

@@ -1,6 +1,7 @@
 //! The blocking client against a scripted server: `std::net` in a thread, every wait with a deadline.
 //!
-//! A script speaks through [`Peer`]: the engine's server role where it behaves, bytes where it does not.
+//! A script acts through [`Peer`]. It uses the engine in the server's role for correct behaviour, and writes bytes
+//! for incorrect behaviour.
 #![cfg(feature = "client")]
 
 use std::{
@@ -43,7 +44,7 @@ fn messages_of_all_lengths_come_back() {
 }
 
 #[test]
-fn the_request_says_what_was_asked_for_and_the_answer_is_kept() {
+fn the_request_carries_the_options_of_the_builder_and_the_response_is_kept() {
     let server = serve(|mut peer| {
         let request = peer.request();
         assert_eq!(request.target(), "/chat?room=1");
@@ -85,14 +86,14 @@ fn a_name_is_resolved_and_its_addresses_are_tried_in_turn() {
         peer.open();
         peer.echo_until_close();
     });
-    // Where this is ::1 first, nobody listens there.
+    // If the first address is ::1, no server listens there.
     let mut client = builder().connect(&format!("ws://localhost:{}/", server.address.port())).unwrap();
     client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     server.finish();
 }
 
 #[test]
-fn frames_in_one_segment_with_the_answer_are_received() {
+fn frames_in_the_same_segment_as_the_response_are_received() {
     let server = serve(|mut peer| {
         let request = peer.request();
         let mut out = Vec::new();
@@ -137,7 +138,7 @@ fn fragments_arrive_as_frames_of_one_message() {
 }
 
 #[test]
-fn a_ping_is_answered_before_it_is_given() {
+fn a_ping_is_answered_before_it_is_returned() {
     let server = serve(|mut peer| {
         peer.open();
         peer.write(b"\x89\x02hi\x8a\x00");
@@ -154,7 +155,7 @@ fn a_ping_is_answered_before_it_is_given() {
 }
 
 #[test]
-fn close_drops_what_still_arrives_and_lets_the_server_end_tcp_first() {
+fn close_drops_later_messages_and_lets_the_server_end_tcp_first() {
     let server = serve(|mut peer| {
         peer.open();
         assert_eq!(peer.next(), Message::Close(Some((CloseCode::new(4000), "done".into()))));
@@ -166,12 +167,12 @@ fn close_drops_what_still_arrives_and_lets_the_server_end_tcp_first() {
     let mut client = server.connect();
     let answer = client.close(CloseCode::new(4000), "done").unwrap();
     assert_eq!(answer, Some((CloseCode::new(4000), "bye".into())));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_close_sent_as_a_message_leaves_the_rest_to_receive() {
+fn after_a_close_sent_as_a_message_earlier_messages_can_be_received() {
     let server = serve(|mut peer| {
         peer.open();
         assert_eq!(peer.next(), Message::Close(None));
@@ -186,12 +187,12 @@ fn a_close_sent_as_a_message_leaves_the_rest_to_receive() {
     assert_eq!(client.state(), State::Closing);
     assert_eq!(client.receive().unwrap(), Message::Text("late".into()));
     assert_eq!(client.receive().unwrap(), Message::Close(None));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn the_servers_close_is_echoed_and_it_ends_tcp_first() {
+fn the_close_of_the_server_is_echoed_and_the_server_ends_tcp_first() {
     let server = serve(|mut peer| {
         peer.open();
         peer.write(b"\x81\x02hi");
@@ -203,12 +204,12 @@ fn the_servers_close_is_echoed_and_it_ends_tcp_first() {
     let mut client = server.connect();
     assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
     assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::GOING_AWAY, "down".into()))));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_close_that_must_not_be_sent_changes_nothing() {
+fn an_invalid_close_is_refused_and_changes_nothing() {
     let server = serve(|mut peer| {
         peer.open();
         peer.echo_until_close();
@@ -224,7 +225,7 @@ fn a_close_that_must_not_be_sent_changes_nothing() {
 }
 
 #[test]
-fn a_server_that_never_closes_is_left_after_the_close_timeout() {
+fn a_server_that_never_closes_is_abandoned_after_the_close_timeout() {
     let server = serve(|mut peer| {
         peer.open();
         assert!(matches!(peer.next(), Message::Close(_)));
@@ -233,12 +234,12 @@ fn a_server_that_never_closes_is_left_after_the_close_timeout() {
     let mut client = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
     let error = client.close(CloseCode::NORMAL_CLOSURE, "").unwrap_err();
     assert!(matches!(error, ClientError::Timeout(Stage::Close)), "{error:?}");
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_server_that_never_ends_tcp_is_left_after_the_close_timeout() {
+fn a_server_that_never_ends_tcp_is_abandoned_after_the_close_timeout() {
     let server = serve(|mut peer| {
         peer.open();
         peer.close(None);
@@ -247,24 +248,24 @@ fn a_server_that_never_ends_tcp_is_left_after_the_close_timeout() {
     });
     let mut client = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
     assert_eq!(client.receive().unwrap(), Message::Close(None));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
 #[test]
-fn a_breach_fails_with_a_close_that_reaches_the_server() {
+fn a_protocol_error_fails_the_connection_with_a_close_that_reaches_the_server() {
     let rows: &[(&str, &[u8], ProtocolError)] = &[
         ("masked frame", b"\x81\x80\x01\x02\x03\x04", ProtocolError::MaskedFrame),
         ("reserved opcode", b"\x83\x00", ProtocolError::ReservedOpcode(3)),
         ("text that is not UTF-8", b"\x81\x01\xff", ProtocolError::InvalidUtf8 { offset: 0 }),
-        ("a message too long", b"\x82\x7e\x04\x01", ProtocolError::FrameTooLong { length: 1025, limit: 1024 }),
+        ("a message that is too long", b"\x82\x7e\x04\x01", ProtocolError::FrameTooLong { length: 1025, limit: 1024 }),
     ];
     for &(name, wire, expected) in rows {
         let server = serve(move |mut peer| {
             peer.open();
             peer.write(b"\x81\x04fine");
             peer.write(wire);
-            // What is still under way must not turn into a reset that overtakes the Close.
+            // Input that the client does not read must not cause a reset that overtakes its Close.
             peer.write(&[0; 40_000]);
             let reason = expected.reason().to_owned();
             assert_eq!(peer.next(), Message::Close(Some((expected.close_code(), reason))));
@@ -276,39 +277,39 @@ fn a_breach_fails_with_a_close_that_reaches_the_server() {
             Err(ClientError::Protocol(error)) => assert_eq!(error, expected, "{name}"),
             other => panic!("{name}: {other:?}"),
         }
-        assert_over(&mut client);
+        assert_closed(&mut client);
         server.finish();
     }
 }
 
 #[test]
-fn a_server_that_vanishes_is_no_close() {
-    for begun in [b"".as_slice(), b"\x81", b"\x81\x05Hel", b"\x01\x05Hello"] {
+fn the_end_of_tcp_without_a_close_is_disconnected() {
+    for started in [b"".as_slice(), b"\x81", b"\x81\x05Hel", b"\x01\x05Hello"] {
         let server = serve(move |mut peer| {
             peer.open();
-            peer.write(begun);
+            peer.write(started);
         });
         let mut client = server.connect();
         let error = client.receive().unwrap_err();
-        assert!(matches!(error, ClientError::Disconnected), "{error:?} after {begun:?}");
-        assert_over(&mut client);
+        assert!(matches!(error, ClientError::Disconnected), "{error:?} after {started:?}");
+        assert_closed(&mut client);
         server.finish();
     }
 }
 
-// Linux keeps what was received when a reset arrives; others may drop it.
+// Linux keeps received bytes when a reset arrives; other systems may drop them.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_close_is_received_although_nothing_can_be_sent_any_more() {
+fn a_close_is_received_after_a_failed_send() {
     let server = serve(|mut peer| {
         peer.open();
-        // What the client sent is left unread, so that the end of the stream becomes a reset.
+        // The peer leaves input unread, so its end of the stream becomes a reset.
         peer.await_input();
         peer.close(Some(CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: "" }));
     });
     let mut client = server.connect();
     let error = loop {
-        if let Err(error) = client.send_text("on and on") {
+        if let Err(error) = client.send_text("again") {
             break error;
         }
     };
@@ -316,7 +317,7 @@ fn a_close_is_received_although_nothing_can_be_sent_any_more() {
     let refused = client.send_text("more");
     assert!(matches!(refused, Err(ClientError::Closed)), "{refused:?}");
     assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::POLICY_VIOLATION, String::new()))));
-    assert_over(&mut client);
+    assert_closed(&mut client);
     server.finish();
 }
 
@@ -345,18 +346,18 @@ fn a_read_timeout_loses_nothing() {
 
 #[test]
 fn a_server_that_does_not_read_runs_into_the_write_timeout() {
-    let (given_up, has_given_up) = mpsc::channel();
+    let (timed_out, has_timed_out) = mpsc::channel();
     let server = serve(move |mut peer| {
         peer.open();
         peer.write(b"\x81\x02hi");
-        has_given_up.recv_timeout(LONG).unwrap();
+        has_timed_out.recv_timeout(LONG).unwrap();
         peer.expect_end();
     });
     let mut client = builder().write_timeout(Some(SHORT)).connect(&server.url()).unwrap();
-    // More than any buffer between the two holds.
+    // More than all buffers between client and server hold.
     let error = client.send_binary(&vec![0; 64 << 20]).unwrap_err();
     assert!(matches!(error, ClientError::Timeout(Stage::Send)), "{error:?}");
-    given_up.send(()).unwrap();
+    timed_out.send(()).unwrap();
     assert!(matches!(client.send_text("more"), Err(ClientError::Closed)));
     assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
     drop(client);
@@ -377,20 +378,20 @@ fn a_refusal_comes_with_its_head_and_body() {
             b"nobody",
         ),
         ("no body", b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", 429, b""),
-        ("a success that is none", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", 200, b"OK"),
+        ("a success other than 101", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", 200, b"OK"),
         (
-            "an interim answer before it",
+            "an interim response before it",
             b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n?",
             400,
             b"?",
         ),
         ("over 64 KiB", &with_length, 403, &long[..64 << 10]),
     ];
-    for &(name, answer, status, expected) in rows {
-        let answer = answer.to_vec();
+    for &(name, response, status, expected) in rows {
+        let response = response.to_vec();
         let server = serve(move |mut peer| {
             peer.request();
-            peer.write_and_end(&answer);
+            peer.write_and_end(&response);
         });
         match builder().connect(&server.url()) {
             Err(ClientError::Refused { response, body }) => {
@@ -418,7 +419,7 @@ fn a_refusal_whose_body_stalls_is_still_a_refusal() {
 }
 
 #[test]
-fn a_redirect_names_its_place_and_is_not_followed() {
+fn a_redirect_is_returned_with_its_location_and_not_followed() {
     let server = serve(|mut peer| {
         peer.request();
         peer.write(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /there\r\nContent-Length: 4\r\n\r\nmove");
@@ -434,8 +435,8 @@ fn a_redirect_names_its_place_and_is_not_followed() {
 }
 
 #[test]
-fn an_answer_that_is_not_ours_opens_nothing() {
-    // The Accept of §1.3's key, which is not the one that was sent.
+fn a_response_with_a_wrong_accept_or_a_long_head_is_a_handshake_error() {
+    // The Sec-WebSocket-Accept for the key of §1.3, not for the client's.
     let server = serve(|mut peer| {
         peer.request();
         peer.write(
@@ -463,7 +464,7 @@ fn an_answer_that_is_not_ours_opens_nothing() {
 }
 
 #[test]
-fn a_server_that_ends_without_an_answer_is_disconnected() {
+fn the_end_of_tcp_before_the_response_is_disconnected() {
     let server = serve(|mut peer| {
         peer.request();
         peer.write(b"HTTP/1.1 101 Switching");
@@ -474,17 +475,17 @@ fn a_server_that_ends_without_an_answer_is_disconnected() {
 }
 
 #[test]
-fn the_handshake_has_a_deadline_whatever_trickles_in() {
+fn the_handshake_has_a_deadline_even_if_bytes_trickle_in() {
     let silent = serve(|mut peer| peer.expect_end());
     let trickling = serve(|mut peer| {
         peer.request();
-        // One byte at a time, until the client has gone: no byte buys more time.
+        // One byte at a time until the client closes the connection. No byte may extend its deadline.
         peer.write(b"HTTP/1.1 ");
         let deadline = Instant::now() + LONG;
         while peer.stream.write_all(b"x").is_ok() && Instant::now() < deadline {
             thread::yield_now();
         }
-        assert!(Instant::now() < deadline, "the client stays");
+        assert!(Instant::now() < deadline, "the client does not give up");
     });
     let mut limits = HeadLimits::default();
     limits.max_bytes = usize::MAX;
@@ -498,45 +499,45 @@ fn the_handshake_has_a_deadline_whatever_trickles_in() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused_before_connecting() {
-    // Nobody listens on port 1 of this address; what comes first is the error that is meant.
-    let nobody = builder().address(SocketAddr::from(([127, 0, 0, 1], 1)));
-    let error = nobody.connect("wss://example.test/").unwrap_err();
+fn an_invalid_url_or_header_is_refused_before_connecting() {
+    // No server listens on port 1 of this address: a client that connected first would fail with another error.
+    let unreachable = builder().address(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let error = unreachable.connect("wss://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Url(UrlError::Tls)), "{error:?}");
-    let error = nobody.clone().header("X", "a\r\nY: b").connect("ws://example.test/").unwrap_err();
+    let error = unreachable.clone().header("X", "a\r\nY: b").connect("ws://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Request(InvalidHeader::Value { .. })), "{error:?}");
-    let error = nobody.clone().header("Sec-WebSocket-Key", "x").connect("ws://example.test/").unwrap_err();
+    let error = unreachable.clone().header("Sec-WebSocket-Key", "x").connect("ws://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Request(InvalidHeader::Reserved(_))), "{error:?}");
-    let error = nobody.connect("ws://example.test/").unwrap_err();
+    let error = unreachable.connect("ws://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Connect(_)), "{error:?}");
 }
 
 #[test]
-fn a_client_may_move_to_another_thread() {
+fn a_client_can_move_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Client>();
     is_send::<ClientError>();
 }
 
-/// Long enough for whatever happens at all, on a machine that is busy.
+/// The timeout for events that must happen, long enough for a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
-/// For what is waited for in vain.
+/// The timeout for events that must not happen.
 const SHORT: Duration = Duration::from_millis(100);
 
 fn builder() -> ClientBuilder {
     Client::builder().connect_timeout(LONG).read_timeout(Some(LONG)).write_timeout(Some(LONG)).close_timeout(LONG)
 }
 
-/// Nothing can be done any more.
-fn assert_over(client: &mut Client) {
+/// Asserts that the client is closed and every call fails.
+fn assert_closed(client: &mut Client) {
     assert_eq!(client.state(), State::Closed);
     assert!(matches!(client.receive(), Err(ClientError::Closed)));
     assert!(matches!(client.send_text(""), Err(ClientError::Closed)));
     assert!(matches!(client.close(CloseCode::NORMAL_CLOSURE, ""), Err(ClientError::Closed)));
 }
 
-/// A server that takes one connection and follows a script.
+/// A server that accepts one connection and runs a script on it.
 struct Server {
     address: SocketAddr,
     script: JoinHandle<()>,
@@ -561,9 +562,9 @@ impl Server {
         builder().connect(&self.url()).unwrap()
     }
 
-    /// The script must have run to its end, or do so now.
+    /// Waits until the script has run to its end.
     fn finish(self) {
-        // Should nobody have connected, the script waits for this and fails.
+        // If no client has connected, this connection lets the script start and fail.
         let _ = TcpStream::connect(self.address);
         self.script.join().unwrap();
     }
@@ -572,12 +573,12 @@ impl Server {
 /// The server's end of a connection.
 struct Peer {
     stream: TcpStream,
-    /// What has been read and not been looked at.
+    /// Bytes that were read from the stream and not consumed.
     unread: Vec<u8>,
     connection: Connection,
 }
 
-/// A frame from the client, as it came but unmasked.
+/// A frame from the client, unmasked.
 struct Frame {
     first: u8,
     payload: Vec<u8>,
@@ -590,7 +591,7 @@ impl Peer {
         Self { stream, unread: Vec::new(), connection: Connection::server(Limits::default(), Delivery::Messages) }
     }
 
-    /// Reads more; gives the number of bytes.
+    /// Reads once and returns the number of bytes.
     fn fill(&mut self) -> usize {
         let mut buffer = [0; 4096];
         let length = self.stream.read(&mut buffer).unwrap();
@@ -598,10 +599,11 @@ impl Peer {
         length
     }
 
+    /// Reads the request of the handshake.
     fn request(&mut self) -> RequestHead {
         let mut reader = RequestReader::new(HeadLimits::default());
         loop {
-            assert!(self.fill() > 0, "the client ends within its request");
+            assert!(self.fill() > 0, "the client ended TCP within its request");
             let bytes = std::mem::take(&mut self.unread);
             if let Some((request, used)) = reader.receive(&bytes).unwrap() {
                 self.unread = bytes[used..].to_vec();
@@ -617,6 +619,7 @@ impl Peer {
         self.write(&out);
     }
 
+    /// Performs the opening handshake.
     fn open(&mut self) {
         let request = self.request();
         self.accept(&request, None, &[]);
@@ -632,7 +635,7 @@ impl Peer {
         self.write(&out);
     }
 
-    /// The client's next message, unanswered.
+    /// Returns the client's next message, without answering it.
     fn next(&mut self) -> Message {
         loop {
             let mut events = self.connection.receiver.receive(&mut self.unread);
@@ -648,24 +651,24 @@ impl Peer {
             self.unread.drain(..self.unread.len() - left);
             match message {
                 Some(message) => return message,
-                None => assert!(self.fill() > 0, "the client ends without a message"),
+                None => assert!(self.fill() > 0, "the client ended TCP without a message"),
             }
         }
     }
 
-    /// The client's next frame, of less than 126 bytes.
+    /// Returns the client's next frame, whose payload is at most 125 bytes long.
     fn frame(&mut self) -> Frame {
         while self.unread.len() < 6 || self.unread.len() < 6 + usize::from(self.unread[1] & 0x7F) {
-            assert!(self.fill() > 0, "the client ends without a frame");
+            assert!(self.fill() > 0, "the client ended TCP without a frame");
         }
-        assert_eq!(self.unread[1] & 0x80, 0x80, "masked");
+        assert_eq!(self.unread[1] & 0x80, 0x80, "the frame is not masked");
         let length = usize::from(self.unread[1] & 0x7F);
         let frame: Vec<u8> = self.unread.drain(..6 + length).collect();
         let payload = frame[6..].iter().zip(frame[2..6].iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         Frame { first: frame[0], payload }
     }
 
-    /// Sends back what comes, up to the Close, and ends TCP.
+    /// Echoes messages up to the Close, answers it, and ends TCP.
     fn echo_until_close(&mut self) {
         loop {
             let mut out = Vec::new();
@@ -688,13 +691,13 @@ impl Peer {
         }
     }
 
-    /// Waits until the client has sent something, and leaves it in the kernel.
+    /// Waits until the client has sent something, without reading it.
     #[cfg(target_os = "linux")]
     fn await_input(&mut self) {
         assert!(self.stream.peek(&mut [0]).unwrap() > 0);
     }
 
-    /// The client neither sends nor ends anything for a moment.
+    /// Asserts that the client sends nothing and does not end TCP for [`SHORT`].
     fn expect_silence(&mut self) {
         self.stream.set_read_timeout(Some(SHORT)).unwrap();
         let seen = self.stream.read(&mut [0]);
@@ -702,20 +705,20 @@ impl Peer {
         self.stream.set_read_timeout(Some(LONG)).unwrap();
     }
 
-    /// Reads until the client ends TCP, by whatever means.
+    /// Reads and drops input until the client ends or resets TCP.
     fn expect_end(&mut self) {
         let mut buffer = [0; 65_536];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return,
                 Ok(_) => {}
-                Err(error) => return assert!(!is_timeout(error.kind()), "the client stays"),
+                Err(error) => return assert!(!is_timeout(error.kind()), "the client does not end TCP"),
             }
         }
     }
 
-    /// Writes to a client that may leave as soon as it has read enough. What it has not read by
-    /// then makes its end a reset, after which nothing can be written, nor our direction ended.
+    /// Writes to a client that may close the connection before it has read all, and ends TCP. Unread bytes turn the
+    /// client's end into a reset, after which a write and a shutdown fail.
     fn write_and_end(&mut self, bytes: &[u8]) {
         use ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
         let written = self.stream.write_all(bytes).and_then(|()| self.stream.shutdown(Shutdown::Write));
@@ -725,7 +728,7 @@ impl Peer {
         self.expect_end();
     }
 
-    /// Ends our direction first, then waits for the client.
+    /// Ends the server's direction of TCP, then waits until the client ends its own.
     fn end(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
         self.expect_end();

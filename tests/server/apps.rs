@@ -81,7 +81,7 @@ fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
             ("POST / HTTP/1.1\r\nContent-Length: 0", 405),
         ] {
             raw.write(format!("{request}\r\nHost: localhost\r\n\r\n"));
-            let answer = raw.answer();
+            let answer = raw.response();
             assert_eq!(answer.status, status, "{request}");
             if status == 200 {
                 assert_eq!(answer.header("Content-Type"), Some("text/html; charset=utf-8"));

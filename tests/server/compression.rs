@@ -1,4 +1,6 @@
-//! permessage-deflate on the server: who gets what compressed, and that everyone can read it.
+//! permessage-deflate on the server: which messages are compressed for which client, and that every client can inflate
+//! them.
+
 use std::{
     collections::VecDeque,
     io::{Read, Write},
@@ -10,29 +12,28 @@ use switchboard::{
     Config, Connection, Context, Deflate, DeflateConfig, DeflateParams, Delivery, Event, HeadLimits, Limits, Masked,
     MaskingKey, Message, Prepared, RequestReader, ServerHandshake, WindowBits,
 };
+use switchboard_tests::server::{self, LONG, OPENING, Raw, Service, TestServer, builder, serve};
 
-use switchboard_tests::server::{OPENING, Raw, Service, TestServer, serve};
-
-/// Room for the windows of all who connect here.
+/// The default config with this much memory for compression.
 fn config(memory_bytes: usize) -> Config {
-    let mut config = switchboard_tests::server::config();
+    let mut config = server::config();
     let mut deflate = DeflateConfig::default();
     deflate.memory_bytes = memory_bytes;
     config.deflate = Some(deflate);
     config
 }
 
-/// A client that sees what is compressed.
-struct Peer {
+/// A raw client with permessage-deflate that reports which messages are compressed.
+struct DeflateClient {
     raw: Raw,
     connection: Connection<Masked<fn() -> MaskingKey>>,
-    /// The answer to its offer.
+    /// The server's answer to the offer.
     answer: Option<String>,
-    /// Messages, and whether they came compressed.
+    /// Received messages, and whether they were compressed.
     messages: VecDeque<(String, bool)>,
 }
 
-impl Peer {
+impl DeflateClient {
     fn connect(server: &TestServer, offer: Option<&str>) -> Self {
         let mut raw = Raw::connect(server.address);
         let offer = offer.map_or(String::new(), |offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
@@ -55,13 +56,13 @@ impl Peer {
         self.raw.write(&out);
     }
 
-    /// The next message, and whether it was compressed.
+    /// Returns the next message, and whether it was compressed.
     fn next(&mut self) -> (String, bool) {
         while self.messages.is_empty() {
             let frame = self.raw.frame();
-            let mut bytes = switchboard_tests::server::header(frame.first, frame.payload.len() as u64);
+            let mut bytes = server::header(frame.first, frame.payload.len() as u64);
             bytes.truncate(bytes.len() - 4);
-            bytes[1] &= 0x7F; // a server's, not masked
+            bytes[1] &= 0x7F; // the frame of a server is not masked
             bytes.extend(&frame.payload);
             let mut events = self.connection.receiver.receive(&mut bytes);
             while let Some(event) = events.next_event().unwrap() {
@@ -75,7 +76,7 @@ impl Peer {
     }
 }
 
-/// What a server's answer says.
+/// Parses the parameters in a server's answer.
 fn params(answer: &str) -> DeflateParams {
     let mut params = DeflateParams::default();
     for param in answer.split("; ").skip(1) {
@@ -97,7 +98,7 @@ fn deflate() -> Deflate {
     Deflate::new(config)
 }
 
-/// Text that compresses, the same for the same number, much like that of the next one.
+/// Returns a compressible text. Equal numbers give equal texts; neighbouring numbers give similar texts.
 fn text(number: usize, length: usize) -> String {
     let words = (0..).map(|i| format!("{} words, {} more; ", number + i / 3, (number * i) % 17));
     let mut text = String::new();
@@ -111,11 +112,11 @@ fn text(number: usize, length: usize) -> String {
     text
 }
 
-/// Below the least that is compressed, within and beyond the smallest window, beyond the largest.
+/// Below the minimum length for compression, within and beyond the smallest window, beyond the largest.
 const LENGTHS: [usize; 5] = [100, 300, 520, 5000, 70_000];
 
-/// On "go": publishes to all and sends to itself, by turns.
-fn by_turns(_: Message<'_>, context: &mut Context<'_>) {
+/// On each message: alternately publishes to all and sends to the sender.
+fn publish_and_send_alternately(_: Message<'_>, context: &mut Context<'_>) {
     for round in 0..3 {
         for (number, length) in LENGTHS.into_iter().enumerate() {
             context.publish("all", Message::Text(&text(10 * round + number, length)));
@@ -133,14 +134,15 @@ const OFFERS: [Option<&str>; 5] = [
 ];
 
 #[test]
-fn a_publish_compressed_once_can_be_read_by_all_among_their_own_messages() {
+fn all_subscribers_can_read_a_publish_compressed_once_between_messages_to_one() {
     for workers in [1, 2] {
         let mut config = config(64 << 20);
         config.workers = workers;
         config.max_queued_bytes = 64 << 20;
-        let service = Service::echo().on_opened(|context| context.subscribe("all")).on_message(by_turns);
+        let service =
+            Service::echo().on_opened(|context| context.subscribe("all")).on_message(publish_and_send_alternately);
         let server = serve(config, service);
-        let mut peers: Vec<Peer> = OFFERS.map(|offer| Peer::connect(&server, offer)).into();
+        let mut peers: Vec<DeflateClient> = OFFERS.map(|offer| DeflateClient::connect(&server, offer)).into();
         for _ in &peers {
             server.next_opened();
         }
@@ -166,19 +168,19 @@ fn a_publish_compressed_once_can_be_read_by_all_among_their_own_messages() {
 }
 
 #[test]
-fn what_must_not_be_compressed_is_not() {
-    let secret = text(1, 1000);
+fn uncompressed_sends_and_publishes_are_not_compressed() {
+    let sent = text(1, 1000);
     let service = Service::echo().on_opened(|context| context.subscribe("all")).on_message(move |_, context| {
-        let message = Message::Text(&secret);
+        let message = Message::Text(&sent);
         let id = context.id();
         context.uncompressed().send(message);
         context.uncompressed().publish("all", message);
         context.uncompressed().send_to(id, message);
-        context.remote().send(id, Prepared::text(&secret).uncompressed());
+        context.remote().send(id, Prepared::text(&sent).uncompressed());
         context.send(message);
     });
     let server = serve(config(0), service);
-    let mut peer = Peer::connect(&server, Some("permessage-deflate"));
+    let mut peer = DeflateClient::connect(&server, Some("permessage-deflate"));
     peer.send("go");
     let mut seen: Vec<(String, bool)> = (0..5).map(|_| peer.next()).collect();
     assert_eq!(seen.iter().filter(|(_, compressed)| *compressed).count(), 1);
@@ -186,11 +188,10 @@ fn what_must_not_be_compressed_is_not() {
     assert_eq!(seen.len(), 1);
 }
 
-/// What is sent to one connection, by whatever way, refers to what was sent before; what is published does not.
+/// A message sent to one connection may refer to earlier ones, whichever call sent it. A publish may not.
 #[test]
-fn context_takeover_serves_all_that_is_sent_to_one_connection() {
-    let noise: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
-    let sent = noise.clone();
+fn context_takeover_covers_every_way_to_send_to_one_connection() {
+    let sent: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
     let service = Service::echo().on_message(move |_, context| {
         let id = context.id();
         context.send(Message::Text(&sent));
@@ -200,7 +201,7 @@ fn context_takeover_serves_all_that_is_sent_to_one_connection() {
     });
     let server = serve(config(64 << 20), service);
     for (offer, again) in [("permessage-deflate", true), ("permessage-deflate; server_no_context_takeover", false)] {
-        let mut peer = Peer::connect(&server, Some(offer));
+        let mut peer = DeflateClient::connect(&server, Some(offer));
         peer.send("go");
         let lengths = [(); 4].map(|()| peer.raw.frame().payload.len());
         assert!(lengths[0] > 60 && lengths[1..].iter().all(|&length| (length < 30) == again), "{offer}: {lengths:?}");
@@ -208,12 +209,12 @@ fn context_takeover_serves_all_that_is_sent_to_one_connection() {
 }
 
 #[test]
-fn a_client_sends_as_it_is_what_must_not_be_compressed() {
+fn the_client_sends_uncompressed_messages_as_they_are() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(switchboard_tests::server::LONG)).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
         let mut reader = RequestReader::new(HeadLimits::default());
         let (mut bytes, mut out) = (vec![0; 4096], Vec::new());
         let request = loop {
@@ -229,7 +230,7 @@ fn a_client_sends_as_it_is_what_must_not_be_compressed() {
         stream.read_to_end(&mut wire).unwrap();
         wire
     });
-    let mut client = switchboard_tests::server::builder().connect(&url).unwrap();
+    let mut client = builder().connect(&url).unwrap();
     assert!(client.deflate().is_some());
     client.send_text(&text(1, 1000)).unwrap();
     client.send_text_uncompressed(&text(1, 1000)).unwrap();
@@ -250,33 +251,36 @@ fn a_client_sends_as_it_is_what_must_not_be_compressed() {
 }
 
 #[test]
-fn an_offer_is_taken_unless_compression_is_off_and_takeover_as_far_as_memory_goes() {
+fn an_offer_is_accepted_unless_compression_is_off_and_context_takeover_depends_on_memory() {
     let no_takeover = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let server = serve(config(0), Service::echo());
-    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some(no_takeover));
-    assert_eq!(Peer::connect(&server, Some("x-unknown")).answer, None);
+    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some(no_takeover));
+    assert_eq!(DeflateClient::connect(&server, Some("x-unknown")).answer, None);
 
-    let mut off = switchboard_tests::server::config();
+    let mut off = server::config();
     off.deflate = None;
     let server = serve(off, Service::echo());
-    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer, None);
+    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer, None);
 
     let server = serve(config(300_000), Service::echo());
-    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some("permessage-deflate"));
+    assert_eq!(
+        DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(),
+        Some("permessage-deflate")
+    );
 
-    // Too little for a compressor, and enough for two windows.
+    // Too little for a compressor, but enough for two inflate windows.
     let server = serve(config(70_000), Service::echo());
-    let peers = [(); 3].map(|()| Peer::connect(&server, Some("permessage-deflate")));
+    let peers = [(); 3].map(|()| DeflateClient::connect(&server, Some("permessage-deflate")));
     let [first, second, third] = peers.each_ref().map(|peer| peer.answer.as_deref());
-    let own_afresh = Some("permessage-deflate; server_no_context_takeover");
-    assert_eq!((first, second), (own_afresh, own_afresh));
-    assert_eq!(third, Some(no_takeover), "two windows are all that fits");
-    // Who leaves makes room.
+    let only_client_takeover = Some("permessage-deflate; server_no_context_takeover");
+    assert_eq!((first, second), (only_client_takeover, only_client_takeover));
+    assert_eq!(third, Some(no_takeover), "only two windows fit");
+    // A connection that ends frees its window.
     let [first, ..] = peers;
-    let (_, name) = (0..3).map(|_| server.next_opened()).enumerate().next().unwrap();
+    let id = server.next_opened();
     drop(first);
-    assert_eq!(server.next_closed().0, name);
-    assert_eq!(Peer::connect(&server, Some("permessage-deflate")).answer.as_deref(), own_afresh);
+    assert_eq!(server.next_closed().0, id);
+    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(), only_client_takeover);
 }
 
 #[test]
@@ -284,12 +288,12 @@ fn a_request_whose_extensions_break_the_grammar_is_refused_with_400() {
     let server = serve(config(0), Service::echo());
     let mut raw = Raw::connect(server.address);
     raw.write(OPENING.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate;;\r\n\r\n"));
-    assert_eq!(raw.answer().status, 400);
+    assert_eq!(raw.response().status, 400);
 }
 
-/// All bytes have come and are read, and the message still takes many turns: nothing else announces them.
+/// All bytes have been read, but inflating the message takes many turns. No readiness event announces the later turns.
 #[test]
-fn a_message_that_waited_for_an_inflater_is_inflated_to_its_end_without_further_bytes() {
+fn a_message_that_waited_for_an_inflater_is_completed_without_further_bytes() {
     let mut config = config(0);
     if let Some(deflate) = &mut config.deflate {
         deflate.max_unfinished = 0;
@@ -298,10 +302,10 @@ fn a_message_that_waited_for_an_inflater_is_inflated_to_its_end_without_further_
         context.uncompressed().send(Message::Text(&message.payload().len().to_string()));
     });
     let server = serve(config, service);
-    let mut peer = Peer::connect(&server, Some("permessage-deflate"));
+    let mut peer = DeflateClient::connect(&server, Some("permessage-deflate"));
     let mut wire = Vec::new();
     peer.connection.sender.binary(&vec![0; 12 << 20], &mut wire).unwrap();
-    // The same as a fragment, and an empty last one behind it.
+    // Turns the frame into a first fragment; an empty last fragment follows.
     wire[0] &= 0x7F;
     peer.raw.write(&wire);
     peer.raw.send(0x80, b"");

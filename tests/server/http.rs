@@ -1,12 +1,12 @@
-//! Plain HTTP/1.1 on the port of the WebSocket.
-use std::sync::mpsc;
+//! Plain HTTP/1.1 on the server's port.
 
-use switchboard::Response;
+use std::sync::{Mutex, mpsc};
 
+use switchboard::{App, Context, Handshake, Message, Response, Server, Verdict};
 use switchboard_tests::server::{LONG, OPENING, Raw, Service, config, expect_text, round_trip, serve};
 
-/// Answers with method, target and body of the request.
-fn mirror() -> Service {
+/// An app that answers a request with its method, target and body.
+fn echo_requests() -> Service {
     Service::echo().on_request(|request, responder| {
         let head = format!("{} {}\n", request.head.method(), request.head.target());
         responder.send(
@@ -21,48 +21,48 @@ const GET: &str = "GET /a?b HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
 fn get_is_answered_and_the_connection_is_kept() {
-    let server = serve(config(), mirror());
+    let server = serve(config(), echo_requests());
     let mut raw = Raw::connect(server.address);
     for _ in 0..3 {
         raw.write(GET);
-        let answer = raw.answer();
-        assert_eq!((answer.status, &*answer.body), (200, b"GET /a?b\n".as_slice()));
-        assert_eq!((answer.header("X-Path"), answer.header("Connection")), (Some("/a"), Some("keep-alive")));
-        assert!(answer.head.starts_with("HTTP/1.1 200 OK\r\n"));
+        let response = raw.response();
+        assert_eq!((response.status, &*response.body), (200, b"GET /a?b\n".as_slice()));
+        assert_eq!((response.header("X-Path"), response.header("Connection")), (Some("/a"), Some("keep-alive")));
+        assert!(response.head.starts_with("HTTP/1.1 200 OK\r\n"));
     }
 }
 
 #[test]
 fn head_is_answered_with_the_length_and_without_the_body() {
-    let server = serve(config(), mirror());
+    let server = serve(config(), echo_requests());
     let mut raw = Raw::connect(server.address);
     raw.write(format!("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n{GET}"));
-    let answer = raw.head();
-    assert_eq!((answer.status, answer.header("Content-Length")), (200, Some("7")));
-    assert_eq!(raw.answer().body, b"GET /a?b\n");
+    let response = raw.head();
+    assert_eq!((response.status, response.header("Content-Length")), (200, Some("7")));
+    assert_eq!(raw.response().body, b"GET /a?b\n");
 }
 
 #[test]
-fn post_comes_with_its_whole_body_however_it_is_cut() {
-    let server = serve(config(), mirror());
+fn a_post_is_received_with_its_whole_body_however_it_is_split() {
+    let server = serve(config(), echo_requests());
     let mut raw = Raw::connect(server.address);
     let body = "x".repeat(64 << 10);
     for body in ["", "body", &body] {
         let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         raw.write(&request);
-        assert_eq!(raw.answer().body, format!("POST /\n{body}").as_bytes());
+        assert_eq!(raw.response().body, format!("POST /\n{body}").as_bytes());
         let (start, rest) = request.as_bytes().split_at(request.len().min(100));
         start.iter().for_each(|byte| raw.write([*byte]));
         raw.write(rest);
-        assert_eq!(raw.answer().body, format!("POST /\n{body}").as_bytes());
+        assert_eq!(raw.response().body, format!("POST /\n{body}").as_bytes());
     }
 }
 
 #[test]
-fn requests_in_one_write_are_answered_in_their_order() {
-    let (responders, asked) = mpsc::channel();
+fn pipelined_requests_are_answered_in_order() {
+    let (responders_tx, responders) = mpsc::channel();
     let service = Service::echo().on_request(move |request, responder| {
-        responders.send((request.head.target().to_owned(), request.body.to_vec(), responder)).unwrap();
+        responders_tx.send((request.head.target().to_owned(), request.body.to_vec(), responder)).unwrap();
     });
     let server = serve(config(), service);
     let mut raw = Raw::connect(server.address);
@@ -72,33 +72,33 @@ fn requests_in_one_write_are_answered_in_their_order() {
     }
     raw.write(requests);
     for number in 0..200 {
-        let (target, body, responder) = asked.recv_timeout(LONG).unwrap();
+        let (target, body, responder) = responders.recv_timeout(LONG).unwrap();
         assert_eq!((target, body), (format!("/{number}"), format!("{number:03}").into_bytes()));
-        assert!(asked.try_recv().is_err(), "the next one waits until this one is answered");
+        assert!(responders.try_recv().is_err(), "a request was handled before the one before it was answered");
         responder.send(Response::text(200, number.to_string()));
-        assert_eq!(raw.answer().body, number.to_string().as_bytes());
+        assert_eq!(raw.response().body, number.to_string().as_bytes());
     }
 }
 
 #[test]
-fn requests_ahead_of_the_end_of_tcp_are_all_answered() {
-    let server = serve(config(), mirror());
+fn all_requests_before_the_end_of_tcp_are_answered() {
+    let server = serve(config(), echo_requests());
     for count in [1, 2, 20] {
         let mut raw = Raw::connect(server.address);
         raw.write(GET.repeat(count));
         raw.finish_writing();
         for number in 0..count {
-            assert_eq!(raw.answer().status, 200, "{number} of {count}");
+            assert_eq!(raw.response().status, 200, "{number} of {count}");
         }
         raw.expect_end();
     }
 }
 
 #[test]
-fn an_answer_is_written_to_its_end_for_who_has_ended_its_side() {
+fn a_response_is_written_completely_to_a_client_that_has_ended_its_side() {
     let service = Service::echo().on_request(|_, responder| responder.send(Response::new(200).body(vec![7; 16 << 20])));
     let server = serve(config(), service);
-    let mut raw = Raw::connect_narrow(server.address);
+    let mut raw = Raw::connect_with_small_buffer(server.address);
     raw.write(GET);
     assert_eq!(raw.head().status, 200);
     raw.finish_writing();
@@ -107,8 +107,8 @@ fn an_answer_is_written_to_its_end_for_who_has_ended_its_side() {
 }
 
 #[test]
-fn the_connection_ends_behind_the_answer_where_the_client_wants_it_so() {
-    let server = serve(config(), mirror());
+fn the_connection_ends_after_the_response_if_the_client_asks_for_it() {
+    let server = serve(config(), echo_requests());
     let rows = [
         ("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", false),
         ("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: x, Close\r\n\r\n", false),
@@ -119,11 +119,11 @@ fn the_connection_ends_behind_the_answer_where_the_client_wants_it_so() {
     for (request, kept) in rows {
         let mut raw = Raw::connect(server.address);
         raw.write([request, GET].concat());
-        let answer = raw.answer();
-        assert_eq!(answer.status, 200, "{request}");
-        assert_eq!(answer.header("Connection"), Some(if kept { "keep-alive" } else { "close" }), "{request}");
+        let response = raw.response();
+        assert_eq!(response.status, 200, "{request}");
+        assert_eq!(response.header("Connection"), Some(if kept { "keep-alive" } else { "close" }), "{request}");
         if kept {
-            assert_eq!(raw.answer().body, b"GET /a?b\n", "{request}");
+            assert_eq!(raw.response().body, b"GET /a?b\n", "{request}");
         } else {
             raw.expect_end();
         }
@@ -131,7 +131,7 @@ fn the_connection_ends_behind_the_answer_where_the_client_wants_it_so() {
 }
 
 #[test]
-fn what_is_no_good_request_is_refused_with_its_status_and_ends_the_connection() {
+fn an_invalid_request_is_refused_with_its_status_and_ends_the_connection() {
     let long = "x".repeat(16 << 10);
     let many = "A: b\r\n".repeat(65);
     let rows = [
@@ -143,7 +143,11 @@ fn what_is_no_good_request_is_refused_with_its_status_and_ends_the_connection() 
         ),
         ("no length", "POST / HTTP/1.1\r\nHost: h\r\n\r\n".into(), 411),
         ("too large", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n".into(), 413),
-        ("no such number", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999999\r\n\r\n".into(), 413),
+        (
+            "a length over 64 bits",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999999\r\n\r\n".into(),
+            413,
+        ),
         ("a signed length", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +5\r\n\r\nfives".into(), 400),
         ("a list of lengths", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5, 5\r\n\r\nfives".into(), 400),
         (
@@ -153,24 +157,24 @@ fn what_is_no_good_request_is_refused_with_its_status_and_ends_the_connection() 
         ),
         ("no Host", "GET / HTTP/1.1\r\n\r\n".into(), 400),
         ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".into(), 400),
-        ("no request", "hello\r\n\r\n".into(), 400),
+        ("not a request", "hello\r\n\r\n".into(), 400),
         ("a bare line feed", "GET / HTTP/1.1\nHost: h\n\n".into(), 400),
         ("a folded line", "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n".into(), 400),
         ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505),
         ("a long target", format!("GET /{long}"), 414),
         ("a long field", format!("GET / HTTP/1.1\r\nX: {long}"), 431),
         ("many fields", format!("GET / HTTP/1.1\r\nHost: h\r\n{many}\r\n"), 431),
-        ("a handshake that is no GET", OPENING.replace("GET", "POST"), 405),
+        ("a handshake that is not a GET", OPENING.replace("GET", "POST"), 405),
         ("a handshake without a key", OPENING.replace("Sec-WebSocket-Key", "X-Key"), 400),
         ("an old handshake", OPENING.replace("Version: 13", "Version: 8"), 426),
     ];
-    let server = serve(config(), mirror());
+    let server = serve(config(), echo_requests());
     for (name, request, status) in rows {
         let mut raw = Raw::connect(server.address);
         raw.write(&request);
-        let answer = raw.answer();
+        let response = raw.response();
         assert_eq!(
-            (answer.status, answer.header("Connection").map(|c| c.starts_with("close"))),
+            (response.status, response.header("Connection").map(|c| c.starts_with("close"))),
             (status, Some(true)),
             "{name}"
         );
@@ -179,85 +183,87 @@ fn what_is_no_good_request_is_refused_with_its_status_and_ends_the_connection() 
 }
 
 #[test]
-fn a_bad_request_behind_good_ones_is_refused_behind_their_answers() {
-    let server = serve(config(), mirror());
+fn an_invalid_request_after_valid_ones_is_refused_after_their_responses() {
+    let server = serve(config(), echo_requests());
     let mut raw = Raw::connect(server.address);
     raw.write([&GET.repeat(3), "nonsense\r\n\r\n", GET].concat());
-    let statuses: Vec<_> = (0..4).map(|_| raw.answer().status).collect();
+    let statuses: Vec<_> = (0..4).map(|_| raw.response().status).collect();
     assert_eq!(statuses, [200, 200, 200, 400]);
     raw.expect_end();
 }
 
 #[test]
-fn an_unknown_method_is_405_and_told_what_is_allowed() {
-    let server = serve(config(), mirror());
+fn an_unknown_method_is_refused_with_405_and_the_allowed_methods() {
+    let server = serve(config(), echo_requests());
     for method in ["PUT", "DELETE", "OPTIONS", "CONNECT", "get"] {
         let mut raw = Raw::connect(server.address);
         raw.write(format!("{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-        let answer = raw.answer();
-        assert_eq!((answer.status, answer.header("Allow")), (405, Some("GET, HEAD, POST")), "{method}");
+        let response = raw.response();
+        assert_eq!((response.status, response.header("Allow")), (405, Some("GET, HEAD, POST")), "{method}");
         raw.expect_end();
     }
 }
 
 #[test]
-fn who_expects_100_continue_gets_it_before_the_body() {
-    let server = serve(config(), mirror());
+fn a_client_that_expects_100_continue_gets_it_before_the_body() {
+    let server = serve(config(), echo_requests());
     let mut raw = Raw::connect(server.address);
     let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-Continue\r\n\r\n";
     raw.write(head);
     assert_eq!(raw.head().status, 100);
     raw.write("body");
-    assert_eq!(raw.answer().body, b"POST /\nbody");
-    // Who is refused is not asked for the body first.
+    assert_eq!(raw.response().body, b"POST /\nbody");
+    // A refused request gets its status instead of 100.
     raw.write(head.replace("Content-Length: 4", "Content-Length: 999999"));
-    assert_eq!(raw.answer().status, 413);
+    assert_eq!(raw.response().status, 413);
     raw.expect_end();
 }
 
 #[test]
-fn an_answer_may_come_from_another_thread_and_one_that_is_dropped_is_500() {
-    let (responders, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_request(move |_, responder| responders.send(responder).unwrap()));
+fn a_response_may_come_from_another_thread_and_a_dropped_responder_sends_500() {
+    let (responders_tx, responders) = mpsc::channel();
+    let server =
+        serve(config(), Service::echo().on_request(move |_, responder| responders_tx.send(responder).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(GET);
-    asked.recv_timeout(LONG).unwrap().send(Response::text(202, "later\n"));
-    let answer = raw.answer();
-    assert_eq!((answer.status, &*answer.body), (202, b"later\n".as_slice()));
+    responders.recv_timeout(LONG).unwrap().send(Response::text(202, "later\n"));
+    let response = raw.response();
+    assert_eq!((response.status, &*response.body), (202, b"later\n".as_slice()));
     raw.write(GET);
-    drop(asked.recv_timeout(LONG).unwrap());
-    assert_eq!(raw.answer().status, 500);
+    drop(responders.recv_timeout(LONG).unwrap());
+    assert_eq!(raw.response().status, 500);
     raw.write(GET);
-    asked.recv_timeout(LONG).unwrap().send(Response::new(204));
+    responders.recv_timeout(LONG).unwrap().send(Response::new(204));
     assert_eq!(raw.head().header("Content-Length"), None);
 }
 
 #[test]
-fn an_answer_for_a_client_that_is_gone_does_not_reach_the_next_one() {
-    let (responders, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_request(move |_, responder| responders.send(responder).unwrap()));
+fn a_response_for_a_disconnected_client_does_not_reach_the_next_one() {
+    let (responders_tx, responders) = mpsc::channel();
+    let server =
+        serve(config(), Service::echo().on_request(move |_, responder| responders_tx.send(responder).unwrap()));
     let mut gone = Raw::connect(server.address);
     gone.write(GET);
-    let late = asked.recv_timeout(LONG).unwrap();
+    let late = responders.recv_timeout(LONG).unwrap();
     gone.reset();
     let mut next = Raw::connect(server.address);
     next.write(GET);
-    let responder = asked.recv_timeout(LONG).unwrap();
-    late.send(Response::text(200, "for somebody else"));
-    responder.send(Response::text(200, "for you"));
-    assert_eq!(next.answer().body, b"for you");
+    let responder = responders.recv_timeout(LONG).unwrap();
+    late.send(Response::text(200, "for the disconnected client"));
+    responder.send(Response::text(200, "for the next client"));
+    assert_eq!(next.response().body, b"for the next client");
 }
 
-/// By then the system no longer knows whose the other end was.
+/// The operating system no longer knows the peer's address at that time.
 #[test]
-fn a_whole_request_of_a_client_that_has_reset_is_heard() {
-    let (asked_tx, asked) = mpsc::channel();
+fn a_complete_request_is_handled_although_its_client_has_reset_the_connection() {
+    let (requests_tx, requests) = mpsc::channel();
     let (go_on, held) = mpsc::channel::<()>();
-    let held = std::sync::Mutex::new(held);
+    let held = Mutex::new(held);
     let server = serve(
         config(),
         Service::echo().on_request(move |request, responder| {
-            asked_tx.send((request.head.path().to_owned(), request.peer)).unwrap();
+            requests_tx.send((request.head.path().to_owned(), request.peer)).unwrap();
             if request.head.path() == "/hold" {
                 held.lock().unwrap().recv_timeout(LONG).unwrap();
             }
@@ -265,31 +271,31 @@ fn a_whole_request_of_a_client_that_has_reset_is_heard() {
         }),
     );
     let mut holds = Raw::connect(server.address);
-    // Accepted, and in its turn before the worker is held.
+    // The worker has accepted this connection before it is blocked.
     let mut resets = Raw::connect(server.address);
     resets.write(GET);
-    assert_eq!(asked.recv_timeout(LONG).unwrap().0, "/a");
+    assert_eq!(requests.recv_timeout(LONG).unwrap().0, "/a");
     resets.head();
     holds.write("GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(asked.recv_timeout(LONG).unwrap().0, "/hold");
+    assert_eq!(requests.recv_timeout(LONG).unwrap().0, "/hold");
     let address = resets.stream.local_addr().unwrap();
     resets.write("GET /last HTTP/1.1\r\nHost: localhost\r\n\r\n");
     resets.reset();
     go_on.send(()).unwrap();
-    assert_eq!(asked.recv_timeout(LONG).unwrap(), ("/last".to_owned(), address));
+    assert_eq!(requests.recv_timeout(LONG).unwrap(), ("/last".to_owned(), address));
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_becomes_500() {
+fn an_invalid_response_becomes_500() {
     let rows = [
         Response::new(200).header("X-Broken", "a\r\nInjected: b"),
         Response::new(200).header("two words", "a"),
         Response::new(200).header("X-Umlaut", "ä"),
-        // These are written by the server itself, and twice is a contradiction.
+        // The server writes these fields itself; a second one would contradict it.
         Response::new(200).header("content-length", "5"),
         Response::new(200).header("Connection", "upgrade"),
         Response::new(200).header("Transfer-Encoding", "chunked"),
-        // No final status.
+        // Not a final status.
         Response::new(99),
         Response::new(101),
         Response::new(1000),
@@ -299,58 +305,58 @@ fn an_answer_that_cannot_be_written_becomes_500() {
         let server = serve(config(), Service::echo().on_request(move |_, responder| responder.send(response.clone())));
         let mut raw = Raw::connect(server.address);
         raw.write(GET);
-        let answer = raw.answer();
-        assert_eq!((answer.status, &*answer.body), (500, b"internal error\n".as_slice()), "{shown}");
+        let response = raw.response();
+        assert_eq!((response.status, &*response.body), (500, b"internal error\n".as_slice()), "{shown}");
     }
 }
 
 #[test]
 fn an_app_without_pages_answers_404() {
-    struct Mute;
-    impl switchboard::App for Mute {
+    struct WithoutPages;
+    impl App for WithoutPages {
         type Peer = ();
-        fn accept(&mut self, _: &switchboard::Handshake<'_>, verdict: switchboard::Verdict<()>) {
+        fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
             verdict.accept(());
         }
-        fn message(&mut self, (): &mut (), _: switchboard::Message<'_>, _: &mut switchboard::Context<'_>) {}
+        fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
     }
-    let server = switchboard::Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
-    let running = server.start(|_| Mute).unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
+    let running = server.start(|_| WithoutPages).unwrap();
     let mut raw = Raw::connect(running.address());
     raw.write(GET);
-    assert_eq!(raw.answer().status, 404);
+    assert_eq!(raw.response().status, 404);
     drop(raw);
     running.stopper().stop();
     running.join().unwrap();
 }
 
 #[test]
-fn a_kept_connection_can_become_a_websocket_and_is_then_no_longer_http() {
-    let server = serve(config(), mirror());
+fn a_kept_alive_connection_can_become_a_websocket_and_is_then_no_longer_http() {
+    let server = serve(config(), echo_requests());
     let mut raw = Raw::connect(server.address);
     raw.write(GET);
-    assert_eq!(raw.answer().status, 200);
-    raw.shake_hands();
+    assert_eq!(raw.response().status, 200);
+    raw.handshake();
     raw.text("Hello");
     raw.expect_frame(0x81, "Hello");
-    // 'G' is 0x47: an opcode that does not exist, with RSV1.
+    // 'G' is 0x47: RSV1 and a reserved opcode.
     raw.write(GET);
     assert_eq!(raw.until_close(), (vec![], 1002));
     raw.expect_end();
 }
 
 #[test]
-fn many_answers_that_nobody_reads_hold_reading_and_are_all_given_later() {
+fn many_unread_responses_stop_reading_and_are_all_delivered_later() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     let service = Service::echo().on_request(|_, responder| responder.send(Response::new(200).body(vec![7; 64 << 10])));
     let server = serve(config, service);
     let mut client = server.client();
-    let mut raw = Raw::connect_narrow(server.address);
+    let mut raw = Raw::connect_with_small_buffer(server.address);
     raw.write(GET.repeat(500));
     (0..10).for_each(|_| round_trip(&mut client));
     for _ in 0..500 {
-        assert_eq!(raw.answer().body.len(), 64 << 10);
+        assert_eq!(raw.response().body.len(), 64 << 10);
     }
     client.send_text("still here").unwrap();
     expect_text(&mut client, "still here");

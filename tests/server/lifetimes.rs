@@ -1,35 +1,35 @@
-//! How connections end: the app hears of each once, with the reason.
-use std::{collections::BTreeMap, io::ErrorKind, time::Duration};
+//! How connections end: the app gets `closed` once for each, with the reason.
+
+use std::{collections::BTreeMap, io::ErrorKind, net::TcpStream, sync::mpsc, time::Duration};
 
 use switchboard::{CloseCode, Config, ConnectionId, End, Message, ProtocolError, client::Message as Received};
-
 use switchboard_tests::server::{
-    OPENING, Raw, Service, TestServer, config, expect_text, frame, header, round_trip, serve,
+    LONG, OPENING, Raw, Service, TestServer, config, expect_text, frame, header, round_trip, serve,
 };
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Closes with 4000 when asked to by "close", and echoes else.
-fn obedient() -> Service {
+/// An app that closes with 4000 on the text "close", and echoes other messages.
+fn closes_on_request() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("close") => context.close(CloseCode::new(4000), "as you wish").unwrap(),
         message => context.send(message),
     })
 }
 
-/// One connection: what `peer` does to it, the `End` it comes to, and nothing else.
+/// Runs `peer` on one connection, and asserts that the connection ends once, as `expected`.
 #[track_caller]
-fn ends(config: Config, peer: impl FnOnce(&TestServer, Raw, ConnectionId), expected: End) {
-    let server = serve(config, obedient());
+fn assert_ends_as(config: Config, peer: impl FnOnce(&TestServer, Raw, ConnectionId), expected: End) {
+    let server = serve(config, closes_on_request());
     let (raw, id) = server.raw();
     peer(&server, raw, id);
     assert_eq!(server.next_closed(), (id, expected));
     server.stop();
-    assert_eq!(server.stopped(), [], "closed a second time");
+    assert_eq!(server.join(), [], "a connection was closed twice");
 }
 
 #[test]
-fn a_close_by_the_peer_ends_as_closed_and_not_by_us() {
+fn a_close_by_the_peer_ends_as_closed_by_the_peer() {
     let close = |payload: &'static [u8]| {
         move |_: &TestServer, mut raw: Raw, _: ConnectionId| {
             raw.send(0x88, payload);
@@ -38,8 +38,8 @@ fn a_close_by_the_peer_ends_as_closed_and_not_by_us() {
         }
     };
     let end = |code| End::Closed { by_us: false, code };
-    ends(config(), close(b"\x03\xE8bye"), end(Some(CloseCode::NORMAL_CLOSURE)));
-    ends(config(), close(b""), end(None));
+    assert_ends_as(config(), close(b"\x03\xE8bye"), end(Some(CloseCode::NORMAL_CLOSURE)));
+    assert_ends_as(config(), close(b""), end(None));
     assert_eq!(end(None).code(), CloseCode::NO_STATUS_RECEIVED);
 }
 
@@ -48,12 +48,12 @@ fn a_close_by_the_app_ends_as_closed_by_us_with_the_code_of_the_app() {
     let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
         raw.text("close");
         raw.expect_frame(0x88, b"\x0F\xA0as you wish");
-        // What was on its way before our Close reached the peer, and then its answer with another code.
-        raw.text("unheard");
+        // A message sent before the Close reached the peer, then the peer's Close with another code.
+        raw.text("ignored");
         raw.send(0x88, b"\x03\xE9");
         raw.expect_end();
     };
-    ends(config(), peer, End::Closed { by_us: true, code: Some(CloseCode::new(4000)) });
+    assert_ends_as(config(), peer, End::Closed { by_us: true, code: Some(CloseCode::new(4000)) });
 }
 
 #[test]
@@ -64,12 +64,12 @@ fn a_close_from_another_thread_ends_as_closed_by_us() {
         raw.send(0x88, b"\x03\xE8");
         raw.expect_end();
     };
-    ends(config(), peer, End::Closed { by_us: true, code: Some(CloseCode::NORMAL_CLOSURE) });
+    assert_ends_as(config(), peer, End::Closed { by_us: true, code: Some(CloseCode::NORMAL_CLOSURE) });
 }
 
 #[test]
-fn who_closes_while_paused_still_hears_the_answer() {
-    // Who has asked to close waits for the peer's answer, whatever it asked before.
+fn a_close_while_paused_still_receives_the_close_of_the_peer() {
+    // The server reads the peer's Close although the app has paused the connection.
     let service = Service::echo().on_message(|_, context| {
         context.pause();
         context.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
@@ -84,7 +84,7 @@ fn who_closes_while_paused_still_hears_the_answer() {
 }
 
 #[test]
-fn a_breach_ends_as_failed_with_its_rule() {
+fn a_protocol_error_ends_as_failed_with_the_error() {
     let rows: [(&str, Vec<u8>, u16, ProtocolError); 4] = [
         ("RSV1", frame(0xC1, b"x"), 1002, ProtocolError::ReservedBits { bits: 4 }),
         ("not masked", b"\x81\x01x".to_vec(), 1002, ProtocolError::UnmaskedFrame),
@@ -102,23 +102,23 @@ fn a_breach_ends_as_failed_with_its_rule() {
             assert_eq!(raw.until_close(), (vec![], code), "{name}");
             raw.expect_end();
         };
-        ends(config, peer, End::Failed(error));
+        assert_ends_as(config, peer, End::Failed(error));
     }
 }
 
 #[test]
-fn the_end_of_tcp_ends_as_vanished_whatever_was_begun() {
-    for begun in [vec![], header(0x82, 1000), frame(0x01, b"fragment"), vec![0x81]] {
+fn the_end_of_tcp_ends_as_vanished_also_within_a_frame_or_message() {
+    for started in [vec![], header(0x82, 1000), frame(0x01, b"fragment"), vec![0x81]] {
         let peer = move |_: &TestServer, mut raw: Raw, _: ConnectionId| {
-            raw.write(begun);
+            raw.write(started);
             raw.finish_writing();
         };
-        ends(config(), peer, End::Vanished);
+        assert_ends_as(config(), peer, End::Vanished);
     }
 }
 
 #[test]
-fn what_came_before_the_end_of_tcp_is_all_heard() {
+fn everything_before_the_end_of_tcp_is_handled() {
     let peer = |_: &TestServer, mut raw: Raw, _: ConnectionId| {
         let message = frame(0x81, b"x");
         raw.write([message.repeat(2000), frame(0x88, b"\x03\xE8")].concat());
@@ -129,21 +129,21 @@ fn what_came_before_the_end_of_tcp_is_all_heard() {
         assert_eq!(raw.until_close(), (vec![], 1000));
         raw.expect_end();
     };
-    ends(config(), peer, End::Closed { by_us: false, code: Some(CloseCode::NORMAL_CLOSURE) });
+    assert_ends_as(config(), peer, End::Closed { by_us: false, code: Some(CloseCode::NORMAL_CLOSURE) });
 }
 
 #[test]
-fn the_end_of_tcp_while_paused_is_heard_on_resume_behind_the_messages_before_it() {
-    let (heard, messages) = std::sync::mpsc::channel();
+fn the_end_of_tcp_while_paused_is_handled_on_resume_after_the_messages_before_it() {
+    let (messages_tx, messages) = mpsc::channel();
     let service = Service::echo()
         .on_opened(|context| context.pause())
-        .on_message(move |message, _| heard.send(message.payload().to_vec()).unwrap());
+        .on_message(move |message, _| messages_tx.send(message.payload().to_vec()).unwrap());
     let server = serve(config(), service);
     let (mut raw, id) = server.raw();
     raw.text("one");
     raw.text("two");
     raw.finish_writing();
-    assert!(raw.hears_nothing_for(SHORT));
+    assert!(raw.receives_nothing_for(SHORT));
     assert_eq!(messages.try_iter().count(), 0);
     server.remote.resume(id);
     assert_eq!(server.next_closed(), (id, End::Vanished));
@@ -152,25 +152,25 @@ fn the_end_of_tcp_while_paused_is_heard_on_resume_behind_the_messages_before_it(
 
 #[test]
 fn a_reset_ends_as_broken() {
-    ends(config(), |_, raw, _| raw.reset(), End::Broken(ErrorKind::ConnectionReset));
+    assert_ends_as(config(), |_, raw, _| raw.reset(), End::Broken(ErrorKind::ConnectionReset));
 }
 
 #[test]
-fn a_reset_while_much_waits_to_be_written_ends_as_broken() {
+fn a_reset_while_output_is_queued_ends_as_broken() {
     let mut config = config();
-    // Reading goes on, so that both a write and a read find the connection broken.
+    // The large limit keeps reading enabled, so that both a write and a read fail.
     config.max_queued_bytes = 64 << 20;
     let service = Service::echo().on_message(|message, context| match message {
         Message::Text("much") => context.send(Message::Binary(&vec![0; 16 << 20])),
         message => context.send(message),
     });
     let server = serve(config, service);
-    let (mut witness, _) = server.named_client();
+    let (mut other, _) = server.client_with_id();
     for _ in 0..5 {
-        let (mut raw, id) = server.narrow();
+        let (mut raw, id) = server.raw_with_small_buffer();
         raw.text("much");
         raw.take(10);
-        round_trip(&mut witness);
+        round_trip(&mut other);
         raw.reset();
         assert_eq!(server.next_closed(), (id, End::Broken(ErrorKind::ConnectionReset)));
     }
@@ -185,7 +185,7 @@ fn silence_after_a_ping_ends_as_no_pong() {
         assert_eq!(raw.until_close(), (vec![], 1008));
         raw.expect_end();
     };
-    ends(config, peer, End::NoPong);
+    assert_ends_as(config, peer, End::NoPong);
 }
 
 #[test]
@@ -197,38 +197,38 @@ fn an_unanswered_close_ends_as_no_close() {
         assert_eq!(raw.until_close(), (vec![], 4000));
         raw.expect_end();
     };
-    ends(config, peer, End::NoClose);
+    assert_ends_as(config, peer, End::NoClose);
 }
 
 #[test]
-fn a_message_that_is_not_gone_on_with_ends_as_message_stalled() {
+fn a_message_that_does_not_continue_ends_as_message_stalled() {
     let mut config = config();
     config.message_timeout = SHORT;
-    for begun in [header(0x82, 1000), frame(0x01, b"fragment"), vec![0x81], header(0x89, 5)] {
+    for started in [header(0x82, 1000), frame(0x01, b"fragment"), vec![0x81], header(0x89, 5)] {
         let peer = move |_: &TestServer, mut raw: Raw, _: ConnectionId| {
-            raw.write(begun);
+            raw.write(started);
             assert_eq!(raw.until_close(), (vec![], 1008));
             raw.expect_end();
         };
-        ends(config.clone(), peer, End::MessageStalled);
+        assert_ends_as(config.clone(), peer, End::MessageStalled);
     }
 }
 
 #[test]
-fn a_peer_that_takes_nothing_ends_as_write_stalled() {
+fn a_peer_that_does_not_read_ends_as_write_stalled() {
     let mut config = config();
     config.write_timeout = 2 * SHORT;
     let service = Service::echo().on_message(|_, context| context.send(Message::Binary(&vec![0; 16 << 20])));
     let server = serve(config, service);
-    let (mut raw, id) = server.narrow();
+    let (mut raw, id) = server.raw_with_small_buffer();
     raw.text("go");
     assert_eq!(server.next_closed(), (id, End::WriteStalled));
 }
 
 #[test]
-fn a_stop_sends_1001_and_cuts_off_who_does_not_answer() {
-    let server = serve(config(), obedient());
-    let (mut behaves, first) = server.named_client();
+fn a_stop_sends_1001_and_cuts_off_peers_that_do_not_answer() {
+    let server = serve(config(), closes_on_request());
+    let (mut answering, first) = server.client_with_id();
     let (_silent, second) = server.raw();
     let _half = {
         let mut raw = Raw::connect(server.address);
@@ -236,26 +236,26 @@ fn a_stop_sends_1001_and_cuts_off_who_does_not_answer() {
         raw
     };
     let mut idle = Raw::connect(server.address);
-    round_trip(&mut behaves);
+    round_trip(&mut answering);
     server.stop();
-    let Received::Close(Some((code, _))) = behaves.receive().unwrap() else { panic!("no Close") };
+    let Received::Close(Some((code, _))) = answering.receive().unwrap() else { panic!("no Close") };
     assert_eq!(code, CloseCode::GOING_AWAY);
-    // Who has asked for nothing is not kept waiting for the end.
+    // A connection without a request is ended at once.
     idle.expect_end();
-    let ends: BTreeMap<_, _> = server.stopped().into_iter().collect();
+    let ends: BTreeMap<_, _> = server.join().into_iter().collect();
     let gone = End::Closed { by_us: true, code: Some(CloseCode::GOING_AWAY) };
     assert_eq!(ends, BTreeMap::from([(first, gone), (second, End::Stopped)]));
 }
 
 #[test]
-fn a_stopped_server_takes_no_connection_and_a_late_verdict_is_followed_by_1001() {
-    let (verdicts, asked) = std::sync::mpsc::channel();
+fn a_stopped_server_accepts_no_connection_and_closes_after_a_late_verdict_with_1001() {
+    let (verdicts_tx, verdicts) = mpsc::channel();
     let mut config = config();
-    config.stop_timeout = switchboard_tests::server::LONG;
-    let server = serve(config, obedient().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+    config.stop_timeout = LONG;
+    let server = serve(config, closes_on_request().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(OPENING);
-    let verdict = asked.recv_timeout(switchboard_tests::server::LONG).unwrap();
+    let verdict = verdicts.recv_timeout(LONG).unwrap();
     server.stop();
     verdict.accept(());
     assert_eq!(raw.head().status, 101);
@@ -264,27 +264,27 @@ fn a_stopped_server_takes_no_connection_and_a_late_verdict_is_followed_by_1001()
     raw.expect_end();
     let address = server.address;
     drop(raw);
-    assert_eq!(server.stopped().len(), 1);
-    assert!(std::net::TcpStream::connect(address).is_err());
+    assert_eq!(server.join().len(), 1);
+    assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]
-fn a_handle_that_outlives_the_server_reaches_nobody() {
-    let server = serve(config(), obedient());
-    let (mut client, id) = server.named_client();
+fn a_remote_that_outlives_the_server_does_nothing() {
+    let server = serve(config(), closes_on_request());
+    let (mut client, id) = server.client_with_id();
     let remote = server.remote.clone();
     server.stop();
     while !matches!(client.receive().unwrap(), Received::Close(_)) {}
-    assert_eq!(server.stopped().len(), 1);
+    assert_eq!(server.join().len(), 1);
     remote.send(id, Message::Text("late"));
     remote.publish("topic", Message::Text("late"));
     remote.close(id, CloseCode::NORMAL_CLOSURE, "");
 }
 
 #[test]
-fn a_server_outlives_its_ends() {
-    let server = serve(config(), obedient());
-    let (mut client, _) = server.named_client();
+fn a_server_goes_on_after_a_connection_has_ended() {
+    let server = serve(config(), closes_on_request());
+    let (mut client, _) = server.client_with_id();
     let (raw, _) = server.raw();
     raw.reset();
     server.next_closed();

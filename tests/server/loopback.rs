@@ -1,11 +1,11 @@
-//! The server over loopback: what is sent comes back, and a handshake is answered as the app says.
+//! Messages come back from an echo, and a handshake is answered as the app decides.
+
 use std::sync::mpsc;
 
 use switchboard::{
     Acceptance, CloseCode, Message, Rejection, SendError,
     client::{ClientError, Message as Received},
 };
-
 use switchboard_tests::server::{
     LONG, OPENING, Raw, Service, builder, config, expect_text, frame, header, round_trip, serve,
 };
@@ -26,15 +26,15 @@ fn messages_of_all_lengths_come_back() {
 }
 
 #[test]
-fn the_longest_message_comes_back_and_one_byte_more_is_1009() {
+fn the_longest_message_comes_back_and_one_more_byte_fails_with_1009() {
     let server = serve(config(), Service::echo());
     let mut client = server.client();
     let longest: Vec<u8> = (0..16 << 20).map(|at: u32| (at % 251) as u8).collect();
     client.send_binary(&longest).unwrap();
-    assert!(client.receive().unwrap() == Received::Binary(longest), "another message than was sent");
+    assert!(client.receive().unwrap() == Received::Binary(longest), "the echo differs from the message");
 
     let mut raw = Raw::connect(server.address);
-    raw.shake_hands();
+    raw.handshake();
     raw.write(header(0x82, (16 << 20) + 1));
     assert_eq!(raw.until_close(), (vec![], 1009));
 }
@@ -53,7 +53,7 @@ fn fragments_come_back_as_one_message_with_a_ping_between_them() {
 
 #[test]
 fn many_messages_in_one_write_come_back_in_order() {
-    // More than a turn's 1,024 events, and more than one read buffer.
+    // More than the 1,024 events of a turn, and more than one read buffer.
     let server = serve(config(), Service::echo());
     let (mut raw, _) = server.raw();
     let messages: Vec<String> = (0..20_000).map(|number| format!("message {number}")).collect();
@@ -64,7 +64,7 @@ fn many_messages_in_one_write_come_back_in_order() {
 }
 
 #[test]
-fn a_handshake_and_frames_byte_by_byte_are_understood() {
+fn a_handshake_and_a_frame_may_arrive_byte_by_byte() {
     let server = serve(config(), Service::echo());
     let mut raw = Raw::connect(server.address);
     for byte in [OPENING.as_bytes(), &frame(0x81, "schön".as_bytes())].concat() {
@@ -75,19 +75,19 @@ fn a_handshake_and_frames_byte_by_byte_are_understood() {
 }
 
 #[test]
-fn a_verdict_from_another_thread_is_carried_out() {
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+fn a_verdict_may_come_from_another_thread() {
+    let (verdicts_tx, verdicts) = mpsc::channel();
+    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     for accepts in [true, false] {
         let mut raw = Raw::connect(server.address);
         raw.write(OPENING);
-        let verdict = asked.recv_timeout(LONG).unwrap();
+        let verdict = verdicts.recv_timeout(LONG).unwrap();
         if accepts {
             verdict.accept(());
             assert_eq!(raw.head().status, 101);
         } else {
             verdict.reject(Rejection::new(401).header("WWW-Authenticate", "Basic").body("who are you?\n"));
-            let answer = raw.answer();
+            let answer = raw.response();
             assert_eq!((answer.status, answer.header("WWW-Authenticate")), (401, Some("Basic")));
             assert_eq!(answer.body, b"who are you?\n");
             raw.expect_end();
@@ -96,30 +96,30 @@ fn a_verdict_from_another_thread_is_carried_out() {
 }
 
 #[test]
-fn a_verdict_that_is_dropped_is_500() {
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+fn a_dropped_verdict_sends_500() {
+    let (verdicts_tx, verdicts) = mpsc::channel();
+    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     let mut raw = Raw::connect(server.address);
     raw.write(OPENING);
-    drop(asked.recv_timeout(LONG).unwrap());
-    assert_eq!(raw.answer().status, 500);
+    drop(verdicts.recv_timeout(LONG).unwrap());
+    assert_eq!(raw.response().status, 500);
     raw.expect_end();
 }
 
 #[test]
-fn a_verdict_for_a_client_that_is_gone_does_not_reach_the_next_one() {
-    let (verdicts, asked) = mpsc::channel();
-    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts.send(verdict).unwrap()));
+fn a_verdict_for_a_disconnected_client_does_not_reach_the_next_one() {
+    let (verdicts_tx, verdicts) = mpsc::channel();
+    let server = serve(config(), Service::echo().on_accept(move |_, verdict| verdicts_tx.send(verdict).unwrap()));
     let mut gone = Raw::connect(server.address);
     gone.write(OPENING);
-    let late = asked.recv_timeout(LONG).unwrap();
+    let late = verdicts.recv_timeout(LONG).unwrap();
     gone.reset();
     let mut next = Raw::connect(server.address);
     next.write(OPENING);
-    let verdict = asked.recv_timeout(LONG).unwrap();
+    let verdict = verdicts.recv_timeout(LONG).unwrap();
     late.accept(());
     verdict.reject(Rejection::new(403));
-    assert_eq!(next.answer().status, 403);
+    assert_eq!(next.response().status, 403);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_rejection_reaches_the_client_with_its_body() {
     });
     let server = serve(config(), service);
     let Err(ClientError::Refused { response, body }) = builder().connect(&server.url()) else {
-        panic!("the client is let in");
+        panic!("the handshake was accepted");
     };
     assert_eq!((response.status(), &*body), (403, b"not you\n".as_slice()));
 }
@@ -144,18 +144,18 @@ fn the_app_chooses_a_subprotocol_and_adds_header_fields() {
         verdict.accept_with(Acceptance::default().subprotocol("v1").header("Set-Cookie", "a=b"), ());
     });
     let server = serve(config(), service);
-    let wishes = builder().subprotocol("v2").subprotocol("v1").origin("https://page.example");
-    let mut client = wishes.connect(&server.url()).unwrap();
+    let options = builder().subprotocol("v2").subprotocol("v1").origin("https://page.example");
+    let mut client = options.connect(&server.url()).unwrap();
     assert_eq!(client.subprotocol(), Some("v1"));
     assert_eq!(client.response().values("set-cookie").collect::<Vec<_>>(), [b"a=b"]);
     round_trip(&mut client);
 }
 
 #[test]
-fn no_message_comes_once_the_app_has_closed() {
-    let (heard, messages) = mpsc::channel();
+fn after_the_app_has_closed_it_gets_no_further_message() {
+    let (messages_tx, messages) = mpsc::channel();
     let service = Service::echo().on_message(move |message, context| {
-        heard.send(message.payload().to_vec()).unwrap();
+        messages_tx.send(message.payload().to_vec()).unwrap();
         context.send(Message::Text("last"));
         context.close(CloseCode::new(4000), "enough").unwrap();
         context.send(Message::Text("too late"));
@@ -188,7 +188,7 @@ fn a_close_frame_that_cannot_be_sent_leaves_the_connection_open() {
 }
 
 #[test]
-fn what_is_sent_when_a_connection_opens_comes_right_behind_the_answer() {
+fn messages_sent_when_a_connection_opens_directly_follow_the_handshake() {
     let service = Service::echo().on_opened(|context| {
         context.send(Message::Text("welcome"));
         context.send(Message::Binary(&[1, 2, 3]));

@@ -1,6 +1,7 @@
-//! The server over loopback.
+//! The server over loopback TCP, against the client and against raw bytes.
 
 mod apps;
+mod backpressure;
 #[cfg(feature = "deflate")]
 mod compression;
 mod deadlines;
@@ -8,5 +9,4 @@ mod http;
 mod lifetimes;
 mod loopback;
 mod panics;
-mod pressure;
 mod topics;

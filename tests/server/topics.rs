@@ -1,16 +1,21 @@
-//! Publishing, sending to others, and the order in which a connection sees it all.
+//! Publishing, sending to other connections, and the order in which a connection gets the messages.
+
 use std::{
     collections::BTreeSet,
+    iter,
     sync::{Arc, Mutex},
+    thread,
 };
 
-use switchboard::{CloseCode, ConnectionId, Message, client::Message as Received};
-
+use switchboard::{
+    CloseCode, ConnectionId, Message,
+    client::{Client, Message as Received},
+};
 use switchboard_tests::server::{Service, TestServer, config, expect_text, round_trip, serve};
 
-/// Subscribes to what `+topic` names, leaves with `-topic`, publishes with `topic!text` to all and `topic?text` to
-/// others; echoes everything else.
-fn post_office() -> Service {
+/// An app whose messages are commands: `+topic` subscribes, `-topic` unsubscribes, `topic!text` publishes to all and
+/// `topic?text` to all others. It echoes other messages.
+fn topic_commands() -> Service {
     Service::echo().on_message(|message, context| {
         let Message::Text(text) = message else { return context.send(message) };
         if let Some(topic) = text.strip_prefix('+') {
@@ -28,12 +33,12 @@ fn post_office() -> Service {
 }
 
 #[test]
-fn all_subscribers_get_what_is_published_and_others_do_not() {
-    let server = serve(config(), post_office());
+fn all_subscribers_get_a_publish_and_others_do_not() {
+    let server = serve(config(), topic_commands());
     let mut clients = [(); 3].map(|()| server.client());
     for client in &mut clients {
         client.send_text("+news").unwrap();
-        client.send_text("+news").unwrap(); // twice is once
+        client.send_text("+news").unwrap(); // a second subscription changes nothing
         round_trip(client);
     }
     let mut stranger = server.client();
@@ -54,8 +59,8 @@ fn all_subscribers_get_what_is_published_and_others_do_not() {
 }
 
 #[test]
-fn who_unsubscribes_gets_what_was_published_before_and_nothing_after() {
-    let service = post_office().on_message(|_, context| {
+fn after_unsubscribing_a_connection_gets_earlier_publishes_and_no_later_ones() {
+    let service = topic_commands().on_message(|_, context| {
         context.subscribe("a");
         context.subscribe("b");
         context.publish("a", Message::Text("a1"));
@@ -79,7 +84,7 @@ fn who_unsubscribes_gets_what_was_published_before_and_nothing_after() {
 
 #[test]
 fn the_last_of_many_subscribers_can_leave_in_any_order() {
-    let server = serve(config(), post_office());
+    let server = serve(config(), topic_commands());
     let mut clients: Vec<_> = (0..5).map(|_| server.client()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         for topic in ["x", "y"] {
@@ -88,14 +93,14 @@ fn the_last_of_many_subscribers_can_leave_in_any_order() {
         client.send_text(&format!("+own{number}")).unwrap();
         round_trip(client);
     }
-    // The first leaves one topic, the second both, by going.
+    // The first client leaves one topic; the second leaves both by closing.
     clients[0].send_text("-x").unwrap();
     round_trip(&mut clients[0]);
     clients.remove(1).close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     for text in ["x!one", "y!two", "own0!three", "own4!four"] {
         let publisher = &mut clients[2];
         publisher.send_text(text).unwrap();
-        round_trip_past_publications(publisher);
+        round_trip_after_publications(publisher);
     }
     let expected: [&[&str]; 4] = [&["two", "three"], &["one", "two"], &[], &["one", "two", "four"]];
     for (client, expected) in clients.iter_mut().zip(expected) {
@@ -108,13 +113,13 @@ fn the_last_of_many_subscribers_can_leave_in_any_order() {
     }
 }
 
-/// As [`round_trip`], past what was published meanwhile.
-fn round_trip_past_publications(client: &mut switchboard::client::Client) {
+/// As [`round_trip`], but skips publishes that arrive before the echo.
+fn round_trip_after_publications(client: &mut Client) {
     client.send_text("?").unwrap();
     while client.receive().unwrap() != Received::Text("?".into()) {}
 }
 
-/// Small ones, one larger than a cork or a read buffer, and enough of them that the log of a turn is written early.
+/// Short messages, and messages longer than a cork or a read buffer, so that the log of a turn is written early.
 const LENGTHS: [usize; 4] = [1, 1000, 70_000, 300_000];
 
 #[test]
@@ -144,7 +149,7 @@ fn sends_and_publishes_over_two_topics_arrive_in_the_order_of_the_calls() {
         config.workers = workers;
         let server = serve(config, service.clone());
         let mut listeners: Vec<_> = (0..6).map(|_| server.client()).collect();
-        // `opened` has run for all: nobody misses the beginning.
+        // All have subscribed in `opened` before the first publish.
         for _ in &listeners {
             server.next_opened();
         }
@@ -164,7 +169,7 @@ fn numbered(number: u32) -> String {
     format!("{number} {}", "x".repeat(length))
 }
 
-fn numbers_until_end(client: &mut switchboard::client::Client) -> Vec<u32> {
+fn numbers_until_end(client: &mut Client) -> Vec<u32> {
     let mut numbers = Vec::new();
     loop {
         match client.receive().unwrap() {
@@ -180,18 +185,18 @@ fn numbers_until_end(client: &mut switchboard::client::Client) -> Vec<u32> {
 }
 
 #[test]
-fn connections_of_all_workers_get_a_publish_and_those_of_one_worker_know_each_other() {
+fn connections_on_all_workers_get_a_publish() {
     let mut config = config();
     config.workers = 2;
-    let server = serve(config, post_office());
-    let mut clients: Vec<_> = (0..32).map(|_| server.named_client()).collect();
+    let server = serve(config, topic_commands());
+    let mut clients: Vec<_> = (0..32).map(|_| server.client_with_id()).collect();
     for (client, _) in &mut clients {
         client.send_text("+all").unwrap();
         round_trip(client);
     }
     let workers: BTreeSet<String> =
         clients.iter().map(|(_, id)| id.to_string().split('.').next().unwrap().into()).collect();
-    assert_eq!(workers.len(), 2, "the kernel gave all of 32 connections to one worker");
+    assert_eq!(workers.len(), 2, "the kernel gave all 32 connections to one worker");
     let mut late = server.client();
     late.send_text("all!from a client").unwrap();
     for (client, _) in &mut clients {
@@ -212,21 +217,21 @@ fn connections_of_all_workers_get_a_publish_and_those_of_one_worker_know_each_ot
 }
 
 #[test]
-fn one_connection_reaches_another_by_its_name_on_any_worker() {
+fn one_connection_reaches_another_by_its_id_on_any_worker() {
     for workers in [1, 2] {
-        let names = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
-        let (known, asked) = (Arc::clone(&names), Arc::clone(&names));
-        let service = Service::echo().on_opened(move |context| known.lock().unwrap().push(context.id())).on_message(
+        let ids = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
+        let (opened, receivers) = (Arc::clone(&ids), Arc::clone(&ids));
+        let service = Service::echo().on_opened(move |context| opened.lock().unwrap().push(context.id())).on_message(
             move |message, context| {
-                for &name in asked.lock().unwrap().iter() {
-                    context.send_to(name, message);
+                for &other in receivers.lock().unwrap().iter() {
+                    context.send_to(other, message);
                 }
             },
         );
         let mut config = config();
         config.workers = workers;
         let server = serve(config, service);
-        let mut clients: Vec<_> = (0..8).map(|_| server.named_client()).collect();
+        let mut clients: Vec<_> = (0..8).map(|_| server.client_with_id()).collect();
         clients[3].0.send_text("from one to each").unwrap();
         for (client, id) in &mut clients {
             expect_text(client, "from one to each");
@@ -238,33 +243,33 @@ fn one_connection_reaches_another_by_its_name_on_any_worker() {
 
 #[test]
 fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any_worker() {
-    let names = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
-    let (known, asked) = (Arc::clone(&names), Arc::clone(&names));
+    let ids = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
+    let (opened, receivers) = (Arc::clone(&ids), Arc::clone(&ids));
     let service = Service::echo()
         .on_opened(move |context| {
             context.subscribe("t");
-            known.lock().unwrap().push(context.id());
+            opened.lock().unwrap().push(context.id());
         })
         .on_message(move |_, context| {
-            for &name in asked.lock().unwrap().iter() {
-                context.publish("t", Message::Text(&format!("1 {name}")));
-                context.send_to(name, Message::Text(&format!("2 {name}")));
-                context.publish("t", Message::Text(&format!("3 {name}")));
-                context.remote().send(name, Message::Text(&format!("4 {name}")));
+            for &other in receivers.lock().unwrap().iter() {
+                context.publish("t", Message::Text(&format!("1 {other}")));
+                context.send_to(other, Message::Text(&format!("2 {other}")));
+                context.publish("t", Message::Text(&format!("3 {other}")));
+                context.remote().send(other, Message::Text(&format!("4 {other}")));
             }
         });
     let mut config = config();
     config.workers = 2;
     let server = serve(config, service);
     let mut clients: Vec<_> = Vec::new();
-    // Until there is one on each worker.
+    // Connects until there is a connection on each worker.
     while clients.iter().map(|(_, id)| worker(*id)).collect::<BTreeSet<_>>().len() < 2 {
-        assert!(clients.len() < 32, "the kernel gave all of 32 connections to one worker");
-        clients.push(server.named_client());
+        assert!(clients.len() < 32, "the kernel gave all 32 connections to one worker");
+        clients.push(server.client_with_id());
     }
     clients[0].0.send_text("go").unwrap();
     for (client, id) in &mut clients {
-        let own: Vec<_> = std::iter::repeat_with(|| client.receive().unwrap())
+        let own: Vec<_> = iter::repeat_with(|| client.receive().unwrap())
             .filter_map(|message| match message {
                 Received::Text(text) => text.strip_suffix(&format!(" {id}")).map(str::to_owned),
                 other => panic!("{other:?}"),
@@ -275,24 +280,24 @@ fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any
     }
 }
 
-/// The worker that a connection is on.
+/// The number of the connection's worker.
 fn worker(id: ConnectionId) -> String {
     id.to_string().split('.').next().unwrap().into()
 }
 
 #[test]
-fn what_another_thread_asks_for_is_executed_in_its_order() {
-    let server = serve(config(), post_office());
-    let (mut client, id) = server.named_client();
+fn commands_from_another_thread_are_executed_in_order() {
+    let server = serve(config(), topic_commands());
+    let (mut client, id) = server.client_with_id();
     let remote = server.remote.clone();
-    let other_thread = std::thread::spawn(move || {
+    let other_thread = thread::spawn(move || {
         remote.publish("room", Message::Text("before the subscription"));
         remote.subscribe(id, "room");
         remote.publish("room", Message::Text("1"));
         remote.send(id, Message::Text("2"));
         remote.publish("room", Message::Text("3"));
         remote.close(id, CloseCode::new(4001), "go");
-        remote.send(id, Message::Text("behind the Close"));
+        remote.send(id, Message::Text("after the Close"));
     });
     for text in ["1", "2", "3"] {
         expect_text(&mut client, text);
@@ -303,36 +308,36 @@ fn what_another_thread_asks_for_is_executed_in_its_order() {
 
 #[test]
 fn a_close_from_another_thread_that_cannot_be_written_becomes_1011() {
-    let server = serve(config(), post_office());
+    let server = serve(config(), topic_commands());
     for (code, reason) in [(CloseCode::NO_STATUS_RECEIVED, String::new()), (CloseCode::NORMAL_CLOSURE, "x".repeat(124))]
     {
-        let (mut client, id) = server.named_client();
+        let (mut client, id) = server.client_with_id();
         server.remote.close(id, code, &reason);
         assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::INTERNAL_ERROR, String::new()))));
     }
 }
 
 #[test]
-fn a_name_is_never_given_twice_and_a_late_send_reaches_no_stranger() {
-    let server = serve(config(), post_office());
-    let mut names: Vec<ConnectionId> = Vec::new();
+fn an_id_is_never_reused_and_a_late_send_reaches_no_other_connection() {
+    let server = serve(config(), topic_commands());
+    let mut ids: Vec<ConnectionId> = Vec::new();
     for _ in 0..50 {
-        let (mut client, id) = server.named_client();
-        reach_all(&server, &names);
-        server.remote.send(id, Message::Text("for you"));
-        expect_text(&mut client, "for you");
+        let (mut client, id) = server.client_with_id();
+        use_all_ids(&server, &ids);
+        server.remote.send(id, Message::Text("hello"));
+        expect_text(&mut client, "hello");
         client.send_text("?").unwrap();
         expect_text(&mut client, "?");
         client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
         assert_eq!(server.next_closed().0, id);
-        names.push(id);
+        ids.push(id);
     }
-    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
 }
 
-/// Everything that can be asked of those who are gone.
-fn reach_all(server: &TestServer, names: &[ConnectionId]) {
-    for &id in names {
+/// Makes every call of a remote with the IDs of closed connections.
+fn use_all_ids(server: &TestServer, ids: &[ConnectionId]) {
+    for &id in ids {
         server.remote.send(id, Message::Text("late"));
         server.remote.subscribe(id, "late");
         server.remote.resume(id);
@@ -350,11 +355,11 @@ fn a_paused_connection_is_not_read_and_loses_nothing() {
         context.send(message);
     });
     let server = serve(config(), service);
-    let mut witness = server.client();
+    let mut other = server.client();
     server.next_opened();
-    let (mut client, id) = server.named_client();
+    let (mut client, id) = server.client_with_id();
     for _ in 0..3 {
-        // The rest is partly in the same read as the pause, partly behind it.
+        // Some of the rest is in the same read as the pause, some arrives later.
         client.send_text("pause").unwrap();
         let rest: Vec<String> = (0..2000).map(|number| format!("message {number}")).collect();
         for text in &rest {
@@ -362,15 +367,15 @@ fn a_paused_connection_is_not_read_and_loses_nothing() {
         }
         expect_text(&mut client, "pause");
         for _ in 0..10 {
-            round_trip(&mut witness);
+            round_trip(&mut other);
         }
-        // Messages that were already being handled as the pause came may still be answered; then nothing is.
+        // No message after the pause may be echoed before the marker.
         server.remote.send(id, Message::Text("marker"));
         let mut echoed = 0;
         while client.receive().unwrap() != Received::Text("marker".into()) {
             echoed += 1;
         }
-        assert_eq!(echoed, 0, "a paused connection was read from");
+        assert_eq!(echoed, 0, "messages were handled while the connection was paused");
         server.remote.resume(id);
         for text in &rest {
             expect_text(&mut client, text);

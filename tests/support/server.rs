@@ -1,4 +1,5 @@
-//! A server inside the test, an app made of closures, and a peer of raw bytes for what a good client never does.
+//! A server inside the test process, an app made of closures, and a raw TCP client for input that a correct client
+//! never sends.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -15,10 +16,10 @@ use switchboard::{
     client::{self, Client, ClientBuilder},
 };
 
-/// The longest that a test waits for anything.
+/// The timeout of every wait in a test.
 pub const LONG: Duration = Duration::from_secs(10);
 
-/// One worker and the defaults, but for a stop that does not wait long for peers who never answer.
+/// The default config with one worker, and with a short stop timeout for peers that never answer.
 pub fn config() -> Config {
     let mut config = Config::default();
     config.workers = 1;
@@ -31,7 +32,8 @@ type OnRequest = dyn Fn(&Request<'_>, Responder) + Send + Sync;
 type OnOpened = dyn Fn(&mut Context<'_>) + Send + Sync;
 type OnMessage = dyn Fn(Message<'_>, &mut Context<'_>) + Send + Sync;
 
-/// An app that accepts everyone, echoes, and has no pages, unless it is told otherwise.
+/// An app whose callbacks can be replaced. By default it accepts every handshake, echoes messages and answers requests
+/// with 404.
 #[derive(Clone)]
 pub struct Service {
     accept: Arc<OnAccept>,
@@ -44,7 +46,7 @@ impl Service {
     pub fn echo() -> Self {
         Self {
             accept: Arc::new(|_, verdict| verdict.accept(())),
-            request: Arc::new(|_, responder| responder.send(Response::text(404, "nothing\n"))),
+            request: Arc::new(|_, responder| responder.send(Response::text(404, "not found\n"))),
             opened: Arc::new(|_| {}),
             message: Arc::new(|message, context| context.send(message)),
         }
@@ -102,7 +104,7 @@ impl App for Worker {
     }
 }
 
-/// A server that runs until it is dropped, and what its app was told.
+/// A server that runs until it is dropped, with the events of its app.
 pub struct TestServer {
     pub address: SocketAddr,
     pub remote: Remote,
@@ -134,44 +136,49 @@ impl TestServer {
         format!("ws://{}/", self.address)
     }
 
-    /// A client that behaves.
+    /// A client with an open connection.
     pub fn client(&self) -> Client {
         builder().connect(&self.url()).unwrap()
     }
 
-    /// The same, and its name. For tests that open one connection at a time.
-    pub fn named_client(&self) -> (Client, ConnectionId) {
+    /// A client with an open connection, and the connection's ID. For tests that open one connection at a time.
+    pub fn client_with_id(&self) -> (Client, ConnectionId) {
         (self.client(), self.next_opened())
     }
 
-    /// A peer of raw bytes whose handshake is done, and its name.
+    /// A raw client after its handshake, and the connection's ID. For tests that open one connection at a time.
     pub fn raw(&self) -> (Raw, ConnectionId) {
         let mut raw = Raw::connect(self.address);
-        raw.shake_hands();
+        raw.handshake();
         (raw, self.next_opened())
     }
 
-    /// The same with a small receive buffer, so that little of what it does not read is taken off the server.
-    pub fn narrow(&self) -> (Raw, ConnectionId) {
-        let mut raw = Raw::connect_narrow(self.address);
-        raw.shake_hands();
+    /// As [`raw`](Self::raw), with a small receive buffer: while the client does not read, the kernel takes little from
+    /// the server.
+    pub fn raw_with_small_buffer(&self) -> (Raw, ConnectionId) {
+        let mut raw = Raw::connect_with_small_buffer(self.address);
+        raw.handshake();
         (raw, self.next_opened())
     }
 
+    /// Waits until a connection is opened.
     pub fn next_opened(&self) -> ConnectionId {
-        self.opened.lock().unwrap().recv_timeout(LONG).expect("a connection is opened")
+        self.opened.lock().unwrap().recv_timeout(LONG).expect("no connection was opened")
     }
 
+    /// Waits until a connection is closed.
     pub fn next_closed(&self) -> (ConnectionId, End) {
-        self.closed.lock().unwrap().recv_timeout(LONG).expect("a connection is closed")
+        self.closed.lock().unwrap().recv_timeout(LONG).expect("no connection was closed")
     }
 
+    /// Begins the stop, and returns at once.
     pub fn stop(&self) {
         self.stopper.stop();
     }
 
-    /// Waits until the server has stopped; gives all ends that were not asked for before.
-    pub fn stopped(mut self) -> Vec<(ConnectionId, End)> {
+    /// Waits until the server has stopped. Returns the closed connections that [`next_closed`](Self::next_closed) has
+    /// not returned.
+    pub fn join(mut self) -> Vec<(ConnectionId, End)> {
         self.running.take().unwrap().join().unwrap();
         self.closed.lock().unwrap().try_iter().collect()
     }
@@ -186,47 +193,50 @@ impl Drop for TestServer {
     }
 }
 
-/// Clients that give up after [`LONG`].
+/// A client builder whose timeouts are all [`LONG`].
 pub fn builder() -> ClientBuilder {
     Client::builder().read_timeout(Some(LONG)).write_timeout(Some(LONG)).close_timeout(LONG).connect_timeout(LONG)
 }
 
-/// The next message must be this text.
+/// Receives a message and asserts that it is this text.
 #[track_caller]
 pub fn expect_text(client: &mut Client, text: &str) {
     assert_eq!(client.receive().unwrap(), client::Message::Text(text.into()));
 }
 
-/// Sends a text to an echo and gets it back: by then the worker has begun a new turn since the call.
+/// Sends a text to an echo server and waits for the echo. By then the worker has begun a turn after the call.
 #[track_caller]
 pub fn round_trip(client: &mut Client) {
     client.send_text("?").unwrap();
     expect_text(client, "?");
 }
 
-/// A frame as the server sent it.
+/// A frame from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
+    /// FIN, RSV1 to RSV3 and the opcode.
     pub first: u8,
     pub payload: Vec<u8>,
 }
 
 impl Frame {
-    /// The code, if this is a Close frame with one.
+    /// The close code, if this is a Close frame with a code.
     pub fn close_code(&self) -> Option<u16> {
         (self.first == 0x88 && self.payload.len() >= 2).then(|| u16::from_be_bytes([self.payload[0], self.payload[1]]))
     }
 }
 
-/// An answer of HTTP.
+/// An HTTP response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
+    /// The status line and the header fields.
     pub head: String,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpResponse {
+    /// The value of the first header field of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
@@ -235,14 +245,14 @@ impl Answer {
     }
 }
 
-/// A client's frame, masked.
+/// A masked frame. `first` is its first byte: FIN, RSV1 to RSV3 and the opcode.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = header(first, payload.len() as u64);
     frame.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
     frame
 }
 
-/// The header of a client's frame, with its masking key, whatever follows.
+/// The header of a masked frame with `length` bytes of payload, up to and with the masking key.
 pub fn header(first: u8, length: u64) -> Vec<u8> {
     let mut header = vec![first];
     match length {
@@ -262,13 +272,14 @@ pub fn header(first: u8, length: u64) -> Vec<u8> {
 
 const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
-/// An opening handshake (§1.3).
+/// The request of an opening handshake (§1.3).
 pub const OPENING: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// A peer that says exactly what the test says.
+/// A raw TCP client: sends exactly the bytes that the test gives it, and answers nothing by itself.
 pub struct Raw {
     pub stream: TcpStream,
+    /// Bytes that were read from the stream and not consumed.
     unread: Vec<u8>,
 }
 
@@ -277,16 +288,17 @@ impl Raw {
         Self::over(TcpStream::connect_timeout(&address, LONG).unwrap())
     }
 
-    pub fn connect_narrow(address: SocketAddr) -> Self {
+    /// Connects with a small receive buffer; see [`TestServer::raw_with_small_buffer`].
+    pub fn connect_with_small_buffer(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         socket.connect_timeout(&address.into(), LONG).unwrap();
         Self::over(socket.into())
     }
 
-    /// The same with segments as short as on a network: while it does not read, the kernel takes some 50 KB for it, and
-    /// no megabytes.
-    pub fn connect_far(address: SocketAddr) -> Self {
+    /// Connects with a small receive buffer and TCP segments as short as on a network. While the client does not read,
+    /// the kernel takes about 50 KB for it instead of megabytes.
+    pub fn connect_with_short_segments(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         #[cfg(target_os = "linux")]
@@ -295,7 +307,7 @@ impl Raw {
         Self::over(socket.into())
     }
 
-    /// From another address of this machine.
+    /// Connects from this address of the machine.
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
@@ -310,7 +322,8 @@ impl Raw {
         Self { stream, unread: Vec::new() }
     }
 
-    pub fn shake_hands(&mut self) {
+    /// Performs the opening handshake.
+    pub fn handshake(&mut self) {
         self.write(OPENING.as_bytes());
         assert_eq!(self.head().status, 101);
     }
@@ -320,7 +333,7 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Writes what the kernel takes at once, and says how much that was.
+    /// Writes without blocking. Returns the number of bytes that the kernel took.
     pub fn write_some(&mut self, bytes: &[u8]) -> usize {
         self.stream.set_nonblocking(true).unwrap();
         let written = self.stream.write(bytes);
@@ -332,39 +345,42 @@ impl Raw {
         }
     }
 
+    /// Sends a masked frame; see [`frame`].
     #[track_caller]
     pub fn send(&mut self, first: u8, payload: impl AsRef<[u8]>) {
         self.write(frame(first, payload.as_ref()));
     }
 
+    /// Sends a text message.
     #[track_caller]
     pub fn text(&mut self, text: &str) {
         self.send(0x81, text);
     }
 
-    /// Reads more; gives the number of bytes, 0 at the end.
+    /// Reads once. Returns the number of bytes, 0 at the end of the stream.
     #[track_caller]
     fn fill(&mut self) -> usize {
         let mut buffer = [0; 16 << 10];
-        let count = self.stream.read(&mut buffer).unwrap_or_else(|error| panic!("the end is no end: {error}"));
+        let count = self.stream.read(&mut buffer).unwrap_or_else(|error| panic!("cannot read: {error}"));
         self.unread.extend_from_slice(&buffer[..count]);
         count
     }
 
+    /// Returns the next `count` bytes.
     #[track_caller]
     pub fn take(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {
-            assert!(self.fill() > 0, "the server ends within a frame or an answer");
+            assert!(self.fill() > 0, "the server ended TCP within a frame or a response");
         }
         let rest = self.unread.split_off(count);
         std::mem::replace(&mut self.unread, rest)
     }
 
-    /// The next frame.
+    /// Reads the next frame.
     #[track_caller]
     pub fn frame(&mut self) -> Frame {
         let start = self.take(2);
-        assert_eq!(start[1] & 0x80, 0, "a server does not mask");
+        assert_eq!(start[1] & 0x80, 0, "a server must not mask");
         let length = match start[1] {
             126 => u16::from_be_bytes(self.take(2).try_into().unwrap()).into(),
             127 => u64::from_be_bytes(self.take(8).try_into().unwrap()),
@@ -373,49 +389,51 @@ impl Raw {
         Frame { first: start[0], payload: self.take(length as usize) }
     }
 
+    /// Reads the next frame and asserts its first byte and payload.
     #[track_caller]
     pub fn expect_frame(&mut self, first: u8, payload: impl AsRef<[u8]>) {
         assert_eq!(self.frame(), Frame { first, payload: payload.as_ref().to_vec() });
     }
 
-    /// All frames up to the Close, and its code.
+    /// Reads up to the Close. Returns the frames before it, and its code.
     #[track_caller]
     pub fn until_close(&mut self) -> (Vec<Frame>, u16) {
         let mut frames = Vec::new();
         loop {
             let frame = self.frame();
             if frame.first == 0x88 {
-                return (frames, frame.close_code().expect("a Close with a code"));
+                return (frames, frame.close_code().expect("the Close has no code"));
             }
             frames.push(frame);
         }
     }
 
-    /// The server has nothing more to say: the next thing to read is the end, and no reset.
+    /// Asserts that the server sends nothing more and ends TCP without a reset.
     #[track_caller]
     pub fn expect_end(&mut self) {
         assert_eq!(self.fill(), 0, "{:?}", String::from_utf8_lossy(&self.unread));
         assert!(self.unread.is_empty(), "{:?}", String::from_utf8_lossy(&self.unread));
     }
 
-    /// The server ends the connection altogether, by whatever means: it takes nothing any more.
+    /// Waits until a write fails, because the server has closed or reset the connection.
     #[track_caller]
-    pub fn expect_gone(&mut self) {
+    pub fn expect_writes_fail(&mut self) {
         let started = Instant::now();
         while started.elapsed() < LONG {
             if self.stream.write(&frame(0x8A, b"")).is_err() {
                 return;
             }
-            if self.hears_nothing_for(Duration::from_millis(10)) {
+            if self.receives_nothing_for(Duration::from_millis(10)) {
                 continue;
             }
         }
-        panic!("the server still takes what we send");
+        panic!("the server still receives");
     }
 
-    /// Whether nothing comes for so long; what comes is kept. Without bytes to be kept, the end is nothing, too.
+    /// Returns whether nothing arrives within `time`. The end of the stream and an error count as nothing. Bytes that
+    /// arrive are kept for the next read.
     #[track_caller]
-    pub fn hears_nothing_for(&mut self, time: Duration) -> bool {
+    pub fn receives_nothing_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut buffer = [0; 16 << 10];
         let seen = self.stream.read(&mut buffer);
@@ -429,7 +447,7 @@ impl Raw {
         }
     }
 
-    /// Reads and drops `count` bytes, or as many as there are before the end, and says how many.
+    /// Reads and drops `count` bytes, or fewer if the stream ends before. Returns how many.
     pub fn take_up_to(&mut self, count: usize) -> usize {
         let mut left = count - count.min(self.unread.len());
         self.unread.drain(..count - left);
@@ -444,35 +462,35 @@ impl Raw {
         count - left
     }
 
-    /// Takes nothing off the server for so long.
+    /// Waits for `time` without reading.
     pub fn pause_reading(&self, time: Duration) {
         thread::park_timeout(time);
     }
 
-    /// The head of an answer.
+    /// Reads the head of a response; its body is left empty.
     #[track_caller]
-    pub fn head(&mut self) -> Answer {
+    pub fn head(&mut self) -> HttpResponse {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
-            assert!(self.fill() > 0, "the server ends within a head: {:?}", String::from_utf8_lossy(&self.unread));
+            assert!(self.fill() > 0, "the server ended TCP within a head: {:?}", String::from_utf8_lossy(&self.unread));
         };
         let head = String::from_utf8(self.take(end)).unwrap();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Answer { status, head, body: Vec::new() }
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("no status in the head");
+        HttpResponse { status, head, body: Vec::new() }
     }
 
-    /// A whole answer, whose body is as long as it says.
+    /// Reads a response with its body, whose length is its `Content-Length`.
     #[track_caller]
-    pub fn answer(&mut self) -> Answer {
-        let mut answer = self.head();
-        let length = answer.header("Content-Length").map_or(0, |length| length.parse().unwrap());
-        answer.body = self.take(length);
-        answer
+    pub fn response(&mut self) -> HttpResponse {
+        let mut response = self.head();
+        let length = response.header("Content-Length").map_or(0, |length| length.parse().unwrap());
+        response.body = self.take(length);
+        response
     }
 
-    /// Ends our side.
+    /// Ends our direction of TCP.
     pub fn finish_writing(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }

@@ -105,7 +105,7 @@ fn a_signal_sends_1001_to_all_and_ends_the_program_with_0() {
 fn a_peer_that_does_not_answer_holds_the_end_for_six_seconds_at_most() {
     let mut program = start(&["echo", "--workers", "1"]);
     let mut raw = Raw::connect(program.address());
-    raw.shake_hands();
+    raw.handshake();
     let asked = Instant::now();
     program.signal("TERM");
     assert_eq!(raw.until_close(), (vec![], 1001));
@@ -117,7 +117,7 @@ fn a_peer_that_does_not_answer_holds_the_end_for_six_seconds_at_most() {
 fn a_second_signal_ends_the_program_at_once() {
     let mut program = start(&["echo", "--workers", "1"]);
     let mut raw = Raw::connect(program.address());
-    raw.shake_hands();
+    raw.handshake();
     let asked = Instant::now();
     program.signal("TERM");
     assert_eq!(raw.until_close(), (vec![], 1001));
@@ -139,7 +139,7 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
         ("/?room=1", "text/html; charset=utf-8"),
     ] {
         raw.write(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", program.address()));
-        let answer = raw.answer();
+        let answer = raw.response();
         assert_eq!((answer.status, answer.header("Content-Type")), (200, Some(content_type)), "{path}");
         let policy = answer.header("Content-Security-Policy").expect("a policy");
         for rule in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"] {
@@ -150,21 +150,21 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
         // Who has it is not sent it again.
         let tag = answer.header("ETag").expect("a tag");
         raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"));
-        let again = raw.answer();
+        let again = raw.response();
         assert_eq!((again.status, again.header("ETag"), &*again.body), (304, Some(tag), &b""[..]), "{path}");
         assert!(again.header("Content-Security-Policy").is_some(), "{path}");
     }
     // Modules are shared with the pages that may speak to us, and with no others.
     for (origin, shared) in [(friend, Some(friend)), ("https://foe.example", None), ("null", None)] {
         raw.write(format!("GET /client.js HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n"));
-        let answer = raw.answer();
+        let answer = raw.response();
         assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, shared), "{origin}");
         assert_eq!(answer.header("Vary"), Some("Accept-Encoding, Origin"));
     }
     raw.write("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(raw.answer().status, 404);
+    assert_eq!(raw.response().status, 404);
     raw.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(raw.answer().status, 405);
+    assert_eq!(raw.response().status, 405);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn an_operator_makes_accounts_beside_a_running_server() {
         let body = format!(r#"{{"name":"Ada","password":"{password}"}}"#);
         let head = "POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
         raw.write(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
-        let answer = raw.answer();
+        let answer = raw.response();
         (answer.status, String::from_utf8(answer.body).unwrap())
     };
     let (status, body) = login("correct horse");

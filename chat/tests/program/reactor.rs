@@ -18,7 +18,7 @@ use switchboard::{
 };
 
 use switchboard_chat::{Chat, ChatConfig, ChatService, Peer, Rate};
-use switchboard_tests::server::{Answer, Raw, config};
+use switchboard_tests::server::{HttpResponse, Raw, config};
 
 use crate::support::visitor::{AS_JSON, PASSWORD, Visitor, guest, request_over};
 
@@ -159,7 +159,7 @@ fn a_crowd_that_signs_in_at_once_waits_elsewhere_or_is_sent_away_with_503() {
                 "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
             ));
         }
-        let answers: Vec<Answer> = crowd.iter_mut().map(Raw::answer).collect();
+        let answers: Vec<HttpResponse> = crowd.iter_mut().map(Raw::response).collect();
         let count = |status| answers.iter().filter(|answer| answer.status == status).count();
         let turned_away = count(503);
         // Who was not registered cannot log in.

@@ -110,7 +110,7 @@ fn ap_01_connections_of_a_person_are_limited() {
 
 /// Somebody who follows the lobby over bytes of their own, and reads as the test likes.
 fn raw_member(address: SocketAddr, token: &str) -> Raw {
-    let mut raw = Raw::connect_far(address);
+    let mut raw = Raw::connect_with_short_segments(address);
     let fields = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n");
     raw.write(OPENING.replace("GET / ", "GET /ws ").replace("Host: localhost\r\n", &fields));
     assert_eq!(raw.head().status, 101);

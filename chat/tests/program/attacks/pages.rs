@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use switchboard::client::ClientError;
 
 use super::{chat, generous_chat};
-use switchboard_tests::server::{Answer, Raw, builder};
+use switchboard_tests::server::{HttpResponse, Raw, builder};
 
 use crate::support::{
     program::Program,
@@ -231,6 +231,6 @@ fn hs_05_requests_for_another_host_are_misdirected() {
 }
 
 /// Status and code of an answer that refuses.
-fn refused(answer: &Answer) -> (u16, String) {
+fn refused(answer: &HttpResponse) -> (u16, String) {
     (answer.status, json_of(answer)["error"]["code"].as_str().unwrap_or_default().to_owned())
 }

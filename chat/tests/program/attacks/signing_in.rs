@@ -5,7 +5,7 @@ use std::{fs, net::IpAddr, process::Command};
 use serde_json::{Value, json};
 
 use super::{chat, generous_chat};
-use switchboard_tests::server::{Answer, Raw};
+use switchboard_tests::server::{HttpResponse, Raw};
 
 use crate::support::{
     folder::Folder,
@@ -140,7 +140,7 @@ fn ap_01_who_may_not_make_an_account_or_be_a_guest_is_told_so() {
 fn ap_01_markup_in_names_and_refusals_comes_back_as_json() {
     let program = generous_chat();
     let name = "<script>alert(1)</script>";
-    let is_json = |answer: &Answer| {
+    let is_json = |answer: &HttpResponse| {
         assert_eq!(answer.header("Content-Type"), Some("application/json"), "{answer:?}");
         assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{answer:?}");
     };

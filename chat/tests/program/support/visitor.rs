@@ -9,14 +9,20 @@ use std::{
 use serde_json::{Value, json};
 use switchboard::client::{Client, ClientError, Message};
 
-use switchboard_tests::server::{Answer, LONG, Raw, builder};
+use switchboard_tests::server::{HttpResponse, LONG, Raw, builder};
 
 /// What all accounts have here.
 pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Makes a request with these fields beside Host and Content-Length, and gives its answer.
 #[track_caller]
-pub(crate) fn request(address: SocketAddr, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> HttpResponse {
     request_over(&mut Raw::connect(address), &address.to_string(), method, path, fields, body)
 }
 
@@ -29,19 +35,19 @@ pub(crate) fn request_over(
     path: &str,
     fields: &[(&str, &str)],
     body: impl AsRef<[u8]>,
-) -> Answer {
+) -> HttpResponse {
     let body = body.as_ref();
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in fields {
         head += &format!("{name}: {value}\r\n");
     }
     raw.write([head.as_bytes(), b"\r\n", body].concat());
-    raw.answer()
+    raw.response()
 }
 
 /// Posts JSON.
 #[track_caller]
-pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> Answer {
+pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> HttpResponse {
     request(address, "POST", path, &[AS_JSON], &body.to_string())
 }
 
@@ -49,7 +55,7 @@ pub(crate) const AS_JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// The JSON of an answer.
 #[track_caller]
-pub(crate) fn json_of(answer: &Answer) -> Value {
+pub(crate) fn json_of(answer: &HttpResponse) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
@@ -72,7 +78,7 @@ pub(crate) fn log_in(address: SocketAddr, name: &str) -> String {
 }
 
 #[track_caller]
-fn token(answer: &Answer) -> String {
+fn token(answer: &HttpResponse) -> String {
     json_of(answer)["token"].as_str().unwrap_or_else(|| panic!("no token in {answer:?}")).to_owned()
 }
 

@@ -1,11 +1,11 @@
-//! Peers that send too much, read too little, or ask for more than there is.
-use std::{collections::BTreeSet, thread, time::Instant};
+//! Peers that send too much or read too little, and more connections than the server accepts.
+
+use std::{collections::BTreeSet, io::Write, thread, time::Instant};
 
 use switchboard::{
-    End, Message, SlowSubscriber,
+    CloseCode, End, Message, SlowSubscriber,
     client::{ClientError, Message as Received},
 };
-
 use switchboard_tests::server::{
     LONG, OPENING, Raw, Service, builder, config, expect_text, frame, header, round_trip, serve,
 };
@@ -17,18 +17,18 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     let server = serve(config, Service::echo());
-    let mut witness = server.client();
+    let mut other = server.client();
     server.next_opened();
-    let (mut raw, _) = server.narrow();
+    let (mut raw, _) = server.raw_with_small_buffer();
 
-    // Writes until nothing was taken for many turns of the worker, each of which serves somebody else.
+    // Writes until the kernel takes nothing for many turns of the worker. Each turn serves another client.
     let (mut written, mut blocked) = (0, 0);
     let mut rest = Vec::new();
     let mut messages = 0_u32;
     let started = Instant::now();
     while blocked < 50 {
-        assert!(written < 128 * MIB, "the server takes whatever is sent");
-        assert!(started.elapsed() < LONG, "no end after {written} bytes");
+        assert!(written < 128 * MIB, "the server reads without limit");
+        assert!(started.elapsed() < LONG, "the server still reads after {written} bytes");
         if rest.is_empty() {
             rest = numbered(messages);
             messages += 1;
@@ -38,12 +38,12 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
         written += taken;
         blocked = if taken == 0 { blocked + 1 } else { 0 };
         if taken == 0 {
-            round_trip(&mut witness);
+            round_trip(&mut other);
         }
     }
 
     let mut writer = raw.stream.try_clone().unwrap();
-    let rest = thread::spawn(move || std::io::Write::write_all(&mut writer, &rest).unwrap());
+    let rest = thread::spawn(move || writer.write_all(&rest).unwrap());
     for number in 0..messages {
         let echo = raw.frame();
         assert_eq!(echo.payload.len(), 32 << 10);
@@ -55,14 +55,15 @@ fn a_peer_that_does_not_read_is_not_read_from_and_gets_everything_once_it_reads(
     raw.expect_end();
 }
 
-/// A binary message of 32 KiB that begins with its number.
+/// The frame of a binary message of 32 KiB that begins with `number`.
 fn numbered(number: u32) -> Vec<u8> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(32 << 10, 0);
     frame(0x82, &payload)
 }
 
-/// Sends 256 messages of 64 KiB, 16 MiB in all, for "burst": more than the kernel takes. Echoes else.
+/// An app that sends 256 messages of 64 KiB on the text "burst", 16 MiB in all and more than the kernel takes. Echoes
+/// other messages.
 fn bursts() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("burst") => (0..256).for_each(|_| context.send(Message::Binary(&[0; 64 << 10]))),
@@ -70,13 +71,14 @@ fn bursts() -> Service {
     })
 }
 
-/// Subscribes everyone; a message of one's own is echoed.
-fn radio() -> Service {
-    Service::echo().on_opened(|context| context.subscribe("radio"))
+/// An echo that subscribes every connection to "news".
+fn subscribed_echo() -> Service {
+    Service::echo().on_opened(|context| context.subscribe("news"))
 }
 
 const BROADCASTS: u32 = 400;
 
+/// A payload of 64 KiB that begins with `number`.
 fn broadcast(number: u32) -> Vec<u8> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(64 << 10, 0);
@@ -87,11 +89,11 @@ fn broadcast(number: u32) -> Vec<u8> {
 fn a_slow_subscriber_is_closed_with_1008_while_others_get_everything() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
-    let server = serve(config, radio());
-    let (mut fast, _) = server.named_client();
-    let (mut slow, id) = server.narrow();
+    let server = serve(config, subscribed_echo());
+    let (mut fast, _) = server.client_with_id();
+    let (mut slow, id) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
-        server.remote.publish("radio", Message::Binary(&broadcast(number)));
+        server.remote.publish("news", Message::Binary(&broadcast(number)));
         assert!(fast.receive().unwrap() == Received::Binary(broadcast(number)), "{number} is missing");
     }
     assert_eq!(server.next_closed(), (id, End::TooSlow));
@@ -105,15 +107,15 @@ fn a_slow_subscriber_is_closed_with_1008_while_others_get_everything() {
 }
 
 #[test]
-fn a_slow_subscriber_misses_messages_where_the_app_wants_it_so() {
+fn a_slow_subscriber_misses_messages_if_the_config_says_skip() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     config.slow_subscriber = SlowSubscriber::Skip;
-    let server = serve(config, radio());
-    let (mut fast, _) = server.named_client();
-    let (mut slow, _) = server.narrow();
+    let server = serve(config, subscribed_echo());
+    let (mut fast, _) = server.client_with_id();
+    let (mut slow, _) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
-        server.remote.publish("radio", Message::Binary(&broadcast(number)));
+        server.remote.publish("news", Message::Binary(&broadcast(number)));
         assert!(fast.receive().unwrap() == Received::Binary(broadcast(number)), "{number} is missing");
     }
     slow.text("end");
@@ -127,17 +129,17 @@ fn a_slow_subscriber_misses_messages_where_the_app_wants_it_so() {
     }
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     assert!(numbers[0] == 0 && numbers.len() < BROADCASTS as usize, "{numbers:?}");
-    // It has caught up, and goes on.
-    server.remote.publish("radio", Message::Text("on air"));
-    slow.expect_frame(0x81, "on air");
+    // It has caught up and gets messages again.
+    server.remote.publish("news", Message::Text("later"));
+    slow.expect_frame(0x81, "later");
 }
 
 #[test]
-fn a_slow_receiver_of_what_others_send_is_closed_with_1008() {
+fn a_slow_receiver_of_messages_from_others_is_closed_with_1008() {
     let mut config = config();
     config.max_queued_bytes = 256 << 10;
     let server = serve(config, Service::echo());
-    let (mut slow, id) = server.narrow();
+    let (mut slow, id) = server.raw_with_small_buffer();
     for number in 0..BROADCASTS {
         server.remote.send(id, Message::Binary(&broadcast(number)));
     }
@@ -147,7 +149,7 @@ fn a_slow_receiver_of_what_others_send_is_closed_with_1008() {
 }
 
 #[test]
-fn past_the_bound_of_a_worker_the_largest_unfinished_message_is_closed_with_1013() {
+fn past_the_memory_limit_of_a_worker_the_largest_unfinished_message_is_closed_with_1013() {
     let mut config = config();
     config.max_worker_bytes = 4 * MIB;
     let service = Service::echo().on_message(|message, context| {
@@ -167,13 +169,13 @@ fn past_the_bound_of_a_worker_the_largest_unfinished_message_is_closed_with_1013
 }
 
 #[test]
-fn past_the_bound_of_a_worker_the_longest_outbox_is_closed_with_1013() {
+fn past_the_memory_limit_of_a_worker_the_longest_outbox_is_closed_with_1013() {
     let mut config = config();
     config.max_worker_bytes = 6 * MIB;
     config.max_queued_bytes = 64 * MIB;
     let server = serve(config, bursts());
-    let (mut client, _) = server.named_client();
-    let (mut raw, id) = server.narrow();
+    let (mut client, _) = server.client_with_id();
+    let (mut raw, id) = server.raw_with_small_buffer();
     raw.text("burst");
     assert_eq!(server.next_closed(), (id, End::Overloaded));
     assert_eq!(raw.until_close().1, 1013);
@@ -182,19 +184,19 @@ fn past_the_bound_of_a_worker_the_longest_outbox_is_closed_with_1013() {
 }
 
 #[test]
-fn a_full_server_answers_503_and_has_room_again_when_one_leaves() {
+fn a_full_server_answers_503_and_has_capacity_again_when_one_leaves() {
     let mut config = config();
     config.max_connections = Some(2);
     let server = serve(config, Service::echo());
-    let (mut first, _) = server.named_client();
-    let (mut second, _) = server.named_client();
-    let refused = Raw::connect(server.address).answer();
+    let (mut first, _) = server.client_with_id();
+    let (mut second, _) = server.client_with_id();
+    let refused = Raw::connect(server.address).response();
     assert_eq!(refused.status, 503);
     assert!(refused.header("Retry-After").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{refused:?}");
-    let Err(ClientError::Refused { response, .. }) = builder().connect(&server.url()) else { panic!("let in") };
+    let Err(ClientError::Refused { response, .. }) = builder().connect(&server.url()) else { panic!("accepted") };
     assert_eq!(response.status(), 503);
     round_trip(&mut first);
-    second.close(switchboard::CloseCode::NORMAL_CLOSURE, "").unwrap();
+    second.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     let started = Instant::now();
     let mut third = loop {
         match builder().connect(&server.url()) {
@@ -207,46 +209,46 @@ fn a_full_server_answers_503_and_has_room_again_when_one_leaves() {
 }
 
 #[test]
-fn who_was_turned_away_and_stays_takes_no_place() {
+fn a_refused_client_that_stays_connected_does_not_count_as_a_connection() {
     let mut config = config();
     config.max_connections = Some(1);
     config.linger_timeout = LONG;
     let server = serve(config, Service::echo());
     let (first, _) = server.raw();
-    let mut turned_away = Raw::connect(server.address);
-    assert_eq!(turned_away.answer().status, 503);
-    turned_away.expect_end();
+    let mut refused = Raw::connect(server.address);
+    assert_eq!(refused.response().status, 503);
+    refused.expect_end();
     first.reset();
     server.next_closed();
-    // The one who was turned away has not ended its side.
+    // The refused client has not ended its side yet.
     round_trip(&mut server.client());
-    drop(turned_away);
+    drop(refused);
 }
 
 #[test]
-fn a_crowd_at_the_door_is_all_let_in() {
+fn all_of_500_clients_that_connect_at_once_are_accepted() {
     let server = serve(config(), Service::echo());
-    let mut crowd: Vec<_> = (0..500).map(|_| Raw::connect(server.address)).collect();
-    for raw in &mut crowd {
+    let mut clients: Vec<_> = (0..500).map(|_| Raw::connect(server.address)).collect();
+    for raw in &mut clients {
         raw.write(OPENING);
         raw.text("here");
     }
-    for raw in &mut crowd {
+    for raw in &mut clients {
         assert_eq!(raw.head().status, 101);
         raw.expect_frame(0x81, "here");
     }
-    let names: BTreeSet<_> = crowd.iter().map(|_| server.next_opened()).collect();
-    assert_eq!(names.len(), 500);
+    let ids: BTreeSet<_> = clients.iter().map(|_| server.next_opened()).collect();
+    assert_eq!(ids.len(), 500);
 }
 
 #[test]
-fn a_connection_that_breaks_while_much_waits_for_it_costs_nobody_else() {
+fn a_connection_that_breaks_with_queued_output_does_not_affect_others() {
     let mut config = config();
     config.max_queued_bytes = 64 * MIB;
     let server = serve(config, bursts());
-    let (mut client, _) = server.named_client();
+    let (mut client, _) = server.client_with_id();
     for _ in 0..10 {
-        let (mut raw, id) = server.narrow();
+        let (mut raw, id) = server.raw_with_small_buffer();
         raw.text("burst");
         raw.frame();
         raw.reset();
