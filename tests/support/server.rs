@@ -430,8 +430,8 @@ impl Raw {
         panic!("the server still receives");
     }
 
-    /// Returns whether nothing arrives within `time`. The end of the stream and an error count as nothing. Bytes that
-    /// arrive are kept for the next read.
+    /// Returns whether the connection stays open and silent for `time`, and no byte is unread. Bytes that arrive are kept
+    /// for the next read.
     #[track_caller]
     pub fn receives_nothing_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
@@ -441,9 +441,11 @@ impl Raw {
         match seen {
             Ok(count) => {
                 self.unread.extend_from_slice(&buffer[..count]);
-                count == 0
+                false
             }
-            Err(_) => true,
+            Err(error) => {
+                self.unread.is_empty() && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+            }
         }
     }
 
