@@ -59,7 +59,7 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
         Ok(limit) => limit,
         Err(error) => {
             warn!("the limit of open files could not be raised: {error}");
-            DESCRIPTORS_IF_UNKNOWN
+            FALLBACK_DESCRIPTORS
         }
     }
 }
@@ -68,13 +68,13 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
 #[derive(Debug)]
 pub(super) struct Acceptor {
     listener: Option<Listener>,
-    state: Accepting,
+    state: AcceptState,
     /// When running out of descriptors was last written to the log.
-    warned: Option<Instant>,
+    last_warning: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Accepting {
+enum AcceptState {
     /// Nobody waits; an event will tell.
     Idle,
     /// Somebody may wait. Stays so until `accept` would block, since readiness is told only once.
@@ -86,13 +86,13 @@ enum Accepting {
 impl Acceptor {
     pub(super) fn new(mut listener: Listener, registry: Registry<'_>, token: Token) -> io::Result<Self> {
         registry.watch_listener(&mut listener, token)?;
-        Ok(Self { listener: Some(listener), state: Accepting::Ready, warned: None })
+        Ok(Self { listener: Some(listener), state: AcceptState::Ready, last_warning: None })
     }
 
-    pub(super) fn is_ready(&mut self) {
+    pub(super) fn set_ready(&mut self) {
         match self.state {
-            Accepting::Idle => self.state = Accepting::Ready,
-            Accepting::Ready | Accepting::Paused(_) => {}
+            AcceptState::Idle => self.state = AcceptState::Ready,
+            AcceptState::Ready | AcceptState::Paused(_) => {}
         }
     }
 
@@ -100,24 +100,24 @@ impl Acceptor {
     pub(super) fn resumes_in(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
         self.listener.as_ref()?;
         match self.state {
-            Accepting::Idle => None,
-            Accepting::Ready => Some(Duration::ZERO),
-            Accepting::Paused(until) => Some(until.saturating_duration_since(now())),
+            AcceptState::Idle => None,
+            AcceptState::Ready => Some(Duration::ZERO),
+            AcceptState::Paused(until) => Some(until.saturating_duration_since(now())),
         }
     }
 
     pub(super) fn accept(&mut self, now: Instant) -> Option<(Socket, SocketAddr)> {
         let listener = self.listener.as_ref()?;
         match self.state {
-            Accepting::Idle => return None,
-            Accepting::Paused(until) if now < until => return None,
-            Accepting::Ready | Accepting::Paused(_) => self.state = Accepting::Ready,
+            AcceptState::Idle => return None,
+            AcceptState::Paused(until) if now < until => return None,
+            AcceptState::Ready | AcceptState::Paused(_) => self.state = AcceptState::Ready,
         }
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => return Some((Socket::new(stream), peer)),
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.state = Accepting::Idle,
+                    io::ErrorKind::WouldBlock => self.state = AcceptState::Idle,
                     // The peer gave up while it waited.
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {
                         debug!("a connection was given up before it was accepted: {error}");
@@ -127,11 +127,11 @@ impl Acceptor {
                     // Out of descriptors or memory: asking at once would spin, and no event will come when there
                     // are some again.
                     _ => {
-                        if self.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
-                            self.warned = Some(now);
+                        if self.last_warning.is_none_or(|at| now.duration_since(at) >= WARN_INTERVAL) {
+                            self.last_warning = Some(now);
                             warn!("no connection can be accepted for now: {error}");
                         }
-                        self.state = Accepting::Paused(now + PAUSE);
+                        self.state = AcceptState::Paused(now + ACCEPT_PAUSE);
                     }
                 },
             }
@@ -148,9 +148,9 @@ impl Acceptor {
 }
 
 const BACKLOG: i32 = 4096;
-const PAUSE: Duration = Duration::from_millis(100);
-const WARN_EVERY: Duration = Duration::from_secs(10);
-const DESCRIPTORS_IF_UNKNOWN: u64 = 1024;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+const FALLBACK_DESCRIPTORS: u64 = 1024;
 
 #[cfg(test)]
 mod tests {

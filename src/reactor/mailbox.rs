@@ -33,7 +33,7 @@ struct Shared<M> {
     /// The worker waits for readiness or is about to.
     asleep: AtomicBool,
     /// There is mail; written under the lock, read without it.
-    any: AtomicBool,
+    has_mail: AtomicBool,
     /// The queue holds as many bytes as it should; written under the lock, read without it.
     full: AtomicBool,
 }
@@ -53,8 +53,8 @@ pub(crate) struct Closed;
 
 pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
     let queue = Mutex::new(Queue { mail: Vec::new(), bytes: 0, limit, is_open: true });
-    let [asleep, any, full] = [const { AtomicBool::new(false) }; 3];
-    let shared = Arc::new(Shared { queue, waker, asleep, any, full });
+    let [asleep, has_mail, full] = [const { AtomicBool::new(false) }; 3];
+    let shared = Arc::new(Shared { queue, waker, asleep, has_mail, full });
     (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
 }
 
@@ -76,7 +76,7 @@ impl<M> Mailbox<M> {
         queue.bytes += bytes;
         self.0.full.store(queue.bytes >= queue.limit, Ordering::Relaxed);
         queue.mail.push(mail);
-        self.0.any.store(true, Ordering::SeqCst);
+        self.0.has_mail.store(true, Ordering::SeqCst);
         drop(queue);
         if self.0.asleep.swap(false, Ordering::SeqCst)
             && let Err(error) = self.0.waker.wake()
@@ -102,28 +102,28 @@ impl<M> Clone for Mailbox<M> {
 impl<M> Inbox<M> {
     /// To be called before waiting: from now on a post wakes the worker. Gives whether there is mail already, so
     /// that waiting would be wrong.
-    pub(super) fn falls_asleep(&self) -> bool {
+    pub(super) fn prepare_to_sleep(&self) -> bool {
         // Who posts writes these two in the other order: one of us sees what the other wrote.
         self.shared.asleep.store(true, Ordering::SeqCst);
-        self.shared.any.load(Ordering::SeqCst)
+        self.shared.has_mail.load(Ordering::SeqCst)
     }
 
-    pub(super) fn wakes_up(&self) {
+    pub(super) fn mark_awake(&self) {
         // Seen late, it costs a wake-up that was not needed.
         self.shared.asleep.store(false, Ordering::Relaxed);
     }
 
     /// All mail that is there, in the order in which it was posted.
     pub(super) fn take(&mut self) -> Drain<'_, M> {
-        if self.taken.capacity() > KEPT_MAILS {
+        if self.taken.capacity() > MAX_KEPT_MAIL {
             self.taken = Vec::new();
         }
         // Most turns have none, and take no lock for it.
-        if self.shared.any.load(Ordering::Relaxed) {
+        if self.shared.has_mail.load(Ordering::Relaxed) {
             let mut queue = self.shared.lock();
             std::mem::swap(&mut queue.mail, &mut self.taken);
             queue.bytes = 0;
-            self.shared.any.store(false, Ordering::Relaxed);
+            self.shared.has_mail.store(false, Ordering::Relaxed);
             self.shared.full.store(false, Ordering::Relaxed);
         }
         self.taken.drain(..)
@@ -143,7 +143,7 @@ impl<M> Drop for Inbox<M> {
 }
 
 /// Room that is kept from turn to turn, in mails.
-const KEPT_MAILS: usize = 4096;
+const MAX_KEPT_MAIL: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -165,19 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn posts_to_a_sleeper_wake_it_once_and_to_one_awake_never() {
+    fn posts_wake_a_sleeping_worker_once_and_an_awake_one_never() {
         let (mut poll, mut inbox, mailbox) = mailbox(1000);
         mailbox.post(1, 1).unwrap();
         assert_eq!(wake_ups(&mut poll), 0);
-        assert!(inbox.falls_asleep(), "there is mail, so it must not wait");
-        inbox.wakes_up();
+        assert!(inbox.prepare_to_sleep(), "there is mail, so it must not wait");
+        inbox.mark_awake();
         assert_eq!(inbox.take().collect::<Vec<_>>(), [1]);
 
-        assert!(!inbox.falls_asleep());
+        assert!(!inbox.prepare_to_sleep());
         mailbox.post(2, 1).unwrap();
         mailbox.post(3, 1).unwrap();
         assert_eq!(wake_ups(&mut poll), 1);
-        inbox.wakes_up();
+        inbox.mark_awake();
         assert_eq!(inbox.take().collect::<Vec<_>>(), [2, 3]);
     }
 

@@ -148,7 +148,7 @@ impl<M: Send> Reactor<M> {
     }
 
     fn wait(&mut self, events: &mut Events, next: Next) -> io::Result<()> {
-        let timeout = self.turns.falls_asleep(next, Instant::now);
+        let timeout = self.turns.wait_timeout(next, Instant::now);
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
@@ -161,12 +161,12 @@ impl<M: Send> Reactor<M> {
 
 impl<M: Send> Turns<M> {
     /// For how long to wait for readiness before the next turn.
-    fn falls_asleep(&self, next: Next, now: impl FnOnce() -> Instant) -> Option<Duration> {
+    fn wait_timeout(&self, next: Next, now: impl FnOnce() -> Instant) -> Option<Duration> {
         let wanted = match next {
             Next::Wait(timeout) => timeout,
             Next::Again | Next::Done => return Some(Duration::ZERO),
         };
-        if self.inbox.falls_asleep() {
+        if self.inbox.prepare_to_sleep() {
             return Some(Duration::ZERO);
         }
         [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min()
@@ -180,11 +180,11 @@ impl<M: Send> Turns<M> {
         handler: &mut H,
     ) -> Next {
         let Self { acceptor, inbox, clock, buffer } = self;
-        inbox.wakes_up();
+        inbox.mark_awake();
         let mut turn = Turn { now: clock.tick(now), buffer, registry, acceptor };
         for (token, readiness) in ready {
             match token {
-                LISTENER => turn.acceptor.is_ready(),
+                LISTENER => turn.acceptor.set_ready(),
                 WAKER => {} // the inbox is looked at in every turn
                 token => handler.ready(Key::from(token), readiness, &mut turn),
             }

@@ -65,7 +65,7 @@ pub(crate) type Time = u64;
 pub(crate) const MILLISECOND: Time = 1000;
 pub(crate) const SECOND: Time = 1_000_000;
 /// As the end of a standstill: it has none.
-pub(crate) const FOR_EVER: Time = Time::MAX;
+pub(crate) const NEVER: Time = Time::MAX;
 
 /// The whole network, the same for all who hold it.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub(crate) struct Network(Arc<Mutex<State>>);
 
 /// What the system does that it need not.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Quirks {
+pub(crate) struct Faults {
     /// Of a hundred waits, how many tell of something that is not so.
     pub(crate) spurious: usize,
     /// Of a hundred calls on a socket, how many are interrupted.
@@ -83,16 +83,16 @@ pub(crate) struct Quirks {
     /// Of a hundred accepts, how many fail.
     pub(crate) refused_accepts: usize,
     /// An event tells all that holds for its socket, as epoll's do, and not only what is new.
-    pub(crate) tells_all: bool,
+    pub(crate) reports_all: bool,
 }
 
 /// One direction of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {
     /// Bytes that the writer's system takes.
-    pub(crate) send_room: usize,
+    pub(crate) send_buffer: usize,
     /// Bytes that the reader's system takes.
-    pub(crate) receive_room: usize,
+    pub(crate) receive_buffer: usize,
     /// The longest time until a piece arrives.
     pub(crate) delay: Time,
     /// The longest piece.
@@ -113,7 +113,7 @@ pub(crate) struct Facts {
     /// How many have.
     pub(crate) arrived_bytes: usize,
     /// When the server was last told that there is room, or wrote without being refused.
-    pub(crate) had_room: Time,
+    pub(crate) last_writable: Time,
     /// When the end of the client's side arrived at the server.
     pub(crate) ended: Option<Time>,
     /// When a reset arrived at the server.
@@ -126,14 +126,14 @@ pub(crate) struct Facts {
 struct State {
     now: Time,
     random: Random,
-    quirks: Quirks,
+    faults: Faults,
     moves: BinaryHeap<Reverse<(Time, u64, Move)>>,
     /// Moves so far, to order those of one time.
-    numbered: u64,
+    sequence: u64,
     pairs: Vec<Pair>,
-    workers: Vec<Watched>,
+    workers: Vec<PollState>,
     /// Clients that may have something to read, or room to write.
-    heard: Vec<usize>,
+    ready_clients: Vec<usize>,
     trace: Trace,
 }
 
@@ -168,9 +168,9 @@ struct Flow {
     /// The reader has been given the end.
     end_read: bool,
     /// The writer was refused and is to be told of room.
-    wants_room: bool,
+    wants_writable: bool,
     scheduled: bool,
-    stands_still_until: Time,
+    stalled_until: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ struct Flags {
 
 /// What one worker waits for.
 #[derive(Debug, Default)]
-struct Watched {
+struct PollState {
     ready: Vec<usize>,
     backlog: VecDeque<usize>,
     backlog_edge: bool,
@@ -232,17 +232,17 @@ impl Side {
 }
 
 impl Network {
-    pub(crate) fn new(random: Random, workers: usize, quirks: Quirks, print: bool) -> Self {
-        let workers = (0..workers).map(|_| Watched { is_listening: true, ..Watched::default() }).collect();
+    pub(crate) fn new(random: Random, workers: usize, faults: Faults, print: bool) -> Self {
+        let workers = (0..workers).map(|_| PollState { is_listening: true, ..PollState::default() }).collect();
         Self(Arc::new(Mutex::new(State {
             now: 0,
             random,
-            quirks,
+            faults,
             moves: BinaryHeap::new(),
-            numbered: 0,
+            sequence: 0,
             pairs: Vec::new(),
             workers,
-            heard: Vec::new(),
+            ready_clients: Vec::new(),
             trace: Trace { hash: 0xCBF2_9CE4_8422_2325, print },
         })))
     }
@@ -279,7 +279,7 @@ impl Network {
         {
             state.moves.pop();
             state.now = state.now.max(at);
-            state.carry_out(next);
+            state.execute(next);
             moved += 1;
         }
         state.now = state.now.max(time);
@@ -287,8 +287,8 @@ impl Network {
     }
 
     /// Clients that may have something to do since this was last asked.
-    pub(crate) fn heard(&self) -> Vec<usize> {
-        std::mem::take(&mut self.lock().heard)
+    pub(crate) fn take_ready_clients(&self) -> Vec<usize> {
+        std::mem::take(&mut self.lock().ready_clients)
     }
 
     /// A client that connects to a worker's listener.
@@ -313,7 +313,7 @@ impl Network {
     }
 
     /// Of the sockets that a worker watches and will not be told of: which hold something to read, and which have room.
-    pub(crate) fn untold(&self, worker: usize) -> Vec<(Key, bool, bool)> {
+    pub(crate) fn unannounced(&self, worker: usize) -> Vec<(Key, bool, bool)> {
         let state = self.lock();
         let watched = state.pairs.iter().filter(|pair| !pair.queued);
         let ours = watched.filter_map(|pair| match pair.watched {
@@ -324,7 +324,7 @@ impl Network {
             let (up, down, end) = (&pair.flows[0], &pair.flows[1], &pair.ends[1]);
             let ended = (up.fin == Fin::Arrived || end.broken) && !up.end_read;
             let readable = !up.arrived.is_empty() || end.error.is_some() || ended;
-            (Key::from(token), readable, down.free() > 0 && !down.wants_room)
+            (Key::from(token), readable, down.free() > 0 && !down.wants_writable)
         })
         .collect()
     }
@@ -345,8 +345,8 @@ impl State {
     }
 
     fn schedule(&mut self, at: Time, next: Move) {
-        self.numbered += 1;
-        self.moves.push(Reverse((at, self.numbered, next)));
+        self.sequence += 1;
+        self.moves.push(Reverse((at, self.sequence, next)));
     }
 
     fn delay(&mut self, longest: Time) -> Time {
@@ -361,11 +361,11 @@ impl State {
         times > 0 && self.random.chance(times, 100)
     }
 
-    fn carry_out(&mut self, next: Move) {
+    fn execute(&mut self, next: Move) {
         match next {
             Move::Connect { pair, worker } => self.arrive(pair, worker),
             Move::Piece { pair, from } => self.deliver(pair, from),
-            Move::Reset { pair, to } => self.break_off(pair, to),
+            Move::Reset { pair, to } => self.deliver_reset(pair, to),
         }
     }
 
@@ -381,10 +381,10 @@ impl State {
     }
 
     /// Sees to it that what waits in a flow moves on.
-    fn set_going(&mut self, pair: usize, from: Side) {
+    fn schedule_piece(&mut self, pair: usize, from: Side) {
         let flow = &self.pairs[pair].flows[from as usize];
         let (scheduled, longest) = (flow.scheduled, flow.wire.delay);
-        if !scheduled && flow.has_to_move() {
+        if !scheduled && flow.has_pending() {
             let at = self.now + self.delay(longest);
             self.pairs[pair].flows[from as usize].scheduled = true;
             self.schedule(at, Move::Piece { pair, from });
@@ -395,16 +395,16 @@ impl State {
         let now = self.now;
         let flow = &mut self.pairs[pair].flows[from as usize];
         flow.scheduled = false;
-        if flow.stands_still_until > now {
-            if flow.stands_still_until < FOR_EVER {
+        if flow.stalled_until > now {
+            if flow.stalled_until < NEVER {
                 flow.scheduled = true;
-                let at = flow.stands_still_until;
+                let at = flow.stalled_until;
                 self.schedule(at, Move::Piece { pair, from });
             }
             return;
         }
         self.move_piece(pair, from);
-        self.set_going(pair, from);
+        self.schedule_piece(pair, from);
     }
 
     fn move_piece(&mut self, pair: usize, from: Side) {
@@ -417,12 +417,12 @@ impl State {
             self.send_reset(pair, from);
             return;
         }
-        let most = flow.sent.len().min(flow.wire.receive_room - flow.arrived.len()).min(flow.wire.piece);
-        let count = if most == 0 { 0 } else { [1, most, 1 + self.random.below(most)][self.random.below(3)] };
+        let max = flow.sent.len().min(flow.wire.receive_buffer - flow.arrived.len()).min(flow.wire.piece);
+        let count = if max == 0 { 0 } else { [1, max, 1 + self.random.below(max)][self.random.below(3)] };
         let flow = &mut self.pairs[pair].flows[from as usize];
         flow.arrived.extend(flow.sent.drain(..count));
-        let has_room = flow.wants_room && 3 * flow.free() >= flow.wire.send_room;
-        flow.wants_room &= !has_room;
+        let has_room = flow.wants_writable && 3 * flow.free() >= flow.wire.send_buffer;
+        flow.wants_writable &= !has_room;
         let ends_now = flow.sent.is_empty() && flow.fin == Fin::Sent && (count == 0 || self.random.chance(1, 2));
         if ends_now {
             self.pairs[pair].flows[from as usize].fin = Fin::Arrived;
@@ -437,14 +437,14 @@ impl State {
                 facts.ended = Some(now);
             }
         } else if has_room {
-            self.pairs[pair].facts.had_room = now;
+            self.pairs[pair].facts.last_writable = now;
         }
         if count > 0 || ends_now {
             self.note(format_args!("{pair} {reader:?} gets {count}{}", if ends_now { " and the end" } else { "" }));
-            self.tell(pair, reader, Flags { readable: true, writable: false, read_closed: ends_now });
+            self.notify(pair, reader, Flags { readable: true, writable: false, read_closed: ends_now });
         }
         if has_room {
-            self.tell(pair, from, Flags { writable: true, ..Flags::default() });
+            self.notify(pair, from, Flags { writable: true, ..Flags::default() });
         }
     }
 
@@ -454,11 +454,11 @@ impl State {
         self.schedule(at, Move::Reset { pair, to });
     }
 
-    fn break_off(&mut self, pair: usize, to: Side) {
-        let still_until = self.pairs[pair].flows[to.other() as usize].stands_still_until;
-        if still_until > self.now {
-            if still_until < FOR_EVER {
-                self.schedule(still_until, Move::Reset { pair, to });
+    fn deliver_reset(&mut self, pair: usize, to: Side) {
+        let stalled_until = self.pairs[pair].flows[to.other() as usize].stalled_until;
+        if stalled_until > self.now {
+            if stalled_until < NEVER {
+                self.schedule(stalled_until, Move::Reset { pair, to });
             }
             return;
         }
@@ -478,14 +478,14 @@ impl State {
         ends[side as usize] = End { error: Some(error), broken: true, closed: false };
         for flow in flows {
             flow.sent.clear();
-            flow.wants_room = false;
+            flow.wants_writable = false;
         }
-        self.tell(pair, side, Flags { readable: true, writable: true, read_closed: true });
+        self.notify(pair, side, Flags { readable: true, writable: true, read_closed: true });
     }
 
-    fn tell(&mut self, pair: usize, side: Side, flags: Flags) {
+    fn notify(&mut self, pair: usize, side: Side, flags: Flags) {
         match side {
-            Side::Client => self.heard.push(pair),
+            Side::Client => self.ready_clients.push(pair),
             Side::Server => {
                 let place = &mut self.pairs[pair];
                 place.edges.add(flags);
@@ -502,16 +502,16 @@ impl State {
     /// What may happen before any call on a socket: an interruption, or something arrives.
     fn before_call(&mut self, pair: usize, side: Side) -> io::Result<()> {
         if side == Side::Server {
-            if self.percent(self.quirks.arrivals) {
+            if self.percent(self.faults.arrivals) {
                 for from in [Side::Client, Side::Server] {
                     let flow = &self.pairs[pair].flows[from as usize];
-                    if flow.has_to_move() && flow.stands_still_until <= self.now {
+                    if flow.has_pending() && flow.stalled_until <= self.now {
                         self.move_piece(pair, from);
-                        self.set_going(pair, from);
+                        self.schedule_piece(pair, from);
                     }
                 }
             }
-            if self.percent(self.quirks.interrupts) {
+            if self.percent(self.faults.interrupts) {
                 return Err(ErrorKind::Interrupted.into());
             }
         }
@@ -534,7 +534,7 @@ impl State {
             for (place, byte) in buffer.iter_mut().zip(flow.arrived.drain(..count)) {
                 *place = byte;
             }
-            self.set_going(pair, side.other());
+            self.schedule_piece(pair, side.other());
             return Ok(count);
         }
         if let Some(error) = end.error.take() {
@@ -559,17 +559,17 @@ impl State {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let free = flow.free();
-        flow.wants_room |= free < bytes.len();
+        flow.wants_writable |= free < bytes.len();
         if free == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let most = free.min(bytes.len());
-        let count = if self.random.chance(1, 8) { 1 + self.random.below(most) } else { most };
+        let max = free.min(bytes.len());
+        let count = if self.random.chance(1, 8) { 1 + self.random.below(max) } else { max };
         flow.sent.extend(&bytes[..count]);
         if side == Side::Server {
-            facts.had_room = self.now;
+            facts.last_writable = self.now;
         }
-        self.set_going(pair, side);
+        self.schedule_piece(pair, side);
         Ok(count)
     }
 
@@ -583,7 +583,7 @@ impl State {
         if flow.fin == Fin::None {
             flow.fin = Fin::Sent;
         }
-        self.set_going(pair, side);
+        self.schedule_piece(pair, side);
         Ok(())
     }
 
@@ -605,7 +605,7 @@ impl State {
             if flow.fin == Fin::None {
                 flow.fin = Fin::Sent;
             }
-            self.set_going(pair, side);
+            self.schedule_piece(pair, side);
         } else {
             // Linux: bytes that nobody will read any more are answered with a reset, and what was sent is dropped.
             flows[side as usize].sent.clear();
@@ -622,18 +622,18 @@ impl Flow {
             arrived: VecDeque::new(),
             fin: Fin::None,
             end_read: false,
-            wants_room: false,
+            wants_writable: false,
             scheduled: false,
-            stands_still_until: 0,
+            stalled_until: 0,
         }
     }
 
     fn free(&self) -> usize {
-        self.wire.send_room - self.sent.len()
+        self.wire.send_buffer - self.sent.len()
     }
 
-    fn has_to_move(&self) -> bool {
-        if self.sent.is_empty() { self.fin == Fin::Sent } else { self.arrived.len() < self.wire.receive_room }
+    fn has_pending(&self) -> bool {
+        if self.sent.is_empty() { self.fin == Fin::Sent } else { self.arrived.len() < self.wire.receive_buffer }
     }
 }
 
@@ -652,7 +652,7 @@ impl Pair {
         let read_closed = up.fin == Fin::Arrived || end.broken;
         Flags {
             readable: !up.arrived.is_empty() || read_closed,
-            writable: 3 * down.free() >= down.wire.send_room || end.broken,
+            writable: 3 * down.free() >= down.wire.send_buffer || end.broken,
             read_closed,
         }
     }
@@ -693,10 +693,10 @@ impl Peer {
     }
 
     /// Lets nothing move in the direction that `from` writes to until `until`.
-    pub(crate) fn stand_still(&self, from: Side, until: Time) {
+    pub(crate) fn stall(&self, from: Side, until: Time) {
         let mut state = self.network.lock();
         let flow = &mut state.pairs[self.pair].flows[from as usize];
-        flow.stands_still_until = flow.stands_still_until.max(until);
+        flow.stalled_until = flow.stalled_until.max(until);
     }
 }
 
@@ -729,7 +729,7 @@ impl Drop for Stream {
 
 /// A connection by itself, which no worker watches: the server's end and the client's.
 pub(crate) fn pair(up: Wire, down: Wire) -> (Network, Socket, Peer) {
-    let network = Network::new(Random::new(0), 1, Quirks::default(), false);
+    let network = Network::new(Random::new(0), 1, Faults::default(), false);
     let peer = network.connect(0, up, down);
     let stream = Stream { network: network.clone(), pair: peer.pair };
     (network, Socket::new(system::Stream::Simulated(stream)), peer)
@@ -749,7 +749,7 @@ impl Listener {
         if state.workers[self.worker].backlog.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
-        if state.percent(state.quirks.refused_accepts) {
+        if state.percent(state.faults.refused_accepts) {
             let error = [ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::OutOfMemory];
             let error = error[state.random.below(3)];
             state.note(format_args!("accept fails: {error}"));
@@ -795,7 +795,7 @@ impl Poller {
 
     fn has_something(&self) -> bool {
         let state = self.network.lock();
-        let Watched { ready, backlog_edge, .. } = &state.workers[self.worker];
+        let PollState { ready, backlog_edge, .. } = &state.workers[self.worker];
         !ready.is_empty() || *backlog_edge
     }
 
@@ -807,21 +807,21 @@ impl Poller {
             ready.swap(last, state.random.below(last + 1));
         }
         // The system gives as many at once as it likes.
-        let most = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { ready.len() };
-        let later = ready.split_off(most.min(ready.len()));
+        let max = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { ready.len() };
+        let later = ready.split_off(max.min(ready.len()));
         let mut events = Vec::new();
         for pair in ready {
-            let tells_all = state.quirks.tells_all;
+            let reports_all = state.faults.reports_all;
             let place = &mut state.pairs[pair];
             place.queued = false;
             let edges = std::mem::take(&mut place.edges);
             let Some((worker, token)) = place.watched else { continue };
-            let Flags { readable, writable, read_closed } = if tells_all { place.holds() } else { edges };
+            let Flags { readable, writable, read_closed } = if reports_all { place.holds() } else { edges };
             if worker == self.worker && (readable || writable) {
                 events.push((token, Readiness { readable, writable, read_closed }));
             }
         }
-        if state.percent(state.quirks.spurious) {
+        if state.percent(state.faults.spurious) {
             let watched = state.pairs.iter().filter_map(|pair| pair.watched);
             let ours: Vec<_> = watched.filter(|(worker, _)| *worker == self.worker).collect();
             if !ours.is_empty() {
@@ -899,7 +899,7 @@ impl<M: Send> Reactor<M> {
         let count = events.len().max(was_ready);
         let next = self.turns.turn(now, events.into_iter(), Registry::Simulated(&self.poller), handler);
         // mio counts in milliseconds, and rounds up.
-        let timeout = self.turns.falls_asleep(next, || now);
+        let timeout = self.turns.wait_timeout(next, || now);
         self.wakes_at = timeout.map(|wait| self.poller.network.now() + wait.as_micros().div_ceil(1000) as Time * 1000);
         (next, count)
     }

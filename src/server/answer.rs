@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Response,
-    inbound::{Answer, Mail},
+    inbound::{Decision, Mail},
 };
 use crate::{
     Rejection,
@@ -52,16 +52,16 @@ impl Responder {
 
     /// Gives the answer.
     pub fn send(mut self, response: Response) {
-        if let Some(way) = self.0.take() {
-            way.deliver(response);
+        if let Some(channel) = self.0.take() {
+            channel.deliver(response);
         }
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if let Some(way) = self.0.take() {
-            way.deliver(Response::text(500, "internal error\n"));
+        if let Some(channel) = self.0.take() {
+            channel.deliver(Response::text(500, "internal error\n"));
         }
     }
 }
@@ -80,25 +80,25 @@ impl<P: Send + 'static> Verdict<P> {
     /// Opens the connection with a subprotocol or further header fields. Where these cannot be written, the answer
     /// is 500.
     pub fn accept_with(mut self, acceptance: Acceptance, peer: P) {
-        self.give(Answer::Accept(acceptance, peer));
+        self.decide(Decision::Accept(acceptance, peer));
     }
 
     /// Turns the client down.
     pub fn reject(mut self, rejection: Rejection) {
-        self.give(Answer::Reject(rejection));
+        self.decide(Decision::Reject(rejection));
     }
 
-    fn give(&mut self, answer: Answer<P>) {
+    fn decide(&mut self, decision: Decision<P>) {
         if let Some((mailbox, key)) = self.0.take() {
             // Where the worker has ended, so has the connection.
-            let _ = mailbox.post(Mail::Answer(key, answer), 0);
+            let _ = mailbox.post(Mail::Decision(key, decision), 0);
         }
     }
 }
 
 impl<P: Send + 'static> Drop for Verdict<P> {
     fn drop(&mut self) {
-        self.give(Answer::Reject(Rejection::new(500).body("internal error\n")));
+        self.decide(Decision::Reject(Rejection::new(500).body("internal error\n")));
     }
 }
 
@@ -121,6 +121,6 @@ trait Deliver: Send {
 
 impl<P: Send + 'static> Deliver for (Mailbox<Mail<P>>, Key) {
     fn deliver(&self, response: Response) {
-        let _ = self.0.post(Mail::Answer(self.1, Answer::Reply(response)), 0);
+        let _ = self.0.post(Mail::Decision(self.1, Decision::Respond(response)), 0);
     }
 }

@@ -75,7 +75,7 @@ impl Bounds {
                 SlowSubscriber::Skip => {}
                 // At once: of what is still sent to it in this turn, nothing may follow what it did not get.
                 SlowSubscriber::Close => {
-                    self.give_up(link, CloseCode::POLICY_VIOLATION, TOO_SLOW, now);
+                    self.evict(link, CloseCode::POLICY_VIOLATION, TOO_SLOW, now);
                     self.failed.push((key, Failure::TooSlow));
                 }
             }
@@ -83,7 +83,7 @@ impl Bounds {
         }
         let fits = self.make_room(links, more, now);
         if !fits && let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) {
-            self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+            self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
             self.failed.push((key, Failure::Overloaded));
         }
         fits
@@ -105,14 +105,14 @@ impl Bounds {
         link.outbox.keep_rest(frames, written, now);
         if !fits {
             // What has not begun is dropped; what has may still be too much.
-            link.outbox.drop_unbegun();
+            link.outbox.drop_unstarted();
             if self.queued + link.outbox.len() > self.max_queued {
                 link.outbox.clear();
                 link.stage = Stage::Draining;
                 self.failed.push((key, Failure::Cut));
             } else {
                 if link.stage == Stage::Open {
-                    self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+                    self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
                 }
                 self.failed.push((key, Failure::Overloaded));
             }
@@ -129,19 +129,19 @@ impl Bounds {
             return false; // whoever else were closed for it
         }
         while self.queued + more > self.max_queued {
-            let gain = |link: &Link| link.outbox.unbegun();
+            let gain = |link: &Link| link.outbox.unstarted();
             let worth = links.iter().filter(|(_, link)| link.stage == Stage::Open && gain(link) > CLOSE_FRAME_BYTES);
             let Some((key, _)) = worth.max_by_key(|(_, link)| gain(link)) else { return false };
             let Some(link) = links.get_mut(key) else { return false };
-            self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+            self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
             self.failed.push((key, Failure::Overloaded));
         }
         true
     }
 
     /// Drops what has not begun to be written, and says why instead: nothing else will be said.
-    fn give_up(&mut self, link: &mut Link, code: CloseCode, reason: &str, now: Tick) {
-        link.outbox.drop_unbegun();
+    fn evict(&mut self, link: &mut Link, code: CloseCode, reason: &str, now: Tick) {
+        link.outbox.drop_unstarted();
         if let Some(sender) = link.sender.as_mut().filter(|sender| sender.is_open()) {
             let written = sender.close(Some(CloseFrame { code, reason }), link.outbox.frames(now));
             debug_assert_eq!(written, Ok(()), "our own words fit");
@@ -178,7 +178,7 @@ mod tests {
         let now = Clock::starting_now().tick(std::time::Instant::now());
         let remote = Remote::new::<Mail<()>>(&[]);
         let mut hub = Hub::new(Arc::new(config), remote, 0, now);
-        let wire = Wire { send_room: 10, receive_room: 1000, delay: 0, piece: 10 };
+        let wire = Wire { send_buffer: 10, receive_buffer: 1000, delay: 0, piece: 10 };
         let (network, socket, peer) = pair(wire, wire);
         let key = hub.links.insert_with(|_| Link::new(socket, now));
         let link = hub.links.get_mut(key).unwrap();
@@ -212,10 +212,10 @@ mod tests {
 
     /// It was once given what fits behind what did not.
     #[test]
-    fn who_is_too_slow_for_one_message_gets_nothing_behind_it() {
+    fn a_subscriber_too_slow_for_one_message_gets_no_later_one() {
         let (mut hub, key, network, peer) = hub();
         for text in ["the first message", "unbegun", &"x".repeat(100), "small"] {
-            hub.send_owed(key, &Prepared::text(text));
+            hub.send_unsolicited(key, &Prepared::text(text));
             if text.starts_with("the first") {
                 hub.end_of_turn();
             }
@@ -227,10 +227,10 @@ mod tests {
 
     /// It was once put back to waiting for the peer's Close.
     #[test]
-    fn who_is_given_up_for_what_comes_before_its_close_stays_given_up() {
+    fn a_connection_evicted_while_it_is_being_closed_stays_evicted() {
         let (mut hub, key, network, peer) = hub();
         hub.subscribe(key, "topic");
-        hub.send_owed(key, &Prepared::text("the first message"));
+        hub.send_unsolicited(key, &Prepared::text("the first message"));
         hub.end_of_turn();
         hub.publish_here("topic", &Prepared::text(&"x".repeat(100)), None);
         hub.close(key, Some(CloseFrame { code: CloseCode::NORMAL_CLOSURE, reason: "" })).unwrap();

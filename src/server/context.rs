@@ -50,7 +50,7 @@ impl<'a> Context<'a> {
         let prepared = message.prepared();
         let message = if self.compress { prepared } else { prepared.uncompressed() };
         if id.worker == self.hub.worker {
-            self.hub.send_owed(id.key, &message);
+            self.hub.send_unsolicited(id.key, &message);
         } else {
             self.hub.flush_outgoing();
             self.hub.remote.send(id, message);

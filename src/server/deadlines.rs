@@ -20,21 +20,21 @@ enum Due {
 
 impl<A: App> Worker<A> {
     pub(super) fn check_deadlines(&mut self, now: Tick) {
-        if now.since(self.swept) < self.sweep_period {
+        if now.since(self.last_sweep) < self.sweep_period {
             return;
         }
-        self.swept = now;
+        self.last_sweep = now;
         if self.congested {
             // Nobody is listened to, so nobody can be late.
             for key in self.hub.links.keys().collect::<Vec<_>>() {
-                self.was_not_listened_to(key);
+                self.restart_peer_deadlines(key);
             }
         }
         for key in self.hub.links.keys().collect::<Vec<_>>() {
             match self.due(key, now) {
                 None => {}
                 Some(Due::Ping) => self.ping(key),
-                Some(Due::Request) => self.request_is_late(key),
+                Some(Due::Request) => self.request_timed_out(key),
                 Some(Due::Fail(end, reason)) => self.fail(key, &end, reason),
                 Some(Due::End(end)) => self.end(key, &end),
             }
@@ -45,7 +45,7 @@ impl<A: App> Worker<A> {
         let link = self.hub.links.get(key)?;
         let config = &*self.config;
         let awaited = now.since(link.since);
-        if link.outbox.progressed().is_some_and(|progressed| now.since(progressed) >= config.write_timeout) {
+        if link.outbox.last_progress().is_some_and(|at| now.since(at) >= config.write_timeout) {
             return Some(Due::End(End::WriteStalled));
         }
         match link.stage {
@@ -58,11 +58,12 @@ impl<A: App> Worker<A> {
             Stage::Open => {
                 let inbound = &self.inbound[key.slot as usize];
                 // A peer that is not listened to cannot be blamed for its silence: then only writing counts.
-                if link.holds_reading(config.max_queued_bytes) || !inbound.stash().is_empty() {
+                if link.is_read_paused(config.max_queued_bytes) || !inbound.stash().is_empty() {
                     return None;
                 }
-                let begun = inbound.unfinished();
-                let stalled = begun.is_some_and(|begun| now.since(begun.progressed) >= config.message_timeout);
+                let unfinished = inbound.unfinished();
+                let stalled =
+                    unfinished.is_some_and(|unfinished| now.since(unfinished.last_progress) >= config.message_timeout);
                 if stalled {
                     Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
                 } else if link.pinged {
@@ -85,11 +86,11 @@ impl<A: App> Worker<A> {
     fn ping(&mut self, key: Key) {
         self.hub.ping(key);
         if let Some(link) = self.hub.links.get_mut(key) {
-            link.has_been_pinged(self.hub.now);
+            link.note_pinged(self.hub.now);
         }
     }
 
-    fn request_is_late(&mut self, key: Key) {
+    fn request_timed_out(&mut self, key: Key) {
         let Phase::Http(stream) = &self.inbound[key.slot as usize].phase else { return };
         if stream.is_idle() {
             self.end(key, &End::Vanished);

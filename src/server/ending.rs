@@ -25,7 +25,7 @@ impl<A: App> Worker<A> {
             Phase::Open { .. } if self.hub.bounds.failed.iter().any(|(failed, _)| *failed == key) => {}
             Phase::Open { .. } => self.end(key, &End::Vanished),
             // It may still want the answer to what it asked.
-            Phase::Answering { .. } | Phase::Judging { .. } => {}
+            Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } => {}
             // The answer to its last request may still be on its way.
             Phase::Http(_) => self.drain(key),
             Phase::Over => {
@@ -67,7 +67,7 @@ impl<A: App> Worker<A> {
     pub(super) fn fail(&mut self, key: Key, end: &End, reason: &str) {
         self.finish(key, end);
         self.hub.fail(key, &Fault::Policy(end.code(), reason));
-        self.go_on_later(key);
+        self.schedule(key);
     }
 
     /// Carries out what the hub found: broken sockets, subscribers that are too slow.
@@ -88,7 +88,8 @@ impl<A: App> Worker<A> {
     /// Closes whoever uses most of this worker's memory while that is more than it may be.
     pub(super) fn bound_memory(&mut self) {
         let limit = self.config.max_worker_bytes;
-        let used = |worker: &Self| worker.hub.queued_bytes() + usize::try_from(worker.unfinished).unwrap_or(usize::MAX);
+        let used =
+            |worker: &Self| worker.hub.queued_bytes() + usize::try_from(worker.unfinished_bytes).unwrap_or(usize::MAX);
         while used(self) > limit {
             let share = |key: Key, link: &Link| link.outbox.len() as u64 + self.inbound[Self::slot(key)].buffered();
             let largest = self.hub.links.iter().max_by_key(|&(key, link)| share(key, link)).map(|(key, _)| key);
@@ -114,7 +115,7 @@ impl<A: App> Worker<A> {
             match &self.inbound[Self::slot(key)].phase {
                 Phase::Open { .. } => self.close_for_stop(key),
                 Phase::Http(stream) if stream.is_idle() => self.drain(key),
-                Phase::Http(_) | Phase::Answering { .. } | Phase::Judging { .. } | Phase::Over => {}
+                Phase::Http(_) | Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } | Phase::Over => {}
             }
         }
     }

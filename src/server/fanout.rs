@@ -30,24 +30,24 @@ impl Hub {
             let mut subscriptions = std::mem::take(&mut link.subscriptions).into_vec();
             let subscription = subscriptions.swap_remove(at);
             link.subscriptions = subscriptions.into();
-            self.leave(subscription);
+            self.remove_subscription(subscription);
         }
     }
 
-    pub(super) fn leave_topics(&mut self, key: Key) {
+    pub(super) fn unsubscribe_all(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         for subscription in std::mem::take(&mut link.subscriptions) {
-            self.leave(subscription);
+            self.remove_subscription(subscription);
         }
     }
 
-    fn leave(&mut self, subscription: Subscription) {
+    fn remove_subscription(&mut self, subscription: Subscription) {
         if let Some((moved, place)) = self.topics.unsubscribe(subscription)
             && let Some(link) = self.links.get_mut(moved)
         {
             let same = |other: &&mut Subscription| other.topic == place.topic;
             if let Some(other) = link.subscriptions.iter_mut().find(same) {
-                other.moves_to(place);
+                other.move_to(place);
             }
         }
     }
@@ -96,9 +96,9 @@ impl Hub {
             link.seen = latest;
             return;
         }
-        let owed = self.topics.owed(key, link.seen, &link.subscriptions, link.max_shared_bytes());
+        let pending = self.topics.pending(key, link.seen, &link.subscriptions, link.max_shared_bytes());
         link.seen = latest;
-        if owed.is_empty() || link.stage != Stage::Open {
+        if pending.is_empty() || link.stage != Stage::Open {
             return;
         }
         let corked = self.corked == Some(key) && link.outbox.is_empty();
@@ -106,24 +106,24 @@ impl Hub {
             link.dirty = true;
             self.dirty.push(key);
         }
-        for owed in owed {
-            if owed.compressed
+        for pending in pending {
+            if pending.compressed
                 && let Some(sender) = self.links.get_mut(key).and_then(|link| link.sender.as_mut())
             {
                 sender.reset_context();
             }
             if corked {
-                self.cork.extend_from_slice(owed.frame);
+                self.cork.extend_from_slice(pending.frame);
                 continue;
             }
-            if !self.bounds.may_wait(&mut self.links, key, owed.frame.len(), self.now) {
+            if !self.bounds.may_wait(&mut self.links, key, pending.frame.len(), self.now) {
                 match self.config.slow_subscriber {
                     SlowSubscriber::Skip => continue,
                     SlowSubscriber::Close => break,
                 }
             }
             let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
-            link.outbox.frames(self.now).extend_from_slice(owed.frame);
+            link.outbox.frames(self.now).extend_from_slice(pending.frame);
             self.bounds.recount(link);
         }
     }

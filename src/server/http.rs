@@ -118,7 +118,7 @@ struct PendingBody {
 
 /// What a client asks for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum Incoming {
     Plain { head: RequestHead, body: Vec<u8> },
     WebSocket { head: RequestHead, handshake: ServerHandshake },
 }
@@ -137,14 +137,14 @@ impl RequestStream {
         self.reader.is_untouched() && self.body.is_none()
     }
 
-    /// Takes the next bytes; gives how many of them were used, and the request once it is whole. `go_on` is called
+    /// Takes the next bytes; gives how many of them were used, and the request once it is whole. `send_continue` is called
     /// where the client waits for a word before it sends its body.
     pub(super) fn receive(
         &mut self,
         bytes: &[u8],
         config: &Config,
-        go_on: impl FnOnce(),
-    ) -> Result<(usize, Option<Asked>), Rejection> {
+        send_continue: impl FnOnce(),
+    ) -> Result<(usize, Option<Incoming>), Rejection> {
         if let Some(body) = self.body.take() {
             return Ok(self.receive_body(body, bytes));
         }
@@ -154,28 +154,28 @@ impl RequestStream {
         if head.version() == HttpVersion::Http11 && head.has_token("upgrade", "websocket") {
             let handshake =
                 ServerHandshake::from_request(&head).map_err(|error: HandshakeError| Rejection::from(&error))?;
-            return Ok((used, Some(Asked::WebSocket { head, handshake })));
+            return Ok((used, Some(Incoming::WebSocket { head, handshake })));
         }
         let length = check_plain(&head, config)?;
         if length == 0 {
-            return Ok((used, Some(Asked::Plain { head, body: Vec::new() })));
+            return Ok((used, Some(Incoming::Plain { head, body: Vec::new() })));
         }
         if head.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue")) {
-            go_on();
+            send_continue();
         }
         let body = PendingBody { head, bytes: Vec::new(), length };
-        let (more, asked) = self.receive_body(body, &bytes[used..]);
-        Ok((used + more, asked))
+        let (more, incoming) = self.receive_body(body, &bytes[used..]);
+        Ok((used + more, incoming))
     }
 
-    fn receive_body(&mut self, mut body: PendingBody, bytes: &[u8]) -> (usize, Option<Asked>) {
+    fn receive_body(&mut self, mut body: PendingBody, bytes: &[u8]) -> (usize, Option<Incoming>) {
         let taken = bytes.len().min(body.length - body.bytes.len());
         body.bytes.extend_from_slice(&bytes[..taken]);
         if body.bytes.len() < body.length {
             self.body = Some(body);
             return (taken, None);
         }
-        (taken, Some(Asked::Plain { head: body.head, body: body.bytes }))
+        (taken, Some(Incoming::Plain { head: body.head, body: body.bytes }))
     }
 }
 

@@ -37,9 +37,9 @@ pub(super) struct Hub {
     pub(super) outgoing: Vec<Publication>,
     pub(super) bounds: Bounds,
     /// Connections that are being told that there is no room.
-    pub(super) turned_away: usize,
-    /// Connections that may be read from again, or must be to see the end: listed at the end of the turn.
-    pub(super) relieved: Vec<Key>,
+    pub(super) over_capacity: usize,
+    /// Connections that may be read from again, or must be to see the end: scheduled at the end of the turn.
+    pub(super) resumable: Vec<Key>,
 }
 
 impl Hub {
@@ -57,8 +57,8 @@ impl Hub {
             corked: None,
             dirty: Vec::new(),
             outgoing: Vec::new(),
-            turned_away: 0,
-            relieved: Vec::new(),
+            over_capacity: 0,
+            resumable: Vec::new(),
         }
     }
 
@@ -76,15 +76,15 @@ impl Hub {
     }
 
     /// Whether this connection is past saying anything, be it that the app does not know yet.
-    pub(super) fn is_given_up(&self, key: Key) -> bool {
+    pub(super) fn is_evicted(&self, key: Key) -> bool {
         self.links.get(key).is_some_and(|link| matches!(link.stage, Stage::Draining | Stage::Lingering))
     }
 
     /// This connection takes no place of those that are there to stay.
-    pub(super) fn turn_away(&mut self, key: Key) {
+    pub(super) fn mark_over_capacity(&mut self, key: Key) {
         if let Some(link) = self.links.get_mut(key) {
-            link.turned_away = true;
-            self.turned_away += 1;
+            link.over_capacity = true;
+            self.over_capacity += 1;
         }
     }
 
@@ -95,15 +95,15 @@ impl Hub {
 
     /// What can be done after the app has handled an event of this connection. Writes what was collected, if it is
     /// worth a `write` of its own.
-    pub(super) fn after_event(&mut self, key: Key) -> Onward {
+    pub(super) fn after_event(&mut self, key: Key) -> Disposition {
         if self.cork.len() >= CORK_BYTES {
             self.flush_cork(key);
         }
         match self.links.get(key) {
-            Some(link) if link.holds_reading(self.config.max_queued_bytes) => Onward::Stop,
-            Some(Link { stage: Stage::Open, .. }) => Onward::Deliver,
-            Some(Link { stage: Stage::Http | Stage::Closing, .. }) => Onward::Drop,
-            Some(Link { stage: Stage::Draining | Stage::Lingering, .. }) | None => Onward::Stop,
+            Some(link) if link.is_read_paused(self.config.max_queued_bytes) => Disposition::Stop,
+            Some(Link { stage: Stage::Open, .. }) => Disposition::Deliver,
+            Some(Link { stage: Stage::Http | Stage::Closing, .. }) => Disposition::Drop,
+            Some(Link { stage: Stage::Draining | Stage::Lingering, .. }) | None => Disposition::Stop,
         }
     }
 
@@ -166,7 +166,7 @@ impl Hub {
     }
 
     /// Sends a message as an app to someone else than who is being handled: it counts as owed.
-    pub(super) fn send_owed(&mut self, key: Key, message: &Prepared) {
+    pub(super) fn send_unsolicited(&mut self, key: Key, message: &Prepared) {
         // What is corked does not wait yet.
         let corked = self.corked == Some(key) && self.links.get(key).is_some_and(|link| link.outbox.is_empty());
         if corked || self.bounds.may_wait(&mut self.links, key, message.frame().len(), self.now) {
@@ -220,9 +220,9 @@ impl Hub {
             link.enter(Stage::Closing, self.now);
             // The peer's Close must be read.
             link.paused = false;
-            self.relieved.push(key);
+            self.resumable.push(key);
         }
-        self.leave_topics(key);
+        self.unsubscribe_all(key);
         Ok(())
     }
 
@@ -234,7 +234,7 @@ impl Hub {
         }
         let Some(link) = self.links.get_mut(key) else { return };
         if let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) {
-            link.outbox.drop_unbegun();
+            link.outbox.drop_unstarted();
             let frames = link.outbox.frames(self.now);
             let written = match why {
                 Fault::Protocol(error) => sender.fail(error, frames),
@@ -247,7 +247,7 @@ impl Hub {
 
     /// Nothing more will be said: the rest is written, then our side is ended.
     pub(super) fn drain(&mut self, key: Key) {
-        self.leave_topics(key);
+        self.unsubscribe_all(key);
         if self.corked == Some(key) {
             self.flush_cork(key);
         }
@@ -271,7 +271,7 @@ impl Hub {
     /// Writes what waits for `key`; ends our side where nothing more will come.
     pub(super) fn flush(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
-        let held = link.holds_reading(self.config.max_queued_bytes);
+        let held = link.is_read_paused(self.config.max_queued_bytes);
         if let Err(error) = link.outbox.write_to(&mut link.socket, self.now) {
             self.bounds.failed.push((key, Failure::Broken(error)));
         }
@@ -286,9 +286,9 @@ impl Hub {
             }
             // What ended before we did is not announced again.
             link.readable |= link.read_closed;
-            self.relieved.push(key);
-        } else if held && !link.holds_reading(self.config.max_queued_bytes) {
-            self.relieved.push(key);
+            self.resumable.push(key);
+        } else if held && !link.is_read_paused(self.config.max_queued_bytes) {
+            self.resumable.push(key);
         }
         self.recount(key);
     }
@@ -301,13 +301,13 @@ impl Hub {
 
     /// Forgets a connection; the socket is closed with it.
     pub(super) fn remove(&mut self, key: Key) {
-        self.leave_topics(key);
+        self.unsubscribe_all(key);
         if self.corked == Some(key) {
             self.cork.clear();
             self.corked = None;
         }
         if let Some(link) = self.links.remove(key) {
-            self.turned_away -= usize::from(link.turned_away);
+            self.over_capacity -= usize::from(link.over_capacity);
             self.bounds.forget(link);
         }
     }
@@ -336,7 +336,7 @@ impl Hub {
 
 /// What is done with the next event of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Onward {
+pub(super) enum Disposition {
     Deliver,
     /// Our Close frame is sent: only the peer's is waited for.
     Drop,

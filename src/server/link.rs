@@ -32,9 +32,9 @@ pub(super) struct Link {
     /// The peer has ended its side, or is about to be found to have.
     pub(super) read_closed: bool,
     /// Only told that there is no room.
-    pub(super) turned_away: bool,
+    pub(super) over_capacity: bool,
     /// Stands on the worker's list of who goes on in the next turn.
-    pub(super) listed: bool,
+    pub(super) scheduled: bool,
     /// Stands on the hub's list of who is to be written to at the end of this turn.
     pub(super) dirty: bool,
 }
@@ -68,8 +68,8 @@ impl Link {
             paused: false,
             readable: false,
             read_closed: false,
-            turned_away: false,
-            listed: false,
+            over_capacity: false,
+            scheduled: false,
             dirty: false,
         }
     }
@@ -80,7 +80,7 @@ impl Link {
     }
 
     /// Bytes came.
-    pub(super) fn is_heard(&mut self, now: Tick) {
+    pub(super) fn note_received(&mut self, now: Tick) {
         if self.stage == Stage::Open {
             self.since = now;
         }
@@ -88,7 +88,7 @@ impl Link {
     }
 
     /// The peer was asked whether it is there.
-    pub(super) fn has_been_pinged(&mut self, now: Tick) {
+    pub(super) fn note_pinged(&mut self, now: Tick) {
         self.since = now;
         self.pinged = true;
     }
@@ -99,7 +99,7 @@ impl Link {
     }
 
     /// Whether nothing should be read for now: the app said so, or too much waits for this peer already.
-    pub(super) fn holds_reading(&self, max_queued_bytes: usize) -> bool {
+    pub(super) fn is_read_paused(&self, max_queued_bytes: usize) -> bool {
         let held = self.paused || self.outbox.len() > max_queued_bytes;
         held && !matches!(self.stage, Stage::Draining | Stage::Lingering)
     }

@@ -89,7 +89,7 @@ pub use origin::OriginPolicy;
 pub use remote::{ConnectionId, InvalidConnectionId, Remote};
 
 use crate::reactor::{Clock, Listeners, Reactor, raise_descriptor_limit};
-use worker::{Room, Worker};
+use worker::{Capacity, Worker};
 
 /// A server that is bound to its address and not yet running.
 #[derive(Debug)]
@@ -136,9 +136,9 @@ impl Server {
         let descriptors = usize::try_from(raise_descriptor_limit()).unwrap_or(usize::MAX);
         let reserve = RESERVED_DESCRIPTORS.min(descriptors / 4);
         let share = (descriptors - reserve) / sockets.len();
-        let turned_away = TURNED_AWAY_AT_ONCE.min(share / 4);
-        let connections = config.max_connections.unwrap_or(usize::MAX).min((share - turned_away).max(1));
-        let room = Room { connections, turned_away };
+        let over_capacity = MAX_OVER_CAPACITY.min(share / 4);
+        let connections = config.max_connections.unwrap_or(usize::MAX).min((share - over_capacity).max(1));
+        let capacity = Capacity { connections, over_capacity };
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
@@ -157,7 +157,7 @@ impl Server {
             let run = move || {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
-                let mut worker = Worker::new(app, config, remote, number, mailbox, room, now);
+                let mut worker = Worker::new(app, config, remote, number, mailbox, capacity, now);
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
@@ -238,6 +238,6 @@ const MAX_WORKERS: usize = 1 << 16;
 /// Descriptors kept for everything but connections: listeners, epoll, files, an app's own.
 const RESERVED_DESCRIPTORS: usize = 64;
 /// Connections per worker, beyond its limit, that are told so at the same time.
-const TURNED_AWAY_AT_ONCE: usize = 64;
+const MAX_OVER_CAPACITY: usize = 64;
 /// What may wait for one worker before nothing more is read that could add to it.
 const MAILBOX_BYTES: usize = 64 << 20;

@@ -20,13 +20,13 @@ struct Waiting {
     bytes: Vec<u8>,
     head: usize,
     /// How many of the bytes at `head` belong to what is partly written: 0 where a frame begins.
-    begun: usize,
+    started: usize,
     /// Pongs, which go out as soon as a frame ends.
     pongs: Vec<u8>,
     /// Where each waiting Pong begins; at most [`MAX_PONGS`].
     pong_starts: Vec<usize>,
     /// When the kernel last took bytes, or began to owe us that.
-    progressed: Tick,
+    last_progress: Tick,
     /// `len()` as the worker's total knows it.
     counted: usize,
 }
@@ -42,13 +42,13 @@ impl Outbox {
     }
 
     /// Bytes of data frames that have not begun.
-    pub(super) fn unbegun(&self) -> usize {
-        self.0.as_ref().map_or(0, |waiting| waiting.unbegun())
+    pub(super) fn unstarted(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.unstarted())
     }
 
     /// When the kernel last took bytes, or began to owe us that; `None` where nothing waits.
-    pub(super) fn progressed(&self) -> Option<Tick> {
-        self.0.as_ref().filter(|waiting| waiting.len() > 0).map(|waiting| waiting.progressed)
+    pub(super) fn last_progress(&self) -> Option<Tick> {
+        self.0.as_ref().filter(|waiting| waiting.len() > 0).map(|waiting| waiting.last_progress)
     }
 
     /// Where a frame is appended to.
@@ -60,14 +60,14 @@ impl Outbox {
     pub(super) fn append_http(&mut self, bytes: &[u8], now: Tick) {
         let waiting = self.waiting(now);
         waiting.bytes.extend_from_slice(bytes);
-        waiting.begun = waiting.bytes.len() - waiting.head;
+        waiting.started = waiting.bytes.len() - waiting.head;
     }
 
     /// Keeps what the kernel did not take of `frames`: `written` bytes are gone. To be called while nothing waits.
     pub(super) fn keep_rest(&mut self, frames: &[u8], written: usize, now: Tick) {
         let waiting = self.waiting(now);
         waiting.bytes.extend_from_slice(&frames[written..]);
-        waiting.begun = to_frame_end(frames, written);
+        waiting.started = to_frame_end(frames, written);
     }
 
     /// A Pong that goes out before the data that waits. Past [`MAX_PONGS`] the last one is replaced: §5.5.3 asks for
@@ -84,9 +84,9 @@ impl Outbox {
     }
 
     /// Drops all frames that have not begun.
-    pub(super) fn drop_unbegun(&mut self) {
+    pub(super) fn drop_unstarted(&mut self) {
         if let Some(waiting) = &mut self.0 {
-            waiting.bytes.truncate(waiting.head + waiting.begun);
+            waiting.bytes.truncate(waiting.head + waiting.started);
             waiting.clear_pongs();
         }
     }
@@ -94,7 +94,7 @@ impl Outbox {
     /// Drops everything.
     pub(super) fn clear(&mut self) {
         if let Some(waiting) = &mut self.0 {
-            (waiting.begun, waiting.head) = (0, 0);
+            (waiting.started, waiting.head) = (0, 0);
             waiting.bytes.clear();
             waiting.clear_pongs();
         }
@@ -109,7 +109,7 @@ impl Outbox {
             let written = socket.write(lane)?;
             waiting.advance_lane(written);
             if written > 0 {
-                waiting.progressed = now;
+                waiting.last_progress = now;
             }
             if written < wanted {
                 break;
@@ -133,7 +133,7 @@ impl Outbox {
     fn waiting(&mut self, now: Tick) -> &mut Waiting {
         let waiting = self.0.get_or_insert_with(|| Box::new(Waiting::new(now)));
         if waiting.len() == 0 {
-            waiting.progressed = now;
+            waiting.last_progress = now;
         }
         waiting
     }
@@ -144,10 +144,10 @@ impl Waiting {
         Self {
             bytes: Vec::new(),
             head: 0,
-            begun: 0,
+            started: 0,
             pongs: Vec::new(),
             pong_starts: Vec::new(),
-            progressed: now,
+            last_progress: now,
             counted: 0,
         }
     }
@@ -156,24 +156,24 @@ impl Waiting {
         self.bytes.len() - self.head + self.pongs.len()
     }
 
-    fn unbegun(&self) -> usize {
-        self.bytes.len() - self.head - self.begun
+    fn unstarted(&self) -> usize {
+        self.bytes.len() - self.head - self.started
     }
 
     /// What to write next, in one piece: the rest of a frame that has begun, then Pongs, then all the rest.
     fn next_lane(&self) -> &[u8] {
         let waiting = &self.bytes[self.head..];
-        match (self.begun, self.pongs.is_empty()) {
+        match (self.started, self.pongs.is_empty()) {
             (_, true) => waiting,
             (0, false) => &self.pongs,
-            (begun, false) => &waiting[..begun],
+            (started, false) => &waiting[..started],
         }
     }
 
     /// So many bytes of that are written.
     fn advance_lane(&mut self, written: usize) {
-        if self.begun == 0 && !self.pongs.is_empty() {
-            self.pongs_written(written);
+        if self.started == 0 && !self.pongs.is_empty() {
+            self.advance_pongs(written);
         } else {
             self.advance(written);
         }
@@ -181,13 +181,13 @@ impl Waiting {
 
     /// What is left of a Pong that is partly written goes to the front of the data, where it counts as begun. Those
     /// behind it stay where they are, before any later one.
-    fn pongs_written(&mut self, written: usize) {
+    fn advance_pongs(&mut self, written: usize) {
         let rest = to_frame_end(&self.pongs, written);
         let end = written + rest;
         if rest > 0 {
             self.bytes.splice(..self.head, self.pongs[written..end].iter().copied());
             self.head = 0;
-            self.begun = rest;
+            self.started = rest;
         }
         if end == self.pongs.len() {
             self.clear_pongs();
@@ -200,9 +200,9 @@ impl Waiting {
 
     fn advance(&mut self, written: usize) {
         let waiting = &self.bytes[self.head..];
-        self.begun = match self.begun.checked_sub(written) {
-            Some(begun) => begun,
-            None => to_frame_end(&waiting[self.begun..], written - self.begun),
+        self.started = match self.started.checked_sub(written) {
+            Some(started) => started,
+            None => to_frame_end(&waiting[self.started..], written - self.started),
         };
         self.head += written;
         if self.head == self.bytes.len() {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_begun_is_dropped_and_what_has_is_finished() {
+    fn unstarted_frames_are_dropped_and_a_started_one_is_finished() {
         let data = frames(&["first", "second", "third"]);
         let boundary = frames(&["first"]).len();
         for (stopped, kept) in
@@ -360,7 +360,7 @@ mod tests {
             let mut outbox = Outbox::default();
             outbox.keep_rest(&data, stopped, now());
             outbox.append_pong(&pong(b"x"), now());
-            outbox.drop_unbegun();
+            outbox.drop_unstarted();
             assert_eq!(take(&mut outbox, usize::MAX), data[stopped..kept], "stopped at {stopped}");
         }
     }

@@ -54,11 +54,11 @@ impl std::error::Error for InvalidConnectionId {}
 ///
 /// All that one thread asks for is executed in that order by each worker.
 #[derive(Clone)]
-pub struct Remote(Arc<[Box<dyn Post>]>);
+pub struct Remote(Arc<[Box<dyn CommandMailbox>]>);
 
 /// What is asked of a worker, whatever its app.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum Command {
     Publish(Arc<[Publication]>),
     Send(Key, Prepared),
     Answer(Key, Prepared),
@@ -86,15 +86,15 @@ impl Publication {
 }
 
 /// A worker's mailbox, whatever else it takes.
-trait Post: Send + Sync {
-    fn post(&self, order: Order, bytes: usize);
+trait CommandMailbox: Send + Sync {
+    fn post(&self, command: Command, bytes: usize);
     fn is_full(&self) -> bool;
 }
 
-impl<M: From<Order> + Send> Post for Mailbox<M> {
-    fn post(&self, order: Order, bytes: usize) {
+impl<M: From<Command> + Send> CommandMailbox for Mailbox<M> {
+    fn post(&self, command: Command, bytes: usize) {
         // A worker that has ended has no connections left that the order could be for.
-        let _ = Mailbox::post(self, order.into(), bytes);
+        let _ = Mailbox::post(self, command.into(), bytes);
     }
 
     fn is_full(&self) -> bool {
@@ -103,8 +103,8 @@ impl<M: From<Order> + Send> Post for Mailbox<M> {
 }
 
 impl Remote {
-    pub(super) fn new<M: From<Order> + Send + 'static>(mailboxes: &[Mailbox<M>]) -> Self {
-        Self(mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn Post>).collect())
+    pub(super) fn new<M: From<Command> + Send + 'static>(mailboxes: &[Mailbox<M>]) -> Self {
+        Self(mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn CommandMailbox>).collect())
     }
 
     pub(super) fn workers(&self) -> usize {
@@ -124,7 +124,7 @@ impl Remote {
     fn publish_everywhere(&self, publication: Publication) {
         let batch: Arc<[_]> = [publication].into();
         for worker in self.0.iter() {
-            worker.post(Order::Publish(Arc::clone(&batch)), weight(&batch));
+            worker.post(Command::Publish(Arc::clone(&batch)), weight(&batch));
         }
     }
 
@@ -132,7 +132,7 @@ impl Remote {
     pub(super) fn publish_from(&self, worker: u16, batch: &Arc<[Publication]>) {
         for (number, other) in self.0.iter().enumerate() {
             if number != usize::from(worker) {
-                other.post(Order::Publish(Arc::clone(batch)), weight(batch));
+                other.post(Command::Publish(Arc::clone(batch)), weight(batch));
             }
         }
     }
@@ -141,37 +141,37 @@ impl Remote {
     /// as [`Config::slow_subscriber`](super::Config::slow_subscriber) says.
     pub fn send(&self, id: ConnectionId, message: impl Into<Prepared>) {
         let message = message.into();
-        let bytes = ORDER_BYTES + message.frame().len();
-        self.post(id, Order::Send(id.key, message), bytes);
+        let bytes = COMMAND_BYTES + message.frame().len();
+        self.post(id, Command::Send(id.key, message), bytes);
     }
 
     /// Sends a message to one connection as the answer to what it asked: it is never too slow for that. Instead,
     /// nothing more is read from it while more than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) wait.
     pub fn answer(&self, id: ConnectionId, message: impl Into<Prepared>) {
         let message = message.into();
-        let bytes = ORDER_BYTES + message.frame().len();
-        self.post(id, Order::Answer(id.key, message), bytes);
+        let bytes = COMMAND_BYTES + message.frame().len();
+        self.post(id, Command::Answer(id.key, message), bytes);
     }
 
     /// From here on, one connection gets what is published to `topic`: what was published before this call it does
     /// not get, what is published after it it does.
     pub fn subscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Order::Subscribe(id.key, topic.into()), ORDER_BYTES);
+        self.post(id, Command::Subscribe(id.key, topic.into()), COMMAND_BYTES);
     }
 
     /// From here on, one connection does not get what is published to `topic` any more.
     pub fn unsubscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Order::Unsubscribe(id.key, topic.into()), ORDER_BYTES);
+        self.post(id, Command::Unsubscribe(id.key, topic.into()), COMMAND_BYTES);
     }
 
     /// Begins the closing handshake of one connection. A code or reason that a Close frame cannot hold becomes 1011.
     pub fn close(&self, id: ConnectionId, code: CloseCode, reason: &str) {
-        self.post(id, Order::Close(id.key, code, reason.into()), ORDER_BYTES);
+        self.post(id, Command::Close(id.key, code, reason.into()), COMMAND_BYTES);
     }
 
     /// Reads again from a connection that [`Context::pause`](super::Context::pause) has stopped.
     pub fn resume(&self, id: ConnectionId) {
-        self.post(id, Order::Resume(id.key), ORDER_BYTES);
+        self.post(id, Command::Resume(id.key), COMMAND_BYTES);
     }
 
     /// Whether a worker is so far behind that nothing new should be begun: orders are still taken, but each makes it
@@ -184,13 +184,13 @@ impl Remote {
     /// Tells all workers to stop.
     pub(super) fn stop(&self) {
         for worker in self.0.iter() {
-            worker.post(Order::Stop, 0);
+            worker.post(Command::Stop, 0);
         }
     }
 
-    fn post(&self, id: ConnectionId, order: Order, bytes: usize) {
+    fn post(&self, id: ConnectionId, command: Command, bytes: usize) {
         if let Some(worker) = self.0.get(usize::from(id.worker)) {
-            worker.post(order, bytes);
+            worker.post(command, bytes);
         }
     }
 }
@@ -202,11 +202,11 @@ impl fmt::Debug for Remote {
 }
 
 fn weight(batch: &[Publication]) -> usize {
-    batch.iter().map(|publication| ORDER_BYTES + publication.message.frame().len()).sum()
+    batch.iter().map(|publication| COMMAND_BYTES + publication.message.frame().len()).sum()
 }
 
 /// What an order weighs beside its payload.
-const ORDER_BYTES: usize = 64;
+const COMMAND_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

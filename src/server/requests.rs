@@ -6,8 +6,8 @@ use log::{debug, trace};
 
 use super::{
     Acceptance, App, Context, Handshake, Request, Responder, Verdict,
-    http::{Asked, RequestStream, keeps_alive},
-    inbound::{Answer, Phase},
+    http::{Incoming, RequestStream, keeps_alive},
+    inbound::{Decision, Phase},
     link::Stage,
     worker::Worker,
 };
@@ -15,40 +15,40 @@ use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
 
 impl<A: App> Worker<A> {
     /// Hands a request to the app.
-    pub(super) fn ask(&mut self, key: Key, asked: Asked) {
+    pub(super) fn dispatch(&mut self, key: Key, incoming: Incoming) {
         let inbound = &mut self.inbound[Self::slot(key)];
         let Phase::Http(stream) = &inbound.phase else { return };
         let from = stream.from();
-        match asked {
-            Asked::Plain { head, body } => {
+        match incoming {
+            Incoming::Plain { head, body } => {
                 let keep_alive = keeps_alive(&head) && self.stopping.is_none();
-                inbound.phase = Phase::Answering { from, keep_alive, head_only: head.method() == "HEAD" };
+                inbound.phase = Phase::AwaitingResponse { from, keep_alive, head_only: head.method() == "HEAD" };
                 trace!("{}: {} {}", self.hub.id(key), head.method(), head.target());
                 let responder = Responder::new(self.mailbox.clone(), key);
                 self.app.request(&Request { head: &head, body: &body, peer: from }, responder);
             }
-            Asked::WebSocket { head, handshake } => {
+            Incoming::WebSocket { head, handshake } => {
                 #[cfg(feature = "deflate")]
                 let handshake = match &self.hub.deflate {
                     Some(deflate) => handshake.with_deflate(deflate),
                     None => handshake,
                 };
                 let verdict = Verdict::new(self.mailbox.clone(), key);
-                let asked = Handshake { request: &head, websocket: &handshake, peer: from, id: self.hub.id(key) };
-                self.app.accept(&asked, verdict);
-                inbound.phase = Phase::Judging { from, handshake: Box::new(handshake) };
+                let info = Handshake { request: &head, websocket: &handshake, peer: from, id: self.hub.id(key) };
+                self.app.accept(&info, verdict);
+                inbound.phase = Phase::AwaitingVerdict { from, handshake: Box::new(handshake) };
             }
         }
     }
 
     /// Carries out what the app answered.
-    pub(super) fn answer(&mut self, key: Key, answer: Answer<A::Peer>) {
+    pub(super) fn apply(&mut self, key: Key, decision: Decision<A::Peer>) {
         if self.hub.links.get(key).is_none() {
             return;
         }
         let phase = &mut self.inbound[Self::slot(key)].phase;
-        match (std::mem::replace(phase, Phase::Over), answer) {
-            (Phase::Answering { from, keep_alive, head_only }, Answer::Reply(response)) => {
+        match (std::mem::replace(phase, Phase::Over), decision) {
+            (Phase::AwaitingResponse { from, keep_alive, head_only }, Decision::Respond(response)) => {
                 self.hub.send_http(key, &response.encode(keep_alive, head_only));
                 if keep_alive && self.stopping.is_none() {
                     *phase = Phase::Http(Box::new(RequestStream::new(&self.config, from)));
@@ -59,16 +59,16 @@ impl<A: App> Worker<A> {
                     self.hub.drain(key);
                 }
             }
-            (Phase::Judging { from, handshake }, Answer::Accept(acceptance, peer)) => {
+            (Phase::AwaitingVerdict { from, handshake }, Decision::Accept(acceptance, peer)) => {
                 self.open(key, from, *handshake, &acceptance, peer);
             }
-            (Phase::Judging { from, .. }, Answer::Reject(rejection)) => {
+            (Phase::AwaitingVerdict { from, .. }, Decision::Reject(rejection)) => {
                 self.refuse(key, from, &rejection);
             }
             // The kinds of question and answer are tied by the types of `Responder` and `Verdict`, each used once.
             (phase_before, _) => *phase = phase_before,
         }
-        self.go_on_later(key);
+        self.schedule(key);
     }
 
     fn open(

@@ -69,7 +69,7 @@ struct LogEntry {
 
 /// A piece of a log that is owed to a subscriber.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Owed<'a> {
+pub(super) struct Pending<'a> {
     sequence: Sequence,
     pub(super) frame: &'a [u8],
     /// Whether the message in it is compressed.
@@ -199,13 +199,13 @@ impl Topics {
         topic: TopicId,
         key: Key,
         seen: Sequence,
-        longest: Option<usize>,
+        max_inflated: Option<usize>,
     ) -> Option<(&[u8], bool)> {
         let Topic { plain, compressed, entries, exceptions, longest_inflated, .. } = &self.topics[topic as usize];
         let misses_nothing = entries.first().is_none_or(|first| first.sequence > seen);
         let sees_all = *exceptions == 0 || entries.iter().all(|entry| entry.except != Some(key));
-        let inflates_all = longest.is_none_or(|longest| *longest_inflated <= longest);
-        (misses_nothing && sees_all && inflates_all).then(|| match longest {
+        let inflates_all = max_inflated.is_none_or(|max| *longest_inflated <= max);
+        (misses_nothing && sees_all && inflates_all).then(|| match max_inflated {
             Some(_) => (&**compressed, *longest_inflated > 0),
             None => (&**plain, false),
         })
@@ -213,19 +213,19 @@ impl Topics {
 
     /// What is owed to `key`, in order, from all its topics, given that it has seen everything up to `seen`; `longest`
     /// as for [`whole_log`](Self::whole_log).
-    pub(super) fn owed<'a>(
+    pub(super) fn pending<'a>(
         &'a self,
         key: Key,
         seen: Sequence,
         subscriptions: &[Subscription],
-        longest: Option<usize>,
-    ) -> Vec<Owed<'a>> {
-        let mut owed = Vec::new();
+        max_inflated: Option<usize>,
+    ) -> Vec<Pending<'a>> {
+        let mut pending = Vec::new();
         for subscription in subscriptions {
             let Topic { plain, compressed, entries, .. } = &self.topics[subscription.topic as usize];
             let (mut plain_start, mut compressed_start) = (0, 0);
             for entry in entries {
-                let is_compressed = entry.inflated > 0 && longest.is_some_and(|longest| entry.inflated <= longest);
+                let is_compressed = entry.inflated > 0 && max_inflated.is_some_and(|max| entry.inflated <= max);
                 let frame = if is_compressed {
                     &compressed[compressed_start..entry.compressed_end]
                 } else {
@@ -233,12 +233,12 @@ impl Topics {
                 };
                 (plain_start, compressed_start) = (entry.plain_end, entry.compressed_end);
                 if entry.sequence > seen && entry.except != Some(key) {
-                    owed.push(Owed { sequence: entry.sequence, frame, compressed: is_compressed });
+                    pending.push(Pending { sequence: entry.sequence, frame, compressed: is_compressed });
                 }
             }
         }
-        owed.sort_unstable_by_key(|owed| owed.sequence);
-        owed
+        pending.sort_unstable_by_key(|pending| pending.sequence);
+        pending
     }
 
     /// Whether no topic is there, and nothing is left of any.
@@ -277,12 +277,12 @@ impl Topic {
 
 impl Subscription {
     /// Now stands where `other` stood.
-    pub(super) fn moves_to(&mut self, other: Subscription) {
+    pub(super) fn move_to(&mut self, other: Subscription) {
         self.position = other.position;
     }
 }
 
-/// Room that a topic's log keeps from turn to turn.
+/// Capacity that a topic's log keeps from turn to turn.
 const KEPT_LOG_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
@@ -292,8 +292,8 @@ mod tests {
     const A: Key = Key { slot: 0, generation: 0 };
     const B: Key = Key { slot: 1, generation: 0 };
 
-    fn owed(topics: &Topics, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<u8> {
-        topics.owed(key, seen, subscriptions, None).iter().flat_map(|owed| owed.frame.to_vec()).collect()
+    fn pending(topics: &Topics, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<u8> {
+        topics.pending(key, seen, subscriptions, None).iter().flat_map(|pending| pending.frame.to_vec()).collect()
     }
 
     #[test]
@@ -307,24 +307,24 @@ mod tests {
         topics.publish("x", b"3", b"", None, Some(A));
         topics.publish("x", b"4", b"", None, None);
         topics.publish("nobody", b"5", b"", None, None);
-        assert_eq!(owed(&topics, A, 0, &a), b"124");
-        assert_eq!(owed(&topics, A, seen, &a), b"4");
-        assert_eq!(owed(&topics, B, 0, &b), b"134");
+        assert_eq!(pending(&topics, A, 0, &a), b"124");
+        assert_eq!(pending(&topics, A, seen, &a), b"4");
+        assert_eq!(pending(&topics, B, 0, &b), b"134");
         assert_eq!(topics.whole_log(b[0].topic, B, 0, None), Some((&b"134"[..], false)));
         assert_eq!(topics.whole_log(b[0].topic, B, seen, None), None);
         assert_eq!(topics.whole_log(b[0].topic, A, 0, None), None);
         topics.clear_logs();
-        assert_eq!(owed(&topics, B, 0, &b), b"");
+        assert_eq!(pending(&topics, B, 0, &b), b"");
     }
 
     #[test]
-    fn who_leaves_makes_room_for_the_last_one_and_an_empty_topic_is_forgotten() {
+    fn unsubscribing_moves_the_last_subscriber_and_an_empty_topic_is_forgotten() {
         let mut topics = Topics::default();
         let a = topics.subscribe("x", A, false);
         let mut b = topics.subscribe("x", B, false);
         let (moved, place) = topics.unsubscribe(a).unwrap();
         assert_eq!(moved, B);
-        b.moves_to(place);
+        b.move_to(place);
         assert_eq!(topics.subscribers(b.topic), [B]);
         topics.publish("x", b"1", b"", None, None);
         assert!(topics.unsubscribe(b).is_none());
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_compressed_messages_gets_them_and_others_do_not() {
+    fn only_subscribers_that_take_compressed_messages_get_them() {
         let mut topics = Topics::default();
         let plain = [topics.subscribe("x", A, false)];
         assert!(!topics.is_deflating("x"));
@@ -346,15 +346,15 @@ mod tests {
         assert!(topics.is_deflating("x"));
         topics.publish("x", b"", b"a long message", Some(b"short"), None);
         topics.publish("x", b"", b"random", None, None);
-        let owed = |key, seen, subscriptions, longest| -> Vec<(Vec<u8>, bool)> {
-            let owed = topics.owed(key, seen, subscriptions, longest);
-            owed.iter().map(|owed| (owed.frame.to_vec(), owed.compressed)).collect()
+        let pending = |key, seen, subscriptions, max_inflated| -> Vec<(Vec<u8>, bool)> {
+            let pending = topics.pending(key, seen, subscriptions, max_inflated);
+            pending.iter().map(|pending| (pending.frame.to_vec(), pending.compressed)).collect()
         };
         let row = |frame: &[u8], compressed| (frame.to_vec(), compressed);
         let all = [row(b"0", false), row(b"a long message", false), row(b"random", false)];
-        assert_eq!(owed(A, 0, &plain, None), all);
-        assert_eq!(owed(B, joined, &deflating, Some(14)), [row(b"short", true), row(b"random", false)]);
-        assert_eq!(owed(B, joined, &deflating, Some(13)), all[1..], "its window is too small");
+        assert_eq!(pending(A, 0, &plain, None), all);
+        assert_eq!(pending(B, joined, &deflating, Some(14)), [row(b"short", true), row(b"random", false)]);
+        assert_eq!(pending(B, joined, &deflating, Some(13)), all[1..], "its window is too small");
         let topic = plain[0].topic;
         assert_eq!(topics.whole_log(topic, A, 0, None), Some((&b"0a long messagerandom"[..], false)));
         assert_eq!(topics.whole_log(topic, B, joined, Some(14)), None, "it does not get the first one");

@@ -16,10 +16,10 @@ use super::{
     App, Config, Context, End, Message, Remote,
     ending::close_end,
     http::RequestStream,
-    hub::{Fault, Hub, Onward},
+    hub::{Disposition, Fault, Hub},
     inbound::{Inbound, Mail, Phase, Unfinished},
     link::{Link, Stage},
-    remote::Order,
+    remote::Command,
 };
 use crate::{
     CloseCode, CloseFrame, Event, Rejection,
@@ -34,16 +34,16 @@ pub(super) struct Worker<A: App> {
     /// The incoming half of each connection, by the slot of its key.
     pub(super) inbound: Vec<Inbound<A::Peer>>,
     pub(super) mailbox: Mailbox<Mail<A::Peer>>,
-    pub(super) room: Room,
+    pub(super) capacity: Capacity,
     /// Who goes on in this turn, left from the last one.
-    pub(super) goes_on: Vec<Key>,
+    pub(super) run_queue: Vec<Key>,
     /// Who goes on in the next turn.
-    pub(super) goes_on_next: Vec<Key>,
+    pub(super) next_run_queue: Vec<Key>,
     /// A worker does not keep up with its mail: nothing is read until it does.
     pub(super) congested: bool,
     /// Bytes of unfinished messages, in all.
-    pub(super) unfinished: u64,
-    pub(super) swept: Tick,
+    pub(super) unfinished_bytes: u64,
+    pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
     pub(super) sweep_period: Duration,
     /// Since when the server is stopping.
@@ -52,10 +52,10 @@ pub(super) struct Worker<A: App> {
 
 /// How many connections a worker holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct Capacity {
     pub(super) connections: usize,
     /// Beyond these, how many at once are told that there is no room; more are dropped without a word.
-    pub(super) turned_away: usize,
+    pub(super) over_capacity: usize,
 }
 
 impl<A: App> Worker<A> {
@@ -65,7 +65,7 @@ impl<A: App> Worker<A> {
         remote: Remote,
         worker: u16,
         mailbox: Mailbox<Mail<A::Peer>>,
-        room: Room,
+        capacity: Capacity,
         now: Tick,
     ) -> Self {
         Self {
@@ -75,12 +75,12 @@ impl<A: App> Worker<A> {
             config,
             inbound: Vec::new(),
             mailbox,
-            room,
-            goes_on: Vec::new(),
-            goes_on_next: Vec::new(),
+            capacity,
+            run_queue: Vec::new(),
+            next_run_queue: Vec::new(),
             congested: false,
-            unfinished: 0,
-            swept: now,
+            unfinished_bytes: 0,
+            last_sweep: now,
             stopping: None,
         }
     }
@@ -90,35 +90,35 @@ impl<A: App> Worker<A> {
     }
 
     /// Notes that this connection goes on in the next turn, if it may and has something to go on with.
-    pub(super) fn go_on_later(&mut self, key: Key) {
+    pub(super) fn schedule(&mut self, key: Key) {
         let inbound = &self.inbound[Self::slot(key)];
-        let has_stash = !inbound.stash().is_empty() || inbound.is_paused();
+        let has_stash = !inbound.stash().is_empty() || inbound.is_inflating();
         if let Some(link) = self.hub.links.get_mut(key)
             && (has_stash || link.readable)
-            && !link.listed
-            && !link.holds_reading(self.config.max_queued_bytes)
-            && !inbound.phase.awaits_app()
+            && !link.scheduled
+            && !link.is_read_paused(self.config.max_queued_bytes)
+            && !inbound.phase.is_awaiting_app()
         {
-            link.listed = true;
-            self.goes_on_next.push(key);
+            link.scheduled = true;
+            self.next_run_queue.push(key);
         }
     }
 
     /// Whether nothing may be read from this connection now.
-    pub(super) fn holds_reading(&self, key: Key) -> bool {
-        let held = self.hub.links.get(key).is_none_or(|link| link.holds_reading(self.config.max_queued_bytes));
-        held || self.inbound[Self::slot(key)].phase.awaits_app()
+    pub(super) fn is_read_paused(&self, key: Key) -> bool {
+        let held = self.hub.links.get(key).is_none_or(|link| link.is_read_paused(self.config.max_queued_bytes));
+        held || self.inbound[Self::slot(key)].phase.is_awaiting_app()
     }
 
     /// A connection's share of this turn: what is stashed, or one read.
     fn drive(&mut self, key: Key, turn: &mut Turn<'_>) {
-        if self.holds_reading(key) {
+        if self.is_read_paused(key) {
             return; // or it is gone
         }
         self.hub.cork(key);
         let inbound = &mut self.inbound[Self::slot(key)];
         let mut stash = inbound.take_stash();
-        if !stash.is_empty() || inbound.is_paused() {
+        if !stash.is_empty() || inbound.is_inflating() {
             let used = self.input(key, &mut stash);
             stash.drain(..used);
             self.keep(key, stash);
@@ -128,7 +128,7 @@ impl<A: App> Worker<A> {
             match link.socket.read(turn.buffer, link.read_closed) {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
-                    link.is_heard(turn.now);
+                    link.note_received(turn.now);
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -144,7 +144,7 @@ impl<A: App> Worker<A> {
             }
         }
         self.hub.uncork(key);
-        self.go_on_later(key);
+        self.schedule(key);
     }
 
     fn keep(&mut self, key: Key, rest: Vec<u8>) {
@@ -158,21 +158,21 @@ impl<A: App> Worker<A> {
         match &self.inbound[Self::slot(key)].phase {
             Phase::Open { .. } => self.frames(key, bytes),
             Phase::Http(_) => self.http(key, bytes),
-            Phase::Answering { .. } | Phase::Judging { .. } => 0,
+            Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } => 0,
             Phase::Over => bytes.len(),
         }
     }
 
-    /// Reads requests until one is asked.
+    /// Reads requests until one is incoming.
     #[cold]
     fn http(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Self { hub, inbound, config, .. } = self;
         let Phase::Http(stream) = &mut inbound[Self::slot(key)].phase else { return 0 };
-        let go_on = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
-        match stream.receive(bytes, config, go_on) {
+        let send_continue = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
+        match stream.receive(bytes, config, send_continue) {
             Ok((used, None)) => used,
-            Ok((used, Some(asked))) => {
-                self.ask(key, asked);
+            Ok((used, Some(incoming))) => {
+                self.dispatch(key, incoming);
                 used
             }
             Err(rejection) => {
@@ -185,7 +185,7 @@ impl<A: App> Worker<A> {
 
     /// Nothing was read from this peer for a while: what it owes us may be waiting in the kernel, so its time for that
     /// begins anew.
-    pub(super) fn was_not_listened_to(&mut self, key: Key) {
+    pub(super) fn restart_peer_deadlines(&mut self, key: Key) {
         let now = self.hub.now;
         if let Some(link) = self.hub.links.get_mut(key)
             && matches!(link.stage, Stage::Http | Stage::Open | Stage::Closing)
@@ -194,7 +194,7 @@ impl<A: App> Worker<A> {
         }
         let inbound = &mut self.inbound[Self::slot(key)];
         if let Some(unfinished) = inbound.unfinished() {
-            inbound.set_unfinished(inbound.buffered(), Some(Unfinished { progressed: now, ..unfinished }));
+            inbound.set_unfinished(inbound.buffered(), Some(Unfinished { last_progress: now, ..unfinished }));
         }
     }
 
@@ -228,7 +228,7 @@ impl<A: App> Worker<A> {
                 Event::Ping(_) | Event::Pong(_) | Event::Piece(_) | Event::Close(_) => {
                     if let Some(reply) = event.reply() {
                         hub.reply(key, reply);
-                        if hub.is_given_up(key) {
+                        if hub.is_evicted(key) {
                             break; // by what it was owed first: the app is about to hear of it
                         }
                     }
@@ -244,9 +244,9 @@ impl<A: App> Worker<A> {
                 app.message(peer, message, &mut Context::new(hub, key));
             }
             match hub.after_event(key) {
-                Onward::Deliver => is_open = true,
-                Onward::Drop => is_open = false,
-                Onward::Stop => break,
+                Disposition::Deliver => is_open = true,
+                Disposition::Drop => is_open = false,
+                Disposition::Stop => break,
             }
         }
         let used = length - events.unread();
@@ -269,44 +269,44 @@ impl<A: App> Worker<A> {
         }
         let (buffered, begun) = match &inbound.phase {
             Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
-            Phase::Http(_) | Phase::Answering { .. } | Phase::Judging { .. } | Phase::Over => (0, false),
+            Phase::Http(_) | Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } | Phase::Over => (0, false),
         };
-        self.unfinished = self.unfinished - inbound.buffered() + buffered;
+        self.unfinished_bytes = self.unfinished_bytes - inbound.buffered() + buffered;
         let unfinished = match inbound.unfinished() {
             _ if !begun => None,
-            Some(unfinished) if !completed && buffered <= unfinished.most => Some(unfinished),
-            _ => Some(Unfinished { most: buffered, progressed: self.hub.now }),
+            Some(unfinished) if !completed && buffered <= unfinished.peak => Some(unfinished),
+            _ => Some(Unfinished { peak: buffered, last_progress: self.hub.now }),
         };
         inbound.set_unfinished(buffered, unfinished);
     }
 
-    fn order(&mut self, order: Order, turn: &mut Turn<'_>) {
-        match order {
-            Order::Publish(batch) => {
+    fn execute(&mut self, command: Command, turn: &mut Turn<'_>) {
+        match command {
+            Command::Publish(batch) => {
                 for publication in batch.iter() {
                     let except = publication.except_at(self.hub.worker);
                     self.hub.publish_here(&publication.topic, &publication.message, except);
                 }
             }
-            Order::Send(key, message) => self.hub.send_owed(key, &message),
-            Order::Answer(key, message) => self.hub.answer(key, &message),
-            Order::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
-            Order::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
-            Order::Close(key, code, reason) => {
+            Command::Send(key, message) => self.hub.send_unsolicited(key, &message),
+            Command::Answer(key, message) => self.hub.answer(key, &message),
+            Command::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
+            Command::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
+            Command::Close(key, code, reason) => {
                 if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {
                     let internal = CloseFrame { code: CloseCode::INTERNAL_ERROR, reason: "" };
                     // 1011 without a reason is a Close frame that can be sent.
                     let _ = self.hub.close(key, Some(internal));
                 }
             }
-            Order::Resume(key) => {
+            Command::Resume(key) => {
                 if let Some(link) = self.hub.links.get_mut(key) {
                     link.paused = false;
-                    self.was_not_listened_to(key);
-                    self.go_on_later(key);
+                    self.restart_peer_deadlines(key);
+                    self.schedule(key);
                 }
             }
-            Order::Stop => self.stop(turn),
+            Command::Stop => self.stop(turn),
         }
     }
 }
@@ -316,8 +316,8 @@ impl<A: App> reactor::Handler for Worker<A> {
 
     fn accepted(&mut self, mut socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
-        let full = self.hub.links.len() - self.hub.turned_away >= self.room.connections;
-        if full && self.hub.turned_away >= self.room.turned_away {
+        let full = self.hub.links.len() - self.hub.over_capacity >= self.capacity.connections;
+        if full && self.hub.over_capacity >= self.capacity.over_capacity {
             return;
         }
         let mut registered = Ok(());
@@ -334,7 +334,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             log::error!("{}: cannot be watched: {error}", self.hub.id(key));
             self.remove(key);
         } else if full {
-            self.hub.turn_away(key);
+            self.hub.mark_over_capacity(key);
             let rejection =
                 Rejection::new(503).header("Retry-After", "10").body("the server is full, try again later\n");
             self.refuse(key, peer, &rejection);
@@ -351,11 +351,11 @@ impl<A: App> reactor::Handler for Worker<A> {
         if readiness.writable && !link.outbox.is_empty() {
             self.hub.flush(key);
         }
-        if self.hub.links.get(key).is_some_and(|link| link.listed) {
+        if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
             return; // its share of this turn comes with the list
         }
         if self.congested {
-            self.go_on_later(key);
+            self.schedule(key);
         } else {
             self.drive(key, turn);
         }
@@ -364,8 +364,8 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
         match mail {
-            Mail::Order(order) => self.order(order, turn),
-            Mail::Answer(key, answer) => self.answer(key, answer),
+            Mail::Command(command) => self.execute(command, turn),
+            Mail::Decision(key, decision) => self.apply(key, decision),
         }
     }
 
@@ -377,9 +377,9 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
         self.hub.now = turn.now;
         if !self.congested {
-            for key in std::mem::take(&mut self.goes_on) {
+            for key in std::mem::take(&mut self.run_queue) {
                 if let Some(link) = self.hub.links.get_mut(key) {
-                    link.listed = false;
+                    link.scheduled = false;
                     self.drive(key, turn);
                 }
             }
@@ -387,20 +387,20 @@ impl<A: App> reactor::Handler for Worker<A> {
         self.hub.end_of_turn();
         self.bound_memory();
         self.handle_failures();
-        for key in std::mem::take(&mut self.hub.relieved) {
+        for key in std::mem::take(&mut self.hub.resumable) {
             if self.hub.links.get(key).is_some() {
-                self.was_not_listened_to(key);
-                self.go_on_later(key);
+                self.restart_peer_deadlines(key);
+                self.schedule(key);
             }
         }
         if self.has_stopped(turn.now) {
             return Next::Done;
         }
-        self.goes_on.append(&mut self.goes_on_next);
+        self.run_queue.append(&mut self.next_run_queue);
         self.congested = self.hub.remote.is_overloaded();
         if self.congested {
             Next::Wait(Some(CONGESTION_PAUSE))
-        } else if self.goes_on.is_empty() {
+        } else if self.run_queue.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
             Next::Wait(has_deadlines.then_some(self.sweep_period))
         } else {

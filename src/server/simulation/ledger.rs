@@ -10,15 +10,15 @@ use std::{
 };
 
 use super::{
-    super::{ConnectionId, End, Responder, Response, SlowSubscriber, Verdict, remote::Order},
+    super::{ConnectionId, End, Responder, Response, SlowSubscriber, Verdict, remote::Command},
     app::Peer,
-    setting::{Appetite, Fate, Profile, Setting},
+    setting::{Behavior, Profile, ReadRate, Setting},
 };
 use crate::{
     CloseCode, Prepared,
     reactor::{
         Key,
-        simulated::{FOR_EVER, MILLISECOND, Network, Time},
+        simulated::{MILLISECOND, NEVER, Network, Time},
     },
 };
 
@@ -26,19 +26,19 @@ pub(super) struct Ledger {
     pub(super) network: Network,
     pub(super) setting: Rc<Setting>,
     /// One per client, which has one connection.
-    pub(super) stories: Vec<Story>,
+    pub(super) records: Vec<Record>,
     by_id: BTreeMap<ConnectionId, usize>,
     /// By worker, since when it knows that the server is stopping.
     pub(super) stopping: Vec<Option<Time>>,
     /// What was posted and is not executed, by who posted it (a worker, or somebody else) and to whom: in that order.
-    underway: BTreeMap<(Option<u16>, u16), VecDeque<Rc<[u8]>>>,
+    in_flight: BTreeMap<(Option<u16>, u16), VecDeque<Rc<[u8]>>>,
     /// What apps leave for threads of their own, and when those do it.
-    pub(super) chores: Vec<(Time, Chore)>,
+    pub(super) deferred: Vec<(Time, Deferred)>,
     pub(super) counts: BTreeMap<String, u64>,
 }
 
 /// Something that another thread does for an app.
-pub(super) enum Chore {
+pub(super) enum Deferred {
     Accept(Verdict<Peer>, usize),
     Drop(#[allow(dead_code, reason = "dropping it is the answer")] Verdict<Peer>),
     Respond(Responder, Response),
@@ -46,19 +46,19 @@ pub(super) enum Chore {
 }
 
 /// A client and its connection.
-pub(super) struct Story {
+pub(super) struct Record {
     pub(super) pair: usize,
-    pub(super) fate: Fate,
-    pub(super) appetite: Appetite,
+    pub(super) behavior: Behavior,
+    pub(super) read_rate: ReadRate,
     /// Messages that it has put on its way.
     pub(super) sent: Vec<Sent>,
     /// How many of them the app has heard.
-    pub(super) heard: usize,
+    pub(super) received: usize,
     pub(super) id: Option<ConnectionId>,
     pub(super) stage: Stage,
     subscriptions: Vec<Box<str>>,
     /// What it is owed, in order.
-    owed: Vec<Owed>,
+    expected: Vec<Expected>,
     /// How many of these it has got, or was rightly not given.
     settled: usize,
     pub(super) end: Option<(End, Time)>,
@@ -67,13 +67,13 @@ pub(super) struct Story {
     /// The code that its breach of the protocol calls for.
     pub(super) breach: Option<CloseCode>,
     /// It has gone away without a word, or reads no more.
-    pub(super) deaf_since: Option<Time>,
+    pub(super) unresponsive_since: Option<Time>,
     /// The Close frame that it has got.
     pub(super) got_close: Option<Option<CloseCode>>,
     /// It has read to the end of the server's side.
     pub(super) saw_end: bool,
     /// When it closed its socket.
-    pub(super) left: Time,
+    pub(super) closed_at: Time,
 }
 
 pub(super) struct Sent {
@@ -81,10 +81,10 @@ pub(super) struct Sent {
     pub(super) payload: Rc<[u8]>,
 }
 
-struct Owed {
+struct Expected {
     payload: Rc<[u8]>,
     /// It may be skipped where the subscriber is slow.
-    by_others: bool,
+    unsolicited: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,33 +96,36 @@ pub(super) enum Stage {
     Over,
 }
 
-impl Story {
-    pub(super) fn new(pair: usize, fate: Fate, appetite: Appetite) -> Self {
+impl Record {
+    pub(super) fn new(pair: usize, behavior: Behavior, read_rate: ReadRate) -> Self {
         Self {
             pair,
-            fate,
-            appetite,
+            behavior,
+            read_rate,
             sent: Vec::new(),
-            heard: 0,
+            received: 0,
             id: None,
             stage: Stage::Before,
             subscriptions: Vec::new(),
-            owed: Vec::new(),
+            expected: Vec::new(),
             settled: 0,
             end: None,
             closed_with: None,
             breach: None,
-            deaf_since: None,
+            unresponsive_since: None,
             got_close: None,
             saw_end: false,
-            left: 0,
+            closed_at: 0,
         }
     }
 
     /// It reads as fast as it can and says what it owes, to its end.
     pub(super) fn is_well_behaved(&self) -> bool {
-        let keen = self.appetite == Appetite::Eager && self.deaf_since.is_none();
-        keen && matches!(self.fate, Fate::Closes | Fate::ClosesAndEnds | Fate::AsksToClose | Fate::Breaches)
+        let keen = self.read_rate == ReadRate::Eager && self.unresponsive_since.is_none();
+        keen && matches!(
+            self.behavior,
+            Behavior::Closes | Behavior::ClosesAndEnds | Behavior::RequestsClose | Behavior::BreaksProtocol
+        )
     }
 }
 
@@ -132,11 +135,11 @@ impl Ledger {
         Self {
             network,
             setting,
-            stories: Vec::new(),
+            records: Vec::new(),
             by_id: BTreeMap::new(),
             stopping: vec![None; workers],
-            underway: BTreeMap::new(),
-            chores: Vec::new(),
+            in_flight: BTreeMap::new(),
+            deferred: Vec::new(),
             counts: BTreeMap::new(),
         }
     }
@@ -145,88 +148,88 @@ impl Ledger {
         *self.counts.entry(what.into()).or_default() += 1;
     }
 
-    pub(super) fn leave(&mut self, after: Time, chore: Chore) {
-        self.chores.push((after, chore));
+    pub(super) fn defer(&mut self, after: Time, action: Deferred) {
+        self.deferred.push((after, action));
     }
 
     // What the app is told.
 
-    pub(super) fn asked(&mut self, client: usize, id: ConnectionId) {
-        assert_eq!(self.stories[client].id.replace(id), None, "client {client} is asked about twice");
+    pub(super) fn handshake_received(&mut self, client: usize, id: ConnectionId) {
+        assert_eq!(self.records[client].id.replace(id), None, "client {client} is asked about twice");
         assert_eq!(self.by_id.insert(id, client), None, "{id} is given twice");
     }
 
     pub(super) fn opened(&mut self, client: usize, id: ConnectionId) {
-        let story = &mut self.stories[client];
-        assert_eq!((story.stage, story.id), (Stage::Before, Some(id)), "client {client} opens");
-        story.stage = Stage::Open;
+        let record = &mut self.records[client];
+        assert_eq!((record.stage, record.id), (Stage::Before, Some(id)), "client {client} opens");
+        record.stage = Stage::Open;
         self.network.note(format_args!("{client} is open as {id}"));
     }
 
-    pub(super) fn heard(&mut self, client: usize, binary: bool, payload: &[u8]) {
-        let story = &mut self.stories[client];
-        assert_eq!(story.stage, Stage::Open, "client {client} is heard after it was closed");
-        let place = story.heard;
-        story.heard += 1;
-        let sent = &story.sent[place];
+    pub(super) fn message_received(&mut self, client: usize, binary: bool, payload: &[u8]) {
+        let record = &mut self.records[client];
+        assert_eq!(record.stage, Stage::Open, "client {client} is heard after it was closed");
+        let place = record.received;
+        record.received += 1;
+        let sent = &record.sent[place];
         assert!(sent.binary == binary && *sent.payload == *payload, "client {client}: message {place} is another one");
-        self.network.note(format_args!("{client} is heard: {}", head(payload)));
+        self.network.note(format_args!("{client} is heard: {}", excerpt(payload)));
     }
 
     pub(super) fn closed(&mut self, client: usize, id: ConnectionId, end: &End) {
         let now = self.network.now();
-        let story = &mut self.stories[client];
-        assert_eq!(story.id, Some(id), "client {client} is another one");
-        assert!(matches!(story.stage, Stage::Open | Stage::Closing(..)), "client {client} ends a second time: {end}");
+        let record = &mut self.records[client];
+        assert_eq!(record.id, Some(id), "client {client} is another one");
+        assert!(matches!(record.stage, Stage::Open | Stage::Closing(..)), "client {client} ends a second time: {end}");
         self.network.note(format_args!("{client} ends: {end}"));
-        self.judge(client, end, now);
-        let story = &mut self.stories[client];
-        story.stage = Stage::Over;
-        story.end = Some((end.clone(), now));
+        self.check_end(client, end, now);
+        let record = &mut self.records[client];
+        record.stage = Stage::Over;
+        record.end = Some((end.clone(), now));
         self.count(name(end));
     }
 
     // What is done for the app.
 
     pub(super) fn subscribe(&mut self, client: usize, topic: &str) {
-        let story = &mut self.stories[client];
-        if story.stage == Stage::Open && !story.subscriptions.iter().any(|name| **name == *topic) {
-            story.subscriptions.push(topic.into());
+        let record = &mut self.records[client];
+        if record.stage == Stage::Open && !record.subscriptions.iter().any(|name| **name == *topic) {
+            record.subscriptions.push(topic.into());
         }
     }
 
     pub(super) fn unsubscribe(&mut self, client: usize, topic: &str) {
-        self.stories[client].subscriptions.retain(|name| **name != *topic);
+        self.records[client].subscriptions.retain(|name| **name != *topic);
     }
 
     /// A worker executes a publication.
     pub(super) fn publish(&mut self, worker: u16, topic: &str, payload: &[u8], except: Option<usize>) {
         let payload: Rc<[u8]> = payload.into();
-        for (client, story) in self.stories.iter_mut().enumerate() {
-            let subscribed = || story.subscriptions.iter().any(|name| **name == *topic);
-            if story.stage == Stage::Open
-                && story.id.is_some_and(|id| id.worker == worker)
+        for (client, record) in self.records.iter_mut().enumerate() {
+            let subscribed = || record.subscriptions.iter().any(|name| **name == *topic);
+            if record.stage == Stage::Open
+                && record.id.is_some_and(|id| id.worker == worker)
                 && subscribed()
                 && except != Some(client)
             {
-                story.owed.push(Owed { payload: Rc::clone(&payload), by_others: true });
+                record.expected.push(Expected { payload: Rc::clone(&payload), unsolicited: true });
             }
         }
     }
 
     /// A worker executes that something is sent.
-    pub(super) fn send(&mut self, client: usize, payload: &[u8], by_others: bool) {
-        let story = &mut self.stories[client];
-        if story.stage == Stage::Open {
-            story.owed.push(Owed { payload: payload.into(), by_others });
+    pub(super) fn send(&mut self, client: usize, payload: &[u8], unsolicited: bool) {
+        let record = &mut self.records[client];
+        if record.stage == Stage::Open {
+            record.expected.push(Expected { payload: payload.into(), unsolicited });
         }
     }
 
     pub(super) fn close(&mut self, client: usize, code: CloseCode) {
         let now = self.network.now();
-        let story = &mut self.stories[client];
-        if story.stage == Stage::Open {
-            story.stage = Stage::Closing(code, now);
+        let record = &mut self.records[client];
+        if record.stage == Stage::Open {
+            record.stage = Stage::Closing(code, now);
             self.network.note(format_args!("{client} is being closed with {code}"));
         }
     }
@@ -236,38 +239,38 @@ impl Ledger {
     }
 
     /// A worker is about to execute what other threads asked for.
-    pub(super) fn ordered(&mut self, worker: u16, order: &Order) {
-        match order {
-            Order::Publish(batch) => {
+    pub(super) fn command_received(&mut self, worker: u16, command: &Command) {
+        match command {
+            Command::Publish(batch) => {
                 for publication in batch.iter() {
                     self.arrived(worker, publication.message.payload());
                     let except = publication.except_at(worker).and_then(|key| self.client(worker, key));
                     self.publish(worker, &publication.topic, publication.message.payload(), except);
                 }
             }
-            Order::Send(key, message) | Order::Answer(key, message) => {
+            Command::Send(key, message) | Command::Answer(key, message) => {
                 let client = self.client(worker, *key);
                 self.arrived(worker, message.payload());
-                self.send_prepared(client, message, matches!(order, Order::Send(..)));
+                self.send_prepared(client, message, matches!(command, Command::Send(..)));
             }
-            Order::Subscribe(key, topic) => {
+            Command::Subscribe(key, topic) => {
                 if let Some(client) = self.client(worker, *key) {
                     self.subscribe(client, topic);
                 }
             }
-            Order::Unsubscribe(key, topic) => {
+            Command::Unsubscribe(key, topic) => {
                 if let Some(client) = self.client(worker, *key) {
                     self.unsubscribe(client, topic);
                 }
             }
-            Order::Close(key, code, reason) => {
+            Command::Close(key, code, reason) => {
                 let may = code.may_be_sent() && *code != CloseCode::MANDATORY_EXTENSION && reason.len() <= 123;
                 if let Some(client) = self.client(worker, *key) {
                     self.close(client, if may { *code } else { CloseCode::INTERNAL_ERROR });
                 }
             }
-            Order::Resume(_) => {}
-            Order::Stop => {
+            Command::Resume(_) => {}
+            Command::Stop => {
                 let now = self.network.now();
                 if self.stopping[usize::from(worker)].replace(now).is_none() {
                     self.network.note(format_args!("worker {worker} is told to stop"));
@@ -279,7 +282,7 @@ impl Ledger {
 
     /// Something is on its way to a worker, posted by another or by no worker.
     pub(super) fn post(&mut self, from: Option<u16>, to: u16, payload: &[u8]) {
-        self.underway.entry((from, to)).or_default().push_back(payload.into());
+        self.in_flight.entry((from, to)).or_default().push_back(payload.into());
     }
 
     /// The same for all workers but the one that posts it.
@@ -292,31 +295,31 @@ impl Ledger {
     /// It is there: the next one of whoever posted it.
     fn arrived(&mut self, to: u16, payload: &[u8]) {
         let is_next = |queue: &&mut VecDeque<Rc<[u8]>>| queue.front().is_some_and(|next| **next == *payload);
-        let queues = self.underway.iter_mut().filter(|((_, by), _)| *by == to).map(|(_, queue)| queue);
+        let queues = self.in_flight.iter_mut().filter(|((_, by), _)| *by == to).map(|(_, queue)| queue);
         let queue = { queues }.find(is_next);
-        let Some(queue) = queue else { panic!("worker {to} was not to get this now: {}", head(payload)) };
+        let Some(queue) = queue else { panic!("worker {to} was not to get this now: {}", excerpt(payload)) };
         queue.pop_front();
     }
 
     /// What must hold when all workers are at rest, unless some have ended before.
     pub(super) fn check_at_rest(&self) {
-        for ((from, to), queue) in &self.underway {
-            let lost = queue.front().map(|payload| head(payload));
+        for ((from, to), queue) in &self.in_flight {
+            let lost = queue.front().map(|payload| excerpt(payload));
             assert!(lost.is_none() || self.stopping[usize::from(*to)].is_some(), "{from:?} to {to}: {lost:?} is lost");
         }
     }
 
-    fn send_prepared(&mut self, client: Option<usize>, message: &Prepared, by_others: bool) {
+    fn send_prepared(&mut self, client: Option<usize>, message: &Prepared, unsolicited: bool) {
         if let Some(client) = client {
-            self.send(client, message.payload(), by_others);
+            self.send(client, message.payload(), unsolicited);
         }
     }
 
     /// Whoever is open on a worker that stops is closed.
     pub(super) fn close_all(&mut self, worker: u16) {
         if self.stopping[usize::from(worker)].is_some() {
-            for client in 0..self.stories.len() {
-                if self.stories[client].id.is_some_and(|id| id.worker == worker) {
+            for client in 0..self.records.len() {
+                if self.records[client].id.is_some_and(|id| id.worker == worker) {
                     self.close(client, CloseCode::GOING_AWAY);
                 }
             }
@@ -328,18 +331,18 @@ impl Ledger {
     /// A client has got a message: it must be the next that it is owed.
     pub(super) fn got(&mut self, client: usize, payload: &[u8]) {
         let skips = self.setting.config.slow_subscriber == SlowSubscriber::Skip;
-        let story = &mut self.stories[client];
+        let record = &mut self.records[client];
         let mut skipped = 0;
         loop {
-            let Some(owed) = story.owed.get(story.settled) else {
-                panic!("client {client} got what it is not owed, or twice, or too late: {}", head(payload));
+            let Some(expected) = record.expected.get(record.settled) else {
+                panic!("client {client} got what it is not expected, or twice, or too late: {}", excerpt(payload));
             };
-            story.settled += 1;
-            if *owed.payload == *payload {
+            record.settled += 1;
+            if *expected.payload == *payload {
                 break;
             }
-            let (wanted, got) = (head(&owed.payload), head(payload));
-            assert!(skips && owed.by_others, "client {client} got {got} instead of {wanted}");
+            let (wanted, got) = (excerpt(&expected.payload), excerpt(payload));
+            assert!(skips && expected.unsolicited, "client {client} got {got} instead of {wanted}");
             skipped += 1;
         }
         if skipped > 0 {
@@ -349,49 +352,49 @@ impl Ledger {
     }
 
     /// Whether an end fits what the client did, and did not.
-    fn judge(&self, client: usize, end: &End, now: Time) {
-        let story = &self.stories[client];
+    fn check_end(&self, client: usize, end: &End, now: Time) {
+        let record = &self.records[client];
         let config = &self.setting.config;
-        let facts = self.network.facts(story.pair);
+        let facts = self.network.facts(record.pair);
         let micros = |duration: std::time::Duration| duration.as_micros() as Time;
         // A deadline looks at hundredths of a second.
         let ago = |timeout: std::time::Duration| now.saturating_sub(micros(timeout)) + 20 * MILLISECOND;
         // What a worker has not had time to notice.
         let noticed = now.saturating_sub(self.setting.longest_wait + 10 * MILLISECOND);
-        let deaf = story.deaf_since.is_some();
+        let unresponsive = record.unresponsive_since.is_some();
         let (is_right, why) = match end {
             End::Closed { by_us: true, code } => {
-                (matches!(story.stage, Stage::Closing(ours, _) if Some(ours) == *code), "we closed it otherwise")
+                (matches!(record.stage, Stage::Closing(ours, _) if Some(ours) == *code), "we closed it otherwise")
             }
             End::Closed { by_us: false, code } => {
-                let theirs = story.closed_with.map(|(code, _)| code);
-                (story.stage == Stage::Open && theirs == Some(*code), "the peer closed it otherwise")
+                let theirs = record.closed_with.map(|(code, _)| code);
+                (record.stage == Stage::Open && theirs == Some(*code), "the peer closed it otherwise")
             }
-            End::Failed(error) => (story.breach == Some(error.close_code()), "it broke another rule, or none"),
+            End::Failed(error) => (record.breach == Some(error.close_code()), "it broke another rule, or none"),
             End::Vanished => (facts.ended.is_some(), "its end has not come"),
             End::Broken(_) => (facts.reset.is_some(), "nobody reset it"),
             End::NoPong => {
                 let silent = facts.arrived <= ago(config.idle_timeout - config.ping_after);
-                (silent && !story.is_well_behaved(), "it was not silent")
+                (silent && !record.is_well_behaved(), "it was not silent")
             }
             End::NoClose => {
-                let since = match story.stage {
+                let since = match record.stage {
                     Stage::Closing(_, since) => since,
-                    _ => FOR_EVER,
+                    _ => NEVER,
                 };
-                let answered = story.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
+                let answered = record.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
                 let lately = facts.arrived >= noticed;
                 (since <= ago(config.close_timeout) && (!answered || lately), "its Close was there in time")
             }
             End::WriteStalled => {
-                let stalled = facts.had_room <= ago(config.write_timeout);
-                (stalled && !story.is_well_behaved(), "it took bytes")
+                let stalled = facts.last_writable <= ago(config.write_timeout);
+                (stalled && !record.is_well_behaved(), "it took bytes")
             }
             End::MessageStalled => {
                 // What came last may have been a Ping in the middle of the message, which is no progress of it.
-                let patience = config.message_timeout / if story.fate == Fate::Vanishes { 2 } else { 1 };
-                let stalled = story.fate == Fate::StopsInMessage || facts.arrived <= ago(patience);
-                (stalled && !story.is_well_behaved(), "its messages went on")
+                let patience = config.message_timeout / if record.behavior == Behavior::Vanishes { 2 } else { 1 };
+                let stalled = record.behavior == Behavior::StopsInMessage || facts.arrived <= ago(patience);
+                (stalled && !record.is_well_behaved(), "its messages went on")
             }
             End::TooSlow => {
                 let closes = config.slow_subscriber == SlowSubscriber::Close;
@@ -399,18 +402,18 @@ impl Ledger {
             }
             End::Overloaded => (self.setting.profile == Profile::Memory, "there was room"),
             End::Stopped => {
-                let since = story.id.and_then(|id| self.stopping[usize::from(id.worker)]).unwrap_or(FOR_EVER);
+                let since = record.id.and_then(|id| self.stopping[usize::from(id.worker)]).unwrap_or(NEVER);
                 (since <= ago(config.stop_timeout), "there was time")
             }
         };
         assert!(
             is_right,
-            "client {client}, {:?}, {:?}: {end}, but {why}: {facts:?}, deaf {deaf}",
-            story.fate, story.stage
+            "client {client}, {:?}, {:?}: {end}, but {why}: {facts:?}, unresponsive {unresponsive}",
+            record.behavior, record.stage
         );
-        if let Some(since) = story.deaf_since {
+        if let Some(since) = record.unresponsive_since {
             // What its system takes for it, it takes.
-            let since = if story.fate == Fate::StopsReading { since.max(facts.had_room) } else { since };
+            let since = if record.behavior == Behavior::StopsReading { since.max(facts.last_writable) } else { since };
             let bound = micros(config.idle_timeout + config.write_timeout) + 2_000_000;
             assert!(now <= since + bound, "client {client} is gone since {since} and ended only now");
         }
@@ -418,19 +421,19 @@ impl Ledger {
 
     /// Whether nothing went wrong with a client that it or we could not help: it must have got all that it is owed.
     pub(super) fn is_undisturbed(&self, client: usize) -> bool {
-        let (story, config) = (&self.stories[client], &self.setting.config);
+        let (record, config) = (&self.records[client], &self.setting.config);
         // Who is cut off by the end of the server, or for its memory, may miss the rest.
         let cut_off = self.stopping.iter().flatten().min().map(|since| since + config.stop_timeout.as_micros() as Time);
         let in_time =
-            story.left + 20 * MILLISECOND < cut_off.unwrap_or(FOR_EVER) && self.setting.profile != Profile::Memory;
-        in_time && !self.network.facts(story.pair).client_reset && story.is_well_behaved() && story.saw_end
+            record.closed_at + 20 * MILLISECOND < cut_off.unwrap_or(NEVER) && self.setting.profile != Profile::Memory;
+        in_time && !self.network.facts(record.pair).client_reset && record.is_well_behaved() && record.saw_end
     }
 
     /// What must hold of a client whose connection is over on both sides.
     pub(super) fn check_over(&self, client: usize) {
-        let story = &self.stories[client];
-        let Some((end, _)) = &story.end else {
-            assert!(matches!(story.stage, Stage::Before), "client {client}, {:?}, never ended", story.fate);
+        let record = &self.records[client];
+        let Some((end, _)) = &record.end else {
+            assert!(matches!(record.stage, Stage::Before), "client {client}, {:?}, never ended", record.behavior);
             return;
         };
         let code = match end {
@@ -440,27 +443,27 @@ impl Ledger {
             }
             End::Vanished | End::Broken(_) | End::NoClose | End::WriteStalled | End::Stopped => None,
         };
-        if let (Some(got), Some(code)) = (story.got_close, code) {
+        if let (Some(got), Some(code)) = (record.got_close, code) {
             assert_eq!(got, code, "client {client} was told another code than the app: {end}");
         }
         let undisturbed = self.is_undisturbed(client);
         if undisturbed && code.is_some() && *end != End::Overloaded {
-            assert!(story.got_close.is_some(), "client {client} was not told why: {end}");
+            assert!(record.got_close.is_some(), "client {client} was not told why: {end}");
         }
         if undisturbed && matches!(end, End::Closed { .. }) {
             let skips = self.setting.config.slow_subscriber == SlowSubscriber::Skip;
-            let missed = story.owed[story.settled..].iter().find(|owed| !(skips && owed.by_others));
-            let missed = missed.map(|owed| head(&owed.payload));
+            let missed = record.expected[record.settled..].iter().find(|expected| !(skips && expected.unsolicited));
+            let missed = missed.map(|expected| excerpt(&expected.payload));
             assert_eq!(missed, None, "client {client} did not get all before the Close: {end}");
             if matches!(end, End::Closed { by_us: false, .. }) {
-                assert_eq!(story.heard, story.sent.len(), "client {client} was not heard to the end");
+                assert_eq!(record.received, record.sent.len(), "client {client} was not heard to the end");
             }
         }
     }
 }
 
 /// The first words of a message, which tell it from all others.
-pub(super) fn head(payload: &[u8]) -> String {
+pub(super) fn excerpt(payload: &[u8]) -> String {
     String::from_utf8_lossy(&payload[..payload.len().min(24)]).into_owned()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `setting.rs` | what a seed decides before its run: profiles, configuration, fates |
+//! | `setting.rs` | what a seed decides before its run: profiles, configuration, behaviors |
 //! | `run.rs` | one run: who goes when, and what holds after every turn and at the end |
 //! | `ledger.rs` | what must come to whom, and how a connection may end |
 //! | `app.rs` | the service that the clients speak to |
@@ -30,10 +30,10 @@ use std::{
 use super::End;
 use crate::ProtocolError;
 use run::{Outcome, run};
-use setting::Fate;
+use setting::Behavior;
 
 /// Runs a seed; `None` where it panics, which is then written with the way to replay it.
-fn run_named(seed: u64, print: bool) -> Option<Outcome> {
+fn run_seed(seed: u64, print: bool) -> Option<Outcome> {
     let outcome = catch_unwind(|| run(seed, print));
     if outcome.is_err() {
         eprintln!("failed with seed {seed}; to replay it: SEED={seed} cargo test --lib simulation -- --nocapture");
@@ -41,27 +41,27 @@ fn run_named(seed: u64, print: bool) -> Option<Outcome> {
     outcome.ok()
 }
 
-fn number(variable: &str) -> Option<u64> {
+fn env_number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
 #[test]
 fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
-    if let Some(seed) = number("SEED") {
-        println!("{:#?}", run_named(seed, true).expect("it passes"));
+    if let Some(seed) = env_number("SEED") {
+        println!("{:#?}", run_seed(seed, true).expect("it passes"));
         return;
     }
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let seeds = env_number("SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
     let failed = AtomicU64::new(0);
     let counts = Mutex::new(BTreeMap::<String, u64>::new());
     let work = || {
-        while failed.load(Ordering::Relaxed) < ENOUGH {
+        while failed.load(Ordering::Relaxed) < MAX_FAILURES {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds {
                 break;
             }
-            let Some(outcome) = run_named(seed, false) else {
+            let Some(outcome) = run_seed(seed, false) else {
                 failed.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
@@ -90,12 +90,12 @@ fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
 #[test]
 fn a_seed_gives_the_same_run_again() {
     for seed in 0..24 {
-        let outcome = run_named(seed, false);
-        assert!(outcome.is_some() && outcome == run_named(seed, false), "seed {seed}");
+        let outcome = run_seed(seed, false);
+        assert!(outcome.is_some() && outcome == run_seed(seed, false), "seed {seed}");
     }
 }
 
-/// All that must happen in a few seeds: every end, every fate.
+/// All that must happen in a few seeds: every end, every behavior.
 fn expected() -> Vec<String> {
     let code = None;
     let ends = [
@@ -112,20 +112,20 @@ fn expected() -> Vec<String> {
         End::Overloaded,
         End::Stopped,
     ];
-    let fates = [
-        Fate::Closes,
-        Fate::ClosesAndEnds,
-        Fate::AsksToClose,
-        Fate::IgnoresClose,
-        Fate::Ends,
-        Fate::Resets,
-        Fate::Vanishes,
-        Fate::StopsReading,
-        Fate::StopsInMessage,
-        Fate::Breaches,
-        Fate::AsksHttp,
-        Fate::StopsInRequest,
-        Fate::Silent,
+    let behaviors = [
+        Behavior::Closes,
+        Behavior::ClosesAndEnds,
+        Behavior::RequestsClose,
+        Behavior::IgnoresClose,
+        Behavior::Ends,
+        Behavior::Resets,
+        Behavior::Vanishes,
+        Behavior::StopsReading,
+        Behavior::StopsInMessage,
+        Behavior::BreaksProtocol,
+        Behavior::PlainHttp,
+        Behavior::StopsInRequest,
+        Behavior::Silent,
     ];
     let others = [
         "paused",
@@ -146,10 +146,10 @@ fn expected() -> Vec<String> {
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
     ];
     let ends = ends.iter().map(|end| ledger::name(end).to_owned());
-    ends.chain(fates.iter().map(|fate| format!("{fate:?}"))).chain(others.map(Into::into)).collect()
+    ends.chain(behaviors.iter().map(|behavior| format!("{behavior:?}"))).chain(others.map(Into::into)).collect()
 }
 
 /// As many as are worth the time of every `cargo test`.
 const SEEDS: u64 = 200;
 /// Failed seeds after which no more are run.
-const ENOUGH: u64 = 10;
+const MAX_FAILURES: u64 = 10;

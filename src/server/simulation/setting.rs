@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::{Config, SlowSubscriber, worker::Room};
-use crate::reactor::simulated::{MILLISECOND, Quirks, Random, SECOND, Time, Wire};
+use super::super::{Config, SlowSubscriber, worker::Capacity};
+use crate::reactor::simulated::{Faults, MILLISECOND, Random, SECOND, Time, Wire};
 #[cfg(feature = "deflate")]
 use crate::{Deflate, DeflateConfig};
 
@@ -41,13 +41,13 @@ pub(super) const PROFILES: [Profile; 8] = [
 
 /// How a client ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(super) enum Behavior {
     /// Closes once it has said everything.
     Closes,
     /// The same, and ends its side of TCP with its Close frame.
     ClosesAndEnds,
     /// Asks the app to close.
-    AsksToClose,
+    RequestsClose,
     /// The same, and does not answer the Close frame.
     IgnoresClose,
     /// Ends its side of TCP without a Close frame.
@@ -60,9 +60,9 @@ pub(super) enum Fate {
     /// Begins a message, and answers Pings, but sends nothing more.
     StopsInMessage,
     /// Breaks a rule of the protocol.
-    Breaches,
+    BreaksProtocol,
     /// Speaks plain HTTP.
-    AsksHttp,
+    PlainHttp,
     /// Sends a part of its request.
     StopsInRequest,
     /// Sends nothing at all.
@@ -71,7 +71,7 @@ pub(super) enum Fate {
 
 /// How a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Appetite {
+pub(super) enum ReadRate {
     /// All there is, at once.
     Eager,
     /// So many bytes, and again after a while.
@@ -83,8 +83,8 @@ pub(super) struct Setting {
     pub(super) profile: Profile,
     pub(super) workers: usize,
     pub(super) config: Config,
-    pub(super) room: Room,
-    pub(super) quirks: Quirks,
+    pub(super) capacity: Capacity,
+    pub(super) faults: Faults,
     pub(super) mailbox_bytes: usize,
     pub(super) buffer_bytes: usize,
     pub(super) clients: usize,
@@ -122,21 +122,21 @@ impl Setting {
             config.deflate = Some(deflate(random)).filter(|_| random.chance(3, 4));
         }
         let clients = 2 + random.below(9);
-        let room = match profile {
-            Profile::Crowd => Room { connections: 1 + random.below(3), turned_away: random.below(3) },
-            _ => Room { connections: usize::MAX, turned_away: 10 },
+        let capacity = match profile {
+            Profile::Crowd => Capacity { connections: 1 + random.below(3), over_capacity: random.below(3) },
+            _ => Capacity { connections: usize::MAX, over_capacity: 10 },
         };
         Self {
             profile,
             workers: config.workers,
             config,
-            room,
-            quirks: Quirks {
+            capacity,
+            faults: Faults {
                 spurious: [0, 10, 50][random.below(3)],
                 interrupts: [0, 2, 20][random.below(3)],
                 arrivals: [0, 5, 30][random.below(3)],
                 refused_accepts: [0, 0, 30][random.below(3)],
-                tells_all: random.chance(1, 2),
+                reports_all: random.chance(1, 2),
             },
             mailbox_bytes: if profile == Profile::Floods { [300, 3_000][random.below(2)] } else { 1 << 20 },
             buffer_bytes: [64, 500, 4096, 65_536][random.below(4)],
@@ -152,45 +152,52 @@ impl Setting {
         Some(Deflate::new(deflate(random))).filter(|_| random.chance(1, 2))
     }
 
-    pub(super) fn fate(&self, random: &mut Random) -> Fate {
-        const HONEST: [Fate; 6] =
-            [Fate::Closes, Fate::Closes, Fate::Closes, Fate::ClosesAndEnds, Fate::AsksToClose, Fate::AsksHttp];
-        const LOSSY: [Fate; 3] = [Fate::Vanishes, Fate::StopsInMessage, Fate::IgnoresClose];
-        const SLOW: [Fate; 2] = [Fate::StopsReading, Fate::IgnoresClose];
-        const CUTS: [Fate; 5] = [Fate::Ends, Fate::Resets, Fate::Breaches, Fate::StopsInRequest, Fate::Silent];
-        let special: &[Fate] = match self.profile {
+    pub(super) fn behavior(&self, random: &mut Random) -> Behavior {
+        const HONEST: [Behavior; 6] = [
+            Behavior::Closes,
+            Behavior::Closes,
+            Behavior::Closes,
+            Behavior::ClosesAndEnds,
+            Behavior::RequestsClose,
+            Behavior::PlainHttp,
+        ];
+        const LOSSY: [Behavior; 3] = [Behavior::Vanishes, Behavior::StopsInMessage, Behavior::IgnoresClose];
+        const SLOW: [Behavior; 2] = [Behavior::StopsReading, Behavior::IgnoresClose];
+        const CUTS: [Behavior; 5] =
+            [Behavior::Ends, Behavior::Resets, Behavior::BreaksProtocol, Behavior::StopsInRequest, Behavior::Silent];
+        let special: &[Behavior] = match self.profile {
             Profile::Calm | Profile::Crowd => &[],
             Profile::Lossy => &LOSSY,
             Profile::SlowReaders | Profile::Memory => &SLOW,
-            Profile::Floods => &[Fate::StopsReading, Fate::Resets],
+            Profile::Floods => &[Behavior::StopsReading, Behavior::Resets],
             Profile::Cuts => &CUTS,
-            Profile::Stop => &[Fate::IgnoresClose, Fate::Vanishes, Fate::Silent],
+            Profile::Stop => &[Behavior::IgnoresClose, Behavior::Vanishes, Behavior::Silent],
         };
         let special = if random.chance(1, 2) { special } else { &[] };
         if special.is_empty() { HONEST[random.below(HONEST.len())] } else { special[random.below(special.len())] }
     }
 
-    pub(super) fn appetite(&self, down: Wire, random: &mut Random) -> Appetite {
+    pub(super) fn read_rate(&self, down: Wire, random: &mut Random) -> ReadRate {
         match self.profile {
             Profile::SlowReaders | Profile::Memory | Profile::Floods if random.chance(1, 2) => {
                 let bytes = 1 + random.below(3000);
                 // Ten thousand bytes in a second, at least.
-                let longest = 100 * bytes.min(down.receive_room);
-                Appetite::Slow { bytes, every: 1 + random.below(longest) as Time }
+                let longest = 100 * bytes.min(down.receive_buffer);
+                ReadRate::Slow { bytes, every: 1 + random.below(longest) as Time }
             }
-            _ => Appetite::Eager,
+            _ => ReadRate::Eager,
         }
     }
 
     pub(super) fn wire(&self, random: &mut Random) -> Wire {
         let mut room = || [64, 300, 2_000, 16_384, 65_536][random.below(5)];
-        let (send_room, receive_room) = (room(), room());
-        let least = send_room.min(receive_room) / 8;
+        let (send_buffer, receive_buffer) = (room(), room());
+        let least = send_buffer.min(receive_buffer) / 8;
         let piece = [least, least * 3, usize::MAX][random.below(3)];
         // All that two systems hold is through in half a second or so.
-        let longest = 500_000 * piece.min(receive_room) / (send_room + receive_room);
+        let longest = 500_000 * piece.min(receive_buffer) / (send_buffer + receive_buffer);
         let delay = [10, MILLISECOND, 10 * MILLISECOND, 30 * MILLISECOND][random.below(4)];
-        Wire { send_room, receive_room, delay: delay.min(longest as Time), piece }
+        Wire { send_buffer, receive_buffer, delay: delay.min(longest as Time), piece }
     }
 
     /// How many messages a client sends.
@@ -200,10 +207,10 @@ impl Setting {
 
     /// The length of a message, for a client of such a wire.
     pub(super) fn length(&self, wire: Wire, random: &mut Random) -> usize {
-        let most = 20 * wire.send_room.min(wire.receive_room);
+        let max = 20 * wire.send_buffer.min(wire.receive_buffer);
         let length = [0, 1, 30, 100, 126, 300, 2_000, 20_000, 70_000][random.below(9)];
         let large = matches!(self.profile, Profile::Floods | Profile::Memory | Profile::SlowReaders);
-        if length >= 20_000 && !large && random.chance(3, 4) { 10 } else { length.min(most) }
+        if length >= 20_000 && !large && random.chance(3, 4) { 10 } else { length.min(max) }
     }
 }
 
