@@ -1,4 +1,4 @@
-//! Answers that an app owes: given once, now or later, from any thread.
+//! An app's response to a request or a handshake: given once, now or later, from any thread.
 
 use std::fmt;
 
@@ -11,33 +11,33 @@ use crate::{
     reactor::{Key, Mailbox},
 };
 
-/// The answer to a plain HTTP request. Dropped unanswered, it is 500.
-#[must_use = "the client waits for an answer"]
+/// Sends the response to one plain HTTP request. If it is dropped without a response, the client gets 500.
+#[must_use = "the client waits for a response"]
 pub struct Responder(Option<Box<dyn Deliver>>);
 
-/// The answer to an opening handshake. Dropped unanswered, it is 500.
-#[must_use = "the client waits for an answer"]
+/// Accepts or rejects one opening handshake. If it is dropped without a decision, the client gets 500.
+#[must_use = "the client waits for a response"]
 pub struct Verdict<P: Send + 'static>(Option<(Mailbox<Mail<P>>, Key)>);
 
-/// With what a handshake is accepted.
+/// How a handshake is accepted.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Acceptance {
-    /// One of the subprotocols that were offered.
+    /// The chosen subprotocol, one of those that the client offered.
     pub subprotocol: Option<String>,
-    /// Further header fields for the answer 101.
+    /// Additional header fields of the 101 response.
     pub headers: Vec<(String, String)>,
 }
 
 impl Acceptance {
-    /// With this subprotocol, which must be one that was offered.
+    /// Chooses a subprotocol. It must be one of those that the client offered.
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocol = Some(name.into());
         self
     }
 
-    /// With one more header field.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -50,7 +50,7 @@ impl Responder {
         Self(Some(Box::new((mailbox, key))))
     }
 
-    /// Gives the answer.
+    /// Sends the response. Does nothing if the client is gone.
     pub fn send(mut self, response: Response) {
         if let Some(channel) = self.0.take() {
             channel.deliver(response);
@@ -71,26 +71,27 @@ impl<P: Send + 'static> Verdict<P> {
         Self(Some((mailbox, key)))
     }
 
-    /// Opens the connection; the app keeps `peer` for it. Where the client is gone by then, `peer` is dropped and
-    /// neither [`opened`](super::App::opened) nor [`closed`](super::App::closed) is called.
+    /// Opens the connection with the app's value `peer`.
+    ///
+    /// If the client is gone by then, `peer` is dropped, and neither [`opened`](super::App::opened) nor
+    /// [`closed`](super::App::closed) is called.
     pub fn accept(self, peer: P) {
         self.accept_with(Acceptance::default(), peer);
     }
 
-    /// Opens the connection with a subprotocol or further header fields. Where these cannot be written, the answer
-    /// is 500.
+    /// Opens the connection with a subprotocol or additional header fields. If these are invalid, the client gets 500.
     pub fn accept_with(mut self, acceptance: Acceptance, peer: P) {
         self.decide(Decision::Accept(acceptance, peer));
     }
 
-    /// Turns the client down.
+    /// Rejects the handshake.
     pub fn reject(mut self, rejection: Rejection) {
         self.decide(Decision::Reject(rejection));
     }
 
     fn decide(&mut self, decision: Decision<P>) {
         if let Some((mailbox, key)) = self.0.take() {
-            // Where the worker has ended, so has the connection.
+            // If the worker has ended, so has the connection.
             let _ = mailbox.post(Mail::Decision(key, decision), 0);
         }
     }
@@ -114,7 +115,7 @@ impl<P: Send + 'static> fmt::Debug for Verdict<P> {
     }
 }
 
-/// The way back to the worker, whatever its app.
+/// The channel back to the worker, independent of the app's types.
 trait Deliver: Send {
     fn deliver(&self, response: Response);
 }

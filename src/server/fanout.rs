@@ -1,4 +1,4 @@
-//! The fan-out of a [`Hub`]: subscriptions, publishes, and what each subscriber is owed.
+//! The fan-out of a [`Hub`]: subscriptions, publications, and their delivery to each subscriber.
 
 use super::{
     Message, SlowSubscriber,
@@ -52,7 +52,7 @@ impl Hub {
         }
     }
 
-    /// Publishes to this worker's subscribers, and queues it for the other workers.
+    /// Publishes a message to this worker's subscribers and queues it for the other workers.
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>, except: Option<Key>, compress: bool) {
         let others = self.remote.workers() > 1;
         if others || (compress && self.topics.is_deflating(topic)) {
@@ -60,7 +60,7 @@ impl Hub {
             let message = if compress { prepared } else { prepared.uncompressed() };
             self.publish_here(topic, &message, except);
             if others {
-                // Whom this worker has spared is nobody elsewhere.
+                // The excepted connection is one of this worker.
                 self.outgoing.push(Publication { topic: topic.into(), message, except: None });
             }
         } else {
@@ -70,7 +70,7 @@ impl Hub {
         }
     }
 
-    /// Publishes to this worker's subscribers.
+    /// Publishes a message to this worker's subscribers only.
     pub(super) fn publish_here(&mut self, topic: &str, message: &Prepared, except: Option<Key>) {
         let compressed = match &self.deflate {
             Some(deflate) if self.topics.is_deflating(topic) => message.compressed(deflate),
@@ -81,14 +81,15 @@ impl Hub {
         self.flush_full_logs();
     }
 
-    /// The logs of a turn are bounded too.
+    /// Delivers the logs early if they have grown too large.
     fn flush_full_logs(&mut self) {
         if self.topics.logged_bytes() >= MAX_LOG_BYTES {
             self.flush_topics();
         }
     }
 
-    /// Gives a connection what was published to its topics in this turn, before anything else is sent to it.
+    /// Gives a connection the pending publications of its topics. Called before anything else is sent to it, so that it
+    /// sees everything in order.
     pub(super) fn catch_up(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         let latest = self.topics.sequence();
@@ -128,7 +129,7 @@ impl Hub {
         }
     }
 
-    /// Gives every subscriber what was published in this turn.
+    /// Gives all subscribers the publications of this turn.
     pub(super) fn flush_topics(&mut self) {
         if self.topics.published().is_empty() {
             return;
@@ -143,7 +144,7 @@ impl Hub {
                 if link.seen == latest {
                     continue;
                 }
-                // The plain case: one topic, nothing seen yet, nothing waits. One write from the log itself.
+                // The common case: one topic, nothing seen yet, nothing waits. One write, directly from the log.
                 if only
                     && link.outbox.is_empty()
                     && link.stage == Stage::Open
@@ -164,7 +165,7 @@ impl Hub {
         self.topics.clear_logs();
     }
 
-    /// Posts this turn's publications to the other workers: before anything else that should come behind them.
+    /// Posts this turn's publications to the other workers. Called before posting anything that must come after them.
     pub(super) fn flush_outgoing(&mut self) {
         if !self.outgoing.is_empty() {
             let batch = std::mem::take(&mut self.outgoing).into();
@@ -173,5 +174,5 @@ impl Hub {
     }
 }
 
-/// From here on the logs are written before the turn is done.
+/// Logs of at least this many bytes are delivered before the turn is done.
 const MAX_LOG_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! The incoming half of a connection, and the mail that reaches it.
+//! The incoming half of a connection, and the mail of a worker.
 
 use std::net::SocketAddr;
 
@@ -8,13 +8,13 @@ use crate::{
     reactor::{Key, Tick},
 };
 
-/// What other threads may post to a worker.
+/// What any thread may post to a worker.
 pub(super) enum Mail<P> {
     Command(Command),
     Decision(Key, Decision<P>),
 }
 
-/// What an app answers to what a client asked.
+/// An app's decision on a request or a handshake.
 pub(super) enum Decision<P> {
     Respond(Response),
     Accept(Acceptance, P),
@@ -30,39 +30,40 @@ impl<P> From<Command> for Mail<P> {
 /// The incoming half of a connection.
 pub(super) struct Inbound<P> {
     pub(super) phase: Phase<P>,
-    /// What was left when it was last handled; most of the time, nothing.
+    /// The unprocessed part of the input; usually none.
     leftover: Option<Box<Leftover>>,
 }
 
-/// What is left of a connection's input when it has been handled.
+/// The unprocessed part of a connection's input. Allocated only while there is one.
 #[derive(Default)]
 struct Leftover {
-    /// What was read and not yet used; nothing is read while there is any.
+    /// Bytes that were read and not processed. Nothing more is read while there are any.
     stash: Vec<u8>,
-    /// Bytes of an unfinished message, as the worker's total knows them.
+    /// The bytes of an unfinished message as counted in the worker's total.
     buffered: u64,
     unfinished: Option<Unfinished>,
 }
 
-/// Something that the peer has begun to send.
+/// The progress of a message that the peer has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Unfinished {
-    /// The most bytes of it that were here at once.
+    /// The largest number of its bytes that were buffered at once.
     pub(super) peak: u64,
-    /// When that became more. Neither Pings nor empty frames are progress.
+    /// When `peak` last grew. Neither Pings nor empty frames are progress.
     pub(super) last_progress: Tick,
 }
 
+/// How far the incoming half of a connection has come.
 pub(super) enum Phase<P> {
     /// Reads a request.
     Http(Box<RequestStream>),
-    /// The app owes the answer to a plain request.
+    /// Waits for the app's response to a plain request.
     AwaitingResponse { from: SocketAddr, keep_alive: bool, head_only: bool },
-    /// The app owes the verdict on a handshake.
+    /// Waits for the app's verdict on a handshake.
     AwaitingVerdict { from: SocketAddr, handshake: Box<ServerHandshake> },
     /// Reads frames.
     Open { receiver: Receiver, peer: P },
-    /// Whatever comes is dropped.
+    /// Drops all input.
     Over,
 }
 
@@ -71,12 +72,12 @@ impl<P> Inbound<P> {
         Self { phase, leftover: None }
     }
 
-    /// Whether nothing is unfinished, nor was.
+    /// Returns whether the connection is open, has no leftover, and no message is unfinished.
     pub(super) fn is_at_rest(&self) -> bool {
         self.leftover.is_none() && matches!(&self.phase, Phase::Open { receiver, .. } if !receiver.has_unfinished())
     }
 
-    /// What was read and not yet used.
+    /// Returns the bytes that were read and not processed.
     pub(super) fn stash(&self) -> &[u8] {
         self.leftover.as_ref().map_or(&[], |leftover| &leftover.stash)
     }
@@ -93,12 +94,12 @@ impl<P> Inbound<P> {
         }
     }
 
-    /// Bytes of an unfinished message, as the worker's total knows them.
+    /// Returns the bytes of an unfinished message as counted in the worker's total.
     pub(super) fn buffered(&self) -> u64 {
         self.leftover.as_ref().map_or(0, |leftover| leftover.buffered)
     }
 
-    /// What the peer has begun to send, and when it went on with it.
+    /// Returns the progress of the message that the peer has begun, if any.
     pub(super) fn unfinished(&self) -> Option<Unfinished> {
         self.leftover.as_ref().and_then(|leftover| leftover.unfinished)
     }
@@ -111,19 +112,20 @@ impl<P> Inbound<P> {
         }
     }
 
-    /// Where nothing is leftover, nothing is kept.
+    /// Frees the leftover if it is empty.
     fn tidy(&mut self) {
         self.leftover
             .take_if(|leftover| leftover.stash.is_empty() && leftover.buffered == 0 && leftover.unfinished.is_none());
     }
 
-    /// Whether a message is being inflated of which no further bytes are needed now.
+    /// Returns whether a message is only partly inflated, so that there is work without further bytes.
     pub(super) fn is_inflating(&self) -> bool {
         matches!(&self.phase, Phase::Open { receiver, .. } if receiver.is_paused())
     }
 }
 
 impl<P> Phase<P> {
+    /// Returns whether the app must decide before more input is read.
     pub(super) fn is_awaiting_app(&self) -> bool {
         matches!(self, Self::AwaitingResponse { .. } | Self::AwaitingVerdict { .. })
     }

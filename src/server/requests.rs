@@ -1,4 +1,4 @@
-//! What clients ask in HTTP, and what becomes of the app's answers: from the request to the open connection.
+//! HTTP requests, and the app's decisions on them: from the request to the open connection.
 
 use std::net::SocketAddr;
 
@@ -41,7 +41,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Carries out what the app answered.
+    /// Applies the app's decision on a request or handshake.
     pub(super) fn apply(&mut self, key: Key, decision: Decision<A::Peer>) {
         if self.hub.links.get(key).is_none() {
             return;
@@ -65,7 +65,7 @@ impl<A: App> Worker<A> {
             (Phase::AwaitingVerdict { from, .. }, Decision::Reject(rejection)) => {
                 self.refuse(key, from, &rejection);
             }
-            // The kinds of question and answer are tied by the types of `Responder` and `Verdict`, each used once.
+            // Unreachable: a `Responder` belongs to a request and a `Verdict` to a handshake, and each is used once.
             (phase_before, _) => *phase = phase_before,
         }
         self.schedule(key);
@@ -112,19 +112,19 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Ends a connection that speaks HTTP, once its answers are written.
+    /// Ends a connection that speaks HTTP, once its responses are written.
     pub(super) fn drain(&mut self, key: Key) {
         self.inbound[Self::slot(key)].phase = Phase::Over;
         self.hub.drain(key);
     }
 
-    /// Answers with a rejection and ends the connection.
+    /// Sends a rejection and ends the connection.
     pub(super) fn refuse(&mut self, key: Key, from: SocketAddr, rejection: &Rejection) {
         debug!("{}: refused with {}, from {from}", self.hub.id(key), rejection.status());
         let mut out = Vec::new();
         if let Err(error) = rejection.write(&mut out) {
             log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
-            // The engine's own words can be written.
+            // This rejection has no fields of the app and can be written.
             let _ = Rejection::new(500).body("internal error\n").write(&mut out);
         }
         self.inbound[Self::slot(key)].phase = Phase::Over;
