@@ -1,12 +1,13 @@
 //! One worker: the incoming half of its connections, between the reactor and the app.
 //!
-//! The two halves of the engine lie in two tables, so that a message can be handled while it is still borrowed from
-//! its receiver: here the receivers with the app's peers, in the [`Hub`] the senders with their sockets.
+//! The two halves of each engine connection are kept in two tables, so that the app can handle a message while it is
+//! still borrowed from its receiver: the receivers and the app's peers are here, the senders and their sockets in the
+//! [`Hub`].
 //!
-//! A connection is read once per turn, then goes on in the next one without waiting for an event if there is more:
-//! nobody gets more than one buffer's worth, 1,024 events, or 1 MiB of what it inflates to, while others wait. What is
-//! left of a read then, or while an answer of the app is awaited, waits in a stash of that connection, and nothing more
-//! is read.
+//! Each connection has a budget per turn: one read of at most one buffer, 1,024 events, and about 1 MiB of inflated
+//! output. A connection with more to do enters the run queue of the next turn, without waiting for an event. The
+//! unprocessed part of a read waits in the connection's stash, also while the app's decision is awaited; until the stash
+//! is processed, nothing more is read.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ use crate::{
     reactor::{self, Key, Mailbox, Next, Read, Readiness, Socket, Tick, Turn},
 };
 
-/// What a worker's event loop drives.
+/// A worker: the [`Handler`](reactor::Handler) of one event loop.
 pub(super) struct Worker<A: App> {
     pub(super) app: A,
     pub(super) config: Arc<Config>,
@@ -35,26 +36,28 @@ pub(super) struct Worker<A: App> {
     pub(super) inbound: Vec<Inbound<A::Peer>>,
     pub(super) mailbox: Mailbox<Mail<A::Peer>>,
     pub(super) capacity: Capacity,
-    /// Who goes on in this turn, left from the last one.
+    /// Connections that continue in this turn.
     pub(super) run_queue: Vec<Key>,
-    /// Who goes on in the next turn.
+    /// Connections that continue in the next turn.
     pub(super) next_run_queue: Vec<Key>,
-    /// A worker does not keep up with its mail: nothing is read until it does.
+    /// Some worker does not keep up with its mail, so this one reads nothing until it does.
     pub(super) congested: bool,
-    /// Bytes of unfinished messages, in all.
+    /// Bytes of unfinished messages of all connections.
     pub(super) unfinished_bytes: u64,
+    /// When the deadlines were last checked.
     pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
     pub(super) sweep_period: Duration,
-    /// Since when the server is stopping.
+    /// When the server began to stop.
     pub(super) stopping: Option<Tick>,
 }
 
-/// How many connections a worker holds.
+/// The number of connections that a worker accepts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capacity {
     pub(super) connections: usize,
-    /// Beyond these, how many at once are told that there is no room; more are dropped without a word.
+    /// Connections beyond these that the worker refuses with 503 at the same time; it closes further ones without a
+    /// response.
     pub(super) over_capacity: usize,
 }
 
@@ -89,7 +92,7 @@ impl<A: App> Worker<A> {
         key.slot as usize
     }
 
-    /// Notes that this connection goes on in the next turn, if it may and has something to go on with.
+    /// Adds a connection to the next run queue if it may be read from and has work left.
     pub(super) fn schedule(&mut self, key: Key) {
         let inbound = &self.inbound[Self::slot(key)];
         let has_stash = !inbound.stash().is_empty() || inbound.is_inflating();
@@ -104,16 +107,16 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Whether nothing may be read from this connection now.
+    /// Returns whether nothing may be read from this connection now, or it is gone.
     pub(super) fn is_read_paused(&self, key: Key) -> bool {
         let held = self.hub.links.get(key).is_none_or(|link| link.is_read_paused(self.config.max_queued_bytes));
         held || self.inbound[Self::slot(key)].phase.is_awaiting_app()
     }
 
-    /// A connection's share of this turn: what is stashed, or one read.
+    /// Runs a connection for its budget of this turn: processes its stash, or reads once.
     fn drive(&mut self, key: Key, turn: &mut Turn<'_>) {
         if self.is_read_paused(key) {
-            return; // or it is gone
+            return;
         }
         self.hub.cork(key);
         let inbound = &mut self.inbound[Self::slot(key)];
@@ -153,7 +156,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Uses bytes that came, and says how many: all, unless the app must answer first or the turn is over.
+    /// Processes input and returns how many bytes were used: all, unless the app must decide first or the budget is spent.
     fn input(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         match &self.inbound[Self::slot(key)].phase {
             Phase::Open { .. } => self.frames(key, bytes),
@@ -183,8 +186,8 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Nothing was read from this peer for a while: what it owes us may be waiting in the kernel, so its time for that
-    /// begins anew.
+    /// Restarts the deadlines for the peer's next step. Called after a time in which the worker did not read from it: the
+    /// peer's bytes may have been waiting in the kernel.
     pub(super) fn restart_peer_deadlines(&mut self, key: Key) {
         let now = self.hub.now;
         if let Some(link) = self.hub.links.get_mut(key)
@@ -198,7 +201,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Handles frames until they are used up, or the turn or the connection is over.
+    /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.
     fn frames(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let length = bytes.len();
         let Self { app, hub, inbound, .. } = self;
@@ -206,7 +209,7 @@ impl<A: App> Worker<A> {
         let mut is_open = match hub.links.get(key).map(|link| link.stage) {
             Some(Stage::Open) => true,
             Some(Stage::Http | Stage::Closing) => false,
-            // The app is about to hear of it.
+            // The connection has failed; `handle_failures` tells the app.
             Some(Stage::Draining | Stage::Lingering) | None => return length,
         };
         let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
@@ -229,7 +232,7 @@ impl<A: App> Worker<A> {
                     if let Some(reply) = event.reply() {
                         hub.reply(key, reply);
                         if hub.is_evicted(key) {
-                            break; // by what it was owed first: the app is about to hear of it
+                            break; // by pending publications, which come first; `handle_failures` tells the app
                         }
                     }
                     if let Event::Close(frame) = event {
@@ -260,8 +263,8 @@ impl<A: App> Worker<A> {
         used
     }
 
-    /// Keeps the sum of unfinished messages right, and the time of their last progress. `completed`: whether a message
-    /// has become whole since this was last noted, so that what is unfinished now is another one.
+    /// Updates the total of unfinished messages, and the progress of this connection's one. `completed` says whether a
+    /// message was completed since the last call, so that the unfinished one is new.
     pub(super) fn note_unfinished(&mut self, key: Key, completed: bool) {
         let inbound = &mut self.inbound[Self::slot(key)];
         if inbound.is_at_rest() {
@@ -295,7 +298,7 @@ impl<A: App> Worker<A> {
             Command::Close(key, code, reason) => {
                 if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {
                     let internal = CloseFrame { code: CloseCode::INTERNAL_ERROR, reason: "" };
-                    // 1011 without a reason is a Close frame that can be sent.
+                    // 1011 without a reason can always be sent.
                     let _ = self.hub.close(key, Some(internal));
                 }
             }
@@ -352,7 +355,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             self.hub.flush(key);
         }
         if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
-            return; // its share of this turn comes with the list
+            return; // the run queue gives it its budget of this turn
         }
         if self.congested {
             self.schedule(key);
@@ -409,14 +412,15 @@ impl<A: App> reactor::Handler for Worker<A> {
     }
 }
 
-/// An idle connection is a row in two tables and owns nothing else. (In debug builds mio's sockets are
-/// larger, and simulated ones are.)
+/// An idle connection is a row in two tables and owns no other memory. (mio's sockets are larger in debug builds, and
+/// simulated sockets are larger.)
 #[cfg(not(any(test, debug_assertions)))]
 const _: () = assert!(size_of::<Link>() <= 80 && size_of::<Inbound<()>>() <= 88);
 
-/// Events of one connection in one turn.
+/// The budget of one connection in one turn, in events.
 const EVENTS_PER_TURN: usize = 1024;
-/// Bytes that one connection's input may become in one turn, about: a thousand times as many as came is possible.
+/// The approximate budget of one connection in one turn, in bytes after inflation. Compressed input can grow about a
+/// thousandfold.
 const INFLATED_PER_TURN: usize = 1 << 20;
-/// How often to look whether other workers have caught up.
+/// How often a congested worker checks whether the others have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);
