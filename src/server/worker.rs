@@ -166,7 +166,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Reads requests until one is incoming.
+    /// Reads a request and dispatches it once it is complete. Returns how many bytes were used.
     #[cold]
     fn http(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Self { hub, inbound, config, .. } = self;
