@@ -1,10 +1,13 @@
-//! A network, a poller and time that are made up from one seed, in place of the system's. For this crate's tests only.
+//! A simulated network, poller and clock, driven by one seed, in place of the system's. For this crate's tests only.
 //!
-//! A connection is two flows of bytes. What is written waits in the writer's buffer, is moved to the reader's in pieces
-//! of any length after some delay, and waits there to be read; both buffers are bounded. Ends, resets and readiness are
-//! those of Linux: a reset lets what has arrived be read, gives its error once and then the end; who closes a socket
-//! that holds unread bytes resets the connection; readiness is told at its edges, some of it for nothing, and bytes come
-//! in between what was told and the call that follows. The same seed gives the same run.
+//! A connection is two flows of bytes. Written bytes wait in the writer's send buffer, move to the reader's receive
+//! buffer in pieces of any length after some delay, and wait there to be read. Both buffers are bounded.
+//!
+//! Ends, resets and readiness behave as on Linux. After a reset, bytes that have arrived can still be read; then the error
+//! is returned once, and then the end. Closing a socket with unread bytes resets the connection. Readiness is announced at
+//! its edges, sometimes spuriously, and bytes may arrive between an event and the call that follows it.
+//!
+//! The same seed gives the same run.
 
 use std::{
     cmp::Reverse,
@@ -25,7 +28,7 @@ use super::{
     Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system, system::Registry,
 };
 
-/// Numbers from a seed: the same sequence on every machine.
+/// Random numbers from a seed: the same sequence on every machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(fastrand::Rng);
 
@@ -38,12 +41,12 @@ impl Random {
         self.0.u64(..)
     }
 
-    /// A number below `bound`, which is not zero.
+    /// Returns a number below `bound`, which must not be zero.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0.usize(..bound)
     }
 
-    /// True `times` out of `of` times.
+    /// Returns true `times` out of `of` times.
     pub(crate) fn chance(&mut self, times: usize, of: usize) -> bool {
         self.below(of) < times
     }
@@ -52,7 +55,7 @@ impl Random {
         (0..length).map(|_| self.0.u8(..)).collect()
     }
 
-    /// Text of `chars` characters, of one to four bytes each.
+    /// Returns a text of `chars` characters, of one to four bytes each.
     pub(crate) fn text(&mut self, chars: usize) -> String {
         const ALPHABET: [char; 8] = ['a', 'Z', ' ', '\u{7f}', '\u{e9}', '\u{6771}', '\u{fffd}', '\u{1f600}'];
         (0..chars).map(|_| ALPHABET[self.below(ALPHABET.len())]).collect()
@@ -64,38 +67,38 @@ pub(crate) type Time = u64;
 
 pub(crate) const MILLISECOND: Time = 1000;
 pub(crate) const SECOND: Time = 1_000_000;
-/// As the end of a standstill: it has none.
+/// A time that is never reached, such as the end of a stall for good.
 pub(crate) const NEVER: Time = Time::MAX;
 
-/// The whole network, the same for all who hold it.
+/// A handle to the whole network, shared by all clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Network(Arc<Mutex<State>>);
 
-/// What the system does that it need not.
+/// How often the system does what it may but need not do. The numbers are percentages.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
-    /// Of a hundred waits, how many tell of something that is not so.
+    /// Waits that return a spurious event.
     pub(crate) spurious: usize,
-    /// Of a hundred calls on a socket, how many are interrupted.
+    /// Calls on a socket that are interrupted.
     pub(crate) interrupts: usize,
-    /// Of a hundred calls on a socket, before how many something arrives for it.
+    /// Calls on a socket before which bytes arrive for it.
     pub(crate) arrivals: usize,
-    /// Of a hundred accepts, how many fail.
+    /// Accepts that fail.
     pub(crate) refused_accepts: usize,
-    /// An event tells all that holds for its socket, as epoll's do, and not only what is new.
+    /// An event reports the full readiness of its socket, as epoll does, instead of only the changes.
     pub(crate) reports_all: bool,
 }
 
 /// One direction of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {
-    /// Bytes that the writer's system takes.
+    /// The size of the writer's buffer, in bytes.
     pub(crate) send_buffer: usize,
-    /// Bytes that the reader's system takes.
+    /// The size of the reader's buffer, in bytes.
     pub(crate) receive_buffer: usize,
     /// The longest time until a piece arrives.
     pub(crate) delay: Time,
-    /// The longest piece.
+    /// The longest piece, in bytes.
     pub(crate) piece: usize,
 }
 
@@ -105,14 +108,14 @@ pub(crate) enum Side {
     Server = 1,
 }
 
-/// What an observer from outside knows of a connection.
+/// What an outside observer knows about a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     /// When bytes last arrived at the server.
     pub(crate) arrived: Time,
-    /// How many have.
+    /// How many bytes have arrived at the server.
     pub(crate) arrived_bytes: usize,
-    /// When the server was last told that there is room, or wrote without being refused.
+    /// When the server was last notified that it can write, or wrote some bytes.
     pub(crate) last_writable: Time,
     /// When the end of the client's side arrived at the server.
     pub(crate) ended: Option<Time>,
@@ -128,7 +131,7 @@ struct State {
     random: Random,
     faults: Faults,
     moves: BinaryHeap<Reverse<(Time, u64, Move)>>,
-    /// Moves so far, to order those of one time.
+    /// The number of moves so far. Orders moves at the same time.
     sequence: u64,
     pairs: Vec<Pair>,
     workers: Vec<PollState>,
@@ -137,6 +140,7 @@ struct State {
     trace: Trace,
 }
 
+/// Something that arrives at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Move {
     Connect { pair: usize, worker: usize },
@@ -147,14 +151,15 @@ enum Move {
 /// A connection.
 #[derive(Debug)]
 struct Pair {
-    /// By who writes.
+    /// Both directions, by the writing side.
     flows: [Flow; 2],
+    /// Both ends, by side.
     ends: [End; 2],
-    /// The worker that watches it, and by which name.
+    /// The worker that watches the server's end, and its token.
     watched: Option<(usize, Token)>,
-    /// What has come true and was not told.
+    /// Readiness that has not been announced yet.
     edges: Flags,
-    /// Stands on its worker's list.
+    /// The connection is in the worker's `ready` list.
     queued: bool,
     facts: Facts,
 }
@@ -165,9 +170,9 @@ struct Flow {
     sent: VecDeque<u8>,
     arrived: VecDeque<u8>,
     fin: Fin,
-    /// The reader has been given the end.
+    /// The reader has read the end.
     end_read: bool,
-    /// The writer was refused and is to be told of room.
+    /// A write was cut short, so the writer must be notified of free space.
     wants_writable: bool,
     scheduled: bool,
     stalled_until: Time,
@@ -182,7 +187,7 @@ enum Fin {
 
 #[derive(Debug, Default)]
 struct End {
-    /// Told by the next call, once.
+    /// The error that the next call returns, once.
     error: Option<ErrorKind>,
     broken: bool,
     closed: bool,
@@ -195,18 +200,18 @@ struct Flags {
     read_closed: bool,
 }
 
-/// What one worker waits for.
+/// What one worker's poller knows.
 #[derive(Debug, Default)]
 struct PollState {
     ready: Vec<usize>,
     backlog: VecDeque<usize>,
     backlog_edge: bool,
     is_listening: bool,
-    /// Calls on its sockets that did something.
+    /// The number of calls on its sockets, without interrupted ones.
     calls: u64,
 }
 
-/// All that happens, as one number, and in words for who asks for them.
+/// A trace of everything that happens: a hash, and the lines themselves if `print` is set.
 #[derive(Debug)]
 struct Trace {
     hash: u64,
@@ -260,17 +265,17 @@ impl Network {
         self.lock().note(line);
     }
 
-    /// The trace so far, as a number.
+    /// Returns the hash of the trace so far.
     pub(crate) fn trace(&self) -> u64 {
         self.lock().trace.hash
     }
 
-    /// When something moves next.
+    /// Returns the time of the next move.
     pub(crate) fn next_move(&self) -> Option<Time> {
         self.lock().moves.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// It is now `time`; what was to move until then has moved. Gives how much that was.
+    /// Advances the clock to `time` and carries out the moves until then. Returns their number.
     pub(crate) fn advance(&self, time: Time) -> u64 {
         let mut state = self.lock();
         let mut moved = 0;
@@ -286,12 +291,12 @@ impl Network {
         moved
     }
 
-    /// Clients that may have something to do since this was last asked.
+    /// Takes the clients that may have something to do since the last call.
     pub(crate) fn take_ready_clients(&self) -> Vec<usize> {
         std::mem::take(&mut self.lock().ready_clients)
     }
 
-    /// A client that connects to a worker's listener.
+    /// Connects a client to a worker's listener.
     pub(crate) fn connect(&self, worker: usize, up: Wire, down: Wire) -> Peer {
         let mut state = self.lock();
         let pair = state.pairs.len();
@@ -312,7 +317,8 @@ impl Network {
         self.lock().pairs[pair].facts
     }
 
-    /// Of the sockets that a worker watches and will not be told of: which hold something to read, and which have room.
+    /// Returns the sockets that a worker watches and for which no event is queued, each with whether it can be read and
+    /// whether it can be written.
     pub(crate) fn unannounced(&self, worker: usize) -> Vec<(Key, bool, bool)> {
         let state = self.lock();
         let watched = state.pairs.iter().filter(|pair| !pair.queued);
@@ -329,7 +335,7 @@ impl Network {
         .collect()
     }
 
-    /// Calls on sockets of a worker that did something.
+    /// Returns the number of calls on the sockets of a worker, without interrupted ones.
     pub(crate) fn calls(&self, worker: usize) -> u64 {
         self.lock().workers[worker].calls
     }
@@ -380,7 +386,7 @@ impl State {
         }
     }
 
-    /// Sees to it that what waits in a flow moves on.
+    /// Schedules the next piece of a flow, if something waits in it.
     fn schedule_piece(&mut self, pair: usize, from: Side) {
         let flow = &self.pairs[pair].flows[from as usize];
         let (scheduled, longest) = (flow.scheduled, flow.wire.delay);
@@ -499,7 +505,7 @@ impl State {
         }
     }
 
-    /// What may happen before any call on a socket: an interruption, or something arrives.
+    /// Simulates what may happen before a call on a socket: bytes arrive, or the call is interrupted.
     fn before_call(&mut self, pair: usize, side: Side) -> io::Result<()> {
         if side == Side::Server {
             if self.percent(self.faults.arrivals) {
@@ -607,7 +613,7 @@ impl State {
             }
             self.schedule_piece(pair, side);
         } else {
-            // Linux: bytes that nobody will read any more are answered with a reset, and what was sent is dropped.
+            // As Linux: closing with unread bytes sends a reset and drops the bytes still to be sent.
             flows[side as usize].sent.clear();
             self.send_reset(pair, side.other());
         }
@@ -646,7 +652,7 @@ impl Flags {
 }
 
 impl Pair {
-    /// All that holds for the server's end.
+    /// Returns the full readiness of the server's end.
     fn holds(&self) -> Flags {
         let (up, down, end) = (&self.flows[0], &self.flows[1], &self.ends[1]);
         let read_closed = up.fin == Fin::Arrived || end.broken;
@@ -678,7 +684,7 @@ impl Peer {
         let _ = self.network.lock().shutdown_write(self.pair, Side::Client);
     }
 
-    /// Ends the connection at once; what was sent and has not arrived is lost.
+    /// Resets the connection. Bytes that have not arrived are lost.
     pub(crate) fn reset(&self) {
         let mut state = self.network.lock();
         let Pair { flows, ends, .. } = &mut state.pairs[self.pair];
@@ -692,7 +698,7 @@ impl Peer {
         self.network.lock().close(self.pair, Side::Client);
     }
 
-    /// Lets nothing move in the direction that `from` writes to until `until`.
+    /// Stalls the direction that `from` writes to until `until`: nothing in it arrives.
     pub(crate) fn stall(&self, from: Side, until: Time) {
         let mut state = self.network.lock();
         let flow = &mut state.pairs[self.pair].flows[from as usize];
@@ -727,7 +733,7 @@ impl Drop for Stream {
     }
 }
 
-/// A connection by itself, which no worker watches: the server's end and the client's.
+/// Creates a connection that no worker watches, and returns its network and both ends.
 pub(crate) fn pair(up: Wire, down: Wire) -> (Network, Socket, Peer) {
     let network = Network::new(Random::new(0), 1, Faults::default(), false);
     let peer = network.connect(0, up, down);
@@ -775,7 +781,7 @@ impl Drop for Listener {
     }
 }
 
-/// What says to one worker which of its sockets are ready.
+/// The poller of one worker.
 #[derive(Debug)]
 pub(crate) struct Poller {
     network: Network,
@@ -806,7 +812,7 @@ impl Poller {
         for last in (1..ready.len()).rev() {
             ready.swap(last, state.random.below(last + 1));
         }
-        // The system gives as many at once as it likes.
+        // The system may return any number of events at once.
         let max = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { ready.len() };
         let later = ready.split_off(max.min(ready.len()));
         let mut events = Vec::new();
@@ -838,7 +844,7 @@ impl Poller {
     }
 }
 
-/// Notes that a worker has mail.
+/// Wakes a worker that has mail.
 #[derive(Debug)]
 pub(crate) struct Waker(Arc<AtomicBool>);
 
@@ -854,7 +860,7 @@ pub(crate) struct Reactor<M> {
     poller: Poller,
     turns: Turns<M>,
     woken: Arc<AtomicBool>,
-    /// When it goes on although nothing is ready.
+    /// When the wait for readiness times out.
     wakes_at: Option<Time>,
     epoch: Instant,
 }
@@ -880,17 +886,17 @@ impl<M: Send> Reactor<M> {
         self.epoch + Duration::from_micros(self.poller.network.now())
     }
 
-    /// Whether the wait for readiness would end now.
+    /// Returns whether the wait for readiness would end now.
     pub(crate) fn is_ready(&self) -> bool {
         self.woken.load(Ordering::Relaxed) || self.poller.has_something()
     }
 
-    /// When the wait for readiness ends although nothing is ready.
+    /// Returns when the wait for readiness times out.
     pub(crate) fn wakes_at(&self) -> Option<Time> {
         self.wakes_at
     }
 
-    /// Takes a turn. Gives how many events it was taken for, too.
+    /// Runs a turn. Returns what comes next, and the number of events of this turn.
     pub(crate) fn turn<H: Handler<Mail = M>>(&mut self, handler: &mut H) -> (Next, usize) {
         let now = self.instant();
         let was_ready = usize::from(self.is_ready());

@@ -1,4 +1,4 @@
-//! The service that the simulated clients speak to: each message says what is to be done with it.
+//! The service that the simulated clients use. The first word of each message names the action to take.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -15,7 +15,7 @@ pub(super) struct Service {
     pub(super) ledger: Rc<RefCell<Ledger>>,
 }
 
-/// The number of a client.
+/// The app's value of a connection: the number of the client.
 pub(super) struct Peer(pub(super) usize);
 
 impl App for Service {
@@ -54,7 +54,7 @@ impl App for Service {
     fn opened(&mut self, Peer(client): &mut Peer, context: &mut Context<'_>) {
         let mut ledger = self.ledger.borrow_mut();
         ledger.opened(*client, context.id());
-        // Every other one belongs to the hall from the start.
+        // Every other client subscribes to the topic "hall" from the start.
         if *client % 2 == 0 {
             ledger.subscribe(*client, "hall");
             context.subscribe("hall");
@@ -144,7 +144,7 @@ impl App for Service {
             }
             b"closing" => context.remote().close(id, CloseCode::new(number() as u16), "as you wish"),
             b"noop" => {}
-            other => panic!("{} is no wish", String::from_utf8_lossy(other)),
+            other => panic!("{} is not an action", String::from_utf8_lossy(other)),
         }
     }
 
@@ -153,7 +153,7 @@ impl App for Service {
     }
 }
 
-/// What a target asks for: `/client/mode/milliseconds`.
+/// Parses a request's target: `/client/mode/milliseconds`.
 fn parse_target(target: &str) -> (usize, &str, Time) {
     let mut words = target.split('/').skip(1);
     let mut word = || words.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A client that follows a plan: it speaks by the same engine, in its other role.
+//! A client that follows a plan. It uses the same engine as the server, in the client role.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -28,19 +28,20 @@ pub(super) struct Client {
     phase: Phase,
     out: Vec<u8>,
     written: usize,
-    /// Bytes that were ever put into `out`.
+    /// The number of bytes ever added to `out`.
     queued: usize,
     plan: VecDeque<Act>,
-    /// It ends its side once all is written.
+    /// The client ends its side of TCP once everything is written.
     ends_when_written: bool,
     has_ended: bool,
     reads: bool,
-    /// Pings sent; which of them are unanswered.
+    /// The number of Pings sent.
     pings: u32,
+    /// The Pings that are unanswered.
     unanswered: BTreeSet<u32>,
-    /// When it is to be called again, and why.
+    /// The calls to schedule, each with its delay.
     pub(super) calls: Vec<(Time, Call)>,
-    /// It has planned to read on.
+    /// A later read is scheduled.
     reads_later: bool,
     pub(super) is_over: bool,
     connected: Time,
@@ -50,7 +51,7 @@ pub(super) struct Client {
 pub(super) enum Call {
     /// Reads and writes.
     Pump,
-    /// Does the next thing of its plan.
+    /// Does the next act of its plan.
     Act,
 }
 
@@ -64,7 +65,7 @@ enum Phase {
         input: Vec<u8>,
     },
     Open(Box<Connection<Masked<Keys>>>),
-    /// Reads what still comes.
+    /// Refused by the server: drops all input.
     Refused,
 }
 
@@ -204,14 +205,14 @@ impl Client {
         self.reads = self.behavior != Behavior::StopsReading;
     }
 
-    /// Does the next thing of its plan.
+    /// Does the next act of its plan.
     pub(super) fn act(&mut self, now: Time, ledger: &mut Ledger) {
         let Phase::Open(connection) = &mut self.phase else { return };
         if self.is_over {
             return;
         }
         if !connection.sender.is_open() {
-            self.reads = true; // whatever it had in mind
+            self.reads = true; // whatever its behavior
             self.pump(now, ledger);
             return;
         }
@@ -228,9 +229,9 @@ impl Client {
             Act::Stall => {
                 let until = now + self.random.below(400) as Time * MILLISECOND;
                 let from = [Side::Client, Side::Server][self.random.below(2)];
-                ledger.network.note(format_args!("{} stands still from {from:?} until {until}", self.number));
+                ledger.network.note(format_args!("{} stalls from {from:?} until {until}", self.number));
                 self.peer.stall(from, until);
-                ledger.count("stands still");
+                ledger.count("stalled");
             }
             Act::Finish => self.finish(now, ledger),
         }
@@ -273,7 +274,7 @@ impl Client {
         self.send_request(action, &argument, ledger);
     }
 
-    /// Sends a message that says what is to be done with it, in one frame or more.
+    /// Sends a message with an action for the app, in one frame or more.
     fn send_request(&mut self, action: &str, argument: &str, ledger: &mut Ledger) {
         let sent = &mut ledger.records[self.number].sent;
         let mut text = format!("{action}|{}|{}|{argument}|", self.number, sent.len());
@@ -287,7 +288,7 @@ impl Client {
             MessageKind::Binary => [text.into_bytes(), self.random.bytes(length)].concat(),
         };
         sent.push(Sent { binary: kind == MessageKind::Binary, payload: payload.as_slice().into() });
-        ledger.network.note(format_args!("{} says {}, {} bytes", self.number, excerpt(&payload), payload.len()));
+        ledger.network.note(format_args!("{} sends {}, {} bytes", self.number, excerpt(&payload), payload.len()));
         if self.random.chance(1, 4) {
             self.send_fragment(kind, payload);
             return;
@@ -300,7 +301,7 @@ impl Client {
         sent.expect("no message is unfinished");
     }
 
-    /// Sends a part of a message; the rest is to follow.
+    /// Sends a fragment of a message, and plans the rest.
     fn send_fragment(&mut self, kind: MessageKind, mut rest: Vec<u8>) {
         let Phase::Open(connection) = &mut self.phase else { return };
         let mut at = if self.random.chance(1, 3) { rest.len() } else { self.random.below(rest.len() + 1) };
@@ -313,7 +314,7 @@ impl Client {
             MessageKind::Text => connection.sender.text_fragment(utf8(&rest), fin, &mut self.out),
             MessageKind::Binary => connection.sender.binary_fragment(&rest, fin, &mut self.out),
         };
-        sent.expect("the message goes on");
+        sent.expect("the fragment continues the message");
         if !fin {
             self.plan.push_front(Act::Fragment { kind, rest: more });
             if self.random.chance(1, 5) {
@@ -323,7 +324,7 @@ impl Client {
     }
 
     fn finish(&mut self, now: Time, ledger: &mut Ledger) {
-        ledger.network.note(format_args!("{} meets its behavior: {:?}", self.number, self.behavior));
+        ledger.network.note(format_args!("{} finishes: {:?}", self.number, self.behavior));
         let code = [1000, 1001, 3000, 4999][self.random.below(4)];
         let Phase::Open(connection) = &mut self.phase else { return };
         match self.behavior {
@@ -380,7 +381,7 @@ impl Client {
         }
     }
 
-    /// Reads and writes as much as it can, or wants to.
+    /// Writes as much as possible, and reads as much as its read rate allows.
     pub(super) fn pump(&mut self, now: Time, ledger: &mut Ledger) {
         self.reads_later = false;
         while !self.is_over {
@@ -417,7 +418,7 @@ impl Client {
         }
     }
 
-    /// Whether it reads when its time has come and not when something arrives.
+    /// Returns whether the client waits for its own time to read, and ignores arrivals.
     pub(super) fn is_busy(&self) -> bool {
         self.reads_later
     }
@@ -432,7 +433,7 @@ impl Client {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return wrote,
                 Err(_) => {
-                    self.written = self.out.len(); // reading tells the rest
+                    self.written = self.out.len(); // reading reports the error
                     return wrote;
                 }
             }
@@ -448,7 +449,7 @@ impl Client {
 
     fn disconnect(&mut self, ledger: &mut Ledger) {
         ledger.records[self.number].closed_at = ledger.network.now();
-        ledger.network.note(format_args!("{} leaves", self.number));
+        ledger.network.note(format_args!("{} disconnects", self.number));
         self.peer.close();
         self.is_over = true;
     }
@@ -504,7 +505,7 @@ impl Client {
                 Event::Ping(_) => ledger.count("pinged by the server"),
                 Event::Pong(payload) => {
                     let pong = u32::from_be_bytes(payload.try_into().expect("the payload of a Ping of ours"));
-                    assert!(self.unanswered.remove(&pong), "client {}: Pong {pong} is one too many", self.number);
+                    assert!(self.unanswered.remove(&pong), "client {}: Pong {pong} is unexpected", self.number);
                 }
                 Event::Close(frame) => {
                     let code = frame.map(|frame| frame.code);
@@ -543,7 +544,7 @@ impl Client {
                 self.phase = Phase::Refused;
                 return;
             }
-            let (answer, head_only) = responses.front().expect("as many responses as questions");
+            let (answer, head_only) = responses.front().expect("as many responses as requests");
             let wanted = format!("\r\nContent-Length: {}\r\n", answer.len());
             assert!(head.contains(&wanted), "client {}: {head}", self.number);
             let length = if *head_only { 0 } else { answer.len() };
@@ -551,32 +552,32 @@ impl Client {
                 return;
             }
             let body = &input[end + 4..end + 4 + length];
-            assert!(*head_only || *body == **answer, "client {}: the answer to another question", self.number);
+            assert!(*head_only || *body == **answer, "client {}: the response to another request", self.number);
             input.drain(..end + 4 + length);
             responses.pop_front();
-            ledger.count("answered plainly");
+            ledger.count("plain request answered");
         }
     }
 
-    /// What must hold once all is over.
+    /// Checks the client's own state at the end of the run.
     pub(super) fn check(&self, ledger: &Ledger) {
         let record = &ledger.records[self.number];
         let calm = matches!(self.setting.profile, Profile::Calm | Profile::Lossy | Profile::Cuts);
         if let Phase::Http { responses, .. } = &self.phase
             && calm
         {
-            assert!(responses.is_empty(), "client {}: {} questions unanswered", self.number, responses.len());
+            assert!(responses.is_empty(), "client {}: {} requests unanswered", self.number, responses.len());
         }
         if let Phase::Connecting { mode, .. } = &self.phase
             && calm
         {
-            panic!("client {} never heard whether it is accepted ({mode})", self.number);
+            panic!("client {} got no response to its handshake ({mode})", self.number);
         }
-        // Who has asked for nothing is not kept waiting for the end.
+        // A client without a request is disconnected soon after a stop begins.
         if let (Behavior::Silent, Some(stopped)) = (self.behavior, ledger.stopping.iter().flatten().max()) {
             assert!(
                 record.closed_at < self.connected.max(*stopped) + SECOND,
-                "client {}: it hears of the stop too late",
+                "client {}: it is disconnected too late after a stop",
                 self.number
             );
         }
@@ -587,5 +588,5 @@ impl Client {
 }
 
 fn utf8(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("text was made of characters")
+    std::str::from_utf8(bytes).expect("the text is valid UTF-8")
 }

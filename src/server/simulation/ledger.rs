@@ -1,8 +1,8 @@
-//! What must come to whom: kept beside the server, by who calls it and by who reads its mail first.
+//! A model of the server: which messages each client must get, and which ends of a connection are correct.
 //!
-//! A worker executes one thing after the other, and promises each connection what is sent and published in that
-//! order. So the ledger needs no tolerance: it executes the same in its own tables, and each client compares every
-//! message with the next one that it is owed.
+//! The app's callbacks and the worker's mail are recorded here just before the worker acts on them. A worker executes one
+//! action after another, and each connection gets messages in that order. So the ledger needs no tolerance: it executes
+//! the same actions in its own tables, and each client compares every message with the next one that it expects.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,16 +28,17 @@ pub(super) struct Ledger {
     /// One per client, which has one connection.
     pub(super) records: Vec<Record>,
     by_id: BTreeMap<ConnectionId, usize>,
-    /// By worker, since when it knows that the server is stopping.
+    /// When each worker began to stop.
     pub(super) stopping: Vec<Option<Time>>,
-    /// What was posted and is not executed, by who posted it (a worker, or somebody else) and to whom: in that order.
+    /// Messages that were posted and not executed, in order, by poster (a worker, or `None` for another thread) and
+    /// receiving worker.
     in_flight: BTreeMap<(Option<u16>, u16), VecDeque<Rc<[u8]>>>,
-    /// What apps leave for threads of their own, and when those do it.
+    /// Actions that apps leave to threads of their own, each with its delay.
     pub(super) deferred: Vec<(Time, Deferred)>,
     pub(super) counts: BTreeMap<String, u64>,
 }
 
-/// Something that another thread does for an app.
+/// An action that another thread does for an app, later.
 pub(super) enum Deferred {
     Accept(Verdict<Peer>, usize),
     Drop(#[allow(dead_code, reason = "dropping it is the answer")] Verdict<Peer>),
@@ -50,29 +51,29 @@ pub(super) struct Record {
     pub(super) pair: usize,
     pub(super) behavior: Behavior,
     pub(super) read_rate: ReadRate,
-    /// Messages that it has put on its way.
+    /// Messages that the client has sent.
     pub(super) sent: Vec<Sent>,
-    /// How many of them the app has heard.
+    /// How many of them the app has received.
     pub(super) received: usize,
     pub(super) id: Option<ConnectionId>,
     pub(super) stage: Stage,
     subscriptions: Vec<Box<str>>,
-    /// What it is owed, in order.
+    /// The messages for the client, in order.
     expected: Vec<Expected>,
-    /// How many of these it has got, or was rightly not given.
+    /// How many of these it has got or was allowed to miss.
     settled: usize,
     pub(super) end: Option<(End, Time)>,
-    /// The Close frame that it put on its way, and when all before that and it will have arrived, in bytes.
+    /// The code of the Close frame that the client sent, and the offset of the frame's end in all bytes it sent.
     pub(super) closed_with: Option<(Option<CloseCode>, usize)>,
-    /// The code that its breach of the protocol calls for.
+    /// The close code that its breach of the protocol requires.
     pub(super) breach: Option<CloseCode>,
-    /// It has gone away without a word, or reads no more.
+    /// When the client vanished or stopped reading.
     pub(super) unresponsive_since: Option<Time>,
-    /// The Close frame that it has got.
+    /// The code of the Close frame that the client got.
     pub(super) got_close: Option<Option<CloseCode>>,
-    /// It has read to the end of the server's side.
+    /// The client has read the end of the server's side.
     pub(super) saw_end: bool,
-    /// When it closed its socket.
+    /// When the client closed its socket.
     pub(super) closed_at: Time,
 }
 
@@ -83,7 +84,7 @@ pub(super) struct Sent {
 
 struct Expected {
     payload: Rc<[u8]>,
-    /// It may be skipped where the subscriber is slow.
+    /// The message may be skipped if the subscriber is slow.
     unsolicited: bool,
 }
 
@@ -91,7 +92,7 @@ struct Expected {
 pub(super) enum Stage {
     Before,
     Open,
-    /// Our Close is sent, or waits, with this code.
+    /// Our Close frame with this code is sent or waits, since this time.
     Closing(CloseCode, Time),
     Over,
 }
@@ -119,7 +120,7 @@ impl Record {
         }
     }
 
-    /// It reads as fast as it can and says what it owes, to its end.
+    /// Returns whether the client reads at full speed and follows the protocol, apart from a deliberate breach.
     pub(super) fn is_well_behaved(&self) -> bool {
         let keen = self.read_rate == ReadRate::Eager && self.unresponsive_since.is_none();
         keen && matches!(
@@ -152,10 +153,10 @@ impl Ledger {
         self.deferred.push((after, action));
     }
 
-    // What the app is told.
+    // Callbacks of the app.
 
     pub(super) fn handshake_received(&mut self, client: usize, id: ConnectionId) {
-        assert_eq!(self.records[client].id.replace(id), None, "client {client} is asked about twice");
+        assert_eq!(self.records[client].id.replace(id), None, "client {client} asks twice");
         assert_eq!(self.by_id.insert(id, client), None, "{id} is given twice");
     }
 
@@ -168,18 +169,18 @@ impl Ledger {
 
     pub(super) fn message_received(&mut self, client: usize, binary: bool, payload: &[u8]) {
         let record = &mut self.records[client];
-        assert_eq!(record.stage, Stage::Open, "client {client} is heard after it was closed");
+        assert_eq!(record.stage, Stage::Open, "client {client}: a message after the close");
         let place = record.received;
         record.received += 1;
         let sent = &record.sent[place];
-        assert!(sent.binary == binary && *sent.payload == *payload, "client {client}: message {place} is another one");
-        self.network.note(format_args!("{client} is heard: {}", excerpt(payload)));
+        assert!(sent.binary == binary && *sent.payload == *payload, "client {client}: message {place} differs");
+        self.network.note(format_args!("{client}'s message arrives: {}", excerpt(payload)));
     }
 
     pub(super) fn closed(&mut self, client: usize, id: ConnectionId, end: &End) {
         let now = self.network.now();
         let record = &mut self.records[client];
-        assert_eq!(record.id, Some(id), "client {client} is another one");
+        assert_eq!(record.id, Some(id), "client {client} has another id");
         assert!(matches!(record.stage, Stage::Open | Stage::Closing(..)), "client {client} ends a second time: {end}");
         self.network.note(format_args!("{client} ends: {end}"));
         self.check_end(client, end, now);
@@ -189,7 +190,7 @@ impl Ledger {
         self.count(name(end));
     }
 
-    // What is done for the app.
+    // Actions of the app and of the workers.
 
     pub(super) fn subscribe(&mut self, client: usize, topic: &str) {
         let record = &mut self.records[client];
@@ -202,7 +203,7 @@ impl Ledger {
         self.records[client].subscriptions.retain(|name| **name != *topic);
     }
 
-    /// A worker executes a publication.
+    /// Records that a worker executes a publication.
     pub(super) fn publish(&mut self, worker: u16, topic: &str, payload: &[u8], except: Option<usize>) {
         let payload: Rc<[u8]> = payload.into();
         for (client, record) in self.records.iter_mut().enumerate() {
@@ -217,7 +218,7 @@ impl Ledger {
         }
     }
 
-    /// A worker executes that something is sent.
+    /// Records that a worker executes a send to one connection.
     pub(super) fn send(&mut self, client: usize, payload: &[u8], unsolicited: bool) {
         let record = &mut self.records[client];
         if record.stage == Stage::Open {
@@ -238,7 +239,7 @@ impl Ledger {
         self.by_id.get(&ConnectionId { worker, key }).copied()
     }
 
-    /// A worker is about to execute what other threads asked for.
+    /// Records a command that a worker is about to execute.
     pub(super) fn command_received(&mut self, worker: u16, command: &Command) {
         match command {
             Command::Publish(batch) => {
@@ -280,28 +281,28 @@ impl Ledger {
         }
     }
 
-    /// Something is on its way to a worker, posted by another or by no worker.
+    /// Records a message posted to a worker, by another worker or by another thread (`None`).
     pub(super) fn post(&mut self, from: Option<u16>, to: u16, payload: &[u8]) {
         self.in_flight.entry((from, to)).or_default().push_back(payload.into());
     }
 
-    /// The same for all workers but the one that posts it.
+    /// Records a message posted to all workers except the poster.
     pub(super) fn post_to_others(&mut self, from: Option<u16>, payload: &[u8]) {
         for to in (0..self.setting.workers as u16).filter(|to| Some(*to) != from) {
             self.post(from, to, payload);
         }
     }
 
-    /// It is there: the next one of whoever posted it.
+    /// Records the arrival of a posted message, which must be the next one of its poster.
     fn arrived(&mut self, to: u16, payload: &[u8]) {
         let is_next = |queue: &&mut VecDeque<Rc<[u8]>>| queue.front().is_some_and(|next| **next == *payload);
         let queues = self.in_flight.iter_mut().filter(|((_, by), _)| *by == to).map(|(_, queue)| queue);
         let queue = { queues }.find(is_next);
-        let Some(queue) = queue else { panic!("worker {to} was not to get this now: {}", excerpt(payload)) };
+        let Some(queue) = queue else { panic!("worker {to} gets an unexpected message: {}", excerpt(payload)) };
         queue.pop_front();
     }
 
-    /// What must hold when all workers are at rest, unless some have ended before.
+    /// Checks that no posted message was lost, except to workers that have stopped.
     pub(super) fn check_at_rest(&self) {
         for ((from, to), queue) in &self.in_flight {
             let lost = queue.front().map(|payload| excerpt(payload));
@@ -315,7 +316,7 @@ impl Ledger {
         }
     }
 
-    /// Whoever is open on a worker that stops is closed.
+    /// Records that all open connections of a stopping worker are closed.
     pub(super) fn close_all(&mut self, worker: u16) {
         if self.stopping[usize::from(worker)].is_some() {
             for client in 0..self.records.len() {
@@ -326,16 +327,16 @@ impl Ledger {
         }
     }
 
-    // What clients see.
+    // Observations of clients.
 
-    /// A client has got a message: it must be the next that it is owed.
+    /// Checks a message that a client has got: it must be the next expected one.
     pub(super) fn got(&mut self, client: usize, payload: &[u8]) {
         let skips = self.setting.config.slow_subscriber == SlowSubscriber::Skip;
         let record = &mut self.records[client];
         let mut skipped = 0;
         loop {
             let Some(expected) = record.expected.get(record.settled) else {
-                panic!("client {client} got what it is not expected, or twice, or too late: {}", excerpt(payload));
+                panic!("client {client} got a message that is unexpected, repeated or too late: {}", excerpt(payload));
             };
             record.settled += 1;
             if *expected.payload == *payload {
@@ -346,20 +347,20 @@ impl Ledger {
             skipped += 1;
         }
         if skipped > 0 {
-            assert_ne!(self.setting.profile, Profile::Calm, "client {client} missed messages for nothing");
+            assert_ne!(self.setting.profile, Profile::Calm, "client {client} missed messages without a reason");
             self.count("skipped for a slow subscriber");
         }
     }
 
-    /// Whether an end fits what the client did, and did not.
+    /// Checks that an end matches the client's behavior.
     fn check_end(&self, client: usize, end: &End, now: Time) {
         let record = &self.records[client];
         let config = &self.setting.config;
         let facts = self.network.facts(record.pair);
         let micros = |duration: std::time::Duration| duration.as_micros() as Time;
-        // A deadline looks at hundredths of a second.
+        // Deadlines count in hundredths of a second.
         let ago = |timeout: std::time::Duration| now.saturating_sub(micros(timeout)) + 20 * MILLISECOND;
-        // What a worker has not had time to notice.
+        // A worker may not have noticed later arrivals yet.
         let noticed = now.saturating_sub(self.setting.longest_wait + 10 * MILLISECOND);
         let unresponsive = record.unresponsive_since.is_some();
         let (is_right, why) = match end {
@@ -371,8 +372,8 @@ impl Ledger {
                 (record.stage == Stage::Open && theirs == Some(*code), "the peer closed it otherwise")
             }
             End::Failed(error) => (record.breach == Some(error.close_code()), "it broke another rule, or none"),
-            End::Vanished => (facts.ended.is_some(), "its end has not come"),
-            End::Broken(_) => (facts.reset.is_some(), "nobody reset it"),
+            End::Vanished => (facts.ended.is_some(), "its end has not arrived"),
+            End::Broken(_) => (facts.reset.is_some(), "it was not reset"),
             End::NoPong => {
                 let silent = facts.arrived <= ago(config.idle_timeout - config.ping_after);
                 (silent && !record.is_well_behaved(), "it was not silent")
@@ -384,14 +385,14 @@ impl Ledger {
                 };
                 let answered = record.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
                 let lately = facts.arrived >= noticed;
-                (since <= ago(config.close_timeout) && (!answered || lately), "its Close was there in time")
+                (since <= ago(config.close_timeout) && (!answered || lately), "its Close arrived in time")
             }
             End::WriteStalled => {
                 let stalled = facts.last_writable <= ago(config.write_timeout);
                 (stalled && !record.is_well_behaved(), "it took bytes")
             }
             End::MessageStalled => {
-                // What came last may have been a Ping in the middle of the message, which is no progress of it.
+                // The last bytes may have been a Ping in the middle of the message, which is no progress of the message.
                 let patience = config.message_timeout / if record.behavior == Behavior::Vanishes { 2 } else { 1 };
                 let stalled = record.behavior == Behavior::StopsInMessage || facts.arrived <= ago(patience);
                 (stalled && !record.is_well_behaved(), "its messages went on")
@@ -412,24 +413,25 @@ impl Ledger {
             record.behavior, record.stage
         );
         if let Some(since) = record.unresponsive_since {
-            // What its system takes for it, it takes.
+            // The client's kernel still takes bytes when the client does not read.
             let since = if record.behavior == Behavior::StopsReading { since.max(facts.last_writable) } else { since };
             let bound = micros(config.idle_timeout + config.write_timeout) + 2_000_000;
-            assert!(now <= since + bound, "client {client} is gone since {since} and ended only now");
+            assert!(now <= since + bound, "client {client} is unresponsive since {since} and ended only now");
         }
     }
 
-    /// Whether nothing went wrong with a client that it or we could not help: it must have got all that it is owed.
+    /// Returns whether neither the network nor a limit interfered with a client, so that it must have got every expected
+    /// message.
     pub(super) fn is_undisturbed(&self, client: usize) -> bool {
         let (record, config) = (&self.records[client], &self.setting.config);
-        // Who is cut off by the end of the server, or for its memory, may miss the rest.
+        // A client that is cut off by a stop or evicted may miss the rest.
         let cut_off = self.stopping.iter().flatten().min().map(|since| since + config.stop_timeout.as_micros() as Time);
         let in_time =
             record.closed_at + 20 * MILLISECOND < cut_off.unwrap_or(NEVER) && self.setting.profile != Profile::Memory;
         in_time && !self.network.facts(record.pair).client_reset && record.is_well_behaved() && record.saw_end
     }
 
-    /// What must hold of a client whose connection is over on both sides.
+    /// Checks a client whose connection is over on both sides.
     pub(super) fn check_over(&self, client: usize) {
         let record = &self.records[client];
         let Some((end, _)) = &record.end else {
@@ -444,30 +446,30 @@ impl Ledger {
             End::Vanished | End::Broken(_) | End::NoClose | End::WriteStalled | End::Stopped => None,
         };
         if let (Some(got), Some(code)) = (record.got_close, code) {
-            assert_eq!(got, code, "client {client} was told another code than the app: {end}");
+            assert_eq!(got, code, "client {client} got another code than the app: {end}");
         }
         let undisturbed = self.is_undisturbed(client);
         if undisturbed && code.is_some() && *end != End::Overloaded {
-            assert!(record.got_close.is_some(), "client {client} was not told why: {end}");
+            assert!(record.got_close.is_some(), "client {client} got no Close frame: {end}");
         }
         if undisturbed && matches!(end, End::Closed { .. }) {
             let skips = self.setting.config.slow_subscriber == SlowSubscriber::Skip;
             let missed = record.expected[record.settled..].iter().find(|expected| !(skips && expected.unsolicited));
             let missed = missed.map(|expected| excerpt(&expected.payload));
-            assert_eq!(missed, None, "client {client} did not get all before the Close: {end}");
+            assert_eq!(missed, None, "client {client} missed a message before the Close: {end}");
             if matches!(end, End::Closed { by_us: false, .. }) {
-                assert_eq!(record.received, record.sent.len(), "client {client} was not heard to the end");
+                assert_eq!(record.received, record.sent.len(), "client {client}: the app missed messages");
             }
         }
     }
 }
 
-/// The first words of a message, which tell it from all others.
+/// Returns the start of a message, which identifies it.
 pub(super) fn excerpt(payload: &[u8]) -> String {
     String::from_utf8_lossy(&payload[..payload.len().min(24)]).into_owned()
 }
 
-/// An end without its particulars.
+/// Returns the name of an end, without its fields.
 pub(super) fn name(end: &End) -> &'static str {
     match end {
         End::Closed { by_us: true, .. } => "closed by us",

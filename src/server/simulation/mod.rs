@@ -1,14 +1,14 @@
-//! The server's workers among simulated clients, in simulated time: everything from one seed, on one thread.
+//! The server's workers with simulated clients, network and time: each run follows from one seed, on one thread.
 //!
 //! | file | what |
 //! |---|---|
-//! | `setting.rs` | what a seed decides before its run: profiles, configuration, behaviors |
-//! | `run.rs` | one run: who goes when, and what holds after every turn and at the end |
-//! | `ledger.rs` | what must come to whom, and how a connection may end |
-//! | `app.rs` | the service that the clients speak to |
+//! | `setting.rs` | what a seed decides before its run: profile, configuration, behavior of clients |
+//! | `run.rs` | one run: the schedule, and the checks after every turn and at the end |
+//! | `ledger.rs` | the model: which messages each client must get, and which ends of a connection are correct |
+//! | `app.rs` | the service that the clients use |
 //! | `client.rs` | the clients |
 //!
-//! `SEED=n` runs one seed and prints what happens in it, `SEEDS=n` runs so many.
+//! The environment variable `SEED=n` runs seed `n` and prints its trace. `SEEDS=n` runs the first `n` seeds.
 
 mod app;
 mod client;
@@ -32,7 +32,7 @@ use crate::ProtocolError;
 use run::{Outcome, run};
 use setting::Behavior;
 
-/// Runs a seed; `None` where it panics, which is then written with the way to replay it.
+/// Runs a seed. If it panics, prints how to replay it and returns `None`.
 fn run_seed(seed: u64, print: bool) -> Option<Outcome> {
     let outcome = catch_unwind(|| run(seed, print));
     if outcome.is_err() {
@@ -65,7 +65,7 @@ fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
                 failed.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
-            let mut counts = counts.lock().expect("nobody panics who holds it");
+            let mut counts = counts.lock().expect("no holder of the lock panics");
             for (what, count) in outcome.counts {
                 *counts.entry(what).or_default() += count;
             }
@@ -77,7 +77,7 @@ fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
         }
     });
     assert_eq!(failed.into_inner(), 0, "seeds failed: see above");
-    let counts = counts.into_inner().expect("nobody panicked who held it");
+    let counts = counts.into_inner().expect("no holder of the lock panicked");
     for (what, count) in &counts {
         println!("{count:>8} {what}");
     }
@@ -95,7 +95,7 @@ fn a_seed_gives_the_same_run_again() {
     }
 }
 
-/// All that must happen in a few seeds: every end, every behavior.
+/// Returns everything that must happen at least once in the default number of seeds: every end, every behavior.
 fn expected() -> Vec<String> {
     let code = None;
     let ends = [
@@ -129,15 +129,15 @@ fn expected() -> Vec<String> {
     ];
     let others = [
         "paused",
-        "stands still",
+        "stalled",
         "pinged by the server",
-        "answered plainly",
+        "plain request answered",
         "skipped for a slow subscriber",
         "refused with 403",
         "refused with 500",
         "refused with 503",
         "a worker does not keep up with its mail",
-        "stopped in the middle of it",
+        "stopped during the run",
         #[cfg(feature = "deflate")]
         "permessage-deflate",
         #[cfg(feature = "deflate")]
@@ -149,7 +149,7 @@ fn expected() -> Vec<String> {
     ends.chain(behaviors.iter().map(|behavior| format!("{behavior:?}"))).chain(others.map(Into::into)).collect()
 }
 
-/// As many as are worth the time of every `cargo test`.
+/// The default number of seeds, quick enough for every `cargo test`.
 const SEEDS: u64 = 200;
-/// Failed seeds after which no more are run.
+/// The number of failed seeds after which no more are run.
 const MAX_FAILURES: u64 = 10;

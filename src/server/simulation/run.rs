@@ -1,5 +1,5 @@
-//! One run: network, workers and clients take turns by a queue in time, and what must always hold is looked at after
-//! each turn of a worker.
+//! One run: network, workers and clients are driven by a queue ordered by time. The invariants are checked after each turn
+//! of a worker.
 
 use std::{
     cell::RefCell,
@@ -27,10 +27,10 @@ use crate::reactor::{
     simulated::{self, MILLISECOND, Network, Random, SECOND, Time},
 };
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// All that happened, as one number.
+    /// The hash of everything that happened.
     pub(super) trace: u64,
     pub(super) time: Time,
     pub(super) turns: u64,
@@ -66,14 +66,14 @@ struct Simulation {
     stopped_at: Option<Time>,
 }
 
-/// A worker and its loop.
+/// A worker and its event loop.
 struct SimulatedWorker {
-    /// Gone with the end of its loop.
+    /// `None` after the loop has ended.
     reactor: Option<simulated::Reactor<Mail<Peer>>>,
     recorder: Recorder,
-    /// When it goes on, since something is ready.
+    /// When the worker runs because something is ready.
     due: Option<Time>,
-    /// It does nothing before that.
+    /// The worker does not run before this time.
     busy_until: Time,
     last_turn: Time,
     turns: u64,
@@ -84,17 +84,17 @@ enum Item {
     Connect,
     Call(usize, Call),
     Deferred(Deferred),
-    /// Somebody from outside publishes.
+    /// A thread outside of the workers publishes.
     Announce(u32),
     Stop,
 }
 
-/// Hands everything on to the worker, and tells the ledger.
+/// Passes every callback to the worker, and records it in the ledger.
 struct Recorder {
     worker: Worker<Service>,
     number: u16,
     ledger: Rc<RefCell<Ledger>>,
-    /// What it was called for in this turn.
+    /// The number of accepted connections and items of mail in this turn.
     calls: usize,
 }
 
@@ -116,7 +116,7 @@ impl Handler for Recorder {
             self.ledger.borrow_mut().command_received(self.number, command);
         }
         self.worker.mail(mail, turn);
-        // Whoever is let in while the server stops is closed.
+        // A connection that is accepted while the server stops is closed at once.
         self.ledger.borrow_mut().close_all(self.number);
     }
 
@@ -130,22 +130,22 @@ impl Handler for Recorder {
 }
 
 impl Recorder {
-    /// What a turn can use up without a call on a socket: bytes that were read, and who is on the list.
+    /// Returns the number of stashed bytes, which a turn can process without a call on a socket.
     fn stashed(&self) -> usize {
         self.worker.inbound.iter().map(|inbound| inbound.stash().len()).sum()
     }
 
-    /// What holds between any two turns.
+    /// Checks the invariants between two turns.
     fn check(&self, network: &Network, next: Next) {
         let Worker { hub, inbound, .. } = &self.worker;
         let waiting: usize = hub.links.iter().map(|(_, link)| link.outbox.len()).sum();
-        assert_eq!(hub.queued_bytes(), waiting, "worker {}: bytes that wait are counted", self.number);
+        assert_eq!(hub.queued_bytes(), waiting, "worker {}: the count of waiting bytes", self.number);
         let buffered: u64 = inbound.iter().map(|inbound| inbound.buffered()).sum();
-        assert_eq!(self.worker.unfinished_bytes, buffered, "worker {}: unfinished messages are counted", self.number);
+        assert_eq!(self.worker.unfinished_bytes, buffered, "worker {}: the count of unfinished bytes", self.number);
         let bound = self.worker.config.max_worker_bytes as u64;
         assert!(waiting as u64 + buffered <= bound, "worker {}: {waiting} and {buffered} bytes wait", self.number);
         assert!(hub.dirty.is_empty() && hub.resumable.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
-        assert!(hub.corked.is_none(), "worker {}: someone is corked between turns", self.number);
+        assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);
         assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
         let scheduled: BTreeSet<Key> = self.worker.run_queue.iter().copied().collect();
         for (key, link) in hub.links.iter() {
@@ -173,14 +173,18 @@ impl Recorder {
         }
     }
 
-    /// What holds when nobody is connected.
+    /// Checks the state without connections.
     fn check_at_rest(&self) {
         let Worker { hub, inbound, run_queue, next_run_queue, .. } = &self.worker;
         assert_eq!(hub.links.len(), 0, "worker {}: a connection is left", self.number);
-        assert_eq!(hub.over_capacity, 0, "worker {}: someone is still being turned away", self.number);
+        assert_eq!(hub.over_capacity, 0, "worker {}: a connection is still being refused", self.number);
         let scheduled = run_queue.len() + next_run_queue.len();
-        assert!(scheduled == 0 || self.worker.stopping.is_some(), "worker {}: someone goes on", self.number);
-        assert!(hub.bounds.failed.is_empty(), "worker {}: a failure is unheard of", self.number);
+        assert!(
+            scheduled == 0 || self.worker.stopping.is_some(),
+            "worker {}: a connection is in a run queue",
+            self.number
+        );
+        assert!(hub.bounds.failed.is_empty(), "worker {}: a failure is not handled", self.number);
         assert_eq!((hub.queued_bytes(), self.worker.unfinished_bytes), (0, 0), "worker {}", self.number);
         assert!(hub.topics.is_at_rest(), "worker {}: a topic is left: {:?}", self.number, hub.topics);
         for inbound in inbound {
@@ -191,7 +195,7 @@ impl Recorder {
 }
 
 impl SimulatedWorker {
-    /// When it takes its next turn.
+    /// Returns when the worker runs its next turn.
     fn due_at(&self) -> Option<Time> {
         let reactor = self.reactor.as_ref()?;
         [self.due, reactor.wakes_at()].into_iter().flatten().min().map(|at| at.max(self.busy_until))
@@ -209,13 +213,13 @@ impl SimulatedWorker {
         let progressed = did > 0 || self.recorder.calls > 0 || self.recorder.stashed() != stashed;
         assert!(
             progressed || next != Next::Again || !was_asked_for,
-            "worker {}: it goes on and on, and does nothing",
+            "worker {}: it repeats its turn without progress",
             self.recorder.number
         );
         let for_nothing = !progressed && events == 0 && !was_asked_for && self.turns > 1;
         assert!(
             !for_nothing || now >= self.last_turn + MILLISECOND,
-            "worker {}: it turns for nothing",
+            "worker {}: it woke without a reason",
             self.recorder.number
         );
         network.note(format_args!("{}: {events} events, {did} calls, {next:?}", self.recorder.number));
@@ -297,18 +301,18 @@ impl Simulation {
     }
 
     fn run(&mut self) {
-        self.run_until("the clients are over", |simulation| {
+        self.run_until("all clients are done", |simulation| {
             let busy = simulation.agenda.values().any(|item| !matches!(item, Item::Call(..)));
             !busy && simulation.clients.iter().all(|client| client.is_over)
         });
-        self.run_until("the workers rest", |simulation| {
+        self.run_until("the workers have no connections", |simulation| {
             simulation
                 .workers
                 .iter()
                 .all(|worker| worker.reactor.is_none() || worker.recorder.worker.hub.links.len() == 0)
         });
-        // What is on its way between workers arrives; then there is nothing to wait for.
-        self.run_until("the workers wait for nothing", |simulation| {
+        // Mail between workers arrives; then they sleep without a timeout.
+        self.run_until("the workers sleep", |simulation| {
             let asleep = |worker: &SimulatedWorker| {
                 worker.reactor.as_ref().is_none_or(|reactor| !reactor.is_ready() && reactor.wakes_at().is_none())
             };
@@ -330,14 +334,14 @@ impl Simulation {
         });
     }
 
-    /// Goes on until `is_done`, which must be within a time.
+    /// Runs until `is_done`, which must happen within a time limit.
     fn run_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
-        // The slowest wires take more than a thousand seconds for all that may wait for a peer.
+        // The slowest wires need more than a thousand seconds for the bytes that may wait for a peer.
         let limit = self.network.now() + 5000 * SECOND;
         while !is_done(self) {
-            assert!(self.step(), "{what}: nothing happens any more");
+            assert!(self.step(), "{what}: nothing more happens");
             let now = self.network.now();
-            assert!(now < limit, "{what}: not after {} s", limit / SECOND);
+            assert!(now < limit, "{what}: not within {} s", limit / SECOND);
             if let Some(since) = self.stopped_at {
                 let longest = self.setting.config.stop_timeout.as_micros() as Time + 2 * SECOND;
                 let stopped = self.workers.iter().all(|worker| worker.reactor.is_none());
@@ -346,7 +350,7 @@ impl Simulation {
         }
     }
 
-    /// Goes on to what comes next, and does it. Gives whether there was something.
+    /// Advances to the next event and carries it out. Returns whether there was one.
     fn step(&mut self) -> bool {
         let now = self.network.now();
         for worker in &mut self.workers {
@@ -388,7 +392,7 @@ impl Simulation {
         true
     }
 
-    /// Clients react to what has arrived, at once or a little later.
+    /// Schedules the clients for which something has arrived, at once or a little later.
     fn wake_clients(&mut self) {
         let heard: BTreeSet<usize> = self.network.take_ready_clients().into_iter().collect();
         for client in heard {
@@ -427,7 +431,7 @@ impl Simulation {
                 self.remote.publish("hall", super::super::Message::Text(&text));
             }
             Item::Stop => {
-                self.ledger.borrow_mut().count("stopped in the middle of it");
+                self.ledger.borrow_mut().count("stopped during the run");
                 self.stop();
             }
         }

@@ -1,4 +1,4 @@
-//! What a seed decides before its run begins: how the server is set up, what the network is like, who its clients are.
+//! What a seed decides before its run begins: the server's configuration, the network, and the clients.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::reactor::simulated::{Faults, MILLISECOND, Random, SECOND, Time, Wire}
 #[cfg(feature = "deflate")]
 use crate::{Deflate, DeflateConfig};
 
-/// What a run is mostly about.
+/// The focus of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Profile {
     /// Nothing goes wrong, and nothing waits for long.
     Calm,
-    /// Connections stand still for a while, or for ever.
+    /// Connections stall for a while, or for good.
     Lossy,
-    /// Peers that read little, late or nothing.
+    /// Peers read little, late or nothing.
     SlowReaders,
-    /// Much is sent, to peers and between workers whose mailboxes are small.
+    /// Much is sent, to peers and between workers with small mailboxes.
     Floods,
-    /// Ends, resets and breaches in the middle of anything.
+    /// Peers end or reset connections, or break the protocol, at any point.
     Cuts,
-    /// The server is stopped in the middle of it.
+    /// The server is stopped during the run.
     Stop,
-    /// More connections than there is room for.
+    /// More connections than the server accepts.
     Crowd,
-    /// Less memory than peers would fill.
+    /// A memory limit below what the peers would fill.
     Memory,
 }
 
@@ -39,12 +39,12 @@ pub(super) const PROFILES: [Profile; 8] = [
     Profile::Memory,
 ];
 
-/// How a client ends.
+/// How a client behaves, above all how it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Behavior {
-    /// Closes once it has said everything.
+    /// Closes once it has sent everything.
     Closes,
-    /// The same, and ends its side of TCP with its Close frame.
+    /// The same, and ends its side of TCP right after its Close frame.
     ClosesAndEnds,
     /// Asks the app to close.
     RequestsClose,
@@ -52,10 +52,11 @@ pub(super) enum Behavior {
     IgnoresClose,
     /// Ends its side of TCP without a Close frame.
     Ends,
+    /// Resets the TCP connection.
     Resets,
-    /// Nothing of it arrives any more, nor anything at it.
+    /// Stops exchanging any bytes, in both directions, without an end.
     Vanishes,
-    /// Reads no more, and sends on.
+    /// Stops reading.
     StopsReading,
     /// Begins a message, and answers Pings, but sends nothing more.
     StopsInMessage,
@@ -72,9 +73,9 @@ pub(super) enum Behavior {
 /// How a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadRate {
-    /// All there is, at once.
+    /// Everything, at once.
     Eager,
-    /// So many bytes, and again after a while.
+    /// At most `bytes` at a time, with a pause of `every`.
     Slow { bytes: usize, every: Time },
 }
 
@@ -89,7 +90,7 @@ pub(super) struct Setting {
     pub(super) buffer_bytes: usize,
     pub(super) clients: usize,
     pub(super) stop_at: Option<Time>,
-    /// How long a worker may be kept from its turn.
+    /// The longest delay of a worker's turn after something became ready.
     pub(super) longest_wait: Time,
 }
 
@@ -146,7 +147,7 @@ impl Setting {
         }
     }
 
-    /// What a client offers of permessage-deflate, if anything.
+    /// Returns the compression that a client offers, if any.
     #[cfg(feature = "deflate")]
     pub(super) fn client_deflate(&self, random: &mut Random) -> Option<Deflate> {
         Some(Deflate::new(deflate(random))).filter(|_| random.chance(1, 2))
@@ -181,7 +182,7 @@ impl Setting {
         match self.profile {
             Profile::SlowReaders | Profile::Memory | Profile::Floods if random.chance(1, 2) => {
                 let bytes = 1 + random.below(3000);
-                // Ten thousand bytes in a second, at least.
+                // At least ten thousand bytes per second.
                 let longest = 100 * bytes.min(down.receive_buffer);
                 ReadRate::Slow { bytes, every: 1 + random.below(longest) as Time }
             }
@@ -194,18 +195,18 @@ impl Setting {
         let (send_buffer, receive_buffer) = (room(), room());
         let least = send_buffer.min(receive_buffer) / 8;
         let piece = [least, least * 3, usize::MAX][random.below(3)];
-        // All that two systems hold is through in half a second or so.
+        // Full buffers on both sides are delivered within about half a second.
         let longest = 500_000 * piece.min(receive_buffer) / (send_buffer + receive_buffer);
         let delay = [10, MILLISECOND, 10 * MILLISECOND, 30 * MILLISECOND][random.below(4)];
         Wire { send_buffer, receive_buffer, delay: delay.min(longest as Time), piece }
     }
 
-    /// How many messages a client sends.
+    /// Returns how many messages a client sends.
     pub(super) fn messages(&self, random: &mut Random) -> usize {
         random.below(if self.profile == Profile::Floods { 40 } else { 16 })
     }
 
-    /// The length of a message, for a client of such a wire.
+    /// Returns the length of a message, suited to the client's wire.
     pub(super) fn length(&self, wire: Wire, random: &mut Random) -> usize {
         let max = 20 * wire.send_buffer.min(wire.receive_buffer);
         let length = [0, 1, 30, 100, 126, 300, 2_000, 20_000, 70_000][random.below(9)];
@@ -214,7 +215,7 @@ impl Setting {
     }
 }
 
-/// Much, little or nothing of everything.
+/// Returns a random configuration, with extreme values.
 #[cfg(feature = "deflate")]
 fn deflate(random: &mut Random) -> DeflateConfig {
     DeflateConfig {
