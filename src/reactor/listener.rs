@@ -26,8 +26,8 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Binds `count` listeners to `address`. Port 0 takes any free port.
     ///
-    /// The kernel spreads connections over all sockets that share a port with `SO_REUSEPORT`, including those of another
-    /// process of the same user. So the port is first bound without sharing, which fails if it is in use.
+    /// The kernel spreads connections over all sockets that share a port with `SO_REUSEPORT`, including those of
+    /// another process of the same user. So the port is first bound without sharing, which fails if it is in use.
     pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
         let alone = bind(address, false)?;
         let address = alone.local_addr()?;

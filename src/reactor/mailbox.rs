@@ -1,8 +1,8 @@
 //! Mail to a worker from any thread: a queue that reports when it is full, and one coalesced wake-up.
 //!
-//! Waking is a system call, so a thread wakes the worker only if it sleeps or is about to. The worker sets a flag before
-//! it checks for mail a last time. A thread that posts after this check sees the flag and wakes the worker; mail posted
-//! before is found by the check. So mail that a worker posts to itself costs no system call.
+//! Waking is a system call, so a thread wakes the worker only if it sleeps or is about to. The worker sets a flag
+//! before it checks for mail a last time. A thread that posts after this check sees the flag and wakes the worker; mail
+//! posted before is found by the check. So mail that a worker posts to itself costs no system call.
 
 use std::{
     sync::{

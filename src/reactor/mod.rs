@@ -16,7 +16,8 @@
 //! | `mailbox.rs` | [`Mailbox`]: a queue into a worker that reports when it is full, with one coalesced wake-up |
 //!
 //! The system does not promise everything. Readiness may be spurious, so "would block" is normal for every call.
-//! Readiness is edge-triggered, so a handler that stops before "would block" must return to the socket without an event.
+//! Readiness is edge-triggered, so a handler that stops before "would block" must return to the socket without an
+//! event.
 
 mod clock;
 mod listener;
@@ -206,8 +207,8 @@ impl<M: Send> Turns<M> {
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// The most that is read from one connection in one turn, in bytes.
+/// The size of the worker's read buffer: at most this is read from one connection in one turn.
 const READ_BUFFER_BYTES: usize = 128 << 10;
 const EVENTS_PER_TURN: usize = 1024;
-/// The most new connections per turn, so that a burst of them does not starve the open ones.
+/// At most this many new connections are accepted per turn, so that a burst of them does not starve the open ones.
 const ACCEPTS_PER_TURN: usize = 64;

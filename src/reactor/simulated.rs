@@ -3,9 +3,9 @@
 //! A connection is two flows of bytes. Written bytes wait in the writer's send buffer, move to the reader's receive
 //! buffer in pieces of any length after some delay, and wait there to be read. Both buffers are bounded.
 //!
-//! Ends, resets and readiness behave as on Linux. After a reset, bytes that have arrived can still be read; then the error
-//! is returned once, and then the end. Closing a socket with unread bytes resets the connection. Readiness is announced at
-//! its edges, sometimes spuriously, and bytes may arrive between an event and the call that follows it.
+//! Ends, resets and readiness behave as on Linux. After a reset, bytes that have arrived can still be read; then the
+//! error is returned once, and then the end. Closing a socket with unread bytes resets the connection. Readiness is
+//! announced at its edges, sometimes spuriously, and bytes may arrive between an event and the call that follows it.
 //!
 //! The same seed gives the same run.
 

@@ -34,7 +34,7 @@ impl Readiness {
 /// The result of a read.
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// `count` bytes were read. `drained` says that no more are there now, and that an event will announce the next ones.
+    /// `count` bytes were read. If `drained`, no more are there now, and an event will announce the next ones.
     Bytes { count: usize, drained: bool },
     /// No bytes are there now. An event will announce the next ones.
     Blocked,
@@ -46,8 +46,8 @@ pub(crate) enum Read {
 
 impl Socket {
     pub(super) fn new(stream: Stream) -> Self {
-        // Otherwise a small message may wait for the peer's acknowledgement of the previous one. An error here means that
-        // the connection is broken, which the first read reports.
+        // Otherwise a small message may wait for the peer's acknowledgement of the previous one. An error here means
+        // that the connection is broken, which the first read reports.
         let _ = stream.set_nodelay();
         Self { stream }
     }
@@ -58,8 +58,8 @@ impl Socket {
 
     /// Reads once.
     ///
-    /// A read that does not fill the buffer has drained the socket (epoll(7), question 9), unless the peer has ended its
-    /// side: no further event announces that end, so it must be read too.
+    /// A read that does not fill the buffer has drained the socket (epoll(7), question 9), unless the peer has ended
+    /// its side: no further event announces that end, so it must be read too.
     pub(crate) fn read(&mut self, buffer: &mut [u8], read_closed: bool) -> Read {
         loop {
             return match self.stream.read(buffer) {

@@ -24,8 +24,8 @@ const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-/// A connected stream of bytes. TCP is read and written through rustix, which enters the kernel directly: the C library's
-/// support for thread cancellation around each call is a tenth of our instructions for an echo.
+/// A connected stream of bytes. TCP is read and written through rustix, which enters the kernel directly: the C
+/// library's support for thread cancellation around each call is a tenth of our instructions for an echo.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),

@@ -34,8 +34,8 @@ pub(super) enum Failure {
     TooSlow,
     /// The connection was evicted to free memory: its frames were dropped and a Close frame was queued.
     Overloaded,
-    /// The limit left no space even for the rest of a partly written frame. That frame is cut off, so no Close frame can
-    /// follow.
+    /// The limit left no space even for the rest of a partly written frame. That frame is cut off, so no Close frame
+    /// can follow.
     Cut,
 }
 

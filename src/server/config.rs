@@ -13,8 +13,8 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The number of worker threads, each with its own event loop and listener; between 1 and 65536. Default: the number
-    /// of cores.
+    /// The number of worker threads, each with its own event loop and listener; between 1 and 65536. Default: the
+    /// number of cores.
     pub workers: usize,
     /// The limits of one message and frame. Default: [`Limits::default`] (16 MiB each). Past them the connection fails
     /// with 1009.
@@ -34,8 +34,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s.
     pub ping_after: Duration,
-    /// The longest silence of a peer, in which not even a Pong arrives; longer than `ping_after`. Default: 60 s. Past it
-    /// the connection fails with 1008 ([`End::NoPong`](super::End::NoPong)).
+    /// The longest silence of a peer, in which not even a Pong arrives; longer than `ping_after`. Default: 60 s. Past
+    /// it the connection fails with 1008 ([`End::NoPong`](super::End::NoPong)).
     pub idle_timeout: Duration,
     /// The longest wait for the peer's Close frame after ours. Default: 5 s. Past it the connection is closed
     /// ([`End::NoClose`](super::End::NoClose)).
@@ -49,8 +49,8 @@ pub struct Config {
     /// The longest time without progress in a message that the peer has begun. Default: 30 s. Past it the connection
     /// fails with 1008 ([`End::MessageStalled`](super::End::MessageStalled)).
     pub message_timeout: Duration,
-    /// The longest time that a stop takes, for the whole server. Default: 5 s. Past it all remaining connections are cut
-    /// ([`End::Stopped`](super::End::Stopped)).
+    /// The longest time that a stop takes, for the whole server. Default: 5 s. Past it all remaining connections are
+    /// cut ([`End::Stopped`](super::End::Stopped)).
     pub stop_timeout: Duration,
     /// Bytes that may wait for a peer because the kernel does not take them. Default: 1 MiB. Past it the server reads
     /// nothing from that peer, and applies `slow_subscriber` to messages that others send to it. A single message may
@@ -62,9 +62,9 @@ pub struct Config {
     /// Past it the worker evicts connections that hold the most, with 1013 if a Close frame can still be sent
     /// ([`End::Overloaded`](super::End::Overloaded)).
     pub max_worker_bytes: usize,
-    /// The number of connections per worker. Default: `None`, as many as the limit of open files allows, less a reserve;
-    /// a larger number has no effect. Past it a client gets 503; if many clients are being refused at once, the server
-    /// closes further ones without a response.
+    /// The number of connections per worker. Default: `None`, as many as the limit of open files allows, less a
+    /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
+    /// the server closes further ones without a response.
     pub max_connections: Option<usize>,
 }
 

@@ -22,8 +22,8 @@ impl<'a> Context<'a> {
 
     /// Returns a context whose messages are sent without compression.
     ///
-    /// Use it for a message that contains both a secret and text that an attacker may choose: the length of a compressed
-    /// message reveals how much the two have in common.
+    /// Use it for a message that contains both a secret and text that an attacker may choose: the length of a
+    /// compressed message reveals how much the two have in common.
     ///
     /// ```
     /// # use switchboard::{Context, Message};
@@ -79,19 +79,21 @@ impl<'a> Context<'a> {
         self.hub.unsubscribe(self.key, topic);
     }
 
-    /// Begins the closing handshake, after all messages sent so far. The app gets no further message of this connection.
-    /// [`App::closed`](super::App::closed) is called once the peer has answered or [`Config::close_timeout`] has passed.
+    /// Begins the closing handshake, after all messages sent so far. The app gets no further message of this
+    /// connection. [`App::closed`](super::App::closed) is called once the peer has answered or
+    /// [`Config::close_timeout`] has passed.
     ///
     /// # Errors
-    /// Returns [`SendError::InvalidCloseCode`], or [`SendError::ReasonTooLong`] past 123 bytes. The connection then stays
-    /// open.
+    /// Returns [`SendError::InvalidCloseCode`], or [`SendError::ReasonTooLong`] past 123 bytes. The connection then
+    /// stays open.
     ///
     /// [`Config::close_timeout`]: super::Config::close_timeout
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.hub.close(self.key, Some(CloseFrame { code, reason }))
     }
 
-    /// Stops reading from this connection until [`Remote::resume`]. Deadlines for the peer's silence do not run meanwhile.
+    /// Stops reading from this connection until [`Remote::resume`]. Deadlines for the peer's silence do not run
+    /// meanwhile.
     pub fn pause(&mut self) {
         if let Some(link) = self.hub.links.get_mut(self.key) {
             link.paused = true;

@@ -86,7 +86,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Evicts the connections that use the most memory while the worker exceeds its limit.
+    /// Evicts the largest users of memory, one by one, while the worker exceeds its limit.
     pub(super) fn bound_memory(&mut self) {
         let limit = self.config.max_worker_bytes;
         let used =

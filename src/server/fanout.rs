@@ -88,8 +88,8 @@ impl Hub {
         }
     }
 
-    /// Gives a connection the pending publications of its topics. Called before anything else is sent to it, so that it
-    /// sees everything in order.
+    /// Delivers to a connection the pending publications of its topics. Called before anything else is sent to it, so
+    /// that it sees everything in order.
     pub(super) fn catch_up(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         let latest = self.topics.sequence();
@@ -129,7 +129,7 @@ impl Hub {
         }
     }
 
-    /// Gives all subscribers the publications of this turn.
+    /// Delivers the publications of this turn to all subscribers.
     pub(super) fn flush_topics(&mut self) {
         if self.topics.published().is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! Plain HTTP/1.1 on the same port: enough to serve a page and a small API.
 //!
-//! Supports GET, HEAD, POST with a Content-Length, and keep-alive. Handles one request at a time: pipelined requests wait
-//! until the response is given. Does not support chunked or streamed bodies.
+//! Supports GET, HEAD, POST with a Content-Length, and keep-alive. Handles one request at a time: pipelined requests
+//! wait until the response is given. Does not support chunked or streamed bodies.
 
 use std::{borrow::Cow, io::Write as _, net::SocketAddr};
 

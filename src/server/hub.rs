@@ -96,8 +96,8 @@ impl Hub {
         self.corked = Some(key);
     }
 
-    /// Returns what to do with the connection's next event, after the app has handled one. Writes the collected frames if
-    /// they are worth a `write` of their own.
+    /// Returns what to do with the connection's next event, after the app has handled one. Writes the collected frames
+    /// if they are worth a `write` of their own.
     pub(super) fn after_event(&mut self, key: Key) -> Disposition {
         if self.cork.len() >= CORK_BYTES {
             self.flush_cork(key);

@@ -207,9 +207,9 @@ impl Stopper {
 /// Calls `run` on this thread and returns its result. If `run` panics, logs an error that names `who` and exits the
 /// process with code 101.
 ///
-/// The server runs its workers this way: the kernel would still assign new connections to the listener of a dead worker,
-/// and nothing would serve them. Use it for the other threads that a service cannot work without. `who` is the subject of
-/// the log line, such as `"the store"`.
+/// The server runs its workers this way: the kernel would still assign new connections to the listener of a dead
+/// worker, and nothing would serve them. Use it for the other threads that a service cannot work without. `who` is the
+/// subject of the log line, such as `"the store"`.
 pub fn exit_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         log::error!("{who} panicked; the process ends");

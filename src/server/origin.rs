@@ -33,7 +33,7 @@ impl OriginPolicy {
         }
     }
 
-    /// Gives the verdict by this policy alone: opens the connection with `peer`, or rejects it with 403.
+    /// Decides a handshake by this policy alone: opens the connection with `peer`, or rejects it with 403.
     pub fn judge<P: Send + 'static>(&self, handshake: &Handshake<'_>, verdict: Verdict<P>, peer: P) {
         if self.allows(handshake.websocket) {
             verdict.accept(peer);

@@ -118,8 +118,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Returns how many bytes waited at the last call, and how many wait now. Called after every change. Frees the memory
-    /// if nothing waits.
+    /// Returns how many bytes waited at the last call, and how many wait now. Called after every change. Frees the
+    /// memory if nothing waits.
     pub(super) fn recount(&mut self) -> (usize, usize) {
         let Some(waiting) = &mut self.0 else { return (0, 0) };
         let counts = (waiting.counted, waiting.len());

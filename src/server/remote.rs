@@ -7,7 +7,7 @@ use crate::{
     reactor::{Key, Mailbox},
 };
 
-/// The id of a connection: worker, slot and generation. A server never uses an id twice, except after a restart.
+/// The id of a connection: worker, slot and generation. Unique while the server runs; a restarted server starts over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId {
     pub(super) worker: u16,
@@ -20,7 +20,8 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// Parses the text that [`Display`](fmt::Display) writes, such as an id copied from a log. The connection need not exist.
+/// Parses the text that [`Display`](fmt::Display) writes, such as an id copied from a log. The connection need not
+/// exist.
 impl FromStr for ConnectionId {
     type Err = InvalidConnectionId;
 

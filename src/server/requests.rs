@@ -14,7 +14,7 @@ use super::{
 use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
 
 impl<A: App> Worker<A> {
-    /// Hands a request to the app.
+    /// Passes a request or handshake to the app.
     pub(super) fn dispatch(&mut self, key: Key, incoming: Incoming) {
         let inbound = &mut self.inbound[Self::slot(key)];
         let Phase::Http(stream) = &inbound.phase else { return };
@@ -91,12 +91,12 @@ impl<A: App> Worker<A> {
         let connection = match accepted {
             Ok(connection) => connection,
             Err(error) => {
-                log::error!("{}: the handshake cannot be answered: {error}", self.hub.id(key));
+                log::error!("{}: the response to the handshake cannot be written: {error}", self.hub.id(key));
                 self.refuse(key, from, &Rejection::new(500).body("internal error\n"));
                 return;
             }
         };
-        debug!("{}: open, from {from}", self.hub.id(key));
+        debug!("{}: opened, from {from}", self.hub.id(key));
         if let Some(link) = self.hub.links.get_mut(key) {
             link.sender = Some(connection.sender);
             link.enter(Stage::Open, self.hub.now);

@@ -50,7 +50,7 @@ struct Topic {
     /// The same for subscribers that accept compressed messages, if there are any.
     compressed: Vec<u8>,
     entries: Vec<LogEntry>,
-    /// How many entries except a subscriber.
+    /// The number of entries that a subscriber does not get (`LogEntry::except`).
     exceptions: usize,
     /// The length of the longest message, before compression, that is compressed in the second log.
     longest_inflated: usize,
@@ -122,8 +122,8 @@ impl Topics {
         self.ids.get(name).copied()
     }
 
-    /// Removes a subscription. If another connection has moved to its position, returns that connection and the position,
-    /// which the caller writes into the connection's subscription.
+    /// Removes a subscription. If another connection has moved to its position, returns that connection and the
+    /// position, which the caller writes into the connection's subscription.
     pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<(Key, Subscription)> {
         let topic = &mut self.topics[subscription.topic as usize];
         topic.subscribers.swap_remove(subscription.position as usize);
@@ -141,8 +141,8 @@ impl Topics {
         moved
     }
 
-    /// Logs a frame for all subscribers of a topic except `except`. `compressed` is the compressed frame, if the message
-    /// becomes shorter by it.
+    /// Logs a frame for all subscribers of a topic except `except`. `compressed` is the compressed frame, if the
+    /// message becomes shorter by it.
     pub(super) fn publish(
         &mut self,
         name: &str,
@@ -286,7 +286,7 @@ impl Subscription {
     }
 }
 
-/// Capacity that a topic's log keeps from turn to turn.
+/// The capacity that a topic's log keeps from turn to turn, in bytes.
 const KEPT_LOG_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

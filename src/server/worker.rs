@@ -6,8 +6,8 @@
 //!
 //! Each connection has a budget per turn: one read of at most one buffer, 1,024 events, and about 1 MiB of inflated
 //! output. A connection with more to do enters the run queue of the next turn, without waiting for an event. The
-//! unprocessed part of a read waits in the connection's stash, also while the app's decision is awaited; until the stash
-//! is processed, nothing more is read.
+//! unprocessed part of a read waits in the connection's stash, also while the app's decision is awaited; until the
+//! stash is processed, nothing more is read.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -156,7 +156,8 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Processes input and returns how many bytes were used: all, unless the app must decide first or the budget is spent.
+    /// Processes input and returns how many bytes were used: all, unless the app must decide first or the budget is
+    /// spent.
     fn input(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         match &self.inbound[Self::slot(key)].phase {
             Phase::Open { .. } => self.frames(key, bytes),
@@ -186,8 +187,8 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Restarts the deadlines for the peer's next step. Called after a time in which the worker did not read from it: the
-    /// peer's bytes may have been waiting in the kernel.
+    /// Restarts the deadlines for the peer's next step. Called after a time in which the worker did not read from it:
+    /// the peer's bytes may have been waiting in the kernel.
     pub(super) fn restart_peer_deadlines(&mut self, key: Key) {
         let now = self.hub.now;
         if let Some(link) = self.hub.links.get_mut(key)
@@ -334,7 +335,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             None => self.inbound.push(inbound),
         }
         if let Err(error) = registered {
-            log::error!("{}: cannot be watched: {error}", self.hub.id(key));
+            log::error!("{}: cannot be registered for events: {error}", self.hub.id(key));
             self.remove(key);
         } else if full {
             self.hub.mark_over_capacity(key);

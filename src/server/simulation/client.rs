@@ -41,7 +41,7 @@ pub(super) struct Client {
     unanswered: BTreeSet<u32>,
     /// The calls to schedule, each with its delay.
     pub(super) calls: Vec<(Time, Call)>,
-    /// A later read is scheduled.
+    /// The client's next read has its own scheduled time.
     reads_later: bool,
     pub(super) is_over: bool,
     connected: Time,

@@ -1,8 +1,9 @@
 //! A model of the server: which messages each client must get, and which ends of a connection are correct.
 //!
-//! The app's callbacks and the worker's mail are recorded here just before the worker acts on them. A worker executes one
-//! action after another, and each connection gets messages in that order. So the ledger needs no tolerance: it executes
-//! the same actions in its own tables, and each client compares every message with the next one that it expects.
+//! The app's callbacks and the worker's mail are recorded here just before the worker acts on them. A worker executes
+//! one action after another, and each connection gets messages in that order. So the ledger needs no tolerance: it
+//! executes the same actions in its own tables, and each client compares every message with the next one that it
+//! expects.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -274,7 +275,7 @@ impl Ledger {
             Command::Stop => {
                 let now = self.network.now();
                 if self.stopping[usize::from(worker)].replace(now).is_none() {
-                    self.network.note(format_args!("worker {worker} is told to stop"));
+                    self.network.note(format_args!("worker {worker} gets the command to stop"));
                 }
                 self.close_all(worker);
             }
@@ -392,7 +393,8 @@ impl Ledger {
                 (stalled && !record.is_well_behaved(), "it took bytes")
             }
             End::MessageStalled => {
-                // The last bytes may have been a Ping in the middle of the message, which is no progress of the message.
+                // The last bytes may have been a Ping in the middle of the message, which is no progress of the
+                // message.
                 let patience = config.message_timeout / if record.behavior == Behavior::Vanishes { 2 } else { 1 };
                 let stalled = record.behavior == Behavior::StopsInMessage || facts.arrived <= ago(patience);
                 (stalled && !record.is_well_behaved(), "its messages went on")
@@ -420,8 +422,8 @@ impl Ledger {
         }
     }
 
-    /// Returns whether neither the network nor a limit interfered with a client, so that it must have got every expected
-    /// message.
+    /// Returns whether neither the network nor a limit interfered with a client, so that it must have got every
+    /// expected message.
     pub(super) fn is_undisturbed(&self, client: usize) -> bool {
         let (record, config) = (&self.records[client], &self.setting.config);
         // A client that is cut off by a stop or evicted may miss the rest.

@@ -1,5 +1,5 @@
-//! One run: network, workers and clients are driven by a queue ordered by time. The invariants are checked after each turn
-//! of a worker.
+//! One run: network, workers and clients are driven by a queue ordered by time. The invariants are checked after each
+//! turn of a worker.
 
 use std::{
     cell::RefCell,
@@ -394,8 +394,8 @@ impl Simulation {
 
     /// Schedules the clients for which something has arrived, at once or a little later.
     fn wake_clients(&mut self) {
-        let heard: BTreeSet<usize> = self.network.take_ready_clients().into_iter().collect();
-        for client in heard {
+        let ready: BTreeSet<usize> = self.network.take_ready_clients().into_iter().collect();
+        for client in ready {
             if self.clients.get(client).is_some_and(|client| !client.is_over && !client.is_busy()) {
                 let after = [0, self.random.below(2 * MILLISECOND as usize) as Time][self.random.below(2)];
                 self.schedule(self.network.now() + after, Item::Call(client, Call::Pump));
