@@ -34,7 +34,8 @@ pub(super) struct Inbound<P> {
     leftover: Option<Box<Leftover>>,
 }
 
-/// The unprocessed part of a connection's input. Allocated only while there is one.
+/// The unprocessed part of a connection's input, and the progress of its unfinished message. Allocated only while there
+/// is either.
 #[derive(Default)]
 struct Leftover {
     /// Bytes that were read and not processed. Nothing more is read while there are any.
