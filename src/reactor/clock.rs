@@ -1,19 +1,19 @@
-//! Coarse time, small enough to be kept several times per connection.
+//! Coarse time, small enough to store several values per connection.
 
 use std::time::{Duration, Instant};
 
-/// Hundredths of a second since the worker began, modulo 2^32 (497 days).
+/// Hundredths of a second since the server started, modulo 2^32 (497 days).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tick(u32);
 
 impl Tick {
-    /// How long ago `earlier` was: right for spans below 497 days.
+    /// Returns the time from `earlier` to `self`. Correct for spans below 497 days.
     pub(crate) fn since(self, earlier: Tick) -> Duration {
         Duration::from_millis(u64::from(self.0.wrapping_sub(earlier.0)) * 10)
     }
 }
 
-/// Makes ticks of instants; one clock serves all workers of a server.
+/// Converts instants to ticks. One clock serves all workers of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: Instant,
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_right_across_the_wrap() {
+    fn spans_are_correct_across_the_wrap() {
         let clock = Clock::starting_now();
         let wrap = Duration::from_millis(10 << 32);
         let before = clock.tick(clock.start + wrap - Duration::from_secs(1));

@@ -1,4 +1,5 @@
-//! Listening: one socket per worker on the same port, and an accept loop that neither spins nor goes deaf.
+//! Listening: one socket per worker on the same port, and an accept loop that neither spins nor stops when accepting
+//! fails.
 
 use std::{
     io,
@@ -23,10 +24,10 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds `count` listeners to `address`; port 0 takes any free one.
+    /// Binds `count` listeners to `address`. Port 0 takes any free port.
     ///
-    /// The kernel spreads connections over sockets that share a port by `SO_REUSEPORT`, and so it would share ours
-    /// with a stranger who set the same option. So the port is first bound alone, which fails where it is taken.
+    /// The kernel spreads connections over all sockets that share a port with `SO_REUSEPORT`, including those of
+    /// another process of the same user. So the port is first bound without sharing, which fails if it is in use.
     pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
         let alone = bind(address, false)?;
         let address = alone.local_addr()?;
@@ -41,7 +42,7 @@ impl Listeners {
 
 fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A port whose last connections are in TIME_WAIT is not taken.
+    // Connections in TIME_WAIT do not keep the port in use.
     socket.set_reuse_address(true)?;
     if shared {
         #[cfg(unix)]
@@ -53,85 +54,85 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Raises the soft limit of descriptors as far as the hard one allows, and gives what holds now.
+/// Raises the soft limit of open files to the hard limit, and returns the resulting limit.
 pub(crate) fn raise_descriptor_limit() -> u64 {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => limit,
         Err(error) => {
             warn!("the limit of open files could not be raised: {error}");
-            DESCRIPTORS_IF_UNKNOWN
+            FALLBACK_DESCRIPTORS
         }
     }
 }
 
-/// One worker's listener, and whether to ask it.
+/// One worker's listener, and whether to call `accept` on it.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     listener: Option<Listener>,
-    state: Accepting,
-    /// When running out of descriptors was last written to the log.
-    warned: Option<Instant>,
+    state: AcceptState,
+    /// When a failure to accept was last logged.
+    last_warning: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Accepting {
-    /// Nobody waits; an event will tell.
+enum AcceptState {
+    /// No connection waits; an event will announce the next one.
     Idle,
-    /// Somebody may wait. Stays so until `accept` would block, since readiness is told only once.
+    /// A connection may wait. Remains until `accept` would block, since readiness is announced only once.
     Ready,
-    /// The system refused a descriptor; asked again then, without an event.
+    /// Accepting failed. The next attempt is at this time, without an event.
     Paused(Instant),
 }
 
 impl Acceptor {
     pub(super) fn new(mut listener: Listener, registry: Registry<'_>, token: Token) -> io::Result<Self> {
         registry.watch_listener(&mut listener, token)?;
-        Ok(Self { listener: Some(listener), state: Accepting::Ready, warned: None })
+        Ok(Self { listener: Some(listener), state: AcceptState::Ready, last_warning: None })
     }
 
-    pub(super) fn is_ready(&mut self) {
+    pub(super) fn set_ready(&mut self) {
         match self.state {
-            Accepting::Idle => self.state = Accepting::Ready,
-            Accepting::Ready | Accepting::Paused(_) => {}
+            AcceptState::Idle => self.state = AcceptState::Ready,
+            AcceptState::Ready | AcceptState::Paused(_) => {}
         }
     }
 
-    /// In how long to ask again without an event.
+    /// Returns the time until the next call of `accept` that needs no event.
     pub(super) fn resumes_in(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
         self.listener.as_ref()?;
         match self.state {
-            Accepting::Idle => None,
-            Accepting::Ready => Some(Duration::ZERO),
-            Accepting::Paused(until) => Some(until.saturating_duration_since(now())),
+            AcceptState::Idle => None,
+            AcceptState::Ready => Some(Duration::ZERO),
+            AcceptState::Paused(until) => Some(until.saturating_duration_since(now())),
         }
     }
 
     pub(super) fn accept(&mut self, now: Instant) -> Option<(Socket, SocketAddr)> {
         let listener = self.listener.as_ref()?;
         match self.state {
-            Accepting::Idle => return None,
-            Accepting::Paused(until) if now < until => return None,
-            Accepting::Ready | Accepting::Paused(_) => self.state = Accepting::Ready,
+            AcceptState::Idle => return None,
+            AcceptState::Paused(until) if now < until => return None,
+            AcceptState::Ready | AcceptState::Paused(_) => self.state = AcceptState::Ready,
         }
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => return Some((Socket::new(stream), peer)),
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.state = Accepting::Idle,
-                    // The peer gave up while it waited.
+                    io::ErrorKind::WouldBlock => self.state = AcceptState::Idle,
+                    // The peer closed the connection before it was accepted.
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {
-                        debug!("a connection was given up before it was accepted: {error}");
+                        debug!("a connection was closed before it was accepted: {error}");
                         continue;
                     }
                     io::ErrorKind::Interrupted => continue,
-                    // Out of descriptors or memory: asking at once would spin, and no event will come when there
-                    // are some again.
+                    // Out of descriptors or memory. Retrying at once would spin, and no event announces when some are
+                    // free again.
                     _ => {
-                        if self.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
-                            self.warned = Some(now);
-                            warn!("no connection can be accepted for now: {error}");
+                        if self.last_warning.is_none_or(|at| now.duration_since(at) >= WARN_INTERVAL) {
+                            self.last_warning = Some(now);
+                            warn!("connections cannot be accepted for now: {error}");
                         }
-                        self.state = Accepting::Paused(now + PAUSE);
+                        self.state = AcceptState::Paused(now + ACCEPT_PAUSE);
                     }
                 },
             }
@@ -141,23 +142,27 @@ impl Acceptor {
 
     pub(super) fn close(&mut self, registry: Registry<'_>) {
         if let Some(mut listener) = self.listener.take() {
-            // Closing the socket ends its registration too; this only says so first.
+            // Closing the socket would end its registration anyway, so an error does not matter.
             let _ = registry.forget_listener(&mut listener);
         }
     }
 }
 
+/// The connections that may wait in the kernel for `accept`.
 const BACKLOG: i32 = 4096;
-const PAUSE: Duration = Duration::from_millis(100);
-const WARN_EVERY: Duration = Duration::from_secs(10);
-const DESCRIPTORS_IF_UNKNOWN: u64 = 1024;
+/// The pause after a failure to accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The shortest time between two warnings about it.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+/// The assumed limit of open files if the system does not report it.
+const FALLBACK_DESCRIPTORS: u64 = 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_is_taken_is_not_shared() {
+    fn a_port_in_use_is_not_shared() {
         for count in [1, 3] {
             let first = Listeners::bind("127.0.0.1:0".parse().unwrap(), count).unwrap();
             assert_eq!(first.sockets.len(), count);

@@ -1,8 +1,8 @@
-//! Mail into a worker from any thread: a queue that says when it is full, and one coalesced wake-up.
+//! Mail to a worker from any thread: a queue that reports when it is full, and one coalesced wake-up.
 //!
-//! The waker is a system call, so it is used only when the worker is, or is about to be, asleep: it says so before it
-//! looks for mail the last time. Whoever posts after that look sees the flag and wakes it; whoever posted
-//! before is seen. Mail that a worker posts to itself thus costs no system call.
+//! Waking is a system call, so a thread wakes the worker only if it sleeps or is about to. The worker sets a flag
+//! before it checks for mail a last time. A thread that posts after this check sees the flag and wakes the worker; mail
+//! posted before is found by the check. So mail that a worker posts to itself costs no system call.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use std::{
 
 use super::system::Waker;
 
-/// The sending end, for any thread.
+/// The sending end, usable from any thread.
 #[derive(Debug)]
 pub(crate) struct Mailbox<M>(Arc<Shared<M>>);
 
@@ -22,7 +22,7 @@ pub(crate) struct Mailbox<M>(Arc<Shared<M>>);
 #[derive(Debug)]
 pub(super) struct Inbox<M> {
     shared: Arc<Shared<M>>,
-    /// What was taken last; keeps some room.
+    /// A buffer for the mail that is being taken.
     taken: Vec<M>,
 }
 
@@ -32,42 +32,42 @@ struct Shared<M> {
     waker: Waker,
     /// The worker waits for readiness or is about to.
     asleep: AtomicBool,
-    /// There is mail; written under the lock, read without it.
-    any: AtomicBool,
-    /// The queue holds as many bytes as it should; written under the lock, read without it.
+    /// The queue has mail. Written under the lock, read without it.
+    has_mail: AtomicBool,
+    /// The queue has reached its limit. Written under the lock, read without it.
     full: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Queue<M> {
     mail: Vec<M>,
-    /// The weights of what was posted with one, in bytes.
+    /// The sum of the weights of `mail`, in bytes.
     bytes: usize,
     limit: usize,
     is_open: bool,
 }
 
-/// The worker has ended; the mail is dropped.
+/// The worker has ended, and the mail is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
 pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
     let queue = Mutex::new(Queue { mail: Vec::new(), bytes: 0, limit, is_open: true });
-    let [asleep, any, full] = [const { AtomicBool::new(false) }; 3];
-    let shared = Arc::new(Shared { queue, waker, asleep, any, full });
+    let [asleep, has_mail, full] = [const { AtomicBool::new(false) }; 3];
+    let shared = Arc::new(Shared { queue, waker, asleep, has_mail, full });
     (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
 }
 
 impl<M> Shared<M> {
-    /// A thread that panicked while it held the queue has left it whole: no call in between can panic half-way.
+    /// Ignores poisoning: no operation under the lock can panic and leave the queue inconsistent.
     fn lock(&self) -> MutexGuard<'_, Queue<M>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<M> Mailbox<M> {
-    /// Posts mail that weighs `bytes`: taken even when the queue [is full](Self::is_full), which is for the poster to
-    /// ask before it begins something that it cannot leave half done.
+    /// Posts mail that weighs `bytes`. A full queue takes it too: callers check [`is_full`](Self::is_full) before they
+    /// begin an operation that must not stop half-way.
     pub(crate) fn post(&self, mail: M, bytes: usize) -> Result<(), Closed> {
         let mut queue = self.0.lock();
         if !queue.is_open {
@@ -76,7 +76,7 @@ impl<M> Mailbox<M> {
         queue.bytes += bytes;
         self.0.full.store(queue.bytes >= queue.limit, Ordering::Relaxed);
         queue.mail.push(mail);
-        self.0.any.store(true, Ordering::SeqCst);
+        self.0.has_mail.store(true, Ordering::SeqCst);
         drop(queue);
         if self.0.asleep.swap(false, Ordering::SeqCst)
             && let Err(error) = self.0.waker.wake()
@@ -86,8 +86,8 @@ impl<M> Mailbox<M> {
         Ok(())
     }
 
-    /// Whether the queue holds as many bytes as it should. Who makes mail stops making it until this is over, so
-    /// that the bound holds but for what was begun before.
+    /// Returns whether the queue has reached its limit. Callers then produce no new mail until it is emptied, so only
+    /// operations that have already begun can exceed the limit.
     pub(crate) fn is_full(&self) -> bool {
         self.0.full.load(Ordering::Relaxed)
     }
@@ -100,30 +100,30 @@ impl<M> Clone for Mailbox<M> {
 }
 
 impl<M> Inbox<M> {
-    /// To be called before waiting: from now on a post wakes the worker. Gives whether there is mail already, so
-    /// that waiting would be wrong.
-    pub(super) fn falls_asleep(&self) -> bool {
-        // Who posts writes these two in the other order: one of us sees what the other wrote.
+    /// Makes later posts wake the worker. Called before waiting. Returns whether there is mail already; then the worker
+    /// must not wait.
+    pub(super) fn prepare_to_sleep(&self) -> bool {
+        // `post` writes `has_mail` and then reads `asleep`; here the order is reversed, so one side sees the other.
         self.shared.asleep.store(true, Ordering::SeqCst);
-        self.shared.any.load(Ordering::SeqCst)
+        self.shared.has_mail.load(Ordering::SeqCst)
     }
 
-    pub(super) fn wakes_up(&self) {
-        // Seen late, it costs a wake-up that was not needed.
+    pub(super) fn mark_awake(&self) {
+        // If a poster sees this late, the cost is one needless wake-up.
         self.shared.asleep.store(false, Ordering::Relaxed);
     }
 
-    /// All mail that is there, in the order in which it was posted.
+    /// Takes all mail, in the order in which it was posted.
     pub(super) fn take(&mut self) -> Drain<'_, M> {
-        if self.taken.capacity() > KEPT_MAILS {
+        if self.taken.capacity() > MAX_KEPT_MAIL {
             self.taken = Vec::new();
         }
-        // Most turns have none, and take no lock for it.
-        if self.shared.any.load(Ordering::Relaxed) {
+        // Most turns have no mail and need no lock.
+        if self.shared.has_mail.load(Ordering::Relaxed) {
             let mut queue = self.shared.lock();
             std::mem::swap(&mut queue.mail, &mut self.taken);
             queue.bytes = 0;
-            self.shared.any.store(false, Ordering::Relaxed);
+            self.shared.has_mail.store(false, Ordering::Relaxed);
             self.shared.full.store(false, Ordering::Relaxed);
         }
         self.taken.drain(..)
@@ -135,15 +135,15 @@ impl<M> Drop for Inbox<M> {
         let mut queue = self.shared.lock();
         queue.is_open = false;
         let rest = std::mem::take(&mut queue.mail);
-        self.shared.full.store(false, Ordering::Relaxed); // nobody need wait for it any more
-        // What is dropped may post in turn, so not under the lock.
+        self.shared.full.store(false, Ordering::Relaxed); // no thread should wait for this queue
+        // Dropping mail may post again, so it happens outside of the lock.
         drop(queue);
         drop(rest);
     }
 }
 
-/// Room that is kept from turn to turn, in mails.
-const KEPT_MAILS: usize = 4096;
+/// The largest capacity of the buffer that is kept from turn to turn, in items of mail.
+const MAX_KEPT_MAIL: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -165,19 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn posts_to_a_sleeper_wake_it_once_and_to_one_awake_never() {
+    fn posts_wake_a_sleeping_worker_once_and_an_awake_one_never() {
         let (mut poll, mut inbox, mailbox) = mailbox(1000);
         mailbox.post(1, 1).unwrap();
         assert_eq!(wake_ups(&mut poll), 0);
-        assert!(inbox.falls_asleep(), "there is mail, so it must not wait");
-        inbox.wakes_up();
+        assert!(inbox.prepare_to_sleep(), "there is mail, so it must not wait");
+        inbox.mark_awake();
         assert_eq!(inbox.take().collect::<Vec<_>>(), [1]);
 
-        assert!(!inbox.falls_asleep());
+        assert!(!inbox.prepare_to_sleep());
         mailbox.post(2, 1).unwrap();
         mailbox.post(3, 1).unwrap();
         assert_eq!(wake_ups(&mut poll), 1);
-        inbox.wakes_up();
+        inbox.mark_awake();
         assert_eq!(inbox.take().collect::<Vec<_>>(), [2, 3]);
     }
 
@@ -193,6 +193,6 @@ mod tests {
         mailbox.post(3, 100).unwrap();
         drop(inbox);
         assert_eq!(mailbox.post(4, 0), Err(Closed));
-        assert!(!mailbox.is_full(), "whoever waits for it would wait for ever");
+        assert!(!mailbox.is_full(), "a thread that waits for it would never continue");
     }
 }

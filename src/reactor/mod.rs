@@ -1,21 +1,23 @@
-//! Floor 1: sockets, readiness, wake-ups and time, on `mio`. Has never heard of WebSocket.
+//! Layer 1: sockets, readiness, wake-ups and time, on `mio`. Knows nothing of WebSocket.
 //!
-//! One [`Reactor`] per worker thread, sharing nothing with the others. A floor above gives it a [`Handler`] and lets
-//! it [`run`](Reactor::run): each turn of the loop waits for readiness, hands over what is ready, then new
-//! connections, then mail from other threads, then a look at the deadlines, and last the end of the turn, where a handler does what it has batched.
+//! There is one [`Reactor`] per worker thread; they share nothing. The layer above gives it a [`Handler`] and calls
+//! [`run`](Reactor::run). A **turn** is one iteration of the event loop. It waits for readiness, then passes to the
+//! handler: ready sockets, new connections, mail from other threads, a check of the deadlines, and the end of the turn,
+//! where the handler does its batched work.
 //!
 //! | file | what |
 //! |---|---|
 //! | `clock.rs` | [`Tick`]: coarse time in four bytes |
 //! | `slots.rs` | [`Slots`], [`Key`]: values with an identity that is never used again |
-//! | `socket.rs` | [`Socket`]: reads and writes without blocking, and says what came of it |
+//! | `socket.rs` | [`Socket`]: non-blocking reads and writes |
 //! | `listener.rs` | [`Listeners`], and an accept loop that survives running out of descriptors |
-//! | `system.rs` | what is asked of the system |
-//! | `simulated.rs` | tests: a network and time made up from a seed, in place of the system's |
-//! | `mailbox.rs` | [`Mailbox`]: a queue into a worker that says when it is full, with one coalesced wake-up |
+//! | `system.rs` | the system's sockets, or those of the simulation |
+//! | `simulated.rs` | tests: a network and a clock driven by a seed, in place of the system's |
+//! | `mailbox.rs` | [`Mailbox`]: a queue into a worker that reports when it is full, with one coalesced wake-up |
 //!
-//! What the system does not promise, and what follows: readiness may be spurious, so that "would block" is normal
-//! everywhere; it is edge-triggered, so that who stops before "would block" must come back without being told.
+//! The system does not promise everything. Readiness may be spurious, so "would block" is normal for every call.
+//! Readiness is edge-triggered, so a handler that stops before "would block" must return to the socket without an
+//! event.
 
 mod clock;
 mod listener;
@@ -44,33 +46,33 @@ use listener::Acceptor;
 use mailbox::Inbox;
 use system::{Listener, Registry, Waker};
 
-/// What the floor above does with what happens.
+/// The callbacks of the layer above.
 pub(crate) trait Handler {
     /// What other threads may post to this worker.
     type Mail: Send;
 
-    /// A peer connected. To hear of it again, [`Turn::register`] the socket.
+    /// A peer connected. [`Turn::register`] the socket to get its events.
     fn accepted(&mut self, socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>);
 
     /// The socket registered with `key` may be ready.
     fn ready(&mut self, key: Key, readiness: Readiness, turn: &mut Turn<'_>);
 
-    /// Mail came in.
+    /// Mail arrived.
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>);
 
-    /// Time to look at deadlines: called in every turn, so a comparison comes first.
+    /// Checks deadlines. Called in every turn, so a cheap check whether one is due comes first.
     fn sweep(&mut self, turn: &mut Turn<'_>);
 
-    /// All that was ready has been handed over.
+    /// Everything that was ready in this turn has been passed to the handler.
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next;
 }
 
-/// What the loop does after a turn.
+/// What the event loop does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Waits until something is ready, or for this long, if that is given.
+    /// Waits until something is ready, and at most this long if a time is given.
     Wait(Option<Duration>),
-    /// Begins the next turn at once: there is work that no event will announce.
+    /// Begins the next turn at once: there is work without an event.
     Again,
     /// Ends the loop.
     Done,
@@ -88,12 +90,12 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Asks to hear of this socket, once for all, in both directions.
+    /// Registers a socket for events in both directions, for its whole life.
     pub(crate) fn register(&self, socket: &mut Socket, key: Key) -> io::Result<()> {
         self.registry.watch(socket.source(), Token::from(key))
     }
 
-    /// Closes this worker's listener: no further connection is accepted.
+    /// Closes this worker's listener. No further connection is accepted.
     pub(crate) fn stop_listening(&mut self) {
         self.acceptor.close(self.registry);
     }
@@ -106,7 +108,7 @@ pub(crate) struct Reactor<M> {
     turns: Turns<M>,
 }
 
-/// The turns of a loop, whoever says what is ready and what time it is.
+/// The turns of an event loop, independent of the source of readiness and time.
 #[derive(Debug)]
 struct Turns<M> {
     acceptor: Acceptor,
@@ -116,7 +118,7 @@ struct Turns<M> {
 }
 
 impl<M: Send> Reactor<M> {
-    /// An event loop over one of the group's listeners, and the mailbox by which other threads reach it.
+    /// Creates an event loop for one listener, and the mailbox by which other threads reach it.
     pub(crate) fn new(
         listener: std::net::TcpListener,
         clock: Clock,
@@ -134,7 +136,7 @@ impl<M: Send> Reactor<M> {
     /// Runs until the handler is done.
     ///
     /// # Errors
-    /// When the system can no longer say what is ready.
+    /// Returns the system's error if it cannot report readiness.
     pub(crate) fn run<H: Handler<Mail = M>>(mut self, handler: &mut H) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut next = Next::Wait(None);
@@ -148,7 +150,7 @@ impl<M: Send> Reactor<M> {
     }
 
     fn wait(&mut self, events: &mut Events, next: Next) -> io::Result<()> {
-        let timeout = self.turns.falls_asleep(next, Instant::now);
+        let timeout = self.turns.wait_timeout(next, Instant::now);
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
@@ -160,13 +162,13 @@ impl<M: Send> Reactor<M> {
 }
 
 impl<M: Send> Turns<M> {
-    /// For how long to wait for readiness before the next turn.
-    fn falls_asleep(&self, next: Next, now: impl FnOnce() -> Instant) -> Option<Duration> {
+    /// Returns how long to wait for readiness before the next turn; `None` means without a limit.
+    fn wait_timeout(&self, next: Next, now: impl FnOnce() -> Instant) -> Option<Duration> {
         let wanted = match next {
             Next::Wait(timeout) => timeout,
             Next::Again | Next::Done => return Some(Duration::ZERO),
         };
-        if self.inbox.falls_asleep() {
+        if self.inbox.prepare_to_sleep() {
             return Some(Duration::ZERO);
         }
         [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min()
@@ -180,12 +182,12 @@ impl<M: Send> Turns<M> {
         handler: &mut H,
     ) -> Next {
         let Self { acceptor, inbox, clock, buffer } = self;
-        inbox.wakes_up();
+        inbox.mark_awake();
         let mut turn = Turn { now: clock.tick(now), buffer, registry, acceptor };
         for (token, readiness) in ready {
             match token {
-                LISTENER => turn.acceptor.is_ready(),
-                WAKER => {} // the inbox is looked at in every turn
+                LISTENER => turn.acceptor.set_ready(),
+                WAKER => {} // every turn takes the mail anyway
                 token => handler.ready(Key::from(token), readiness, &mut turn),
             }
         }
@@ -201,12 +203,12 @@ impl<M: Send> Turns<M> {
     }
 }
 
-/// The last two tokens; no [`Key`] is as large.
+/// The two largest tokens. No [`Key`] is as large.
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// As much as is read from one connection in one turn.
+/// The size of the worker's read buffer: at most this is read from one connection in one turn.
 const READ_BUFFER_BYTES: usize = 128 << 10;
 const EVENTS_PER_TURN: usize = 1024;
-/// New connections per turn, so that a crowd at the door does not starve those inside.
+/// At most this many new connections are accepted per turn, so that a burst of them does not starve the open ones.
 const ACCEPTS_PER_TURN: usize = 64;

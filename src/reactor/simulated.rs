@@ -1,10 +1,13 @@
-//! A network, a poller and time that are made up from one seed, in place of the system's. For this crate's tests only.
+//! A simulated network, poller and clock, driven by one seed, in place of the system's. For this crate's tests only.
 //!
-//! A connection is two flows of bytes. What is written waits in the writer's buffer, is moved to the reader's in pieces
-//! of any length after some delay, and waits there to be read; both buffers are bounded. Ends, resets and readiness are
-//! those of Linux: a reset lets what has arrived be read, gives its error once and then the end; who closes a socket
-//! that holds unread bytes resets the connection; readiness is told at its edges, some of it for nothing, and bytes come
-//! in between what was told and the call that follows. The same seed gives the same run.
+//! A connection is two flows of bytes. Written bytes wait in the writer's send buffer, move to the reader's receive
+//! buffer in pieces of any length after some delay, and wait there to be read. Both buffers are bounded.
+//!
+//! Ends, resets and readiness behave as on Linux. After a reset, bytes that have arrived can still be read; then the
+//! error is returned once, and then the end. Closing a socket with unread bytes resets the connection. Readiness is
+//! announced at its edges, sometimes spuriously, and bytes may arrive between an event and the call that follows it.
+//!
+//! The same seed gives the same run.
 
 use std::{
     cmp::Reverse,
@@ -25,7 +28,7 @@ use super::{
     Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system, system::Registry,
 };
 
-/// Numbers from a seed: the same sequence on every machine.
+/// Random numbers from a seed: the same sequence on every machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(fastrand::Rng);
 
@@ -38,12 +41,12 @@ impl Random {
         self.0.u64(..)
     }
 
-    /// A number below `bound`, which is not zero.
+    /// Returns a number below `bound`, which must not be zero.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0.usize(..bound)
     }
 
-    /// True `times` out of `of` times.
+    /// Returns true `times` out of `of` times.
     pub(crate) fn chance(&mut self, times: usize, of: usize) -> bool {
         self.below(of) < times
     }
@@ -52,7 +55,7 @@ impl Random {
         (0..length).map(|_| self.0.u8(..)).collect()
     }
 
-    /// Text of `chars` characters, of one to four bytes each.
+    /// Returns a text of `chars` characters, of one to four bytes each.
     pub(crate) fn text(&mut self, chars: usize) -> String {
         const ALPHABET: [char; 8] = ['a', 'Z', ' ', '\u{7f}', '\u{e9}', '\u{6771}', '\u{fffd}', '\u{1f600}'];
         (0..chars).map(|_| ALPHABET[self.below(ALPHABET.len())]).collect()
@@ -64,38 +67,38 @@ pub(crate) type Time = u64;
 
 pub(crate) const MILLISECOND: Time = 1000;
 pub(crate) const SECOND: Time = 1_000_000;
-/// As the end of a standstill: it has none.
-pub(crate) const FOR_EVER: Time = Time::MAX;
+/// A time that is never reached, such as the end of a stall for good.
+pub(crate) const NEVER: Time = Time::MAX;
 
-/// The whole network, the same for all who hold it.
+/// A handle to the whole network, shared by all clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Network(Arc<Mutex<State>>);
 
-/// What the system does that it need not.
+/// How often the system does what it may but need not do. The numbers are percentages.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Quirks {
-    /// Of a hundred waits, how many tell of something that is not so.
+pub(crate) struct Faults {
+    /// Waits that return a spurious event.
     pub(crate) spurious: usize,
-    /// Of a hundred calls on a socket, how many are interrupted.
+    /// Calls on a socket that are interrupted.
     pub(crate) interrupts: usize,
-    /// Of a hundred calls on a socket, before how many something arrives for it.
+    /// Calls on a socket before which bytes arrive for it.
     pub(crate) arrivals: usize,
-    /// Of a hundred accepts, how many fail.
+    /// Accepts that fail.
     pub(crate) refused_accepts: usize,
-    /// An event tells all that holds for its socket, as epoll's do, and not only what is new.
-    pub(crate) tells_all: bool,
+    /// An event reports the full readiness of its socket, as epoll does, instead of only the changes.
+    pub(crate) reports_all: bool,
 }
 
 /// One direction of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {
-    /// Bytes that the writer's system takes.
-    pub(crate) send_room: usize,
-    /// Bytes that the reader's system takes.
-    pub(crate) receive_room: usize,
+    /// The size of the writer's buffer, in bytes.
+    pub(crate) send_buffer: usize,
+    /// The size of the reader's buffer, in bytes.
+    pub(crate) receive_buffer: usize,
     /// The longest time until a piece arrives.
     pub(crate) delay: Time,
-    /// The longest piece.
+    /// The longest piece, in bytes.
     pub(crate) piece: usize,
 }
 
@@ -105,15 +108,15 @@ pub(crate) enum Side {
     Server = 1,
 }
 
-/// What an observer from outside knows of a connection.
+/// What an outside observer knows about a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     /// When bytes last arrived at the server.
     pub(crate) arrived: Time,
-    /// How many have.
+    /// How many bytes have arrived at the server.
     pub(crate) arrived_bytes: usize,
-    /// When the server was last told that there is room, or wrote without being refused.
-    pub(crate) had_room: Time,
+    /// When the server was last notified that it can write, or wrote some bytes.
+    pub(crate) last_writable: Time,
     /// When the end of the client's side arrived at the server.
     pub(crate) ended: Option<Time>,
     /// When a reset arrived at the server.
@@ -126,17 +129,18 @@ pub(crate) struct Facts {
 struct State {
     now: Time,
     random: Random,
-    quirks: Quirks,
+    faults: Faults,
     moves: BinaryHeap<Reverse<(Time, u64, Move)>>,
-    /// Moves so far, to order those of one time.
-    numbered: u64,
+    /// The number of moves so far. Orders moves at the same time.
+    sequence: u64,
     pairs: Vec<Pair>,
-    workers: Vec<Watched>,
+    workers: Vec<PollState>,
     /// Clients that may have something to read, or room to write.
-    heard: Vec<usize>,
+    ready_clients: Vec<usize>,
     trace: Trace,
 }
 
+/// Something that arrives at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Move {
     Connect { pair: usize, worker: usize },
@@ -147,14 +151,15 @@ enum Move {
 /// A connection.
 #[derive(Debug)]
 struct Pair {
-    /// By who writes.
+    /// Both directions, by the writing side.
     flows: [Flow; 2],
+    /// Both ends, by side.
     ends: [End; 2],
-    /// The worker that watches it, and by which name.
+    /// The worker that watches the server's end, and its token.
     watched: Option<(usize, Token)>,
-    /// What has come true and was not told.
+    /// Readiness that has not been announced yet.
     edges: Flags,
-    /// Stands on its worker's list.
+    /// The connection is in the worker's `ready` list.
     queued: bool,
     facts: Facts,
 }
@@ -165,12 +170,12 @@ struct Flow {
     sent: VecDeque<u8>,
     arrived: VecDeque<u8>,
     fin: Fin,
-    /// The reader has been given the end.
+    /// The reader has read the end.
     end_read: bool,
-    /// The writer was refused and is to be told of room.
-    wants_room: bool,
+    /// A write was cut short, so the writer must be notified of free space.
+    wants_writable: bool,
     scheduled: bool,
-    stands_still_until: Time,
+    stalled_until: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +187,7 @@ enum Fin {
 
 #[derive(Debug, Default)]
 struct End {
-    /// Told by the next call, once.
+    /// The error that the next call returns, once.
     error: Option<ErrorKind>,
     broken: bool,
     closed: bool,
@@ -195,18 +200,18 @@ struct Flags {
     read_closed: bool,
 }
 
-/// What one worker waits for.
+/// What one worker's poller knows.
 #[derive(Debug, Default)]
-struct Watched {
+struct PollState {
     ready: Vec<usize>,
     backlog: VecDeque<usize>,
     backlog_edge: bool,
     is_listening: bool,
-    /// Calls on its sockets that did something.
+    /// The number of calls on its sockets, without interrupted ones.
     calls: u64,
 }
 
-/// All that happens, as one number, and in words for who asks for them.
+/// A trace of everything that happens: a hash, and the lines themselves if `print` is set.
 #[derive(Debug)]
 struct Trace {
     hash: u64,
@@ -232,17 +237,17 @@ impl Side {
 }
 
 impl Network {
-    pub(crate) fn new(random: Random, workers: usize, quirks: Quirks, print: bool) -> Self {
-        let workers = (0..workers).map(|_| Watched { is_listening: true, ..Watched::default() }).collect();
+    pub(crate) fn new(random: Random, workers: usize, faults: Faults, print: bool) -> Self {
+        let workers = (0..workers).map(|_| PollState { is_listening: true, ..PollState::default() }).collect();
         Self(Arc::new(Mutex::new(State {
             now: 0,
             random,
-            quirks,
+            faults,
             moves: BinaryHeap::new(),
-            numbered: 0,
+            sequence: 0,
             pairs: Vec::new(),
             workers,
-            heard: Vec::new(),
+            ready_clients: Vec::new(),
             trace: Trace { hash: 0xCBF2_9CE4_8422_2325, print },
         })))
     }
@@ -260,17 +265,17 @@ impl Network {
         self.lock().note(line);
     }
 
-    /// The trace so far, as a number.
+    /// Returns the hash of the trace so far.
     pub(crate) fn trace(&self) -> u64 {
         self.lock().trace.hash
     }
 
-    /// When something moves next.
+    /// Returns the time of the next move.
     pub(crate) fn next_move(&self) -> Option<Time> {
         self.lock().moves.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// It is now `time`; what was to move until then has moved. Gives how much that was.
+    /// Advances the clock to `time` and carries out the moves until then. Returns their number.
     pub(crate) fn advance(&self, time: Time) -> u64 {
         let mut state = self.lock();
         let mut moved = 0;
@@ -279,19 +284,19 @@ impl Network {
         {
             state.moves.pop();
             state.now = state.now.max(at);
-            state.carry_out(next);
+            state.execute(next);
             moved += 1;
         }
         state.now = state.now.max(time);
         moved
     }
 
-    /// Clients that may have something to do since this was last asked.
-    pub(crate) fn heard(&self) -> Vec<usize> {
-        std::mem::take(&mut self.lock().heard)
+    /// Takes the clients that may have something to do since the last call.
+    pub(crate) fn take_ready_clients(&self) -> Vec<usize> {
+        std::mem::take(&mut self.lock().ready_clients)
     }
 
-    /// A client that connects to a worker's listener.
+    /// Connects a client to a worker's listener.
     pub(crate) fn connect(&self, worker: usize, up: Wire, down: Wire) -> Peer {
         let mut state = self.lock();
         let pair = state.pairs.len();
@@ -312,8 +317,9 @@ impl Network {
         self.lock().pairs[pair].facts
     }
 
-    /// Of the sockets that a worker watches and will not be told of: which hold something to read, and which have room.
-    pub(crate) fn untold(&self, worker: usize) -> Vec<(Key, bool, bool)> {
+    /// Returns the sockets that a worker watches and for which no event is queued, each with whether it can be read and
+    /// whether it can be written.
+    pub(crate) fn unannounced(&self, worker: usize) -> Vec<(Key, bool, bool)> {
         let state = self.lock();
         let watched = state.pairs.iter().filter(|pair| !pair.queued);
         let ours = watched.filter_map(|pair| match pair.watched {
@@ -324,12 +330,12 @@ impl Network {
             let (up, down, end) = (&pair.flows[0], &pair.flows[1], &pair.ends[1]);
             let ended = (up.fin == Fin::Arrived || end.broken) && !up.end_read;
             let readable = !up.arrived.is_empty() || end.error.is_some() || ended;
-            (Key::from(token), readable, down.free() > 0 && !down.wants_room)
+            (Key::from(token), readable, down.free() > 0 && !down.wants_writable)
         })
         .collect()
     }
 
-    /// Calls on sockets of a worker that did something.
+    /// Returns the number of calls on the sockets of a worker, without interrupted ones.
     pub(crate) fn calls(&self, worker: usize) -> u64 {
         self.lock().workers[worker].calls
     }
@@ -345,8 +351,8 @@ impl State {
     }
 
     fn schedule(&mut self, at: Time, next: Move) {
-        self.numbered += 1;
-        self.moves.push(Reverse((at, self.numbered, next)));
+        self.sequence += 1;
+        self.moves.push(Reverse((at, self.sequence, next)));
     }
 
     fn delay(&mut self, longest: Time) -> Time {
@@ -361,11 +367,11 @@ impl State {
         times > 0 && self.random.chance(times, 100)
     }
 
-    fn carry_out(&mut self, next: Move) {
+    fn execute(&mut self, next: Move) {
         match next {
             Move::Connect { pair, worker } => self.arrive(pair, worker),
             Move::Piece { pair, from } => self.deliver(pair, from),
-            Move::Reset { pair, to } => self.break_off(pair, to),
+            Move::Reset { pair, to } => self.deliver_reset(pair, to),
         }
     }
 
@@ -380,11 +386,11 @@ impl State {
         }
     }
 
-    /// Sees to it that what waits in a flow moves on.
-    fn set_going(&mut self, pair: usize, from: Side) {
+    /// Schedules the next piece of a flow, if something waits in it.
+    fn schedule_piece(&mut self, pair: usize, from: Side) {
         let flow = &self.pairs[pair].flows[from as usize];
         let (scheduled, longest) = (flow.scheduled, flow.wire.delay);
-        if !scheduled && flow.has_to_move() {
+        if !scheduled && flow.has_pending() {
             let at = self.now + self.delay(longest);
             self.pairs[pair].flows[from as usize].scheduled = true;
             self.schedule(at, Move::Piece { pair, from });
@@ -395,16 +401,16 @@ impl State {
         let now = self.now;
         let flow = &mut self.pairs[pair].flows[from as usize];
         flow.scheduled = false;
-        if flow.stands_still_until > now {
-            if flow.stands_still_until < FOR_EVER {
+        if flow.stalled_until > now {
+            if flow.stalled_until < NEVER {
                 flow.scheduled = true;
-                let at = flow.stands_still_until;
+                let at = flow.stalled_until;
                 self.schedule(at, Move::Piece { pair, from });
             }
             return;
         }
         self.move_piece(pair, from);
-        self.set_going(pair, from);
+        self.schedule_piece(pair, from);
     }
 
     fn move_piece(&mut self, pair: usize, from: Side) {
@@ -417,12 +423,12 @@ impl State {
             self.send_reset(pair, from);
             return;
         }
-        let most = flow.sent.len().min(flow.wire.receive_room - flow.arrived.len()).min(flow.wire.piece);
-        let count = if most == 0 { 0 } else { [1, most, 1 + self.random.below(most)][self.random.below(3)] };
+        let max = flow.sent.len().min(flow.wire.receive_buffer - flow.arrived.len()).min(flow.wire.piece);
+        let count = if max == 0 { 0 } else { [1, max, 1 + self.random.below(max)][self.random.below(3)] };
         let flow = &mut self.pairs[pair].flows[from as usize];
         flow.arrived.extend(flow.sent.drain(..count));
-        let has_room = flow.wants_room && 3 * flow.free() >= flow.wire.send_room;
-        flow.wants_room &= !has_room;
+        let has_room = flow.wants_writable && 3 * flow.free() >= flow.wire.send_buffer;
+        flow.wants_writable &= !has_room;
         let ends_now = flow.sent.is_empty() && flow.fin == Fin::Sent && (count == 0 || self.random.chance(1, 2));
         if ends_now {
             self.pairs[pair].flows[from as usize].fin = Fin::Arrived;
@@ -437,14 +443,14 @@ impl State {
                 facts.ended = Some(now);
             }
         } else if has_room {
-            self.pairs[pair].facts.had_room = now;
+            self.pairs[pair].facts.last_writable = now;
         }
         if count > 0 || ends_now {
             self.note(format_args!("{pair} {reader:?} gets {count}{}", if ends_now { " and the end" } else { "" }));
-            self.tell(pair, reader, Flags { readable: true, writable: false, read_closed: ends_now });
+            self.notify(pair, reader, Flags { readable: true, writable: false, read_closed: ends_now });
         }
         if has_room {
-            self.tell(pair, from, Flags { writable: true, ..Flags::default() });
+            self.notify(pair, from, Flags { writable: true, ..Flags::default() });
         }
     }
 
@@ -454,11 +460,11 @@ impl State {
         self.schedule(at, Move::Reset { pair, to });
     }
 
-    fn break_off(&mut self, pair: usize, to: Side) {
-        let still_until = self.pairs[pair].flows[to.other() as usize].stands_still_until;
-        if still_until > self.now {
-            if still_until < FOR_EVER {
-                self.schedule(still_until, Move::Reset { pair, to });
+    fn deliver_reset(&mut self, pair: usize, to: Side) {
+        let stalled_until = self.pairs[pair].flows[to.other() as usize].stalled_until;
+        if stalled_until > self.now {
+            if stalled_until < NEVER {
+                self.schedule(stalled_until, Move::Reset { pair, to });
             }
             return;
         }
@@ -478,14 +484,14 @@ impl State {
         ends[side as usize] = End { error: Some(error), broken: true, closed: false };
         for flow in flows {
             flow.sent.clear();
-            flow.wants_room = false;
+            flow.wants_writable = false;
         }
-        self.tell(pair, side, Flags { readable: true, writable: true, read_closed: true });
+        self.notify(pair, side, Flags { readable: true, writable: true, read_closed: true });
     }
 
-    fn tell(&mut self, pair: usize, side: Side, flags: Flags) {
+    fn notify(&mut self, pair: usize, side: Side, flags: Flags) {
         match side {
-            Side::Client => self.heard.push(pair),
+            Side::Client => self.ready_clients.push(pair),
             Side::Server => {
                 let place = &mut self.pairs[pair];
                 place.edges.add(flags);
@@ -499,19 +505,19 @@ impl State {
         }
     }
 
-    /// What may happen before any call on a socket: an interruption, or something arrives.
+    /// Simulates what may happen before a call on a socket: bytes arrive, or the call is interrupted.
     fn before_call(&mut self, pair: usize, side: Side) -> io::Result<()> {
         if side == Side::Server {
-            if self.percent(self.quirks.arrivals) {
+            if self.percent(self.faults.arrivals) {
                 for from in [Side::Client, Side::Server] {
                     let flow = &self.pairs[pair].flows[from as usize];
-                    if flow.has_to_move() && flow.stands_still_until <= self.now {
+                    if flow.has_pending() && flow.stalled_until <= self.now {
                         self.move_piece(pair, from);
-                        self.set_going(pair, from);
+                        self.schedule_piece(pair, from);
                     }
                 }
             }
-            if self.percent(self.quirks.interrupts) {
+            if self.percent(self.faults.interrupts) {
                 return Err(ErrorKind::Interrupted.into());
             }
         }
@@ -534,7 +540,7 @@ impl State {
             for (place, byte) in buffer.iter_mut().zip(flow.arrived.drain(..count)) {
                 *place = byte;
             }
-            self.set_going(pair, side.other());
+            self.schedule_piece(pair, side.other());
             return Ok(count);
         }
         if let Some(error) = end.error.take() {
@@ -559,17 +565,17 @@ impl State {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let free = flow.free();
-        flow.wants_room |= free < bytes.len();
+        flow.wants_writable |= free < bytes.len();
         if free == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let most = free.min(bytes.len());
-        let count = if self.random.chance(1, 8) { 1 + self.random.below(most) } else { most };
+        let max = free.min(bytes.len());
+        let count = if self.random.chance(1, 8) { 1 + self.random.below(max) } else { max };
         flow.sent.extend(&bytes[..count]);
         if side == Side::Server {
-            facts.had_room = self.now;
+            facts.last_writable = self.now;
         }
-        self.set_going(pair, side);
+        self.schedule_piece(pair, side);
         Ok(count)
     }
 
@@ -583,7 +589,7 @@ impl State {
         if flow.fin == Fin::None {
             flow.fin = Fin::Sent;
         }
-        self.set_going(pair, side);
+        self.schedule_piece(pair, side);
         Ok(())
     }
 
@@ -605,9 +611,9 @@ impl State {
             if flow.fin == Fin::None {
                 flow.fin = Fin::Sent;
             }
-            self.set_going(pair, side);
+            self.schedule_piece(pair, side);
         } else {
-            // Linux: bytes that nobody will read any more are answered with a reset, and what was sent is dropped.
+            // As Linux: closing with unread bytes sends a reset and drops the bytes still to be sent.
             flows[side as usize].sent.clear();
             self.send_reset(pair, side.other());
         }
@@ -622,18 +628,18 @@ impl Flow {
             arrived: VecDeque::new(),
             fin: Fin::None,
             end_read: false,
-            wants_room: false,
+            wants_writable: false,
             scheduled: false,
-            stands_still_until: 0,
+            stalled_until: 0,
         }
     }
 
     fn free(&self) -> usize {
-        self.wire.send_room - self.sent.len()
+        self.wire.send_buffer - self.sent.len()
     }
 
-    fn has_to_move(&self) -> bool {
-        if self.sent.is_empty() { self.fin == Fin::Sent } else { self.arrived.len() < self.wire.receive_room }
+    fn has_pending(&self) -> bool {
+        if self.sent.is_empty() { self.fin == Fin::Sent } else { self.arrived.len() < self.wire.receive_buffer }
     }
 }
 
@@ -646,13 +652,13 @@ impl Flags {
 }
 
 impl Pair {
-    /// All that holds for the server's end.
+    /// Returns the full readiness of the server's end.
     fn holds(&self) -> Flags {
         let (up, down, end) = (&self.flows[0], &self.flows[1], &self.ends[1]);
         let read_closed = up.fin == Fin::Arrived || end.broken;
         Flags {
             readable: !up.arrived.is_empty() || read_closed,
-            writable: 3 * down.free() >= down.wire.send_room || end.broken,
+            writable: 3 * down.free() >= down.wire.send_buffer || end.broken,
             read_closed,
         }
     }
@@ -678,7 +684,7 @@ impl Peer {
         let _ = self.network.lock().shutdown_write(self.pair, Side::Client);
     }
 
-    /// Ends the connection at once; what was sent and has not arrived is lost.
+    /// Resets the connection. Bytes that have not arrived are lost.
     pub(crate) fn reset(&self) {
         let mut state = self.network.lock();
         let Pair { flows, ends, .. } = &mut state.pairs[self.pair];
@@ -692,11 +698,11 @@ impl Peer {
         self.network.lock().close(self.pair, Side::Client);
     }
 
-    /// Lets nothing move in the direction that `from` writes to until `until`.
-    pub(crate) fn stand_still(&self, from: Side, until: Time) {
+    /// Stalls the direction that `from` writes to until `until`: nothing in it arrives.
+    pub(crate) fn stall(&self, from: Side, until: Time) {
         let mut state = self.network.lock();
         let flow = &mut state.pairs[self.pair].flows[from as usize];
-        flow.stands_still_until = flow.stands_still_until.max(until);
+        flow.stalled_until = flow.stalled_until.max(until);
     }
 }
 
@@ -727,9 +733,9 @@ impl Drop for Stream {
     }
 }
 
-/// A connection by itself, which no worker watches: the server's end and the client's.
+/// Creates a connection that no worker watches, and returns its network and both ends.
 pub(crate) fn pair(up: Wire, down: Wire) -> (Network, Socket, Peer) {
-    let network = Network::new(Random::new(0), 1, Quirks::default(), false);
+    let network = Network::new(Random::new(0), 1, Faults::default(), false);
     let peer = network.connect(0, up, down);
     let stream = Stream { network: network.clone(), pair: peer.pair };
     (network, Socket::new(system::Stream::Simulated(stream)), peer)
@@ -749,7 +755,7 @@ impl Listener {
         if state.workers[self.worker].backlog.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
-        if state.percent(state.quirks.refused_accepts) {
+        if state.percent(state.faults.refused_accepts) {
             let error = [ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::OutOfMemory];
             let error = error[state.random.below(3)];
             state.note(format_args!("accept fails: {error}"));
@@ -775,7 +781,7 @@ impl Drop for Listener {
     }
 }
 
-/// What says to one worker which of its sockets are ready.
+/// The poller of one worker.
 #[derive(Debug)]
 pub(crate) struct Poller {
     network: Network,
@@ -795,7 +801,7 @@ impl Poller {
 
     fn has_something(&self) -> bool {
         let state = self.network.lock();
-        let Watched { ready, backlog_edge, .. } = &state.workers[self.worker];
+        let PollState { ready, backlog_edge, .. } = &state.workers[self.worker];
         !ready.is_empty() || *backlog_edge
     }
 
@@ -806,22 +812,22 @@ impl Poller {
         for last in (1..ready.len()).rev() {
             ready.swap(last, state.random.below(last + 1));
         }
-        // The system gives as many at once as it likes.
-        let most = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { ready.len() };
-        let later = ready.split_off(most.min(ready.len()));
+        // The system may return any number of events at once.
+        let max = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { ready.len() };
+        let later = ready.split_off(max.min(ready.len()));
         let mut events = Vec::new();
         for pair in ready {
-            let tells_all = state.quirks.tells_all;
+            let reports_all = state.faults.reports_all;
             let place = &mut state.pairs[pair];
             place.queued = false;
             let edges = std::mem::take(&mut place.edges);
             let Some((worker, token)) = place.watched else { continue };
-            let Flags { readable, writable, read_closed } = if tells_all { place.holds() } else { edges };
+            let Flags { readable, writable, read_closed } = if reports_all { place.holds() } else { edges };
             if worker == self.worker && (readable || writable) {
                 events.push((token, Readiness { readable, writable, read_closed }));
             }
         }
-        if state.percent(state.quirks.spurious) {
+        if state.percent(state.faults.spurious) {
             let watched = state.pairs.iter().filter_map(|pair| pair.watched);
             let ours: Vec<_> = watched.filter(|(worker, _)| *worker == self.worker).collect();
             if !ours.is_empty() {
@@ -838,7 +844,7 @@ impl Poller {
     }
 }
 
-/// Notes that a worker has mail.
+/// Wakes a worker that has mail.
 #[derive(Debug)]
 pub(crate) struct Waker(Arc<AtomicBool>);
 
@@ -854,7 +860,7 @@ pub(crate) struct Reactor<M> {
     poller: Poller,
     turns: Turns<M>,
     woken: Arc<AtomicBool>,
-    /// When it goes on although nothing is ready.
+    /// When the wait for readiness times out.
     wakes_at: Option<Time>,
     epoch: Instant,
 }
@@ -880,17 +886,17 @@ impl<M: Send> Reactor<M> {
         self.epoch + Duration::from_micros(self.poller.network.now())
     }
 
-    /// Whether the wait for readiness would end now.
+    /// Returns whether the wait for readiness would end now.
     pub(crate) fn is_ready(&self) -> bool {
         self.woken.load(Ordering::Relaxed) || self.poller.has_something()
     }
 
-    /// When the wait for readiness ends although nothing is ready.
+    /// Returns when the wait for readiness times out.
     pub(crate) fn wakes_at(&self) -> Option<Time> {
         self.wakes_at
     }
 
-    /// Takes a turn. Gives how many events it was taken for, too.
+    /// Runs a turn. Returns what comes next, and the number of events of this turn.
     pub(crate) fn turn<H: Handler<Mail = M>>(&mut self, handler: &mut H) -> (Next, usize) {
         let now = self.instant();
         let was_ready = usize::from(self.is_ready());
@@ -899,7 +905,7 @@ impl<M: Send> Reactor<M> {
         let count = events.len().max(was_ready);
         let next = self.turns.turn(now, events.into_iter(), Registry::Simulated(&self.poller), handler);
         // mio counts in milliseconds, and rounds up.
-        let timeout = self.turns.falls_asleep(next, || now);
+        let timeout = self.turns.wait_timeout(next, || now);
         self.wakes_at = timeout.map(|wait| self.poller.network.now() + wait.as_micros().div_ceil(1000) as Time * 1000);
         (next, count)
     }

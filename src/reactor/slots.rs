@@ -1,11 +1,11 @@
-//! Values with an identity that is never used again.
+//! A table of values whose keys are never reused.
 
 use mio::Token;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("a mio token must hold slot and generation: the server needs a 64-bit target");
 
-/// Which slot, and which of the values that lived there.
+/// The key of a value: its slot, and a generation that tells it from earlier values of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) slot: u32,
@@ -24,18 +24,18 @@ impl From<Token> for Key {
     }
 }
 
-/// A table of values. A key of a value that is gone finds nothing, whoever lives in its slot now.
+/// A table of values. The key of a removed value finds nothing, even if its slot has a new value.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     slots: Vec<Slot<T>>,
-    /// Slots without a value that may get one, the last one emptied on top.
+    /// Empty slots, the last one emptied on top.
     free: Vec<u32>,
     len: usize,
 }
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// Of the value that is here, or else of the next one.
+    /// The generation of the current value, or of the next one if the slot is empty.
     generation: u32,
     value: Option<T>,
 }
@@ -45,7 +45,7 @@ impl<T> Slots<T> {
         Self { slots: Vec::new(), free: Vec::new(), len: 0 }
     }
 
-    /// Puts in the value that `make` gives for its key.
+    /// Inserts the value that `make` returns for its key.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, value: None });
@@ -75,7 +75,7 @@ impl<T> Slots<T> {
         }
         let value = slot.value.take()?;
         self.len -= 1;
-        // A slot whose generations are used up, after four billion values, is not used again.
+        // A slot is retired when its generations are used up, after four billion values.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
             self.free.push(key.slot);
@@ -87,7 +87,7 @@ impl<T> Slots<T> {
         self.len
     }
 
-    /// The keys of all values, as of now.
+    /// Iterates over the keys of all values.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
         self.iter().map(|(key, _)| key)
     }

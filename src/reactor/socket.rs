@@ -1,4 +1,4 @@
-//! A TCP socket that never blocks and says what came of each call.
+//! A non-blocking TCP socket.
 
 use std::io;
 
@@ -12,12 +12,12 @@ pub(crate) struct Socket {
     stream: Stream,
 }
 
-/// What may be possible with a socket now; any of it may turn out not to be.
+/// What may be possible with a socket now. Any of it may turn out to be wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer will send no more: what is still in the kernel's buffer is all there is.
+    /// The peer has ended its side: only bytes in the kernel's buffer are still to come.
     pub(crate) read_closed: bool,
 }
 
@@ -31,12 +31,12 @@ impl Readiness {
     }
 }
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// So many bytes; `drained` where there are no more for now and an event will tell of the next ones.
+    /// `count` bytes were read. If `drained`, no more are there now, and an event will announce the next ones.
     Bytes { count: usize, drained: bool },
-    /// Nothing now; an event will tell.
+    /// No bytes are there now. An event will announce the next ones.
     Blocked,
     /// The peer has ended its side.
     Ended,
@@ -46,8 +46,8 @@ pub(crate) enum Read {
 
 impl Socket {
     pub(super) fn new(stream: Stream) -> Self {
-        // Without it a small answer may wait for the peer's acknowledgement of the last one. Where it cannot be set
-        // the connection is broken, which the first read tells.
+        // Otherwise a small message may wait for the peer's acknowledgement of the previous one. An error here means
+        // that the connection is broken, which the first read reports.
         let _ = stream.set_nodelay();
         Self { stream }
     }
@@ -56,8 +56,10 @@ impl Socket {
         &mut self.stream
     }
 
-    /// Reads once. A read that does not fill the buffer has drained the socket (epoll(7), question 9), unless the
-    /// peer has ended its side: that end has been announced already and must be read too.
+    /// Reads once.
+    ///
+    /// A read that does not fill the buffer has drained the socket (epoll(7), question 9), unless the peer has ended
+    /// its side: no further event announces that end, so it must be read too.
     pub(crate) fn read(&mut self, buffer: &mut [u8], read_closed: bool) -> Read {
         loop {
             return match self.stream.read(buffer) {
@@ -75,7 +77,7 @@ impl Socket {
         }
     }
 
-    /// Writes as much as the kernel takes, and says how much that was.
+    /// Writes as many bytes as the kernel takes, and returns their number.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < bytes.len() {
@@ -92,7 +94,7 @@ impl Socket {
         Ok(written)
     }
 
-    /// Ends our side: the peer reads all that was written, then the end.
+    /// Ends our side. The peer reads everything that was written, then the end.
     pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
         self.stream.shutdown_write()
     }

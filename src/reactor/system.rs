@@ -1,6 +1,6 @@
-//! What the reactor asks of the system: mio's, or in this crate's own tests that of `simulated.rs`.
+//! The system calls of the reactor: those of mio and rustix, or in this crate's own tests those of `simulated.rs`.
 //!
-//! Outside of tests each type here has one variant and costs nothing.
+//! Outside of tests each type here has one variant and no cost.
 
 use std::{
     io,
@@ -17,14 +17,15 @@ use rustix::net::{RecvFlags, SendFlags};
 #[cfg(test)]
 use super::simulated;
 
-/// A peer that is gone is an error, not a signal. (On Apple's systems mio's sockets are like this.)
+/// Writing to a closed connection returns an error instead of raising SIGPIPE. (On Apple's systems mio sets this on the
+/// socket.)
 #[cfg(not(target_vendor = "apple"))]
 const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-/// A connected stream of bytes. TCP is read and written by rustix, which enters the kernel at once: what the C library
-/// does around each call, for threads that may be cancelled in it, is a tenth of our instructions for an echo.
+/// A connected stream of bytes. TCP is read and written through rustix, which enters the kernel directly: the C
+/// library's support for thread cancellation around each call is a tenth of our instructions for an echo.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
@@ -32,7 +33,7 @@ pub(super) enum Stream {
     Simulated(simulated::Stream),
 }
 
-/// Where connections come in.
+/// A listening socket.
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
@@ -40,7 +41,7 @@ pub(super) enum Listener {
     Simulated(simulated::Listener),
 }
 
-/// Who is told what to watch.
+/// Where sockets are registered for events.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Registry<'a> {
     Mio(&'a mio::Registry),
@@ -101,7 +102,7 @@ impl Listener {
 }
 
 impl Registry<'_> {
-    /// Watches a stream in both directions.
+    /// Registers a stream for events in both directions.
     pub(super) fn watch(self, stream: &mut Stream, token: Token) -> io::Result<()> {
         match (self, stream) {
             (Self::Mio(registry), Stream::Tcp(stream)) => {
@@ -114,12 +115,12 @@ impl Registry<'_> {
         }
     }
 
-    /// Watches a listener.
+    /// Registers a listener.
     pub(super) fn watch_listener(self, listener: &mut Listener, token: Token) -> io::Result<()> {
         match (self, listener) {
             (Self::Mio(registry), Listener::Tcp(listener)) => registry.register(listener, token, Interest::READABLE),
             #[cfg(test)]
-            (Self::Simulated(_), Listener::Simulated(_)) => Ok(()), // each worker has one, which is always watched
+            (Self::Simulated(_), Listener::Simulated(_)) => Ok(()), // always registered: each worker has one
             #[cfg(test)]
             (Self::Mio(_) | Self::Simulated(_), _) => unreachable!("a listener of another kind"),
         }

@@ -1,43 +1,43 @@
-//! Answers that an app owes: given once, now or later, from any thread.
+//! An app's response to a request or a handshake: given once, now or later, from any thread.
 
 use std::fmt;
 
 use super::{
     Response,
-    inbound::{Answer, Mail},
+    inbound::{Decision, Mail},
 };
 use crate::{
     Rejection,
     reactor::{Key, Mailbox},
 };
 
-/// The answer to a plain HTTP request. Dropped unanswered, it is 500.
-#[must_use = "the client waits for an answer"]
+/// Sends the response to one plain HTTP request. If it is dropped without a response, the client gets 500.
+#[must_use = "the client waits for a response"]
 pub struct Responder(Option<Box<dyn Deliver>>);
 
-/// The answer to an opening handshake. Dropped unanswered, it is 500.
-#[must_use = "the client waits for an answer"]
+/// Accepts or rejects one opening handshake. If it is dropped without a decision, the client gets 500.
+#[must_use = "the client waits for a response"]
 pub struct Verdict<P: Send + 'static>(Option<(Mailbox<Mail<P>>, Key)>);
 
-/// With what a handshake is accepted.
+/// How a handshake is accepted.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Acceptance {
-    /// One of the subprotocols that were offered.
+    /// The chosen subprotocol, one of those that the client offered.
     pub subprotocol: Option<String>,
-    /// Further header fields for the answer 101.
+    /// Additional header fields of the 101 response.
     pub headers: Vec<(String, String)>,
 }
 
 impl Acceptance {
-    /// With this subprotocol, which must be one that was offered.
+    /// Chooses a subprotocol. It must be one of those that the client offered.
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocol = Some(name.into());
         self
     }
 
-    /// With one more header field.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -50,18 +50,18 @@ impl Responder {
         Self(Some(Box::new((mailbox, key))))
     }
 
-    /// Gives the answer.
+    /// Sends the response. Does nothing if the client is gone.
     pub fn send(mut self, response: Response) {
-        if let Some(way) = self.0.take() {
-            way.deliver(response);
+        if let Some(channel) = self.0.take() {
+            channel.deliver(response);
         }
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if let Some(way) = self.0.take() {
-            way.deliver(Response::text(500, "internal error\n"));
+        if let Some(channel) = self.0.take() {
+            channel.deliver(Response::text(500, "internal error\n"));
         }
     }
 }
@@ -71,34 +71,35 @@ impl<P: Send + 'static> Verdict<P> {
         Self(Some((mailbox, key)))
     }
 
-    /// Opens the connection; the app keeps `peer` for it. Where the client is gone by then, `peer` is dropped and
-    /// neither [`opened`](super::App::opened) nor [`closed`](super::App::closed) is called.
+    /// Opens the connection with the app's value `peer`.
+    ///
+    /// If the client is gone by then, `peer` is dropped, and neither [`opened`](super::App::opened) nor
+    /// [`closed`](super::App::closed) is called.
     pub fn accept(self, peer: P) {
         self.accept_with(Acceptance::default(), peer);
     }
 
-    /// Opens the connection with a subprotocol or further header fields. Where these cannot be written, the answer
-    /// is 500.
+    /// Opens the connection with a subprotocol or additional header fields. If these are invalid, the client gets 500.
     pub fn accept_with(mut self, acceptance: Acceptance, peer: P) {
-        self.give(Answer::Accept(acceptance, peer));
+        self.decide(Decision::Accept(acceptance, peer));
     }
 
-    /// Turns the client down.
+    /// Rejects the handshake.
     pub fn reject(mut self, rejection: Rejection) {
-        self.give(Answer::Reject(rejection));
+        self.decide(Decision::Reject(rejection));
     }
 
-    fn give(&mut self, answer: Answer<P>) {
+    fn decide(&mut self, decision: Decision<P>) {
         if let Some((mailbox, key)) = self.0.take() {
-            // Where the worker has ended, so has the connection.
-            let _ = mailbox.post(Mail::Answer(key, answer), 0);
+            // If the worker has ended, so has the connection.
+            let _ = mailbox.post(Mail::Decision(key, decision), 0);
         }
     }
 }
 
 impl<P: Send + 'static> Drop for Verdict<P> {
     fn drop(&mut self) {
-        self.give(Answer::Reject(Rejection::new(500).body("internal error\n")));
+        self.decide(Decision::Reject(Rejection::new(500).body("internal error\n")));
     }
 }
 
@@ -114,13 +115,13 @@ impl<P: Send + 'static> fmt::Debug for Verdict<P> {
     }
 }
 
-/// The way back to the worker, whatever its app.
+/// The channel back to the worker, independent of the app's types.
 trait Deliver: Send {
     fn deliver(&self, response: Response);
 }
 
 impl<P: Send + 'static> Deliver for (Mailbox<Mail<P>>, Key) {
     fn deliver(&self, response: Response) {
-        let _ = self.0.post(Mail::Answer(self.1, Answer::Reply(response)), 0);
+        let _ = self.0.post(Mail::Decision(self.1, Decision::Respond(response)), 0);
     }
 }

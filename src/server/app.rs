@@ -1,4 +1,4 @@
-//! What a service on this server is: [`App`], and what it is told.
+//! A service on this server: [`App`], and the values passed to it.
 
 use std::{fmt, net::SocketAddr};
 
@@ -7,31 +7,61 @@ use crate::{CloseCode, MessageKind, Prepared, ProtocolError, Remote, RequestHead
 
 /// A service: one value per worker, used by that worker's thread alone.
 ///
-/// Its methods run on the event loop: they must not block. Slow work goes to a thread of the app's own, which answers
-/// by [`Responder`], [`Verdict`] or [`Remote`]. A panic ends the process (exit code 101), since a worker that is dead
-/// would keep its share of the port.
+/// The methods run on the event loop and must not block. Slow work belongs on the app's own threads, which respond
+/// through [`Responder`], [`Verdict`] or [`Remote`]. A panic exits the process with code 101 (see
+/// [`exit_on_panic`](crate::exit_on_panic)).
+///
+/// # Examples
+/// A server that sends each text back in upper case:
+///
+/// ```no_run
+/// use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
+///
+/// struct Shout;
+///
+/// impl App for Shout {
+///     type Peer = ();
+///
+///     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
+///         verdict.accept(());
+///     }
+///
+///     fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+///         if let Message::Text(text) = message {
+///             context.send(Message::Text(&text.to_uppercase()));
+///         }
+///     }
+/// }
+///
+/// let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
+/// println!("listening on {}", server.address());
+/// server.start(|_| Shout)?.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait App: Sized {
-    /// What the app keeps for each open connection.
+    /// The app's own value for each open connection.
     type Peer: Send + 'static;
 
-    /// Somebody asks to open a connection. The verdict may be given later, from any thread; dropped, it is 500.
+    /// Called when a client asks to open a connection. The verdict may be given later, from any thread. If it is
+    /// dropped, the client gets 500.
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>);
 
-    /// A plain HTTP request came. The answer may be given later, from any thread; dropped, it is 500.
+    /// Called for each plain HTTP request. The response may be sent later, from any thread. If the responder is
+    /// dropped, the client gets 500. The default sends 404.
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
         let _ = request;
         responder.send(super::Response::text(404, "there is nothing here\n"));
     }
 
-    /// A connection is open.
+    /// Called once a connection is open, before any of its messages.
     fn opened(&mut self, peer: &mut Self::Peer, context: &mut Context<'_>) {
         let _ = (peer, context);
     }
 
-    /// A message came. Not called any more once the app has closed the connection.
+    /// Called for each message. Not called after the app has closed the connection.
     fn message(&mut self, peer: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>);
 
-    /// An open connection has ended: called once for each [`opened`](Self::opened).
+    /// Called when an open connection has ended, once for each call of [`opened`](Self::opened).
     fn closed(&mut self, peer: Self::Peer, id: ConnectionId, end: &End, remote: &Remote) {
         let _ = (peer, id, end, remote);
     }
@@ -47,7 +77,7 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Text or binary.
+    /// Returns the kind: text or binary.
     #[must_use]
     pub fn kind(self) -> MessageKind {
         match self {
@@ -56,7 +86,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The bytes.
+    /// Returns the bytes; of a text, its UTF-8.
     #[must_use]
     pub fn payload(self) -> &'a [u8] {
         match self {
@@ -65,7 +95,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Encodes it once for many receivers.
+    /// Encodes the message once, to be sent to many connections.
     #[must_use]
     pub fn prepared(self) -> Prepared {
         match self {
@@ -85,13 +115,13 @@ impl From<Message<'_>> for Prepared {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Handshake<'a> {
-    /// The request as it came.
+    /// The request's head as received.
     pub request: &'a RequestHead,
-    /// What the RFC says about it: Host, Origin, subprotocols.
+    /// The parsed WebSocket fields: Host, Origin, subprotocols.
     pub websocket: &'a ServerHandshake,
-    /// Where it came from: the other end of the TCP connection.
+    /// The address of the other end of the TCP connection.
     pub peer: SocketAddr,
-    /// What the connection will be called.
+    /// The id that the connection has once it is open.
     pub id: ConnectionId,
 }
 
@@ -99,38 +129,42 @@ pub struct Handshake<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// By the closing handshake; `code` is that of the first Close frame.
+    /// The closing handshake was completed.
     Closed {
         /// Whether the first Close frame was ours.
         by_us: bool,
-        /// Its code; `None` where it had none.
+        /// The code of the first Close frame; `None` if it had none.
         code: Option<CloseCode>,
     },
     /// The peer broke the protocol.
     Failed(ProtocolError),
     /// The peer ended TCP without a Close frame.
     Vanished,
-    /// The connection broke.
+    /// The TCP connection broke.
     Broken(std::io::ErrorKind),
-    /// The peer answered no Ping.
+    /// The peer sent nothing after our Ping within [`Config::idle_timeout`](super::Config::idle_timeout).
     NoPong,
-    /// The peer did not answer our Close frame.
+    /// The peer did not answer our Close frame within [`Config::close_timeout`](super::Config::close_timeout).
     NoClose,
-    /// The peer took no bytes.
+    /// The peer took no bytes for [`Config::write_timeout`](super::Config::write_timeout).
     WriteStalled,
-    /// The peer began a message and did not go on.
+    /// The peer stopped in the middle of a message for [`Config::message_timeout`](super::Config::message_timeout).
     MessageStalled,
-    /// The peer did not read what others published.
+    /// More than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) waited for the peer, and
+    /// [`Config::slow_subscriber`](super::Config::slow_subscriber) is [`Close`](super::SlowSubscriber::Close).
     TooSlow,
-    /// The worker's memory was used up, most of it by this connection.
+    /// The worker reached [`Config::max_worker_bytes`](super::Config::max_worker_bytes), and this connection was
+    /// evicted.
     Overloaded,
-    /// The server ended before the closing handshake was done.
+    /// The server stopped before the closing handshake was completed.
     Stopped,
 }
 
 impl End {
-    /// The code as an application should see it: that of the closing handshake, or the one we failed the connection
-    /// with; 1005 for a Close frame without a code, 1006 where there was no closing handshake.
+    /// Returns the close code as an application sees it.
+    ///
+    /// It is the code of the closing handshake, or the code we failed the connection with. It is 1005 for a Close frame
+    /// without a code, and 1006 if there was no closing handshake.
     #[must_use]
     pub fn code(&self) -> CloseCode {
         match self {
@@ -153,13 +187,13 @@ impl fmt::Display for End {
             Self::Failed(error) => write!(f, "failed with {}: {error}", self.code()),
             Self::Vanished => f.write_str("ended without a Close frame"),
             Self::Broken(kind) => write!(f, "broke: {kind}"),
-            Self::NoPong => f.write_str("answered no Ping"),
+            Self::NoPong => f.write_str("did not answer a Ping"),
             Self::NoClose => f.write_str("did not answer our Close frame"),
             Self::WriteStalled => f.write_str("took no bytes for too long"),
-            Self::MessageStalled => f.write_str("began a message and did not go on"),
+            Self::MessageStalled => f.write_str("stopped in the middle of a message"),
             Self::TooSlow => f.write_str("was too slow for what is published"),
             Self::Overloaded => f.write_str("used most of the worker's memory when it ran out"),
-            Self::Stopped => f.write_str("cut by the end of the server"),
+            Self::Stopped => f.write_str("cut off when the server stopped"),
         }
     }
 }

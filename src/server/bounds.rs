@@ -1,4 +1,4 @@
-//! What may wait for peers: for each a policy for those who are too slow, for all of a worker a limit.
+//! Bounds on the bytes that wait for peers: a policy for each slow subscriber, and a limit for all of a worker.
 
 use std::io;
 
@@ -11,29 +11,31 @@ use crate::{
     reactor::{Key, Slots, Tick},
 };
 
-/// The bytes in all outboxes of a worker, their bounds, and the connections that have met one.
+/// The bytes in all outboxes of a worker, their bounds, and the connections that exceeded one.
 #[derive(Debug)]
 pub(super) struct Bounds {
     /// Bytes in all outboxes.
     queued: usize,
+    /// The limit of `queued`.
     max_queued: usize,
-    /// Bytes that may wait for one subscriber.
+    /// The limit for one subscriber.
     max_queued_each: usize,
     slow_subscriber: SlowSubscriber,
-    /// Connections that must end, and why: handled at the end of the turn.
+    /// Connections that must end, and why. Handled at the end of the turn.
     pub(super) failed: Vec<(Key, Failure)>,
 }
 
-/// Why the hub wants a connection to end.
+/// Why the outgoing half of a connection must end.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The socket is broken.
     Broken(io::Error),
-    /// A subscriber that is too far behind.
+    /// The subscriber is too far behind.
     TooSlow,
-    /// Its bytes, the most of all, were dropped for others to have room; it is told so.
+    /// The connection was evicted to free memory: its frames were dropped and a Close frame was queued.
     Overloaded,
-    /// There was no room for what the kernel did not take: its last frame is cut, and nothing can be said any more.
+    /// The limit left no space even for the rest of a partly written frame. That frame is cut off, so no Close frame
+    /// can follow.
     Cut,
 }
 
@@ -48,34 +50,34 @@ impl Bounds {
         }
     }
 
-    /// Bytes in all outboxes.
+    /// Returns the bytes in all outboxes.
     pub(super) fn queued(&self) -> usize {
         self.queued
     }
 
-    /// Counts an outbox that has changed.
+    /// Updates the count after an outbox has changed.
     pub(super) fn recount(&mut self, link: &mut Link) {
         let (before, waits) = link.outbox.recount();
         self.queued = self.queued - before + waits;
     }
 
-    /// Counts an outbox that is gone.
+    /// Removes the outbox of a removed link from the count.
     pub(super) fn forget(&mut self, mut link: Link) {
         link.outbox.clear();
         self.recount(&mut link);
     }
 
-    /// Whether `more` bytes that others sent may wait for `key`, by the policy for those who are too slow and by the
-    /// bound for all.
+    /// Returns whether `more` unsolicited bytes may wait for `key`. Applies the policy for slow subscribers and the
+    /// worker's limit, and evicts connections as these require.
     pub(super) fn may_wait(&mut self, links: &mut Slots<Link>, key: Key, more: usize, now: Tick) -> bool {
         let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) else { return false };
         let waits = link.outbox.len();
         if waits > 0 && waits + more > self.max_queued_each {
             match self.slow_subscriber {
                 SlowSubscriber::Skip => {}
-                // At once: of what is still sent to it in this turn, nothing may follow what it did not get.
+                // Evict at once: no later message of this turn may follow the one that was dropped.
                 SlowSubscriber::Close => {
-                    self.give_up(link, CloseCode::POLICY_VIOLATION, TOO_SLOW, now);
+                    self.evict(link, CloseCode::POLICY_VIOLATION, TOO_SLOW, now);
                     self.failed.push((key, Failure::TooSlow));
                 }
             }
@@ -83,13 +85,13 @@ impl Bounds {
         }
         let fits = self.make_room(links, more, now);
         if !fits && let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) {
-            self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+            self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
             self.failed.push((key, Failure::Overloaded));
         }
         fits
     }
 
-    /// Writes frames to a link for which nothing waits, and keeps what the kernel does not take.
+    /// Writes frames to a link with an empty outbox, and keeps the bytes that the kernel does not take.
     pub(super) fn write_or_keep(&mut self, links: &mut Slots<Link>, key: Key, frames: &[u8], now: Tick) {
         let Some(link) = links.get_mut(key) else { return };
         let written = match link.socket.write(frames) {
@@ -104,15 +106,15 @@ impl Bounds {
         let Some(link) = links.get_mut(key) else { return };
         link.outbox.keep_rest(frames, written, now);
         if !fits {
-            // What has not begun is dropped; what has may still be too much.
-            link.outbox.drop_unbegun();
+            // Unstarted frames are dropped; the rest of the started one may still be too much.
+            link.outbox.drop_unstarted();
             if self.queued + link.outbox.len() > self.max_queued {
                 link.outbox.clear();
                 link.stage = Stage::Draining;
                 self.failed.push((key, Failure::Cut));
             } else {
                 if link.stage == Stage::Open {
-                    self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+                    self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
                 }
                 self.failed.push((key, Failure::Overloaded));
             }
@@ -120,42 +122,42 @@ impl Bounds {
         self.recount(link);
     }
 
-    /// Makes room for `more` bytes: while there is too little, whoever has most waiting that has not begun to be written
-    /// is told 1013 instead. Gives whether there is room now.
+    /// Makes room for `more` bytes: while the limit would be exceeded, evicts the connection with the most bytes of
+    /// unstarted frames, with code 1013. Returns whether there is room now.
     ///
-    /// Frames that have begun can only be dropped with their connection; that is for the end of the turn to judge.
+    /// Partly written frames can only be dropped with their connection; the end of the turn decides that.
     fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick) -> bool {
         if more > self.max_queued {
-            return false; // whoever else were closed for it
+            return false; // no eviction would help
         }
         while self.queued + more > self.max_queued {
-            let gain = |link: &Link| link.outbox.unbegun();
+            let gain = |link: &Link| link.outbox.unstarted();
             let worth = links.iter().filter(|(_, link)| link.stage == Stage::Open && gain(link) > CLOSE_FRAME_BYTES);
             let Some((key, _)) = worth.max_by_key(|(_, link)| gain(link)) else { return false };
             let Some(link) = links.get_mut(key) else { return false };
-            self.give_up(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+            self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
             self.failed.push((key, Failure::Overloaded));
         }
         true
     }
 
-    /// Drops what has not begun to be written, and says why instead: nothing else will be said.
-    fn give_up(&mut self, link: &mut Link, code: CloseCode, reason: &str, now: Tick) {
-        link.outbox.drop_unbegun();
+    /// Drops the unstarted frames of a connection, queues a Close frame instead, and sends nothing after it.
+    fn evict(&mut self, link: &mut Link, code: CloseCode, reason: &str, now: Tick) {
+        link.outbox.drop_unstarted();
         if let Some(sender) = link.sender.as_mut().filter(|sender| sender.is_open()) {
             let written = sender.close(Some(CloseFrame { code, reason }), link.outbox.frames(now));
-            debug_assert_eq!(written, Ok(()), "our own words fit");
+            debug_assert_eq!(written, Ok(()), "our own close reasons fit");
         }
         link.enter(Stage::Draining, now);
         self.recount(link);
     }
 }
 
-/// Dropping less than what a Close frame takes, at most, makes no room.
+/// The largest Close frame: dropping fewer bytes than it takes makes no room.
 const CLOSE_FRAME_BYTES: usize = 127;
-/// What those are told who do not read what is published.
+/// The close reason for a subscriber that does not read fast enough.
 pub(super) const TOO_SLOW: &str = "too slow for what is published";
-/// What those are told who had most waiting when a worker's memory ran out.
+/// The close reason for a connection that is evicted when a worker reaches its memory limit.
 pub(super) const OVERLOADED: &str = "out of memory, try again later";
 
 #[cfg(test)]
@@ -172,13 +174,13 @@ mod tests {
         server::{Message, Remote, hub::Hub, inbound::Mail},
     };
 
-    /// A hub with one open connection, whose system takes ten bytes at a time.
+    /// A hub with one open connection, whose kernel takes ten bytes at a time.
     fn hub() -> (Hub, Key, Network, Peer) {
         let config = Config { max_queued_bytes: 100, ..Config::default() };
         let now = Clock::starting_now().tick(std::time::Instant::now());
         let remote = Remote::new::<Mail<()>>(&[]);
         let mut hub = Hub::new(Arc::new(config), remote, 0, now);
-        let wire = Wire { send_room: 10, receive_room: 1000, delay: 0, piece: 10 };
+        let wire = Wire { send_buffer: 10, receive_buffer: 1000, delay: 0, piece: 10 };
         let (network, socket, peer) = pair(wire, wire);
         let key = hub.links.insert_with(|_| Link::new(socket, now));
         let link = hub.links.get_mut(key).unwrap();
@@ -187,7 +189,7 @@ mod tests {
         (hub, key, network, peer)
     }
 
-    /// All that the peer gets.
+    /// Returns everything that the peer receives.
     fn received(hub: &mut Hub, key: Key, network: &Network, peer: &Peer) -> Vec<String> {
         let keys = || MaskingKey([0; 4]);
         let mut client = Connection::client(keys, Limits::default(), Delivery::Messages);
@@ -210,12 +212,12 @@ mod tests {
         seen
     }
 
-    /// It was once given what fits behind what did not.
+    /// Once, a later message that fitted was sent after one that did not.
     #[test]
-    fn who_is_too_slow_for_one_message_gets_nothing_behind_it() {
+    fn a_subscriber_too_slow_for_one_message_gets_no_later_one() {
         let (mut hub, key, network, peer) = hub();
         for text in ["the first message", "unbegun", &"x".repeat(100), "small"] {
-            hub.send_owed(key, &Prepared::text(text));
+            hub.send_unsolicited(key, &Prepared::text(text));
             if text.starts_with("the first") {
                 hub.end_of_turn();
             }
@@ -225,12 +227,12 @@ mod tests {
         assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
     }
 
-    /// It was once put back to waiting for the peer's Close.
+    /// Once, closing moved an evicted connection back to the stage that waits for the peer's Close.
     #[test]
-    fn who_is_given_up_for_what_comes_before_its_close_stays_given_up() {
+    fn a_connection_evicted_while_it_is_being_closed_stays_evicted() {
         let (mut hub, key, network, peer) = hub();
         hub.subscribe(key, "topic");
-        hub.send_owed(key, &Prepared::text("the first message"));
+        hub.send_unsolicited(key, &Prepared::text("the first message"));
         hub.end_of_turn();
         hub.publish_here("topic", &Prepared::text(&"x".repeat(100)), None);
         hub.close(key, Some(CloseFrame { code: CloseCode::NORMAL_CLOSURE, reason: "" })).unwrap();

@@ -1,4 +1,4 @@
-//! What a server allows its peers: sizes, times, numbers. The defaults are those that a public server needs.
+//! The limits of a server: sizes, times and counts. The defaults suit a public server.
 
 use std::time::Duration;
 
@@ -6,58 +6,75 @@ use std::time::Duration;
 use crate::DeflateConfig;
 use crate::{HeadLimits, Limits, proto::Deflate};
 
-/// The limits of a server. Each holds per connection unless it says otherwise; deadlines are met within two seconds.
+/// The limits of a server.
+///
+/// Each limit holds per connection unless its text says otherwise. The server checks deadlines periodically and notices
+/// a missed one within two seconds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Threads, each with an event loop and a listener of its own. Default: the cores.
+    /// The number of worker threads, each with its own event loop and listener; between 1 and 65536. Default: the
+    /// number of cores.
     pub workers: usize,
-    /// The longest message and frame. Default 16 MiB each; 1009 past it.
+    /// The limits of one message and frame. Default: [`Limits::default`] (16 MiB each). Past them the connection fails
+    /// with 1009.
     pub limits: Limits,
-    /// permessage-deflate, for clients that offer it; `None`: not at all. Each worker has its own: its numbers are those
-    /// of one worker. Default [`DeflateConfig::default`].
+    /// Compression (permessage-deflate) for clients that offer it; `None` turns it off. Default:
+    /// [`DeflateConfig::default`].
+    ///
+    /// The memory limits in it hold per worker.
     #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateConfig>,
-    /// The largest head of a request. Default 16 KiB and 64 fields; 414 or 431 past it.
+    /// The largest head of a request. Default: 16 KiB and 64 fields. Past it the client gets 414 or 431.
     pub head: HeadLimits,
-    /// The largest body of a plain request, in bytes. Default 64 KiB; 413 past it.
+    /// The largest body of a plain HTTP request, in bytes. Default: 64 KiB. Past it the client gets 413.
     pub max_body_bytes: usize,
-    /// From the connection to its first request, whole, and from an answer to the next request. Default 10 s; 408
-    /// past it.
+    /// The longest time for a whole request, from the connection's start or from the previous response. Default: 10 s.
+    /// Past it the client gets 408 if a part of the request has arrived; otherwise the connection is closed.
     pub handshake_timeout: Duration,
-    /// A peer that is silent for this long gets a Ping. Default 30 s.
+    /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s.
     pub ping_after: Duration,
-    /// A peer that is silent for this long, a Pong included, is closed with 1008. Default 60 s.
+    /// The longest silence of a peer, in which not even a Pong arrives; longer than `ping_after`. Default: 60 s. Past
+    /// it the connection fails with 1008 ([`End::NoPong`](super::End::NoPong)).
     pub idle_timeout: Duration,
-    /// From our Close frame to the peer's. Default 5 s.
+    /// The longest wait for the peer's Close frame after ours. Default: 5 s. Past it the connection is closed
+    /// ([`End::NoClose`](super::End::NoClose)).
     pub close_timeout: Duration,
-    /// From the end of our side to the end of the peer's. Default 1 s.
+    /// The longest wait for the peer to end its side of TCP after we have ended ours. Default: 1 s. Past it the
+    /// connection is closed.
     pub linger_timeout: Duration,
-    /// Without a byte taken by a peer that we have bytes for. Default 30 s.
+    /// The longest time in which a peer takes none of the bytes that wait for it. Default: 30 s. Past it the connection
+    /// is closed ([`End::WriteStalled`](super::End::WriteStalled)).
     pub write_timeout: Duration,
-    /// Without a byte of a message that the peer has begun. Default 30 s; 1008 past it.
+    /// The longest time without progress in a message that the peer has begun. Default: 30 s. Past it the connection
+    /// fails with 1008 ([`End::MessageStalled`](super::End::MessageStalled)).
     pub message_timeout: Duration,
-    /// From the beginning of a stop to its end, in whatever state connections are then. Default 5 s.
+    /// The longest time that a stop takes, for the whole server. Default: 5 s. Past it all remaining connections are
+    /// cut ([`End::Stopped`](super::End::Stopped)).
     pub stop_timeout: Duration,
-    /// Bytes that wait for a peer: past it nothing more is read from that peer, and a subscriber is too slow. Default
-    /// 1 MiB; one message may exceed it.
+    /// Bytes that may wait for a peer because the kernel does not take them. Default: 1 MiB. Past it the server reads
+    /// nothing from that peer, and applies `slow_subscriber` to messages that others send to it. A single message may
+    /// exceed it.
     pub max_queued_bytes: usize,
-    /// What becomes of a subscriber that is more than `max_queued_bytes` behind. Default: closed.
+    /// How to treat a subscriber that is more than `max_queued_bytes` behind. Default: [`SlowSubscriber::Close`].
     pub slow_subscriber: SlowSubscriber,
-    /// Bytes that wait for peers and bytes of unfinished messages, of all connections of one worker. Default 256 MiB;
-    /// past it the connection with the most of them is closed with 1013.
+    /// Bytes that wait for peers plus bytes of unfinished messages, of all connections of one worker. Default: 256 MiB.
+    /// Past it the worker evicts connections that hold the most, with 1013 if a Close frame can still be sent
+    /// ([`End::Overloaded`](super::End::Overloaded)).
     pub max_worker_bytes: usize,
-    /// Connections per worker. Default: what the limit of open files allows, less a reserve; 503 past it.
+    /// The number of connections per worker. Default: `None`, as many as the limit of open files allows, less a
+    /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
+    /// the server closes further ones without a response.
     pub max_connections: Option<usize>,
 }
 
-/// What becomes of a subscriber that does not read as fast as others publish.
+/// How to treat a subscriber that does not read as fast as others publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowSubscriber {
-    /// It is closed with 1008.
+    /// Fail its connection with 1008 ([`End::TooSlow`](super::End::TooSlow)).
     Close,
-    /// It does not get what would have to wait.
+    /// Drop the messages that would have to wait for it.
     Skip,
 }
 
@@ -87,7 +104,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What the connections of one worker share of permessage-deflate.
+    /// Returns the compression state that the connections of one worker share.
     #[cfg(feature = "deflate")]
     pub(super) fn new_deflate(&self) -> Option<Deflate> {
         self.deflate.map(Deflate::new)
@@ -98,8 +115,7 @@ impl Config {
         None
     }
 
-    /// How often to look at the deadlines: a quarter of the shortest, but not more than every 10 ms and at least
-    /// every second.
+    /// Returns how often to check the deadlines: a quarter of the shortest, at least 10 ms and at most 1 s.
     pub(super) fn sweep_period(&self) -> Duration {
         let shortest = [
             self.handshake_timeout,

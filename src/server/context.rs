@@ -1,17 +1,17 @@
-//! What an app can do while one of its connections is being handled.
+//! What an app can do during a callback for one of its connections.
 
 use super::{ConnectionId, Message, Remote, hub::Hub};
 use crate::{CloseCode, CloseFrame, SendError, reactor::Key};
 
-/// The connection being handled, and through it the others.
+/// Access to the connection of a callback, and through it to other connections and topics.
 ///
-/// A connection sees what is sent and published here in the order of the calls. Across workers, order holds per
+/// A connection receives messages sent and published here in the order of the calls. Across workers, order holds per
 /// publisher only.
 #[derive(Debug)]
 pub struct Context<'a> {
     hub: &'a mut Hub,
     key: Key,
-    /// Whether what is sent may be compressed.
+    /// Whether messages may be compressed.
     compress: bool,
 }
 
@@ -20,82 +20,91 @@ impl<'a> Context<'a> {
         Self { hub, key, compress: true }
     }
 
-    /// The same, for messages that must go out as they are, whatever was agreed on: those that mix a secret with what an
-    /// attacker may choose, since the length of a compressed message tells how much the two have in common.
+    /// Returns a context whose messages are sent without compression.
+    ///
+    /// Use it for a message that contains both a secret and text that an attacker may choose: the length of a
+    /// compressed message reveals how much the two have in common.
     ///
     /// ```
     /// # use switchboard::{Context, Message};
     /// # fn f(mut context: Context<'_>) {
-    /// context.uncompressed().send(Message::Text("a token, and what somebody searched for"));
+    /// context.uncompressed().send(Message::Text("a token, and the words of a search"));
     /// # }
     /// ```
     pub fn uncompressed(&mut self) -> Context<'_> {
         Context { hub: self.hub, key: self.key, compress: false }
     }
 
-    /// This connection's name: it is never given again.
+    /// Returns this connection's id.
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         self.hub.id(self.key)
     }
 
-    /// Sends a message to this connection. Nothing happens once it is closing.
+    /// Sends a message to this connection. Does nothing once it is closing.
     pub fn send(&mut self, message: Message<'_>) {
         self.hub.send(self.key, message, self.compress);
     }
 
-    /// Sends a message to another connection, on whichever worker. Nothing happens where there is no such one; one
-    /// that is too slow is treated as [`Config::slow_subscriber`](super::Config::slow_subscriber) says.
+    /// Sends a message to another connection, on any worker. Does nothing if it does not exist.
+    /// [`Config::slow_subscriber`](super::Config::slow_subscriber) applies if it is too slow.
     pub fn send_to(&mut self, id: ConnectionId, message: Message<'_>) {
         let prepared = message.prepared();
         let message = if self.compress { prepared } else { prepared.uncompressed() };
         if id.worker == self.hub.worker {
-            self.hub.send_owed(id.key, &message);
+            self.hub.send_unsolicited(id.key, &message);
         } else {
             self.hub.flush_outgoing();
             self.hub.remote.send(id, message);
         }
     }
 
-    /// Publishes to all who subscribed to `topic`, on all workers, this connection too if it did.
+    /// Publishes a message to all subscribers of `topic`, on all workers; to this connection too if it subscribed.
     pub fn publish(&mut self, topic: &str, message: Message<'_>) {
         self.hub.publish(topic, message, None, self.compress);
     }
 
-    /// Publishes to all who subscribed to `topic`, on all workers, but to this connection.
+    /// Publishes a message to all subscribers of `topic`, on all workers, except this connection.
     pub fn publish_to_others(&mut self, topic: &str, message: Message<'_>) {
         self.hub.publish(topic, message, Some(self.key), self.compress);
     }
 
-    /// From now on, this connection gets what is published to `topic`.
+    /// Subscribes this connection to `topic`: it gets later publications, none from before.
     pub fn subscribe(&mut self, topic: &str) {
         self.hub.subscribe(self.key, topic);
     }
 
-    /// From now on, it does not.
+    /// Unsubscribes this connection from `topic`.
     pub fn unsubscribe(&mut self, topic: &str) {
         self.hub.unsubscribe(self.key, topic);
     }
 
-    /// Begins the closing handshake, behind all that was sent. No message comes any more; once the peer has answered
-    /// or has failed to, [`App::closed`](super::App::closed) is called.
+    /// Begins the closing handshake, after all messages sent so far. The app gets no further message of this
+    /// connection. [`App::closed`](super::App::closed) is called once the peer has answered or
+    /// [`Config::close_timeout`] has passed.
     ///
     /// # Errors
-    /// [`SendError::InvalidCloseCode`] and [`SendError::ReasonTooLong`] (123 bytes); the connection stays open.
+    /// Returns [`SendError::InvalidCloseCode`], or [`SendError::ReasonTooLong`] past 123 bytes. The connection then
+    /// stays open.
+    ///
+    /// [`Config::close_timeout`]: super::Config::close_timeout
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.hub.close(self.key, Some(CloseFrame { code, reason }))
     }
 
-    /// Reads nothing more from this connection until [`Remote::resume`].
+    /// Stops reading from this connection until [`Remote::resume`]. Deadlines for the peer's silence do not run
+    /// meanwhile.
     pub fn pause(&mut self) {
         if let Some(link) = self.hub.links.get_mut(self.key) {
             link.paused = true;
         }
     }
 
-    /// A handle for other threads, and for later. What is sent by it is compressed as agreed, also from
-    /// [`uncompressed`](Self::uncompressed): give it [`Prepared::uncompressed`](crate::Prepared::uncompressed) messages. What is asked of it comes behind what was published here, but
-    /// beside what was sent here: it takes the way through the workers' mailboxes.
+    /// Returns a handle for other threads and later use.
+    ///
+    /// Its commands travel through the workers' mailboxes. They come after everything published here, but have no fixed
+    /// order relative to messages sent here. [`uncompressed`](Self::uncompressed) has no effect on it: pass it
+    /// [`Prepared::uncompressed`](crate::Prepared::uncompressed) messages instead.
     pub fn remote(&mut self) -> &Remote {
         self.hub.flush_outgoing();
         &self.hub.remote

@@ -1,5 +1,5 @@
-//! Deadlines for everything that a peer can stall. All connections are looked at every so often (see
-//! [`Config::sweep_period`](super::Config::sweep_period)); no timer is kept per connection.
+//! Deadlines for everything that a peer can stall. A periodic sweep checks all connections (see
+//! [`Config::sweep_period`](super::Config::sweep_period)); there is no timer per connection.
 
 use super::{App, End, inbound::Phase, link::Stage, worker::Worker};
 use crate::{
@@ -7,34 +7,35 @@ use crate::{
     reactor::{Key, Tick},
 };
 
-/// What a connection has come to.
+/// The action that a deadline calls for.
 enum Due {
-    /// The request is not there in time: 408 if some of it is.
+    /// End the connection because no whole request came in time; send 408 if a part came.
     Request,
+    /// Send a Ping.
     Ping,
-    /// Fails with a Close frame.
+    /// Fail the connection with a Close frame.
     Fail(End, &'static str),
-    /// Ends without a word: there is no one to hear it.
+    /// Close TCP at once: the peer would not read a Close frame.
     End(End),
 }
 
 impl<A: App> Worker<A> {
     pub(super) fn check_deadlines(&mut self, now: Tick) {
-        if now.since(self.swept) < self.sweep_period {
+        if now.since(self.last_sweep) < self.sweep_period {
             return;
         }
-        self.swept = now;
+        self.last_sweep = now;
         if self.congested {
-            // Nobody is listened to, so nobody can be late.
+            // The worker reads from no peer, so no peer can be late.
             for key in self.hub.links.keys().collect::<Vec<_>>() {
-                self.was_not_listened_to(key);
+                self.restart_peer_deadlines(key);
             }
         }
         for key in self.hub.links.keys().collect::<Vec<_>>() {
             match self.due(key, now) {
                 None => {}
                 Some(Due::Ping) => self.ping(key),
-                Some(Due::Request) => self.request_is_late(key),
+                Some(Due::Request) => self.request_timed_out(key),
                 Some(Due::Fail(end, reason)) => self.fail(key, &end, reason),
                 Some(Due::End(end)) => self.end(key, &end),
             }
@@ -45,7 +46,7 @@ impl<A: App> Worker<A> {
         let link = self.hub.links.get(key)?;
         let config = &*self.config;
         let awaited = now.since(link.since);
-        if link.outbox.progressed().is_some_and(|progressed| now.since(progressed) >= config.write_timeout) {
+        if link.outbox.last_progress().is_some_and(|at| now.since(at) >= config.write_timeout) {
             return Some(Due::End(End::WriteStalled));
         }
         match link.stage {
@@ -57,27 +58,28 @@ impl<A: App> Worker<A> {
             }
             Stage::Open => {
                 let inbound = &self.inbound[key.slot as usize];
-                // A peer that is not listened to cannot be blamed for its silence: then only writing counts.
-                if link.holds_reading(config.max_queued_bytes) || !inbound.stash().is_empty() {
+                // While the worker does not read, the peer's silence means nothing: only the write deadline applies.
+                if link.is_read_paused(config.max_queued_bytes) || !inbound.stash().is_empty() {
                     return None;
                 }
-                let begun = inbound.unfinished();
-                let stalled = begun.is_some_and(|begun| now.since(begun.progressed) >= config.message_timeout);
+                let unfinished = inbound.unfinished();
+                let stalled =
+                    unfinished.is_some_and(|unfinished| now.since(unfinished.last_progress) >= config.message_timeout);
                 if stalled {
-                    Some(Due::Fail(End::MessageStalled, "a message was begun and not finished"))
+                    Some(Due::Fail(End::MessageStalled, "a message was not finished in time"))
                 } else if link.pinged {
                     let patience = config.idle_timeout.saturating_sub(config.ping_after);
                     (awaited >= patience).then_some(Due::Fail(End::NoPong, "no answer to a Ping"))
                 } else if awaited >= config.ping_after && link.outbox.is_empty() {
                     Some(Due::Ping)
                 } else {
-                    None // while bytes wait for it, only writing counts
+                    None // while bytes wait for the peer, only the write deadline applies
                 }
             }
             Stage::Closing => {
                 (link.outbox.is_empty() && awaited >= config.close_timeout).then_some(Due::End(End::NoClose))
             }
-            Stage::Draining => None, // only writing counts
+            Stage::Draining => None, // only the write deadline applies
             Stage::Lingering => (awaited >= config.linger_timeout).then_some(Due::End(End::NoClose)),
         }
     }
@@ -85,11 +87,11 @@ impl<A: App> Worker<A> {
     fn ping(&mut self, key: Key) {
         self.hub.ping(key);
         if let Some(link) = self.hub.links.get_mut(key) {
-            link.has_been_pinged(self.hub.now);
+            link.note_pinged(self.hub.now);
         }
     }
 
-    fn request_is_late(&mut self, key: Key) {
+    fn request_timed_out(&mut self, key: Key) {
         let Phase::Http(stream) = &self.inbound[key.slot as usize].phase else { return };
         if stream.is_idle() {
             self.end(key, &End::Vanished);

@@ -1,4 +1,4 @@
-//! How connections end, one by one or all at a stop. The app hears of each once.
+//! How connections end, one by one or all when the server stops. The app is told once for each open connection.
 
 use log::{debug, info};
 
@@ -16,17 +16,17 @@ use crate::{
 };
 
 impl<A: App> Worker<A> {
-    /// The peer ended its side of TCP.
+    /// Handles the end of the peer's side of TCP.
     pub(super) fn peer_ended(&mut self, key: Key) {
         let Some(link) = self.hub.links.get_mut(key) else { return };
         link.read_closed = true;
         match self.inbound[Self::slot(key)].phase {
-            // A write may have found the connection broken already, and taken the socket's error with it.
+            // A failed write has consumed the socket's error; `handle_failures` ends the connection with it.
             Phase::Open { .. } if self.hub.bounds.failed.iter().any(|(failed, _)| *failed == key) => {}
             Phase::Open { .. } => self.end(key, &End::Vanished),
-            // It may still want the answer to what it asked.
-            Phase::Answering { .. } | Phase::Judging { .. } => {}
-            // The answer to its last request may still be on its way.
+            // The client may still read the response to its request.
+            Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } => {}
+            // The response to its last request may not be written yet.
             Phase::Http(_) => self.drain(key),
             Phase::Over => {
                 if link.stage == Stage::Lingering {
@@ -36,7 +36,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// The connection is over for the app, which hears of it once; frames that wait are still written.
+    /// Ends the connection for the app and tells it so, once. Frames that wait are still written.
     pub(super) fn finish(&mut self, key: Key, end: &End) {
         let inbound = &mut self.inbound[Self::slot(key)];
         inbound.take_stash();
@@ -49,12 +49,13 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// The connection is over at once.
+    /// Tells the app and closes the connection at once.
     pub(super) fn end(&mut self, key: Key, end: &End) {
         self.finish(key, end);
         self.remove(key);
     }
 
+    /// Closes the connection at once, without telling the app.
     pub(super) fn remove(&mut self, key: Key) {
         self.hub.remove(key);
         if let Some(inbound) = self.inbound.get_mut(Self::slot(key)) {
@@ -63,14 +64,14 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Fails a connection by policy: the peer is told why, and the app.
+    /// Fails a connection by policy: the app gets `end`, the peer a Close frame with `reason`.
     pub(super) fn fail(&mut self, key: Key, end: &End, reason: &str) {
         self.finish(key, end);
         self.hub.fail(key, &Fault::Policy(end.code(), reason));
-        self.go_on_later(key);
+        self.schedule(key);
     }
 
-    /// Carries out what the hub found: broken sockets, subscribers that are too slow.
+    /// Ends the connections that the hub has reported: broken sockets, slow subscribers, evictions.
     pub(super) fn handle_failures(&mut self) {
         while let Some((key, failure)) = self.hub.bounds.failed.pop() {
             if self.hub.links.get(key).is_none() {
@@ -85,10 +86,11 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Closes whoever uses most of this worker's memory while that is more than it may be.
+    /// Evicts the largest users of memory, one by one, while the worker exceeds its limit.
     pub(super) fn bound_memory(&mut self) {
         let limit = self.config.max_worker_bytes;
-        let used = |worker: &Self| worker.hub.queued_bytes() + usize::try_from(worker.unfinished).unwrap_or(usize::MAX);
+        let used =
+            |worker: &Self| worker.hub.queued_bytes() + usize::try_from(worker.unfinished_bytes).unwrap_or(usize::MAX);
         while used(self) > limit {
             let share = |key: Key, link: &Link| link.outbox.len() as u64 + self.inbound[Self::slot(key)].buffered();
             let largest = self.hub.links.iter().max_by_key(|&(key, link)| share(key, link)).map(|(key, _)| key);
@@ -103,6 +105,7 @@ impl<A: App> Worker<A> {
         }
     }
 
+    /// Begins to stop: closes the listener and all idle and open connections.
     pub(super) fn stop(&mut self, turn: &mut Turn<'_>) {
         if self.stopping.is_some() {
             return;
@@ -114,18 +117,19 @@ impl<A: App> Worker<A> {
             match &self.inbound[Self::slot(key)].phase {
                 Phase::Open { .. } => self.close_for_stop(key),
                 Phase::Http(stream) if stream.is_idle() => self.drain(key),
-                Phase::Http(_) | Phase::Answering { .. } | Phase::Judging { .. } | Phase::Over => {}
+                Phase::Http(_) | Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } | Phase::Over => {}
             }
         }
     }
 
     pub(super) fn close_for_stop(&mut self, key: Key) {
         let frame = CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server is stopping" };
-        // A code and reason of our own that fit.
+        // Our own code and reason are valid.
         let _ = self.hub.close(key, Some(frame));
     }
 
-    /// Whether the server is stopping and this worker has nothing left to do, or no time to do it.
+    /// Returns whether the server is stopping and this worker has no connections left. Cuts the remaining ones when the
+    /// time is over.
     pub(super) fn has_stopped(&mut self, now: Tick) -> bool {
         let Some(since) = self.stopping else { return false };
         if now.since(since) >= self.config.stop_timeout {
@@ -137,7 +141,7 @@ impl<A: App> Worker<A> {
     }
 }
 
-/// How a connection ended whose peer sent this Close frame.
+/// Returns how a connection ended when its peer sent this Close frame.
 pub(super) fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> End {
     let link = hub.links.get(key);
     match link.filter(|link| link.stage == Stage::Closing).and_then(|link| link.sender.as_ref()?.close_code()) {

@@ -1,4 +1,4 @@
-//! The fan-out of a [`Hub`]: subscriptions, publishes, and what each subscriber is owed.
+//! The fan-out of a [`Hub`]: subscriptions, publications, and their delivery to each subscriber.
 
 use super::{
     Message, SlowSubscriber,
@@ -30,29 +30,29 @@ impl Hub {
             let mut subscriptions = std::mem::take(&mut link.subscriptions).into_vec();
             let subscription = subscriptions.swap_remove(at);
             link.subscriptions = subscriptions.into();
-            self.leave(subscription);
+            self.remove_subscription(subscription);
         }
     }
 
-    pub(super) fn leave_topics(&mut self, key: Key) {
+    pub(super) fn unsubscribe_all(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         for subscription in std::mem::take(&mut link.subscriptions) {
-            self.leave(subscription);
+            self.remove_subscription(subscription);
         }
     }
 
-    fn leave(&mut self, subscription: Subscription) {
+    fn remove_subscription(&mut self, subscription: Subscription) {
         if let Some((moved, place)) = self.topics.unsubscribe(subscription)
             && let Some(link) = self.links.get_mut(moved)
         {
             let same = |other: &&mut Subscription| other.topic == place.topic;
             if let Some(other) = link.subscriptions.iter_mut().find(same) {
-                other.moves_to(place);
+                other.move_to(place);
             }
         }
     }
 
-    /// Publishes to this worker's subscribers, and queues it for the other workers.
+    /// Publishes a message to this worker's subscribers and queues it for the other workers.
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>, except: Option<Key>, compress: bool) {
         let others = self.remote.workers() > 1;
         if others || (compress && self.topics.is_deflating(topic)) {
@@ -60,7 +60,7 @@ impl Hub {
             let message = if compress { prepared } else { prepared.uncompressed() };
             self.publish_here(topic, &message, except);
             if others {
-                // Whom this worker has spared is nobody elsewhere.
+                // The excepted connection is one of this worker.
                 self.outgoing.push(Publication { topic: topic.into(), message, except: None });
             }
         } else {
@@ -70,7 +70,7 @@ impl Hub {
         }
     }
 
-    /// Publishes to this worker's subscribers.
+    /// Publishes a message to this worker's subscribers only.
     pub(super) fn publish_here(&mut self, topic: &str, message: &Prepared, except: Option<Key>) {
         let compressed = match &self.deflate {
             Some(deflate) if self.topics.is_deflating(topic) => message.compressed(deflate),
@@ -81,14 +81,15 @@ impl Hub {
         self.flush_full_logs();
     }
 
-    /// The logs of a turn are bounded too.
+    /// Delivers the logs early if they have grown too large.
     fn flush_full_logs(&mut self) {
         if self.topics.logged_bytes() >= MAX_LOG_BYTES {
             self.flush_topics();
         }
     }
 
-    /// Gives a connection what was published to its topics in this turn, before anything else is sent to it.
+    /// Delivers to a connection the pending publications of its topics. Called before anything else is sent to it, so
+    /// that it sees everything in order.
     pub(super) fn catch_up(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         let latest = self.topics.sequence();
@@ -96,9 +97,9 @@ impl Hub {
             link.seen = latest;
             return;
         }
-        let owed = self.topics.owed(key, link.seen, &link.subscriptions, link.max_shared_bytes());
+        let pending = self.topics.pending(key, link.seen, &link.subscriptions, link.max_shared_bytes());
         link.seen = latest;
-        if owed.is_empty() || link.stage != Stage::Open {
+        if pending.is_empty() || link.stage != Stage::Open {
             return;
         }
         let corked = self.corked == Some(key) && link.outbox.is_empty();
@@ -106,29 +107,29 @@ impl Hub {
             link.dirty = true;
             self.dirty.push(key);
         }
-        for owed in owed {
-            if owed.compressed
+        for pending in pending {
+            if pending.compressed
                 && let Some(sender) = self.links.get_mut(key).and_then(|link| link.sender.as_mut())
             {
                 sender.reset_context();
             }
             if corked {
-                self.cork.extend_from_slice(owed.frame);
+                self.cork.extend_from_slice(pending.frame);
                 continue;
             }
-            if !self.bounds.may_wait(&mut self.links, key, owed.frame.len(), self.now) {
+            if !self.bounds.may_wait(&mut self.links, key, pending.frame.len(), self.now) {
                 match self.config.slow_subscriber {
                     SlowSubscriber::Skip => continue,
                     SlowSubscriber::Close => break,
                 }
             }
             let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
-            link.outbox.frames(self.now).extend_from_slice(owed.frame);
+            link.outbox.frames(self.now).extend_from_slice(pending.frame);
             self.bounds.recount(link);
         }
     }
 
-    /// Gives every subscriber what was published in this turn.
+    /// Delivers the publications of this turn to all subscribers.
     pub(super) fn flush_topics(&mut self) {
         if self.topics.published().is_empty() {
             return;
@@ -143,7 +144,7 @@ impl Hub {
                 if link.seen == latest {
                     continue;
                 }
-                // The plain case: one topic, nothing seen yet, nothing waits. One write from the log itself.
+                // The common case: one topic, nothing seen yet, nothing waits. One write, directly from the log.
                 if only
                     && link.outbox.is_empty()
                     && link.stage == Stage::Open
@@ -164,7 +165,7 @@ impl Hub {
         self.topics.clear_logs();
     }
 
-    /// Posts this turn's publications to the other workers: before anything else that should come behind them.
+    /// Posts this turn's publications to the other workers. Called before posting anything that must come after them.
     pub(super) fn flush_outgoing(&mut self) {
         if !self.outgoing.is_empty() {
             let batch = std::mem::take(&mut self.outgoing).into();
@@ -173,5 +174,5 @@ impl Hub {
     }
 }
 
-/// From here on the logs are written before the turn is done.
+/// Logs of at least this many bytes are delivered before the turn is done.
 const MAX_LOG_BYTES: usize = 1 << 20;

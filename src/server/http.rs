@@ -1,7 +1,7 @@
 //! Plain HTTP/1.1 on the same port: enough to serve a page and a small API.
 //!
-//! GET, HEAD, and POST with a Content-Length; connections are kept alive. One request at a time: what a client sends
-//! ahead waits until the answer is given. Bodies are neither chunked nor streamed.
+//! Supports GET, HEAD, POST with a Content-Length, and keep-alive. Handles one request at a time: pipelined requests
+//! wait until the response is given. Does not support chunked or streamed bodies.
 
 use std::{borrow::Cow, io::Write as _, net::SocketAddr};
 
@@ -10,19 +10,19 @@ use crate::{
     reason_phrase, server::Config,
 };
 
-/// A plain HTTP request, whole.
+/// A complete plain HTTP request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// Method, target, header fields.
+    /// The method, target and header fields.
     pub head: &'a RequestHead,
-    /// The body; empty where none was announced.
+    /// The body; empty if the request has none.
     pub body: &'a [u8],
-    /// Where it came from: the other end of the TCP connection.
+    /// The address of the other end of the TCP connection.
     pub peer: SocketAddr,
 }
 
-/// An answer to a plain HTTP request. Content-Length and Connection are written for it.
+/// A response to a plain HTTP request. The server adds Content-Length and Connection.
 #[derive(Clone, Debug)]
 pub struct Response {
     status: u16,
@@ -31,13 +31,13 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without a body.
+    /// Creates a response with a status of 200 to 599 and without a body. Another status becomes 500 when it is sent.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Cow::Borrowed(b"") }
     }
 
-    /// A plain text.
+    /// Creates a response with a plain text.
     #[must_use]
     pub fn text(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
         let body = match text.into() {
@@ -47,24 +47,25 @@ impl Response {
         Self::new(status).header("Content-Type", "text/plain; charset=utf-8").body(body)
     }
 
-    /// With one more header field. A field that cannot be written turns the answer into 500.
+    /// Adds a header field. An invalid or reserved field (Connection, Content-Length, Transfer-Encoding) turns the
+    /// response into 500 when it is sent.
     #[must_use]
     pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// With this body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The answer as it goes onto the wire.
+    /// Returns the response as bytes for the wire.
     pub(super) fn encode(&self, keep_alive: bool, head_only: bool) -> Vec<u8> {
         if !(200..=599).contains(&self.status) {
-            log::error!("an answer cannot be written: {}", InvalidHeader::Status(self.status));
+            log::error!("a response cannot be written: {}", InvalidHeader::Status(self.status));
             return Self::text(500, "internal error\n").encode(keep_alive, head_only);
         }
         for (name, value) in &self.headers {
@@ -75,7 +76,7 @@ impl Response {
                 InvalidHeader::check(name, value)
             };
             if let Err(error) = checked {
-                log::error!("an answer cannot be written: {error}");
+                log::error!("a response cannot be written: {error}");
                 return Self::text(500, "internal error\n").encode(keep_alive, head_only);
             }
         }
@@ -87,7 +88,7 @@ impl Response {
         for (name, value) in headers {
             let _ = write!(out, "{name}: {value}\r\n");
         }
-        // RFC 9110 §8.6: no Content-Length with 204; 304 has no body that it could be the length of.
+        // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
         if !matches!(status, 204 | 304) {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
         }
@@ -102,7 +103,7 @@ impl Response {
 /// Reads requests from a connection that speaks HTTP.
 #[derive(Debug)]
 pub(super) struct RequestStream {
-    /// Who asks.
+    /// The client's address.
     from: SocketAddr,
     reader: RequestReader,
     /// The request whose body is arriving.
@@ -116,9 +117,9 @@ struct PendingBody {
     length: usize,
 }
 
-/// What a client asks for.
+/// A complete request of a client.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum Incoming {
     Plain { head: RequestHead, body: Vec<u8> },
     WebSocket { head: RequestHead, handshake: ServerHandshake },
 }
@@ -132,19 +133,22 @@ impl RequestStream {
         self.from
     }
 
-    /// Whether nothing of a request has come.
+    /// Returns whether no byte of a request has arrived.
     pub(super) fn is_idle(&self) -> bool {
         self.reader.is_untouched() && self.body.is_none()
     }
 
-    /// Takes the next bytes; gives how many of them were used, and the request once it is whole. `go_on` is called
-    /// where the client waits for a word before it sends its body.
+    /// Processes the next bytes. Returns how many of them were used, and the request once it is complete. Calls
+    /// `send_continue` if the client waits for 100 (Continue) before it sends its body.
+    ///
+    /// # Errors
+    /// Returns the rejection to send if the request is invalid or too large.
     pub(super) fn receive(
         &mut self,
         bytes: &[u8],
         config: &Config,
-        go_on: impl FnOnce(),
-    ) -> Result<(usize, Option<Asked>), Rejection> {
+        send_continue: impl FnOnce(),
+    ) -> Result<(usize, Option<Incoming>), Rejection> {
         if let Some(body) = self.body.take() {
             return Ok(self.receive_body(body, bytes));
         }
@@ -154,32 +158,32 @@ impl RequestStream {
         if head.version() == HttpVersion::Http11 && head.has_token("upgrade", "websocket") {
             let handshake =
                 ServerHandshake::from_request(&head).map_err(|error: HandshakeError| Rejection::from(&error))?;
-            return Ok((used, Some(Asked::WebSocket { head, handshake })));
+            return Ok((used, Some(Incoming::WebSocket { head, handshake })));
         }
         let length = check_plain(&head, config)?;
         if length == 0 {
-            return Ok((used, Some(Asked::Plain { head, body: Vec::new() })));
+            return Ok((used, Some(Incoming::Plain { head, body: Vec::new() })));
         }
         if head.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue")) {
-            go_on();
+            send_continue();
         }
         let body = PendingBody { head, bytes: Vec::new(), length };
-        let (more, asked) = self.receive_body(body, &bytes[used..]);
-        Ok((used + more, asked))
+        let (more, incoming) = self.receive_body(body, &bytes[used..]);
+        Ok((used + more, incoming))
     }
 
-    fn receive_body(&mut self, mut body: PendingBody, bytes: &[u8]) -> (usize, Option<Asked>) {
+    fn receive_body(&mut self, mut body: PendingBody, bytes: &[u8]) -> (usize, Option<Incoming>) {
         let taken = bytes.len().min(body.length - body.bytes.len());
         body.bytes.extend_from_slice(&bytes[..taken]);
         if body.bytes.len() < body.length {
             self.body = Some(body);
             return (taken, None);
         }
-        (taken, Some(Asked::Plain { head: body.head, body: body.bytes }))
+        (taken, Some(Incoming::Plain { head: body.head, body: body.bytes }))
     }
 }
 
-/// Whether a client wants to go on with this connection after the answer (RFC 9112 §9.3).
+/// Returns whether the client wants to keep the connection after the response (RFC 9112 §9.3).
 pub(super) fn keeps_alive(head: &RequestHead) -> bool {
     let names = |token: &str| head.has_token("connection", token);
     match head.version() {
@@ -188,15 +192,17 @@ pub(super) fn keeps_alive(head: &RequestHead) -> bool {
     }
 }
 
-/// Checks what RFC 9110 and 9112 demand of any request; gives the length of its body.
+/// Checks the requirements of RFC 9110 and 9112 for any request. Returns the length of its body.
 fn check_plain(head: &RequestHead, config: &Config) -> Result<usize, Rejection> {
     let refuse = |status: u16, why: &'static str| Err(Rejection::new(status).body(why));
     let hosts = head.values("host").count();
     if hosts > 1 || (hosts == 0 && head.version() == HttpVersion::Http11) {
-        return refuse(400, "exactly one Host is needed\n");
+        return refuse(400, "a request needs exactly one Host\n");
     }
     if !matches!(head.method(), "GET" | "HEAD" | "POST") {
-        return Err(Rejection::new(405).header("Allow", "GET, HEAD, POST").body("only GET, HEAD and POST here\n"));
+        return Err(Rejection::new(405)
+            .header("Allow", "GET, HEAD, POST")
+            .body("only GET, HEAD and POST are supported\n"));
     }
     if head.values("transfer-encoding").next().is_some() {
         return refuse(411, "a body needs a Content-Length\n");
@@ -209,7 +215,7 @@ fn check_plain(head: &RequestHead, config: &Config) -> Result<usize, Rejection> 
         (Some(value), None) => value,
     };
     if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
-        return refuse(400, "Content-Length is no number\n");
+        return refuse(400, "Content-Length is not a number\n");
     }
     // A number that does not fit is larger than any limit.
     let length = core::str::from_utf8(length).ok().and_then(|digits| digits.parse().ok()).unwrap_or(usize::MAX);

@@ -1,8 +1,8 @@
-//! The outgoing side of a worker: all links, topics, and what is to be written when.
+//! The outgoing half of a worker: all links and topics, and what is written when.
 //!
-//! What one readiness event causes to be sent to its own connection is corked: it collects in one buffer of the
-//! worker and leaves in one `write`. What goes to other connections waits in their outboxes for the end of the turn,
-//! and publishes wait there in their topics' logs. Only what the kernel does not take stays.
+//! While the worker handles an event of a connection, that connection is corked: frames for it collect in one buffer of
+//! the worker and leave in one `write`. Frames for other connections wait in their outboxes until the end of the turn,
+//! and publications wait in the logs of their topics. After that only the bytes that the kernel does not take remain.
 
 use std::sync::Arc;
 
@@ -26,20 +26,23 @@ pub(super) struct Hub {
     pub(super) worker: u16,
     pub(super) links: Slots<Link>,
     pub(super) now: Tick,
-    /// permessage-deflate, if it is offered to anyone.
+    /// The compression state of this worker's connections, if compression is on.
     pub(super) deflate: Option<Deflate>,
     pub(super) topics: Topics,
     /// Frames for the connection whose event is being handled.
     pub(super) cork: Vec<u8>,
+    /// The connection whose event is being handled.
     pub(super) corked: Option<Key>,
+    /// Connections with new frames in their outboxes, to be flushed at the end of the turn.
     pub(super) dirty: Vec<Key>,
     /// Publications of this turn, for the other workers.
     pub(super) outgoing: Vec<Publication>,
     pub(super) bounds: Bounds,
-    /// Connections that are being told that there is no room.
-    pub(super) turned_away: usize,
-    /// Connections that may be read from again, or must be to see the end: listed at the end of the turn.
-    pub(super) relieved: Vec<Key>,
+    /// The number of connections that are being refused because the worker is full.
+    pub(super) over_capacity: usize,
+    /// Connections that may be read from again, or that must be read to see the peer's end. Scheduled at the end of the
+    /// turn.
+    pub(super) resumable: Vec<Key>,
 }
 
 impl Hub {
@@ -57,8 +60,8 @@ impl Hub {
             corked: None,
             dirty: Vec::new(),
             outgoing: Vec::new(),
-            turned_away: 0,
-            relieved: Vec::new(),
+            over_capacity: 0,
+            resumable: Vec::new(),
         }
     }
 
@@ -66,7 +69,7 @@ impl Hub {
         ConnectionId { worker: self.worker, key }
     }
 
-    /// Bytes that wait for peers, in all.
+    /// Returns the bytes that wait for all peers.
     pub(super) fn queued_bytes(&self) -> usize {
         self.bounds.queued()
     }
@@ -75,39 +78,39 @@ impl Hub {
         self.links.get(key).is_some_and(|link| link.stage == Stage::Open)
     }
 
-    /// Whether this connection is past saying anything, be it that the app does not know yet.
-    pub(super) fn is_given_up(&self, key: Key) -> bool {
+    /// Returns whether nothing more can be sent on this connection. The app may not have been told yet.
+    pub(super) fn is_evicted(&self, key: Key) -> bool {
         self.links.get(key).is_some_and(|link| matches!(link.stage, Stage::Draining | Stage::Lingering))
     }
 
-    /// This connection takes no place of those that are there to stay.
-    pub(super) fn turn_away(&mut self, key: Key) {
+    /// Marks a connection that is only being refused: it does not count against the worker's capacity.
+    pub(super) fn mark_over_capacity(&mut self, key: Key) {
         if let Some(link) = self.links.get_mut(key) {
-            link.turned_away = true;
-            self.turned_away += 1;
+            link.over_capacity = true;
+            self.over_capacity += 1;
         }
     }
 
-    /// From now on, what is sent to `key` is collected.
+    /// Starts to collect the frames for `key`.
     pub(super) fn cork(&mut self, key: Key) {
         self.corked = Some(key);
     }
 
-    /// What can be done after the app has handled an event of this connection. Writes what was collected, if it is
-    /// worth a `write` of its own.
-    pub(super) fn after_event(&mut self, key: Key) -> Onward {
+    /// Returns what to do with the connection's next event, after the app has handled one. Writes the collected frames
+    /// if they are worth a `write` of their own.
+    pub(super) fn after_event(&mut self, key: Key) -> Disposition {
         if self.cork.len() >= CORK_BYTES {
             self.flush_cork(key);
         }
         match self.links.get(key) {
-            Some(link) if link.holds_reading(self.config.max_queued_bytes) => Onward::Stop,
-            Some(Link { stage: Stage::Open, .. }) => Onward::Deliver,
-            Some(Link { stage: Stage::Http | Stage::Closing, .. }) => Onward::Drop,
-            Some(Link { stage: Stage::Draining | Stage::Lingering, .. }) | None => Onward::Stop,
+            Some(link) if link.is_read_paused(self.config.max_queued_bytes) => Disposition::Stop,
+            Some(Link { stage: Stage::Open, .. }) => Disposition::Deliver,
+            Some(Link { stage: Stage::Http | Stage::Closing, .. }) => Disposition::Drop,
+            Some(Link { stage: Stage::Draining | Stage::Lingering, .. }) | None => Disposition::Stop,
         }
     }
 
-    /// Writes what was collected and collects no more.
+    /// Writes the collected frames and stops collecting.
     pub(super) fn uncork(&mut self, key: Key) {
         self.flush_cork(key);
         self.corked = None;
@@ -124,7 +127,8 @@ impl Hub {
         self.cork.shrink_to(2 * CORK_BYTES);
     }
 
-    /// Runs `send` with the sender of an open connection and the place where its frames go now.
+    /// Calls `send` with the sender of an open connection and the buffer for its frames: the cork or the outbox. Does
+    /// nothing if the connection is not open.
     pub(super) fn with_sender(
         &mut self,
         key: Key,
@@ -154,7 +158,7 @@ impl Hub {
         sent
     }
 
-    /// Sends a message; nothing happens where the connection is not open.
+    /// Sends a message. Does nothing if the connection is not open.
     pub(super) fn send(&mut self, key: Key, message: Message<'_>, compress: bool) {
         let sent = self.with_sender(key, |sender, place| match (message, compress) {
             (Message::Text(text), true) => sender.text(text, place),
@@ -165,9 +169,9 @@ impl Hub {
         debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
     }
 
-    /// Sends a message as an app to someone else than who is being handled: it counts as owed.
-    pub(super) fn send_owed(&mut self, key: Key, message: &Prepared) {
-        // What is corked does not wait yet.
+    /// Sends a message that the connection did not ask for: the policy for slow subscribers applies.
+    pub(super) fn send_unsolicited(&mut self, key: Key, message: &Prepared) {
+        // Corked frames do not wait yet.
         let corked = self.corked == Some(key) && self.links.get(key).is_some_and(|link| link.outbox.is_empty());
         if corked || self.bounds.may_wait(&mut self.links, key, message.frame().len(), self.now) {
             let sent = self.with_sender(key, |sender, place| sender.prepared_for_one(message, place));
@@ -175,14 +179,14 @@ impl Hub {
         }
     }
 
-    /// Sends an app's answer to what this connection asked: it is never too slow for that, but not listened to while
-    /// too much waits.
+    /// Sends an app's answer to the connection's own request. The policy for slow subscribers does not apply; instead,
+    /// the connection is not read from while too much waits.
     pub(super) fn answer(&mut self, key: Key, message: &Prepared) {
         let sent = self.with_sender(key, |sender, place| sender.prepared_for_one(message, place));
         debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
     }
 
-    /// Answers what the RFC obliges us to answer.
+    /// Sends a reply that the RFC requires: a Pong or a Close.
     pub(super) fn reply(&mut self, key: Key, reply: Reply<'_>) {
         let waits = self.links.get(key).is_some_and(|link| link.stage == Stage::Open && !link.outbox.is_empty());
         match reply {
@@ -209,45 +213,49 @@ impl Hub {
         debug_assert_eq!(sent, Ok(()), "an empty Ping can be sent");
     }
 
-    /// Begins the closing handshake behind all that waits. What the app asks for is checked by the sender.
+    /// Begins the closing handshake. The Close frame is sent after all frames that wait.
+    ///
+    /// # Errors
+    /// The sender checks the code and the reason; the connection stays open if they are invalid.
     pub(super) fn close(&mut self, key: Key, frame: Option<CloseFrame<'_>>) -> Result<(), SendError> {
         if !self.is_open(key) {
             return Ok(());
         }
         self.with_sender(key, |sender, place| sender.close(frame, place))?;
-        // It may have been given up meanwhile, for what it was owed before.
+        // The sender was first given the pending publications, which may have evicted the connection.
         if let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) {
             link.enter(Stage::Closing, self.now);
             // The peer's Close must be read.
             link.paused = false;
-            self.relieved.push(key);
+            self.resumable.push(key);
         }
-        self.leave_topics(key);
+        self.unsubscribe_all(key);
         Ok(())
     }
 
-    /// _Fails the connection_ (§7.1.7): drops what has not begun to be written, says why, and ends our side.
+    /// _Fails the connection_ (§7.1.7): drops the frames that are not partly written, sends a Close frame with the
+    /// reason, and ends our side.
     pub(super) fn fail(&mut self, key: Key, why: &Fault<'_>) {
         if self.corked == Some(key) {
-            // What was answered before the breach is on its way already, as far as order goes.
+            // Replies to earlier events come before the failure.
             self.flush_cork(key);
         }
         let Some(link) = self.links.get_mut(key) else { return };
         if let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) {
-            link.outbox.drop_unbegun();
+            link.outbox.drop_unstarted();
             let frames = link.outbox.frames(self.now);
             let written = match why {
                 Fault::Protocol(error) => sender.fail(error, frames),
                 Fault::Policy(code, reason) => sender.close(Some(CloseFrame { code: *code, reason }), frames),
             };
-            debug_assert_eq!(written, Ok(()), "our own words fit");
+            debug_assert_eq!(written, Ok(()), "our own close reasons fit");
         }
         self.drain(key);
     }
 
-    /// Nothing more will be said: the rest is written, then our side is ended.
+    /// Stops sending: writes the rest of the outbox, then ends our side.
     pub(super) fn drain(&mut self, key: Key) {
-        self.leave_topics(key);
+        self.unsubscribe_all(key);
         if self.corked == Some(key) {
             self.flush_cork(key);
         }
@@ -260,7 +268,7 @@ impl Hub {
         self.flush(key);
     }
 
-    /// Queues an answer of HTTP.
+    /// Sends an HTTP response.
     pub(super) fn send_http(&mut self, key: Key, bytes: &[u8]) {
         if let Some(link) = self.links.get_mut(key) {
             link.outbox.append_http(bytes, self.now);
@@ -268,15 +276,15 @@ impl Hub {
         self.flush(key);
     }
 
-    /// Writes what waits for `key`; ends our side where nothing more will come.
+    /// Writes the outbox of `key`. Ends our side if it is empty and nothing more will be sent.
     pub(super) fn flush(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
-        let held = link.holds_reading(self.config.max_queued_bytes);
+        let held = link.is_read_paused(self.config.max_queued_bytes);
         if let Err(error) = link.outbox.write_to(&mut link.socket, self.now) {
             self.bounds.failed.push((key, Failure::Broken(error)));
         }
         if matches!(link.stage, Stage::Http | Stage::Closing) && link.outbox.is_empty() {
-            // The time for the next request, or for the peer's Close, begins when ours is written.
+            // The deadline for the next request, or for the peer's Close, starts when our own bytes are written.
             link.since = self.now;
         }
         if link.stage == Stage::Draining && link.outbox.is_empty() {
@@ -284,11 +292,11 @@ impl Hub {
             if let Err(error) = link.socket.shutdown_write() {
                 self.bounds.failed.push((key, Failure::Broken(error)));
             }
-            // What ended before we did is not announced again.
+            // If the peer ended its side first, no event will announce that again.
             link.readable |= link.read_closed;
-            self.relieved.push(key);
-        } else if held && !link.holds_reading(self.config.max_queued_bytes) {
-            self.relieved.push(key);
+            self.resumable.push(key);
+        } else if held && !link.is_read_paused(self.config.max_queued_bytes) {
+            self.resumable.push(key);
         }
         self.recount(key);
     }
@@ -299,32 +307,32 @@ impl Hub {
         }
     }
 
-    /// Forgets a connection; the socket is closed with it.
+    /// Removes a connection and closes its socket.
     pub(super) fn remove(&mut self, key: Key) {
-        self.leave_topics(key);
+        self.unsubscribe_all(key);
         if self.corked == Some(key) {
             self.cork.clear();
             self.corked = None;
         }
         if let Some(link) = self.links.remove(key) {
-            self.turned_away -= usize::from(link.turned_away);
+            self.over_capacity -= usize::from(link.over_capacity);
             self.bounds.forget(link);
         }
     }
 
-    /// All that was batched in this turn goes out. Those who were sent something of their own are first: who waits for an
-    /// answer does not wait for a crowd to be told.
+    /// Writes everything that was batched in this turn. Connections with frames of their own come first, so that an
+    /// answer does not wait for a large fan-out.
     pub(super) fn end_of_turn(&mut self) {
         self.flush_dirty();
         self.flush_topics();
-        // Those for whom the kernel did not take it all at once, or who follow more than one topic.
+        // Connections with more than one topic, and those whose kernel buffer was full, became dirty in between.
         self.flush_dirty();
         self.flush_outgoing();
     }
 
     fn flush_dirty(&mut self) {
         for key in std::mem::take(&mut self.dirty) {
-            // With it goes what they are owed of the topics: one write for all.
+            // Pending publications are added first, so that one write serves all.
             self.catch_up(key);
             if let Some(link) = self.links.get_mut(key) {
                 link.dirty = false;
@@ -334,13 +342,14 @@ impl Hub {
     }
 }
 
-/// What is done with the next event of a connection.
+/// What to do with the next event of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Onward {
+pub(super) enum Disposition {
+    /// Deliver it to the app.
     Deliver,
-    /// Our Close frame is sent: only the peer's is waited for.
+    /// Drop it: our Close frame is sent, and only the peer's matters.
     Drop,
-    /// There is none in this turn.
+    /// Handle no more events in this turn.
     Stop,
 }
 
@@ -351,5 +360,5 @@ pub(super) enum Fault<'a> {
     Policy(CloseCode, &'a str),
 }
 
-/// From here on a cork is written before its event is done.
+/// A cork of at least this many bytes is written before its event is done.
 const CORK_BYTES: usize = 64 << 10;

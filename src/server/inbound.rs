@@ -1,129 +1,133 @@
-//! The incoming half of a connection, and the mail that reaches it.
+//! The incoming half of a connection, and the mail of a worker.
 
 use std::net::SocketAddr;
 
-use super::{Acceptance, Response, http::RequestStream, remote::Order};
+use super::{Acceptance, Response, http::RequestStream, remote::Command};
 use crate::{
     Receiver, Rejection, ServerHandshake,
     reactor::{Key, Tick},
 };
 
-/// What other threads may post to a worker.
+/// What any thread may post to a worker.
 pub(super) enum Mail<P> {
-    Order(Order),
-    Answer(Key, Answer<P>),
+    Command(Command),
+    Decision(Key, Decision<P>),
 }
 
-/// What an app answers to what a client asked.
-pub(super) enum Answer<P> {
-    Reply(Response),
+/// An app's decision on a request or a handshake.
+pub(super) enum Decision<P> {
+    Respond(Response),
     Accept(Acceptance, P),
     Reject(Rejection),
 }
 
-impl<P> From<Order> for Mail<P> {
-    fn from(order: Order) -> Self {
-        Self::Order(order)
+impl<P> From<Command> for Mail<P> {
+    fn from(command: Command) -> Self {
+        Self::Command(command)
     }
 }
 
 /// The incoming half of a connection.
 pub(super) struct Inbound<P> {
     pub(super) phase: Phase<P>,
-    /// What was left when it was last handled; most of the time, nothing.
-    left: Option<Box<Left>>,
+    /// The unprocessed part of the input; usually none.
+    leftover: Option<Box<Leftover>>,
 }
 
-/// What is left of a connection's input when it has been handled.
+/// The unprocessed part of a connection's input, and the progress of its unfinished message. Allocated only while there
+/// is either.
 #[derive(Default)]
-struct Left {
-    /// What was read and not yet used; nothing is read while there is any.
+struct Leftover {
+    /// Bytes that were read and not processed. Nothing more is read while there are any.
     stash: Vec<u8>,
-    /// Bytes of an unfinished message, as the worker's total knows them.
+    /// The bytes of an unfinished message as counted in the worker's total.
     buffered: u64,
     unfinished: Option<Unfinished>,
 }
 
-/// Something that the peer has begun to send.
+/// The progress of a message that the peer has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Unfinished {
-    /// The most bytes of it that were here at once.
-    pub(super) most: u64,
-    /// When that became more. Neither Pings nor empty frames are progress.
-    pub(super) progressed: Tick,
+    /// The largest number of its bytes that were buffered at once.
+    pub(super) peak: u64,
+    /// When `peak` last grew. Neither Pings nor empty frames are progress.
+    pub(super) last_progress: Tick,
 }
 
+/// How far the incoming half of a connection has come.
 pub(super) enum Phase<P> {
     /// Reads a request.
     Http(Box<RequestStream>),
-    /// The app owes the answer to a plain request.
-    Answering { from: SocketAddr, keep_alive: bool, head_only: bool },
-    /// The app owes the verdict on a handshake.
-    Judging { from: SocketAddr, handshake: Box<ServerHandshake> },
+    /// Waits for the app's response to a plain request.
+    AwaitingResponse { from: SocketAddr, keep_alive: bool, head_only: bool },
+    /// Waits for the app's verdict on a handshake.
+    AwaitingVerdict { from: SocketAddr, handshake: Box<ServerHandshake> },
     /// Reads frames.
     Open { receiver: Receiver, peer: P },
-    /// Whatever comes is dropped.
+    /// Drops all input.
     Over,
 }
 
 impl<P> Inbound<P> {
     pub(super) fn new(phase: Phase<P>) -> Self {
-        Self { phase, left: None }
+        Self { phase, leftover: None }
     }
 
-    /// Whether nothing is unfinished, nor was.
+    /// Returns whether the connection is open, has no leftover, and no message is unfinished.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.left.is_none() && matches!(&self.phase, Phase::Open { receiver, .. } if !receiver.has_unfinished())
+        self.leftover.is_none() && matches!(&self.phase, Phase::Open { receiver, .. } if !receiver.has_unfinished())
     }
 
-    /// What was read and not yet used.
+    /// Returns the bytes that were read and not processed.
     pub(super) fn stash(&self) -> &[u8] {
-        self.left.as_ref().map_or(&[], |left| &left.stash)
+        self.leftover.as_ref().map_or(&[], |leftover| &leftover.stash)
     }
 
     pub(super) fn take_stash(&mut self) -> Vec<u8> {
-        let stash = self.left.as_mut().map(|left| std::mem::take(&mut left.stash));
+        let stash = self.leftover.as_mut().map(|leftover| std::mem::take(&mut leftover.stash));
         self.tidy();
         stash.unwrap_or_default()
     }
 
     pub(super) fn set_stash(&mut self, stash: Vec<u8>) {
         if !stash.is_empty() {
-            self.left.get_or_insert_default().stash = stash;
+            self.leftover.get_or_insert_default().stash = stash;
         }
     }
 
-    /// Bytes of an unfinished message, as the worker's total knows them.
+    /// Returns the bytes of an unfinished message as counted in the worker's total.
     pub(super) fn buffered(&self) -> u64 {
-        self.left.as_ref().map_or(0, |left| left.buffered)
+        self.leftover.as_ref().map_or(0, |leftover| leftover.buffered)
     }
 
-    /// What the peer has begun to send, and when it went on with it.
+    /// Returns the progress of the message that the peer has begun, if any.
     pub(super) fn unfinished(&self) -> Option<Unfinished> {
-        self.left.as_ref().and_then(|left| left.unfinished)
+        self.leftover.as_ref().and_then(|leftover| leftover.unfinished)
     }
 
     pub(super) fn set_unfinished(&mut self, buffered: u64, unfinished: Option<Unfinished>) {
-        if buffered > 0 || unfinished.is_some() || self.left.is_some() {
-            let left = self.left.get_or_insert_default();
-            (left.buffered, left.unfinished) = (buffered, unfinished);
+        if buffered > 0 || unfinished.is_some() || self.leftover.is_some() {
+            let leftover = self.leftover.get_or_insert_default();
+            (leftover.buffered, leftover.unfinished) = (buffered, unfinished);
             self.tidy();
         }
     }
 
-    /// Where nothing is left, nothing is kept.
+    /// Frees the leftover if it is empty.
     fn tidy(&mut self) {
-        self.left.take_if(|left| left.stash.is_empty() && left.buffered == 0 && left.unfinished.is_none());
+        self.leftover
+            .take_if(|leftover| leftover.stash.is_empty() && leftover.buffered == 0 && leftover.unfinished.is_none());
     }
 
-    /// Whether a message is being inflated of which no further bytes are needed now.
-    pub(super) fn is_paused(&self) -> bool {
+    /// Returns whether a message is only partly inflated, so that there is work without further bytes.
+    pub(super) fn is_inflating(&self) -> bool {
         matches!(&self.phase, Phase::Open { receiver, .. } if receiver.is_paused())
     }
 }
 
 impl<P> Phase<P> {
-    pub(super) fn awaits_app(&self) -> bool {
-        matches!(self, Self::Answering { .. } | Self::Judging { .. })
+    /// Returns whether the app must decide before more input is read.
+    pub(super) fn is_awaiting_app(&self) -> bool {
+        matches!(self, Self::AwaitingResponse { .. } | Self::AwaitingVerdict { .. })
     }
 }

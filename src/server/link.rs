@@ -1,4 +1,4 @@
-//! The outgoing half of a connection: its socket, its sender, what waits for it, and when it was last heard.
+//! The outgoing half of a connection: its socket, its sender, its outbox, and the start of its current deadline.
 
 use super::{
     outbox::Outbox,
@@ -13,44 +13,44 @@ use crate::{
 pub(super) struct Link {
     pub(super) socket: Socket,
     pub(super) stage: Stage,
-    /// There from [`Stage::Open`] on.
+    /// Set from [`Stage::Open`] on.
     pub(super) sender: Option<Sender>,
     pub(super) outbox: Outbox,
-    /// Given room by the one: nearly all connections have few or none.
+    /// Allocated exactly: nearly all connections have few or none.
     pub(super) subscriptions: Box<[Subscription]>,
-    /// All publications up to this one have been given to it, or came before it was there.
+    /// The last publication that the connection has been given or that came before it subscribed.
     pub(super) seen: Sequence,
-    /// Since when something is awaited of the peer: from when the stage began; where it is open, from when bytes last
-    /// came, or a Ping went out. Begins anew after a time in which nothing was read.
+    /// The start of the deadline for the peer's next step: the start of the stage, or, in an open connection, the last
+    /// arrival of bytes or the last Ping. Restarts after a time in which the worker did not read.
     pub(super) since: Tick,
-    /// No bytes came since a Ping went out.
+    /// No bytes have arrived since the last Ping was sent.
     pub(super) pinged: bool,
-    /// The app asked not to read.
+    /// The app has paused reading.
     pub(super) paused: bool,
     /// The socket may hold bytes that no further event will announce.
     pub(super) readable: bool,
-    /// The peer has ended its side, or is about to be found to have.
+    /// The peer has ended its side; the read that returns the end may be still to come.
     pub(super) read_closed: bool,
-    /// Only told that there is no room.
-    pub(super) turned_away: bool,
-    /// Stands on the worker's list of who goes on in the next turn.
-    pub(super) listed: bool,
-    /// Stands on the hub's list of who is to be written to at the end of this turn.
+    /// The connection is only being refused because the worker is full.
+    pub(super) over_capacity: bool,
+    /// The connection is in one of the worker's run queues.
+    pub(super) scheduled: bool,
+    /// The connection is in the hub's `dirty` list.
     pub(super) dirty: bool,
 }
 
-/// How far a connection has come, seen from its outgoing half.
+/// How far the outgoing half of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Speaks HTTP.
+    /// HTTP responses may be sent.
     Http,
     /// Messages may be sent.
     Open,
     /// Our Close frame is sent or waits in the outbox; the peer's is awaited (§7.1.2).
     Closing,
-    /// Nothing more is said: the outbox is written, then our side is ended.
+    /// Nothing more is added: the outbox is written, then our side is ended.
     Draining,
-    /// Our side is ended; what still comes is dropped, until the peer ends its side (§7.1.1).
+    /// Our side is ended; incoming bytes are dropped until the peer ends its side (§7.1.1).
     Lingering,
 }
 
@@ -68,8 +68,8 @@ impl Link {
             paused: false,
             readable: false,
             read_closed: false,
-            turned_away: false,
-            listed: false,
+            over_capacity: false,
+            scheduled: false,
             dirty: false,
         }
     }
@@ -79,27 +79,28 @@ impl Link {
         self.since = now;
     }
 
-    /// Bytes came.
-    pub(super) fn is_heard(&mut self, now: Tick) {
+    /// Notes that bytes arrived.
+    pub(super) fn note_received(&mut self, now: Tick) {
         if self.stage == Stage::Open {
             self.since = now;
         }
         self.pinged = false;
     }
 
-    /// The peer was asked whether it is there.
-    pub(super) fn has_been_pinged(&mut self, now: Tick) {
+    /// Notes that a Ping was sent.
+    pub(super) fn note_pinged(&mut self, now: Tick) {
         self.since = now;
         self.pinged = true;
     }
 
-    /// How long a publication may be that goes out here compressed for all; `None` where none may.
+    /// Returns the longest message, before compression, that this connection accepts from the shared compressor; `None`
+    /// if it accepts none.
     pub(super) fn max_shared_bytes(&self) -> Option<usize> {
         self.sender.as_ref().and_then(Sender::max_shared_bytes)
     }
 
-    /// Whether nothing should be read for now: the app said so, or too much waits for this peer already.
-    pub(super) fn holds_reading(&self, max_queued_bytes: usize) -> bool {
+    /// Returns whether reading is paused: by the app, or because too much waits for this peer.
+    pub(super) fn is_read_paused(&self, max_queued_bytes: usize) -> bool {
         let held = self.paused || self.outbox.len() > max_queued_bytes;
         held && !matches!(self.stage, Stage::Draining | Stage::Lingering)
     }

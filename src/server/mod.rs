@@ -1,52 +1,31 @@
-//! Floor 2: a WebSocket server. One engine connection on each reactor socket; outboxes, limits, deadlines, topics.
+//! Layer 2: a WebSocket server. Each reactor socket carries one connection of the engine; this layer adds outboxes,
+//! limits, deadlines and topics.
 //!
 //! A service is an [`App`]; a [`Server`] runs one value of it per worker. Other threads reach connections and topics
-//! by a [`Remote`].
+//! through a [`Remote`].
 //!
 //! | file | what |
 //! |---|---|
-//! | `app.rs` | [`App`], [`Message`], [`Handshake`], [`End`]: what a service is and is told |
-//! | `context.rs` | [`Context`]: what it can do meanwhile |
-//! | `answer.rs` | [`Responder`], [`Verdict`]: what it owes, now or later |
+//! | `app.rs` | [`App`], [`Message`], [`Handshake`], [`End`]: the service and its callbacks |
+//! | `context.rs` | [`Context`]: what an app can do during a callback |
+//! | `answer.rs` | [`Responder`], [`Verdict`]: an app's response to a request or handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
 //! | `origin.rs` | [`OriginPolicy`]: which pages may connect |
-//! | `remote.rs` | [`Remote`], [`ConnectionId`]: from other threads |
+//! | `remote.rs` | [`Remote`], [`ConnectionId`]: access from other threads |
 //! | `config.rs` | [`Config`]: every limit and its default |
-//! | `worker.rs` | the incoming half: bytes to events to the app, a share for each in every turn |
-//! | `inbound.rs` | one connection's incoming half, and its mail |
-//! | `requests.rs` | from the request to the open connection |
-//! | `ending.rs` | how connections end, and the server |
+//! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
+//! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
+//! | `requests.rs` | from the HTTP request to the open connection |
+//! | `ending.rs` | how connections end, and how the server stops |
 //! | `deadlines.rs` | what a peer can stall, and for how long |
-//! | `hub.rs` | the outgoing half: what is written when |
-//! | `link.rs`, `outbox.rs` | one connection's outgoing half, and what the kernel did not take |
-//! | `topics.rs`, `fanout.rs` | subscriptions, the logs of a turn, and how they go out |
-//! | `bounds.rs` | what may wait for peers, for each and for all |
-//! | `simulation/` | tests: the workers among simulated clients, from seeds |
+//! | `hub.rs` | the outgoing half of a worker: what is written when |
+//! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
+//! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
+//! | `bounds.rs` | how many bytes may wait for one peer and for all peers |
+//! | `simulation/` | tests: workers and simulated clients, driven by seeds |
 //!
-//! ```no_run
-//! use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
-//!
-//! struct Shout;
-//!
-//! impl App for Shout {
-//!     type Peer = ();
-//!
-//!     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
-//!         verdict.accept(());
-//!     }
-//!
-//!     fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
-//!         if let Message::Text(text) = message {
-//!             context.send(Message::Text(&text.to_uppercase()));
-//!         }
-//!     }
-//! }
-//!
-//! let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
-//! println!("listening on {}", server.address());
-//! server.start(|_| Shout)?.join()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! Two enums describe how far a connection has come, one per half: `Stage` of a `Link` (outgoing) and `Phase` of an
+//! `Inbound` (incoming).
 
 mod answer;
 mod app;
@@ -89,16 +68,16 @@ pub use origin::OriginPolicy;
 pub use remote::{ConnectionId, InvalidConnectionId, Remote};
 
 use crate::reactor::{Clock, Listeners, Reactor, raise_descriptor_limit};
-use worker::{Room, Worker};
+use worker::{Capacity, Worker};
 
-/// A server that is bound to its address and not yet running.
+/// A server that is bound to its address and does not run yet. [`App`] has an example.
 #[derive(Debug)]
 pub struct Server {
     listeners: Listeners,
     config: Config,
 }
 
-/// A server that runs, also when this handle is dropped.
+/// A running server. It keeps running if this handle is dropped.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
@@ -110,23 +89,25 @@ impl Server {
     /// Binds the listeners of all workers to one address; port 0 takes any free one.
     ///
     /// # Errors
-    /// What the system says: a port that is taken is [`io::ErrorKind::AddrInUse`], also where whoever has it would
-    /// share it.
+    /// Returns the system's error. A port in use is [`io::ErrorKind::AddrInUse`], even if the other process would
+    /// share it (`SO_REUSEPORT`).
     pub fn bind(address: SocketAddr, config: Config) -> io::Result<Self> {
         let workers = config.workers.clamp(1, MAX_WORKERS);
         Ok(Self { listeners: Listeners::bind(address, workers)?, config })
     }
 
-    /// The address that is bound.
+    /// Returns the bound address, with the actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listeners.address
     }
 
-    /// Starts the workers. Each calls `make_app` once, on its own thread.
+    /// Starts the workers. Each worker calls `make_app` once, on its own thread.
+    ///
+    /// Also raises the process's soft limit of open files to the hard limit.
     ///
     /// # Errors
-    /// What the system says when a worker cannot be made.
+    /// Returns the system's error if a worker cannot be created.
     pub fn start<A, F>(self, make_app: F) -> io::Result<Running>
     where
         A: App,
@@ -136,9 +117,9 @@ impl Server {
         let descriptors = usize::try_from(raise_descriptor_limit()).unwrap_or(usize::MAX);
         let reserve = RESERVED_DESCRIPTORS.min(descriptors / 4);
         let share = (descriptors - reserve) / sockets.len();
-        let turned_away = TURNED_AWAY_AT_ONCE.min(share / 4);
-        let connections = config.max_connections.unwrap_or(usize::MAX).min((share - turned_away).max(1));
-        let room = Room { connections, turned_away };
+        let over_capacity = MAX_OVER_CAPACITY.min(share / 4);
+        let connections = config.max_connections.unwrap_or(usize::MAX).min((share - over_capacity).max(1));
+        let capacity = Capacity { connections, over_capacity };
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
@@ -157,7 +138,7 @@ impl Server {
             let run = move || {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
-                let mut worker = Worker::new(app, config, remote, number, mailbox, room, now);
+                let mut worker = Worker::new(app, config, remote, number, mailbox, capacity, now);
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
@@ -175,19 +156,19 @@ impl Server {
 }
 
 impl Running {
-    /// The address that is bound.
+    /// Returns the bound address, with the actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A handle to connections and topics.
+    /// Returns a handle to connections and topics.
     #[must_use]
     pub fn remote(&self) -> &Remote {
         &self.remote
     }
 
-    /// A handle that stops the server: see [`Stopper::stop`].
+    /// Returns a handle that can stop the server.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper(self.remote.clone())
@@ -196,7 +177,7 @@ impl Running {
     /// Waits until the server has stopped.
     ///
     /// # Errors
-    /// What the system said when a worker could not go on.
+    /// Returns the system's error if a worker's event loop failed.
     pub fn join(self) -> io::Result<()> {
         for worker in self.workers {
             match worker.join() {
@@ -214,18 +195,21 @@ impl Running {
 pub struct Stopper(Remote);
 
 impl Stopper {
-    /// Stops accepting, sends Close 1001 to all, and lets the closing handshakes finish, for
-    /// [`Config::stop_timeout`] at most. Returns at once; [`Running::join`] waits.
+    /// Stops accepting, sends Close 1001 to all connections, and lets the closing handshakes finish within
+    /// [`Config::stop_timeout`].
+    ///
+    /// Returns at once; [`Running::join`] waits.
     pub fn stop(&self) {
         self.0.stop();
     }
 }
 
-/// Runs `run` on this thread. If it panics, the process ends with exit code 101, and an error is logged that names
-/// `who`.
+/// Calls `run` on this thread and returns its result. If `run` panics, logs an error that names `who` and exits the
+/// process with code 101.
 ///
-/// The server's workers run in it: a worker that died alone would keep its share of the port, and nobody would serve it.
-/// Use it for a thread of your own that the service cannot do without.
+/// The server runs its workers this way: the kernel would still assign new connections to the listener of a dead
+/// worker, and nothing would serve them. Use it for the other threads that a service cannot work without. `who` is the
+/// subject of the log line, such as `"the store"`.
 pub fn exit_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         log::error!("{who} panicked; the process ends");
@@ -233,11 +217,11 @@ pub fn exit_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
     })
 }
 
-/// What a connection's name has room for.
+/// The number of workers that a [`ConnectionId`] can tell apart.
 const MAX_WORKERS: usize = 1 << 16;
-/// Descriptors kept for everything but connections: listeners, epoll, files, an app's own.
+/// Descriptors reserved for everything except connections: listeners, epoll, files, the app's own.
 const RESERVED_DESCRIPTORS: usize = 64;
-/// Connections per worker, beyond its limit, that are told so at the same time.
-const TURNED_AWAY_AT_ONCE: usize = 64;
-/// What may wait for one worker before nothing more is read that could add to it.
+/// Connections beyond its limit that a worker refuses with 503 at the same time.
+const MAX_OVER_CAPACITY: usize = 64;
+/// Bytes of mail that may wait for one worker. Past it, all workers stop reading from their peers until it is taken.
 const MAILBOX_BYTES: usize = 64 << 20;

@@ -1,25 +1,27 @@
-//! Which pages may connect ([§10.2]): a browser says whose page it is, and only the server can judge.
+//! Which pages may connect ([§10.2]): a browser sends the page's Origin, and the server decides.
 //!
 //! [§10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
 
 use super::{Handshake, Verdict};
 use crate::{Rejection, ServerHandshake};
 
-/// Which values of Origin are let in. A client that sends none is no browser, carries no one's cookies, and is let in
-/// by every policy.
+/// Which values of Origin may connect.
+///
+/// Every policy allows a handshake without an Origin: it does not come from a browser, and so cannot use the cookies of
+/// a user against their will.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginPolicy {
     /// Any page.
     Any,
-    /// Pages of the same host and port as the request's Host, and of those listed.
+    /// Pages with the same host and port as the request's Host, and the origins in the list.
     SameHostOr(Vec<String>),
-    /// Pages of those listed, such as `https://chat.example`.
+    /// Only the origins in the list, such as `https://chat.example`. Compared without regard to case.
     Only(Vec<String>),
 }
 
 impl OriginPolicy {
-    /// Whether this handshake's Origin is let in.
+    /// Returns whether the handshake's Origin may connect.
     #[must_use]
     pub fn allows(&self, handshake: &ServerHandshake) -> bool {
         let Some(origin) = handshake.origin() else { return true };
@@ -31,7 +33,7 @@ impl OriginPolicy {
         }
     }
 
-    /// Gives the verdict by this policy alone: opens the connection with `peer`, or turns it down with 403.
+    /// Decides a handshake by this policy alone: opens the connection with `peer`, or rejects it with 403.
     pub fn judge<P: Send + 'static>(&self, handshake: &Handshake<'_>, verdict: Verdict<P>, peer: P) {
         if self.allows(handshake.websocket) {
             verdict.accept(peer);
@@ -40,8 +42,11 @@ impl OriginPolicy {
         }
     }
 
-    /// Whether `origin`, such as `https://chat.example`, names the same host and port as `host`, the value of a Host
-    /// field. The scheme does not matter, except that its own port may be left out.
+    /// Returns whether `origin`, such as `https://chat.example`, has the same host and port as `host`, the value of a
+    /// Host header field.
+    ///
+    /// Case does not matter. The default port of the origin's scheme (80 or 443) may be missing on either side. Schemes
+    /// other than `http` and `https` never match.
     #[must_use]
     pub fn is_same_host(origin: &str, host: &str) -> bool {
         let (authority, port) = if let Some(rest) = origin.strip_prefix("http://") {
@@ -55,7 +60,7 @@ impl OriginPolicy {
         !authority.is_empty() && plain(authority) == plain(host)
     }
 
-    /// The answer to those who are not let in.
+    /// Returns the rejection for an Origin that may not connect: 403.
     #[must_use]
     pub fn rejection() -> Rejection {
         Rejection::new(403).body("this Origin may not connect here\n")
@@ -67,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_of_the_same_host_in_any_case_and_with_its_own_port() {
+    fn same_host_ignores_case_and_the_default_port() {
         let rows = [
             ("http://chat.example", "chat.example", true),
             ("http://Chat.Example", "chat.example", true),

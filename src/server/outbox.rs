@@ -1,7 +1,7 @@
-//! What the kernel did not take: bytes for one peer, in frames.
+//! The bytes for one peer that the kernel did not take, as frames.
 //!
-//! Knows where the frame ends that is partly written, so that Pongs can go out before what waits behind it, and so
-//! that a failing connection can drop all that has not begun. Most connections never have anything in here.
+//! An outbox knows where its partly written frame ends. So Pongs can go out directly after that frame, and a failing
+//! connection can drop all later frames. Most connections never have anything in their outbox.
 
 use std::io;
 
@@ -10,24 +10,24 @@ use crate::{
     reactor::{Socket, Tick},
 };
 
-/// Bytes that wait for a peer. Where none do, it owns nothing.
+/// Bytes that wait for a peer. Owns no memory while none do.
 #[derive(Debug, Default)]
 pub(super) struct Outbox(Option<Box<Waiting>>);
 
 #[derive(Debug)]
 struct Waiting {
-    /// `bytes[head..]` is still to be written; frames, but for an HTTP answer at the front.
+    /// `bytes[head..]` is still to be written: frames, after an HTTP response if there is one.
     bytes: Vec<u8>,
     head: usize,
-    /// How many of the bytes at `head` belong to what is partly written: 0 where a frame begins.
-    begun: usize,
-    /// Pongs, which go out as soon as a frame ends.
+    /// How many of the bytes at `head` belong to the started (partly written) frame; 0 if a frame begins at `head`.
+    started: usize,
+    /// Pongs, which go out at the next end of a frame.
     pongs: Vec<u8>,
-    /// Where each waiting Pong begins; at most [`MAX_PONGS`].
+    /// The start of each waiting Pong in `pongs`; at most [`MAX_PONGS`].
     pong_starts: Vec<usize>,
-    /// When the kernel last took bytes, or began to owe us that.
-    progressed: Tick,
-    /// `len()` as the worker's total knows it.
+    /// When the kernel last took bytes; at first, when bytes began to wait.
+    last_progress: Tick,
+    /// `len()` as counted in the worker's total.
     counted: usize,
 }
 
@@ -36,42 +36,42 @@ impl Outbox {
         self.0.as_ref().is_none_or(|waiting| waiting.len() == 0)
     }
 
-    /// Bytes that wait.
+    /// Returns the number of bytes that wait.
     pub(super) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |waiting| waiting.len())
     }
 
-    /// Bytes of data frames that have not begun.
-    pub(super) fn unbegun(&self) -> usize {
-        self.0.as_ref().map_or(0, |waiting| waiting.unbegun())
+    /// Returns the number of bytes in frames that are not partly written, without Pongs.
+    pub(super) fn unstarted(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.unstarted())
     }
 
-    /// When the kernel last took bytes, or began to owe us that; `None` where nothing waits.
-    pub(super) fn progressed(&self) -> Option<Tick> {
-        self.0.as_ref().filter(|waiting| waiting.len() > 0).map(|waiting| waiting.progressed)
+    /// Returns when the kernel last took bytes, or when bytes began to wait; `None` if nothing waits.
+    pub(super) fn last_progress(&self) -> Option<Tick> {
+        self.0.as_ref().filter(|waiting| waiting.len() > 0).map(|waiting| waiting.last_progress)
     }
 
-    /// Where a frame is appended to.
+    /// Returns the buffer to append a frame to.
     pub(super) fn frames(&mut self, now: Tick) -> &mut Vec<u8> {
         &mut self.waiting(now).bytes
     }
 
-    /// Appends an answer of HTTP, which counts as one frame.
+    /// Appends an HTTP response, which counts as one started frame.
     pub(super) fn append_http(&mut self, bytes: &[u8], now: Tick) {
         let waiting = self.waiting(now);
         waiting.bytes.extend_from_slice(bytes);
-        waiting.begun = waiting.bytes.len() - waiting.head;
+        waiting.started = waiting.bytes.len() - waiting.head;
     }
 
-    /// Keeps what the kernel did not take of `frames`: `written` bytes are gone. To be called while nothing waits.
+    /// Keeps the rest of `frames` after the kernel took `written` bytes. Called only while nothing waits.
     pub(super) fn keep_rest(&mut self, frames: &[u8], written: usize, now: Tick) {
         let waiting = self.waiting(now);
         waiting.bytes.extend_from_slice(&frames[written..]);
-        waiting.begun = to_frame_end(frames, written);
+        waiting.started = to_frame_end(frames, written);
     }
 
-    /// A Pong that goes out before the data that waits. Past [`MAX_PONGS`] the last one is replaced: §5.5.3 asks for
-    /// an answer to the latest Ping only.
+    /// Appends a Pong, which goes out before the frames that wait. Past [`MAX_PONGS`] it replaces the last one: §5.5.3
+    /// requires an answer only to the latest Ping.
     pub(super) fn append_pong(&mut self, frame: &[u8], now: Tick) {
         let Waiting { pongs, pong_starts, .. } = self.waiting(now);
         if pong_starts.len() == MAX_PONGS
@@ -83,10 +83,10 @@ impl Outbox {
         pongs.extend_from_slice(frame);
     }
 
-    /// Drops all frames that have not begun.
-    pub(super) fn drop_unbegun(&mut self) {
+    /// Drops all frames that are not partly written, and all Pongs.
+    pub(super) fn drop_unstarted(&mut self) {
         if let Some(waiting) = &mut self.0 {
-            waiting.bytes.truncate(waiting.head + waiting.begun);
+            waiting.bytes.truncate(waiting.head + waiting.started);
             waiting.clear_pongs();
         }
     }
@@ -94,13 +94,13 @@ impl Outbox {
     /// Drops everything.
     pub(super) fn clear(&mut self) {
         if let Some(waiting) = &mut self.0 {
-            (waiting.begun, waiting.head) = (0, 0);
+            (waiting.started, waiting.head) = (0, 0);
             waiting.bytes.clear();
             waiting.clear_pongs();
         }
     }
 
-    /// Writes as much as the kernel takes.
+    /// Writes as many bytes as the kernel takes.
     pub(super) fn write_to(&mut self, socket: &mut Socket, now: Tick) -> io::Result<()> {
         let Some(waiting) = &mut self.0 else { return Ok(()) };
         while waiting.len() > 0 {
@@ -109,7 +109,7 @@ impl Outbox {
             let written = socket.write(lane)?;
             waiting.advance_lane(written);
             if written > 0 {
-                waiting.progressed = now;
+                waiting.last_progress = now;
             }
             if written < wanted {
                 break;
@@ -118,8 +118,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// How many bytes waited when this was last asked, and how many do now. To be asked after every change; what is
-    /// empty is forgotten then.
+    /// Returns how many bytes waited at the last call, and how many wait now. Called after every change. Frees the
+    /// memory if nothing waits.
     pub(super) fn recount(&mut self) -> (usize, usize) {
         let Some(waiting) = &mut self.0 else { return (0, 0) };
         let counts = (waiting.counted, waiting.len());
@@ -133,7 +133,7 @@ impl Outbox {
     fn waiting(&mut self, now: Tick) -> &mut Waiting {
         let waiting = self.0.get_or_insert_with(|| Box::new(Waiting::new(now)));
         if waiting.len() == 0 {
-            waiting.progressed = now;
+            waiting.last_progress = now;
         }
         waiting
     }
@@ -144,10 +144,10 @@ impl Waiting {
         Self {
             bytes: Vec::new(),
             head: 0,
-            begun: 0,
+            started: 0,
             pongs: Vec::new(),
             pong_starts: Vec::new(),
-            progressed: now,
+            last_progress: now,
             counted: 0,
         }
     }
@@ -156,38 +156,38 @@ impl Waiting {
         self.bytes.len() - self.head + self.pongs.len()
     }
 
-    fn unbegun(&self) -> usize {
-        self.bytes.len() - self.head - self.begun
+    fn unstarted(&self) -> usize {
+        self.bytes.len() - self.head - self.started
     }
 
-    /// What to write next, in one piece: the rest of a frame that has begun, then Pongs, then all the rest.
+    /// Returns the next bytes to write: the rest of the started frame, then the Pongs, then the other frames.
     fn next_lane(&self) -> &[u8] {
         let waiting = &self.bytes[self.head..];
-        match (self.begun, self.pongs.is_empty()) {
+        match (self.started, self.pongs.is_empty()) {
             (_, true) => waiting,
             (0, false) => &self.pongs,
-            (begun, false) => &waiting[..begun],
+            (started, false) => &waiting[..started],
         }
     }
 
-    /// So many bytes of that are written.
+    /// Removes the first `written` bytes of [`next_lane`](Self::next_lane).
     fn advance_lane(&mut self, written: usize) {
-        if self.begun == 0 && !self.pongs.is_empty() {
-            self.pongs_written(written);
+        if self.started == 0 && !self.pongs.is_empty() {
+            self.advance_pongs(written);
         } else {
             self.advance(written);
         }
     }
 
-    /// What is left of a Pong that is partly written goes to the front of the data, where it counts as begun. Those
-    /// behind it stay where they are, before any later one.
-    fn pongs_written(&mut self, written: usize) {
+    /// Removes written Pongs. The rest of a partly written Pong moves to the front of the frames, where it counts as
+    /// started. The other Pongs stay, before any later one.
+    fn advance_pongs(&mut self, written: usize) {
         let rest = to_frame_end(&self.pongs, written);
         let end = written + rest;
         if rest > 0 {
             self.bytes.splice(..self.head, self.pongs[written..end].iter().copied());
             self.head = 0;
-            self.begun = rest;
+            self.started = rest;
         }
         if end == self.pongs.len() {
             self.clear_pongs();
@@ -200,13 +200,13 @@ impl Waiting {
 
     fn advance(&mut self, written: usize) {
         let waiting = &self.bytes[self.head..];
-        self.begun = match self.begun.checked_sub(written) {
-            Some(begun) => begun,
-            None => to_frame_end(&waiting[self.begun..], written - self.begun),
+        self.started = match self.started.checked_sub(written) {
+            Some(started) => started,
+            None => to_frame_end(&waiting[self.started..], written - self.started),
         };
         self.head += written;
         if self.head == self.bytes.len() {
-            // Nothing waits: nothing is kept, not even room.
+            // Nothing waits, so the memory is freed too.
             self.bytes = Vec::new();
             self.head = 0;
         } else if self.head >= COMPACT_FROM && self.head >= self.bytes.len() / 2 {
@@ -222,7 +222,8 @@ impl Waiting {
     }
 }
 
-/// How many bytes follow `position` in `frames` until a frame ends; 0 where one does. `frames` begins with a frame.
+/// Returns the number of bytes from `position` to the next end of a frame; 0 if one ends there. `frames` begins with a
+/// frame.
 fn to_frame_end(frames: &[u8], position: usize) -> usize {
     let mut end = 0;
     while end < position {
@@ -231,12 +232,12 @@ fn to_frame_end(frames: &[u8], position: usize) -> usize {
     end - position
 }
 
-/// The length of the frame of our own that `frames` begins with.
+/// Returns the length of the first frame of `frames`, which we wrote.
 fn frame_length(frames: &[u8]) -> usize {
     let rules = HeaderRules {
         role: Role::Client, // we are the server, whose frames a client reads
         rsv1: true,         // our own compressed messages
-        // Either is right for some of our frames; the length is the same.
+        // A continuation frame needs an unfinished message and other frames need none; the length is the same.
         unfinished: (frames.first().is_some_and(|first| first & 0x0F == 0)).then_some(0),
         max_frame_bytes: u64::MAX,
         max_message_bytes: u64::MAX,
@@ -252,7 +253,7 @@ fn frame_length(frames: &[u8]) -> usize {
     }
 }
 
-/// Autobahn sends ten Pings at once and wants ten Pongs; more than that only a flood sends.
+/// Autobahn sends ten Pings at once and expects ten Pongs. Only a flood sends more.
 const MAX_PONGS: usize = 10;
 const COMPACT_FROM: usize = 64 << 10;
 
@@ -280,7 +281,7 @@ mod tests {
         Clock::starting_now().tick(std::time::Instant::now())
     }
 
-    /// Takes up to `room` bytes as a kernel would.
+    /// Takes up to `room` bytes, as a kernel does.
     fn take(outbox: &mut Outbox, mut room: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         while room > 0 && !outbox.is_empty() {
@@ -332,7 +333,7 @@ mod tests {
         assert_eq!(payloads, [0, 1, 2, 3, 4, 5, 6, 7, 8, 24]);
     }
 
-    /// Those behind a Pong that was cut were once taken for data, which later Pongs went past.
+    /// Once, the Pongs after a partly written one were treated as data, and later Pongs overtook them.
     #[test]
     fn pongs_keep_their_order_wherever_the_kernel_stops() {
         let data = frames(&["data"]);
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_begun_is_dropped_and_what_has_is_finished() {
+    fn unstarted_frames_are_dropped_and_a_started_one_is_finished() {
         let data = frames(&["first", "second", "third"]);
         let boundary = frames(&["first"]).len();
         for (stopped, kept) in
@@ -360,7 +361,7 @@ mod tests {
             let mut outbox = Outbox::default();
             outbox.keep_rest(&data, stopped, now());
             outbox.append_pong(&pong(b"x"), now());
-            outbox.drop_unbegun();
+            outbox.drop_unstarted();
             assert_eq!(take(&mut outbox, usize::MAX), data[stopped..kept], "stopped at {stopped}");
         }
     }

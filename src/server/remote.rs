@@ -1,4 +1,4 @@
-//! Reaching connections and topics from any thread.
+//! Access to connections and topics from any thread.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -7,7 +7,7 @@ use crate::{
     reactor::{Key, Mailbox},
 };
 
-/// A connection's name: worker, slot and generation. Never given twice in the life of a server.
+/// The id of a connection: worker, slot and generation. Unique while the server runs; a restarted server starts over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId {
     pub(super) worker: u16,
@@ -20,7 +20,8 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// Reads what [`Display`](fmt::Display) has written, such as an id in a log or in a request of an administrator.
+/// Parses the text that [`Display`](fmt::Display) writes, such as an id copied from a log. The connection need not
+/// exist.
 impl FromStr for ConnectionId {
     type Err = InvalidConnectionId;
 
@@ -38,27 +39,28 @@ impl FromStr for ConnectionId {
     }
 }
 
-/// The text is not a connection's id: `worker.slot.generation`, three decimal numbers.
+/// The error of parsing a [`ConnectionId`]: the text is not `worker.slot.generation`, three decimal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidConnectionId;
 
 impl fmt::Display for InvalidConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a connection's id is three decimal numbers: worker.slot.generation")
+        f.write_str("a connection id is three decimal numbers: worker.slot.generation")
     }
 }
 
 impl std::error::Error for InvalidConnectionId {}
 
-/// A handle that reaches every connection and topic of a server, from any thread. Cheap to clone.
+/// A handle to every connection and topic of a server, for any thread. Cheap to clone.
 ///
-/// All that one thread asks for is executed in that order by each worker.
+/// Each call posts a command and returns at once. Each worker executes the commands of one thread in the order of the
+/// calls.
 #[derive(Clone)]
-pub struct Remote(Arc<[Box<dyn Post>]>);
+pub struct Remote(Arc<[Box<dyn CommandMailbox>]>);
 
-/// What is asked of a worker, whatever its app.
+/// A command to a worker, independent of its app.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum Command {
     Publish(Arc<[Publication]>),
     Send(Key, Prepared),
     Answer(Key, Prepared),
@@ -74,27 +76,27 @@ pub(super) enum Order {
 pub(super) struct Publication {
     pub(super) topic: Box<str>,
     pub(super) message: Prepared,
-    /// Who does not get it.
+    /// A connection that does not get it.
     pub(super) except: Option<ConnectionId>,
 }
 
 impl Publication {
-    /// Who among the connections of a worker does not get it.
+    /// Returns the connection of this worker that does not get it.
     pub(super) fn except_at(&self, worker: u16) -> Option<Key> {
         self.except.filter(|id| id.worker == worker).map(|id| id.key)
     }
 }
 
-/// A worker's mailbox, whatever else it takes.
-trait Post: Send + Sync {
-    fn post(&self, order: Order, bytes: usize);
+/// A worker's mailbox, independent of the app's types: it takes commands.
+trait CommandMailbox: Send + Sync {
+    fn post(&self, command: Command, bytes: usize);
     fn is_full(&self) -> bool;
 }
 
-impl<M: From<Order> + Send> Post for Mailbox<M> {
-    fn post(&self, order: Order, bytes: usize) {
-        // A worker that has ended has no connections left that the order could be for.
-        let _ = Mailbox::post(self, order.into(), bytes);
+impl<M: From<Command> + Send> CommandMailbox for Mailbox<M> {
+    fn post(&self, command: Command, bytes: usize) {
+        // A worker that has ended has no connections left.
+        let _ = Mailbox::post(self, command.into(), bytes);
     }
 
     fn is_full(&self) -> bool {
@@ -103,20 +105,20 @@ impl<M: From<Order> + Send> Post for Mailbox<M> {
 }
 
 impl Remote {
-    pub(super) fn new<M: From<Order> + Send + 'static>(mailboxes: &[Mailbox<M>]) -> Self {
-        Self(mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn Post>).collect())
+    pub(super) fn new<M: From<Command> + Send + 'static>(mailboxes: &[Mailbox<M>]) -> Self {
+        Self(mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn CommandMailbox>).collect())
     }
 
     pub(super) fn workers(&self) -> usize {
         self.0.len()
     }
 
-    /// Publishes to all who subscribed to `topic`: a [`Message`](super::Message), or one that was prepared.
+    /// Publishes a message to all subscribers of `topic`: a [`Message`](super::Message) or a [`Prepared`] one.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) {
         self.publish_everywhere(Publication { topic: topic.into(), message: message.into(), except: None });
     }
 
-    /// Publishes to all who subscribed to `topic` but one connection.
+    /// Publishes a message to all subscribers of `topic` except the connection `id`.
     pub fn publish_to_others(&self, id: ConnectionId, topic: &str, message: impl Into<Prepared>) {
         self.publish_everywhere(Publication { topic: topic.into(), message: message.into(), except: Some(id) });
     }
@@ -124,58 +126,60 @@ impl Remote {
     fn publish_everywhere(&self, publication: Publication) {
         let batch: Arc<[_]> = [publication].into();
         for worker in self.0.iter() {
-            worker.post(Order::Publish(Arc::clone(&batch)), weight(&batch));
+            worker.post(Command::Publish(Arc::clone(&batch)), weight(&batch));
         }
     }
 
-    /// Publishes to the subscribers on all workers but one, who did so for its own.
+    /// Publishes to the subscribers on all workers except `worker`, which has already served its own.
     pub(super) fn publish_from(&self, worker: u16, batch: &Arc<[Publication]>) {
         for (number, other) in self.0.iter().enumerate() {
             if number != usize::from(worker) {
-                other.post(Order::Publish(Arc::clone(batch)), weight(batch));
+                other.post(Command::Publish(Arc::clone(batch)), weight(batch));
             }
         }
     }
 
-    /// Sends a message to one connection. Nothing happens where there is no such one; one that is too slow is treated
-    /// as [`Config::slow_subscriber`](super::Config::slow_subscriber) says.
+    /// Sends a message to one connection. Does nothing if it does not exist.
+    /// [`Config::slow_subscriber`](super::Config::slow_subscriber) applies if it is too slow.
     pub fn send(&self, id: ConnectionId, message: impl Into<Prepared>) {
         let message = message.into();
-        let bytes = ORDER_BYTES + message.frame().len();
-        self.post(id, Order::Send(id.key, message), bytes);
+        let bytes = COMMAND_BYTES + message.frame().len();
+        self.post(id, Command::Send(id.key, message), bytes);
     }
 
-    /// Sends a message to one connection as the answer to what it asked: it is never too slow for that. Instead,
-    /// nothing more is read from it while more than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) wait.
+    /// Sends a message to one connection as the answer to its own request.
+    ///
+    /// [`Config::slow_subscriber`](super::Config::slow_subscriber) does not apply. Instead, the server reads nothing
+    /// from the connection while more than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) wait for it.
     pub fn answer(&self, id: ConnectionId, message: impl Into<Prepared>) {
         let message = message.into();
-        let bytes = ORDER_BYTES + message.frame().len();
-        self.post(id, Order::Answer(id.key, message), bytes);
+        let bytes = COMMAND_BYTES + message.frame().len();
+        self.post(id, Command::Answer(id.key, message), bytes);
     }
 
-    /// From here on, one connection gets what is published to `topic`: what was published before this call it does
-    /// not get, what is published after it it does.
+    /// Subscribes one connection to `topic`. Of this thread's publications, it gets those after this call and none from
+    /// before.
     pub fn subscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Order::Subscribe(id.key, topic.into()), ORDER_BYTES);
+        self.post(id, Command::Subscribe(id.key, topic.into()), COMMAND_BYTES);
     }
 
-    /// From here on, one connection does not get what is published to `topic` any more.
+    /// Unsubscribes one connection from `topic`.
     pub fn unsubscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Order::Unsubscribe(id.key, topic.into()), ORDER_BYTES);
+        self.post(id, Command::Unsubscribe(id.key, topic.into()), COMMAND_BYTES);
     }
 
-    /// Begins the closing handshake of one connection. A code or reason that a Close frame cannot hold becomes 1011.
+    /// Begins the closing handshake of one connection. If a Close frame cannot hold the code or reason, 1011 is sent.
     pub fn close(&self, id: ConnectionId, code: CloseCode, reason: &str) {
-        self.post(id, Order::Close(id.key, code, reason.into()), ORDER_BYTES);
+        self.post(id, Command::Close(id.key, code, reason.into()), COMMAND_BYTES);
     }
 
-    /// Reads again from a connection that [`Context::pause`](super::Context::pause) has stopped.
+    /// Resumes reading from a connection after [`Context::pause`](super::Context::pause).
     pub fn resume(&self, id: ConnectionId) {
-        self.post(id, Order::Resume(id.key), ORDER_BYTES);
+        self.post(id, Command::Resume(id.key), COMMAND_BYTES);
     }
 
-    /// Whether a worker is so far behind that nothing new should be begun: orders are still taken, but each makes it
-    /// worse. An app answers "try again later" then.
+    /// Returns whether any worker is too far behind with its commands. Commands are still accepted, but an app should
+    /// refuse new work ("try again later").
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
         self.0.iter().any(|worker| worker.is_full())
@@ -184,13 +188,13 @@ impl Remote {
     /// Tells all workers to stop.
     pub(super) fn stop(&self) {
         for worker in self.0.iter() {
-            worker.post(Order::Stop, 0);
+            worker.post(Command::Stop, 0);
         }
     }
 
-    fn post(&self, id: ConnectionId, order: Order, bytes: usize) {
+    fn post(&self, id: ConnectionId, command: Command, bytes: usize) {
         if let Some(worker) = self.0.get(usize::from(id.worker)) {
-            worker.post(order, bytes);
+            worker.post(command, bytes);
         }
     }
 }
@@ -202,18 +206,18 @@ impl fmt::Debug for Remote {
 }
 
 fn weight(batch: &[Publication]) -> usize {
-    batch.iter().map(|publication| ORDER_BYTES + publication.message.frame().len()).sum()
+    batch.iter().map(|publication| COMMAND_BYTES + publication.message.frame().len()).sum()
 }
 
-/// What an order weighs beside its payload.
-const ORDER_BYTES: usize = 64;
+/// What a command weighs in the mailbox in addition to its payload, in bytes.
+const COMMAND_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_read_as_it_was_written_and_nothing_else_is() {
+    fn an_id_parses_from_its_text_and_from_no_other() {
         let id = ConnectionId { worker: 65535, key: Key { slot: 4_294_967_295, generation: 7 } };
         assert_eq!(id.to_string().parse(), Ok(id));
         for text in

@@ -1,4 +1,4 @@
-//! What clients ask in HTTP, and what becomes of the app's answers: from the request to the open connection.
+//! HTTP requests, and the app's decisions on them: from the request to the open connection.
 
 use std::net::SocketAddr;
 
@@ -6,49 +6,49 @@ use log::{debug, trace};
 
 use super::{
     Acceptance, App, Context, Handshake, Request, Responder, Verdict,
-    http::{Asked, RequestStream, keeps_alive},
-    inbound::{Answer, Phase},
+    http::{Incoming, RequestStream, keeps_alive},
+    inbound::{Decision, Phase},
     link::Stage,
     worker::Worker,
 };
 use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
 
 impl<A: App> Worker<A> {
-    /// Hands a request to the app.
-    pub(super) fn ask(&mut self, key: Key, asked: Asked) {
+    /// Passes a request or handshake to the app.
+    pub(super) fn dispatch(&mut self, key: Key, incoming: Incoming) {
         let inbound = &mut self.inbound[Self::slot(key)];
         let Phase::Http(stream) = &inbound.phase else { return };
         let from = stream.from();
-        match asked {
-            Asked::Plain { head, body } => {
+        match incoming {
+            Incoming::Plain { head, body } => {
                 let keep_alive = keeps_alive(&head) && self.stopping.is_none();
-                inbound.phase = Phase::Answering { from, keep_alive, head_only: head.method() == "HEAD" };
+                inbound.phase = Phase::AwaitingResponse { from, keep_alive, head_only: head.method() == "HEAD" };
                 trace!("{}: {} {}", self.hub.id(key), head.method(), head.target());
                 let responder = Responder::new(self.mailbox.clone(), key);
                 self.app.request(&Request { head: &head, body: &body, peer: from }, responder);
             }
-            Asked::WebSocket { head, handshake } => {
+            Incoming::WebSocket { head, handshake } => {
                 #[cfg(feature = "deflate")]
                 let handshake = match &self.hub.deflate {
                     Some(deflate) => handshake.with_deflate(deflate),
                     None => handshake,
                 };
                 let verdict = Verdict::new(self.mailbox.clone(), key);
-                let asked = Handshake { request: &head, websocket: &handshake, peer: from, id: self.hub.id(key) };
-                self.app.accept(&asked, verdict);
-                inbound.phase = Phase::Judging { from, handshake: Box::new(handshake) };
+                let info = Handshake { request: &head, websocket: &handshake, peer: from, id: self.hub.id(key) };
+                self.app.accept(&info, verdict);
+                inbound.phase = Phase::AwaitingVerdict { from, handshake: Box::new(handshake) };
             }
         }
     }
 
-    /// Carries out what the app answered.
-    pub(super) fn answer(&mut self, key: Key, answer: Answer<A::Peer>) {
+    /// Applies the app's decision on a request or handshake.
+    pub(super) fn apply(&mut self, key: Key, decision: Decision<A::Peer>) {
         if self.hub.links.get(key).is_none() {
             return;
         }
         let phase = &mut self.inbound[Self::slot(key)].phase;
-        match (std::mem::replace(phase, Phase::Over), answer) {
-            (Phase::Answering { from, keep_alive, head_only }, Answer::Reply(response)) => {
+        match (std::mem::replace(phase, Phase::Over), decision) {
+            (Phase::AwaitingResponse { from, keep_alive, head_only }, Decision::Respond(response)) => {
                 self.hub.send_http(key, &response.encode(keep_alive, head_only));
                 if keep_alive && self.stopping.is_none() {
                     *phase = Phase::Http(Box::new(RequestStream::new(&self.config, from)));
@@ -59,16 +59,16 @@ impl<A: App> Worker<A> {
                     self.hub.drain(key);
                 }
             }
-            (Phase::Judging { from, handshake }, Answer::Accept(acceptance, peer)) => {
+            (Phase::AwaitingVerdict { from, handshake }, Decision::Accept(acceptance, peer)) => {
                 self.open(key, from, *handshake, &acceptance, peer);
             }
-            (Phase::Judging { from, .. }, Answer::Reject(rejection)) => {
+            (Phase::AwaitingVerdict { from, .. }, Decision::Reject(rejection)) => {
                 self.refuse(key, from, &rejection);
             }
-            // The kinds of question and answer are tied by the types of `Responder` and `Verdict`, each used once.
+            // Unreachable: a `Responder` belongs to a request and a `Verdict` to a handshake, and each is used once.
             (phase_before, _) => *phase = phase_before,
         }
-        self.go_on_later(key);
+        self.schedule(key);
     }
 
     fn open(
@@ -91,12 +91,12 @@ impl<A: App> Worker<A> {
         let connection = match accepted {
             Ok(connection) => connection,
             Err(error) => {
-                log::error!("{}: the handshake cannot be answered: {error}", self.hub.id(key));
+                log::error!("{}: the response to the handshake cannot be written: {error}", self.hub.id(key));
                 self.refuse(key, from, &Rejection::new(500).body("internal error\n"));
                 return;
             }
         };
-        debug!("{}: open, from {from}", self.hub.id(key));
+        debug!("{}: opened, from {from}", self.hub.id(key));
         if let Some(link) = self.hub.links.get_mut(key) {
             link.sender = Some(connection.sender);
             link.enter(Stage::Open, self.hub.now);
@@ -112,19 +112,19 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Ends a connection that speaks HTTP, once its answers are written.
+    /// Ends a connection that speaks HTTP, once its responses are written.
     pub(super) fn drain(&mut self, key: Key) {
         self.inbound[Self::slot(key)].phase = Phase::Over;
         self.hub.drain(key);
     }
 
-    /// Answers with a rejection and ends the connection.
+    /// Sends a rejection and ends the connection.
     pub(super) fn refuse(&mut self, key: Key, from: SocketAddr, rejection: &Rejection) {
         debug!("{}: refused with {}, from {from}", self.hub.id(key), rejection.status());
         let mut out = Vec::new();
         if let Err(error) = rejection.write(&mut out) {
             log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
-            // The engine's own words can be written.
+            // This rejection has no fields of the app and can be written.
             let _ = Rejection::new(500).body("internal error\n").write(&mut out);
         }
         self.inbound[Self::slot(key)].phase = Phase::Over;

@@ -1,26 +1,27 @@
-//! Topics of one worker, and what was published to them in this turn of the loop.
+//! The topics of one worker, and the publications of this turn of the event loop.
 //!
-//! A publish is encoded once, into the log of its topic. At the end of the turn each subscriber gets the log: one
-//! `write` from the same bytes to each, whatever the number of messages. Where some of them agreed on compression there
-//! is a second log, in which what gains by it is compressed. A cursor per subscriber says how much of the
-//! turn it has got already: whoever is sent something of its own in the middle of a turn is first brought up to date,
-//! so that a connection sees sends and publishes in the order in which its worker executed them.
+//! Each publication is encoded once, into the log of its topic. At the end of the turn each subscriber gets the log, in
+//! one `write` from the same bytes, for any number of messages. If some subscribers use compression, the topic has a
+//! second log, in which a message is compressed if that makes it shorter. A cursor per subscriber says how much of the
+//! turn it has already been given. Before a message of its own is sent to a subscriber in the middle of a turn, the
+//! subscriber is brought up to date. So each connection sees sends and publications in the order in which its worker
+//! executed them.
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{Output as _, reactor::Key};
 
-/// How many publications this worker has executed; a subscriber's cursor is such a number.
+/// The number of a publication on this worker, counted from 1. A subscriber's cursor is the last one it has been given.
 pub(super) type Sequence = u64;
 
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     ids: HashMap<Arc<str>, TopicId>,
     topics: Vec<Topic>,
-    /// Ids whose topic has no subscriber left.
+    /// Ids that no topic uses, to be reused.
     free: Vec<TopicId>,
     sequence: Sequence,
-    /// Topics that were published to in this turn.
+    /// Topics with publications in this turn.
     published: Vec<TopicId>,
     /// Bytes in their logs.
     logged: usize,
@@ -28,13 +29,13 @@ pub(super) struct Topics {
 
 pub(super) type TopicId = u32;
 
-/// One connection's place in one topic.
+/// One connection's entry in one topic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subscription {
     pub(super) topic: TopicId,
-    /// It takes compressed messages.
+    /// The connection accepts compressed messages.
     deflating: bool,
-    /// Where the connection stands in the topic's list.
+    /// The connection's index in the topic's list of subscribers.
     position: u32,
 }
 
@@ -42,34 +43,34 @@ pub(super) struct Subscription {
 struct Topic {
     name: Arc<str>,
     subscribers: Vec<Key>,
-    /// How many of them take compressed messages.
+    /// How many of them accept compressed messages.
     deflating: usize,
-    /// The frames of this turn, one after the other.
+    /// The frames of this turn, one after another.
     plain: Vec<u8>,
-    /// The same for those who take compressed messages, if there are any.
+    /// The same for subscribers that accept compressed messages, if there are any.
     compressed: Vec<u8>,
     entries: Vec<LogEntry>,
-    /// How many entries are not for everybody.
+    /// The number of entries that a subscriber does not get (`LogEntry::except`).
     exceptions: usize,
-    /// The longest message that the second log has compressed.
+    /// The length of the longest message, before compression, that is compressed in the second log.
     longest_inflated: usize,
 }
 
-/// Where one publication ends in its topic's logs.
+/// The end offsets of one publication in its topic's logs.
 #[derive(Clone, Copy, Debug)]
 struct LogEntry {
     sequence: Sequence,
     plain_end: usize,
     compressed_end: usize,
-    /// The message's length, where the second log has it compressed; 0 else.
+    /// The message's length before compression if the second log has it compressed; otherwise 0.
     inflated: usize,
-    /// Who does not get it.
+    /// A subscriber that does not get it.
     except: Option<Key>,
 }
 
-/// A piece of a log that is owed to a subscriber.
+/// A publication that a subscriber has not been given yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Owed<'a> {
+pub(super) struct Pending<'a> {
     sequence: Sequence,
     pub(super) frame: &'a [u8],
     /// Whether the message in it is compressed.
@@ -77,13 +78,13 @@ pub(super) struct Owed<'a> {
 }
 
 impl Topics {
-    /// The number of the latest publication: the cursor of who has got everything.
+    /// Returns the number of the latest publication: the cursor of a subscriber that is up to date.
     pub(super) fn sequence(&self) -> Sequence {
         self.sequence
     }
 
-    /// Adds `key` to a topic, which begins to exist with its first subscriber. The caller keeps the subscription,
-    /// and gives none twice.
+    /// Adds `key` to a topic, and creates the topic if it has no subscriber yet. The caller keeps the subscription, and
+    /// does not subscribe a connection twice.
     pub(super) fn subscribe(&mut self, name: &str, key: Key, deflating: bool) -> Subscription {
         let topic = match self.ids.get(name) {
             Some(&id) => id,
@@ -95,7 +96,7 @@ impl Topics {
         Subscription { topic, deflating, position: (subscribers.len() - 1) as u32 }
     }
 
-    /// Whether a topic has subscribers who take compressed messages.
+    /// Returns whether a topic has subscribers that accept compressed messages.
     pub(super) fn is_deflating(&self, name: &str) -> bool {
         self.ids.get(name).is_some_and(|&id| self.topics[id as usize].deflating > 0)
     }
@@ -121,8 +122,8 @@ impl Topics {
         self.ids.get(name).copied()
     }
 
-    /// Takes a subscription back. Gives the connection that now stands in its place, and that place: the caller
-    /// writes it into that connection's subscription.
+    /// Removes a subscription. If another connection has moved to its position, returns that connection and the
+    /// position, which the caller writes into the connection's subscription.
     pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<(Key, Subscription)> {
         let topic = &mut self.topics[subscription.topic as usize];
         topic.subscribers.swap_remove(subscription.position as usize);
@@ -140,8 +141,8 @@ impl Topics {
         moved
     }
 
-    /// Logs a frame for all subscribers of a topic but one; `compressed` is the frame for those who take that, where the
-    /// message gains by it.
+    /// Logs a frame for all subscribers of a topic except `except`. `compressed` is the compressed frame, if the
+    /// message becomes shorter by it.
     pub(super) fn publish(
         &mut self,
         name: &str,
@@ -178,12 +179,12 @@ impl Topics {
         });
     }
 
-    /// Bytes in the logs of this turn.
+    /// Returns the bytes in the logs of this turn.
     pub(super) fn logged_bytes(&self) -> usize {
         self.logged
     }
 
-    /// The topics that were published to in this turn.
+    /// Returns the topics with publications in this turn.
     pub(super) fn published(&self) -> &[TopicId] {
         &self.published
     }
@@ -192,40 +193,43 @@ impl Topics {
         &self.topics[topic as usize].subscribers
     }
 
-    /// The whole log of a topic, if all of it is owed to `key` whose cursor is `seen`: it misses nothing of this
-    /// turn and may see everything. With it, whether anything in it is compressed. `longest`: how long what is compressed in it may be, `None` where nothing may be.
+    /// Returns the whole log of a topic, and whether any message in it is compressed, if all of it is pending for `key`
+    /// with the cursor `seen`: the subscriber has been given none of it and is excepted from none.
+    ///
+    /// `max_inflated` is the longest message, before compression, that the subscriber accepts compressed; `None` if it
+    /// accepts none.
     pub(super) fn whole_log(
         &self,
         topic: TopicId,
         key: Key,
         seen: Sequence,
-        longest: Option<usize>,
+        max_inflated: Option<usize>,
     ) -> Option<(&[u8], bool)> {
         let Topic { plain, compressed, entries, exceptions, longest_inflated, .. } = &self.topics[topic as usize];
         let misses_nothing = entries.first().is_none_or(|first| first.sequence > seen);
         let sees_all = *exceptions == 0 || entries.iter().all(|entry| entry.except != Some(key));
-        let inflates_all = longest.is_none_or(|longest| *longest_inflated <= longest);
-        (misses_nothing && sees_all && inflates_all).then(|| match longest {
+        let inflates_all = max_inflated.is_none_or(|max| *longest_inflated <= max);
+        (misses_nothing && sees_all && inflates_all).then(|| match max_inflated {
             Some(_) => (&**compressed, *longest_inflated > 0),
             None => (&**plain, false),
         })
     }
 
-    /// What is owed to `key`, in order, from all its topics, given that it has seen everything up to `seen`; `longest`
-    /// as for [`whole_log`](Self::whole_log).
-    pub(super) fn owed<'a>(
+    /// Returns the publications of all its topics that are pending for `key` with the cursor `seen`, in order.
+    /// `max_inflated` is as for [`whole_log`](Self::whole_log).
+    pub(super) fn pending<'a>(
         &'a self,
         key: Key,
         seen: Sequence,
         subscriptions: &[Subscription],
-        longest: Option<usize>,
-    ) -> Vec<Owed<'a>> {
-        let mut owed = Vec::new();
+        max_inflated: Option<usize>,
+    ) -> Vec<Pending<'a>> {
+        let mut pending = Vec::new();
         for subscription in subscriptions {
             let Topic { plain, compressed, entries, .. } = &self.topics[subscription.topic as usize];
             let (mut plain_start, mut compressed_start) = (0, 0);
             for entry in entries {
-                let is_compressed = entry.inflated > 0 && longest.is_some_and(|longest| entry.inflated <= longest);
+                let is_compressed = entry.inflated > 0 && max_inflated.is_some_and(|max| entry.inflated <= max);
                 let frame = if is_compressed {
                     &compressed[compressed_start..entry.compressed_end]
                 } else {
@@ -233,15 +237,15 @@ impl Topics {
                 };
                 (plain_start, compressed_start) = (entry.plain_end, entry.compressed_end);
                 if entry.sequence > seen && entry.except != Some(key) {
-                    owed.push(Owed { sequence: entry.sequence, frame, compressed: is_compressed });
+                    pending.push(Pending { sequence: entry.sequence, frame, compressed: is_compressed });
                 }
             }
         }
-        owed.sort_unstable_by_key(|owed| owed.sequence);
-        owed
+        pending.sort_unstable_by_key(|pending| pending.sequence);
+        pending
     }
 
-    /// Whether no topic is there, and nothing is left of any.
+    /// Returns whether there is no topic and all memory of former ones is reset.
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {
         let empty = |topic: &Topic| {
@@ -254,7 +258,7 @@ impl Topics {
         all_free && self.ids.is_empty() && self.published.is_empty() && self.logged == 0
     }
 
-    /// Forgets the logs: everyone has got what was owed.
+    /// Clears the logs. Called when all subscribers are up to date.
     pub(super) fn clear_logs(&mut self) {
         self.logged = 0;
         for id in self.published.drain(..) {
@@ -276,13 +280,13 @@ impl Topic {
 }
 
 impl Subscription {
-    /// Now stands where `other` stood.
-    pub(super) fn moves_to(&mut self, other: Subscription) {
+    /// Takes over the position of `other`.
+    pub(super) fn move_to(&mut self, other: Subscription) {
         self.position = other.position;
     }
 }
 
-/// Room that a topic's log keeps from turn to turn.
+/// The capacity that a topic's log keeps from turn to turn, in bytes.
 const KEPT_LOG_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
@@ -292,8 +296,8 @@ mod tests {
     const A: Key = Key { slot: 0, generation: 0 };
     const B: Key = Key { slot: 1, generation: 0 };
 
-    fn owed(topics: &Topics, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<u8> {
-        topics.owed(key, seen, subscriptions, None).iter().flat_map(|owed| owed.frame.to_vec()).collect()
+    fn pending(topics: &Topics, key: Key, seen: Sequence, subscriptions: &[Subscription]) -> Vec<u8> {
+        topics.pending(key, seen, subscriptions, None).iter().flat_map(|pending| pending.frame.to_vec()).collect()
     }
 
     #[test]
@@ -307,24 +311,24 @@ mod tests {
         topics.publish("x", b"3", b"", None, Some(A));
         topics.publish("x", b"4", b"", None, None);
         topics.publish("nobody", b"5", b"", None, None);
-        assert_eq!(owed(&topics, A, 0, &a), b"124");
-        assert_eq!(owed(&topics, A, seen, &a), b"4");
-        assert_eq!(owed(&topics, B, 0, &b), b"134");
+        assert_eq!(pending(&topics, A, 0, &a), b"124");
+        assert_eq!(pending(&topics, A, seen, &a), b"4");
+        assert_eq!(pending(&topics, B, 0, &b), b"134");
         assert_eq!(topics.whole_log(b[0].topic, B, 0, None), Some((&b"134"[..], false)));
         assert_eq!(topics.whole_log(b[0].topic, B, seen, None), None);
         assert_eq!(topics.whole_log(b[0].topic, A, 0, None), None);
         topics.clear_logs();
-        assert_eq!(owed(&topics, B, 0, &b), b"");
+        assert_eq!(pending(&topics, B, 0, &b), b"");
     }
 
     #[test]
-    fn who_leaves_makes_room_for_the_last_one_and_an_empty_topic_is_forgotten() {
+    fn unsubscribing_moves_the_last_subscriber_and_an_empty_topic_is_forgotten() {
         let mut topics = Topics::default();
         let a = topics.subscribe("x", A, false);
         let mut b = topics.subscribe("x", B, false);
         let (moved, place) = topics.unsubscribe(a).unwrap();
         assert_eq!(moved, B);
-        b.moves_to(place);
+        b.move_to(place);
         assert_eq!(topics.subscribers(b.topic), [B]);
         topics.publish("x", b"1", b"", None, None);
         assert!(topics.unsubscribe(b).is_none());
@@ -336,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_compressed_messages_gets_them_and_others_do_not() {
+    fn only_subscribers_that_take_compressed_messages_get_them() {
         let mut topics = Topics::default();
         let plain = [topics.subscribe("x", A, false)];
         assert!(!topics.is_deflating("x"));
@@ -346,18 +350,18 @@ mod tests {
         assert!(topics.is_deflating("x"));
         topics.publish("x", b"", b"a long message", Some(b"short"), None);
         topics.publish("x", b"", b"random", None, None);
-        let owed = |key, seen, subscriptions, longest| -> Vec<(Vec<u8>, bool)> {
-            let owed = topics.owed(key, seen, subscriptions, longest);
-            owed.iter().map(|owed| (owed.frame.to_vec(), owed.compressed)).collect()
+        let pending = |key, seen, subscriptions, max_inflated| -> Vec<(Vec<u8>, bool)> {
+            let pending = topics.pending(key, seen, subscriptions, max_inflated);
+            pending.iter().map(|pending| (pending.frame.to_vec(), pending.compressed)).collect()
         };
         let row = |frame: &[u8], compressed| (frame.to_vec(), compressed);
         let all = [row(b"0", false), row(b"a long message", false), row(b"random", false)];
-        assert_eq!(owed(A, 0, &plain, None), all);
-        assert_eq!(owed(B, joined, &deflating, Some(14)), [row(b"short", true), row(b"random", false)]);
-        assert_eq!(owed(B, joined, &deflating, Some(13)), all[1..], "its window is too small");
+        assert_eq!(pending(A, 0, &plain, None), all);
+        assert_eq!(pending(B, joined, &deflating, Some(14)), [row(b"short", true), row(b"random", false)]);
+        assert_eq!(pending(B, joined, &deflating, Some(13)), all[1..], "the message is longer than it accepts");
         let topic = plain[0].topic;
         assert_eq!(topics.whole_log(topic, A, 0, None), Some((&b"0a long messagerandom"[..], false)));
-        assert_eq!(topics.whole_log(topic, B, joined, Some(14)), None, "it does not get the first one");
+        assert_eq!(topics.whole_log(topic, B, joined, Some(14)), None, "its cursor is past the first one");
         topics.clear_logs();
         topics.publish("x", b"", b"a long message", Some(b"short"), None);
         assert_eq!(topics.whole_log(topic, B, joined, Some(14)), Some((&b"short"[..], true)));

@@ -1,12 +1,13 @@
 //! One worker: the incoming half of its connections, between the reactor and the app.
 //!
-//! The two halves of the engine lie in two tables, so that a message can be handled while it is still borrowed from
-//! its receiver: here the receivers with the app's peers, in the [`Hub`] the senders with their sockets.
+//! The two halves of each engine connection are kept in two tables, so that the app can handle a message while it is
+//! still borrowed from its receiver: the receivers and the app's peers are here, the senders and their sockets in the
+//! [`Hub`].
 //!
-//! A connection is read once per turn, then goes on in the next one without waiting for an event if there is more:
-//! nobody gets more than one buffer's worth, 1,024 events, or 1 MiB of what it inflates to, while others wait. What is
-//! left of a read then, or while an answer of the app is awaited, waits in a stash of that connection, and nothing more
-//! is read.
+//! Each connection has a budget per turn: one read of at most one buffer, 1,024 events, and about 1 MiB of inflated
+//! output. A connection with more to do enters the run queue of the next turn, without waiting for an event. The
+//! unprocessed part of a read waits in the connection's stash, also while the app's decision is awaited; until the
+//! stash is processed, nothing more is read.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,17 +17,17 @@ use super::{
     App, Config, Context, End, Message, Remote,
     ending::close_end,
     http::RequestStream,
-    hub::{Fault, Hub, Onward},
+    hub::{Disposition, Fault, Hub},
     inbound::{Inbound, Mail, Phase, Unfinished},
     link::{Link, Stage},
-    remote::Order,
+    remote::Command,
 };
 use crate::{
     CloseCode, CloseFrame, Event, Rejection,
     reactor::{self, Key, Mailbox, Next, Read, Readiness, Socket, Tick, Turn},
 };
 
-/// What a worker's event loop drives.
+/// A worker: the [`Handler`](reactor::Handler) of one event loop.
 pub(super) struct Worker<A: App> {
     pub(super) app: A,
     pub(super) config: Arc<Config>,
@@ -34,28 +35,30 @@ pub(super) struct Worker<A: App> {
     /// The incoming half of each connection, by the slot of its key.
     pub(super) inbound: Vec<Inbound<A::Peer>>,
     pub(super) mailbox: Mailbox<Mail<A::Peer>>,
-    pub(super) room: Room,
-    /// Who goes on in this turn, left from the last one.
-    pub(super) goes_on: Vec<Key>,
-    /// Who goes on in the next turn.
-    pub(super) goes_on_next: Vec<Key>,
-    /// A worker does not keep up with its mail: nothing is read until it does.
+    pub(super) capacity: Capacity,
+    /// Connections that continue in this turn.
+    pub(super) run_queue: Vec<Key>,
+    /// Connections that continue in the next turn.
+    pub(super) next_run_queue: Vec<Key>,
+    /// Some worker does not keep up with its mail, so this one reads nothing until it does.
     pub(super) congested: bool,
-    /// Bytes of unfinished messages, in all.
-    pub(super) unfinished: u64,
-    pub(super) swept: Tick,
+    /// Bytes of unfinished messages of all connections.
+    pub(super) unfinished_bytes: u64,
+    /// When the deadlines were last checked.
+    pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
     pub(super) sweep_period: Duration,
-    /// Since when the server is stopping.
+    /// When the server began to stop.
     pub(super) stopping: Option<Tick>,
 }
 
-/// How many connections a worker holds.
+/// The number of connections that a worker accepts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct Capacity {
     pub(super) connections: usize,
-    /// Beyond these, how many at once are told that there is no room; more are dropped without a word.
-    pub(super) turned_away: usize,
+    /// Connections beyond these that the worker refuses with 503 at the same time; it closes further ones without a
+    /// response.
+    pub(super) over_capacity: usize,
 }
 
 impl<A: App> Worker<A> {
@@ -65,7 +68,7 @@ impl<A: App> Worker<A> {
         remote: Remote,
         worker: u16,
         mailbox: Mailbox<Mail<A::Peer>>,
-        room: Room,
+        capacity: Capacity,
         now: Tick,
     ) -> Self {
         Self {
@@ -75,12 +78,12 @@ impl<A: App> Worker<A> {
             config,
             inbound: Vec::new(),
             mailbox,
-            room,
-            goes_on: Vec::new(),
-            goes_on_next: Vec::new(),
+            capacity,
+            run_queue: Vec::new(),
+            next_run_queue: Vec::new(),
             congested: false,
-            unfinished: 0,
-            swept: now,
+            unfinished_bytes: 0,
+            last_sweep: now,
             stopping: None,
         }
     }
@@ -89,36 +92,36 @@ impl<A: App> Worker<A> {
         key.slot as usize
     }
 
-    /// Notes that this connection goes on in the next turn, if it may and has something to go on with.
-    pub(super) fn go_on_later(&mut self, key: Key) {
+    /// Adds a connection to the next run queue if it may be read from and has work left.
+    pub(super) fn schedule(&mut self, key: Key) {
         let inbound = &self.inbound[Self::slot(key)];
-        let has_stash = !inbound.stash().is_empty() || inbound.is_paused();
+        let has_stash = !inbound.stash().is_empty() || inbound.is_inflating();
         if let Some(link) = self.hub.links.get_mut(key)
             && (has_stash || link.readable)
-            && !link.listed
-            && !link.holds_reading(self.config.max_queued_bytes)
-            && !inbound.phase.awaits_app()
+            && !link.scheduled
+            && !link.is_read_paused(self.config.max_queued_bytes)
+            && !inbound.phase.is_awaiting_app()
         {
-            link.listed = true;
-            self.goes_on_next.push(key);
+            link.scheduled = true;
+            self.next_run_queue.push(key);
         }
     }
 
-    /// Whether nothing may be read from this connection now.
-    pub(super) fn holds_reading(&self, key: Key) -> bool {
-        let held = self.hub.links.get(key).is_none_or(|link| link.holds_reading(self.config.max_queued_bytes));
-        held || self.inbound[Self::slot(key)].phase.awaits_app()
+    /// Returns whether nothing may be read from this connection now, or it is gone.
+    pub(super) fn is_read_paused(&self, key: Key) -> bool {
+        let held = self.hub.links.get(key).is_none_or(|link| link.is_read_paused(self.config.max_queued_bytes));
+        held || self.inbound[Self::slot(key)].phase.is_awaiting_app()
     }
 
-    /// A connection's share of this turn: what is stashed, or one read.
+    /// Runs a connection for its budget of this turn: processes its stash, or reads once.
     fn drive(&mut self, key: Key, turn: &mut Turn<'_>) {
-        if self.holds_reading(key) {
-            return; // or it is gone
+        if self.is_read_paused(key) {
+            return;
         }
         self.hub.cork(key);
         let inbound = &mut self.inbound[Self::slot(key)];
         let mut stash = inbound.take_stash();
-        if !stash.is_empty() || inbound.is_paused() {
+        if !stash.is_empty() || inbound.is_inflating() {
             let used = self.input(key, &mut stash);
             stash.drain(..used);
             self.keep(key, stash);
@@ -128,7 +131,7 @@ impl<A: App> Worker<A> {
             match link.socket.read(turn.buffer, link.read_closed) {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
-                    link.is_heard(turn.now);
+                    link.note_received(turn.now);
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -144,7 +147,7 @@ impl<A: App> Worker<A> {
             }
         }
         self.hub.uncork(key);
-        self.go_on_later(key);
+        self.schedule(key);
     }
 
     fn keep(&mut self, key: Key, rest: Vec<u8>) {
@@ -153,26 +156,27 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Uses bytes that came, and says how many: all, unless the app must answer first or the turn is over.
+    /// Processes input and returns how many bytes were used: all, unless the app must decide first or the budget is
+    /// spent.
     fn input(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         match &self.inbound[Self::slot(key)].phase {
             Phase::Open { .. } => self.frames(key, bytes),
             Phase::Http(_) => self.http(key, bytes),
-            Phase::Answering { .. } | Phase::Judging { .. } => 0,
+            Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } => 0,
             Phase::Over => bytes.len(),
         }
     }
 
-    /// Reads requests until one is asked.
+    /// Reads a request and dispatches it once it is complete. Returns how many bytes were used.
     #[cold]
     fn http(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Self { hub, inbound, config, .. } = self;
         let Phase::Http(stream) = &mut inbound[Self::slot(key)].phase else { return 0 };
-        let go_on = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
-        match stream.receive(bytes, config, go_on) {
+        let send_continue = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
+        match stream.receive(bytes, config, send_continue) {
             Ok((used, None)) => used,
-            Ok((used, Some(asked))) => {
-                self.ask(key, asked);
+            Ok((used, Some(incoming))) => {
+                self.dispatch(key, incoming);
                 used
             }
             Err(rejection) => {
@@ -183,9 +187,9 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Nothing was read from this peer for a while: what it owes us may be waiting in the kernel, so its time for that
-    /// begins anew.
-    pub(super) fn was_not_listened_to(&mut self, key: Key) {
+    /// Restarts the deadlines for the peer's next step. Called after a time in which the worker did not read from it:
+    /// the peer's bytes may have been waiting in the kernel.
+    pub(super) fn restart_peer_deadlines(&mut self, key: Key) {
         let now = self.hub.now;
         if let Some(link) = self.hub.links.get_mut(key)
             && matches!(link.stage, Stage::Http | Stage::Open | Stage::Closing)
@@ -194,11 +198,11 @@ impl<A: App> Worker<A> {
         }
         let inbound = &mut self.inbound[Self::slot(key)];
         if let Some(unfinished) = inbound.unfinished() {
-            inbound.set_unfinished(inbound.buffered(), Some(Unfinished { progressed: now, ..unfinished }));
+            inbound.set_unfinished(inbound.buffered(), Some(Unfinished { last_progress: now, ..unfinished }));
         }
     }
 
-    /// Handles frames until they are used up, or the turn or the connection is over.
+    /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.
     fn frames(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let length = bytes.len();
         let Self { app, hub, inbound, .. } = self;
@@ -206,7 +210,7 @@ impl<A: App> Worker<A> {
         let mut is_open = match hub.links.get(key).map(|link| link.stage) {
             Some(Stage::Open) => true,
             Some(Stage::Http | Stage::Closing) => false,
-            // The app is about to hear of it.
+            // The connection has failed; `handle_failures` tells the app.
             Some(Stage::Draining | Stage::Lingering) | None => return length,
         };
         let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
@@ -228,8 +232,8 @@ impl<A: App> Worker<A> {
                 Event::Ping(_) | Event::Pong(_) | Event::Piece(_) | Event::Close(_) => {
                     if let Some(reply) = event.reply() {
                         hub.reply(key, reply);
-                        if hub.is_given_up(key) {
-                            break; // by what it was owed first: the app is about to hear of it
+                        if hub.is_evicted(key) {
+                            break; // by pending publications, which come first; `handle_failures` tells the app
                         }
                     }
                     if let Event::Close(frame) = event {
@@ -244,9 +248,9 @@ impl<A: App> Worker<A> {
                 app.message(peer, message, &mut Context::new(hub, key));
             }
             match hub.after_event(key) {
-                Onward::Deliver => is_open = true,
-                Onward::Drop => is_open = false,
-                Onward::Stop => break,
+                Disposition::Deliver => is_open = true,
+                Disposition::Drop => is_open = false,
+                Disposition::Stop => break,
             }
         }
         let used = length - events.unread();
@@ -260,8 +264,8 @@ impl<A: App> Worker<A> {
         used
     }
 
-    /// Keeps the sum of unfinished messages right, and the time of their last progress. `completed`: whether a message
-    /// has become whole since this was last noted, so that what is unfinished now is another one.
+    /// Updates the total of unfinished messages, and the progress of this connection's one. `completed` says whether a
+    /// message was completed since the last call, so that the unfinished one is new.
     pub(super) fn note_unfinished(&mut self, key: Key, completed: bool) {
         let inbound = &mut self.inbound[Self::slot(key)];
         if inbound.is_at_rest() {
@@ -269,44 +273,44 @@ impl<A: App> Worker<A> {
         }
         let (buffered, begun) = match &inbound.phase {
             Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
-            Phase::Http(_) | Phase::Answering { .. } | Phase::Judging { .. } | Phase::Over => (0, false),
+            Phase::Http(_) | Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } | Phase::Over => (0, false),
         };
-        self.unfinished = self.unfinished - inbound.buffered() + buffered;
+        self.unfinished_bytes = self.unfinished_bytes - inbound.buffered() + buffered;
         let unfinished = match inbound.unfinished() {
             _ if !begun => None,
-            Some(unfinished) if !completed && buffered <= unfinished.most => Some(unfinished),
-            _ => Some(Unfinished { most: buffered, progressed: self.hub.now }),
+            Some(unfinished) if !completed && buffered <= unfinished.peak => Some(unfinished),
+            _ => Some(Unfinished { peak: buffered, last_progress: self.hub.now }),
         };
         inbound.set_unfinished(buffered, unfinished);
     }
 
-    fn order(&mut self, order: Order, turn: &mut Turn<'_>) {
-        match order {
-            Order::Publish(batch) => {
+    fn execute(&mut self, command: Command, turn: &mut Turn<'_>) {
+        match command {
+            Command::Publish(batch) => {
                 for publication in batch.iter() {
                     let except = publication.except_at(self.hub.worker);
                     self.hub.publish_here(&publication.topic, &publication.message, except);
                 }
             }
-            Order::Send(key, message) => self.hub.send_owed(key, &message),
-            Order::Answer(key, message) => self.hub.answer(key, &message),
-            Order::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
-            Order::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
-            Order::Close(key, code, reason) => {
+            Command::Send(key, message) => self.hub.send_unsolicited(key, &message),
+            Command::Answer(key, message) => self.hub.answer(key, &message),
+            Command::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
+            Command::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
+            Command::Close(key, code, reason) => {
                 if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {
                     let internal = CloseFrame { code: CloseCode::INTERNAL_ERROR, reason: "" };
-                    // 1011 without a reason is a Close frame that can be sent.
+                    // 1011 without a reason can always be sent.
                     let _ = self.hub.close(key, Some(internal));
                 }
             }
-            Order::Resume(key) => {
+            Command::Resume(key) => {
                 if let Some(link) = self.hub.links.get_mut(key) {
                     link.paused = false;
-                    self.was_not_listened_to(key);
-                    self.go_on_later(key);
+                    self.restart_peer_deadlines(key);
+                    self.schedule(key);
                 }
             }
-            Order::Stop => self.stop(turn),
+            Command::Stop => self.stop(turn),
         }
     }
 }
@@ -316,8 +320,8 @@ impl<A: App> reactor::Handler for Worker<A> {
 
     fn accepted(&mut self, mut socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
-        let full = self.hub.links.len() - self.hub.turned_away >= self.room.connections;
-        if full && self.hub.turned_away >= self.room.turned_away {
+        let full = self.hub.links.len() - self.hub.over_capacity >= self.capacity.connections;
+        if full && self.hub.over_capacity >= self.capacity.over_capacity {
             return;
         }
         let mut registered = Ok(());
@@ -331,10 +335,10 @@ impl<A: App> reactor::Handler for Worker<A> {
             None => self.inbound.push(inbound),
         }
         if let Err(error) = registered {
-            log::error!("{}: cannot be watched: {error}", self.hub.id(key));
+            log::error!("{}: cannot be registered for events: {error}", self.hub.id(key));
             self.remove(key);
         } else if full {
-            self.hub.turn_away(key);
+            self.hub.mark_over_capacity(key);
             let rejection =
                 Rejection::new(503).header("Retry-After", "10").body("the server is full, try again later\n");
             self.refuse(key, peer, &rejection);
@@ -351,11 +355,11 @@ impl<A: App> reactor::Handler for Worker<A> {
         if readiness.writable && !link.outbox.is_empty() {
             self.hub.flush(key);
         }
-        if self.hub.links.get(key).is_some_and(|link| link.listed) {
-            return; // its share of this turn comes with the list
+        if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
+            return; // the run queue gives it its budget of this turn
         }
         if self.congested {
-            self.go_on_later(key);
+            self.schedule(key);
         } else {
             self.drive(key, turn);
         }
@@ -364,8 +368,8 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
         match mail {
-            Mail::Order(order) => self.order(order, turn),
-            Mail::Answer(key, answer) => self.answer(key, answer),
+            Mail::Command(command) => self.execute(command, turn),
+            Mail::Decision(key, decision) => self.apply(key, decision),
         }
     }
 
@@ -377,9 +381,9 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
         self.hub.now = turn.now;
         if !self.congested {
-            for key in std::mem::take(&mut self.goes_on) {
+            for key in std::mem::take(&mut self.run_queue) {
                 if let Some(link) = self.hub.links.get_mut(key) {
-                    link.listed = false;
+                    link.scheduled = false;
                     self.drive(key, turn);
                 }
             }
@@ -387,20 +391,20 @@ impl<A: App> reactor::Handler for Worker<A> {
         self.hub.end_of_turn();
         self.bound_memory();
         self.handle_failures();
-        for key in std::mem::take(&mut self.hub.relieved) {
+        for key in std::mem::take(&mut self.hub.resumable) {
             if self.hub.links.get(key).is_some() {
-                self.was_not_listened_to(key);
-                self.go_on_later(key);
+                self.restart_peer_deadlines(key);
+                self.schedule(key);
             }
         }
         if self.has_stopped(turn.now) {
             return Next::Done;
         }
-        self.goes_on.append(&mut self.goes_on_next);
+        self.run_queue.append(&mut self.next_run_queue);
         self.congested = self.hub.remote.is_overloaded();
         if self.congested {
             Next::Wait(Some(CONGESTION_PAUSE))
-        } else if self.goes_on.is_empty() {
+        } else if self.run_queue.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
             Next::Wait(has_deadlines.then_some(self.sweep_period))
         } else {
@@ -409,14 +413,15 @@ impl<A: App> reactor::Handler for Worker<A> {
     }
 }
 
-/// An idle connection is a row in two tables and owns nothing else. (In debug builds mio's sockets are
-/// larger, and simulated ones are.)
+/// An idle connection is a row in two tables and owns no other memory. (mio's sockets are larger in debug builds, and
+/// simulated sockets are larger.)
 #[cfg(not(any(test, debug_assertions)))]
 const _: () = assert!(size_of::<Link>() <= 80 && size_of::<Inbound<()>>() <= 88);
 
-/// Events of one connection in one turn.
+/// The budget of one connection in one turn, in events.
 const EVENTS_PER_TURN: usize = 1024;
-/// Bytes that one connection's input may become in one turn, about: a thousand times as many as came is possible.
+/// The approximate budget of one connection in one turn, in bytes after inflation. Compressed input can grow about a
+/// thousandfold.
 const INFLATED_PER_TURN: usize = 1 << 20;
-/// How often to look whether other workers have caught up.
+/// How often a congested worker checks whether the others have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);

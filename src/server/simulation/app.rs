@@ -1,10 +1,10 @@
-//! The service that the simulated clients speak to: each message says what is to be done with it.
+//! The service that the simulated clients use. The first word of each message names the action to take.
 
 use std::{cell::RefCell, rc::Rc};
 
 use super::{
     super::{App, ConnectionId, Context, End, Handshake, Message, Remote, Request, Responder, Response, Verdict},
-    ledger::{Chore, Ledger},
+    ledger::{Deferred, Ledger},
 };
 use crate::{
     CloseCode, Rejection,
@@ -15,19 +15,19 @@ pub(super) struct Service {
     pub(super) ledger: Rc<RefCell<Ledger>>,
 }
 
-/// The number of a client.
+/// The app's value of a connection: the number of the client.
 pub(super) struct Peer(pub(super) usize);
 
 impl App for Service {
     type Peer = Peer;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
-        let (client, mode, after) = wish(handshake.request.target());
+        let (client, mode, after) = parse_target(handshake.request.target());
         let mut ledger = self.ledger.borrow_mut();
-        ledger.asked(client, handshake.id);
+        ledger.handshake_received(client, handshake.id);
         match mode {
-            "later" => ledger.leave(after, Chore::Accept(verdict, client)),
-            "drop" => ledger.leave(after, Chore::Drop(verdict)),
+            "later" => ledger.defer(after, Deferred::Accept(verdict, client)),
+            "drop" => ledger.defer(after, Deferred::Drop(verdict)),
             "reject" => {
                 drop(ledger);
                 verdict.reject(Rejection::new(403));
@@ -41,12 +41,12 @@ impl App for Service {
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
         let target = request.head.target();
-        let (_, mode, after) = wish(target);
+        let (_, mode, after) = parse_target(target);
         let mut body = target.as_bytes().to_vec();
         body.extend_from_slice(request.body);
         let response = Response::new(200).body(body);
         match mode {
-            "later" => self.ledger.borrow_mut().leave(after, Chore::Respond(responder, response)),
+            "later" => self.ledger.borrow_mut().defer(after, Deferred::Respond(responder, response)),
             _ => responder.send(response),
         }
     }
@@ -54,7 +54,7 @@ impl App for Service {
     fn opened(&mut self, Peer(client): &mut Peer, context: &mut Context<'_>) {
         let mut ledger = self.ledger.borrow_mut();
         ledger.opened(*client, context.id());
-        // Every other one belongs to the hall from the start.
+        // Every other client subscribes to the topic "hall" from the start.
         if *client % 2 == 0 {
             ledger.subscribe(*client, "hall");
             context.subscribe("hall");
@@ -68,7 +68,7 @@ impl App for Service {
         let (client, payload) = (*client, message.payload());
         let id = context.id();
         let mut ledger = self.ledger.borrow_mut();
-        ledger.heard(client, matches!(message, Message::Binary(_)), payload);
+        ledger.message_received(client, matches!(message, Message::Binary(_)), payload);
         let words: Vec<&[u8]> = payload.splitn(5, |byte| *byte == b'|').collect();
         let argument = std::str::from_utf8(words[3]).expect("an argument is text");
         let number = || argument.parse::<usize>().expect("an argument is a number");
@@ -100,8 +100,8 @@ impl App for Service {
                 }
             }
             b"to" => {
-                let to = number() % ledger.stories.len();
-                if let Some(other) = ledger.stories[to].id {
+                let to = number() % ledger.records.len();
+                if let Some(other) = ledger.records[to].id {
                     if other.worker == id.worker {
                         ledger.send(to, payload, true);
                     } else {
@@ -130,7 +130,7 @@ impl App for Service {
             }
             b"pause" => {
                 context.pause();
-                ledger.leave(number() as Time * MILLISECOND, Chore::Resume(id));
+                ledger.defer(number() as Time * MILLISECOND, Deferred::Resume(id));
                 ledger.count("paused");
             }
             b"misclose" => {
@@ -143,8 +143,8 @@ impl App for Service {
                 context.close(code, "as you wish").expect("a code that may be sent");
             }
             b"closing" => context.remote().close(id, CloseCode::new(number() as u16), "as you wish"),
-            b"hush" => {}
-            other => panic!("{} is no wish", String::from_utf8_lossy(other)),
+            b"noop" => {}
+            other => panic!("{} is not an action", String::from_utf8_lossy(other)),
         }
     }
 
@@ -153,8 +153,8 @@ impl App for Service {
     }
 }
 
-/// What a target asks for: `/client/mode/milliseconds`.
-fn wish(target: &str) -> (usize, &str, Time) {
+/// Parses a request's target: `/client/mode/milliseconds`.
+fn parse_target(target: &str) -> (usize, &str, Time) {
     let mut words = target.split('/').skip(1);
     let mut word = || words.next().unwrap_or_default();
     let (client, mode, after) = (word(), word(), word());

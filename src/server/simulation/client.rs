@@ -1,4 +1,4 @@
-//! A client that follows a plan: it speaks by the same engine, in its other role.
+//! A client that follows a plan. It uses the same engine as the server, in the client role.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -8,13 +8,13 @@ use std::{
 
 use super::{
     super::End,
-    ledger::{Ledger, Sent, Story, head},
-    setting::{Appetite, Fate, Profile, Setting},
+    ledger::{Ledger, Record, Sent, excerpt},
+    setting::{Behavior, Profile, ReadRate, Setting},
 };
 use crate::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, Event,
     HeadLimits, KeySource, Limits, Masked, MaskingKey, MessageKind, Reply,
-    reactor::simulated::{FOR_EVER, MILLISECOND, Network, Peer, Random, SECOND, Side, Time, Wire},
+    reactor::simulated::{MILLISECOND, NEVER, Network, Peer, Random, SECOND, Side, Time, Wire},
 };
 
 pub(super) struct Client {
@@ -22,25 +22,26 @@ pub(super) struct Client {
     peer: Peer,
     setting: Rc<Setting>,
     random: Random,
-    fate: Fate,
-    appetite: Appetite,
+    behavior: Behavior,
+    read_rate: ReadRate,
     up: Wire,
     phase: Phase,
     out: Vec<u8>,
     written: usize,
-    /// Bytes that were ever put into `out`.
-    put: usize,
+    /// The number of bytes ever added to `out`.
+    queued: usize,
     plan: VecDeque<Act>,
-    /// It ends its side once all is written.
+    /// The client ends its side of TCP once everything is written.
     ends_when_written: bool,
     has_ended: bool,
     reads: bool,
-    /// Pings sent; which of them are unanswered.
+    /// The number of Pings sent.
     pings: u32,
+    /// The Pings that are unanswered.
     unanswered: BTreeSet<u32>,
-    /// When it is to be called again, and why.
+    /// The calls to schedule, each with its delay.
     pub(super) calls: Vec<(Time, Call)>,
-    /// It has planned to read on.
+    /// The client's next read has its own scheduled time.
     reads_later: bool,
     pub(super) is_over: bool,
     connected: Time,
@@ -50,21 +51,21 @@ pub(super) struct Client {
 pub(super) enum Call {
     /// Reads and writes.
     Pump,
-    /// Does the next thing of its plan.
+    /// Does the next act of its plan.
     Act,
 }
 
 enum Phase {
-    Asking {
+    Connecting {
         handshake: Box<ClientHandshake>,
         mode: &'static str,
     },
     Http {
-        answers: VecDeque<(Vec<u8>, bool)>,
+        responses: VecDeque<(Vec<u8>, bool)>,
         input: Vec<u8>,
     },
     Open(Box<Connection<Masked<Keys>>>),
-    /// Reads what still comes.
+    /// Refused by the server: drops all input.
     Refused,
 }
 
@@ -79,36 +80,36 @@ impl KeySource for Keys {
 
 #[derive(Debug)]
 enum Act {
-    Say,
+    Send,
     Fragment { kind: MessageKind, rest: Vec<u8> },
     Ping,
-    StandStill,
-    MeetFate,
+    Stall,
+    Finish,
 }
 
 impl Client {
     pub(super) fn new(network: &Network, setting: &Rc<Setting>, random: &mut Random, ledger: &mut Ledger) -> Self {
         let mut random = Random::new(random.next());
-        let number = ledger.stories.len();
+        let number = ledger.records.len();
         let (up, down) = (setting.wire(&mut random), setting.wire(&mut random));
         let worker = random.below(setting.workers);
         let peer = network.connect(worker, up, down);
         assert_eq!(peer.pair, number, "a client has one connection");
-        let (fate, appetite) = (setting.fate(&mut random), setting.appetite(down, &mut random));
-        ledger.stories.push(Story::new(number, fate, appetite));
-        ledger.count(&format!("{fate:?}"));
-        network.note(format_args!("{number} connects to {worker}: {fate:?}, {appetite:?}, {up:?}, {down:?}"));
+        let (behavior, read_rate) = (setting.behavior(&mut random), setting.read_rate(down, &mut random));
+        ledger.records.push(Record::new(number, behavior, read_rate));
+        ledger.count(&format!("{behavior:?}"));
+        network.note(format_args!("{number} connects to {worker}: {behavior:?}, {read_rate:?}, {up:?}, {down:?}"));
         let mut client = Self {
             number,
             peer,
             setting: Rc::clone(setting),
-            fate,
-            appetite,
+            behavior,
+            read_rate,
             up,
             phase: Phase::Refused,
             out: Vec::new(),
             written: 0,
-            put: 0,
+            queued: 0,
             plan: VecDeque::new(),
             ends_when_written: false,
             has_ended: false,
@@ -121,11 +122,11 @@ impl Client {
             connected: network.now(),
             random,
         };
-        client.ask();
+        client.send_opening_request();
         client
     }
 
-    fn ask(&mut self) {
+    fn send_opening_request(&mut self) {
         let after = self.random.below(800);
         let mode = match self.random.below(20) {
             0 => "reject",
@@ -134,9 +135,9 @@ impl Client {
             _ => "now",
         };
         let target = format!("/{}/{mode}/{after}", self.number);
-        match self.fate {
-            Fate::Silent => {}
-            Fate::AsksHttp => self.ask_plainly(),
+        match self.behavior {
+            Behavior::Silent => {}
+            Behavior::PlainHttp => self.send_plain_requests(),
             _ => {
                 let mut nonce = [0; 16];
                 nonce.copy_from_slice(&self.random.bytes(16));
@@ -150,20 +151,20 @@ impl Client {
                 #[cfg(not(feature = "deflate"))]
                 let handshake = ClientHandshake::new(&request, nonce, limits, &mut self.out);
                 let handshake = handshake.expect("the request can be written");
-                if self.fate == Fate::StopsInRequest {
-                    let most = self.out.len() - 1;
-                    self.out.truncate(1 + self.random.below(most));
+                if self.behavior == Behavior::StopsInRequest {
+                    let max = self.out.len() - 1;
+                    self.out.truncate(1 + self.random.below(max));
                 } else {
-                    self.phase = Phase::Asking { handshake: Box::new(handshake), mode };
+                    self.phase = Phase::Connecting { handshake: Box::new(handshake), mode };
                 }
             }
         }
-        self.put = self.out.len();
+        self.queued = self.out.len();
         self.calls.push((0, Call::Pump));
     }
 
-    fn ask_plainly(&mut self) {
-        let mut answers = VecDeque::new();
+    fn send_plain_requests(&mut self) {
+        let mut responses = VecDeque::new();
         let count = 1 + self.random.below(4);
         for i in 0..count {
             let mode = ["now", "now", "later"][self.random.below(3)];
@@ -182,10 +183,10 @@ impl Client {
             } else {
                 self.out.extend_from_slice(b"\r\n");
             }
-            answers.push_back((answer, method == "HEAD"));
+            responses.push_back((answer, method == "HEAD"));
         }
         self.ends_when_written = self.random.chance(1, 3);
-        self.phase = Phase::Http { answers, input: Vec::new() };
+        self.phase = Phase::Http { responses, input: Vec::new() };
     }
 
     pub(super) fn number(&self) -> usize {
@@ -194,51 +195,51 @@ impl Client {
 
     fn make_plan(&mut self) {
         for _ in 0..self.setting.messages(&mut self.random) {
-            self.plan.push_back(if self.random.chance(1, 8) { Act::Ping } else { Act::Say });
+            self.plan.push_back(if self.random.chance(1, 8) { Act::Ping } else { Act::Send });
         }
         if self.setting.profile == Profile::Lossy {
             let at = self.random.below(self.plan.len() + 1);
-            self.plan.insert(at, Act::StandStill);
+            self.plan.insert(at, Act::Stall);
         }
-        self.plan.push_back(Act::MeetFate);
-        self.reads = self.fate != Fate::StopsReading;
+        self.plan.push_back(Act::Finish);
+        self.reads = self.behavior != Behavior::StopsReading;
     }
 
-    /// Does the next thing of its plan.
+    /// Does the next act of its plan.
     pub(super) fn act(&mut self, now: Time, ledger: &mut Ledger) {
         let Phase::Open(connection) = &mut self.phase else { return };
         if self.is_over {
             return;
         }
         if !connection.sender.is_open() {
-            self.reads = true; // whatever it had in mind
+            self.reads = true; // whatever its behavior
             self.pump(now, ledger);
             return;
         }
         let Some(act) = self.plan.pop_front() else { return };
         let before = self.out.len();
         match act {
-            Act::Say => self.say(ledger),
-            Act::Fragment { kind, rest } => self.say_rest(kind, rest),
+            Act::Send => self.send_random(ledger),
+            Act::Fragment { kind, rest } => self.send_fragment(kind, rest),
             Act::Ping => {
                 self.pings += 1;
                 self.unanswered.insert(self.pings);
                 connection.sender.ping(&self.pings.to_be_bytes(), &mut self.out).expect("a short Ping");
             }
-            Act::StandStill => {
+            Act::Stall => {
                 let until = now + self.random.below(400) as Time * MILLISECOND;
                 let from = [Side::Client, Side::Server][self.random.below(2)];
-                ledger.network.note(format_args!("{} stands still from {from:?} until {until}", self.number));
-                self.peer.stand_still(from, until);
-                ledger.count("stands still");
+                ledger.network.note(format_args!("{} stalls from {from:?} until {until}", self.number));
+                self.peer.stall(from, until);
+                ledger.count("stalled");
             }
-            Act::MeetFate => self.meet_fate(now, ledger),
+            Act::Finish => self.finish(now, ledger),
         }
-        self.put += self.out.len() - before;
-        if let Some((_, bytes)) = &mut ledger.stories[self.number].closed_with
+        self.queued += self.out.len() - before;
+        if let Some((_, bytes)) = &mut ledger.records[self.number].closed_with
             && *bytes == 0
         {
-            *bytes = self.put;
+            *bytes = self.queued;
         }
         let pause = match self.random.below(30) {
             0 => 3 * SECOND + self.random.below(SECOND as usize) as Time,
@@ -251,10 +252,10 @@ impl Client {
         self.pump(now, ledger);
     }
 
-    fn say(&mut self, ledger: &mut Ledger) {
+    fn send_random(&mut self, ledger: &mut Ledger) {
         let random = &mut self.random;
         let topic = ["hall", "yard", "roof"][random.below(3)].to_owned();
-        let (wish, argument) = match random.below(26) {
+        let (action, argument) = match random.below(26) {
             0..=5 => ("echo", String::new()),
             6..=8 => ("publish", topic),
             9 => ("others", topic),
@@ -268,15 +269,15 @@ impl Client {
             22 => ("unfollow", topic),
             23 => ("spare", topic),
             24 => ("misclose", String::new()),
-            _ => ("hush", String::new()),
+            _ => ("noop", String::new()),
         };
-        self.wish(wish, &argument, ledger);
+        self.send_request(action, &argument, ledger);
     }
 
-    /// Sends a message that says what is to be done with it, in one frame or more.
-    fn wish(&mut self, wish: &str, argument: &str, ledger: &mut Ledger) {
-        let sent = &mut ledger.stories[self.number].sent;
-        let mut text = format!("{wish}|{}|{}|{argument}|", self.number, sent.len());
+    /// Sends a message with an action for the app, in one frame or more.
+    fn send_request(&mut self, action: &str, argument: &str, ledger: &mut Ledger) {
+        let sent = &mut ledger.records[self.number].sent;
+        let mut text = format!("{action}|{}|{}|{argument}|", self.number, sent.len());
         let length = self.setting.length(self.up, &mut self.random);
         let kind = [MessageKind::Text, MessageKind::Binary][self.random.below(2)];
         let payload = match kind {
@@ -287,21 +288,21 @@ impl Client {
             MessageKind::Binary => [text.into_bytes(), self.random.bytes(length)].concat(),
         };
         sent.push(Sent { binary: kind == MessageKind::Binary, payload: payload.as_slice().into() });
-        ledger.network.note(format_args!("{} says {}, {} bytes", self.number, head(&payload), payload.len()));
+        ledger.network.note(format_args!("{} sends {}, {} bytes", self.number, excerpt(&payload), payload.len()));
         if self.random.chance(1, 4) {
-            self.say_rest(kind, payload);
+            self.send_fragment(kind, payload);
             return;
         }
         let Phase::Open(connection) = &mut self.phase else { return };
-        let said = match kind {
+        let sent = match kind {
             MessageKind::Text => connection.sender.text(utf8(&payload), &mut self.out),
             MessageKind::Binary => connection.sender.binary(&payload, &mut self.out),
         };
-        said.expect("no message is unfinished");
+        sent.expect("no message is unfinished");
     }
 
-    /// Sends a part of a message; the rest is to follow.
-    fn say_rest(&mut self, kind: MessageKind, mut rest: Vec<u8>) {
+    /// Sends a fragment of a message, and plans the rest.
+    fn send_fragment(&mut self, kind: MessageKind, mut rest: Vec<u8>) {
         let Phase::Open(connection) = &mut self.phase else { return };
         let mut at = if self.random.chance(1, 3) { rest.len() } else { self.random.below(rest.len() + 1) };
         while kind == MessageKind::Text && rest.get(at).is_some_and(|byte| byte & 0xC0 == 0x80) {
@@ -309,11 +310,11 @@ impl Client {
         }
         let more = rest.split_off(at);
         let fin = more.is_empty();
-        let said = match kind {
+        let sent = match kind {
             MessageKind::Text => connection.sender.text_fragment(utf8(&rest), fin, &mut self.out),
             MessageKind::Binary => connection.sender.binary_fragment(&rest, fin, &mut self.out),
         };
-        said.expect("the message goes on");
+        sent.expect("the fragment continues the message");
         if !fin {
             self.plan.push_front(Act::Fragment { kind, rest: more });
             if self.random.chance(1, 5) {
@@ -322,46 +323,46 @@ impl Client {
         }
     }
 
-    fn meet_fate(&mut self, now: Time, ledger: &mut Ledger) {
-        ledger.network.note(format_args!("{} meets its fate: {:?}", self.number, self.fate));
+    fn finish(&mut self, now: Time, ledger: &mut Ledger) {
+        ledger.network.note(format_args!("{} finishes: {:?}", self.number, self.behavior));
         let code = [1000, 1001, 3000, 4999][self.random.below(4)];
         let Phase::Open(connection) = &mut self.phase else { return };
-        match self.fate {
-            Fate::Closes | Fate::ClosesAndEnds => {
+        match self.behavior {
+            Behavior::Closes | Behavior::ClosesAndEnds => {
                 let code = self.random.chance(3, 4).then_some(CloseCode::new(code));
                 let frame = code.map(|code| CloseFrame { code, reason: "" });
                 connection.sender.close(frame, &mut self.out).expect("a code that may be sent");
-                ledger.stories[self.number].closed_with = Some((code, 0));
-                self.ends_when_written = self.fate == Fate::ClosesAndEnds;
+                ledger.records[self.number].closed_with = Some((code, 0));
+                self.ends_when_written = self.behavior == Behavior::ClosesAndEnds;
             }
-            Fate::AsksToClose | Fate::IgnoresClose => {
-                let wish = ["close", "closing"][self.random.below(2)];
-                self.wish(wish, &code.to_string(), ledger);
+            Behavior::RequestsClose | Behavior::IgnoresClose => {
+                let action = ["close", "closing"][self.random.below(2)];
+                self.send_request(action, &code.to_string(), ledger);
             }
-            Fate::Ends => {
+            Behavior::Ends => {
                 if self.random.chance(1, 3) {
                     connection.sender.text_fragment("begun", false, &mut self.out).expect("no message is unfinished");
                 }
                 self.ends_when_written = true;
             }
-            Fate::Resets => {
+            Behavior::Resets => {
                 self.peer.reset();
                 self.is_over = true;
             }
-            Fate::Vanishes => {
-                self.peer.stand_still(Side::Client, FOR_EVER);
-                self.peer.stand_still(Side::Server, FOR_EVER);
-                ledger.stories[self.number].deaf_since = Some(now);
+            Behavior::Vanishes => {
+                self.peer.stall(Side::Client, NEVER);
+                self.peer.stall(Side::Server, NEVER);
+                ledger.records[self.number].unresponsive_since = Some(now);
                 self.is_over = true;
             }
-            Fate::StopsReading => {
-                ledger.stories[self.number].deaf_since = Some(now);
+            Behavior::StopsReading => {
+                ledger.records[self.number].unresponsive_since = Some(now);
                 self.is_over = true;
             }
-            Fate::StopsInMessage => {
+            Behavior::StopsInMessage => {
                 connection.sender.binary_fragment(b"begun", false, &mut self.out).expect("no message is unfinished");
             }
-            Fate::Breaches => {
+            Behavior::BreaksProtocol => {
                 const BREACHES: [(u16, &[u8]); 6] = [
                     (1002, b"\x81\x01x"),
                     (1002, b"\x83\x80\0\0\0\0"),
@@ -371,36 +372,36 @@ impl Client {
                     (1002, b"\xA1\x80\0\0\0\0"),
                 ];
                 let (code, bytes) = BREACHES[self.random.below(BREACHES.len())];
-                ledger.stories[self.number].breach = Some(CloseCode::new(code));
+                ledger.records[self.number].breach = Some(CloseCode::new(code));
                 self.out.extend_from_slice(bytes);
                 let junk = self.random.below(2000);
                 self.out.extend(self.random.bytes(junk));
             }
-            Fate::AsksHttp | Fate::StopsInRequest | Fate::Silent => unreachable!("it does not open"),
+            Behavior::PlainHttp | Behavior::StopsInRequest | Behavior::Silent => unreachable!("it does not open"),
         }
     }
 
-    /// Reads and writes as much as it can, or wants to.
+    /// Writes as much as possible, and reads as much as its read rate allows.
     pub(super) fn pump(&mut self, now: Time, ledger: &mut Ledger) {
         self.reads_later = false;
         while !self.is_over {
             let mut did_something = self.write();
-            let wanted = match self.appetite {
+            let wanted = match self.read_rate {
                 _ if !self.reads => 0,
-                Appetite::Eager => 65_536,
-                Appetite::Slow { bytes, .. } => bytes,
+                ReadRate::Eager => 65_536,
+                ReadRate::Slow { bytes, .. } => bytes,
             };
             if wanted > 0 {
                 let mut buffer = vec![0; wanted];
                 match self.peer.read(&mut buffer) {
                     Ok(0) => {
-                        ledger.stories[self.number].saw_end = true;
-                        self.leave(ledger);
+                        ledger.records[self.number].saw_end = true;
+                        self.disconnect(ledger);
                     }
                     Ok(count) => {
-                        self.take(&mut buffer[..count], now, ledger);
+                        self.receive(&mut buffer[..count], now, ledger);
                         did_something = true;
-                        if let Appetite::Slow { every, .. } = self.appetite {
+                        if let ReadRate::Slow { every, .. } = self.read_rate {
                             self.write();
                             self.reads_later = true;
                             self.calls.push((every, Call::Pump));
@@ -408,7 +409,7 @@ impl Client {
                         }
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) => self.leave(ledger),
+                    Err(_) => self.disconnect(ledger),
                 }
             }
             if !did_something {
@@ -417,7 +418,7 @@ impl Client {
         }
     }
 
-    /// Whether it reads when its time has come and not when something arrives.
+    /// Returns whether the client waits for its own time to read, and ignores arrivals.
     pub(super) fn is_busy(&self) -> bool {
         self.reads_later
     }
@@ -432,7 +433,7 @@ impl Client {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return wrote,
                 Err(_) => {
-                    self.written = self.out.len(); // reading tells the rest
+                    self.written = self.out.len(); // reading reports the error
                     return wrote;
                 }
             }
@@ -446,16 +447,16 @@ impl Client {
         wrote
     }
 
-    fn leave(&mut self, ledger: &mut Ledger) {
-        ledger.stories[self.number].left = ledger.network.now();
-        ledger.network.note(format_args!("{} leaves", self.number));
+    fn disconnect(&mut self, ledger: &mut Ledger) {
+        ledger.records[self.number].closed_at = ledger.network.now();
+        ledger.network.note(format_args!("{} disconnects", self.number));
         self.peer.close();
         self.is_over = true;
     }
 
-    fn take(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
+    fn receive(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
         let mut bytes = bytes;
-        if let Phase::Asking { handshake, mode } = &mut self.phase {
+        if let Phase::Connecting { handshake, mode } = &mut self.phase {
             match handshake.receive(bytes) {
                 Ok(None) => return,
                 Ok(Some((established, used))) => {
@@ -487,13 +488,13 @@ impl Client {
             }
         }
         match &mut self.phase {
-            Phase::Asking { .. } | Phase::Refused => {}
-            Phase::Http { .. } => self.take_answers(bytes, ledger),
-            Phase::Open(_) => self.take_frames(bytes, now, ledger),
+            Phase::Connecting { .. } | Phase::Refused => {}
+            Phase::Http { .. } => self.receive_responses(bytes, ledger),
+            Phase::Open(_) => self.receive_frames(bytes, now, ledger),
         }
     }
 
-    fn take_frames(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
+    fn receive_frames(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
         let Phase::Open(connection) = &mut self.phase else { return };
         let before = self.out.len();
         let mut events = connection.receiver.receive(bytes);
@@ -504,32 +505,32 @@ impl Client {
                 Event::Ping(_) => ledger.count("pinged by the server"),
                 Event::Pong(payload) => {
                     let pong = u32::from_be_bytes(payload.try_into().expect("the payload of a Ping of ours"));
-                    assert!(self.unanswered.remove(&pong), "client {}: Pong {pong} is one too many", self.number);
+                    assert!(self.unanswered.remove(&pong), "client {}: Pong {pong} is unexpected", self.number);
                 }
                 Event::Close(frame) => {
                     let code = frame.map(|frame| frame.code);
                     ledger.network.note(format_args!("{} gets Close {code:?}", self.number));
-                    ledger.stories[self.number].got_close = Some(code);
+                    ledger.records[self.number].got_close = Some(code);
                 }
                 Event::Piece(_) => unreachable!("whole messages were asked for"),
             }
             let Some(reply) = event.reply() else { continue };
             let is_close = matches!(reply, Reply::Close(_));
-            if is_close && (self.fate == Fate::IgnoresClose || !connection.sender.is_open()) {
+            if is_close && (self.behavior == Behavior::IgnoresClose || !connection.sender.is_open()) {
                 continue;
             }
             connection.sender.reply(reply, &mut self.out).expect("a reply can be sent");
             if let Reply::Close(code) = reply {
-                let all = self.put + self.out.len() - before;
-                ledger.stories[self.number].closed_with = Some((code, all));
+                let all = self.queued + self.out.len() - before;
+                ledger.records[self.number].closed_with = Some((code, all));
             }
         }
-        self.put += self.out.len() - before;
+        self.queued += self.out.len() - before;
         let _ = now;
     }
 
-    fn take_answers(&mut self, bytes: &[u8], ledger: &mut Ledger) {
-        let Phase::Http { answers, input } = &mut self.phase else { return };
+    fn receive_responses(&mut self, bytes: &[u8], ledger: &mut Ledger) {
+        let Phase::Http { responses, input } = &mut self.phase else { return };
         input.extend_from_slice(bytes);
         while let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8(input[..end].to_vec()).expect("a head is text");
@@ -543,7 +544,7 @@ impl Client {
                 self.phase = Phase::Refused;
                 return;
             }
-            let (answer, head_only) = answers.front().expect("as many answers as questions");
+            let (answer, head_only) = responses.front().expect("as many responses as requests");
             let wanted = format!("\r\nContent-Length: {}\r\n", answer.len());
             assert!(head.contains(&wanted), "client {}: {head}", self.number);
             let length = if *head_only { 0 } else { answer.len() };
@@ -551,41 +552,41 @@ impl Client {
                 return;
             }
             let body = &input[end + 4..end + 4 + length];
-            assert!(*head_only || *body == **answer, "client {}: the answer to another question", self.number);
+            assert!(*head_only || *body == **answer, "client {}: the response to another request", self.number);
             input.drain(..end + 4 + length);
-            answers.pop_front();
-            ledger.count("answered plainly");
+            responses.pop_front();
+            ledger.count("plain request answered");
         }
     }
 
-    /// What must hold once all is over.
+    /// Checks the client's own state at the end of the run.
     pub(super) fn check(&self, ledger: &Ledger) {
-        let story = &ledger.stories[self.number];
+        let record = &ledger.records[self.number];
         let calm = matches!(self.setting.profile, Profile::Calm | Profile::Lossy | Profile::Cuts);
-        if let Phase::Http { answers, .. } = &self.phase
+        if let Phase::Http { responses, .. } = &self.phase
             && calm
         {
-            assert!(answers.is_empty(), "client {}: {} questions unanswered", self.number, answers.len());
+            assert!(responses.is_empty(), "client {}: {} requests unanswered", self.number, responses.len());
         }
-        if let Phase::Asking { mode, .. } = &self.phase
+        if let Phase::Connecting { mode, .. } = &self.phase
             && calm
         {
-            panic!("client {} never heard whether it is accepted ({mode})", self.number);
+            panic!("client {} got no response to its handshake ({mode})", self.number);
         }
-        // Who has asked for nothing is not kept waiting for the end.
-        if let (Fate::Silent, Some(stopped)) = (self.fate, ledger.stopping.iter().flatten().max()) {
+        // A client without a request is disconnected soon after a stop begins.
+        if let (Behavior::Silent, Some(stopped)) = (self.behavior, ledger.stopping.iter().flatten().max()) {
             assert!(
-                story.left < self.connected.max(*stopped) + SECOND,
-                "client {}: it hears of the stop too late",
+                record.closed_at < self.connected.max(*stopped) + SECOND,
+                "client {}: it is disconnected too late after a stop",
                 self.number
             );
         }
-        if ledger.is_undisturbed(self.number) && matches!(story.end, Some((End::Closed { by_us: false, .. }, _))) {
+        if ledger.is_undisturbed(self.number) && matches!(record.end, Some((End::Closed { by_us: false, .. }, _))) {
             assert!(!self.unanswered.contains(&self.pings), "client {}: the last Ping is unanswered", self.number);
         }
     }
 }
 
 fn utf8(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("text was made of characters")
+    std::str::from_utf8(bytes).expect("the text is valid UTF-8")
 }

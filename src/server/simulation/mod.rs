@@ -1,14 +1,14 @@
-//! The server's workers among simulated clients, in simulated time: everything from one seed, on one thread.
+//! The server's workers with simulated clients, network and time: each run follows from one seed, on one thread.
 //!
 //! | file | what |
 //! |---|---|
-//! | `setting.rs` | what a seed decides before its run: profiles, configuration, fates |
-//! | `run.rs` | one run: who goes when, and what holds after every turn and at the end |
-//! | `ledger.rs` | what must come to whom, and how a connection may end |
-//! | `app.rs` | the service that the clients speak to |
+//! | `setting.rs` | what a seed decides before its run: profile, configuration, behavior of clients |
+//! | `run.rs` | one run: the schedule, and the checks after every turn and at the end |
+//! | `ledger.rs` | the model: which messages each client must get, and which ends of a connection are correct |
+//! | `app.rs` | the service that the clients use |
 //! | `client.rs` | the clients |
 //!
-//! `SEED=n` runs one seed and prints what happens in it, `SEEDS=n` runs so many.
+//! The environment variable `SEED=n` runs seed `n` and prints its trace. `SEEDS=n` runs the first `n` seeds.
 
 mod app;
 mod client;
@@ -30,10 +30,10 @@ use std::{
 use super::End;
 use crate::ProtocolError;
 use run::{Outcome, run};
-use setting::Fate;
+use setting::Behavior;
 
-/// Runs a seed; `None` where it panics, which is then written with the way to replay it.
-fn run_named(seed: u64, print: bool) -> Option<Outcome> {
+/// Runs a seed. If it panics, prints how to replay it and returns `None`.
+fn run_seed(seed: u64, print: bool) -> Option<Outcome> {
     let outcome = catch_unwind(|| run(seed, print));
     if outcome.is_err() {
         eprintln!("failed with seed {seed}; to replay it: SEED={seed} cargo test --lib simulation -- --nocapture");
@@ -41,31 +41,31 @@ fn run_named(seed: u64, print: bool) -> Option<Outcome> {
     outcome.ok()
 }
 
-fn number(variable: &str) -> Option<u64> {
+fn env_number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
 #[test]
 fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
-    if let Some(seed) = number("SEED") {
-        println!("{:#?}", run_named(seed, true).expect("it passes"));
+    if let Some(seed) = env_number("SEED") {
+        println!("{:#?}", run_seed(seed, true).expect("it passes"));
         return;
     }
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let seeds = env_number("SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
     let failed = AtomicU64::new(0);
     let counts = Mutex::new(BTreeMap::<String, u64>::new());
     let work = || {
-        while failed.load(Ordering::Relaxed) < ENOUGH {
+        while failed.load(Ordering::Relaxed) < MAX_FAILURES {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds {
                 break;
             }
-            let Some(outcome) = run_named(seed, false) else {
+            let Some(outcome) = run_seed(seed, false) else {
                 failed.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
-            let mut counts = counts.lock().expect("nobody panics who holds it");
+            let mut counts = counts.lock().expect("no holder of the lock panics");
             for (what, count) in outcome.counts {
                 *counts.entry(what).or_default() += count;
             }
@@ -77,7 +77,7 @@ fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
         }
     });
     assert_eq!(failed.into_inner(), 0, "seeds failed: see above");
-    let counts = counts.into_inner().expect("nobody panicked who held it");
+    let counts = counts.into_inner().expect("no holder of the lock panicked");
     for (what, count) in &counts {
         println!("{count:>8} {what}");
     }
@@ -90,12 +90,12 @@ fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
 #[test]
 fn a_seed_gives_the_same_run_again() {
     for seed in 0..24 {
-        let outcome = run_named(seed, false);
-        assert!(outcome.is_some() && outcome == run_named(seed, false), "seed {seed}");
+        let outcome = run_seed(seed, false);
+        assert!(outcome.is_some() && outcome == run_seed(seed, false), "seed {seed}");
     }
 }
 
-/// All that must happen in a few seeds: every end, every fate.
+/// Returns everything that must happen at least once in the default number of seeds: every end, every behavior.
 fn expected() -> Vec<String> {
     let code = None;
     let ends = [
@@ -112,32 +112,32 @@ fn expected() -> Vec<String> {
         End::Overloaded,
         End::Stopped,
     ];
-    let fates = [
-        Fate::Closes,
-        Fate::ClosesAndEnds,
-        Fate::AsksToClose,
-        Fate::IgnoresClose,
-        Fate::Ends,
-        Fate::Resets,
-        Fate::Vanishes,
-        Fate::StopsReading,
-        Fate::StopsInMessage,
-        Fate::Breaches,
-        Fate::AsksHttp,
-        Fate::StopsInRequest,
-        Fate::Silent,
+    let behaviors = [
+        Behavior::Closes,
+        Behavior::ClosesAndEnds,
+        Behavior::RequestsClose,
+        Behavior::IgnoresClose,
+        Behavior::Ends,
+        Behavior::Resets,
+        Behavior::Vanishes,
+        Behavior::StopsReading,
+        Behavior::StopsInMessage,
+        Behavior::BreaksProtocol,
+        Behavior::PlainHttp,
+        Behavior::StopsInRequest,
+        Behavior::Silent,
     ];
     let others = [
         "paused",
-        "stands still",
+        "stalled",
         "pinged by the server",
-        "answered plainly",
+        "plain request answered",
         "skipped for a slow subscriber",
         "refused with 403",
         "refused with 500",
         "refused with 503",
         "a worker does not keep up with its mail",
-        "stopped in the middle of it",
+        "stopped during the run",
         #[cfg(feature = "deflate")]
         "permessage-deflate",
         #[cfg(feature = "deflate")]
@@ -146,10 +146,10 @@ fn expected() -> Vec<String> {
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
     ];
     let ends = ends.iter().map(|end| ledger::name(end).to_owned());
-    ends.chain(fates.iter().map(|fate| format!("{fate:?}"))).chain(others.map(Into::into)).collect()
+    ends.chain(behaviors.iter().map(|behavior| format!("{behavior:?}"))).chain(others.map(Into::into)).collect()
 }
 
-/// As many as are worth the time of every `cargo test`.
+/// The default number of seeds, quick enough for every `cargo test`.
 const SEEDS: u64 = 200;
-/// Failed seeds after which no more are run.
-const ENOUGH: u64 = 10;
+/// The number of failed seeds after which no more are run.
+const MAX_FAILURES: u64 = 10;

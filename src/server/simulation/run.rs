@@ -1,5 +1,5 @@
-//! One run: network, workers and clients take turns by a queue in time, and what must always hold is looked at after
-//! each turn of a worker.
+//! One run: network, workers and clients are driven by a queue ordered by time. The invariants are checked after each
+//! turn of a worker.
 
 use std::{
     cell::RefCell,
@@ -19,7 +19,7 @@ use super::{
     },
     app::{Peer, Service},
     client::{Call, Client},
-    ledger::{Chore, Ledger},
+    ledger::{Deferred, Ledger},
     setting::{PROFILES, Setting},
 };
 use crate::reactor::{
@@ -27,10 +27,10 @@ use crate::reactor::{
     simulated::{self, MILLISECOND, Network, Random, SECOND, Time},
 };
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// All that happened, as one number.
+    /// The hash of everything that happened.
     pub(super) trace: u64,
     pub(super) time: Time,
     pub(super) turns: u64,
@@ -48,7 +48,7 @@ pub(super) fn run(seed: u64, print: bool) -> Outcome {
     Outcome {
         trace: simulation.network.trace(),
         time: simulation.network.now(),
-        turns: simulation.benches.iter().map(|bench| bench.turns).sum(),
+        turns: simulation.workers.iter().map(|worker| worker.turns).sum(),
         counts: ledger.counts.clone(),
     }
 }
@@ -59,21 +59,21 @@ struct Simulation {
     network: Network,
     ledger: Rc<RefCell<Ledger>>,
     remote: Remote,
-    benches: Vec<Bench>,
+    workers: Vec<SimulatedWorker>,
     clients: Vec<Client>,
     agenda: BTreeMap<(Time, u64), Item>,
-    numbered: u64,
+    sequence: u64,
     stopped_at: Option<Time>,
 }
 
-/// A worker and its loop.
-struct Bench {
-    /// Gone with the end of its loop.
+/// A worker and its event loop.
+struct SimulatedWorker {
+    /// `None` after the loop has ended.
     reactor: Option<simulated::Reactor<Mail<Peer>>>,
-    watcher: Watcher,
-    /// When it goes on, since something is ready.
+    recorder: Recorder,
+    /// When the worker runs because something is ready.
     due: Option<Time>,
-    /// It does nothing before that.
+    /// The worker does not run before this time.
     busy_until: Time,
     last_turn: Time,
     turns: u64,
@@ -83,22 +83,22 @@ struct Bench {
 enum Item {
     Connect,
     Call(usize, Call),
-    Chore(Chore),
-    /// Somebody from outside publishes.
+    Deferred(Deferred),
+    /// A thread outside of the workers publishes.
     Announce(u32),
     Stop,
 }
 
-/// Hands everything on to the worker, and tells the ledger.
-struct Watcher {
+/// Passes every callback to the worker, and records it in the ledger.
+struct Recorder {
     worker: Worker<Service>,
     number: u16,
     ledger: Rc<RefCell<Ledger>>,
-    /// What it was called for in this turn.
+    /// The number of accepted connections and items of mail in this turn.
     calls: usize,
 }
 
-impl Handler for Watcher {
+impl Handler for Recorder {
     type Mail = Mail<Peer>;
 
     fn accepted(&mut self, socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
@@ -112,11 +112,11 @@ impl Handler for Watcher {
 
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>) {
         self.calls += 1;
-        if let Mail::Order(order) = &mail {
-            self.ledger.borrow_mut().ordered(self.number, order);
+        if let Mail::Command(command) = &mail {
+            self.ledger.borrow_mut().command_received(self.number, command);
         }
         self.worker.mail(mail, turn);
-        // Whoever is let in while the server stops is closed.
+        // A connection that is accepted while the server stops is closed at once.
         self.ledger.borrow_mut().close_all(self.number);
     }
 
@@ -129,55 +129,63 @@ impl Handler for Watcher {
     }
 }
 
-impl Watcher {
-    /// What a turn can use up without a call on a socket: bytes that were read, and who is on the list.
+impl Recorder {
+    /// Returns the number of stashed bytes, which a turn can process without a call on a socket.
     fn stashed(&self) -> usize {
         self.worker.inbound.iter().map(|inbound| inbound.stash().len()).sum()
     }
 
-    /// What holds between any two turns.
+    /// Checks the invariants between two turns.
     fn check(&self, network: &Network, next: Next) {
         let Worker { hub, inbound, .. } = &self.worker;
         let waiting: usize = hub.links.iter().map(|(_, link)| link.outbox.len()).sum();
-        assert_eq!(hub.queued_bytes(), waiting, "worker {}: bytes that wait are counted", self.number);
+        assert_eq!(hub.queued_bytes(), waiting, "worker {}: the count of waiting bytes", self.number);
         let buffered: u64 = inbound.iter().map(|inbound| inbound.buffered()).sum();
-        assert_eq!(self.worker.unfinished, buffered, "worker {}: unfinished messages are counted", self.number);
+        assert_eq!(self.worker.unfinished_bytes, buffered, "worker {}: the count of unfinished bytes", self.number);
         let bound = self.worker.config.max_worker_bytes as u64;
         assert!(waiting as u64 + buffered <= bound, "worker {}: {waiting} and {buffered} bytes wait", self.number);
-        assert!(hub.dirty.is_empty() && hub.relieved.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
-        assert!(hub.corked.is_none(), "worker {}: someone is corked between turns", self.number);
+        assert!(hub.dirty.is_empty() && hub.resumable.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
+        assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);
         assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
-        let listed: BTreeSet<Key> = self.worker.goes_on.iter().copied().collect();
+        let scheduled: BTreeSet<Key> = self.worker.run_queue.iter().copied().collect();
         for (key, link) in hub.links.iter() {
-            assert_eq!(link.listed, listed.contains(&key), "worker {}: {key:?} is listed", self.number);
+            assert_eq!(link.scheduled, scheduled.contains(&key), "worker {}: {key:?} is scheduled", self.number);
         }
         if self.worker.congested || next == Next::Done {
             return;
         }
-        for (key, readable, has_room) in network.untold(usize::from(self.number)) {
+        for (key, readable, has_room) in network.unannounced(usize::from(self.number)) {
             let Some(link) = hub.links.get(key) else { continue };
-            let forgotten = readable && !self.worker.holds_reading(key) && !link.listed;
+            let forgotten = readable && !self.worker.is_read_paused(key) && !link.scheduled;
             assert!(!forgotten, "worker {}: {key:?} has something to read and is forgotten: {link:?}", self.number);
             let forgotten = has_room && !link.outbox.is_empty();
             assert!(!forgotten, "worker {}: {key:?} has room and is forgotten: {link:?}", self.number);
         }
         for (key, link) in hub.links.iter() {
             let over = link.stage == Stage::Lingering && link.read_closed;
-            assert!(!over || link.listed, "worker {}: {key:?} has ended and is forgotten: {link:?}", self.number);
-            let stashed = !inbound[key.slot as usize].stash().is_empty() && !self.worker.holds_reading(key);
-            assert!(!stashed || link.listed, "worker {}: {key:?} has a stash and is forgotten: {link:?}", self.number);
+            assert!(!over || link.scheduled, "worker {}: {key:?} has ended and is forgotten: {link:?}", self.number);
+            let stashed = !inbound[key.slot as usize].stash().is_empty() && !self.worker.is_read_paused(key);
+            assert!(
+                !stashed || link.scheduled,
+                "worker {}: {key:?} has a stash and is forgotten: {link:?}",
+                self.number
+            );
         }
     }
 
-    /// What holds when nobody is connected.
+    /// Checks the state without connections.
     fn check_at_rest(&self) {
-        let Worker { hub, inbound, goes_on, goes_on_next, .. } = &self.worker;
+        let Worker { hub, inbound, run_queue, next_run_queue, .. } = &self.worker;
         assert_eq!(hub.links.len(), 0, "worker {}: a connection is left", self.number);
-        assert_eq!(hub.turned_away, 0, "worker {}: someone is still being turned away", self.number);
-        let listed = goes_on.len() + goes_on_next.len();
-        assert!(listed == 0 || self.worker.stopping.is_some(), "worker {}: someone goes on", self.number);
-        assert!(hub.bounds.failed.is_empty(), "worker {}: a failure is unheard of", self.number);
-        assert_eq!((hub.queued_bytes(), self.worker.unfinished), (0, 0), "worker {}", self.number);
+        assert_eq!(hub.over_capacity, 0, "worker {}: a connection is still being refused", self.number);
+        let scheduled = run_queue.len() + next_run_queue.len();
+        assert!(
+            scheduled == 0 || self.worker.stopping.is_some(),
+            "worker {}: a connection is in a run queue",
+            self.number
+        );
+        assert!(hub.bounds.failed.is_empty(), "worker {}: a failure is not handled", self.number);
+        assert_eq!((hub.queued_bytes(), self.worker.unfinished_bytes), (0, 0), "worker {}", self.number);
         assert!(hub.topics.is_at_rest(), "worker {}: a topic is left: {:?}", self.number, hub.topics);
         for inbound in inbound {
             let empty = inbound.stash().is_empty() && inbound.buffered() == 0 && inbound.unfinished().is_none();
@@ -186,8 +194,8 @@ impl Watcher {
     }
 }
 
-impl Bench {
-    /// When it takes its next turn.
+impl SimulatedWorker {
+    /// Returns when the worker runs its next turn.
     fn due_at(&self) -> Option<Time> {
         let reactor = self.reactor.as_ref()?;
         [self.due, reactor.wakes_at()].into_iter().flatten().min().map(|at| at.max(self.busy_until))
@@ -197,25 +205,25 @@ impl Bench {
         let Some(reactor) = &mut self.reactor else { return };
         let now = network.now();
         let was_asked_for = self.next == Next::Again;
-        let (calls, stashed) = (network.calls(usize::from(self.watcher.number)), self.watcher.stashed());
-        self.watcher.calls = 0;
-        let (next, events) = reactor.turn(&mut self.watcher);
+        let (calls, stashed) = (network.calls(usize::from(self.recorder.number)), self.recorder.stashed());
+        self.recorder.calls = 0;
+        let (next, events) = reactor.turn(&mut self.recorder);
         self.turns += 1;
-        let did = network.calls(usize::from(self.watcher.number)) - calls;
-        let progressed = did > 0 || self.watcher.calls > 0 || self.watcher.stashed() != stashed;
+        let did = network.calls(usize::from(self.recorder.number)) - calls;
+        let progressed = did > 0 || self.recorder.calls > 0 || self.recorder.stashed() != stashed;
         assert!(
             progressed || next != Next::Again || !was_asked_for,
-            "worker {}: it goes on and on, and does nothing",
-            self.watcher.number
+            "worker {}: it repeats its turn without progress",
+            self.recorder.number
         );
         let for_nothing = !progressed && events == 0 && !was_asked_for && self.turns > 1;
         assert!(
             !for_nothing || now >= self.last_turn + MILLISECOND,
-            "worker {}: it turns for nothing",
-            self.watcher.number
+            "worker {}: it woke without a reason",
+            self.recorder.number
         );
-        network.note(format_args!("{}: {events} events, {did} calls, {next:?}", self.watcher.number));
-        self.watcher.check(network, next);
+        network.note(format_args!("{}: {events} events, {did} calls, {next:?}", self.recorder.number));
+        self.recorder.check(network, next);
         if next == Next::Done {
             self.reactor = None;
         }
@@ -229,7 +237,7 @@ impl Bench {
 impl Simulation {
     fn new(setting: Setting, mut random: Random, print: bool) -> Self {
         let setting = Rc::new(setting);
-        let network = Network::new(Random::new(random.next()), setting.workers, setting.quirks, print);
+        let network = Network::new(Random::new(random.next()), setting.workers, setting.faults, print);
         network.note(format_args!("{setting:?}"));
         let ledger = Rc::new(RefCell::new(Ledger::new(network.clone(), Rc::clone(&setting))));
         let epoch = Instant::now();
@@ -241,15 +249,15 @@ impl Simulation {
         let (reactors, mailboxes): (Vec<_>, Vec<_>) = made.unzip();
         let remote = Remote::new(&mailboxes);
         let config = Arc::new(setting.config.clone());
-        let mut benches = Vec::new();
+        let mut workers = Vec::new();
         for (number, (reactor, mailbox)) in (0..).zip(reactors.into_iter().zip(mailboxes)) {
             let app = Service { ledger: Rc::clone(&ledger) };
             let now = clock.tick(epoch);
-            let worker = Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.room, now);
-            let watcher = Watcher { worker, number, ledger: Rc::clone(&ledger), calls: 0 };
-            benches.push(Bench {
+            let worker = Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.capacity, now);
+            let recorder = Recorder { worker, number, ledger: Rc::clone(&ledger), calls: 0 };
+            workers.push(SimulatedWorker {
                 reactor: Some(reactor),
-                watcher,
+                recorder,
                 due: None,
                 busy_until: 0,
                 last_turn: 0,
@@ -262,10 +270,10 @@ impl Simulation {
             network,
             ledger,
             remote,
-            benches,
+            workers,
             clients: Vec::new(),
             agenda: BTreeMap::new(),
-            numbered: 0,
+            sequence: 0,
             stopped_at: None,
             setting,
         };
@@ -276,39 +284,42 @@ impl Simulation {
     fn prepare(&mut self) {
         for _ in 0..self.setting.clients {
             let at = self.random.below(2 * SECOND as usize) as Time;
-            self.put(at, Item::Connect);
+            self.schedule(at, Item::Connect);
         }
         for number in 0..self.random.below(6) as u32 {
             let at = self.random.below(4 * SECOND as usize) as Time;
-            self.put(at, Item::Announce(number));
+            self.schedule(at, Item::Announce(number));
         }
         if let Some(at) = self.setting.stop_at {
-            self.put(at, Item::Stop);
+            self.schedule(at, Item::Stop);
         }
     }
 
-    fn put(&mut self, at: Time, item: Item) {
-        self.numbered += 1;
-        self.agenda.insert((at, self.numbered), item);
+    fn schedule(&mut self, at: Time, item: Item) {
+        self.sequence += 1;
+        self.agenda.insert((at, self.sequence), item);
     }
 
     fn run(&mut self) {
-        self.go_until("the clients are over", |simulation| {
+        self.run_until("all clients are done", |simulation| {
             let busy = simulation.agenda.values().any(|item| !matches!(item, Item::Call(..)));
             !busy && simulation.clients.iter().all(|client| client.is_over)
         });
-        self.go_until("the workers rest", |simulation| {
-            simulation.benches.iter().all(|bench| bench.reactor.is_none() || bench.watcher.worker.hub.links.len() == 0)
+        self.run_until("the workers have no connections", |simulation| {
+            simulation
+                .workers
+                .iter()
+                .all(|worker| worker.reactor.is_none() || worker.recorder.worker.hub.links.len() == 0)
         });
-        // What is on its way between workers arrives; then there is nothing to wait for.
-        self.go_until("the workers wait for nothing", |simulation| {
-            let asleep = |bench: &Bench| {
-                bench.reactor.as_ref().is_none_or(|reactor| !reactor.is_ready() && reactor.wakes_at().is_none())
+        // Mail between workers arrives; then they sleep without a timeout.
+        self.run_until("the workers sleep", |simulation| {
+            let asleep = |worker: &SimulatedWorker| {
+                worker.reactor.as_ref().is_none_or(|reactor| !reactor.is_ready() && reactor.wakes_at().is_none())
             };
-            simulation.benches.iter().all(asleep)
+            simulation.workers.iter().all(asleep)
         });
-        for bench in &self.benches {
-            bench.watcher.check_at_rest();
+        for worker in &self.workers {
+            worker.recorder.check_at_rest();
         }
         self.ledger.borrow().check_at_rest();
         for client in &self.clients {
@@ -318,38 +329,40 @@ impl Simulation {
         if self.stopped_at.is_none() {
             self.stop();
         }
-        self.go_until("the workers stop", |simulation| simulation.benches.iter().all(|bench| bench.reactor.is_none()));
+        self.run_until("the workers stop", |simulation| {
+            simulation.workers.iter().all(|worker| worker.reactor.is_none())
+        });
     }
 
-    /// Goes on until `is_done`, which must be within a time.
-    fn go_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
-        // The slowest wires take more than a thousand seconds for all that may wait for a peer.
+    /// Runs until `is_done`, which must happen within a time limit.
+    fn run_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
+        // The slowest wires need more than a thousand seconds for the bytes that may wait for a peer.
         let limit = self.network.now() + 5000 * SECOND;
         while !is_done(self) {
-            assert!(self.step(), "{what}: nothing happens any more");
+            assert!(self.step(), "{what}: nothing more happens");
             let now = self.network.now();
-            assert!(now < limit, "{what}: not after {} s", limit / SECOND);
+            assert!(now < limit, "{what}: not within {} s", limit / SECOND);
             if let Some(since) = self.stopped_at {
                 let longest = self.setting.config.stop_timeout.as_micros() as Time + 2 * SECOND;
-                let stopped = self.benches.iter().all(|bench| bench.reactor.is_none());
+                let stopped = self.workers.iter().all(|worker| worker.reactor.is_none());
                 assert!(stopped || now <= since + longest, "a worker still runs");
             }
         }
     }
 
-    /// Goes on to what comes next, and does it. Gives whether there was something.
+    /// Advances to the next event and carries it out. Returns whether there was one.
     fn step(&mut self) -> bool {
         let now = self.network.now();
-        for bench in &mut self.benches {
-            let Some(reactor) = &bench.reactor else { continue };
-            if bench.due.is_none() && reactor.is_ready() {
-                bench.due = Some(now + self.random.below(self.setting.longest_wait as usize) as Time);
+        for worker in &mut self.workers {
+            let Some(reactor) = &worker.reactor else { continue };
+            if worker.due.is_none() && reactor.is_ready() {
+                worker.due = Some(now + self.random.below(self.setting.longest_wait as usize) as Time);
             }
         }
         let next = [
             self.network.next_move(),
             self.agenda.first_key_value().map(|((at, _), _)| *at),
-            self.benches.iter().filter_map(Bench::due_at).min(),
+            self.workers.iter().filter_map(SimulatedWorker::due_at).min(),
         ];
         let Some(at) = next.into_iter().flatten().min() else { return false };
         self.network.advance(at);
@@ -359,19 +372,19 @@ impl Simulation {
             && entry.key().0 <= at
         {
             let item = entry.remove();
-            self.carry_out(item);
+            self.execute(item);
         }
-        let first = self.random.below(self.benches.len());
-        for place in 0..self.benches.len() {
-            let place = (first + place) % self.benches.len();
-            if self.benches[place].due_at().is_some_and(|due| due <= at) {
-                self.benches[place].turn(&self.network, &mut self.random);
-                if self.benches[place].watcher.worker.congested {
+        let first = self.random.below(self.workers.len());
+        for place in 0..self.workers.len() {
+            let place = (first + place) % self.workers.len();
+            if self.workers[place].due_at().is_some_and(|due| due <= at) {
+                self.workers[place].turn(&self.network, &mut self.random);
+                if self.workers[place].recorder.worker.congested {
                     self.ledger.borrow_mut().count("a worker does not keep up with its mail");
                 }
-                let chores = std::mem::take(&mut self.ledger.borrow_mut().chores);
-                for (after, chore) in chores {
-                    self.put(at + after, Item::Chore(chore));
+                let deferred = std::mem::take(&mut self.ledger.borrow_mut().deferred);
+                for (after, action) in deferred {
+                    self.schedule(at + after, Item::Deferred(action));
                 }
             }
         }
@@ -379,24 +392,24 @@ impl Simulation {
         true
     }
 
-    /// Clients react to what has arrived, at once or a little later.
+    /// Schedules the clients for which something has arrived, at once or a little later.
     fn wake_clients(&mut self) {
-        let heard: BTreeSet<usize> = self.network.heard().into_iter().collect();
-        for client in heard {
+        let ready: BTreeSet<usize> = self.network.take_ready_clients().into_iter().collect();
+        for client in ready {
             if self.clients.get(client).is_some_and(|client| !client.is_over && !client.is_busy()) {
                 let after = [0, self.random.below(2 * MILLISECOND as usize) as Time][self.random.below(2)];
-                self.put(self.network.now() + after, Item::Call(client, Call::Pump));
+                self.schedule(self.network.now() + after, Item::Call(client, Call::Pump));
             }
         }
     }
 
-    fn carry_out(&mut self, item: Item) {
+    fn execute(&mut self, item: Item) {
         let now = self.network.now();
         match item {
             Item::Connect => {
                 let client = Client::new(&self.network, &self.setting, &mut self.random, &mut self.ledger.borrow_mut());
                 self.clients.push(client);
-                self.take_calls(self.clients.len() - 1);
+                self.schedule_calls(self.clients.len() - 1);
             }
             Item::Call(number, call) => {
                 let client = &mut self.clients[number];
@@ -404,13 +417,13 @@ impl Simulation {
                     Call::Pump => client.pump(now, &mut self.ledger.borrow_mut()),
                     Call::Act => client.act(now, &mut self.ledger.borrow_mut()),
                 }
-                self.take_calls(number);
+                self.schedule_calls(number);
             }
-            Item::Chore(chore) => match chore {
-                Chore::Accept(verdict, client) => verdict.accept(Peer(client)),
-                Chore::Drop(verdict) => drop(verdict),
-                Chore::Respond(responder, response) => responder.send(response),
-                Chore::Resume(id) => self.remote.resume(id),
+            Item::Deferred(action) => match action {
+                Deferred::Accept(verdict, client) => verdict.accept(Peer(client)),
+                Deferred::Drop(verdict) => drop(verdict),
+                Deferred::Respond(responder, response) => responder.send(response),
+                Deferred::Resume(id) => self.remote.resume(id),
             },
             Item::Announce(number) => {
                 let text = format!("announce|{number}|");
@@ -418,16 +431,16 @@ impl Simulation {
                 self.remote.publish("hall", super::super::Message::Text(&text));
             }
             Item::Stop => {
-                self.ledger.borrow_mut().count("stopped in the middle of it");
+                self.ledger.borrow_mut().count("stopped during the run");
                 self.stop();
             }
         }
     }
 
-    fn take_calls(&mut self, client: usize) {
+    fn schedule_calls(&mut self, client: usize) {
         let now = self.network.now();
         for (after, call) in std::mem::take(&mut self.clients[client].calls) {
-            self.put(now + after, Item::Call(client, call));
+            self.schedule(now + after, Item::Call(client, call));
         }
     }
 

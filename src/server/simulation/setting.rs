@@ -1,30 +1,30 @@
-//! What a seed decides before its run begins: how the server is set up, what the network is like, who its clients are.
+//! What a seed decides before its run begins: the server's configuration, the network, and the clients.
 
 use std::time::Duration;
 
-use super::super::{Config, SlowSubscriber, worker::Room};
-use crate::reactor::simulated::{MILLISECOND, Quirks, Random, SECOND, Time, Wire};
+use super::super::{Config, SlowSubscriber, worker::Capacity};
+use crate::reactor::simulated::{Faults, MILLISECOND, Random, SECOND, Time, Wire};
 #[cfg(feature = "deflate")]
 use crate::{Deflate, DeflateConfig};
 
-/// What a run is mostly about.
+/// The focus of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Profile {
     /// Nothing goes wrong, and nothing waits for long.
     Calm,
-    /// Connections stand still for a while, or for ever.
+    /// Connections stall for a while, or for good.
     Lossy,
-    /// Peers that read little, late or nothing.
+    /// Peers read little, late or nothing.
     SlowReaders,
-    /// Much is sent, to peers and between workers whose mailboxes are small.
+    /// Much is sent, to peers and between workers with small mailboxes.
     Floods,
-    /// Ends, resets and breaches in the middle of anything.
+    /// Peers end or reset connections, or break the protocol, at any point.
     Cuts,
-    /// The server is stopped in the middle of it.
+    /// The server is stopped during the run.
     Stop,
-    /// More connections than there is room for.
+    /// More connections than the server accepts.
     Crowd,
-    /// Less memory than peers would fill.
+    /// A memory limit below what the peers would fill.
     Memory,
 }
 
@@ -39,30 +39,31 @@ pub(super) const PROFILES: [Profile; 8] = [
     Profile::Memory,
 ];
 
-/// How a client ends.
+/// How a client behaves, above all how it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
-    /// Closes once it has said everything.
+pub(super) enum Behavior {
+    /// Closes once it has sent everything.
     Closes,
-    /// The same, and ends its side of TCP with its Close frame.
+    /// The same, and ends its side of TCP right after its Close frame.
     ClosesAndEnds,
     /// Asks the app to close.
-    AsksToClose,
+    RequestsClose,
     /// The same, and does not answer the Close frame.
     IgnoresClose,
     /// Ends its side of TCP without a Close frame.
     Ends,
+    /// Resets the TCP connection.
     Resets,
-    /// Nothing of it arrives any more, nor anything at it.
+    /// Stops exchanging any bytes, in both directions, without an end.
     Vanishes,
-    /// Reads no more, and sends on.
+    /// Stops reading.
     StopsReading,
     /// Begins a message, and answers Pings, but sends nothing more.
     StopsInMessage,
     /// Breaks a rule of the protocol.
-    Breaches,
+    BreaksProtocol,
     /// Speaks plain HTTP.
-    AsksHttp,
+    PlainHttp,
     /// Sends a part of its request.
     StopsInRequest,
     /// Sends nothing at all.
@@ -71,10 +72,10 @@ pub(super) enum Fate {
 
 /// How a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Appetite {
-    /// All there is, at once.
+pub(super) enum ReadRate {
+    /// Everything, at once.
     Eager,
-    /// So many bytes, and again after a while.
+    /// At most `bytes` at a time, with a pause of `every`.
     Slow { bytes: usize, every: Time },
 }
 
@@ -83,13 +84,13 @@ pub(super) struct Setting {
     pub(super) profile: Profile,
     pub(super) workers: usize,
     pub(super) config: Config,
-    pub(super) room: Room,
-    pub(super) quirks: Quirks,
+    pub(super) capacity: Capacity,
+    pub(super) faults: Faults,
     pub(super) mailbox_bytes: usize,
     pub(super) buffer_bytes: usize,
     pub(super) clients: usize,
     pub(super) stop_at: Option<Time>,
-    /// How long a worker may be kept from its turn.
+    /// The longest delay of a worker's turn after something became ready.
     pub(super) longest_wait: Time,
 }
 
@@ -122,21 +123,21 @@ impl Setting {
             config.deflate = Some(deflate(random)).filter(|_| random.chance(3, 4));
         }
         let clients = 2 + random.below(9);
-        let room = match profile {
-            Profile::Crowd => Room { connections: 1 + random.below(3), turned_away: random.below(3) },
-            _ => Room { connections: usize::MAX, turned_away: 10 },
+        let capacity = match profile {
+            Profile::Crowd => Capacity { connections: 1 + random.below(3), over_capacity: random.below(3) },
+            _ => Capacity { connections: usize::MAX, over_capacity: 10 },
         };
         Self {
             profile,
             workers: config.workers,
             config,
-            room,
-            quirks: Quirks {
+            capacity,
+            faults: Faults {
                 spurious: [0, 10, 50][random.below(3)],
                 interrupts: [0, 2, 20][random.below(3)],
                 arrivals: [0, 5, 30][random.below(3)],
                 refused_accepts: [0, 0, 30][random.below(3)],
-                tells_all: random.chance(1, 2),
+                reports_all: random.chance(1, 2),
             },
             mailbox_bytes: if profile == Profile::Floods { [300, 3_000][random.below(2)] } else { 1 << 20 },
             buffer_bytes: [64, 500, 4096, 65_536][random.below(4)],
@@ -146,68 +147,75 @@ impl Setting {
         }
     }
 
-    /// What a client offers of permessage-deflate, if anything.
+    /// Returns the compression that a client offers, if any.
     #[cfg(feature = "deflate")]
     pub(super) fn client_deflate(&self, random: &mut Random) -> Option<Deflate> {
         Some(Deflate::new(deflate(random))).filter(|_| random.chance(1, 2))
     }
 
-    pub(super) fn fate(&self, random: &mut Random) -> Fate {
-        const HONEST: [Fate; 6] =
-            [Fate::Closes, Fate::Closes, Fate::Closes, Fate::ClosesAndEnds, Fate::AsksToClose, Fate::AsksHttp];
-        const LOSSY: [Fate; 3] = [Fate::Vanishes, Fate::StopsInMessage, Fate::IgnoresClose];
-        const SLOW: [Fate; 2] = [Fate::StopsReading, Fate::IgnoresClose];
-        const CUTS: [Fate; 5] = [Fate::Ends, Fate::Resets, Fate::Breaches, Fate::StopsInRequest, Fate::Silent];
-        let special: &[Fate] = match self.profile {
+    pub(super) fn behavior(&self, random: &mut Random) -> Behavior {
+        const HONEST: [Behavior; 6] = [
+            Behavior::Closes,
+            Behavior::Closes,
+            Behavior::Closes,
+            Behavior::ClosesAndEnds,
+            Behavior::RequestsClose,
+            Behavior::PlainHttp,
+        ];
+        const LOSSY: [Behavior; 3] = [Behavior::Vanishes, Behavior::StopsInMessage, Behavior::IgnoresClose];
+        const SLOW: [Behavior; 2] = [Behavior::StopsReading, Behavior::IgnoresClose];
+        const CUTS: [Behavior; 5] =
+            [Behavior::Ends, Behavior::Resets, Behavior::BreaksProtocol, Behavior::StopsInRequest, Behavior::Silent];
+        let special: &[Behavior] = match self.profile {
             Profile::Calm | Profile::Crowd => &[],
             Profile::Lossy => &LOSSY,
             Profile::SlowReaders | Profile::Memory => &SLOW,
-            Profile::Floods => &[Fate::StopsReading, Fate::Resets],
+            Profile::Floods => &[Behavior::StopsReading, Behavior::Resets],
             Profile::Cuts => &CUTS,
-            Profile::Stop => &[Fate::IgnoresClose, Fate::Vanishes, Fate::Silent],
+            Profile::Stop => &[Behavior::IgnoresClose, Behavior::Vanishes, Behavior::Silent],
         };
         let special = if random.chance(1, 2) { special } else { &[] };
         if special.is_empty() { HONEST[random.below(HONEST.len())] } else { special[random.below(special.len())] }
     }
 
-    pub(super) fn appetite(&self, down: Wire, random: &mut Random) -> Appetite {
+    pub(super) fn read_rate(&self, down: Wire, random: &mut Random) -> ReadRate {
         match self.profile {
             Profile::SlowReaders | Profile::Memory | Profile::Floods if random.chance(1, 2) => {
                 let bytes = 1 + random.below(3000);
-                // Ten thousand bytes in a second, at least.
-                let longest = 100 * bytes.min(down.receive_room);
-                Appetite::Slow { bytes, every: 1 + random.below(longest) as Time }
+                // At least ten thousand bytes per second.
+                let longest = 100 * bytes.min(down.receive_buffer);
+                ReadRate::Slow { bytes, every: 1 + random.below(longest) as Time }
             }
-            _ => Appetite::Eager,
+            _ => ReadRate::Eager,
         }
     }
 
     pub(super) fn wire(&self, random: &mut Random) -> Wire {
         let mut room = || [64, 300, 2_000, 16_384, 65_536][random.below(5)];
-        let (send_room, receive_room) = (room(), room());
-        let least = send_room.min(receive_room) / 8;
+        let (send_buffer, receive_buffer) = (room(), room());
+        let least = send_buffer.min(receive_buffer) / 8;
         let piece = [least, least * 3, usize::MAX][random.below(3)];
-        // All that two systems hold is through in half a second or so.
-        let longest = 500_000 * piece.min(receive_room) / (send_room + receive_room);
+        // Full buffers on both sides are delivered within about half a second.
+        let longest = 500_000 * piece.min(receive_buffer) / (send_buffer + receive_buffer);
         let delay = [10, MILLISECOND, 10 * MILLISECOND, 30 * MILLISECOND][random.below(4)];
-        Wire { send_room, receive_room, delay: delay.min(longest as Time), piece }
+        Wire { send_buffer, receive_buffer, delay: delay.min(longest as Time), piece }
     }
 
-    /// How many messages a client sends.
+    /// Returns how many messages a client sends.
     pub(super) fn messages(&self, random: &mut Random) -> usize {
         random.below(if self.profile == Profile::Floods { 40 } else { 16 })
     }
 
-    /// The length of a message, for a client of such a wire.
+    /// Returns the length of a message, suited to the client's wire.
     pub(super) fn length(&self, wire: Wire, random: &mut Random) -> usize {
-        let most = 20 * wire.send_room.min(wire.receive_room);
+        let max = 20 * wire.send_buffer.min(wire.receive_buffer);
         let length = [0, 1, 30, 100, 126, 300, 2_000, 20_000, 70_000][random.below(9)];
         let large = matches!(self.profile, Profile::Floods | Profile::Memory | Profile::SlowReaders);
-        if length >= 20_000 && !large && random.chance(3, 4) { 10 } else { length.min(most) }
+        if length >= 20_000 && !large && random.chance(3, 4) { 10 } else { length.min(max) }
     }
 }
 
-/// Much, little or nothing of everything.
+/// Returns a random configuration, with extreme values.
 #[cfg(feature = "deflate")]
 fn deflate(random: &mut Random) -> DeflateConfig {
     DeflateConfig {
