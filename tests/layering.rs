@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use switchboard_tests::sources::{Package, names, sources};
+use switchboard_tests::sources::{Package, mentions, sources};
 
 /// A folder under `src`, and what no file in it may name.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -32,7 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn no_layer_names_what_is_above_or_outside_of_it() {
+fn no_layer_names_a_layer_above_it_or_an_api_outside_it() {
     let library = library();
     let layers = library.modules();
     assert_eq!(layers.len(), LAYERS.len(), "a rule for every layer: {layers:?}");
@@ -40,7 +40,7 @@ fn no_layer_names_what_is_above_or_outside_of_it() {
         let (_, forbidden) = LAYERS.iter().find(|(name, _)| *name == layer).expect("a rule for every layer");
         for (file, source) in library.files_of(&layer) {
             for path in library.paths(&file, &source) {
-                let breach = forbidden.iter().find(|name| names(&path, name));
+                let breach = forbidden.iter().find(|name| mentions(&path, name));
                 assert_eq!(breach, None, "{} names {path}", file.display());
             }
         }
@@ -53,7 +53,7 @@ fn the_reactor_names_nothing_of_the_crate_but_itself() {
     let library = library();
     for (file, source) in library.files_of("reactor") {
         for path in library.paths(&file, &source).iter().filter(|path| path.starts_with("crate::")) {
-            assert!(names(path, "crate::reactor"), "{} names {path}", file.display());
+            assert!(mentions(path, "crate::reactor"), "{} names {path}", file.display());
         }
     }
 }
@@ -98,7 +98,7 @@ fn each_file_of_the_engine_uses_only_those_above_it_in_its_table() {
 }
 
 #[test]
-fn the_reader_finds_paths_and_passes_over_comments_and_strings() {
+fn the_reader_finds_paths_and_skips_comments_and_strings() {
     let source = r##"
         //! Not here: crate::chat.
         use crate::{
@@ -121,12 +121,12 @@ fn the_reader_finds_paths_and_passes_over_comments_and_strings() {
         assert!(found.iter().any(|path| path == expected), "{expected} is not among {found:?}");
     }
     for absent in ["crate::chat", "std::io", "std::time", "mio"] {
-        assert!(!found.iter().any(|path| names(path, absent)), "{absent} is among {found:?}");
+        assert!(!found.iter().any(|path| mentions(path, absent)), "{absent} is among {found:?}");
     }
-    assert!(names("std::net::TcpStream", "std::net") && names("std::net::TcpStream", "std::net::Tcp"));
-    assert!(names("mio::net::TcpStream", "mio") && names("::mio::Poll", "mio"));
-    assert!(names("std::time::Instant::now", "Instant::now"));
-    assert!(!names("crate::server_name", "crate::server") && !names("permission", "mio"));
+    assert!(mentions("std::net::TcpStream", "std::net") && mentions("std::net::TcpStream", "std::net::Tcp"));
+    assert!(mentions("mio::net::TcpStream", "mio") && mentions("::mio::Poll", "mio"));
+    assert!(mentions("std::time::Instant::now", "Instant::now"));
+    assert!(!mentions("crate::server_name", "crate::server") && !mentions("permission", "mio"));
 }
 
 fn library() -> Package {

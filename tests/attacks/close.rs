@@ -19,7 +19,7 @@ use switchboard_tests::{
 
 use crate::{
     control::{close_frame, masking_sender, sender},
-    process::apart,
+    process::server_process,
     scaled,
 };
 
@@ -27,7 +27,7 @@ const SHORT: Duration = Duration::from_millis(100);
 const MIB: usize = 1 << 20;
 
 /// Closes with 4000 when asked to by "close", and echoes else.
-fn obedient() -> Service {
+fn closes_when_asked() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("close") => context.close(CloseCode::new(4000), "as you wish").unwrap(),
         message => context.send(message),
@@ -86,7 +86,7 @@ fn cl_01_close_code_that_must_not_be_sent_fails_with_1002() {
                 let wire = frame(role, 0x88, &payload);
                 let name = format!("{code} {reason}");
                 if allowed {
-                    Row::taken(&name, role, wire, vec![close(code, reason)]).check();
+                    Row::accepted(&name, role, wire, vec![close(code, reason)]).check();
                 } else {
                     let breach = ProtocolError::InvalidCloseCode(CloseCode::new(code));
                     assert_eq!(breach.close_code().get(), 1002);
@@ -132,7 +132,7 @@ fn cl_01_send_side_refuses_close_codes_that_must_not_be_sent() {
 }
 
 #[test]
-fn cl_01_what_may_be_sent_is_what_is_taken_of_all_65536_codes() {
+fn cl_01_of_all_65536_codes_those_accepted_are_those_that_may_be_sent() {
     let registry = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
     for code in 0..=u16::MAX {
         let mut out = Vec::new();
@@ -154,7 +154,7 @@ fn cl_01_reason_of_124_bytes_fails_with_1002_and_cannot_be_sent() {
         let wire = frame(role, 0x88, &[b"\x03\xE8", longer.as_bytes()].concat());
         Row::fails("124 bytes", role, wire[..2].to_vec(), ProtocolError::ControlTooLong).check();
         let wire = frame(role, 0x88, &[b"\x03\xE8", longest.as_bytes()].concat());
-        Row::taken("123 bytes", role, wire, vec![close(1000, &longest)]).check();
+        Row::accepted("123 bytes", role, wire, vec![close(1000, &longest)]).check();
     }
     let mut out = Vec::new();
     let mut sender = sender();
@@ -220,7 +220,7 @@ fn cl_02_close_reaches_a_peer_that_is_still_sending_megabytes_and_its_writes_and
 }
 
 #[test]
-fn cl_02_after_a_breach_the_peer_has_only_so_long_to_end_its_side() {
+fn cl_02_after_a_breach_the_peer_has_a_deadline_to_end_its_side() {
     let mut config = config();
     config.linger_timeout = SHORT;
     let server = serve(config, Service::echo());
@@ -232,10 +232,10 @@ fn cl_02_after_a_breach_the_peer_has_only_so_long_to_end_its_side() {
 }
 
 #[test]
-fn cl_03_thousand_ends_of_all_kinds_are_each_heard_once() {
+fn cl_03_thousand_ends_of_all_kinds_are_each_reported_once() {
     let mut config = config();
     config.workers = 2;
-    let server = serve(config, obedient());
+    let server = serve(config, closes_when_asked());
     let mut expected = BTreeMap::new();
     for round in 0..1000 {
         let (mut raw, id) = server.raw();
@@ -281,7 +281,7 @@ fn cl_03_thousand_ends_of_all_kinds_are_each_heard_once() {
 /// Packets cannot be dropped without privileges: who vanishes is a peer that says nothing any more, for which the
 /// server gives up without a word of it.
 #[test]
-fn cl_03_each_way_to_end_without_a_closing_handshake_is_told_with_its_cause_and_1006() {
+fn cl_03_each_end_without_a_closing_handshake_is_reported_with_its_cause_and_1006() {
     let mut config = config();
     config.close_timeout = SHORT;
     config.write_timeout = 2 * SHORT;
@@ -313,11 +313,11 @@ fn cl_03_each_way_to_end_without_a_closing_handshake_is_told_with_its_cause_and_
 #[test]
 fn cl_03_connections_that_ended_in_any_way_leave_no_descriptor() {
     let name = "close::cl_03_connections_that_ended_in_any_way_leave_no_descriptor";
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         (config.close_timeout, config.linger_timeout) = (5 * SHORT, 3 * SHORT);
         (config.ping_after, config.idle_timeout) = (20 * SHORT, 25 * SHORT);
-        serve(config, obedient())
+        serve(config, closes_when_asked())
     });
     let empty = descriptors(server.id());
     let mut witness = server.raw();
@@ -383,11 +383,11 @@ fn cl_04_two_ends_of_our_own_close_cleanly() {
     type Step = fn(&mut Pair<fn() -> MaskingKey>);
     let client_closes: Step = |pair| {
         pair.client.connection.sender.close(None, &mut pair.client.out).unwrap();
-        pair.client.wrote.push(CLOSE_WITHOUT_CODE);
+        pair.client.sent_events.push(CLOSE_WITHOUT_CODE);
     };
     let server_closes: Step = |pair| {
         pair.server.connection.sender.close(None, &mut pair.server.out).unwrap();
-        pair.server.wrote.push(CLOSE_WITHOUT_CODE);
+        pair.server.sent_events.push(CLOSE_WITHOUT_CODE);
     };
     let settle: Step = Pair::settle;
     let rows: &[(&str, &[Step])] = &[
@@ -398,7 +398,11 @@ fn cl_04_two_ends_of_our_own_close_cleanly() {
     for (name, steps) in rows {
         let mut pair: Pair<fn() -> MaskingKey> = Pair::new(|| KEY, Limits::default(), Delivery::Messages);
         steps.iter().for_each(|step| step(&mut pair));
-        assert_eq!((&pair.client.seen, &pair.server.seen), (&pair.server.wrote, &pair.client.wrote), "{name}");
+        assert_eq!(
+            (&pair.client.seen, &pair.server.seen),
+            (&pair.server.sent_events, &pair.client.sent_events),
+            "{name}"
+        );
         assert_eq!(pair.client.seen, [CLOSE_WITHOUT_CODE], "{name}");
         let states = (pair.client.connection.state(), pair.server.connection.state());
         assert_eq!(states, (State::Closed, State::Closed), "{name}");
@@ -444,7 +448,7 @@ fn cl_04_data_behind_a_close_is_ignored_and_the_end_is_clean() {
 /// Without `unsafe` in the package there is nothing here for Miri to find, which this toolchain does not have; what is
 /// behind the frame is looked at instead.
 #[test]
-fn cl_05_close_frame_holds_what_was_given_and_touches_nothing_else() {
+fn cl_05_close_frame_holds_the_code_and_reason_and_leaves_the_buffer_behind_it_unchanged() {
     const CANARY: u8 = 0xC5;
     for length in 0..=200 {
         let reason = "r".repeat(length);
@@ -478,7 +482,7 @@ fn cl_05_close_frame_holds_what_was_given_and_touches_nothing_else() {
 }
 
 #[test]
-fn cl_05_app_that_closes_with_too_long_a_reason_is_told_and_nothing_is_sent() {
+fn cl_05_app_that_closes_with_too_long_a_reason_gets_an_error_and_nothing_is_sent() {
     let service = Service::echo().on_message(|message, context| {
         let length: usize = std::str::from_utf8(message.payload()).unwrap().parse().unwrap();
         match context.close(CloseCode::new(4000), &"r".repeat(length)) {

@@ -17,7 +17,7 @@ use switchboard_tests::{
 };
 
 use crate::{
-    process::{apart, open},
+    process::{open, server_process},
     scaled,
 };
 
@@ -51,7 +51,7 @@ fn ct_01_of_a_flood_of_pings_ten_pongs_with_the_latest_are_kept() {
 #[test]
 fn ct_01_pings_of_a_peer_that_does_not_read_cost_no_memory() {
     let name = "control::ct_01_pings_of_a_peer_that_does_not_read_cost_no_memory";
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         config.max_queued_bytes = 64 * MIB;
         serve(config, bursts())
@@ -111,9 +111,9 @@ fn ct_02_control_frame_over_125_bytes_fails_with_1002_at_its_second_byte() {
     for role in BOTH_ROLES {
         let reason = "x".repeat(123);
         let rows = [
-            Row::taken("close, 125", role, frame(role, 0x88, &longest_close), vec![close(1000, &reason)]),
-            Row::taken("ping, 125", role, frame(role, 0x89, &longest), vec![ping(&longest)]),
-            Row::taken("pong, 125", role, frame(role, 0x8A, &longest), vec![pong(&longest)]),
+            Row::accepted("close, 125", role, frame(role, 0x88, &longest_close), vec![close(1000, &reason)]),
+            Row::accepted("ping, 125", role, frame(role, 0x89, &longest), vec![ping(&longest)]),
+            Row::accepted("pong, 125", role, frame(role, 0x8A, &longest), vec![pong(&longest)]),
         ];
         rows.iter().for_each(Row::check);
         for first in [0x88, 0x89, 0x8A] {
@@ -182,7 +182,7 @@ fn ct_02_send_side_refuses_control_payloads_over_125_bytes() {
 }
 
 #[test]
-fn ct_02_send_side_writes_control_frames_whole_whatever_is_unfinished() {
+fn ct_02_send_side_writes_control_frames_whole_inside_an_unfinished_message() {
     let (mut plain, mut out) = (sender(), Vec::new());
     plain.text_fragment("a", false, &mut out).unwrap();
     out.clear();

@@ -11,14 +11,14 @@ use switchboard_tests::{
     deflaters::Zlib,
     engine::{BOTH_ROLES, KEY, binary, frame, frames, receive, receive_cut, rule, text},
     random::{Random, for_each_seed},
-    rfc1951::Inflated,
+    rfc1951::Inflater,
     server,
 };
 
 use crate::scaled;
 
 /// Both ends start each message afresh.
-const AFRESH: DeflateParams = DeflateParams {
+const NO_TAKEOVER: DeflateParams = DeflateParams {
     server_no_context_takeover: true,
     client_no_context_takeover: true,
     server_max_window_bits: None,
@@ -28,9 +28,14 @@ const AFRESH: DeflateParams = DeflateParams {
 fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiver {
     let deflate = Deflate::default();
     match role {
-        Role::Server => Connection::server(limits, delivery).with_deflate(&deflate, AFRESH).expect(ROOM).receiver,
+        Role::Server => {
+            Connection::server(limits, delivery).with_deflate(&deflate, NO_TAKEOVER).expect(BUDGET_HAS_ROOM).receiver
+        }
         Role::Client => {
-            Connection::client(|| KEY, limits, delivery).with_deflate(&deflate, AFRESH).expect(ROOM).receiver
+            Connection::client(|| KEY, limits, delivery)
+                .with_deflate(&deflate, NO_TAKEOVER)
+                .expect(BUDGET_HAS_ROOM)
+                .receiver
         }
     }
 }
@@ -103,7 +108,7 @@ fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
 }
 
 /// A value as an attacker puts it together: mostly what has a meaning, sometimes what breaks the grammar.
-fn offers(random: &mut Random) -> String {
+fn random_offer(random: &mut Random) -> String {
     const NAMES: [&str; 7] = [
         "server_no_context_takeover",
         "client_no_context_takeover",
@@ -157,7 +162,7 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
     let mut seen = [0; 3];
     for seed in 0..scaled(2000, 1_000_000) {
         let mut random = Random::new(seed);
-        let value = offers(&mut random);
+        let value = random_offer(&mut random);
         let mut config = DeflateConfig::default();
         config.memory_bytes = [0, 1 << 20][random.below(2)];
         let deflate = Deflate::new(config);
@@ -185,7 +190,7 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
                 assert_eq!(out[0], if params.is_some() { 0xC1 } else { 0x81 }, "{value}");
                 if params.is_some() {
                     let header = if out[1] < 126 { 2 } else { 4 };
-                    let read = Inflated::new(bits).message(&out[header..]);
+                    let read = Inflater::new(bits).inflate(&out[header..]);
                     assert_eq!(read.as_deref(), Ok(text_to_send.as_bytes()), "{value}");
                 }
                 seen[1 + usize::from(params.is_some())] += 1;
@@ -248,7 +253,7 @@ fn by_zlib(message: &[u8]) -> Option<Vec<u8>> {
 
 /// Many more are for the fuzz target `inflate_matches_naive`.
 #[test]
-fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
+fn pm_04_deflate_data_is_accepted_or_refused_as_by_zlib() {
     let (mut valid, mut invalid) = (0, 0);
     for seed in 0..scaled(4000, 200_000) {
         let mut random = Random::new(seed);
@@ -268,7 +273,7 @@ fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
                 _ => message[at] ^= 1 << random.below(8),
             }
         }
-        let expected = Inflated::new(15).message(&message);
+        let expected = Inflater::new(15).inflate(&message);
         let role = BOTH_ROLES[random.below(2)];
         let wire = frame(role, 0xC2, &message);
         let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
@@ -367,7 +372,7 @@ enum Page {
     /// In two messages of one context, the secret's as it is.
     SecretUncompressed,
     /// In two messages, each afresh.
-    InTwoAfresh,
+    InTwoWithoutTakeover,
 }
 
 fn length_of(page: Page, guess: &str) -> usize {
@@ -375,9 +380,9 @@ fn length_of(page: Page, guess: &str) -> usize {
     let filler: String = (0..300_u32).map(|i| char::from(b' ' + (i * i * 31 % 89) as u8)).collect();
     let mut config = DeflateConfig::default();
     config.memory_bytes = 1 << 20;
-    let params = if matches!(page, Page::InTwoAfresh) { AFRESH } else { DeflateParams::default() };
+    let params = if matches!(page, Page::InTwoWithoutTakeover) { NO_TAKEOVER } else { DeflateParams::default() };
     let connection = Connection::server(Limits::default(), Delivery::Messages);
-    let mut connection = connection.with_deflate(&Deflate::new(config), params).expect(ROOM);
+    let mut connection = connection.with_deflate(&Deflate::new(config), params).expect(BUDGET_HAS_ROOM);
     let sender = &mut connection.sender;
     let filler = filler.repeat(2);
     let both = format!("{filler}{SECRET}, you searched for {guess}");
@@ -387,7 +392,7 @@ fn length_of(page: Page, guess: &str) -> usize {
         Page::Compressed => sender.text(&both, &mut out),
         Page::Uncompressed => sender.text_uncompressed(&both, &mut out),
         Page::PreparedUncompressed => sender.prepared(&Prepared::text(&both).uncompressed(), &mut out),
-        Page::InTwoOfOneContext | Page::InTwoAfresh => {
+        Page::InTwoOfOneContext | Page::InTwoWithoutTakeover => {
             sender.text(&first, &mut out).and_then(|()| sender.text(&second, &mut out))
         }
         Page::SecretUncompressed => {
@@ -408,7 +413,7 @@ fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
             assert!(length_of(page, right) < length_of(page, wrong), "{page:?}: this is what must not be ({wrong})");
         }
     }
-    for page in [Page::Uncompressed, Page::PreparedUncompressed, Page::SecretUncompressed, Page::InTwoAfresh] {
+    for page in [Page::Uncompressed, Page::PreparedUncompressed, Page::SecretUncompressed, Page::InTwoWithoutTakeover] {
         for wrong in [right].iter().chain(&wrong[..2]) {
             assert_eq!(length_of(page, right), length_of(page, wrong), "{page:?}, {wrong}");
         }
@@ -424,7 +429,7 @@ fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
 
 /// FR-05 where RSV1 was given a meaning: on the first frame of a message, and nowhere else (RFC 7692 §6).
 #[test]
-fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_taken() {
+fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_accepted() {
     for role in BOTH_ROLES {
         for bits in 1..=7 {
             for first in [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88] {
@@ -441,4 +446,4 @@ fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_taken() {
     }
 }
 
-const ROOM: &str = "the budget has room";
+const BUDGET_HAS_ROOM: &str = "the budget has room";

@@ -13,7 +13,8 @@ use switchboard::{Connection, Delivery, Limits, MaskingKey, ProtocolError, Reque
 use switchboard_tests::{
     counting::{NOTHING, cost},
     engine::{
-        BOTH_ROLES, Frames, Row, Seen, binary, frame, frames, ping, receive, receive_cut, receiver, rule, take, text,
+        BOTH_ROLES, Frames, OwnedEvent, Row, binary, count_events, frame, frames, ping, receive, receive_cut, receiver,
+        rule, text,
     },
     hex,
     process::{memory, peak_of_address_space},
@@ -22,8 +23,8 @@ use switchboard_tests::{
 };
 
 use crate::{
-    alone,
-    process::{apart, echo_apart},
+    exclusively,
+    process::{echo_process, server_process},
     scaled,
 };
 
@@ -124,12 +125,12 @@ fn fr_03_claimed_length_reserves_nothing_until_bytes_come() {
         for delivery in [Delivery::Messages, Delivery::Pieces] {
             let mut client = receiver(Role::Client, Limits::of_bytes(u64::MAX), delivery);
             let used = cost(|| {
-                take(&mut client, &mut [first, 0x7F, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+                count_events(&mut client, &mut [first, 0x7F, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
             });
             // What keeps a message's place is there; a buffer is not.
             assert!(used.calls <= 1 && used.peak <= 256, "{first:02x}: {used:?}");
             let more = cost(|| {
-                take(&mut client, &mut [b'x'; 100]);
+                count_events(&mut client, &mut [b'x'; 100]);
             });
             assert!(more.peak <= 200, "{first:02x}, then 100 bytes: {more:?}");
         }
@@ -138,7 +139,7 @@ fn fr_03_claimed_length_reserves_nothing_until_bytes_come() {
 
 #[test]
 fn fr_03_length_that_is_claimed_costs_no_address_space() {
-    let server = echo_apart("frames::fr_03_length_that_is_claimed_costs_no_address_space");
+    let server = echo_process("frames::fr_03_length_that_is_claimed_costs_no_address_space");
     let mut witness = builder().connect(&server.url()).unwrap();
     round_trip(&mut witness);
     let before = peak_of_address_space(server.id());
@@ -164,17 +165,17 @@ fn fr_03_length_that_is_claimed_costs_no_address_space() {
 fn fr_03_crowd_that_claims_much_and_sends_one_byte_costs_little_and_gets_1008() {
     let name = "frames::fr_03_crowd_that_claims_much_and_sends_one_byte_costs_little_and_gets_1008";
     let timeout = scaled(Duration::from_secs(3), Duration::from_secs(30));
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         config.message_timeout = timeout;
         serve(config, Service::echo())
     });
-    let _turn = alone();
+    let _exclusive = exclusively();
     let crowd = scaled(1_000, 10_000);
     // What the first ones cost is what the server itself takes.
-    let few: Vec<_> = (0..100).map(|_| claims(server.raw())).collect();
+    let few: Vec<_> = (0..100).map(|_| claim(server.raw())).collect();
     let before = memory(server.id());
-    let mut many: Vec<_> = (0..crowd).map(|_| claims(server.raw())).collect();
+    let mut many: Vec<_> = (0..crowd).map(|_| claim(server.raw())).collect();
     let last = Instant::now();
     round_trip(&mut builder().connect(&format!("ws://{}/", server.address)).unwrap());
     let more = memory(server.id()).saturating_sub(before);
@@ -190,7 +191,7 @@ fn fr_03_crowd_that_claims_much_and_sends_one_byte_costs_little_and_gets_1008() 
 }
 
 /// Announces the longest message and sends one byte of it.
-fn claims(mut raw: Raw) -> Raw {
+fn claim(mut raw: Raw) -> Raw {
     raw.write([header(0x82, 16 << 20), vec![0]].concat());
     raw
 }
@@ -226,7 +227,7 @@ fn fr_05_reserved_bits_in_all_combinations_fail_with_1002_at_the_first_byte() {
         for bits in 1..=7 {
             let breach = ProtocolError::ReservedBits { bits };
             assert_eq!(breach.close_code().get(), 1002);
-            let fails = |before: Frames<'_>, events: &[Seen], first: u8| {
+            let fails = |before: Frames<'_>, events: &[OwnedEvent], first: u8| {
                 let wire = [frames(role, before), vec![first | bits << 4]].concat();
                 Row::fails(&format!("{first:02x}, {bits:03b}"), role, wire, breach).after(events.to_vec()).check();
             };
@@ -372,7 +373,7 @@ fn fr_07_random_cuts_give_the_same_events_and_the_same_breach() {
 }
 
 #[test]
-fn fr_07_noise_is_judged_the_same_however_it_is_cut() {
+fn fr_07_noise_has_the_same_result_however_it_is_cut() {
     for_each_seed(scaled(3_000, 250_000), |mut random| {
         for role in BOTH_ROLES {
             let length = 1 + random.below(64);
@@ -447,9 +448,9 @@ fn assert_random(bytes: impl Iterator<Item = u8>, name: &str) {
 #[test]
 fn fr_09_masking_key_of_zero_is_a_key() {
     let rows = [
-        Row::taken("text", Role::Server, hex("81 85 00000000 48656c6c6f"), vec![text("Hello")]),
-        Row::taken("empty text", Role::Server, hex("81 80 00000000"), vec![text("")]),
-        Row::taken("empty, another key", Role::Server, hex("81 80 01020304"), vec![text("")]),
+        Row::accepted("text", Role::Server, hex("81 85 00000000 48656c6c6f"), vec![text("Hello")]),
+        Row::accepted("empty text", Role::Server, hex("81 80 00000000"), vec![text("")]),
+        Row::accepted("empty, another key", Role::Server, hex("81 80 01020304"), vec![text("")]),
     ];
     rows.iter().for_each(Row::check);
 }

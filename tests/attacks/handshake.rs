@@ -19,7 +19,7 @@ use switchboard_tests::{
     server::{LONG, OPENING, Raw, Service, TestServer, builder, config, frame, round_trip, serve},
 };
 
-use crate::{alone, process::apart, scaled};
+use crate::{exclusively, process::server_process, scaled};
 
 #[test]
 fn hs_01_head_byte_by_byte_is_kept_once_and_parsed_once() {
@@ -90,7 +90,7 @@ fn hs_01_head_byte_by_byte_is_read_in_linear_time() {
 /// Times `work` on 64 KiB and 16 times on 4 KiB, in turns, and compares the shortest time of each. What else runs on
 /// the machine only ever adds to a time, so the longer this looks, the nearer both are to their own.
 fn assert_linear(name: &str, work: impl Fn(usize)) {
-    let _turn = alone();
+    let _exclusive = exclusively();
     let time = |times, length| {
         let started = Instant::now();
         (0..times).for_each(|_| work(length));
@@ -110,7 +110,7 @@ fn assert_linear(name: &str, work: impl Fn(usize)) {
 
 #[test]
 fn hs_01_peer_of_a_head_without_end_reads_431_and_the_end_while_it_sends_on() {
-    let server = patient(Service::echo());
+    let server = lingering(Service::echo());
     let begun = "GET / HTTP/1.1\r\nHost: localhost\r\nX: ";
     let mut bytewise = Raw::connect(server.address);
     bytewise.write(begun);
@@ -126,15 +126,15 @@ fn hs_01_peer_of_a_head_without_end_reads_431_and_the_end_while_it_sends_on() {
 }
 
 /// A server that waits long enough for who is refused to say all that it has to say.
-fn patient(service: Service) -> TestServer {
+fn lingering(service: Service) -> TestServer {
     let mut config = config();
     config.linger_timeout = LONG;
     serve(config, service)
 }
 
 /// A service that accepts and answers everyone, and tells of every request that reached it.
-fn telling() -> (Service, mpsc::Receiver<String>) {
-    let (tell, told) = mpsc::channel();
+fn recording() -> (Service, mpsc::Receiver<String>) {
+    let (tell, targets) = mpsc::channel();
     let tell = Mutex::new(tell);
     let tell = Arc::new(move |target: &str| tell.lock().unwrap().send(target.to_owned()).unwrap());
     let also = Arc::clone(&tell);
@@ -147,7 +147,7 @@ fn telling() -> (Service, mpsc::Receiver<String>) {
             also(request.head.target());
             responder.send(switchboard::Response::text(404, "nothing\n"));
         });
-    (service, told)
+    (service, targets)
 }
 
 /// An opening handshake with these fields besides.
@@ -157,8 +157,8 @@ fn opening_with(fields: &str) -> String {
 
 #[test]
 fn hs_02_many_fields_get_431_and_broken_lines_400_and_none_of_it_is_accepted() {
-    let (service, told) = telling();
-    let server = patient(service);
+    let (service, targets) = recording();
+    let server = lingering(service);
     let rows = [
         ("2,000 fields", opening_with(&"A: b\r\n".repeat(2_000)), 431),
         ("2,000 fields of one name", opening_with(&"Cookie: b\r\n".repeat(2_000)), 431),
@@ -183,7 +183,7 @@ fn hs_02_many_fields_get_431_and_broken_lines_400_and_none_of_it_is_accepted() {
         assert_eq!(raw.answer().status, status, "{name}");
         raw.expect_end();
     }
-    assert_eq!(told.try_iter().count(), 0, "the app has heard of one");
+    assert_eq!(targets.try_iter().count(), 0, "the app has heard of one");
     let mut raw = Raw::connect(server.address);
     raw.write(opening_with(&"A: b\r\n".repeat(59)));
     assert_eq!(raw.head().status, 101, "64 fields");
@@ -209,12 +209,12 @@ fn hs_03_request_that_comes_byte_by_byte_is_not_given_more_time() {
 fn hs_03_crowd_that_trickles_bytes_is_ended_at_an_absolute_deadline_while_others_connect() {
     let name = "handshake::hs_03_crowd_that_trickles_bytes_is_ended_at_an_absolute_deadline_while_others_connect";
     let timeout = scaled(Duration::from_secs(3), Duration::from_secs(10));
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         config.handshake_timeout = timeout;
         serve(config, Service::echo())
     });
-    let _turn = alone();
+    let _exclusive = exclusively();
     let crowd = scaled(1_000, 10_000);
     let begun = |_| {
         let mut raw = Raw::connect(server.address);
@@ -305,7 +305,7 @@ fn hs_04_unknown_extension_is_ignored_however_odd_its_value_in_linear_time() {
 
 #[test]
 fn hs_04_odd_lists_over_a_socket_get_101_400_or_past_the_cap_431() {
-    let server = patient(Service::echo());
+    let server = lingering(Service::echo());
     let rows = [
         ("spaces", format!("Sec-WebSocket-Protocol: b{}x\r\n", " ".repeat(12 << 10)), 400),
         ("spaces, past the cap", format!("Sec-WebSocket-Protocol: b{}x\r\n", " ".repeat(32 << 10)), 431),
@@ -411,18 +411,18 @@ fn hs_06_characters_that_break_out_of_a_line_are_refused_and_nothing_is_written(
         asked(ClientRequest::new(&bad, "/"));
         asked(ClientRequest::new("localhost", &format!("/{bad}")));
         let (names, values, subprotocols) = ([(bad.as_str(), "x")], [("X", bad.as_str())], [bad.as_str()]);
-        let mut wish = plain();
-        wish.headers = &names;
-        asked(wish);
-        let mut wish = plain();
-        wish.headers = &values;
-        asked(wish);
-        let mut wish = plain();
-        wish.subprotocols = &subprotocols;
-        asked(wish);
-        let mut wish = plain();
-        wish.origin = Some(&bad);
-        asked(wish);
+        let mut request = plain();
+        request.headers = &names;
+        asked(request);
+        let mut request = plain();
+        request.headers = &values;
+        asked(request);
+        let mut request = plain();
+        request.subprotocols = &subprotocols;
+        asked(request);
+        let mut request = plain();
+        request.origin = Some(&bad);
+        asked(request);
         assert_eq!(out, b"", "{bad:?}");
     }
 }
@@ -461,8 +461,8 @@ fn hs_06_answer_that_breaks_out_of_its_line_becomes_500() {
 #[test]
 fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_follows_is_no_request() {
     const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let (service, told) = telling();
-    let server = patient(service);
+    let (service, targets) = recording();
+    let server = lingering(service);
     let chunks = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len());
     let length = format!("Content-Length: {}\r\n", SMUGGLED.len());
     let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
@@ -513,7 +513,7 @@ fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_fol
         }
         raw.expect_end();
     }
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), [""; 0], "something was taken for a request");
+    assert_eq!(targets.try_iter().collect::<Vec<_>>(), [""; 0], "something was taken for a request");
 
     // A body that may be there is one, and nothing else.
     let mut raw = Raw::connect(server.address);
@@ -521,26 +521,26 @@ fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_fol
     assert_eq!(raw.answer().status, 404);
     raw.finish_writing();
     raw.expect_end();
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["/"]);
+    assert_eq!(targets.try_iter().collect::<Vec<_>>(), ["/"]);
 }
 
 #[test]
 fn hs_07_length_of_0_is_no_body_and_a_request_behind_the_handshake_is_a_broken_frame() {
-    let (service, told) = telling();
-    let server = patient(service);
+    let (service, targets) = recording();
+    let server = lingering(service);
     let mut raw = Raw::connect(server.address);
     raw.write(opening_with("Content-Length: 0\r\n"));
     raw.write("GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(raw.head().status, 101);
     assert_eq!(raw.until_close(), (vec![], 1002));
     raw.expect_end();
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["/"]);
+    assert_eq!(targets.try_iter().collect::<Vec<_>>(), ["/"]);
 }
 
 #[test]
 fn hs_08_each_way_to_ask_wrongly_has_its_status() {
-    let (service, _told) = telling();
-    let server = patient(service);
+    let (service, _targets) = recording();
+    let server = lingering(service);
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let with_key = |key: &str| OPENING.replace("dGhlIHNhbXBsZSBub25jZQ==", key).into_bytes();
     let with_version = |version: &str| OPENING.replace("Version: 13", &format!("Version: {version}")).into_bytes();
@@ -658,7 +658,7 @@ where
 }
 
 #[test]
-fn hs_10_client_takes_no_answer_but_the_right_one() {
+fn hs_10_client_accepts_no_answer_but_the_right_one() {
     let rows: &[(&str, &str, &str, &str)] = &[
         ("another Accept", "Accept: ", "Accept: x", "Accept"),
         ("no Accept", "Sec-WebSocket-Accept: ", "X: ", "Accept"),
@@ -691,21 +691,22 @@ fn hs_10_client_takes_no_answer_but_the_right_one() {
 }
 
 /// Writes `bytes` over and over, until the client takes no more; gives the number of bytes written.
-fn write_on(stream: &mut TcpStream, bytes: &[u8]) -> usize {
+fn write_until_refused(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     let mut written = 0;
-    while written < MUCH && stream.write_all(bytes).is_ok() {
+    while written < MAX_WRITTEN && stream.write_all(bytes).is_ok() {
         written += bytes.len();
     }
     written
 }
 
-const MUCH: usize = 100 << 20;
+const MAX_WRITTEN: usize = 100 << 20;
 
 #[test]
-fn hs_10_client_has_had_enough_of_interim_answers_after_a_few() {
-    let (outcome, written) = answered(|_, stream| write_on(stream, &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000)));
+fn hs_10_client_gives_up_after_a_few_interim_answers() {
+    let (outcome, written) =
+        answered(|_, stream| write_until_refused(stream, &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000)));
     assert!(matches!(outcome, Err(ClientError::Handshake(ClientHandshakeError::TooManyInterim))), "{outcome:?}");
-    assert!(written < MUCH, "all is read");
+    assert!(written < MAX_WRITTEN, "all is read");
 }
 
 #[test]
@@ -719,7 +720,7 @@ fn hs_10_client_reads_64_kib_of_an_error_and_no_more() {
         let (outcome, written) = {
             let script = move |_, stream: &mut TcpStream| {
                 stream.write_all(head.as_bytes()).unwrap();
-                write_on(stream, &[b'x'; 64 << 10])
+                write_until_refused(stream, &[b'x'; 64 << 10])
             };
             let mut result = None;
             used.replace(cost(|| result = Some(answered(script))));
@@ -731,7 +732,7 @@ fn hs_10_client_reads_64_kib_of_an_error_and_no_more() {
             }
             other => panic!("{head}: {other:?}"),
         }
-        assert!(written < MUCH, "all is read: {head}");
+        assert!(written < MAX_WRITTEN, "all is read: {head}");
         assert!(used.expect("it has run").peak < 512 << 10, "{used:?}: {head}");
     }
 }

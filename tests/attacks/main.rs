@@ -65,10 +65,10 @@ mod resources;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use switchboard_tests::counting::Counting;
+use switchboard_tests::counting::CountingAllocator;
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;
 
 /// How many, how long: `usual`, or `long` where the run may take its time.
 fn scaled<T>(usual: T, long: T) -> T {
@@ -76,7 +76,7 @@ fn scaled<T>(usual: T, long: T) -> T {
 }
 
 /// Whoever needs thousands of descriptors, or compares times, waits for the others who do.
-fn alone() -> MutexGuard<'static, ()> {
+fn exclusively() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     rlimit::increase_nofile_limit(u64::MAX).unwrap();

@@ -6,12 +6,15 @@ use switchboard::{Delivery, End, Limits, ProtocolError, Role, State};
 
 use switchboard_tests::{
     counting::{NOTHING, cost, live},
-    engine::{BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, receiver, take, text, transcript},
+    engine::{
+        BOTH_ROLES, Frames, OwnedEvent, Row, binary, close, count_events, frame, frames, ping, receiver, text,
+        transcript,
+    },
     process::memory,
     server::{LONG, Service, config, frame as masked, header, round_trip, serve},
 };
 
-use crate::process::apart;
+use crate::process::server_process;
 
 const SHORT: Duration = Duration::from_millis(100);
 const MIB: usize = 1 << 20;
@@ -27,9 +30,9 @@ fn ms_01_fragments_together_over_the_limit_fail_with_1009_at_the_header_that_cro
             let whole: Vec<u8> = [half.as_slice(), &rest].concat();
             let event = if first == 0x01 { text(&"x".repeat(1000)) } else { binary(&whole) };
             let at_limit = frames(role, &[(first, &half), (0x80, &rest)]);
-            Row::taken("exactly at the limit", role, at_limit, vec![event.clone()]).within(limits).check();
+            Row::accepted("exactly at the limit", role, at_limit, vec![event.clone()]).within(limits).check();
             let with_empty = frames(role, &[(first, &half), (0x00, &rest), (0x89, b"!"), (0x80, b"")]);
-            Row::taken("and an empty last one", role, with_empty, vec![ping(b"!"), event]).within(limits).check();
+            Row::accepted("and an empty last one", role, with_empty, vec![ping(b"!"), event]).within(limits).check();
 
             let masked = |length: &[u8]| {
                 let mask_bit = if role == Role::Server { 0x80 } else { 0 };
@@ -57,7 +60,7 @@ fn ms_01_message_over_the_limit_holds_no_more_than_the_limit_and_a_read() {
             let more = frame(Role::Server, 0x00, &[b'x'; 1000]);
             let mut bytes = more.clone();
             let used = cost(|| {
-                take(&mut server, &mut begin);
+                count_events(&mut server, &mut begin);
                 while server.is_open() {
                     bytes.copy_from_slice(&more);
                     let failed = server.receive(&mut bytes).next_event().err();
@@ -76,13 +79,13 @@ fn ms_02_memory_for_131000_fragments_of_one_byte_is_less_than_twice_their_payloa
     for first in [0x01, 0x02] {
         let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
         let mut begin = frame(Role::Server, first, b"x");
-        take(&mut server, &mut begin);
+        count_events(&mut server, &mut begin);
         let more = frame(Role::Server, 0x00, b"x");
         let mut bytes = more.clone();
         let used = cost(|| {
             for _ in 1..COUNT {
                 bytes.copy_from_slice(&more);
-                take(&mut server, &mut bytes);
+                count_events(&mut server, &mut bytes);
             }
         });
         assert_eq!(server.buffered_bytes(), COUNT as u64);
@@ -95,10 +98,10 @@ fn ms_02_memory_for_131000_fragments_of_one_byte_is_less_than_twice_their_payloa
 #[test]
 fn ms_03_as_many_empty_fragments_as_are_allowed_cost_no_memory() {
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
-    take(&mut server, &mut frame(Role::Server, 0x01, b""));
+    count_events(&mut server, &mut frame(Role::Server, 0x01, b""));
     let empty = frame(Role::Server, 0x00, b"");
     let mut bytes = empty.repeat(9_999);
-    assert_eq!(cost(|| assert_eq!(take(&mut server, &mut bytes), 0)), NOTHING);
+    assert_eq!(cost(|| assert_eq!(count_events(&mut server, &mut bytes), 0)), NOTHING);
 }
 
 /// An empty frame is allowed and costs its sender next to nothing, so that a row of them has an end.
@@ -110,7 +113,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
     let breach = ProtocolError::TooManyEmptyFrames { limit: 3 };
     assert_eq!(breach.close_code().get(), 1008);
     let empty = || binary(b"");
-    let taken: &[(&str, Frames<'_>, &[Seen])] = &[
+    let taken: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("three messages", &[(0x82, b"".as_slice()); 3], &[empty(), empty(), empty()]),
         ("three fragments", &[(0x02, b""), (0x00, b""), (0x80, b"")], &[empty()]),
         (
@@ -120,7 +123,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
         ),
         ("empty pings do not count", &[(0x89, b"".as_slice()); 4], &[ping(b""), ping(b""), ping(b""), ping(b"")]),
     ];
-    let fails: &[(&str, Frames<'_>, &[Seen])] = &[
+    let fails: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("four messages", &[(0x82, b"".as_slice()); 4], &[empty(), empty(), empty()]),
         ("four fragments", &[(0x01, b""), (0x00, b""), (0x00, b""), (0x00, b"")], &[]),
         ("the last of them ends the message", &[(0x02, b""), (0x00, b""), (0x00, b""), (0x80, b"")], &[]),
@@ -137,7 +140,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
     ];
     for role in BOTH_ROLES {
         for (name, list, events) in taken {
-            Row::taken(name, role, frames(role, list), events.to_vec()).within(limits).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).within(limits).check();
         }
         for (name, list, events) in fails {
             Row::fails(name, role, frames(role, list), breach).after(events.to_vec()).within(limits).check();
@@ -146,7 +149,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
 }
 
 #[test]
-fn ms_03_endless_empty_frames_get_1008_after_10_000_and_nobody_else_waits() {
+fn ms_03_endless_empty_frames_get_1008_after_10_000_and_no_other_peer_waits() {
     let server = serve(config(), Service::echo());
     let (mut witness, _) = server.named_client();
     let most = 10_000;
@@ -171,7 +174,7 @@ fn ms_03_endless_empty_frames_get_1008_after_10_000_and_nobody_else_waits() {
 fn ms_04_continuation_without_a_message_fails_with_1002() {
     let breach = ProtocolError::UnexpectedContinuation;
     assert_eq!(breach.close_code().get(), 1002);
-    let rows: &[(&str, Frames<'_>, u8, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, u8, &[OwnedEvent])] = &[
         ("at the very start", &[], 0x80, &[]),
         ("without FIN", &[], 0x00, &[]),
         ("after a whole message", &[(0x81, b"a")], 0x80, &[text("a")]),
@@ -192,7 +195,7 @@ fn ms_04_continuation_without_a_message_fails_with_1002() {
 fn ms_04_new_message_inside_a_fragmented_one_fails_with_1002() {
     let breach = ProtocolError::ExpectedContinuation;
     assert_eq!(breach.close_code().get(), 1002);
-    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("after its first fragment", &[(0x01, b"a")], &[]),
         ("after an empty first fragment", &[(0x02, b"")], &[]),
         ("after its second", &[(0x02, b"a"), (0x00, b"b")], &[]),
@@ -256,7 +259,7 @@ fn ms_05_control_frames_are_no_progress_of_a_message() {
 }
 
 #[test]
-fn ms_05_message_that_comes_slowly_but_steadily_is_heard() {
+fn ms_05_message_that_comes_slowly_but_steadily_is_delivered() {
     let mut config = config();
     config.message_timeout = Duration::from_secs(1);
     let server = serve(config, Service::echo());
@@ -272,7 +275,7 @@ fn ms_05_message_that_comes_slowly_but_steadily_is_heard() {
 #[test]
 fn ms_05_memory_of_a_message_never_finished_is_given_back() {
     let name = "messages::ms_05_memory_of_a_message_never_finished_is_given_back";
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         config.message_timeout = Duration::from_secs(3);
         serve(config, Service::echo())
@@ -302,7 +305,7 @@ fn ms_05_memory_of_a_message_never_finished_is_given_back() {
 fn ms_05_failed_connection_holds_nothing_of_its_message() {
     let before = live();
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
-    take(&mut server, &mut frame(Role::Server, 0x02, &[0; 100_000]));
+    count_events(&mut server, &mut frame(Role::Server, 0x02, &[0; 100_000]));
     assert!(live() - before >= 100_000);
     server.fail();
     assert_eq!(live() - before, 0);
@@ -330,7 +333,7 @@ fn ms_06_character_of_four_bytes_is_whole_wherever_frames_cut_it_with_pings_betw
             let pings = list.iter().filter(|(first, _)| *first == 0x89).count();
             let mut events = vec![ping(b"!"); pings];
             events.push(text("a\u{1f600}b"));
-            Row::taken(&format!("cuts {cuts:06b}"), role, frames(role, &list), events).check();
+            Row::accepted(&format!("cuts {cuts:06b}"), role, frames(role, &list), events).check();
         }
     }
 }

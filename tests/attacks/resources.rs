@@ -23,8 +23,8 @@ use switchboard_tests::{
 };
 
 use crate::{
-    alone,
-    process::{apart, echo_apart, echo_apart_by, open},
+    exclusively,
+    process::{echo_process, echo_process_by, open, server_process},
     scaled,
 };
 
@@ -33,9 +33,9 @@ const MIB: usize = 1 << 20;
 /// One in a hundred reads nothing. 10,000 subscribers in a long run. What is measured in time is left to benches, but
 /// for rounds that would take many times as long if one of those who read had to wait for one who does not.
 #[test]
-fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_and_pings() {
-    let name = "resources::rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_and_pings";
-    let server = apart(name, || {
+fn rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings() {
+    let name = "resources::rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings";
+    let server = server_process(name, || {
         let mut config = config();
         config.max_queued_bytes = 64 << 10;
         (config.ping_after, config.idle_timeout) = (Duration::from_secs(1), Duration::from_secs(600));
@@ -44,7 +44,7 @@ fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_a
             .on_message(|message, context| context.publish_to_others("radio", message));
         serve(config, service)
     });
-    let _turn = alone();
+    let _exclusive = exclusively();
     let count = scaled(1_000, 10_000);
     let mut publisher = server.raw();
     let mut readers: Vec<_> = (0..count - count / 100).map(|_| Reader::new(server.raw())).collect();
@@ -168,8 +168,8 @@ fn rs_02_kept_message_of_a_client_pins_no_buffer() {
 /// From a thousand to ten thousand in a long run. TLS is not there yet.
 #[test]
 fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
-    let server = echo_apart("resources::rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server");
-    let _turn = alone();
+    let server = echo_process("resources::rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server");
+    let _exclusive = exclusively();
     let opened = || open(Raw::connect(server.address));
     let (few, many) = scaled((500, 2_500), (1_000, 10_000));
     let mut idle: Vec<_> = (0..few).map(|_| opened()).collect();
@@ -187,9 +187,9 @@ fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
 
 /// The server knows its limit and turns away who is too many, so that it never meets it; see the next test for that.
 #[test]
-fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave() {
-    let name = "resources::rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave";
-    let server = echo_apart_by("ulimit -n 64; exec \"$0\" \"$@\"", name);
+fn rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close() {
+    let name = "resources::rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close";
+    let server = echo_process_by("ulimit -n 64; exec \"$0\" \"$@\"", name);
     let mut clients: Vec<_> = (0..200).map(|_| Raw::connect(server.address)).collect();
     for client in &mut clients {
         client.write(OPENING);
@@ -221,8 +221,8 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
 /// The limit is lowered under a server that counts on more, so that `accept` itself is refused. Ten seconds in a long
 /// run.
 #[test]
-fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
-    let server = echo_apart("resources::rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf");
+fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_stops_accepting() {
+    let server = echo_process("resources::rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_stops_accepting");
     let mut inside: Vec<_> = (0..20).map(|_| open(Raw::connect(server.address))).collect();
     let (mut soft, mut hard) = (0, 0);
     let id = server.id().try_into().unwrap();
@@ -255,8 +255,8 @@ fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
 fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() {
     let log = format!("{}/rs_05-{}.log", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     let name = "resources::rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines";
-    let server = echo_apart_by(&format!("exec \"$0\" \"$@\" 2>'{log}'"), name);
-    let _turn = alone();
+    let server = echo_process_by(&format!("exec \"$0\" \"$@\" 2>'{log}'"), name);
+    let _exclusive = exclusively();
     let mut witness = builder().connect(&server.url()).unwrap();
     round_trip(&mut witness);
     let baseline = descriptors(server.id());
@@ -293,7 +293,7 @@ fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() 
 
 /// Counted rather than timed: what the server hears of those who send without end between a question and its turn.
 #[test]
-fn rs_07_who_sends_without_end_gets_1024_events_per_turn_and_keeps_nobody_waiting() {
+fn rs_07_peer_that_sends_without_end_gets_1024_events_per_turn_and_delays_no_other_peer() {
     let flooded = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&flooded);
     let (heard, asked) = mpsc::channel();

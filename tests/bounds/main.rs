@@ -22,7 +22,7 @@ use switchboard_tests::server::{LONG, Raw, Service, config, frame, round_trip, s
 const MIB: usize = 1 << 20;
 
 /// The system's allocator, with a count of what is held.
-struct Counting;
+struct CountingAllocator;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
@@ -33,7 +33,7 @@ fn count(more: usize, less: usize) {
 }
 
 // SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);
         // SAFETY: the caller's promise is passed on.
@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;
 
 /// Bytes that the process holds, test and server.
 fn held() -> usize {

@@ -11,10 +11,10 @@ use switchboard::{
     WindowBits,
 };
 
-use switchboard_tests::{counting::Counting, engine::KEY, random::Random};
+use switchboard_tests::{counting::CountingAllocator, engine::KEY, random::Random};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;
 
 /// The default, with this change.
 fn deflate(change: impl FnOnce(&mut DeflateConfig)) -> Deflate {
@@ -24,7 +24,7 @@ fn deflate(change: impl FnOnce(&mut DeflateConfig)) -> Deflate {
 }
 
 /// Both ends start each message afresh.
-const AFRESH: DeflateParams = DeflateParams {
+const NO_TAKEOVER: DeflateParams = DeflateParams {
     server_no_context_takeover: true,
     client_no_context_takeover: true,
     server_max_window_bits: None,
@@ -33,7 +33,7 @@ const AFRESH: DeflateParams = DeflateParams {
 
 /// Both ends take their context over.
 const TAKEOVER: DeflateParams =
-    DeflateParams { server_no_context_takeover: false, client_no_context_takeover: false, ..AFRESH };
+    DeflateParams { server_no_context_takeover: false, client_no_context_takeover: false, ..NO_TAKEOVER };
 
 /// Windows of so many bits in both directions.
 fn with_window(params: DeflateParams, bits: u8) -> DeflateParams {
@@ -41,17 +41,17 @@ fn with_window(params: DeflateParams, bits: u8) -> DeflateParams {
     DeflateParams { server_max_window_bits: bits, client_max_window_bits: bits, ..params }
 }
 
-const ROOM: &str = "the budget has room";
+const BUDGET_HAS_ROOM: &str = "the budget has room";
 
 fn server(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Unmasked> {
-    Connection::server(limits, delivery).with_deflate(deflate, params).expect(ROOM)
+    Connection::server(limits, delivery).with_deflate(deflate, params).expect(BUDGET_HAS_ROOM)
 }
 
 type Keys = fn() -> MaskingKey;
 
 fn client(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Masked<Keys>> {
     let keys: Keys = || KEY;
-    Connection::client(keys, limits, delivery).with_deflate(deflate, params).expect(ROOM)
+    Connection::client(keys, limits, delivery).with_deflate(deflate, params).expect(BUDGET_HAS_ROOM)
 }
 
 /// The receiving half of a connection in this role.
@@ -63,7 +63,7 @@ fn receiver(deflate: &Deflate, role: Role, params: DeflateParams, limits: Limits
 }
 
 /// A text of 700 bytes that gains a little where it is compressed, and nearly all of it where it was sent before.
-fn recognisable(random: &mut Random) -> String {
+fn mostly_random_text(random: &mut Random) -> String {
     let text: String = (0..500).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
     let again = text[..50].repeat(4);
     text + &again

@@ -10,7 +10,7 @@ use switchboard_tests::{
     random::Random,
 };
 
-use crate::{AFRESH, TAKEOVER, deflate, recognisable, server};
+use crate::{NO_TAKEOVER, TAKEOVER, deflate, mostly_random_text, server};
 
 /// What the memory of all windows may be above the budget: 5 %, and what is there for whoever uses it next.
 fn allowed(budget: usize) -> usize {
@@ -43,7 +43,7 @@ fn open(deflate: &Deflate) -> Option<Connection<Unmasked>> {
 fn a_connection_with_the_extension_and_without_takeover_owns_no_memory() {
     let deflate = Deflate::default();
     let used = cost(|| {
-        std::hint::black_box(server(&deflate, AFRESH, Limits::default(), Delivery::Messages));
+        std::hint::black_box(server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages));
     });
     assert_eq!(used, NOTHING);
     assert!(size_of::<Connection<Unmasked>>() <= 128, "{}", size_of::<Connection<Unmasked>>());
@@ -58,7 +58,7 @@ fn nothing_is_kept_for_a_connection_between_its_messages() {
     let mut out = Vec::with_capacity(10_000);
     let mut after_first = None;
     for _ in 0..100 {
-        all.push(server(&deflate, AFRESH, Limits::default(), Delivery::Messages));
+        all.push(server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages));
         let connection = all.last_mut().expect("just pushed");
         for piece in [&compressed[..20], &compressed[20..]] {
             receive(&mut connection.receiver, piece);
@@ -110,7 +110,7 @@ fn windows_never_take_more_than_the_budget() {
 
 /// What a context of a connection takes is what is counted for it.
 #[test]
-fn contexts_take_what_is_counted_for_them() {
+fn contexts_take_as_much_memory_as_is_counted_for_them() {
     for (length, bits) in [(300, 15), (5000, 15), (200_000, 15), (200_000, 9), (300, 9)] {
         let deflate = deflate(|config| config.memory_bytes = 100 << 20);
         let params = crate::with_window(TAKEOVER, bits);
@@ -132,10 +132,10 @@ fn contexts_take_what_is_counted_for_them() {
 }
 
 #[test]
-fn the_context_that_was_not_used_for_the_longest_time_is_given_up_first() {
+fn the_least_recently_used_context_is_evicted_first() {
     let deflate = deflate(|config| config.memory_bytes = 3 * 32_800 + 2 * 290_000); // two of three compressors
     let mut random = Random::new(8);
-    let text = recognisable(&mut random);
+    let text = mostly_random_text(&mut random);
     let mut three: Vec<Connection<Unmasked>> =
         (0..3).map(|_| server(&deflate, TAKEOVER, Limits::default(), Delivery::Messages)).collect();
     let mut remembers = |at: usize| {
@@ -152,7 +152,7 @@ fn the_context_that_was_not_used_for_the_longest_time_is_given_up_first() {
 }
 
 #[test]
-fn a_window_to_receive_with_takes_the_place_of_one_to_send_with() {
+fn a_receiving_window_evicts_a_sending_one() {
     let deflate = deflate(|config| config.memory_bytes = 32_800 + 290_000);
     let mut first = open(&deflate).expect("the budget has room");
     let mut out = Vec::new();

@@ -5,7 +5,7 @@ use switchboard::{
     HandshakeError, HeadLimits, HttpVersion, Limits, RequestReader, ServerHandshake, WindowBits,
 };
 
-use crate::{AFRESH, TAKEOVER, deflate};
+use crate::{NO_TAKEOVER, TAKEOVER, deflate};
 
 /// Fields of an opening handshake, with these for the extensions.
 fn fields<'a>(extensions: &[&'a str]) -> Vec<(&'static str, &'a [u8])> {
@@ -39,7 +39,7 @@ fn answer(extensions: &[&str], deflate: &Deflate) -> Result<Option<String>, Hand
 }
 
 /// The answer without a budget to this offer: `parameters` stand behind that nothing is taken over.
-fn afresh(parameters: &str) -> Option<String> {
+fn without_takeover(parameters: &str) -> Option<String> {
     Some(format!("permessage-deflate; server_no_context_takeover; client_no_context_takeover{parameters}"))
 }
 
@@ -102,15 +102,15 @@ fn each_offer_has_its_answer() {
         ),
     ];
     for (offer, without, with) in rows {
-        assert_eq!(answer(&[offer], &Deflate::default()), Ok(afresh(without)), "{offer}");
+        assert_eq!(answer(&[offer], &Deflate::default()), Ok(without_takeover(without)), "{offer}");
         assert_eq!(answer(&[offer], &with_budget()), Ok(Some(format!("permessage-deflate{with}"))), "{offer}, budget");
     }
     let two_fields = ["permessage-deflate; unknown", "foo, permessage-deflate; server_max_window_bits=9"];
-    assert_eq!(answer(&two_fields, &Deflate::default()), Ok(afresh("; server_max_window_bits=9")));
+    assert_eq!(answer(&two_fields, &Deflate::default()), Ok(without_takeover("; server_max_window_bits=9")));
 }
 
 #[test]
-fn offers_with_a_parameter_that_cannot_be_are_declined_and_the_connection_goes_on() {
+fn offers_with_an_invalid_parameter_are_declined_and_the_connection_opens() {
     let mut offers: Vec<String> = Vec::new();
     for name in ["server_max_window_bits", "client_max_window_bits"] {
         for value in
@@ -185,17 +185,17 @@ fn a_thousand_offers_in_one_head_are_read_to_the_last() {
     );
     let (head, _) = RequestReader::new(HeadLimits::default()).receive(request.as_bytes()).unwrap().expect("whole");
     let handshake = ServerHandshake::from_request(&head).unwrap().with_deflate(&Deflate::default());
-    assert_eq!((handshake.extensions().len(), handshake.deflate()), (1000, Some(&AFRESH)));
+    assert_eq!((handshake.extensions().len(), handshake.deflate()), (1000, Some(&NO_TAKEOVER)));
 
     let declined = ["permessage-deflate; server_max_window_bits=8"; 999].join(",");
     assert_eq!(answer(&[&declined], &Deflate::default()), Ok(None));
-    assert_eq!(answer(&[&(declined + ",permessage-deflate")], &Deflate::default()), Ok(afresh("")));
+    assert_eq!(answer(&[&(declined + ",permessage-deflate")], &Deflate::default()), Ok(without_takeover("")));
     let repeated = "permessage-deflate".to_owned() + &"; client_no_context_takeover".repeat(1000);
     assert_eq!(answer(&[&repeated], &Deflate::default()), Ok(None));
 }
 
 #[test]
-fn where_the_budget_is_spent_the_client_is_told_to_start_afresh() {
+fn without_budget_left_the_answer_forbids_the_client_context_takeover() {
     let deflate = deflate(|config| config.memory_bytes = 40_000); // one window of 32 KiB
     let offer = ["permessage-deflate; client_max_window_bits"];
     let first = handshake(&offer, &deflate).unwrap();
@@ -239,7 +239,7 @@ fn requested(deflate: Option<&Deflate>) -> Option<String> {
 }
 
 #[test]
-fn a_client_asks_for_what_it_has_memory_for() {
+fn a_client_offers_the_context_takeover_that_it_has_memory_for() {
     assert_eq!(requested(None), None);
     assert_eq!(
         requested(Some(&Deflate::default())).as_deref(),
@@ -280,21 +280,21 @@ fn bits(bits: u8) -> Option<WindowBits> {
 }
 
 #[test]
-fn a_client_takes_what_is_an_answer_to_its_offer() {
+fn a_client_accepts_a_valid_answer_to_its_offer() {
     let rows: &[(&[&str], Option<DeflateParams>)] = &[
         (&[], None),
-        (&["permessage-deflate; server_no_context_takeover; client_no_context_takeover"], Some(AFRESH)),
+        (&["permessage-deflate; server_no_context_takeover; client_no_context_takeover"], Some(NO_TAKEOVER)),
         (
             &["permessage-deflate; server_no_context_takeover"],
-            Some(DeflateParams { client_no_context_takeover: false, ..AFRESH }),
+            Some(DeflateParams { client_no_context_takeover: false, ..NO_TAKEOVER }),
         ),
         (
             &["permessage-deflate; server_no_context_takeover; server_max_window_bits=8"],
-            Some(DeflateParams { client_no_context_takeover: false, server_max_window_bits: bits(8), ..AFRESH }),
+            Some(DeflateParams { client_no_context_takeover: false, server_max_window_bits: bits(8), ..NO_TAKEOVER }),
         ),
         (
             &["permessage-deflate;server_no_context_takeover;client_no_context_takeover;client_max_window_bits=\"8\""],
-            Some(DeflateParams { client_max_window_bits: bits(8), ..AFRESH }),
+            Some(DeflateParams { client_max_window_bits: bits(8), ..NO_TAKEOVER }),
         ),
     ];
     for (fields, params) in rows {
@@ -311,7 +311,7 @@ fn a_client_takes_what_is_an_answer_to_its_offer() {
 }
 
 #[test]
-fn a_client_refuses_what_is_no_answer_to_its_offer() {
+fn a_client_refuses_an_invalid_answer_to_its_offer() {
     use DeflateAnswerError::{ContextTakeover, InvalidValue, Repeated, Unknown};
     let rows: &[(&str, DeflateAnswerError)] = &[
         ("permessage-deflate", ContextTakeover), // we asked for the server's

@@ -20,7 +20,7 @@ fn close_payloads_of_each_length_are_read() {
     ];
     for (name, payload, event) in rows {
         for role in BOTH_ROLES {
-            Row::taken(name, role, frame(role, 0x88, &payload), vec![event.clone()]).check();
+            Row::accepted(name, role, frame(role, 0x88, &payload), vec![event.clone()]).check();
         }
     }
 }

@@ -4,12 +4,13 @@
 use switchboard::{Delivery, Limits, ProtocolError, Role};
 
 use switchboard_tests::engine::{
-    BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver, rule, text,
+    BOTH_ROLES, Frames, OwnedEvent, Row, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver,
+    rule, text,
 };
 
 #[test]
 fn fragments_become_one_message() {
-    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("two", &[(0x01, b"Hel"), (0x80, b"lo")], &[text("Hello")]),
         ("three", &[(0x02, b"a"), (0x00, b"b"), (0x80, b"c")], &[binary(b"abc")]),
         ("first empty", &[(0x01, b""), (0x80, b"a")], &[text("a")]),
@@ -25,7 +26,7 @@ fn fragments_become_one_message() {
     ];
     for (name, list, events) in rows {
         for role in BOTH_ROLES {
-            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).check();
         }
     }
 }
@@ -33,7 +34,7 @@ fn fragments_become_one_message() {
 #[test]
 fn control_frames_may_stand_between_fragments() {
     let longest = [b'p'; 125];
-    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("ping", &[(0x01, b"a"), (0x89, b"!"), (0x80, b"b")], &[ping(b"!"), text("ab")]),
         ("empty ping", &[(0x01, b"a"), (0x89, b""), (0x80, b"b")], &[ping(b""), text("ab")]),
         ("longest ping", &[(0x02, b"a"), (0x89, &longest), (0x80, b"b")], &[ping(&longest), binary(b"ab")]),
@@ -47,7 +48,7 @@ fn control_frames_may_stand_between_fragments() {
     ];
     for (name, list, events) in rows {
         for role in BOTH_ROLES {
-            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).check();
         }
     }
 }
@@ -75,7 +76,7 @@ fn reserved_bits_and_opcodes_fail_inside_a_message_too() {
 }
 
 #[test]
-fn the_limits_for_frames_and_for_messages_are_two() {
+fn the_limits_for_frames_and_for_messages_are_independent() {
     let mut short_frames = Limits::of_bytes(1000);
     short_frames.max_frame_bytes = 10;
     let mut short_messages = Limits::of_bytes(1000);
@@ -84,7 +85,7 @@ fn the_limits_for_frames_and_for_messages_are_two() {
     let role = Role::Client;
     let twenty = frames(role, &[(0x02, &ten), (0x80, &ten)]);
     let rows = [
-        Row::taken("a long message of short frames", role, twenty, vec![binary(&[b'x'; 20])]).within(short_frames),
+        Row::accepted("a long message of short frames", role, twenty, vec![binary(&[b'x'; 20])]).within(short_frames),
         Row::fails(
             "a frame over its limit",
             role,
@@ -154,7 +155,7 @@ fn a_long_message_is_the_same_however_its_reads_are_cut() {
     let bytes = content.as_bytes();
     let (begin, end) = bytes.split_at(50_001);
     for role in BOTH_ROLES {
-        let rows: &[(&str, Frames<'_>, Seen)] = &[
+        let rows: &[(&str, Frames<'_>, OwnedEvent)] = &[
             ("binary", &[(0x82, bytes)], binary(bytes)),
             ("text", &[(0x81, bytes)], text(&content)),
             ("fragments", &[(0x02, begin), (0x80, end)], binary(bytes)),
@@ -178,14 +179,14 @@ fn the_limit_counts_each_message_anew() {
     let list: Frames<'_> = &[(0x01, b"ab"), (0x80, b"cd"), (0x02, b"ef"), (0x80, b"gh"), (0x81, b"ijkl")];
     for role in BOTH_ROLES {
         let events = vec![text("abcd"), binary(b"efgh"), text("ijkl")];
-        Row::taken("three at the limit", role, frames(role, list), events).within(limits).check();
+        Row::accepted("three at the limit", role, frames(role, list), events).within(limits).check();
     }
 }
 
 #[test]
-fn what_is_unfinished_is_said_and_counted() {
+fn unfinished_frames_and_messages_are_reported_and_counted() {
     let mut receiver = receiver(Role::Client, Limits::default(), Delivery::Messages);
-    let mut step = |name: &str, bytes: &[u8], events: &[Seen], has_unfinished: bool, buffered: u64| {
+    let mut step = |name: &str, bytes: &[u8], events: &[OwnedEvent], has_unfinished: bool, buffered: u64| {
         assert_eq!(receive(&mut receiver, bytes), (events.to_vec(), None), "{name}");
         assert_eq!((receiver.has_unfinished(), receiver.buffered_bytes()), (has_unfinished, buffered), "{name}");
     };
@@ -204,7 +205,7 @@ fn what_is_unfinished_is_said_and_counted() {
     step("an empty first fragment", b"\x02\x00", &[], true, 0);
     step("its end", b"\x80\x00", &[binary(b"")], false, 0);
     step("a fragment again", b"\x02\x01a", &[], true, 1);
-    step("a close drops it", b"\x88\x00", &[Seen::Close(None)], false, 0);
+    step("a close drops it", b"\x88\x00", &[OwnedEvent::Close(None)], false, 0);
     step("nothing is kept any more", b"\x82\x04ab", &[], false, 0);
 }
 
@@ -232,7 +233,7 @@ fn an_embedder_that_fails_the_connection_ends_parsing() {
 }
 
 #[test]
-fn who_stops_early_gives_the_unread_bytes_again() {
+fn a_caller_that_stops_early_passes_the_unread_bytes_again() {
     let list: Frames<'_> = &[(0x81, b"one"), (0x01, b"t"), (0x89, b"!"), (0x80, b"wo"), (0x82, b"three")];
     let expected = [text("one"), ping(b"!"), text("two"), binary(b"three")];
     for role in BOTH_ROLES {
@@ -242,7 +243,7 @@ fn who_stops_early_gives_the_unread_bytes_again() {
         let mut start = 0;
         while start < bytes.len() {
             let mut events = receiver.receive(&mut bytes[start..]);
-            seen.extend(events.next_event().unwrap().map(Seen::from));
+            seen.extend(events.next_event().unwrap().map(OwnedEvent::from));
             let unread = events.unread();
             start = bytes.len() - unread;
         }

@@ -6,29 +6,29 @@ use switchboard::{FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, Protocol
 
 use switchboard_tests::{
     engine::{
-        BOTH_ROLES, CLOSE_WITHOUT_CODE, Frames, KEY, Row, Seen, binary, close, frame, frames, ping, pong, receive,
-        receiver, text,
+        BOTH_ROLES, CLOSE_WITHOUT_CODE, Frames, KEY, OwnedEvent, Row, binary, close, frame, frames, ping, pong,
+        receive, receiver, text,
     },
     hex, to_hex,
 };
 
 #[test]
-fn the_examples_of_section_5_7_are_taken() {
+fn the_examples_of_section_5_7_are_accepted() {
     let bytes_256: Vec<u8> = (0..=255).collect();
     let bytes_64k = bytes_256.repeat(256);
     let rows = [
-        Row::taken("a text message", Role::Client, hex("81 05 48656c6c6f"), vec![text("Hello")]),
-        Row::taken("masked", Role::Server, hex("81 85 37fa213d 7f9f4d5158"), vec![text("Hello")]),
-        Row::taken("fragmented", Role::Client, hex("01 03 48656c  80 02 6c6f"), vec![text("Hello")]),
-        Row::taken("a Ping", Role::Client, hex("89 05 48656c6c6f"), vec![ping(b"Hello")]),
-        Row::taken("and its Pong, masked", Role::Server, hex("8a 85 37fa213d 7f9f4d5158"), vec![pong(b"Hello")]),
-        Row::taken(
+        Row::accepted("a text message", Role::Client, hex("81 05 48656c6c6f"), vec![text("Hello")]),
+        Row::accepted("masked", Role::Server, hex("81 85 37fa213d 7f9f4d5158"), vec![text("Hello")]),
+        Row::accepted("fragmented", Role::Client, hex("01 03 48656c  80 02 6c6f"), vec![text("Hello")]),
+        Row::accepted("a Ping", Role::Client, hex("89 05 48656c6c6f"), vec![ping(b"Hello")]),
+        Row::accepted("and its Pong, masked", Role::Server, hex("8a 85 37fa213d 7f9f4d5158"), vec![pong(b"Hello")]),
+        Row::accepted(
             "256 bytes",
             Role::Client,
             [hex("82 7e 0100"), bytes_256.clone()].concat(),
             vec![binary(&bytes_256)],
         ),
-        Row::taken(
+        Row::accepted(
             "64 KiB",
             Role::Client,
             [hex("82 7f 0000000000010000"), bytes_64k.clone()].concat(),
@@ -56,9 +56,9 @@ fn a_first_byte_with_a_reserved_opcode_or_bit_fails_at_once() {
 }
 
 #[test]
-fn each_of_the_six_opcodes_is_taken_in_its_place() {
+fn each_of_the_six_opcodes_is_accepted_in_its_place() {
     for role in BOTH_ROLES {
-        let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+        let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
             ("text", &[(0x81, b"a")], &[text("a")]),
             ("binary", &[(0x82, b"a")], &[binary(b"a")]),
             ("continuation", &[(0x02, b"a"), (0x80, b"b")], &[binary(b"ab")]),
@@ -72,18 +72,18 @@ fn each_of_the_six_opcodes_is_taken_in_its_place() {
             ("empty pong", &[(0x8A, b"")], &[pong(b"")]),
         ];
         for (name, list, events) in rows {
-            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).check();
         }
     }
 }
 
 #[test]
-fn lengths_on_both_sides_of_each_form_are_taken() {
+fn lengths_on_both_sides_of_each_form_are_accepted() {
     for role in BOTH_ROLES {
         for length in [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537] {
             let payload: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
             let wire = frame(role, 0x82, &payload);
-            Row::taken(&format!("{length} bytes"), role, wire, vec![binary(&payload)]).check();
+            Row::accepted(&format!("{length} bytes"), role, wire, vec![binary(&payload)]).check();
         }
     }
 }
@@ -126,7 +126,7 @@ fn a_frame_over_the_limit_fails_with_1009_at_the_first_byte_that_decides() {
         for role in BOTH_ROLES {
             let payload = vec![7; length];
             let wire = frame(role, 0x82, &payload);
-            Row::taken("exactly at the limit", role, wire, vec![binary(&payload)])
+            Row::accepted("exactly at the limit", role, wire, vec![binary(&payload)])
                 .within(Limits::of_bytes(length as u64))
                 .check();
         }
@@ -135,14 +135,14 @@ fn a_frame_over_the_limit_fails_with_1009_at_the_first_byte_that_decides() {
 
 #[test]
 fn control_frames_do_not_count_against_the_limits() {
-    let rows: &[(&[u8], u8, Seen)] = &[
+    let rows: &[(&[u8], u8, OwnedEvent)] = &[
         (&[b'x'; 125], 0x89, ping(&[b'x'; 125])),
         (&[b'x'; 125], 0x8A, pong(&[b'x'; 125])),
         (b"\x03\xe8bye", 0x88, close(1000, "bye")),
     ];
     for (payload, first, event) in rows {
         for role in BOTH_ROLES {
-            Row::taken("limit 0", role, frame(role, *first, payload), vec![event.clone()])
+            Row::accepted("limit 0", role, frame(role, *first, payload), vec![event.clone()])
                 .within(Limits::of_bytes(0))
                 .check();
         }

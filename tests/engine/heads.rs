@@ -27,7 +27,7 @@ fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
 }
 
 /// Whole, byte by byte, and with more behind it: the same head, and what follows is left alone.
-fn taken(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
+fn accepted(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
     let with_more = [bytes, b"\x81\x80 not HTTP\r\n"].concat();
     let mut found = None;
     for (input, piece) in [(bytes, bytes.len()), (bytes, 1), (&with_more, with_more.len()), (&with_more, 7)] {
@@ -64,12 +64,13 @@ fn limits(max_bytes: usize, max_headers: usize) -> HeadLimits {
 
 #[test]
 fn a_head_is_read_into_its_parts() {
-    let head = taken("a request", REQUEST.as_bytes(), HeadLimits::default());
+    let head = accepted("a request", REQUEST.as_bytes(), HeadLimits::default());
     assert_eq!((head.method(), head.target(), head.version()), ("GET", "/chat?room=1", HttpVersion::Http11));
     let headers: Vec<(&str, &[u8])> = head.headers().collect();
     assert_eq!(headers, [("Host", b"example.com".as_slice()), ("X", b"y")]);
 
-    let head = taken("repeated, in any case", b"POST * HTTP/1.0\r\nx-A: 1\r\nB:\r\nX-a:2 \t\r\n\r\n", limits(100, 3));
+    let head =
+        accepted("repeated, in any case", b"POST * HTTP/1.0\r\nx-A: 1\r\nB:\r\nX-a:2 \t\r\n\r\n", limits(100, 3));
     assert_eq!((head.method(), head.target(), head.version()), ("POST", "*", HttpVersion::Http10));
     assert_eq!(head.values("X-A").collect::<Vec<_>>(), [b"1", b"2"]);
     assert_eq!(head.values("b").collect::<Vec<_>>(), [b""]);
@@ -77,7 +78,7 @@ fn a_head_is_read_into_its_parts() {
 }
 
 #[test]
-fn odd_heads_that_are_valid_are_taken() {
+fn odd_but_valid_heads_are_accepted() {
     let rows: &[(&str, &[u8])] = &[
         ("no header fields", b"GET / HTTP/1.1\r\n\r\n"),
         ("an empty line before it", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -89,12 +90,12 @@ fn odd_heads_that_are_valid_are_taken() {
         ("a colon in a value", b"GET / HTTP/1.1\r\nHost: a:80\r\n\r\n"),
     ];
     for (name, bytes) in rows {
-        taken(name, bytes, HeadLimits::default());
+        accepted(name, bytes, HeadLimits::default());
     }
 }
 
 #[test]
-fn what_smuggling_is_made_of_is_refused_with_400_at_the_byte_that_shows_it() {
+fn means_of_request_smuggling_are_refused_with_400_at_the_byte_that_shows_them() {
     let rows: &[(&str, &[u8], HeadError)] = &[
         ("bare LF after the first line", b"GET / HTTP/1.1\n", HeadError::BareLineEnd),
         ("bare LF after a field", b"GET / HTTP/1.1\r\nHost: a\n", HeadError::BareLineEnd),
@@ -174,7 +175,7 @@ fn other_versions_of_http_are_refused_with_505() {
 #[test]
 fn a_head_may_be_as_long_as_the_limit_and_not_a_byte_longer() {
     let limit = REQUEST.len();
-    taken("exactly at the limit", REQUEST.as_bytes(), limits(limit, 64));
+    accepted("exactly at the limit", REQUEST.as_bytes(), limits(limit, 64));
     let longer = REQUEST.replace("X: y", "X: yz");
     refused("one byte over", longer.as_bytes(), limits(limit, 64), HeadError::TooLong { limit }, 431);
     refused("without end", &REQUEST.as_bytes()[..21], limits(20, 64), HeadError::FirstLineTooLong { limit: 20 }, 414);
@@ -193,11 +194,11 @@ fn a_first_line_over_the_limit_gets_414_and_a_longer_head_431() {
 }
 
 #[test]
-fn as_many_header_fields_as_the_limit_are_taken_and_not_one_more() {
+fn as_many_header_fields_as_the_limit_are_accepted_and_not_one_more() {
     let line = "GET / HTTP/1.1\r\n";
     for count in [0, 1, 64] {
         let at_limit = format!("{line}{}\r\n", "X: y\r\n".repeat(count));
-        let head = taken("at the limit", at_limit.as_bytes(), limits(16 << 10, count));
+        let head = accepted("at the limit", at_limit.as_bytes(), limits(16 << 10, count));
         assert_eq!(head.headers().count(), count);
         let over = format!("{line}{}", "X: y\r\n".repeat(count + 1));
         let error = HeadError::TooManyHeaders { limit: count };
@@ -208,7 +209,7 @@ fn as_many_header_fields_as_the_limit_are_taken_and_not_one_more() {
 }
 
 #[test]
-fn a_reader_says_whether_anything_has_come() {
+fn a_reader_reports_whether_any_byte_has_come() {
     let mut reader = RequestReader::new(HeadLimits::default());
     assert!(reader.is_untouched());
     assert!(matches!(reader.receive(b""), Ok(None)) && reader.is_untouched());
@@ -216,7 +217,7 @@ fn a_reader_says_whether_anything_has_come() {
 }
 
 #[test]
-fn a_reader_takes_one_head_after_another() {
+fn a_reader_reads_one_head_after_another() {
     let mut reader = RequestReader::new(HeadLimits::default());
     let two = "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n";
     let (first, used) = reader.receive(two.as_bytes()).unwrap().expect("a head");

@@ -114,7 +114,7 @@ fn other_messages_inside_an_unfinished_one_are_refused() {
 }
 
 #[test]
-fn only_a_client_sends_1010_unless_it_was_asked() {
+fn only_a_client_sends_1010_except_in_an_answer() {
     let missing = CloseCode::MANDATORY_EXTENSION;
     let (mut sender, mut out) = (server(), Vec::new());
     assert_eq!(sender.close(close_frame(1010, ""), &mut out), Err(SendError::InvalidCloseCode(missing)));
@@ -152,7 +152,7 @@ fn after_our_close_commands_are_refused_and_answers_are_silent() {
 }
 
 #[test]
-fn a_fixed_buffer_that_is_too_small_says_what_is_needed_and_keeps_what_it_had() {
+fn a_fixed_buffer_that_is_too_small_reports_the_size_needed_and_keeps_its_contents() {
     let mut room = [0xEE; 20];
     let mut out = FixedOutput::new(&mut room);
     let mut sender = server();
@@ -176,7 +176,7 @@ fn a_fixed_buffer_that_is_too_small_says_what_is_needed_and_keeps_what_it_had() 
 }
 
 #[test]
-fn a_fixed_buffer_is_not_touched_behind_what_is_written() {
+fn a_fixed_buffer_is_unchanged_behind_the_bytes_written() {
     let mut room = [0xEE; 16];
     let mut out = FixedOutput::new(&mut room);
     client().ping(b"!", &mut out).unwrap();
@@ -187,7 +187,7 @@ fn a_fixed_buffer_is_not_touched_behind_what_is_written() {
 }
 
 #[test]
-fn a_prepared_message_is_the_same_bytes_for_every_server_and_masked_afresh_by_every_client() {
+fn a_prepared_message_is_the_same_bytes_for_every_server_and_masked_anew_by_every_client() {
     for (prepared, first, event) in [
         (Prepared::text("Hello"), 0x81, text("Hello")),
         (Prepared::binary(b"Hello"), 0x82, binary(b"Hello")),

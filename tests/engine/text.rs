@@ -4,7 +4,7 @@
 use switchboard::{Delivery, Limits, ProtocolError, Role};
 
 use switchboard_tests::engine::{
-    BOTH_ROLES, Frames, Row, Seen, frame, frames, ping, receive, receive_cut, receiver, text,
+    BOTH_ROLES, Frames, OwnedEvent, Row, frame, frames, ping, receive, receive_cut, receiver, text,
 };
 
 /// Where a text breaks off: the bytes before the one that no UTF-8 could have there.
@@ -53,7 +53,7 @@ const CUT_OFF: &[(&str, &[u8])] = &[
     ("one of four, behind one that is whole", b"\xf0\x9f\x98\x80\xf0"),
 ];
 
-fn expected(bytes: &[u8], fault: Fault) -> (Vec<Seen>, Option<ProtocolError>) {
+fn expected(bytes: &[u8], fault: Fault) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     match fault {
         None => (vec![text(std::str::from_utf8(bytes).expect("the row says that it is UTF-8"))], None),
         Some(offset) => (vec![], Some(ProtocolError::InvalidUtf8 { offset: offset as u64 })),
@@ -72,14 +72,14 @@ fn text_that_is_not_utf8_fails_with_1007_at_the_byte_that_shows_it() {
                     let up_to_fault = wire.len() - bytes.len() + offset + 1;
                     Row::fails(name, role, wire[..up_to_fault].to_vec(), breach).check();
                 }
-                _ => Row::taken(name, role, wire, events).check(),
+                _ => Row::accepted(name, role, wire, events).check(),
             }
         }
     }
 }
 
 #[test]
-fn text_cut_at_every_place_over_two_frames_is_judged_the_same() {
+fn text_cut_at_every_place_over_two_frames_has_the_same_result() {
     for role in BOTH_ROLES {
         for (name, bytes, fault) in ROWS {
             for cut in 0..=bytes.len() {
@@ -87,7 +87,7 @@ fn text_cut_at_every_place_over_two_frames_is_judged_the_same() {
                 let wire = frames(role, &[(0x01, first), (0x89, b"!"), (0x80, second)]);
                 let (events, breach) = expected(bytes, *fault);
                 let ping_is_seen = fault.is_none_or(|offset| offset >= cut);
-                let events: Vec<Seen> = ping_is_seen.then(|| ping(b"!")).into_iter().chain(events).collect();
+                let events: Vec<OwnedEvent> = ping_is_seen.then(|| ping(b"!")).into_iter().chain(events).collect();
                 for read in [wire.len(), 1, 2, 3] {
                     let reads = wire.chunks(read).map(<[u8]>::len);
                     let seen = receive_cut(&mut receiver(role, Limits::default(), Delivery::Messages), &wire, reads);
@@ -99,7 +99,7 @@ fn text_cut_at_every_place_over_two_frames_is_judged_the_same() {
 }
 
 #[test]
-fn text_cut_at_every_pair_of_places_over_reads_is_judged_the_same() {
+fn text_cut_at_every_pair_of_places_over_reads_has_the_same_result() {
     for (name, bytes, fault) in ROWS {
         let wire = frame(Role::Server, 0x81, bytes);
         for first in 0..=wire.len() {

@@ -4,7 +4,7 @@ mod engine;
 #[cfg(all(feature = "server", feature = "client", feature = "deflate"))]
 mod server;
 
-use switchboard_tests::counting::Counting;
+use switchboard_tests::counting::CountingAllocator;
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;

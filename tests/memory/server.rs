@@ -59,7 +59,7 @@ fn the_counter_counts_on_the_workers_thread() {
 }
 
 #[test]
-fn an_echo_asks_for_no_memory() {
+fn an_echo_allocates_nothing() {
     let server = serve(plain(), service());
     let mut client = server.client();
     let echo = |client: &mut Client| {
@@ -73,7 +73,7 @@ fn an_echo_asks_for_no_memory() {
 }
 
 #[test]
-fn many_messages_in_flight_ask_for_no_memory() {
+fn many_messages_in_flight_allocate_nothing() {
     let server = serve(plain(), service());
     let mut client = server.client();
     let echo = |client: &mut Client| {
@@ -87,7 +87,7 @@ fn many_messages_in_flight_ask_for_no_memory() {
 }
 
 #[test]
-fn a_delivery_asks_for_no_memory() {
+fn a_delivery_allocates_nothing() {
     let server = serve(plain(), service());
     let mut publisher = server.client();
     let mut others = [(); 8].map(|()| server.client());

@@ -7,7 +7,7 @@ use std::{
 
 /// The system's allocator, with a count of what this thread asks of it. A test program that measures memory declares
 /// it as its `#[global_allocator]`.
-pub struct Counting;
+pub struct CountingAllocator;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -26,7 +26,7 @@ fn count(calls: usize, bytes: isize) {
 }
 
 // SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as isize);
         // SAFETY: the caller's promise is passed on.

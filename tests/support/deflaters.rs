@@ -89,7 +89,7 @@ impl Zlib {
         Self { codec: flate2::Compress::new_with_window_bits(flate2::Compression::new(level), false, window_bits) }
     }
 
-    pub fn start_afresh(&mut self) {
+    pub fn reset(&mut self) {
         self.codec.reset();
     }
 
@@ -118,7 +118,7 @@ impl Zlib {
     }
 
     /// The same in several flushes, as a sender does that gives a message out as it becomes.
-    pub fn flushed_every(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
+    pub fn message_in_flushes(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
         if message.is_empty() {
             return vec![0x00];
         }

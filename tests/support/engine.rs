@@ -9,7 +9,7 @@ use super::{hex, to_hex};
 
 /// An event that owns its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum OwnedEvent {
     Text(String),
     Binary(Vec<u8>),
     Piece { kind: MessageKind, payload: Vec<u8>, first: bool, last: bool },
@@ -18,7 +18,7 @@ pub enum Seen {
     Close(Option<(CloseCode, String)>),
 }
 
-impl From<Event<'_>> for Seen {
+impl From<Event<'_>> for OwnedEvent {
     fn from(event: Event<'_>) -> Self {
         match event {
             Event::Text(text) => Self::Text(text.into()),
@@ -34,33 +34,33 @@ impl From<Event<'_>> for Seen {
     }
 }
 
-pub fn text(text: &str) -> Seen {
-    Seen::Text(text.into())
+pub fn text(text: &str) -> OwnedEvent {
+    OwnedEvent::Text(text.into())
 }
 
-pub fn binary(payload: &[u8]) -> Seen {
-    Seen::Binary(payload.into())
+pub fn binary(payload: &[u8]) -> OwnedEvent {
+    OwnedEvent::Binary(payload.into())
 }
 
-pub fn ping(payload: &[u8]) -> Seen {
-    Seen::Ping(payload.into())
+pub fn ping(payload: &[u8]) -> OwnedEvent {
+    OwnedEvent::Ping(payload.into())
 }
 
-pub fn pong(payload: &[u8]) -> Seen {
-    Seen::Pong(payload.into())
+pub fn pong(payload: &[u8]) -> OwnedEvent {
+    OwnedEvent::Pong(payload.into())
 }
 
-pub fn close(code: u16, reason: &str) -> Seen {
-    Seen::Close(Some((CloseCode::new(code), reason.into())))
+pub fn close(code: u16, reason: &str) -> OwnedEvent {
+    OwnedEvent::Close(Some((CloseCode::new(code), reason.into())))
 }
 
-pub const CLOSE_WITHOUT_CODE: Seen = Seen::Close(None);
+pub const CLOSE_WITHOUT_CODE: OwnedEvent = OwnedEvent::Close(None);
 
 /// The same as a step of a [`transcript!`].
 pub const WITHOUT_CODE: Option<CloseCode> = None;
 
 /// All events in `bytes`, and the breach they end with.
-pub fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<Seen>, Option<ProtocolError>) {
+pub fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     let mut bytes = bytes.to_vec();
     let mut events = receiver.receive(&mut bytes);
     let mut seen = Vec::new();
@@ -81,7 +81,7 @@ pub fn receive_cut(
     receiver: &mut Receiver,
     bytes: &[u8],
     lengths: impl IntoIterator<Item = usize>,
-) -> (Vec<Seen>, Option<ProtocolError>) {
+) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     let (mut seen, mut failure, mut rest) = (Vec::new(), None, bytes);
     for length in lengths {
         let (now, later) = rest.split_at(length);
@@ -96,7 +96,7 @@ pub fn receive_cut(
 }
 
 /// Takes `bytes` and returns the number of events; the payloads are looked at and let go.
-pub fn take(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
+pub fn count_events(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
     let mut events = receiver.receive(bytes);
     let mut count = 0;
     while let Some(event) = events.next_event().expect("valid frames") {
@@ -160,13 +160,13 @@ pub struct Row<'a> {
     pub role: Role,
     pub limits: Limits,
     pub wire: Vec<u8>,
-    pub events: Vec<Seen>,
+    pub events: Vec<OwnedEvent>,
     pub breach: Option<ProtocolError>,
 }
 
 impl<'a> Row<'a> {
     /// Bytes that are taken, with the events in them.
-    pub fn taken(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<Seen>) -> Self {
+    pub fn accepted(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<OwnedEvent>) -> Self {
         Self { name, role, limits: Limits::default(), wire, events, breach: None }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Row<'a> {
         Self { name, role, limits: Limits::default(), wire, events: Vec::new(), breach: Some(breach) }
     }
 
-    pub fn after(self, events: Vec<Seen>) -> Self {
+    pub fn after(self, events: Vec<OwnedEvent>) -> Self {
         Self { events, ..self }
     }
 
@@ -207,8 +207,8 @@ impl<'a> Row<'a> {
 
         // A length that is only known to be too great may become greater with more bytes: the rule is compared.
         let next = frame(*role, 0x89, b"next");
-        let ended = breach.is_some() || matches!(events.last(), Some(Seen::Close(_)));
-        let expected: Vec<Seen> = events.iter().cloned().chain((!ended).then(|| ping(b"next"))).collect();
+        let ended = breach.is_some() || matches!(events.last(), Some(OwnedEvent::Close(_)));
+        let expected: Vec<OwnedEvent> = events.iter().cloned().chain((!ended).then(|| ping(b"next"))).collect();
         let (seen, error) = receive(&mut new(), &[wire.as_slice(), &next].concat());
         assert_eq!(seen, expected, "{name} ({role:?}), with a frame behind it");
         assert_eq!(rule(error), rule(*breach), "{name} ({role:?}), with a frame behind it: {error:?}");
@@ -249,7 +249,7 @@ impl Script<Masked<Keys>> {
 
 impl<M: Masking> Script<M> {
     /// Receives bytes, answers what must be answered, and compares what came.
-    pub fn recv(&mut self, bytes: &str, expected: &[Seen], breach: Option<ProtocolError>) {
+    pub fn recv(&mut self, bytes: &str, expected: &[OwnedEvent], breach: Option<ProtocolError>) {
         let mut input = hex(bytes);
         let mut seen = Vec::new();
         let mut failure = None;
@@ -370,13 +370,13 @@ pub struct End<M: Masking> {
     pub out: Vec<u8>,
     /// What the other end must see of us, in this order. Answers are added by [`read`](Self::read), everything else
     /// by who sends it.
-    pub wrote: Vec<Seen>,
-    pub seen: Vec<Seen>,
+    pub sent_events: Vec<OwnedEvent>,
+    pub seen: Vec<OwnedEvent>,
 }
 
 impl<M: Masking> End<M> {
     fn new(connection: Connection<M>) -> Self {
-        Self { connection, out: Vec::new(), wrote: Vec::new(), seen: Vec::new() }
+        Self { connection, out: Vec::new(), sent_events: Vec::new(), seen: Vec::new() }
     }
 
     /// Reads `bytes`, which the other end wrote, and answers what must be answered.
@@ -387,9 +387,9 @@ impl<M: Masking> End<M> {
             if let Some(reply) = event.reply() {
                 let answers = self.connection.sender.is_open();
                 self.connection.sender.reply(reply, &mut self.out).expect("a Vec has room");
-                self.wrote.extend(answers.then(|| match reply {
+                self.sent_events.extend(answers.then(|| match reply {
                     Reply::Pong(payload) => pong(payload),
-                    Reply::Close(code) => Seen::Close(code.map(|code| (code, String::new()))),
+                    Reply::Close(code) => OwnedEvent::Close(code.map(|code| (code, String::new()))),
                 }));
             }
             self.seen.push(event.into());

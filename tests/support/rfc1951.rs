@@ -2,15 +2,15 @@
 //! it is the engine's.
 
 /// The inflating end of a connection: what it was sent, and how far back that may refer.
-pub struct Inflated {
+pub struct Inflater {
     window: usize,
     /// All that was inflated since the window was last empty.
     pub history: Vec<u8>,
     /// The farthest that a distance has reached back.
     pub farthest: usize,
     /// How long a message may become, and where in the history it began.
-    most: usize,
-    begun: usize,
+    max_message_bytes: usize,
+    message_start: usize,
 }
 
 /// What is wrong with a message.
@@ -18,37 +18,43 @@ pub type Fault = &'static str;
 
 pub const TOO_LONG: Fault = "longer than allowed";
 
-impl Inflated {
+impl Inflater {
     pub fn new(window_bits: u8) -> Self {
-        Self { window: 1 << window_bits, history: Vec::new(), farthest: 0, most: usize::MAX, begun: 0 }
+        Self {
+            window: 1 << window_bits,
+            history: Vec::new(),
+            farthest: 0,
+            max_message_bytes: usize::MAX,
+            message_start: 0,
+        }
     }
 
-    /// The same, for messages of at most so many bytes: a longer one is [`TOO_LONG`].
-    pub fn at_most(self, most: usize) -> Self {
-        Self { most, ..self }
+    /// The same, for messages of at max_message_bytes so many bytes: a longer one is [`TOO_LONG`].
+    pub fn with_limit(self, max_message_bytes: usize) -> Self {
+        Self { max_message_bytes, ..self }
     }
 
     /// Forgets what was sent before.
-    pub fn start_afresh(&mut self) {
+    pub fn reset(&mut self) {
         self.history.clear();
     }
 
     /// Inflates a message, without its tail (RFC 7692 §7.2.2). Its last block must be the empty one that the tail
     /// completes.
-    pub fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.begun = self.history.len();
+    pub fn inflate(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.message_start = self.history.len();
         let bytes = [message, &[0x00, 0x00, 0xFF, 0xFF]].concat();
         let mut bits = Bits { bytes: &bytes, at: 0 };
         match self.blocks(&mut bits, message.len() * 8) {
             // What comes out of the tail does so because the message does not end where it should.
             Err(TOO_LONG) if bits.at > message.len() * 8 => Err("output from the tail"),
-            outcome => outcome.map(|()| self.history[self.begun..].to_vec()),
+            outcome => outcome.map(|()| self.history[self.message_start..].to_vec()),
         }
     }
 
     fn blocks(&mut self, bits: &mut Bits<'_>, tail: usize) -> Result<(), Fault> {
         loop {
-            let begun_in_message = bits.at < tail;
+            let starts_in_message = bits.at < tail;
             let last = bits.take(1)? == 1;
             let mut is_empty = false;
             match bits.take(2)? {
@@ -64,14 +70,14 @@ impl Inflated {
                 bits.align();
             }
             if bits.at == bits.bytes.len() * 8 {
-                return if is_empty && begun_in_message { Ok(()) } else { Err("no empty block at the end") };
+                return if is_empty && starts_in_message { Ok(()) } else { Err("no empty block at the end") };
             }
         }
     }
 
     fn push(&mut self, byte: u8) -> Result<(), Fault> {
         self.history.push(byte);
-        if self.history.len() - self.begun > self.most { Err(TOO_LONG) } else { Ok(()) }
+        if self.history.len() - self.message_start > self.max_message_bytes { Err(TOO_LONG) } else { Ok(()) }
     }
 
     fn stored(&mut self, bits: &mut Bits<'_>) -> Result<usize, Fault> {

@@ -1,4 +1,4 @@
-//! The sources of a package as its layering tests read them: which paths each file names, and which file imports which.
+//! The sources of a package as its layering tests read them: which paths each file mentions, and which file imports which.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,7 +41,7 @@ impl Package {
         files
     }
 
-    /// Every path that a source names, `{…}` written out and `super` resolved from where the file stands.
+    /// Every path that a source mentions, `{…}` written out and `super` resolved from where the file stands.
     pub fn paths(&self, file: &Path, source: &str) -> Vec<String> {
         let module = self.module_of(file);
         paths_of(source).into_iter().map(|path| resolved(&module, &path)).collect()
@@ -210,7 +210,7 @@ fn statements(code: &str) -> Vec<(String, bool)> {
     found
 }
 
-/// Every path that a code names, `{…}` written out.
+/// Every path that a code mentions, `{…}` written out.
 fn paths_of(source: &str) -> Vec<String> {
     let mut found = Vec::new();
     let tokens = tokens(&without_comments_and_strings(source));
@@ -242,7 +242,7 @@ pub fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// Whether `path` holds `name`, whole segments from its start; `Tcp` stands for all that begins so.
-pub fn names(path: &str, name: &str) -> bool {
+pub fn mentions(path: &str, name: &str) -> bool {
     let path: Vec<&str> = path.split("::").filter(|segment| !segment.is_empty()).collect();
     let name: Vec<&str> = name.split("::").collect();
     path.windows(name.len()).any(|part| {

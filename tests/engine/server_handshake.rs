@@ -179,7 +179,7 @@ fn a_request_that_announces_a_body_is_refused() {
 }
 
 #[test]
-fn at_most_one_origin_is_taken_and_kept_as_it_came() {
+fn at_most_one_origin_is_accepted_and_kept_unchanged() {
     let line = "Origin: http://example.com\r\n";
     let error = Some(HandshakeError::Origin);
     check_rows(&[
@@ -308,7 +308,7 @@ fn accept(subprotocol: Option<&str>, headers: &[(&str, &str)]) -> Result<String,
 }
 
 #[test]
-fn an_acceptance_is_written_to_the_byte() {
+fn an_acceptance_is_written_exactly() {
     let plain = "HTTP/1.1 101 Switching Protocols\r\n\
                  Upgrade: websocket\r\n\
                  Connection: Upgrade\r\n\
@@ -349,7 +349,7 @@ fn written(rejection: &Rejection) -> Result<String, InvalidHeader> {
 }
 
 #[test]
-fn each_error_is_answered_with_its_status_and_fields_to_the_byte() {
+fn each_error_is_answered_with_its_exact_status_and_fields() {
     let upgrade = "Upgrade: websocket\r\n";
     let version = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     let rows = [
@@ -378,7 +378,7 @@ fn each_error_is_answered_with_its_status_and_fields_to_the_byte() {
 }
 
 #[test]
-fn a_rejection_is_what_the_caller_chose_and_nothing_that_breaks_out() {
+fn a_rejection_holds_what_the_caller_chose_and_nothing_that_breaks_out_of_its_line() {
     let plain = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert_eq!(written(&Rejection::new(403)).as_deref(), Ok(plain));
     let full = Rejection::new(401).header("WWW-Authenticate", "Basic").header("content-type", "a/b").body("caf\u{e9}");
