@@ -10,7 +10,6 @@ use switchboard::{
     CloseCode, Connection, Delivery, End, FixedOutput, Limits, MaskingKey, Message, ProtocolError, Role, SendError,
     State,
 };
-
 use switchboard_tests::{
     engine::{BOTH_ROLES, CLOSE_WITHOUT_CODE, KEY, Pair, Row, close, frame, receive, receiver, transcript},
     process::{descriptors, wait_for_descriptors},

@@ -9,7 +9,6 @@ use switchboard::{
     CloseCode, CloseFrame, Connection, Delivery, End, Limits, Masked, Message, ProtocolError, Reply, Role, SendError,
     Sender, Unmasked,
 };
-
 use switchboard_tests::{
     engine::{BOTH_ROLES, KEY, Row, close, frame, frames, ping, pong},
     process::memory,

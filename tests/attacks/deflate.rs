@@ -6,7 +6,6 @@ use switchboard::{
     Delivery, Event, HandshakeError, HeadLimits, HttpVersion, Limits, Prepared, ProtocolError, Receiver, Role,
     ServerHandshake,
 };
-
 use switchboard_tests::{
     deflaters::Zlib,
     engine::{BOTH_ROLES, KEY, binary, frame, frames, receive, receive_cut, rule, text},

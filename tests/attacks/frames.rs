@@ -9,7 +9,6 @@ use std::{
 };
 
 use switchboard::{Connection, Delivery, Limits, MaskingKey, ProtocolError, RequestReader, Role, ServerHandshake};
-
 use switchboard_tests::{
     counting::{NOTHING, cost},
     engine::{

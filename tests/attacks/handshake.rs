@@ -12,7 +12,6 @@ use switchboard::{
     Acceptance, ClientHandshake, ClientHandshakeError, ClientRequest, Delivery, HandshakeError, HeadError, HeadLimits,
     InvalidHeader, Limits, OriginPolicy, Rejection, RequestReader, ServerHandshake, client::ClientError,
 };
-
 use switchboard_tests::{
     counting::cost,
     process::memory,

@@ -64,7 +64,6 @@ mod process;
 mod resources;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use switchboard_tests::counting::CountingAllocator;
 
 #[global_allocator]

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use switchboard::{Delivery, End, Limits, ProtocolError, Role, State};
-
 use switchboard_tests::{
     counting::{NOTHING, cost, live},
     engine::{

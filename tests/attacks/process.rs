@@ -9,7 +9,6 @@ use std::{
 };
 
 use switchboard::{Config, OriginPolicy, Running, Server, apps::Echo};
-
 use switchboard_tests::server::{LONG, Raw, TestServer};
 
 /// A server in a process of its own; killed when dropped.

@@ -14,7 +14,6 @@ use std::{
 
 use socket2::Socket;
 use switchboard::{Connection, Delivery, Event, Limits, Message, Prepared, Role, client};
-
 use switchboard_tests::{
     counting::live,
     engine::frame,

@@ -1,6 +1,7 @@
 //! permessage-deflate (RFC 7692), without a socket: what is agreed on, what is taken and refused, what is sent, and what
 //! it costs. What is compressed comes from zlib or is written bit by bit; what is sent is read by an inflater of the
 //! tests' own. `SEED=n` replays one seed.
+
 mod memory;
 mod negotiation;
 mod receiving;
@@ -10,7 +11,6 @@ use switchboard::{
     Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Limits, Masked, MaskingKey, Receiver, Role, Unmasked,
     WindowBits,
 };
-
 use switchboard_tests::{counting::CountingAllocator, engine::KEY, random::Random};
 
 #[global_allocator]

@@ -2,7 +2,6 @@
 //! budget where it is.
 
 use switchboard::{Connection, Deflate, Delivery, HttpVersion, Limits, Role, ServerHandshake, Unmasked};
-
 use switchboard_tests::{
     counting::{NOTHING, cost, live},
     deflaters::{Blocks, Zlib},

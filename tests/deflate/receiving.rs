@@ -4,7 +4,6 @@
 use switchboard::{
     CloseCode, Deflate, DeflateParams, Delivery, Event, FrameHeader, Limits, MessageKind, ProtocolError, Receiver, Role,
 };
-
 use switchboard_tests::{
     counting::cost,
     deflaters::{Blocks, Zlib},

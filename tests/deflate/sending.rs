@@ -5,7 +5,6 @@ use switchboard::{
     Connection, Deflate, DeflateParams, Delivery, FixedOutput, Limits, Masking, MessageKind, Prepared, Role, SendError,
     WindowBits,
 };
-
 use switchboard_tests::{
     engine::KEY,
     random::{Random, for_each_seed},

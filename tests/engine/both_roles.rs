@@ -1,19 +1,18 @@
-//! Both roles against each other, over wires that cut their bytes anywhere. `SEED=n` replays one seed.
+//! A client and a server against each other, with reads that end anywhere. `SEED=n` runs one seed.
 
 use switchboard::{
     CloseCode, CloseFrame, Delivery, Limits, MaskingKey, MessageKind, Prepared, ProtocolError, Sender, State,
 };
-
 use switchboard_tests::{
     engine::{End, OwnedEvent, Pair, binary, close, ping, pong, receive, text},
     random::{Random, for_each_seed},
 };
 
-/// What one end has unfinished: the kind and the payload so far.
+/// The kind and the payload so far of the message that one end has not finished.
 #[derive(Default)]
 struct Unfinished(Option<(MessageKind, Vec<u8>)>);
 
-/// Sends one thing at random, and notes what the other end must see of it.
+/// Sends a random frame or message, and adds the event that the other end must see.
 fn send_anything<M: switchboard::Masking>(end: &mut End<M>, unfinished: &mut Unfinished, random: &mut Random) {
     let End { connection, out, sent_events, .. } = end;
     let sender: &mut Sender<M> = &mut connection.sender;

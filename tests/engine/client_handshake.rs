@@ -1,5 +1,5 @@
-//! The client's side of the opening handshake (RFC 6455 §4.1): the request to the byte, and which answers open the
-//! connection.
+//! The client's side of the opening handshake (RFC 6455 §4.1): the exact request, and the responses that open
+//! the connection.
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, Established, HeadError, HeadLimits, InvalidHeader,
@@ -8,7 +8,7 @@ use switchboard::{
 /// The nonce of §1.3, `dGhlIHNhbXBsZSBub25jZQ==` in base64.
 const NONCE: [u8; 16] = *b"the sample nonce";
 
-/// The answer of §1.3 to it.
+/// The response of §1.3 to this nonce.
 const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
@@ -22,13 +22,13 @@ fn request(request: &ClientRequest<'_>) -> Result<String, InvalidHeader> {
     match made {
         Ok(_) => Ok(written),
         Err(error) => {
-            assert_eq!(written, "", "refused, and nothing written");
+            assert_eq!(written, "", "a refused request writes nothing");
             Err(error)
         }
     }
 }
 
-/// Gives `answer` in pieces of this length; what is used is counted from the start.
+/// Feeds `answer` to a handshake in pieces of this length. The number of bytes used counts from the start of `answer`.
 fn answered(answer: &str, piece: usize) -> Result<Option<(Established, usize)>, ClientHandshakeError> {
     let mut wanted = ClientRequest::new("example.com", "/");
     wanted.subprotocols = &["chat", "superchat"];
@@ -43,7 +43,7 @@ fn answered(answer: &str, piece: usize) -> Result<Option<(Established, usize)>, 
     Ok(None)
 }
 
-/// `answer` in one piece and byte by byte: the same outcome, shown.
+/// Returns the outcome of `answer` as text. Asserts that it is the same in one piece and byte by byte.
 fn outcome(answer: &str) -> String {
     let show = |piece| match answered(answer, piece) {
         Ok(Some((established, _))) => format!("open, {:?}", established.subprotocol()),

@@ -1,8 +1,7 @@
-//! Messages in several frames (RFC 6455 §5.4): their order, what may stand between them, how long they may become,
-//! and what is kept of them meanwhile.
+//! Messages in several frames (RFC 6455 §5.4): the order of frames, control frames between them, the limits, and the
+//! memory that an unfinished message takes.
 
 use switchboard::{Delivery, Limits, ProtocolError, Role};
-
 use switchboard_tests::engine::{
     BOTH_ROLES, Frames, OwnedEvent, Row, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver,
     rule, text,
@@ -38,7 +37,7 @@ fn control_frames_may_stand_between_fragments() {
         ("ping", &[(0x01, b"a"), (0x89, b"!"), (0x80, b"b")], &[ping(b"!"), text("ab")]),
         ("empty ping", &[(0x01, b"a"), (0x89, b""), (0x80, b"b")], &[ping(b""), text("ab")]),
         ("longest ping", &[(0x02, b"a"), (0x89, &longest), (0x80, b"b")], &[ping(&longest), binary(b"ab")]),
-        ("pong nobody asked for", &[(0x01, b"a"), (0x8A, b"!"), (0x80, b"b")], &[pong(b"!"), text("ab")]),
+        ("unsolicited pong", &[(0x01, b"a"), (0x8A, b"!"), (0x80, b"b")], &[pong(b"!"), text("ab")]),
         (
             "several, everywhere",
             &[(0x02, b""), (0x89, b"1"), (0x8A, b"2"), (0x00, b"a"), (0x89, b"3"), (0x80, b"b"), (0x89, b"4")],
@@ -104,8 +103,8 @@ fn the_limits_for_frames_and_for_messages_are_independent() {
     rows.iter().for_each(Row::check);
 }
 
-/// The first byte of a length may show that the message gets too long, and the next one that the frame is, too. Which
-/// of the two was said once depended on the reads.
+/// The first byte of a length may show that the message is too long, and the next byte that the frame is too long as
+/// well. Which of the two errors was returned once depended on the reads.
 #[test]
 fn which_limit_is_crossed_does_not_depend_on_where_a_length_is_cut() {
     let mut long_frames = Limits::of_bytes(200);
@@ -148,7 +147,7 @@ fn which_limit_is_crossed_does_not_depend_on_where_a_length_is_cut() {
     }
 }
 
-/// Such a payload is unmasked and checked in several steps, of each read of it.
+/// Such a payload is unmasked and checked in several steps per read.
 #[test]
 fn a_long_message_is_the_same_however_its_reads_are_cut() {
     let content: String = "one, zwei, \u{4e09}, \u{1f340}, ".chars().cycle().take(60_000).collect();
@@ -206,7 +205,7 @@ fn unfinished_frames_and_messages_are_reported_and_counted() {
     step("its end", b"\x80\x00", &[binary(b"")], false, 0);
     step("a fragment again", b"\x02\x01a", &[], true, 1);
     step("a close drops it", b"\x88\x00", &[OwnedEvent::Close(None)], false, 0);
-    step("nothing is kept any more", b"\x82\x04ab", &[], false, 0);
+    step("nothing is kept after a close", b"\x82\x04ab", &[], false, 0);
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Frame headers on the wire (RFC 6455 §5.1–5.3, §5.5): what is taken, what fails, and at which byte.
+//! Frame headers on the wire (RFC 6455 §5.1–5.3, §5.5): the headers that are accepted, and those that fail, with the byte
+//! that shows the breach.
 //!
-//! A row that fails ends with the byte that shows the breach; all bytes before it must be taken without a word.
+//! In a row that fails, the last byte shows the breach; the bytes before it must be accepted.
 
 use switchboard::{FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, ProtocolError, Role};
-
 use switchboard_tests::{
     engine::{
         BOTH_ROLES, CLOSE_WITHOUT_CODE, Frames, KEY, OwnedEvent, Row, binary, close, frame, frames, ping, pong,
@@ -98,7 +98,7 @@ fn a_64_bit_length_with_its_highest_bit_set_fails_with_1002_at_its_first_byte() 
         Row::fails("masked", Role::Server, vec![0x82, 0xFF, byte], breach).within(unlimited).check();
         Row::fails("text, default limits", Role::Client, vec![0x81, 0x7F, byte], breach).check();
     }
-    // 2^63 - 1 is a length: who sets no limit waits for it, and keeps what came.
+    // 2^63 - 1 is a valid length: without a limit, the receiver waits for the payload and keeps what has come.
     let longest = [hex("82 7f 7fffffffffffffff"), b"abc".to_vec()].concat();
     let mut waiting = receiver(Role::Client, unlimited, Default::default());
     assert_eq!(receive(&mut waiting, &longest), (vec![], None));
@@ -149,7 +149,7 @@ fn control_frames_do_not_count_against_the_limits() {
     }
 }
 
-/// What the decoder alone is asked: default rules for a role, outside of a message.
+/// The default rules of a role, outside of a message.
 fn rules(role: Role) -> HeaderRules {
     HeaderRules { role, rsv1: false, unfinished: None, max_frame_bytes: u64::MAX, max_message_bytes: u64::MAX }
 }

@@ -1,6 +1,7 @@
-//! The head of a request (RFC 9112): what is taken, what is refused, at which byte and with which status.
+//! The head of a request (RFC 9112): the heads that are accepted, and those that are refused, with the byte that shows
+//! the error and the status.
 //!
-//! A row that is refused early ends with the byte that shows it.
+//! In a row that is refused early, the last byte is the one that shows the error.
 
 use switchboard::{HeadError, HeadLimits, HttpVersion, Rejection, RequestHead, RequestReader};
 
@@ -8,8 +9,8 @@ const REQUEST: &str = "GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nX: y\r\
 
 type Outcome = Result<Option<(RequestHead, usize)>, HeadError>;
 
-/// Reads `bytes` in pieces of this length; gives the outcome and how many bytes were given up to it. What is `used`
-/// is counted from the start.
+/// Reads `bytes` in pieces of this length. Returns the outcome and the number of bytes given to the reader before it. The
+/// number of bytes used by the head counts from the start.
 fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
     let mut reader = RequestReader::new(limits);
     let mut given = 0;
@@ -26,7 +27,8 @@ fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
     (Ok(None), given)
 }
 
-/// Whole, byte by byte, and with more behind it: the same head, and what follows is left alone.
+/// Reads `bytes` whole, byte by byte, and with more bytes behind them. Asserts that the head is the same each time and
+/// that later bytes are not used.
 fn accepted(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
     let with_more = [bytes, b"\x81\x80 not HTTP\r\n"].concat();
     let mut found = None;
@@ -43,13 +45,14 @@ fn accepted(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
     found.expect("four runs").0
 }
 
-/// Whole, with more behind it and byte by byte: the same error, and in the last case not before the last byte.
+/// Reads `bytes` whole, with more bytes behind them, and byte by byte. Asserts that the error is the same each time and
+/// that, byte by byte, it comes at the last byte.
 fn refused(name: &str, bytes: &[u8], limits: HeadLimits, error: HeadError, status: u16) {
     let with_more = [bytes, b"Host: example.com\r\n\r\n"].concat();
     for (input, piece) in [(bytes, bytes.len()), (&with_more, with_more.len()), (bytes, 1)] {
         let (outcome, given) = read(input, piece, limits);
         assert_eq!(outcome.err(), Some(error), "{name}, pieces of {piece}");
-        assert_eq!(given, input.len(), "{name}, pieces of {piece}: at the byte that shows it");
+        assert_eq!(given, input.len(), "{name}, pieces of {piece}: at the byte that shows the error");
     }
     assert_eq!(error.status(), status, "{name}");
     assert_eq!(Rejection::from(&error).status(), status, "{name}");
@@ -150,7 +153,7 @@ fn a_whole_head_that_breaks_the_grammar_is_refused_with_400() {
     }
 }
 
-/// RFC 9112 §3: an invalid request line is answered with 400. 505 is for a version, and these name none.
+/// RFC 9112 §3: an invalid request line gets 400. 505 is for a version that is not supported; these lines have none.
 #[test]
 fn a_first_line_that_does_not_end_in_a_version_is_refused_with_400() {
     for line in ["GET /a b HTTP/1.1", "GET / b", "GET / FTP/1.1", "GET / http/1.1"] {

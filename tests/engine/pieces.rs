@@ -1,26 +1,23 @@
-//! Messages handed over in pieces, as they come: the pieces are the message, nothing is kept, and every rule holds.
+//! Messages that are delivered in pieces, as they come: the pieces make up the message, nothing is kept, and all rules
+//! hold.
 
 use switchboard::{Delivery, Limits, MessageKind, ProtocolError, Role};
-
 use switchboard_tests::{
     engine::{BOTH_ROLES, Frames, OwnedEvent, binary, frame, frames, ping, receive, receive_cut, receiver, text},
     random::for_each_seed,
 };
 
-/// Puts pieces together again, and checks that their marks are right.
+/// Joins pieces to messages, and checks `first` and `last` of each.
 fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     let mut whole = Vec::new();
     let mut open: Option<(MessageKind, Vec<u8>)> = None;
     for event in events {
         let OwnedEvent::Piece { kind, payload, first, last } = event else {
-            assert!(
-                !matches!(event, OwnedEvent::Text(_) | OwnedEvent::Binary(_)),
-                "a whole message where pieces were asked for"
-            );
+            assert!(!matches!(event, OwnedEvent::Text(_) | OwnedEvent::Binary(_)), "pieces were asked for");
             whole.push(event);
             continue;
         };
-        assert_eq!(first, open.is_none(), "`first` where a message begins, and only there");
+        assert_eq!(first, open.is_none(), "`first` is set only where a message begins");
         let (begun, mut bytes) = open.take().unwrap_or((kind, Vec::new()));
         assert_eq!(kind, begun, "one kind for all pieces of a message");
         bytes.extend(payload);

@@ -1,11 +1,10 @@
-//! The sending half (RFC 6455 §6.1): what goes onto the wire, in both roles, and what is refused before a byte is
+//! The sending half (RFC 6455 §6.1): the bytes that each role writes, and the calls that are refused before a byte is
 //! written.
 
 use switchboard::{
     CloseCode, CloseFrame, Connection, Delivery, Event, FixedOutput, Limits, Masked, MaskingKey, MessageKind, Output,
     Prepared, ProtocolError, Reply, Role, SendError, Sender, Unmasked,
 };
-
 use switchboard_tests::{
     engine::{BOTH_ROLES, KEY, binary, frame, receive, receiver, text},
     hex, to_hex,
@@ -15,7 +14,7 @@ fn server() -> Sender<Unmasked> {
     Connection::server(Limits::default(), Delivery::Messages).sender
 }
 
-/// A client whose keys count: 00000001, 00000002, …
+/// A client with the masking keys 00000001, 00000002, …
 fn client() -> Sender<Masked<impl FnMut() -> MaskingKey>> {
     let mut count = 0_u32;
     let keys = move || {
@@ -148,7 +147,7 @@ fn after_our_close_commands_are_refused_and_answers_are_silent() {
     assert_eq!(sender.reply(Reply::Close(None), &mut out), Ok(()));
     assert_eq!(sender.fail(&ProtocolError::ControlTooLong, &mut out), Ok(()));
     assert_eq!(out, before, "nothing was written");
-    assert_eq!(sender.close_code(), Some(None), "and the first Close counts");
+    assert_eq!(sender.close_code(), Some(None), "the first Close counts");
 }
 
 #[test]
@@ -183,7 +182,7 @@ fn a_fixed_buffer_is_unchanged_behind_the_bytes_written() {
     assert_eq!(to_hex(out.filled()), "89 81 00 00 00 01 21");
     let mut sender = client();
     assert_eq!(sender.binary(&[0; 4], &mut out), Err(SendError::BufferTooSmall { needed: 10 }));
-    assert_eq!(room[7..], [0xEE; 9], "refused, and not a byte changed");
+    assert_eq!(room[7..], [0xEE; 9], "a refused call changes no byte");
 }
 
 #[test]
@@ -250,7 +249,7 @@ fn every_reason_of_a_failure_fits_into_a_close_frame() {
     }
 }
 
-/// A buffer of the caller's own, which refuses when it is asked to.
+/// An output of the caller's that can be made to refuse.
 struct Full;
 
 impl Output for Full {

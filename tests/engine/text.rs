@@ -1,13 +1,12 @@
-//! Text is UTF-8 (RFC 6455 §8.1, RFC 3629), and a fault is found at the byte that shows it: inside of a frame, and
-//! however the bytes are cut by frames and by reads.
+//! Text is UTF-8 (RFC 6455 §8.1, RFC 3629). An error is found at the byte that shows it: inside a frame, and however
+//! frames and reads cut the bytes.
 
 use switchboard::{Delivery, Limits, ProtocolError, Role};
-
 use switchboard_tests::engine::{
     BOTH_ROLES, Frames, OwnedEvent, Row, frame, frames, ping, receive, receive_cut, receiver, text,
 };
 
-/// Where a text breaks off: the bytes before the one that no UTF-8 could have there.
+/// The number of bytes before the first byte that cannot occur there in UTF-8; `None` for valid text.
 type Fault = Option<usize>;
 
 const ROWS: &[(&str, &[u8], Fault)] = &[
@@ -45,7 +44,7 @@ const ROWS: &[(&str, &[u8], Fault)] = &[
     ("the text of Autobahn 6.4", b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80edited", Some(12)),
 ];
 
-/// Texts that are the beginning of a code point and end there.
+/// Texts that end inside a code point.
 const CUT_OFF: &[(&str, &[u8])] = &[
     ("c3 alone", b"\xc3"),
     ("two of three", b"ab\xe6\x9d"),
@@ -119,11 +118,11 @@ fn a_text_that_ends_inside_a_code_point_fails_with_1007_at_its_end() {
             let breach = ProtocolError::InvalidUtf8 { offset: bytes.len() as u64 };
             Row::fails(name, role, frame(role, 0x81, bytes), breach).check();
 
-            // With an empty last fragment, it is the end of that frame's header which shows it.
+            // With an empty last fragment, the end of its header shows the error.
             let wire = frames(role, &[(0x01, bytes), (0x80, b"")]);
             Row::fails(&format!("{name}, empty last fragment"), role, wire, breach).check();
 
-            // And where the message goes on, nothing is wrong yet.
+            // If the message continues, there is no error yet.
             let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
             assert_eq!(receive(&mut receiver, &frame(role, 0x01, bytes)), (vec![], None), "{name}, not the end");
         }
@@ -163,7 +162,7 @@ fn a_fault_in_a_long_text_has_the_same_offset_however_it_comes() {
 
 #[test]
 fn each_text_is_checked_for_itself() {
-    // Half a code point does not go over into the next message, nor through the binary one between.
+    // Half a code point does not carry over into the next message, with or without a binary message between.
     let list: Frames<'_> = &[(0x01, b"\xc3"), (0x80, b"\xa9"), (0x82, b"\xc3"), (0x81, b"\xa9")];
     for role in BOTH_ROLES {
         let mut receiver = receiver(role, Limits::default(), Delivery::Messages);

@@ -1,10 +1,11 @@
-//! What a connection costs: its size, and the allocations that a peer can cause. Counted, not timed, and per thread,
-//! so that tests side by side do not count each other's.
+//! A connection's size, and the allocations that a peer can cause. Allocations are counted per thread, so that tests
+//! that run at the same time do not affect each other.
 
 use switchboard::{Connection, Delivery, Event, Limits, Masked, MaskingKey, Role, Unmasked};
-
-use switchboard_tests::counting::{Cost, NOTHING, cost, live};
-use switchboard_tests::engine::{KEY, count_events, frame, receiver};
+use switchboard_tests::{
+    counting::{Cost, NOTHING, cost, live},
+    engine::{KEY, count_events, frame, receiver},
+};
 
 #[test]
 fn the_counter_counts() {
@@ -49,7 +50,7 @@ fn whole_messages_in_the_buffer_allocate_nothing_to_receive_and_to_echo() {
         }
     });
     assert_eq!(used, NOTHING);
-    // Four bytes less for each frame: a server's have no key.
+    // Four bytes less per frame: a server's frames have no masking key.
     assert_eq!(out.len(), one.len() * 10 - 4 * 40);
 }
 
@@ -96,7 +97,7 @@ fn a_connection_that_is_idle_again_has_freed_all_memory() {
         }
     }
     assert_eq!((live() - before, server.has_unfinished()), (0, false));
-    // And one that fails in the middle of a message keeps nothing either.
+    // A connection that fails inside a message keeps nothing either.
     count_events(&mut server, &mut frame(Role::Server, 0x02, &[0; 5000]));
     assert!(live() - before >= 5000);
     assert!(server.receive(&mut [0xFF]).next_event().is_err());
