@@ -1,5 +1,5 @@
-//! Compressed messages as a receiver takes them (§6.2, §7.2.2): the same events however the bytes come and whatever the
-//! pool has to lend, and everything else refused.
+//! Receiving compressed messages (§6.2, §7.2.2): the events are the same however the bytes are cut and however many
+//! inflaters the pool has; invalid data is refused.
 
 use switchboard::{
     CloseCode, Deflate, DeflateParams, Delivery, Event, FrameHeader, Limits, MessageKind, ProtocolError, Receiver, Role,
@@ -16,12 +16,12 @@ use switchboard_tests::{
 
 use crate::{NO_TAKEOVER, TAKEOVER, deflate, receiver};
 
-/// §7.2.3.1.
+/// "Hello" in one block (§7.2.3.1).
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
-/// §7.2.3.2: the same again, by reference to it.
+/// "Hello" as a reference to the message before (§7.2.3.2).
 const HELLO_AGAIN: &[u8] = b"\xf2\x00\x11\x00\x00";
 
-/// A pool with so many inflaters to lend, and memory for the windows of a few connections.
+/// A pool with inflaters for `max_unfinished` messages, and memory for the windows of a few connections.
 fn pool_with(max_unfinished: usize) -> Deflate {
     deflate(|config| {
         config.max_unfinished = max_unfinished;
@@ -29,8 +29,8 @@ fn pool_with(max_unfinished: usize) -> Deflate {
     })
 }
 
-/// Takes bytes as a server does that serves others in between: it stops after each event, and where the receiver
-/// pauses, and comes again with what was not read.
+/// Receives bytes as a server does that serves other connections in between: it stops after each event and where the
+/// receiver pauses, then passes the unread bytes again.
 fn receive_paused(receiver: &mut Receiver, bytes: &[u8], max_bytes: usize) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     let (mut bytes, mut seen, mut start) = (bytes.to_vec(), Vec::new(), 0);
     while start < bytes.len() || receiver.is_paused() {
@@ -46,7 +46,7 @@ fn receive_paused(receiver: &mut Receiver, bytes: &[u8], max_bytes: usize) -> (V
     (seen, None)
 }
 
-/// Pieces put together to messages; what is unfinished is dropped.
+/// Joins pieces to messages. An unfinished message is dropped.
 fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     let (mut whole, mut open) = (Vec::new(), None::<Vec<u8>>);
     for event in events {
@@ -54,7 +54,7 @@ fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
             whole.push(event);
             continue;
         };
-        assert_eq!(first, open.is_none(), "`first` where a message begins, and only there");
+        assert_eq!(first, open.is_none(), "`first` is set only where a message begins");
         let mut bytes = open.take().unwrap_or_default();
         bytes.extend(payload);
         if !last {
@@ -68,7 +68,7 @@ fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     whole
 }
 
-/// Receives `wire` in every way there is, and compares: events in `Messages`, the rule that is broken in both.
+/// Receives `wire` in several ways, and compares the messages and the breach.
 fn check(
     name: &str,
     role: Role,
@@ -98,7 +98,7 @@ fn check(
                     assert_eq!(error, breach, "{context}: the offset too");
                 }
             }
-            // All that was borrowed is back: as many messages at once as may be.
+            // All inflaters are back in the pool.
             if max_unfinished > 0 && delivery == Delivery::Messages && breach.is_none() {
                 let mut next = new();
                 receive(&mut next, &frame(role, 0x41, HELLO));
@@ -149,18 +149,24 @@ fn everything_that_deflate_allows_is_accepted() {
     );
     let list: Frames<'_> = &[(0xC2, HELLO), (0x81, b"plain"), (0xC1, HELLO_AGAIN), (0x82, b"end")];
     let expected = [binary(b"Hello"), text("plain"), text("Hello"), binary(b"end")];
-    check_frames("what is not compressed leaves the window alone", TAKEOVER, list, &expected, None);
+    check_frames("an uncompressed message does not change the window", TAKEOVER, list, &expected, None);
     let list: Frames<'_> = &[(0xC1, HELLO), (0xC1, b"\x00"), (0xC1, HELLO_AGAIN)];
-    check_frames("nor does an empty message", TAKEOVER, list, &[text("Hello"), text(""), text("Hello")], None);
+    check_frames(
+        "an empty message does not change the window",
+        TAKEOVER,
+        list,
+        &[text("Hello"), text(""), text("Hello")],
+        None,
+    );
     let list: Frames<'_> = &[(0xC1, b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), (0xC1, HELLO_AGAIN)];
-    check_frames("nor a block with BFINAL", TAKEOVER, list, &again, None);
+    check_frames("a block with BFINAL does not change the window", TAKEOVER, list, &again, None);
 
     let rows: &[(&str, Vec<u8>, &[u8])] = &[
         ("an empty block with the fixed codes", b"\x02\x00".to_vec(), b""),
         ("the empty block at the end may have BFINAL too", b"\x01".to_vec(), b""),
-        ("and after data", b"\x00\x02\x00\xfd\xffHi\x01".to_vec(), b"Hi"),
+        ("the same after data", b"\x00\x02\x00\xfd\xffHi\x01".to_vec(), b"Hi"),
         (
-            "blocks with BFINAL one behind the other, and what is before them is in the window",
+            "several blocks with BFINAL, with a reference to the data before them",
             Blocks::default()
                 .fixed(true)
                 .literals(b"abc")
@@ -185,7 +191,7 @@ fn everything_that_deflate_allows_is_accepted() {
         ),
     ];
     for (name, message, inflated) in rows {
-        assert_eq!(Inflater::new(15).inflate(message).as_deref(), Ok(*inflated), "{name}, by the tests' own");
+        assert_eq!(Inflater::new(15).inflate(message).as_deref(), Ok(*inflated), "{name}, by the tests' inflater");
         check_frames(name, NO_TAKEOVER, &[(0xC2, message), (0x89, b"")], &[binary(inflated), ping(b"")], None);
     }
 }
@@ -206,9 +212,9 @@ fn a_window_of_32_kib_is_there_to_its_first_byte_and_not_before() {
             expected.extend(fits.then(|| binary(three)));
             let breach = (!fits).then_some(ProtocolError::InvalidDeflate);
             check(&format!("{distance} back of {before}"), role, TAKEOVER, &wire, &expected, breach, &mut random);
-            // And nothing of it where the peer said that it starts afresh.
+            // Without context takeover, the window is empty.
             let breach = Some(ProtocolError::InvalidDeflate);
-            check("afresh", role, NO_TAKEOVER, &wire, &[binary(&bytes[..before])], breach, &mut random);
+            check("no takeover", role, NO_TAKEOVER, &wire, &[binary(&bytes[..before])], breach, &mut random);
         }
     }
 }
@@ -228,13 +234,13 @@ fn invalid_deflate_data_fails_with_1007() {
         ("BFINAL and nothing behind it", b"\xf3\x48\xcd\xc9\xc9\x07\x00"),
         ("the empty block twice with BFINAL, and the tail left on", b"\x01\x00\x00\xff\xff"),
         ("a stored block's length that does not fit", b"\x00\x05\x00\xfa\xfe\x48\x65\x6c\x6c\x6f\x00"),
-        ("a kind of block that there is not", b"\x06\x00"),
+        ("the reserved block type", b"\x06\x00"),
         ("a distance before the beginning", HELLO_AGAIN),
         ("a zlib header in front", b"\x78\x9c\xf2\x48\xcd\xc9\xc9\x07\x00"),
         ("plain text", b"Hello"),
     ];
     for (name, message) in rows {
-        assert!(Inflater::new(15).inflate(message).is_err(), "{name}, by the tests' own");
+        assert!(Inflater::new(15).inflate(message).is_err(), "{name}, by the tests' inflater");
         let breach = Some(ProtocolError::InvalidDeflate);
         check_frames(name, NO_TAKEOVER, &[(0x89, b""), (0xC2, message), (0x89, b"")], &[ping(b"")], breach);
         check_frames(name, TAKEOVER, &[(0xC2, message), (0xC2, HELLO)], &[], breach);
@@ -248,7 +254,7 @@ fn invalid_deflate_data_fails_with_1007() {
 fn rsv1_is_valid_only_if_negotiated_and_on_the_first_frame_of_a_message() {
     let rows: &[(&str, Frames<'_>, u8)] = &[
         ("RSV1 on a continuation", &[(0x41, &HELLO[..3]), (0xC0, &HELLO[3..])], 0b100),
-        ("RSV1 on a continuation of what is not compressed", &[(0x01, b"a"), (0xC0, b"b")], 0b100),
+        ("RSV1 on a continuation of an uncompressed message", &[(0x01, b"a"), (0xC0, b"b")], 0b100),
         ("RSV1 on a Ping", &[(0xC9, b"")], 0b100),
         ("RSV1 on a Pong", &[(0xCA, b"")], 0b100),
         ("RSV1 on a Close", &[(0xC8, b"")], 0b100),
@@ -265,11 +271,11 @@ fn rsv1_is_valid_only_if_negotiated_and_on_the_first_frame_of_a_message() {
     for role in BOTH_ROLES {
         let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
         let refused = receive(&mut plain, &frame(role, 0xC1, HELLO)[..1]);
-        assert_eq!(refused, (vec![], Some(ProtocolError::ReservedBits { bits: 0b100 })), "not agreed ({role:?})");
+        assert_eq!(refused, (vec![], Some(ProtocolError::ReservedBits { bits: 0b100 })), "not negotiated ({role:?})");
     }
 }
 
-/// A peer's compressor, and what is kept of what it sent.
+/// The compressor of a peer.
 struct PeerCompressor {
     zlib: Zlib,
     takeover: bool,
@@ -297,7 +303,7 @@ impl PeerCompressor {
     }
 }
 
-/// A message that repeats itself a little, text or not.
+/// A message that repeats itself a little, and whether it is text.
 fn payload(random: &mut Random) -> (bool, Vec<u8>) {
     let is_text = random.chance(1, 2);
     let words: Vec<Vec<u8>> = (0..1 + random.below(20))
@@ -314,7 +320,7 @@ fn seen(is_text: bool, payload: &[u8]) -> OwnedEvent {
     if is_text { text(std::str::from_utf8(payload).expect("a text")) } else { binary(payload) }
 }
 
-/// Appends a message in fragments that are cut anywhere, with control frames between them.
+/// Appends a message in fragments that are cut anywhere, with Pings between them if `controls` is set.
 fn append(
     wire: &mut Vec<u8>,
     events: &mut Vec<OwnedEvent>,
@@ -416,7 +422,7 @@ fn text_is_checked_while_it_is_inflated_and_the_offset_is_exact() {
         check_frames(name, NO_TAKEOVER, &[(0xC1, &message)], &[], Some(breach));
         let (front, back) = message.split_at(message.len() / 2);
         check_frames(name, NO_TAKEOVER, &[(0x41, front), (0x80, back)], &[], Some(breach));
-        // Before what is no DEFLATE data behind it, unless the end shows it.
+        // It comes before the error of invalid DEFLATE data behind it, except if only the end shows it.
         if *name != "cut off by the end" {
             let broken = Blocks::default().fixed(false).literals(payload).copy(30_000).end().message();
             check_frames(name, NO_TAKEOVER, &[(0xC1, &broken)], &[], Some(breach));
@@ -429,7 +435,7 @@ fn text_is_checked_while_it_is_inflated_and_the_offset_is_exact() {
         for delivery in [Delivery::Messages, Delivery::Pieces] {
             let deflate = Deflate::default();
             let mut receiver = receiver(&deflate, role, NO_TAKEOVER, Limits::default(), delivery);
-            // The first hundred bytes of it are enough to know.
+            // The first hundred bytes show it.
             let (seen, error) = receive(&mut receiver, &frame(role, 0xC1, &message)[..100]);
             assert_eq!((seen, error), (vec![], Some(ProtocolError::InvalidUtf8 { offset: 3 })), "{role:?}");
         }
@@ -463,7 +469,7 @@ fn connections_that_share_a_pool_share_nothing_else() {
             let one = &mut all[at];
             if one.wire.is_empty() {
                 if one.fails || random.chance(1, 40) {
-                    *one = begin(&mut random); // with the window of whoever was before it, for all it can tell
+                    *one = begin(&mut random); // perhaps with the inflater of the connection before it
                     continue;
                 }
                 let (is_text, payload) = payload(&mut random);
@@ -477,7 +483,7 @@ fn connections_that_share_a_pool_share_nothing_else() {
                     one.expected.push(seen(is_text, &payload));
                 }
                 append(&mut one.wire, &mut vec![], one.role, first, &compressed, false, &mut random);
-                // A reference to what another connection was sent last is as good as one to nothing.
+                // A reference to another connection's message must be invalid.
                 if !one.fails && !one.takeover && random.chance(1, 10) {
                     one.wire.extend(frame(one.role, 0xC2, &Blocks::default().fixed(false).copy(3).end().message()));
                     one.fails = true;
@@ -501,11 +507,11 @@ fn connections_that_share_a_pool_share_nothing_else() {
     });
 }
 
-/// How many inflaters can be lent, and how messages are handed over.
+/// Numbers of inflaters, and deliveries.
 const POOLS_AND_DELIVERIES: [(usize, Delivery); 4] =
     [(0, Delivery::Messages), (0, Delivery::Pieces), (16, Delivery::Messages), (16, Delivery::Pieces)];
 
-/// Zeros, compressed: a thousandth of them.
+/// `length` zeros, compressed to about a thousandth.
 fn zeros(length: usize) -> Vec<u8> {
     Zlib::new(9, 15).message(&vec![0; length])
 }
@@ -534,9 +540,9 @@ fn a_message_fails_where_it_passes_the_limit_however_much_follows() {
                 assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
             });
             assert!(given <= limit, "{given} bytes in pieces, limit {limit}");
-            // A buffer that doubles while it is filled, and an inflater.
-            let most = if delivery == Delivery::Messages { limit } else { 0 } + 150_000;
-            assert!(used.peak as u64 <= most, "{delivery:?}: {used:?}");
+            // The message's buffer and an inflater.
+            let max = if delivery == Delivery::Messages { limit } else { 0 } + 150_000;
+            assert!(used.peak as u64 <= max, "{delivery:?}: {used:?}");
         }
     }
 }
@@ -592,8 +598,8 @@ fn inflating_pauses_after_the_number_of_bytes_asked_for() {
     assert!((13..=17).contains(&turns), "{turns} turns");
 }
 
-/// Whoever holds all inflaters must not switch the pause off for others: neither for a message that is whole, nor for one
-/// whose compressed bytes had to wait, whatever its last frame is like.
+/// Connections that hold all inflaters must not disable the pause for others: neither for a whole message, nor for one
+/// whose compressed bytes had to wait, whatever its last frame is.
 #[test]
 fn inflating_pauses_without_a_free_inflater_too() {
     let bomb = zeros(1 << 20);
@@ -624,14 +630,14 @@ fn inflating_pauses_without_a_free_inflater_too() {
             }
             let kept = receiver.buffered_bytes();
             assert!(start < end || receiver.is_paused(), "{name}: there is more");
-            assert!(kept > 90_000, "{name}: {kept} bytes, an inflater among them");
+            assert!(kept > 90_000, "{name}: {kept} bytes, with an inflater");
         }
         assert!((13..=18).contains(&turns), "{name}: {turns} turns");
         assert!(!receiver.is_paused() && receiver.buffered_bytes() == 0, "{name}");
     }
 }
 
-/// Blocks that hold nothing but their tables are work without output.
+/// Blocks without data still take time.
 #[test]
 fn input_that_inflates_to_nothing_is_work_too() {
     let empty = (0..20_000).fold(Blocks::default(), |blocks, _| blocks.fixed(false).end()).message();
@@ -645,7 +651,7 @@ fn input_that_inflates_to_nothing_is_work_too() {
     assert!(read <= 9_000, "{read} of {length} bytes");
 }
 
-/// A window is set up anew behind a block with BFINAL, and one takes two bytes.
+/// Each block with BFINAL takes two bytes, and the window is set up anew behind it.
 #[test]
 fn blocks_with_bfinal_are_work_too() {
     let window = Blocks::default().stored(false, &[7; 40_000]);
@@ -679,14 +685,14 @@ fn the_number_of_blocks_with_bfinal_is_limited() {
     let finals =
         |count: usize| (0..count).fold(Blocks::default(), |blocks, _| blocks.fixed(true).end().aligned()).message();
     let list: Frames<'_> = &[(0xC2, &finals(1000)), (0xC2, &finals(1000))];
-    check_frames("as many as are allowed, twice", NO_TAKEOVER, list, &[binary(b""), binary(b"")], None);
+    check_frames("the limit, twice", NO_TAKEOVER, list, &[binary(b""), binary(b"")], None);
     let breach = ProtocolError::TooManyFinalBlocks { limit: 1000 };
     assert_eq!(breach.close_code(), CloseCode::POLICY_VIOLATION);
     let list: Frames<'_> = &[(0xC2, &finals(1001))];
     check_frames("one more", NO_TAKEOVER, list, &[], Some(breach));
 }
 
-/// And so it is for each message with context takeover, however short.
+/// With context takeover, the window is set up anew for each message, however short.
 #[test]
 fn windows_that_are_taken_over_are_work_too() {
     let deflate = pool_with(16);

@@ -1,5 +1,4 @@
-//! What a sender writes (§6.1, §7.2.1), read by an inflater that is not the engine's and whose window is no larger than
-//! what was agreed on.
+//! The sender's output (§6.1, §7.2.1), read by the tests' own inflater with a window of exactly the negotiated size.
 
 use switchboard::{
     Connection, Deflate, DeflateParams, Delivery, FixedOutput, Limits, Masking, MessageKind, Prepared, Role, SendError,
@@ -13,14 +12,14 @@ use switchboard_tests::{
 
 use crate::{NO_TAKEOVER, TAKEOVER, client, deflate, mostly_random_text, server, with_window};
 
-/// A frame as it stands on the wire: its first byte, and its payload, unmasked.
+/// A frame: its first byte, and its unmasked payload.
 type Frame = (u8, Vec<u8>);
 
-/// Takes frames apart, by §5.2.
+/// Splits the output of a sender in this role into frames (§5.2).
 fn frames_in(mut bytes: &[u8], role: Role) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let [first, second, rest @ ..] = bytes {
-        assert_eq!(second & 0x80 != 0, role == Role::Client, "masked by a client, and only by one");
+        assert_eq!(second & 0x80 != 0, role == Role::Client, "only a client masks");
         let (length, rest) = match second & 0x7F {
             126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
             127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, &rest[8..]),
@@ -39,7 +38,7 @@ fn frames_in(mut bytes: &[u8], role: Role) -> Vec<Frame> {
     frames
 }
 
-/// The other end: what it agreed to, and what it has been sent.
+/// The other end of a connection, which inflates what it is sent.
 struct OtherEnd {
     role: Role,
     no_takeover: bool,
@@ -47,7 +46,7 @@ struct OtherEnd {
 }
 
 impl OtherEnd {
-    /// Reads what a sender in this role writes.
+    /// The other end of a sender in this role.
     fn of(role: Role, params: DeflateParams) -> Self {
         let (no_takeover, bits) = match role {
             Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
@@ -56,7 +55,7 @@ impl OtherEnd {
         Self { role, no_takeover, inflater: Inflater::new(bits.unwrap_or(WindowBits::MAX).get()) }
     }
 
-    /// Each frame's message, and whether it was compressed.
+    /// Returns the message in each frame, and whether it was compressed.
     fn read(&mut self, bytes: &[u8]) -> Vec<(MessageKind, Vec<u8>, bool)> {
         let mut messages = Vec::new();
         for (first, payload) in frames_in(bytes, self.role) {
@@ -71,8 +70,8 @@ impl OtherEnd {
                 if self.no_takeover {
                     self.inflater.reset();
                 }
-                let message = self.inflater.inflate(&payload).expect("what is sent is valid");
-                assert!(payload.len() < message.len(), "compressed only where that makes it shorter");
+                let message = self.inflater.inflate(&payload).expect("the output is valid");
+                assert!(payload.len() < message.len(), "a message is compressed only if that makes it shorter");
                 message
             } else {
                 payload
@@ -144,8 +143,8 @@ fn messages_are_sent_uncompressed_on_request() {
     sender.binary_fragment(text.as_bytes(), true, &mut out).unwrap();
     let firsts: Vec<u8> = frames_in(&out, Role::Server).iter().map(|(first, _)| *first).collect();
     assert_eq!(firsts, [0x81, 0x82, 0x81, 0x01, 0x89, 0x80, 0x82]);
-    assert_eq!(deflate.takeover_bytes(), 32_800, "what the peer's window may need, and none of ours");
-    // Not what is left of a message in fragments, either.
+    assert_eq!(deflate.takeover_bytes(), 32_800, "the receiving window, and no sending one");
+    // Inside an unfinished message, no other message can be sent.
     sender.text_fragment(&text, false, &mut out).unwrap();
     assert_eq!(sender.text(&text, &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
     assert_eq!(sender.prepared(&Prepared::text(&text), &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
@@ -198,7 +197,7 @@ fn a_message_that_gains_nothing_leaves_nothing_behind_for_the_next_compression()
 fn a_context_is_taken_over_if_that_was_negotiated_and_the_budget_allows_it() {
     let mut random = Random::new(4);
     let noise = mostly_random_text(&mut random);
-    let spent = deflate(|config| config.memory_bytes = 40_000); // a window to receive with, and no more
+    let spent = deflate(|config| config.memory_bytes = 40_000); // room for a receiving window only
     for (params, deflate, again) in
         [(NO_TAKEOVER, with_budget(), false), (TAKEOVER, with_budget(), true), (TAKEOVER, spent, false)]
     {
@@ -233,16 +232,16 @@ fn a_message_that_found_no_room_is_not_in_the_window() {
             assert_eq!(small, [0; 10]);
             let mut out = FixedOutput::new(&mut buffer);
             sender.text(&text, &mut out).unwrap();
-            assert!(out.filled().len() <= needed, "not longer than was said: {needed}");
+            assert!(out.filled().len() <= needed, "at most the {needed} bytes reported");
             assert_eq!(other.read_one(&mut out.filled().to_vec()), (text.into_bytes(), true));
-            // A shared one finds no room either, and nothing is lost by that.
+            // A prepared message finds no room either; the connection stays usable.
             let shared = Prepared::text(&TEXT.repeat(10));
             assert!(sender.prepared(&shared, &mut FixedOutput::new(&mut small)).is_err());
         }
     }
 }
 
-/// Text that finds itself again at any distance.
+/// A text that repeats parts of itself and of `sent` at any distance.
 fn text_with_distant_repeats(random: &mut Random, sent: &[u8]) -> String {
     let mut text = String::new();
     let length = [300, 1000, 5000, 20_000][random.below(4)];
@@ -260,7 +259,7 @@ fn text_with_distant_repeats(random: &mut Random, sent: &[u8]) -> String {
     text
 }
 
-/// Sends own messages and shared ones and reads them all; gives the farthest distance in them.
+/// Sends the connection's own messages and shared ones, and reads them all. Returns the farthest distance in them.
 fn send_and_read<M: Masking>(
     connection: &mut Connection<M>,
     mut other: OtherEnd,
@@ -303,7 +302,7 @@ fn send_and_read<M: Masking>(
 }
 
 #[test]
-fn no_distance_is_farther_than_the_window_that_was_agreed_on() {
+fn no_distance_is_farther_than_the_negotiated_window() {
     let mut random = Random::new(9);
     for bits in 8..=15 {
         let mut farthest = 0;
@@ -321,8 +320,8 @@ fn no_distance_is_farther_than_the_window_that_was_agreed_on() {
             farthest = farthest.max(send_and_read(&mut client, other, &[], &mut random));
         }
         assert!(farthest <= 1 << bits);
-        // zlib leaves 262 bytes of its window unused; there is none of 8 bits.
-        assert!(bits == 8 || farthest > (1 << bits) * 2 / 5, "{bits} bits are made use of: {farthest}");
+        // zlib leaves 262 bytes of its window unused, and has no window of 8 bits.
+        assert!(bits == 8 || farthest > (1 << bits) * 2 / 5, "{bits} bits are used: {farthest}");
     }
 }
 
@@ -338,8 +337,8 @@ fn shared_messages_can_be_read_between_own_ones_on_every_connection() {
             .map(|i| {
                 let text = text_with_distant_repeats(&mut random, b"");
                 // Lengths on both sides of small windows.
-                let most = [255, 256, 512, 5000, 40_000, 40_000][i];
-                let prepared = Prepared::text(&text[..text.len().min(most)]);
+                let max = [255, 256, 512, 5000, 40_000, 40_000][i];
+                let prepared = Prepared::text(&text[..text.len().min(max)]);
                 if random.chance(1, 6) { prepared.uncompressed() } else { prepared }
             })
             .collect();
@@ -358,12 +357,12 @@ fn shared_messages_can_be_read_between_own_ones_on_every_connection() {
 #[test]
 fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
     let deflate = with_budget();
-    // Its beginning again at its end: a distance of about 1,000.
+    // The end repeats the beginning, at a distance of 1,000.
     let unique: String = (0..300).map(|i| format!("{i}{}", i * 37 % 91)).collect();
     let text = &(unique[..1000].to_owned() + &unique[..24]);
     let shared = Prepared::text(text);
     assert_eq!(shared.payload().len(), 1024);
-    // What does not fit is compressed once more, where there is a compressor for such a window.
+    // For a smaller window it is compressed once more, if there is a compressor for that window.
     for (bits, expected) in [(15, true), (11, true), (10, true), (9, true), (8, false)] {
         let params = with_window(NO_TAKEOVER, bits);
         let mut out = Vec::new();
