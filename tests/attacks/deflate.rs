@@ -1,5 +1,5 @@
-//! permessage-deflate (RFC 7692) as an attacker uses it: bombs, offers that nobody makes, data that is none, windows
-//! without end, and lengths that tell secrets.
+//! PM: permessage-deflate (RFC 7692) under attack: bombs, odd offers, invalid data, the memory of windows, and lengths that
+//! reveal secrets.
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, Connection, Deflate, DeflateConfig, DeflateParams,
@@ -16,7 +16,7 @@ use switchboard_tests::{
 
 use crate::scaled;
 
-/// Both ends start each message afresh.
+/// Neither end takes its context over from message to message.
 const NO_TAKEOVER: DeflateParams = DeflateParams {
     server_no_context_takeover: true,
     client_no_context_takeover: true,
@@ -61,15 +61,15 @@ fn pm_01_a_bomb_is_stopped_where_it_passes_the_limit() {
         assert_eq!(error, ProtocolError::MessageTooLong { length: limit + 1, limit });
         assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
         assert!((limit - (16 << 10)..=limit).contains(&given), "{given} bytes were inflated, the limit is {limit}");
-        assert!(read < 2000, "{read} of {length} bytes were looked at");
+        assert!(read < 2000, "{read} of {length} bytes were read");
         let mut whole = receiver(role, Limits::of_bytes(limit), Delivery::Messages);
         assert_eq!(receive(&mut whole, &frame(role, 0xC2, &bomb)), (vec![], Some(error)));
         assert_eq!(whole.buffered_bytes(), 0);
     }
 }
 
-/// One peer's bombs, each below the limit, are inflated 1 MiB at a time: who else has something to say is heard in
-/// between. The first of them is held until the other one's message is in the kernel.
+/// A peer's bombs, each below the limit, are inflated 1 MiB at a time, so other peers' messages are read in between. The
+/// app handles the first bomb only when the other peer's message is in the kernel.
 #[cfg(feature = "server")]
 #[test]
 fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
@@ -85,7 +85,7 @@ fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
         let mut gate = gate.lock().unwrap();
         let _ = gate.1.send(message == Message::Text("Hello"));
         if let Some(may_go_on) = gate.0.take() {
-            may_go_on.recv_timeout(server::LONG).expect("the other one is there");
+            may_go_on.recv_timeout(server::LONG).expect("the other peer has sent its message");
         }
         if let Message::Text(_) = message {
             context.send(message);
@@ -102,11 +102,11 @@ fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
     other.send_text("Hello").unwrap();
     go_on.send(()).unwrap();
     let before = (1..).find(|_| heard.recv_timeout(server::LONG).unwrap()).unwrap();
-    assert!(before <= 4, "{before} of {BOMBS} bombs went off before the other one was heard");
+    assert!(before <= 4, "{before} of {BOMBS} bombs were inflated before the other message was read");
     server::expect_text(&mut other, "Hello");
 }
 
-/// A value as an attacker puts it together: mostly what has a meaning, sometimes what breaks the grammar.
+/// A random value of `Sec-WebSocket-Extensions`: mostly valid, sometimes against the grammar.
 fn random_offer(random: &mut Random) -> String {
     const NAMES: [&str; 7] = [
         "server_no_context_takeover",
@@ -195,7 +195,7 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
                 seen[1 + usize::from(params.is_some())] += 1;
             }
         }
-        // The same as a server's answer.
+        // The same value as a server's answer.
         let (request, limits) = (ClientRequest::new("a", "/"), HeadLimits::default());
         let mut handshake =
             ClientHandshake::with_deflate(&request, &deflate, *b"the sample nonce", limits, &mut Vec::new())
@@ -221,14 +221,14 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
             }
         }
     }
-    assert!(seen.iter().all(|&count| count > 100), "refused, declined and agreed on: {seen:?}");
+    assert!(seen.iter().all(|&count| count > 100), "refused, declined and accepted: {seen:?}");
 }
 
-/// The same message by zlib itself, which starts anew behind a block with BFINAL.
+/// Inflates a message with zlib itself, which is started anew behind each block with BFINAL.
 fn by_zlib(message: &[u8]) -> Option<Vec<u8>> {
     let mut codec = flate2::Decompress::new_with_window_bits(false, 15);
     let mut all = Vec::with_capacity(1 << 20);
-    // With an empty block behind, which is read as one only where a block begins.
+    // With the tail and an empty block behind it, which zlib reads as one only where a block begins.
     let bytes = [message, &[0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00]].concat();
     let mut rest = &bytes[..];
     loop {
@@ -250,7 +250,7 @@ fn by_zlib(message: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Many more are for the fuzz target `inflate_matches_naive`.
+/// The fuzz target `inflate_matches_naive` tries many more messages.
 #[test]
 fn pm_04_deflate_data_is_accepted_or_refused_as_by_zlib() {
     let (mut valid, mut invalid) = (0, 0);
@@ -286,7 +286,7 @@ fn pm_04_deflate_data_is_accepted_or_refused_as_by_zlib() {
             Err(fault) => {
                 let invalid_deflate = (&[][..], Some(ProtocolError::InvalidDeflate));
                 assert_eq!((&*seen, error), invalid_deflate, "seed {seed}: {fault}: {message:02x?}");
-                // zlib itself does not care which block is the last, and finds a block behind what is cut off.
+                // zlib accepts any last block, and reads the added block as the end of a cut-off message.
                 let zlib_may_take_it = matches!(*fault, "no empty block at the end" | "cut off");
                 assert!(
                     zlib_may_take_it || by_zlib(&message).is_none(),
@@ -313,10 +313,10 @@ fn pm_05_rsv1_where_it_means_nothing_is_a_breach() {
         assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "a continuation ({role:?})");
         let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
         let (_, error) = receive(&mut plain, &frame(role, 0xC1, hello));
-        assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "not agreed on ({role:?})");
+        assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "not negotiated ({role:?})");
         assert_eq!(error.expect("a breach").close_code(), CloseCode::PROTOCOL_ERROR);
         let agreed = receive(&mut receiver(role, Limits::default(), Delivery::Messages), &frame(role, 0xC1, hello));
-        assert_eq!((agreed.0, rule(agreed.1)), (vec![text("Hello")], None), "and where it was agreed on");
+        assert_eq!((agreed.0, rule(agreed.1)), (vec![text("Hello")], None), "valid if negotiated");
     }
 }
 
@@ -341,7 +341,7 @@ fn pm_06_the_windows_of_any_number_of_connections_stay_within_the_budget() {
         ];
         let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, fields).expect("valid");
         let handshake = handshake.with_deflate(&deflate);
-        let params = *handshake.deflate().expect("agreed on");
+        let params = *handshake.deflate().expect("negotiated");
         assert!(!params.server_no_context_takeover);
         taking_over += usize::from(!params.client_no_context_takeover);
         let mut connection = handshake.into_connection(Limits::default(), Delivery::Messages);
@@ -351,26 +351,26 @@ fn pm_06_the_windows_of_any_number_of_connections_stay_within_the_budget() {
         all.push(connection);
         assert!(deflate.takeover_bytes() <= budget);
     }
-    // Windows to receive with are not given up, so they have all of it in the end.
+    // Receiving windows are not evicted, so they take all of the budget in the end.
     assert_eq!(taking_over, budget / (32_768 + 32));
     drop(all);
     assert_eq!(deflate.takeover_bytes(), 0);
 }
 
-/// What goes over the wire for a page with a secret and an attacker's text in it.
+/// How a page with a secret and an attacker's text is sent.
 #[derive(Clone, Copy, Debug)]
 enum Page {
     /// In one message, compressed.
     Compressed,
-    /// In one message, as it is.
+    /// In one message, uncompressed.
     Uncompressed,
-    /// In one message for many, as it is.
+    /// In one prepared message, uncompressed.
     PreparedUncompressed,
     /// In two messages of one context, both compressed.
     InTwoOfOneContext,
-    /// In two messages of one context, the secret's as it is.
+    /// In two messages of one context, the one with the secret uncompressed.
     SecretUncompressed,
-    /// In two messages, each afresh.
+    /// In two compressed messages, without context takeover.
     InTwoWithoutTakeover,
 }
 
@@ -409,7 +409,10 @@ fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
         ["token=abcdefghijklmnop", "token=7f3kabcdefghijkl", "tokem=1v6z4w8x2m9q3k7f", "0123456789ABCDEFGHIJKL"];
     for page in [Page::Compressed, Page::InTwoOfOneContext] {
         for wrong in wrong {
-            assert!(length_of(page, right) < length_of(page, wrong), "{page:?}: this is what must not be ({wrong})");
+            assert!(
+                length_of(page, right) < length_of(page, wrong),
+                "{page:?}: the length reveals the secret ({wrong})"
+            );
         }
     }
     for page in [Page::Uncompressed, Page::PreparedUncompressed, Page::SecretUncompressed, Page::InTwoWithoutTakeover] {
@@ -426,7 +429,7 @@ fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
     });
 }
 
-/// FR-05 where RSV1 was given a meaning: on the first frame of a message, and nowhere else (RFC 7692 §6).
+/// FR-05 with RSV1 negotiated: it is valid on the first frame of a message, and nowhere else (RFC 7692 §6).
 #[test]
 fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_accepted() {
     for role in BOTH_ROLES {

@@ -93,7 +93,7 @@ fn ms_02_memory_for_131000_fragments_of_one_byte_is_less_than_twice_their_payloa
     }
 }
 
-/// What a frame costs in time is for a bench; here it is none of memory.
+/// Memory only; the time per frame is for a benchmark.
 #[test]
 fn ms_03_as_many_empty_fragments_as_are_allowed_cost_no_memory() {
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
@@ -103,7 +103,7 @@ fn ms_03_as_many_empty_fragments_as_are_allowed_cost_no_memory() {
     assert_eq!(cost(|| assert_eq!(count_events(&mut server, &mut bytes), 0)), NOTHING);
 }
 
-/// An empty frame is allowed and costs its sender next to nothing, so that a row of them has an end.
+/// An empty frame is allowed and costs its sender almost nothing, so the number of them in a row is limited.
 #[test]
 fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
     let mut limits = Limits::default();
@@ -151,19 +151,19 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
 fn ms_03_endless_empty_frames_get_1008_after_10_000_and_no_other_peer_waits() {
     let server = serve(config(), Service::echo());
     let (mut witness, _) = server.named_client();
-    let most = 10_000;
+    let max = 10_000;
     for (name, before, first) in [("fragments", masked(0x02, b""), 0x00), ("messages", Vec::new(), 0x82)] {
         let (mut raw, id) = server.raw();
-        let allowed = most - usize::from(!before.is_empty());
+        let allowed = max - usize::from(!before.is_empty());
         raw.write([before, masked(first, b"").repeat(allowed)].concat());
         raw.send(0x89, "still open");
         while raw.frame().first != 0x8A {}
         round_trip(&mut witness);
-        // On and on, until the server takes no more.
+        // More frames than the server accepts.
         raw.write(masked(first, b"").repeat(50_000));
         assert_eq!(raw.until_close(), (vec![], 1008), "{name}");
         raw.expect_end();
-        let error = ProtocolError::TooManyEmptyFrames { limit: most as u32 };
+        let error = ProtocolError::TooManyEmptyFrames { limit: max as u32 };
         assert_eq!(server.next_closed(), (id, End::Failed(error)), "{name}");
         round_trip(&mut witness);
     }
@@ -280,14 +280,14 @@ fn ms_05_memory_of_a_message_never_finished_is_given_back() {
         serve(config, Service::echo())
     });
     let before = memory(server.id());
-    let most = 12 * MIB;
+    let length = 12 * MIB;
     let mut peers: Vec<_> = (0..4).map(|_| server.raw()).collect();
     for raw in &mut peers {
-        raw.write(header(0x82, most as u64 + 1));
-        raw.write(vec![7; most]);
+        raw.write(header(0x82, length as u64 + 1));
+        raw.write(vec![7; length]);
     }
     let started = Instant::now();
-    while memory(server.id()) < before + 3 * most {
+    while memory(server.id()) < before + 3 * length {
         assert!(started.elapsed() < LONG, "{} MiB are held of 4 messages", (memory(server.id()) - before) / MIB);
     }
     for raw in &mut peers {
@@ -314,7 +314,7 @@ fn ms_05_failed_connection_holds_nothing_of_its_message() {
 fn ms_06_character_of_four_bytes_is_whole_wherever_frames_cut_it_with_pings_between() {
     let whole = "a\u{1f600}b".as_bytes();
     for role in BOTH_ROLES {
-        // Each of the five places between its bytes, and those around them, is cut or not.
+        // Each place between two bytes is cut or not.
         for cuts in 0..1_u32 << (whole.len() - 1) {
             let mut list: Vec<(u8, &[u8])> = Vec::new();
             let mut start = 0;
@@ -337,7 +337,7 @@ fn ms_06_character_of_four_bytes_is_whole_wherever_frames_cut_it_with_pings_betw
     }
 }
 
-/// The bytes that no UTF-8 has, and how many of them it takes to know.
+/// Bytes that are not UTF-8, and the number of them that shows it.
 const BROKEN: &[(&str, &[u8], usize)] = &[
     ("overlong, two bytes", b"\xC0\xAF", 1),
     ("overlong, three bytes", b"\xE0\x9F\xBF", 2),
@@ -354,7 +354,7 @@ const BROKEN: &[(&str, &[u8], usize)] = &[
 fn ms_06_text_that_is_not_utf8_fails_with_1007_at_the_byte_that_shows_it() {
     for role in BOTH_ROLES {
         for (name, broken, shown) in BROKEN {
-            // One frame of 1 MiB, of which no more than this has come.
+            // A frame of more than 1 MiB, cut behind the byte that shows the error.
             let mut wire = frame(role, 0x81, &[[b'a'; 1000].as_slice(), broken, &vec![b'a'; MIB]].concat());
             wire.truncate(wire.len() - MIB - broken.len() + shown);
             let offset = 1000 + *shown as u64 - 1;

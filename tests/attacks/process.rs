@@ -1,4 +1,4 @@
-//! Servers in processes of their own, whose memory, descriptors and time are those of the server alone.
+//! Servers in processes of their own, so that the memory, descriptors and CPU time measured are the server's alone.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -11,14 +11,14 @@ use std::{
 use switchboard::{Config, OriginPolicy, Running, Server, apps::Echo};
 use switchboard_tests::server::{LONG, Raw, TestServer};
 
-/// A server in a process of its own; killed when dropped.
+/// A server in a process of its own, which is killed when this is dropped.
 pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
-/// Runs this test program again with nothing but the test `name`, which must call this function first: there it
-/// becomes the server, and here it gets a handle to that process.
+/// Starts this test program again to run only the test `name`, which must be the caller. There, this function runs the
+/// server and does not return; here, it returns the new process.
 pub(crate) fn server_process(name: &str, serve: impl FnOnce() -> TestServer) -> ServerProcess {
     let start = || {
         let server = serve();
@@ -27,12 +27,12 @@ pub(crate) fn server_process(name: &str, serve: impl FnOnce() -> TestServer) -> 
     run_in_process(name, Command::new(std::env::current_exe().unwrap()), start)
 }
 
-/// The same for the app `Echo` with the default limits, one worker and a log on standard error.
+/// Like [`server_process`], with the app `Echo`, the default limits, one worker, and a log on standard error.
 pub(crate) fn echo_process(name: &str) -> ServerProcess {
     run_in_process(name, Command::new(std::env::current_exe().unwrap()), serve_echo)
 }
 
-/// The same, started by a shell script that ends with `exec "$0" "$@"`.
+/// Like [`echo_process`], started by a shell script that ends with `exec "$0" "$@"`.
 pub(crate) fn echo_process_by(script: &str, name: &str) -> ServerProcess {
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(std::env::current_exe().unwrap());
@@ -52,7 +52,7 @@ fn run_in_process<S>(name: &str, mut command: Command, start: impl FnOnce() -> (
     if std::env::var(SERVER_OF).is_ok_and(|wanted| wanted == name) {
         let (address, _server) = start();
         println!("\n{GREETING}{address}");
-        // The process that started this one is gone when its end of the pipe is.
+        // Standard input ends when the process that started this one ends.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     }
@@ -67,11 +67,11 @@ fn run_in_process<S>(name: &str, mut command: Command, start: impl FnOnce() -> (
             }
         }
     });
-    let address = address.recv_timeout(LONG).unwrap_or_else(|_| panic!("{name} becomes no server"));
+    let address = address.recv_timeout(LONG).unwrap_or_else(|_| panic!("{name} does not start its server"));
     ServerProcess { child, address }
 }
 
-/// Set to the name of the test in the process that becomes its server.
+/// The environment variable that holds the name of the test whose server a process runs.
 const SERVER_OF: &str = "SWITCHBOARD_TEST_SERVER";
 const GREETING: &str = "server at ";
 
@@ -84,18 +84,18 @@ impl ServerProcess {
         format!("ws://{}/", self.address)
     }
 
-    /// A peer of raw bytes whose handshake is done.
+    /// A peer that writes raw bytes, with its handshake done.
     pub(crate) fn raw(&self) -> Raw {
         open(Raw::connect(self.address))
     }
 
-    /// The same with a small receive buffer.
+    /// Like [`raw`](Self::raw), with a small receive buffer.
     pub(crate) fn narrow(&self) -> Raw {
         open(Raw::connect_narrow(self.address))
     }
 }
 
-/// The peer, with its handshake done.
+/// Does the peer's handshake.
 pub(crate) fn open(mut raw: Raw) -> Raw {
     raw.shake_hands();
     raw
@@ -103,7 +103,7 @@ pub(crate) fn open(mut raw: Raw) -> Raw {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Fails where it has ended already.
+        // Fails if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

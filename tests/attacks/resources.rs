@@ -1,4 +1,4 @@
-//! RS: memory, descriptors and turns, shared by many.
+//! RS: memory, descriptors and turns that many peers share.
 
 use std::{
     fs,
@@ -29,8 +29,8 @@ use crate::{
 
 const MIB: usize = 1 << 20;
 
-/// One in a hundred reads nothing. 10,000 subscribers in a long run. What is measured in time is left to benches, but
-/// for rounds that would take many times as long if one of those who read had to wait for one who does not.
+/// One subscriber in a hundred reads nothing. A long run has 10,000 subscribers. A round would take many times as long if
+/// a subscriber that reads had to wait for one that does not; other times are left to the benchmarks.
 #[test]
 fn rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings() {
     let name = "resources::rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings";
@@ -60,8 +60,8 @@ fn rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_
     let silent: Vec<_> = (0..count / 100).map(|_| open(Raw::connect_far(server.address))).collect();
     let mut during = Vec::new();
     let started = Instant::now();
-    // The kernel takes 50 KB for each who does not read: by then each is past its bound, and the readers together have
-    // far more than 64 MiB.
+    // The kernel buffers 50 KB for each subscriber that does not read, so by then each is over its limit; the readers
+    // together have received far more than 64 MiB.
     for number in 5..45 {
         during.push(round(&mut readers, number));
     }
@@ -75,14 +75,14 @@ fn rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_
         assert_eq!(raw.until_close().1, 1008);
         raw.expect_end();
     }
-    // Time for a Ping to whoever has said nothing for a second, from wherever the last rounds left it.
+    // Long enough for a Ping to each subscriber that has sent nothing for a second.
     thread::park_timeout(Duration::from_millis(2_200).saturating_sub(started.elapsed()));
     round(&mut readers, u32::MAX);
     let unpinged = readers.iter().filter(|reader| reader.pings == 0).count();
-    assert_eq!(unpinged, 0, "of {} readers so many have had no Ping", readers.len());
+    assert_eq!(unpinged, 0, "{unpinged} of {} readers have had no Ping", readers.len());
 }
 
-/// Who reads everything, and answers no Ping.
+/// A subscriber that reads everything, and answers no Ping.
 struct Reader {
     raw: Raw,
     pings: usize,
@@ -93,7 +93,7 @@ impl Reader {
         Self { raw, pings: 0 }
     }
 
-    /// The next message is this one.
+    /// Asserts that the next message has this number. Counts Pings before it.
     #[track_caller]
     fn next(&mut self, number: u32) {
         loop {
@@ -109,13 +109,12 @@ impl Reader {
     }
 }
 
-/// A server's app gets a message that borrows from the read buffer, so what it keeps is its own copy; a client's
-/// message is an owned one.
+/// A server's app gets a message that borrows from the read buffer, so it keeps a copy. A client gets an owned message.
 #[test]
 fn rs_02_kept_message_pins_no_buffer() {
     let text = "twenty bytes of text";
     let count = 2_000;
-    // As an app gets it: whole in a read, and in fragments.
+    // A message whole in one read, and a message in fragments.
     let mut receiver = Connection::server(Limits::default(), Delivery::Messages).receiver;
     let mut kept: Vec<Box<str>> = Vec::with_capacity(2 * count);
     let mut buffer = vec![0; 64 << 10];
@@ -164,7 +163,7 @@ fn rs_02_kept_message_of_a_client_pins_no_buffer() {
     assert!(retained <= (2 * count * text.len()) as isize, "{} bytes for each", retained / count as isize);
 }
 
-/// From a thousand to ten thousand in a long run. TLS is not there yet.
+/// A long run goes from a thousand to ten thousand connections. Without TLS, which the server does not have.
 #[test]
 fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
     let server = echo_process("resources::rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server");
@@ -175,7 +174,7 @@ fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
     round_trip(&mut builder().connect(&server.url()).unwrap());
     let before = memory(server.id());
     idle.extend((few..many).map(|_| opened()));
-    // Each has said something, and has been answered.
+    // Each has sent a message and got its echo.
     for raw in &mut idle {
         raw.send(0x82, [7; 1_000]);
         raw.expect_frame(0x82, [7; 1_000]);
@@ -184,7 +183,8 @@ fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
     assert!(more <= (many - few) * 1536, "{} bytes for each", more / (many - few));
 }
 
-/// The server knows its limit and turns away who is too many, so that it never meets it; see the next test for that.
+/// The server knows its limit of descriptors and accepts no connection beyond it, so `accept` never fails; for that case
+/// see the next test.
 #[test]
 fn rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close() {
     let name = "resources::rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close";
@@ -197,7 +197,7 @@ fn rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_o
     for client in &mut *inside {
         assert_eq!(client.head().status, 101);
     }
-    // Who waits at the door costs next to no time.
+    // Clients that wait to be accepted take almost no CPU time.
     let before = cpu_time(server.id());
     assert!(outside.last_mut().unwrap().hears_nothing_for(Duration::from_secs(1)));
     let used = cpu_time(server.id()) - before;
@@ -217,8 +217,7 @@ fn rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_o
     round_trip(&mut late);
 }
 
-/// The limit is lowered under a server that counts on more, so that `accept` itself is refused. Ten seconds in a long
-/// run.
+/// The limit is lowered while the server runs, so that `accept` itself fails. A long run takes ten seconds.
 #[test]
 fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_stops_accepting() {
     let server = echo_process("resources::rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_stops_accepting");
@@ -238,18 +237,18 @@ fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_stops_accepting()
         raw.text("served");
         raw.expect_frame(0x81, "served");
     }
-    // One leaves, one gets in, and no event has told of it.
+    // One connection closes and a waiting one is accepted, although no event announces it.
     let started = Instant::now();
     drop(inside.pop());
     assert_eq!(outside[0].head().status, 101);
-    assert!(started.elapsed() < Duration::from_secs(2), "let in after {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "accepted after {:?}", started.elapsed());
     rlimit::prlimit(id, rlimit::Resource::NOFILE, Some((soft, hard)), None).unwrap();
     for raw in &mut outside[1..] {
         assert_eq!(raw.head().status, 101);
     }
 }
 
-/// Five seconds of it in a long run.
+/// A long run takes five seconds.
 #[test]
 fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() {
     let log = format!("{}/rs_05-{}.log", env!("CARGO_TARGET_TMPDIR"), std::process::id());
@@ -265,7 +264,7 @@ fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() 
         while started.elapsed() < time {
             let socket = Socket::from(TcpStream::connect(server.address).unwrap());
             socket.set_linger(Some(Duration::ZERO)).unwrap();
-            // In the middle of a handshake, behind it, and before anything.
+            // Before the first byte, inside the handshake, and behind it.
             match resets % 3 {
                 0 => {}
                 1 => drop(socket.send(&OPENING.as_bytes()[..50])),
@@ -285,12 +284,12 @@ fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() 
     assert!(more <= MIB, "{} KiB more after {resets} resets", more >> 10);
     let lines = fs::read_to_string(&log).unwrap();
     assert!(lines.lines().count() <= 10, "{lines}");
-    assert!(resets > 300, "no flood: {resets}");
+    assert!(resets > 300, "too few resets: {resets}");
     round_trip(&mut builder().connect(&server.url()).unwrap());
     fs::remove_file(&log).unwrap();
 }
 
-/// Counted rather than timed: what the server hears of those who send without end between a question and its turn.
+/// Counts the messages of endless senders that the server reads between a client's message and its echo.
 #[test]
 fn rs_07_peer_that_sends_without_end_gets_1024_events_per_turn_and_delays_no_other_peer() {
     let flooded = Arc::new(AtomicUsize::new(0));
@@ -325,9 +324,9 @@ fn rs_07_peer_that_sends_without_end_gets_1024_events_per_turn_and_delays_no_oth
         let at_most = flooded.load(Ordering::SeqCst);
         expect_text(&mut client, "?");
         let heard_at = asked.recv_timeout(LONG).unwrap();
-        // The rest of the turn in which the question came, and the next one, in which it is read.
+        // The rest of the turn in which the message came, and the next turn, in which it is read.
         let between = heard_at.saturating_sub(at_most);
-        assert!(between <= 2 * SENDERS * 1024, "{between} messages went before");
+        assert!(between <= 2 * SENDERS * 1024, "{between} messages were read before it");
     }
     drop((client, server));
     for sender in senders {
