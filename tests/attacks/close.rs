@@ -410,9 +410,9 @@ fn cl_04_two_ends_of_our_own_close_cleanly() {
 
 #[test]
 fn cl_04_data_behind_a_close_is_ignored_and_the_end_is_clean() {
-    let (heard, messages) = std::sync::mpsc::channel();
+    let (report, messages) = std::sync::mpsc::channel();
     let service = Service::echo().on_message(move |message, context| {
-        heard.send(message.payload().to_vec()).unwrap();
+        report.send(message.payload().to_vec()).unwrap();
         context.close(CloseCode::new(4000), "").unwrap();
     });
     let mut config = config();

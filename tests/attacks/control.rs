@@ -26,10 +26,10 @@ const MIB: usize = 1 << 20;
 fn ct_01_of_a_flood_of_pings_ten_pongs_with_the_latest_are_kept() {
     let mut config = config();
     config.max_queued_bytes = 64 * MIB;
-    let (heard, messages) = mpsc::channel();
+    let (report, messages) = mpsc::channel();
     let service = Service::echo().on_message(move |message, context| match message {
         Message::Text("burst") => (0..256).for_each(|_| context.send(Message::Binary(&[0; 64 << 10]))),
-        _ => heard.send(()).unwrap(),
+        _ => report.send(()).unwrap(),
     });
     let server = serve(config, service);
     let (mut raw, _) = server.narrow();
@@ -207,8 +207,8 @@ fn bursts() -> Service {
     })
 }
 
-/// A Pong is sent before all data except the data in the kernel's buffers. The data here is more than both kernel buffers
-/// hold.
+/// A Pong is sent before all data except the data in the kernel's buffers. The data here is more than both kernel
+/// buffers hold.
 #[test]
 fn ct_03_pong_passes_the_data_that_waits() {
     let mut config = config();

@@ -1,9 +1,11 @@
-//! PM: permessage-deflate (RFC 7692) under attack: bombs, odd offers, invalid data, the memory of windows, and lengths that
-//! reveal secrets.
+//! PM: permessage-deflate (RFC 7692) under attack: bombs, odd offers, invalid data, the memory of windows, and lengths
+//! that reveal secrets.
+
+use std::sync::{Mutex, mpsc};
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, Connection, Deflate, DeflateConfig, DeflateParams,
-    Delivery, Event, HandshakeError, HeadLimits, HttpVersion, Limits, Prepared, ProtocolError, Receiver, Role,
+    Delivery, Event, HandshakeError, HeadLimits, HttpVersion, Limits, Message, Prepared, ProtocolError, Receiver, Role,
     ServerHandshake,
 };
 use switchboard_tests::{
@@ -68,19 +70,14 @@ fn pm_01_a_bomb_is_stopped_where_it_passes_the_limit() {
     }
 }
 
-/// A peer's bombs, each below the limit, are inflated 1 MiB at a time, so other peers' messages are read in between. The
-/// app handles the first bomb only when the other peer's message is in the kernel.
-#[cfg(feature = "server")]
+/// A peer's bombs, each below the limit, are inflated 1 MiB at a time, so other peers' messages are read in between.
+/// The app handles the first bomb only when the other peer's message is in the kernel.
 #[test]
 fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
-    use std::sync::{Mutex, mpsc};
-
-    use switchboard::Message;
-
     const BOMBS: usize = 40;
-    let (said, heard) = mpsc::channel();
+    let (report, reports) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
-    let gate = Mutex::new((Some(may_go_on), said));
+    let gate = Mutex::new((Some(may_go_on), report));
     let service = server::Service::echo().on_message(move |message, context| {
         let mut gate = gate.lock().unwrap();
         let _ = gate.1.send(message == Message::Text("Hello"));
@@ -98,10 +95,10 @@ fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
     let mut other = server.client();
     let bomb = frame(Role::Server, 0xC2, &Zlib::new(9, 15).message(&vec![0; 1 << 20]));
     attacker.write(bomb.repeat(BOMBS));
-    assert!(!heard.recv_timeout(server::LONG).unwrap());
+    assert!(!reports.recv_timeout(server::LONG).unwrap());
     other.send_text("Hello").unwrap();
     go_on.send(()).unwrap();
-    let before = (1..).find(|_| heard.recv_timeout(server::LONG).unwrap()).unwrap();
+    let before = (1..).find(|_| reports.recv_timeout(server::LONG).unwrap()).unwrap();
     assert!(before <= 4, "{before} of {BOMBS} bombs were inflated before the other message was read");
     server::expect_text(&mut other, "Hello");
 }

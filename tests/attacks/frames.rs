@@ -29,8 +29,8 @@ use crate::{
     scaled,
 };
 
-/// Returns the frame header for a receiver in this role: `header` is as a client receives it, and for a server the mask bit
-/// is set.
+/// Returns the frame header for a receiver in this role: `header` is as a client receives it, and for a server the mask
+/// bit is set.
 fn for_role(role: Role, header: &str) -> Vec<u8> {
     let mut bytes = hex(header);
     if role == Role::Server {

@@ -455,8 +455,8 @@ fn hs_06_answer_that_breaks_out_of_its_line_becomes_500() {
     }
 }
 
-/// The bytes behind each of these are never read as a request. This test has no proxy in front: the server refuses every
-/// request that a proxy might read differently, and ends the connection.
+/// The bytes behind each of these are never read as a request. This test has no proxy in front: the server refuses
+/// every request that a proxy might read differently, and ends the connection.
 #[test]
 fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_follows_is_no_request() {
     const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";

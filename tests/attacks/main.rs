@@ -1,5 +1,5 @@
-//! Attacks that broke other WebSocket implementations, and the defence against each. A test's name begins with the id of
-//! its row.
+//! Attacks that broke other WebSocket implementations, and the defence against each. A test's name begins with the id
+//! of its row.
 //!
 //! | file | ids | subject |
 //! |---|---|---|
@@ -14,7 +14,7 @@
 //!
 //! | id | rule | where other implementations failed |
 //! |---|---|---|
-//! | HS-01 | a head over the limit gets 431, in linear time and with no more memory than the limit | CVE-2023-43669 (tungstenite) |
+//! | HS-01 | a head over the limit gets 431, in linear time and bounded memory | CVE-2023-43669 (tungstenite) |
 //! | HS-02 | many fields, folded lines, NUL, bare LF, space before a colon get 431 or 400 | CVE-2024-37890 (ws) |
 //! | HS-03 | a handshake has an absolute deadline, however slowly bytes come | slowloris |
 //! | HS-04 | lists in header fields are read in linear time | CVE-2021-32640 (ws), CVE-2020-7662/7663 (websocket-extensions) |
@@ -49,7 +49,7 @@
 //! | CL-05 | a Close frame holds its code and reason and no other bytes | CVE-2026-45736 (ws) |
 //! | PM-01 | the inflated size is limited while a message is inflated | CVE-2026-1526 (undici), CVE-2018-1000518 |
 //! | PM-02 | the bytes inflated in one turn are limited | |
-//! | PM-03 | offers and answers are accepted, declined or refused, and never panic | CVE-2026-2229 (undici), madler/zlib #171 |
+//! | PM-03 | no offer and no answer causes a panic | CVE-2026-2229 (undici), madler/zlib #171 |
 //! | PM-04 | invalid DEFLATE data is refused | |
 //! | PM-05 | RSV1 is valid only if negotiated, and only on a first frame | |
 //! | PM-06 | context takeover keeps to its budget | |
@@ -57,7 +57,7 @@
 //! | RS-01 | a peer that does not read does not delay others | RUSTSEC-2020-0043 (ws-rs), #2441 (actix) |
 //! | RS-02 | a short message that an app keeps does not keep a long buffer | tungstenite #480, socketioxide #448 |
 //! | RS-03 | an idle connection is small | |
-//! | RS-04 | a server out of descriptors serves its connections, and accepts new ones later | bun PR #32705, libuv, libmill #182 |
+//! | RS-04 | a server out of descriptors serves its connections, then accepts again | bun PR #32705, libuv, libmill #182 |
 //! | RS-05 | a flood of resets leaves nothing behind | RUSTSEC-2023-0034, -2024-0003 (h2) |
 //! | RS-07 | a peer that sends without end does not delay others | |
 //!
@@ -75,6 +75,7 @@ mod process;
 mod resources;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use switchboard_tests::counting::CountingAllocator;
 
 #[global_allocator]
@@ -85,7 +86,8 @@ fn scaled<T>(usual: T, long: T) -> T {
     if std::env::var_os("SWITCHBOARD_LONG").is_some_and(|value| value == "1") { long } else { usual }
 }
 
-/// Waits until no other test that calls this function runs. For tests that need thousands of descriptors or compare times.
+/// Waits until no other test that calls this function runs. For tests that need thousands of descriptors or compare
+/// times.
 fn exclusively() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     let guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);

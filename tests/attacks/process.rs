@@ -59,11 +59,11 @@ fn run_in_process<S>(name: &str, mut command: Command, start: impl FnOnce() -> (
     command.args([name, "--exact", "--nocapture"]).env(SERVER_OF, name);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
-    let (said, address) = mpsc::channel();
+    let (sender, address) = mpsc::channel();
     thread::spawn(move || {
         for line in stdout.lines().map_while(Result::ok) {
             if let Some(address) = line.strip_prefix(GREETING) {
-                let _ = said.send(address.parse().unwrap());
+                let _ = sender.send(address.parse().unwrap());
             }
         }
     });

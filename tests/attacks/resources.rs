@@ -29,8 +29,8 @@ use crate::{
 
 const MIB: usize = 1 << 20;
 
-/// One subscriber in a hundred reads nothing. A long run has 10,000 subscribers. A round would take many times as long if
-/// a subscriber that reads had to wait for one that does not; other times are left to the benchmarks.
+/// One subscriber in a hundred reads nothing. A long run has 10,000 subscribers. A round would take many times as long
+/// if a subscriber that reads had to wait for one that does not; other times are left to the benchmarks.
 #[test]
 fn rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings() {
     let name = "resources::rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings";
@@ -183,8 +183,8 @@ fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
     assert!(more <= (many - few) * 1536, "{} bytes for each", more / (many - few));
 }
 
-/// The server knows its limit of descriptors and accepts no connection beyond it, so `accept` never fails; for that case
-/// see the next test.
+/// The server knows its limit of descriptors and accepts no connection beyond it, so `accept` never fails; for that
+/// case see the next test.
 #[test]
 fn rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close() {
     let name = "resources::rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close";
@@ -294,11 +294,11 @@ fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() 
 fn rs_07_peer_that_sends_without_end_gets_1024_events_per_turn_and_delays_no_other_peer() {
     let flooded = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&flooded);
-    let (heard, asked) = mpsc::channel();
+    let (report, reports) = mpsc::channel();
     let service = Service::echo().on_message(move |message, context| match message {
         Message::Binary(_) => drop(counter.fetch_add(1, Ordering::SeqCst)),
         message => {
-            heard.send(counter.load(Ordering::SeqCst)).unwrap();
+            report.send(counter.load(Ordering::SeqCst)).unwrap();
             context.send(message);
         }
     });
@@ -323,9 +323,9 @@ fn rs_07_peer_that_sends_without_end_gets_1024_events_per_turn_and_delays_no_oth
         client.send_text("?").unwrap();
         let at_most = flooded.load(Ordering::SeqCst);
         expect_text(&mut client, "?");
-        let heard_at = asked.recv_timeout(LONG).unwrap();
+        let count_at_message = reports.recv_timeout(LONG).unwrap();
         // The rest of the turn in which the message came, and the next turn, in which it is read.
-        let between = heard_at.saturating_sub(at_most);
+        let between = count_at_message.saturating_sub(at_most);
         assert!(between <= 2 * SENDERS * 1024, "{between} messages were read before it");
     }
     drop((client, server));

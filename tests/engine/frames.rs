@@ -1,5 +1,5 @@
-//! Frame headers on the wire (RFC 6455 §5.1–5.3, §5.5): the headers that are accepted, and those that fail, with the byte
-//! that shows the breach.
+//! Frame headers on the wire (RFC 6455 §5.1–5.3, §5.5): the headers that are accepted, and those that fail, with the
+//! byte that shows the breach.
 //!
 //! In a row that fails, the last byte shows the breach; the bytes before it must be accepted.
 

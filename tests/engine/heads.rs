@@ -9,8 +9,8 @@ const REQUEST: &str = "GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nX: y\r\
 
 type Outcome = Result<Option<(RequestHead, usize)>, HeadError>;
 
-/// Reads `bytes` in pieces of this length. Returns the outcome and the number of bytes given to the reader before it. The
-/// number of bytes used by the head counts from the start.
+/// Reads `bytes` in pieces of this length. Returns the outcome and the number of bytes given to the reader by then.
+/// The number of bytes used by the head counts from the start.
 fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
     let mut reader = RequestReader::new(limits);
     let mut given = 0;

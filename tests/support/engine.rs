@@ -313,8 +313,8 @@ impl<M: Masking> Script<M> {
     }
 }
 
-/// Runs a connection through a list of steps. The steps `sent` must name every byte that it writes. It writes Pongs, the
-/// answer to a Close and the Close after a breach by itself, as the engine's contract says.
+/// Runs a connection through a list of steps. The steps `sent` must name every byte that it writes. It writes Pongs,
+/// the answer to a Close and the Close after a breach by itself, as the engine's contract says.
 ///
 /// ```text
 /// transcript! { Role::Server;

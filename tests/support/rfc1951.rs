@@ -1,5 +1,5 @@
-//! An inflater for the tests, written from RFC 1951 §3.2 bit by bit, with an exact window. It is slow and shares no code
-//! with the engine.
+//! An inflater for the tests, written from RFC 1951 §3.2 bit by bit, with an exact window. It is slow and shares no
+//! code with the engine.
 
 /// The inflating end of a connection.
 pub struct Inflater {

@@ -1,4 +1,5 @@
-//! Reads the sources of a package for its layering tests: the paths that each file names, and the files that it imports.
+//! Reads the sources of a package for its layering tests: the paths that each file names, and the files that it
+//! imports.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -269,8 +270,8 @@ fn paths_of(code: &str) -> Vec<String> {
     found
 }
 
-/// Adds the path that begins at `tokens[at]`, or each path of a group, to `found`. Returns the index of the token behind
-/// it.
+/// Adds the path that begins at `tokens[at]`, or each path of a group, to `found`. Returns the index of the token
+/// behind it.
 fn path_tree(tokens: &[String], mut at: usize, prefix: &str, found: &mut Vec<String>) -> usize {
     let mut path = prefix.to_string();
     while at < tokens.len() && (is_word(&tokens[at]) || tokens[at] == "::") {
