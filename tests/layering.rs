@@ -1,11 +1,11 @@
-//! The layers of the library: each uses only those below it, and the engine at the bottom knows no I/O, no clock, no
-//! randomness and no threads. Read from the sources, their comments and strings left out.
+//! The layers of the library. Each layer uses only the layers below it. The engine at the bottom uses no I/O, no clock,
+//! no randomness and no threads. The tests read the sources without their comments and strings.
 
-use std::fs;
+use std::{env, fs, path::PathBuf, process};
 
-use switchboard_tests::sources::{Package, names, sources};
+use switchboard_tests::sources::{Package, circles, mentions, sources};
 
-/// A folder under `src`, and what no file in it may name.
+/// Each module of the library, and the paths that no file in it may name.
 const LAYERS: &[(&str, &[&str])] = &[
     (
         "proto",
@@ -32,33 +32,33 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn no_layer_names_what_is_above_or_outside_of_it() {
+fn no_layer_names_a_layer_above_it_or_an_api_outside_it() {
     let library = library();
     let layers = library.modules();
-    assert_eq!(layers.len(), LAYERS.len(), "a rule for every layer: {layers:?}");
+    assert_eq!(layers.len(), LAYERS.len(), "each layer has a rule: {layers:?}");
     for layer in layers {
-        let (_, forbidden) = LAYERS.iter().find(|(name, _)| *name == layer).expect("a rule for every layer");
+        let (_, forbidden) = LAYERS.iter().find(|(name, _)| *name == layer).expect("the layer has a rule");
         for (file, source) in library.files_of(&layer) {
             for path in library.paths(&file, &source) {
-                let breach = forbidden.iter().find(|name| names(&path, name));
+                let breach = forbidden.iter().find(|name| mentions(&path, name));
                 assert_eq!(breach, None, "{} names {path}", file.display());
             }
         }
     }
 }
 
-/// The engine's types stand at the crate's root, so the layer without WebSocket must not look there at all.
+/// The crate's root re-exports the engine's types, so the reactor, which knows no WebSocket, must not use the root.
 #[test]
-fn the_reactor_names_nothing_of_the_crate_but_itself() {
+fn the_reactor_names_no_other_module_of_the_crate() {
     let library = library();
     for (file, source) in library.files_of("reactor") {
         for path in library.paths(&file, &source).iter().filter(|path| path.starts_with("crate::")) {
-            assert!(names(path, "crate::reactor"), "{} names {path}", file.display());
+            assert!(mentions(path, "crate::reactor"), "{} names {path}", file.display());
         }
     }
 }
 
-/// The table in `proto/mod.rs` promises that each file uses only those above it.
+/// The table is in `proto/mod.rs`.
 #[test]
 fn each_file_of_the_engine_uses_only_those_above_it_in_its_table() {
     let library = library();
@@ -81,7 +81,7 @@ fn each_file_of_the_engine_uses_only_those_above_it_in_its_table() {
     let mut seen = 0;
     for (file, source) in sources(&folder) {
         let inside = file.strip_prefix(&folder).expect("a file of the layer").with_extension("");
-        let module = inside.iter().next().expect("a name").to_string_lossy().into_owned();
+        let module = inside.iter().next().expect("a file name").to_string_lossy().into_owned();
         let Some(own) = place(&module) else { continue };
         for path in library.paths(&file, &source) {
             let Some(first) = path.strip_prefix("crate::proto::").and_then(|rest| rest.split("::").next()) else {
@@ -90,7 +90,7 @@ fn each_file_of_the_engine_uses_only_those_above_it_in_its_table() {
             let owner = exports.iter().find(|(name, _)| name == first).map_or(first, |(_, module)| module);
             if let Some(used) = place(owner) {
                 seen += 1;
-                assert!(used <= own, "{module} uses {first} of {owner}, which stands below it in the table");
+                assert!(used <= own, "{module} uses {first} of {owner}, which is below it in the table");
             }
         }
     }
@@ -98,7 +98,7 @@ fn each_file_of_the_engine_uses_only_those_above_it_in_its_table() {
 }
 
 #[test]
-fn the_reader_finds_paths_and_passes_over_comments_and_strings() {
+fn the_reader_finds_paths_and_skips_comments_and_strings() {
     let source = r##"
         //! Not here: crate::chat.
         use crate::{
@@ -121,12 +121,62 @@ fn the_reader_finds_paths_and_passes_over_comments_and_strings() {
         assert!(found.iter().any(|path| path == expected), "{expected} is not among {found:?}");
     }
     for absent in ["crate::chat", "std::io", "std::time", "mio"] {
-        assert!(!found.iter().any(|path| names(path, absent)), "{absent} is among {found:?}");
+        assert!(!found.iter().any(|path| mentions(path, absent)), "{absent} is among {found:?}");
     }
-    assert!(names("std::net::TcpStream", "std::net") && names("std::net::TcpStream", "std::net::Tcp"));
-    assert!(names("mio::net::TcpStream", "mio") && names("::mio::Poll", "mio"));
-    assert!(names("std::time::Instant::now", "Instant::now"));
-    assert!(!names("crate::server_name", "crate::server") && !names("permission", "mio"));
+    assert!(mentions("std::net::TcpStream", "std::net") && mentions("std::net::TcpStream", "std::net::Tcp"));
+    assert!(mentions("mio::net::TcpStream", "mio") && mentions("::mio::Poll", "mio"));
+    assert!(mentions("std::time::Instant::now", "Instant::now"));
+    assert!(!mentions("crate::server_name", "crate::server") && !mentions("permission", "mio"));
+}
+
+#[test]
+fn imports_lead_to_the_defining_file_and_tests_are_left_out() {
+    let package = TemporaryPackage::new(&[
+        ("lib.rs", "mod app;\nmod core;\npub use core::Room;\n"),
+        ("app.rs", "use crate::core::{\n    Room,\n    users,\n};\nfn open(room: Room) -> users::User {}\n"),
+        ("core/mod.rs", "mod rooms;\npub(crate) mod users;\npub(crate) use rooms::Room;\n"),
+        ("core/rooms.rs", "use super::users::User;\npub(super) struct Room(Vec<User>);\n"),
+        ("core/users.rs", "struct User(super::Room);\n#[cfg(test)]\nmod tests {\n    use crate::app;\n}\n"),
+        ("core/tests/mod.rs", "use crate::app;\n"),
+    ]);
+    let imports = Package::new(&package.folder).imports();
+    let expected: &[(&str, &[&str])] = &[
+        ("", &[]), // only a re-export
+        ("app", &["core::rooms", "core::users"]),
+        ("core", &[]), // only a re-export
+        ("core::rooms", &["core::users"]),
+        ("core::users", &["core::rooms"]), // through `core/mod.rs`
+    ];
+    assert_eq!(imports.len(), expected.len(), "{imports:?}");
+    for (module, imported) in expected {
+        let found: Vec<&str> = imports[*module].iter().map(String::as_str).collect();
+        assert_eq!(found, *imported, "{module:?}");
+    }
+    assert_eq!(circles(&imports), [["core::rooms", "core::users"]]);
+}
+
+/// A package in a folder of its own, which is removed when this is dropped.
+struct TemporaryPackage {
+    folder: PathBuf,
+}
+
+impl TemporaryPackage {
+    /// Writes the files, each a path under `src` and its contents.
+    fn new(files: &[(&str, &str)]) -> Self {
+        let package = Self { folder: env::temp_dir().join(format!("switchboard-layering-{}", process::id())) };
+        for (path, source) in files {
+            let file = package.folder.join("src").join(path);
+            fs::create_dir_all(file.parent().expect("a file in a folder")).expect("the folder can be created");
+            fs::write(file, source).expect("the file can be written");
+        }
+        package
+    }
+}
+
+impl Drop for TemporaryPackage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
 }
 
 fn library() -> Package {

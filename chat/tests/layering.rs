@@ -6,7 +6,7 @@ use std::{
     fs,
 };
 
-use switchboard_tests::sources::{Package, circles, names, sources};
+use switchboard_tests::sources::{Package, circles, mentions, sources};
 
 /// The modules of `chat/src` by layer, from the bottom. A module may import its own layer and those below.
 const LAYERS: &[&[&str]] = &[
@@ -91,7 +91,7 @@ fn the_chat_names_no_sockets_and_no_frames() {
     assert!(files.len() > 30, "only {} files were read", files.len());
     for (file, source) in files {
         for path in chat.paths(&file, &source) {
-            let breach = SOCKETS_AND_FRAMES.iter().find(|name| names(&path, name));
+            let breach = SOCKETS_AND_FRAMES.iter().find(|name| mentions(&path, name));
             assert_eq!(breach, None, "{} names {path}", file.display());
         }
     }

@@ -247,13 +247,13 @@ impl Listener {
 }
 
 /// What a compressed message inflates to by the naive inflater, which remembers what came before.
-pub struct Naive(switchboard_tests::rfc1951::Inflated);
+pub struct Naive(switchboard_tests::rfc1951::Inflater);
 
 impl Naive {
     /// Nothing came before; messages are at most so long.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self(switchboard_tests::rfc1951::Inflated::new(15).at_most(most))
+        Self(switchboard_tests::rfc1951::Inflater::new(15).with_limit(most))
     }
 
     /// The next message, if it is one.
@@ -261,12 +261,12 @@ impl Naive {
     /// # Errors
     /// Whether it is too long; else it is malformed.
     pub fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, bool> {
-        self.0.message(message).map_err(|fault| fault == switchboard_tests::rfc1951::TOO_LONG)
+        self.0.inflate(message).map_err(|fault| fault == switchboard_tests::rfc1951::TOO_LONG)
     }
 
     /// Forgets what came before.
     pub fn start_afresh(&mut self) {
-        self.0.start_afresh();
+        self.0.reset();
     }
 }
 

@@ -1,4 +1,4 @@
-//! CL: the closing handshake, and every other end.
+//! CL: the closing handshake, and every other end of a connection.
 
 use std::{
     collections::BTreeMap,
@@ -10,31 +10,30 @@ use switchboard::{
     CloseCode, Connection, Delivery, End, FixedOutput, Limits, MaskingKey, Message, ProtocolError, Role, SendError,
     State,
 };
-
 use switchboard_tests::{
     engine::{BOTH_ROLES, CLOSE_WITHOUT_CODE, KEY, Pair, Row, close, frame, receive, receiver, transcript},
     process::{descriptors, wait_for_descriptors},
-    server::{LONG, Service, config, expect_text, frame as masked, header, serve},
+    server::{LONG, Raw, Service, config, expect_text, frame as masked, header, serve},
 };
 
 use crate::{
     control::{close_frame, masking_sender, sender},
-    process::apart,
+    process::server_process,
     scaled,
 };
 
 const SHORT: Duration = Duration::from_millis(100);
 const MIB: usize = 1 << 20;
 
-/// Closes with 4000 when asked to by "close", and echoes else.
-fn obedient() -> Service {
+/// Closes with 4000 on the message "close", and echoes all others.
+fn closes_when_asked() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("close") => context.close(CloseCode::new(4000), "as you wish").unwrap(),
         message => context.send(message),
     })
 }
 
-/// §7.4 and the IANA registry, both sides of each range: `true` where a Close frame may hold the code.
+/// Codes on both sides of each range of §7.4 and the IANA registry; `true` if a Close frame may hold the code.
 const CODES: &[(u16, bool)] = &[
     (0, false),
     (1, false),
@@ -86,7 +85,7 @@ fn cl_01_close_code_that_must_not_be_sent_fails_with_1002() {
                 let wire = frame(role, 0x88, &payload);
                 let name = format!("{code} {reason}");
                 if allowed {
-                    Row::taken(&name, role, wire, vec![close(code, reason)]).check();
+                    Row::accepted(&name, role, wire, vec![close(code, reason)]).check();
                 } else {
                     let breach = ProtocolError::InvalidCloseCode(CloseCode::new(code));
                     assert_eq!(breach.close_code().get(), 1002);
@@ -132,13 +131,13 @@ fn cl_01_send_side_refuses_close_codes_that_must_not_be_sent() {
 }
 
 #[test]
-fn cl_01_what_may_be_sent_is_what_is_taken_of_all_65536_codes() {
+fn cl_01_of_all_65536_codes_those_accepted_are_those_that_may_be_sent() {
     let registry = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
     for code in 0..=u16::MAX {
         let mut out = Vec::new();
         let by_server = sender().close(close_frame(code, ""), &mut out).is_ok();
         let by_client = masking_sender().close(close_frame(code, ""), &mut out).is_ok();
-        // §7.4.1: 1010 is a client's alone.
+        // §7.4.1: only a client sends 1010.
         assert_eq!((by_client, by_server), (registry(code), registry(code) && code != 1010), "{code}");
         let wire = frame(Role::Server, 0x88, &code.to_be_bytes());
         let (seen, error) = receive(&mut receiver(Role::Server, Limits::default(), Delivery::Messages), &wire);
@@ -154,7 +153,7 @@ fn cl_01_reason_of_124_bytes_fails_with_1002_and_cannot_be_sent() {
         let wire = frame(role, 0x88, &[b"\x03\xE8", longer.as_bytes()].concat());
         Row::fails("124 bytes", role, wire[..2].to_vec(), ProtocolError::ControlTooLong).check();
         let wire = frame(role, 0x88, &[b"\x03\xE8", longest.as_bytes()].concat());
-        Row::taken("123 bytes", role, wire, vec![close(1000, &longest)]).check();
+        Row::accepted("123 bytes", role, wire, vec![close(1000, &longest)]).check();
     }
     let mut out = Vec::new();
     let mut sender = sender();
@@ -163,7 +162,7 @@ fn cl_01_reason_of_124_bytes_fails_with_1002_and_cannot_be_sent() {
     sender.close(close_frame(1000, &longest), &mut out).unwrap();
 }
 
-/// A breach of each kind and the code that it gets, for frames of at most 1 MiB.
+/// One breach of each kind and its close code, for a limit of 1 MiB.
 fn breaches() -> Vec<(&'static str, Vec<u8>, u16)> {
     vec![
         ("reserved bits", masked(0xF1, b"x"), 1002),
@@ -186,12 +185,12 @@ fn breaches() -> Vec<(&'static str, Vec<u8>, u16)> {
     ]
 }
 
-/// In a long run 10,000 times and more.
+/// A long run repeats this more than 10,000 times.
 #[test]
 fn cl_02_close_reaches_a_peer_that_is_still_sending_megabytes_and_its_writes_and_reads_do_not_fail() {
     let mut config = config();
     config.limits = Limits::of_bytes(MIB as u64);
-    // The megabytes may take their time on a busy machine.
+    // The megabytes may take long on a busy machine.
     config.linger_timeout = LONG;
     let server = serve(config, Service::echo());
     let more = vec![0; 64 << 10];
@@ -212,7 +211,7 @@ fn cl_02_close_reaches_a_peer_that_is_still_sending_megabytes_and_its_writes_and
                 }
             };
             assert_eq!(close.close_code(), Some(code), "{name}, round {round}");
-            // What was said before the breach has been answered.
+            // The messages before the breach are answered.
             assert!(frames.iter().all(|&first| first == 0x82), "{name}, round {round}: {frames:02x?}");
             raw.expect_end();
         }
@@ -220,7 +219,7 @@ fn cl_02_close_reaches_a_peer_that_is_still_sending_megabytes_and_its_writes_and
 }
 
 #[test]
-fn cl_02_after_a_breach_the_peer_has_only_so_long_to_end_its_side() {
+fn cl_02_after_a_breach_the_peer_has_a_deadline_to_end_its_side() {
     let mut config = config();
     config.linger_timeout = SHORT;
     let server = serve(config, Service::echo());
@@ -232,10 +231,10 @@ fn cl_02_after_a_breach_the_peer_has_only_so_long_to_end_its_side() {
 }
 
 #[test]
-fn cl_03_thousand_ends_of_all_kinds_are_each_heard_once() {
+fn cl_03_thousand_ends_of_all_kinds_are_each_reported_once() {
     let mut config = config();
     config.workers = 2;
-    let server = serve(config, obedient());
+    let server = serve(config, closes_when_asked());
     let mut expected = BTreeMap::new();
     for round in 0..1000 {
         let (mut raw, id) = server.raw();
@@ -270,7 +269,7 @@ fn cl_03_thousand_ends_of_all_kinds_are_each_heard_once() {
     }
     for (id, end) in &expected {
         let found = &seen[id];
-        // A peer that is gone before our answer resets the connection, perhaps before we have read its last words.
+        // A peer that is gone before our answer resets the connection, perhaps before its last frames are read.
         let overtaken = matches!(found, End::Broken(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
         assert!(found == end || overtaken, "{id}: {found}, not {end}");
     }
@@ -278,10 +277,10 @@ fn cl_03_thousand_ends_of_all_kinds_are_each_heard_once() {
     assert_eq!(server.join(), []);
 }
 
-/// Packets cannot be dropped without privileges: who vanishes is a peer that says nothing any more, for which the
-/// server gives up without a word of it.
+/// A test cannot drop packets without privileges. Instead, a peer stops sending, and the server ends the connection on
+/// its own.
 #[test]
-fn cl_03_each_way_to_end_without_a_closing_handshake_is_told_with_its_cause_and_1006() {
+fn cl_03_each_end_without_a_closing_handshake_is_reported_with_its_cause_and_1006() {
     let mut config = config();
     config.close_timeout = SHORT;
     config.write_timeout = 2 * SHORT;
@@ -306,23 +305,23 @@ fn cl_03_each_way_to_end_without_a_closing_handshake_is_told_with_its_cause_and_
         assert_eq!(end.code(), CloseCode::ABNORMAL_CLOSURE, "{end}");
     }
     server.stop();
-    assert_eq!(server.join(), [], "closed a second time");
+    assert_eq!(server.join(), [], "no connection is closed twice");
 }
 
-/// Slots are not to be seen from outside; the descriptors are.
+/// The server's slots are not visible from outside; its descriptors are.
 #[test]
 fn cl_03_connections_that_ended_in_any_way_leave_no_descriptor() {
     let name = "close::cl_03_connections_that_ended_in_any_way_leave_no_descriptor";
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         (config.close_timeout, config.linger_timeout) = (5 * SHORT, 3 * SHORT);
         (config.ping_after, config.idle_timeout) = (20 * SHORT, 25 * SHORT);
-        serve(config, obedient())
+        serve(config, closes_when_asked())
     });
     let empty = descriptors(server.id());
     let mut witness = server.raw();
     let count = 50;
-    let ways: &[(&str, fn(switchboard_tests::server::Raw) -> Option<switchboard_tests::server::Raw>)] = &[
+    let ways: &[(&str, fn(Raw) -> Option<Raw>)] = &[
         ("never answers our Close", |mut raw| {
             raw.text("close");
             Some(raw)
@@ -335,7 +334,7 @@ fn cl_03_connections_that_ended_in_any_way_leave_no_descriptor() {
             raw.reset();
             None
         }),
-        ("says nothing any more", Some),
+        ("sends no more bytes", Some),
         ("breaks a rule and stays", |mut raw| {
             raw.send(0x83, "");
             Some(raw)
@@ -352,7 +351,7 @@ fn cl_03_connections_that_ended_in_any_way_leave_no_descriptor() {
         let started = Instant::now();
         while descriptors(server.id()) > empty + 1 {
             assert!(started.elapsed() < LONG, "{name}: {} stay", descriptors(server.id()) - empty - 1);
-            // The witness stays as long as it speaks.
+            // The witness must send something to stay connected.
             witness.text("?");
             while witness.frame().first != 0x81 {}
         }
@@ -377,17 +376,17 @@ fn cl_04_closes_that_cross_are_not_answered() {
     }
 }
 
-/// Both ends close, in each order of who reads first: one Close each way, and both are closed.
+/// Whichever end closes first, there is one Close each way, and both ends are closed.
 #[test]
 fn cl_04_two_ends_of_our_own_close_cleanly() {
     type Step = fn(&mut Pair<fn() -> MaskingKey>);
     let client_closes: Step = |pair| {
         pair.client.connection.sender.close(None, &mut pair.client.out).unwrap();
-        pair.client.wrote.push(CLOSE_WITHOUT_CODE);
+        pair.client.sent_events.push(CLOSE_WITHOUT_CODE);
     };
     let server_closes: Step = |pair| {
         pair.server.connection.sender.close(None, &mut pair.server.out).unwrap();
-        pair.server.wrote.push(CLOSE_WITHOUT_CODE);
+        pair.server.sent_events.push(CLOSE_WITHOUT_CODE);
     };
     let settle: Step = Pair::settle;
     let rows: &[(&str, &[Step])] = &[
@@ -398,7 +397,11 @@ fn cl_04_two_ends_of_our_own_close_cleanly() {
     for (name, steps) in rows {
         let mut pair: Pair<fn() -> MaskingKey> = Pair::new(|| KEY, Limits::default(), Delivery::Messages);
         steps.iter().for_each(|step| step(&mut pair));
-        assert_eq!((&pair.client.seen, &pair.server.seen), (&pair.server.wrote, &pair.client.wrote), "{name}");
+        assert_eq!(
+            (&pair.client.seen, &pair.server.seen),
+            (&pair.server.sent_events, &pair.client.sent_events),
+            "{name}"
+        );
         assert_eq!(pair.client.seen, [CLOSE_WITHOUT_CODE], "{name}");
         let states = (pair.client.connection.state(), pair.server.connection.state());
         assert_eq!(states, (State::Closed, State::Closed), "{name}");
@@ -407,9 +410,9 @@ fn cl_04_two_ends_of_our_own_close_cleanly() {
 
 #[test]
 fn cl_04_data_behind_a_close_is_ignored_and_the_end_is_clean() {
-    let (heard, messages) = std::sync::mpsc::channel();
+    let (report, messages) = std::sync::mpsc::channel();
     let service = Service::echo().on_message(move |message, context| {
-        heard.send(message.payload().to_vec()).unwrap();
+        report.send(message.payload().to_vec()).unwrap();
         context.close(CloseCode::new(4000), "").unwrap();
     });
     let mut config = config();
@@ -421,7 +424,7 @@ fn cl_04_data_behind_a_close_is_ignored_and_the_end_is_clean() {
         ("a breach", vec![0xFF; 100]),
         ("megabytes", vec![0; 3 * MIB]),
     ] {
-        // The peer closes, and goes on.
+        // The peer closes, and sends more.
         let (mut raw, id) = server.raw();
         raw.write([masked(0x88, b"\x03\xE8"), behind.clone()].concat());
         assert_eq!(raw.until_close(), (vec![], 1000), "{name}");
@@ -430,7 +433,7 @@ fn cl_04_data_behind_a_close_is_ignored_and_the_end_is_clean() {
         assert_eq!(server.next_closed(), (id, end), "{name}");
         assert_eq!(messages.try_iter().count(), 0, "{name}");
 
-        // Both close at once, and the peer goes on.
+        // Both ends close at once, and the peer sends more.
         let (mut raw, id) = server.raw();
         raw.write([masked(0x81, b"close"), masked(0x88, b"\x03\xE9"), behind].concat());
         assert_eq!(raw.until_close(), (vec![], 4000), "{name}");
@@ -441,10 +444,9 @@ fn cl_04_data_behind_a_close_is_ignored_and_the_end_is_clean() {
     }
 }
 
-/// Without `unsafe` in the package there is nothing here for Miri to find, which this toolchain does not have; what is
-/// behind the frame is looked at instead.
+/// Checks the bytes behind the frame. The library has no `unsafe` code, so Miri would find nothing.
 #[test]
-fn cl_05_close_frame_holds_what_was_given_and_touches_nothing_else() {
+fn cl_05_close_frame_holds_the_code_and_reason_and_leaves_the_buffer_behind_it_unchanged() {
     const CANARY: u8 = 0xC5;
     for length in 0..=200 {
         let reason = "r".repeat(length);
@@ -478,7 +480,7 @@ fn cl_05_close_frame_holds_what_was_given_and_touches_nothing_else() {
 }
 
 #[test]
-fn cl_05_app_that_closes_with_too_long_a_reason_is_told_and_nothing_is_sent() {
+fn cl_05_app_that_closes_with_too_long_a_reason_gets_an_error_and_nothing_is_sent() {
     let service = Service::echo().on_message(|message, context| {
         let length: usize = std::str::from_utf8(message.payload()).unwrap().parse().unwrap();
         match context.close(CloseCode::new(4000), &"r".repeat(length)) {

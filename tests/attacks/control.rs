@@ -9,7 +9,6 @@ use switchboard::{
     CloseCode, CloseFrame, Connection, Delivery, End, Limits, Masked, Message, ProtocolError, Reply, Role, SendError,
     Sender, Unmasked,
 };
-
 use switchboard_tests::{
     engine::{BOTH_ROLES, KEY, Row, close, frame, frames, ping, pong},
     process::memory,
@@ -17,7 +16,7 @@ use switchboard_tests::{
 };
 
 use crate::{
-    process::{apart, open},
+    process::{open, server_process},
     scaled,
 };
 
@@ -27,18 +26,18 @@ const MIB: usize = 1 << 20;
 fn ct_01_of_a_flood_of_pings_ten_pongs_with_the_latest_are_kept() {
     let mut config = config();
     config.max_queued_bytes = 64 * MIB;
-    let (heard, messages) = mpsc::channel();
+    let (report, messages) = mpsc::channel();
     let service = Service::echo().on_message(move |message, context| match message {
         Message::Text("burst") => (0..256).for_each(|_| context.send(Message::Binary(&[0; 64 << 10]))),
-        _ => heard.send(()).unwrap(),
+        _ => report.send(()).unwrap(),
     });
     let server = serve(config, service);
     let (mut raw, _) = server.raw_with_small_buffer();
     raw.text("burst");
-    // Taken to the end, since nothing piles up behind it.
+    // The server reads all of them, since their answers do not pile up.
     raw.write((0..200_000_u32).flat_map(|number| masked(0x89, &number.to_be_bytes())).collect::<Vec<_>>());
     raw.text("behind the pings");
-    messages.recv_timeout(LONG).expect("all pings are heard while their answers wait");
+    messages.recv_timeout(LONG).expect("all pings are read while their answers wait");
     let frames: Vec<_> = (0..256 + 10).map(|_| raw.frame()).collect();
     let pongs = frames.iter().filter(|frame| frame.first == 0x8A);
     let pongs: Vec<_> = pongs.map(|frame| u32::from_be_bytes(frame.payload[..].try_into().unwrap())).collect();
@@ -47,11 +46,11 @@ fn ct_01_of_a_flood_of_pings_ten_pongs_with_the_latest_are_kept() {
     assert_eq!(raw.until_close(), (vec![], 1000));
 }
 
-/// Pings to be sent while nothing is read: a million of 125 bytes in a long run.
+/// The peer sends Pings and reads nothing. A long run has a million Pings of 125 bytes.
 #[test]
 fn ct_01_pings_of_a_peer_that_does_not_read_cost_no_memory() {
     let name = "control::ct_01_pings_of_a_peer_that_does_not_read_cost_no_memory";
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         config.max_queued_bytes = 64 * MIB;
         serve(config, bursts())
@@ -69,14 +68,14 @@ fn ct_01_pings_of_a_peer_that_does_not_read_cost_no_memory() {
     answered(&mut witness);
     let more = memory(server.id()).saturating_sub(before);
     assert!(more <= 256 << 10, "{} KiB more", more >> 10);
-    // Ten wait at a time; a few more are sent when the kernel finds room for them.
+    // At most ten wait at a time; a few more are sent when the kernel has room.
     raw.text("end");
     let kinds: Vec<_> = std::iter::repeat_with(|| raw.frame().first).take_while(|&first| first != 0x81).collect();
     let pongs = kinds.iter().filter(|&&first| first == 0x8A).count();
     assert!((10..1_000).contains(&pongs), "{pongs} Pongs");
 }
 
-/// Echoes of another connection: by then the worker has begun a few new turns since the call.
+/// Waits for echoes on another connection, so that the worker has begun a few new turns since the call.
 fn answered(witness: &mut Raw) {
     for _ in 0..10 {
         witness.text("?");
@@ -84,7 +83,7 @@ fn answered(witness: &mut Raw) {
     }
 }
 
-/// Whoever reads nothing cannot be told a code either: it is ended without one.
+/// A peer that reads nothing cannot read a Close either, so the connection ends without a code.
 #[test]
 fn ct_01_peer_that_sends_pings_and_reads_nothing_is_ended() {
     let mut config = config();
@@ -96,7 +95,7 @@ fn ct_01_peer_that_sends_pings_and_reads_nothing_is_ended() {
     let pings = masked(0x89, &[b'p'; 125]).repeat(100);
     let started = Instant::now();
     raw.stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
-    // Until the connection is broken: pings are no sign of a reader.
+    // Until the connection is broken: a peer that sends Pings may still not read.
     while std::io::Write::write_all(&mut raw.stream, &pings).is_ok() {
         assert!(started.elapsed() < LONG, "still open");
     }
@@ -111,9 +110,9 @@ fn ct_02_control_frame_over_125_bytes_fails_with_1002_at_its_second_byte() {
     for role in BOTH_ROLES {
         let reason = "x".repeat(123);
         let rows = [
-            Row::taken("close, 125", role, frame(role, 0x88, &longest_close), vec![close(1000, &reason)]),
-            Row::taken("ping, 125", role, frame(role, 0x89, &longest), vec![ping(&longest)]),
-            Row::taken("pong, 125", role, frame(role, 0x8A, &longest), vec![pong(&longest)]),
+            Row::accepted("close, 125", role, frame(role, 0x88, &longest_close), vec![close(1000, &reason)]),
+            Row::accepted("ping, 125", role, frame(role, 0x89, &longest), vec![ping(&longest)]),
+            Row::accepted("pong, 125", role, frame(role, 0x8A, &longest), vec![pong(&longest)]),
         ];
         rows.iter().for_each(Row::check);
         for first in [0x88, 0x89, 0x8A] {
@@ -160,7 +159,7 @@ pub(crate) fn close_frame(code: u16, reason: &str) -> Option<CloseFrame<'_>> {
     Some(CloseFrame { code: CloseCode::new(code), reason })
 }
 
-/// No call takes a FIN or an RSV bit for a control frame.
+/// No call for control frames takes FIN or RSV bits.
 #[test]
 fn ct_02_send_side_refuses_control_payloads_over_125_bytes() {
     let (mut sender, mut out) = (sender(), Vec::new());
@@ -182,7 +181,7 @@ fn ct_02_send_side_refuses_control_payloads_over_125_bytes() {
 }
 
 #[test]
-fn ct_02_send_side_writes_control_frames_whole_whatever_is_unfinished() {
+fn ct_02_send_side_writes_control_frames_whole_inside_an_unfinished_message() {
     let (mut plain, mut out) = (sender(), Vec::new());
     plain.text_fragment("a", false, &mut out).unwrap();
     out.clear();
@@ -200,7 +199,7 @@ fn ct_02_send_side_writes_control_frames_whole_whatever_is_unfinished() {
     assert_eq!(out, [frame(Role::Server, 0x89, b"1"), frame(Role::Server, 0x88, b"\x03\xE8")].concat());
 }
 
-/// Sends 256 messages of 64 KiB, 16 MiB in all, for "burst": more than the kernel takes. Echoes else.
+/// Sends 256 messages of 64 KiB on the message "burst": 16 MiB, more than the kernel buffers. Echoes all others.
 fn bursts() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("burst") => (0..256).for_each(|_| context.send(Message::Binary(&[0; 64 << 10]))),
@@ -208,7 +207,8 @@ fn bursts() -> Service {
     })
 }
 
-/// What the kernel has taken already cannot be passed: all else is. The data here is more than both take together.
+/// A Pong is sent before all data except the data in the kernel's buffers. The data here is more than both kernel
+/// buffers hold.
 #[test]
 fn ct_03_pong_passes_the_data_that_waits() {
     let mut config = config();
@@ -219,7 +219,7 @@ fn ct_03_pong_passes_the_data_that_waits() {
     let (mut raw, _) = server.raw_with_small_buffer();
     raw.text("burst");
     raw.send(0x89, "now");
-    // Behind the Ping, so that it has been heard when this has.
+    // These messages are sent behind the Ping, so the server has read it when they are answered.
     (0..10).for_each(|_| round_trip(&mut witness));
     let frames: Vec<_> = (0..257).map(|_| raw.frame()).collect();
     let at = frames.iter().position(|frame| frame.first == 0x8A).expect("a Pong");
@@ -230,7 +230,7 @@ fn ct_03_pong_passes_the_data_that_waits() {
     );
 }
 
-/// Over segments as short as on a network the kernel takes some 50 KB of the 900.
+/// With segments as short as on a network, the kernel buffers some 50 KB of the 900.
 #[test]
 fn ct_03_pong_passes_900_kib_of_many_messages_that_wait() {
     let service = Service::echo().on_message(|message, context| match message {
@@ -241,7 +241,7 @@ fn ct_03_pong_passes_900_kib_of_many_messages_that_wait() {
     let mut raw = open(Raw::connect_with_short_segments(server.address));
     let mut witness = server.client();
     raw.write([masked(0x81, b"burst"), masked(0x89, b"now"), masked(0x81, b"behind")].concat());
-    // Nobody reads before the server has handled all three, or the kernel might take everything.
+    // The peer reads only after the server has handled all three messages; else the kernel might take all data.
     (0..10).for_each(|_| round_trip(&mut witness));
     let frames: Vec<_> = (0..900 + 2).map(|_| raw.frame()).collect();
     let at = frames.iter().position(|frame| frame.first == 0x8A).expect("a Pong");

@@ -1,24 +1,25 @@
-//! permessage-deflate (RFC 7692) as an attacker uses it: bombs, offers that nobody makes, data that is none, windows
-//! without end, and lengths that tell secrets.
+//! PM: permessage-deflate (RFC 7692) under attack: bombs, odd offers, invalid data, the memory of windows, and lengths
+//! that reveal secrets.
+
+use std::sync::{Mutex, mpsc};
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, Connection, Deflate, DeflateConfig, DeflateParams,
-    Delivery, Event, HandshakeError, HeadLimits, HttpVersion, Limits, Prepared, ProtocolError, Receiver, Role,
+    Delivery, Event, HandshakeError, HeadLimits, HttpVersion, Limits, Message, Prepared, ProtocolError, Receiver, Role,
     ServerHandshake,
 };
-
 use switchboard_tests::{
     deflaters::Zlib,
     engine::{BOTH_ROLES, KEY, binary, frame, frames, receive, receive_cut, rule, text},
     random::{Random, for_each_seed},
-    rfc1951::Inflated,
+    rfc1951::Inflater,
     server,
 };
 
 use crate::scaled;
 
-/// Both ends start each message afresh.
-const AFRESH: DeflateParams = DeflateParams {
+/// Neither end takes its context over from message to message.
+const NO_TAKEOVER: DeflateParams = DeflateParams {
     server_no_context_takeover: true,
     client_no_context_takeover: true,
     server_max_window_bits: None,
@@ -28,9 +29,14 @@ const AFRESH: DeflateParams = DeflateParams {
 fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiver {
     let deflate = Deflate::default();
     match role {
-        Role::Server => Connection::server(limits, delivery).with_deflate(&deflate, AFRESH).expect(ROOM).receiver,
+        Role::Server => {
+            Connection::server(limits, delivery).with_deflate(&deflate, NO_TAKEOVER).expect(BUDGET_HAS_ROOM).receiver
+        }
         Role::Client => {
-            Connection::client(|| KEY, limits, delivery).with_deflate(&deflate, AFRESH).expect(ROOM).receiver
+            Connection::client(|| KEY, limits, delivery)
+                .with_deflate(&deflate, NO_TAKEOVER)
+                .expect(BUDGET_HAS_ROOM)
+                .receiver
         }
     }
 }
@@ -57,31 +63,26 @@ fn pm_01_a_bomb_is_stopped_where_it_passes_the_limit() {
         assert_eq!(error, ProtocolError::MessageTooLong { length: limit + 1, limit });
         assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
         assert!((limit - (16 << 10)..=limit).contains(&given), "{given} bytes were inflated, the limit is {limit}");
-        assert!(read < 2000, "{read} of {length} bytes were looked at");
+        assert!(read < 2000, "{read} of {length} bytes were read");
         let mut whole = receiver(role, Limits::of_bytes(limit), Delivery::Messages);
         assert_eq!(receive(&mut whole, &frame(role, 0xC2, &bomb)), (vec![], Some(error)));
         assert_eq!(whole.buffered_bytes(), 0);
     }
 }
 
-/// One peer's bombs, each below the limit, are inflated 1 MiB at a time: who else has something to say is heard in
-/// between. The first of them is held until the other one's message is in the kernel.
-#[cfg(feature = "server")]
+/// A peer's bombs, each below the limit, are inflated 1 MiB at a time, so other peers' messages are read in between.
+/// The app handles the first bomb only when the other peer's message is in the kernel.
 #[test]
 fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
-    use std::sync::{Mutex, mpsc};
-
-    use switchboard::Message;
-
     const BOMBS: usize = 40;
-    let (said, heard) = mpsc::channel();
+    let (report, reports) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
-    let gate = Mutex::new((Some(may_go_on), said));
+    let gate = Mutex::new((Some(may_go_on), report));
     let service = server::Service::echo().on_message(move |message, context| {
         let mut gate = gate.lock().unwrap();
         let _ = gate.1.send(message == Message::Text("Hello"));
         if let Some(may_go_on) = gate.0.take() {
-            may_go_on.recv_timeout(server::LONG).expect("the other one is there");
+            may_go_on.recv_timeout(server::LONG).expect("the other peer has sent its message");
         }
         if let Message::Text(_) = message {
             context.send(message);
@@ -94,16 +95,16 @@ fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
     let mut other = server.client();
     let bomb = frame(Role::Server, 0xC2, &Zlib::new(9, 15).message(&vec![0; 1 << 20]));
     attacker.write(bomb.repeat(BOMBS));
-    assert!(!heard.recv_timeout(server::LONG).unwrap());
+    assert!(!reports.recv_timeout(server::LONG).unwrap());
     other.send_text("Hello").unwrap();
     go_on.send(()).unwrap();
-    let before = (1..).find(|_| heard.recv_timeout(server::LONG).unwrap()).unwrap();
-    assert!(before <= 4, "{before} of {BOMBS} bombs went off before the other one was heard");
+    let before = (1..).find(|_| reports.recv_timeout(server::LONG).unwrap()).unwrap();
+    assert!(before <= 4, "{before} of {BOMBS} bombs were inflated before the other message was read");
     server::expect_text(&mut other, "Hello");
 }
 
-/// A value as an attacker puts it together: mostly what has a meaning, sometimes what breaks the grammar.
-fn offers(random: &mut Random) -> String {
+/// A random value of `Sec-WebSocket-Extensions`: mostly valid, sometimes against the grammar.
+fn random_offer(random: &mut Random) -> String {
     const NAMES: [&str; 7] = [
         "server_no_context_takeover",
         "client_no_context_takeover",
@@ -157,7 +158,7 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
     let mut seen = [0; 3];
     for seed in 0..scaled(2000, 1_000_000) {
         let mut random = Random::new(seed);
-        let value = offers(&mut random);
+        let value = random_offer(&mut random);
         let mut config = DeflateConfig::default();
         config.memory_bytes = [0, 1 << 20][random.below(2)];
         let deflate = Deflate::new(config);
@@ -185,13 +186,13 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
                 assert_eq!(out[0], if params.is_some() { 0xC1 } else { 0x81 }, "{value}");
                 if params.is_some() {
                     let header = if out[1] < 126 { 2 } else { 4 };
-                    let read = Inflated::new(bits).message(&out[header..]);
+                    let read = Inflater::new(bits).inflate(&out[header..]);
                     assert_eq!(read.as_deref(), Ok(text_to_send.as_bytes()), "{value}");
                 }
                 seen[1 + usize::from(params.is_some())] += 1;
             }
         }
-        // The same as a server's answer.
+        // The same value as a server's answer.
         let (request, limits) = (ClientRequest::new("a", "/"), HeadLimits::default());
         let mut handshake =
             ClientHandshake::with_deflate(&request, &deflate, *b"the sample nonce", limits, &mut Vec::new())
@@ -217,14 +218,14 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
             }
         }
     }
-    assert!(seen.iter().all(|&count| count > 100), "refused, declined and agreed on: {seen:?}");
+    assert!(seen.iter().all(|&count| count > 100), "refused, declined and accepted: {seen:?}");
 }
 
-/// The same message by zlib itself, which starts anew behind a block with BFINAL.
+/// Inflates a message with zlib itself, which is started anew behind each block with BFINAL.
 fn by_zlib(message: &[u8]) -> Option<Vec<u8>> {
     let mut codec = flate2::Decompress::new_with_window_bits(false, 15);
     let mut all = Vec::with_capacity(1 << 20);
-    // With an empty block behind, which is read as one only where a block begins.
+    // With the tail and an empty block behind it, which zlib reads as one only where a block begins.
     let bytes = [message, &[0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00]].concat();
     let mut rest = &bytes[..];
     loop {
@@ -246,9 +247,9 @@ fn by_zlib(message: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Many more are for the fuzz target `inflate_matches_naive`.
+/// The fuzz target `inflate_matches_naive` tries many more messages.
 #[test]
-fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
+fn pm_04_deflate_data_is_accepted_or_refused_as_by_zlib() {
     let (mut valid, mut invalid) = (0, 0);
     for seed in 0..scaled(4000, 200_000) {
         let mut random = Random::new(seed);
@@ -268,7 +269,7 @@ fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
                 _ => message[at] ^= 1 << random.below(8),
             }
         }
-        let expected = Inflated::new(15).message(&message);
+        let expected = Inflater::new(15).inflate(&message);
         let role = BOTH_ROLES[random.below(2)];
         let wire = frame(role, 0xC2, &message);
         let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
@@ -282,7 +283,7 @@ fn pm_04_what_is_no_deflate_data_is_judged_as_zlib_does() {
             Err(fault) => {
                 let invalid_deflate = (&[][..], Some(ProtocolError::InvalidDeflate));
                 assert_eq!((&*seen, error), invalid_deflate, "seed {seed}: {fault}: {message:02x?}");
-                // zlib itself does not care which block is the last, and finds a block behind what is cut off.
+                // zlib accepts any last block, and reads the added block as the end of a cut-off message.
                 let zlib_may_take_it = matches!(*fault, "no empty block at the end" | "cut off");
                 assert!(
                     zlib_may_take_it || by_zlib(&message).is_none(),
@@ -309,10 +310,10 @@ fn pm_05_rsv1_where_it_means_nothing_is_a_breach() {
         assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "a continuation ({role:?})");
         let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
         let (_, error) = receive(&mut plain, &frame(role, 0xC1, hello));
-        assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "not agreed on ({role:?})");
+        assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "not negotiated ({role:?})");
         assert_eq!(error.expect("a breach").close_code(), CloseCode::PROTOCOL_ERROR);
         let agreed = receive(&mut receiver(role, Limits::default(), Delivery::Messages), &frame(role, 0xC1, hello));
-        assert_eq!((agreed.0, rule(agreed.1)), (vec![text("Hello")], None), "and where it was agreed on");
+        assert_eq!((agreed.0, rule(agreed.1)), (vec![text("Hello")], None), "valid if negotiated");
     }
 }
 
@@ -337,7 +338,7 @@ fn pm_06_the_windows_of_any_number_of_connections_stay_within_the_budget() {
         ];
         let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, fields).expect("valid");
         let handshake = handshake.with_deflate(&deflate);
-        let params = *handshake.deflate().expect("agreed on");
+        let params = *handshake.deflate().expect("negotiated");
         assert!(!params.server_no_context_takeover);
         taking_over += usize::from(!params.client_no_context_takeover);
         let mut connection = handshake.into_connection(Limits::default(), Delivery::Messages);
@@ -347,27 +348,27 @@ fn pm_06_the_windows_of_any_number_of_connections_stay_within_the_budget() {
         all.push(connection);
         assert!(deflate.takeover_bytes() <= budget);
     }
-    // Windows to receive with are not given up, so they have all of it in the end.
+    // Receiving windows are not evicted, so they take all of the budget in the end.
     assert_eq!(taking_over, budget / (32_768 + 32));
     drop(all);
     assert_eq!(deflate.takeover_bytes(), 0);
 }
 
-/// What goes over the wire for a page with a secret and an attacker's text in it.
+/// How a page with a secret and an attacker's text is sent.
 #[derive(Clone, Copy, Debug)]
 enum Page {
     /// In one message, compressed.
     Compressed,
-    /// In one message, as it is.
+    /// In one message, uncompressed.
     Uncompressed,
-    /// In one message for many, as it is.
+    /// In one prepared message, uncompressed.
     PreparedUncompressed,
     /// In two messages of one context, both compressed.
     InTwoOfOneContext,
-    /// In two messages of one context, the secret's as it is.
+    /// In two messages of one context, the one with the secret uncompressed.
     SecretUncompressed,
-    /// In two messages, each afresh.
-    InTwoAfresh,
+    /// In two compressed messages, without context takeover.
+    InTwoWithoutTakeover,
 }
 
 fn length_of(page: Page, guess: &str) -> usize {
@@ -375,9 +376,9 @@ fn length_of(page: Page, guess: &str) -> usize {
     let filler: String = (0..300_u32).map(|i| char::from(b' ' + (i * i * 31 % 89) as u8)).collect();
     let mut config = DeflateConfig::default();
     config.memory_bytes = 1 << 20;
-    let params = if matches!(page, Page::InTwoAfresh) { AFRESH } else { DeflateParams::default() };
+    let params = if matches!(page, Page::InTwoWithoutTakeover) { NO_TAKEOVER } else { DeflateParams::default() };
     let connection = Connection::server(Limits::default(), Delivery::Messages);
-    let mut connection = connection.with_deflate(&Deflate::new(config), params).expect(ROOM);
+    let mut connection = connection.with_deflate(&Deflate::new(config), params).expect(BUDGET_HAS_ROOM);
     let sender = &mut connection.sender;
     let filler = filler.repeat(2);
     let both = format!("{filler}{SECRET}, you searched for {guess}");
@@ -387,7 +388,7 @@ fn length_of(page: Page, guess: &str) -> usize {
         Page::Compressed => sender.text(&both, &mut out),
         Page::Uncompressed => sender.text_uncompressed(&both, &mut out),
         Page::PreparedUncompressed => sender.prepared(&Prepared::text(&both).uncompressed(), &mut out),
-        Page::InTwoOfOneContext | Page::InTwoAfresh => {
+        Page::InTwoOfOneContext | Page::InTwoWithoutTakeover => {
             sender.text(&first, &mut out).and_then(|()| sender.text(&second, &mut out))
         }
         Page::SecretUncompressed => {
@@ -405,10 +406,13 @@ fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
         ["token=abcdefghijklmnop", "token=7f3kabcdefghijkl", "tokem=1v6z4w8x2m9q3k7f", "0123456789ABCDEFGHIJKL"];
     for page in [Page::Compressed, Page::InTwoOfOneContext] {
         for wrong in wrong {
-            assert!(length_of(page, right) < length_of(page, wrong), "{page:?}: this is what must not be ({wrong})");
+            assert!(
+                length_of(page, right) < length_of(page, wrong),
+                "{page:?}: the length reveals the secret ({wrong})"
+            );
         }
     }
-    for page in [Page::Uncompressed, Page::PreparedUncompressed, Page::SecretUncompressed, Page::InTwoAfresh] {
+    for page in [Page::Uncompressed, Page::PreparedUncompressed, Page::SecretUncompressed, Page::InTwoWithoutTakeover] {
         for wrong in [right].iter().chain(&wrong[..2]) {
             assert_eq!(length_of(page, right), length_of(page, wrong), "{page:?}, {wrong}");
         }
@@ -422,9 +426,9 @@ fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
     });
 }
 
-/// FR-05 where RSV1 was given a meaning: on the first frame of a message, and nowhere else (RFC 7692 §6).
+/// FR-05 with RSV1 negotiated: it is valid on the first frame of a message, and nowhere else (RFC 7692 §6).
 #[test]
-fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_taken() {
+fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_accepted() {
     for role in BOTH_ROLES {
         for bits in 1..=7 {
             for first in [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88] {
@@ -441,4 +445,4 @@ fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_taken() {
     }
 }
 
-const ROOM: &str = "the budget has room";
+const BUDGET_HAS_ROOM: &str = "the budget has room";

@@ -2,18 +2,20 @@
 
 use std::{
     collections::HashSet,
-    io::Read as _,
+    io::{Read as _, Write as _},
     net::TcpListener,
     thread,
     time::{Duration, Instant},
 };
 
-use switchboard::{Connection, Delivery, Limits, MaskingKey, ProtocolError, RequestReader, Role, ServerHandshake};
-
+use switchboard::{
+    Connection, Delivery, HeadLimits, Limits, MaskingKey, ProtocolError, RequestReader, Role, ServerHandshake,
+};
 use switchboard_tests::{
     counting::{NOTHING, cost},
     engine::{
-        BOTH_ROLES, Frames, Row, Seen, binary, frame, frames, ping, receive, receive_cut, receiver, rule, take, text,
+        BOTH_ROLES, Frames, OwnedEvent, Row, binary, count_events, frame, frames, ping, receive, receive_cut, receiver,
+        rule, text,
     },
     hex,
     process::{memory, peak_of_address_space},
@@ -22,12 +24,13 @@ use switchboard_tests::{
 };
 
 use crate::{
-    alone,
-    process::{apart, echo_apart},
+    exclusively,
+    process::{echo_process, server_process},
     scaled,
 };
 
-/// Frame headers for a role, given as for a client: the mask bit is set for a server.
+/// Returns the frame header for a receiver in this role: `header` is as a client receives it, and for a server the mask
+/// bit is set.
 fn for_role(role: Role, header: &str) -> Vec<u8> {
     let mut bytes = hex(header);
     if role == Role::Server {
@@ -36,7 +39,7 @@ fn for_role(role: Role, header: &str) -> Vec<u8> {
     bytes
 }
 
-/// The limits are those of a target of 64 bits; there is none of 32 bits here to run this on.
+/// Covers targets of 64 bits; the test does not run on one of 32 bits.
 #[test]
 fn fr_01_length_out_of_range_fails_with_1002_or_1009_and_allocates_nothing() {
     let unlimited = Limits::of_bytes(u64::MAX);
@@ -72,7 +75,7 @@ fn fr_01_length_out_of_range_fails_with_1002_or_1009_and_allocates_nothing() {
     }
 }
 
-/// A sum that a signed number cannot hold.
+/// The sum of the lengths overflows a signed integer.
 #[test]
 fn fr_01_lengths_that_add_up_past_2_to_63_fail_with_1009() {
     let limit = i64::MAX as u64 + 500;
@@ -124,12 +127,12 @@ fn fr_03_claimed_length_reserves_nothing_until_bytes_come() {
         for delivery in [Delivery::Messages, Delivery::Pieces] {
             let mut client = receiver(Role::Client, Limits::of_bytes(u64::MAX), delivery);
             let used = cost(|| {
-                take(&mut client, &mut [first, 0x7F, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+                count_events(&mut client, &mut [first, 0x7F, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
             });
-            // What keeps a message's place is there; a buffer is not.
+            // The state of the message may be allocated, but no buffer.
             assert!(used.calls <= 1 && used.peak <= 256, "{first:02x}: {used:?}");
             let more = cost(|| {
-                take(&mut client, &mut [b'x'; 100]);
+                count_events(&mut client, &mut [b'x'; 100]);
             });
             assert!(more.peak <= 200, "{first:02x}, then 100 bytes: {more:?}");
         }
@@ -138,7 +141,7 @@ fn fr_03_claimed_length_reserves_nothing_until_bytes_come() {
 
 #[test]
 fn fr_03_length_that_is_claimed_costs_no_address_space() {
-    let server = echo_apart("frames::fr_03_length_that_is_claimed_costs_no_address_space");
+    let server = echo_process("frames::fr_03_length_that_is_claimed_costs_no_address_space");
     let mut witness = builder().connect(&server.url()).unwrap();
     round_trip(&mut witness);
     let before = peak_of_address_space(server.id());
@@ -154,7 +157,7 @@ fn fr_03_length_that_is_claimed_costs_no_address_space() {
     }
     round_trip(&mut witness);
     round_trip(&mut witness);
-    // 3,200 MiB are claimed.
+    // The peers claim 3,200 MiB.
     let more = peak_of_address_space(server.id()) - before;
     assert!(more < 100 << 20, "{} MiB more", more >> 20);
 }
@@ -164,17 +167,17 @@ fn fr_03_length_that_is_claimed_costs_no_address_space() {
 fn fr_03_crowd_that_claims_much_and_sends_one_byte_costs_little_and_gets_1008() {
     let name = "frames::fr_03_crowd_that_claims_much_and_sends_one_byte_costs_little_and_gets_1008";
     let timeout = scaled(Duration::from_secs(3), Duration::from_secs(30));
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         config.message_timeout = timeout;
         serve(config, Service::echo())
     });
-    let _turn = alone();
+    let _exclusive = exclusively();
     let crowd = scaled(1_000, 10_000);
-    // What the first ones cost is what the server itself takes.
-    let few: Vec<_> = (0..100).map(|_| claims(server.raw())).collect();
+    // The first peers make the server allocate what it needs itself.
+    let few: Vec<_> = (0..100).map(|_| claim(server.raw())).collect();
     let before = memory(server.id());
-    let mut many: Vec<_> = (0..crowd).map(|_| claims(server.raw())).collect();
+    let mut many: Vec<_> = (0..crowd).map(|_| claim(server.raw())).collect();
     let last = Instant::now();
     round_trip(&mut builder().connect(&format!("ws://{}/", server.address)).unwrap());
     let more = memory(server.id()).saturating_sub(before);
@@ -189,8 +192,8 @@ fn fr_03_crowd_that_claims_much_and_sends_one_byte_costs_little_and_gets_1008() 
     drop(few);
 }
 
-/// Announces the longest message and sends one byte of it.
-fn claims(mut raw: Raw) -> Raw {
+/// Announces a message of the maximum length and sends one byte of it.
+fn claim(mut raw: Raw) -> Raw {
     raw.write([header(0x82, 16 << 20), vec![0]].concat());
     raw
 }
@@ -219,14 +222,14 @@ fn fr_04_client_masks_every_frame_and_a_server_none_or_1002() {
     assert_eq!((unmasked.close_code().get(), masked.close_code().get()), (1002, 1002));
 }
 
-/// Without an extension that gives one of them a meaning.
+/// No extension is negotiated, so no reserved bit is valid.
 #[test]
 fn fr_05_reserved_bits_in_all_combinations_fail_with_1002_at_the_first_byte() {
     for role in BOTH_ROLES {
         for bits in 1..=7 {
             let breach = ProtocolError::ReservedBits { bits };
             assert_eq!(breach.close_code().get(), 1002);
-            let fails = |before: Frames<'_>, events: &[Seen], first: u8| {
+            let fails = |before: Frames<'_>, events: &[OwnedEvent], first: u8| {
                 let wire = [frames(role, before), vec![first | bits << 4]].concat();
                 Row::fails(&format!("{first:02x}, {bits:03b}"), role, wire, breach).after(events.to_vec()).check();
             };
@@ -271,7 +274,7 @@ fn fr_06_peer_that_announces_a_gigabyte_of_a_reserved_opcode_gets_1002_before_it
     }
 }
 
-/// Wires of at most 64 bytes, valid and not.
+/// Inputs of at most 64 bytes, valid and invalid.
 fn short_wires(role: Role) -> Vec<Vec<u8>> {
     let long = [b'x'; 30];
     let lists: [Frames<'_>; 11] = [
@@ -316,7 +319,7 @@ fn fr_07_every_pair_of_cuts_in_short_wires_gives_the_same_events_and_the_same_br
     }
 }
 
-/// Frames that are mostly valid: a wire as a peer with faults would write it.
+/// Random frames that are mostly valid, as a faulty peer would write them.
 fn faulty_wire(to: Role, random: &mut Random) -> Vec<u8> {
     let mut wire = Vec::new();
     let mut inside = false;
@@ -372,7 +375,7 @@ fn fr_07_random_cuts_give_the_same_events_and_the_same_breach() {
 }
 
 #[test]
-fn fr_07_noise_is_judged_the_same_however_it_is_cut() {
+fn fr_07_noise_has_the_same_result_however_it_is_cut() {
     for_each_seed(scaled(3_000, 250_000), |mut random| {
         for role in BOTH_ROLES {
             let length = 1 + random.below(64);
@@ -385,7 +388,7 @@ fn fr_07_noise_is_judged_the_same_however_it_is_cut() {
     });
 }
 
-/// The keys of a client come from the operating system; nothing in its API takes any. A million frames in a long run.
+/// The masking keys of a client come from the operating system; its API takes none. A long run has a million frames.
 #[test]
 fn fr_08_client_masks_each_frame_with_a_fresh_key_of_random_bytes() {
     let count = scaled(20_000, 1_000_000);
@@ -408,11 +411,11 @@ fn fr_08_client_masks_each_frame_with_a_fresh_key_of_random_bytes() {
     }
 }
 
-/// The keys of so many empty frames, as the client's server sees them.
+/// Accepts a client and returns the masking keys of its next `count` empty frames.
 fn keys_of(listener: TcpListener, count: usize) -> Vec<[u8; 4]> {
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
-    let mut reader = RequestReader::new(switchboard::HeadLimits::default());
+    let mut reader = RequestReader::new(HeadLimits::default());
     let mut buffer = vec![0; 64 << 10];
     let request = loop {
         let length = stream.read(&mut buffer).unwrap();
@@ -424,7 +427,7 @@ fn keys_of(listener: TcpListener, count: usize) -> Vec<[u8; 4]> {
     let mut out = Vec::new();
     let handshake = ServerHandshake::from_request(&request).unwrap();
     handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut out).unwrap();
-    std::io::Write::write_all(&mut stream, &out).unwrap();
+    stream.write_all(&out).unwrap();
     let mut wire = vec![0; 6 * count];
     stream.read_exact(&mut wire).unwrap();
     wire.chunks(6)
@@ -447,9 +450,9 @@ fn assert_random(bytes: impl Iterator<Item = u8>, name: &str) {
 #[test]
 fn fr_09_masking_key_of_zero_is_a_key() {
     let rows = [
-        Row::taken("text", Role::Server, hex("81 85 00000000 48656c6c6f"), vec![text("Hello")]),
-        Row::taken("empty text", Role::Server, hex("81 80 00000000"), vec![text("")]),
-        Row::taken("empty, another key", Role::Server, hex("81 80 01020304"), vec![text("")]),
+        Row::accepted("text", Role::Server, hex("81 85 00000000 48656c6c6f"), vec![text("Hello")]),
+        Row::accepted("empty text", Role::Server, hex("81 80 00000000"), vec![text("")]),
+        Row::accepted("empty, another key", Role::Server, hex("81 80 01020304"), vec![text("")]),
     ];
     rows.iter().for_each(Row::check);
 }

@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use switchboard::{Delivery, End, Limits, ProtocolError, Role, State};
-
 use switchboard_tests::{
     counting::{NOTHING, cost, live},
-    engine::{BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, receiver, take, text, transcript},
+    engine::{
+        BOTH_ROLES, Frames, OwnedEvent, Row, binary, close, count_events, frame, frames, ping, receiver, text,
+        transcript,
+    },
     process::memory,
     server::{LONG, Service, config, frame as masked, header, round_trip, serve},
 };
 
-use crate::process::apart;
+use crate::process::server_process;
 
 const SHORT: Duration = Duration::from_millis(100);
 const MIB: usize = 1 << 20;
@@ -27,9 +29,9 @@ fn ms_01_fragments_together_over_the_limit_fail_with_1009_at_the_header_that_cro
             let whole: Vec<u8> = [half.as_slice(), &rest].concat();
             let event = if first == 0x01 { text(&"x".repeat(1000)) } else { binary(&whole) };
             let at_limit = frames(role, &[(first, &half), (0x80, &rest)]);
-            Row::taken("exactly at the limit", role, at_limit, vec![event.clone()]).within(limits).check();
+            Row::accepted("exactly at the limit", role, at_limit, vec![event.clone()]).within(limits).check();
             let with_empty = frames(role, &[(first, &half), (0x00, &rest), (0x89, b"!"), (0x80, b"")]);
-            Row::taken("and an empty last one", role, with_empty, vec![ping(b"!"), event]).within(limits).check();
+            Row::accepted("and an empty last one", role, with_empty, vec![ping(b"!"), event]).within(limits).check();
 
             let masked = |length: &[u8]| {
                 let mask_bit = if role == Role::Server { 0x80 } else { 0 };
@@ -57,7 +59,7 @@ fn ms_01_message_over_the_limit_holds_no_more_than_the_limit_and_a_read() {
             let more = frame(Role::Server, 0x00, &[b'x'; 1000]);
             let mut bytes = more.clone();
             let used = cost(|| {
-                take(&mut server, &mut begin);
+                count_events(&mut server, &mut begin);
                 while server.is_open() {
                     bytes.copy_from_slice(&more);
                     let failed = server.receive(&mut bytes).next_event().err();
@@ -76,13 +78,13 @@ fn ms_02_memory_for_131000_fragments_of_one_byte_is_less_than_twice_their_payloa
     for first in [0x01, 0x02] {
         let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
         let mut begin = frame(Role::Server, first, b"x");
-        take(&mut server, &mut begin);
+        count_events(&mut server, &mut begin);
         let more = frame(Role::Server, 0x00, b"x");
         let mut bytes = more.clone();
         let used = cost(|| {
             for _ in 1..COUNT {
                 bytes.copy_from_slice(&more);
-                take(&mut server, &mut bytes);
+                count_events(&mut server, &mut bytes);
             }
         });
         assert_eq!(server.buffered_bytes(), COUNT as u64);
@@ -91,17 +93,17 @@ fn ms_02_memory_for_131000_fragments_of_one_byte_is_less_than_twice_their_payloa
     }
 }
 
-/// What a frame costs in time is for a bench; here it is none of memory.
+/// Memory only; the time per frame is for a benchmark.
 #[test]
 fn ms_03_as_many_empty_fragments_as_are_allowed_cost_no_memory() {
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
-    take(&mut server, &mut frame(Role::Server, 0x01, b""));
+    count_events(&mut server, &mut frame(Role::Server, 0x01, b""));
     let empty = frame(Role::Server, 0x00, b"");
     let mut bytes = empty.repeat(9_999);
-    assert_eq!(cost(|| assert_eq!(take(&mut server, &mut bytes), 0)), NOTHING);
+    assert_eq!(cost(|| assert_eq!(count_events(&mut server, &mut bytes), 0)), NOTHING);
 }
 
-/// An empty frame is allowed and costs its sender next to nothing, so that a row of them has an end.
+/// An empty frame is allowed and costs its sender almost nothing, so the number of them in a row is limited.
 #[test]
 fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
     let mut limits = Limits::default();
@@ -110,7 +112,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
     let breach = ProtocolError::TooManyEmptyFrames { limit: 3 };
     assert_eq!(breach.close_code().get(), 1008);
     let empty = || binary(b"");
-    let taken: &[(&str, Frames<'_>, &[Seen])] = &[
+    let taken: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("three messages", &[(0x82, b"".as_slice()); 3], &[empty(), empty(), empty()]),
         ("three fragments", &[(0x02, b""), (0x00, b""), (0x80, b"")], &[empty()]),
         (
@@ -120,7 +122,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
         ),
         ("empty pings do not count", &[(0x89, b"".as_slice()); 4], &[ping(b""), ping(b""), ping(b""), ping(b"")]),
     ];
-    let fails: &[(&str, Frames<'_>, &[Seen])] = &[
+    let fails: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("four messages", &[(0x82, b"".as_slice()); 4], &[empty(), empty(), empty()]),
         ("four fragments", &[(0x01, b""), (0x00, b""), (0x00, b""), (0x00, b"")], &[]),
         ("the last of them ends the message", &[(0x02, b""), (0x00, b""), (0x00, b""), (0x80, b"")], &[]),
@@ -137,7 +139,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
     ];
     for role in BOTH_ROLES {
         for (name, list, events) in taken {
-            Row::taken(name, role, frames(role, list), events.to_vec()).within(limits).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).within(limits).check();
         }
         for (name, list, events) in fails {
             Row::fails(name, role, frames(role, list), breach).after(events.to_vec()).within(limits).check();
@@ -146,22 +148,22 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
 }
 
 #[test]
-fn ms_03_endless_empty_frames_get_1008_after_10_000_and_nobody_else_waits() {
+fn ms_03_endless_empty_frames_get_1008_after_10_000_and_no_other_peer_waits() {
     let server = serve(config(), Service::echo());
     let (mut witness, _) = server.client_with_id();
-    let most = 10_000;
+    let max = 10_000;
     for (name, before, first) in [("fragments", masked(0x02, b""), 0x00), ("messages", Vec::new(), 0x82)] {
         let (mut raw, id) = server.raw();
-        let allowed = most - usize::from(!before.is_empty());
+        let allowed = max - usize::from(!before.is_empty());
         raw.write([before, masked(first, b"").repeat(allowed)].concat());
         raw.send(0x89, "still open");
         while raw.frame().first != 0x8A {}
         round_trip(&mut witness);
-        // On and on, until the server takes no more.
+        // More frames than the server accepts.
         raw.write(masked(first, b"").repeat(50_000));
         assert_eq!(raw.until_close(), (vec![], 1008), "{name}");
         raw.expect_end();
-        let error = ProtocolError::TooManyEmptyFrames { limit: most as u32 };
+        let error = ProtocolError::TooManyEmptyFrames { limit: max as u32 };
         assert_eq!(server.next_closed(), (id, End::Failed(error)), "{name}");
         round_trip(&mut witness);
     }
@@ -171,7 +173,7 @@ fn ms_03_endless_empty_frames_get_1008_after_10_000_and_nobody_else_waits() {
 fn ms_04_continuation_without_a_message_fails_with_1002() {
     let breach = ProtocolError::UnexpectedContinuation;
     assert_eq!(breach.close_code().get(), 1002);
-    let rows: &[(&str, Frames<'_>, u8, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, u8, &[OwnedEvent])] = &[
         ("at the very start", &[], 0x80, &[]),
         ("without FIN", &[], 0x00, &[]),
         ("after a whole message", &[(0x81, b"a")], 0x80, &[text("a")]),
@@ -192,7 +194,7 @@ fn ms_04_continuation_without_a_message_fails_with_1002() {
 fn ms_04_new_message_inside_a_fragmented_one_fails_with_1002() {
     let breach = ProtocolError::ExpectedContinuation;
     assert_eq!(breach.close_code().get(), 1002);
-    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("after its first fragment", &[(0x01, b"a")], &[]),
         ("after an empty first fragment", &[(0x02, b"")], &[]),
         ("after its second", &[(0x02, b"a"), (0x00, b"b")], &[]),
@@ -256,7 +258,7 @@ fn ms_05_control_frames_are_no_progress_of_a_message() {
 }
 
 #[test]
-fn ms_05_message_that_comes_slowly_but_steadily_is_heard() {
+fn ms_05_message_that_comes_slowly_but_steadily_is_delivered() {
     let mut config = config();
     config.message_timeout = Duration::from_secs(1);
     let server = serve(config, Service::echo());
@@ -272,20 +274,20 @@ fn ms_05_message_that_comes_slowly_but_steadily_is_heard() {
 #[test]
 fn ms_05_memory_of_a_message_never_finished_is_given_back() {
     let name = "messages::ms_05_memory_of_a_message_never_finished_is_given_back";
-    let server = apart(name, || {
+    let server = server_process(name, || {
         let mut config = config();
         config.message_timeout = Duration::from_secs(3);
         serve(config, Service::echo())
     });
     let before = memory(server.id());
-    let most = 12 * MIB;
+    let length = 12 * MIB;
     let mut peers: Vec<_> = (0..4).map(|_| server.raw()).collect();
     for raw in &mut peers {
-        raw.write(header(0x82, most as u64 + 1));
-        raw.write(vec![7; most]);
+        raw.write(header(0x82, length as u64 + 1));
+        raw.write(vec![7; length]);
     }
     let started = Instant::now();
-    while memory(server.id()) < before + 3 * most {
+    while memory(server.id()) < before + 3 * length {
         assert!(started.elapsed() < LONG, "{} MiB are held of 4 messages", (memory(server.id()) - before) / MIB);
     }
     for raw in &mut peers {
@@ -302,7 +304,7 @@ fn ms_05_memory_of_a_message_never_finished_is_given_back() {
 fn ms_05_failed_connection_holds_nothing_of_its_message() {
     let before = live();
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
-    take(&mut server, &mut frame(Role::Server, 0x02, &[0; 100_000]));
+    count_events(&mut server, &mut frame(Role::Server, 0x02, &[0; 100_000]));
     assert!(live() - before >= 100_000);
     server.fail();
     assert_eq!(live() - before, 0);
@@ -312,7 +314,7 @@ fn ms_05_failed_connection_holds_nothing_of_its_message() {
 fn ms_06_character_of_four_bytes_is_whole_wherever_frames_cut_it_with_pings_between() {
     let whole = "a\u{1f600}b".as_bytes();
     for role in BOTH_ROLES {
-        // Each of the five places between its bytes, and those around them, is cut or not.
+        // Each place between two bytes is cut or not.
         for cuts in 0..1_u32 << (whole.len() - 1) {
             let mut list: Vec<(u8, &[u8])> = Vec::new();
             let mut start = 0;
@@ -330,12 +332,12 @@ fn ms_06_character_of_four_bytes_is_whole_wherever_frames_cut_it_with_pings_betw
             let pings = list.iter().filter(|(first, _)| *first == 0x89).count();
             let mut events = vec![ping(b"!"); pings];
             events.push(text("a\u{1f600}b"));
-            Row::taken(&format!("cuts {cuts:06b}"), role, frames(role, &list), events).check();
+            Row::accepted(&format!("cuts {cuts:06b}"), role, frames(role, &list), events).check();
         }
     }
 }
 
-/// The bytes that no UTF-8 has, and how many of them it takes to know.
+/// Bytes that are not UTF-8, and the number of them that shows it.
 const BROKEN: &[(&str, &[u8], usize)] = &[
     ("overlong, two bytes", b"\xC0\xAF", 1),
     ("overlong, three bytes", b"\xE0\x9F\xBF", 2),
@@ -352,7 +354,7 @@ const BROKEN: &[(&str, &[u8], usize)] = &[
 fn ms_06_text_that_is_not_utf8_fails_with_1007_at_the_byte_that_shows_it() {
     for role in BOTH_ROLES {
         for (name, broken, shown) in BROKEN {
-            // One frame of 1 MiB, of which no more than this has come.
+            // A frame of more than 1 MiB, cut behind the byte that shows the error.
             let mut wire = frame(role, 0x81, &[[b'a'; 1000].as_slice(), broken, &vec![b'a'; MIB]].concat());
             wire.truncate(wire.len() - MIB - broken.len() + shown);
             let offset = 1000 + *shown as u64 - 1;

@@ -1,4 +1,4 @@
-//! Servers in processes of their own, whose memory, descriptors and time are those of the server alone.
+//! Servers in processes of their own, so that the memory, descriptors and CPU time measured are the server's alone.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,35 +9,34 @@ use std::{
 };
 
 use switchboard::{Config, OriginPolicy, Running, Server, apps::Echo};
-
 use switchboard_tests::server::{LONG, Raw, TestServer};
 
-/// A server in a process of its own; killed when dropped.
-pub(crate) struct Apart {
+/// A server in a process of its own, which is killed when this is dropped.
+pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
-/// Runs this test program again with nothing but the test `name`, which must call this function first: there it
-/// becomes the server, and here it gets a handle to that process.
-pub(crate) fn apart(name: &str, serve: impl FnOnce() -> TestServer) -> Apart {
+/// Starts this test program again to run only the test `name`, which must be the caller. There, this function runs the
+/// server and does not return; here, it returns the new process.
+pub(crate) fn server_process(name: &str, serve: impl FnOnce() -> TestServer) -> ServerProcess {
     let start = || {
         let server = serve();
         (server.address, server)
     };
-    run_apart(name, Command::new(std::env::current_exe().unwrap()), start)
+    run_in_process(name, Command::new(std::env::current_exe().unwrap()), start)
 }
 
-/// The same for the app `Echo` with the default limits, one worker and a log on standard error.
-pub(crate) fn echo_apart(name: &str) -> Apart {
-    run_apart(name, Command::new(std::env::current_exe().unwrap()), serve_echo)
+/// Like [`server_process`], with the app `Echo`, the default limits, one worker, and a log on standard error.
+pub(crate) fn echo_process(name: &str) -> ServerProcess {
+    run_in_process(name, Command::new(std::env::current_exe().unwrap()), serve_echo)
 }
 
-/// The same, started by a shell script that ends with `exec "$0" "$@"`.
-pub(crate) fn echo_apart_by(script: &str, name: &str) -> Apart {
+/// Like [`echo_process`], started by a shell script that ends with `exec "$0" "$@"`.
+pub(crate) fn echo_process_by(script: &str, name: &str) -> ServerProcess {
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(std::env::current_exe().unwrap());
-    run_apart(name, command, serve_echo)
+    run_in_process(name, command, serve_echo)
 }
 
 fn serve_echo() -> (SocketAddr, Running) {
@@ -49,34 +48,34 @@ fn serve_echo() -> (SocketAddr, Running) {
     (running.address(), running)
 }
 
-fn run_apart<S>(name: &str, mut command: Command, start: impl FnOnce() -> (SocketAddr, S)) -> Apart {
-    if std::env::var(BECOMES).is_ok_and(|wanted| wanted == name) {
+fn run_in_process<S>(name: &str, mut command: Command, start: impl FnOnce() -> (SocketAddr, S)) -> ServerProcess {
+    if std::env::var(SERVER_OF).is_ok_and(|wanted| wanted == name) {
         let (address, _server) = start();
         println!("\n{GREETING}{address}");
-        // The process that started this one is gone when its end of the pipe is.
+        // Standard input ends when the process that started this one ends.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     }
-    command.args([name, "--exact", "--nocapture"]).env(BECOMES, name);
+    command.args([name, "--exact", "--nocapture"]).env(SERVER_OF, name);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
-    let (said, address) = mpsc::channel();
+    let (sender, address) = mpsc::channel();
     thread::spawn(move || {
         for line in stdout.lines().map_while(Result::ok) {
             if let Some(address) = line.strip_prefix(GREETING) {
-                let _ = said.send(address.parse().unwrap());
+                let _ = sender.send(address.parse().unwrap());
             }
         }
     });
-    let address = address.recv_timeout(LONG).unwrap_or_else(|_| panic!("{name} becomes no server"));
-    Apart { child, address }
+    let address = address.recv_timeout(LONG).unwrap_or_else(|_| panic!("{name} does not start its server"));
+    ServerProcess { child, address }
 }
 
-/// Set to the name of the test in the process that becomes its server.
-const BECOMES: &str = "SWITCHBOARD_TEST_BECOMES";
+/// The environment variable that holds the name of the test whose server a process runs.
+const SERVER_OF: &str = "SWITCHBOARD_TEST_SERVER";
 const GREETING: &str = "server at ";
 
-impl Apart {
+impl ServerProcess {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -85,26 +84,26 @@ impl Apart {
         format!("ws://{}/", self.address)
     }
 
-    /// A peer of raw bytes whose handshake is done.
+    /// A peer that writes raw bytes, with its handshake done.
     pub(crate) fn raw(&self) -> Raw {
         open(Raw::connect(self.address))
     }
 
-    /// The same with a small receive buffer.
+    /// Like [`raw`](Self::raw), with a small receive buffer.
     pub(crate) fn raw_with_small_buffer(&self) -> Raw {
         open(Raw::connect_with_small_buffer(self.address))
     }
 }
 
-/// The peer, with its handshake done.
+/// Does the peer's handshake.
 pub(crate) fn open(mut raw: Raw) -> Raw {
     raw.handshake();
     raw
 }
 
-impl Drop for Apart {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Fails where it has ended already.
+        // Fails if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

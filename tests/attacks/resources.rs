@@ -1,4 +1,4 @@
-//! RS: memory, descriptors and turns, shared by many.
+//! RS: memory, descriptors and turns that many peers share.
 
 use std::{
     fs,
@@ -14,7 +14,6 @@ use std::{
 
 use socket2::Socket;
 use switchboard::{Connection, Delivery, Event, Limits, Message, Prepared, Role, client};
-
 use switchboard_tests::{
     counting::live,
     engine::frame,
@@ -23,19 +22,19 @@ use switchboard_tests::{
 };
 
 use crate::{
-    alone,
-    process::{apart, echo_apart, echo_apart_by, open},
+    exclusively,
+    process::{echo_process, echo_process_by, open, server_process},
     scaled,
 };
 
 const MIB: usize = 1 << 20;
 
-/// One in a hundred reads nothing. 10,000 subscribers in a long run. What is measured in time is left to benches, but
-/// for rounds that would take many times as long if one of those who read had to wait for one who does not.
+/// One subscriber in a hundred reads nothing. A long run has 10,000 subscribers. A round would take many times as long
+/// if a subscriber that reads had to wait for one that does not; other times are left to the benchmarks.
 #[test]
-fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_and_pings() {
-    let name = "resources::rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_and_pings";
-    let server = apart(name, || {
+fn rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings() {
+    let name = "resources::rs_01_subscribers_that_never_read_are_closed_while_all_others_get_everything_and_pings";
+    let server = server_process(name, || {
         let mut config = config();
         config.max_queued_bytes = 64 << 10;
         (config.ping_after, config.idle_timeout) = (Duration::from_secs(1), Duration::from_secs(600));
@@ -44,7 +43,7 @@ fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_a
             .on_message(|message, context| context.publish_to_others("radio", message));
         serve(config, service)
     });
-    let _turn = alone();
+    let _exclusive = exclusively();
     let count = scaled(1_000, 10_000);
     let mut publisher = server.raw();
     let mut readers: Vec<_> = (0..count - count / 100).map(|_| Reader::new(server.raw())).collect();
@@ -61,8 +60,8 @@ fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_a
     let silent: Vec<_> = (0..count / 100).map(|_| open(Raw::connect_with_short_segments(server.address))).collect();
     let mut during = Vec::new();
     let started = Instant::now();
-    // The kernel takes 50 KB for each who does not read: by then each is past its bound, and the readers together have
-    // far more than 64 MiB.
+    // The kernel buffers 50 KB for each subscriber that does not read, so by then each is over its limit; the readers
+    // together have received far more than 64 MiB.
     for number in 5..45 {
         during.push(round(&mut readers, number));
     }
@@ -76,14 +75,14 @@ fn rs_01_subscribers_who_never_read_are_closed_while_all_others_get_everything_a
         assert_eq!(raw.until_close().1, 1008);
         raw.expect_end();
     }
-    // Time for a Ping to whoever has said nothing for a second, from wherever the last rounds left it.
+    // Long enough for a Ping to each subscriber that has sent nothing for a second.
     thread::park_timeout(Duration::from_millis(2_200).saturating_sub(started.elapsed()));
     round(&mut readers, u32::MAX);
     let unpinged = readers.iter().filter(|reader| reader.pings == 0).count();
-    assert_eq!(unpinged, 0, "of {} readers so many have had no Ping", readers.len());
+    assert_eq!(unpinged, 0, "{unpinged} of {} readers have had no Ping", readers.len());
 }
 
-/// Who reads everything, and answers no Ping.
+/// A subscriber that reads everything, and answers no Ping.
 struct Reader {
     raw: Raw,
     pings: usize,
@@ -94,7 +93,7 @@ impl Reader {
         Self { raw, pings: 0 }
     }
 
-    /// The next message is this one.
+    /// Asserts that the next message has this number. Counts Pings before it.
     #[track_caller]
     fn next(&mut self, number: u32) {
         loop {
@@ -110,13 +109,12 @@ impl Reader {
     }
 }
 
-/// A server's app gets a message that borrows from the read buffer, so what it keeps is its own copy; a client's
-/// message is an owned one.
+/// A server's app gets a message that borrows from the read buffer, so it keeps a copy. A client gets an owned message.
 #[test]
 fn rs_02_kept_message_pins_no_buffer() {
     let text = "twenty bytes of text";
     let count = 2_000;
-    // As an app gets it: whole in a read, and in fragments.
+    // A message whole in one read, and a message in fragments.
     let mut receiver = Connection::server(Limits::default(), Delivery::Messages).receiver;
     let mut kept: Vec<Box<str>> = Vec::with_capacity(2 * count);
     let mut buffer = vec![0; 64 << 10];
@@ -165,18 +163,18 @@ fn rs_02_kept_message_of_a_client_pins_no_buffer() {
     assert!(retained <= (2 * count * text.len()) as isize, "{} bytes for each", retained / count as isize);
 }
 
-/// From a thousand to ten thousand in a long run. TLS is not there yet.
+/// A long run goes from a thousand to ten thousand connections. Without TLS, which the server does not have.
 #[test]
 fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
-    let server = echo_apart("resources::rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server");
-    let _turn = alone();
+    let server = echo_process("resources::rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server");
+    let _exclusive = exclusively();
     let opened = || open(Raw::connect(server.address));
     let (few, many) = scaled((500, 2_500), (1_000, 10_000));
     let mut idle: Vec<_> = (0..few).map(|_| opened()).collect();
     round_trip(&mut builder().connect(&server.url()).unwrap());
     let before = memory(server.id());
     idle.extend((few..many).map(|_| opened()));
-    // Each has said something, and has been answered.
+    // Each has sent a message and got its echo.
     for raw in &mut idle {
         raw.send(0x82, [7; 1_000]);
         raw.expect_frame(0x82, [7; 1_000]);
@@ -185,11 +183,12 @@ fn rs_03_idle_connection_takes_at_most_1536_bytes_of_the_server() {
     assert!(more <= (many - few) * 1536, "{} bytes for each", more / (many - few));
 }
 
-/// The server knows its limit and turns away who is too many, so that it never meets it; see the next test for that.
+/// The server knows its limit of descriptors and accepts no connection beyond it, so `accept` never fails; for that
+/// case see the next test.
 #[test]
-fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave() {
-    let name = "resources::rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_others_leave";
-    let server = echo_apart_by("ulimit -n 64; exec \"$0\" \"$@\"", name);
+fn rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close() {
+    let name = "resources::rs_04_out_of_descriptors_open_connections_are_served_and_new_ones_open_once_others_close";
+    let server = echo_process_by("ulimit -n 64; exec \"$0\" \"$@\"", name);
     let mut clients: Vec<_> = (0..200).map(|_| Raw::connect(server.address)).collect();
     for client in &mut clients {
         client.write(OPENING);
@@ -198,7 +197,7 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
     for client in &mut *inside {
         assert_eq!(client.head().status, 101);
     }
-    // The refused ones, who are still there, cost next to no time.
+    // The refused clients, which are still there, take almost no CPU time.
     let before = cpu_time(server.id());
     assert!(inside[0].receives_nothing_for(Duration::from_secs(1)));
     let used = cpu_time(server.id()) - before;
@@ -218,11 +217,10 @@ fn rs_04_out_of_descriptors_those_inside_are_served_and_new_ones_get_in_once_oth
     round_trip(&mut late);
 }
 
-/// The limit is lowered under a server that counts on more, so that `accept` itself is refused. Ten seconds in a long
-/// run.
+/// The limit is lowered while the server runs, so that `accept` itself fails. A long run takes ten seconds.
 #[test]
-fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
-    let server = echo_apart("resources::rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf");
+fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_stops_accepting() {
+    let server = echo_process("resources::rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_stops_accepting");
     let mut inside: Vec<_> = (0..20).map(|_| open(Raw::connect(server.address))).collect();
     let (mut soft, mut hard) = (0, 0);
     let id = server.id().try_into().unwrap();
@@ -239,24 +237,24 @@ fn rs_04_accept_that_is_refused_a_descriptor_neither_spins_nor_goes_deaf() {
         raw.text("served");
         raw.expect_frame(0x81, "served");
     }
-    // One leaves, one gets in, and no event has told of it.
+    // One connection closes and a waiting one is accepted, although no event announces it.
     let started = Instant::now();
     drop(inside.pop());
     assert_eq!(outside[0].head().status, 101);
-    assert!(started.elapsed() < Duration::from_secs(2), "let in after {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "accepted after {:?}", started.elapsed());
     rlimit::prlimit(id, rlimit::Resource::NOFILE, Some((soft, hard)), None).unwrap();
     for raw in &mut outside[1..] {
         assert_eq!(raw.head().status, 101);
     }
 }
 
-/// Five seconds of it in a long run.
+/// A long run takes five seconds.
 #[test]
 fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() {
     let log = format!("{}/rs_05-{}.log", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     let name = "resources::rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines";
-    let server = echo_apart_by(&format!("exec \"$0\" \"$@\" 2>'{log}'"), name);
-    let _turn = alone();
+    let server = echo_process_by(&format!("exec \"$0\" \"$@\" 2>'{log}'"), name);
+    let _exclusive = exclusively();
     let mut witness = builder().connect(&server.url()).unwrap();
     round_trip(&mut witness);
     let baseline = descriptors(server.id());
@@ -266,7 +264,7 @@ fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() 
         while started.elapsed() < time {
             let socket = Socket::from(TcpStream::connect(server.address).unwrap());
             socket.set_linger(Some(Duration::ZERO)).unwrap();
-            // In the middle of a handshake, behind it, and before anything.
+            // Before the first byte, inside the handshake, and behind it.
             match resets % 3 {
                 0 => {}
                 1 => drop(socket.send(&OPENING.as_bytes()[..50])),
@@ -286,21 +284,21 @@ fn rs_05_flood_of_resets_leaves_no_descriptor_no_memory_and_no_flood_of_lines() 
     assert!(more <= MIB, "{} KiB more after {resets} resets", more >> 10);
     let lines = fs::read_to_string(&log).unwrap();
     assert!(lines.lines().count() <= 10, "{lines}");
-    assert!(resets > 300, "no flood: {resets}");
+    assert!(resets > 300, "too few resets: {resets}");
     round_trip(&mut builder().connect(&server.url()).unwrap());
     fs::remove_file(&log).unwrap();
 }
 
-/// Counted rather than timed: what the server hears of those who send without end between a question and its turn.
+/// Counts the messages of endless senders that the server reads between a client's message and its echo.
 #[test]
-fn rs_07_who_sends_without_end_gets_1024_events_per_turn_and_keeps_nobody_waiting() {
+fn rs_07_peer_that_sends_without_end_gets_1024_events_per_turn_and_delays_no_other_peer() {
     let flooded = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&flooded);
-    let (heard, asked) = mpsc::channel();
+    let (report, reports) = mpsc::channel();
     let service = Service::echo().on_message(move |message, context| match message {
         Message::Binary(_) => drop(counter.fetch_add(1, Ordering::SeqCst)),
         message => {
-            heard.send(counter.load(Ordering::SeqCst)).unwrap();
+            report.send(counter.load(Ordering::SeqCst)).unwrap();
             context.send(message);
         }
     });
@@ -325,10 +323,10 @@ fn rs_07_who_sends_without_end_gets_1024_events_per_turn_and_keeps_nobody_waitin
         client.send_text("?").unwrap();
         let at_most = flooded.load(Ordering::SeqCst);
         expect_text(&mut client, "?");
-        let heard_at = asked.recv_timeout(LONG).unwrap();
-        // The rest of the turn in which the question came, and the next one, in which it is read.
-        let between = heard_at.saturating_sub(at_most);
-        assert!(between <= 2 * SENDERS * 1024, "{between} messages went before");
+        let count_at_message = reports.recv_timeout(LONG).unwrap();
+        // The rest of the turn in which the message came, and the next turn, in which it is read.
+        let between = count_at_message.saturating_sub(at_most);
+        assert!(between <= 2 * SENDERS * 1024, "{between} messages were read before it");
     }
     drop((client, server));
     for sender in senders {

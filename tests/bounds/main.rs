@@ -21,7 +21,7 @@ use switchboard_tests::server::{LONG, Raw, Service, config, frame, round_trip, s
 const MIB: usize = 1 << 20;
 
 /// The system's allocator, with a count of the allocated bytes.
-struct Counting;
+struct CountingAllocator;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -32,7 +32,7 @@ fn count(more: usize, less: usize) {
 }
 
 // SAFETY: every call passes its arguments unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);
         // SAFETY: the caller upholds the contract of `System`.
@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;
 
 /// The bytes that the process has allocated, test and server together.
 fn held() -> usize {

@@ -1,6 +1,13 @@
-//! permessage-deflate (RFC 7692), without a socket: what is agreed on, what is taken and refused, what is sent, and what
-//! it costs. What is compressed comes from zlib or is written bit by bit; what is sent is read by an inflater of the
-//! tests' own. `SEED=n` replays one seed.
+//! permessage-deflate (RFC 7692) without a socket. The compressed input comes from zlib or is written bit by bit; the
+//! output is read by the tests' own inflater. `SEED=n` runs one seed.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `negotiation` | offers and answers in the opening handshake |
+//! | `receiving` | compressed messages that come: accepted, refused, limited, paused |
+//! | `sending` | compressed messages that are sent |
+//! | `memory` | the memory that it takes, and its budget |
+
 mod memory;
 mod negotiation;
 mod receiving;
@@ -10,48 +17,47 @@ use switchboard::{
     Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Limits, Masked, MaskingKey, Receiver, Role, Unmasked,
     WindowBits,
 };
-
-use switchboard_tests::{counting::Counting, engine::KEY, random::Random};
+use switchboard_tests::{counting::CountingAllocator, engine::KEY, random::Random};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;
 
-/// The default, with this change.
+/// The default configuration with this change.
 fn deflate(change: impl FnOnce(&mut DeflateConfig)) -> Deflate {
     let mut config = DeflateConfig::default();
     change(&mut config);
     Deflate::new(config)
 }
 
-/// Both ends start each message afresh.
-const AFRESH: DeflateParams = DeflateParams {
+/// Neither end takes its context over from message to message.
+const NO_TAKEOVER: DeflateParams = DeflateParams {
     server_no_context_takeover: true,
     client_no_context_takeover: true,
     server_max_window_bits: None,
     client_max_window_bits: None,
 };
 
-/// Both ends take their context over.
+/// Both ends take their context over from message to message.
 const TAKEOVER: DeflateParams =
-    DeflateParams { server_no_context_takeover: false, client_no_context_takeover: false, ..AFRESH };
+    DeflateParams { server_no_context_takeover: false, client_no_context_takeover: false, ..NO_TAKEOVER };
 
-/// Windows of so many bits in both directions.
+/// The parameters with windows of `bits` bits in both directions.
 fn with_window(params: DeflateParams, bits: u8) -> DeflateParams {
     let bits = Some(WindowBits::try_from(bits).expect("8 to 15"));
     DeflateParams { server_max_window_bits: bits, client_max_window_bits: bits, ..params }
 }
 
-const ROOM: &str = "the budget has room";
+const BUDGET_HAS_ROOM: &str = "the budget has room";
 
 fn server(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Unmasked> {
-    Connection::server(limits, delivery).with_deflate(deflate, params).expect(ROOM)
+    Connection::server(limits, delivery).with_deflate(deflate, params).expect(BUDGET_HAS_ROOM)
 }
 
 type Keys = fn() -> MaskingKey;
 
 fn client(deflate: &Deflate, params: DeflateParams, limits: Limits, delivery: Delivery) -> Connection<Masked<Keys>> {
     let keys: Keys = || KEY;
-    Connection::client(keys, limits, delivery).with_deflate(deflate, params).expect(ROOM)
+    Connection::client(keys, limits, delivery).with_deflate(deflate, params).expect(BUDGET_HAS_ROOM)
 }
 
 /// The receiving half of a connection in this role.
@@ -62,8 +68,8 @@ fn receiver(deflate: &Deflate, role: Role, params: DeflateParams, limits: Limits
     }
 }
 
-/// A text of 700 bytes that gains a little where it is compressed, and nearly all of it where it was sent before.
-fn recognisable(random: &mut Random) -> String {
+/// A text of 700 bytes that compresses only a little, except if the window already holds it.
+fn mostly_random_text(random: &mut Random) -> String {
     let text: String = (0..500).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
     let again = text[..50].repeat(4);
     text + &again

@@ -1,8 +1,7 @@
-//! What permessage-deflate costs, counted: nothing where it is idle and nothing is taken over, and never more than the
-//! budget where it is.
+//! The memory that permessage-deflate takes: none while a connection is idle without context takeover, and never more
+//! than the budget with it.
 
 use switchboard::{Connection, Deflate, Delivery, HttpVersion, Limits, Role, ServerHandshake, Unmasked};
-
 use switchboard_tests::{
     counting::{NOTHING, cost, live},
     deflaters::{Blocks, Zlib},
@@ -10,15 +9,15 @@ use switchboard_tests::{
     random::Random,
 };
 
-use crate::{AFRESH, TAKEOVER, deflate, recognisable, server};
+use crate::{NO_TAKEOVER, TAKEOVER, deflate, mostly_random_text, server};
 
-/// What the memory of all windows may be above the budget: 5 %, and what is there for whoever uses it next.
+/// The most memory that all windows may take: the budget, 5 % more, and the buffers kept for reuse.
 fn allowed(budget: usize) -> usize {
-    // Four compressors, four inflaters and room for output are kept for the next message, whoever's it is.
+    // Four compressors, four inflaters and output buffers are kept for the next message of any connection.
     budget + budget / 20 + 4 * (281_000 + 64_000) + 4 * (32_768 + 60_000 + 64_000)
 }
 
-/// The most a connection may take besides: its own size is not the pool's.
+/// The bytes allocated since `start`.
 fn live_since(start: isize) -> usize {
     usize::try_from(live() - start).unwrap_or(0)
 }
@@ -34,7 +33,7 @@ fn open(deflate: &Deflate) -> Option<Connection<Unmasked>> {
     ];
     let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, fields).expect("valid");
     let handshake = handshake.with_deflate(deflate);
-    let takes_over = !handshake.deflate().expect("agreed").client_no_context_takeover;
+    let takes_over = !handshake.deflate().expect("negotiated").client_no_context_takeover;
     let connection = handshake.into_connection(Limits::default(), Delivery::Messages);
     takes_over.then_some(connection)
 }
@@ -43,7 +42,7 @@ fn open(deflate: &Deflate) -> Option<Connection<Unmasked>> {
 fn a_connection_with_the_extension_and_without_takeover_owns_no_memory() {
     let deflate = Deflate::default();
     let used = cost(|| {
-        std::hint::black_box(server(&deflate, AFRESH, Limits::default(), Delivery::Messages));
+        std::hint::black_box(server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages));
     });
     assert_eq!(used, NOTHING);
     assert!(size_of::<Connection<Unmasked>>() <= 128, "{}", size_of::<Connection<Unmasked>>());
@@ -58,7 +57,7 @@ fn nothing_is_kept_for_a_connection_between_its_messages() {
     let mut out = Vec::with_capacity(10_000);
     let mut after_first = None;
     for _ in 0..100 {
-        all.push(server(&deflate, AFRESH, Limits::default(), Delivery::Messages));
+        all.push(server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages));
         let connection = all.last_mut().expect("just pushed");
         for piece in [&compressed[..20], &compressed[20..]] {
             receive(&mut connection.receiver, piece);
@@ -100,17 +99,17 @@ fn windows_never_take_more_than_the_budget() {
             assert!(live <= allowed(budget), "turn {turn}: {live} bytes, {} connections, budget {budget}", all.len());
         }
         assert!(refused > 0 && all.len() > budget / 40_000, "{} connections of {budget} bytes", all.len());
-        assert!(deflate.takeover_bytes() > budget - 40_000, "it is made use of");
+        assert!(deflate.takeover_bytes() > budget - 40_000, "the budget is used");
         all.clear();
         assert_eq!(deflate.takeover_bytes(), 0);
         drop((deflate, all, filled, words, zlib));
-        assert_eq!(live(), start, "and all is given back");
+        assert_eq!(live(), start, "all memory is freed");
     }
 }
 
-/// What a context of a connection takes is what is counted for it.
+/// The memory that contexts take is close to the number of bytes counted for them.
 #[test]
-fn contexts_take_what_is_counted_for_them() {
+fn contexts_take_as_much_memory_as_is_counted_for_them() {
     for (length, bits) in [(300, 15), (5000, 15), (200_000, 15), (200_000, 9), (300, 9)] {
         let deflate = deflate(|config| config.memory_bytes = 100 << 20);
         let params = crate::with_window(TAKEOVER, bits);
@@ -123,19 +122,19 @@ fn contexts_take_what_is_counted_for_them() {
             out.clear();
             all.last_mut().expect("just pushed").sender.text(&text, &mut out).expect("a Vec has room");
         }
-        let counted = deflate.takeover_bytes() - 40 * 32_800; // windows to receive with are not filled
+        let counted = deflate.takeover_bytes() - 40 * 32_800; // receiving windows are not filled
         let live = live_since(start);
-        let rest = 400_000; // room for output, which is shared
+        let rest = 400_000; // shared output buffers
         assert!(live <= counted + counted / 20 + rest, "{live} bytes, {counted} counted, {length} of {bits} bits");
         assert!(live >= counted / 2, "{live} bytes, {counted} counted: too much");
     }
 }
 
 #[test]
-fn the_context_that_was_not_used_for_the_longest_time_is_given_up_first() {
-    let deflate = deflate(|config| config.memory_bytes = 3 * 32_800 + 2 * 290_000); // two of three compressors
+fn the_least_recently_used_context_is_evicted_first() {
+    let deflate = deflate(|config| config.memory_bytes = 3 * 32_800 + 2 * 290_000); // room for two of three compressors
     let mut random = Random::new(8);
-    let text = recognisable(&mut random);
+    let text = mostly_random_text(&mut random);
     let mut three: Vec<Connection<Unmasked>> =
         (0..3).map(|_| server(&deflate, TAKEOVER, Limits::default(), Delivery::Messages)).collect();
     let mut remembers = |at: usize| {
@@ -145,21 +144,21 @@ fn the_context_that_was_not_used_for_the_longest_time_is_given_up_first() {
     };
     assert_eq!([remembers(0), remembers(1)], [false, false], "the first time");
     assert_eq!([remembers(0), remembers(1), remembers(0)], [true, true, true]);
-    assert!(!remembers(2), "the first time"); // 1 is given up
+    assert!(!remembers(2), "the first time"); // 1 is evicted
     assert_eq!([remembers(0), remembers(2)], [true, true]);
-    assert!(!remembers(1)); // 0 is given up
+    assert!(!remembers(1)); // 0 is evicted
     assert_eq!([remembers(2), remembers(1), remembers(0)], [true, true, false]);
 }
 
 #[test]
-fn a_window_to_receive_with_takes_the_place_of_one_to_send_with() {
+fn a_receiving_window_evicts_a_sending_one() {
     let deflate = deflate(|config| config.memory_bytes = 32_800 + 290_000);
     let mut first = open(&deflate).expect("the budget has room");
     let mut out = Vec::new();
     first.sender.text(&"to and fro ".repeat(100), &mut out).expect("a Vec has room");
     assert!(deflate.takeover_bytes() > 290_000);
     let more: Vec<_> = std::iter::from_fn(|| open(&deflate)).collect();
-    assert_eq!(more.len(), 322_800 / 32_800 - 1, "all of it");
+    assert_eq!(more.len(), 322_800 / 32_800 - 1, "windows take all of the budget");
     assert_eq!(deflate.takeover_bytes(), (more.len() + 1) * 32_800);
     drop(more);
     assert_eq!(deflate.takeover_bytes(), 32_800);

@@ -1,13 +1,13 @@
-//! What is answered to which offer, and which answers are none (§5, §7.1).
+//! The answers to offers, and the answers that a client refuses (§5, §7.1).
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, Deflate, DeflateAnswerError, DeflateParams, Delivery,
     HandshakeError, HeadLimits, HttpVersion, Limits, RequestReader, ServerHandshake, WindowBits,
 };
 
-use crate::{AFRESH, TAKEOVER, deflate};
+use crate::{NO_TAKEOVER, TAKEOVER, deflate};
 
-/// Fields of an opening handshake, with these for the extensions.
+/// The header fields of an opening handshake with these values of `Sec-WebSocket-Extensions`.
 fn fields<'a>(extensions: &[&'a str]) -> Vec<(&'static str, &'a [u8])> {
     let mut fields: Vec<(&str, &[u8])> = vec![
         ("Host", b"example.com"),
@@ -25,7 +25,7 @@ fn handshake(extensions: &[&str], deflate: &Deflate) -> Result<ServerHandshake, 
     Ok(handshake.with_deflate(deflate))
 }
 
-/// What a server answers to these offers; nothing where it declines them.
+/// The server's answer to these offers, or `None` if it declines them.
 fn answer(extensions: &[&str], deflate: &Deflate) -> Result<Option<String>, HandshakeError> {
     let handshake = handshake(extensions, deflate)?;
     let shown = handshake.deflate().map(ToString::to_string);
@@ -33,13 +33,13 @@ fn answer(extensions: &[&str], deflate: &Deflate) -> Result<Option<String>, Hand
     handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut out).expect("nothing is added");
     let out = String::from_utf8(out).expect("a head is text");
     let mut written = out.lines().filter_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
-    assert_eq!(written.next(), shown.as_deref(), "what is written is what was agreed on");
+    assert_eq!(written.next(), shown.as_deref(), "the response holds what was negotiated");
     assert_eq!(written.next(), None, "once");
     Ok(shown)
 }
 
-/// The answer without a budget to this offer: `parameters` stand behind that nothing is taken over.
-fn afresh(parameters: &str) -> Option<String> {
+/// The answer without a budget: no context takeover, then `parameters`.
+fn without_takeover(parameters: &str) -> Option<String> {
     Some(format!("permessage-deflate; server_no_context_takeover; client_no_context_takeover{parameters}"))
 }
 
@@ -49,7 +49,7 @@ fn with_budget() -> Deflate {
 
 #[test]
 fn each_offer_has_its_answer() {
-    // What stands behind the name in the answer, without a budget for context takeover and with one.
+    // Offer, then the parameters in the answer without a budget for context takeover, then those with one.
     let rows: &[(&str, &str, &str)] = &[
         ("permessage-deflate", "", ""),
         ("permessage-deflate; server_no_context_takeover", "", "; server_no_context_takeover"),
@@ -59,7 +59,7 @@ fn each_offer_has_its_answer() {
             "",
             "; server_no_context_takeover; client_no_context_takeover",
         ),
-        // How small a client's window could be is a hint, with any value.
+        // `client_max_window_bits` is a hint with any value.
         ("permessage-deflate; client_max_window_bits", "", ""),
         ("permessage-deflate; client_max_window_bits=8", "", ""),
         ("permessage-deflate; client_max_window_bits=9", "", ""),
@@ -82,7 +82,7 @@ fn each_offer_has_its_answer() {
             "; server_max_window_bits=11",
             "; server_max_window_bits=11",
         ),
-        // The first that can be taken, of several.
+        // Of several offers, the first acceptable one.
         ("x-webkit-deflate-frame, permessage-deflate", "", ""),
         ("permessage-deflate; server_max_window_bits=8, permessage-deflate", "", ""),
         (
@@ -102,15 +102,15 @@ fn each_offer_has_its_answer() {
         ),
     ];
     for (offer, without, with) in rows {
-        assert_eq!(answer(&[offer], &Deflate::default()), Ok(afresh(without)), "{offer}");
+        assert_eq!(answer(&[offer], &Deflate::default()), Ok(without_takeover(without)), "{offer}");
         assert_eq!(answer(&[offer], &with_budget()), Ok(Some(format!("permessage-deflate{with}"))), "{offer}, budget");
     }
     let two_fields = ["permessage-deflate; unknown", "foo, permessage-deflate; server_max_window_bits=9"];
-    assert_eq!(answer(&two_fields, &Deflate::default()), Ok(afresh("; server_max_window_bits=9")));
+    assert_eq!(answer(&two_fields, &Deflate::default()), Ok(without_takeover("; server_max_window_bits=9")));
 }
 
 #[test]
-fn offers_with_a_parameter_that_cannot_be_are_declined_and_the_connection_goes_on() {
+fn offers_with_an_invalid_parameter_are_declined_and_the_connection_opens() {
     let mut offers: Vec<String> = Vec::new();
     for name in ["server_max_window_bits", "client_max_window_bits"] {
         for value in
@@ -129,7 +129,7 @@ fn offers_with_a_parameter_that_cannot_be_are_declined_and_the_connection_goes_o
     offers.extend(
         [
             "server_max_window_bits",
-            "server_max_window_bits=8", // zlib has no such window to compress with
+            "server_max_window_bits=8", // zlib does not compress with such a window
             "client_max_window_bits; client_max_window_bits=10",
             "unknown",
             "server_no_context_takeover; unknown=1",
@@ -141,7 +141,7 @@ fn offers_with_a_parameter_that_cannot_be_are_declined_and_the_connection_goes_o
         let offer = format!("permessage-deflate; {parameters}");
         for deflate in [Deflate::default(), with_budget()] {
             assert_eq!(answer(&[&offer], &deflate), Ok(None), "{offer}");
-            assert_eq!(deflate.takeover_bytes(), 0, "{offer}: nothing is reserved for it");
+            assert_eq!(deflate.takeover_bytes(), 0, "{offer}: nothing is reserved");
         }
     }
     for other in ["permessage-bzip2", "deflate", "permessage-deflate2", "x; permessage-deflate"] {
@@ -172,7 +172,7 @@ fn offers_that_break_the_grammar_are_refused_with_400() {
         assert_eq!(refused, Some(HandshakeError::Extensions), "{value:?}");
         assert_eq!(HandshakeError::Extensions.status(), 400);
         let behind = handshake(&["permessage-deflate", value], &Deflate::default()).err();
-        assert_eq!(behind, Some(HandshakeError::Extensions), "{value:?}, behind one that is valid");
+        assert_eq!(behind, Some(HandshakeError::Extensions), "{value:?}, behind a valid offer");
     }
 }
 
@@ -185,39 +185,39 @@ fn a_thousand_offers_in_one_head_are_read_to_the_last() {
     );
     let (head, _) = RequestReader::new(HeadLimits::default()).receive(request.as_bytes()).unwrap().expect("whole");
     let handshake = ServerHandshake::from_request(&head).unwrap().with_deflate(&Deflate::default());
-    assert_eq!((handshake.extensions().len(), handshake.deflate()), (1000, Some(&AFRESH)));
+    assert_eq!((handshake.extensions().len(), handshake.deflate()), (1000, Some(&NO_TAKEOVER)));
 
     let declined = ["permessage-deflate; server_max_window_bits=8"; 999].join(",");
     assert_eq!(answer(&[&declined], &Deflate::default()), Ok(None));
-    assert_eq!(answer(&[&(declined + ",permessage-deflate")], &Deflate::default()), Ok(afresh("")));
+    assert_eq!(answer(&[&(declined + ",permessage-deflate")], &Deflate::default()), Ok(without_takeover("")));
     let repeated = "permessage-deflate".to_owned() + &"; client_no_context_takeover".repeat(1000);
     assert_eq!(answer(&[&repeated], &Deflate::default()), Ok(None));
 }
 
 #[test]
-fn where_the_budget_is_spent_the_client_is_told_to_start_afresh() {
+fn without_budget_left_the_answer_forbids_the_client_context_takeover() {
     let deflate = deflate(|config| config.memory_bytes = 40_000); // one window of 32 KiB
     let offer = ["permessage-deflate; client_max_window_bits"];
     let first = handshake(&offer, &deflate).unwrap();
-    // It is too little for a compressor, so we use no takeover of our own.
+    // The budget is too small for a compressor, so the server does not take its context over.
     assert_eq!(first.deflate(), Some(&DeflateParams { server_no_context_takeover: true, ..TAKEOVER }));
     assert!((32_768..=40_000).contains(&deflate.takeover_bytes()));
     let second = answer(&offer, &deflate).unwrap();
     assert_eq!(second.as_deref(), Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"));
-    // An open connection holds what its handshake reserved, a rejected one gives it back.
+    // An open connection keeps what its handshake reserved; a dropped handshake releases it.
     let connection = first.into_connection(Limits::default(), Delivery::Messages);
     assert_eq!(answer(&offer, &deflate).unwrap(), second);
     drop(connection);
     assert_eq!(deflate.takeover_bytes(), 0);
     drop(handshake(&offer, &deflate).unwrap());
     assert_eq!(answer(&offer, &deflate).unwrap().as_deref(), Some("permessage-deflate; server_no_context_takeover"));
-    // A client that starts afresh by itself takes nothing of it.
-    let afresh = handshake(&["permessage-deflate; client_no_context_takeover"], &deflate).unwrap();
-    assert_eq!((afresh.deflate().is_some(), deflate.takeover_bytes()), (true, 0));
+    // A client without context takeover takes none of the budget.
+    let without = handshake(&["permessage-deflate; client_no_context_takeover"], &deflate).unwrap();
+    assert_eq!((without.deflate().is_some(), deflate.takeover_bytes()), (true, 0));
 }
 
-/// A handshake that is begun, with or without an offer.
-fn begun(deflate: Option<&Deflate>, out: &mut Vec<u8>) -> ClientHandshake {
+/// A client handshake with its request written, with or without an offer.
+fn begin_handshake(deflate: Option<&Deflate>, out: &mut Vec<u8>) -> ClientHandshake {
     let (request, nonce, limits) =
         (ClientRequest::new("example.com", "/"), *b"the sample nonce", HeadLimits::default());
     match deflate {
@@ -227,10 +227,10 @@ fn begun(deflate: Option<&Deflate>, out: &mut Vec<u8>) -> ClientHandshake {
     .expect("a valid request")
 }
 
-/// The value of the request's header field.
+/// The value of `Sec-WebSocket-Extensions` in the request.
 fn requested(deflate: Option<&Deflate>) -> Option<String> {
     let mut out = Vec::new();
-    begun(deflate, &mut out);
+    begin_handshake(deflate, &mut out);
     let out = String::from_utf8(out).expect("a head is text");
     let mut found = out.lines().filter_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
     let first = found.next().map(String::from);
@@ -239,7 +239,7 @@ fn requested(deflate: Option<&Deflate>) -> Option<String> {
 }
 
 #[test]
-fn a_client_asks_for_what_it_has_memory_for() {
+fn a_client_offers_the_context_takeover_that_it_has_memory_for() {
     assert_eq!(requested(None), None);
     assert_eq!(
         requested(Some(&Deflate::default())).as_deref(),
@@ -247,13 +247,13 @@ fn a_client_asks_for_what_it_has_memory_for() {
     );
     let enough = deflate(|config| config.memory_bytes = 300_000);
     assert_eq!(requested(Some(&enough)).as_deref(), Some("permessage-deflate; client_max_window_bits"));
-    // For a window, but not for a compressor.
+    // Enough for a window, but not for a compressor.
     let deflate = deflate(|config| config.memory_bytes = 40_000);
     assert_eq!(
         requested(Some(&deflate)).as_deref(),
         Some("permessage-deflate; client_no_context_takeover; client_max_window_bits")
     );
-    assert_eq!(deflate.takeover_bytes(), 0, "a handshake that is given up gives its memory back");
+    assert_eq!(deflate.takeover_bytes(), 0, "a dropped handshake releases its memory");
     let spent = handshake(&["permessage-deflate"], &deflate).unwrap();
     assert_eq!(
         requested(Some(&deflate)).as_deref(),
@@ -262,9 +262,9 @@ fn a_client_asks_for_what_it_has_memory_for() {
     drop(spent);
 }
 
-/// What a client makes of an answer with these fields.
+/// The client's result for a response with these values of `Sec-WebSocket-Extensions`.
 fn answered(extensions: &[&str], deflate: Option<&Deflate>) -> Result<Option<DeflateParams>, ClientHandshakeError> {
-    let mut handshake = begun(deflate, &mut Vec::new());
+    let mut handshake = begin_handshake(deflate, &mut Vec::new());
     let lines: String = extensions.iter().map(|value| format!("Sec-WebSocket-Extensions: {value}\r\n")).collect();
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -280,27 +280,27 @@ fn bits(bits: u8) -> Option<WindowBits> {
 }
 
 #[test]
-fn a_client_takes_what_is_an_answer_to_its_offer() {
+fn a_client_accepts_a_valid_answer_to_its_offer() {
     let rows: &[(&[&str], Option<DeflateParams>)] = &[
         (&[], None),
-        (&["permessage-deflate; server_no_context_takeover; client_no_context_takeover"], Some(AFRESH)),
+        (&["permessage-deflate; server_no_context_takeover; client_no_context_takeover"], Some(NO_TAKEOVER)),
         (
             &["permessage-deflate; server_no_context_takeover"],
-            Some(DeflateParams { client_no_context_takeover: false, ..AFRESH }),
+            Some(DeflateParams { client_no_context_takeover: false, ..NO_TAKEOVER }),
         ),
         (
             &["permessage-deflate; server_no_context_takeover; server_max_window_bits=8"],
-            Some(DeflateParams { client_no_context_takeover: false, server_max_window_bits: bits(8), ..AFRESH }),
+            Some(DeflateParams { client_no_context_takeover: false, server_max_window_bits: bits(8), ..NO_TAKEOVER }),
         ),
         (
             &["permessage-deflate;server_no_context_takeover;client_no_context_takeover;client_max_window_bits=\"8\""],
-            Some(DeflateParams { client_max_window_bits: bits(8), ..AFRESH }),
+            Some(DeflateParams { client_max_window_bits: bits(8), ..NO_TAKEOVER }),
         ),
     ];
     for (fields, params) in rows {
         assert_eq!(answered(fields, Some(&Deflate::default())).expect("valid"), *params, "{fields:?}");
         let open = answered(fields, Some(&with_budget())).expect("valid");
-        assert_eq!(open, *params, "{fields:?}: a server may do without what it was allowed");
+        assert_eq!(open, *params, "{fields:?}: a server need not use what was allowed");
     }
     let full = "permessage-deflate; server_max_window_bits=9; client_max_window_bits=15";
     let expected = DeflateParams { server_max_window_bits: bits(9), client_max_window_bits: bits(15), ..TAKEOVER };
@@ -311,10 +311,10 @@ fn a_client_takes_what_is_an_answer_to_its_offer() {
 }
 
 #[test]
-fn a_client_refuses_what_is_no_answer_to_its_offer() {
+fn a_client_refuses_an_invalid_answer_to_its_offer() {
     use DeflateAnswerError::{ContextTakeover, InvalidValue, Repeated, Unknown};
     let rows: &[(&str, DeflateAnswerError)] = &[
-        ("permessage-deflate", ContextTakeover), // we asked for the server's
+        ("permessage-deflate", ContextTakeover), // the offer has server_no_context_takeover
         ("permessage-deflate; client_no_context_takeover", ContextTakeover),
         ("permessage-deflate; server_no_context_takeover=1", InvalidValue),
         ("permessage-deflate; server_no_context_takeover; client_no_context_takeover=\"a\"", InvalidValue),

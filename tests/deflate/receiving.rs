@@ -1,40 +1,41 @@
-//! Compressed messages as a receiver takes them (§6.2, §7.2.2): the same events however the bytes come and whatever the
-//! pool has to lend, and everything else refused.
+//! Receiving compressed messages (§6.2, §7.2.2): the events are the same however the bytes are cut and however many
+//! inflaters the pool has; invalid data is refused.
 
 use switchboard::{
     CloseCode, Deflate, DeflateParams, Delivery, Event, FrameHeader, Limits, MessageKind, ProtocolError, Receiver, Role,
 };
-
 use switchboard_tests::{
     counting::cost,
     deflaters::{Blocks, Zlib},
-    engine::{BOTH_ROLES, Frames, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, rule, text},
+    engine::{
+        BOTH_ROLES, Frames, OwnedEvent, binary, close, frame, frames, ping, pong, receive, receive_cut, rule, text,
+    },
     random::{Random, for_each_seed},
-    rfc1951::Inflated,
+    rfc1951::Inflater,
 };
 
-use crate::{AFRESH, TAKEOVER, deflate, receiver};
+use crate::{NO_TAKEOVER, TAKEOVER, deflate, receiver};
 
-/// §7.2.3.1.
+/// "Hello" in one block (§7.2.3.1).
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
-/// §7.2.3.2: the same again, by reference to it.
+/// "Hello" as a reference to the message before (§7.2.3.2).
 const HELLO_AGAIN: &[u8] = b"\xf2\x00\x11\x00\x00";
 
-/// A pool with so many inflaters to lend, and memory for the windows of a few connections.
-fn lending(max_unfinished: usize) -> Deflate {
+/// A pool with inflaters for `max_unfinished` messages, and memory for the windows of a few connections.
+fn pool_with(max_unfinished: usize) -> Deflate {
     deflate(|config| {
         config.max_unfinished = max_unfinished;
         config.memory_bytes = 1 << 20;
     })
 }
 
-/// Takes bytes as a server does that serves others in between: it stops after each event, and where the receiver
-/// pauses, and comes again with what was not read.
-fn receive_paused(receiver: &mut Receiver, bytes: &[u8], most: usize) -> (Vec<Seen>, Option<ProtocolError>) {
+/// Receives bytes as a server does that serves other connections in between: it stops after each event and where the
+/// receiver pauses, then passes the unread bytes again.
+fn receive_paused(receiver: &mut Receiver, bytes: &[u8], max_bytes: usize) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     let (mut bytes, mut seen, mut start) = (bytes.to_vec(), Vec::new(), 0);
     while start < bytes.len() || receiver.is_paused() {
         let end = bytes.len();
-        let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(most);
+        let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(max_bytes);
         match events.next_event() {
             Ok(Some(event)) => seen.push(event.into()),
             Ok(None) => {}
@@ -45,15 +46,15 @@ fn receive_paused(receiver: &mut Receiver, bytes: &[u8], most: usize) -> (Vec<Se
     (seen, None)
 }
 
-/// Pieces put together to messages; what is unfinished is dropped.
-fn joined(events: Vec<Seen>) -> Vec<Seen> {
+/// Joins pieces to messages. An unfinished message is dropped.
+fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     let (mut whole, mut open) = (Vec::new(), None::<Vec<u8>>);
     for event in events {
-        let Seen::Piece { kind, payload, first, last } = event else {
+        let OwnedEvent::Piece { kind, payload, first, last } = event else {
             whole.push(event);
             continue;
         };
-        assert_eq!(first, open.is_none(), "`first` where a message begins, and only there");
+        assert_eq!(first, open.is_none(), "`first` is set only where a message begins");
         let mut bytes = open.take().unwrap_or_default();
         bytes.extend(payload);
         if !last {
@@ -67,18 +68,18 @@ fn joined(events: Vec<Seen>) -> Vec<Seen> {
     whole
 }
 
-/// Receives `wire` in every way there is, and compares: events in `Messages`, the rule that is broken in both.
+/// Receives `wire` in several ways, and compares the messages and the breach.
 fn check(
     name: &str,
     role: Role,
     params: DeflateParams,
     wire: &[u8],
-    expected: &[Seen],
+    expected: &[OwnedEvent],
     breach: Option<ProtocolError>,
     random: &mut Random,
 ) {
     for max_unfinished in [0, 1, 16] {
-        let deflate = lending(max_unfinished);
+        let deflate = pool_with(max_unfinished);
         for delivery in [Delivery::Messages, Delivery::Pieces] {
             let new = || receiver(&deflate, role, params, Limits::default(), delivery);
             let bytewise = if wire.len() < 3000 { vec![1; wire.len()] } else { random.cuts(wire.len()) };
@@ -97,7 +98,7 @@ fn check(
                     assert_eq!(error, breach, "{context}: the offset too");
                 }
             }
-            // All that was borrowed is back: as many messages at once as may be.
+            // All inflaters are back in the pool.
             if max_unfinished > 0 && delivery == Delivery::Messages && breach.is_none() {
                 let mut next = new();
                 receive(&mut next, &frame(role, 0x41, HELLO));
@@ -107,53 +108,65 @@ fn check(
     }
 }
 
-fn check_frames(name: &str, params: DeflateParams, list: Frames<'_>, expected: &[Seen], breach: Option<ProtocolError>) {
+fn check_frames(
+    name: &str,
+    params: DeflateParams,
+    list: Frames<'_>,
+    expected: &[OwnedEvent],
+    breach: Option<ProtocolError>,
+) {
     for role in BOTH_ROLES {
         check(name, role, params, &frames(role, list), expected, breach, &mut Random::new(1));
     }
 }
 
 #[test]
-fn the_examples_of_section_7_2_3_are_taken() {
+fn the_examples_of_section_7_2_3_are_accepted() {
     let hello = [text("Hello")];
-    check_frames("one block", AFRESH, &[(0xC1, HELLO)], &hello, None);
-    check_frames("in fragments", AFRESH, &[(0x41, &HELLO[..3]), (0x80, &HELLO[3..])], &hello, None);
+    check_frames("one block", NO_TAKEOVER, &[(0xC1, HELLO)], &hello, None);
+    check_frames("in fragments", NO_TAKEOVER, &[(0x41, &HELLO[..3]), (0x80, &HELLO[3..])], &hello, None);
     let list: Frames<'_> = &[(0xC1, HELLO), (0xC1, HELLO_AGAIN)];
     check_frames("the window is shared", TAKEOVER, list, &[text("Hello"), text("Hello")], None);
     let stored = b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00";
-    check_frames("no compression", AFRESH, &[(0xC1, stored)], &hello, None);
-    check_frames("BFINAL", AFRESH, &[(0xC1, b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00")], &hello, None);
+    check_frames("no compression", NO_TAKEOVER, &[(0xC1, stored)], &hello, None);
+    check_frames("BFINAL", NO_TAKEOVER, &[(0xC1, b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00")], &hello, None);
     let two = b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
-    check_frames("two blocks", AFRESH, &[(0xC1, two)], &hello, None);
-    check_frames("an empty message", AFRESH, &[(0xC1, b"\x00")], &[text("")], None);
+    check_frames("two blocks", NO_TAKEOVER, &[(0xC1, two)], &hello, None);
+    check_frames("an empty message", NO_TAKEOVER, &[(0xC1, b"\x00")], &[text("")], None);
 }
 
 #[test]
-fn whatever_deflate_allows_is_taken() {
+fn everything_that_deflate_allows_is_accepted() {
     let again = [text("Hello"), text("Hello")];
     let list: Frames<'_> =
         &[(0x41, b""), (0x89, b"a"), (0x00, &HELLO[..1]), (0x00, b""), (0x8A, b"b"), (0x00, &HELLO[1..]), (0x80, b"")];
     check_frames(
         "empty fragments, and control frames between",
-        AFRESH,
+        NO_TAKEOVER,
         list,
         &[ping(b"a"), pong(b"b"), text("Hello")],
         None,
     );
     let list: Frames<'_> = &[(0xC2, HELLO), (0x81, b"plain"), (0xC1, HELLO_AGAIN), (0x82, b"end")];
     let expected = [binary(b"Hello"), text("plain"), text("Hello"), binary(b"end")];
-    check_frames("what is not compressed leaves the window alone", TAKEOVER, list, &expected, None);
+    check_frames("an uncompressed message does not change the window", TAKEOVER, list, &expected, None);
     let list: Frames<'_> = &[(0xC1, HELLO), (0xC1, b"\x00"), (0xC1, HELLO_AGAIN)];
-    check_frames("nor does an empty message", TAKEOVER, list, &[text("Hello"), text(""), text("Hello")], None);
+    check_frames(
+        "an empty message does not change the window",
+        TAKEOVER,
+        list,
+        &[text("Hello"), text(""), text("Hello")],
+        None,
+    );
     let list: Frames<'_> = &[(0xC1, b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), (0xC1, HELLO_AGAIN)];
-    check_frames("nor a block with BFINAL", TAKEOVER, list, &again, None);
+    check_frames("a block with BFINAL does not change the window", TAKEOVER, list, &again, None);
 
     let rows: &[(&str, Vec<u8>, &[u8])] = &[
         ("an empty block with the fixed codes", b"\x02\x00".to_vec(), b""),
         ("the empty block at the end may have BFINAL too", b"\x01".to_vec(), b""),
-        ("and after data", b"\x00\x02\x00\xfd\xffHi\x01".to_vec(), b"Hi"),
+        ("the same after data", b"\x00\x02\x00\xfd\xffHi\x01".to_vec(), b"Hi"),
         (
-            "blocks with BFINAL one behind the other, and what is before them is in the window",
+            "several blocks with BFINAL, with a reference to the data before them",
             Blocks::default()
                 .fixed(true)
                 .literals(b"abc")
@@ -178,8 +191,8 @@ fn whatever_deflate_allows_is_taken() {
         ),
     ];
     for (name, message, inflated) in rows {
-        assert_eq!(Inflated::new(15).message(message).as_deref(), Ok(*inflated), "{name}, by the tests' own");
-        check_frames(name, AFRESH, &[(0xC2, message), (0x89, b"")], &[binary(inflated), ping(b"")], None);
+        assert_eq!(Inflater::new(15).inflate(message).as_deref(), Ok(*inflated), "{name}, by the tests' inflater");
+        check_frames(name, NO_TAKEOVER, &[(0xC2, message), (0x89, b"")], &[binary(inflated), ping(b"")], None);
     }
 }
 
@@ -199,15 +212,15 @@ fn a_window_of_32_kib_is_there_to_its_first_byte_and_not_before() {
             expected.extend(fits.then(|| binary(three)));
             let breach = (!fits).then_some(ProtocolError::InvalidDeflate);
             check(&format!("{distance} back of {before}"), role, TAKEOVER, &wire, &expected, breach, &mut random);
-            // And nothing of it where the peer said that it starts afresh.
+            // Without context takeover, the window is empty.
             let breach = Some(ProtocolError::InvalidDeflate);
-            check("afresh", role, AFRESH, &wire, &[binary(&bytes[..before])], breach, &mut random);
+            check("no takeover", role, NO_TAKEOVER, &wire, &[binary(&bytes[..before])], breach, &mut random);
         }
     }
 }
 
 #[test]
-fn what_is_no_deflate_data_fails_with_1007() {
+fn invalid_deflate_data_fails_with_1007() {
     let rows: &[(&str, &[u8])] = &[
         ("nothing at all", b""),
         ("cut off", &HELLO[..5]),
@@ -221,27 +234,27 @@ fn what_is_no_deflate_data_fails_with_1007() {
         ("BFINAL and nothing behind it", b"\xf3\x48\xcd\xc9\xc9\x07\x00"),
         ("the empty block twice with BFINAL, and the tail left on", b"\x01\x00\x00\xff\xff"),
         ("a stored block's length that does not fit", b"\x00\x05\x00\xfa\xfe\x48\x65\x6c\x6c\x6f\x00"),
-        ("a kind of block that there is not", b"\x06\x00"),
+        ("the reserved block type", b"\x06\x00"),
         ("a distance before the beginning", HELLO_AGAIN),
         ("a zlib header in front", b"\x78\x9c\xf2\x48\xcd\xc9\xc9\x07\x00"),
         ("plain text", b"Hello"),
     ];
     for (name, message) in rows {
-        assert!(Inflated::new(15).message(message).is_err(), "{name}, by the tests' own");
+        assert!(Inflater::new(15).inflate(message).is_err(), "{name}, by the tests' inflater");
         let breach = Some(ProtocolError::InvalidDeflate);
-        check_frames(name, AFRESH, &[(0x89, b""), (0xC2, message), (0x89, b"")], &[ping(b"")], breach);
+        check_frames(name, NO_TAKEOVER, &[(0x89, b""), (0xC2, message), (0x89, b"")], &[ping(b"")], breach);
         check_frames(name, TAKEOVER, &[(0xC2, message), (0xC2, HELLO)], &[], breach);
         let (front, back) = message.split_at(message.len() / 2);
-        check_frames(name, AFRESH, &[(0x42, front), (0x80, back)], &[], breach);
+        check_frames(name, NO_TAKEOVER, &[(0x42, front), (0x80, back)], &[], breach);
     }
     assert_eq!(ProtocolError::InvalidDeflate.close_code(), CloseCode::INVALID_FRAME_PAYLOAD_DATA);
 }
 
 #[test]
-fn reserved_bits_mean_something_only_on_the_first_frame_of_a_message_and_where_it_was_agreed() {
+fn rsv1_is_valid_only_if_negotiated_and_on_the_first_frame_of_a_message() {
     let rows: &[(&str, Frames<'_>, u8)] = &[
         ("RSV1 on a continuation", &[(0x41, &HELLO[..3]), (0xC0, &HELLO[3..])], 0b100),
-        ("RSV1 on a continuation of what is not compressed", &[(0x01, b"a"), (0xC0, b"b")], 0b100),
+        ("RSV1 on a continuation of an uncompressed message", &[(0x01, b"a"), (0xC0, b"b")], 0b100),
         ("RSV1 on a Ping", &[(0xC9, b"")], 0b100),
         ("RSV1 on a Pong", &[(0xCA, b"")], 0b100),
         ("RSV1 on a Close", &[(0xC8, b"")], 0b100),
@@ -252,33 +265,33 @@ fn reserved_bits_mean_something_only_on_the_first_frame_of_a_message_and_where_i
     ];
     for (name, list, bits) in rows {
         let breach = ProtocolError::ReservedBits { bits: *bits };
-        check_frames(name, AFRESH, list, &[], Some(breach));
+        check_frames(name, NO_TAKEOVER, list, &[], Some(breach));
         assert_eq!(breach.close_code(), CloseCode::PROTOCOL_ERROR);
     }
     for role in BOTH_ROLES {
         let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
         let refused = receive(&mut plain, &frame(role, 0xC1, HELLO)[..1]);
-        assert_eq!(refused, (vec![], Some(ProtocolError::ReservedBits { bits: 0b100 })), "not agreed ({role:?})");
+        assert_eq!(refused, (vec![], Some(ProtocolError::ReservedBits { bits: 0b100 })), "not negotiated ({role:?})");
     }
 }
 
-/// A peer's compressor, and what is kept of what it sent.
-struct Peer {
+/// The compressor of a peer.
+struct PeerCompressor {
     zlib: Zlib,
     takeover: bool,
 }
 
-impl Peer {
+impl PeerCompressor {
     fn new(takeover: bool, random: &mut Random) -> Self {
         Self { zlib: Zlib::new(random.below(10) as u32, 9 + random.below(7) as u8), takeover }
     }
 
     fn compressed(&mut self, message: &[u8], random: &mut Random) -> Vec<u8> {
         if !self.takeover {
-            self.zlib.start_afresh();
+            self.zlib.reset();
         }
         match random.below(5) {
-            0 => self.zlib.flushed_every(1 + message.len() / 3, message),
+            0 => self.zlib.message_in_flushes(1 + message.len() / 3, message),
             1 if !self.takeover => {
                 let (front, back) = message.split_at(random.below(message.len() + 1).min(40_000));
                 let (codes, stored) = back.split_at(back.len().min(500));
@@ -290,7 +303,7 @@ impl Peer {
     }
 }
 
-/// A message that repeats itself a little, text or not.
+/// A message that repeats itself a little, and whether it is text.
 fn payload(random: &mut Random) -> (bool, Vec<u8>) {
     let is_text = random.chance(1, 2);
     let words: Vec<Vec<u8>> = (0..1 + random.below(20))
@@ -303,14 +316,14 @@ fn payload(random: &mut Random) -> (bool, Vec<u8>) {
     (is_text, (0..count).flat_map(|_| words[random.below(words.len())].clone()).collect())
 }
 
-fn seen(is_text: bool, payload: &[u8]) -> Seen {
+fn seen(is_text: bool, payload: &[u8]) -> OwnedEvent {
     if is_text { text(std::str::from_utf8(payload).expect("a text")) } else { binary(payload) }
 }
 
-/// Appends a message in fragments that are cut anywhere, with control frames between them.
+/// Appends a message in fragments that are cut anywhere, with Pings between them if `controls` is set.
 fn append(
     wire: &mut Vec<u8>,
-    events: &mut Vec<Seen>,
+    events: &mut Vec<OwnedEvent>,
     role: Role,
     first: u8,
     payload: &[u8],
@@ -336,11 +349,11 @@ fn append(
 }
 
 #[test]
-fn the_same_messages_come_out_however_the_bytes_come_and_whatever_can_be_lent() {
+fn messages_are_the_same_however_the_bytes_are_cut_and_however_many_inflaters_there_are() {
     for_each_seed(15, |mut random| {
         for role in BOTH_ROLES {
             let takeover = random.chance(1, 2);
-            let mut peer = Peer::new(takeover, &mut random);
+            let mut peer = PeerCompressor::new(takeover, &mut random);
             let (mut wire, mut expected) = (Vec::new(), Vec::new());
             for _ in 0..1 + random.below(6) {
                 let (is_text, payload) = payload(&mut random);
@@ -357,17 +370,17 @@ fn the_same_messages_come_out_however_the_bytes_come_and_whatever_can_be_lent() 
                 wire.extend(frame(role, 0x88, &[0x03, 0xE8]));
                 expected.push(close(1000, ""));
             }
-            let params = if takeover { TAKEOVER } else { AFRESH };
+            let params = if takeover { TAKEOVER } else { NO_TAKEOVER };
             check("messages", role, params, &wire, &expected, None, &mut random);
         }
     });
 }
 
 #[test]
-fn the_same_fault_is_found_however_the_bytes_come_and_whatever_can_be_lent() {
+fn errors_are_the_same_however_the_bytes_are_cut_and_however_many_inflaters_there_are() {
     for_each_seed(40, |mut random| {
         let role = BOTH_ROLES[random.below(2)];
-        let mut peer = Peer::new(false, &mut random);
+        let mut peer = PeerCompressor::new(false, &mut random);
         let (mut wire, mut expected) = (Vec::new(), Vec::new());
         let (_, before) = payload(&mut random);
         wire.extend(frame(role, 0xC2, &peer.compressed(&before, &mut random)));
@@ -383,7 +396,7 @@ fn the_same_fault_is_found_however_the_bytes_come_and_whatever_can_be_lent() {
             }
             faulty.push(0);
         }
-        let breach = match Inflated::new(15).message(&faulty) {
+        let breach = match Inflater::new(15).inflate(&faulty) {
             Ok(inflated) => {
                 expected.push(binary(&inflated));
                 None
@@ -391,12 +404,12 @@ fn the_same_fault_is_found_however_the_bytes_come_and_whatever_can_be_lent() {
             Err(_) => Some(ProtocolError::InvalidDeflate),
         };
         append(&mut wire, &mut expected, role, 0x42, &faulty, false, &mut random);
-        check("a fault", role, AFRESH, &wire, &expected, breach, &mut random);
+        check("a fault", role, NO_TAKEOVER, &wire, &expected, breach, &mut random);
     });
 }
 
 #[test]
-fn text_is_checked_as_it_is_inflated_and_the_fault_is_where_it_is() {
+fn text_is_checked_while_it_is_inflated_and_the_offset_is_exact() {
     let rows: &[(&str, &[u8], u64)] = &[
         ("a byte that never occurs", b"abc\xffdef", 3),
         ("too large", b"ab\xf4\x90\x80\x80", 3),
@@ -406,13 +419,13 @@ fn text_is_checked_as_it_is_inflated_and_the_fault_is_where_it_is() {
     for (name, payload, offset) in rows {
         let message = Blocks::default().fixed(false).literals(payload).end().message();
         let breach = ProtocolError::InvalidUtf8 { offset: *offset };
-        check_frames(name, AFRESH, &[(0xC1, &message)], &[], Some(breach));
+        check_frames(name, NO_TAKEOVER, &[(0xC1, &message)], &[], Some(breach));
         let (front, back) = message.split_at(message.len() / 2);
-        check_frames(name, AFRESH, &[(0x41, front), (0x80, back)], &[], Some(breach));
-        // Before what is no DEFLATE data behind it, unless the end shows it.
+        check_frames(name, NO_TAKEOVER, &[(0x41, front), (0x80, back)], &[], Some(breach));
+        // It comes before the error of invalid DEFLATE data behind it, except if only the end shows it.
         if *name != "cut off by the end" {
             let broken = Blocks::default().fixed(false).literals(payload).copy(30_000).end().message();
-            check_frames(name, AFRESH, &[(0xC1, &broken)], &[], Some(breach));
+            check_frames(name, NO_TAKEOVER, &[(0xC1, &broken)], &[], Some(breach));
         }
     }
     let faulty = [b"abc\xff".as_slice(), &[b'a'; 1 << 20]].concat();
@@ -421,8 +434,8 @@ fn text_is_checked_as_it_is_inflated_and_the_fault_is_where_it_is() {
     for role in BOTH_ROLES {
         for delivery in [Delivery::Messages, Delivery::Pieces] {
             let deflate = Deflate::default();
-            let mut receiver = receiver(&deflate, role, AFRESH, Limits::default(), delivery);
-            // The first hundred bytes of it are enough to know.
+            let mut receiver = receiver(&deflate, role, NO_TAKEOVER, Limits::default(), delivery);
+            // The first hundred bytes show it.
             let (seen, error) = receive(&mut receiver, &frame(role, 0xC1, &message)[..100]);
             assert_eq!((seen, error), (vec![], Some(ProtocolError::InvalidUtf8 { offset: 3 })), "{role:?}");
         }
@@ -434,20 +447,20 @@ fn connections_that_share_a_pool_share_nothing_else() {
     struct One {
         role: Role,
         takeover: bool,
-        peer: Peer,
+        peer: PeerCompressor,
         receiver: Receiver,
         wire: Vec<u8>,
-        expected: Vec<Seen>,
-        got: Vec<Seen>,
+        expected: Vec<OwnedEvent>,
+        got: Vec<OwnedEvent>,
         fails: bool,
     }
     for_each_seed(12, |mut random| {
-        let deflate = lending([0, 1, 3, 16][random.below(4)]);
+        let deflate = pool_with([0, 1, 3, 16][random.below(4)]);
         let begin = |random: &mut Random| {
             let (role, takeover) = (BOTH_ROLES[random.below(2)], random.chance(1, 2));
-            let params = if takeover { TAKEOVER } else { AFRESH };
+            let params = if takeover { TAKEOVER } else { NO_TAKEOVER };
             let receiver = receiver(&deflate, role, params, Limits::default(), Delivery::Messages);
-            let peer = Peer::new(takeover, random);
+            let peer = PeerCompressor::new(takeover, random);
             One { role, takeover, peer, receiver, wire: vec![], expected: vec![], got: vec![], fails: false }
         };
         let mut all: Vec<One> = (0..12).map(|_| begin(&mut random)).collect();
@@ -456,7 +469,7 @@ fn connections_that_share_a_pool_share_nothing_else() {
             let one = &mut all[at];
             if one.wire.is_empty() {
                 if one.fails || random.chance(1, 40) {
-                    *one = begin(&mut random); // with the window of whoever was before it, for all it can tell
+                    *one = begin(&mut random); // perhaps with the inflater of the connection before it
                     continue;
                 }
                 let (is_text, payload) = payload(&mut random);
@@ -470,7 +483,7 @@ fn connections_that_share_a_pool_share_nothing_else() {
                     one.expected.push(seen(is_text, &payload));
                 }
                 append(&mut one.wire, &mut vec![], one.role, first, &compressed, false, &mut random);
-                // A reference to what another connection was sent last is as good as one to nothing.
+                // A reference to another connection's message must be invalid.
                 if !one.fails && !one.takeover && random.chance(1, 10) {
                     one.wire.extend(frame(one.role, 0xC2, &Blocks::default().fixed(false).copy(3).end().message()));
                     one.fails = true;
@@ -494,24 +507,24 @@ fn connections_that_share_a_pool_share_nothing_else() {
     });
 }
 
-/// How many inflaters can be lent, and how messages are handed over.
-const LENT_AND_DELIVERED: [(usize, Delivery); 4] =
+/// Numbers of inflaters, and deliveries.
+const POOLS_AND_DELIVERIES: [(usize, Delivery); 4] =
     [(0, Delivery::Messages), (0, Delivery::Pieces), (16, Delivery::Messages), (16, Delivery::Pieces)];
 
-/// Zeros, compressed: a thousandth of them.
+/// `length` zeros, compressed to about a thousandth.
 fn zeros(length: usize) -> Vec<u8> {
     Zlib::new(9, 15).message(&vec![0; length])
 }
 
 #[test]
-fn a_message_is_stopped_where_it_passes_the_limit_however_much_is_behind_it() {
+fn a_message_fails_where_it_passes_the_limit_however_much_follows() {
     let bomb = zeros(64 << 20);
     assert!(bomb.len() < 66_000, "{} bytes", bomb.len());
     let limit = 1 << 20;
-    for (max_unfinished, delivery) in LENT_AND_DELIVERED {
-        let deflate = lending(max_unfinished);
+    for (max_unfinished, delivery) in POOLS_AND_DELIVERIES {
+        let deflate = pool_with(max_unfinished);
         for role in BOTH_ROLES {
-            let mut receiver = receiver(&deflate, role, AFRESH, Limits::of_bytes(limit), delivery);
+            let mut receiver = receiver(&deflate, role, NO_TAKEOVER, Limits::of_bytes(limit), delivery);
             let mut wire = frame(role, 0xC2, &bomb);
             let mut given = 0;
             let used = cost(|| {
@@ -527,24 +540,24 @@ fn a_message_is_stopped_where_it_passes_the_limit_however_much_is_behind_it() {
                 assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
             });
             assert!(given <= limit, "{given} bytes in pieces, limit {limit}");
-            // A buffer that doubles while it is filled, and an inflater.
-            let most = if delivery == Delivery::Messages { limit } else { 0 } + 150_000;
-            assert!(used.peak as u64 <= most, "{delivery:?}: {used:?}");
+            // The message's buffer and an inflater.
+            let max = if delivery == Delivery::Messages { limit } else { 0 } + 150_000;
+            assert!(used.peak as u64 <= max, "{delivery:?}: {used:?}");
         }
     }
 }
 
 #[test]
-fn the_limit_counts_what_is_inflated_to_the_byte() {
+fn the_limit_counts_inflated_bytes_exactly() {
     for length in [1000, 8192, 16_384, 100_000] {
         let limits = Limits::of_bytes(length as u64);
         let too_long = ProtocolError::MessageTooLong { length: length as u64 + 1, limit: length as u64 };
         for (over, breach) in [(0, None), (1, Some(too_long)), (5000, Some(too_long))] {
             let compressed = zeros(length + over);
             for role in BOTH_ROLES {
-                for (max_unfinished, delivery) in LENT_AND_DELIVERED {
-                    let deflate = lending(max_unfinished);
-                    let new = || receiver(&deflate, role, AFRESH, limits, delivery);
+                for (max_unfinished, delivery) in POOLS_AND_DELIVERIES {
+                    let deflate = pool_with(max_unfinished);
+                    let new = || receiver(&deflate, role, NO_TAKEOVER, limits, delivery);
                     let wire = frame(role, 0xC2, &compressed);
                     let expected = if over == 0 { vec![binary(&vec![0; length])] } else { vec![] };
                     for (seen, error) in [
@@ -561,11 +574,11 @@ fn the_limit_counts_what_is_inflated_to_the_byte() {
 }
 
 #[test]
-fn inflating_pauses_after_what_was_asked_for() {
+fn inflating_pauses_after_the_number_of_bytes_asked_for() {
     let deflate = Deflate::default();
     let wire = frame(Role::Client, 0xC2, &zeros(1 << 20));
     let mut bytes = wire.clone();
-    let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
+    let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Messages);
     let mut start = 0;
     let mut turns = 0;
     loop {
@@ -585,10 +598,10 @@ fn inflating_pauses_after_what_was_asked_for() {
     assert!((13..=17).contains(&turns), "{turns} turns");
 }
 
-/// Whoever holds all inflaters must not switch the pause off for others: neither for a message that is whole, nor for one
-/// whose compressed bytes had to wait, whatever its last frame is like.
+/// Connections that hold all inflaters must not disable the pause for others: neither for a whole message, nor for one
+/// whose compressed bytes had to wait, whatever its last frame is.
 #[test]
-fn inflating_pauses_where_no_inflater_is_free_too() {
+fn inflating_pauses_without_a_free_inflater_too() {
     let bomb = zeros(1 << 20);
     let half = bomb.len() / 2;
     let rows: [(&str, Frames<'_>); 3] = [
@@ -597,9 +610,9 @@ fn inflating_pauses_where_no_inflater_is_free_too() {
         ("with an empty frame at its end", &[(0x42, &bomb), (0x80, b"")]),
     ];
     for (name, list) in rows {
-        let deflate = lending(0);
+        let deflate = pool_with(0);
         let mut bytes = frames(Role::Client, list);
-        let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
+        let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Messages);
         let (mut start, mut turns) = (0, 0);
         loop {
             turns += 1;
@@ -617,28 +630,28 @@ fn inflating_pauses_where_no_inflater_is_free_too() {
             }
             let kept = receiver.buffered_bytes();
             assert!(start < end || receiver.is_paused(), "{name}: there is more");
-            assert!(kept > 90_000, "{name}: {kept} bytes, an inflater among them");
+            assert!(kept > 90_000, "{name}: {kept} bytes, with an inflater");
         }
         assert!((13..=18).contains(&turns), "{name}: {turns} turns");
         assert!(!receiver.is_paused() && receiver.buffered_bytes() == 0, "{name}");
     }
 }
 
-/// Blocks that hold nothing but their tables are work without output.
+/// Blocks without data still take time.
 #[test]
 fn input_that_inflates_to_nothing_is_work_too() {
     let empty = (0..20_000).fold(Blocks::default(), |blocks, _| blocks.fixed(false).end()).message();
     let deflate = Deflate::default();
     let mut wire = frame(Role::Client, 0xC2, &empty);
     let length = wire.len();
-    let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
+    let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Messages);
     let mut events = receiver.receive(&mut wire).inflating_at_most(64 << 10);
     assert_eq!(events.next_event(), Ok(None));
     let read = length - events.unread();
     assert!(read <= 9_000, "{read} of {length} bytes");
 }
 
-/// A window is set up anew behind a block with BFINAL, and one takes two bytes.
+/// Each block with BFINAL takes two bytes, and the window is set up anew behind it.
 #[test]
 fn blocks_with_bfinal_are_work_too() {
     let window = Blocks::default().stored(false, &[7; 40_000]);
@@ -646,7 +659,7 @@ fn blocks_with_bfinal_are_work_too() {
     let mut wire = frame(Role::Client, 0xC2, &finals);
     let length = wire.len();
     let deflate = Deflate::default();
-    let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
+    let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Messages);
     let mut events = receiver.receive(&mut wire).inflating_at_most(1 << 20);
     assert_eq!(events.next_event(), Ok(None));
     let read = length - events.unread();
@@ -668,21 +681,21 @@ fn the_header_of_a_compressed_frame_is_read_as_any_other() {
 }
 
 #[test]
-fn blocks_with_bfinal_are_not_without_end() {
+fn the_number_of_blocks_with_bfinal_is_limited() {
     let finals =
         |count: usize| (0..count).fold(Blocks::default(), |blocks, _| blocks.fixed(true).end().aligned()).message();
     let list: Frames<'_> = &[(0xC2, &finals(1000)), (0xC2, &finals(1000))];
-    check_frames("as many as are allowed, twice", AFRESH, list, &[binary(b""), binary(b"")], None);
+    check_frames("the limit, twice", NO_TAKEOVER, list, &[binary(b""), binary(b"")], None);
     let breach = ProtocolError::TooManyFinalBlocks { limit: 1000 };
     assert_eq!(breach.close_code(), CloseCode::POLICY_VIOLATION);
     let list: Frames<'_> = &[(0xC2, &finals(1001))];
-    check_frames("one more", AFRESH, list, &[], Some(breach));
+    check_frames("one more", NO_TAKEOVER, list, &[], Some(breach));
 }
 
-/// And so it is for each message with context takeover, however short.
+/// With context takeover, the window is set up anew for each message, however short.
 #[test]
 fn windows_that_are_taken_over_are_work_too() {
-    let deflate = lending(16);
+    let deflate = pool_with(16);
     let mut receiver = receiver(&deflate, Role::Client, TAKEOVER, Limits::default(), Delivery::Messages);
     let window = Blocks::default().stored(false, &[7; 40_000]).message();
     receive(&mut receiver, &frame(Role::Client, 0xC2, &window));
@@ -700,8 +713,8 @@ fn windows_that_are_taken_over_are_work_too() {
 #[test]
 fn pieces_pause_as_messages_do_whether_or_not_an_inflater_was_free() {
     for max_unfinished in [0, 16] {
-        let deflate = lending(max_unfinished);
-        let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Pieces);
+        let deflate = pool_with(max_unfinished);
+        let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Pieces);
         let mut wire = frame(Role::Client, 0xC2, &zeros(1 << 20));
         let mut events = receiver.receive(&mut wire).inflating_at_most(64 << 10);
         let mut inflated = 0;

@@ -1,27 +1,25 @@
-//! What a sender writes (§6.1, §7.2.1), read by an inflater that is not the engine's and whose window is no larger than
-//! what was agreed on.
+//! The sender's output (§6.1, §7.2.1), read by the tests' own inflater with a window of exactly the negotiated size.
 
 use switchboard::{
     Connection, Deflate, DeflateParams, Delivery, FixedOutput, Limits, Masking, MessageKind, Prepared, Role, SendError,
     WindowBits,
 };
-
 use switchboard_tests::{
     engine::KEY,
     random::{Random, for_each_seed},
-    rfc1951::Inflated,
+    rfc1951::Inflater,
 };
 
-use crate::{AFRESH, TAKEOVER, client, deflate, recognisable, server, with_window};
+use crate::{NO_TAKEOVER, TAKEOVER, client, deflate, mostly_random_text, server, with_window};
 
-/// A frame as it stands on the wire: its first byte, and its payload, unmasked.
+/// A frame: its first byte, and its unmasked payload.
 type Frame = (u8, Vec<u8>);
 
-/// Takes frames apart, by §5.2.
+/// Splits the output of a sender in this role into frames (§5.2).
 fn frames_in(mut bytes: &[u8], role: Role) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let [first, second, rest @ ..] = bytes {
-        assert_eq!(second & 0x80 != 0, role == Role::Client, "masked by a client, and only by one");
+        assert_eq!(second & 0x80 != 0, role == Role::Client, "only a client masks");
         let (length, rest) = match second & 0x7F {
             126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
             127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, &rest[8..]),
@@ -40,25 +38,25 @@ fn frames_in(mut bytes: &[u8], role: Role) -> Vec<Frame> {
     frames
 }
 
-/// The other end: what it agreed to, and what it has been sent.
-struct Other {
+/// The other end of a connection, which inflates what it is sent.
+struct OtherEnd {
     role: Role,
-    afresh: bool,
-    inflated: Inflated,
+    no_takeover: bool,
+    inflater: Inflater,
 }
 
-impl Other {
-    /// Reads what a sender in this role writes.
+impl OtherEnd {
+    /// The other end of a sender in this role.
     fn of(role: Role, params: DeflateParams) -> Self {
-        let (afresh, bits) = match role {
+        let (no_takeover, bits) = match role {
             Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
             Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
         };
-        Self { role, afresh, inflated: Inflated::new(bits.unwrap_or(WindowBits::MAX).get()) }
+        Self { role, no_takeover, inflater: Inflater::new(bits.unwrap_or(WindowBits::MAX).get()) }
     }
 
-    /// Each frame's message, and whether it was compressed.
-    fn reads(&mut self, bytes: &[u8]) -> Vec<(MessageKind, Vec<u8>, bool)> {
+    /// Returns the message in each frame, and whether it was compressed.
+    fn read(&mut self, bytes: &[u8]) -> Vec<(MessageKind, Vec<u8>, bool)> {
         let mut messages = Vec::new();
         for (first, payload) in frames_in(bytes, self.role) {
             let kind = match first & 0x0F {
@@ -69,11 +67,11 @@ impl Other {
             assert_eq!(first & 0xB0, 0x80, "a whole message");
             let compressed = first & 0x40 != 0;
             let message = if compressed {
-                if self.afresh {
-                    self.inflated.start_afresh();
+                if self.no_takeover {
+                    self.inflater.reset();
                 }
-                let message = self.inflated.message(&payload).expect("what is sent is valid");
-                assert!(payload.len() < message.len(), "compressed only where that makes it shorter");
+                let message = self.inflater.inflate(&payload).expect("the output is valid");
+                assert!(payload.len() < message.len(), "a message is compressed only if that makes it shorter");
                 message
             } else {
                 payload
@@ -83,8 +81,8 @@ impl Other {
         messages
     }
 
-    fn reads_one(&mut self, bytes: &mut Vec<u8>) -> (Vec<u8>, bool) {
-        let mut messages = self.reads(&std::mem::take(bytes));
+    fn read_one(&mut self, bytes: &mut Vec<u8>) -> (Vec<u8>, bool) {
+        let mut messages = self.read(&std::mem::take(bytes));
         assert_eq!(messages.len(), 1);
         let (_, message, compressed) = messages.remove(0);
         (message, compressed)
@@ -102,7 +100,7 @@ fn open(deflate: &Deflate, params: DeflateParams) -> Connection {
 const TEXT: &str = "All work and no play makes Jack a dull boy. ";
 
 #[test]
-fn messages_are_compressed_from_the_length_on_that_was_asked_for() {
+fn messages_are_compressed_from_the_configured_length_on() {
     for (min_bytes, length, expected) in [
         (256, 255, false),
         (256, 256, true),
@@ -114,23 +112,23 @@ fn messages_are_compressed_from_the_length_on_that_was_asked_for() {
         (0, 1, false),
     ] {
         let deflate = deflate(|config| config.min_bytes = min_bytes);
-        let mut connection = open(&deflate, AFRESH);
+        let mut connection = open(&deflate, NO_TAKEOVER);
         let sender = &mut connection.sender;
         let text: String = TEXT.chars().cycle().take(length).collect();
         let prepared = Prepared::text(&text);
         let mut out = Vec::new();
-        let mut other = Other::of(Role::Server, AFRESH);
+        let mut other = OtherEnd::of(Role::Server, NO_TAKEOVER);
         sender.text(&text, &mut out).unwrap();
         sender.binary(text.as_bytes(), &mut out).unwrap();
         sender.prepared(&prepared, &mut out).unwrap();
         let message = |kind| (kind, text.clone().into_bytes(), expected);
         let (text, binary) = (message(MessageKind::Text), message(MessageKind::Binary));
-        assert_eq!(other.reads(&out), [text.clone(), binary, text], "{length} bytes, from {min_bytes} on");
+        assert_eq!(other.read(&out), [text.clone(), binary, text], "{length} bytes, from {min_bytes} on");
     }
 }
 
 #[test]
-fn what_is_sent_as_it_is_asked_for_is_sent_as_it_is() {
+fn messages_are_sent_uncompressed_on_request() {
     let text = TEXT.repeat(30);
     let deflate = with_budget();
     let mut connection = open(&deflate, TAKEOVER);
@@ -145,50 +143,50 @@ fn what_is_sent_as_it_is_asked_for_is_sent_as_it_is() {
     sender.binary_fragment(text.as_bytes(), true, &mut out).unwrap();
     let firsts: Vec<u8> = frames_in(&out, Role::Server).iter().map(|(first, _)| *first).collect();
     assert_eq!(firsts, [0x81, 0x82, 0x81, 0x01, 0x89, 0x80, 0x82]);
-    assert_eq!(deflate.takeover_bytes(), 32_800, "what the peer's window may need, and none of ours");
-    // Not what is left of a message in fragments, either.
+    assert_eq!(deflate.takeover_bytes(), 32_800, "the receiving window, and no sending one");
+    // Inside an unfinished message, no other message can be sent.
     sender.text_fragment(&text, false, &mut out).unwrap();
     assert_eq!(sender.text(&text, &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
     assert_eq!(sender.prepared(&Prepared::text(&text), &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
 }
 
 #[test]
-fn a_message_that_gains_nothing_is_sent_as_it_is_and_the_next_can_be_read() {
+fn a_message_that_gains_nothing_is_sent_uncompressed_and_the_next_can_be_read() {
     let mut random = Random::new(3);
     let noise = random.bytes(5000);
-    for params in [AFRESH, TAKEOVER] {
+    for params in [NO_TAKEOVER, TAKEOVER] {
         let deflate = with_budget();
         let mut connection = open(&deflate, params);
         let sender = &mut connection.sender;
-        let mut other = Other::of(Role::Server, params);
+        let mut other = OtherEnd::of(Role::Server, params);
         let mut out = Vec::new();
         for _ in 0..3 {
             let text = TEXT.repeat(20);
             sender.text(&text, &mut out).unwrap();
-            assert_eq!(other.reads_one(&mut out), (text.clone().into_bytes(), true));
+            assert_eq!(other.read_one(&mut out), (text.clone().into_bytes(), true));
             sender.binary(&noise, &mut out).unwrap();
-            assert_eq!(other.reads_one(&mut out), (noise.clone(), false));
+            assert_eq!(other.read_one(&mut out), (noise.clone(), false));
             sender.text(&text, &mut out).unwrap();
-            assert_eq!(other.reads_one(&mut out), (text.into_bytes(), true));
+            assert_eq!(other.read_one(&mut out), (text.into_bytes(), true));
         }
     }
 }
 
 #[test]
-fn what_gained_nothing_leaves_nothing_behind_for_who_compresses_next() {
+fn a_message_that_gains_nothing_leaves_nothing_behind_for_the_next_compression() {
     let mut random = Random::new(6);
     let noise = random.bytes(100_000);
-    let text = far_reaching(&mut random, b"").repeat(2);
+    let text = text_with_distant_repeats(&mut random, b"").repeat(2);
     for level in 0..=9 {
         for length in [300, 5000, 8000, 8190, 9000, 20_000, 100_000] {
             let deflate = deflate(|config| config.level = level);
             for _ in 0..2 {
                 let mut out = Vec::new();
-                open(&deflate, AFRESH).sender.binary(&noise[..length], &mut out).unwrap();
-                let read = Other::of(Role::Server, AFRESH).reads_one(&mut out);
+                open(&deflate, NO_TAKEOVER).sender.binary(&noise[..length], &mut out).unwrap();
+                let read = OtherEnd::of(Role::Server, NO_TAKEOVER).read_one(&mut out);
                 assert!(read == (noise[..length].to_vec(), false), "level {level}, {length} bytes");
-                open(&deflate, AFRESH).sender.text(&text, &mut out).unwrap();
-                let read = Other::of(Role::Server, AFRESH).reads_one(&mut out);
+                open(&deflate, NO_TAKEOVER).sender.text(&text, &mut out).unwrap();
+                let read = OtherEnd::of(Role::Server, NO_TAKEOVER).read_one(&mut out);
                 assert!(read == (text.clone().into_bytes(), level > 0), "level {level}, after {length} bytes");
             }
         }
@@ -196,22 +194,22 @@ fn what_gained_nothing_leaves_nothing_behind_for_who_compresses_next() {
 }
 
 #[test]
-fn a_context_is_taken_over_where_that_was_agreed_and_paid_for() {
+fn a_context_is_taken_over_if_that_was_negotiated_and_the_budget_allows_it() {
     let mut random = Random::new(4);
-    let noise = recognisable(&mut random);
-    let spent = deflate(|config| config.memory_bytes = 40_000); // a window to receive with, and no more
+    let noise = mostly_random_text(&mut random);
+    let spent = deflate(|config| config.memory_bytes = 40_000); // room for a receiving window only
     for (params, deflate, again) in
-        [(AFRESH, with_budget(), false), (TAKEOVER, with_budget(), true), (TAKEOVER, spent, false)]
+        [(NO_TAKEOVER, with_budget(), false), (TAKEOVER, with_budget(), true), (TAKEOVER, spent, false)]
     {
         let mut connection = open(&deflate, params);
         let sender = &mut connection.sender;
-        let mut other = Other::of(Role::Server, params);
+        let mut other = OtherEnd::of(Role::Server, params);
         let mut sizes = Vec::new();
         for _ in 0..3 {
             let mut out = Vec::new();
             sender.text(&noise, &mut out).unwrap();
             sizes.push(out.len());
-            assert!(other.reads_one(&mut out) == (noise.clone().into_bytes(), true));
+            assert!(other.read_one(&mut out) == (noise.clone().into_bytes(), true));
         }
         assert_eq!(sizes[1] < 60 && sizes[2] < 60, again, "{sizes:?}");
     }
@@ -219,11 +217,11 @@ fn a_context_is_taken_over_where_that_was_agreed_and_paid_for() {
 
 #[test]
 fn a_message_that_found_no_room_is_not_in_the_window() {
-    for params in [AFRESH, TAKEOVER] {
+    for params in [NO_TAKEOVER, TAKEOVER] {
         let deflate = with_budget();
         let mut connection = open(&deflate, params);
         let sender = &mut connection.sender;
-        let mut other = Other::of(Role::Server, params);
+        let mut other = OtherEnd::of(Role::Server, params);
         let mut buffer = [0; 400];
         for round in 0..4 {
             let text = format!("{round} {}", TEXT.repeat(20));
@@ -234,17 +232,17 @@ fn a_message_that_found_no_room_is_not_in_the_window() {
             assert_eq!(small, [0; 10]);
             let mut out = FixedOutput::new(&mut buffer);
             sender.text(&text, &mut out).unwrap();
-            assert!(out.filled().len() <= needed, "not longer than was said: {needed}");
-            assert_eq!(other.reads_one(&mut out.filled().to_vec()), (text.into_bytes(), true));
-            // A shared one finds no room either, and nothing is lost by that.
+            assert!(out.filled().len() <= needed, "at most the {needed} bytes reported");
+            assert_eq!(other.read_one(&mut out.filled().to_vec()), (text.into_bytes(), true));
+            // A prepared message finds no room either; the connection stays usable.
             let shared = Prepared::text(&TEXT.repeat(10));
             assert!(sender.prepared(&shared, &mut FixedOutput::new(&mut small)).is_err());
         }
     }
 }
 
-/// Text that finds itself again at any distance.
-fn far_reaching(random: &mut Random, sent: &[u8]) -> String {
+/// A text that repeats parts of itself and of `sent` at any distance.
+fn text_with_distant_repeats(random: &mut Random, sent: &[u8]) -> String {
     let mut text = String::new();
     let length = [300, 1000, 5000, 20_000][random.below(4)];
     while text.len() < length {
@@ -261,10 +259,10 @@ fn far_reaching(random: &mut Random, sent: &[u8]) -> String {
     text
 }
 
-/// Sends own messages and shared ones and reads them all; gives the farthest distance in them.
-fn converse<M: Masking>(
+/// Sends the connection's own messages and shared ones, and reads them all. Returns the farthest distance in them.
+fn send_and_read<M: Masking>(
     connection: &mut Connection<M>,
-    mut other: Other,
+    mut other: OtherEnd,
     shared: &[Prepared],
     random: &mut Random,
 ) -> usize {
@@ -272,7 +270,7 @@ fn converse<M: Masking>(
     for _ in 0..8 {
         let mut out = Vec::new();
         let sender = &mut connection.sender;
-        let text = far_reaching(random, &sent);
+        let text = text_with_distant_repeats(random, &sent);
         let expected = match random.below(6) {
             0 if !shared.is_empty() => {
                 let shared = &shared[random.below(shared.len())];
@@ -297,33 +295,33 @@ fn converse<M: Masking>(
                 text.into_bytes()
             }
         };
-        assert_eq!(other.reads_one(&mut out).0, expected);
+        assert_eq!(other.read_one(&mut out).0, expected);
         sent.extend(expected.into_iter().filter(u8::is_ascii));
     }
-    other.inflated.farthest
+    other.inflater.farthest
 }
 
 #[test]
-fn no_distance_is_farther_than_the_window_that_was_agreed_on() {
+fn no_distance_is_farther_than_the_negotiated_window() {
     let mut random = Random::new(9);
     for bits in 8..=15 {
         let mut farthest = 0;
-        for (level, base) in [(1, AFRESH), (1, TAKEOVER), (6, AFRESH), (6, TAKEOVER)] {
+        for (level, base) in [(1, NO_TAKEOVER), (1, TAKEOVER), (6, NO_TAKEOVER), (6, TAKEOVER)] {
             let deflate = deflate(|config| {
                 config.level = level;
                 config.memory_bytes = 10 << 20;
             });
             let params = with_window(base, bits);
             let mut server = server(&deflate, params, Limits::default(), Delivery::Messages);
-            let other = Other::of(Role::Server, params);
-            farthest = farthest.max(converse(&mut server, other, &[], &mut random));
+            let other = OtherEnd::of(Role::Server, params);
+            farthest = farthest.max(send_and_read(&mut server, other, &[], &mut random));
             let mut client = client(&deflate, params, Limits::default(), Delivery::Messages);
-            let other = Other::of(Role::Client, params);
-            farthest = farthest.max(converse(&mut client, other, &[], &mut random));
+            let other = OtherEnd::of(Role::Client, params);
+            farthest = farthest.max(send_and_read(&mut client, other, &[], &mut random));
         }
         assert!(farthest <= 1 << bits);
-        // zlib leaves 262 bytes of its window unused; there is none of 8 bits.
-        assert!(bits == 8 || farthest > (1 << bits) * 2 / 5, "{bits} bits are made use of: {farthest}");
+        // zlib leaves 262 bytes of its window unused, and has no window of 8 bits.
+        assert!(bits == 8 || farthest > (1 << bits) * 2 / 5, "{bits} bits are used: {farthest}");
     }
 }
 
@@ -337,21 +335,21 @@ fn shared_messages_can_be_read_between_own_ones_on_every_connection() {
         });
         let shared: Vec<Prepared> = (0..6)
             .map(|i| {
-                let text = far_reaching(&mut random, b"");
+                let text = text_with_distant_repeats(&mut random, b"");
                 // Lengths on both sides of small windows.
-                let most = [255, 256, 512, 5000, 40_000, 40_000][i];
-                let prepared = Prepared::text(&text[..text.len().min(most)]);
+                let max = [255, 256, 512, 5000, 40_000, 40_000][i];
+                let prepared = Prepared::text(&text[..text.len().min(max)]);
                 if random.chance(1, 6) { prepared.uncompressed() } else { prepared }
             })
             .collect();
         for _ in 0..4 {
             let bits = 8 + random.below(8) as u8;
-            let base = if deflate.config().memory_bytes > 0 && random.chance(2, 3) { TAKEOVER } else { AFRESH };
+            let base = if deflate.config().memory_bytes > 0 && random.chance(2, 3) { TAKEOVER } else { NO_TAKEOVER };
             let params = with_window(base, bits);
             let mut server = server(&deflate, params, Limits::default(), Delivery::Messages);
-            converse(&mut server, Other::of(Role::Server, params), &shared, &mut random);
+            send_and_read(&mut server, OtherEnd::of(Role::Server, params), &shared, &mut random);
             let mut client = client(&deflate, params, Limits::default(), Delivery::Messages);
-            converse(&mut client, Other::of(Role::Client, params), &shared, &mut random);
+            send_and_read(&mut client, OtherEnd::of(Role::Client, params), &shared, &mut random);
         }
     });
 }
@@ -359,24 +357,24 @@ fn shared_messages_can_be_read_between_own_ones_on_every_connection() {
 #[test]
 fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
     let deflate = with_budget();
-    // Its beginning again at its end: a distance of about 1,000.
+    // The end repeats the beginning, at a distance of 1,000.
     let unique: String = (0..300).map(|i| format!("{i}{}", i * 37 % 91)).collect();
     let text = &(unique[..1000].to_owned() + &unique[..24]);
     let shared = Prepared::text(text);
     assert_eq!(shared.payload().len(), 1024);
-    // What does not fit is compressed once more, where there is a compressor for such a window.
+    // For a smaller window it is compressed once more, if there is a compressor for that window.
     for (bits, expected) in [(15, true), (11, true), (10, true), (9, true), (8, false)] {
-        let params = with_window(AFRESH, bits);
+        let params = with_window(NO_TAKEOVER, bits);
         let mut out = Vec::new();
         open(&deflate, params).sender.prepared(&shared, &mut out).unwrap();
-        let read = Other::of(Role::Server, params).reads_one(&mut out);
+        let read = OtherEnd::of(Role::Server, params).read_one(&mut out);
         assert_eq!(read, (text.clone().into_bytes(), expected), "{bits} bits");
     }
     let mut first = Vec::new();
     open(&deflate, TAKEOVER).sender.prepared(&shared, &mut first).unwrap();
     let mut second = Vec::new();
     let used = switchboard_tests::counting::cost(|| {
-        let mut connection = open(&deflate, AFRESH);
+        let mut connection = open(&deflate, NO_TAKEOVER);
         let sender = &mut connection.sender;
         second.reserve(2000);
         sender.prepared(&shared, &mut second).unwrap();
@@ -388,7 +386,7 @@ fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
 #[test]
 fn a_window_of_eight_bits_is_not_compressed_for() {
     for role in [Role::Server, Role::Client] {
-        let params = with_window(AFRESH, 8);
+        let params = with_window(NO_TAKEOVER, 8);
         let text = TEXT.repeat(20);
         let mut out = Vec::new();
         match role {
@@ -401,6 +399,6 @@ fn a_window_of_eight_bits_is_not_compressed_for() {
                 client.sender.text(&text, &mut out).unwrap();
             }
         }
-        assert_eq!(Other::of(role, params).reads_one(&mut out), (text.into_bytes(), false), "{role:?}");
+        assert_eq!(OtherEnd::of(role, params).read_one(&mut out), (text.into_bytes(), false), "{role:?}");
     }
 }

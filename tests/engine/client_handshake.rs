@@ -1,5 +1,5 @@
-//! The client's side of the opening handshake (RFC 6455 §4.1): the request to the byte, and which answers open the
-//! connection.
+//! The client's side of the opening handshake (RFC 6455 §4.1): the exact request, and the responses that open
+//! the connection.
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, Established, HeadError, HeadLimits, InvalidHeader,
@@ -8,8 +8,8 @@ use switchboard::{
 /// The nonce of §1.3, `dGhlIHNhbXBsZSBub25jZQ==` in base64.
 const NONCE: [u8; 16] = *b"the sample nonce";
 
-/// The answer of §1.3 to it.
-const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\n\
+/// The response of §1.3 to this nonce.
+const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
@@ -22,13 +22,13 @@ fn request(request: &ClientRequest<'_>) -> Result<String, InvalidHeader> {
     match made {
         Ok(_) => Ok(written),
         Err(error) => {
-            assert_eq!(written, "", "refused, and nothing written");
+            assert_eq!(written, "", "a refused request writes nothing");
             Err(error)
         }
     }
 }
 
-/// Gives `answer` in pieces of this length; what is used is counted from the start.
+/// Feeds `answer` to a handshake in pieces of this length. The number of bytes used counts from the start of `answer`.
 fn answered(answer: &str, piece: usize) -> Result<Option<(Established, usize)>, ClientHandshakeError> {
     let mut wanted = ClientRequest::new("example.com", "/");
     wanted.subprotocols = &["chat", "superchat"];
@@ -43,7 +43,7 @@ fn answered(answer: &str, piece: usize) -> Result<Option<(Established, usize)>, 
     Ok(None)
 }
 
-/// `answer` in one piece and byte by byte: the same outcome, shown.
+/// Returns the outcome of `answer` as text. Asserts that it is the same in one piece and byte by byte.
 fn outcome(answer: &str) -> String {
     let show = |piece| match answered(answer, piece) {
         Ok(Some((established, _))) => format!("open, {:?}", established.subprotocol()),
@@ -57,7 +57,7 @@ fn outcome(answer: &str) -> String {
 }
 
 #[test]
-fn the_request_is_written_to_the_byte() {
+fn the_request_is_written_exactly() {
     let plain = request(&ClientRequest::new("example.com:8080", "/chat?room=1")).unwrap();
     assert_eq!(
         plain,
@@ -84,7 +84,7 @@ fn the_request_is_written_to_the_byte() {
 }
 
 #[test]
-fn a_target_that_is_no_path_is_refused() {
+fn a_target_that_is_not_a_path_is_refused() {
     for target in ["", "chat", "http://example.com/", "/a b", "/a\r\nX: y", "/a\0", "/caf\u{e9}", "/a\x7f", "/a\t"] {
         let refused = request(&ClientRequest::new("example.com", target));
         assert_eq!(refused, Err(InvalidHeader::Target(target.into())), "{target:?}");
@@ -92,7 +92,7 @@ fn a_target_that_is_no_path_is_refused() {
 }
 
 #[test]
-fn a_host_that_is_no_host_and_port_is_refused() {
+fn a_host_that_is_not_a_host_and_port_is_refused() {
     for host in ["", ":80", "a b", "a/b", "user@example.com", "[::1", "example.com:http", "example.com\r\nX: y"] {
         let refused = request(&ClientRequest::new(host, "/"));
         assert_eq!(refused, Err(InvalidHeader::Value { name: "Host".into() }), "{host:?}");
@@ -130,7 +130,7 @@ fn fields_that_could_break_out_of_their_line_are_refused() {
 }
 
 #[test]
-fn fields_of_the_handshake_itself_are_not_the_callers() {
+fn fields_of_the_handshake_itself_are_reserved() {
     let own = ["Host", "upgrade", "CONNECTION", "Origin", "Content-Length", "Transfer-Encoding"];
     let sec = ["Sec-WebSocket-Key", "sec-websocket-version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"];
     for name in own.into_iter().chain(sec) {
@@ -151,16 +151,16 @@ fn subprotocols_that_are_empty_or_repeated_are_refused() {
 
 #[test]
 fn the_answer_of_section_1_3_opens_the_connection() {
-    assert_eq!(outcome(ACCEPTED), "open, None");
-    let with_frame = format!("{ACCEPTED}\x01\x05Hello");
+    assert_eq!(outcome(RESPONSE), "open, None");
+    let with_frame = format!("{RESPONSE}\x01\x05Hello");
     for piece in [with_frame.len(), 1, 100] {
         let (established, used) = answered(&with_frame, piece).unwrap().expect("an answer");
-        assert_eq!((used, established.response().status()), (ACCEPTED.len(), 101), "pieces of {piece}");
+        assert_eq!((used, established.response().status()), (RESPONSE.len(), 101), "pieces of {piece}");
         let accept: Vec<&[u8]> = established.response().values("sec-websocket-accept").collect();
         assert_eq!(accept, [b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]);
     }
-    for end in 0..ACCEPTED.len() {
-        assert_eq!(outcome(&ACCEPTED[..end.max(1)]), "waiting");
+    for end in 0..RESPONSE.len() {
+        assert_eq!(outcome(&RESPONSE[..end.max(1)]), "waiting");
     }
 }
 
@@ -208,30 +208,30 @@ fn an_answer_101_is_checked_in_full() {
         ("no reason phrase", "101 Switching Protocols", "101 ", &open),
     ];
     for (name, from, to, expected) in rows {
-        let answer = ACCEPTED.replace(from, to);
-        assert_ne!(answer, ACCEPTED, "{name}: the row changes something");
+        let answer = RESPONSE.replace(from, to);
+        assert_ne!(answer, RESPONSE, "{name}: the row changes something");
         assert_eq!(outcome(&answer), *expected, "{name}");
     }
 }
 
 #[test]
-fn a_subprotocol_that_nobody_offered_is_refused() {
+fn a_subprotocol_that_was_not_offered_is_refused() {
     let wanted = ClientRequest::new("example.com", "/");
     let mut handshake = ClientHandshake::new(&wanted, NONCE, HeadLimits::default(), &mut Vec::new()).unwrap();
-    let answer = ACCEPTED.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
+    let answer = RESPONSE.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
     assert!(matches!(handshake.receive(answer.as_bytes()), Err(ClientHandshakeError::Subprotocol)));
 }
 
 #[test]
-fn interim_answers_are_passed_over_while_they_are_a_few() {
+fn a_few_interim_answers_are_skipped() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n";
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
-    assert_eq!(outcome(&format!("{interim}{hints}{ACCEPTED}")), "open, None");
-    assert_eq!(outcome(&format!("{}{ACCEPTED}", interim.repeat(8))), "open, None");
+    assert_eq!(outcome(&format!("{interim}{hints}{RESPONSE}")), "open, None");
+    assert_eq!(outcome(&format!("{}{RESPONSE}", interim.repeat(8))), "open, None");
     let endless = ClientHandshakeError::TooManyInterim.to_string();
     assert_eq!(outcome(&interim.repeat(9)), endless);
     assert_eq!(outcome(&hints.repeat(1000)), endless);
-    let all = format!("{interim}{ACCEPTED}");
+    let all = format!("{interim}{RESPONSE}");
     for piece in [all.len(), 1, 26, 40] {
         assert_eq!(answered(&all, piece).unwrap().map(|(_, used)| used), Some(all.len()), "pieces of {piece}");
     }
@@ -257,7 +257,7 @@ fn a_redirect_names_its_location() {
 }
 
 #[test]
-fn any_other_status_is_handed_to_the_caller() {
+fn any_other_status_is_returned_to_the_caller() {
     for status in [200, 204, 400, 401, 403, 404, 426, 429, 500, 503, 599] {
         let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
         let answer = format!("{interim}HTTP/1.1 {status} Whatever\r\nRetry-After: 5\r\n\r\nbody");
@@ -277,12 +277,12 @@ fn an_answer_that_is_not_http_1_1_is_refused() {
     let limit = HeadLimits::default().max_bytes;
     let fields = HeadLimits::default().max_headers;
     let rows: &[(&str, String, String)] = &[
-        ("HTTP/1.0", ACCEPTED.replace("HTTP/1.1", "HTTP/1.0"), head(HeadError::UnsupportedVersion)),
-        ("HTTP/2", ACCEPTED.replace("HTTP/1.1", "HTTP/2.0"), head(HeadError::UnsupportedVersion)),
-        ("bare LF", ACCEPTED.replace("\r\n", "\n"), head(HeadError::BareLineEnd)),
-        ("folded", ACCEPTED.replace("Upgrade: ", "Upgrade:\r\n "), head(HeadError::FoldedLine)),
-        ("NUL", ACCEPTED.replace("websocket", "websocket\0"), head(HeadError::ControlCharacter)),
-        ("space before the colon", ACCEPTED.replace("Upgrade:", "Upgrade :"), head(HeadError::Malformed)),
+        ("HTTP/1.0", RESPONSE.replace("HTTP/1.1", "HTTP/1.0"), head(HeadError::UnsupportedVersion)),
+        ("HTTP/2", RESPONSE.replace("HTTP/1.1", "HTTP/2.0"), head(HeadError::UnsupportedVersion)),
+        ("bare LF", RESPONSE.replace("\r\n", "\n"), head(HeadError::BareLineEnd)),
+        ("folded", RESPONSE.replace("Upgrade: ", "Upgrade:\r\n "), head(HeadError::FoldedLine)),
+        ("NUL", RESPONSE.replace("websocket", "websocket\0"), head(HeadError::ControlCharacter)),
+        ("space before the colon", RESPONSE.replace("Upgrade:", "Upgrade :"), head(HeadError::Malformed)),
         ("a frame", "\u{1}\u{5}Hello".into(), head(HeadError::ControlCharacter)),
         ("a request", "GET / HTTP/1.1\r\n\r\n".into(), head(HeadError::Malformed)),
         ("another protocol", "SSH-2.0-OpenSSH\r\n\r\n".into(), head(HeadError::Malformed)),

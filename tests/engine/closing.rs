@@ -1,9 +1,9 @@
-//! The closing handshake (RFC 6455 §5.5.1, §7): payloads of a Close frame, and both roles' lives as transcripts.
+//! The closing handshake (RFC 6455 §5.5.1, §7): the payload of a Close frame, and transcripts of connections
+//! in both roles.
 
 use switchboard::{
     CloseCode, CloseFrame, Connection, Delivery, Limits, MessageKind, ProtocolError, Reply, Role, SendError, State,
 };
-
 use switchboard_tests::engine::{
     BOTH_ROLES, CLOSE_WITHOUT_CODE, KEY, Row, WITHOUT_CODE, close, frame, ping, receive, text, transcript,
 };
@@ -20,7 +20,7 @@ fn close_payloads_of_each_length_are_read() {
     ];
     for (name, payload, event) in rows {
         for role in BOTH_ROLES {
-            Row::taken(name, role, frame(role, 0x88, &payload), vec![event.clone()]).check();
+            Row::accepted(name, role, frame(role, 0x88, &payload), vec![event.clone()]).check();
         }
     }
 }
@@ -32,7 +32,7 @@ fn a_server_closes() {
         close CloseCode::GOING_AWAY;
         sent  "88 02 03e9";
         state State::Closing;
-        recv  "81 85 00000000 48656c6c6f" => text("Hello");    // our Close had not reached it
+        recv  "81 85 00000000 48656c6c6f" => text("Hello");    // sent before our Close arrived
         recv  "89 81 00000000 21" => ping(b"!");               // seen, but no longer answered (§5.5.1)
         text  "late" => SendError::Closed;
         ping  "late" => SendError::Closed;
@@ -195,7 +195,7 @@ fn a_close_that_is_not_answered_yet_leaves_the_connection_closing() {
     let reply = Reply::Close(Some(CloseCode::NORMAL_CLOSURE));
     let mut events = server.receiver.receive(&mut bytes);
     assert_eq!(events.next_event().unwrap().and_then(|event| event.reply()), Some(reply));
-    // A last word may still be said: only what follows our own Close is forbidden.
+    // Messages may still be sent: only our own Close forbids that.
     server.sender.text("bye", &mut out).unwrap();
     assert_eq!(server.state(), State::Closing);
     server.sender.reply(reply, &mut out).unwrap();
@@ -206,7 +206,7 @@ fn a_close_that_is_not_answered_yet_leaves_the_connection_closing() {
 fn a_failure_after_the_peers_close_changes_nothing() {
     let mut server = Connection::server(Limits::default(), Delivery::Messages);
     receive(&mut server.receiver, &frame(Role::Server, 0x88, b""));
-    assert_eq!(receive(&mut server.receiver, b"\x8f"), (vec![], None), "what follows a Close is not looked at");
+    assert_eq!(receive(&mut server.receiver, b"\x8f"), (vec![], None), "bytes after a Close are dropped");
     server.receiver.fail();
     assert_eq!((server.state(), server.receiver.has_failed()), (State::Closing, false));
 }

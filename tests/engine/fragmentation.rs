@@ -1,15 +1,15 @@
-//! Messages in several frames (RFC 6455 §5.4): their order, what may stand between them, how long they may become,
-//! and what is kept of them meanwhile.
+//! Messages in several frames (RFC 6455 §5.4): the order of frames, control frames between them, the limits, and the
+//! memory that an unfinished message takes.
 
 use switchboard::{Delivery, Limits, ProtocolError, Role};
-
 use switchboard_tests::engine::{
-    BOTH_ROLES, Frames, Row, Seen, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver, rule, text,
+    BOTH_ROLES, Frames, OwnedEvent, Row, binary, close, frame, frames, ping, pong, receive, receive_cut, receiver,
+    rule, text,
 };
 
 #[test]
 fn fragments_become_one_message() {
-    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("two", &[(0x01, b"Hel"), (0x80, b"lo")], &[text("Hello")]),
         ("three", &[(0x02, b"a"), (0x00, b"b"), (0x80, b"c")], &[binary(b"abc")]),
         ("first empty", &[(0x01, b""), (0x80, b"a")], &[text("a")]),
@@ -25,7 +25,7 @@ fn fragments_become_one_message() {
     ];
     for (name, list, events) in rows {
         for role in BOTH_ROLES {
-            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).check();
         }
     }
 }
@@ -33,11 +33,11 @@ fn fragments_become_one_message() {
 #[test]
 fn control_frames_may_stand_between_fragments() {
     let longest = [b'p'; 125];
-    let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+    let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("ping", &[(0x01, b"a"), (0x89, b"!"), (0x80, b"b")], &[ping(b"!"), text("ab")]),
         ("empty ping", &[(0x01, b"a"), (0x89, b""), (0x80, b"b")], &[ping(b""), text("ab")]),
         ("longest ping", &[(0x02, b"a"), (0x89, &longest), (0x80, b"b")], &[ping(&longest), binary(b"ab")]),
-        ("pong nobody asked for", &[(0x01, b"a"), (0x8A, b"!"), (0x80, b"b")], &[pong(b"!"), text("ab")]),
+        ("unsolicited pong", &[(0x01, b"a"), (0x8A, b"!"), (0x80, b"b")], &[pong(b"!"), text("ab")]),
         (
             "several, everywhere",
             &[(0x02, b""), (0x89, b"1"), (0x8A, b"2"), (0x00, b"a"), (0x89, b"3"), (0x80, b"b"), (0x89, b"4")],
@@ -47,7 +47,7 @@ fn control_frames_may_stand_between_fragments() {
     ];
     for (name, list, events) in rows {
         for role in BOTH_ROLES {
-            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).check();
         }
     }
 }
@@ -75,7 +75,7 @@ fn reserved_bits_and_opcodes_fail_inside_a_message_too() {
 }
 
 #[test]
-fn the_limits_for_frames_and_for_messages_are_two() {
+fn the_limits_for_frames_and_for_messages_are_independent() {
     let mut short_frames = Limits::of_bytes(1000);
     short_frames.max_frame_bytes = 10;
     let mut short_messages = Limits::of_bytes(1000);
@@ -84,7 +84,7 @@ fn the_limits_for_frames_and_for_messages_are_two() {
     let role = Role::Client;
     let twenty = frames(role, &[(0x02, &ten), (0x80, &ten)]);
     let rows = [
-        Row::taken("a long message of short frames", role, twenty, vec![binary(&[b'x'; 20])]).within(short_frames),
+        Row::accepted("a long message of short frames", role, twenty, vec![binary(&[b'x'; 20])]).within(short_frames),
         Row::fails(
             "a frame over its limit",
             role,
@@ -103,8 +103,8 @@ fn the_limits_for_frames_and_for_messages_are_two() {
     rows.iter().for_each(Row::check);
 }
 
-/// The first byte of a length may show that the message gets too long, and the next one that the frame is, too. Which
-/// of the two was said once depended on the reads.
+/// The first byte of a length may show that the message is too long, and the next byte that the frame is too long as
+/// well. Which of the two errors was returned once depended on the reads.
 #[test]
 fn which_limit_is_crossed_does_not_depend_on_where_a_length_is_cut() {
     let mut long_frames = Limits::of_bytes(200);
@@ -147,14 +147,14 @@ fn which_limit_is_crossed_does_not_depend_on_where_a_length_is_cut() {
     }
 }
 
-/// Such a payload is unmasked and checked in several steps, of each read of it.
+/// Such a payload is unmasked and checked in several steps per read.
 #[test]
 fn a_long_message_is_the_same_however_its_reads_are_cut() {
     let content: String = "one, zwei, \u{4e09}, \u{1f340}, ".chars().cycle().take(60_000).collect();
     let bytes = content.as_bytes();
     let (begin, end) = bytes.split_at(50_001);
     for role in BOTH_ROLES {
-        let rows: &[(&str, Frames<'_>, Seen)] = &[
+        let rows: &[(&str, Frames<'_>, OwnedEvent)] = &[
             ("binary", &[(0x82, bytes)], binary(bytes)),
             ("text", &[(0x81, bytes)], text(&content)),
             ("fragments", &[(0x02, begin), (0x80, end)], binary(bytes)),
@@ -178,14 +178,14 @@ fn the_limit_counts_each_message_anew() {
     let list: Frames<'_> = &[(0x01, b"ab"), (0x80, b"cd"), (0x02, b"ef"), (0x80, b"gh"), (0x81, b"ijkl")];
     for role in BOTH_ROLES {
         let events = vec![text("abcd"), binary(b"efgh"), text("ijkl")];
-        Row::taken("three at the limit", role, frames(role, list), events).within(limits).check();
+        Row::accepted("three at the limit", role, frames(role, list), events).within(limits).check();
     }
 }
 
 #[test]
-fn what_is_unfinished_is_said_and_counted() {
+fn unfinished_frames_and_messages_are_reported_and_counted() {
     let mut receiver = receiver(Role::Client, Limits::default(), Delivery::Messages);
-    let mut step = |name: &str, bytes: &[u8], events: &[Seen], has_unfinished: bool, buffered: u64| {
+    let mut step = |name: &str, bytes: &[u8], events: &[OwnedEvent], has_unfinished: bool, buffered: u64| {
         assert_eq!(receive(&mut receiver, bytes), (events.to_vec(), None), "{name}");
         assert_eq!((receiver.has_unfinished(), receiver.buffered_bytes()), (has_unfinished, buffered), "{name}");
     };
@@ -204,8 +204,8 @@ fn what_is_unfinished_is_said_and_counted() {
     step("an empty first fragment", b"\x02\x00", &[], true, 0);
     step("its end", b"\x80\x00", &[binary(b"")], false, 0);
     step("a fragment again", b"\x02\x01a", &[], true, 1);
-    step("a close drops it", b"\x88\x00", &[Seen::Close(None)], false, 0);
-    step("nothing is kept any more", b"\x82\x04ab", &[], false, 0);
+    step("a close drops it", b"\x88\x00", &[OwnedEvent::Close(None)], false, 0);
+    step("nothing is kept after a close", b"\x82\x04ab", &[], false, 0);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn an_embedder_that_fails_the_connection_ends_parsing() {
 }
 
 #[test]
-fn who_stops_early_gives_the_unread_bytes_again() {
+fn a_caller_that_stops_early_passes_the_unread_bytes_again() {
     let list: Frames<'_> = &[(0x81, b"one"), (0x01, b"t"), (0x89, b"!"), (0x80, b"wo"), (0x82, b"three")];
     let expected = [text("one"), ping(b"!"), text("two"), binary(b"three")];
     for role in BOTH_ROLES {
@@ -242,7 +242,7 @@ fn who_stops_early_gives_the_unread_bytes_again() {
         let mut start = 0;
         while start < bytes.len() {
             let mut events = receiver.receive(&mut bytes[start..]);
-            seen.extend(events.next_event().unwrap().map(Seen::from));
+            seen.extend(events.next_event().unwrap().map(OwnedEvent::from));
             let unread = events.unread();
             start = bytes.len() - unread;
         }

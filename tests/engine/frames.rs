@@ -1,34 +1,34 @@
-//! Frame headers on the wire (RFC 6455 §5.1–5.3, §5.5): what is taken, what fails, and at which byte.
+//! Frame headers on the wire (RFC 6455 §5.1–5.3, §5.5): the headers that are accepted, and those that fail, with the
+//! byte that shows the breach.
 //!
-//! A row that fails ends with the byte that shows the breach; all bytes before it must be taken without a word.
+//! In a row that fails, the last byte shows the breach; the bytes before it must be accepted.
 
 use switchboard::{FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, ProtocolError, Role};
-
 use switchboard_tests::{
     engine::{
-        BOTH_ROLES, CLOSE_WITHOUT_CODE, Frames, KEY, Row, Seen, binary, close, frame, frames, ping, pong, receive,
-        receiver, text,
+        BOTH_ROLES, CLOSE_WITHOUT_CODE, Frames, KEY, OwnedEvent, Row, binary, close, frame, frames, ping, pong,
+        receive, receiver, text,
     },
     hex, to_hex,
 };
 
 #[test]
-fn the_examples_of_section_5_7_are_taken() {
+fn the_examples_of_section_5_7_are_accepted() {
     let bytes_256: Vec<u8> = (0..=255).collect();
     let bytes_64k = bytes_256.repeat(256);
     let rows = [
-        Row::taken("a text message", Role::Client, hex("81 05 48656c6c6f"), vec![text("Hello")]),
-        Row::taken("masked", Role::Server, hex("81 85 37fa213d 7f9f4d5158"), vec![text("Hello")]),
-        Row::taken("fragmented", Role::Client, hex("01 03 48656c  80 02 6c6f"), vec![text("Hello")]),
-        Row::taken("a Ping", Role::Client, hex("89 05 48656c6c6f"), vec![ping(b"Hello")]),
-        Row::taken("and its Pong, masked", Role::Server, hex("8a 85 37fa213d 7f9f4d5158"), vec![pong(b"Hello")]),
-        Row::taken(
+        Row::accepted("a text message", Role::Client, hex("81 05 48656c6c6f"), vec![text("Hello")]),
+        Row::accepted("masked", Role::Server, hex("81 85 37fa213d 7f9f4d5158"), vec![text("Hello")]),
+        Row::accepted("fragmented", Role::Client, hex("01 03 48656c  80 02 6c6f"), vec![text("Hello")]),
+        Row::accepted("a Ping", Role::Client, hex("89 05 48656c6c6f"), vec![ping(b"Hello")]),
+        Row::accepted("and its Pong, masked", Role::Server, hex("8a 85 37fa213d 7f9f4d5158"), vec![pong(b"Hello")]),
+        Row::accepted(
             "256 bytes",
             Role::Client,
             [hex("82 7e 0100"), bytes_256.clone()].concat(),
             vec![binary(&bytes_256)],
         ),
-        Row::taken(
+        Row::accepted(
             "64 KiB",
             Role::Client,
             [hex("82 7f 0000000000010000"), bytes_64k.clone()].concat(),
@@ -56,9 +56,9 @@ fn a_first_byte_with_a_reserved_opcode_or_bit_fails_at_once() {
 }
 
 #[test]
-fn each_of_the_six_opcodes_is_taken_in_its_place() {
+fn each_of_the_six_opcodes_is_accepted_in_its_place() {
     for role in BOTH_ROLES {
-        let rows: &[(&str, Frames<'_>, &[Seen])] = &[
+        let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
             ("text", &[(0x81, b"a")], &[text("a")]),
             ("binary", &[(0x82, b"a")], &[binary(b"a")]),
             ("continuation", &[(0x02, b"a"), (0x80, b"b")], &[binary(b"ab")]),
@@ -72,18 +72,18 @@ fn each_of_the_six_opcodes_is_taken_in_its_place() {
             ("empty pong", &[(0x8A, b"")], &[pong(b"")]),
         ];
         for (name, list, events) in rows {
-            Row::taken(name, role, frames(role, list), events.to_vec()).check();
+            Row::accepted(name, role, frames(role, list), events.to_vec()).check();
         }
     }
 }
 
 #[test]
-fn lengths_on_both_sides_of_each_form_are_taken() {
+fn lengths_on_both_sides_of_each_form_are_accepted() {
     for role in BOTH_ROLES {
         for length in [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537] {
             let payload: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
             let wire = frame(role, 0x82, &payload);
-            Row::taken(&format!("{length} bytes"), role, wire, vec![binary(&payload)]).check();
+            Row::accepted(&format!("{length} bytes"), role, wire, vec![binary(&payload)]).check();
         }
     }
 }
@@ -98,7 +98,7 @@ fn a_64_bit_length_with_its_highest_bit_set_fails_with_1002_at_its_first_byte() 
         Row::fails("masked", Role::Server, vec![0x82, 0xFF, byte], breach).within(unlimited).check();
         Row::fails("text, default limits", Role::Client, vec![0x81, 0x7F, byte], breach).check();
     }
-    // 2^63 - 1 is a length: who sets no limit waits for it, and keeps what came.
+    // 2^63 - 1 is a valid length: without a limit, the receiver waits for the payload and keeps what has come.
     let longest = [hex("82 7f 7fffffffffffffff"), b"abc".to_vec()].concat();
     let mut waiting = receiver(Role::Client, unlimited, Default::default());
     assert_eq!(receive(&mut waiting, &longest), (vec![], None));
@@ -126,7 +126,7 @@ fn a_frame_over_the_limit_fails_with_1009_at_the_first_byte_that_decides() {
         for role in BOTH_ROLES {
             let payload = vec![7; length];
             let wire = frame(role, 0x82, &payload);
-            Row::taken("exactly at the limit", role, wire, vec![binary(&payload)])
+            Row::accepted("exactly at the limit", role, wire, vec![binary(&payload)])
                 .within(Limits::of_bytes(length as u64))
                 .check();
         }
@@ -135,21 +135,21 @@ fn a_frame_over_the_limit_fails_with_1009_at_the_first_byte_that_decides() {
 
 #[test]
 fn control_frames_do_not_count_against_the_limits() {
-    let rows: &[(&[u8], u8, Seen)] = &[
+    let rows: &[(&[u8], u8, OwnedEvent)] = &[
         (&[b'x'; 125], 0x89, ping(&[b'x'; 125])),
         (&[b'x'; 125], 0x8A, pong(&[b'x'; 125])),
         (b"\x03\xe8bye", 0x88, close(1000, "bye")),
     ];
     for (payload, first, event) in rows {
         for role in BOTH_ROLES {
-            Row::taken("limit 0", role, frame(role, *first, payload), vec![event.clone()])
+            Row::accepted("limit 0", role, frame(role, *first, payload), vec![event.clone()])
                 .within(Limits::of_bytes(0))
                 .check();
         }
     }
 }
 
-/// What the decoder alone is asked: default rules for a role, outside of a message.
+/// The default rules of a role, outside of a message.
 fn rules(role: Role) -> HeaderRules {
     HeaderRules { role, rsv1: false, unfinished: None, max_frame_bytes: u64::MAX, max_message_bytes: u64::MAX }
 }

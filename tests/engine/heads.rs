@@ -1,6 +1,7 @@
-//! The head of a request (RFC 9112): what is taken, what is refused, at which byte and with which status.
+//! The head of a request (RFC 9112): the heads that are accepted, and those that are refused, with the byte that shows
+//! the error and the status.
 //!
-//! A row that is refused early ends with the byte that shows it.
+//! In a row that is refused early, the last byte is the one that shows the error.
 
 use switchboard::{HeadError, HeadLimits, HttpVersion, Rejection, RequestHead, RequestReader};
 
@@ -8,8 +9,8 @@ const REQUEST: &str = "GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nX: y\r\
 
 type Outcome = Result<Option<(RequestHead, usize)>, HeadError>;
 
-/// Reads `bytes` in pieces of this length; gives the outcome and how many bytes were given up to it. What is `used`
-/// is counted from the start.
+/// Reads `bytes` in pieces of this length. Returns the outcome and the number of bytes given to the reader by then.
+/// The number of bytes used by the head counts from the start.
 fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
     let mut reader = RequestReader::new(limits);
     let mut given = 0;
@@ -26,8 +27,9 @@ fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
     (Ok(None), given)
 }
 
-/// Whole, byte by byte, and with more behind it: the same head, and what follows is left alone.
-fn taken(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
+/// Reads `bytes` whole, byte by byte, and with more bytes behind them. Asserts that the head is the same each time and
+/// that later bytes are not used.
+fn accepted(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
     let with_more = [bytes, b"\x81\x80 not HTTP\r\n"].concat();
     let mut found = None;
     for (input, piece) in [(bytes, bytes.len()), (bytes, 1), (&with_more, with_more.len()), (&with_more, 7)] {
@@ -43,13 +45,14 @@ fn taken(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
     found.expect("four runs").0
 }
 
-/// Whole, with more behind it and byte by byte: the same error, and in the last case not before the last byte.
+/// Reads `bytes` whole, with more bytes behind them, and byte by byte. Asserts that the error is the same each time and
+/// that, byte by byte, it comes at the last byte.
 fn refused(name: &str, bytes: &[u8], limits: HeadLimits, error: HeadError, status: u16) {
     let with_more = [bytes, b"Host: example.com\r\n\r\n"].concat();
     for (input, piece) in [(bytes, bytes.len()), (&with_more, with_more.len()), (bytes, 1)] {
         let (outcome, given) = read(input, piece, limits);
         assert_eq!(outcome.err(), Some(error), "{name}, pieces of {piece}");
-        assert_eq!(given, input.len(), "{name}, pieces of {piece}: at the byte that shows it");
+        assert_eq!(given, input.len(), "{name}, pieces of {piece}: at the byte that shows the error");
     }
     assert_eq!(error.status(), status, "{name}");
     assert_eq!(Rejection::from(&error).status(), status, "{name}");
@@ -64,12 +67,13 @@ fn limits(max_bytes: usize, max_headers: usize) -> HeadLimits {
 
 #[test]
 fn a_head_is_read_into_its_parts() {
-    let head = taken("a request", REQUEST.as_bytes(), HeadLimits::default());
+    let head = accepted("a request", REQUEST.as_bytes(), HeadLimits::default());
     assert_eq!((head.method(), head.target(), head.version()), ("GET", "/chat?room=1", HttpVersion::Http11));
     let headers: Vec<(&str, &[u8])> = head.headers().collect();
     assert_eq!(headers, [("Host", b"example.com".as_slice()), ("X", b"y")]);
 
-    let head = taken("repeated, in any case", b"POST * HTTP/1.0\r\nx-A: 1\r\nB:\r\nX-a:2 \t\r\n\r\n", limits(100, 3));
+    let head =
+        accepted("repeated, in any case", b"POST * HTTP/1.0\r\nx-A: 1\r\nB:\r\nX-a:2 \t\r\n\r\n", limits(100, 3));
     assert_eq!((head.method(), head.target(), head.version()), ("POST", "*", HttpVersion::Http10));
     assert_eq!(head.values("X-A").collect::<Vec<_>>(), [b"1", b"2"]);
     assert_eq!(head.values("b").collect::<Vec<_>>(), [b""]);
@@ -77,7 +81,7 @@ fn a_head_is_read_into_its_parts() {
 }
 
 #[test]
-fn odd_heads_that_are_valid_are_taken() {
+fn odd_but_valid_heads_are_accepted() {
     let rows: &[(&str, &[u8])] = &[
         ("no header fields", b"GET / HTTP/1.1\r\n\r\n"),
         ("an empty line before it", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -89,12 +93,12 @@ fn odd_heads_that_are_valid_are_taken() {
         ("a colon in a value", b"GET / HTTP/1.1\r\nHost: a:80\r\n\r\n"),
     ];
     for (name, bytes) in rows {
-        taken(name, bytes, HeadLimits::default());
+        accepted(name, bytes, HeadLimits::default());
     }
 }
 
 #[test]
-fn what_smuggling_is_made_of_is_refused_with_400_at_the_byte_that_shows_it() {
+fn means_of_request_smuggling_are_refused_with_400_at_the_byte_that_shows_them() {
     let rows: &[(&str, &[u8], HeadError)] = &[
         ("bare LF after the first line", b"GET / HTTP/1.1\n", HeadError::BareLineEnd),
         ("bare LF after a field", b"GET / HTTP/1.1\r\nHost: a\n", HeadError::BareLineEnd),
@@ -149,7 +153,7 @@ fn a_whole_head_that_breaks_the_grammar_is_refused_with_400() {
     }
 }
 
-/// RFC 9112 §3: an invalid request line is answered with 400. 505 is for a version, and these name none.
+/// RFC 9112 §3: an invalid request line gets 400. 505 is for a version that is not supported; these lines have none.
 #[test]
 fn a_first_line_that_does_not_end_in_a_version_is_refused_with_400() {
     for line in ["GET /a b HTTP/1.1", "GET / b", "GET / FTP/1.1", "GET / http/1.1"] {
@@ -174,7 +178,7 @@ fn other_versions_of_http_are_refused_with_505() {
 #[test]
 fn a_head_may_be_as_long_as_the_limit_and_not_a_byte_longer() {
     let limit = REQUEST.len();
-    taken("exactly at the limit", REQUEST.as_bytes(), limits(limit, 64));
+    accepted("exactly at the limit", REQUEST.as_bytes(), limits(limit, 64));
     let longer = REQUEST.replace("X: y", "X: yz");
     refused("one byte over", longer.as_bytes(), limits(limit, 64), HeadError::TooLong { limit }, 431);
     refused("without end", &REQUEST.as_bytes()[..21], limits(20, 64), HeadError::FirstLineTooLong { limit: 20 }, 414);
@@ -193,11 +197,11 @@ fn a_first_line_over_the_limit_gets_414_and_a_longer_head_431() {
 }
 
 #[test]
-fn as_many_header_fields_as_the_limit_are_taken_and_not_one_more() {
+fn as_many_header_fields_as_the_limit_are_accepted_and_not_one_more() {
     let line = "GET / HTTP/1.1\r\n";
     for count in [0, 1, 64] {
         let at_limit = format!("{line}{}\r\n", "X: y\r\n".repeat(count));
-        let head = taken("at the limit", at_limit.as_bytes(), limits(16 << 10, count));
+        let head = accepted("at the limit", at_limit.as_bytes(), limits(16 << 10, count));
         assert_eq!(head.headers().count(), count);
         let over = format!("{line}{}", "X: y\r\n".repeat(count + 1));
         let error = HeadError::TooManyHeaders { limit: count };
@@ -208,7 +212,7 @@ fn as_many_header_fields_as_the_limit_are_taken_and_not_one_more() {
 }
 
 #[test]
-fn a_reader_says_whether_anything_has_come() {
+fn a_reader_reports_whether_any_byte_has_come() {
     let mut reader = RequestReader::new(HeadLimits::default());
     assert!(reader.is_untouched());
     assert!(matches!(reader.receive(b""), Ok(None)) && reader.is_untouched());
@@ -216,7 +220,7 @@ fn a_reader_says_whether_anything_has_come() {
 }
 
 #[test]
-fn a_reader_takes_one_head_after_another() {
+fn a_reader_reads_one_head_after_another() {
     let mut reader = RequestReader::new(HeadLimits::default());
     let two = "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n";
     let (first, used) = reader.receive(two.as_bytes()).unwrap().expect("a head");

@@ -1,13 +1,27 @@
-//! The engine: wire bytes, transcripts and properties, without a socket.
+//! The engine without a socket: wire bytes, transcripts of connections, and properties under random input.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `heads` | the head of an HTTP request |
+//! | `server_handshake` | the server's side of the opening handshake |
+//! | `client_handshake` | the client's side of the opening handshake |
+//! | `both_handshakes` | both sides of the opening handshake against each other |
+//! | `frames` | frame headers and their limits |
+//! | `fragmentation` | messages in several frames |
+//! | `text` | UTF-8 in text messages |
+//! | `pieces` | messages that are delivered in pieces |
+//! | `closing` | the closing handshake |
+//! | `sending` | the sending half |
+//! | `both_roles` | a client and a server against each other |
 
+mod both_handshakes;
+mod both_roles;
 mod client_handshake;
 mod closing;
 mod fragmentation;
 mod frames;
-mod handshake;
 mod heads;
-mod opening;
 mod pieces;
-mod roles;
 mod sending;
+mod server_handshake;
 mod text;

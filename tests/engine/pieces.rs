@@ -1,23 +1,23 @@
-//! Messages handed over in pieces, as they come: the pieces are the message, nothing is kept, and every rule holds.
+//! Messages that are delivered in pieces, as they come: the pieces make up the message, nothing is kept, and all rules
+//! hold.
 
 use switchboard::{Delivery, Limits, MessageKind, ProtocolError, Role};
-
 use switchboard_tests::{
-    engine::{BOTH_ROLES, Frames, Seen, binary, frame, frames, ping, receive, receive_cut, receiver, text},
+    engine::{BOTH_ROLES, Frames, OwnedEvent, binary, frame, frames, ping, receive, receive_cut, receiver, text},
     random::for_each_seed,
 };
 
-/// Puts pieces together again, and checks that their marks are right.
-fn joined(events: Vec<Seen>) -> Vec<Seen> {
+/// Joins pieces to messages, and checks `first` and `last` of each.
+fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     let mut whole = Vec::new();
     let mut open: Option<(MessageKind, Vec<u8>)> = None;
     for event in events {
-        let Seen::Piece { kind, payload, first, last } = event else {
-            assert!(!matches!(event, Seen::Text(_) | Seen::Binary(_)), "a whole message where pieces were asked for");
+        let OwnedEvent::Piece { kind, payload, first, last } = event else {
+            assert!(!matches!(event, OwnedEvent::Text(_) | OwnedEvent::Binary(_)), "pieces were asked for");
             whole.push(event);
             continue;
         };
-        assert_eq!(first, open.is_none(), "`first` where a message begins, and only there");
+        assert_eq!(first, open.is_none(), "`first` is set only where a message begins");
         let (begun, mut bytes) = open.take().unwrap_or((kind, Vec::new()));
         assert_eq!(kind, begun, "one kind for all pieces of a message");
         bytes.extend(payload);
@@ -31,8 +31,8 @@ fn joined(events: Vec<Seen>) -> Vec<Seen> {
     whole
 }
 
-fn piece(kind: MessageKind, payload: &[u8], first: bool, last: bool) -> Seen {
-    Seen::Piece { kind, payload: payload.into(), first, last }
+fn piece(kind: MessageKind, payload: &[u8], first: bool, last: bool) -> OwnedEvent {
+    OwnedEvent::Piece { kind, payload: payload.into(), first, last }
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn pieces_joined_are_the_messages_however_they_are_cut() {
 }
 
 #[test]
-fn payload_that_was_handed_over_is_not_kept() {
+fn payload_that_was_delivered_is_not_kept() {
     let mut receiver = receiver(Role::Client, Limits::default(), Delivery::Pieces);
     receive(&mut receiver, &[&[0x02, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0], [7; 1000].as_slice()].concat());
     assert_eq!((receiver.has_unfinished(), receiver.buffered_bytes()), (true, 0));
@@ -137,7 +137,7 @@ fn text_in_pieces_is_still_checked() {
                 let mut receiver = receiver(role, Limits::default(), Delivery::Pieces);
                 let (seen, error) = receive_cut(&mut receiver, &wire, wire.chunks(read).map(<[u8]>::len));
                 assert_eq!(error, breach, "{name} ({role:?}), reads of {read}");
-                assert!(!seen.iter().any(|event| matches!(event, Seen::Piece { last: true, .. })), "{name}");
+                assert!(!seen.iter().any(|event| matches!(event, OwnedEvent::Piece { last: true, .. })), "{name}");
             }
         }
     }

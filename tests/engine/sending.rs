@@ -1,11 +1,10 @@
-//! The sending half (RFC 6455 §6.1): what goes onto the wire, in both roles, and what is refused before a byte is
+//! The sending half (RFC 6455 §6.1): the bytes that each role writes, and the calls that are refused before a byte is
 //! written.
 
 use switchboard::{
     CloseCode, CloseFrame, Connection, Delivery, Event, FixedOutput, Limits, Masked, MaskingKey, MessageKind, Output,
     Prepared, ProtocolError, Reply, Role, SendError, Sender, Unmasked,
 };
-
 use switchboard_tests::{
     engine::{BOTH_ROLES, KEY, binary, frame, receive, receiver, text},
     hex, to_hex,
@@ -15,7 +14,7 @@ fn server() -> Sender<Unmasked> {
     Connection::server(Limits::default(), Delivery::Messages).sender
 }
 
-/// A client whose keys count: 00000001, 00000002, …
+/// A client with the masking keys 00000001, 00000002, …
 fn client() -> Sender<Masked<impl FnMut() -> MaskingKey>> {
     let mut count = 0_u32;
     let keys = move || {
@@ -114,7 +113,7 @@ fn other_messages_inside_an_unfinished_one_are_refused() {
 }
 
 #[test]
-fn only_a_client_sends_1010_unless_it_was_asked() {
+fn only_a_client_sends_1010_except_in_an_answer() {
     let missing = CloseCode::MANDATORY_EXTENSION;
     let (mut sender, mut out) = (server(), Vec::new());
     assert_eq!(sender.close(close_frame(1010, ""), &mut out), Err(SendError::InvalidCloseCode(missing)));
@@ -148,11 +147,11 @@ fn after_our_close_commands_are_refused_and_answers_are_silent() {
     assert_eq!(sender.reply(Reply::Close(None), &mut out), Ok(()));
     assert_eq!(sender.fail(&ProtocolError::ControlTooLong, &mut out), Ok(()));
     assert_eq!(out, before, "nothing was written");
-    assert_eq!(sender.close_code(), Some(None), "and the first Close counts");
+    assert_eq!(sender.close_code(), Some(None), "the first Close counts");
 }
 
 #[test]
-fn a_fixed_buffer_that_is_too_small_says_what_is_needed_and_keeps_what_it_had() {
+fn a_fixed_buffer_that_is_too_small_reports_the_size_needed_and_keeps_its_contents() {
     let mut room = [0xEE; 20];
     let mut out = FixedOutput::new(&mut room);
     let mut sender = server();
@@ -176,18 +175,18 @@ fn a_fixed_buffer_that_is_too_small_says_what_is_needed_and_keeps_what_it_had() 
 }
 
 #[test]
-fn a_fixed_buffer_is_not_touched_behind_what_is_written() {
+fn a_fixed_buffer_is_unchanged_behind_the_bytes_written() {
     let mut room = [0xEE; 16];
     let mut out = FixedOutput::new(&mut room);
     client().ping(b"!", &mut out).unwrap();
     assert_eq!(to_hex(out.filled()), "89 81 00 00 00 01 21");
     let mut sender = client();
     assert_eq!(sender.binary(&[0; 4], &mut out), Err(SendError::BufferTooSmall { needed: 10 }));
-    assert_eq!(room[7..], [0xEE; 9], "refused, and not a byte changed");
+    assert_eq!(room[7..], [0xEE; 9], "a refused call changes no byte");
 }
 
 #[test]
-fn a_prepared_message_is_the_same_bytes_for_every_server_and_masked_afresh_by_every_client() {
+fn a_prepared_message_is_the_same_bytes_for_every_server_and_masked_anew_by_every_client() {
     for (prepared, first, event) in [
         (Prepared::text("Hello"), 0x81, text("Hello")),
         (Prepared::binary(b"Hello"), 0x82, binary(b"Hello")),
@@ -250,7 +249,7 @@ fn every_reason_of_a_failure_fits_into_a_close_frame() {
     }
 }
 
-/// A buffer of the caller's own, which refuses when it is asked to.
+/// An output of the caller's that can be made to refuse.
 struct Full;
 
 impl Output for Full {

@@ -1,13 +1,12 @@
-//! Text is UTF-8 (RFC 6455 §8.1, RFC 3629), and a fault is found at the byte that shows it: inside of a frame, and
-//! however the bytes are cut by frames and by reads.
+//! Text is UTF-8 (RFC 6455 §8.1, RFC 3629). An error is found at the byte that shows it: inside a frame, and however
+//! frames and reads cut the bytes.
 
 use switchboard::{Delivery, Limits, ProtocolError, Role};
-
 use switchboard_tests::engine::{
-    BOTH_ROLES, Frames, Row, Seen, frame, frames, ping, receive, receive_cut, receiver, text,
+    BOTH_ROLES, Frames, OwnedEvent, Row, frame, frames, ping, receive, receive_cut, receiver, text,
 };
 
-/// Where a text breaks off: the bytes before the one that no UTF-8 could have there.
+/// The number of bytes before the first byte that cannot occur there in UTF-8; `None` for valid text.
 type Fault = Option<usize>;
 
 const ROWS: &[(&str, &[u8], Fault)] = &[
@@ -45,7 +44,7 @@ const ROWS: &[(&str, &[u8], Fault)] = &[
     ("the text of Autobahn 6.4", b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80edited", Some(12)),
 ];
 
-/// Texts that are the beginning of a code point and end there.
+/// Texts that end inside a code point.
 const CUT_OFF: &[(&str, &[u8])] = &[
     ("c3 alone", b"\xc3"),
     ("two of three", b"ab\xe6\x9d"),
@@ -53,7 +52,7 @@ const CUT_OFF: &[(&str, &[u8])] = &[
     ("one of four, behind one that is whole", b"\xf0\x9f\x98\x80\xf0"),
 ];
 
-fn expected(bytes: &[u8], fault: Fault) -> (Vec<Seen>, Option<ProtocolError>) {
+fn expected(bytes: &[u8], fault: Fault) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     match fault {
         None => (vec![text(std::str::from_utf8(bytes).expect("the row says that it is UTF-8"))], None),
         Some(offset) => (vec![], Some(ProtocolError::InvalidUtf8 { offset: offset as u64 })),
@@ -72,14 +71,14 @@ fn text_that_is_not_utf8_fails_with_1007_at_the_byte_that_shows_it() {
                     let up_to_fault = wire.len() - bytes.len() + offset + 1;
                     Row::fails(name, role, wire[..up_to_fault].to_vec(), breach).check();
                 }
-                _ => Row::taken(name, role, wire, events).check(),
+                _ => Row::accepted(name, role, wire, events).check(),
             }
         }
     }
 }
 
 #[test]
-fn text_cut_at_every_place_over_two_frames_is_judged_the_same() {
+fn text_cut_at_every_place_over_two_frames_has_the_same_result() {
     for role in BOTH_ROLES {
         for (name, bytes, fault) in ROWS {
             for cut in 0..=bytes.len() {
@@ -87,7 +86,7 @@ fn text_cut_at_every_place_over_two_frames_is_judged_the_same() {
                 let wire = frames(role, &[(0x01, first), (0x89, b"!"), (0x80, second)]);
                 let (events, breach) = expected(bytes, *fault);
                 let ping_is_seen = fault.is_none_or(|offset| offset >= cut);
-                let events: Vec<Seen> = ping_is_seen.then(|| ping(b"!")).into_iter().chain(events).collect();
+                let events: Vec<OwnedEvent> = ping_is_seen.then(|| ping(b"!")).into_iter().chain(events).collect();
                 for read in [wire.len(), 1, 2, 3] {
                     let reads = wire.chunks(read).map(<[u8]>::len);
                     let seen = receive_cut(&mut receiver(role, Limits::default(), Delivery::Messages), &wire, reads);
@@ -99,7 +98,7 @@ fn text_cut_at_every_place_over_two_frames_is_judged_the_same() {
 }
 
 #[test]
-fn text_cut_at_every_pair_of_places_over_reads_is_judged_the_same() {
+fn text_cut_at_every_pair_of_places_over_reads_has_the_same_result() {
     for (name, bytes, fault) in ROWS {
         let wire = frame(Role::Server, 0x81, bytes);
         for first in 0..=wire.len() {
@@ -119,11 +118,11 @@ fn a_text_that_ends_inside_a_code_point_fails_with_1007_at_its_end() {
             let breach = ProtocolError::InvalidUtf8 { offset: bytes.len() as u64 };
             Row::fails(name, role, frame(role, 0x81, bytes), breach).check();
 
-            // With an empty last fragment, it is the end of that frame's header which shows it.
+            // With an empty last fragment, the end of its header shows the error.
             let wire = frames(role, &[(0x01, bytes), (0x80, b"")]);
             Row::fails(&format!("{name}, empty last fragment"), role, wire, breach).check();
 
-            // And where the message goes on, nothing is wrong yet.
+            // If the message continues, there is no error yet.
             let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
             assert_eq!(receive(&mut receiver, &frame(role, 0x01, bytes)), (vec![], None), "{name}, not the end");
         }
@@ -163,7 +162,7 @@ fn a_fault_in_a_long_text_has_the_same_offset_however_it_comes() {
 
 #[test]
 fn each_text_is_checked_for_itself() {
-    // Half a code point does not go over into the next message, nor through the binary one between.
+    // Half a code point does not carry over into the next message, with or without a binary message between.
     let list: Frames<'_> = &[(0x01, b"\xc3"), (0x80, b"\xa9"), (0x82, b"\xc3"), (0x81, b"\xa9")];
     for role in BOTH_ROLES {
         let mut receiver = receiver(role, Limits::default(), Delivery::Messages);

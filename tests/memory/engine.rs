@@ -1,10 +1,11 @@
-//! What a connection costs: its size, and the allocations that a peer can cause. Counted, not timed, and per thread,
-//! so that tests side by side do not count each other's.
+//! A connection's size, and the allocations that a peer can cause. Allocations are counted per thread, so that tests
+//! that run at the same time do not affect each other.
 
 use switchboard::{Connection, Delivery, Event, Limits, Masked, MaskingKey, Role, Unmasked};
-
-use switchboard_tests::counting::{Cost, NOTHING, cost, live};
-use switchboard_tests::engine::{KEY, frame, receiver, take};
+use switchboard_tests::{
+    counting::{Cost, NOTHING, cost, live},
+    engine::{KEY, count_events, frame, receiver},
+};
 
 #[test]
 fn the_counter_counts() {
@@ -49,7 +50,7 @@ fn whole_messages_in_the_buffer_allocate_nothing_to_receive_and_to_echo() {
         }
     });
     assert_eq!(used, NOTHING);
-    // Four bytes less for each frame: a server's have no key.
+    // Four bytes less per frame: a server's frames have no masking key.
     assert_eq!(out.len(), one.len() * 10 - 4 * 40);
 }
 
@@ -59,7 +60,7 @@ fn the_first_bytes_of_a_header_allocate_nothing() {
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
     let used = cost(|| {
         for &byte in header {
-            take(&mut server, &mut [byte]);
+            count_events(&mut server, &mut [byte]);
         }
     });
     assert_eq!((used, server.has_unfinished()), (NOTHING, true));
@@ -74,7 +75,7 @@ fn an_unfinished_message_has_at_most_twice_the_room_that_its_bytes_need() {
             let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
             let mut arrived = 0;
             for piece in wire[..wire.len() - 1].chunks(read) {
-                take(&mut server, &mut piece.to_vec());
+                count_events(&mut server, &mut piece.to_vec());
                 arrived += piece.len();
                 let kept = live() - before;
                 assert!(kept <= 2 * arrived as isize + 500, "{first:02x}, reads of {read}: {kept} of {arrived}");
@@ -84,20 +85,20 @@ fn an_unfinished_message_has_at_most_twice_the_room_that_its_bytes_need() {
 }
 
 #[test]
-fn a_connection_that_is_idle_again_has_given_all_memory_back() {
+fn a_connection_that_is_idle_again_has_freed_all_memory() {
     let before = live();
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
     for list in [[(0x02, 5000), (0x89, 100), (0x80, 5000)], [(0x01, 1), (0x8A, 0), (0x80, 70_000)]] {
         for (first, length) in list {
             let wire = frame(Role::Server, first, &vec![b'x'; length]);
             for piece in wire.chunks(100) {
-                take(&mut server, &mut piece.to_vec());
+                count_events(&mut server, &mut piece.to_vec());
             }
         }
     }
     assert_eq!((live() - before, server.has_unfinished()), (0, false));
-    // And one that fails in the middle of a message keeps nothing either.
-    take(&mut server, &mut frame(Role::Server, 0x02, &[0; 5000]));
+    // A connection that fails inside a message keeps nothing either.
+    count_events(&mut server, &mut frame(Role::Server, 0x02, &[0; 5000]));
     assert!(live() - before >= 5000);
     assert!(server.receive(&mut [0xFF]).next_event().is_err());
     assert_eq!(live() - before, 0);

@@ -1,10 +1,15 @@
-//! What connections and messages cost in memory, counted at the allocator and per thread.
+//! The memory that connections and messages take, counted by the allocator for each thread.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `engine` | a connection: its size, and the allocations that a peer can cause |
+//! | `server` | messages of a server that has warmed up |
 
 mod engine;
 #[cfg(all(feature = "server", feature = "client", feature = "deflate"))]
 mod server;
 
-use switchboard_tests::counting::Counting;
+use switchboard_tests::counting::CountingAllocator;
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: CountingAllocator = CountingAllocator;

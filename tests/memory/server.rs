@@ -1,13 +1,15 @@
-//! What a message costs a server that has warmed up: no memory at all. Counted on the worker's own thread.
+//! Messages allocate nothing in a server that has warmed up. Allocations are counted on the worker's thread.
+
 use switchboard::{
     Config, Message,
     client::{Client, Message as Received},
 };
+use switchboard_tests::{
+    counting::calls,
+    server::{Service, config, expect_text, serve},
+};
 
-use switchboard_tests::counting::calls;
-use switchboard_tests::server::{Service, config, expect_text, serve};
-
-/// Echoes binary messages, publishes text to all, and answers `count` with how often its thread has asked for memory.
+/// Echoes binary messages, publishes text to all, and answers `count` with the number of its thread's allocations.
 fn service() -> Service {
     Service::echo().on_opened(|context| context.subscribe("everyone")).on_message(|message, context| match message {
         Message::Text("count") => context.send(Message::Binary(&calls().to_be_bytes())),
@@ -16,21 +18,21 @@ fn service() -> Service {
     })
 }
 
-/// Without compression, which owns each message while it is not whole.
+/// The configuration without compression, which would own each unfinished message.
 fn plain() -> Config {
     let mut config = config();
     config.deflate = None;
     config
 }
 
-/// How often the worker's thread asked for memory while `work` was done.
-fn requests_during(client: &mut Client, work: impl FnOnce(&mut Client)) -> usize {
+/// Returns the number of the worker thread's allocations during `work`.
+fn allocations_during(client: &mut Client, work: impl FnOnce(&mut Client)) -> usize {
     let count = |client: &mut Client| {
         client.send_text("count").unwrap();
-        let Received::Binary(count) = client.receive().unwrap() else { panic!("not the count") };
+        let Received::Binary(count) = client.receive().unwrap() else { panic!("the count was expected") };
         usize::from_be_bytes(count.try_into().unwrap())
     };
-    count(client); // the first answer of all may need room
+    count(client); // the first response may allocate
     let before = count(client);
     work(client);
     count(client) - before
@@ -55,11 +57,11 @@ fn the_counter_counts_on_the_workers_thread() {
         }
     };
     echo(&mut client);
-    assert_eq!(requests_during(&mut client, echo), 10);
+    assert_eq!(allocations_during(&mut client, echo), 10);
 }
 
 #[test]
-fn an_echo_asks_for_no_memory() {
+fn an_echo_allocates_nothing() {
     let server = serve(plain(), service());
     let mut client = server.client();
     let echo = |client: &mut Client| {
@@ -69,11 +71,11 @@ fn an_echo_asks_for_no_memory() {
         }
     };
     echo(&mut client);
-    assert_eq!(requests_during(&mut client, echo), 0);
+    assert_eq!(allocations_during(&mut client, echo), 0);
 }
 
 #[test]
-fn many_messages_in_flight_ask_for_no_memory() {
+fn many_messages_in_flight_allocate_nothing() {
     let server = serve(plain(), service());
     let mut client = server.client();
     let echo = |client: &mut Client| {
@@ -83,11 +85,11 @@ fn many_messages_in_flight_ask_for_no_memory() {
         }
     };
     echo(&mut client);
-    assert_eq!(requests_during(&mut client, echo), 0);
+    assert_eq!(allocations_during(&mut client, echo), 0);
 }
 
 #[test]
-fn a_delivery_asks_for_no_memory() {
+fn a_delivery_allocates_nothing() {
     let server = serve(plain(), service());
     let mut publisher = server.client();
     let mut others = [(); 8].map(|()| server.client());
@@ -101,5 +103,5 @@ fn a_delivery_asks_for_no_memory() {
         }
     };
     publish(&mut publisher);
-    assert_eq!(requests_during(&mut publisher, publish), 0);
+    assert_eq!(allocations_during(&mut publisher, publish), 0);
 }

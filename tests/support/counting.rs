@@ -1,13 +1,13 @@
-//! An allocator that counts what each thread asks of it, so that tests side by side do not count each other's.
+//! An allocator that counts allocations per thread, so that tests that run at the same time do not affect each other.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
 };
 
-/// The system's allocator, with a count of what this thread asks of it. A test program that measures memory declares
-/// it as its `#[global_allocator]`.
-pub struct Counting;
+/// The system's allocator with counters for each thread. A test program that measures memory declares it as its
+/// `#[global_allocator]`.
+pub struct CountingAllocator;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -16,7 +16,7 @@ thread_local! {
 }
 
 fn count(calls: usize, bytes: isize) {
-    // A thread that ends may free after its counters are gone; nothing is measured then.
+    // An ending thread may free memory after its counters are gone.
     let _ = CALLS.try_with(|cell| cell.set(cell.get() + calls));
     let live = LIVE.try_with(|cell| {
         cell.set(cell.get() + bytes);
@@ -25,8 +25,8 @@ fn count(calls: usize, bytes: isize) {
     let _ = PEAK.try_with(|cell| cell.set(cell.get().max(live.unwrap_or(0))));
 }
 
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
+// SAFETY: every call goes to the system's allocator with the same arguments.
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as isize);
         // SAFETY: the caller's promise is passed on.
@@ -46,13 +46,14 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Calls for memory, and the most bytes held at once beyond those held before.
+/// The allocations of some work, and the most bytes held at once beyond those held before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     pub calls: usize,
     pub peak: isize,
 }
 
+/// Returns what `work` allocates on this thread.
 pub fn cost(work: impl FnOnce()) -> Cost {
     let (calls, live) = (CALLS.get(), LIVE.get());
     PEAK.set(live);
@@ -60,14 +61,15 @@ pub fn cost(work: impl FnOnce()) -> Cost {
     Cost { calls: CALLS.get() - calls, peak: PEAK.get() - live }
 }
 
+/// The cost of work that allocates nothing.
 pub const NOTHING: Cost = Cost { calls: 0, peak: 0 };
 
-/// How often this thread has asked for memory.
+/// The number of this thread's allocations so far.
 pub fn calls() -> usize {
     CALLS.get()
 }
 
-/// Bytes that this thread holds.
+/// The bytes that this thread has allocated and not freed.
 pub fn live() -> isize {
     LIVE.get()
 }

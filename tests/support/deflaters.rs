@@ -1,11 +1,12 @@
-//! Compressed messages as others send them: written block by block, or made by zlib itself.
+//! Compressed messages as other implementations send them: written block by block, or by zlib itself.
 
 use crate::rfc1951::DISTANCES;
 
-/// Bits written one after another, for data that no compressor makes.
+/// Writes DEFLATE blocks bit by bit, for data that no compressor produces.
 #[derive(Default)]
 pub struct Blocks {
     bytes: Vec<u8>,
+    /// The number of bits written.
     at: usize,
 }
 
@@ -21,7 +22,7 @@ impl Blocks {
         self
     }
 
-    /// A code of the fixed literals; the bits of a code come with the highest first.
+    /// A symbol of the fixed literal and length code. The highest bit of a code comes first.
     fn symbol(self, symbol: usize) -> Self {
         let (code, length) = match symbol {
             0..=143 => (0x30 + symbol, 8),
@@ -32,7 +33,7 @@ impl Blocks {
         (0..length).rev().fold(self, |blocks, bit| blocks.bits(code >> bit & 1, 1))
     }
 
-    /// Begins a block with the fixed codes.
+    /// Begins a block with the fixed codes; `last` is its BFINAL bit.
     pub fn fixed(self, last: bool) -> Self {
         self.bits(usize::from(last), 1).bits(1, 2)
     }
@@ -41,7 +42,7 @@ impl Blocks {
         bytes.iter().fold(self, |blocks, &byte| blocks.symbol(usize::from(byte)))
     }
 
-    /// Three bytes from `distance` bytes before.
+    /// Repeats three bytes from `distance` bytes back.
     pub fn copy(self, distance: usize) -> Self {
         let symbol = DISTANCES.iter().rposition(|&(base, _)| base <= distance).expect("not zero");
         let (base, extra) = DISTANCES[symbol];
@@ -54,7 +55,7 @@ impl Blocks {
         self.symbol(256)
     }
 
-    /// A block with the bytes as they are; at most 65535.
+    /// A stored block of at most 65,535 bytes.
     pub fn stored(self, last: bool, bytes: &[u8]) -> Self {
         let mut blocks = self.bits(usize::from(last), 1).bits(0, 2).aligned();
         let length = bytes.len() as u16;
@@ -65,13 +66,13 @@ impl Blocks {
         blocks
     }
 
-    /// Zeros up to a byte's end, as they stand behind a block that is the last.
+    /// Pads with zeros to the end of a byte, as behind a block with BFINAL.
     pub fn aligned(mut self) -> Self {
         self.at = self.bytes.len() * 8;
         self
     }
 
-    /// The message: with the empty block, and without the tail that completes it.
+    /// The message: the blocks and an empty one, without the four bytes that RFC 7692 removes.
     pub fn message(self) -> Vec<u8> {
         let mut blocks = self.stored(false, b"");
         blocks.bytes.truncate(blocks.bytes.len() - 4);
@@ -79,7 +80,7 @@ impl Blocks {
     }
 }
 
-/// A message compressed by zlib itself, with all that may differ from one sender to another.
+/// A compressor that is zlib itself, with the level and the window of the sender's choice.
 pub struct Zlib {
     codec: flate2::Compress,
 }
@@ -89,7 +90,8 @@ impl Zlib {
         Self { codec: flate2::Compress::new_with_window_bits(flate2::Compression::new(level), false, window_bits) }
     }
 
-    pub fn start_afresh(&mut self) {
+    /// Forgets earlier messages.
+    pub fn reset(&mut self) {
         self.codec.reset();
     }
 
@@ -100,7 +102,7 @@ impl Zlib {
             return vec![0x00]; // zlib does not flush twice
         }
         self.flush(message, &mut out);
-        assert_eq!(out.split_off(out.len() - 4), [0x00, 0x00, 0xFF, 0xFF], "what a flush ends with");
+        assert_eq!(out.split_off(out.len() - 4), [0x00, 0x00, 0xFF, 0xFF], "the end of a flush");
         out
     }
 
@@ -117,8 +119,8 @@ impl Zlib {
         }
     }
 
-    /// The same in several flushes, as a sender does that gives a message out as it becomes.
-    pub fn flushed_every(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
+    /// Compresses a message with a flush after every `length` bytes, as a sender does that streams its messages.
+    pub fn message_in_flushes(&mut self, length: usize, message: &[u8]) -> Vec<u8> {
         if message.is_empty() {
             return vec![0x00];
         }

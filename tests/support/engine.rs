@@ -1,4 +1,5 @@
-//! The engine as the tests see it: owned events, frames built by hand, rows, transcripts, and a pair of both roles.
+//! Helpers for tests of the engine: owned events, frames built by hand, table rows, transcripts, and a client connected
+//! to a server.
 
 use switchboard::{
     CloseCode, CloseFrame, Connection, Delivery, Event, Limits, Masked, Masking, MaskingKey, MessageKind,
@@ -9,7 +10,7 @@ use super::{hex, to_hex};
 
 /// An event that owns its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum OwnedEvent {
     Text(String),
     Binary(Vec<u8>),
     Piece { kind: MessageKind, payload: Vec<u8>, first: bool, last: bool },
@@ -18,7 +19,7 @@ pub enum Seen {
     Close(Option<(CloseCode, String)>),
 }
 
-impl From<Event<'_>> for Seen {
+impl From<Event<'_>> for OwnedEvent {
     fn from(event: Event<'_>) -> Self {
         match event {
             Event::Text(text) => Self::Text(text.into()),
@@ -29,38 +30,39 @@ impl From<Event<'_>> for Seen {
             Event::Ping(payload) => Self::Ping(payload.into()),
             Event::Pong(payload) => Self::Pong(payload.into()),
             Event::Close(frame) => Self::Close(frame.map(|frame| (frame.code, frame.reason.into()))),
-            other => panic!("an event that the tests do not know: {other:?}"),
+            other => panic!("unknown event: {other:?}"),
         }
     }
 }
 
-pub fn text(text: &str) -> Seen {
-    Seen::Text(text.into())
+pub fn text(text: &str) -> OwnedEvent {
+    OwnedEvent::Text(text.into())
 }
 
-pub fn binary(payload: &[u8]) -> Seen {
-    Seen::Binary(payload.into())
+pub fn binary(payload: &[u8]) -> OwnedEvent {
+    OwnedEvent::Binary(payload.into())
 }
 
-pub fn ping(payload: &[u8]) -> Seen {
-    Seen::Ping(payload.into())
+pub fn ping(payload: &[u8]) -> OwnedEvent {
+    OwnedEvent::Ping(payload.into())
 }
 
-pub fn pong(payload: &[u8]) -> Seen {
-    Seen::Pong(payload.into())
+pub fn pong(payload: &[u8]) -> OwnedEvent {
+    OwnedEvent::Pong(payload.into())
 }
 
-pub fn close(code: u16, reason: &str) -> Seen {
-    Seen::Close(Some((CloseCode::new(code), reason.into())))
+pub fn close(code: u16, reason: &str) -> OwnedEvent {
+    OwnedEvent::Close(Some((CloseCode::new(code), reason.into())))
 }
 
-pub const CLOSE_WITHOUT_CODE: Seen = Seen::Close(None);
+/// The event of a Close frame without a code.
+pub const CLOSE_WITHOUT_CODE: OwnedEvent = OwnedEvent::Close(None);
 
-/// The same as a step of a [`transcript!`].
+/// No close code, for the step `close` of a [`transcript!`].
 pub const WITHOUT_CODE: Option<CloseCode> = None;
 
-/// All events in `bytes`, and the breach they end with.
-pub fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<Seen>, Option<ProtocolError>) {
+/// Returns all events in `bytes`, and the breach that ends them.
+pub fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     let mut bytes = bytes.to_vec();
     let mut events = receiver.receive(&mut bytes);
     let mut seen = Vec::new();
@@ -76,12 +78,12 @@ pub fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<Seen>, Option<Prot
     }
 }
 
-/// The same for bytes that come in reads of these lengths.
+/// Does the same as [`receive`] with reads of these lengths.
 pub fn receive_cut(
     receiver: &mut Receiver,
     bytes: &[u8],
     lengths: impl IntoIterator<Item = usize>,
-) -> (Vec<Seen>, Option<ProtocolError>) {
+) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     let (mut seen, mut failure, mut rest) = (Vec::new(), None, bytes);
     for length in lengths {
         let (now, later) = rest.split_at(length);
@@ -95,8 +97,8 @@ pub fn receive_cut(
     (seen, failure)
 }
 
-/// Takes `bytes` and returns the number of events; the payloads are looked at and let go.
-pub fn take(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
+/// Receives `bytes` and returns the number of events.
+pub fn count_events(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
     let mut events = receiver.receive(bytes);
     let mut count = 0;
     while let Some(event) = events.next_event().expect("valid frames") {
@@ -114,11 +116,11 @@ pub fn receiver(role: Role, limits: Limits, delivery: Delivery) -> Receiver {
     }
 }
 
-/// The key in all frames that the tests mask by hand.
+/// The masking key of all frames that the tests build by hand.
 pub const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
 
-/// A frame as `to` expects it, masked for a server: `first` is its whole first byte. Its length takes the shortest
-/// form. Written from §5.2, without the engine's own encoder.
+/// Builds a frame for a receiver in the role `to`, masked if that is a server. `first` is the whole first byte. The
+/// length takes its shortest form. Written from §5.2, without the engine's encoder.
 pub fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     let mask_bit = if to == Role::Server { 0x80 } else { 0 };
     let mut bytes = vec![first];
@@ -143,10 +145,10 @@ pub fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Frames to be built, each a first byte and a payload.
+/// Frames to build, each a first byte and a payload.
 pub type Frames<'a> = &'a [(u8, &'a [u8])];
 
-/// Frames one after another.
+/// Builds frames one after another; see [`frame`].
 pub fn frames(to: Role, list: Frames<'_>) -> Vec<u8> {
     list.iter().flat_map(|(first, payload)| frame(to, *first, payload)).collect()
 }
@@ -156,34 +158,36 @@ pub const BOTH_ROLES: [Role; 2] = [Role::Server, Role::Client];
 /// One row of a table: wire bytes, the events in them, and the breach that their **last** byte shows.
 pub struct Row<'a> {
     pub name: &'a str,
-    /// Who reads the bytes.
+    /// The role of the receiver.
     pub role: Role,
     pub limits: Limits,
     pub wire: Vec<u8>,
-    pub events: Vec<Seen>,
+    pub events: Vec<OwnedEvent>,
     pub breach: Option<ProtocolError>,
 }
 
 impl<'a> Row<'a> {
-    /// Bytes that are taken, with the events in them.
-    pub fn taken(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<Seen>) -> Self {
+    /// A row whose bytes are accepted, with the events in them.
+    pub fn accepted(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<OwnedEvent>) -> Self {
         Self { name, role, limits: Limits::default(), wire, events, breach: None }
     }
 
-    /// Bytes of which the last one shows a breach.
+    /// A row whose last byte shows a breach.
     pub fn fails(name: &'a str, role: Role, wire: Vec<u8>, breach: ProtocolError) -> Self {
         Self { name, role, limits: Limits::default(), wire, events: Vec::new(), breach: Some(breach) }
     }
 
-    pub fn after(self, events: Vec<Seen>) -> Self {
+    /// The events before the breach.
+    pub fn after(self, events: Vec<OwnedEvent>) -> Self {
         Self { events, ..self }
     }
 
+    /// The receiver's limits, if not the default.
     pub fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Runs the row whole, byte by byte, with a frame before it and with one behind it.
+    /// Runs the row whole, byte by byte, behind another frame and with another frame behind it.
     pub fn check(&self) {
         let Self { name, role, limits, wire, events, breach } = self;
         let new = || receiver(*role, *limits, Delivery::Messages);
@@ -205,27 +209,27 @@ impl<'a> Row<'a> {
         assert_eq!(seen[0], pong(b"first"), "{name} ({role:?}), behind a frame");
         assert_eq!((&seen[1..], error), (events.as_slice(), *breach), "{name} ({role:?}), behind a frame");
 
-        // A length that is only known to be too great may become greater with more bytes: the rule is compared.
+        // More bytes may make a length that is too great even greater, so only the rule is compared.
         let next = frame(*role, 0x89, b"next");
-        let ended = breach.is_some() || matches!(events.last(), Some(Seen::Close(_)));
-        let expected: Vec<Seen> = events.iter().cloned().chain((!ended).then(|| ping(b"next"))).collect();
+        let ended = breach.is_some() || matches!(events.last(), Some(OwnedEvent::Close(_)));
+        let expected: Vec<OwnedEvent> = events.iter().cloned().chain((!ended).then(|| ping(b"next"))).collect();
         let (seen, error) = receive(&mut new(), &[wire.as_slice(), &next].concat());
         assert_eq!(seen, expected, "{name} ({role:?}), with a frame behind it");
         assert_eq!(rule(error), rule(*breach), "{name} ({role:?}), with a frame behind it: {error:?}");
 
-        // The frame behind it may as well come later.
+        // The other frame may also come in a later read.
         let expected = if ended { vec![] } else { vec![ping(b"next")] };
         assert_eq!(receive(&mut bytewise, &next), (expected, None), "{name} ({role:?}), and a frame later");
         assert!(!bytewise.has_unfinished() && bytewise.buffered_bytes() == 0, "{name} ({role:?}) keeps nothing");
     }
 }
 
-/// Which rule an error names, numbers apart.
+/// The rule that an error names, without its numbers.
 pub fn rule(error: Option<ProtocolError>) -> Option<std::mem::Discriminant<ProtocolError>> {
     error.as_ref().map(std::mem::discriminant)
 }
 
-/// A connection whose life is written down step by step; see [`transcript!`].
+/// A connection that runs the steps of a [`transcript!`].
 pub struct Script<M: Masking> {
     connection: Connection<M>,
     out: Vec<u8>,
@@ -240,7 +244,7 @@ impl Script<Unmasked> {
 }
 
 impl Script<Masked<Keys>> {
-    /// Its key is 0, so that what it sends can be read.
+    /// Its masking keys are 0, so that the payloads it sends are readable.
     pub fn client() -> Self {
         let keys: Keys = || MaskingKey([0; 4]);
         Self { connection: Connection::client(keys, Limits::default(), Delivery::Messages), out: Vec::new() }
@@ -248,8 +252,8 @@ impl Script<Masked<Keys>> {
 }
 
 impl<M: Masking> Script<M> {
-    /// Receives bytes, answers what must be answered, and compares what came.
-    pub fn recv(&mut self, bytes: &str, expected: &[Seen], breach: Option<ProtocolError>) {
+    /// Receives bytes, writes the answers that the engine's contract asks for, and compares the events.
+    pub fn recv(&mut self, bytes: &str, expected: &[OwnedEvent], breach: Option<ProtocolError>) {
         let mut input = hex(bytes);
         let mut seen = Vec::new();
         let mut failure = None;
@@ -281,12 +285,12 @@ impl<M: Masking> Script<M> {
         self.connection.sender.text(text, &mut self.out)
     }
 
-    /// A first fragment, or a further one.
+    /// Sends a fragment that is not the last.
     pub fn begin(&mut self, text: &str) -> Result<(), SendError> {
         self.connection.sender.text_fragment(text, false, &mut self.out)
     }
 
-    /// The last fragment.
+    /// Sends the last fragment.
     pub fn finish(&mut self, text: &str) -> Result<(), SendError> {
         self.connection.sender.text_fragment(text, true, &mut self.out)
     }
@@ -295,7 +299,7 @@ impl<M: Masking> Script<M> {
         self.connection.sender.ping(payload.as_bytes(), &mut self.out)
     }
 
-    /// All that was written since the last `sent`.
+    /// Compares all bytes written since the last `sent`.
     pub fn sent(&mut self, bytes: &str) {
         assert_eq!(to_hex(&std::mem::take(&mut self.out)), to_hex(&hex(bytes)), "sent");
     }
@@ -305,12 +309,12 @@ impl<M: Masking> Script<M> {
     }
 
     pub fn done(&self) {
-        assert_eq!(to_hex(&self.out), "", "the transcript ends, and this was sent besides");
+        assert_eq!(to_hex(&self.out), "", "the transcript ends, but these bytes were sent too");
     }
 }
 
-/// A connection's life as a list of steps. What it writes must be named by `sent` to the last byte; Pongs, the answer
-/// to a Close and the Close after a breach are written as the engine's contract says.
+/// Runs a connection through a list of steps. The steps `sent` must name every byte that it writes. It writes Pongs,
+/// the answer to a Close and the Close after a breach by itself, as the engine's contract says.
 ///
 /// ```text
 /// transcript! { Role::Server;
@@ -366,17 +370,17 @@ pub use transcript;
 /// One end of a [`Pair`]: its connection, and what went through it.
 pub struct End<M: Masking> {
     pub connection: Connection<M>,
-    /// Written, and not yet read by the other end.
+    /// Bytes that the other end has not read yet.
     pub out: Vec<u8>,
-    /// What the other end must see of us, in this order. Answers are added by [`read`](Self::read), everything else
-    /// by who sends it.
-    pub wrote: Vec<Seen>,
-    pub seen: Vec<Seen>,
+    /// The events that the other end must see, in this order. [`read`](Self::read) adds the answers; the test adds all
+    /// else.
+    pub sent_events: Vec<OwnedEvent>,
+    pub seen: Vec<OwnedEvent>,
 }
 
 impl<M: Masking> End<M> {
     fn new(connection: Connection<M>) -> Self {
-        Self { connection, out: Vec::new(), wrote: Vec::new(), seen: Vec::new() }
+        Self { connection, out: Vec::new(), sent_events: Vec::new(), seen: Vec::new() }
     }
 
     /// Reads `bytes`, which the other end wrote, and answers what must be answered.
@@ -387,9 +391,9 @@ impl<M: Masking> End<M> {
             if let Some(reply) = event.reply() {
                 let answers = self.connection.sender.is_open();
                 self.connection.sender.reply(reply, &mut self.out).expect("a Vec has room");
-                self.wrote.extend(answers.then(|| match reply {
+                self.sent_events.extend(answers.then(|| match reply {
                     Reply::Pong(payload) => pong(payload),
-                    Reply::Close(code) => Seen::Close(code.map(|code| (code, String::new()))),
+                    Reply::Close(code) => OwnedEvent::Close(code.map(|code| (code, String::new()))),
                 }));
             }
             self.seen.push(event.into());
@@ -397,7 +401,7 @@ impl<M: Masking> End<M> {
     }
 }
 
-/// Both roles, each reading what the other writes.
+/// A client and a server that read what the other writes.
 pub struct Pair<F: FnMut() -> MaskingKey> {
     pub client: End<Masked<F>>,
     pub server: End<Unmasked>,
@@ -423,7 +427,7 @@ impl<F: FnMut() -> MaskingKey> Pair<F> {
         self.client.read(&bytes);
     }
 
-    /// Carries all that is written to the other end, until there is nothing more.
+    /// Lets both ends read until neither writes any more bytes.
     pub fn settle(&mut self) {
         while !(self.client.out.is_empty() && self.server.out.is_empty()) {
             self.server_reads(self.client.out.len());

@@ -1,4 +1,4 @@
-//! What the test programs share. Not published.
+//! Helpers that the test programs share. Not published.
 
 pub mod counting;
 #[cfg(feature = "deflate")]
@@ -12,7 +12,7 @@ pub mod rfc1951;
 pub mod server;
 pub mod sources;
 
-/// The bytes that `text` spells in hexadecimal; white space in it is for the reader.
+/// Returns the bytes that `text` spells in hexadecimal. White space is ignored.
 pub fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> =
         text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).expect("a hexadecimal digit")).collect();
@@ -20,7 +20,7 @@ pub fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
 
-/// The reverse of [`hex`], to compare bytes readably.
+/// Returns bytes as hexadecimal text, for readable comparisons. The reverse of [`hex`].
 pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! What Linux tells of a process in `/proc`: its memory, its descriptors, its time.
+//! A process as Linux shows it in `/proc`: its memory, descriptors and CPU time.
 
 use std::{
     fs, thread,
@@ -8,17 +8,17 @@ use std::{
 /// The longest that a test waits for anything.
 const LONG: Duration = Duration::from_secs(10);
 
-/// Bytes of memory that a process has in use.
+/// The resident memory of a process, in bytes.
 pub fn memory(id: u32) -> usize {
     status(id, "VmRSS:")
 }
 
-/// The most memory that it ever had in use.
+/// The most resident memory that a process has had, in bytes.
 pub fn peak_of_memory(id: u32) -> usize {
     status(id, "VmHWM:")
 }
 
-/// The most address space that it ever had, in bytes.
+/// The most address space that a process has had, in bytes.
 pub fn peak_of_address_space(id: u32) -> usize {
     status(id, "VmPeak:")
 }
@@ -29,17 +29,20 @@ fn status(id: u32, name: &str) -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }
 
-/// How many files and sockets it has open.
+/// The number of files and sockets that a process has open.
 pub fn descriptors(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
 }
 
-/// The number that the next file or socket would get.
+/// The descriptor that the next file or socket of a process will get.
 pub fn next_descriptor(id: u32) -> u64 {
     (0..).find(|number| fs::symlink_metadata(format!("/proc/{id}/fd/{number}")).is_err()).expect("a free number")
 }
 
-/// Waits until it has as many.
+/// Waits until a process has `count` descriptors.
+///
+/// # Panics
+/// After 10 seconds.
 #[track_caller]
 pub fn wait_for_descriptors(id: u32, count: usize) {
     let started = Instant::now();
@@ -49,7 +52,7 @@ pub fn wait_for_descriptors(id: u32, count: usize) {
     }
 }
 
-/// The time that it has spent computing.
+/// The CPU time that a process has used.
 pub fn cpu_time(id: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
     // proc_pid_stat(5): utime and stime are the fields 14 and 15; the name, field 2, is in parentheses.

@@ -1,54 +1,60 @@
-//! DEFLATE as the tests read it: RFC 1951 §3.2 bit by bit, with a window that is kept to exactly. Slow, and nothing in
-//! it is the engine's.
+//! An inflater for the tests, written from RFC 1951 §3.2 bit by bit, with an exact window. It is slow and shares no
+//! code with the engine.
 
-/// The inflating end of a connection: what it was sent, and how far back that may refer.
-pub struct Inflated {
+/// The inflating end of a connection.
+pub struct Inflater {
+    /// The farthest that a distance may reach back.
     window: usize,
-    /// All that was inflated since the window was last empty.
+    /// All bytes inflated since the last reset.
     pub history: Vec<u8>,
     /// The farthest that a distance has reached back.
     pub farthest: usize,
-    /// How long a message may become, and where in the history it began.
-    most: usize,
-    begun: usize,
+    max_message_bytes: usize,
+    /// The offset in `history` at which the current message began.
+    message_start: usize,
 }
 
-/// What is wrong with a message.
+/// Why a message is invalid.
 pub type Fault = &'static str;
 
 pub const TOO_LONG: Fault = "longer than allowed";
 
-impl Inflated {
+impl Inflater {
     pub fn new(window_bits: u8) -> Self {
-        Self { window: 1 << window_bits, history: Vec::new(), farthest: 0, most: usize::MAX, begun: 0 }
+        Self {
+            window: 1 << window_bits,
+            history: Vec::new(),
+            farthest: 0,
+            max_message_bytes: usize::MAX,
+            message_start: 0,
+        }
     }
 
-    /// The same, for messages of at most so many bytes: a longer one is [`TOO_LONG`].
-    pub fn at_most(self, most: usize) -> Self {
-        Self { most, ..self }
+    /// Limits the length of a message; a longer one fails with [`TOO_LONG`].
+    pub fn with_limit(self, max_message_bytes: usize) -> Self {
+        Self { max_message_bytes, ..self }
     }
 
-    /// Forgets what was sent before.
-    pub fn start_afresh(&mut self) {
+    /// Forgets earlier messages.
+    pub fn reset(&mut self) {
         self.history.clear();
     }
 
-    /// Inflates a message, without its tail (RFC 7692 §7.2.2). Its last block must be the empty one that the tail
-    /// completes.
-    pub fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.begun = self.history.len();
+    /// Inflates a message that came without its tail (RFC 7692 §7.2.2). The tail must complete an empty last block.
+    pub fn inflate(&mut self, message: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.message_start = self.history.len();
         let bytes = [message, &[0x00, 0x00, 0xFF, 0xFF]].concat();
         let mut bits = Bits { bytes: &bytes, at: 0 };
         match self.blocks(&mut bits, message.len() * 8) {
-            // What comes out of the tail does so because the message does not end where it should.
+            // Output from the tail means that the message does not end with a block.
             Err(TOO_LONG) if bits.at > message.len() * 8 => Err("output from the tail"),
-            outcome => outcome.map(|()| self.history[self.begun..].to_vec()),
+            outcome => outcome.map(|()| self.history[self.message_start..].to_vec()),
         }
     }
 
     fn blocks(&mut self, bits: &mut Bits<'_>, tail: usize) -> Result<(), Fault> {
         loop {
-            let begun_in_message = bits.at < tail;
+            let starts_in_message = bits.at < tail;
             let last = bits.take(1)? == 1;
             let mut is_empty = false;
             match bits.take(2)? {
@@ -58,20 +64,20 @@ impl Inflated {
                     let codes = dynamic(bits)?;
                     self.symbols(bits, &codes)?;
                 }
-                _ => return Err("a kind of block that there is not"),
+                _ => return Err("reserved block type"),
             }
             if last {
                 bits.align();
             }
             if bits.at == bits.bytes.len() * 8 {
-                return if is_empty && begun_in_message { Ok(()) } else { Err("no empty block at the end") };
+                return if is_empty && starts_in_message { Ok(()) } else { Err("no empty block at the end") };
             }
         }
     }
 
     fn push(&mut self, byte: u8) -> Result<(), Fault> {
         self.history.push(byte);
-        if self.history.len() - self.begun > self.most { Err(TOO_LONG) } else { Ok(()) }
+        if self.history.len() - self.message_start > self.max_message_bytes { Err(TOO_LONG) } else { Ok(()) }
     }
 
     fn stored(&mut self, bits: &mut Bits<'_>) -> Result<usize, Fault> {
@@ -134,7 +140,7 @@ impl Bits<'_> {
     }
 }
 
-/// A Huffman code (§3.2.2): how many symbols have a code of each length, and the symbols in the order of their codes.
+/// A Huffman code (§3.2.2): the number of symbols with each code length, and the symbols in the order of their codes.
 struct Code {
     counts: [usize; 16],
     symbols: Vec<usize>,
@@ -151,11 +157,11 @@ impl Code {
         for &count in &counts[1..] {
             left = left * 2 - count as isize;
             if left < 0 {
-                return Err("more codes than there are");
+                return Err("too many codes");
             }
         }
         let used: usize = counts.iter().sum();
-        // A single code of one bit may be incomplete, and there may be none.
+        // A code of a single symbol with one bit may be incomplete, and so may an empty code.
         if left > 0 && used > 0 && (used, counts[1]) != (1, 1) {
             return Err("codes are missing");
         }
@@ -179,7 +185,7 @@ impl Code {
     }
 }
 
-/// §3.2.6.
+/// The fixed codes of §3.2.6.
 fn fixed() -> (Code, Code) {
     let lengths: Vec<usize> = (0..288)
         .map(|symbol| match symbol {
@@ -192,7 +198,7 @@ fn fixed() -> (Code, Code) {
     (Code::new(&lengths).expect("complete"), Code::new(&[5; 32]).expect("complete"))
 }
 
-/// §3.2.7.
+/// Reads the codes at the start of a block (§3.2.7).
 fn dynamic(bits: &mut Bits<'_>) -> Result<(Code, Code), Fault> {
     let (literals, distances, lengths) = (bits.take(5)? + 257, bits.take(5)? + 1, bits.take(4)? + 4);
     if literals > 286 || distances > 30 {
@@ -204,7 +210,7 @@ fn dynamic(bits: &mut Bits<'_>) -> Result<(Code, Code), Fault> {
     }
     let code = Code::new(&of_lengths)?;
     if code.symbols.len() == 1 {
-        return Err("codes are missing"); // here even a single one must not be
+        return Err("codes are missing"); // here a code of a single symbol is invalid
     }
     let mut all = Vec::new();
     while all.len() < literals + distances {
@@ -225,6 +231,7 @@ fn dynamic(bits: &mut Bits<'_>) -> Result<(Code, Code), Fault> {
     Ok((Code::new(&all[..literals])?, Code::new(&all[literals..])?))
 }
 
+/// The base and the number of extra bits of each length symbol (§3.2.5).
 const LENGTHS: [(usize, u32); 29] = [
     (3, 0),
     (4, 0),
@@ -256,6 +263,8 @@ const LENGTHS: [(usize, u32); 29] = [
     (227, 5),
     (258, 0),
 ];
+
+/// The base and the number of extra bits of each distance symbol (§3.2.5).
 pub const DISTANCES: [(usize, u32); 30] = [
     (1, 0),
     (2, 0),
@@ -288,4 +297,6 @@ pub const DISTANCES: [(usize, u32); 30] = [
     (16385, 13),
     (24577, 13),
 ];
+
+/// The order of the code lengths of the code length alphabet (§3.2.7).
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];

@@ -443,9 +443,7 @@ impl Raw {
                 self.unread.extend_from_slice(&buffer[..count]);
                 false
             }
-            Err(error) => {
-                self.unread.is_empty() && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-            }
+            Err(error) => self.unread.is_empty() && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
         }
     }
 

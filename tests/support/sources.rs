@@ -1,19 +1,20 @@
-//! The sources of a package as its layering tests read them: which paths each file names, and which file imports which.
+//! Reads the sources of a package for its layering tests: the paths that each file names, and the files that it
+//! imports.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
 };
 
-/// A package by its folder `src`.
+/// A package, known by its folder `src`.
 #[derive(Debug)]
 pub struct Package {
     src: PathBuf,
 }
 
 impl Package {
-    /// The package whose manifest stands in this folder.
+    /// The package whose `Cargo.toml` is in this folder.
     pub fn new(manifest_dir: impl AsRef<Path>) -> Self {
         Self { src: manifest_dir.as_ref().join("src") }
     }
@@ -30,7 +31,10 @@ impl Package {
         tokens(&code).windows(3).filter(|t| t[0] == "mod" && t[2] == ";").map(|t| t[1].clone()).collect()
     }
 
-    /// The sources of a module that `lib.rs` declares, of which there must be some.
+    /// The source files of a module that `lib.rs` declares, each with its contents.
+    ///
+    /// # Panics
+    /// If there are none.
     pub fn files_of(&self, module: &str) -> Vec<(PathBuf, String)> {
         let file = self.src.join(module).with_extension("rs");
         let files = match fs::read_to_string(&file) {
@@ -41,111 +45,45 @@ impl Package {
         files
     }
 
-    /// Every path that a source names, `{…}` written out and `super` resolved from where the file stands.
+    /// Returns every path that the source of `file` names. Groups in `{…}` become one path each, and a leading `super`
+    /// is resolved.
     pub fn paths(&self, file: &Path, source: &str) -> Vec<String> {
         let module = self.module_of(file);
-        paths_of(source).into_iter().map(|path| resolved(&module, &path)).collect()
+        paths_of(&without_comments_and_strings(source)).into_iter().map(|path| resolved(&module, &path)).collect()
     }
 
-    /// Which file imports which, each by its module's path, such as `core::rooms`; `core` is `core/mod.rs` and the empty
-    /// path `lib.rs`. A name that a parent module re-exports counts as an import of the file that the name comes from.
-    /// Tests are left out.
+    /// Returns the files that each file imports, tests left out.
+    ///
+    /// A file is named by its module's path, such as `core::rooms`; `core` is `core/mod.rs`, and the empty path is
+    /// `lib.rs`. The import of a name that a module re-exports counts as an import of the file that defines the name.
     pub fn imports(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let files: Vec<(String, String)> = sources(&self.src)
-            .into_iter()
-            .filter(|(file, _)| !file.components().any(|part| part.as_os_str() == "tests"))
-            .map(|(file, source)| {
-                let code = without_comments_and_strings(&source);
-                let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
-                (self.module_of(&file).join("::"), code)
-            })
-            .collect();
-        let modules: BTreeSet<&str> = files.iter().map(|(module, _)| module.as_str()).collect();
-        let mut exports: BTreeMap<String, String> = BTreeMap::new();
-        for (module, code) in &files {
-            for path in use_statements(code).iter().flat_map(|statement| paths_of(statement)) {
-                let segments: Vec<String> =
-                    module.split("::").filter(|part| !part.is_empty()).map(Into::into).collect();
-                let path = match path.split("::").next() {
-                    Some("crate" | "super" | "self") => resolved(&segments, &path),
-                    _ => [&["crate".to_owned()][..], &segments, &[path]].concat().join("::"),
-                };
-                let Some(inside) = path.strip_prefix("crate::") else { continue };
-                let Some((owner, name)) = inside.rsplit_once("::") else { continue };
-                if modules.contains(owner) && owner != module {
-                    let own = if module.is_empty() { name.into() } else { format!("{module}::{name}") };
-                    exports.insert(own, owner.into());
-                }
-            }
-        }
-        let owner_of = |path: &str| -> Option<String> {
-            let mut path = path.strip_prefix("crate::")?.to_owned();
-            for _ in 0..8 {
-                let Some((_, owner)) = exports.iter().find(|(name, _)| {
-                    path.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-                }) else {
-                    break;
-                };
-                let name = path.rsplit("::").next().unwrap_or_default();
-                path = format!("{owner}::{name}");
-            }
-            loop {
-                if modules.contains(path.as_str()) {
-                    return Some(path);
-                }
-                path = path.rsplit_once("::").map_or(String::new(), |(parent, _)| parent.into());
-                if path.is_empty() {
-                    return Some(path);
-                }
-            }
+        let files = self.files();
+        let re_exports = re_exports(&files);
+        let imports_of = |module: &String, code: &Code| {
+            let paths = code.imported_paths(is_parent(module, &files));
+            let paths = paths.into_iter().filter_map(|path| from_root(module, path, &files));
+            paths.map(|path| defining_module(path, &re_exports, &files)).filter(|owner| owner != module).collect()
         };
-        let mut imports = BTreeMap::new();
-        for (module, code) in &files {
-            let own: Vec<String> = module.split("::").filter(|part| !part.is_empty()).map(Into::into).collect();
-            let is_parent = modules.iter().any(|other| is_below(other, module));
-            let body = without_use_statements(code);
-            let body_words: BTreeSet<String> = tokens(&body).into_iter().collect();
-            let used_here =
-                |path: &String| !is_parent || path.rsplit("::").next().is_some_and(|name| body_words.contains(name));
-            let mut paths: Vec<String> =
-                use_statements(code).iter().flat_map(|statement| paths_of(statement)).filter(used_here).collect();
-            paths.extend(paths_of(&body));
-            let mut found = BTreeSet::new();
-            for path in paths {
-                let resolved = match path.split("::").next() {
-                    Some("crate" | "super" | "self") => resolved(&own, &path),
-                    // A child module, named without `self`.
-                    Some(first) => {
-                        let child = if module.is_empty() { first.into() } else { format!("{module}::{first}") };
-                        if !modules.contains(child.as_str()) {
-                            continue;
-                        }
-                        [&["crate".to_owned()][..], &own, &[path]].concat().join("::")
-                    }
-                    None => continue,
-                };
-                if let Some(owner) = owner_of(&resolved).filter(|owner| owner != module) {
-                    found.insert(owner);
-                }
-            }
-            imports.insert(module.clone(), found);
-        }
-        imports
+        files.iter().map(|(module, code)| (module.clone(), imports_of(module, code))).collect()
     }
 
-    /// The modules that lead to a file, from the crate's root.
-    fn module_of(&self, file: &Path) -> Vec<String> {
+    /// The code of each module, except the modules named `tests` and those inside them.
+    fn files(&self) -> Files {
+        let files = sources(&self.src).into_iter().map(|(file, source)| (self.module_of(&file), source));
+        let files = files.filter(|(module, _)| !is_test_module(module));
+        files.map(|(module, source)| (module, Code::new(&source))).collect()
+    }
+
+    /// The path of the file's module from the crate's root.
+    fn module_of(&self, file: &Path) -> String {
         let inside = file.strip_prefix(&self.src).expect("a file under src").with_extension("");
-        let mut module: Vec<String> = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        let mut module: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
         module.pop_if(|last| last == "mod");
-        if module == ["lib"] {
-            module.clear();
-        }
-        module
+        if module == ["lib"] { String::new() } else { module.join("::") }
     }
 }
 
-/// Groups of files that import each other in a circle, each sorted; the empty list if there is none.
+/// Returns the groups of files that import each other in a circle, each group sorted.
 pub fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
     let reaches = |from: &str| {
         let mut seen: BTreeSet<&str> = BTreeSet::new();
@@ -169,63 +107,127 @@ pub fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>>
     found.into_iter().collect()
 }
 
-/// Whether `other` stands in the folder of `module`.
-fn is_below(other: &str, module: &str) -> bool {
-    if module.is_empty() {
-        !other.is_empty()
-    } else {
-        other.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"))
+/// The code of each module, by the module's path.
+type Files = BTreeMap<String, Code>;
+
+/// A file's code without comments, strings and tests.
+struct Code {
+    /// The paths in the `use` statements at the file's top level.
+    uses: Vec<String>,
+    /// All other lines, except `mod name;`.
+    body: String,
+}
+
+impl Code {
+    fn new(source: &str) -> Self {
+        let code = without_comments_and_strings(source);
+        let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let (mut uses, mut body) = (Vec::new(), String::new());
+        let mut lines = code.lines();
+        while let Some(line) = lines.next() {
+            let item = without_visibility(line);
+            if let Some(statement) = item.strip_prefix("use ") {
+                let mut statement = statement.to_owned();
+                while !statement.contains(';') {
+                    statement += lines.next().expect("a `use` statement ends with a semicolon");
+                }
+                uses.extend(paths_of(&statement));
+            } else if !item.starts_with("mod ") {
+                body.push_str(line);
+                body.push('\n');
+            }
+        }
+        Self { uses, body }
+    }
+
+    /// The paths that the code uses. In a module with children, a `use` whose name does not occur in the body is only
+    /// a re-export and is left out.
+    fn imported_paths(&self, is_parent: bool) -> Vec<String> {
+        let words: BTreeSet<String> = tokens(&self.body).into_iter().collect();
+        let is_used = |path: &&String| !is_parent || path.rsplit("::").next().is_some_and(|name| words.contains(name));
+        self.uses.iter().filter(is_used).cloned().chain(paths_of(&self.body)).collect()
     }
 }
 
-/// The `use` statements of a code without comments, with what stands before `use` left out.
-fn use_statements(code: &str) -> Vec<String> {
-    statements(code).into_iter().filter_map(|(statement, is_use)| is_use.then_some(statement)).collect()
+/// Returns whether the module is named `tests` or is inside a module of that name.
+fn is_test_module(module: &str) -> bool {
+    module.split("::").any(|part| part == "tests")
 }
 
-/// The code without its `use` statements and the `mod name;` beside them.
-fn without_use_statements(code: &str) -> String {
-    statements(code).into_iter().filter(|(_, is_use)| !is_use).map(|(statement, _)| statement + "\n").collect()
+/// The line without a leading `pub` or `pub(…)`.
+fn without_visibility(line: &str) -> &str {
+    line.strip_prefix("pub").and_then(|rest| rest.split_once(' ')).map_or(line, |(_, item)| item)
 }
 
-/// The lines of a code, a `use` statement of several lines as one.
-fn statements(code: &str) -> Vec<(String, bool)> {
-    let mut found = Vec::new();
-    let mut lines = code.lines();
-    while let Some(line) = lines.next() {
-        let rest = line.strip_prefix("pub").map_or(line, |rest| rest.trim_start_matches(|c| c != ' ').trim_start());
-        if line.starts_with("mod ") || rest.starts_with("mod ") && line.ends_with(';') {
-            continue;
+/// Returns whether other modules are inside `module`.
+fn is_parent(module: &str, files: &Files) -> bool {
+    let inside = join(module, "");
+    files.keys().any(|other| other != module && other.starts_with(&inside))
+}
+
+/// Returns the definition's path for each name that a module brings into scope from another one, both from the crate's
+/// root. A private `use` counts too, since child modules see it.
+fn re_exports(files: &Files) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (module, code) in files {
+        for path in &code.uses {
+            let Some(path) = from_root(module, path.clone(), files) else { continue };
+            let Some((owner, name)) = path.rsplit_once("::") else { continue };
+            if owner != module && files.contains_key(owner) {
+                found.insert(join(module, name), path);
+            }
         }
-        let Some(mut statement) = rest.strip_prefix("use ").map(str::to_owned) else {
-            found.push((line.to_owned(), false));
-            continue;
-        };
-        while !statement.contains(';') {
-            let Some(more) = lines.next() else { break };
-            statement += more;
-        }
-        found.push((statement.trim_end_matches(';').to_owned(), true));
     }
     found
 }
 
-/// Every path that a code names, `{…}` written out.
-fn paths_of(source: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let tokens = tokens(&without_comments_and_strings(source));
-    let mut at = 0;
-    while at < tokens.len() {
-        if is_word(&tokens[at]) || tokens[at] == "::" {
-            at = tree(&tokens, at, "", &mut found);
-        } else {
-            at += 1;
-        }
+/// Resolves `path`, as `module` names it, to a path from the crate's root, without `crate::`. Returns `None` if it is a
+/// path of another crate or no path of a module.
+fn from_root(module: &str, path: String, files: &Files) -> Option<String> {
+    let path = resolved(module, &path);
+    match path.split("::").next()? {
+        "crate" => path.strip_prefix("crate::").map(str::to_owned),
+        "self" => path.strip_prefix("self::").map(|rest| join(module, rest)),
+        child => files.contains_key(&join(module, child)).then(|| join(module, &path)),
     }
-    found
 }
 
-/// All `.rs` files in `folder` and below.
+/// Returns the module that defines what `path` names. Follows re-exports.
+fn defining_module(mut path: String, re_exports: &BTreeMap<String, String>, files: &Files) -> String {
+    for _ in 0..MAX_RE_EXPORTS {
+        let found = prefixes(&path).find_map(|name| Some((re_exports.get(name)?, &path[name.len()..])));
+        let Some((definition, rest)) = found else { break };
+        path = format!("{definition}{rest}");
+    }
+    prefixes(&path).find(|module| files.contains_key(*module)).unwrap_or_default().to_owned()
+}
+
+/// The most re-exports of a re-export that are followed, so that a circle of them ends.
+const MAX_RE_EXPORTS: usize = 8;
+
+/// `a::b::c`, `a::b`, `a`.
+fn prefixes(path: &str) -> impl Iterator<Item = &str> {
+    iter::successors(Some(path), |path| path.rsplit_once("::").map(|(parent, _)| parent))
+}
+
+/// The path of `name` in `module`, which is empty at the crate's root.
+fn join(module: &str, name: &str) -> String {
+    if module.is_empty() { name.into() } else { format!("{module}::{name}") }
+}
+
+/// Returns the path with leading `super`s replaced. In `mod tests`, one `super` names the file itself, so there the
+/// result is one level too high; it is never too low.
+fn resolved(module: &str, path: &str) -> String {
+    let mut base: Vec<&str> = module.split("::").filter(|part| !part.is_empty()).collect();
+    let mut rest = path;
+    while let Some(after) = rest.strip_prefix("super::") {
+        base.pop();
+        rest = after;
+    }
+    if rest == path { path.into() } else { [&["crate"], base.as_slice(), &[rest]].concat().join("::") }
+}
+
+/// Returns all `.rs` files in `folder` and its subfolders, each with its contents.
 pub fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let files = entries.map(|entry| entry.expect("the folder can be read").path()).flat_map(|path| {
@@ -241,8 +243,9 @@ pub fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     files.collect()
 }
 
-/// Whether `path` holds `name`, whole segments from its start; `Tcp` stands for all that begins so.
-pub fn names(path: &str, name: &str) -> bool {
+/// Returns whether the segments of `name` occur in `path`, one after the other. The segment `Tcp` matches every segment
+/// that begins with it.
+pub fn mentions(path: &str, name: &str) -> bool {
     let path: Vec<&str> = path.split("::").filter(|segment| !segment.is_empty()).collect();
     let name: Vec<&str> = name.split("::").collect();
     path.windows(name.len()).any(|part| {
@@ -252,12 +255,28 @@ pub fn names(path: &str, name: &str) -> bool {
     })
 }
 
-/// Reads one path, or a tree of them, from `tokens[at]`; gives where it ends.
-fn tree(tokens: &[String], mut at: usize, prefix: &str, found: &mut Vec<String>) -> usize {
+/// Returns every path in a code without comments and strings. Groups in `{…}` become one path each.
+fn paths_of(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let tokens = tokens(code);
+    let mut at = 0;
+    while at < tokens.len() {
+        if is_word(&tokens[at]) || tokens[at] == "::" {
+            at = path_tree(&tokens, at, "", &mut found);
+        } else {
+            at += 1;
+        }
+    }
+    found
+}
+
+/// Adds the path that begins at `tokens[at]`, or each path of a group, to `found`. Returns the index of the token
+/// behind it.
+fn path_tree(tokens: &[String], mut at: usize, prefix: &str, found: &mut Vec<String>) -> usize {
     let mut path = prefix.to_string();
     while at < tokens.len() && (is_word(&tokens[at]) || tokens[at] == "::") {
         if is_word(&tokens[at]) && !path.is_empty() && !path.ends_with("::") {
-            break; // the next word: this path has ended
+            break; // this word begins another path
         }
         path.push_str(&tokens[at]);
         at += 1;
@@ -265,7 +284,7 @@ fn tree(tokens: &[String], mut at: usize, prefix: &str, found: &mut Vec<String>)
     if path.ends_with("::") && tokens.get(at).is_some_and(|token| token == "{") {
         at += 1;
         while at < tokens.len() && tokens[at] != "}" {
-            let next = tree(tokens, at, &path, found);
+            let next = path_tree(tokens, at, &path, found);
             at = if next == at { at + 1 } else { next };
             if tokens.get(at).is_some_and(|token| token == "as") {
                 at += 2;
@@ -283,7 +302,7 @@ fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphanumeric() || c == '_') && token != "as"
 }
 
-/// Words, `::`, and single characters for all else.
+/// Splits code into words, `::`, and single other characters.
 fn tokens(code: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
     let mut inside_word = false;
@@ -300,19 +319,7 @@ fn tokens(code: &str) -> Vec<String> {
     tokens
 }
 
-/// The path with its `super`s replaced. Inside of `mod tests` one of them leads to the file itself, so what this
-/// gives there lies one step too high: never lower than it is.
-fn resolved(module: &[String], path: &str) -> String {
-    let ups = path.split("::").take_while(|segment| *segment == "super").count();
-    if ups == 0 {
-        return path.into();
-    }
-    let base = &module[..module.len().saturating_sub(ups)];
-    let rest = path.split("::").skip(ups);
-    std::iter::once("crate").chain(base.iter().map(String::as_str)).chain(rest).collect::<Vec<_>>().join("::")
-}
-
-/// Code alone: comments become spaces, and what stands in strings and characters is left out.
+/// Returns the source with each comment, string and character literal replaced by a space.
 pub fn without_comments_and_strings(source: &str) -> String {
     let mut code = String::new();
     let mut rest = source;
@@ -328,7 +335,7 @@ pub fn without_comments_and_strings(source: &str) -> String {
         } else if c == '"' {
             quoted(rest, '"')
         } else if c == '\'' && (rest.starts_with("'\\") || rest.chars().nth(2) == Some('\'')) {
-            quoted(rest, '\'') // and not a lifetime
+            quoted(rest, '\'') // not a lifetime
         } else {
             code.push(c);
             rest = &rest[c.len_utf8()..];
@@ -340,7 +347,7 @@ pub fn without_comments_and_strings(source: &str) -> String {
     code
 }
 
-/// The length of a comment that may hold others.
+/// The length of the block comment at the start of `text`, with the comments nested in it.
 fn block_comment(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < text.len() {
@@ -360,14 +367,14 @@ fn block_comment(text: &str) -> usize {
     text.len()
 }
 
-/// How many `#` a raw string begins with, if this is one.
+/// The number of `#` before the quote if `text` starts with a raw string.
 fn raw_string(text: &str) -> Option<usize> {
     let hashes = text.strip_prefix('r')?;
     let count = hashes.len() - hashes.trim_start_matches('#').len();
     hashes[count..].starts_with('"').then_some(count)
 }
 
-/// The length of a literal between two `quote`s.
+/// The length of the literal at the start of `text`, both of its quotes included.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {

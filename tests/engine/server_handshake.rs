@@ -1,12 +1,12 @@
-//! The server's side of the opening handshake (RFC 6455 §4.2): which requests are valid, the exact bytes of each
-//! answer.
+//! The server's side of the opening handshake (RFC 6455 §4.2): the requests that are valid, and the exact bytes of
+//! each response.
 
 use switchboard::{
     Delivery, ExtensionOffer, HandshakeError, HeadLimits, HttpVersion, InvalidHeader, Limits, Rejection, RequestReader,
     ServerHandshake, State,
 };
 
-/// §1.2's request.
+/// The request of §1.2.
 const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
     Host: server.example.com\r\n\
     Upgrade: websocket\r\n\
@@ -28,7 +28,7 @@ fn checked(request: &str, piece: usize) -> Result<ServerHandshake, HandshakeErro
     panic!("the head does not end: {request}");
 }
 
-/// Each row changes §1.2's request and names what is wrong with it then, `None` for nothing.
+/// Each row is a name, a part of the request of §1.2, its replacement, and the error (`None` if still valid).
 fn check_rows(rows: &[(&str, &str, &str, Option<HandshakeError>)]) {
     for (name, from, to, error) in rows {
         let request = REQUEST.replace(from, to);
@@ -179,7 +179,7 @@ fn a_request_that_announces_a_body_is_refused() {
 }
 
 #[test]
-fn at_most_one_origin_is_taken_and_kept_as_it_came() {
+fn at_most_one_origin_is_accepted_and_kept_unchanged() {
     let line = "Origin: http://example.com\r\n";
     let error = Some(HandshakeError::Origin);
     check_rows(&[
@@ -251,7 +251,7 @@ fn extensions_follow_the_grammar_of_section_9_1() {
     assert_eq!(handshake.extensions(), expected);
 }
 
-/// Both fields are `1#element`, one element or more: an empty value is no such list (RFC 9110 §5.6.1).
+/// Both fields are `1#element`, a list of at least one element (RFC 9110 §5.6.1).
 #[test]
 fn lists_without_an_element_are_refused() {
     for value in ["", ",", " , ,"] {
@@ -301,14 +301,14 @@ fn accept(subprotocol: Option<&str>, headers: &[(&str, &str)]) -> Result<String,
             Ok(written)
         }
         Err(error) => {
-            assert_eq!(written, "", "refused, and nothing written");
+            assert_eq!(written, "", "a refused response writes nothing");
             Err(error)
         }
     }
 }
 
 #[test]
-fn an_acceptance_is_written_to_the_byte() {
+fn an_acceptance_is_written_exactly() {
     let plain = "HTTP/1.1 101 Switching Protocols\r\n\
                  Upgrade: websocket\r\n\
                  Connection: Upgrade\r\n\
@@ -343,13 +343,13 @@ fn written(rejection: &Rejection) -> Result<String, InvalidHeader> {
     let result = rejection.write(&mut out);
     let written = String::from_utf8(out).expect("text").split_off("before ".len());
     if result.is_err() {
-        assert_eq!(written, "", "refused, and nothing written");
+        assert_eq!(written, "", "a refused response writes nothing");
     }
     result.map(|()| written)
 }
 
 #[test]
-fn each_error_is_answered_with_its_status_and_fields_to_the_byte() {
+fn each_error_is_answered_with_its_exact_status_and_fields() {
     let upgrade = "Upgrade: websocket\r\n";
     let version = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     let rows = [
@@ -378,7 +378,7 @@ fn each_error_is_answered_with_its_status_and_fields_to_the_byte() {
 }
 
 #[test]
-fn a_rejection_is_what_the_caller_chose_and_nothing_that_breaks_out() {
+fn a_rejection_holds_what_the_caller_chose_and_nothing_that_breaks_out_of_its_line() {
     let plain = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert_eq!(written(&Rejection::new(403)).as_deref(), Ok(plain));
     let full = Rejection::new(401).header("WWW-Authenticate", "Basic").header("content-type", "a/b").body("caf\u{e9}");

@@ -1,16 +1,15 @@
-//! Both sides of the opening handshake against each other, up to the first frames.
+//! The client's and the server's side of the opening handshake against each other, up to the first frames.
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, Delivery, HandshakeError, HeadLimits, Limits, Rejection,
     RequestReader, Role, ServerHandshake, State,
 };
-
 use switchboard_tests::{
     engine::{KEY, frame, receive, text},
     random::for_each_seed,
 };
 
-fn asked(request: &ClientRequest<'_>, out: &mut Vec<u8>) -> ClientHandshake {
+fn begin_handshake(request: &ClientRequest<'_>, out: &mut Vec<u8>) -> ClientHandshake {
     ClientHandshake::new(request, [7; 16], HeadLimits::default(), out).expect("a request that can be written")
 }
 
@@ -22,10 +21,10 @@ fn both_sides_open_a_connection_however_the_heads_are_cut() {
         request.subprotocols = &["superchat", "chat"];
         request.headers = &[("Cookie", "id=7")];
         let mut to_server = Vec::new();
-        let mut handshake = asked(&request, &mut to_server);
+        let mut handshake = begin_handshake(&request, &mut to_server);
         let request_len = to_server.len();
 
-        // A client may not speak before the answer, but what is read too far must not be lost.
+        // A client must not send frames before the response, but the server must not lose bytes read behind the head.
         to_server.extend(frame(Role::Server, 0x81, b"early"));
         let mut reader = RequestReader::new(HeadLimits::default());
         let (mut at, mut head) = (0, None);
@@ -74,7 +73,7 @@ fn both_sides_open_a_connection_however_the_heads_are_cut() {
 #[test]
 fn limits_and_delivery_of_the_handshake_hold_for_the_connection() {
     let mut to_server = Vec::new();
-    let mut handshake = asked(&ClientRequest::new("a", "/"), &mut to_server);
+    let mut handshake = begin_handshake(&ClientRequest::new("a", "/"), &mut to_server);
     let (head, _) = RequestReader::new(HeadLimits::default()).receive(&to_server).unwrap().expect("a head");
     let opening = ServerHandshake::from_request(&head).unwrap();
     let mut to_client = Vec::new();
@@ -96,7 +95,7 @@ fn limits_and_delivery_of_the_handshake_hold_for_the_connection() {
 #[test]
 fn a_rejection_reaches_the_client_as_its_status() {
     for error in [HandshakeError::Method, HandshakeError::WebSocketVersion, HandshakeError::Origin] {
-        let mut handshake = asked(&ClientRequest::new("a", "/"), &mut Vec::new());
+        let mut handshake = begin_handshake(&ClientRequest::new("a", "/"), &mut Vec::new());
         let mut answer = Vec::new();
         Rejection::from(&error).write(&mut answer).unwrap();
         match handshake.receive(&answer) {
@@ -104,7 +103,7 @@ fn a_rejection_reaches_the_client_as_its_status() {
             other => panic!("{error:?}: {other:?}"),
         }
     }
-    let mut handshake = asked(&ClientRequest::new("a", "/"), &mut Vec::new());
+    let mut handshake = begin_handshake(&ClientRequest::new("a", "/"), &mut Vec::new());
     let mut answer = Vec::new();
     Rejection::new(307).header("Location", "/elsewhere").write(&mut answer).unwrap();
     let redirect = handshake.receive(&answer);
@@ -114,7 +113,7 @@ fn a_rejection_reaches_the_client_as_its_status() {
 #[test]
 fn the_answer_to_another_clients_key_is_refused() {
     let (mut one, mut other) = (Vec::new(), Vec::new());
-    let mut handshake = asked(&ClientRequest::new("a", "/"), &mut one);
+    let mut handshake = begin_handshake(&ClientRequest::new("a", "/"), &mut one);
     ClientHandshake::new(&ClientRequest::new("a", "/"), [8; 16], HeadLimits::default(), &mut other).unwrap();
     let (head, _) = RequestReader::new(HeadLimits::default()).receive(&other).unwrap().expect("a head");
     let mut answer = Vec::new();
