@@ -19,11 +19,11 @@ mod server;
 
 pub use proto::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Deflate,
-    DeflateAnswerError, Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader,
-    HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits, Masked, Masking,
-    MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead,
-    RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked,
-    reason_phrase,
+    DeflateResponseError, Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput,
+    FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits,
+    Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection,
+    Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State,
+    Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

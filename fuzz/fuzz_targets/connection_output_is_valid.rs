@@ -9,7 +9,7 @@ use switchboard::{
     CloseCode, CloseFrame, Connection, Deflate, DeflateConfig, Delivery, FixedOutput, Limits, Masking, MaskingKey,
     MessageKind, Prepared, ProtocolError, Reply, Role, SendError, Sender, WindowBits,
 };
-use switchboard_fuzz::{Input, Listener, Seen, agreed};
+use switchboard_fuzz::{Input, Recorder, Seen, with_deflate};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -28,7 +28,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let script = match reader {
         Role::Client => {
             let connection = Connection::server(limits, Delivery::Messages);
-            run(agreed(connection, &shared, deflate).sender, deflate.is_some(), input)
+            run(with_deflate(connection, &shared, deflate).sender, deflate.is_some(), input)
         }
         Role::Server => {
             let mut key = 0x9E37_79B9_u32;
@@ -37,16 +37,16 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
                 MaskingKey(key.to_be_bytes())
             };
             let connection = Connection::client(keys, limits, Delivery::Messages);
-            run(agreed(connection, &shared, deflate).sender, deflate.is_some(), input)
+            run(with_deflate(connection, &shared, deflate).sender, deflate.is_some(), input)
         }
     };
     for delivery in [Delivery::Messages, Delivery::Pieces] {
-        let listener = Listener::new(reader, limits, delivery, deflate).after(&script.wire, cuts);
-        assert_eq!((&listener.seen, listener.breach), (&script.sent, None), "{delivery:?}");
-        assert_eq!(listener.receiver.is_open(), script.open);
-        assert_eq!(listener.receiver.has_unfinished(), script.open && script.begun.is_some(), "{delivery:?}");
+        let recorder = Recorder::new(reader, limits, delivery, deflate).after(&script.wire, cuts);
+        assert_eq!((&recorder.seen, recorder.violation), (&script.sent, None), "{delivery:?}");
+        assert_eq!(recorder.receiver.is_open(), script.open);
+        assert_eq!(recorder.receiver.has_unfinished(), script.open && script.unfinished.is_some(), "{delivery:?}");
         if delivery == Delivery::Pieces {
-            assert_eq!(listener.begun, script.begun);
+            assert_eq!(recorder.unfinished, script.unfinished);
         }
     }
 });
@@ -56,7 +56,7 @@ struct Script {
     wire: Vec<u8>,
     sent: Vec<Seen>,
     open: bool,
-    begun: Option<(MessageKind, Vec<u8>)>,
+    unfinished: Option<(MessageKind, Vec<u8>)>,
 }
 
 enum Command<'a> {
@@ -73,7 +73,7 @@ enum Command<'a> {
 }
 
 fn run<M: Masking>(mut sender: Sender<M>, deflating: bool, mut input: Input<'_>) -> Script {
-    let mut script = Script { wire: Vec::new(), sent: Vec::new(), open: true, begun: None };
+    let mut script = Script { wire: Vec::new(), sent: Vec::new(), open: true, unfinished: None };
     while !input.is_empty() && script.wire.len() < 1 << 16 {
         let choice = input.byte();
         let room = if choice & 0x80 != 0 { Some(usize::from(input.byte())) } else { None };
@@ -87,7 +87,7 @@ fn run<M: Masking>(mut sender: Sender<M>, deflating: bool, mut input: Input<'_>)
         // Where the room did not suffice, nothing has happened, and the same command goes through now.
         if let None | Some(Err(SendError::BufferTooSmall { .. })) = outcome {
             let before = script.wire.len();
-            let appended = give(&mut sender, &command, &mut script.wire);
+            let appended = send(&mut sender, &command, &mut script.wire);
             let written = script.wire.len() - before;
             if let (Some(room), Some(Err(SendError::BufferTooSmall { needed }))) = (room, outcome) {
                 // What is compressed the second time starts afresh.
@@ -98,7 +98,7 @@ fn run<M: Masking>(mut sender: Sender<M>, deflating: bool, mut input: Input<'_>)
         }
         assert_eq!(outcome, Some(expected.map(|_| ())));
         if let Ok(true) = expected {
-            script.note(command);
+            script.record(command);
         }
         assert_eq!(sender.is_open(), script.open);
         assert_eq!(sender.close_code().is_none(), script.open);
@@ -114,7 +114,7 @@ fn into_fixed<M: Masking>(
 ) -> Result<(), SendError> {
     let mut buffer = vec![0xA5; room];
     let mut out = FixedOutput::new(&mut buffer);
-    let outcome = give(sender, command, &mut out);
+    let outcome = send(sender, command, &mut out);
     let filled = out.filled().len();
     assert!(outcome.is_ok() || filled == 0, "nothing is written on {outcome:?}");
     assert!(buffer[filled..].iter().all(|&byte| byte == 0xA5), "nothing is written behind the end");
@@ -166,7 +166,7 @@ fn payload(kind: MessageKind, input: &mut Input<'_>) -> Vec<u8> {
     }
 }
 
-fn give<M: Masking>(
+fn send<M: Masking>(
     sender: &mut Sender<M>,
     command: &Command<'_>,
     out: &mut impl switchboard::Output,
@@ -222,29 +222,29 @@ impl Script {
             },
             Command::ReplyClose(Some(code)) if !sendable(*code) => Err(SendError::InvalidCloseCode(*code)),
             Command::Close(None) | Command::ReplyClose(_) | Command::Fail(_) => Ok(true),
-            Command::Whole(..) | Command::Uncompressed(..) | Command::Prepared(..) => match self.begun {
-                Some((begun, _)) => Err(SendError::MessageUnfinished(begun)),
+            Command::Whole(..) | Command::Uncompressed(..) | Command::Prepared(..) => match self.unfinished {
+                Some((unfinished, _)) => Err(SendError::MessageUnfinished(unfinished)),
                 None => Ok(true),
             },
-            Command::Fragment(kind, ..) => match self.begun {
-                Some((begun, _)) if begun != *kind => Err(SendError::MessageUnfinished(begun)),
+            Command::Fragment(kind, ..) => match self.unfinished {
+                Some((unfinished, _)) if unfinished != *kind => Err(SendError::MessageUnfinished(unfinished)),
                 _ => Ok(true),
             },
         }
     }
 
     /// A command has been carried out.
-    fn note(&mut self, command: Command<'_>) {
+    fn record(&mut self, command: Command<'_>) {
         self.open = !matches!(command, Command::Close(_) | Command::ReplyClose(_) | Command::Fail(_));
         self.sent.push(match command {
             Command::Whole(kind, payload) | Command::Uncompressed(kind, payload) | Command::Prepared(kind, payload) => {
                 Seen::Message(kind, payload)
             }
             Command::Fragment(kind, payload, fin) => {
-                let (_, mut whole) = self.begun.take().unwrap_or((kind, Vec::new()));
+                let (_, mut whole) = self.unfinished.take().unwrap_or((kind, Vec::new()));
                 whole.extend(payload);
                 if !fin {
-                    self.begun = Some((kind, whole));
+                    self.unfinished = Some((kind, whole));
                     return;
                 }
                 Seen::Message(kind, whole)

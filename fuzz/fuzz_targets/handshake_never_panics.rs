@@ -44,8 +44,8 @@ fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
                 assert!(head.values(&name.to_ascii_uppercase()).any(|found| found == value), "found by its name");
             }
             match ServerHandshake::from_request(&head) {
-                Ok(handshake) => accepted(&head, handshake),
-                Err(error) => refused(&Rejection::from(&error), error.status(), error == HandshakeError::Method),
+                Ok(handshake) => check_accepted(&head, handshake),
+                Err(error) => check_refused(&Rejection::from(&error), error.status(), error == HandshakeError::Method),
             }
         }
         Err(error) => {
@@ -56,7 +56,7 @@ fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
                 HeadError::TooManyHeaders { limit } => assert_eq!(limit, limits.max_headers),
                 _ => {}
             }
-            refused(&Rejection::from(&error), error.status(), false);
+            check_refused(&Rejection::from(&error), error.status(), false);
         }
     }
 }
@@ -70,7 +70,7 @@ fn read_request(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) -> Result<Opti
             return Ok(Some((head, before + used)));
         }
         before += piece.len();
-        assert_eq!(reader.is_untouched(), before == 0);
+        assert_eq!(reader.is_empty(), before == 0);
     }
     Ok(None)
 }
@@ -80,7 +80,7 @@ fn is_clean(value: &[u8]) {
     assert!(!value.iter().any(|byte| matches!(byte, 0x00..=0x08 | 0x0A..=0x1F | 0x7F)), "{value:02x?}");
 }
 
-fn accepted(head: &RequestHead, handshake: ServerHandshake) {
+fn check_accepted(head: &RequestHead, handshake: ServerHandshake) {
     assert_eq!(head.method(), "GET");
     let only = |name| {
         let mut values = head.values(name);
@@ -115,7 +115,7 @@ fn accepted(head: &RequestHead, handshake: ServerHandshake) {
 }
 
 /// Our client understands how our server says no.
-fn refused(rejection: &Rejection, status: u16, must_allow: bool) {
+fn check_refused(rejection: &Rejection, status: u16, must_allow: bool) {
     let mut answer = Vec::new();
     rejection.write(&mut answer).expect("our own rejections can be written");
     match new_client(HeadLimits::default()).receive(&answer) {
@@ -141,9 +141,9 @@ fn new_client(limits: HeadLimits) -> ClientHandshake {
 }
 
 fn client(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
-    let whole = read_answer(bytes, Cuts::WHOLE, limits);
+    let whole = read_response(bytes, Cuts::WHOLE, limits);
     for (name, cuts) in [("cut", cuts), ("byte by byte", Cuts::BYTES)] {
-        let other = read_answer(bytes, cuts, limits);
+        let other = read_response(bytes, cuts, limits);
         assert_eq!(format!("{other:?}"), format!("{whole:?}"), "{name}");
     }
     let (response, used) = match &whole {
@@ -179,7 +179,7 @@ fn client(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
 }
 
 /// The outcome; `used` counts from the first byte of all, not of the last read.
-fn read_answer(
+fn read_response(
     bytes: &[u8],
     cuts: Cuts<'_>,
     limits: HeadLimits,

@@ -33,11 +33,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     let mut wire = b"kept".to_vec();
     let limits = HeadLimits::default();
-    let begun = match options & 8 {
+    let started = match options & 8 {
         0 => ClientHandshake::new(&request, nonce, limits, &mut wire),
         _ => ClientHandshake::with_deflate(&request, &shared, nonce, limits, &mut wire),
     };
-    let mut client = match begun {
+    let mut client = match started {
         Ok(client) => client,
         Err(error) => {
             assert_eq!(wire, b"kept", "nothing is written: {error}");

@@ -7,7 +7,7 @@
 
 use switchboard::ProtocolError;
 use switchboard::{Deflate, DeflateConfig, DeflateParams, Delivery, FrameHeader, Limits, MessageKind, Opcode, Role};
-use switchboard_fuzz::{Input, KEY, Listener, Naive, Seen};
+use switchboard_fuzz::{Input, KEY, NaiveInflater, Recorder, Seen};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -25,9 +25,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let delivery = if options & 4 != 0 { Delivery::Pieces } else { Delivery::Messages };
     let mut limits = Limits::of_bytes(limit as u64);
     limits.max_frame_bytes = u64::MAX;
-    let mut listener = Listener::sharing(&Deflate::new(config), Role::Server, limits, delivery, Some(params));
+    let mut recorder = Recorder::sharing(&Deflate::new(config), Role::Server, limits, delivery, Some(params));
 
-    let mut naive = Naive::new(limit);
+    let mut naive = NaiveInflater::new(limit);
     while !input.is_empty() {
         let length = u16::from_be_bytes(input.array());
         let message = input.take(usize::from(length));
@@ -37,29 +37,33 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let wire = frame(message);
         for piece in cuts.of(&wire) {
             if options & 8 != 0 {
-                listener.receive_by_step(piece);
+                recorder.receive_by_step(piece);
             } else {
-                listener.receive(piece);
+                recorder.receive(piece);
             }
         }
-        let seen = std::mem::take(&mut listener.seen);
+        let seen = std::mem::take(&mut recorder.seen);
         match naive.message(message) {
             Ok(whole) => {
-                assert_eq!((&*seen, listener.breach), (&[Seen::Message(MessageKind::Binary, whole)][..], None));
+                assert_eq!((&*seen, recorder.violation), (&[Seen::Message(MessageKind::Binary, whole)][..], None));
                 if !takeover {
                     naive.start_afresh();
                 }
             }
             Err(true) => {
                 assert_eq!(seen, []);
-                assert!(matches!(listener.breach, Some(ProtocolError::MessageTooLong { .. })), "{:?}", listener.breach);
+                assert!(
+                    matches!(recorder.violation, Some(ProtocolError::MessageTooLong { .. })),
+                    "{:?}",
+                    recorder.violation
+                );
             }
-            Err(false) => assert_eq!((&*seen, listener.breach), (&[][..], Some(ProtocolError::InvalidDeflate))),
+            Err(false) => assert_eq!((&*seen, recorder.violation), (&[][..], Some(ProtocolError::InvalidDeflate))),
         }
-        if listener.breach.is_some() {
-            assert_eq!(listener.receiver.buffered_bytes(), 0);
-            let begun = listener.begun.map_or(0, |(_, begun)| begun.len());
-            assert!(begun <= limit, "{begun} bytes were handed out");
+        if recorder.violation.is_some() {
+            assert_eq!(recorder.receiver.buffered_bytes(), 0);
+            let received = recorder.unfinished.map_or(0, |(_, payload)| payload.len());
+            assert!(received <= limit, "{received} bytes were handed out");
             return;
         }
     }

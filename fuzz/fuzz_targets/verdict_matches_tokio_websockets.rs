@@ -1,10 +1,10 @@
 //! Our verdict on a stream of frames is that of another engine, which no one here wrote: the same messages, and then
-//! the same end: more is awaited, the peer closed, or a breach of the same kind.
+//! the same end: more is awaited, the peer closed, or a violation of the same kind.
 //!
 //! The oracle is tokio-websockets and not tungstenite, since it is as strict as we are: it refuses lengths that are
 //! not minimal and bad close codes, and judges headers and text before a frame is whole. tungstenite takes the first,
 //! hands out the second as if the peer had sent 1002, and judges whole frames only, so most of what is strict here
-//! would have to be excused. What is left to excuse stands in [`explained`].
+//! would have to be excused. What is left to excuse stands in [`is_known_difference`].
 //!
 //! Input: role; limits: bytes in a message and in a frame; cuts; what the peer sends.
 #![no_main]
@@ -18,9 +18,9 @@ use std::{
 
 use futures_core::Stream as _;
 use switchboard::{CloseCode, Delivery, Limits, MessageKind, ProtocolError, Role};
-use switchboard_fuzz::{Cuts, Input, Listener, Seen};
+use switchboard_fuzz::{Cuts, Input, Recorder, Seen};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_websockets::{ClientBuilder, Error, Message, proto::ProtocolError as TheirBreach};
+use tokio_websockets::{ClientBuilder, Error, Message, proto::ProtocolError as TheirViolation};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -33,15 +33,15 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     let now = Verdicts::on(role, limits, wire, cuts);
     if now.ours != now.theirs {
-        let whole = [wire, &vec![0; missing(wire, limits)]].concat();
+        let whole = [wire, &vec![0; missing_bytes(wire, limits)]].concat();
         let whole = Verdicts::on(role, limits, &whole, cuts);
-        assert!(explained(&now, &whole), "{now:#?}\nand when the last frame is whole, {whole:#?}");
+        assert!(is_known_difference(&now, &whole), "{now:#?}\nand when the last frame is whole, {whole:#?}");
     }
 });
 
 /// Whether verdicts that differ do so for a known reason: all that is not a bug of ours. `whole` are the verdicts on
 /// the same bytes with as many zeros behind them as the last frame lacks.
-fn explained(now: &Verdicts, whole: &Verdicts) -> bool {
+fn is_known_difference(now: &Verdicts, whole: &Verdicts) -> bool {
     use Fault::{Protocol, Size, Utf8};
     let Verdicts { ours, theirs } = now;
     if ours.seen != theirs.seen {
@@ -50,32 +50,32 @@ fn explained(now: &Verdicts, whole: &Verdicts) -> bool {
         let next = theirs.seen.strip_prefix(&ours.seen[..]).and_then(<[Seen]>::first);
         let not_text =
             |next: &Seen| matches!(next, Seen::Message(MessageKind::Text, text) if str::from_utf8(text).is_err());
-        return matches!(ours.breach, Some(ProtocolError::InvalidUtf8 { .. })) && next.is_some_and(not_text);
+        return matches!(ours.violation, Some(ProtocolError::InvalidUtf8 { .. })) && next.is_some_and(not_text);
     }
-    match (ours.breach, &theirs.end) {
-        // A length past 2^63 is a breach of §5.2 here, and only too long there.
-        (Some(ProtocolError::LengthOutOfRange), End::Breach(Size)) => true,
+    match (ours.violation, &theirs.end) {
+        // A length past 2^63 is a violation of §5.2 here, and only too long there.
+        (Some(ProtocolError::LengthOutOfRange), End::Violation(Size)) => true,
         // That a message gets too long is said here by the header, and there by the whole frame, whose text may have
         // been wrong before.
-        (Some(ProtocolError::MessageTooLong { .. }), End::Breach(Utf8)) => true,
+        (Some(ProtocolError::MessageTooLong { .. }), End::Violation(Utf8)) => true,
         // A header is judged here by each of its bytes, and there when two, four or ten of them have come; a message's
         // length as above. The payload is judged by both as it comes.
-        (Some(breach), End::Waiting) => {
-            shown_by_header(breach)
+        (Some(violation), End::Waiting) => {
+            shown_by_header(violation)
                 && whole.theirs.end != End::Waiting
-                && (whole.ours == whole.theirs || explained(whole, whole))
+                && (whole.ours == whole.theirs || is_known_difference(whole, whole))
         }
         // A Close of one byte is refused there by its header, and here when it has come.
-        (None, End::Breach(Protocol)) => {
-            ours.end == End::Waiting && whole.ours.breach == Some(ProtocolError::TruncatedCloseCode)
+        (None, End::Violation(Protocol)) => {
+            ours.end == End::Waiting && whole.ours.violation == Some(ProtocolError::TruncatedCloseCode)
         }
         _ => false,
     }
 }
 
-fn shown_by_header(breach: ProtocolError) -> bool {
+fn shown_by_header(violation: ProtocolError) -> bool {
     use ProtocolError::{InvalidCloseCode, InvalidCloseReason, InvalidUtf8, TruncatedCloseCode};
-    !matches!(breach, InvalidUtf8 { .. } | InvalidCloseCode(_) | InvalidCloseReason | TruncatedCloseCode)
+    !matches!(violation, InvalidUtf8 { .. } | InvalidCloseCode(_) | InvalidCloseReason | TruncatedCloseCode)
 }
 
 /// What both engines say of the same bytes.
@@ -96,7 +96,7 @@ struct Verdict {
     seen: Vec<Seen>,
     end: End,
     /// Ours alone: which rule it was.
-    breach: Option<ProtocolError>,
+    violation: Option<ProtocolError>,
 }
 
 impl PartialEq for Verdict {
@@ -111,7 +111,7 @@ enum End {
     Waiting,
     /// The peer's Close came.
     Closed,
-    Breach(Fault),
+    Violation(Fault),
 }
 
 /// What both engines tell apart.
@@ -123,17 +123,17 @@ enum Fault {
 }
 
 fn our_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Verdict {
-    let Listener { receiver, seen, breach, .. } =
-        Listener::new(role, limits, Delivery::Messages, None).after(wire, cuts);
-    let end = match breach.map(|breach| breach.close_code()) {
+    let Recorder { receiver, seen, violation, .. } =
+        Recorder::new(role, limits, Delivery::Messages, None).after(wire, cuts);
+    let end = match violation.map(|violation| violation.close_code()) {
         None if receiver.is_open() => End::Waiting,
         None => End::Closed,
-        Some(CloseCode::PROTOCOL_ERROR) => End::Breach(Fault::Protocol),
-        Some(CloseCode::INVALID_FRAME_PAYLOAD_DATA) => End::Breach(Fault::Utf8),
-        Some(CloseCode::MESSAGE_TOO_BIG) => End::Breach(Fault::Size),
-        Some(other) => panic!("a breach without a class: {other}"),
+        Some(CloseCode::PROTOCOL_ERROR) => End::Violation(Fault::Protocol),
+        Some(CloseCode::INVALID_FRAME_PAYLOAD_DATA) => End::Violation(Fault::Utf8),
+        Some(CloseCode::MESSAGE_TOO_BIG) => End::Violation(Fault::Size),
+        Some(other) => panic!("a violation without a class: {other}"),
     };
-    Verdict { seen, end, breach }
+    Verdict { seen, end, violation }
 }
 
 fn their_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Verdict {
@@ -150,17 +150,17 @@ fn their_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Ver
         match stream.as_mut().poll_next(&mut context) {
             Poll::Pending => break End::Waiting,
             Poll::Ready(None) => break End::Closed,
-            Poll::Ready(Some(Ok(message))) => seen.push(note(&message)),
-            Poll::Ready(Some(Err(Error::Protocol(TheirBreach::InvalidUtf8)))) => break End::Breach(Fault::Utf8),
-            Poll::Ready(Some(Err(Error::Protocol(_)))) => break End::Breach(Fault::Protocol),
-            Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => break End::Breach(Fault::Size),
+            Poll::Ready(Some(Ok(message))) => seen.push(record(&message)),
+            Poll::Ready(Some(Err(Error::Protocol(TheirViolation::InvalidUtf8)))) => break End::Violation(Fault::Utf8),
+            Poll::Ready(Some(Err(Error::Protocol(_)))) => break End::Violation(Fault::Protocol),
+            Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => break End::Violation(Fault::Size),
             Poll::Ready(Some(Err(error))) => panic!("not about the protocol: {error}"),
         }
     };
-    Verdict { seen, end, breach: None }
+    Verdict { seen, end, violation: None }
 }
 
-fn note(message: &Message) -> Seen {
+fn record(message: &Message) -> Seen {
     let payload = message.as_payload().to_vec();
     if message.is_text() {
         Seen::Message(MessageKind::Text, payload)
@@ -180,7 +180,7 @@ fn note(message: &Message) -> Seen {
 
 /// How many bytes the last frame lacks, where those that its header lacks are zeros; 0 where it is too long to be
 /// taken anyway. Reads headers without judging them.
-fn missing(wire: &[u8], limits: Limits) -> usize {
+fn missing_bytes(wire: &[u8], limits: Limits) -> usize {
     let mut rest = wire;
     while !rest.is_empty() {
         let at = |i: usize| rest.get(i).copied().unwrap_or(0);

@@ -152,18 +152,18 @@ pub enum Seen {
 }
 
 /// A receiver, and all that it gave.
-pub struct Listener {
+pub struct Recorder {
     /// The engine's receiving half.
     pub receiver: Receiver,
     /// The events.
     pub seen: Vec<Seen>,
     /// What they ended with.
-    pub breach: Option<ProtocolError>,
+    pub violation: Option<ProtocolError>,
     /// The pieces of a message that is unfinished, joined.
-    pub begun: Option<(MessageKind, Vec<u8>)>,
+    pub unfinished: Option<(MessageKind, Vec<u8>)>,
 }
 
-impl Listener {
+impl Recorder {
     /// The receiving half of a connection in this role.
     #[must_use]
     pub fn new(role: Role, limits: Limits, delivery: Delivery, deflate: Option<DeflateParams>) -> Self {
@@ -180,10 +180,10 @@ impl Listener {
         deflate: Option<DeflateParams>,
     ) -> Self {
         let receiver = match role {
-            Role::Server => agreed(Connection::server(limits, delivery), shared, deflate).receiver,
-            Role::Client => agreed(Connection::client(key, limits, delivery), shared, deflate).receiver,
+            Role::Server => with_deflate(Connection::server(limits, delivery), shared, deflate).receiver,
+            Role::Client => with_deflate(Connection::client(key, limits, delivery), shared, deflate).receiver,
         };
-        Self { receiver, seen: Vec::new(), breach: None, begun: None }
+        Self { receiver, seen: Vec::new(), violation: None, unfinished: None }
     }
 
     /// The same, after it has received all of `bytes`.
@@ -201,11 +201,11 @@ impl Listener {
         let mut events = self.receiver.receive(&mut bytes);
         loop {
             match events.next_event() {
-                Ok(Some(event)) => note(&mut self.seen, &mut self.begun, event),
+                Ok(Some(event)) => record(&mut self.seen, &mut self.unfinished, event),
                 Ok(None) => return,
                 Err(error) => {
-                    assert_eq!(events.next_event(), Ok(None), "nothing comes after a breach");
-                    assert_eq!(self.breach.replace(error), None, "one breach");
+                    assert_eq!(events.next_event(), Ok(None), "nothing comes after a violation");
+                    assert_eq!(self.violation.replace(error), None, "one violation");
                 }
             }
         }
@@ -217,12 +217,12 @@ impl Listener {
         let mut unread = bytes.len();
         while unread > 0 || self.receiver.is_paused() {
             let start = bytes.len() - unread;
-            let mut events = self.receiver.receive(&mut bytes[start..]).inflating_at_most(1);
+            let mut events = self.receiver.receive(&mut bytes[start..]).with_inflate_budget(1);
             loop {
                 match events.next_event() {
-                    Ok(Some(event)) => note(&mut self.seen, &mut self.begun, event),
+                    Ok(Some(event)) => record(&mut self.seen, &mut self.unfinished, event),
                     Ok(None) => break,
-                    Err(error) => assert_eq!(self.breach.replace(error), None, "one breach"),
+                    Err(error) => assert_eq!(self.violation.replace(error), None, "one violation"),
                 }
             }
             unread = events.unread();
@@ -237,9 +237,9 @@ impl Listener {
             let start = bytes.len() - unread;
             let mut events = self.receiver.receive(&mut bytes[start..]);
             match events.next_event() {
-                Ok(Some(event)) => note(&mut self.seen, &mut self.begun, event),
+                Ok(Some(event)) => record(&mut self.seen, &mut self.unfinished, event),
                 Ok(None) => assert_eq!(events.unread(), 0, "no event, so all is read"),
-                Err(error) => assert_eq!(self.breach.replace(error), None, "one breach"),
+                Err(error) => assert_eq!(self.violation.replace(error), None, "one violation"),
             }
             unread = events.unread();
         }
@@ -247,9 +247,9 @@ impl Listener {
 }
 
 /// What a compressed message inflates to by the naive inflater, which remembers what came before.
-pub struct Naive(switchboard_tests::rfc1951::Inflated);
+pub struct NaiveInflater(switchboard_tests::rfc1951::Inflated);
 
-impl Naive {
+impl NaiveInflater {
     /// Nothing came before; messages are at most so long.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -287,14 +287,18 @@ pub fn shared_deflate() -> Deflate {
 /// # Panics
 /// Where `shared` has no room for a window.
 #[must_use]
-pub fn agreed<M: Masking>(connection: Connection<M>, shared: &Deflate, params: Option<DeflateParams>) -> Connection<M> {
+pub fn with_deflate<M: Masking>(
+    connection: Connection<M>,
+    shared: &Deflate,
+    params: Option<DeflateParams>,
+) -> Connection<M> {
     match params {
         Some(params) => connection.with_deflate(shared, params).expect("there is room for a window"),
         None => connection,
     }
 }
 
-fn note(seen: &mut Vec<Seen>, begun: &mut Option<(MessageKind, Vec<u8>)>, event: Event<'_>) {
+fn record(seen: &mut Vec<Seen>, unfinished: &mut Option<(MessageKind, Vec<u8>)>, event: Event<'_>) {
     seen.push(match event {
         Event::Text(text) => Seen::Message(MessageKind::Text, text.into()),
         Event::Binary(bytes) => Seen::Message(MessageKind::Binary, bytes.into()),
@@ -302,12 +306,12 @@ fn note(seen: &mut Vec<Seen>, begun: &mut Option<(MessageKind, Vec<u8>)>, event:
         Event::Pong(payload) => Seen::Pong(payload.into()),
         Event::Close(frame) => Seen::Close(frame.map(|frame| (frame.code, frame.reason.into()))),
         Event::Piece(piece) => {
-            assert_eq!(piece.first, begun.is_none(), "the first piece, and only it, begins a message");
-            let (kind, mut whole) = begun.take().unwrap_or((piece.kind, Vec::new()));
+            assert_eq!(piece.first, unfinished.is_none(), "the first piece, and only it, begins a message");
+            let (kind, mut whole) = unfinished.take().unwrap_or((piece.kind, Vec::new()));
             assert_eq!(piece.kind, kind, "all pieces are of one kind");
             whole.extend(piece.payload);
             if !piece.last {
-                *begun = Some((kind, whole));
+                *unfinished = Some((kind, whole));
                 return;
             }
             Seen::Message(kind, whole)
@@ -316,9 +320,9 @@ fn note(seen: &mut Vec<Seen>, begun: &mut Option<(MessageKind, Vec<u8>)>, event:
     });
 }
 
-/// Whether two errors name the same breach. Of a length that is too great, only what was seen of it may differ.
+/// Whether two errors name the same violation. Of a length that is too great, only what was seen of it may differ.
 #[must_use]
-pub fn same_breach(one: Option<ProtocolError>, other: Option<ProtocolError>) -> bool {
+pub fn same_violation(one: Option<ProtocolError>, other: Option<ProtocolError>) -> bool {
     use ProtocolError::{FrameTooLong, MessageTooLong};
     match (one, other) {
         (Some(FrameTooLong { limit: a, .. }), Some(FrameTooLong { limit: b, .. }))

@@ -28,7 +28,7 @@ impl<'a> CloseFrame<'a> {
         if !code.may_be_received() {
             return Err(ProtocolError::InvalidCloseCode(code));
         }
-        let reason = utf8::whole(reason).map_err(|_| ProtocolError::InvalidCloseReason)?;
+        let reason = utf8::validate(reason).map_err(|_| ProtocolError::InvalidCloseReason)?;
         Ok(Some(Self { code, reason }))
     }
 

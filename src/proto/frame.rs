@@ -90,7 +90,7 @@ impl FrameHeader {
             short => (u64::from(short), Some(rest)),
         };
         if !opcode.is_control() {
-            within_limits(payload_len, rules)?;
+            check_limits(payload_len, rules)?;
         }
         let Some(rest) = rest else { return Ok(None) };
         let (mask, rest) = if masked {
@@ -189,14 +189,14 @@ impl WholeMessage {
 
 /// A frame whose header is read and whose payload is not all here.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OpenFrame {
+pub(super) struct PartialFrame {
     pub(super) fin: bool,
     /// The key, turned so that it fits the next byte.
     pub(super) mask: Option<MaskingKey>,
     pub(super) remaining: u64,
 }
 
-impl OpenFrame {
+impl PartialFrame {
     /// The same, when `length` bytes more of its payload have been taken.
     pub(super) fn after(self, length: usize) -> Self {
         let mask = self.mask.map(|key| key.after(length));
@@ -244,31 +244,31 @@ enum Length {
     AtLeast(u64),
 }
 
-/// Reads a big-endian length of `N` bytes that must be `minimum` or more, from as many bytes as are there.
+/// Reads a big-endian length of `N` bytes that must be `min_allowed` or more, from as many bytes as are there.
 ///
 /// The bytes bound the value from both sides: those that are missing are all 0 or all 1 at the extremes.
-fn extended_length<const N: usize>(input: &[u8], minimum: u64) -> Result<Length, ProtocolError> {
+fn extended_length<const N: usize>(input: &[u8], min_allowed: u64) -> Result<Length, ProtocolError> {
     let there = &input[..input.len().min(N)];
     let missing = N - there.len();
     let value = |fill: u8| {
         let filled = there.iter().copied().chain(core::iter::repeat_n(fill, missing));
         filled.fold(0, |value, byte| value << 8 | u64::from(byte))
     };
-    let (least, most) = (value(0x00), value(0xFF));
-    if least > MAX_LENGTH {
+    let (min, max) = (value(0x00), value(0xFF));
+    if min > MAX_LENGTH {
         return Err(ProtocolError::LengthOutOfRange);
     }
-    if most < minimum {
+    if max < min_allowed {
         return Err(ProtocolError::NonMinimalLength);
     }
-    Ok(if missing == 0 { Length::Known(least) } else { Length::AtLeast(least) })
+    Ok(if missing == 0 { Length::Known(min) } else { Length::AtLeast(min) })
 }
 
 /// Whether a data frame of `length` bytes may come, given what its message already holds.
 ///
 /// The limit that leaves less room is the one that is crossed, whatever the length: while bytes of it are missing,
 /// `length` is only its least value, and the verdict must not change when they come.
-fn within_limits(length: u64, rules: &HeaderRules) -> Result<(), ProtocolError> {
+fn check_limits(length: u64, rules: &HeaderRules) -> Result<(), ProtocolError> {
     let before = rules.unfinished.unwrap_or(0);
     let (frame, message) = (rules.max_frame_bytes, rules.max_message_bytes.saturating_sub(before));
     if frame <= message && length > frame {

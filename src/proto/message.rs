@@ -10,14 +10,14 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    Delivery, MaskingKey, MessageKind, ProtocolError, deflate::LentInflater, frame::OpenFrame, utf8::Utf8Validator,
+    Delivery, MaskingKey, MessageKind, ProtocolError, deflate::PooledInflater, frame::PartialFrame, utf8::Utf8Validator,
 };
 
 /// A message of which some has arrived: how its payload is encoded, and what it has become.
 #[derive(Debug)]
-pub(super) struct OpenMessage {
+pub(super) struct PartialMessage {
     /// The frame of which payload is missing; `None` where the message's next frame has not begun.
-    pub(super) frame: Option<OpenFrame>,
+    pub(super) frame: Option<PartialFrame>,
     /// Bytes of payload so far, as they were on the wire.
     pub(super) wire_bytes: u64,
     /// Blocks with BFINAL in what is compressed.
@@ -38,30 +38,30 @@ pub(super) enum Coding {
 /// What has come of a compressed message and is not inflated.
 #[derive(Debug, Default)]
 pub(super) struct Compressed {
-    pub(super) inflater: Option<LentInflater>,
+    pub(super) inflater: Option<PooledInflater>,
     /// Bytes as they came while no inflater was free; those before `inflated` are done with.
-    pub(super) kept: Vec<u8>,
-    pub(super) inflated: usize,
+    pub(super) backlog: Vec<u8>,
+    pub(super) backlog_used: usize,
 }
 
 impl Compressed {
     /// Whether something is here that can be inflated.
     pub(super) fn has_backlog(&self) -> bool {
-        self.inflater.is_some() && !self.kept.is_empty()
+        self.inflater.is_some() && !self.backlog.is_empty()
     }
 
     /// What was kept has been inflated as far as this; nothing is kept once it is done with.
-    pub(super) fn advance(&mut self, used: usize) {
-        self.inflated += used;
-        if self.inflated == self.kept.len() {
-            (self.kept, self.inflated) = (Vec::new(), 0);
+    pub(super) fn consume_backlog(&mut self, used: usize) {
+        self.backlog_used += used;
+        if self.backlog_used == self.backlog.len() {
+            (self.backlog, self.backlog_used) = (Vec::new(), 0);
         }
     }
 }
 
-impl OpenMessage {
-    pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding, most: u64) -> Self {
-        let assembler = MessageAssembler::new(kind, delivery, most);
+impl PartialMessage {
+    pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding, max_bytes: u64) -> Self {
+        let assembler = MessageAssembler::new(kind, delivery, max_bytes);
         Self { frame: None, wire_bytes: 0, final_blocks: 0, coding, assembler }
     }
 
@@ -71,14 +71,14 @@ impl OpenMessage {
     }
 
     /// Bytes that are kept for it.
-    pub(super) fn kept_bytes(&self) -> u64 {
+    pub(super) fn buffered_bytes(&self) -> u64 {
         let compressed = match &self.coding {
             Coding::Plain => 0,
-            Coding::Deflate(Compressed { inflater, kept, .. }) => {
-                kept.len() as u64 + inflater.as_ref().map_or(0, LentInflater::own_bytes)
+            Coding::Deflate(Compressed { inflater, backlog, .. }) => {
+                backlog.len() as u64 + inflater.as_ref().map_or(0, PooledInflater::uncounted_bytes)
             }
         };
-        compressed + self.assembler.kept_bytes()
+        compressed + self.assembler.buffered_bytes()
     }
 }
 
@@ -88,9 +88,9 @@ pub(super) struct MessageAssembler {
     /// Bytes of payload so far, kept or passed on.
     length: u64,
     /// The longest that it may become.
-    most: u64,
+    max_bytes: u64,
     /// Nothing has been appended, not even an empty piece.
-    untouched: bool,
+    awaits_first_piece: bool,
     content: Content,
 }
 
@@ -102,7 +102,7 @@ enum Content {
     /// Kept until the message is whole.
     Binary(Vec<u8>),
     /// Passed on as it comes; `validator` is there for text.
-    Passing { kind: MessageKind, validator: Option<Utf8Validator> },
+    Streamed { kind: MessageKind, validator: Option<Utf8Validator> },
 }
 
 /// A message that is whole.
@@ -111,22 +111,22 @@ pub(super) enum Assembled {
     Text(String),
     Binary(Vec<u8>),
     /// All of it was passed on before.
-    Passed,
+    Streamed,
 }
 
 impl MessageAssembler {
-    pub(super) fn new(kind: MessageKind, delivery: Delivery, most: u64) -> Self {
+    pub(super) fn new(kind: MessageKind, delivery: Delivery, max_bytes: u64) -> Self {
         let content = match (delivery, kind) {
             (Delivery::Messages, MessageKind::Text) => {
                 Content::Text { whole: String::new(), validator: Utf8Validator::default() }
             }
             (Delivery::Messages, MessageKind::Binary) => Content::Binary(Vec::new()),
             (Delivery::Pieces, MessageKind::Text) => {
-                Content::Passing { kind, validator: Some(Utf8Validator::default()) }
+                Content::Streamed { kind, validator: Some(Utf8Validator::default()) }
             }
-            (Delivery::Pieces, MessageKind::Binary) => Content::Passing { kind, validator: None },
+            (Delivery::Pieces, MessageKind::Binary) => Content::Streamed { kind, validator: None },
         };
-        Self { length: 0, most, untouched: true, content }
+        Self { length: 0, max_bytes, awaits_first_piece: true, content }
     }
 
     /// Bytes of payload so far.
@@ -134,23 +134,23 @@ impl MessageAssembler {
         self.length
     }
 
-    fn kept_bytes(&self) -> u64 {
+    fn buffered_bytes(&self) -> u64 {
         match &self.content {
             Content::Text { .. } | Content::Binary(_) => self.length,
-            Content::Passing { .. } => 0,
+            Content::Streamed { .. } => 0,
         }
     }
 
     /// Whether the first piece is still to come.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.untouched
+    pub(super) fn awaits_first_piece(&self) -> bool {
+        self.awaits_first_piece
     }
 
     pub(super) fn kind(&self) -> MessageKind {
         match &self.content {
             Content::Text { .. } => MessageKind::Text,
             Content::Binary(_) => MessageKind::Binary,
-            Content::Passing { kind, .. } => *kind,
+            Content::Streamed { kind, .. } => *kind,
         }
     }
 
@@ -180,13 +180,13 @@ impl MessageAssembler {
 
     /// The next piece is coming: `more` bytes, perhaps none, and `rest` behind it.
     fn make_room(&mut self, more: usize, rest: Option<u64>) {
-        self.untouched = false;
-        let total = rest.map_or(self.most, |rest| self.length + more as u64 + rest);
+        self.awaits_first_piece = false;
+        let total = rest.map_or(self.max_bytes, |rest| self.length + more as u64 + rest);
         match &mut self.content {
             // A code point that is cut is not in it yet: then a few bytes more find room by themselves.
             Content::Text { whole, .. } => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
             Content::Binary(whole) => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
-            Content::Passing { .. } => {}
+            Content::Streamed { .. } => {}
         }
     }
 
@@ -203,8 +203,8 @@ impl MessageAssembler {
                 whole.extend_from_slice(piece);
                 Ok(())
             }
-            Content::Passing { validator: Some(validator), .. } => validator.push(piece).map(|_| ()),
-            Content::Passing { validator: None, .. } => Ok(()),
+            Content::Streamed { validator: Some(validator), .. } => validator.push(piece).map(|_| ()),
+            Content::Streamed { validator: None, .. } => Ok(()),
         };
         checked.map_err(|error| ProtocolError::InvalidUtf8 { offset: before + error.offset as u64 })
     }
@@ -214,7 +214,7 @@ impl MessageAssembler {
         let (validator, assembled) = match self.content {
             Content::Text { whole, validator } => (Some(validator), Assembled::Text(whole)),
             Content::Binary(whole) => (None, Assembled::Binary(whole)),
-            Content::Passing { validator, .. } => (validator, Assembled::Passed),
+            Content::Streamed { validator, .. } => (validator, Assembled::Streamed),
         };
         match validator {
             Some(validator) if !validator.is_complete() => Err(ProtocolError::InvalidUtf8 { offset: self.length }),

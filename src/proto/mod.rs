@@ -47,7 +47,7 @@ pub use deflate::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use error::{ProtocolError, SendError};
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, DeflateAnswerError, Established, ExtensionOffer,
+    ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established, ExtensionOffer,
     HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader,
     ResponseHead, ServerHandshake, reason_phrase,
 };

@@ -146,10 +146,10 @@ impl<M: Masking> Sender<M> {
     /// As [`text`](Self::text).
     pub fn prepared(&mut self, message: &Prepared, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         match M::ROLE {
-            Role::Server if self.compresses_itself(message) => self.message(message.kind(), message.payload(), out),
+            Role::Server if self.must_recompress(message) => self.message(message.kind(), message.payload(), out),
             Role::Server => {
                 let state = self.state.on(Input::Data { kind: message.kind(), continues: false, fin: true })?;
-                match self.shared(message) {
+                match self.shared_frame(message) {
                     Some(compressed) => {
                         out.append_frame(&[], compressed)?;
                         self.reset_context();
@@ -238,12 +238,12 @@ impl<M: Masking> Sender<M> {
     }
 
     /// The frame of a shared message in its compressed form, if it has one that can be sent here.
-    fn shared<'m>(&self, message: &'m Prepared) -> Option<&'m [u8]> {
+    fn shared_frame<'m>(&self, message: &'m Prepared) -> Option<&'m [u8]> {
         message.compressed(self.deflating.as_ref()?.deflate())
     }
 
     /// Whether a shared message may have distances that are too long for what was agreed on here.
-    fn compresses_itself(&self, message: &Prepared) -> bool {
+    fn must_recompress(&self, message: &Prepared) -> bool {
         let longest = self.deflating.as_ref().map_or(usize::MAX, Deflating::max_shared_bytes);
         message.may_be_compressed() && message.payload().len() > longest
     }
@@ -302,12 +302,12 @@ impl<M: Masking> Sender<M> {
                 None => out.append_frame(&header.encode(), payload).map(drop),
             };
         }
-        self.unusual_message(kind, payload, out)
+        self.slow_message(kind, payload, out)
     }
 
     /// The same in all cases.
     #[inline(never)]
-    fn unusual_message(
+    fn slow_message(
         &mut self,
         kind: MessageKind,
         payload: &[u8],

@@ -49,7 +49,7 @@ impl Utf8Validator {
         }
         let (body, tail) = rest.split_at(rest.len() - unfinished_tail(rest));
         let done = piece.len() - rest.len();
-        let text = whole(body).map_err(|error| InvalidUtf8 { offset: done + error.offset })?;
+        let text = validate(body).map_err(|error| InvalidUtf8 { offset: done + error.offset })?;
         for (i, &byte) in tail.iter().enumerate() {
             self.push_byte(byte).map_err(|()| InvalidUtf8 { offset: done + body.len() + i })?;
         }
@@ -87,7 +87,7 @@ impl Utf8Validator {
 ///
 /// # Errors
 /// At the first byte that no valid text could have there, or at the end where a code point is cut off.
-pub(super) fn whole(text: &[u8]) -> Result<&str, InvalidUtf8> {
+pub(super) fn validate(text: &[u8]) -> Result<&str, InvalidUtf8> {
     if text.len() < SIMD_FROM {
         if let Ok(ascii) = text.as_ascii_str() {
             return Ok(ascii.as_str());
@@ -182,7 +182,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_pair_of_cuts_gives_what_std_gives() {
+    fn every_pair_of_cuts_agrees_with_std() {
         for (name, text) in ROWS {
             let expected = with_std(text).map(String::from);
             for first in 0..=text.len() {
@@ -192,18 +192,18 @@ mod tests {
             }
             let each: Vec<usize> = (1..text.len()).collect();
             assert_eq!(in_pieces(text, &each), expected, "{name}, byte by byte");
-            assert_eq!(whole(text).map(String::from).map_err(|e| e.offset), expected, "{name}, whole");
+            assert_eq!(validate(text).map(String::from).map_err(|e| e.offset), expected, "{name}, whole");
         }
     }
 
     #[test]
-    fn long_texts_agree_with_std_at_every_place_of_a_fault() {
+    fn long_texts_agree_with_std_at_every_error_offset() {
         let good: Vec<u8> = "The quick \u{1f98a} jumps over \u{61d2}\u{72d7}. ".repeat(6).into_bytes();
-        assert_eq!(whole(&good), Ok(core::str::from_utf8(&good).unwrap()));
+        assert_eq!(validate(&good), Ok(core::str::from_utf8(&good).unwrap()));
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] = 0xff;
-            assert_eq!(whole(&bad).map_err(|e| e.offset), with_std(&bad), "fault at {at}");
+            assert_eq!(validate(&bad).map_err(|e| e.offset), with_std(&bad), "fault at {at}");
             assert_eq!(in_pieces(&bad, &[at / 2]), with_std(&bad).map(String::from), "fault at {at}, in pieces");
         }
     }

@@ -134,7 +134,7 @@ impl RequestStream {
 
     /// Whether nothing of a request has come.
     pub(super) fn is_idle(&self) -> bool {
-        self.reader.is_untouched() && self.body.is_none()
+        self.reader.is_empty() && self.body.is_none()
     }
 
     /// Takes the next bytes; gives how many of them were used, and the request once it is whole. `go_on` is called

@@ -209,7 +209,7 @@ impl<A: App> Worker<A> {
             // The app is about to hear of it.
             Some(Stage::Draining | Stage::Lingering) | None => return length,
         };
-        let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
+        let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN);
         let mut end = None;
         let mut completed = false;
         for _ in 0..EVENTS_PER_TURN {

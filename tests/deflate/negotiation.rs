@@ -1,7 +1,7 @@
 //! What is answered to which offer, and which answers are none (§5, §7.1).
 
 use switchboard::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, Deflate, DeflateAnswerError, DeflateParams, Delivery,
+    ClientHandshake, ClientHandshakeError, ClientRequest, Deflate, DeflateParams, DeflateResponseError, Delivery,
     HandshakeError, HeadLimits, HttpVersion, Limits, RequestReader, ServerHandshake, WindowBits,
 };
 
@@ -312,8 +312,8 @@ fn a_client_takes_what_is_an_answer_to_its_offer() {
 
 #[test]
 fn a_client_refuses_what_is_no_answer_to_its_offer() {
-    use DeflateAnswerError::{ContextTakeover, InvalidValue, Repeated, Unknown};
-    let rows: &[(&str, DeflateAnswerError)] = &[
+    use DeflateResponseError::{ContextTakeover, InvalidValue, Repeated, Unknown};
+    let rows: &[(&str, DeflateResponseError)] = &[
         ("permessage-deflate", ContextTakeover), // we asked for the server's
         ("permessage-deflate; client_no_context_takeover", ContextTakeover),
         ("permessage-deflate; server_no_context_takeover=1", InvalidValue),

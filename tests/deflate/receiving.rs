@@ -34,7 +34,7 @@ fn receive_paused(receiver: &mut Receiver, bytes: &[u8], most: usize) -> (Vec<Se
     let (mut bytes, mut seen, mut start) = (bytes.to_vec(), Vec::new(), 0);
     while start < bytes.len() || receiver.is_paused() {
         let end = bytes.len();
-        let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(most);
+        let mut events = receiver.receive(&mut bytes[start..]).with_inflate_budget(most);
         match events.next_event() {
             Ok(Some(event)) => seen.push(event.into()),
             Ok(None) => {}
@@ -571,7 +571,7 @@ fn inflating_pauses_after_what_was_asked_for() {
     loop {
         let before = receiver.buffered_bytes();
         let end = bytes.len();
-        let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(64 << 10);
+        let mut events = receiver.receive(&mut bytes[start..]).with_inflate_budget(64 << 10);
         let message = events.next_event().expect("valid").is_some();
         start = end - events.unread();
         turns += 1;
@@ -604,7 +604,7 @@ fn inflating_pauses_where_no_inflater_is_free_too() {
         loop {
             turns += 1;
             let end = bytes.len();
-            let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(64 << 10);
+            let mut events = receiver.receive(&mut bytes[start..]).with_inflate_budget(64 << 10);
             let length = match events.next_event().expect("valid") {
                 Some(Event::Binary(message)) => message.len(),
                 Some(other) => panic!("{name}: {other:?}"),
@@ -632,7 +632,7 @@ fn input_that_inflates_to_nothing_is_work_too() {
     let mut wire = frame(Role::Client, 0xC2, &empty);
     let length = wire.len();
     let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
-    let mut events = receiver.receive(&mut wire).inflating_at_most(64 << 10);
+    let mut events = receiver.receive(&mut wire).with_inflate_budget(64 << 10);
     assert_eq!(events.next_event(), Ok(None));
     let read = length - events.unread();
     assert!(read <= 9_000, "{read} of {length} bytes");
@@ -647,7 +647,7 @@ fn blocks_with_bfinal_are_work_too() {
     let length = wire.len();
     let deflate = Deflate::default();
     let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Messages);
-    let mut events = receiver.receive(&mut wire).inflating_at_most(1 << 20);
+    let mut events = receiver.receive(&mut wire).with_inflate_budget(1 << 20);
     assert_eq!(events.next_event(), Ok(None));
     let read = length - events.unread();
     assert!(read <= 40_100, "a window of 32 KiB for each 2 of {} bytes", read - 40_000);
@@ -688,7 +688,7 @@ fn windows_that_are_taken_over_are_work_too() {
     receive(&mut receiver, &frame(Role::Client, 0xC2, &window));
     let mut wire = frame(Role::Client, 0xC2, b"\x00").repeat(10_000);
     let length = wire.len();
-    let mut events = receiver.receive(&mut wire).inflating_at_most(1 << 20);
+    let mut events = receiver.receive(&mut wire).with_inflate_budget(1 << 20);
     let mut messages = 0;
     while events.next_event().expect("valid").is_some() {
         messages += 1;
@@ -703,7 +703,7 @@ fn pieces_pause_as_messages_do_whether_or_not_an_inflater_was_free() {
         let deflate = lending(max_unfinished);
         let mut receiver = receiver(&deflate, Role::Client, AFRESH, Limits::default(), Delivery::Pieces);
         let mut wire = frame(Role::Client, 0xC2, &zeros(1 << 20));
-        let mut events = receiver.receive(&mut wire).inflating_at_most(64 << 10);
+        let mut events = receiver.receive(&mut wire).with_inflate_budget(64 << 10);
         let mut inflated = 0;
         while let Some(event) = events.next_event().expect("valid") {
             let Event::Piece(piece) = event else { panic!("{event:?}") };

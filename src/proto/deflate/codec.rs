@@ -44,7 +44,7 @@ impl Compressor {
     }
 
     /// The same, when it has forgotten what was compressed before.
-    pub(super) fn afresh(mut self) -> Self {
+    pub(super) fn reset(mut self) -> Self {
         self.codec.reset();
         self
     }
@@ -77,14 +77,14 @@ impl Compressor {
     }
 
     /// Gives up the room for what is compressed, trimmed if only a long message needed it, for another to use.
-    pub(super) fn take_room(&mut self) -> Vec<u8> {
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
         let mut output = mem::take(&mut self.output);
         trim(&mut output);
         output
     }
 
-    pub(super) fn give_room(&mut self, room: Vec<u8>) {
-        self.output = room;
+    pub(super) fn set_buffer(&mut self, buffer: Vec<u8>) {
+        self.output = buffer;
     }
 }
 
@@ -137,9 +137,9 @@ impl Inflater {
     /// Inflates from the front of `input` into [`output`](Self::output), at most `most` bytes and, while there is
     /// input left, about a chunk, and not past a block with BFINAL. What has been used up is all in the output, unless
     /// that has reached `most`.
-    pub(super) fn inflate(&mut self, input: &[u8], most: usize) -> Step {
+    pub(super) fn inflate(&mut self, input: &[u8], max: usize) -> Step {
         let mut step = Step { consumed: 0, work: 0, ended_final: false, outcome: Ok(()) };
-        let mut room = most.min(CHUNK);
+        let mut room = max.min(CHUNK);
         self.filled = 0;
         loop {
             if self.output.len() < room {
@@ -162,10 +162,10 @@ impl Inflater {
                     return step;
                 }
                 Ok(Status::Ok | Status::BufError) => {
-                    if self.filled < room || input_is_left || room == most {
+                    if self.filled < room || input_is_left || room == max {
                         return step;
                     }
-                    room = most.min(room + CHUNK);
+                    room = max.min(room + CHUNK);
                 }
                 Err(_) => {
                     step.outcome = Err(Malformed);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_is_the_last_32_kib_however_they_came() {
+    fn history_holds_the_last_32_kib_however_they_were_pushed() {
         let all: Vec<u8> = (0..100_000_u32).map(|i| (i * 7 + i / 256) as u8).collect();
         for step in [1, 100, 5000, WINDOW - 1, WINDOW, WINDOW + 1, all.len()] {
             for length in [0, 1, 5000, WINDOW - 1, WINDOW, WINDOW + 1, 70_000, all.len()] {
@@ -313,12 +313,12 @@ mod tests {
     }
 
     /// Everything that a message inflates to, given in pieces of `piece` bytes.
-    fn inflate(inflater: &mut Inflater, message: &[u8], piece: usize, most: usize) -> Result<Vec<u8>, Malformed> {
+    fn inflate(inflater: &mut Inflater, message: &[u8], piece: usize, max: usize) -> Result<Vec<u8>, Malformed> {
         inflater.begin();
         let mut all = Vec::new();
         for mut input in message.chunks(piece.max(1)) {
             while !input.is_empty() {
-                let step = inflater.inflate(input, most);
+                let step = inflater.inflate(input, max);
                 step.outcome?;
                 all.extend_from_slice(inflater.output());
                 input = &input[step.consumed..];
@@ -330,7 +330,7 @@ mod tests {
 
     /// The examples of RFC 7692 §7.2.3, and what is next to them.
     #[test]
-    fn the_examples_of_section_7_2_3_are_taken_and_what_is_cut_off_is_not() {
+    fn section_7_2_3_examples_inflate_and_truncated_ones_fail() {
         let rows: &[(&str, &[u8], Result<&[u8], Malformed>)] = &[
             ("one block, §7.2.3.1", b"\xf2\x48\xcd\xc9\xc9\x07\x00", Ok(b"Hello")),
             ("no compression, §7.2.3.3", b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", Ok(b"Hello")),
@@ -368,13 +368,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_inflates_to_itself_for_every_window_and_what_gains_nothing_is_left() {
+    fn messages_inflate_back_with_every_window_and_incompressible_ones_give_none() {
         let text: Vec<u8> = (0..30_000_u32).flat_map(|i| std::format!("{} ", i * i % 977).into_bytes()).collect();
         for window_bits in 9..=15 {
             let mut compressor = Compressor::new(1, window_bits);
             let mut inflater = Inflater::new();
             for length in [0, 1, 20, 300, 5000, 70_000, text.len()] {
-                compressor = compressor.afresh();
+                compressor = compressor.reset();
                 let Some(compressed) = compressor.compress(&text[..length]) else {
                     assert!(length < 300, "{length} bytes of text are no shorter with {window_bits} bits");
                     continue;
@@ -382,14 +382,14 @@ mod tests {
                 assert!(compressed.len() < length);
                 inflater.history.clear();
                 assert_eq!(inflate(&mut inflater, compressed, 4096, usize::MAX).as_deref(), Ok(&text[..length]));
-                let room = compressor.take_room();
-                compressor.give_room(room);
+                let buffer = compressor.take_buffer();
+                compressor.set_buffer(buffer);
             }
         }
     }
 
     #[test]
-    fn a_compressor_is_sound_after_what_cannot_be_compressed() {
+    fn a_compressor_works_after_incompressible_input() {
         let mut seed = 1_u64;
         let noise: Vec<u8> = core::iter::repeat_with(|| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -403,7 +403,7 @@ mod tests {
             let mut inflater = Inflater::new();
             for length in [1, 30, 1000, 8000, 8192, 33_000, noise.len()] {
                 assert_eq!(compressor.compress(&noise[..length]), None, "level {level}, {length} bytes of noise");
-                compressor = compressor.afresh();
+                compressor = compressor.reset();
                 match compressor.compress(&text) {
                     Some(compressed) => {
                         inflater.history.clear();
@@ -411,7 +411,7 @@ mod tests {
                     }
                     None => assert_eq!(level, 0),
                 }
-                compressor = compressor.afresh();
+                compressor = compressor.reset();
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{
     Deflate, DeflateParams,
     codec::{History, Inflater, Malformed, Step},
     params::WindowBits,
-    pool::Context,
+    pool::ContextId,
 };
 use crate::proto::Role;
 
@@ -22,11 +22,11 @@ impl DeflateAgreement {
     /// An agreement that was reached elsewhere; `role` is ours. `None` where the peer may take its context over and the
     /// budget is spent.
     pub(in crate::proto) fn new(deflate: &Deflate, role: Role, params: DeflateParams) -> Option<Self> {
-        let peer_starts_afresh = match role {
+        let peer_keeps_no_context = match role {
             Role::Server => params.client_no_context_takeover,
             Role::Client => params.server_no_context_takeover,
         };
-        let history = if peer_starts_afresh { None } else { Some(Reserved::new(deflate)?) };
+        let history = if peer_keeps_no_context { None } else { Some(Reserved::new(deflate)?) };
         Some(Self { params, deflate: deflate.clone(), history })
     }
 
@@ -36,9 +36,9 @@ impl DeflateAgreement {
 
     /// What a server answers to an offer that it takes: `params`, and where there is no memory for windows, that they are
     /// not used.
-    pub(in crate::proto) fn answer(deflate: &Deflate, mut params: DeflateParams) -> Self {
+    pub(in crate::proto) fn accept_offer(deflate: &Deflate, mut params: DeflateParams) -> Self {
         let bits = params.server_max_window_bits.unwrap_or(WindowBits::MAX);
-        params.server_no_context_takeover |= !deflate.keeps_contexts(bits);
+        params.server_no_context_takeover |= !deflate.allows_takeover(bits);
         let history = if params.client_no_context_takeover { None } else { Reserved::new(deflate) };
         params.client_no_context_takeover = history.is_none();
         Self { params, deflate: deflate.clone(), history }
@@ -46,14 +46,14 @@ impl DeflateAgreement {
 
     pub(in crate::proto) fn halves(self, role: Role) -> (Inflating, Deflating) {
         let Self { params, deflate, history } = self;
-        let (starts_afresh, window_bits) = match role {
+        let (no_takeover, window_bits) = match role {
             Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
             Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
         };
         let takeover = history.map(|reserved| Box::new(Takeover { history: History::default(), _reserved: reserved }));
         let window_bits = window_bits.unwrap_or(WindowBits::MAX);
         let deflating = Deflating {
-            takeover: !starts_afresh && deflate.keeps_contexts(window_bits),
+            takeover: !no_takeover && deflate.allows_takeover(window_bits),
             window_bits,
             context: None,
             deflate: deflate.clone(),
@@ -79,7 +79,7 @@ impl DeflateOffer {
     pub(in crate::proto) fn params(&self) -> DeflateParams {
         DeflateParams {
             server_no_context_takeover: self.history.is_none(),
-            client_no_context_takeover: !self.deflate.keeps_contexts(WindowBits::MAX),
+            client_no_context_takeover: !self.deflate.allows_takeover(WindowBits::MAX),
             ..DeflateParams::default()
         }
     }
@@ -98,7 +98,7 @@ pub(in crate::proto) struct Deflating {
     window_bits: WindowBits,
     takeover: bool,
     /// Where the window lies that the next message may refer to.
-    context: Option<Context>,
+    context: Option<ContextId>,
 }
 
 impl Deflating {
@@ -109,16 +109,16 @@ impl Deflating {
         write: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
         // zlib has no window of 8 bits.
-        if !self.deflate.compresses(message.len()) || self.window_bits.get() < 9 {
+        if !self.deflate.should_compress(message.len()) || self.window_bits.get() < 9 {
             return None;
         }
-        let mut compressor = self.deflate.compressor(self.context.take(), self.window_bits.get());
+        let mut compressor = self.deflate.acquire_compressor(self.context.take(), self.window_bits.get());
         let written = compressor.compress(message).map(write);
         if self.takeover && matches!(written, Some(Ok(()))) {
             self.context = Some(self.deflate.keep_context(compressor));
         } else {
             // The peer has not seen what this compressor has.
-            self.deflate.give_back_compressor(compressor);
+            self.deflate.release_compressor(compressor);
         }
         written
     }
@@ -165,12 +165,12 @@ impl CompressedOnce {
         frame: impl FnOnce(&[u8]) -> Box<[u8]>,
     ) -> Option<&[u8]> {
         let made = self.0.get_or_init(|| {
-            if !deflate.compresses(message.len()) {
+            if !deflate.should_compress(message.len()) {
                 return None;
             }
-            let mut compressor = deflate.compressor(None, WindowBits::MAX.get());
+            let mut compressor = deflate.acquire_compressor(None, WindowBits::MAX.get());
             let compressed = compressor.compress(message).map(frame);
-            deflate.give_back_compressor(compressor);
+            deflate.release_compressor(compressor);
             compressed
         });
         made.as_deref()
@@ -193,24 +193,24 @@ struct Takeover {
 
 impl Inflating {
     /// An inflater for the message that begins; `whole`: its last byte is here.
-    pub(in crate::proto) fn lend(&mut self, whole: bool) -> Option<LentInflater> {
-        let (mut inflater, lent) = match self.deflate.lend_inflater() {
+    pub(in crate::proto) fn acquire(&mut self, whole: bool) -> Option<PooledInflater> {
+        let (mut inflater, counted) = match self.deflate.try_acquire_inflater() {
             Some(inflater) => (inflater, true),
-            None if whole => (self.deflate.inflater(), false),
+            None if whole => (self.deflate.acquire_inflater(), false),
             None => return None,
         };
         match &mut self.takeover {
             Some(takeover) => mem::swap(&mut inflater.history, &mut takeover.history),
             None => inflater.history.clear(),
         }
-        let work_to_begin = inflater.begin();
+        let setup_work = inflater.begin();
         let deflate = self.deflate.clone();
-        Some(LentInflater { inflater: Some(inflater), lent, work_to_begin, finished: false, deflate })
+        Some(PooledInflater { inflater: Some(inflater), counted, setup_work, finished: false, deflate })
     }
 
     /// A message is whole: what the next one may refer to is kept.
-    pub(in crate::proto) fn take_history(&mut self, lent: &mut LentInflater) {
-        if let (Some(takeover), Some(inflater)) = (&mut self.takeover, &mut lent.inflater) {
+    pub(in crate::proto) fn take_history(&mut self, pooled: &mut PooledInflater) {
+        if let (Some(takeover), Some(inflater)) = (&mut self.takeover, &mut pooled.inflater) {
             mem::swap(&mut inflater.history, &mut takeover.history);
         }
     }
@@ -218,22 +218,22 @@ impl Inflating {
 
 /// An inflater in use by one message; goes back where it came from when dropped.
 #[derive(Debug)]
-pub(in crate::proto) struct LentInflater {
+pub(in crate::proto) struct PooledInflater {
     /// There until dropped.
     inflater: Option<Box<Inflater>>,
     /// Counts among those that there is a number of, for unfinished messages.
-    lent: bool,
+    counted: bool,
     /// Bytes that were moved to set its window up.
-    work_to_begin: usize,
+    setup_work: usize,
     /// It came to the end of its message. Another one is not used again, whatever state it is in.
     finished: bool,
     deflate: Deflate,
 }
 
-impl LentInflater {
+impl PooledInflater {
     /// Inflates from the front of `input`, `most` bytes at most; see [`output`](Self::output).
-    pub(in crate::proto) fn inflate(&mut self, input: &[u8], most: usize) -> Step {
-        self.inner().inflate(input, most)
+    pub(in crate::proto) fn inflate(&mut self, input: &[u8], max: usize) -> Step {
+        self.inner().inflate(input, max)
     }
 
     /// What the last step gave.
@@ -249,13 +249,13 @@ impl LentInflater {
     }
 
     /// Bytes that it takes and that no limit counts: 0 for one of those that there is a number of.
-    pub(in crate::proto) fn own_bytes(&self) -> u64 {
-        if self.lent { 0 } else { INFLATER_BYTES }
+    pub(in crate::proto) fn uncounted_bytes(&self) -> u64 {
+        if self.counted { 0 } else { INFLATER_BYTES }
     }
 
     /// Bytes that were moved before anything was inflated.
-    pub(in crate::proto) fn work_to_begin(&self) -> usize {
-        self.work_to_begin
+    pub(in crate::proto) fn setup_work(&self) -> usize {
+        self.setup_work
     }
 
     fn inner(&mut self) -> &mut Inflater {
@@ -263,10 +263,10 @@ impl LentInflater {
     }
 }
 
-impl Drop for LentInflater {
+impl Drop for PooledInflater {
     fn drop(&mut self) {
         if let Some(inflater) = self.inflater.take() {
-            self.deflate.give_back_inflater(self.finished.then_some(inflater), self.lent);
+            self.deflate.release_inflater(self.finished.then_some(inflater), self.counted);
         }
     }
 }

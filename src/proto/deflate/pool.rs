@@ -68,25 +68,25 @@ struct Shared {
 struct Pool {
     /// Inflaters that nobody uses.
     #[expect(clippy::vec_box, reason = "they are lent and given back without being moved")]
-    inflaters: Vec<Box<Inflater>>,
+    idle_inflaters: Vec<Box<Inflater>>,
     /// Inflaters that unfinished messages use; at most `max_unfinished`.
-    lent: usize,
+    counted_in_use: usize,
     /// Compressors that nobody uses; what they know means nothing.
-    compressors: Vec<Compressor>,
+    idle_compressors: Vec<Compressor>,
     /// Room for what is compressed, that nobody uses: not kept with a context, which does not need it.
-    rooms: Vec<Vec<u8>>,
+    buffers: Vec<Vec<u8>>,
     /// Compressors with the context of a connection, by the time of their last use.
-    contexts: BTreeMap<Context, Compressor>,
+    contexts: BTreeMap<ContextId, Compressor>,
     uses: u64,
     /// Bytes reserved for what receivers must remember.
-    reserved: usize,
+    history_bytes: usize,
     /// Bytes of `contexts`.
-    kept: usize,
+    context_bytes: usize,
 }
 
 /// Names the compressor that holds a connection's context, if it is still there: the time of its last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Context(NonZeroU64);
+pub(super) struct ContextId(NonZeroU64);
 
 impl Deflate {
     /// Compression with this configuration.
@@ -105,17 +105,17 @@ impl Deflate {
     #[must_use]
     pub fn takeover_bytes(&self) -> usize {
         let pool = self.pool();
-        pool.reserved + pool.kept
+        pool.history_bytes + pool.context_bytes
     }
 
     /// Whether a message of this length is worth compressing.
-    pub(super) fn compresses(&self, length: usize) -> bool {
+    pub(super) fn should_compress(&self, length: usize) -> bool {
         let DeflateConfig { level, min_bytes, max_bytes, .. } = self.0.config;
         level > 0 && (min_bytes..=max_bytes).contains(&length)
     }
 
     /// Whether there is memory for a compressor that keeps its context.
-    pub(super) fn keeps_contexts(&self, window_bits: WindowBits) -> bool {
+    pub(super) fn allows_takeover(&self, window_bits: WindowBits) -> bool {
         self.0.config.memory_bytes >= Compressor::bytes(window_bits.get())
     }
 
@@ -128,124 +128,124 @@ impl Deflate {
     pub(super) fn reserve_history(&self) -> bool {
         let budget = self.0.config.memory_bytes;
         let mut pool = self.pool();
-        let fits = pool.reserved + History::BYTES <= budget;
+        let fits = pool.history_bytes + History::BYTES <= budget;
         if fits {
-            pool.reserved += History::BYTES;
-            pool.keep_within(budget);
+            pool.history_bytes += History::BYTES;
+            pool.evict_to(budget);
         }
         fits
     }
 
     pub(super) fn release_history(&self) {
-        self.pool().reserved -= History::BYTES;
+        self.pool().history_bytes -= History::BYTES;
     }
 
     /// An inflater for an unfinished message, to be given back, if one may still be lent.
-    pub(super) fn lend_inflater(&self) -> Option<Box<Inflater>> {
+    pub(super) fn try_acquire_inflater(&self) -> Option<Box<Inflater>> {
         let mut pool = self.pool();
-        if pool.lent >= self.0.config.max_unfinished {
+        if pool.counted_in_use >= self.0.config.max_unfinished {
             return None;
         }
-        pool.lent += 1;
-        let idle = pool.inflaters.pop();
+        pool.counted_in_use += 1;
+        let idle = pool.idle_inflaters.pop();
         drop(pool);
         Some(idle.unwrap_or_else(|| Box::new(Inflater::new())))
     }
 
     /// An inflater for a message that is all there.
-    pub(super) fn inflater(&self) -> Box<Inflater> {
-        let idle = self.pool().inflaters.pop();
+    pub(super) fn acquire_inflater(&self) -> Box<Inflater> {
+        let idle = self.pool().idle_inflaters.pop();
         idle.unwrap_or_else(|| Box::new(Inflater::new()))
     }
 
     /// Takes back an inflater, if it can be used again.
-    pub(super) fn give_back_inflater(&self, inflater: Option<Box<Inflater>>, was_lent: bool) {
+    pub(super) fn release_inflater(&self, inflater: Option<Box<Inflater>>, was_counted: bool) {
         let mut pool = self.pool();
-        pool.lent -= usize::from(was_lent);
+        pool.counted_in_use -= usize::from(was_counted);
         if let Some(inflater) = inflater
-            && pool.inflaters.len() < MAX_IDLE
+            && pool.idle_inflaters.len() < MAX_IDLE
         {
-            pool.inflaters.push(inflater);
+            pool.idle_inflaters.push(inflater);
         }
     }
 
     /// The compressor with this context, or else one that starts afresh.
-    pub(super) fn compressor(&self, context: Option<Context>, window_bits: u8) -> Compressor {
+    pub(super) fn acquire_compressor(&self, context: Option<ContextId>, window_bits: u8) -> Compressor {
         let mut pool = self.pool();
-        let room = pool.rooms.pop().unwrap_or_default();
+        let buffer = pool.buffers.pop().unwrap_or_default();
         let kept = context.and_then(|context| pool.take(context));
         let idle = if kept.is_none() { pool.idle_compressor(window_bits) } else { None };
         drop(pool);
         // Not before, under the lock: it clears a table of 128 KiB.
-        let idle = idle.map(Compressor::afresh);
+        let idle = idle.map(Compressor::reset);
         let new = || Compressor::new(self.0.config.level.min(9), window_bits);
         let mut compressor = kept.or(idle).unwrap_or_else(new);
-        compressor.give_room(room);
+        compressor.set_buffer(buffer);
         compressor
     }
 
     /// Keeps a compressor with the context of a connection, as far as the budget goes.
-    pub(super) fn keep_context(&self, mut compressor: Compressor) -> Context {
-        let room = compressor.take_room();
+    pub(super) fn keep_context(&self, mut compressor: Compressor) -> ContextId {
+        let buffer = compressor.take_buffer();
         let mut pool = self.pool();
-        pool.put_room_away(room);
+        pool.store_buffer(buffer);
         pool.uses += 1;
-        let context = Context(NonZeroU64::MIN.saturating_add(pool.uses));
-        pool.kept += Compressor::bytes(compressor.window_bits());
+        let context = ContextId(NonZeroU64::MIN.saturating_add(pool.uses));
+        pool.context_bytes += Compressor::bytes(compressor.window_bits());
         pool.contexts.insert(context, compressor);
-        pool.keep_within(self.0.config.memory_bytes);
+        pool.evict_to(self.0.config.memory_bytes);
         context
     }
 
-    pub(super) fn drop_context(&self, context: Context) {
+    pub(super) fn drop_context(&self, context: ContextId) {
         let mut pool = self.pool();
         if let Some(compressor) = pool.take(context) {
-            pool.put_away(compressor);
+            pool.store_compressor(compressor);
         }
     }
 
     /// Takes back a compressor that keeps no context.
-    pub(super) fn give_back_compressor(&self, mut compressor: Compressor) {
-        let room = compressor.take_room();
+    pub(super) fn release_compressor(&self, mut compressor: Compressor) {
+        let buffer = compressor.take_buffer();
         let mut pool = self.pool();
-        pool.put_room_away(room);
-        pool.put_away(compressor);
+        pool.store_buffer(buffer);
+        pool.store_compressor(compressor);
     }
 }
 
 impl Pool {
-    fn take(&mut self, context: Context) -> Option<Compressor> {
+    fn take(&mut self, context: ContextId) -> Option<Compressor> {
         let compressor = self.contexts.remove(&context)?;
-        self.kept -= Compressor::bytes(compressor.window_bits());
+        self.context_bytes -= Compressor::bytes(compressor.window_bits());
         Some(compressor)
     }
 
     fn idle_compressor(&mut self, window_bits: u8) -> Option<Compressor> {
-        let idle = self.compressors.iter().rposition(|idle| idle.window_bits() == window_bits)?;
-        Some(self.compressors.remove(idle))
+        let idle = self.idle_compressors.iter().rposition(|idle| idle.window_bits() == window_bits)?;
+        Some(self.idle_compressors.remove(idle))
     }
 
-    fn put_away(&mut self, compressor: Compressor) {
-        if self.compressors.len() == MAX_IDLE {
+    fn store_compressor(&mut self, compressor: Compressor) {
+        if self.idle_compressors.len() == MAX_IDLE {
             // The one that was not used for the longest time: windows that nobody else has must not stay in the way.
-            self.compressors.remove(0);
+            self.idle_compressors.remove(0);
         }
-        self.compressors.push(compressor);
+        self.idle_compressors.push(compressor);
     }
 
-    fn put_room_away(&mut self, room: Vec<u8>) {
-        if self.rooms.len() < MAX_IDLE {
-            self.rooms.push(room);
+    fn store_buffer(&mut self, buffer: Vec<u8>) {
+        if self.buffers.len() < MAX_IDLE {
+            self.buffers.push(buffer);
         }
     }
 
     /// Gives up the contexts that were not used for the longest time.
-    fn keep_within(&mut self, budget: usize) {
-        while self.reserved + self.kept > budget
+    fn evict_to(&mut self, budget: usize) {
+        while self.history_bytes + self.context_bytes > budget
             && let Some((_, compressor)) = self.contexts.pop_first()
         {
-            self.kept -= Compressor::bytes(compressor.window_bits());
-            self.put_away(compressor);
+            self.context_bytes -= Compressor::bytes(compressor.window_bits());
+            self.store_compressor(compressor);
         }
     }
 }

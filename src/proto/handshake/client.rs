@@ -134,7 +134,7 @@ impl ClientHandshake {
             header_line("Sec-WebSocket-Protocol", &subprotocols.join(", "), out);
         }
         if let Some(offer) = &deflate {
-            header_line("Sec-WebSocket-Extensions", &deflate::request(offer), out);
+            header_line("Sec-WebSocket-Extensions", &deflate::offer_value(offer), out);
         }
         for (name, value) in headers {
             header_line(name, value, out);
@@ -167,7 +167,7 @@ impl ClientHandshake {
                 // RFC 9110 §15.2: a client takes any number of interim answers; we do while they are a few.
                 100..=199 if self.interim < MAX_INTERIM => self.interim += 1,
                 100..=199 => return Err(ClientHandshakeError::TooManyInterim),
-                _ => return Err(refusal(response, used)),
+                _ => return Err(not_upgraded(response, used)),
             }
         }
     }
@@ -189,7 +189,7 @@ impl ClientHandshake {
         if accepts.next() != Some(self.accept_key.as_bytes()) || accepts.next().is_some() {
             return Err(ClientHandshakeError::Accept);
         }
-        let deflate = deflate::take_answer(response.values("sec-websocket-extensions"), self.deflate.take())?;
+        let deflate = deflate::check_response(response.values("sec-websocket-extensions"), self.deflate.take())?;
         let mut chosen = response.values("sec-websocket-protocol");
         let subprotocol = match (chosen.next(), chosen.next()) {
             (None, _) => None,
@@ -232,7 +232,7 @@ impl Established {
     }
 }
 
-fn refusal(response: ResponseHead, used: usize) -> ClientHandshakeError {
+fn not_upgraded(response: ResponseHead, used: usize) -> ClientHandshakeError {
     let location = response.values("location").next().and_then(|value| core::str::from_utf8(value).ok());
     match (response.status(), location.map(ToOwned::to_owned)) {
         (301 | 302 | 303 | 307 | 308, Some(location)) => {

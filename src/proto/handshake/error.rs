@@ -216,14 +216,14 @@ pub enum ClientHandshakeError {
     /// An extension that we did not offer, or one twice.
     Extension,
     /// permessage-deflate with parameters that are no answer to our offer (RFC 7692 §7.1).
-    Deflate(DeflateAnswerError),
+    Deflate(DeflateResponseError),
 }
 
 /// A server's answer to an offer of permessage-deflate that is none
 /// ([RFC 7692 §7.1](https://www.rfc-editor.org/rfc/rfc7692#section-7.1)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum DeflateAnswerError {
+pub enum DeflateResponseError {
     /// A parameter that RFC 7692 does not define.
     Unknown,
     /// A parameter twice.
@@ -234,7 +234,7 @@ pub enum DeflateAnswerError {
     ContextTakeover,
 }
 
-impl fmt::Display for DeflateAnswerError {
+impl fmt::Display for DeflateResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => "a parameter is unknown",
@@ -245,7 +245,7 @@ impl fmt::Display for DeflateAnswerError {
     }
 }
 
-impl core::error::Error for DeflateAnswerError {}
+impl core::error::Error for DeflateResponseError {}
 
 impl fmt::Display for ClientHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -53,13 +53,13 @@ impl RequestReader {
     /// [`HeadError`], at the first byte that shows it. The reader is of no use then.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
-        let (bytes, limits) = self.0.take();
+        let (bytes, limits) = self.0.take_head();
         Ok(Some((RequestHead::parse(bytes, limits)?, used)))
     }
 
     /// Whether nothing of a request has come.
     #[must_use]
-    pub fn is_untouched(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.head.is_empty()
     }
 }
@@ -78,12 +78,12 @@ impl RequestHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(&bytes);
-        complete(parsed, limits, || ends_in_version(&bytes))?;
+        check_parsed(parsed, limits, || ends_in_version(&bytes))?;
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(HeadError::Malformed);
         };
-        let method = place(&bytes, method.as_bytes());
-        let target = place(&bytes, target.as_bytes());
+        let method = range_of(&bytes, method.as_bytes());
+        let target = range_of(&bytes, target.as_bytes());
         let version = http_version(version)?;
         let spans = spans(&bytes, request.headers);
         Ok(Self { fields: Fields { bytes, spans }, method, target, version })
@@ -145,7 +145,7 @@ impl ResponseHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(&bytes);
-        complete(parsed, limits, || bytes.starts_with(b"HTTP/"))?;
+        check_parsed(parsed, limits, || bytes.starts_with(b"HTTP/"))?;
         let (Some(status), Some(version)) = (response.code, response.version) else {
             return Err(HeadError::Malformed);
         };
@@ -189,7 +189,7 @@ impl ResponseReader {
     /// As [`RequestReader::receive`]; afterwards the reader waits for the next response.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
-        let (bytes, limits) = self.0.take();
+        let (bytes, limits) = self.0.take_head();
         Ok(Some((ResponseHead::parse(bytes, limits)?, used)))
     }
 }
@@ -264,27 +264,27 @@ impl HeadScanner {
                     HeadError::TooLong { limit }
                 });
             }
-            if self.byte(byte)? {
-                self.keep(&bytes[..=i]);
+            if self.scan_byte(byte)? {
+                self.append(&bytes[..=i]);
                 return Ok(Some(i + 1));
             }
         }
-        self.keep(bytes);
+        self.append(bytes);
         Ok(None)
     }
 
     /// Appends to the head. Its room doubles, but is never more than a head may have.
-    fn keep(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8]) {
         let needed = self.head.len() + bytes.len();
         if needed > self.head.capacity() {
-            let room = (2 * self.head.capacity()).max(USUAL_HEAD_BYTES).min(self.limits.max_bytes).max(needed);
+            let room = (2 * self.head.capacity()).max(INITIAL_HEAD_BYTES).min(self.limits.max_bytes).max(needed);
             self.head.reserve_exact(room - self.head.len());
         }
         self.head.extend_from_slice(bytes);
     }
 
     /// Whether this byte ends the head.
-    fn byte(&mut self, byte: u8) -> Result<bool, HeadError> {
+    fn scan_byte(&mut self, byte: u8) -> Result<bool, HeadError> {
         match byte {
             b'\n' if self.after_cr => {
                 self.after_cr = false;
@@ -317,7 +317,7 @@ impl HeadScanner {
     }
 
     /// The head that was found; the scanner is as new.
-    fn take(&mut self) -> (Vec<u8>, HeadLimits) {
+    fn take_head(&mut self) -> (Vec<u8>, HeadLimits) {
         let limits = self.limits;
         (core::mem::replace(self, Self::new(limits)).head, limits)
     }
@@ -326,7 +326,7 @@ impl HeadScanner {
 /// httparse has seen the whole head, so anything but `Complete` is the peer's fault.
 ///
 /// httparse says "version" of anything where it expects one; `names_version` tells whether one is there.
-fn complete(
+fn check_parsed(
     parsed: httparse::Result<usize>,
     limits: HeadLimits,
     names_version: impl FnOnce() -> bool,
@@ -357,15 +357,15 @@ fn http_version(minor: u8) -> Result<HttpVersion, HeadError> {
 }
 
 fn spans(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Vec<(Range<usize>, Range<usize>)> {
-    headers.iter().map(|header| (place(bytes, header.name.as_bytes()), place(bytes, header.value))).collect()
+    headers.iter().map(|header| (range_of(bytes, header.name.as_bytes()), range_of(bytes, header.value))).collect()
 }
 
 /// Where `part`, a slice of `whole`, stands in it.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+fn range_of(whole: &[u8], part: &[u8]) -> Range<usize> {
     // An empty part may be a constant of httparse's own.
     let start = if part.is_empty() { 0 } else { part.as_ptr().addr() - whole.as_ptr().addr() };
     start..start + part.len()
 }
 
 /// Room for what a browser sends, most of the time.
-const USUAL_HEAD_BYTES: usize = 512;
+const INITIAL_HEAD_BYTES: usize = 512;

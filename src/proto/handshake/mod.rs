@@ -23,7 +23,7 @@ mod server;
 mod values;
 
 pub use client::{ClientHandshake, ClientRequest, Established};
-pub use error::{ClientHandshakeError, DeflateAnswerError, HandshakeError, HeadError, InvalidHeader};
+pub use error::{ClientHandshakeError, DeflateResponseError, HandshakeError, HeadError, InvalidHeader};
 pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};
 pub use response::{Rejection, reason_phrase};
 pub use server::ServerHandshake;

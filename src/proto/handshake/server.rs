@@ -49,30 +49,30 @@ impl ServerHandshake {
         version: HttpVersion,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, HandshakeError> {
-        let mut hosts = Once::default();
-        let mut keys = Once::default();
-        let mut versions = Once::default();
-        let mut origins = Once::default();
+        let mut hosts = SingleField::default();
+        let mut keys = SingleField::default();
+        let mut versions = SingleField::default();
+        let mut origins = SingleField::default();
         let (mut upgrade, mut connection, mut body) = (false, false, false);
         let (mut subprotocols, mut extensions) = (Ok(Vec::new()), Ok(Vec::new()));
         for (name, value) in headers {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
             if is("host") {
-                hosts.see(value);
+                hosts.add(value);
             } else if is("upgrade") {
                 upgrade |= has_token(value, "websocket");
             } else if is("connection") {
                 connection |= has_token(value, "upgrade");
             } else if is("sec-websocket-key") {
-                keys.see(value);
+                keys.add(value);
             } else if is("sec-websocket-version") {
-                versions.see(value);
+                versions.add(value);
             } else if is("origin") {
-                origins.see(value);
+                origins.add(value);
             } else if is("sec-websocket-protocol") {
-                subprotocols = subprotocols.and_then(|mut seen| values::tokens(value, &mut seen).map(|()| seen));
+                subprotocols = subprotocols.and_then(|mut seen| values::parse_tokens(value, &mut seen).map(|()| seen));
             } else if is("sec-websocket-extensions") {
-                extensions = extensions.and_then(|mut seen| values::extensions(value, &mut seen).map(|()| seen));
+                extensions = extensions.and_then(|mut seen| values::parse_extensions(value, &mut seen).map(|()| seen));
             } else if is("transfer-encoding") {
                 body = true;
             } else if is("content-length") {
@@ -86,7 +86,7 @@ impl ServerHandshake {
         if version != HttpVersion::Http11 {
             return Err(HandshakeError::HttpVersion);
         }
-        let host = match hosts.only().map(core::str::from_utf8) {
+        let host = match hosts.single().map(core::str::from_utf8) {
             Some(Ok(host)) if is_host(host) => host.to_owned(),
             _ => return Err(HandshakeError::Host),
         };
@@ -99,19 +99,19 @@ impl ServerHandshake {
         if !connection {
             return Err(HandshakeError::Connection);
         }
-        if versions.only() != Some(b"13") {
+        if versions.single() != Some(b"13") {
             return Err(HandshakeError::WebSocketVersion);
         }
-        let Some(key) = keys.only().filter(|key| key::is_valid(key)) else {
+        let Some(key) = keys.single().filter(|key| key::is_valid(key)) else {
             return Err(HandshakeError::Key);
         };
-        let origin = match (origins.seen, origins.only().map(core::str::from_utf8)) {
+        let origin = match (origins.seen, origins.single().map(core::str::from_utf8)) {
             (0, _) => None,
             (_, Some(Ok(origin))) if origin.is_ascii() => Some(origin.to_owned()),
             _ => return Err(HandshakeError::Origin),
         };
         let subprotocols = match subprotocols {
-            Ok(list) if all_differ(&list) => list,
+            Ok(list) if are_unique(&list) => list,
             _ => return Err(HandshakeError::Subprotocols),
         };
         let extensions = extensions.map_err(|_| HandshakeError::Extensions)?;
@@ -147,7 +147,7 @@ impl ServerHandshake {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_deflate(mut self, deflate: &Deflate) -> Self {
-        self.deflate = super::deflate::answer(&self.extensions, deflate);
+        self.deflate = super::deflate::accept_offer(&self.extensions, deflate);
         self
     }
 
@@ -214,24 +214,24 @@ impl ServerHandshake {
 
 /// A header field that may stand once.
 #[derive(Default)]
-struct Once<'a> {
+struct SingleField<'a> {
     seen: usize,
     value: &'a [u8],
 }
 
-impl<'a> Once<'a> {
-    fn see(&mut self, value: &'a [u8]) {
+impl<'a> SingleField<'a> {
+    fn add(&mut self, value: &'a [u8]) {
         self.seen += 1;
         self.value = value;
     }
 
-    fn only(&self) -> Option<&'a [u8]> {
+    fn single(&self) -> Option<&'a [u8]> {
         (self.seen == 1).then_some(self.value)
     }
 }
 
 /// §4.1: the subprotocols in a request are unique. A head's limits keep the list short.
-fn all_differ(list: &[String]) -> bool {
+fn are_unique(list: &[String]) -> bool {
     let mut sorted: Vec<&str> = list.iter().map(String::as_str).collect();
     sorted.sort_unstable();
     sorted.windows(2).all(|pair| pair[0] != pair[1])

@@ -50,7 +50,7 @@ pub(super) fn has_token(value: &[u8], token: &str) -> bool {
 
 /// The tokens in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2), but there must be
 /// one that is not (`1#token`).
-pub(super) fn tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malformed> {
+pub(super) fn parse_tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malformed> {
     let before = list.len();
     for element in value.split(|&byte| byte == b',') {
         let element = element.trim_ascii();
@@ -69,7 +69,7 @@ pub(super) fn tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malform
 /// extension       = extension-token *( ";" extension-param )
 /// extension-param = token [ "=" ( token | quoted-string ) ]   ; what is quoted must be a token too
 /// ```
-pub(super) fn extensions(value: &[u8], list: &mut Vec<ExtensionOffer>) -> Result<(), Malformed> {
+pub(super) fn parse_extensions(value: &[u8], list: &mut Vec<ExtensionOffer>) -> Result<(), Malformed> {
     let before = list.len();
     let mut rest = Cursor(value);
     loop {
@@ -103,7 +103,7 @@ impl Cursor<'_> {
     }
 
     /// Takes `byte` with the space around it, if it is next.
-    fn takes(&mut self, byte: u8) -> bool {
+    fn eat(&mut self, byte: u8) -> bool {
         self.skip_space();
         let there = self.0.first() == Some(&byte);
         if there {
@@ -116,9 +116,9 @@ impl Cursor<'_> {
     fn extension(&mut self) -> Result<ExtensionOffer, Malformed> {
         let name = self.token()?;
         let mut params = Vec::new();
-        while self.takes(b';') {
+        while self.eat(b';') {
             let param = self.token()?;
-            let value = if self.takes(b'=') {
+            let value = if self.eat(b'=') {
                 Some(if self.0.first() == Some(&b'"') { self.quoted_token()? } else { self.token()? })
             } else {
                 None
@@ -182,7 +182,7 @@ mod tests {
     /// Written back in one way, to compare.
     fn read(value: &str) -> Result<String, Malformed> {
         let mut list = Vec::new();
-        extensions(value.as_bytes(), &mut list)?;
+        parse_extensions(value.as_bytes(), &mut list)?;
         let shown = list.iter().map(|extension| {
             extension.params.iter().fold(extension.name.clone(), |text, (name, value)| match value {
                 Some(value) => format!("{text};{name}={value}"),
@@ -229,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn token_lists_refuse_what_is_no_token() {
+    fn token_lists_reject_non_tokens() {
         let read = |value: &str| {
             let mut list = Vec::new();
-            tokens(value.as_bytes(), &mut list).map(|()| list.join("|"))
+            parse_tokens(value.as_bytes(), &mut list).map(|()| list.join("|"))
         };
         assert_eq!(read("chat, superchat"), Ok("chat|superchat".into()));
         assert_eq!(read(" a ,, b "), Ok("a|b".into()));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_in_any_case_and_only_whole() {
+    fn tokens_match_whole_and_ignore_case() {
         assert!(has_token(b"keep-alive, Upgrade", "upgrade"));
         assert!(!has_token(b"keep-alive, upgrades", "upgrade"));
         assert!(!has_token(b"x upgrade", "upgrade"));

@@ -5,11 +5,11 @@
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
-use super::{Control, Event, Input, OpenControl, Piece, Receiver, Unfinished};
+use super::{Control, Event, Input, PartialControl, Piece, Receiver, Unfinished};
 use crate::proto::{
     CloseFrame, Delivery, FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError,
-    frame::{OpenFrame, WholeMessage},
-    message::{Assembled, Coding, Compressed, OpenMessage},
+    frame::{PartialFrame, WholeMessage},
+    message::{Assembled, Coding, Compressed, PartialMessage},
     utf8,
 };
 
@@ -19,10 +19,10 @@ pub struct Events<'r, 'b> {
     pub(super) receiver: &'r mut Receiver,
     pub(super) input: &'b mut [u8],
     /// Nothing is unfinished, and whole messages are wanted: one in one frame can be delivered as it lies.
-    between: bool,
+    fast_path: bool,
     /// Work that was done to inflate, in bytes that were moved, and how much may be.
     pub(super) work: usize,
-    most_work: usize,
+    max_work: usize,
     /// What the last event borrows from, where that is not the input.
     text: String,
     pub(super) bytes: Vec<u8>,
@@ -48,17 +48,17 @@ pub(super) enum Found<'b> {
 
 impl<'r, 'b> Events<'r, 'b> {
     pub(super) fn new(receiver: &'r mut Receiver, input: &'b mut [u8]) -> Self {
-        let between = receiver.is_between_messages();
-        Self { receiver, input, between, work: 0, most_work: usize::MAX, text: String::new(), bytes: Vec::new() }
+        let fast_path = receiver.can_use_fast_path();
+        Self { receiver, input, fast_path, work: 0, max_work: usize::MAX, text: String::new(), bytes: Vec::new() }
     }
 
     /// Pauses once about `bytes` were inflated, for who serves others meanwhile: a few bytes can become a thousand times
     /// as many. [`next_event`](Self::next_event) then gives `None` although [`unread`](Self::unread) bytes are left or
     /// [`Receiver::is_paused`], to be received later. Each call makes some progress.
     #[must_use]
-    pub fn inflating_at_most(mut self, bytes: usize) -> Self {
-        self.most_work = bytes.max(1);
-        self.between &= self.work < self.most_work;
+    pub fn with_inflate_budget(mut self, bytes: usize) -> Self {
+        self.max_work = bytes.max(1);
+        self.fast_path &= self.work < self.max_work;
         self
     }
 
@@ -69,24 +69,24 @@ impl<'r, 'b> Events<'r, 'b> {
     /// the Close frame by [`Sender::fail`](crate::Sender::fail) and ends the connection; later bytes are dropped.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
-        if self.between && self.input.is_empty() {
+        if self.fast_path && self.input.is_empty() {
             return Ok(None);
         }
-        if self.between
+        if self.fast_path
             && let Some(whole) = WholeMessage::decode(self.input, self.receiver.role)
-            && self.receiver.takes(whole.payload_len)
+            && self.receiver.try_accept(whole.payload_len)
         {
             self.take(whole.header_len);
             let payload = self.unmask(whole.payload_len, whole.mask);
             return match whole.kind {
                 MessageKind::Binary => Ok(Some(Event::Binary(payload))),
-                MessageKind::Text => match utf8::whole(payload) {
+                MessageKind::Text => match utf8::validate(payload) {
                     Ok(text) => Ok(Some(Event::Text(text))),
                     Err(error) => Err(self.invalid_text(error)),
                 },
             };
         }
-        self.next_unusual()
+        self.next_slow()
     }
 
     #[cold]
@@ -97,9 +97,9 @@ impl<'r, 'b> Events<'r, 'b> {
 
     /// The next event, whatever it is.
     #[inline(never)]
-    fn next_unusual(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
+    fn next_slow(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
         let found = self.find();
-        self.between = self.receiver.is_between_messages() && self.work < self.most_work;
+        self.fast_path = self.receiver.can_use_fast_path() && self.work < self.max_work;
         let found = match found {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
@@ -109,7 +109,7 @@ impl<'r, 'b> Events<'r, 'b> {
             }
         };
         let event = match found {
-            Found::Text(text) => match utf8::whole(text) {
+            Found::Text(text) => match utf8::validate(text) {
                 Ok(text) => Ok(Event::Text(text)),
                 Err(error) => Err(ProtocolError::InvalidUtf8 { offset: error.offset as u64 }),
             },
@@ -137,7 +137,7 @@ impl<'r, 'b> Events<'r, 'b> {
             Err(_) => Input::Failure,
             Ok(_) => return event.map(Some),
         };
-        self.between = false;
+        self.fast_path = false;
         self.receiver.end(input);
         self.input = &mut [];
         event.map(Some)
@@ -151,7 +151,7 @@ impl<'r, 'b> Events<'r, 'b> {
     }
 
     fn end(&mut self, input: Input) {
-        self.between = false;
+        self.fast_path = false;
         self.receiver.end(input);
         self.input = &mut [];
     }
@@ -162,21 +162,21 @@ impl<'r, 'b> Events<'r, 'b> {
             if !self.receiver.is_open() {
                 self.input = &mut [];
             }
-            if (self.input.is_empty() && !self.receiver.is_paused()) || self.work >= self.most_work {
+            if (self.input.is_empty() && !self.receiver.is_paused()) || self.work >= self.max_work {
                 return Ok(None);
             }
             let found = match core::mem::take(&mut self.receiver.unfinished) {
                 Unfinished::Message(message) if let Some(frame) = message.frame => self.data(frame, message)?,
                 Unfinished::Control(control) => self.control(control),
-                between @ (Unfinished::Nothing | Unfinished::Message(_)) => {
-                    self.receiver.unfinished = between;
+                pending @ (Unfinished::Nothing | Unfinished::Message(_)) => {
+                    self.receiver.unfinished = pending;
                     let Some((header, used)) = self.receiver.read_header(self.input)? else {
                         self.input = &mut [];
                         return Ok(None);
                     };
                     self.take(used);
                     self.receiver.count_empty(&header)?;
-                    self.begin(header)?
+                    self.begin_frame(header)?
                 }
             };
             if found.is_some() {
@@ -186,9 +186,9 @@ impl<'r, 'b> Events<'r, 'b> {
     }
 
     /// A frame begins. If it is whole, and alone in its message, its payload is delivered where it lies.
-    fn begin(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
+    fn begin_frame(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
         let FrameHeader { fin, rsv1, mask, payload_len: remaining, .. } = header;
-        let frame = OpenFrame { fin, mask, remaining };
+        let frame = PartialFrame { fin, mask, remaining };
         let whole = usize::try_from(remaining).ok().filter(|&length| length <= self.input.len());
         let kind = match header.opcode {
             Opcode::Text => MessageKind::Text,
@@ -215,13 +215,13 @@ impl<'r, 'b> Events<'r, 'b> {
             (_, delivery) => {
                 // RFC 7692 §6: RSV1 on its first frame says that a message is compressed.
                 let coding = if rsv1 { Coding::Deflate(Compressed::default()) } else { Coding::Plain };
-                let most = self.receiver.limits.max_message_bytes;
-                self.data(frame, Box::new(OpenMessage::new(kind, delivery, coding, most)))
+                let max_bytes = self.receiver.limits.max_message_bytes;
+                self.data(frame, Box::new(PartialMessage::new(kind, delivery, coding, max_bytes)))
             }
         }
     }
 
-    fn begin_control(&mut self, kind: Control, frame: OpenFrame, whole: Option<usize>) -> Option<Found<'b>> {
+    fn begin_control(&mut self, kind: Control, frame: PartialFrame, whole: Option<usize>) -> Option<Found<'b>> {
         if let Some(length) = whole {
             return Some(Found::Control(kind, self.unmask(length, frame.mask)));
         }
@@ -229,11 +229,11 @@ impl<'r, 'b> Events<'r, 'b> {
             Unfinished::Message(message) => Some(message),
             _ => None,
         };
-        self.control(Box::new(OpenControl { kind, frame, payload: Vec::new(), message }))
+        self.control(Box::new(PartialControl { kind, frame, payload: Vec::new(), message }))
     }
 
     /// More of a control frame's payload, as much as is here.
-    fn control(&mut self, mut control: Box<OpenControl>) -> Option<Found<'b>> {
+    fn control(&mut self, mut control: Box<PartialControl>) -> Option<Found<'b>> {
         let (piece, rest) = self.piece_of(control.frame);
         control.payload.extend_from_slice(piece);
         if let Some(frame) = rest {
@@ -241,13 +241,17 @@ impl<'r, 'b> Events<'r, 'b> {
             self.receiver.unfinished = Unfinished::Control(control);
             return None;
         }
-        let OpenControl { kind, payload, message, .. } = *control;
+        let PartialControl { kind, payload, message, .. } = *control;
         self.receiver.unfinished = message.map_or(Unfinished::Nothing, Unfinished::Message);
         Some(Found::AssembledControl(kind, payload))
     }
 
     /// More of a data frame's payload, perhaps nothing.
-    fn data(&mut self, frame: OpenFrame, mut message: Box<OpenMessage>) -> Result<Option<Found<'b>>, ProtocolError> {
+    fn data(
+        &mut self,
+        frame: PartialFrame,
+        mut message: Box<PartialMessage>,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
         match core::mem::take(&mut message.coding) {
             Coding::Plain => self.plain_data(frame, message),
             Coding::Deflate(compressed) => self.compressed_data(frame, message, compressed),
@@ -256,11 +260,11 @@ impl<'r, 'b> Events<'r, 'b> {
 
     fn plain_data(
         &mut self,
-        frame: OpenFrame,
-        mut message: Box<OpenMessage>,
+        frame: PartialFrame,
+        mut message: Box<PartialMessage>,
     ) -> Result<Option<Found<'b>>, ProtocolError> {
         let (piece, rest) = self.masked_piece_of(frame);
-        let first = message.assembler.is_untouched();
+        let first = message.assembler.awaits_first_piece();
         let kind = message.assembler.kind();
         message.wire_bytes += piece.len() as u64;
         let last = rest.is_none() && frame.fin;
@@ -280,7 +284,7 @@ impl<'r, 'b> Events<'r, 'b> {
     }
 
     /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
-    pub(super) fn piece_of(&mut self, frame: OpenFrame) -> (&'b [u8], Option<OpenFrame>) {
+    pub(super) fn piece_of(&mut self, frame: PartialFrame) -> (&'b [u8], Option<PartialFrame>) {
         let (piece, rest) = self.masked_piece_of(frame);
         if let Some(key) = frame.mask {
             key.apply(piece);
@@ -289,7 +293,7 @@ impl<'r, 'b> Events<'r, 'b> {
     }
 
     /// The same as it came.
-    fn masked_piece_of(&mut self, frame: OpenFrame) -> (&'b mut [u8], Option<OpenFrame>) {
+    fn masked_piece_of(&mut self, frame: PartialFrame) -> (&'b mut [u8], Option<PartialFrame>) {
         let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len());
         let rest = frame.after(length);
         (self.take(length), (rest.remaining > 0).then_some(rest))
@@ -314,11 +318,11 @@ impl<'r, 'b> Events<'r, 'b> {
 }
 
 /// A message that is whole; nothing where it was passed on in pieces.
-pub(super) fn assembled<'b>(message: OpenMessage) -> Result<Option<Found<'b>>, ProtocolError> {
+pub(super) fn assembled<'b>(message: PartialMessage) -> Result<Option<Found<'b>>, ProtocolError> {
     Ok(match message.assembler.finish()? {
         Assembled::Text(text) => Some(Found::AssembledText(text)),
         Assembled::Binary(bytes) => Some(Found::AssembledBinary(bytes)),
-        Assembled::Passed => None,
+        Assembled::Streamed => None,
     })
 }
 

@@ -9,37 +9,37 @@ use super::{
 };
 use crate::proto::{
     Delivery, ProtocolError,
-    deflate::LentInflater,
-    frame::OpenFrame,
-    message::{Coding, Compressed, OpenMessage},
+    deflate::PooledInflater,
+    frame::PartialFrame,
+    message::{Coding, Compressed, PartialMessage},
 };
 
 impl<'b> Events<'_, 'b> {
     /// Keeps what is here of a compressed payload while no inflater is free for it.
     pub(super) fn compressed_data(
         &mut self,
-        frame: OpenFrame,
-        mut message: Box<OpenMessage>,
+        frame: PartialFrame,
+        mut message: Box<PartialMessage>,
         mut compressed: Compressed,
     ) -> Result<Option<Found<'b>>, ProtocolError> {
         let whole = frame.fin && frame.remaining <= self.input.len() as u64;
-        let lent = match (compressed.inflater.take(), &mut self.receiver.inflating) {
-            (Some(lent), _) => Some(lent),
+        let inflater = match (compressed.inflater.take(), &mut self.receiver.inflating) {
+            (Some(inflater), _) => Some(inflater),
             // A header alone takes nothing.
             (None, Some(inflating)) if whole || !self.input.is_empty() => {
                 // Who wants pieces wants them as they come.
-                let lent = inflating.lend(whole || self.receiver.delivery == Delivery::Pieces);
-                self.work += lent.as_ref().map_or(0, LentInflater::work_to_begin);
-                lent
+                let inflater = inflating.acquire(whole || self.receiver.delivery == Delivery::Pieces);
+                self.work += inflater.as_ref().map_or(0, PooledInflater::setup_work);
+                inflater
             }
             (None, _) => None,
         };
-        if let Some(lent) = lent {
-            return self.inflate(frame, message, compressed, lent);
+        if let Some(inflater) = inflater {
+            return self.inflate(frame, message, compressed, inflater);
         }
         let (piece, rest) = self.piece_of(frame);
         message.wire_bytes += piece.len() as u64;
-        compressed.kept.extend_from_slice(piece);
+        compressed.backlog.extend_from_slice(piece);
         message.coding = Coding::Deflate(compressed);
         self.receiver.keep(rest, message);
         Ok(None)
@@ -48,25 +48,26 @@ impl<'b> Events<'_, 'b> {
     /// Inflates a step: of what was kept, or else of the payload; what is left of that stays in the input, masked.
     fn inflate(
         &mut self,
-        mut frame: OpenFrame,
-        mut message: Box<OpenMessage>,
+        mut frame: PartialFrame,
+        mut message: Box<PartialMessage>,
         mut compressed: Compressed,
-        mut lent: LentInflater,
+        mut inflater: PooledInflater,
     ) -> Result<Option<Found<'b>>, ProtocolError> {
-        let first = message.assembler.is_untouched();
+        let first = message.assembler.awaits_first_piece();
         self.bytes.clear();
         let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len()).min(SLICE_BYTES);
-        let work = if !compressed.kept.is_empty() {
-            let rest = &compressed.kept[compressed.inflated..];
-            let (used, work) = self.receiver.inflate(&mut message, &mut lent, &rest[..rest.len().min(SLICE_BYTES)])?;
-            compressed.advance(used);
+        let work = if !compressed.backlog.is_empty() {
+            let rest = &compressed.backlog[compressed.backlog_used..];
+            let (used, work) =
+                self.receiver.inflate(&mut message, &mut inflater, &rest[..rest.len().min(SLICE_BYTES)])?;
+            compressed.consume_backlog(used);
             Some(work)
         } else if length > 0 {
             let slice = &mut self.input[..length];
             if let Some(key) = frame.mask {
                 key.apply(slice);
             }
-            let (used, work) = self.receiver.inflate(&mut message, &mut lent, slice)?;
+            let (used, work) = self.receiver.inflate(&mut message, &mut inflater, slice)?;
             if let Some(key) = frame.mask {
                 key.after(used).apply(&mut slice[used..]);
             }
@@ -79,19 +80,19 @@ impl<'b> Events<'_, 'b> {
         };
         self.work += work.unwrap_or(0);
         if work.is_some() && self.receiver.delivery == Delivery::Pieces {
-            self.bytes.extend_from_slice(lent.output());
+            self.bytes.extend_from_slice(inflater.output());
         }
-        let rest = (frame.remaining > 0 || !compressed.kept.is_empty()).then_some(frame);
+        let rest = (frame.remaining > 0 || !compressed.backlog.is_empty()).then_some(frame);
         let last = rest.is_none() && frame.fin;
         let kind = message.assembler.kind();
         let found = if last {
-            lent.finish().map_err(|_| ProtocolError::InvalidDeflate)?;
+            inflater.finish().map_err(|_| ProtocolError::InvalidDeflate)?;
             if let Some(inflating) = &mut self.receiver.inflating {
-                inflating.take_history(&mut lent);
+                inflating.take_history(&mut inflater);
             }
             assembled(*message)?
         } else {
-            compressed.inflater = Some(lent);
+            compressed.inflater = Some(inflater);
             message.coding = Coding::Deflate(compressed);
             self.receiver.keep(rest, message);
             None
@@ -108,15 +109,15 @@ impl Receiver {
     /// Inflates from the front of `input` into a message. Gives the bytes that are used, and the work that it was.
     fn inflate(
         &self,
-        message: &mut OpenMessage,
-        lent: &mut LentInflater,
+        message: &mut PartialMessage,
+        inflater: &mut PooledInflater,
         input: &[u8],
     ) -> Result<(usize, usize), ProtocolError> {
         let limit = self.limits.max_message_bytes;
         let room = usize::try_from(limit.saturating_sub(message.assembler.length())).unwrap_or(usize::MAX);
-        let step = lent.inflate(input, room.saturating_add(1));
+        let step = inflater.inflate(input, room.saturating_add(1));
         // In this order, so that the verdict does not depend on where a step ends.
-        let output = lent.output();
+        let output = inflater.output();
         let within = &output[..output.len().min(room)];
         if !within.is_empty() {
             message.assembler.append(within, None)?;

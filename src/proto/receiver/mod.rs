@@ -16,8 +16,8 @@ pub use self::events::Events;
 use super::{
     CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MessageKind, ProtocolError, Role,
     deflate::Inflating,
-    frame::{MAX_HEADER_BYTES, OpenFrame},
-    message::OpenMessage,
+    frame::{MAX_HEADER_BYTES, PartialFrame},
+    message::PartialMessage,
 };
 
 /// What a peer sent.
@@ -135,18 +135,18 @@ enum Unfinished {
     #[default]
     Nothing,
     /// A message, and perhaps a frame of it of which payload is missing.
-    Message(Box<OpenMessage>),
+    Message(Box<PartialMessage>),
     /// A control frame of which payload is missing, perhaps between the fragments of a message.
-    Control(Box<OpenControl>),
+    Control(Box<PartialControl>),
 }
 
 /// A control frame of which payload is missing, and the message that it interrupts.
 #[derive(Debug)]
-struct OpenControl {
+struct PartialControl {
     kind: Control,
-    frame: OpenFrame,
+    frame: PartialFrame,
     payload: Vec<u8>,
-    message: Option<Box<OpenMessage>>,
+    message: Option<Box<PartialMessage>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -203,11 +203,11 @@ impl Receiver {
         self.header_len > 0 || !matches!(self.unfinished, Unfinished::Nothing)
     }
 
-    /// Whether [`Events::inflating_at_most`] has left something to be done that needs no further bytes: to be called
+    /// Whether [`Events::with_inflate_budget`] has left something to be done that needs no further bytes: to be called
     /// again with those that are unread, or with none.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.message().is_some_and(OpenMessage::has_backlog)
+        self.message().is_some_and(PartialMessage::has_backlog)
     }
 
     /// Bytes that are kept for an unfinished message or control frame: what counts against a budget of memory. An
@@ -218,7 +218,7 @@ impl Receiver {
             Unfinished::Control(control) => control.payload.len() as u64,
             Unfinished::Nothing | Unfinished::Message(_) => 0,
         };
-        control + self.message().map_or(0, OpenMessage::kept_bytes)
+        control + self.message().map_or(0, PartialMessage::buffered_bytes)
     }
 
     /// _Fails the connection_ for a reason outside of the framing (§7.1.7): nothing is parsed any more. After the
@@ -238,7 +238,7 @@ impl Receiver {
     }
 
     /// The message that is unfinished.
-    fn message(&self) -> Option<&OpenMessage> {
+    fn message(&self) -> Option<&PartialMessage> {
         match &self.unfinished {
             Unfinished::Nothing => None,
             Unfinished::Message(message) => Some(message),
@@ -257,13 +257,13 @@ impl Receiver {
     }
 
     /// A message goes on with the rest of this frame, or with its next one.
-    fn keep(&mut self, frame: Option<OpenFrame>, mut message: Box<OpenMessage>) {
+    fn keep(&mut self, frame: Option<PartialFrame>, mut message: Box<PartialMessage>) {
         message.frame = frame;
         self.unfinished = Unfinished::Message(message);
     }
 
     /// Whether the next byte begins a message, as far as the input before it goes, and whole ones are wanted.
-    fn is_between_messages(&self) -> bool {
+    fn can_use_fast_path(&self) -> bool {
         self.is_open()
             && self.header_len == 0
             && matches!(self.unfinished, Unfinished::Nothing)
@@ -272,13 +272,13 @@ impl Receiver {
 
     /// Whether a message of `length` bytes in one frame is within all limits; to be asked before it is taken.
     #[inline]
-    fn takes(&mut self, length: usize) -> bool {
+    fn try_accept(&mut self, length: usize) -> bool {
         let length = length as u64;
-        let takes = length > 0 && length <= self.limits.max_frame_bytes && length <= self.limits.max_message_bytes;
-        if takes {
+        let accepted = length > 0 && length <= self.limits.max_frame_bytes && length <= self.limits.max_message_bytes;
+        if accepted {
             self.empty_frames = 0;
         }
-        takes
+        accepted
     }
 
     /// Reads a header from the front of `input`, or keeps its beginning; gives the bytes taken from `input` too.

@@ -80,17 +80,17 @@ impl CompressedOnce {
 pub(in crate::proto) struct Inflating(Infallible);
 
 impl Inflating {
-    pub(in crate::proto) fn lend(&mut self, _: bool) -> Option<LentInflater> {
+    pub(in crate::proto) fn acquire(&mut self, _: bool) -> Option<PooledInflater> {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn take_history(&mut self, _: &mut LentInflater) {
+    pub(in crate::proto) fn take_history(&mut self, _: &mut PooledInflater) {
         match self.0 {}
     }
 }
 
 #[derive(Debug)]
-pub(in crate::proto) struct LentInflater(Infallible);
+pub(in crate::proto) struct PooledInflater(Infallible);
 
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proto) struct Malformed;
@@ -103,7 +103,7 @@ pub(in crate::proto) struct Step {
     pub(in crate::proto) outcome: Result<(), Malformed>,
 }
 
-impl LentInflater {
+impl PooledInflater {
     pub(in crate::proto) fn inflate(&mut self, _: &[u8], _: usize) -> Step {
         match self.0 {}
     }
@@ -116,11 +116,11 @@ impl LentInflater {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn own_bytes(&self) -> u64 {
+    pub(in crate::proto) fn uncounted_bytes(&self) -> u64 {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn work_to_begin(&self) -> usize {
+    pub(in crate::proto) fn setup_work(&self) -> usize {
         match self.0 {}
     }
 }
