@@ -1,9 +1,9 @@
-//! Fragments become messages ([§5.4]).
+//! Assembles fragments to messages ([§5.4]).
 //!
-//! A message that lies whole in the caller's buffer never comes here. What does come is kept in one contiguous
-//! buffer that grows with the bytes that arrived, never with the length that a header claims and not with the number
-//! of fragments, and for what is compressed with what it inflates to. Text is checked as it is appended, so that a fault
-//! is found in the middle of a frame.
+//! An uncompressed message that is whole in the caller's buffer does not come here. Any other is collected in one
+//! contiguous buffer, which grows with the bytes that arrive or are inflated, not with the length that a header
+//! announces nor with the number of fragments. Text is checked as it is appended, so an error is found in the middle of
+//! a frame.
 //!
 //! [§5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 
@@ -13,14 +13,14 @@ use super::{
     Delivery, MaskingKey, MessageKind, ProtocolError, deflate::PooledInflater, frame::PartialFrame, utf8::Utf8Validator,
 };
 
-/// A message of which some has arrived: how its payload is encoded, and what it has become.
+/// A message of which a part has arrived.
 #[derive(Debug)]
 pub(super) struct PartialMessage {
-    /// The frame of which payload is missing; `None` where the message's next frame has not begun.
+    /// The frame whose payload is incomplete; `None` if the next frame's header has not arrived.
     pub(super) frame: Option<PartialFrame>,
-    /// Bytes of payload so far, as they were on the wire.
+    /// The number of payload bytes so far, as they were on the wire.
     pub(super) wire_bytes: u64,
-    /// Blocks with BFINAL in what is compressed.
+    /// The number of blocks with BFINAL so far, in a compressed message.
     pub(super) final_blocks: u32,
     pub(super) coding: Coding,
     pub(super) assembler: MessageAssembler,
@@ -31,26 +31,27 @@ pub(super) struct PartialMessage {
 pub(super) enum Coding {
     #[default]
     Plain,
-    /// Compressed: inflated as it comes, once an inflater is free.
+    /// Compressed: inflated as it arrives, once an inflater is free.
     Deflate(Compressed),
 }
 
-/// What has come of a compressed message and is not inflated.
+/// The state of inflating a message.
 #[derive(Debug, Default)]
 pub(super) struct Compressed {
     pub(super) inflater: Option<PooledInflater>,
-    /// Bytes as they came while no inflater was free; those before `inflated` are done with.
+    /// Compressed bytes that arrived while no inflater was free.
     pub(super) backlog: Vec<u8>,
+    /// `backlog[..backlog_used]` has been inflated.
     pub(super) backlog_used: usize,
 }
 
 impl Compressed {
-    /// Whether something is here that can be inflated.
+    /// Returns whether there are compressed bytes that can be inflated now.
     pub(super) fn has_backlog(&self) -> bool {
         self.inflater.is_some() && !self.backlog.is_empty()
     }
 
-    /// What was kept has been inflated as far as this; nothing is kept once it is done with.
+    /// Marks `used` more bytes of the backlog as inflated, and frees it once all are.
     pub(super) fn consume_backlog(&mut self, used: usize) {
         self.backlog_used += used;
         if self.backlog_used == self.backlog.len() {
@@ -65,12 +66,12 @@ impl PartialMessage {
         Self { frame: None, wire_bytes: 0, final_blocks: 0, coding, assembler }
     }
 
-    /// Whether something is here that can be inflated.
+    /// Returns whether there are compressed bytes that can be inflated now.
     pub(super) fn has_backlog(&self) -> bool {
         matches!(&self.coding, Coding::Deflate(compressed) if compressed.has_backlog())
     }
 
-    /// Bytes that are kept for it.
+    /// Returns the number of bytes that are buffered for this message.
     pub(super) fn buffered_bytes(&self) -> u64 {
         let compressed = match &self.coding {
             Coding::Plain => 0,
@@ -82,35 +83,35 @@ impl PartialMessage {
     }
 }
 
-/// The payload of a message as it becomes whole, not compressed.
+/// Collects and checks the payload of a message, after inflating.
 #[derive(Debug)]
 pub(super) struct MessageAssembler {
-    /// Bytes of payload so far, kept or passed on.
+    /// The number of payload bytes so far, buffered or streamed.
     length: u64,
-    /// The longest that it may become.
+    /// The longest payload that is accepted.
     max_bytes: u64,
-    /// Nothing has been appended, not even an empty piece.
+    /// Whether nothing has been appended, not even an empty piece.
     awaits_first_piece: bool,
     content: Content,
 }
 
-/// What is done with the payload of an unfinished message.
+/// The payload of an unfinished message.
 #[derive(Debug)]
 enum Content {
-    /// Kept until the message is whole; `validator` holds the bytes of a code point cut by a fragment or a read.
+    /// Buffered until the message is whole; `validator` holds the bytes of a code point that is cut.
     Text { whole: String, validator: Utf8Validator },
-    /// Kept until the message is whole.
+    /// Buffered until the message is whole.
     Binary(Vec<u8>),
-    /// Passed on as it comes; `validator` is there for text.
+    /// Returned piece by piece; text has a `validator`.
     Streamed { kind: MessageKind, validator: Option<Utf8Validator> },
 }
 
-/// A message that is whole.
+/// A whole message.
 #[derive(Debug)]
 pub(super) enum Assembled {
     Text(String),
     Binary(Vec<u8>),
-    /// All of it was passed on before.
+    /// All pieces were returned before.
     Streamed,
 }
 
@@ -129,7 +130,7 @@ impl MessageAssembler {
         Self { length: 0, max_bytes, awaits_first_piece: true, content }
     }
 
-    /// Bytes of payload so far.
+    /// Returns the number of payload bytes so far.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
@@ -141,7 +142,7 @@ impl MessageAssembler {
         }
     }
 
-    /// Whether the first piece is still to come.
+    /// Returns whether nothing has been appended, not even an empty piece.
     pub(super) fn awaits_first_piece(&self) -> bool {
         self.awaits_first_piece
     }
@@ -154,14 +155,14 @@ impl MessageAssembler {
         }
     }
 
-    /// Takes the next piece of payload, unmasked. `rest`: how many bytes are still to come, if that is known.
+    /// Appends the next piece of unmasked payload. `rest` is the number of payload bytes after it, if that is known.
     pub(super) fn append(&mut self, piece: &[u8], rest: Option<u64>) -> Result<(), ProtocolError> {
         self.make_room(piece.len(), rest);
         self.push(piece)
     }
 
-    /// The same for a piece that is masked. It is unmasked in place, a little of it at a time, which is still in the
-    /// nearest cache when it is checked and copied.
+    /// Appends the next piece of payload and unmasks it in place. It does so block by block, so that a block is still
+    /// in the fastest cache when it is checked and copied.
     pub(super) fn append_masked(
         &mut self,
         piece: &mut [u8],
@@ -178,19 +179,19 @@ impl MessageAssembler {
         Ok(())
     }
 
-    /// The next piece is coming: `more` bytes, perhaps none, and `rest` behind it.
+    /// Reserves space for the next piece of `more` bytes, which may be 0, with `rest` bytes after it.
     fn make_room(&mut self, more: usize, rest: Option<u64>) {
         self.awaits_first_piece = false;
         let total = rest.map_or(self.max_bytes, |rest| self.length + more as u64 + rest);
         match &mut self.content {
-            // A code point that is cut is not in it yet: then a few bytes more find room by themselves.
+            // A pending code point is not counted here. Its few bytes may make the string grow once more.
             Content::Text { whole, .. } => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
             Content::Binary(whole) => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
             Content::Streamed { .. } => {}
         }
     }
 
-    /// Checks a piece and keeps it, if it is to be kept.
+    /// Checks a piece, and buffers it unless the message is streamed.
     fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         let before = self.length;
         self.length += piece.len() as u64;
@@ -209,7 +210,7 @@ impl MessageAssembler {
         checked.map_err(|error| ProtocolError::InvalidUtf8 { offset: before + error.offset as u64 })
     }
 
-    /// The whole message, once its last fragment has been appended.
+    /// Returns the whole message, after its last fragment has been appended.
     pub(super) fn finish(self) -> Result<Assembled, ProtocolError> {
         let (validator, assembled) = match self.content {
             Content::Text { whole, validator } => (Some(validator), Assembled::Text(whole)),
@@ -223,8 +224,8 @@ impl MessageAssembler {
     }
 }
 
-/// How much to reserve for `more` bytes: room doubles, as a Vec does, or becomes just what `total` bytes take, once half of
-/// them are here.
+/// Returns how many bytes to reserve for `more` bytes. The capacity doubles, as in a `Vec`, or becomes exactly `total`
+/// once half of `total` has arrived.
 fn growth(length: usize, capacity: usize, more: usize, total: u64) -> usize {
     let needed = length + more;
     if needed <= capacity {
@@ -235,7 +236,7 @@ fn growth(length: usize, capacity: usize, more: usize, total: u64) -> usize {
     doubled.max(needed) - length
 }
 
-/// Room for the first bytes, so that many short fragments do not begin with many short steps.
+/// The first capacity, so that short fragments do not cause many small allocations.
 const FIRST_BYTES: usize = 64;
-/// How much is unmasked before it is copied: a multiple of a key's length, and well within a core's nearest cache.
+/// How much is unmasked before it is copied: a multiple of the key's length, well within a core's first-level cache.
 const BLOCK_BYTES: usize = 8 << 10;

@@ -182,8 +182,8 @@ impl Inflater {
 
     /// Ends a message: the tail that its sender took off must complete its last block, and nothing else.
     pub(super) fn finish(&mut self) -> Result<(), Malformed> {
-        // zlib stops where a block ends, but does not say whether that is at a byte's end: with a byte behind the tail it
-        // must stop in front of that, and what follows must then be read as the block of one byte that it is.
+        // zlib stops where a block ends, but does not say whether that is at a byte's end: with a byte behind the tail
+        // it must stop in front of that, and what follows must then be read as the block of one byte that it is.
         let tail = [0x00, 0x00, 0xff, 0xff, 0x00];
         let block = [0x01, 0x01, 0x00, 0xfe, 0xff, 0xa5];
         match (self.probe(&tail, InflateFlush::Block)?, self.probe(&block, InflateFlush::NoFlush)?) {

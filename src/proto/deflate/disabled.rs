@@ -1,5 +1,5 @@
-//! What stands for permessage-deflate where the feature `deflate` is off: types without values, so that the engine
-//! reads the same and nothing of it is left.
+//! Replaces permessage-deflate if the feature `deflate` is off. The types have no values, so the rest of the engine
+//! needs no `cfg`, and the compiler removes the code that uses them.
 
 use alloc::boxed::Box;
 use core::convert::Infallible;
@@ -7,7 +7,7 @@ use core::convert::Infallible;
 use super::DeflateParams;
 use crate::proto::Role;
 
-/// What connections share for permessage-deflate. Without the feature `deflate` this type has no values.
+/// permessage-deflate for any number of connections. Without the feature `deflate` this type has no values.
 #[derive(Clone, Debug)]
 pub struct Deflate(Infallible);
 

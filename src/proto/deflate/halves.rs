@@ -34,8 +34,8 @@ impl DeflateAgreement {
         &self.params
     }
 
-    /// What a server answers to an offer that it takes: `params`, and where there is no memory for windows, that they are
-    /// not used.
+    /// What a server answers to an offer that it takes: `params`, and where there is no memory for windows, that they
+    /// are not used.
     pub(in crate::proto) fn accept_offer(deflate: &Deflate, mut params: DeflateParams) -> Self {
         let bits = params.server_max_window_bits.unwrap_or(WindowBits::MAX);
         params.server_no_context_takeover |= !deflate.allows_takeover(bits);

@@ -32,12 +32,12 @@ pub struct DeflateConfig {
     pub level: u8,
     /// Messages below this many bytes are sent as they are. Default 256.
     pub min_bytes: usize,
-    /// Messages above this many bytes are sent as they are: nobody else is served while one is compressed. Default 1 MiB,
-    /// some milliseconds at the default level.
+    /// Messages above this many bytes are sent as they are: nobody else is served while one is compressed. Default 1
+    /// MiB, some milliseconds at the default level.
     pub max_bytes: usize,
     /// Memory for context takeover, of all connections together, in bytes. Default 0: no context takeover in either
-    /// direction. What peers may refer to is reserved first, 32 KiB each; compressors have what is left, and with less than
-    /// the 280 KB that one takes we use none of our own.
+    /// direction. What peers may refer to is reserved first, 32 KiB each; compressors have what is left, and with less
+    /// than the 280 KB that one takes we use none of our own.
     pub memory_bytes: usize,
     /// Unfinished messages that are inflated as they come, of all connections together; each takes about 100 KB until
     /// it is whole. Default 16. The compressed bytes of further ones wait for their end, unless they are delivered in

@@ -77,8 +77,8 @@ impl ClientHandshake {
         Self::write(request, None, nonce, limits, out)
     }
 
-    /// The same, with an offer of permessage-deflate: the server may then compress, and so do we. Where `deflate` has no
-    /// memory for it, it asks for no context takeover.
+    /// The same, with an offer of permessage-deflate: the server may then compress, and so do we. Where `deflate` has
+    /// no memory for it, it asks for no context takeover.
     ///
     /// # Errors
     /// As [`new`](Self::new).

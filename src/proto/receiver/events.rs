@@ -1,7 +1,7 @@
 //! The events in one piece of input.
 //!
-//! Nearly all that comes is a whole message in one frame: it is recognised in a few steps, and delivered where it
-//! lies. Anything else takes the long way, which gives the verdicts.
+//! Nearly all input is whole messages in one frame each. The fast path recognises them in a few steps and returns them
+//! in place. Everything else, including every error in a header, goes through the slow path.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -18,17 +18,18 @@ use crate::proto::{
 pub struct Events<'r, 'b> {
     pub(super) receiver: &'r mut Receiver,
     pub(super) input: &'b mut [u8],
-    /// Nothing is unfinished, and whole messages are wanted: one in one frame can be delivered as it lies.
+    /// Whether the next message may take the fast path; see `Receiver::can_use_fast_path`.
     fast_path: bool,
-    /// Work that was done to inflate, in bytes that were moved, and how much may be.
+    /// How much was inflated, in bytes that were moved.
     pub(super) work: usize,
+    /// The limit of `work`.
     max_work: usize,
-    /// What the last event borrows from, where that is not the input.
+    /// What the last event borrows from, if not from the input.
     text: String,
     pub(super) bytes: Vec<u8>,
 }
 
-/// An event before its payload is borrowed from where it lies.
+/// An event before its payload is borrowed.
 pub(super) enum Found<'b> {
     Text(&'b [u8]),
     Binary(&'b [u8]),
@@ -40,7 +41,7 @@ pub(super) enum Found<'b> {
         first: bool,
         last: bool,
     },
-    /// What came in several pieces is owned.
+    /// A message that arrived in several pieces.
     AssembledText(String),
     AssembledBinary(Vec<u8>),
     AssembledControl(Control, Vec<u8>),
@@ -52,9 +53,11 @@ impl<'r, 'b> Events<'r, 'b> {
         Self { receiver, input, fast_path, work: 0, max_work: usize::MAX, text: String::new(), bytes: Vec::new() }
     }
 
-    /// Pauses once about `bytes` were inflated, for who serves others meanwhile: a few bytes can become a thousand times
-    /// as many. [`next_event`](Self::next_event) then gives `None` although [`unread`](Self::unread) bytes are left or
-    /// [`Receiver::is_paused`], to be received later. Each call makes some progress.
+    /// Pauses after about `bytes` have been inflated, so that a caller can serve other connections in between.
+    ///
+    /// A few bytes can inflate to a thousand times as many. After the pause [`next_event`](Self::next_event) returns
+    /// `None`, although there are [`unread`](Self::unread) bytes or [`Receiver::is_paused`] is true. Call
+    /// [`Receiver::receive`] again with the unread bytes. Each call makes some progress.
     #[must_use]
     pub fn with_inflate_budget(mut self, bytes: usize) -> Self {
         self.max_work = bytes.max(1);
@@ -62,11 +65,11 @@ impl<'r, 'b> Events<'r, 'b> {
         self
     }
 
-    /// The next event, or `None` when the bytes are used up.
+    /// Returns the next event, or `None` if the bytes contain no further whole one.
     ///
     /// # Errors
-    /// The rule that the peer broke, after all events before it. The connection has then failed: the caller sends
-    /// the Close frame by [`Sender::fail`](crate::Sender::fail) and ends the connection; later bytes are dropped.
+    /// The rule that the peer broke, after all events before it. The connection has then failed: send the Close frame
+    /// with [`Sender::fail`](crate::Sender::fail), and end the connection. The receiver drops later bytes.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
         if self.fast_path && self.input.is_empty() {
@@ -95,7 +98,7 @@ impl<'r, 'b> Events<'r, 'b> {
         ProtocolError::InvalidUtf8 { offset: error.offset as u64 }
     }
 
-    /// The next event, whatever it is.
+    /// Returns the next event of any kind.
     #[inline(never)]
     fn next_slow(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
         let found = self.find();
@@ -143,8 +146,9 @@ impl<'r, 'b> Events<'r, 'b> {
         event.map(Some)
     }
 
-    /// Bytes at the end of the input that have not been parsed yet: for who stops before the last event and gives
-    /// the rest to [`Receiver::receive`] later.
+    /// Returns the number of bytes at the end of the input that have not been parsed.
+    ///
+    /// A caller that stops before the last event gives these bytes to [`Receiver::receive`] again later.
     #[must_use]
     pub fn unread(&self) -> usize {
         self.input.len()
@@ -156,7 +160,7 @@ impl<'r, 'b> Events<'r, 'b> {
         self.input = &mut [];
     }
 
-    /// Parses until there is an event or no more input.
+    /// Parses until there is an event, or no more input, or the inflate budget is spent.
     fn find(&mut self) -> Result<Option<Found<'b>>, ProtocolError> {
         loop {
             if !self.receiver.is_open() {
@@ -185,7 +189,7 @@ impl<'r, 'b> Events<'r, 'b> {
         }
     }
 
-    /// A frame begins. If it is whole, and alone in its message, its payload is delivered where it lies.
+    /// Handles a new frame. If it is a whole, uncompressed message, its payload is returned in place.
     fn begin_frame(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
         let FrameHeader { fin, rsv1, mask, payload_len: remaining, .. } = header;
         let frame = PartialFrame { fin, mask, remaining };
@@ -196,7 +200,7 @@ impl<'r, 'b> Events<'r, 'b> {
             Opcode::Continuation => {
                 return match core::mem::take(&mut self.receiver.unfinished) {
                     Unfinished::Message(message) => self.data(frame, message),
-                    // `FrameHeader::decode` has refused it already; said again, it costs nothing.
+                    // `FrameHeader::decode` has refused this already; an error here is better than a panic.
                     _ => Err(ProtocolError::UnexpectedContinuation),
                 };
             }
@@ -213,7 +217,7 @@ impl<'r, 'b> Events<'r, 'b> {
                 }))
             }
             (_, delivery) => {
-                // RFC 7692 §6: RSV1 on its first frame says that a message is compressed.
+                // RFC 7692 §6: RSV1 on the first frame means that the message is compressed.
                 let coding = if rsv1 { Coding::Deflate(Compressed::default()) } else { Coding::Plain };
                 let max_bytes = self.receiver.limits.max_message_bytes;
                 self.data(frame, Box::new(PartialMessage::new(kind, delivery, coding, max_bytes)))
@@ -232,7 +236,7 @@ impl<'r, 'b> Events<'r, 'b> {
         self.control(Box::new(PartialControl { kind, frame, payload: Vec::new(), message }))
     }
 
-    /// More of a control frame's payload, as much as is here.
+    /// Handles more of a control frame's payload, as much as there is.
     fn control(&mut self, mut control: Box<PartialControl>) -> Option<Found<'b>> {
         let (piece, rest) = self.piece_of(control.frame);
         control.payload.extend_from_slice(piece);
@@ -246,7 +250,7 @@ impl<'r, 'b> Events<'r, 'b> {
         Some(Found::AssembledControl(kind, payload))
     }
 
-    /// More of a data frame's payload, perhaps nothing.
+    /// Handles more of a data frame's payload, perhaps nothing.
     fn data(
         &mut self,
         frame: PartialFrame,
@@ -283,7 +287,7 @@ impl<'r, 'b> Events<'r, 'b> {
         })
     }
 
-    /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
+    /// Takes the available payload of a frame, unmasked. Also returns the rest of the frame if it is incomplete.
     pub(super) fn piece_of(&mut self, frame: PartialFrame) -> (&'b [u8], Option<PartialFrame>) {
         let (piece, rest) = self.masked_piece_of(frame);
         if let Some(key) = frame.mask {
@@ -292,7 +296,7 @@ impl<'r, 'b> Events<'r, 'b> {
         (piece, rest)
     }
 
-    /// The same as it came.
+    /// Takes the available payload of a frame, still masked. Also returns the rest of the frame if it is incomplete.
     fn masked_piece_of(&mut self, frame: PartialFrame) -> (&'b mut [u8], Option<PartialFrame>) {
         let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len());
         let rest = frame.after(length);
@@ -308,7 +312,7 @@ impl<'r, 'b> Events<'r, 'b> {
         payload
     }
 
-    /// The next `length` bytes of the input.
+    /// Takes the next `length` bytes of the input.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> &'b mut [u8] {
         let (taken, rest) = core::mem::take(&mut self.input).split_at_mut(length);
@@ -317,7 +321,7 @@ impl<'r, 'b> Events<'r, 'b> {
     }
 }
 
-/// A message that is whole; nothing where it was passed on in pieces.
+/// Returns a whole message as an event, or `None` if it was returned in pieces.
 pub(super) fn assembled<'b>(message: PartialMessage) -> Result<Option<Found<'b>>, ProtocolError> {
     Ok(match message.assembler.finish()? {
         Assembled::Text(text) => Some(Found::AssembledText(text)),

@@ -1,4 +1,4 @@
-//! Compressed messages: their payload is inflated as it comes, step by step, once an inflater is free for it
+//! Compressed messages: their payload is inflated as it arrives, step by step, once an inflater is free
 //! ([RFC 7692 §6.2](https://www.rfc-editor.org/rfc/rfc7692#section-6.2)).
 
 use alloc::boxed::Box;
@@ -15,7 +15,7 @@ use crate::proto::{
 };
 
 impl<'b> Events<'_, 'b> {
-    /// Keeps what is here of a compressed payload while no inflater is free for it.
+    /// Handles more of a compressed payload: inflates a step of it, or buffers it while no inflater is free.
     pub(super) fn compressed_data(
         &mut self,
         frame: PartialFrame,
@@ -25,9 +25,9 @@ impl<'b> Events<'_, 'b> {
         let whole = frame.fin && frame.remaining <= self.input.len() as u64;
         let inflater = match (compressed.inflater.take(), &mut self.receiver.inflating) {
             (Some(inflater), _) => Some(inflater),
-            // A header alone takes nothing.
+            // A header alone does not acquire an inflater.
             (None, Some(inflating)) if whole || !self.input.is_empty() => {
-                // Who wants pieces wants them as they come.
+                // Pieces are returned as they arrive, so they cannot wait for an inflater.
                 let inflater = inflating.acquire(whole || self.receiver.delivery == Delivery::Pieces);
                 self.work += inflater.as_ref().map_or(0, PooledInflater::setup_work);
                 inflater
@@ -45,7 +45,7 @@ impl<'b> Events<'_, 'b> {
         Ok(None)
     }
 
-    /// Inflates a step: of what was kept, or else of the payload; what is left of that stays in the input, masked.
+    /// Inflates a step of the backlog, or else of the payload. The rest of the payload stays in the input, masked.
     fn inflate(
         &mut self,
         mut frame: PartialFrame,
@@ -106,7 +106,7 @@ impl<'b> Events<'_, 'b> {
 }
 
 impl Receiver {
-    /// Inflates from the front of `input` into a message. Gives the bytes that are used, and the work that it was.
+    /// Inflates from the start of `input` into a message. Returns the number of bytes used, and the work.
     fn inflate(
         &self,
         message: &mut PartialMessage,
@@ -116,7 +116,7 @@ impl Receiver {
         let limit = self.limits.max_message_bytes;
         let room = usize::try_from(limit.saturating_sub(message.assembler.length())).unwrap_or(usize::MAX);
         let step = inflater.inflate(input, room.saturating_add(1));
-        // In this order, so that the verdict does not depend on where a step ends.
+        // The order of these checks makes the error independent of where a step ends.
         let output = inflater.output();
         let within = &output[..output.len().min(room)];
         if !within.is_empty() {
@@ -130,14 +130,15 @@ impl Receiver {
             return Err(ProtocolError::TooManyFinalBlocks { limit: MAX_FINAL_BLOCKS });
         }
         step.outcome.map_err(|_| ProtocolError::InvalidDeflate)?;
-        // That nothing comes out of it makes input no cheaper: a block may be all tables.
+        // Input costs work even if it inflates to nothing: a block may consist of tables.
         Ok((step.consumed, step.work + step.consumed * WORK_PER_BYTE))
     }
 }
 
-/// What a byte of compressed input is worth, in bytes that are moved.
+/// The work of one byte of compressed input, in bytes that are moved.
 const WORK_PER_BYTE: usize = 16;
 /// How much of a compressed payload is unmasked at a time.
 const SLICE_BYTES: usize = 4 << 10;
-/// Blocks with BFINAL in a message. One takes two bytes and costs us a window of 32 KiB, which no other limit counts.
+/// The number of blocks with BFINAL that a message may have. Each is two bytes for the peer, and 32 KiB of window to
+/// set up for us, which no other limit counts.
 const MAX_FINAL_BLOCKS: u32 = 1_000;
