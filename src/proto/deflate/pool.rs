@@ -1,13 +1,12 @@
-//! What connections share ([`Deflate`]): a few compressors and inflaters for all, and the memory for windows that
-//! live on.
+//! What connections share ([`Deflate`]): a pool of compressors and inflaters, and the memory for context takeover.
 //!
-//! Without context takeover a connection owns nothing: it borrows what it needs for as long as a message takes. A
-//! message that comes in pieces keeps its inflater until it is whole; of these there is only a number, and while all
-//! are lent the compressed bytes of further ones wait.
+//! Without context takeover a connection owns nothing: it acquires a compressor or an inflater for one message, and
+//! releases it. A message that arrives in several reads keeps its inflater until it is whole. The number of such
+//! inflaters is limited; while all are in use, the compressed bytes of further messages are buffered.
 //!
-//! Context takeover costs memory for as long as a connection lives, so it has a budget. What we compress with may be
-//! given up at any time, for a sender may always start afresh: the window that was not used for the longest time goes
-//! first. What we inflate with may not ([§7.2.2]): its memory is reserved at the handshake or takeover refused.
+//! Context takeover takes memory for the life of a connection, so it has a budget. A compressor's context may be
+//! evicted at any time, because a sender may always start without one: the least recently used goes first. An
+//! inflater's history may not ([§7.2.2]): its memory is reserved at the handshake, or takeover is refused.
 //!
 //! [§7.2.2]: https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
 
@@ -24,23 +23,27 @@ use super::{
     params::WindowBits,
 };
 
-/// How to compress, and what it may cost.
+/// The configuration of [`Deflate`]: how to compress, and how much memory to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateConfig {
-    /// How hard to try: 1 (fastest) to 9 (smallest); 0 compresses nothing, and only inflates. Default 1.
+    /// The compression level: 1 (fastest) to 9 (smallest). 0 compresses nothing, and only inflates. Default 1.
     pub level: u8,
-    /// Messages below this many bytes are sent as they are. Default 256.
+    /// Shorter messages are sent uncompressed. In bytes; default 256.
     pub min_bytes: usize,
-    /// Messages above this many bytes are sent as they are: nobody else is served while one is compressed. Default 1
-    /// MiB, some milliseconds at the default level.
+    /// Longer messages are sent uncompressed, because compressing one blocks its thread. In bytes; default 1 MiB, which
+    /// takes some milliseconds at the default level.
     pub max_bytes: usize,
-    /// Memory for context takeover, of all connections together, in bytes. Default 0: no context takeover in either
-    /// direction. What peers may refer to is reserved first, 32 KiB each; compressors have what is left, and with less
-    /// than the 280 KB that one takes we use none of our own.
+    /// The memory for context takeover of all connections together, in bytes. Default 0: no context takeover in either
+    /// direction.
+    ///
+    /// Each peer that may use its context reserves 32 KiB at the handshake. Our compressors share the rest. One takes
+    /// about 280 KB with the largest window; with a smaller budget we send without context takeover.
     pub memory_bytes: usize,
-    /// Unfinished messages that are inflated as they come, of all connections together; each takes about 100 KB until
-    /// it is whole. Default 16. The compressed bytes of further ones wait for their end, unless they are delivered in
+    /// How many unfinished messages of all connections together are inflated as they arrive. Default 16. Each takes
+    /// about 100 KB until it is whole.
+    ///
+    /// Further compressed messages are buffered, and inflated when they are whole, unless they are delivered in
     /// [pieces](crate::Delivery::Pieces).
     pub max_unfinished: usize,
 }
@@ -51,10 +54,24 @@ impl Default for DeflateConfig {
     }
 }
 
-/// permessage-deflate for any number of connections: compressors and inflaters that are lent to one message after
-/// another. Cheap to clone; made once per thread or once per process.
+/// permessage-deflate for any number of connections: a pool of compressors and inflaters, and their memory budget
+/// ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692)).
 ///
-/// Nothing is allocated before it is used.
+/// Cheap to clone. Make one per thread or one per process, and give it to the handshakes
+/// ([`ServerHandshake::with_deflate`](crate::ServerHandshake::with_deflate),
+/// [`ClientHandshake::with_deflate`](crate::ClientHandshake::with_deflate)). It allocates nothing before its first use.
+///
+/// Without context takeover, which is the default, a connection holds a compressor or an inflater only during a
+/// message. Context takeover makes small, similar messages shorter, and takes memory for the life of a connection: see
+/// [`DeflateConfig::memory_bytes`]. When the budget is spent, the compressor that was not used for the longest time
+/// loses its context, and new connections get no context takeover from their peers.
+///
+/// # Security
+///
+/// The length of a compressed message reveals how much a secret in it has in common with text that an attacker placed
+/// next to it (the CRIME attack). With context takeover this extends to all messages of a connection. Send such
+/// messages uncompressed ([`Sender::text_uncompressed`](crate::Sender::text_uncompressed),
+/// [`Prepared::uncompressed`](crate::Prepared::uncompressed)), and keep context takeover off.
 #[derive(Clone, Debug, Default)]
 pub struct Deflate(Arc<Shared>);
 
@@ -66,65 +83,66 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Pool {
-    /// Inflaters that nobody uses.
-    #[expect(clippy::vec_box, reason = "they are lent and given back without being moved")]
+    /// Inflaters that no message uses.
+    #[expect(clippy::vec_box, reason = "they are acquired and released without being moved")]
     idle_inflaters: Vec<Box<Inflater>>,
-    /// Inflaters that unfinished messages use; at most `max_unfinished`.
+    /// The number of inflaters in use by messages that were unfinished when they started; at most `max_unfinished`.
     counted_in_use: usize,
-    /// Compressors that nobody uses; what they know means nothing.
+    /// Compressors that no message uses. Their context is meaningless.
     idle_compressors: Vec<Compressor>,
-    /// Room for what is compressed, that nobody uses: not kept with a context, which does not need it.
+    /// Output buffers that no compressor uses. A compressor in `contexts` has none.
     buffers: Vec<Vec<u8>>,
-    /// Compressors with the context of a connection, by the time of their last use.
+    /// Compressors with the context of a connection, the least recently used first.
     contexts: BTreeMap<ContextId, Compressor>,
+    /// The number of times that a context was stored.
     uses: u64,
-    /// Bytes reserved for what receivers must remember.
+    /// The number of bytes reserved for the histories of receivers.
     history_bytes: usize,
-    /// Bytes of `contexts`.
+    /// The number of bytes that `contexts` takes.
     context_bytes: usize,
 }
 
-/// Names the compressor that holds a connection's context, if it is still there: the time of its last use.
+/// Identifies the compressor with a connection's context, which may have been evicted. It is the count of its last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ContextId(NonZeroU64);
 
 impl Deflate {
-    /// Compression with this configuration.
+    /// Makes an empty pool with this configuration.
     #[must_use]
     pub fn new(config: DeflateConfig) -> Self {
         Self(Arc::new(Shared { config, pool: Mutex::default() }))
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &DeflateConfig {
         &self.0.config
     }
 
-    /// Memory that context takeover takes now, in bytes: never more than [`DeflateConfig::memory_bytes`].
+    /// Returns how much memory context takeover takes now, in bytes: at most [`DeflateConfig::memory_bytes`].
     #[must_use]
     pub fn takeover_bytes(&self) -> usize {
         let pool = self.pool();
         pool.history_bytes + pool.context_bytes
     }
 
-    /// Whether a message of this length is worth compressing.
+    /// Returns whether the configuration compresses messages of this length.
     pub(super) fn should_compress(&self, length: usize) -> bool {
         let DeflateConfig { level, min_bytes, max_bytes, .. } = self.0.config;
         level > 0 && (min_bytes..=max_bytes).contains(&length)
     }
 
-    /// Whether there is memory for a compressor that keeps its context.
+    /// Returns whether the budget is large enough for a compressor with a context.
     pub(super) fn allows_takeover(&self, window_bits: WindowBits) -> bool {
         self.0.config.memory_bytes >= Compressor::bytes(window_bits.get())
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
-        // Nobody panics in the middle of a change; what is there is whole.
+        // No change to the pool can panic halfway, so its state is valid even if the lock is poisoned.
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves what a receiver must remember from message to message, if the budget has room.
+    /// Reserves memory for the history of a receiver, and returns whether the budget allows it. Evicts contexts for it.
     pub(super) fn reserve_history(&self) -> bool {
         let budget = self.0.config.memory_bytes;
         let mut pool = self.pool();
@@ -140,7 +158,7 @@ impl Deflate {
         self.pool().history_bytes -= History::BYTES;
     }
 
-    /// An inflater for an unfinished message, to be given back, if one may still be lent.
+    /// Acquires an inflater for an unfinished message; `None` if `max_unfinished` are in use.
     pub(super) fn try_acquire_inflater(&self) -> Option<Box<Inflater>> {
         let mut pool = self.pool();
         if pool.counted_in_use >= self.0.config.max_unfinished {
@@ -152,13 +170,13 @@ impl Deflate {
         Some(idle.unwrap_or_else(|| Box::new(Inflater::new())))
     }
 
-    /// An inflater for a message that is all there.
+    /// Acquires an inflater without counting it, for a message that can be inflated to its end at once.
     pub(super) fn acquire_inflater(&self) -> Box<Inflater> {
         let idle = self.pool().idle_inflaters.pop();
         idle.unwrap_or_else(|| Box::new(Inflater::new()))
     }
 
-    /// Takes back an inflater, if it can be used again.
+    /// Releases an inflater; `None` if it cannot be used again.
     pub(super) fn release_inflater(&self, inflater: Option<Box<Inflater>>, was_counted: bool) {
         let mut pool = self.pool();
         pool.counted_in_use -= usize::from(was_counted);
@@ -169,14 +187,14 @@ impl Deflate {
         }
     }
 
-    /// The compressor with this context, or else one that starts afresh.
+    /// Acquires the compressor with this context, or one without context if there is none or it was evicted.
     pub(super) fn acquire_compressor(&self, context: Option<ContextId>, window_bits: u8) -> Compressor {
         let mut pool = self.pool();
         let buffer = pool.buffers.pop().unwrap_or_default();
         let kept = context.and_then(|context| pool.take(context));
         let idle = if kept.is_none() { pool.idle_compressor(window_bits) } else { None };
         drop(pool);
-        // Not before, under the lock: it clears a table of 128 KiB.
+        // Not under the lock, because it clears a table of 128 KiB.
         let idle = idle.map(Compressor::reset);
         let new = || Compressor::new(self.0.config.level.min(9), window_bits);
         let mut compressor = kept.or(idle).unwrap_or_else(new);
@@ -184,7 +202,7 @@ impl Deflate {
         compressor
     }
 
-    /// Keeps a compressor with the context of a connection, as far as the budget goes.
+    /// Stores a compressor with the context of a connection, and evicts others if the budget requires it.
     pub(super) fn keep_context(&self, mut compressor: Compressor) -> ContextId {
         let buffer = compressor.take_buffer();
         let mut pool = self.pool();
@@ -204,7 +222,7 @@ impl Deflate {
         }
     }
 
-    /// Takes back a compressor that keeps no context.
+    /// Releases a compressor whose context is not needed.
     pub(super) fn release_compressor(&self, mut compressor: Compressor) {
         let buffer = compressor.take_buffer();
         let mut pool = self.pool();
@@ -227,7 +245,7 @@ impl Pool {
 
     fn store_compressor(&mut self, compressor: Compressor) {
         if self.idle_compressors.len() == MAX_IDLE {
-            // The one that was not used for the longest time: windows that nobody else has must not stay in the way.
+            // The one that was idle for the longest time, so that unusual window sizes do not fill the pool.
             self.idle_compressors.remove(0);
         }
         self.idle_compressors.push(compressor);
@@ -239,7 +257,7 @@ impl Pool {
         }
     }
 
-    /// Gives up the contexts that were not used for the longest time.
+    /// Evicts the least recently used contexts until the memory is within `budget`.
     fn evict_to(&mut self, budget: usize) {
         while self.history_bytes + self.context_bytes > budget
             && let Some((_, compressor)) = self.contexts.pop_first()
@@ -250,5 +268,5 @@ impl Pool {
     }
 }
 
-/// Compressors and inflaters that are kept while nobody uses them, of each so many.
+/// How many idle compressors, inflaters and buffers each are kept.
 const MAX_IDLE: usize = 4;
