@@ -34,8 +34,8 @@ impl DeflateAgreement {
         &self.params
     }
 
-    /// Accepts an offer as a server. The result has the offered `params`, without context takeover where the budget does
-    /// not allow it.
+    /// Accepts an offer as a server. The result has the offered `params`, without context takeover where the budget
+    /// does not allow it.
     pub(in crate::proto) fn accept_offer(deflate: &Deflate, mut params: DeflateParams) -> Self {
         let bits = params.server_max_window_bits.unwrap_or(WindowBits::MAX);
         params.server_no_context_takeover |= !deflate.allows_takeover(bits);
