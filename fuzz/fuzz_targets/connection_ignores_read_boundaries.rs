@@ -1,7 +1,8 @@
-//! The same bytes give the same events and the same violation however they are cut into reads, in both roles and in both
-//! deliveries, and also to who stops after each event or inflates as little as possible at a time.
+//! The same bytes give the same events and the same violation however they are cut into reads, in both roles and with
+//! both deliveries. The same holds for a caller that stops after each event, or inflates as little as possible at a
+//! time.
 //!
-//! Input: role and deflate; limits; cuts; what the peer sends.
+//! Input: role and deflate; limits; cuts; the bytes from the peer.
 #![no_main]
 
 use switchboard::Delivery;
@@ -28,7 +29,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     ] {
         agree(name, &recorder, &whole);
         let (one, other) = (&recorder.receiver, &whole.receiver);
-        assert_eq!(one.buffered_bytes(), other.buffered_bytes(), "{name}: what is kept");
+        assert_eq!(one.buffered_bytes(), other.buffered_bytes(), "{name}: buffered bytes");
     }
 
     let mut by_event = new(Delivery::Pieces);
@@ -44,9 +45,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         ("pieces, inflating step by step", by_step),
     ] {
         agree(name, &recorder, &whole);
-        // The place where a violation ends an unfinished message may lie inside of a piece.
+        // A violation may be inside of a piece, which is then returned in part or not at all.
         if whole.violation.is_none() {
-            assert_eq!(recorder.unfinished, pieces.unfinished, "{name}: what has come of an unfinished message");
+            assert_eq!(recorder.unfinished, pieces.unfinished, "{name}: the unfinished message");
         }
     }
 });
@@ -58,5 +59,8 @@ fn agree(name: &str, one: &Recorder, other: &Recorder) {
     assert_eq!(one.is_open(), other.is_open(), "{name}: is it open?");
     assert_eq!(one.has_failed(), other.has_failed(), "{name}: has it failed?");
     assert_eq!(one.has_unfinished(), other.has_unfinished(), "{name}: is something unfinished?");
-    assert!(one.is_open() || !one.has_unfinished() && one.buffered_bytes() == 0, "{name}: what is over keeps nothing");
+    assert!(
+        one.is_open() || !one.has_unfinished() && one.buffered_bytes() == 0,
+        "{name}: after the end, nothing is kept"
+    );
 }

@@ -1,8 +1,10 @@
-//! Whatever is asked of a sender: it does what the rules allow and gives the error they say for the rest, on which
-//! nothing is written; and the opposite role takes all that was written and sees just what was sent.
+//! A sender executes each command that the rules allow. For any other it returns the right error and writes nothing.
+//! The opposite role accepts all output, and sees exactly what was sent.
 //!
-//! Input: role of who reads and deflate, where bits 4 to 7 are the level; where agreed on, a byte for the windows' bits;
-//! cuts; then commands, each a byte (bit 7: into a fixed buffer whose room is the next byte) with its arguments. A payload is a byte, and behind it that many bytes, or from 248 on a length near a boundary.
+//! Input: role of the receiver and deflate, where bits 4 to 7 are the level; if negotiated, a byte for the bits of the
+//! windows; cuts; then commands, each a byte with its arguments. Bit 7 of the byte means a fixed buffer, whose size is
+//! the next byte. A payload is a byte with its length, and that many bytes; from 248 on the byte selects a length near
+//! a boundary.
 #![no_main]
 
 use switchboard::{
@@ -51,7 +53,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What has been sent, and what the rules allow next.
+/// A model of the sender: what has been sent, and what the rules allow next.
 struct Script {
     wire: Vec<u8>,
     sent: Vec<Seen>,
@@ -84,13 +86,13 @@ fn run<M: Masking>(mut sender: Sender<M>, deflating: bool, mut input: Input<'_>)
         if let Some(room) = room {
             outcome = Some(into_fixed(&mut sender, &command, room, &mut script.wire));
         }
-        // Where the room did not suffice, nothing has happened, and the same command goes through now.
+        // If the buffer was too small, nothing has changed, and the same command succeeds now.
         if let None | Some(Err(SendError::BufferTooSmall { .. })) = outcome {
             let before = script.wire.len();
             let appended = send(&mut sender, &command, &mut script.wire);
             let written = script.wire.len() - before;
             if let (Some(room), Some(Err(SendError::BufferTooSmall { needed }))) = (room, outcome) {
-                // What is compressed the second time starts afresh.
+                // A second compression has no context.
                 assert!(needed > room && (needed == written || deflating), "{room} {needed} {written}");
             }
             assert!(appended.is_ok() || written == 0, "nothing is written on {appended:?}");
@@ -117,7 +119,7 @@ fn into_fixed<M: Masking>(
     let outcome = send(sender, command, &mut out);
     let filled = out.filled().len();
     assert!(outcome.is_ok() || filled == 0, "nothing is written on {outcome:?}");
-    assert!(buffer[filled..].iter().all(|&byte| byte == 0xA5), "nothing is written behind the end");
+    assert!(buffer[filled..].iter().all(|&byte| byte == 0xA5), "nothing is written after the end");
     wire.extend(&buffer[..filled]);
     outcome
 }
@@ -171,7 +173,7 @@ fn send<M: Masking>(
     command: &Command<'_>,
     out: &mut impl switchboard::Output,
 ) -> Result<(), SendError> {
-    let text = |payload| std::str::from_utf8(payload).expect("texts are made of text");
+    let text = |payload| std::str::from_utf8(payload).expect("texts are valid UTF-8");
     match command {
         Command::Whole(MessageKind::Text, payload) => sender.text(text(payload), out),
         Command::Whole(MessageKind::Binary, payload) => sender.binary(payload, out),
@@ -200,7 +202,7 @@ fn send<M: Masking>(
 }
 
 impl Script {
-    /// What the rules say of a command now: an error, or whether anything is sent.
+    /// Returns what the rules say about a command now: an error, or whether anything is sent.
     fn verdict(&self, command: &Command<'_>, role: Role) -> Result<bool, SendError> {
         let control = |payload: &[u8]| match payload.len() {
             length @ 126.. => Err(SendError::ControlTooLong { length }),
@@ -233,7 +235,7 @@ impl Script {
         }
     }
 
-    /// A command has been carried out.
+    /// Records a command that has been executed.
     fn record(&mut self, command: Command<'_>) {
         self.open = !matches!(command, Command::Close(_) | Command::ReplyClose(_) | Command::Fail(_));
         self.sent.push(match command {
@@ -259,7 +261,7 @@ impl Script {
     }
 }
 
-/// §7.4 and the registry, written down once more.
+/// Returns whether a Close frame may have this code: §7.4 and the registry, independent of the engine.
 fn sendable(code: CloseCode) -> bool {
     matches!(
         code.get(),

@@ -1,8 +1,8 @@
-//! Compressed messages inflate to what the naive inflater makes of them, are malformed where it says so, and never become
-//! longer than the limit, however they are cut, whether an inflater is free at once or not, and step by step.
+//! Compressed messages inflate as with the naive inflater, are malformed if it says so, and never exceed the limit.
+//! This holds however they are cut, whether or not an inflater is free, and also when inflated step by step.
 //!
 //! Input: bit 0: context takeover, bit 1: no inflater is free before the end, bit 2: pieces, bit 3: step by step; limit
-//! (index); cuts; then messages, each behind two bytes that are its length, the last as long as there is input.
+//! (index); cuts; then messages, each after two bytes with its length. The last one may be cut off.
 #![no_main]
 
 use switchboard::ProtocolError;
@@ -32,7 +32,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let length = u16::from_be_bytes(input.array());
         let message = input.take(usize::from(length));
         if message.len() > limit {
-            return; // refused for that alone
+            return; // refused for its length on the wire
         }
         let wire = frame(message);
         for piece in cuts.of(&wire) {
@@ -63,13 +63,13 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         if recorder.violation.is_some() {
             assert_eq!(recorder.receiver.buffered_bytes(), 0);
             let received = recorder.unfinished.map_or(0, |(_, payload)| payload.len());
-            assert!(received <= limit, "{received} bytes were handed out");
+            assert!(received <= limit, "{received} bytes were returned");
             return;
         }
     }
 });
 
-/// A compressed binary message in one frame.
+/// Returns a frame with a compressed binary message.
 fn frame(message: &[u8]) -> Vec<u8> {
     let header = FrameHeader {
         fin: true,

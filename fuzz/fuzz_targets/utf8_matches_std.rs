@@ -1,4 +1,5 @@
-//! A text message is taken if and only if the standard library takes it, and else fails at the byte that shows it.
+//! A text message is accepted if and only if the standard library accepts it. Otherwise it fails at the first invalid
+//! byte.
 //!
 //! Input: role; bit 0: pieces, bit 1: Pings between the fragments; cuts into fragments; cuts into reads; the text.
 #![no_main]
@@ -15,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let text = input.rest();
 
     let mut wire = Vec::new();
-    // Where each byte of the text stands in the wire.
+    // The offset in `wire` of each byte of the text.
     let mut places = Vec::new();
     let mut pieces: Vec<&[u8]> = fragments.of(text).collect();
     if pieces.is_empty() {
@@ -30,7 +31,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let start = append_frame(&mut wire, role, i == last, opcode, piece);
         places.extend(start..wire.len());
     }
-    places.push(wire.len() - 1); // what is cut off shows at the end
+    places.push(wire.len() - 1); // a cut code point fails at the end
 
     let expected = utf8_by_std(text);
     let mut recorder = Recorder::new(role, Limits::default(), delivery, None);
