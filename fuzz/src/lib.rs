@@ -306,7 +306,7 @@ fn record(seen: &mut Vec<Seen>, unfinished: &mut Option<(MessageKind, Vec<u8>)>,
         Event::Pong(payload) => Seen::Pong(payload.into()),
         Event::Close(frame) => Seen::Close(frame.map(|frame| (frame.code, frame.reason.into()))),
         Event::Piece(piece) => {
-            assert_eq!(piece.first, unfinished.is_none(), "the first piece, and only it, begins a message");
+            assert_eq!(piece.first, unfinished.is_none(), "the first piece, and only that one, starts a message");
             let (kind, mut whole) = unfinished.take().unwrap_or((piece.kind, Vec::new()));
             assert_eq!(piece.kind, kind, "all pieces are of one kind");
             whole.extend(piece.payload);

@@ -1,7 +1,7 @@
 //! Masking ([§5.3]): the payload of every frame from a client is XORed with a key of four bytes.
 //!
 //! The XOR runs over whole blocks (64, 16, then 4 bytes), because the compiler vectorises a loop over blocks of a fixed
-//! size, but not one that indexes the key by `i & 3`. Keys are not made here: see [`KeySource`].
+//! size, but not one that indexes the key by `i & 3`. Keys come from a [`KeySource`].
 //!
 //! [§5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 

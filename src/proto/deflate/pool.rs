@@ -59,7 +59,8 @@ impl Default for DeflateConfig {
 ///
 /// Cheap to clone. Make one per thread or one per process, and give it to the handshakes
 /// ([`ServerHandshake::with_deflate`](crate::ServerHandshake::with_deflate),
-/// [`ClientHandshake::with_deflate`](crate::ClientHandshake::with_deflate)). It allocates nothing before its first use.
+/// [`ClientHandshake::with_deflate`](crate::ClientHandshake::with_deflate)). Compressors and inflaters are made on
+/// first use.
 ///
 /// Without context takeover, which is the default, a connection holds a compressor or an inflater only during a
 /// message. Context takeover makes small, similar messages shorter, and takes memory for the life of a connection: see
@@ -86,7 +87,7 @@ struct Pool {
     /// Inflaters that no message uses.
     #[expect(clippy::vec_box, reason = "they are acquired and released without being moved")]
     idle_inflaters: Vec<Box<Inflater>>,
-    /// The number of inflaters in use by messages that were unfinished when they started; at most `max_unfinished`.
+    /// The number of acquired inflaters that count towards `max_unfinished`; at most that many.
     counted_in_use: usize,
     /// Compressors that no message uses. Their context is meaningless.
     idle_compressors: Vec<Compressor>,
@@ -158,7 +159,7 @@ impl Deflate {
         self.pool().history_bytes -= History::BYTES;
     }
 
-    /// Acquires an inflater for an unfinished message; `None` if `max_unfinished` are in use.
+    /// Acquires an inflater that counts towards `max_unfinished`; `None` if that many are in use.
     pub(super) fn try_acquire_inflater(&self) -> Option<Box<Inflater>> {
         let mut pool = self.pool();
         if pool.counted_in_use >= self.0.config.max_unfinished {

@@ -112,18 +112,18 @@ impl RequestHead {
         target.split_once('?').map_or(target, |(path, _)| path)
     }
 
-    /// The version.
+    /// Returns the version.
     #[must_use]
     pub fn version(&self) -> HttpVersion {
         self.version
     }
 
-    /// All header fields in their order.
+    /// Returns all header fields in their order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter()
     }
 
-    /// The values of all header fields with this name, in any case.
+    /// Returns the values of all header fields with this name, ignoring case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.values(name)
     }
@@ -159,7 +159,7 @@ impl ResponseHead {
         Ok(Self { fields: Fields { bytes, spans }, version, status })
     }
 
-    /// The version.
+    /// Returns the version.
     #[must_use]
     pub fn version(&self) -> HttpVersion {
         self.version
@@ -171,12 +171,12 @@ impl ResponseHead {
         self.status
     }
 
-    /// All header fields in their order.
+    /// Returns all header fields in their order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter()
     }
 
-    /// The values of all header fields with this name, in any case.
+    /// Returns the values of all header fields with this name, ignoring case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.values(name)
     }
@@ -191,7 +191,7 @@ impl ResponseReader {
         Self(HeadScanner::new(limits))
     }
 
-    /// As [`RequestReader::receive`]; afterwards the reader waits for the next response.
+    /// As [`RequestReader::receive`], for a response.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
         let (bytes, limits) = self.0.take_head();

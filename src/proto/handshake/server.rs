@@ -15,8 +15,8 @@ use crate::proto::{Connection, Delivery, Limits, deflate::DeflateAgreement};
 #[cfg(feature = "deflate")]
 use crate::proto::{Deflate, DeflateParams};
 
-/// A client's valid opening handshake ([§4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)), not answered
-/// yet.
+/// A client's valid opening handshake ([§4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)), before the
+/// server's response.
 ///
 /// It is made from a request that was read by a [`RequestReader`](super::RequestReader) or by another HTTP library.
 /// [`accept`](Self::accept) opens the connection; to reject it, write a [`Rejection`](super::Rejection). The caller
