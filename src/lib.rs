@@ -1,5 +1,128 @@
-//! A strict RFC 6455 WebSocket engine without I/O, a non-blocking server on mio around it, and a blocking client.
+//! A strict [RFC 6455] WebSocket engine without I/O, a non-blocking server on mio around it, and a blocking client.
+//!
+//! - The **engine** turns bytes into events and messages into bytes. It has no socket, clock, thread or source of
+//!   randomness, so it fits into any event loop or async runtime.
+//! - The **server** runs the engine on mio: one event loop per worker, with topics, back pressure and deadlines.
+//! - The **client** runs the engine on `std::net`: one blocking connection, for tests and scripts.
+//!
+//! The crate contains no `unsafe` code. It does not speak TLS, and it is neither an HTTP framework nor an async runtime.
+//!
+//! # Features
+//!
+//! | feature | adds | on by default |
+//! |---|---|---|
+//! | (none) | the engine: `no_std` with `alloc` | always |
+//! | `std` | the std parts of the dependencies; UTF-8 checks then use the CPU's vector instructions | yes |
+//! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
+//! | `client` | the module `client`; implies `std` | yes |
+//! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
+//!
+//! `default-features = false` gives the engine alone.
+//!
+//! # The engine
+//!
+//! An open connection is a [`Connection`]. It has two halves, which are separate values: a [`Receiver`] and a
+//! [`Sender`]. A handshake returns it ([`ServerHandshake`], [`ClientHandshake`]); after a handshake by another HTTP
+//! library, [`Connection::server`] and [`Connection::client`] make one.
+//!
+//! **After each read, take all events, then write all output.** In detail:
+//!
+//! 1. Give the bytes that were read to [`Receiver::receive`]. Payloads are unmasked in place and borrowed from there.
+//! 2. Call [`Events::next_event`] until it returns `Ok(None)`.
+//! 3. If [`Event::reply`] returns a reply, send it with [`Sender::reply`].
+//! 4. On an error, call [`Sender::fail`]. It appends the Close frame with the code that fits.
+//! 5. Write the output. Once [`Connection::state`] is [`State::Closed`] and the output is written, end TCP.
+//!
+//! Deadlines, the size of the output buffer, and a client's masking keys are the caller's to provide. The engine
+//! enforces the [`Limits`] on what it receives.
+//!
+//! ```rust
+//! use std::{io::{self, Read, Write}, net::TcpStream};
+//! use switchboard::{Connection, Delivery, Event, Limits};
+//!
+//! /// Echoes messages until the connection ends. The handshake is done.
+//! fn echo(mut stream: TcpStream) -> io::Result<()> {
+//!     let Connection { mut receiver, mut sender } = Connection::server(Limits::default(), Delivery::Messages);
+//!     let (mut buffer, mut out) = (vec![0; 16 << 10], Vec::new());
+//!     while receiver.is_open() {
+//!         let length = stream.read(&mut buffer)?;
+//!         if length == 0 {
+//!             break;
+//!         }
+//!         let mut events = receiver.receive(&mut buffer[..length]);
+//!         loop {
+//!             let sent = match events.next_event() {
+//!                 Ok(None) => break,
+//!                 Ok(Some(Event::Text(text))) => sender.text(text, &mut out),
+//!                 Ok(Some(Event::Binary(bytes))) => sender.binary(bytes, &mut out),
+//!                 Ok(Some(event)) => event.reply().map_or(Ok(()), |reply| sender.reply(reply, &mut out)),
+//!                 Err(error) => sender.fail(&error, &mut out), // with 1002, 1007, 1008 or 1009
+//!             };
+//!             sent.map_err(io::Error::other)?;
+//!         }
+//!         stream.write_all(&out)?;
+//!         out.clear();
+//!     }
+//!     Ok(())
+//! }
+//! ```
+#![cfg_attr(
+    feature = "server",
+    doc = r#"
+# The server
+
+An [`App`] accepts or rejects connections and handles their messages. [`Server::start`] makes one `App` per worker.
+
+```rust,no_run
+use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
+
+/// Sends each message to all connections.
+struct Lobby;
+
+impl App for Lobby {
+    type Peer = ();
+
+    fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
+        verdict.accept(()); // or reject; now or later, from any thread
+    }
+
+    fn opened(&mut self, _: &mut (), context: &mut Context<'_>) {
+        context.subscribe("lobby");
+    }
+
+    fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        context.publish("lobby", message);
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
+    server.start(|_remote| Lobby)?.join()?;
+    Ok(())
+}
+```
+"#
+)]
+//!
+//! # Where to look next
+//!
+//! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Limits`], [`ProtocolError`].
+//! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
+//! - To open: [`RequestReader`] and [`ServerHandshake`] for a server, [`ClientHandshake`] for a client, [`Rejection`].
+//! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
+#![cfg_attr(
+    feature = "server",
+    doc = "- To serve: [`App`], [`Context`], [`Config`] for all limits and deadlines, [`Remote`] to reach connections from \
+           other threads."
+)]
+#![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`].")]
+//!
+//! The repository's `examples/` hold whole programs: on threads, on tokio, and behind an upgrade by hyper.
+//!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -19,11 +142,11 @@ mod server;
 
 pub use proto::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Deflate,
-    DeflateAnswerError, Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput, FrameHeader,
-    HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits, Masked, Masking,
-    MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead,
-    RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked,
-    reason_phrase,
+    DeflateResponseError, Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput,
+    FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits,
+    Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection,
+    Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State,
+    Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

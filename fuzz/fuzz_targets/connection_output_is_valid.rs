@@ -1,15 +1,17 @@
-//! Whatever is asked of a sender: it does what the rules allow and gives the error they say for the rest, on which
-//! nothing is written; and the opposite role takes all that was written and sees just what was sent.
+//! A sender executes each command that the rules allow. For any other it returns the right error and writes nothing.
+//! The opposite role accepts all output, and sees exactly what was sent.
 //!
-//! Input: role of who reads and deflate, where bits 4 to 7 are the level; where agreed on, a byte for the windows' bits;
-//! cuts; then commands, each a byte (bit 7: into a fixed buffer whose room is the next byte) with its arguments. A payload is a byte, and behind it that many bytes, or from 248 on a length near a boundary.
+//! Input: role of the receiver and deflate, where bits 4 to 7 are the level; if negotiated, a byte for the bits of the
+//! windows; cuts; then commands, each a byte with its arguments. Bit 7 of the byte means a fixed buffer, whose size is
+//! the next byte. A payload is a byte with its length, and that many bytes; from 248 on the byte selects a length near
+//! a boundary.
 #![no_main]
 
 use switchboard::{
     CloseCode, CloseFrame, Connection, Deflate, DeflateConfig, Delivery, FixedOutput, Limits, Masking, MaskingKey,
     MessageKind, Prepared, ProtocolError, Reply, Role, SendError, Sender, WindowBits,
 };
-use switchboard_fuzz::{Input, Listener, Seen, agreed};
+use switchboard_fuzz::{Input, Recorder, Seen, with_deflate};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -28,7 +30,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let script = match reader {
         Role::Client => {
             let connection = Connection::server(limits, Delivery::Messages);
-            run(agreed(connection, &shared, deflate).sender, deflate.is_some(), input)
+            run(with_deflate(connection, &shared, deflate).sender, deflate.is_some(), input)
         }
         Role::Server => {
             let mut key = 0x9E37_79B9_u32;
@@ -37,26 +39,26 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
                 MaskingKey(key.to_be_bytes())
             };
             let connection = Connection::client(keys, limits, Delivery::Messages);
-            run(agreed(connection, &shared, deflate).sender, deflate.is_some(), input)
+            run(with_deflate(connection, &shared, deflate).sender, deflate.is_some(), input)
         }
     };
     for delivery in [Delivery::Messages, Delivery::Pieces] {
-        let listener = Listener::new(reader, limits, delivery, deflate).after(&script.wire, cuts);
-        assert_eq!((&listener.seen, listener.breach), (&script.sent, None), "{delivery:?}");
-        assert_eq!(listener.receiver.is_open(), script.open);
-        assert_eq!(listener.receiver.has_unfinished(), script.open && script.begun.is_some(), "{delivery:?}");
+        let recorder = Recorder::new(reader, limits, delivery, deflate).after(&script.wire, cuts);
+        assert_eq!((&recorder.seen, recorder.violation), (&script.sent, None), "{delivery:?}");
+        assert_eq!(recorder.receiver.is_open(), script.open);
+        assert_eq!(recorder.receiver.has_unfinished(), script.open && script.unfinished.is_some(), "{delivery:?}");
         if delivery == Delivery::Pieces {
-            assert_eq!(listener.begun, script.begun);
+            assert_eq!(recorder.unfinished, script.unfinished);
         }
     }
 });
 
-/// What has been sent, and what the rules allow next.
+/// A model of the sender: what has been sent, and what the rules allow next.
 struct Script {
     wire: Vec<u8>,
     sent: Vec<Seen>,
     open: bool,
-    begun: Option<(MessageKind, Vec<u8>)>,
+    unfinished: Option<(MessageKind, Vec<u8>)>,
 }
 
 enum Command<'a> {
@@ -73,7 +75,7 @@ enum Command<'a> {
 }
 
 fn run<M: Masking>(mut sender: Sender<M>, deflating: bool, mut input: Input<'_>) -> Script {
-    let mut script = Script { wire: Vec::new(), sent: Vec::new(), open: true, begun: None };
+    let mut script = Script { wire: Vec::new(), sent: Vec::new(), open: true, unfinished: None };
     while !input.is_empty() && script.wire.len() < 1 << 16 {
         let choice = input.byte();
         let room = if choice & 0x80 != 0 { Some(usize::from(input.byte())) } else { None };
@@ -84,13 +86,13 @@ fn run<M: Masking>(mut sender: Sender<M>, deflating: bool, mut input: Input<'_>)
         if let Some(room) = room {
             outcome = Some(into_fixed(&mut sender, &command, room, &mut script.wire));
         }
-        // Where the room did not suffice, nothing has happened, and the same command goes through now.
+        // If the buffer was too small, nothing has changed, and the same command succeeds now.
         if let None | Some(Err(SendError::BufferTooSmall { .. })) = outcome {
             let before = script.wire.len();
-            let appended = give(&mut sender, &command, &mut script.wire);
+            let appended = send(&mut sender, &command, &mut script.wire);
             let written = script.wire.len() - before;
             if let (Some(room), Some(Err(SendError::BufferTooSmall { needed }))) = (room, outcome) {
-                // What is compressed the second time starts afresh.
+                // A second compression has no context.
                 assert!(needed > room && (needed == written || deflating), "{room} {needed} {written}");
             }
             assert!(appended.is_ok() || written == 0, "nothing is written on {appended:?}");
@@ -98,7 +100,7 @@ fn run<M: Masking>(mut sender: Sender<M>, deflating: bool, mut input: Input<'_>)
         }
         assert_eq!(outcome, Some(expected.map(|_| ())));
         if let Ok(true) = expected {
-            script.note(command);
+            script.record(command);
         }
         assert_eq!(sender.is_open(), script.open);
         assert_eq!(sender.close_code().is_none(), script.open);
@@ -114,10 +116,10 @@ fn into_fixed<M: Masking>(
 ) -> Result<(), SendError> {
     let mut buffer = vec![0xA5; room];
     let mut out = FixedOutput::new(&mut buffer);
-    let outcome = give(sender, command, &mut out);
+    let outcome = send(sender, command, &mut out);
     let filled = out.filled().len();
     assert!(outcome.is_ok() || filled == 0, "nothing is written on {outcome:?}");
-    assert!(buffer[filled..].iter().all(|&byte| byte == 0xA5), "nothing is written behind the end");
+    assert!(buffer[filled..].iter().all(|&byte| byte == 0xA5), "nothing is written after the end");
     wire.extend(&buffer[..filled]);
     outcome
 }
@@ -166,12 +168,12 @@ fn payload(kind: MessageKind, input: &mut Input<'_>) -> Vec<u8> {
     }
 }
 
-fn give<M: Masking>(
+fn send<M: Masking>(
     sender: &mut Sender<M>,
     command: &Command<'_>,
     out: &mut impl switchboard::Output,
 ) -> Result<(), SendError> {
-    let text = |payload| std::str::from_utf8(payload).expect("texts are made of text");
+    let text = |payload| std::str::from_utf8(payload).expect("texts are valid UTF-8");
     match command {
         Command::Whole(MessageKind::Text, payload) => sender.text(text(payload), out),
         Command::Whole(MessageKind::Binary, payload) => sender.binary(payload, out),
@@ -200,7 +202,7 @@ fn give<M: Masking>(
 }
 
 impl Script {
-    /// What the rules say of a command now: an error, or whether anything is sent.
+    /// Returns what the rules say about a command now: an error, or whether anything is sent.
     fn verdict(&self, command: &Command<'_>, role: Role) -> Result<bool, SendError> {
         let control = |payload: &[u8]| match payload.len() {
             length @ 126.. => Err(SendError::ControlTooLong { length }),
@@ -222,29 +224,29 @@ impl Script {
             },
             Command::ReplyClose(Some(code)) if !sendable(*code) => Err(SendError::InvalidCloseCode(*code)),
             Command::Close(None) | Command::ReplyClose(_) | Command::Fail(_) => Ok(true),
-            Command::Whole(..) | Command::Uncompressed(..) | Command::Prepared(..) => match self.begun {
-                Some((begun, _)) => Err(SendError::MessageUnfinished(begun)),
+            Command::Whole(..) | Command::Uncompressed(..) | Command::Prepared(..) => match self.unfinished {
+                Some((unfinished, _)) => Err(SendError::MessageUnfinished(unfinished)),
                 None => Ok(true),
             },
-            Command::Fragment(kind, ..) => match self.begun {
-                Some((begun, _)) if begun != *kind => Err(SendError::MessageUnfinished(begun)),
+            Command::Fragment(kind, ..) => match self.unfinished {
+                Some((unfinished, _)) if unfinished != *kind => Err(SendError::MessageUnfinished(unfinished)),
                 _ => Ok(true),
             },
         }
     }
 
-    /// A command has been carried out.
-    fn note(&mut self, command: Command<'_>) {
+    /// Records a command that has been executed.
+    fn record(&mut self, command: Command<'_>) {
         self.open = !matches!(command, Command::Close(_) | Command::ReplyClose(_) | Command::Fail(_));
         self.sent.push(match command {
             Command::Whole(kind, payload) | Command::Uncompressed(kind, payload) | Command::Prepared(kind, payload) => {
                 Seen::Message(kind, payload)
             }
             Command::Fragment(kind, payload, fin) => {
-                let (_, mut whole) = self.begun.take().unwrap_or((kind, Vec::new()));
+                let (_, mut whole) = self.unfinished.take().unwrap_or((kind, Vec::new()));
                 whole.extend(payload);
                 if !fin {
-                    self.begun = Some((kind, whole));
+                    self.unfinished = Some((kind, whole));
                     return;
                 }
                 Seen::Message(kind, whole)
@@ -259,7 +261,7 @@ impl Script {
     }
 }
 
-/// §7.4 and the registry, written down once more.
+/// Returns whether a Close frame may have this code: §7.4 and the registry, independent of the engine.
 fn sendable(code: CloseCode) -> bool {
     matches!(
         code.get(),

@@ -1,5 +1,5 @@
-//! `Sec-WebSocket-Extensions` is taken if and only if it is the grammar of §9.1, read a second time here in another
-//! way; what is taken and written back is taken again and equal. What is kept is no larger than what came.
+//! `Sec-WebSocket-Extensions` is accepted if and only if it follows the grammar of §9.1, as a second, naive parser
+//! reads it. An accepted value, written back, is accepted again and equal. The parsed form is no larger than the value.
 //!
 //! Input: the value.
 #![no_main]
@@ -11,8 +11,8 @@ libfuzzer_sys::fuzz_target!(|value: &[u8]| {
         assert_eq!(naive(value), None, "refused");
         return;
     };
-    assert_eq!(naive(value).as_ref(), Some(&offers), "taken");
-    assert!(written(&offers, false).len() <= value.len(), "what is kept is no larger than what came");
+    assert_eq!(naive(value).as_ref(), Some(&offers), "accepted");
+    assert!(written(&offers, false).len() <= value.len(), "the parsed form is no larger than the value");
     for quoted in [false, true] {
         assert_eq!(read(&[&written(&offers, quoted)]).as_ref(), Ok(&offers), "written back, quoted: {quoted}");
     }
@@ -22,7 +22,7 @@ libfuzzer_sys::fuzz_target!(|value: &[u8]| {
     assert_eq!(read(&[&[value, value].join(&b',')]).as_ref(), Ok(&twice), "two fields in one");
 });
 
-/// What the engine finds in these fields.
+/// Parses these header fields with the engine.
 fn read(fields: &[&[u8]]) -> Result<Vec<ExtensionOffer>, HandshakeError> {
     let handshake: [(&str, &[u8]); 5] = [
         ("Host", b"a"),
@@ -36,7 +36,7 @@ fn read(fields: &[&[u8]]) -> Result<Vec<ExtensionOffer>, HandshakeError> {
     Ok(handshake.extensions().to_vec())
 }
 
-/// The grammar, by splitting: nothing that may be quoted holds a comma, a semicolon or an equals sign.
+/// Parses by splitting, because no valid quoted text contains a comma, a semicolon or an equals sign.
 fn naive(value: &[u8]) -> Option<Vec<ExtensionOffer>> {
     let mut offers = Vec::new();
     for element in value.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty()) {

@@ -1,11 +1,12 @@
-//! What decodes encodes to the same bytes; what is too short, or broken, is so in every prefix that could tell.
+//! A decoded header encodes to the same bytes. Every prefix of a header is incomplete, and every longer input decodes
+//! to the same. An invalid header fails in every prefix that shows the error, with the same error.
 //!
-//! Input: role; bit 0: RSV1 has a meaning, bit 1: a message is unfinished; limits; 8 bytes: how much of a message is
-//! unfinished; the header.
+//! Input: role; bit 0: RSV1 has a meaning, bit 1: a message is unfinished; limits; 8 bytes: the length of the
+//! unfinished message so far; the header.
 #![no_main]
 
 use switchboard::{FrameHeader, HeaderRules, ProtocolError, Role};
-use switchboard_fuzz::{Input, same_breach};
+use switchboard_fuzz::{Input, same_violation};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -24,8 +25,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     match FrameHeader::decode(bytes, &rules) {
         Ok(Some((header, length))) => {
-            keeps_the_rules(&header, &rules);
-            assert_eq!(*header.encode(), bytes[..length], "only the shortest form is taken");
+            check_rules(&header, &rules);
+            assert_eq!(*header.encode(), bytes[..length], "only the shortest form is accepted");
             assert_eq!(FrameHeader::decode(&header.encode(), &rules), Ok(Some((header, length))));
             for end in 0..length {
                 assert_eq!(FrameHeader::decode(&bytes[..end], &rules), Ok(None), "cut at {end}");
@@ -35,33 +36,36 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             }
         }
         Ok(None) => {
-            assert!(bytes.len() < 14, "fourteen bytes are a header or a breach");
+            assert!(bytes.len() < 14, "fourteen bytes are a whole header or a violation");
             for end in 0..=bytes.len() {
                 assert_eq!(FrameHeader::decode(&bytes[..end], &rules), Ok(None), "cut at {end}");
-                could_go_on(&bytes[..end], &rules);
+                check_could_continue(&bytes[..end], &rules);
             }
         }
-        Err(breach) => {
+        Err(violation) => {
             let mut ended = false;
             for end in 0..bytes.len() {
                 match FrameHeader::decode(&bytes[..end], &rules) {
                     Ok(None) => {
-                        assert!(!ended, "a breach stays one when more bytes come, cut at {end}");
-                        could_go_on(&bytes[..end], &rules);
+                        assert!(!ended, "a violation remains one when more bytes arrive, cut at {end}");
+                        check_could_continue(&bytes[..end], &rules);
                     }
                     Err(error) => {
                         ended = true;
-                        assert!(same_breach(Some(error), Some(breach)), "cut at {end}: {error:?}, then {breach:?}");
+                        assert!(
+                            same_violation(Some(error), Some(violation)),
+                            "cut at {end}: {error:?}, then {violation:?}"
+                        );
                     }
-                    Ok(Some(found)) => panic!("{found:?} cut at {end}, then {breach:?}"),
+                    Ok(Some(found)) => panic!("{found:?} cut at {end}, then {violation:?}"),
                 }
             }
         }
     }
 });
 
-/// What §5 says of a header that is taken.
-fn keeps_the_rules(header: &FrameHeader, rules: &HeaderRules) {
+/// Checks an accepted header against the rules of §5.
+fn check_rules(header: &FrameHeader, rules: &HeaderRules) {
     assert_eq!(header.mask.is_some(), rules.role == Role::Server);
     assert!(!header.rsv1 || rules.rsv1);
     if header.opcode.is_control() {
@@ -73,21 +77,21 @@ fn keeps_the_rules(header: &FrameHeader, rules: &HeaderRules) {
     }
 }
 
-/// Where nothing is found wrong yet, nothing is: some end makes it a header, limits apart, and the shortest length
-/// that it can still get is within the limits.
-fn could_go_on(begun: &[u8], rules: &HeaderRules) {
+/// Checks that an incomplete header can still become valid: some further bytes make it a header if there are no limits,
+/// and the shortest length that it can still have is within the limits.
+fn check_could_continue(prefix: &[u8], rules: &HeaderRules) {
     let unfinished = rules.unfinished.map(|_| 0);
     let boundless = HeaderRules { unfinished, max_frame_bytes: u64::MAX, max_message_bytes: u64::MAX, ..*rules };
     let first = if rules.unfinished.is_some() { 0x80 } else { 0x81 };
     let second = if rules.role == Role::Server { 0x80 } else { 0 };
-    // Behind what is there: a plain header, and the least lengths of two and of eight bytes.
+    // What may follow the prefix: a simple header, and the smallest lengths of two and of eight bytes.
     let plain = [first, second, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let short = [0, 0, 0, 126, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let long = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    let completed = |end: &[u8; 14]| [begun, &end[begun.len()..]].concat();
-    let is_header = |end| matches!(FrameHeader::decode(&completed(end), &boundless), Ok(Some(_)));
-    assert!([plain, short, long].iter().any(is_header), "{begun:02x?} can become no header");
-    let shortest = FrameHeader::decode(&completed(&plain), rules);
+    let complete = |end: &[u8; 14]| [prefix, &end[prefix.len()..]].concat();
+    let is_header = |end| matches!(FrameHeader::decode(&complete(end), &boundless), Ok(Some(_)));
+    assert!([plain, short, long].iter().any(is_header), "{prefix:02x?} cannot become a header");
+    let shortest = FrameHeader::decode(&complete(&plain), rules);
     let too_long = matches!(shortest, Err(ProtocolError::FrameTooLong { .. } | ProtocolError::MessageTooLong { .. }));
-    assert!(!too_long, "{begun:02x?} is too long whatever follows: {shortest:?}");
+    assert!(!too_long, "{prefix:02x?} is too long whatever follows: {shortest:?}");
 }

@@ -1,7 +1,7 @@
-//! A head is judged the same however it is cut, in both roles; limits hold; nothing that is taken can carry a line end;
-//! and what our server answers is what our client, with the same key, understands.
+//! A head gives the same result however it is cut, in both roles. The limits hold. Nothing in an accepted head contains
+//! a line end. Our client, with the same key, understands the response of our server.
 //!
-//! Input: role; head limits: 0 the defaults, 1 few bytes, 2 few header fields; cuts; what the peer sends.
+//! Input: role; head limits: 0 the defaults, 1 few bytes, 2 few header fields; cuts; the bytes from the peer.
 #![no_main]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -32,7 +32,7 @@ fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
         assert_eq!(format!("{other:?}"), format!("{whole:?}"), "{name}");
     }
     match whole {
-        Ok(None) => assert!(bytes.len() <= limits.max_bytes, "a head within its limit is waited for"),
+        Ok(None) => assert!(bytes.len() <= limits.max_bytes, "a head over the limit is an error"),
         Ok(Some((head, used))) => {
             assert!(used <= limits.max_bytes && head.headers().count() <= limits.max_headers, "{head:?}");
             assert!(bytes[..used].ends_with(b"\r\n\r\n"), "a head ends with its empty line");
@@ -44,8 +44,8 @@ fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
                 assert!(head.values(&name.to_ascii_uppercase()).any(|found| found == value), "found by its name");
             }
             match ServerHandshake::from_request(&head) {
-                Ok(handshake) => accepted(&head, handshake),
-                Err(error) => refused(&Rejection::from(&error), error.status(), error == HandshakeError::Method),
+                Ok(handshake) => check_accepted(&head, handshake),
+                Err(error) => check_refused(&Rejection::from(&error), error.status(), error == HandshakeError::Method),
             }
         }
         Err(error) => {
@@ -56,12 +56,12 @@ fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
                 HeadError::TooManyHeaders { limit } => assert_eq!(limit, limits.max_headers),
                 _ => {}
             }
-            refused(&Rejection::from(&error), error.status(), false);
+            check_refused(&Rejection::from(&error), error.status(), false);
         }
     }
 }
 
-/// The head, and how many of all bytes belong to it.
+/// Reads the head. Returns it with the number of all bytes that belong to it.
 fn read_request(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) -> Result<Option<(RequestHead, usize)>, HeadError> {
     let mut reader = RequestReader::new(limits);
     let mut before = 0;
@@ -70,22 +70,22 @@ fn read_request(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) -> Result<Opti
             return Ok(Some((head, before + used)));
         }
         before += piece.len();
-        assert_eq!(reader.is_untouched(), before == 0);
+        assert_eq!(reader.is_empty(), before == 0);
     }
     Ok(None)
 }
 
-/// No line end, and nothing else that one could be made of.
+/// Checks that there is no line end, nor any other control character except tab.
 fn is_clean(value: &[u8]) {
     assert!(!value.iter().any(|byte| matches!(byte, 0x00..=0x08 | 0x0A..=0x1F | 0x7F)), "{value:02x?}");
 }
 
-fn accepted(head: &RequestHead, handshake: ServerHandshake) {
+fn check_accepted(head: &RequestHead, handshake: ServerHandshake) {
     assert_eq!(head.method(), "GET");
     let only = |name| {
         let mut values = head.values(name);
-        let value = values.next().expect("it is there");
-        assert_eq!(values.next(), None, "{name} stands once");
+        let value = values.next().expect("the header field is present");
+        assert_eq!(values.next(), None, "{name} occurs once");
         value
     };
     assert_eq!(only("Host"), handshake.host().as_bytes());
@@ -100,7 +100,7 @@ fn accepted(head: &RequestHead, handshake: ServerHandshake) {
     handshake
         .accept(chosen, &[("X-Added", "a b")], Limits::default(), Delivery::Messages, &mut answer)
         .expect("the subprotocol was offered");
-    // A client that sent this very key; one whose pad bits are set is not of our client's making.
+    // A client that sends the same key. Our client makes no key with pad bits set.
     let nonce = STANDARD.decode(key).ok().and_then(|nonce| <[u8; 16]>::try_from(nonce).ok());
     let Some(nonce) = nonce else { return };
     let offered: Vec<&str> = subprotocols.iter().map(String::as_str).collect();
@@ -108,42 +108,42 @@ fn accepted(head: &RequestHead, handshake: ServerHandshake) {
     let mut asked = Vec::new();
     let mut client =
         ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut asked).expect("tokens can be offered");
-    let (established, used) = client.receive(&answer).expect("our answer is valid").expect("and whole");
+    let (established, used) = client.receive(&answer).expect("our response is valid").expect("our response is whole");
     assert_eq!((established.subprotocol(), used), (chosen, answer.len()));
     assert_eq!(established.response().values("X-Added").next(), Some(&b"a b"[..]));
     assert_eq!(established.response().values("Sec-WebSocket-Accept").next(), Some(accept_key.as_bytes()));
 }
 
-/// Our client understands how our server says no.
-fn refused(rejection: &Rejection, status: u16, must_allow: bool) {
+/// Checks that our client understands a rejection of our server.
+fn check_refused(rejection: &Rejection, status: u16, must_allow: bool) {
     let mut answer = Vec::new();
     rejection.write(&mut answer).expect("our own rejections can be written");
     match new_client(HeadLimits::default()).receive(&answer) {
         Err(ClientHandshakeError::Status { response, used }) => {
             assert_eq!(response.status(), status);
             assert_eq!(&answer[used..], rejection.text().as_bytes());
-            let length = response.values("Content-Length").next().expect("it is written");
+            let length = response.values("Content-Length").next().expect("Content-Length is written");
             assert_eq!(length, (answer.len() - used).to_string().as_bytes());
-            assert_eq!(response.values("Allow").next().is_some(), must_allow, "405 says what is allowed");
+            assert_eq!(response.values("Allow").next().is_some(), must_allow, "405 has Allow");
         }
-        other => panic!("a rejection is an answer: {other:?}"),
+        other => panic!("a rejection is a valid response: {other:?}"),
     }
 }
 
 const OFFERED: [&str; 2] = ["chat", "superchat"];
-/// The answer to the key of §1.3.
+/// The accept key for the key of §1.3.
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A client that sent the key of §1.3.
+/// Makes a client that has sent the key of §1.3.
 fn new_client(limits: HeadLimits) -> ClientHandshake {
     let request = ClientRequest { subprotocols: &OFFERED, ..ClientRequest::new("server.example.com", "/chat") };
-    ClientHandshake::new(&request, *b"the sample nonce", limits, &mut Vec::new()).expect("it can be written")
+    ClientHandshake::new(&request, *b"the sample nonce", limits, &mut Vec::new()).expect("the request is valid")
 }
 
 fn client(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
-    let whole = read_answer(bytes, Cuts::WHOLE, limits);
+    let whole = read_response(bytes, Cuts::WHOLE, limits);
     for (name, cuts) in [("cut", cuts), ("byte by byte", Cuts::BYTES)] {
-        let other = read_answer(bytes, cuts, limits);
+        let other = read_response(bytes, cuts, limits);
         assert_eq!(format!("{other:?}"), format!("{whole:?}"), "{name}");
     }
     let (response, used) = match &whole {
@@ -178,8 +178,8 @@ fn client(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
     }
 }
 
-/// The outcome; `used` counts from the first byte of all, not of the last read.
-fn read_answer(
+/// Reads the response. `used` counts from the first byte of all reads, not of the last one.
+fn read_response(
     bytes: &[u8],
     cuts: Cuts<'_>,
     limits: HeadLimits,

@@ -1,10 +1,9 @@
-//! Whatever a caller asks of either role: it is refused and nothing is written, or it arrives at the other role as it
-//! was meant, and nothing breaks out of its line.
+//! Whatever a caller asks of either role is refused, and nothing is written; or it arrives at the other role unchanged,
+//! and nothing ends its line early.
 //!
-//! Input: bit 0: an Origin, bit 1: which subprotocol is chosen, bit 2: one that was not offered, bit 3: deflate is offered,
-//! bit 4: and taken; the nonce, 16 bytes;
-//! cuts; then, each behind its length: host, target, Origin, two subprotocols, name and value of a header field of the
-//! request, name and value of one of the answer.
+//! Input: bit 0: an Origin, bit 1: which subprotocol is chosen, bit 2: one that was not offered, bit 3: deflate is
+//! offered, bit 4: deflate is accepted; the nonce, 16 bytes; cuts; then, each after its length: host, target, Origin,
+//! two subprotocols, name and value of a header field of the request, name and value of one of the response.
 #![no_main]
 
 use switchboard::{
@@ -33,11 +32,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     let mut wire = b"kept".to_vec();
     let limits = HeadLimits::default();
-    let begun = match options & 8 {
+    let started = match options & 8 {
         0 => ClientHandshake::new(&request, nonce, limits, &mut wire),
         _ => ClientHandshake::with_deflate(&request, &shared, nonce, limits, &mut wire),
     };
-    let mut client = match begun {
+    let mut client = match started {
         Ok(client) => client,
         Err(error) => {
             assert_eq!(wire, b"kept", "nothing is written: {error}");
@@ -48,10 +47,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     assert_eq!((head.method(), head.target(), head.version()), ("GET", &*target, HttpVersion::Http11));
     let offered = usize::from(options & 8 != 0);
     let known = 5 + usize::from(options & 1 != 0) + usize::from(!subprotocols.is_empty()) + offered;
-    assert_eq!(head.headers().count(), known + 1, "what was asked for and nothing else: {head:?}");
+    assert_eq!(head.headers().count(), known + 1, "only the requested header fields: {head:?}");
     assert_eq!(head.values(&asked_name).collect::<Vec<_>>(), [trim(&asked_value)]);
 
-    let server = ServerHandshake::from_request(&head).expect("our server takes what our client asks");
+    let server = ServerHandshake::from_request(&head).expect("our server accepts our client's request");
     assert_eq!(server.host(), host);
     assert_eq!(server.origin(), (options & 1 != 0).then_some(&*origin).map(str::trim));
     assert_eq!(server.subprotocols(), subprotocols);
@@ -76,11 +75,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut outcome = None;
     let mut before = 0;
     for piece in cuts.of(answer) {
-        assert!(outcome.is_none(), "the answer ends where it ends");
-        outcome = client.receive(piece).expect("our client takes what our server answers");
+        assert!(outcome.is_none(), "the response does not end before its last byte");
+        outcome = client.receive(piece).expect("our client accepts our server's response");
         before += piece.len();
     }
-    let (established, _) = outcome.expect("the answer is whole");
+    let (established, _) = outcome.expect("the response is whole");
     assert_eq!(before, answer.len());
     assert_eq!(established.subprotocol(), chosen);
     let response = established.response();
@@ -96,7 +95,7 @@ fn read(wire: &[u8], cuts: Cuts<'_>) -> RequestHead {
     for piece in cuts.of(wire) {
         before += piece.len();
         if let Some((head, used)) = reader.receive(piece).expect("our client's request is a valid head") {
-            assert_eq!((before, used), (wire.len(), piece.len()), "the request ends where it ends");
+            assert_eq!((before, used), (wire.len(), piece.len()), "the request ends with its last byte");
             return head;
         }
     }

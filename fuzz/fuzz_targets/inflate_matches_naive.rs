@@ -1,13 +1,13 @@
-//! Compressed messages inflate to what the naive inflater makes of them, are malformed where it says so, and never become
-//! longer than the limit, however they are cut, whether an inflater is free at once or not, and step by step.
+//! Compressed messages inflate as with the naive inflater, are malformed if it says so, and never exceed the limit.
+//! This holds however they are cut, whether or not an inflater is free, and also when inflated step by step.
 //!
 //! Input: bit 0: context takeover, bit 1: no inflater is free before the end, bit 2: pieces, bit 3: step by step; limit
-//! (index); cuts; then messages, each behind two bytes that are its length, the last as long as there is input.
+//! (index); cuts; then messages, each after two bytes with its length. The last one may be cut off.
 #![no_main]
 
 use switchboard::ProtocolError;
 use switchboard::{Deflate, DeflateConfig, DeflateParams, Delivery, FrameHeader, Limits, MessageKind, Opcode, Role};
-use switchboard_fuzz::{Input, KEY, Listener, Naive, Seen};
+use switchboard_fuzz::{Input, KEY, NaiveInflater, Recorder, Seen};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -25,47 +25,51 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let delivery = if options & 4 != 0 { Delivery::Pieces } else { Delivery::Messages };
     let mut limits = Limits::of_bytes(limit as u64);
     limits.max_frame_bytes = u64::MAX;
-    let mut listener = Listener::sharing(&Deflate::new(config), Role::Server, limits, delivery, Some(params));
+    let mut recorder = Recorder::sharing(&Deflate::new(config), Role::Server, limits, delivery, Some(params));
 
-    let mut naive = Naive::new(limit);
+    let mut naive = NaiveInflater::new(limit);
     while !input.is_empty() {
         let length = u16::from_be_bytes(input.array());
         let message = input.take(usize::from(length));
         if message.len() > limit {
-            return; // refused for that alone
+            return; // refused for its length on the wire
         }
         let wire = frame(message);
         for piece in cuts.of(&wire) {
             if options & 8 != 0 {
-                listener.receive_by_step(piece);
+                recorder.receive_by_step(piece);
             } else {
-                listener.receive(piece);
+                recorder.receive(piece);
             }
         }
-        let seen = std::mem::take(&mut listener.seen);
+        let seen = std::mem::take(&mut recorder.seen);
         match naive.message(message) {
             Ok(whole) => {
-                assert_eq!((&*seen, listener.breach), (&[Seen::Message(MessageKind::Binary, whole)][..], None));
+                assert_eq!((&*seen, recorder.violation), (&[Seen::Message(MessageKind::Binary, whole)][..], None));
                 if !takeover {
                     naive.start_afresh();
                 }
             }
             Err(true) => {
                 assert_eq!(seen, []);
-                assert!(matches!(listener.breach, Some(ProtocolError::MessageTooLong { .. })), "{:?}", listener.breach);
+                assert!(
+                    matches!(recorder.violation, Some(ProtocolError::MessageTooLong { .. })),
+                    "{:?}",
+                    recorder.violation
+                );
             }
-            Err(false) => assert_eq!((&*seen, listener.breach), (&[][..], Some(ProtocolError::InvalidDeflate))),
+            Err(false) => assert_eq!((&*seen, recorder.violation), (&[][..], Some(ProtocolError::InvalidDeflate))),
         }
-        if listener.breach.is_some() {
-            assert_eq!(listener.receiver.buffered_bytes(), 0);
-            let begun = listener.begun.map_or(0, |(_, begun)| begun.len());
-            assert!(begun <= limit, "{begun} bytes were handed out");
+        if recorder.violation.is_some() {
+            assert_eq!(recorder.receiver.buffered_bytes(), 0);
+            let received = recorder.unfinished.map_or(0, |(_, payload)| payload.len());
+            assert!(received <= limit, "{received} bytes were returned");
             return;
         }
     }
 });
 
-/// A compressed binary message in one frame.
+/// Returns a frame with a compressed binary message.
 fn frame(message: &[u8]) -> Vec<u8> {
     let header = FrameHeader {
         fin: true,

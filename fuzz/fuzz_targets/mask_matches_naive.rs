@@ -1,7 +1,7 @@
-//! Masking is §5.3's own words, wherever the payload lies in memory and however it is cut.
+//! Masking gives the same as the formula of §5.3, wherever the payload is in memory and however it is cut.
 //!
-//! Input: the key, 4 bytes; where the payload begins in its buffer; 8 bytes: how many bytes are behind it; cuts; the
-//! payload.
+//! Input: the key, 4 bytes; the offset of the payload in its buffer; 8 bytes: an argument for `MaskingKey::after`;
+//! cuts; the payload.
 #![no_main]
 
 use switchboard::MaskingKey;
@@ -16,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let payload = input.rest();
     let expected: Vec<u8> = payload.iter().enumerate().map(|(i, byte)| byte ^ key.0[i % 4]).collect();
 
-    // Between two fences, which must stay as they are.
+    // The payload is between two fences, which must not change.
     let mut buffer = vec![0xA5; start];
     buffer.extend(payload);
     buffer.extend([0xA5; 16]);

@@ -1,10 +1,11 @@
-//! A text message is taken if and only if the standard library takes it, and else fails at the byte that shows it.
+//! A text message is accepted if and only if the standard library accepts it. Otherwise it fails at the first invalid
+//! byte.
 //!
 //! Input: role; bit 0: pieces, bit 1: Pings between the fragments; cuts into fragments; cuts into reads; the text.
 #![no_main]
 
 use switchboard::{Delivery, Limits, MessageKind, Opcode, ProtocolError};
-use switchboard_fuzz::{Input, Listener, Seen, append_frame, utf8_by_std};
+use switchboard_fuzz::{Input, Recorder, Seen, append_frame, utf8_by_std};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -15,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let text = input.rest();
 
     let mut wire = Vec::new();
-    // Where each byte of the text stands in the wire.
+    // The offset in `wire` of each byte of the text.
     let mut places = Vec::new();
     let mut pieces: Vec<&[u8]> = fragments.of(text).collect();
     if pieces.is_empty() {
@@ -30,29 +31,29 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let start = append_frame(&mut wire, role, i == last, opcode, piece);
         places.extend(start..wire.len());
     }
-    places.push(wire.len() - 1); // what is cut off shows at the end
+    places.push(wire.len() - 1); // a cut code point fails at the end
 
     let expected = utf8_by_std(text);
-    let mut listener = Listener::new(role, Limits::default(), delivery, None);
+    let mut recorder = Recorder::new(role, Limits::default(), delivery, None);
     let mut read = 0;
     for piece in reads.of(&wire) {
-        listener.receive(piece);
+        recorder.receive(piece);
         read += piece.len();
         let shown = matches!(expected, Err(offset) if places[offset] < read);
-        assert_eq!(listener.breach.is_some(), shown, "after {read} bytes of {wire:02x?}");
-        if let Some((_, begun)) = &listener.begun {
-            assert!(utf8_by_std(begun).err().is_none_or(|offset| offset == begun.len()), "{begun:02x?}");
+        assert_eq!(recorder.violation.is_some(), shown, "after {read} bytes of {wire:02x?}");
+        if let Some((_, prefix)) = &recorder.unfinished {
+            assert!(utf8_by_std(prefix).err().is_none_or(|offset| offset == prefix.len()), "{prefix:02x?}");
         }
     }
-    let messages: Vec<&Seen> = listener.seen.iter().filter(|seen| !matches!(seen, Seen::Ping(_))).collect();
+    let messages: Vec<&Seen> = recorder.seen.iter().filter(|seen| !matches!(seen, Seen::Ping(_))).collect();
     match expected {
         Ok(()) => {
             assert_eq!(messages, [&Seen::Message(MessageKind::Text, text.to_vec())]);
             let pings = if options & 2 != 0 { last } else { 0 };
-            assert_eq!(listener.seen.len(), 1 + pings);
+            assert_eq!(recorder.seen.len(), 1 + pings);
         }
         Err(offset) => {
-            assert_eq!(listener.breach, Some(ProtocolError::InvalidUtf8 { offset: offset as u64 }));
+            assert_eq!(recorder.violation, Some(ProtocolError::InvalidUtf8 { offset: offset as u64 }));
             assert!(messages.is_empty());
         }
     }

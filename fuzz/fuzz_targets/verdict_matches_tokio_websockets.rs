@@ -1,12 +1,12 @@
-//! Our verdict on a stream of frames is that of another engine, which no one here wrote: the same messages, and then
-//! the same end: more is awaited, the peer closed, or a breach of the same kind.
+//! Our verdict on a stream of frames is that of tokio-websockets, an independent engine: the same messages, and then
+//! the same end. The end is that more bytes are needed, that the peer has closed, or a violation of the same kind.
 //!
-//! The oracle is tokio-websockets and not tungstenite, since it is as strict as we are: it refuses lengths that are
-//! not minimal and bad close codes, and judges headers and text before a frame is whole. tungstenite takes the first,
-//! hands out the second as if the peer had sent 1002, and judges whole frames only, so most of what is strict here
-//! would have to be excused. What is left to excuse stands in [`explained`].
+//! The oracle is tokio-websockets and not tungstenite, because it is as strict as we are: it refuses lengths that are
+//! not minimal and bad close codes, and checks headers and text before a frame is whole. tungstenite accepts the first,
+//! reports the second as if the peer had sent 1002, and checks whole frames only, so most of our checks would be
+//! differences. The remaining differences are listed in [`is_known_difference`].
 //!
-//! Input: role; limits: bytes in a message and in a frame; cuts; what the peer sends.
+//! Input: role; limits: bytes in a message and in a frame; cuts; the bytes from the peer.
 #![no_main]
 
 use std::{
@@ -18,14 +18,14 @@ use std::{
 
 use futures_core::Stream as _;
 use switchboard::{CloseCode, Delivery, Limits, MessageKind, ProtocolError, Role};
-use switchboard_fuzz::{Cuts, Input, Listener, Seen};
+use switchboard_fuzz::{Cuts, Input, Recorder, Seen};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_websockets::{ClientBuilder, Error, Message, proto::ProtocolError as TheirBreach};
+use tokio_websockets::{ClientBuilder, Error, Message, proto::ProtocolError as TheirViolation};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
     let role = input.role();
-    // The oracle has one limit for both, and counts control frames too; and none for empty frames.
+    // The oracle has one limit for messages and frames, which includes control frames, and no limit for empty frames.
     let mut limits = Limits::of_bytes(input.one_of(&[1 << 20, 150, 300]));
     limits.max_empty_frames = u32::MAX;
     let cuts = input.cuts();
@@ -33,52 +33,52 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     let now = Verdicts::on(role, limits, wire, cuts);
     if now.ours != now.theirs {
-        let whole = [wire, &vec![0; missing(wire, limits)]].concat();
+        let whole = [wire, &vec![0; missing_bytes(wire, limits)]].concat();
         let whole = Verdicts::on(role, limits, &whole, cuts);
-        assert!(explained(&now, &whole), "{now:#?}\nand when the last frame is whole, {whole:#?}");
+        assert!(is_known_difference(&now, &whole), "{now:#?}\nand when the last frame is whole, {whole:#?}");
     }
 });
 
-/// Whether verdicts that differ do so for a known reason: all that is not a bug of ours. `whole` are the verdicts on
-/// the same bytes with as many zeros behind them as the last frame lacks.
-fn explained(now: &Verdicts, whole: &Verdicts) -> bool {
+/// Returns whether the verdicts differ for a known reason, which is not a bug of ours. `whole` are the verdicts on the
+/// same bytes, followed by as many zeros as the last frame lacks.
+fn is_known_difference(now: &Verdicts, whole: &Verdicts) -> bool {
     use Fault::{Protocol, Size, Utf8};
     let Verdicts { ours, theirs } = now;
     if ours.seen != theirs.seen {
-        // A text whose last fragment is empty is not checked there for a code point that is cut off: it is handed out
-        // as text that is none, and what the oracle says of later texts is not to be relied on.
+        // The oracle does not check a text whose last fragment is empty for a cut code point: it returns text that is
+        // not UTF-8. Its verdicts on later texts are then unreliable.
         let next = theirs.seen.strip_prefix(&ours.seen[..]).and_then(<[Seen]>::first);
         let not_text =
             |next: &Seen| matches!(next, Seen::Message(MessageKind::Text, text) if str::from_utf8(text).is_err());
-        return matches!(ours.breach, Some(ProtocolError::InvalidUtf8 { .. })) && next.is_some_and(not_text);
+        return matches!(ours.violation, Some(ProtocolError::InvalidUtf8 { .. })) && next.is_some_and(not_text);
     }
-    match (ours.breach, &theirs.end) {
-        // A length past 2^63 is a breach of §5.2 here, and only too long there.
-        (Some(ProtocolError::LengthOutOfRange), End::Breach(Size)) => true,
-        // That a message gets too long is said here by the header, and there by the whole frame, whose text may have
-        // been wrong before.
-        (Some(ProtocolError::MessageTooLong { .. }), End::Breach(Utf8)) => true,
-        // A header is judged here by each of its bytes, and there when two, four or ten of them have come; a message's
-        // length as above. The payload is judged by both as it comes.
-        (Some(breach), End::Waiting) => {
-            shown_by_header(breach)
+    match (ours.violation, &theirs.end) {
+        // A length of 2^63 or more is a violation of §5.2 for us, and only too long for the oracle.
+        (Some(ProtocolError::LengthOutOfRange), End::Violation(Size)) => true,
+        // We report a message that is too long at the header; the oracle at the whole frame, whose text may have been
+        // invalid before.
+        (Some(ProtocolError::MessageTooLong { .. }), End::Violation(Utf8)) => true,
+        // We check a header at each of its bytes; the oracle after two, four or ten of them, and the length of a
+        // message as above. Both check the payload as it arrives.
+        (Some(violation), End::Waiting) => {
+            shown_by_header(violation)
                 && whole.theirs.end != End::Waiting
-                && (whole.ours == whole.theirs || explained(whole, whole))
+                && (whole.ours == whole.theirs || is_known_difference(whole, whole))
         }
-        // A Close of one byte is refused there by its header, and here when it has come.
-        (None, End::Breach(Protocol)) => {
-            ours.end == End::Waiting && whole.ours.breach == Some(ProtocolError::TruncatedCloseCode)
+        // The oracle refuses a Close of one byte at its header; we refuse it when the byte arrives.
+        (None, End::Violation(Protocol)) => {
+            ours.end == End::Waiting && whole.ours.violation == Some(ProtocolError::TruncatedCloseCode)
         }
         _ => false,
     }
 }
 
-fn shown_by_header(breach: ProtocolError) -> bool {
+fn shown_by_header(violation: ProtocolError) -> bool {
     use ProtocolError::{InvalidCloseCode, InvalidCloseReason, InvalidUtf8, TruncatedCloseCode};
-    !matches!(breach, InvalidUtf8 { .. } | InvalidCloseCode(_) | InvalidCloseReason | TruncatedCloseCode)
+    !matches!(violation, InvalidUtf8 { .. } | InvalidCloseCode(_) | InvalidCloseReason | TruncatedCloseCode)
 }
 
-/// What both engines say of the same bytes.
+/// The verdicts of both engines on the same bytes.
 #[derive(Debug)]
 struct Verdicts {
     ours: Verdict,
@@ -95,8 +95,8 @@ impl Verdicts {
 struct Verdict {
     seen: Vec<Seen>,
     end: End,
-    /// Ours alone: which rule it was.
-    breach: Option<ProtocolError>,
+    /// Which rule was broken; ours only.
+    violation: Option<ProtocolError>,
 }
 
 impl PartialEq for Verdict {
@@ -107,14 +107,14 @@ impl PartialEq for Verdict {
 
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    /// More is awaited.
+    /// More bytes are needed.
     Waiting,
-    /// The peer's Close came.
+    /// The peer's Close has arrived.
     Closed,
-    Breach(Fault),
+    Violation(Fault),
 }
 
-/// What both engines tell apart.
+/// The kinds of violation that both engines distinguish.
 #[derive(Debug, PartialEq, Eq)]
 enum Fault {
     Protocol,
@@ -123,21 +123,21 @@ enum Fault {
 }
 
 fn our_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Verdict {
-    let Listener { receiver, seen, breach, .. } =
-        Listener::new(role, limits, Delivery::Messages, None).after(wire, cuts);
-    let end = match breach.map(|breach| breach.close_code()) {
+    let Recorder { receiver, seen, violation, .. } =
+        Recorder::new(role, limits, Delivery::Messages, None).after(wire, cuts);
+    let end = match violation.map(|violation| violation.close_code()) {
         None if receiver.is_open() => End::Waiting,
         None => End::Closed,
-        Some(CloseCode::PROTOCOL_ERROR) => End::Breach(Fault::Protocol),
-        Some(CloseCode::INVALID_FRAME_PAYLOAD_DATA) => End::Breach(Fault::Utf8),
-        Some(CloseCode::MESSAGE_TOO_BIG) => End::Breach(Fault::Size),
-        Some(other) => panic!("a breach without a class: {other}"),
+        Some(CloseCode::PROTOCOL_ERROR) => End::Violation(Fault::Protocol),
+        Some(CloseCode::INVALID_FRAME_PAYLOAD_DATA) => End::Violation(Fault::Utf8),
+        Some(CloseCode::MESSAGE_TOO_BIG) => End::Violation(Fault::Size),
+        Some(other) => panic!("a violation without a class: {other}"),
     };
-    Verdict { seen, end, breach }
+    Verdict { seen, end, violation }
 }
 
 fn their_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Verdict {
-    let bytes = usize::try_from(limits.max_message_bytes).expect("small");
+    let bytes = usize::try_from(limits.max_message_bytes).expect("the limit is small");
     let limits = tokio_websockets::Limits::default().max_payload_len(Some(bytes));
     let wire = Wire { reads: cuts.of(wire).filter(|piece| !piece.is_empty()).collect() };
     let mut stream = pin!(match role {
@@ -150,17 +150,17 @@ fn their_verdict(role: Role, limits: Limits, wire: &[u8], cuts: Cuts<'_>) -> Ver
         match stream.as_mut().poll_next(&mut context) {
             Poll::Pending => break End::Waiting,
             Poll::Ready(None) => break End::Closed,
-            Poll::Ready(Some(Ok(message))) => seen.push(note(&message)),
-            Poll::Ready(Some(Err(Error::Protocol(TheirBreach::InvalidUtf8)))) => break End::Breach(Fault::Utf8),
-            Poll::Ready(Some(Err(Error::Protocol(_)))) => break End::Breach(Fault::Protocol),
-            Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => break End::Breach(Fault::Size),
-            Poll::Ready(Some(Err(error))) => panic!("not about the protocol: {error}"),
+            Poll::Ready(Some(Ok(message))) => seen.push(record(&message)),
+            Poll::Ready(Some(Err(Error::Protocol(TheirViolation::InvalidUtf8)))) => break End::Violation(Fault::Utf8),
+            Poll::Ready(Some(Err(Error::Protocol(_)))) => break End::Violation(Fault::Protocol),
+            Poll::Ready(Some(Err(Error::PayloadTooLong { .. }))) => break End::Violation(Fault::Size),
+            Poll::Ready(Some(Err(error))) => panic!("an error other than of the protocol: {error}"),
         }
     };
-    Verdict { seen, end, breach: None }
+    Verdict { seen, end, violation: None }
 }
 
-fn note(message: &Message) -> Seen {
+fn record(message: &Message) -> Seen {
     let payload = message.as_payload().to_vec();
     if message.is_text() {
         Seen::Message(MessageKind::Text, payload)
@@ -172,15 +172,15 @@ fn note(message: &Message) -> Seen {
         Seen::Pong(payload)
     } else {
         Seen::Close((!payload.is_empty()).then(|| {
-            let (code, reason) = message.as_close().expect("it is a Close");
+            let (code, reason) = message.as_close().expect("the message is a Close");
             (CloseCode::new(code.into()), reason.into())
         }))
     }
 }
 
-/// How many bytes the last frame lacks, where those that its header lacks are zeros; 0 where it is too long to be
-/// taken anyway. Reads headers without judging them.
-fn missing(wire: &[u8], limits: Limits) -> usize {
+/// Returns how many bytes the last frame lacks, if the missing bytes of its header are zeros. If the frame is too long,
+/// returns what its header lacks. Headers are not checked.
+fn missing_bytes(wire: &[u8], limits: Limits) -> usize {
     let mut rest = wire;
     while !rest.is_empty() {
         let at = |i: usize| rest.get(i).copied().unwrap_or(0);
@@ -203,7 +203,7 @@ fn missing(wire: &[u8], limits: Limits) -> usize {
     0
 }
 
-/// A peer that sends these reads, then keeps silent; what is written to it is dropped.
+/// A peer that sends these reads, then nothing more. It drops all bytes that are written to it.
 struct Wire<'a> {
     reads: VecDeque<&'a [u8]>,
 }

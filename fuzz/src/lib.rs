@@ -1,13 +1,13 @@
-//! What the targets share: an input that is read from its front, owned events, and bytes that come cut into reads.
+//! What the fuzz targets share: a reader for the input, owned events, and bytes that arrive in several reads.
 //!
-//! Inputs have a plain layout, so that a seed can be written by hand: first the choices, a byte each, last the bytes
-//! that a peer would send. An input that ends early goes on with zeros, and zero is always the plainest choice. Each
-//! target's doc gives its layout in these terms:
+//! Inputs have a simple layout, so that a seed can be written by hand: first the choices, one byte each, then the bytes
+//! from the peer. A missing byte counts as zero, and zero is always the simplest choice. The doc of each target gives
+//! its layout in these terms:
 //!
 //! | word | bytes | zero means |
 //! |---|---|---|
 //! | role | 1: bit 0 | server |
-//! | deflate | the same byte: bit 1 agreed on, bits 2 and 3 takeover of the server and the client | not agreed on |
+//! | deflate | the same byte: bit 1 negotiated, bits 2 and 3 context takeover of server and client | not negotiated |
 //! | limits | 1: index into [`LIMITS`] | the defaults |
 //! | cuts | 1 + n: the number of lengths, then the lengths | one read |
 
@@ -16,28 +16,28 @@ use switchboard::{
     MaskingKey, MessageKind, Opcode, ProtocolError, Receiver, Role,
 };
 
-/// The fuzzer's bytes, read from the front.
+/// The input of a fuzz target, read from its start.
 pub struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    /// Reads `bytes` from their front.
+    /// Makes a reader of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Whether all has been read.
+    /// Returns whether all bytes have been read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The next byte; 0 behind the end.
+    /// Reads the next byte; 0 after the end.
     pub fn byte(&mut self) -> u8 {
         self.array::<1>()[0]
     }
 
-    /// The next `N` bytes; zeros behind the end.
+    /// Reads the next `N` bytes; zeros after the end.
     pub fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         let found = self.take(N);
@@ -45,30 +45,30 @@ impl<'a> Input<'a> {
         bytes
     }
 
-    /// The next `length` bytes, or as many as there are.
+    /// Reads the next `length` bytes, or all that are left.
     pub fn take(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// A byte that says how many, and as many bytes.
+    /// Reads a byte with a length, and that many bytes.
     pub fn counted(&mut self) -> &'a [u8] {
         let length = self.byte();
         self.take(usize::from(length))
     }
 
-    /// One of these.
+    /// Reads a byte that selects one of `choices`.
     pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.byte()) % choices.len()]
     }
 
-    /// Who reads the bytes.
+    /// Reads the role of the receiver.
     pub fn role(&mut self) -> Role {
         self.one_of(&[Role::Server, Role::Client])
     }
 
-    /// Who reads the bytes, and what was agreed on of permessage-deflate.
+    /// Reads the role of the receiver, and the negotiated parameters of permessage-deflate.
     pub fn role_and_deflate(&mut self) -> (Role, Option<DeflateParams>) {
         let byte = self.byte();
         let role = if byte & 1 == 0 { Role::Server } else { Role::Client };
@@ -80,7 +80,7 @@ impl<'a> Input<'a> {
         (role, (byte & 2 != 0).then_some(params))
     }
 
-    /// What a receiver accepts.
+    /// Reads the limits of the receiver.
     pub fn limits(&mut self) -> Limits {
         let (message, frame, empty) = self.one_of(&LIMITS);
         let mut limits = Limits::of_bytes(message);
@@ -89,19 +89,19 @@ impl<'a> Input<'a> {
         limits
     }
 
-    /// The lengths of reads.
+    /// Reads the lengths of reads.
     pub fn cuts(&mut self) -> Cuts<'a> {
         Cuts(self.counted())
     }
 
-    /// All that is left.
+    /// Reads all remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         self.take(usize::MAX)
     }
 }
 
-/// Bytes in a message, bytes in a frame, empty frames in a row: the defaults, small ones, and each of the first two
-/// below the other.
+/// Limits: bytes in a message, bytes in a frame, empty frames in a row. The defaults, small ones, and two where one of
+/// the first two is below the other.
 pub const LIMITS: [(u64, u64, u32); 6] = [
     (16 << 20, 16 << 20, 10_000),
     (150, 150, 3),
@@ -111,17 +111,17 @@ pub const LIMITS: [(u64, u64, u32); 6] = [
     (u64::MAX, u64::MAX, u32::MAX),
 ];
 
-/// How bytes are cut into reads: by these lengths, over and over. No lengths, or only zeros: one read.
+/// How bytes are cut into reads: by these lengths, repeated. Without lengths, or with zeros only, there is one read.
 #[derive(Clone, Copy, Debug)]
 pub struct Cuts<'a>(pub &'a [u8]);
 
 impl Cuts<'_> {
-    /// Every byte on its own.
+    /// One read per byte.
     pub const BYTES: Cuts<'static> = Cuts(&[1]);
     /// One read.
     pub const WHOLE: Cuts<'static> = Cuts(&[]);
 
-    /// `bytes` in pieces; some may be empty.
+    /// Returns `bytes` in pieces, of which some may be empty.
     pub fn of<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
         let cuts = if self.0.iter().all(|&length| length == 0) { &[][..] } else { self.0 };
         let mut lengths = cuts.iter().cycle();
@@ -138,7 +138,7 @@ impl Cuts<'_> {
     }
 }
 
-/// An event that owns its payload. Pieces are joined to messages.
+/// An event that owns its payload. Pieces have been joined to messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// A text or binary message.
@@ -147,30 +147,30 @@ pub enum Seen {
     Ping(Vec<u8>),
     /// A Pong.
     Pong(Vec<u8>),
-    /// A Close, its code and reason.
+    /// A Close with its code and reason.
     Close(Option<(CloseCode, String)>),
 }
 
-/// A receiver, and all that it gave.
-pub struct Listener {
+/// A receiver that records all its events.
+pub struct Recorder {
     /// The engine's receiving half.
     pub receiver: Receiver,
     /// The events.
     pub seen: Vec<Seen>,
-    /// What they ended with.
-    pub breach: Option<ProtocolError>,
-    /// The pieces of a message that is unfinished, joined.
-    pub begun: Option<(MessageKind, Vec<u8>)>,
+    /// The error after the events, if any.
+    pub violation: Option<ProtocolError>,
+    /// The joined pieces of an unfinished message.
+    pub unfinished: Option<(MessageKind, Vec<u8>)>,
 }
 
-impl Listener {
-    /// The receiving half of a connection in this role.
+impl Recorder {
+    /// Makes the receiving half of a connection in this role.
     #[must_use]
     pub fn new(role: Role, limits: Limits, delivery: Delivery, deflate: Option<DeflateParams>) -> Self {
         Self::sharing(&shared_deflate(), role, limits, delivery, deflate)
     }
 
-    /// The same, with inflaters of `shared`.
+    /// Makes the receiving half of a connection that uses the inflaters of `shared`.
     #[must_use]
     pub fn sharing(
         shared: &Deflate,
@@ -180,13 +180,13 @@ impl Listener {
         deflate: Option<DeflateParams>,
     ) -> Self {
         let receiver = match role {
-            Role::Server => agreed(Connection::server(limits, delivery), shared, deflate).receiver,
-            Role::Client => agreed(Connection::client(key, limits, delivery), shared, deflate).receiver,
+            Role::Server => with_deflate(Connection::server(limits, delivery), shared, deflate).receiver,
+            Role::Client => with_deflate(Connection::client(key, limits, delivery), shared, deflate).receiver,
         };
-        Self { receiver, seen: Vec::new(), breach: None, begun: None }
+        Self { receiver, seen: Vec::new(), violation: None, unfinished: None }
     }
 
-    /// The same, after it has received all of `bytes`.
+    /// Returns the recorder after it has received all of `bytes`.
     #[must_use]
     pub fn after(mut self, bytes: &[u8], cuts: Cuts<'_>) -> Self {
         for piece in cuts.of(bytes) {
@@ -195,41 +195,41 @@ impl Listener {
         self
     }
 
-    /// Takes one read's bytes.
+    /// Receives the bytes of one read.
     pub fn receive(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut events = self.receiver.receive(&mut bytes);
         loop {
             match events.next_event() {
-                Ok(Some(event)) => note(&mut self.seen, &mut self.begun, event),
+                Ok(Some(event)) => record(&mut self.seen, &mut self.unfinished, event),
                 Ok(None) => return,
                 Err(error) => {
-                    assert_eq!(events.next_event(), Ok(None), "nothing comes after a breach");
-                    assert_eq!(self.breach.replace(error), None, "one breach");
+                    assert_eq!(events.next_event(), Ok(None), "nothing comes after a violation");
+                    assert_eq!(self.violation.replace(error), None, "one violation");
                 }
             }
         }
     }
 
-    /// Takes one read's bytes, but inflates as little as it can before it gives the rest again.
+    /// Receives the bytes of one read, but inflates as little as possible before it gives the rest again.
     pub fn receive_by_step(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut unread = bytes.len();
         while unread > 0 || self.receiver.is_paused() {
             let start = bytes.len() - unread;
-            let mut events = self.receiver.receive(&mut bytes[start..]).inflating_at_most(1);
+            let mut events = self.receiver.receive(&mut bytes[start..]).with_inflate_budget(1);
             loop {
                 match events.next_event() {
-                    Ok(Some(event)) => note(&mut self.seen, &mut self.begun, event),
+                    Ok(Some(event)) => record(&mut self.seen, &mut self.unfinished, event),
                     Ok(None) => break,
-                    Err(error) => assert_eq!(self.breach.replace(error), None, "one breach"),
+                    Err(error) => assert_eq!(self.violation.replace(error), None, "one violation"),
                 }
             }
             unread = events.unread();
         }
     }
 
-    /// Takes one read's bytes, but stops after each event and gives the rest again.
+    /// Receives the bytes of one read, but stops after each event and gives the rest again.
     pub fn receive_by_event(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut unread = bytes.len();
@@ -237,34 +237,34 @@ impl Listener {
             let start = bytes.len() - unread;
             let mut events = self.receiver.receive(&mut bytes[start..]);
             match events.next_event() {
-                Ok(Some(event)) => note(&mut self.seen, &mut self.begun, event),
+                Ok(Some(event)) => record(&mut self.seen, &mut self.unfinished, event),
                 Ok(None) => assert_eq!(events.unread(), 0, "no event, so all is read"),
-                Err(error) => assert_eq!(self.breach.replace(error), None, "one breach"),
+                Err(error) => assert_eq!(self.violation.replace(error), None, "one violation"),
             }
             unread = events.unread();
         }
     }
 }
 
-/// What a compressed message inflates to by the naive inflater, which remembers what came before.
-pub struct Naive(switchboard_tests::rfc1951::Inflater);
+/// A naive inflater for compressed messages, with context takeover.
+pub struct NaiveInflater(switchboard_tests::rfc1951::Inflater);
 
-impl Naive {
-    /// Nothing came before; messages are at most so long.
+impl NaiveInflater {
+    /// Makes an inflater without context, for messages of at most `most` bytes.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self(switchboard_tests::rfc1951::Inflater::new(15).with_limit(most))
     }
 
-    /// The next message, if it is one.
+    /// Inflates the next message.
     ///
     /// # Errors
-    /// Whether it is too long; else it is malformed.
+    /// `true` if the message is too long, `false` if it is malformed.
     pub fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, bool> {
         self.0.inflate(message).map_err(|fault| fault == switchboard_tests::rfc1951::TOO_LONG)
     }
 
-    /// Forgets what came before.
+    /// Drops the context.
     pub fn start_afresh(&mut self) {
         self.0.reset();
     }
@@ -274,7 +274,7 @@ fn key() -> MaskingKey {
     MaskingKey([0; 4])
 }
 
-/// Room for the windows of some connections.
+/// Makes a [`Deflate`] with memory for the context takeover of several connections.
 #[must_use]
 pub fn shared_deflate() -> Deflate {
     let mut config = DeflateConfig::default();
@@ -282,19 +282,23 @@ pub fn shared_deflate() -> Deflate {
     Deflate::new(config)
 }
 
-/// A connection with what was agreed on, if anything was.
+/// Adds permessage-deflate with these parameters to a connection, if it was negotiated.
 ///
 /// # Panics
-/// Where `shared` has no room for a window.
+/// If the budget of `shared` is spent.
 #[must_use]
-pub fn agreed<M: Masking>(connection: Connection<M>, shared: &Deflate, params: Option<DeflateParams>) -> Connection<M> {
+pub fn with_deflate<M: Masking>(
+    connection: Connection<M>,
+    shared: &Deflate,
+    params: Option<DeflateParams>,
+) -> Connection<M> {
     match params {
-        Some(params) => connection.with_deflate(shared, params).expect("there is room for a window"),
+        Some(params) => connection.with_deflate(shared, params).expect("the budget is large enough"),
         None => connection,
     }
 }
 
-fn note(seen: &mut Vec<Seen>, begun: &mut Option<(MessageKind, Vec<u8>)>, event: Event<'_>) {
+fn record(seen: &mut Vec<Seen>, unfinished: &mut Option<(MessageKind, Vec<u8>)>, event: Event<'_>) {
     seen.push(match event {
         Event::Text(text) => Seen::Message(MessageKind::Text, text.into()),
         Event::Binary(bytes) => Seen::Message(MessageKind::Binary, bytes.into()),
@@ -302,23 +306,23 @@ fn note(seen: &mut Vec<Seen>, begun: &mut Option<(MessageKind, Vec<u8>)>, event:
         Event::Pong(payload) => Seen::Pong(payload.into()),
         Event::Close(frame) => Seen::Close(frame.map(|frame| (frame.code, frame.reason.into()))),
         Event::Piece(piece) => {
-            assert_eq!(piece.first, begun.is_none(), "the first piece, and only it, begins a message");
-            let (kind, mut whole) = begun.take().unwrap_or((piece.kind, Vec::new()));
+            assert_eq!(piece.first, unfinished.is_none(), "the first piece, and only that one, starts a message");
+            let (kind, mut whole) = unfinished.take().unwrap_or((piece.kind, Vec::new()));
             assert_eq!(piece.kind, kind, "all pieces are of one kind");
             whole.extend(piece.payload);
             if !piece.last {
-                *begun = Some((kind, whole));
+                *unfinished = Some((kind, whole));
                 return;
             }
             Seen::Message(kind, whole)
         }
-        other => panic!("an event that the targets do not know: {other:?}"),
+        other => panic!("the fuzz targets do not know this event: {other:?}"),
     });
 }
 
-/// Whether two errors name the same breach. Of a length that is too great, only what was seen of it may differ.
+/// Returns whether two errors are the same violation. The lower bound of a length that is too great may differ.
 #[must_use]
-pub fn same_breach(one: Option<ProtocolError>, other: Option<ProtocolError>) -> bool {
+pub fn same_violation(one: Option<ProtocolError>, other: Option<ProtocolError>) -> bool {
     use ProtocolError::{FrameTooLong, MessageTooLong};
     match (one, other) {
         (Some(FrameTooLong { limit: a, .. }), Some(FrameTooLong { limit: b, .. }))
@@ -327,10 +331,10 @@ pub fn same_breach(one: Option<ProtocolError>, other: Option<ProtocolError>) -> 
     }
 }
 
-/// The key in frames that a target masks itself.
+/// The key of frames that a fuzz target masks itself.
 pub const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
 
-/// Appends a frame as `to` expects it, masked for a server, and gives the place of its payload.
+/// Appends a frame as `to` expects it, masked for a server, and returns the offset of its payload.
 pub fn append_frame(wire: &mut Vec<u8>, to: Role, fin: bool, opcode: Opcode, payload: &[u8]) -> usize {
     let mask = (to == Role::Server).then_some(KEY);
     let header = FrameHeader { fin, rsv1: false, opcode, mask, payload_len: payload.len() as u64 };
@@ -343,15 +347,14 @@ pub fn append_frame(wire: &mut Vec<u8>, to: Role, fin: bool, opcode: Opcode, pay
     start
 }
 
-/// What the standard library says of a text: where its first byte stands that no valid text could have there, or the
-/// end where it is cut off.
+/// Checks a text with the standard library.
 ///
 /// # Errors
-/// The place.
+/// The offset of the first byte that no valid text could have there, or the end if the text is cut off.
 pub fn utf8_by_std(text: &[u8]) -> Result<(), usize> {
     let Err(error) = std::str::from_utf8(text) else { return Ok(()) };
     let start = error.valid_up_to();
-    // The first prefix that is not merely cut off ends with the byte that decides.
+    // The first prefix that is not merely cut off ends with the invalid byte.
     let decides = |end: &usize| std::str::from_utf8(&text[start..*end]).is_err_and(|e| e.error_len().is_some());
     Err((start + 1..=text.len()).find(decides).map_or(text.len(), |end| end - 1))
 }

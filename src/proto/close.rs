@@ -1,25 +1,26 @@
-//! The payload of a Close frame ([§5.5.1]): nothing, or a code and a reason.
+//! The payload of a Close frame ([§5.5.1]): empty, or a code and a reason.
 //!
-//! Does not know when a Close may be sent; that is `sender.rs`.
+//! When a Close frame may be sent is decided in `sender.rs`.
 //!
 //! [§5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 
 use super::{CloseCode, ProtocolError, SendError, utf8};
 
-/// The code and reason of a Close frame. A Close frame without payload is `Option::<CloseFrame>::None`.
+/// The code and the reason of a Close frame. A Close frame without payload is `None` of `Option<CloseFrame>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseFrame<'a> {
     /// Why the connection is closed.
     pub code: CloseCode,
-    /// Words for a log, not for people; at most 123 bytes, often empty.
+    /// A text for logs, not for users: at most 123 bytes, often empty.
     pub reason: &'a str,
 }
 
 impl<'a> CloseFrame<'a> {
-    /// Reads a Close frame's payload, already unmasked.
+    /// Decodes the unmasked payload of a Close frame; `None` if it is empty.
     ///
     /// # Errors
-    /// One byte alone, a code that must not be sent, or a reason that is not UTF-8.
+    /// [`ProtocolError::TruncatedCloseCode`] for a single byte, [`ProtocolError::InvalidCloseCode`] for a code that
+    /// must not be sent, [`ProtocolError::InvalidCloseReason`] for a reason that is not UTF-8.
     pub fn decode(payload: &'a [u8]) -> Result<Option<Self>, ProtocolError> {
         let Some((code, reason)) = payload.split_first_chunk::<2>() else {
             return if payload.is_empty() { Ok(None) } else { Err(ProtocolError::TruncatedCloseCode) };
@@ -28,11 +29,11 @@ impl<'a> CloseFrame<'a> {
         if !code.may_be_received() {
             return Err(ProtocolError::InvalidCloseCode(code));
         }
-        let reason = utf8::whole(reason).map_err(|_| ProtocolError::InvalidCloseReason)?;
+        let reason = utf8::validate(reason).map_err(|_| ProtocolError::InvalidCloseReason)?;
         Ok(Some(Self { code, reason }))
     }
 
-    /// Writes the payload into `room` and gives its length, 2 to 125 bytes.
+    /// Writes the payload into `room` and returns its length, 2 to 125 bytes.
     ///
     /// # Errors
     /// [`SendError::InvalidCloseCode`] and [`SendError::ReasonTooLong`].

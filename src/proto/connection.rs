@@ -1,4 +1,4 @@
-//! An open connection ([§7]): its two halves, its role, its state.
+//! An open connection ([§7]): its two halves and its state.
 //!
 //! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
 
@@ -9,27 +9,37 @@ use super::{
     receiver::Receiving, sender::Sending,
 };
 
-/// The state of a connection, in the RFC's words; Connecting is a type of its own
-/// ([`ServerHandshake`](crate::ServerHandshake), [`ClientHandshake`](crate::ClientHandshake)).
+/// The state of a connection, in the words of the RFC.
+///
+/// The state Connecting is a type of its own: [`ServerHandshake`](crate::ServerHandshake) or
+/// [`ClientHandshake`](crate::ClientHandshake).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Data flows both ways.
+    /// Messages flow both ways.
     Open,
-    /// One of the two Close frames is on its way ([§7.1.3](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.3)).
+    /// One of the two Close frames was sent or received
+    /// ([§7.1.3](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.3)).
     Closing,
-    /// Both Close frames are through, or the peer broke a rule: what is left is to write what is in the buffer and to
-    /// end TCP, the server first ([§7.1.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1)).
+    /// Both Close frames were exchanged, or the connection has failed. The caller writes the remaining output and ends
+    /// TCP, the server first ([§7.1.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1)).
     Closed,
 }
 
-/// An open connection: two halves that are used side by side.
+/// An open connection: a receiving half and a sending half.
 ///
-/// The halves are separate values, so that an answer is written while the payload that it answers is still borrowed.
-/// They share nothing but what the caller carries from one to the other: an event's
-/// [`reply`](crate::Event::reply), and after an error [`Sender::fail`].
+/// The halves are separate values, so a message can be sent while the payload of a received one is still borrowed. They
+/// share no state. The caller carries two things from the receiver to the sender: the
+/// [`reply`](crate::Event::reply) of an event, and an error, to [`Sender::fail`].
 ///
-/// The order to call: give what was read to [`Receiver::receive`]; for each event send its reply; on an error call
-/// [`Sender::fail`]; then write `out`. Once [`state`](Self::state) is [`State::Closed`] and `out` is written, end TCP.
+/// The order of calls:
+///
+/// 1. Give the bytes that were read to [`Receiver::receive`].
+/// 2. Take events until there are none, and send the reply of each. After an error call [`Sender::fail`].
+/// 3. Write the output.
+/// 4. Once [`state`](Self::state) is [`State::Closed`] and the output is written, end TCP.
+///
+/// The caller also sets the deadlines: for a message that makes no progress
+/// ([`Receiver::has_unfinished`]), and for the peer's Close frame after ours.
 #[derive(Debug)]
 pub struct Connection<M = Unmasked> {
     /// Bytes to events.
@@ -39,7 +49,7 @@ pub struct Connection<M = Unmasked> {
 }
 
 impl Connection {
-    /// A server's end of a connection whose handshake is done, by this engine or by someone else.
+    /// Makes the server's end of a connection after an opening handshake outside of this crate.
     #[must_use]
     pub fn server(limits: Limits, delivery: Delivery) -> Self {
         Self::new(Unmasked, limits, delivery)
@@ -47,8 +57,10 @@ impl Connection {
 }
 
 impl<K: KeySource> Connection<Masked<K>> {
-    /// A client's end of a connection whose handshake is done. `keys` makes a fresh, unpredictable key for each
-    /// frame ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
+    /// Makes the client's end of a connection after an opening handshake outside of this crate.
+    ///
+    /// `keys` must return a fresh, unpredictable key for each frame
+    /// ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
     #[must_use]
     pub fn client(keys: K, limits: Limits, delivery: Delivery) -> Self {
         Self::new(Masked(keys), limits, delivery)
@@ -60,12 +72,13 @@ impl<M: Masking> Connection<M> {
         Self { receiver: Receiver::new(M::ROLE, limits, delivery), sender: Sender::new(masking) }
     }
 
-    /// With permessage-deflate as it was agreed on elsewhere ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692));
-    /// connections that come from the engine's own handshakes have it already. To be called before anything is received
-    /// or sent.
+    /// Adds permessage-deflate that was negotiated outside of this crate
+    /// ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692)).
     ///
-    /// `None` where the parameters let the peer take its context over and [`DeflateConfig::memory_bytes`] has no room for
-    /// that: a server calls this before it answers, and answers something else then.
+    /// Call it before anything is received or sent. Connections from the engine's own handshakes do not need it.
+    ///
+    /// Returns `None` if the parameters allow the peer context takeover and [`DeflateConfig::memory_bytes`] has no
+    /// space left for it. A server therefore calls this before it sends its response, so that it can still decline.
     ///
     /// [`DeflateConfig::memory_bytes`]: crate::DeflateConfig::memory_bytes
     #[cfg(feature = "deflate")]
@@ -84,7 +97,7 @@ impl<M: Masking> Connection<M> {
         self
     }
 
-    /// Where the connection stands, from both halves.
+    /// Returns the state of the connection, computed from both halves.
     #[must_use]
     pub fn state(&self) -> State {
         match (self.receiver.state(), self.sender.state()) {

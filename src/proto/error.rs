@@ -1,17 +1,17 @@
-//! Errors, by whose fault they are: the peer's on the wire, the peer's in the handshake, our caller's.
-//!
-//! "More bytes are needed" and a normal close are not errors, and nothing here comes from I/O.
+//! Errors of an open connection: [`ProtocolError`] is the peer's fault, [`SendError`] the caller's.
 
 use core::fmt;
 
 use super::{CloseCode, MessageKind};
 
-/// The peer broke a rule of the framing layer; the connection fails
-/// ([§7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7)).
+/// A rule of RFC 6455 or RFC 7692, or a limit, that the peer broke.
+///
+/// The connection fails ([§7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7)): give the error to
+/// [`Sender::fail`](crate::Sender::fail). A frame that is not complete yet is not an error, nor is a normal close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// RSV1, RSV2 or RSV3 is set and no extension gave it a meaning (§5.2).
+    /// RSV1, RSV2 or RSV3 is set, and no extension gives it a meaning (§5.2).
     ReservedBits {
         /// The three bits, RSV1 the highest: 1 to 7.
         bits: u8,
@@ -22,9 +22,9 @@ pub enum ProtocolError {
     FragmentedControl,
     /// A control frame announces more than 125 bytes (§5.5).
     ControlTooLong,
-    /// A continuation frame where no message is unfinished (§5.4).
+    /// A continuation frame although no message is unfinished (§5.4).
     UnexpectedContinuation,
-    /// A new message where a continuation of the last one was due (§5.4).
+    /// A new message although the last one is unfinished (§5.4).
     ExpectedContinuation,
     /// A client's frame is not masked (§5.1).
     UnmaskedFrame,
@@ -36,35 +36,35 @@ pub enum ProtocolError {
     LengthOutOfRange,
     /// A frame is longer than this endpoint accepts (§10.4).
     FrameTooLong {
-        /// What the header announces, in bytes; at least this much where the header is not yet whole.
+        /// The length that the header announces, in bytes; a lower bound if the header is incomplete.
         length: u64,
-        /// What is accepted, in bytes.
+        /// The longest frame that is accepted, in bytes.
         limit: u64,
     },
-    /// A message is longer than this endpoint accepts, all its fragments together, compressed or inflated (§10.4).
+    /// All fragments of a message together are longer than this endpoint accepts, compressed or inflated (§10.4).
     MessageTooLong {
-        /// The message so far with the frame that is announced, or with what is inflated, in bytes; at least this much.
+        /// A lower bound of the length in bytes: of all frames so far with the announced one, or of the inflated data.
         length: u64,
-        /// What is accepted, in bytes.
+        /// The longest message that is accepted, in bytes.
         limit: u64,
     },
     /// More empty data frames in a row than this endpoint accepts (§10.4).
     TooManyEmptyFrames {
-        /// What is accepted.
+        /// How many are accepted.
         limit: u32,
     },
     /// Text that is not UTF-8 (§8.1).
     InvalidUtf8 {
-        /// Bytes of the message before the one that shows the fault.
+        /// The number of bytes of the message before the first invalid one.
         offset: u64,
     },
-    /// A compressed message that is no DEFLATE data, reaches back before its window, or does not end where a block ends
+    /// A compressed message that is not DEFLATE data, refers to data before its window, or ends inside a block
     /// (RFC 7692 §7.2.2).
     InvalidDeflate,
-    /// A compressed message with more blocks that say they are its last than anyone sends: each costs us a window
-    /// (RFC 7692 §7.2.3.4).
+    /// A compressed message has too many blocks with BFINAL set (RFC 7692 §7.2.3.4). Each is two bytes for the peer and
+    /// a new window for us.
     TooManyFinalBlocks {
-        /// What is accepted.
+        /// How many are accepted.
         limit: u32,
     },
     /// A Close frame with a payload of one byte: a code takes two (§5.5.1).
@@ -76,7 +76,8 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The code with which the connection is failed ([§7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
+    /// Returns the close code for this error: 1002, 1007, 1008 or 1009
+    /// ([§7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
     #[must_use]
     pub const fn close_code(&self) -> CloseCode {
         match self {
@@ -100,7 +101,7 @@ impl ProtocolError {
         }
     }
 
-    /// The reason that goes into the Close frame: the rule, without numbers. At most 123 bytes.
+    /// Returns the reason for the Close frame: the rule, without numbers. At most 123 bytes.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -148,29 +149,29 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// Our own caller asked a [`Sender`](crate::Sender) for what is not allowed now. Nothing was written.
+/// The caller asked a [`Sender`](crate::Sender) for something that is not allowed now. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// Our Close frame is already sent; nothing may follow it (§5.5.1).
     Closed,
-    /// A fragmented message of this kind is unfinished; its next fragment is due (§5.4).
+    /// A fragmented message of this kind is unfinished; only its next fragment may follow (§5.4).
     MessageUnfinished(MessageKind),
     /// The payload of a Ping or Pong is longer than 125 bytes (§5.5).
     ControlTooLong {
-        /// Its length in bytes.
+        /// The payload's length in bytes.
         length: usize,
     },
-    /// This code must not stand in a Close frame (§7.4), or not in one of this role.
+    /// A Close frame must not hold this code (§7.4), or not one from this role.
     InvalidCloseCode(CloseCode),
-    /// A close reason longer than 123 bytes (§5.5: a control frame holds 125, the code takes two).
+    /// A close reason is longer than 123 bytes (§5.5: a control frame holds 125, and the code takes two).
     ReasonTooLong {
-        /// Its length in bytes.
+        /// The reason's length in bytes.
         length: usize,
     },
     /// The fixed buffer given for output is too small.
     BufferTooSmall {
-        /// The room that this frame needs, in bytes; one that may be compressed needs that at most.
+        /// The space that the frame needs, in bytes; an upper bound if the message may be compressed.
         needed: usize,
     },
 }

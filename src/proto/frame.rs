@@ -11,9 +11,9 @@
 //! +-+-+-+-+-------+-+-------------+-------------------------------+
 //! ```
 //!
-//! A header is judged at the first byte that shows a breach: RSV, opcode and the place in a message from byte one,
-//! a control frame's length and the mask bit from byte two, a length's form and the limits from the first byte of
-//! the extended length that decides them. The payload is not looked at here.
+//! An invalid header fails at the first byte that shows it. The first byte shows RSV, the opcode and the position in a
+//! message; the second the mask bit and a control frame's length; the extended length its form and the limits, as soon
+//! as its bytes decide. The payload is not read here.
 //!
 //! [§5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 
@@ -22,28 +22,28 @@ use super::{MaskingKey, MessageKind, Opcode, ProtocolError, Role};
 /// The header of one frame ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// Whether this is a message's last fragment.
+    /// Whether this is the last fragment of a message.
     pub fin: bool,
-    /// The bit that permessage-deflate gives a meaning: the message is compressed (RFC 7692 §6).
+    /// Whether the message is compressed, if permessage-deflate was negotiated (RFC 7692 §6).
     pub rsv1: bool,
-    /// What the frame means.
+    /// The opcode.
     pub opcode: Opcode,
-    /// The key that the payload is masked with; `None` from a server.
+    /// The key that masks the payload; `None` from a server.
     pub mask: Option<MaskingKey>,
     /// The payload's length in bytes, below 2^63.
     pub payload_len: u64,
 }
 
-/// What a header is judged by: our role, what was negotiated, and where in a message we are.
+/// What [`FrameHeader::decode`] checks a header against.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderRules {
-    /// Our role: a server demands masked frames, a client refuses them (§5.1).
+    /// The role of the receiver: a server requires masked frames, a client refuses them (§5.1).
     pub role: Role,
-    /// Whether an extension gave RSV1 a meaning on the first frame of a message (RFC 7692 §6).
+    /// Whether an extension gives RSV1 a meaning on the first frame of a message (RFC 7692 §6).
     pub rsv1: bool,
-    /// `Some` while a fragmented message is unfinished, with the bytes of it so far (§5.4).
+    /// The number of payload bytes so far of a fragmented message that is unfinished; `None` between messages (§5.4).
     pub unfinished: Option<u64>,
-    /// The longest frame's payload, in bytes.
+    /// The longest payload of a frame, in bytes.
     pub max_frame_bytes: u64,
     /// The longest message, all fragments together, in bytes.
     pub max_message_bytes: u64,
@@ -56,14 +56,14 @@ pub(super) const MAX_HEADER_BYTES: usize = 14;
 pub(super) const MAX_CONTROL_BYTES: usize = 125;
 
 impl FrameHeader {
-    /// Decodes a frame header ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)) from the front of
+    /// Decodes a frame header ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)) from the start of
     /// `input`.
     ///
-    /// Returns it with its length in bytes (2 to 14), or `None` while `input` ends too early.
+    /// Returns the header and its length in bytes (2 to 14), or `None` if `input` ends before the header does.
     ///
     /// # Errors
-    /// The first rule the header breaks, known before any payload is read or room made for it. `Err` may come from
-    /// the first byte.
+    /// The first rule that the header breaks. An incomplete header fails too, as early as at its first byte, if no
+    /// further bytes can make it valid.
     pub fn decode(input: &[u8], rules: &HeaderRules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = input.split_first() else { return Ok(None) };
         let (fin, rsv1, opcode) = first_byte(first, rules)?;
@@ -90,7 +90,7 @@ impl FrameHeader {
             short => (u64::from(short), Some(rest)),
         };
         if !opcode.is_control() {
-            within_limits(payload_len, rules)?;
+            check_limits(payload_len, rules)?;
         }
         let Some(rest) = rest else { return Ok(None) };
         let (mask, rest) = if masked {
@@ -102,13 +102,13 @@ impl FrameHeader {
         Ok(Some((Self { fin, rsv1, opcode, mask, payload_len }, input.len() - rest.len())))
     }
 
-    /// The header of a message in one frame, as a server sends it: not masked.
+    /// Returns the header of a message in one frame, as a server sends it: not masked.
     pub(crate) const fn of_message(kind: MessageKind, rsv1: bool, payload_len: u64) -> Self {
         Self { fin: true, rsv1, opcode: kind.opcode(), mask: None, payload_len }
     }
 
-    /// The header of a short frame that is not masked, as [`encode`](Self::encode) has it: two bytes that need not
-    /// go through memory.
+    /// Returns what [`encode`](Self::encode) returns for an unmasked frame of at most 125 bytes, else `None`. Two bytes
+    /// stay in registers.
     #[inline]
     pub(super) fn encode_short(&self) -> Option<[u8; 2]> {
         let short = u8::try_from(self.payload_len).ok().filter(|&length| length <= 125)?;
@@ -120,7 +120,7 @@ impl FrameHeader {
         (if self.fin { FIN } else { 0 }) | (if self.rsv1 { RSV1 } else { 0 }) | self.opcode as u8
     }
 
-    /// Encodes the header, its length in the shortest form.
+    /// Encodes the header, with the length in its shortest form.
     #[must_use]
     pub fn encode(&self) -> EncodedHeader {
         let mut bytes = [0; MAX_HEADER_BYTES];
@@ -146,7 +146,7 @@ impl FrameHeader {
     }
 }
 
-/// A data message in one frame that lies whole at the front of the input, as nearly all do.
+/// A data message in one frame, all of it at the start of the input. Nearly all messages arrive like this.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WholeMessage {
     pub(super) kind: MessageKind,
@@ -156,8 +156,8 @@ pub(super) struct WholeMessage {
 }
 
 impl WholeMessage {
-    /// Recognises one with as few decisions as can be. `None` is no verdict: that is [`FrameHeader::decode`]'s, which
-    /// also gives this header as it is here.
+    /// Recognises such a message with few branches. `None` says nothing about the input: then [`FrameHeader::decode`]
+    /// decides. It decodes every header that is recognised here to the same values.
     #[inline]
     pub(super) fn decode(input: &[u8], role: Role) -> Option<Self> {
         let (&[first, second], rest) = input.split_first_chunk()?;
@@ -166,7 +166,7 @@ impl WholeMessage {
             WHOLE_BINARY => MessageKind::Binary,
             _ => return None,
         };
-        // With the mask bit as it must be this is the length, else something above 127.
+        // If the mask bit is right, this is the length; if not, it is above 127.
         let (payload_len, rest) = match second ^ if role == Role::Server { MASK } else { 0 } {
             short @ 0..=125 => (usize::from(short), rest),
             126 => {
@@ -187,27 +187,27 @@ impl WholeMessage {
     }
 }
 
-/// A frame whose header is read and whose payload is not all here.
+/// A frame whose header has been read, and part of its payload.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OpenFrame {
+pub(super) struct PartialFrame {
     pub(super) fin: bool,
-    /// The key, turned so that it fits the next byte.
+    /// The key, rotated to the next byte of the payload.
     pub(super) mask: Option<MaskingKey>,
     pub(super) remaining: u64,
 }
 
-impl OpenFrame {
-    /// The same, when `length` bytes more of its payload have been taken.
+impl PartialFrame {
+    /// Returns the frame after `length` more bytes of its payload.
     pub(super) fn after(self, length: usize) -> Self {
         let mask = self.mask.map(|key| key.after(length));
         Self { mask, remaining: self.remaining - length as u64, ..self }
     }
 }
 
-/// A header as it goes onto the wire: 2 to 14 bytes. Dereferences to them.
+/// An encoded header: 2 to 14 bytes. Dereferences to them.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedHeader {
-    /// `2 <= len <= 14`; what stands behind is zero.
+    /// `2 <= len <= 14`; the bytes after `len` are zero.
     bytes: [u8; MAX_HEADER_BYTES],
     len: usize,
 }
@@ -220,7 +220,7 @@ impl core::ops::Deref for EncodedHeader {
     }
 }
 
-/// What byte one says, and whether it may say so here.
+/// Decodes and checks the first byte: FIN, RSV1 and the opcode.
 fn first_byte(byte: u8, rules: &HeaderRules) -> Result<(bool, bool, Opcode), ProtocolError> {
     let fin = byte & FIN != 0;
     let rsv1 = byte & RSV1 != 0;
@@ -238,37 +238,37 @@ fn first_byte(byte: u8, rules: &HeaderRules) -> Result<(bool, bool, Opcode), Pro
     }
 }
 
-/// An extended length, as far as its bytes have come.
+/// An extended length: exact, or a lower bound while bytes of it are missing.
 enum Length {
     Known(u64),
     AtLeast(u64),
 }
 
-/// Reads a big-endian length of `N` bytes that must be `minimum` or more, from as many bytes as are there.
+/// Reads a big-endian length of `N` bytes, at least `min_allowed`, of which bytes may be missing.
 ///
-/// The bytes bound the value from both sides: those that are missing are all 0 or all 1 at the extremes.
-fn extended_length<const N: usize>(input: &[u8], minimum: u64) -> Result<Length, ProtocolError> {
+/// The bytes that are there bound the value: the missing ones are all 0x00 at its minimum and all 0xFF at its maximum.
+fn extended_length<const N: usize>(input: &[u8], min_allowed: u64) -> Result<Length, ProtocolError> {
     let there = &input[..input.len().min(N)];
     let missing = N - there.len();
     let value = |fill: u8| {
         let filled = there.iter().copied().chain(core::iter::repeat_n(fill, missing));
         filled.fold(0, |value, byte| value << 8 | u64::from(byte))
     };
-    let (least, most) = (value(0x00), value(0xFF));
-    if least > MAX_LENGTH {
+    let (min, max) = (value(0x00), value(0xFF));
+    if min > MAX_LENGTH {
         return Err(ProtocolError::LengthOutOfRange);
     }
-    if most < minimum {
+    if max < min_allowed {
         return Err(ProtocolError::NonMinimalLength);
     }
-    Ok(if missing == 0 { Length::Known(least) } else { Length::AtLeast(least) })
+    Ok(if missing == 0 { Length::Known(min) } else { Length::AtLeast(min) })
 }
 
-/// Whether a data frame of `length` bytes may come, given what its message already holds.
+/// Checks the length of a data frame against the limits, given the bytes that its message already has.
 ///
-/// The limit that leaves less room is the one that is crossed, whatever the length: while bytes of it are missing,
-/// `length` is only its least value, and the verdict must not change when they come.
-fn within_limits(length: u64, rules: &HeaderRules) -> Result<(), ProtocolError> {
+/// Only the tighter of the two limits is reported. While bytes of the length are missing, `length` is a lower bound,
+/// and the error must not change when they arrive.
+fn check_limits(length: u64, rules: &HeaderRules) -> Result<(), ProtocolError> {
     let before = rules.unfinished.unwrap_or(0);
     let (frame, message) = (rules.max_frame_bytes, rules.max_message_bytes.saturating_sub(before));
     if frame <= message && length > frame {

@@ -1,22 +1,28 @@
-//! What an endpoint accepts, and how it wants to be given it. Chosen by the embedder for each connection.
+//! What a receiver accepts, and in what portions it returns messages. The caller chooses both for each connection.
 
-/// What a peer may make us keep (§10.4).
+/// What a [`Receiver`](crate::Receiver) accepts from the peer
+/// ([§10.4](https://www.rfc-editor.org/rfc/rfc6455#section-10.4)).
+///
+/// They bound the memory of a connection: its buffer grows with the bytes that have arrived, never with the length that
+/// a header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest message, all fragments together, in bytes. Default 16 MiB; past it the connection fails with
-    /// 1009 at the header that crosses the limit. For a compressed one it bounds the bytes on the wire, and what they
-    /// inflate to while they do.
+    /// The longest message, all fragments together, in bytes. Default 16 MiB.
+    ///
+    /// The connection fails with 1009 at the frame header that exceeds the limit. The limit applies to the bytes on the
+    /// wire, and for a compressed message also to the inflated bytes, while it is inflated.
     pub max_message_bytes: u64,
-    /// The longest frame, in bytes. Default 16 MiB; past it the connection fails with 1009 at its header.
+    /// The longest payload of a frame, in bytes. Default 16 MiB. The connection fails with 1009 at the header of a
+    /// longer one.
     pub max_frame_bytes: u64,
-    /// Data frames without payload in a row. Default 10,000; past it the connection fails with 1008. They are allowed
-    /// (§5.4) and cost their sender next to nothing.
+    /// The number of data frames without payload in a row. Default 10,000. The connection fails with 1008 at the next
+    /// one. Empty frames are allowed (§5.4), and cost the peer almost nothing.
     pub max_empty_frames: u32,
 }
 
 impl Limits {
-    /// The defaults, but for messages and frames of at most `bytes`.
+    /// Returns the defaults, except that messages and frames are limited to `bytes`.
     #[must_use]
     pub const fn of_bytes(bytes: u64) -> Self {
         Self { max_message_bytes: bytes, max_frame_bytes: bytes, max_empty_frames: 10_000 }
@@ -29,12 +35,12 @@ impl Default for Limits {
     }
 }
 
-/// In what portions messages are handed over.
+/// In what portions a [`Receiver`](crate::Receiver) returns messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// Whole messages.
+    /// Whole messages. Default.
     #[default]
     Messages,
-    /// Pieces as they come, with nothing kept but an inflater where they are compressed: for who streams.
+    /// Pieces, as they arrive. Nothing is buffered, except that a compressed message occupies an inflater.
     Pieces,
 }

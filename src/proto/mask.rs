@@ -1,21 +1,18 @@
-//! Masking ([§5.3]): every frame from a client is XORed with a key of four bytes.
+//! Masking ([§5.3]): the payload of every frame from a client is XORed with a key of four bytes.
 //!
-//! Makes no keys: they must come from a strong source of entropy, which an engine without I/O does not have.
-//!
-//! The key is repeated into a word and XORed over the payload eight bytes at a time; safe code over
-//! `chunks_exact_mut` is vectorised by the compiler, where indexing the key by `i & 3` is not.
+//! The XOR runs over whole blocks (64, 16, then 4 bytes), because the compiler vectorises a loop over blocks of a fixed
+//! size, but not one that indexes the key by `i & 3`. Keys come from a [`KeySource`].
 //!
 //! [§5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 
-/// The four bytes with which a client masks one frame
-/// ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
+/// The four bytes that mask one frame ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
 ///
-/// Must be unpredictable and fresh for each frame.
+/// A client uses a fresh, unpredictable key for each frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MaskingKey(pub [u8; 4]);
 
 impl MaskingKey {
-    /// Masks or unmasks `payload` in place: the same operation, its own inverse.
+    /// Masks or unmasks `payload` in place. The operation is its own inverse.
     #[inline]
     pub fn apply(self, payload: &mut [u8]) {
         let word = u32::from_ne_bytes(self.0);
@@ -27,7 +24,7 @@ impl MaskingKey {
         }
     }
 
-    /// The key for what follows after `consumed` bytes of the payload have been unmasked with this one.
+    /// Returns the key for the rest of a payload, after `consumed` bytes of it have been unmasked with this one.
     #[must_use]
     pub fn after(self, consumed: usize) -> Self {
         let mut key = self.0;
@@ -36,8 +33,8 @@ impl MaskingKey {
     }
 }
 
-/// XORs all blocks of `N` bytes, some words of four, and gives the rest. Each block becomes a few of the widest
-/// instructions that the compiler may use.
+/// XORs all whole blocks of `N` bytes, a multiple of four, and returns the rest. The compiler makes a few of the widest
+/// available instructions from each block.
 #[inline]
 fn xor_blocks<const N: usize>(payload: &mut [u8], key: u32) -> &mut [u8] {
     let (blocks, rest) = payload.as_chunks_mut::<N>();
@@ -49,7 +46,7 @@ fn xor_blocks<const N: usize>(payload: &mut [u8], key: u32) -> &mut [u8] {
     rest
 }
 
-/// Which end of a connection this is, and with that who masks: clients always, servers never
+/// The end of a connection: client or server. Clients mask every frame, servers none
 /// ([§5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.1)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -59,28 +56,31 @@ pub enum Role {
     Server,
 }
 
-/// Where a [`Sender`](crate::Sender)'s masking keys come from, and so which role it plays.
+/// How a [`Sender`](crate::Sender) masks its frames, which also determines its role.
 ///
-/// Sealed: a server is [`Unmasked`], a client is [`Masked`] and cannot be made without a source of keys.
+/// The trait is sealed: a server is [`Unmasked`]; a client is [`Masked`], which needs a source of keys.
 pub trait Masking: sealed::Sealed {
-    /// The role of who masks in this way.
+    /// The role that masks in this way.
     const ROLE: Role;
 
-    /// The key for the next frame, `None` where frames are not masked.
+    /// Returns the key for the next frame, or `None` if frames are not masked.
     fn next_key(&mut self) -> Option<MaskingKey>;
 }
 
-/// A server's frames are not masked.
+/// The masking of a server: none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unmasked;
 
-/// A client's frames are masked with a key per frame, taken from the source given here.
+/// The masking of a client: each frame gets its own key from this source.
 #[derive(Clone, Copy, Debug)]
 pub struct Masked<K>(pub K);
 
-/// Makes masking keys: unpredictable ones, a fresh one each time. Any `FnMut() -> MaskingKey` is one.
+/// A source of masking keys. Any `FnMut() -> MaskingKey` is one.
+///
+/// The keys must come from a strong source of entropy, such as the operating system's
+/// ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)). The engine has none, because it does no I/O.
 pub trait KeySource {
-    /// The next key.
+    /// Returns a fresh, unpredictable key.
     fn next_key(&mut self) -> MaskingKey;
 }
 
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// §5.3's own words: octet i of the result is octet i of the payload XOR octet i MOD 4 of the key.
+    /// As §5.3 defines it: octet i of the result is octet i of the payload XOR octet i MOD 4 of the key.
     fn naive(key: [u8; 4], payload: &mut [u8]) {
         for (i, byte) in payload.iter_mut().enumerate() {
             *byte ^= key[i % 4];

@@ -1,26 +1,26 @@
-//! Fragments become messages ([§5.4]).
+//! Assembles fragments to messages ([§5.4]).
 //!
-//! A message that lies whole in the caller's buffer never comes here. What does come is kept in one contiguous
-//! buffer that grows with the bytes that arrived, never with the length that a header claims and not with the number
-//! of fragments, and for what is compressed with what it inflates to. Text is checked as it is appended, so that a fault
-//! is found in the middle of a frame.
+//! An uncompressed message that is whole in the caller's buffer does not come here. Any other is collected in one
+//! contiguous buffer, which grows with the bytes that arrive or are inflated, not with the length that a header
+//! announces nor with the number of fragments. Text is checked as it is appended, so an error is found in the middle of
+//! a frame.
 //!
 //! [§5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    Delivery, MaskingKey, MessageKind, ProtocolError, deflate::LentInflater, frame::OpenFrame, utf8::Utf8Validator,
+    Delivery, MaskingKey, MessageKind, ProtocolError, deflate::PooledInflater, frame::PartialFrame, utf8::Utf8Validator,
 };
 
-/// A message of which some has arrived: how its payload is encoded, and what it has become.
+/// A message of which a part has arrived.
 #[derive(Debug)]
-pub(super) struct OpenMessage {
-    /// The frame of which payload is missing; `None` where the message's next frame has not begun.
-    pub(super) frame: Option<OpenFrame>,
-    /// Bytes of payload so far, as they were on the wire.
+pub(super) struct PartialMessage {
+    /// The frame whose payload is incomplete; `None` if the next frame's header has not arrived.
+    pub(super) frame: Option<PartialFrame>,
+    /// The number of payload bytes so far, as they were on the wire.
     pub(super) wire_bytes: u64,
-    /// Blocks with BFINAL in what is compressed.
+    /// The number of blocks with BFINAL so far, in a compressed message.
     pub(super) final_blocks: u32,
     pub(super) coding: Coding,
     pub(super) assembler: MessageAssembler,
@@ -31,137 +31,138 @@ pub(super) struct OpenMessage {
 pub(super) enum Coding {
     #[default]
     Plain,
-    /// Compressed: inflated as it comes, once an inflater is free.
+    /// Compressed: inflated as it arrives, once an inflater is free.
     Deflate(Compressed),
 }
 
-/// What has come of a compressed message and is not inflated.
+/// The state of inflating a message.
 #[derive(Debug, Default)]
 pub(super) struct Compressed {
-    pub(super) inflater: Option<LentInflater>,
-    /// Bytes as they came while no inflater was free; those before `inflated` are done with.
-    pub(super) kept: Vec<u8>,
-    pub(super) inflated: usize,
+    pub(super) inflater: Option<PooledInflater>,
+    /// Compressed bytes that arrived while no inflater was free.
+    pub(super) backlog: Vec<u8>,
+    /// `backlog[..backlog_used]` has been inflated.
+    pub(super) backlog_used: usize,
 }
 
 impl Compressed {
-    /// Whether something is here that can be inflated.
+    /// Returns whether there are compressed bytes that can be inflated now.
     pub(super) fn has_backlog(&self) -> bool {
-        self.inflater.is_some() && !self.kept.is_empty()
+        self.inflater.is_some() && !self.backlog.is_empty()
     }
 
-    /// What was kept has been inflated as far as this; nothing is kept once it is done with.
-    pub(super) fn advance(&mut self, used: usize) {
-        self.inflated += used;
-        if self.inflated == self.kept.len() {
-            (self.kept, self.inflated) = (Vec::new(), 0);
+    /// Marks `used` more bytes of the backlog as inflated, and frees it once all are.
+    pub(super) fn consume_backlog(&mut self, used: usize) {
+        self.backlog_used += used;
+        if self.backlog_used == self.backlog.len() {
+            (self.backlog, self.backlog_used) = (Vec::new(), 0);
         }
     }
 }
 
-impl OpenMessage {
-    pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding, most: u64) -> Self {
-        let assembler = MessageAssembler::new(kind, delivery, most);
+impl PartialMessage {
+    pub(super) fn new(kind: MessageKind, delivery: Delivery, coding: Coding, max_bytes: u64) -> Self {
+        let assembler = MessageAssembler::new(kind, delivery, max_bytes);
         Self { frame: None, wire_bytes: 0, final_blocks: 0, coding, assembler }
     }
 
-    /// Whether something is here that can be inflated.
+    /// Returns whether there are compressed bytes that can be inflated now.
     pub(super) fn has_backlog(&self) -> bool {
         matches!(&self.coding, Coding::Deflate(compressed) if compressed.has_backlog())
     }
 
-    /// Bytes that are kept for it.
-    pub(super) fn kept_bytes(&self) -> u64 {
+    /// Returns the number of bytes that are buffered for this message.
+    pub(super) fn buffered_bytes(&self) -> u64 {
         let compressed = match &self.coding {
             Coding::Plain => 0,
-            Coding::Deflate(Compressed { inflater, kept, .. }) => {
-                kept.len() as u64 + inflater.as_ref().map_or(0, LentInflater::own_bytes)
+            Coding::Deflate(Compressed { inflater, backlog, .. }) => {
+                backlog.len() as u64 + inflater.as_ref().map_or(0, PooledInflater::uncounted_bytes)
             }
         };
-        compressed + self.assembler.kept_bytes()
+        compressed + self.assembler.buffered_bytes()
     }
 }
 
-/// The payload of a message as it becomes whole, not compressed.
+/// Collects and checks the payload of a message, after inflating.
 #[derive(Debug)]
 pub(super) struct MessageAssembler {
-    /// Bytes of payload so far, kept or passed on.
+    /// The number of payload bytes so far, buffered or streamed.
     length: u64,
-    /// The longest that it may become.
-    most: u64,
-    /// Nothing has been appended, not even an empty piece.
-    untouched: bool,
+    /// The longest payload that is accepted.
+    max_bytes: u64,
+    /// Whether nothing has been appended, not even an empty piece.
+    awaits_first_piece: bool,
     content: Content,
 }
 
-/// What is done with the payload of an unfinished message.
+/// The payload of an unfinished message.
 #[derive(Debug)]
 enum Content {
-    /// Kept until the message is whole; `validator` holds the bytes of a code point cut by a fragment or a read.
+    /// Buffered until the message is whole; `validator` holds the bytes of a code point that is cut.
     Text { whole: String, validator: Utf8Validator },
-    /// Kept until the message is whole.
+    /// Buffered until the message is whole.
     Binary(Vec<u8>),
-    /// Passed on as it comes; `validator` is there for text.
-    Passing { kind: MessageKind, validator: Option<Utf8Validator> },
+    /// Returned piece by piece; text has a `validator`.
+    Streamed { kind: MessageKind, validator: Option<Utf8Validator> },
 }
 
-/// A message that is whole.
+/// A whole message.
 #[derive(Debug)]
 pub(super) enum Assembled {
     Text(String),
     Binary(Vec<u8>),
-    /// All of it was passed on before.
-    Passed,
+    /// All pieces were returned before.
+    Streamed,
 }
 
 impl MessageAssembler {
-    pub(super) fn new(kind: MessageKind, delivery: Delivery, most: u64) -> Self {
+    pub(super) fn new(kind: MessageKind, delivery: Delivery, max_bytes: u64) -> Self {
         let content = match (delivery, kind) {
             (Delivery::Messages, MessageKind::Text) => {
                 Content::Text { whole: String::new(), validator: Utf8Validator::default() }
             }
             (Delivery::Messages, MessageKind::Binary) => Content::Binary(Vec::new()),
             (Delivery::Pieces, MessageKind::Text) => {
-                Content::Passing { kind, validator: Some(Utf8Validator::default()) }
+                Content::Streamed { kind, validator: Some(Utf8Validator::default()) }
             }
-            (Delivery::Pieces, MessageKind::Binary) => Content::Passing { kind, validator: None },
+            (Delivery::Pieces, MessageKind::Binary) => Content::Streamed { kind, validator: None },
         };
-        Self { length: 0, most, untouched: true, content }
+        Self { length: 0, max_bytes, awaits_first_piece: true, content }
     }
 
-    /// Bytes of payload so far.
+    /// Returns the number of payload bytes so far.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    fn kept_bytes(&self) -> u64 {
+    fn buffered_bytes(&self) -> u64 {
         match &self.content {
             Content::Text { .. } | Content::Binary(_) => self.length,
-            Content::Passing { .. } => 0,
+            Content::Streamed { .. } => 0,
         }
     }
 
-    /// Whether the first piece is still to come.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.untouched
+    /// Returns whether nothing has been appended, not even an empty piece.
+    pub(super) fn awaits_first_piece(&self) -> bool {
+        self.awaits_first_piece
     }
 
     pub(super) fn kind(&self) -> MessageKind {
         match &self.content {
             Content::Text { .. } => MessageKind::Text,
             Content::Binary(_) => MessageKind::Binary,
-            Content::Passing { kind, .. } => *kind,
+            Content::Streamed { kind, .. } => *kind,
         }
     }
 
-    /// Takes the next piece of payload, unmasked. `rest`: how many bytes are still to come, if that is known.
+    /// Appends the next piece of unmasked payload. `rest` is the number of payload bytes after it, if that is known.
     pub(super) fn append(&mut self, piece: &[u8], rest: Option<u64>) -> Result<(), ProtocolError> {
         self.make_room(piece.len(), rest);
         self.push(piece)
     }
 
-    /// The same for a piece that is masked. It is unmasked in place, a little of it at a time, which is still in the
-    /// nearest cache when it is checked and copied.
+    /// Appends the next piece of payload and unmasks it in place. It does so block by block, so that a block is still
+    /// in the fastest cache when it is checked and copied.
     pub(super) fn append_masked(
         &mut self,
         piece: &mut [u8],
@@ -178,19 +179,19 @@ impl MessageAssembler {
         Ok(())
     }
 
-    /// The next piece is coming: `more` bytes, perhaps none, and `rest` behind it.
+    /// Reserves space for the next piece of `more` bytes, which may be 0, with `rest` bytes after it.
     fn make_room(&mut self, more: usize, rest: Option<u64>) {
-        self.untouched = false;
-        let total = rest.map_or(self.most, |rest| self.length + more as u64 + rest);
+        self.awaits_first_piece = false;
+        let total = rest.map_or(self.max_bytes, |rest| self.length + more as u64 + rest);
         match &mut self.content {
-            // A code point that is cut is not in it yet: then a few bytes more find room by themselves.
+            // A pending code point is not counted here. Its few bytes may make the string grow once more.
             Content::Text { whole, .. } => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
             Content::Binary(whole) => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
-            Content::Passing { .. } => {}
+            Content::Streamed { .. } => {}
         }
     }
 
-    /// Checks a piece and keeps it, if it is to be kept.
+    /// Checks a piece, and buffers it unless the message is streamed.
     fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         let before = self.length;
         self.length += piece.len() as u64;
@@ -203,18 +204,18 @@ impl MessageAssembler {
                 whole.extend_from_slice(piece);
                 Ok(())
             }
-            Content::Passing { validator: Some(validator), .. } => validator.push(piece).map(|_| ()),
-            Content::Passing { validator: None, .. } => Ok(()),
+            Content::Streamed { validator: Some(validator), .. } => validator.push(piece).map(|_| ()),
+            Content::Streamed { validator: None, .. } => Ok(()),
         };
         checked.map_err(|error| ProtocolError::InvalidUtf8 { offset: before + error.offset as u64 })
     }
 
-    /// The whole message, once its last fragment has been appended.
+    /// Returns the whole message, after its last fragment has been appended.
     pub(super) fn finish(self) -> Result<Assembled, ProtocolError> {
         let (validator, assembled) = match self.content {
             Content::Text { whole, validator } => (Some(validator), Assembled::Text(whole)),
             Content::Binary(whole) => (None, Assembled::Binary(whole)),
-            Content::Passing { validator, .. } => (validator, Assembled::Passed),
+            Content::Streamed { validator, .. } => (validator, Assembled::Streamed),
         };
         match validator {
             Some(validator) if !validator.is_complete() => Err(ProtocolError::InvalidUtf8 { offset: self.length }),
@@ -223,8 +224,8 @@ impl MessageAssembler {
     }
 }
 
-/// How much to reserve for `more` bytes: room doubles, as a Vec does, or becomes just what `total` bytes take, once half of
-/// them are here.
+/// Returns how many bytes to reserve for `more` bytes. The capacity doubles, as in a `Vec`, or becomes exactly `total`
+/// once half of `total` has arrived.
 fn growth(length: usize, capacity: usize, more: usize, total: u64) -> usize {
     let needed = length + more;
     if needed <= capacity {
@@ -235,7 +236,7 @@ fn growth(length: usize, capacity: usize, more: usize, total: u64) -> usize {
     doubled.max(needed) - length
 }
 
-/// Room for the first bytes, so that many short fragments do not begin with many short steps.
+/// The first capacity, so that short fragments do not cause many small allocations.
 const FIRST_BYTES: usize = 64;
-/// How much is unmasked before it is copied: a multiple of a key's length, and well within a core's nearest cache.
+/// How much is unmasked before it is copied: a multiple of the key's length, well within a core's first-level cache.
 const BLOCK_BYTES: usize = 8 << 10;

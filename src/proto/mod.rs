@@ -1,6 +1,6 @@
-//! Floor 0: RFC 6455 as values. No I/O, no clock, no randomness, no threads.
+//! The engine: RFC 6455 and RFC 7692 as values. It has no I/O, no clock, no randomness and no threads.
 //!
-//! In reading order; each file uses only those above it:
+//! The files in reading order. Each uses only those above it:
 //!
 //! | file | section | what |
 //! |---|---|---|
@@ -8,15 +8,15 @@
 //! | `close_code.rs` | §7.4 | [`CloseCode`] and its ranges |
 //! | `error.rs` | | [`ProtocolError`], [`SendError`] |
 //! | `mask.rs` | §5.1, §5.3 | [`MaskingKey`], [`Role`], [`Masking`] |
-//! | `utf8.rs` | §8.1 | text, checked as it arrives |
+//! | `utf8.rs` | §8.1 | UTF-8 validation, piece by piece |
 //! | `frame.rs` | §5.2 | [`FrameHeader`]: decode and encode |
 //! | `close.rs` | §5.5.1 | [`CloseFrame`] |
 //! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
 //! | `deflate/` | RFC 7692 | [`Deflate`]: permessage-deflate |
-//! | `message.rs` | §5.4 | fragments become messages |
+//! | `message.rs` | §5.4 | assembles fragments to messages |
 //! | `receiver/` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
-//! | `output.rs` | | [`Output`]: where frames are written |
-//! | `prepared.rs` | | [`Prepared`]: encoded once for many |
+//! | `output.rs` | | [`Output`]: the buffer that frames are appended to |
+//! | `prepared.rs` | | [`Prepared`]: a message encoded once for many connections |
 //! | `sender.rs` | §6.1, §7 | [`Sender`]: messages to bytes |
 //! | `connection.rs` | §7 | [`Connection`]: the two halves, [`State`] |
 //! | `handshake/` | §4, §9.1 | [`ServerHandshake`], [`ClientHandshake`] |
@@ -47,7 +47,7 @@ pub use deflate::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use error::{ProtocolError, SendError};
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, DeflateAnswerError, Established, ExtensionOffer,
+    ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established, ExtensionOffer,
     HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader,
     ResponseHead, ServerHandshake, reason_phrase,
 };

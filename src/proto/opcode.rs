@@ -1,6 +1,6 @@
 //! Opcodes: what a frame means ([§5.2], [§11.8]).
 //!
-//! Knows nothing of the rest of a header. Reserved opcodes have no value here: a frame that carries one fails.
+//! Reserved opcodes have no variant: a frame with one fails the connection. The rest of a header is in `frame.rs`.
 //!
 //! [§5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 //! [§11.8]: https://www.rfc-editor.org/rfc/rfc6455#section-11.8
@@ -9,22 +9,22 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
-    /// A further fragment of the message that an earlier frame began.
+    /// A further fragment of the unfinished message.
     Continuation = 0x0,
     /// The first or only fragment of a text message.
     Text = 0x1,
     /// The first or only fragment of a binary message.
     Binary = 0x2,
-    /// Control: begins or answers the closing handshake.
+    /// Control: starts or answers the closing handshake.
     Close = 0x8,
     /// Control: asks for a Pong.
     Ping = 0x9,
-    /// Control: answers a Ping, or says unasked that its sender lives.
+    /// Control: answers a Ping, or is sent unasked as a heartbeat.
     Pong = 0xA,
 }
 
 impl Opcode {
-    /// Whether this is a control frame: at most 125 bytes, never fragmented, allowed between fragments
+    /// Returns whether this is a control frame: at most 125 bytes, never fragmented, allowed between fragments
     /// ([§5.5](https://www.rfc-editor.org/rfc/rfc6455#section-5.5)).
     #[must_use]
     pub const fn is_control(self) -> bool {
@@ -51,11 +51,11 @@ impl TryFrom<u8> for Opcode {
     }
 }
 
-/// The value is none of the six opcodes that RFC 6455 gives a meaning.
+/// The value is not one of the six opcodes that RFC 6455 defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservedOpcode(pub u8);
 
-/// What kind of message the application sees: text (UTF-8) or binary
+/// The kind of a message: text (UTF-8) or binary
 /// ([§5.6](https://www.rfc-editor.org/rfc/rfc6455#section-5.6)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageKind {
@@ -66,7 +66,7 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    /// The opcode of such a message's first frame.
+    /// Returns the opcode of the first frame of such a message.
     #[must_use]
     pub const fn opcode(self) -> Opcode {
         match self {

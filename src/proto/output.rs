@@ -1,17 +1,17 @@
-//! Where frames are written: the end of a growing buffer, or a fixed one.
+//! The buffers that frames are appended to: a `Vec`, or a fixed slice.
 
 use alloc::vec::Vec;
 
 use super::SendError;
 
-/// A buffer that frames are appended to, owned by the caller.
+/// A buffer of the caller that a [`Sender`](crate::Sender) appends frames to: a `Vec<u8>` or a [`FixedOutput`].
 ///
 /// A frame is appended whole or not at all.
 pub trait Output {
-    /// Appends `header` and `payload`, and gives the payload as it now lies in the buffer, for masking.
+    /// Appends `header` and `payload`, and returns the appended payload, so that the caller can mask it.
     ///
     /// # Errors
-    /// [`SendError::BufferTooSmall`] where the buffer cannot grow; nothing is appended then.
+    /// [`SendError::BufferTooSmall`] if the buffer cannot grow. Nothing is appended.
     fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError>;
 }
 
@@ -19,7 +19,7 @@ impl Output for Vec<u8> {
     #[inline(always)]
     fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
         self.reserve(header.len() + payload.len());
-        // The lengths that most headers have: known to the compiler, they cost no call.
+        // Most headers have one of these lengths. With a constant length the compiler needs no call to copy them.
         match (header.as_array::<2>(), header.as_array::<4>()) {
             (Some(header), _) => self.extend_from_slice(header),
             (_, Some(header)) => self.extend_from_slice(header),
@@ -31,7 +31,7 @@ impl Output for Vec<u8> {
     }
 }
 
-/// A fixed buffer, filled from its front.
+/// A fixed buffer, filled from its start.
 #[derive(Debug)]
 pub struct FixedOutput<'a> {
     buffer: &'a mut [u8],
@@ -40,12 +40,12 @@ pub struct FixedOutput<'a> {
 }
 
 impl<'a> FixedOutput<'a> {
-    /// Writes from the front of `buffer`.
+    /// Writes from the start of `buffer`.
     pub fn new(buffer: &'a mut [u8]) -> Self {
         Self { buffer, filled: 0 }
     }
 
-    /// What has been written.
+    /// Returns the part of the buffer that has been written.
     #[must_use]
     pub fn filled(&self) -> &[u8] {
         &self.buffer[..self.filled]

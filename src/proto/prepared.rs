@@ -1,4 +1,4 @@
-//! A message encoded once for many receivers.
+//! A message encoded once for many connections.
 
 use alloc::{boxed::Box, sync::Arc};
 
@@ -7,9 +7,9 @@ use super::{
     deflate::{CompressedOnce, Deflate},
 };
 
-/// A message encoded once, as one unmasked frame, for any number of receivers. Cheap to clone.
+/// A message encoded once, as one unmasked frame, for any number of connections. Cheap to clone.
 ///
-/// For those who agreed on permessage-deflate it is compressed when the first of them is sent it, and once for all.
+/// It is compressed at most once: when it is first sent to a connection with permessage-deflate.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     shared: Arc<Shared>,
@@ -26,13 +26,13 @@ struct Shared {
 }
 
 impl Prepared {
-    /// A text message.
+    /// Encodes a text message.
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::new(MessageKind::Text, text.as_bytes())
     }
 
-    /// A binary message.
+    /// Encodes a binary message.
     #[must_use]
     pub fn binary(payload: &[u8]) -> Self {
         Self::new(MessageKind::Binary, payload)
@@ -45,25 +45,26 @@ impl Prepared {
         Self { shared: Arc::new(shared), may_be_compressed: true }
     }
 
-    /// The same message, to be sent as it is; see [`Sender::text_uncompressed`](crate::Sender::text_uncompressed).
+    /// Returns the same message, which is then never compressed; see
+    /// [`Sender::text_uncompressed`](crate::Sender::text_uncompressed).
     #[must_use]
     pub fn uncompressed(self) -> Self {
         Self { may_be_compressed: false, ..self }
     }
 
-    /// Text or binary.
+    /// Returns the kind of the message: text or binary.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
         self.shared.kind
     }
 
-    /// The whole frame, as a server puts it on the wire where nothing is compressed.
+    /// Returns the whole frame, as a server sends it without compression.
     #[must_use]
     pub fn frame(&self) -> &[u8] {
         &self.shared.frame
     }
 
-    /// The message.
+    /// Returns the payload, not compressed.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.shared.frame[self.shared.frame.len() - self.shared.payload_len..]
@@ -73,11 +74,13 @@ impl Prepared {
         self.may_be_compressed
     }
 
-    /// The whole frame with the message compressed by `deflate`, without context and with a window of 15 bits; `None` if
-    /// that does not make it shorter, or if it must not be compressed. The first caller compresses, for all.
+    /// Returns the whole frame with the message compressed by `deflate`, without context and with a window of 15 bits.
     ///
-    /// A caller that fans one message out to many writes these bytes itself: only to connections whose
-    /// [`Sender::max_shared_bytes`](crate::Sender::max_shared_bytes) allows it, and each time followed by
+    /// The first call compresses; later calls return the same bytes. Returns `None` if compression does not make the
+    /// message shorter, or if the message must not be compressed.
+    ///
+    /// A caller that sends one message to many connections may write these bytes itself, but only to connections whose
+    /// [`Sender::max_shared_bytes`](crate::Sender::max_shared_bytes) is large enough. After each it calls
     /// [`Sender::reset_context`](crate::Sender::reset_context).
     #[must_use]
     pub fn compressed(&self, deflate: &Deflate) -> Option<&[u8]> {

@@ -1,7 +1,4 @@
-//! The sending half ([§6.1], [§7]): messages become bytes at the end of the caller's buffer.
-//!
-//! Refuses what the protocol does not allow now, before a byte is written. Does no I/O, and makes no masking keys:
-//! they come from the [`Masking`] that a client's connection was made with.
+//! The sending half ([§6.1], [§7]): messages become frames at the end of the caller's buffer.
 //!
 //! [§6.1]: https://www.rfc-editor.org/rfc/rfc6455#section-6.1
 //! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
@@ -13,36 +10,40 @@ use super::{
     frame::{MAX_CONTROL_BYTES, MAX_HEADER_BYTES},
 };
 
-/// The sending half of a [`Connection`](crate::Connection). Each method appends whole frames to `out`, or gives an
-/// error and appends nothing.
+/// The sending half of a [`Connection`](crate::Connection).
+///
+/// Each method appends whole frames to `out`, or returns an error and appends nothing. What the protocol does not allow
+/// at this moment is refused. The caller writes `out` to the network and bounds its size.
 ///
 /// - Commands: [`text`](Self::text), [`binary`](Self::binary), [`text_uncompressed`](Self::text_uncompressed),
 ///   [`binary_uncompressed`](Self::binary_uncompressed), [`text_fragment`](Self::text_fragment),
-///   [`binary_fragment`](Self::binary_fragment), [`prepared`](Self::prepared), [`ping`](Self::ping),
-///   [`pong`](Self::pong), [`close`](Self::close).
-/// - What the receiving half asks for: [`reply`](Self::reply), [`fail`](Self::fail).
+///   [`binary_fragment`](Self::binary_fragment), [`prepared`](Self::prepared),
+///   [`prepared_for_one`](Self::prepared_for_one), [`ping`](Self::ping), [`pong`](Self::pong), [`close`](Self::close).
+/// - For the receiving half: [`reply`](Self::reply), [`fail`](Self::fail).
 /// - Getters: [`is_open`](Self::is_open), [`close_code`](Self::close_code).
+/// - To write [`Prepared::compressed`] frames without the sender: [`max_shared_bytes`](Self::max_shared_bytes),
+///   [`reset_context`](Self::reset_context).
 #[derive(Debug)]
 pub struct Sender<M = Unmasked> {
     masking: M,
     state: Sending,
-    /// There where permessage-deflate was agreed on.
+    /// `Some` if permessage-deflate was negotiated.
     deflating: Option<Deflating>,
 }
 
 /// The sending half of the state (§7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sending {
-    /// Anything may be sent; between the fragments of a message only its next one, and control frames (§5.4).
+    /// Anything may be sent. While a message is `unfinished`, only its next fragment and control frames (§5.4).
     Open { unfinished: Option<MessageKind> },
-    /// Our Close frame is sent, and nothing after it (§5.5.1).
+    /// Our Close frame is sent. Nothing may follow (§5.5.1).
     CloseSent { code: Option<CloseCode> },
 }
 
-/// What moves [`Sending`].
+/// What changes [`Sending`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Input {
-    /// A fragment, or with `fin` on its own a whole message.
+    /// A fragment (`continues`), or a whole message.
     Data { kind: MessageKind, continues: bool, fin: bool },
     /// A Ping or a Pong.
     Control,
@@ -78,12 +79,15 @@ impl<M: Masking> Sender<M> {
         Self { masking, state: Sending::Open { unfinished: None }, deflating: None }
     }
 
-    /// From now on, messages may be compressed.
+    /// Lets messages be compressed from now on.
     pub(super) fn set_deflating(&mut self, deflating: Deflating) {
         self.deflating = Some(deflating);
     }
 
-    /// Sends a text message in one frame, compressed where that was agreed on and makes it shorter.
+    /// Sends a text message in one frame.
+    ///
+    /// The message is compressed if permessage-deflate was negotiated, [`Deflate`](crate::Deflate) is configured for
+    /// its length, and compression makes it shorter.
     ///
     /// # Errors
     /// [`SendError::Closed`], [`SendError::MessageUnfinished`], [`SendError::BufferTooSmall`].
@@ -91,7 +95,7 @@ impl<M: Masking> Sender<M> {
         self.message(MessageKind::Text, text.as_bytes(), out)
     }
 
-    /// Sends a binary message in one frame, compressed where that was agreed on and makes it shorter.
+    /// Sends a binary message in one frame, compressed as by [`text`](Self::text).
     ///
     /// # Errors
     /// As [`text`](Self::text).
@@ -99,8 +103,10 @@ impl<M: Masking> Sender<M> {
         self.message(MessageKind::Binary, payload, out)
     }
 
-    /// Sends a text message as it is, whatever was agreed on: for what mixes a secret with what an attacker may choose,
-    /// since the length of a compressed message tells how much the two have in common.
+    /// Sends a text message in one frame, never compressed.
+    ///
+    /// Use it for a message that contains both a secret and text that an attacker may choose: the length of a
+    /// compressed message reveals how much the two have in common (the CRIME attack).
     ///
     /// # Errors
     /// As [`text`](Self::text).
@@ -108,7 +114,7 @@ impl<M: Masking> Sender<M> {
         self.data(MessageKind::Text, text.as_bytes(), None, out)
     }
 
-    /// Sends a binary message as it is; see [`text_uncompressed`](Self::text_uncompressed).
+    /// Sends a binary message in one frame, never compressed; see [`text_uncompressed`](Self::text_uncompressed).
     ///
     /// # Errors
     /// As [`text`](Self::text).
@@ -116,19 +122,22 @@ impl<M: Masking> Sender<M> {
         self.data(MessageKind::Binary, payload, None, out)
     }
 
-    /// Sends the next fragment of a text message; the first call begins it, `fin` ends it (§5.4). What is sent in
-    /// fragments is not compressed: it would keep a compressor for as long as it takes.
+    /// Sends the next fragment of a text message. The first call starts the message, and `fin` ends it (§5.4).
+    ///
+    /// Fragments are not compressed, because the message would occupy a compressor until it ends.
     ///
     /// # Errors
-    /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a binary message is unfinished.
+    /// As [`text`](Self::text), except that [`SendError::MessageUnfinished`] means that a binary message is unfinished.
     pub fn text_fragment(&mut self, text: &str, fin: bool, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.data(MessageKind::Text, text.as_bytes(), Some(fin), out)
     }
 
-    /// Sends the next fragment of a binary message; the first call begins it, `fin` ends it (§5.4). Not compressed.
+    /// Sends the next fragment of a binary message. The first call starts the message, and `fin` ends it (§5.4).
+    ///
+    /// Fragments are not compressed; see [`text_fragment`](Self::text_fragment).
     ///
     /// # Errors
-    /// As [`text`](Self::text); [`SendError::MessageUnfinished`] where a text message is unfinished.
+    /// As [`text`](Self::text), except that [`SendError::MessageUnfinished`] means that a text message is unfinished.
     pub fn binary_fragment(
         &mut self,
         payload: &[u8],
@@ -138,18 +147,20 @@ impl<M: Masking> Sender<M> {
         self.data(MessageKind::Binary, payload, Some(fin), out)
     }
 
-    /// Sends a message that was encoded once for many: a server copies its bytes, compressed ones where that was agreed
-    /// on, or compresses them itself where the window that was agreed on is too small for those; a client masks them
-    /// afresh.
+    /// Sends a message that was encoded once for many connections.
+    ///
+    /// A server copies the encoded frame, the compressed one if permessage-deflate was negotiated. If the negotiated
+    /// window is too small for that frame, this connection compresses the message itself. A client encodes and masks
+    /// the message anew.
     ///
     /// # Errors
     /// As [`text`](Self::text).
     pub fn prepared(&mut self, message: &Prepared, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         match M::ROLE {
-            Role::Server if self.compresses_itself(message) => self.message(message.kind(), message.payload(), out),
+            Role::Server if self.must_recompress(message) => self.message(message.kind(), message.payload(), out),
             Role::Server => {
                 let state = self.state.on(Input::Data { kind: message.kind(), continues: false, fin: true })?;
-                match self.shared(message) {
+                match self.shared_frame(message) {
                     Some(compressed) => {
                         out.append_frame(&[], compressed)?;
                         self.reset_context();
@@ -164,7 +175,7 @@ impl<M: Masking> Sender<M> {
         }
     }
 
-    /// Sends a Ping with at most 125 bytes (§5.5.2).
+    /// Sends a Ping with a payload of at most 125 bytes (§5.5.2).
     ///
     /// # Errors
     /// [`SendError::ControlTooLong`], [`SendError::Closed`], [`SendError::BufferTooSmall`].
@@ -172,7 +183,7 @@ impl<M: Masking> Sender<M> {
         self.control(Opcode::Ping, payload, out)
     }
 
-    /// Sends a Pong with at most 125 bytes that nobody asked for (§5.5.3). Pings are answered by
+    /// Sends an unsolicited Pong with a payload of at most 125 bytes (§5.5.3). To answer a Ping, use
     /// [`reply`](Self::reply).
     ///
     /// # Errors
@@ -181,8 +192,9 @@ impl<M: Masking> Sender<M> {
         self.control(Opcode::Pong, payload, out)
     }
 
-    /// Begins the closing handshake (§7.1.2), with a code and a reason of at most 123 bytes or with neither. An
-    /// unfinished fragmented message stays unfinished.
+    /// Starts the closing handshake (§7.1.2), with a code and a reason of at most 123 bytes, or with neither.
+    ///
+    /// A fragmented message that is unfinished stays so.
     ///
     /// # Errors
     /// [`SendError::InvalidCloseCode`] for a code that must not be sent (1010 also from a server),
@@ -195,11 +207,11 @@ impl<M: Masking> Sender<M> {
         self.close_frame(frame, out)
     }
 
-    /// Sends what the RFC obliges us to answer; does nothing where our Close frame is already sent.
+    /// Sends a reply that the RFC requires. Does nothing if our Close frame is already sent.
     ///
     /// # Errors
-    /// [`SendError::BufferTooSmall`]; for a reply that no event gave, also what [`pong`](Self::pong) and
-    /// [`close`](Self::close) refuse.
+    /// [`SendError::BufferTooSmall`]. A reply that did not come from an event may also fail as in [`pong`](Self::pong)
+    /// and [`close`](Self::close).
     pub fn reply(&mut self, reply: Reply<'_>, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         if !self.is_open() {
             return Ok(());
@@ -210,8 +222,8 @@ impl<M: Masking> Sender<M> {
         }
     }
 
-    /// _Fails the connection_ (§7.1.7): sends a Close frame with the code that fits the peer's breach; does nothing
-    /// where our Close frame is already sent.
+    /// _Fails the connection_ (§7.1.7): sends a Close frame with the code of the peer's error. Does nothing if our
+    /// Close frame is already sent.
     ///
     /// # Errors
     /// [`SendError::BufferTooSmall`].
@@ -222,13 +234,13 @@ impl<M: Masking> Sender<M> {
         self.close_frame(Some(CloseFrame { code: error.close_code(), reason: error.reason() }), out)
     }
 
-    /// Whether our Close frame is still to be sent.
+    /// Returns whether our Close frame has not been sent.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, Sending::Open { .. })
     }
 
-    /// The code of the Close frame that we sent: `None` before, `Some(None)` for one without a code.
+    /// Returns the code of the Close frame that we sent: `None` if none was sent, `Some(None)` if it had no code.
     #[must_use]
     pub const fn close_code(&self) -> Option<Option<CloseCode>> {
         match self.state {
@@ -237,19 +249,21 @@ impl<M: Masking> Sender<M> {
         }
     }
 
-    /// The frame of a shared message in its compressed form, if it has one that can be sent here.
-    fn shared<'m>(&self, message: &'m Prepared) -> Option<&'m [u8]> {
+    /// Returns the compressed frame of a prepared message, if it has one and this connection compresses.
+    fn shared_frame<'m>(&self, message: &'m Prepared) -> Option<&'m [u8]> {
         message.compressed(self.deflating.as_ref()?.deflate())
     }
 
-    /// Whether a shared message may have distances that are too long for what was agreed on here.
-    fn compresses_itself(&self, message: &Prepared) -> bool {
+    /// Returns whether the compressed frame of a prepared message may exceed the window of this connection.
+    fn must_recompress(&self, message: &Prepared) -> bool {
         let longest = self.deflating.as_ref().map_or(usize::MAX, Deflating::max_shared_bytes);
         message.may_be_compressed() && message.payload().len() > longest
     }
 
-    /// Sends a prepared message that nobody else gets. Unlike [`prepared`](Self::prepared) it compresses the message with
-    /// this connection's own compressor where that keeps its context, which makes it shorter.
+    /// Sends a prepared message that goes to no other connection.
+    ///
+    /// Unlike [`prepared`](Self::prepared), it compresses the message with this connection's own context, if the
+    /// connection keeps one. The result is shorter.
     ///
     /// # Errors
     /// As [`prepared`](Self::prepared).
@@ -262,10 +276,10 @@ impl<M: Masking> Sender<M> {
         }
     }
 
-    /// The longest message, in bytes of payload, whose frame [`Prepared::compressed`] may be written to this connection;
-    /// `None` if permessage-deflate was not agreed on.
+    /// Returns the longest message, in payload bytes, whose [`Prepared::compressed`] frame may be written to this
+    /// connection; `None` if permessage-deflate was not negotiated.
     ///
-    /// The frame may refer back as far as the message is long, so it must fit into the window that was agreed on
+    /// The frame may refer back over the whole message, so the message must fit into the negotiated window
     /// (RFC 7692 [§7.1.2]).
     ///
     /// [§7.1.2]: https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2
@@ -274,8 +288,10 @@ impl<M: Masking> Sender<M> {
         self.deflating.as_ref().map(Deflating::max_shared_bytes)
     }
 
-    /// Tells the sender that the caller has written the frame of [`Prepared::compressed`] itself. The next message is
-    /// compressed without the context of earlier ones: the peer's window holds another message now.
+    /// Tells the sender that the caller has written a [`Prepared::compressed`] frame itself.
+    ///
+    /// The next message is compressed without context, because the peer's window now ends with a message that this
+    /// connection's compressor has not seen.
     pub fn reset_context(&mut self) {
         if let Some(deflating) = &mut self.deflating {
             deflating.reset_context();
@@ -286,7 +302,7 @@ impl<M: Masking> Sender<M> {
         self.state
     }
 
-    /// A whole message in one frame, compressed if that was agreed on and makes it shorter.
+    /// Sends a whole message in one frame, compressed if possible. The fast path.
     #[inline]
     fn message(
         &mut self,
@@ -294,7 +310,7 @@ impl<M: Masking> Sender<M> {
         payload: &[u8],
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
-        // A server's usual case: nothing changes but `out`.
+        // The usual case for a server. No state changes, only `out`.
         if (self.state, M::ROLE) == (Sending::Open { unfinished: None }, Role::Server) && self.deflating.is_none() {
             let header = FrameHeader::of_message(kind, false, payload.len() as u64);
             return match header.encode_short() {
@@ -302,12 +318,12 @@ impl<M: Masking> Sender<M> {
                 None => out.append_frame(&header.encode(), payload).map(drop),
             };
         }
-        self.unusual_message(kind, payload, out)
+        self.slow_message(kind, payload, out)
     }
 
-    /// The same in all cases.
+    /// Sends a whole message in all cases. The slow path.
     #[inline(never)]
-    fn unusual_message(
+    fn slow_message(
         &mut self,
         kind: MessageKind,
         payload: &[u8],
@@ -321,7 +337,7 @@ impl<M: Masking> Sender<M> {
         });
         match sent {
             Some(Ok(())) => {}
-            // The next time it starts afresh and may be longer than it was now, but never longer than it is.
+            // The next attempt compresses without context. Its result may be longer, but not longer than the message.
             Some(Err(SendError::BufferTooSmall { .. })) => {
                 return Err(SendError::BufferTooSmall { needed: MAX_HEADER_BYTES + payload.len() });
             }
@@ -332,7 +348,7 @@ impl<M: Masking> Sender<M> {
         Ok(())
     }
 
-    /// A data frame: a whole message where `fragment` is `None`, else a fragment and whether it is the last.
+    /// Sends a data frame: a whole message if `fragment` is `None`, else a fragment, the last one if `Some(true)`.
     fn data(
         &mut self,
         kind: MessageKind,
@@ -389,7 +405,7 @@ impl<M: Masking> Sender<M> {
     }
 }
 
-/// Writes one frame, masked if we are a client.
+/// Writes one frame, masked if this is a client.
 fn write_frame<M: Masking>(
     header: FrameHeader,
     payload: &[u8],

@@ -1,34 +1,34 @@
-//! UTF-8, checked as it arrives ([§8.1], RFC 3629).
+//! UTF-8 validation, piece by piece ([§8.1], RFC 3629).
 //!
-//! A text message may be cut anywhere, also inside a code point, by fragments and by reads. [`Utf8Validator`] keeps
-//! the at most three bytes of an unfinished code point and finds a fault at the byte that shows it: `f4 90` fails
-//! at `90`, whatever would have followed.
+//! Fragments and reads may cut a text message anywhere, also inside a code point. [`Utf8Validator`] keeps up to three
+//! bytes of an unfinished code point. It fails at the first byte that no valid text could have: `f4 90` fails at `90`,
+//! whatever follows.
 //!
 //! [§8.1]: https://www.rfc-editor.org/rfc/rfc6455#section-8.1
 
 use ascii::AsAsciiStr as _;
 
-/// Checks a text piece by piece and hands back what is whole as `&str`.
+/// Checks a text piece by piece, and returns the whole code points as `&str`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Utf8Validator {
-    /// The bytes of a code point that is not finished: a prefix of some valid sequence. `len <= 3`.
+    /// `pending[..len]` is the start of an unfinished code point, a prefix of some valid sequence. `len <= 3`.
     pending: [u8; 4],
     len: u8,
 }
 
-/// What one piece of text completed.
+/// The valid text in a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Valid<'a> {
-    /// The code point that earlier pieces began and this one finished. Stands before [`text`](Self::text).
+    /// The code point that started in an earlier piece and ends in this one. It comes before [`text`](Self::text).
     pub(super) completed: Option<char>,
-    /// All other whole code points of the piece.
+    /// All other whole code points in the piece.
     pub(super) text: &'a str,
 }
 
-/// The text is not UTF-8: `offset` bytes into the piece stands the first byte that cannot be right.
+/// The text is not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidUtf8 {
-    /// Bytes of the piece before the fault.
+    /// The offset in the piece of the first byte that no valid text could have there.
     pub(super) offset: usize,
 }
 
@@ -49,20 +49,20 @@ impl Utf8Validator {
         }
         let (body, tail) = rest.split_at(rest.len() - unfinished_tail(rest));
         let done = piece.len() - rest.len();
-        let text = whole(body).map_err(|error| InvalidUtf8 { offset: done + error.offset })?;
+        let text = validate(body).map_err(|error| InvalidUtf8 { offset: done + error.offset })?;
         for (i, &byte) in tail.iter().enumerate() {
             self.push_byte(byte).map_err(|()| InvalidUtf8 { offset: done + body.len() + i })?;
         }
         Ok(Valid { completed, text })
     }
 
-    /// Whether the text could end here: no code point is unfinished.
+    /// Returns whether the text may end here, so that no code point is unfinished.
     #[must_use]
     pub(super) const fn is_complete(&self) -> bool {
         self.len == 0
     }
 
-    /// Takes one byte of a code point in progress; gives the code point once it is whole.
+    /// Adds one byte to the unfinished code point, and returns the code point once it is whole.
     fn push_byte(&mut self, byte: u8) -> Result<Option<char>, ()> {
         let at = usize::from(self.len);
         self.pending[at] = byte;
@@ -71,7 +71,7 @@ impl Utf8Validator {
                 self.len = 0;
                 Ok(text.chars().next())
             }
-            // `error_len` is `None` while more bytes could still make it whole; four bytes always decide.
+            // `error_len` is `None` while further bytes could complete the code point; four bytes always decide.
             Err(error) if error.error_len().is_none() => {
                 self.len += 1;
                 Ok(None)
@@ -81,38 +81,38 @@ impl Utf8Validator {
     }
 }
 
-/// Checks a text that must be whole.
+/// Checks a text that must not end inside a code point.
 ///
-/// Short texts go to the standard library, whose ASCII path has no set-up cost; longer ones to simdutf8.
+/// Short texts go to the standard library, which has no set-up cost; longer ones to simdutf8.
 ///
 /// # Errors
-/// At the first byte that no valid text could have there, or at the end where a code point is cut off.
-pub(super) fn whole(text: &[u8]) -> Result<&str, InvalidUtf8> {
+/// At the first byte that no valid text could have there, or at the end if a code point is cut off.
+pub(super) fn validate(text: &[u8]) -> Result<&str, InvalidUtf8> {
     if text.len() < SIMD_FROM {
         if let Ok(ascii) = text.as_ascii_str() {
             return Ok(ascii.as_str());
         }
         core::str::from_utf8(text).map_err(|error| fault(text, error))
     } else {
-        // The fast check says only that there is a fault; where it is is found on the way out.
+        // The fast check does not say where the error is. The standard library then finds it.
         simdutf8::basic::from_utf8(text).or_else(|_| core::str::from_utf8(text).map_err(|error| fault(text, error)))
     }
 }
 
-/// Where the first byte stands that shows the fault: behind those that are still the beginning of a sequence.
+/// Returns the offset of the first invalid byte, after the bytes that could still start a valid sequence.
 fn fault(text: &[u8], error: core::str::Utf8Error) -> InvalidUtf8 {
     let start = error.valid_up_to();
     let offset = match error.error_len() {
         None => text.len(), // cut off at the end
         Some(good) if text.get(start).is_some_and(|lead| matches!(lead, 0xC2..=0xF4)) => start + good,
-        Some(_) => start, // no sequence begins like this
+        Some(_) => start, // no sequence starts like this
     };
     InvalidUtf8 { offset }
 }
 
-/// How many bytes at the end of `text` may be the beginning of a code point that goes on in the next piece.
+/// Returns how many bytes at the end of `text` may start a code point that ends in the next piece.
 ///
-/// Only looks at lead bytes: whether the bytes are right is checked later.
+/// This looks at lead bytes only. Whether the bytes are valid is checked later.
 fn unfinished_tail(text: &[u8]) -> usize {
     for (back, &byte) in text.iter().rev().take(3).enumerate() {
         let needed = match byte {
@@ -137,10 +137,10 @@ mod tests {
 
     use super::*;
 
-    /// What the standard library says of the same text, as text or as the offset of the deciding byte.
+    /// Checks with the standard library. Returns the text, or the offset of the first invalid byte.
     fn with_std(text: &[u8]) -> Result<&str, usize> {
         core::str::from_utf8(text).map_err(|_| {
-            // The first prefix that is not merely incomplete ends with the deciding byte.
+            // The first prefix that is not merely incomplete ends with the invalid byte.
             (1..=text.len())
                 .find(|&n| core::str::from_utf8(&text[..n]).is_err_and(|e| e.error_len().is_some()))
                 .map_or(text.len(), |n| n - 1)
@@ -182,7 +182,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_pair_of_cuts_gives_what_std_gives() {
+    fn every_pair_of_cuts_agrees_with_std() {
         for (name, text) in ROWS {
             let expected = with_std(text).map(String::from);
             for first in 0..=text.len() {
@@ -192,18 +192,18 @@ mod tests {
             }
             let each: Vec<usize> = (1..text.len()).collect();
             assert_eq!(in_pieces(text, &each), expected, "{name}, byte by byte");
-            assert_eq!(whole(text).map(String::from).map_err(|e| e.offset), expected, "{name}, whole");
+            assert_eq!(validate(text).map(String::from).map_err(|e| e.offset), expected, "{name}, whole");
         }
     }
 
     #[test]
-    fn long_texts_agree_with_std_at_every_place_of_a_fault() {
+    fn long_texts_agree_with_std_at_every_error_offset() {
         let good: Vec<u8> = "The quick \u{1f98a} jumps over \u{61d2}\u{72d7}. ".repeat(6).into_bytes();
-        assert_eq!(whole(&good), Ok(core::str::from_utf8(&good).unwrap()));
+        assert_eq!(validate(&good), Ok(core::str::from_utf8(&good).unwrap()));
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] = 0xff;
-            assert_eq!(whole(&bad).map_err(|e| e.offset), with_std(&bad), "fault at {at}");
+            assert_eq!(validate(&bad).map_err(|e| e.offset), with_std(&bad), "fault at {at}");
             assert_eq!(in_pieces(&bad, &[at / 2]), with_std(&bad).map(String::from), "fault at {at}, in pieces");
         }
     }

@@ -135,7 +135,7 @@ impl RequestStream {
 
     /// Returns whether no byte of a request has arrived.
     pub(super) fn is_idle(&self) -> bool {
-        self.reader.is_untouched() && self.body.is_none()
+        self.reader.is_empty() && self.body.is_none()
     }
 
     /// Processes the next bytes. Returns how many of them were used, and the request once it is complete. Calls

@@ -213,7 +213,7 @@ impl<A: App> Worker<A> {
             // The connection has failed; `handle_failures` tells the app.
             Some(Stage::Draining | Stage::Lingering) | None => return length,
         };
-        let mut events = receiver.receive(bytes).inflating_at_most(INFLATED_PER_TURN);
+        let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN);
         let mut end = None;
         let mut completed = false;
         for _ in 0..EVENTS_PER_TURN {

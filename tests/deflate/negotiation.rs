@@ -1,7 +1,7 @@
 //! The answers to offers, and the answers that a client refuses (§5, §7.1).
 
 use switchboard::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, Deflate, DeflateAnswerError, DeflateParams, Delivery,
+    ClientHandshake, ClientHandshakeError, ClientRequest, Deflate, DeflateParams, DeflateResponseError, Delivery,
     HandshakeError, HeadLimits, HttpVersion, Limits, RequestReader, ServerHandshake, WindowBits,
 };
 
@@ -312,8 +312,8 @@ fn a_client_accepts_a_valid_answer_to_its_offer() {
 
 #[test]
 fn a_client_refuses_an_invalid_answer_to_its_offer() {
-    use DeflateAnswerError::{ContextTakeover, InvalidValue, Repeated, Unknown};
-    let rows: &[(&str, DeflateAnswerError)] = &[
+    use DeflateResponseError::{ContextTakeover, InvalidValue, Repeated, Unknown};
+    let rows: &[(&str, DeflateResponseError)] = &[
         ("permessage-deflate", ContextTakeover), // the offer has server_no_context_takeover
         ("permessage-deflate; client_no_context_takeover", ContextTakeover),
         ("permessage-deflate; server_no_context_takeover=1", InvalidValue),

@@ -35,7 +35,7 @@ fn receive_paused(receiver: &mut Receiver, bytes: &[u8], max_bytes: usize) -> (V
     let (mut bytes, mut seen, mut start) = (bytes.to_vec(), Vec::new(), 0);
     while start < bytes.len() || receiver.is_paused() {
         let end = bytes.len();
-        let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(max_bytes);
+        let mut events = receiver.receive(&mut bytes[start..]).with_inflate_budget(max_bytes);
         match events.next_event() {
             Ok(Some(event)) => seen.push(event.into()),
             Ok(None) => {}
@@ -584,7 +584,7 @@ fn inflating_pauses_after_the_number_of_bytes_asked_for() {
     loop {
         let before = receiver.buffered_bytes();
         let end = bytes.len();
-        let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(64 << 10);
+        let mut events = receiver.receive(&mut bytes[start..]).with_inflate_budget(64 << 10);
         let message = events.next_event().expect("valid").is_some();
         start = end - events.unread();
         turns += 1;
@@ -617,7 +617,7 @@ fn inflating_pauses_without_a_free_inflater_too() {
         loop {
             turns += 1;
             let end = bytes.len();
-            let mut events = receiver.receive(&mut bytes[start..]).inflating_at_most(64 << 10);
+            let mut events = receiver.receive(&mut bytes[start..]).with_inflate_budget(64 << 10);
             let length = match events.next_event().expect("valid") {
                 Some(Event::Binary(message)) => message.len(),
                 Some(other) => panic!("{name}: {other:?}"),
@@ -645,7 +645,7 @@ fn input_that_inflates_to_nothing_is_work_too() {
     let mut wire = frame(Role::Client, 0xC2, &empty);
     let length = wire.len();
     let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Messages);
-    let mut events = receiver.receive(&mut wire).inflating_at_most(64 << 10);
+    let mut events = receiver.receive(&mut wire).with_inflate_budget(64 << 10);
     assert_eq!(events.next_event(), Ok(None));
     let read = length - events.unread();
     assert!(read <= 9_000, "{read} of {length} bytes");
@@ -660,7 +660,7 @@ fn blocks_with_bfinal_are_work_too() {
     let length = wire.len();
     let deflate = Deflate::default();
     let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Messages);
-    let mut events = receiver.receive(&mut wire).inflating_at_most(1 << 20);
+    let mut events = receiver.receive(&mut wire).with_inflate_budget(1 << 20);
     assert_eq!(events.next_event(), Ok(None));
     let read = length - events.unread();
     assert!(read <= 40_100, "a window of 32 KiB for each 2 of {} bytes", read - 40_000);
@@ -701,7 +701,7 @@ fn windows_that_are_taken_over_are_work_too() {
     receive(&mut receiver, &frame(Role::Client, 0xC2, &window));
     let mut wire = frame(Role::Client, 0xC2, b"\x00").repeat(10_000);
     let length = wire.len();
-    let mut events = receiver.receive(&mut wire).inflating_at_most(1 << 20);
+    let mut events = receiver.receive(&mut wire).with_inflate_budget(1 << 20);
     let mut messages = 0;
     while events.next_event().expect("valid").is_some() {
         messages += 1;
@@ -716,7 +716,7 @@ fn pieces_pause_as_messages_do_whether_or_not_an_inflater_was_free() {
         let deflate = pool_with(max_unfinished);
         let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Pieces);
         let mut wire = frame(Role::Client, 0xC2, &zeros(1 << 20));
-        let mut events = receiver.receive(&mut wire).inflating_at_most(64 << 10);
+        let mut events = receiver.receive(&mut wire).with_inflate_budget(64 << 10);
         let mut inflated = 0;
         while let Some(event) = events.next_event().expect("valid") {
             let Event::Piece(piece) = event else { panic!("{event:?}") };

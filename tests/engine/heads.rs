@@ -19,7 +19,7 @@ fn read(bytes: &[u8], piece: usize, limits: HeadLimits) -> (Outcome, usize) {
         let before = given;
         given += part.len();
         match outcome {
-            Ok(None) => assert!(!reader.is_untouched()),
+            Ok(None) => assert!(!reader.is_empty()),
             Ok(Some((head, used))) => return (Ok(Some((head, before + used))), given),
             Err(error) => return (Err(error), given),
         }
@@ -214,9 +214,9 @@ fn as_many_header_fields_as_the_limit_are_accepted_and_not_one_more() {
 #[test]
 fn a_reader_reports_whether_any_byte_has_come() {
     let mut reader = RequestReader::new(HeadLimits::default());
-    assert!(reader.is_untouched());
-    assert!(matches!(reader.receive(b""), Ok(None)) && reader.is_untouched());
-    assert!(matches!(reader.receive(b"G"), Ok(None)) && !reader.is_untouched());
+    assert!(reader.is_empty());
+    assert!(matches!(reader.receive(b""), Ok(None)) && reader.is_empty());
+    assert!(matches!(reader.receive(b"G"), Ok(None)) && !reader.is_empty());
 }
 
 #[test]
@@ -226,5 +226,5 @@ fn a_reader_reads_one_head_after_another() {
     let (first, used) = reader.receive(two.as_bytes()).unwrap().expect("a head");
     let (second, more) = reader.receive(&two.as_bytes()[used..]).unwrap().expect("another");
     assert_eq!((first.target(), second.target(), used + more), ("/1", "/2", two.len()));
-    assert!(reader.is_untouched());
+    assert!(reader.is_empty());
 }

@@ -1,4 +1,4 @@
-//! What of permessage-deflate the two halves of a connection hold: next to nothing, unless context takeover was agreed.
+//! What the two halves of a connection hold for permessage-deflate: almost nothing without context takeover.
 
 use std::{boxed::Box, mem, sync::OnceLock};
 
@@ -6,11 +6,11 @@ use super::{
     Deflate, DeflateParams,
     codec::{History, Inflater, Malformed, Step},
     params::WindowBits,
-    pool::Context,
+    pool::ContextId,
 };
 use crate::proto::Role;
 
-/// permessage-deflate as it was agreed on for one connection. Holds the memory that was reserved for it.
+/// The negotiated permessage-deflate of one connection, with the memory that is reserved for it.
 #[derive(Debug)]
 pub(in crate::proto) struct DeflateAgreement {
     params: DeflateParams,
@@ -19,14 +19,14 @@ pub(in crate::proto) struct DeflateAgreement {
 }
 
 impl DeflateAgreement {
-    /// An agreement that was reached elsewhere; `role` is ours. `None` where the peer may take its context over and the
-    /// budget is spent.
+    /// Returns an agreement negotiated outside of this crate; `role` is ours. `None` if the peer may use context
+    /// takeover and the budget is spent.
     pub(in crate::proto) fn new(deflate: &Deflate, role: Role, params: DeflateParams) -> Option<Self> {
-        let peer_starts_afresh = match role {
+        let peer_keeps_no_context = match role {
             Role::Server => params.client_no_context_takeover,
             Role::Client => params.server_no_context_takeover,
         };
-        let history = if peer_starts_afresh { None } else { Some(Reserved::new(deflate)?) };
+        let history = if peer_keeps_no_context { None } else { Some(Reserved::new(deflate)?) };
         Some(Self { params, deflate: deflate.clone(), history })
     }
 
@@ -34,11 +34,11 @@ impl DeflateAgreement {
         &self.params
     }
 
-    /// What a server answers to an offer that it takes: `params`, and where there is no memory for windows, that they are
-    /// not used.
-    pub(in crate::proto) fn answer(deflate: &Deflate, mut params: DeflateParams) -> Self {
+    /// Accepts an offer as a server. The result has the offered `params`, without context takeover where the budget
+    /// does not allow it.
+    pub(in crate::proto) fn accept_offer(deflate: &Deflate, mut params: DeflateParams) -> Self {
         let bits = params.server_max_window_bits.unwrap_or(WindowBits::MAX);
-        params.server_no_context_takeover |= !deflate.keeps_contexts(bits);
+        params.server_no_context_takeover |= !deflate.allows_takeover(bits);
         let history = if params.client_no_context_takeover { None } else { Reserved::new(deflate) };
         params.client_no_context_takeover = history.is_none();
         Self { params, deflate: deflate.clone(), history }
@@ -46,14 +46,14 @@ impl DeflateAgreement {
 
     pub(in crate::proto) fn halves(self, role: Role) -> (Inflating, Deflating) {
         let Self { params, deflate, history } = self;
-        let (starts_afresh, window_bits) = match role {
+        let (no_takeover, window_bits) = match role {
             Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
             Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
         };
         let takeover = history.map(|reserved| Box::new(Takeover { history: History::default(), _reserved: reserved }));
         let window_bits = window_bits.unwrap_or(WindowBits::MAX);
         let deflating = Deflating {
-            takeover: !starts_afresh && deflate.keeps_contexts(window_bits),
+            takeover: !no_takeover && deflate.allows_takeover(window_bits),
             window_bits,
             context: None,
             deflate: deflate.clone(),
@@ -62,8 +62,7 @@ impl DeflateAgreement {
     }
 }
 
-/// What a client offers, with the memory for it: without a budget that neither end takes its context over, and in any
-/// case that the server may limit our window.
+/// A client's offer, with the memory that is reserved for it. Without a budget it asks for no context takeover.
 #[derive(Debug)]
 pub(in crate::proto) struct DeflateOffer {
     deflate: Deflate,
@@ -75,61 +74,61 @@ impl DeflateOffer {
         Self { deflate: deflate.clone(), history: Reserved::new(deflate) }
     }
 
-    /// What is asked for: that windows are not used is to be confirmed.
+    /// Returns the parameters of the offer. A server must confirm `server_no_context_takeover`.
     pub(in crate::proto) fn params(&self) -> DeflateParams {
         DeflateParams {
             server_no_context_takeover: self.history.is_none(),
-            client_no_context_takeover: !self.deflate.keeps_contexts(WindowBits::MAX),
+            client_no_context_takeover: !self.deflate.allows_takeover(WindowBits::MAX),
             ..DeflateParams::default()
         }
     }
 
-    /// The server accepted it with these parameters.
+    /// Returns the agreement, after the server has accepted the offer with these parameters.
     pub(in crate::proto) fn agree(self, params: DeflateParams) -> DeflateAgreement {
         let history = self.history.filter(|_| !params.server_no_context_takeover);
         DeflateAgreement { params, deflate: self.deflate, history }
     }
 }
 
-/// The sending half's.
+/// The state of the sending half.
 #[derive(Debug)]
 pub(in crate::proto) struct Deflating {
     deflate: Deflate,
     window_bits: WindowBits,
     takeover: bool,
-    /// Where the window lies that the next message may refer to.
-    context: Option<Context>,
+    /// The compressor's context that the next message may refer to.
+    context: Option<ContextId>,
 }
 
 impl Deflating {
-    /// Compresses a message and hands it to `write`; gives `None` where it is better sent as it is.
+    /// Compresses a message and passes it to `write`. Returns `None` if the message is to be sent uncompressed.
     pub(in crate::proto) fn compress<E>(
         &mut self,
         message: &[u8],
         write: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
         // zlib has no window of 8 bits.
-        if !self.deflate.compresses(message.len()) || self.window_bits.get() < 9 {
+        if !self.deflate.should_compress(message.len()) || self.window_bits.get() < 9 {
             return None;
         }
-        let mut compressor = self.deflate.compressor(self.context.take(), self.window_bits.get());
+        let mut compressor = self.deflate.acquire_compressor(self.context.take(), self.window_bits.get());
         let written = compressor.compress(message).map(write);
         if self.takeover && matches!(written, Some(Ok(()))) {
             self.context = Some(self.deflate.keep_context(compressor));
         } else {
-            // The peer has not seen what this compressor has.
-            self.deflate.give_back_compressor(compressor);
+            // The peer does not receive this output, or this connection keeps no context.
+            self.deflate.release_compressor(compressor);
         }
         written
     }
 
-    /// Whether the next message may refer to the last ones.
+    /// Returns whether messages may refer to earlier ones.
     pub(in crate::proto) fn keeps_context(&self) -> bool {
         self.takeover
     }
 
-    /// How long a message may be that was compressed elsewhere, without context and with a window of 15 bits, so that
-    /// the peer can inflate it: no distance in it is longer than the message.
+    /// Returns the longest message that the peer can inflate if it was compressed without context and with a window of
+    /// 15 bits. No distance in it exceeds the length of the message.
     pub(in crate::proto) fn max_shared_bytes(&self) -> usize {
         if self.window_bits == WindowBits::MAX { usize::MAX } else { 1 << self.window_bits.get() }
     }
@@ -138,7 +137,7 @@ impl Deflating {
         &self.deflate
     }
 
-    /// The peer's window has moved by a message that our compressor has not seen, so ours begins anew.
+    /// Drops the context, because the peer's window contains a message that our compressor has not seen.
     pub(in crate::proto) fn reset_context(&mut self) {
         if let Some(context) = self.context.take() {
             self.deflate.drop_context(context);
@@ -152,12 +151,12 @@ impl Drop for Deflating {
     }
 }
 
-/// A message's frame with the message compressed: made for the first who asks, for all.
+/// The compressed frame of a message, made by the first caller for all.
 #[derive(Debug, Default)]
 pub(in crate::proto) struct CompressedOnce(OnceLock<Option<Box<[u8]>>>);
 
 impl CompressedOnce {
-    /// The frame, which `frame` makes around the compressed message; `None` where compression gains nothing.
+    /// Returns the frame that `frame` makes of the compressed message; `None` if compression does not make it shorter.
     pub(in crate::proto) fn get_or_compress(
         &self,
         deflate: &Deflate,
@@ -165,19 +164,19 @@ impl CompressedOnce {
         frame: impl FnOnce(&[u8]) -> Box<[u8]>,
     ) -> Option<&[u8]> {
         let made = self.0.get_or_init(|| {
-            if !deflate.compresses(message.len()) {
+            if !deflate.should_compress(message.len()) {
                 return None;
             }
-            let mut compressor = deflate.compressor(None, WindowBits::MAX.get());
+            let mut compressor = deflate.acquire_compressor(None, WindowBits::MAX.get());
             let compressed = compressor.compress(message).map(frame);
-            deflate.give_back_compressor(compressor);
+            deflate.release_compressor(compressor);
             compressed
         });
         made.as_deref()
     }
 }
 
-/// The receiving half's.
+/// The state of the receiving half.
 #[derive(Debug)]
 pub(in crate::proto) struct Inflating {
     deflate: Deflate,
@@ -186,57 +185,58 @@ pub(in crate::proto) struct Inflating {
 
 #[derive(Debug)]
 struct Takeover {
-    /// What the peer's next message may refer to. While one is being inflated this is the inflater's spare.
+    /// What the peer's next message may refer to. While a message is inflated, the inflater has it, and its own unused
+    /// history is here.
     history: History,
     _reserved: Reserved,
 }
 
 impl Inflating {
-    /// An inflater for the message that begins; `whole`: its last byte is here.
-    pub(in crate::proto) fn lend(&mut self, whole: bool) -> Option<LentInflater> {
-        let (mut inflater, lent) = match self.deflate.lend_inflater() {
+    /// Acquires an inflater for a new message; `None` if none is free. With `whole` there is always one.
+    pub(in crate::proto) fn acquire(&mut self, whole: bool) -> Option<PooledInflater> {
+        let (mut inflater, counted) = match self.deflate.try_acquire_inflater() {
             Some(inflater) => (inflater, true),
-            None if whole => (self.deflate.inflater(), false),
+            None if whole => (self.deflate.acquire_inflater(), false),
             None => return None,
         };
         match &mut self.takeover {
             Some(takeover) => mem::swap(&mut inflater.history, &mut takeover.history),
             None => inflater.history.clear(),
         }
-        let work_to_begin = inflater.begin();
+        let setup_work = inflater.begin();
         let deflate = self.deflate.clone();
-        Some(LentInflater { inflater: Some(inflater), lent, work_to_begin, finished: false, deflate })
+        Some(PooledInflater { inflater: Some(inflater), counted, setup_work, finished: false, deflate })
     }
 
-    /// A message is whole: what the next one may refer to is kept.
-    pub(in crate::proto) fn take_history(&mut self, lent: &mut LentInflater) {
-        if let (Some(takeover), Some(inflater)) = (&mut self.takeover, &mut lent.inflater) {
+    /// Takes the history back after a whole message, for the next one.
+    pub(in crate::proto) fn take_history(&mut self, pooled: &mut PooledInflater) {
+        if let (Some(takeover), Some(inflater)) = (&mut self.takeover, &mut pooled.inflater) {
             mem::swap(&mut inflater.history, &mut takeover.history);
         }
     }
 }
 
-/// An inflater in use by one message; goes back where it came from when dropped.
+/// An inflater in use by one message. It returns to the pool when dropped.
 #[derive(Debug)]
-pub(in crate::proto) struct LentInflater {
-    /// There until dropped.
+pub(in crate::proto) struct PooledInflater {
+    /// `Some` until dropped.
     inflater: Option<Box<Inflater>>,
-    /// Counts among those that there is a number of, for unfinished messages.
-    lent: bool,
-    /// Bytes that were moved to set its window up.
-    work_to_begin: usize,
-    /// It came to the end of its message. Another one is not used again, whatever state it is in.
+    /// Whether it counts towards `max_unfinished`.
+    counted: bool,
+    /// The number of bytes that were moved to set up its window.
+    setup_work: usize,
+    /// Whether it reached the end of its message. Otherwise it is not used again.
     finished: bool,
     deflate: Deflate,
 }
 
-impl LentInflater {
-    /// Inflates from the front of `input`, `most` bytes at most; see [`output`](Self::output).
-    pub(in crate::proto) fn inflate(&mut self, input: &[u8], most: usize) -> Step {
-        self.inner().inflate(input, most)
+impl PooledInflater {
+    /// Inflates from the start of `input` at most `max` bytes into [`output`](Self::output).
+    pub(in crate::proto) fn inflate(&mut self, input: &[u8], max: usize) -> Step {
+        self.inner().inflate(input, max)
     }
 
-    /// What the last step gave.
+    /// Returns the output of the last step.
     pub(in crate::proto) fn output(&self) -> &[u8] {
         self.inflater.as_deref().map_or(&[], Inflater::output)
     }
@@ -248,30 +248,30 @@ impl LentInflater {
         finished
     }
 
-    /// Bytes that it takes and that no limit counts: 0 for one of those that there is a number of.
-    pub(in crate::proto) fn own_bytes(&self) -> u64 {
-        if self.lent { 0 } else { INFLATER_BYTES }
+    /// Returns the memory that it takes beyond `max_unfinished`: 0 if it is counted.
+    pub(in crate::proto) fn uncounted_bytes(&self) -> u64 {
+        if self.counted { 0 } else { INFLATER_BYTES }
     }
 
-    /// Bytes that were moved before anything was inflated.
-    pub(in crate::proto) fn work_to_begin(&self) -> usize {
-        self.work_to_begin
+    /// Returns the number of bytes that were moved before anything was inflated.
+    pub(in crate::proto) fn setup_work(&self) -> usize {
+        self.setup_work
     }
 
     fn inner(&mut self) -> &mut Inflater {
-        self.inflater.as_mut().expect("it is there until dropped")
+        self.inflater.as_mut().expect("the inflater is there until dropped")
     }
 }
 
-impl Drop for LentInflater {
+impl Drop for PooledInflater {
     fn drop(&mut self) {
         if let Some(inflater) = self.inflater.take() {
-            self.deflate.give_back_inflater(self.finished.then_some(inflater), self.lent);
+            self.deflate.release_inflater(self.finished.then_some(inflater), self.counted);
         }
     }
 }
 
-/// Memory of the budget, for one history.
+/// A reservation of the budget for one history.
 #[derive(Debug)]
 struct Reserved(Deflate);
 
@@ -287,5 +287,5 @@ impl Drop for Reserved {
     }
 }
 
-/// What an inflater takes at most: zlib's state and window, the history, and room for output.
+/// The most that an inflater takes: zlib's state and window, the history, and the output buffer.
 const INFLATER_BYTES: u64 = 100_000;

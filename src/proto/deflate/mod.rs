@@ -1,26 +1,24 @@
-//! permessage-deflate ([RFC 7692]): messages compressed one by one.
+//! permessage-deflate ([RFC 7692]): each message is compressed by itself.
 //!
 //! | file | section | what |
 //! |---|---|---|
-//! | `params.rs` | §7.1 | [`DeflateParams`]: what two ends agree on |
+//! | `params.rs` | §7.1 | [`DeflateParams`]: the negotiated parameters |
 //! | `codec.rs` | §7.2 | DEFLATE for one message |
 //! | `pool.rs` | §7.1.1 | [`Deflate`]: what connections share, and its budget |
-//! | `halves.rs` | §7.2 | what of it a sender and a receiver hold |
-//! | `absent.rs` | | what stands for it all where the feature is off |
+//! | `halves.rs` | §7.2 | what a sender and a receiver hold |
+//! | `disabled.rs` | | the same types without values, if the feature `deflate` is off |
 //!
-//! How it is negotiated stands with the handshakes. Whoever lets an attacker's text and a secret into one compressed
-//! message, or with context takeover into one connection, lets the length of what is sent tell about the secret
-//! (CRIME): send such messages uncompressed.
+//! The negotiation is in `handshake/deflate.rs`.
 //!
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 
-#[cfg(not(feature = "deflate"))]
-mod absent;
 #[cfg(feature = "deflate")]
 mod codec;
+#[cfg(not(feature = "deflate"))]
+mod disabled;
 #[cfg(feature = "deflate")]
 mod halves;
-#[cfg_attr(not(feature = "deflate"), expect(dead_code, unreachable_pub, reason = "nothing is ever agreed on"))]
+#[cfg_attr(not(feature = "deflate"), expect(dead_code, unreachable_pub, reason = "nothing is ever negotiated"))]
 mod params;
 #[cfg(feature = "deflate")]
 mod pool;
@@ -33,8 +31,8 @@ pub use params::{DeflateParams, WindowBits};
 pub use pool::{Deflate, DeflateConfig};
 
 #[cfg(not(feature = "deflate"))]
-pub use absent::Deflate;
+pub use disabled::Deflate;
 #[cfg(not(feature = "deflate"))]
-pub(super) use absent::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, LentInflater};
+pub(super) use disabled::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, PooledInflater};
 #[cfg(feature = "deflate")]
-pub(super) use halves::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, LentInflater};
+pub(super) use halves::{CompressedOnce, DeflateAgreement, DeflateOffer, Deflating, Inflating, PooledInflater};

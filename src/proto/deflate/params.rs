@@ -1,43 +1,45 @@
-//! What two ends agree on ([§7.1]).
+//! The parameters of permessage-deflate ([§7.1]).
 //!
 //! [§7.1]: https://www.rfc-editor.org/rfc/rfc7692#section-7.1
 
 use core::fmt;
 
-/// The parameters of permessage-deflate that a server answered and both ends keep to
+/// The negotiated parameters of permessage-deflate
 /// ([§7.1](https://www.rfc-editor.org/rfc/rfc7692#section-7.1)).
+///
+/// The `Display` form is the value of the server's `Sec-WebSocket-Extensions`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeflateParams {
-    /// Whether the server begins each message with an empty window.
+    /// Whether the server compresses each message with an empty window, without the context of earlier ones.
     pub server_no_context_takeover: bool,
-    /// Whether the client does.
+    /// Whether the client compresses each message with an empty window, without the context of earlier ones.
     pub client_no_context_takeover: bool,
-    /// The server's window; 15 bits where `None`.
+    /// The window that the server compresses with; `None` means 15 bits.
     pub server_max_window_bits: Option<WindowBits>,
-    /// The client's window; 15 bits where `None`.
+    /// The window that the client compresses with; `None` means 15 bits.
     pub client_max_window_bits: Option<WindowBits>,
 }
 
-/// The size of a window as its base-2 logarithm: 8 to 15, for 256 bytes to 32 KiB
+/// The base-2 logarithm of a window's size: 8 to 15, which is 256 bytes to 32 KiB
 /// ([§7.1.2](https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WindowBits(u8);
 
-/// Not a window's size: only 8 to 15 are.
+/// The number is not a valid [`WindowBits`]: only 8 to 15 are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidWindowBits(pub u8);
 
 impl WindowBits {
-    /// 32 KiB, what DEFLATE has.
+    /// 32 KiB, the largest window of DEFLATE.
     pub const MAX: Self = Self(15);
 
-    /// The logarithm, 8 to 15.
+    /// Returns the logarithm, 8 to 15.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 
-    /// Reads the value of a parameter: "a decimal integer value without leading zeroes between 8 to 15".
+    /// Parses the value of a parameter: "a decimal integer value without leading zeroes between 8 to 15".
     pub(in crate::proto) fn parse(value: &str) -> Option<Self> {
         match value {
             "8" => Some(Self(8)),
@@ -69,13 +71,13 @@ impl fmt::Display for WindowBits {
 
 impl fmt::Display for InvalidWindowBits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a window of {} bits, only 8 to 15 are allowed", self.0)
+        write!(f, "{} window bits: only 8 to 15 are allowed", self.0)
     }
 }
 
 impl core::error::Error for InvalidWindowBits {}
 
-/// The value of the header field that says so.
+/// The value of the server's `Sec-WebSocket-Extensions`.
 impl fmt::Display for DeflateParams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("permessage-deflate")?;

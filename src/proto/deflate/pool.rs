@@ -1,13 +1,12 @@
-//! What connections share ([`Deflate`]): a few compressors and inflaters for all, and the memory for windows that
-//! live on.
+//! What connections share ([`Deflate`]): a pool of compressors and inflaters, and the memory for context takeover.
 //!
-//! Without context takeover a connection owns nothing: it borrows what it needs for as long as a message takes. A
-//! message that comes in pieces keeps its inflater until it is whole; of these there is only a number, and while all
-//! are lent the compressed bytes of further ones wait.
+//! Without context takeover a connection owns nothing: it acquires a compressor or an inflater for one message, and
+//! releases it. A message that arrives in several reads keeps its inflater until it is whole. The number of such
+//! inflaters is limited; while all are in use, the compressed bytes of further messages are buffered.
 //!
-//! Context takeover costs memory for as long as a connection lives, so it has a budget. What we compress with may be
-//! given up at any time, for a sender may always start afresh: the window that was not used for the longest time goes
-//! first. What we inflate with may not ([§7.2.2]): its memory is reserved at the handshake or takeover refused.
+//! Context takeover takes memory for the life of a connection, so it has a budget. A compressor's context may be
+//! evicted at any time, because a sender may always start without one: the least recently used goes first. An
+//! inflater's history may not ([§7.2.2]): its memory is reserved at the handshake, or takeover is refused.
 //!
 //! [§7.2.2]: https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
 
@@ -24,23 +23,27 @@ use super::{
     params::WindowBits,
 };
 
-/// How to compress, and what it may cost.
+/// The configuration of [`Deflate`]: how to compress, and how much memory to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateConfig {
-    /// How hard to try: 1 (fastest) to 9 (smallest); 0 compresses nothing, and only inflates. Default 1.
+    /// The compression level: 1 (fastest) to 9 (smallest). 0 compresses nothing, and only inflates. Default 1.
     pub level: u8,
-    /// Messages below this many bytes are sent as they are. Default 256.
+    /// Shorter messages are sent uncompressed. In bytes; default 256.
     pub min_bytes: usize,
-    /// Messages above this many bytes are sent as they are: nobody else is served while one is compressed. Default 1 MiB,
-    /// some milliseconds at the default level.
+    /// Longer messages are sent uncompressed, because compressing one blocks its thread. In bytes; default 1 MiB, which
+    /// takes some milliseconds at the default level.
     pub max_bytes: usize,
-    /// Memory for context takeover, of all connections together, in bytes. Default 0: no context takeover in either
-    /// direction. What peers may refer to is reserved first, 32 KiB each; compressors have what is left, and with less than
-    /// the 280 KB that one takes we use none of our own.
+    /// The memory for context takeover of all connections together, in bytes. Default 0: no context takeover in either
+    /// direction.
+    ///
+    /// Each peer that may use its context reserves 32 KiB at the handshake. Our compressors share the rest. One takes
+    /// about 280 KB with the largest window; with a smaller budget we send without context takeover.
     pub memory_bytes: usize,
-    /// Unfinished messages that are inflated as they come, of all connections together; each takes about 100 KB until
-    /// it is whole. Default 16. The compressed bytes of further ones wait for their end, unless they are delivered in
+    /// How many unfinished messages of all connections together are inflated as they arrive. Default 16. Each takes
+    /// about 100 KB until it is whole.
+    ///
+    /// Further compressed messages are buffered, and inflated when they are whole, unless they are delivered in
     /// [pieces](crate::Delivery::Pieces).
     pub max_unfinished: usize,
 }
@@ -51,10 +54,25 @@ impl Default for DeflateConfig {
     }
 }
 
-/// permessage-deflate for any number of connections: compressors and inflaters that are lent to one message after
-/// another. Cheap to clone; made once per thread or once per process.
+/// permessage-deflate for any number of connections: a pool of compressors and inflaters, and their memory budget
+/// ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692)).
 ///
-/// Nothing is allocated before it is used.
+/// Cheap to clone. Make one per thread or one per process, and give it to the handshakes
+/// ([`ServerHandshake::with_deflate`](crate::ServerHandshake::with_deflate),
+/// [`ClientHandshake::with_deflate`](crate::ClientHandshake::with_deflate)). Compressors and inflaters are made on
+/// first use.
+///
+/// Without context takeover, which is the default, a connection holds a compressor or an inflater only during a
+/// message. Context takeover makes small, similar messages shorter, and takes memory for the life of a connection: see
+/// [`DeflateConfig::memory_bytes`]. When the budget is spent, the compressor that was not used for the longest time
+/// loses its context, and new connections get no context takeover from their peers.
+///
+/// # Security
+///
+/// The length of a compressed message reveals how much a secret in it has in common with text that an attacker placed
+/// next to it (the CRIME attack). With context takeover this extends to all messages of a connection. Send such
+/// messages uncompressed ([`Sender::text_uncompressed`](crate::Sender::text_uncompressed),
+/// [`Prepared::uncompressed`](crate::Prepared::uncompressed)), and keep context takeover off.
 #[derive(Clone, Debug, Default)]
 pub struct Deflate(Arc<Shared>);
 
@@ -66,189 +84,190 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Pool {
-    /// Inflaters that nobody uses.
-    #[expect(clippy::vec_box, reason = "they are lent and given back without being moved")]
-    inflaters: Vec<Box<Inflater>>,
-    /// Inflaters that unfinished messages use; at most `max_unfinished`.
-    lent: usize,
-    /// Compressors that nobody uses; what they know means nothing.
-    compressors: Vec<Compressor>,
-    /// Room for what is compressed, that nobody uses: not kept with a context, which does not need it.
-    rooms: Vec<Vec<u8>>,
-    /// Compressors with the context of a connection, by the time of their last use.
-    contexts: BTreeMap<Context, Compressor>,
+    /// Inflaters that no message uses.
+    #[expect(clippy::vec_box, reason = "they are acquired and released without being moved")]
+    idle_inflaters: Vec<Box<Inflater>>,
+    /// The number of acquired inflaters that count towards `max_unfinished`; at most that many.
+    counted_in_use: usize,
+    /// Compressors that no message uses. Their context is meaningless.
+    idle_compressors: Vec<Compressor>,
+    /// Output buffers that no compressor uses. A compressor in `contexts` has none.
+    buffers: Vec<Vec<u8>>,
+    /// Compressors with the context of a connection, the least recently used first.
+    contexts: BTreeMap<ContextId, Compressor>,
+    /// The number of times that a context was stored.
     uses: u64,
-    /// Bytes reserved for what receivers must remember.
-    reserved: usize,
-    /// Bytes of `contexts`.
-    kept: usize,
+    /// The number of bytes reserved for the histories of receivers.
+    history_bytes: usize,
+    /// The number of bytes that `contexts` takes.
+    context_bytes: usize,
 }
 
-/// Names the compressor that holds a connection's context, if it is still there: the time of its last use.
+/// Identifies the compressor with a connection's context, which may have been evicted. It is the count of its last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Context(NonZeroU64);
+pub(super) struct ContextId(NonZeroU64);
 
 impl Deflate {
-    /// Compression with this configuration.
+    /// Makes an empty pool with this configuration.
     #[must_use]
     pub fn new(config: DeflateConfig) -> Self {
         Self(Arc::new(Shared { config, pool: Mutex::default() }))
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &DeflateConfig {
         &self.0.config
     }
 
-    /// Memory that context takeover takes now, in bytes: never more than [`DeflateConfig::memory_bytes`].
+    /// Returns how much memory context takeover takes now, in bytes: at most [`DeflateConfig::memory_bytes`].
     #[must_use]
     pub fn takeover_bytes(&self) -> usize {
         let pool = self.pool();
-        pool.reserved + pool.kept
+        pool.history_bytes + pool.context_bytes
     }
 
-    /// Whether a message of this length is worth compressing.
-    pub(super) fn compresses(&self, length: usize) -> bool {
+    /// Returns whether the configuration compresses messages of this length.
+    pub(super) fn should_compress(&self, length: usize) -> bool {
         let DeflateConfig { level, min_bytes, max_bytes, .. } = self.0.config;
         level > 0 && (min_bytes..=max_bytes).contains(&length)
     }
 
-    /// Whether there is memory for a compressor that keeps its context.
-    pub(super) fn keeps_contexts(&self, window_bits: WindowBits) -> bool {
+    /// Returns whether the budget is large enough for a compressor with a context.
+    pub(super) fn allows_takeover(&self, window_bits: WindowBits) -> bool {
         self.0.config.memory_bytes >= Compressor::bytes(window_bits.get())
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
-        // Nobody panics in the middle of a change; what is there is whole.
+        // No change to the pool can panic halfway, so its state is valid even if the lock is poisoned.
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves what a receiver must remember from message to message, if the budget has room.
+    /// Reserves memory for the history of a receiver, and returns whether the budget allows it. Evicts contexts for it.
     pub(super) fn reserve_history(&self) -> bool {
         let budget = self.0.config.memory_bytes;
         let mut pool = self.pool();
-        let fits = pool.reserved + History::BYTES <= budget;
+        let fits = pool.history_bytes + History::BYTES <= budget;
         if fits {
-            pool.reserved += History::BYTES;
-            pool.keep_within(budget);
+            pool.history_bytes += History::BYTES;
+            pool.evict_to(budget);
         }
         fits
     }
 
     pub(super) fn release_history(&self) {
-        self.pool().reserved -= History::BYTES;
+        self.pool().history_bytes -= History::BYTES;
     }
 
-    /// An inflater for an unfinished message, to be given back, if one may still be lent.
-    pub(super) fn lend_inflater(&self) -> Option<Box<Inflater>> {
+    /// Acquires an inflater that counts towards `max_unfinished`; `None` if that many are in use.
+    pub(super) fn try_acquire_inflater(&self) -> Option<Box<Inflater>> {
         let mut pool = self.pool();
-        if pool.lent >= self.0.config.max_unfinished {
+        if pool.counted_in_use >= self.0.config.max_unfinished {
             return None;
         }
-        pool.lent += 1;
-        let idle = pool.inflaters.pop();
+        pool.counted_in_use += 1;
+        let idle = pool.idle_inflaters.pop();
         drop(pool);
         Some(idle.unwrap_or_else(|| Box::new(Inflater::new())))
     }
 
-    /// An inflater for a message that is all there.
-    pub(super) fn inflater(&self) -> Box<Inflater> {
-        let idle = self.pool().inflaters.pop();
+    /// Acquires an inflater without counting it, for a message that can be inflated to its end at once.
+    pub(super) fn acquire_inflater(&self) -> Box<Inflater> {
+        let idle = self.pool().idle_inflaters.pop();
         idle.unwrap_or_else(|| Box::new(Inflater::new()))
     }
 
-    /// Takes back an inflater, if it can be used again.
-    pub(super) fn give_back_inflater(&self, inflater: Option<Box<Inflater>>, was_lent: bool) {
+    /// Releases an inflater; `None` if it cannot be used again.
+    pub(super) fn release_inflater(&self, inflater: Option<Box<Inflater>>, was_counted: bool) {
         let mut pool = self.pool();
-        pool.lent -= usize::from(was_lent);
+        pool.counted_in_use -= usize::from(was_counted);
         if let Some(inflater) = inflater
-            && pool.inflaters.len() < MAX_IDLE
+            && pool.idle_inflaters.len() < MAX_IDLE
         {
-            pool.inflaters.push(inflater);
+            pool.idle_inflaters.push(inflater);
         }
     }
 
-    /// The compressor with this context, or else one that starts afresh.
-    pub(super) fn compressor(&self, context: Option<Context>, window_bits: u8) -> Compressor {
+    /// Acquires the compressor with this context, or one without context if there is none or it was evicted.
+    pub(super) fn acquire_compressor(&self, context: Option<ContextId>, window_bits: u8) -> Compressor {
         let mut pool = self.pool();
-        let room = pool.rooms.pop().unwrap_or_default();
+        let buffer = pool.buffers.pop().unwrap_or_default();
         let kept = context.and_then(|context| pool.take(context));
         let idle = if kept.is_none() { pool.idle_compressor(window_bits) } else { None };
         drop(pool);
-        // Not before, under the lock: it clears a table of 128 KiB.
-        let idle = idle.map(Compressor::afresh);
+        // Not under the lock, because it clears a table of 128 KiB.
+        let idle = idle.map(Compressor::reset);
         let new = || Compressor::new(self.0.config.level.min(9), window_bits);
         let mut compressor = kept.or(idle).unwrap_or_else(new);
-        compressor.give_room(room);
+        compressor.set_buffer(buffer);
         compressor
     }
 
-    /// Keeps a compressor with the context of a connection, as far as the budget goes.
-    pub(super) fn keep_context(&self, mut compressor: Compressor) -> Context {
-        let room = compressor.take_room();
+    /// Stores a compressor with the context of a connection, and evicts others if the budget requires it.
+    pub(super) fn keep_context(&self, mut compressor: Compressor) -> ContextId {
+        let buffer = compressor.take_buffer();
         let mut pool = self.pool();
-        pool.put_room_away(room);
+        pool.store_buffer(buffer);
         pool.uses += 1;
-        let context = Context(NonZeroU64::MIN.saturating_add(pool.uses));
-        pool.kept += Compressor::bytes(compressor.window_bits());
+        let context = ContextId(NonZeroU64::MIN.saturating_add(pool.uses));
+        pool.context_bytes += Compressor::bytes(compressor.window_bits());
         pool.contexts.insert(context, compressor);
-        pool.keep_within(self.0.config.memory_bytes);
+        pool.evict_to(self.0.config.memory_bytes);
         context
     }
 
-    pub(super) fn drop_context(&self, context: Context) {
+    pub(super) fn drop_context(&self, context: ContextId) {
         let mut pool = self.pool();
         if let Some(compressor) = pool.take(context) {
-            pool.put_away(compressor);
+            pool.store_compressor(compressor);
         }
     }
 
-    /// Takes back a compressor that keeps no context.
-    pub(super) fn give_back_compressor(&self, mut compressor: Compressor) {
-        let room = compressor.take_room();
+    /// Releases a compressor whose context is not needed.
+    pub(super) fn release_compressor(&self, mut compressor: Compressor) {
+        let buffer = compressor.take_buffer();
         let mut pool = self.pool();
-        pool.put_room_away(room);
-        pool.put_away(compressor);
+        pool.store_buffer(buffer);
+        pool.store_compressor(compressor);
     }
 }
 
 impl Pool {
-    fn take(&mut self, context: Context) -> Option<Compressor> {
+    fn take(&mut self, context: ContextId) -> Option<Compressor> {
         let compressor = self.contexts.remove(&context)?;
-        self.kept -= Compressor::bytes(compressor.window_bits());
+        self.context_bytes -= Compressor::bytes(compressor.window_bits());
         Some(compressor)
     }
 
     fn idle_compressor(&mut self, window_bits: u8) -> Option<Compressor> {
-        let idle = self.compressors.iter().rposition(|idle| idle.window_bits() == window_bits)?;
-        Some(self.compressors.remove(idle))
+        let idle = self.idle_compressors.iter().rposition(|idle| idle.window_bits() == window_bits)?;
+        Some(self.idle_compressors.remove(idle))
     }
 
-    fn put_away(&mut self, compressor: Compressor) {
-        if self.compressors.len() == MAX_IDLE {
-            // The one that was not used for the longest time: windows that nobody else has must not stay in the way.
-            self.compressors.remove(0);
+    fn store_compressor(&mut self, compressor: Compressor) {
+        if self.idle_compressors.len() == MAX_IDLE {
+            // The one that was idle for the longest time, so that unusual window sizes do not fill the pool.
+            self.idle_compressors.remove(0);
         }
-        self.compressors.push(compressor);
+        self.idle_compressors.push(compressor);
     }
 
-    fn put_room_away(&mut self, room: Vec<u8>) {
-        if self.rooms.len() < MAX_IDLE {
-            self.rooms.push(room);
+    fn store_buffer(&mut self, buffer: Vec<u8>) {
+        if self.buffers.len() < MAX_IDLE {
+            self.buffers.push(buffer);
         }
     }
 
-    /// Gives up the contexts that were not used for the longest time.
-    fn keep_within(&mut self, budget: usize) {
-        while self.reserved + self.kept > budget
+    /// Evicts the least recently used contexts until the memory is within `budget`.
+    fn evict_to(&mut self, budget: usize) {
+        while self.history_bytes + self.context_bytes > budget
             && let Some((_, compressor)) = self.contexts.pop_first()
         {
-            self.kept -= Compressor::bytes(compressor.window_bits());
-            self.put_away(compressor);
+            self.context_bytes -= Compressor::bytes(compressor.window_bits());
+            self.store_compressor(compressor);
         }
     }
 }
 
-/// Compressors and inflaters that are kept while nobody uses them, of each so many.
+/// How many idle compressors, inflaters and buffers each are kept.
 const MAX_IDLE: usize = 4;

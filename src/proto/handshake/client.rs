@@ -1,7 +1,4 @@
-//! The client's side of the opening handshake ([§4.1]).
-//!
-//! Writes the request and checks the answer in full. Redirects and other statuses are typed errors with the answer
-//! in them; the body of such an answer is for the caller to read.
+//! The client's side of the opening handshake ([§4.1]): writes the request and checks the response.
 //!
 //! [§4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 
@@ -21,30 +18,35 @@ use crate::proto::{
 #[cfg(feature = "deflate")]
 use crate::proto::{Deflate, DeflateParams};
 
-/// What a client asks for.
+/// The request of a client's opening handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRequest<'a> {
-    /// Host, and port where it is not the scheme's own: `example.com:8080`.
+    /// The host, with its port if that is not the scheme's default: `example.com:8080`.
     pub host: &'a str,
-    /// Path and query: `/chat?room=1`.
+    /// The path and query: `/chat?room=1`.
     pub target: &'a str,
-    /// The Origin to name; only browsers must (§4.1).
+    /// The Origin; only browsers must send one (§4.1).
     pub origin: Option<&'a str>,
-    /// The subprotocols to offer, the best liked first.
+    /// The subprotocols to offer, in order of preference.
     pub subprotocols: &'a [&'a str],
     /// Further header fields, such as `Authorization` or `Cookie`.
     pub headers: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> ClientRequest<'a> {
-    /// A request for `target` at `host`, without anything else.
+    /// Returns a request for `target` at `host`, without Origin, subprotocols or further header fields.
     #[must_use]
     pub const fn new(host: &'a str, target: &'a str) -> Self {
         Self { host, target, origin: None, subprotocols: &[], headers: &[] }
     }
 }
 
-/// A handshake whose request is written and whose answer is awaited.
+/// A client's opening handshake ([§4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)) that waits for the
+/// server's response.
+///
+/// [`new`](Self::new) writes the request; give the server's bytes to [`receive`](Self::receive). The response is
+/// checked in full. A redirect or any other status is an error that contains the head of the response. The caller
+/// decides whether to follow a redirect, and reads the body if it wants it.
 #[derive(Debug)]
 pub struct ClientHandshake {
     reader: ResponseReader,
@@ -54,7 +56,7 @@ pub struct ClientHandshake {
     interim: u8,
 }
 
-/// A handshake that the server accepted.
+/// An opening handshake that the server has accepted.
 #[derive(Debug)]
 pub struct Established {
     subprotocol: Option<String>,
@@ -63,11 +65,13 @@ pub struct Established {
 }
 
 impl ClientHandshake {
-    /// Appends the request to `out`. `nonce` must be 16 fresh random bytes
-    /// ([§4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
+    /// Appends the request to `out`.
+    ///
+    /// `nonce` must be 16 fresh random bytes ([§4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). `limits`
+    /// apply to the head of the response.
     ///
     /// # Errors
-    /// [`InvalidHeader`] where something cannot be written; nothing is appended.
+    /// [`InvalidHeader`] if a part of the request must not be written. Nothing is appended.
     pub fn new(
         request: &ClientRequest<'_>,
         nonce: [u8; 16],
@@ -77,8 +81,10 @@ impl ClientHandshake {
         Self::write(request, None, nonce, limits, out)
     }
 
-    /// The same, with an offer of permessage-deflate: the server may then compress, and so do we. Where `deflate` has no
-    /// memory for it, it asks for no context takeover.
+    /// Appends the request to `out`, as [`new`](Self::new), with an offer of permessage-deflate.
+    ///
+    /// If the server accepts it, both ends may compress. If the budget of `deflate` is spent, the offer asks for no
+    /// context takeover.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -134,7 +140,7 @@ impl ClientHandshake {
             header_line("Sec-WebSocket-Protocol", &subprotocols.join(", "), out);
         }
         if let Some(offer) = &deflate {
-            header_line("Sec-WebSocket-Extensions", &deflate::request(offer), out);
+            header_line("Sec-WebSocket-Extensions", &deflate::offer_value(offer), out);
         }
         for (name, value) in headers {
             header_line(name, value, out);
@@ -149,11 +155,13 @@ impl ClientHandshake {
         })
     }
 
-    /// Takes the next bytes of the answer; gives the handshake's outcome once the answer's head is whole, with the
-    /// number of these bytes that belong to it. What follows are the first frames.
+    /// Reads the next bytes of the response.
+    ///
+    /// Returns `None` until the head of the response is whole; then the accepted handshake, with the number of these
+    /// bytes that belong to the head. The bytes after them are the first frames.
     ///
     /// # Errors
-    /// [`ClientHandshakeError`]: the connection is not open and must be ended.
+    /// [`ClientHandshakeError`]: the connection is not open, and the caller must end it.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(Established, usize)>, ClientHandshakeError> {
         let mut used = 0;
         loop {
@@ -164,15 +172,15 @@ impl ClientHandshake {
             used += more;
             match response.status() {
                 101 => return self.check(response).map(|established| Some((established, used))),
-                // RFC 9110 §15.2: a client takes any number of interim answers; we do while they are a few.
+                // RFC 9110 §15.2: a client accepts any number of interim responses; we accept a few.
                 100..=199 if self.interim < MAX_INTERIM => self.interim += 1,
                 100..=199 => return Err(ClientHandshakeError::TooManyInterim),
-                _ => return Err(refusal(response, used)),
+                _ => return Err(not_upgraded(response, used)),
             }
         }
     }
 
-    /// §4.1's steps 2 to 6 for the answer 101.
+    /// Checks a response with status 101: steps 2 to 6 of §4.1.
     fn check(&mut self, response: ResponseHead) -> Result<Established, ClientHandshakeError> {
         if response.version() != HttpVersion::Http11 {
             return Err(ClientHandshakeError::Head(HeadError::UnsupportedVersion));
@@ -189,7 +197,7 @@ impl ClientHandshake {
         if accepts.next() != Some(self.accept_key.as_bytes()) || accepts.next().is_some() {
             return Err(ClientHandshakeError::Accept);
         }
-        let deflate = deflate::take_answer(response.values("sec-websocket-extensions"), self.deflate.take())?;
+        let deflate = deflate::check_response(response.values("sec-websocket-extensions"), self.deflate.take())?;
         let mut chosen = response.values("sec-websocket-protocol");
         let subprotocol = match (chosen.next(), chosen.next()) {
             (None, _) => None,
@@ -205,26 +213,28 @@ impl ClientHandshake {
 }
 
 impl Established {
-    /// The subprotocol that the server chose.
+    /// Returns the subprotocol that the server chose, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// What was agreed on of permessage-deflate, if anything was.
+    /// Returns the parameters of permessage-deflate, if it was negotiated.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&DeflateParams> {
         self.deflate.as_ref().map(DeflateAgreement::params)
     }
 
-    /// The server's answer.
+    /// Returns the head of the server's response.
     #[must_use]
     pub fn response(&self) -> &ResponseHead {
         &self.response
     }
 
-    /// The open connection. `keys` makes a fresh, unpredictable key for each frame
+    /// Returns the open connection.
+    ///
+    /// `keys` must return a fresh, unpredictable key for each frame
     /// ([§5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
     #[must_use]
     pub fn into_connection<K: KeySource>(self, keys: K, limits: Limits, delivery: Delivery) -> Connection<Masked<K>> {
@@ -232,7 +242,7 @@ impl Established {
     }
 }
 
-fn refusal(response: ResponseHead, used: usize) -> ClientHandshakeError {
+fn not_upgraded(response: ResponseHead, used: usize) -> ClientHandshakeError {
     let location = response.values("location").next().and_then(|value| core::str::from_utf8(value).ok());
     match (response.status(), location.map(ToOwned::to_owned)) {
         (301 | 302 | 303 | 307 | 308, Some(location)) => {
@@ -242,5 +252,5 @@ fn refusal(response: ResponseHead, used: usize) -> ClientHandshakeError {
     }
 }
 
-/// Interim answers (1xx) that are passed over.
+/// How many interim responses (1xx) are skipped.
 const MAX_INTERIM: u8 = 8;

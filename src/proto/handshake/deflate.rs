@@ -1,8 +1,8 @@
 //! The negotiation of permessage-deflate (RFC 7692 [§5], [§7.1]).
 //!
-//! A server takes the first offer that it can: one that is well formed but has a parameter that it does not know or
-//! cannot keep to is declined, and the connection goes on with the next offer or without. A client fails the connection
-//! where the answer is not one to its offer.
+//! A server accepts the first offer that it can. It declines an offer with a parameter that it does not know or does
+//! not support, and tries the next one, or opens the connection without compression. A client fails the handshake if
+//! the response does not fit its offer.
 //!
 //! [§5]: https://www.rfc-editor.org/rfc/rfc7692#section-5
 //! [§7.1]: https://www.rfc-editor.org/rfc/rfc7692#section-7.1
@@ -12,44 +12,45 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{ClientHandshakeError, DeflateAnswerError, ExtensionOffer, values};
+use super::{ClientHandshakeError, DeflateResponseError, ExtensionOffer, values};
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
 use crate::proto::deflate::{DeflateAgreement, DeflateOffer, DeflateParams, WindowBits};
 
-/// What a server agrees to of what a client offers.
+/// Accepts the first usable offer of a client, if any.
 #[cfg(feature = "deflate")]
-pub(super) fn answer(offers: &[ExtensionOffer], deflate: &Deflate) -> Option<DeflateAgreement> {
+pub(super) fn accept_offer(offers: &[ExtensionOffer], deflate: &Deflate) -> Option<DeflateAgreement> {
     let offers = offers.iter().filter(|offer| offer.name == NAME);
     let mut readable = offers.filter_map(|offer| read(offer, Sent::ByClient).ok());
     // zlib cannot compress with a window of 8 bits.
     let params = readable.find(|params| params.server_max_window_bits.is_none_or(|bits| bits.get() > 8))?;
-    // How small a window the client could do with is a hint that we do not need.
-    Some(DeflateAgreement::answer(deflate, DeflateParams { client_max_window_bits: None, ..params }))
+    // The client's own limit for its window is a hint that we do not need.
+    Some(DeflateAgreement::accept_offer(deflate, DeflateParams { client_max_window_bits: None, ..params }))
 }
 
-/// What a client's request says: what it asks for, and that it understands a limit for its own window.
-pub(super) fn request(offer: &DeflateOffer) -> String {
+/// Returns the value of a client's `Sec-WebSocket-Extensions`: its parameters, and that it supports a limit for its
+/// window.
+pub(super) fn offer_value(offer: &DeflateOffer) -> String {
     offer.params().to_string() + "; " + CLIENT_MAX_WINDOW_BITS
 }
 
-/// What was agreed on, by the fields of the server's answer.
-pub(super) fn take_answer<'a>(
+/// Checks the extensions in a server's response against the client's offer, and returns what was negotiated.
+pub(super) fn check_response<'a>(
     fields: impl Iterator<Item = &'a [u8]>,
     offer: Option<DeflateOffer>,
 ) -> Result<Option<DeflateAgreement>, ClientHandshakeError> {
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for field in fields {
-        values::extensions(field, &mut answers).map_err(|_| ClientHandshakeError::Extensions)?;
+        values::parse_extensions(field, &mut responses).map_err(|_| ClientHandshakeError::Extensions)?;
     }
-    let (answer, offer) = match (&*answers, offer) {
+    let (response, offer) = match (&*responses, offer) {
         ([], _) => return Ok(None),
-        ([answer], Some(offer)) if answer.name == NAME => (answer, offer),
+        ([response], Some(offer)) if response.name == NAME => (response, offer),
         _ => return Err(ClientHandshakeError::Extension),
     };
-    let params = read(answer, Sent::ByServer).map_err(ClientHandshakeError::Deflate)?;
+    let params = read(response, Sent::ByServer).map_err(ClientHandshakeError::Deflate)?;
     if offer.params().server_no_context_takeover && !params.server_no_context_takeover {
-        return Err(ClientHandshakeError::Deflate(DeflateAnswerError::ContextTakeover));
+        return Err(ClientHandshakeError::Deflate(DeflateResponseError::ContextTakeover));
     }
     Ok(Some(offer.agree(params)))
 }
@@ -60,24 +61,24 @@ enum Sent {
     ByServer,
 }
 
-/// Reads the parameters of an offer or an answer (§7.1).
-fn read(extension: &ExtensionOffer, sent: Sent) -> Result<DeflateParams, DeflateAnswerError> {
+/// Reads the parameters of an offer or a response (§7.1).
+fn read(extension: &ExtensionOffer, sent: Sent) -> Result<DeflateParams, DeflateResponseError> {
     let mut params = DeflateParams::default();
     for (at, (name, value)) in extension.params.iter().enumerate() {
-        // Short: what stands before are known names, each once.
+        // This list is short: the names before this one are known, each once.
         if extension.params[..at].iter().any(|(before, _)| before == name) {
-            return Err(DeflateAnswerError::Repeated);
+            return Err(DeflateResponseError::Repeated);
         }
-        let bits = || value.as_deref().and_then(WindowBits::parse).ok_or(DeflateAnswerError::InvalidValue);
+        let bits = || value.as_deref().and_then(WindowBits::parse).ok_or(DeflateResponseError::InvalidValue);
         match &**name {
             SERVER_NO_CONTEXT_TAKEOVER if value.is_none() => params.server_no_context_takeover = true,
             CLIENT_NO_CONTEXT_TAKEOVER if value.is_none() => params.client_no_context_takeover = true,
-            SERVER_NO_CONTEXT_TAKEOVER | CLIENT_NO_CONTEXT_TAKEOVER => return Err(DeflateAnswerError::InvalidValue),
+            SERVER_NO_CONTEXT_TAKEOVER | CLIENT_NO_CONTEXT_TAKEOVER => return Err(DeflateResponseError::InvalidValue),
             SERVER_MAX_WINDOW_BITS => params.server_max_window_bits = Some(bits()?),
-            // §7.1.2.2: only in an offer may it stand without a value.
+            // §7.1.2.2: only in an offer may this parameter have no value.
             CLIENT_MAX_WINDOW_BITS if value.is_none() && sent == Sent::ByClient => {}
             CLIENT_MAX_WINDOW_BITS => params.client_max_window_bits = Some(bits()?),
-            _ => return Err(DeflateAnswerError::Unknown),
+            _ => return Err(DeflateResponseError::Unknown),
         }
     }
     Ok(params)

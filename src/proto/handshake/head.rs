@@ -1,22 +1,21 @@
 //! The head of an HTTP/1.1 message, read as it arrives (RFC 9112 §2–5).
 //!
-//! [`HeadScanner`] looks at each byte once: it finds the end of the head and refuses, at the byte that shows it, what
-//! request smuggling is made of (bare LF, bare CR, control characters, folded lines). Then httparse runs once over
-//! the whole. Bodies are not read here.
+//! [`HeadScanner`] reads each byte once and finds the end of the head. It refuses bare LF, bare CR, control characters
+//! and folded lines at once, because request smuggling is made of these. Then httparse parses the whole head once.
 
 use alloc::{string::String, vec::Vec};
 use core::{fmt, ops::Range};
 
 use super::{HeadError, values::has_token};
 
-/// How large a head may be.
+/// The limits of the head of a request or a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeadLimits {
-    /// All bytes of the head, with the empty line at its end. Default 16 KiB; 431 past it, 414 where the first line
-    /// alone is longer.
+    /// The length of the head in bytes, with the empty line at its end. Default 16 KiB. The status for a longer one is
+    /// 431, or 414 if the first line alone is longer.
     pub max_bytes: usize,
-    /// Header fields. Default 64; 431 past it.
+    /// The number of header fields. Default 64. The status for more is 431.
     pub max_headers: usize,
 }
 
@@ -26,40 +25,45 @@ impl Default for HeadLimits {
     }
 }
 
-/// The two versions of HTTP that share this syntax.
+/// The version of an HTTP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
-    /// HTTP/1.0: no Upgrade, no keep-alive unless asked for.
+    /// HTTP/1.0: has no Upgrade, and keep-alive only on request.
     Http10,
     /// HTTP/1.1.
     Http11,
 }
 
-/// Reads the head of a request in as many pieces as it comes in.
+/// Reads the head of a request as it arrives ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
+///
+/// It is strict: bare LF, control characters and folded lines, which request smuggling is made of, fail at the first
+/// byte that shows them. It does not read bodies. Bytes may be cut anywhere.
 #[derive(Debug)]
 pub struct RequestReader(HeadScanner);
 
 impl RequestReader {
-    /// Waits for the first byte of a request.
+    /// Makes a reader for a new request.
     #[must_use]
     pub fn new(limits: HeadLimits) -> Self {
         Self(HeadScanner::new(limits))
     }
 
-    /// Takes the next bytes; gives the head once it is whole, with the number of these bytes that belong to it. What
-    /// follows is the body, or the first frames.
+    /// Reads the next bytes.
+    ///
+    /// Returns `None` until the head is whole; then the head, with the number of these bytes that belong to it. The
+    /// bytes after them are the body, or the first frames. The reader is then ready for the next request.
     ///
     /// # Errors
-    /// [`HeadError`], at the first byte that shows it. The reader is of no use then.
+    /// [`HeadError`], at the first byte that shows it. The reader cannot be used after an error.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
-        let (bytes, limits) = self.0.take();
+        let (bytes, limits) = self.0.take_head();
         Ok(Some((RequestHead::parse(bytes, limits)?, used)))
     }
 
-    /// Whether nothing of a request has come.
+    /// Returns whether no byte of a request has been read.
     #[must_use]
-    pub fn is_untouched(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.head.is_empty()
     }
 }
@@ -78,54 +82,55 @@ impl RequestHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(&bytes);
-        complete(parsed, limits, || ends_in_version(&bytes))?;
+        check_parsed(parsed, limits, || ends_in_version(&bytes))?;
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(HeadError::Malformed);
         };
-        let method = place(&bytes, method.as_bytes());
-        let target = place(&bytes, target.as_bytes());
+        let method = range_of(&bytes, method.as_bytes());
+        let target = range_of(&bytes, target.as_bytes());
         let version = http_version(version)?;
         let spans = spans(&bytes, request.headers);
         Ok(Self { fields: Fields { bytes, spans }, method, target, version })
     }
 
-    /// The method, such as `GET`.
+    /// Returns the method, such as `GET`.
     #[must_use]
     pub fn method(&self) -> &str {
         self.fields.text(&self.method)
     }
 
-    /// The request target as it came: path and query, almost always.
+    /// Returns the request target as it was sent: almost always a path with a query.
     #[must_use]
     pub fn target(&self) -> &str {
         self.fields.text(&self.target)
     }
 
-    /// The target without its query.
+    /// Returns the request target without its query.
     #[must_use]
     pub fn path(&self) -> &str {
         let target = self.target();
         target.split_once('?').map_or(target, |(path, _)| path)
     }
 
-    /// The version.
+    /// Returns the version.
     #[must_use]
     pub fn version(&self) -> HttpVersion {
         self.version
     }
 
-    /// All header fields in their order.
+    /// Returns all header fields in their order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter()
     }
 
-    /// The values of all header fields with this name, in any case.
+    /// Returns the values of all header fields with this name, ignoring case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.values(name)
     }
 
-    /// Whether one of the header fields with this name lists `token`, in any case, between commas (RFC 9110 §5.6.1):
-    /// `Connection: keep-alive, Upgrade` lists `upgrade`.
+    /// Returns whether a header field with this name lists `token` between its commas (RFC 9110 §5.6.1).
+    ///
+    /// The comparison ignores case: `Connection: keep-alive, Upgrade` lists `upgrade`.
     #[must_use]
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.values(name).any(|value| has_token(value, token))
@@ -145,7 +150,7 @@ impl ResponseHead {
         let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(&bytes);
-        complete(parsed, limits, || bytes.starts_with(b"HTTP/"))?;
+        check_parsed(parsed, limits, || bytes.starts_with(b"HTTP/"))?;
         let (Some(status), Some(version)) = (response.code, response.version) else {
             return Err(HeadError::Malformed);
         };
@@ -154,30 +159,30 @@ impl ResponseHead {
         Ok(Self { fields: Fields { bytes, spans }, version, status })
     }
 
-    /// The version.
+    /// Returns the version.
     #[must_use]
     pub fn version(&self) -> HttpVersion {
         self.version
     }
 
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// All header fields in their order.
+    /// Returns all header fields in their order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter()
     }
 
-    /// The values of all header fields with this name, in any case.
+    /// Returns the values of all header fields with this name, ignoring case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields.values(name)
     }
 }
 
-/// Reads the head of a response in as many pieces as it comes in.
+/// Reads the head of a response as it arrives.
 #[derive(Debug)]
 pub(super) struct ResponseReader(HeadScanner);
 
@@ -186,15 +191,15 @@ impl ResponseReader {
         Self(HeadScanner::new(limits))
     }
 
-    /// As [`RequestReader::receive`]; afterwards the reader waits for the next response.
+    /// As [`RequestReader::receive`], for a response.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
-        let (bytes, limits) = self.0.take();
+        let (bytes, limits) = self.0.take_head();
         Ok(Some((ResponseHead::parse(bytes, limits)?, used)))
     }
 }
 
-/// The bytes of a head and where its fields stand in them.
+/// The bytes of a head, and the ranges of its header fields.
 #[derive(Clone)]
 struct Fields {
     bytes: Vec<u8>,
@@ -229,20 +234,20 @@ impl Fields {
         self.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Text that httparse has found to be text.
+    /// Returns text that httparse has checked.
     fn text(&self, range: &Range<usize>) -> &str {
         core::str::from_utf8(&self.bytes[range.clone()]).unwrap_or_default()
     }
 }
 
-/// Collects a head up to its empty line and refuses at once what must not stand in one.
+/// Collects a head up to its empty line, and refuses forbidden bytes at once.
 #[derive(Debug)]
 struct HeadScanner {
     limits: HeadLimits,
     head: Vec<u8>,
-    /// Bytes of the line in progress.
+    /// The number of bytes of the current line so far.
     line: usize,
-    /// Lines that are whole, the first one among them.
+    /// The number of whole lines, including the first one.
     lines: usize,
     after_cr: bool,
 }
@@ -252,7 +257,7 @@ impl HeadScanner {
         Self { limits, head: Vec::new(), line: 0, lines: 0, after_cr: false }
     }
 
-    /// Takes the next bytes, each looked at once; gives the number of them that belong to the head once it is whole.
+    /// Reads the next bytes. Once the head is whole, returns the number of these bytes that belong to it.
     fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         for (i, &byte) in bytes.iter().enumerate() {
             if self.head.len() + i >= self.limits.max_bytes {
@@ -264,33 +269,33 @@ impl HeadScanner {
                     HeadError::TooLong { limit }
                 });
             }
-            if self.byte(byte)? {
-                self.keep(&bytes[..=i]);
+            if self.scan_byte(byte)? {
+                self.append(&bytes[..=i]);
                 return Ok(Some(i + 1));
             }
         }
-        self.keep(bytes);
+        self.append(bytes);
         Ok(None)
     }
 
-    /// Appends to the head. Its room doubles, but is never more than a head may have.
-    fn keep(&mut self, bytes: &[u8]) {
+    /// Appends to the head. The capacity doubles, up to the limit of a head.
+    fn append(&mut self, bytes: &[u8]) {
         let needed = self.head.len() + bytes.len();
         if needed > self.head.capacity() {
-            let room = (2 * self.head.capacity()).max(USUAL_HEAD_BYTES).min(self.limits.max_bytes).max(needed);
+            let room = (2 * self.head.capacity()).max(INITIAL_HEAD_BYTES).min(self.limits.max_bytes).max(needed);
             self.head.reserve_exact(room - self.head.len());
         }
         self.head.extend_from_slice(bytes);
     }
 
-    /// Whether this byte ends the head.
-    fn byte(&mut self, byte: u8) -> Result<bool, HeadError> {
+    /// Checks the next byte, and returns whether it ends the head.
+    fn scan_byte(&mut self, byte: u8) -> Result<bool, HeadError> {
         match byte {
             b'\n' if self.after_cr => {
                 self.after_cr = false;
                 let empty = self.line == 0;
                 self.line = 0;
-                // RFC 9112 §2.2: empty lines before the first one are passed over.
+                // RFC 9112 §2.2: empty lines before the first one are skipped.
                 if empty {
                     return Ok(self.lines > 0);
                 }
@@ -316,17 +321,17 @@ impl HeadScanner {
         }
     }
 
-    /// The head that was found; the scanner is as new.
-    fn take(&mut self) -> (Vec<u8>, HeadLimits) {
+    /// Returns the whole head, and resets the scanner.
+    fn take_head(&mut self) -> (Vec<u8>, HeadLimits) {
         let limits = self.limits;
         (core::mem::replace(self, Self::new(limits)).head, limits)
     }
 }
 
-/// httparse has seen the whole head, so anything but `Complete` is the peer's fault.
+/// Checks the result of httparse for a whole head, where `Partial` is an error too.
 ///
-/// httparse says "version" of anything where it expects one; `names_version` tells whether one is there.
-fn complete(
+/// httparse reports `Version` for anything that is not the version it expects. `names_version` tells whether it is one.
+fn check_parsed(
     parsed: httparse::Result<usize>,
     limits: HeadLimits,
     names_version: impl FnOnce() -> bool,
@@ -340,7 +345,7 @@ fn complete(
     }
 }
 
-/// Whether the first line is a method, a target and a version of HTTP, whichever.
+/// Returns whether the first line is a method, a target and some version of HTTP.
 fn ends_in_version(head: &[u8]) -> bool {
     let line = head.trim_ascii_start().split(|&byte| byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|&byte| byte == b' ').skip(2);
@@ -357,15 +362,15 @@ fn http_version(minor: u8) -> Result<HttpVersion, HeadError> {
 }
 
 fn spans(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Vec<(Range<usize>, Range<usize>)> {
-    headers.iter().map(|header| (place(bytes, header.name.as_bytes()), place(bytes, header.value))).collect()
+    headers.iter().map(|header| (range_of(bytes, header.name.as_bytes()), range_of(bytes, header.value))).collect()
 }
 
-/// Where `part`, a slice of `whole`, stands in it.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
-    // An empty part may be a constant of httparse's own.
+/// Returns the range of `part` in `whole`, of which it is a slice.
+fn range_of(whole: &[u8], part: &[u8]) -> Range<usize> {
+    // An empty part may be a constant of httparse instead.
     let start = if part.is_empty() { 0 } else { part.as_ptr().addr() - whole.as_ptr().addr() };
     start..start + part.len()
 }
 
-/// Room for what a browser sends, most of the time.
-const USUAL_HEAD_BYTES: usize = 512;
+/// The first capacity, enough for most requests of browsers.
+const INITIAL_HEAD_BYTES: usize = 512;

@@ -1,4 +1,4 @@
-//! `Sec-WebSocket-Key` and the `Sec-WebSocket-Accept` that answers it ([§1.3], [§4.2.2]).
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` ([§1.3], [§4.2.2]).
 //!
 //! [§1.3]: https://www.rfc-editor.org/rfc/rfc6455#section-1.3
 //! [§4.2.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
@@ -11,18 +11,18 @@ use base64::{
 };
 use sha1::{Digest as _, Sha1};
 
-/// The key that a client sends for its nonce.
+/// Returns the key that a client sends for its nonce.
 pub(super) fn encode_nonce(nonce: [u8; 16]) -> String {
     STANDARD.encode(nonce)
 }
 
-/// Whether `key` is the base64 of exactly 16 bytes. Its pad bits are not looked at: in §4.1's own example they are
-/// set.
+/// Returns whether `key` is the base64 form of exactly 16 bytes. The pad bits are ignored, because the example in §4.1
+/// sets them.
 pub(super) fn is_valid(key: &[u8]) -> bool {
     key.len() == 24 && LENIENT_PAD_BITS.decode_slice(key, &mut [0; 18]) == Ok(16)
 }
 
-/// The answer to `key`: the base64 of the SHA-1 of the key, as sent, with the RFC's GUID behind it.
+/// Returns the accept key: the base64 form of the SHA-1 hash of `key`, as sent, followed by the RFC's GUID.
 pub(super) fn accept(key: &[u8]) -> String {
     let mut hash = Sha1::new();
     hash.update(key);

@@ -1,13 +1,13 @@
-//! The opening handshake ([§4]): HTTP/1.1 heads in, heads out, no I/O.
+//! The opening handshake ([§4]): the heads of HTTP/1.1 requests and responses, without I/O.
 //!
 //! | file | section |
 //! |---|---|
-//! | `head.rs` | RFC 9112: the head of a request or a response, read as it arrives |
+//! | `head.rs` | RFC 9112: reads the head of a request or a response as it arrives |
 //! | `values.rs` | RFC 9110 §5.6, §7.2, RFC 6455 §9.1: hosts, tokens, lists of tokens and of extensions |
 //! | `key.rs` | §1.3, §4.2.2: `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` |
 //! | `deflate.rs` | RFC 7692 §7.1: the negotiation of permessage-deflate |
-//! | `error.rs` | what a head or a handshake does wrong, and the status that says so |
-//! | `response.rs` | the head of an answer; nothing a caller supplies can break out of its line |
+//! | `error.rs` | the errors of heads and handshakes, and the status for each |
+//! | `response.rs` | writes the head of a response |
 //! | `server.rs` | §4.2: the server's side |
 //! | `client.rs` | §4.1: the client's side |
 //!
@@ -23,7 +23,7 @@ mod server;
 mod values;
 
 pub use client::{ClientHandshake, ClientRequest, Established};
-pub use error::{ClientHandshakeError, DeflateAnswerError, HandshakeError, HeadError, InvalidHeader};
+pub use error::{ClientHandshakeError, DeflateResponseError, HandshakeError, HeadError, InvalidHeader};
 pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};
 pub use response::{Rejection, reason_phrase};
 pub use server::ServerHandshake;

@@ -1,4 +1,4 @@
-//! The head of an answer. Nothing that a caller supplies can break out of its line.
+//! Writes the head of a response. Header fields from the caller are checked, so that they cannot end their line.
 
 use alloc::{
     borrow::Cow,
@@ -8,8 +8,10 @@ use alloc::{
 
 use super::{HandshakeError, HeadError, InvalidHeader, values::is_token};
 
-/// An answer that ends a handshake, or any request, without opening a connection: the status, header fields and body
-/// that the caller chooses. `Content-Length` and `Connection: close` are written for it.
+/// A response that opens no connection, to a handshake or to any other request.
+///
+/// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added. Header
+/// fields are checked when they are written: a value cannot end its line.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     status: u16,
@@ -18,38 +20,38 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// An answer with this status and nothing else.
+    /// Makes a response with this status, without header fields or body.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Cow::Borrowed("") }
     }
 
-    /// With one more header field.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// With a body, as plain text unless a `Content-Type` says otherwise.
+    /// Sets the body. It is plain text unless there is a `Content-Type`.
     #[must_use]
     pub fn body(mut self, body: impl Into<Cow<'static, str>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The header fields that go with it, for who writes the answer by other means: the caller's, then those that are
-    /// written for it.
+    /// Returns the header fields: the caller's, then the added ones. For callers that do not use
+    /// [`write`](Self::write).
     pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let has = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         let content_type = (!self.body.is_empty() && !has("Content-Type")).then_some(TEXT);
-        // RFC 9110 §7.8: who sends Upgrade must name it in Connection.
+        // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
         let connection = if has("Upgrade") { "close, Upgrade" } else { "close" };
         let given = self.headers.iter().map(|(name, value)| (&**name, Cow::Borrowed(&**value)));
         given
@@ -58,16 +60,16 @@ impl Rejection {
             .chain([("Connection", Cow::Borrowed(connection))])
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.body
     }
 
-    /// Appends the answer to `out`.
+    /// Appends the response to `out`.
     ///
     /// # Errors
-    /// [`InvalidHeader`], and nothing is appended.
+    /// [`InvalidHeader`] if the status or a header field must not be written. Nothing is appended.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), InvalidHeader> {
         if !(200..=599).contains(&self.status) {
             return Err(InvalidHeader::Status(self.status));
@@ -105,8 +107,8 @@ impl From<&HeadError> for Rejection {
 }
 
 impl InvalidHeader {
-    /// Checks that a header field can be written to a head as it is: the name is a token, the value is visible ASCII
-    /// with spaces and tabs, so that neither can end its line (RFC 9110 §5).
+    /// Checks that a header field may be written: the name is a token, and the value consists of visible ASCII, spaces
+    /// and tabs, so that neither can end the line (RFC 9110 §5).
     ///
     /// # Errors
     /// [`InvalidHeader::Name`] or [`InvalidHeader::Value`].
@@ -121,7 +123,7 @@ impl InvalidHeader {
     }
 }
 
-/// Checks header fields that a caller adds to a head of a handshake: also none that the handshake itself is made of.
+/// Checks the header fields that a caller adds to a handshake. Those of the handshake itself are refused.
 pub(super) fn check_added(headers: &[(&str, &str)]) -> Result<(), InvalidHeader> {
     for (name, value) in headers {
         InvalidHeader::check(name, value)?;

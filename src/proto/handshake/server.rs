@@ -1,7 +1,4 @@
-//! The server's side of the opening handshake ([§4.2]).
-//!
-//! Checks a request that has been read, by [`RequestReader`](super::RequestReader) or by anyone else's HTTP, and
-//! writes the answer. Which Origin may connect, and which subprotocol to speak, is the caller's to say.
+//! The server's side of the opening handshake ([§4.2]): checks a request and writes the response.
 //!
 //! [§4.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2
 
@@ -18,9 +15,12 @@ use crate::proto::{Connection, Delivery, Limits, deflate::DeflateAgreement};
 #[cfg(feature = "deflate")]
 use crate::proto::{Deflate, DeflateParams};
 
-/// A valid opening handshake of a client ([§4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)), to be
-/// answered: [`accept`](Self::accept) gives the open connection; to turn it down write a
-/// [`Rejection`](super::Rejection).
+/// A client's valid opening handshake ([§4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)), before the
+/// server's response.
+///
+/// It is made from a request that was read by a [`RequestReader`](super::RequestReader) or by another HTTP library.
+/// [`accept`](Self::accept) opens the connection; to reject it, write a [`Rejection`](super::Rejection). The caller
+/// decides which [`origin`](Self::origin) may connect, and which subprotocol to choose.
 #[derive(Debug)]
 pub struct ServerHandshake {
     accept_key: String,
@@ -32,47 +32,47 @@ pub struct ServerHandshake {
 }
 
 impl ServerHandshake {
-    /// Checks a request that this engine has read.
+    /// Checks a request that was read by a [`RequestReader`](super::RequestReader).
     ///
     /// # Errors
-    /// The first rule of §4.2.1 that it breaks.
+    /// The first rule of §4.2.1 that the request breaks.
     pub fn from_request(head: &RequestHead) -> Result<Self, HandshakeError> {
         Self::from_parts(head.method(), head.version(), head.headers())
     }
 
-    /// Checks a request that another HTTP server has read.
+    /// Checks a request that was read by another HTTP library.
     ///
     /// # Errors
-    /// The first rule of §4.2.1 that it breaks.
+    /// The first rule of §4.2.1 that the request breaks.
     pub fn from_parts<'a>(
         method: &str,
         version: HttpVersion,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, HandshakeError> {
-        let mut hosts = Once::default();
-        let mut keys = Once::default();
-        let mut versions = Once::default();
-        let mut origins = Once::default();
+        let mut hosts = SingleField::default();
+        let mut keys = SingleField::default();
+        let mut versions = SingleField::default();
+        let mut origins = SingleField::default();
         let (mut upgrade, mut connection, mut body) = (false, false, false);
         let (mut subprotocols, mut extensions) = (Ok(Vec::new()), Ok(Vec::new()));
         for (name, value) in headers {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
             if is("host") {
-                hosts.see(value);
+                hosts.add(value);
             } else if is("upgrade") {
                 upgrade |= has_token(value, "websocket");
             } else if is("connection") {
                 connection |= has_token(value, "upgrade");
             } else if is("sec-websocket-key") {
-                keys.see(value);
+                keys.add(value);
             } else if is("sec-websocket-version") {
-                versions.see(value);
+                versions.add(value);
             } else if is("origin") {
-                origins.see(value);
+                origins.add(value);
             } else if is("sec-websocket-protocol") {
-                subprotocols = subprotocols.and_then(|mut seen| values::tokens(value, &mut seen).map(|()| seen));
+                subprotocols = subprotocols.and_then(|mut seen| values::parse_tokens(value, &mut seen).map(|()| seen));
             } else if is("sec-websocket-extensions") {
-                extensions = extensions.and_then(|mut seen| values::extensions(value, &mut seen).map(|()| seen));
+                extensions = extensions.and_then(|mut seen| values::parse_extensions(value, &mut seen).map(|()| seen));
             } else if is("transfer-encoding") {
                 body = true;
             } else if is("content-length") {
@@ -86,7 +86,7 @@ impl ServerHandshake {
         if version != HttpVersion::Http11 {
             return Err(HandshakeError::HttpVersion);
         }
-        let host = match hosts.only().map(core::str::from_utf8) {
+        let host = match hosts.single().map(core::str::from_utf8) {
             Some(Ok(host)) if is_host(host) => host.to_owned(),
             _ => return Err(HandshakeError::Host),
         };
@@ -99,86 +99,95 @@ impl ServerHandshake {
         if !connection {
             return Err(HandshakeError::Connection);
         }
-        if versions.only() != Some(b"13") {
+        if versions.single() != Some(b"13") {
             return Err(HandshakeError::WebSocketVersion);
         }
-        let Some(key) = keys.only().filter(|key| key::is_valid(key)) else {
+        let Some(key) = keys.single().filter(|key| key::is_valid(key)) else {
             return Err(HandshakeError::Key);
         };
-        let origin = match (origins.seen, origins.only().map(core::str::from_utf8)) {
+        let origin = match (origins.seen, origins.single().map(core::str::from_utf8)) {
             (0, _) => None,
             (_, Some(Ok(origin))) if origin.is_ascii() => Some(origin.to_owned()),
             _ => return Err(HandshakeError::Origin),
         };
         let subprotocols = match subprotocols {
-            Ok(list) if all_differ(&list) => list,
+            Ok(list) if are_unique(&list) => list,
             _ => return Err(HandshakeError::Subprotocols),
         };
         let extensions = extensions.map_err(|_| HandshakeError::Extensions)?;
         Ok(Self { accept_key: key::accept(key), host, origin, subprotocols, extensions, deflate: None })
     }
 
-    /// The Host that the client named, with its port where it named one.
+    /// Returns the Host of the request, with its port if it has one.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The Origin, as a browser sends it ([§10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)): what page
-    /// the connection is for. `None` comes from what is no browser. Whoever keeps cookies must check it.
+    /// Returns the Origin: the page that opens the connection, as browsers send it
+    /// ([§10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)).
+    ///
+    /// Clients other than browsers often send none. A server that identifies users by cookies must check it, because
+    /// browsers send cookies for any page.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }
 
-    /// The subprotocols that the client offers, the one it likes best first.
+    /// Returns the subprotocols that the client offers, in its order of preference.
     #[must_use]
     pub fn subprotocols(&self) -> &[String] {
         &self.subprotocols
     }
 
-    /// The extensions that the client offers, the one it likes best first.
+    /// Returns the extensions that the client offers, in its order of preference.
     #[must_use]
     pub fn extensions(&self) -> &[ExtensionOffer] {
         &self.extensions
     }
 
-    /// Agrees on permessage-deflate, if the client offers it in a form that we can take (RFC 7692 §7.1).
+    /// Accepts the client's first usable offer of permessage-deflate, if there is one
+    /// ([RFC 7692 §7.1](https://www.rfc-editor.org/rfc/rfc7692#section-7.1)).
+    ///
+    /// Without one, the connection opens without compression.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_deflate(mut self, deflate: &Deflate) -> Self {
-        self.deflate = super::deflate::answer(&self.extensions, deflate);
+        self.deflate = super::deflate::accept_offer(&self.extensions, deflate);
         self
     }
 
-    /// What was agreed on of permessage-deflate, if anything was. Its `Display` is the value of
-    /// `Sec-WebSocket-Extensions`, for who writes the answer 101 by other means.
+    /// Returns the parameters of permessage-deflate, if it was negotiated.
+    ///
+    /// Their `Display` form is the value of `Sec-WebSocket-Extensions`, for callers that do not use
+    /// [`accept`](Self::accept).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&DeflateParams> {
         self.deflate.as_ref().map(DeflateAgreement::params)
     }
 
-    /// The open connection, for who writes the answer 101 by other means.
+    /// Returns the open connection, for callers that write the response 101 without [`accept`](Self::accept).
     #[must_use]
     pub fn into_connection(self, limits: Limits, delivery: Delivery) -> Connection {
         Connection::server(limits, delivery).with(self.deflate)
     }
 
-    /// The value of `Sec-WebSocket-Accept`, for who writes the answer 101 by other means and then calls
-    /// [`into_connection`](Self::into_connection).
+    /// Returns the value of `Sec-WebSocket-Accept`, for callers that write the response 101 without
+    /// [`accept`](Self::accept), and then call [`into_connection`](Self::into_connection).
     #[must_use]
     pub fn accept_key(&self) -> &str {
         &self.accept_key
     }
 
-    /// Appends the answer 101 to `out` and gives the open connection
-    /// ([§4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2)). Bytes that were read behind the request are
-    /// its first input.
+    /// Appends the response 101 to `out`, and returns the open connection
+    /// ([§4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2)).
+    ///
+    /// Bytes that were read after the request are the first input of the connection.
     ///
     /// # Errors
-    /// [`InvalidHeader`] where the subprotocol was not offered, or where a header field cannot be written or is one
-    /// of the handshake's own; nothing is appended.
+    /// [`InvalidHeader`] if the client did not offer the subprotocol, or if a header field must not be written or
+    /// belongs to the handshake. Nothing is appended.
     pub fn accept(
         self,
         subprotocol: Option<&str>,
@@ -212,26 +221,26 @@ impl ServerHandshake {
     }
 }
 
-/// A header field that may stand once.
+/// A header field that may occur only once.
 #[derive(Default)]
-struct Once<'a> {
+struct SingleField<'a> {
     seen: usize,
     value: &'a [u8],
 }
 
-impl<'a> Once<'a> {
-    fn see(&mut self, value: &'a [u8]) {
+impl<'a> SingleField<'a> {
+    fn add(&mut self, value: &'a [u8]) {
         self.seen += 1;
         self.value = value;
     }
 
-    fn only(&self) -> Option<&'a [u8]> {
+    fn single(&self) -> Option<&'a [u8]> {
         (self.seen == 1).then_some(self.value)
     }
 }
 
-/// §4.1: the subprotocols in a request are unique. A head's limits keep the list short.
-fn all_differ(list: &[String]) -> bool {
+/// Returns whether no subprotocol occurs twice (§4.1). The limits of the head keep the list short.
+fn are_unique(list: &[String]) -> bool {
     let mut sorted: Vec<&str> = list.iter().map(String::as_str).collect();
     sorted.sort_unstable();
     sorted.windows(2).all(|pair| pair[0] != pair[1])

@@ -7,25 +7,27 @@
 
 use alloc::{string::String, vec::Vec};
 
-/// One extension that a client offers, or a server names ([§9.1](https://www.rfc-editor.org/rfc/rfc6455#section-9.1)).
+/// An extension that a client offers or a server accepts
+/// ([§9.1](https://www.rfc-editor.org/rfc/rfc6455#section-9.1)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtensionOffer {
     /// The extension's token, such as `permessage-deflate`.
     pub name: String,
-    /// Its parameters in their order; a value that was quoted is given without its quotes.
+    /// The parameters in their order. Quoted values are without their quotes.
     pub params: Vec<(String, Option<String>)>,
 }
 
-/// The text breaks the grammar of its list.
+/// The value breaks the grammar of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Whether `bytes` is a token: one or more of the characters that RFC 9110 §5.6.2 allows.
+/// Returns whether `bytes` is a token: one or more of the characters that RFC 9110 §5.6.2 allows.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
-/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 §7.2): the characters of a name, an address or `[…]`.
+/// Returns whether `host` may be `uri-host [ ":" port ]` (RFC 9110 §7.2): the characters of a name or an address, or an
+/// IPv6 address in brackets.
 pub(super) fn is_host(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, port),
@@ -43,14 +45,14 @@ pub(super) fn is_host(host: &str) -> bool {
     !name.is_empty() && name_is_valid && port.bytes().all(|byte| byte.is_ascii_digit()) && port.len() <= 5
 }
 
-/// Whether the list of tokens in `value` holds `token`, in any case. An element that is no token matches nothing.
+/// Returns whether the list in `value` contains `token`, ignoring case.
 pub(super) fn has_token(value: &[u8], token: &str) -> bool {
     value.split(|&byte| byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The tokens in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2), but there must be
-/// one that is not (`1#token`).
-pub(super) fn tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malformed> {
+/// Appends the tokens in `value` to `list`. Empty elements are skipped (RFC 9110 §5.6.1.2), but at least one must not
+/// be empty (`1#token`).
+pub(super) fn parse_tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malformed> {
     let before = list.len();
     for element in value.split(|&byte| byte == b',') {
         let element = element.trim_ascii();
@@ -62,14 +64,14 @@ pub(super) fn tokens(value: &[u8], list: &mut Vec<String>) -> Result<(), Malform
     if list.len() > before { Ok(()) } else { Err(Malformed) }
 }
 
-/// The extensions in `value`, appended to `list`. Empty elements are passed over (RFC 9110 §5.6.1.2), but there must
-/// be one that is not (`1#extension`).
+/// Appends the extensions in `value` to `list`. Empty elements are skipped (RFC 9110 §5.6.1.2), but at least one must
+/// not be empty (`1#extension`).
 ///
 /// ```text
 /// extension       = extension-token *( ";" extension-param )
-/// extension-param = token [ "=" ( token | quoted-string ) ]   ; what is quoted must be a token too
+/// extension-param = token [ "=" ( token | quoted-string ) ]   ; the quoted text must be a token too
 /// ```
-pub(super) fn extensions(value: &[u8], list: &mut Vec<ExtensionOffer>) -> Result<(), Malformed> {
+pub(super) fn parse_extensions(value: &[u8], list: &mut Vec<ExtensionOffer>) -> Result<(), Malformed> {
     let before = list.len();
     let mut rest = Cursor(value);
     loop {
@@ -88,7 +90,7 @@ pub(super) fn extensions(value: &[u8], list: &mut Vec<ExtensionOffer>) -> Result
     }
 }
 
-/// What is left of a value.
+/// The unread rest of a value.
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
@@ -102,8 +104,8 @@ impl Cursor<'_> {
         }
     }
 
-    /// Takes `byte` with the space around it, if it is next.
-    fn takes(&mut self, byte: u8) -> bool {
+    /// Skips `byte` and the space around it, and returns whether it was next.
+    fn eat(&mut self, byte: u8) -> bool {
         self.skip_space();
         let there = self.0.first() == Some(&byte);
         if there {
@@ -116,9 +118,9 @@ impl Cursor<'_> {
     fn extension(&mut self) -> Result<ExtensionOffer, Malformed> {
         let name = self.token()?;
         let mut params = Vec::new();
-        while self.takes(b';') {
+        while self.eat(b';') {
             let param = self.token()?;
-            let value = if self.takes(b'=') {
+            let value = if self.eat(b'=') {
                 Some(if self.0.first() == Some(&b'"') { self.quoted_token()? } else { self.token()? })
             } else {
                 None
@@ -135,7 +137,7 @@ impl Cursor<'_> {
         token(found)
     }
 
-    /// A quoted-string whose content, without quotes and backslashes, is a token.
+    /// Reads a quoted-string whose content, without quotes and backslashes, is a token.
     fn quoted_token(&mut self) -> Result<String, Malformed> {
         let mut content = Vec::new();
         self.advance();
@@ -179,10 +181,10 @@ mod tests {
 
     use super::*;
 
-    /// Written back in one way, to compare.
+    /// Parses `value` and writes the result in one canonical form, to compare.
     fn read(value: &str) -> Result<String, Malformed> {
         let mut list = Vec::new();
-        extensions(value.as_bytes(), &mut list)?;
+        parse_extensions(value.as_bytes(), &mut list)?;
         let shown = list.iter().map(|extension| {
             extension.params.iter().fold(extension.name.clone(), |text, (name, value)| match value {
                 Some(value) => format!("{text};{name}={value}"),
@@ -229,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn token_lists_refuse_what_is_no_token() {
+    fn token_lists_reject_non_tokens() {
         let read = |value: &str| {
             let mut list = Vec::new();
-            tokens(value.as_bytes(), &mut list).map(|()| list.join("|"))
+            parse_tokens(value.as_bytes(), &mut list).map(|()| list.join("|"))
         };
         assert_eq!(read("chat, superchat"), Ok("chat|superchat".into()));
         assert_eq!(read(" a ,, b "), Ok("a|b".into()));
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_in_any_case_and_only_whole() {
+    fn tokens_match_whole_and_ignore_case() {
         assert!(has_token(b"keep-alive, Upgrade", "upgrade"));
         assert!(!has_token(b"keep-alive, upgrades", "upgrade"));
         assert!(!has_token(b"x upgrade", "upgrade"));

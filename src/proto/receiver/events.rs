@@ -1,15 +1,15 @@
 //! The events in one piece of input.
 //!
-//! Nearly all that comes is a whole message in one frame: it is recognised in a few steps, and delivered where it
-//! lies. Anything else takes the long way, which gives the verdicts.
+//! Nearly all input is whole messages in one frame each. The fast path recognises them in a few steps and returns them
+//! in place. Everything else, including every error in a header, goes through the slow path.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
-use super::{Control, Event, Input, OpenControl, Piece, Receiver, Unfinished};
+use super::{Control, Event, Input, PartialControl, Piece, Receiver, Unfinished};
 use crate::proto::{
     CloseFrame, Delivery, FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError,
-    frame::{OpenFrame, WholeMessage},
-    message::{Assembled, Coding, Compressed, OpenMessage},
+    frame::{PartialFrame, WholeMessage},
+    message::{Assembled, Coding, Compressed, PartialMessage},
     utf8,
 };
 
@@ -18,17 +18,18 @@ use crate::proto::{
 pub struct Events<'r, 'b> {
     pub(super) receiver: &'r mut Receiver,
     pub(super) input: &'b mut [u8],
-    /// Nothing is unfinished, and whole messages are wanted: one in one frame can be delivered as it lies.
-    between: bool,
-    /// Work that was done to inflate, in bytes that were moved, and how much may be.
+    /// Whether the next message may take the fast path; see `Receiver::can_use_fast_path`.
+    fast_path: bool,
+    /// How much was inflated, in bytes that were moved.
     pub(super) work: usize,
-    most_work: usize,
-    /// What the last event borrows from, where that is not the input.
+    /// The limit of `work`.
+    max_work: usize,
+    /// What the last event borrows from, if not from the input.
     text: String,
     pub(super) bytes: Vec<u8>,
 }
 
-/// An event before its payload is borrowed from where it lies.
+/// An event before its payload is borrowed.
 pub(super) enum Found<'b> {
     Text(&'b [u8]),
     Binary(&'b [u8]),
@@ -40,7 +41,7 @@ pub(super) enum Found<'b> {
         first: bool,
         last: bool,
     },
-    /// What came in several pieces is owned.
+    /// A message that arrived in several pieces.
     AssembledText(String),
     AssembledBinary(Vec<u8>),
     AssembledControl(Control, Vec<u8>),
@@ -48,45 +49,47 @@ pub(super) enum Found<'b> {
 
 impl<'r, 'b> Events<'r, 'b> {
     pub(super) fn new(receiver: &'r mut Receiver, input: &'b mut [u8]) -> Self {
-        let between = receiver.is_between_messages();
-        Self { receiver, input, between, work: 0, most_work: usize::MAX, text: String::new(), bytes: Vec::new() }
+        let fast_path = receiver.can_use_fast_path();
+        Self { receiver, input, fast_path, work: 0, max_work: usize::MAX, text: String::new(), bytes: Vec::new() }
     }
 
-    /// Pauses once about `bytes` were inflated, for who serves others meanwhile: a few bytes can become a thousand times
-    /// as many. [`next_event`](Self::next_event) then gives `None` although [`unread`](Self::unread) bytes are left or
-    /// [`Receiver::is_paused`], to be received later. Each call makes some progress.
+    /// Pauses after about `bytes` have been inflated, so that a caller can serve other connections in between.
+    ///
+    /// A few bytes can inflate to a thousand times as many. After the pause [`next_event`](Self::next_event) returns
+    /// `None`, although there are [`unread`](Self::unread) bytes or [`Receiver::is_paused`] is true. Call
+    /// [`Receiver::receive`] again with the unread bytes. Each call makes some progress.
     #[must_use]
-    pub fn inflating_at_most(mut self, bytes: usize) -> Self {
-        self.most_work = bytes.max(1);
-        self.between &= self.work < self.most_work;
+    pub fn with_inflate_budget(mut self, bytes: usize) -> Self {
+        self.max_work = bytes.max(1);
+        self.fast_path &= self.work < self.max_work;
         self
     }
 
-    /// The next event, or `None` when the bytes are used up.
+    /// Returns the next event, or `None` if the bytes contain no further whole one.
     ///
     /// # Errors
-    /// The rule that the peer broke, after all events before it. The connection has then failed: the caller sends
-    /// the Close frame by [`Sender::fail`](crate::Sender::fail) and ends the connection; later bytes are dropped.
+    /// The rule that the peer broke, after all events before it. The connection has then failed: send the Close frame
+    /// with [`Sender::fail`](crate::Sender::fail), and end the connection. The receiver drops later bytes.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
-        if self.between && self.input.is_empty() {
+        if self.fast_path && self.input.is_empty() {
             return Ok(None);
         }
-        if self.between
+        if self.fast_path
             && let Some(whole) = WholeMessage::decode(self.input, self.receiver.role)
-            && self.receiver.takes(whole.payload_len)
+            && self.receiver.try_accept(whole.payload_len)
         {
             self.take(whole.header_len);
             let payload = self.unmask(whole.payload_len, whole.mask);
             return match whole.kind {
                 MessageKind::Binary => Ok(Some(Event::Binary(payload))),
-                MessageKind::Text => match utf8::whole(payload) {
+                MessageKind::Text => match utf8::validate(payload) {
                     Ok(text) => Ok(Some(Event::Text(text))),
                     Err(error) => Err(self.invalid_text(error)),
                 },
             };
         }
-        self.next_unusual()
+        self.next_slow()
     }
 
     #[cold]
@@ -95,11 +98,11 @@ impl<'r, 'b> Events<'r, 'b> {
         ProtocolError::InvalidUtf8 { offset: error.offset as u64 }
     }
 
-    /// The next event, whatever it is.
+    /// Returns the next event of any kind.
     #[inline(never)]
-    fn next_unusual(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
+    fn next_slow(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
         let found = self.find();
-        self.between = self.receiver.is_between_messages() && self.work < self.most_work;
+        self.fast_path = self.receiver.can_use_fast_path() && self.work < self.max_work;
         let found = match found {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
@@ -109,7 +112,7 @@ impl<'r, 'b> Events<'r, 'b> {
             }
         };
         let event = match found {
-            Found::Text(text) => match utf8::whole(text) {
+            Found::Text(text) => match utf8::validate(text) {
                 Ok(text) => Ok(Event::Text(text)),
                 Err(error) => Err(ProtocolError::InvalidUtf8 { offset: error.offset as u64 }),
             },
@@ -137,46 +140,47 @@ impl<'r, 'b> Events<'r, 'b> {
             Err(_) => Input::Failure,
             Ok(_) => return event.map(Some),
         };
-        self.between = false;
+        self.fast_path = false;
         self.receiver.end(input);
         self.input = &mut [];
         event.map(Some)
     }
 
-    /// Bytes at the end of the input that have not been parsed yet: for who stops before the last event and gives
-    /// the rest to [`Receiver::receive`] later.
+    /// Returns the number of bytes at the end of the input that have not been parsed.
+    ///
+    /// A caller that stops before the last event gives these bytes to [`Receiver::receive`] again later.
     #[must_use]
     pub fn unread(&self) -> usize {
         self.input.len()
     }
 
     fn end(&mut self, input: Input) {
-        self.between = false;
+        self.fast_path = false;
         self.receiver.end(input);
         self.input = &mut [];
     }
 
-    /// Parses until there is an event or no more input.
+    /// Parses until there is an event, or no more input, or the inflate budget is spent.
     fn find(&mut self) -> Result<Option<Found<'b>>, ProtocolError> {
         loop {
             if !self.receiver.is_open() {
                 self.input = &mut [];
             }
-            if (self.input.is_empty() && !self.receiver.is_paused()) || self.work >= self.most_work {
+            if (self.input.is_empty() && !self.receiver.is_paused()) || self.work >= self.max_work {
                 return Ok(None);
             }
             let found = match core::mem::take(&mut self.receiver.unfinished) {
                 Unfinished::Message(message) if let Some(frame) = message.frame => self.data(frame, message)?,
                 Unfinished::Control(control) => self.control(control),
-                between @ (Unfinished::Nothing | Unfinished::Message(_)) => {
-                    self.receiver.unfinished = between;
+                pending @ (Unfinished::Nothing | Unfinished::Message(_)) => {
+                    self.receiver.unfinished = pending;
                     let Some((header, used)) = self.receiver.read_header(self.input)? else {
                         self.input = &mut [];
                         return Ok(None);
                     };
                     self.take(used);
                     self.receiver.count_empty(&header)?;
-                    self.begin(header)?
+                    self.begin_frame(header)?
                 }
             };
             if found.is_some() {
@@ -185,10 +189,10 @@ impl<'r, 'b> Events<'r, 'b> {
         }
     }
 
-    /// A frame begins. If it is whole, and alone in its message, its payload is delivered where it lies.
-    fn begin(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
+    /// Handles a new frame. If it is a whole, uncompressed message, its payload is returned in place.
+    fn begin_frame(&mut self, header: FrameHeader) -> Result<Option<Found<'b>>, ProtocolError> {
         let FrameHeader { fin, rsv1, mask, payload_len: remaining, .. } = header;
-        let frame = OpenFrame { fin, mask, remaining };
+        let frame = PartialFrame { fin, mask, remaining };
         let whole = usize::try_from(remaining).ok().filter(|&length| length <= self.input.len());
         let kind = match header.opcode {
             Opcode::Text => MessageKind::Text,
@@ -196,7 +200,7 @@ impl<'r, 'b> Events<'r, 'b> {
             Opcode::Continuation => {
                 return match core::mem::take(&mut self.receiver.unfinished) {
                     Unfinished::Message(message) => self.data(frame, message),
-                    // `FrameHeader::decode` has refused it already; said again, it costs nothing.
+                    // `FrameHeader::decode` has refused this already; an error here is better than a panic.
                     _ => Err(ProtocolError::UnexpectedContinuation),
                 };
             }
@@ -213,15 +217,15 @@ impl<'r, 'b> Events<'r, 'b> {
                 }))
             }
             (_, delivery) => {
-                // RFC 7692 §6: RSV1 on its first frame says that a message is compressed.
+                // RFC 7692 §6: RSV1 on the first frame means that the message is compressed.
                 let coding = if rsv1 { Coding::Deflate(Compressed::default()) } else { Coding::Plain };
-                let most = self.receiver.limits.max_message_bytes;
-                self.data(frame, Box::new(OpenMessage::new(kind, delivery, coding, most)))
+                let max_bytes = self.receiver.limits.max_message_bytes;
+                self.data(frame, Box::new(PartialMessage::new(kind, delivery, coding, max_bytes)))
             }
         }
     }
 
-    fn begin_control(&mut self, kind: Control, frame: OpenFrame, whole: Option<usize>) -> Option<Found<'b>> {
+    fn begin_control(&mut self, kind: Control, frame: PartialFrame, whole: Option<usize>) -> Option<Found<'b>> {
         if let Some(length) = whole {
             return Some(Found::Control(kind, self.unmask(length, frame.mask)));
         }
@@ -229,11 +233,11 @@ impl<'r, 'b> Events<'r, 'b> {
             Unfinished::Message(message) => Some(message),
             _ => None,
         };
-        self.control(Box::new(OpenControl { kind, frame, payload: Vec::new(), message }))
+        self.control(Box::new(PartialControl { kind, frame, payload: Vec::new(), message }))
     }
 
-    /// More of a control frame's payload, as much as is here.
-    fn control(&mut self, mut control: Box<OpenControl>) -> Option<Found<'b>> {
+    /// Handles more of a control frame's payload, as much as there is.
+    fn control(&mut self, mut control: Box<PartialControl>) -> Option<Found<'b>> {
         let (piece, rest) = self.piece_of(control.frame);
         control.payload.extend_from_slice(piece);
         if let Some(frame) = rest {
@@ -241,13 +245,17 @@ impl<'r, 'b> Events<'r, 'b> {
             self.receiver.unfinished = Unfinished::Control(control);
             return None;
         }
-        let OpenControl { kind, payload, message, .. } = *control;
+        let PartialControl { kind, payload, message, .. } = *control;
         self.receiver.unfinished = message.map_or(Unfinished::Nothing, Unfinished::Message);
         Some(Found::AssembledControl(kind, payload))
     }
 
-    /// More of a data frame's payload, perhaps nothing.
-    fn data(&mut self, frame: OpenFrame, mut message: Box<OpenMessage>) -> Result<Option<Found<'b>>, ProtocolError> {
+    /// Handles more of a data frame's payload, perhaps nothing.
+    fn data(
+        &mut self,
+        frame: PartialFrame,
+        mut message: Box<PartialMessage>,
+    ) -> Result<Option<Found<'b>>, ProtocolError> {
         match core::mem::take(&mut message.coding) {
             Coding::Plain => self.plain_data(frame, message),
             Coding::Deflate(compressed) => self.compressed_data(frame, message, compressed),
@@ -256,11 +264,11 @@ impl<'r, 'b> Events<'r, 'b> {
 
     fn plain_data(
         &mut self,
-        frame: OpenFrame,
-        mut message: Box<OpenMessage>,
+        frame: PartialFrame,
+        mut message: Box<PartialMessage>,
     ) -> Result<Option<Found<'b>>, ProtocolError> {
         let (piece, rest) = self.masked_piece_of(frame);
-        let first = message.assembler.is_untouched();
+        let first = message.assembler.awaits_first_piece();
         let kind = message.assembler.kind();
         message.wire_bytes += piece.len() as u64;
         let last = rest.is_none() && frame.fin;
@@ -279,8 +287,8 @@ impl<'r, 'b> Events<'r, 'b> {
         })
     }
 
-    /// As much of a frame's payload as is here, unmasked, and the frame if payload is missing.
-    pub(super) fn piece_of(&mut self, frame: OpenFrame) -> (&'b [u8], Option<OpenFrame>) {
+    /// Takes the available payload of a frame, unmasked. Also returns the rest of the frame if it is incomplete.
+    pub(super) fn piece_of(&mut self, frame: PartialFrame) -> (&'b [u8], Option<PartialFrame>) {
         let (piece, rest) = self.masked_piece_of(frame);
         if let Some(key) = frame.mask {
             key.apply(piece);
@@ -288,8 +296,8 @@ impl<'r, 'b> Events<'r, 'b> {
         (piece, rest)
     }
 
-    /// The same as it came.
-    fn masked_piece_of(&mut self, frame: OpenFrame) -> (&'b mut [u8], Option<OpenFrame>) {
+    /// Takes the available payload of a frame, still masked. Also returns the rest of the frame if it is incomplete.
+    fn masked_piece_of(&mut self, frame: PartialFrame) -> (&'b mut [u8], Option<PartialFrame>) {
         let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(self.input.len());
         let rest = frame.after(length);
         (self.take(length), (rest.remaining > 0).then_some(rest))
@@ -304,7 +312,7 @@ impl<'r, 'b> Events<'r, 'b> {
         payload
     }
 
-    /// The next `length` bytes of the input.
+    /// Takes the next `length` bytes of the input.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> &'b mut [u8] {
         let (taken, rest) = core::mem::take(&mut self.input).split_at_mut(length);
@@ -313,12 +321,12 @@ impl<'r, 'b> Events<'r, 'b> {
     }
 }
 
-/// A message that is whole; nothing where it was passed on in pieces.
-pub(super) fn assembled<'b>(message: OpenMessage) -> Result<Option<Found<'b>>, ProtocolError> {
+/// Returns a whole message as an event, or `None` if it was returned in pieces.
+pub(super) fn assembled<'b>(message: PartialMessage) -> Result<Option<Found<'b>>, ProtocolError> {
     Ok(match message.assembler.finish()? {
         Assembled::Text(text) => Some(Found::AssembledText(text)),
         Assembled::Binary(bytes) => Some(Found::AssembledBinary(bytes)),
-        Assembled::Passed => None,
+        Assembled::Streamed => None,
     })
 }
 

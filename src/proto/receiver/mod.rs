@@ -1,8 +1,7 @@
 //! The receiving half ([§6.2], [§7]): bytes become events, in place.
 //!
-//! The caller lends the bytes that it read; payloads are unmasked where they lie and borrowed from there. Only what
-//! is unfinished when the bytes end is kept: a header's first bytes inline, anything else in one box that an idle
-//! connection does not own. What must be answered comes as an event with its [`Reply`] in it; nothing is sent here.
+//! Only what is unfinished at the end of the input is kept: the start of a header inline, anything else in one box,
+//! which an idle connection does not own. Nothing is sent here.
 //!
 //! [§6.2]: https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 //! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
@@ -16,14 +15,14 @@ pub use self::events::Events;
 use super::{
     CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MessageKind, ProtocolError, Role,
     deflate::Inflating,
-    frame::{MAX_HEADER_BYTES, OpenFrame},
-    message::OpenMessage,
+    frame::{MAX_HEADER_BYTES, PartialFrame},
+    message::PartialMessage,
 };
 
-/// What a peer sent.
+/// A message or a control frame from the peer.
 ///
-/// Payloads borrow from the bytes that were lent to [`Receiver::receive`], or from the receiver where a message came
-/// in several pieces.
+/// The payload borrows from the bytes given to [`Receiver::receive`], or from [`Events`] if a message did not arrive in
+/// one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -31,31 +30,34 @@ pub enum Event<'a> {
     Text(&'a str),
     /// A whole binary message.
     Binary(&'a [u8]),
-    /// A piece of a message, where [`Delivery::Pieces`] was asked for.
+    /// A piece of a message, with [`Delivery::Pieces`] only.
     Piece(Piece<'a>),
-    /// A Ping; its [`reply`](Self::reply) is due as soon as practical (§5.5.2).
+    /// A Ping. Send its [`reply`](Self::reply) as soon as practical (§5.5.2).
     Ping(&'a [u8]),
-    /// A Pong, asked for or not (§5.5.3).
+    /// A Pong, solicited or not (§5.5.3).
     Pong(&'a [u8]),
     /// The peer's Close frame: the last event. Its [`reply`](Self::reply) completes the closing handshake (§5.5.1).
     Close(Option<CloseFrame<'a>>),
 }
 
-/// A piece of a message's payload, as it came: its bounds are those of frames or of reads and mean nothing (§5.4).
+/// A piece of a message's payload, as it arrived.
+///
+/// The boundaries of pieces follow from frames and reads, and have no meaning (§5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Piece<'a> {
-    /// The message's kind, the same for all its pieces.
+    /// The kind of the message, the same for all its pieces.
     pub kind: MessageKind,
-    /// The bytes. Those of a text are UTF-8 as far as they go; a code point may be cut by the end of a piece.
+    /// The bytes. All pieces of a text message so far are valid UTF-8, except that the last code point may be
+    /// incomplete.
     pub payload: &'a [u8],
-    /// Whether a message begins here.
+    /// Whether this is the first piece of its message.
     pub first: bool,
-    /// Whether the message is whole with this piece. The last one may be empty.
+    /// Whether this is the last piece of its message. It may be empty.
     pub last: bool,
 }
 
-/// What the RFC obliges us to answer; given to [`Sender::reply`](crate::Sender::reply).
+/// A reply to the peer that the RFC requires. Send it with [`Sender::reply`](crate::Sender::reply).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
     /// A Pong with the Ping's payload (§5.5.3).
@@ -65,7 +67,7 @@ pub enum Reply<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The answer that is due, if one is.
+    /// Returns the reply that the RFC requires to this event, if any.
     #[must_use]
     pub fn reply(&self) -> Option<Reply<'a>> {
         match *self {
@@ -79,37 +81,44 @@ impl<'a> Event<'a> {
 /// The receiving half of a [`Connection`](crate::Connection).
 ///
 /// - From the network: [`receive`](Self::receive).
-/// - Getters: [`is_open`](Self::is_open), [`has_failed`](Self::has_failed), [`has_unfinished`](Self::has_unfinished).
+/// - Commands: [`fail`](Self::fail).
+/// - Getters: [`is_open`](Self::is_open), [`has_failed`](Self::has_failed), [`has_unfinished`](Self::has_unfinished),
+///   [`is_paused`](Self::is_paused), [`buffered_bytes`](Self::buffered_bytes).
 ///
-/// After a failure or the peer's Close frame, further bytes are dropped, neither parsed nor kept.
+/// An uncompressed message that arrives in one read and one frame is returned without a copy. The receiver buffers only
+/// what is unfinished at the end of a read. An idle connection owns no heap memory, unless it keeps a compression
+/// context.
+///
+/// A violation of the protocol is found at the first byte that shows it, also in the middle of a frame. After a failure
+/// or the peer's Close frame, the receiver drops later bytes: it neither parses nor keeps them.
 #[derive(Debug)]
 pub struct Receiver {
     limits: Limits,
     role: Role,
     delivery: Delivery,
     state: Receiving,
-    /// `header[..header_len]` is the beginning of a header whose end has not come; `header_len <= 13`.
+    /// `header[..header_len]` is the start of an incomplete header; `header_len <= 13`.
     header: [u8; MAX_HEADER_BYTES - 1],
     header_len: u8,
-    /// Data frames without payload since the last one with payload.
+    /// The number of data frames without payload since the last one with payload.
     empty_frames: u32,
     unfinished: Unfinished,
-    /// There where permessage-deflate was agreed on.
+    /// `Some` if permessage-deflate was negotiated.
     inflating: Option<Inflating>,
 }
 
-/// The receiving half of the state (§7.1): which of the peer's frames still count.
+/// The receiving half of the state (§7.1): whether the peer's frames are still processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiving {
     /// The peer may send anything.
     Open,
-    /// The peer's Close frame came; nothing may follow it (§5.5.1).
+    /// The peer's Close frame has arrived. Nothing may follow it (§5.5.1).
     CloseReceived,
-    /// The peer broke a rule; nothing is parsed any more (§7.1.7).
+    /// The peer broke a rule. Later bytes are dropped (§7.1.7).
     Failed,
 }
 
-/// What moves [`Receiving`].
+/// What changes [`Receiving`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Input {
     Close,
@@ -121,7 +130,7 @@ impl Receiving {
         match (self, input) {
             (Self::Open, Input::Close) => Self::CloseReceived,            // §7.1.3
             (Self::Open, Input::Failure) => Self::Failed,                 // §7.1.7
-            (Self::CloseReceived, Input::Close) => Self::CloseReceived,   // what follows a Close is not looked at
+            (Self::CloseReceived, Input::Close) => Self::CloseReceived,   // bytes after a Close are not parsed
             (Self::CloseReceived, Input::Failure) => Self::CloseReceived, // so it cannot fail either
             (Self::Failed, Input::Close) => Self::Failed,                 // §7.1.7: no further data is processed
             (Self::Failed, Input::Failure) => Self::Failed,
@@ -129,24 +138,24 @@ impl Receiving {
     }
 }
 
-/// What the peer has begun and not finished, headers apart. Only a fragmented message lets other frames come between.
+/// What the peer has started and not finished, apart from a header. Only control frames may interrupt a message.
 #[derive(Debug, Default)]
 enum Unfinished {
     #[default]
     Nothing,
-    /// A message, and perhaps a frame of it of which payload is missing.
-    Message(Box<OpenMessage>),
-    /// A control frame of which payload is missing, perhaps between the fragments of a message.
-    Control(Box<OpenControl>),
+    /// A message, perhaps with a frame whose payload is incomplete.
+    Message(Box<PartialMessage>),
+    /// A control frame whose payload is incomplete, perhaps between the fragments of a message.
+    Control(Box<PartialControl>),
 }
 
-/// A control frame of which payload is missing, and the message that it interrupts.
+/// A control frame whose payload is incomplete, and the message that it interrupts.
 #[derive(Debug)]
-struct OpenControl {
+struct PartialControl {
     kind: Control,
-    frame: OpenFrame,
+    frame: PartialFrame,
     payload: Vec<u8>,
-    message: Option<Box<OpenMessage>>,
+    message: Option<Box<PartialMessage>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -171,58 +180,66 @@ impl Receiver {
         }
     }
 
-    /// From now on, messages may be compressed.
+    /// Accepts compressed messages from now on.
     pub(super) fn set_inflating(&mut self, inflating: Inflating) {
         self.inflating = Some(inflating);
     }
 
-    /// Takes bytes that came from the peer, unmasks them in place and gives the events in them.
+    /// Returns the events in bytes from the peer, which it unmasks in place.
     ///
-    /// Bytes may be cut anywhere; the events are the same. **Ask for events until there are none**: bytes that are
-    /// dropped unread with the iterator are gone, unless the caller keeps the last [`Events::unread`] ones.
+    /// The bytes may be cut anywhere; the events are the same.
+    ///
+    /// **Call [`Events::next_event`] until there are no more events.** A caller that stops earlier must keep the last
+    /// [`Events::unread`] bytes, and give them to the receiver again before later ones. Otherwise they are lost.
     pub fn receive<'r, 'b>(&'r mut self, bytes: &'b mut [u8]) -> Events<'r, 'b> {
         Events::new(self, bytes)
     }
 
-    /// Whether more of the peer's frames may come: neither its Close frame nor a breach has been seen.
+    /// Returns whether the peer may send more frames: its Close frame has not arrived, and the connection has not
+    /// failed.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, Receiving::Open)
     }
 
-    /// Whether the peer broke a rule, or the embedder called [`fail`](Self::fail).
+    /// Returns whether the connection has failed: the peer broke a rule, or the caller called [`fail`](Self::fail).
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         matches!(self.state, Receiving::Failed)
     }
 
-    /// Whether something is begun that the peer has not finished: a header, a frame or a fragmented message. Who
-    /// sets a deadline for it looks here.
+    /// Returns whether a header, a frame or a fragmented message is unfinished.
+    ///
+    /// A caller that limits how long a peer may take for a message sets its deadline by this.
     #[must_use]
     pub const fn has_unfinished(&self) -> bool {
         self.header_len > 0 || !matches!(self.unfinished, Unfinished::Nothing)
     }
 
-    /// Whether [`Events::inflating_at_most`] has left something to be done that needs no further bytes: to be called
-    /// again with those that are unread, or with none.
+    /// Returns whether buffered compressed bytes wait to be inflated, after [`Events::with_inflate_budget`] has paused.
+    ///
+    /// Then call [`receive`](Self::receive) again, with the unread bytes or with none.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.message().is_some_and(OpenMessage::has_backlog)
+        self.message().is_some_and(PartialMessage::has_backlog)
     }
 
-    /// Bytes that are kept for an unfinished message or control frame: what counts against a budget of memory. An
-    /// inflater counts where it is not one of those few that `DeflateConfig::max_unfinished` allows.
+    /// Returns the number of bytes that are buffered for an unfinished message or control frame.
+    ///
+    /// A caller that limits the memory of many connections adds these up. An inflater is included only if it is not one
+    /// of those that `DeflateConfig::max_unfinished` allows.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         let control = match &self.unfinished {
             Unfinished::Control(control) => control.payload.len() as u64,
             Unfinished::Nothing | Unfinished::Message(_) => 0,
         };
-        control + self.message().map_or(0, OpenMessage::kept_bytes)
+        control + self.message().map_or(0, PartialMessage::buffered_bytes)
     }
 
-    /// _Fails the connection_ for a reason outside of the framing (§7.1.7): nothing is parsed any more. After the
-    /// peer's Close frame there is nothing left to fail.
+    /// _Fails the connection_ for a reason outside of the protocol (§7.1.7). The receiver drops later bytes.
+    ///
+    /// Does nothing after the peer's Close frame.
     pub fn fail(&mut self) {
         self.end(Input::Failure);
     }
@@ -237,8 +254,8 @@ impl Receiver {
         self.unfinished = Unfinished::Nothing;
     }
 
-    /// The message that is unfinished.
-    fn message(&self) -> Option<&OpenMessage> {
+    /// Returns the unfinished message.
+    fn message(&self) -> Option<&PartialMessage> {
         match &self.unfinished {
             Unfinished::Nothing => None,
             Unfinished::Message(message) => Some(message),
@@ -256,32 +273,33 @@ impl Receiver {
         }
     }
 
-    /// A message goes on with the rest of this frame, or with its next one.
-    fn keep(&mut self, frame: Option<OpenFrame>, mut message: Box<OpenMessage>) {
+    /// Keeps an unfinished message, which continues with the rest of `frame`, or with its next frame if that is `None`.
+    fn keep(&mut self, frame: Option<PartialFrame>, mut message: Box<PartialMessage>) {
         message.frame = frame;
         self.unfinished = Unfinished::Message(message);
     }
 
-    /// Whether the next byte begins a message, as far as the input before it goes, and whole ones are wanted.
-    fn is_between_messages(&self) -> bool {
+    /// Returns whether the next byte starts a frame, no message is unfinished, and the caller wants whole messages.
+    fn can_use_fast_path(&self) -> bool {
         self.is_open()
             && self.header_len == 0
             && matches!(self.unfinished, Unfinished::Nothing)
             && self.delivery == Delivery::Messages
     }
 
-    /// Whether a message of `length` bytes in one frame is within all limits; to be asked before it is taken.
+    /// Returns whether a message of `length` bytes in one frame is within all limits and not empty. If so, it counts as
+    /// received.
     #[inline]
-    fn takes(&mut self, length: usize) -> bool {
+    fn try_accept(&mut self, length: usize) -> bool {
         let length = length as u64;
-        let takes = length > 0 && length <= self.limits.max_frame_bytes && length <= self.limits.max_message_bytes;
-        if takes {
+        let accepted = length > 0 && length <= self.limits.max_frame_bytes && length <= self.limits.max_message_bytes;
+        if accepted {
             self.empty_frames = 0;
         }
-        takes
+        accepted
     }
 
-    /// Reads a header from the front of `input`, or keeps its beginning; gives the bytes taken from `input` too.
+    /// Reads a header that ends in `input`, and returns it with the number of bytes used; or keeps the start of one.
     fn read_header(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, ProtocolError> {
         let rules = self.rules();
         if self.header_len == 0 {
@@ -308,7 +326,7 @@ impl Receiver {
         }
     }
 
-    /// An empty frame costs its sender six bytes; that it costs us time is bounded here.
+    /// Counts empty data frames in a row. Each costs the peer only a few bytes, so their number is limited.
     fn count_empty(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
         if header.opcode.is_control() {
             return Ok(());
@@ -324,7 +342,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// Keeps the beginning of a header. Fourteen bytes always make a header, so what is unfinished fits.
+    /// Keeps the start of a header. A header has at most 14 bytes, so an incomplete one fits.
     fn keep_header(&mut self, bytes: &[u8]) {
         self.header[..bytes.len()].copy_from_slice(bytes);
         self.header_len = bytes.len() as u8;

@@ -1,5 +1,5 @@
-//! What stands for permessage-deflate where the feature `deflate` is off: types without values, so that the engine
-//! reads the same and nothing of it is left.
+//! Replaces permessage-deflate if the feature `deflate` is off. The types have no values, so the rest of the engine
+//! needs no `cfg`, and the compiler removes the code that uses them.
 
 use alloc::boxed::Box;
 use core::convert::Infallible;
@@ -7,7 +7,7 @@ use core::convert::Infallible;
 use super::DeflateParams;
 use crate::proto::Role;
 
-/// What connections share for permessage-deflate. Without the feature `deflate` this type has no values.
+/// permessage-deflate for any number of connections. Without the feature `deflate` this type has no values.
 #[derive(Clone, Debug)]
 pub struct Deflate(Infallible);
 
@@ -80,17 +80,17 @@ impl CompressedOnce {
 pub(in crate::proto) struct Inflating(Infallible);
 
 impl Inflating {
-    pub(in crate::proto) fn lend(&mut self, _: bool) -> Option<LentInflater> {
+    pub(in crate::proto) fn acquire(&mut self, _: bool) -> Option<PooledInflater> {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn take_history(&mut self, _: &mut LentInflater) {
+    pub(in crate::proto) fn take_history(&mut self, _: &mut PooledInflater) {
         match self.0 {}
     }
 }
 
 #[derive(Debug)]
-pub(in crate::proto) struct LentInflater(Infallible);
+pub(in crate::proto) struct PooledInflater(Infallible);
 
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proto) struct Malformed;
@@ -103,7 +103,7 @@ pub(in crate::proto) struct Step {
     pub(in crate::proto) outcome: Result<(), Malformed>,
 }
 
-impl LentInflater {
+impl PooledInflater {
     pub(in crate::proto) fn inflate(&mut self, _: &[u8], _: usize) -> Step {
         match self.0 {}
     }
@@ -116,11 +116,11 @@ impl LentInflater {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn own_bytes(&self) -> u64 {
+    pub(in crate::proto) fn uncounted_bytes(&self) -> u64 {
         match self.0 {}
     }
 
-    pub(in crate::proto) fn work_to_begin(&self) -> usize {
+    pub(in crate::proto) fn setup_work(&self) -> usize {
         match self.0 {}
     }
 }
