@@ -39,7 +39,7 @@ impl Accounts {
     /// # Errors
     /// [`OpenError`].
     pub fn open(data: &Data) -> Result<Self, OpenError> {
-        Ok(Self { store: Store::open_beside(data)? })
+        Ok(Self { store: Store::open_unlocked(data)? })
     }
 
     /// Adds an account.
@@ -47,7 +47,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`].
     pub fn add(&self, name: &str, password: &str) -> Result<(), AccountError> {
-        let name = Name::at_most(Name::LONGEST, name).map_err(AccountError::Name)?;
+        let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
         let hash = hash(password)?;
         self.in_transaction(|store| match store.add_person(name.as_str(), name.key(), Some(&hash), now())? {
             Some(_) => Ok(()),
@@ -91,7 +91,7 @@ impl Accounts {
 
 /// The account of this name.
 fn account(store: &Store, name: &str) -> Result<PersonId, AccountError> {
-    let name = Name::at_most(Name::LONGEST, name).map_err(AccountError::Name)?;
+    let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
     match store.person_named(name.key())? {
         Some(person) if person.password.is_some() => Ok(person.id),
         _ => Err(AccountError::Unknown),

@@ -7,7 +7,7 @@ use super::{
     api::Api,
     credentials, files,
     peer::Peer,
-    site::{Site, Speaker},
+    site::{OriginKind, Site},
 };
 use switchboard::{
     Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
@@ -29,10 +29,10 @@ impl Chat {
     }
 
     /// Lets the pages that the operator has let in import our modules.
-    fn shared(&self, response: Response, head: &RequestHead, host: &str) -> Response {
+    fn with_cors(&self, response: Response, head: &RequestHead, host: &str) -> Response {
         let origin = head.values("origin").next().and_then(|origin| std::str::from_utf8(origin).ok());
-        match (origin, self.site.speaker(origin, host)) {
-            (Some(origin), Speaker::Guest) => response.header("Access-Control-Allow-Origin", origin.to_owned()),
+        match (origin, self.site.origin_kind(origin, host)) {
+            (Some(origin), OriginKind::Allowed) => response.header("Access-Control-Allow-Origin", origin.to_owned()),
             _ => response,
         }
     }
@@ -55,12 +55,12 @@ impl App for Chat {
         if handshake.request.path() != WEBSOCKET_PATH {
             return verdict.reject(Rejection::new(404).body("the chat's WebSocket is at /ws\n"));
         }
-        let speaker = self.site.speaker(handshake.websocket.origin(), host);
-        if speaker == Speaker::Foreign {
+        let origin_kind = self.site.origin_kind(handshake.websocket.origin(), host);
+        if origin_kind == OriginKind::Foreign {
             log::info!("{}: a page of {:?} may not connect", handshake.peer, handshake.websocket.origin());
             return verdict.reject(OriginPolicy::rejection());
         }
-        let credential = credentials::shown(handshake.request, &self.site, speaker);
+        let credential = credentials::presented(handshake.request, &self.site, origin_kind);
         let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
         let plain = Acceptance::default();
         let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
@@ -78,8 +78,8 @@ impl App for Chat {
         } else if path == WEBSOCKET_PATH {
             Response::text(426, "this is the chat's WebSocket\n").header("Upgrade", "websocket")
         } else {
-            match (files::at(path), request.head.method()) {
-                (Some(file), "GET" | "HEAD") => self.shared(file.response(request.head, host), request.head, host),
+            match (files::find(path), request.head.method()) {
+                (Some(file), "GET" | "HEAD") => self.with_cors(file.response(request.head, host), request.head, host),
                 (Some(_), _) => Response::text(405, "only GET and HEAD here\n").header("Allow", "GET, HEAD"),
                 (None, _) => Response::text(404, "there is nothing here; the chat is at /\n"),
             }

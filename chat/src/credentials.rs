@@ -2,18 +2,18 @@
 
 use super::{
     backplane::Credential,
-    site::{Site, Speaker},
+    site::{OriginKind, Site},
     token::Token,
 };
 use switchboard::RequestHead;
 
 /// What a request shows. The cookie counts only where the chat's own page sends it: browsers attach it by themselves.
-pub(super) fn shown(head: &RequestHead, site: &Site, speaker: Speaker) -> Credential {
+pub(super) fn presented(head: &RequestHead, site: &Site, origin_kind: OriginKind) -> Credential {
     // Of other schemes, which may be for a proxy, we know nothing.
     if let Some(token) = head.values("authorization").find_map(bearer) {
         return Token::parse(token).map_or(Credential::Malformed, |token| Credential::Token(token.hash()));
     }
-    if speaker != Speaker::Own {
+    if origin_kind != OriginKind::Own {
         return Credential::None;
     }
     let name = cookie_name(site);
@@ -25,16 +25,16 @@ pub(super) fn shown(head: &RequestHead, site: &Site, speaker: Speaker) -> Creden
 }
 
 /// The cookie that keeps somebody signed in, for so many seconds.
-pub(super) fn cookie(site: &Site, token: &Token, seconds: u64) -> String {
-    attributes(site, &token.to_string(), seconds)
+pub(super) fn session_cookie(site: &Site, token: &Token, seconds: u64) -> String {
+    set_cookie(site, &token.to_string(), seconds)
 }
 
 /// The cookie that takes it back.
-pub(super) fn no_cookie(site: &Site) -> String {
-    attributes(site, "", 0)
+pub(super) fn expired_cookie(site: &Site) -> String {
+    set_cookie(site, "", 0)
 }
 
-fn attributes(site: &Site, value: &str, seconds: u64) -> String {
+fn set_cookie(site: &Site, value: &str, seconds: u64) -> String {
     let name = cookie_name(site);
     let secure = if site.is_secure() { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")

@@ -14,7 +14,7 @@ use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
 use switchboard::{RequestHead, Response};
 
 /// The file at this path of the site.
-pub(super) fn at(path: &str) -> Option<&'static File> {
+pub(super) fn find(path: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.path == path)
 }
 
@@ -57,7 +57,7 @@ impl File {
     /// The file as an answer to this GET or HEAD, which is for this Host.
     pub(super) fn response(&'static self, head: &RequestHead, host: &str) -> Response {
         let variant = self.variant(head);
-        let is_known = matches_any(head.values("if-none-match"), &variant.etag);
+        let is_known = names_tag(head.values("if-none-match"), &variant.etag);
         // A 304 brings what is kept up to date, so all of these are in both: a policy of yesterday would stay with it.
         let response = Response::new(if is_known { 304 } else { 200 })
             .header("ETag", variant.etag.as_str())
@@ -119,7 +119,7 @@ fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether an `If-None-Match` names this entity tag, by weak comparison, or is `*`. What follows an element that is no
 /// entity tag is not looked at: at worst the file is sent once more.
-fn matches_any<'a>(mut values: impl Iterator<Item = &'a [u8]>, etag: &str) -> bool {
+fn names_tag<'a>(mut values: impl Iterator<Item = &'a [u8]>, etag: &str) -> bool {
     values.any(|value| value.trim_ascii() == b"*" || entity_tags(value).any(|tag| tag == etag.as_bytes()))
 }
 
@@ -319,7 +319,7 @@ mod tests {
             ("weak in small letters", &["w/\"abc\""], false),
         ];
         for (name, values, expected) in rows {
-            assert_eq!(matches_any(values.iter().map(|value| value.as_bytes()), "\"abc\""), *expected, "{name}");
+            assert_eq!(names_tag(values.iter().map(|value| value.as_bytes()), "\"abc\""), *expected, "{name}");
         }
     }
 

@@ -22,7 +22,7 @@ use switchboard::{
 use switchboard_chat::ChatService;
 
 use cli::{
-    options::{Cli, Command, Options, ServeOptions, To},
+    options::{Cli, Command, Options, Recipients, ServeOptions},
     users,
 };
 
@@ -37,19 +37,19 @@ fn main() -> ExitCode {
     };
     let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
         Command::Serve(options) => serve_chat(&options),
-        Command::User(options) => users::change(&options.change),
+        Command::User(options) => users::run(&options.command),
         Command::Echo(options) => {
             start_log(&options);
-            let app = Echo::new(any_or_only(options.origin.clone()));
+            let app = Echo::new(origin_policy(options.origin.clone()));
             run("echo", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
             let audience = match to {
-                To::All => Audience::All,
-                To::Others => Audience::Others,
+                Recipients::All => Audience::All,
+                Recipients::Others => Audience::Others,
             };
-            let app = Broadcast::new(audience, any_or_only(options.origin.clone()));
+            let app = Broadcast::new(audience, origin_policy(options.origin.clone()));
             run("broadcast", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
         }
     };
@@ -100,19 +100,19 @@ fn run<A: App>(
         let mut signals = signals.forever();
         if signals.next().is_some() {
             stopper.stop();
-            say(io::stderr(), "switchboard: stopping; a second signal stops at once");
+            print_line(io::stderr(), "switchboard: stopping; a second signal stops at once");
         }
         if let Some(signal) = signals.next() {
             // The shell's convention for a program that a signal ended.
             std::process::exit(128 + signal);
         }
     });
-    say(io::stdout(), &greeting(what, scheme, running.address()));
+    print_line(io::stdout(), &greeting(what, scheme, running.address()));
     running.join().map_err(|error| format!("cannot go on: {error}"))
 }
 
 /// Writes a line for whoever still reads it: a server must not end because its terminal is gone.
-pub(crate) fn say(mut to: impl Write, line: &str) {
+pub(crate) fn print_line(mut to: impl Write, line: &str) {
     let _ = writeln!(to, "{line}");
 }
 
@@ -141,7 +141,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-fn any_or_only(origins: Vec<String>) -> OriginPolicy {
+fn origin_policy(origins: Vec<String>) -> OriginPolicy {
     if origins.is_empty() { OriginPolicy::Any } else { OriginPolicy::Only(origins) }
 }
 

@@ -113,7 +113,7 @@ impl Name {
     pub const MAX_CHARS: usize = 32;
 
     /// No limit is higher.
-    pub const LONGEST: usize = 128;
+    pub const HIGHEST_LIMIT: usize = 128;
 }
 
 impl RoomName {
@@ -167,7 +167,7 @@ impl fmt::Display for BadName {
         match self {
             Self::Empty => f.write_str("Please choose a name."),
             Self::TooLong { max } => write!(f, "A name has at most {max} characters."),
-            Self::NotAllowed(c) => write!(f, "A name must not contain {}.", precis::shown(*c)),
+            Self::NotAllowed(c) => write!(f, "A name must not contain {}.", precis::describe(*c)),
             Self::Direction => f.write_str("A name must not mix writing from right to left with other writing."),
             Self::MixedScripts => f.write_str("A name must not mix letters of different scripts."),
         }
@@ -190,7 +190,7 @@ impl Keyed {
             Err(BadName::Empty)
         } else if name.chars().count() > max {
             Err(BadName::TooLong { max })
-        } else if let Some(mark) = loose_mark(&name) {
+        } else if let Some(mark) = misplaced_mark(&name) {
             Err(BadName::NotAllowed(mark))
         } else {
             Ok(Self { key: key_of(&name), name })
@@ -202,14 +202,14 @@ impl Keyed {
 /// shorter, but not by that much.
 fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
     // The rules take time with the square of the length.
-    let is_long = text.len() > max.saturating_mul(MAX_BYTES_PER_CHAR)
+    let is_too_long = text.len() > max.saturating_mul(MAX_BYTES_PER_CHAR)
         || text.chars().count() > max.saturating_mul(MAX_COMPOSED).saturating_add(SPACES_AROUND);
-    if is_long { Err(BadName::TooLong { max }) } else { Ok(()) }
+    if is_too_long { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
 /// A mark at the start of a word, which would be drawn over what stands in front of it, or more of them on one letter
 /// than any language writes (UTS #39 §5.4), which would be drawn over other lines.
-fn loose_mark(name: &str) -> Option<char> {
+fn misplaced_mark(name: &str) -> Option<char> {
     let mut marks = MAX_MARKS;
     name.nfd().find(|c| {
         marks = match *c {
@@ -239,20 +239,20 @@ fn mixes_scripts(name: &str) -> bool {
 /// See the top of this file.
 fn key_of(name: &str) -> String {
     (0..KEY_ROUNDS).fold(name.to_owned(), |key, _| {
-        let drawn: String = key.nfd().map(|c| look_of(&c.to_string())).collect();
+        let drawn: String = key.nfd().map(|c| key_of_char(&c.to_string())).collect();
         drawn.nfd().collect()
     })
 }
 
 /// What a character looks like, in any case.
-fn look_of(character: &str) -> String {
-    let small = drawn(&lowercase(character));
-    let capital = drawn(&uppercase(character));
+fn key_of_char(character: &str) -> String {
+    let small = skeleton_of(&lowercase(character));
+    let capital = skeleton_of(&uppercase(character));
     let look = if !small.is_ascii() && capital.is_ascii() { capital } else { small };
-    lowercase(&drawn(&uppercase(&look)))
+    lowercase(&skeleton_of(&uppercase(&look)))
 }
 
-fn drawn(text: &str) -> String {
+fn skeleton_of(text: &str) -> String {
     skeleton(text).collect()
 }
 
@@ -464,7 +464,7 @@ mod tests {
     fn mapped_characters() -> impl Iterator<Item = char> {
         let is_mapped = |c: &char| {
             let text = c.to_string();
-            let mapped = [uppercase(&text), lowercase(&text), drawn(&text), text.nfkd().collect()];
+            let mapped = [uppercase(&text), lowercase(&text), skeleton_of(&text), text.nfkd().collect()];
             mapped.iter().any(|mapped| *mapped != text) || is_combining_mark(*c)
         };
         let ranges = ['\0'..'\u{AC10}', '\u{D7A4}'..'\u{20000}', '\u{2F800}'..'\u{2FA20}'];

@@ -1,4 +1,4 @@
-//! Passwords: what one may be ([`Password`]), and the slow hash that is kept of it ([`Hasher`]).
+//! Passwords: what one may be ([`Password`]), and the slow hash that is stored of it ([`Hasher`]).
 
 use std::{
     fmt, io,
@@ -59,7 +59,7 @@ impl Password {
 }
 
 impl Password {
-    /// What is to be kept of it, at once: for who can wait.
+    /// What is to be stored of it, at once: for who can wait.
     ///
     /// # Errors
     /// [`HashError`].
@@ -79,7 +79,7 @@ impl fmt::Display for BadPassword {
         match self {
             Self::TooShort => write!(f, "A password has at least {MIN_CHARS} characters."),
             Self::TooLong => write!(f, "A password has at most {MAX_CHARS} characters."),
-            Self::NotAllowed(c) => write!(f, "A password must not contain {}.", precis::shown(*c)),
+            Self::NotAllowed(c) => write!(f, "A password must not contain {}.", precis::describe(*c)),
         }
     }
 }
@@ -117,11 +117,11 @@ impl Hasher {
         let (jobs, queue) = channel();
         let hasher = Self { jobs, queued: Arc::default() };
         let queued = Arc::clone(&hasher.queued);
-        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.work(&queue, &queued))?;
+        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.run(&queue, &queued))?;
         Ok((hasher, thread))
     }
 
-    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with what is to be kept and who waits
+    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with what is to be stored and who waits
     /// for it: a [PHC string], in which salt and costs are named. `then` must be quick, since others wait.
     ///
     /// [PHC string]: https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
@@ -131,13 +131,13 @@ impl Hasher {
     pub(super) fn hash<W: Send + 'static>(
         &self,
         password: Password,
-        who: W,
+        waiter: W,
         then: impl FnOnce(Result<String, HashError>, W) + Send + 'static,
     ) -> Result<(), W> {
-        self.queue(who, move |hashing, who| then(hashing.hash(&password), who))
+        self.queue(waiter, move |hashing, waiter| then(hashing.hash(&password), waiter))
     }
 
-    /// Verifies a password against what is kept of one, and calls `then` on the hasher's thread. Where nothing is kept,
+    /// Verifies a password against what is stored of one, and calls `then` on the hasher's thread. Where nothing is stored,
     /// since there is no such person, it says no after the same time: nobody learns who is registered.
     ///
     /// # Errors
@@ -145,20 +145,20 @@ impl Hasher {
     pub(super) fn verify<W: Send + 'static>(
         &self,
         password: Password,
-        kept: Option<String>,
-        who: W,
+        stored: Option<String>,
+        waiter: W,
         then: impl FnOnce(bool, W) + Send + 'static,
     ) -> Result<(), W> {
-        self.queue(who, move |hashing, who| then(hashing.verify(&password, kept.as_deref()), who))
+        self.queue(waiter, move |hashing, waiter| then(hashing.verify(&password, stored.as_deref()), waiter))
     }
 
-    fn queue<W: Send + 'static>(&self, who: W, job: impl FnOnce(&Hashing, W) + Send + 'static) -> Result<(), W> {
+    fn queue<W: Send + 'static>(&self, waiter: W, job: impl FnOnce(&Hashing, W) + Send + 'static) -> Result<(), W> {
         let one_more = |queued| (queued < MAX_QUEUED).then_some(queued + 1);
         if self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            return Err(who);
+            return Err(waiter);
         }
         // The thread is there as long as this handle is.
-        let _ = self.jobs.send(Box::new(move |hashing| job(hashing, who)));
+        let _ = self.jobs.send(Box::new(move |hashing| job(hashing, waiter)));
         Ok(())
     }
 }
@@ -175,23 +175,23 @@ impl std::error::Error for HashError {}
 struct Hashing {
     argon2: Argon2<'static>,
     /// The hash of a password that nobody has: as dear to verify as any other.
-    nobody: PasswordHash,
+    dummy: PasswordHash,
 }
 
 impl Hashing {
     fn new(argon2: Argon2<'static>) -> Result<Self, HashError> {
-        let nobody = argon2.hash_password(Token::random().to_string().as_bytes()).map_err(HashError)?;
-        Ok(Self { argon2, nobody })
+        let dummy = argon2.hash_password(Token::random().to_string().as_bytes()).map_err(HashError)?;
+        Ok(Self { argon2, dummy })
     }
 
     /// Does what is queued until no handle is left. A panic, which would be one of a `then`, ends the process as a
     /// worker's does: a server in which nobody can sign in any more must not look as if it were well.
-    fn work(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
-        let work = |job: Job| {
+    fn run(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
+        let run_job = |job: Job| {
             queued.fetch_sub(1, Ordering::Relaxed);
             job(self);
         };
-        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(work)));
+        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(run_job)));
         if done.is_err() {
             log::error!("the thread for passwords panicked; the process ends");
             std::process::exit(101);
@@ -202,13 +202,13 @@ impl Hashing {
         hash(&self.argon2, password)
     }
 
-    fn verify(&self, password: &Password, kept: Option<&str>) -> bool {
-        let kept = kept.and_then(|kept| {
-            PasswordHash::new(kept).inspect_err(|error| log::error!("a stored password hash is broken: {error}")).ok()
+    fn verify(&self, password: &Password, stored: Option<&str>) -> bool {
+        let stored = stored.and_then(|stored| {
+            PasswordHash::new(stored).inspect_err(|error| log::error!("a stored password hash is broken: {error}")).ok()
         });
-        let hash = kept.as_ref().unwrap_or(&self.nobody);
+        let hash = stored.as_ref().unwrap_or(&self.dummy);
         match self.argon2.verify_password(password.0.as_bytes(), hash) {
-            Ok(()) => kept.is_some(),
+            Ok(()) => stored.is_some(),
             Err(Error::PasswordInvalid) => false,
             Err(error) => {
                 log::error!("a password cannot be verified: {error}");
@@ -273,10 +273,10 @@ mod tests {
         told.recv_timeout(DEADLINE).unwrap().unwrap()
     }
 
-    fn verify(hasher: &Hasher, text: &str, kept: Option<&str>) -> bool {
+    fn verify(hasher: &Hasher, text: &str, stored: Option<&str>) -> bool {
         let (tell, told) = channel();
         hasher
-            .verify(password(text), kept.map(str::to_owned), tell, |is_right, tell| tell.send(is_right).unwrap())
+            .verify(password(text), stored.map(str::to_owned), tell, |is_right, tell| tell.send(is_right).unwrap())
             .unwrap();
         told.recv_timeout(DEADLINE).unwrap()
     }
@@ -324,21 +324,21 @@ mod tests {
     #[test]
     fn the_right_password_is_verified_and_no_other() {
         let hasher = Hasher::start().unwrap();
-        let kept = hash(&hasher, "schön genug");
-        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
+        let stored = hash(&hasher, "schön genug");
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let rows = [
-            ("right", "schön genug", Some(kept.as_str()), true),
-            ("right, decomposed", "scho\u{308}n genug", Some(&kept), true),
-            ("right, with another space", "schön\u{A0}genug", Some(&kept), true),
-            ("another case", "Schön genug", Some(&kept), false),
-            ("without its mark", "schon genug", Some(&kept), false),
+            ("right", "schön genug", Some(stored.as_str()), true),
+            ("right, decomposed", "scho\u{308}n genug", Some(&stored), true),
+            ("right, with another space", "schön\u{A0}genug", Some(&stored), true),
+            ("another case", "Schön genug", Some(&stored), false),
+            ("without its mark", "schon genug", Some(&stored), false),
             ("no such person", "schön genug", None, false),
-            ("broken", "schön genug", Some(&kept[..kept.len() - 30]), false),
+            ("broken", "schön genug", Some(&stored[..stored.len() - 30]), false),
             ("another kind of hash", "schön genug", Some("$2b$12$abcdefghijklmnopqrstuv"), false),
             ("empty", "schön genug", Some(""), false),
         ];
-        for (name, text, kept, expected) in rows {
-            assert_eq!(verify(&hasher, text, kept), expected, "{name}");
+        for (name, text, stored, expected) in rows {
+            assert_eq!(verify(&hasher, text, stored), expected, "{name}");
         }
     }
 
@@ -353,9 +353,9 @@ mod tests {
     #[test]
     fn nobody_is_as_dear_to_verify_as_who_registers_now() {
         let hashing = Hashing::new(Argon2::default()).unwrap();
-        let kept = PasswordHash::new(&hashing.hash(&password("correct horse")).unwrap()).unwrap();
-        assert_eq!(kept.params, hashing.nobody.params);
-        assert_eq!((kept.algorithm, kept.version), (hashing.nobody.algorithm, hashing.nobody.version));
+        let stored = PasswordHash::new(&hashing.hash(&password("correct horse")).unwrap()).unwrap();
+        assert_eq!(stored.params, hashing.dummy.params);
+        assert_eq!((stored.algorithm, stored.version), (hashing.dummy.algorithm, hashing.dummy.version));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use unicode_security::skeleton;
 /// # Errors
 /// The first character that may not be there.
 pub(super) fn check_identifier(text: &str) -> Result<(), char> {
-    check(&Today(IdentifierClass::default()), text)
+    check(&CurrentUnicode(IdentifierClass::default()), text)
 }
 
 /// Also spaces, symbols and punctuation (§4.3): for what people read, or type.
@@ -28,10 +28,10 @@ pub(super) fn check_identifier(text: &str) -> Result<(), char> {
 /// # Errors
 /// The first character that may not be there.
 pub(super) fn check_freeform(text: &str) -> Result<(), char> {
-    check(&Today(FreeformClass::default()), text)
+    check(&CurrentUnicode(FreeformClass::default()), text)
 }
 
-fn check<C: StringClass + Class>(class: &Today<C>, text: &str) -> Result<(), char> {
+fn check<C: StringClass + Class>(class: &CurrentUnicode<C>, text: &str) -> Result<(), char> {
     class.allows(text).map_err(|error| match error {
         Error::BadCodepoint(info) => text.chars().nth(info.position).unwrap_or(char::REPLACEMENT_CHARACTER),
         // A character that needs neighbours has none.
@@ -44,7 +44,7 @@ fn check<C: StringClass + Class>(class: &Today<C>, text: &str) -> Result<(), cha
 }
 
 /// A character for people's eyes: itself, or its number where it cannot be seen or told from others.
-pub(super) fn shown(c: char) -> String {
+pub(super) fn describe(c: char) -> String {
     let is_printable = c != ' ' && c.escape_debug().count() == 1;
     if is_printable { format!("\u{201C}{c}\u{201D}") } else { format!("the character U+{:04X}", u32::from(c)) }
 }
@@ -60,12 +60,12 @@ fn is_ignorable(c: char) -> bool {
 }
 
 /// A class that knows today's characters too.
-struct Today<C>(C);
+struct CurrentUnicode<C>(C);
 
-impl<C: StringClass + Class> StringClass for Today<C> {
+impl<C: StringClass + Class> StringClass for CurrentUnicode<C> {
     fn get_value_from_char(&self, c: char) -> Value {
         match self.0.get_value_from_char(c) {
-            Value::Unassigned => judge(&self.0, c),
+            Value::Unassigned => derived_property(&self.0, c),
             known => known,
         }
     }
@@ -77,7 +77,7 @@ impl<C: StringClass + Class> StringClass for Today<C> {
 
 /// The algorithm of §8 for a character that came after Unicode 6.3. What it says of exceptions, of ASCII, of joiners
 /// and of old Hangul is about older ones.
-fn judge(class: &impl Class, c: char) -> Value {
+fn derived_property(class: &impl Class, c: char) -> Value {
     use GeneralCategory as Is;
     let mut buffer = [0; 4];
     let text: &str = c.encode_utf8(&mut buffer);
@@ -188,7 +188,7 @@ mod tests {
             ('\u{E0041}', "the character U+E0041"),
         ];
         for (c, expected) in rows {
-            assert_eq!(shown(c), expected);
+            assert_eq!(describe(c), expected);
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
         fn differing(class: &(impl StringClass + Class)) -> String {
             let differs = |c: &char| match class.get_value_from_char(*c) {
                 Value::Unassigned | Value::ContextJ | Value::ContextO => false,
-                registered => !has_a_rule_of_its_own(*c) && registered != judge(class, *c),
+                registered => !has_a_rule_of_its_own(*c) && registered != derived_property(class, *c),
             };
             ('\u{80}'..=char::MAX).filter(differs).collect()
         }

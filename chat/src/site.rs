@@ -18,13 +18,13 @@ pub(super) struct Site {
 
 /// Whose page speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaker {
+pub(super) enum OriginKind {
     /// None: no browser sends a request without an Origin that changes anything, or that opens a WebSocket.
-    NoPage,
+    Absent,
     /// The chat's own.
     Own,
     /// Another one that the operator has let in.
-    Guest,
+    Allowed,
     /// One that has no business here.
     Foreign,
 }
@@ -41,20 +41,21 @@ impl Site {
 
     /// Whether a request for this Host is for us.
     pub(super) fn is_ours(&self, host: &str) -> bool {
-        is_local(host) || self.public_host().is_some_and(|ours| name_of(ours).eq_ignore_ascii_case(name_of(host)))
+        is_local(host)
+            || self.public_host().is_some_and(|ours| without_port(ours).eq_ignore_ascii_case(without_port(host)))
     }
 
     /// Whose page has sent a request to this Host, which is ours.
-    pub(super) fn speaker(&self, origin: Option<&str>, host: &str) -> Speaker {
-        let Some(origin) = origin else { return Speaker::NoPage };
+    pub(super) fn origin_kind(&self, origin: Option<&str>, host: &str) -> OriginKind {
+        let Some(origin) = origin else { return OriginKind::Absent };
         let same = |other: &String| other.eq_ignore_ascii_case(origin);
         // Under the public name the scheme counts: a page by http may be anybody's.
         if self.public_url.as_ref().is_some_and(same) || (is_local(host) && OriginPolicy::is_same_host(origin, host)) {
-            Speaker::Own
+            OriginKind::Own
         } else if self.origins.iter().any(same) {
-            Speaker::Guest
+            OriginKind::Allowed
         } else {
-            Speaker::Foreign
+            OriginKind::Foreign
         }
     }
 
@@ -65,7 +66,7 @@ impl Site {
 
 /// Whether a Host is an address or `localhost`.
 fn is_local(host: &str) -> bool {
-    let name = name_of(host);
+    let name = without_port(host);
     let v6 = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     name.parse::<Ipv4Addr>().is_ok()
         || v6.is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
@@ -73,7 +74,7 @@ fn is_local(host: &str) -> bool {
 }
 
 /// A Host without its port.
-fn name_of(host: &str) -> &str {
+fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -116,11 +117,11 @@ mod tests {
 
     #[test]
     fn a_page_is_ours_a_guest_or_foreign() {
-        use Speaker::{Foreign, Guest, NoPage, Own};
+        use OriginKind::{Absent, Allowed, Foreign, Own};
         let public = site(Some("https://chat.example"), &["https://friend.example"]);
         let local = site(None, &[]);
         let rows = [
-            (&public, None, "chat.example", NoPage),
+            (&public, None, "chat.example", Absent),
             (&public, Some("https://chat.example"), "chat.example", Own),
             (&public, Some("HTTPS://CHAT.EXAMPLE"), "chat.example", Own),
             (&public, Some("https://chat.example"), "127.0.0.1:8080", Own),
@@ -130,7 +131,7 @@ mod tests {
             (&public, Some("https://evil.example"), "chat.example", Foreign),
             (&public, Some("null"), "chat.example", Foreign),
             (&public, Some(""), "chat.example", Foreign),
-            (&public, Some("https://friend.example"), "chat.example", Guest),
+            (&public, Some("https://friend.example"), "chat.example", Allowed),
             (&public, Some("http://friend.example"), "chat.example", Foreign),
             (&local, Some("http://127.0.0.1:8080"), "127.0.0.1:8080", Own),
             (&local, Some("http://localhost:8080"), "localhost:8080", Own),
@@ -139,7 +140,7 @@ mod tests {
             (&local, Some("null"), "127.0.0.1:8080", Foreign),
         ];
         for (site, origin, host, expected) in rows {
-            assert_eq!(site.speaker(origin, host), expected, "{origin:?} at {host}");
+            assert_eq!(site.origin_kind(origin, host), expected, "{origin:?} at {host}");
         }
     }
 }

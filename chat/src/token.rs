@@ -26,11 +26,11 @@ impl Token {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         // The longest that 43 characters can be.
-        let mut room = [0; 33];
-        if text.len() != WIRE_CHARS || BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut room) != Ok(bytes.len()) {
+        let mut buffer = [0; 33];
+        if text.len() != WIRE_CHARS || BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut buffer) != Ok(bytes.len()) {
             return None;
         }
-        bytes.copy_from_slice(&room[..32]);
+        bytes.copy_from_slice(&buffer[..32]);
         Some(Self(bytes))
     }
 

@@ -34,14 +34,14 @@ pub(crate) enum Command {
     Broadcast {
         /// Who gets what somebody sends
         #[arg(long, value_name = "WHO")]
-        to: To,
+        to: Recipients,
         #[command(flatten)]
         options: Options,
     },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum To {
+pub(crate) enum Recipients {
     /// Everyone, the sender too
     All,
     /// Everyone but the sender
@@ -184,12 +184,12 @@ struct LimitOptions {
 #[derive(Args, Debug)]
 pub(crate) struct UserOptions {
     #[command(subcommand)]
-    pub(crate) change: UserChange,
+    pub(crate) command: UserCommand,
 }
 
 /// What an operator may do to an account.
 #[derive(Debug, Subcommand)]
-pub(crate) enum UserChange {
+pub(crate) enum UserCommand {
     /// Make an account; the password is asked for, or read from standard input where that is no terminal
     Add {
         name: String,
@@ -225,7 +225,7 @@ impl ServeOptions {
     pub(crate) fn config(&self) -> Result<ChatConfig, String> {
         let Self { options, chat, limits } = self;
         let mut config = ChatConfig::default();
-        config.data = chat.data.place()?;
+        config.data = chat.data.location()?;
         config.guests = match (chat.guests, chat.no_guests) {
             (true, _) => true,
             (_, true) => false,
@@ -254,7 +254,7 @@ impl ServeOptions {
 }
 
 impl DataOption {
-    pub(crate) fn place(&self) -> Result<Data, String> {
+    pub(crate) fn location(&self) -> Result<Data, String> {
         use etcetera::BaseStrategy as _;
         match &self.data {
             Some(folder) if folder.as_os_str() == ":memory:" => Ok(Data::Memory),
@@ -287,8 +287,8 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 
 fn name_chars(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(number @ 1..=Name::LONGEST) => Ok(number),
-        _ => Err(format!("a number from 1 to {} is needed", Name::LONGEST)),
+        Ok(number @ 1..=Name::HIGHEST_LIMIT) => Ok(number),
+        _ => Err(format!("a number from 1 to {} is needed", Name::HIGHEST_LIMIT)),
     }
 }
 

@@ -4,36 +4,36 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 use switchboard_chat::{Accounts, Data};
 
-use super::options::{DataOption, UserChange};
-use crate::say;
+use super::options::{DataOption, UserCommand};
+use crate::print_line;
 
 /// Does it, and says what was done.
-pub(crate) fn change(change: &UserChange) -> Result<(), String> {
-    match change {
-        UserChange::Add { name, data } => {
+pub(crate) fn run(command: &UserCommand) -> Result<(), String> {
+    match command {
+        UserCommand::Add { name, data } => {
             let accounts = open(data)?;
             accounts.add(name, &read_password()?).map_err(|error| error.to_string())?;
-            say(io::stdout(), &format!("{name} has an account"));
+            print_line(io::stdout(), &format!("{name} has an account"));
         }
-        UserChange::Password { name, data } => {
+        UserCommand::Password { name, data } => {
             let accounts = open(data)?;
             accounts.set_password(name, &read_password()?).map_err(|error| error.to_string())?;
-            say(io::stdout(), &format!("{name} has a new password, and is logged out everywhere"));
+            print_line(io::stdout(), &format!("{name} has a new password, and is logged out everywhere"));
         }
-        UserChange::Operator { name, revoke, data } => {
+        UserCommand::Operator { name, revoke, data } => {
             open(data)?.set_operator(name, !revoke).map_err(|error| error.to_string())?;
-            say(io::stdout(), &format!("{name} is {} an operator", if *revoke { "no longer" } else { "now" }));
+            print_line(io::stdout(), &format!("{name} is {} an operator", if *revoke { "no longer" } else { "now" }));
         }
     }
     Ok(())
 }
 
 fn open(data: &DataOption) -> Result<Accounts, String> {
-    match data.place()? {
+    match data.location()? {
         Data::Memory => {
             Err("there are no accounts in memory before a server runs; choose a folder with --data DIR".into())
         }
-        place => Accounts::open(&place).map_err(|error| error.to_string()),
+        location => Accounts::open(&location).map_err(|error| error.to_string()),
     }
 }
 

@@ -105,7 +105,7 @@ impl Keeper {
                 self.expire(connection, Reason::Deleted);
             }
         }
-        let places = self.store.places_of(person)?;
+        let places = self.store.memberships_of(person)?;
         self.leave_all_rooms(person)?;
         self.store.remove_person(person)?;
         self.lookup.forget_person(person);
@@ -154,7 +154,7 @@ impl Keeper {
 
     /// Nobody is to be told that something is durable which is written to a file that is no more.
     fn look_for_data(&mut self) {
-        match self.store.give_up_if_moved() {
+        match self.store.refuse_writes_if_moved() {
             Ok(None) => {}
             Ok(Some(file)) => log::error!(
                 "{} was removed, moved or replaced while in use: nothing is stored any more, please restart",

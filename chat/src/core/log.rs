@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{Entry, Logged, MOST_FORGOTTEN, NewEntry, Page, PersonId, Place, RoomId, RoomRow, Span, StoreError},
+        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, PersonId, Position, RoomId, RoomRow, Span, StoreError},
         wire,
     },
     effects::Topic,
@@ -63,10 +63,10 @@ impl Keeper {
         room: &RoomRow,
         new: NewEntry<'_>,
         except: Option<ConnectionId>,
-    ) -> Result<Option<Place>, StoreError> {
+    ) -> Result<Option<Position>, StoreError> {
         let head = self.head(room.id)?;
         // A clock that was set back does not turn the log around.
-        let place = Place { seq: head.seq + 1, time: self.now.wall.max(head.time) };
+        let place = Position { seq: head.seq + 1, time: self.now.wall.max(head.time) };
         if !self.store.append(room.id, place, &new)? {
             return Ok(None);
         }
@@ -163,4 +163,4 @@ const LATEST: usize = 50;
 /// A log is trimmed once in so many entries, or more often where few are kept.
 const TRIMMED_EVERY: u64 = 100;
 // Else a log would grow for ever.
-const _: () = assert!(TRIMMED_EVERY <= MOST_FORGOTTEN);
+const _: () = assert!(TRIMMED_EVERY <= MAX_TRIMMED);

@@ -13,7 +13,7 @@ use super::{
     super::{
         Name,
         name::BadName,
-        store::{Member, PersonId, Place, Role, RoomId, RoomKind, RoomRow, StoreError},
+        store::{Member, PersonId, Position, Role, RoomId, RoomKind, RoomRow, StoreError},
     },
     events::{Failure, refuse},
     keeper::Keeper,
@@ -22,7 +22,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     rooms: HashMap<RoomId, Arc<RoomRow>>,
-    heads: HashMap<RoomId, Place>,
+    heads: HashMap<RoomId, Position>,
     members: HashMap<RoomId, u64>,
     people: HashMap<PersonId, Arc<Known>>,
     /// What was said lately: the number of each message that has its words, in order, and its author.
@@ -82,7 +82,7 @@ impl Lookup {
     }
 
     /// A room's log has a new entry.
-    pub(super) fn appended(&mut self, room: RoomId, place: Place, said_by: Option<PersonId>) {
+    pub(super) fn appended(&mut self, room: RoomId, place: Position, said_by: Option<PersonId>) {
         self.heads.insert(room, place);
         if let Some(said) = self.said.get_mut(&room) {
             said.extend(said_by.map(|author| (place.seq, author)));
@@ -116,7 +116,7 @@ impl Keeper {
     }
 
     /// The place of a room's latest entry.
-    pub(super) fn head(&mut self, room: RoomId) -> Result<Place, StoreError> {
+    pub(super) fn head(&mut self, room: RoomId) -> Result<Position, StoreError> {
         if let Some(head) = self.lookup.heads.get(&room) {
             return Ok(*head);
         }
@@ -171,7 +171,7 @@ impl Keeper {
 
     /// A name that a client has sent to say whom it means.
     pub(super) fn name(&self, text: &str) -> Result<Name, BadName> {
-        Name::at_most(Name::LONGEST, text)
+        Name::at_most(Name::HIGHEST_LIMIT, text)
     }
 
     /// Whom a name belongs to that a client has sent.
@@ -248,7 +248,7 @@ impl Keeper {
     /// The rooms that somebody is in or invited to.
     pub(super) fn rooms_of(&mut self, person: PersonId) -> Result<Vec<RoomView>, StoreError> {
         let mut views = Vec::new();
-        for member in self.store.places_of(person)? {
+        for member in self.store.memberships_of(person)? {
             if member.role > Role::Banned
                 && let Some(room) = self.room(member.room)?
             {

@@ -80,7 +80,7 @@ struct List {
 /// `rooms`: public ones.
 pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let key = |name: &str| RoomName::at_most(Name::LONGEST, name).map(|name| name.key().to_owned()).ok();
+    let key = |name: &str| RoomName::at_most(Name::HIGHEST_LIMIT, name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
     let search = key(&search).unwrap_or_else(|| search.to_lowercase());
     let mut ids = call.keeper.store.public_rooms(&search, &after, ROOMS_AT_ONCE + 1)?;
@@ -151,7 +151,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> Handled {
     let keeper = &mut *call.keeper;
     let id = match (room, name) {
         (Some(id), None) => Some(id),
-        (None, Some(name)) => match RoomName::at_most(Name::LONGEST, &name) {
+        (None, Some(name)) => match RoomName::at_most(Name::HIGHEST_LIMIT, &name) {
             Ok(name) => keeper.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
@@ -272,7 +272,7 @@ impl Keeper {
 
     /// Somebody is no more.
     pub(super) fn leave_all_rooms(&mut self, person: PersonId) -> Result<(), StoreError> {
-        for place in self.store.places_of(person)? {
+        for place in self.store.memberships_of(person)? {
             if place.room == LOBBY {
                 // Nobody was told that they came either, and guests come and go.
                 self.remove_member(LOBBY, person)?;

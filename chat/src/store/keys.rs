@@ -13,7 +13,7 @@ impl Store {
     /// by now both stay: the one whose key is taken keeps its old one, as does a name that could not be taken any more.
     pub(super) fn refresh_keys(&self) -> Result<(), StoreError> {
         let version = keys_version();
-        let known: Option<String> = self.first("SELECT value FROM facts WHERE name = 'keys'", [], |row| row.get(0))?;
+        let known = self.meta("keys")?;
         if known.as_ref() == Some(&version) {
             return Ok(());
         }
@@ -42,9 +42,7 @@ impl Store {
                 self.change("UPDATE OR IGNORE rooms SET key = ?2 WHERE id = ?1", (id, key))?;
             }
         }
-        let sql =
-            "INSERT INTO facts (name, value) VALUES ('keys', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
-        self.change(sql, [version]).map(drop)
+        self.set_meta("keys", version)
     }
 }
 

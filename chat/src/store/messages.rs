@@ -32,7 +32,7 @@ stored_as_number!(Entry {
 
 /// Where an entry stands in its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) seq: u64,
     pub(crate) time: Millis,
 }
@@ -51,7 +51,7 @@ pub(crate) struct NewEntry<'a> {
 /// An entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Logged {
-    pub(crate) place: Place,
+    pub(crate) place: Position,
     pub(crate) entry: Entry,
     pub(crate) author: PersonId,
     pub(crate) text: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) struct Logged {
 impl Logged {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
-            place: Place { seq: row.get(0)?, time: row.get(1)? },
+            place: Position { seq: row.get(0)?, time: row.get(1)? },
             entry: row.get(2)?,
             author: row.get(3)?,
             text: row.get(4)?,
@@ -105,9 +105,9 @@ pub(crate) struct Page {
 
 impl Store {
     /// The latest entry's place.
-    pub(crate) fn head(&self, room: RoomId) -> Result<Option<Place>, StoreError> {
+    pub(crate) fn head(&self, room: RoomId) -> Result<Option<Position>, StoreError> {
         let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
-        self.first(sql, [room], |row| Ok(Place { seq: row.get(0)?, time: row.get(1)? }))
+        self.first(sql, [room], |row| Ok(Position { seq: row.get(0)?, time: row.get(1)? }))
     }
 
     /// The oldest entry's number.
@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Writes an entry at a place that is free; says whether it is new: an author's key is used once.
-    pub(crate) fn append(&self, room: RoomId, place: Place, new: &NewEntry<'_>) -> Result<bool, StoreError> {
+    pub(crate) fn append(&self, room: RoomId, place: Position, new: &NewEntry<'_>) -> Result<bool, StoreError> {
         let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
         let key = new.key.as_ref().map(|key| key.as_bytes().as_slice());
@@ -125,10 +125,10 @@ impl Store {
     }
 
     /// Where an author's message with this key stands.
-    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Place)>, StoreError> {
+    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Position)>, StoreError> {
         let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
         self.first(sql, (author, key.as_bytes().as_slice()), |row| {
-            Ok((row.get(0)?, Place { seq: row.get(1)?, time: row.get(2)? }))
+            Ok((row.get(0)?, Position { seq: row.get(1)?, time: row.get(2)? }))
         })
     }
 
@@ -139,28 +139,28 @@ impl Store {
 
     /// A part of a log, as much of it as is told at once.
     pub(crate) fn entries(&self, room: RoomId, span: Span) -> Result<Page, StoreError> {
-        let (sql, seq, most) = match span {
-            Span::After(seq, most) => (
+        let (sql, seq, max) = match span {
+            Span::After(seq, max) => (
                 "SELECT seq, time, kind, author, text, about FROM messages
                     WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                 seq,
-                most,
+                max,
             ),
-            Span::Before(seq, most) => (
+            Span::Before(seq, max) => (
                 "SELECT seq, time, kind, author, text, about FROM messages
                     WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
                 seq,
-                most,
+                max,
             ),
         };
         let mut statement = self.prepared(sql)?;
-        let mut rows = statement.query((room, seq, most + 1))?;
+        let mut rows = statement.query((room, seq, max + 1))?;
         let mut page = Page { entries: Vec::new(), more: false };
         let mut bytes = 0;
         while let Some(row) = rows.next()? {
             let entry = Logged::read(row)?;
             bytes += entry.text.as_ref().map_or(0, String::len);
-            page.more = page.entries.len() == most || (bytes > PAGE_BYTES && !page.entries.is_empty());
+            page.more = page.entries.len() == max || (bytes > PAGE_BYTES && !page.entries.is_empty());
             if page.more {
                 break;
             }
@@ -181,7 +181,7 @@ impl Store {
     pub(crate) fn trim(&self, room: RoomId, seq: u64) -> Result<bool, StoreError> {
         let sql = "DELETE FROM messages WHERE room = ?1 AND seq < ?2
             AND seq < ?3 + (SELECT min(seq) FROM messages WHERE room = ?1)";
-        Ok(self.change(sql, (room, seq, MOST_FORGOTTEN))? > 0)
+        Ok(self.change(sql, (room, seq, MAX_TRIMMED))? > 0)
     }
 
     /// Forgets more of what was said in rooms that were removed; says whether there may be more yet.
@@ -207,7 +207,7 @@ impl Store {
 const PAGE_BYTES: usize = 64 << 10;
 /// Entries that are forgotten at once. Nobody else is served meanwhile, and long texts take their time: each byte of them
 /// is overwritten.
-pub(crate) const MOST_FORGOTTEN: u64 = 250;
+pub(crate) const MAX_TRIMMED: u64 = 250;
 
 #[cfg(test)]
 mod tests {
@@ -222,25 +222,25 @@ mod tests {
         let new = NewEntry { entry: Entry::Joined, author: PersonId(1), key: None, text: None, about: None };
         let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
         for room in [LOBBY, room] {
-            for seq in 1..=MOST_FORGOTTEN + 10 {
-                assert!(store.append(room, Place { seq, time: 0 }, &new).unwrap());
+            for seq in 1..=MAX_TRIMMED + 10 {
+                assert!(store.append(room, Position { seq, time: 0 }, &new).unwrap());
             }
         }
         assert!(store.trim(LOBBY, 5).unwrap());
         assert_eq!(store.tail(LOBBY).unwrap(), Some(5));
-        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
-        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 5), "the oldest ones for now");
-        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
-        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 9));
-        assert!(!store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+        assert!(store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MAX_TRIMMED + 5), "the oldest ones for now");
+        assert!(store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MAX_TRIMMED + 9));
+        assert!(!store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
 
         store.remove_room(room).unwrap();
         assert_eq!(store.room(room).unwrap(), None);
-        for (tail, more) in [(Some(1), true), (Some(MOST_FORGOTTEN + 1), true), (None, true), (None, false)] {
+        for (tail, more) in [(Some(1), true), (Some(MAX_TRIMMED + 1), true), (None, true), (None, false)] {
             assert_eq!(store.tail(room).unwrap(), tail);
             assert_eq!(store.trim_removed().unwrap(), more, "from {tail:?} on");
         }
         let left: u64 = store.first("SELECT count(*) FROM removed", [], |row| row.get(0)).unwrap().unwrap();
-        assert_eq!((left, store.tail(LOBBY).unwrap()), (0, Some(MOST_FORGOTTEN + 9)));
+        assert_eq!((left, store.tail(LOBBY).unwrap()), (0, Some(MAX_TRIMMED + 9)));
     }
 }

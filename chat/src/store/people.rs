@@ -39,10 +39,10 @@ impl Store {
     }
 
     /// Those whose name's key begins so, in the order of the keys.
-    pub(crate) fn people_from(&self, prefix: &str, after: &str, most: usize) -> Result<Vec<PersonRow>, StoreError> {
+    pub(crate) fn people_from(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<PersonRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people
             WHERE key >= max(?1, ?2) AND key <> ?2 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
-        self.all(sql, (prefix, after, most), PersonRow::read)
+        self.all(sql, (prefix, after, max), PersonRow::read)
     }
 
     /// Adds somebody under a name that nobody has, as a member of the lobby; `None` where somebody has the name.

@@ -98,10 +98,10 @@ impl Store {
 
     /// Public rooms in the order of their keys, behind `after`, with `search` in the name's key; among so many at most
     /// that nobody waits long.
-    pub(crate) fn public_rooms(&self, search: &str, after: &str, most: usize) -> Result<Vec<RoomId>, StoreError> {
+    pub(crate) fn public_rooms(&self, search: &str, after: &str, max: usize) -> Result<Vec<RoomId>, StoreError> {
         let sql = "SELECT id FROM (SELECT id, key FROM rooms WHERE kind = 0 AND key > ?2 ORDER BY key LIMIT ?4)
             WHERE instr(substr(key, length('name ') + 1), ?1) > 0 LIMIT ?3";
-        self.all(sql, (search, after, most, SEARCHED), |row| row.get(0))
+        self.all(sql, (search, after, max, MAX_SEARCHED), |row| row.get(0))
     }
 
     pub(crate) fn set_topic(&self, id: RoomId, topic: &str) -> Result<(), StoreError> {
@@ -121,26 +121,21 @@ impl Store {
     }
 
     /// All places of somebody, in the order of the rooms.
-    pub(crate) fn places_of(&self, person: PersonId) -> Result<Vec<Member>, StoreError> {
+    pub(crate) fn memberships_of(&self, person: PersonId) -> Result<Vec<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 ORDER BY room";
         self.all(sql, [person], Member::read)
     }
 
     /// The members of a room in the order of their ids, behind one.
-    pub(crate) fn members(
-        &self,
-        room: RoomId,
-        after: Option<PersonId>,
-        most: usize,
-    ) -> Result<Vec<Member>, StoreError> {
+    pub(crate) fn members(&self, room: RoomId, after: Option<PersonId>, max: usize) -> Result<Vec<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members
             WHERE room = ?1 AND person > ifnull(?2, 0) AND role >= 2 ORDER BY person LIMIT ?3";
-        self.all(sql, (room, after, most), Member::read)
+        self.all(sql, (room, after, max), Member::read)
     }
 
     /// The same for who is banned: a few among many.
-    pub(crate) fn banned(&self, room: RoomId, after: Option<PersonId>, most: usize) -> Result<Vec<Member>, StoreError> {
-        self.all(BANNED, (room, after, most), Member::read)
+    pub(crate) fn banned(&self, room: RoomId, after: Option<PersonId>, max: usize) -> Result<Vec<Member>, StoreError> {
+        self.all(BANNED, (room, after, max), Member::read)
     }
 
     /// In how many rooms somebody has this role, or a higher one; conversations of two do not count.
@@ -201,7 +196,7 @@ impl Store {
 const BANNED: &str = "SELECT room, person, role, read FROM members INDEXED BY banned
     WHERE room = ?1 AND person > ifnull(?2, 0) AND role = 0 ORDER BY person LIMIT ?3";
 /// Rooms that are looked at in one search.
-const SEARCHED: usize = 10_000;
+const MAX_SEARCHED: usize = 10_000;
 
 macro_rules! stored_as_number {
     ($type:ident { $($variant:ident = $number:literal),+ }) => {

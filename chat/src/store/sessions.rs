@@ -55,13 +55,13 @@ impl Store {
         now: Millis,
         idle_before: Millis,
         guests_idle_before: Millis,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let sql = "SELECT id, person, created, used, expires FROM sessions WHERE expires <= ?1
             UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 0 AND used <= ?2
             UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 1 AND used <= ?3
             LIMIT ?4";
-        self.all(sql, (now, idle_before, guests_idle_before, most), SessionRow::read)
+        self.all(sql, (now, idle_before, guests_idle_before, max), SessionRow::read)
     }
 
     pub(crate) fn set_used(&self, id: SessionId, used: Millis) -> Result<(), StoreError> {

@@ -38,8 +38,8 @@ fn echo_echoes_and_broadcast_reaches_others() {
     expect_text(&mut other, "from one");
     other.send_text("from the other").unwrap();
     expect_text(&mut one, "from the other");
-    let stranger = builder().origin("https://elsewhere.example").connect(broadcast.url());
-    assert!(matches!(stranger, Err(ClientError::Refused { response, .. }) if response.status() == 403));
+    let refused = builder().origin("https://elsewhere.example").connect(broadcast.url());
+    assert!(matches!(refused, Err(ClientError::Refused { response, .. }) if response.status() == 403));
 }
 
 #[test]

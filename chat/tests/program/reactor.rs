@@ -20,7 +20,7 @@ use switchboard::{
 use switchboard_chat::{Chat, ChatConfig, ChatService, Peer, Rate};
 use switchboard_tests::server::{Answer, Raw, config};
 
-use crate::support::visitor::{AS_JSON, PASSWORD, Visitor, guest, request_over};
+use crate::support::chat_user::{AS_JSON, ChatUser, PASSWORD, guest, request_over};
 
 /// How long a callback may compute.
 const BOUND: Duration = Duration::from_millis(5);
@@ -206,7 +206,7 @@ fn requests_as_long_as_they_may_be_are_read_in_time() {
 #[test]
 fn messages_as_long_as_they_may_be_are_read_in_time() {
     let served = Served::new();
-    let mut ann = Visitor::guest(served.address(), "Ann");
+    let mut ann = ChatUser::guest(served.address(), "Ann");
     let nonsense = [
         "[".repeat(64 << 10),
         "[],".repeat(21_845),
@@ -227,7 +227,7 @@ fn messages_as_long_as_they_may_be_are_read_in_time() {
         for _ in 0..TIMES {
             ann.send_text(text);
         }
-        let answers = ann.heard_of(&["error"]);
+        let answers = ann.received(&["error"]);
         assert_eq!(answers.len(), TIMES, "{}", start_of(text.as_bytes()));
     }
     served.check(nonsense.len());
@@ -237,7 +237,7 @@ fn messages_as_long_as_they_may_be_are_read_in_time() {
 fn the_longest_messages_and_histories_go_by() {
     let served = Served::new();
     let token = guest(served.address(), "Bob");
-    let (mut ann, mut bob) = (Visitor::guest(served.address(), "Ann"), Visitor::of(served.address(), &token));
+    let (mut ann, mut bob) = (ChatUser::guest(served.address(), "Ann"), ChatUser::with_token(served.address(), &token));
     bob.ask("join", json!({"room": 1})).unwrap();
     let text = "\u{1f600}".repeat(4_000);
     for number in 0..100 {
@@ -250,7 +250,7 @@ fn the_longest_messages_and_histories_go_by() {
         bob.ask("join", json!({"room": 1, "since": {"epoch": page["messages"][0]["epoch"], "seq": 0}})).unwrap();
         bob.ask("people", Value::Null).unwrap();
         // What opens and closes is held to the bound, too.
-        drop(Visitor::of(served.address(), &token));
+        drop(ChatUser::with_token(served.address(), &token));
     }
     served.check(5);
 }

@@ -10,18 +10,18 @@ use switchboard_tests::server::{LONG, OPENING, Raw, frame};
 
 use switchboard_tests::process::peak_of_memory;
 
-use crate::support::visitor::{Answered, End, Visitor, guest};
+use crate::support::chat_user::{ChatUser, End, Reply, guest};
 
-fn refused(code: &str) -> Answered {
+fn refused(code: &str) -> Reply {
     Err(code.to_owned())
 }
 
 #[test]
 fn ap_01_a_person_is_in_and_owns_a_bounded_number_of_rooms() {
     let program = chat(&["--max-rooms", "5", "--max-owned-rooms", "3", "--event-rate", PLENTY]);
-    let [mut ann, mut eve] = ["Ann", "Eve"].map(|name| Visitor::guest(program.address(), name));
-    let create = |visitor: &mut Visitor, name: String| {
-        visitor.ask("create", json!({"name": name})).map(|made| made["room"]["room"].clone())
+    let [mut ann, mut eve] = ["Ann", "Eve"].map(|name| ChatUser::guest(program.address(), name));
+    let create = |user: &mut ChatUser, name: String| {
+        user.ask("create", json!({"name": name})).map(|made| made["room"]["room"].clone())
     };
     let anns: Vec<_> = (0..3).map(|number| create(&mut ann, format!("Ann's {number}")).unwrap()).collect();
     assert_eq!(create(&mut ann, "Ann's last".into()), refused("too_many_rooms"));
@@ -48,9 +48,9 @@ fn ap_01_a_person_is_in_and_owns_a_bounded_number_of_rooms() {
 fn ap_01_events_of_a_connection_are_limited_nonsense_too_and_those_of_others_are_not() {
     let program = chat(&["--event-rate", "10+1/h"]);
     let token = guest(program.address(), "Eve");
-    let mut calm = Visitor::guest(program.address(), "Ann");
+    let mut calm = ChatUser::guest(program.address(), "Ann");
     for flood in [r#"["people",null,"x"]"#, r#"["nonsense",null,"x"]"#, "nonsense", r#"["beat",null,"x"]"#] {
-        let mut eve = Visitor::of(program.address(), &token);
+        let mut eve = ChatUser::with_token(program.address(), &token);
         (0..10).for_each(|_| eve.send_text(flood));
         for _ in 0..20 {
             assert_eq!(eve.ask("people", Value::Null), refused("too_fast"), "after {flood}");
@@ -63,8 +63,8 @@ fn ap_01_events_of_a_connection_are_limited_nonsense_too_and_those_of_others_are
 fn ap_01_messages_of_a_person_are_limited_over_all_connections_and_repeats_are_answered() {
     let program = chat(&["--message-rate", "4+1/h", "--event-rate", PLENTY]);
     let token = guest(program.address(), "Eve");
-    let mut eves = [(); 2].map(|()| Visitor::of(program.address(), &token));
-    let mut ann = Visitor::guest(program.address(), "Ann");
+    let mut eves = [(); 2].map(|()| ChatUser::with_token(program.address(), &token));
+    let mut ann = ChatUser::guest(program.address(), "Ann");
     let said: Vec<_> = (0..4)
         .map(|number| {
             let what = words(&LOBBY.into(), "spam");
@@ -89,21 +89,21 @@ fn ap_01_connections_of_a_person_are_limited() {
     let address = program.address();
     let (token, other) = (guest(address, "Eve"), guest(address, "Ann"));
     let bearer = format!("Bearer {token}");
-    let mut inside: Vec<_> = (0..3).map(|_| Visitor::of(address, &token)).collect();
+    let mut inside: Vec<_> = (0..3).map(|_| ChatUser::with_token(address, &token)).collect();
     for _ in 0..10 {
-        let (events, end) = Visitor::with_header(address, "Authorization", &bearer).until_end();
+        let (events, end) = ChatUser::with_header(address, "Authorization", &bearer).until_end();
         assert_eq!((events.len(), &events[0].data["code"]), (1, &json!("too_many_connections")));
         assert_eq!(end, End::Closed(CloseCode::POLICY_VIOLATION.get()));
-        let mut late = Visitor::stranger(address);
+        let mut late = ChatUser::unauthenticated(address);
         late.send("auth", &json!({"token": token}));
         assert_eq!(late.until_end().1, End::Closed(CloseCode::POLICY_VIOLATION.get()));
     }
     assert!(inside.iter_mut().all(|eve| eve.ask("people", Value::Null).is_ok()), "those inside stay");
-    Visitor::of(address, &other);
+    ChatUser::with_token(address, &other);
     // One leaves, and one may come.
     drop(inside.pop());
     let started = Instant::now();
-    while Visitor::with_header(address, "Authorization", &bearer).receive().expect("a word").name != "welcome" {
+    while ChatUser::with_header(address, "Authorization", &bearer).receive().expect("a word").name != "welcome" {
         assert!(started.elapsed() < LONG, "nobody may come");
     }
 }
@@ -124,7 +124,7 @@ fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_o
     let program = generous_chat();
     let address = program.address();
     let mut silent = ["Tom", "Tim"].map(|name| raw_member(address, &guest(address, name)));
-    let mut readers = ["Ann", "Bob", "Cem"].map(|name| Visitor::guest(address, name));
+    let mut readers = ["Ann", "Bob", "Cem"].map(|name| ChatUser::guest(address, name));
     for reader in &mut readers {
         reader.ask("join", json!({"room": LOBBY})).unwrap();
     }
@@ -134,7 +134,7 @@ fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_o
         let said = readers[seq % 3].ask("say", words(&LOBBY.into(), &text)).unwrap();
         assert_eq!(said["seq"], seq);
         for reader in &mut readers {
-            let message = reader.hear("message");
+            let message = reader.expect_event("message");
             assert_eq!((&message["seq"], message["text"].as_str()), (&json!(seq), Some(&*text)));
         }
     }
@@ -152,7 +152,7 @@ fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_o
         assert!(seqs.len() < 400, "they were too slow");
     }
     // They may come back, and are told what they have missed.
-    let mut tom = Visitor::guest(address, "Tom again");
+    let mut tom = ChatUser::guest(address, "Tom again");
     let missed = tom.ask("join", json!({"room": LOBBY})).unwrap();
     assert_eq!((&missed["room"]["seq"], &missed["live"]), (&json!(400), &json!(true)));
 }
@@ -162,7 +162,7 @@ fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_o
 fn rs_01_who_asks_for_much_and_reads_nothing_costs_little_memory_and_nobody_else_much_time() {
     let program = generous_chat();
     let address = program.address();
-    let mut ann = Visitor::guest(address, "Ann");
+    let mut ann = ChatUser::guest(address, "Ann");
     let text = "\u{1f600}".repeat(4_000);
     for _ in 0..100 {
         ann.ask("say", words(&LOBBY.into(), &text)).unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{LOBBY, generous_chat, key};
 use switchboard_tests::server::Raw;
 
-use crate::support::visitor::{AS_JSON, End, PASSWORD, Visitor, code_of, guest, json_of, request_over};
+use crate::support::chat_user::{AS_JSON, ChatUser, End, PASSWORD, code_of, guest, json_of, request_over};
 
 #[test]
 fn ap_01_bodies_that_are_too_long_too_deep_or_no_names_are_refused_one_by_one() {
@@ -68,7 +68,7 @@ fn ap_01_bodies_that_are_too_long_too_deep_or_no_names_are_refused_one_by_one() 
 #[test]
 fn ap_01_texts_that_are_no_events_are_answered_and_the_connection_goes_on() {
     let program = generous_chat();
-    let mut ann = Visitor::guest(program.address(), "Ann");
+    let mut ann = ChatUser::guest(program.address(), "Ann");
     let long = "x".repeat(65);
     let rows: Vec<(String, &str, Value)> = vec![
         ("".into(), "bad_json", Value::Null),
@@ -113,7 +113,7 @@ fn ap_01_texts_that_are_no_events_are_answered_and_the_connection_goes_on() {
     for (text, code, id) in rows {
         let shown: String = text.chars().take(40).collect();
         ann.send_text(&text);
-        let events = ann.heard_of(&["error", "ack"]);
+        let events = ann.received(&["error", "ack"]);
         let [answer] = &events[..] else { panic!("{shown}: {events:?}") };
         assert_eq!((&*code_of(answer), &answer.id), (code, &id), "{shown}");
         assert!(answer.data["message"].as_str().unwrap().len() < 200, "{shown}: {answer:?}");
@@ -124,7 +124,7 @@ fn ap_01_texts_that_are_no_events_are_answered_and_the_connection_goes_on() {
 #[test]
 fn ap_01_odd_values_are_refused_or_mean_what_they_say() {
     let program = generous_chat();
-    let mut ann = Visitor::guest(program.address(), "Ann");
+    let mut ann = ChatUser::guest(program.address(), "Ann");
     ann.ask("say", json!({"room": LOBBY, "text": "first", "key": key()})).unwrap();
     let say = |text: &str| json!({"room": LOBBY, "text": text, "key": key()});
     let keyed = |key: &str| json!({"room": LOBBY, "text": "x", "key": key});
@@ -216,14 +216,14 @@ fn ap_01_odd_values_are_refused_or_mean_what_they_say() {
 fn ap_01_messages_past_64_kib_and_binary_ones_end_the_connection() {
     let program = generous_chat();
     let token = guest(program.address(), "Ann");
-    let mut ann = Visitor::of(program.address(), &token);
+    let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_text(&" ".repeat((64 << 10) + 1));
     assert_eq!(ann.until_end().1, End::Closed(1009));
-    let mut ann = Visitor::of(program.address(), &token);
+    let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_binary(b"[\"beat\"]");
     assert_eq!(ann.until_end().1, End::Closed(1003));
     // Which costs nobody else anything.
-    let mut ann = Visitor::of(program.address(), &token);
+    let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_text(&format!("{}[\"beat\"]", " ".repeat((64 << 10) - 8)));
-    ann.hear("beat");
+    ann.expect_event("beat");
 }

@@ -7,8 +7,8 @@ use super::{chat, generous_chat};
 use switchboard_tests::server::{Answer, Raw, builder};
 
 use crate::support::{
+    chat_user::{AS_JSON, ChatUser, Event, guest, json_of, post, request, request_over},
     program::Program,
-    visitor::{AS_JSON, Event, Visitor, guest, json_of, post, request, request_over},
 };
 
 /// What becomes of a page that opens the WebSocket with somebody's cookie.
@@ -33,9 +33,9 @@ fn open(program: &Program, host: &str, origin: Option<&str>, fields: &[(&str, &s
     }
     match builder.connect(&format!("ws://{host}/ws")) {
         Ok(client) => {
-            let mut visitor = Visitor::over(client);
-            visitor.send("sessions", &Value::Null);
-            match visitor.receive() {
+            let mut user = ChatUser::over(client);
+            user.send("sessions", &Value::Null);
+            match user.receive() {
                 Ok(Event { name, .. }) if name == "welcome" => Welcome,
                 Ok(Event { name, data, .. }) if name == "error" && data["code"] == "no_session" => NoSession,
                 other => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::{LOBBY, generous_chat, key, words};
-use crate::support::visitor::{Answered, Event, Visitor};
+use crate::support::chat_user::{ChatUser, Event, Reply};
 
 /// Every event about one room, but for `join`, which may make one a member.
 fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
@@ -30,21 +30,21 @@ fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
 
 /// A new room of this kind.
 #[track_caller]
-fn create(owner: &mut Visitor, name: &str, kind: &str) -> Value {
+fn create(owner: &mut ChatUser, name: &str, kind: &str) -> Value {
     owner.ask("create", json!({"name": name, "kind": kind})).unwrap()["room"]["room"].clone()
 }
 
-fn guests<const N: usize>(address: SocketAddr, names: [&str; N]) -> [Visitor; N] {
-    names.map(|name| Visitor::guest(address, name))
+fn guests<const N: usize>(address: SocketAddr, names: [&str; N]) -> [ChatUser; N] {
+    names.map(|name| ChatUser::guest(address, name))
 }
 
-fn refused(code: &str) -> Answered {
+fn refused(code: &str) -> Reply {
     Err(code.to_owned())
 }
 
 /// What is heard of a room and what is said there.
-fn heard(visitor: &mut Visitor) -> Vec<Event> {
-    visitor.heard_of(&["message", "room", "typing", "gone", "read"])
+fn room_events(user: &mut ChatUser) -> Vec<Event> {
+    user.received(&["message", "room", "typing", "gone", "read"])
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn ap_01_invited_and_direct_rooms_of_others_are_as_if_they_did_not_exist() {
         let expected: &[&str] = if search.is_empty() { &["Lobby"] } else { &[] };
         assert_eq!(names, expected, "{search:?}");
     }
-    assert_eq!(heard(&mut eve), [], "nor was anything heard of them");
+    assert_eq!(room_events(&mut eve), [], "nor was anything heard of them");
     // Nothing of all that was done.
     let page = ann.ask("history", json!({"room": invited})).unwrap();
     assert_eq!(page["messages"].as_array().unwrap().len(), 2, "joined and said: {page}");
@@ -98,7 +98,7 @@ fn ap_01_a_public_room_is_open_to_members_only_until_one_joins() {
         assert_eq!(eve.ask(event, data.clone()), refused("not_member"), "{event} {data}");
     }
     ann.ask("say", words(&room, "fish!")).unwrap();
-    assert_eq!(heard(&mut eve), []);
+    assert_eq!(room_events(&mut eve), []);
     let entered = eve.ask("join", json!({"room": room})).unwrap();
     assert_eq!(entered["room"]["role"], "member");
     // A member is no owner.
@@ -121,9 +121,9 @@ fn ap_01_a_conversation_of_two_has_no_owner_and_no_third() {
     let room = ann.ask("direct", json!({"name": "Bob"})).unwrap()["room"]["room"].clone();
     bob.ask("tell", json!({"name": "Ann", "text": "hi", "key": key()})).unwrap();
     let owners = ["topic", "invite", "kick", "ban", "unban", "role", "remove"];
-    for visitor in [&mut ann, &mut bob] {
+    for user in [&mut ann, &mut bob] {
         for (event, data) in events_about(&room).into_iter().filter(|(event, _)| owners.contains(event)) {
-            assert_eq!(visitor.ask(event, data.clone()), refused("not_owner"), "{event} {data}");
+            assert_eq!(user.ask(event, data.clone()), refused("not_owner"), "{event} {data}");
         }
     }
     assert_eq!(ann.ask("delete", json!({"room": room, "seq": 1})), refused("not_owner"), "Bob said that");
@@ -134,17 +134,17 @@ fn ap_01_who_was_kicked_or_banned_or_has_left_hears_nothing_more() {
     for kind in ["public", "invited"] {
         let program = generous_chat();
         let address = program.address();
-        let mut ann = Visitor::guest(address, "Ann");
+        let mut ann = ChatUser::guest(address, "Ann");
         let room = create(&mut ann, "Market", kind);
         // Each is connected twice.
         let mut leaving = ["Kicked", "Banned", "Left"].map(|name| {
-            let token = crate::support::visitor::guest(address, name);
+            let token = crate::support::chat_user::guest(address, name);
             ann.ask("invite", json!({"room": room, "name": name})).unwrap();
-            let mut visitors = [(); 2].map(|()| Visitor::of(address, &token));
-            for visitor in &mut visitors {
-                visitor.ask("join", json!({"room": room})).unwrap();
+            let mut users = [(); 2].map(|()| ChatUser::with_token(address, &token));
+            for user in &mut users {
+                user.ask("join", json!({"room": room})).unwrap();
             }
-            (name, visitors)
+            (name, users)
         });
         ann.ask("kick", json!({"room": room, "name": "Kicked"})).unwrap();
         ann.ask("ban", json!({"room": room, "name": "Banned"})).unwrap();
@@ -152,9 +152,9 @@ fn ap_01_who_was_kicked_or_banned_or_has_left_hears_nothing_more() {
         ann.ask("say", words(&room, "now that they are gone")).unwrap();
         ann.ask("typing", json!({"room": room})).unwrap();
         ann.ask("topic", json!({"room": room, "topic": "those who are gone"})).unwrap();
-        for (name, visitors) in &mut leaving {
-            for visitor in visitors {
-                let heard = heard(visitor);
+        for (name, users) in &mut leaving {
+            for user in users {
+                let heard = room_events(user);
                 let gone = heard.iter().position(|event| event.name == "gone").expect("they are told");
                 assert_eq!(heard[gone].data, json!({"room": room, "reason": name.to_lowercase()}));
                 assert_eq!(heard[gone + 1..], [], "{name}, {kind}");
@@ -163,7 +163,7 @@ fn ap_01_who_was_kicked_or_banned_or_has_left_hears_nothing_more() {
                 // To who was invited the room is none any more.
                 let code = if kind == "public" { "not_member" } else { "unknown_room" };
                 for (event, data) in events_about(&room) {
-                    assert_eq!(visitor.ask(event, data.clone()), refused(code), "{name}, {kind}: {event} {data}");
+                    assert_eq!(user.ask(event, data.clone()), refused(code), "{name}, {kind}: {event} {data}");
                 }
             }
         }
@@ -190,10 +190,10 @@ fn ap_01_a_removed_room_is_gone_for_all() {
     let room = create(&mut ann, "Market", "public");
     bob.ask("join", json!({"room": room})).unwrap();
     ann.ask("remove", json!({"room": room})).unwrap();
-    for visitor in [&mut ann, &mut bob] {
-        assert_eq!(visitor.hear("gone"), json!({"room": room, "reason": "removed"}));
+    for user in [&mut ann, &mut bob] {
+        assert_eq!(user.expect_event("gone"), json!({"room": room, "reason": "removed"}));
         for (event, data) in events_about(&room) {
-            assert_eq!(visitor.ask(event, data.clone()), refused("unknown_room"), "{event} {data}");
+            assert_eq!(user.ask(event, data.clone()), refused("unknown_room"), "{event} {data}");
         }
     }
     // Its number is nobody's again.
@@ -217,8 +217,8 @@ fn ap_01_a_room_keeps_an_owner_and_owners_are_not_done_to() {
     }
     ann.ask("role", role("Bob", "owner")).unwrap();
     for event in ["kick", "ban"] {
-        for (visitor, name) in [(&mut ann, "Bob"), (&mut bob, "Ann")] {
-            assert_eq!(visitor.ask(event, json!({"room": room, "name": name})), refused("is_owner"), "{event} {name}");
+        for (user, name) in [(&mut ann, "Bob"), (&mut bob, "Ann")] {
+            assert_eq!(user.ask(event, json!({"room": room, "name": name})), refused("is_owner"), "{event} {name}");
         }
     }
     bob.ask("role", role("Ann", "member")).unwrap();
@@ -231,7 +231,7 @@ fn ap_01_words_are_taken_back_by_who_said_them_or_an_owner() {
     let [mut ann, mut bob] = guests(program.address(), ["Ann", "Bob"]);
     let room = create(&mut ann, "Market", "public");
     bob.ask("join", json!({"room": room})).unwrap();
-    let say = |visitor: &mut Visitor| visitor.ask("say", words(&room, "a secret")).unwrap()["seq"].clone();
+    let say = |user: &mut ChatUser| user.ask("say", words(&room, "a secret")).unwrap()["seq"].clone();
     let [anns, bobs, bobs_second] = [say(&mut ann), say(&mut bob), say(&mut bob)];
     let delete = |seq: &Value| json!({"room": room, "seq": seq});
     assert_eq!(bob.ask("delete", delete(&anns)), refused("not_owner"));

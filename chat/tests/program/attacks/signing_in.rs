@@ -8,9 +8,9 @@ use super::{chat, generous_chat};
 use switchboard_tests::server::{Answer, Raw};
 
 use crate::support::{
+    chat_user::{AS_JSON, PASSWORD, account, guest, json_of, post, request, request_over},
     folder::Folder,
     program::{PATH, start_command},
-    visitor::{AS_JSON, PASSWORD, account, guest, json_of, post, request, request_over},
 };
 
 #[test]

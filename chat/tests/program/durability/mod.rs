@@ -7,9 +7,9 @@ use rlimit::Resource;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::chat_user::{ChatUser, End, guest, json_of, post};
 use crate::support::folder::Folder;
 use crate::support::program::{PATH, Program, start, start_command};
-use crate::support::visitor::{End, Visitor, guest, json_of, post};
 use crowd::Crowd;
 use switchboard_tests::random::{Random, for_each_seed};
 
@@ -19,7 +19,7 @@ fn kill_9_loses_nothing_that_was_acknowledged_and_doubles_nothing_that_is_repeat
     for_each_seed(10, |random| {
         restart_in_the_middle_of_load("kill-9", 10, random, |program, crowd| {
             program.kill();
-            crowd.hear_the_end();
+            crowd.drain();
         });
     });
 }
@@ -29,7 +29,7 @@ fn sigterm_loses_nothing_that_was_acknowledged_and_ends_with_0() {
     for_each_seed(3, |random| {
         restart_in_the_middle_of_load("sigterm", 3, random, |program, crowd| {
             program.signal("TERM");
-            assert!(crowd.hear_the_end().iter().all(|end| *end == End::Closed(1001)));
+            assert!(crowd.drain().iter().all(|end| *end == End::Closed(1001)));
             assert_eq!(program.wait().code(), Some(0));
         });
     });
@@ -39,11 +39,11 @@ fn sigterm_loses_nothing_that_was_acknowledged_and_ends_with_0() {
 fn restart_in_the_middle_of_load(name: &str, times: usize, mut random: Random, end: impl Fn(&mut Program, &mut Crowd)) {
     let folder = Folder::new(name);
     let mut program = serve(&folder);
-    let mut crowd = Crowd::gather(program.address(), Random::new(random.next_u64()));
+    let mut crowd = Crowd::new(program.address(), Random::new(random.next_u64()));
     for _ in 0..times {
         crowd.verify(program.address());
         crowd.connect(program.address());
-        crowd.talk(random.below(80));
+        crowd.send_until_answered(random.below(80));
         end(&mut program, &mut crowd);
         program = serve(&folder);
     }
@@ -61,13 +61,14 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_the_rest_goes_on() {
     let mut program =
         start_command(Command::new("sh").args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PATH]).args(options(&folder)));
     let token = guest(program.address(), "Ann");
-    let (mut ann, mut bob) = (Visitor::of(program.address(), &token), Visitor::guest(program.address(), "Bob"));
+    let (mut ann, mut bob) =
+        (ChatUser::with_token(program.address(), &token), ChatUser::guest(program.address(), "Bob"));
     bob.ask("join", json!({"room": 1})).unwrap();
     let mut keys = (1..).map(|number| Uuid::from_u128(number).to_string());
-    let mut say = |visitor: &mut Visitor| {
+    let mut say = |user: &mut ChatUser| {
         let (key, text) = (keys.next().expect("a key"), "x".repeat(4_000));
         let what = json!({"room": 1, "text": text, "key": key});
-        (visitor.ask("say", what.clone()), what)
+        (user.ask("say", what.clone()), what)
     };
 
     let unlimited = limit_files(&program, 512 << 10);
@@ -87,13 +88,13 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_the_rest_goes_on() {
     }
     assert_eq!(ann.ask("create", json!({"name": "Attic"})), Err("storage".into()));
     assert_eq!(ann.ask("tell", json!({"name": "Bob", "text": "?", "key": refused.1["key"]})), Err("storage".into()));
-    assert_eq!(bob.heard_of(&["message"]).len(), acknowledged.len(), "nobody hears what was refused");
+    assert_eq!(bob.received(&["message"]).len(), acknowledged.len(), "nobody hears what was refused");
     let page = bob.ask("history", json!({"room": 1, "limit": 5})).unwrap();
     assert_eq!(page["messages"][4]["seq"], acknowledged.last().unwrap().0["seq"]);
     let answer = post(program.address(), "/api/guest", &json!({"name": "Cem"}));
     assert_eq!((answer.status, json_of(&answer)["error"]["code"].as_str()), (503, Some("storage")));
     assert!(answer.header("Retry-After").is_some(), "{answer:?}");
-    let mut again = Visitor::of(program.address(), &token);
+    let mut again = ChatUser::with_token(program.address(), &token);
     assert_eq!(again.ask("members", json!({"room": 1})).unwrap()["members"].as_array().unwrap().len(), 2);
 
     // There is room again, and then there is none.
@@ -106,7 +107,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_the_rest_goes_on() {
     assert_eq!(program.wait().code(), Some(0), "the program outlives a full disk");
 
     program = serve(&folder);
-    let mut ann = Visitor::of(program.address(), &token);
+    let mut ann = ChatUser::with_token(program.address(), &token);
     let mut said = Vec::new();
     while let Some(before) = said.first().map_or(Some(u64::MAX), |first: &Value| first["seq"].as_u64())
         && before > 1

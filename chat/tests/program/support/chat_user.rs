@@ -95,37 +95,37 @@ pub(crate) enum End {
 }
 
 /// What somebody gets who asks: the result, or the code of an error.
-pub(crate) type Answered = Result<Value, String>;
+pub(crate) type Reply = Result<Value, String>;
 
 /// A connection to the chat.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct ChatUser {
     client: Client,
     /// What came that nobody has asked for yet.
-    heard: VecDeque<Event>,
+    pending: VecDeque<Event>,
     last_id: u64,
 }
 
-impl Visitor {
+impl ChatUser {
     /// Connects with a session, and is welcomed. Gives the welcome, too.
     #[track_caller]
-    pub(crate) fn welcomed(address: SocketAddr, token: &str) -> (Self, Value) {
-        let mut visitor = Self::with_header(address, "Authorization", &format!("Bearer {token}"));
-        let welcome = visitor.receive().expect("a welcome");
+    pub(crate) fn with_welcome(address: SocketAddr, token: &str) -> (Self, Value) {
+        let mut user = Self::with_header(address, "Authorization", &format!("Bearer {token}"));
+        let welcome = user.receive().expect("a welcome");
         assert_eq!(welcome.name, "welcome", "{welcome:?}");
-        (visitor, welcome.data)
+        (user, welcome.data)
     }
 
     /// The same for who needs no welcome.
     #[track_caller]
-    pub(crate) fn of(address: SocketAddr, token: &str) -> Self {
-        Self::welcomed(address, token).0
+    pub(crate) fn with_token(address: SocketAddr, token: &str) -> Self {
+        Self::with_welcome(address, token).0
     }
 
     /// Connects as a new guest.
     #[track_caller]
     pub(crate) fn guest(address: SocketAddr, name: &str) -> Self {
-        Self::of(address, &guest(address, name))
+        Self::with_token(address, &guest(address, name))
     }
 
     /// Connects with one more field in the request.
@@ -136,12 +136,12 @@ impl Visitor {
 
     /// Connects and shows nothing.
     #[track_caller]
-    pub(crate) fn stranger(address: SocketAddr) -> Self {
+    pub(crate) fn unauthenticated(address: SocketAddr) -> Self {
         Self::over(builder().connect(&url(address)).unwrap())
     }
 
     pub(crate) fn over(client: Client) -> Self {
-        Self { client, heard: VecDeque::new(), last_id: 0 }
+        Self { client, pending: VecDeque::new(), last_id: 0 }
     }
 
     /// Sends an event, and gives its id.
@@ -166,7 +166,7 @@ impl Visitor {
 
     /// The next event, in the order in which they came.
     pub(crate) fn receive(&mut self) -> Result<Event, End> {
-        match self.heard.pop_front() {
+        match self.pending.pop_front() {
             Some(event) => Ok(event),
             None => self.read(),
         }
@@ -193,7 +193,7 @@ impl Visitor {
 
     /// Sends an event, and waits for its answer. What comes before that is kept.
     #[track_caller]
-    pub(crate) fn ask(&mut self, event: &str, data: Value) -> Answered {
+    pub(crate) fn ask(&mut self, event: &str, data: Value) -> Reply {
         let id = self.send(event, &data);
         let answer = self.answer(&id.into());
         match &*answer.name {
@@ -210,7 +210,7 @@ impl Visitor {
 
     /// The next event of this name; those before it are dropped.
     #[track_caller]
-    pub(crate) fn hear(&mut self, name: &str) -> Value {
+    pub(crate) fn expect_event(&mut self, name: &str) -> Value {
         loop {
             let event = self.receive().unwrap_or_else(|end| panic!("{end:?} in place of {name}"));
             if event.name == name {
@@ -222,16 +222,16 @@ impl Visitor {
     /// All that was on its way to this connection when the chat got what is sent now: what is not among it has not been
     /// said here, and never will be.
     #[track_caller]
-    pub(crate) fn all_until_now(&mut self) -> Vec<Event> {
+    pub(crate) fn received_so_far(&mut self) -> Vec<Event> {
         self.send_text(r#"["beat"]"#);
         self.read_until(|event| event.name == "beat");
-        self.heard.drain(..).collect()
+        self.pending.drain(..).collect()
     }
 
     /// The names of all until now that are one of these.
     #[track_caller]
-    pub(crate) fn heard_of(&mut self, names: &[&str]) -> Vec<Event> {
-        self.all_until_now().into_iter().filter(|event| names.contains(&&*event.name)).collect()
+    pub(crate) fn received(&mut self, names: &[&str]) -> Vec<Event> {
+        self.received_so_far().into_iter().filter(|event| names.contains(&&*event.name)).collect()
     }
 
     /// All that comes before the end, and the end.
@@ -248,7 +248,7 @@ impl Visitor {
 
     /// What comes within this time, if anything does.
     pub(crate) fn receive_within(&mut self, time: Duration) -> Option<Result<Event, End>> {
-        if let Some(event) = self.heard.pop_front() {
+        if let Some(event) = self.pending.pop_front() {
             return Some(Ok(event));
         }
         self.client.set_read_timeout(Some(time));
@@ -259,15 +259,15 @@ impl Visitor {
 
     /// Reads on until such an event comes; keeps those before it.
     #[track_caller]
-    fn read_until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
+    fn read_until(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Event {
         let deadline = Instant::now() + LONG;
         loop {
             let event = self.read().unwrap_or_else(|end| panic!("{end:?} in place of an answer"));
-            if is_it(&event) {
+            if is_wanted(&event) {
                 return event;
             }
-            self.heard.push_back(event);
-            assert!(Instant::now() < deadline, "no answer, but {:?}", self.heard);
+            self.pending.push_back(event);
+            assert!(Instant::now() < deadline, "no answer, but {:?}", self.pending);
         }
     }
 }
