@@ -1,4 +1,4 @@
-//! Requests for who one is: below `/api/`, in JSON.
+//! The HTTP requests for accounts and sessions below `/api/`, in JSON.
 
 use std::{
     net::IpAddr,
@@ -20,7 +20,7 @@ use super::{
 };
 use switchboard::{Request, Responder, Response};
 
-/// The requests, as each worker answers them.
+/// Handles the requests. Each worker has a clone.
 #[derive(Clone)]
 pub(super) struct Api {
     backplane: Arc<dyn Backplane>,
@@ -29,13 +29,13 @@ pub(super) struct Api {
     attempts: Arc<Mutex<Buckets<IpAddr>>>,
 }
 
-/// What somebody sends to sign in.
+/// The body of a request to sign in.
 #[derive(Deserialize)]
 struct Login {
     name: String,
     #[serde(default)]
     password: String,
-    /// They want a token, not a cookie.
+    /// Whether to return the token in the response instead of a cookie.
     #[serde(default)]
     token: bool,
 }
@@ -61,7 +61,7 @@ struct ErrorView<'a> {
     error: &'a EventError,
 }
 
-/// How somebody wants to sign in.
+/// How a request signs in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AuthMethod {
     Register,
@@ -69,11 +69,11 @@ enum AuthMethod {
     Guest,
 }
 
-/// An answer that is no good news.
+/// An error response.
 struct ErrorResponse {
     status: u16,
     error: EventError,
-    /// A field of the answer that says what to do.
+    /// An HTTP field that tells the client what to do.
     field: Option<(&'static str, String)>,
 }
 
@@ -82,10 +82,10 @@ impl Api {
         Self { backplane, config, attempts: Arc::new(Mutex::new(Buckets::new())) }
     }
 
-    /// Answers a request, now or later.
+    /// Handles a request. The response may come later, from another thread.
     pub(super) fn request(&self, request: &Request<'_>, host: &str, site: &Site, responder: Responder) {
         let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
-        // Two are none that a browser sends.
+        // No browser sends two Origin fields.
         let origin = match (origins.next(), origins.next()) {
             (Some(_), Some(_)) => Some("null"),
             (origin, _) => origin,
@@ -93,9 +93,10 @@ impl Api {
         let origin_kind = site.origin_kind(origin, host);
         let from = address_of(request.head, request.peer.ip(), &self.config.trusted_proxies);
         let handled = match (request.head.method(), request.head.path()) {
-            ("POST", _) if matches!(origin_kind, OriginKind::Allowed | OriginKind::Foreign) => {
-                Err((responder, error_response(403, "foreign_origin", "Only the chat's own page may ask for this.")))
-            }
+            ("POST", _) if matches!(origin_kind, OriginKind::Allowed | OriginKind::Foreign) => Err((
+                responder,
+                error_response(403, "foreign_origin", "Only the chat's own page may send this request."),
+            )),
             ("POST", "/api/register") => self.sign_in(AuthMethod::Register, request, from, site, responder),
             ("POST", "/api/login") => self.sign_in(AuthMethod::LogIn, request, from, site, responder),
             ("POST", "/api/guest") => self.sign_in(AuthMethod::Guest, request, from, site, responder),
@@ -105,7 +106,7 @@ impl Api {
                 Err((responder, ErrorResponse::method("POST")))
             }
             (_, "/api/session") => Err((responder, ErrorResponse::method("GET, HEAD"))),
-            _ => Err((responder, error_response(404, "not_found", "There is no such request."))),
+            _ => Err((responder, error_response(404, "not_found", "Unknown request."))),
         };
         if let Err((responder, refused)) = handled {
             log::info!("{from}: {} is refused: {}", request.head.path(), refused.error.code);
@@ -140,14 +141,14 @@ impl Api {
         match (method, password) {
             (AuthMethod::Register, Some(password)) => self.backplane.register(name, password, then),
             (AuthMethod::LogIn, Some(password)) => self.backplane.log_in(name, password, then),
-            // A password that cannot be one is nobody's.
+            // No account has a password that breaks the rules.
             (AuthMethod::Register | AuthMethod::LogIn, None) => then(Err(SignInError::BadCredentials)),
             (AuthMethod::Guest, _) => self.backplane.enter_as_guest(name, then),
         }
         Ok(())
     }
 
-    /// What can be said against an attempt to sign in before anybody is asked.
+    /// Checks a request to sign in, except for what the backplane decides.
     fn check(
         &self,
         method: AuthMethod,
@@ -156,10 +157,14 @@ impl Api {
     ) -> Result<(Login, Name, Option<Password>), ErrorResponse> {
         let login: Login = parse(request)?;
         if method == AuthMethod::Guest && !self.config.guests {
-            return Err(error_response(403, "guests_off", "Guests are not let in here; please log in."));
+            return Err(error_response(403, "guests_off", "Guests are not allowed here; please log in."));
         }
         if method == AuthMethod::Register && !self.config.registration {
-            return Err(error_response(403, "registration_off", "Accounts are made by the operator here."));
+            return Err(error_response(
+                403,
+                "registration_off",
+                "Registration is off; please ask the operator for an account.",
+            ));
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let allowed = attempts.take(address_key(from), self.config.limits.sign_ins, Instant::now());
@@ -167,7 +172,7 @@ impl Api {
         if let Err(wait) = allowed {
             return Err(ErrorResponse::too_fast(wait));
         }
-        // A name that was taken under another limit is still somebody's.
+        // An account may have been registered under a higher limit.
         let limit = if method == AuthMethod::LogIn { Name::HIGHEST_LIMIT } else { self.config.limits.name_chars };
         let name = match (Name::at_most(limit, &login.name), method) {
             (Ok(name), _) => name,
@@ -184,7 +189,7 @@ impl Api {
 
     fn log_out(&self, request: &Request<'_>, site: &Site, origin_kind: OriginKind, responder: Responder) {
         let done = Response::new(204).header("Set-Cookie", credentials::expired_cookie(site));
-        // Who is no page has not been made by one to send its cookie.
+        // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
             Credential::Token(token) => self.backplane.log_out(
@@ -204,7 +209,7 @@ impl Api {
             let (you, expires) = session.unzip();
             json(200, &SessionView { you, expires, guests, registration })
         };
-        // Browsers send no Origin with a GET to the page's own, and let no other page read the answer.
+        // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
             Credential::Token(token) => self.backplane.signed_in(
@@ -219,23 +224,23 @@ impl Api {
     }
 }
 
-/// Reads a request's body.
+/// Parses a request's body as JSON.
 fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ErrorResponse> {
     let kind = request.head.values("content-type").next().unwrap_or_default();
     let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     if !essence.eq_ignore_ascii_case(b"application/json") {
-        return Err(error_response(415, "bad_type", "The body must be sent as application/json."));
+        return Err(error_response(415, "bad_type", "The Content-Type must be application/json."));
     }
     if request.body.len() > MAX_BODY_BYTES {
         return Err(error_response(413, "too_long", "The body is too long."));
     }
-    // What is no JSON is view so, whatever it begins with.
+    // In two steps, so that invalid JSON is always reported as such.
     let value: serde_json::Value = serde_json::from_slice(request.body)
-        .map_err(|error| error_response(400, "bad_json", format!("This is not JSON: {error}.")))?;
+        .map_err(|error| error_response(400, "bad_json", format!("Invalid JSON: {error}.")))?;
     T::deserialize(value).map_err(|error| {
         // Some errors quote the data, which may be long.
         let shown: String = error.to_string().chars().take(100).collect();
-        error_response(400, "bad_data", format!("The body: {shown}."))
+        error_response(400, "bad_data", format!("Invalid body: {shown}."))
     })
 }
 
@@ -264,14 +269,14 @@ fn error_response(
 
 impl ErrorResponse {
     fn too_fast(wait: Duration) -> Self {
-        // The next whole second, so that who comes then is let in.
+        // Rounded up, so that a retry after this time succeeds.
         let seconds = wait.as_secs() + 1;
-        let message = format!("That was often; please try again in {seconds} s.");
+        let message = format!("Too many attempts; please try again in {seconds} s.");
         Self { field: Some(("Retry-After", seconds.to_string())), ..error_response(429, "too_fast", message) }
     }
 
     fn method(allowed: &'static str) -> Self {
-        let message = format!("This is asked for by {allowed}.");
+        let message = format!("Use the method {allowed}.");
         Self { field: Some(("Allow", allowed.to_owned())), ..error_response(405, "bad_method", message) }
     }
 
@@ -295,7 +300,7 @@ impl From<SignInError> for ErrorResponse {
     }
 }
 
-/// Enough for a name and a password.
+/// Maximum length of a body: enough for a name and a password.
 const MAX_BODY_BYTES: usize = 4 << 10;
-/// Seconds after which who was turned away may try again.
+/// Seconds after which a client may retry when the server is overloaded or cannot write.
 const RETRY_AFTER: &str = "2";

@@ -1,4 +1,4 @@
-//! The chat as a service of the server: who may connect, what is served, and the way from messages to the backplane.
+//! The chat as an [`App`]: admits connections, serves HTTP, and passes messages on to the backplane.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -14,8 +14,9 @@ use switchboard::{
     Request, RequestHead, Responder, Response, Verdict,
 };
 
-/// The chat: the page at `/`, the requests of accounts below `/api/`, the WebSocket at `/ws`. One value per worker; they
-/// come from a [`ChatService`](super::ChatService), which they share.
+/// The chat for one worker: serves the page at `/`, the requests for accounts below `/api/`, and the WebSocket at `/ws`.
+///
+/// Each worker has a value of its own, made by [`ChatService::app`](super::ChatService::app).
 pub struct Chat {
     backplane: Arc<dyn Backplane>,
     config: Arc<ChatConfig>,
@@ -28,7 +29,7 @@ impl Chat {
         Self { backplane, site: Site::new(&config), config, api }
     }
 
-    /// Lets the pages that the operator has let in import our modules.
+    /// Allows pages of the configured origins to import the chat's modules.
     fn with_cors(&self, response: Response, head: &RequestHead, host: &str) -> Response {
         let origin = head.values("origin").next().and_then(|origin| std::str::from_utf8(origin).ok());
         match (origin, self.site.origin_kind(origin, host)) {
@@ -57,7 +58,11 @@ impl App for Chat {
         }
         let origin_kind = self.site.origin_kind(handshake.websocket.origin(), host);
         if origin_kind == OriginKind::Foreign {
-            log::info!("{}: a page of {:?} may not connect", handshake.peer, handshake.websocket.origin());
+            log::info!(
+                "{}: refused a connection from a page of origin {:?}",
+                handshake.peer,
+                handshake.websocket.origin()
+            );
             return verdict.reject(OriginPolicy::rejection());
         }
         let credential = credentials::presented(handshake.request, &self.site, origin_kind);
@@ -76,12 +81,14 @@ impl App for Chat {
         let response = if !self.site.is_ours(host) {
             Response::text(421, MISDIRECTED)
         } else if path == WEBSOCKET_PATH {
-            Response::text(426, "this is the chat's WebSocket\n").header("Upgrade", "websocket")
+            Response::text(426, "this path only accepts WebSocket connections\n").header("Upgrade", "websocket")
         } else {
             match (files::find(path), request.head.method()) {
                 (Some(file), "GET" | "HEAD") => self.with_cors(file.response(request.head, host), request.head, host),
-                (Some(_), _) => Response::text(405, "only GET and HEAD here\n").header("Allow", "GET, HEAD"),
-                (None, _) => Response::text(404, "there is nothing here; the chat is at /\n"),
+                (Some(_), _) => {
+                    Response::text(405, "only GET and HEAD are allowed here\n").header("Allow", "GET, HEAD")
+                }
+                (None, _) => Response::text(404, "not found; the chat is at /\n"),
             }
         };
         responder.send(response);
@@ -100,8 +107,8 @@ impl App for Chat {
                 }
             }
             Message::Binary(_) => {
-                // 1003 and these words fit into a Close frame.
-                let _ = context.close(CloseCode::UNSUPPORTED_DATA, "only text is understood here");
+                // Cannot fail: the code and the reason fit into a Close frame.
+                let _ = context.close(CloseCode::UNSUPPORTED_DATA, "only text messages are accepted");
             }
         }
     }
@@ -113,4 +120,5 @@ impl App for Chat {
 
 const WEBSOCKET_PATH: &str = "/ws";
 const SUBPROTOCOL: &str = "switchboard.v1";
-const MISDIRECTED: &str = "this chat is not known under this name; start it with --public-url http://NAME:PORT\n";
+const MISDIRECTED: &str =
+    "this host name is not the chat's; the operator can set it with --public-url http://NAME:PORT\n";

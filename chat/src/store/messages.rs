@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Millis, PersonId, RoomId, Store, StoreError, rooms::stored_as_number};
 
-/// What an entry of a room's log says.
+/// The kind of an entry in a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Entry {
@@ -20,8 +20,9 @@ pub(crate) enum Entry {
     Kicked,
     Banned,
     Unbanned,
-    /// Somebody is now an owner, or a member.
+    /// A member has become an owner.
     Owner,
+    /// An owner has become a member.
     Member,
     Deleted,
 }
@@ -30,32 +31,32 @@ stored_as_number!(Entry {
     Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9
 });
 
-/// Where an entry stands in its log.
+/// The position of an entry in its log, and its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Position {
     pub(crate) seq: u64,
     pub(crate) time: Millis,
 }
 
-/// An entry that is to be written.
+/// An entry to append.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewEntry<'a> {
     pub(crate) entry: Entry,
     pub(crate) author: PersonId,
     pub(crate) key: Option<Uuid>,
     pub(crate) text: Option<&'a str>,
-    /// A person or a message, as the entry has it.
+    /// The id of a person or the number of a message, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
-/// An entry of a log.
+/// An entry in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Logged {
     pub(crate) place: Position,
     pub(crate) entry: Entry,
     pub(crate) author: PersonId,
     pub(crate) text: Option<String>,
-    /// A person or a message, as the entry has it.
+    /// The id of a person or the number of a message, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
@@ -70,7 +71,7 @@ impl Logged {
         })
     }
 
-    /// Who an entry is about that is about somebody.
+    /// Returns the person whom the entry is about, if any.
     pub(crate) fn person(&self) -> Option<PersonId> {
         match self.entry {
             Entry::Kicked | Entry::Banned | Entry::Unbanned | Entry::Owner | Entry::Member => self.about.map(PersonId),
@@ -80,42 +81,42 @@ impl Logged {
 }
 
 impl PersonId {
-    /// For [`NewEntry::about`].
+    /// Returns the value for [`NewEntry::about`].
     pub(crate) fn as_subject(self) -> i64 {
         self.0
     }
 }
 
-/// A part of a log, in its order.
+/// A part of a log, ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// The first so many behind a place.
+    /// The first entries after this number, with a maximum count.
     After(u64, usize),
-    /// The last so many before a place.
+    /// The last entries before this number, with a maximum count.
     Before(u64, usize),
 }
 
-/// What was found of a part of a log, in its order: at least one entry, if there is one.
+/// The entries found for a [`Span`], ascending: at least one, if the span has any.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) entries: Vec<Logged>,
-    /// There is more, at the far end.
+    /// Whether the span has more entries, at the end away from its start.
     pub(crate) more: bool,
 }
 
 impl Store {
-    /// The latest entry's place.
+    /// Returns the position of the latest entry.
     pub(crate) fn head(&self, room: RoomId) -> Result<Option<Position>, StoreError> {
         let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
         self.first(sql, [room], |row| Ok(Position { seq: row.get(0)?, time: row.get(1)? }))
     }
 
-    /// The oldest entry's number.
+    /// Returns the number of the oldest entry.
     pub(crate) fn tail(&self, room: RoomId) -> Result<Option<u64>, StoreError> {
         self.first("SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT 1", [room], |row| row.get(0))
     }
 
-    /// Writes an entry at a place that is free; says whether it is new: an author's key is used once.
+    /// Appends an entry at a free position. Returns `false`, and writes nothing, if the author has used the key before.
     pub(crate) fn append(&self, room: RoomId, place: Position, new: &NewEntry<'_>) -> Result<bool, StoreError> {
         let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
@@ -124,7 +125,7 @@ impl Store {
         Ok(self.change(sql, params)? > 0)
     }
 
-    /// Where an author's message with this key stands.
+    /// Returns the room and position of an author's message with this key.
     pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Position)>, StoreError> {
         let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
         self.first(sql, (author, key.as_bytes().as_slice()), |row| {
@@ -137,7 +138,7 @@ impl Store {
         self.first(sql, (room, seq), Logged::read)
     }
 
-    /// A part of a log, as much of it as is told at once.
+    /// Returns the entries of a span, up to [`PAGE_BYTES`] of text.
     pub(crate) fn entries(&self, room: RoomId, span: Span) -> Result<Page, StoreError> {
         let (sql, seq, max) = match span {
             Span::After(seq, max) => (
@@ -172,19 +173,19 @@ impl Store {
         Ok(page)
     }
 
-    /// Takes the words from a message.
+    /// Deletes a message's text.
     pub(crate) fn erase(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
         self.change("UPDATE messages SET text = NULL WHERE room = ?1 AND seq = ?2", (room, seq)).map(drop)
     }
 
-    /// Forgets what is older than `seq`, or the oldest of it; says whether there was anything.
+    /// Deletes entries before `seq`, the oldest first and at most [`MAX_TRIMMED`]. Returns whether there were any.
     pub(crate) fn trim(&self, room: RoomId, seq: u64) -> Result<bool, StoreError> {
         let sql = "DELETE FROM messages WHERE room = ?1 AND seq < ?2
             AND seq < ?3 + (SELECT min(seq) FROM messages WHERE room = ?1)";
         Ok(self.change(sql, (room, seq, MAX_TRIMMED))? > 0)
     }
 
-    /// Forgets more of what was said in rooms that were removed; says whether there may be more yet.
+    /// Deletes more entries of removed rooms. Returns whether there may be more left.
     pub(crate) fn trim_removed(&self) -> Result<bool, StoreError> {
         let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
         if let Some(room) = removed
@@ -195,7 +196,7 @@ impl Store {
         Ok(removed.is_some())
     }
 
-    /// What was said behind `seq` and still has its words: the number of each message, in order, and its author.
+    /// Returns number and author of each message after `seq` that is not deleted, ascending.
     pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, PersonId)>, StoreError> {
         let sql = "SELECT seq, author FROM messages
             WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
@@ -203,10 +204,10 @@ impl Store {
     }
 }
 
-/// Past this no more texts are read at once: whoever asks often must not keep all others waiting.
+/// Bytes of text after which a page ends, so that one client's requests do not delay the others'.
 const PAGE_BYTES: usize = 64 << 10;
-/// Entries that are forgotten at once. Nobody else is served meanwhile, and long texts take their time: each byte of them
-/// is overwritten.
+/// Maximum entries that one call deletes. No other request is served meanwhile, and long texts take time: each of their
+/// bytes is overwritten.
 pub(crate) const MAX_TRIMMED: u64 = 250;
 
 #[cfg(test)]
@@ -217,7 +218,7 @@ mod tests {
     };
 
     #[test]
-    fn what_is_forgotten_is_forgotten_in_pieces() {
+    fn old_entries_are_deleted_in_batches() {
         let store = Store::open(&Data::Memory).unwrap();
         let new = NewEntry { entry: Entry::Joined, author: PersonId(1), key: None, text: None, about: None };
         let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
@@ -229,7 +230,7 @@ mod tests {
         assert!(store.trim(LOBBY, 5).unwrap());
         assert_eq!(store.tail(LOBBY).unwrap(), Some(5));
         assert!(store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
-        assert_eq!(store.tail(LOBBY).unwrap(), Some(MAX_TRIMMED + 5), "the oldest ones for now");
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MAX_TRIMMED + 5), "the oldest ones first");
         assert!(store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
         assert_eq!(store.tail(LOBBY).unwrap(), Some(MAX_TRIMMED + 9));
         assert!(!store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());

@@ -234,7 +234,7 @@ fn an_operator_makes_accounts_beside_a_running_server() {
     let made = user(&["add", "Ada"], "correct horse");
     assert_eq!((made.status.code(), &*made.stdout), (Some(0), "Ada has an account\n"), "{made:?}");
     let rows: [(&[&str], &str, &str); 5] = [
-        (&["add", "ADA"], "correct horse", "somebody has this name"),
+        (&["add", "ADA"], "correct horse", "this name is taken"),
         (&["add", "Bob"], "short", "at least 8"),
         (&["add", "''"], "correct horse", "name"),
         (&["password", "Bob"], "correct horse", "no account"),
