@@ -1,4 +1,4 @@
-//! AP-01: what no client sends.
+//! AP-01: malformed input.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use switchboard_tests::server::Raw;
 use crate::support::chat_user::{AS_JSON, ChatUser, End, PASSWORD, code_of, guest, json_of, request_over};
 
 #[test]
-fn ap_01_bodies_that_are_too_long_too_deep_or_no_names_are_refused_one_by_one() {
+fn ap_01_malformed_bodies_are_refused() {
     let program = generous_chat();
     let address = program.address();
     let named = |name: &str| json!({"name": name, "password": PASSWORD}).to_string().into_bytes();
@@ -58,15 +58,15 @@ fn ap_01_bodies_that_are_too_long_too_deep_or_no_names_are_refused_one_by_one() 
             assert_eq!(json_of(&answer)["error"]["code"], code, "{what}");
         }
     }
-    // What is more than was asked for is ignored.
+    // Unknown fields are ignored.
     let body = json!({"name": "Ann", "token": true, "operator": true, "guest": false, "id": 1}).to_string();
     let answer = request_over(&mut Raw::connect(address), &host, "POST", "/api/guest", &[AS_JSON], body);
     assert_eq!(json_of(&answer)["you"], json!({"name": "Ann", "guest": true, "operator": false}));
 }
 
-/// What is no event: the text, and the code and id of the answer.
+/// Each row: a malformed event, and the code and id of the response.
 #[test]
-fn ap_01_texts_that_are_no_events_are_answered_and_the_connection_goes_on() {
+fn ap_01_malformed_events_get_an_error_and_the_connection_stays_open() {
     let program = generous_chat();
     let mut ann = ChatUser::guest(program.address(), "Ann");
     let long = "x".repeat(65);
@@ -120,9 +120,9 @@ fn ap_01_texts_that_are_no_events_are_answered_and_the_connection_goes_on() {
     }
 }
 
-/// Numbers, names and texts where others are meant: what is asked, and the code of the answer, or none where it is taken.
+/// Each row: an event with unusual values, and the code of the response, or none if it is accepted.
 #[test]
-fn ap_01_odd_values_are_refused_or_mean_what_they_say() {
+fn ap_01_unusual_values_are_refused_or_handled_as_specified() {
     let program = generous_chat();
     let mut ann = ChatUser::guest(program.address(), "Ann");
     ann.ask("say", json!({"room": LOBBY, "text": "first", "key": key()})).unwrap();
@@ -206,14 +206,14 @@ fn ap_01_odd_values_are_refused_or_mean_what_they_say() {
             None => assert_eq!(answer.name, "ack", "{event} {shown}: {answer:?}"),
         }
     }
-    // Blanks at its end and controls are no part of what is said.
+    // Trailing whitespace and control characters are removed from a text.
     let seq = ann.ask("say", say("\u{1b}[31mred\u{0}\tcell\n \n")).unwrap()["seq"].clone();
     let page = ann.ask("history", json!({"room": LOBBY, "limit": 1})).unwrap();
     assert_eq!((&page["messages"][0]["seq"], &page["messages"][0]["text"]), (&seq, &json!("[31mred\tcell")));
 }
 
 #[test]
-fn ap_01_messages_past_64_kib_and_binary_ones_end_the_connection() {
+fn ap_01_messages_over_64_kib_and_binary_ones_close_the_connection() {
     let program = generous_chat();
     let token = guest(program.address(), "Ann");
     let mut ann = ChatUser::with_token(program.address(), &token);
@@ -222,7 +222,7 @@ fn ap_01_messages_past_64_kib_and_binary_ones_end_the_connection() {
     let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_binary(b"[\"beat\"]");
     assert_eq!(ann.until_end().1, End::Closed(1003));
-    // Which costs nobody else anything.
+    // The longest allowed message is handled.
     let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_text(&format!("{}[\"beat\"]", " ".repeat((64 << 10) - 8)));
     ann.expect_event("beat");

@@ -1,4 +1,4 @@
-//! AP-01: being somebody longer than that lasts.
+//! AP-01: using a session after its end.
 
 use std::{
     net::SocketAddr,
@@ -12,16 +12,16 @@ use switchboard_tests::server::LONG;
 
 use crate::support::chat_user::{ChatUser, End, PASSWORD, account, guest, json_of, log_in, post, request};
 
-/// What is told to a session that has ended, and the code of the Close behind it.
+/// Checks the last event for a session that has ended, and the close code after it.
 #[track_caller]
 fn expect_expired(user: &mut ChatUser, reason: &str) {
     let (events, end) = user.until_end();
-    let last = events.last().unwrap_or_else(|| panic!("{end:?} and no word"));
+    let last = events.last().unwrap_or_else(|| panic!("{end:?} without an event"));
     assert_eq!((&*last.name, &last.data), ("expired", &json!({"reason": reason})));
     assert_eq!(end, End::Closed(4001));
 }
 
-/// A token that is good for nothing, over HTTP and over the WebSocket.
+/// Checks that a token is useless over HTTP and over the WebSocket.
 #[track_caller]
 fn expect_useless(address: SocketAddr, token: &str, reason: &str) {
     let bearer = format!("Bearer {token}");
@@ -43,7 +43,7 @@ fn ap_01_a_token_is_useless_after_logout_and_its_connections_are_closed() {
     let bearer = format!("Bearer {token}");
     for _ in 0..2 {
         let answer = request(address, "POST", "/api/logout", &[("Authorization", &bearer)], "");
-        assert_eq!(answer.status, 204, "the second time, too");
+        assert_eq!(answer.status, 204, "also the second time");
     }
     for connection in &mut connections {
         expect_expired(connection, "logout");
@@ -63,7 +63,7 @@ fn ap_01_sessions_end_with_the_password_with_the_account_and_when_they_are_revok
         tokens.each_ref().map(|token| ChatUser::with_token(address, token));
     let mut eve = ChatUser::guest(address, "Eve");
 
-    // Others' sessions are none of one's own.
+    // Eve cannot revoke Ann's sessions.
     let sessions = first.ask("sessions", Value::Null).unwrap();
     let sessions = sessions["sessions"].as_array().unwrap();
     for session in sessions {
@@ -81,7 +81,7 @@ fn ap_01_sessions_end_with_the_password_with_the_account_and_when_they_are_revok
 
     let wrong = json!({"old": "wrong horse", "new": "better horse"});
     assert_eq!(first.ask("password", wrong), Err("bad_credentials".into()));
-    assert!(second.ask("people", Value::Null).is_ok(), "nothing has happened");
+    assert!(second.ask("people", Value::Null).is_ok(), "nothing has changed");
     first.ask("password", json!({"old": PASSWORD, "new": "better horse"})).unwrap();
     for (user, token) in [(&mut second, &tokens[1]), (&mut third, &tokens[2])] {
         expect_expired(user, "revoked");
@@ -99,7 +99,7 @@ fn ap_01_sessions_end_with_the_password_with_the_account_and_when_they_are_revok
 }
 
 #[test]
-fn ap_01_what_is_no_token_is_told_so_and_closed() {
+fn ap_01_an_invalid_token_expires_and_the_connection_is_closed() {
     let program = generous_chat();
     let address = program.address();
     let token = guest(address, "Ann");
@@ -111,14 +111,14 @@ fn ap_01_what_is_no_token_is_told_so_and_closed() {
         late.send("auth", &json!({"token": bad}));
         expect_expired(&mut late, "unknown");
     }
-    // Of another scheme it is not for us, and shows nothing.
+    // Other schemes than Bearer are ignored.
     for scheme in ["Basic", "Token", ""] {
         let header = format!("{scheme} {token}");
         let mut user = ChatUser::with_header(address, "Authorization", header.trim_start());
         assert_eq!(user.ask("people", Value::Null), Err("no_session".into()), "{scheme}");
         assert_eq!(user.ask("auth", json!({"token": token})), Ok(json!({})));
     }
-    // Nor does anybody change who they are.
+    // A connection cannot change its user.
     let bob = guest(address, "Bob");
     let mut ann = ChatUser::with_token(address, &token);
     assert_eq!(ann.ask("auth", json!({"token": bob})), Err("bad_data".into()));
@@ -128,12 +128,12 @@ fn ap_01_what_is_no_token_is_told_so_and_closed() {
 }
 
 #[test]
-fn ap_01_without_a_session_nothing_is_answered_but_a_beat() {
+fn ap_01_without_a_session_only_a_beat_is_answered() {
     let program = generous_chat();
     let mut unauthenticated = ChatUser::unauthenticated(program.address());
     let mut ann = ChatUser::guest(program.address(), "Ann");
     ann.ask("join", json!({"room": LOBBY})).unwrap();
-    for event in EVENTS_OF_PEOPLE {
+    for event in EVENTS_OF_USERS {
         for data in [Value::Null, json!({"room": LOBBY}), words(&LOBBY.into(), "?"), json!({"name": "Ann"})] {
             assert_eq!(unauthenticated.ask(event, data.clone()), Err("no_session".into()), "{event} {data}");
         }
@@ -142,7 +142,7 @@ fn ap_01_without_a_session_nothing_is_answered_but_a_beat() {
     assert_eq!(unauthenticated.received_so_far(), [], "an unauthenticated connection receives nothing");
 }
 
-const EVENTS_OF_PEOPLE: &[&str] = &[
+const EVENTS_OF_USERS: &[&str] = &[
     "rooms",
     "create",
     "join",
@@ -172,13 +172,12 @@ const EVENTS_OF_PEOPLE: &[&str] = &[
     "notice",
 ];
 
-/// Two seconds is how late the end may come.
+/// The longest delay of a session's end.
 const LATE: Duration = Duration::from_secs(2);
-/// Room for a machine that is busy.
+/// Tolerance for a busy machine.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// Does something again and again, with a while between, until the connection has ended. Gives when it was welcomed and
-/// how long after that it ended.
+/// Repeats an action with pauses until the connection ends. Returns the time from the welcome to the end.
 fn until_it_ends(address: SocketAddr, token: &str, mut act: impl FnMut(&mut ChatUser), reason: &str) -> Duration {
     let mut user = ChatUser::with_token(address, token);
     let started = Instant::now();
@@ -193,7 +192,7 @@ fn until_it_ends(address: SocketAddr, token: &str, mut act: impl FnMut(&mut Chat
                     assert_eq!(user.receive(), Err(End::Closed(4001)));
                     return time;
                 }
-                Some(Err(end)) => panic!("{end:?} and no word"),
+                Some(Err(end)) => panic!("{end:?} without an event"),
                 Some(Ok(_)) | None => {}
             }
         }
@@ -202,7 +201,7 @@ fn until_it_ends(address: SocketAddr, token: &str, mut act: impl FnMut(&mut Chat
 }
 
 #[test]
-fn ap_01_who_only_reads_is_logged_out_and_who_says_something_is_not() {
+fn ap_01_a_user_who_only_reads_is_logged_out_and_one_who_writes_is_not() {
     let idle = Duration::from_secs(2);
     let rates = ["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY];
     let program = chat(&[&["--session-idle", "2s"][..], &rates].concat());
@@ -223,7 +222,7 @@ fn ap_01_who_only_reads_is_logged_out_and_who_says_something_is_not() {
                     ("members", json!({"room": LOBBY})),
                     ("sessions", Value::Null),
                 ] {
-                    // Its answer is dropped with all else that is heard.
+                    // The response is dropped with all other events.
                     user.send(event, &data);
                 }
             };
@@ -232,18 +231,18 @@ fn ap_01_who_only_reads_is_logged_out_and_who_says_something_is_not() {
         let staying = scope.spawn(|| until_it_ends(address, &silent, |_| (), "idle"));
         let started = Instant::now();
         while !reading.is_finished() || !staying.is_finished() || started.elapsed() < idle * 2 {
-            talker.ask("say", words(&LOBBY.into(), "I am here")).expect("who talks is here");
+            talker.ask("say", words(&LOBBY.into(), "I am here")).expect("a user who writes stays logged in");
             while talker.receive_within(Duration::from_millis(100)).is_some() {}
         }
         for ended in [reading.join().unwrap(), staying.join().unwrap()] {
-            // Sessions began a little before their connections.
+            // The sessions started a little before their connections.
             assert!(ended > idle - SLACK && ended < idle + LATE + SLACK, "ended after {ended:?}");
         }
         started.elapsed()
     });
     assert!(talking > idle);
-    talker.ask("say", words(&LOBBY.into(), "I am still here")).expect("who talks is not idle");
-    // What has ended does not begin again. Which reason is told depends on whether the store has forgotten it already.
+    talker.ask("say", words(&LOBBY.into(), "I am still here")).expect("a user who writes is not idle");
+    // An ended session stays ended. The reason depends on whether the store has already deleted it.
     for token in [reader, silent] {
         let answer = request(address, "GET", "/api/session", &[("Authorization", &format!("Bearer {token}"))], "");
         assert_eq!(json_of(&answer)["you"], Value::Null);
@@ -253,7 +252,7 @@ fn ap_01_who_only_reads_is_logged_out_and_who_says_something_is_not() {
 }
 
 #[test]
-fn ap_01_a_session_ends_after_its_lifetime_whatever_is_done_in_it() {
+fn ap_01_a_session_ends_after_its_lifetime_despite_activity() {
     let lifetime = Duration::from_secs(2);
     let program = chat(&["--session-lifetime", "2s", "--message-rate", PLENTY, "--event-rate", PLENTY]);
     let token = account(program.address(), "Ann");
@@ -268,7 +267,7 @@ fn ap_01_a_session_ends_after_its_lifetime_whatever_is_done_in_it() {
 }
 
 #[test]
-fn ap_01_who_shows_no_session_is_closed_after_ten_seconds_though_they_talk_on() {
+fn ap_01_an_unauthenticated_connection_is_closed_after_ten_seconds_despite_activity() {
     let program = generous_chat();
     let mut unauthenticated = ChatUser::unauthenticated(program.address());
     let started = Instant::now();
@@ -276,7 +275,7 @@ fn ap_01_who_shows_no_session_is_closed_after_ten_seconds_though_they_talk_on() 
         unauthenticated.send_text(r#"["beat"]"#);
         match unauthenticated.receive_within(Duration::from_millis(250)) {
             Some(Ok(event)) if event.name == "expired" => break (event, started.elapsed()),
-            Some(Err(end)) => panic!("{end:?} and no word"),
+            Some(Err(end)) => panic!("{end:?} without an event"),
             _ => assert!(started.elapsed() < 2 * LONG, "an unauthenticated connection is never closed"),
         }
     };

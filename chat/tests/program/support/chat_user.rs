@@ -1,4 +1,4 @@
-//! Somebody at the chat: requests for who one is, and a connection that keeps what it hears until it is asked for.
+//! A user of the chat: HTTP requests for accounts, and a connection that buffers events until the test reads them.
 
 use std::{
     collections::VecDeque,
@@ -11,16 +11,16 @@ use switchboard::client::{Client, ClientError, Message};
 
 use switchboard_tests::server::{Answer, LONG, Raw, builder};
 
-/// What all accounts have here.
+/// The password of all test accounts.
 pub(crate) const PASSWORD: &str = "correct horse";
 
-/// Makes a request with these fields beside Host and Content-Length, and gives its answer.
+/// Sends a request with these fields besides Host and Content-Length. Returns the response.
 #[track_caller]
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Answer {
     request_over(&mut Raw::connect(address), &address.to_string(), method, path, fields, body)
 }
 
-/// The same over a connection that is there, to a Host.
+/// As [`request`], over an open connection and with this Host.
 #[track_caller]
 pub(crate) fn request_over(
     raw: &mut Raw,
@@ -47,25 +47,25 @@ pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> Answer {
 
 pub(crate) const AS_JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// The JSON of an answer.
+/// Parses the JSON of a response.
 #[track_caller]
 pub(crate) fn json_of(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-/// The token of a new guest.
+/// Registers a guest. Returns the token.
 #[track_caller]
 pub(crate) fn guest(address: SocketAddr, name: &str) -> String {
     token(&post(address, "/api/guest", &json!({"name": name, "token": true})))
 }
 
-/// The token of a new account.
+/// Registers an account. Returns the token.
 #[track_caller]
 pub(crate) fn account(address: SocketAddr, name: &str) -> String {
     token(&post(address, "/api/register", &json!({"name": name, "password": PASSWORD, "token": true})))
 }
 
-/// The token of another session of an account.
+/// Logs in to an account. Returns the token of the new session.
 #[track_caller]
 pub(crate) fn log_in(address: SocketAddr, name: &str) -> String {
     token(&post(address, "/api/login", &json!({"name": name, "password": PASSWORD, "token": true})))
@@ -76,12 +76,12 @@ fn token(answer: &Answer) -> String {
     json_of(answer)["token"].as_str().unwrap_or_else(|| panic!("no token in {answer:?}")).to_owned()
 }
 
-/// An event as it came.
+/// A received event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) data: Value,
-    /// Null where there was none.
+    /// Null if there is none.
     pub(crate) id: Value,
 }
 
@@ -90,24 +90,24 @@ pub(crate) struct Event {
 pub(crate) enum End {
     /// By a Close frame with this code.
     Closed(u16),
-    /// Without one.
+    /// Without a Close frame.
     Cut,
 }
 
-/// What somebody gets who asks: the result, or the code of an error.
+/// The response to an event: the result, or the code of an error.
 pub(crate) type Reply = Result<Value, String>;
 
-/// A connection to the chat.
+/// A user's connection to the chat.
 #[derive(Debug)]
 pub(crate) struct ChatUser {
     client: Client,
-    /// What came that nobody has asked for yet.
+    /// Events that were received, and not yet read by the test.
     pending: VecDeque<Event>,
     last_id: u64,
 }
 
 impl ChatUser {
-    /// Connects with a session, and is welcomed. Gives the welcome, too.
+    /// Connects with a session's token. Returns the data of the welcome, too.
     #[track_caller]
     pub(crate) fn with_welcome(address: SocketAddr, token: &str) -> (Self, Value) {
         let mut user = Self::with_header(address, "Authorization", &format!("Bearer {token}"));
@@ -116,7 +116,7 @@ impl ChatUser {
         (user, welcome.data)
     }
 
-    /// The same for who needs no welcome.
+    /// Connects with a session's token, and drops the welcome.
     #[track_caller]
     pub(crate) fn with_token(address: SocketAddr, token: &str) -> Self {
         Self::with_welcome(address, token).0
@@ -134,7 +134,7 @@ impl ChatUser {
         Self::over(builder().header(name, value).connect(&url(address)).unwrap())
     }
 
-    /// Connects and shows nothing.
+    /// Connects without a token.
     #[track_caller]
     pub(crate) fn unauthenticated(address: SocketAddr) -> Self {
         Self::over(builder().connect(&url(address)).unwrap())
@@ -144,7 +144,7 @@ impl ChatUser {
         Self { client, pending: VecDeque::new(), last_id: 0 }
     }
 
-    /// Sends an event, and gives its id.
+    /// Sends an event. Returns its id.
     #[track_caller]
     pub(crate) fn send(&mut self, event: &str, data: &Value) -> u64 {
         self.last_id += 1;
@@ -173,17 +173,17 @@ impl ChatUser {
     }
 
     fn read(&mut self) -> Result<Event, End> {
-        self.read_some().expect("something comes in time")
+        self.read_some().expect("an event before the timeout")
     }
 
-    /// The next event or the end; `None` where nothing comes in time.
+    /// Returns the next event or the end, or `None` after the read timeout.
     fn read_some(&mut self) -> Option<Result<Event, End>> {
         loop {
             return Some(match self.client.receive() {
                 Ok(Message::Text(text)) => Ok(parse(&text)),
                 Ok(Message::Ping(_)) => continue,
                 Ok(Message::Close(close)) => Err(close.map_or(End::Cut, |(code, _)| End::Closed(code.get()))),
-                Ok(other) => panic!("the chat sends {other:?}"),
+                Ok(other) => panic!("unexpected message {other:?}"),
                 Err(ClientError::Disconnected | ClientError::Io(_) | ClientError::Closed) => Err(End::Cut),
                 Err(ClientError::Timeout(_)) => return None,
                 Err(error) => panic!("{error}"),
@@ -191,7 +191,7 @@ impl ChatUser {
         }
     }
 
-    /// Sends an event, and waits for its answer. What comes before that is kept.
+    /// Sends an event, and waits for its response. Earlier events stay pending.
     #[track_caller]
     pub(crate) fn ask(&mut self, event: &str, data: Value) -> Reply {
         let id = self.send(event, &data);
@@ -202,25 +202,25 @@ impl ChatUser {
         }
     }
 
-    /// The answer to the event of this id, as it came.
+    /// Waits for the response to the event with this id.
     #[track_caller]
     pub(crate) fn answer(&mut self, id: &Value) -> Event {
         self.read_until(|event| event.id == *id)
     }
 
-    /// The next event of this name; those before it are dropped.
+    /// Waits for an event with this name, and drops those before it. Returns its data.
     #[track_caller]
     pub(crate) fn expect_event(&mut self, name: &str) -> Value {
         loop {
-            let event = self.receive().unwrap_or_else(|end| panic!("{end:?} in place of {name}"));
+            let event = self.receive().unwrap_or_else(|end| panic!("{end:?} instead of {name}"));
             if event.name == name {
                 return event.data;
             }
         }
     }
 
-    /// All that was on its way to this connection when the chat got what is sent now: what is not among it has not been
-    /// said here, and never will be.
+    /// Returns all events that the chat sent to this connection before it handled a `beat` that is sent now. So an event
+    /// that is missing was not sent.
     #[track_caller]
     pub(crate) fn received_so_far(&mut self) -> Vec<Event> {
         self.send_text(r#"["beat"]"#);
@@ -228,13 +228,13 @@ impl ChatUser {
         self.pending.drain(..).collect()
     }
 
-    /// The names of all until now that are one of these.
+    /// Returns the events so far with one of these names.
     #[track_caller]
     pub(crate) fn received(&mut self, names: &[&str]) -> Vec<Event> {
         self.received_so_far().into_iter().filter(|event| names.contains(&&*event.name)).collect()
     }
 
-    /// All that comes before the end, and the end.
+    /// Returns all events up to the end of the connection, and the end.
     #[track_caller]
     pub(crate) fn until_end(&mut self) -> (Vec<Event>, End) {
         let mut events = Vec::new();
@@ -246,7 +246,7 @@ impl ChatUser {
         }
     }
 
-    /// What comes within this time, if anything does.
+    /// Returns the next event or the end, or `None` after this time.
     pub(crate) fn receive_within(&mut self, time: Duration) -> Option<Result<Event, End>> {
         if let Some(event) = self.pending.pop_front() {
             return Some(Ok(event));
@@ -257,29 +257,29 @@ impl ChatUser {
         received
     }
 
-    /// Reads on until such an event comes; keeps those before it.
+    /// Waits for a wanted event. Those before it stay pending.
     #[track_caller]
     fn read_until(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Event {
         let deadline = Instant::now() + LONG;
         loop {
-            let event = self.read().unwrap_or_else(|end| panic!("{end:?} in place of an answer"));
+            let event = self.read().unwrap_or_else(|end| panic!("{end:?} instead of a response"));
             if is_wanted(&event) {
                 return event;
             }
             self.pending.push_back(event);
-            assert!(Instant::now() < deadline, "no answer, but {:?}", self.pending);
+            assert!(Instant::now() < deadline, "no response, but {:?}", self.pending);
         }
     }
 }
 
-/// The code that an `error` has.
+/// Returns the code of an `error`.
 #[track_caller]
 pub(crate) fn code_of(error: &Event) -> String {
     assert_eq!(error.name, "error", "{error:?}");
     error.data["code"].as_str().expect("a code").to_owned()
 }
 
-/// The chat's WebSocket.
+/// Returns the URL of the chat's WebSocket.
 pub(crate) fn url(address: SocketAddr) -> String {
     format!("ws://{address}/ws")
 }
@@ -292,7 +292,7 @@ fn parse(text: &str) -> Event {
         Ok(_) => panic!("{text}"),
         Err(parts) => match <[Value; 3]>::try_from(parts) {
             Ok([Value::String(name), data, id]) => Event { name, data, id },
-            // The answer to a beat has nothing to say.
+            // The response to a beat has no data.
             Err(parts) if parts == ["beat"] => Event { name: "beat".into(), data: Value::Null, id: Value::Null },
             _ => panic!("{text}"),
         },
