@@ -271,17 +271,19 @@ mod tests {
     }
 
     fn hash(hasher: &Hasher, text: &str) -> String {
-        let (tell, told) = channel();
-        hasher.hash(password(text), tell, |hash, tell| tell.send(hash).unwrap()).unwrap();
-        told.recv_timeout(DEADLINE).unwrap().unwrap()
+        let (sender, results) = channel();
+        hasher.hash(password(text), sender, |hash, sender| sender.send(hash).unwrap()).unwrap();
+        results.recv_timeout(DEADLINE).unwrap().unwrap()
     }
 
     fn verify(hasher: &Hasher, text: &str, stored: Option<&str>) -> bool {
-        let (tell, told) = channel();
+        let (sender, results) = channel();
         hasher
-            .verify(password(text), stored.map(str::to_owned), tell, |is_right, tell| tell.send(is_right).unwrap())
+            .verify(password(text), stored.map(str::to_owned), sender, |is_right, sender| {
+                sender.send(is_right).unwrap()
+            })
             .unwrap();
-        told.recv_timeout(DEADLINE).unwrap()
+        results.recv_timeout(DEADLINE).unwrap()
     }
 
     #[test]
@@ -364,12 +366,14 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_jobs_at_once_and_returns_the_waiter() {
         let (hasher, thread, release) = held();
-        let (tell, told) = channel();
+        let (sender, results) = channel();
         for number in 0..MAX_QUEUED {
-            let tell = tell.clone();
-            hasher.verify(password("long enough"), None, tell, move |_, tell| tell.send(number).unwrap()).unwrap();
+            let sender = sender.clone();
+            hasher
+                .verify(password("long enough"), None, sender, move |_, sender| sender.send(number).unwrap())
+                .unwrap();
         }
-        let (refused, results) = channel();
+        let (refused, refused_results) = channel();
         let also_refused = refused.clone();
         assert_eq!(
             hasher.verify(password("long enough"), None, "waiter", move |_, _| also_refused.send(()).unwrap()),
@@ -380,14 +384,14 @@ mod tests {
             Err("waiter")
         );
         assert_eq!(
-            results.recv_timeout(DEADLINE),
+            refused_results.recv_timeout(DEADLINE),
             Err(RecvTimeoutError::Disconnected),
             "both callbacks are dropped without a call"
         );
 
-        drop((hasher, tell, release));
+        drop((hasher, sender, release));
         assert_eq!(
-            told.iter().collect::<Vec<_>>(),
+            results.iter().collect::<Vec<_>>(),
             (0..MAX_QUEUED).collect::<Vec<_>>(),
             "all queued jobs run, in order"
         );

@@ -45,10 +45,9 @@ impl Rate {
     fn interval(self) -> Duration {
         // False for NaN and negative numbers, too.
         if self.per_second > 0.0 {
-            Duration::try_from_secs_f64(1.0 / self.per_second)
-                .map_or(LONGEST_INTERVAL, |time| time.min(LONGEST_INTERVAL))
+            Duration::try_from_secs_f64(1.0 / self.per_second).map_or(MAX_INTERVAL, |time| time.min(MAX_INTERVAL))
         } else {
-            LONGEST_INTERVAL
+            MAX_INTERVAL
         }
     }
 }
@@ -195,7 +194,7 @@ pub(super) fn address_key(address: IpAddr) -> IpAddr {
 }
 
 const UNITS: [(&str, f64); 3] = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_BUCKETS: usize = 10_000;
 
 #[cfg(test)]
@@ -348,7 +347,7 @@ mod tests {
                 let mut bucket = Bucket::default();
                 for _ in 0..3 {
                     if let Err(wait) = bucket.take(rate, now) {
-                        assert!(wait <= LONGEST_INTERVAL, "{rate:?}");
+                        assert!(wait <= MAX_INTERVAL, "{rate:?}");
                     }
                 }
                 assert!(rate.to_string().starts_with(&format!("{at_once}+")), "{rate:?}");
@@ -357,7 +356,7 @@ mod tests {
         let broken = Rate { at_once: 1, per_second: f64::NAN };
         let mut bucket = Bucket::default();
         assert_eq!(bucket.take(broken, now), Ok(()));
-        assert_eq!(bucket.take(broken, now), Err(LONGEST_INTERVAL));
+        assert_eq!(bucket.take(broken, now), Err(MAX_INTERVAL));
     }
 
     #[test]

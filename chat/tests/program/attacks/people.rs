@@ -80,8 +80,8 @@ fn ap_01_the_author_of_a_message_cannot_be_forged() {
     assert_ne!(anns["seq"], eves["seq"], "the same key of another author is another message");
     for (from, place, text) in [("Ann", &anns, "I am Ann"), ("Eve", &eves, "I am Ann, too")] {
         let message = ann.expect_event("message");
-        let told = (&message["from"], &message["seq"], &message["time"], &message["text"]);
-        assert_eq!(told, (&json!(from), &place["seq"], &place["time"], &json!(text)));
+        let sent = (&message["from"], &message["seq"], &message["time"], &message["text"]);
+        assert_eq!(sent, (&json!(from), &place["seq"], &place["time"], &json!(text)));
     }
     // A used key is not accepted for another text.
     assert_eq!(eve.ask("say", what("something else")), Ok(eves));

@@ -53,8 +53,8 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
     let [mut ann, mut bob, mut eve] = guests(program.address(), ["Ann", "Bob", "Eve"]);
     let invited = create(&mut ann, "Secret garden", "invited");
     ann.ask("say", words(&invited, "the key is under the mat")).unwrap();
-    let told = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
-    let direct = told["room"].clone();
+    let response = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
+    let direct = response["room"].clone();
     bob.ask("say", words(&direct, "sure")).unwrap();
 
     let mut ask_all = |room: &Value| -> Vec<(&str, Value)> {

@@ -25,8 +25,11 @@ fn expect_expired(user: &mut ChatUser, reason: &str) {
 #[track_caller]
 fn expect_useless(address: SocketAddr, token: &str, reason: &str) {
     let bearer = format!("Bearer {token}");
-    let told = request(address, "GET", "/api/session", &[("Authorization", &bearer)], "");
-    assert_eq!((told.status, &json_of(&told)["you"], &json_of(&told)["expires"]), (200, &Value::Null, &Value::Null));
+    let response = request(address, "GET", "/api/session", &[("Authorization", &bearer)], "");
+    assert_eq!(
+        (response.status, &json_of(&response)["you"], &json_of(&response)["expires"]),
+        (200, &Value::Null, &Value::Null)
+    );
     expect_expired(&mut ChatUser::with_header(address, "Authorization", &bearer), reason);
     let mut late = ChatUser::unauthenticated(address);
     late.send("auth", &json!({"token": token}));
