@@ -14,7 +14,8 @@ use switchboard::{
     Request, RequestHead, Responder, Response, Verdict,
 };
 
-/// The chat for one worker: serves the page at `/`, the requests for accounts below `/api/`, and the WebSocket at `/ws`.
+/// The chat for one worker: serves the page at `/`, the requests for accounts below `/api/`, and the WebSocket at
+/// `/ws`.
 ///
 /// Each worker has a value of its own, made by [`ChatService::app`](super::ChatService::app).
 pub struct Chat {

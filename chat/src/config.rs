@@ -14,11 +14,11 @@ pub struct ChatConfig {
     pub guests: bool,
     /// Whether users may register accounts themselves. Default: yes.
     pub registration: bool,
-    /// The origin under which browsers reach the chat, such as `https://chat.example`. Default: none. Browsers can always
-    /// use an IP address or `localhost` as well. With https, cookies are `Secure`.
+    /// The origin under which browsers reach the chat, such as `https://chat.example`. Default: none. Browsers can
+    /// always use an IP address or `localhost` as well. With https, cookies are `Secure`.
     pub public_url: Option<String>,
-    /// Origins of other web pages that may open a WebSocket. Their users sign in with a token: the cookie does not count
-    /// there. Default: none.
+    /// Origins of other web pages that may open a WebSocket. Their users sign in with a token: the cookie does not
+    /// count there. Default: none.
     pub origins: Vec<String>,
     /// Addresses of reverse proxies whose `X-Forwarded-For` is trusted to name the client's address. Default: none.
     pub trusted_proxies: Vec<IpAddr>,

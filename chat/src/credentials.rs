@@ -7,8 +7,8 @@ use super::{
 };
 use switchboard::RequestHead;
 
-/// Returns the credential of a request. The cookie counts only on requests of the chat's own page, since browsers attach
-/// it to requests of any page.
+/// Returns the credential of a request. The cookie counts only on requests of the chat's own page, since browsers
+/// attach it to requests of any page.
 pub(super) fn presented(head: &RequestHead, site: &Site, origin_kind: OriginKind) -> Credential {
     // Other schemes than Bearer are ignored: they may be for a proxy.
     if let Some(token) = head.values("authorization").find_map(bearer) {

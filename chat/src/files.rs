@@ -1,6 +1,7 @@
 //! Serves the page's files, which are embedded in the program, plain or in gzip.
 //!
-//! RFC 9110: entity tags and `If-None-Match` (§8.8.3, §13.1.2), `Accept-Encoding` (§12.5.3), the fields of a 304 (§15.4.5).
+//! RFC 9110: entity tags and `If-None-Match` (§8.8.3, §13.1.2), `Accept-Encoding` (§12.5.3), the fields of a 304
+//! (§15.4.5).
 
 use std::{
     borrow::Cow,
@@ -139,8 +140,8 @@ fn entity_tags(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Returns whether an `Accept-Encoding` accepts gzip with at least the weight of `identity`. Without the field, a client
-/// gets plain bytes.
+/// Returns whether an `Accept-Encoding` accepts gzip with at least the weight of `identity`. Without the field, a
+/// client gets plain bytes.
 fn prefers_gzip<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for element in values.flat_map(|value| value.split(|&byte| byte == b',')) {
@@ -185,8 +186,8 @@ fn thousandths(qvalue: &[u8]) -> Option<u16> {
     (value <= 1000).then_some(value)
 }
 
-/// Returns the `Content-Security-Policy`: only the page's own files load or run, text never becomes script or markup, and
-/// no page frames it. It names the WebSocket's host because not every browser counts it as `'self'`.
+/// Returns the `Content-Security-Policy`: only the page's own files load or run, text never becomes script or markup,
+/// and no page frames it. It names the WebSocket's host because not every browser counts it as `'self'`.
 fn security_policy(host: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

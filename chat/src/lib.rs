@@ -2,8 +2,8 @@
 //! history that survives a restart.
 //!
 //! [`ChatService`] opens the chat's data and makes a [`Chat`] for each worker of a server. A [`Chat`] is a
-//! [`switchboard::App`]: it serves the web page at `/`, the HTTP requests for accounts and sessions below `/api/`, and the
-//! WebSocket at `/ws`.
+//! [`switchboard::App`]: it serves the web page at `/`, the HTTP requests for accounts and sessions below `/api/`, and
+//! the WebSocket at `/ws`.
 //!
 //! ```no_run
 //! use switchboard::{Config, Server};

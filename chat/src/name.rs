@@ -2,22 +2,22 @@
 //!
 //! # Which names are the same
 //!
-//! Two names are the same if they have the same [key](Name::key). That holds for names that differ in case only, and for
-//! names that look the same according to [UTS #39]. The two rules must be combined: `I` looks like `l`, and `I` is the
-//! capital of `i`, so all three are the same. But they cannot be combined without limit: the Greek capital Ν looks like
-//! N and its small letter ν like v, so n and v would be the same. Therefore a letter counts as the first of these:
+//! Two names are the same if they have the same [key](Name::key). That holds for names that differ in case only, and
+//! for names that look the same according to [UTS #39]. The two rules must be combined: `I` looks like `l`, and `I` is
+//! the capital of `i`, so all three are the same. But they cannot be combined without limit: the Greek capital Ν looks
+//! like N and its small letter ν like v, so n and v would be the same. Therefore a letter counts as the first of these:
 //!
 //! 1. what its small form looks like, if that is ASCII;
 //! 2. what its capital form looks like, if that is ASCII: в looks like no ASCII letter, but В looks like B;
 //! 3. what its small form looks like.
 //!
 //! The last step handles what ASCII itself confuses: the result is made capital, replaced by what it looks like, and
-//! made small again. So `i`, `I`, `l`, `1` and `|` become `l`, and `0` becomes `o`. All of it is done for each character
-//! alone, and repeated until nothing changes, which takes at most three rounds for every character. So the key of a key
-//! is that key.
+//! made small again. So `i`, `I`, `l`, `1` and `|` become `l`, and `0` becomes `o`. All of it is done for each
+//! character alone, and repeated until nothing changes, which takes at most three rounds for every character. So the
+//! key of a key is that key.
 //!
-//! Some names are thus the same although they look different, such as Tom and Том: TOM and ТОМ look the same. A few names
-//! that look the same are different: those with capitals like the Greek Ν and Υ, if all their letters are Greek.
+//! Some names are thus the same although they look different, such as Tom and Том: TOM and ТОМ look the same. A few
+//! names that look the same are different: those with capitals like the Greek Ν and Υ, if all their letters are Greek.
 //!
 //! The tables grow with each version of Unicode, which may change a key. So the store keeps names, and makes their keys
 //! anew after an update.
@@ -62,8 +62,8 @@ pub enum BadName {
     NotAllowed(char),
     /// The text mixes right-to-left with left-to-right writing, so that its reading order is ambiguous (RFC 5893 §2).
     Direction,
-    /// The text mixes letters of different scripts, such as Latin and Cyrillic, which may look the same. Allowed are one
-    /// script, and Latin with Chinese, Japanese or Korean: UTS #39's restriction level "Highly Restrictive".
+    /// The text mixes letters of different scripts, such as Latin and Cyrillic, which may look the same. Allowed are
+    /// one script, and Latin with Chinese, Japanese or Korean: UTS #39's restriction level "Highly Restrictive".
     MixedScripts,
 }
 
@@ -124,8 +124,8 @@ impl Name {
 impl RoomName {
     /// Parses a name of 1 to 40 characters.
     ///
-    /// Removes spaces at both ends, reduces several spaces to one, composes letters with their marks, and replaces styled
-    /// letters (full-width, script, circled) by plain ones.
+    /// Removes spaces at both ends, reduces several spaces to one, composes letters with their marks, and replaces
+    /// styled letters (full-width, script, circled) by plain ones.
     ///
     /// # Errors
     /// [`BadName`] if the text breaks a rule; never `Direction` or `MixedScripts`.
@@ -141,8 +141,8 @@ impl RoomName {
         check_bytes(max, text)?;
         // Keyboards add variation selectors to emoji, and the profile does not allow them.
         let name = text.chars().filter(|c| !matches!(c, '\u{FE0E}' | '\u{FE0F}')).collect();
-        // RFC 8266 §2.3: repeat until the output is stable. Three rounds are enough: normalization may only add a space at
-        // the start, which the next round removes.
+        // RFC 8266 §2.3: repeat until the output is stable. Three rounds are enough: normalization may only add a space
+        // at the start, which the next round removes.
         let name = (0..3).try_fold(name, |name: String, _| {
             precis::check_freeform(&name).map_err(BadName::NotAllowed)?;
             let profile = Nickname::new();
@@ -213,8 +213,8 @@ fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
     if is_too_long { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
-/// Returns a combining mark at the start of a word, which would be drawn over the character before it, or one too many on
-/// a letter (UTS #39 §5.4), which would be drawn over other lines.
+/// Returns a combining mark at the start of a word, which would be drawn over the character before it, or one too many
+/// on a letter (UTS #39 §5.4), which would be drawn over other lines.
 fn misplaced_mark(name: &str) -> Option<char> {
     let mut marks = MAX_MARKS;
     name.nfd().find(|c| {

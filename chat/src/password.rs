@@ -41,8 +41,8 @@ impl Password {
     /// # Errors
     /// [`BadPassword`] if the text breaks a rule.
     pub(super) fn new(text: &str) -> Result<Self, BadPassword> {
-        // Checked first, because the rules below take quadratic time. Composing letters with their marks shortens a text,
-        // but by no more than this.
+        // Checked first, because the rules below take quadratic time. Composing letters with their marks shortens a
+        // text, but by no more than this.
         if text.len() > MAX_CHARS * MAX_BYTES_PER_CHAR || text.chars().count() > MAX_CHARS * MAX_COMPOSED {
             return Err(BadPassword::TooLong);
         }

@@ -1,8 +1,8 @@
 //! The characters that names and passwords may contain: the string classes of PRECIS ([RFC 8264]), for current Unicode.
 //!
 //! The crate `precis-profiles` knows the characters of Unicode 6.3, as IANA's registry lists them. It treats later ones
-//! as unassigned, among them most emoji and letters of some people's names. RFC 8264 defines its rules for every version
-//! of Unicode ([§8]), so this module applies them to later characters.
+//! as unassigned, among them most emoji and letters of some people's names. RFC 8264 defines its rules for every
+//! version of Unicode ([§8]), so this module applies them to later characters.
 //!
 //! [RFC 8264]: https://www.rfc-editor.org/rfc/rfc8264
 //! [§8]: https://www.rfc-editor.org/rfc/rfc8264#section-8
@@ -75,8 +75,8 @@ impl<C: StringClass + Class> StringClass for CurrentUnicode<C> {
     }
 }
 
-/// The algorithm of §8 for a character later than Unicode 6.3. Its steps about exceptions, ASCII, joiners and old Hangul
-/// are left out: they concern older characters only.
+/// The algorithm of §8 for a character later than Unicode 6.3. Its steps about exceptions, ASCII, joiners and old
+/// Hangul are left out: they concern older characters only.
 fn derived_property(class: &impl Class, c: char) -> Value {
     use GeneralCategory as Is;
     let mut buffer = [0; 4];
@@ -192,7 +192,8 @@ mod tests {
         }
     }
 
-    /// For the registry's own characters the rules give the registry's result, except for characters with their own rule.
+    /// For the registry's own characters the rules give the registry's result, except for characters with their own
+    /// rule.
     #[test]
     fn the_rules_for_later_characters_agree_with_the_registry() {
         fn differing(class: &(impl StringClass + Class)) -> String {

@@ -7,8 +7,8 @@ use switchboard::RequestHead;
 /// Returns the client's address: the peer of the connection or, if that is one of the trusted proxies, the address that
 /// it names in `X-Forwarded-For`.
 ///
-/// Each proxy appends the address of its own peer. So the list is read from its end, for as long as the address found is
-/// a trusted proxy's. The client may have forged the elements before that.
+/// Each proxy appends the address of its own peer. So the list is read from its end, for as long as the address found
+/// is a trusted proxy's. The client may have forged the elements before that.
 pub(super) fn address_of(head: &RequestHead, peer: IpAddr, proxies: &[IpAddr]) -> IpAddr {
     let mut address = peer.to_canonical();
     let fields: Vec<&str> =

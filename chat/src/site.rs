@@ -1,8 +1,8 @@
 //! The chat's host names, and the web pages that may use it.
 //!
-//! Checking the Host prevents DNS rebinding: a foreign page may point its own name at the chat's address, and the browser
-//! then treats the two as the same host. So a name must be the configured one or `localhost`. An IP address cannot be
-//! rebound and is always accepted.
+//! Checking the Host prevents DNS rebinding: a foreign page may point its own name at the chat's address, and the
+//! browser then treats the two as the same host. So a name must be the configured one or `localhost`. An IP address
+//! cannot be rebound and is always accepted.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

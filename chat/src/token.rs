@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 /// A session token: 256 random bits, on the wire 43 characters of base64url (RFC 4648 §5, without padding).
 ///
-/// Only the client stores it; the server stores the [`TokenHash`]. There is no `==`: tokens are compared by their hashes,
-/// so that the time of a comparison reveals nothing about a token.
+/// Only the client stores it; the server stores the [`TokenHash`]. There is no `==`: tokens are compared by their
+/// hashes, so that the time of a comparison reveals nothing about a token.
 pub(super) struct Token([u8; 32]);
 
 /// The SHA-256 of a [`Token`], by which its session is found. Reading it does not reveal the token. A slow hash is not

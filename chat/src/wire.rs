@@ -74,8 +74,8 @@ pub(super) fn decode(text: &str) -> Result<Incoming, (EventError, Option<EventId
     }
 }
 
-/// Returns the first four elements of an array, or `None` if the JSON is not an array. Later elements are not read: there
-/// may be many.
+/// Returns the first four elements of an array, or `None` if the JSON is not an array. Later elements are not read:
+/// there may be many.
 fn first_parts(json: &RawValue) -> Option<[Option<&RawValue>; 4]> {
     struct Array<'p, 'a>(&'p mut [Option<&'a RawValue>; 4]);
 

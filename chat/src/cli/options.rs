@@ -60,8 +60,8 @@ pub(crate) struct Options {
     /// --max-text-chars requires it; 16777216 for echo and broadcast]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_message_bytes: Option<u64>,
-    /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's own
-    /// page; for echo and broadcast, any page]
+    /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
+    /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     pub(crate) origin: Vec<String>,
     /// Log more to standard error: -v for info, -vv for debug, -vvv for trace messages
@@ -109,12 +109,12 @@ pub(crate) struct ServeOptions {
 struct ChatOptions {
     #[command(flatten)]
     data: DataOption,
-    /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none; browsers
-    /// can use localhost or an IP address]
+    /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none;
+    /// browsers can use localhost or an IP address]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     public_url: Option<String>,
-    /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without it, all clients behind
-    /// the proxy share one limit of sign-in attempts
+    /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without it, all clients
+    /// behind the proxy share one limit of sign-in attempts
     #[arg(long, value_name = "ADDR")]
     trusted_proxy: Vec<IpAddr>,
     /// Allow guests: users without an account [default if --listen is a loopback address and --public-url is not given]
@@ -216,7 +216,8 @@ pub(crate) enum UserCommand {
 }
 
 impl ServeOptions {
-    /// Returns the default of `--max-message-bytes`: the longest text must fit, and a character may take 12 bytes as JSON.
+    /// Returns the default of `--max-message-bytes`: the longest text must fit, and a character may take 12 bytes as
+    /// JSON.
     pub(crate) fn message_bytes(&self) -> u64 {
         let text = u64::try_from(self.limits.max_text_chars).unwrap_or(u64::MAX);
         text.saturating_mul(16).clamp(64 << 10, 1 << 30)

@@ -45,7 +45,8 @@ impl Store {
         self.all(sql, (prefix, after, max), PersonRow::read)
     }
 
-    /// Adds an account, or a guest if there is no password, as a member of the lobby. Returns `None` if the name is taken.
+    /// Adds an account, or a guest if there is no password, as a member of the lobby. Returns `None` if the name is
+    /// taken.
     pub(crate) fn add_person(
         &self,
         name: &str,

@@ -5,8 +5,8 @@
 //!
 //! The same mark is stored in the database and in the lock file beside it. The program writes a new mark at each start
 //! and end, and from time to time in between. The database also stores the identity of its own file. An older backup
-//! shows by a mark that does not match, a copy elsewhere by its file's identity. In doubt the epochs are new: that costs
-//! each client one request for the latest messages.
+//! shows by a mark that does not match, a copy elsewhere by its file's identity. In doubt the epochs are new: that
+//! costs each client one request for the latest messages.
 
 use std::{
     fs::File,

@@ -75,8 +75,8 @@ impl Member {
 }
 
 impl Store {
-    /// Adds a room. Returns `None` if another room has the key. Keys of names and keys of pairs never collide: they have
-    /// different prefixes.
+    /// Adds a room. Returns `None` if another room has the key. Keys of names and keys of pairs never collide: they
+    /// have different prefixes.
     pub(crate) fn add_room(
         &self,
         kind: RoomKind,
@@ -98,8 +98,8 @@ impl Store {
         self.first("SELECT id FROM rooms WHERE key = ?1", [key], |row| row.get(0))
     }
 
-    /// Returns public rooms with keys after `after` whose name's key contains `search`, in the order of the keys. Looks at
-    /// a bounded number of rooms, so that a search does not delay other requests.
+    /// Returns public rooms with keys after `after` whose name's key contains `search`, in the order of the keys. Looks
+    /// at a bounded number of rooms, so that a search does not delay other requests.
     pub(crate) fn public_rooms(&self, search: &str, after: &str, max: usize) -> Result<Vec<RoomId>, StoreError> {
         let sql = "SELECT id FROM (SELECT id, key FROM rooms WHERE kind = 0 AND key > ?2 ORDER BY key LIMIT ?4)
             WHERE instr(substr(key, length('name ') + 1), ?1) > 0 LIMIT ?3";
@@ -110,7 +110,8 @@ impl Store {
         self.change("UPDATE rooms SET topic = ?2 WHERE id = ?1", (id, topic)).map(drop)
     }
 
-    /// Removes a room. Its messages become unreachable at once; [`trim_removed`](Self::trim_removed) deletes them later.
+    /// Removes a room. Its messages become unreachable at once; [`trim_removed`](Self::trim_removed) deletes them
+    /// later.
     pub(crate) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
         self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
         self.change("DELETE FROM members WHERE room = ?1", [id])?;
@@ -135,8 +136,8 @@ impl Store {
         self.all(sql, (room, after, max), Member::read)
     }
 
-    /// Returns a room's banned people with ids after `after`, in the order of their ids. They have an index of their own:
-    /// they are few among many.
+    /// Returns a room's banned people with ids after `after`, in the order of their ids. They have an index of their
+    /// own: they are few among many.
     pub(crate) fn banned(&self, room: RoomId, after: Option<PersonId>, max: usize) -> Result<Vec<Member>, StoreError> {
         self.all(BANNED, (room, after, max), Member::read)
     }

@@ -106,8 +106,8 @@ fn hs_05_with_a_public_url_only_its_pages_have_the_cookie() {
     }
 }
 
-/// Checks each row with a cookie, and with a token in a header. The token counts on every accepted connection: no browser
-/// adds it by itself.
+/// Checks each row with a cookie, and with a token in a header. The token counts on every accepted connection: no
+/// browser adds it by itself.
 fn check(program: &Program, cookie: &str, rows: &[(&str, Option<String>, Outcome)]) {
     let token = guest(program.address(), "Ann");
     for (host, origin, expected) in rows {

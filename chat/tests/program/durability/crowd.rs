@@ -226,8 +226,8 @@ impl Crowd {
         }
     }
 
-    /// Compares all logs with the record: each reported message is there once, at its reported position, nothing else is
-    /// there, and no number is missing.
+    /// Compares all logs with the record: each reported message is there once, at its reported position, nothing else
+    /// is there, and no number is missing.
     pub(crate) fn verify(&mut self, address: SocketAddr) {
         let mut found = HashSet::new();
         let mut logs = BTreeMap::new();

@@ -219,8 +219,8 @@ impl ChatUser {
         }
     }
 
-    /// Returns all events that the chat sent to this connection before it handled a `beat` that is sent now. So an event
-    /// that is missing was not sent.
+    /// Returns all events that the chat sent to this connection before it handled a `beat` that is sent now. So an
+    /// event that is missing was not sent.
     #[track_caller]
     pub(crate) fn received_so_far(&mut self) -> Vec<Event> {
         self.send_text(r#"["beat"]"#);
