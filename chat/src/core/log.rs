@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, PersonId, Position, RoomId, RoomRow, Span, StoreError},
+        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, PersonId, RoomId, RoomRow, Span, Stamp, StoreError},
         wire,
     },
     effects::Topic,
@@ -63,10 +63,10 @@ impl Keeper {
         room: &RoomRow,
         new: NewEntry<'_>,
         except: Option<ConnectionId>,
-    ) -> Result<Option<Position>, StoreError> {
+    ) -> Result<Option<Stamp>, StoreError> {
         let head = self.head(room.id)?;
         // A clock that was set back does not turn the log around.
-        let place = Position { seq: head.seq + 1, time: self.now.wall.max(head.time) };
+        let place = Stamp { seq: head.seq + 1, time: self.now.wall.max(head.time) };
         if !self.store.append(room.id, place, &new)? {
             return Ok(None);
         }
@@ -78,7 +78,8 @@ impl Keeper {
             self.lookup.trimmed(room.id, oldest);
         }
         let NewEntry { entry, author, text, about, .. } = new;
-        let message = self.message(room, Logged { place, entry, author, text: text.map(str::to_owned), about })?;
+        let message =
+            self.message(room, Logged { stamp: place, entry, author, text: text.map(str::to_owned), about })?;
         self.publish(Topic::Room(room.id), wire::event("message", &message), except);
         Ok(Some(place))
     }
@@ -117,8 +118,8 @@ impl Keeper {
         Ok(Message {
             room: room.id,
             epoch: room.epoch.clone(),
-            seq: logged.place.seq,
-            time: logged.place.time,
+            seq: logged.stamp.seq,
+            time: logged.stamp.time,
             from: author.name.clone(),
             kind,
             deleted: logged.entry == Entry::Said && logged.text.is_none(),

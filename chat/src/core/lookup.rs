@@ -13,7 +13,7 @@ use super::{
     super::{
         Name,
         name::BadName,
-        store::{Member, PersonId, Position, Role, RoomId, RoomKind, RoomRow, StoreError},
+        store::{Member, PersonId, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError},
     },
     events::{Failure, refuse},
     keeper::Keeper,
@@ -22,7 +22,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     rooms: HashMap<RoomId, Arc<RoomRow>>,
-    heads: HashMap<RoomId, Position>,
+    heads: HashMap<RoomId, Stamp>,
     members: HashMap<RoomId, u64>,
     people: HashMap<PersonId, Arc<Known>>,
     /// What was said lately: the number of each message that has its words, in order, and its author.
@@ -82,7 +82,7 @@ impl Lookup {
     }
 
     /// A room's log has a new entry.
-    pub(super) fn appended(&mut self, room: RoomId, place: Position, said_by: Option<PersonId>) {
+    pub(super) fn appended(&mut self, room: RoomId, place: Stamp, said_by: Option<PersonId>) {
         self.heads.insert(room, place);
         if let Some(said) = self.said.get_mut(&room) {
             said.extend(said_by.map(|author| (place.seq, author)));
@@ -116,7 +116,7 @@ impl Keeper {
     }
 
     /// The place of a room's latest entry.
-    pub(super) fn head(&mut self, room: RoomId) -> Result<Position, StoreError> {
+    pub(super) fn head(&mut self, room: RoomId) -> Result<Stamp, StoreError> {
         if let Some(head) = self.lookup.heads.get(&room) {
             return Ok(*head);
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     super::{
         precis::is_blank,
-        store::{Entry, NewEntry, PersonId, Position, Role, RoomId, RoomKind, RoomRow, Span, StoreError},
+        store::{Entry, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow, Span, Stamp, StoreError},
         token::epoch,
         wire,
     },
@@ -67,7 +67,7 @@ struct Words {
 struct Said {
     room: RoomId,
     #[serde(flatten)]
-    place: Position,
+    place: Stamp,
 }
 
 /// `tell`: a message to one person.

@@ -31,9 +31,9 @@ stored_as_number!(Entry {
     Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9
 });
 
-/// The position of an entry in its log, and its time.
+/// The number of an entry in its log, and its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Position {
+pub(crate) struct Stamp {
     pub(crate) seq: u64,
     pub(crate) time: Millis,
 }
@@ -52,7 +52,7 @@ pub(crate) struct NewEntry<'a> {
 /// An entry in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Logged {
-    pub(crate) place: Position,
+    pub(crate) stamp: Stamp,
     pub(crate) entry: Entry,
     pub(crate) author: PersonId,
     pub(crate) text: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) struct Logged {
 impl Logged {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
-            place: Position { seq: row.get(0)?, time: row.get(1)? },
+            stamp: Stamp { seq: row.get(0)?, time: row.get(1)? },
             entry: row.get(2)?,
             author: row.get(3)?,
             text: row.get(4)?,
@@ -105,10 +105,10 @@ pub(crate) struct Page {
 }
 
 impl Store {
-    /// Returns the position of the latest entry.
-    pub(crate) fn head(&self, room: RoomId) -> Result<Option<Position>, StoreError> {
+    /// Returns number and time of the latest entry.
+    pub(crate) fn head(&self, room: RoomId) -> Result<Option<Stamp>, StoreError> {
         let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
-        self.first(sql, [room], |row| Ok(Position { seq: row.get(0)?, time: row.get(1)? }))
+        self.first(sql, [room], |row| Ok(Stamp { seq: row.get(0)?, time: row.get(1)? }))
     }
 
     /// Returns the number of the oldest entry.
@@ -116,20 +116,20 @@ impl Store {
         self.first("SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT 1", [room], |row| row.get(0))
     }
 
-    /// Appends an entry at a free position. Returns `false`, and writes nothing, if the author has used the key before.
-    pub(crate) fn append(&self, room: RoomId, place: Position, new: &NewEntry<'_>) -> Result<bool, StoreError> {
+    /// Appends an entry with an unused number. Returns `false`, and writes nothing, if the author has used the key before.
+    pub(crate) fn append(&self, room: RoomId, stamp: Stamp, new: &NewEntry<'_>) -> Result<bool, StoreError> {
         let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
         let key = new.key.as_ref().map(|key| key.as_bytes().as_slice());
-        let params = (room, place.seq, place.time, new.entry, new.author, key, new.text, new.about);
+        let params = (room, stamp.seq, stamp.time, new.entry, new.author, key, new.text, new.about);
         Ok(self.change(sql, params)? > 0)
     }
 
-    /// Returns the room and position of an author's message with this key.
-    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Position)>, StoreError> {
+    /// Returns the room, number and time of an author's message with this key.
+    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Stamp)>, StoreError> {
         let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
         self.first(sql, (author, key.as_bytes().as_slice()), |row| {
-            Ok((row.get(0)?, Position { seq: row.get(1)?, time: row.get(2)? }))
+            Ok((row.get(0)?, Stamp { seq: row.get(1)?, time: row.get(2)? }))
         })
     }
 
@@ -224,7 +224,7 @@ mod tests {
         let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
         for room in [LOBBY, room] {
             for seq in 1..=MAX_TRIMMED + 10 {
-                assert!(store.append(room, Position { seq, time: 0 }, &new).unwrap());
+                assert!(store.append(room, Stamp { seq, time: 0 }, &new).unwrap());
             }
         }
         assert!(store.trim(LOBBY, 5).unwrap());

@@ -32,7 +32,7 @@ mod sessions;
 pub use data::{Data, OpenError};
 pub(super) use database::{Millis, Store, StoreError, now};
 pub(super) use ids::{PersonId, RoomId, SessionId};
-pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Position, Span};
+pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
 pub(super) use people::PersonRow;
 pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
