@@ -1,4 +1,4 @@
-//! What an operator does to accounts from outside, also while a server runs.
+//! Changes to accounts by an operator, also while a server runs.
 
 use std::fmt;
 
@@ -9,45 +9,45 @@ use super::{
     store::{PersonId, Store, StoreError, now},
 };
 
-/// The accounts of a chat's data.
+/// The accounts in a chat's data.
 #[derive(Debug)]
 pub struct Accounts {
     store: Store,
 }
 
-/// Why an account was not changed.
+/// Why an account was not added or changed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AccountError {
-    /// This cannot be a name.
+    /// The name breaks a rule.
     Name(BadName),
-    /// This cannot be a password.
+    /// The password breaks a rule.
     Password(BadPassword),
-    /// Somebody has the name, or one that looks the same.
+    /// The name is taken, or one that looks the same.
     Taken,
     /// There is no account of this name.
     Unknown,
-    /// What the data's database says.
+    /// The database returned this error.
     Store(rusqlite::Error),
     /// The password cannot be hashed.
     Hash,
 }
 
 impl Accounts {
-    /// Opens the data, beside a server that may be running with it.
+    /// Opens the data. A server may be running on it.
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`] if the data cannot be opened.
     pub fn open(data: &Data) -> Result<Self, OpenError> {
-        Ok(Self { store: Store::open_beside(data)? })
+        Ok(Self { store: Store::open_unlocked(data)? })
     }
 
     /// Adds an account.
     ///
     /// # Errors
-    /// [`AccountError`].
+    /// [`AccountError`]; then nothing has changed.
     pub fn add(&self, name: &str, password: &str) -> Result<(), AccountError> {
-        let name = Name::at_most(Name::LONGEST, name).map_err(AccountError::Name)?;
+        let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
         let hash = hash(password)?;
         self.in_transaction(|store| match store.add_person(name.as_str(), name.key(), Some(&hash), now())? {
             Some(_) => Ok(()),
@@ -58,7 +58,7 @@ impl Accounts {
     /// Sets an account's password, and ends all its sessions.
     ///
     /// # Errors
-    /// [`AccountError`].
+    /// [`AccountError`]; then nothing has changed.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccountError> {
         let hash = hash(password)?;
         self.in_transaction(|store| {
@@ -71,10 +71,10 @@ impl Accounts {
         })
     }
 
-    /// Makes somebody an operator, or no longer one.
+    /// Makes an account an operator, or with `false` revokes that.
     ///
     /// # Errors
-    /// [`AccountError`].
+    /// [`AccountError`]; then nothing has changed.
     pub fn set_operator(&self, name: &str, operator: bool) -> Result<(), AccountError> {
         self.in_transaction(|store| Ok(store.set_operator(account(store, name)?, operator)?))
     }
@@ -89,9 +89,9 @@ impl Accounts {
     }
 }
 
-/// The account of this name.
+/// Returns the id of the account with this name.
 fn account(store: &Store, name: &str) -> Result<PersonId, AccountError> {
-    let name = Name::at_most(Name::LONGEST, name).map_err(AccountError::Name)?;
+    let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
     match store.person_named(name.key())? {
         Some(person) if person.password.is_some() => Ok(person.id),
         _ => Err(AccountError::Unknown),
@@ -114,10 +114,10 @@ impl fmt::Display for AccountError {
         match self {
             Self::Name(error) => error.fmt(f),
             Self::Password(error) => error.fmt(f),
-            Self::Taken => f.write_str("somebody has this name already, or one that looks like it"),
-            Self::Unknown => f.write_str("there is no account of this name"),
-            Self::Store(error) => write!(f, "the data cannot be changed: {error}"),
-            Self::Hash => f.write_str("the password cannot be hashed; is there enough memory?"),
+            Self::Taken => f.write_str("this name is taken, or one that looks like it"),
+            Self::Unknown => f.write_str("there is no account with this name"),
+            Self::Store(error) => write!(f, "cannot change the data: {error}"),
+            Self::Hash => f.write_str("cannot hash the password; is there enough memory?"),
         }
     }
 }

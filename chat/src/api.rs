@@ -1,4 +1,4 @@
-//! Requests for who one is: below `/api/`, in JSON.
+//! The HTTP requests for accounts and sessions below `/api/`, in JSON.
 
 use std::{
     net::IpAddr,
@@ -14,12 +14,12 @@ use super::{
     password::Password,
     proxy::address_of,
     rate::{Buckets, address_key},
-    site::{Site, Speaker},
+    site::{OriginKind, Site},
     wire::{self, EventError},
 };
 use switchboard::{Request, Responder, Response};
 
-/// The requests, as each worker answers them.
+/// Handles the requests. Each worker has a clone.
 #[derive(Clone)]
 pub(super) struct Api {
     core: Arc<dyn ChatCore>,
@@ -28,19 +28,19 @@ pub(super) struct Api {
     attempts: Arc<Mutex<Buckets<IpAddr>>>,
 }
 
-/// What somebody sends to sign in.
+/// The body of a request to sign in.
 #[derive(Deserialize)]
 struct Login {
     name: String,
     #[serde(default)]
     password: String,
-    /// They want a token, not a cookie.
+    /// Whether to return the token in the response instead of a cookie.
     #[serde(default)]
     token: bool,
 }
 
 #[derive(Serialize)]
-struct SignedInTold {
+struct SignedInView {
     you: You,
     expires: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ struct SignedInTold {
 }
 
 #[derive(Serialize)]
-struct SessionTold {
+struct SessionView {
     you: Option<You>,
     expires: Option<u64>,
     guests: bool,
@@ -56,23 +56,23 @@ struct SessionTold {
 }
 
 #[derive(Serialize)]
-struct ErrorTold<'a> {
+struct ErrorView<'a> {
     error: &'a EventError,
 }
 
-/// How somebody wants to sign in.
+/// How a request signs in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum AuthMethod {
     Register,
     LogIn,
     Guest,
 }
 
-/// An answer that is no good news.
-struct Refusal {
+/// An error response.
+struct ErrorResponse {
     status: u16,
     error: EventError,
-    /// A field of the answer that says what to do.
+    /// An HTTP field that tells the client what to do.
     field: Option<(&'static str, String)>,
 }
 
@@ -81,163 +81,173 @@ impl Api {
         Self { core, config, attempts: Arc::new(Mutex::new(Buckets::new())) }
     }
 
-    /// Answers a request, now or later.
+    /// Handles a request. The response may come later, from another thread.
     pub(super) fn request(&self, request: &Request<'_>, host: &str, site: &Site, responder: Responder) {
         let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
-        // Two are none that a browser sends.
+        // No browser sends two Origin fields.
         let origin = match (origins.next(), origins.next()) {
             (Some(_), Some(_)) => Some("null"),
             (origin, _) => origin,
         };
-        let speaker = site.speaker(origin, host);
+        let origin_kind = site.origin_kind(origin, host);
         let from = address_of(request.head, request.peer.ip(), &self.config.trusted_proxies);
         let handled = match (request.head.method(), request.head.path()) {
-            ("POST", _) if matches!(speaker, Speaker::Guest | Speaker::Foreign) => {
-                Err((responder, refusal(403, "foreign_origin", "Only the chat's own page may ask for this.")))
-            }
-            ("POST", "/api/register") => self.sign_in(Way::Register, request, from, site, responder),
-            ("POST", "/api/login") => self.sign_in(Way::LogIn, request, from, site, responder),
-            ("POST", "/api/guest") => self.sign_in(Way::Guest, request, from, site, responder),
-            ("POST", "/api/logout") => return self.log_out(request, site, speaker, responder),
-            ("GET" | "HEAD", "/api/session") => return self.session(request, speaker, site, responder),
+            ("POST", _) if matches!(origin_kind, OriginKind::Allowed | OriginKind::Foreign) => Err((
+                responder,
+                error_response(403, "foreign_origin", "Only the chat's own page may send this request."),
+            )),
+            ("POST", "/api/register") => self.sign_in(AuthMethod::Register, request, from, site, responder),
+            ("POST", "/api/login") => self.sign_in(AuthMethod::LogIn, request, from, site, responder),
+            ("POST", "/api/guest") => self.sign_in(AuthMethod::Guest, request, from, site, responder),
+            ("POST", "/api/logout") => return self.log_out(request, site, origin_kind, responder),
+            ("GET" | "HEAD", "/api/session") => return self.session(request, origin_kind, site, responder),
             (_, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
-                Err((responder, Refusal::method("POST")))
+                Err((responder, ErrorResponse::method("POST")))
             }
-            (_, "/api/session") => Err((responder, Refusal::method("GET, HEAD"))),
-            _ => Err((responder, refusal(404, "not_found", "There is no such request."))),
+            (_, "/api/session") => Err((responder, ErrorResponse::method("GET, HEAD"))),
+            _ => Err((responder, error_response(404, "not_found", "Unknown request."))),
         };
-        if let Err((responder, refusal)) = handled {
-            log::info!("{from}: {} is refused: {}", request.head.path(), refusal.error.code);
-            responder.send(refusal.response());
+        if let Err((responder, refused)) = handled {
+            log::info!("{from}: {} is refused: {}", request.head.path(), refused.error.code);
+            responder.send(refused.response());
         }
     }
 
     fn sign_in(
         &self,
-        way: Way,
+        method: AuthMethod,
         request: &Request<'_>,
         from: IpAddr,
         site: &Site,
         responder: Responder,
-    ) -> Result<(), (Responder, Refusal)> {
-        let (Login { token, .. }, name, password) = match self.check(way, request, from) {
+    ) -> Result<(), (Responder, ErrorResponse)> {
+        let (Login { token, .. }, name, password) = match self.check(method, request, from) {
             Ok(checked) => checked,
-            Err(refusal) => return Err((responder, refusal)),
+            Err(refused) => return Err((responder, refused)),
         };
         let path = request.head.path().to_owned();
         let site = site.clone();
-        let created = if way == Way::LogIn { 200 } else { 201 };
+        let created = if method == AuthMethod::LogIn { 200 } else { 201 };
         let lifetime = self.config.session_lifetime.as_secs();
         let callback: Callback<Result<SignedIn, SignInError>> = Box::new(move |signed_in| match signed_in {
             Ok(signed_in) => responder.send(signed_in_response(created, signed_in, token, &site, lifetime)),
             Err(error) => {
-                let refusal = Refusal::from(error);
-                log::info!("{from}: {path} is refused: {}", refusal.error.code);
-                responder.send(refusal.response());
+                let refused = ErrorResponse::from(error);
+                log::info!("{from}: {path} is refused: {}", refused.error.code);
+                responder.send(refused.response());
             }
         });
-        match (way, password) {
-            (Way::Register, Some(password)) => self.core.register(name, password, callback),
-            (Way::LogIn, Some(password)) => self.core.log_in(name, password, callback),
-            // A password that cannot be one is nobody's.
-            (Way::Register | Way::LogIn, None) => callback(Err(SignInError::BadCredentials)),
-            (Way::Guest, _) => self.core.enter_as_guest(name, callback),
+        match (method, password) {
+            (AuthMethod::Register, Some(password)) => self.core.register(name, password, callback),
+            (AuthMethod::LogIn, Some(password)) => self.core.log_in(name, password, callback),
+            // No account has a password that breaks the rules.
+            (AuthMethod::Register | AuthMethod::LogIn, None) => callback(Err(SignInError::BadCredentials)),
+            (AuthMethod::Guest, _) => self.core.enter_as_guest(name, callback),
         }
         Ok(())
     }
 
-    /// What can be said against an attempt to sign in before anybody is asked.
-    fn check(&self, way: Way, request: &Request<'_>, from: IpAddr) -> Result<(Login, Name, Option<Password>), Refusal> {
+    /// Checks a request to sign in, except for what the core decides.
+    fn check(
+        &self,
+        method: AuthMethod,
+        request: &Request<'_>,
+        from: IpAddr,
+    ) -> Result<(Login, Name, Option<Password>), ErrorResponse> {
         let login: Login = parse(request)?;
-        if way == Way::Guest && !self.config.guests {
-            return Err(refusal(403, "guests_off", "Guests are not let in here; please log in."));
+        if method == AuthMethod::Guest && !self.config.guests {
+            return Err(error_response(403, "guests_off", "Guests are not allowed here; please log in."));
         }
-        if way == Way::Register && !self.config.registration {
-            return Err(refusal(403, "registration_off", "Accounts are made by the operator here."));
+        if method == AuthMethod::Register && !self.config.registration {
+            return Err(error_response(
+                403,
+                "registration_off",
+                "Registration is off; please ask the operator for an account.",
+            ));
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let allowed = attempts.take(address_key(from), self.config.limits.sign_ins, Instant::now());
         drop(attempts);
         if let Err(wait) = allowed {
-            return Err(Refusal::too_fast(wait));
+            return Err(ErrorResponse::too_fast(wait));
         }
-        // A name that was taken under another limit is still somebody's.
-        let limit = if way == Way::LogIn { Name::LONGEST } else { self.config.limits.name_chars };
-        let name = match (Name::at_most(limit, &login.name), way) {
+        // An account may have been registered under a higher limit.
+        let limit = if method == AuthMethod::LogIn { Name::HIGHEST_LIMIT } else { self.config.limits.name_chars };
+        let name = match (Name::at_most(limit, &login.name), method) {
             (Ok(name), _) => name,
-            (Err(_), Way::LogIn) => return Err(SignInError::BadCredentials.into()),
-            (Err(error), _) => return Err(refusal(400, "bad_name", error.to_string())),
+            (Err(_), AuthMethod::LogIn) => return Err(SignInError::BadCredentials.into()),
+            (Err(error), _) => return Err(error_response(400, "bad_name", error.to_string())),
         };
-        let password = match (Password::new(&login.password), way) {
+        let password = match (Password::new(&login.password), method) {
             (Ok(password), _) => Some(password),
-            (Err(error), Way::Register) => return Err(refusal(400, "bad_password", error.to_string())),
-            (Err(_), Way::LogIn | Way::Guest) => None,
+            (Err(error), AuthMethod::Register) => return Err(error_response(400, "bad_password", error.to_string())),
+            (Err(_), AuthMethod::LogIn | AuthMethod::Guest) => None,
         };
         Ok((login, name, password))
     }
 
-    fn log_out(&self, request: &Request<'_>, site: &Site, speaker: Speaker, responder: Responder) {
-        let done = Response::new(204).header("Set-Cookie", credentials::no_cookie(site));
-        // Who is no page has not been made by one to send its cookie.
-        let speaker = if speaker == Speaker::NoPage { Speaker::Own } else { speaker };
-        match credentials::shown(request.head, site, speaker) {
+    fn log_out(&self, request: &Request<'_>, site: &Site, origin_kind: OriginKind, responder: Responder) {
+        let done = Response::new(204).header("Set-Cookie", credentials::expired_cookie(site));
+        // Without an Origin no page has made the browser send the cookie, so it counts.
+        let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
+        match credentials::presented(request.head, site, origin_kind) {
             Credential::Token(token) => self.core.log_out(
                 token,
                 Box::new(move |result| match result {
                     Ok(()) => responder.send(done),
-                    Err(error) => responder.send(Refusal::from(error).response()),
+                    Err(error) => responder.send(ErrorResponse::from(error).response()),
                 }),
             ),
             Credential::None | Credential::Malformed => responder.send(done),
         }
     }
 
-    fn session(&self, request: &Request<'_>, speaker: Speaker, site: &Site, responder: Responder) {
+    fn session(&self, request: &Request<'_>, origin_kind: OriginKind, site: &Site, responder: Responder) {
         let ChatConfig { guests, registration, .. } = *self.config;
-        let told = move |session: Option<(You, u64)>| {
+        let view = move |session: Option<(You, u64)>| {
             let (you, expires) = session.unzip();
-            json(200, &SessionTold { you, expires, guests, registration })
+            json(200, &SessionView { you, expires, guests, registration })
         };
-        // Browsers send no Origin with a GET to the page's own, and let no other page read the answer.
-        let speaker = if speaker == Speaker::NoPage { Speaker::Own } else { speaker };
-        match credentials::shown(request.head, site, speaker) {
+        // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
+        let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
+        match credentials::presented(request.head, site, origin_kind) {
             Credential::Token(token) => self.core.signed_in(
                 token,
                 Box::new(move |session| match session {
-                    Ok(session) => responder.send(told(session)),
-                    Err(error) => responder.send(Refusal::from(error).response()),
+                    Ok(session) => responder.send(view(session)),
+                    Err(error) => responder.send(ErrorResponse::from(error).response()),
                 }),
             ),
-            Credential::None | Credential::Malformed => responder.send(told(None)),
+            Credential::None | Credential::Malformed => responder.send(view(None)),
         }
     }
 }
 
-/// Reads a request's body.
-fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, Refusal> {
+/// Parses a request's body as JSON.
+fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ErrorResponse> {
     let kind = request.head.values("content-type").next().unwrap_or_default();
     let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     if !essence.eq_ignore_ascii_case(b"application/json") {
-        return Err(refusal(415, "bad_type", "The body must be sent as application/json."));
+        return Err(error_response(415, "bad_type", "The Content-Type must be application/json."));
     }
     if request.body.len() > MAX_BODY_BYTES {
-        return Err(refusal(413, "too_long", "The body is too long."));
+        return Err(error_response(413, "too_long", "The body is too long."));
     }
-    // What is no JSON is told so, whatever it begins with.
+    // In two steps, so that invalid JSON is always reported as such.
     let value: serde_json::Value = serde_json::from_slice(request.body)
-        .map_err(|error| refusal(400, "bad_json", format!("This is not JSON: {error}.")))?;
+        .map_err(|error| error_response(400, "bad_json", format!("Invalid JSON: {error}.")))?;
     T::deserialize(value).map_err(|error| {
         // Some errors quote the data, which may be long.
         let shown: String = error.to_string().chars().take(100).collect();
-        refusal(400, "bad_data", format!("The body: {shown}."))
+        error_response(400, "bad_data", format!("Invalid body: {shown}."))
     })
 }
 
 fn signed_in_response(status: u16, signed_in: SignedIn, as_token: bool, site: &Site, lifetime: u64) -> Response {
     let SignedIn { you, token, expires } = signed_in;
-    let told = SignedInTold { you, expires, token: as_token.then(|| token.to_string()) };
-    let response = json(status, &told);
-    if as_token { response } else { response.header("Set-Cookie", credentials::cookie(site, &token, lifetime)) }
+    let view = SignedInView { you, expires, token: as_token.then(|| token.to_string()) };
+    let response = json(status, &view);
+    if as_token { response } else { response.header("Set-Cookie", credentials::session_cookie(site, &token, lifetime)) }
 }
 
 fn json(status: u16, value: &impl Serialize) -> Response {
@@ -248,25 +258,29 @@ fn json(status: u16, value: &impl Serialize) -> Response {
         .body(wire::json(value).into_bytes())
 }
 
-fn refusal(status: u16, code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal { status, error: EventError::new(code, message), field: None }
+fn error_response(
+    status: u16,
+    code: &'static str,
+    message: impl Into<std::borrow::Cow<'static, str>>,
+) -> ErrorResponse {
+    ErrorResponse { status, error: EventError::new(code, message), field: None }
 }
 
-impl Refusal {
+impl ErrorResponse {
     fn too_fast(wait: Duration) -> Self {
-        // The next whole second, so that who comes then is let in.
+        // Rounded up, so that a retry after this time succeeds.
         let seconds = wait.as_secs() + 1;
-        let message = format!("That was often; please try again in {seconds} s.");
-        Self { field: Some(("Retry-After", seconds.to_string())), ..refusal(429, "too_fast", message) }
+        let message = format!("Too many attempts; please try again in {seconds} s.");
+        Self { field: Some(("Retry-After", seconds.to_string())), ..error_response(429, "too_fast", message) }
     }
 
     fn method(allowed: &'static str) -> Self {
-        let message = format!("This is asked for by {allowed}.");
-        Self { field: Some(("Allow", allowed.to_owned())), ..refusal(405, "bad_method", message) }
+        let message = format!("Use the method {allowed}.");
+        Self { field: Some(("Allow", allowed.to_owned())), ..error_response(405, "bad_method", message) }
     }
 
     fn response(self) -> Response {
-        let response = json(self.status, &ErrorTold { error: &self.error });
+        let response = json(self.status, &ErrorView { error: &self.error });
         match self.field {
             Some((name, value)) => response.header(name, value),
             None => response,
@@ -274,7 +288,7 @@ impl Refusal {
     }
 }
 
-impl From<SignInError> for Refusal {
+impl From<SignInError> for ErrorResponse {
     fn from(error: SignInError) -> Self {
         let (status, field) = match error {
             SignInError::NameTaken => (409, None),
@@ -285,7 +299,7 @@ impl From<SignInError> for Refusal {
     }
 }
 
-/// Enough for a name and a password.
+/// Maximum length of a body: enough for a name and a password.
 const MAX_BODY_BYTES: usize = 4 << 10;
-/// Seconds after which who was turned away may try again.
+/// Seconds after which a client may retry when the server is overloaded or cannot write.
 const RETRY_AFTER: &str = "2";

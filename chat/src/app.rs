@@ -1,4 +1,4 @@
-//! The chat as a service of the server: who may connect, what is served, and the way from messages to the backplane.
+//! The chat as an [`App`]: admits connections, serves HTTP, and passes messages on to the core.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -7,15 +7,17 @@ use super::{
     api::Api,
     credentials, files,
     peer::Peer,
-    site::{Site, Speaker},
+    site::{OriginKind, Site},
 };
 use switchboard::{
     Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
     Request, RequestHead, Responder, Response, Verdict,
 };
 
-/// The chat: the page at `/`, the requests of accounts below `/api/`, the WebSocket at `/ws`. One value per worker; they
-/// come from a [`ChatService`](super::ChatService), which they share.
+/// The chat for one worker: serves the page at `/`, the requests for accounts below `/api/`, and the WebSocket at
+/// `/ws`.
+///
+/// Each worker has a value of its own, made by [`ChatService::app`](super::ChatService::app).
 pub struct Chat {
     core: Arc<dyn ChatCore>,
     config: Arc<ChatConfig>,
@@ -28,11 +30,11 @@ impl Chat {
         Self { core, site: Site::new(&config), config, api }
     }
 
-    /// Lets the pages that the operator has let in import our modules.
-    fn shared(&self, response: Response, head: &RequestHead, host: &str) -> Response {
+    /// Allows pages of the configured origins to import the chat's modules.
+    fn with_cors(&self, response: Response, head: &RequestHead, host: &str) -> Response {
         let origin = head.values("origin").next().and_then(|origin| std::str::from_utf8(origin).ok());
-        match (origin, self.site.speaker(origin, host)) {
-            (Some(origin), Speaker::Guest) => response.header("Access-Control-Allow-Origin", origin.to_owned()),
+        match (origin, self.site.origin_kind(origin, host)) {
+            (Some(origin), OriginKind::Allowed) => response.header("Access-Control-Allow-Origin", origin.to_owned()),
             _ => response,
         }
     }
@@ -55,12 +57,16 @@ impl App for Chat {
         if handshake.request.path() != WEBSOCKET_PATH {
             return verdict.reject(Rejection::new(404).body("the chat's WebSocket is at /ws\n"));
         }
-        let speaker = self.site.speaker(handshake.websocket.origin(), host);
-        if speaker == Speaker::Foreign {
-            log::info!("{}: a page of {:?} may not connect", handshake.peer, handshake.websocket.origin());
+        let origin_kind = self.site.origin_kind(handshake.websocket.origin(), host);
+        if origin_kind == OriginKind::Foreign {
+            log::info!(
+                "{}: refused a connection from a page of origin {:?}",
+                handshake.peer,
+                handshake.websocket.origin()
+            );
             return verdict.reject(OriginPolicy::rejection());
         }
-        let credential = credentials::shown(handshake.request, &self.site, speaker);
+        let credential = credentials::presented(handshake.request, &self.site, origin_kind);
         let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
         let plain = Acceptance::default();
         let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
@@ -76,12 +82,14 @@ impl App for Chat {
         let response = if !self.site.is_ours(host) {
             Response::text(421, MISDIRECTED)
         } else if path == WEBSOCKET_PATH {
-            Response::text(426, "this is the chat's WebSocket\n").header("Upgrade", "websocket")
+            Response::text(426, "this path only accepts WebSocket connections\n").header("Upgrade", "websocket")
         } else {
-            match (files::at(path), request.head.method()) {
-                (Some(file), "GET" | "HEAD") => self.shared(file.response(request.head, host), request.head, host),
-                (Some(_), _) => Response::text(405, "only GET and HEAD here\n").header("Allow", "GET, HEAD"),
-                (None, _) => Response::text(404, "there is nothing here; the chat is at /\n"),
+            match (files::find(path), request.head.method()) {
+                (Some(file), "GET" | "HEAD") => self.with_cors(file.response(request.head, host), request.head, host),
+                (Some(_), _) => {
+                    Response::text(405, "only GET and HEAD are allowed here\n").header("Allow", "GET, HEAD")
+                }
+                (None, _) => Response::text(404, "not found; the chat is at /\n"),
             }
         };
         responder.send(response);
@@ -100,8 +108,8 @@ impl App for Chat {
                 }
             }
             Message::Binary(_) => {
-                // 1003 and these words fit into a Close frame.
-                let _ = context.close(CloseCode::UNSUPPORTED_DATA, "only text is understood here");
+                // Cannot fail: the code and the reason fit into a Close frame.
+                let _ = context.close(CloseCode::UNSUPPORTED_DATA, "only text messages are accepted");
             }
         }
     }
@@ -113,4 +121,5 @@ impl App for Chat {
 
 const WEBSOCKET_PATH: &str = "/ws";
 const SUBPROTOCOL: &str = "switchboard.v1";
-const MISDIRECTED: &str = "this chat is not known under this name; start it with --public-url http://NAME:PORT\n";
+const MISDIRECTED: &str =
+    "this host name is not the chat's; the operator can set it with --public-url http://NAME:PORT\n";

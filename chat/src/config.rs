@@ -1,60 +1,62 @@
-//! How a chat is run: where it keeps what it knows, who may come in, and how much of everything one may have.
+//! The chat's configuration: where its data is, who may sign in, and the limits for each user.
 
 use std::{net::IpAddr, time::Duration};
 
 use super::{Data, Rate};
 
-/// How a chat is run.
+/// The configuration of a chat.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChatConfig {
-    /// Where accounts, sessions and rooms are kept. Default: in memory.
+    /// Where accounts, sessions, rooms and messages are stored. Default: in memory.
     pub data: Data,
-    /// Whether anybody may come in under a name that nobody has, without an account. Default: no.
+    /// Whether guests may sign in: users without an account, under any free name. Default: no.
     pub guests: bool,
-    /// Whether anybody may make an account. Default: yes.
+    /// Whether users may register accounts themselves. Default: yes.
     pub registration: bool,
-    /// The origin under which browsers reach the chat, such as `https://chat.example`. Default: that of the request's
-    /// Host, which then must be an address or `localhost`. With https, cookies are `Secure`.
+    /// The origin under which browsers reach the chat, such as `https://chat.example`. Default: none. Browsers can
+    /// always use an IP address or `localhost` as well. With https, cookies are `Secure`.
     pub public_url: Option<String>,
-    /// Origins of other pages that may open a WebSocket; the cookie does not count for them. Default: none.
+    /// Origins of other web pages that may open a WebSocket. Their users sign in with a token: the cookie does not
+    /// count there. Default: none.
     pub origins: Vec<String>,
-    /// Proxies in front of us: who asks through them is known by their `X-Forwarded-For`. Default: none.
+    /// Addresses of reverse proxies whose `X-Forwarded-For` is trusted to name the client's address. Default: none.
     pub trusted_proxies: Vec<IpAddr>,
-    /// How long a session lives in which nothing is done. Default 30 days; a guest's ends after a day at the latest.
+    /// How long a session lasts without activity; reading is no activity. Default: 30 days. A guest's session lasts at
+    /// most a day without activity.
     pub session_idle: Duration,
-    /// How long a session lives whatever is done in it. Default 365 days.
+    /// How long a session lasts at most. Default: 365 days.
     pub session_lifetime: Duration,
-    /// How much of everything one may have.
+    /// The limits for each user, connection and room.
     pub limits: ChatLimits,
 }
 
-/// How much of everything one may have, in a chat.
+/// The limits of a chat for each user, connection and room.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChatLimits {
-    /// Characters of a message. Default 4,000.
+    /// Maximum characters in a message. Default: 4,000.
     pub text_chars: usize,
-    /// Characters of a room's topic. Default 200.
+    /// Maximum characters in a room's topic. Default: 200.
     pub topic_chars: usize,
-    /// Characters of a person's name. Default 32.
+    /// Maximum characters in a user's name. Default: 32.
     pub name_chars: usize,
-    /// Characters of a room's name. Default 40.
+    /// Maximum characters in a room's name. Default: 40.
     pub room_name_chars: usize,
-    /// Events of one connection. Default 300 at once, 20 a second.
+    /// Rate of events on each connection. Default: 300 at once, then 20 per second.
     pub events: Rate,
-    /// Messages of one person, over all their connections. Default 20 at once, 5 a second.
+    /// Rate of messages from each user, over all their connections. Default: 20 at once, then 5 per second.
     pub messages: Rate,
-    /// Attempts to register, log in or enter as a guest from one address (of IPv6, one /64). Default 10 at once, one
-    /// every 6 seconds.
+    /// Rate of attempts to register, log in or enter as a guest from each address (each /64 of IPv6). Default: 10 at
+    /// once, then one every 6 seconds.
     pub sign_ins: Rate,
-    /// Rooms that a person is in. Default 200.
+    /// Maximum rooms that a user is a member of. Default: 200.
     pub rooms: usize,
-    /// Rooms that a person owns. Default 20.
+    /// Maximum rooms that a user owns. Default: 20.
     pub owned_rooms: usize,
-    /// Connections of a person. Default 20.
+    /// Maximum connections of each user. Default: 20.
     pub connections: usize,
-    /// Messages that are kept of each room. Default 100,000.
+    /// Number of messages to keep in each room; older ones are deleted. Default: 100,000.
     pub kept_messages: u64,
 }
 

@@ -1,6 +1,7 @@
-//! The page's files, embedded in the program: each as it is and compressed, sent to those who do not have it yet.
+//! Serves the page's files, which are embedded in the program, plain or in gzip.
 //!
-//! RFC 9110: entity tags and `If-None-Match` (§8.8.3, §13.1.2), `Accept-Encoding` (§12.5.3), what a 304 says (§15.4.5).
+//! RFC 9110: entity tags and `If-None-Match` (§8.8.3, §13.1.2), `Accept-Encoding` (§12.5.3), the fields of a 304
+//! (§15.4.5).
 
 use std::{
     borrow::Cow,
@@ -13,30 +14,31 @@ use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
 
 use switchboard::{RequestHead, Response};
 
-/// The file at this path of the site.
-pub(super) fn at(path: &str) -> Option<&'static File> {
+/// Returns the file at a path of the site.
+pub(super) fn find(path: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.path == path)
 }
 
+/// A file of the page.
 pub(super) struct File {
     path: String,
     content_type: &'static str,
     content: &'static [u8],
-    /// Made when the file is first asked for.
+    /// Made on the first request for the file.
     variants: OnceLock<Variants>,
 }
 
-/// The forms in which a file is sent.
+/// The representations of a file.
 struct Variants {
     plain: Variant,
-    /// Where it is shorter.
+    /// `None` if it is not shorter than `plain`.
     gzip: Option<Variant>,
 }
 
 struct Variant {
-    /// `Content-Encoding`, if there is any.
+    /// The value of `Content-Encoding`, if any.
     encoding: Option<&'static str>,
-    /// Of these bytes and no others, so that each form has one of its own.
+    /// A hash of `bytes`, so that each representation has a tag of its own.
     etag: String,
     bytes: Cow<'static, [u8]>,
 }
@@ -54,15 +56,15 @@ impl File {
         Self { path, content_type, content, variants: OnceLock::new() }
     }
 
-    /// The file as an answer to this GET or HEAD, which is for this Host.
+    /// Returns the response to a GET or HEAD request for the file. `host` is the request's Host.
     pub(super) fn response(&'static self, head: &RequestHead, host: &str) -> Response {
         let variant = self.variant(head);
-        let is_known = matches_any(head.values("if-none-match"), &variant.etag);
-        // A 304 brings what is kept up to date, so all of these are in both: a policy of yesterday would stay with it.
+        let is_known = names_tag(head.values("if-none-match"), &variant.etag);
+        // A 304 has the same fields as a 200: it updates the cached response, which might have an old security policy.
         let response = Response::new(if is_known { 304 } else { 200 })
             .header("ETag", variant.etag.as_str())
             .header("Vary", "Accept-Encoding, Origin")
-            // A new version of the program is a new page at once.
+            // Browsers revalidate each time, so a new version of the program shows its page at once.
             .header("Cache-Control", "no-cache")
             .header("Content-Security-Policy", security_policy(host))
             .header("X-Content-Type-Options", "nosniff")
@@ -78,7 +80,7 @@ impl File {
         }
     }
 
-    /// The form of the file that is best for who asks.
+    /// Selects the best representation that the client accepts.
     fn variant(&self, head: &RequestHead) -> &Variant {
         let variants = self.variants.get_or_init(|| Variants::of(self.content));
         match &variants.gzip {
@@ -100,33 +102,33 @@ impl Variants {
 
 impl Variant {
     fn new(encoding: Option<&'static str>, bytes: Cow<'static, [u8]>) -> Self {
-        // Nobody makes files of ours that collide, so less than the whole hash will do.
+        // Part of the hash is enough: nobody else makes these files, so collisions are no attack.
         let hash = Sha256::digest(&bytes);
         let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..ETAG_BYTES]));
         Self { encoding, etag, bytes }
     }
 }
 
-/// The bytes in a gzip file, or `None` where there is no memory for it.
+/// Compresses bytes as a gzip file. Returns `None` if compression fails, for example for lack of memory.
 fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
-    // zlib's way to ask for gzip: 16 more than the window's bits.
+    // In zlib, 16 added to the window bits selects the gzip format.
     let config = DeflateConfig { level: 9, window_bits: 16 + 15, ..DeflateConfig::default() };
-    // The bound is for zlib's own frame of 6 bytes; that of gzip has 18.
+    // The bound includes zlib's header and trailer of 6 bytes; those of gzip have 18.
     let mut out = vec![0; compress_bound(bytes.len()) + 12];
     let (compressed, code) = compress_slice(&mut out, bytes, config);
     (code == ReturnCode::Ok).then(|| compressed.to_vec())
 }
 
-/// Whether an `If-None-Match` names this entity tag, by weak comparison, or is `*`. What follows an element that is no
-/// entity tag is not looked at: at worst the file is sent once more.
-fn matches_any<'a>(mut values: impl Iterator<Item = &'a [u8]>, etag: &str) -> bool {
+/// Returns whether an `If-None-Match` contains this entity tag, by weak comparison, or is `*`. A malformed element ends
+/// the list: at worst the file is sent once more.
+fn names_tag<'a>(mut values: impl Iterator<Item = &'a [u8]>, etag: &str) -> bool {
     values.any(|value| value.trim_ascii() == b"*" || entity_tags(value).any(|tag| tag == etag.as_bytes()))
 }
 
-/// The opaque tags in a list of entity tags, with their quotes: `"a", W/"b"` has `"a"` and `"b"`.
+/// Splits a list of entity tags into opaque tags, with their quotes: `"a", W/"b"` contains `"a"` and `"b"`.
 fn entity_tags(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
-        // Commas may be inside a tag, and empty elements between them.
+        // A tag may contain commas, and the list may contain empty elements.
         while let [b',' | b' ' | b'\t', after @ ..] = rest {
             rest = after;
         }
@@ -138,13 +140,14 @@ fn entity_tags(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether an `Accept-Encoding` takes gzip, and does not like plain bytes better. Who names nothing gets those.
+/// Returns whether an `Accept-Encoding` accepts gzip with at least the weight of `identity`. Without the field, a
+/// client gets plain bytes.
 fn prefers_gzip<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for element in values.flat_map(|value| value.split(|&byte| byte == b',')) {
         let Some((coding, weight)) = weighted(element) else { continue };
         match coding.to_ascii_lowercase().as_slice() {
-            // An old name of the same (§8.4.1.3).
+            // `x-gzip` is an old name of gzip (§8.4.1.3).
             b"gzip" | b"x-gzip" => gzip = Some(weight),
             b"identity" => identity = Some(weight),
             b"*" => any = Some(weight),
@@ -155,8 +158,8 @@ fn prefers_gzip<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     gzip > 0 && gzip >= identity.unwrap_or(0)
 }
 
-/// An element of a list with weights, such as `gzip;q=0.5` (§12.4.2): the word, and its weight in thousandths. `None`
-/// where it has another form.
+/// Parses an element of a weighted list, such as `gzip;q=0.5` (§12.4.2), into the word and its weight in thousandths.
+/// Returns `None` if the element is malformed.
 fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
     let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     let word = parts.next()?;
@@ -168,7 +171,7 @@ fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
     parts.next().is_none().then_some((word, weight))
 }
 
-/// `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`
+/// Parses a weight into thousandths: `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`
 fn thousandths(qvalue: &[u8]) -> Option<u16> {
     let (whole, decimals) = match qvalue {
         [whole @ (b'0' | b'1')] => (whole, &[][..]),
@@ -183,8 +186,8 @@ fn thousandths(qvalue: &[u8]) -> Option<u16> {
     (value <= 1000).then_some(value)
 }
 
-/// Nothing but our own files runs or is loaded, and no text becomes script or markup; nobody frames the page. The
-/// WebSocket's host is named since not every browser takes it for `'self'`.
+/// Returns the `Content-Security-Policy`: only the page's own files load or run, text never becomes script or markup,
+/// and no page frames it. It names the WebSocket's host because not every browser counts it as `'self'`.
 fn security_policy(host: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_goes_to_those_who_take_it_and_do_not_like_plain_bytes_better() {
+    fn gzip_is_sent_if_it_is_accepted_and_plain_bytes_are_not_preferred() {
         let rows: &[(&str, &[&str], bool)] = &[
             ("none", &[], false),
             ("empty", &[""], false),
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_known_if_the_list_has_it_weak_or_strong() {
+    fn if_none_match_matches_weak_and_strong_tags() {
         let rows: &[(&str, &[&str], bool)] = &[
             ("none", &[], false),
             ("empty", &[""], false),
@@ -319,7 +322,7 @@ mod tests {
             ("weak in small letters", &["w/\"abc\""], false),
         ];
         for (name, values, expected) in rows {
-            assert_eq!(matches_any(values.iter().map(|value| value.as_bytes()), "\"abc\""), *expected, "{name}");
+            assert_eq!(names_tag(values.iter().map(|value| value.as_bytes()), "\"abc\""), *expected, "{name}");
         }
     }
 
@@ -330,13 +333,13 @@ mod tests {
             entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
         }
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
-        // Each name in the list is a file, or it would not compile.
+        // Each listed file exists, or the program would not compile.
         assert_eq!(FILES.len(), count(&folder));
         assert_eq!(FILES.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), FILES.len());
     }
 
     #[test]
-    fn every_file_is_also_there_in_gzip_and_under_another_tag() {
+    fn every_file_has_a_gzip_variant_with_its_own_tag() {
         for file in FILES.iter() {
             let (plain, gzip) = (file.variant(&head("")), file.variant(&head("Accept-Encoding: gzip\r\n")));
             assert_eq!((plain.encoding, &*plain.bytes), (None, file.content), "{}", file.path);
@@ -351,16 +354,16 @@ mod tests {
     }
 
     #[test]
-    fn what_gzip_makes_no_shorter_is_sent_plain() {
+    fn content_that_gzip_does_not_shorten_is_sent_plain() {
         assert!(Variants::of(b"short").gzip.is_none());
         assert!(Variants::of(b"").gzip.is_none());
         assert!(Variants::of(&[7; 1000]).gzip.is_some());
     }
 
     #[test]
-    fn a_tag_belongs_to_the_bytes() {
+    fn a_tag_is_a_hash_of_the_bytes() {
         let of = |bytes: &'static [u8]| Variant::new(None, Cow::Borrowed(bytes)).etag;
-        // The start of the SHA-256 of nothing.
+        // The start of the SHA-256 of the empty string.
         assert_eq!(of(b""), "\"47DEQpj8HBSa-_TI\"");
         assert_ne!(of(b"a"), of(b"b"));
     }

@@ -1,29 +1,52 @@
-//! Floor 3: the chat, and the page that speaks it. Sees messages and peers, never sockets or frames.
+//! A chat for the browser, on the [`switchboard`] WebSocket server: accounts and guests, rooms, direct messages, and
+//! history that survives a restart.
 //!
-//! What is said between clients and the chat is in [`docs/protocol.md`]. A [`ChatService`] holds what survives; each worker
-//! of a server has a [`Chat`] of it.
+//! [`ChatService`] opens the chat's data and makes a [`Chat`] for each worker of a server. A [`Chat`] is a
+//! [`switchboard::App`]: it serves the web page at `/`, the HTTP requests for accounts and sessions below `/api/`, and
+//! the WebSocket at `/ws`.
 //!
-//! [`docs/protocol.md`]: https://docs.rs/crate/switchboard/latest/source/docs/protocol.md
+//! ```no_run
+//! use switchboard::{Config, Server};
+//! use switchboard_chat::{ChatConfig, ChatService, Data};
 //!
-//! | file | what |
-//! |---|---|
-//! | `service.rs` | [`ChatService`]: a chat as a whole |
-//! | `config.rs` | [`ChatConfig`], [`ChatLimits`]: how it is run |
-//! | `accounts.rs` | [`Accounts`]: what an operator does to accounts from outside |
-//! | `app.rs` | [`Chat`]: the server's [`App`](switchboard::App), HTTP and WebSocket |
-//! | `api.rs`, `credentials.rs` | requests for who one is, and what they show |
-//! | `peer.rs` | one connection's side |
-//! | `site.rs` | under which names we are reached, and whose pages may speak to us |
-//! | `proxy.rs` | who asks, where a proxy passes it on |
-//! | `wire.rs` | events as text |
-//! | `interface.rs` | the interface between connections and the core |
-//! | `core/` | the thread that decides everything, in one order |
-//! | `store/` | what survives, in SQLite |
-//! | `name.rs`, `precis.rs` | what a name may be, and which names are the same |
-//! | `password.rs` | what a password may be, and its hash |
-//! | `token.rs` | secrets that prove who somebody is |
-//! | `rate.rs` | how often somebody may do something |
-//! | `files.rs`, `page/` | the page |
+//! let mut config = ChatConfig::default();
+//! config.data = Data::Folder("chat-data".into());
+//! config.guests = true;
+//! let chat = ChatService::open(config)?;
+//! let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
+//! server.start(move |remote| chat.app(remote))?.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`ChatConfig`] and [`ChatLimits`] configure the chat. [`Accounts`] changes accounts in the same data, also while a
+//! server runs: it is what `switchboard user` calls. The program `switchboard` of this package serves the chat from the
+//! command line.
+//!
+//! The protocol between clients and the chat is documented in [`docs/protocol.md`].
+//!
+//! [`docs/protocol.md`]: https://github.com/switchboard-rs/switchboard/blob/main/docs/protocol.md
+
+// For contributors: this is layer 3 of the workspace. It works with messages and peers, never with sockets or frames.
+//
+// | file | contents |
+// |---|---|
+// | `service.rs` | `ChatService`: the chat as a whole |
+// | `config.rs` | `ChatConfig`, `ChatLimits` |
+// | `accounts.rs` | `Accounts`: what an operator changes with `switchboard user` |
+// | `app.rs` | `Chat`: the server's `App`, for HTTP and WebSocket |
+// | `api.rs`, `credentials.rs` | the requests below `/api/`, and the token or cookie they carry |
+// | `peer.rs` | the state of one connection |
+// | `site.rs` | the chat's host names, and the web pages that may use it |
+// | `proxy.rs` | the client's address behind a proxy |
+// | `wire.rs` | events as text |
+// | `interface.rs` | the interface between connections and the core |
+// | `core/` | the thread that makes every decision, in one order |
+// | `store/` | the durable data, in SQLite |
+// | `name.rs`, `precis.rs` | the rules for names, and which names are the same |
+// | `password.rs` | the rules for passwords, and their hashes |
+// | `token.rs` | session tokens |
+// | `rate.rs` | rate limits |
+// | `files.rs`, `page/` | the web page |
 
 mod accounts;
 mod api;

@@ -1,4 +1,4 @@
-//! The program: `switchboard serve`, `user`, `echo` and `broadcast`. Parses, calls, exits.
+//! The program: `switchboard serve`, `user`, `echo` and `broadcast`.
 
 mod cli;
 
@@ -22,7 +22,7 @@ use switchboard::{
 use switchboard_chat::ChatService;
 
 use cli::{
-    options::{Cli, Command, Options, ServeOptions, To},
+    options::{Cli, Command, Options, Recipients, ServeOptions},
     users,
 };
 
@@ -37,19 +37,19 @@ fn main() -> ExitCode {
     };
     let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
         Command::Serve(options) => serve_chat(&options),
-        Command::User(options) => users::change(&options.change),
+        Command::User(options) => users::run(&options.command),
         Command::Echo(options) => {
             start_log(&options);
-            let app = Echo::new(any_or_only(options.origin.clone()));
+            let app = Echo::new(origin_policy(options.origin.clone()));
             run("echo", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
             let audience = match to {
-                To::All => Audience::All,
-                To::Others => Audience::Others,
+                Recipients::All => Audience::All,
+                Recipients::Others => Audience::Others,
             };
-            let app = Broadcast::new(audience, any_or_only(options.origin.clone()));
+            let app = Broadcast::new(audience, origin_policy(options.origin.clone()));
             run("broadcast", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
         }
     };
@@ -64,21 +64,21 @@ fn main() -> ExitCode {
 
 fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     start_log(&serve.options);
-    // What is wrong with the data is said before anything listens.
+    // Before the server listens: an error in the data ends the program at once.
     let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
     let chat = Arc::new(chat);
     run("chat", "http", &serve.options, serve.message_bytes(), move |remote| chat.app(remote))
 }
 
-/// What is wrong with the command line, without its usage and other lines that say where to read on.
+/// Formats an error of the command line as one line, without the usage and the pointers to the help.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let is_beside = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_beside(line));
+    let is_extra = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_extra(line));
     lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ")
 }
 
-/// Binds, says where, and runs until a signal stops it.
+/// Binds the server, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
 fn run<A: App>(
     what: &str,
     scheme: &str,
@@ -92,31 +92,32 @@ fn run<A: App>(
         config.workers = workers.into();
     }
     config.deflate = options.compression.config(config.workers);
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let server = Server::bind(options.listen, config).map_err(|error| cannot_listen(options.listen, &error))?;
-    let running = server.start(make_app).map_err(|error| format!("cannot start: {error}"))?;
+    let running = server.start(make_app).map_err(|error| format!("cannot start the server: {error}"))?;
     let stopper = running.stopper();
     std::thread::spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
             stopper.stop();
-            say(io::stderr(), "switchboard: stopping; a second signal stops at once");
+            print_line(io::stderr(), "switchboard: stopping; send the signal again to stop at once");
         }
         if let Some(signal) = signals.next() {
-            // The shell's convention for a program that a signal ended.
+            // The shell's exit status for a program that a signal ended.
             std::process::exit(128 + signal);
         }
     });
-    say(io::stdout(), &greeting(what, scheme, running.address()));
-    running.join().map_err(|error| format!("cannot go on: {error}"))
+    print_line(io::stdout(), &greeting(what, scheme, running.address()));
+    running.join().map_err(|error| format!("the server failed: {error}"))
 }
 
-/// Writes a line for whoever still reads it: a server must not end because its terminal is gone.
-pub(crate) fn say(mut to: impl Write, line: &str) {
+/// Prints a line, and ignores errors: a server must not end because its terminal is gone.
+pub(crate) fn print_line(mut to: impl Write, line: &str) {
     let _ = writeln!(to, "{line}");
 }
 
-/// The line that says where the service is; its last word is the URL.
+/// Returns the first line of output. Its last word is the service's URL.
 fn greeting(what: &str, scheme: &str, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("{what} on all addresses, port {0}: {scheme}://localhost:{0}/", address.port())
@@ -125,23 +126,23 @@ fn greeting(what: &str, scheme: &str, address: SocketAddr) -> String {
     }
 }
 
-/// One line that says what to do.
+/// Returns an error message of one line that names the fix.
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!("{address} is in use by another program; choose another port with --listen {}:PORT", address.ip())
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("{address} is no address of this machine; choose one that is with --listen ADDR:PORT")
+            format!("{address} is not an address of this machine; choose another with --listen ADDR:PORT")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("{address} needs more rights; choose a port from 1024 up with --listen {}:PORT", address.ip())
+            format!("permission denied for {address}; choose a port from 1024 up with --listen {}:PORT", address.ip())
         }
         _ => format!("cannot listen on {address}: {error}"),
     }
 }
 
-fn any_or_only(origins: Vec<String>) -> OriginPolicy {
+fn origin_policy(origins: Vec<String>) -> OriginPolicy {
     if origins.is_empty() { OriginPolicy::Any } else { OriginPolicy::Only(origins) }
 }
 

@@ -1,24 +1,26 @@
-//! What the name of a person ([`Name`]) or of a room ([`RoomName`]) may be, and which names are the same.
+//! The rules for users' names ([`Name`]) and rooms' names ([`RoomName`]), and which names count as the same.
 //!
 //! # Which names are the same
 //!
-//! Those with the same [key](Name::key): names that differ in case only, and names that look the same, as far as
-//! [UTS #39] knows. Both want to be followed, and not one after the other: `I` looks like `l` and not like `L`, `i` not
-//! like `l`, and yet `I` is `i`, so all of them are one. They cannot be followed to the end either: the Greek capital Ν
-//! looks like N and the small ν like v, so that n would be v. Therefore a letter counts as what it looks like
+//! Two names are the same if they have the same [key](Name::key). That holds for names that differ in case only, and
+//! for names that look the same according to [UTS #39]. The two rules must be combined: `I` looks like `l`, and `I` is
+//! the capital of `i`, so all three are the same. But they cannot be combined without limit: the Greek capital Ν looks
+//! like N and its small letter ν like v, so n and v would be the same. Therefore a letter counts as the first of these:
 //!
-//! 1. when it is small, if that is in ASCII;
-//! 2. else when it is capital, if that is in ASCII: в looks like nothing there, but В like B;
-//! 3. else when it is small, whatever that is.
+//! 1. what its small form looks like, if that is ASCII;
+//! 2. what its capital form looks like, if that is ASCII: в looks like no ASCII letter, but В looks like B;
+//! 3. what its small form looks like.
 //!
-//! What ASCII itself confuses comes last: it is made capital, drawn, and made small again, so `i`, `I`, `l`, `1` and `|`
-//! become `l`, and `0` becomes `o`. All of it is done for each character alone, and until nothing changes, which is after
-//! three times for every character there is; so the key of a key is the same key.
+//! The last step handles what ASCII itself confuses: the result is made capital, replaced by what it looks like, and
+//! made small again. So `i`, `I`, `l`, `1` and `|` become `l`, and `0` becomes `o`. All of it is done for each
+//! character alone, and repeated until nothing changes, which takes at most three rounds for every character. So the
+//! key of a key is that key.
 //!
-//! Some names are thus the same that do not look it, such as Tom and Том, which do as TOM and ТОМ. A few are not the same
-//! that do: those with capitals like the Greek Ν and Υ, all of whose letters are Greek.
+//! Some names are thus the same although they look different, such as Tom and Том: TOM and ТОМ look the same. A few
+//! names that look the same are different: those with capitals like the Greek Ν and Υ, if all their letters are Greek.
 //!
-//! The tables grow with Unicode, and a key may become another one with them: keep names, and make keys anew.
+//! The tables grow with each version of Unicode, which may change a key. So the store keeps names, and makes their keys
+//! anew after an update.
 //!
 //! [UTS #39]: https://www.unicode.org/reports/tr39/
 
@@ -31,58 +33,60 @@ use unicode_security::{mixed_script::AugmentedScriptSet, skeleton};
 
 use super::precis;
 
-/// A person's name: words of letters, digits and ASCII's symbols, as RFC 8265 has them in usernames
-/// ([UsernameCasePreserved]), with single spaces in between.
+/// A user's name: words of letters, digits and ASCII's symbols, separated by single spaces. Each word is a
+/// [UsernameCasePreserved] of RFC 8265.
 ///
 /// [UsernameCasePreserved]: https://www.rfc-editor.org/rfc/rfc8265#section-3.4
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(Keyed);
 
-/// A room's name: what people can read, emoji too, as RFC 8266 has it in [nicknames].
+/// A room's name: any visible text, emoji included. It is a [nickname] of RFC 8266.
 ///
-/// [nicknames]: https://www.rfc-editor.org/rfc/rfc8266#section-2
+/// [nickname]: https://www.rfc-editor.org/rfc/rfc8266#section-2
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomName(Keyed);
 
-/// Why a text is no name.
+/// Why a text is not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadName {
-    /// Nothing but spaces.
+    /// The text is empty or has only spaces.
     Empty,
-    /// More characters than this.
+    /// The text has more characters than the limit.
     TooLong {
-        /// As many as there may be.
+        /// The limit.
         max: usize,
     },
-    /// This character may not be in a name, or not where it is: most are invisible, or turn the text around.
+    /// This character is not allowed in a name, or not in its place. Most such characters are invisible, or change the
+    /// text's direction.
     NotAllowed(char),
-    /// Text from right to left beside other text, so that nobody can tell in which order to read it (RFC 5893 §2).
+    /// The text mixes right-to-left with left-to-right writing, so that its reading order is ambiguous (RFC 5893 §2).
     Direction,
-    /// Letters of scripts that are not written together, such as Latin and Cyrillic: of those that look the same one
-    /// would pass for the other. It is UTS #39's restriction level "Highly Restrictive" that allows one script, and
-    /// Latin with Chinese, Japanese or Korean.
+    /// The text mixes letters of different scripts, such as Latin and Cyrillic, which may look the same. Allowed are
+    /// one script, and Latin with Chinese, Japanese or Korean: UTS #39's restriction level "Highly Restrictive".
     MixedScripts,
 }
 
 impl Name {
-    /// The name that is meant by this text, of 1 to 32 characters: without spaces at its ends and with one only where
-    /// there are several, letters composed with their marks, full-width ones as wide as all others.
+    /// Parses a name of 1 to 32 characters.
+    ///
+    /// Removes spaces at both ends, reduces several spaces to one, composes letters with their marks, and replaces
+    /// full-width and half-width characters by normal ones.
     ///
     /// # Errors
-    /// [`BadName`].
+    /// [`BadName`] if the text breaks a rule.
     pub fn new(text: &str) -> Result<Self, BadName> {
         Self::at_most(Self::MAX_CHARS, text)
     }
 
-    /// The same with another limit.
+    /// Parses a name of at most `max` characters. Otherwise as [`new`](Self::new).
     ///
     /// # Errors
-    /// [`BadName`].
+    /// [`BadName`] if the text breaks a rule.
     pub fn at_most(max: usize, text: &str) -> Result<Self, BadName> {
         check_bytes(max, text)?;
         let profile = UsernameCasePreserved::new();
-        // None of the profile's mappings refuses anything; an ideographic space is wide and becomes one that separates.
+        // The profile's mappings never fail. The width mapping turns an ideographic space into a plain one.
         let text = profile.width_mapping_rule(text).unwrap_or(Cow::Borrowed(text));
         let mut name = String::new();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -97,46 +101,48 @@ impl Name {
         if mixes_scripts(&name) { Err(BadName::MixedScripts) } else { Keyed::new(max, name).map(Self) }
     }
 
-    /// As its owner writes it.
+    /// Returns the name for display.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0.name
     }
 
-    /// What is unique: the same for all names that differ in case only or look the same. It is not for people to read.
+    /// Returns the key that must be unique: the same for names that differ in case only or look the same. It is not for
+    /// display.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.0.key
     }
 
-    /// Characters in a name unless another limit is set.
+    /// The default maximum of characters.
     pub const MAX_CHARS: usize = 32;
 
-    /// No limit is higher.
-    pub const LONGEST: usize = 128;
+    /// The highest maximum of characters that can be configured.
+    pub const HIGHEST_LIMIT: usize = 128;
 }
 
 impl RoomName {
-    /// The name that is meant by this text, of 1 to 40 characters: without spaces at its ends and with one only where
-    /// there are several, letters composed with their marks, and letters that are drawn in another way (full-width,
-    /// script, circled) as plain ones.
+    /// Parses a name of 1 to 40 characters.
+    ///
+    /// Removes spaces at both ends, reduces several spaces to one, composes letters with their marks, and replaces
+    /// styled letters (full-width, script, circled) by plain ones.
     ///
     /// # Errors
-    /// [`BadName`], but neither `Direction` nor `MixedScripts`.
+    /// [`BadName`] if the text breaks a rule; never `Direction` or `MixedScripts`.
     pub fn new(text: &str) -> Result<Self, BadName> {
         Self::at_most(Self::MAX_CHARS, text)
     }
 
-    /// The same with another limit.
+    /// Parses a name of at most `max` characters. Otherwise as [`new`](Self::new).
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn at_most(max: usize, text: &str) -> Result<Self, BadName> {
         check_bytes(max, text)?;
-        // Keyboards add them to emoji. They only say how to draw, and the profile has no place for them.
+        // Keyboards add variation selectors to emoji, and the profile does not allow them.
         let name = text.chars().filter(|c| !matches!(c, '\u{FE0E}' | '\u{FE0F}')).collect();
-        // RFC 8266 §2.3: until the output is stable. Normalization may put a space in front, for the next round to take
-        // away, and that is all.
+        // RFC 8266 §2.3: repeat until the output is stable. Three rounds are enough: normalization may only add a space
+        // at the start, which the next round removes.
         let name = (0..3).try_fold(name, |name: String, _| {
             precis::check_freeform(&name).map_err(BadName::NotAllowed)?;
             let profile = Nickname::new();
@@ -146,19 +152,19 @@ impl RoomName {
         Keyed::new(max, name).map(Self)
     }
 
-    /// As it was given.
+    /// Returns the name for display.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0.name
     }
 
-    /// What is unique, as [`Name::key`].
+    /// Returns the key that must be unique, as [`Name::key`].
     #[must_use]
     pub fn key(&self) -> &str {
         &self.0.key
     }
 
-    /// Characters in a name unless another limit is set.
+    /// The default maximum of characters.
     pub const MAX_CHARS: usize = 40;
 }
 
@@ -167,8 +173,8 @@ impl fmt::Display for BadName {
         match self {
             Self::Empty => f.write_str("Please choose a name."),
             Self::TooLong { max } => write!(f, "A name has at most {max} characters."),
-            Self::NotAllowed(c) => write!(f, "A name must not contain {}.", precis::shown(*c)),
-            Self::Direction => f.write_str("A name must not mix writing from right to left with other writing."),
+            Self::NotAllowed(c) => write!(f, "A name must not contain {}.", precis::describe(*c)),
+            Self::Direction => f.write_str("A name must not mix right-to-left with left-to-right writing."),
             Self::MixedScripts => f.write_str("A name must not mix letters of different scripts."),
         }
     }
@@ -176,7 +182,7 @@ impl fmt::Display for BadName {
 
 impl std::error::Error for BadName {}
 
-/// A name that keeps the rules of its kind, with its key.
+/// A valid name with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Keyed {
     name: String,
@@ -184,13 +190,13 @@ struct Keyed {
 }
 
 impl Keyed {
-    /// Checks what is the same for every kind of name.
+    /// Checks the rules that all kinds of names share.
     fn new(max: usize, name: String) -> Result<Self, BadName> {
         if name.is_empty() {
             Err(BadName::Empty)
         } else if name.chars().count() > max {
             Err(BadName::TooLong { max })
-        } else if let Some(mark) = loose_mark(&name) {
+        } else if let Some(mark) = misplaced_mark(&name) {
             Err(BadName::NotAllowed(mark))
         } else {
             Ok(Self { key: key_of(&name), name })
@@ -198,18 +204,18 @@ impl Keyed {
     }
 }
 
-/// Refuses what is far too long before anything else looks at it. Marks that are composed with their letters make a text
-/// shorter, but not by that much.
+/// Refuses a text that is far too long, before any other check. Composing letters with their marks shortens a text, but
+/// by no more than this.
 fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
-    // The rules take time with the square of the length.
-    let is_long = text.len() > max.saturating_mul(MAX_BYTES_PER_CHAR)
+    // The other rules take quadratic time.
+    let is_too_long = text.len() > max.saturating_mul(MAX_BYTES_PER_CHAR)
         || text.chars().count() > max.saturating_mul(MAX_COMPOSED).saturating_add(SPACES_AROUND);
-    if is_long { Err(BadName::TooLong { max }) } else { Ok(()) }
+    if is_too_long { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
-/// A mark at the start of a word, which would be drawn over what stands in front of it, or more of them on one letter
-/// than any language writes (UTS #39 §5.4), which would be drawn over other lines.
-fn loose_mark(name: &str) -> Option<char> {
+/// Returns a combining mark at the start of a word, which would be drawn over the character before it, or one too many
+/// on a letter (UTS #39 §5.4), which would be drawn over other lines.
+fn misplaced_mark(name: &str) -> Option<char> {
     let mut marks = MAX_MARKS;
     name.nfd().find(|c| {
         marks = match *c {
@@ -221,9 +227,8 @@ fn loose_mark(name: &str) -> Option<char> {
     })
 }
 
-/// Whether a name is of several scripts that are not written together: the definition of "Highly Restrictive" in UTS #39
-/// §5.2, but for its list of characters. Which ones a name may have the profile says, and the list leaves out scripts
-/// that are written today, such as Cherokee.
+/// Returns whether a name mixes scripts: the definition of "Highly Restrictive" in UTS #39 §5.2, without its list of
+/// characters. The PRECIS profile decides about characters, and the list excludes scripts in use, such as Cherokee.
 fn mixes_scripts(name: &str) -> bool {
     let mut all = AugmentedScriptSet::default();
     let mut beside_latin = AugmentedScriptSet::default();
@@ -236,27 +241,28 @@ fn mixes_scripts(name: &str) -> bool {
     all.is_empty() && !(beside_latin.hanb || beside_latin.jpan || beside_latin.kore)
 }
 
-/// See the top of this file.
+/// Returns the key of a name. See the top of this file.
 fn key_of(name: &str) -> String {
     (0..KEY_ROUNDS).fold(name.to_owned(), |key, _| {
-        let drawn: String = key.nfd().map(|c| look_of(&c.to_string())).collect();
+        let drawn: String = key.nfd().map(|c| key_of_char(&c.to_string())).collect();
         drawn.nfd().collect()
     })
 }
 
-/// What a character looks like, in any case.
-fn look_of(character: &str) -> String {
-    let small = drawn(&lowercase(character));
-    let capital = drawn(&uppercase(character));
+/// Returns what a character looks like, independent of its case.
+fn key_of_char(character: &str) -> String {
+    let small = skeleton_of(&lowercase(character));
+    let capital = skeleton_of(&uppercase(character));
     let look = if !small.is_ascii() && capital.is_ascii() { capital } else { small };
-    lowercase(&drawn(&uppercase(&look)))
+    lowercase(&skeleton_of(&uppercase(&look)))
 }
 
-fn drawn(text: &str) -> String {
+/// Replaces each character by what it looks like, the skeleton of UTS #39.
+fn skeleton_of(text: &str) -> String {
     skeleton(text).collect()
 }
 
-/// Through the capital, of which there are fewer: σ and ς have the same, and so has the long s.
+/// Converts to lowercase by way of uppercase, which unifies variants: σ and ς have the same capital, as have s and ſ.
 fn lowercase(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
@@ -265,22 +271,24 @@ fn uppercase(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).collect()
 }
 
-/// A Greek letter with three marks.
+/// Bytes of the longest text that composes to one character, a Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
-/// A letter and its marks become one character, of so many at most.
+/// Characters that compose to one.
 const MAX_COMPOSED: usize = 4;
-/// Spaces that somebody types in front of a name and behind it.
+/// Spaces at both ends that are allowed and removed.
 const SPACES_AROUND: usize = 32;
+/// Combining marks on one letter.
 const MAX_MARKS: usize = 4;
+/// Rounds until the key no longer changes, for every character.
 const KEY_ROUNDS: usize = 3;
 
-/// Says by which rules and tables keys are made: those of another version are made anew.
+/// Returns the version of the rules and tables that keys depend on. The store makes keys of another version anew.
 pub(super) fn keys_version() -> String {
     let (security, normalization) = (unicode_security::UNICODE_VERSION, unicode_normalization::UNICODE_VERSION);
     format!("{RULES} {security:?} {normalization:?}")
 }
 
-/// Goes up when the rules above change.
+/// The version of the rules above.
 const RULES: u32 = 1;
 
 #[cfg(test)]
@@ -291,7 +299,7 @@ mod tests {
     };
 
     #[test]
-    fn peoples_names_on_both_sides_of_each_rule() {
+    fn user_names_on_both_sides_of_each_rule() {
         let longest = "é".repeat(32);
         let decomposed = "e\u{301}".repeat(32);
         let too_long = "é".repeat(33);
@@ -308,7 +316,7 @@ mod tests {
             ("the longest", &longest, Ok(&longest)),
             ("the longest, decomposed", &decomposed, Ok(&longest)),
             ("one too many", &too_long, Err(TooLong { max: 32 })),
-            ("64 KiB, not looked at", &huge, Err(TooLong { max: 32 })),
+            ("64 KiB, refused by its length", &huge, Err(TooLong { max: 32 })),
             ("nothing", "", Err(Empty)),
             ("spaces", "  ", Err(Empty)),
             ("ideographic spaces", "\u{3000}\u{3000}", Err(Empty)),
@@ -382,7 +390,7 @@ mod tests {
             ("the longest", &longest, Ok(&longest)),
             ("one too many", &too_long, Err(TooLong { max: 40 })),
             ("three that become 54", &expanded, Err(TooLong { max: 40 })),
-            ("64 KiB, not looked at", &huge, Err(TooLong { max: 40 })),
+            ("64 KiB, refused by its length", &huge, Err(TooLong { max: 40 })),
             ("nothing", "", Err(Empty)),
             ("spaces", " \u{A0}\u{3000}", Err(Empty)),
             ("a style of nothing", "\u{FE0F}", Err(Empty)),
@@ -399,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_may_be_another_one() {
+    fn another_limit_can_be_set() {
         assert_eq!(Name::at_most(3, "Ada").map(|name| name.as_str().to_owned()), Ok("Ada".to_owned()));
         assert_eq!(Name::at_most(2, "Ada"), Err(TooLong { max: 2 }));
         assert_eq!(RoomName::at_most(2, "Tea"), Err(TooLong { max: 2 }));
@@ -445,9 +453,9 @@ mod tests {
         assert_ne!(RoomName::new("🦀").unwrap().key(), RoomName::new("🐚").unwrap().key());
     }
 
-    /// What is confused among ASCII's letters and digits is confused by eyes; nothing else there is.
+    /// Among ASCII's letters and digits, exactly those that look the same have the same key.
     #[test]
-    fn in_ascii_only_what_looks_the_same_has_the_same_key() {
+    fn only_ascii_characters_that_look_the_same_share_a_key() {
         for c in ('0'..='9').chain('a'..='z').chain('A'..='Z') {
             let expected = match c.to_ascii_lowercase() {
                 'i' | '1' => "l".to_owned(),
@@ -459,26 +467,26 @@ mod tests {
         }
     }
 
-    /// Those that any mapping could change, but of Hangul's syllables, which are all made alike, the first ones only.
-    /// Beyond them there are ideographs that are as they are, and nothing.
+    /// Returns all characters that a mapping may change. Of Hangul's syllables, which are all composed alike, only the
+    /// first ones; other ideographs outside the ranges have no mapping.
     fn mapped_characters() -> impl Iterator<Item = char> {
         let is_mapped = |c: &char| {
             let text = c.to_string();
-            let mapped = [uppercase(&text), lowercase(&text), drawn(&text), text.nfkd().collect()];
+            let mapped = [uppercase(&text), lowercase(&text), skeleton_of(&text), text.nfkd().collect()];
             mapped.iter().any(|mapped| *mapped != text) || is_combining_mark(*c)
         };
         let ranges = ['\0'..'\u{AC10}', '\u{D7A4}'..'\u{20000}', '\u{2F800}'..'\u{2FA20}'];
         ranges.into_iter().flatten().filter(is_mapped)
     }
 
-    /// As a name's key is made of each character's alone, what holds for all of them holds for all names.
+    /// A name's key is made of its characters' keys, so this then holds for all names.
     #[test]
     fn the_key_of_every_character_is_its_own_key_and_has_no_case() {
         for c in mapped_characters() {
             let text = c.to_string();
             let key = key_of(&text);
-            assert_eq!(key_of(&key), key, "{c:?}: again");
-            // Nobody's name is empty to others.
+            assert_eq!(key_of(&key), key, "{c:?}: the key of the key");
+            // No allowed name has an empty key.
             assert!(!key.is_empty() || precis::check_freeform(&text).is_err(), "{c:?}");
             for other in [text.to_uppercase(), text.to_lowercase(), text.nfd().collect(), text.nfc().collect()] {
                 assert_eq!(key_of(&other), key, "{c:?}: {other:?}");
@@ -487,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_any_character_is_the_same_when_it_is_read_again() {
+    fn parsing_a_parsed_name_changes_nothing() {
         for c in mapped_characters() {
             let text = format!("{c}a");
             if let Ok(name) = Name::new(&text) {

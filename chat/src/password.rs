@@ -1,4 +1,4 @@
-//! Passwords: what one may be ([`Password`]), and the slow hash that is kept of it ([`Hasher`]).
+//! The rules for passwords ([`Password`]), and the slow hashes that are stored of them ([`Hasher`]).
 
 use std::{
     fmt, io,
@@ -17,13 +17,13 @@ use zeroize::Zeroizing;
 
 use super::{precis, token::Token};
 
-/// A password: 8 to 256 characters, as RFC 8265 has them in an [OpaqueString], so that it is the same whatever keyboard
-/// and system it is typed on. Is shown to nobody, and wiped from memory when it is dropped.
+/// A password: an [OpaqueString] of RFC 8265 with 8 to 256 characters, so that it is the same on each keyboard and
+/// system. `Debug` does not reveal it, and dropping it wipes it from memory.
 ///
 /// [OpaqueString]: https://www.rfc-editor.org/rfc/rfc8265#section-4.2
 pub(super) struct Password(Zeroizing<String>);
 
-/// Why a text is no password.
+/// Why a text is not a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadPassword {
@@ -31,35 +31,33 @@ pub enum BadPassword {
     TooShort,
     /// More than 256 characters.
     TooLong,
-    /// This character may be different on another keyboard, or cannot be typed there, or seen.
+    /// This character is not allowed: it may differ between keyboards, or is invisible.
     NotAllowed(char),
 }
 
 impl Password {
-    /// Takes each kind of space for a plain one, composes letters and their marks, and leaves all else as it is.
+    /// Replaces each kind of space by a plain one, and composes letters with their marks.
     ///
     /// # Errors
-    /// [`BadPassword`].
+    /// [`BadPassword`] if the text breaks a rule.
     pub(super) fn new(text: &str) -> Result<Self, BadPassword> {
-        // Before anything else looks at it. What is composed with its marks becomes shorter, but not by that much.
-        // The rules take time with the square of the length.
+        // Checked first, because the rules below take quadratic time. Composing letters with their marks shortens a
+        // text, but by no more than this.
         if text.len() > MAX_CHARS * MAX_BYTES_PER_CHAR || text.chars().count() > MAX_CHARS * MAX_COMPOSED {
             return Err(BadPassword::TooLong);
         }
         precis::check_freeform(text).map_err(BadPassword::NotAllowed)?;
         let profile = OpaqueString::new();
         let enforced = profile.additional_mapping_rule(text).and_then(|text| profile.normalization_rule(text));
-        let password = Zeroizing::new(enforced.expect("these rules refuse nothing").into_owned());
+        let password = Zeroizing::new(enforced.expect("these rules accept every text").into_owned());
         match password.chars().count() {
             ..MIN_CHARS => Err(BadPassword::TooShort),
             MIN_CHARS..=MAX_CHARS => Ok(Self(password)),
             _ => Err(BadPassword::TooLong),
         }
     }
-}
 
-impl Password {
-    /// What is to be kept of it, at once: for who can wait.
+    /// Hashes the password on the calling thread, for storage. See [`Hasher::hash`].
     ///
     /// # Errors
     /// [`HashError`].
@@ -79,27 +77,27 @@ impl fmt::Display for BadPassword {
         match self {
             Self::TooShort => write!(f, "A password has at least {MIN_CHARS} characters."),
             Self::TooLong => write!(f, "A password has at most {MAX_CHARS} characters."),
-            Self::NotAllowed(c) => write!(f, "A password must not contain {}.", precis::shown(*c)),
+            Self::NotAllowed(c) => write!(f, "A password must not contain {}.", precis::describe(*c)),
         }
     }
 }
 
 impl std::error::Error for BadPassword {}
 
-/// Hashes and verifies passwords with Argon2id, one at a time on a thread of its own: each takes 19 MiB and some 20 ms,
-/// which is what makes guessing dear, and too long for a thread that has connections to serve.
+/// Hashes and verifies passwords with Argon2id, one at a time on a thread of its own.
 ///
-/// The thread ends when all handles are gone, and has then done what was queued.
+/// Each hash takes 19 MiB and about 20 ms. That makes guessing expensive, and is too long for a thread that serves
+/// connections. The thread finishes the queued jobs and ends when all handles are dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Hasher {
     jobs: Sender<Job>,
-    /// How many wait.
+    /// Number of queued jobs.
     queued: Arc<AtomicUsize>,
 }
 
 type Job = Box<dyn FnOnce(&Hashing) + Send>;
 
-/// The system gives no memory or no randomness for a hash.
+/// The system has no memory or no randomness for a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HashError(Error);
 
@@ -107,7 +105,7 @@ impl Hasher {
     /// Starts the thread.
     ///
     /// # Errors
-    /// What the system says when there is no thread to be had, or no memory or randomness for a hash.
+    /// The system's error if it has no thread, or no memory or randomness for a hash.
     pub(super) fn start() -> io::Result<Self> {
         Self::start_with(Argon2::default()).map(|(hasher, _)| hasher)
     }
@@ -117,83 +115,87 @@ impl Hasher {
         let (jobs, queue) = channel();
         let hasher = Self { jobs, queued: Arc::default() };
         let queued = Arc::clone(&hasher.queued);
-        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.work(&queue, &queued))?;
+        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.run(&queue, &queued))?;
         Ok((hasher, thread))
     }
 
-    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with what is to be kept and who waits
-    /// for it: a [PHC string], in which salt and costs are named. `then` must be quick, since others wait.
+    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with the hash to store and `waiter`.
+    ///
+    /// The hash is a [PHC string], which contains salt and costs. `then` must be quick: it delays the next job.
     ///
     /// [PHC string]: https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
     ///
     /// # Errors
-    /// Gives back who waits, where as many wait already as may; then `then` is not called.
+    /// Returns `waiter` if the queue is full; then `then` is not called.
     pub(super) fn hash<W: Send + 'static>(
         &self,
         password: Password,
-        who: W,
+        waiter: W,
         then: impl FnOnce(Result<String, HashError>, W) + Send + 'static,
     ) -> Result<(), W> {
-        self.queue(who, move |hashing, who| then(hashing.hash(&password), who))
+        self.queue(waiter, move |hashing, waiter| then(hashing.hash(&password), waiter))
     }
 
-    /// Verifies a password against what is kept of one, and calls `then` on the hasher's thread. Where nothing is kept,
-    /// since there is no such person, it says no after the same time: nobody learns who is registered.
+    /// Verifies a password against a stored hash, and calls `then` on the hasher's thread with the result and `waiter`.
+    ///
+    /// Without a stored hash, because there is no such account, the result is `false` after the same time. So the time
+    /// does not reveal which accounts exist.
     ///
     /// # Errors
     /// As [`hash`](Self::hash).
     pub(super) fn verify<W: Send + 'static>(
         &self,
         password: Password,
-        kept: Option<String>,
-        who: W,
+        stored: Option<String>,
+        waiter: W,
         then: impl FnOnce(bool, W) + Send + 'static,
     ) -> Result<(), W> {
-        self.queue(who, move |hashing, who| then(hashing.verify(&password, kept.as_deref()), who))
+        self.queue(waiter, move |hashing, waiter| then(hashing.verify(&password, stored.as_deref()), waiter))
     }
 
-    fn queue<W: Send + 'static>(&self, who: W, job: impl FnOnce(&Hashing, W) + Send + 'static) -> Result<(), W> {
+    fn queue<W: Send + 'static>(&self, waiter: W, job: impl FnOnce(&Hashing, W) + Send + 'static) -> Result<(), W> {
         let one_more = |queued| (queued < MAX_QUEUED).then_some(queued + 1);
         if self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            return Err(who);
+            return Err(waiter);
         }
-        // The thread is there as long as this handle is.
-        let _ = self.jobs.send(Box::new(move |hashing| job(hashing, who)));
+        // Cannot fail: the thread lives while this handle does.
+        let _ = self.jobs.send(Box::new(move |hashing| job(hashing, waiter)));
         Ok(())
     }
 }
 
 impl fmt::Display for HashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a password cannot be hashed: {}", self.0)
+        write!(f, "cannot hash a password: {}", self.0)
     }
 }
 
 impl std::error::Error for HashError {}
 
-/// What the thread works with.
+/// The state of the hasher's thread.
 struct Hashing {
     argon2: Argon2<'static>,
-    /// The hash of a password that nobody has: as dear to verify as any other.
-    nobody: PasswordHash,
+    /// The hash of a random password, which costs the same to verify as a real one.
+    dummy: PasswordHash,
 }
 
 impl Hashing {
     fn new(argon2: Argon2<'static>) -> Result<Self, HashError> {
-        let nobody = argon2.hash_password(Token::random().to_string().as_bytes()).map_err(HashError)?;
-        Ok(Self { argon2, nobody })
+        let dummy = argon2.hash_password(Token::random().to_string().as_bytes()).map_err(HashError)?;
+        Ok(Self { argon2, dummy })
     }
 
-    /// Does what is queued until no handle is left. A panic, which would be one of a `then`, ends the process as a
-    /// worker's does: a server in which nobody can sign in any more must not look as if it were well.
-    fn work(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
-        let work = |job: Job| {
+    /// Runs queued jobs until all handles are dropped.
+    ///
+    /// A panic in a `then` ends the process, as one in a worker does: a server where nobody can sign in must not go on.
+    fn run(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
+        let run_job = |job: Job| {
             queued.fetch_sub(1, Ordering::Relaxed);
             job(self);
         };
-        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(work)));
+        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(run_job)));
         if done.is_err() {
-            log::error!("the thread for passwords panicked; the process ends");
+            log::error!("the password thread panicked; the process ends");
             std::process::exit(101);
         }
     }
@@ -202,16 +204,16 @@ impl Hashing {
         hash(&self.argon2, password)
     }
 
-    fn verify(&self, password: &Password, kept: Option<&str>) -> bool {
-        let kept = kept.and_then(|kept| {
-            PasswordHash::new(kept).inspect_err(|error| log::error!("a stored password hash is broken: {error}")).ok()
+    fn verify(&self, password: &Password, stored: Option<&str>) -> bool {
+        let stored = stored.and_then(|stored| {
+            PasswordHash::new(stored).inspect_err(|error| log::error!("a stored password hash is broken: {error}")).ok()
         });
-        let hash = kept.as_ref().unwrap_or(&self.nobody);
+        let hash = stored.as_ref().unwrap_or(&self.dummy);
         match self.argon2.verify_password(password.0.as_bytes(), hash) {
-            Ok(()) => kept.is_some(),
+            Ok(()) => stored.is_some(),
             Err(Error::PasswordInvalid) => false,
             Err(error) => {
-                log::error!("a password cannot be verified: {error}");
+                log::error!("cannot verify a password: {error}");
                 false
             }
         }
@@ -225,8 +227,9 @@ fn hash(argon2: &Argon2<'_>, password: &Password) -> Result<String, HashError> {
 
 const MIN_CHARS: usize = 8;
 const MAX_CHARS: usize = 256;
-/// A Greek letter with three marks.
+/// Bytes of the longest text that composes to one character, a Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
+/// Characters that compose to one.
 const MAX_COMPOSED: usize = 4;
 const MAX_QUEUED: usize = 64;
 
@@ -241,20 +244,20 @@ mod tests {
 
     use super::*;
 
-    /// What a test waits for at most.
+    /// The longest that a test waits.
     const DEADLINE: Duration = Duration::from_secs(60);
 
     fn password(text: &str) -> Password {
         Password::new(text).unwrap()
     }
 
-    /// The cheapest there is.
+    /// The cheapest parameters.
     fn cheap() -> Argon2<'static> {
         let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
         Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
     }
 
-    /// A hasher whose thread waits in a job until the sender is dropped.
+    /// Returns a hasher whose thread is blocked in a job until the sender is dropped.
     fn held() -> (Hasher, JoinHandle<()>, Sender<()>) {
         let (hasher, thread) = Hasher::start_with(cheap()).unwrap();
         let ((release, held), (begun, begins)) = (channel(), channel());
@@ -268,17 +271,19 @@ mod tests {
     }
 
     fn hash(hasher: &Hasher, text: &str) -> String {
-        let (tell, told) = channel();
-        hasher.hash(password(text), tell, |hash, tell| tell.send(hash).unwrap()).unwrap();
-        told.recv_timeout(DEADLINE).unwrap().unwrap()
+        let (sender, results) = channel();
+        hasher.hash(password(text), sender, |hash, sender| sender.send(hash).unwrap()).unwrap();
+        results.recv_timeout(DEADLINE).unwrap().unwrap()
     }
 
-    fn verify(hasher: &Hasher, text: &str, kept: Option<&str>) -> bool {
-        let (tell, told) = channel();
+    fn verify(hasher: &Hasher, text: &str, stored: Option<&str>) -> bool {
+        let (sender, results) = channel();
         hasher
-            .verify(password(text), kept.map(str::to_owned), tell, |is_right, tell| tell.send(is_right).unwrap())
+            .verify(password(text), stored.map(str::to_owned), sender, |is_right, sender| {
+                sender.send(is_right).unwrap()
+            })
             .unwrap();
-        told.recv_timeout(DEADLINE).unwrap()
+        results.recv_timeout(DEADLINE).unwrap()
     }
 
     #[test]
@@ -303,7 +308,7 @@ mod tests {
             ("seven characters of two bytes", "ööööööö", Err(TooShort)),
             ("eight that become seven", "123456o\u{308}", Err(TooShort)),
             ("one too many", &too_long, Err(TooLong)),
-            ("64 KiB, not looked at", &huge, Err(TooLong)),
+            ("64 KiB, refused by its length", &huge, Err(TooLong)),
             ("a control", "1234567\t", Err(NotAllowed('\t'))),
             ("no width", "1234567\u{200B}", Err(NotAllowed('\u{200B}'))),
         ];
@@ -317,28 +322,28 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing_of_a_password() {
+    fn debug_does_not_reveal_a_password() {
         assert_eq!(format!("{:?}", password("correct horse")), "Password(..)");
     }
 
     #[test]
     fn the_right_password_is_verified_and_no_other() {
         let hasher = Hasher::start().unwrap();
-        let kept = hash(&hasher, "schön genug");
-        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
+        let stored = hash(&hasher, "schön genug");
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let rows = [
-            ("right", "schön genug", Some(kept.as_str()), true),
-            ("right, decomposed", "scho\u{308}n genug", Some(&kept), true),
-            ("right, with another space", "schön\u{A0}genug", Some(&kept), true),
-            ("another case", "Schön genug", Some(&kept), false),
-            ("without its mark", "schon genug", Some(&kept), false),
-            ("no such person", "schön genug", None, false),
-            ("broken", "schön genug", Some(&kept[..kept.len() - 30]), false),
+            ("right", "schön genug", Some(stored.as_str()), true),
+            ("right, decomposed", "scho\u{308}n genug", Some(&stored), true),
+            ("right, with another space", "schön\u{A0}genug", Some(&stored), true),
+            ("another case", "Schön genug", Some(&stored), false),
+            ("without its mark", "schon genug", Some(&stored), false),
+            ("no such account", "schön genug", None, false),
+            ("broken", "schön genug", Some(&stored[..stored.len() - 30]), false),
             ("another kind of hash", "schön genug", Some("$2b$12$abcdefghijklmnopqrstuv"), false),
             ("empty", "schön genug", Some(""), false),
         ];
-        for (name, text, kept, expected) in rows {
-            assert_eq!(verify(&hasher, text, kept), expected, "{name}");
+        for (name, text, stored, expected) in rows {
+            assert_eq!(verify(&hasher, text, stored), expected, "{name}");
         }
     }
 
@@ -351,32 +356,45 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_as_dear_to_verify_as_who_registers_now() {
+    fn an_unknown_name_costs_the_same_to_verify_as_an_account() {
         let hashing = Hashing::new(Argon2::default()).unwrap();
-        let kept = PasswordHash::new(&hashing.hash(&password("correct horse")).unwrap()).unwrap();
-        assert_eq!(kept.params, hashing.nobody.params);
-        assert_eq!((kept.algorithm, kept.version), (hashing.nobody.algorithm, hashing.nobody.version));
+        let stored = PasswordHash::new(&hashing.hash(&password("correct horse")).unwrap()).unwrap();
+        assert_eq!(stored.params, hashing.dummy.params);
+        assert_eq!((stored.algorithm, stored.version), (hashing.dummy.algorithm, hashing.dummy.version));
     }
 
     #[test]
-    fn a_full_queue_is_busy_at_once_and_drops_who_would_wait() {
+    fn a_full_queue_refuses_jobs_at_once_and_returns_the_waiter() {
         let (hasher, thread, release) = held();
-        let (tell, told) = channel();
+        let (sender, results) = channel();
         for number in 0..MAX_QUEUED {
-            let tell = tell.clone();
-            hasher.verify(password("long enough"), None, tell, move |_, tell| tell.send(number).unwrap()).unwrap();
+            let sender = sender.clone();
+            hasher
+                .verify(password("long enough"), None, sender, move |_, sender| sender.send(number).unwrap())
+                .unwrap();
         }
-        let (unheard, hears) = channel();
-        let heard = unheard.clone();
+        let (refused, refused_results) = channel();
+        let also_refused = refused.clone();
         assert_eq!(
-            hasher.verify(password("long enough"), None, "who", move |_, _| heard.send(()).unwrap()),
-            Err("who")
+            hasher.verify(password("long enough"), None, "waiter", move |_, _| also_refused.send(()).unwrap()),
+            Err("waiter")
         );
-        assert_eq!(hasher.hash(password("long enough"), "who", move |_, _| unheard.send(()).unwrap()), Err("who"));
-        assert_eq!(hears.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected), "both are dropped, uncalled");
+        assert_eq!(
+            hasher.hash(password("long enough"), "waiter", move |_, _| refused.send(()).unwrap()),
+            Err("waiter")
+        );
+        assert_eq!(
+            refused_results.recv_timeout(DEADLINE),
+            Err(RecvTimeoutError::Disconnected),
+            "both callbacks are dropped without a call"
+        );
 
-        drop((hasher, tell, release));
-        assert_eq!(told.iter().collect::<Vec<_>>(), (0..MAX_QUEUED).collect::<Vec<_>>(), "in order, the last ones too");
+        drop((hasher, sender, release));
+        assert_eq!(
+            results.iter().collect::<Vec<_>>(),
+            (0..MAX_QUEUED).collect::<Vec<_>>(),
+            "all queued jobs run, in order"
+        );
         thread.join().unwrap();
     }
 
@@ -390,7 +408,7 @@ mod tests {
         thread.join().unwrap();
     }
 
-    /// Begins itself anew as a process of its own, which is there to end.
+    /// Runs itself in a child process, which the panic ends.
     #[test]
     fn a_panic_in_an_answer_ends_the_process() {
         const CHILD: &str = "SWITCHBOARD_TEST_OF_A_PANIC";
@@ -399,7 +417,7 @@ mod tests {
             hasher.verify(password("long enough"), None, (), |_, ()| panic!("on purpose")).unwrap();
             let (_never, end) = channel::<()>();
             let _ = end.recv_timeout(DEADLINE);
-            // Reached only where nothing has ended the process; its status tells.
+            // Reached only if the process goes on: then the test fails by its status.
             return;
         }
         let name = std::thread::current().name().unwrap().to_owned();

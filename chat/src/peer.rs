@@ -1,4 +1,4 @@
-//! One connection's side of the chat: what its client says is read, counted, and passed on.
+//! The state of one connection: decodes its client's events, limits their rate, and passes them on.
 
 use std::time::Instant;
 
@@ -10,9 +10,9 @@ use super::{
 };
 use switchboard::ConnectionId;
 
-/// What the chat keeps for an open connection.
+/// The state of an open connection.
 pub struct Peer {
-    /// What its client has shown; taken when it is passed on.
+    /// The credential of the handshake, until it is passed on.
     credential: Option<Credential>,
     events: Bucket,
 }
@@ -34,7 +34,10 @@ impl Peer {
         }
     }
 
-    /// Passes an event on, or gives the answer to one that cannot be.
+    /// Passes an event on to the core.
+    ///
+    /// # Errors
+    /// The text to send back if the event is malformed, too frequent, or the server is overloaded.
     pub(super) fn event(
         &mut self,
         text: &str,
@@ -43,10 +46,10 @@ impl Peer {
         rate: Rate,
         now: Instant,
     ) -> Result<(), String> {
-        let in_time = self.events.take(rate, now);
+        let within_rate = self.events.take(rate, now);
         let event = wire::decode(text).map_err(|(error, id)| wire::error(&error, id.as_ref()))?;
-        if in_time.is_err() {
-            let error = EventError::new("too_fast", "That was a lot at once; please wait a moment.");
+        if within_rate.is_err() {
+            let error = EventError::new("too_fast", "Too many events at once; please wait a moment.");
             return Err(wire::error(&error, event.id.as_ref()));
         }
         core.event(connection, event, text.len())

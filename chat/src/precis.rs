@@ -1,8 +1,8 @@
-//! Which characters names and passwords may have: the string classes of PRECIS ([RFC 8264]), for today's Unicode.
+//! The characters that names and passwords may contain: the string classes of PRECIS ([RFC 8264]), for current Unicode.
 //!
-//! The crate judges the characters of Unicode 6.3, as IANA's registry lists them, and takes all later ones for
-//! unassigned: most emoji, and letters of living people's names. RFC 8264 means its rules for every version ([§8]), so
-//! here they are applied to what came later.
+//! The crate `precis-profiles` knows the characters of Unicode 6.3, as IANA's registry lists them. It treats later ones
+//! as unassigned, among them most emoji and letters of some people's names. RFC 8264 defines its rules for every
+//! version of Unicode ([§8]), so this module applies them to later characters.
 //!
 //! [RFC 8264]: https://www.rfc-editor.org/rfc/rfc8264
 //! [§8]: https://www.rfc-editor.org/rfc/rfc8264#section-8
@@ -15,26 +15,26 @@ use unicode_normalization::is_nfkc;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 use unicode_security::skeleton;
 
-/// Letters, digits and ASCII's other visible characters (§4.2): for what names somebody.
+/// Checks a text against the IdentifierClass (§4.2), for users' names: letters, digits and ASCII's visible characters.
 ///
 /// # Errors
-/// The first character that may not be there.
+/// The first character that is not allowed.
 pub(super) fn check_identifier(text: &str) -> Result<(), char> {
-    check(&Today(IdentifierClass::default()), text)
+    check(&CurrentUnicode(IdentifierClass::default()), text)
 }
 
-/// Also spaces, symbols and punctuation (§4.3): for what people read, or type.
+/// Checks a text against the FreeformClass (§4.3), which also allows spaces, symbols and punctuation.
 ///
 /// # Errors
-/// The first character that may not be there.
+/// The first character that is not allowed.
 pub(super) fn check_freeform(text: &str) -> Result<(), char> {
-    check(&Today(FreeformClass::default()), text)
+    check(&CurrentUnicode(FreeformClass::default()), text)
 }
 
-fn check<C: StringClass + Class>(class: &Today<C>, text: &str) -> Result<(), char> {
+fn check<C: StringClass + Class>(class: &CurrentUnicode<C>, text: &str) -> Result<(), char> {
     class.allows(text).map_err(|error| match error {
         Error::BadCodepoint(info) => text.chars().nth(info.position).unwrap_or(char::REPLACEMENT_CHARACTER),
-        // A character that needs neighbours has none.
+        // A character is not between the neighbours that it needs.
         Error::Invalid | Error::Unexpected(_) => {
             let needs_neighbours =
                 |c: &char| matches!(class.get_value_from_char(*c), Value::ContextJ | Value::ContextO);
@@ -43,29 +43,29 @@ fn check<C: StringClass + Class>(class: &Today<C>, text: &str) -> Result<(), cha
     })
 }
 
-/// A character for people's eyes: itself, or its number where it cannot be seen or told from others.
-pub(super) fn shown(c: char) -> String {
+/// Describes a character for an error message: the character itself, or its code point if it is invisible.
+pub(super) fn describe(c: char) -> String {
     let is_printable = c != ' ' && c.escape_debug().count() == 1;
     if is_printable { format!("\u{201C}{c}\u{201D}") } else { format!("the character U+{:04X}", u32::from(c)) }
 }
 
-/// Whether there is nothing to see: only spaces, and what a skeleton leaves out.
+/// Returns whether a text has no visible character.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_ignorable(c))
 }
 
-/// What Unicode calls ignorable by default: a skeleton leaves it out.
+/// Returns whether a character is Default_Ignorable: a skeleton leaves it out.
 fn is_ignorable(c: char) -> bool {
     skeleton(c.encode_utf8(&mut [0; 4])).next().is_none()
 }
 
-/// A class that knows today's characters too.
-struct Today<C>(C);
+/// A string class that also knows the characters of current Unicode.
+struct CurrentUnicode<C>(C);
 
-impl<C: StringClass + Class> StringClass for Today<C> {
+impl<C: StringClass + Class> StringClass for CurrentUnicode<C> {
     fn get_value_from_char(&self, c: char) -> Value {
         match self.0.get_value_from_char(c) {
-            Value::Unassigned => judge(&self.0, c),
+            Value::Unassigned => derived_property(&self.0, c),
             known => known,
         }
     }
@@ -75,9 +75,9 @@ impl<C: StringClass + Class> StringClass for Today<C> {
     }
 }
 
-/// The algorithm of §8 for a character that came after Unicode 6.3. What it says of exceptions, of ASCII, of joiners
-/// and of old Hangul is about older ones.
-fn judge(class: &impl Class, c: char) -> Value {
+/// The algorithm of §8 for a character later than Unicode 6.3. Its steps about exceptions, ASCII, joiners and old
+/// Hangul are left out: they concern older characters only.
+fn derived_property(class: &impl Class, c: char) -> Value {
     use GeneralCategory as Is;
     let mut buffer = [0; 4];
     let text: &str = c.encode_utf8(&mut buffer);
@@ -107,7 +107,7 @@ fn judge(class: &impl Class, c: char) -> Value {
 mod tests {
     use super::*;
 
-    /// For each character: whether an identifier may have it, and a free text.
+    /// Each row: a character, whether an identifier may contain it, and whether a free text may.
     #[test]
     fn characters_on_both_sides_of_each_rule() {
         let rows = [
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn some_characters_are_allowed_between_some_neighbours_only() {
+    fn some_characters_are_allowed_only_between_certain_neighbours() {
         let rows = [
             ("a dot between two l", "col·lega", Ok(())),
             ("a dot elsewhere", "a·b", Err('·')),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_is_shown_if_it_can_be_seen() {
+    fn a_visible_character_is_shown_and_others_by_their_code_point() {
         let rows = [
             ('☠', "“☠”"),
             ('ж', "“ж”"),
@@ -188,17 +188,18 @@ mod tests {
             ('\u{E0041}', "the character U+E0041"),
         ];
         for (c, expected) in rows {
-            assert_eq!(shown(c), expected);
+            assert_eq!(describe(c), expected);
         }
     }
 
-    /// What the registry lists is judged as the registry says: so the rules are §8's, each character's own ones aside.
+    /// For the registry's own characters the rules give the registry's result, except for characters with their own
+    /// rule.
     #[test]
     fn the_rules_for_later_characters_agree_with_the_registry() {
         fn differing(class: &(impl StringClass + Class)) -> String {
             let differs = |c: &char| match class.get_value_from_char(*c) {
                 Value::Unassigned | Value::ContextJ | Value::ContextO => false,
-                registered => !has_a_rule_of_its_own(*c) && registered != judge(class, *c),
+                registered => !has_a_rule_of_its_own(*c) && registered != derived_property(class, *c),
             };
             ('\u{80}'..=char::MAX).filter(differs).collect()
         }

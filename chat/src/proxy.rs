@@ -1,12 +1,14 @@
-//! Who asks, where a proxy passes it on.
+//! The client's address, also behind reverse proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
 use switchboard::RequestHead;
 
-/// The address of who asks: the other end of the connection, or, where that is one of these proxies, what it says in
-/// `X-Forwarded-For`. Each proxy appends the address that it has seen, so the list is read from its end, as far as
-/// those who wrote it are trusted; what is in front of that, anybody may have written.
+/// Returns the client's address: the peer of the connection or, if that is one of the trusted proxies, the address that
+/// it names in `X-Forwarded-For`.
+///
+/// Each proxy appends the address of its own peer. So the list is read from its end, for as long as the address found
+/// is a trusted proxy's. The client may have forged the elements before that.
 pub(super) fn address_of(head: &RequestHead, peer: IpAddr, proxies: &[IpAddr]) -> IpAddr {
     let mut address = peer.to_canonical();
     let fields: Vec<&str> =
@@ -21,7 +23,7 @@ pub(super) fn address_of(head: &RequestHead, peer: IpAddr, proxies: &[IpAddr]) -
     address
 }
 
-/// An address with or without a port.
+/// Parses an address with or without a port.
 fn parse(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let in_brackets = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -34,7 +36,7 @@ mod tests {
     use switchboard::{HeadLimits, RequestReader};
 
     #[test]
-    fn only_what_trusted_proxies_say_counts() {
+    fn only_the_addresses_named_by_trusted_proxies_count() {
         let rows: &[(&str, &[&str], &str)] = &[
             ("9.9.9.9", &[], "9.9.9.9"),
             ("9.9.9.9", &["1.1.1.1"], "9.9.9.9"),

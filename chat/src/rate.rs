@@ -1,4 +1,4 @@
-//! How often somebody may do something: a [`Rate`] that an operator chooses, a [`Bucket`] for each who is held to it.
+//! Rate limits: a [`Rate`] that the operator configures, and a token [`Bucket`] for each user, connection or address.
 //!
 //! Time is an argument; nothing here reads a clock.
 
@@ -11,44 +11,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So many at once, and then so many in time.
+/// A rate limit: a burst at once, then a number per second.
 ///
-/// Written `20+5/s`: twenty at once, then five a second. Other times are `m` and `h`: `10+10/m`.
+/// As text it is `20+5/s`: 20 at once, then 5 per second. Minutes and hours are `m` and `h`: `10+10/m`.
 ///
-/// Whatever the numbers, nothing panics: who may do nothing at once may never do it, and what comes back less often
-/// than once a day, or at a rate that is no number, comes back once a day.
+/// Any numbers are safe. With 0 `at_once`, nothing is ever allowed. A `per_second` below once a day, or not a number,
+/// counts as once a day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// How many at once.
+    /// The number that is allowed at once.
     pub at_once: u32,
-    /// How many come back in a second.
+    /// The number that becomes available again per second.
     pub per_second: f64,
 }
 
-/// Why a text is no [`Rate`].
+/// Why a text is not a [`Rate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadRate {
-    /// Not of the form.
+    /// The text is not of the form `20+5/s`.
     Form,
-    /// Nothing at once, or never again, or no finite number.
+    /// A number is zero or too large.
     Range,
 }
 
 impl Rate {
-    /// So many times as much.
+    /// Multiplies both numbers.
     pub(super) fn times(self, factor: u32) -> Self {
         Self { at_once: self.at_once.saturating_mul(factor), per_second: self.per_second * f64::from(factor) }
     }
 
-    /// How long it takes until there is one more.
+    /// Returns the time until one more is available.
     fn interval(self) -> Duration {
-        // No number and numbers below zero are not above it.
+        // False for NaN and negative numbers, too.
         if self.per_second > 0.0 {
-            Duration::try_from_secs_f64(1.0 / self.per_second)
-                .map_or(LONGEST_INTERVAL, |time| time.min(LONGEST_INTERVAL))
+            Duration::try_from_secs_f64(1.0 / self.per_second).map_or(MAX_INTERVAL, |time| time.min(MAX_INTERVAL))
         } else {
-            LONGEST_INTERVAL
+            MAX_INTERVAL
         }
     }
 }
@@ -75,7 +74,7 @@ impl FromStr for Rate {
     }
 }
 
-/// The form that is read, in the shortest time in which the number is whole.
+/// Writes the form that is parsed, with the shortest unit for which the number is whole.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_whole = |(_, seconds): &(&str, f64)| (self.per_second * seconds).fract() == 0.0;
@@ -87,45 +86,45 @@ impl fmt::Display for Rate {
 impl fmt::Display for BadRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Form => "a rate is written 20+5/s: twenty at once, then five a second (or m, a minute; h, an hour)",
-            Self::Range => "both numbers of a rate must be more than zero, and the first one at most 4294967295",
+            Self::Form => "a rate has the form 20+5/s: 20 at once, then 5 per second (or m for minute, h for hour)",
+            Self::Range => "both numbers of a rate must be greater than 0, and the first at most 4294967295",
         })
     }
 }
 
 impl std::error::Error for BadRate {}
 
-/// Who is held to a [`Rate`], which comes with each call. Starts full.
+/// A token bucket. It starts full. Each call passes its [`Rate`].
 ///
-/// Kept is only when it will be full again, so there is no sum that could drift, and a bucket that is full is like one
-/// that was never used.
+/// It stores only the time when it will be full again. So there is no sum that could drift, and a full bucket equals a
+/// new one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bucket {
     full_at: Option<Instant>,
 }
 
 impl Bucket {
-    /// Takes one.
+    /// Takes one token.
     ///
     /// # Errors
-    /// After how long there is one again; never more than a day. Nothing was taken.
+    /// The time until one is available, at most a day. Nothing was taken.
     pub(super) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         self.take_several(1, rate, now)
     }
 
-    /// Takes so many, or all where a full one has fewer: what counts a lot can still be done, if rarely.
+    /// Takes `count` tokens, or all if a full bucket has fewer: so an expensive action is still possible, if rarely.
     ///
     /// # Errors
-    /// After how long there are as many. Nothing was taken.
+    /// The time until that many are available. Nothing was taken.
     fn take_several(&mut self, count: u32, rate: Rate, now: Instant) -> Result<(), Duration> {
         let interval = rate.interval();
         let whole = interval.saturating_mul(rate.at_once);
         let wanted = interval.saturating_mul(count.min(rate.at_once.max(1)));
-        // No more than all can be missing: else a rate that is smaller than the last one would be waited for too long.
+        // At most all are missing. Without this, a rate lower than the last call's would cause too long a wait.
         let missing = self.missing(now).min(whole) + wanted;
         match missing.checked_sub(whole) {
             Some(Duration::ZERO) | None => {
-                // At most 2³² days from now, which fits.
+                // Cannot overflow: at most 2³² days from now.
                 self.full_at = Some(now + missing);
                 Ok(())
             }
@@ -133,12 +132,13 @@ impl Bucket {
         }
     }
 
-    /// Whether nothing is missing.
+    /// Returns whether no token is missing.
     fn is_full(&self, now: Instant) -> bool {
         self.missing(now).is_zero()
     }
 
-    /// How long it takes to be full; none where `now` is of another thread's clock and a little behind.
+    /// Returns the time until the bucket is full. `now` may be a little earlier than in the last call, as another
+    /// thread's time may be.
     fn missing(&self, now: Instant) -> Duration {
         self.full_at.map_or(Duration::ZERO, |full_at| full_at.saturating_duration_since(now))
     }
@@ -155,7 +155,7 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         Self { buckets: HashMap::new() }
     }
 
-    /// Takes one from the bucket of this key.
+    /// Takes one token from the bucket of a key.
     ///
     /// # Errors
     /// As [`Bucket::take`].
@@ -163,7 +163,7 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         self.take_several(key, 1, rate, now)
     }
 
-    /// Takes so many from the bucket of this key.
+    /// Takes `count` tokens from the bucket of a key.
     ///
     /// # Errors
     /// As [`Bucket::take_several`].
@@ -174,8 +174,8 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         self.buckets.entry(key).or_default().take_several(count, rate, now)
     }
 
-    /// Forgets the full ones, which are like new ones. Where none is full it forgets the one that is next: to turn away
-    /// whoever is not known yet would let a crowd lock out everybody else.
+    /// Evicts the full buckets, which equal new ones. If none is full, evicts the one that will be full first. Refusing
+    /// new keys instead would let a flood of addresses lock out everybody else.
     fn make_room(&mut self, now: Instant) {
         self.buckets.retain(|_, bucket| !bucket.is_full(now));
         if self.buckets.len() >= MAX_BUCKETS {
@@ -185,7 +185,7 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
     }
 }
 
-/// The address as what one party has: an IPv6 subscriber has at least a /64, out of which to pick addresses.
+/// Returns the key of an address's bucket: for IPv6 its /64, since a subscriber can use all addresses of at least that.
 pub(super) fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -194,7 +194,7 @@ pub(super) fn address_key(address: IpAddr) -> IpAddr {
 }
 
 const UNITS: [(&str, f64); 3] = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_BUCKETS: usize = 10_000;
 
 #[cfg(test)]
@@ -205,7 +205,7 @@ mod tests {
         [f64::NAN, 0.0, -0.0, -1.0, f64::MIN_POSITIVE, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, 5e-324];
 
     #[test]
-    fn a_rate_is_written_as_it_is_read() {
+    fn a_rate_is_written_as_it_is_parsed() {
         let rows = [
             ("20+5/s", 20, 5.0),
             ("1+1/s", 1, 1.0),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused() {
+    fn a_text_that_is_not_a_rate_is_refused() {
         let rows = [
             ("", BadRate::Form),
             ("20", BadRate::Form),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_gives_what_is_there_at_once_and_then_one_per_interval() {
+    fn a_bucket_allows_a_burst_and_then_one_per_interval() {
         let rate = Rate { at_once: 3, per_second: 2.0 };
         let start = Instant::now();
         let mut bucket = Bucket::default();
@@ -275,12 +275,12 @@ mod tests {
             (1500, Ok(())),
             (1500, Ok(())),
             (1500, Err(500)),
-            // A long silence fills it, and no more than that.
+            // A long pause fills the bucket, but not above its size.
             (60_000, Ok(())),
             (60_000, Ok(())),
             (60_000, Ok(())),
             (60_000, Err(500)),
-            // Another thread's clock, a little behind.
+            // The time of another thread, a little behind.
             (59_999, Err(500)),
         ];
         for (row, (millis, expected)) in rows.iter().enumerate() {
@@ -300,7 +300,7 @@ mod tests {
             (0, 2, Ok(())),
             (1499, 3, Err(1)),
             (1500, 3, Ok(())),
-            // More than there ever are: all of them.
+            // More than a full bucket has: all of them.
             (3999, 100, Err(1)),
             (4000, 100, Ok(())),
             (4000, 1, Err(500)),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_wait_that_was_told_there_is_one() {
+    fn after_the_returned_wait_one_is_available() {
         for per_second in [0.001, 1.0 / 6.0, 0.3, 1.0, 3.0, 7.0, 1000.0 / 7.0, 1e6 / 3.0] {
             let rate = Rate { at_once: 5, per_second };
             let (mut bucket, mut now) = (Bucket::default(), Instant::now());
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_becomes_smaller_is_not_waited_for_longer_than_it_takes() {
+    fn a_lowered_rate_does_not_lengthen_the_wait() {
         let now = Instant::now();
         let mut bucket = Bucket::default();
         for _ in 0..1000 {
@@ -347,7 +347,7 @@ mod tests {
                 let mut bucket = Bucket::default();
                 for _ in 0..3 {
                     if let Err(wait) = bucket.take(rate, now) {
-                        assert!(wait <= LONGEST_INTERVAL, "{rate:?}");
+                        assert!(wait <= MAX_INTERVAL, "{rate:?}");
                     }
                 }
                 assert!(rate.to_string().starts_with(&format!("{at_once}+")), "{rate:?}");
@@ -356,7 +356,7 @@ mod tests {
         let broken = Rate { at_once: 1, per_second: f64::NAN };
         let mut bucket = Bucket::default();
         assert_eq!(bucket.take(broken, now), Ok(()));
-        assert_eq!(bucket.take(broken, now), Err(LONGEST_INTERVAL));
+        assert_eq!(bucket.take(broken, now), Err(MAX_INTERVAL));
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_buckets_than_10_000_and_the_full_ones_are_forgotten_first() {
+    fn at_most_10_000_buckets_are_kept_and_full_ones_are_evicted_first() {
         let rate = Rate { at_once: 2, per_second: 1.0 };
         let start = Instant::now();
         let mut buckets = Buckets::new();
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_bucket_is_full_the_next_one_to_be_is_forgotten() {
+    fn if_no_bucket_is_full_the_first_to_be_full_is_evicted() {
         let rate = Rate { at_once: 2, per_second: 1.0 };
         let start = Instant::now();
         let mut buckets = Buckets::new();
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_counts_by_its_64() {
+    fn ipv6_addresses_of_one_64_share_a_key() {
         let rows = [
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),

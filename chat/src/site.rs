@@ -1,31 +1,31 @@
-//! Under which names the chat is reached, and whose pages may speak to it.
+//! The chat's host names, and the web pages that may use it.
 //!
-//! Hosts are checked against DNS rebinding: a page elsewhere may point its own name at our address, and would then be of
-//! the "same host" for a browser. So a name must be the one that the operator gave, or `localhost`; an address cannot
-//! be rebound and is taken as it is.
+//! Checking the Host prevents DNS rebinding: a foreign page may point its own name at the chat's address, and the
+//! browser then treats the two as the same host. So a name must be the configured one or `localhost`. An IP address
+//! cannot be rebound and is always accepted.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::ChatConfig;
 use switchboard::OriginPolicy;
 
-/// Names and origins of a chat.
+/// The host name and the allowed origins of a chat.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     public_url: Option<String>,
     origins: Vec<String>,
 }
 
-/// Whose page speaks.
+/// The kind of page that sent a request, by its Origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaker {
-    /// None: no browser sends a request without an Origin that changes anything, or that opens a WebSocket.
-    NoPage,
-    /// The chat's own.
+pub(super) enum OriginKind {
+    /// No Origin, so no page: browsers send one with each request that changes anything, and with each WebSocket.
+    Absent,
+    /// The chat's own page.
     Own,
-    /// Another one that the operator has let in.
-    Guest,
-    /// One that has no business here.
+    /// A page of an origin that the operator has allowed.
+    Allowed,
+    /// Any other page.
     Foreign,
 }
 
@@ -34,27 +34,28 @@ impl Site {
         Self { public_url: config.public_url.clone(), origins: config.origins.clone() }
     }
 
-    /// Whether browsers reach the chat by https, so that cookies can be kept to it.
+    /// Returns whether browsers reach the chat over https, so that cookies can be limited to it.
     pub(super) fn is_secure(&self) -> bool {
         self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
     }
 
-    /// Whether a request for this Host is for us.
+    /// Returns whether a Host is the chat's.
     pub(super) fn is_ours(&self, host: &str) -> bool {
-        is_local(host) || self.public_host().is_some_and(|ours| name_of(ours).eq_ignore_ascii_case(name_of(host)))
+        is_local(host)
+            || self.public_host().is_some_and(|ours| without_port(ours).eq_ignore_ascii_case(without_port(host)))
     }
 
-    /// Whose page has sent a request to this Host, which is ours.
-    pub(super) fn speaker(&self, origin: Option<&str>, host: &str) -> Speaker {
-        let Some(origin) = origin else { return Speaker::NoPage };
+    /// Returns the kind of page that sent a request. `host` is the request's Host, which is the chat's.
+    pub(super) fn origin_kind(&self, origin: Option<&str>, host: &str) -> OriginKind {
+        let Some(origin) = origin else { return OriginKind::Absent };
         let same = |other: &String| other.eq_ignore_ascii_case(origin);
-        // Under the public name the scheme counts: a page by http may be anybody's.
+        // For the public name the scheme counts: an attacker on the network can forge a page over http.
         if self.public_url.as_ref().is_some_and(same) || (is_local(host) && OriginPolicy::is_same_host(origin, host)) {
-            Speaker::Own
+            OriginKind::Own
         } else if self.origins.iter().any(same) {
-            Speaker::Guest
+            OriginKind::Allowed
         } else {
-            Speaker::Foreign
+            OriginKind::Foreign
         }
     }
 
@@ -63,17 +64,17 @@ impl Site {
     }
 }
 
-/// Whether a Host is an address or `localhost`.
+/// Returns whether a Host is an IP address or `localhost`.
 fn is_local(host: &str) -> bool {
-    let name = name_of(host);
+    let name = without_port(host);
     let v6 = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     name.parse::<Ipv4Addr>().is_ok()
         || v6.is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
         || name.eq_ignore_ascii_case("localhost")
 }
 
-/// A Host without its port.
-fn name_of(host: &str) -> &str {
+/// Returns a Host without its port.
+fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_an_address_localhost_or_the_name_that_was_given() {
+    fn a_host_is_an_address_localhost_or_the_configured_name() {
         let site = site(Some("https://chat.example:8443"), &["https://other.example"]);
         let rows = [
             ("127.0.0.1:8080", true),
@@ -115,12 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_ours_a_guest_or_foreign() {
-        use Speaker::{Foreign, Guest, NoPage, Own};
+    fn an_origin_is_own_allowed_or_foreign() {
+        use OriginKind::{Absent, Allowed, Foreign, Own};
         let public = site(Some("https://chat.example"), &["https://friend.example"]);
         let local = site(None, &[]);
         let rows = [
-            (&public, None, "chat.example", NoPage),
+            (&public, None, "chat.example", Absent),
             (&public, Some("https://chat.example"), "chat.example", Own),
             (&public, Some("HTTPS://CHAT.EXAMPLE"), "chat.example", Own),
             (&public, Some("https://chat.example"), "127.0.0.1:8080", Own),
@@ -130,7 +131,7 @@ mod tests {
             (&public, Some("https://evil.example"), "chat.example", Foreign),
             (&public, Some("null"), "chat.example", Foreign),
             (&public, Some(""), "chat.example", Foreign),
-            (&public, Some("https://friend.example"), "chat.example", Guest),
+            (&public, Some("https://friend.example"), "chat.example", Allowed),
             (&public, Some("http://friend.example"), "chat.example", Foreign),
             (&local, Some("http://127.0.0.1:8080"), "127.0.0.1:8080", Own),
             (&local, Some("http://localhost:8080"), "localhost:8080", Own),
@@ -139,7 +140,7 @@ mod tests {
             (&local, Some("null"), "127.0.0.1:8080", Foreign),
         ];
         for (site, origin, host, expected) in rows {
-            assert_eq!(site.speaker(origin, host), expected, "{origin:?} at {host}");
+            assert_eq!(site.origin_kind(origin, host), expected, "{origin:?} at {host}");
         }
     }
 }

@@ -1,36 +1,36 @@
-//! Secrets that prove who somebody is ([`Token`]), what is kept of them ([`TokenHash`]), and names for logs ([`epoch`]).
+//! Session tokens ([`Token`]), their stored hashes ([`TokenHash`]), and the names of logs ([`epoch`]).
 
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-/// 256 random bits, on the wire 43 characters of base64url (RFC 4648 §5, without padding).
+/// A session token: 256 random bits, on the wire 43 characters of base64url (RFC 4648 §5, without padding).
 ///
-/// Only whose it is keeps it; of all others' we keep the [`TokenHash`]. There is no `==`: tokens are compared by their
-/// hashes, whose differences tell nothing about a token.
+/// Only the client stores it; the server stores the [`TokenHash`]. There is no `==`: tokens are compared by their
+/// hashes, so that the time of a comparison reveals nothing about a token.
 pub(super) struct Token([u8; 32]);
 
-/// The SHA-256 of a [`Token`]: finds the session, and gives nobody the token who reads it. A slow hash is for what
-/// people think up; 256 random bits cannot be guessed.
+/// The SHA-256 of a [`Token`], by which its session is found. Reading it does not reveal the token. A slow hash is not
+/// needed: 256 random bits cannot be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TokenHash(pub(super) [u8; 32]);
 
 impl Token {
-    /// A new one.
+    /// Generates a new token.
     pub(super) fn random() -> Self {
         Self(random_bytes())
     }
 
-    /// Reads a token in exactly the form in which it is written, so that no two texts are the same token.
+    /// Parses a token. Accepts only the form in which a token is written, so that no two texts mean the same token.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
-        // The longest that 43 characters can be.
-        let mut room = [0; 33];
-        if text.len() != WIRE_CHARS || BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut room) != Ok(bytes.len()) {
+        // 43 characters may decode to 33 bytes.
+        let mut buffer = [0; 33];
+        if text.len() != WIRE_CHARS || BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut buffer) != Ok(bytes.len()) {
             return None;
         }
-        bytes.copy_from_slice(&room[..32]);
+        bytes.copy_from_slice(&buffer[..32]);
         Some(Self(bytes))
     }
 
@@ -39,29 +39,28 @@ impl Token {
     }
 }
 
-/// The form on the wire.
+/// Writes the form on the wire.
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
     }
 }
 
-/// Shows nothing of the secret.
+/// Does not reveal the token.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
 }
 
-/// A name for a new log that no other has: 48 random bits in 8 characters.
+/// Returns a unique name for a log: 48 random bits in 8 characters.
 pub(super) fn epoch() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<6>())
 }
 
 fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // A system that has no randomness has no business running a server.
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    getrandom::fill(&mut bytes).expect("the system provides random bytes");
     bytes
 }
 
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_in_the_form_in_which_it_is_written_only() {
+    fn a_token_is_parsed_only_in_the_form_in_which_it_is_written() {
         let written = Token([0xFB; 32]).to_string();
         assert_eq!(written, "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s");
         let padded = format!("{written}=");
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing_of_a_token() {
+    fn debug_does_not_reveal_a_token() {
         assert_eq!(format!("{:?}", Token::random()), "Token(..)");
     }
 }

@@ -12,12 +12,12 @@ use serde_json::value::RawValue;
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) event: String,
-    /// JSON that nobody has looked into yet: as text it takes no more room than it came in. Null where it was left out.
+    /// Unparsed JSON, which takes no more memory than the message. `null` if the client sent no data.
     pub(super) data: Box<RawValue>,
     pub(super) id: Option<EventId>,
 }
 
-/// The number or string by which a client knows the answer to its event.
+/// The number or string that matches a response to the client's event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum EventId {
@@ -25,7 +25,7 @@ pub(super) enum EventId {
     Text(String),
 }
 
-/// What a client is told went wrong: a code for programs and a sentence for people.
+/// An error response: a code for programs and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct EventError {
     pub(super) code: &'static str,
@@ -37,42 +37,45 @@ impl EventError {
         Self { code, message: message.into() }
     }
 
-    /// More is asked for than can be done.
+    /// The server is overloaded.
     pub(super) fn overloaded() -> Self {
         Self::new("overloaded", "The server is very busy; please try again in a moment.")
     }
 
-    /// It cannot be written.
+    /// The store cannot be written.
     pub(super) fn storage() -> Self {
-        Self::new("storage", "The server cannot write this down; nothing has happened. Please try again later.")
+        Self::new("storage", "The server cannot save this, and nothing was changed. Please try again later.")
     }
 }
 
-/// Reads an event; where that fails, gives the id too if there was a good one.
+/// Decodes an event, except for its data: this runs on the event loop, and the core decodes the data on another
+/// thread.
 ///
-/// This is done on the event loop. So what is in the data is left to who handles it, on another thread.
+/// # Errors
+/// The error response, with the event's id if it has a valid one.
 pub(super) fn decode(text: &str) -> Result<Incoming, (EventError, Option<EventId>)> {
     let malformed = |message: &'static str| EventError::new("bad_event", message);
     let json: &RawValue = serde_json::from_str(text)
-        .map_err(|error| (EventError::new("bad_json", format!("This is not JSON: {error}.")), None))?;
+        .map_err(|error| (EventError::new("bad_json", format!("Invalid JSON: {error}.")), None))?;
     let Some([event, data, id, more]) = first_parts(json) else {
         return Err((malformed("An event is an array: [event, data] or [event, data, id]."), None));
     };
     let id = match id.map(EventId::read) {
         None => None,
         Some(Some(id)) => Some(id),
-        Some(None) => return Err((malformed("An id is a number or a short string."), None)),
+        Some(None) => return Err((malformed("An id is a number or a string of at most 64 bytes."), None)),
     };
     if more.is_some() {
         return Err((malformed("An event has at most three parts."), id));
     }
     match event.map(|event| serde_json::from_str(event.get())) {
         Some(Ok(event)) => Ok(Incoming { event, data: data.unwrap_or(RawValue::NULL).to_owned(), id }),
-        _ => Err((malformed("An event begins with its name."), id)),
+        _ => Err((malformed("The first part of an event is its name, a string."), id)),
     }
 }
 
-/// The first parts of an array; `None` where this is none. Those behind are not looked at: they may be many.
+/// Returns the first four elements of an array, or `None` if the JSON is not an array. Later elements are not read:
+/// there may be many.
 fn first_parts(json: &RawValue) -> Option<[Option<&RawValue>; 4]> {
     struct Array<'p, 'a>(&'p mut [Option<&'a RawValue>; 4]);
 
@@ -91,14 +94,14 @@ fn first_parts(json: &RawValue) -> Option<[Option<&RawValue>; 4]> {
     let mut parts = [None; 4];
     match serde_json::Deserializer::from_str(json.get()).deserialize_seq(Array(&mut parts)) {
         Ok(()) => Some(parts),
-        // There were more than these.
+        // The array has more elements.
         Err(_) if parts[3].is_some() => Some(parts),
         Err(_) => None,
     }
 }
 
 impl EventId {
-    /// An id as a client may choose it.
+    /// Reads an id: a number, or a string of at most [`MAX_ID_BYTES`].
     fn read(json: &RawValue) -> Option<Self> {
         let json = json.get();
         if json.starts_with('"') {
@@ -110,17 +113,17 @@ impl EventId {
     }
 }
 
-/// `[event, data]`.
+/// Encodes `[event, data]`.
 pub(super) fn event(event: &str, data: &impl Serialize) -> String {
     json(&(event, data))
 }
 
-/// `["ack", result, id]`, where the result is JSON already.
+/// Encodes `["ack", result, id]`. The result is JSON already.
 pub(super) fn ack(result: &str, id: &EventId) -> String {
     format!(r#"["ack",{result},{}]"#, json(id))
 }
 
-/// `["error", {code, message}, id]`, or without an id where none is known.
+/// Encodes `["error", {code, message}, id]`, or without the id if it is not known.
 pub(super) fn error(error: &EventError, id: Option<&EventId>) -> String {
     match id {
         Some(id) => json(&("error", error, id)),
@@ -128,11 +131,11 @@ pub(super) fn error(error: &EventError, id: Option<&EventId>) -> String {
     }
 }
 
-/// As JSON. What is written here holds only strings, numbers, arrays and structs, which JSON always can.
+/// Encodes a value as JSON. It cannot fail: the values here contain only strings, numbers, arrays and structs.
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|error| {
-        log::error!("an event cannot be written: {error}");
-        r#"["error",{"code":"internal","message":"Something went wrong here."}]"#.to_owned()
+        log::error!("cannot encode an event: {error}");
+        r#"["error",{"code":"internal","message":"Internal error."}]"#.to_owned()
     })
 }
 
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_passed_on_as_it_came() {
+    fn data_is_passed_on_unparsed() {
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         let rows: &[(&str, &str)] = &[
             (r#"["say"]"#, "null"),

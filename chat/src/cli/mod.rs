@@ -1,8 +1,8 @@
-//! The parts of the program that are not its main path.
+//! The parts of the command-line program.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `options.rs` | the command line |
+//! | `options.rs` | the command line's options |
 //! | `users.rs` | `switchboard user` |
 
 pub(crate) mod options;

@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the program, and how it is read.
+//! The options of the command line, and how they are parsed.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,9 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use switchboard::DeflateConfig;
 use switchboard_chat::{ChatConfig, Data, Name, Rate};
 
-/// A WebSocket server: a chat for the browser, and two small services for tests and tutorials.
+/// A chat for the browser on a WebSocket server, with an echo and a broadcast service for tests
 ///
-/// Without a command it serves the chat: start it and open the printed address in two browser windows.
+/// Without a command it serves the chat: open the printed address in two browser windows.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -24,50 +24,50 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the chat: the page at /, its WebSocket at /ws (this is what happens without a command)
+    /// Serve the chat, with its page at / and its WebSocket at /ws (the default command)
     Serve(Box<ServeOptions>),
-    /// Change the chat's accounts, also while it runs
+    /// Add and change accounts of the chat, also while it runs
     User(UserOptions),
-    /// Send each message back to its sender, on any path; for conformance suites and benchmarks
+    /// Send each message back to its sender, on any path; for conformance tests and benchmarks
     Echo(Options),
-    /// Send each message to all who are connected, or to all others, on any path
+    /// Send each message to all connected clients, on any path
     Broadcast {
-        /// Who gets what somebody sends
+        /// Clients that receive a message
         #[arg(long, value_name = "WHO")]
-        to: To,
+        to: Recipients,
         #[command(flatten)]
         options: Options,
     },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum To {
-    /// Everyone, the sender too
+pub(crate) enum Recipients {
+    /// All clients, including the sender
     All,
-    /// Everyone but the sender
+    /// All clients except the sender
     Others,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Where to listen; port 0 takes any free port
+    /// Address and port to listen on; port 0 chooses a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub(crate) listen: SocketAddr,
-    /// Threads that serve connections, each with an event loop of its own [default: the number of cores]
+    /// Number of worker threads, each with its own event loop [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
-    /// The longest message taken from a client, in bytes [default: 65536 for the chat, more where
-    /// --max-text-chars needs it, else 16777216]
+    /// Maximum length of a message from a client, in bytes [default: 65536 for the chat, or more if
+    /// --max-text-chars requires it; 16777216 for echo and broadcast]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_message_bytes: Option<u64>,
-    /// A further web page's origin that may connect, such as https://other.example; repeatable [default: none; for echo
-    /// and broadcast any]
+    /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
+    /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     pub(crate) origin: Vec<String>,
-    /// Say more on standard error: -v what happens, -vv every connection, -vvv everything
+    /// Log more to standard error: -v for info, -vv for debug, -vvv for trace messages
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Say nothing but errors
+    /// Log only errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     #[command(flatten)]
@@ -77,23 +77,23 @@ pub(crate) struct Options {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Compression")]
 pub(crate) struct Compression {
-    /// Do not compress messages (permessage-deflate) and take no compressed ones
+    /// Disable message compression (permessage-deflate)
     #[arg(long)]
     no_deflate: bool,
-    /// How hard to compress: 1 is fastest, 9 smallest
+    /// Compression level, from 1 (fastest) to 9 (smallest)
     #[arg(long, value_name = "LEVEL", default_value_t = 1, conflicts_with = "no_deflate",
         value_parser = clap::value_parser!(u8).range(1..=9))]
     deflate_level: u8,
-    /// The shortest message that is compressed, in bytes
+    /// Minimum length of a message to compress, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 256, conflicts_with = "no_deflate")]
     deflate_min_bytes: usize,
-    /// Memory for windows that live on from message to message (context takeover), of all connections together, in
-    /// bytes; with 0 each message is compressed on its own
+    /// Memory for compression windows that are kept between messages (context takeover), for all connections together,
+    /// in bytes; 0 compresses each message on its own
     #[arg(long, value_name = "BYTES", default_value_t = 0, conflicts_with = "no_deflate")]
     deflate_memory_bytes: usize,
 }
 
-/// What the chat can be told besides.
+/// The options of `switchboard serve`.
 #[derive(Args, Debug)]
 pub(crate) struct ServeOptions {
     #[command(flatten)]
@@ -109,36 +109,35 @@ pub(crate) struct ServeOptions {
 struct ChatOptions {
     #[command(flatten)]
     data: DataOption,
-    /// The address under which browsers reach the chat, such as https://chat.example: its name is then taken as ours, and
-    /// with https cookies are kept to it [default: whatever address or localhost they use]
+    /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none;
+    /// browsers can use localhost or an IP address]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     public_url: Option<String>,
-    /// The address of a proxy in front of this program, whose X-Forwarded-For says who asks; repeatable. Else all who come
-    /// through it count as one where attempts to sign in are limited
+    /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without it, all clients
+    /// behind the proxy share one limit of sign-in attempts
     #[arg(long, value_name = "ADDR")]
     trusted_proxy: Vec<IpAddr>,
-    /// Let people in without an account, under a name that nobody has [default where --listen is on loopback and there
-    /// is no --public-url]
+    /// Allow guests: users without an account [default if --listen is a loopback address and --public-url is not given]
     #[arg(long, overrides_with = "no_guests")]
     guests: bool,
-    /// Let nobody in without an account [default elsewhere]
+    /// Require an account: no guests [default otherwise]
     #[arg(long, overrides_with = "guests")]
     no_guests: bool,
-    /// Let nobody make an account: see switchboard user
+    /// Disable registration; accounts are added with switchboard user
     #[arg(long)]
     no_registration: bool,
-    /// Log out who does nothing for this long, such as 15m; reading does not count
+    /// Log users out after this time without activity, such as 15m; reading does not count as activity
     #[arg(long, value_name = "TIME", default_value = "30days", value_parser = parse_time)]
     session_idle: Duration,
-    /// Log out after this long whatever one does
+    /// Log users out after this time in any case
     #[arg(long, value_name = "TIME", default_value = "365days", value_parser = parse_time)]
     session_lifetime: Duration,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DataOption {
-    /// The folder for accounts, rooms and messages, or :memory: to keep them until the program ends [default: a folder
-    /// named switchboard where the system keeps programs' data]
+    /// Folder for accounts, rooms and messages, or :memory: to keep nothing after the program ends [default: the folder
+    /// switchboard in the user's data directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -146,37 +145,37 @@ pub(crate) struct DataOption {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits of the chat")]
 struct LimitOptions {
-    /// Characters of a message
+    /// Maximum characters in a message
     #[arg(long, value_name = "N", default_value_t = 4000, value_parser = at_least_one)]
     max_text_chars: usize,
-    /// Characters of a room's topic
+    /// Maximum characters in a room's topic
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_topic_chars: usize,
-    /// Characters of a person's name
+    /// Maximum characters in a user's name
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = name_chars)]
     max_name_chars: usize,
-    /// Characters of a room's name
+    /// Maximum characters in a room's name
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = name_chars)]
     max_room_name_chars: usize,
-    /// Events of one connection: so many at once, then so many in time
+    /// Rate of events on each connection: 300+20/s allows 300 at once, then 20 per second
     #[arg(long, value_name = "RATE", default_value = "300+20/s")]
     event_rate: Rate,
-    /// Messages of one person, and all else that others hear of
+    /// Rate of messages, and of other actions that users can see, from each user
     #[arg(long, value_name = "RATE", default_value = "20+5/s")]
     message_rate: Rate,
-    /// Attempts to sign in from one address
+    /// Rate of sign-in attempts from each IP address
     #[arg(long, value_name = "RATE", default_value = "10+10/m")]
     sign_in_rate: Rate,
-    /// Rooms that a person is in
+    /// Maximum rooms that a user is a member of
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_rooms: usize,
-    /// Rooms that a person owns
+    /// Maximum rooms that a user owns
     #[arg(long, value_name = "N", default_value_t = 20)]
     max_owned_rooms: usize,
-    /// Connections of a person
+    /// Maximum connections of each user
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_least_one)]
     max_connections_each: usize,
-    /// Messages that are kept of each room
+    /// Number of messages to keep in each room; older ones are deleted
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     keep_messages: u64,
 }
@@ -184,28 +183,31 @@ struct LimitOptions {
 #[derive(Args, Debug)]
 pub(crate) struct UserOptions {
     #[command(subcommand)]
-    pub(crate) change: UserChange,
+    pub(crate) command: UserCommand,
 }
 
-/// What an operator may do to an account.
+/// The commands of `switchboard user`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum UserChange {
-    /// Make an account; the password is asked for, or read from standard input where that is no terminal
+pub(crate) enum UserCommand {
+    /// Add an account; asks for the password, or reads it from standard input if that is not a terminal
     Add {
+        /// Name of the account
         name: String,
         #[command(flatten)]
         data: DataOption,
     },
-    /// Give an account another password, and end its sessions
+    /// Set an account's password, and log it out everywhere
     Password {
+        /// Name of the account
         name: String,
         #[command(flatten)]
         data: DataOption,
     },
-    /// Make somebody an operator: may send notices to all, and do in public rooms what owners may
+    /// Make a user an operator, who can send notices to all users and manage public rooms
     Operator {
+        /// Name of the account
         name: String,
-        /// Is no longer one
+        /// Revoke the operator's rights instead
         #[arg(long)]
         revoke: bool,
         #[command(flatten)]
@@ -214,22 +216,22 @@ pub(crate) enum UserChange {
 }
 
 impl ServeOptions {
-    /// The longest message taken from a client, unless another is wanted: the longest text must fit, of which a
-    /// character may take 12 bytes as JSON.
+    /// Returns the default of `--max-message-bytes`: the longest text must fit, and a character may take 12 bytes as
+    /// JSON.
     pub(crate) fn message_bytes(&self) -> u64 {
         let text = u64::try_from(self.limits.max_text_chars).unwrap_or(u64::MAX);
         text.saturating_mul(16).clamp(64 << 10, 1 << 30)
     }
 
-    /// How the chat is run.
+    /// Returns the chat's configuration.
     pub(crate) fn config(&self) -> Result<ChatConfig, String> {
         let Self { options, chat, limits } = self;
         let mut config = ChatConfig::default();
-        config.data = chat.data.place()?;
+        config.data = chat.data.location()?;
         config.guests = match (chat.guests, chat.no_guests) {
             (true, _) => true,
             (_, true) => false,
-            // Behind a proxy, which is what a public address on loopback means, anybody may come.
+            // A public URL on a loopback address means a reverse proxy, behind which anybody may connect.
             _ => options.listen.ip().is_loopback() && chat.public_url.is_none(),
         };
         config.registration = !chat.no_registration;
@@ -254,21 +256,22 @@ impl ServeOptions {
 }
 
 impl DataOption {
-    pub(crate) fn place(&self) -> Result<Data, String> {
+    /// Returns where the data is: by default, in the user's data directory.
+    pub(crate) fn location(&self) -> Result<Data, String> {
         use etcetera::BaseStrategy as _;
         match &self.data {
             Some(folder) if folder.as_os_str() == ":memory:" => Ok(Data::Memory),
             Some(folder) => Ok(Data::Folder(folder.clone())),
             None => match etcetera::choose_base_strategy() {
                 Ok(folders) => Ok(Data::Folder(folders.data_dir().join("switchboard"))),
-                Err(_) => Err("there is no home folder to keep data in; choose a folder with --data DIR".to_owned()),
+                Err(_) => Err("cannot find a home folder for the data; choose a folder with --data DIR".to_owned()),
             },
         }
     }
 }
 
 impl Compression {
-    /// permessage-deflate for each of `workers`.
+    /// Returns the configuration of permessage-deflate for each of `workers`, or `None` if it is disabled.
     pub(crate) fn config(&self, workers: usize) -> Option<DeflateConfig> {
         if self.no_deflate {
             return None;
@@ -282,31 +285,31 @@ impl Compression {
 }
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "an address and a port are needed, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 fn name_chars(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(number @ 1..=Name::LONGEST) => Ok(number),
-        _ => Err(format!("a number from 1 to {} is needed", Name::LONGEST)),
+        Ok(number @ 1..=Name::HIGHEST_LIMIT) => Ok(number),
+        _ => Err(format!("expected a number from 1 to {}", Name::HIGHEST_LIMIT)),
     }
 }
 
 fn default_port(port: &str) -> String {
-    format!("an origin is written without the port that its scheme has anyway: leave {port} out")
+    format!("an origin does not contain its scheme's default port; leave out {port}")
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(time) if time.is_zero() => Err("this is no time at all; write 15m, 12h or 30days".to_owned()),
+        Ok(time) if time.is_zero() => Err("expected a time greater than 0, such as 15m, 12h or 30days".to_owned()),
         Ok(time) => Ok(time),
-        Err(_) => Err("a time is written 15m, 12h or 30days".to_owned()),
+        Err(_) => Err("expected a time such as 15m, 12h or 30days".to_owned()),
     }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err("a number from 1 on is needed".to_owned()),
+        Ok(0) | Err(_) => Err("expected a number of at least 1".to_owned()),
         Ok(number) => Ok(number),
     }
 }
@@ -314,10 +317,10 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn parse_origin(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match host {
-        // As browsers write it.
+        // Browsers leave out the default port.
         Some(_) if text.starts_with("https://") && text.ends_with(":443") => Err(default_port(":443")),
         Some(_) if text.starts_with("http://") && text.ends_with(":80") => Err(default_port(":80")),
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text.to_owned()),
-        _ => Err("an origin is a scheme and a host, such as https://chat.example or http://localhost:3000".to_owned()),
+        _ => Err("expected a scheme and a host, such as https://chat.example or http://localhost:3000".to_owned()),
     }
 }

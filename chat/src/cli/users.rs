@@ -1,55 +1,51 @@
-//! `switchboard user`: what an operator does to accounts.
+//! `switchboard user`: adds and changes accounts.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use switchboard_chat::{Accounts, Data};
 
-use super::options::{DataOption, UserChange};
-use crate::say;
+use super::options::{DataOption, UserCommand};
+use crate::print_line;
 
-/// Does it, and says what was done.
-pub(crate) fn change(change: &UserChange) -> Result<(), String> {
-    match change {
-        UserChange::Add { name, data } => {
+/// Runs the command, and prints what has changed.
+pub(crate) fn run(command: &UserCommand) -> Result<(), String> {
+    match command {
+        UserCommand::Add { name, data } => {
             let accounts = open(data)?;
             accounts.add(name, &read_password()?).map_err(|error| error.to_string())?;
-            say(io::stdout(), &format!("{name} has an account"));
+            print_line(io::stdout(), &format!("{name} has an account"));
         }
-        UserChange::Password { name, data } => {
+        UserCommand::Password { name, data } => {
             let accounts = open(data)?;
             accounts.set_password(name, &read_password()?).map_err(|error| error.to_string())?;
-            say(io::stdout(), &format!("{name} has a new password, and is logged out everywhere"));
+            print_line(io::stdout(), &format!("{name} has a new password and is logged out everywhere"));
         }
-        UserChange::Operator { name, revoke, data } => {
+        UserCommand::Operator { name, revoke, data } => {
             open(data)?.set_operator(name, !revoke).map_err(|error| error.to_string())?;
-            say(io::stdout(), &format!("{name} is {} an operator", if *revoke { "no longer" } else { "now" }));
+            print_line(io::stdout(), &format!("{name} is {} an operator", if *revoke { "no longer" } else { "now" }));
         }
     }
     Ok(())
 }
 
 fn open(data: &DataOption) -> Result<Accounts, String> {
-    match data.place()? {
+    match data.location()? {
         Data::Memory => {
-            Err("there are no accounts in memory before a server runs; choose a folder with --data DIR".into())
+            Err("accounts in memory exist only inside a running server; choose a folder with --data DIR".into())
         }
-        place => Accounts::open(&place).map_err(|error| error.to_string()),
+        location => Accounts::open(&location).map_err(|error| error.to_string()),
     }
 }
 
-/// Asks twice where somebody types it; else takes the first line.
+/// Reads a password: asks for it twice on a terminal, else takes the first line of standard input.
 fn read_password() -> Result<String, String> {
-    let failed = |error: io::Error| format!("the password cannot be read: {error}");
+    let failed = |error: io::Error| format!("cannot read the password: {error}");
     if !io::stdin().is_terminal() {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map_err(failed)?;
         return Ok(line.trim_end_matches(['\n', '\r']).to_owned());
     }
     let password = rpassword::prompt_password("Password: ").map_err(failed)?;
-    let again = rpassword::prompt_password("The same again: ").map_err(failed)?;
-    if password == again {
-        Ok(password)
-    } else {
-        Err("the two passwords are not the same; nothing was done".to_owned())
-    }
+    let again = rpassword::prompt_password("Repeat the password: ").map_err(failed)?;
+    if password == again { Ok(password) } else { Err("the passwords do not match; nothing was changed".to_owned()) }
 }

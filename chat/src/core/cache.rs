@@ -7,12 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use super::super::store::{PersonId, Place, Role, RoomId, RoomRow, Store, StoreError};
+use super::super::store::{PersonId, Role, RoomId, RoomRow, Stamp, Store, StoreError};
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     rooms: HashMap<RoomId, Arc<RoomRow>>,
-    heads: HashMap<RoomId, Place>,
+    heads: HashMap<RoomId, Stamp>,
     members: HashMap<RoomId, u64>,
     people: HashMap<PersonId, Arc<Profile>>,
     /// The sequence numbers and authors of a room's latest messages, in order. Deleted messages are left out.
@@ -40,7 +40,7 @@ impl Cache {
     }
 
     /// The place of a room's latest entry.
-    pub(super) fn head(&mut self, store: &Store, room: RoomId) -> Result<Place, StoreError> {
+    pub(super) fn head(&mut self, store: &Store, room: RoomId) -> Result<Stamp, StoreError> {
         if let Some(head) = self.heads.get(&room) {
             return Ok(*head);
         }
@@ -125,7 +125,7 @@ impl Cache {
     }
 
     /// A room's log has a new entry at `place`. `author`: of a message, the user who sent it.
-    pub(super) fn appended(&mut self, room: RoomId, place: Place, author: Option<PersonId>) {
+    pub(super) fn appended(&mut self, room: RoomId, place: Stamp, author: Option<PersonId>) {
         self.heads.insert(room, place);
         if let Some(recent) = self.recent.get_mut(&room) {
             recent.extend(author.map(|author| (place.seq, author)));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{Entry, Logged, MOST_FORGOTTEN, NewEntry, Page, PersonId, Place, RoomId, RoomRow, Span, StoreError},
+        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, PersonId, RoomId, RoomRow, Span, Stamp, StoreError},
         wire,
     },
     cache::Profile,
@@ -63,10 +63,10 @@ impl State {
         room: &RoomRow,
         new: NewEntry<'_>,
         except: Option<ConnectionId>,
-    ) -> Result<Option<Place>, StoreError> {
+    ) -> Result<Option<Stamp>, StoreError> {
         let head = self.head(room.id)?;
         // Times never decrease along a log, even if the clock is set back.
-        let place = Place { seq: head.seq + 1, time: self.now.wall.max(head.time) };
+        let place = Stamp { seq: head.seq + 1, time: self.now.wall.max(head.time) };
         if !self.store.append(room.id, place, &new)? {
             return Ok(None);
         }
@@ -78,7 +78,8 @@ impl State {
             self.cache.trimmed(room.id, oldest);
         }
         let NewEntry { entry, author, text, about, .. } = new;
-        let message = self.message_view(room, Logged { place, entry, author, text: text.map(str::to_owned), about })?;
+        let message =
+            self.message_view(room, Logged { stamp: place, entry, author, text: text.map(str::to_owned), about })?;
         self.publish(Topic::Room(room.id), wire::event("message", &message), except);
         Ok(Some(place))
     }
@@ -117,8 +118,8 @@ impl State {
         Ok(MessageView {
             room: room.id,
             epoch: room.epoch.clone(),
-            seq: logged.place.seq,
-            time: logged.place.time,
+            seq: logged.stamp.seq,
+            time: logged.stamp.time,
             from: author.name.clone(),
             kind,
             deleted: logged.entry == Entry::Said && logged.text.is_none(),
@@ -160,4 +161,4 @@ const LATEST_MESSAGES: usize = 50;
 /// A log is trimmed every this many entries, or more often if the configuration keeps few.
 const TRIM_INTERVAL: u64 = 100;
 // Otherwise a log would grow faster than it is trimmed.
-const _: () = assert!(TRIM_INTERVAL <= MOST_FORGOTTEN);
+const _: () = assert!(TRIM_INTERVAL <= MAX_TRIMMED);

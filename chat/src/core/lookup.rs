@@ -8,7 +8,7 @@ use super::{
     super::{
         Name,
         name::BadName,
-        store::{Member, PersonId, Place, Role, RoomId, RoomKind, RoomRow, StoreError},
+        store::{Member, PersonId, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError},
     },
     cache::Profile,
     call::{Failure, refuse},
@@ -39,7 +39,7 @@ impl State {
     }
 
     /// The place of a room's latest entry.
-    pub(super) fn head(&mut self, room: RoomId) -> Result<Place, StoreError> {
+    pub(super) fn head(&mut self, room: RoomId) -> Result<Stamp, StoreError> {
         self.cache.head(&self.store, room)
     }
 
@@ -50,7 +50,7 @@ impl State {
 
     /// Parses the name of a user, as long as any limit allows.
     pub(super) fn name(&self, text: &str) -> Result<Name, BadName> {
-        Name::at_most(Name::LONGEST, text)
+        Name::at_most(Name::HIGHEST_LIMIT, text)
     }
 
     /// Returns the user of a name that a client has sent.
@@ -136,7 +136,7 @@ impl State {
     /// The rooms that a user is in or invited to.
     pub(super) fn rooms_of(&mut self, person: PersonId) -> Result<Vec<RoomView>, StoreError> {
         let mut views = Vec::new();
-        for member in self.store.places_of(person)? {
+        for member in self.store.memberships_of(person)? {
             if member.role > Role::Banned
                 && let Some(room) = self.room(member.room)?
             {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     super::{
         precis::is_blank,
-        store::{Entry, NewEntry, PersonId, Place, Role, RoomId, RoomKind, RoomRow, Span, StoreError},
+        store::{Entry, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow, Span, Stamp, StoreError},
         token::epoch,
         wire,
     },
@@ -68,7 +68,7 @@ struct Draft {
 struct Sent {
     room: RoomId,
     #[serde(flatten)]
-    place: Place,
+    place: Stamp,
 }
 
 /// `tell`: sends a message to one user.

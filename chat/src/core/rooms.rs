@@ -80,7 +80,7 @@ struct List {
 /// `rooms`: lists public rooms.
 pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let key = |name: &str| RoomName::at_most(Name::LONGEST, name).map(|name| name.key().to_owned()).ok();
+    let key = |name: &str| RoomName::at_most(Name::HIGHEST_LIMIT, name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
     let search = key(&search).unwrap_or_else(|| search.to_lowercase());
     let mut ids = call.state.store.public_rooms(&search, &after, MAX_LISTED_ROOMS + 1)?;
@@ -151,7 +151,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let state = &mut *call.state;
     let id = match (room, name) {
         (Some(id), None) => Some(id),
-        (None, Some(name)) => match RoomName::at_most(Name::LONGEST, &name) {
+        (None, Some(name)) => match RoomName::at_most(Name::HIGHEST_LIMIT, &name) {
             Ok(name) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
@@ -274,7 +274,7 @@ impl State {
 
     /// Ends all memberships of a user whose account is being deleted.
     pub(super) fn leave_all_rooms(&mut self, person: PersonId) -> Result<(), StoreError> {
-        for place in self.store.places_of(person)? {
+        for place in self.store.memberships_of(person)? {
             if place.room == LOBBY {
                 // The log does not say either that users joined the lobby, and guests come and go.
                 self.remove_member(LOBBY, person)?;

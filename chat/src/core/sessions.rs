@@ -96,7 +96,7 @@ impl State {
                 self.expire(connection, Reason::Deleted);
             }
         }
-        let places = self.store.places_of(person)?;
+        let places = self.store.memberships_of(person)?;
         self.leave_all_rooms(person)?;
         self.store.remove_person(person)?;
         self.cache.evict_person(person);

@@ -59,7 +59,7 @@ impl State {
 
     /// Makes the store fail if its file is gone: what is written to a deleted file must not be acknowledged.
     fn check_data_file(&mut self) {
-        match self.store.give_up_if_moved() {
+        match self.store.refuse_writes_if_moved() {
             Ok(None) => {}
             Ok(Some(file)) => log::error!(
                 "{} was removed, moved or replaced while in use: nothing is stored until the server is restarted",

@@ -1,4 +1,4 @@
-//! Numbers that must not be mixed up.
+//! Numeric ids, one type for each kind so that they cannot be confused.
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::{Deserialize, Serialize};
@@ -31,14 +31,14 @@ macro_rules! id {
 }
 
 id! {
-    /// An account or a guest; never used again.
+    /// The id of an account or a guest. Never reused.
     PersonId
 }
 id! {
-    /// A room, or the conversation of two; never used again.
+    /// The id of a room, direct rooms included. Never reused.
     RoomId
 }
 id! {
-    /// Somebody signed in somewhere; never used again.
+    /// The id of a session. Never reused.
     SessionId
 }

@@ -1,6 +1,4 @@
-//! Keys of names, made anew where what looks alike is judged anew.
-//!
-//! The tables of Unicode grow with each version, and a name's key may become another one with them.
+//! Makes the keys of names anew after an update of the rules or of the Unicode tables, which may change them.
 
 use super::{
     super::name::{Name, RoomName, keys_version},
@@ -9,11 +7,13 @@ use super::{
 };
 
 impl Store {
-    /// Makes all keys anew, if they were made by other tables than those of this program. Of two names that are the same
-    /// by now both stay: the one whose key is taken keeps its old one, as does a name that could not be taken any more.
+    /// Makes all keys anew if they were made with other tables than this program's.
+    ///
+    /// If two existing names now have the same key, the later one keeps its old key. So does a name that is no longer
+    /// valid.
     pub(super) fn refresh_keys(&self) -> Result<(), StoreError> {
         let version = keys_version();
-        let known: Option<String> = self.first("SELECT value FROM facts WHERE name = 'keys'", [], |row| row.get(0))?;
+        let known = self.meta("keys")?;
         if known.as_ref() == Some(&version) {
             return Ok(());
         }
@@ -33,7 +33,7 @@ impl Store {
                 self.change("UPDATE OR IGNORE people SET key = ?2 WHERE id = ?1", (id, name.key()))?;
             }
         }
-        // Others are not found by their names.
+        // Only public rooms have keys made from their names.
         let rooms: Vec<(i64, String)> =
             self.all("SELECT id, name FROM rooms WHERE kind = 0", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (id, name) in rooms {
@@ -42,9 +42,7 @@ impl Store {
                 self.change("UPDATE OR IGNORE rooms SET key = ?2 WHERE id = ?1", (id, key))?;
             }
         }
-        let sql =
-            "INSERT INTO facts (name, value) VALUES ('keys', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
-        self.change(sql, [version]).map(drop)
+        self.set_meta("keys", version)
     }
 }
 
@@ -53,26 +51,26 @@ mod tests {
     use super::{super::Data, *};
 
     #[test]
-    fn keys_of_other_tables_are_made_anew_and_nobody_loses_a_name_by_it() {
+    fn keys_of_other_tables_are_made_anew_and_no_name_is_lost() {
         let store = Store::open(&Data::Memory).unwrap();
         let [ada, bob, eve] = ["Ada", "Bob", "Eve"].map(|name| {
             let key = format!("an old key of {name}");
             store.add_person(name, &key, None, 0).unwrap().unwrap()
         });
-        // Somebody else has what will be Eve's.
+        // Another person has the key that Eve's name gets.
         let other = store.add_person("E v e", Name::new("Eve").unwrap().key(), None, 0).unwrap().unwrap();
         let key = |id| store.person(id).unwrap().unwrap().key.unwrap();
         store.refresh_keys().unwrap();
-        assert_eq!(key(ada), "an old key of Ada", "these are the tables that made them");
+        assert_eq!(key(ada), "an old key of Ada", "the tables have not changed");
         store.change("UPDATE facts SET value = 'others'", []).unwrap();
         store.refresh_keys().unwrap();
         for (id, name) in [(ada, "Ada"), (bob, "Bob"), (other, "E v e")] {
             assert_eq!(key(id), Name::new(name).unwrap().key());
         }
-        assert_eq!(key(eve), "an old key of Eve", "the one who had it was looked at later");
+        assert_eq!(key(eve), "an old key of Eve", "its new key was still taken");
         store.change("UPDATE facts SET value = 'yet others'", []).unwrap();
         store.refresh_keys().unwrap();
-        assert_eq!(key(eve), Name::new("Eve").unwrap().key(), "and by then it is free");
+        assert_eq!(key(eve), Name::new("Eve").unwrap().key(), "its new key is free");
         assert_eq!(store.room_with_key("name lobby").unwrap(), Some(super::super::LOBBY));
     }
 }

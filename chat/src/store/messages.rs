@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Millis, PersonId, RoomId, Store, StoreError, rooms::stored_as_number};
 
-/// What an entry of a room's log says.
+/// The kind of an entry in a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Entry {
@@ -20,8 +20,9 @@ pub(crate) enum Entry {
     Kicked,
     Banned,
     Unbanned,
-    /// Somebody is now an owner, or a member.
+    /// A member has become an owner.
     Owner,
+    /// An owner has become a member.
     Member,
     Deleted,
 }
@@ -30,39 +31,39 @@ stored_as_number!(Entry {
     Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9
 });
 
-/// Where an entry stands in its log.
+/// The number of an entry in its log, and its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Place {
+pub(crate) struct Stamp {
     pub(crate) seq: u64,
     pub(crate) time: Millis,
 }
 
-/// An entry that is to be written.
+/// An entry to append.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewEntry<'a> {
     pub(crate) entry: Entry,
     pub(crate) author: PersonId,
     pub(crate) key: Option<Uuid>,
     pub(crate) text: Option<&'a str>,
-    /// A person or a message, as the entry has it.
+    /// The id of a person or the number of a message, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
-/// An entry of a log.
+/// An entry in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Logged {
-    pub(crate) place: Place,
+    pub(crate) stamp: Stamp,
     pub(crate) entry: Entry,
     pub(crate) author: PersonId,
     pub(crate) text: Option<String>,
-    /// A person or a message, as the entry has it.
+    /// The id of a person or the number of a message, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
 impl Logged {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
-            place: Place { seq: row.get(0)?, time: row.get(1)? },
+            stamp: Stamp { seq: row.get(0)?, time: row.get(1)? },
             entry: row.get(2)?,
             author: row.get(3)?,
             text: row.get(4)?,
@@ -70,7 +71,7 @@ impl Logged {
         })
     }
 
-    /// Who an entry is about that is about somebody.
+    /// Returns the person whom the entry is about, if any.
     pub(crate) fn person(&self) -> Option<PersonId> {
         match self.entry {
             Entry::Kicked | Entry::Banned | Entry::Unbanned | Entry::Owner | Entry::Member => self.about.map(PersonId),
@@ -80,55 +81,55 @@ impl Logged {
 }
 
 impl PersonId {
-    /// For [`NewEntry::about`].
+    /// Returns the value for [`NewEntry::about`].
     pub(crate) fn as_subject(self) -> i64 {
         self.0
     }
 }
 
-/// A part of a log, in its order.
+/// A part of a log, ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// The first so many behind a place.
+    /// The first entries after this number, with a maximum count.
     After(u64, usize),
-    /// The last so many before a place.
+    /// The last entries before this number, with a maximum count.
     Before(u64, usize),
 }
 
-/// What was found of a part of a log, in its order: at least one entry, if there is one.
+/// The entries found for a [`Span`], ascending: at least one, if the span has any.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) entries: Vec<Logged>,
-    /// There is more, at the far end.
+    /// Whether the span has more entries, at the end away from its start.
     pub(crate) more: bool,
 }
 
 impl Store {
-    /// The latest entry's place.
-    pub(crate) fn head(&self, room: RoomId) -> Result<Option<Place>, StoreError> {
+    /// Returns number and time of the latest entry.
+    pub(crate) fn head(&self, room: RoomId) -> Result<Option<Stamp>, StoreError> {
         let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
-        self.first(sql, [room], |row| Ok(Place { seq: row.get(0)?, time: row.get(1)? }))
+        self.first(sql, [room], |row| Ok(Stamp { seq: row.get(0)?, time: row.get(1)? }))
     }
 
-    /// The oldest entry's number.
+    /// Returns the number of the oldest entry.
     pub(crate) fn tail(&self, room: RoomId) -> Result<Option<u64>, StoreError> {
         self.first("SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT 1", [room], |row| row.get(0))
     }
 
-    /// Writes an entry at a place that is free; says whether it is new: an author's key is used once.
-    pub(crate) fn append(&self, room: RoomId, place: Place, new: &NewEntry<'_>) -> Result<bool, StoreError> {
+    /// Appends an entry with an unused number. Returns `false`, and writes nothing, if the author has used the key before.
+    pub(crate) fn append(&self, room: RoomId, stamp: Stamp, new: &NewEntry<'_>) -> Result<bool, StoreError> {
         let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
         let key = new.key.as_ref().map(|key| key.as_bytes().as_slice());
-        let params = (room, place.seq, place.time, new.entry, new.author, key, new.text, new.about);
+        let params = (room, stamp.seq, stamp.time, new.entry, new.author, key, new.text, new.about);
         Ok(self.change(sql, params)? > 0)
     }
 
-    /// Where an author's message with this key stands.
-    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Place)>, StoreError> {
+    /// Returns the room, number and time of an author's message with this key.
+    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Stamp)>, StoreError> {
         let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
         self.first(sql, (author, key.as_bytes().as_slice()), |row| {
-            Ok((row.get(0)?, Place { seq: row.get(1)?, time: row.get(2)? }))
+            Ok((row.get(0)?, Stamp { seq: row.get(1)?, time: row.get(2)? }))
         })
     }
 
@@ -137,30 +138,30 @@ impl Store {
         self.first(sql, (room, seq), Logged::read)
     }
 
-    /// A part of a log, as much of it as is told at once.
+    /// Returns the entries of a span, up to [`PAGE_BYTES`] of text.
     pub(crate) fn entries(&self, room: RoomId, span: Span) -> Result<Page, StoreError> {
-        let (sql, seq, most) = match span {
-            Span::After(seq, most) => (
+        let (sql, seq, max) = match span {
+            Span::After(seq, max) => (
                 "SELECT seq, time, kind, author, text, about FROM messages
                     WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                 seq,
-                most,
+                max,
             ),
-            Span::Before(seq, most) => (
+            Span::Before(seq, max) => (
                 "SELECT seq, time, kind, author, text, about FROM messages
                     WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
                 seq,
-                most,
+                max,
             ),
         };
         let mut statement = self.prepared(sql)?;
-        let mut rows = statement.query((room, seq, most + 1))?;
+        let mut rows = statement.query((room, seq, max + 1))?;
         let mut page = Page { entries: Vec::new(), more: false };
         let mut bytes = 0;
         while let Some(row) = rows.next()? {
             let entry = Logged::read(row)?;
             bytes += entry.text.as_ref().map_or(0, String::len);
-            page.more = page.entries.len() == most || (bytes > PAGE_BYTES && !page.entries.is_empty());
+            page.more = page.entries.len() == max || (bytes > PAGE_BYTES && !page.entries.is_empty());
             if page.more {
                 break;
             }
@@ -172,19 +173,19 @@ impl Store {
         Ok(page)
     }
 
-    /// Takes the words from a message.
+    /// Deletes a message's text.
     pub(crate) fn erase(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
         self.change("UPDATE messages SET text = NULL WHERE room = ?1 AND seq = ?2", (room, seq)).map(drop)
     }
 
-    /// Forgets what is older than `seq`, or the oldest of it; says whether there was anything.
+    /// Deletes entries before `seq`, the oldest first and at most [`MAX_TRIMMED`]. Returns whether there were any.
     pub(crate) fn trim(&self, room: RoomId, seq: u64) -> Result<bool, StoreError> {
         let sql = "DELETE FROM messages WHERE room = ?1 AND seq < ?2
             AND seq < ?3 + (SELECT min(seq) FROM messages WHERE room = ?1)";
-        Ok(self.change(sql, (room, seq, MOST_FORGOTTEN))? > 0)
+        Ok(self.change(sql, (room, seq, MAX_TRIMMED))? > 0)
     }
 
-    /// Forgets more of what was said in rooms that were removed; says whether there may be more yet.
+    /// Deletes more entries of removed rooms. Returns whether there may be more left.
     pub(crate) fn trim_removed(&self) -> Result<bool, StoreError> {
         let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
         if let Some(room) = removed
@@ -195,7 +196,7 @@ impl Store {
         Ok(removed.is_some())
     }
 
-    /// What was said behind `seq` and still has its words: the number of each message, in order, and its author.
+    /// Returns number and author of each message after `seq` that is not deleted, ascending.
     pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, PersonId)>, StoreError> {
         let sql = "SELECT seq, author FROM messages
             WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
@@ -203,11 +204,11 @@ impl Store {
     }
 }
 
-/// Past this no more texts are read at once: whoever asks often must not keep all others waiting.
+/// Bytes of text after which a page ends, so that one client's requests do not delay the others'.
 const PAGE_BYTES: usize = 64 << 10;
-/// Entries that are forgotten at once. Nobody else is served meanwhile, and long texts take their time: each byte of them
-/// is overwritten.
-pub(crate) const MOST_FORGOTTEN: u64 = 250;
+/// Maximum entries that one call deletes. No other request is served meanwhile, and long texts take time: each of their
+/// bytes is overwritten.
+pub(crate) const MAX_TRIMMED: u64 = 250;
 
 #[cfg(test)]
 mod tests {
@@ -217,30 +218,30 @@ mod tests {
     };
 
     #[test]
-    fn what_is_forgotten_is_forgotten_in_pieces() {
+    fn old_entries_are_deleted_in_batches() {
         let store = Store::open(&Data::Memory).unwrap();
         let new = NewEntry { entry: Entry::Joined, author: PersonId(1), key: None, text: None, about: None };
         let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
         for room in [LOBBY, room] {
-            for seq in 1..=MOST_FORGOTTEN + 10 {
-                assert!(store.append(room, Place { seq, time: 0 }, &new).unwrap());
+            for seq in 1..=MAX_TRIMMED + 10 {
+                assert!(store.append(room, Stamp { seq, time: 0 }, &new).unwrap());
             }
         }
         assert!(store.trim(LOBBY, 5).unwrap());
         assert_eq!(store.tail(LOBBY).unwrap(), Some(5));
-        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
-        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 5), "the oldest ones for now");
-        assert!(store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
-        assert_eq!(store.tail(LOBBY).unwrap(), Some(MOST_FORGOTTEN + 9));
-        assert!(!store.trim(LOBBY, MOST_FORGOTTEN + 9).unwrap());
+        assert!(store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MAX_TRIMMED + 5), "the oldest ones first");
+        assert!(store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
+        assert_eq!(store.tail(LOBBY).unwrap(), Some(MAX_TRIMMED + 9));
+        assert!(!store.trim(LOBBY, MAX_TRIMMED + 9).unwrap());
 
         store.remove_room(room).unwrap();
         assert_eq!(store.room(room).unwrap(), None);
-        for (tail, more) in [(Some(1), true), (Some(MOST_FORGOTTEN + 1), true), (None, true), (None, false)] {
+        for (tail, more) in [(Some(1), true), (Some(MAX_TRIMMED + 1), true), (None, true), (None, false)] {
             assert_eq!(store.tail(room).unwrap(), tail);
             assert_eq!(store.trim_removed().unwrap(), more, "from {tail:?} on");
         }
         let left: u64 = store.first("SELECT count(*) FROM removed", [], |row| row.get(0)).unwrap().unwrap();
-        assert_eq!((left, store.tail(LOBBY).unwrap()), (0, Some(MOST_FORGOTTEN + 9)));
+        assert_eq!((left, store.tail(LOBBY).unwrap()), (0, Some(MAX_TRIMMED + 9)));
     }
 }

@@ -1,49 +1,18 @@
-//! Where the data is, and the versions of its schema.
+//! Opening the database, and the versions of its schema.
 
 use std::{
-    fmt,
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
 use rusqlite::Connection;
 
-use super::Store;
-
-/// Where a chat keeps what it knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Data {
-    /// In memory: it is gone with the process.
-    Memory,
-    /// In this folder, which is made where there is none.
-    Folder(PathBuf),
-}
-
-/// Why the data cannot be used.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The folder cannot be made or written.
-    Folder(PathBuf, io::Error),
-    /// Another server works on it.
-    InUse(PathBuf),
-    /// It was written by a version that knows more than this one.
-    TooNew {
-        /// The version of its schema.
-        version: usize,
-        /// The latest that is known here.
-        known: usize,
-    },
-    /// The file is another program's.
-    Foreign(PathBuf),
-    /// What SQLite says.
-    Database(rusqlite::Error),
-}
+use super::{Data, OpenError, Store};
 
 impl Store {
-    /// Opens the data for a server, alone; makes or updates what is not there yet.
+    /// Opens the data for a server, and locks it against other servers. Creates the database, or updates its schema.
     pub(crate) fn open(data: &Data) -> Result<Self, OpenError> {
         match data {
             Data::Memory => Self::set_up(Connection::open_in_memory()?),
@@ -55,8 +24,8 @@ impl Store {
         }
     }
 
-    /// Opens the data beside a server that may be running: for a few changes by an operator.
-    pub(crate) fn open_beside(data: &Data) -> Result<Self, OpenError> {
+    /// Opens the data without the server's lock: a server may be running. For a few changes by an operator.
+    pub(crate) fn open_unlocked(data: &Data) -> Result<Self, OpenError> {
         match data {
             Data::Memory => Self::open(data),
             Data::Folder(folder) => {
@@ -68,7 +37,7 @@ impl Store {
 
     fn in_folder(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let file = folder.join(DATABASE);
-        // The files that SQLite puts beside it have its permissions.
+        // SQLite gives the files that it creates beside the database the same permissions.
         make_private_file(&file).map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
         let store = Connection::open(&file).map_err(OpenError::from).and_then(Self::set_up);
         let mut store = store.map_err(|error| match error {
@@ -78,9 +47,9 @@ impl Store {
             error => error,
         })?;
         if let Some(lock) = lock
-            && store.mark_run(&file, lock)?
+            && store.mark_instance(&file, lock)?
         {
-            log::warn!("the data in {} was put back or moved: all rooms have new epochs", folder.display());
+            log::warn!("the data in {} was restored or moved: all rooms have new epochs", folder.display());
         }
         Ok(store)
     }
@@ -88,23 +57,23 @@ impl Store {
     fn set_up(mut db: Connection) -> Result<Self, OpenError> {
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Before anything of another program's is changed.
+        // Before any change: the database may be another program's.
         version_of(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
-        // macOS else leaves what was synced in the drive's own memory.
+        // Without these, macOS leaves synced data in the drive's cache.
         db.pragma_update(None, "fullfsync", true)?;
         db.pragma_update(None, "checkpoint_fullfsync", true)?;
-        // A page that is written often between two checkpoints is written to the database once.
+        // A page that changes often between two checkpoints is written to the database once.
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "foreign_keys", true)?;
-        // What was deleted is overwritten.
+        // Deleted content is overwritten with zeros.
         db.pragma_update(None, "secure_delete", true)?;
         migrate(&mut db)?;
         let store = Self {
             db,
-            beside: None,
+            instance: None,
             #[cfg(test)]
             refused_commits: Default::default(),
         };
@@ -113,7 +82,10 @@ impl Store {
     }
 }
 
-/// The version of a database's schema, if it is ours, or a new one.
+/// Returns the version of the schema: 0 for a new database.
+///
+/// # Errors
+/// [`OpenError::Foreign`] for another program's database, [`OpenError::TooNew`] for an unknown version.
 fn version_of(db: &Connection) -> Result<usize, OpenError> {
     let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -127,7 +99,7 @@ fn version_of(db: &Connection) -> Result<usize, OpenError> {
     Ok(version)
 }
 
-/// Brings the schema to its latest version.
+/// Updates the schema to the latest version.
 fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version = version_of(&transaction)?;
@@ -142,7 +114,7 @@ fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes a folder that only its owner may look into.
+/// Creates a folder that only its owner can read, with its parents. Does nothing if the folder exists.
 fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -151,7 +123,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// For files that only their owner may read, whatever folder they are in.
+/// Options that create a file which only its owner can read, even in a public folder.
 fn private() -> OpenOptions {
     let mut options = File::options();
     options.read(true).write(true);
@@ -160,8 +132,8 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Makes a file where there is none. One that is there is not even opened: to close it again would take the locks away
-/// that SQLite has on it in this process (POSIX; <https://www.sqlite.org/howtocorrupt.html>, 2.2).
+/// Creates a file if it does not exist. An existing file is not even opened: closing it would release the POSIX locks
+/// that SQLite holds on it in this process (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 fn make_private_file(file: &Path) -> io::Result<()> {
     match private().create_new(true).open(file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -169,7 +141,7 @@ fn make_private_file(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Keeps other servers out for as long as the file is open.
+/// Locks the folder against other servers until the returned file is closed.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let failed = |error| OpenError::Folder(folder.to_owned(), error);
     let file = private().create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
@@ -180,51 +152,18 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(folder, error) => write!(
-                f,
-                "cannot keep data in {}: {error}; choose a folder that can be written with --data DIR",
-                folder.display()
-            ),
-            Self::InUse(folder) => write!(
-                f,
-                "another switchboard works with {}; stop it, or choose another folder with --data DIR",
-                folder.display()
-            ),
-            Self::TooNew { version, known } => write!(
-                f,
-                "the data is of version {version}, and this program knows up to {known}; use a newer switchboard"
-            ),
-            Self::Foreign(file) => {
-                write!(f, "{} is not switchboard's; choose another folder with --data DIR", file.display())
-            }
-            Self::Database(error) => write!(f, "the data cannot be used: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
-
 const DATABASE: &str = "chat.sqlite3";
 const LOCK: &str = "lock";
-/// "swbd", for whoever asks `file` what it is.
+/// "swbd": lets the `file` command recognize the database.
 const APPLICATION: i32 = 0x7377_6264;
-/// Each brings the schema from the version of its place to the next one. What was released is never changed.
+/// Each entry updates the schema from the version that is its index to the next one. A released entry never changes.
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
-/// How long another process may hold the database up.
+/// How long a statement waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 128;
-/// Of 4 KiB each: the log before the database grows to 16 MiB.
+/// Pages of 4 KiB each: the write-ahead log grows to about 16 MiB.
 const CHECKPOINT_PAGES: i32 = 4000;
-/// Pages that are kept in memory.
+/// Size of the page cache, in KiB.
 const CACHE_KIB: i32 = 32 << 10;
 
 #[cfg(test)]
@@ -233,7 +172,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn nobody_else_may_read_the_files_even_in_a_folder_that_all_may_look_into() {
+    fn files_are_private_even_in_a_public_folder() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
         fs::create_dir(&folder).unwrap();
@@ -247,10 +186,10 @@ mod tests {
         fs::remove_dir_all(folder).unwrap();
     }
 
-    /// Another process would take the database for its own, and the log beside it for nobody's.
+    /// Without its locks, another process would believe that nobody uses the database and delete its write-ahead log.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_store_beside_another_in_one_process_leaves_it_its_locks() {
+    fn a_second_store_in_the_process_leaves_the_first_ones_locks() {
         use std::os::unix::fs::MetadataExt as _;
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
         let data = Data::Folder(folder.clone());
@@ -258,14 +197,14 @@ mod tests {
         let inode = format!(":{} ", fs::metadata(folder.join(DATABASE)).unwrap().ino());
         let is_locked = || fs::read_to_string("/proc/locks").unwrap().lines().any(|lock| lock.contains(&inode));
         assert!(is_locked());
-        drop(Store::open_beside(&data).unwrap());
+        drop(Store::open_unlocked(&data).unwrap());
         assert!(is_locked());
         drop(store);
         fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
-    fn nothing_is_changed_in_another_programs_database() {
+    fn another_programs_database_is_left_unchanged() {
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
         fs::create_dir(&folder).unwrap();
         let file = folder.join(DATABASE);

@@ -1,18 +1,18 @@
-//! Accounts, guests, and whom they block.
+//! Accounts, guests, and the people they block.
 
 use rusqlite::Row;
 
 use super::{LOBBY, Millis, PersonId, Role, Store, StoreError};
 
-/// Somebody, as they are stored.
+/// A stored account or guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PersonRow {
     pub(crate) id: PersonId,
     pub(crate) name: String,
-    /// The hash of their password; a guest has none.
+    /// The hash of the password; `None` for a guest.
     pub(crate) password: Option<String>,
     pub(crate) operator: bool,
-    /// What nobody else may look like; `None` where the account was deleted, or the guest has left for good.
+    /// The unique key of the name; `None` if the account was deleted, or the guest's session has ended.
     pub(crate) key: Option<String>,
 }
 
@@ -32,20 +32,21 @@ impl Store {
         self.first(sql, [id], PersonRow::read)
     }
 
-    /// Who has the name with this key.
+    /// Returns the person whose name has this key.
     pub(crate) fn person_named(&self, key: &str) -> Result<Option<PersonRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people WHERE key = ?1";
         self.first(sql, [key], PersonRow::read)
     }
 
-    /// Those whose name's key begins so, in the order of the keys.
-    pub(crate) fn people_from(&self, prefix: &str, after: &str, most: usize) -> Result<Vec<PersonRow>, StoreError> {
+    /// Returns people whose name's key starts with `prefix` and is after `after`, in the order of the keys.
+    pub(crate) fn people_from(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<PersonRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people
             WHERE key >= max(?1, ?2) AND key <> ?2 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
-        self.all(sql, (prefix, after, most), PersonRow::read)
+        self.all(sql, (prefix, after, max), PersonRow::read)
     }
 
-    /// Adds somebody under a name that nobody has, as a member of the lobby; `None` where somebody has the name.
+    /// Adds an account, or a guest if there is no password, as a member of the lobby. Returns `None` if the name is
+    /// taken.
     pub(crate) fn add_person(
         &self,
         name: &str,
@@ -72,7 +73,7 @@ impl Store {
         self.change("UPDATE people SET operator = ?2 WHERE id = ?1", (id, operator)).map(drop)
     }
 
-    /// Sets a person's name free, and forgets all about them but the name that stands beside what they said.
+    /// Frees a person's name and deletes all data about them, except for the name that their messages show.
     pub(crate) fn remove_person(&self, id: PersonId) -> Result<(), StoreError> {
         self.change("DELETE FROM sessions WHERE person = ?1", [id])?;
         self.change("DELETE FROM members WHERE person = ?1", [id])?;
@@ -81,13 +82,13 @@ impl Store {
         self.change("UPDATE people SET key = NULL, password = NULL, operator = 0 WHERE id = ?1", [id]).map(drop)
     }
 
-    /// Whether `person` has blocked `other`.
+    /// Returns whether `person` has blocked `other`.
     pub(crate) fn has_blocked(&self, person: PersonId, other: PersonId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM blocks WHERE person = ?1 AND blocked = ?2";
         Ok(self.first(sql, (person, other), |_| Ok(()))?.is_some())
     }
 
-    /// How many people `person` has blocked.
+    /// Returns how many people `person` has blocked.
     pub(crate) fn count_blocked(&self, person: PersonId) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM blocks WHERE person = ?1";
         Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
@@ -102,7 +103,7 @@ impl Store {
         self.change(sql, (person, other)).map(drop)
     }
 
-    /// The names of whom `person` has blocked.
+    /// Returns the names of the people whom `person` has blocked.
     pub(crate) fn blocked_by(&self, person: PersonId) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT name FROM blocks JOIN people ON people.id = blocked WHERE person = ?1 ORDER BY key";
         self.all(sql, [person], |row| row.get(0))

@@ -8,17 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Millis, PersonId, RoomId, Store, StoreError};
 
-/// Who may enter.
+/// Who may join a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RoomKind {
+    /// Everybody.
     Public,
+    /// Invited users only.
     Invited,
-    /// The conversation of two.
+    /// A direct conversation between two users.
     Direct,
 }
 
-/// What somebody is in a room, from least to most.
+/// A person's role in a room, in ascending order of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
@@ -28,13 +30,13 @@ pub(crate) enum Role {
     Owner,
 }
 
-/// A room, as it is stored.
+/// A stored room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomRow {
     pub(crate) id: RoomId,
     pub(crate) kind: RoomKind,
     pub(crate) name: String,
-    /// Of a public one's name, or of the two people.
+    /// The unique key: made from a public room's name, or from the two people of a direct room.
     pub(crate) key: String,
     pub(crate) topic: String,
     pub(crate) epoch: String,
@@ -53,16 +55,16 @@ impl RoomRow {
     }
 }
 
-/// The public room that everybody begins in; it is there from the beginning and is never removed.
+/// The public room that every new user is a member of. The schema creates it, and it is never removed.
 pub(crate) const LOBBY: RoomId = RoomId(1);
 
-/// Somebody's place in a room.
+/// A person's membership in a room, whatever its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) room: RoomId,
     pub(crate) person: PersonId,
     pub(crate) role: Role,
-    /// The latest message that they have seen.
+    /// The number of the latest message that the person has read.
     pub(crate) read: u64,
 }
 
@@ -73,8 +75,8 @@ impl Member {
 }
 
 impl Store {
-    /// Makes a room under a name that no other has; `None` where one does. The keys of names and of pairs of people
-    /// never meet: they are not spelled alike.
+    /// Adds a room. Returns `None` if another room has the key. Keys of names and keys of pairs never collide: they
+    /// have different prefixes.
     pub(crate) fn add_room(
         &self,
         kind: RoomKind,
@@ -96,19 +98,20 @@ impl Store {
         self.first("SELECT id FROM rooms WHERE key = ?1", [key], |row| row.get(0))
     }
 
-    /// Public rooms in the order of their keys, behind `after`, with `search` in the name's key; among so many at most
-    /// that nobody waits long.
-    pub(crate) fn public_rooms(&self, search: &str, after: &str, most: usize) -> Result<Vec<RoomId>, StoreError> {
+    /// Returns public rooms with keys after `after` whose name's key contains `search`, in the order of the keys. Looks
+    /// at a bounded number of rooms, so that a search does not delay other requests.
+    pub(crate) fn public_rooms(&self, search: &str, after: &str, max: usize) -> Result<Vec<RoomId>, StoreError> {
         let sql = "SELECT id FROM (SELECT id, key FROM rooms WHERE kind = 0 AND key > ?2 ORDER BY key LIMIT ?4)
             WHERE instr(substr(key, length('name ') + 1), ?1) > 0 LIMIT ?3";
-        self.all(sql, (search, after, most, SEARCHED), |row| row.get(0))
+        self.all(sql, (search, after, max, MAX_SEARCHED), |row| row.get(0))
     }
 
     pub(crate) fn set_topic(&self, id: RoomId, topic: &str) -> Result<(), StoreError> {
         self.change("UPDATE rooms SET topic = ?2 WHERE id = ?1", (id, topic)).map(drop)
     }
 
-    /// Removes a room. What was said in it is out of reach, and forgotten by and by ([`trim_removed`](Self::trim_removed)).
+    /// Removes a room. Its messages become unreachable at once; [`trim_removed`](Self::trim_removed) deletes them
+    /// later.
     pub(crate) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
         self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
         self.change("DELETE FROM members WHERE room = ?1", [id])?;
@@ -120,43 +123,39 @@ impl Store {
         self.first(sql, (room, person), Member::read)
     }
 
-    /// All places of somebody, in the order of the rooms.
-    pub(crate) fn places_of(&self, person: PersonId) -> Result<Vec<Member>, StoreError> {
+    /// Returns all memberships of a person, in the order of the rooms' ids.
+    pub(crate) fn memberships_of(&self, person: PersonId) -> Result<Vec<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 ORDER BY room";
         self.all(sql, [person], Member::read)
     }
 
-    /// The members of a room in the order of their ids, behind one.
-    pub(crate) fn members(
-        &self,
-        room: RoomId,
-        after: Option<PersonId>,
-        most: usize,
-    ) -> Result<Vec<Member>, StoreError> {
+    /// Returns a room's members and owners with ids after `after`, in the order of their ids.
+    pub(crate) fn members(&self, room: RoomId, after: Option<PersonId>, max: usize) -> Result<Vec<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members
             WHERE room = ?1 AND person > ifnull(?2, 0) AND role >= 2 ORDER BY person LIMIT ?3";
-        self.all(sql, (room, after, most), Member::read)
+        self.all(sql, (room, after, max), Member::read)
     }
 
-    /// The same for who is banned: a few among many.
-    pub(crate) fn banned(&self, room: RoomId, after: Option<PersonId>, most: usize) -> Result<Vec<Member>, StoreError> {
-        self.all(BANNED, (room, after, most), Member::read)
+    /// Returns a room's banned people with ids after `after`, in the order of their ids. They have an index of their
+    /// own: they are few among many.
+    pub(crate) fn banned(&self, room: RoomId, after: Option<PersonId>, max: usize) -> Result<Vec<Member>, StoreError> {
+        self.all(BANNED, (room, after, max), Member::read)
     }
 
-    /// In how many rooms somebody has this role, or a higher one; conversations of two do not count.
+    /// Returns in how many rooms a person has this role or a higher one, direct rooms excluded.
     pub(crate) fn count_rooms(&self, person: PersonId, role: Role) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room
             WHERE person = ?1 AND role >= ?2 AND kind <> 2";
         Ok(self.first(sql, (person, role), |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// How many rooms somebody is invited to.
+    /// Returns how many rooms a person is invited to.
     pub(crate) fn count_invitations(&self, person: PersonId) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members WHERE person = ?1 AND role = 1";
         Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// How many conversations of two somebody is in.
+    /// Returns how many direct rooms a person is in.
     pub(crate) fn count_conversations(&self, person: PersonId) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room WHERE person = ?1 AND kind = 2";
         Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
@@ -167,19 +166,19 @@ impl Store {
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// How many owners a room has.
+    /// Returns how many owners a room has.
     pub(crate) fn count_owners(&self, room: RoomId) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM members INDEXED BY owners WHERE room = ?1 AND role = 3";
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Who has been a member for the longest time, owners aside.
+    /// Returns the person who has been a member for the longest time, owners excluded.
     pub(crate) fn oldest_member(&self, room: RoomId) -> Result<Option<PersonId>, StoreError> {
         let sql = "SELECT person FROM members WHERE room = ?1 AND role = 2 ORDER BY since, person LIMIT 1";
         self.first(sql, [room], |row| row.get(0))
     }
 
-    /// Gives somebody a role, and a place if they had none.
+    /// Sets a person's role, and adds the membership if there is none.
     pub(crate) fn set_role(&self, room: RoomId, person: PersonId, role: Role, now: Millis) -> Result<(), StoreError> {
         let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (room, person) DO UPDATE SET role = excluded.role,
@@ -191,7 +190,7 @@ impl Store {
         self.change("DELETE FROM members WHERE room = ?1 AND person = ?2", (room, person)).map(drop)
     }
 
-    /// Says that somebody has seen all up to `seq`; whether that is news.
+    /// Records that a person has read all messages up to `seq`. Returns whether that is an advance.
     pub(crate) fn set_read(&self, room: RoomId, person: PersonId, seq: u64) -> Result<bool, StoreError> {
         let sql = "UPDATE members SET read = ?3 WHERE room = ?1 AND person = ?2 AND read < ?3";
         Ok(self.change(sql, (room, person, seq))? > 0)
@@ -200,8 +199,8 @@ impl Store {
 
 const BANNED: &str = "SELECT room, person, role, read FROM members INDEXED BY banned
     WHERE room = ?1 AND person > ifnull(?2, 0) AND role = 0 ORDER BY person LIMIT ?3";
-/// Rooms that are looked at in one search.
-const SEARCHED: usize = 10_000;
+/// Maximum rooms that one search looks at.
+const MAX_SEARCHED: usize = 10_000;
 
 macro_rules! stored_as_number {
     ($type:ident { $($variant:ident = $number:literal),+ }) => {
@@ -228,12 +227,12 @@ stored_as_number!(RoomKind { Public = 0, Invited = 1, Direct = 2 });
 stored_as_number!(Role { Banned = 0, Invited = 1, Member = 2, Owner = 3 });
 
 impl RoomKind {
-    /// The key of a room with this name's key.
+    /// Returns the key of a public room, from the key of its name.
     pub(crate) fn key_of_name(key: &str) -> String {
         format!("name {key}")
     }
 
-    /// The key of the conversation of two.
+    /// Returns the key of the direct room of two people.
     pub(crate) fn key_of_pair(one: PersonId, two: PersonId) -> String {
         let (PersonId(one), PersonId(two)) = (one.min(two), one.max(two));
         format!("pair {one} {two}")
@@ -241,7 +240,7 @@ impl RoomKind {
 }
 
 impl RoomRow {
-    /// The two of a conversation of two.
+    /// Returns the two people of a direct room.
     pub(crate) fn pair(&self) -> Option<(PersonId, PersonId)> {
         let (one, two) = self.key.strip_prefix("pair ")?.split_once(' ')?;
         Some((PersonId(one.parse().ok()?), PersonId(two.parse().ok()?)))

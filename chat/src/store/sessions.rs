@@ -1,10 +1,10 @@
-//! Who is signed in, by the hash of a token.
+//! Sessions, found by the hash of a token.
 
 use rusqlite::Row;
 
 use super::{super::token::TokenHash, Millis, PersonId, PersonRow, SessionId, Store, StoreError};
 
-/// A session, as it is stored.
+/// A stored session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
@@ -48,27 +48,27 @@ impl Store {
         self.all(sql, [person], SessionRow::read)
     }
 
-    /// Sessions that have ended by time: at their end, or unused since `idle_before`; guests' since
-    /// `guests_idle_before`. Each part is found by an index.
+    /// Returns at most `max` sessions that have timed out: those that expired before `now`, and those without activity
+    /// since `idle_before`, or `guests_idle_before` for guests. Each part of the query uses an index.
     pub(crate) fn ended_sessions(
         &self,
         now: Millis,
         idle_before: Millis,
         guests_idle_before: Millis,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let sql = "SELECT id, person, created, used, expires FROM sessions WHERE expires <= ?1
             UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 0 AND used <= ?2
             UNION ALL SELECT id, person, created, used, expires FROM sessions WHERE guest = 1 AND used <= ?3
             LIMIT ?4";
-        self.all(sql, (now, idle_before, guests_idle_before, most), SessionRow::read)
+        self.all(sql, (now, idle_before, guests_idle_before, max), SessionRow::read)
     }
 
     pub(crate) fn set_used(&self, id: SessionId, used: Millis) -> Result<(), StoreError> {
         self.change("UPDATE sessions SET used = max(used, ?2) WHERE id = ?1", (id, used)).map(drop)
     }
 
-    /// Ends a session; says whether there was one.
+    /// Removes a session. Returns whether it existed.
     pub(crate) fn remove_session(&self, id: SessionId) -> Result<bool, StoreError> {
         Ok(self.change("DELETE FROM sessions WHERE id = ?1", [id])? > 0)
     }

@@ -1,4 +1,4 @@
-//! The program: what it says, how it ends, and the chat that it serves.
+//! The command line: output, exit status, and the chat that the program serves.
 
 use std::{path::Path, process::Command, time::Instant};
 
@@ -38,12 +38,12 @@ fn echo_echoes_and_broadcast_reaches_others() {
     expect_text(&mut other, "from one");
     other.send_text("from the other").unwrap();
     expect_text(&mut one, "from the other");
-    let stranger = builder().origin("https://elsewhere.example").connect(broadcast.url());
-    assert!(matches!(stranger, Err(ClientError::Refused { response, .. }) if response.status() == 403));
+    let refused = builder().origin("https://elsewhere.example").connect(broadcast.url());
+    assert!(matches!(refused, Err(ClientError::Refused { response, .. }) if response.status() == 403));
 }
 
 #[test]
-fn a_port_that_is_taken_is_exit_1_and_one_line_that_names_listen() {
+fn a_port_in_use_is_exit_1_and_one_line_that_names_listen() {
     for workers in ["1", "2"] {
         let first = start(&["echo", "--workers", workers]);
         let listen = first.address().to_string();
@@ -102,7 +102,7 @@ fn a_signal_sends_1001_to_all_and_ends_the_program_with_0() {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_holds_the_end_for_six_seconds_at_most() {
+fn a_peer_that_does_not_answer_delays_the_end_by_at_most_six_seconds() {
     let mut program = start(&["echo", "--workers", "1"]);
     let mut raw = Raw::connect(program.address());
     raw.handshake();
@@ -147,14 +147,14 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
         }
         assert!(policy.contains(&format!("ws://{}", program.address())), "{path}: {policy}");
         assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
-        // Who has it is not sent it again.
+        // A client with the current version gets a 304.
         let tag = answer.header("ETag").expect("a tag");
         raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"));
         let again = raw.response();
         assert_eq!((again.status, again.header("ETag"), &*again.body), (304, Some(tag), &b""[..]), "{path}");
         assert!(again.header("Content-Security-Policy").is_some(), "{path}");
     }
-    // Modules are shared with the pages that may speak to us, and with no others.
+    // Pages of allowed origins may import the modules, others may not.
     for (origin, shared) in [(friend, Some(friend)), ("https://foe.example", None), ("null", None)] {
         raw.write(format!("GET /client.js HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n"));
         let answer = raw.response();
@@ -168,7 +168,7 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
 }
 
 #[test]
-fn the_chat_turns_strangers_away() {
+fn the_chat_refuses_foreign_hosts_origins_and_paths() {
     let program = start(&["--data", ":memory:", "--public-url", "https://chat.example"]);
     let status = |target: &str, host: &str, origin: Option<&str>, upgrades: bool| {
         let mut raw = Raw::connect(program.address());
@@ -205,7 +205,7 @@ fn the_chat_turns_strangers_away() {
 }
 
 #[test]
-fn data_is_kept_in_the_systems_place_unless_told_otherwise_by_one_server_at_a_time() {
+fn data_is_in_the_users_data_folder_by_default_and_one_server_uses_it_at_a_time() {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("home-{}", std::process::id()));
     let command = |arguments: &[&str]| {
         let mut command = Command::new(PATH);
@@ -223,7 +223,7 @@ fn data_is_kept_in_the_systems_place_unless_told_otherwise_by_one_server_at_a_ti
 }
 
 #[test]
-fn an_operator_makes_accounts_beside_a_running_server() {
+fn an_operator_adds_accounts_while_a_server_runs() {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("users-{}", std::process::id()));
     let data = home.to_str().unwrap();
     let program = start(&["--data", data, "--no-registration", "--no-guests"]);
@@ -234,7 +234,7 @@ fn an_operator_makes_accounts_beside_a_running_server() {
     let made = user(&["add", "Ada"], "correct horse");
     assert_eq!((made.status.code(), &*made.stdout), (Some(0), "Ada has an account\n"), "{made:?}");
     let rows: [(&[&str], &str, &str); 5] = [
-        (&["add", "ADA"], "correct horse", "somebody has this name"),
+        (&["add", "ADA"], "correct horse", "this name is taken"),
         (&["add", "Bob"], "short", "at least 8"),
         (&["add", "''"], "correct horse", "name"),
         (&["password", "Bob"], "correct horse", "no account"),

@@ -1,4 +1,4 @@
-//! The program `switchboard`, started as an operator starts it.
+//! Tests of the program `switchboard`, started as an operator starts it.
 #![cfg(target_os = "linux")]
 
 mod attacks;

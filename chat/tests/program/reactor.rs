@@ -1,7 +1,7 @@
-//! The chat keeps no event loop waiting: whatever it is told, each of its callbacks is back within 5 ms of computing.
+//! The chat never blocks an event loop: for any input, each of its callbacks takes less than 5 ms of CPU time.
 //!
-//! Passwords, the store and everything that is decided have threads of their own. What is left to the event loops is to
-//! read what came, which is bounded, and to pass it on.
+//! Passwords, the store and all decisions have threads of their own. The event loops only parse the input, which is
+//! bounded, and pass it on.
 
 use std::{
     collections::BTreeMap,
@@ -20,15 +20,15 @@ use switchboard::{
 use switchboard_chat::{Chat, ChatConfig, ChatService, Peer, Rate};
 use switchboard_tests::server::{HttpResponse, Raw, config};
 
-use crate::support::visitor::{AS_JSON, PASSWORD, Visitor, guest, request_over};
+use crate::support::chat_user::{AS_JSON, ChatUser, PASSWORD, guest, request_over};
 
-/// How long a callback may compute.
+/// The CPU time that a callback may take.
 const BOUND: Duration = Duration::from_millis(5);
-/// How often each thing is done that might take long. What else the machine does is counted as ours now and then, but
-/// not each time.
+/// How often each slow action is repeated. Other work of the machine sometimes adds to the measured time, but not each
+/// time.
 const TIMES: usize = 5;
 
-/// The least time that each kind of callback took, and how often it was called.
+/// The minimum time of each kind of callback, and the number of its calls.
 #[derive(Clone, Debug, Default)]
 struct Times(Arc<Mutex<BTreeMap<String, (Duration, usize)>>>);
 
@@ -44,13 +44,13 @@ impl Times {
     }
 }
 
-/// The chat with a stopwatch around each callback.
+/// The chat, with the time of each callback measured.
 struct Timed {
     chat: Chat,
     times: Times,
 }
 
-/// How long this thread has computed.
+/// Returns the CPU time of this thread.
 fn computed() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().expect("a time since the thread began")
 }
@@ -81,12 +81,12 @@ impl App for Timed {
     }
 }
 
-/// Enough of it to know it by.
+/// Returns the start of an input, to identify it.
 fn start_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(12)]).into_owned()
 }
 
-/// A chat on one event loop that lets everybody do as much as they like, and the times of its callbacks.
+/// A chat on one event loop, without effective rate limits, and the times of its callbacks.
 struct Served {
     running: Running,
     stopper: Stopper,
@@ -114,20 +114,20 @@ impl Served {
         self.running.address()
     }
 
-    /// Stops, and holds each kind of callback to the bound. There must have been so many of them.
+    /// Stops the server. Checks the time of each kind of callback, and that there were at least `kinds`.
     fn check(self, kinds: usize) {
         self.stopper.stop();
         self.running.join().unwrap();
         let times = self.times.0.lock().unwrap();
         assert!(times.len() >= kinds, "{times:?}");
         for (what, (least, count)) in times.iter() {
-            assert!(*least < BOUND, "{what} takes {least:?}, at the least of {count} times");
+            assert!(*least < BOUND, "{what} takes at least {least:?} in {count} calls");
         }
     }
 }
 
 #[test]
-fn what_takes_longer_is_seen() {
+fn a_slow_callback_is_detected() {
     let times = Times::default();
     let compute = |time: Duration| {
         let before = computed();
@@ -144,10 +144,9 @@ fn what_takes_longer_is_seen() {
     assert_eq!((times["long"].1, times["short"].1), (3, 3));
 }
 
-/// A password's hash takes four times the bound, and 19 MiB. A few wait for their turn, and the rest are asked to come
-/// again.
+/// A password's hash takes four times the bound, and 19 MiB. A bounded number of requests waits, the others get a 503.
 #[test]
-fn a_crowd_that_signs_in_at_once_waits_elsewhere_or_is_sent_away_with_503() {
+fn many_sign_ins_at_once_wait_on_another_thread_or_get_a_503() {
     let served = Served::new();
     let (address, host) = (served.address(), served.address().to_string());
     for (path, success) in [("/api/register", 201), ("/api/login", 200)] {
@@ -162,7 +161,7 @@ fn a_crowd_that_signs_in_at_once_waits_elsewhere_or_is_sent_away_with_503() {
         let answers: Vec<HttpResponse> = crowd.iter_mut().map(Raw::response).collect();
         let count = |status| answers.iter().filter(|answer| answer.status == status).count();
         let turned_away = count(503);
-        // Who was not registered cannot log in.
+        // A user who was not registered cannot log in.
         let refused = if success == 200 { count(401) } else { 0 };
         assert_eq!(count(success) + refused + turned_away, CROWD, "{answers:?}");
         assert!(count(success) > 0 && turned_away > 0, "{path}: {turned_away} of {CROWD} were turned away");
@@ -173,11 +172,11 @@ fn a_crowd_that_signs_in_at_once_waits_elsewhere_or_is_sent_away_with_503() {
     served.check(2);
 }
 
-/// More than the 64 that may wait.
+/// More than the 64 that the queue holds.
 const CROWD: usize = 100;
 
 #[test]
-fn requests_as_long_as_they_may_be_are_read_in_time() {
+fn the_longest_requests_are_parsed_in_time() {
     let served = Served::new();
     let (address, host) = (served.address(), served.address().to_string());
     let long = |name: &str, password: &str| json!({"name": name, "password": password}).to_string();
@@ -204,9 +203,9 @@ fn requests_as_long_as_they_may_be_are_read_in_time() {
 }
 
 #[test]
-fn messages_as_long_as_they_may_be_are_read_in_time() {
+fn the_longest_messages_are_parsed_in_time() {
     let served = Served::new();
-    let mut ann = Visitor::guest(served.address(), "Ann");
+    let mut ann = ChatUser::guest(served.address(), "Ann");
     let nonsense = [
         "[".repeat(64 << 10),
         "[],".repeat(21_845),
@@ -227,17 +226,17 @@ fn messages_as_long_as_they_may_be_are_read_in_time() {
         for _ in 0..TIMES {
             ann.send_text(text);
         }
-        let answers = ann.heard_of(&["error"]);
+        let answers = ann.received(&["error"]);
         assert_eq!(answers.len(), TIMES, "{}", start_of(text.as_bytes()));
     }
     served.check(nonsense.len());
 }
 
 #[test]
-fn the_longest_messages_and_histories_go_by() {
+fn the_longest_messages_and_histories_are_passed_on_in_time() {
     let served = Served::new();
     let token = guest(served.address(), "Bob");
-    let (mut ann, mut bob) = (Visitor::guest(served.address(), "Ann"), Visitor::of(served.address(), &token));
+    let (mut ann, mut bob) = (ChatUser::guest(served.address(), "Ann"), ChatUser::with_token(served.address(), &token));
     bob.ask("join", json!({"room": 1})).unwrap();
     let text = "\u{1f600}".repeat(4_000);
     for number in 0..100 {
@@ -249,8 +248,8 @@ fn the_longest_messages_and_histories_go_by() {
         assert_eq!((page["messages"][0]["text"].as_str(), &page["more"]), (Some(&*text), &json!(true)));
         bob.ask("join", json!({"room": 1, "since": {"epoch": page["messages"][0]["epoch"], "seq": 0}})).unwrap();
         bob.ask("people", Value::Null).unwrap();
-        // What opens and closes is held to the bound, too.
-        drop(Visitor::of(served.address(), &token));
+        // Opening and closing a connection is measured, too.
+        drop(ChatUser::with_token(served.address(), &token));
     }
     served.check(5);
 }

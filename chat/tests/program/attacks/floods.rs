@@ -1,4 +1,4 @@
-//! AP-01 and RS-01: more than one may.
+//! AP-01 and RS-01: exceeding limits.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -10,18 +10,18 @@ use switchboard_tests::server::{LONG, OPENING, Raw, frame};
 
 use switchboard_tests::process::peak_of_memory;
 
-use crate::support::visitor::{Answered, End, Visitor, guest};
+use crate::support::chat_user::{ChatUser, End, Reply, guest};
 
-fn refused(code: &str) -> Answered {
+fn refused(code: &str) -> Reply {
     Err(code.to_owned())
 }
 
 #[test]
-fn ap_01_a_person_is_in_and_owns_a_bounded_number_of_rooms() {
+fn ap_01_the_rooms_that_a_user_joins_and_owns_are_limited() {
     let program = chat(&["--max-rooms", "5", "--max-owned-rooms", "3", "--event-rate", PLENTY]);
-    let [mut ann, mut eve] = ["Ann", "Eve"].map(|name| Visitor::guest(program.address(), name));
-    let create = |visitor: &mut Visitor, name: String| {
-        visitor.ask("create", json!({"name": name})).map(|made| made["room"]["room"].clone())
+    let [mut ann, mut eve] = ["Ann", "Eve"].map(|name| ChatUser::guest(program.address(), name));
+    let create = |user: &mut ChatUser, name: String| {
+        user.ask("create", json!({"name": name})).map(|made| made["room"]["room"].clone())
     };
     let anns: Vec<_> = (0..3).map(|number| create(&mut ann, format!("Ann's {number}")).unwrap()).collect();
     assert_eq!(create(&mut ann, "Ann's last".into()), refused("too_many_rooms"));
@@ -29,7 +29,7 @@ fn ap_01_a_person_is_in_and_owns_a_bounded_number_of_rooms() {
     for room in &anns {
         eve.ask("join", json!({"room": room})).unwrap();
     }
-    // The lobby, one of her own, and three others.
+    // Eve is in the lobby, in one room of her own, and in three others.
     ann.ask("leave", json!({"room": LOBBY})).unwrap();
     ann.ask("leave", json!({"room": anns[0]})).unwrap();
     let another = create(&mut ann, "Ann's last".into()).unwrap();
@@ -38,19 +38,19 @@ fn ap_01_a_person_is_in_and_owns_a_bounded_number_of_rooms() {
         assert_eq!(eve.ask("join", join), refused("too_many_rooms"));
     }
     ann.ask("invite", json!({"room": another, "name": "Eve"})).unwrap();
-    assert_eq!(eve.ask("join", json!({"room": another})), refused("too_many_rooms"), "nor by an invitation");
-    assert!(eve.ask("join", json!({"room": anns[1]})).is_ok(), "where one is one may come back to");
+    assert_eq!(eve.ask("join", json!({"room": another})), refused("too_many_rooms"), "not by an invitation either");
+    assert!(eve.ask("join", json!({"room": anns[1]})).is_ok(), "a member may join again");
     eve.ask("leave", json!({"room": anns[0]})).unwrap();
     assert!(eve.ask("join", json!({"room": another})).is_ok());
 }
 
 #[test]
-fn ap_01_events_of_a_connection_are_limited_nonsense_too_and_those_of_others_are_not() {
+fn ap_01_events_of_a_connection_are_limited_malformed_ones_included_and_others_are_not_affected() {
     let program = chat(&["--event-rate", "10+1/h"]);
     let token = guest(program.address(), "Eve");
-    let mut calm = Visitor::guest(program.address(), "Ann");
+    let mut calm = ChatUser::guest(program.address(), "Ann");
     for flood in [r#"["people",null,"x"]"#, r#"["nonsense",null,"x"]"#, "nonsense", r#"["beat",null,"x"]"#] {
-        let mut eve = Visitor::of(program.address(), &token);
+        let mut eve = ChatUser::with_token(program.address(), &token);
         (0..10).for_each(|_| eve.send_text(flood));
         for _ in 0..20 {
             assert_eq!(eve.ask("people", Value::Null), refused("too_fast"), "after {flood}");
@@ -60,11 +60,11 @@ fn ap_01_events_of_a_connection_are_limited_nonsense_too_and_those_of_others_are
 }
 
 #[test]
-fn ap_01_messages_of_a_person_are_limited_over_all_connections_and_repeats_are_answered() {
+fn ap_01_messages_of_a_user_are_limited_over_all_connections_and_repeats_are_acknowledged() {
     let program = chat(&["--message-rate", "4+1/h", "--event-rate", PLENTY]);
     let token = guest(program.address(), "Eve");
-    let mut eves = [(); 2].map(|()| Visitor::of(program.address(), &token));
-    let mut ann = Visitor::guest(program.address(), "Ann");
+    let mut eves = [(); 2].map(|()| ChatUser::with_token(program.address(), &token));
+    let mut ann = ChatUser::guest(program.address(), "Ann");
     let said: Vec<_> = (0..4)
         .map(|number| {
             let what = words(&LOBBY.into(), "spam");
@@ -75,7 +75,7 @@ fn ap_01_messages_of_a_person_are_limited_over_all_connections_and_repeats_are_a
         assert_eq!(eve.ask("say", words(&LOBBY.into(), "spam")), refused("too_fast"));
         assert_eq!(eve.ask("tell", json!({"name": "Ann", "text": "spam", "key": key()})), refused("too_fast"));
         for (place, what) in &said {
-            assert_eq!(eve.ask("say", what.clone()).as_ref(), Ok(place), "it is not lost that this was said");
+            assert_eq!(eve.ask("say", what.clone()).as_ref(), Ok(place), "a repeat is acknowledged with its position");
         }
     }
     assert!(ann.ask("say", words(&LOBBY.into(), "no spam")).is_ok());
@@ -84,31 +84,31 @@ fn ap_01_messages_of_a_person_are_limited_over_all_connections_and_repeats_are_a
 }
 
 #[test]
-fn ap_01_connections_of_a_person_are_limited() {
+fn ap_01_connections_of_a_user_are_limited() {
     let program = chat(&["--max-connections-each", "3", "--sign-in-rate", PLENTY]);
     let address = program.address();
     let (token, other) = (guest(address, "Eve"), guest(address, "Ann"));
     let bearer = format!("Bearer {token}");
-    let mut inside: Vec<_> = (0..3).map(|_| Visitor::of(address, &token)).collect();
+    let mut inside: Vec<_> = (0..3).map(|_| ChatUser::with_token(address, &token)).collect();
     for _ in 0..10 {
-        let (events, end) = Visitor::with_header(address, "Authorization", &bearer).until_end();
+        let (events, end) = ChatUser::with_header(address, "Authorization", &bearer).until_end();
         assert_eq!((events.len(), &events[0].data["code"]), (1, &json!("too_many_connections")));
         assert_eq!(end, End::Closed(CloseCode::POLICY_VIOLATION.get()));
-        let mut late = Visitor::stranger(address);
+        let mut late = ChatUser::unauthenticated(address);
         late.send("auth", &json!({"token": token}));
         assert_eq!(late.until_end().1, End::Closed(CloseCode::POLICY_VIOLATION.get()));
     }
-    assert!(inside.iter_mut().all(|eve| eve.ask("people", Value::Null).is_ok()), "those inside stay");
-    Visitor::of(address, &other);
-    // One leaves, and one may come.
+    assert!(inside.iter_mut().all(|eve| eve.ask("people", Value::Null).is_ok()), "the open connections stay open");
+    ChatUser::with_token(address, &other);
+    // After one has closed, another may open.
     drop(inside.pop());
     let started = Instant::now();
-    while Visitor::with_header(address, "Authorization", &bearer).receive().expect("a word").name != "welcome" {
-        assert!(started.elapsed() < LONG, "nobody may come");
+    while ChatUser::with_header(address, "Authorization", &bearer).receive().expect("an event").name != "welcome" {
+        assert!(started.elapsed() < LONG, "no new connection is accepted");
     }
 }
 
-/// Somebody who follows the lobby over bytes of their own, and reads as the test likes.
+/// Joins the lobby over a raw connection, from which the test reads when it wants.
 fn raw_member(address: SocketAddr, token: &str) -> Raw {
     let mut raw = Raw::connect_with_short_segments(address);
     let fields = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n");
@@ -120,21 +120,21 @@ fn raw_member(address: SocketAddr, token: &str) -> Raw {
 }
 
 #[test]
-fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_order() {
+fn rs_01_members_who_never_read_are_closed_and_all_others_receive_everything_in_order() {
     let program = generous_chat();
     let address = program.address();
     let mut silent = ["Tom", "Tim"].map(|name| raw_member(address, &guest(address, name)));
-    let mut readers = ["Ann", "Bob", "Cem"].map(|name| Visitor::guest(address, name));
+    let mut readers = ["Ann", "Bob", "Cem"].map(|name| ChatUser::guest(address, name));
     for reader in &mut readers {
         reader.ask("join", json!({"room": LOBBY})).unwrap();
     }
-    // Past what the kernel takes for who does not read and what the server keeps for them.
+    // More than the kernel buffers for a connection that is not read, and more than the server's send buffer.
     let text = "x".repeat(4_000);
     for seq in 1..=400 {
         let said = readers[seq % 3].ask("say", words(&LOBBY.into(), &text)).unwrap();
         assert_eq!(said["seq"], seq);
         for reader in &mut readers {
-            let message = reader.hear("message");
+            let message = reader.expect_event("message");
             assert_eq!((&message["seq"], message["text"].as_str()), (&json!(seq), Some(&*text)));
         }
     }
@@ -148,21 +148,21 @@ fn rs_01_members_who_never_read_are_closed_while_all_others_hear_everything_in_o
                 (event[0] == "message").then(|| event[1]["seq"].as_u64().unwrap())
             })
             .collect();
-        assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "what they got was in order");
-        assert!(seqs.len() < 400, "they were too slow");
+        assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "the received messages are in order");
+        assert!(seqs.len() < 400, "slow members do not get all messages");
     }
-    // They may come back, and are told what they have missed.
-    let mut tom = Visitor::guest(address, "Tom again");
+    // Slow members may reconnect, and catch up.
+    let mut tom = ChatUser::guest(address, "Tom again");
     let missed = tom.ask("join", json!({"room": LOBBY})).unwrap();
     assert_eq!((&missed["room"]["seq"], &missed["live"]), (&json!(400), &json!(true)));
 }
 
-/// Each asks for the longest history a hundred times at once, and takes none of it.
+/// Each connection requests the longest history a hundred times at once, and reads no response.
 #[test]
-fn rs_01_who_asks_for_much_and_reads_nothing_costs_little_memory_and_nobody_else_much_time() {
+fn rs_01_many_requests_without_reading_cost_little_memory_and_do_not_delay_others() {
     let program = generous_chat();
     let address = program.address();
-    let mut ann = Visitor::guest(address, "Ann");
+    let mut ann = ChatUser::guest(address, "Ann");
     let text = "\u{1f600}".repeat(4_000);
     for _ in 0..100 {
         ann.ask("say", words(&LOBBY.into(), &text)).unwrap();
@@ -174,8 +174,8 @@ fn rs_01_who_asks_for_much_and_reads_nothing_costs_little_memory_and_nobody_else
     for raw in &mut greedy {
         raw.write(frame(0x81, history.as_bytes()).repeat(100));
     }
-    // They all have had their turn when one who came last has an answer.
-    ann.ask("say", words(&LOBBY.into(), "is anybody here?")).expect("an answer in time");
+    // All of them have been handled when a later request has its response.
+    ann.ask("say", words(&LOBBY.into(), "is anybody here?")).expect("a response in time");
     let more = peak_of_memory(program.id()) - before;
     assert!(more < 256 << 20, "{} MiB", more >> 20);
 }

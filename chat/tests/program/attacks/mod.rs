@@ -1,14 +1,14 @@
-//! HS-05, AP-01 and RS-01 for the chat, against the program.
+//! Attacks on the running chat: HS-05, AP-01 and RS-01.
 //!
-//! | file | what is tried |
+//! | file | attack |
 //! |---|---|
-//! | `pages.rs` | other people's web pages |
-//! | `signing_in.rs` | being somebody else |
-//! | `sessions.rs` | being somebody longer than that lasts |
-//! | `rooms.rs` | rooms that are not one's own, and what is said in them |
-//! | `people.rs` | other people, and what only some may do |
-//! | `nonsense.rs` | what no client sends |
-//! | `floods.rs` | more than one may |
+//! | `pages.rs` | requests from foreign web pages |
+//! | `signing_in.rs` | signing in as another user |
+//! | `sessions.rs` | using a session after its end |
+//! | `rooms.rs` | reading and changing other users' rooms |
+//! | `people.rs` | unwanted messages, impersonation, and operators' rights |
+//! | `nonsense.rs` | malformed input |
+//! | `floods.rs` | exceeding limits |
 
 mod floods;
 mod nonsense;
@@ -27,17 +27,17 @@ fn chat(options: &[&str]) -> Program {
     start(&[&["--data", ":memory:", "--workers", "2"], options].concat())
 }
 
-/// The chat with room for all that a test asks for.
+/// The chat without effective rate limits.
 fn generous_chat() -> Program {
     chat(&["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
 }
 
-/// What is said to a room, under a key that was not used before.
+/// The data of `say`, with a new key.
 fn words(room: &Value, text: &str) -> Value {
     json!({"room": room, "text": text, "key": key()})
 }
 
-/// A key that was not used before.
+/// A new key.
 fn key() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static USED: AtomicU64 = AtomicU64::new(0);

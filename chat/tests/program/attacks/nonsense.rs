@@ -1,14 +1,14 @@
-//! AP-01: what no client sends.
+//! AP-01: malformed input.
 
 use serde_json::{Value, json};
 
 use super::{LOBBY, generous_chat, key};
 use switchboard_tests::server::Raw;
 
-use crate::support::visitor::{AS_JSON, End, PASSWORD, Visitor, code_of, guest, json_of, request_over};
+use crate::support::chat_user::{AS_JSON, ChatUser, End, PASSWORD, code_of, guest, json_of, request_over};
 
 #[test]
-fn ap_01_bodies_that_are_too_long_too_deep_or_no_names_are_refused_one_by_one() {
+fn ap_01_malformed_bodies_are_refused() {
     let program = generous_chat();
     let address = program.address();
     let named = |name: &str| json!({"name": name, "password": PASSWORD}).to_string().into_bytes();
@@ -58,17 +58,17 @@ fn ap_01_bodies_that_are_too_long_too_deep_or_no_names_are_refused_one_by_one() 
             assert_eq!(json_of(&answer)["error"]["code"], code, "{what}");
         }
     }
-    // What is more than was asked for is ignored.
+    // Unknown fields are ignored.
     let body = json!({"name": "Ann", "token": true, "operator": true, "guest": false, "id": 1}).to_string();
     let answer = request_over(&mut Raw::connect(address), &host, "POST", "/api/guest", &[AS_JSON], body);
     assert_eq!(json_of(&answer)["you"], json!({"name": "Ann", "guest": true, "operator": false}));
 }
 
-/// What is no event: the text, and the code and id of the answer.
+/// Each row: a malformed event, and the code and id of the response.
 #[test]
-fn ap_01_texts_that_are_no_events_are_answered_and_the_connection_goes_on() {
+fn ap_01_malformed_events_get_an_error_and_the_connection_stays_open() {
     let program = generous_chat();
-    let mut ann = Visitor::guest(program.address(), "Ann");
+    let mut ann = ChatUser::guest(program.address(), "Ann");
     let long = "x".repeat(65);
     let rows: Vec<(String, &str, Value)> = vec![
         ("".into(), "bad_json", Value::Null),
@@ -113,18 +113,18 @@ fn ap_01_texts_that_are_no_events_are_answered_and_the_connection_goes_on() {
     for (text, code, id) in rows {
         let shown: String = text.chars().take(40).collect();
         ann.send_text(&text);
-        let events = ann.heard_of(&["error", "ack"]);
+        let events = ann.received(&["error", "ack"]);
         let [answer] = &events[..] else { panic!("{shown}: {events:?}") };
         assert_eq!((&*code_of(answer), &answer.id), (code, &id), "{shown}");
         assert!(answer.data["message"].as_str().unwrap().len() < 200, "{shown}: {answer:?}");
     }
 }
 
-/// Numbers, names and texts where others are meant: what is asked, and the code of the answer, or none where it is taken.
+/// Each row: an event with unusual values, and the code of the response, or none if it is accepted.
 #[test]
-fn ap_01_odd_values_are_refused_or_mean_what_they_say() {
+fn ap_01_unusual_values_are_refused_or_handled_as_specified() {
     let program = generous_chat();
-    let mut ann = Visitor::guest(program.address(), "Ann");
+    let mut ann = ChatUser::guest(program.address(), "Ann");
     ann.ask("say", json!({"room": LOBBY, "text": "first", "key": key()})).unwrap();
     let say = |text: &str| json!({"room": LOBBY, "text": text, "key": key()});
     let keyed = |key: &str| json!({"room": LOBBY, "text": "x", "key": key});
@@ -206,24 +206,24 @@ fn ap_01_odd_values_are_refused_or_mean_what_they_say() {
             None => assert_eq!(answer.name, "ack", "{event} {shown}: {answer:?}"),
         }
     }
-    // Blanks at its end and controls are no part of what is said.
+    // Trailing whitespace and control characters are removed from a text.
     let seq = ann.ask("say", say("\u{1b}[31mred\u{0}\tcell\n \n")).unwrap()["seq"].clone();
     let page = ann.ask("history", json!({"room": LOBBY, "limit": 1})).unwrap();
     assert_eq!((&page["messages"][0]["seq"], &page["messages"][0]["text"]), (&seq, &json!("[31mred\tcell")));
 }
 
 #[test]
-fn ap_01_messages_past_64_kib_and_binary_ones_end_the_connection() {
+fn ap_01_messages_over_64_kib_and_binary_ones_close_the_connection() {
     let program = generous_chat();
     let token = guest(program.address(), "Ann");
-    let mut ann = Visitor::of(program.address(), &token);
+    let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_text(&" ".repeat((64 << 10) + 1));
     assert_eq!(ann.until_end().1, End::Closed(1009));
-    let mut ann = Visitor::of(program.address(), &token);
+    let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_binary(b"[\"beat\"]");
     assert_eq!(ann.until_end().1, End::Closed(1003));
-    // Which costs nobody else anything.
-    let mut ann = Visitor::of(program.address(), &token);
+    // The longest allowed message is handled.
+    let mut ann = ChatUser::with_token(program.address(), &token);
     ann.send_text(&format!("{}[\"beat\"]", " ".repeat((64 << 10) - 8)));
-    ann.hear("beat");
+    ann.expect_event("beat");
 }

@@ -1,4 +1,4 @@
-//! HS-05: other people's web pages, in whose name a browser sends our cookies.
+//! HS-05: requests from foreign web pages, to which a browser adds the chat's cookies.
 
 use serde_json::{Value, json};
 use switchboard::client::ClientError;
@@ -7,22 +7,22 @@ use super::{chat, generous_chat};
 use switchboard_tests::server::{HttpResponse, Raw, builder};
 
 use crate::support::{
+    chat_user::{AS_JSON, ChatUser, Event, guest, json_of, post, request, request_over},
     program::Program,
-    visitor::{AS_JSON, Event, Visitor, guest, json_of, post, request, request_over},
 };
 
-/// What becomes of a page that opens the WebSocket with somebody's cookie.
+/// The result of opening the WebSocket with a user's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Welcome,
-    /// Let in, as nobody.
+    /// Accepted, but unauthenticated.
     NoSession,
     Refused(u16),
 }
 
 use Outcome::{NoSession, Refused, Welcome};
 
-/// Opens the WebSocket under this Host.
+/// Opens the WebSocket with this Host and Origin.
 fn open(program: &Program, host: &str, origin: Option<&str>, fields: &[(&str, &str)]) -> Outcome {
     let mut builder = builder().address(program.address());
     if let Some(origin) = origin {
@@ -33,9 +33,9 @@ fn open(program: &Program, host: &str, origin: Option<&str>, fields: &[(&str, &s
     }
     match builder.connect(&format!("ws://{host}/ws")) {
         Ok(client) => {
-            let mut visitor = Visitor::over(client);
-            visitor.send("sessions", &Value::Null);
-            match visitor.receive() {
+            let mut user = ChatUser::over(client);
+            user.send("sessions", &Value::Null);
+            match user.receive() {
                 Ok(Event { name, .. }) if name == "welcome" => Welcome,
                 Ok(Event { name, data, .. }) if name == "error" && data["code"] == "no_session" => NoSession,
                 other => panic!("{other:?}"),
@@ -70,7 +70,7 @@ fn hs_05_a_cookie_opens_the_chat_for_its_own_pages_only() {
         (&address, Some("https://evil.example".into()), Refused(403)),
         (&address, Some("null".into()), Refused(403)),
         (&address, Some("".into()), Refused(403)),
-        // A page elsewhere whose name was pointed at our address.
+        // DNS rebinding: a foreign page's name points at the chat's address.
         ("evil.example", Some("http://evil.example".into()), Refused(421)),
         ("evil.example", None, Refused(421)),
         ("127.0.0.1.evil.example", None, Refused(421)),
@@ -98,7 +98,7 @@ fn hs_05_with_a_public_url_only_its_pages_have_the_cookie() {
     for (own, other, cookie) in [(https, http, "__Host-session"), (http, https, "session")] {
         let program = chat(&["--guests", "--public-url", own, "--origin", "https://friend.example"]);
         check(&program, cookie, &rows(own, other));
-        // A name that others can set for us is not taken where there is a better one.
+        // A cookie with the other scheme's name is ignored.
         let token = guest(program.address(), "Zoe");
         let other = if cookie == "session" { "__Host-session" } else { "session" };
         let fields = [("Cookie", &*format!("{other}={token}"))];
@@ -106,7 +106,8 @@ fn hs_05_with_a_public_url_only_its_pages_have_the_cookie() {
     }
 }
 
-/// Each row with a cookie, and with a token that no browser adds by itself, so that it counts wherever one is let in.
+/// Checks each row with a cookie, and with a token in a header. The token counts on every accepted connection: no
+/// browser adds it by itself.
 fn check(program: &Program, cookie: &str, rows: &[(&str, Option<String>, Outcome)]) {
     let token = guest(program.address(), "Ann");
     for (host, origin, expected) in rows {
@@ -136,15 +137,15 @@ fn hs_05_the_cookie_is_kept_from_scripts_and_other_sites() {
         let (cookie, given) = answer.header("Set-Cookie").expect("a cookie").split_once("; ").unwrap();
         assert_eq!((answer.status, given), (201, attributes));
         assert_eq!(cookie.starts_with("__Host-session="), attributes.ends_with("Secure"), "{cookie}");
-        assert!(json_of(&answer).get("token").is_none(), "no script reads it from the answer");
-        // Who asks for a token gets no cookie.
+        assert!(json_of(&answer).get("token").is_none(), "no script can read the token from the response");
+        // A request for a token gets no cookie.
         let answer = post(program.address(), "/api/guest", &json!({"name": "Bob", "token": true}));
         assert_eq!((answer.status, answer.header("Set-Cookie")), (201, None));
         let answer = request(program.address(), "POST", "/api/logout", &[("Cookie", cookie)], "");
         let emptied = format!("{}=; {}", cookie.split('=').next().unwrap(), attributes.replace("31536000", "0"));
         assert_eq!((answer.status, answer.header("Set-Cookie")), (204, Some(&*emptied)));
         let answer = request(program.address(), "GET", "/api/session", &[("Cookie", cookie)], "");
-        assert_eq!(json_of(&answer)["you"], Value::Null, "the session is over, not only its cookie");
+        assert_eq!(json_of(&answer)["you"], Value::Null, "the session has ended, not only its cookie");
     }
 }
 
@@ -163,7 +164,7 @@ fn hs_05_posts_from_other_pages_are_refused_and_change_nothing() {
             assert_eq!(refused(&answer), (403, "foreign_origin".into()), "{path} from {origin:?}");
             assert_eq!(answer.header("Set-Cookie"), None);
         }
-        // What a foreign page could read of its own accord, it may read; what it learns is nothing.
+        // A GET is answered, without the user's data.
         let answer = request(address, "GET", "/api/session", &[("Origin", origin), ("Cookie", &cookie)], "");
         assert_eq!((answer.status, &json_of(&answer)["you"]), (200, &Value::Null), "{origin:?}");
         assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
@@ -172,7 +173,7 @@ fn hs_05_posts_from_other_pages_are_refused_and_change_nothing() {
     let answer = request(address, "OPTIONS", "/api/login", &preflight, "");
     assert_eq!(answer.status, 405);
     assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
-    // Two Origins are none that a browser sends.
+    // No browser sends two Origins.
     for origins in [[&*own, "https://evil.example"], ["https://evil.example", &*own], [&*own, &*own]] {
         let fields = [("Cookie", &*cookie), ("Origin", origins[0]), ("Origin", origins[1])];
         let answer = request(address, "POST", "/api/logout", &fields, "");
@@ -184,9 +185,9 @@ fn hs_05_posts_from_other_pages_are_refused_and_change_nothing() {
     assert_eq!(answer.status, 201);
 }
 
-/// A page may send these without asking the server first.
+/// A page may send these types without a preflight request.
 #[test]
-fn hs_05_bodies_that_any_form_can_send_are_refused_by_their_type() {
+fn hs_05_bodies_with_a_type_that_a_form_can_send_are_refused() {
     let program = generous_chat();
     let address = program.address();
     let rows: &[(&[&str], u16)] = &[
@@ -217,7 +218,7 @@ fn hs_05_bodies_that_any_form_can_send_are_refused_by_their_type() {
     }
 }
 
-/// Whatever name a page elsewhere has given our address.
+/// DNS rebinding: a foreign name that points at the chat's address.
 #[test]
 fn hs_05_requests_for_another_host_are_misdirected() {
     let program = chat(&["--public-url", "https://chat.example"]);
@@ -230,7 +231,7 @@ fn hs_05_requests_for_another_host_are_misdirected() {
     }
 }
 
-/// Status and code of an answer that refuses.
+/// Returns status and code of an error response.
 fn refused(answer: &HttpResponse) -> (u16, String) {
     (answer.status, json_of(answer)["error"]["code"].as_str().unwrap_or_default().to_owned())
 }

@@ -1,13 +1,13 @@
-//! AP-01: rooms that are not one's own, and what is said in them.
+//! AP-01: reading and changing other users' rooms.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
 use super::{LOBBY, generous_chat, key, words};
-use crate::support::visitor::{Answered, Event, Visitor};
+use crate::support::chat_user::{ChatUser, Event, Reply};
 
-/// Every event about one room, but for `join`, which may make one a member.
+/// Every event about one room, except `join`.
 fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
     vec![
         ("leave", json!({"room": room})),
@@ -30,31 +30,31 @@ fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
 
 /// A new room of this kind.
 #[track_caller]
-fn create(owner: &mut Visitor, name: &str, kind: &str) -> Value {
+fn create(owner: &mut ChatUser, name: &str, kind: &str) -> Value {
     owner.ask("create", json!({"name": name, "kind": kind})).unwrap()["room"]["room"].clone()
 }
 
-fn guests<const N: usize>(address: SocketAddr, names: [&str; N]) -> [Visitor; N] {
-    names.map(|name| Visitor::guest(address, name))
+fn guests<const N: usize>(address: SocketAddr, names: [&str; N]) -> [ChatUser; N] {
+    names.map(|name| ChatUser::guest(address, name))
 }
 
-fn refused(code: &str) -> Answered {
+fn refused(code: &str) -> Reply {
     Err(code.to_owned())
 }
 
-/// What is heard of a room and what is said there.
-fn heard(visitor: &mut Visitor) -> Vec<Event> {
-    visitor.heard_of(&["message", "room", "typing", "gone", "read"])
+/// The received events about rooms and their messages.
+fn room_events(user: &mut ChatUser) -> Vec<Event> {
+    user.received(&["message", "room", "typing", "gone", "read"])
 }
 
 #[test]
-fn ap_01_invited_and_direct_rooms_of_others_are_as_if_they_did_not_exist() {
+fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
     let program = generous_chat();
     let [mut ann, mut bob, mut eve] = guests(program.address(), ["Ann", "Bob", "Eve"]);
     let invited = create(&mut ann, "Secret garden", "invited");
     ann.ask("say", words(&invited, "the key is under the mat")).unwrap();
-    let told = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
-    let direct = told["room"].clone();
+    let response = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
+    let direct = response["room"].clone();
     bob.ask("say", words(&direct, "sure")).unwrap();
 
     let mut ask_all = |room: &Value| -> Vec<(&str, Value)> {
@@ -71,7 +71,7 @@ fn ap_01_invited_and_direct_rooms_of_others_are_as_if_they_did_not_exist() {
     };
     let nowhere = ask_all(&json!(4_000_000));
     for room in [&invited, &direct] {
-        assert_eq!(ask_all(room), nowhere, "to the letter");
+        assert_eq!(ask_all(room), nowhere, "the responses are identical");
     }
     for name in ["Secret garden", "secret  GARDEN", "Bob", "Ann", "pair 1 2", "name lobby", ""] {
         assert_eq!(eve.ask("join", json!({"name": name})), refused("unknown_room"), "{name:?}");
@@ -82,15 +82,15 @@ fn ap_01_invited_and_direct_rooms_of_others_are_as_if_they_did_not_exist() {
         let expected: &[&str] = if search.is_empty() { &["Lobby"] } else { &[] };
         assert_eq!(names, expected, "{search:?}");
     }
-    assert_eq!(heard(&mut eve), [], "nor was anything heard of them");
-    // Nothing of all that was done.
+    assert_eq!(room_events(&mut eve), [], "no event about them is received");
+    // None of it had an effect.
     let page = ann.ask("history", json!({"room": invited})).unwrap();
     assert_eq!(page["messages"].as_array().unwrap().len(), 2, "joined and said: {page}");
     assert_eq!(bob.ask("history", json!({"room": direct})).unwrap()["messages"].as_array().unwrap().len(), 2);
 }
 
 #[test]
-fn ap_01_a_public_room_is_open_to_members_only_until_one_joins() {
+fn ap_01_a_public_room_must_be_joined_first() {
     let program = generous_chat();
     let [mut ann, mut eve] = guests(program.address(), ["Ann", "Eve"]);
     let room = create(&mut ann, "Market", "public");
@@ -98,10 +98,10 @@ fn ap_01_a_public_room_is_open_to_members_only_until_one_joins() {
         assert_eq!(eve.ask(event, data.clone()), refused("not_member"), "{event} {data}");
     }
     ann.ask("say", words(&room, "fish!")).unwrap();
-    assert_eq!(heard(&mut eve), []);
+    assert_eq!(room_events(&mut eve), []);
     let entered = eve.ask("join", json!({"room": room})).unwrap();
     assert_eq!(entered["room"]["role"], "member");
-    // A member is no owner.
+    // A member lacks an owner's rights.
     let owners = ["topic", "kick", "ban", "unban", "role", "delete", "remove"];
     for (event, mut data) in events_about(&room).into_iter().filter(|(event, _)| owners.contains(event)) {
         if event == "delete" {
@@ -113,38 +113,38 @@ fn ap_01_a_public_room_is_open_to_members_only_until_one_joins() {
     assert_eq!(page["messages"][0]["text"], "fish!");
 }
 
-/// The same for direct rooms, which nobody owns, not even the two who are in them.
+/// Nobody owns a direct room, not even its two members.
 #[test]
-fn ap_01_a_conversation_of_two_has_no_owner_and_no_third() {
+fn ap_01_a_direct_room_has_no_owner_and_no_third_member() {
     let program = generous_chat();
     let [mut ann, mut bob, _eve] = guests(program.address(), ["Ann", "Bob", "Eve"]);
     let room = ann.ask("direct", json!({"name": "Bob"})).unwrap()["room"]["room"].clone();
     bob.ask("tell", json!({"name": "Ann", "text": "hi", "key": key()})).unwrap();
     let owners = ["topic", "invite", "kick", "ban", "unban", "role", "remove"];
-    for visitor in [&mut ann, &mut bob] {
+    for user in [&mut ann, &mut bob] {
         for (event, data) in events_about(&room).into_iter().filter(|(event, _)| owners.contains(event)) {
-            assert_eq!(visitor.ask(event, data.clone()), refused("not_owner"), "{event} {data}");
+            assert_eq!(user.ask(event, data.clone()), refused("not_owner"), "{event} {data}");
         }
     }
     assert_eq!(ann.ask("delete", json!({"room": room, "seq": 1})), refused("not_owner"), "Bob said that");
 }
 
 #[test]
-fn ap_01_who_was_kicked_or_banned_or_has_left_hears_nothing_more() {
+fn ap_01_after_a_kick_a_ban_or_leaving_a_user_receives_nothing() {
     for kind in ["public", "invited"] {
         let program = generous_chat();
         let address = program.address();
-        let mut ann = Visitor::guest(address, "Ann");
+        let mut ann = ChatUser::guest(address, "Ann");
         let room = create(&mut ann, "Market", kind);
-        // Each is connected twice.
+        // Each user is connected twice.
         let mut leaving = ["Kicked", "Banned", "Left"].map(|name| {
-            let token = crate::support::visitor::guest(address, name);
+            let token = crate::support::chat_user::guest(address, name);
             ann.ask("invite", json!({"room": room, "name": name})).unwrap();
-            let mut visitors = [(); 2].map(|()| Visitor::of(address, &token));
-            for visitor in &mut visitors {
-                visitor.ask("join", json!({"room": room})).unwrap();
+            let mut users = [(); 2].map(|()| ChatUser::with_token(address, &token));
+            for user in &mut users {
+                user.ask("join", json!({"room": room})).unwrap();
             }
-            (name, visitors)
+            (name, users)
         });
         ann.ask("kick", json!({"room": room, "name": "Kicked"})).unwrap();
         ann.ask("ban", json!({"room": room, "name": "Banned"})).unwrap();
@@ -152,18 +152,18 @@ fn ap_01_who_was_kicked_or_banned_or_has_left_hears_nothing_more() {
         ann.ask("say", words(&room, "now that they are gone")).unwrap();
         ann.ask("typing", json!({"room": room})).unwrap();
         ann.ask("topic", json!({"room": room, "topic": "those who are gone"})).unwrap();
-        for (name, visitors) in &mut leaving {
-            for visitor in visitors {
-                let heard = heard(visitor);
-                let gone = heard.iter().position(|event| event.name == "gone").expect("they are told");
+        for (name, users) in &mut leaving {
+            for user in users {
+                let heard = room_events(user);
+                let gone = heard.iter().position(|event| event.name == "gone").expect("a gone event");
                 assert_eq!(heard[gone].data, json!({"room": room, "reason": name.to_lowercase()}));
                 assert_eq!(heard[gone + 1..], [], "{name}, {kind}");
                 let said = |event: &Event| event.data["text"].as_str().is_some_and(|text| text.contains("gone"));
                 assert!(!heard.iter().any(said), "{heard:?}");
-                // To who was invited the room is none any more.
+                // For a formerly invited user the room seems not to exist.
                 let code = if kind == "public" { "not_member" } else { "unknown_room" };
                 for (event, data) in events_about(&room) {
-                    assert_eq!(visitor.ask(event, data.clone()), refused(code), "{name}, {kind}: {event} {data}");
+                    assert_eq!(user.ask(event, data.clone()), refused(code), "{name}, {kind}: {event} {data}");
                 }
             }
         }
@@ -175,7 +175,7 @@ fn ap_01_who_was_kicked_or_banned_or_has_left_hears_nothing_more() {
             }
             _ => (0..3).for_each(|number| assert_eq!(join(number), refused("unknown_room"))),
         }
-        // Not by an invitation either.
+        // A banned user cannot be invited.
         assert_eq!(ann.ask("invite", json!({"room": room, "name": "Banned"})), refused("banned"));
         ann.ask("unban", json!({"room": room, "name": "Banned"})).unwrap();
         ann.ask("invite", json!({"room": room, "name": "Banned"})).unwrap();
@@ -190,13 +190,13 @@ fn ap_01_a_removed_room_is_gone_for_all() {
     let room = create(&mut ann, "Market", "public");
     bob.ask("join", json!({"room": room})).unwrap();
     ann.ask("remove", json!({"room": room})).unwrap();
-    for visitor in [&mut ann, &mut bob] {
-        assert_eq!(visitor.hear("gone"), json!({"room": room, "reason": "removed"}));
+    for user in [&mut ann, &mut bob] {
+        assert_eq!(user.expect_event("gone"), json!({"room": room, "reason": "removed"}));
         for (event, data) in events_about(&room) {
-            assert_eq!(visitor.ask(event, data.clone()), refused("unknown_room"), "{event} {data}");
+            assert_eq!(user.ask(event, data.clone()), refused("unknown_room"), "{event} {data}");
         }
     }
-    // Its number is nobody's again.
+    // Its id is not reused.
     assert_ne!(create(&mut bob, "Market", "public"), room);
     for lobby in [&mut ann, &mut bob] {
         assert_eq!(lobby.ask("remove", json!({"room": LOBBY})), refused("not_owner"));
@@ -204,7 +204,7 @@ fn ap_01_a_removed_room_is_gone_for_all() {
 }
 
 #[test]
-fn ap_01_a_room_keeps_an_owner_and_owners_are_not_done_to() {
+fn ap_01_a_room_keeps_an_owner_and_owners_cannot_be_kicked_or_banned() {
     let program = generous_chat();
     let [mut ann, mut bob, _cem] = guests(program.address(), ["Ann", "Bob", "Cem"]);
     let room = create(&mut ann, "Market", "public");
@@ -217,8 +217,8 @@ fn ap_01_a_room_keeps_an_owner_and_owners_are_not_done_to() {
     }
     ann.ask("role", role("Bob", "owner")).unwrap();
     for event in ["kick", "ban"] {
-        for (visitor, name) in [(&mut ann, "Bob"), (&mut bob, "Ann")] {
-            assert_eq!(visitor.ask(event, json!({"room": room, "name": name})), refused("is_owner"), "{event} {name}");
+        for (user, name) in [(&mut ann, "Bob"), (&mut bob, "Ann")] {
+            assert_eq!(user.ask(event, json!({"room": room, "name": name})), refused("is_owner"), "{event} {name}");
         }
     }
     bob.ask("role", role("Ann", "member")).unwrap();
@@ -226,19 +226,19 @@ fn ap_01_a_room_keeps_an_owner_and_owners_are_not_done_to() {
 }
 
 #[test]
-fn ap_01_words_are_taken_back_by_who_said_them_or_an_owner() {
+fn ap_01_a_message_is_deleted_by_its_author_or_an_owner_only() {
     let program = generous_chat();
     let [mut ann, mut bob] = guests(program.address(), ["Ann", "Bob"]);
     let room = create(&mut ann, "Market", "public");
     bob.ask("join", json!({"room": room})).unwrap();
-    let say = |visitor: &mut Visitor| visitor.ask("say", words(&room, "a secret")).unwrap()["seq"].clone();
+    let say = |user: &mut ChatUser| user.ask("say", words(&room, "a secret")).unwrap()["seq"].clone();
     let [anns, bobs, bobs_second] = [say(&mut ann), say(&mut bob), say(&mut bob)];
     let delete = |seq: &Value| json!({"room": room, "seq": seq});
     assert_eq!(bob.ask("delete", delete(&anns)), refused("not_owner"));
     bob.ask("delete", delete(&bobs)).unwrap();
     ann.ask("delete", delete(&bobs_second)).unwrap();
-    assert_eq!(ann.ask("delete", delete(&bobs)), refused("unknown_message"), "there is nothing left to take back");
-    // What is no message has no words: somebody's coming, and nothing.
+    assert_eq!(ann.ask("delete", delete(&bobs)), refused("unknown_message"), "it is deleted already");
+    // Other entries, such as a member's joining, and unknown numbers cannot be deleted.
     for seq in [json!(1), json!(0), json!(4_000), json!(u64::MAX)] {
         assert_eq!(ann.ask("delete", delete(&seq)), refused("unknown_message"), "{seq}");
     }
@@ -248,7 +248,7 @@ fn ap_01_words_are_taken_back_by_who_said_them_or_an_owner() {
     assert_eq!(secrets.len(), 1, "{page}");
     assert_eq!(secrets[0]["seq"], anns);
     for seq in [&bobs, &bobs_second] {
-        let message = messages.iter().find(|message| message["seq"] == *seq).expect("its place is kept");
+        let message = messages.iter().find(|message| message["seq"] == *seq).expect("its position is kept");
         assert_eq!((&message["deleted"], message.get("text")), (&json!(true), None));
     }
 }

@@ -1,4 +1,4 @@
-//! AP-01: being somebody longer than that lasts.
+//! AP-01: using a session after its end.
 
 use std::{
     net::SocketAddr,
@@ -10,25 +10,28 @@ use serde_json::{Value, json};
 use super::{LOBBY, PLENTY, chat, generous_chat, words};
 use switchboard_tests::server::LONG;
 
-use crate::support::visitor::{End, PASSWORD, Visitor, account, guest, json_of, log_in, post, request};
+use crate::support::chat_user::{ChatUser, End, PASSWORD, account, guest, json_of, log_in, post, request};
 
-/// What is told to a session that has ended, and the code of the Close behind it.
+/// Checks the last event for a session that has ended, and the close code after it.
 #[track_caller]
-fn expect_expired(visitor: &mut Visitor, reason: &str) {
-    let (events, end) = visitor.until_end();
-    let last = events.last().unwrap_or_else(|| panic!("{end:?} and no word"));
+fn expect_expired(user: &mut ChatUser, reason: &str) {
+    let (events, end) = user.until_end();
+    let last = events.last().unwrap_or_else(|| panic!("{end:?} without an event"));
     assert_eq!((&*last.name, &last.data), ("expired", &json!({"reason": reason})));
     assert_eq!(end, End::Closed(4001));
 }
 
-/// A token that is good for nothing, over HTTP and over the WebSocket.
+/// Checks that a token is useless over HTTP and over the WebSocket.
 #[track_caller]
 fn expect_useless(address: SocketAddr, token: &str, reason: &str) {
     let bearer = format!("Bearer {token}");
-    let told = request(address, "GET", "/api/session", &[("Authorization", &bearer)], "");
-    assert_eq!((told.status, &json_of(&told)["you"], &json_of(&told)["expires"]), (200, &Value::Null, &Value::Null));
-    expect_expired(&mut Visitor::with_header(address, "Authorization", &bearer), reason);
-    let mut late = Visitor::stranger(address);
+    let response = request(address, "GET", "/api/session", &[("Authorization", &bearer)], "");
+    assert_eq!(
+        (response.status, &json_of(&response)["you"], &json_of(&response)["expires"]),
+        (200, &Value::Null, &Value::Null)
+    );
+    expect_expired(&mut ChatUser::with_header(address, "Authorization", &bearer), reason);
+    let mut late = ChatUser::unauthenticated(address);
     late.send("auth", &json!({"token": token}));
     expect_expired(&mut late, reason);
 }
@@ -38,12 +41,12 @@ fn ap_01_a_token_is_useless_after_logout_and_its_connections_are_closed() {
     let program = generous_chat();
     let address = program.address();
     let (token, other) = (account(address, "Ann"), log_in(address, "Ann"));
-    let mut connections = [(); 3].map(|()| Visitor::of(address, &token));
-    let mut elsewhere = Visitor::of(address, &other);
+    let mut connections = [(); 3].map(|()| ChatUser::with_token(address, &token));
+    let mut elsewhere = ChatUser::with_token(address, &other);
     let bearer = format!("Bearer {token}");
     for _ in 0..2 {
         let answer = request(address, "POST", "/api/logout", &[("Authorization", &bearer)], "");
-        assert_eq!(answer.status, 204, "the second time, too");
+        assert_eq!(answer.status, 204, "also the second time");
     }
     for connection in &mut connections {
         expect_expired(connection, "logout");
@@ -59,18 +62,19 @@ fn ap_01_sessions_end_with_the_password_with_the_account_and_when_they_are_revok
     let program = generous_chat();
     let address = program.address();
     let tokens = [account(address, "Ann"), log_in(address, "Ann"), log_in(address, "Ann"), log_in(address, "Ann")];
-    let [mut first, mut second, mut third, mut fourth] = tokens.each_ref().map(|token| Visitor::of(address, token));
-    let mut eve = Visitor::guest(address, "Eve");
+    let [mut first, mut second, mut third, mut fourth] =
+        tokens.each_ref().map(|token| ChatUser::with_token(address, token));
+    let mut eve = ChatUser::guest(address, "Eve");
 
-    // Others' sessions are none of one's own.
+    // Eve cannot revoke Ann's sessions.
     let sessions = first.ask("sessions", Value::Null).unwrap();
     let sessions = sessions["sessions"].as_array().unwrap();
     for session in sessions {
         assert_eq!(eve.ask("revoke", json!({"session": session["session"]})), Err("unknown_session".into()));
     }
     assert_eq!(sessions.len(), 4);
-    let own = |visitor: &mut Visitor| {
-        let sessions = visitor.ask("sessions", Value::Null).unwrap();
+    let own = |user: &mut ChatUser| {
+        let sessions = user.ask("sessions", Value::Null).unwrap();
         sessions["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true).unwrap().clone()
     };
     let fourths = own(&mut fourth);
@@ -80,10 +84,10 @@ fn ap_01_sessions_end_with_the_password_with_the_account_and_when_they_are_revok
 
     let wrong = json!({"old": "wrong horse", "new": "better horse"});
     assert_eq!(first.ask("password", wrong), Err("bad_credentials".into()));
-    assert!(second.ask("people", Value::Null).is_ok(), "nothing has happened");
+    assert!(second.ask("people", Value::Null).is_ok(), "nothing has changed");
     first.ask("password", json!({"old": PASSWORD, "new": "better horse"})).unwrap();
-    for (visitor, token) in [(&mut second, &tokens[1]), (&mut third, &tokens[2])] {
-        expect_expired(visitor, "revoked");
+    for (user, token) in [(&mut second, &tokens[1]), (&mut third, &tokens[2])] {
+        expect_expired(user, "revoked");
         expect_useless(address, token, "unknown");
     }
     assert_eq!(post(address, "/api/login", &json!({"name": "Ann", "password": PASSWORD})).status, 401);
@@ -98,28 +102,28 @@ fn ap_01_sessions_end_with_the_password_with_the_account_and_when_they_are_revok
 }
 
 #[test]
-fn ap_01_what_is_no_token_is_told_so_and_closed() {
+fn ap_01_an_invalid_token_expires_and_the_connection_is_closed() {
     let program = generous_chat();
     let address = program.address();
     let token = guest(address, "Ann");
     let (cut, longer) = (&token[1..], format!("{token}A"));
     for bad in ["", "x", cut, &longer, &"A".repeat(43), &"A".repeat(10_000)] {
         let header = format!("Bearer {bad}");
-        expect_expired(&mut Visitor::with_header(address, "Authorization", header.trim_end()), "unknown");
-        let mut late = Visitor::stranger(address);
+        expect_expired(&mut ChatUser::with_header(address, "Authorization", header.trim_end()), "unknown");
+        let mut late = ChatUser::unauthenticated(address);
         late.send("auth", &json!({"token": bad}));
         expect_expired(&mut late, "unknown");
     }
-    // Of another scheme it is not for us, and shows nothing.
+    // Other schemes than Bearer are ignored.
     for scheme in ["Basic", "Token", ""] {
         let header = format!("{scheme} {token}");
-        let mut visitor = Visitor::with_header(address, "Authorization", header.trim_start());
-        assert_eq!(visitor.ask("people", Value::Null), Err("no_session".into()), "{scheme}");
-        assert_eq!(visitor.ask("auth", json!({"token": token})), Ok(json!({})));
+        let mut user = ChatUser::with_header(address, "Authorization", header.trim_start());
+        assert_eq!(user.ask("people", Value::Null), Err("no_session".into()), "{scheme}");
+        assert_eq!(user.ask("auth", json!({"token": token})), Ok(json!({})));
     }
-    // Nor does anybody change who they are.
+    // A connection cannot change its user.
     let bob = guest(address, "Bob");
-    let mut ann = Visitor::of(address, &token);
+    let mut ann = ChatUser::with_token(address, &token);
     assert_eq!(ann.ask("auth", json!({"token": bob})), Err("bad_data".into()));
     let said = ann.ask("say", words(&LOBBY.into(), "I am Ann")).unwrap();
     let page = ann.ask("history", json!({"room": LOBBY, "after": said["seq"].as_u64().unwrap() - 1})).unwrap();
@@ -127,21 +131,21 @@ fn ap_01_what_is_no_token_is_told_so_and_closed() {
 }
 
 #[test]
-fn ap_01_without_a_session_nothing_is_answered_but_a_beat() {
+fn ap_01_without_a_session_only_a_beat_is_answered() {
     let program = generous_chat();
-    let mut stranger = Visitor::stranger(program.address());
-    let mut ann = Visitor::guest(program.address(), "Ann");
+    let mut unauthenticated = ChatUser::unauthenticated(program.address());
+    let mut ann = ChatUser::guest(program.address(), "Ann");
     ann.ask("join", json!({"room": LOBBY})).unwrap();
-    for event in EVENTS_OF_PEOPLE {
+    for event in EVENTS_OF_USERS {
         for data in [Value::Null, json!({"room": LOBBY}), words(&LOBBY.into(), "?"), json!({"name": "Ann"})] {
-            assert_eq!(stranger.ask(event, data.clone()), Err("no_session".into()), "{event} {data}");
+            assert_eq!(unauthenticated.ask(event, data.clone()), Err("no_session".into()), "{event} {data}");
         }
     }
     ann.ask("say", words(&LOBBY.into(), "among us")).unwrap();
-    assert_eq!(stranger.all_until_now(), [], "a stranger hears nothing");
+    assert_eq!(unauthenticated.received_so_far(), [], "an unauthenticated connection receives nothing");
 }
 
-const EVENTS_OF_PEOPLE: &[&str] = &[
+const EVENTS_OF_USERS: &[&str] = &[
     "rooms",
     "create",
     "join",
@@ -171,28 +175,27 @@ const EVENTS_OF_PEOPLE: &[&str] = &[
     "notice",
 ];
 
-/// Two seconds is how late the end may come.
+/// The longest delay of a session's end.
 const LATE: Duration = Duration::from_secs(2);
-/// Room for a machine that is busy.
+/// Tolerance for a busy machine.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// Does something again and again, with a while between, until the connection has ended. Gives when it was welcomed and
-/// how long after that it ended.
-fn until_it_ends(address: SocketAddr, token: &str, mut act: impl FnMut(&mut Visitor), reason: &str) -> Duration {
-    let mut visitor = Visitor::of(address, token);
+/// Repeats an action with pauses until the connection ends. Returns the time from the welcome to the end.
+fn until_it_ends(address: SocketAddr, token: &str, mut act: impl FnMut(&mut ChatUser), reason: &str) -> Duration {
+    let mut user = ChatUser::with_token(address, token);
     let started = Instant::now();
     loop {
-        act(&mut visitor);
+        act(&mut user);
         let acted = Instant::now();
         while let Some(left) = Duration::from_millis(100).checked_sub(acted.elapsed()) {
-            match visitor.receive_within(left) {
+            match user.receive_within(left) {
                 Some(Ok(event)) if event.name == "expired" => {
                     let time = started.elapsed();
                     assert_eq!(event.data, json!({"reason": reason}));
-                    assert_eq!(visitor.receive(), Err(End::Closed(4001)));
+                    assert_eq!(user.receive(), Err(End::Closed(4001)));
                     return time;
                 }
-                Some(Err(end)) => panic!("{end:?} and no word"),
+                Some(Err(end)) => panic!("{end:?} without an event"),
                 Some(Ok(_)) | None => {}
             }
         }
@@ -201,18 +204,18 @@ fn until_it_ends(address: SocketAddr, token: &str, mut act: impl FnMut(&mut Visi
 }
 
 #[test]
-fn ap_01_who_only_reads_is_logged_out_and_who_says_something_is_not() {
+fn ap_01_a_user_who_only_reads_is_logged_out_and_one_who_writes_is_not() {
     let idle = Duration::from_secs(2);
     let rates = ["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY];
     let program = chat(&[&["--session-idle", "2s"][..], &rates].concat());
     let address = program.address();
     let (reader, silent) = (guest(address, "Reader"), guest(address, "Silent"));
-    let (mut talker, welcome) = Visitor::welcomed(address, &guest(address, "Talker"));
+    let (mut talker, welcome) = ChatUser::with_welcome(address, &guest(address, "Talker"));
     assert_eq!(welcome["session"]["idle"], 2_000);
     let talking = std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
-            let reads = |visitor: &mut Visitor| {
-                visitor.send_text(r#"["beat"]"#);
+            let reads = |user: &mut ChatUser| {
+                user.send_text(r#"["beat"]"#);
                 for (event, data) in [
                     ("history", json!({"room": LOBBY})),
                     ("join", json!({"room": LOBBY})),
@@ -222,8 +225,8 @@ fn ap_01_who_only_reads_is_logged_out_and_who_says_something_is_not() {
                     ("members", json!({"room": LOBBY})),
                     ("sessions", Value::Null),
                 ] {
-                    // Its answer is dropped with all else that is heard.
-                    visitor.send(event, &data);
+                    // The response is dropped with all other events.
+                    user.send(event, &data);
                 }
             };
             until_it_ends(address, &reader, reads, "idle")
@@ -231,56 +234,56 @@ fn ap_01_who_only_reads_is_logged_out_and_who_says_something_is_not() {
         let staying = scope.spawn(|| until_it_ends(address, &silent, |_| (), "idle"));
         let started = Instant::now();
         while !reading.is_finished() || !staying.is_finished() || started.elapsed() < idle * 2 {
-            talker.ask("say", words(&LOBBY.into(), "I am here")).expect("who talks is here");
+            talker.ask("say", words(&LOBBY.into(), "I am here")).expect("a user who writes stays logged in");
             while talker.receive_within(Duration::from_millis(100)).is_some() {}
         }
         for ended in [reading.join().unwrap(), staying.join().unwrap()] {
-            // Sessions began a little before their connections.
+            // The sessions started a little before their connections.
             assert!(ended > idle - SLACK && ended < idle + LATE + SLACK, "ended after {ended:?}");
         }
         started.elapsed()
     });
     assert!(talking > idle);
-    talker.ask("say", words(&LOBBY.into(), "I am still here")).expect("who talks is not idle");
-    // What has ended does not begin again. Which reason is told depends on whether the store has forgotten it already.
+    talker.ask("say", words(&LOBBY.into(), "I am still here")).expect("a user who writes is not idle");
+    // An ended session stays ended. The reason depends on whether the store has already deleted it.
     for token in [reader, silent] {
         let answer = request(address, "GET", "/api/session", &[("Authorization", &format!("Bearer {token}"))], "");
         assert_eq!(json_of(&answer)["you"], Value::Null);
-        let (events, end) = Visitor::with_header(address, "Authorization", &format!("Bearer {token}")).until_end();
+        let (events, end) = ChatUser::with_header(address, "Authorization", &format!("Bearer {token}")).until_end();
         assert_eq!((&*events[0].name, end), ("expired", End::Closed(4001)));
     }
 }
 
 #[test]
-fn ap_01_a_session_ends_after_its_lifetime_whatever_is_done_in_it() {
+fn ap_01_a_session_ends_after_its_lifetime_despite_activity() {
     let lifetime = Duration::from_secs(2);
     let program = chat(&["--session-lifetime", "2s", "--message-rate", PLENTY, "--event-rate", PLENTY]);
     let token = account(program.address(), "Ann");
-    let talks = |visitor: &mut Visitor| {
-        visitor.send("say", &words(&LOBBY.into(), "again"));
+    let talks = |user: &mut ChatUser| {
+        user.send("say", &words(&LOBBY.into(), "again"));
     };
     let ended = until_it_ends(program.address(), &token, talks, "lifetime");
     assert!(ended > lifetime - SLACK && ended < lifetime + LATE + SLACK, "ended after {ended:?}");
     let (events, end) =
-        Visitor::with_header(program.address(), "Authorization", &format!("Bearer {token}")).until_end();
+        ChatUser::with_header(program.address(), "Authorization", &format!("Bearer {token}")).until_end();
     assert_eq!((&*events[0].name, end), ("expired", End::Closed(4001)));
 }
 
 #[test]
-fn ap_01_who_shows_no_session_is_closed_after_ten_seconds_though_they_talk_on() {
+fn ap_01_an_unauthenticated_connection_is_closed_after_ten_seconds_despite_activity() {
     let program = generous_chat();
-    let mut stranger = Visitor::stranger(program.address());
+    let mut unauthenticated = ChatUser::unauthenticated(program.address());
     let started = Instant::now();
     let (expired, time) = loop {
-        stranger.send_text(r#"["beat"]"#);
-        match stranger.receive_within(Duration::from_millis(250)) {
+        unauthenticated.send_text(r#"["beat"]"#);
+        match unauthenticated.receive_within(Duration::from_millis(250)) {
             Some(Ok(event)) if event.name == "expired" => break (event, started.elapsed()),
-            Some(Err(end)) => panic!("{end:?} and no word"),
-            _ => assert!(started.elapsed() < 2 * LONG, "a stranger stays for ever"),
+            Some(Err(end)) => panic!("{end:?} without an event"),
+            _ => assert!(started.elapsed() < 2 * LONG, "an unauthenticated connection is never closed"),
         }
     };
     assert_eq!(expired.data, json!({"reason": "none"}));
-    assert_eq!(stranger.until_end().1, End::Closed(4001));
+    assert_eq!(unauthenticated.until_end().1, End::Closed(4001));
     let limit = Duration::from_secs(10);
     assert!(time > limit - SLACK && time < limit + LATE + SLACK, "closed after {time:?}");
 }

@@ -1,4 +1,4 @@
-//! AP-01: being somebody else.
+//! AP-01: signing in as another user.
 
 use std::{fs, net::IpAddr, process::Command};
 
@@ -8,9 +8,9 @@ use super::{chat, generous_chat};
 use switchboard_tests::server::{HttpResponse, Raw};
 
 use crate::support::{
+    chat_user::{AS_JSON, PASSWORD, account, guest, json_of, post, request, request_over},
     folder::Folder,
     program::{PATH, start_command},
-    visitor::{AS_JSON, PASSWORD, account, guest, json_of, post, request, request_over},
 };
 
 #[test]
@@ -22,7 +22,7 @@ fn ap_01_guessing_a_password_is_limited_per_address() {
     for number in 1..5 {
         assert_eq!(guess(&format!("wrong horse {number}")).status, 401);
     }
-    // Not even the right one, nor another way in.
+    // Even the right password is refused, and so are the other ways to sign in.
     for (path, body) in [
         ("/api/login", json!({"name": "Ann", "password": PASSWORD})),
         ("/api/login", json!({"name": "Bob", "password": PASSWORD})),
@@ -34,14 +34,13 @@ fn ap_01_guessing_a_password_is_limited_per_address() {
         let wait: u64 = answer.header("Retry-After").expect("Retry-After").parse().unwrap();
         assert!((3_500..=3_601).contains(&wait), "{wait}");
     }
-    // Others come in.
+    // Another address is not affected.
     let mut other = Raw::connect_from(IpAddr::from([127, 0, 0, 2]), address);
     let body = json!({"name": "Ann", "password": PASSWORD}).to_string();
     let answer = request_over(&mut other, &address.to_string(), "POST", "/api/login", &[AS_JSON], body);
     assert_eq!(answer.status, 200);
 }
 
-/// To the byte.
 #[test]
 fn ap_01_unknown_names_and_wrong_passwords_get_the_same_answer() {
     let program = generous_chat();
@@ -51,14 +50,14 @@ fn ap_01_unknown_names_and_wrong_passwords_get_the_same_answer() {
     let rows = [
         ("Ann", "wrong horse", "a wrong password"),
         ("Ann", "", "no password"),
-        ("Ann", "short", "what can be no password"),
-        ("Ann", &"x".repeat(300), "a longer one than there are"),
+        ("Ann", "short", "an invalid password"),
+        ("Ann", &"x".repeat(300), "a password over the limit"),
         ("Bob", PASSWORD, "a guest"),
-        ("Cem", PASSWORD, "nobody"),
-        ("Cem", "", "nobody without a password"),
+        ("Cem", PASSWORD, "an unknown name"),
+        ("Cem", "", "an unknown name without a password"),
         ("", PASSWORD, "no name"),
-        ("\u{0}", PASSWORD, "what can be no name"),
-        (&"x".repeat(33), PASSWORD, "a longer name than there are"),
+        ("\u{0}", PASSWORD, "an invalid name"),
+        (&"x".repeat(33), PASSWORD, "a name over the limit"),
         ("ann' OR '1'='1", PASSWORD, "a piece of SQL"),
     ];
     let answers = rows.map(|(name, password, what)| {
@@ -74,7 +73,7 @@ fn ap_01_unknown_names_and_wrong_passwords_get_the_same_answer() {
 }
 
 #[test]
-fn ap_01_nobody_gets_a_name_that_somebody_has_or_one_that_looks_like_it() {
+fn ap_01_a_taken_name_and_names_that_look_like_it_are_refused() {
     let program = generous_chat();
     let address = program.address();
     account(address, "Paypal");
@@ -89,7 +88,7 @@ fn ap_01_nobody_gets_a_name_that_somebody_has_or_one_that_looks_like_it() {
         ("\u{440}\u{430}\u{443}\u{440}\u{430}\u{4cf}", taken), // Cyrillic
         ("\u{ff30}aypal", taken),                              // full-width
         ("P\u{430}ypal", no_name),                             // one letter is Cyrillic
-        ("Paypal\u{200b}", no_name),                           // with a space that has no width
+        ("Paypal\u{200b}", no_name),                           // a zero-width space
         ("Lovelace", taken),
         ("love1ace", taken),
     ] {
@@ -101,9 +100,9 @@ fn ap_01_nobody_gets_a_name_that_somebody_has_or_one_that_looks_like_it() {
     }
 }
 
-/// With the address of who asked, so that an operator can shut them out; without what would help who reads the log.
+/// The log has the client's address, so that an operator can block it, and no secrets.
 #[test]
-fn ap_01_what_is_refused_is_logged_without_secrets() {
+fn ap_01_refused_requests_are_logged_without_secrets() {
     let folder = Folder::new("refusals");
     let log = format!("{}/log", folder.path());
     let logging = ["-c", "exec \"$0\" \"$@\" 2>\"$LOG\"", PATH, "-v", "--data", ":memory:", "--listen", "127.0.0.1:0"];
@@ -127,7 +126,7 @@ fn ap_01_what_is_refused_is_logged_without_secrets() {
 }
 
 #[test]
-fn ap_01_who_may_not_make_an_account_or_be_a_guest_is_told_so() {
+fn ap_01_disabled_registration_and_guests_get_an_error() {
     let program = chat(&["--no-guests", "--no-registration"]);
     for (path, code) in [("/api/guest", "guests_off"), ("/api/register", "registration_off")] {
         let answer = post(program.address(), path, &json!({"name": "Ann", "password": PASSWORD}));
@@ -135,9 +134,9 @@ fn ap_01_who_may_not_make_an_account_or_be_a_guest_is_told_so() {
     }
 }
 
-/// Markup is text: what was sent comes back as JSON that says the same, and as nothing that a browser would render.
+/// Markup is text: it comes back unchanged in JSON, which no browser renders.
 #[test]
-fn ap_01_markup_in_names_and_refusals_comes_back_as_json() {
+fn ap_01_markup_in_names_and_errors_comes_back_as_json() {
     let program = generous_chat();
     let name = "<script>alert(1)</script>";
     let is_json = |answer: &HttpResponse| {
@@ -152,7 +151,7 @@ fn ap_01_markup_in_names_and_refusals_comes_back_as_json() {
         assert_eq!(answer.status, 400, "{body}");
         is_json(&answer);
     }
-    // And the page runs nothing but its own files.
+    // The page runs only its own files.
     for path in ["/", "/?<script>", "/client.js"] {
         let address = program.address().to_string();
         let page = request_over(&mut Raw::connect(program.address()), &address, "GET", path, &[], "");

@@ -1,8 +1,7 @@
-//! People who talk all at once, and a ledger of what the chat owes them.
+//! Users who send messages at the same time, and a record of what the chat has acknowledged.
 //!
-//! Each repeats what was not acknowledged before saying anything new, as the protocol tells clients to. So whatever is
-//! lost, of each person's messages those that are in the logs are the first so many, and in each log they stand in the
-//! order in which they were said.
+//! Each user repeats unacknowledged messages before sending a new one, as the protocol requires of clients. So if
+//! messages are lost, the logs hold the first messages of each user, without a gap and in the order of sending.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -14,195 +13,193 @@ use uuid::Uuid;
 
 use switchboard_tests::random::Random;
 
-use crate::support::visitor::{End, Event, Visitor, guest};
+use crate::support::chat_user::{ChatUser, End, Event, guest};
 
-/// People, and all that they have ever said.
+/// The users, and all messages that they have sent.
 pub(crate) struct Crowd {
     random: Random,
-    people: Vec<Person>,
+    users: Vec<User>,
     rooms: Vec<u64>,
-    said: Vec<Said>,
-    /// What was said, by its text.
+    messages: Vec<SentMessage>,
+    /// Index of each message, by its text.
     by_text: HashMap<String, usize>,
     epochs: HashMap<u64, String>,
 }
 
-struct Person {
+struct User {
     name: String,
     token: String,
-    visitor: Option<Visitor>,
-    /// What they will say before anything new.
+    chat: Option<ChatUser>,
+    /// Messages to repeat before a new one.
     repeats: VecDeque<usize>,
-    /// What has no answer yet on this connection, by the event's id.
+    /// Messages without a response on this connection, by the event's id.
     waiting: HashMap<u64, usize>,
 }
 
-/// Something that somebody says, as often as it takes.
-struct Said {
+/// A message, which its user repeats until it is acknowledged.
+struct SentMessage {
     by: usize,
     to: To,
     key: Uuid,
     text: String,
-    /// Where it stands, once the chat has told: it may never tell otherwise.
-    place: Option<Place>,
+    /// The position that the chat has reported. Later reports must be the same.
+    position: Option<Position>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
     Room(u64),
-    Person(usize),
+    User(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct Position {
     room: u64,
     seq: u64,
     time: u64,
 }
 
 impl Crowd {
-    /// People who are all in the same rooms: the lobby, a public one, and one for who is invited.
-    pub(crate) fn gather(address: SocketAddr, random: Random) -> Self {
-        let people = NAMES.map(|name| Person {
+    /// Registers the users, who all join the same rooms: the lobby, a public one, and an invited one.
+    pub(crate) fn new(address: SocketAddr, random: Random) -> Self {
+        let users = NAMES.map(|name| User {
             name: name.to_owned(),
             token: guest(address, name),
-            visitor: None,
+            chat: None,
             repeats: VecDeque::new(),
             waiting: HashMap::new(),
         });
-        let mut visitors = people.each_ref().map(|person| Visitor::of(address, &person.token));
+        let mut chats = users.each_ref().map(|user| ChatUser::with_token(address, &user.token));
         let mut rooms = vec![1];
         for kind in ["public", "invited"] {
-            let created = visitors[0].ask("create", json!({"name": kind, "kind": kind})).unwrap();
+            let created = chats[0].ask("create", json!({"name": kind, "kind": kind})).unwrap();
             rooms.push(number(&created["room"]["room"]));
         }
-        for (visitor, name) in visitors.iter_mut().zip(NAMES).skip(1) {
-            visitor.ask("join", json!({"room": rooms[1]})).unwrap();
-            // Who is not yet invited waits until then.
-            assert_eq!(visitor.ask("join", json!({"room": rooms[2]})), Err("unknown_room".into()), "{name}");
+        for (chat, name) in chats.iter_mut().zip(NAMES).skip(1) {
+            chat.ask("join", json!({"room": rooms[1]})).unwrap();
+            // The invitation comes later.
+            assert_eq!(chat.ask("join", json!({"room": rooms[2]})), Err("unknown_room".into()), "{name}");
         }
         for name in &NAMES[1..] {
-            visitors[0].ask("invite", json!({"room": rooms[2], "name": name})).unwrap();
+            chats[0].ask("invite", json!({"room": rooms[2], "name": name})).unwrap();
         }
-        for visitor in &mut visitors[1..] {
-            visitor.ask("join", json!({"room": rooms[2]})).unwrap();
+        for chat in &mut chats[1..] {
+            chat.ask("join", json!({"room": rooms[2]})).unwrap();
         }
-        let (said, by_text, epochs) = Default::default();
-        Self { random, people: people.into(), rooms, said, by_text, epochs }
+        let (messages, by_text, epochs) = Default::default();
+        Self { random, users: users.into(), rooms, messages, by_text, epochs }
     }
 
-    /// Everybody connects, and goes on where they were.
+    /// Connects all users.
     pub(crate) fn connect(&mut self, address: SocketAddr) {
-        for (number, person) in self.people.iter_mut().enumerate() {
-            let mut visitor = Visitor::of(address, &person.token);
+        for (number, user) in self.users.iter_mut().enumerate() {
+            let mut chat = ChatUser::with_token(address, &user.token);
             for room in &self.rooms {
-                visitor.ask("join", json!({"room": room})).unwrap();
+                chat.ask("join", json!({"room": room})).unwrap();
             }
-            person.visitor = Some(visitor);
-            let own = self.said.iter().enumerate().filter(|(_, said)| said.by == number);
-            // What was acknowledged is repeated now and then, too: the acknowledgement might have been lost.
-            let repeated = own.filter(|(_, said)| said.place.is_none() || self.random.chance(1, 8));
-            person.repeats = repeated.map(|(index, _)| index).collect();
+            user.chat = Some(chat);
+            let own = self.messages.iter().enumerate().filter(|(_, message)| message.by == number);
+            // Acknowledged messages are sometimes repeated, too: the acknowledgement might have been lost.
+            let repeated = own.filter(|(_, message)| message.position.is_none() || self.random.chance(1, 8));
+            user.repeats = repeated.map(|(index, _)| index).collect();
         }
     }
 
-    /// Everybody talks without waiting for answers, until so many have come; more is on its way then.
-    pub(crate) fn talk(&mut self, answers: usize) {
+    /// Sends messages without waiting for each response, until `answers` have come. Leaves more messages in flight.
+    pub(crate) fn send_until_answered(&mut self, answers: usize) {
         let mut answered = 0;
         while answered < answers {
-            let who = self.random.below(self.people.len());
-            let waiting = self.people[who].waiting.len();
-            if waiting == 0 || (waiting < MOST_UNANSWERED && self.random.chance(2, 3)) {
-                self.say_next(who);
+            let by = self.random.below(self.users.len());
+            let waiting = self.users[by].waiting.len();
+            if waiting == 0 || (waiting < MAX_UNANSWERED && self.random.chance(2, 3)) {
+                self.send_next(by);
             } else {
-                while !self.hear(who).expect("an answer") {}
+                while !self.receive_one(by).expect("an answer") {}
                 answered += 1;
             }
         }
-        for _ in 0..self.random.below(MOST_UNANSWERED) {
-            let who = self.random.below(self.people.len());
-            self.say_next(who);
+        for _ in 0..self.random.below(MAX_UNANSWERED) {
+            let by = self.random.below(self.users.len());
+            self.send_next(by);
         }
     }
 
-    /// Everybody says what they still have to repeat, and hears all answers.
+    /// Sends all repeats, and waits for all responses.
     pub(crate) fn finish(&mut self) {
-        for who in 0..self.people.len() {
-            while !self.people[who].repeats.is_empty() {
-                self.say_next(who);
+        for by in 0..self.users.len() {
+            while !self.users[by].repeats.is_empty() {
+                self.send_next(by);
             }
-            while !self.people[who].waiting.is_empty() {
-                self.hear(who).expect("an answer");
+            while !self.users[by].waiting.is_empty() {
+                self.receive_one(by).expect("an answer");
             }
         }
-        assert!(self.said.iter().all(|said| said.place.is_some()), "all has been acknowledged");
+        assert!(self.messages.iter().all(|message| message.position.is_some()), "all messages are acknowledged");
     }
 
-    /// Everybody hears what has reached them, up to the end of their connection.
-    pub(crate) fn hear_the_end(&mut self) -> Vec<End> {
-        let people = 0..self.people.len();
-        people
-            .map(|who| {
+    /// Reads all connections to their end.
+    pub(crate) fn drain(&mut self) -> Vec<End> {
+        let users = 0..self.users.len();
+        users
+            .map(|by| {
                 let end = loop {
-                    if let Err(end) = self.hear(who) {
+                    if let Err(end) = self.receive_one(by) {
                         break end;
                     }
                 };
-                let person = &mut self.people[who];
-                (person.visitor, person.repeats, person.waiting) = Default::default();
+                let user = &mut self.users[by];
+                (user.chat, user.repeats, user.waiting) = Default::default();
                 end
             })
             .collect()
     }
 
-    /// Somebody repeats something, or says something new.
-    fn say_next(&mut self, who: usize) {
-        let index = self.people[who].repeats.pop_front().unwrap_or_else(|| self.think(who));
-        let Said { to, key, ref text, .. } = self.said[index];
+    /// Sends a user's next repeat, or a new message.
+    fn send_next(&mut self, by: usize) {
+        let index = self.users[by].repeats.pop_front().unwrap_or_else(|| self.new_message(by));
+        let SentMessage { to, key, ref text, .. } = self.messages[index];
         let (event, data) = match to {
             To::Room(room) => ("say", json!({"room": room, "text": text, "key": key.to_string()})),
-            To::Person(other) => {
-                ("tell", json!({"name": self.people[other].name, "text": text, "key": key.to_string()}))
-            }
+            To::User(other) => ("tell", json!({"name": self.users[other].name, "text": text, "key": key.to_string()})),
         };
-        let person = &mut self.people[who];
-        let id = person.visitor.as_mut().expect("a connection").send(event, &data);
-        person.waiting.insert(id, index);
+        let user = &mut self.users[by];
+        let id = user.chat.as_mut().expect("a connection").send(event, &data);
+        user.waiting.insert(id, index);
     }
 
-    /// Something new to say.
-    fn think(&mut self, by: usize) -> usize {
+    /// Makes a new message. Returns its index.
+    fn new_message(&mut self, by: usize) -> usize {
         let random = &mut self.random;
         let to = match random.below(4) {
-            0 => To::Person((by + 1 + random.below(NAMES.len() - 1)) % NAMES.len()),
+            0 => To::User((by + 1 + random.below(NAMES.len() - 1)) % NAMES.len()),
             _ => To::Room(self.rooms[random.below(self.rooms.len())]),
         };
         let key = Uuid::from_u64_pair(random.next_u64(), random.next_u64());
-        let most = [10, 100, 3_900][random.below(3)];
-        let text = format!("{key} {}", "x".repeat(1 + random.below(most)));
-        let index = self.said.len();
+        let max = [10, 100, 3_900][random.below(3)];
+        let text = format!("{key} {}", "x".repeat(1 + random.below(max)));
+        let index = self.messages.len();
         self.by_text.insert(text.clone(), index);
-        self.said.push(Said { by, to, key, text, place: None });
+        self.messages.push(SentMessage { by, to, key, text, position: None });
         index
     }
 
-    /// Somebody hears one thing; says whether it was an answer.
-    fn hear(&mut self, who: usize) -> Result<bool, End> {
-        let Event { name, data, id } = self.people[who].visitor.as_mut().expect("a connection").receive()?;
+    /// Reads one event of a user. Returns whether it is a response.
+    fn receive_one(&mut self, by: usize) -> Result<bool, End> {
+        let Event { name, data, id } = self.users[by].chat.as_mut().expect("a connection").receive()?;
         match &*name {
             "ack" => {
                 let id = number(&id);
-                let index = self.people[who].waiting.remove(&id).expect("what was asked is answered once");
-                let room = match self.said[index].to {
+                let index = self.users[by].waiting.remove(&id).expect("one response to each event");
+                let room = match self.messages[index].to {
                     To::Room(room) => room,
-                    To::Person(_) => number(&data["room"]),
+                    To::User(_) => number(&data["room"]),
                 };
-                self.learn(index, Place { room, seq: number(&data["seq"]), time: number(&data["time"]) });
+                self.record_position(index, Position { room, seq: number(&data["seq"]), time: number(&data["time"]) });
                 return Ok(true);
             }
             "message" if data["kind"] == "said" => {
-                let (index, place) = self.read(&data);
-                self.learn(index, place);
+                let (index, position) = self.read(&data);
+                self.record_position(index, position);
             }
             "message" | "presence" | "room" => {}
             _ => panic!("{name} {data}"),
@@ -210,68 +207,69 @@ impl Crowd {
         Ok(false)
     }
 
-    /// What a message says, and where it stands.
-    fn read(&self, message: &Value) -> (usize, Place) {
-        let index = *self.by_text.get(message["text"].as_str().expect("a text")).expect("somebody has said it");
-        assert_eq!(message["from"], *self.people[self.said[index].by].name, "{message}");
-        let place =
-            Place { room: number(&message["room"]), seq: number(&message["seq"]), time: number(&message["time"]) };
-        (index, place)
+    /// Returns the index of a received message, and its position.
+    fn read(&self, message: &Value) -> (usize, Position) {
+        let index = *self.by_text.get(message["text"].as_str().expect("a text")).expect("a message that was sent");
+        assert_eq!(message["from"], *self.users[self.messages[index].by].name, "{message}");
+        let position =
+            Position { room: number(&message["room"]), seq: number(&message["seq"]), time: number(&message["time"]) };
+        (index, position)
     }
 
-    fn learn(&mut self, index: usize, place: Place) {
-        let said = &mut self.said[index];
-        let known = *said.place.get_or_insert(place);
-        assert_eq!(known, place, "{} is at two places", said.key);
-        if let To::Room(room) = said.to {
-            assert_eq!(place.room, room);
+    /// Records a reported position. It must equal an earlier one.
+    fn record_position(&mut self, index: usize, position: Position) {
+        let message = &mut self.messages[index];
+        let known = *message.position.get_or_insert(position);
+        assert_eq!(known, position, "{} has two positions", message.key);
+        if let To::Room(room) = message.to {
+            assert_eq!(position.room, room);
         }
     }
 
-    /// Holds all logs to the ledger: whatever anybody was told is there, once, and where it was told to be; nothing else
-    /// is there; nothing is missing between.
+    /// Compares all logs with the record: each reported message is there once, at its reported position, nothing else
+    /// is there, and no number is missing.
     pub(crate) fn verify(&mut self, address: SocketAddr) {
         let mut found = HashSet::new();
         let mut logs = BTreeMap::new();
-        for token in self.people.iter().map(|person| person.token.clone()).collect::<Vec<_>>() {
-            let (mut visitor, welcome) = Visitor::welcomed(address, &token);
+        for token in self.users.iter().map(|user| user.token.clone()).collect::<Vec<_>>() {
+            let (mut chat, welcome) = ChatUser::with_welcome(address, &token);
             for room in welcome["rooms"].as_array().expect("rooms") {
                 let epoch = self.epochs.entry(number(&room["room"])).or_insert_with(|| room["epoch"].to_string());
                 assert_eq!(*epoch, room["epoch"].to_string(), "the log is the same");
-                logs.entry(number(&room["room"])).or_insert_with(|| log(&mut visitor, room));
+                logs.entry(number(&room["room"])).or_insert_with(|| log(&mut chat, room));
             }
         }
         for message in logs.values().flatten().filter(|message| message["kind"] == "said") {
-            let (index, place) = self.read(message);
-            assert!(found.insert(index), "twice there: {message}");
-            self.learn(index, place);
+            let (index, position) = self.read(message);
+            assert!(found.insert(index), "twice in the logs: {message}");
+            self.record_position(index, position);
         }
-        (0..self.people.len()).for_each(|by| self.verify_order(by, &found));
+        (0..self.users.len()).for_each(|by| self.verify_order(by, &found));
     }
 
-    /// Of what somebody said, the first so many things are in the logs, in the order in which they were said.
+    /// Checks that the logs hold a user's first messages, without a gap and in the order of sending.
     fn verify_order(&self, by: usize, found: &HashSet<usize>) {
-        let own = || self.said.iter().enumerate().filter(|(_, said)| said.by == by);
+        let own = || self.messages.iter().enumerate().filter(|(_, message)| message.by == by);
         let there = own().take_while(|(index, _)| found.contains(index)).count();
-        for (index, said) in own().skip(there) {
-            let key = said.key;
-            assert!(said.place.is_none(), "{key} is lost, and was at {:?}", said.place);
-            assert!(!found.contains(&index), "{key} is there, and something said before it is not");
+        for (index, message) in own().skip(there) {
+            let key = message.key;
+            assert!(message.position.is_none(), "{key} is lost, and was at {:?}", message.position);
+            assert!(!found.contains(&index), "{key} is there, and an earlier message is not");
         }
         let mut heads = HashMap::new();
-        for place in own().filter_map(|(_, said)| said.place) {
-            let before = heads.insert(place.room, place.seq);
-            assert!(before < Some(place.seq), "{place:?} is behind {before:?}, and was said before");
+        for position in own().filter_map(|(_, message)| message.position) {
+            let before = heads.insert(position.room, position.seq);
+            assert!(before < Some(position.seq), "{position:?} is after {before:?}, but was sent before it");
         }
     }
 }
 
-/// The whole log of a room, in which nothing is missing.
-fn log(visitor: &mut Visitor, room: &Value) -> Vec<Value> {
+/// Returns the whole log of a room. Checks that no number is missing.
+fn log(chat: &mut ChatUser, room: &Value) -> Vec<Value> {
     let mut log: Vec<Value> = Vec::new();
     loop {
         let page = json!({"room": room["room"], "after": log.len(), "limit": 100});
-        let Value::Object(mut page) = visitor.ask("history", page).unwrap() else { panic!("no page") };
+        let Value::Object(mut page) = chat.ask("history", page).unwrap() else { panic!("no page") };
         let Some(Value::Array(messages)) = page.remove("messages") else { panic!("no messages") };
         log.extend(messages);
         if page["more"] == false {
@@ -286,9 +284,9 @@ fn log(visitor: &mut Visitor, room: &Value) -> Vec<Value> {
 }
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 const NAMES: [&str; 4] = ["Ann", "Bob", "Cem", "Dora"];
-/// What one person says without an answer, at most.
-const MOST_UNANSWERED: usize = 40;
+/// Maximum messages of one user without a response.
+const MAX_UNANSWERED: usize = 40;

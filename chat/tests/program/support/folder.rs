@@ -1,4 +1,4 @@
-//! A folder of a test's own.
+//! A temporary folder for a test.
 
 use std::{
     fs,
@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// A folder that is empty at first, and removed with all that is in it when dropped.
+/// An empty folder, which is removed with its content when dropped.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -26,7 +26,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed is found where it is.
+        // If this fails, the folder just stays.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

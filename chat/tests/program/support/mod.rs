@@ -1,5 +1,5 @@
-//! What these tests share: the program as a child process, a folder for its data, and a person who uses the chat.
+//! Shared by these tests: the program as a child process, a folder for its data, and a user of the chat.
 
+pub(crate) mod chat_user;
 pub(crate) mod folder;
 pub(crate) mod program;
-pub(crate) mod visitor;

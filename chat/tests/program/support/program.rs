@@ -1,4 +1,4 @@
-//! The program as a child of the test, which does not outlive it.
+//! The program as a child process, which ends with the test.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -21,7 +21,7 @@ pub(crate) struct Program {
     pub(crate) greeting: String,
 }
 
-/// A program that has ended.
+/// The result of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -29,21 +29,21 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// Runs the program with these arguments on any free port, until it says where it is.
+/// Starts the program with these arguments on a free port, and waits for its first line.
 pub(crate) fn start(arguments: &[&str]) -> Program {
     start_command(Command::new(PATH).args(arguments).args(["--listen", "127.0.0.1:0"]))
 }
 
-/// Runs a command that becomes the program.
+/// Starts a command that becomes the program, and waits for its first line.
 pub(crate) fn start_command(command: &mut Command) -> Program {
     let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::null());
     let mut program = Program { child: command.spawn().unwrap(), greeting: String::new() };
     let mut stdout = BufReader::new(program.child.stdout.take().unwrap());
-    let (said, first_line) = mpsc::channel();
+    let (sender, first_line) = mpsc::channel();
     thread::spawn(move || {
         let mut line = String::new();
         let _ = stdout.read_line(&mut line);
-        let _ = said.send(line);
+        let _ = sender.send(line);
         let _ = stdout.read_to_end(&mut Vec::new());
     });
     program.greeting = first_line.recv_timeout(LONG).expect("a first line");
@@ -66,7 +66,7 @@ pub(crate) fn run(command: &mut Command) -> Ended {
 }
 
 impl Program {
-    /// The last word of its first line.
+    /// The URL: the last word of its first line.
     pub(crate) fn url(&self) -> &str {
         self.greeting.split_whitespace().last().expect("a URL")
     }
@@ -86,7 +86,7 @@ impl Program {
         assert!(status.success());
     }
 
-    /// Ends it as `kill -9` does, wherever it is.
+    /// Kills it, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -108,7 +108,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails where it has ended already.
+        // Fails if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Somebody at the chat: requests for who one is, and a connection that keeps what it hears until it is asked for.
+//! A user of the chat: HTTP requests for accounts, and a connection that buffers events until the test reads them.
 
 use std::{
     collections::VecDeque,
@@ -11,10 +11,10 @@ use switchboard::client::{Client, ClientError, Message};
 
 use switchboard_tests::server::{HttpResponse, LONG, Raw, builder};
 
-/// What all accounts have here.
+/// The password of all test accounts.
 pub(crate) const PASSWORD: &str = "correct horse";
 
-/// Makes a request with these fields beside Host and Content-Length, and gives its answer.
+/// Sends a request with these fields besides Host and Content-Length. Returns the response.
 #[track_caller]
 pub(crate) fn request(
     address: SocketAddr,
@@ -26,7 +26,7 @@ pub(crate) fn request(
     request_over(&mut Raw::connect(address), &address.to_string(), method, path, fields, body)
 }
 
-/// The same over a connection that is there, to a Host.
+/// As [`request`], over an open connection and with this Host.
 #[track_caller]
 pub(crate) fn request_over(
     raw: &mut Raw,
@@ -53,25 +53,25 @@ pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> HttpRespons
 
 pub(crate) const AS_JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// The JSON of an answer.
+/// Parses the JSON of a response.
 #[track_caller]
 pub(crate) fn json_of(answer: &HttpResponse) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-/// The token of a new guest.
+/// Registers a guest. Returns the token.
 #[track_caller]
 pub(crate) fn guest(address: SocketAddr, name: &str) -> String {
     token(&post(address, "/api/guest", &json!({"name": name, "token": true})))
 }
 
-/// The token of a new account.
+/// Registers an account. Returns the token.
 #[track_caller]
 pub(crate) fn account(address: SocketAddr, name: &str) -> String {
     token(&post(address, "/api/register", &json!({"name": name, "password": PASSWORD, "token": true})))
 }
 
-/// The token of another session of an account.
+/// Logs in to an account. Returns the token of the new session.
 #[track_caller]
 pub(crate) fn log_in(address: SocketAddr, name: &str) -> String {
     token(&post(address, "/api/login", &json!({"name": name, "password": PASSWORD, "token": true})))
@@ -82,12 +82,12 @@ fn token(answer: &HttpResponse) -> String {
     json_of(answer)["token"].as_str().unwrap_or_else(|| panic!("no token in {answer:?}")).to_owned()
 }
 
-/// An event as it came.
+/// A received event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) data: Value,
-    /// Null where there was none.
+    /// Null if there is none.
     pub(crate) id: Value,
 }
 
@@ -96,42 +96,42 @@ pub(crate) struct Event {
 pub(crate) enum End {
     /// By a Close frame with this code.
     Closed(u16),
-    /// Without one.
+    /// Without a Close frame.
     Cut,
 }
 
-/// What somebody gets who asks: the result, or the code of an error.
-pub(crate) type Answered = Result<Value, String>;
+/// The response to an event: the result, or the code of an error.
+pub(crate) type Reply = Result<Value, String>;
 
-/// A connection to the chat.
+/// A user's connection to the chat.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct ChatUser {
     client: Client,
-    /// What came that nobody has asked for yet.
-    heard: VecDeque<Event>,
+    /// Events that were received, and not yet read by the test.
+    pending: VecDeque<Event>,
     last_id: u64,
 }
 
-impl Visitor {
-    /// Connects with a session, and is welcomed. Gives the welcome, too.
+impl ChatUser {
+    /// Connects with a session's token. Returns the data of the welcome, too.
     #[track_caller]
-    pub(crate) fn welcomed(address: SocketAddr, token: &str) -> (Self, Value) {
-        let mut visitor = Self::with_header(address, "Authorization", &format!("Bearer {token}"));
-        let welcome = visitor.receive().expect("a welcome");
+    pub(crate) fn with_welcome(address: SocketAddr, token: &str) -> (Self, Value) {
+        let mut user = Self::with_header(address, "Authorization", &format!("Bearer {token}"));
+        let welcome = user.receive().expect("a welcome");
         assert_eq!(welcome.name, "welcome", "{welcome:?}");
-        (visitor, welcome.data)
+        (user, welcome.data)
     }
 
-    /// The same for who needs no welcome.
+    /// Connects with a session's token, and drops the welcome.
     #[track_caller]
-    pub(crate) fn of(address: SocketAddr, token: &str) -> Self {
-        Self::welcomed(address, token).0
+    pub(crate) fn with_token(address: SocketAddr, token: &str) -> Self {
+        Self::with_welcome(address, token).0
     }
 
     /// Connects as a new guest.
     #[track_caller]
     pub(crate) fn guest(address: SocketAddr, name: &str) -> Self {
-        Self::of(address, &guest(address, name))
+        Self::with_token(address, &guest(address, name))
     }
 
     /// Connects with one more field in the request.
@@ -140,17 +140,17 @@ impl Visitor {
         Self::over(builder().header(name, value).connect(&url(address)).unwrap())
     }
 
-    /// Connects and shows nothing.
+    /// Connects without a token.
     #[track_caller]
-    pub(crate) fn stranger(address: SocketAddr) -> Self {
+    pub(crate) fn unauthenticated(address: SocketAddr) -> Self {
         Self::over(builder().connect(&url(address)).unwrap())
     }
 
     pub(crate) fn over(client: Client) -> Self {
-        Self { client, heard: VecDeque::new(), last_id: 0 }
+        Self { client, pending: VecDeque::new(), last_id: 0 }
     }
 
-    /// Sends an event, and gives its id.
+    /// Sends an event. Returns its id.
     #[track_caller]
     pub(crate) fn send(&mut self, event: &str, data: &Value) -> u64 {
         self.last_id += 1;
@@ -172,24 +172,24 @@ impl Visitor {
 
     /// The next event, in the order in which they came.
     pub(crate) fn receive(&mut self) -> Result<Event, End> {
-        match self.heard.pop_front() {
+        match self.pending.pop_front() {
             Some(event) => Ok(event),
             None => self.read(),
         }
     }
 
     fn read(&mut self) -> Result<Event, End> {
-        self.read_some().expect("something comes in time")
+        self.read_some().expect("an event before the timeout")
     }
 
-    /// The next event or the end; `None` where nothing comes in time.
+    /// Returns the next event or the end, or `None` after the read timeout.
     fn read_some(&mut self) -> Option<Result<Event, End>> {
         loop {
             return Some(match self.client.receive() {
                 Ok(Message::Text(text)) => Ok(parse(&text)),
                 Ok(Message::Ping(_)) => continue,
                 Ok(Message::Close(close)) => Err(close.map_or(End::Cut, |(code, _)| End::Closed(code.get()))),
-                Ok(other) => panic!("the chat sends {other:?}"),
+                Ok(other) => panic!("unexpected message {other:?}"),
                 Err(ClientError::Disconnected | ClientError::Io(_) | ClientError::Closed) => Err(End::Cut),
                 Err(ClientError::Timeout(_)) => return None,
                 Err(error) => panic!("{error}"),
@@ -197,9 +197,9 @@ impl Visitor {
         }
     }
 
-    /// Sends an event, and waits for its answer. What comes before that is kept.
+    /// Sends an event, and waits for its response. Earlier events stay pending.
     #[track_caller]
-    pub(crate) fn ask(&mut self, event: &str, data: Value) -> Answered {
+    pub(crate) fn ask(&mut self, event: &str, data: Value) -> Reply {
         let id = self.send(event, &data);
         let answer = self.answer(&id.into());
         match &*answer.name {
@@ -208,39 +208,39 @@ impl Visitor {
         }
     }
 
-    /// The answer to the event of this id, as it came.
+    /// Waits for the response to the event with this id.
     #[track_caller]
     pub(crate) fn answer(&mut self, id: &Value) -> Event {
         self.read_until(|event| event.id == *id)
     }
 
-    /// The next event of this name; those before it are dropped.
+    /// Waits for an event with this name, and drops those before it. Returns its data.
     #[track_caller]
-    pub(crate) fn hear(&mut self, name: &str) -> Value {
+    pub(crate) fn expect_event(&mut self, name: &str) -> Value {
         loop {
-            let event = self.receive().unwrap_or_else(|end| panic!("{end:?} in place of {name}"));
+            let event = self.receive().unwrap_or_else(|end| panic!("{end:?} instead of {name}"));
             if event.name == name {
                 return event.data;
             }
         }
     }
 
-    /// All that was on its way to this connection when the chat got what is sent now: what is not among it has not been
-    /// said here, and never will be.
+    /// Returns all events that the chat sent to this connection before it handled a `beat` that is sent now. So an
+    /// event that is missing was not sent.
     #[track_caller]
-    pub(crate) fn all_until_now(&mut self) -> Vec<Event> {
+    pub(crate) fn received_so_far(&mut self) -> Vec<Event> {
         self.send_text(r#"["beat"]"#);
         self.read_until(|event| event.name == "beat");
-        self.heard.drain(..).collect()
+        self.pending.drain(..).collect()
     }
 
-    /// The names of all until now that are one of these.
+    /// Returns the events so far with one of these names.
     #[track_caller]
-    pub(crate) fn heard_of(&mut self, names: &[&str]) -> Vec<Event> {
-        self.all_until_now().into_iter().filter(|event| names.contains(&&*event.name)).collect()
+    pub(crate) fn received(&mut self, names: &[&str]) -> Vec<Event> {
+        self.received_so_far().into_iter().filter(|event| names.contains(&&*event.name)).collect()
     }
 
-    /// All that comes before the end, and the end.
+    /// Returns all events up to the end of the connection, and the end.
     #[track_caller]
     pub(crate) fn until_end(&mut self) -> (Vec<Event>, End) {
         let mut events = Vec::new();
@@ -252,9 +252,9 @@ impl Visitor {
         }
     }
 
-    /// What comes within this time, if anything does.
+    /// Returns the next event or the end, or `None` after this time.
     pub(crate) fn receive_within(&mut self, time: Duration) -> Option<Result<Event, End>> {
-        if let Some(event) = self.heard.pop_front() {
+        if let Some(event) = self.pending.pop_front() {
             return Some(Ok(event));
         }
         self.client.set_read_timeout(Some(time));
@@ -263,29 +263,29 @@ impl Visitor {
         received
     }
 
-    /// Reads on until such an event comes; keeps those before it.
+    /// Waits for a wanted event. Those before it stay pending.
     #[track_caller]
-    fn read_until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
+    fn read_until(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Event {
         let deadline = Instant::now() + LONG;
         loop {
-            let event = self.read().unwrap_or_else(|end| panic!("{end:?} in place of an answer"));
-            if is_it(&event) {
+            let event = self.read().unwrap_or_else(|end| panic!("{end:?} instead of a response"));
+            if is_wanted(&event) {
                 return event;
             }
-            self.heard.push_back(event);
-            assert!(Instant::now() < deadline, "no answer, but {:?}", self.heard);
+            self.pending.push_back(event);
+            assert!(Instant::now() < deadline, "no response, but {:?}", self.pending);
         }
     }
 }
 
-/// The code that an `error` has.
+/// Returns the code of an `error`.
 #[track_caller]
 pub(crate) fn code_of(error: &Event) -> String {
     assert_eq!(error.name, "error", "{error:?}");
     error.data["code"].as_str().expect("a code").to_owned()
 }
 
-/// The chat's WebSocket.
+/// Returns the URL of the chat's WebSocket.
 pub(crate) fn url(address: SocketAddr) -> String {
     format!("ws://{address}/ws")
 }
@@ -298,7 +298,7 @@ fn parse(text: &str) -> Event {
         Ok(_) => panic!("{text}"),
         Err(parts) => match <[Value; 3]>::try_from(parts) {
             Ok([Value::String(name), data, id]) => Event { name, data, id },
-            // The answer to a beat has nothing to say.
+            // The response to a beat has no data.
             Err(parts) if parts == ["beat"] => Event { name: "beat".into(), data: Value::Null, id: Value::Null },
             _ => panic!("{text}"),
         },
