@@ -119,10 +119,14 @@ pub(crate) fn print_line(mut to: impl Write, line: &str) {
 
 /// Returns the first line of output. Its last word is the service's URL.
 fn greeting(what: &str, scheme: &str, address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("{what} on all addresses, port {0}: {scheme}://localhost:{0}/", address.port())
+    let (place, authority) = if address.ip().is_unspecified() {
+        (format!(" on all addresses, port {}", address.port()), format!("localhost:{}", address.port()))
     } else {
-        format!("{what} at {scheme}://{address}/")
+        (String::new(), address.to_string())
+    };
+    match scheme {
+        "ws" => format!("{what}{place}: page at http://{authority}/, WebSocket at ws://{authority}/"),
+        _ => format!("{what}{place} at {scheme}://{authority}/"),
     }
 }
 

@@ -28,9 +28,9 @@ pub(crate) enum Command {
     Serve(Box<ServeOptions>),
     /// Add and change accounts of the chat, also while it runs
     User(UserOptions),
-    /// Send each message back to its sender, on any path; for conformance tests and benchmarks
+    /// Send each message back to its sender, on any path, with a page to try it at /
     Echo(Options),
-    /// Send each message to all connected clients, on any path
+    /// Send each message to all connected clients, on any path, with its sender's number in front and a page to try it at /
     Broadcast {
         /// Clients that receive a message
         #[arg(long, value_name = "WHO")]

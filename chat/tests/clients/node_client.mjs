@@ -324,14 +324,14 @@ const broadcastsTo = (to) => async (server) => {
   }
   const [sender, second, third] = clients;
   sender.send('from the first');
-  if (to === 'all') await sender.checkMessage('from the first');
-  await second.checkMessage('from the first');
-  await third.checkMessage('from the first');
+  if (to === 'all') await sender.checkMessage('1: from the first');
+  await second.checkMessage('1: from the first');
+  await third.checkMessage('1: from the first');
   // Whatever the sender had got of its own message would come before this one.
   second.send('from the second');
-  await sender.checkMessage('from the second');
-  if (to === 'all') await second.checkMessage('from the second');
-  await third.checkMessage('from the second');
+  await sender.checkMessage('2: from the second');
+  if (to === 'all') await second.checkMessage('2: from the second');
+  await third.checkMessage('2: from the second');
 };
 
 async function chats(server) {

@@ -293,15 +293,15 @@ async def broadcasts_to(to, server):
     sender, second, third = clients
     await send(sender, "from the first")
     if to == "all":
-        await check_message(sender, "from the first")
-    await check_message(second, "from the first")
-    await check_message(third, "from the first")
+        await check_message(sender, "1: from the first")
+    await check_message(second, "1: from the first")
+    await check_message(third, "1: from the first")
     # Whatever the sender had got of its own message would come before this one.
     await send(second, "from the second")
-    await check_message(sender, "from the second")
+    await check_message(sender, "2: from the second")
     if to == "all":
-        await check_message(second, "from the second")
-    await check_message(third, "from the second")
+        await check_message(second, "2: from the second")
+    await check_message(third, "2: from the second")
 
 
 async def chats(server):

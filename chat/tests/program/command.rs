@@ -35,9 +35,9 @@ fn echo_echoes_and_broadcast_reaches_others() {
     let broadcast = start(&["broadcast", "--to", "others", "--workers", "1", "--origin", "https://page.example"]);
     let [mut one, mut other] = [(); 2].map(|()| builder().connect(broadcast.url()).unwrap());
     one.send_text("from one").unwrap();
-    expect_text(&mut other, "from one");
+    expect_text(&mut other, "1: from one");
     other.send_text("from the other").unwrap();
-    expect_text(&mut one, "from the other");
+    expect_text(&mut one, "2: from the other");
     let refused = builder().origin("https://elsewhere.example").connect(broadcast.url());
     assert!(matches!(refused, Err(ClientError::Refused { response, .. }) if response.status() == 403));
 }
