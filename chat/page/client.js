@@ -34,29 +34,29 @@
  * |---|---|
  * | `client/account.js` | who one is, over HTTP |
  * | `client/connection.js` | one lasting connection over many WebSockets |
- * | `client/following.js` | each message once and in order |
+ * | `client/room_sync.js` | each message once and in order |
  * | `client/outbox.js` | what was said and is not acknowledged yet |
  * | `client/error.js` | `ChatError` |
  */
 
 import { Account } from './client/account.js';
 import { Connection } from './client/connection.js';
-import { Following } from './client/following.js';
+import { RoomSync } from './client/room_sync.js';
 import { Outbox } from './client/outbox.js';
 
 export { ChatError } from './client/error.js';
 
 // Their answers are rooms that one is in from then on.
-const ENTERING = ['join', 'create', 'direct'];
+const JOINING_EVENTS = ['join', 'create', 'direct'];
 
 export class Client {
   #account;
   #connection;
   #outbox;
-  #following;
+  #sync;
   #handlers = new Map();
   #you = null;
-  #welcomes = 0; // counts connections, so that what began on an earlier one stops
+  #connectionCount = 0; // counts connections, so that what began on an earlier one stops
 
   /**
    * - `base`: where the chat is, unless it is where the page is;
@@ -75,14 +75,14 @@ export class Client {
       url,
       token,
       times,
-      hear: (event, data) => this.#hear(event, data),
-      change: (status) => this.#changed(status),
+      onEvent: (event, data) => this.#handle(event, data),
+      onStatus: (status) => this.#statusChanged(status),
     });
-    this.#outbox = new Outbox({ request, storage: outbox, told: (item) => this.#pending(item) });
-    this.#following = new Following({
+    this.#outbox = new Outbox({ request, storage: outbox, onChange: (item) => this.#pending(item) });
+    this.#sync = new RoomSync({
       request,
-      deliver: (message) => this.#tell('message', message),
-      missed: (gap) => this.#tell('gap', gap),
+      deliver: (message) => this.#dispatch('message', message),
+      onGap: (gap) => this.#dispatch('gap', gap),
       isUnanswered: (message) => message.from === this.#you?.name && this.#outbox.isUnanswered(message),
     });
   }
@@ -123,8 +123,8 @@ export class Client {
   /** Ends the connection and forgets who one was, where in the rooms, and what was not sent. */
   forget() {
     this.#connection.close();
-    this.#outbox.belongTo(null);
-    this.#following.clear();
+    this.#outbox.setUser(null);
+    this.#sync.clear();
     this.#you = null;
   }
 
@@ -142,9 +142,9 @@ export class Client {
   /** Sends an event once; the promise holds its answer or a `ChatError`. */
   async emit(event, data) {
     const answer = await this.#request(event, data);
-    if (ENTERING.includes(event)) {
-      this.#hear('room', answer.room);
-      if (!answer.live) this.#following.join(answer.room.room);
+    if (JOINING_EVENTS.includes(event)) {
+      this.#handle('room', answer.room);
+      if (!answer.live) this.#sync.join(answer.room.room);
     }
     return answer;
   }
@@ -183,44 +183,44 @@ export class Client {
     }
   }
 
-  #hear(event, data) {
+  #handle(event, data) {
     if (event === 'message') {
-      this.#following.hear(data);
+      this.#sync.receive(data);
       return;
     }
-    if (event === 'welcome' && data.you.name !== this.#you?.name) this.#following.clear();
+    if (event === 'welcome' && data.you.name !== this.#you?.name) this.#sync.clear();
     if (event === 'welcome') this.#you = data.you;
-    if (event === 'room') this.#following.enter(data);
-    if (event === 'gone') this.#following.leave(data);
-    this.#tell(event, data);
+    if (event === 'room') this.#sync.enter(data);
+    if (event === 'gone') this.#sync.leave(data);
+    this.#dispatch(event, data);
     if (event === 'welcome') this.#resume(data);
   }
 
   // First what was said, and then the rooms: so the answer that tells the place of a
   // message of ours comes before the message itself.
   async #resume({ you, rooms }) {
-    const welcome = ++this.#welcomes;
-    this.#following.begin(rooms);
-    this.#outbox.belongTo(you.name);
+    const welcome = ++this.#connectionCount;
+    this.#sync.start(rooms);
+    this.#outbox.setUser(you.name);
     await this.#outbox.resume();
-    if (welcome === this.#welcomes) await this.#following.resume();
+    if (welcome === this.#connectionCount) await this.#sync.resume();
   }
 
-  #changed(status) {
+  #statusChanged(status) {
     if (status.state !== 'open') {
-      this.#welcomes += 1;
-      this.#following.pause(); // First: what it holds back is not to be released without an answer.
+      this.#connectionCount += 1;
+      this.#sync.pause(); // First: what it holds back is not to be released without an answer.
       this.#outbox.pause();
     }
-    this.#tell('state', status);
+    this.#dispatch('state', status);
   }
 
   #pending(item) {
-    this.#tell('pending', item);
-    if (item.state !== 'sending') this.#following.releaseAll();
+    this.#dispatch('pending', item);
+    if (item.state !== 'sending') this.#sync.releaseAll();
   }
 
-  #tell(event, data) {
+  #dispatch(event, data) {
     for (const handler of this.#handlers.get(event) ?? []) {
       try {
         handler(data);

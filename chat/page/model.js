@@ -2,7 +2,7 @@
  * What the page knows: who one is, the rooms one is in, who is online. The client's
  * events change it, the views show it.
  *
- * A view watches topics: `you`, `rooms` (any of them), `people` (who is online), `blocked`.
+ * A view watches topics: `you`, `rooms` (any of them), `users` (who is online), `blocked`.
  * It is called once for all changes of a moment.
  */
 
@@ -81,7 +81,7 @@ export class Model {
     this.rooms = new Map(rooms.map((room) => [room.room, room]));
     this.online = { count: online.count, names: online.names && new Set(online.names) };
     this.blocked = new Set(blocked);
-    this.#change('you', 'rooms', 'people', 'blocked');
+    this.#change('you', 'rooms', 'presence', 'blocked');
   }
 
   #room(room) {
@@ -118,15 +118,15 @@ export class Model {
     } else {
       this.online.names = null;
     }
-    this.#change('people');
+    this.#change('presence');
   }
 
   #change(...topics) {
-    if (this.#changed.size === 0) queueMicrotask(() => this.#tell());
+    if (this.#changed.size === 0) queueMicrotask(() => this.#notify());
     topics.forEach((topic) => this.#changed.add(topic));
   }
 
-  #tell() {
+  #notify() {
     const changed = this.#changed;
     this.#changed = new Set();
     for (const { topics, handler } of this.#watchers) {

@@ -16,7 +16,7 @@ const PROTOCOL = 'switchboard.v1';
 const EXPIRED = 4001;
 
 // All in milliseconds.
-const TIMES = {
+const DEFAULT_TIMES = {
   beatEvery: 25_000,
   silenceLimit: 60_000,
   probeLimit: 5_000,
@@ -29,8 +29,8 @@ export class Connection {
   #url;
   #token;
   #times;
-  #hear;
-  #change;
+  #onEvent;
+  #onStatus;
   #socket = null;
   #status = { state: 'closed' };
   #expired = null;
@@ -42,20 +42,20 @@ export class Connection {
   #retryTimer;
 
   /**
-   * `hear(event, data)` is called for each event that is not an answer,
-   * `change(status)` at each change of the status.
+   * `onEvent(event, data)` is called for each event that is not an answer,
+   * `onStatus(status)` at each change of the status.
    */
-  constructor({ url, token = null, times = {}, hear, change }) {
+  constructor({ url, token = null, times = {}, onEvent, onStatus }) {
     this.#url = url;
     this.#token = token;
-    this.#times = { ...TIMES, ...times };
-    this.#hear = hear;
-    this.#change = change;
+    this.#times = { ...DEFAULT_TIMES, ...times };
+    this.#onEvent = onEvent;
+    this.#onStatus = onStatus;
 
     // What the system knows of the network is a hint, never a verdict.
-    globalThis.addEventListener?.('online', () => this.#nudge());
+    globalThis.addEventListener?.('online', () => this.#probe());
     globalThis.document?.addEventListener('visibilitychange', () => {
-      if (!document.hidden) this.#nudge();
+      if (!document.hidden) this.#probe();
     });
   }
 
@@ -86,13 +86,13 @@ export class Connection {
 
   /** Gives this connection up, as if it had been lost. */
   abandon(reason) {
-    if (this.#socket) this.#ended({ code: 1006, reason });
+    if (this.#socket) this.#closed({ code: 1006, reason });
   }
 
   /** Ends the connection, and the trying. */
   close() {
     this.#release();
-    this.#become({ state: 'closed' });
+    this.#setStatus({ state: 'closed' });
   }
 
   /** Sends an event; its promise holds the answer or a `ChatError`. */
@@ -119,10 +119,10 @@ export class Connection {
       if (this.#token) this.#send(['auth', { token: this.#token }]);
     };
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = (end) => this.#ended(end);
+    socket.onclose = (end) => this.#closed(end);
     this.#socket = socket;
     this.#expectWithin(this.#times.silenceLimit);
-    this.#become({ state: 'connecting' });
+    this.#setStatus({ state: 'connecting' });
   }
 
   #send(message) {
@@ -142,14 +142,14 @@ export class Connection {
       return;
     }
     if (event === 'expired') this.#expired = data;
-    this.#hear(event, data);
+    this.#onEvent(event, data);
     if (event === 'welcome' && this.#status.state === 'connecting') this.#welcomed();
   }
 
   #welcomed() {
     this.#failures = 0;
     this.#beatTimer = setInterval(() => this.#send(['beat']), this.#times.beatEvery);
-    this.#become({ state: 'open' });
+    this.#setStatus({ state: 'open' });
   }
 
   #settle(id, answer, data) {
@@ -171,7 +171,7 @@ export class Connection {
 
   // Something may have changed: try at once, or see whether the connection has
   // survived (a laptop's, that was asleep, mostly has not).
-  #nudge() {
+  #probe() {
     this.retryNow();
     if (this.#status.state === 'open' && this.#socket.readyState === WebSocket.OPEN) {
       this.#send(['beat']);
@@ -179,10 +179,10 @@ export class Connection {
     }
   }
 
-  #ended({ code, reason }) {
+  #closed({ code, reason }) {
     this.#release();
     if (this.#expired || code === EXPIRED) {
-      this.#become({ state: 'expired', reason: this.#expired?.reason ?? 'unknown' });
+      this.#setStatus({ state: 'expired', reason: this.#expired?.reason ?? 'unknown' });
       return;
     }
     const { firstPause, longestPause } = this.#times;
@@ -190,7 +190,7 @@ export class Connection {
     // Without the jitter all clients of a restarted server would return at once.
     const pause = whole * (0.5 + Math.random() / 2);
     this.#retryTimer = setTimeout(() => this.#open(), pause);
-    this.#become({ state: 'waiting', code, reason, retryAt: Date.now() + pause });
+    this.#setStatus({ state: 'waiting', code, reason, retryAt: Date.now() + pause });
   }
 
   // Lets go of the socket without waiting for its close event, which on a dead
@@ -211,8 +211,8 @@ export class Connection {
     this.#requests.clear();
   }
 
-  #become(status) {
+  #setStatus(status) {
     this.#status = status;
-    this.#change(status);
+    this.#onStatus(status);
   }
 }

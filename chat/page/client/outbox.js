@@ -10,29 +10,29 @@
 import { ChatError } from './error.js';
 
 // The server is busy, or we are too quick for it: asked again a little later.
-const PASSING = ['too_fast', 'overloaded'];
+const TRANSIENT = ['too_fast', 'overloaded'];
 // Nothing is known of the message then; the next connection will tell.
-const LOST = ['disconnected', 'timeout', 'no_session'];
+const UNKNOWN_OUTCOME = ['disconnected', 'timeout', 'no_session'];
 const PAUSES = [1_000, 2_000, 4_000, 8_000];
 
 export class Outbox {
   #request;
-  #told;
+  #onChange;
   #storage;
   #items = []; // oldest first
   #promises = new Map(); // by key
   #owner = null;
   #open = false;
   #run = 0; // counts connections, so that what began on an earlier one stops
-  #delivering = null; // the run that is being delivered on
+  #deliveringRun = null; // the run that is being delivered on
 
   /**
-   * `request(event, data)` sends; `told(item)` hears of each change. `storage`, if
+   * `request(event, data)` sends; `onChange(item)` hears of each change. `storage`, if
    * any, keeps `{owner, items}` over a reload: an object with `load()` and `save(value)`.
    */
-  constructor({ request, told, storage = null }) {
+  constructor({ request, onChange, storage = null }) {
     this.#request = request;
-    this.#told = told;
+    this.#onChange = onChange;
     this.#storage = storage;
   }
 
@@ -46,7 +46,7 @@ export class Outbox {
     const item = { key: uuid(), event, data, state: 'waiting' };
     this.#items.push(item);
     const answer = new Promise((resolve, reject) => this.#promises.set(item.key, { resolve, reject }));
-    answer.catch(() => {}); // Who does not wait for the promise is told by `pending`.
+    answer.catch(() => {}); // Who does not wait for the promise is onChange by `pending`.
     this.#changed(item);
     if (this.#open) this.#deliver();
     return answer;
@@ -57,7 +57,7 @@ export class Outbox {
     const item = this.#items.find((each) => each.key === key && each.state === 'failed');
     if (!item) return;
     this.#items.push(...this.#items.splice(this.#items.indexOf(item), 1));
-    this.#become(item, 'waiting');
+    this.#setState(item, 'waiting');
     if (this.#open) this.#deliver();
   }
 
@@ -68,7 +68,7 @@ export class Outbox {
   }
 
   /** Whose messages these are from now on. Those of anybody else are dropped, not sent under a wrong name. */
-  belongTo(name) {
+  setUser(name) {
     if (name === this.#owner) return;
     this.clear();
     this.#owner = name;
@@ -77,7 +77,7 @@ export class Outbox {
     for (const { key, event, data, error } of kept.items) {
       const item = { key, event, data, state: error ? 'failed' : 'waiting', error };
       this.#items.push(item);
-      this.#told({ ...item });
+      this.#onChange({ ...item });
     }
   }
 
@@ -98,7 +98,7 @@ export class Outbox {
   pause() {
     this.#open = false;
     this.#run += 1;
-    this.#items.filter(({ state }) => state === 'sending').forEach((item) => this.#become(item, 'waiting'));
+    this.#items.filter(({ state }) => state === 'sending').forEach((item) => this.#setState(item, 'waiting'));
   }
 
   /** Whether an answer is due that may be about this message of ours. */
@@ -108,14 +108,14 @@ export class Outbox {
 
   async #deliver() {
     const run = this.#run;
-    if (this.#delivering === run) return; // It goes on by itself.
-    this.#delivering = run;
+    if (this.#deliveringRun === run) return; // It goes on by itself.
+    this.#deliveringRun = run;
     let item;
     while (run === this.#run && (item = this.#items.find(({ state }) => state === 'waiting'))) {
-      this.#become(item, 'sending');
+      this.#setState(item, 'sending');
       await this.#attempt(item, run);
     }
-    if (run === this.#run) this.#delivering = null;
+    if (run === this.#run) this.#deliveringRun = null;
   }
 
   async #attempt(item, run) {
@@ -125,9 +125,9 @@ export class Outbox {
         this.#finish(item, 'acknowledged', { result });
         return;
       } catch (error) {
-        if (run !== this.#run || LOST.includes(error.code)) return;
-        if (!PASSING.includes(error.code) || tries >= PAUSES.length) {
-          this.#become(item, 'failed', error);
+        if (run !== this.#run || UNKNOWN_OUTCOME.includes(error.code)) return;
+        if (!TRANSIENT.includes(error.code) || tries >= PAUSES.length) {
+          this.#setState(item, 'failed', error);
           return;
         }
         await new Promise((resolve) => setTimeout(resolve, PAUSES[tries]));
@@ -135,7 +135,7 @@ export class Outbox {
     }
   }
 
-  #become(item, state, error) {
+  #setState(item, state, error) {
     item.state = state;
     item.error = error;
     this.#changed(item);
@@ -157,7 +157,7 @@ export class Outbox {
       { key, event, data, error: error && { code: error.code, message: error.message, event } }
     ));
     this.#storage?.save({ owner: this.#owner, items });
-    this.#told({ ...item });
+    this.#onChange({ ...item });
   }
 }
 

@@ -3,13 +3,13 @@
  * survives a look at another room, a lost connection, a reload and a new session.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { $, lengthOf, setText } from './dom.js';
-import { kept } from './memory.js';
+import { storageSlot } from './storage.js';
 
-const COUNTED_FROM = 400; // characters left
+const COUNT_SHOWN_BELOW = 400; // characters left
 
-const stored = kept('sessionStorage', 'drafts');
+const stored = storageSlot('sessionStorage', 'drafts');
 
 export class Composer {
   #model;
@@ -17,13 +17,13 @@ export class Composer {
   #drafts = new Map(); // by room
   #input = $('text');
 
-  /** `send(room, text)` gets what is sent; `wrote()` is called when something was written. */
-  constructor({ model, send, wrote }) {
+  /** `send(room, text)` gets what is sent; `onInput()` is called when something was written. */
+  constructor({ model, send, onInput }) {
     this.#model = model;
     this.#input.addEventListener('input', () => {
-      this.#keep();
-      this.#fit();
-      if (this.#text) wrote();
+      this.#saveDraft();
+      this.#updateSize();
+      if (this.#text) onInput();
     });
     this.#input.addEventListener('keydown', (event) => {
       // During a composition Enter belongs to the input method; where isComposing
@@ -38,14 +38,14 @@ export class Composer {
       if (!this.#isSendable) return;
       send(this.#room, this.#text);
       this.#input.value = '';
-      this.#keep();
-      this.#fit();
+      this.#saveDraft();
+      this.#updateSize();
     });
     model.watch(['rooms'], () => this.#showHint());
   }
 
   /** Somebody has signed in: takes up the drafts they left in this tab. */
-  belongTo(name) {
+  setUser(name) {
     const { owner, drafts } = stored.load() ?? {};
     this.#drafts = new Map(owner === name ? drafts : []);
     this.show(null);
@@ -62,7 +62,7 @@ export class Composer {
     this.#room = room;
     this.#input.value = this.#drafts.get(room) ?? '';
     this.#showHint();
-    this.#fit();
+    this.#updateSize();
   }
 
   // Blank lines around a message go; the indentation of its first line stays.
@@ -78,26 +78,26 @@ export class Composer {
     return this.#model.limits.text - lengthOf(this.#text);
   }
 
-  #keep() {
+  #saveDraft() {
     if (this.#input.value) this.#drafts.set(this.#room, this.#input.value);
     else this.#drafts.delete(this.#room);
     stored.save({ owner: this.#model.you.name, drafts: [...this.#drafts] });
   }
 
-  #fit() {
+  #updateSize() {
     this.#input.style.height = 'auto';
     this.#input.style.height = `${this.#input.scrollHeight}px`;
     $('send').disabled = !this.#isSendable;
     const left = this.#left;
-    let words = '';
-    if (left < 0) words = say('composer.too_long', { count: -left });
-    else if (left < COUNTED_FROM) words = say('composer.left', { count: left });
-    setText($('length'), words);
-    $('length').classList.toggle('fault', left < 0);
+    let text = '';
+    if (left < 0) text = t('composer.too_long', { count: -left });
+    else if (left < COUNT_SHOWN_BELOW) text = t('composer.left', { count: left });
+    setText($('length'), text);
+    $('length').classList.toggle('error', left < 0);
   }
 
   #showHint() {
     const room = this.#model.rooms.get(this.#room);
-    if (room) this.#input.placeholder = say('composer.hint', { name: room.name });
+    if (room) this.#input.placeholder = t('composer.hint', { name: room.name });
   }
 }

@@ -3,13 +3,13 @@
  * the rooms that were opened before are kept, so that one comes back to where one was.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { ask } from './dialogs.js';
 import { $, debounced, setText } from './dom.js';
 import { Log } from './log.js';
 import { showMark } from './rooms.js';
 
-const LOGS_KEPT = 10;
+const MAX_LOGS = 10;
 const READ_AFTER = 300;
 
 export class Conversation {
@@ -17,11 +17,11 @@ export class Conversation {
   #model;
   #logs = new Map(); // by room, the one shown last at the end
   #room = null;
-  #tellRead = debounced(READ_AFTER, () => this.#sendRead());
+  #sendReadSoon = debounced(READ_AFTER, () => this.#sendRead());
   #read = null; // {room, seq}: what is read and not told yet
 
-  /** `openPerson(name)` shows who somebody is. */
-  constructor({ client, model, openPerson }) {
+  /** `openUser(name)` shows who somebody is. */
+  constructor({ client, model, openUser }) {
     this.#client = client;
     this.#model = model;
     client.on('message', (message) => this.#logs.get(message.room)?.add(message));
@@ -36,15 +36,15 @@ export class Conversation {
       client.pending.forEach((item) => this.#logs.forEach((log) => log.pending(item)));
       if (state === 'open') this.#log?.load();
     });
-    model.watch(['rooms', 'people'], () => this.#render());
+    model.watch(['rooms', 'presence'], () => this.#render());
     model.watch(['blocked'], () => this.#logs.forEach((log) => log.blockedChanged()));
 
-    document.addEventListener('visibilitychange', () => this.#seen());
+    document.addEventListener('visibilitychange', () => this.#updateRead());
     $('newer').addEventListener('click', () => {
       this.#log.toEnd();
       $('text').focus();
     });
-    $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openPerson));
+    $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openUser));
   }
 
   get room() {
@@ -67,7 +67,7 @@ export class Conversation {
       this.#logs.delete(number);
       this.#logs.set(number, log);
       log.show();
-      this.#forgetOldest();
+      this.#dropOldest();
     }
     this.#render();
   }
@@ -84,7 +84,7 @@ export class Conversation {
   }
 
   #open(room) {
-    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#seen() });
+    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#updateRead() });
     $('logs').append(log.element);
     this.#logs.set(room, log);
     this.#client.pending.forEach((item) => log.pending(item));
@@ -96,9 +96,9 @@ export class Conversation {
     this.#logs.delete(room);
   }
 
-  #forgetOldest() {
+  #dropOldest() {
     const [oldest] = this.#logs.keys();
-    if (this.#logs.size > LOGS_KEPT) this.#drop(oldest);
+    if (this.#logs.size > MAX_LOGS) this.#drop(oldest);
   }
 
   #render() {
@@ -108,28 +108,28 @@ export class Conversation {
     setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room) : room.topic);
     showMark($('room-mark'), room, this.#model);
     this.#log.element.dataset.owner = this.#model.isOwner(room);
-    this.#seen();
+    this.#updateRead();
   }
 
   #stateOf({ name, gone }) {
-    if (gone) return say('person.gone');
+    if (gone) return t('user.gone');
     const online = this.#model.isOnline(name);
     if (online === null) return '';
-    return say(online ? 'person.online' : 'person.offline');
+    return t(online ? 'user.online' : 'user.offline');
   }
 
   // What is at the end of an open room has been read, if anybody looks at the page.
-  #seen() {
+  #updateRead() {
     if (!this.#model.rooms.has(this.#room)) return;
     const { unseen, isAtEnd, seenSeq: seq } = this.#log;
     $('newer').hidden = isAtEnd;
-    setText($('newer'), unseen > 0 ? say('room.newer', { count: unseen }) : say('room.to_end'));
+    setText($('newer'), unseen > 0 ? t('room.newer', { count: unseen }) : t('room.to_end'));
 
     const { room, read } = this.#model.rooms.get(this.#room);
     if (!seq || seq <= read || document.hidden || $('chat').inert) return;
     if (this.#read?.room !== room) this.#sendRead();
     this.#read = { room, seq };
-    this.#tellRead();
+    this.#sendReadSoon();
     this.#model.read(room, seq);
   }
 
@@ -139,11 +139,11 @@ export class Conversation {
     this.#read = null;
   }
 
-  #clicked(target, openPerson) {
+  #clicked(target, openUser) {
     const message = target.closest('.message');
     if (!message) return;
     const { key, from } = message.dataset;
-    if (target.closest('.name')) openPerson(from);
+    if (target.closest('.name')) openUser(from);
     else if (target.closest('.retry')) this.#client.retry(key);
     else if (target.closest('.discard')) this.#client.discard(key);
     else if (target.closest('.delete')) this.#delete(message);
@@ -156,9 +156,9 @@ export class Conversation {
     const seq = Number(message.dataset.seq);
     message.focus({ preventScroll: true }); // It remains, its button does not.
     ask({
-      title: say('log.delete'),
-      text: say('log.delete_text'),
-      yes: say('log.delete_yes'),
+      title: t('log.delete'),
+      text: t('log.delete_text'),
+      yes: t('log.delete_yes'),
       danger: true,
       act: () => this.#client.emit('delete', { room, seq }),
     });

@@ -2,7 +2,7 @@
  * What all dialogs do, a question that can be asked anywhere, and short news at the edge.
  */
 
-import { sentenceOf } from '../words.js';
+import { errorText } from '../strings.js';
 import { $ } from './dom.js';
 
 const TOAST_SHOWN = 6_000;
@@ -59,7 +59,7 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
       await act(input.value);
       dialog.close();
     } catch (error) {
-      $('ask-note').textContent = sentenceOf(error);
+      $('ask-note').textContent = errorText(error);
     } finally {
       $('ask-yes').disabled = false;
     }
@@ -90,7 +90,7 @@ export async function attempt(action) {
     await action();
     return true;
   } catch (error) {
-    toast(sentenceOf(error), 'alert');
+    toast(errorText(error), 'alert');
     return false;
   }
 }

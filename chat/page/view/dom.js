@@ -74,7 +74,7 @@ function placeOf(element, item) {
 }
 
 function subjectOf({ dataset }) {
-  return dataset.room ?? dataset.person ?? dataset.choice;
+  return dataset.room ?? dataset.user ?? dataset.choice;
 }
 
 // FNV-1a: the same name has the same colour for everyone.

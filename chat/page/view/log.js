@@ -4,17 +4,17 @@
  * has said oneself and the server does not have yet.
  */
 
-import { say, sentenceOf } from '../words.js';
+import { errorText, t } from '../strings.js';
 import { find, fromTemplate, setText } from './dom.js';
 import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
 import { Scrolling } from './scrolling.js';
 
 // An open chat must not grow for days: past the first number, the oldest go until the second is left.
-const LONGEST = 800;
-const KEPT = 400;
+const MAX_ENTRIES = 800;
+const KEPT_ENTRIES = 400;
 // The server is busy, or we are too quick for it: asked again a little later.
-const PASSING = ['too_fast', 'overloaded'];
-const TRY_AGAIN = 1_000;
+const TRANSIENT = ['too_fast', 'overloaded'];
+const RETRY_AFTER = 1_000;
 
 export class Log {
   element = fromTemplate('log-template');
@@ -43,9 +43,9 @@ export class Log {
     this.#model = model;
     this.#changed = changed;
     this.element.dataset.room = room;
-    this.element.ariaLabel = say('log.region');
-    this.#messages.ariaLabel = say('log.messages');
-    this.#unsent.ariaLabel = say('log.unsent');
+    this.element.ariaLabel = t('log.region');
+    this.#messages.ariaLabel = t('log.messages');
+    this.#unsent.ariaLabel = t('log.unsent');
     this.#scrolling = new Scrolling(this.element, find(this.element, '.content'), () => this.#moved());
   }
 
@@ -63,12 +63,12 @@ export class Log {
     this.#unread = unread > 0 ? { after: read, upTo: seq } : null;
     this.#entries.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], this.#unread));
     this.element.hidden = false;
-    this.#scrolling.comeBack();
+    this.#scrolling.restore();
     this.load();
   }
 
   hide() {
-    this.#scrolling.leave();
+    this.#scrolling.save();
     this.element.hidden = true;
   }
 
@@ -93,7 +93,7 @@ export class Log {
     this.#firstSeq = null;
     this.#lastSeq = 0;
     this.#more = true;
-    this.#messages.replaceChildren(separator('gap', say('log.gap')));
+    this.#messages.replaceChildren(separator('gap', t('log.gap')));
     this.#unsent.querySelectorAll('[data-state="sent"]').forEach((element) => element.remove());
     if (!this.element.hidden) this.load();
   }
@@ -110,7 +110,7 @@ export class Log {
   /** One has blocked somebody, or no longer does. */
   blockedChanged() {
     for (const entry of this.#entries) {
-      const hidden = entry.element.classList.contains('hidden-words');
+      const hidden = entry.element.classList.contains('hidden-text');
       if (hidden !== this.#model.blocked.has(entry.message.from)) showBlocked(entry, !hidden);
     }
   }
@@ -119,7 +119,7 @@ export class Log {
   pending(item) {
     if (item.data.room !== this.#room) return;
     const { key, state, error, result } = item;
-    let element = this.#unsentOf(key);
+    let element = this.#unsentElement(key);
     if (state === 'discarded' || (state === 'acknowledged' && result.seq <= this.#lastSeq)) {
       element?.remove();
       return;
@@ -131,28 +131,28 @@ export class Log {
     }
     element.dataset.state = state === 'acknowledged' ? 'sent' : state;
     if (result) element.dataset.place = result.seq;
-    setText(find(element, '.fate'), this.#fateOf(state, error));
+    setText(find(element, '.delivery'), this.#deliveryText(state, error));
     find(element, '.choices').hidden = state !== 'failed';
   }
 
   // With a connection one waits only for what was said before.
-  #fateOf(state, error) {
+  #deliveryText(state, error) {
     switch (state) {
-      case 'sending': return say('log.sending');
-      case 'waiting': return say(this.#client.status.state === 'open' ? 'log.sending' : 'log.waiting');
-      case 'failed': return sentenceOf(error);
+      case 'sending': return t('log.sending');
+      case 'waiting': return t(this.#client.status.state === 'open' ? 'log.sending' : 'log.waiting');
+      case 'failed': return errorText(error);
       default: return '';
     }
   }
 
-  #unsentOf(key) {
+  #unsentElement(key) {
     return this.#unsent.querySelector(`[data-key="${key}"]`);
   }
 
   async #fetch(where, add) {
     const request = this.#client.emit('history', { room: this.#room, ...where });
     this.#loading = request;
-    this.#top.textContent = say('log.loading');
+    this.#top.textContent = t('log.loading');
     let answer;
     try {
       answer = await request;
@@ -164,7 +164,7 @@ export class Log {
     this.#loading = null;
     this.#loaded = true;
     this.#more = answer.more;
-    this.#top.textContent = answer.more ? '' : say('log.beginning');
+    this.#top.textContent = answer.more ? '' : t('log.beginning');
     // A screen reader is not to read out the whole history.
     this.#messages.ariaLive = 'off';
     add(answer.messages);
@@ -177,8 +177,8 @@ export class Log {
   // Without a connection there is nothing to say: the next one loads again.
   #failed(error) {
     this.#loading = null;
-    this.#top.textContent = error.code === 'disconnected' ? '' : sentenceOf(error);
-    if (PASSING.includes(error.code)) setTimeout(() => this.load(), TRY_AGAIN);
+    this.#top.textContent = error.code === 'disconnected' ? '' : errorText(error);
+    if (TRANSIENT.includes(error.code)) setTimeout(() => this.load(), RETRY_AFTER);
   }
 
   #append(message) {
@@ -218,8 +218,8 @@ export class Log {
 
   // Not while somebody reads further up: it would be taken away under their eyes.
   #trim() {
-    if (this.#entries.length <= LONGEST || !this.#scrolling.isAtEnd) return;
-    for (const { element, before } of this.#entries.splice(0, this.#entries.length - KEPT)) {
+    if (this.#entries.length <= MAX_ENTRIES || !this.#scrolling.isAtEnd) return;
+    for (const { element, before } of this.#entries.splice(0, this.#entries.length - KEPT_ENTRIES)) {
       element.remove();
       before?.remove();
     }

@@ -3,7 +3,7 @@
  */
 
 import { parts } from '../links.js';
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
@@ -35,15 +35,15 @@ export function unsentElement({ key, data }, you) {
 /** Takes the text away from a message that was deleted. */
 export function showDeleted(element) {
   element.classList.add('deleted');
-  find(element, '.text').textContent = say('log.deleted');
+  find(element, '.text').textContent = t('log.deleted');
   find(element, '.delete')?.remove();
 }
 
 /** Hides what somebody says whom one has blocked, or shows it again. */
 export function showBlocked({ element, message }, blocked) {
   if (message.kind !== 'said' || element.classList.contains('deleted')) return;
-  element.classList.toggle('hidden-words', blocked);
-  if (blocked) find(element, '.text').textContent = say('log.blocked');
+  element.classList.toggle('hidden-text', blocked);
+  if (blocked) find(element, '.text').textContent = t('log.blocked');
   else showText(find(element, '.text'), message.text ?? '');
 }
 
@@ -62,7 +62,7 @@ export function placeAfter(entry, previous, unread) {
   if (isNewDay || isUnread) {
     entry.before = document.createElement('div');
     if (isNewDay) entry.before.append(separator('day', calendar.format(message.time)));
-    if (isUnread) entry.before.append(separator('unread', say('log.unread')));
+    if (isUnread) entry.before.append(separator('unread', t('log.unread')));
     element.before(entry.before);
   }
   const last = previous?.message;
@@ -90,12 +90,12 @@ function saidElement({ seq, from, text, time, deleted, gone }, you) {
   const name = find(element, '.name');
   name.textContent = from;
   name.disabled = own || gone === true;
-  if (gone) name.title = say('person.gone');
+  if (gone) name.title = t('user.gone');
   const stamp = find(element, 'time');
   stamp.textContent = clock.format(time);
   stamp.title = moment.format(time);
   stamp.dateTime = new Date(time).toISOString();
-  find(element, '.fate').remove();
+  find(element, '.delivery').remove();
   find(element, '.choices').remove();
   showText(find(element, '.text'), text ?? '');
   if (deleted) showDeleted(element);
@@ -114,14 +114,14 @@ function lineElement({ seq, from, kind, who, role, text, time }) {
 
 function sentence({ from, kind, who, role, text }) {
   switch (kind) {
-    case 'topic': return text ? say('log.topic', { from, text }) : say('log.no_topic', { from });
-    case 'role': return say(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
+    case 'topic': return text ? t('log.topic', { from, text }) : t('log.no_topic', { from });
+    case 'role': return t(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
     case 'joined':
-    case 'left': return say(`log.${kind}`, { from });
+    case 'left': return t(`log.${kind}`, { from });
     case 'kicked':
     case 'banned':
-    case 'unbanned': return say(`log.${kind}`, { from, who });
-    default: return say('log.unknown', { from }); // From a newer server.
+    case 'unbanned': return t(`log.${kind}`, { from, who });
+    default: return t('log.unknown', { from }); // From a newer server.
   }
 }
 

@@ -2,14 +2,14 @@
  * What stays until it is closed: what the operators tell all who are online, and what could not be sent and has no room.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { $ } from './dom.js';
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 
 export function startNotices(client) {
   client.on('notice', ({ text, from, time }) => {
-    showNotice(say('notice.from', { from, time: clock.format(time) }), text);
+    showNotice(t('notice.from', { from, time: clock.format(time) }), text);
   });
 }
 
@@ -18,15 +18,15 @@ export function showNotice(source, text) {
   const notice = document.createElement('div');
   notice.className = 'notice';
   notice.role = 'alert';
-  const words = document.createElement('p');
+  const line = document.createElement('p');
   const what = document.createElement('b');
   what.textContent = source;
-  words.append(what, ' ', text);
+  line.append(what, ' ', text);
   const close = document.createElement('button');
   close.type = 'button';
-  close.textContent = say('close');
+  close.textContent = t('close');
   close.addEventListener('click', () => notice.remove());
-  notice.append(words, close);
+  notice.append(line, close);
   $('notices').append(notice);
 }
 

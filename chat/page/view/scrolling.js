@@ -11,8 +11,8 @@ export class Scrolling {
   #element;
   #content;
   #moved;
-  #following = true;
-  #place = 0; // where the reader was when the element was hidden
+  #isAtEnd = true;
+  #savedTop = 0; // where the reader was when the element was hidden
   #heights = ''; // at the observer's last look
 
   /** `moved()` is called when the reader, or a change of height, has changed what is seen. */
@@ -27,7 +27,7 @@ export class Scrolling {
   }
 
   get isAtEnd() {
-    return this.#following;
+    return this.#isAtEnd;
   }
 
   get isNearTop() {
@@ -35,19 +35,19 @@ export class Scrolling {
   }
 
   toEnd() {
-    this.#following = true;
+    this.#isAtEnd = true;
     this.#element.scrollTop = this.#element.scrollHeight;
     this.#moved();
   }
 
   /** The element is about to be hidden, which makes it forget its place. */
-  leave() {
-    this.#place = this.#element.scrollTop;
+  save() {
+    this.#savedTop = this.#element.scrollTop;
   }
 
   /** It is shown again. */
-  comeBack() {
-    this.#element.scrollTop = this.#following ? this.#element.scrollHeight : this.#place;
+  restore() {
+    this.#element.scrollTop = this.#isAtEnd ? this.#element.scrollHeight : this.#savedTop;
   }
 
   /** Runs a change of what is above the reader, who does not notice. */
@@ -61,17 +61,17 @@ export class Scrolling {
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#element;
     if (clientHeight === 0) return;
-    if (scrollHeight - scrollTop - clientHeight < AT_END) this.#following = true;
+    if (scrollHeight - scrollTop - clientHeight < AT_END) this.#isAtEnd = true;
     // Was it the reader who moved, or did a height change, which moves things too
     // and which the observer is about to hear of?
-    else if (this.#heightsNow() === this.#heights) this.#following = false;
+    else if (this.#heightsNow() === this.#heights) this.#isAtEnd = false;
     this.#moved();
   }
 
   #resized() {
     if (this.#element.clientHeight === 0) return;
     this.#heights = this.#heightsNow();
-    if (this.#following) this.#element.scrollTop = this.#element.scrollHeight;
+    if (this.#isAtEnd) this.#element.scrollTop = this.#element.scrollHeight;
     this.#moved();
   }
 

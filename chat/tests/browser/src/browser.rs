@@ -7,9 +7,9 @@ use tempfile::TempDir;
 
 use crate::{
     devtools::DevTools,
-    page::{Look, Page},
-    process::{Process, Voice},
-    trouble::{Expected, Trouble},
+    fault::{Expected, Fault},
+    page::{Display, Page},
+    process::{OutputStream, Process},
 };
 
 /// A running browser. When it is dropped, it fails the test if a page has complained about anything that nobody
@@ -33,8 +33,8 @@ impl Browser {
         command.args(SWITCHES).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
         // What it keeps beside its profile goes there as well.
         command.env("HOME", profile.path()).env_remove("DBUS_SESSION_BUS_ADDRESS");
-        let process = Process::start(&mut command, Voice::Stderr);
-        let url = process.line(|line| line.strip_prefix("DevTools listening on ").map(str::to_owned));
+        let process = Process::start(&mut command, OutputStream::Stderr);
+        let url = process.find_line(|line| line.strip_prefix("DevTools listening on ").map(str::to_owned));
         let devtools = DevTools::connect(url.trim());
         let version = devtools.call("Browser.getVersion", json!({}));
         Self {
@@ -49,7 +49,7 @@ impl Browser {
 
     /// An empty page of somebody new, whose complaints are reported under this name.
     #[track_caller]
-    pub fn page(&self, name: &str, look: Look) -> Page {
+    pub fn page(&self, name: &str, display: Display) -> Page {
         let context = self.devtools.call("Target.createBrowserContext", json!({}))["browserContextId"].take();
         let target = self
             .devtools
@@ -69,42 +69,42 @@ impl Browser {
         page.call("Emulation.setFocusEmulationEnabled", json!({"enabled": true}));
         page.call(
             "Emulation.setUserAgentOverride",
-            json!({"userAgent": self.user_agent, "acceptLanguage": look.language}),
+            json!({"userAgent": self.user_agent, "acceptLanguage": display.language}),
         );
-        let first = look.language.split(',').next();
+        let first = display.language.split(',').next();
         page.call("Emulation.setLocaleOverride", json!({"locale": first}));
-        page.look(look);
+        page.set_display(display);
         page
     }
 
-    /// From now on, this is no trouble.
+    /// From now on, this is no fault.
     pub fn expect(&self, expected: Expected) {
         self.expected.borrow_mut().push(expected);
     }
 
     /// What pages have complained about, but for what was expected.
-    fn troubles(&self) -> Vec<String> {
+    fn faults(&self) -> Vec<String> {
         let names = self.names.borrow();
         for session in names.keys() {
             // An answer comes behind the events of what was before.
             let answer = self.devtools.try_call(Some(session), "Runtime.evaluate", json!({"expression": "0"}));
             assert!(answer.is_ok(), "the page of {} does not answer: {answer:?}", names[session]);
         }
-        let troubles = self.devtools.take_events().into_iter().filter_map(|event| {
+        let faults = self.devtools.take_events().into_iter().filter_map(|event| {
             let page = names.get(&event.session?)?;
-            Trouble::of(page, &event.method, &event.params)
+            Fault::of(page, &event.method, &event.params)
         });
         let expected = self.expected.borrow();
-        let unexpected = troubles.filter(|trouble| !expected.iter().any(|expected| expected.covers(trouble)));
-        unexpected.map(|trouble| trouble.to_string()).collect()
+        let unexpected = faults.filter(|fault| !expected.iter().any(|expected| expected.covers(fault)));
+        unexpected.map(|fault| fault.to_string()).collect()
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         if !thread::panicking() {
-            let troubles = self.troubles();
-            assert!(troubles.is_empty(), "the pages complain: {troubles:#?}");
+            let faults = self.faults();
+            assert!(faults.is_empty(), "the pages complain: {faults:#?}");
         }
     }
 }
@@ -126,7 +126,7 @@ const SWITCHES: &[&str] = &[
     "--disable-sync",
     "--disable-breakpad",
     "--password-store=basic",
-    // Several people look at their pages at the same time.
+    // Several users look at their pages at the same time.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",

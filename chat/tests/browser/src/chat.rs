@@ -1,8 +1,8 @@
-//! The whole: a server, and a browser in which people open the chat, each over a network of their own.
+//! The whole: a server, and a browser in which users open the chat, each over a network of their own.
 
 use std::{cell::RefCell, rc::Rc};
 
-use crate::{Browser, Look, Person, Proxy, Server};
+use crate::{Browser, Display, Proxy, Server, User};
 
 /// A chat to be tested. It ends when dropped.
 pub struct Chat {
@@ -24,18 +24,18 @@ impl Chat {
 
     /// Somebody who has the page before them.
     #[track_caller]
-    pub fn visitor(&self, name: &str, look: Look) -> Person {
+    pub fn visitor(&self, name: &str, display: Display) -> User {
         let network = Rc::new(Proxy::start(self.server.address()));
         self.networks.borrow_mut().push(Rc::clone(&network));
-        Person::before(self.browser.page(name, look), name, network)
+        User::open_page(self.browser.page(name, display), name, network)
     }
 
     /// Somebody with an account, who is in the Lobby.
     #[track_caller]
-    pub fn person(&self, name: &str) -> Person {
-        let person = self.visitor(name, Look::default());
-        person.register();
-        person.wait_for_value("$('#room-name').textContent", "Lobby");
-        person
+    pub fn user(&self, name: &str) -> User {
+        let user = self.visitor(name, Display::default());
+        user.register();
+        user.wait_for_value("$('#room-name').textContent", "Lobby");
+        user
     }
 }

@@ -6,7 +6,7 @@ use std::{cell::RefCell, fmt};
 use serde_json::{Value, json};
 use switchboard::client::{Client, Message};
 
-use crate::LONG;
+use crate::WAIT_LIMIT;
 
 /// A conversation with a browser, in which each page is a session.
 pub(crate) struct DevTools {
@@ -30,17 +30,17 @@ pub(crate) struct Event {
 
 /// The browser's answer to what it did not do.
 #[derive(Debug)]
-pub(crate) struct Refusal(String);
+pub(crate) struct CallError(String);
 
-impl fmt::Display for Refusal {
+impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Refusal {
+impl CallError {
     /// Whether the page was on its way to another document, and lost what ran on the one before.
-    pub(crate) fn is_for_navigation(&self) -> bool {
+    pub(crate) fn is_navigation(&self) -> bool {
         ["context was destroyed", "navigated or closed", "find context", "find default"]
             .iter()
             .any(|part| self.0.contains(part))
@@ -50,19 +50,20 @@ impl Refusal {
 impl DevTools {
     pub(crate) fn connect(url: &str) -> Self {
         // Pages answer within the time that we give them; the rest is the browser's.
-        let client = Client::builder().read_timeout(Some(LONG * 2)).connect(url).expect("the browser's WebSocket");
+        let client =
+            Client::builder().read_timeout(Some(WAIT_LIMIT * 2)).connect(url).expect("the browser's WebSocket");
         Self { inner: RefCell::new(Inner { client, last_id: 0, events: Vec::new() }) }
     }
 
     /// Does something in the browser.
     #[track_caller]
     pub(crate) fn call(&self, method: &str, params: Value) -> Value {
-        self.try_call(None, method, params).unwrap_or_else(|refusal| panic!("{method}: {refusal}"))
+        self.try_call(None, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     /// Does something in a session, or without one in the browser.
     #[track_caller]
-    pub(crate) fn try_call(&self, session: Option<&str>, method: &str, params: Value) -> Result<Value, Refusal> {
+    pub(crate) fn try_call(&self, session: Option<&str>, method: &str, params: Value) -> Result<Value, CallError> {
         let inner = &mut *self.inner.borrow_mut();
         inner.last_id += 1;
         let mut call = json!({"id": inner.last_id, "method": method, "params": params});
@@ -81,7 +82,7 @@ impl DevTools {
                 inner.events.push(Event { session, method: method.to_owned(), params: said["params"].take() });
             } else if said["id"] == inner.last_id {
                 return match said["error"]["message"].as_str() {
-                    Some(message) => Err(Refusal(message.to_owned())),
+                    Some(message) => Err(CallError(message.to_owned())),
                     None => Ok(said["result"].take()),
                 };
             } else {

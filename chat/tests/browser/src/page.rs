@@ -8,7 +8,7 @@ use std::{fs, path::Path, rc::Rc, time::Instant};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::{LONG, devtools::DevTools};
+use crate::{WAIT_LIMIT, devtools::DevTools};
 
 /// A page of the browser.
 pub struct Page {
@@ -18,7 +18,7 @@ pub struct Page {
 
 /// The screen and the taste of somebody at the browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Display {
     pub width: u32,
     pub height: u32,
     pub dark: bool,
@@ -28,7 +28,7 @@ pub struct Look {
     pub language: &'static str,
 }
 
-impl Default for Look {
+impl Default for Display {
     fn default() -> Self {
         Self { width: 1280, height: 800, dark: false, touch: false, language: "en-GB" }
     }
@@ -43,13 +43,13 @@ impl Page {
     #[track_caller]
     pub fn call(&self, method: &str, params: Value) -> Value {
         let answer = self.devtools.try_call(Some(&self.session), method, params);
-        answer.unwrap_or_else(|refusal| panic!("{method}: {refusal}"))
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     /// Gives it this screen and this taste. The language is that of the page's beginning.
     #[track_caller]
-    pub fn look(&self, look: Look) {
-        let Look { width, height, dark, touch, .. } = look;
+    pub fn set_display(&self, display: Display) {
+        let Display { width, height, dark, touch, .. } = display;
         self.call(
             "Emulation.setDeviceMetricsOverride",
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}),
@@ -104,7 +104,7 @@ impl Page {
                     await nextFrame();
                 }}
             }})()",
-            milliseconds = LONG.as_millis(),
+            milliseconds = WAIT_LIMIT.as_millis(),
         );
         let value = self.run(&script);
         assert!(
@@ -112,7 +112,7 @@ impl Page {
             "waited in vain for\n    {accepted}\nof\n    {expression}\nwhich is {:#}, fault {}; {}",
             value["seen"],
             value["fault"],
-            self.run(NEWS),
+            self.run(PAGE_TEXT),
         );
         value["seen"].clone()
     }
@@ -128,8 +128,8 @@ impl Page {
                     assert_eq!(answer["exceptionDetails"], Value::Null, "{script}");
                     return answer["result"]["value"].take();
                 }
-                Err(refusal) if refusal.is_for_navigation() && started.elapsed() < LONG => {}
-                Err(refusal) => panic!("{refusal}: {script}"),
+                Err(error) if error.is_navigation() && started.elapsed() < WAIT_LIMIT => {}
+                Err(error) => panic!("{error}: {script}"),
             }
         }
     }
@@ -188,7 +188,7 @@ impl Page {
 
     /// Turns the mouse's wheel over an element, by so many pixels; up where they are negative.
     #[track_caller]
-    pub fn turn_wheel(&self, selector: &str, pixels: i32) {
+    pub fn scroll_by(&self, selector: &str, pixels: i32) {
         let place = self.wait_for(&format!("reachable(() => $({}))", json!(selector)));
         self.call(
             "Input.dispatchMouseEvent",
@@ -198,7 +198,7 @@ impl Page {
 
     /// Leaves a picture of what is seen in `target/browser`.
     #[track_caller]
-    pub fn keep_picture(&self, name: &str) {
+    pub fn save_screenshot(&self, name: &str) {
         let picture = self.call("Page.captureScreenshot", json!({"format": "png"}));
         let bytes = BASE64_STANDARD.decode(picture["data"].as_str().expect("a string")).expect("base64");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target/browser");
@@ -232,6 +232,6 @@ const PRELUDE: &str = "
 ";
 
 /// What the page tells its reader, for the message of a test that fails.
-const NEWS: &str = "
+const PAGE_TEXT: &str = "
     `the page is at ${location.href}, and says ${document.body.innerText.slice(0, 2000)}`
 ";

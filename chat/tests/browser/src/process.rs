@@ -10,20 +10,20 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::LONG;
+use crate::WAIT_LIMIT;
 
 /// How a process is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum StopSignal {
     /// It is asked to: SIGTERM.
-    Asked,
+    Terminate,
     /// It is not asked: SIGKILL.
-    Killed,
+    Kill,
 }
 
 /// Which of its outputs says what we wait for. The other one is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Voice {
+pub(crate) enum OutputStream {
     Stdout,
     Stderr,
 }
@@ -35,10 +35,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(command: &mut Command, voice: Voice) -> Self {
-        let (stdout, stderr) = match voice {
-            Voice::Stdout => (Stdio::piped(), Stdio::null()),
-            Voice::Stderr => (Stdio::null(), Stdio::piped()),
+    pub(crate) fn start(command: &mut Command, stream: OutputStream) -> Self {
+        let (stdout, stderr) = match stream {
+            OutputStream::Stdout => (Stdio::piped(), Stdio::null()),
+            OutputStream::Stderr => (Stdio::null(), Stdio::piped()),
         };
         let mut child = command
             .stdin(Stdio::null())
@@ -46,9 +46,9 @@ impl Process {
             .stderr(stderr)
             .spawn()
             .unwrap_or_else(|error| panic!("{:?} cannot be run: {error}", command.get_program()));
-        let output: Box<dyn Read + Send> = match voice {
-            Voice::Stdout => Box::new(child.stdout.take().expect("a pipe")),
-            Voice::Stderr => Box::new(child.stderr.take().expect("a pipe")),
+        let output: Box<dyn Read + Send> = match stream {
+            OutputStream::Stdout => Box::new(child.stdout.take().expect("a pipe")),
+            OutputStream::Stderr => Box::new(child.stderr.take().expect("a pipe")),
         };
         let (said, lines) = mpsc::channel();
         // Reads to the end, also when nobody listens any more: a full pipe would stop the child.
@@ -62,8 +62,8 @@ impl Process {
 
     /// Waits for the first line in which `find` finds something.
     #[track_caller]
-    pub(crate) fn line<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + LONG;
+    pub(crate) fn find_line<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + WAIT_LIMIT;
         let mut said = Vec::new();
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -78,24 +78,24 @@ impl Process {
 
     /// Ends it, and waits for its end.
     #[track_caller]
-    pub(crate) fn end(&mut self, ending: Ending) {
-        self.signal(ending);
-        assert!(self.is_silent(), "the process does not end");
+    pub(crate) fn end(&mut self, signal: StopSignal) {
+        self.signal(signal);
+        assert!(self.output_ended(), "the process does not end");
         self.child.wait().expect("a child that nobody else waits for");
     }
 
-    fn signal(&self, ending: Ending) {
-        let signal = match ending {
-            Ending::Asked => Signal::TERM,
-            Ending::Killed => Signal::KILL,
+    fn signal(&self, signal: StopSignal) {
+        let signal = match signal {
+            StopSignal::Terminate => Signal::TERM,
+            StopSignal::Kill => Signal::KILL,
         };
         // Fails where it has ended already.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
     /// Waits until its output ends, as it does with the process; whether it did in time.
-    fn is_silent(&self) -> bool {
-        let deadline = Instant::now() + LONG;
+    fn output_ended(&self) -> bool {
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(_) => {}
@@ -112,9 +112,9 @@ impl Drop for Process {
             return;
         }
         // Chromium asked to end takes its children along, and writes no more to its profile.
-        self.signal(Ending::Asked);
-        if !self.is_silent() {
-            self.signal(Ending::Killed);
+        self.signal(StopSignal::Terminate);
+        if !self.output_ended() {
+            self.signal(StopSignal::Kill);
         }
         let _ = self.child.wait();
     }

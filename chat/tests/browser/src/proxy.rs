@@ -32,7 +32,7 @@ struct Link {
     browser: TcpStream,
     server: TcpStream,
     /// What the server sends does not arrive any more, not even an end.
-    is_mute: Arc<AtomicBool>,
+    drops_answers: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -67,9 +67,9 @@ impl Proxy {
     }
 
     /// On all connections there are, the server hears and its answers are lost. New ones work.
-    pub fn lose_answers(&self) {
+    pub fn drop_answers(&self) {
         for link in &*self.network.links.lock().expect("no panic while it is held") {
-            link.is_mute.store(true, Ordering::SeqCst);
+            link.drops_answers.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -97,11 +97,11 @@ impl Network {
     }
 
     fn link(self: &Arc<Self>, browser: TcpStream, server: TcpStream) {
-        let is_mute = Arc::new(AtomicBool::new(false));
+        let drops_answers = Arc::new(AtomicBool::new(false));
         let (from_browser, from_server) = (twin(&browser), twin(&server));
         let (to_server, to_browser) = (twin(&server), twin(&browser));
-        let mute = Arc::clone(&is_mute);
-        self.links.lock().expect("no panic while it is held").push(Link { browser, server, is_mute });
+        let mute = Arc::clone(&drops_answers);
+        self.links.lock().expect("no panic while it is held").push(Link { browser, server, drops_answers });
         // A cut from here on finds the link in the list, and ends it.
         if !self.works.load(Ordering::SeqCst) {
             self.end_links();
@@ -121,7 +121,7 @@ impl Network {
 }
 
 /// Copies until either end is over, or drops what comes where the link is mute.
-fn pass(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+fn pass(mut from: TcpStream, mut to: TcpStream, drops_answers: &AtomicBool) {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let count = match from.read(&mut buffer) {
@@ -129,7 +129,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => 0,
         };
-        if is_mute.load(Ordering::SeqCst) {
+        if drops_answers.load(Ordering::SeqCst) {
             if count == 0 {
                 return;
             }

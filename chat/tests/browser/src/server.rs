@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::process::{Ending, Process, Voice};
+use crate::process::{OutputStream, Process, StopSignal};
 
 /// A running server with data of its own, which both end with it.
 pub struct Server {
@@ -34,8 +34,8 @@ impl Server {
 
     /// Ends it so; `restart` begins it anew.
     #[track_caller]
-    pub fn end(&mut self, ending: Ending) {
-        self.process.end(ending);
+    pub fn end(&mut self, signal: StopSignal) {
+        self.process.end(signal);
     }
 
     /// Starts it at the same address with the same data.
@@ -49,10 +49,11 @@ impl Server {
 
 #[track_caller]
 fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Process, SocketAddr) {
-    let program = env::var_os("SWITCHBOARD").expect("SWITCHBOARD should name the program: chat/tests/browser/run does that");
+    let program =
+        env::var_os("SWITCHBOARD").expect("SWITCHBOARD should name the program: chat/tests/browser/run does that");
     let mut command = Command::new(program);
     command.arg("--listen").arg(listen.to_string()).arg("--data").arg(data.path()).args(arguments);
-    let process = Process::start(command.env_remove("RUST_LOG"), Voice::Stdout);
-    let address = process.line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
+    let process = Process::start(command.env_remove("RUST_LOG"), OutputStream::Stdout);
+    let address = process.find_line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
     (process, address)
 }

@@ -2,14 +2,14 @@
  * 简体中文。参见 `en.js`。
  */
 
-export const words = {
+export const strings = {
   close: '关闭',
   cancel: '取消',
   save: '保存',
   more: '显示更多',
   too_fast_for: '操作太快了，请在 {count} 秒后重试。',
 
-  entrance: {
+  sign_in: {
     mode: '进入方式',
     login: '登录',
     register: '注册',
@@ -49,11 +49,11 @@ export const words = {
     open: '已连接',
     expired: '会话已结束',
     waiting: '连接已断开，{count} 秒后重试',
-    spoken_closed: '未连接',
-    spoken_connecting: '正在连接',
-    spoken_open: '已连接',
-    spoken_expired: '会话已结束',
-    spoken_waiting: '连接已断开，稍后会重试。',
+    announce_closed: '未连接',
+    announce_connecting: '正在连接',
+    announce_open: '已连接',
+    announce_expired: '会话已结束',
+    announce_waiting: '连接已断开，稍后会重试。',
   },
 
   notice: {
@@ -171,7 +171,7 @@ export const words = {
     create: '创建',
   },
 
-  people: {
+  users: {
     find: '发起私聊',
     search: '按名字搜索',
     online: { other: '{count} 人在线' },
@@ -180,7 +180,7 @@ export const words = {
     alone: '没有其他人在线。您可以按名字搜索任何人。',
   },
 
-  person: {
+  user: {
     message: '发送消息',
     block: '屏蔽',
     unblock: '取消屏蔽',

@@ -3,32 +3,32 @@
  * covers the chat when a session has ended, and leaves it as it was.
  */
 
-import { say, sentenceOf } from '../words.js';
+import { errorText, t } from '../strings.js';
 import { $, lengthOf, setText } from './dom.js';
-import { kept } from './memory.js';
+import { storageSlot } from './storage.js';
 
-const LONGEST_NAME = 32;
-const SHORTEST_PASSWORD = 8;
-const TRY_AGAIN = 3_000;
+const MAX_NAME_LENGTH = 32;
+const MIN_PASSWORD_LENGTH = 8;
+const RETRY_AFTER = 3_000;
 // The faults of a password; the others are the name's.
-const OF_PASSWORD = ['bad_password', 'bad_credentials'];
+const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
 
 // Why a session may have ended, of which a newer server may know more.
-const ENDS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
+const EXPIRY_REASONS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
 
-const lastName = kept('localStorage', 'name');
+const lastName = storageSlot('localStorage', 'name');
 
-export class Entrance {
+export class SignIn {
   #client;
-  #entered;
+  #onSignedIn;
 
-  /** `entered(you)` is called when somebody has signed in. */
-  constructor({ client, entered }) {
+  /** `onSignedIn(you)` is called when somebody has signed in. */
+  constructor({ client, onSignedIn }) {
     this.#client = client;
-    this.#entered = entered;
+    this.#onSignedIn = onSignedIn;
     $('modes').addEventListener('change', () => this.#showMode());
     $('password-show').addEventListener('click', () => this.#togglePassword());
-    $('entrance-form').addEventListener('submit', (event) => {
+    $('sign-in-form').addEventListener('submit', (event) => {
       event.preventDefault();
       this.#submit();
     });
@@ -41,26 +41,26 @@ export class Entrance {
       $('mode-guest').parentElement.hidden = !guests;
       $('mode-register').parentElement.hidden = !registration;
       $('modes').hidden = !guests && !registration;
-      if (you) this.#entered(you);
+      if (you) this.#onSignedIn(you);
       else this.show();
     } catch (error) {
-      if ($('entrance').hidden) this.show();
-      this.#complain(sentenceOf(error));
-      setTimeout(() => this.begin(), TRY_AGAIN);
+      if ($('sign-in').hidden) this.show();
+      this.#showError(errorText(error));
+      setTimeout(() => this.begin(), RETRY_AFTER);
     }
   }
 
   /** Asks who one is; with a `reason`, why the session has ended, which may have been a guest's. */
   show({ reason = null, guest = false } = {}) {
-    const wasHidden = $('entrance').hidden;
-    $('entrance').hidden = false;
+    const wasHidden = $('sign-in').hidden;
+    $('sign-in').hidden = false;
     $('chat').inert = true;
-    $('chat').classList.add('behind');
+    $('chat').classList.add('covered');
     // Who is asked again has been in before.
     if (wasHidden) $(guest ? 'mode-guest' : 'mode-login').checked = true;
     this.#showMode();
-    const end = ENDS.includes(reason) ? reason : 'unknown';
-    $('entrance-lead').textContent = reason ? say(`expired.${end}`) : say('entrance.lead');
+    const expiry = EXPIRY_REASONS.includes(reason) ? reason : 'unknown';
+    $('sign-in-lead').textContent = reason ? t(`expired.${expiry}`) : t('sign_in.lead');
     if (!wasHidden) return;
     $('name').value = lastName.load() ?? '';
     $('password').value = '';
@@ -68,11 +68,11 @@ export class Entrance {
   }
 
   hide() {
-    $('entrance').hidden = true;
+    $('sign-in').hidden = true;
     $('password').value = '';
     $('chat').hidden = false;
     $('chat').inert = false;
-    $('chat').classList.remove('behind');
+    $('chat').classList.remove('covered');
   }
 
   get #mode() {
@@ -83,11 +83,11 @@ export class Entrance {
     const mode = this.#mode;
     $('password-part').hidden = mode === 'guest';
     $('password').autocomplete = mode === 'register' ? 'new-password' : 'current-password';
-    $('password-hint').textContent = mode === 'register' ? say('entrance.password_hint') : '';
-    $('name-hint').textContent = mode === 'login' ? '' : say('entrance.name_hint');
-    $('entrance-title').textContent = say(`entrance.title_${mode}`);
-    $('enter').textContent = say(`entrance.enter_${mode}`);
-    this.#complain('');
+    $('password-hint').textContent = mode === 'register' ? t('sign_in.password_hint') : '';
+    $('name-hint').textContent = mode === 'login' ? '' : t('sign_in.name_hint');
+    $('sign-in-title').textContent = t(`sign_in.title_${mode}`);
+    $('sign-in-button').textContent = t(`sign_in.enter_${mode}`);
+    this.#showError('');
   }
 
   #togglePassword() {
@@ -101,29 +101,29 @@ export class Entrance {
     const name = $('name').value.trim();
     const password = $('password').value;
     const length = lengthOf(name);
-    if (length === 0) return this.#complain(say('entrance.no_name'), $('name'));
-    if (length > LONGEST_NAME) return this.#complain(say('entrance.long_name', { count: length }), $('name'));
-    if (mode === 'login' && !password) return this.#complain(say('entrance.no_password'), $('password'));
-    if (mode === 'register' && lengthOf(password) < SHORTEST_PASSWORD) {
-      return this.#complain(say('entrance.short_password'), $('password'));
+    if (length === 0) return this.#showError(t('sign_in.no_name'), $('name'));
+    if (length > MAX_NAME_LENGTH) return this.#showError(t('sign_in.long_name', { count: length }), $('name'));
+    if (mode === 'login' && !password) return this.#showError(t('sign_in.no_password'), $('password'));
+    if (mode === 'register' && lengthOf(password) < MIN_PASSWORD_LENGTH) {
+      return this.#showError(t('sign_in.short_password'), $('password'));
     }
 
-    this.#complain('');
-    $('enter').disabled = true;
+    this.#showError('');
+    $('sign-in-button').disabled = true;
     try {
       const { you } = await this.#client[mode]({ name, password });
       lastName.save(you.name);
-      this.#entered(you);
+      this.#onSignedIn(you);
     } catch (error) {
-      const field = OF_PASSWORD.includes(error.code) && mode !== 'guest' ? $('password') : $('name');
-      this.#complain(sentenceOf(error), field);
+      const field = PASSWORD_ERRORS.includes(error.code) && mode !== 'guest' ? $('password') : $('name');
+      this.#showError(errorText(error), field);
     } finally {
-      $('enter').disabled = false;
+      $('sign-in-button').disabled = false;
     }
   }
 
-  #complain(text, field = null) {
-    setText($('entrance-note'), text);
+  #showError(text, field = null) {
+    setText($('sign-in-note'), text);
     for (const each of [$('name'), $('password')]) each.ariaInvalid = String(each === field);
     field?.focus();
   }

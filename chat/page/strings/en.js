@@ -4,14 +4,14 @@
  * has (`Intl.PluralRules`), `other` being the one that is always there.
  */
 
-export const words = {
+export const strings = {
   close: 'Close',
   cancel: 'Cancel',
   save: 'Save',
   more: 'Show more',
   too_fast_for: 'That was too fast. Please try again in {count} s.',
 
-  entrance: {
+  sign_in: {
     mode: 'How to come in',
     login: 'Log in',
     register: 'Sign up',
@@ -51,11 +51,11 @@ export const words = {
     open: 'Connected',
     expired: 'Session ended',
     waiting: 'Offline. Next try in {count} s',
-    spoken_closed: 'Not connected',
-    spoken_connecting: 'Connecting',
-    spoken_open: 'Connected',
-    spoken_expired: 'Your session has ended',
-    spoken_waiting: 'The connection is lost. It will be tried again.',
+    announce_closed: 'Not connected',
+    announce_connecting: 'Connecting',
+    announce_open: 'Connected',
+    announce_expired: 'Your session has ended',
+    announce_waiting: 'The connection is lost. It will be tried again.',
   },
 
   notice: {
@@ -86,7 +86,7 @@ export const words = {
     newer: { one: '{count} new message', other: '{count} new messages' },
     to_end: 'To the latest',
     typing: { one: '{names} is writing…', other: '{names} are writing…' },
-    many_typing: 'Several people are writing…',
+    many_typing: 'Several users are writing…',
   },
 
   log: {
@@ -101,7 +101,7 @@ export const words = {
     waiting: 'Waiting for the connection',
     retry: 'Retry',
     discard: 'Discard',
-    blocked: 'You have blocked this person; the message is hidden.',
+    blocked: 'You have blocked this user; the message is hidden.',
     deleted: 'This message was deleted.',
     delete: 'Delete this message',
     delete_text: 'Nobody will be able to read it any more.',
@@ -173,16 +173,16 @@ export const words = {
     create: 'Create',
   },
 
-  people: {
+  users: {
     find: 'Write to somebody',
-    search: 'Search people by name',
-    online: { one: '{count} person online', other: '{count} people online' },
-    found: { one: '{count} person', other: '{count} people' },
+    search: 'Search users by name',
+    online: { one: '{count} user online', other: '{count} users online' },
+    found: { one: '{count} user', other: '{count} users' },
     none: 'Nobody has a name that begins so.',
     alone: 'Nobody else is online. You can search for anybody by name.',
   },
 
-  person: {
+  user: {
     message: 'Write a message',
     block: 'Block',
     unblock: 'Unblock',
@@ -223,7 +223,7 @@ export const words = {
     session_created: 'Since {time}',
     revoke: 'End',
     revoke_others: 'End all others',
-    blocked_title: 'Blocked people',
+    blocked_title: 'Blocked users',
     blocked_none: 'You have blocked nobody.',
     logout: 'Log out',
     delete: 'Delete account',
@@ -250,7 +250,7 @@ export const words = {
     too_long: 'This is too long.',
     too_fast: 'That was too fast. Please wait a moment.',
     too_many_rooms: 'You are in as many rooms as you may be.',
-    too_many_blocks: 'You block as many people as you may.',
+    too_many_blocks: 'You block as many users as you may.',
     too_many_connections: 'You have this chat open too many times.',
     overloaded: 'The server is very busy. Please try again in a moment.',
     storage: 'The server could not save this. Please try again.',
@@ -263,12 +263,12 @@ export const words = {
     not_owner: 'Only an owner of the room may do that.',
     not_operator: 'Only an operator may do that.',
     banned: 'You are banned from this room.',
-    blocked: 'This person does not want messages from you.',
-    blocking: 'You have blocked this person.',
+    blocked: 'This user does not want messages from you.',
+    blocking: 'You have blocked this user.',
     yourself: 'This is you.',
-    is_owner: 'This person is an owner of the room.',
+    is_owner: 'This user is an owner of the room.',
     last_owner: 'A room needs an owner; make somebody else one first.',
-    not_banned: 'This person is not banned from the room.',
+    not_banned: 'This user is not banned from the room.',
     empty: 'There is nothing to send.',
     guest: 'A guest has no password.',
     disconnected: 'There is no connection right now.',
@@ -284,21 +284,21 @@ export const words = {
       too_many_rooms: 'You own, or are in, as many rooms as you may.',
     },
     direct: {
-      too_many_rooms: 'You talk with as many people as you may; leave some of the conversations.',
+      too_many_rooms: 'You talk with as many users as you may; leave some of the conversations.',
     },
     invite: {
-      banned: 'This person is banned from the room.',
-      blocked: 'This person does not take invitations from you.',
-      too_many_rooms: 'This person has as many invitations as one may have.',
+      banned: 'This user is banned from the room.',
+      blocked: 'This user does not take invitations from you.',
+      too_many_rooms: 'This user has as many invitations as one may have.',
     },
     role: {
-      too_many_rooms: 'This person owns as many rooms as one may.',
+      too_many_rooms: 'This user owns as many rooms as one may.',
     },
     say: {
-      unknown_person: 'This person is no longer here.',
+      unknown_person: 'This user is no longer here.',
     },
     tell: {
-      too_many_rooms: 'You talk with as many people as you may; leave some of the conversations.',
+      too_many_rooms: 'You talk with as many users as you may; leave some of the conversations.',
     },
   },
 };

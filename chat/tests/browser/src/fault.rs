@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 /// A complaint of a page.
-pub(crate) struct Trouble {
+pub(crate) struct Fault {
     /// Whose page it is.
     pub(crate) page: String,
     /// Who says so: `console`, `exception`, `crash`, `issue`, or a source of the browser's log.
@@ -26,7 +26,7 @@ pub enum Expected {
     Refused(u16),
 }
 
-impl Trouble {
+impl Fault {
     /// What an event of this page complains about, if it does.
     pub(crate) fn of(page: &str, method: &str, params: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -51,7 +51,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { page, source, text, url } = self;
         write!(f, "{page}: {source}: {text} {url}")
@@ -59,18 +59,18 @@ impl fmt::Display for Trouble {
 }
 
 impl Expected {
-    pub(crate) fn covers(self, trouble: &Trouble) -> bool {
+    pub(crate) fn covers(self, fault: &Fault) -> bool {
         match self {
             Self::NoConnection => {
                 // Chromium may ask for the page's icon at any time.
-                let is_icon = trouble.source == "network" && trouble.url.ends_with("/favicon.svg");
-                let is_ours = trouble.text.starts_with("WebSocket connection to 'ws://");
-                is_icon || is_ours && trouble.text.contains("/ws' failed")
+                let is_icon = fault.source == "network" && fault.url.ends_with("/favicon.svg");
+                let is_ours = fault.text.starts_with("WebSocket connection to 'ws://");
+                is_icon || is_ours && fault.text.contains("/ws' failed")
             }
             Self::Refused(status) => {
-                trouble.source == "network"
-                    && trouble.url.contains("/api/")
-                    && trouble.text.contains(&format!("status of {status} "))
+                fault.source == "network"
+                    && fault.url.contains("/api/")
+                    && fault.text.contains(&format!("status of {status} "))
             }
         }
     }

@@ -2,14 +2,14 @@
  * Français. Voir `en.js`.
  */
 
-export const words = {
+export const strings = {
   close: 'Fermer',
   cancel: 'Annuler',
   save: 'Enregistrer',
   more: 'Afficher la suite',
   too_fast_for: 'C’était trop rapide. Réessayez dans {count} s.',
 
-  entrance: {
+  sign_in: {
     mode: 'Comment entrer',
     login: 'Connexion',
     register: 'S’inscrire',
@@ -49,11 +49,11 @@ export const words = {
     open: 'Connecté',
     expired: 'Session terminée',
     waiting: 'Hors ligne. Nouvel essai dans {count} s',
-    spoken_closed: 'Non connecté',
-    spoken_connecting: 'Connexion en cours',
-    spoken_open: 'Connecté',
-    spoken_expired: 'Votre session est terminée',
-    spoken_waiting: 'La connexion est perdue. Un nouvel essai suivra.',
+    announce_closed: 'Non connecté',
+    announce_connecting: 'Connexion en cours',
+    announce_open: 'Connecté',
+    announce_expired: 'Votre session est terminée',
+    announce_waiting: 'La connexion est perdue. Un nouvel essai suivra.',
   },
 
   notice: {
@@ -171,7 +171,7 @@ export const words = {
     create: 'Créer',
   },
 
-  people: {
+  users: {
     find: 'Écrire à quelqu’un',
     search: 'Chercher une personne par son nom',
     online: { one: '{count} personne en ligne', other: '{count} personnes en ligne' },
@@ -180,7 +180,7 @@ export const words = {
     alone: 'Personne d’autre n’est en ligne. Vous pouvez chercher quelqu’un par son nom.',
   },
 
-  person: {
+  user: {
     message: 'Écrire un message',
     block: 'Bloquer',
     unblock: 'Débloquer',

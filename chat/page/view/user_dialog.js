@@ -1,13 +1,13 @@
 /*
- * Somebody: whether they are online, and what one can do with them, as a person or as
+ * Somebody: whether they are online, and what one can do with them, as a user or as
  * the owner of the room that is open.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { ask, attempt } from './dialogs.js';
 import { $, find, setText, showAvatar } from './dom.js';
 
-export class Person {
+export class UserDialog {
   #client;
   #model;
   #open;
@@ -20,7 +20,7 @@ export class Person {
     this.#client = client;
     this.#model = model;
     this.#open = open;
-    model.watch(['blocked', 'people', 'rooms'], () => this.#render());
+    model.watch(['blocked', 'presence', 'rooms'], () => this.#render());
     this.#on('message', () => this.message(this.#name));
     this.#on('block', () => this.#toggleBlock());
     this.#on('owner', () => {
@@ -38,7 +38,7 @@ export class Person {
     this.#room = room;
     this.#role = null;
     this.#render();
-    $('person-dialog').showModal();
+    $('user-dialog').showModal();
     if (this.#owns) await this.#findRole(name, room);
   }
 
@@ -72,22 +72,22 @@ export class Person {
 
   #render() {
     if (this.#name === null || !this.#model.you) return;
-    showAvatar(find($('person-dialog'), '.avatar'), this.#name);
-    setText($('person-name'), this.#name);
+    showAvatar(find($('user-dialog'), '.avatar'), this.#name);
+    setText($('user-name'), this.#name);
     const online = this.#model.isOnline(this.#name);
     const blocked = this.#model.blocked.has(this.#name);
-    const state = online === null ? '' : say(online ? 'person.online' : 'person.offline');
-    setText($('person-state'), blocked ? say('person.is_blocked') : state);
-    $('person-message').hidden = blocked;
+    const state = online === null ? '' : t(online ? 'user.online' : 'user.offline');
+    setText($('user-state'), blocked ? t('user.is_blocked') : state);
+    $('user-message').hidden = blocked;
     // What cannot be done, or is not known to be yet, keeps its place: nothing may move under a click.
-    for (const id of ['person-owner', 'person-kick', 'person-ban']) $(id).hidden = !this.#owns;
-    for (const id of ['person-owner', 'person-kick']) $(id).disabled = this.#role === null;
-    setText($('person-owner').lastElementChild, say(this.#role === 'owner' ? 'person.no_owner' : 'person.owner'));
-    setText($('person-block').lastElementChild, say(blocked ? 'person.unblock' : 'person.block'));
+    for (const id of ['user-owner', 'user-kick', 'user-ban']) $(id).hidden = !this.#owns;
+    for (const id of ['user-owner', 'user-kick']) $(id).disabled = this.#role === null;
+    setText($('user-owner').lastElementChild, t(this.#role === 'owner' ? 'user.no_owner' : 'user.owner'));
+    setText($('user-block').lastElementChild, t(blocked ? 'user.unblock' : 'user.block'));
   }
 
   #on(action, handler) {
-    $(`person-${action}`).addEventListener('click', handler);
+    $(`user-${action}`).addEventListener('click', handler);
   }
 
   async #toggleBlock() {
@@ -97,14 +97,14 @@ export class Person {
 
   async #inRoom(event, more = {}) {
     await this.#client.emit(event, { room: this.#room, name: this.#name, ...more });
-    $('person-dialog').close();
+    $('user-dialog').close();
   }
 
   #confirmed(event) {
     ask({
-      title: say(`person.${event}_ask`, { name: this.#name }),
-      text: say(`person.${event}_text`),
-      yes: say(`person.${event}`),
+      title: t(`user.${event}_ask`, { name: this.#name }),
+      text: t(`user.${event}_text`),
+      yes: t(`user.${event}`),
       danger: true,
       act: () => this.#inRoom(event),
     });

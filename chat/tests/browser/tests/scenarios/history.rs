@@ -8,19 +8,19 @@ const MESSAGES: u32 = 1_000;
 const STEP: i32 = 500;
 
 #[test]
-fn a_long_history_comes_as_one_goes_up_without_moving_what_one_reads() {
+fn scrolling_up_loads_history_without_moving_visible_messages() {
     let chat = Chat::open(&["--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"]);
-    let ada = chat.person("Ada");
-    talk_much(&ada);
+    let ada = chat.user("Ada");
+    send_messages(&ada);
 
-    let ben = chat.person("Ben");
+    let ben = chat.user("Ben");
     ben.wait_for(&format!("{TEXTS}.at(-1) === 'Message {MESSAGES}'"));
     // Where the last message is, below what is seen: whatever moved it besides the wheel moved the reader.
     let place = "$$('.log:not([hidden]) .message').at(-1).getBoundingClientRect().top";
     let mut reached = number(&ben.evaluate(place));
     while !is_at_beginning(&ben) {
         let room = number(&ben.evaluate(&format!("{LOG}.scrollTop")));
-        ben.turn_wheel(".log:not([hidden])", -STEP);
+        ben.scroll_by(".log:not([hidden])", -STEP);
         let expected = reached + room.min(STEP.into());
         reached = number(&ben.wait_for(&format!("Math.abs({place} - {expected}) < 2 && {place}")));
     }
@@ -41,8 +41,8 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// Says so much that no person could: through `client.js`, as a program of the page's own.
-fn talk_much(page: &Page) {
+/// Says so much that no user could: through `client.js`, as a program of the page's own.
+fn send_messages(page: &Page) {
     page.evaluate(&format!(
         "import('./client.js').then(async ({{ Client }}) => {{
             const client = new Client();

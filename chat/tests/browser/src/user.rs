@@ -1,4 +1,4 @@
-//! Somebody in the chat, who sees and does what people do: no event of the protocol is sent here.
+//! Somebody in the chat, who sees and does what users do: no event of the protocol is sent here.
 
 use std::{ops::Deref, rc::Rc};
 
@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::{Page, Proxy};
 
-/// Somebody at a page of their own, which a person can be used as.
-pub struct Person {
+/// Somebody at a page of their own, which a user can be used as.
+pub struct User {
     page: Page,
     name: String,
     /// What lies between their browser and the server, and no one else's.
     pub network: Rc<Proxy>,
 }
 
-impl Deref for Person {
+impl Deref for User {
     type Target = Page;
 
     fn deref(&self) -> &Page {
@@ -22,14 +22,14 @@ impl Deref for Person {
     }
 }
 
-impl Person {
+impl User {
     /// Somebody with the chat's page before them, who has not come in.
     #[track_caller]
-    pub(crate) fn before(page: Page, name: &str, network: Rc<Proxy>) -> Self {
-        let person = Self { page, name: name.to_owned(), network };
-        person.go(&format!("http://{}/", person.network.address()));
-        person.wait_for("'ready' in document.body.dataset");
-        person
+    pub(crate) fn open_page(page: Page, name: &str, network: Rc<Proxy>) -> Self {
+        let user = Self { page, name: name.to_owned(), network };
+        user.go(&format!("http://{}/", user.network.address()));
+        user.wait_for("'ready' in document.body.dataset");
+        user
     }
 
     pub fn name(&self) -> &str {
@@ -43,29 +43,29 @@ impl Person {
         self.fill("#name", &self.name);
         self.fill("#password", PASSWORD);
         self.press("Enter");
-        self.is_connected();
+        self.wait_until_connected();
     }
 
     /// Says at the entrance who one is, whether or not it leads in.
     #[track_caller]
-    pub fn log_in(&self) {
+    pub fn sign_in(&self) {
         self.fill("#name", &self.name);
         self.fill("#password", PASSWORD);
-        self.click("#enter");
+        self.click("#sign-in-button");
     }
 
     /// Logs in, the name being there already.
     #[track_caller]
-    pub fn log_in_again(&self) {
+    pub fn sign_in_again(&self) {
         self.wait_for_value("$('#name').value", self.name());
         self.fill("#password", PASSWORD);
-        self.click("#enter");
-        self.is_connected();
+        self.click("#sign-in-button");
+        self.wait_until_connected();
     }
 
     /// Waits until the chat is there, with a connection.
     #[track_caller]
-    pub fn is_connected(&self) {
+    pub fn wait_until_connected(&self) {
         self.wait_for_value(
             "[$('#connection').dataset.state, $('#chat').hidden, $('#chat').inert]",
             json!(["open", false, false]),
@@ -74,7 +74,7 @@ impl Person {
 
     /// Waits until the connection is lost, and its return announced.
     #[track_caller]
-    pub fn is_disconnected(&self) {
+    pub fn wait_until_disconnected(&self) {
         self.wait_for_value("$('#connection').dataset.state", "waiting");
     }
 
@@ -87,7 +87,7 @@ impl Person {
 
     /// Opens the dialog in which rooms are found, and has seen the first.
     #[track_caller]
-    pub fn look_for_rooms(&self) {
+    pub fn open_room_search(&self) {
         self.click("#find-room");
         // They make the dialog larger, and a click before that might find something else in its place.
         self.wait_for("$('#found-rooms [data-room]')");
@@ -96,7 +96,7 @@ impl Person {
     /// Makes a room, and is in it. Its kind is `public` or `invited`.
     #[track_caller]
     pub fn create_room(&self, name: &str, kind: &str) {
-        self.look_for_rooms();
+        self.open_room_search();
         self.click("#create-part summary");
         self.fill("#create-name", name);
         self.click_on(&format!("$('#create-form input[value={kind}]').parentElement"));
@@ -114,25 +114,25 @@ impl Person {
 
     /// Writes to somebody who has spoken in the room that is open.
     #[track_caller]
-    pub fn write_to(&self, name: &str) {
+    pub fn open_direct_with(&self, name: &str) {
         self.click_on(&format!(
             "$('.log:not([hidden]) .message[data-from=' + {} + '] .name')",
             json!(json!(name).to_string())
         ));
-        self.click("#person-message");
+        self.click("#user-message");
         self.wait_for_value("$('#room-name').textContent", name);
     }
 
     /// Waits until the conversation that is open has exactly these messages, each `[from, text]`, all of them sent.
     #[track_caller]
-    pub fn reads(&self, messages: &[(&str, &str)]) {
+    pub fn sees_messages(&self, messages: &[(&str, &str)]) {
         let expected: Vec<Value> = messages.iter().map(|(from, text)| json!([from, text, "sent"])).collect();
-        self.wait_for_value(SEEN, expected);
+        self.wait_for_value(MESSAGES_SHOWN, expected);
     }
 
     /// Waits until so many messages are not read in the room of this name, as its entry in the list says.
     #[track_caller]
-    pub fn has_unread(&self, name: &str, count: u32) {
+    pub fn sees_unread(&self, name: &str, count: u32) {
         self.wait_for_value(&format!("{}.dataset.unread", in_list(name)), count.to_string());
         let badge = format!("{}.querySelector('.badge')", in_list(name));
         let shown = if count == 0 { Value::Null } else { count.to_string().into() };
@@ -141,7 +141,7 @@ impl Person {
 }
 
 /// The messages of the conversation that is open.
-const SEEN: &str = "$$('.log:not([hidden]) .message').map((message) => [
+const MESSAGES_SHOWN: &str = "$$('.log:not([hidden]) .message').map((message) => [
     message.dataset.from, message.querySelector('.text').textContent, message.dataset.state])";
 
 const PASSWORD: &str = "correct horse battery staple";

@@ -4,7 +4,7 @@
  */
 
 /** A value in this storage (`localStorage` or `sessionStorage`): `load()` and `save(value)`. */
-export function kept(storage, name) {
+export function storageSlot(storage, name) {
   return {
     load() {
       try {
