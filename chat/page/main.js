@@ -1,14 +1,14 @@
 /*
- * The page: makes its parts, tells them of each other, and keeps to the address which
- * room is open, so that the browser's buttons work as everywhere.
+ * The page: creates its parts and connects them. The address names the open room, so
+ * that the browser's back and forward buttons work.
  *
  * | file | what |
  * |---|---|
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
- * | `model.js` | what the page knows |
- * | `strings.js`, `strings/`, `links.js` | texts |
- * | `view/` | each part of the page, by its name |
- * | `style/` | how they look |
+ * | `model.js` | the state that the page shows |
+ * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `view/` | the parts of the page, one file each |
+ * | `style/` | style sheets |
  */
 
 import { Client } from './client.js';
@@ -38,7 +38,7 @@ prepareDialogs();
 
 const client = new Client({ outbox: storageSlot('sessionStorage', 'unsent') });
 const model = new Model();
-model.follow(client); // First: what the views are told is in the model already.
+model.follow(client); // First: the model is up to date when a view gets an event.
 
 const userDialog = new UserDialog({ client, model, open });
 const userPicker = new UserPicker({ client, model });
@@ -64,20 +64,20 @@ $('find-user').addEventListener('click', () => userPicker.choose(t('users.find')
 
 // --- Which room is open ------------------------------------------------------
 
-/** Opens a room that one is in. */
+/** Opens a room of the user. */
 function open(number) {
   closeDialogs();
   location.hash = `#room-${number}`;
   showRoomOfAddress();
 }
 
-/** Shows the room of the address, or another one, maybe without the reader having asked for it: `moved`. */
+/** Shows the room that the address names, or the default room. `moved`: the user has not asked for the change. */
 function showRoomOfAddress({ moved = false } = {}) {
   const number = Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
   const room = isOpenable(model.rooms.get(number)) ? number : defaultRoom();
   document.body.dataset.view = room === null ? 'rooms' : 'room';
   if (room === conversation.room) return;
-  // What one is just writing must not go to another room.
+  // Text that the user is typing must not go to another room: after an unrequested change the field is not focused.
   const left = conversation.room;
   const isMoved = moved && left !== null;
   conversation.show(room);
@@ -85,12 +85,12 @@ function showRoomOfAddress({ moved = false } = {}) {
   typing.show(room);
   details.show(room);
   rooms.render();
-  // On a phone the focus would open its keyboard over what one came to read.
+  // On a phone, focusing the field would open the keyboard over the messages.
   if (room !== null) (narrow.matches || isMoved ? $('room-name') : $('text')).focus();
   else rooms.focus(left);
 }
 
-// A wide page has room for one from the beginning, a narrow one begins with the list.
+// A wide page opens a room at the start. A narrow one starts with the list.
 function defaultRoom() {
   if (narrow.matches) return null;
   return [...model.rooms.values()].find(isOpenable)?.room ?? null;
@@ -103,7 +103,7 @@ function isOpenable(room) {
 addEventListener('hashchange', () => showRoomOfAddress());
 narrow.addEventListener('change', () => {
   if (!model.you) return;
-  // The room that a wide page has opened by itself stays open on a narrow one.
+  // The default room of a wide page stays open when the page becomes narrow.
   if (conversation.room !== null && !location.hash) history.replaceState(null, '', `#room-${conversation.room}`);
   showRoomOfAddress();
 });
@@ -116,20 +116,20 @@ client.on('gone', ({ room, reason }) => {
 });
 client.on('pending', returnUnsent);
 
-/** The room that is open is no more, nor what was about to be done in it. */
+/** The open room is gone: closes its dialogs and removes it from the address. */
 function clearAddress() {
   closeDialogs();
   history.replaceState(null, '', location.pathname + location.search);
 }
 
-/** Shows what was not said while it could, and has no room any more in which it could wait. */
+/** Shows the text of a failed message whose room is gone, so that the user does not lose it. */
 function returnUnsent({ key, state, data: { room, text } }) {
   if (state !== 'failed' || model.rooms.has(room)) return;
   showNotice(t('notice.unsent'), text);
-  queueMicrotask(() => client.discard(key)); // It may be one of many that are just being told.
+  queueMicrotask(() => client.discard(key)); // The client may still be reporting other messages.
 }
 
-// --- Coming and going --------------------------------------------------------
+// --- Signing in and out --------------------------------------------------------
 
 let shownUser = null; // the user whose data is on the page
 
@@ -162,7 +162,7 @@ client.on('state', ({ state, reason }) => {
   else signIn.show({ reason, guest: model.you?.guest });
 });
 
-/** Nobody is signed in any more, and nothing of them is to remain on the page. */
+/** The user has signed out: removes all their data from the page. */
 function signedOut(reason = null) {
   closeDialogs();
   clearNotices();

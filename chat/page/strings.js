@@ -1,9 +1,9 @@
 /*
- * What the page says, in the reader's language: the first of the browser's languages
- * that there is a file for in strings/, English failing that.
+ * The texts of the page in the user's language: the first of the browser's languages
+ * that has a file in strings/, or English.
  *
- * All files have the same shape; `en.js` says how to write one. A key that is not
- * there is an error at the place that asks for it: it cannot be overlooked.
+ * All files have the same keys; `en.js` says how to write one. A missing key throws an
+ * error where it is used.
  */
 
 const LANGUAGES = ['en', 'zh', 'fr'];
@@ -15,7 +15,7 @@ const { strings } = await import(`./strings/${language}.js`);
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 
-/** The text of this key, `{name}` in it replaced by `values.name`; `values.count` chooses the plural form. */
+/** Returns the text of this key, with `{name}` replaced by `values.name`. `values.count` selects the plural form. */
 export function t(key, values = {}) {
   let text = key.split('.').reduce((part, name) => part?.[name], strings);
   if (typeof text === 'object') text = text[plurals.select(values.count)] ?? text.other;
@@ -23,14 +23,14 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
 }
 
-/** A sentence for an error: the language's own if it has one, for the event that failed if it can, or else the server's. */
+/** Returns the text for an error: that for the event and code, else that for the code, else the server's message. */
 export function errorText({ code, message, retryAfter, event }) {
   if (code === 'too_fast' && retryAfter) return t('too_fast_for', { count: retryAfter });
   const known = [strings.errors_of[event] ?? {}, strings.errors].find((sentences) => Object.hasOwn(sentences, code));
   return known ? known[code] : message;
 }
 
-/** Gives the elements under `root` their texts, names and placeholders. */
+/** Sets the texts, labels and placeholders of the elements under `root`. */
 export function translatePage(root) {
   for (const element of root.querySelectorAll('[data-text]')) element.textContent = t(element.dataset.text);
   for (const element of root.querySelectorAll('[data-placeholder]')) element.placeholder = t(element.dataset.placeholder);
@@ -42,7 +42,7 @@ export function translatePage(root) {
   for (const { content } of root.querySelectorAll('template')) translatePage(content);
 }
 
-// What is put into a sentence must not reorder it: a right-to-left name stays by itself.
+// Isolates an inserted value, so that a right-to-left name does not reorder the sentence.
 function shown(value) {
   return typeof value === 'number' ? numbers.format(value) : `\u2068${value}\u2069`;
 }

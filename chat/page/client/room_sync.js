@@ -1,18 +1,17 @@
 /*
- * How far each room has been heard: what makes its messages arrive once each and
- * in order, over any number of connections.
+ * The position in each room, and catch-up: each message is delivered once and in
+ * order, over any number of connections.
  *
  * The position in a room is `{epoch, seq}`. After each `welcome` all rooms are joined
- * from their places on, which brings what was missed; from there on each message is
- * the next one. One that is not shows that something went wrong, and the room is
- * joined anew.
+ * from their positions on, which returns the missed messages. After that each message
+ * must have the next `seq`. If one does not, the room is joined again.
  *
- * A message of our own is held back while the answer to it is due, and with it what
- * is behind it: the answer tells its `seq`, and so which message of ours it is.
+ * An own message, and all messages after it, are held while its ack is due: the ack
+ * has the `seq` that tells which of the own messages it is.
  */
 
 const RETRY_AFTER = 1_000;
-// No room that one could follow, rather than a failure that will pass.
+// Errors after which the room cannot be followed. Others are temporary.
 const PERMANENT = ['unknown_room', 'banned', 'not_member'];
 
 export class RoomSync {
@@ -21,12 +20,12 @@ export class RoomSync {
   #onGap;
   #isUnanswered;
   #positions = new Map(); // by room: {epoch, seq, held: [Message], joining}
-  #run = 0; // counts connections, so that what began on an earlier one stops
+  #run = 0; // counts connections, to stop work that an earlier one began
 
   /**
-   * `deliver(message)` gets each message; `onGap({room})` says that the next one is not
-   * the next of the room; `isUnanswered(message)` says whether a message may be one whose
-   * answer is still due.
+   * `deliver(message)` gets each message; `onGap({room})` is called if some messages
+   * before the next one are skipped; `isUnanswered(message)` returns whether a message may
+   * be an own one whose ack is still due.
    */
   constructor({ request, deliver, onGap, isUnanswered }) {
     this.#request = request;
@@ -35,13 +34,13 @@ export class RoomSync {
     this.#isUnanswered = isUnanswered;
   }
 
-  /** Forgets everything: somebody else has signed in. */
+  /** Forgets all positions: another user has signed in. */
   clear() {
     this.pause();
     this.#positions.clear();
   }
 
-  /** There is no connection any more. What was held back will come again. */
+  /** The connection is lost. Held messages will come again. */
   pause() {
     this.#run += 1;
     for (const position of this.#positions.values()) {
@@ -50,7 +49,7 @@ export class RoomSync {
     }
   }
 
-  /** There is a connection, and these are the rooms one is in. */
+  /** There is a new connection, and the user is in these rooms. */
   start(rooms) {
     this.#run += 1;
     for (const room of this.#positions.keys()) {
@@ -59,7 +58,7 @@ export class RoomSync {
     rooms.forEach((room) => this.enter(room));
   }
 
-  /** Hears all rooms again, but for those that one has left meanwhile: joining would bring one back. */
+  /** Joins all rooms again, except those left meanwhile: a `join` would enter them again. */
   async resume() {
     const run = this.#run;
     for (const room of [...this.#positions.keys()]) {
@@ -67,7 +66,7 @@ export class RoomSync {
     }
   }
 
-  /** One is in this room: it is heard from its `seq` on, unless it is heard already. */
+  /** The user is in this room: follows it from its `seq` on, unless it is followed already. */
   enter(room) {
     if (!isMember(room)) this.leave(room);
     else if (!this.#positions.has(room.room)) {
@@ -79,7 +78,7 @@ export class RoomSync {
     this.#positions.delete(room);
   }
 
-  /** Asks for what is behind the position in this room, until that is all and each new one comes by itself. */
+  /** Requests the messages after the position until the room is live. */
   async join(room) {
     const run = this.#run;
     const position = this.#positions.get(room);
@@ -103,7 +102,7 @@ export class RoomSync {
     this.#release(position);
   }
 
-  /** An answer came: what was held back for it may go on. */
+  /** An ack has come: delivers the messages that were held for it. */
   releaseAll() {
     for (const position of this.#positions.values()) this.#release(position);
   }

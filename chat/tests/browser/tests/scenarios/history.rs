@@ -31,7 +31,7 @@ fn scrolling_up_loads_history_without_moving_visible_messages() {
 /// Whether the beginning has been reached; waits until there is a whole step of messages above, or their beginning.
 #[track_caller]
 fn is_at_beginning(page: &Page) -> bool {
-    let beginning = "$('.log:not([hidden]) .top').textContent === 'This is where the conversation begins.'";
+    let beginning = "$('.log:not([hidden]) .top').textContent === 'This is the beginning of the conversation.'";
     page.wait_for(&format!("{LOG}.scrollTop > {STEP} || {beginning}"));
     page.evaluate(&format!("{LOG}.scrollTop === 0 && {beginning}")) == true
 }
