@@ -1,6 +1,6 @@
 /*
- * One's own account: password, sessions, blocked users, leaving for today or for good;
- * and for operators, a notice to all.
+ * The account dialog: password, sessions, blocked users, sign-out, deletion; for operators,
+ * a notice to all users.
  */
 
 import { errorText, t } from '../strings.js';
@@ -10,7 +10,7 @@ import { userElement } from './user_picker.js';
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
-/** `signedOut()` is called when one has logged out. */
+/** `signedOut()` is called after the user has signed out. */
 export function startAccount({ client, model, signedOut }) {
   const showYou = () => {
     if (!model.you) return;
@@ -88,7 +88,7 @@ function sessionElement({ created, used, current }, revoke) {
   return element;
 }
 
-// A form that says what went wrong, and is emptied and folded away when nothing did.
+// Runs `action` on submit. Shows its error in the form, or on success clears and folds the form.
 function onSubmit(form, action) {
   const note = find(form, '.error');
   const button = find(form, 'button.primary');

@@ -1,6 +1,6 @@
 /*
- * Where one writes: the field, what may be sent, and the draft of each room, which
- * survives a look at another room, a lost connection, a reload and a new session.
+ * The message field, its length check, and the draft of each room. A draft survives a
+ * switch to another room, a lost connection, a reload and a new session.
  */
 
 import { t } from '../strings.js';
@@ -17,7 +17,7 @@ export class Composer {
   #drafts = new Map(); // by room
   #input = $('text');
 
-  /** `send(room, text)` gets what is sent; `onInput()` is called when something was written. */
+  /** `send(room, text)` sends a message; `onInput()` is called when the user types. */
   constructor({ model, send, onInput }) {
     this.#model = model;
     this.#input.addEventListener('input', () => {
@@ -26,8 +26,8 @@ export class Composer {
       if (this.#text) onInput();
     });
     this.#input.addEventListener('keydown', (event) => {
-      // During a composition Enter belongs to the input method; where isComposing
-      // ends too early to say so, key code 229 still does.
+      // During a composition Enter belongs to the input method. Some browsers reset
+      // isComposing too early, but still report key code 229.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       $('composer').requestSubmit();
@@ -44,14 +44,14 @@ export class Composer {
     model.watch(['rooms'], () => this.#showHint());
   }
 
-  /** Somebody has signed in: takes up the drafts they left in this tab. */
+  /** A user has signed in: restores the drafts that they left in this tab. */
   setUser(name) {
     const { owner, drafts } = stored.load() ?? {};
     this.#drafts = new Map(owner === name ? drafts : []);
     this.show(null);
   }
 
-  /** Nobody is signed in any more. */
+  /** The user has signed out. */
   clear() {
     this.#drafts.clear();
     stored.save(null);
@@ -65,7 +65,7 @@ export class Composer {
     this.#updateSize();
   }
 
-  // Blank lines around a message go; the indentation of its first line stays.
+  // Blank lines around a message are removed; the indentation of its first line is kept.
   get #text() {
     return this.#input.value.replace(/^(\s*\n)+/, '').trimEnd();
   }

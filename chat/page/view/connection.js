@@ -1,12 +1,12 @@
 /*
- * The state of the connection, with the seconds until the next try while there is none.
+ * The connection status, with the seconds until the next try while disconnected.
  */
 
 import { errorText, t } from '../strings.js';
 import { $, setText } from './dom.js';
 
 const POLICY_VIOLATION = 1008;
-// A connection that comes back at once is not worth a word.
+// A connection that recovers at once is not announced.
 const ANNOUNCED_AFTER = 1_500;
 
 /** Shows the state of this client's connection. */

@@ -1,6 +1,6 @@
 /*
- * The room that is open: its name and topic, its log, what was read of it. The logs of
- * the rooms that were opened before are kept, so that one comes back to where one was.
+ * The open room: its name, topic, log and read position. The logs of recently opened
+ * rooms are kept with their scroll positions.
  */
 
 import { t } from '../strings.js';
@@ -15,12 +15,12 @@ const READ_AFTER = 300;
 export class Conversation {
   #client;
   #model;
-  #logs = new Map(); // by room, the one shown last at the end
+  #logs = new Map(); // by room, the most recently shown last
   #room = null;
   #sendReadSoon = debounced(READ_AFTER, () => this.#sendRead());
-  #read = null; // {room, seq}: what is read and not told yet
+  #read = null; // {room, seq}: the read position that is not sent yet
 
-  /** `openUser(name)` shows who somebody is. */
+  /** `openUser(name)` opens the dialog of a user. */
   constructor({ client, model, openUser }) {
     this.#client = client;
     this.#model = model;
@@ -32,7 +32,7 @@ export class Conversation {
       [...this.#logs.keys()].filter((room) => !model.rooms.has(room)).forEach((room) => this.#drop(room));
     });
     client.on('state', ({ state }) => {
-      // What is pending may wait for something else now.
+      // The delivery text of pending messages depends on the connection.
       client.pending.forEach((item) => this.#logs.forEach((log) => log.pending(item)));
       if (state === 'open') this.#log?.load();
     });
@@ -55,7 +55,7 @@ export class Conversation {
     return this.#logs.get(this.#room);
   }
 
-  /** Opens a room that one is in, or none. */
+  /** Opens a room of the user, or none. */
   show(number) {
     if (number === this.#room) return;
     this.#log?.hide();
@@ -72,7 +72,7 @@ export class Conversation {
     this.#render();
   }
 
-  /** Somebody else is signed in. */
+  /** Another user has signed in. */
   clear() {
     this.show(null);
     this.#logs.clear();
@@ -118,7 +118,7 @@ export class Conversation {
     return t(online ? 'user.online' : 'user.offline');
   }
 
-  // What is at the end of an open room has been read, if anybody looks at the page.
+  // The end of an open room counts as read while the page is visible.
   #updateRead() {
     if (!this.#model.rooms.has(this.#room)) return;
     const { unseen, isAtEnd, seenSeq: seq } = this.#log;
@@ -133,7 +133,7 @@ export class Conversation {
     this.#model.read(room, seq);
   }
 
-  // Where it fails, the next `welcome` tells what is unread still, and it is tried again.
+  // If it fails, the next `welcome` has the old read position, and it is sent again.
   #sendRead() {
     if (this.#read) this.#client.emit('read', this.#read).catch(() => {});
     this.#read = null;
@@ -148,13 +148,13 @@ export class Conversation {
     else if (target.closest('.discard')) this.#client.discard(key);
     else if (target.closest('.delete')) this.#delete(message);
     else return;
-    if (key) $('text').focus(); // The button that had the focus is gone.
+    if (key) $('text').focus(); // The focused button is gone.
   }
 
   #delete(message) {
     const room = this.#room;
     const seq = Number(message.dataset.seq);
-    message.focus({ preventScroll: true }); // It remains, its button does not.
+    message.focus({ preventScroll: true }); // The message remains, its button does not.
     ask({
       title: t('log.delete'),
       text: t('log.delete_text'),

@@ -1,7 +1,6 @@
 /*
- * What there is to know and to do about the room that is open: its topic, its members,
- * inviting, leaving, removing. Beside the conversation where the page is wide, over it
- * where it is not.
+ * The details of the open room: topic, members, bans, inviting, leaving, deleting. They
+ * are beside the conversation on a wide page, and cover it on a narrow one.
  */
 
 import { errorText, t } from '../strings.js';
@@ -12,9 +11,9 @@ import { userElement } from './user_picker.js';
 const wide = matchMedia('(min-width: 75rem)');
 
 const REFRESH_AFTER = 400;
-// What changes who is in the room, or what they are in it.
+// Kinds of messages that change the members or their roles.
 const MEMBERSHIP_KINDS = ['joined', 'left', 'kicked', 'banned', 'unbanned', 'role'];
-// The room that everybody begins in, without a word in its log.
+// Every user is in this room from the beginning, without an entry in its log.
 const LOBBY = 1;
 
 export class Details {
@@ -24,7 +23,7 @@ export class Details {
   #openUser;
   #room = null;
   #members = [];
-  #isComplete = false; // whether these are all
+  #isComplete = false; // whether `#members` has all members
   #banned = [];
   #refresh = debounced(REFRESH_AFTER, () => this.#fetch());
 
@@ -40,7 +39,7 @@ export class Details {
     });
     client.on('presence', ({ online, offline }) => {
       if (this.#room !== LOBBY || !this.#isComplete) return;
-      // Guests leave for good when they go.
+      // A guest who signs out leaves the Lobby.
       const names = new Set(this.#members.map(({ name }) => name));
       if (online?.some((name) => !names.has(name)) || offline?.some((name) => names.has(name))) this.#refresh();
     });
@@ -58,7 +57,7 @@ export class Details {
     $('details').addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.#toggle(false);
     });
-    // What is inert takes no clicks: they are for what is around it.
+    // An inert element takes no clicks: the element around it gets them.
     $('chat').addEventListener('click', ({ target }) => {
       if (target === $('chat') && $('conversation').inert) this.#toggle(false);
     });
@@ -77,7 +76,7 @@ export class Details {
     this.#isComplete = false;
     this.#banned = [];
     $('details').hidden = room === null;
-    if (!wide.matches) this.#set(false); // It would lie over the room that one came to see.
+    if (!wide.matches) this.#set(false); // It would cover the room.
     this.#renderRoom();
     this.#renderMembers();
     this.#renderBanned();
@@ -114,7 +113,7 @@ export class Details {
     this.#renderMembers();
   }
 
-  /** Whom the room's owners keep out: for their eyes, who can let them in again. */
+  /** Fetches the banned users, which only owners may see. */
   async #fetchBanned(known = []) {
     const room = this.#model.rooms.get(this.#room);
     const owns = room && room.kind !== 'direct' && this.#model.isOwner(room);
@@ -126,8 +125,8 @@ export class Details {
   }
 
   /**
-   * Those who are known of the room that is shown, and who follow them: a page, or as many as make them
-   * `wanted` in all; null where there is no answer, or nobody waits for it any more.
+   * Fetches users of the open room after those in `known`: one page, or more until there are `wanted` in all.
+   * Returns all of them and whether there are more, or null after an error or a change of room.
    */
   async #request(event, known, wanted) {
     const room = this.#room;
@@ -173,7 +172,7 @@ export class Details {
     showItems($('member-list'), elements);
   }
 
-  // Where these are not all, nobody tells how many there are at the moment.
+  // If the list is incomplete, the exact number of members is not known.
   get #membersTitle() {
     const count = this.#members.length;
     if (count === 0) return t('details.members_unknown');

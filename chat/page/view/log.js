@@ -1,7 +1,7 @@
 /*
- * The messages of one room, as far as they are loaded: the latest when it is opened,
- * earlier ones as the reader goes up, new ones as they come. And behind them what one
- * has said oneself and the server does not have yet.
+ * The loaded messages of one room: the latest when it is opened, earlier ones as the user
+ * scrolls up, new ones as they come. Below them are the user's own messages that are not
+ * acknowledged yet.
  */
 
 import { errorText, t } from '../strings.js';
@@ -9,16 +9,16 @@ import { find, fromTemplate, setText } from './dom.js';
 import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
 import { Scrolling } from './scrolling.js';
 
-// An open chat must not grow for days: past the first number, the oldest go until the second is left.
+// A log must not grow without bound: beyond the first number, the oldest are removed down to the second.
 const MAX_ENTRIES = 800;
 const KEPT_ENTRIES = 400;
-// The server is busy, or we are too quick for it: asked again a little later.
+// Temporary errors: the request is repeated after a pause.
 const TRANSIENT = ['too_fast', 'overloaded'];
 const RETRY_AFTER = 1_000;
 
 export class Log {
   element = fromTemplate('log-template');
-  /** How many messages have come that the reader has not scrolled down to. */
+  /** The number of new messages that the user has not scrolled down to. */
   unseen = 0;
   #room;
   #client;
@@ -29,14 +29,14 @@ export class Log {
   #unsent = find(this.element, '.unsent');
   #top = find(this.element, '.top');
   #entries = []; // {message, element, before}, in order
-  #firstSeq = null; // of what is loaded, also where it has no entry
+  #firstSeq = null; // of the loaded messages, including those without an entry
   #lastSeq = 0;
-  #more = true; // whether there is something before that
-  #unread = null; // {after, upTo}: what was unread when the room was opened
+  #more = true; // whether there are earlier messages
+  #unread = null; // {after, upTo}: the messages that were unread when the room was opened
   #loaded = false;
-  #loading = null; // what stands for the request under way, if one is
+  #loading = null; // the request under way, if any
 
-  /** `changed()` is called when what is to be seen, or has been seen, may have changed. */
+  /** `changed()` is called when the visible messages may have changed. */
   constructor({ room, client, model, changed }) {
     this.#room = room;
     this.#client = client;
@@ -49,7 +49,7 @@ export class Log {
     this.#scrolling = new Scrolling(this.element, find(this.element, '.content'), () => this.#moved());
   }
 
-  /** The latest message there is, if the reader has gone so far; or else null. */
+  /** The `seq` of the latest message if the user is at the end, or else null. */
   get seenSeq() {
     return this.#loaded && this.#scrolling.isAtEnd ? this.#lastSeq : null;
   }
@@ -76,7 +76,7 @@ export class Log {
     this.#scrolling.toEnd();
   }
 
-  /** Loads the latest messages if there are none yet, or earlier ones if the reader has come near the first. */
+  /** Loads the latest messages if there are none yet, or earlier ones if the user is near the first. */
   load() {
     if (this.#loading) return;
     if (!this.#loaded) this.#fetch({}, (messages) => messages.forEach((message) => this.#append(message)));
@@ -85,7 +85,7 @@ export class Log {
     }
   }
 
-  /** What is loaded is not what the server has any more. */
+  /** The loaded messages are out of date: discards and reloads them. */
   reset() {
     this.#loading = null;
     this.#loaded = false;
@@ -98,7 +98,7 @@ export class Log {
     if (!this.element.hidden) this.load();
   }
 
-  /** The next message of the room. Before the log is loaded they are only known to come. */
+  /** Adds the next message of the room. Does nothing before the log is loaded. */
   add(message) {
     if (!this.#loaded || message.seq <= this.#lastSeq) return;
     this.#append(message);
@@ -107,7 +107,7 @@ export class Log {
     this.#changed();
   }
 
-  /** One has blocked somebody, or no longer does. */
+  /** The user has blocked or unblocked another user. */
   blockedChanged() {
     for (const entry of this.#entries) {
       const hidden = entry.element.classList.contains('hidden-text');
@@ -115,7 +115,7 @@ export class Log {
     }
   }
 
-  /** A message of one's own, if of this room, is now in this state. */
+  /** Shows the state of an own message, if it belongs to this room. */
   pending(item) {
     if (item.data.room !== this.#room) return;
     const { key, state, error, result } = item;
@@ -135,7 +135,7 @@ export class Log {
     find(element, '.choices').hidden = state !== 'failed';
   }
 
-  // With a connection one waits only for what was said before.
+  // With a connection, a message waits only for the messages before it.
   #deliveryText(state, error) {
     switch (state) {
       case 'sending': return t('log.sending');
@@ -160,21 +160,21 @@ export class Log {
       if (request === this.#loading) this.#failed(error);
       return;
     }
-    if (request !== this.#loading) return; // The log has been reset meanwhile.
+    if (request !== this.#loading) return; // The log was reset meanwhile.
     this.#loading = null;
     this.#loaded = true;
     this.#more = answer.more;
     this.#top.textContent = answer.more ? '' : t('log.beginning');
-    // A screen reader is not to read out the whole history.
+    // A screen reader must not read out the whole history.
     this.#messages.ariaLive = 'off';
     add(answer.messages);
     requestAnimationFrame(() => { this.#messages.ariaLive = 'polite'; });
-    // It may not have been enough to fill the page.
+    // The messages may not fill the page yet.
     if (this.#scrolling.isAtEnd) this.#scrolling.toEnd();
     else this.#moved();
   }
 
-  // Without a connection there is nothing to say: the next one loads again.
+  // No error is shown while disconnected: the next connection loads again.
   #failed(error) {
     this.#loading = null;
     this.#top.textContent = error.code === 'disconnected' ? '' : errorText(error);
@@ -216,7 +216,7 @@ export class Log {
     if (entry) showDeleted(entry.element);
   }
 
-  // Not while somebody reads further up: it would be taken away under their eyes.
+  // Nothing is removed while the user reads further up.
   #trim() {
     if (this.#entries.length <= MAX_ENTRIES || !this.#scrolling.isAtEnd) return;
     for (const { element, before } of this.#entries.splice(0, this.#entries.length - KEPT_ENTRIES)) {

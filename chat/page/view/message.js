@@ -1,5 +1,5 @@
 /*
- * One message as an element: what somebody said, or a line about what happened.
+ * The element of one message: a chat message, or a line about an event in the room.
  */
 
 import { parts } from '../links.js';
@@ -8,17 +8,17 @@ import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
 
-// In the browser's locale, which need not be the language of the words.
+// In the browser's locale, which may differ from the language of the texts.
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 
-/** The element of a message that the log has. `deleted` has none: it changes another. */
+/** Returns the element of a message in the log. A `deleted` message has none: it changes another. */
 export function messageElement(message, you) {
   return message.kind === 'said' ? saidElement(message, you) : lineElement(message);
 }
 
-/** The element of a message of one's own that the log does not have yet. */
+/** Returns the element of an own message that is not in the log yet. */
 export function unsentElement({ key, data }, you) {
   const element = fromTemplate('message-template');
   element.classList.add('own', 'first');
@@ -32,14 +32,14 @@ export function unsentElement({ key, data }, you) {
   return element;
 }
 
-/** Takes the text away from a message that was deleted. */
+/** Replaces the text of a message that was deleted. */
 export function showDeleted(element) {
   element.classList.add('deleted');
   find(element, '.text').textContent = t('log.deleted');
   find(element, '.delete')?.remove();
 }
 
-/** Hides what somebody says whom one has blocked, or shows it again. */
+/** Hides the text of a message by a blocked user, or shows it again. */
 export function showBlocked({ element, message }, blocked) {
   if (message.kind !== 'said' || element.classList.contains('deleted')) return;
   element.classList.toggle('hidden-text', blocked);
@@ -48,8 +48,8 @@ export function showBlocked({ element, message }, blocked) {
 }
 
 /**
- * What an element needs that depends on the one before: a line for the day, one for
- * where the unread begins, and whether it opens a group of messages.
+ * Updates what depends on the previous message: the separator for a new day, the one
+ * before the first unread message, and whether this message starts a group.
  */
 export function placeAfter(entry, previous, unread) {
   const { message, element } = entry;
@@ -80,7 +80,7 @@ export function separator(kind, text) {
 
 function saidElement({ seq, from, text, time, deleted, gone }, you) {
   const element = fromTemplate('message-template');
-  const own = from === you && !gone; // or else by who had the name before
+  const own = from === you && !gone; // a user who is gone had the same name before
   element.classList.toggle('own', own);
   element.dataset.seq = seq;
   element.dataset.from = from;

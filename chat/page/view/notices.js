@@ -1,5 +1,5 @@
 /*
- * What stays until it is closed: what the operators tell all who are online, and what could not be sent and has no room.
+ * Notices, which stay until they are closed: those from operators, and unsent messages whose room is gone.
  */
 
 import { t } from '../strings.js';
@@ -13,7 +13,7 @@ export function startNotices(client) {
   });
 }
 
-/** Shows a text, and before it what it is. */
+/** Shows a notice: its source, then its text. */
 export function showNotice(source, text) {
   const notice = document.createElement('div');
   notice.className = 'notice';
@@ -30,7 +30,7 @@ export function showNotice(source, text) {
   $('notices').append(notice);
 }
 
-/** They are not for who comes next. */
+/** Removes all notices: the next user must not see them. */
 export function clearNotices() {
   $('notices').replaceChildren();
 }

@@ -1,5 +1,5 @@
 /*
- * Finding a room among the public ones, and making one.
+ * The dialog that searches public rooms and creates rooms.
  */
 
 import { errorText, t } from '../strings.js';
@@ -9,10 +9,10 @@ import { showMark } from './rooms.js';
 
 const SEARCH_AFTER = 200;
 
-/** `open(room)` opens a room that one is in. */
+/** `open(room)` opens a room of the user. */
 export function startRoomSearch({ client, model, open }) {
   let found = [];
-  let searches = 0; // counts, so that the answer to an earlier search is known
+  let searches = 0; // counts searches, to ignore the answers to earlier ones
 
   const fetchRooms = async (after) => {
     const search = $('find-search').value.trim();

@@ -1,6 +1,6 @@
 /*
- * The list of rooms: invitations, rooms, private conversations; what is unread of them,
- * here and in the title of the page.
+ * The list of invitations, rooms and private conversations, with unread counts, which are
+ * also in the title of the page.
  */
 
 import { t } from '../strings.js';
@@ -10,8 +10,8 @@ import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
 const MAX_COUNT = 99;
 
 /**
- * Lists the rooms and shows which is open; `current()` gives its number, `open(room)` opens another.
- * Gives `render()`, and `focus(room)` for who comes back from a room.
+ * Lists the rooms. `current()` returns the number of the open room, `open(room)` opens another.
+ * Returns `render()`, and `focus(room)`, which focuses the link of a room.
  */
 export function startRooms({ client, model, current, open }) {
   const render = () => {
@@ -40,14 +40,14 @@ export function startRooms({ client, model, current, open }) {
   return { render, focus };
 }
 
-/** Makes an element the sign of this room: of a private conversation, the other's avatar. */
+/** Makes an element the icon of this room. A private conversation has the other user's avatar. */
 export function showMark(element, room, model) {
   delete element.dataset.tone;
   element.textContent = '';
   element.className = `mark ${room.kind}`;
   if (room.kind === 'direct') {
     showAvatar(element, room.name);
-    element.dataset.online = room.gone ? '' : model.isOnline(room.name) ?? ''; // Another one may have the name now.
+    element.dataset.online = room.gone ? '' : model.isOnline(room.name) ?? ''; // Another user may have the name now.
   }
 }
 

@@ -1,6 +1,6 @@
 /*
- * Where one says who one is: logs in, makes an account, or comes as a guest. It also
- * covers the chat when a session has ended, and leaves it as it was.
+ * The sign-in form: for an account, a new account or a guest. When a session has ended it
+ * covers the chat, which keeps its state.
  */
 
 import { errorText, t } from '../strings.js';
@@ -10,10 +10,10 @@ import { storageSlot } from './storage.js';
 const MAX_NAME_LENGTH = 32;
 const MIN_PASSWORD_LENGTH = 8;
 const RETRY_AFTER = 3_000;
-// The faults of a password; the others are the name's.
+// Errors about the password; the others are about the name.
 const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
 
-// Why a session may have ended, of which a newer server may know more.
+// Why a session has ended. A newer server may send other reasons.
 const EXPIRY_REASONS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
 
 const lastName = storageSlot('localStorage', 'name');
@@ -22,7 +22,7 @@ export class SignIn {
   #client;
   #onSignedIn;
 
-  /** `onSignedIn(you)` is called when somebody has signed in. */
+  /** `onSignedIn(you)` is called when a user has signed in. */
   constructor({ client, onSignedIn }) {
     this.#client = client;
     this.#onSignedIn = onSignedIn;
@@ -34,7 +34,7 @@ export class SignIn {
     });
   }
 
-  /** Who is signed in already enters at once, all others are asked. */
+  /** Uses the current session if there is one, otherwise shows the form. */
   async begin() {
     try {
       const { you, guests, registration } = await this.#client.session();
@@ -50,13 +50,13 @@ export class SignIn {
     }
   }
 
-  /** Asks who one is; with a `reason`, why the session has ended, which may have been a guest's. */
+  /** Shows the form. `reason` says why the session has ended; `guest` whether it was a guest's. */
   show({ reason = null, guest = false } = {}) {
     const wasHidden = $('sign-in').hidden;
     $('sign-in').hidden = false;
     $('chat').inert = true;
     $('chat').classList.add('covered');
-    // Who is asked again has been in before.
+    // A user whose session has ended signs in as before.
     if (wasHidden) $(guest ? 'mode-guest' : 'mode-login').checked = true;
     this.#showMode();
     const expiry = EXPIRY_REASONS.includes(reason) ? reason : 'unknown';

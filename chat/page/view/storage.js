@@ -1,9 +1,9 @@
 /*
- * What the browser keeps for the page. Its storage may be switched off or full; the
- * chat works without, it just forgets.
+ * Values in the browser's storage. The storage may be switched off or full: then nothing
+ * is kept, and the chat works without it.
  */
 
-/** A value in this storage (`localStorage` or `sessionStorage`): `load()` and `save(value)`. */
+/** Returns access to a value in this storage (`localStorage` or `sessionStorage`): `load()` and `save(value)`. */
 export function storageSlot(storage, name) {
   return {
     load() {
@@ -16,7 +16,7 @@ export function storageSlot(storage, name) {
     save(value) {
       try {
         window[storage].setItem(name, JSON.stringify(value));
-      } catch { /* forgotten, then */ }
+      } catch { /* The value is not kept. */ }
     },
   };
 }

@@ -1,5 +1,5 @@
 /*
- * Who is writing: says so of oneself, not too often, and shows it of others while it lasts.
+ * Typing indicators: reports that the user is typing, at a limited rate, and shows who else is.
  */
 
 import { language, t } from '../strings.js';
@@ -34,14 +34,14 @@ export class Typing {
     this.#render();
   }
 
-  /** One has written something, and not sent it. */
+  /** The user is typing. */
   report() {
     if (Date.now() - this.#sentAt < SENT_EVERY) return;
     this.#sentAt = Date.now();
-    this.#client.emit('typing', { room: this.#room }).catch(() => {}); // Nobody need know, then.
+    this.#client.emit('typing', { room: this.#room }).catch(() => {}); // A lost report does no harm.
   }
 
-  /** What one wrote is sent: the next letter is news again. */
+  /** The message was sent: the next input is reported at once. */
   sent() {
     this.#sentAt = 0;
   }

@@ -1,6 +1,6 @@
 /*
- * Somebody: whether they are online, and what one can do with them, as a user or as
- * the owner of the room that is open.
+ * The dialog of another user: whether they are online, and the actions on them, including
+ * those of an owner of the open room.
  */
 
 import { t } from '../strings.js';
@@ -13,9 +13,9 @@ export class UserDialog {
   #open;
   #name = null;
   #room = null;
-  #role = null; // theirs in that room, null if they are not in it
+  #role = null; // the user's role in that room, null for a non-member or while unknown
 
-  /** `open(room)` opens a room that one is in. */
+  /** `open(room)` opens a room of the user. */
   constructor({ client, model, open }) {
     this.#client = client;
     this.#model = model;
@@ -31,7 +31,7 @@ export class UserDialog {
     this.#on('ban', () => this.#confirmed('ban'));
   }
 
-  /** Shows somebody, as met in this room. */
+  /** Shows a user, with the actions for this room. */
   async show(name, room = null) {
     if (name === this.#model.you.name) return;
     this.#name = name;
@@ -42,7 +42,7 @@ export class UserDialog {
     if (this.#owns) await this.#findRole(name, room);
   }
 
-  /** Opens the conversation with somebody. */
+  /** Opens the private conversation with a user. */
   message(name) {
     return attempt(async () => {
       const { room } = await this.#client.emit('direct', { name });
@@ -55,7 +55,7 @@ export class UserDialog {
     return room !== undefined && room.kind !== 'direct' && this.#model.isOwner(room);
   }
 
-  // There is no question for one member: the list is read until they come.
+  // No request returns a single member: the list is read until the user is found.
   async #findRole(name, room) {
     await attempt(async () => {
       let after;
@@ -79,7 +79,7 @@ export class UserDialog {
     const state = online === null ? '' : t(online ? 'user.online' : 'user.offline');
     setText($('user-state'), blocked ? t('user.is_blocked') : state);
     $('user-message').hidden = blocked;
-    // What cannot be done, or is not known to be yet, keeps its place: nothing may move under a click.
+    // Unavailable actions are disabled, not hidden: buttons must not move under a click.
     for (const id of ['user-owner', 'user-kick', 'user-ban']) $(id).hidden = !this.#owns;
     for (const id of ['user-owner', 'user-kick']) $(id).disabled = this.#role === null;
     setText($('user-owner').lastElementChild, t(this.#role === 'owner' ? 'user.no_owner' : 'user.owner'));

@@ -1,6 +1,6 @@
 /*
- * People to choose from: who is online, or with a search all whose name begins so.
- * For a private conversation, and for an invitation.
+ * A dialog to choose a user: one who is online, or with a search one whose name starts
+ * with a text. It is used for private conversations and invitations.
  */
 
 import { errorText, t } from '../strings.js';
@@ -14,7 +14,7 @@ export class UserPicker {
   #model;
   #chosen;
   #found = [];
-  #search = 0; // counts, so that the answer to an earlier search is known
+  #search = 0; // counts searches, to ignore the answers to earlier ones
 
   constructor({ client, model }) {
     this.#client = client;
@@ -23,7 +23,7 @@ export class UserPicker {
     $('users-more').addEventListener('click', () => this.#fetch(this.#found.at(-1)?.name));
   }
 
-  /** Opens the list; `chosen(name)` gets whom somebody clicks on. */
+  /** Opens the list; `chosen(name)` is called with the user who is clicked. */
   choose(title, chosen) {
     this.#chosen = chosen;
     $('users-title').textContent = title;
@@ -58,7 +58,7 @@ export class UserPicker {
   }
 }
 
-/** Somebody in a list, with a word `aside` where there is one. */
+/** Returns the list item of a user, with an optional note `aside`. */
 export function userElement({ name, online, guest, aside }, chosen) {
   const element = fromTemplate('user-template');
   const button = find(element, 'button');
