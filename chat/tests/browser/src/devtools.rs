@@ -1,5 +1,5 @@
-//! Calls and events of the [DevTools protocol](https://chromedevtools.github.io/devtools-protocol/), as our client
-//! speaks it: `{id, method, params, sessionId}` out, `{id, result | error}` and `{method, params, sessionId}` in.
+//! Calls and events of the [DevTools protocol](https://chromedevtools.github.io/devtools-protocol/), spoken by our
+//! client: `{id, method, params, sessionId}` out, `{id, result | error}` and `{method, params, sessionId}` in.
 
 use std::{cell::RefCell, fmt};
 
@@ -8,7 +8,7 @@ use switchboard::client::{Client, Message};
 
 use crate::WAIT_LIMIT;
 
-/// A conversation with a browser, in which each page is a session.
+/// A DevTools connection to a browser. Each page is a session.
 pub(crate) struct DevTools {
     inner: RefCell<Inner>,
 }
@@ -16,11 +16,11 @@ pub(crate) struct DevTools {
 struct Inner {
     client: Client,
     last_id: u64,
-    /// In the order they came; taken by `take_events`.
+    /// In order of arrival; `take_events` takes them.
     events: Vec<Event>,
 }
 
-/// Something that happened in the browser or, with a session, on one page.
+/// An event of the browser or, with a session, of one page.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) session: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) struct Event {
     pub(crate) params: Value,
 }
 
-/// The browser's answer to what it did not do.
+/// The browser's error answer to a call.
 #[derive(Debug)]
 pub(crate) struct CallError(String);
 
@@ -39,7 +39,7 @@ impl fmt::Display for CallError {
 }
 
 impl CallError {
-    /// Whether the page was on its way to another document, and lost what ran on the one before.
+    /// Returns whether the page was navigating and so lost the script that ran.
     pub(crate) fn is_navigation(&self) -> bool {
         ["context was destroyed", "navigated or closed", "find context", "find default"]
             .iter()
@@ -49,19 +49,19 @@ impl CallError {
 
 impl DevTools {
     pub(crate) fn connect(url: &str) -> Self {
-        // Pages answer within the time that we give them; the rest is the browser's.
+        // A page answers within `WAIT_LIMIT`; the rest is for the browser.
         let client =
             Client::builder().read_timeout(Some(WAIT_LIMIT * 2)).connect(url).expect("the browser's WebSocket");
         Self { inner: RefCell::new(Inner { client, last_id: 0, events: Vec::new() }) }
     }
 
-    /// Does something in the browser.
+    /// Calls a method of the browser. Panics if it fails.
     #[track_caller]
     pub(crate) fn call(&self, method: &str, params: Value) -> Value {
         self.try_call(None, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// Does something in a session, or without one in the browser.
+    /// Calls a method of a session or, without one, of the browser.
     #[track_caller]
     pub(crate) fn try_call(&self, session: Option<&str>, method: &str, params: Value) -> Result<Value, CallError> {
         let inner = &mut *self.inner.borrow_mut();
@@ -86,12 +86,12 @@ impl DevTools {
                     None => Ok(said["result"].take()),
                 };
             } else {
-                panic!("an answer that nobody waits for: {said}");
+                panic!("unexpected answer: {said}");
             }
         }
     }
 
-    /// The events that have come so far.
+    /// Takes the events that have arrived so far.
     pub(crate) fn take_events(&self) -> Vec<Event> {
         std::mem::take(&mut self.inner.borrow_mut().events)
     }

@@ -1,33 +1,33 @@
-//! What pages complain about: errors and warnings on the console, exceptions that nobody caught, what the browser logs
-//! (loads that failed, breaches of the content security policy) and what its audits find.
+//! Faults that pages report: console errors and warnings, uncaught exceptions, entries of the browser's log (failed loads,
+//! violations of the content security policy) and issues found by its audits.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// A complaint of a page.
+/// A fault of a page.
 pub(crate) struct Fault {
-    /// Whose page it is.
+    /// The name of the page.
     pub(crate) page: String,
-    /// Who says so: `console`, `exception`, `crash`, `issue`, or a source of the browser's log.
+    /// The source: `console`, `exception`, `crash`, `issue`, or a source of the browser's log.
     pub(crate) source: String,
-    /// What is said.
+    /// The text of the fault.
     pub(crate) text: String,
-    /// What it is about, if anything is named.
+    /// The URL it concerns, or empty.
     pub(crate) url: String,
 }
 
-/// Complaints that a test brings about itself.
+/// Faults that a test causes on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// WebSockets that cannot be opened, since the network or the server is gone, nor can the page's icon be loaded.
+    /// WebSockets and the page's icon fail to load, because the network or the server is gone.
     NoConnection,
     /// An answer of this status to a request under `/api/`.
     Refused(u16),
 }
 
 impl Fault {
-    /// What an event of this page complains about, if it does.
+    /// Returns the fault that an event of this page reports, if any.
     pub(crate) fn of(page: &str, method: &str, params: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (source, text, url) = match method {

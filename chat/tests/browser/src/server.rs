@@ -1,4 +1,4 @@
-//! The program that is tested, as an operator runs it.
+//! The program under test, as an operator runs it.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::process::{OutputStream, Process, StopSignal};
 
-/// A running server with data of its own, which both end with it.
+/// A running server with its own data. Dropping it ends the server and removes the data.
 pub struct Server {
     process: Process,
     address: SocketAddr,
@@ -19,7 +19,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on any free port, with these arguments besides.
+    /// Starts a server on a free port, with these additional arguments.
     #[track_caller]
     pub fn start(arguments: &[&str]) -> Self {
         let data = TempDir::new().expect("a folder for its data");
@@ -32,13 +32,13 @@ impl Server {
         self.address
     }
 
-    /// Ends it so; `restart` begins it anew.
+    /// Ends the server; `restart` starts it again.
     #[track_caller]
     pub fn end(&mut self, signal: StopSignal) {
         self.process.end(signal);
     }
 
-    /// Starts it at the same address with the same data.
+    /// Starts the server again at the same address with the same data.
     #[track_caller]
     pub fn restart(&mut self) {
         let (process, address) = start(&self.arguments, &self.data, self.address);

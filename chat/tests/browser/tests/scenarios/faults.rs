@@ -1,4 +1,4 @@
-//! A test fails when a page complains: were it not so, the other tests would not notice.
+//! A fault on a page fails the test. Without this, the other tests would not detect faults.
 
 use switchboard_browser::{Chat, Display};
 
@@ -8,25 +8,25 @@ fn run_on_page(script: &str) {
 }
 
 #[test]
-#[should_panic(expected = "the pages complain")]
+#[should_panic(expected = "the pages report faults")]
 fn a_console_warning_fails_the_test() {
     run_on_page("console.warn('take care')");
 }
 
 #[test]
-#[should_panic(expected = "the pages complain")]
+#[should_panic(expected = "the pages report faults")]
 fn an_uncaught_exception_fails_the_test() {
     run_on_page("void Promise.reject(new Error('left alone'))");
 }
 
 #[test]
-#[should_panic(expected = "the pages complain")]
+#[should_panic(expected = "the pages report faults")]
 fn a_content_security_policy_violation_fails_the_test() {
     run_on_page("$('body').setAttribute('style', 'color: red')");
 }
 
 #[test]
-#[should_panic(expected = "the pages complain")]
+#[should_panic(expected = "the pages report faults")]
 fn a_missing_file_fails_the_test() {
     run_on_page("fetch('nowhere.js').then(() => true)");
 }
