@@ -1,5 +1,5 @@
-//! Faults that pages report: console errors and warnings, uncaught exceptions, entries of the browser's log (failed loads,
-//! violations of the content security policy) and issues found by its audits.
+//! Faults that pages report: console errors and warnings, uncaught exceptions, entries of the browser's log (failed
+//! loads, violations of the content security policy) and issues found by its audits.
 
 use std::fmt;
 

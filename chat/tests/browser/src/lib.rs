@@ -1,5 +1,5 @@
-//! Support for browser tests of the chat: the program as a process, a network that fails on demand, a browser, and a user
-//! of the page.
+//! Support for browser tests of the chat: the program as a process, a network that fails on demand, a browser, and a
+//! user of the page.
 //!
 //! The browser is driven by its DevTools protocol, JSON over WebSocket, through our own
 //! [`Client`](switchboard::client::Client), which so is tested against an independent peer.

@@ -207,8 +207,8 @@ impl Page {
     }
 }
 
-/// Helpers for all expressions. `reachable` returns the centre of an element once it no longer moves, is not covered and
-/// takes clicks.
+/// Helpers for all expressions. `reachable` returns the centre of an element once it no longer moves, is not covered
+/// and takes clicks.
 const PRELUDE: &str = "
     const $ = (selector) => document.querySelector(selector);
     const $$ = (selector) => [...document.querySelectorAll(selector)];

@@ -1,10 +1,10 @@
-//! Reading what was said before one came.
+//! Reading messages from before the user joined.
 
 use serde_json::{Value, json};
 use switchboard_browser::{Chat, Page};
 
 const MESSAGES: u32 = 1_000;
-/// Less than what the page keeps ready above the reader.
+/// Less than the page keeps loaded above the visible part.
 const STEP: i32 = 500;
 
 #[test]
@@ -15,7 +15,7 @@ fn scrolling_up_loads_history_without_moving_visible_messages() {
 
     let ben = chat.user("Ben");
     ben.wait_for(&format!("{TEXTS}.at(-1) === 'Message {MESSAGES}'"));
-    // Where the last message is, below what is seen: whatever moved it besides the wheel moved the reader.
+    // The position of the last message, below the visible part: only the wheel may move it.
     let place = "$$('.log:not([hidden]) .message').at(-1).getBoundingClientRect().top";
     let mut reached = number(&ben.evaluate(place));
     while !is_at_beginning(&ben) {
@@ -28,7 +28,7 @@ fn scrolling_up_loads_history_without_moving_visible_messages() {
     ben.wait_for_value(TEXTS, json!(all));
 }
 
-/// Whether the beginning has been reached; waits until there is a whole step of messages above, or their beginning.
+/// Returns whether the beginning is reached. Waits until a whole step is loaded above, or the beginning.
 #[track_caller]
 fn is_at_beginning(page: &Page) -> bool {
     let beginning = "$('.log:not([hidden]) .top').textContent === 'This is the beginning of the conversation.'";
@@ -41,7 +41,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// Says so much that no user could: through `client.js`, as a program of the page's own.
+/// Sends more messages than a user could type: through `client.js` on the page.
 fn send_messages(page: &Page) {
     page.evaluate(&format!(
         "import('./client.js').then(async ({{ Client }}) => {{

@@ -1,4 +1,4 @@
-//! The page speaks the language of the browser.
+//! The page uses the language of the browser.
 
 use serde_json::json;
 use switchboard_browser::{Chat, Display};

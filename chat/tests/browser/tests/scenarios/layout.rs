@@ -1,5 +1,5 @@
-//! The page on screens of every width, light and dark: nothing sticks out, everything has a name, and the focus is seen.
-//! What it looks like is left in `target/browser`.
+//! The page on screens of every width, light and dark: nothing overflows, every control has an accessible name, and the
+//! focus is visible. Screenshots are saved in `target/browser`.
 
 use serde_json::{Value, json};
 use switchboard_browser::{Chat, Display, Page};
@@ -10,7 +10,7 @@ const DISPLAYS: &[Display] = &[
     Display { width: 1440, height: 900, dark: false, touch: false, language: "en-GB" },
 ];
 
-/// What somebody can do something with has one of these roles.
+/// The accessibility roles of controls.
 const CONTROLS: &[&str] = &[
     "button",
     "checkbox",
@@ -53,7 +53,7 @@ fn the_page_fits_every_screen_and_works_with_keyboard_and_screen_reader() {
             ada.click("#details-toggle");
         }
         ada.wait_for("$('#member-list [data-user=Ben]')");
-        // Where it lies over the conversation, no key leads to what it covers.
+        // If it covers the conversation, no key moves the focus there.
         ada.wait_for_value("$('#conversation').inert", display.width < 1200);
         inspect(&ada, *display, "details");
         ada.click("#member-list [data-user=Ben]");
@@ -73,7 +73,7 @@ fn the_page_fits_every_screen_and_works_with_keyboard_and_screen_reader() {
     }
 }
 
-/// Looks at what is on the page, by day and by night.
+/// Checks the page, light and dark.
 #[track_caller]
 fn inspect(page: &Page, display: Display, what: &str) {
     for dark in [false, true] {
@@ -98,14 +98,14 @@ fn assert_controls_have_names(page: &Page) {
     let nodes = tree["nodes"].as_array().expect("a list");
     let is_control = |node: &&Value| CONTROLS.contains(&node["role"]["value"].as_str().unwrap_or_default());
     let controls: Vec<&Value> = nodes.iter().filter(|node| node["ignored"] == false).filter(is_control).collect();
-    assert!(!controls.is_empty(), "there is nothing to use");
+    assert!(!controls.is_empty(), "the page has no controls");
     for node in controls {
         let name = node["name"]["value"].as_str().unwrap_or_default();
-        assert!(!name.trim().is_empty(), "it has no name: {node:#}");
+        assert!(!name.trim().is_empty(), "a control has no name: {node:#}");
     }
 }
 
-/// Goes once around the page with the key Tab; whatever then has the focus looks otherwise without.
+/// Moves the focus once around the page with Tab. Each focused element must look different without the focus.
 #[track_caller]
 fn assert_focus_is_visible(page: &Page) {
     page.evaluate("void (globalThis.focused = new Set())");
@@ -115,19 +115,19 @@ fn assert_focus_is_visible(page: &Page) {
         match seen.as_str() {
             Some("seen before") => break,
             Some("seen") => {}
-            _ => panic!("the focus is not seen at {seen}"),
+            _ => panic!("the focus is not visible at {seen}"),
         }
     }
     page.wait_for("focused.size > 1");
 }
 
-/// How wide the page is, and whatever in it could be scrolled sideways.
+/// The width of the page, and all elements that scroll sideways.
 const OVERFLOWING: &str =
     "[document.documentElement.scrollWidth, ...$$('body, body *').filter((each) => each.checkVisibility()
     && each.scrollWidth > each.clientWidth && ['auto', 'scroll'].includes(getComputedStyle(each).overflowX))
     .map(({ outerHTML }) => outerHTML.slice(0, 200))]";
 
-/// Takes the focus away for a moment, and looks whether the element or one of those around it changes.
+/// Removes the focus for a moment, and checks whether the element or one of its ancestors or labels changes.
 const FOCUS: &str = "(() => {
     const element = document.activeElement;
     if (focused.has(element)) return 'seen before';

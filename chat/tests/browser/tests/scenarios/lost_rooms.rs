@@ -1,9 +1,9 @@
-//! A room, or the one behind a conversation, goes away under what somebody writes.
+//! A room or conversation goes away while a user writes in it.
 
 use serde_json::json;
 use switchboard_browser::{Chat, Display, Expected, User};
 
-/// Ada has made a room that only the invited find, and Ben is in it.
+/// Ada has created an invited room, and Ben is in it.
 fn two_users_in_a_room(chat: &Chat) -> [User; 2] {
     let users = ["Ada", "Ben"].map(|name| chat.user(name));
     let [ada, ben] = &users;
@@ -16,7 +16,7 @@ fn two_users_in_a_room(chat: &Chat) -> [User; 2] {
     users
 }
 
-/// Waits until what could not be sent is shown once more, apart from any room.
+/// Waits until a notice shows an unsent text, and no room does.
 #[track_caller]
 fn sees_unsent_notice(user: &User, text: &str) {
     user.wait_for(&format!("$('#notices').textContent.includes({})", json!(text)));
@@ -33,7 +33,7 @@ fn typing_after_removal_from_a_room_sends_nothing_to_another_room() {
     ada.click("#ask-yes");
     ben.wait_for_value("$('#room-name').textContent", "Lobby");
     ben.wait_for("$('#toasts').textContent.replace(/[\\u2068\\u2069]/g, '').includes('removed from Den')");
-    // Keys go where the focus is, whereas a text would look for a field.
+    // Keys go to the focused element; `fill` would focus the field first.
     for key in ["n", "o", "Enter"] {
         ben.press(key);
     }
@@ -68,7 +68,7 @@ fn a_failed_message_and_its_error_survive_a_room_switch_and_a_reload() {
     ben.open("Ada");
     ben.wait_for_value(failed, json!([["Are you there?", true]]));
     ben.wait_for_value("$('#text').placeholder.replace(/[\\u2068\\u2069]/g, '')", "Message Ada");
-    // It can be tried again once it is welcome.
+    // After unblocking, a retry succeeds.
     ada.click("#user-block");
     ada.wait_for_value("$$('#blocked-list [data-user]').length", 0);
     ben.click(".unsent .retry");

@@ -1,4 +1,4 @@
-//! The chat as users meet it, one file for each side of it.
+//! Scenarios of the chat in a browser, one file for each area.
 
 mod faults;
 mod history;

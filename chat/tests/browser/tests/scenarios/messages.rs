@@ -1,4 +1,4 @@
-//! Two users talk, in a room and in private.
+//! Two users exchange messages, in a room and in private.
 
 use switchboard_browser::Chat;
 

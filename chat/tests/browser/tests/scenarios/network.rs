@@ -1,9 +1,9 @@
-//! The network goes and comes back, and so does the server.
+//! The network or the server goes away and comes back.
 
 use serde_json::json;
 use switchboard_browser::{Chat, Expected, StopSignal, User};
 
-/// Two users who have begun to talk, in a chat where connections will fail.
+/// Two users who have exchanged a message, in a chat where connections will fail.
 fn two_users(chat: &Chat) -> [User; 2] {
     chat.browser.expect(Expected::NoConnection);
     let users = ["Ada", "Ben"].map(|name| chat.user(name));
@@ -24,7 +24,7 @@ fn messages_sent_while_disconnected_arrive_after_reconnecting() {
     ada.network.cut();
     ada.wait_until_disconnected();
     ada.wait_for("getComputedStyle($('#retry-now')).visibility === 'visible'");
-    assert_eq!(ada.evaluate(places), before, "a click would find something else");
+    assert_eq!(ada.evaluate(places), before, "the status must not move anything under a click");
     ada.say("Hello?");
     ada.say("Does anybody hear me?");
     ada.wait_for_value(
@@ -34,7 +34,7 @@ fn messages_sent_while_disconnected_arrive_after_reconnecting() {
     ben.say("Ada?");
     ben.say("She is gone.");
     ben.sees_messages(&[("Ada", "We begin."), ("Ben", "Ada?"), ("Ben", "She is gone.")]);
-    // The pauses grow, so there is one whose passing is seen.
+    // The pauses grow, so one is long enough to see the countdown.
     let seconds = "Number($('#connection-text').textContent.match(/\\d+/))";
     let first = ada.wait_for(&format!("{seconds} > 1 && {seconds}")).as_u64().expect("a number");
     ada.wait_for_value(seconds, first - 1);
@@ -65,7 +65,7 @@ fn a_message_whose_ack_is_lost_is_delivered_once() {
     ben.sees_messages(&[("Ada", "We begin."), ("Ada", "I have no idea whether this arrives.")]);
     ada.wait_for_value("$$('.unsent .message').map((message) => message.dataset.state)", json!(["sending"]));
 
-    // The system notices that the network has changed; the page then looks whether its connection has survived.
+    // The browser reports a network change; the page then tests whether its connection has survived.
     ada.evaluate("dispatchEvent(new Event('online'))");
     ada.wait_until_disconnected();
     ada.wait_until_connected();
@@ -89,7 +89,7 @@ fn a_restarted_server_loses_nothing(signal: StopSignal) {
     let mut chat = Chat::open(&[]);
     let [ada, ben] = two_users(&chat);
     ben.say("And go on.");
-    // What is acknowledged survives whatever happens next.
+    // An acknowledged message survives everything that follows.
     ben.sees_messages(&[("Ada", "We begin."), ("Ben", "And go on.")]);
 
     chat.server.end(signal);

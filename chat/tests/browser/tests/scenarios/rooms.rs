@@ -1,27 +1,27 @@
-//! Rooms: who may come in, who is in, and what its owner may do.
+//! Rooms: joining, members, and moderation by owners.
 
 use serde_json::json;
 use switchboard_browser::{Chat, User};
 
-/// Waits until the list of members beside the conversation is this.
+/// Waits until the member list shows these names.
 #[track_caller]
 fn sees_members(user: &User, names: &[&str]) {
     user.wait_for_value("$$('#member-list [data-user]').map(({ dataset }) => dataset.user)", names);
 }
 
-/// Waits until the list of rooms is this.
+/// Waits until the room list shows these names.
 #[track_caller]
 fn sees_rooms(user: &User, names: &[&str]) {
     user.wait_for_value("$$('#room-list [data-room] .name').map(({ textContent }) => textContent)", names);
 }
 
-/// Waits until the focus is at this element: who uses the keys goes on from there.
+/// Waits until this element has the focus: keyboard users continue from there.
 #[track_caller]
 fn has_focus(user: &User, selector: &str) {
     user.wait_for(&format!("document.activeElement === $({})", json!(selector)));
 }
 
-/// Waits until somebody is told this at the edge of the page. The names in it are kept apart by marks that are not seen.
+/// Waits until a toast shows this sentence, ignoring the invisible marks around names.
 #[track_caller]
 fn sees_toast(user: &User, sentence: &str) {
     let told = "$$('#toasts p').map(({ textContent }) => textContent.replace(/[\\u2068\\u2069]/g, ''))";
@@ -79,7 +79,7 @@ fn a_banned_user_cannot_return_until_unbanned() {
     ada.wait_for_value("$$('#ban-list [data-user]').map(({ dataset }) => dataset.user)", ["Ben"]);
     ben.wait_for("$('#bans').hidden");
 
-    // What keeps them out is said of them, not of who invites.
+    // The error is about the invited user, not about the one who invites.
     ada.click("#invite");
     ada.click("#users-list [data-user=Ben]");
     sees_toast(&ada, "This user is banned from the room.");
@@ -173,7 +173,7 @@ fn a_user_can_delete_their_own_message() {
         user.sees_messages(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
     }
     has_focus(&ada, ".message.deleted");
-    // Nor does anybody see it who comes later.
+    // A user who joins later does not see it either.
     let cleo = chat.user("Cleo");
     cleo.sees_messages(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
 }
@@ -182,7 +182,7 @@ fn a_user_can_delete_their_own_message() {
 fn the_member_list_keeps_its_loaded_pages_when_it_refreshes() {
     let chat = Chat::open(&[]);
     let ada = chat.user("Ada");
-    // They are many and say nothing, so they come by a shorter way.
+    // The guests only need to exist, so they sign in over HTTP.
     let guests = 201;
     ada.evaluate(&format!(
         "(async () => {{

@@ -1,9 +1,9 @@
-//! Who one is, and for how long.
+//! Signing in, and the end of a session.
 
 use serde_json::json;
 use switchboard_browser::{Chat, Display, Expected, User};
 
-/// Waits until somebody is asked who they are, and is told why.
+/// Waits until the sign-in form is shown with this reason.
 #[track_caller]
 fn sees_sign_in(user: &User, why: &str) {
     user.wait_for_value(
@@ -25,7 +25,7 @@ fn signing_in_after_expiry_restores_the_room_and_the_unsent_text() {
     ada.say("And when I cannot.");
     ada.fill("#text", "This is not yet");
 
-    // Ben did something later than Ada, so by the time that his session is over, hers is too.
+    // Ben was active later than Ada, so when his session has ended, hers has too.
     let ben = chat.user("Ben");
     sees_sign_in(
         &ben,

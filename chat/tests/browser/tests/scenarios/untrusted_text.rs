@@ -1,10 +1,10 @@
-//! Whatever users write, in a message, a topic or a name, is text: it becomes no markup, runs nothing, and keeps to its
-//! place. Would any of it become a script, the content security policy would refuse it, and the page complain.
+//! What users write in a message, a topic or a name is shown as text: it never becomes markup, never runs, and never
+//! overflows its place. If any of it became a script, the content security policy would refuse it, which is a fault.
 
 use serde_json::json;
 use switchboard_browser::Chat;
 
-/// Texts that want to be more.
+/// Texts that try to be more than text.
 const TEXTS: &[&str] = &[
     "<script>document.title = 'mine'</script>",
     "<img src=x onerror=\"document.title = 'mine'\">",
@@ -34,7 +34,7 @@ fn message_text_is_never_markup() {
         user.sees_messages(&all);
         user.wait_for_value("$$('.message .text *').length", 0);
         user.wait_for_value("document.title", "Lobby – switchboard");
-        // Nothing is wider than its message, and no message than the log.
+        // No text is wider than its message, and no message is wider than the log.
         user.wait_for_value(
             "$$('.message .text').filter((text) => text.scrollWidth > text.clientWidth + 1
                 || text.getBoundingClientRect().right > $('.log:not([hidden])').getBoundingClientRect().right)
