@@ -342,8 +342,8 @@ async function chats(server) {
     const seq = await member.say(text);
     // All earlier messages are claimed: one that is left came before its ack.
     check('messages before the ack', [], member.unclaimed.filter(([event]) => event === 'message'));
-    for (const hearer of [ada, bob]) {
-      await hearer.event('message', undefined, { room: LOBBY, seq, kind: 'said', text, from });
+    for (const receiver of [ada, bob]) {
+      await receiver.event('message', undefined, { room: LOBBY, seq, kind: 'said', text, from });
     }
     said.push(seq);
   }

@@ -181,7 +181,7 @@ class Chat:
         return await self.event("ack", self.asked)
 
     async def say(self, text):
-        """Says it in the Lobby and returns its number there."""
+        """Sends a message to the Lobby and returns its `seq`."""
         said = await self.ask("say", {"room": LOBBY, "text": text, "key": str(uuid4())})
         return said["seq"]
 
@@ -312,9 +312,9 @@ async def chats(server):
         seq = await member.say(text)
         # All earlier messages are claimed: one that is left came before its ack.
         check("messages before the ack", [], [e for e in member.unclaimed if e[0] == "message"])
-        for hearer in ada, bob:
+        for receiver in ada, bob:
             heard = {"room": LOBBY, "seq": seq, "from": name, "kind": "said", "text": text}
-            await hearer.event("message", **heard)
+            await receiver.event("message", **heard)
         said.append(seq)
     check("numbers", [said[0], said[0] + 1, said[0] + 2], said)
 
