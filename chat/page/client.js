@@ -1,6 +1,6 @@
 /*
- * The chat for web pages: everything between docs/protocol.md and a user interface.
- * It touches no element of the page, and any page may import it.
+ * The chat's client for web pages. It implements docs/protocol.md and has no user
+ * interface: it touches no element of the page, and any page may import it.
  *
  *     import { Client } from './client.js';
  *
@@ -14,55 +14,56 @@
  *     const { messages } = await client.emit('history', { room: 1 });
  *     await client.say(1, 'Hello');
  *
- * `emit` sends any event of the protocol once and gives its answer; it fails with a
- * `ChatError`, whose `code` says why, when there is no connection. `say` and `tell`
- * are sent until the server has them, on later connections too.
+ * `emit` sends any event of the protocol once and returns its answer. It fails with a
+ * `ChatError` if there is no connection or the server answers with an error; `code`
+ * says why. `say` and `tell` are repeated, also on later connections, until the server
+ * has acknowledged or refused them.
  *
- * `on` hears each event of the protocol by its name. `message` comes exactly once
- * for each message of the rooms one is in, in order, including what was missed
- * during a lost connection; one's own not before `pending` has told its place. What
- * was said before one came is not a `message`: ask for `history`. More events are the
- * client's own:
+ * `on` registers a handler for an event of the protocol. `message` comes exactly once
+ * and in order for each message of the user's rooms, including those missed while
+ * disconnected. The user's own message comes after `pending` has reported its `seq`.
+ * Messages from before the user joined are not reported: request `history`. The client
+ * adds these events:
  *
- * - `state`, `{state, …}`: the connection's, see `Connection.status`;
- * - `gap`, `{room}`: messages were missed that cannot be had one by one any more; see `history`;
- * - `pending`, `{key, event, data, state, error?, result?}`: a message of one's own is now
- *   `waiting` for a connection, `sending`, `acknowledged` (its `result` has the place),
+ * - `state`, `{state, …}`: the state of the connection, see `Connection.status`;
+ * - `gap`, `{room}`: some missed messages cannot be reported one by one; request `history`;
+ * - `pending`, `{key, event, data, state, error?, result?}`: a message of the user is now
+ *   `waiting` for a connection, `sending`, `acknowledged` (`result` has its `seq`),
  *   `failed` (see `retry` and `discard`) or `discarded`.
  *
  * | file | what |
  * |---|---|
- * | `client/account.js` | who one is, over HTTP |
- * | `client/connection.js` | one lasting connection over many WebSockets |
- * | `client/following.js` | each message once and in order |
- * | `client/outbox.js` | what was said and is not acknowledged yet |
+ * | `client/account.js` | sign-in and session, over HTTP |
+ * | `client/connection.js` | one connection that reconnects |
+ * | `client/room_sync.js` | catch-up: each message once and in order |
+ * | `client/outbox.js` | messages that are not acknowledged yet |
  * | `client/error.js` | `ChatError` |
  */
 
 import { Account } from './client/account.js';
 import { Connection } from './client/connection.js';
-import { Following } from './client/following.js';
+import { RoomSync } from './client/room_sync.js';
 import { Outbox } from './client/outbox.js';
 
 export { ChatError } from './client/error.js';
 
-// Their answers are rooms that one is in from then on.
-const ENTERING = ['join', 'create', 'direct'];
+// The answers to these events contain a room that the user is now in.
+const JOINING_EVENTS = ['join', 'create', 'direct'];
 
 export class Client {
   #account;
   #connection;
   #outbox;
-  #following;
+  #sync;
   #handlers = new Map();
   #you = null;
-  #welcomes = 0; // counts connections, so that what began on an earlier one stops
+  #connectionCount = 0; // counts connections, to stop work that an earlier one began
 
   /**
-   * - `base`: where the chat is, unless it is where the page is;
-   * - `token`: a session's, for pages of other origins, whose cookies do not count;
-   * - `outbox`: keeps what is unsent over a reload: `{load(), save(value)}`;
-   * - `times`: other times than the protocol's, see `Connection`.
+   * - `base`: the URL of the chat, by default that of the page;
+   * - `token`: a session token, for pages of other origins, whose cookies do not count;
+   * - `outbox`: storage that keeps unsent messages over a reload: `{load(), save(value)}`;
+   * - `times`: replaces some of the default times, see `Connection`.
    */
   constructor({ base = globalThis.location?.href, token, outbox, times } = {}) {
     const url = new URL('ws', base);
@@ -75,14 +76,14 @@ export class Client {
       url,
       token,
       times,
-      hear: (event, data) => this.#hear(event, data),
-      change: (status) => this.#changed(status),
+      onEvent: (event, data) => this.#handle(event, data),
+      onStatus: (status) => this.#statusChanged(status),
     });
-    this.#outbox = new Outbox({ request, storage: outbox, told: (item) => this.#pending(item) });
-    this.#following = new Following({
+    this.#outbox = new Outbox({ request, storage: outbox, onChange: (item) => this.#pending(item) });
+    this.#sync = new RoomSync({
       request,
-      deliver: (message) => this.#tell('message', message),
-      missed: (gap) => this.#tell('gap', gap),
+      deliver: (message) => this.#dispatch('message', message),
+      onGap: (gap) => this.#dispatch('gap', gap),
       isUnanswered: (message) => message.from === this.#you?.name && this.#outbox.isUnanswered(message),
     });
   }
@@ -104,31 +105,31 @@ export class Client {
     return this.#account.guest(credentials);
   }
 
-  /** Ends the session and the connection, and forgets what was not sent. */
+  /** Ends the session and the connection, and discards unsent messages. */
   async logout() {
     await this.#account.logout();
     this.forget();
   }
 
-  /** Connects, and stays connected until `forget` or the end of the session. */
+  /** Connects, and reconnects until `forget` or the end of the session. */
   connect() {
     this.#connection.connect();
   }
 
-  /** Tries now what would be tried after a pause. */
+  /** Reconnects now instead of after the pause. */
   retryNow() {
     this.#connection.retryNow();
   }
 
-  /** Ends the connection and forgets who one was, where in the rooms, and what was not sent. */
+  /** Ends the connection and forgets the user, the positions in the rooms and unsent messages. */
   forget() {
     this.#connection.close();
-    this.#outbox.belongTo(null);
-    this.#following.clear();
+    this.#outbox.setUser(null);
+    this.#sync.clear();
     this.#you = null;
   }
 
-  /** Calls `handler(data)` at each such event; gives a function that ends that. */
+  /** Calls `handler(data)` for each such event. Returns a function that removes the handler. */
   on(event, handler) {
     const handlers = this.#handlers.get(event) ?? new Set();
     this.#handlers.set(event, handlers.add(handler));
@@ -139,27 +140,27 @@ export class Client {
     return this.#connection.status;
   }
 
-  /** Sends an event once; the promise holds its answer or a `ChatError`. */
+  /** Sends an event once; the promise resolves to its answer or rejects with a `ChatError`. */
   async emit(event, data) {
     const answer = await this.#request(event, data);
-    if (ENTERING.includes(event)) {
-      this.#hear('room', answer.room);
-      if (!answer.live) this.#following.join(answer.room.room);
+    if (JOINING_EVENTS.includes(event)) {
+      this.#handle('room', answer.room);
+      if (!answer.live) this.#sync.join(answer.room.room);
     }
     return answer;
   }
 
-  /** Says a text in a room, as soon as there is a connection: `{seq, time}`. */
+  /** Sends a message to a room as soon as there is a connection. Resolves to `{seq, time}`. */
   say(room, text) {
     return this.#outbox.add('say', { room, text });
   }
 
-  /** Tells somebody a text in private: `{room, seq, time}`. */
+  /** Sends a private message to a user. Resolves to `{room, seq, time}`. */
   tell(name, text) {
     return this.#outbox.add('tell', { name, text });
   }
 
-  /** The messages that are not acknowledged, as in `pending`, oldest first. */
+  /** The messages that are not acknowledged, in the form of `pending`, oldest first. */
   get pending() {
     return this.#outbox.items;
   }
@@ -176,56 +177,56 @@ export class Client {
     try {
       return await this.#connection.request(event, data);
     } catch (error) {
-      // The server owes an answer to each event. Where it gives none, the
-      // connection is no good, and what was said is known only by the next one.
-      if (error.code === 'timeout') this.#connection.abandon('an answer did not come');
+      // The server answers every event. If it does not, the connection is broken,
+      // and only the next connection can tell whether the message was stored.
+      if (error.code === 'timeout') this.#connection.abandon('the server did not answer a request');
       throw error;
     }
   }
 
-  #hear(event, data) {
+  #handle(event, data) {
     if (event === 'message') {
-      this.#following.hear(data);
+      this.#sync.receive(data);
       return;
     }
-    if (event === 'welcome' && data.you.name !== this.#you?.name) this.#following.clear();
+    if (event === 'welcome' && data.you.name !== this.#you?.name) this.#sync.clear();
     if (event === 'welcome') this.#you = data.you;
-    if (event === 'room') this.#following.enter(data);
-    if (event === 'gone') this.#following.leave(data);
-    this.#tell(event, data);
+    if (event === 'room') this.#sync.enter(data);
+    if (event === 'gone') this.#sync.leave(data);
+    this.#dispatch(event, data);
     if (event === 'welcome') this.#resume(data);
   }
 
-  // First what was said, and then the rooms: so the answer that tells the place of a
-  // message of ours comes before the message itself.
+  // The outbox goes first, then the rooms: so the ack with the `seq` of an own message
+  // comes before the message itself.
   async #resume({ you, rooms }) {
-    const welcome = ++this.#welcomes;
-    this.#following.begin(rooms);
-    this.#outbox.belongTo(you.name);
+    const welcome = ++this.#connectionCount;
+    this.#sync.start(rooms);
+    this.#outbox.setUser(you.name);
     await this.#outbox.resume();
-    if (welcome === this.#welcomes) await this.#following.resume();
+    if (welcome === this.#connectionCount) await this.#sync.resume();
   }
 
-  #changed(status) {
+  #statusChanged(status) {
     if (status.state !== 'open') {
-      this.#welcomes += 1;
-      this.#following.pause(); // First: what it holds back is not to be released without an answer.
+      this.#connectionCount += 1;
+      this.#sync.pause(); // First: held messages must not be released without their ack.
       this.#outbox.pause();
     }
-    this.#tell('state', status);
+    this.#dispatch('state', status);
   }
 
   #pending(item) {
-    this.#tell('pending', item);
-    if (item.state !== 'sending') this.#following.releaseAll();
+    this.#dispatch('pending', item);
+    if (item.state !== 'sending') this.#sync.releaseAll();
   }
 
-  #tell(event, data) {
+  #dispatch(event, data) {
     for (const handler of this.#handlers.get(event) ?? []) {
       try {
         handler(data);
       } catch (error) {
-        queueMicrotask(() => { throw error; }); // Reported, but nobody else's trouble.
+        queueMicrotask(() => { throw error; }); // Reported, without stopping the other handlers.
       }
     }
   }

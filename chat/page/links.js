@@ -1,14 +1,14 @@
 /*
- * Finds the web addresses in a text. Only what is plainly one: it says http or https,
- * has no name or password in it that could pass for a host, and no character that is
- * invisible or turns the direction of writing.
+ * Finds the web addresses in a text. An address starts with http or https, has no user
+ * name or password that could be mistaken for the host, and no character that is
+ * invisible or changes the direction of text.
  */
 
 const ADDRESS = /\bhttps?:\/\/[^\s<>"'`\p{C}\u2028\u2029]+/giu;
 const TRAILING = /[.,;:!?…*_~。，；：！？、）】》」』]+$/u;
 const PAIRS = { ')': '(', ']': '[', '}': '{' };
 
-/** The text in parts, `{text}` or `{text, href}`: together they are the text. */
+/** Splits a text into parts, `{text}` or `{text, href}`. Joined, they are the whole text. */
 export function parts(text) {
   const found = [];
   let end = 0;
@@ -24,7 +24,7 @@ export function parts(text) {
   return found;
 }
 
-// The sentence around an address ends with a stop or a bracket, not the address.
+// A full stop or closing bracket at the end belongs to the sentence, not to the address.
 function trimmed(address) {
   const shorter = address.replace(TRAILING, '');
   const last = shorter.at(-1);

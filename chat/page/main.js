@@ -1,14 +1,14 @@
 /*
- * The page: makes its parts, tells them of each other, and keeps to the address which
- * room is open, so that the browser's buttons work as everywhere.
+ * The page: creates its parts and connects them. The address names the open room, so
+ * that the browser's back and forward buttons work.
  *
  * | file | what |
  * |---|---|
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
- * | `model.js` | what the page knows |
- * | `words.js`, `words/`, `links.js` | texts |
- * | `view/` | each part of the page, by its name |
- * | `style/` | how they look |
+ * | `model.js` | the state that the page shows |
+ * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `view/` | the parts of the page, one file each |
+ * | `style/` | style sheets |
  */
 
 import { Client } from './client.js';
@@ -20,29 +20,29 @@ import { Conversation } from './view/conversation.js';
 import { Details } from './view/details.js';
 import { closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
 import { $ } from './view/dom.js';
-import { Entrance } from './view/entrance.js';
-import { startFinding } from './view/find.js';
-import { kept } from './view/memory.js';
+import { SignIn } from './view/sign_in.js';
+import { startRoomSearch } from './view/room_search.js';
+import { storageSlot } from './view/storage.js';
 import { clearNotices, showNotice, startNotices } from './view/notices.js';
-import { People } from './view/people.js';
-import { Person } from './view/person.js';
+import { UserPicker } from './view/user_picker.js';
+import { UserDialog } from './view/user_dialog.js';
 import { startRooms } from './view/rooms.js';
 import { Typing } from './view/typing.js';
-import { fillIn, language, say } from './words.js';
+import { language, t, translatePage } from './strings.js';
 
 const narrow = matchMedia('(max-width: 47.99rem)');
 
 document.documentElement.lang = language;
-fillIn(document);
+translatePage(document);
 prepareDialogs();
 
-const client = new Client({ outbox: kept('sessionStorage', 'unsent') });
+const client = new Client({ outbox: storageSlot('sessionStorage', 'unsent') });
 const model = new Model();
-model.follow(client); // First: what the views are told is in the model already.
+model.follow(client); // First: the model is up to date when a view gets an event.
 
-const person = new Person({ client, model, open });
-const people = new People({ client, model });
-const conversation = new Conversation({ client, model, openPerson: (name) => person.show(name, conversation.room) });
+const userDialog = new UserDialog({ client, model, open });
+const userPicker = new UserPicker({ client, model });
+const conversation = new Conversation({ client, model, openUser: (name) => userDialog.show(name, conversation.room) });
 const typing = new Typing({ client, model });
 const composer = new Composer({
   model,
@@ -51,47 +51,47 @@ const composer = new Composer({
     typing.sent();
     conversation.toEnd();
   },
-  wrote: () => typing.tell(),
+  onInput: () => typing.report(),
 });
-const details = new Details({ client, model, people, openPerson: (name) => person.show(name, conversation.room) });
+const details = new Details({ client, model, userPicker, openUser: (name) => userDialog.show(name, conversation.room) });
 const rooms = startRooms({ client, model, current: () => conversation.room, open });
-const entrance = new Entrance({ client, entered: () => client.connect() });
+const signIn = new SignIn({ client, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
 startConnection(client);
-startFinding({ client, model, open });
+startRoomSearch({ client, model, open });
 startNotices(client);
-$('find-person').addEventListener('click', () => people.choose(say('people.find'), (name) => person.message(name)));
+$('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
 
 // --- Which room is open ------------------------------------------------------
 
-/** Opens a room that one is in. */
+/** Opens a room of the user. */
 function open(number) {
   closeDialogs();
   location.hash = `#room-${number}`;
-  showAddressed();
+  showRoomOfAddress();
 }
 
-/** Shows the room of the address, or another one, maybe without the reader having asked for it: `moved`. */
-function showAddressed({ moved = false } = {}) {
+/** Shows the room that the address names, or the default room. `moved`: the user has not asked for the change. */
+function showRoomOfAddress({ moved = false } = {}) {
   const number = Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
-  const room = isOpenable(model.rooms.get(number)) ? number : usual();
+  const room = isOpenable(model.rooms.get(number)) ? number : defaultRoom();
   document.body.dataset.view = room === null ? 'rooms' : 'room';
   if (room === conversation.room) return;
-  // What one is just writing must not go to another room.
+  // Text that the user is typing must not go to another room: after an unrequested change the field is not focused.
   const left = conversation.room;
-  const isTaken = moved && left !== null;
+  const isMoved = moved && left !== null;
   conversation.show(room);
   composer.show(room);
   typing.show(room);
   details.show(room);
   rooms.render();
-  // On a phone the focus would open its keyboard over what one came to read.
-  if (room !== null) (narrow.matches || isTaken ? $('room-name') : $('text')).focus();
+  // On a phone, focusing the field would open the keyboard over the messages.
+  if (room !== null) (narrow.matches || isMoved ? $('room-name') : $('text')).focus();
   else rooms.focus(left);
 }
 
-// A wide page has room for one from the beginning, a narrow one begins with the list.
-function usual() {
+// A wide page opens a room at the start. A narrow one starts with the list.
+function defaultRoom() {
   if (narrow.matches) return null;
   return [...model.rooms.values()].find(isOpenable)?.room ?? null;
 }
@@ -100,58 +100,58 @@ function isOpenable(room) {
   return room !== undefined && room.role !== 'invited';
 }
 
-addEventListener('hashchange', () => showAddressed());
+addEventListener('hashchange', () => showRoomOfAddress());
 narrow.addEventListener('change', () => {
   if (!model.you) return;
-  // The room that a wide page has opened by itself stays open on a narrow one.
+  // The default room of a wide page stays open when the page becomes narrow.
   if (conversation.room !== null && !location.hash) history.replaceState(null, '', `#room-${conversation.room}`);
-  showAddressed();
+  showRoomOfAddress();
 });
 
 client.on('gone', ({ room, reason }) => {
-  if (reason !== 'left') toast(say(`gone.${reason}`, { name: model.nameOf(room) }));
-  if (room === conversation.room) leaveAddress();
-  client.pending.forEach(giveBack);
-  showAddressed({ moved: true });
+  if (reason !== 'left') toast(t(`gone.${reason}`, { name: model.nameOf(room) }));
+  if (room === conversation.room) clearAddress();
+  client.pending.forEach(returnUnsent);
+  showRoomOfAddress({ moved: true });
 });
-client.on('pending', giveBack);
+client.on('pending', returnUnsent);
 
-/** The room that is open is no more, nor what was about to be done in it. */
-function leaveAddress() {
+/** The open room is gone: closes its dialogs and removes it from the address. */
+function clearAddress() {
   closeDialogs();
   history.replaceState(null, '', location.pathname + location.search);
 }
 
-/** Shows what was not said while it could, and has no room any more in which it could wait. */
-function giveBack({ key, state, data: { room, text } }) {
+/** Shows the text of a failed message whose room is gone, so that the user does not lose it. */
+function returnUnsent({ key, state, data: { room, text } }) {
   if (state !== 'failed' || model.rooms.has(room)) return;
-  showNotice(say('notice.unsent'), text);
-  queueMicrotask(() => client.discard(key)); // It may be one of many that are just being told.
+  showNotice(t('notice.unsent'), text);
+  queueMicrotask(() => client.discard(key)); // The client may still be reporting other messages.
 }
 
-// --- Coming and going --------------------------------------------------------
+// --- Signing in and out --------------------------------------------------------
 
-let owner = null; // of what is on the page
+let shownUser = null; // the user whose data is on the page
 
 client.on('welcome', ({ you }) => {
-  if (you.name !== owner) {
+  if (you.name !== shownUser) {
     clearNotices();
     conversation.clear();
     details.show(null);
-    composer.belongTo(you.name);
-    owner = you.name;
+    composer.setUser(you.name);
+    shownUser = you.name;
   } else {
-    client.pending.forEach(giveBack);
+    client.pending.forEach(returnUnsent);
   }
   const { room } = conversation;
   const isGone = room !== null && !model.rooms.has(room);
   if (isGone) {
-    toast(say('gone.meanwhile', { name: model.nameOf(room) }));
-    leaveAddress();
+    toast(t('gone.meanwhile', { name: model.nameOf(room) }));
+    clearAddress();
   }
-  const wasAway = !$('entrance').hidden;
-  entrance.hide();
-  showAddressed({ moved: true });
+  const wasAway = !$('sign-in').hidden;
+  signIn.hide();
+  showRoomOfAddress({ moved: true });
   if (wasAway && !isGone && !narrow.matches) $('text').focus();
 });
 
@@ -159,10 +159,10 @@ client.on('state', ({ state, reason }) => {
   if (state !== 'expired') return;
   closeDialogs();
   if (reason === 'deleted' || reason === 'logout') signedOut(reason);
-  else entrance.show({ reason, guest: model.you?.guest });
+  else signIn.show({ reason, guest: model.you?.guest });
 });
 
-/** Nobody is signed in any more, and nothing of them is to remain on the page. */
+/** The user has signed out: removes all their data from the page. */
 function signedOut(reason = null) {
   closeDialogs();
   clearNotices();
@@ -171,19 +171,19 @@ function signedOut(reason = null) {
   conversation.clear();
   details.show(null);
   composer.clear();
-  owner = null;
+  shownUser = null;
   location.hash = '';
-  entrance.show({ reason });
+  signIn.show({ reason });
 }
 
 addEventListener('keydown', (event) => {
   if (event.key === 'k' && (event.ctrlKey || event.metaKey) && model.you) {
     event.preventDefault();
     if (narrow.matches) location.hash = '';
-    showAddressed();
+    showRoomOfAddress();
     $('filter').select();
   }
 });
 
-await entrance.begin();
+await signIn.begin();
 document.body.dataset.ready = '';

@@ -1,22 +1,22 @@
 /*
- * What the page knows: who one is, the rooms one is in, who is online. The client's
+ * The state that the page shows: the user, their rooms, who is online. The client's
  * events change it, the views show it.
  *
- * A view watches topics: `you`, `rooms` (any of them), `people` (who is online), `blocked`.
- * It is called once for all changes of a moment.
+ * A view watches topics: `you`, `rooms` (any of them), `presence` (who is online), `blocked`.
+ * Its handler is called once for all changes of one task.
  */
 
 export class Model {
   you = null;
   limits = { text: 4_000, topic: 200, name: 32, room_name: 40, rooms: 200 };
   rooms = new Map(); // by number: Room
-  online = { count: 0, names: new Set() }; // names is null where they are too many
+  online = { count: 0, names: new Set() }; // names is null if there are too many
   blocked = new Set();
-  #names = new Map(); // of rooms, also of those that are gone
+  #names = new Map(); // of rooms, including those that are gone
   #watchers = [];
   #changed = new Set();
 
-  /** Keeps itself up to date with this client. */
+  /** Updates the model from the events of this client. */
   follow(client) {
     client.on('welcome', (welcome) => this.#welcome(welcome));
     client.on('room', (room) => this.#room(room));
@@ -37,7 +37,7 @@ export class Model {
     this.#watchers.push({ topics, handler });
   }
 
-  /** Nobody is signed in any more. */
+  /** The user has signed out. */
   clear() {
     this.you = null;
     this.rooms.clear();
@@ -45,17 +45,17 @@ export class Model {
     this.#change('you', 'rooms');
   }
 
-  /** The name of a room that one is in, or was. */
+  /** Returns the name of a current or former room. */
   nameOf(number) {
     return this.rooms.get(number)?.name ?? this.#names.get(number) ?? '';
   }
 
-  /** True or false, or null where it is not known. */
+  /** Returns whether a user is online, or null if that is not known. */
   isOnline(name) {
     return this.online.names?.has(name) ?? null;
   }
 
-  /** Whether one may do in this room what owners may. */
+  /** Returns whether the user may do in this room what owners may. */
   isOwner(room) {
     return room.role === 'owner' || (this.you.operator && room.kind === 'public');
   }
@@ -64,12 +64,12 @@ export class Model {
     return [...this.rooms.values()].reduce((sum, { role, unread }) => sum + (role === 'invited' ? 0 : unread), 0);
   }
 
-  /** One has read this room so far. */
+  /** The user has read this room up to `seq`. */
   read(number, seq) {
     const room = this.rooms.get(number);
     if (!room || seq <= room.read) return;
     room.read = seq;
-    // Of what is behind it the page need not know each message; the next `welcome` counts anew.
+    // The page may not know every message after `seq`; the next `welcome` has the exact count.
     if (seq >= room.seq) room.unread = 0;
     this.#change('rooms');
   }
@@ -81,7 +81,7 @@ export class Model {
     this.rooms = new Map(rooms.map((room) => [room.room, room]));
     this.online = { count: online.count, names: online.names && new Set(online.names) };
     this.blocked = new Set(blocked);
-    this.#change('you', 'rooms', 'people', 'blocked');
+    this.#change('you', 'rooms', 'presence', 'blocked');
   }
 
   #room(room) {
@@ -100,7 +100,7 @@ export class Model {
     if (!room) return;
     if (kind === 'said') room.time = Math.max(room.time, time);
     if (kind === 'topic') room.topic = text ?? '';
-    // What was missed is in the `unread` of `welcome` already.
+    // The `unread` of `welcome` already includes missed messages.
     const isNew = epoch !== room.epoch || seq > room.seq;
     if (isNew) {
       room.epoch = epoch;
@@ -118,15 +118,15 @@ export class Model {
     } else {
       this.online.names = null;
     }
-    this.#change('people');
+    this.#change('presence');
   }
 
   #change(...topics) {
-    if (this.#changed.size === 0) queueMicrotask(() => this.#tell());
+    if (this.#changed.size === 0) queueMicrotask(() => this.#notify());
     topics.forEach((topic) => this.#changed.add(topic));
   }
 
-  #tell() {
+  #notify() {
     const changed = this.#changed;
     this.#changed = new Set();
     for (const { topics, handler } of this.#watchers) {

@@ -1,6 +1,6 @@
 /*
- * Who one is: the few requests over HTTP. The session is in a cookie that no
- * script can read, so there is nothing to keep here.
+ * The requests over HTTP: sign-in, registration and session. The session is in a
+ * cookie that scripts cannot read, so nothing is kept here.
  */
 
 import { ChatError } from './error.js';
@@ -12,12 +12,12 @@ export class Account {
     this.#base = base;
   }
 
-  /** `{you, expires, guests, registration}`; `you` is null for who is not signed in. */
+  /** `{you, expires, guests, registration}`; `you` is null if nobody is signed in. */
   session() {
     return this.#ask('GET', 'api/session');
   }
 
-  /** A new account, signed in: `{you, expires}`. */
+  /** Creates an account and signs in: `{you, expires}`. */
   register({ name, password }) {
     return this.#ask('POST', 'api/register', { name, password });
   }
@@ -26,7 +26,7 @@ export class Account {
     return this.#ask('POST', 'api/login', { name, password });
   }
 
-  /** A guest under a name that nobody has. */
+  /** Signs in as a guest. The name must be free. */
   guest({ name }) {
     return this.#ask('POST', 'api/guest', { name });
   }
@@ -50,7 +50,7 @@ export class Account {
     const answer = await response.json().catch(() => null);
     if (response.ok && answer) return answer;
     throw new ChatError(
-      answer?.error?.code ?? 'unreachable', // A proxy's own page, perhaps.
+      answer?.error?.code ?? 'unreachable', // Perhaps the error page of a proxy.
       answer?.error?.message ?? `The server answered with ${response.status}.`,
       { retryAfter: Number(response.headers.get('Retry-After')) || null },
     );

@@ -1,13 +1,13 @@
 /*
- * One lasting conversation with the server over as many WebSockets as it takes.
+ * A connection to the server that reconnects: one WebSocket after another.
  *
- * It does: encode and decode `[event, data, id]`, match answers to requests, keep
- * the connection alive with beats, notice when it is dead, and come back with
- * growing, jittered pauses.
+ * It encodes and decodes `[event, data, id]`, matches answers to requests, sends
+ * heartbeats, detects a dead connection, and reconnects with exponential back-off
+ * and jitter.
  *
- * It does not: resend anything, or know what the events mean, but for `welcome`,
- * which makes a connection count as open, and `expired`, after which it is not
- * made anew until somebody asks.
+ * It resends nothing. It knows the meaning of two events only: after `welcome` the
+ * connection counts as open, and after `expired` it does not reconnect until
+ * `connect` is called.
  */
 
 import { ChatError } from './error.js';
@@ -16,7 +16,7 @@ const PROTOCOL = 'switchboard.v1';
 const EXPIRED = 4001;
 
 // All in milliseconds.
-const TIMES = {
+const DEFAULT_TIMES = {
   beatEvery: 25_000,
   silenceLimit: 60_000,
   probeLimit: 5_000,
@@ -29,8 +29,8 @@ export class Connection {
   #url;
   #token;
   #times;
-  #hear;
-  #change;
+  #onEvent;
+  #onStatus;
   #socket = null;
   #status = { state: 'closed' };
   #expired = null;
@@ -42,60 +42,60 @@ export class Connection {
   #retryTimer;
 
   /**
-   * `hear(event, data)` is called for each event that is not an answer,
-   * `change(status)` at each change of the status.
+   * `onEvent(event, data)` is called for each event that is not an answer,
+   * `onStatus(status)` at each change of the status.
    */
-  constructor({ url, token = null, times = {}, hear, change }) {
+  constructor({ url, token = null, times = {}, onEvent, onStatus }) {
     this.#url = url;
     this.#token = token;
-    this.#times = { ...TIMES, ...times };
-    this.#hear = hear;
-    this.#change = change;
+    this.#times = { ...DEFAULT_TIMES, ...times };
+    this.#onEvent = onEvent;
+    this.#onStatus = onStatus;
 
-    // What the system knows of the network is a hint, never a verdict.
-    globalThis.addEventListener?.('online', () => this.#nudge());
+    // What the system reports about the network is only a hint.
+    globalThis.addEventListener?.('online', () => this.#probe());
     globalThis.document?.addEventListener('visibilitychange', () => {
-      if (!document.hidden) this.#nudge();
+      if (!document.hidden) this.#probe();
     });
   }
 
   /**
    * `{state, …}`, the state being one of
    *
-   * - `closed`: nobody wants a connection;
+   * - `closed`: no connection is wanted;
    * - `connecting`: until the server's `welcome`;
    * - `open`;
-   * - `waiting`: lost; the next try is at `retryAt`; with the `code` and `reason` of the end;
-   * - `expired`: the session is over, for `reason`; only `connect` goes on.
+   * - `waiting`: lost, with the `code` and `reason` of the close; the next try is at `retryAt`;
+   * - `expired`: the session has ended, for `reason`; only `connect` reconnects.
    */
   get status() {
     return this.#status;
   }
 
-  /** Connects, and stays connected until `close` or the end of the session. */
+  /** Connects, and reconnects until `close` or the end of the session. */
   connect() {
     if (this.#socket) return;
     this.#failures = 0;
     this.#open();
   }
 
-  /** Cuts the pause before the next try short. */
+  /** Reconnects now if a pause before the next try is under way. */
   retryNow() {
     if (this.#status.state === 'waiting') this.#open();
   }
 
-  /** Gives this connection up, as if it had been lost. */
+  /** Treats this connection as lost. */
   abandon(reason) {
-    if (this.#socket) this.#ended({ code: 1006, reason });
+    if (this.#socket) this.#closed({ code: 1006, reason });
   }
 
-  /** Ends the connection, and the trying. */
+  /** Ends the connection and does not reconnect. */
   close() {
     this.#release();
-    this.#become({ state: 'closed' });
+    this.#setStatus({ state: 'closed' });
   }
 
-  /** Sends an event; its promise holds the answer or a `ChatError`. */
+  /** Sends an event. The promise resolves to the answer or rejects with a `ChatError`. */
   request(event, data = {}) {
     if (this.#socket?.readyState !== WebSocket.OPEN) {
       return Promise.reject(new ChatError('disconnected', 'There is no connection.'));
@@ -119,10 +119,10 @@ export class Connection {
       if (this.#token) this.#send(['auth', { token: this.#token }]);
     };
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = (end) => this.#ended(end);
+    socket.onclose = (end) => this.#closed(end);
     this.#socket = socket;
     this.#expectWithin(this.#times.silenceLimit);
-    this.#become({ state: 'connecting' });
+    this.#setStatus({ state: 'connecting' });
   }
 
   #send(message) {
@@ -135,43 +135,43 @@ export class Connection {
     try {
       [event, data, id] = JSON.parse(text);
     } catch {
-      return; // Not a message of this protocol: as ignorable as an unknown event.
+      return; // Not a message of this protocol: ignored, like an unknown event.
     }
     if (id !== undefined && (event === 'ack' || event === 'error')) {
       this.#settle(id, event, data);
       return;
     }
     if (event === 'expired') this.#expired = data;
-    this.#hear(event, data);
+    this.#onEvent(event, data);
     if (event === 'welcome' && this.#status.state === 'connecting') this.#welcomed();
   }
 
   #welcomed() {
     this.#failures = 0;
     this.#beatTimer = setInterval(() => this.#send(['beat']), this.#times.beatEvery);
-    this.#become({ state: 'open' });
+    this.#setStatus({ state: 'open' });
   }
 
   #settle(id, answer, data) {
     const request = this.#requests.get(id);
-    if (!request) return; // It was given up on.
+    if (!request) return; // It has timed out.
     this.#requests.delete(id);
     clearTimeout(request.timer);
     if (answer === 'ack') request.resolve(data);
     else request.reject(new ChatError(data?.code ?? 'unknown', data?.message, { event: request.event }));
   }
 
-  // A timer that each message winds up again, rather than a look at the clock now
-  // and then: browsers run the timers of a background tab rarely, and this way an
-  // answer that is already on its way still comes first.
+  // Each message restarts the timer. Comparing times at intervals would not do: browsers
+  // delay the timers of a background tab, and this way an answer that has already
+  // arrived is handled before the timer fires.
   #expectWithin(time) {
     clearTimeout(this.#silenceTimer);
     this.#silenceTimer = setTimeout(() => this.abandon('the server fell silent'), time);
   }
 
-  // Something may have changed: try at once, or see whether the connection has
-  // survived (a laptop's, that was asleep, mostly has not).
-  #nudge() {
+  // The network may have changed: reconnects at once, or tests whether the connection
+  // has survived. After a laptop has slept it mostly has not.
+  #probe() {
     this.retryNow();
     if (this.#status.state === 'open' && this.#socket.readyState === WebSocket.OPEN) {
       this.#send(['beat']);
@@ -179,10 +179,10 @@ export class Connection {
     }
   }
 
-  #ended({ code, reason }) {
+  #closed({ code, reason }) {
     this.#release();
     if (this.#expired || code === EXPIRED) {
-      this.#become({ state: 'expired', reason: this.#expired?.reason ?? 'unknown' });
+      this.#setStatus({ state: 'expired', reason: this.#expired?.reason ?? 'unknown' });
       return;
     }
     const { firstPause, longestPause } = this.#times;
@@ -190,11 +190,11 @@ export class Connection {
     // Without the jitter all clients of a restarted server would return at once.
     const pause = whole * (0.5 + Math.random() / 2);
     this.#retryTimer = setTimeout(() => this.#open(), pause);
-    this.#become({ state: 'waiting', code, reason, retryAt: Date.now() + pause });
+    this.#setStatus({ state: 'waiting', code, reason, retryAt: Date.now() + pause });
   }
 
-  // Lets go of the socket without waiting for its close event, which on a dead
-  // connection may be long in coming.
+  // Drops the socket without waiting for its close event, which a dead connection
+  // may deliver late.
   #release() {
     clearTimeout(this.#retryTimer);
     clearInterval(this.#beatTimer);
@@ -211,8 +211,8 @@ export class Connection {
     this.#requests.clear();
   }
 
-  #become(status) {
+  #setStatus(status) {
     this.#status = status;
-    this.#change(status);
+    this.#onStatus(status);
   }
 }

@@ -1,19 +1,19 @@
 /*
- * Why something that was asked of the chat did not happen.
+ * The error of a failed request.
  */
 
 /**
- * `code` is the server's, for programs (docs/protocol.md lists them), or one of
- * the client's own:
+ * `code` is a code of the server (docs/protocol.md lists them) or one of the
+ * client's own:
  *
  * - `disconnected`: there is no connection, or it ended before the answer;
  * - `timeout`: no answer came in time;
- * - `unreachable`: the HTTP request failed on its way;
- * - `discarded`: the message was taken out of the queue.
+ * - `unreachable`: the HTTP request did not reach the server;
+ * - `discarded`: the message was removed from the queue.
  *
- * `message` is a sentence for people, in English. `retryAfter` are the seconds to
- * wait before the next try, where the server said so. `event` is what was asked for
- * over the WebSocket, where it was: a code may mean something else for each.
+ * `message` is an English sentence for users. `retryAfter` is the number of seconds to
+ * wait before the next try, or null. `event` is the event that failed, or null for an
+ * HTTP request: a code may have another meaning for another event.
  */
 export class ChatError extends Error {
   constructor(code, message, { retryAfter = null, event = null } = {}) {

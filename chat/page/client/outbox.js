@@ -1,38 +1,38 @@
 /*
- * What was said and is not yet acknowledged: kept, and sent again on the next
- * connection with the same key, by which the server knows it again. So nothing is
- * lost and nothing is said twice, wherever the connection broke.
+ * The messages that are not yet acknowledged. Each is sent again on the next connection
+ * with the same key, by which the server recognises it. So no message is lost and none
+ * is sent twice, wherever the connection broke.
  *
- * Messages leave one by one, the next when the one before is answered: their order
- * survives even if one of them has to be repeated.
+ * Messages are sent one at a time, each after the answer to the one before: their order
+ * is kept even if one of them has to be repeated.
  */
 
 import { ChatError } from './error.js';
 
-// The server is busy, or we are too quick for it: asked again a little later.
-const PASSING = ['too_fast', 'overloaded'];
-// Nothing is known of the message then; the next connection will tell.
-const LOST = ['disconnected', 'timeout', 'no_session'];
+// Temporary errors: the message is sent again after a pause.
+const TRANSIENT = ['too_fast', 'overloaded'];
+// Errors after which the message may or may not be stored. It is sent again on the next connection.
+const UNKNOWN_OUTCOME = ['disconnected', 'timeout', 'no_session'];
 const PAUSES = [1_000, 2_000, 4_000, 8_000];
 
 export class Outbox {
   #request;
-  #told;
+  #onChange;
   #storage;
   #items = []; // oldest first
   #promises = new Map(); // by key
   #owner = null;
   #open = false;
-  #run = 0; // counts connections, so that what began on an earlier one stops
-  #delivering = null; // the run that is being delivered on
+  #run = 0; // counts connections, to stop work that an earlier one began
+  #deliveringRun = null; // the run whose delivery is under way
 
   /**
-   * `request(event, data)` sends; `told(item)` hears of each change. `storage`, if
+   * `request(event, data)` sends; `onChange(item)` is called at each change. `storage`, if
    * any, keeps `{owner, items}` over a reload: an object with `load()` and `save(value)`.
    */
-  constructor({ request, told, storage = null }) {
+  constructor({ request, onChange, storage = null }) {
     this.#request = request;
-    this.#told = told;
+    this.#onChange = onChange;
     this.#storage = storage;
   }
 
@@ -41,34 +41,34 @@ export class Outbox {
     return [...this.#items];
   }
 
-  /** Queues a `say` or `tell`; its promise holds the server's answer to it. */
+  /** Queues a `say` or `tell`; its promise resolves to the server's answer. */
   add(event, data) {
     const item = { key: uuid(), event, data, state: 'waiting' };
     this.#items.push(item);
     const answer = new Promise((resolve, reject) => this.#promises.set(item.key, { resolve, reject }));
-    answer.catch(() => {}); // Who does not wait for the promise is told by `pending`.
+    answer.catch(() => {}); // The caller may ignore the promise: `onChange` reports the error too.
     this.#changed(item);
     if (this.#open) this.#deliver();
     return answer;
   }
 
-  /** Tries a failed one again, as the last in the queue. */
+  /** Puts a failed message at the end of the queue again. */
   retry(key) {
     const item = this.#items.find((each) => each.key === key && each.state === 'failed');
     if (!item) return;
     this.#items.push(...this.#items.splice(this.#items.indexOf(item), 1));
-    this.#become(item, 'waiting');
+    this.#setState(item, 'waiting');
     if (this.#open) this.#deliver();
   }
 
-  /** Takes a failed or waiting one out of the queue. */
+  /** Removes a failed or waiting message from the queue. */
   discard(key) {
     const item = this.#items.find((each) => each.key === key && each.state !== 'sending');
     if (item) this.#finish(item, 'discarded', { error: new ChatError('discarded', 'The message was discarded.') });
   }
 
-  /** Whose messages these are from now on. Those of anybody else are dropped, not sent under a wrong name. */
-  belongTo(name) {
+  /** Sets the user whose messages these are. Those of another user are dropped, so that none is sent under a wrong name. */
+  setUser(name) {
     if (name === this.#owner) return;
     this.clear();
     this.#owner = name;
@@ -77,7 +77,7 @@ export class Outbox {
     for (const { key, event, data, error } of kept.items) {
       const item = { key, event, data, state: error ? 'failed' : 'waiting', error };
       this.#items.push(item);
-      this.#told({ ...item });
+      this.#onChange({ ...item });
     }
   }
 
@@ -87,35 +87,35 @@ export class Outbox {
     }
   }
 
-  /** There is a connection: resolves when all that waited has been tried on it. */
+  /** There is a connection: resolves when all waiting messages have been tried on it. */
   resume() {
     this.#open = true;
     this.#run += 1;
     return this.#deliver();
   }
 
-  /** There is none any more. */
+  /** The connection is lost. */
   pause() {
     this.#open = false;
     this.#run += 1;
-    this.#items.filter(({ state }) => state === 'sending').forEach((item) => this.#become(item, 'waiting'));
+    this.#items.filter(({ state }) => state === 'sending').forEach((item) => this.#setState(item, 'waiting'));
   }
 
-  /** Whether an answer is due that may be about this message of ours. */
+  /** Returns whether an ack is due that may belong to this own message. */
   isUnanswered({ room }) {
     return this.#items.some(({ state, data }) => state === 'sending' && (data.room ?? room) === room);
   }
 
   async #deliver() {
     const run = this.#run;
-    if (this.#delivering === run) return; // It goes on by itself.
-    this.#delivering = run;
+    if (this.#deliveringRun === run) return; // The loop is already running.
+    this.#deliveringRun = run;
     let item;
     while (run === this.#run && (item = this.#items.find(({ state }) => state === 'waiting'))) {
-      this.#become(item, 'sending');
+      this.#setState(item, 'sending');
       await this.#attempt(item, run);
     }
-    if (run === this.#run) this.#delivering = null;
+    if (run === this.#run) this.#deliveringRun = null;
   }
 
   async #attempt(item, run) {
@@ -125,9 +125,9 @@ export class Outbox {
         this.#finish(item, 'acknowledged', { result });
         return;
       } catch (error) {
-        if (run !== this.#run || LOST.includes(error.code)) return;
-        if (!PASSING.includes(error.code) || tries >= PAUSES.length) {
-          this.#become(item, 'failed', error);
+        if (run !== this.#run || UNKNOWN_OUTCOME.includes(error.code)) return;
+        if (!TRANSIENT.includes(error.code) || tries >= PAUSES.length) {
+          this.#setState(item, 'failed', error);
           return;
         }
         await new Promise((resolve) => setTimeout(resolve, PAUSES[tries]));
@@ -135,7 +135,7 @@ export class Outbox {
     }
   }
 
-  #become(item, state, error) {
+  #setState(item, state, error) {
     item.state = state;
     item.error = error;
     this.#changed(item);
@@ -157,11 +157,11 @@ export class Outbox {
       { key, event, data, error: error && { code: error.code, message: error.message, event } }
     ));
     this.#storage?.save({ owner: this.#owner, items });
-    this.#told({ ...item });
+    this.#onChange({ ...item });
   }
 }
 
-// Of version 7, which begins with the time: what was said together lies together in the server's index.
+// Version 7, which starts with the time: messages of the same time are adjacent in the server's index.
 function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   new DataView(bytes.buffer).setBigUint64(0, (BigInt(Date.now()) << 16n) | BigInt(bytes[6] << 8 | bytes[7]));

@@ -1,16 +1,16 @@
 /*
- * One's own account: password, sessions, blocked people, leaving for today or for good;
- * and for operators, a notice to all.
+ * The account dialog: password, sessions, blocked users, sign-out, deletion; for operators,
+ * a notice to all users.
  */
 
-import { say, sentenceOf } from '../words.js';
+import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
-import { personElement } from './people.js';
+import { userElement } from './user_picker.js';
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
-/** `signedOut()` is called when one has logged out. */
+/** `signedOut()` is called after the user has signed out. */
 export function startAccount({ client, model, signedOut }) {
   const showYou = () => {
     if (!model.you) return;
@@ -29,7 +29,7 @@ export function startAccount({ client, model, signedOut }) {
     $('blocked-none').hidden = names.length > 0;
     showItems($('blocked-list'), names.map((name) => {
       const unblock = () => attempt(() => client.emit('unblock', { name }));
-      return personElement({ name, aside: say('person.unblock') }, unblock);
+      return userElement({ name, aside: t('user.unblock') }, unblock);
     }), find($('blocked'), 'summary'));
   };
   const showSessions = () => attempt(async () => {
@@ -53,7 +53,7 @@ export function startAccount({ client, model, signedOut }) {
 
   onSubmit($('password-form'), async () => {
     await client.emit('password', { old: $('password-old').value, new: $('password-new').value });
-    toast(say('account.password_changed'));
+    toast(t('account.password_changed'));
   });
   onSubmit($('notice-form'), () => client.emit('notice', { text: $('notice-text').value.trim() }));
 
@@ -62,35 +62,35 @@ export function startAccount({ client, model, signedOut }) {
     signedOut();
   }));
   $('delete-account').addEventListener('click', () => ask({
-    title: say('account.delete_ask'),
-    text: say('account.delete_text'),
-    yes: say('account.delete'),
+    title: t('account.delete_ask'),
+    text: t('account.delete_text'),
+    yes: t('account.delete'),
     danger: true,
-    ...(!model.you.guest && { label: say('entrance.password'), type: 'password' }),
+    ...(!model.you.guest && { label: t('sign_in.password'), type: 'password' }),
     act: (password) => client.emit('delete_account', model.you.guest ? {} : { password }),
   }));
 }
 
 function kindOf({ guest, operator }) {
-  if (operator) return say('account.operator');
-  return say(guest ? 'account.guest' : 'account.member');
+  if (operator) return t('account.operator');
+  return t(guest ? 'account.guest' : 'account.member');
 }
 
 function sessionElement({ created, used, current }, revoke) {
   const element = fromTemplate('row-template');
-  const lastUsed = say('account.session_used', { time: moment.format(used) });
-  find(element, 'b').textContent = current ? say('account.this_session') : lastUsed;
-  find(element, 'span.quiet').textContent = say('account.session_created', { time: moment.format(created) });
+  const lastUsed = t('account.session_used', { time: moment.format(used) });
+  find(element, 'b').textContent = current ? t('account.this_session') : lastUsed;
+  find(element, 'span.quiet').textContent = t('account.session_created', { time: moment.format(created) });
   const button = find(element, 'button');
-  button.textContent = say('account.revoke');
+  button.textContent = t('account.revoke');
   button.hidden = current;
   button.addEventListener('click', revoke);
   return element;
 }
 
-// A form that says what went wrong, and is emptied and folded away when nothing did.
+// Runs `action` on submit. Shows its error in the form, or on success clears and folds the form.
 function onSubmit(form, action) {
-  const note = find(form, '.fault');
+  const note = find(form, '.error');
   const button = find(form, 'button.primary');
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -101,7 +101,7 @@ function onSubmit(form, action) {
       form.reset();
       form.closest('details').open = false;
     } catch (error) {
-      note.textContent = sentenceOf(error);
+      note.textContent = errorText(error);
     } finally {
       button.disabled = false;
     }

@@ -1,15 +1,15 @@
 /*
- * Where one writes: the field, what may be sent, and the draft of each room, which
- * survives a look at another room, a lost connection, a reload and a new session.
+ * The message field, its length check, and the draft of each room. A draft survives a
+ * switch to another room, a lost connection, a reload and a new session.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { $, lengthOf, setText } from './dom.js';
-import { kept } from './memory.js';
+import { storageSlot } from './storage.js';
 
-const COUNTED_FROM = 400; // characters left
+const COUNT_SHOWN_BELOW = 400; // characters left
 
-const stored = kept('sessionStorage', 'drafts');
+const stored = storageSlot('sessionStorage', 'drafts');
 
 export class Composer {
   #model;
@@ -17,17 +17,17 @@ export class Composer {
   #drafts = new Map(); // by room
   #input = $('text');
 
-  /** `send(room, text)` gets what is sent; `wrote()` is called when something was written. */
-  constructor({ model, send, wrote }) {
+  /** `send(room, text)` sends a message; `onInput()` is called when the user types. */
+  constructor({ model, send, onInput }) {
     this.#model = model;
     this.#input.addEventListener('input', () => {
-      this.#keep();
-      this.#fit();
-      if (this.#text) wrote();
+      this.#saveDraft();
+      this.#updateSize();
+      if (this.#text) onInput();
     });
     this.#input.addEventListener('keydown', (event) => {
-      // During a composition Enter belongs to the input method; where isComposing
-      // ends too early to say so, key code 229 still does.
+      // During a composition Enter belongs to the input method. Some browsers reset
+      // isComposing too early, but still report key code 229.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       $('composer').requestSubmit();
@@ -38,20 +38,20 @@ export class Composer {
       if (!this.#isSendable) return;
       send(this.#room, this.#text);
       this.#input.value = '';
-      this.#keep();
-      this.#fit();
+      this.#saveDraft();
+      this.#updateSize();
     });
     model.watch(['rooms'], () => this.#showHint());
   }
 
-  /** Somebody has signed in: takes up the drafts they left in this tab. */
-  belongTo(name) {
+  /** A user has signed in: restores the drafts that they left in this tab. */
+  setUser(name) {
     const { owner, drafts } = stored.load() ?? {};
     this.#drafts = new Map(owner === name ? drafts : []);
     this.show(null);
   }
 
-  /** Nobody is signed in any more. */
+  /** The user has signed out. */
   clear() {
     this.#drafts.clear();
     stored.save(null);
@@ -62,10 +62,10 @@ export class Composer {
     this.#room = room;
     this.#input.value = this.#drafts.get(room) ?? '';
     this.#showHint();
-    this.#fit();
+    this.#updateSize();
   }
 
-  // Blank lines around a message go; the indentation of its first line stays.
+  // Blank lines around a message are removed; the indentation of its first line is kept.
   get #text() {
     return this.#input.value.replace(/^(\s*\n)+/, '').trimEnd();
   }
@@ -78,26 +78,26 @@ export class Composer {
     return this.#model.limits.text - lengthOf(this.#text);
   }
 
-  #keep() {
+  #saveDraft() {
     if (this.#input.value) this.#drafts.set(this.#room, this.#input.value);
     else this.#drafts.delete(this.#room);
     stored.save({ owner: this.#model.you.name, drafts: [...this.#drafts] });
   }
 
-  #fit() {
+  #updateSize() {
     this.#input.style.height = 'auto';
     this.#input.style.height = `${this.#input.scrollHeight}px`;
     $('send').disabled = !this.#isSendable;
     const left = this.#left;
-    let words = '';
-    if (left < 0) words = say('composer.too_long', { count: -left });
-    else if (left < COUNTED_FROM) words = say('composer.left', { count: left });
-    setText($('length'), words);
-    $('length').classList.toggle('fault', left < 0);
+    let text = '';
+    if (left < 0) text = t('composer.too_long', { count: -left });
+    else if (left < COUNT_SHOWN_BELOW) text = t('composer.left', { count: left });
+    setText($('length'), text);
+    $('length').classList.toggle('error', left < 0);
   }
 
   #showHint() {
     const room = this.#model.rooms.get(this.#room);
-    if (room) this.#input.placeholder = say('composer.hint', { name: room.name });
+    if (room) this.#input.placeholder = t('composer.hint', { name: room.name });
   }
 }

@@ -1,27 +1,27 @@
 /*
- * The room that is open: its name and topic, its log, what was read of it. The logs of
- * the rooms that were opened before are kept, so that one comes back to where one was.
+ * The open room: its name, topic, log and read position. The logs of recently opened
+ * rooms are kept with their scroll positions.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { ask } from './dialogs.js';
 import { $, debounced, setText } from './dom.js';
 import { Log } from './log.js';
 import { showMark } from './rooms.js';
 
-const LOGS_KEPT = 10;
+const MAX_LOGS = 10;
 const READ_AFTER = 300;
 
 export class Conversation {
   #client;
   #model;
-  #logs = new Map(); // by room, the one shown last at the end
+  #logs = new Map(); // by room, the most recently shown last
   #room = null;
-  #tellRead = debounced(READ_AFTER, () => this.#sendRead());
-  #read = null; // {room, seq}: what is read and not told yet
+  #sendReadSoon = debounced(READ_AFTER, () => this.#sendRead());
+  #read = null; // {room, seq}: the read position that is not sent yet
 
-  /** `openPerson(name)` shows who somebody is. */
-  constructor({ client, model, openPerson }) {
+  /** `openUser(name)` opens the dialog of a user. */
+  constructor({ client, model, openUser }) {
     this.#client = client;
     this.#model = model;
     client.on('message', (message) => this.#logs.get(message.room)?.add(message));
@@ -32,19 +32,19 @@ export class Conversation {
       [...this.#logs.keys()].filter((room) => !model.rooms.has(room)).forEach((room) => this.#drop(room));
     });
     client.on('state', ({ state }) => {
-      // What is pending may wait for something else now.
+      // The delivery text of pending messages depends on the connection.
       client.pending.forEach((item) => this.#logs.forEach((log) => log.pending(item)));
       if (state === 'open') this.#log?.load();
     });
-    model.watch(['rooms', 'people'], () => this.#render());
+    model.watch(['rooms', 'presence'], () => this.#render());
     model.watch(['blocked'], () => this.#logs.forEach((log) => log.blockedChanged()));
 
-    document.addEventListener('visibilitychange', () => this.#seen());
+    document.addEventListener('visibilitychange', () => this.#updateRead());
     $('newer').addEventListener('click', () => {
       this.#log.toEnd();
       $('text').focus();
     });
-    $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openPerson));
+    $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openUser));
   }
 
   get room() {
@@ -55,7 +55,7 @@ export class Conversation {
     return this.#logs.get(this.#room);
   }
 
-  /** Opens a room that one is in, or none. */
+  /** Opens a room of the user, or none. */
   show(number) {
     if (number === this.#room) return;
     this.#log?.hide();
@@ -67,12 +67,12 @@ export class Conversation {
       this.#logs.delete(number);
       this.#logs.set(number, log);
       log.show();
-      this.#forgetOldest();
+      this.#dropOldest();
     }
     this.#render();
   }
 
-  /** Somebody else is signed in. */
+  /** Another user has signed in. */
   clear() {
     this.show(null);
     this.#logs.clear();
@@ -84,7 +84,7 @@ export class Conversation {
   }
 
   #open(room) {
-    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#seen() });
+    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#updateRead() });
     $('logs').append(log.element);
     this.#logs.set(room, log);
     this.#client.pending.forEach((item) => log.pending(item));
@@ -96,9 +96,9 @@ export class Conversation {
     this.#logs.delete(room);
   }
 
-  #forgetOldest() {
+  #dropOldest() {
     const [oldest] = this.#logs.keys();
-    if (this.#logs.size > LOGS_KEPT) this.#drop(oldest);
+    if (this.#logs.size > MAX_LOGS) this.#drop(oldest);
   }
 
   #render() {
@@ -108,57 +108,57 @@ export class Conversation {
     setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room) : room.topic);
     showMark($('room-mark'), room, this.#model);
     this.#log.element.dataset.owner = this.#model.isOwner(room);
-    this.#seen();
+    this.#updateRead();
   }
 
   #stateOf({ name, gone }) {
-    if (gone) return say('person.gone');
+    if (gone) return t('user.gone');
     const online = this.#model.isOnline(name);
     if (online === null) return '';
-    return say(online ? 'person.online' : 'person.offline');
+    return t(online ? 'user.online' : 'user.offline');
   }
 
-  // What is at the end of an open room has been read, if anybody looks at the page.
-  #seen() {
+  // The end of an open room counts as read while the page is visible.
+  #updateRead() {
     if (!this.#model.rooms.has(this.#room)) return;
     const { unseen, isAtEnd, seenSeq: seq } = this.#log;
     $('newer').hidden = isAtEnd;
-    setText($('newer'), unseen > 0 ? say('room.newer', { count: unseen }) : say('room.to_end'));
+    setText($('newer'), unseen > 0 ? t('room.newer', { count: unseen }) : t('room.to_end'));
 
     const { room, read } = this.#model.rooms.get(this.#room);
     if (!seq || seq <= read || document.hidden || $('chat').inert) return;
     if (this.#read?.room !== room) this.#sendRead();
     this.#read = { room, seq };
-    this.#tellRead();
+    this.#sendReadSoon();
     this.#model.read(room, seq);
   }
 
-  // Where it fails, the next `welcome` tells what is unread still, and it is tried again.
+  // If it fails, the next `welcome` has the old read position, and it is sent again.
   #sendRead() {
     if (this.#read) this.#client.emit('read', this.#read).catch(() => {});
     this.#read = null;
   }
 
-  #clicked(target, openPerson) {
+  #clicked(target, openUser) {
     const message = target.closest('.message');
     if (!message) return;
     const { key, from } = message.dataset;
-    if (target.closest('.name')) openPerson(from);
+    if (target.closest('.name')) openUser(from);
     else if (target.closest('.retry')) this.#client.retry(key);
     else if (target.closest('.discard')) this.#client.discard(key);
     else if (target.closest('.delete')) this.#delete(message);
     else return;
-    if (key) $('text').focus(); // The button that had the focus is gone.
+    if (key) $('text').focus(); // The focused button is gone.
   }
 
   #delete(message) {
     const room = this.#room;
     const seq = Number(message.dataset.seq);
-    message.focus({ preventScroll: true }); // It remains, its button does not.
+    message.focus({ preventScroll: true }); // The message remains, its button does not.
     ask({
-      title: say('log.delete'),
-      text: say('log.delete_text'),
-      yes: say('log.delete_yes'),
+      title: t('log.delete'),
+      text: t('log.delete_text'),
+      yes: t('log.delete_yes'),
       danger: true,
       act: () => this.#client.emit('delete', { room, seq }),
     });

@@ -1,46 +1,45 @@
 /*
- * What there is to know and to do about the room that is open: its topic, its members,
- * inviting, leaving, removing. Beside the conversation where the page is wide, over it
- * where it is not.
+ * The details of the open room: topic, members, bans, inviting, leaving, deleting. They
+ * are beside the conversation on a wide page, and cover it on a narrow one.
  */
 
-import { say, sentenceOf } from '../words.js';
+import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
 import { $, debounced, setText, showItems } from './dom.js';
-import { personElement } from './people.js';
+import { userElement } from './user_picker.js';
 
 const wide = matchMedia('(min-width: 75rem)');
 
 const REFRESH_AFTER = 400;
-// What changes who is in the room, or what they are in it.
-const ABOUT_MEMBERS = ['joined', 'left', 'kicked', 'banned', 'unbanned', 'role'];
-// The room that everybody begins in, without a word in its log.
+// Kinds of messages that change the members or their roles.
+const MEMBERSHIP_KINDS = ['joined', 'left', 'kicked', 'banned', 'unbanned', 'role'];
+// Every user is in this room from the beginning, without an entry in its log.
 const LOBBY = 1;
 
 export class Details {
   #client;
   #model;
-  #people;
-  #openPerson;
+  #userPicker;
+  #openUser;
   #room = null;
   #members = [];
-  #all = false; // whether these are all
+  #isComplete = false; // whether `#members` has all members
   #banned = [];
   #refresh = debounced(REFRESH_AFTER, () => this.#fetch());
 
-  constructor({ client, model, people, openPerson }) {
+  constructor({ client, model, userPicker, openUser }) {
     this.#client = client;
     this.#model = model;
-    this.#people = people;
-    this.#openPerson = openPerson;
+    this.#userPicker = userPicker;
+    this.#openUser = openUser;
     model.watch(['rooms'], () => this.#renderRoom());
-    model.watch(['people'], () => this.#renderMembers());
+    model.watch(['presence'], () => this.#renderMembers());
     client.on('message', ({ room, kind }) => {
-      if (room === this.#room && ABOUT_MEMBERS.includes(kind)) this.#refresh();
+      if (room === this.#room && MEMBERSHIP_KINDS.includes(kind)) this.#refresh();
     });
     client.on('presence', ({ online, offline }) => {
-      if (this.#room !== LOBBY || !this.#all) return;
-      // Guests leave for good when they go.
+      if (this.#room !== LOBBY || !this.#isComplete) return;
+      // A guest who signs out leaves the Lobby.
       const names = new Set(this.#members.map(({ name }) => name));
       if (online?.some((name) => !names.has(name)) || offline?.some((name) => names.has(name))) this.#refresh();
     });
@@ -58,7 +57,7 @@ export class Details {
     $('details').addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.#toggle(false);
     });
-    // What is inert takes no clicks: they are for what is around it.
+    // An inert element takes no clicks: the element around it gets them.
     $('chat').addEventListener('click', ({ target }) => {
       if (target === $('chat') && $('conversation').inert) this.#toggle(false);
     });
@@ -74,10 +73,10 @@ export class Details {
     if (room === this.#room) return;
     this.#room = room;
     this.#members = [];
-    this.#all = false;
+    this.#isComplete = false;
     this.#banned = [];
     $('details').hidden = room === null;
-    if (!wide.matches) this.#set(false); // It would lie over the room that one came to see.
+    if (!wide.matches) this.#set(false); // It would cover the room.
     this.#renderRoom();
     this.#renderMembers();
     this.#renderBanned();
@@ -108,43 +107,43 @@ export class Details {
   async #fetchMembers(known = []) {
     const answer = await this.#request('members', known, this.#members.length);
     if (!answer) return;
-    this.#members = answer.people;
-    this.#all = !answer.more;
-    $('members-more').hidden = this.#all;
+    this.#members = answer.users;
+    this.#isComplete = !answer.more;
+    $('members-more').hidden = this.#isComplete;
     this.#renderMembers();
   }
 
-  /** Whom the room's owners keep out: for their eyes, who can let them in again. */
+  /** Fetches the banned users, which only owners may see. */
   async #fetchBanned(known = []) {
     const room = this.#model.rooms.get(this.#room);
     const owns = room && room.kind !== 'direct' && this.#model.isOwner(room);
-    const answer = owns ? await this.#request('bans', known, this.#banned.length) : { people: [], more: false };
+    const answer = owns ? await this.#request('bans', known, this.#banned.length) : { users: [], more: false };
     if (!answer) return;
-    this.#banned = answer.people;
+    this.#banned = answer.users;
     $('bans-more').hidden = !answer.more;
     this.#renderBanned();
   }
 
   /**
-   * Those who are known of the room that is shown, and who follow them: a page, or as many as make them
-   * `wanted` in all; null where there is no answer, or nobody waits for it any more.
+   * Fetches users of the open room after those in `known`: one page, or more until there are `wanted` in all.
+   * Returns all of them and whether there are more, or null after an error or a change of room.
    */
   async #request(event, known, wanted) {
     const room = this.#room;
     if (room === null || !this.#isShown) return null;
-    const people = [...known];
+    const users = [...known];
     try {
       let more;
       do {
-        const after = people.at(-1)?.name;
+        const after = users.at(-1)?.name;
         const answer = await this.#client.emit(event, { room, ...(after && { after }) });
         if (room !== this.#room) return null;
-        people.push(...answer.members);
+        users.push(...answer.members);
         more = answer.more;
-      } while (more && people.length < wanted);
-      return { people, more };
+      } while (more && users.length < wanted);
+      return { users, more };
     } catch (error) {
-      if (error.code !== 'disconnected') toast(sentenceOf(error), 'alert');
+      if (error.code !== 'disconnected') toast(errorText(error), 'alert');
       return null;
     }
   }
@@ -156,7 +155,7 @@ export class Details {
     const direct = room.kind === 'direct';
     $('about').hidden = direct;
     $('topic-edit').hidden = !owns;
-    setText($('about-topic'), room.topic || say('details.no_topic'));
+    setText($('about-topic'), room.topic || t('details.no_topic'));
     $('invite').hidden = direct || (room.kind === 'invited' && !owns);
     $('remove').hidden = direct || !owns;
   }
@@ -167,22 +166,22 @@ export class Details {
     const elements = this.#members.map(({ name, role, online }) => {
       const you = name === this.#model.you.name;
       const known = this.#model.isOnline(name) ?? online;
-      const words = [you && say('person.you'), role === 'owner' && say('person.is_owner')].filter(Boolean);
-      return personElement({ name, online: known, aside: words.join(' · ') }, () => this.#openPerson(name));
+      const labels = [you && t('user.you'), role === 'owner' && t('user.is_owner')].filter(Boolean);
+      return userElement({ name, online: known, aside: labels.join(' · ') }, () => this.#openUser(name));
     });
     showItems($('member-list'), elements);
   }
 
-  // Where these are not all, nobody tells how many there are at the moment.
+  // If the list is incomplete, the exact number of members is not known.
   get #membersTitle() {
     const count = this.#members.length;
-    if (count === 0) return say('details.members_unknown');
-    return say(this.#all ? 'details.members' : 'details.members_at_least', { count });
+    if (count === 0) return t('details.members_unknown');
+    return t(this.#isComplete ? 'details.members' : 'details.members_at_least', { count });
   }
 
   #renderBanned() {
-    const aside = say('details.unban_yes');
-    const elements = this.#banned.map(({ name }) => personElement({ name, aside }, () => this.#unban(name)));
+    const aside = t('details.unban_yes');
+    const elements = this.#banned.map(({ name }) => userElement({ name, aside }, () => this.#unban(name)));
     showItems($('ban-list'), elements, $('details-title'));
     $('bans').hidden = this.#banned.length === 0;
   }
@@ -191,26 +190,26 @@ export class Details {
     const room = this.#room;
     const { topic } = this.#model.rooms.get(room);
     ask({
-      title: say('details.topic_edit'),
-      label: say('details.topic'),
+      title: t('details.topic_edit'),
+      label: t('details.topic'),
       value: topic,
-      yes: say('save'),
+      yes: t('save'),
       act: (text) => this.#client.emit('topic', { room, topic: text.trim() }),
     });
   }
 
   #invite() {
     const room = this.#room;
-    this.#people.choose(say('details.invite'), async (name) => {
-      if (await attempt(() => this.#client.emit('invite', { room, name }))) toast(say('details.invited', { name }));
+    this.#userPicker.choose(t('details.invite'), async (name) => {
+      if (await attempt(() => this.#client.emit('invite', { room, name }))) toast(t('details.invited', { name }));
     });
   }
 
   #unban(name) {
     const room = this.#room;
     ask({
-      title: say('details.unban', { name }),
-      yes: say('details.unban_yes'),
+      title: t('details.unban', { name }),
+      yes: t('details.unban_yes'),
       act: () => this.#client.emit('unban', { room, name }),
     });
   }
@@ -218,9 +217,9 @@ export class Details {
   #leave() {
     const { room, name, kind } = this.#model.rooms.get(this.#room);
     ask({
-      title: say('details.leave_ask', { name }),
-      text: say(`details.leave_${kind}`),
-      yes: say('details.leave'),
+      title: t('details.leave_ask', { name }),
+      text: t(`details.leave_${kind}`),
+      yes: t('details.leave'),
       act: () => this.#client.emit('leave', { room }),
     });
   }
@@ -228,9 +227,9 @@ export class Details {
   #remove() {
     const { room, name } = this.#model.rooms.get(this.#room);
     ask({
-      title: say('details.remove_ask', { name }),
-      text: say('details.remove_text'),
-      yes: say('details.remove'),
+      title: t('details.remove_ask', { name }),
+      text: t('details.remove_text'),
+      yes: t('details.remove'),
       danger: true,
       act: () => this.#client.emit('remove', { room }),
     });

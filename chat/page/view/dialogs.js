@@ -1,16 +1,16 @@
 /*
- * What all dialogs do, a question that can be asked anywhere, and short news at the edge.
+ * Behaviour of all dialogs, a general question dialog, and toasts.
  */
 
-import { sentenceOf } from '../words.js';
+import { errorText } from '../strings.js';
 import { $ } from './dom.js';
 
 const TOAST_SHOWN = 6_000;
 
-/** Makes each dialog close by its button and by a click beside it; Escape does so by itself. */
+/** Makes each dialog close by its button and by a click outside it. Escape closes a dialog anyway. */
 export function prepareDialogs() {
   for (const dialog of document.querySelectorAll('dialog')) {
-    // Not before the click: a finger's would reach what lies under the dialog. And not by one that began inside.
+    // It closes on click, not on pointerdown: the click of a touch would reach the element below. The click must begin outside.
     let began = false;
     const isBesideIt = (event) => event.target === dialog && isBeside(event, dialog.getBoundingClientRect());
     dialog.addEventListener('pointerdown', (event) => { began = isBesideIt(event); });
@@ -21,21 +21,21 @@ export function prepareDialogs() {
   }
 }
 
-/** Opens a dialog where one searches: with the focus in its field, unless that would bring up a phone's keyboard. */
+/** Opens a search dialog. Focuses its field, unless that would open a phone's keyboard. */
 export function openSearch(dialog, field) {
   field.value = '';
   dialog.showModal();
   if (matchMedia('(hover: hover)').matches) field.focus();
 }
 
-/** Closes whatever dialogs are open. */
+/** Closes all open dialogs. */
 export function closeDialogs() {
   document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close());
 }
 
 /**
- * Asks for a yes, or with `label` for a text, and then does `act(text)`: when that fails,
- * the dialog stays and says why.
+ * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
+ * fails, the dialog stays open and shows the error.
  */
 export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act }) {
   const dialog = $('ask-dialog');
@@ -59,7 +59,7 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
       await act(input.value);
       dialog.close();
     } catch (error) {
-      $('ask-note').textContent = sentenceOf(error);
+      $('ask-note').textContent = errorText(error);
     } finally {
       $('ask-yes').disabled = false;
     }
@@ -68,13 +68,13 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
   if (label !== null) input.select();
 }
 
-/** Shows a sentence for some seconds; with the role `alert` it is also read out at once. */
+/** Shows a text for some seconds. With the role `alert`, screen readers announce it at once. */
 export function toast(text, role = 'status') {
   const element = document.createElement('p');
   element.role = role;
   element.textContent = text;
   const toasts = $('toasts');
-  // Shown anew so that it is above a dialog that was opened later.
+  // Shown again so that it is above a dialog that was opened later.
   if (toasts.matches(':popover-open')) toasts.hidePopover();
   toasts.append(element);
   toasts.showPopover();
@@ -84,13 +84,13 @@ export function toast(text, role = 'status') {
   }, TOAST_SHOWN);
 }
 
-/** Does something that may fail, and says so if it does; true if it did not. */
+/** Runs an action and shows its error, if any. Returns whether it succeeded. */
 export async function attempt(action) {
   try {
     await action();
     return true;
   } catch (error) {
-    toast(sentenceOf(error), 'alert');
+    toast(errorText(error), 'alert');
     return false;
   }
 }

@@ -1,10 +1,10 @@
 /*
- * Small things that all views need of the page: elements by id, templates, avatars.
- * Names and messages only ever become text, never HTML.
+ * Helpers of all views: elements by id, templates, avatars. Names and messages are set
+ * as text, never as HTML.
  */
 
 const TONES = 8;
-// What can have the focus in a list.
+// The focusable elements of a list.
 const CONTROLS = 'a, button';
 const graphemes = new Intl.Segmenter();
 
@@ -12,7 +12,7 @@ export function $(id) {
   return document.getElementById(id);
 }
 
-/** A copy of the element in this template. */
+/** Returns a copy of the element in this template. */
 export function fromTemplate(id) {
   return $(id).content.firstElementChild.cloneNode(true);
 }
@@ -25,19 +25,19 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Makes an element the avatar of this name: its first letter, in a colour that is always the same. */
+/** Makes an element the avatar of this name: its first letter, in a colour that depends on the name. */
 export function showAvatar(element, name) {
   const [{ segment: first }] = graphemes.segment(name);
   element.textContent = first.toLocaleUpperCase();
   element.dataset.tone = toneOf(name);
 }
 
-/** How many characters a text has, as the server counts them. */
+/** Returns the number of characters of a text, as the server counts them. */
 export function lengthOf(text) {
   return [...text].length;
 }
 
-/** Calls `handler` once it has not been asked for during `pause` milliseconds. */
+/** Returns a function that calls `handler` once it was not called for `pause` milliseconds. */
 export function debounced(pause, handler) {
   let timer;
   return () => {
@@ -47,9 +47,9 @@ export function debounced(pause, handler) {
 }
 
 /**
- * Makes these the items of a list. Those that look the same stay what they are: a click
- * that has begun ends where it began, and the focus remains. Where the item that has it
- * is gone, the next one gets it, and where none is left, the element `near` the list.
+ * Shows these items in a list. Equal items keep their elements, so that the focus and a
+ * click under way survive. If the focused item is gone, the next one gets the focus; if
+ * none is left, the element `near` gets it.
  */
 export function showItems(list, items, near = null) {
   const item = [...list.children].find((each) => each.contains(document.activeElement));
@@ -66,7 +66,7 @@ export function showItems(list, items, near = null) {
   (same ?? next?.querySelectorAll(CONTROLS)[focused.control] ?? near)?.focus({ preventScroll: true });
 }
 
-// Where in a list a link or button is, and what it is about.
+// The position of a link or button in a list, and its subject.
 function placeOf(element, item) {
   const index = [...item.parentElement.children].indexOf(item);
   const control = [...item.querySelectorAll(CONTROLS)].indexOf(element);
@@ -74,7 +74,7 @@ function placeOf(element, item) {
 }
 
 function subjectOf({ dataset }) {
-  return dataset.room ?? dataset.person ?? dataset.choice;
+  return dataset.room ?? dataset.user ?? dataset.choice;
 }
 
 // FNV-1a: the same name has the same colour for everyone.

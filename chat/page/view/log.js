@@ -1,24 +1,24 @@
 /*
- * The messages of one room, as far as they are loaded: the latest when it is opened,
- * earlier ones as the reader goes up, new ones as they come. And behind them what one
- * has said oneself and the server does not have yet.
+ * The loaded messages of one room: the latest when it is opened, earlier ones as the user
+ * scrolls up, new ones as they come. Below them are the user's own messages that are not
+ * acknowledged yet.
  */
 
-import { say, sentenceOf } from '../words.js';
+import { errorText, t } from '../strings.js';
 import { find, fromTemplate, setText } from './dom.js';
 import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
 import { Scrolling } from './scrolling.js';
 
-// An open chat must not grow for days: past the first number, the oldest go until the second is left.
-const LONGEST = 800;
-const KEPT = 400;
-// The server is busy, or we are too quick for it: asked again a little later.
-const PASSING = ['too_fast', 'overloaded'];
-const TRY_AGAIN = 1_000;
+// A log must not grow without bound: beyond the first number, the oldest are removed down to the second.
+const MAX_ENTRIES = 800;
+const KEPT_ENTRIES = 400;
+// Temporary errors: the request is repeated after a pause.
+const TRANSIENT = ['too_fast', 'overloaded'];
+const RETRY_AFTER = 1_000;
 
 export class Log {
   element = fromTemplate('log-template');
-  /** How many messages have come that the reader has not scrolled down to. */
+  /** The number of new messages that the user has not scrolled down to. */
   unseen = 0;
   #room;
   #client;
@@ -29,27 +29,27 @@ export class Log {
   #unsent = find(this.element, '.unsent');
   #top = find(this.element, '.top');
   #entries = []; // {message, element, before}, in order
-  #firstSeq = null; // of what is loaded, also where it has no entry
+  #firstSeq = null; // of the loaded messages, including those without an entry
   #lastSeq = 0;
-  #more = true; // whether there is something before that
-  #unread = null; // {after, upTo}: what was unread when the room was opened
+  #more = true; // whether there are earlier messages
+  #unread = null; // {after, upTo}: the messages that were unread when the room was opened
   #loaded = false;
-  #loading = null; // what stands for the request under way, if one is
+  #loading = null; // the request under way, if any
 
-  /** `changed()` is called when what is to be seen, or has been seen, may have changed. */
+  /** `changed()` is called when the visible messages may have changed. */
   constructor({ room, client, model, changed }) {
     this.#room = room;
     this.#client = client;
     this.#model = model;
     this.#changed = changed;
     this.element.dataset.room = room;
-    this.element.ariaLabel = say('log.region');
-    this.#messages.ariaLabel = say('log.messages');
-    this.#unsent.ariaLabel = say('log.unsent');
+    this.element.ariaLabel = t('log.region');
+    this.#messages.ariaLabel = t('log.messages');
+    this.#unsent.ariaLabel = t('log.unsent');
     this.#scrolling = new Scrolling(this.element, find(this.element, '.content'), () => this.#moved());
   }
 
-  /** The latest message there is, if the reader has gone so far; or else null. */
+  /** The `seq` of the latest message if the user is at the end, or else null. */
   get seenSeq() {
     return this.#loaded && this.#scrolling.isAtEnd ? this.#lastSeq : null;
   }
@@ -63,12 +63,12 @@ export class Log {
     this.#unread = unread > 0 ? { after: read, upTo: seq } : null;
     this.#entries.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], this.#unread));
     this.element.hidden = false;
-    this.#scrolling.comeBack();
+    this.#scrolling.restore();
     this.load();
   }
 
   hide() {
-    this.#scrolling.leave();
+    this.#scrolling.save();
     this.element.hidden = true;
   }
 
@@ -76,7 +76,7 @@ export class Log {
     this.#scrolling.toEnd();
   }
 
-  /** Loads the latest messages if there are none yet, or earlier ones if the reader has come near the first. */
+  /** Loads the latest messages if there are none yet, or earlier ones if the user is near the first. */
   load() {
     if (this.#loading) return;
     if (!this.#loaded) this.#fetch({}, (messages) => messages.forEach((message) => this.#append(message)));
@@ -85,7 +85,7 @@ export class Log {
     }
   }
 
-  /** What is loaded is not what the server has any more. */
+  /** The loaded messages are out of date: discards and reloads them. */
   reset() {
     this.#loading = null;
     this.#loaded = false;
@@ -93,12 +93,12 @@ export class Log {
     this.#firstSeq = null;
     this.#lastSeq = 0;
     this.#more = true;
-    this.#messages.replaceChildren(separator('gap', say('log.gap')));
+    this.#messages.replaceChildren(separator('gap', t('log.gap')));
     this.#unsent.querySelectorAll('[data-state="sent"]').forEach((element) => element.remove());
     if (!this.element.hidden) this.load();
   }
 
-  /** The next message of the room. Before the log is loaded they are only known to come. */
+  /** Adds the next message of the room. Does nothing before the log is loaded. */
   add(message) {
     if (!this.#loaded || message.seq <= this.#lastSeq) return;
     this.#append(message);
@@ -107,19 +107,19 @@ export class Log {
     this.#changed();
   }
 
-  /** One has blocked somebody, or no longer does. */
+  /** The user has blocked or unblocked another user. */
   blockedChanged() {
     for (const entry of this.#entries) {
-      const hidden = entry.element.classList.contains('hidden-words');
+      const hidden = entry.element.classList.contains('hidden-text');
       if (hidden !== this.#model.blocked.has(entry.message.from)) showBlocked(entry, !hidden);
     }
   }
 
-  /** A message of one's own, if of this room, is now in this state. */
+  /** Shows the state of an own message, if it belongs to this room. */
   pending(item) {
     if (item.data.room !== this.#room) return;
     const { key, state, error, result } = item;
-    let element = this.#unsentOf(key);
+    let element = this.#unsentElement(key);
     if (state === 'discarded' || (state === 'acknowledged' && result.seq <= this.#lastSeq)) {
       element?.remove();
       return;
@@ -131,28 +131,28 @@ export class Log {
     }
     element.dataset.state = state === 'acknowledged' ? 'sent' : state;
     if (result) element.dataset.place = result.seq;
-    setText(find(element, '.fate'), this.#fateOf(state, error));
+    setText(find(element, '.delivery'), this.#deliveryText(state, error));
     find(element, '.choices').hidden = state !== 'failed';
   }
 
-  // With a connection one waits only for what was said before.
-  #fateOf(state, error) {
+  // With a connection, a message waits only for the messages before it.
+  #deliveryText(state, error) {
     switch (state) {
-      case 'sending': return say('log.sending');
-      case 'waiting': return say(this.#client.status.state === 'open' ? 'log.sending' : 'log.waiting');
-      case 'failed': return sentenceOf(error);
+      case 'sending': return t('log.sending');
+      case 'waiting': return t(this.#client.status.state === 'open' ? 'log.sending' : 'log.waiting');
+      case 'failed': return errorText(error);
       default: return '';
     }
   }
 
-  #unsentOf(key) {
+  #unsentElement(key) {
     return this.#unsent.querySelector(`[data-key="${key}"]`);
   }
 
   async #fetch(where, add) {
     const request = this.#client.emit('history', { room: this.#room, ...where });
     this.#loading = request;
-    this.#top.textContent = say('log.loading');
+    this.#top.textContent = t('log.loading');
     let answer;
     try {
       answer = await request;
@@ -160,25 +160,25 @@ export class Log {
       if (request === this.#loading) this.#failed(error);
       return;
     }
-    if (request !== this.#loading) return; // The log has been reset meanwhile.
+    if (request !== this.#loading) return; // The log was reset meanwhile.
     this.#loading = null;
     this.#loaded = true;
     this.#more = answer.more;
-    this.#top.textContent = answer.more ? '' : say('log.beginning');
-    // A screen reader is not to read out the whole history.
+    this.#top.textContent = answer.more ? '' : t('log.beginning');
+    // A screen reader must not read out the whole history.
     this.#messages.ariaLive = 'off';
     add(answer.messages);
     requestAnimationFrame(() => { this.#messages.ariaLive = 'polite'; });
-    // It may not have been enough to fill the page.
+    // The messages may not fill the page yet.
     if (this.#scrolling.isAtEnd) this.#scrolling.toEnd();
     else this.#moved();
   }
 
-  // Without a connection there is nothing to say: the next one loads again.
+  // No error is shown while disconnected: the next connection loads again.
   #failed(error) {
     this.#loading = null;
-    this.#top.textContent = error.code === 'disconnected' ? '' : sentenceOf(error);
-    if (PASSING.includes(error.code)) setTimeout(() => this.load(), TRY_AGAIN);
+    this.#top.textContent = error.code === 'disconnected' ? '' : errorText(error);
+    if (TRANSIENT.includes(error.code)) setTimeout(() => this.load(), RETRY_AFTER);
   }
 
   #append(message) {
@@ -216,10 +216,10 @@ export class Log {
     if (entry) showDeleted(entry.element);
   }
 
-  // Not while somebody reads further up: it would be taken away under their eyes.
+  // Nothing is removed while the user reads further up.
   #trim() {
-    if (this.#entries.length <= LONGEST || !this.#scrolling.isAtEnd) return;
-    for (const { element, before } of this.#entries.splice(0, this.#entries.length - KEPT)) {
+    if (this.#entries.length <= MAX_ENTRIES || !this.#scrolling.isAtEnd) return;
+    for (const { element, before } of this.#entries.splice(0, this.#entries.length - KEPT_ENTRIES)) {
       element.remove();
       before?.remove();
     }

@@ -1,24 +1,24 @@
 /*
- * One message as an element: what somebody said, or a line about what happened.
+ * The element of one message: a chat message, or a line about an event in the room.
  */
 
 import { parts } from '../links.js';
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
 
-// In the browser's locale, which need not be the language of the words.
+// In the browser's locale, which may differ from the language of the texts.
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 
-/** The element of a message that the log has. `deleted` has none: it changes another. */
+/** Returns the element of a message in the log. A `deleted` message has none: it changes another. */
 export function messageElement(message, you) {
   return message.kind === 'said' ? saidElement(message, you) : lineElement(message);
 }
 
-/** The element of a message of one's own that the log does not have yet. */
+/** Returns the element of an own message that is not in the log yet. */
 export function unsentElement({ key, data }, you) {
   const element = fromTemplate('message-template');
   element.classList.add('own', 'first');
@@ -32,24 +32,24 @@ export function unsentElement({ key, data }, you) {
   return element;
 }
 
-/** Takes the text away from a message that was deleted. */
+/** Replaces the text of a message that was deleted. */
 export function showDeleted(element) {
   element.classList.add('deleted');
-  find(element, '.text').textContent = say('log.deleted');
+  find(element, '.text').textContent = t('log.deleted');
   find(element, '.delete')?.remove();
 }
 
-/** Hides what somebody says whom one has blocked, or shows it again. */
+/** Hides the text of a message by a blocked user, or shows it again. */
 export function showBlocked({ element, message }, blocked) {
   if (message.kind !== 'said' || element.classList.contains('deleted')) return;
-  element.classList.toggle('hidden-words', blocked);
-  if (blocked) find(element, '.text').textContent = say('log.blocked');
+  element.classList.toggle('hidden-text', blocked);
+  if (blocked) find(element, '.text').textContent = t('log.blocked');
   else showText(find(element, '.text'), message.text ?? '');
 }
 
 /**
- * What an element needs that depends on the one before: a line for the day, one for
- * where the unread begins, and whether it opens a group of messages.
+ * Updates what depends on the previous message: the separator for a new day, the one
+ * before the first unread message, and whether this message starts a group.
  */
 export function placeAfter(entry, previous, unread) {
   const { message, element } = entry;
@@ -62,7 +62,7 @@ export function placeAfter(entry, previous, unread) {
   if (isNewDay || isUnread) {
     entry.before = document.createElement('div');
     if (isNewDay) entry.before.append(separator('day', calendar.format(message.time)));
-    if (isUnread) entry.before.append(separator('unread', say('log.unread')));
+    if (isUnread) entry.before.append(separator('unread', t('log.unread')));
     element.before(entry.before);
   }
   const last = previous?.message;
@@ -80,7 +80,7 @@ export function separator(kind, text) {
 
 function saidElement({ seq, from, text, time, deleted, gone }, you) {
   const element = fromTemplate('message-template');
-  const own = from === you && !gone; // or else by who had the name before
+  const own = from === you && !gone; // a user who is gone had the same name before
   element.classList.toggle('own', own);
   element.dataset.seq = seq;
   element.dataset.from = from;
@@ -90,12 +90,12 @@ function saidElement({ seq, from, text, time, deleted, gone }, you) {
   const name = find(element, '.name');
   name.textContent = from;
   name.disabled = own || gone === true;
-  if (gone) name.title = say('person.gone');
+  if (gone) name.title = t('user.gone');
   const stamp = find(element, 'time');
   stamp.textContent = clock.format(time);
   stamp.title = moment.format(time);
   stamp.dateTime = new Date(time).toISOString();
-  find(element, '.fate').remove();
+  find(element, '.delivery').remove();
   find(element, '.choices').remove();
   showText(find(element, '.text'), text ?? '');
   if (deleted) showDeleted(element);
@@ -114,14 +114,14 @@ function lineElement({ seq, from, kind, who, role, text, time }) {
 
 function sentence({ from, kind, who, role, text }) {
   switch (kind) {
-    case 'topic': return text ? say('log.topic', { from, text }) : say('log.no_topic', { from });
-    case 'role': return say(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
+    case 'topic': return text ? t('log.topic', { from, text }) : t('log.no_topic', { from });
+    case 'role': return t(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
     case 'joined':
-    case 'left': return say(`log.${kind}`, { from });
+    case 'left': return t(`log.${kind}`, { from });
     case 'kicked':
     case 'banned':
-    case 'unbanned': return say(`log.${kind}`, { from, who });
-    default: return say('log.unknown', { from }); // From a newer server.
+    case 'unbanned': return t(`log.${kind}`, { from, who });
+    default: return t('log.unknown', { from }); // From a newer server.
   }
 }
 

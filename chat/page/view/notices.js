@@ -1,36 +1,36 @@
 /*
- * What stays until it is closed: what the operators tell all who are online, and what could not be sent and has no room.
+ * Notices, which stay until they are closed: those from operators, and unsent messages whose room is gone.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { $ } from './dom.js';
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 
 export function startNotices(client) {
   client.on('notice', ({ text, from, time }) => {
-    showNotice(say('notice.from', { from, time: clock.format(time) }), text);
+    showNotice(t('notice.from', { from, time: clock.format(time) }), text);
   });
 }
 
-/** Shows a text, and before it what it is. */
+/** Shows a notice: its source, then its text. */
 export function showNotice(source, text) {
   const notice = document.createElement('div');
   notice.className = 'notice';
   notice.role = 'alert';
-  const words = document.createElement('p');
+  const line = document.createElement('p');
   const what = document.createElement('b');
   what.textContent = source;
-  words.append(what, ' ', text);
+  line.append(what, ' ', text);
   const close = document.createElement('button');
   close.type = 'button';
-  close.textContent = say('close');
+  close.textContent = t('close');
   close.addEventListener('click', () => notice.remove());
-  notice.append(words, close);
+  notice.append(line, close);
   $('notices').append(notice);
 }
 
-/** They are not for who comes next. */
+/** Removes all notices: the next user must not see them. */
 export function clearNotices() {
   $('notices').replaceChildren();
 }

@@ -1,17 +1,17 @@
 /*
- * The list of rooms: invitations, rooms, private conversations; what is unread of them,
- * here and in the title of the page.
+ * The list of invitations, rooms and private conversations, with unread counts, which are
+ * also in the title of the page.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
 
-const MOST = 99;
+const MAX_COUNT = 99;
 
 /**
- * Lists the rooms and shows which is open; `current()` gives its number, `open(room)` opens another.
- * Gives `render()`, and `focus(room)` for who comes back from a room.
+ * Lists the rooms. `current()` returns the number of the open room, `open(room)` opens another.
+ * Returns `render()`, and `focus(room)`, which focuses the link of a room.
  */
 export function startRooms({ client, model, current, open }) {
   const render = () => {
@@ -25,7 +25,7 @@ export function startRooms({ client, model, current, open }) {
     $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
     showTitle(model, current());
   };
-  model.watch(['rooms', 'people', 'you'], render);
+  model.watch(['rooms', 'presence', 'you'], render);
   $('filter').addEventListener('input', render);
   $('filter').addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.isComposing) return;
@@ -40,14 +40,14 @@ export function startRooms({ client, model, current, open }) {
   return { render, focus };
 }
 
-/** Makes an element the sign of this room: of a private conversation, the other's avatar. */
+/** Makes an element the icon of this room. A private conversation has the other user's avatar. */
 export function showMark(element, room, model) {
   delete element.dataset.tone;
   element.textContent = '';
   element.className = `mark ${room.kind}`;
   if (room.kind === 'direct') {
     showAvatar(element, room.name);
-    element.dataset.online = room.gone ? '' : model.isOnline(room.name) ?? ''; // Another one may have the name now.
+    element.dataset.online = room.gone ? '' : model.isOnline(room.name) ?? ''; // Another user may have the name now.
   }
 }
 
@@ -62,8 +62,8 @@ function item(room, model, current) {
   showMark(find(link, '.mark'), room, model);
   find(link, '.name').textContent = room.name;
   if (room.unread > 0) {
-    find(link, '.badge').textContent = counted(room.unread);
-    find(link, '.unread').textContent = say('rooms.unread', { count: room.unread });
+    find(link, '.badge').textContent = countText(room.unread);
+    find(link, '.unread').textContent = t('rooms.unread', { count: room.unread });
   }
   return element;
 }
@@ -77,8 +77,8 @@ function invitation(room, { client, model, open }) {
   const decline = find(element, '.decline');
   accept.dataset.choice = `accept ${room.room}`;
   decline.dataset.choice = `decline ${room.room}`;
-  accept.ariaLabel = say('rooms.accept_of', { name: room.name });
-  decline.ariaLabel = say('rooms.decline_of', { name: room.name });
+  accept.ariaLabel = t('rooms.accept_of', { name: room.name });
+  decline.ariaLabel = t('rooms.decline_of', { name: room.name });
   accept.addEventListener('click', () => attempt(async () => {
     await client.emit('join', { room: room.room });
     open(room.room);
@@ -102,8 +102,8 @@ function isDirect({ kind, role }) {
   return kind === 'direct' && role !== 'invited';
 }
 
-function counted(number) {
-  return number > MOST ? `${MOST}+` : String(number);
+function countText(number) {
+  return number > MAX_COUNT ? `${MAX_COUNT}+` : String(number);
 }
 
 function byTime(a, b) {
@@ -113,5 +113,5 @@ function byTime(a, b) {
 function showTitle(model, current) {
   const name = model.rooms.get(current)?.name;
   const title = name ? `${name} – switchboard` : 'switchboard';
-  document.title = model.unread > 0 ? `(${counted(model.unread)}) ${title}` : title;
+  document.title = model.unread > 0 ? `(${countText(model.unread)}) ${title}` : title;
 }

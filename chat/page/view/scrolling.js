@@ -1,7 +1,7 @@
 /*
- * Keeps in view what the reader looks at: who is at the end stays there whatever
- * changes its height (a message, the composer, a phone's keyboard), who reads further
- * up is not moved by what comes above or below.
+ * Keeps the visible messages in view. A user at the end stays there when heights change
+ * (by a message, the composer, a phone's keyboard). A user who reads further up is not
+ * moved by messages that are added above or below.
  */
 
 const AT_END = 40;
@@ -11,11 +11,11 @@ export class Scrolling {
   #element;
   #content;
   #moved;
-  #following = true;
-  #place = 0; // where the reader was when the element was hidden
-  #heights = ''; // at the observer's last look
+  #isAtEnd = true;
+  #savedTop = 0; // the scroll position when the element was hidden
+  #heights = ''; // at the last resize notification
 
-  /** `moved()` is called when the reader, or a change of height, has changed what is seen. */
+  /** `moved()` is called when scrolling or a resize has changed the visible part. */
   constructor(element, content, moved) {
     this.#element = element;
     this.#content = content;
@@ -27,7 +27,7 @@ export class Scrolling {
   }
 
   get isAtEnd() {
-    return this.#following;
+    return this.#isAtEnd;
   }
 
   get isNearTop() {
@@ -35,22 +35,22 @@ export class Scrolling {
   }
 
   toEnd() {
-    this.#following = true;
+    this.#isAtEnd = true;
     this.#element.scrollTop = this.#element.scrollHeight;
     this.#moved();
   }
 
-  /** The element is about to be hidden, which makes it forget its place. */
-  leave() {
-    this.#place = this.#element.scrollTop;
+  /** Saves the scroll position before the element is hidden, which resets it. */
+  save() {
+    this.#savedTop = this.#element.scrollTop;
   }
 
-  /** It is shown again. */
-  comeBack() {
-    this.#element.scrollTop = this.#following ? this.#element.scrollHeight : this.#place;
+  /** Restores the scroll position when the element is shown again. */
+  restore() {
+    this.#element.scrollTop = this.#isAtEnd ? this.#element.scrollHeight : this.#savedTop;
   }
 
-  /** Runs a change of what is above the reader, who does not notice. */
+  /** Runs a change above the visible part without moving that part. */
   above(change) {
     const fromEnd = this.#element.scrollHeight - this.#element.scrollTop;
     change();
@@ -61,17 +61,17 @@ export class Scrolling {
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#element;
     if (clientHeight === 0) return;
-    if (scrollHeight - scrollTop - clientHeight < AT_END) this.#following = true;
-    // Was it the reader who moved, or did a height change, which moves things too
-    // and which the observer is about to hear of?
-    else if (this.#heightsNow() === this.#heights) this.#following = false;
+    if (scrollHeight - scrollTop - clientHeight < AT_END) this.#isAtEnd = true;
+    // A height change scrolls too, and the observer is notified of it later. Only a
+    // scroll by the user leaves the end.
+    else if (this.#heightsNow() === this.#heights) this.#isAtEnd = false;
     this.#moved();
   }
 
   #resized() {
     if (this.#element.clientHeight === 0) return;
     this.#heights = this.#heightsNow();
-    if (this.#following) this.#element.scrollTop = this.#element.scrollHeight;
+    if (this.#isAtEnd) this.#element.scrollTop = this.#element.scrollHeight;
     this.#moved();
   }
 

@@ -1,20 +1,20 @@
 /*
- * Who is writing: says so of oneself, not too often, and shows it of others while it lasts.
+ * Typing indicators: reports that the user is typing, at a limited rate, and shows who else is.
  */
 
-import { language, say } from '../words.js';
+import { language, t } from '../strings.js';
 import { $, setText } from './dom.js';
 
-const SAID_EVERY = 3_000;
+const SENT_EVERY = 3_000;
 const SHOWN_FOR = 5_000;
-const NAMED = 3; // more than these are "several people"
+const MAX_NAMED = 3; // more than these are "several users"
 
 const lists = new Intl.ListFormat(language);
 
 export class Typing {
   #client;
   #model;
-  #saidAt = 0;
+  #sentAt = 0;
   #writers = new Map(); // by room: Map of name to the timer that ends it
   #room = null;
 
@@ -22,39 +22,39 @@ export class Typing {
     this.#client = client;
     this.#model = model;
     model.watch(['blocked'], () => this.#render());
-    client.on('typing', ({ room, name }) => this.#writes(room, name));
+    client.on('typing', ({ room, name }) => this.#started(room, name));
     client.on('message', ({ room, from, kind }) => {
-      if (kind === 'said') this.#ends(room, from);
+      if (kind === 'said') this.#stopped(room, from);
     });
   }
 
   show(room) {
     this.#room = room;
-    this.#saidAt = 0;
+    this.#sentAt = 0;
     this.#render();
   }
 
-  /** One has written something, and not sent it. */
-  tell() {
-    if (Date.now() - this.#saidAt < SAID_EVERY) return;
-    this.#saidAt = Date.now();
-    this.#client.emit('typing', { room: this.#room }).catch(() => {}); // Nobody need know, then.
+  /** The user is typing. */
+  report() {
+    if (Date.now() - this.#sentAt < SENT_EVERY) return;
+    this.#sentAt = Date.now();
+    this.#client.emit('typing', { room: this.#room }).catch(() => {}); // A lost report does no harm.
   }
 
-  /** What one wrote is sent: the next letter is news again. */
+  /** The message was sent: the next input is reported at once. */
   sent() {
-    this.#saidAt = 0;
+    this.#sentAt = 0;
   }
 
-  #writes(room, name) {
+  #started(room, name) {
     const writers = this.#writers.get(room) ?? new Map();
     this.#writers.set(room, writers);
     clearTimeout(writers.get(name));
-    writers.set(name, setTimeout(() => this.#ends(room, name), SHOWN_FOR));
+    writers.set(name, setTimeout(() => this.#stopped(room, name), SHOWN_FOR));
     this.#render();
   }
 
-  #ends(room, name) {
+  #stopped(room, name) {
     const writers = this.#writers.get(room);
     clearTimeout(writers?.get(name));
     if (writers?.delete(name)) this.#render();
@@ -63,9 +63,9 @@ export class Typing {
   #render() {
     const writers = [...(this.#writers.get(this.#room)?.keys() ?? [])];
     const names = writers.filter((name) => !this.#model.blocked.has(name));
-    let words = '';
-    if (names.length > NAMED) words = say('room.many_typing');
-    else if (names.length > 0) words = say('room.typing', { names: lists.format(names), count: names.length });
-    setText($('typing'), words);
+    let text = '';
+    if (names.length > MAX_NAMED) text = t('room.many_typing');
+    else if (names.length > 0) text = t('room.typing', { names: lists.format(names), count: names.length });
+    setText($('typing'), text);
   }
 }

@@ -14,11 +14,11 @@ import WebSocket from 'ws';
 const DEADLINE = 10; // seconds, for every wait
 const EXIT_DEADLINE = 6; // seconds from SIGTERM to the end of the process
 const PROTOCOL = 'switchboard.v1';
-const LOBBY = 1; // the room that everybody is in from the beginning
+const LOBBY = 1; // the room that every user is in from the beginning
 
 class Failure extends Error {
   constructor(expected, seen) {
-    super(`expected ${expected}, seen ${seen}`);
+    super(`expected ${expected}, got ${seen}`);
   }
 }
 
@@ -50,7 +50,7 @@ async function wait(what, promise, { seconds = DEADLINE, others = [] } = {}) {
   }
 }
 
-// One connection: keeps the messages that nothing has asked for yet.
+// One connection: keeps the messages that no test has taken yet.
 class Client {
   constructor(url, protocols, options) {
     this.inbox = [];
@@ -106,7 +106,7 @@ class Client {
   }
 }
 
-// One member of the chat: keeps the events that nothing has asked for yet.
+// One member of the chat: keeps the events that no test has taken yet.
 class Chat {
   constructor(client) {
     this.client = client;
@@ -125,7 +125,7 @@ class Chat {
     return this.event('ack', this.asked);
   }
 
-  // Says it in the Lobby and returns its number there.
+  // Sends a message to the Lobby and returns its `seq`.
   async say(text) {
     const { seq } = await this.ask('say', { room: LOBBY, text, key: randomUUID() });
     return seq;
@@ -195,7 +195,7 @@ class Server {
     this.origin = `http://${this.url.host}`;
   }
 
-  // A connection whose opening is not waited for.
+  // Begins a connection without waiting until it is open.
   begin(url = this.url, protocols = [], options = {}) {
     const client = new Client(url, protocols, options);
     this.clients.push(client);
@@ -275,7 +275,7 @@ const pongs = (payload) => async (server) => {
 
 const closes = (code) => async (server) => {
   const client = await server.connect();
-  client.socket.close(code, 'so long');
+  client.socket.close(code, 'bye');
   await client.checkClosed(code);
 };
 
@@ -327,7 +327,7 @@ const broadcastsTo = (to) => async (server) => {
   if (to === 'all') await sender.checkMessage('1: from the first');
   await second.checkMessage('1: from the first');
   await third.checkMessage('1: from the first');
-  // Whatever the sender had got of its own message would come before this one.
+  // A copy of its own message would reach the sender before this one.
   second.send('from the second');
   await sender.checkMessage('2: from the second');
   if (to === 'all') await second.checkMessage('2: from the second');
@@ -340,10 +340,10 @@ async function chats(server) {
   const said = [];
   for (const [member, from, text] of [[ada, 'Ada', 'hi'], [bob, 'Bob', 'hello'], [ada, 'Ada', 'bye']]) {
     const seq = await member.say(text);
-    // All earlier ones are claimed: one that is here came ahead of its ack.
+    // All earlier messages are claimed: one that is left came before its ack.
     check('messages before the ack', [], member.unclaimed.filter(([event]) => event === 'message'));
-    for (const hearer of [ada, bob]) {
-      await hearer.event('message', undefined, { room: LOBBY, seq, kind: 'said', text, from });
+    for (const receiver of [ada, bob]) {
+      await receiver.event('message', undefined, { room: LOBBY, seq, kind: 'said', text, from });
     }
     said.push(seq);
   }
@@ -366,7 +366,7 @@ async function tellsInPrivate(server) {
   const { room, seq } = await ada.ask('tell', { name: 'Bob', text: 'psst', key: randomUUID() });
   await bob.event('room', undefined, { room, kind: 'direct', name: 'Ada' });
   await bob.event('message', undefined, { room, seq, text: 'psst', from: 'Ada' });
-  // Whatever Carol had got of it would come before this one.
+  // If Carol had received the private message, it would come before this one.
   await ada.say('hi all');
   await carol.event('message', undefined, { room: LOBBY, text: 'hi all' });
 }
@@ -436,11 +436,11 @@ async function survivesBadJson(server) {
 }
 
 async function expiresUnknownTokens(server) {
-  const nobodys = 'A'.repeat((await server.signIn('guest', 'Ada')).length);
-  const byHeader = await server.openChat(nobodys);
+  const unknownToken = 'A'.repeat((await server.signIn('guest', 'Ada')).length);
+  const byHeader = await server.openChat(unknownToken);
   await byHeader.expired('unknown');
   const byEvent = await server.openChat();
-  byEvent.send('auth', { token: nobodys });
+  byEvent.send('auth', { token: unknownToken });
   await byEvent.expired('unknown');
 }
 
@@ -456,25 +456,25 @@ async function refusesForeignOrigin(server) {
   await failsToOpen(client, 'Unexpected server response: 403');
 }
 
-async function saysGoodbye(server, clients) {
+async function closesOnShutdown(server, clients) {
   await Promise.all([server.stop(), ...clients.map((client) => client.checkClosed(1001))]);
 }
 
-async function echoSaysGoodbye(server) {
+async function echoClosesOnShutdown(server) {
   const clients = [await server.connect(), await server.connect()];
   for (const client of clients) {
     client.send('hello');
     await client.checkMessage('hello');
   }
-  await saysGoodbye(server, clients);
+  await closesOnShutdown(server, clients);
 }
 
-async function chatSaysGoodbye(server) {
+async function chatClosesOnShutdown(server) {
   const ada = await server.join('Ada');
   const bob = await server.join('Bob');
   await ada.say('hi');
   await bob.event('message', undefined, { text: 'hi' });
-  await saysGoodbye(server, [ada.client, bob.client]);
+  await closesOnShutdown(server, [ada.client, bob.client]);
 }
 
 function* cases(pythonClient) {
@@ -504,7 +504,7 @@ function* cases(pythonClient) {
   yield ['echo: compression turned off', [...echo, '--no-deflate'], echoesWithCompression(true, '')];
   yield ['echo: unknown subprotocol', echo, hasNoUnknownSubprotocol];
   yield ['echo: too long a message', [...echo, '--max-message-bytes', '1000'], refusesLongMessage];
-  yield ['echo: SIGTERM', echo, echoSaysGoodbye];
+  yield ['echo: SIGTERM', echo, echoClosesOnShutdown];
   for (const to of ['all', 'others']) {
     yield [`broadcast: to ${to}`, ['broadcast', '--to', to], broadcastsTo(to)];
   }
@@ -520,7 +520,7 @@ function* cases(pythonClient) {
   yield ['chat: unknown token', chat, expiresUnknownTokens];
   yield ['chat: foreign origin', chat, refusesForeignOrigin];
   yield ['chat: binary', chat, refusesBinary];
-  yield ['chat: SIGTERM', chat, chatSaysGoodbye];
+  yield ['chat: SIGTERM', chat, chatClosesOnShutdown];
 }
 
 async function runCase(program, args, test) {

@@ -22,12 +22,12 @@ from websockets.protocol import State
 DEADLINE = 10  # seconds, for every wait
 EXIT_DEADLINE = 6  # seconds from SIGTERM to the end of the process
 PROTOCOL = "switchboard.v1"
-LOBBY = 1  # the room that everybody is in from the beginning
+LOBBY = 1  # the room that every user is in from the beginning
 
 
 class Failure(Exception):
     def __init__(self, expected, seen):
-        super().__init__(f"expected {expected}, seen {seen}")
+        super().__init__(f"expected {expected}, got {seen}")
 
 
 def brief(value):
@@ -164,7 +164,7 @@ async def running(program, arguments):
 
 
 class Chat:
-    """One member of the chat; keeps the events that nothing has asked for yet."""
+    """One member of the chat; keeps the events that no test has taken yet."""
 
     def __init__(self, ws):
         self.ws = ws
@@ -181,7 +181,7 @@ class Chat:
         return await self.event("ack", self.asked)
 
     async def say(self, text):
-        """Says it in the Lobby and returns its number there."""
+        """Sends a message to the Lobby and returns its `seq`."""
         said = await self.ask("say", {"room": LOBBY, "text": text, "key": str(uuid4())})
         return said["seq"]
 
@@ -248,7 +248,7 @@ async def pongs(payload, server):
 
 async def closes(code, server):
     ws = await server.connect()
-    await ws.close(code, "so long")
+    await ws.close(code, "bye")
     await check_closed(ws, code, by_server=False)
 
 
@@ -296,7 +296,7 @@ async def broadcasts_to(to, server):
         await check_message(sender, "1: from the first")
     await check_message(second, "1: from the first")
     await check_message(third, "1: from the first")
-    # Whatever the sender had got of its own message would come before this one.
+    # A copy of its own message would reach the sender before this one.
     await send(second, "from the second")
     await check_message(sender, "2: from the second")
     if to == "all":
@@ -310,11 +310,11 @@ async def chats(server):
     said = []
     for member, name, text in (ada, "Ada", "hi"), (bob, "Bob", "hello"), (ada, "Ada", "bye"):
         seq = await member.say(text)
-        # All earlier ones are claimed: one that is here came ahead of its ack.
+        # All earlier messages are claimed: one that is left came before its ack.
         check("messages before the ack", [], [e for e in member.unclaimed if e[0] == "message"])
-        for hearer in ada, bob:
+        for receiver in ada, bob:
             heard = {"room": LOBBY, "seq": seq, "from": name, "kind": "said", "text": text}
-            await hearer.event("message", **heard)
+            await receiver.event("message", **heard)
         said.append(seq)
     check("numbers", [said[0], said[0] + 1, said[0] + 2], said)
 
@@ -335,7 +335,7 @@ async def tells_in_private(server):
     told = await ada.ask("tell", {"name": "Bob", "text": "psst", "key": str(uuid4())})
     await bob.event("room", room=told["room"], kind="direct", name="Ada")
     await bob.event("message", room=told["room"], seq=told["seq"], text="psst", **{"from": "Ada"})
-    # Whatever Carol had got of it would come before this one.
+    # If Carol had received the private message, it would come before this one.
     await ada.say("hi all")
     await carol.event("message", room=LOBBY, text="hi all")
 
@@ -388,11 +388,11 @@ async def survives_bad_json(server):
 
 
 async def expires_unknown_tokens(server):
-    nobodys = "A" * len(await server.sign_in("guest", "Ada"))
-    by_header = await server.open_chat(nobodys)
+    unknown_token = "A" * len(await server.sign_in("guest", "Ada"))
+    by_header = await server.open_chat(unknown_token)
     await by_header.expired("unknown")
     by_event = await server.open_chat()
-    await by_event.send("auth", {"token": nobodys})
+    await by_event.send("auth", {"token": unknown_token})
     await by_event.expired("unknown")
 
 
@@ -415,25 +415,25 @@ async def refuses_foreign_origin(server):
         raise Failure("HTTP status 403", "an open connection")
 
 
-async def says_goodbye(clients, server):
+async def closes_on_shutdown(clients, server):
     goodbyes = (check_closed(ws, 1001, by_server=True) for ws in clients)
     await asyncio.gather(server.stop(), *goodbyes)
 
 
-async def echo_says_goodbye(server):
+async def echo_closes_on_shutdown(server):
     clients = [await server.connect() for _ in range(2)]
     for ws in clients:
         await send(ws, "hello")
         await check_message(ws, "hello")
-    await says_goodbye(clients, server)
+    await closes_on_shutdown(clients, server)
 
 
-async def chat_says_goodbye(server):
+async def chat_closes_on_shutdown(server):
     ada = await server.join("Ada")
     bob = await server.join("Bob")
     await ada.say("hi")
     await bob.event("message", text="hi")
-    await says_goodbye([ada.ws, bob.ws], server)
+    await closes_on_shutdown([ada.ws, bob.ws], server)
 
 
 async def peer(url):
@@ -473,7 +473,7 @@ def cases():
     yield "echo: compression turned off", [*echo, "--no-deflate"], partial(echoes_with_compression, {}, None)
     yield "echo: unknown subprotocol", echo, opens_without_unknown_subprotocol
     yield "echo: too long a message", [*echo, "--max-message-bytes", "1000"], refuses_long_message
-    yield "echo: SIGTERM", echo, echo_says_goodbye
+    yield "echo: SIGTERM", echo, echo_closes_on_shutdown
     for to in "all", "others":
         yield f"broadcast: to {to}", ["broadcast", "--to", to], partial(broadcasts_to, to)
     chat = ["--data", ":memory:"]
@@ -487,7 +487,7 @@ def cases():
     yield "chat: unknown token", chat, expires_unknown_tokens
     yield "chat: foreign origin", chat, refuses_foreign_origin
     yield "chat: binary", chat, refuses_binary
-    yield "chat: SIGTERM", chat, chat_says_goodbye
+    yield "chat: SIGTERM", chat, chat_closes_on_shutdown
 
 
 async def run_cases(program):

@@ -1,4 +1,4 @@
-//! Headless Chromium, in which each page is that of somebody else: they share no cookies.
+//! Headless Chromium. Each page belongs to another user: pages share no cookies.
 
 use std::{cell::RefCell, collections::HashMap, env, process::Command, rc::Rc, thread};
 
@@ -7,20 +7,19 @@ use tempfile::TempDir;
 
 use crate::{
     devtools::DevTools,
-    page::{Look, Page},
-    process::{Process, Voice},
-    trouble::{Expected, Trouble},
+    fault::{Expected, Fault},
+    page::{Display, Page},
+    process::{OutputStream, Process},
 };
 
-/// A running browser. When it is dropped, it fails the test if a page has complained about anything that nobody
-/// expected; then it ends.
+/// A running browser. Dropping it fails the test if a page has reported an unexpected fault, and ends the browser.
 pub struct Browser {
     devtools: Rc<DevTools>,
     user_agent: String,
     /// The names of the pages, by session.
     names: RefCell<HashMap<String, String>>,
     expected: RefCell<Vec<Expected>>,
-    // In the order in which they are to be dropped.
+    // Dropped in this order.
     _process: Process,
     _profile: TempDir,
 }
@@ -28,13 +27,13 @@ pub struct Browser {
 impl Browser {
     #[track_caller]
     pub fn start() -> Self {
-        let profile = TempDir::new().expect("a folder for its profile");
+        let profile = TempDir::new().expect("a temporary folder for the profile");
         let mut command = Command::new(env::var_os("CHROMIUM").unwrap_or_else(|| "chromium".into()));
         command.args(SWITCHES).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
-        // What it keeps beside its profile goes there as well.
+        // Chromium's files outside the profile go to the same folder.
         command.env("HOME", profile.path()).env_remove("DBUS_SESSION_BUS_ADDRESS");
-        let process = Process::start(&mut command, Voice::Stderr);
-        let url = process.line(|line| line.strip_prefix("DevTools listening on ").map(str::to_owned));
+        let process = Process::start(&mut command, OutputStream::Stderr);
+        let url = process.find_line(|line| line.strip_prefix("DevTools listening on ").map(str::to_owned));
         let devtools = DevTools::connect(url.trim());
         let version = devtools.call("Browser.getVersion", json!({}));
         Self {
@@ -47,9 +46,9 @@ impl Browser {
         }
     }
 
-    /// An empty page of somebody new, whose complaints are reported under this name.
+    /// Opens an empty page for a new user. Its faults are reported under this name.
     #[track_caller]
-    pub fn page(&self, name: &str, look: Look) -> Page {
+    pub fn page(&self, name: &str, display: Display) -> Page {
         let context = self.devtools.call("Target.createBrowserContext", json!({}))["browserContextId"].take();
         let target = self
             .devtools
@@ -65,46 +64,46 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log", "Audits", "Inspector"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
-        // Otherwise one page at most would have the focus.
+        // Without this, at most one page would have the focus.
         page.call("Emulation.setFocusEmulationEnabled", json!({"enabled": true}));
         page.call(
             "Emulation.setUserAgentOverride",
-            json!({"userAgent": self.user_agent, "acceptLanguage": look.language}),
+            json!({"userAgent": self.user_agent, "acceptLanguage": display.language}),
         );
-        let first = look.language.split(',').next();
+        let first = display.language.split(',').next();
         page.call("Emulation.setLocaleOverride", json!({"locale": first}));
-        page.look(look);
+        page.set_display(display);
         page
     }
 
-    /// From now on, this is no trouble.
+    /// Faults of this kind no longer fail the test.
     pub fn expect(&self, expected: Expected) {
         self.expected.borrow_mut().push(expected);
     }
 
-    /// What pages have complained about, but for what was expected.
-    fn troubles(&self) -> Vec<String> {
+    /// Returns the faults of all pages, except the expected ones.
+    fn faults(&self) -> Vec<String> {
         let names = self.names.borrow();
         for session in names.keys() {
-            // An answer comes behind the events of what was before.
+            // The answer comes after all earlier events.
             let answer = self.devtools.try_call(Some(session), "Runtime.evaluate", json!({"expression": "0"}));
             assert!(answer.is_ok(), "the page of {} does not answer: {answer:?}", names[session]);
         }
-        let troubles = self.devtools.take_events().into_iter().filter_map(|event| {
+        let faults = self.devtools.take_events().into_iter().filter_map(|event| {
             let page = names.get(&event.session?)?;
-            Trouble::of(page, &event.method, &event.params)
+            Fault::of(page, &event.method, &event.params)
         });
         let expected = self.expected.borrow();
-        let unexpected = troubles.filter(|trouble| !expected.iter().any(|expected| expected.covers(trouble)));
-        unexpected.map(|trouble| trouble.to_string()).collect()
+        let unexpected = faults.filter(|fault| !expected.iter().any(|expected| expected.covers(fault)));
+        unexpected.map(|fault| fault.to_string()).collect()
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         if !thread::panicking() {
-            let troubles = self.troubles();
-            assert!(troubles.is_empty(), "the pages complain: {troubles:#?}");
+            let faults = self.faults();
+            assert!(faults.is_empty(), "the pages report faults: {faults:#?}");
         }
     }
 }
@@ -112,12 +111,12 @@ impl Drop for Browser {
 const SWITCHES: &[&str] = &[
     "--headless",
     "--remote-debugging-port=0",
-    // There is none for root, and no page here but ours.
+    // The sandbox does not work as root, and only our own pages are opened.
     "--no-sandbox",
     "--no-first-run",
     "--no-proxy-server",
     "--disable-gpu",
-    // There is a mouse, which can hover and points finely, whatever the machine has.
+    // Emulates a mouse, whatever the machine has.
     "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
     "--disable-dev-shm-usage",
     "--disable-extensions",
@@ -126,7 +125,7 @@ const SWITCHES: &[&str] = &[
     "--disable-sync",
     "--disable-breakpad",
     "--password-store=basic",
-    // Several people look at their pages at the same time.
+    // All pages are in use at the same time.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",

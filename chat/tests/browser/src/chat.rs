@@ -1,41 +1,40 @@
-//! The whole: a server, and a browser in which people open the chat, each over a network of their own.
+//! A server, and a browser in which users open the chat, each over a network of their own.
 
 use std::{cell::RefCell, rc::Rc};
 
-use crate::{Browser, Look, Person, Proxy, Server};
+use crate::{Browser, Display, Proxy, Server, User};
 
-/// A chat to be tested. It ends when dropped.
+/// The chat under test. Dropping it ends all its parts.
 pub struct Chat {
-    // In the order in which they are to be dropped: the browser asks its pages whether all was well, and a network that
-    // is gone would not be.
+    // Dropped in this order: the browser checks its pages for faults, and a lost network would cause some.
     pub browser: Browser,
     networks: RefCell<Vec<Rc<Proxy>>>,
     pub server: Server,
 }
 
 impl Chat {
-    /// Opens one whose server has these arguments.
+    /// Starts a chat whose server has these arguments.
     #[track_caller]
     pub fn open(arguments: &[&str]) -> Self {
-        // Everybody here signs in from the same address.
+        // All users sign in from the same address.
         let server = Server::start(&[&["--sign-in-rate", "1000+1000/s"], arguments].concat());
         Self { browser: Browser::start(), networks: RefCell::default(), server }
     }
 
-    /// Somebody who has the page before them.
+    /// A user with the page open who has not signed in.
     #[track_caller]
-    pub fn visitor(&self, name: &str, look: Look) -> Person {
+    pub fn visitor(&self, name: &str, display: Display) -> User {
         let network = Rc::new(Proxy::start(self.server.address()));
         self.networks.borrow_mut().push(Rc::clone(&network));
-        Person::before(self.browser.page(name, look), name, network)
+        User::open_page(self.browser.page(name, display), name, network)
     }
 
-    /// Somebody with an account, who is in the Lobby.
+    /// A user with a new account, in the Lobby.
     #[track_caller]
-    pub fn person(&self, name: &str) -> Person {
-        let person = self.visitor(name, Look::default());
-        person.register();
-        person.wait_for_value("$('#room-name').textContent", "Lobby");
-        person
+    pub fn user(&self, name: &str) -> User {
+        let user = self.visitor(name, Display::default());
+        user.register();
+        user.wait_for_value("$('#room-name').textContent", "Lobby");
+        user
     }
 }

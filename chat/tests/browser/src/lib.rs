@@ -1,8 +1,8 @@
-//! What it takes to test the chat as people meet it: the program as a process, a network that fails on demand, a browser,
-//! and somebody who uses the page.
+//! Support for browser tests of the chat: the program as a process, a network that fails on demand, a browser, and a
+//! user of the page.
 //!
-//! The browser is driven by its DevTools protocol, JSON over WebSocket, which our own [`Client`](switchboard::client::Client)
-//! speaks: its peer here is one that nobody wrote for it.
+//! The browser is driven by its DevTools protocol, JSON over WebSocket, through our own
+//! [`Client`](switchboard::client::Client), which so is tested against an independent peer.
 //!
 //! | file | what |
 //! |---|---|
@@ -11,32 +11,32 @@
 //! | `proxy.rs` | the network between it and the browser |
 //! | `devtools.rs` | calls and events of the DevTools protocol |
 //! | `browser.rs` | Chromium |
-//! | `page.rs` | one page: what is on it, the mouse, the keys, the screen |
-//! | `trouble.rs` | what pages complain about |
-//! | `person.rs` | somebody in the chat |
+//! | `page.rs` | one page: its contents, mouse, keyboard and screen |
+//! | `fault.rs` | faults that pages report |
+//! | `user.rs` | a user of the chat |
 //! | `chat.rs` | all of this together |
 #![forbid(unsafe_code)]
 
 mod browser;
 mod chat;
 mod devtools;
+mod fault;
 mod page;
-mod person;
 mod process;
 mod proxy;
 mod server;
-mod trouble;
+mod user;
 
 use std::time::Duration;
 
 pub use browser::Browser;
 pub use chat::Chat;
-pub use page::{Look, Page};
-pub use person::Person;
-pub use process::Ending;
+pub use fault::Expected;
+pub use page::{Display, Page};
+pub use process::StopSignal;
 pub use proxy::Proxy;
 pub use server::Server;
-pub use trouble::Expected;
+pub use user::User;
 
-/// The longest that a test waits for anything to be seen on a page.
-pub const LONG: Duration = Duration::from_secs(20);
+/// The longest time that a test waits for a change on a page.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(20);

@@ -1,14 +1,14 @@
-//! One page of the browser: what is on it, the mouse and the keys.
+//! One page of the browser: its contents, mouse and keyboard.
 //!
-//! Expressions are JavaScript, in which `$(selector)` is the first such element and `$$(selector)` an array of all.
-//! Nothing here sleeps: the page itself looks again at each frame until what is waited for is there, or the time is up.
+//! Expressions are JavaScript, in which `$(selector)` is the first matching element and `$$(selector)` an array of all.
+//! Nothing here sleeps: the page checks a condition at each frame until it holds or the time is up.
 
 use std::{fs, path::Path, rc::Rc, time::Instant};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::{LONG, devtools::DevTools};
+use crate::{WAIT_LIMIT, devtools::DevTools};
 
 /// A page of the browser.
 pub struct Page {
@@ -16,19 +16,19 @@ pub struct Page {
     session: String,
 }
 
-/// The screen and the taste of somebody at the browser.
+/// A user's screen, input and preferences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Display {
     pub width: u32,
     pub height: u32,
     pub dark: bool,
-    /// Whether fingers are used instead of a mouse.
+    /// Touch input instead of a mouse.
     pub touch: bool,
-    /// Language tags, the best liked first, with commas between them.
+    /// Language tags in order of preference, separated by commas.
     pub language: &'static str,
 }
 
-impl Default for Look {
+impl Default for Display {
     fn default() -> Self {
         Self { width: 1280, height: 800, dark: false, touch: false, language: "en-GB" }
     }
@@ -39,17 +39,17 @@ impl Page {
         Self { devtools, session }
     }
 
-    /// A call of DevTools that concerns this page.
+    /// Calls a DevTools method on this page.
     #[track_caller]
     pub fn call(&self, method: &str, params: Value) -> Value {
         let answer = self.devtools.try_call(Some(&self.session), method, params);
-        answer.unwrap_or_else(|refusal| panic!("{method}: {refusal}"))
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// Gives it this screen and this taste. The language is that of the page's beginning.
+    /// Emulates this display. The language stays that with which the page was opened.
     #[track_caller]
-    pub fn look(&self, look: Look) {
-        let Look { width, height, dark, touch, .. } = look;
+    pub fn set_display(&self, display: Display) {
+        let Display { width, height, dark, touch, .. } = display;
         self.call(
             "Emulation.setDeviceMetricsOverride",
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}),
@@ -57,26 +57,26 @@ impl Page {
         self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": touch}));
         let features: Value = json!([
             {"name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" }},
-            // What moves is where it is going at once.
+            // Animations end at once.
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// Goes to this address.
+    /// Navigates to this URL.
     #[track_caller]
     pub fn go(&self, url: &str) {
         let answer = self.call("Page.navigate", json!({"url": url}));
         assert_eq!(answer["errorText"], Value::Null, "{url}");
     }
 
-    /// The value of an expression, which may be a promise.
+    /// Returns the value of an expression, which may be a promise.
     #[track_caller]
     pub fn evaluate(&self, expression: &str) -> Value {
         self.wait("true", expression)
     }
 
-    /// Waits until an expression is neither false nor null nor an error, and gives its value.
+    /// Waits until an expression is truthy, and returns its value.
     #[track_caller]
     pub fn wait_for(&self, expression: &str) -> Value {
         self.wait("Boolean(seen)", expression)
@@ -89,7 +89,7 @@ impl Page {
         self.wait(&format!("equal(seen, {expected})"), expression);
     }
 
-    /// Waits until `accepted`, an expression about `seen`, holds for what `expression` gives.
+    /// Waits until `accepted`, an expression about `seen`, holds for the value of `expression`.
     #[track_caller]
     fn wait(&self, accepted: &str, expression: &str) -> Value {
         let script = format!(
@@ -104,20 +104,20 @@ impl Page {
                     await nextFrame();
                 }}
             }})()",
-            milliseconds = LONG.as_millis(),
+            milliseconds = WAIT_LIMIT.as_millis(),
         );
         let value = self.run(&script);
         assert!(
             value["late"] != true,
-            "waited in vain for\n    {accepted}\nof\n    {expression}\nwhich is {:#}, fault {}; {}",
+            "timed out waiting for\n    {accepted}\nof\n    {expression}\nwhich is {:#}, fault {}; {}",
             value["seen"],
             value["fault"],
-            self.run(NEWS),
+            self.run(PAGE_TEXT),
         );
         value["seen"].clone()
     }
 
-    /// Runs a script to its end, on the next document where one is just being loaded.
+    /// Runs a script to its end. During a navigation it runs on the next document.
     #[track_caller]
     fn run(&self, script: &str) -> Value {
         let params = json!({"expression": script, "awaitPromise": true, "returnByValue": true, "userGesture": true});
@@ -128,19 +128,19 @@ impl Page {
                     assert_eq!(answer["exceptionDetails"], Value::Null, "{script}");
                     return answer["result"]["value"].take();
                 }
-                Err(refusal) if refusal.is_for_navigation() && started.elapsed() < LONG => {}
-                Err(refusal) => panic!("{refusal}: {script}"),
+                Err(error) if error.is_navigation() && started.elapsed() < WAIT_LIMIT => {}
+                Err(error) => panic!("{error}: {script}"),
             }
         }
     }
 
-    /// Clicks on the first such element, once it is where a click would reach it.
+    /// Clicks on the first matching element as soon as a click would reach it.
     #[track_caller]
     pub fn click(&self, selector: &str) {
         self.click_on(&format!("$({})", json!(selector)));
     }
 
-    /// Clicks on the element that an expression gives.
+    /// Clicks on the element that an expression returns.
     #[track_caller]
     pub fn click_on(&self, element: &str) {
         let place = self.wait_for(&format!("reachable(() => {element})"));
@@ -153,7 +153,7 @@ impl Page {
         }
     }
 
-    /// Writes a text into a field, instead of what is there.
+    /// Replaces the text of a field.
     #[track_caller]
     pub fn fill(&self, selector: &str, text: &str) {
         self.click(selector);
@@ -161,13 +161,13 @@ impl Page {
         self.write(text);
     }
 
-    /// Writes a text where the focus is.
+    /// Inserts a text at the focus.
     #[track_caller]
     pub fn write(&self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// Presses a key: `Enter`, `Escape`, `Tab` or that of a small letter.
+    /// Presses a key: `Enter`, `Escape`, `Tab` or a lower-case letter.
     #[track_caller]
     pub fn press(&self, key: &str) {
         let (code, text) = match key {
@@ -175,7 +175,7 @@ impl Page {
             "Escape" => (27, ""),
             "Tab" => (9, ""),
             letter if letter.len() == 1 => (letter.to_ascii_uppercase().as_bytes()[0], letter),
-            _ => panic!("{key} is no key that tests press"),
+            _ => panic!("the key {key} is not supported"),
         };
         for kind in ["keyDown", "keyUp"] {
             let mut params = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
@@ -186,9 +186,9 @@ impl Page {
         }
     }
 
-    /// Turns the mouse's wheel over an element, by so many pixels; up where they are negative.
+    /// Turns the mouse's wheel over an element, by `pixels`; a negative number scrolls up.
     #[track_caller]
-    pub fn turn_wheel(&self, selector: &str, pixels: i32) {
+    pub fn scroll_by(&self, selector: &str, pixels: i32) {
         let place = self.wait_for(&format!("reachable(() => $({}))", json!(selector)));
         self.call(
             "Input.dispatchMouseEvent",
@@ -196,9 +196,9 @@ impl Page {
         );
     }
 
-    /// Leaves a picture of what is seen in `target/browser`.
+    /// Saves a screenshot of the page in `target/browser`.
     #[track_caller]
-    pub fn keep_picture(&self, name: &str) {
+    pub fn save_screenshot(&self, name: &str) {
         let picture = self.call("Page.captureScreenshot", json!({"format": "png"}));
         let bytes = BASE64_STANDARD.decode(picture["data"].as_str().expect("a string")).expect("base64");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target/browser");
@@ -207,15 +207,15 @@ impl Page {
     }
 }
 
-/// What all expressions may use. `reachable` gives the middle of an element, once it has stopped moving, nothing is over
-/// it and it takes clicks.
+/// Helpers for all expressions. `reachable` returns the centre of an element once it no longer moves, is not covered
+/// and takes clicks.
 const PRELUDE: &str = "
     const $ = (selector) => document.querySelector(selector);
     const $$ = (selector) => [...document.querySelectorAll(selector)];
     const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
     const nextFrame = () => new Promise((resolve) => {
         requestAnimationFrame(resolve);
-        setTimeout(resolve, 100); // there are no frames of what is not seen
+        setTimeout(resolve, 100); // a hidden page has no frames
     });
     const reachable = async (find) => {
         const element = find();
@@ -231,7 +231,7 @@ const PRELUDE: &str = "
     };
 ";
 
-/// What the page tells its reader, for the message of a test that fails.
-const NEWS: &str = "
-    `the page is at ${location.href}, and says ${document.body.innerText.slice(0, 2000)}`
+/// The URL and visible text of the page, for the message of a failed test.
+const PAGE_TEXT: &str = "
+    `the page is at ${location.href}, and shows ${document.body.innerText.slice(0, 2000)}`
 ";

@@ -1,4 +1,4 @@
-//! A child process that does not outlive the test, and what it says.
+//! A child process that does not outlive the test, and its output.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -10,35 +10,35 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::LONG;
+use crate::WAIT_LIMIT;
 
-/// How a process is ended.
+/// The signal that ends a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It is asked to: SIGTERM.
-    Asked,
-    /// It is not asked: SIGKILL.
-    Killed,
+pub enum StopSignal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
 }
 
-/// Which of its outputs says what we wait for. The other one is dropped.
+/// The output that is read. The other one is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Voice {
+pub(crate) enum OutputStream {
     Stdout,
     Stderr,
 }
 
-/// A running child; it is ended when dropped.
+/// A running child process. Dropping it ends the process.
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Process {
-    pub(crate) fn start(command: &mut Command, voice: Voice) -> Self {
-        let (stdout, stderr) = match voice {
-            Voice::Stdout => (Stdio::piped(), Stdio::null()),
-            Voice::Stderr => (Stdio::null(), Stdio::piped()),
+    pub(crate) fn start(command: &mut Command, stream: OutputStream) -> Self {
+        let (stdout, stderr) = match stream {
+            OutputStream::Stdout => (Stdio::piped(), Stdio::null()),
+            OutputStream::Stderr => (Stdio::null(), Stdio::piped()),
         };
         let mut child = command
             .stdin(Stdio::null())
@@ -46,12 +46,12 @@ impl Process {
             .stderr(stderr)
             .spawn()
             .unwrap_or_else(|error| panic!("{:?} cannot be run: {error}", command.get_program()));
-        let output: Box<dyn Read + Send> = match voice {
-            Voice::Stdout => Box::new(child.stdout.take().expect("a pipe")),
-            Voice::Stderr => Box::new(child.stderr.take().expect("a pipe")),
+        let output: Box<dyn Read + Send> = match stream {
+            OutputStream::Stdout => Box::new(child.stdout.take().expect("a pipe")),
+            OutputStream::Stderr => Box::new(child.stderr.take().expect("a pipe")),
         };
         let (said, lines) = mpsc::channel();
-        // Reads to the end, also when nobody listens any more: a full pipe would stop the child.
+        // Reads to the end even if the receiver is gone: a full pipe would block the child.
         thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
                 let _ = said.send(String::from_utf8_lossy(&line).into_owned());
@@ -60,10 +60,10 @@ impl Process {
         Self { child, lines }
     }
 
-    /// Waits for the first line in which `find` finds something.
+    /// Waits for the first line for which `find` returns a value.
     #[track_caller]
-    pub(crate) fn line<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + LONG;
+    pub(crate) fn find_line<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + WAIT_LIMIT;
         let mut said = Vec::new();
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -71,31 +71,31 @@ impl Process {
                     Some(found) => return found,
                     None => said.push(line),
                 },
-                Err(error) => panic!("{error} for what the process should say; it said {said:#?}"),
+                Err(error) => panic!("{error} while waiting for a line of output; the output was {said:#?}"),
             }
         }
     }
 
-    /// Ends it, and waits for its end.
+    /// Sends the signal and waits for the end of the process.
     #[track_caller]
-    pub(crate) fn end(&mut self, ending: Ending) {
-        self.signal(ending);
-        assert!(self.is_silent(), "the process does not end");
-        self.child.wait().expect("a child that nobody else waits for");
+    pub(crate) fn end(&mut self, signal: StopSignal) {
+        self.signal(signal);
+        assert!(self.output_ended(), "the process does not end");
+        self.child.wait().expect("only this code waits for the child");
     }
 
-    fn signal(&self, ending: Ending) {
-        let signal = match ending {
-            Ending::Asked => Signal::TERM,
-            Ending::Killed => Signal::KILL,
+    fn signal(&self, signal: StopSignal) {
+        let signal = match signal {
+            StopSignal::Terminate => Signal::TERM,
+            StopSignal::Kill => Signal::KILL,
         };
-        // Fails where it has ended already.
+        // Fails if the process has already ended.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    /// Waits until its output ends, as it does with the process; whether it did in time.
-    fn is_silent(&self) -> bool {
-        let deadline = Instant::now() + LONG;
+    /// Waits for the end of the output, which comes with the end of the process. Returns whether it came in time.
+    fn output_ended(&self) -> bool {
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(_) => {}
@@ -111,10 +111,10 @@ impl Drop for Process {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // Chromium asked to end takes its children along, and writes no more to its profile.
-        self.signal(Ending::Asked);
-        if !self.is_silent() {
-            self.signal(Ending::Killed);
+        // After SIGTERM, Chromium ends its children and writes no more to its profile.
+        self.signal(StopSignal::Terminate);
+        if !self.output_ended() {
+            self.signal(StopSignal::Kill);
         }
         let _ = self.child.wait();
     }

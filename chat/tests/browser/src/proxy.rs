@@ -1,6 +1,6 @@
-//! The network between the browser and the server: passes bytes on, until it is told to fail.
+//! The network between the browser and the server: forwards bytes, and fails on demand.
 //!
-//! A browser that DevTools takes offline keeps its open WebSockets, so that would be no loss of the network.
+//! DevTools' offline mode keeps open WebSockets alive, so it does not simulate a lost network.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -12,27 +12,27 @@ use std::{
     thread,
 };
 
-/// A TCP proxy on a port of its own; it and its connections end when it is dropped.
+/// A TCP proxy on its own port. Dropping it ends it and its connections.
 pub struct Proxy {
     address: SocketAddr,
     network: Arc<Network>,
 }
 
-/// What the proxy's threads share.
+/// State that the proxy's threads share.
 struct Network {
     server: SocketAddr,
-    /// Whether new connections come through.
+    /// Whether new connections are forwarded.
     works: AtomicBool,
     links: Mutex<Vec<Link>>,
     ended: AtomicBool,
 }
 
-/// A connection that is passed on.
+/// A forwarded connection.
 struct Link {
     browser: TcpStream,
     server: TcpStream,
-    /// What the server sends does not arrive any more, not even an end.
-    is_mute: Arc<AtomicBool>,
+    /// Whether everything from the server is dropped, even the end of the connection.
+    drops_answers: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -54,22 +54,21 @@ impl Proxy {
         self.address
     }
 
-    /// Ends all connections, and each new one as soon as it comes. The port stays taken, so that it is still ours when
-    /// the network comes back.
+    /// Ends all connections, and each new one at once. The port stays bound, so that it is still ours after `restore`.
     pub fn cut(&self) {
         self.network.works.store(false, Ordering::SeqCst);
         self.network.end_links();
     }
 
-    /// From now on connections come through.
+    /// Forwards new connections again.
     pub fn restore(&self) {
         self.network.works.store(true, Ordering::SeqCst);
     }
 
-    /// On all connections there are, the server hears and its answers are lost. New ones work.
-    pub fn lose_answers(&self) {
+    /// On all current connections, requests reach the server but its answers are dropped. New connections work.
+    pub fn drop_answers(&self) {
         for link in &*self.network.links.lock().expect("no panic while it is held") {
-            link.is_mute.store(true, Ordering::SeqCst);
+            link.drops_answers.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -89,7 +88,7 @@ impl Network {
             if self.ended.load(Ordering::SeqCst) {
                 return;
             }
-            // Where the server does not listen, the browser's connection ends as well.
+            // If the server does not listen, the browser's connection ends too.
             if let Ok(server) = TcpStream::connect(self.server) {
                 self.link(browser, server);
             }
@@ -97,12 +96,12 @@ impl Network {
     }
 
     fn link(self: &Arc<Self>, browser: TcpStream, server: TcpStream) {
-        let is_mute = Arc::new(AtomicBool::new(false));
+        let drops_answers = Arc::new(AtomicBool::new(false));
         let (from_browser, from_server) = (twin(&browser), twin(&server));
         let (to_server, to_browser) = (twin(&server), twin(&browser));
-        let mute = Arc::clone(&is_mute);
-        self.links.lock().expect("no panic while it is held").push(Link { browser, server, is_mute });
-        // A cut from here on finds the link in the list, and ends it.
+        let mute = Arc::clone(&drops_answers);
+        self.links.lock().expect("no panic while it is held").push(Link { browser, server, drops_answers });
+        // From here on, `cut` finds the link in the list and ends it.
         if !self.works.load(Ordering::SeqCst) {
             self.end_links();
             return;
@@ -113,15 +112,15 @@ impl Network {
 
     fn end_links(&self) {
         for link in self.links.lock().expect("no panic while it is held").drain(..) {
-            // Fails where it has ended already.
+            // Fails if the connection has already ended.
             let _ = link.browser.shutdown(Shutdown::Both);
             let _ = link.server.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Copies until either end is over, or drops what comes where the link is mute.
-fn pass(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+/// Copies bytes until either side ends. Drops them if `drops_answers` is set.
+fn pass(mut from: TcpStream, mut to: TcpStream, drops_answers: &AtomicBool) {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let count = match from.read(&mut buffer) {
@@ -129,7 +128,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => 0,
         };
-        if is_mute.load(Ordering::SeqCst) {
+        if drops_answers.load(Ordering::SeqCst) {
             if count == 0 {
                 return;
             }

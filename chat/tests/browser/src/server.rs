@@ -1,4 +1,4 @@
-//! The program that is tested, as an operator runs it.
+//! The program under test, as an operator runs it.
 
 use std::{
     env,
@@ -8,9 +8,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::process::{Ending, Process, Voice};
+use crate::process::{OutputStream, Process, StopSignal};
 
-/// A running server with data of its own, which both end with it.
+/// A running server with its own data. Dropping it ends the server and removes the data.
 pub struct Server {
     process: Process,
     address: SocketAddr,
@@ -19,7 +19,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on any free port, with these arguments besides.
+    /// Starts a server on a free port, with these additional arguments.
     #[track_caller]
     pub fn start(arguments: &[&str]) -> Self {
         let data = TempDir::new().expect("a folder for its data");
@@ -32,13 +32,13 @@ impl Server {
         self.address
     }
 
-    /// Ends it so; `restart` begins it anew.
+    /// Ends the server; `restart` starts it again.
     #[track_caller]
-    pub fn end(&mut self, ending: Ending) {
-        self.process.end(ending);
+    pub fn end(&mut self, signal: StopSignal) {
+        self.process.end(signal);
     }
 
-    /// Starts it at the same address with the same data.
+    /// Starts the server again at the same address with the same data.
     #[track_caller]
     pub fn restart(&mut self) {
         let (process, address) = start(&self.arguments, &self.data, self.address);
@@ -49,10 +49,11 @@ impl Server {
 
 #[track_caller]
 fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Process, SocketAddr) {
-    let program = env::var_os("SWITCHBOARD").expect("SWITCHBOARD should name the program: chat/tests/browser/run does that");
+    let program =
+        env::var_os("SWITCHBOARD").expect("SWITCHBOARD should name the program: chat/tests/browser/run does that");
     let mut command = Command::new(program);
     command.arg("--listen").arg(listen.to_string()).arg("--data").arg(data.path()).args(arguments);
-    let process = Process::start(command.env_remove("RUST_LOG"), Voice::Stdout);
-    let address = process.line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
+    let process = Process::start(command.env_remove("RUST_LOG"), OutputStream::Stdout);
+    let address = process.find_line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
     (process, address)
 }

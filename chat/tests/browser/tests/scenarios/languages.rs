@@ -1,22 +1,25 @@
-//! The page speaks the language of the browser.
+//! The page uses the language of the browser.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Look};
+use switchboard_browser::{Chat, Display};
 
 #[test]
-fn the_page_speaks_the_first_language_of_the_browser_that_it_knows() {
+fn the_page_uses_the_first_browser_language_it_supports() {
     let chat = Chat::open(&[]);
     let rows = [
-        ("en", "en", "Log in", "Lobby"),
+        ("en", "en", "Sign in", "Lobby"),
         ("zh-CN", "zh", "登录", "Lobby"),
         ("fr-CA", "fr", "Se connecter", "Lobby"),
         ("tlh,fr", "fr", "Se connecter", "Lobby"),
-        ("tlh", "en", "Log in", "Lobby"),
+        ("tlh", "en", "Sign in", "Lobby"),
     ];
     for (number, (language, spoken, enter, room)) in rows.into_iter().enumerate() {
-        let person = chat.visitor(&format!("Person {number}"), Look { language, ..Look::default() });
-        person.wait_for_value("[document.documentElement.lang, $('#enter').textContent]", json!([spoken, enter]));
-        person.register();
-        person.wait_for_value("$('#room-name').textContent", room);
+        let user = chat.visitor(&format!("User {number}"), Display { language, ..Display::default() });
+        user.wait_for_value(
+            "[document.documentElement.lang, $('#sign-in-button').textContent]",
+            json!([spoken, enter]),
+        );
+        user.register();
+        user.wait_for_value("$('#room-name').textContent", room);
     }
 }

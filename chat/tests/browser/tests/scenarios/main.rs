@@ -1,12 +1,12 @@
-//! The chat as people meet it, one file for each side of it.
+//! Scenarios of the chat in a browser, one file for each area.
 
-mod complaints;
-mod hostile;
+mod faults;
+mod history;
 mod languages;
-mod leaving;
-mod looks;
+mod layout;
+mod lost_rooms;
+mod messages;
 mod network;
-mod reading;
 mod rooms;
 mod sessions;
-mod talking;
+mod untrusted_text;

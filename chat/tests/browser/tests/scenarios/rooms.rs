@@ -1,45 +1,45 @@
-//! Rooms: who may come in, who is in, and what its owner may do.
+//! Rooms: joining, members, and moderation by owners.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Person};
+use switchboard_browser::{Chat, User};
 
-/// Waits until the list of members beside the conversation is this.
+/// Waits until the member list shows these names.
 #[track_caller]
-fn sees_members(person: &Person, names: &[&str]) {
-    person.wait_for_value("$$('#member-list [data-person]').map(({ dataset }) => dataset.person)", names);
+fn sees_members(user: &User, names: &[&str]) {
+    user.wait_for_value("$$('#member-list [data-user]').map(({ dataset }) => dataset.user)", names);
 }
 
-/// Waits until the list of rooms is this.
+/// Waits until the room list shows these names.
 #[track_caller]
-fn is_in(person: &Person, names: &[&str]) {
-    person.wait_for_value("$$('#room-list [data-room] .name').map(({ textContent }) => textContent)", names);
+fn sees_rooms(user: &User, names: &[&str]) {
+    user.wait_for_value("$$('#room-list [data-room] .name').map(({ textContent }) => textContent)", names);
 }
 
-/// Waits until the focus is at this element: who uses the keys goes on from there.
+/// Waits until this element has the focus: keyboard users continue from there.
 #[track_caller]
-fn has_focus(person: &Person, selector: &str) {
-    person.wait_for(&format!("document.activeElement === $({})", json!(selector)));
+fn has_focus(user: &User, selector: &str) {
+    user.wait_for(&format!("document.activeElement === $({})", json!(selector)));
 }
 
-/// Waits until somebody is told this at the edge of the page. The names in it are kept apart by marks that are not seen.
+/// Waits until a toast shows this sentence, ignoring the invisible marks around names.
 #[track_caller]
-fn is_told(person: &Person, sentence: &str) {
+fn sees_toast(user: &User, sentence: &str) {
     let told = "$$('#toasts p').map(({ textContent }) => textContent.replace(/[\\u2068\\u2069]/g, ''))";
-    person.wait_for(&format!("{told}.includes({})", json!(sentence)));
+    user.wait_for(&format!("{told}.includes({})", json!(sentence)));
 }
 
 #[track_caller]
-fn invite(person: &Person, name: &str) {
-    person.click("#invite");
-    person.click(&format!("#people-list [data-person={name}]"));
-    person.wait_for(&format!("$('#toasts').textContent.includes({})", json!(name)));
-    person.click("#people-dialog .close");
+fn invite(user: &User, name: &str) {
+    user.click("#invite");
+    user.click(&format!("#users-list [data-user={name}]"));
+    user.wait_for(&format!("$('#toasts').textContent.includes({})", json!(name)));
+    user.click("#users-dialog .close");
 }
 
 #[test]
-fn who_is_invited_may_come_in_until_they_are_removed() {
+fn an_invited_user_can_join_and_can_be_removed() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ada.create_room("Den", "invited");
     sees_members(&ada, &["Ada"]);
     invite(&ada, "Ben");
@@ -47,45 +47,45 @@ fn who_is_invited_may_come_in_until_they_are_removed() {
     ben.wait_for_value("$('#invitation-list .name').textContent", "Den");
     ben.click("#invitation-list .accept");
     ben.wait_for_value("$('#room-name').textContent", "Den");
-    is_in(&ben, &["Den", "Lobby"]);
-    for person in [&ada, &ben] {
-        sees_members(person, &["Ada", "Ben"]);
+    sees_rooms(&ben, &["Den", "Lobby"]);
+    for user in [&ada, &ben] {
+        sees_members(user, &["Ada", "Ben"]);
     }
     ben.say("Thank you for having me.");
-    ada.reads(&[("Ben", "Thank you for having me.")]);
+    ada.sees_messages(&[("Ben", "Thank you for having me.")]);
 
-    ada.click("#member-list [data-person=Ben]");
-    ada.click("#person-kick");
+    ada.click("#member-list [data-user=Ben]");
+    ada.click("#user-kick");
     ada.click("#ask-yes");
-    is_told(&ben, "You were removed from Den.");
-    is_in(&ben, &["Lobby"]);
+    sees_toast(&ben, "You were removed from Den.");
+    sees_rooms(&ben, &["Lobby"]);
     sees_members(&ada, &["Ada"]);
 }
 
 #[test]
-fn who_is_banned_stays_out_until_an_owner_lets_them_in_again() {
+fn a_banned_user_cannot_return_until_unbanned() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ada.create_room("Den", "invited");
     ada.wait_for("$('#bans').hidden");
     invite(&ada, "Ben");
     ben.click("#invitation-list .accept");
     sees_members(&ben, &["Ada", "Ben"]);
 
-    ada.click("#member-list [data-person=Ben]");
-    ada.click("#person-ban");
+    ada.click("#member-list [data-user=Ben]");
+    ada.click("#user-ban");
     ada.click("#ask-yes");
-    is_told(&ben, "You were banned from Den.");
-    ada.wait_for_value("$$('#ban-list [data-person]').map(({ dataset }) => dataset.person)", ["Ben"]);
+    sees_toast(&ben, "You were banned from Den.");
+    ada.wait_for_value("$$('#ban-list [data-user]').map(({ dataset }) => dataset.user)", ["Ben"]);
     ben.wait_for("$('#bans').hidden");
 
-    // What keeps them out is said of them, not of who invites.
+    // The error is about the invited user, not about the one who invites.
     ada.click("#invite");
-    ada.click("#people-list [data-person=Ben]");
-    is_told(&ada, "This person is banned from the room.");
-    ada.click("#people-dialog .close");
+    ada.click("#users-list [data-user=Ben]");
+    sees_toast(&ada, "This user is banned from the room.");
+    ada.click("#users-dialog .close");
 
-    ada.click("#ban-list [data-person=Ben]");
+    ada.click("#ban-list [data-user=Ben]");
     ada.click("#ask-yes");
     ada.wait_for("$('#bans').hidden");
     has_focus(&ada, "#details-title");
@@ -95,24 +95,24 @@ fn who_is_banned_stays_out_until_an_owner_lets_them_in_again() {
 }
 
 #[test]
-fn an_invitation_may_be_declined() {
+fn an_invitation_can_be_declined() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ada.create_room("Den", "invited");
     invite(&ada, "Ben");
     ben.click("#invitation-list .decline");
     ben.wait_for_value("$$('#invitation-list [data-room]').length", 0);
     has_focus(&ben, "#room-list a");
-    is_in(&ben, &["Lobby"]);
+    sees_rooms(&ben, &["Lobby"]);
 }
 
 #[test]
-fn a_public_room_is_found_joined_and_left() {
+fn a_public_room_can_be_found_joined_and_left() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ada.create_room("Garden", "public");
 
-    ben.look_for_rooms();
+    ben.open_room_search();
     ben.fill("#find-search", "gar");
     ben.wait_for_value("$$('#found-rooms .name').map(({ textContent }) => textContent)", json!(["Garden"]));
     ben.click("#found-rooms [data-room]");
@@ -121,25 +121,25 @@ fn a_public_room_is_found_joined_and_left() {
 
     ben.click("#leave");
     ben.click("#ask-yes");
-    is_in(&ben, &["Lobby"]);
+    sees_rooms(&ben, &["Lobby"]);
     ben.wait_for_value("$('#room-name').textContent", "Lobby");
     sees_members(&ada, &["Ada"]);
 }
 
 #[test]
-fn a_new_topic_is_seen_by_all_who_are_in_the_room() {
+fn a_new_topic_is_shown_to_all_members() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ada.create_room("Garden", "public");
-    ben.look_for_rooms();
+    ben.open_room_search();
     ben.click_on("$$('#found-rooms button').find(({ innerText }) => innerText.includes('Garden'))");
     ben.wait_for_value("$('#room-name').textContent", "Garden");
 
     ada.click("#topic-edit");
     ada.fill("#ask-input", "What grows?");
     ada.click("#ask-yes");
-    for person in [&ada, &ben] {
-        person.wait_for_value(
+    for user in [&ada, &ben] {
+        user.wait_for_value(
             "[$('#room-topic').textContent, $('#about-topic').textContent]",
             json!(["What grows?", "What grows?"]),
         );
@@ -147,42 +147,42 @@ fn a_new_topic_is_seen_by_all_who_are_in_the_room() {
 }
 
 #[test]
-fn who_is_writing_is_shown_until_they_have_written() {
+fn the_typing_indicator_is_shown_until_the_message_is_sent() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ben.fill("#text", "Let me th");
-    ada.wait_for_value("$('#typing').textContent.replace(/[\\u2068\\u2069]/g, '')", "Ben is writing…");
+    ada.wait_for_value("$('#typing').textContent.replace(/[\\u2068\\u2069]/g, '')", "Ben is typing…");
     ben.write("ink.");
     ben.press("Enter");
-    ada.reads(&[("Ben", "Let me think.")]);
+    ada.sees_messages(&[("Ben", "Let me think.")]);
     ada.wait_for_value("$('#typing').textContent", "");
 }
 
 #[test]
-fn what_was_said_can_be_deleted_by_who_said_it() {
+fn a_user_can_delete_their_own_message() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ada.say("I should not have said this.");
     ada.say("But this.");
-    ben.reads(&[("Ada", "I should not have said this."), ("Ada", "But this.")]);
+    ben.sees_messages(&[("Ada", "I should not have said this."), ("Ada", "But this.")]);
     ben.wait_for("$$('.message .delete').every((button) => !button.checkVisibility())");
 
     ada.click(".message .delete");
     ada.click("#ask-yes");
-    for person in [&ada, &ben] {
-        person.reads(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
+    for user in [&ada, &ben] {
+        user.sees_messages(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
     }
     has_focus(&ada, ".message.deleted");
-    // Nor does anybody see it who comes later.
-    let cleo = chat.person("Cleo");
-    cleo.reads(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
+    // A user who joins later does not see it either.
+    let cleo = chat.user("Cleo");
+    cleo.sees_messages(&[("Ada", "This message was deleted."), ("Ada", "But this.")]);
 }
 
 #[test]
-fn the_list_of_members_goes_on_behind_a_page_and_stays_so_long() {
+fn the_member_list_keeps_its_loaded_pages_when_it_refreshes() {
     let chat = Chat::open(&[]);
-    let ada = chat.person("Ada");
-    // They are many and say nothing, so they come by a shorter way.
+    let ada = chat.user("Ada");
+    // The guests only need to exist, so they sign in over HTTP.
     let guests = 201;
     ada.evaluate(&format!(
         "(async () => {{
@@ -195,11 +195,11 @@ fn the_list_of_members_goes_on_behind_a_page_and_stays_so_long() {
             return true;
         }})()"
     ));
-    let shown = "[$('#members-title').textContent, $$('#member-list [data-person]').length]";
-    let cleo = chat.person("Cleo");
+    let shown = "[$('#members-title').textContent, $$('#member-list [data-user]').length]";
+    let cleo = chat.user("Cleo");
     cleo.wait_for_value(shown, json!(["200+ members", 200]));
     cleo.click("#members-more");
     cleo.wait_for_value(shown, json!(["203 members", 203]));
-    let _dan = chat.person("Dan");
+    let _dan = chat.user("Dan");
     cleo.wait_for_value(shown, json!(["204 members", 204]));
 }

@@ -1,74 +1,81 @@
-//! Who one is, and for how long.
+//! Signing in, and the end of a session.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Expected, Look, Person};
+use switchboard_browser::{Chat, Display, Expected, User};
 
-/// Waits until somebody is asked who they are, and is told why.
+/// Waits until the sign-in form is shown with this reason.
 #[track_caller]
-fn is_asked_anew(person: &Person, why: &str) {
-    person.wait_for_value(
-        "[$('#connection').dataset.state, $('#entrance').hidden, $('#chat').inert, $('#entrance-lead').textContent]",
+fn sees_sign_in(user: &User, why: &str) {
+    user.wait_for_value(
+        "[$('#connection').dataset.state, $('#sign-in').hidden, $('#chat').inert, $('#sign-in-lead').textContent]",
         json!(["expired", false, true, why]),
     );
 }
 
 #[test]
-fn after_a_session_that_expired_one_is_where_one_was_with_all_that_was_unsent() {
+fn signing_in_after_expiry_restores_the_room_and_the_unsent_text() {
     let chat = Chat::open(&["--session-idle", "4s"]);
     chat.browser.expect(Expected::NoConnection);
-    let ada = chat.person("Ada");
+    let ada = chat.user("Ada");
     ada.create_room("Den", "public");
     ada.say("I write while I can.");
-    ada.reads(&[("Ada", "I write while I can.")]);
+    ada.sees_messages(&[("Ada", "I write while I can.")]);
     ada.network.cut();
-    ada.is_disconnected();
+    ada.wait_until_disconnected();
     ada.say("And when I cannot.");
     ada.fill("#text", "This is not yet");
 
-    // Ben did something later than Ada, so by the time that his session is over, hers is too.
-    let ben = chat.person("Ben");
-    is_asked_anew(&ben, "Your session ended after a long silence. Log in to go on where you were.");
+    // Ben was active later than Ada, so when his session has ended, hers has too.
+    let ben = chat.user("Ben");
+    sees_sign_in(
+        &ben,
+        "Your session ended after a long time without activity. Sign in to continue where you left off.",
+    );
     ada.network.restore();
-    is_asked_anew(&ada, "Your session has ended. Log in to go on where you were.");
+    sees_sign_in(&ada, "Your session has ended. Sign in to continue where you left off.");
 
-    ada.log_in_again();
+    ada.sign_in_again();
     ada.wait_for_value("[$('#room-name').textContent, $('#text').value]", json!(["Den", "This is not yet"]));
-    ada.reads(&[("Ada", "I write while I can."), ("Ada", "And when I cannot.")]);
+    ada.sees_messages(&[("Ada", "I write while I can."), ("Ada", "And when I cannot.")]);
     ada.write(" all.");
     ada.press("Enter");
-    ada.reads(&[("Ada", "I write while I can."), ("Ada", "And when I cannot."), ("Ada", "This is not yet all.")]);
+    ada.sees_messages(&[
+        ("Ada", "I write while I can."),
+        ("Ada", "And when I cannot."),
+        ("Ada", "This is not yet all."),
+    ]);
 }
 
 #[test]
-fn a_wrong_password_is_told_and_a_right_one_lets_in() {
+fn a_wrong_password_sees_toast_and_a_right_one_lets_in() {
     let chat = Chat::open(&[]);
     chat.browser.expect(Expected::Refused(401));
-    let ada = chat.person("Ada");
+    let ada = chat.user("Ada");
     ada.say("I shall be back.");
-    ada.reads(&[("Ada", "I shall be back.")]);
+    ada.sees_messages(&[("Ada", "I shall be back.")]);
     ada.click("#account-open");
     ada.click("#logout");
-    ada.wait_for_value("[$('#entrance').hidden, $('#chat').inert]", json!([false, true]));
+    ada.wait_for_value("[$('#sign-in').hidden, $('#chat').inert]", json!([false, true]));
 
     ada.click_on("$('#mode-login').parentElement");
     ada.fill("#password", "not my password");
-    ada.click("#enter");
-    ada.wait_for_value("$('#entrance-note').textContent", "Name or password is wrong.");
+    ada.click("#sign-in-button");
+    ada.wait_for_value("$('#sign-in-note').textContent", "Wrong name or password.");
 
-    ada.log_in_again();
-    ada.reads(&[("Ada", "I shall be back.")]);
+    ada.sign_in_again();
+    ada.sees_messages(&[("Ada", "I shall be back.")]);
 }
 
 #[test]
-fn who_has_no_connection_left_sees_at_the_entrance_why_it_takes_so_long() {
+fn sign_in_shows_an_error_if_the_account_has_too_many_connections() {
     let chat = Chat::open(&["--max-connections-each", "1"]);
     chat.browser.expect(Expected::NoConnection);
-    let ada = chat.person("Ada");
-    let elsewhere = chat.visitor("Ada", Look::default());
-    elsewhere.log_in();
-    elsewhere.wait_for("$('#connection-text').textContent.startsWith('You have this chat open too many times.')");
+    let ada = chat.user("Ada");
+    let elsewhere = chat.visitor("Ada", Display::default());
+    elsewhere.sign_in();
+    elsewhere.wait_for("$('#connection-text').textContent.startsWith('You have this chat open in too many places.')");
     elsewhere.click("#retry-now");
 
     ada.network.cut();
-    elsewhere.is_connected();
+    elsewhere.wait_until_connected();
 }

@@ -1,65 +1,65 @@
-//! A room, or the one behind a conversation, goes away under what somebody writes.
+//! A room or conversation goes away while a user writes in it.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Expected, Look, Person};
+use switchboard_browser::{Chat, Display, Expected, User};
 
-/// Ada has made a room that only the invited find, and Ben is in it.
-fn two_in_a_den(chat: &Chat) -> [Person; 2] {
-    let people = ["Ada", "Ben"].map(|name| chat.person(name));
-    let [ada, ben] = &people;
+/// Ada has created an invited room, and Ben is in it.
+fn two_users_in_a_room(chat: &Chat) -> [User; 2] {
+    let users = ["Ada", "Ben"].map(|name| chat.user(name));
+    let [ada, ben] = &users;
     ada.create_room("Den", "invited");
     ada.click("#invite");
-    ada.click("#people-list [data-person=Ben]");
-    ada.click("#people-dialog .close");
+    ada.click("#users-list [data-user=Ben]");
+    ada.click("#users-dialog .close");
     ben.click("#invitation-list .accept");
     ben.wait_for_value("$('#room-name').textContent", "Den");
-    people
+    users
 }
 
-/// Waits until what could not be sent is shown once more, apart from any room.
+/// Waits until a notice shows an unsent text, and no room does.
 #[track_caller]
-fn is_given_back(person: &Person, text: &str) {
-    person.wait_for(&format!("$('#notices').textContent.includes({})", json!(text)));
-    person.wait_for_value("$$('.unsent .message').length", 0);
+fn sees_unsent_notice(user: &User, text: &str) {
+    user.wait_for(&format!("$('#notices').textContent.includes({})", json!(text)));
+    user.wait_for_value("$$('.unsent .message').length", 0);
 }
 
 #[test]
-fn what_one_goes_on_writing_where_one_was_removed_is_not_said_elsewhere() {
+fn typing_after_removal_from_a_room_sends_nothing_to_another_room() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = two_in_a_den(&chat);
+    let [ada, ben] = two_users_in_a_room(&chat);
     ben.fill("#text", "She will know ");
-    ada.click("#member-list [data-person=Ben]");
-    ada.click("#person-kick");
+    ada.click("#member-list [data-user=Ben]");
+    ada.click("#user-kick");
     ada.click("#ask-yes");
     ben.wait_for_value("$('#room-name').textContent", "Lobby");
     ben.wait_for("$('#toasts').textContent.replace(/[\\u2068\\u2069]/g, '').includes('removed from Den')");
-    // Keys go where the focus is, whereas a text would look for a field.
+    // Keys go to the focused element; `fill` would focus the field first.
     for key in ["n", "o", "Enter"] {
         ben.press(key);
     }
     ben.say("Hello, everybody.");
-    ben.reads(&[("Ben", "Hello, everybody.")]);
+    ben.sees_messages(&[("Ben", "Hello, everybody.")]);
     ada.open("Lobby");
-    ada.reads(&[("Ben", "Hello, everybody.")]);
+    ada.sees_messages(&[("Ben", "Hello, everybody.")]);
 }
 
 #[test]
-fn a_message_that_failed_stays_with_its_conversation_and_its_reason() {
+fn a_failed_message_and_its_error_survive_a_room_switch_and_a_reload() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ben.say("Good evening.");
-    ada.reads(&[("Ben", "Good evening.")]);
-    ada.write_to("Ben");
+    ada.sees_messages(&[("Ben", "Good evening.")]);
+    ada.open_direct_with("Ben");
     ada.say("Let us talk.");
     ben.open("Ada");
-    ben.reads(&[("Ada", "Let us talk.")]);
+    ben.sees_messages(&[("Ada", "Let us talk.")]);
     ada.open("Lobby");
     ada.click("#logs .log:not([hidden]) .message .name");
-    ada.click("#person-block");
-    ada.wait_for_value("$$('#blocked-list [data-person]').length", 1);
+    ada.click("#user-block");
+    ada.wait_for_value("$$('#blocked-list [data-user]').length", 1);
     ben.say("Are you there?");
     let failed = "$$('.log:not([hidden]) .unsent .message').map((message) =>
-        [message.querySelector('.text').textContent, message.querySelector('.fate').textContent !== ''])";
+        [message.querySelector('.text').textContent, message.querySelector('.delivery').textContent !== ''])";
     ben.wait_for_value(failed, json!([["Are you there?", true]]));
 
     ben.open("Lobby");
@@ -67,67 +67,67 @@ fn a_message_that_failed_stays_with_its_conversation_and_its_reason() {
     ben.wait_for("document.body.dataset.ready === '' && $('#connection').dataset.state === 'open'");
     ben.open("Ada");
     ben.wait_for_value(failed, json!([["Are you there?", true]]));
-    ben.wait_for_value("$('#text').placeholder.replace(/[\\u2068\\u2069]/g, '')", "Write to Ada");
-    // It can be tried again once it is welcome.
-    ada.click("#person-block");
-    ada.wait_for_value("$$('#blocked-list [data-person]').length", 0);
+    ben.wait_for_value("$('#text').placeholder.replace(/[\\u2068\\u2069]/g, '')", "Message Ada");
+    // After unblocking, a retry succeeds.
+    ada.click("#user-block");
+    ada.wait_for_value("$$('#blocked-list [data-user]').length", 0);
     ben.click(".unsent .retry");
-    ben.reads(&[("Ada", "Let us talk."), ("Ben", "Are you there?")]);
+    ben.sees_messages(&[("Ada", "Let us talk."), ("Ben", "Are you there?")]);
 }
 
 #[test]
-fn what_was_written_for_a_room_that_went_away_meanwhile_is_given_back() {
+fn an_unsent_message_is_shown_again_if_its_room_was_removed() {
     let chat = Chat::open(&[]);
     chat.browser.expect(Expected::NoConnection);
-    let [ada, ben] = two_in_a_den(&chat);
+    let [ada, ben] = two_users_in_a_room(&chat);
     ben.network.cut();
-    ben.is_disconnected();
+    ben.wait_until_disconnected();
     ben.say("I shall be late.");
     ada.click("#remove");
     ada.click("#ask-yes");
     ada.wait_for_value("$('#room-name').textContent", "Lobby");
     ben.network.restore();
-    ben.is_connected();
-    is_given_back(&ben, "I shall be late.");
+    ben.wait_until_connected();
+    sees_unsent_notice(&ben, "I shall be late.");
     ben.wait_for_value("[$('#room-name').textContent, location.hash]", json!(["Lobby", ""]));
 }
 
 #[test]
-fn a_message_that_failed_is_given_back_where_its_conversation_was_left_meanwhile() {
+fn a_failed_message_is_shown_again_if_its_conversation_was_left() {
     let chat = Chat::open(&[]);
     chat.browser.expect(Expected::NoConnection);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ben.say("Good evening.");
-    ada.reads(&[("Ben", "Good evening.")]);
-    ada.write_to("Ben");
+    ada.sees_messages(&[("Ben", "Good evening.")]);
+    ada.open_direct_with("Ben");
     ada.say("Let us talk.");
     ada.open("Lobby");
     ada.click("#logs .log:not([hidden]) .message .name");
-    ada.click("#person-block");
+    ada.click("#user-block");
     ben.open("Ada");
-    ada.wait_for_value("$$('#blocked-list [data-person]').length", 1);
+    ada.wait_for_value("$$('#blocked-list [data-user]').length", 1);
     ben.say("Are you there?");
     ben.wait_for("$('.log:not([hidden]) .unsent .message[data-state=failed]')");
 
     ben.network.cut();
-    ben.is_disconnected();
+    ben.wait_until_disconnected();
     // On another device.
-    let elsewhere = chat.visitor("Ben", Look::default());
-    elsewhere.log_in();
+    let elsewhere = chat.visitor("Ben", Display::default());
+    elsewhere.sign_in();
     elsewhere.open("Ada");
     elsewhere.click("#leave");
     elsewhere.click("#ask-yes");
     elsewhere.wait_for_value("$('#room-name').textContent", "Lobby");
     ben.network.restore();
-    ben.is_connected();
-    is_given_back(&ben, "Are you there?");
+    ben.wait_until_connected();
+    sees_unsent_notice(&ben, "Are you there?");
 }
 
 #[test]
-fn a_tap_beside_a_dialog_closes_it_and_does_nothing_else() {
+fn a_tap_outside_a_dialog_only_closes_it() {
     let chat = Chat::open(&[]);
-    let ada = chat.person("Ada");
-    ada.look(Look { touch: true, ..Look::default() });
+    let ada = chat.user("Ada");
+    ada.set_display(Display { touch: true, ..Display::default() });
     ada.fill("#text", "A draft");
     let send = ada
         .wait_for("(() => { const { x, y } = $('#send').getBoundingClientRect(); return { x: x + 9, y: y + 9 }; })()");

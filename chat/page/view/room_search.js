@@ -1,18 +1,18 @@
 /*
- * Finding a room among the public ones, and making one.
+ * The dialog that searches public rooms and creates rooms.
  */
 
-import { say, sentenceOf } from '../words.js';
+import { errorText, t } from '../strings.js';
 import { attempt, openSearch } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
 
 const SEARCH_AFTER = 200;
 
-/** `open(room)` opens a room that one is in. */
-export function startFinding({ client, model, open }) {
+/** `open(room)` opens a room of the user. */
+export function startRoomSearch({ client, model, open }) {
   let found = [];
-  let searches = 0; // counts, so that the answer to an earlier search is known
+  let searches = 0; // counts searches, to ignore the answers to earlier ones
 
   const fetchRooms = async (after) => {
     const search = $('find-search').value.trim();
@@ -22,10 +22,10 @@ export function startFinding({ client, model, open }) {
       if (number !== searches) return;
       found = after ? [...found, ...rooms] : rooms;
       $('found-more').hidden = !more;
-      $('found-rooms').replaceChildren(...found.map((room) => foundElement(room, model, () => enter(room))));
-      setText($('found-note'), found.length > 0 ? '' : say('find.none'));
+      $('found-rooms').replaceChildren(...found.map((room) => resultElement(room, model, () => enter(room))));
+      setText($('found-note'), found.length > 0 ? '' : t('find.none'));
     } catch (error) {
-      setText($('found-note'), sentenceOf(error));
+      setText($('found-note'), errorText(error));
     }
   };
 
@@ -57,7 +57,7 @@ export function startFinding({ client, model, open }) {
       const { room } = await client.emit('create', { name, topic, kind });
       open(room.room);
     } catch (error) {
-      $('create-note').textContent = sentenceOf(error);
+      $('create-note').textContent = errorText(error);
       $('create-name').focus();
     } finally {
       $('create').disabled = false;
@@ -65,14 +65,14 @@ export function startFinding({ client, model, open }) {
   });
 }
 
-function foundElement(room, model, chosen) {
+function resultElement(room, model, chosen) {
   const element = fromTemplate('found-template');
   const button = find(element, 'button');
   button.dataset.room = room.room;
   showMark(find(button, '.mark'), room, model);
   find(button, '.name').textContent = room.name;
   find(button, '.topic').textContent = room.topic;
-  find(button, '.aside').textContent = isIn(room) ? say('find.joined') : say('find.members', { count: room.members });
+  find(button, '.aside').textContent = isIn(room) ? t('find.joined') : t('find.members', { count: room.members });
   button.addEventListener('click', chosen);
   return element;
 }

@@ -1,33 +1,33 @@
-//! What pages complain about: errors and warnings on the console, exceptions that nobody caught, what the browser logs
-//! (loads that failed, breaches of the content security policy) and what its audits find.
+//! Faults that pages report: console errors and warnings, uncaught exceptions, entries of the browser's log (failed
+//! loads, violations of the content security policy) and issues found by its audits.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// A complaint of a page.
-pub(crate) struct Trouble {
-    /// Whose page it is.
+/// A fault of a page.
+pub(crate) struct Fault {
+    /// The name of the page.
     pub(crate) page: String,
-    /// Who says so: `console`, `exception`, `crash`, `issue`, or a source of the browser's log.
+    /// The source: `console`, `exception`, `crash`, `issue`, or a source of the browser's log.
     pub(crate) source: String,
-    /// What is said.
+    /// The text of the fault.
     pub(crate) text: String,
-    /// What it is about, if anything is named.
+    /// The URL it concerns, or empty.
     pub(crate) url: String,
 }
 
-/// Complaints that a test brings about itself.
+/// Faults that a test causes on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// WebSockets that cannot be opened, since the network or the server is gone, nor can the page's icon be loaded.
+    /// WebSockets and the page's icon fail to load, because the network or the server is gone.
     NoConnection,
     /// An answer of this status to a request under `/api/`.
     Refused(u16),
 }
 
-impl Trouble {
-    /// What an event of this page complains about, if it does.
+impl Fault {
+    /// Returns the fault that an event of this page reports, if any.
     pub(crate) fn of(page: &str, method: &str, params: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (source, text, url) = match method {
@@ -51,7 +51,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { page, source, text, url } = self;
         write!(f, "{page}: {source}: {text} {url}")
@@ -59,18 +59,18 @@ impl fmt::Display for Trouble {
 }
 
 impl Expected {
-    pub(crate) fn covers(self, trouble: &Trouble) -> bool {
+    pub(crate) fn covers(self, fault: &Fault) -> bool {
         match self {
             Self::NoConnection => {
                 // Chromium may ask for the page's icon at any time.
-                let is_icon = trouble.source == "network" && trouble.url.ends_with("/favicon.svg");
-                let is_ours = trouble.text.starts_with("WebSocket connection to 'ws://");
-                is_icon || is_ours && trouble.text.contains("/ws' failed")
+                let is_icon = fault.source == "network" && fault.url.ends_with("/favicon.svg");
+                let is_ours = fault.text.starts_with("WebSocket connection to 'ws://");
+                is_icon || is_ours && fault.text.contains("/ws' failed")
             }
             Self::Refused(status) => {
-                trouble.source == "network"
-                    && trouble.url.contains("/api/")
-                    && trouble.text.contains(&format!("status of {status} "))
+                fault.source == "network"
+                    && fault.url.contains("/api/")
+                    && fault.text.contains(&format!("status of {status} "))
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Whatever people write, in a message, a topic or a name, is text: it becomes no markup, runs nothing, and keeps to its
-//! place. Would any of it become a script, the content security policy would refuse it, and the page complain.
+//! What users write in a message, a topic or a name is shown as text: it never becomes markup, never runs, and never
+//! overflows its place. If any of it became a script, the content security policy would refuse it, which is a fault.
 
 use serde_json::json;
 use switchboard_browser::Chat;
 
-/// Texts that want to be more.
+/// Texts that try to be more than text.
 const TEXTS: &[&str] = &[
     "<script>document.title = 'mine'</script>",
     "<img src=x onerror=\"document.title = 'mine'\">",
@@ -23,19 +23,19 @@ const TEXTS: &[&str] = &[
 ];
 
 #[test]
-fn what_is_said_stays_text_whatever_it_looks_like() {
+fn message_text_is_never_markup() {
     let chat = Chat::open(&[]);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.person(name));
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     for text in TEXTS {
         ada.say(text);
     }
     let all: Vec<_> = TEXTS.iter().map(|text| ("Ada", *text)).collect();
-    for person in [&ada, &ben] {
-        person.reads(&all);
-        person.wait_for_value("$$('.message .text *').length", 0);
-        person.wait_for_value("document.title", "Lobby – switchboard");
-        // Nothing is wider than its message, and no message than the log.
-        person.wait_for_value(
+    for user in [&ada, &ben] {
+        user.sees_messages(&all);
+        user.wait_for_value("$$('.message .text *').length", 0);
+        user.wait_for_value("document.title", "Lobby – switchboard");
+        // No text is wider than its message, and no message is wider than the log.
+        user.wait_for_value(
             "$$('.message .text').filter((text) => text.scrollWidth > text.clientWidth + 1
                 || text.getBoundingClientRect().right > $('.log:not([hidden])').getBoundingClientRect().right)
                 .map(({ textContent }) => textContent)",
@@ -45,11 +45,11 @@ fn what_is_said_stays_text_whatever_it_looks_like() {
 }
 
 #[test]
-fn addresses_of_the_web_become_links_that_tell_nothing_of_the_chat() {
+fn web_addresses_become_links_that_open_without_an_opener() {
     let chat = Chat::open(&[]);
-    let ada = chat.person("Ada");
+    let ada = chat.user("Ada");
     let rows = [
-        ("Look at https://example.org/a?b=c#d, please.", json!(["https://example.org/a?b=c#d"])),
+        ("Display at https://example.org/a?b=c#d, please.", json!(["https://example.org/a?b=c#d"])),
         ("(http://example.org/x_(y))", json!(["http://example.org/x_(y)"])),
         ("https://one.example https://two.example/", json!(["https://one.example/", "https://two.example/"])),
         ("https://evil.example/\"onclick=\"alert(1)", json!(["https://evil.example/"])),
@@ -70,27 +70,27 @@ fn addresses_of_the_web_become_links_that_tell_nothing_of_the_chat() {
 }
 
 #[test]
-fn names_and_topics_stay_text_whatever_they_look_like() {
+fn names_and_topics_are_never_markup() {
     const NAME: &str = "<img src=x onerror=alert(1)>";
     const ROOM: &str = "<b>Bold</b> {name} &amp;";
     const TOPIC: &str = "<script>alert(1)</script> \u{5d0}\u{5d1}\u{5d2} https://example.org";
     let chat = Chat::open(&[]);
-    let [eve, ben] = [NAME, "Ben"].map(|name| chat.person(name));
+    let [eve, ben] = [NAME, "Ben"].map(|name| chat.user(name));
     eve.create_room(ROOM, "public");
     eve.click("#topic-edit");
     eve.fill("#ask-input", TOPIC);
     eve.click("#ask-yes");
     eve.say("Welcome!");
-    eve.reads(&[(NAME, "Welcome!")]);
+    eve.sees_messages(&[(NAME, "Welcome!")]);
 
-    ben.look_for_rooms();
+    ben.open_room_search();
     ben.wait_for_value(
         "$$('#found-rooms li:first-child :is(.name, .topic)').map(({ innerText }) => innerText)",
         json!([ROOM, TOPIC]),
     );
     ben.click("#found-rooms li:first-child button");
     ben.wait_for_value("$('#room-name').textContent", ROOM);
-    ben.reads(&[(NAME, "Welcome!")]);
+    ben.sees_messages(&[(NAME, "Welcome!")]);
     eve.fill("#text", "And more");
     ben.wait_for(&format!("$('#typing').textContent.includes({})", json!(NAME)));
     ben.wait_for(&format!("$$('.line[data-kind=topic]').at(-1).textContent.includes({})", json!(TOPIC)));
@@ -99,8 +99,8 @@ fn names_and_topics_stay_text_whatever_they_look_like() {
         json!([format!("{ROOM} – switchboard"), 0]),
     );
 
-    ben.write_to(NAME);
+    ben.open_direct_with(NAME);
     ben.say("Is this your name?");
     eve.open("Ben");
-    eve.reads(&[("Ben", "Is this your name?")]);
+    eve.sees_messages(&[("Ben", "Is this your name?")]);
 }

@@ -1,26 +1,26 @@
 /*
- * Somebody: whether they are online, and what one can do with them, as a person or as
- * the owner of the room that is open.
+ * The dialog of another user: whether they are online, and the actions on them, including
+ * those of an owner of the open room.
  */
 
-import { say } from '../words.js';
+import { t } from '../strings.js';
 import { ask, attempt } from './dialogs.js';
 import { $, find, setText, showAvatar } from './dom.js';
 
-export class Person {
+export class UserDialog {
   #client;
   #model;
   #open;
   #name = null;
   #room = null;
-  #role = null; // theirs in that room, null if they are not in it
+  #role = null; // the user's role in that room, null for a non-member or while unknown
 
-  /** `open(room)` opens a room that one is in. */
+  /** `open(room)` opens a room of the user. */
   constructor({ client, model, open }) {
     this.#client = client;
     this.#model = model;
     this.#open = open;
-    model.watch(['blocked', 'people', 'rooms'], () => this.#render());
+    model.watch(['blocked', 'presence', 'rooms'], () => this.#render());
     this.#on('message', () => this.message(this.#name));
     this.#on('block', () => this.#toggleBlock());
     this.#on('owner', () => {
@@ -31,18 +31,18 @@ export class Person {
     this.#on('ban', () => this.#confirmed('ban'));
   }
 
-  /** Shows somebody, as met in this room. */
+  /** Shows a user, with the actions for this room. */
   async show(name, room = null) {
     if (name === this.#model.you.name) return;
     this.#name = name;
     this.#room = room;
     this.#role = null;
     this.#render();
-    $('person-dialog').showModal();
+    $('user-dialog').showModal();
     if (this.#owns) await this.#findRole(name, room);
   }
 
-  /** Opens the conversation with somebody. */
+  /** Opens the private conversation with a user. */
   message(name) {
     return attempt(async () => {
       const { room } = await this.#client.emit('direct', { name });
@@ -55,7 +55,7 @@ export class Person {
     return room !== undefined && room.kind !== 'direct' && this.#model.isOwner(room);
   }
 
-  // There is no question for one member: the list is read until they come.
+  // No request returns a single member: the list is read until the user is found.
   async #findRole(name, room) {
     await attempt(async () => {
       let after;
@@ -72,22 +72,22 @@ export class Person {
 
   #render() {
     if (this.#name === null || !this.#model.you) return;
-    showAvatar(find($('person-dialog'), '.avatar'), this.#name);
-    setText($('person-name'), this.#name);
+    showAvatar(find($('user-dialog'), '.avatar'), this.#name);
+    setText($('user-name'), this.#name);
     const online = this.#model.isOnline(this.#name);
     const blocked = this.#model.blocked.has(this.#name);
-    const state = online === null ? '' : say(online ? 'person.online' : 'person.offline');
-    setText($('person-state'), blocked ? say('person.is_blocked') : state);
-    $('person-message').hidden = blocked;
-    // What cannot be done, or is not known to be yet, keeps its place: nothing may move under a click.
-    for (const id of ['person-owner', 'person-kick', 'person-ban']) $(id).hidden = !this.#owns;
-    for (const id of ['person-owner', 'person-kick']) $(id).disabled = this.#role === null;
-    setText($('person-owner').lastElementChild, say(this.#role === 'owner' ? 'person.no_owner' : 'person.owner'));
-    setText($('person-block').lastElementChild, say(blocked ? 'person.unblock' : 'person.block'));
+    const state = online === null ? '' : t(online ? 'user.online' : 'user.offline');
+    setText($('user-state'), blocked ? t('user.is_blocked') : state);
+    $('user-message').hidden = blocked;
+    // Unavailable actions are disabled, not hidden: buttons must not move under a click.
+    for (const id of ['user-owner', 'user-kick', 'user-ban']) $(id).hidden = !this.#owns;
+    for (const id of ['user-owner', 'user-kick']) $(id).disabled = this.#role === null;
+    setText($('user-owner').lastElementChild, t(this.#role === 'owner' ? 'user.no_owner' : 'user.owner'));
+    setText($('user-block').lastElementChild, t(blocked ? 'user.unblock' : 'user.block'));
   }
 
   #on(action, handler) {
-    $(`person-${action}`).addEventListener('click', handler);
+    $(`user-${action}`).addEventListener('click', handler);
   }
 
   async #toggleBlock() {
@@ -97,14 +97,14 @@ export class Person {
 
   async #inRoom(event, more = {}) {
     await this.#client.emit(event, { room: this.#room, name: this.#name, ...more });
-    $('person-dialog').close();
+    $('user-dialog').close();
   }
 
   #confirmed(event) {
     ask({
-      title: say(`person.${event}_ask`, { name: this.#name }),
-      text: say(`person.${event}_text`),
-      yes: say(`person.${event}`),
+      title: t(`user.${event}_ask`, { name: this.#name }),
+      text: t(`user.${event}_text`),
+      yes: t(`user.${event}`),
       danger: true,
       act: () => this.#inRoom(event),
     });

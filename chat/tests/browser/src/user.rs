@@ -1,4 +1,4 @@
-//! Somebody in the chat, who sees and does what people do: no event of the protocol is sent here.
+//! A user of the chat, who acts only through the page: nothing here sends events of the protocol.
 
 use std::{ops::Deref, rc::Rc};
 
@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::{Page, Proxy};
 
-/// Somebody at a page of their own, which a person can be used as.
-pub struct Person {
+/// A user with a page of their own. Dereferences to the page.
+pub struct User {
     page: Page,
     name: String,
-    /// What lies between their browser and the server, and no one else's.
+    /// The network between this user's page and the server.
     pub network: Rc<Proxy>,
 }
 
-impl Deref for Person {
+impl Deref for User {
     type Target = Page;
 
     fn deref(&self) -> &Page {
@@ -22,81 +22,81 @@ impl Deref for Person {
     }
 }
 
-impl Person {
-    /// Somebody with the chat's page before them, who has not come in.
+impl User {
+    /// Opens the chat's page, without signing in.
     #[track_caller]
-    pub(crate) fn before(page: Page, name: &str, network: Rc<Proxy>) -> Self {
-        let person = Self { page, name: name.to_owned(), network };
-        person.go(&format!("http://{}/", person.network.address()));
-        person.wait_for("'ready' in document.body.dataset");
-        person
+    pub(crate) fn open_page(page: Page, name: &str, network: Rc<Proxy>) -> Self {
+        let user = Self { page, name: name.to_owned(), network };
+        user.go(&format!("http://{}/", user.network.address()));
+        user.wait_for("'ready' in document.body.dataset");
+        user
     }
 
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Makes an account, and is in the chat.
+    /// Creates an account and waits for the chat.
     #[track_caller]
     pub fn register(&self) {
         self.click_on("$('#mode-register').parentElement");
         self.fill("#name", &self.name);
         self.fill("#password", PASSWORD);
         self.press("Enter");
-        self.is_connected();
+        self.wait_until_connected();
     }
 
-    /// Says at the entrance who one is, whether or not it leads in.
+    /// Submits the sign-in form, whether or not it succeeds.
     #[track_caller]
-    pub fn log_in(&self) {
+    pub fn sign_in(&self) {
         self.fill("#name", &self.name);
         self.fill("#password", PASSWORD);
-        self.click("#enter");
+        self.click("#sign-in-button");
     }
 
-    /// Logs in, the name being there already.
+    /// Signs in with the name that the form has kept.
     #[track_caller]
-    pub fn log_in_again(&self) {
+    pub fn sign_in_again(&self) {
         self.wait_for_value("$('#name').value", self.name());
         self.fill("#password", PASSWORD);
-        self.click("#enter");
-        self.is_connected();
+        self.click("#sign-in-button");
+        self.wait_until_connected();
     }
 
-    /// Waits until the chat is there, with a connection.
+    /// Waits until the chat is shown and connected.
     #[track_caller]
-    pub fn is_connected(&self) {
+    pub fn wait_until_connected(&self) {
         self.wait_for_value(
             "[$('#connection').dataset.state, $('#chat').hidden, $('#chat').inert]",
             json!(["open", false, false]),
         );
     }
 
-    /// Waits until the connection is lost, and its return announced.
+    /// Waits until the connection is lost and the page shows the next try.
     #[track_caller]
-    pub fn is_disconnected(&self) {
+    pub fn wait_until_disconnected(&self) {
         self.wait_for_value("$('#connection').dataset.state", "waiting");
     }
 
-    /// Opens a room, or a conversation, from the list.
+    /// Opens a room or conversation from the list.
     #[track_caller]
     pub fn open(&self, name: &str) {
         self.click_on(&in_list(name));
         self.wait_for_value("$('#room-name').textContent", name);
     }
 
-    /// Opens the dialog in which rooms are found, and has seen the first.
+    /// Opens the room search and waits for its first result.
     #[track_caller]
-    pub fn look_for_rooms(&self) {
+    pub fn open_room_search(&self) {
         self.click("#find-room");
-        // They make the dialog larger, and a click before that might find something else in its place.
+        // The results move other elements, so an earlier click could miss.
         self.wait_for("$('#found-rooms [data-room]')");
     }
 
-    /// Makes a room, and is in it. Its kind is `public` or `invited`.
+    /// Creates and opens a room. `kind` is `public` or `invited`.
     #[track_caller]
     pub fn create_room(&self, name: &str, kind: &str) {
-        self.look_for_rooms();
+        self.open_room_search();
         self.click("#create-part summary");
         self.fill("#create-name", name);
         self.click_on(&format!("$('#create-form input[value={kind}]').parentElement"));
@@ -104,7 +104,7 @@ impl Person {
         self.wait_for_value("$('#room-name').textContent", name);
     }
 
-    /// Writes in the room that is open, and sends it.
+    /// Sends a message in the open room.
     #[track_caller]
     pub fn say(&self, text: &str) {
         self.fill("#text", text);
@@ -112,27 +112,27 @@ impl Person {
         self.wait_for_value("$('#text').value", "");
     }
 
-    /// Writes to somebody who has spoken in the room that is open.
+    /// Opens the private conversation with a user who has a message in the open room.
     #[track_caller]
-    pub fn write_to(&self, name: &str) {
+    pub fn open_direct_with(&self, name: &str) {
         self.click_on(&format!(
             "$('.log:not([hidden]) .message[data-from=' + {} + '] .name')",
             json!(json!(name).to_string())
         ));
-        self.click("#person-message");
+        self.click("#user-message");
         self.wait_for_value("$('#room-name').textContent", name);
     }
 
-    /// Waits until the conversation that is open has exactly these messages, each `[from, text]`, all of them sent.
+    /// Waits until the open room shows exactly these messages, each `(from, text)`, all of them sent.
     #[track_caller]
-    pub fn reads(&self, messages: &[(&str, &str)]) {
+    pub fn sees_messages(&self, messages: &[(&str, &str)]) {
         let expected: Vec<Value> = messages.iter().map(|(from, text)| json!([from, text, "sent"])).collect();
-        self.wait_for_value(SEEN, expected);
+        self.wait_for_value(MESSAGES_SHOWN, expected);
     }
 
-    /// Waits until so many messages are not read in the room of this name, as its entry in the list says.
+    /// Waits until the list shows this unread count for a room.
     #[track_caller]
-    pub fn has_unread(&self, name: &str, count: u32) {
+    pub fn sees_unread(&self, name: &str, count: u32) {
         self.wait_for_value(&format!("{}.dataset.unread", in_list(name)), count.to_string());
         let badge = format!("{}.querySelector('.badge')", in_list(name));
         let shown = if count == 0 { Value::Null } else { count.to_string().into() };
@@ -140,13 +140,13 @@ impl Person {
     }
 }
 
-/// The messages of the conversation that is open.
-const SEEN: &str = "$$('.log:not([hidden]) .message').map((message) => [
+/// The messages of the open room.
+const MESSAGES_SHOWN: &str = "$$('.log:not([hidden]) .message').map((message) => [
     message.dataset.from, message.querySelector('.text').textContent, message.dataset.state])";
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// The entry of a room in the list, as an expression.
+/// Returns an expression for a room's entry in the list.
 fn in_list(name: &str) -> String {
     format!("$$('#rooms a[data-room]').find((entry) => entry.querySelector('.name').textContent === {})", json!(name))
 }

@@ -1,26 +1,26 @@
-//! Reading what was said before one came.
+//! Reading messages from before the user joined.
 
 use serde_json::{Value, json};
 use switchboard_browser::{Chat, Page};
 
 const MESSAGES: u32 = 1_000;
-/// Less than what the page keeps ready above the reader.
+/// Less than the page keeps loaded above the visible part.
 const STEP: i32 = 500;
 
 #[test]
-fn a_long_history_comes_as_one_goes_up_without_moving_what_one_reads() {
+fn scrolling_up_loads_history_without_moving_visible_messages() {
     let chat = Chat::open(&["--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"]);
-    let ada = chat.person("Ada");
-    talk_much(&ada);
+    let ada = chat.user("Ada");
+    send_messages(&ada);
 
-    let ben = chat.person("Ben");
+    let ben = chat.user("Ben");
     ben.wait_for(&format!("{TEXTS}.at(-1) === 'Message {MESSAGES}'"));
-    // Where the last message is, below what is seen: whatever moved it besides the wheel moved the reader.
+    // The position of the last message, below the visible part: only the wheel may move it.
     let place = "$$('.log:not([hidden]) .message').at(-1).getBoundingClientRect().top";
     let mut reached = number(&ben.evaluate(place));
     while !is_at_beginning(&ben) {
         let room = number(&ben.evaluate(&format!("{LOG}.scrollTop")));
-        ben.turn_wheel(".log:not([hidden])", -STEP);
+        ben.scroll_by(".log:not([hidden])", -STEP);
         let expected = reached + room.min(STEP.into());
         reached = number(&ben.wait_for(&format!("Math.abs({place} - {expected}) < 2 && {place}")));
     }
@@ -28,10 +28,10 @@ fn a_long_history_comes_as_one_goes_up_without_moving_what_one_reads() {
     ben.wait_for_value(TEXTS, json!(all));
 }
 
-/// Whether the beginning has been reached; waits until there is a whole step of messages above, or their beginning.
+/// Returns whether the beginning is reached. Waits until a whole step is loaded above, or the beginning.
 #[track_caller]
 fn is_at_beginning(page: &Page) -> bool {
-    let beginning = "$('.log:not([hidden]) .top').textContent === 'This is where the conversation begins.'";
+    let beginning = "$('.log:not([hidden]) .top').textContent === 'This is the beginning of the conversation.'";
     page.wait_for(&format!("{LOG}.scrollTop > {STEP} || {beginning}"));
     page.evaluate(&format!("{LOG}.scrollTop === 0 && {beginning}")) == true
 }
@@ -41,8 +41,8 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// Says so much that no person could: through `client.js`, as a program of the page's own.
-fn talk_much(page: &Page) {
+/// Sends more messages than a user could type: through `client.js` on the page.
+fn send_messages(page: &Page) {
     page.evaluate(&format!(
         "import('./client.js').then(async ({{ Client }}) => {{
             const client = new Client();

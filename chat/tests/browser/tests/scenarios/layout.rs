@@ -1,16 +1,16 @@
-//! The page on screens of every width, light and dark: nothing sticks out, everything has a name, and the focus is seen.
-//! What it looks like is left in `target/browser`.
+//! The page on screens of every width, light and dark: nothing overflows, every control has an accessible name, and the
+//! focus is visible. Screenshots are saved in `target/browser`.
 
 use serde_json::{Value, json};
-use switchboard_browser::{Chat, Look, Page};
+use switchboard_browser::{Chat, Display, Page};
 
-const SCREENS: &[Look] = &[
-    Look { width: 360, height: 740, dark: false, touch: true, language: "en-GB" },
-    Look { width: 820, height: 1180, dark: false, touch: true, language: "en-GB" },
-    Look { width: 1440, height: 900, dark: false, touch: false, language: "en-GB" },
+const DISPLAYS: &[Display] = &[
+    Display { width: 360, height: 740, dark: false, touch: true, language: "en-GB" },
+    Display { width: 820, height: 1180, dark: false, touch: true, language: "en-GB" },
+    Display { width: 1440, height: 900, dark: false, touch: false, language: "en-GB" },
 ];
 
-/// What somebody can do something with has one of these roles.
+/// The accessibility roles of controls.
 const CONTROLS: &[&str] = &[
     "button",
     "checkbox",
@@ -30,79 +30,84 @@ const CONTROLS: &[&str] = &[
 ];
 
 #[test]
-fn the_page_fits_every_screen_and_can_be_used_without_a_mouse_and_without_eyes() {
+fn the_page_fits_every_screen_and_works_with_keyboard_and_screen_reader() {
     let chat = Chat::open(&[]);
-    let ben = chat.person("Ben");
+    let ben = chat.user("Ben");
     ben.create_room("A rather long name of a room for a phone", "public");
     ben.open("Lobby");
     ben.say("Shall we meet at the station? https://example.org/a/long/way/to/the/station?by=train&and=on+foot");
     ben.say("The train leaves at nine.\nThe next one an hour later.");
-    for (number, look) in SCREENS.iter().enumerate() {
-        let ada = chat.visitor(&format!("Ada {number}"), *look);
-        inspect(&ada, *look, "entrance");
+    for (number, display) in DISPLAYS.iter().enumerate() {
+        let ada = chat.visitor(&format!("Ada {number}"), *display);
+        inspect(&ada, *display, "sign-in");
         ada.register();
-        let is_narrow = look.width < 768;
+        let is_narrow = display.width < 768;
         if is_narrow {
             ada.wait_for_value("document.body.dataset.view", "rooms");
-            inspect(&ada, *look, "rooms");
+            inspect(&ada, *display, "rooms");
             ada.open("Lobby");
         }
         ada.say("At nine, then!");
-        inspect(&ada, *look, "conversation");
-        if look.width < 1200 {
+        inspect(&ada, *display, "conversation");
+        if display.width < 1200 {
             ada.click("#details-toggle");
         }
-        ada.wait_for("$('#member-list [data-person=Ben]')");
-        // Where it lies over the conversation, no key leads to what it covers.
-        ada.wait_for_value("$('#conversation').inert", look.width < 1200);
-        inspect(&ada, *look, "details");
-        ada.click("#member-list [data-person=Ben]");
-        ada.wait_for("$('#person-dialog').open");
-        inspect(&ada, *look, "person");
+        ada.wait_for("$('#member-list [data-user=Ben]')");
+        // If it covers the conversation, no key moves the focus there.
+        ada.wait_for_value("$('#conversation').inert", display.width < 1200);
+        inspect(&ada, *display, "details");
+        ada.click("#member-list [data-user=Ben]");
+        ada.wait_for("$('#user-dialog').open");
+        inspect(&ada, *display, "user");
         ada.press("Escape");
         if is_narrow {
             ada.click("#details-close");
             ada.click("#back");
             ada.wait_for("document.activeElement === $('#room-list a[data-room=\"1\"]')");
         }
-        ada.look_for_rooms();
-        inspect(&ada, *look, "finding");
+        ada.open_room_search();
+        inspect(&ada, *display, "finding");
         ada.press("Escape");
         ada.click("#account-open");
-        inspect(&ada, *look, "account");
+        inspect(&ada, *display, "account");
     }
 }
 
-/// Looks at what is on the page, by day and by night.
+/// Checks the page, light and dark.
 #[track_caller]
-fn inspect(page: &Page, look: Look, what: &str) {
+fn inspect(page: &Page, display: Display, what: &str) {
     for dark in [false, true] {
-        page.look(Look { dark, ..look });
+        page.set_display(Display { dark, ..display });
         page.wait_for_value("matchMedia('(prefers-color-scheme: dark)').matches", dark);
-        page.keep_picture(&format!("{}x{}-{what}-{}", look.width, look.height, if dark { "dark" } else { "light" }));
-        sees_the_focus_wherever_it_goes(page);
+        page.save_screenshot(&format!(
+            "{}x{}-{what}-{}",
+            display.width,
+            display.height,
+            if dark { "dark" } else { "light" }
+        ));
+        assert_focus_is_visible(page);
     }
-    page.look(look);
-    page.wait_for_value(SIDEWAYS, json!([look.width]));
-    names_all_controls(page);
+    page.set_display(display);
+    page.wait_for_value(OVERFLOWING, json!([display.width]));
+    assert_controls_have_names(page);
 }
 
 #[track_caller]
-fn names_all_controls(page: &Page) {
+fn assert_controls_have_names(page: &Page) {
     let tree = page.call("Accessibility.getFullAXTree", json!({}));
     let nodes = tree["nodes"].as_array().expect("a list");
     let is_control = |node: &&Value| CONTROLS.contains(&node["role"]["value"].as_str().unwrap_or_default());
     let controls: Vec<&Value> = nodes.iter().filter(|node| node["ignored"] == false).filter(is_control).collect();
-    assert!(!controls.is_empty(), "there is nothing to use");
+    assert!(!controls.is_empty(), "the page has no controls");
     for node in controls {
         let name = node["name"]["value"].as_str().unwrap_or_default();
-        assert!(!name.trim().is_empty(), "it has no name: {node:#}");
+        assert!(!name.trim().is_empty(), "a control has no name: {node:#}");
     }
 }
 
-/// Goes once around the page with the key Tab; whatever then has the focus looks otherwise without.
+/// Moves the focus once around the page with Tab. Each focused element must look different without the focus.
 #[track_caller]
-fn sees_the_focus_wherever_it_goes(page: &Page) {
+fn assert_focus_is_visible(page: &Page) {
     page.evaluate("void (globalThis.focused = new Set())");
     loop {
         page.press("Tab");
@@ -110,19 +115,19 @@ fn sees_the_focus_wherever_it_goes(page: &Page) {
         match seen.as_str() {
             Some("seen before") => break,
             Some("seen") => {}
-            _ => panic!("the focus is not seen at {seen}"),
+            _ => panic!("the focus is not visible at {seen}"),
         }
     }
     page.wait_for("focused.size > 1");
 }
 
-/// How wide the page is, and whatever in it could be scrolled sideways.
-const SIDEWAYS: &str =
+/// The width of the page, and all elements that scroll sideways.
+const OVERFLOWING: &str =
     "[document.documentElement.scrollWidth, ...$$('body, body *').filter((each) => each.checkVisibility()
     && each.scrollWidth > each.clientWidth && ['auto', 'scroll'].includes(getComputedStyle(each).overflowX))
     .map(({ outerHTML }) => outerHTML.slice(0, 200))]";
 
-/// Takes the focus away for a moment, and looks whether the element or one of those around it changes.
+/// Removes the focus for a moment, and checks whether the element or one of its ancestors or labels changes.
 const FOCUS: &str = "(() => {
     const element = document.activeElement;
     if (focused.has(element)) return 'seen before';

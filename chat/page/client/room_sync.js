@@ -1,0 +1,150 @@
+/*
+ * The position in each room, and catch-up: each message is delivered once and in
+ * order, over any number of connections.
+ *
+ * The position in a room is `{epoch, seq}`. After each `welcome` all rooms are joined
+ * from their positions on, which returns the missed messages. After that each message
+ * must have the next `seq`. If one does not, the room is joined again.
+ *
+ * An own message, and all messages after it, are held while its ack is due: the ack
+ * has the `seq` that tells which of the own messages it is.
+ */
+
+const RETRY_AFTER = 1_000;
+// Errors after which the room cannot be followed. Others are temporary.
+const PERMANENT = ['unknown_room', 'banned', 'not_member'];
+
+export class RoomSync {
+  #request;
+  #deliver;
+  #onGap;
+  #isUnanswered;
+  #positions = new Map(); // by room: {epoch, seq, held: [Message], joining}
+  #run = 0; // counts connections, to stop work that an earlier one began
+
+  /**
+   * `deliver(message)` gets each message; `onGap({room})` is called if some messages
+   * before the next one are skipped; `isUnanswered(message)` returns whether a message may
+   * be an own one whose ack is still due.
+   */
+  constructor({ request, deliver, onGap, isUnanswered }) {
+    this.#request = request;
+    this.#deliver = deliver;
+    this.#onGap = onGap;
+    this.#isUnanswered = isUnanswered;
+  }
+
+  /** Forgets all positions: another user has signed in. */
+  clear() {
+    this.pause();
+    this.#positions.clear();
+  }
+
+  /** The connection is lost. Held messages will come again. */
+  pause() {
+    this.#run += 1;
+    for (const position of this.#positions.values()) {
+      position.held = [];
+      position.joining = false;
+    }
+  }
+
+  /** There is a new connection, and the user is in these rooms. */
+  start(rooms) {
+    this.#run += 1;
+    for (const room of this.#positions.keys()) {
+      if (!rooms.some((each) => each.room === room)) this.#positions.delete(room);
+    }
+    rooms.forEach((room) => this.enter(room));
+  }
+
+  /** Joins all rooms again, except those left meanwhile: a `join` would enter them again. */
+  async resume() {
+    const run = this.#run;
+    for (const room of [...this.#positions.keys()]) {
+      if (run === this.#run) await this.join(room);
+    }
+  }
+
+  /** The user is in this room: follows it from its `seq` on, unless it is followed already. */
+  enter(room) {
+    if (!isMember(room)) this.leave(room);
+    else if (!this.#positions.has(room.room)) {
+      this.#positions.set(room.room, { epoch: room.epoch, seq: room.seq, held: [], joining: false });
+    }
+  }
+
+  leave({ room }) {
+    this.#positions.delete(room);
+  }
+
+  /** Requests the messages after the position until the room is live. */
+  async join(room) {
+    const run = this.#run;
+    const position = this.#positions.get(room);
+    if (!position || position.joining) return;
+    position.joining = true;
+    let live = false;
+    while (!live) {
+      const answer = await this.#ask(room, position);
+      if (run !== this.#run || this.#positions.get(room) !== position) return;
+      if (!answer) continue;
+      this.#catchUp(position, answer);
+      live = answer.live;
+    }
+    position.joining = false;
+  }
+
+  receive(message) {
+    const position = this.#positions.get(message.room);
+    if (!position) return;
+    position.held.push(message);
+    this.#release(position);
+  }
+
+  /** An ack has come: delivers the messages that were held for it. */
+  releaseAll() {
+    for (const position of this.#positions.values()) this.#release(position);
+  }
+
+  #release(position) {
+    while (position.held.length > 0 && !this.#isUnanswered(position.held[0])) {
+      const message = position.held.shift();
+      if (message.epoch === position.epoch && message.seq <= position.seq) continue;
+      if (message.epoch === position.epoch && message.seq === position.seq + 1) this.#accept(position, message);
+      else this.join(message.room);
+    }
+  }
+
+  #accept(position, message) {
+    position.seq = message.seq;
+    this.#deliver(message);
+  }
+
+  async #ask(room, { epoch, seq }) {
+    try {
+      return await this.#request('join', { room, since: { epoch, seq } });
+    } catch (error) {
+      if (PERMANENT.includes(error.code)) this.#positions.delete(room);
+      else await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+      return null;
+    }
+  }
+
+  #catchUp(position, { room, messages, gap }) {
+    if (gap) {
+      position.epoch = room.epoch;
+      position.seq = messages.at(-1)?.seq ?? room.seq;
+      position.held = [];
+      this.#onGap({ room: room.room });
+      return;
+    }
+    for (const message of messages) {
+      if (message.seq > position.seq) this.#accept(position, message);
+    }
+  }
+}
+
+function isMember({ role }) {
+  return role === 'owner' || role === 'member';
+}

@@ -1,0 +1,130 @@
+/*
+ * The sign-in form: for an account, a new account or a guest. When a session has ended it
+ * covers the chat, which keeps its state.
+ */
+
+import { errorText, t } from '../strings.js';
+import { $, lengthOf, setText } from './dom.js';
+import { storageSlot } from './storage.js';
+
+const MAX_NAME_LENGTH = 32;
+const MIN_PASSWORD_LENGTH = 8;
+const RETRY_AFTER = 3_000;
+// Errors about the password; the others are about the name.
+const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
+
+// Why a session has ended. A newer server may send other reasons.
+const EXPIRY_REASONS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
+
+const lastName = storageSlot('localStorage', 'name');
+
+export class SignIn {
+  #client;
+  #onSignedIn;
+
+  /** `onSignedIn(you)` is called when a user has signed in. */
+  constructor({ client, onSignedIn }) {
+    this.#client = client;
+    this.#onSignedIn = onSignedIn;
+    $('modes').addEventListener('change', () => this.#showMode());
+    $('password-show').addEventListener('click', () => this.#togglePassword());
+    $('sign-in-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+  }
+
+  /** Uses the current session if there is one, otherwise shows the form. */
+  async begin() {
+    try {
+      const { you, guests, registration } = await this.#client.session();
+      $('mode-guest').parentElement.hidden = !guests;
+      $('mode-register').parentElement.hidden = !registration;
+      $('modes').hidden = !guests && !registration;
+      if (you) this.#onSignedIn(you);
+      else this.show();
+    } catch (error) {
+      if ($('sign-in').hidden) this.show();
+      this.#showError(errorText(error));
+      setTimeout(() => this.begin(), RETRY_AFTER);
+    }
+  }
+
+  /** Shows the form. `reason` says why the session has ended; `guest` whether it was a guest's. */
+  show({ reason = null, guest = false } = {}) {
+    const wasHidden = $('sign-in').hidden;
+    $('sign-in').hidden = false;
+    $('chat').inert = true;
+    $('chat').classList.add('covered');
+    // A user whose session has ended signs in as before.
+    if (wasHidden) $(guest ? 'mode-guest' : 'mode-login').checked = true;
+    this.#showMode();
+    const expiry = EXPIRY_REASONS.includes(reason) ? reason : 'unknown';
+    $('sign-in-lead').textContent = reason ? t(`expired.${expiry}`) : t('sign_in.lead');
+    if (!wasHidden) return;
+    $('name').value = lastName.load() ?? '';
+    $('password').value = '';
+    (reason && !guest && $('name').value ? $('password') : $('name')).focus();
+  }
+
+  hide() {
+    $('sign-in').hidden = true;
+    $('password').value = '';
+    $('chat').hidden = false;
+    $('chat').inert = false;
+    $('chat').classList.remove('covered');
+  }
+
+  get #mode() {
+    return document.querySelector('input[name="mode"]:checked').value;
+  }
+
+  #showMode() {
+    const mode = this.#mode;
+    $('password-part').hidden = mode === 'guest';
+    $('password').autocomplete = mode === 'register' ? 'new-password' : 'current-password';
+    $('password-hint').textContent = mode === 'register' ? t('sign_in.password_hint') : '';
+    $('name-hint').textContent = mode === 'login' ? '' : t('sign_in.name_hint');
+    $('sign-in-title').textContent = t(`sign_in.title_${mode}`);
+    $('sign-in-button').textContent = t(`sign_in.enter_${mode}`);
+    this.#showError('');
+  }
+
+  #togglePassword() {
+    const shown = $('password').type === 'text';
+    $('password').type = shown ? 'password' : 'text';
+    $('password-show').ariaPressed = String(!shown);
+  }
+
+  async #submit() {
+    const mode = this.#mode;
+    const name = $('name').value.trim();
+    const password = $('password').value;
+    const length = lengthOf(name);
+    if (length === 0) return this.#showError(t('sign_in.no_name'), $('name'));
+    if (length > MAX_NAME_LENGTH) return this.#showError(t('sign_in.long_name', { count: length }), $('name'));
+    if (mode === 'login' && !password) return this.#showError(t('sign_in.no_password'), $('password'));
+    if (mode === 'register' && lengthOf(password) < MIN_PASSWORD_LENGTH) {
+      return this.#showError(t('sign_in.short_password'), $('password'));
+    }
+
+    this.#showError('');
+    $('sign-in-button').disabled = true;
+    try {
+      const { you } = await this.#client[mode]({ name, password });
+      lastName.save(you.name);
+      this.#onSignedIn(you);
+    } catch (error) {
+      const field = PASSWORD_ERRORS.includes(error.code) && mode !== 'guest' ? $('password') : $('name');
+      this.#showError(errorText(error), field);
+    } finally {
+      $('sign-in-button').disabled = false;
+    }
+  }
+
+  #showError(text, field = null) {
+    setText($('sign-in-note'), text);
+    for (const each of [$('name'), $('password')]) each.ariaInvalid = String(each === field);
+    field?.focus();
+  }
+}

@@ -1,0 +1,73 @@
+/*
+ * A dialog to choose a user: one who is online, or with a search one whose name starts
+ * with a text. It is used for private conversations and invitations.
+ */
+
+import { errorText, t } from '../strings.js';
+import { openSearch } from './dialogs.js';
+import { $, debounced, find, fromTemplate, setText, showAvatar } from './dom.js';
+
+const SEARCH_AFTER = 200;
+
+export class UserPicker {
+  #client;
+  #model;
+  #chosen;
+  #found = [];
+  #search = 0; // counts searches, to ignore the answers to earlier ones
+
+  constructor({ client, model }) {
+    this.#client = client;
+    this.#model = model;
+    $('users-search').addEventListener('input', debounced(SEARCH_AFTER, () => this.#fetch()));
+    $('users-more').addEventListener('click', () => this.#fetch(this.#found.at(-1)?.name));
+  }
+
+  /** Opens the list; `chosen(name)` is called with the user who is clicked. */
+  choose(title, chosen) {
+    this.#chosen = chosen;
+    $('users-title').textContent = title;
+    $('users-list').replaceChildren();
+    openSearch($('users-dialog'), $('users-search'));
+    this.#fetch();
+  }
+
+  async #fetch(after) {
+    const search = $('users-search').value.trim();
+    const number = ++this.#search;
+    try {
+      const which = { ...(after && { after }), ...(search && { search }) };
+      const { people, more } = await this.#client.emit('people', which);
+      if (number !== this.#search) return;
+      this.#found = after ? [...this.#found, ...people] : people;
+      $('users-more').hidden = !more;
+      this.#render(search);
+    } catch (error) {
+      setText($('users-note'), errorText(error));
+    }
+  }
+
+  #render(search) {
+    const others = this.#found.filter(({ name }) => name !== this.#model.you.name);
+    const items = others.map((user) => userElement(user, () => this.#chosen(user.name)));
+    $('users-list').replaceChildren(...items);
+    const online = t('users.online', { count: this.#model.online.count });
+    const found = others.length > 0 ? t('users.found', { count: others.length }) : t('users.none');
+    const alone = others.length > 0 ? online : t('users.alone');
+    setText($('users-note'), search ? found : alone);
+  }
+}
+
+/** Returns the list item of a user, with an optional note `aside`. */
+export function userElement({ name, online, guest, aside }, chosen) {
+  const element = fromTemplate('user-template');
+  const button = find(element, 'button');
+  button.dataset.user = name;
+  button.dataset.online = online ?? '';
+  showAvatar(find(button, '.avatar'), name);
+  find(button, '.name').textContent = name;
+  find(button, '.aside').textContent = aside ?? (guest ? t('user.guest') : '');
+  if (online) button.ariaDescription = t('user.online');
+  button.addEventListener('click', chosen);
+  return element;
+}
