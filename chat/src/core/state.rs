@@ -66,7 +66,7 @@ impl RateLimits {
     }
 }
 
-/// What is rate-limited by user.
+/// The actions that are rate-limited by user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Message,

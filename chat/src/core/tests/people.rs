@@ -1,4 +1,4 @@
-//! Who is online, accounts, and sessions.
+//! Presence, accounts, and sessions.
 
 use super::*;
 
