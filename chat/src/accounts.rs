@@ -6,7 +6,7 @@ use super::{
     Data, Name, OpenError,
     name::BadName,
     password::{BadPassword, Password},
-    store::{PersonId, Store, StoreError, now},
+    store::{Store, StoreError, UserId, now},
 };
 
 /// The accounts in a chat's data.
@@ -49,7 +49,7 @@ impl Accounts {
     pub fn add(&self, name: &str, password: &str) -> Result<(), AccountError> {
         let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
         let hash = hash(password)?;
-        self.in_transaction(|store| match store.add_person(name.as_str(), name.key(), Some(&hash), now())? {
+        self.in_transaction(|store| match store.add_user(name.as_str(), name.key(), Some(&hash), now())? {
             Some(_) => Ok(()),
             None => Err(AccountError::Taken),
         })
@@ -90,10 +90,10 @@ impl Accounts {
 }
 
 /// Returns the id of the account with this name.
-fn account(store: &Store, name: &str) -> Result<PersonId, AccountError> {
+fn account(store: &Store, name: &str) -> Result<UserId, AccountError> {
     let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
-    match store.person_named(name.key())? {
-        Some(person) if person.password.is_some() => Ok(person.id),
+    match store.user_named(name.key())? {
+        Some(user) if user.password.is_some() => Ok(user.id),
         _ => Err(AccountError::Unknown),
     }
 }

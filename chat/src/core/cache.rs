@@ -7,16 +7,16 @@ use std::{
     sync::Arc,
 };
 
-use super::super::store::{PersonId, Role, RoomId, RoomRow, Stamp, Store, StoreError};
+use super::super::store::{Role, RoomId, RoomRow, Stamp, Store, StoreError, UserId};
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     rooms: HashMap<RoomId, Arc<RoomRow>>,
     heads: HashMap<RoomId, Stamp>,
     members: HashMap<RoomId, u64>,
-    people: HashMap<PersonId, Arc<Profile>>,
+    users: HashMap<UserId, Arc<Profile>>,
     /// The sequence numbers and authors of a room's latest messages, in order. Deleted messages are left out.
-    recent: HashMap<RoomId, VecDeque<(u64, PersonId)>>,
+    recent: HashMap<RoomId, VecDeque<(u64, UserId)>>,
 }
 
 /// What others may know about a user.
@@ -57,7 +57,7 @@ impl Cache {
         store: &Store,
         room: RoomId,
         read: u64,
-        person: PersonId,
+        user: UserId,
     ) -> Result<u64, StoreError> {
         let head = self.head(store, room)?;
         if !self.recent.contains_key(&room) {
@@ -67,7 +67,7 @@ impl Cache {
             Slot::Occupied(slot) => slot.into_mut(),
             Slot::Vacant(slot) => slot.insert(store.said_since(room, head.seq.saturating_sub(UNREAD_WINDOW))?.into()),
         };
-        let unread = recent.iter().rev().take_while(|(seq, _)| *seq > read).filter(|(_, author)| *author != person);
+        let unread = recent.iter().rev().take_while(|(seq, _)| *seq > read).filter(|(_, author)| *author != user);
         Ok(unread.take(MAX_UNREAD).map(|_| 1).sum())
     }
 
@@ -81,26 +81,26 @@ impl Cache {
         Ok(count)
     }
 
-    pub(super) fn profile(&mut self, store: &Store, id: PersonId) -> Result<Arc<Profile>, StoreError> {
-        if let Some(profile) = self.people.get(&id) {
+    pub(super) fn profile(&mut self, store: &Store, id: UserId) -> Result<Arc<Profile>, StoreError> {
+        if let Some(profile) = self.users.get(&id) {
             return Ok(Arc::clone(profile));
         }
-        let profile = match store.person(id)? {
+        let profile = match store.user(id)? {
             Some(row) => {
                 Profile { guest: row.is_guest(), operator: row.operator, gone: row.key.is_none(), name: row.name }
             }
             // The store keeps the row of every user that ever was.
             None => Profile { name: String::new(), guest: false, operator: false, gone: true },
         };
-        make_room_in(&mut self.people, MAX_CACHED);
-        Ok(Arc::clone(self.people.entry(id).or_insert(Arc::new(profile))))
+        make_room_in(&mut self.users, MAX_CACHED);
+        Ok(Arc::clone(self.users.entry(id).or_insert(Arc::new(profile))))
     }
 }
 
 /// Keeping up with the store.
 impl Cache {
-    pub(super) fn evict_person(&mut self, person: PersonId) {
-        self.people.remove(&person);
+    pub(super) fn evict_user(&mut self, user: UserId) {
+        self.users.remove(&user);
     }
 
     pub(super) fn evict_topic(&mut self, room: RoomId) {
@@ -125,7 +125,7 @@ impl Cache {
     }
 
     /// A room's log has a new entry at `place`. `author`: of a message, the user who sent it.
-    pub(super) fn appended(&mut self, room: RoomId, place: Stamp, author: Option<PersonId>) {
+    pub(super) fn appended(&mut self, room: RoomId, place: Stamp, author: Option<UserId>) {
         self.heads.insert(room, place);
         if let Some(recent) = self.recent.get_mut(&room) {
             recent.extend(author.map(|author| (place.seq, author)));

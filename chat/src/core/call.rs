@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{
-        store::{PersonId, SessionId, StoreError},
+        store::{SessionId, StoreError, UserId},
         wire::{self, EventError, EventId},
     },
     effects::Effect,
@@ -19,7 +19,7 @@ use switchboard::ConnectionId;
 pub(super) struct Call<'a> {
     pub(super) state: &'a mut State,
     pub(super) connection: ConnectionId,
-    pub(super) person: PersonId,
+    pub(super) user: UserId,
     pub(super) session: SessionId,
     pub(super) id: Option<&'a EventId>,
 }

@@ -2,7 +2,7 @@
 
 use super::super::{
     interface::Delivery,
-    store::{PersonId, RoomId},
+    store::{RoomId, UserId},
 };
 use switchboard::{CloseCode, ConnectionId};
 
@@ -27,7 +27,7 @@ pub(super) enum Topic {
     /// All that are signed in.
     Everyone,
     /// All connections of one user.
-    Person(PersonId),
+    User(UserId),
     /// All connections that follow a room.
     Room(RoomId),
 }
@@ -50,7 +50,7 @@ impl Topic {
     fn name(self) -> String {
         match self {
             Self::Everyone => "everyone".to_owned(),
-            Self::Person(id) => format!("person {id}"),
+            Self::User(id) => format!("user {id}"),
             Self::Room(id) => format!("room {id}"),
         }
     }

@@ -9,8 +9,9 @@ use super::{
     },
     call::{Call, Failure, HandlerResult, Reply, done, refuse, too_fast},
     effects::Effect,
-    messages, moderation, people, rooms, sign_in,
+    messages, moderation, rooms, sign_in,
     state::{Action, State},
+    users,
 };
 use switchboard::ConnectionId;
 
@@ -70,14 +71,14 @@ const EVENTS: &[Event] = &[
     Event::reads("read", messages::read),
     Event::broadcasts("typing", messages::typing),
     // People.
-    Event::reads("people", people::list).counts_as(5),
-    Event::changes("block", people::block),
-    Event::changes("unblock", people::unblock),
-    Event::reads("sessions", people::sessions),
-    Event::changes("revoke", people::revoke),
-    Event::changes("password", people::password),
-    Event::changes("delete_account", people::delete_account),
-    Event::broadcasts("notice", people::notice),
+    Event::reads("people", users::list).counts_as(5),
+    Event::changes("block", users::block),
+    Event::changes("unblock", users::unblock),
+    Event::reads("sessions", users::sessions),
+    Event::changes("revoke", users::revoke),
+    Event::changes("password", users::password),
+    Event::changes("delete_account", users::delete_account),
+    Event::broadcasts("notice", users::notice),
 ];
 
 impl Event {
@@ -133,20 +134,17 @@ impl State {
         match event.handler {
             Handler::Anyone(handler) => handler(self, connection, &incoming.data),
             Handler::SignedIn(handler) => {
-                let Some((person, session)) = self.presence.identity_of(connection) else {
+                let Some((user, session)) = self.presence.identity_of(connection) else {
                     return refuse("no_session", "You are not signed in.");
                 };
-                self.rate_limit(Action::Event(event.weight), person).or_else(too_fast)?;
+                self.rate_limit(Action::Event(event.weight), user).or_else(too_fast)?;
                 if event.kind != Kind::Reads {
                     self.presence.mark_used(session, self.now.wall);
                 }
                 if event.kind == Kind::Broadcasts {
-                    self.rate_limit(Action::Message, person).or_else(too_fast)?;
+                    self.rate_limit(Action::Message, user).or_else(too_fast)?;
                 }
-                handler(
-                    &mut Call { state: self, connection, person, session, id: incoming.id.as_ref() },
-                    &incoming.data,
-                )
+                handler(&mut Call { state: self, connection, user, session, id: incoming.id.as_ref() }, &incoming.data)
             }
         }
     }

@@ -78,14 +78,14 @@ impl ChatCore for CoreHandle {
     fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
         let (commands, hasher) = (self.commands.clone(), self.hasher.clone());
         let found: Callback<Result<Option<(_, String)>, SignInError>> = Box::new(move |found| {
-            let (person, hash) = match found {
+            let (user, hash) = match found {
                 Ok(found) => found.unzip(),
                 Err(error) => return callback(Err(error)),
             };
             let verified =
-                hasher.verify(password, hash.clone(), callback, move |right, callback| match (right, person, hash) {
-                    (true, Some(person), Some(hash)) => {
-                        let log_in = move |state: &mut State| state.log_in(person, &hash);
+                hasher.verify(password, hash.clone(), callback, move |right, callback| match (right, user, hash) {
+                    (true, Some(user), Some(hash)) => {
+                        let log_in = move |state: &mut State| state.log_in(user, &hash);
                         commands.request(Request::new(log_in, callback));
                     }
                     _ => callback(Err(SignInError::BadCredentials)),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, PersonId, RoomId, RoomRow, Span, Stamp, StoreError},
+        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, RoomId, RoomRow, Span, Stamp, StoreError, UserId},
         wire,
     },
     cache::Profile,
@@ -89,18 +89,18 @@ impl State {
         &mut self,
         room: &RoomRow,
         entry: Entry,
-        author: PersonId,
-        about: Option<PersonId>,
+        author: UserId,
+        about: Option<UserId>,
     ) -> Result<(), StoreError> {
-        let about = about.map(PersonId::as_subject);
+        let about = about.map(UserId::as_subject);
         self.append(room, NewEntry { entry, author, key: None, text: None, about }, None).map(drop)
     }
 
     /// An entry as clients see it.
     fn message_view(&mut self, room: &RoomRow, logged: Logged) -> Result<MessageView, StoreError> {
         let author: Arc<Profile> = self.profile(logged.author)?;
-        let who = match logged.person() {
-            Some(person) => Some(self.profile(person)?.name.clone()),
+        let who = match logged.user() {
+            Some(user) => Some(self.profile(user)?.name.clone()),
             None => None,
         };
         let (kind, role) = match logged.entry {

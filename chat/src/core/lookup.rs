@@ -8,7 +8,7 @@ use super::{
     super::{
         Name,
         name::BadName,
-        store::{Member, PersonId, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError},
+        store::{Member, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
     },
     cache::Profile,
     call::{Failure, refuse},
@@ -44,7 +44,7 @@ impl State {
     }
 
     /// What others may know about a user.
-    pub(super) fn profile(&mut self, id: PersonId) -> Result<Arc<Profile>, StoreError> {
+    pub(super) fn profile(&mut self, id: UserId) -> Result<Arc<Profile>, StoreError> {
         self.cache.profile(&self.store, id)
     }
 
@@ -54,26 +54,22 @@ impl State {
     }
 
     /// Returns the user of a name that a client has sent.
-    pub(super) fn find_person(&mut self, name: &str) -> Result<PersonId, Failure> {
+    pub(super) fn find_user(&mut self, name: &str) -> Result<UserId, Failure> {
         let found = match self.name(name) {
-            Ok(name) => self.store.person_named(name.key())?,
+            Ok(name) => self.store.user_named(name.key())?,
             Err(_) => None,
         };
         match found {
-            Some(person) => Ok(person.id),
+            Some(user) => Ok(user.id),
             None => refuse("unknown_person", "There is nobody with this name."),
         }
     }
 
     /// Returns a room and a user's membership in it, if the user may know of the room: conversations of others, and
     /// rooms without an invitation, are hidden.
-    pub(super) fn find_room(
-        &mut self,
-        id: RoomId,
-        person: PersonId,
-    ) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
+    pub(super) fn find_room(&mut self, id: RoomId, user: UserId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
         if let Some(room) = self.room(id)? {
-            let member = self.store.member(id, person)?;
+            let member = self.store.member(id, user)?;
             let invited = member.is_some_and(|member| member.role >= Role::Invited);
             if invited || room.kind == RoomKind::Public {
                 return Ok((room, member));
@@ -83,34 +79,26 @@ impl State {
     }
 
     /// Returns a room that a user is a member of.
-    pub(super) fn find_joined_room(&mut self, id: RoomId, person: PersonId) -> Result<(Arc<RoomRow>, Member), Failure> {
-        match self.find_room(id, person)? {
+    pub(super) fn find_joined_room(&mut self, id: RoomId, user: UserId) -> Result<(Arc<RoomRow>, Member), Failure> {
+        match self.find_room(id, user)? {
             (room, Some(member)) if member.role >= Role::Member => Ok((room, member)),
             _ => refuse("not_member", "You are not a member of this room."),
         }
     }
 
     /// A room as one user sees it.
-    pub(super) fn room_view(&mut self, room: &RoomRow, person: PersonId) -> Result<RoomView, StoreError> {
-        let member = self.store.member(room.id, person)?;
-        self.room_view_of(room, person, member)
+    pub(super) fn room_view(&mut self, room: &RoomRow, user: UserId) -> Result<RoomView, StoreError> {
+        let member = self.store.member(room.id, user)?;
+        self.room_view_of(room, user, member)
     }
 
-    fn room_view_of(
-        &mut self,
-        room: &RoomRow,
-        person: PersonId,
-        member: Option<Member>,
-    ) -> Result<RoomView, StoreError> {
+    fn room_view_of(&mut self, room: &RoomRow, user: UserId, member: Option<Member>) -> Result<RoomView, StoreError> {
         let head = self.head(room.id)?;
         let read = member.map_or(head.seq, |member| member.read);
         let is_member = member.is_some_and(|member| member.role >= Role::Member);
-        let unread = if is_member && read < head.seq {
-            self.cache.count_unread(&self.store, room.id, read, person)?
-        } else {
-            0
-        };
-        let (name, gone) = match other_member(room, person) {
+        let unread =
+            if is_member && read < head.seq { self.cache.count_unread(&self.store, room.id, read, user)? } else { 0 };
+        let (name, gone) = match other_member(room, user) {
             Some(other) => {
                 let other = self.profile(other)?;
                 (other.name.clone(), other.gone)
@@ -134,43 +122,43 @@ impl State {
     }
 
     /// The rooms that a user is in or invited to.
-    pub(super) fn rooms_of(&mut self, person: PersonId) -> Result<Vec<RoomView>, StoreError> {
+    pub(super) fn rooms_of(&mut self, user: UserId) -> Result<Vec<RoomView>, StoreError> {
         let mut views = Vec::new();
-        for member in self.store.memberships_of(person)? {
+        for member in self.store.memberships_of(user)? {
             if member.role > Role::Banned
                 && let Some(room) = self.room(member.room)?
             {
-                views.push(self.room_view_of(&room, person, Some(member))?);
+                views.push(self.room_view_of(&room, user, Some(member))?);
             }
         }
         Ok(views)
     }
 
     /// Sets a user's role in a room.
-    pub(super) fn set_role(&mut self, room: RoomId, person: PersonId, role: Role) -> Result<(), StoreError> {
-        let before = self.store.member(room, person)?.map(|member| member.role);
-        self.store.set_role(room, person, role, self.now.wall)?;
+    pub(super) fn set_role(&mut self, room: RoomId, user: UserId, role: Role) -> Result<(), StoreError> {
+        let before = self.store.member(room, user)?.map(|member| member.role);
+        self.store.set_role(room, user, role, self.now.wall)?;
         self.cache.role_changed(room, before, Some(role));
         Ok(())
     }
 
     /// Ends a user's membership, invitation, or ban in a room.
-    pub(super) fn remove_member(&mut self, room: RoomId, person: PersonId) -> Result<(), StoreError> {
-        let before = self.store.member(room, person)?.map(|member| member.role);
-        self.store.remove_member(room, person)?;
+    pub(super) fn remove_member(&mut self, room: RoomId, user: UserId) -> Result<(), StoreError> {
+        let before = self.store.member(room, user)?.map(|member| member.role);
+        self.store.remove_member(room, user)?;
         self.cache.role_changed(room, before, None);
         Ok(())
     }
 
     /// Marks all entries of a room as read by a user.
-    pub(super) fn mark_all_read(&mut self, room: RoomId, person: PersonId) -> Result<(), StoreError> {
+    pub(super) fn mark_all_read(&mut self, room: RoomId, user: UserId) -> Result<(), StoreError> {
         let head = self.head(room)?;
-        self.store.set_read(room, person, head.seq).map(drop)
+        self.store.set_read(room, user, head.seq).map(drop)
     }
 }
 
 /// The other member of a conversation of two; `None` for other rooms.
-pub(super) fn other_member(room: &RoomRow, person: PersonId) -> Option<PersonId> {
+pub(super) fn other_member(room: &RoomRow, user: UserId) -> Option<UserId> {
     let (one, two) = room.pair()?;
-    Some(if one == person { two } else { one })
+    Some(if one == user { two } else { one })
 }

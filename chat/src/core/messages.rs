@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     super::{
         precis::is_blank,
-        store::{Entry, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow, Span, Stamp, StoreError},
+        store::{Entry, NewEntry, Role, RoomId, RoomKind, RoomRow, Span, Stamp, StoreError, UserId},
         token::epoch,
         wire,
     },
@@ -87,8 +87,8 @@ struct Direct {
 /// `direct`: enters the conversation with one user.
 pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Direct { name, since } = parse(data)?;
-    let other = call.state.find_person(&name)?;
-    if other == call.person {
+    let other = call.state.find_user(&name)?;
+    if other == call.user {
         return refuse("yourself", "This is you.");
     }
     let room = call.conversation(other)?;
@@ -112,7 +112,7 @@ struct History {
 /// `history`: returns a page of a room's log.
 pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ReadHistory { room, before, after, limit } = parse(data)?;
-    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    let (room, _) = call.state.find_joined_room(room, call.user)?;
     let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     // The store holds no larger number, and no log is that long.
     let bounded = |seq: u64| seq.min(u64::MAX >> 1);
@@ -141,11 +141,11 @@ struct ReadView {
 /// `read`: marks all entries up to one as read.
 pub(super) fn read(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Read { room, seq } = parse(data)?;
-    let (room, _) = call.state.find_joined_room(room, call.person)?;
+    let (room, _) = call.state.find_joined_room(room, call.user)?;
     let seq = seq.min(call.state.head(room.id)?.seq);
-    if call.state.store.set_read(room.id, call.person, seq)? {
+    if call.state.store.set_read(room.id, call.user, seq)? {
         let push = wire::event("read", &ReadView { room: room.id, seq });
-        call.state.publish(Topic::Person(call.person), push, Some(call.connection));
+        call.state.publish(Topic::User(call.user), push, Some(call.connection));
     }
     done()
 }
@@ -159,13 +159,13 @@ struct Typing<'a> {
 /// `typing`: tells the others in a room that the user is writing.
 pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomRef { room } = parse(data)?;
-    let (room, _) = call.state.find_joined_room(room, call.person)?;
-    if let Some(other) = other_member(&room, call.person)
-        && call.state.store.has_blocked(other, call.person)?
+    let (room, _) = call.state.find_joined_room(room, call.user)?;
+    if let Some(other) = other_member(&room, call.user)
+        && call.state.store.has_blocked(other, call.user)?
     {
         return done();
     }
-    let profile = call.state.profile(call.person)?;
+    let profile = call.state.profile(call.user)?;
     let push = wire::event("typing", &Typing { room: room.id, name: &profile.name });
     call.state.publish(Topic::Room(room.id), push, Some(call.connection));
     done()
@@ -173,26 +173,26 @@ pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 
 impl Call<'_> {
     /// Checks that the user may send private messages to another.
-    fn check_may_write(&mut self, other: PersonId) -> Result<(), Failure> {
+    fn check_may_write(&mut self, other: UserId) -> Result<(), Failure> {
         let store = &self.state.store;
-        if other == self.person {
+        if other == self.user {
             return refuse("yourself", "This is you.");
         }
-        if store.has_blocked(other, self.person)? {
-            return refuse("blocked", "This person does not take messages from you.");
+        if store.has_blocked(other, self.user)? {
+            return refuse("blocked", "This user does not take messages from you.");
         }
-        if store.has_blocked(self.person, other)? {
-            return refuse("blocking", "You have blocked this person.");
+        if store.has_blocked(self.user, other)? {
+            return refuse("blocking", "You have blocked this user.");
         }
         if self.state.profile(other)?.gone {
-            return refuse("unknown_person", "This person is no longer here.");
+            return refuse("unknown_person", "This user is no longer here.");
         }
         Ok(())
     }
 
     fn send_to_room(&mut self, room: RoomId, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
-        let (room, _) = self.state.find_joined_room(room, self.person)?;
-        let other = other_member(&room, self.person);
+        let (room, _) = self.state.find_joined_room(room, self.user)?;
+        let other = other_member(&room, self.user);
         if let Some(other) = other {
             self.check_may_write(other)?;
         }
@@ -207,7 +207,7 @@ impl Call<'_> {
     }
 
     fn send_direct(&mut self, name: &str, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
-        let other = self.state.find_person(name)?;
+        let other = self.state.find_user(name)?;
         self.check_may_write(other)?;
         let draft = self.check_draft(text, key)?;
         // The repeat of a message does not bring back a user who has left since.
@@ -232,7 +232,7 @@ impl Call<'_> {
     }
 
     fn sent_earlier(&self, key: Uuid) -> Result<Option<Sent>, StoreError> {
-        Ok(self.state.store.with_key(self.person, key)?.map(|(room, place)| Sent { room, place }))
+        Ok(self.state.store.with_key(self.user, key)?.map(|(room, place)| Sent { room, place }))
     }
 
     /// Checks that a message may be sent, and charges it.
@@ -242,7 +242,7 @@ impl Call<'_> {
         if is_blank(&text) {
             return refuse("empty", "The text is empty.");
         }
-        self.state.rate_limit(Action::Message, self.person).or_else(too_fast)?;
+        self.state.rate_limit(Action::Message, self.user).or_else(too_fast)?;
         Ok(Draft { text, key })
     }
 
@@ -251,7 +251,7 @@ impl Call<'_> {
         let state = &mut *self.state;
         let Draft { text, key } = draft;
         let except = (to == To::Others).then_some(self.connection);
-        let new = NewEntry { entry: Entry::Said, author: self.person, key: Some(*key), text: Some(text), about: None };
+        let new = NewEntry { entry: Entry::Said, author: self.user, key: Some(*key), text: Some(text), about: None };
         if let Some(place) = state.append(room, new, except)? {
             return Ok(Sent { room: room.id, place });
         }
@@ -262,11 +262,11 @@ impl Call<'_> {
     }
 
     /// Returns the conversation with another user, made if there is none. The caller becomes a member of it.
-    fn conversation(&mut self, other: PersonId) -> Result<Arc<RoomRow>, Failure> {
-        let key = RoomKind::key_of_pair(self.person, other);
+    fn conversation(&mut self, other: UserId) -> Result<Arc<RoomRow>, Failure> {
+        let key = RoomKind::key_of_pair(self.user, other);
         let id = match self.state.store.room_with_key(&key)? {
             Some(id) => Some(id),
-            None if self.state.store.count_conversations(self.person)? >= MAX_CONVERSATIONS => {
+            None if self.state.store.count_conversations(self.user)? >= MAX_CONVERSATIONS => {
                 return refuse("too_many_rooms", "You have too many conversations; leave some of them first.");
             }
             None => self.state.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
@@ -276,18 +276,18 @@ impl Call<'_> {
             None => None,
         };
         let Some(room) = room else { return refuse("unknown_room", "The conversation is gone.") };
-        self.ensure_member(&room, self.person)?;
+        self.ensure_member(&room, self.user)?;
         Ok(room)
     }
 
     /// Makes a user a member of a conversation of two, if they are not.
-    fn ensure_member(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
+    fn ensure_member(&mut self, room: &RoomRow, user: UserId) -> Result<(), StoreError> {
         let state = &mut *self.state;
-        if state.store.member(room.id, person)?.is_none() {
-            state.set_role(room.id, person, Role::Member)?;
-            state.mark_all_read(room.id, person)?;
-            state.subscribe_all(person, room.id);
-            state.push_room(room, person)?;
+        if state.store.member(room.id, user)?.is_none() {
+            state.set_role(room.id, user, Role::Member)?;
+            state.mark_all_read(room.id, user)?;
+            state.subscribe_all(user, room.id);
+            state.push_room(room, user)?;
         }
         Ok(())
     }

@@ -23,7 +23,7 @@
 //! | `messages.rs` | handlers: sending and reading messages |
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
-//! | `people.rs` | handlers: who is online, blocking, sessions, accounts, notices |
+//! | `users.rs` | handlers: who is online, blocking, sessions, accounts, notices |
 //! | `sweep.rs` | what happens by time: sessions end, presence is published |
 //! | `events.rs` | the table of events, and how one gets to its handler |
 //! | `handle.rs` | [`CoreHandle`]: starts the thread, and sends it commands |
@@ -37,7 +37,6 @@ mod log;
 mod lookup;
 mod messages;
 mod moderation;
-mod people;
 mod presence;
 mod queue;
 mod rooms;
@@ -48,5 +47,6 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod text;
+mod users;
 
 pub(super) use handle::CoreHandle;

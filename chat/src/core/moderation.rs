@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    super::store::{Entry, LOBBY, Member, NewEntry, PersonId, Role, RoomId, RoomKind, RoomRow, Store},
+    super::store::{Entry, LOBBY, Member, NewEntry, Role, RoomId, RoomKind, RoomRow, Store, UserId},
     call::{Call, Failure, HandlerResult, done, parse, refuse, result},
     rooms::{LeaveReason, ListMembers, RoomRef},
     text::clean,
@@ -25,7 +25,7 @@ pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let topic = clean(&topic, call.state.config.limits.topic_chars)?;
     call.state.store.set_topic(room.id, &topic)?;
     call.state.cache.evict_topic(room.id);
-    let new = NewEntry { entry: Entry::Topic, author: call.person, key: None, text: Some(&topic), about: None };
+    let new = NewEntry { entry: Entry::Topic, author: call.user, key: None, text: Some(&topic), about: None };
     match call.state.append(&room, new, None)? {
         Some(place) => result(&place),
         None => done(),
@@ -41,61 +41,61 @@ struct RoomAndName {
 /// `invite`: invites a user. In public rooms every member may do that.
 pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomAndName { room, name } = parse(data)?;
-    let (room, member) = call.state.find_joined_room(room, call.person)?;
+    let (room, member) = call.state.find_joined_room(room, call.user)?;
     if room.kind != RoomKind::Public && (room.kind == RoomKind::Direct || member.role != Role::Owner) {
         return refuse("not_owner", "Only an owner of this room may do that.");
     }
-    let person = call.state.find_person(&name)?;
-    if call.state.store.has_blocked(person, call.person)? {
-        return refuse("blocked", "This person does not take invitations from you.");
+    let user = call.state.find_user(&name)?;
+    if call.state.store.has_blocked(user, call.user)? {
+        return refuse("blocked", "This user does not take invitations from you.");
     }
-    match call.state.store.member(room.id, person)?.map(|member| member.role) {
-        Some(Role::Banned) => return refuse("banned", "This person is banned from the room."),
+    match call.state.store.member(room.id, user)?.map(|member| member.role) {
+        Some(Role::Banned) => return refuse("banned", "This user is banned from the room."),
         Some(_) => return done(),
         None => {}
     }
-    if call.state.store.count_invitations(person)? >= call.state.config.limits.rooms {
-        return refuse("too_many_rooms", "This person has too many open invitations already.");
+    if call.state.store.count_invitations(user)? >= call.state.config.limits.rooms {
+        return refuse("too_many_rooms", "This user has too many open invitations already.");
     }
-    call.state.set_role(room.id, person, Role::Invited)?;
-    call.state.push_room(&room, person)?;
+    call.state.set_role(room.id, user, Role::Invited)?;
+    call.state.push_room(&room, user)?;
     done()
 }
 
 /// `kick`: ends a membership or an invitation. The user may enter again.
 pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let (room, person, role) = call.target(data)?;
+    let (room, user, role) = call.target(data)?;
     if role < Some(Role::Invited) {
-        return refuse("not_member", "This person is not a member of the room.");
+        return refuse("not_member", "This user is not a member of the room.");
     }
-    call.state.append_event(&room, Entry::Kicked, call.person, Some(person))?;
-    call.state.remove_member(room.id, person)?;
-    call.state.notify_gone(room.id, person, LeaveReason::Kicked);
+    call.state.append_event(&room, Entry::Kicked, call.user, Some(user))?;
+    call.state.remove_member(room.id, user)?;
+    call.state.notify_gone(room.id, user, LeaveReason::Kicked);
     done()
 }
 
 /// `ban`: ends a membership, and keeps the user from entering again.
 pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let (room, person, role) = call.target(data)?;
+    let (room, user, role) = call.target(data)?;
     if role == Some(Role::Banned) {
         return done();
     }
-    call.state.append_event(&room, Entry::Banned, call.person, Some(person))?;
-    call.state.set_role(room.id, person, Role::Banned)?;
+    call.state.append_event(&room, Entry::Banned, call.user, Some(user))?;
+    call.state.set_role(room.id, user, Role::Banned)?;
     if role.is_some() {
-        call.state.notify_gone(room.id, person, LeaveReason::Banned);
+        call.state.notify_gone(room.id, user, LeaveReason::Banned);
     }
     done()
 }
 
 /// `unban`: lifts a ban.
 pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let (room, person, role) = call.target(data)?;
+    let (room, user, role) = call.target(data)?;
     if role != Some(Role::Banned) {
-        return refuse("not_banned", "This person is not banned from the room.");
+        return refuse("not_banned", "This user is not banned from the room.");
     }
-    call.state.append_event(&room, Entry::Unbanned, call.person, Some(person))?;
-    call.state.remove_member(room.id, person)?;
+    call.state.append_event(&room, Entry::Unbanned, call.user, Some(user))?;
+    call.state.remove_member(room.id, user)?;
     done()
 }
 
@@ -122,10 +122,10 @@ pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         Role::Invited | Role::Banned => return refuse("bad_data", "A role is \"owner\" or \"member\"."),
     };
     let (room, _) = call.owned_room(room)?;
-    let person = call.state.find_person(&name)?;
-    let now = match call.state.store.member(room.id, person)? {
+    let user = call.state.find_user(&name)?;
+    let now = match call.state.store.member(room.id, user)? {
         Some(member) if member.role >= Role::Member => member.role,
-        _ => return refuse("not_member", "This person is not a member of the room."),
+        _ => return refuse("not_member", "This user is not a member of the room."),
     };
     if now == role {
         return done();
@@ -133,13 +133,12 @@ pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     if now == Role::Owner && room.id != LOBBY && call.state.store.count_owners(room.id)? == 1 {
         return refuse("last_owner", "A room needs an owner; make another member an owner first.");
     }
-    if role == Role::Owner && call.state.store.count_rooms(person, Role::Owner)? >= call.state.config.limits.owned_rooms
-    {
-        return refuse("too_many_rooms", "This person owns too many rooms already.");
+    if role == Role::Owner && call.state.store.count_rooms(user, Role::Owner)? >= call.state.config.limits.owned_rooms {
+        return refuse("too_many_rooms", "This user owns too many rooms already.");
     }
-    call.state.set_role(room.id, person, role)?;
-    call.state.append_event(&room, entry, call.person, Some(person))?;
-    call.state.push_room(&room, person)?;
+    call.state.set_role(room.id, user, role)?;
+    call.state.append_event(&room, entry, call.user, Some(user))?;
+    call.state.push_room(&room, user)?;
     done()
 }
 
@@ -152,7 +151,7 @@ struct Delete {
 /// `delete`: deletes the text of a message: the user's own, or as an owner any.
 pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Delete { room, seq } = parse(data)?;
-    let (room, said) = match call.state.find_joined_room(room, call.person) {
+    let (room, said) = match call.state.find_joined_room(room, call.user) {
         Ok((room, _)) => {
             let said = call.author_of(&room, seq)?;
             (room, said)
@@ -168,7 +167,7 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     };
     match said {
         None => return refuse("unknown_message", "There is no such message."),
-        Some(author) if author == call.person => {}
+        Some(author) if author == call.user => {}
         Some(_) => {
             call.owned_room(room.id)?;
         }
@@ -178,7 +177,7 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let about = i64::try_from(seq).ok();
     call.state.append(
         &room,
-        NewEntry { entry: Entry::Deleted, author: call.person, key: None, text: None, about },
+        NewEntry { entry: Entry::Deleted, author: call.user, key: None, text: None, about },
         None,
     )?;
     done()
@@ -198,9 +197,9 @@ pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 impl Call<'_> {
     /// Returns a room in which the caller may do what owners may.
     fn owned_room(&mut self, room: RoomId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
-        let (room, member) = self.state.find_room(room, self.person)?;
+        let (room, member) = self.state.find_room(room, self.user)?;
         let role = member.map(|member| member.role);
-        let is_operator = room.kind == RoomKind::Public && self.state.profile(self.person)?.operator;
+        let is_operator = room.kind == RoomKind::Public && self.state.profile(self.user)?.operator;
         match role {
             _ if room.kind == RoomKind::Direct => refuse("not_owner", "A conversation of two has no owner."),
             Some(Role::Owner) => Ok((room, member)),
@@ -211,19 +210,19 @@ impl Call<'_> {
     }
 
     /// Reads what a moderation event is about, and checks that the caller may do it. Owners cannot be its target.
-    fn target(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, PersonId, Option<Role>), Failure> {
+    fn target(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, UserId, Option<Role>), Failure> {
         let RoomAndName { room, name } = parse(data)?;
         let (room, _) = self.owned_room(room)?;
-        let person = self.state.find_person(&name)?;
-        let role = self.state.store.member(room.id, person)?.map(|member| member.role);
+        let user = self.state.find_user(&name)?;
+        let role = self.state.store.member(room.id, user)?.map(|member| member.role);
         if role == Some(Role::Owner) {
-            return refuse("is_owner", "This person is an owner of the room.");
+            return refuse("is_owner", "This user is an owner of the room.");
         }
-        Ok((room, person, role))
+        Ok((room, user, role))
     }
 
     /// The author of a message; `None` if there is no such message, or its text was deleted.
-    fn author_of(&mut self, room: &RoomRow, seq: u64) -> Result<Option<PersonId>, Failure> {
+    fn author_of(&mut self, room: &RoomRow, seq: u64) -> Result<Option<UserId>, Failure> {
         // The store cannot hold a larger number, so no message has it.
         let Ok(_) = i64::try_from(seq) else { return Ok(None) };
         let entry = self.state.store.entry(room.id, seq)?;

@@ -8,20 +8,20 @@ use std::{
     time::Instant,
 };
 
-use super::super::store::{Millis, PersonId, SessionId, SessionRow};
+use super::super::store::{Millis, SessionId, SessionRow, UserId};
 use switchboard::ConnectionId;
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     /// Connections without a session, and by when they must have one.
     unauthenticated: HashMap<ConnectionId, Instant>,
-    connections: HashMap<ConnectionId, (PersonId, SessionId)>,
-    people: HashMap<PersonId, OnlinePerson>,
+    connections: HashMap<ConnectionId, (UserId, SessionId)>,
+    users: HashMap<UserId, OnlineUser>,
     /// The users online, by the keys of their names.
-    by_key: BTreeMap<String, PersonId>,
+    by_key: BTreeMap<String, UserId>,
     sessions: HashMap<SessionId, LiveSession>,
     /// Users who may have come or gone since the last [`take_diff`](Self::take_diff).
-    changed: HashMap<PersonId, Change>,
+    changed: HashMap<UserId, Change>,
     /// How to undo the changes since the last [`commit`](Self::commit), the latest last.
     journal: Vec<Undo>,
 }
@@ -44,7 +44,7 @@ enum Removed {
 }
 
 #[derive(Debug)]
-struct OnlinePerson {
+struct OnlineUser {
     name: String,
     key: String,
     connections: Vec<ConnectionId>,
@@ -146,12 +146,12 @@ impl Presence {
 
     fn add(&mut self, new: NewConnection<'_>, stored: Millis) {
         let NewConnection { connection, name, key, guest, session } = new;
-        self.connections.insert(connection, (session.person, session.id));
-        let present = self.people.entry(session.person).or_insert_with(|| {
-            let change = self.changed.entry(session.person);
+        self.connections.insert(connection, (session.user, session.id));
+        let present = self.users.entry(session.user).or_insert_with(|| {
+            let change = self.changed.entry(session.user);
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
-            self.by_key.insert(key.to_owned(), session.person);
-            OnlinePerson { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
+            self.by_key.insert(key.to_owned(), session.user);
+            OnlineUser { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
         });
         present.connections.push(connection);
         let live = self.sessions.entry(session.id).or_insert_with(|| LiveSession {
@@ -185,14 +185,14 @@ impl Presence {
     }
 
     fn remove(&mut self, connection: ConnectionId) -> Option<Removed> {
-        let (person, id) = self.connections.remove(&connection)?;
-        let present = self.people.get_mut(&person)?;
+        let (user, id) = self.connections.remove(&connection)?;
+        let present = self.users.get_mut(&user)?;
         let (name, key) = (present.name.clone(), present.key.clone());
         present.connections.retain(|other| *other != connection);
         if present.connections.is_empty() {
-            self.people.remove(&person);
+            self.users.remove(&user);
             self.by_key.remove(&key);
-            self.changed.entry(person).or_insert(Change { name: name.clone(), was_online: true });
+            self.changed.entry(user).or_insert(Change { name: name.clone(), was_online: true });
         }
         let live = self.sessions.get_mut(&id)?;
         live.connections.retain(|other| *other != connection);
@@ -200,37 +200,37 @@ impl Presence {
         if live.connections.is_empty() {
             self.sessions.remove(&id);
         }
-        let session = SessionRow { id, person, created, used, expires };
+        let session = SessionRow { id, user, created, used, expires };
         Some(Removed::SignedIn { name, key, guest, session, stored })
     }
 
     /// The user and session of a connection that is signed in.
-    pub(super) fn identity_of(&self, connection: ConnectionId) -> Option<(PersonId, SessionId)> {
+    pub(super) fn identity_of(&self, connection: ConnectionId) -> Option<(UserId, SessionId)> {
         self.connections.get(&connection).copied()
     }
 
-    pub(super) fn connections_of(&self, person: PersonId) -> &[ConnectionId] {
-        self.people.get(&person).map_or(&[], |present| &present.connections)
+    pub(super) fn connections_of(&self, user: UserId) -> &[ConnectionId] {
+        self.users.get(&user).map_or(&[], |present| &present.connections)
     }
 
     pub(super) fn connections_of_session(&self, session: SessionId) -> Vec<ConnectionId> {
         self.sessions.get(&session).map_or(Vec::new(), |live| live.connections.clone())
     }
 
-    pub(super) fn is_online(&self, person: PersonId) -> bool {
-        self.people.contains_key(&person)
+    pub(super) fn is_online(&self, user: UserId) -> bool {
+        self.users.contains_key(&user)
     }
 
     /// How many users are online.
     pub(super) fn count(&self) -> usize {
-        self.people.len()
+        self.users.len()
     }
 
     /// The users online behind `after`, in the order of their names' keys.
-    pub(super) fn people(&self, after: &str) -> impl Iterator<Item = (PersonId, &str)> {
+    pub(super) fn users(&self, after: &str) -> impl Iterator<Item = (UserId, &str)> {
         let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
         let ids = self.by_key.range::<str, _>(behind).map(|(_, id)| *id);
-        ids.filter_map(|id| self.people.get(&id).map(|present| (id, &*present.name)))
+        ids.filter_map(|id| self.users.get(&id).map(|present| (id, &*present.name)))
     }
 
     pub(super) fn sessions(&self) -> impl Iterator<Item = (SessionId, &LiveSession)> {
@@ -263,7 +263,7 @@ impl Presence {
     pub(super) fn take_diff(&mut self) -> PresenceDiff {
         let mut diff = PresenceDiff::default();
         for (id, Change { name, was_online }) in self.changed.drain() {
-            match (was_online, self.people.contains_key(&id)) {
+            match (was_online, self.users.contains_key(&id)) {
                 (false, true) => diff.online.push(name),
                 (true, false) => diff.offline.push(name),
                 _ => {}

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     super::{
         Name, RoomName,
-        store::{Entry, LOBBY, Member, PersonId, Role, RoomId, RoomKind, RoomRow, Store, StoreError},
+        store::{Entry, LOBBY, Member, Role, RoomId, RoomKind, RoomRow, Store, StoreError, UserId},
         token::epoch,
         wire,
     },
@@ -89,7 +89,7 @@ pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let mut rooms = Vec::new();
     for id in ids {
         if let Some(room) = call.state.room(id)? {
-            rooms.push(call.state.room_view(&room, call.person)?);
+            rooms.push(call.state.room_view(&room, call.user)?);
         }
     }
     result(&Rooms { rooms, more })
@@ -121,7 +121,7 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     }
     let topic = clean(&topic, limits.topic_chars)?;
     call.check_room_count()?;
-    if call.state.store.count_rooms(call.person, Role::Owner)? >= call.state.config.limits.owned_rooms {
+    if call.state.store.count_rooms(call.user, Role::Owner)? >= call.state.config.limits.owned_rooms {
         return refuse("too_many_rooms", "You own too many rooms already.");
     }
     let epoch = epoch();
@@ -158,7 +158,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         _ => return refuse("bad_data", "A room is joined either by its number or by its name."),
     };
     let Some(id) = id else { return refuse("unknown_room", "There is no such room.") };
-    let (room, member) = state.find_room(id, call.person)?;
+    let (room, member) = state.find_room(id, call.user)?;
     match member.map(|member| member.role) {
         Some(Role::Member | Role::Owner) => {}
         Some(Role::Banned) => return refuse("banned", "You are banned from this room."),
@@ -169,7 +169,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         Some(Role::Invited) | None => {
             call.check_room_count()?;
             // Becoming a member counts as a message and as use of the session; resuming does not.
-            call.state.rate_limit(Action::Message, call.person).or_else(too_fast)?;
+            call.state.rate_limit(Action::Message, call.user).or_else(too_fast)?;
             call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
         }
@@ -180,9 +180,9 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 /// `leave`: ends the user's membership, or declines an invitation.
 pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomRef { room } = parse(data)?;
-    match call.state.find_room(room, call.person)? {
+    match call.state.find_room(room, call.user)? {
         (room, Some(member)) if member.role > Role::Banned => {
-            call.state.leave_room(&room, call.person, member.role)?;
+            call.state.leave_room(&room, call.user, member.role)?;
             done()
         }
         _ => refuse("not_member", "You are not a member of this room."),
@@ -199,14 +199,14 @@ pub(super) struct ListMembers {
 pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ListMembers { room, after } = parse(data)?;
     let state = &mut *call.state;
-    let (room, _) = state.find_joined_room(room, call.person)?;
+    let (room, _) = state.find_joined_room(room, call.user)?;
     result(&state.members(&room, Store::members, after.as_deref())?)
 }
 
 impl Call<'_> {
     /// Checks that the user may be in one more room.
     fn check_room_count(&mut self) -> Result<(), Failure> {
-        if self.state.store.count_rooms(self.person, Role::Member)? >= self.state.config.limits.rooms {
+        if self.state.store.count_rooms(self.user, Role::Member)? >= self.state.config.limits.rooms {
             return refuse("too_many_rooms", "You are in too many rooms already; leave one first.");
         }
         Ok(())
@@ -215,12 +215,12 @@ impl Call<'_> {
     /// Makes the caller a member. All the caller's connections follow the room from the new entry on, and those other
     /// than this one get the room pushed.
     fn become_member(&mut self, room: &RoomRow, role: Role) -> Result<(), StoreError> {
-        self.state.set_role(room.id, self.person, role)?;
-        self.state.append_event(room, Entry::Joined, self.person, None)?;
-        self.state.mark_all_read(room.id, self.person)?;
-        let view = wire::event("room", &self.state.room_view(room, self.person)?);
-        self.state.publish(Topic::Person(self.person), view, Some(self.connection));
-        self.state.subscribe_all(self.person, room.id);
+        self.state.set_role(room.id, self.user, role)?;
+        self.state.append_event(room, Entry::Joined, self.user, None)?;
+        self.state.mark_all_read(room.id, self.user)?;
+        let view = wire::event("room", &self.state.room_view(room, self.user)?);
+        self.state.publish(Topic::User(self.user), view, Some(self.connection));
+        self.state.subscribe_all(self.user, room.id);
         Ok(())
     }
 
@@ -231,27 +231,27 @@ impl Call<'_> {
         if live {
             self.state.effects.push(Effect::Subscribe(self.connection, Topic::Room(room.id)));
         }
-        result(&Entered { room: self.state.room_view(room, self.person)?, messages, gap, live })
+        result(&Entered { room: self.state.room_view(room, self.user)?, messages, gap, live })
     }
 }
 
 impl State {
     /// Tells all connections of a user that they are no longer in a room, and unsubscribes them from it.
-    pub(super) fn notify_gone(&mut self, room: RoomId, person: PersonId, reason: LeaveReason) {
-        self.unsubscribe_all(person, room);
-        self.publish(Topic::Person(person), wire::event("gone", &GoneView { room, reason }), None);
+    pub(super) fn notify_gone(&mut self, room: RoomId, user: UserId, reason: LeaveReason) {
+        self.unsubscribe_all(user, room);
+        self.publish(Topic::User(user), wire::event("gone", &GoneView { room, reason }), None);
     }
 
     /// Ends a membership by the member's will. If the last owner leaves, the oldest member becomes an owner. A room
     /// that nobody can enter again is removed. The lobby is an exception to both: every user begins in it, and
     /// operators choose its owners.
-    fn leave_room(&mut self, room: &RoomRow, person: PersonId, role: Role) -> Result<(), StoreError> {
+    fn leave_room(&mut self, room: &RoomRow, user: UserId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
-            self.append_event(room, Entry::Left, person, None)?;
+            self.append_event(room, Entry::Left, user, None)?;
         }
-        self.remove_member(room.id, person)?;
-        self.notify_gone(room.id, person, LeaveReason::Left);
-        if let Some(other) = other_member(room, person)
+        self.remove_member(room.id, user)?;
+        self.notify_gone(room.id, user, LeaveReason::Left);
+        if let Some(other) = other_member(room, user)
             && self.store.count_members(room.id)? == 0
             && self.profile(other)?.gone
         {
@@ -262,7 +262,7 @@ impl State {
             match self.store.oldest_member(room.id)? {
                 Some(successor) => {
                     self.set_role(room.id, successor, Role::Owner)?;
-                    self.append_event(room, Entry::Owner, person, Some(successor))?;
+                    self.append_event(room, Entry::Owner, user, Some(successor))?;
                     self.push_room(room, successor)?;
                 }
                 // The room is empty. Its name becomes free.
@@ -273,13 +273,13 @@ impl State {
     }
 
     /// Ends all memberships of a user whose account is being deleted.
-    pub(super) fn leave_all_rooms(&mut self, person: PersonId) -> Result<(), StoreError> {
-        for place in self.store.memberships_of(person)? {
+    pub(super) fn leave_all_rooms(&mut self, user: UserId) -> Result<(), StoreError> {
+        for place in self.store.memberships_of(user)? {
             if place.room == LOBBY {
                 // The log does not say either that users joined the lobby, and guests come and go.
-                self.remove_member(LOBBY, person)?;
+                self.remove_member(LOBBY, user)?;
             } else if let Some(room) = self.room(place.room)? {
-                self.leave_room(&room, person, place.role)?;
+                self.leave_room(&room, user, place.role)?;
             }
         }
         Ok(())
@@ -289,36 +289,36 @@ impl State {
     pub(super) fn members(
         &mut self,
         room: &RoomRow,
-        find: fn(&Store, RoomId, Option<PersonId>, usize) -> Result<Vec<Member>, StoreError>,
+        find: fn(&Store, RoomId, Option<UserId>, usize) -> Result<Vec<Member>, StoreError>,
         after: Option<&str>,
     ) -> Result<MembersView, Failure> {
-        let after = after.map(|name| self.find_person(name)).transpose()?;
+        let after = after.map(|name| self.find_user(name)).transpose()?;
         let mut found = find(&self.store, room.id, after, MAX_LISTED_MEMBERS + 1)?;
         let more = found.len() > MAX_LISTED_MEMBERS;
         found.truncate(MAX_LISTED_MEMBERS);
         let mut members = Vec::new();
         for member in found {
-            let name = self.profile(member.person)?.name.clone();
-            members.push(MemberView { name, role: member.role, online: self.presence.is_online(member.person) });
+            let name = self.profile(member.user)?.name.clone();
+            members.push(MemberView { name, role: member.role, online: self.presence.is_online(member.user) });
         }
         Ok(MembersView { members, more })
     }
 
     /// Pushes a room to a user, as the user sees it now.
-    pub(super) fn push_room(&mut self, room: &RoomRow, person: PersonId) -> Result<(), StoreError> {
-        if self.presence.is_online(person) {
-            let view = wire::event("room", &self.room_view(room, person)?);
-            self.publish(Topic::Person(person), view, None);
+    pub(super) fn push_room(&mut self, room: &RoomRow, user: UserId) -> Result<(), StoreError> {
+        if self.presence.is_online(user) {
+            let view = wire::event("room", &self.room_view(room, user)?);
+            self.publish(Topic::User(user), view, None);
         }
         Ok(())
     }
 
     /// Removes a room with its log.
     pub(super) fn remove_room(&mut self, room: &RoomRow) -> Result<(), StoreError> {
-        let online: Vec<PersonId> = self.presence.people("").map(|(id, _)| id).collect();
-        for person in online {
-            if self.store.member(room.id, person)?.is_some_and(|member| member.role > Role::Banned) {
-                self.notify_gone(room.id, person, LeaveReason::Removed);
+        let online: Vec<UserId> = self.presence.users("").map(|(id, _)| id).collect();
+        for user in online {
+            if self.store.member(room.id, user)?.is_some_and(|member| member.role > Role::Banned) {
+                self.notify_gone(room.id, user, LeaveReason::Removed);
             }
         }
         self.store.remove_room(room.id)?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     super::{
         interface::SignInError,
-        store::{Millis, PersonId, SessionRow, StoreError},
+        store::{Millis, SessionRow, StoreError, UserId},
         token::TokenHash,
         wire,
     },
@@ -74,9 +74,9 @@ impl State {
             self.expire(connection, reason);
         }
         self.store.remove_session(session.id)?;
-        let Some(person) = self.store.person(session.person)? else { return Ok(()) };
-        if person.is_guest() && self.store.sessions_of(person.id)?.is_empty() {
-            self.remove_person(person.id)?;
+        let Some(user) = self.store.user(session.user)? else { return Ok(()) };
+        if user.is_guest() && self.store.sessions_of(user.id)?.is_empty() {
+            self.remove_user(user.id)?;
         }
         Ok(())
     }
@@ -90,20 +90,20 @@ impl State {
     }
 
     /// Removes a user: ends all sessions and memberships, and frees the name.
-    pub(super) fn remove_person(&mut self, person: PersonId) -> Result<(), StoreError> {
-        for session in self.store.sessions_of(person)? {
+    pub(super) fn remove_user(&mut self, user: UserId) -> Result<(), StoreError> {
+        for session in self.store.sessions_of(user)? {
             for connection in self.presence.connections_of_session(session.id) {
                 self.expire(connection, Reason::Deleted);
             }
         }
-        let places = self.store.memberships_of(person)?;
-        self.leave_all_rooms(person)?;
-        self.store.remove_person(person)?;
-        self.cache.evict_person(person);
+        let places = self.store.memberships_of(user)?;
+        self.leave_all_rooms(user)?;
+        self.store.remove_user(user)?;
+        self.cache.evict_user(user);
         for place in places {
             // The other member of each conversation learns that no answer will come.
             if let Some(room) = self.room(place.room)?
-                && let Some(other) = other_member(&room, person)
+                && let Some(other) = other_member(&room, user)
             {
                 self.push_room(&room, other)?;
             }

@@ -9,7 +9,7 @@ use super::{
     super::{
         Name,
         interface::{Credential, SignInError, SignedIn, You},
-        store::{LOBBY, Millis, PersonId, PersonRow, Role, SessionRow, StoreError},
+        store::{LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow},
         token::{Token, TokenHash},
         wire::{self, EventError},
     },
@@ -60,9 +60,9 @@ impl State {
     pub(super) fn credentials(
         &mut self,
         name: &Name,
-    ) -> Result<Result<Option<(PersonId, String)>, SignInError>, StoreError> {
-        let person = self.store.person_named(name.key())?;
-        Ok(Ok(person.and_then(|person| Some((person.id, person.password?)))))
+    ) -> Result<Result<Option<(UserId, String)>, SignInError>, StoreError> {
+        let user = self.store.user_named(name.key())?;
+        Ok(Ok(user.and_then(|user| Some((user.id, user.password?)))))
     }
 
     /// Adds an account or a guest, and begins a session.
@@ -72,29 +72,25 @@ impl State {
         password: Option<&str>,
     ) -> Result<Result<SignedIn, SignInError>, StoreError> {
         let now = self.now.wall;
-        let Some(person) = self.store.add_person(name.as_str(), name.key(), password, now)? else {
+        let Some(user) = self.store.add_user(name.as_str(), name.key(), password, now)? else {
             return Ok(Err(SignInError::NameTaken));
         };
         self.cache.role_changed(LOBBY, None, Some(Role::Member));
-        self.begin_session(person)
+        self.begin_session(user)
     }
 
     /// Begins a session for a user whose `password` hash was verified, if the hash is still the same.
-    pub(super) fn log_in(
-        &mut self,
-        person: PersonId,
-        password: &str,
-    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
-        match self.store.person(person)? {
-            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(person),
+    pub(super) fn log_in(&mut self, user: UserId, password: &str) -> Result<Result<SignedIn, SignInError>, StoreError> {
+        match self.store.user(user)? {
+            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user),
             _ => Ok(Err(SignInError::BadCredentials)),
         }
     }
 
-    fn begin_session(&mut self, person: PersonId) -> Result<Result<SignedIn, SignInError>, StoreError> {
-        let Some(row) = self.store.person(person)? else { return Ok(Err(SignInError::BadCredentials)) };
+    fn begin_session(&mut self, user: UserId) -> Result<Result<SignedIn, SignInError>, StoreError> {
+        let Some(row) = self.store.user(user)? else { return Ok(Err(SignInError::BadCredentials)) };
         // A user who logs in again and again without logging out must not fill the store.
-        let mut sessions = self.store.sessions_of(person)?;
+        let mut sessions = self.store.sessions_of(user)?;
         let used = |session: &SessionRow| self.presence.session(session.id).map_or(session.used, |live| live.used);
         sessions.sort_by_key(|session| Reverse(used(session)));
         for session in sessions.iter().skip(MAX_SESSIONS - 1) {
@@ -111,20 +107,20 @@ impl State {
         &mut self,
         token: &TokenHash,
     ) -> Result<Result<Option<(You, Millis)>, SignInError>, StoreError> {
-        let Ok((session, person)) = self.valid_session(token)? else { return Ok(Ok(None)) };
-        Ok(Ok(Some((you(&person), session.expires))))
+        let Ok((session, user)) = self.valid_session(token)? else { return Ok(Ok(None)) };
+        Ok(Ok(Some((you(&user), session.expires))))
     }
 
     /// The session of a token and its user, or why there is none.
-    fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, PersonRow), Reason>, StoreError> {
+    fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
         let Some(mut session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
-        let Some(person) = self.store.person(session.person)? else { return Ok(Err(Reason::Unknown)) };
+        let Some(user) = self.store.user(session.user)? else { return Ok(Err(Reason::Unknown)) };
         if let Some(live) = self.presence.session(session.id) {
             session.used = session.used.max(live.used);
         }
-        Ok(match self.end_by_time(session.used, session.expires, person.is_guest()) {
+        Ok(match self.end_by_time(session.used, session.expires, user.is_guest()) {
             Some(reason) => Err(reason),
-            None => Ok((session, person)),
+            None => Ok((session, user)),
         })
     }
 
@@ -140,14 +136,14 @@ impl State {
 
     /// Signs a connection in by a token, or closes it.
     fn sign_in(&mut self, connection: ConnectionId, token: &TokenHash) -> Result<(), StoreError> {
-        let (session, person) = match self.valid_session(token)? {
+        let (session, user) = match self.valid_session(token)? {
             Ok(valid) => valid,
             Err(reason) => {
                 self.expire(connection, reason);
                 return Ok(());
             }
         };
-        let others = self.presence.connections_of(person.id).iter().filter(|other| **other != connection).count();
+        let others = self.presence.connections_of(user.id).iter().filter(|other| **other != connection).count();
         if others >= self.config.limits.connections {
             let error = EventError::new("too_many_connections", "You have too many connections already.");
             self.send(connection, wire::error(&error, None));
@@ -155,22 +151,22 @@ impl State {
             self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
             return Ok(());
         }
-        if self.rate_limit(Action::Connect, person.id).is_err() {
+        if self.rate_limit(Action::Connect, user.id).is_err() {
             let error = EventError::new("too_fast", "You connect too often; please wait a moment.");
             self.send(connection, wire::error(&error, None));
             self.presence.disconnect(connection);
             self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "connected too often"));
             return Ok(());
         }
-        let rooms = self.rooms_of(person.id)?;
-        let blocked = self.store.blocked_by(person.id)?;
-        let (name, key, guest) = (&*person.name, person.key.as_deref().unwrap_or_default(), person.is_guest());
+        let rooms = self.rooms_of(user.id)?;
+        let blocked = self.store.blocked_by(user.id)?;
+        let (name, key, guest) = (&*user.name, user.key.as_deref().unwrap_or_default(), user.is_guest());
         self.presence.connect(NewConnection { connection, name, key, guest, session: &session });
         let limits = &self.config.limits;
         let count = self.presence.count();
-        let names = (count <= MAX_ONLINE_NAMES).then(|| self.presence.people("").map(|(_, name)| name).collect());
+        let names = (count <= MAX_ONLINE_NAMES).then(|| self.presence.users("").map(|(_, name)| name).collect());
         let welcome = Welcome {
-            you: you(&person),
+            you: you(&user),
             session: SessionView { expires: session.expires, idle: self.idle_time(guest) },
             time: self.now.wall,
             limits: LimitsView {
@@ -187,7 +183,7 @@ impl State {
         let welcome = wire::event("welcome", &welcome);
         self.send(connection, welcome);
         self.effects.push(Effect::Subscribe(connection, Topic::Everyone));
-        self.effects.push(Effect::Subscribe(connection, Topic::Person(person.id)));
+        self.effects.push(Effect::Subscribe(connection, Topic::User(user.id)));
         Ok(())
     }
 }
@@ -214,8 +210,8 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &RawValue)
     }
 }
 
-pub(super) fn you(person: &PersonRow) -> You {
-    You { name: person.name.clone(), guest: person.is_guest(), operator: person.operator }
+pub(super) fn you(user: &UserRow) -> You {
+    You { name: user.name.clone(), guest: user.is_guest(), operator: user.operator }
 }
 
 /// How long a connection may be open without a session.

@@ -11,7 +11,7 @@ use super::{
         interface::Delivery,
         password::Hasher,
         rate::{Buckets, Rate},
-        store::{self, Millis, PersonId, RoomId, Store, StoreError},
+        store::{self, Millis, RoomId, Store, StoreError, UserId},
         wire::{self, EventError},
     },
     cache::Cache,
@@ -51,13 +51,13 @@ pub(super) struct State {
 /// What each user may still do for now, over all their connections.
 struct RateLimits {
     /// Messages, and all else that goes into a log or to all in a room.
-    messages: Buckets<PersonId>,
+    messages: Buckets<UserId>,
     /// Events of any kind.
-    events: Buckets<PersonId>,
+    events: Buckets<UserId>,
     /// New connections.
-    connects: Buckets<PersonId>,
+    connects: Buckets<UserId>,
     /// Passwords to verify.
-    passwords: Buckets<PersonId>,
+    passwords: Buckets<UserId>,
 }
 
 impl RateLimits {
@@ -167,18 +167,18 @@ impl State {
     ///
     /// # Errors
     /// How long the user has to wait, if the limit is reached.
-    pub(super) fn rate_limit(&mut self, action: Action, person: PersonId) -> Result<(), Duration> {
+    pub(super) fn rate_limit(&mut self, action: Action, user: UserId) -> Result<(), Duration> {
         if self.is_retry {
             return Ok(());
         }
         let (limits, now) = (&self.config.limits, self.now.instant);
         let RateLimits { messages, events, connects, passwords } = &mut self.rate_limits;
         match action {
-            Action::Message => messages.take(person, limits.messages, now),
+            Action::Message => messages.take(user, limits.messages, now),
             // A user with many connections may send more than one connection may, but not in proportion.
-            Action::Event(weight) => events.take_several(person, weight, limits.events.times(PERSON_EVENT_FACTOR), now),
-            Action::Connect => connects.take(person, CONNECT_RATE, now),
-            Action::Password => passwords.take(person, limits.sign_ins, now),
+            Action::Event(weight) => events.take_several(user, weight, limits.events.times(USER_EVENT_FACTOR), now),
+            Action::Connect => connects.take(user, CONNECT_RATE, now),
+            Action::Password => passwords.take(user, limits.sign_ins, now),
         }
     }
 
@@ -198,14 +198,14 @@ impl State {
     }
 
     /// Subscribes all connections of a user to a room.
-    pub(super) fn subscribe_all(&mut self, person: PersonId, room: RoomId) {
-        let connections = self.presence.connections_of(person).iter();
+    pub(super) fn subscribe_all(&mut self, user: UserId, room: RoomId) {
+        let connections = self.presence.connections_of(user).iter();
         self.effects.extend(connections.map(|&connection| Effect::Subscribe(connection, Topic::Room(room))));
     }
 
     /// Unsubscribes all connections of a user from a room.
-    pub(super) fn unsubscribe_all(&mut self, person: PersonId, room: RoomId) {
-        let connections = self.presence.connections_of(person).iter();
+    pub(super) fn unsubscribe_all(&mut self, user: UserId, room: RoomId) {
+        let connections = self.presence.connections_of(user).iter();
         self.effects.extend(connections.map(|&connection| Effect::Unsubscribe(connection, Topic::Room(room))));
     }
 
@@ -252,6 +252,6 @@ fn is_busy(error: &StoreError) -> bool {
 }
 
 /// All connections of a user together may send this many times the events of one.
-const PERSON_EVENT_FACTOR: u32 = 2;
+const USER_EVENT_FACTOR: u32 = 2;
 /// New connections of one user: each is sent all the user's rooms.
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };

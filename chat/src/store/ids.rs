@@ -32,7 +32,7 @@ macro_rules! id {
 
 id! {
     /// The id of an account or a guest. Never reused.
-    PersonId
+    UserId
 }
 id! {
     /// The id of a room, direct rooms included. Never reused.

@@ -55,11 +55,11 @@ mod tests {
         let store = Store::open(&Data::Memory).unwrap();
         let [ada, bob, eve] = ["Ada", "Bob", "Eve"].map(|name| {
             let key = format!("an old key of {name}");
-            store.add_person(name, &key, None, 0).unwrap().unwrap()
+            store.add_user(name, &key, None, 0).unwrap().unwrap()
         });
-        // Another person has the key that Eve's name gets.
-        let other = store.add_person("E v e", Name::new("Eve").unwrap().key(), None, 0).unwrap().unwrap();
-        let key = |id| store.person(id).unwrap().unwrap().key.unwrap();
+        // Another user has the key that Eve's name gets.
+        let other = store.add_user("E v e", Name::new("Eve").unwrap().key(), None, 0).unwrap().unwrap();
+        let key = |id| store.user(id).unwrap().unwrap().key.unwrap();
         store.refresh_keys().unwrap();
         assert_eq!(key(ada), "an old key of Ada", "the tables have not changed");
         store.change("UPDATE facts SET value = 'others'", []).unwrap();

@@ -7,7 +7,7 @@ use rusqlite::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Millis, PersonId, RoomId, Store, StoreError, rooms::stored_as_number};
+use super::{Millis, RoomId, Store, StoreError, UserId, rooms::stored_as_number};
 
 /// The kind of an entry in a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,10 +42,10 @@ pub(crate) struct Stamp {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewEntry<'a> {
     pub(crate) entry: Entry,
-    pub(crate) author: PersonId,
+    pub(crate) author: UserId,
     pub(crate) key: Option<Uuid>,
     pub(crate) text: Option<&'a str>,
-    /// The id of a person or the number of a message, depending on the kind.
+    /// The id of a user or the number of a message, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
@@ -54,9 +54,9 @@ pub(crate) struct NewEntry<'a> {
 pub(crate) struct Logged {
     pub(crate) stamp: Stamp,
     pub(crate) entry: Entry,
-    pub(crate) author: PersonId,
+    pub(crate) author: UserId,
     pub(crate) text: Option<String>,
-    /// The id of a person or the number of a message, depending on the kind.
+    /// The id of a user or the number of a message, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
@@ -71,16 +71,16 @@ impl Logged {
         })
     }
 
-    /// Returns the person whom the entry is about, if any.
-    pub(crate) fn person(&self) -> Option<PersonId> {
+    /// Returns the user whom the entry is about, if any.
+    pub(crate) fn user(&self) -> Option<UserId> {
         match self.entry {
-            Entry::Kicked | Entry::Banned | Entry::Unbanned | Entry::Owner | Entry::Member => self.about.map(PersonId),
+            Entry::Kicked | Entry::Banned | Entry::Unbanned | Entry::Owner | Entry::Member => self.about.map(UserId),
             Entry::Said | Entry::Topic | Entry::Joined | Entry::Left | Entry::Deleted => None,
         }
     }
 }
 
-impl PersonId {
+impl UserId {
     /// Returns the value for [`NewEntry::about`].
     pub(crate) fn as_subject(self) -> i64 {
         self.0
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Returns the room, number and time of an author's message with this key.
-    pub(crate) fn with_key(&self, author: PersonId, key: Uuid) -> Result<Option<(RoomId, Stamp)>, StoreError> {
+    pub(crate) fn with_key(&self, author: UserId, key: Uuid) -> Result<Option<(RoomId, Stamp)>, StoreError> {
         let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
         self.first(sql, (author, key.as_bytes().as_slice()), |row| {
             Ok((row.get(0)?, Stamp { seq: row.get(1)?, time: row.get(2)? }))
@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Returns number and author of each message after `seq` that is not deleted, ascending.
-    pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, PersonId)>, StoreError> {
+    pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, UserId)>, StoreError> {
         let sql = "SELECT seq, author FROM messages
             WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
         self.all(sql, (room, seq), |row| Ok((row.get(0)?, row.get(1)?)))
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn old_entries_are_deleted_in_batches() {
         let store = Store::open(&Data::Memory).unwrap();
-        let new = NewEntry { entry: Entry::Joined, author: PersonId(1), key: None, text: None, about: None };
+        let new = NewEntry { entry: Entry::Joined, author: UserId(1), key: None, text: None, about: None };
         let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
         for room in [LOBBY, room] {
             for seq in 1..=MAX_TRIMMED + 10 {

@@ -12,7 +12,7 @@
 //! | `restored.rs` | new epochs for data that was restored from a backup |
 //! | `keys.rs` | the keys of names, made anew after a Unicode update |
 //! | `open.rs` | opening the database, and the versions of its schema |
-//! | `people.rs` | accounts, guests, and the people they block |
+//! | `users.rs` | accounts, guests, and the users they block |
 //! | `sessions.rs` | sessions, found by the hash of a token |
 //! | `rooms.rs` | rooms and their members |
 //! | `messages.rs` | the rooms' logs |
@@ -24,15 +24,15 @@ mod instance_mark;
 mod keys;
 mod messages;
 mod open;
-mod people;
 mod restored;
 mod rooms;
 mod sessions;
+mod users;
 
 pub use data::{Data, OpenError};
 pub(super) use database::{Millis, Store, StoreError, now};
-pub(super) use ids::{PersonId, RoomId, SessionId};
+pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
-pub(super) use people::PersonRow;
 pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
+pub(super) use users::UserRow;

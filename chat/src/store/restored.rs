@@ -119,7 +119,7 @@ mod tests {
         // A backup of the same run, from before the last mark.
         let (mut store, _) = open(&here);
         store.db.execute("VACUUM INTO ?1", [here.join("during").to_str().unwrap()]).unwrap();
-        store.add_person("Ada", "ada", None, 0).unwrap();
+        store.add_user("Ada", "ada", None, 0).unwrap();
         store.renew_mark().unwrap();
         drop(store);
         fs::copy(here.join("during"), here.join(file)).unwrap();

@@ -6,7 +6,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, PersonId, RoomId, Store, StoreError};
+use super::{Millis, RoomId, Store, StoreError, UserId};
 
 /// Who may join a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub(crate) enum RoomKind {
     Direct,
 }
 
-/// A person's role in a room, in ascending order of rights.
+/// A user's role in a room, in ascending order of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
@@ -36,7 +36,7 @@ pub(crate) struct RoomRow {
     pub(crate) id: RoomId,
     pub(crate) kind: RoomKind,
     pub(crate) name: String,
-    /// The unique key: made from a public room's name, or from the two people of a direct room.
+    /// The unique key: made from a public room's name, or from the two users of a direct room.
     pub(crate) key: String,
     pub(crate) topic: String,
     pub(crate) epoch: String,
@@ -58,19 +58,19 @@ impl RoomRow {
 /// The public room that every new user is a member of. The schema creates it, and it is never removed.
 pub(crate) const LOBBY: RoomId = RoomId(1);
 
-/// A person's membership in a room, whatever its role.
+/// A user's membership in a room, whatever its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) room: RoomId,
-    pub(crate) person: PersonId,
+    pub(crate) user: UserId,
     pub(crate) role: Role,
-    /// The number of the latest message that the person has read.
+    /// The number of the latest message that the user has read.
     pub(crate) read: u64,
 }
 
 impl Member {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self { room: row.get(0)?, person: row.get(1)?, role: row.get(2)?, read: row.get(3)? })
+        Ok(Self { room: row.get(0)?, user: row.get(1)?, role: row.get(2)?, read: row.get(3)? })
     }
 }
 
@@ -118,47 +118,47 @@ impl Store {
         self.change("DELETE FROM rooms WHERE id = ?1", [id]).map(drop)
     }
 
-    pub(crate) fn member(&self, room: RoomId, person: PersonId) -> Result<Option<Member>, StoreError> {
+    pub(crate) fn member(&self, room: RoomId, user: UserId) -> Result<Option<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members WHERE room = ?1 AND person = ?2";
-        self.first(sql, (room, person), Member::read)
+        self.first(sql, (room, user), Member::read)
     }
 
-    /// Returns all memberships of a person, in the order of the rooms' ids.
-    pub(crate) fn memberships_of(&self, person: PersonId) -> Result<Vec<Member>, StoreError> {
+    /// Returns all memberships of a user, in the order of the rooms' ids.
+    pub(crate) fn memberships_of(&self, user: UserId) -> Result<Vec<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 ORDER BY room";
-        self.all(sql, [person], Member::read)
+        self.all(sql, [user], Member::read)
     }
 
     /// Returns a room's members and owners with ids after `after`, in the order of their ids.
-    pub(crate) fn members(&self, room: RoomId, after: Option<PersonId>, max: usize) -> Result<Vec<Member>, StoreError> {
+    pub(crate) fn members(&self, room: RoomId, after: Option<UserId>, max: usize) -> Result<Vec<Member>, StoreError> {
         let sql = "SELECT room, person, role, read FROM members
             WHERE room = ?1 AND person > ifnull(?2, 0) AND role >= 2 ORDER BY person LIMIT ?3";
         self.all(sql, (room, after, max), Member::read)
     }
 
-    /// Returns a room's banned people with ids after `after`, in the order of their ids. They have an index of their
+    /// Returns a room's banned users with ids after `after`, in the order of their ids. They have an index of their
     /// own: they are few among many.
-    pub(crate) fn banned(&self, room: RoomId, after: Option<PersonId>, max: usize) -> Result<Vec<Member>, StoreError> {
+    pub(crate) fn banned(&self, room: RoomId, after: Option<UserId>, max: usize) -> Result<Vec<Member>, StoreError> {
         self.all(BANNED, (room, after, max), Member::read)
     }
 
-    /// Returns in how many rooms a person has this role or a higher one, direct rooms excluded.
-    pub(crate) fn count_rooms(&self, person: PersonId, role: Role) -> Result<usize, StoreError> {
+    /// Returns in how many rooms a user has this role or a higher one, direct rooms excluded.
+    pub(crate) fn count_rooms(&self, user: UserId, role: Role) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room
             WHERE person = ?1 AND role >= ?2 AND kind <> 2";
-        Ok(self.first(sql, (person, role), |row| row.get(0))?.unwrap_or(0))
+        Ok(self.first(sql, (user, role), |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Returns how many rooms a person is invited to.
-    pub(crate) fn count_invitations(&self, person: PersonId) -> Result<usize, StoreError> {
+    /// Returns how many rooms a user is invited to.
+    pub(crate) fn count_invitations(&self, user: UserId) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members WHERE person = ?1 AND role = 1";
-        Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
+        Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Returns how many direct rooms a person is in.
-    pub(crate) fn count_conversations(&self, person: PersonId) -> Result<usize, StoreError> {
+    /// Returns how many direct rooms a user is in.
+    pub(crate) fn count_conversations(&self, user: UserId) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room WHERE person = ?1 AND kind = 2";
-        Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
+        Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
     }
 
     pub(crate) fn count_members(&self, room: RoomId) -> Result<u64, StoreError> {
@@ -172,28 +172,28 @@ impl Store {
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Returns the person who has been a member for the longest time, owners excluded.
-    pub(crate) fn oldest_member(&self, room: RoomId) -> Result<Option<PersonId>, StoreError> {
+    /// Returns the user who has been a member for the longest time, owners excluded.
+    pub(crate) fn oldest_member(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
         let sql = "SELECT person FROM members WHERE room = ?1 AND role = 2 ORDER BY since, person LIMIT 1";
         self.first(sql, [room], |row| row.get(0))
     }
 
-    /// Sets a person's role, and adds the membership if there is none.
-    pub(crate) fn set_role(&self, room: RoomId, person: PersonId, role: Role, now: Millis) -> Result<(), StoreError> {
+    /// Sets a user's role, and adds the membership if there is none.
+    pub(crate) fn set_role(&self, room: RoomId, user: UserId, role: Role, now: Millis) -> Result<(), StoreError> {
         let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (room, person) DO UPDATE SET role = excluded.role,
                 since = CASE WHEN members.role < 2 THEN excluded.since ELSE members.since END";
-        self.change(sql, (room, person, role, now)).map(drop)
+        self.change(sql, (room, user, role, now)).map(drop)
     }
 
-    pub(crate) fn remove_member(&self, room: RoomId, person: PersonId) -> Result<(), StoreError> {
-        self.change("DELETE FROM members WHERE room = ?1 AND person = ?2", (room, person)).map(drop)
+    pub(crate) fn remove_member(&self, room: RoomId, user: UserId) -> Result<(), StoreError> {
+        self.change("DELETE FROM members WHERE room = ?1 AND person = ?2", (room, user)).map(drop)
     }
 
-    /// Records that a person has read all messages up to `seq`. Returns whether that is an advance.
-    pub(crate) fn set_read(&self, room: RoomId, person: PersonId, seq: u64) -> Result<bool, StoreError> {
+    /// Records that a user has read all messages up to `seq`. Returns whether that is an advance.
+    pub(crate) fn set_read(&self, room: RoomId, user: UserId, seq: u64) -> Result<bool, StoreError> {
         let sql = "UPDATE members SET read = ?3 WHERE room = ?1 AND person = ?2 AND read < ?3";
-        Ok(self.change(sql, (room, person, seq))? > 0)
+        Ok(self.change(sql, (room, user, seq))? > 0)
     }
 }
 
@@ -232,17 +232,17 @@ impl RoomKind {
         format!("name {key}")
     }
 
-    /// Returns the key of the direct room of two people.
-    pub(crate) fn key_of_pair(one: PersonId, two: PersonId) -> String {
-        let (PersonId(one), PersonId(two)) = (one.min(two), one.max(two));
+    /// Returns the key of the direct room of two users.
+    pub(crate) fn key_of_pair(one: UserId, two: UserId) -> String {
+        let (UserId(one), UserId(two)) = (one.min(two), one.max(two));
         format!("pair {one} {two}")
     }
 }
 
 impl RoomRow {
-    /// Returns the two people of a direct room.
-    pub(crate) fn pair(&self) -> Option<(PersonId, PersonId)> {
+    /// Returns the two users of a direct room.
+    pub(crate) fn pair(&self) -> Option<(UserId, UserId)> {
         let (one, two) = self.key.strip_prefix("pair ")?.split_once(' ')?;
-        Some((PersonId(one.parse().ok()?), PersonId(two.parse().ok()?)))
+        Some((UserId(one.parse().ok()?), UserId(two.parse().ok()?)))
     }
 }

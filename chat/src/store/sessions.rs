@@ -2,13 +2,13 @@
 
 use rusqlite::Row;
 
-use super::{super::token::TokenHash, Millis, PersonId, PersonRow, SessionId, Store, StoreError};
+use super::{super::token::TokenHash, Millis, SessionId, Store, StoreError, UserId, UserRow};
 
 /// A stored session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
-    pub(crate) person: PersonId,
+    pub(crate) user: UserId,
     pub(crate) created: Millis,
     pub(crate) used: Millis,
     pub(crate) expires: Millis,
@@ -16,21 +16,21 @@ pub(crate) struct SessionRow {
 
 impl SessionRow {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self { id: row.get(0)?, person: row.get(1)?, created: row.get(2)?, used: row.get(3)?, expires: row.get(4)? })
+        Ok(Self { id: row.get(0)?, user: row.get(1)?, created: row.get(2)?, used: row.get(3)?, expires: row.get(4)? })
     }
 }
 
 impl Store {
     pub(crate) fn add_session(
         &self,
-        person: &PersonRow,
+        user: &UserRow,
         token: &TokenHash,
         now: Millis,
         expires: Millis,
     ) -> Result<SessionRow, StoreError> {
         let sql = "INSERT INTO sessions (person, guest, token, created, used, expires) VALUES (?1, ?2, ?3, ?4, ?4, ?5)
             RETURNING id, person, created, used, expires";
-        self.prepared(sql)?.query_row((person.id, person.is_guest(), token.0, now, expires), SessionRow::read)
+        self.prepared(sql)?.query_row((user.id, user.is_guest(), token.0, now, expires), SessionRow::read)
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
@@ -43,9 +43,9 @@ impl Store {
         self.first(sql, [token.0], SessionRow::read)
     }
 
-    pub(crate) fn sessions_of(&self, person: PersonId) -> Result<Vec<SessionRow>, StoreError> {
+    pub(crate) fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
         let sql = "SELECT id, person, created, used, expires FROM sessions WHERE person = ?1 ORDER BY used DESC";
-        self.all(sql, [person], SessionRow::read)
+        self.all(sql, [user], SessionRow::read)
     }
 
     /// Returns at most `max` sessions that have timed out: those that expired before `now`, and those without activity

@@ -2,12 +2,12 @@
 
 mod events;
 mod messages;
-mod people;
 mod random_sequences;
 mod rooms;
 mod sessions;
 mod storage_failures;
 mod thread;
+mod users;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,13 +1,13 @@
-//! Accounts, guests, and the people they block.
+//! Accounts, guests, and the users they block.
 
 use rusqlite::Row;
 
-use super::{LOBBY, Millis, PersonId, Role, Store, StoreError};
+use super::{LOBBY, Millis, Role, Store, StoreError, UserId};
 
 /// A stored account or guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PersonRow {
-    pub(crate) id: PersonId,
+pub(crate) struct UserRow {
+    pub(crate) id: UserId,
     pub(crate) name: String,
     /// The hash of the password; `None` for a guest.
     pub(crate) password: Option<String>,
@@ -16,7 +16,7 @@ pub(crate) struct PersonRow {
     pub(crate) key: Option<String>,
 }
 
-impl PersonRow {
+impl UserRow {
     pub(crate) fn is_guest(&self) -> bool {
         self.password.is_none() && self.key.is_some()
     }
@@ -27,54 +27,54 @@ impl PersonRow {
 }
 
 impl Store {
-    pub(crate) fn person(&self, id: PersonId) -> Result<Option<PersonRow>, StoreError> {
+    pub(crate) fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people WHERE id = ?1";
-        self.first(sql, [id], PersonRow::read)
+        self.first(sql, [id], UserRow::read)
     }
 
-    /// Returns the person whose name has this key.
-    pub(crate) fn person_named(&self, key: &str) -> Result<Option<PersonRow>, StoreError> {
+    /// Returns the user whose name has this key.
+    pub(crate) fn user_named(&self, key: &str) -> Result<Option<UserRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people WHERE key = ?1";
-        self.first(sql, [key], PersonRow::read)
+        self.first(sql, [key], UserRow::read)
     }
 
-    /// Returns people whose name's key starts with `prefix` and is after `after`, in the order of the keys.
-    pub(crate) fn people_from(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<PersonRow>, StoreError> {
+    /// Returns users whose name's key starts with `prefix` and is after `after`, in the order of the keys.
+    pub(crate) fn users_from(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<UserRow>, StoreError> {
         let sql = "SELECT id, name, password, operator, key FROM people
             WHERE key >= max(?1, ?2) AND key <> ?2 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
-        self.all(sql, (prefix, after, max), PersonRow::read)
+        self.all(sql, (prefix, after, max), UserRow::read)
     }
 
     /// Adds an account, or a guest if there is no password, as a member of the lobby. Returns `None` if the name is
     /// taken.
-    pub(crate) fn add_person(
+    pub(crate) fn add_user(
         &self,
         name: &str,
         key: &str,
         password: Option<&str>,
         now: Millis,
-    ) -> Result<Option<PersonId>, StoreError> {
+    ) -> Result<Option<UserId>, StoreError> {
         let sql = "INSERT INTO people (name, key, password, created) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (key) DO NOTHING RETURNING id";
-        let added: Option<PersonId> = self.first(sql, (name, key, password, now), |row| row.get(0))?;
-        if let Some(person) = added {
-            self.set_role(LOBBY, person, Role::Member, now)?;
+        let added: Option<UserId> = self.first(sql, (name, key, password, now), |row| row.get(0))?;
+        if let Some(user) = added {
+            self.set_role(LOBBY, user, Role::Member, now)?;
             let seen = self.head(LOBBY)?.unwrap_or_default().seq;
-            self.set_read(LOBBY, person, seen)?;
+            self.set_read(LOBBY, user, seen)?;
         }
         Ok(added)
     }
 
-    pub(crate) fn set_password(&self, id: PersonId, password: &str) -> Result<(), StoreError> {
+    pub(crate) fn set_password(&self, id: UserId, password: &str) -> Result<(), StoreError> {
         self.change("UPDATE people SET password = ?2 WHERE id = ?1", (id, password)).map(drop)
     }
 
-    pub(crate) fn set_operator(&self, id: PersonId, operator: bool) -> Result<(), StoreError> {
+    pub(crate) fn set_operator(&self, id: UserId, operator: bool) -> Result<(), StoreError> {
         self.change("UPDATE people SET operator = ?2 WHERE id = ?1", (id, operator)).map(drop)
     }
 
-    /// Frees a person's name and deletes all data about them, except for the name that their messages show.
-    pub(crate) fn remove_person(&self, id: PersonId) -> Result<(), StoreError> {
+    /// Frees a user's name and deletes all data about them, except for the name that their messages show.
+    pub(crate) fn remove_user(&self, id: UserId) -> Result<(), StoreError> {
         self.change("DELETE FROM sessions WHERE person = ?1", [id])?;
         self.change("DELETE FROM members WHERE person = ?1", [id])?;
         self.change("DELETE FROM blocks WHERE person = ?1", [id])?;
@@ -82,30 +82,30 @@ impl Store {
         self.change("UPDATE people SET key = NULL, password = NULL, operator = 0 WHERE id = ?1", [id]).map(drop)
     }
 
-    /// Returns whether `person` has blocked `other`.
-    pub(crate) fn has_blocked(&self, person: PersonId, other: PersonId) -> Result<bool, StoreError> {
+    /// Returns whether `user` has blocked `other`.
+    pub(crate) fn has_blocked(&self, user: UserId, other: UserId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM blocks WHERE person = ?1 AND blocked = ?2";
-        Ok(self.first(sql, (person, other), |_| Ok(()))?.is_some())
+        Ok(self.first(sql, (user, other), |_| Ok(()))?.is_some())
     }
 
-    /// Returns how many people `person` has blocked.
-    pub(crate) fn count_blocked(&self, person: PersonId) -> Result<usize, StoreError> {
+    /// Returns how many users `user` has blocked.
+    pub(crate) fn count_blocked(&self, user: UserId) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM blocks WHERE person = ?1";
-        Ok(self.first(sql, [person], |row| row.get(0))?.unwrap_or(0))
+        Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
     }
 
-    pub(crate) fn set_blocked(&self, person: PersonId, other: PersonId, blocked: bool) -> Result<(), StoreError> {
+    pub(crate) fn set_blocked(&self, user: UserId, other: UserId, blocked: bool) -> Result<(), StoreError> {
         let sql = if blocked {
             "INSERT INTO blocks (person, blocked) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
         } else {
             "DELETE FROM blocks WHERE person = ?1 AND blocked = ?2"
         };
-        self.change(sql, (person, other)).map(drop)
+        self.change(sql, (user, other)).map(drop)
     }
 
-    /// Returns the names of the people whom `person` has blocked.
-    pub(crate) fn blocked_by(&self, person: PersonId) -> Result<Vec<String>, StoreError> {
+    /// Returns the names of the users whom `user` has blocked.
+    pub(crate) fn blocked_by(&self, user: UserId) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT name FROM blocks JOIN people ON people.id = blocked WHERE person = ?1 ORDER BY key";
-        self.all(sql, [person], |row| row.get(0))
+        self.all(sql, [user], |row| row.get(0))
     }
 }

@@ -7,7 +7,7 @@ use super::{
     super::{
         interface::SignInError,
         password::Password,
-        store::{Millis, PersonId, SessionId, StoreError},
+        store::{Millis, SessionId, StoreError, UserId},
         wire,
     },
     call::{Call, Failure, HandlerResult, PendingReply, Reply, done, parse, refuse, result, too_fast},
@@ -27,12 +27,12 @@ struct List {
 
 #[derive(Serialize)]
 struct People {
-    people: Vec<PersonView>,
+    people: Vec<UserView>,
     more: bool,
 }
 
 #[derive(Serialize)]
-struct PersonView {
+struct UserView {
     name: String,
     guest: bool,
     online: bool,
@@ -48,21 +48,21 @@ pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     match search {
         Some(search) => {
             let prefix = key(&search).unwrap_or_else(|| search.to_lowercase());
-            for person in state.store.people_from(&prefix, &after, MAX_LISTED_PEOPLE + 1)? {
-                let (guest, online) = (person.is_guest(), state.presence.is_online(person.id));
-                people.push(PersonView { name: person.name, guest, online });
+            for user in state.store.users_from(&prefix, &after, MAX_LISTED_USERS + 1)? {
+                let (guest, online) = (user.is_guest(), state.presence.is_online(user.id));
+                people.push(UserView { name: user.name, guest, online });
             }
         }
         None => {
-            let ids: Vec<_> = state.presence.people(&after).take(MAX_LISTED_PEOPLE + 1).map(|(id, _)| id).collect();
+            let ids: Vec<_> = state.presence.users(&after).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
             for id in ids {
                 let profile = state.profile(id)?;
-                people.push(PersonView { name: profile.name.clone(), guest: profile.guest, online: true });
+                people.push(UserView { name: profile.name.clone(), guest: profile.guest, online: true });
             }
         }
     }
-    let more = people.len() > MAX_LISTED_PEOPLE;
-    people.truncate(MAX_LISTED_PEOPLE);
+    let more = people.len() > MAX_LISTED_USERS;
+    people.truncate(MAX_LISTED_USERS);
     result(&People { people, more })
 }
 
@@ -89,18 +89,18 @@ pub(super) fn unblock(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 
 fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> HandlerResult {
     let Named { name } = parse(data)?;
-    let other = call.state.find_person(&name)?;
-    if other == call.person {
+    let other = call.state.find_user(&name)?;
+    if other == call.user {
         return refuse("yourself", "This is you.");
     }
     let store = &call.state.store;
-    if blocked && !store.has_blocked(call.person, other)? && store.count_blocked(call.person)? >= MAX_BLOCKED {
-        return refuse("too_many_blocks", "You have blocked too many people already.");
+    if blocked && !store.has_blocked(call.user, other)? && store.count_blocked(call.user)? >= MAX_BLOCKED {
+        return refuse("too_many_blocks", "You have blocked too many users already.");
     }
-    store.set_blocked(call.person, other, blocked)?;
+    store.set_blocked(call.user, other, blocked)?;
     let profile = call.state.profile(other)?;
     let view = wire::event("blocked", &Blocked { name: &profile.name, blocked });
-    call.state.publish(Topic::Person(call.person), view, None);
+    call.state.publish(Topic::User(call.user), view, None);
     done()
 }
 
@@ -119,7 +119,7 @@ struct SessionView {
 
 /// `sessions`: lists the user's sessions.
 pub(super) fn sessions(call: &mut Call<'_>, _: &RawValue) -> HandlerResult {
-    let sessions = call.state.store.sessions_of(call.person)?;
+    let sessions = call.state.store.sessions_of(call.user)?;
     let sessions = sessions.into_iter().map(|row| SessionView {
         session: row.id,
         created: row.created,
@@ -139,9 +139,9 @@ struct Revoke {
 pub(super) fn revoke(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Revoke { session } = parse::<Option<_>>(data)?.unwrap_or_default();
     match session {
-        None => call.state.end_other_sessions(call.person, call.session)?,
+        None => call.state.end_other_sessions(call.user, call.session)?,
         Some(id) => match call.state.store.session(id)? {
-            Some(session) if session.person == call.person => call.state.end_session(&session, Reason::Revoked)?,
+            Some(session) if session.user == call.user => call.state.end_session(&session, Reason::Revoked)?,
             _ => return refuse("unknown_session", "You have no such session."),
         },
     }
@@ -159,7 +159,7 @@ pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ChangePassword { old, new } = parse(data)?;
     let (old, hash) = call.own_password(&old)?;
     let new = Password::new(&new).or_else(|error| refuse("bad_password", error.to_string()))?;
-    let (person, session, pending) = (call.person, call.session, call.pending_reply());
+    let (user, session, pending) = (call.user, call.session, call.pending_reply());
     let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
     call.state.run_after_commit(move || {
         let reply_path = (pending, commands.clone());
@@ -172,10 +172,10 @@ pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
                 let Ok(new_hash) = new_hash else { return reply_with_error((pending, commands), SignInError::Storage) };
                 let change = move |state: &mut State| {
                     // Refused if the password was changed meanwhile.
-                    match state.store.person(person)? {
+                    match state.store.user(user)? {
                         Some(row) if row.password.as_ref() == Some(&hash) => {
-                            state.store.set_password(person, &new_hash)?;
-                            state.end_other_sessions(person, session)?;
+                            state.store.set_password(user, &new_hash)?;
+                            state.end_other_sessions(user, session)?;
                             Ok(Ok(()))
                         }
                         _ => Ok(Err(SignInError::BadCredentials)),
@@ -202,12 +202,12 @@ struct DeleteAccount {
 /// `delete_account`: deletes the user's account, with its sessions and memberships, and frees its name.
 pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let DeleteAccount { password } = parse::<Option<_>>(data)?.unwrap_or_default();
-    if call.state.profile(call.person)?.guest {
-        call.state.remove_person(call.person)?;
+    if call.state.profile(call.user)?.guest {
+        call.state.remove_user(call.user)?;
         return done();
     }
     let (password, hash) = call.own_password(&password)?;
-    let (person, pending) = (call.person, call.pending_reply());
+    let (user, pending) = (call.user, call.pending_reply());
     let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
     call.state.run_after_commit(move || {
         let verified =
@@ -215,8 +215,8 @@ pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> HandlerRes
                 if !right {
                     return reply_with_error((pending, commands), SignInError::BadCredentials);
                 }
-                let remove = move |state: &mut State| match state.store.person(person)? {
-                    Some(row) if row.password.as_ref() == Some(&hash) => state.remove_person(person).map(Ok),
+                let remove = move |state: &mut State| match state.store.user(user)? {
+                    Some(row) if row.password.as_ref() == Some(&hash) => state.remove_user(user).map(Ok),
                     _ => Ok(Err(SignInError::BadCredentials)),
                 };
                 commands.clone().request(reply_after((pending, commands), remove));
@@ -242,7 +242,7 @@ struct NoticeView<'a> {
 /// `notice`: publishes an operator's text to all who are online.
 pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Notice { text } = parse(data)?;
-    let profile = call.state.profile(call.person)?;
+    let profile = call.state.profile(call.user)?;
     if !profile.operator {
         return refuse("not_operator", "Only an operator may do that.");
     }
@@ -294,9 +294,9 @@ impl Call<'_> {
     /// Checks the form of the password that a client has sent, and charges it. Returns it with the hash to verify it
     /// by.
     fn own_password(&mut self, password: &str) -> Result<(Password, String), Failure> {
-        let hash = self.state.store.person(self.person)?.and_then(|person| person.password);
+        let hash = self.state.store.user(self.user)?.and_then(|user| user.password);
         if hash.is_some() {
-            self.state.rate_limit(Action::Password, self.person).or_else(too_fast)?;
+            self.state.rate_limit(Action::Password, self.user).or_else(too_fast)?;
         }
         match (Password::new(password), hash) {
             (_, None) => refuse("guest", "A guest has no password."),
@@ -314,8 +314,8 @@ impl State {
     }
 
     /// Ends all sessions of a user except one.
-    fn end_other_sessions(&mut self, person: PersonId, except: SessionId) -> Result<(), StoreError> {
-        for session in self.store.sessions_of(person)? {
+    fn end_other_sessions(&mut self, user: UserId, except: SessionId) -> Result<(), StoreError> {
+        for session in self.store.sessions_of(user)? {
             if session.id != except {
                 self.end_session(&session, Reason::Revoked)?;
             }
@@ -327,4 +327,4 @@ impl State {
 /// Users that one may block: all are sent whenever the user connects.
 const MAX_BLOCKED: usize = 1000;
 /// Users in one list.
-const MAX_LISTED_PEOPLE: usize = 200;
+const MAX_LISTED_USERS: usize = 200;
