@@ -1,4 +1,5 @@
 //! The options of the command line, and how they are parsed.
+#![allow(rustdoc::bare_urls, reason = "the doc comments here are help texts of a terminal")]
 
 use std::{
     net::{IpAddr, SocketAddr},
