@@ -5,9 +5,9 @@ use std::{io, path::Path};
 
 use clap::Parser;
 use switchboard_benches::{
-    growth::{Growth, Subject},
-    process::{Contestant, Cores, UWEBSOCKETS_VERSION, build_ours},
+    process::{Cores, TestedServer, UWEBSOCKETS_VERSION, build_ours},
     report::{Options, Run},
+    scale::{Growth, Subject},
 };
 
 fn main() -> io::Result<()> {
@@ -19,8 +19,8 @@ fn main() -> io::Result<()> {
 
     let mut run = Run::begin("scale", &options)?;
     let mut subjects = vec![Subject::Ours(program.clone(), 1), Subject::Ours(program.clone(), 2)];
-    let contestants = Contestant::all(Path::new(env!("CARGO_BIN_EXE_peer")), program);
-    for contestant in contestants.into_iter().filter(|contestant| matches!(contestant, Contestant::UWebSockets(_))) {
+    let contestants = TestedServer::all(Path::new(env!("CARGO_BIN_EXE_peer")), program);
+    for contestant in contestants.into_iter().filter(|contestant| matches!(contestant, TestedServer::UWebSockets(_))) {
         subjects.push(Subject::Peer(contestant));
         run.peer("uWebSockets", Some(UWEBSOCKETS_VERSION));
     }

@@ -6,22 +6,22 @@ use std::{io, path::Path};
 
 use clap::Parser;
 use switchboard_benches::{
-    contest::Field,
-    process::{Contestant, Cores, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours},
+    process::{Cores, TestedServer, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours},
     report::{Options, Run},
+    servers::Field,
 };
 
 fn main() -> io::Result<()> {
     let options = Options::parse();
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let contestants = Contestant::all(Path::new(env!("CARGO_BIN_EXE_peer")), build_ours()?);
+    let contestants = TestedServer::all(Path::new(env!("CARGO_BIN_EXE_peer")), build_ours()?);
     let cores = Cores::find()?;
     cores.pin_load()?;
 
     let mut run = Run::begin("servers", &options)?;
     match UWEBSOCKETS_ABSENT {
         None => run.peer("uWebSockets", Some(UWEBSOCKETS_VERSION)),
-        Some(reason) => run.note(format!("no uWebSockets here, so ratios are to the floor: {reason}")),
+        Some(reason) => run.note(format!("no uWebSockets here, so ratios are to the baseline: {reason}")),
     }
     for peer in ["tungstenite", "tokio-websockets", "fastwebsockets"] {
         run.peer(peer, None);

@@ -6,8 +6,8 @@
 //! | `process/` | a server under test: started, measured, ended |
 //! | `load/` | the load generator |
 //! | `peers/` | the servers that ours is compared with |
-//! | `contest/` | the bench `servers` |
-//! | `growth/` | the bench `scale` |
+//! | `servers/` | the bench `servers` |
+//! | `scale/` | the bench `scale` |
 //! | `chat/` | the bench `chat` |
 //! | `race/` | competitors in memory, measured in turns |
 //! | `codec/` | the engine and its peers in memory: receiving, sending, instructions |
@@ -17,14 +17,14 @@
 pub mod chat;
 pub mod codec;
 pub mod compression;
-pub mod contest;
-pub mod growth;
 pub mod load;
 pub mod peers;
 pub mod process;
 pub mod race;
 mod random;
 pub mod report;
+pub mod scale;
+pub mod servers;
 
 /// What ends a bench: a wrong answer is an error, never a figure.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;

@@ -1,4 +1,4 @@
-//! Runs one of the peers in Rust: `peer floor echo`. Prints where it listens, and serves until it is killed.
+//! Runs one of the peers in Rust: `peer baseline echo`. Prints where it listens, and serves until it is killed.
 
 use std::io;
 

@@ -96,9 +96,9 @@ impl Block {
     pub fn new(payload: Payload) -> Self {
         let content = payload.bytes();
         let mut random = Random(1);
-        let mut bytes = Vec::with_capacity(LEAST_BYTES + payload.length + 14);
+        let mut bytes = Vec::with_capacity(MIN_BYTES + payload.length + 14);
         let mut frames = 0;
-        while bytes.len() < LEAST_BYTES || frames < LEAST_FRAMES {
+        while bytes.len() < MIN_BYTES || frames < MIN_FRAMES {
             let key = MaskingKey((random.next() as u32).to_be_bytes());
             bytes.extend_from_slice(&payload.header(Some(key)).encode());
             let start = bytes.len();
@@ -110,8 +110,8 @@ impl Block {
     }
 }
 
-const LEAST_BYTES: usize = 1 << 20;
-const LEAST_FRAMES: usize = 2;
+const MIN_BYTES: usize = 1 << 20;
+const MIN_FRAMES: usize = 2;
 
 /// Marsaglia's xorshift: enough to have bytes that differ.
 struct Random(u64);

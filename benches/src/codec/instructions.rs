@@ -21,7 +21,7 @@ pub fn valgrind() -> Option<String> {
 /// # Errors
 /// Where valgrind does not run, or the work is not done.
 pub fn per_frame(direction: Direction, payload: &Payload, competitor: &str) -> Outcome<f64> {
-    let frames = (FRAME_BYTES / payload.length as u64).clamp(LEAST_FRAMES, MOST_FRAMES);
+    let frames = (FRAME_BYTES / payload.length as u64).clamp(MIN_FRAMES, MAX_FRAMES);
     let few = counted(direction, payload, competitor, frames)?;
     let many = counted(direction, payload, competitor, 3 * frames)?;
     Ok((many.instructions - few.instructions) / (many.frames - few.frames))
@@ -89,5 +89,5 @@ const WITHOUT_REP: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cp
 
 /// About as much as the first of the two runs handles.
 const FRAME_BYTES: u64 = 4 << 20;
-const LEAST_FRAMES: u64 = 8;
-const MOST_FRAMES: u64 = 20_000;
+const MIN_FRAMES: u64 = 8;
+const MAX_FRAMES: u64 = 20_000;

@@ -44,11 +44,11 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// None yet; there is room for `most`.
+    /// None yet; there is room for `max`.
     #[must_use]
-    pub fn new(kind: Kind, takeover: bool, most: usize) -> Self {
+    pub fn new(kind: Kind, takeover: bool, max: usize) -> Self {
         let (deflate, _) = agreed(takeover);
-        Self { all: Vec::with_capacity(most), kind, takeover, deflate }
+        Self { all: Vec::with_capacity(max), kind, takeover, deflate }
     }
 
     /// Adds one.

@@ -23,7 +23,7 @@ impl Messages {
     /// Where zlib fails.
     pub fn new(length: usize, takeover: bool) -> Outcome<Rc<Self>> {
         let mut random = Random(length as u64);
-        let count = (LEAST_BYTES / length).max(LEAST_COUNT);
+        let count = (MIN_BYTES / length).max(MIN_COUNT);
         let texts: Vec<String> = (0..count).map(|_| text(length, &mut random)).collect();
         let mut zlib = Zlib::new(ZLIB_LEVEL, takeover);
         let frames = texts.iter().map(|text| {
@@ -62,8 +62,8 @@ impl Messages {
     }
 }
 
-const LEAST_BYTES: usize = 128 << 10;
-const LEAST_COUNT: usize = 32;
+const MIN_BYTES: usize = 128 << 10;
+const MIN_COUNT: usize = 32;
 const ZLIB_LEVEL: u32 = 6;
 
 /// A batch of entries in JSON, cut where it is long enough.

@@ -3,14 +3,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `floor.rs` | what the kernel takes: a loop on mio with frames, but without checks |
+//! | `baseline.rs` | what the kernel takes: a loop on mio with frames, but without checks |
 //! | `uwebsockets.cpp` | uWebSockets; a program of its own, see `build.rs` |
 //! | `tungstenite.rs` | tungstenite on mio |
 //! | `tokio_websockets.rs` | tokio-websockets |
 //! | `fastwebsockets.rs` | fastwebsockets on tokio and hyper |
 
+mod baseline;
 mod fastwebsockets;
-mod floor;
 mod tokio_websockets;
 mod tungstenite;
 
@@ -25,7 +25,7 @@ use socket2::{Domain, Socket, Type};
 /// A peer in Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Peer {
-    Floor,
+    Baseline,
     Tungstenite,
     TokioWebsockets,
     Fastwebsockets,
@@ -35,7 +35,7 @@ impl Peer {
     /// As it is named in a table.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Floor => "floor on mio",
+            Self::Baseline => "baseline on mio",
             Self::Tungstenite => "tungstenite on mio",
             Self::TokioWebsockets => "tokio-websockets",
             Self::Fastwebsockets => "fastwebsockets",
@@ -81,7 +81,7 @@ pub fn listen(port: u16) -> io::Result<TcpListener> {
 /// What the system says of the poller or the listener. A connection's failure ends that connection only.
 pub fn serve(peer: Peer, mode: Mode, listener: TcpListener) -> io::Result<()> {
     match peer {
-        Peer::Floor => floor::serve(listener, mode),
+        Peer::Baseline => baseline::serve(listener, mode),
         Peer::Tungstenite => tungstenite::serve(listener, mode),
         Peer::TokioWebsockets => tokio_websockets::serve(listener, mode),
         Peer::Fastwebsockets => fastwebsockets::serve(listener, mode),

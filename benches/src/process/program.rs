@@ -13,7 +13,7 @@ use crate::peers::{Mode, Peer};
 
 /// A server in the comparison.
 #[derive(Clone, Debug)]
-pub enum Contestant {
+pub enum TestedServer {
     /// A peer in Rust, by the path of the program `peer`.
     Rust(Peer, PathBuf),
     /// uWebSockets, by the path of its program.
@@ -22,7 +22,7 @@ pub enum Contestant {
     Ours(PathBuf),
 }
 
-impl Contestant {
+impl TestedServer {
     /// All there are, in the order of the table's columns.
     pub fn all(peer: &Path, ours: PathBuf) -> Vec<Self> {
         let mut all: Vec<Self> = Peer::value_variants().iter().map(|&name| Self::Rust(name, peer.into())).collect();

@@ -11,7 +11,7 @@ pub(super) struct Drawing {
     /// Where the next chart begins.
     top: f64,
     /// The zero of the chart that is drawn now.
-    floor: f64,
+    zero_y: f64,
 }
 
 pub(super) const LEFT: f64 = 70.0;
@@ -61,11 +61,11 @@ impl Drawing {
             self.text(x + 16.0, y, "legend", name);
             x += width;
         }
-        self.floor = y + LEGEND_LINE + CHART_HEIGHT;
+        self.zero_y = y + LEGEND_LINE + CHART_HEIGHT;
     }
 
     pub(super) fn end_chart(&mut self) {
-        self.top = self.floor + FOOT;
+        self.top = self.zero_y + FOOT;
     }
 
     /// Draws the lines of an axis that reaches `highest`, and gives how much height one unit has.
@@ -85,7 +85,7 @@ impl Drawing {
 
     /// Where something lies that is `height` above zero.
     pub(super) fn up(&self, height: f64) -> f64 {
-        self.floor - height
+        self.zero_y - height
     }
 
     pub(super) fn bar(&mut self, x: f64, height: f64, width: f64, series: usize, told: &str) {
@@ -110,12 +110,12 @@ impl Drawing {
     /// A name below the axis; its parts that a comma divides stand below each other.
     pub(super) fn below(&mut self, middle: f64, name: &str) {
         for (at, line) in name.split(", ").enumerate() {
-            self.text(middle, self.floor + 16.0 + 14.0 * at as f64, "name", line);
+            self.text(middle, self.zero_y + 16.0 + 14.0 * at as f64, "name", line);
         }
     }
 
     pub(super) fn below_all(&mut self, name: &str) {
-        self.text(f64::midpoint(LEFT, RIGHT), self.floor + 36.0, "name", name);
+        self.text(f64::midpoint(LEFT, RIGHT), self.zero_y + 36.0, "name", name);
     }
 
     pub(super) fn finish(self) -> String {

@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     load::{Echo, FanOut, Handshakes, Measurement, RoundTrips, Times, idle_bytes, measure},
     peers::Mode,
-    process::{Contestant, Cores, Server},
+    process::{Cores, Server, TestedServer},
 };
 
 /// A row of a table.
@@ -68,8 +68,8 @@ impl Row {
     }
 
     /// Whether this server can be given it: of compression ours alone is asked.
-    pub fn is_for(self, contestant: &Contestant) -> bool {
-        self != Self::Idle { deflate: true } || matches!(contestant, Contestant::Ours(_))
+    pub fn is_for(self, contestant: &TestedServer) -> bool {
+        self != Self::Idle { deflate: true } || matches!(contestant, TestedServer::Ours(_))
     }
 
     /// Memory is the same every time.
@@ -81,7 +81,7 @@ impl Row {
     ///
     /// # Errors
     /// The server cannot be started, or does something wrong.
-    pub fn run(self, contestant: &Contestant, cores: &Cores, quick: bool) -> io::Result<Outcome> {
+    pub fn run(self, contestant: &TestedServer, cores: &Cores, quick: bool) -> io::Result<Outcome> {
         let times = if quick { Times::QUICK } else { Times::FULL };
         let mode = if let Self::FanOut { .. } = self { Mode::Broadcast } else { Mode::Echo };
         let deflate = self == Self::Idle { deflate: true };

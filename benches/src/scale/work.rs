@@ -10,7 +10,7 @@ use std::{
 use crate::{
     load::{Echo, Paced, Times, Work, measure},
     peers::Mode,
-    process::{Contestant, Cores, Server, ours},
+    process::{Cores, Server, TestedServer, ours},
 };
 
 /// A server that is looked at.
@@ -19,7 +19,7 @@ pub enum Subject {
     /// Our program with so many workers.
     Ours(PathBuf, usize),
     /// A peer, for comparison.
-    Peer(Contestant),
+    Peer(TestedServer),
 }
 
 impl Subject {

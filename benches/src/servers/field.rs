@@ -5,14 +5,14 @@ use super::{
     tables,
 };
 use crate::{
-    process::{Contestant, Cores, CpuTime},
+    process::{Cores, CpuTime, TestedServer},
     report::{Options, Plot, Run, Samples, Table, rotated},
 };
 
 /// The contestants, and what is known of each.
 #[derive(Debug)]
 pub struct Field {
-    contestants: Vec<Contestant>,
+    contestants: Vec<TestedServer>,
     cores: Cores,
     pub(super) rows: Vec<(Row, Vec<Cell>)>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Cell {
 }
 
 impl Field {
-    pub fn new(contestants: Vec<Contestant>, cores: Cores, options: &Options) -> Self {
+    pub fn new(contestants: Vec<TestedServer>, cores: Cores, options: &Options) -> Self {
         let rows = Row::all().into_iter().filter(|row| options.wants(&row.name()));
         let rows = rows.map(|row| (row, vec![Cell::default(); contestants.len()])).collect();
         Self { contestants, cores, rows }
@@ -74,12 +74,12 @@ impl Field {
     }
 
     pub(super) fn names(&self) -> Vec<&'static str> {
-        self.contestants.iter().map(Contestant::name).collect()
+        self.contestants.iter().map(TestedServer::name).collect()
     }
 
-    /// Whom all are compared with: uWebSockets, or where it is absent the floor.
+    /// Whom all are compared with: uWebSockets, or where it is absent the baseline.
     pub(super) fn reference(&self) -> usize {
-        self.contestants.iter().position(|contestant| matches!(contestant, Contestant::UWebSockets(_))).unwrap_or(0)
+        self.contestants.iter().position(|contestant| matches!(contestant, TestedServer::UWebSockets(_))).unwrap_or(0)
     }
 }
 

@@ -21,25 +21,25 @@ pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<(
     let mut listener = TcpListener::from_std(listener);
     let poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut floor = Floor { poll, listener, mode, connections: Slab::new(), output: Vec::new() };
+    let mut baseline = Baseline { poll, listener, mode, connections: Slab::new(), output: Vec::new() };
     let mut input = vec![0; READ_BYTES];
     let mut events = Events::with_capacity(1024);
     loop {
-        floor.poll.poll(&mut events, None)?;
+        baseline.poll.poll(&mut events, None)?;
         for event in &events {
             if event.token() == LISTENER {
-                floor.accept()?;
+                baseline.accept()?;
                 continue;
             }
             let slot = event.token().0;
-            let served = floor.ready(slot, event.is_readable(), event.is_writable(), &mut input);
-            floor.end_if_failed(slot, served);
+            let served = baseline.ready(slot, event.is_readable(), event.is_writable(), &mut input);
+            baseline.end_if_failed(slot, served);
         }
-        floor.flush_broadcast();
+        baseline.flush_broadcast();
     }
 }
 
-struct Floor {
+struct Baseline {
     poll: Poll,
     listener: TcpListener,
     mode: Mode,
@@ -58,7 +58,7 @@ struct Connection {
     unsent: Vec<u8>,
 }
 
-impl Floor {
+impl Baseline {
     fn accept(&mut self) -> io::Result<()> {
         while let Some(mut stream) = accept(&self.listener)? {
             let entry = self.connections.vacant_entry();
