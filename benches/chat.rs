@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 
 use clap::Parser;
 use switchboard_benches::{
-    chat::Conversation,
+    chat::ChatBench,
     process::{Cores, build_ours},
     report::{Options, Run},
 };
@@ -31,7 +31,7 @@ fn main() -> io::Result<()> {
 
     let mut run = Run::begin("chat", &options)?;
     run.note(cores.told());
-    let mut conversation = Conversation::new(program, &data, cores, &options)?;
+    let mut conversation = ChatBench::new(program, &data, cores, &options)?;
     run.note(conversation.told()?);
     let failures = conversation.measure(&run, &options);
     for failure in &failures {

@@ -13,32 +13,32 @@
 //! | `work.rs` | servers, and what they are given to do |
 //! | `tables.rs` | all of it, round by round, and what is shown |
 
-mod crowd;
-mod disk;
-mod guests;
-mod line;
+mod bench;
+mod chat_load;
+mod checker;
+mod clients;
+mod connection;
+mod data_dir;
+mod messages;
 mod room;
-mod scene;
-mod tables;
-mod talk;
-mod words;
-mod work;
+mod runner;
+mod sign_in;
 
 use std::{io, net::SocketAddr};
 
-pub use tables::Conversation;
+pub use bench::ChatBench;
 
 use crate::load::Work;
-use crowd::{Crowd, Size};
-use talk::{Pace, Talk};
+use chat_load::{ChatLoad, Pace};
+use clients::{Clients, Size};
 
 /// A crowd of about so many people, 50 in each room, who keep so many messages in flight: for a chat that was started by
 /// hand.
 ///
 /// # Errors
 /// What the system says, or that the server does not let somebody in.
-pub fn talk(address: SocketAddr, people: usize, in_flight: usize) -> io::Result<impl Work> {
-    let rooms = (people / 50).max(1);
-    let size = Size { people: people / rooms * rooms, rooms };
-    Talk::new(Crowd::enter(address, size)?, Pace::InFlight(in_flight))
+pub fn load(address: SocketAddr, users: usize, in_flight: usize) -> io::Result<impl Work> {
+    let rooms = (users / 50).max(1);
+    let size = Size { users: users / rooms * rooms, rooms };
+    ChatLoad::new(Clients::connect(address, size)?, Pace::InFlight(in_flight))
 }

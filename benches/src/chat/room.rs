@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, io};
 
-use super::words::Saying;
+use super::messages::SentMessage;
 
 /// A room, as far as its members have been told of it.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Room {
     /// How many are to be in it; the log's entries up to this number are that they enter.
     members: u64,
     /// How often somebody is still to be told that somebody else has entered.
-    untold: u64,
+    missing_joins: u64,
     /// The latest entry that the server has told anybody of.
     latest: u64,
     /// The number of the first entry behind those of entering that somebody misses.
@@ -28,17 +28,17 @@ pub(super) struct Room {
 #[derive(Debug)]
 struct Entry {
     text: Box<str>,
-    said: Option<Saying>,
+    sent: Option<SentMessage>,
     /// How many do not have it yet.
     missing: u64,
 }
 
 impl Room {
     /// A room that is to have so many members.
-    pub(super) fn of(members: u64) -> Self {
+    pub(super) fn new(members: u64) -> Self {
         // Of two one is told about the other, of three …
-        let untold = (1..members).sum();
-        Self { id: 0, members, untold, latest: 0, first: members + 1, entries: VecDeque::new() }
+        let missing_joins = (1..members).sum();
+        Self { id: 0, members, missing_joins, latest: 0, first: members + 1, entries: VecDeque::new() }
     }
 
     /// Somebody has entered it, and that was this entry.
@@ -54,24 +54,24 @@ impl Room {
 
     /// Whether all have been told all.
     pub(super) fn is_settled(&self) -> bool {
-        self.untold == 0 && self.first > self.latest
+        self.missing_joins == 0 && self.first > self.latest
     }
 
     /// A member is told an entry. Gives what was said, if it is not of another kind; `read` makes that of the text, for
     /// the first who is told it, or says what is wrong.
-    pub(super) fn told(
+    pub(super) fn receive(
         &mut self,
         seq: u64,
         text: &str,
-        read: impl FnOnce() -> io::Result<Option<Saying>>,
-    ) -> io::Result<Option<Saying>> {
+        parse: impl FnOnce() -> io::Result<Option<SentMessage>>,
+    ) -> io::Result<Option<SentMessage>> {
         let Some(at) = seq.checked_sub(self.first) else {
-            self.untold = self.untold.saturating_sub(1);
-            return read();
+            self.missing_joins = self.missing_joins.saturating_sub(1);
+            return parse();
         };
         let at = usize::try_from(at).map_err(io::Error::other)?;
         if at == self.entries.len() {
-            self.entries.push_back(Entry { text: text.into(), said: read()?, missing: self.members });
+            self.entries.push_back(Entry { text: text.into(), sent: parse()?, missing: self.members });
         }
         let Some(entry) = self.entries.get_mut(at) else {
             return Err(io::Error::other(format!("{text} is told before what comes before it")));
@@ -80,12 +80,12 @@ impl Room {
             return Err(io::Error::other(format!("{text} is told where {} is due", entry.text)));
         }
         entry.missing -= 1;
-        let said = entry.said;
+        let sent = entry.sent;
         while self.entries.front().is_some_and(|entry| entry.missing == 0) {
             self.entries.pop_front();
             self.first += 1;
         }
-        Ok(said)
+        Ok(sent)
     }
 }
 
@@ -94,16 +94,16 @@ mod tests {
     use super::*;
 
     /// What comes of telling entries of a room of two in which one thing was said.
-    fn outcome(told: &[(u64, &str)]) -> String {
-        let mut room = Room::of(2);
+    fn outcome(receive: &[(u64, &str)]) -> String {
+        let mut room = Room::new(2);
         room.entered(7, 1);
         room.entered(7, 2);
         room.acknowledged(3);
-        let saying = Saying { author: 1, number: 1, at: 0 };
-        for &(seq, text) in told {
-            let expected = (seq > 2).then_some(saying);
-            match room.told(seq, text, || Ok(expected)) {
-                Ok(said) => assert_eq!(said, expected, "{told:?}"),
+        let sent = SentMessage { author: 1, number: 1, at: 0 };
+        for &(seq, text) in receive {
+            let expected = (seq > 2).then_some(sent);
+            match room.receive(seq, text, || Ok(expected)) {
+                Ok(sent) => assert_eq!(sent, expected, "{told:?}"),
                 Err(error) => return error.to_string(),
             }
         }
@@ -121,8 +121,8 @@ mod tests {
             (&[(2, "joined"), (4, "ho")], "ho is told before what comes before it"),
             (&[(2, "joined"), (3, "hi"), (3, "ho")], "ho is told where hi is due"),
         ];
-        for (told, expected) in rows {
-            assert_eq!(outcome(told), *expected, "{told:?}");
+        for (receive, expected) in rows {
+            assert_eq!(outcome(receive), *expected, "{told:?}");
         }
     }
 }

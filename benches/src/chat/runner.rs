@@ -10,10 +10,10 @@ use std::{
 use hdrhistogram::Histogram;
 
 use super::{
-    crowd::{Crowd, Size},
-    disk::Folder,
-    scene::Latency,
-    talk::{Pace, Talk},
+    chat_load::{ChatLoad, Pace},
+    checker::Latency,
+    clients::{Clients, Size},
+    data_dir::DataDir,
 };
 use crate::{
     load::{Times, Work, measure},
@@ -22,14 +22,14 @@ use crate::{
 
 /// Where the chat keeps its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Setting {
+pub(super) enum Storage {
     Memory,
     Durable,
 }
 
 /// What is needed to run anything.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Runner {
     pub(super) program: PathBuf,
     /// Where folders for data are made.
     pub(super) disk: PathBuf,
@@ -40,7 +40,7 @@ pub(super) struct Stage {
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct Measurement {
     /// In a second.
     pub(super) acknowledged: f64,
     /// In a second.
@@ -70,7 +70,7 @@ pub(super) struct DiskUse {
     pub(super) messages: u64,
 }
 
-impl Setting {
+impl Storage {
     pub(super) const ALL: [Self; 2] = [Self::Memory, Self::Durable];
 
     pub(super) fn name(self) -> &'static str {
@@ -81,28 +81,28 @@ impl Setting {
     }
 }
 
-impl Stage {
+impl Runner {
     /// Starts a server, lets a crowd in, and has it talk.
-    pub(super) fn run(&self, setting: Setting, pace: Pace) -> io::Result<Outcome> {
-        let folder = self.folder(setting)?;
-        let server = self.start(folder.as_ref())?;
-        let crowd = Crowd::enter(server.address(), self.size)?;
-        let mut talk = Talk::new(crowd, pace)?;
-        talk.run_until(Instant::now() + self.times.warm_up)?;
-        talk.forget();
+    pub(super) fn run(&self, storage: Storage, pace: Pace) -> io::Result<Measurement> {
+        let dir = self.dir(storage)?;
+        let server = self.start(dir.as_ref())?;
+        let clients = Clients::connect(server.address(), self.size)?;
+        let mut load = ChatLoad::new(clients, pace)?;
+        load.run_until(Instant::now() + self.times.warm_up)?;
+        load.reset();
         let (chat, written) = (thread_nanoseconds(server.id(), CHAT_THREAD)?, written_bytes(server.id())?);
-        let delivered = talk.crowd.scene.delivered();
-        let measured = measure(&mut talk, server.id(), Times { warm_up: Duration::ZERO, ..self.times })?;
-        let delivered = talk.crowd.scene.delivered() - delivered;
+        let delivered = load.clients.checker.delivered();
+        let measured = measure(&mut load, server.id(), Times { warm_up: Duration::ZERO, ..self.times })?;
+        let delivered = load.clients.checker.delivered() - delivered;
         let chat = thread_nanoseconds(server.id(), CHAT_THREAD)? - chat;
         let written = written_bytes(server.id())? - written;
 
-        let Talk { mut crowd, lateness, .. } = talk;
-        let Latency { delivery, acknowledgement } = crowd.scene.latency.clone();
-        crowd.settle()?;
-        let messages = crowd.scene.acknowledged();
+        let ChatLoad { mut clients, lateness, .. } = load;
+        let Latency { delivery, acknowledgement } = clients.checker.latency.clone();
+        clients.settle()?;
+        let messages = clients.checker.acknowledged();
         let done = measured.done as f64;
-        Ok(Outcome {
+        Ok(Measurement {
             acknowledged: done / measured.elapsed.as_secs_f64(),
             delivered: delivered as f64 / measured.elapsed.as_secs_f64(),
             cpu: measured.cpu.nanoseconds as f64 / done,
@@ -111,35 +111,35 @@ impl Stage {
             delivery,
             acknowledgement,
             lateness,
-            disk: end(server, crowd, folder)?.map(|bytes| DiskUse { written: written as f64 / done, bytes, messages }),
+            disk: stop(server, clients, dir)?.map(|bytes| DiskUse { written: written as f64 / done, bytes, messages }),
         })
     }
 
     /// How much data there is of a crowd that has said nothing.
-    pub(super) fn silent_bytes(&self) -> io::Result<u64> {
-        let folder = self.folder(Setting::Durable)?;
-        let server = self.start(folder.as_ref())?;
-        let crowd = Crowd::enter(server.address(), self.size)?;
-        Ok(end(server, crowd, folder)?.unwrap_or(0))
+    pub(super) fn baseline_bytes(&self) -> io::Result<u64> {
+        let dir = self.dir(Storage::Durable)?;
+        let server = self.start(dir.as_ref())?;
+        let clients = Clients::connect(server.address(), self.size)?;
+        Ok(stop(server, clients, dir)?.unwrap_or(0))
     }
 
     /// What it takes to write 4 KiB and to make them durable, in nanoseconds.
     pub(super) fn write_times(&self, count: u64) -> io::Result<Histogram<u64>> {
-        Folder::new(&self.disk)?.write_times(count)
+        DataDir::new(&self.disk)?.write_times(count)
     }
 
-    fn folder(&self, setting: Setting) -> io::Result<Option<Folder>> {
-        match setting {
-            Setting::Memory => Ok(None),
-            Setting::Durable => Folder::new(&self.disk).map(Some),
+    fn dir(&self, storage: Storage) -> io::Result<Option<DataDir>> {
+        match storage {
+            Storage::Memory => Ok(None),
+            Storage::Durable => DataDir::new(&self.disk).map(Some),
         }
     }
 
     /// Starts our program with one worker, and with limits that nobody meets.
-    fn start(&self, data: Option<&Folder>) -> io::Result<Server> {
+    fn start(&self, data: Option<&DataDir>) -> io::Result<Server> {
         let mut command = Command::new(&self.program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--quiet", "--workers", "1", "--guests", "--data"]);
-        command.arg(data.map_or(Path::new(":memory:"), Folder::path));
+        command.arg(data.map_or(Path::new(":memory:"), DataDir::path));
         for limit in ["--sign-in-rate", "--event-rate", "--message-rate"] {
             command.args([limit, "1000000+1000000/s"]);
         }
@@ -149,10 +149,10 @@ impl Stage {
 
 /// All leave, and the server ends. Gives how many bytes of data there are then, where they are on a disk: the last thing
 /// that a server does is to bring its write-ahead log into the database.
-fn end(server: Server, crowd: Crowd, folder: Option<Folder>) -> io::Result<Option<u64>> {
-    drop(crowd);
+fn stop(server: Server, clients: Clients, dir: Option<DataDir>) -> io::Result<Option<u64>> {
+    drop(clients);
     server.stop()?;
-    folder.map(|folder| folder.bytes()).transpose()
+    dir.map(|dir| dir.bytes()).transpose()
 }
 
 /// The name of the thread that decides everything and writes it.

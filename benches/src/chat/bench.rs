@@ -1,4 +1,4 @@
-//! All loads in all settings, round by round, and what is shown of it.
+//! All loads in all storages, round by round, and what is shown of it.
 
 use std::{
     fs, io,
@@ -9,11 +9,11 @@ use std::{
 use hdrhistogram::Histogram;
 
 use super::{
-    crowd::Size,
-    disk,
-    talk::Pace,
-    words::TEXT_BYTES,
-    work::{DiskUse, Outcome, Setting, Stage},
+    chat_load::Pace,
+    clients::Size,
+    data_dir,
+    messages::TEXT_BYTES,
+    runner::{DiskUse, Measurement, Runner, Storage},
 };
 use crate::{
     load::{Times, histogram},
@@ -23,11 +23,11 @@ use crate::{
 
 /// What the chat does for a crowd, by load and by where its data is.
 #[derive(Debug)]
-pub struct Conversation {
-    stage: Stage,
+pub struct ChatBench {
+    runner: Runner,
     rows: Vec<Row>,
     /// How much data there is before anybody has said anything.
-    silent_bytes: Option<u64>,
+    baseline_bytes: Option<u64>,
     /// In nanoseconds.
     write_times: Histogram<u64>,
 }
@@ -35,7 +35,7 @@ pub struct Conversation {
 #[derive(Debug)]
 struct Row {
     pace: Pace,
-    /// By setting.
+    /// By storage.
     cells: [Cell; 2],
 }
 
@@ -58,7 +58,7 @@ struct Cell {
     failed: bool,
 }
 
-impl Conversation {
+impl ChatBench {
     /// Of our program, with its data in memory and in a folder in `disk`, which is made where there is none.
     ///
     /// # Errors
@@ -68,9 +68,9 @@ impl Conversation {
         let (size, times) = if options.quick { (QUICK_SIZE, QUICK_TIMES) } else { (SIZE, TIMES) };
         let rows = PACES.into_iter().map(|pace| Row { pace, cells: [Cell::default(), Cell::default()] });
         Ok(Self {
-            stage: Stage { program, disk: disk.to_owned(), cores, size, times },
+            runner: Runner { program, disk: disk.to_owned(), cores, size, times },
             rows: rows.filter(|row| options.wants(&row.name())).collect(),
-            silent_bytes: None,
+            baseline_bytes: None,
             write_times: histogram()?,
         })
     }
@@ -80,8 +80,8 @@ impl Conversation {
     /// # Errors
     /// What the system says of that.
     pub fn told(&self) -> io::Result<String> {
-        let Size { people, rooms } = self.stage.size;
-        let kind = disk::file_system(&self.stage.disk)?;
+        let Size { users, rooms } = self.runner.size;
+        let kind = data_dir::file_system(&self.runner.disk)?;
         Ok(format!("{people} people in {rooms} rooms, texts of {TEXT_BYTES} B; durable: on {kind}"))
     }
 
@@ -96,21 +96,21 @@ impl Conversation {
                 return failures;
             }
             for row in &mut self.rows {
-                for at in rotated(Setting::ALL.len(), round) {
-                    let (setting, name) = (Setting::ALL[at], row.name());
+                for at in rotated(Storage::ALL.len(), round) {
+                    let (storage, name) = (Storage::ALL[at], row.name());
                     if run.is_over() {
                         return failures;
                     }
                     if row.cells[at].failed {
                         continue;
                     }
-                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, setting.name()));
-                    match self.stage.run(setting, row.pace) {
-                        Ok(outcome) => row.cells[at].add(&outcome, self.silent_bytes),
+                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, storage.name()));
+                    match self.runner.run(storage, row.pace) {
+                        Ok(outcome) => row.cells[at].add(&outcome, self.baseline_bytes),
                         Err(_) if run.is_over() => return failures, // the signal has broken it off
                         Err(error) => {
                             row.cells[at] = Cell { failed: true, ..Cell::default() };
-                            failures.push(format!("{}, {name}: {error}", setting.name()));
+                            failures.push(format!("{}, {name}: {error}", storage.name()));
                         }
                     }
                 }
@@ -120,22 +120,22 @@ impl Conversation {
     }
 
     fn measure_disk(&mut self, writes: u64) -> io::Result<()> {
-        if self.silent_bytes.is_none() {
-            self.silent_bytes = Some(self.stage.silent_bytes()?);
+        if self.baseline_bytes.is_none() {
+            self.baseline_bytes = Some(self.runner.baseline_bytes()?);
         }
-        self.write_times.add(self.stage.write_times(writes)?).map_err(io::Error::other)
+        self.write_times.add(self.runner.write_times(writes)?).map_err(io::Error::other)
     }
 
     /// What came of it.
     pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
         let tables = [self.throughput(), self.cpu(), self.delivery(), self.acknowledgement(), self.disk()];
-        let plot = self.rows.iter().any(Row::is_greedy).then(|| self.plot());
+        let plot = self.rows.iter().any(Row::is_saturating).then(|| self.plot());
         (tables.into_iter().filter(|table| !table.is_empty()).collect(), plot.into_iter().collect())
     }
 
     fn throughput(&self) -> Table {
         let mut table = Table::new("Messages per second: acknowledged, delivered", columns(&["durable to memory"]));
-        for row in self.rows.iter().filter(|row| row.is_greedy()) {
+        for row in self.rows.iter().filter(|row| row.is_saturating()) {
             let shown = |cell: &Cell| {
                 [&cell.acknowledged, &cell.delivered].map(|samples| samples.shown(figures::per_second)).join(", ")
             };
@@ -211,9 +211,9 @@ impl Conversation {
     }
 
     fn plot(&self) -> Plot {
-        let names = Setting::ALL.map(Setting::name);
+        let names = Storage::ALL.map(Storage::name);
         let mut plot = Plot::bars("Acknowledged messages", "per second", names);
-        for row in self.rows.iter().filter(|row| row.is_greedy()) {
+        for row in self.rows.iter().filter(|row| row.is_saturating()) {
             plot.group(row.name(), row.cells.iter().map(|cell| cell.acknowledged.median()));
         }
         plot
@@ -229,7 +229,7 @@ impl Row {
     }
 
     /// Whether it takes as much as it can get.
-    fn is_greedy(&self) -> bool {
+    fn is_saturating(&self) -> bool {
         matches!(self.pace, Pace::InFlight(_))
     }
 
@@ -243,7 +243,7 @@ impl Row {
 }
 
 impl Cell {
-    fn add(&mut self, outcome: &Outcome, silent_bytes: Option<u64>) {
+    fn add(&mut self, outcome: &Measurement, baseline_bytes: Option<u64>) {
         self.acknowledged.push(outcome.acknowledged);
         self.delivered.push(outcome.delivered);
         self.cpu.push(outcome.cpu);
@@ -257,21 +257,21 @@ impl Cell {
         if !outcome.lateness.is_empty() {
             self.lateness.push(outcome.lateness.value_at_quantile(0.99) as f64);
         }
-        if let (Some(DiskUse { written, bytes, messages }), Some(silent)) = (outcome.disk, silent_bytes) {
+        if let (Some(DiskUse { written, bytes, messages }), Some(baseline)) = (outcome.disk, baseline_bytes) {
             self.written.push(written);
-            self.stored.push((bytes as f64 - silent as f64) / messages as f64);
+            self.stored.push((bytes as f64 - baseline as f64) / messages as f64);
         }
     }
 }
 
 fn columns(more: &[&'static str]) -> Vec<&'static str> {
-    let settings = Setting::ALL.map(Setting::name);
-    ["load"].iter().chain(&settings).chain(more).copied().collect()
+    let storages = Storage::ALL.map(Storage::name);
+    ["load"].iter().chain(&storages).chain(more).copied().collect()
 }
 
 const PACES: [Pace; 3] = [Pace::InFlight(256), Pace::InFlight(1024), Pace::PerSecond(500)];
-const SIZE: Size = Size { people: 1000, rooms: 20 };
-const QUICK_SIZE: Size = Size { people: 100, rooms: 4 };
+const SIZE: Size = Size { users: 1000, rooms: 20 };
+const QUICK_SIZE: Size = Size { users: 100, rooms: 4 };
 /// Longer than elsewhere: there must be some of what the database does only now and then.
 const TIMES: Times = Times { warm_up: Duration::from_millis(500), window: Duration::from_millis(2000) };
 const QUICK_TIMES: Times = Times { warm_up: Duration::from_millis(50), window: Duration::from_millis(250) };

@@ -10,19 +10,19 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::scene::as_nanoseconds;
+use super::checker::as_nanoseconds;
 use crate::load::histogram;
 
 /// A folder for one server's data. Dropped, it is removed.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct DataDir(PathBuf);
 
-impl Folder {
+impl DataDir {
     /// A new one in `parent`.
     pub(super) fn new(parent: &Path) -> io::Result<Self> {
-        let folder = parent.join(format!("switchboard-bench-{}", std::process::id()));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
+        let dir = parent.join(format!("switchboard-bench-{}", std::process::id()));
+        fs::create_dir(&dir)?;
+        Ok(Self(dir))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -56,7 +56,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for DataDir {
     fn drop(&mut self) {
         // What is left lies in the folder for builds, or where the caller chose.
         let _ = fs::remove_dir_all(&self.0);
@@ -67,14 +67,14 @@ impl Drop for Folder {
 ///
 /// # Errors
 /// The folder is not there, or the system does not say.
-pub(super) fn file_system(folder: &Path) -> io::Result<String> {
-    let folder = folder.canonicalize()?;
+pub(super) fn file_system(dir: &Path) -> io::Result<String> {
+    let dir = dir.canonicalize()?;
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let mounts = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
         Some((fields.next()?, fields.next()?))
     });
-    let around = mounts.filter(|(mount, _)| folder.starts_with(mount));
+    let around = mounts.filter(|(mount, _)| dir.starts_with(mount));
     // Of those that are mounted at the same place the last one is seen.
     let nearest = around.max_by_key(|(mount, _)| mount.len());
     Ok(nearest.map_or("unknown", |(_, kind)| kind).to_owned())
@@ -88,13 +88,13 @@ mod tests {
 
     #[test]
     fn a_folder_is_empty_at_first_and_gone_at_the_end() {
-        let folder = Folder::new(&std::env::temp_dir()).unwrap();
-        let path = folder.path().to_owned();
-        assert_eq!(folder.write_times(3).unwrap().len(), 3);
-        assert_eq!(folder.bytes().unwrap(), 0);
+        let dir = DataDir::new(&std::env::temp_dir()).unwrap();
+        let path = dir.path().to_owned();
+        assert_eq!(dir.write_times(3).unwrap().len(), 3);
+        assert_eq!(dir.bytes().unwrap(), 0);
         fs::write(path.join("file"), "four").unwrap();
-        assert_eq!(folder.bytes().unwrap(), 4);
-        drop(folder);
+        assert_eq!(dir.bytes().unwrap(), 4);
+        drop(dir);
         assert!(!path.exists());
     }
 

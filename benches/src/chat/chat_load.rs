@@ -8,7 +8,7 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::{crowd::Crowd, scene::as_nanoseconds};
+use super::{checker::as_nanoseconds, clients::Clients};
 use crate::{
     load::{Work, histogram},
     random::Random,
@@ -26,8 +26,8 @@ pub(super) enum Pace {
 
 /// A crowd that talks.
 #[derive(Debug)]
-pub(super) struct Talk {
-    pub(super) crowd: Crowd,
+pub(super) struct ChatLoad {
+    pub(super) clients: Clients,
     pace: Pace,
     /// In which order people speak.
     turns: Vec<usize>,
@@ -39,30 +39,30 @@ pub(super) struct Talk {
     pub(super) lateness: Histogram<u64>,
 }
 
-impl Talk {
-    pub(super) fn new(crowd: Crowd, pace: Pace) -> io::Result<Self> {
-        let turns = Random(ORDER_SEED).shuffled(crowd.count());
-        Ok(Self { crowd, pace, turns, turn: 0, next: Instant::now(), lateness: histogram()? })
+impl ChatLoad {
+    pub(super) fn new(clients: Clients, pace: Pace) -> io::Result<Self> {
+        let turns = Random(ORDER_SEED).shuffled(clients.count());
+        Ok(Self { clients, pace, turns, turn: 0, next: Instant::now(), lateness: histogram()? })
     }
 
     /// Forgets the times so far.
-    pub(super) fn forget(&mut self) {
-        self.crowd.scene.latency.forget();
+    pub(super) fn reset(&mut self) {
+        self.clients.checker.latency.reset();
         self.lateness.reset();
     }
 
     /// Says all that is due.
-    fn say(&mut self) -> io::Result<()> {
+    fn send_due(&mut self) -> io::Result<()> {
         match self.pace {
-            Pace::InFlight(most) => {
-                while self.crowd.scene.in_flight() < most {
-                    self.say_next(Instant::now())?;
+            Pace::InFlight(max) => {
+                while self.clients.checker.in_flight() < max {
+                    self.send_next(Instant::now())?;
                 }
             }
             Pace::PerSecond(rate) => {
                 while let Some(late) = Instant::now().checked_duration_since(self.next) {
                     self.lateness.saturating_record(as_nanoseconds(late));
-                    self.say_next(self.next)?;
+                    self.send_next(self.next)?;
                     self.next += Duration::from_secs(1) / rate;
                 }
             }
@@ -70,30 +70,30 @@ impl Talk {
         Ok(())
     }
 
-    fn say_next(&mut self, at: Instant) -> io::Result<()> {
-        self.crowd.say(self.turns[self.turn], at)?;
+    fn send_next(&mut self, at: Instant) -> io::Result<()> {
+        self.clients.send_due(self.turns[self.turn], at)?;
         self.turn = (self.turn + 1) % self.turns.len();
         Ok(())
     }
 }
 
-impl Work for Talk {
+impl Work for ChatLoad {
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
         while Instant::now() < deadline {
-            self.say()?;
+            self.send_due()?;
             let until = match self.pace {
                 Pace::InFlight(_) => deadline,
                 // Never sleeps: to be woken would take longer than what is measured.
                 Pace::PerSecond(_) => Instant::now(),
             };
-            self.crowd.listen(until)?;
+            self.clients.poll(until)?;
         }
         Ok(())
     }
 
     /// Messages that were acknowledged.
     fn done(&self) -> u64 {
-        self.crowd.scene.acknowledged()
+        self.clients.checker.acknowledged()
     }
 }
 

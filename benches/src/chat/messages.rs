@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// One thing that somebody says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Saying {
+pub(super) struct SentMessage {
     pub(super) author: usize,
     /// From 1 on, for each author.
     pub(super) number: u64,
@@ -17,12 +17,12 @@ pub(super) struct Saying {
     pub(super) at: u64,
 }
 
-impl Saying {
+impl SentMessage {
     /// The text, [`TEXT_BYTES`] long.
     pub(super) fn text(self) -> String {
         let Self { author, number, at } = self;
         let mut text = format!("{author} {number} {at} ");
-        text.extend(FILLING.chars().cycle().take(TEXT_BYTES - 1 - text.len()));
+        text.extend(FILLER.chars().cycle().take(TEXT_BYTES - 1 - text.len()));
         // The server takes away what is blank at the end.
         text.push('.');
         text
@@ -33,8 +33,8 @@ impl Saying {
         let mut numbers = text.splitn(4, ' ').map(str::parse);
         let mut next = || numbers.next()?.ok();
         let (author, number, at) = (next()?, next()?, next()?);
-        let saying = Self { author: usize::try_from(author).ok()?, number, at };
-        (saying.text() == text).then_some(saying)
+        let sent = Self { author: usize::try_from(author).ok()?, number, at };
+        (sent.text() == text).then_some(sent)
     }
 
     /// The event that says it in a room.
@@ -56,9 +56,9 @@ pub(super) fn join(room: usize) -> String {
 
 /// An event from the server.
 #[derive(Debug)]
-pub(super) enum Told<'a> {
+pub(super) enum ServerEvent<'a> {
     /// An entry of a room's log.
-    Message(Message<'a>),
+    Message(MessageEvent<'a>),
     /// One is in a room, whose latest entry has this number.
     Entered { room: u64, seq: u64 },
     /// What one has said with this number is durable, under this number of the log.
@@ -68,7 +68,7 @@ pub(super) enum Told<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Message<'a> {
+pub(super) struct MessageEvent<'a> {
     pub(super) room: u64,
     pub(super) seq: u64,
     pub(super) from: &'a str,
@@ -78,7 +78,7 @@ pub(super) struct Message<'a> {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Answer {
+enum Ack {
     Entered { room: EnteredRoom },
     Said { seq: u64 },
 }
@@ -89,20 +89,20 @@ struct EnteredRoom {
     seq: u64,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ServerEvent<'a> {
     /// Reads an event; `None` where it is an error, or nothing that a crowd should hear.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         if is_message(text) {
-            let (_, message): (&str, Message<'_>) = serde_json::from_str(text).ok()?;
+            let (_, message): (&str, MessageEvent<'_>) = serde_json::from_str(text).ok()?;
             return Some(Self::Message(message));
         }
         if text.starts_with(r#"["ack","#) {
-            let (_, answer, number): (&str, Answer, u64) = serde_json::from_str(text).ok()?;
+            let (_, answer, number): (&str, Ack, u64) = serde_json::from_str(text).ok()?;
             return match answer {
-                Answer::Entered { room: EnteredRoom { room, seq } } if number == ENTERING => {
+                Ack::Entered { room: EnteredRoom { room, seq } } if number == ENTER_ID => {
                     Some(Self::Entered { room, seq })
                 }
-                Answer::Said { seq } if number != ENTERING => Some(Self::Acknowledged { number, seq }),
+                Ack::Said { seq } if number != ENTER_ID => Some(Self::Acknowledged { number, seq }),
                 _ => None,
             };
         }
@@ -136,9 +136,9 @@ fn uuid(at: Duration, mut bytes: [u8; 16]) -> String {
 
 /// How long all texts are.
 pub(super) const TEXT_BYTES: usize = 100;
-const FILLING: &str = "the quick brown fox jumps over the lazy dog, ";
+const FILLER: &str = "the quick brown fox jumps over the lazy dog, ";
 /// Less than the number of anything that is said.
-const ENTERING: u64 = 0;
+const ENTER_ID: u64 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -146,19 +146,19 @@ mod tests {
 
     #[test]
     fn a_text_says_what_was_said_and_nothing_else_does() {
-        for saying in [
-            Saying { author: 0, number: 1, at: 0 },
-            Saying { author: 999, number: 123_456, at: 3_600_000_000_000 },
-            Saying { author: usize::MAX, number: u64::MAX, at: u64::MAX },
+        for sent in [
+            SentMessage { author: 0, number: 1, at: 0 },
+            SentMessage { author: 999, number: 123_456, at: 3_600_000_000_000 },
+            SentMessage { author: usize::MAX, number: u64::MAX, at: u64::MAX },
         ] {
-            let text = saying.text();
-            assert_eq!((text.len(), Saying::read(&text)), (TEXT_BYTES, Some(saying)), "{text}");
+            let text = sent.text();
+            assert_eq!((text.len(), SentMessage::read(&text)), (TEXT_BYTES, Some(sent)), "{text}");
             for other in [&text[..TEXT_BYTES - 1], &format!("{text} "), &text.replace("fox", "box"), &text[1..]] {
-                assert_ne!(Saying::read(other), Some(saying), "{other}");
+                assert_ne!(SentMessage::read(other), Some(sent), "{other}");
             }
         }
         for text in ["", "1", "1 2 3", "1 2 x the quick", "-1 2 3 the quick"] {
-            assert_eq!(Saying::read(text), None, "{text}");
+            assert_eq!(SentMessage::read(text), None, "{text}");
         }
     }
 
@@ -177,11 +177,11 @@ mod tests {
             (r#"["expired",{"reason":"none"}]"#, "nothing"),
             (
                 r#"["message",{"room":7,"epoch":"e","seq":4,"time":1,"from":"guest 2","kind":"joined"}]"#,
-                r#"Message(Message { room: 7, seq: 4, from: "guest 2", kind: "joined", text: None })"#,
+                r#"Message(MessageEvent { room: 7, seq: 4, from: "guest 2", kind: "joined", text: None })"#,
             ),
         ];
         for (text, expected) in rows {
-            let told = Told::read(text).map_or_else(|| "nothing".to_owned(), |told| format!("{told:?}"));
+            let told = ServerEvent::read(text).map_or_else(|| "nothing".to_owned(), |told| format!("{told:?}"));
             assert_eq!(told, expected, "{text}");
         }
     }

@@ -11,15 +11,15 @@ use std::{
 use hdrhistogram::Histogram;
 
 use super::{
+    messages::{self, MessageEvent, SentMessage, ServerEvent},
     room::Room,
-    words::{self, Message, Saying, Told},
 };
 use crate::load::histogram;
 
 /// A crowd as it knows itself.
 #[derive(Debug)]
-pub(super) struct Scene {
-    people: Vec<Person>,
+pub(super) struct Checker {
+    users: Vec<User>,
     rooms: Vec<Room>,
     begin: Instant,
     /// What has been said and not acknowledged, by all.
@@ -39,35 +39,35 @@ pub(super) struct Latency {
 }
 
 #[derive(Debug)]
-struct Person {
+struct User {
     name: String,
     room: usize,
     /// The latest entry of the room's log that they have been told, once they are in the room.
-    told: Option<u64>,
+    last_seq: Option<u64>,
     /// How much they have said.
-    said: u64,
-    unacknowledged: VecDeque<Saying>,
+    sent: u64,
+    unacknowledged: VecDeque<SentMessage>,
     /// Entries that are theirs and that they have not been told yet.
     acknowledged: VecDeque<u64>,
     /// The number of what they said last, as others have been told.
-    heard: u64,
+    last_received: u64,
 }
 
-impl Scene {
+impl Checker {
     /// So many people, who are to be in so many rooms, as many in each.
-    pub(super) fn new(people: usize, rooms: usize) -> io::Result<Self> {
-        let person = |at| Person {
-            name: words::name(at),
+    pub(super) fn new(users: usize, rooms: usize) -> io::Result<Self> {
+        let user = |at| User {
+            name: messages::name(at),
             room: at % rooms,
-            told: None,
-            said: 0,
+            last_seq: None,
+            sent: 0,
             unacknowledged: VecDeque::new(),
             acknowledged: VecDeque::new(),
-            heard: 0,
+            last_received: 0,
         };
         Ok(Self {
-            people: (0..people).map(person).collect(),
-            rooms: (0..rooms).map(|_| Room::of((people / rooms) as u64)).collect(),
+            users: (0..users).map(user).collect(),
+            rooms: (0..rooms).map(|_| Room::new((users / rooms) as u64)).collect(),
             begin: Instant::now(),
             in_flight: 0,
             acknowledged: 0,
@@ -77,44 +77,46 @@ impl Scene {
     }
 
     /// Somebody says something, as of `at`. Gives what, and the room's number.
-    pub(super) fn say(&mut self, author: usize, at: Instant) -> (Saying, u64) {
+    pub(super) fn send(&mut self, author: usize, at: Instant) -> (SentMessage, u64) {
         let at = self.nanoseconds(at);
-        let person = &mut self.people[author];
-        person.said += 1;
-        let saying = Saying { author, number: person.said, at };
-        person.unacknowledged.push_back(saying);
+        let user = &mut self.users[author];
+        user.sent += 1;
+        let sent = SentMessage { author, number: user.sent, at };
+        user.unacknowledged.push_back(sent);
         self.in_flight += 1;
-        (saying, self.rooms[person.room].id)
+        (sent, self.rooms[user.room].id)
     }
 
     /// Somebody is told something, at `now`.
     ///
     /// # Errors
     /// It is not what is due.
-    pub(super) fn hear(&mut self, listener: usize, text: &str, now: Instant) -> io::Result<()> {
-        let heard = if words::is_message(text) {
-            self.hear_message(listener, text, now)
+    pub(super) fn receive(&mut self, receiver: usize, text: &str, now: Instant) -> io::Result<()> {
+        let result = if messages::is_message(text) {
+            self.receive_message(receiver, text, now)
         } else {
-            self.hear_answer(listener, text, now)
+            self.receive_reply(receiver, text, now)
         };
-        heard.map_err(|error| io::Error::other(format!("{}: {error}", words::name(listener))))
+        result.map_err(|error| io::Error::other(format!("{}: {error}", messages::name(receiver))))
     }
 
-    fn hear_message(&mut self, listener: usize, text: &str, now: Instant) -> io::Result<()> {
+    fn receive_message(&mut self, receiver: usize, text: &str, now: Instant) -> io::Result<()> {
         let now = self.nanoseconds(now);
-        let Person { told, room, .. } = self.people[listener];
-        let told = told.ok_or_else(|| unexpected(text))?;
-        let (due, people, room) = (told + 1, &mut self.people, &mut self.rooms[room]);
+        let User { last_seq, room, .. } = self.users[receiver];
+        let last_seq = last_seq.ok_or_else(|| unexpected(text))?;
+        let (due, users, room) = (last_seq + 1, &mut self.users, &mut self.rooms[room]);
         let id = room.id;
-        let said = room.told(due, text, || match Told::read(text) {
-            Some(Told::Message(message)) if (message.room, message.seq) == (id, due) => read(&message, people),
+        let sent = room.receive(due, text, || match ServerEvent::read(text) {
+            Some(ServerEvent::Message(message)) if (message.room, message.seq) == (id, due) => {
+                check_message(&message, users)
+            }
             _ => Err(io::Error::other(format!("{text} is told where number {due} of room {id} is due"))),
         })?;
-        self.people[listener].told = Some(due);
-        if let Some(Saying { author, at, .. }) = said {
+        self.users[receiver].last_seq = Some(due);
+        if let Some(SentMessage { author, at, .. }) = sent {
             self.delivered += 1;
             self.latency.delivery.saturating_record(now.saturating_sub(at));
-            if author == listener && self.people[listener].acknowledged.pop_front() != Some(due) {
+            if author == receiver && self.users[receiver].acknowledged.pop_front() != Some(due) {
                 return Err(io::Error::other(format!(
                     "{text} is told before it is acknowledged, or under another number"
                 )));
@@ -123,33 +125,33 @@ impl Scene {
         Ok(())
     }
 
-    fn hear_answer(&mut self, listener: usize, text: &str, now: Instant) -> io::Result<()> {
+    fn receive_reply(&mut self, receiver: usize, text: &str, now: Instant) -> io::Result<()> {
         let now = self.nanoseconds(now);
-        let person = &mut self.people[listener];
-        let room = &mut self.rooms[person.room];
-        match Told::read(text) {
-            Some(Told::Entered { room: id, seq }) if person.told.is_none() => {
+        let user = &mut self.users[receiver];
+        let room = &mut self.rooms[user.room];
+        match ServerEvent::read(text) {
+            Some(ServerEvent::Entered { room: id, seq }) if user.last_seq.is_none() => {
                 room.entered(id, seq);
-                person.told = Some(seq);
+                user.last_seq = Some(seq);
             }
-            Some(Told::Acknowledged { number, seq }) => {
-                let saying = person.unacknowledged.pop_front().filter(|saying| saying.number == number);
-                let Saying { at, .. } = saying.ok_or_else(|| unexpected(text))?;
-                person.acknowledged.push_back(seq);
+            Some(ServerEvent::Acknowledged { number, seq }) => {
+                let sent = user.unacknowledged.pop_front().filter(|sent| sent.number == number);
+                let SentMessage { at, .. } = sent.ok_or_else(|| unexpected(text))?;
+                user.acknowledged.push_back(seq);
                 room.acknowledged(seq);
                 self.in_flight -= 1;
                 self.acknowledged += 1;
                 self.latency.acknowledgement.saturating_record(now.saturating_sub(at));
             }
-            Some(Told::Other) => {}
+            Some(ServerEvent::Other) => {}
             _ => return Err(unexpected(text)),
         }
         Ok(())
     }
 
     /// Whether somebody is in their room.
-    pub(super) fn has_entered(&self, person: usize) -> bool {
-        self.people[person].told.is_some()
+    pub(super) fn has_entered(&self, user: usize) -> bool {
+        self.users[user].last_seq.is_some()
     }
 
     /// What has been said and not acknowledged, by all.
@@ -177,7 +179,7 @@ impl Scene {
     /// # Errors
     /// It was not.
     pub(super) fn check_count(&self) -> io::Result<()> {
-        let members = (self.people.len() / self.rooms.len()) as u64;
+        let members = (self.users.len() / self.rooms.len()) as u64;
         if self.delivered == self.acknowledged * members {
             return Ok(());
         }
@@ -191,24 +193,24 @@ impl Scene {
 }
 
 impl Latency {
-    pub(super) fn forget(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.acknowledgement.reset();
         self.delivery.reset();
     }
 }
 
 /// What an entry says that nobody has been told yet: the next thing that its author said.
-fn read(message: &Message<'_>, people: &mut [Person]) -> io::Result<Option<Saying>> {
-    let said = match (message.kind, message.text) {
+fn check_message(message: &MessageEvent<'_>, users: &mut [User]) -> io::Result<Option<SentMessage>> {
+    let sent = match (message.kind, message.text) {
         ("joined", None) => return Ok(None),
-        ("said", Some(text)) => Saying::read(text),
+        ("said", Some(text)) => SentMessage::read(text),
         _ => None,
     };
-    let author = said.and_then(|saying| people.get_mut(saying.author));
-    match (said, author) {
-        (Some(saying), Some(author)) if message.from == author.name && saying.number == author.heard + 1 => {
-            author.heard = saying.number;
-            Ok(Some(saying))
+    let author = sent.and_then(|sent| users.get_mut(sent.author));
+    match (sent, author) {
+        (Some(sent), Some(author)) if message.from == author.name && sent.number == author.last_received + 1 => {
+            author.last_received = sent.number;
+            Ok(Some(sent))
         }
         _ => Err(io::Error::other(format!("{message:?} is not what its author said next"))),
     }
@@ -231,36 +233,36 @@ mod tests {
 
     /// What a room of two says of what they are told, after both have entered and guest 0 has said one thing.
     fn verdict(told: &[Telling<'_>]) -> String {
-        let mut scene = Scene::new(2, 1).unwrap();
+        let mut checker = Checker::new(2, 1).unwrap();
         let now = Instant::now();
         let entered = [
             (0, r#"["ack",{"room":{"room":7,"seq":1}},0]"#),
             (1, r#"["ack",{"room":{"room":7,"seq":2}},0]"#),
             (0, r#"["message",{"room":7,"seq":2,"from":"guest 1","kind":"joined"}]"#),
         ];
-        for (listener, text) in entered {
-            scene.hear(listener, text, now).unwrap();
+        for (receiver, text) in entered {
+            checker.receive(receiver, text, now).unwrap();
         }
-        assert!(scene.is_settled());
-        let text = scene.say(0, now).0.text();
-        for (listener, told) in told {
-            if let Err(error) = scene.hear(*listener, &told.replace("TEXT", &text), now) {
+        assert!(checker.is_settled());
+        let text = checker.send(0, now).0.text();
+        for (receiver, told) in told {
+            if let Err(error) = checker.receive(*receiver, &told.replace("TEXT", &text), now) {
                 return error.to_string().replace(&text, "TEXT");
             }
         }
-        if !scene.is_settled() {
+        if !checker.is_settled() {
             return "not settled".to_owned();
         }
-        scene.check_count().unwrap();
-        format!("{} acknowledged, {} delivered", scene.acknowledged(), scene.delivered())
+        checker.check_count().unwrap();
+        format!("{} acknowledged, {} delivered", checker.acknowledged(), checker.delivered())
     }
 
     #[test]
     fn what_the_protocol_promises_is_checked() {
         let ack = (0, r#"["ack",{"seq":3,"time":1},1]"#);
-        let said = r#"["message",{"room":7,"seq":3,"from":"guest 0","kind":"said","text":"TEXT"}]"#;
-        let (mine, yours) = ((0, said), (1, said));
-        let like = |from: &str, to: &str| said.replace(from, to);
+        let sent = r#"["message",{"room":7,"seq":3,"from":"guest 0","kind":"said","text":"TEXT"}]"#;
+        let (mine, yours) = ((0, sent), (1, sent));
+        let like = |from: &str, to: &str| sent.replace(from, to);
         let (skipped, forged, altered) =
             (like("seq\":3", "seq\":4"), like("guest 0", "guest 1"), like("TEXT", "TEXT."));
         let rows: &[(&str, &[Telling<'_>], &str)] = &[
