@@ -1,4 +1,4 @@
-//! Our chat with a crowd in it: messages per second, their latency and their price, durable and in memory.
+//! Our chat under load: messages per second, their latency and their cost, durable and in memory.
 //!
 //! `benches/README.md` says how to read the tables.
 
@@ -12,12 +12,12 @@ use switchboard_benches::{
 };
 
 #[derive(Debug, Parser)]
-#[command(about = "The chat with a crowd in it: throughput, latency, CPU and disk")]
+#[command(about = "The chat with many users: throughput, latency, CPU and disk usage")]
 struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// A folder on the disk that is to be measured; what is put there is removed again.
+    /// A directory on the disk to measure; the files created there are removed at the end
     #[arg(long, value_name = "DIR", default_value = env!("CARGO_TARGET_TMPDIR"))]
     data: PathBuf,
 }
@@ -39,5 +39,5 @@ fn main() -> io::Result<()> {
     }
     let (tables, plots) = conversation.report();
     run.finish(&tables, &plots)?;
-    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("the server did something wrong; see above")) }
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("some measurements failed; see above")) }
 }

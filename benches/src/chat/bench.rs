@@ -1,4 +1,4 @@
-//! All loads in all storages, round by round, and what is shown of it.
+//! Runs all loads with both kinds of storage, round by round, and reports the results.
 
 use std::{
     fs, io,
@@ -21,21 +21,21 @@ use crate::{
     report::{Options, Plot, Run, Samples, Table, figures, ratios, rotated},
 };
 
-/// What the chat does for a crowd, by load and by where its data is.
+/// The results of the chat under load, by pace and by storage.
 #[derive(Debug)]
 pub struct ChatBench {
     runner: Runner,
     rows: Vec<Row>,
-    /// How much data there is before anybody has said anything.
+    /// The size of the data before the first message, in bytes.
     baseline_bytes: Option<u64>,
-    /// In nanoseconds.
+    /// Times of durable 4 KiB writes, in nanoseconds.
     write_times: Histogram<u64>,
 }
 
 #[derive(Debug)]
 struct Row {
     pace: Pace,
-    /// By storage.
+    /// By storage, in the order of [`Storage::ALL`].
     cells: [Cell; 2],
 }
 
@@ -48,7 +48,7 @@ struct Cell {
     busy: Samples,
     /// p50 and p99.
     delivery: [Samples; 2],
-    /// The longest of all rounds.
+    /// The maximum over all rounds.
     longest_delivery: u64,
     /// p50 and p99.
     acknowledgement: [Samples; 2],
@@ -59,10 +59,12 @@ struct Cell {
 }
 
 impl ChatBench {
-    /// Of our program, with its data in memory and in a folder in `disk`, which is made where there is none.
+    /// Prepares runs of `program` with its data in memory and in a directory below the given one.
+    ///
+    /// Creates the given directory if it does not exist.
     ///
     /// # Errors
-    /// What the system says.
+    /// An I/O error.
     pub fn new(program: PathBuf, disk: &Path, cores: Cores, options: &Options) -> io::Result<Self> {
         fs::create_dir_all(disk)?;
         let (size, times) = if options.quick { (QUICK_SIZE, QUICK_TIMES) } else { (SIZE, TIMES) };
@@ -75,17 +77,17 @@ impl ChatBench {
         })
     }
 
-    /// Who talks, and on which file system their words are kept.
+    /// Describes the users, the rooms, the texts and the file system, for the head of the results.
     ///
     /// # Errors
-    /// What the system says of that.
+    /// The file system cannot be found out.
     pub fn told(&self) -> io::Result<String> {
         let Size { users, rooms } = self.runner.size;
         let kind = data_dir::file_system(&self.runner.disk)?;
-        Ok(format!("{people} people in {rooms} rooms, texts of {TEXT_BYTES} B; durable: on {kind}"))
+        Ok(format!("{users} users in {rooms} rooms, texts of {TEXT_BYTES} B; durable: on {kind}"))
     }
 
-    /// Measures everything, or until the run is over. Gives what went wrong.
+    /// Measures everything, or until the run is over. Returns a text for each failure.
     pub fn measure(&mut self, run: &Run, options: &Options) -> Vec<String> {
         let rounds = options.rounds_or(5, 1);
         let mut failures = Vec::new();
@@ -107,7 +109,7 @@ impl ChatBench {
                     run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, storage.name()));
                     match self.runner.run(storage, row.pace) {
                         Ok(outcome) => row.cells[at].add(&outcome, self.baseline_bytes),
-                        Err(_) if run.is_over() => return failures, // the signal has broken it off
+                        Err(_) if run.is_over() => return failures, // a signal has interrupted it
                         Err(error) => {
                             row.cells[at] = Cell { failed: true, ..Cell::default() };
                             failures.push(format!("{}, {name}: {error}", storage.name()));
@@ -126,7 +128,7 @@ impl ChatBench {
         self.write_times.add(self.runner.write_times(writes)?).map_err(io::Error::other)
     }
 
-    /// What came of it.
+    /// Returns the tables and plots of the results.
     pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
         let tables = [self.throughput(), self.cpu(), self.delivery(), self.acknowledgement(), self.disk()];
         let plot = self.rows.iter().any(Row::is_saturating).then(|| self.plot());
@@ -149,13 +151,12 @@ impl ChatBench {
             };
             table.row(row.name(), row.shown(shown).into_iter().chain([ratio]));
         }
-        table.note("Medians; of round-by-round ratios also half the distance between the quartiles.");
+        table.note("Medians; ± is half the distance between the quartiles of the round-by-round ratios.");
         table
     }
 
     fn cpu(&self) -> Table {
-        let title =
-            "Server CPU per message, all its deliveries included: in all, by the chat's own thread; server busy";
+        let title = "Server CPU per message with all its deliveries: total, chat thread; server busy";
         let mut table = Table::new(title, columns(&[]));
         for row in &self.rows {
             let cells = row.shown(|cell| {
@@ -164,13 +165,13 @@ impl ChatBench {
             });
             table.row(row.name(), cells);
         }
-        table.note("A server that is not busy all the time waits: for the disk, for something to do, or for others on the machine.");
+        table.note("A server below 100 % waits for the disk, for input, or for other processes on the machine.");
         table
     }
 
     fn delivery(&self) -> Table {
-        let title = "Delivery, from a message's sender to each who is told it: p50, p99, longest of all";
-        let mut table = Table::new(title, columns(&["sent too late by, p99"]));
+        let title = "Delivery latency, from sending a message to each member's receipt: p50, p99, max";
+        let mut table = Table::new(title, columns(&["send lateness, p99"]));
         for row in &self.rows {
             let cells = row.shown(|cell| {
                 let [p50, p99] = cell.delivery.each_ref().map(|samples| samples.shown(figures::nanoseconds));
@@ -179,12 +180,12 @@ impl ChatBench {
             let lateness = row.cells.iter().flat_map(|cell| cell.lateness.values()).copied().collect::<Samples>();
             table.row(row.name(), cells.into_iter().chain([lateness.shown(figures::nanoseconds)]));
         }
-        table.note("The last column is the load generator's own part, where messages have a time at which to be sent.");
+        table.note("The last column is the load generator's own delay, for loads that send at fixed times.");
         table
     }
 
     fn acknowledgement(&self) -> Table {
-        let mut table = Table::new("Acknowledgement, from a message's sender and back: p50, p99", columns(&[]));
+        let mut table = Table::new("Acknowledgement latency, from sending a message: p50, p99", columns(&[]));
         for row in &self.rows {
             let shown = |cell: &Cell| {
                 cell.acknowledgement.each_ref().map(|samples| samples.shown(figures::nanoseconds)).join(", ")
@@ -195,7 +196,7 @@ impl ChatBench {
     }
 
     fn disk(&self) -> Table {
-        let columns: Vec<String> = ["what".into()].into_iter().chain(self.rows.iter().map(Row::name)).collect();
+        let columns: Vec<String> = ["disk usage".into()].into_iter().chain(self.rows.iter().map(Row::name)).collect();
         let mut table = Table::new("Disk", columns);
         let durable = |figure: fn(&Cell) -> &Samples| {
             let cells = self.rows.iter().map(|row| &row.cells[1]);
@@ -204,9 +205,7 @@ impl ChatBench {
         table.row("data per message", durable(|cell| &cell.stored));
         table.row("written per message", durable(|cell| &cell.written));
         let [p50, p99] = [0.5, 0.99].map(|part| figures::nanoseconds(self.write_times.value_at_quantile(part) as f64));
-        table.note(format!(
-            "To write 4 KiB and to make them durable takes {p50} (p50), {p99} (p99), with nothing else to do."
-        ));
+        table.note(format!("A durable write of 4 KiB takes {p50} (p50), {p99} (p99) while no server runs."));
         table
     }
 
@@ -228,7 +227,7 @@ impl Row {
         }
     }
 
-    /// Whether it takes as much as it can get.
+    /// Returns whether the load is limited only by the server.
     fn is_saturating(&self) -> bool {
         matches!(self.pace, Pace::InFlight(_))
     }
@@ -272,10 +271,10 @@ fn columns(more: &[&'static str]) -> Vec<&'static str> {
 const PACES: [Pace; 3] = [Pace::InFlight(256), Pace::InFlight(1024), Pace::PerSecond(500)];
 const SIZE: Size = Size { users: 1000, rooms: 20 };
 const QUICK_SIZE: Size = Size { users: 100, rooms: 4 };
-/// Longer than elsewhere: there must be some of what the database does only now and then.
+/// Longer than in other benches, to include the database's occasional work, such as checkpoints.
 const TIMES: Times = Times { warm_up: Duration::from_millis(500), window: Duration::from_millis(2000) };
 const QUICK_TIMES: Times = Times { warm_up: Duration::from_millis(50), window: Duration::from_millis(250) };
-/// How often the disk is asked in a round.
+/// The number of durable writes measured in a round.
 const WRITES: u64 = 200;
 const QUICK_WRITES: u64 = 20;
 const FAILED: &str = "failed";

@@ -1,5 +1,5 @@
-//! What makes a crowd talk: each in turn says something. The order of turns is shuffled once; in the order in which people
-//! came, those who speak one after another would lie beside each other in the database too.
+//! Lets the users send messages in turn. The order of turns is shuffled once: in the order of sign-in, users who send
+//! one after another would also be neighbours in the database.
 
 use std::{
     io,
@@ -14,28 +14,28 @@ use crate::{
     random::Random,
 };
 
-/// How much a crowd talks.
+/// How many messages all users together send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// So many messages, of all together, are said and not yet acknowledged.
+    /// Keeps this number of messages sent and not yet acknowledged.
     InFlight(usize),
-    /// So many messages per second, of all together, whatever the server does: each has a time at which it is to be
-    /// said, and its times count from there.
+    /// Sends this number of messages per second, however fast the server is. Each message has a scheduled time, from
+    /// which its latencies count.
     PerSecond(u32),
 }
 
-/// A crowd that talks.
+/// Users who send messages at a given pace.
 #[derive(Debug)]
 pub(super) struct ChatLoad {
     pub(super) clients: Clients,
     pace: Pace,
-    /// In which order people speak.
+    /// The users in the order of their turns.
     turns: Vec<usize>,
-    /// Whose turn it is.
+    /// The index in `turns` of the next sender.
     turn: usize,
-    /// When the next message is to be said.
+    /// The scheduled time of the next message.
     next: Instant,
-    /// How late we were ourselves with what was due, in nanoseconds.
+    /// How late messages were sent after their scheduled times, in nanoseconds.
     pub(super) lateness: Histogram<u64>,
 }
 
@@ -45,13 +45,13 @@ impl ChatLoad {
         Ok(Self { clients, pace, turns, turn: 0, next: Instant::now(), lateness: histogram()? })
     }
 
-    /// Forgets the times so far.
+    /// Discards the latencies recorded so far.
     pub(super) fn reset(&mut self) {
         self.clients.checker.latency.reset();
         self.lateness.reset();
     }
 
-    /// Says all that is due.
+    /// Sends all messages that are due.
     fn send_due(&mut self) -> io::Result<()> {
         match self.pace {
             Pace::InFlight(max) => {
@@ -71,7 +71,7 @@ impl ChatLoad {
     }
 
     fn send_next(&mut self, at: Instant) -> io::Result<()> {
-        self.clients.send_due(self.turns[self.turn], at)?;
+        self.clients.send(self.turns[self.turn], at)?;
         self.turn = (self.turn + 1) % self.turns.len();
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Work for ChatLoad {
             self.send_due()?;
             let until = match self.pace {
                 Pace::InFlight(_) => deadline,
-                // Never sleeps: to be woken would take longer than what is measured.
+                // Never sleeps: waking up would take longer than the measured latencies.
                 Pace::PerSecond(_) => Instant::now(),
             };
             self.clients.poll(until)?;
@@ -91,7 +91,7 @@ impl Work for ChatLoad {
         Ok(())
     }
 
-    /// Messages that were acknowledged.
+    /// Returns the number of acknowledged messages.
     fn done(&self) -> u64 {
         self.clients.checker.acknowledged()
     }

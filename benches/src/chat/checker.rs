@@ -1,6 +1,6 @@
-//! Who has said and heard what, and how long it took. What the protocol promises is checked here, for everybody and
-//! everything: one acknowledgement for each message, in front of the message itself; all messages of a room to all who
-//! are in it, in one order, without gap or double.
+//! Checks what every user receives, and records latencies. The rules: each message is acknowledged once, before its
+//! author receives the message itself; all members of a room receive all of its messages, in one order, without gaps or
+//! duplicates.
 
 use std::{
     collections::VecDeque,
@@ -16,25 +16,25 @@ use super::{
 };
 use crate::load::histogram;
 
-/// A crowd as it knows itself.
+/// What all users have sent and received.
 #[derive(Debug)]
 pub(super) struct Checker {
     users: Vec<User>,
     rooms: Vec<Room>,
     begin: Instant,
-    /// What has been said and not acknowledged, by all.
+    /// The number of messages sent and not acknowledged.
     in_flight: usize,
     acknowledged: u64,
     delivered: u64,
     pub(super) latency: Latency,
 }
 
-/// How long things took, in nanoseconds, since that was last forgotten.
+/// Latencies since the last reset, in nanoseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Latency {
-    /// From when something was said to its acknowledgement.
+    /// From sending a message to its acknowledgement.
     pub(super) acknowledgement: Histogram<u64>,
-    /// From when something was said to when somebody was told it.
+    /// From sending a message to its delivery to one member.
     pub(super) delivery: Histogram<u64>,
 }
 
@@ -42,19 +42,19 @@ pub(super) struct Latency {
 struct User {
     name: String,
     room: usize,
-    /// The latest entry of the room's log that they have been told, once they are in the room.
+    /// The number of the latest entry received of the room's log; `None` until the user has joined.
     last_seq: Option<u64>,
-    /// How much they have said.
+    /// The number of messages sent.
     sent: u64,
     unacknowledged: VecDeque<SentMessage>,
-    /// Entries that are theirs and that they have not been told yet.
+    /// The user's own entries that are acknowledged and not yet received.
     acknowledged: VecDeque<u64>,
-    /// The number of what they said last, as others have been told.
+    /// The number of the user's latest message that any member has received.
     last_received: u64,
 }
 
 impl Checker {
-    /// So many people, who are to be in so many rooms, as many in each.
+    /// `users` users, who will be spread evenly over `rooms` rooms.
     pub(super) fn new(users: usize, rooms: usize) -> io::Result<Self> {
         let user = |at| User {
             name: messages::name(at),
@@ -76,7 +76,7 @@ impl Checker {
         })
     }
 
-    /// Somebody says something, as of `at`. Gives what, and the room's number.
+    /// Records that `author` sends its next message at `at`. Returns the message and the room's id.
     pub(super) fn send(&mut self, author: usize, at: Instant) -> (SentMessage, u64) {
         let at = self.nanoseconds(at);
         let user = &mut self.users[author];
@@ -87,10 +87,10 @@ impl Checker {
         (sent, self.rooms[user.room].id)
     }
 
-    /// Somebody is told something, at `now`.
+    /// Checks an event that a user receives at `now`.
     ///
     /// # Errors
-    /// It is not what is due.
+    /// The event is not allowed now.
     pub(super) fn receive(&mut self, receiver: usize, text: &str, now: Instant) -> io::Result<()> {
         let result = if messages::is_message(text) {
             self.receive_message(receiver, text, now)
@@ -110,7 +110,7 @@ impl Checker {
             Some(ServerEvent::Message(message)) if (message.room, message.seq) == (id, due) => {
                 check_message(&message, users)
             }
-            _ => Err(io::Error::other(format!("{text} is told where number {due} of room {id} is due"))),
+            _ => Err(io::Error::other(format!("{text} is delivered where entry {due} of room {id} is due"))),
         })?;
         self.users[receiver].last_seq = Some(due);
         if let Some(SentMessage { author, at, .. }) = sent {
@@ -118,7 +118,7 @@ impl Checker {
             self.latency.delivery.saturating_record(now.saturating_sub(at));
             if author == receiver && self.users[receiver].acknowledged.pop_front() != Some(due) {
                 return Err(io::Error::other(format!(
-                    "{text} is told before it is acknowledged, or under another number"
+                    "{text} is delivered before its acknowledgement, or with another number"
                 )));
             }
         }
@@ -149,42 +149,42 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether somebody is in their room.
+    /// Returns whether a user has joined its room.
     pub(super) fn has_entered(&self, user: usize) -> bool {
         self.users[user].last_seq.is_some()
     }
 
-    /// What has been said and not acknowledged, by all.
+    /// Returns the number of messages sent and not acknowledged.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Messages that were acknowledged.
+    /// Returns the number of acknowledged messages.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// Messages times those who were told them.
+    /// Returns the number of deliveries: one for each message and member who has received it.
     pub(super) fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// Whether all is acknowledged, and all have been told all.
+    /// Returns whether all messages are acknowledged and delivered to all members.
     pub(super) fn is_settled(&self) -> bool {
         self.in_flight == 0 && self.rooms.iter().all(Room::is_settled)
     }
 
-    /// Checks at the end that each message was told to each member once.
+    /// Checks at the end that the deliveries are the acknowledged messages times the members of a room.
     ///
     /// # Errors
-    /// It was not.
+    /// The numbers differ.
     pub(super) fn check_count(&self) -> io::Result<()> {
         let members = (self.users.len() / self.rooms.len()) as u64;
         if self.delivered == self.acknowledged * members {
             return Ok(());
         }
         let Self { acknowledged, delivered, .. } = self;
-        Err(io::Error::other(format!("{acknowledged} messages to {members} each are not {delivered} deliveries")))
+        Err(io::Error::other(format!("{acknowledged} messages to {members} members each, but {delivered} deliveries")))
     }
 
     fn nanoseconds(&self, at: Instant) -> u64 {
@@ -199,7 +199,7 @@ impl Latency {
     }
 }
 
-/// What an entry says that nobody has been told yet: the next thing that its author said.
+/// Checks an entry that no other member has received: it must be its author's next message, or a join.
 fn check_message(message: &MessageEvent<'_>, users: &mut [User]) -> io::Result<Option<SentMessage>> {
     let sent = match (message.kind, message.text) {
         ("joined", None) => return Ok(None),
@@ -212,12 +212,12 @@ fn check_message(message: &MessageEvent<'_>, users: &mut [User]) -> io::Result<O
             author.last_received = sent.number;
             Ok(Some(sent))
         }
-        _ => Err(io::Error::other(format!("{message:?} is not what its author said next"))),
+        _ => Err(io::Error::other(format!("{message:?} is not its author's next message"))),
     }
 }
 
 fn unexpected(text: &str) -> io::Error {
-    io::Error::other(format!("the server says {text}"))
+    io::Error::other(format!("unexpected from the server: {text}"))
 }
 
 pub(super) fn as_nanoseconds(time: Duration) -> u64 {
@@ -228,11 +228,11 @@ pub(super) fn as_nanoseconds(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    /// Who is told what.
+    /// A receiver, and the event.
     type Telling<'a> = (usize, &'a str);
 
-    /// What a room of two says of what they are told, after both have entered and guest 0 has said one thing.
-    fn verdict(told: &[Telling<'_>]) -> String {
+    /// Returns the verdict on deliveries to a room of two, after both have joined and guest 0 has sent a message.
+    fn verdict(deliveries: &[Telling<'_>]) -> String {
         let mut checker = Checker::new(2, 1).unwrap();
         let now = Instant::now();
         let entered = [
@@ -245,8 +245,8 @@ mod tests {
         }
         assert!(checker.is_settled());
         let text = checker.send(0, now).0.text();
-        for (receiver, told) in told {
-            if let Err(error) = checker.receive(*receiver, &told.replace("TEXT", &text), now) {
+        for (receiver, deliveries) in deliveries {
+            if let Err(error) = checker.receive(*receiver, &deliveries.replace("TEXT", &text), now) {
                 return error.to_string().replace(&text, "TEXT");
             }
         }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_protocol_promises_is_checked() {
+    fn events_that_break_the_protocol_are_found() {
         let ack = (0, r#"["ack",{"seq":3,"time":1},1]"#);
         let sent = r#"["message",{"room":7,"seq":3,"from":"guest 0","kind":"said","text":"TEXT"}]"#;
         let (mine, yours) = ((0, sent), (1, sent));
@@ -267,25 +267,29 @@ mod tests {
             (like("seq\":3", "seq\":4"), like("guest 0", "guest 1"), like("TEXT", "TEXT."));
         let rows: &[(&str, &[Telling<'_>], &str)] = &[
             ("all is well", &[ack, mine, yours], "1 acknowledged, 2 delivered"),
-            ("others hear it first", &[yours, ack, mine], "1 acknowledged, 2 delivered"),
-            ("presence is passed over", &[(1, r#"["presence",{}]"#), ack, mine, yours], "1 acknowledged, 2 delivered"),
+            ("another member receives it first", &[yours, ack, mine], "1 acknowledged, 2 delivered"),
+            ("presence is ignored", &[(1, r#"["presence",{}]"#), ack, mine, yours], "1 acknowledged, 2 delivered"),
             ("nothing", &[], "not settled"),
             ("no acknowledgement", &[yours], "not settled"),
-            ("one is not told", &[ack, mine], "not settled"),
-            ("the message first", &[mine, ack], "told before it is acknowledged"),
-            ("another number", &[(0, r#"["ack",{"seq":4,"time":1},1]"#), mine], "told before it is acknowledged"),
-            ("twice acknowledged", &[ack, ack], "guest 0: the server says [\"ack\""),
-            ("another id", &[(0, r#"["ack",{"seq":3,"time":1},2]"#)], "guest 0: the server says [\"ack\""),
-            ("nobody's", &[(1, ack.1)], "guest 1: the server says [\"ack\""),
-            ("twice", &[ack, yours, yours], "is told where number 4 of room 7 is due"),
-            ("a gap", &[ack, (1, &skipped)], "is told where number 3 of room 7 is due"),
-            ("another author", &[ack, (1, &forged)], "is not what its author said next"),
-            ("other words", &[ack, (1, &altered)], "is not what its author said next"),
-            ("other words for the second", &[ack, mine, (1, &altered)], "is told where [\"message\""),
-            ("an error", &[(0, r#"["error",{"code":"too_fast"},1]"#)], "guest 0: the server says [\"error\""),
+            ("one member does not receive it", &[ack, mine], "not settled"),
+            ("the message first", &[mine, ack], "delivered before its acknowledgement"),
+            ("another number", &[(0, r#"["ack",{"seq":4,"time":1},1]"#), mine], "delivered before its acknowledgement"),
+            ("acknowledged twice", &[ack, ack], "guest 0: unexpected from the server: [\"ack\""),
+            ("another id", &[(0, r#"["ack",{"seq":3,"time":1},2]"#)], "guest 0: unexpected from the server: [\"ack\""),
+            ("acknowledged to another user", &[(1, ack.1)], "guest 1: unexpected from the server: [\"ack\""),
+            ("delivered twice", &[ack, yours, yours], "is delivered where entry 4 of room 7 is due"),
+            ("a gap", &[ack, (1, &skipped)], "is delivered where entry 3 of room 7 is due"),
+            ("another author", &[ack, (1, &forged)], "is not its author's next message"),
+            ("another text", &[ack, (1, &altered)], "is not its author's next message"),
+            ("another text for the second member", &[ack, mine, (1, &altered)], "is delivered where [\"message\""),
+            (
+                "an error",
+                &[(0, r#"["error",{"code":"too_fast"},1]"#)],
+                "guest 0: unexpected from the server: [\"error\"",
+            ),
         ];
-        for (name, told, expected) in rows {
-            let verdict = verdict(told);
+        for (name, deliveries, expected) in rows {
+            let verdict = verdict(deliveries);
             assert!(verdict.contains(expected), "{name}: {verdict}");
         }
     }

@@ -1,4 +1,4 @@
-//! A crowd: people who are connected, each in a room.
+//! The connected users, each in one room.
 
 use std::{
     io,
@@ -12,14 +12,14 @@ use crate::{
     random::Random,
 };
 
-/// How many people in how many rooms, as many in each.
+/// The numbers of users and rooms. All rooms have equally many members.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     pub(super) users: usize,
     pub(super) rooms: usize,
 }
 
-/// Connected people. Dropped, they are gone by a reset.
+/// Connected users. Dropping it resets their connections.
 #[derive(Debug)]
 pub(super) struct Clients {
     poller: Poller,
@@ -31,12 +31,12 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Everybody signs in, connects, and enters their room.
+    /// Signs all users in, connects them, and lets each join its room.
     ///
     /// # Errors
-    /// What the system says, or that the server does not let somebody in.
+    /// An I/O error, or the server refuses a user.
     pub(super) fn connect(address: SocketAddr, Size { users, rooms }: Size) -> io::Result<Self> {
-        let mut connections = sign_in::connect(address, users)?;
+        let mut connections = sign_in::connect_all(address, users)?;
         let poller = Poller::new()?;
         for (number, connection) in connections.iter_mut().enumerate() {
             poller.add(number, &mut connection.stream)?;
@@ -60,16 +60,16 @@ impl Clients {
         self.connections.len()
     }
 
-    /// Somebody says something, as of `at`.
+    /// Sends the next message of `author`. Its latency counts from `at`.
     pub(super) fn send(&mut self, author: usize, at: Instant) -> io::Result<()> {
         let (sent, room) = self.checker.send(author, at);
         self.connections[author].send(&sent.event(room, self.keys.bytes()))
     }
 
-    /// Hears what the server has to say, and waits for that if need be, but not past `deadline`.
+    /// Receives and checks events from the server. Waits for the first one until `deadline` at most.
     ///
     /// # Errors
-    /// It is not what it must be.
+    /// An I/O error, or an event that breaks the protocol.
     pub(super) fn poll(&mut self, deadline: Instant) -> io::Result<()> {
         let Self { poller, ready, buffer, connections, checker, .. } = self;
         poller.wait(deadline, ready)?;
@@ -84,10 +84,10 @@ impl Clients {
         Ok(())
     }
 
-    /// Listens until all is acknowledged and all have been told all, each once.
+    /// Polls until every message is acknowledged and delivered to every member, once each.
     ///
     /// # Errors
-    /// They have not, or not in time.
+    /// An event is wrong, or some are missing after [`SETTLE_TIMEOUT`].
     pub(super) fn settle(&mut self) -> io::Result<()> {
         self.poll_until(Checker::is_settled)?;
         self.checker.check_count()
@@ -97,7 +97,7 @@ impl Clients {
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         while !done(&self.checker) {
             if Instant::now() >= deadline {
-                return Err(io::Error::other("the server has not said all that it owes"));
+                return Err(io::Error::other("the server did not send all expected events in time"));
             }
             self.poll(deadline)?;
         }

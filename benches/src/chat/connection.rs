@@ -13,12 +13,12 @@ pub(super) struct ChatConnection {
     pub(super) stream: TcpStream,
     receiver: Receiver,
     sender: Sender<Masked<Random>>,
-    /// Frames that the kernel has not taken yet.
+    /// Encoded frames that the socket has not accepted yet.
     unsent: Vec<u8>,
 }
 
 impl ChatConnection {
-    /// `early`: what came behind the answer to the handshake, which is for nobody yet.
+    /// `early` holds the bytes that came behind the handshake response. Text messages in it are ignored.
     pub(super) fn new(stream: TcpStream, established: Established, keys: Random, early: &mut [u8]) -> io::Result<Self> {
         let Connection { receiver, sender } = established.into_connection(keys, Limits::default(), Delivery::Messages);
         let mut connection = Self { stream, receiver, sender, unsent: Vec::new() };
@@ -26,7 +26,7 @@ impl ChatConnection {
         Ok(connection)
     }
 
-    /// Sends an event; what the kernel does not take now goes with [`Line::flush`].
+    /// Sends an event. Bytes that the socket does not accept now are sent by a later [`Self::flush`].
     pub(super) fn send(&mut self, event: &str) -> io::Result<()> {
         self.sender.text(event, &mut self.unsent).map_err(io::Error::other)?;
         self.flush()
@@ -43,10 +43,10 @@ impl ChatConnection {
         Ok(())
     }
 
-    /// Reads what is there, and gives each event to `hear`.
+    /// Reads until the socket is empty, and calls `on_event` for each event.
     ///
     /// # Errors
-    /// Those of `hear`, and the end of the connection.
+    /// An error of `on_event`, an I/O or protocol error, or the end of the connection.
     pub(super) fn receive(
         &mut self,
         buffer: &mut [u8],
@@ -72,7 +72,7 @@ impl ChatConnection {
             match event {
                 Event::Text(text) => on_event(text)?,
                 Event::Ping(_) => {}
-                other => return Err(io::Error::other(format!("the server says {other:?}"))),
+                other => return Err(io::Error::other(format!("unexpected from the server: {other:?}"))),
             }
             if let Some(reply) = event.reply() {
                 self.sender.reply(reply, &mut self.unsent).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! Servers, and what they are given to do.
+//! Starts servers, and measures them under load.
 
 use std::{
     io,
@@ -27,46 +27,47 @@ pub(super) enum Storage {
     Durable,
 }
 
-/// What is needed to run anything.
+/// The program, the machine and the size of a run.
 #[derive(Debug)]
 pub(super) struct Runner {
     pub(super) program: PathBuf,
-    /// Where folders for data are made.
+    /// The directory in which data directories are created.
     pub(super) disk: PathBuf,
     pub(super) cores: Cores,
     pub(super) size: Size,
     pub(super) times: Times,
 }
 
-/// What came of it.
+/// The results of one run.
 #[derive(Debug)]
 pub(super) struct Measurement {
-    /// In a second.
+    /// Messages per second.
     pub(super) acknowledged: f64,
-    /// In a second.
+    /// Deliveries per second.
     pub(super) delivered: f64,
-    /// Of the server per message, in nanoseconds.
+    /// CPU time of the server per message, in nanoseconds.
     pub(super) cpu: f64,
-    /// The part of that which the chat's thread has used.
+    /// The part of it that the chat thread has used.
     pub(super) chat_cpu: f64,
-    /// How much of the time the server was busy.
+    /// The part of the time in which the server was busy.
     pub(super) busy: f64,
     /// From the sender's send to each receiver's receipt, in nanoseconds.
     pub(super) delivery: Histogram<u64>,
     /// From the sender's send to the acknowledgement, in nanoseconds.
     pub(super) acknowledgement: Histogram<u64>,
-    /// How late we were with what was due, in nanoseconds; empty where nothing is ever due.
+    /// How late messages were sent after their scheduled times, in nanoseconds; empty if the pace has no schedule.
     pub(super) lateness: Histogram<u64>,
     pub(super) disk: Option<DiskUse>,
 }
 
-/// What messages take of a disk.
+/// The disk usage of messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DiskUse {
-    /// What the server has written in the window, per message acknowledged in it.
+    /// Bytes that the server wrote during the measurement, per message acknowledged in it.
     pub(super) written: f64,
-    /// The data once the server has ended, and all that was acknowledged before.
+    /// The size of the data after the server has stopped.
     pub(super) bytes: u64,
+    /// The number of all messages acknowledged in the run.
     pub(super) messages: u64,
 }
 
@@ -82,7 +83,7 @@ impl Storage {
 }
 
 impl Runner {
-    /// Starts a server, lets a crowd in, and has it talk.
+    /// Starts a server, connects the users, and measures while they send messages.
     pub(super) fn run(&self, storage: Storage, pace: Pace) -> io::Result<Measurement> {
         let dir = self.dir(storage)?;
         let server = self.start(dir.as_ref())?;
@@ -115,7 +116,7 @@ impl Runner {
         })
     }
 
-    /// How much data there is of a crowd that has said nothing.
+    /// Returns the size of the data after all users have joined and before the first message.
     pub(super) fn baseline_bytes(&self) -> io::Result<u64> {
         let dir = self.dir(Storage::Durable)?;
         let server = self.start(dir.as_ref())?;
@@ -123,7 +124,7 @@ impl Runner {
         Ok(stop(server, clients, dir)?.unwrap_or(0))
     }
 
-    /// What it takes to write 4 KiB and to make them durable, in nanoseconds.
+    /// Measures how long it takes to write 4 KiB durably, in nanoseconds.
     pub(super) fn write_times(&self, count: u64) -> io::Result<Histogram<u64>> {
         DataDir::new(&self.disk)?.write_times(count)
     }
@@ -135,7 +136,7 @@ impl Runner {
         }
     }
 
-    /// Starts our program with one worker, and with limits that nobody meets.
+    /// Starts our program with one worker, and with limits too high to be reached.
     fn start(&self, data: Option<&DataDir>) -> io::Result<Server> {
         let mut command = Command::new(&self.program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--quiet", "--workers", "1", "--guests", "--data"]);
@@ -147,13 +148,13 @@ impl Runner {
     }
 }
 
-/// All leave, and the server ends. Gives how many bytes of data there are then, where they are on a disk: the last thing
-/// that a server does is to bring its write-ahead log into the database.
+/// Disconnects the users and stops the server. Returns the size of its data, if it is on a disk. The server has then
+/// moved its write-ahead log into the database.
 fn stop(server: Server, clients: Clients, dir: Option<DataDir>) -> io::Result<Option<u64>> {
     drop(clients);
     server.stop()?;
     dir.map(|dir| dir.bytes()).transpose()
 }
 
-/// The name of the thread that decides everything and writes it.
+/// The name of the thread that handles all commands and writes to the database.
 const CHAT_THREAD: &str = "switchboard-chat";

@@ -1,5 +1,5 @@
-//! Guests: they sign in, each under a name of their own, and open their WebSockets. Some at a time, so that no queue of
-//! connections runs over and one commit lets many in.
+//! Signs guests in, each under its own name, and opens their WebSockets. They come in batches: a batch fits into the
+//! server's listen queue, and one database commit signs in many guests.
 
 use std::{
     io::{self, Read, Write},
@@ -15,10 +15,10 @@ use switchboard::{ClientHandshake, ClientRequest, HeadLimits};
 use super::{connection::ChatConnection, messages};
 use crate::random::Random;
 
-/// Lets so many in.
+/// Signs in and connects `count` guests.
 ///
 /// # Errors
-/// What the system says, or that the server does not let somebody in.
+/// An I/O error, or the server refuses a guest.
 pub(super) fn connect_all(address: SocketAddr, count: usize) -> io::Result<Vec<ChatConnection>> {
     let mut connections = Vec::with_capacity(count);
     while connections.len() < count {
@@ -38,7 +38,7 @@ struct SignedIn {
     token: String,
 }
 
-/// Gives their tokens.
+/// Signs guests in and returns their tokens.
 fn sign_in(address: SocketAddr, members: Range<usize>) -> io::Result<Vec<String>> {
     let pending = members.map(|member| {
         let body = format!(r#"{{"name":"{}","token":true}}"#, messages::name(member));
@@ -57,13 +57,13 @@ fn sign_in(address: SocketAddr, members: Range<usize>) -> io::Result<Vec<String>
         stream.read_to_string(&mut response)?;
         let body = response.split_once("\r\n\r\n").filter(|(head, _)| head.starts_with("HTTP/1.1 201 "));
         let signed_in = body.and_then(|(_, body)| serde_json::from_str::<SignedIn>(body).ok());
-        let refused = || io::Error::other(format!("the server does not let a guest in: {response}"));
+        let refused = || io::Error::other(format!("the server refuses to sign a guest in: {response}"));
         signed_in.map(|SignedIn { token }| token).ok_or_else(refused)
     });
     tokens.collect()
 }
 
-/// Asks for a WebSocket.
+/// Connects and sends the request of the WebSocket handshake.
 fn start_handshake(
     address: SocketAddr,
     member: usize,
@@ -88,7 +88,7 @@ fn finish_handshake(mut stream: TcpStream, mut handshake: ClientHandshake, keys:
     loop {
         let length = stream.read(&mut buffer)?;
         if length == 0 {
-            return Err(io::Error::other("the server ends its answer to an upgrade too early"));
+            return Err(io::Error::other("the server closed a connection during the handshake"));
         }
         if let Some((established, used)) = handshake.receive(&buffer[..length]).map_err(io::Error::other)? {
             stream.set_nonblocking(true)?;
@@ -98,7 +98,7 @@ fn finish_handshake(mut stream: TcpStream, mut handshake: ClientHandshake, keys:
     }
 }
 
-/// A connection that ends by a reset, so that no port waits for its next use.
+/// Opens a connection that will be reset when it is dropped, so that its port can be reused at once (no TIME_WAIT).
 fn open_stream(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
