@@ -31,13 +31,13 @@ fn main() -> io::Result<()> {
 
     let mut run = Run::begin("chat", &options)?;
     run.note(cores.told());
-    let mut conversation = ChatBench::new(program, &data, cores, &options)?;
-    run.note(conversation.told()?);
-    let failures = conversation.measure(&run, &options);
+    let mut bench = ChatBench::new(program, &data, cores, &options)?;
+    run.note(bench.summary()?);
+    let failures = bench.measure(&run, &options);
     for failure in &failures {
         run.note(format!("**failed:** {failure}"));
     }
-    let (tables, plots) = conversation.report();
+    let (tables, plots) = bench.report();
     run.finish(&tables, &plots)?;
     if failures.is_empty() { Ok(()) } else { Err(io::Error::other("some measurements failed; see above")) }
 }

@@ -13,7 +13,7 @@ use super::{
     clients::Size,
     data_dir,
     messages::TEXT_BYTES,
-    runner::{DiskUse, Measurement, Runner, Storage},
+    runner::{DiskUsage, Measurement, Runner, Storage},
 };
 use crate::{
     load::{Times, histogram},
@@ -59,18 +59,18 @@ struct Cell {
 }
 
 impl ChatBench {
-    /// Prepares runs of `program` with its data in memory and in a directory below the given one.
+    /// Prepares runs of `program` with its data in memory and in a directory below `data_root`.
     ///
-    /// Creates the given directory if it does not exist.
+    /// Creates `data_root` if it does not exist.
     ///
     /// # Errors
     /// An I/O error.
-    pub fn new(program: PathBuf, disk: &Path, cores: Cores, options: &Options) -> io::Result<Self> {
-        fs::create_dir_all(disk)?;
+    pub fn new(program: PathBuf, data_root: &Path, cores: Cores, options: &Options) -> io::Result<Self> {
+        fs::create_dir_all(data_root)?;
         let (size, times) = if options.quick { (QUICK_SIZE, QUICK_TIMES) } else { (SIZE, TIMES) };
         let rows = PACES.into_iter().map(|pace| Row { pace, cells: [Cell::default(), Cell::default()] });
         Ok(Self {
-            runner: Runner { program, disk: disk.to_owned(), cores, size, times },
+            runner: Runner { program, data_root: data_root.to_owned(), cores, size, times },
             rows: rows.filter(|row| options.wants(&row.name())).collect(),
             baseline_bytes: None,
             write_times: histogram()?,
@@ -80,10 +80,10 @@ impl ChatBench {
     /// Describes the users, the rooms, the texts and the file system, for the head of the results.
     ///
     /// # Errors
-    /// The file system cannot be found out.
-    pub fn told(&self) -> io::Result<String> {
+    /// The list of mounted file systems cannot be read.
+    pub fn summary(&self) -> io::Result<String> {
         let Size { users, rooms } = self.runner.size;
-        let kind = data_dir::file_system(&self.runner.disk)?;
+        let kind = data_dir::file_system(&self.runner.data_root)?;
         Ok(format!("{users} users in {rooms} rooms, texts of {TEXT_BYTES} B; durable: on {kind}"))
     }
 
@@ -108,7 +108,7 @@ impl ChatBench {
                     }
                     run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, storage.name()));
                     match self.runner.run(storage, row.pace) {
-                        Ok(outcome) => row.cells[at].add(&outcome, self.baseline_bytes),
+                        Ok(measurement) => row.cells[at].add(&measurement, self.baseline_bytes),
                         Err(_) if run.is_over() => return failures, // a signal has interrupted it
                         Err(error) => {
                             row.cells[at] = Cell { failed: true, ..Cell::default() };
@@ -242,21 +242,21 @@ impl Row {
 }
 
 impl Cell {
-    fn add(&mut self, outcome: &Measurement, baseline_bytes: Option<u64>) {
-        self.acknowledged.push(outcome.acknowledged);
-        self.delivered.push(outcome.delivered);
-        self.cpu.push(outcome.cpu);
-        self.chat_cpu.push(outcome.chat_cpu);
-        self.busy.push(outcome.busy);
+    fn add(&mut self, measurement: &Measurement, baseline_bytes: Option<u64>) {
+        self.acknowledged.push(measurement.acknowledged);
+        self.delivered.push(measurement.delivered);
+        self.cpu.push(measurement.cpu);
+        self.chat_cpu.push(measurement.chat_cpu);
+        self.busy.push(measurement.busy);
         for (at, part) in [0.5, 0.99].into_iter().enumerate() {
-            self.delivery[at].push(outcome.delivery.value_at_quantile(part) as f64);
-            self.acknowledgement[at].push(outcome.acknowledgement.value_at_quantile(part) as f64);
+            self.delivery[at].push(measurement.delivery.value_at_quantile(part) as f64);
+            self.acknowledgement[at].push(measurement.acknowledgement.value_at_quantile(part) as f64);
         }
-        self.longest_delivery = self.longest_delivery.max(outcome.delivery.max());
-        if !outcome.lateness.is_empty() {
-            self.lateness.push(outcome.lateness.value_at_quantile(0.99) as f64);
+        self.longest_delivery = self.longest_delivery.max(measurement.delivery.max());
+        if !measurement.lateness.is_empty() {
+            self.lateness.push(measurement.lateness.value_at_quantile(0.99) as f64);
         }
-        if let (Some(DiskUse { written, bytes, messages }), Some(baseline)) = (outcome.disk, baseline_bytes) {
+        if let (Some(DiskUsage { written, bytes, messages }), Some(baseline)) = (measurement.disk, baseline_bytes) {
             self.written.push(written);
             self.stored.push((bytes as f64 - baseline as f64) / messages as f64);
         }

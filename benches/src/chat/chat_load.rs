@@ -14,7 +14,7 @@ use crate::{
     random::Random,
 };
 
-/// How many messages all users together send.
+/// How fast all users together send messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// Keeps this number of messages sent and not yet acknowledged.

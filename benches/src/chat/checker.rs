@@ -54,7 +54,7 @@ struct User {
 }
 
 impl Checker {
-    /// `users` users, who will be spread evenly over `rooms` rooms.
+    /// Creates a checker for `users` users, spread evenly over `rooms` rooms.
     pub(super) fn new(users: usize, rooms: usize) -> io::Result<Self> {
         let user = |at| User {
             name: messages::name(at),
@@ -130,8 +130,8 @@ impl Checker {
         let user = &mut self.users[receiver];
         let room = &mut self.rooms[user.room];
         match ServerEvent::read(text) {
-            Some(ServerEvent::Entered { room: id, seq }) if user.last_seq.is_none() => {
-                room.entered(id, seq);
+            Some(ServerEvent::Joined { room: id, seq }) if user.last_seq.is_none() => {
+                room.joined(id, seq);
                 user.last_seq = Some(seq);
             }
             Some(ServerEvent::Acknowledged { number, seq }) => {
@@ -150,7 +150,7 @@ impl Checker {
     }
 
     /// Returns whether a user has joined its room.
-    pub(super) fn has_entered(&self, user: usize) -> bool {
+    pub(super) fn has_joined(&self, user: usize) -> bool {
         self.users[user].last_seq.is_some()
     }
 
@@ -199,7 +199,7 @@ impl Latency {
     }
 }
 
-/// Checks an entry that no other member has received: it must be its author's next message, or a join.
+/// Checks the content of an entry: it must be a join or its author's next message.
 fn check_message(message: &MessageEvent<'_>, users: &mut [User]) -> io::Result<Option<SentMessage>> {
     let sent = match (message.kind, message.text) {
         ("joined", None) => return Ok(None),
@@ -229,24 +229,24 @@ mod tests {
     use super::*;
 
     /// A receiver, and the event.
-    type Telling<'a> = (usize, &'a str);
+    type Delivery<'a> = (usize, &'a str);
 
     /// Returns the verdict on deliveries to a room of two, after both have joined and guest 0 has sent a message.
-    fn verdict(deliveries: &[Telling<'_>]) -> String {
+    fn verdict(deliveries: &[Delivery<'_>]) -> String {
         let mut checker = Checker::new(2, 1).unwrap();
         let now = Instant::now();
-        let entered = [
+        let joined = [
             (0, r#"["ack",{"room":{"room":7,"seq":1}},0]"#),
             (1, r#"["ack",{"room":{"room":7,"seq":2}},0]"#),
             (0, r#"["message",{"room":7,"seq":2,"from":"guest 1","kind":"joined"}]"#),
         ];
-        for (receiver, text) in entered {
+        for (receiver, text) in joined {
             checker.receive(receiver, text, now).unwrap();
         }
         assert!(checker.is_settled());
         let text = checker.send(0, now).0.text();
-        for (receiver, deliveries) in deliveries {
-            if let Err(error) = checker.receive(*receiver, &deliveries.replace("TEXT", &text), now) {
+        for (receiver, event) in deliveries {
+            if let Err(error) = checker.receive(*receiver, &event.replace("TEXT", &text), now) {
                 return error.to_string().replace(&text, "TEXT");
             }
         }
@@ -265,7 +265,7 @@ mod tests {
         let like = |from: &str, to: &str| sent.replace(from, to);
         let (skipped, forged, altered) =
             (like("seq\":3", "seq\":4"), like("guest 0", "guest 1"), like("TEXT", "TEXT."));
-        let rows: &[(&str, &[Telling<'_>], &str)] = &[
+        let rows: &[(&str, &[Delivery<'_>], &str)] = &[
             ("all is well", &[ack, mine, yours], "1 acknowledged, 2 delivered"),
             ("another member receives it first", &[yours, ack, mine], "1 acknowledged, 2 delivered"),
             ("presence is ignored", &[(1, r#"["presence",{}]"#), ack, mine, yours], "1 acknowledged, 2 delivered"),

@@ -47,11 +47,11 @@ impl Clients {
         for room in 0..rooms {
             clients.connections[room].send(&messages::create(room))?;
         }
-        clients.poll_until(|checker| (0..rooms).all(|user| checker.has_entered(user)))?;
+        clients.poll_until(|checker| (0..rooms).all(|user| checker.has_joined(user)))?;
         for member in rooms..users {
             clients.connections[member].send(&messages::join(member % rooms))?;
         }
-        clients.poll_until(|checker| (rooms..users).all(|member| checker.has_entered(member)))?;
+        clients.poll_until(|checker| (rooms..users).all(|member| checker.has_joined(member)))?;
         clients.settle()?;
         Ok(clients)
     }

@@ -44,14 +44,14 @@ impl SentMessage {
     }
 }
 
-/// Returns the command that creates a room. Its acknowledgement, like that of [`join`], has the id [`ENTER_ID`].
+/// Returns the command that creates a room. Its acknowledgement, like that of [`join`], has the id [`JOIN_ID`].
 pub(super) fn create(room: usize) -> String {
-    format!(r#"["create",{{"name":"{}"}},{ENTER_ID}]"#, room_name(room))
+    format!(r#"["create",{{"name":"{}"}},{JOIN_ID}]"#, room_name(room))
 }
 
 /// Returns the command that joins an existing room.
 pub(super) fn join(room: usize) -> String {
-    format!(r#"["join",{{"name":"{}"}},{ENTER_ID}]"#, room_name(room))
+    format!(r#"["join",{{"name":"{}"}},{JOIN_ID}]"#, room_name(room))
 }
 
 /// An event from the server.
@@ -60,7 +60,7 @@ pub(super) enum ServerEvent<'a> {
     /// An entry of a room's log.
     Message(MessageEvent<'a>),
     /// The user has joined a room, whose latest entry has the number `seq`.
-    Entered { room: u64, seq: u64 },
+    Joined { room: u64, seq: u64 },
     /// The user's message `number` is stored as the log's entry `seq`.
     Acknowledged { number: u64, seq: u64 },
     /// A welcome or a change of presence.
@@ -79,12 +79,12 @@ pub(super) struct MessageEvent<'a> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Ack {
-    Entered { room: EnteredRoom },
-    Said { seq: u64 },
+    Joined { room: JoinedRoom },
+    Sent { seq: u64 },
 }
 
 #[derive(Deserialize)]
-struct EnteredRoom {
+struct JoinedRoom {
     room: u64,
     seq: u64,
 }
@@ -97,12 +97,10 @@ impl<'a> ServerEvent<'a> {
             return Some(Self::Message(message));
         }
         if text.starts_with(r#"["ack","#) {
-            let (_, answer, number): (&str, Ack, u64) = serde_json::from_str(text).ok()?;
-            return match answer {
-                Ack::Entered { room: EnteredRoom { room, seq } } if number == ENTER_ID => {
-                    Some(Self::Entered { room, seq })
-                }
-                Ack::Said { seq } if number != ENTER_ID => Some(Self::Acknowledged { number, seq }),
+            let (_, ack, number): (&str, Ack, u64) = serde_json::from_str(text).ok()?;
+            return match ack {
+                Ack::Joined { room: JoinedRoom { room, seq } } if number == JOIN_ID => Some(Self::Joined { room, seq }),
+                Ack::Sent { seq } if number != JOIN_ID => Some(Self::Acknowledged { number, seq }),
                 _ => None,
             };
         }
@@ -138,7 +136,7 @@ fn uuid(at: Duration, mut bytes: [u8; 16]) -> String {
 pub(super) const TEXT_BYTES: usize = 100;
 const FILLER: &str = "the quick brown fox jumps over the lazy dog, ";
 /// The id of create and join commands. Ids of messages are their numbers, from 1.
-const ENTER_ID: u64 = 0;
+const JOIN_ID: u64 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -163,11 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn events_are_told_apart() {
+    fn events_of_each_kind_are_recognised() {
         let rows = [
             (
                 r#"["ack",{"room":{"room":7,"name":"a","seq":3},"messages":[],"live":true},0]"#,
-                "Entered { room: 7, seq: 3 }",
+                "Joined { room: 7, seq: 3 }",
             ),
             (r#"["ack",{"seq":9,"time":1},4]"#, "Acknowledged { number: 4, seq: 9 }"),
             (r#"["ack",{"seq":9,"time":1},0]"#, "nothing"),

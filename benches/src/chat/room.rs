@@ -1,10 +1,10 @@
 //! Checks that the members of a room receive the same log.
 //!
 //! The first entries of the log record that the members join, one after another; each is delivered to the members who
-//! are already in the room.
-//! Every later entry is delivered to all members. When the first member receives such an entry, it is parsed and
-//! checked. The other members must receive the same bytes, which is cheap to compare. An entry is removed once all
-//! members have it, so none may remain at the end.
+//! are already in the room. Every later entry is delivered to all members.
+//!
+//! When the first member receives a later entry, it is parsed and checked. The other members must receive the same
+//! bytes, which is cheap to compare. An entry is removed once all members have it, so none may remain at the end.
 
 use std::{collections::VecDeque, io};
 
@@ -17,12 +17,12 @@ pub(super) struct Room {
     pub(super) id: u64,
     /// The final number of members. The log's entries up to this number record that they join.
     members: u64,
-    /// The number of deliveries of such entries that are still missing.
+    /// The number of deliveries of joins that are still missing.
     missing_joins: u64,
     /// The number of the latest entry that the server has acknowledged.
-    latest: u64,
+    latest_seq: u64,
     /// The number of the first entry after the joins that a member has not received.
-    first: u64,
+    first_missing: u64,
     entries: VecDeque<Entry>,
 }
 
@@ -35,32 +35,33 @@ struct Entry {
 }
 
 impl Room {
-    /// A room that will have `members` members.
+    /// Creates a room that will have `members` members.
     pub(super) fn new(members: u64) -> Self {
         // The second join is delivered to one member, the third to two, …
         let missing_joins = (1..members).sum();
-        Self { id: 0, members, missing_joins, latest: 0, first: members + 1, entries: VecDeque::new() }
+        Self { id: 0, members, missing_joins, latest_seq: 0, first_missing: members + 1, entries: VecDeque::new() }
     }
 
-    /// A member has joined, which is the entry `seq`.
-    pub(super) fn entered(&mut self, id: u64, seq: u64) {
+    /// Records that a member has joined, which is the entry `seq`.
+    pub(super) fn joined(&mut self, id: u64, seq: u64) {
         self.id = id;
         self.acknowledged(seq);
     }
 
-    /// The server has acknowledged the entry `seq`.
+    /// Records that the server has acknowledged the entry `seq`.
     pub(super) fn acknowledged(&mut self, seq: u64) {
-        self.latest = self.latest.max(seq);
+        self.latest_seq = self.latest_seq.max(seq);
     }
 
     /// Returns whether all members have received all entries.
     pub(super) fn is_settled(&self) -> bool {
-        self.missing_joins == 0 && self.first > self.latest
+        self.missing_joins == 0 && self.first_missing > self.latest_seq
     }
 
-    /// A member receives the entry `seq`. Returns the sent message in it, or `None` for another kind of entry.
+    /// Checks the entry `seq` that a member receives.
     ///
-    /// `parse` reads and checks the text; it is called for the first member who receives the entry.
+    /// Returns the sent message in it, or `None` for another kind of entry. `parse` reads and checks the text. It is
+    /// called for each delivery of a join, and for the first delivery of a later entry.
     ///
     /// # Errors
     /// The error of `parse`, or the entry is out of order or differs from what another member received.
@@ -70,7 +71,7 @@ impl Room {
         text: &str,
         parse: impl FnOnce() -> io::Result<Option<SentMessage>>,
     ) -> io::Result<Option<SentMessage>> {
-        let Some(at) = seq.checked_sub(self.first) else {
+        let Some(at) = seq.checked_sub(self.first_missing) else {
             self.missing_joins = self.missing_joins.saturating_sub(1);
             return parse();
         };
@@ -88,7 +89,7 @@ impl Room {
         let sent = entry.sent;
         while self.entries.front().is_some_and(|entry| entry.missing == 0) {
             self.entries.pop_front();
-            self.first += 1;
+            self.first_missing += 1;
         }
         Ok(sent)
     }
@@ -101,8 +102,8 @@ mod tests {
     /// Returns the outcome of deliveries in a room of two members in which one message was sent.
     fn outcome(deliveries: &[(u64, &str)]) -> String {
         let mut room = Room::new(2);
-        room.entered(7, 1);
-        room.entered(7, 2);
+        room.joined(7, 1);
+        room.joined(7, 2);
         room.acknowledged(3);
         let sent = SentMessage { author: 1, number: 1, at: 0 };
         for &(seq, text) in deliveries {

@@ -32,7 +32,7 @@ pub(super) enum Storage {
 pub(super) struct Runner {
     pub(super) program: PathBuf,
     /// The directory in which data directories are created.
-    pub(super) disk: PathBuf,
+    pub(super) data_root: PathBuf,
     pub(super) cores: Cores,
     pub(super) size: Size,
     pub(super) times: Times,
@@ -51,18 +51,18 @@ pub(super) struct Measurement {
     pub(super) chat_cpu: f64,
     /// The part of the time in which the server was busy.
     pub(super) busy: f64,
-    /// From the sender's send to each receiver's receipt, in nanoseconds.
+    /// From sending a message to each member's receipt, in nanoseconds.
     pub(super) delivery: Histogram<u64>,
-    /// From the sender's send to the acknowledgement, in nanoseconds.
+    /// From sending a message to its acknowledgement, in nanoseconds.
     pub(super) acknowledgement: Histogram<u64>,
     /// How late messages were sent after their scheduled times, in nanoseconds; empty if the pace has no schedule.
     pub(super) lateness: Histogram<u64>,
-    pub(super) disk: Option<DiskUse>,
+    pub(super) disk: Option<DiskUsage>,
 }
 
 /// The disk usage of messages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DiskUse {
+pub(super) struct DiskUsage {
     /// Bytes that the server wrote during the measurement, per message acknowledged in it.
     pub(super) written: f64,
     /// The size of the data after the server has stopped.
@@ -85,7 +85,7 @@ impl Storage {
 impl Runner {
     /// Starts a server, connects the users, and measures while they send messages.
     pub(super) fn run(&self, storage: Storage, pace: Pace) -> io::Result<Measurement> {
-        let dir = self.dir(storage)?;
+        let dir = self.create_data_dir(storage)?;
         let server = self.start(dir.as_ref())?;
         let clients = Clients::connect(server.address(), self.size)?;
         let mut load = ChatLoad::new(clients, pace)?;
@@ -112,13 +112,17 @@ impl Runner {
             delivery,
             acknowledgement,
             lateness,
-            disk: stop(server, clients, dir)?.map(|bytes| DiskUse { written: written as f64 / done, bytes, messages }),
+            disk: stop(server, clients, dir)?.map(|bytes| DiskUsage {
+                written: written as f64 / done,
+                bytes,
+                messages,
+            }),
         })
     }
 
     /// Returns the size of the data after all users have joined and before the first message.
     pub(super) fn baseline_bytes(&self) -> io::Result<u64> {
-        let dir = self.dir(Storage::Durable)?;
+        let dir = self.create_data_dir(Storage::Durable)?;
         let server = self.start(dir.as_ref())?;
         let clients = Clients::connect(server.address(), self.size)?;
         Ok(stop(server, clients, dir)?.unwrap_or(0))
@@ -126,13 +130,13 @@ impl Runner {
 
     /// Measures how long it takes to write 4 KiB durably, in nanoseconds.
     pub(super) fn write_times(&self, count: u64) -> io::Result<Histogram<u64>> {
-        DataDir::new(&self.disk)?.write_times(count)
+        DataDir::new(&self.data_root)?.write_times(count)
     }
 
-    fn dir(&self, storage: Storage) -> io::Result<Option<DataDir>> {
+    fn create_data_dir(&self, storage: Storage) -> io::Result<Option<DataDir>> {
         match storage {
             Storage::Memory => Ok(None),
-            Storage::Durable => DataDir::new(&self.disk).map(Some),
+            Storage::Durable => DataDir::new(&self.data_root).map(Some),
         }
     }
 
