@@ -1,4 +1,4 @@
-//! Our chat with a crowd in it: messages per second, their latency and their price, durable and in memory.
+//! Our chat under load: messages per second, their latency and their cost, durable and in memory.
 //!
 //! `benches/README.md` says how to read the tables.
 
@@ -6,18 +6,18 @@ use std::{io, path::PathBuf};
 
 use clap::Parser;
 use switchboard_benches::{
-    chat::Conversation,
+    chat::ChatBench,
     process::{Cores, build_ours},
     report::{Options, Run},
 };
 
 #[derive(Debug, Parser)]
-#[command(about = "The chat with a crowd in it: throughput, latency, CPU and disk")]
+#[command(about = "The chat with many users: throughput, latency, CPU and disk usage")]
 struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// A folder on the disk that is to be measured; what is put there is removed again.
+    /// A directory on the disk to measure; the files created there are removed at the end
     #[arg(long, value_name = "DIR", default_value = env!("CARGO_TARGET_TMPDIR"))]
     data: PathBuf,
 }
@@ -31,13 +31,13 @@ fn main() -> io::Result<()> {
 
     let mut run = Run::begin("chat", &options)?;
     run.note(cores.told());
-    let mut conversation = Conversation::new(program, &data, cores, &options)?;
-    run.note(conversation.told()?);
-    let failures = conversation.measure(&run, &options);
+    let mut bench = ChatBench::new(program, &data, cores, &options)?;
+    run.note(bench.summary()?);
+    let failures = bench.measure(&run, &options);
     for failure in &failures {
         run.note(format!("**failed:** {failure}"));
     }
-    let (tables, plots) = conversation.report();
+    let (tables, plots) = bench.report();
     run.finish(&tables, &plots)?;
-    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("the server did something wrong; see above")) }
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("some measurements failed; see above")) }
 }

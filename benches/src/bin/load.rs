@@ -49,7 +49,7 @@ fn main() -> io::Result<()> {
         Kind::Echo => Box::new(Echo::start(address, connections, bytes, in_flight.into())?),
         Kind::FanOut => Box::new(FanOut::start(address, connections, bytes, in_flight.into())?),
         Kind::Handshakes => Box::new(Handshakes::of(address)),
-        Kind::Chat => Box::new(chat::talk(address, connections, in_flight.into())?),
+        Kind::Chat => Box::new(chat::load(address, connections, in_flight.into())?),
     };
     let window = Duration::from_secs_f64(seconds);
     // Without a server to ask, ours is the process that is looked at, and what it used is not said.

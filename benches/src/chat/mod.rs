@@ -1,44 +1,44 @@
-//! The bench `chat`: a crowd in rooms that talks, to our program with its data on a disk and in memory.
+//! The bench `chat`: many users send messages in rooms, to our program with its data on a disk and in memory.
 //!
 //! | file | what |
 //! |---|---|
-//! | `words.rs` | what is said, and how it looks on the wire |
-//! | `room.rs` | a room's log as its members are told it: in order, without gap or double, to all the same |
-//! | `scene.rs` | who has said and heard what, and how long it took |
-//! | `line.rs` | one connection, on our engine |
-//! | `guests.rs` | guests sign in and connect |
-//! | `crowd.rs` | all of them, polled |
-//! | `talk.rs` | what makes them talk: so many messages in flight, or so many in a second |
-//! | `disk.rs` | the data's folder, and what its disk costs |
-//! | `work.rs` | servers, and what they are given to do |
-//! | `tables.rs` | all of it, round by round, and what is shown |
+//! | `messages.rs` | the chat messages, and the events on the wire |
+//! | `room.rs` | checks that the members of a room receive the same log: in order, without gaps or duplicates |
+//! | `checker.rs` | checks what every user receives, and records latencies |
+//! | `connection.rs` | one connection, on our engine |
+//! | `sign_in.rs` | signs guests in and connects them |
+//! | `clients.rs` | all connections, polled |
+//! | `chat_load.rs` | sends messages: a number in flight, or a number per second |
+//! | `data_dir.rs` | the directory with the data, and the speed of its disk |
+//! | `runner.rs` | starts servers, and measures them under load |
+//! | `bench.rs` | all runs, round by round, and the tables of results |
 
-mod crowd;
-mod disk;
-mod guests;
-mod line;
+mod bench;
+mod chat_load;
+mod checker;
+mod clients;
+mod connection;
+mod data_dir;
+mod messages;
 mod room;
-mod scene;
-mod tables;
-mod talk;
-mod words;
-mod work;
+mod runner;
+mod sign_in;
 
 use std::{io, net::SocketAddr};
 
-pub use tables::Conversation;
+pub use bench::ChatBench;
 
 use crate::load::Work;
-use crowd::{Crowd, Size};
-use talk::{Pace, Talk};
+use chat_load::{ChatLoad, Pace};
+use clients::{Clients, Size};
 
-/// A crowd of about so many people, 50 in each room, who keep so many messages in flight: for a chat that was started by
-/// hand.
+/// Connects about `users` users, 50 in each room, who keep `in_flight` messages unacknowledged: for a chat that was
+/// started by hand.
 ///
 /// # Errors
-/// What the system says, or that the server does not let somebody in.
-pub fn talk(address: SocketAddr, people: usize, in_flight: usize) -> io::Result<impl Work> {
-    let rooms = (people / 50).max(1);
-    let size = Size { people: people / rooms * rooms, rooms };
-    Talk::new(Crowd::enter(address, size)?, Pace::InFlight(in_flight))
+/// An I/O error, or the server refuses a user.
+pub fn load(address: SocketAddr, users: usize, in_flight: usize) -> io::Result<impl Work> {
+    let rooms = (users / 50).max(1);
+    let size = Size { users: users / rooms * rooms, rooms };
+    ChatLoad::new(Clients::connect(address, size)?, Pace::InFlight(in_flight))
 }

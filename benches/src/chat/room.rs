@@ -1,91 +1,97 @@
-//! A room's log as its members are told it.
+//! Checks that the members of a room receive the same log.
 //!
-//! Its first entries are that they enter, one after another: each of these is told to those who are in it by then. All
-//! further ones are told to all. The first who is told one of these has it read and checked; the others must be told the
-//! same, byte for byte, which costs next to nothing. An entry is forgotten when all have it, so at the end none may be
-//! left.
+//! The first entries of the log record that the members join, one after another; each is delivered to the members who
+//! are already in the room. Every later entry is delivered to all members.
+//!
+//! When the first member receives a later entry, it is parsed and checked. The other members must receive the same
+//! bytes, which is cheap to compare. An entry is removed once all members have it, so none may remain at the end.
 
 use std::{collections::VecDeque, io};
 
-use super::words::Saying;
+use super::messages::SentMessage;
 
-/// A room, as far as its members have been told of it.
+/// The log of a room, as far as its members have received it.
 #[derive(Debug)]
 pub(super) struct Room {
-    /// The server's number for it, once somebody is in it.
+    /// The server's id of the room; 0 until the first member has joined.
     pub(super) id: u64,
-    /// How many are to be in it; the log's entries up to this number are that they enter.
+    /// The final number of members. The log's entries up to this number record that they join.
     members: u64,
-    /// How often somebody is still to be told that somebody else has entered.
-    untold: u64,
-    /// The latest entry that the server has told anybody of.
-    latest: u64,
-    /// The number of the first entry behind those of entering that somebody misses.
-    first: u64,
+    /// The number of deliveries of joins that are still missing.
+    missing_joins: u64,
+    /// The number of the latest entry that the server has acknowledged.
+    latest_seq: u64,
+    /// The number of the first entry after the joins that a member has not received.
+    first_missing: u64,
     entries: VecDeque<Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
     text: Box<str>,
-    said: Option<Saying>,
-    /// How many do not have it yet.
+    sent: Option<SentMessage>,
+    /// The number of members who have not received it.
     missing: u64,
 }
 
 impl Room {
-    /// A room that is to have so many members.
-    pub(super) fn of(members: u64) -> Self {
-        // Of two one is told about the other, of three …
-        let untold = (1..members).sum();
-        Self { id: 0, members, untold, latest: 0, first: members + 1, entries: VecDeque::new() }
+    /// Creates a room that will have `members` members.
+    pub(super) fn new(members: u64) -> Self {
+        // The second join is delivered to one member, the third to two, …
+        let missing_joins = (1..members).sum();
+        Self { id: 0, members, missing_joins, latest_seq: 0, first_missing: members + 1, entries: VecDeque::new() }
     }
 
-    /// Somebody has entered it, and that was this entry.
-    pub(super) fn entered(&mut self, id: u64, seq: u64) {
+    /// Records that a member has joined, which is the entry `seq`.
+    pub(super) fn joined(&mut self, id: u64, seq: u64) {
         self.id = id;
         self.acknowledged(seq);
     }
 
-    /// The server has acknowledged this entry.
+    /// Records that the server has acknowledged the entry `seq`.
     pub(super) fn acknowledged(&mut self, seq: u64) {
-        self.latest = self.latest.max(seq);
+        self.latest_seq = self.latest_seq.max(seq);
     }
 
-    /// Whether all have been told all.
+    /// Returns whether all members have received all entries.
     pub(super) fn is_settled(&self) -> bool {
-        self.untold == 0 && self.first > self.latest
+        self.missing_joins == 0 && self.first_missing > self.latest_seq
     }
 
-    /// A member is told an entry. Gives what was said, if it is not of another kind; `read` makes that of the text, for
-    /// the first who is told it, or says what is wrong.
-    pub(super) fn told(
+    /// Checks the entry `seq` that a member receives.
+    ///
+    /// Returns the sent message in it, or `None` for another kind of entry. `parse` reads and checks the text. It is
+    /// called for each delivery of a join, and for the first delivery of a later entry.
+    ///
+    /// # Errors
+    /// The error of `parse`, or the entry is out of order or differs from what another member received.
+    pub(super) fn receive(
         &mut self,
         seq: u64,
         text: &str,
-        read: impl FnOnce() -> io::Result<Option<Saying>>,
-    ) -> io::Result<Option<Saying>> {
-        let Some(at) = seq.checked_sub(self.first) else {
-            self.untold = self.untold.saturating_sub(1);
-            return read();
+        parse: impl FnOnce() -> io::Result<Option<SentMessage>>,
+    ) -> io::Result<Option<SentMessage>> {
+        let Some(at) = seq.checked_sub(self.first_missing) else {
+            self.missing_joins = self.missing_joins.saturating_sub(1);
+            return parse();
         };
         let at = usize::try_from(at).map_err(io::Error::other)?;
         if at == self.entries.len() {
-            self.entries.push_back(Entry { text: text.into(), said: read()?, missing: self.members });
+            self.entries.push_back(Entry { text: text.into(), sent: parse()?, missing: self.members });
         }
         let Some(entry) = self.entries.get_mut(at) else {
-            return Err(io::Error::other(format!("{text} is told before what comes before it")));
+            return Err(io::Error::other(format!("{text} is delivered before an earlier entry")));
         };
         if *entry.text != *text {
-            return Err(io::Error::other(format!("{text} is told where {} is due", entry.text)));
+            return Err(io::Error::other(format!("{text} is delivered where {} is due", entry.text)));
         }
         entry.missing -= 1;
-        let said = entry.said;
+        let sent = entry.sent;
         while self.entries.front().is_some_and(|entry| entry.missing == 0) {
             self.entries.pop_front();
-            self.first += 1;
+            self.first_missing += 1;
         }
-        Ok(said)
+        Ok(sent)
     }
 }
 
@@ -93,17 +99,17 @@ impl Room {
 mod tests {
     use super::*;
 
-    /// What comes of telling entries of a room of two in which one thing was said.
-    fn outcome(told: &[(u64, &str)]) -> String {
-        let mut room = Room::of(2);
-        room.entered(7, 1);
-        room.entered(7, 2);
+    /// Returns the outcome of deliveries in a room of two members in which one message was sent.
+    fn outcome(deliveries: &[(u64, &str)]) -> String {
+        let mut room = Room::new(2);
+        room.joined(7, 1);
+        room.joined(7, 2);
         room.acknowledged(3);
-        let saying = Saying { author: 1, number: 1, at: 0 };
-        for &(seq, text) in told {
-            let expected = (seq > 2).then_some(saying);
-            match room.told(seq, text, || Ok(expected)) {
-                Ok(said) => assert_eq!(said, expected, "{told:?}"),
+        let sent = SentMessage { author: 1, number: 1, at: 0 };
+        for &(seq, text) in deliveries {
+            let expected = (seq > 2).then_some(sent);
+            match room.receive(seq, text, || Ok(expected)) {
+                Ok(sent) => assert_eq!(sent, expected, "{deliveries:?}"),
                 Err(error) => return error.to_string(),
             }
         }
@@ -111,18 +117,18 @@ mod tests {
     }
 
     #[test]
-    fn all_are_told_the_same_in_order() {
+    fn all_members_receive_the_same_in_order() {
         let rows: &[(&[(u64, &str)], &str)] = &[
             (&[], "not settled"),
             (&[(2, "joined"), (3, "hi"), (3, "hi")], "settled"),
             (&[(3, "hi"), (2, "joined"), (3, "hi")], "settled"),
             (&[(2, "joined"), (3, "hi")], "not settled"),
             (&[(3, "hi"), (3, "hi")], "not settled"),
-            (&[(2, "joined"), (4, "ho")], "ho is told before what comes before it"),
-            (&[(2, "joined"), (3, "hi"), (3, "ho")], "ho is told where hi is due"),
+            (&[(2, "joined"), (4, "ho")], "ho is delivered before an earlier entry"),
+            (&[(2, "joined"), (3, "hi"), (3, "ho")], "ho is delivered where hi is due"),
         ];
-        for (told, expected) in rows {
-            assert_eq!(outcome(told), *expected, "{told:?}");
+        for (deliveries, expected) in rows {
+            assert_eq!(outcome(deliveries), *expected, "{deliveries:?}");
         }
     }
 }

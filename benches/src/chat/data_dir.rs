@@ -1,4 +1,4 @@
-//! The folder in which the chat keeps its data, and what its disk costs.
+//! The directory with the chat's data, and the speed of its disk.
 
 use std::{
     fs::{self, File},
@@ -10,32 +10,32 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::scene::as_nanoseconds;
+use super::checker::as_nanoseconds;
 use crate::load::histogram;
 
-/// A folder for one server's data. Dropped, it is removed.
+/// A directory for one server's data. Dropping it removes the directory.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct DataDir(PathBuf);
 
-impl Folder {
-    /// A new one in `parent`.
+impl DataDir {
+    /// Creates a directory in `parent`.
     pub(super) fn new(parent: &Path) -> io::Result<Self> {
-        let folder = parent.join(format!("switchboard-bench-{}", std::process::id()));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
+        let dir = parent.join(format!("switchboard-bench-{}", std::process::id()));
+        fs::create_dir(&dir)?;
+        Ok(Self(dir))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// How long its files are, together.
+    /// Returns the total length of its files.
     pub(super) fn bytes(&self) -> io::Result<u64> {
         fs::read_dir(&self.0)?.map(|file| Ok(file?.metadata()?.len())).sum()
     }
 
-    /// What it takes to write 4 KiB and to make them durable, in nanoseconds: once in each part of a file that is there
-    /// already, as a write-ahead log that has gone round is.
+    /// Measures how long it takes to write 4 KiB durably, in nanoseconds. Each write overwrites another page of an
+    /// existing file, as in a write-ahead log that is reused.
     pub(super) fn write_times(&self, count: u64) -> io::Result<Histogram<u64>> {
         let path = self.0.join("durable");
         let file = File::create_new(&path)?;
@@ -56,26 +56,26 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for DataDir {
     fn drop(&mut self) {
-        // What is left lies in the folder for builds, or where the caller chose.
+        // If this fails, the rest stays in the build directory or where the caller chose.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// The kind of file system that a folder is on, such as ext4.
+/// Returns the type of the file system that a directory is on, such as ext4.
 ///
 /// # Errors
-/// The folder is not there, or the system does not say.
-pub(super) fn file_system(folder: &Path) -> io::Result<String> {
-    let folder = folder.canonicalize()?;
+/// The directory does not exist, or `/proc/self/mounts` cannot be read.
+pub(super) fn file_system(dir: &Path) -> io::Result<String> {
+    let dir = dir.canonicalize()?;
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let mounts = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
         Some((fields.next()?, fields.next()?))
     });
-    let around = mounts.filter(|(mount, _)| folder.starts_with(mount));
-    // Of those that are mounted at the same place the last one is seen.
+    let around = mounts.filter(|(mount, _)| dir.starts_with(mount));
+    // Of several mounts at one place the last is visible; `max_by_key` returns the last maximum.
     let nearest = around.max_by_key(|(mount, _)| mount.len());
     Ok(nearest.map_or("unknown", |(_, kind)| kind).to_owned())
 }
@@ -87,19 +87,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_empty_at_first_and_gone_at_the_end() {
-        let folder = Folder::new(&std::env::temp_dir()).unwrap();
-        let path = folder.path().to_owned();
-        assert_eq!(folder.write_times(3).unwrap().len(), 3);
-        assert_eq!(folder.bytes().unwrap(), 0);
+    fn a_data_dir_is_created_empty_and_removed_when_dropped() {
+        let dir = DataDir::new(&std::env::temp_dir()).unwrap();
+        let path = dir.path().to_owned();
+        assert_eq!(dir.write_times(3).unwrap().len(), 3);
+        assert_eq!(dir.bytes().unwrap(), 0);
         fs::write(path.join("file"), "four").unwrap();
-        assert_eq!(folder.bytes().unwrap(), 4);
-        drop(folder);
+        assert_eq!(dir.bytes().unwrap(), 4);
+        drop(dir);
         assert!(!path.exists());
     }
 
     #[test]
-    fn file_systems_have_names() {
+    fn the_type_of_a_file_system_is_found() {
         assert_eq!(file_system(Path::new("/proc")).unwrap(), "proc");
     }
 }

@@ -1,4 +1,4 @@
-//! All loads in all settings, round by round, and what is shown of it.
+//! Runs all loads with both kinds of storage, round by round, and reports the results.
 
 use std::{
     fs, io,
@@ -9,11 +9,11 @@ use std::{
 use hdrhistogram::Histogram;
 
 use super::{
-    crowd::Size,
-    disk,
-    talk::Pace,
-    words::TEXT_BYTES,
-    work::{DiskUse, Outcome, Setting, Stage},
+    chat_load::Pace,
+    clients::Size,
+    data_dir,
+    messages::TEXT_BYTES,
+    runner::{DiskUsage, Measurement, Runner, Storage},
 };
 use crate::{
     load::{Times, histogram},
@@ -21,21 +21,21 @@ use crate::{
     report::{Options, Plot, Run, Samples, Table, figures, ratios, rotated},
 };
 
-/// What the chat does for a crowd, by load and by where its data is.
+/// The results of the chat under load, by pace and by storage.
 #[derive(Debug)]
-pub struct Conversation {
-    stage: Stage,
+pub struct ChatBench {
+    runner: Runner,
     rows: Vec<Row>,
-    /// How much data there is before anybody has said anything.
-    silent_bytes: Option<u64>,
-    /// In nanoseconds.
+    /// The size of the data before the first message, in bytes.
+    baseline_bytes: Option<u64>,
+    /// Times of durable 4 KiB writes, in nanoseconds.
     write_times: Histogram<u64>,
 }
 
 #[derive(Debug)]
 struct Row {
     pace: Pace,
-    /// By setting.
+    /// By storage, in the order of [`Storage::ALL`].
     cells: [Cell; 2],
 }
 
@@ -48,7 +48,7 @@ struct Cell {
     busy: Samples,
     /// p50 and p99.
     delivery: [Samples; 2],
-    /// The longest of all rounds.
+    /// The maximum over all rounds.
     longest_delivery: u64,
     /// p50 and p99.
     acknowledgement: [Samples; 2],
@@ -58,34 +58,36 @@ struct Cell {
     failed: bool,
 }
 
-impl Conversation {
-    /// Of our program, with its data in memory and in a folder in `disk`, which is made where there is none.
+impl ChatBench {
+    /// Prepares runs of `program` with its data in memory and in a directory below `data_root`.
+    ///
+    /// Creates `data_root` if it does not exist.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn new(program: PathBuf, disk: &Path, cores: Cores, options: &Options) -> io::Result<Self> {
-        fs::create_dir_all(disk)?;
+    /// An I/O error.
+    pub fn new(program: PathBuf, data_root: &Path, cores: Cores, options: &Options) -> io::Result<Self> {
+        fs::create_dir_all(data_root)?;
         let (size, times) = if options.quick { (QUICK_SIZE, QUICK_TIMES) } else { (SIZE, TIMES) };
         let rows = PACES.into_iter().map(|pace| Row { pace, cells: [Cell::default(), Cell::default()] });
         Ok(Self {
-            stage: Stage { program, disk: disk.to_owned(), cores, size, times },
+            runner: Runner { program, data_root: data_root.to_owned(), cores, size, times },
             rows: rows.filter(|row| options.wants(&row.name())).collect(),
-            silent_bytes: None,
+            baseline_bytes: None,
             write_times: histogram()?,
         })
     }
 
-    /// Who talks, and on which file system their words are kept.
+    /// Describes the users, the rooms, the texts and the file system, for the head of the results.
     ///
     /// # Errors
-    /// What the system says of that.
-    pub fn told(&self) -> io::Result<String> {
-        let Size { people, rooms } = self.stage.size;
-        let kind = disk::file_system(&self.stage.disk)?;
-        Ok(format!("{people} people in {rooms} rooms, texts of {TEXT_BYTES} B; durable: on {kind}"))
+    /// The list of mounted file systems cannot be read.
+    pub fn summary(&self) -> io::Result<String> {
+        let Size { users, rooms } = self.runner.size;
+        let kind = data_dir::file_system(&self.runner.data_root)?;
+        Ok(format!("{users} users in {rooms} rooms, texts of {TEXT_BYTES} B; durable: on {kind}"))
     }
 
-    /// Measures everything, or until the run is over. Gives what went wrong.
+    /// Measures everything, or until the run is over. Returns a text for each failure.
     pub fn measure(&mut self, run: &Run, options: &Options) -> Vec<String> {
         let rounds = options.rounds_or(5, 1);
         let mut failures = Vec::new();
@@ -96,21 +98,21 @@ impl Conversation {
                 return failures;
             }
             for row in &mut self.rows {
-                for at in rotated(Setting::ALL.len(), round) {
-                    let (setting, name) = (Setting::ALL[at], row.name());
+                for at in rotated(Storage::ALL.len(), round) {
+                    let (storage, name) = (Storage::ALL[at], row.name());
                     if run.is_over() {
                         return failures;
                     }
                     if row.cells[at].failed {
                         continue;
                     }
-                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, setting.name()));
-                    match self.stage.run(setting, row.pace) {
-                        Ok(outcome) => row.cells[at].add(&outcome, self.silent_bytes),
-                        Err(_) if run.is_over() => return failures, // the signal has broken it off
+                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, storage.name()));
+                    match self.runner.run(storage, row.pace) {
+                        Ok(measurement) => row.cells[at].add(&measurement, self.baseline_bytes),
+                        Err(_) if run.is_over() => return failures, // a signal has interrupted it
                         Err(error) => {
                             row.cells[at] = Cell { failed: true, ..Cell::default() };
-                            failures.push(format!("{}, {name}: {error}", setting.name()));
+                            failures.push(format!("{}, {name}: {error}", storage.name()));
                         }
                     }
                 }
@@ -120,22 +122,22 @@ impl Conversation {
     }
 
     fn measure_disk(&mut self, writes: u64) -> io::Result<()> {
-        if self.silent_bytes.is_none() {
-            self.silent_bytes = Some(self.stage.silent_bytes()?);
+        if self.baseline_bytes.is_none() {
+            self.baseline_bytes = Some(self.runner.baseline_bytes()?);
         }
-        self.write_times.add(self.stage.write_times(writes)?).map_err(io::Error::other)
+        self.write_times.add(self.runner.write_times(writes)?).map_err(io::Error::other)
     }
 
-    /// What came of it.
+    /// Returns the tables and plots of the results.
     pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
         let tables = [self.throughput(), self.cpu(), self.delivery(), self.acknowledgement(), self.disk()];
-        let plot = self.rows.iter().any(Row::is_greedy).then(|| self.plot());
+        let plot = self.rows.iter().any(Row::is_saturating).then(|| self.plot());
         (tables.into_iter().filter(|table| !table.is_empty()).collect(), plot.into_iter().collect())
     }
 
     fn throughput(&self) -> Table {
         let mut table = Table::new("Messages per second: acknowledged, delivered", columns(&["durable to memory"]));
-        for row in self.rows.iter().filter(|row| row.is_greedy()) {
+        for row in self.rows.iter().filter(|row| row.is_saturating()) {
             let shown = |cell: &Cell| {
                 [&cell.acknowledged, &cell.delivered].map(|samples| samples.shown(figures::per_second)).join(", ")
             };
@@ -149,13 +151,12 @@ impl Conversation {
             };
             table.row(row.name(), row.shown(shown).into_iter().chain([ratio]));
         }
-        table.note("Medians; of round-by-round ratios also half the distance between the quartiles.");
+        table.note("Medians; ± is half the distance between the quartiles of the round-by-round ratios.");
         table
     }
 
     fn cpu(&self) -> Table {
-        let title =
-            "Server CPU per message, all its deliveries included: in all, by the chat's own thread; server busy";
+        let title = "Server CPU per message with all its deliveries: total, chat thread; server busy";
         let mut table = Table::new(title, columns(&[]));
         for row in &self.rows {
             let cells = row.shown(|cell| {
@@ -164,13 +165,13 @@ impl Conversation {
             });
             table.row(row.name(), cells);
         }
-        table.note("A server that is not busy all the time waits: for the disk, for something to do, or for others on the machine.");
+        table.note("A server below 100 % waits for the disk, for input, or for other processes on the machine.");
         table
     }
 
     fn delivery(&self) -> Table {
-        let title = "Delivery, from a message's sender to each who is told it: p50, p99, longest of all";
-        let mut table = Table::new(title, columns(&["sent too late by, p99"]));
+        let title = "Delivery latency, from sending a message to each member's receipt: p50, p99, max";
+        let mut table = Table::new(title, columns(&["send lateness, p99"]));
         for row in &self.rows {
             let cells = row.shown(|cell| {
                 let [p50, p99] = cell.delivery.each_ref().map(|samples| samples.shown(figures::nanoseconds));
@@ -179,12 +180,12 @@ impl Conversation {
             let lateness = row.cells.iter().flat_map(|cell| cell.lateness.values()).copied().collect::<Samples>();
             table.row(row.name(), cells.into_iter().chain([lateness.shown(figures::nanoseconds)]));
         }
-        table.note("The last column is the load generator's own part, where messages have a time at which to be sent.");
+        table.note("The last column is the load generator's own delay, for loads that send at fixed times.");
         table
     }
 
     fn acknowledgement(&self) -> Table {
-        let mut table = Table::new("Acknowledgement, from a message's sender and back: p50, p99", columns(&[]));
+        let mut table = Table::new("Acknowledgement latency, from sending a message: p50, p99", columns(&[]));
         for row in &self.rows {
             let shown = |cell: &Cell| {
                 cell.acknowledgement.each_ref().map(|samples| samples.shown(figures::nanoseconds)).join(", ")
@@ -195,7 +196,7 @@ impl Conversation {
     }
 
     fn disk(&self) -> Table {
-        let columns: Vec<String> = ["what".into()].into_iter().chain(self.rows.iter().map(Row::name)).collect();
+        let columns: Vec<String> = ["disk usage".into()].into_iter().chain(self.rows.iter().map(Row::name)).collect();
         let mut table = Table::new("Disk", columns);
         let durable = |figure: fn(&Cell) -> &Samples| {
             let cells = self.rows.iter().map(|row| &row.cells[1]);
@@ -204,16 +205,14 @@ impl Conversation {
         table.row("data per message", durable(|cell| &cell.stored));
         table.row("written per message", durable(|cell| &cell.written));
         let [p50, p99] = [0.5, 0.99].map(|part| figures::nanoseconds(self.write_times.value_at_quantile(part) as f64));
-        table.note(format!(
-            "To write 4 KiB and to make them durable takes {p50} (p50), {p99} (p99), with nothing else to do."
-        ));
+        table.note(format!("A durable write of 4 KiB takes {p50} (p50), {p99} (p99) while no server runs."));
         table
     }
 
     fn plot(&self) -> Plot {
-        let names = Setting::ALL.map(Setting::name);
+        let names = Storage::ALL.map(Storage::name);
         let mut plot = Plot::bars("Acknowledged messages", "per second", names);
-        for row in self.rows.iter().filter(|row| row.is_greedy()) {
+        for row in self.rows.iter().filter(|row| row.is_saturating()) {
             plot.group(row.name(), row.cells.iter().map(|cell| cell.acknowledged.median()));
         }
         plot
@@ -228,8 +227,8 @@ impl Row {
         }
     }
 
-    /// Whether it takes as much as it can get.
-    fn is_greedy(&self) -> bool {
+    /// Returns whether the load is limited only by the server.
+    fn is_saturating(&self) -> bool {
         matches!(self.pace, Pace::InFlight(_))
     }
 
@@ -243,39 +242,39 @@ impl Row {
 }
 
 impl Cell {
-    fn add(&mut self, outcome: &Outcome, silent_bytes: Option<u64>) {
-        self.acknowledged.push(outcome.acknowledged);
-        self.delivered.push(outcome.delivered);
-        self.cpu.push(outcome.cpu);
-        self.chat_cpu.push(outcome.chat_cpu);
-        self.busy.push(outcome.busy);
+    fn add(&mut self, measurement: &Measurement, baseline_bytes: Option<u64>) {
+        self.acknowledged.push(measurement.acknowledged);
+        self.delivered.push(measurement.delivered);
+        self.cpu.push(measurement.cpu);
+        self.chat_cpu.push(measurement.chat_cpu);
+        self.busy.push(measurement.busy);
         for (at, part) in [0.5, 0.99].into_iter().enumerate() {
-            self.delivery[at].push(outcome.delivery.value_at_quantile(part) as f64);
-            self.acknowledgement[at].push(outcome.acknowledgement.value_at_quantile(part) as f64);
+            self.delivery[at].push(measurement.delivery.value_at_quantile(part) as f64);
+            self.acknowledgement[at].push(measurement.acknowledgement.value_at_quantile(part) as f64);
         }
-        self.longest_delivery = self.longest_delivery.max(outcome.delivery.max());
-        if !outcome.lateness.is_empty() {
-            self.lateness.push(outcome.lateness.value_at_quantile(0.99) as f64);
+        self.longest_delivery = self.longest_delivery.max(measurement.delivery.max());
+        if !measurement.lateness.is_empty() {
+            self.lateness.push(measurement.lateness.value_at_quantile(0.99) as f64);
         }
-        if let (Some(DiskUse { written, bytes, messages }), Some(silent)) = (outcome.disk, silent_bytes) {
+        if let (Some(DiskUsage { written, bytes, messages }), Some(baseline)) = (measurement.disk, baseline_bytes) {
             self.written.push(written);
-            self.stored.push((bytes as f64 - silent as f64) / messages as f64);
+            self.stored.push((bytes as f64 - baseline as f64) / messages as f64);
         }
     }
 }
 
 fn columns(more: &[&'static str]) -> Vec<&'static str> {
-    let settings = Setting::ALL.map(Setting::name);
-    ["load"].iter().chain(&settings).chain(more).copied().collect()
+    let storages = Storage::ALL.map(Storage::name);
+    ["load"].iter().chain(&storages).chain(more).copied().collect()
 }
 
 const PACES: [Pace; 3] = [Pace::InFlight(256), Pace::InFlight(1024), Pace::PerSecond(500)];
-const SIZE: Size = Size { people: 1000, rooms: 20 };
-const QUICK_SIZE: Size = Size { people: 100, rooms: 4 };
-/// Longer than elsewhere: there must be some of what the database does only now and then.
+const SIZE: Size = Size { users: 1000, rooms: 20 };
+const QUICK_SIZE: Size = Size { users: 100, rooms: 4 };
+/// Longer than in other benches, to include the database's occasional work, such as checkpoints.
 const TIMES: Times = Times { warm_up: Duration::from_millis(500), window: Duration::from_millis(2000) };
 const QUICK_TIMES: Times = Times { warm_up: Duration::from_millis(50), window: Duration::from_millis(250) };
-/// How often the disk is asked in a round.
+/// The number of durable writes measured in a round.
 const WRITES: u64 = 200;
 const QUICK_WRITES: u64 = 20;
 const FAILED: &str = "failed";

@@ -9,33 +9,33 @@ use crate::random::Random;
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ChatConnection {
     pub(super) stream: TcpStream,
     receiver: Receiver,
     sender: Sender<Masked<Random>>,
-    /// Frames that the kernel has not taken yet.
-    waiting: Vec<u8>,
+    /// Encoded frames that the socket has not accepted yet.
+    unsent: Vec<u8>,
 }
 
-impl Line {
-    /// `early`: what came behind the answer to the handshake, which is for nobody yet.
+impl ChatConnection {
+    /// `early` holds the bytes that came behind the handshake response. Text messages in it are ignored.
     pub(super) fn new(stream: TcpStream, established: Established, keys: Random, early: &mut [u8]) -> io::Result<Self> {
         let Connection { receiver, sender } = established.into_connection(keys, Limits::default(), Delivery::Messages);
-        let mut line = Self { stream, receiver, sender, waiting: Vec::new() };
-        line.take(early, &mut |_| Ok(()))?;
-        Ok(line)
+        let mut connection = Self { stream, receiver, sender, unsent: Vec::new() };
+        connection.process(early, &mut |_| Ok(()))?;
+        Ok(connection)
     }
 
-    /// Sends an event; what the kernel does not take now goes with [`Line::flush`].
+    /// Sends an event. Bytes that the socket does not accept now are sent by a later [`Self::flush`].
     pub(super) fn send(&mut self, event: &str) -> io::Result<()> {
-        self.sender.text(event, &mut self.waiting).map_err(io::Error::other)?;
+        self.sender.text(event, &mut self.unsent).map_err(io::Error::other)?;
         self.flush()
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        while !self.waiting.is_empty() {
-            match self.stream.write(&self.waiting) {
-                Ok(length) => drop(self.waiting.drain(..length)),
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(length) => drop(self.unsent.drain(..length)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -43,14 +43,14 @@ impl Line {
         Ok(())
     }
 
-    /// Reads what is there, and gives each event to `hear`.
+    /// Reads until the socket is empty, and calls `on_event` for each event.
     ///
     /// # Errors
-    /// Those of `hear`, and the end of the connection.
+    /// An error of `on_event`, an I/O or protocol error, or the end of the connection.
     pub(super) fn receive(
         &mut self,
         buffer: &mut [u8],
-        mut hear: impl FnMut(&str) -> io::Result<()>,
+        mut on_event: impl FnMut(&str) -> io::Result<()>,
     ) -> io::Result<()> {
         loop {
             let length = match self.stream.read(buffer) {
@@ -59,23 +59,23 @@ impl Line {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            self.take(&mut buffer[..length], &mut hear)?;
+            self.process(&mut buffer[..length], &mut on_event)?;
             if length < buffer.len() {
                 return Ok(()); // the socket is empty
             }
         }
     }
 
-    fn take(&mut self, bytes: &mut [u8], hear: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    fn process(&mut self, bytes: &mut [u8], on_event: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         let mut events = self.receiver.receive(bytes);
         while let Some(event) = events.next_event().map_err(io::Error::other)? {
             match event {
-                Event::Text(text) => hear(text)?,
+                Event::Text(text) => on_event(text)?,
                 Event::Ping(_) => {}
-                other => return Err(io::Error::other(format!("the server says {other:?}"))),
+                other => return Err(io::Error::other(format!("unexpected from the server: {other:?}"))),
             }
             if let Some(reply) = event.reply() {
-                self.sender.reply(reply, &mut self.waiting).map_err(io::Error::other)?;
+                self.sender.reply(reply, &mut self.unsent).map_err(io::Error::other)?;
             }
         }
         self.flush()

@@ -1,74 +1,74 @@
-//! What is said, and how it looks on the wire.
+//! The chat messages, and the events on the wire.
 //!
-//! Each text carries who says it, its number among what they say, and when: so whoever is told it knows whether it is
-//! what was said, whether it was due, and how long it took.
+//! Each text contains its author, its number among the author's messages, and the time of sending. So a receiver can
+//! check that the text is unchanged and in order, and compute the latency.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// One thing that somebody says.
+/// A chat message that a user sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Saying {
+pub(super) struct SentMessage {
     pub(super) author: usize,
-    /// From 1 on, for each author.
+    /// Counts the messages of each author, from 1.
     pub(super) number: u64,
-    /// In nanoseconds since the crowd is there.
+    /// The time of sending, in nanoseconds since the checker began.
     pub(super) at: u64,
 }
 
-impl Saying {
-    /// The text, [`TEXT_BYTES`] long.
+impl SentMessage {
+    /// Returns the text, [`TEXT_BYTES`] long.
     pub(super) fn text(self) -> String {
         let Self { author, number, at } = self;
         let mut text = format!("{author} {number} {at} ");
-        text.extend(FILLING.chars().cycle().take(TEXT_BYTES - 1 - text.len()));
-        // The server takes away what is blank at the end.
+        text.extend(FILLER.chars().cycle().take(TEXT_BYTES - 1 - text.len()));
+        // Not a space at the end: the server trims it.
         text.push('.');
         text
     }
 
-    /// What a text says, if it is one that was made here.
+    /// Reads a text that [`Self::text`] has made; returns `None` for any other.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut numbers = text.splitn(4, ' ').map(str::parse);
         let mut next = || numbers.next()?.ok();
         let (author, number, at) = (next()?, next()?, next()?);
-        let saying = Self { author: usize::try_from(author).ok()?, number, at };
-        (saying.text() == text).then_some(saying)
+        let sent = Self { author: usize::try_from(author).ok()?, number, at };
+        (sent.text() == text).then_some(sent)
     }
 
-    /// The event that says it in a room.
+    /// Returns the event that sends it to a room.
     pub(super) fn event(self, room: u64, key: [u8; 16]) -> String {
         let (text, number, key) = (self.text(), self.number, uuid(Duration::from_nanos(self.at), key));
         format!(r#"["say",{{"room":{room},"text":"{text}","key":"{key}"}},{number}]"#)
     }
 }
 
-/// Makes a room. Its answer, and that of [`join`], has the id [`ENTERING`].
+/// Returns the command that creates a room. Its acknowledgement, like that of [`join`], has the id [`JOIN_ID`].
 pub(super) fn create(room: usize) -> String {
-    format!(r#"["create",{{"name":"{}"}},{ENTERING}]"#, room_name(room))
+    format!(r#"["create",{{"name":"{}"}},{JOIN_ID}]"#, room_name(room))
 }
 
-/// Enters a room that is there.
+/// Returns the command that joins an existing room.
 pub(super) fn join(room: usize) -> String {
-    format!(r#"["join",{{"name":"{}"}},{ENTERING}]"#, room_name(room))
+    format!(r#"["join",{{"name":"{}"}},{JOIN_ID}]"#, room_name(room))
 }
 
 /// An event from the server.
 #[derive(Debug)]
-pub(super) enum Told<'a> {
+pub(super) enum ServerEvent<'a> {
     /// An entry of a room's log.
-    Message(Message<'a>),
-    /// One is in a room, whose latest entry has this number.
-    Entered { room: u64, seq: u64 },
-    /// What one has said with this number is durable, under this number of the log.
+    Message(MessageEvent<'a>),
+    /// The user has joined a room, whose latest entry has the number `seq`.
+    Joined { room: u64, seq: u64 },
+    /// The user's message `number` is stored as the log's entry `seq`.
     Acknowledged { number: u64, seq: u64 },
-    /// Who one is, or who has come and gone.
+    /// A welcome or a change of presence.
     Other,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Message<'a> {
+pub(super) struct MessageEvent<'a> {
     pub(super) room: u64,
     pub(super) seq: u64,
     pub(super) from: &'a str,
@@ -78,31 +78,29 @@ pub(super) struct Message<'a> {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Answer {
-    Entered { room: EnteredRoom },
-    Said { seq: u64 },
+enum Ack {
+    Joined { room: JoinedRoom },
+    Sent { seq: u64 },
 }
 
 #[derive(Deserialize)]
-struct EnteredRoom {
+struct JoinedRoom {
     room: u64,
     seq: u64,
 }
 
-impl<'a> Told<'a> {
-    /// Reads an event; `None` where it is an error, or nothing that a crowd should hear.
+impl<'a> ServerEvent<'a> {
+    /// Reads an event. Returns `None` for an error and for any event that is not expected here.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         if is_message(text) {
-            let (_, message): (&str, Message<'_>) = serde_json::from_str(text).ok()?;
+            let (_, message): (&str, MessageEvent<'_>) = serde_json::from_str(text).ok()?;
             return Some(Self::Message(message));
         }
         if text.starts_with(r#"["ack","#) {
-            let (_, answer, number): (&str, Answer, u64) = serde_json::from_str(text).ok()?;
-            return match answer {
-                Answer::Entered { room: EnteredRoom { room, seq } } if number == ENTERING => {
-                    Some(Self::Entered { room, seq })
-                }
-                Answer::Said { seq } if number != ENTERING => Some(Self::Acknowledged { number, seq }),
+            let (_, ack, number): (&str, Ack, u64) = serde_json::from_str(text).ok()?;
+            return match ack {
+                Ack::Joined { room: JoinedRoom { room, seq } } if number == JOIN_ID => Some(Self::Joined { room, seq }),
+                Ack::Sent { seq } if number != JOIN_ID => Some(Self::Acknowledged { number, seq }),
                 _ => None,
             };
         }
@@ -110,12 +108,12 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Whether an event is an entry of a room's log.
+/// Returns whether an event is an entry of a room's log.
 pub(super) fn is_message(text: &str) -> bool {
     text.starts_with(r#"["message","#)
 }
 
-/// Under which name a member of the crowd signs in.
+/// Returns the name under which a user signs in.
 pub(super) fn name(member: usize) -> String {
     format!("guest {member}")
 }
@@ -124,7 +122,7 @@ fn room_name(room: usize) -> String {
     format!("room {room}")
 }
 
-/// A UUID of version 7, as the chat's page makes them: the time in milliseconds, and what is random.
+/// Returns a UUID of version 7, as the chat's page makes them: the time in milliseconds, then random bits.
 fn uuid(at: Duration, mut bytes: [u8; 16]) -> String {
     let time = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).to_be_bytes();
     bytes[..6].copy_from_slice(&time[2..]);
@@ -134,40 +132,40 @@ fn uuid(at: Duration, mut bytes: [u8; 16]) -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// How long all texts are.
+/// The length of every text.
 pub(super) const TEXT_BYTES: usize = 100;
-const FILLING: &str = "the quick brown fox jumps over the lazy dog, ";
-/// Less than the number of anything that is said.
-const ENTERING: u64 = 0;
+const FILLER: &str = "the quick brown fox jumps over the lazy dog, ";
+/// The id of create and join commands. Ids of messages are their numbers, from 1.
+const JOIN_ID: u64 = 0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_text_says_what_was_said_and_nothing_else_does() {
-        for saying in [
-            Saying { author: 0, number: 1, at: 0 },
-            Saying { author: 999, number: 123_456, at: 3_600_000_000_000 },
-            Saying { author: usize::MAX, number: u64::MAX, at: u64::MAX },
+    fn a_text_reads_back_as_its_message_and_no_other_text_does() {
+        for sent in [
+            SentMessage { author: 0, number: 1, at: 0 },
+            SentMessage { author: 999, number: 123_456, at: 3_600_000_000_000 },
+            SentMessage { author: usize::MAX, number: u64::MAX, at: u64::MAX },
         ] {
-            let text = saying.text();
-            assert_eq!((text.len(), Saying::read(&text)), (TEXT_BYTES, Some(saying)), "{text}");
+            let text = sent.text();
+            assert_eq!((text.len(), SentMessage::read(&text)), (TEXT_BYTES, Some(sent)), "{text}");
             for other in [&text[..TEXT_BYTES - 1], &format!("{text} "), &text.replace("fox", "box"), &text[1..]] {
-                assert_ne!(Saying::read(other), Some(saying), "{other}");
+                assert_ne!(SentMessage::read(other), Some(sent), "{other}");
             }
         }
         for text in ["", "1", "1 2 3", "1 2 x the quick", "-1 2 3 the quick"] {
-            assert_eq!(Saying::read(text), None, "{text}");
+            assert_eq!(SentMessage::read(text), None, "{text}");
         }
     }
 
     #[test]
-    fn events_are_told_apart() {
+    fn events_of_each_kind_are_recognised() {
         let rows = [
             (
                 r#"["ack",{"room":{"room":7,"name":"a","seq":3},"messages":[],"live":true},0]"#,
-                "Entered { room: 7, seq: 3 }",
+                "Joined { room: 7, seq: 3 }",
             ),
             (r#"["ack",{"seq":9,"time":1},4]"#, "Acknowledged { number: 4, seq: 9 }"),
             (r#"["ack",{"seq":9,"time":1},0]"#, "nothing"),
@@ -177,11 +175,11 @@ mod tests {
             (r#"["expired",{"reason":"none"}]"#, "nothing"),
             (
                 r#"["message",{"room":7,"epoch":"e","seq":4,"time":1,"from":"guest 2","kind":"joined"}]"#,
-                r#"Message(Message { room: 7, seq: 4, from: "guest 2", kind: "joined", text: None })"#,
+                r#"Message(MessageEvent { room: 7, seq: 4, from: "guest 2", kind: "joined", text: None })"#,
             ),
         ];
         for (text, expected) in rows {
-            let told = Told::read(text).map_or_else(|| "nothing".to_owned(), |told| format!("{told:?}"));
+            let told = ServerEvent::read(text).map_or_else(|| "nothing".to_owned(), |told| format!("{told:?}"));
             assert_eq!(told, expected, "{text}");
         }
     }
