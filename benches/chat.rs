@@ -30,7 +30,7 @@ fn main() -> io::Result<()> {
     cores.pin_load()?;
 
     let mut run = Run::begin("chat", &options)?;
-    run.note(cores.told());
+    run.note(cores.description());
     let mut conversation = Conversation::new(program, &data, cores, &options)?;
     run.note(conversation.told()?);
     let failures = conversation.measure(&run, &options);

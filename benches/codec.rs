@@ -8,9 +8,9 @@ use std::{rc::Rc, time::Duration};
 use clap::Parser;
 use switchboard_benches::{
     Outcome,
-    codec::{Block, Competitors, Direction, Payload, RECEIVED, SENT, instructions, receive, send, uwebsockets},
+    codec::{Block, Direction, Implementations, Payload, RECEIVED, SENT, instructions, receive, send, uwebsockets},
+    pairing::Comparison,
     process::UWEBSOCKETS_VERSION,
-    race::Race,
     report::{Options, Plot, Run, Table, figures},
 };
 
@@ -61,56 +61,56 @@ fn main() -> Outcome<()> {
 
 fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     let title = "Receiving: ns per masked frame, one copy of its bytes included";
-    let enter = |race: &mut Race<'_>, payload: Payload| {
+    let add_all = |comparison: &mut Comparison<'_>, payload: Payload| {
         let block = Rc::new(Block::new(payload));
-        for (name, competitor) in receive::COMPETITORS {
-            race.enter(*name, competitor(&block));
+        for (name, implementation) in receive::IMPLEMENTATIONS {
+            comparison.add(*name, implementation(&block));
         }
         if let Ok(program) = uwebsockets::PROGRAM {
             let bytes = block.bytes.clone();
             let measure = uwebsockets::measuring(program, Direction::Receive, payload, bytes);
-            race.enter_measured(uwebsockets::NAME, measure);
+            comparison.add_self_timed(uwebsockets::NAME, measure);
         }
     };
-    let (mut table, plot) = Field::of_receivers().compared(run, options, title, &RECEIVED, enter)?;
+    let (mut table, plot) = Engines::receiving().compared(run, options, title, &RECEIVED, add_all)?;
     table.note("Ours is given as much at a time as its column says (our server reads up to 128 KiB), the others 64 KiB if they have the room for it.");
     Ok((table, plot))
 }
 
 fn sending(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     let title = "Sending: ns per frame of a server, written into a buffer";
-    let enter = |race: &mut Race<'_>, payload: Payload| {
-        for (name, competitor) in send::COMPETITORS {
-            race.enter(*name, competitor(&payload));
+    let add_all = |comparison: &mut Comparison<'_>, payload: Payload| {
+        for (name, implementation) in send::IMPLEMENTATIONS {
+            comparison.add(*name, implementation(&payload));
         }
         if let Ok(program) = uwebsockets::PROGRAM {
             let measure = uwebsockets::measuring(program, Direction::Send, payload, payload.bytes());
-            race.enter_measured(uwebsockets::NAME, measure);
+            comparison.add_self_timed(uwebsockets::NAME, measure);
         }
     };
-    let (mut table, plot) = Field::of_senders().compared(run, options, title, &SENT, enter)?;
+    let (mut table, plot) = Engines::sending().compared(run, options, title, &SENT, add_all)?;
     table.note("Of yawc and uWebSockets only the encoder is measured, of the others the whole connection.");
     Ok((table, plot))
 }
 
 /// Who is compared in a table.
-struct Field {
+struct Engines {
     /// All of them, in the order of columns.
     columns: Vec<&'static str>,
     ours: Vec<&'static str>,
     peers: Vec<&'static str>,
 }
 
-impl Field {
-    fn of_receivers() -> Self {
-        Self::new(receive::COMPETITORS, &receive::OURS, &receive::PEERS)
+impl Engines {
+    fn receiving() -> Self {
+        Self::new(receive::IMPLEMENTATIONS, &receive::OURS, &receive::PEERS)
     }
 
-    fn of_senders() -> Self {
-        Self::new(send::COMPETITORS, &[send::OURS], &send::PEERS)
+    fn sending() -> Self {
+        Self::new(send::IMPLEMENTATIONS, &[send::OURS], &send::PEERS)
     }
 
-    fn new<T>(all: Competitors<T>, ours: &[&'static str], peers: &[&'static str]) -> Self {
+    fn new<T>(all: Implementations<T>, ours: &[&'static str], peers: &[&'static str]) -> Self {
         let cxx = uwebsockets::PROGRAM.is_ok().then_some(uwebsockets::NAME);
         let peers: Vec<&str> = cxx.into_iter().chain(peers.iter().copied()).collect();
         let others = all.iter().map(|(name, _)| *name).filter(|name| !peers.contains(name));
@@ -123,7 +123,7 @@ impl Field {
         options: &Options,
         title: &str,
         payloads: &[Payload],
-        enter: impl Fn(&mut Race<'_>, Payload),
+        add_all: impl Fn(&mut Comparison<'_>, Payload),
     ) -> Outcome<(Table, Plot)> {
         let columns = ["payload"].iter().chain(&self.columns).chain(&["spread"]).copied();
         let mut table = Table::new(title, columns);
@@ -131,41 +131,41 @@ impl Field {
         let short = title.split(':').next().unwrap_or(title);
         let mut plot = Plot::bars(short, "frames per second, 1 is the best peer", plotted());
         for payload in wanted(run, payloads, options) {
-            let mut race = Race::default();
-            enter(&mut race, payload);
-            race.run(run, &format!("{short}, {}", payload.name), rounds(options), each(options))?;
-            let best = race.best(self.peers.iter().copied());
-            table.row(payload.name, self.cells(&race, best));
-            plot.group(payload.name, plotted().map(|name| race.ratio(best?, name)));
+            let mut comparison = Comparison::default();
+            add_all(&mut comparison, payload);
+            comparison.run(run, &format!("{short}, {}", payload.name), rounds(options), each(options))?;
+            let best = comparison.best(self.peers.iter().copied());
+            table.row(payload.name, self.cells(&comparison, best));
+            plot.group(payload.name, plotted().map(|name| comparison.ratio(best?, name)));
         }
         table.note(NOTE);
         Ok((table, plot))
     }
 
     /// A row: medians, of ours also the ratio to the best peer, and the largest spread.
-    fn cells(&self, race: &Race<'_>, best: Option<&str>) -> Vec<String> {
+    fn cells(&self, comparison: &Comparison<'_>, best: Option<&str>) -> Vec<String> {
         let cell = |name: &&str| {
-            let median = race.samples(name).map_or_else(String::new, |samples| samples.shown(time));
-            match best.and_then(|best| race.ratio(name, best)) {
+            let median = comparison.samples(name).map_or_else(String::new, |samples| samples.shown(time));
+            match best.and_then(|best| comparison.ratio(name, best)) {
                 Some(ratio) if self.ours.contains(name) => format!("**{median}** ({})", figures::ratio(ratio)),
                 Some(_) | None => median,
             }
         };
-        let spread = race.spread().map_or_else(String::new, figures::percent);
+        let spread = comparison.spread().map_or_else(String::new, figures::percent);
         self.columns.iter().map(cell).chain([spread]).collect()
     }
 }
 
 fn counted(run: &Run, options: &Options, valgrind: &str, direction: Direction) -> Outcome<Table> {
-    let (title, field, payloads) = match direction {
-        Direction::Receive => ("Receiving", Field::of_receivers(), RECEIVED.as_slice()),
-        Direction::Send => ("Sending", Field::of_senders(), SENT.as_slice()),
+    let (title, engines, payloads) = match direction {
+        Direction::Receive => ("Receiving", Engines::receiving(), RECEIVED.as_slice()),
+        Direction::Send => ("Sending", Engines::sending(), SENT.as_slice()),
     };
     let title = format!("{title}: instructions per frame");
-    let mut table = Table::new(&title, ["payload"].iter().chain(&field.columns).copied());
+    let mut table = Table::new(&title, ["payload"].iter().chain(&engines.columns).copied());
     for payload in wanted(run, payloads, options) {
         let mut cells = Vec::new();
-        for name in &field.columns {
+        for name in &engines.columns {
             if run.is_over() {
                 break;
             }
@@ -190,7 +190,7 @@ fn rounds(options: &Options) -> usize {
     options.rounds_or(20, 1)
 }
 
-/// How long each competitor works in a round.
+/// How long each implementation works in a round.
 fn each(options: &Options) -> Duration {
     Duration::from_millis(if options.quick { 1 } else { 20 })
 }

@@ -11,7 +11,7 @@ use switchboard::{Connection, Deflate, Delivery, Limits, Prepared};
 use switchboard_benches::{
     Outcome,
     compression::{Ends, KINDS, Kind, Messages, ours},
-    race::Race,
+    pairing::Comparison,
     report::{Options, Plot, Run, Table, figures},
 };
 
@@ -102,7 +102,7 @@ fn compressing(run: &Run, options: &Options, plot: &mut Plot) -> Outcome<Table> 
     let mut table = Table::new("Compressing: messages per second of CPU", columns);
     for row in Row::all(run, options) {
         let messages = Messages::new(row.length, row.takeover)?;
-        let mut race = Race::default();
+        let mut comparison = Comparison::default();
         for (name, kind) in KINDS {
             let mut ends = connections(kind, row.takeover, CONNECTIONS)?;
             let (messages, mut out) = (Rc::clone(&messages), Vec::new());
@@ -110,12 +110,12 @@ fn compressing(run: &Run, options: &Options, plot: &mut Plot) -> Outcome<Table> 
                 out.clear();
                 ends.all()[connection].send(&messages.texts[at % messages.texts.len()], &mut out)
             })?;
-            race.enter(name, work);
+            comparison.add(name, work);
         }
-        race.run(run, &format!("compressing {}", row.name()), rounds(options), each(options))?;
+        comparison.run(run, &format!("compressing {}", row.name()), rounds(options), each(options))?;
         let names = KINDS.map(|(name, _)| name);
-        table.row(row.name(), rates(&race, &names, "zlib, level 1"));
-        plot.group(row.name(), names.map(|name| race.ratio("zlib, level 1", name)));
+        table.row(row.name(), rates(&comparison, &names, "zlib, level 1"));
+        plot.group(row.name(), names.map(|name| comparison.ratio("zlib, level 1", name)));
     }
     table.note(RATES);
     Ok(table)
@@ -128,7 +128,7 @@ fn inflating(run: &Run, options: &Options) -> Outcome<Table> {
     let mut table = Table::new("Unmasking, inflating and checking: messages per second of CPU", columns);
     for row in Row::all(run, options) {
         let messages = Messages::new(row.length, row.takeover)?;
-        let mut race = Race::default();
+        let mut comparison = Comparison::default();
         for (name, (_, kind)) in names.into_iter().zip(kinds) {
             let mut ends = connections(*kind, row.takeover, CONNECTIONS)?;
             let (messages, mut frame) = (Rc::clone(&messages), Vec::new());
@@ -140,10 +140,10 @@ fn inflating(run: &Run, options: &Options) -> Outcome<Table> {
                 ends.all()[connection].receive(&mut frame, &mut |text| length = text.len())?;
                 if length == messages.texts[at].len() { Ok(()) } else { Err("a text of another length".into()) }
             })?;
-            race.enter(name, work);
+            comparison.add(name, work);
         }
-        race.run(run, &format!("inflating {}", row.name()), rounds(options), each(options))?;
-        table.row(row.name(), rates(&race, &names, "zlib"));
+        comparison.run(run, &format!("inflating {}", row.name()), rounds(options), each(options))?;
+        table.row(row.name(), rates(&comparison, &names, "zlib"));
     }
     table.note(RATES);
     Ok(table)
@@ -226,11 +226,11 @@ fn fan_out(run: &Run, options: &Options) -> Outcome<Table> {
             let plain = || Ok(Connection::server(Limits::default(), Delivery::Messages));
             (0..RECEIVERS).map(|_| if deflated { ours(&deflate, false) } else { plain() }).collect()
         };
-        let mut race = Race::default();
+        let mut comparison = Comparison::default();
         for (name, deflated, once) in [(names[0], false, true), (names[1], true, true), (names[2], true, false)] {
             let (mut receivers, messages, mut out) = (all(deflated)?, Rc::clone(&messages), Vec::new());
             let mut at = 0;
-            race.enter(name, move |deliveries| {
+            comparison.add(name, move |deliveries| {
                 let mut done = 0;
                 while done < deliveries {
                     let text = &messages.texts[at % messages.texts.len()];
@@ -249,8 +249,8 @@ fn fan_out(run: &Run, options: &Options) -> Outcome<Table> {
                 Ok(done)
             });
         }
-        race.run(run, &format!("fan-out of {}", row.name()), rounds(options), each(options))?;
-        table.row(figures::bytes(row.length as f64), rates(&race, &names, names[2]));
+        comparison.run(run, &format!("fan-out of {}", row.name()), rounds(options), each(options))?;
+        table.row(figures::bytes(row.length as f64), rates(&comparison, &names, names[2]));
     }
     table.note(RATES);
     Ok(table)
@@ -263,16 +263,16 @@ fn connections(kind: Kind, takeover: bool, count: usize) -> Outcome<Ends> {
 }
 
 /// A row: messages per second, with the ratio to `base`, and the largest spread.
-fn rates(race: &Race<'_>, names: &[&str], base: &str) -> Vec<String> {
+fn rates(comparison: &Comparison<'_>, names: &[&str], base: &str) -> Vec<String> {
     let cell = |name: &&str| {
         let rate = |nanoseconds: f64| figures::per_second(1e9 / nanoseconds);
-        let median = race.samples(name).map_or_else(String::new, |samples| samples.shown(rate));
-        match race.ratio(base, name) {
+        let median = comparison.samples(name).map_or_else(String::new, |samples| samples.shown(rate));
+        match comparison.ratio(base, name) {
             Some(ratio) if *name != base => format!("{median} ({})", figures::ratio(ratio)),
             Some(_) | None => median,
         }
     };
-    let spread = race.spread().map_or_else(String::new, figures::percent);
+    let spread = comparison.spread().map_or_else(String::new, figures::percent);
     names.iter().map(cell).chain([spread]).collect()
 }
 

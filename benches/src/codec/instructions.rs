@@ -20,10 +20,10 @@ pub fn valgrind() -> Option<String> {
 ///
 /// # Errors
 /// Where valgrind does not run, or the work is not done.
-pub fn per_frame(direction: Direction, payload: &Payload, competitor: &str) -> Outcome<f64> {
+pub fn per_frame(direction: Direction, payload: &Payload, implementation: &str) -> Outcome<f64> {
     let frames = (FRAME_BYTES / payload.length as u64).clamp(MIN_FRAMES, MAX_FRAMES);
-    let few = counted(direction, payload, competitor, frames)?;
-    let many = counted(direction, payload, competitor, 3 * frames)?;
+    let few = counted(direction, payload, implementation, frames)?;
+    let many = counted(direction, payload, implementation, 3 * frames)?;
     Ok((many.instructions - few.instructions) / (many.frames - few.frames))
 }
 
@@ -33,21 +33,22 @@ struct Counted {
     frames: f64,
 }
 
-fn counted(direction: Direction, payload: &Payload, competitor: &str, frames: u64) -> Outcome<Counted> {
+fn counted(direction: Direction, payload: &Payload, implementation: &str, frames: u64) -> Outcome<Counted> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).env("GLIBC_TUNABLES", WITHOUT_REP);
     let count = frames.to_string();
-    let (output, frames) = if competitor == uwebsockets::NAME {
+    let (output, frames) = if implementation == uwebsockets::NAME {
         let input = match direction {
             Direction::Receive => Block::new(*payload).bytes,
             Direction::Send => payload.bytes(),
         };
-        let output = uwebsockets::fed(command.arg(uwebsockets::PROGRAM?).args([direction.name(), &count]), &input)?;
+        let output =
+            uwebsockets::run_with_input(command.arg(uwebsockets::PROGRAM?).args([direction.name(), &count]), &input)?;
         let (frames, _) = uwebsockets::figures(&output, payload)?;
         (output, frames)
     } else {
-        let work = [ARGUMENT, direction.name(), payload.name, competitor, &count];
-        let output = uwebsockets::fed(command.arg(env::current_exe()?).args(work), &[])?;
+        let work = [ARGUMENT, direction.name(), payload.name, implementation, &count];
+        let output = uwebsockets::run_with_input(command.arg(env::current_exe()?).args(work), &[])?;
         let frames = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0.0);
         (output, frames)
     };
@@ -60,20 +61,22 @@ fn counted(direction: Direction, payload: &Payload, competitor: &str, frames: u6
 }
 
 /// Does what the other process is told to, and says how many frames it did: `arguments` are a direction, a row, a
-/// competitor and a number of frames.
+/// implementation and a number of frames.
 ///
 /// # Errors
 /// Where there is nothing of that name, or the work is not done.
 pub fn work(arguments: &[String]) -> Outcome<()> {
-    let [direction, row, competitor, frames] = arguments else { return Err("four arguments are needed".into()) };
+    let [direction, row, implementation, frames] = arguments else { return Err("four arguments are needed".into()) };
     let named = |payload: &&Payload| payload.name == *row;
     let mut work = if direction == Direction::Receive.name() {
         let payload = RECEIVED.iter().find(named).ok_or("no such row")?;
-        let (_, make) = receive::COMPETITORS.iter().find(|(name, _)| name == competitor).ok_or("no such competitor")?;
+        let (_, make) =
+            receive::IMPLEMENTATIONS.iter().find(|(name, _)| name == implementation).ok_or("no such implementation")?;
         make(&Rc::new(Block::new(*payload)))
     } else {
         let payload = SENT.iter().find(named).ok_or("no such row")?;
-        let (_, make) = send::COMPETITORS.iter().find(|(name, _)| name == competitor).ok_or("no such competitor")?;
+        let (_, make) =
+            send::IMPLEMENTATIONS.iter().find(|(name, _)| name == implementation).ok_or("no such implementation")?;
         make(payload)
     };
     println!("{}", work(frames.parse()?)?);

@@ -44,4 +44,4 @@ impl Direction {
 pub type Work = Box<dyn FnMut(u64) -> Outcome<u64>>;
 
 /// Everyone who does the same work, by name.
-pub type Competitors<T> = &'static [(&'static str, fn(&T) -> Work)];
+pub type Implementations<T> = &'static [(&'static str, fn(&T) -> Work)];

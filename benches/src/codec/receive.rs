@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use switchboard::{Connection, Delivery, Event, Limits};
 use tungstenite::{Message, WebSocket, protocol::WebSocketConfig};
 
-use super::{Block, Competitors, Payload, Wire, Work, bare, wire::READ_BYTES};
+use super::{Block, Implementations, Payload, Wire, Work, bare, wire::READ_BYTES};
 use crate::Outcome;
 
 /// A copy of the same bytes, which is the least that receiving them costs.
@@ -23,7 +23,7 @@ pub const OURS: [&str; 3] = ["ours, 16 KiB", "ours, 64 KiB", "ours, 128 KiB"];
 pub const PEERS: [&str; 3] = ["tungstenite", "fastwebsockets", "tokio-websockets"];
 
 /// Everyone, in the order of the table's columns.
-pub const COMPETITORS: Competitors<Rc<Block>> = &[
+pub const IMPLEMENTATIONS: Implementations<Rc<Block>> = &[
     (MEMCPY, memcpy),
     ("bare loop", bare_loop),
     (OURS[0], |block| ours(block, 16 << 10)),
@@ -129,7 +129,7 @@ fn fastwebsockets(block: &Rc<Block>) -> Work {
     let socket = fastwebsockets::WebSocket::after_handshake(Wire::reading(block), fastwebsockets::Role::Server);
     let mut socket = FragmentCollector::new(socket);
     Box::new(move |frames| {
-        let bytes = at_once(async {
+        let bytes = poll_once(async {
             let mut bytes = 0;
             for _ in 0..frames {
                 bytes += black_box(socket.read_frame().await?).payload.len();
@@ -144,7 +144,7 @@ fn tokio_websockets(block: &Rc<Block>) -> Work {
     let payload = block.payload;
     let mut socket = tokio_websockets::ServerBuilder::new().serve(Wire::reading(block));
     Box::new(move |frames| {
-        let bytes = at_once(async {
+        let bytes = poll_once(async {
             let mut bytes = 0;
             for _ in 0..frames {
                 let message = socket.next().await.ok_or("the end, which was not sent")??;
@@ -160,7 +160,7 @@ fn tokio_websockets(block: &Rc<Block>) -> Work {
 }
 
 /// What a future gives that never has to wait.
-pub(super) fn at_once<F: Future>(future: F) -> Outcome<F::Output> {
+pub(super) fn poll_once<F: Future>(future: F) -> Outcome<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => Err("it waits for a wire that is always ready".into()),
@@ -185,8 +185,8 @@ mod tests {
     fn everyone_receives_what_is_sent() {
         for payload in RECEIVED {
             let block = Rc::new(Block::new(payload));
-            for (name, competitor) in COMPETITORS {
-                let mut work = competitor(&block);
+            for (name, implementation) in IMPLEMENTATIONS {
+                let mut work = implementation(&block);
                 for frames in [1, 5] {
                     let done = work(frames).unwrap_or_else(|error| panic!("{name}, {}: {error}", payload.name));
                     assert!(done >= frames, "{name}, {}", payload.name);

@@ -14,8 +14,8 @@ use tokio_util::codec::Encoder;
 use tungstenite::{Message, WebSocket, protocol::Role};
 
 use super::{
-    Competitors, Payload, Wire, Work,
-    receive::{MEMCPY, at_once},
+    Implementations, Payload, Wire, Work,
+    receive::{MEMCPY, poll_once},
     wire::READ_BYTES,
 };
 use crate::Outcome;
@@ -25,7 +25,7 @@ pub const OURS: &str = "ours";
 pub const PEERS: [&str; 4] = ["tungstenite", "fastwebsockets", "tokio-websockets", "yawc"];
 
 /// Everyone, in the order of the table's columns.
-pub const COMPETITORS: Competitors<Payload> = &[
+pub const IMPLEMENTATIONS: Implementations<Payload> = &[
     (MEMCPY, memcpy),
     (OURS, ours),
     (PEERS[0], tungstenite),
@@ -88,7 +88,7 @@ fn fastwebsockets(payload: &Payload) -> Work {
     Box::new(move |frames| {
         let wire = kept.take().ok_or("the wire was lost in a failure")?;
         let mut socket = fastwebsockets::WebSocket::after_handshake(wire, fastwebsockets::Role::Server);
-        at_once(async {
+        poll_once(async {
             for _ in 0..frames {
                 socket.write_frame(Frame::binary(FastPayload::Borrowed(black_box(&content)))).await?;
             }
@@ -106,7 +106,7 @@ fn tokio_websockets(payload: &Payload) -> Work {
     let mut socket = tokio_websockets::ServerBuilder::new().serve(Wire::writing());
     Box::new(move |frames| {
         let before = socket.get_ref().total_written();
-        at_once(async {
+        poll_once(async {
             for _ in 0..frames {
                 socket.feed(tokio_websockets::Message::binary(black_box(&content).clone())).await?;
             }
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn everyone_sends_whole_frames() {
         for payload in SENT {
-            for (name, competitor) in COMPETITORS {
-                let mut work = competitor(&payload);
+            for (name, implementation) in IMPLEMENTATIONS {
+                let mut work = implementation(&payload);
                 for frames in [1, 20] {
                     let done = work(frames).unwrap_or_else(|error| panic!("{name}, {}: {error}", payload.name));
                     assert_eq!(done, frames, "{name}, {}", payload.name);

@@ -33,7 +33,7 @@ pub fn measuring(
         loop {
             let mut command = Command::new(program);
             command.args([direction.name(), &frames.to_string()]);
-            let (done, time) = figures(&fed(&mut command, input.as_ref())?, &payload)?;
+            let (done, time) = figures(&run_with_input(&mut command, input.as_ref())?, &payload)?;
             let part = time / target.as_nanos() as f64;
             if part >= 0.5 {
                 return Ok(time / done);
@@ -44,7 +44,7 @@ pub fn measuring(
 }
 
 /// What a program says that is given this to read.
-pub(super) fn fed(command: &mut Command, input: &[u8]) -> Outcome<Output> {
+pub(super) fn run_with_input(command: &mut Command, input: &[u8]) -> Outcome<Output> {
     // In a group of its own: Ctrl-C is for the run, which ends when this measurement is done.
     command.process_group(0);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;

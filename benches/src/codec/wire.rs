@@ -61,11 +61,11 @@ impl Wire {
         self.total_written
     }
 
-    /// At most `most` bytes that lie together.
-    fn next_piece(&mut self, most: usize) -> &[u8] {
+    /// At most `max_bytes` bytes that lie together.
+    fn next_piece(&mut self, max_bytes: usize) -> &[u8] {
         let Some(block) = &self.block else { return &[] };
         let start = self.at;
-        let end = block.bytes.len().min(start + most);
+        let end = block.bytes.len().min(start + max_bytes);
         self.at = if end == block.bytes.len() { 0 } else { end };
         &block.bytes[start..end]
     }

@@ -14,26 +14,26 @@ use super::traffic::{PIECE_BYTES, Traffic};
 pub(super) struct Client {
     stream: TcpStream,
     /// Bytes that are to be sent, from the beginning.
-    ordered: u64,
+    queued: u64,
     sent: u64,
     received: u64,
 }
 
 impl Client {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, ordered: 0, sent: 0, received: 0 }
+        Self { stream, queued: 0, sent: 0, received: 0 }
     }
 
     /// Sends so many messages more; what the kernel does not take now goes with [`Client::flush`].
     pub(super) fn send(&mut self, traffic: &Traffic, messages: u64) -> io::Result<()> {
-        self.ordered += messages * traffic.request.frame();
+        self.queued += messages * traffic.request.frame();
         self.flush(traffic)
     }
 
     pub(super) fn flush(&mut self, traffic: &Traffic) -> io::Result<()> {
-        while self.sent < self.ordered {
+        while self.sent < self.queued {
             let piece = traffic.request.at(self.sent);
-            let left = usize::try_from(self.ordered - self.sent).unwrap_or(usize::MAX);
+            let left = usize::try_from(self.queued - self.sent).unwrap_or(usize::MAX);
             match self.stream.write(&piece[..piece.len().min(left)]) {
                 Ok(length) => self.sent += length as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -44,8 +44,8 @@ impl Client {
     }
 
     /// How many messages it has sent, or is about to.
-    pub(super) fn ordered(&self, traffic: &Traffic) -> u64 {
-        self.ordered / traffic.request.frame()
+    pub(super) fn queued_messages(&self, traffic: &Traffic) -> u64 {
+        self.queued / traffic.request.frame()
     }
 
     /// Reads what is there. Gives the answers that became complete, by number.

@@ -2,12 +2,12 @@
 
 use std::{io, net::SocketAddr, time::Instant};
 
-use super::{Crowd, Traffic, Work, poller::Ready};
+use super::{Clients, Traffic, Work, poller::Ready};
 
 /// An echo server's load.
 #[derive(Debug)]
 pub struct Echo {
-    crowd: Crowd,
+    clients: Clients,
     traffic: Traffic,
     answers: u64,
     ready: Vec<Ready>,
@@ -20,24 +20,24 @@ impl Echo {
     /// A connection cannot be opened.
     pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize, in_flight: u64) -> io::Result<Self> {
         let traffic = Traffic::of_binary(payload_bytes);
-        let mut crowd = Crowd::connect(address, connections)?;
-        for client in &mut crowd.clients {
+        let mut clients = Clients::connect(address, connections)?;
+        for client in &mut clients.all {
             client.send(&traffic, in_flight)?;
         }
-        Ok(Self { crowd, traffic, answers: 0, ready: Vec::new() })
+        Ok(Self { clients, traffic, answers: 0, ready: Vec::new() })
     }
 }
 
 impl Work for Echo {
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
-        let Self { crowd, traffic, answers, ready } = self;
+        let Self { clients, traffic, answers, ready } = self;
         while Instant::now() < deadline {
-            crowd.wait(deadline, ready)?;
+            clients.wait(deadline, ready)?;
             for &(at, readable, writable) in &*ready {
-                let client = &mut crowd.clients[at];
+                let client = &mut clients.all[at];
                 if readable {
-                    let arrived = client.receive(traffic, &mut crowd.buffer)?;
-                    if arrived.end > client.ordered(traffic) {
+                    let arrived = client.receive(traffic, &mut clients.buffer)?;
+                    if arrived.end > client.queued_messages(traffic) {
                         return Err(io::Error::other("the server answered what was not sent"));
                     }
                     let count = arrived.end - arrived.start;

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Instant};
 
-use super::{Work, crowd};
+use super::{Work, clients};
 
 /// A load of handshakes. What the server does when a connection ends is part of it.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Handshakes {
 impl Work for Handshakes {
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
         while Instant::now() < deadline {
-            let streams = crowd::open(self.address, crowd::AT_ONCE, false)?;
+            let streams = clients::open(self.address, clients::AT_ONCE, false)?;
             self.count += streams.len() as u64;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{io, ops::Range, thread, time::Duration};
 
-use super::crowd;
+use super::clients;
 use crate::process::Server;
 
 /// The server's resident memory per connection, in bytes: how much it grows from so many open connections to so many.
@@ -14,8 +14,8 @@ pub fn idle_bytes(server: &Server, connections: Range<usize>, deflate: bool) -> 
     let mut streams = Vec::with_capacity(connections.end);
     let mut open_until = |count: usize| {
         while streams.len() < count {
-            let at_once = crowd::AT_ONCE.min(count - streams.len());
-            streams.extend(crowd::open(server.address(), at_once, deflate)?);
+            let at_once = clients::AT_ONCE.min(count - streams.len());
+            streams.extend(clients::open(server.address(), at_once, deflate)?);
         }
         thread::sleep(SETTLED_WITHIN);
         server.resident_bytes()

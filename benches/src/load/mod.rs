@@ -6,7 +6,7 @@
 //! | `traffic.rs` | the bytes of requests and answers |
 //! | `client.rs` | one connection: what it has sent and received |
 //! | `poller.rs` | many sockets, and which of them are ready |
-//! | `crowd.rs` | many, connected and polled |
+//! | `clients.rs` | many, connected and polled |
 //! | `echo.rs` | each connection keeps some messages in flight |
 //! | `fan_out.rs` | one publishes, all receive |
 //! | `handshakes.rs` | connections come and go |
@@ -16,7 +16,7 @@
 //! | `measure.rs` | warm up, then count work and the server's CPU time |
 
 mod client;
-mod crowd;
+mod clients;
 mod echo;
 mod fan_out;
 mod handshakes;
@@ -31,7 +31,7 @@ use std::io;
 
 use hdrhistogram::Histogram;
 
-pub use crowd::Crowd;
+pub use clients::Clients;
 pub use echo::Echo;
 pub use fan_out::FanOut;
 pub use handshakes::Handshakes;

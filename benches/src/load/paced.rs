@@ -11,12 +11,12 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::{Crowd, Traffic, Work, histogram};
+use super::{Clients, Traffic, Work, histogram};
 
 /// A load of so many messages per second, from each connection in turn.
 #[derive(Debug)]
 pub struct Paced {
-    crowd: Crowd,
+    clients: Clients,
     traffic: Traffic,
     interval: Duration,
     /// When the next message is to be sent.
@@ -37,7 +37,7 @@ impl Paced {
     /// A connection cannot be opened.
     pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize, rate: u32) -> io::Result<Self> {
         Ok(Self {
-            crowd: Crowd::connect(address, connections)?,
+            clients: Clients::connect(address, connections)?,
             traffic: Traffic::of_binary(payload_bytes),
             interval: Duration::from_secs(1) / rate,
             next: Instant::now(),
@@ -73,9 +73,9 @@ impl Paced {
                 return Ok(());
             }
             self.lateness.saturating_record(late.as_nanos() as u64);
-            self.crowd.clients[self.sender].send(&self.traffic, 1)?;
+            self.clients.all[self.sender].send(&self.traffic, 1)?;
             self.unanswered[self.sender].push_back(self.next);
-            self.sender = (self.sender + 1) % self.crowd.clients.len();
+            self.sender = (self.sender + 1) % self.clients.all.len();
             self.next += self.interval;
         }
     }
@@ -87,16 +87,16 @@ impl Work for Paced {
         let mut ready = Vec::new();
         while Instant::now() < deadline {
             self.send()?;
-            self.crowd.wait(Instant::now(), &mut ready)?;
+            self.clients.wait(Instant::now(), &mut ready)?;
             for &(at, readable, writable) in &ready {
-                let client = &mut self.crowd.clients[at];
+                let client = &mut self.clients.all[at];
                 if writable {
                     client.flush(&self.traffic)?;
                 }
                 if !readable {
                     continue;
                 }
-                let arrived = client.receive(&self.traffic, &mut self.crowd.buffer)?;
+                let arrived = client.receive(&self.traffic, &mut self.clients.buffer)?;
                 let now = Instant::now();
                 for _ in arrived {
                     let intended = self.unanswered[at].pop_front();

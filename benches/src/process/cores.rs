@@ -35,7 +35,7 @@ impl Cores {
     }
 
     /// Which they are, for the head of a table.
-    pub fn told(&self) -> String {
+    pub fn description(&self) -> String {
         let Self { servers, load } = self;
         if servers.contains(load) {
             return "server and load generator share the only core: figures mean little".into();
@@ -53,7 +53,7 @@ impl Cores {
 }
 
 /// Runs `start` on these cores, which what it starts inherits, and goes back to where this thread was.
-pub(super) fn on<T>(cores: &[usize], start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn run_on<T>(cores: &[usize], start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
     sched_setaffinity(None, &set(cores))?;
     let started = start();

@@ -45,7 +45,7 @@ impl Server {
     pub fn start(mut command: Command, cores: &[usize]) -> io::Result<Self> {
         // In a group of its own, or Ctrl-C in a terminal would end it before us.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-        let mut child = cores::on(cores, || command.spawn())?;
+        let mut child = cores::run_on(cores, || command.spawn())?;
         let mut output = BufReader::new(child.stdout.take().ok_or_else(|| io::Error::other("the output is not ours"))?);
         let mut line = String::new();
         let read = output.read_line(&mut line);

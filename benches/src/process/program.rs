@@ -102,7 +102,7 @@ pub fn build_ours() -> io::Result<PathBuf> {
     program.ok_or_else(|| io::Error::other("cargo does not say where our program is"))
 }
 
-/// Why uWebSockets is not among the contestants, where it is not.
+/// Why uWebSockets is not among the tested_servers, where it is not.
 pub const UWEBSOCKETS_ABSENT: Option<&str> = option_env!("UWEBSOCKETS_ABSENT");
 /// uWebSockets carries no version in its sources; this is the package that they come in.
 pub const UWEBSOCKETS_VERSION: &str = "v20 (C++, as in libuwebsockets-sys 0.0.10)";

@@ -90,8 +90,8 @@ impl Plot {
             let mut x = middle - bar * values.len() as f64 / 2.0;
             for (series, value) in values.iter().enumerate() {
                 if let Some(value) = value {
-                    let told = format!("{name}, {}: {}", self.series[series], figures::plain(*value));
-                    page.bar(x, value * scale, bar, series, &told);
+                    let tooltip = format!("{name}, {}: {}", self.series[series], figures::plain(*value));
+                    page.bar(x, value * scale, bar, series, &tooltip);
                 }
                 x += bar;
             }
@@ -112,8 +112,8 @@ impl Plot {
         for (series, line) in lines.iter().enumerate() {
             let mut path = String::new();
             for &(x, y) in line {
-                let told = format!("{}, {}: {}", self.series[series], figures::plain(x), figures::plain(y));
-                page.dot(across(x), y * scale, series, &told);
+                let tooltip = format!("{}, {}: {}", self.series[series], figures::plain(x), figures::plain(y));
+                page.dot(across(x), y * scale, series, &tooltip);
                 write!(path, "{:.1},{:.1} ", across(x), page.up(y * scale)).expect("a String has room");
             }
             page.polyline(path.trim_end(), series);

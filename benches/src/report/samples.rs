@@ -63,7 +63,7 @@ pub fn ratios(a: &Samples, b: &Samples) -> Samples {
     a.0.iter().zip(&b.0).map(|(a, b)| a / b).collect()
 }
 
-/// The order of `count` competitors in a round: each round begins with another one, so that none always comes first.
+/// The order of `count` implementations in a round: each round begins with another one, so that none always comes first.
 pub fn rotated(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |at| (at + round) % count)
 }

@@ -88,18 +88,18 @@ impl Drawing {
         self.zero_y - height
     }
 
-    pub(super) fn bar(&mut self, x: f64, height: f64, width: f64, series: usize, told: &str) {
-        let (y, colour, told) = (self.up(height), series % COLOURS, escaped(told));
+    pub(super) fn bar(&mut self, x: f64, height: f64, width: f64, series: usize, tooltip: &str) {
+        let (y, colour, tooltip) = (self.up(height), series % COLOURS, escaped(tooltip));
         self.element(format_args!(
-            r#"<rect class="bar s{colour}" x="{x:.1}" y="{y:.1}" width="{:.1}" height="{height:.1}"><title>{told}</title></rect>"#,
+            r#"<rect class="bar s{colour}" x="{x:.1}" y="{y:.1}" width="{:.1}" height="{height:.1}"><title>{tooltip}</title></rect>"#,
             width * 0.9
         ));
     }
 
-    pub(super) fn dot(&mut self, x: f64, height: f64, series: usize, told: &str) {
-        let (y, colour, told) = (self.up(height), series % COLOURS, escaped(told));
+    pub(super) fn dot(&mut self, x: f64, height: f64, series: usize, tooltip: &str) {
+        let (y, colour, tooltip) = (self.up(height), series % COLOURS, escaped(tooltip));
         self.element(format_args!(
-            r#"<circle class="s{colour}" cx="{x:.1}" cy="{y:.1}" r="3.5"><title>{told}</title></circle>"#
+            r#"<circle class="s{colour}" cx="{x:.1}" cy="{y:.1}" r="3.5"><title>{tooltip}</title></circle>"#
         ));
     }
 

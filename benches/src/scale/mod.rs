@@ -3,10 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | `work.rs` | servers, and what they are given to do |
-//! | `tables.rs` | all of it, round by round, and what is shown |
+//! | `bench.rs` | all of it, round by round, and what is shown |
 
-mod tables;
+mod bench;
 mod work;
 
-pub use tables::Growth;
-pub use work::Subject;
+pub use bench::ScaleBench;
+pub use work::ServerSetup;

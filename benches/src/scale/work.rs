@@ -15,19 +15,19 @@ use crate::{
 
 /// A server that is looked at.
 #[derive(Clone, Debug)]
-pub enum Subject {
+pub enum ServerSetup {
     /// Our program with so many workers.
     Ours(PathBuf, usize),
     /// A peer, for comparison.
     Peer(TestedServer),
 }
 
-impl Subject {
+impl ServerSetup {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Ours(_, 1) => "ours, 1 worker".into(),
             Self::Ours(_, workers) => format!("ours, {workers} workers"),
-            Self::Peer(contestant) => contestant.name().into(),
+            Self::Peer(tested_server) => tested_server.name().into(),
         }
     }
 
@@ -45,7 +45,7 @@ impl Subject {
                 command.arg("--no-deflate");
                 command
             }
-            Self::Peer(contestant) => contestant.command(Mode::Echo, false),
+            Self::Peer(tested_server) => tested_server.command(Mode::Echo, false),
         }
     }
 }
@@ -82,14 +82,14 @@ pub(super) struct Outcome {
 
 /// Starts a server, connects so many clients, and lets them do it.
 pub(super) fn run(
-    subject: &Subject,
+    setup: &ServerSetup,
     load: Load,
     connections: usize,
     cores: &Cores,
     quick: bool,
 ) -> io::Result<Outcome> {
     let times = if quick { Times::QUICK } else { Times::FULL };
-    let server = Server::start(subject.command(), &cores.for_workers(subject.workers()))?;
+    let server = Server::start(setup.command(), &cores.for_workers(setup.workers()))?;
     match load {
         Load::InFlight(count) => {
             let mut work = Echo::start(server.address(), connections, PAYLOAD_BYTES, count)?;

@@ -68,12 +68,12 @@ impl Row {
     }
 
     /// Whether this server can be given it: of compression ours alone is asked.
-    pub fn is_for(self, contestant: &TestedServer) -> bool {
-        self != Self::Idle { deflate: true } || matches!(contestant, TestedServer::Ours(_))
+    pub fn is_for(self, tested_server: &TestedServer) -> bool {
+        self != Self::Idle { deflate: true } || matches!(tested_server, TestedServer::Ours(_))
     }
 
     /// Memory is the same every time.
-    pub fn rounds_at_most(self) -> usize {
+    pub fn max_rounds(self) -> usize {
         if matches!(self, Self::Idle { .. }) { 3 } else { usize::MAX }
     }
 
@@ -81,11 +81,11 @@ impl Row {
     ///
     /// # Errors
     /// The server cannot be started, or does something wrong.
-    pub fn run(self, contestant: &TestedServer, cores: &Cores, quick: bool) -> io::Result<Outcome> {
+    pub fn run(self, tested_server: &TestedServer, cores: &Cores, quick: bool) -> io::Result<Outcome> {
         let times = if quick { Times::QUICK } else { Times::FULL };
         let mode = if let Self::FanOut { .. } = self { Mode::Broadcast } else { Mode::Echo };
         let deflate = self == Self::Idle { deflate: true };
-        let server = Server::start(contestant.command(mode, deflate), &cores.for_workers(1))?;
+        let server = Server::start(tested_server.command(mode, deflate), &cores.for_workers(1))?;
         let address = server.address();
         Ok(match self {
             Self::Echo { connections, payload_bytes, in_flight } => {

@@ -1,26 +1,26 @@
-//! What is shown of a contest.
+//! The tables and plots of the results.
 
 use super::{
-    field::{Cell, Field},
+    results::{Cell, Results},
     row::Row,
 };
 use crate::report::{Plot, Samples, Table, figures, ratios};
 
-pub(super) fn of(field: &Field) -> (Vec<Table>, Vec<Plot>) {
-    let tables = [throughput(field), user_time(field), cost(field), latency(field)];
+pub(super) fn all(results: &Results) -> (Vec<Table>, Vec<Plot>) {
+    let tables = [throughput(results), user_time(results), cost(results), latency(results)];
     let plots = [
-        plot(field, "Echo", |row| matches!(row, Row::Echo { .. })),
-        plot(field, "Fan-out", |row| matches!(row, Row::FanOut { .. })),
+        plot(results, "Echo", |row| matches!(row, Row::Echo { .. })),
+        plot(results, "Fan-out", |row| matches!(row, Row::FanOut { .. })),
     ];
     (tables.into_iter().flatten().collect(), plots.into_iter().flatten().collect())
 }
 
-fn throughput(field: &Field) -> Option<Table> {
-    let reference = field.reference();
-    let names = field.names();
+fn throughput(results: &Results) -> Option<Table> {
+    let reference = results.reference;
+    let names = &results.names;
     let title = "Messages per second of server CPU";
     let mut table = Table::new(title, [&["work"], names.as_slice()].concat());
-    for (row, cells) in rows(field, is_traffic) {
+    for (row, cells) in rows(results, is_traffic) {
         let figures = cells.iter().enumerate().map(|(at, cell)| {
             if cell.failed {
                 return FAILED.into();
@@ -38,9 +38,9 @@ fn throughput(field: &Field) -> Option<Table> {
     (!table.is_empty()).then_some(table)
 }
 
-fn user_time(field: &Field) -> Option<Table> {
-    let mut table = Table::new("User-mode time per message, ns", [&["work"], field.names().as_slice()].concat());
-    for (row, cells) in rows(field, is_traffic) {
+fn user_time(results: &Results) -> Option<Table> {
+    let mut table = Table::new("User-mode time per message, ns", [&["work"], results.names.as_slice()].concat());
+    for (row, cells) in rows(results, is_traffic) {
         table.row(
             row.name(),
             cells.iter().map(|cell| {
@@ -59,12 +59,12 @@ fn user_time(field: &Field) -> Option<Table> {
     (!table.is_empty()).then_some(table)
 }
 
-fn cost(field: &Field) -> Option<Table> {
-    let reference = field.reference();
-    let names = field.names();
+fn cost(results: &Results) -> Option<Table> {
+    let reference = results.reference;
+    let names = &results.names;
     let mut table = Table::new("Per connection", [&["what"], names.as_slice()].concat());
     let wanted = |row: Row| matches!(row, Row::Handshakes | Row::Idle { .. });
-    for (row, cells) in rows(field, wanted) {
+    for (row, cells) in rows(results, wanted) {
         let figures = cells.iter().enumerate().map(|(at, cell)| {
             if cell.failed {
                 return FAILED.into();
@@ -82,9 +82,9 @@ fn cost(field: &Field) -> Option<Table> {
     (!table.is_empty()).then_some(table)
 }
 
-fn latency(field: &Field) -> Option<Table> {
-    let mut table = Table::new("Latency: p50, p99, p99.9", [&["what"], field.names().as_slice()].concat());
-    for (row, cells) in rows(field, |row| matches!(row, Row::Latency { .. })) {
+fn latency(results: &Results) -> Option<Table> {
+    let mut table = Table::new("Latency: p50, p99, p99.9", [&["what"], results.names.as_slice()].concat());
+    for (row, cells) in rows(results, |row| matches!(row, Row::Latency { .. })) {
         table.row(
             row.name(),
             cells.iter().map(|cell| {
@@ -101,13 +101,13 @@ fn latency(field: &Field) -> Option<Table> {
 }
 
 /// Ratios, ours first.
-fn plot(field: &Field, what: &str, wanted: impl Fn(Row) -> bool) -> Option<Plot> {
-    let names = field.names();
-    let reference = field.reference();
+fn plot(results: &Results, what: &str, wanted: impl Fn(Row) -> bool) -> Option<Plot> {
+    let names = &results.names;
+    let reference = results.reference;
     let order: Vec<usize> = (0..names.len()).rev().collect();
     let title = format!("{what}: messages per second of server CPU, {} = 1", names[reference]);
     let mut plot = Plot::bars(title, "ratio", order.iter().map(|&at| names[at]));
-    let rows: Vec<_> = rows(field, wanted).collect();
+    let rows: Vec<_> = rows(results, wanted).collect();
     for (row, cells) in &rows {
         let ratio = |at: usize| ratios(&cells[at].samples, &cells[reference].samples).median();
         plot.group(row.name(), order.iter().map(|&at| ratio(at)));
@@ -115,8 +115,8 @@ fn plot(field: &Field, what: &str, wanted: impl Fn(Row) -> bool) -> Option<Plot>
     (!rows.is_empty()).then_some(plot)
 }
 
-fn rows(field: &Field, wanted: impl Fn(Row) -> bool) -> impl Iterator<Item = (Row, &[Cell])> {
-    field.rows.iter().filter(move |(row, _)| wanted(*row)).map(|(row, cells)| (*row, cells.as_slice()))
+fn rows(results: &Results, wanted: impl Fn(Row) -> bool) -> impl Iterator<Item = (Row, &[Cell])> {
+    results.rows.iter().filter(move |(row, _)| wanted(*row)).map(|(row, cells)| (*row, cells.as_slice()))
 }
 
 fn is_traffic(row: Row) -> bool {

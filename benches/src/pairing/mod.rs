@@ -1,4 +1,4 @@
-//! Competitors that do the same work, measured in turns: what the machine does to one of them in a round it does to all.
+//! Implementations that do the same work, measured in turns: what the machine does to one of them in a round it does to all.
 
 mod cpu_time;
 
@@ -12,19 +12,19 @@ use crate::{
 /// Gives the nanoseconds that one item takes, from about as much work as it is told to do.
 type Measure<'a> = Box<dyn FnMut(Duration) -> Outcome<f64> + 'a>;
 
-/// Competitors, and what was measured of them.
+/// Implementations, and what was measured of them.
 #[derive(Default)]
-pub struct Race<'a> {
+pub struct Comparison<'a> {
     entries: Vec<(String, Measure<'a>, Samples)>,
 }
 
-impl<'a> Race<'a> {
-    /// Adds a competitor that does at least the number of items that it is told to, and says how many it did.
-    pub fn enter(&mut self, name: impl Into<String>, mut work: impl FnMut(u64) -> Outcome<u64> + 'a) {
+impl<'a> Comparison<'a> {
+    /// Adds a implementation that does at least the number of items that it is told to, and says how many it did.
+    pub fn add(&mut self, name: impl Into<String>, mut work: impl FnMut(u64) -> Outcome<u64> + 'a) {
         let (mut items, mut is_warm) = (1, false);
-        self.enter_measured(name, move |target| {
+        self.add_self_timed(name, move |target| {
             loop {
-                let (done, time) = cpu_time::of(|| work(items));
+                let (done, time) = cpu_time::measure(|| work(items));
                 let (done, time) = (done?, time.as_nanos() as f64);
                 let part = time / target.as_nanos() as f64;
                 if part >= 0.5 && is_warm {
@@ -40,8 +40,8 @@ impl<'a> Race<'a> {
         });
     }
 
-    /// Adds a competitor that measures itself.
-    pub fn enter_measured(&mut self, name: impl Into<String>, measure: impl FnMut(Duration) -> Outcome<f64> + 'a) {
+    /// Adds a implementation that measures itself.
+    pub fn add_self_timed(&mut self, name: impl Into<String>, measure: impl FnMut(Duration) -> Outcome<f64> + 'a) {
         self.entries.push((name.into(), Box::new(measure), Samples::default()));
     }
 
@@ -63,13 +63,13 @@ impl<'a> Race<'a> {
         Ok(())
     }
 
-    /// What was measured of one competitor, if it takes part.
+    /// What was measured of one implementation, if it takes part.
     #[must_use]
     pub fn samples(&self, name: &str) -> Option<&Samples> {
         self.entries.iter().find(|entry| entry.0 == name).map(|entry| &entry.2)
     }
 
-    /// The competitor among `names` with the lowest median.
+    /// The implementation among `names` with the lowest median.
     #[must_use]
     pub fn best<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
         let median = |name: &str| self.samples(name).and_then(Samples::median);
@@ -77,7 +77,7 @@ impl<'a> Race<'a> {
         medians.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name)
     }
 
-    /// How much longer one competitor takes than another, round by round.
+    /// How much longer one implementation takes than another, round by round.
     #[must_use]
     pub fn ratio(&self, name: &str, to: &str) -> Option<f64> {
         ratios(self.samples(name)?, self.samples(to)?).median()
@@ -98,21 +98,21 @@ mod tests {
     #[test]
     fn everyone_is_measured_in_every_round() {
         let run = Run::begin("test", &Options::default()).expect("signals can be handled");
-        let mut race = Race::default();
-        race.enter_measured("quick", |_| Ok(2.0));
-        race.enter_measured("slow", |_| Ok(5.0));
-        race.run(&run, "nothing", 3, Duration::ZERO).expect("nobody fails");
-        assert_eq!(race.samples("quick").map(|samples| samples.values().len()), Some(3));
-        assert_eq!(race.best(["slow", "quick", "absent"]), Some("quick"));
-        assert_eq!((race.ratio("slow", "quick"), race.ratio("slow", "absent")), (Some(2.5), None));
+        let mut comparison = Comparison::default();
+        comparison.add_self_timed("quick", |_| Ok(2.0));
+        comparison.add_self_timed("slow", |_| Ok(5.0));
+        comparison.run(&run, "nothing", 3, Duration::ZERO).expect("nobody fails");
+        assert_eq!(comparison.samples("quick").map(|samples| samples.values().len()), Some(3));
+        assert_eq!(comparison.best(["slow", "quick", "absent"]), Some("quick"));
+        assert_eq!((comparison.ratio("slow", "quick"), comparison.ratio("slow", "absent")), (Some(2.5), None));
     }
 
     #[test]
     fn a_wrong_answer_ends_it() {
         let run = Run::begin("test", &Options::default()).expect("signals can be handled");
-        let mut race = Race::default();
-        race.enter("careless", |_| Err("one is missing".into()));
-        let error = race.run(&run, "counting", 1, Duration::from_millis(1)).expect_err("it does");
+        let mut comparison = Comparison::default();
+        comparison.add("careless", |_| Err("one is missing".into()));
+        let error = comparison.run(&run, "counting", 1, Duration::from_millis(1)).expect_err("it does");
         assert_eq!(error.to_string(), "careless, counting: one is missing");
     }
 }

@@ -16,29 +16,29 @@ use super::{
 
 /// Clients whose handshakes are done. Dropped, it resets all connections.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Clients {
     poller: Poller,
-    pub(super) clients: Vec<Client>,
+    pub(super) all: Vec<Client>,
     pub(super) buffer: Box<[u8; PIECE_BYTES]>,
 }
 
-impl Crowd {
+impl Clients {
     /// So many connections, opened some at a time.
     ///
     /// # Errors
     /// What the system says, or an answer that is no upgrade.
     pub fn connect(address: SocketAddr, count: usize) -> io::Result<Self> {
         let poller = Poller::new()?;
-        let mut clients = Vec::with_capacity(count);
-        while clients.len() < count {
-            for stream in open(address, AT_ONCE.min(count - clients.len()), false)? {
+        let mut all = Vec::with_capacity(count);
+        while all.len() < count {
+            for stream in open(address, AT_ONCE.min(count - all.len()), false)? {
                 stream.set_nonblocking(true)?;
                 let mut stream = mio::net::TcpStream::from_std(stream);
-                poller.add(clients.len(), &mut stream)?;
-                clients.push(Client::new(stream));
+                poller.add(all.len(), &mut stream)?;
+                all.push(Client::new(stream));
             }
         }
-        Ok(Self { poller, clients, buffer: Box::new([0; PIECE_BYTES]) })
+        Ok(Self { poller, all, buffer: Box::new([0; PIECE_BYTES]) })
     }
 
     /// As [`Poller::wait`].

@@ -1,7 +1,7 @@
-//! All subjects under all loads, round by round, and what is shown of it.
+//! All setups under all loads, round by round, and what is shown of it.
 
 use super::{
-    Subject,
+    ServerSetup,
     work::{self, Load, Outcome},
 };
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
 
 /// What a message costs, by server, load and number of connections.
 #[derive(Debug)]
-pub struct Growth {
-    subjects: Vec<Subject>,
+pub struct ScaleBench {
+    setups: Vec<ServerSetup>,
     cores: Cores,
     rows: Vec<Row>,
 }
@@ -21,7 +21,7 @@ pub struct Growth {
 struct Row {
     load: Load,
     connections: usize,
-    /// By subject.
+    /// By setup.
     cells: Vec<Cell>,
 }
 
@@ -33,18 +33,18 @@ struct Cell {
     failed: bool,
 }
 
-impl Growth {
-    pub fn new(subjects: Vec<Subject>, cores: Cores, options: &Options) -> Self {
+impl ScaleBench {
+    pub fn new(setups: Vec<ServerSetup>, cores: Cores, options: &Options) -> Self {
         let mut rows = Vec::new();
         for load in LOADS {
             for connections in if options.quick { QUICK_CONNECTIONS } else { CONNECTIONS } {
-                let row = Row { load, connections, cells: vec![Cell::default(); subjects.len()] };
+                let row = Row { load, connections, cells: vec![Cell::default(); setups.len()] };
                 if options.wants(&row.name()) {
                     rows.push(row);
                 }
             }
         }
-        Self { subjects, cores, rows }
+        Self { setups, cores, rows }
     }
 
     /// Measures everything, or until the run is over. Gives what went wrong.
@@ -53,21 +53,21 @@ impl Growth {
         let mut failures = Vec::new();
         for round in 0..rounds {
             for row in &mut self.rows {
-                for at in rotated(self.subjects.len(), round) {
-                    let (subject, name) = (&self.subjects[at], row.name());
+                for at in rotated(self.setups.len(), round) {
+                    let (setup, name) = (&self.setups[at], row.name());
                     if run.is_over() {
                         return failures;
                     }
-                    if row.cells[at].failed || !is_fair(subject, row.load, &self.cores) {
+                    if row.cells[at].failed || !is_fair(setup, row.load, &self.cores) {
                         continue;
                     }
-                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, subject.name()));
-                    match work::run(subject, row.load, row.connections, &self.cores, options.quick) {
+                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, setup.name()));
+                    match work::run(setup, row.load, row.connections, &self.cores, options.quick) {
                         Ok(outcome) => row.cells[at].add(outcome),
                         Err(_) if run.is_over() => return failures, // the signal has broken it off
                         Err(error) => {
                             row.cells[at] = Cell { failed: true, ..Cell::default() };
-                            failures.push(format!("{}, {name}: {error}", subject.name()));
+                            failures.push(format!("{}, {name}: {error}", setup.name()));
                         }
                     }
                 }
@@ -82,11 +82,11 @@ impl Growth {
         for load in LOADS {
             let mut plot = Plot::lines(format!("CPU per message, 16 B, {}", load.name()), "connections", "ns");
             let rows = || self.rows.iter().filter(|row| row.load == load);
-            for (at, subject) in self.subjects.iter().enumerate() {
+            for (at, setup) in self.setups.iter().enumerate() {
                 let points = rows().filter_map(|row| Some((row.connections as f64, row.cells[at].cpu.median()?)));
                 let points: Vec<_> = points.collect();
                 if !points.is_empty() {
-                    plot.line(subject.name(), points);
+                    plot.line(setup.name(), points);
                 }
             }
             if rows().next().is_some() {
@@ -129,14 +129,14 @@ impl Growth {
             table.row(row.name(), cells.chain([lateness.shown(figures::nanoseconds)]));
         }
         table.note("The last column is the load generator's own part; where it is large, so are all others.");
-        if self.subjects.iter().any(|subject| !is_fair(subject, Load::Rate(0), &self.cores)) {
+        if self.setups.iter().any(|setup| !is_fair(setup, Load::Rate(0), &self.cores)) {
             table.note("A dash: the load generator, which does not sleep here, would need a core that a worker has.");
         }
         table
     }
 
     fn columns(&self) -> Vec<String> {
-        std::iter::once("load".to_owned()).chain(self.subjects.iter().map(Subject::name)).collect()
+        std::iter::once("load".to_owned()).chain(self.setups.iter().map(ServerSetup::name)).collect()
     }
 }
 
@@ -159,8 +159,8 @@ impl Cell {
 }
 
 /// Whether the load generator has a core to itself, where it needs it.
-fn is_fair(subject: &Subject, load: Load, cores: &Cores) -> bool {
-    !matches!(load, Load::Rate(_)) || !cores.for_workers(subject.workers()).contains(&cores.load)
+fn is_fair(setup: &ServerSetup, load: Load, cores: &Cores) -> bool {
+    !matches!(load, Load::Rate(_)) || !cores.for_workers(setup.workers()).contains(&cores.load)
 }
 
 const LOADS: [Load; 4] = [Load::InFlight(1), Load::InFlight(32), Load::Rate(10_000), Load::Rate(40_000)];
