@@ -1,4 +1,4 @@
-//! Each connection keeps so many messages in flight: as answers arrive, as many are sent again.
+//! Each connection keeps a fixed number of messages in flight: it sends one message for each answer that arrives.
 
 use std::{io, net::SocketAddr, time::Instant};
 
@@ -14,7 +14,7 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Connects, and sends the first messages.
+    /// Connects and sends the first messages.
     ///
     /// # Errors
     /// A connection cannot be opened.
@@ -38,7 +38,7 @@ impl Work for Echo {
                 if readable {
                     let arrived = client.receive(traffic, &mut clients.buffer)?;
                     if arrived.end > client.queued_messages(traffic) {
-                        return Err(io::Error::other("the server answered what was not sent"));
+                        return Err(io::Error::other("the server sent more answers than there were messages"));
                     }
                     let count = arrived.end - arrived.start;
                     *answers += count;
@@ -67,8 +67,8 @@ mod tests {
 
     use super::*;
 
-    /// What the load generator says of a server that answers the first message, five bytes, with this.
-    fn verdict(answer: &'static [u8]) -> String {
+    /// What the load generator reports if a server sends `answer` to the first message, which has five bytes.
+    fn report_of(answer: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || {
@@ -97,11 +97,14 @@ mod tests {
         for (answer, expected) in [
             (b"\x82\x05\x0d\xb4\x5b\x02\xa9".as_slice(), "1 answers"),
             (b"\x82\x05\x0d\xb4", "0 answers"),
-            (b"\x82\x05\x0d\xb4\x5b\x02\xa8", "the server answered with something else"),
-            (b"\x81\x05\x0d\xb4\x5b\x02\xa9", "the server answered with something else"),
-            (b"\x82\x05\x0d\xb4\x5b\x02\xa9\x82\x05\x0d\xb4\x5b\x02\xa9", "the server answered what was not sent"),
+            (b"\x82\x05\x0d\xb4\x5b\x02\xa8", "the server sent a wrong answer"),
+            (b"\x81\x05\x0d\xb4\x5b\x02\xa9", "the server sent a wrong answer"),
+            (
+                b"\x82\x05\x0d\xb4\x5b\x02\xa9\x82\x05\x0d\xb4\x5b\x02\xa9",
+                "the server sent more answers than there were messages",
+            ),
         ] {
-            assert_eq!(verdict(answer), expected, "{answer:x?}");
+            assert_eq!(report_of(answer), expected, "{answer:x?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One publishes and keeps so many messages in flight; all receive, the publisher too. A message is complete when all
-//! have it.
+//! One connection publishes and keeps a fixed number of messages in flight. All connections receive them, the publisher
+//! too. A message is complete when all have received it.
 
 use std::{io, net::SocketAddr, time::Instant};
 
@@ -10,14 +10,14 @@ use super::{Clients, Traffic, Work, poller::Ready};
 pub struct FanOut {
     clients: Clients,
     traffic: Traffic,
-    /// By the number of a message modulo those in flight: how many do not have it yet.
+    /// The number of receivers that do not have a message yet, by the message's number modulo the messages in flight.
     missing: Vec<usize>,
     deliveries: u64,
     ready: Vec<Ready>,
 }
 
 impl FanOut {
-    /// Connects, and publishes the first messages.
+    /// Connects and publishes the first messages.
     ///
     /// # Errors
     /// A connection cannot be opened.
@@ -39,7 +39,7 @@ impl Work for FanOut {
             for &(at, ..) in ready.iter().filter(|(_, readable, _)| *readable) {
                 let arrived = clients.all[at].receive(traffic, &mut clients.buffer)?;
                 if arrived.end > published {
-                    return Err(io::Error::other("the server delivered what was not published"));
+                    return Err(io::Error::other("the server delivered more messages than were published"));
                 }
                 *deliveries += arrived.end - arrived.start;
                 for message in arrived {
@@ -51,13 +51,13 @@ impl Work for FanOut {
                     }
                 }
             }
-            // Also what the kernel did not take before.
+            // This also sends the bytes that the kernel did not take before.
             clients.all[PUBLISHER].send(traffic, complete)?;
         }
         Ok(())
     }
 
-    /// Messages times receivers.
+    /// The number of messages times the number of receivers.
     fn done(&self) -> u64 {
         self.deliveries
     }

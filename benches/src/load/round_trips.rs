@@ -1,4 +1,4 @@
-//! How long one message takes there and back: each connection sends the next when it has the answer to the last.
+//! The round-trip time of a message: each connection sends the next message when it has the answer to the last.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use super::{Clients, Traffic, histogram};
 
-/// Measures latency under the load of so many connections, each with one message in flight.
+/// Measures latency with one message in flight on each connection.
 #[derive(Debug)]
 pub struct RoundTrips {
     clients: Clients,
@@ -35,10 +35,10 @@ impl RoundTrips {
         Ok(Self { clients, traffic, sent_at, nanoseconds: histogram()? })
     }
 
-    /// The times of all that came back in the window, in nanoseconds.
+    /// Returns the times of all answers of the window, in nanoseconds.
     ///
     /// # Errors
-    /// A wrong answer, the end of a connection, no answer at all, or what the system says.
+    /// The server sends a wrong answer or none, or closes a connection, or a system call fails.
     pub fn measure(mut self, warm_up: Duration, window: Duration) -> io::Result<Histogram<u64>> {
         self.run_until(Instant::now() + warm_up)?;
         self.nanoseconds.reset();
