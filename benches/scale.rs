@@ -34,5 +34,5 @@ fn main() -> io::Result<()> {
     }
     let (tables, plots) = bench.report();
     run.finish(&tables, &plots)?;
-    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a server did something wrong; see above")) }
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a measurement failed; see above")) }
 }

@@ -1,6 +1,6 @@
 //! Our program against its peers: echo, fan-out, handshakes, idle connections, latency.
 //!
-//! Each measurement is a new server, on a core of its own. `benches/README.md` says how to read the tables.
+//! Each measurement starts a new server, on a core of its own. `benches/README.md` explains the tables.
 
 use std::{io, path::Path};
 
@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
     let mut run = Run::begin("servers", &options)?;
     match UWEBSOCKETS_ABSENT {
         None => run.peer("uWebSockets", Some(UWEBSOCKETS_VERSION)),
-        Some(reason) => run.note(format!("no uWebSockets here, so ratios are to the baseline: {reason}")),
+        Some(reason) => run.note(format!("uWebSockets is absent, so the ratios are to the baseline: {reason}")),
     }
     for peer in ["tungstenite", "tokio-websockets", "fastwebsockets"] {
         run.peer(peer, None);
@@ -34,5 +34,5 @@ fn main() -> io::Result<()> {
     }
     let (tables, plots) = bench.report();
     run.finish(&tables, &plots)?;
-    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a server did something wrong; see above")) }
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a measurement failed; see above")) }
 }

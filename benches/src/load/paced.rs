@@ -59,7 +59,8 @@ impl Paced {
         &self.nanoseconds
     }
 
-    /// The times from a message's scheduled time to its sending, in nanoseconds: the load generator's part of the latency.
+    /// The times from a message's scheduled time to its sending, in nanoseconds: the load generator's part of the
+    /// latency.
     pub fn lateness(&self) -> &Histogram<u64> {
         &self.lateness
     }

@@ -1,16 +1,16 @@
-//! The processor time of this thread: what others do on the same core meanwhile is not in it.
+//! The CPU time of this thread. Other threads on the same core do not count.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What this thread has used until now.
+/// Returns the CPU time that this thread has used so far.
 pub(super) fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).expect("processor time is not negative")
+    Duration::try_from(time).expect("CPU time is not negative")
 }
 
-/// What `work` takes.
+/// Runs `work` and returns its result and its CPU time.
 pub(super) fn measure<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = thread_cpu_time();
     let result = work();

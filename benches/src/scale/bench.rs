@@ -1,4 +1,4 @@
-//! All setups under all loads, round by round, and what is shown of it.
+//! The bench: measures all servers under all loads, round by round, and makes the tables and plots.
 
 use super::{
     ServerSetup,
@@ -9,7 +9,7 @@ use crate::{
     report::{Options, Plot, Run, Samples, Table, figures, rotated},
 };
 
-/// What a message costs, by server, load and number of connections.
+/// The servers, and the results by server, load and number of connections.
 #[derive(Debug)]
 pub struct ScaleBench {
     setups: Vec<ServerSetup>,
@@ -21,7 +21,7 @@ pub struct ScaleBench {
 struct Row {
     load: Load,
     connections: usize,
-    /// By setup.
+    /// One cell per server setup.
     cells: Vec<Cell>,
 }
 
@@ -47,7 +47,7 @@ impl ScaleBench {
         Self { setups, cores, rows }
     }
 
-    /// Measures everything, or until the run is over. Gives what went wrong.
+    /// Measures all rows, or until the run is over. Returns a line per failure.
     pub fn measure(&mut self, run: &Run, options: &Options) -> Vec<String> {
         let rounds = options.rounds_or(5, 1);
         let mut failures = Vec::new();
@@ -64,7 +64,7 @@ impl ScaleBench {
                     run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, setup.name()));
                     match work::run(setup, row.load, row.connections, &self.cores, options.quick) {
                         Ok(outcome) => row.cells[at].add(outcome),
-                        Err(_) if run.is_over() => return failures, // the signal has broken it off
+                        Err(_) if run.is_over() => return failures, // the signal has interrupted it
                         Err(error) => {
                             row.cells[at] = Cell { failed: true, ..Cell::default() };
                             failures.push(format!("{}, {name}: {error}", setup.name()));
@@ -76,7 +76,7 @@ impl ScaleBench {
         failures
     }
 
-    /// What came of it.
+    /// The tables and plots of what is measured so far.
     pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
         let mut plots = Vec::new();
         for load in LOADS {
@@ -110,14 +110,14 @@ impl ScaleBench {
                 }),
             );
         }
-        table.note("Medians, and half the distance between the quartiles.");
+        table.note("Medians, ± half the distance between the quartiles.");
         table
     }
 
     fn latency(&self) -> Table {
-        let title = "Latency at a fixed rate, counted from when each message was to be sent: p50, p99, p99.9";
+        let title = "Latency at a fixed rate, from each message's scheduled time: p50, p99, p99.9";
         let mut columns = self.columns();
-        columns.push("sent too late by, p99".into());
+        columns.push("sending delay, p99".into());
         let mut table = Table::new(title, columns);
         for row in self.rows.iter().filter(|row| matches!(row.load, Load::Rate(_))) {
             let cells = row.cells.iter().map(|Cell { latency, failed, .. }| match latency[0].median() {
@@ -128,9 +128,9 @@ impl ScaleBench {
             let lateness = row.cells.iter().flat_map(|cell| cell.lateness.values()).copied().collect::<Samples>();
             table.row(row.name(), cells.chain([lateness.shown(figures::nanoseconds)]));
         }
-        table.note("The last column is the load generator's own part; where it is large, so are all others.");
+        table.note("The last column is the load generator's own delay, which is part of all other columns.");
         if self.setups.iter().any(|setup| !is_fair(setup, Load::Rate(0), &self.cores)) {
-            table.note("A dash: the load generator, which does not sleep here, would need a core that a worker has.");
+            table.note("A dash: not measured, because the load generator, which does not sleep here, would share a core with a worker.");
         }
         table
     }
@@ -158,7 +158,7 @@ impl Cell {
     }
 }
 
-/// Whether the load generator has a core to itself, where it needs it.
+/// Returns whether the load generator has a core of its own, if the load needs one.
 fn is_fair(setup: &ServerSetup, load: Load, cores: &Cores) -> bool {
     !matches!(load, Load::Rate(_)) || !cores.for_workers(setup.workers()).contains(&cores.load)
 }

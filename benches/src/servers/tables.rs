@@ -31,7 +31,7 @@ fn throughput(results: &Results) -> Option<Table> {
         table.row(row.name(), figures);
     }
     table.note(format!(
-        "User and system time together, medians. In brackets the median of round-by-round ratios to {}, and \
+        "User and system time together, medians. In brackets: the median of the ratios to {} in each round, and \
          half the distance between their quartiles.",
         names[reference]
     ));
@@ -48,13 +48,13 @@ fn user_time(results: &Results) -> Option<Table> {
                     return NONE.into();
                 }
                 let figure = figures::plain(cell.cpu.user_nanoseconds() / cell.done as f64);
-                if cell.cpu.nanoseconds < SAMPLED_ENOUGH { format!("~{figure}") } else { figure }
+                if cell.cpu.nanoseconds < MIN_SAMPLED { format!("~{figure}") } else { figure }
             }),
         );
     }
     table.note(
-        "The kernel samples in which mode it finds a process, so these are estimates; `~` means that they come from less \
-         than 30 s of CPU. `--rounds 30` is enough for all.",
+        "The kernel only samples the mode of a process, so these are estimates. `~` marks those from less than 30 s of CPU; \
+         `--rounds 30` is enough for all rows.",
     );
     (!table.is_empty()).then_some(table)
 }
@@ -134,12 +134,12 @@ fn with_ratio(figure: String, samples: &Samples, reference: &Samples) -> String 
     }
 }
 
-/// What one costs, of how many there are in a second.
+/// Returns microseconds per item from items per second.
 fn microseconds(per_second: &Samples) -> Samples {
     per_second.values().iter().map(|per_second| 1e6 / per_second).collect()
 }
 
 const FAILED: &str = "failed";
 const NONE: &str = "–";
-/// In nanoseconds.
-const SAMPLED_ENOUGH: u64 = 30_000_000_000;
+/// The CPU time from which an estimate from samples is good, in nanoseconds.
+const MIN_SAMPLED: u64 = 30_000_000_000;
