@@ -1,7 +1,7 @@
-//! `codec`: what receiving and sending a frame costs in memory, beside the peers and beside a copy of the same bytes.
+//! `codec`: the cost of receiving and sending a frame in memory, compared with the peers and a copy of the same bytes.
 //!
-//! Everyone reads the same stream of masked frames, by as much as a read would give, or writes the same message again and
-//! again. All are measured in turns, by the CPU time of their thread, and must have received or written every byte.
+//! All implementations read the same stream of masked frames, in pieces as large as a read's, or write the same message
+//! repeatedly. They are measured in turns, by the CPU time of their thread, and must receive or write every byte.
 
 use std::{rc::Rc, time::Duration};
 
@@ -20,11 +20,11 @@ struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// Count instructions per frame by callgrind too, which takes minutes.
+    /// Also count instructions per frame with callgrind, which takes minutes
     #[arg(long)]
     instructions: bool,
 
-    /// Do some work for someone who counts, and nothing else.
+    /// Only do some work under valgrind
     #[arg(long, hide = true, num_args = 4)]
     work: Option<Vec<String>>,
 }
@@ -73,7 +73,7 @@ fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
         }
     };
     let (mut table, plot) = Engines::receiving().compared(run, options, title, &RECEIVED, add_all)?;
-    table.note("Ours is given as much at a time as its column says (our server reads up to 128 KiB), the others 64 KiB if they have the room for it.");
+    table.note("Ours reads as much at once as its column says (our server reads up to 128 KiB). The others read 64 KiB, or less if their buffer is smaller.");
     Ok((table, plot))
 }
 
@@ -89,13 +89,13 @@ fn sending(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
         }
     };
     let (mut table, plot) = Engines::sending().compared(run, options, title, &SENT, add_all)?;
-    table.note("Of yawc and uWebSockets only the encoder is measured, of the others the whole connection.");
+    table.note("For yawc and uWebSockets only the encoder is measured, for the others the whole connection.");
     Ok((table, plot))
 }
 
-/// Who is compared in a table.
+/// The implementations of a table.
 struct Engines {
-    /// All of them, in the order of columns.
+    /// All implementations, in the order of columns.
     columns: Vec<&'static str>,
     ours: Vec<&'static str>,
     peers: Vec<&'static str>,
@@ -142,7 +142,7 @@ impl Engines {
         Ok((table, plot))
     }
 
-    /// A row: medians, of ours also the ratio to the best peer, and the largest spread.
+    /// Returns the cells of a row: medians, for ours also the ratio to the best peer, and the largest spread.
     fn cells(&self, comparison: &Comparison<'_>, best: Option<&str>) -> Vec<String> {
         let cell = |name: &&str| {
             let median = comparison.samples(name).map_or_else(String::new, |samples| samples.shown(time));
@@ -175,12 +175,12 @@ fn counted(run: &Run, options: &Options, valgrind: &str, direction: Direction) -
         table.row(payload.name, cells);
     }
     table.note(format!(
-        "By {valgrind}, which has no AVX-512: whoever would choose that at run time is counted with AVX2."
+        "Counted by {valgrind}, which has no AVX-512: implementations that would choose it at run time use AVX2 here."
     ));
     Ok(table)
 }
 
-/// The rows that are asked for, until the run is over.
+/// Returns the rows to measure, until the run is over.
 fn wanted(run: &Run, payloads: &[Payload], options: &Options) -> impl Iterator<Item = Payload> {
     let all = payloads.iter().copied().take_while(|_| !run.is_over());
     all.filter(|payload| options.wants(payload.name))
@@ -190,15 +190,15 @@ fn rounds(options: &Options) -> usize {
     options.rounds_or(20, 1)
 }
 
-/// How long each implementation works in a round.
+/// Returns the time of each implementation in a round.
 fn each(options: &Options) -> Duration {
     Duration::from_millis(if options.quick { 1 } else { 20 })
 }
 
-/// Nanoseconds as they are compared: with a unit once they are many.
+/// Formats nanoseconds: plain below 2,000, else with a unit.
 fn time(nanoseconds: f64) -> String {
     if nanoseconds < 2000.0 { figures::plain(nanoseconds) } else { figures::nanoseconds(nanoseconds) }
 }
 
-const NOTE: &str = "Medians over all rounds. In brackets: the time to that of the best peer, the median of the ratios \
-                    in each round; less than 1 is faster. Spread: from quartile to quartile, the widest in the row.";
+const NOTE: &str = "Medians over all rounds. In brackets: the median of the ratios to the best peer's time in each \
+                    round; less than 1 is faster. Spread: the distance between the quartiles, the largest of the row.";

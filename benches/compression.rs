@@ -1,7 +1,7 @@
 //! `compression`: permessage-deflate by the engine and by zlib in C, per message and per connection.
 //!
-//! Many connections take turns, each with messages that differ. zlib is used as a server does that gives every connection
-//! a compressor and a decompressor of its own; what either sends is read back by our engine as a client.
+//! Many connections take turns, each with different messages. With zlib every connection has its own compressor and
+//! decompressor. The frames of both are read back by our engine as a client.
 
 use std::{alloc::System, rc::Rc, time::Duration};
 
@@ -15,7 +15,7 @@ use switchboard_benches::{
     report::{Options, Plot, Run, Table, figures},
 };
 
-/// Counts what is allocated; zlib in C takes its memory from here too.
+/// Counts allocated memory, including that of zlib in C.
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
@@ -26,7 +26,7 @@ struct Arguments {
     options: Options,
 }
 
-/// What a row is about.
+/// A row of a table.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     length: usize,
@@ -34,15 +34,15 @@ struct Row {
 }
 
 impl Row {
-    /// Those that are asked for, until the run is over.
+    /// Returns the rows to measure, until the run is over.
     fn all(run: &Run, options: &Options) -> impl Iterator<Item = Self> {
         let all = [false, true].into_iter().flat_map(|takeover| LENGTHS.map(|length| Self { length, takeover }));
         all.take_while(|_| !run.is_over()).filter(|row| options.wants(&row.name()))
     }
 
-    /// Work that the connections do in turns, each with one message after another. What a connection may remember is full
-    /// before any is measured. And not all are equally far: the same message is compressed quicker the next time, and
-    /// the moments when zlib moves its windows must not all come at once.
+    /// Returns work that the connections do in turns, each with one message after another. Every window is full before the
+    /// measurement begins. The connections are at different messages, because a message is compressed faster when it was
+    /// just compressed by another connection, and because zlib must not move all windows at the same time.
     fn in_turn(self, mut work: impl FnMut(usize, usize) -> Outcome<()>) -> Outcome<impl FnMut(u64) -> Outcome<u64>> {
         let remembered = WINDOW_BYTES.div_ceil(self.length);
         let apart = remembered.div_ceil(CONNECTIONS);
@@ -68,11 +68,11 @@ impl Row {
 
 const LENGTHS: [usize; 3] = [256, 1 << 10, 16 << 10];
 
-/// So many connections take turns: what belongs to one of them is not always in the cache when its turn comes.
+/// The number of connections that take turns: so many that a connection's data is not always in the cache.
 const CONNECTIONS: usize = 64;
-/// The longest that DEFLATE has, and the one that is agreed on.
+/// The maximum window of DEFLATE, which the connections agree on.
 const WINDOW_BYTES: usize = 32 << 10;
-/// Who gets a message that is sent to many.
+/// The number of receivers of a fan-out.
 const RECEIVERS: usize = 1000;
 
 fn main() -> Outcome<()> {
@@ -149,7 +149,7 @@ fn inflating(run: &Run, options: &Options) -> Outcome<Table> {
     Ok(table)
 }
 
-/// How long the frames are that each of them sends; the first connection's are read by our engine as a client.
+/// Measures the length of the frames of each kind. Our engine reads them back as a client.
 fn on_the_wire(run: &Run, options: &Options) -> Outcome<Table> {
     let columns = ["message"].into_iter().chain(KINDS.map(|(name, _)| name));
     let mut table = Table::new("On the wire: bytes per message", columns);
@@ -172,8 +172,8 @@ fn on_the_wire(run: &Run, options: &Options) -> Outcome<Table> {
     Ok(table)
 }
 
-/// What a connection keeps between its messages, both directions used: the slope from some to more connections, so
-/// that what is shared is not in it.
+/// Measures a connection's memory between two messages, after both directions were used. It is the growth from some to
+/// more connections, so shared memory does not count.
 fn memory(run: &Run, options: &Options) -> Outcome<Table> {
     let columns = ["message", "ours", "zlib"];
     let mut table = Table::new("Memory: bytes per connection, between two messages", columns);
@@ -203,8 +203,8 @@ fn memory(run: &Run, options: &Options) -> Outcome<Table> {
         table.row(row.name(), cells);
     }
     table.note(format!(
-        "After {EXCHANGED} messages each way: {} bytes of it are the connection itself; what all connections share is \
-         not in it. zlib takes as much at any level.",
+        "After {EXCHANGED} messages each way. {} bytes are the connection itself; memory that all connections share does \
+         not count. zlib takes the same at every level.",
         size_of::<Connection>()
     ));
     Ok(table)
@@ -214,7 +214,7 @@ const SOME: usize = 20;
 const MORE: usize = 100;
 const EXCHANGED: usize = 32;
 
-/// One message to all receivers.
+/// Measures the fan-out of one message to all receivers.
 fn fan_out(run: &Run, options: &Options) -> Outcome<Table> {
     let names = ["not compressed", "compressed once", "compressed for each"];
     let columns = ["message"].into_iter().chain(names).chain(["spread"]);
@@ -262,7 +262,7 @@ fn connections(kind: Kind, takeover: bool, count: usize) -> Outcome<Ends> {
     Ok(ends)
 }
 
-/// A row: messages per second, with the ratio to `base`, and the largest spread.
+/// Returns the cells of a row: messages per second, with the ratio to `base`, and the largest spread.
 fn rates(comparison: &Comparison<'_>, names: &[&str], base: &str) -> Vec<String> {
     let cell = |name: &&str| {
         let rate = |nanoseconds: f64| figures::per_second(1e9 / nanoseconds);
@@ -284,5 +284,5 @@ fn each(options: &Options) -> Duration {
     Duration::from_millis(if options.quick { 2 } else { 50 })
 }
 
-const RATES: &str = "Medians over all rounds. In brackets: how many times as many as the one without brackets, the median \
-                     of the ratios in each round. Spread: from quartile to quartile, the widest in the row.";
+const RATES: &str = "Medians over all rounds. In brackets: the median of the ratios, in each round, to the column without \
+                     brackets. Spread: the distance between the quartiles, the largest of the row.";
