@@ -78,7 +78,7 @@ fn cost(results: &Results) -> Option<Table> {
         });
         table.row(row.name(), figures);
     }
-    table.note("A handshake's CPU holds the end of the connection, a reset, too.");
+    table.note("A handshake's CPU time includes the end of the connection, a reset.");
     (!table.is_empty()).then_some(table)
 }
 
@@ -96,7 +96,9 @@ fn latency(results: &Results) -> Option<Table> {
             }),
         );
     }
-    table.note("There and back, one message at a time on each connection; medians over the rounds.");
+    table.note(
+        "The time from a message to its answer, one message at a time on each connection; medians over the rounds.",
+    );
     (!table.is_empty()).then_some(table)
 }
 
