@@ -62,8 +62,8 @@ fn linked(build: &cc::Build, objects: &[PathBuf], name: &str) -> Result<PathBuf,
     if output.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Returns the folder of the package with the C++ sources. The package is a dependency of no target, so only the metadata
-/// of all targets lists it. The listing also downloads it.
+/// Returns the folder of the package with the C++ sources. The package is a dependency of no target, so only the
+/// metadata of all targets lists it. The listing also downloads it.
 fn sources() -> Result<PathBuf, String> {
     let mut command = MetadataCommand::new();
     command.cargo_path(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

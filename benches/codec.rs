@@ -73,7 +73,10 @@ fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
         }
     };
     let (mut table, plot) = Engines::receiving().compared(run, options, title, &RECEIVED, add_all)?;
-    table.note("Ours reads as much at once as its column says (our server reads up to 128 KiB). The others read 64 KiB, or less if their buffer is smaller.");
+    table.note(
+        "Ours reads as much at once as its column says (our server reads up to 128 KiB). The others read 64 KiB, or less \
+         if their buffer is smaller.",
+    );
     Ok((table, plot))
 }
 

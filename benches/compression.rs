@@ -40,9 +40,9 @@ impl Row {
         all.take_while(|_| !run.is_over()).filter(|row| options.wants(&row.name()))
     }
 
-    /// Returns work that the connections do in turns, each with one message after another. Every window is full before the
-    /// measurement begins. The connections are at different messages, because a message is compressed faster when it was
-    /// just compressed by another connection, and because zlib must not move all windows at the same time.
+    /// Returns work that the connections do in turns, each with one message after another. Every window is full before
+    /// the measurement begins. The connections are at different messages, because a message is compressed faster when
+    /// it was just compressed by another connection, and because zlib must not move all windows at the same time.
     fn in_turn(self, mut work: impl FnMut(usize, usize) -> Outcome<()>) -> Outcome<impl FnMut(u64) -> Outcome<u64>> {
         let remembered = WINDOW_BYTES.div_ceil(self.length);
         let apart = remembered.div_ceil(CONNECTIONS);

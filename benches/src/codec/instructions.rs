@@ -1,8 +1,8 @@
 //! Instructions per frame, counted by callgrind. Unlike times they do not vary between runs.
 //!
 //! The bench runs itself under valgrind twice for each figure, with different numbers of frames, so that the difference
-//! excludes the start of the program and the making of the frames. valgrind has no AVX-512: an implementation that would
-//! choose AVX-512 at run time is counted with AVX2.
+//! excludes the start of the program and the making of the frames. valgrind has no AVX-512: an implementation that
+//! would choose AVX-512 at run time is counted with AVX2.
 
 use std::{env, process::Command, rc::Rc};
 
@@ -86,8 +86,8 @@ pub fn work(arguments: &[String]) -> Outcome<()> {
 /// The option that makes the bench do only this work.
 const ARGUMENT: &str = "--work";
 
-/// valgrind counts each step of a `rep movsb`, with which glibc copies long pieces, as an instruction. This setting makes
-/// glibc use its other loop, whose instructions are counted correctly.
+/// valgrind counts each step of a `rep movsb`, with which glibc copies long pieces, as an instruction. This setting
+/// makes glibc use its other loop, whose instructions are counted correctly.
 const WITHOUT_REP: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000";
 
 /// The approximate number of bytes of the first of the two runs.

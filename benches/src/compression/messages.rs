@@ -16,8 +16,8 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Makes messages of `length` bytes. Together they are a few times as long as the window, so that a context does not
-    /// contain a message from the previous loop.
+    /// Makes messages of `length` bytes. Together they are a few times as long as the window, so that a context does
+    /// not contain a message from the previous loop.
     ///
     /// # Errors
     /// zlib fails.

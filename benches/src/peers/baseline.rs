@@ -1,7 +1,7 @@
 //! The kernel's cost, and next to nothing else: a loop on mio that parses frames without any check.
 //!
-//! Each read has one write, of all its answers. Broadcasts are encoded once per turn of the loop, and the same bytes are
-//! written to all connections.
+//! Each read has one write, of all its answers. Broadcasts are encoded once per turn of the loop, and the same bytes
+//! are written to all connections.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -179,8 +179,8 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(written)
 }
 
-/// Appends an echo of each complete frame: the same first byte, the length, and the unmasked payload. Returns the number
-/// of bytes parsed.
+/// Appends an echo of each complete frame: the same first byte, the length, and the unmasked payload. Returns the
+/// number of bytes parsed.
 fn answer_frames(input: &[u8], output: &mut Vec<u8>) -> usize {
     let mut used = 0;
     while let Some(frame) = Frame::decode(&input[used..]) {

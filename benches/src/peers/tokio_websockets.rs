@@ -1,5 +1,5 @@
-//! tokio-websockets: a task per connection on one thread. Each task takes all available messages before it sends, because
-//! asking for the next message flushes the earlier ones.
+//! tokio-websockets: a task per connection on one thread. Each task takes all available messages before it sends,
+//! because asking for the next message flushes the earlier ones.
 
 use std::io;
 

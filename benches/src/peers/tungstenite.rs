@@ -132,6 +132,6 @@ fn is_blocked(error: &Error) -> bool {
 }
 
 const LISTENER: Token = Token(usize::MAX);
-/// tungstenite fills its buffer with zeros before each read. With the default of 128 KiB that takes longer than all other
-/// work.
+/// tungstenite fills its buffer with zeros before each read. With the default of 128 KiB that takes longer than all
+/// other work.
 const READ_BYTES: usize = 16 << 10;

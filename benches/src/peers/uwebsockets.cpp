@@ -1,5 +1,5 @@
-/* The peer in C++: `uwebsockets echo|broadcast [--port PORT]`, based on EchoServer.cpp and Broadcast.cpp of uWebSockets'
- * own examples. */
+/* The peer in C++: `uwebsockets echo|broadcast [--port PORT]`, based on EchoServer.cpp and Broadcast.cpp of
+ * uWebSockets' own examples. */
 
 #include "App.h"
 

@@ -43,7 +43,8 @@ impl Cores {
         format!("servers on core {}, load generator on core {load}", servers[0])
     }
 
-    /// Returns the cores for a server with `workers` workers. If there are too few, the load generator's is one of them.
+    /// Returns the cores for a server with `workers` workers. If there are too few, the load generator's is one of
+    /// them.
     pub fn for_workers(&self, workers: usize) -> Vec<usize> {
         let mut cores = self.servers.clone();
         cores.push(self.load);

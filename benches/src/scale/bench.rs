@@ -130,7 +130,10 @@ impl ScaleBench {
         }
         table.note("The last column is the load generator's own delay, which is part of all other columns.");
         if self.setups.iter().any(|setup| !is_fair(setup, Load::Rate(0), &self.cores)) {
-            table.note("A dash: not measured, because the load generator, which does not sleep here, would share a core with a worker.");
+            table.note(
+                "A dash: not measured, because the load generator, which does not sleep here, would share a core with a \
+                 worker.",
+            );
         }
         table
     }

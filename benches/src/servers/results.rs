@@ -11,7 +11,8 @@ use crate::{
 pub(super) struct Results {
     /// The servers' names, in the order of the cells of a row.
     pub(super) names: Vec<&'static str>,
-    /// The index of the server that the others are compared with: uWebSockets, or the baseline if uWebSockets is absent.
+    /// The index of the server that the others are compared with: uWebSockets, or the baseline if uWebSockets is
+    /// absent.
     pub(super) reference: usize,
     pub(super) rows: Vec<(Row, Vec<Cell>)>,
 }

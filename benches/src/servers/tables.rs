@@ -53,8 +53,8 @@ fn user_time(results: &Results) -> Option<Table> {
         );
     }
     table.note(
-        "The kernel only samples the mode of a process, so these are estimates. `~` marks those from less than 30 s of CPU; \
-         `--rounds 30` is enough for all rows.",
+        "The kernel only samples the mode of a process, so these are estimates. `~` marks those from less than \
+         30 s of CPU; `--rounds 30` is enough for all rows.",
     );
     (!table.is_empty()).then_some(table)
 }
