@@ -1,7 +1,7 @@
-//! Compiles the peer that is written in C++: uWebSockets with `src/peers/uwebsockets.cpp`, a server, and its parser alone
-//! with `src/codec/uwebsockets.cpp`.
+//! Compiles the peer in C++, uWebSockets: a server (`src/peers/uwebsockets.cpp`), and its parser and formatter alone
+//! (`src/codec/uwebsockets.cpp`).
 //!
-//! Where that cannot be (no C++ compiler, no sources), the crate is built all the same, and knows why it has none.
+//! If that fails (no C++ compiler, no sources), the crate is built without uWebSockets, and contains the reason.
 
 use std::{
     env, fs, io,
@@ -29,12 +29,12 @@ fn main() {
     }
 }
 
-/// The executables, the server's and the codec's, or in a line why there are none.
+/// Returns the paths of the server and the codec, or the reason why there are none.
 fn uwebsockets() -> Result<(PathBuf, PathBuf), String> {
     let sources = sources()?.join("uWebSockets");
     let sockets = sources.join("uSockets/src");
 
-    // The flags of their own makefiles, but for `-march=native`, which no other peer has either.
+    // The flags of their own makefiles, except `-march=native`, which no other peer has.
     let mut c = cc::Build::new();
     c.no_default_flags(true).warnings(false).cargo_metadata(false).cargo_warnings(false);
     c.flag("-O3").flag("-flto").define("LIBUS_NO_SSL", None).include(&sockets);
@@ -62,19 +62,19 @@ fn linked(build: &cc::Build, objects: &[PathBuf], name: &str) -> Result<PathBuf,
     if output.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Where cargo put the package that the C++ sources lie in. It is a dependency of no target, so that only the list of
-/// all targets' packages has it, which fetches it too.
+/// Returns the folder of the package with the C++ sources. The package is a dependency of no target, so only the
+/// metadata of all targets lists it. The listing also downloads it.
 fn sources() -> Result<PathBuf, String> {
     let mut command = MetadataCommand::new();
     command.cargo_path(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     let metadata = command.exec().map_err(|error| error.to_string())?;
     let package = metadata.packages.iter().find(|package| package.name.as_str() == "libuwebsockets-sys");
-    let manifest = &package.ok_or("cargo metadata does not know its sources")?.manifest_path;
+    let manifest = &package.ok_or("cargo metadata does not list libuwebsockets-sys")?.manifest_path;
     Ok(manifest.parent().map(PathBuf::from).unwrap_or_default())
 }
 
-/// uSockets' files in C, of all its event loops; which one is used its headers decide.
+/// Returns uSockets' C files, of all its event loops. Its headers choose the one that is used.
 fn c_files(sockets: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for folder in ["", "eventing", "crypto", "io_uring"] {

@@ -30,7 +30,7 @@ fn main() -> io::Result<()> {
     cores.pin_load()?;
 
     let mut run = Run::begin("chat", &options)?;
-    run.note(cores.told());
+    run.note(cores.description());
     let mut bench = ChatBench::new(program, &data, cores, &options)?;
     run.note(bench.summary()?);
     let failures = bench.measure(&run, &options);

@@ -1,16 +1,16 @@
-//! `codec`: what receiving and sending a frame costs in memory, beside the peers and beside a copy of the same bytes.
+//! `codec`: the cost of receiving and sending a frame in memory, compared with the peers and a copy of the same bytes.
 //!
-//! Everyone reads the same stream of masked frames, by as much as a read would give, or writes the same message again and
-//! again. All are measured in turns, by the CPU time of their thread, and must have received or written every byte.
+//! All implementations read the same stream of masked frames, in pieces as large as a read's, or write the same message
+//! repeatedly. They are measured in turns, by the CPU time of their thread, and must receive or write every byte.
 
 use std::{rc::Rc, time::Duration};
 
 use clap::Parser;
 use switchboard_benches::{
     Outcome,
-    codec::{Block, Competitors, Direction, Payload, RECEIVED, SENT, instructions, receive, send, uwebsockets},
+    codec::{Block, Direction, Implementations, Payload, RECEIVED, SENT, instructions, receive, send, uwebsockets},
+    pairing::Comparison,
     process::UWEBSOCKETS_VERSION,
-    race::Race,
     report::{Options, Plot, Run, Table, figures},
 };
 
@@ -20,11 +20,11 @@ struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// Count instructions per frame by callgrind too, which takes minutes.
+    /// Also count instructions per frame with callgrind, which takes minutes
     #[arg(long)]
     instructions: bool,
 
-    /// Do some work for someone who counts, and nothing else.
+    /// Only do some work under valgrind
     #[arg(long, hide = true, num_args = 4)]
     work: Option<Vec<String>>,
 }
@@ -61,56 +61,59 @@ fn main() -> Outcome<()> {
 
 fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     let title = "Receiving: ns per masked frame, one copy of its bytes included";
-    let enter = |race: &mut Race<'_>, payload: Payload| {
+    let add_all = |comparison: &mut Comparison<'_>, payload: Payload| {
         let block = Rc::new(Block::new(payload));
-        for (name, competitor) in receive::COMPETITORS {
-            race.enter(*name, competitor(&block));
+        for (name, implementation) in receive::IMPLEMENTATIONS {
+            comparison.add(*name, implementation(&block));
         }
         if let Ok(program) = uwebsockets::PROGRAM {
             let bytes = block.bytes.clone();
             let measure = uwebsockets::measuring(program, Direction::Receive, payload, bytes);
-            race.enter_measured(uwebsockets::NAME, measure);
+            comparison.add_self_timed(uwebsockets::NAME, measure);
         }
     };
-    let (mut table, plot) = Field::of_receivers().compared(run, options, title, &RECEIVED, enter)?;
-    table.note("Ours is given as much at a time as its column says (our server reads up to 128 KiB), the others 64 KiB if they have the room for it.");
+    let (mut table, plot) = Engines::receiving().compared(run, options, title, &RECEIVED, add_all)?;
+    table.note(
+        "Ours reads as much at once as its column says (our server reads up to 128 KiB). The others read 64 KiB, or less \
+         if their buffer is smaller.",
+    );
     Ok((table, plot))
 }
 
 fn sending(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     let title = "Sending: ns per frame of a server, written into a buffer";
-    let enter = |race: &mut Race<'_>, payload: Payload| {
-        for (name, competitor) in send::COMPETITORS {
-            race.enter(*name, competitor(&payload));
+    let add_all = |comparison: &mut Comparison<'_>, payload: Payload| {
+        for (name, implementation) in send::IMPLEMENTATIONS {
+            comparison.add(*name, implementation(&payload));
         }
         if let Ok(program) = uwebsockets::PROGRAM {
             let measure = uwebsockets::measuring(program, Direction::Send, payload, payload.bytes());
-            race.enter_measured(uwebsockets::NAME, measure);
+            comparison.add_self_timed(uwebsockets::NAME, measure);
         }
     };
-    let (mut table, plot) = Field::of_senders().compared(run, options, title, &SENT, enter)?;
-    table.note("Of yawc and uWebSockets only the encoder is measured, of the others the whole connection.");
+    let (mut table, plot) = Engines::sending().compared(run, options, title, &SENT, add_all)?;
+    table.note("For yawc and uWebSockets only the encoder is measured, for the others the whole connection.");
     Ok((table, plot))
 }
 
-/// Who is compared in a table.
-struct Field {
-    /// All of them, in the order of columns.
+/// The implementations of a table.
+struct Engines {
+    /// All implementations, in the order of columns.
     columns: Vec<&'static str>,
     ours: Vec<&'static str>,
     peers: Vec<&'static str>,
 }
 
-impl Field {
-    fn of_receivers() -> Self {
-        Self::new(receive::COMPETITORS, &receive::OURS, &receive::PEERS)
+impl Engines {
+    fn receiving() -> Self {
+        Self::new(receive::IMPLEMENTATIONS, &receive::OURS, &receive::PEERS)
     }
 
-    fn of_senders() -> Self {
-        Self::new(send::COMPETITORS, &[send::OURS], &send::PEERS)
+    fn sending() -> Self {
+        Self::new(send::IMPLEMENTATIONS, &[send::OURS], &send::PEERS)
     }
 
-    fn new<T>(all: Competitors<T>, ours: &[&'static str], peers: &[&'static str]) -> Self {
+    fn new<T>(all: Implementations<T>, ours: &[&'static str], peers: &[&'static str]) -> Self {
         let cxx = uwebsockets::PROGRAM.is_ok().then_some(uwebsockets::NAME);
         let peers: Vec<&str> = cxx.into_iter().chain(peers.iter().copied()).collect();
         let others = all.iter().map(|(name, _)| *name).filter(|name| !peers.contains(name));
@@ -123,7 +126,7 @@ impl Field {
         options: &Options,
         title: &str,
         payloads: &[Payload],
-        enter: impl Fn(&mut Race<'_>, Payload),
+        add_all: impl Fn(&mut Comparison<'_>, Payload),
     ) -> Outcome<(Table, Plot)> {
         let columns = ["payload"].iter().chain(&self.columns).chain(&["spread"]).copied();
         let mut table = Table::new(title, columns);
@@ -131,41 +134,41 @@ impl Field {
         let short = title.split(':').next().unwrap_or(title);
         let mut plot = Plot::bars(short, "frames per second, 1 is the best peer", plotted());
         for payload in wanted(run, payloads, options) {
-            let mut race = Race::default();
-            enter(&mut race, payload);
-            race.run(run, &format!("{short}, {}", payload.name), rounds(options), each(options))?;
-            let best = race.best(self.peers.iter().copied());
-            table.row(payload.name, self.cells(&race, best));
-            plot.group(payload.name, plotted().map(|name| race.ratio(best?, name)));
+            let mut comparison = Comparison::default();
+            add_all(&mut comparison, payload);
+            comparison.run(run, &format!("{short}, {}", payload.name), rounds(options), each(options))?;
+            let best = comparison.best(self.peers.iter().copied());
+            table.row(payload.name, self.cells(&comparison, best));
+            plot.group(payload.name, plotted().map(|name| comparison.ratio(best?, name)));
         }
         table.note(NOTE);
         Ok((table, plot))
     }
 
-    /// A row: medians, of ours also the ratio to the best peer, and the largest spread.
-    fn cells(&self, race: &Race<'_>, best: Option<&str>) -> Vec<String> {
+    /// Returns the cells of a row: medians, for ours also the ratio to the best peer, and the largest spread.
+    fn cells(&self, comparison: &Comparison<'_>, best: Option<&str>) -> Vec<String> {
         let cell = |name: &&str| {
-            let median = race.samples(name).map_or_else(String::new, |samples| samples.shown(time));
-            match best.and_then(|best| race.ratio(name, best)) {
+            let median = comparison.samples(name).map_or_else(String::new, |samples| samples.shown(time));
+            match best.and_then(|best| comparison.ratio(name, best)) {
                 Some(ratio) if self.ours.contains(name) => format!("**{median}** ({})", figures::ratio(ratio)),
                 Some(_) | None => median,
             }
         };
-        let spread = race.spread().map_or_else(String::new, figures::percent);
+        let spread = comparison.spread().map_or_else(String::new, figures::percent);
         self.columns.iter().map(cell).chain([spread]).collect()
     }
 }
 
 fn counted(run: &Run, options: &Options, valgrind: &str, direction: Direction) -> Outcome<Table> {
-    let (title, field, payloads) = match direction {
-        Direction::Receive => ("Receiving", Field::of_receivers(), RECEIVED.as_slice()),
-        Direction::Send => ("Sending", Field::of_senders(), SENT.as_slice()),
+    let (title, engines, payloads) = match direction {
+        Direction::Receive => ("Receiving", Engines::receiving(), RECEIVED.as_slice()),
+        Direction::Send => ("Sending", Engines::sending(), SENT.as_slice()),
     };
     let title = format!("{title}: instructions per frame");
-    let mut table = Table::new(&title, ["payload"].iter().chain(&field.columns).copied());
+    let mut table = Table::new(&title, ["payload"].iter().chain(&engines.columns).copied());
     for payload in wanted(run, payloads, options) {
         let mut cells = Vec::new();
-        for name in &field.columns {
+        for name in &engines.columns {
             if run.is_over() {
                 break;
             }
@@ -175,12 +178,12 @@ fn counted(run: &Run, options: &Options, valgrind: &str, direction: Direction) -
         table.row(payload.name, cells);
     }
     table.note(format!(
-        "By {valgrind}, which has no AVX-512: whoever would choose that at run time is counted with AVX2."
+        "Counted by {valgrind}, which has no AVX-512: implementations that would choose it at run time use AVX2 here."
     ));
     Ok(table)
 }
 
-/// The rows that are asked for, until the run is over.
+/// Returns the rows to measure, until the run is over.
 fn wanted(run: &Run, payloads: &[Payload], options: &Options) -> impl Iterator<Item = Payload> {
     let all = payloads.iter().copied().take_while(|_| !run.is_over());
     all.filter(|payload| options.wants(payload.name))
@@ -190,15 +193,15 @@ fn rounds(options: &Options) -> usize {
     options.rounds_or(20, 1)
 }
 
-/// How long each competitor works in a round.
+/// Returns the time of each implementation in a round.
 fn each(options: &Options) -> Duration {
     Duration::from_millis(if options.quick { 1 } else { 20 })
 }
 
-/// Nanoseconds as they are compared: with a unit once they are many.
+/// Formats nanoseconds: plain below 2,000, else with a unit.
 fn time(nanoseconds: f64) -> String {
     if nanoseconds < 2000.0 { figures::plain(nanoseconds) } else { figures::nanoseconds(nanoseconds) }
 }
 
-const NOTE: &str = "Medians over all rounds. In brackets: the time to that of the best peer, the median of the ratios \
-                    in each round; less than 1 is faster. Spread: from quartile to quartile, the widest in the row.";
+const NOTE: &str = "Medians over all rounds. In brackets: the median of the ratios to the best peer's time in each \
+                    round; less than 1 is faster. Spread: the distance between the quartiles, the largest of the row.";

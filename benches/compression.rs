@@ -1,7 +1,7 @@
 //! `compression`: permessage-deflate by the engine and by zlib in C, per message and per connection.
 //!
-//! Many connections take turns, each with messages that differ. zlib is used as a server does that gives every connection
-//! a compressor and a decompressor of its own; what either sends is read back by our engine as a client.
+//! Many connections take turns, each with different messages. With zlib every connection has its own compressor and
+//! decompressor. The frames of both are read back by our engine as a client.
 
 use std::{alloc::System, rc::Rc, time::Duration};
 
@@ -11,11 +11,11 @@ use switchboard::{Connection, Deflate, Delivery, Limits, Prepared};
 use switchboard_benches::{
     Outcome,
     compression::{Ends, KINDS, Kind, Messages, ours},
-    race::Race,
+    pairing::Comparison,
     report::{Options, Plot, Run, Table, figures},
 };
 
-/// Counts what is allocated; zlib in C takes its memory from here too.
+/// Counts allocated memory, including that of zlib in C.
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
@@ -26,7 +26,7 @@ struct Arguments {
     options: Options,
 }
 
-/// What a row is about.
+/// A row of a table.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     length: usize,
@@ -34,15 +34,15 @@ struct Row {
 }
 
 impl Row {
-    /// Those that are asked for, until the run is over.
+    /// Returns the rows to measure, until the run is over.
     fn all(run: &Run, options: &Options) -> impl Iterator<Item = Self> {
         let all = [false, true].into_iter().flat_map(|takeover| LENGTHS.map(|length| Self { length, takeover }));
         all.take_while(|_| !run.is_over()).filter(|row| options.wants(&row.name()))
     }
 
-    /// Work that the connections do in turns, each with one message after another. What a connection may remember is full
-    /// before any is measured. And not all are equally far: the same message is compressed quicker the next time, and
-    /// the moments when zlib moves its windows must not all come at once.
+    /// Returns work that the connections do in turns, each with one message after another. Every window is full before
+    /// the measurement begins. The connections are at different messages, because a message is compressed faster when
+    /// it was just compressed by another connection, and because zlib must not move all windows at the same time.
     fn in_turn(self, mut work: impl FnMut(usize, usize) -> Outcome<()>) -> Outcome<impl FnMut(u64) -> Outcome<u64>> {
         let remembered = WINDOW_BYTES.div_ceil(self.length);
         let apart = remembered.div_ceil(CONNECTIONS);
@@ -68,11 +68,11 @@ impl Row {
 
 const LENGTHS: [usize; 3] = [256, 1 << 10, 16 << 10];
 
-/// So many connections take turns: what belongs to one of them is not always in the cache when its turn comes.
+/// The number of connections that take turns: so many that a connection's data is not always in the cache.
 const CONNECTIONS: usize = 64;
-/// The longest that DEFLATE has, and the one that is agreed on.
+/// The maximum window of DEFLATE, which the connections agree on.
 const WINDOW_BYTES: usize = 32 << 10;
-/// Who gets a message that is sent to many.
+/// The number of receivers of a fan-out.
 const RECEIVERS: usize = 1000;
 
 fn main() -> Outcome<()> {
@@ -102,7 +102,7 @@ fn compressing(run: &Run, options: &Options, plot: &mut Plot) -> Outcome<Table> 
     let mut table = Table::new("Compressing: messages per second of CPU", columns);
     for row in Row::all(run, options) {
         let messages = Messages::new(row.length, row.takeover)?;
-        let mut race = Race::default();
+        let mut comparison = Comparison::default();
         for (name, kind) in KINDS {
             let mut ends = connections(kind, row.takeover, CONNECTIONS)?;
             let (messages, mut out) = (Rc::clone(&messages), Vec::new());
@@ -110,12 +110,12 @@ fn compressing(run: &Run, options: &Options, plot: &mut Plot) -> Outcome<Table> 
                 out.clear();
                 ends.all()[connection].send(&messages.texts[at % messages.texts.len()], &mut out)
             })?;
-            race.enter(name, work);
+            comparison.add(name, work);
         }
-        race.run(run, &format!("compressing {}", row.name()), rounds(options), each(options))?;
+        comparison.run(run, &format!("compressing {}", row.name()), rounds(options), each(options))?;
         let names = KINDS.map(|(name, _)| name);
-        table.row(row.name(), rates(&race, &names, "zlib, level 1"));
-        plot.group(row.name(), names.map(|name| race.ratio("zlib, level 1", name)));
+        table.row(row.name(), rates(&comparison, &names, "zlib, level 1"));
+        plot.group(row.name(), names.map(|name| comparison.ratio("zlib, level 1", name)));
     }
     table.note(RATES);
     Ok(table)
@@ -128,7 +128,7 @@ fn inflating(run: &Run, options: &Options) -> Outcome<Table> {
     let mut table = Table::new("Unmasking, inflating and checking: messages per second of CPU", columns);
     for row in Row::all(run, options) {
         let messages = Messages::new(row.length, row.takeover)?;
-        let mut race = Race::default();
+        let mut comparison = Comparison::default();
         for (name, (_, kind)) in names.into_iter().zip(kinds) {
             let mut ends = connections(*kind, row.takeover, CONNECTIONS)?;
             let (messages, mut frame) = (Rc::clone(&messages), Vec::new());
@@ -140,16 +140,16 @@ fn inflating(run: &Run, options: &Options) -> Outcome<Table> {
                 ends.all()[connection].receive(&mut frame, &mut |text| length = text.len())?;
                 if length == messages.texts[at].len() { Ok(()) } else { Err("a text of another length".into()) }
             })?;
-            race.enter(name, work);
+            comparison.add(name, work);
         }
-        race.run(run, &format!("inflating {}", row.name()), rounds(options), each(options))?;
-        table.row(row.name(), rates(&race, &names, "zlib"));
+        comparison.run(run, &format!("inflating {}", row.name()), rounds(options), each(options))?;
+        table.row(row.name(), rates(&comparison, &names, "zlib"));
     }
     table.note(RATES);
     Ok(table)
 }
 
-/// How long the frames are that each of them sends; the first connection's are read by our engine as a client.
+/// Measures the length of the frames of each kind. Our engine reads them back as a client.
 fn on_the_wire(run: &Run, options: &Options) -> Outcome<Table> {
     let columns = ["message"].into_iter().chain(KINDS.map(|(name, _)| name));
     let mut table = Table::new("On the wire: bytes per message", columns);
@@ -172,8 +172,8 @@ fn on_the_wire(run: &Run, options: &Options) -> Outcome<Table> {
     Ok(table)
 }
 
-/// What a connection keeps between its messages, both directions used: the slope from some to more connections, so
-/// that what is shared is not in it.
+/// Measures a connection's memory between two messages, after both directions were used. It is the growth from some to
+/// more connections, so shared memory does not count.
 fn memory(run: &Run, options: &Options) -> Outcome<Table> {
     let columns = ["message", "ours", "zlib"];
     let mut table = Table::new("Memory: bytes per connection, between two messages", columns);
@@ -203,8 +203,8 @@ fn memory(run: &Run, options: &Options) -> Outcome<Table> {
         table.row(row.name(), cells);
     }
     table.note(format!(
-        "After {EXCHANGED} messages each way: {} bytes of it are the connection itself; what all connections share is \
-         not in it. zlib takes as much at any level.",
+        "After {EXCHANGED} messages each way. {} bytes are the connection itself; memory that all connections share does \
+         not count. zlib takes the same at every level.",
         size_of::<Connection>()
     ));
     Ok(table)
@@ -214,7 +214,7 @@ const SOME: usize = 20;
 const MORE: usize = 100;
 const EXCHANGED: usize = 32;
 
-/// One message to all receivers.
+/// Measures the fan-out of one message to all receivers.
 fn fan_out(run: &Run, options: &Options) -> Outcome<Table> {
     let names = ["not compressed", "compressed once", "compressed for each"];
     let columns = ["message"].into_iter().chain(names).chain(["spread"]);
@@ -226,11 +226,11 @@ fn fan_out(run: &Run, options: &Options) -> Outcome<Table> {
             let plain = || Ok(Connection::server(Limits::default(), Delivery::Messages));
             (0..RECEIVERS).map(|_| if deflated { ours(&deflate, false) } else { plain() }).collect()
         };
-        let mut race = Race::default();
+        let mut comparison = Comparison::default();
         for (name, deflated, once) in [(names[0], false, true), (names[1], true, true), (names[2], true, false)] {
             let (mut receivers, messages, mut out) = (all(deflated)?, Rc::clone(&messages), Vec::new());
             let mut at = 0;
-            race.enter(name, move |deliveries| {
+            comparison.add(name, move |deliveries| {
                 let mut done = 0;
                 while done < deliveries {
                     let text = &messages.texts[at % messages.texts.len()];
@@ -249,8 +249,8 @@ fn fan_out(run: &Run, options: &Options) -> Outcome<Table> {
                 Ok(done)
             });
         }
-        race.run(run, &format!("fan-out of {}", row.name()), rounds(options), each(options))?;
-        table.row(figures::bytes(row.length as f64), rates(&race, &names, names[2]));
+        comparison.run(run, &format!("fan-out of {}", row.name()), rounds(options), each(options))?;
+        table.row(figures::bytes(row.length as f64), rates(&comparison, &names, names[2]));
     }
     table.note(RATES);
     Ok(table)
@@ -262,17 +262,17 @@ fn connections(kind: Kind, takeover: bool, count: usize) -> Outcome<Ends> {
     Ok(ends)
 }
 
-/// A row: messages per second, with the ratio to `base`, and the largest spread.
-fn rates(race: &Race<'_>, names: &[&str], base: &str) -> Vec<String> {
+/// Returns the cells of a row: messages per second, with the ratio to `base`, and the largest spread.
+fn rates(comparison: &Comparison<'_>, names: &[&str], base: &str) -> Vec<String> {
     let cell = |name: &&str| {
         let rate = |nanoseconds: f64| figures::per_second(1e9 / nanoseconds);
-        let median = race.samples(name).map_or_else(String::new, |samples| samples.shown(rate));
-        match race.ratio(base, name) {
+        let median = comparison.samples(name).map_or_else(String::new, |samples| samples.shown(rate));
+        match comparison.ratio(base, name) {
             Some(ratio) if *name != base => format!("{median} ({})", figures::ratio(ratio)),
             Some(_) | None => median,
         }
     };
-    let spread = race.spread().map_or_else(String::new, figures::percent);
+    let spread = comparison.spread().map_or_else(String::new, figures::percent);
     names.iter().map(cell).chain([spread]).collect()
 }
 
@@ -284,5 +284,5 @@ fn each(options: &Options) -> Duration {
     Duration::from_millis(if options.quick { 2 } else { 50 })
 }
 
-const RATES: &str = "Medians over all rounds. In brackets: how many times as many as the one without brackets, the median \
-                     of the ratios in each round. Spread: from quartile to quartile, the widest in the row.";
+const RATES: &str = "Medians over all rounds. In brackets: the median of the ratios, in each round, to the column without \
+                     brackets. Spread: the distance between the quartiles, the largest of the row.";

@@ -7,7 +7,7 @@ use clap::Parser;
 use switchboard_benches::{
     process::{Cores, TestedServer, UWEBSOCKETS_VERSION, build_ours},
     report::{Options, Run},
-    scale::{Growth, Subject},
+    scale::{ScaleBench, ServerSetup},
 };
 
 fn main() -> io::Result<()> {
@@ -18,19 +18,21 @@ fn main() -> io::Result<()> {
     cores.pin_load()?;
 
     let mut run = Run::begin("scale", &options)?;
-    let mut subjects = vec![Subject::Ours(program.clone(), 1), Subject::Ours(program.clone(), 2)];
-    let contestants = TestedServer::all(Path::new(env!("CARGO_BIN_EXE_peer")), program);
-    for contestant in contestants.into_iter().filter(|contestant| matches!(contestant, TestedServer::UWebSockets(_))) {
-        subjects.push(Subject::Peer(contestant));
+    let mut setups = vec![ServerSetup::Ours(program.clone(), 1), ServerSetup::Ours(program.clone(), 2)];
+    let tested_servers = TestedServer::all(Path::new(env!("CARGO_BIN_EXE_peer")), program);
+    for tested_server in
+        tested_servers.into_iter().filter(|tested_server| matches!(tested_server, TestedServer::UWebSockets(_)))
+    {
+        setups.push(ServerSetup::Peer(tested_server));
         run.peer("uWebSockets", Some(UWEBSOCKETS_VERSION));
     }
-    run.note(cores.told());
-    let mut growth = Growth::new(subjects, cores, &options);
-    let failures = growth.measure(&run, &options);
+    run.note(cores.description());
+    let mut bench = ScaleBench::new(setups, cores, &options);
+    let failures = bench.measure(&run, &options);
     for failure in &failures {
         run.note(format!("**failed:** {failure}"));
     }
-    let (tables, plots) = growth.report();
+    let (tables, plots) = bench.report();
     run.finish(&tables, &plots)?;
-    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a server did something wrong; see above")) }
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a measurement failed; see above")) }
 }

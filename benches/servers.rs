@@ -1,6 +1,6 @@
 //! Our program against its peers: echo, fan-out, handshakes, idle connections, latency.
 //!
-//! Each measurement is a new server, on a core of its own. `benches/README.md` says how to read the tables.
+//! Each measurement starts a new server, on a core of its own. `benches/README.md` explains the tables.
 
 use std::{io, path::Path};
 
@@ -8,31 +8,31 @@ use clap::Parser;
 use switchboard_benches::{
     process::{Cores, TestedServer, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours},
     report::{Options, Run},
-    servers::Field,
+    servers::ServersBench,
 };
 
 fn main() -> io::Result<()> {
     let options = Options::parse();
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let contestants = TestedServer::all(Path::new(env!("CARGO_BIN_EXE_peer")), build_ours()?);
+    let tested_servers = TestedServer::all(Path::new(env!("CARGO_BIN_EXE_peer")), build_ours()?);
     let cores = Cores::find()?;
     cores.pin_load()?;
 
     let mut run = Run::begin("servers", &options)?;
     match UWEBSOCKETS_ABSENT {
         None => run.peer("uWebSockets", Some(UWEBSOCKETS_VERSION)),
-        Some(reason) => run.note(format!("no uWebSockets here, so ratios are to the baseline: {reason}")),
+        Some(reason) => run.note(format!("uWebSockets is absent, so the ratios are to the baseline: {reason}")),
     }
     for peer in ["tungstenite", "tokio-websockets", "fastwebsockets"] {
         run.peer(peer, None);
     }
-    run.note(cores.told());
-    let mut field = Field::new(contestants, cores, &options);
-    let failures = field.measure(&run, &options);
+    run.note(cores.description());
+    let mut bench = ServersBench::new(tested_servers, cores, &options);
+    let failures = bench.measure(&run, &options);
     for failure in &failures {
         run.note(format!("**failed:** {failure}"));
     }
-    let (tables, plots) = field.report();
+    let (tables, plots) = bench.report();
     run.finish(&tables, &plots)?;
-    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a server did something wrong; see above")) }
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other("a measurement failed; see above")) }
 }

@@ -1,4 +1,4 @@
-//! What the benches share. Each bench is a program of its own, beside `src/`.
+//! The code that the benches share. Each bench is a program of its own, beside `src/`.
 //!
 //! | folder | what |
 //! |---|---|
@@ -9,22 +9,22 @@
 //! | `servers/` | the bench `servers` |
 //! | `scale/` | the bench `scale` |
 //! | `chat/` | the bench `chat` |
-//! | `race/` | competitors in memory, measured in turns |
+//! | `pairing/` | implementations in memory, measured in turns |
 //! | `codec/` | the engine and its peers in memory: receiving, sending, instructions |
 //! | `compression/` | permessage-deflate in memory, ours and zlib's |
-//! | `random.rs` | numbers that differ, and are the same in every run |
+//! | `random.rs` | random numbers that are the same in every run |
 
 pub mod chat;
 pub mod codec;
 pub mod compression;
 pub mod load;
+pub mod pairing;
 pub mod peers;
 pub mod process;
-pub mod race;
 mod random;
 pub mod report;
 pub mod scale;
 pub mod servers;
 
-/// What ends a bench: a wrong answer is an error, never a figure.
+/// The result of a bench. A wrong answer of a server is an error, never a figure.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;

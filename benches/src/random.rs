@@ -1,8 +1,8 @@
-//! Numbers that differ, and are the same in every run.
+//! Random numbers that are the same in every run.
 
 use switchboard::{KeySource, MaskingKey};
 
-/// Steele, Lea and Flood's splitmix64; the number given is its seed.
+/// Steele, Lea and Flood's splitmix64. The field starts as the seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -22,7 +22,7 @@ impl Random {
         words[self.below(words.len())]
     }
 
-    /// The numbers below `count`, in some order.
+    /// Returns the numbers below `count` in random order.
     pub(crate) fn shuffled(&mut self, count: usize) -> Vec<usize> {
         let mut numbers: Vec<usize> = (0..count).collect();
         for at in (1..count).rev() {
@@ -31,13 +31,13 @@ impl Random {
         numbers
     }
 
-    /// Sixteen bytes.
+    /// Returns sixteen random bytes.
     pub(crate) fn bytes(&mut self) -> [u8; 16] {
         (u128::from(self.next()) << 64 | u128::from(self.next())).to_ne_bytes()
     }
 }
 
-/// Nobody who could guess these keys listens to a bench.
+/// Predictable masking keys do no harm in a bench.
 impl KeySource for Random {
     fn next_key(&mut self) -> MaskingKey {
         MaskingKey((self.next() as u32).to_ne_bytes())
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shuffled_is_all_there() {
+    fn shuffled_numbers_are_complete() {
         for count in [0, 1, 2, 1000] {
             let mut numbers = Random(1).shuffled(count);
             assert!(count < 1000 || !numbers.is_sorted());

@@ -13,23 +13,23 @@ use switchboard_benches::{
     load::{Echo, FanOut, Handshakes, Times, Work, measure},
 };
 
-/// Gives a server work, and says how much it did.
+/// Puts a load on a server and prints how much it did
 #[derive(Debug, Parser)]
 struct Cli {
     work: Kind,
     address: SocketAddr,
-    /// How many connections, or receivers
+    /// The number of connections, or of receivers
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// The payload of each message; in a chat it is 100 bytes
     #[arg(long, value_name = "BYTES", default_value_t = 16)]
     bytes: usize,
-    /// How many messages are on their way, of each connection, or of the one that publishes, or of all in a chat
+    /// The number of messages in flight: per connection, of the publisher, or of the whole chat
     #[arg(long, value_name = "N", default_value_t = 1)]
     in_flight: u16,
     #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]
     seconds: f64,
-    /// The server's process: says its CPU time, too
+    /// The id of the server's process: prints its CPU time too
     #[arg(long)]
     pid: Option<u32>,
 }
@@ -52,13 +52,13 @@ fn main() -> io::Result<()> {
         Kind::Chat => Box::new(chat::load(address, connections, in_flight.into())?),
     };
     let window = Duration::from_secs_f64(seconds);
-    // Without a server to ask, ours is the process that is looked at, and what it used is not said.
+    // Without a server's id this process is measured, and its CPU time is not printed.
     let times = Times { warm_up: Duration::ZERO, window };
     let measured = measure(work.as_mut(), pid.unwrap_or_else(std::process::id), times)?;
     println!("{} done in {:.2} s", measured.done, measured.elapsed.as_secs_f64());
     if pid.is_some() {
         let each = 1e9 / measured.per_cpu_second();
-        println!("{each:.0} ns of CPU for each; the server was busy {:.0} % of the time", measured.busy() * 100.0);
+        println!("{each:.0} ns of CPU each; the server was busy {:.0} % of the time", measured.busy() * 100.0);
     }
     Ok(())
 }

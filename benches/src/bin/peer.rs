@@ -1,16 +1,16 @@
-//! Runs one of the peers in Rust: `peer baseline echo`. Prints where it listens, and serves until it is killed.
+//! Runs one of the peers in Rust: `peer baseline echo`. Prints its address and serves until it is killed.
 
 use std::io;
 
 use clap::Parser;
 use switchboard_benches::peers::{self, Mode, Peer};
 
-/// A server to compare with.
+/// Runs a server that ours is compared with
 #[derive(Debug, Parser)]
 struct Cli {
     peer: Peer,
     mode: Mode,
-    /// Where on loopback; 0 takes any free port
+    /// The port on 127.0.0.1; 0 takes any free port
     #[arg(long, default_value_t = 0)]
     port: u16,
 }

@@ -1,6 +1,6 @@
-//! The least that any server has to do with a masked frame: find its payload and unmask it, without a check.
+//! The minimum work of any server for a masked frame: find its payload and unmask it, without any check.
 
-/// The lengths of a masked frame's header and of its payload, once they are known.
+/// Returns the lengths of a masked frame's header and of its payload, or `None` if `bytes` ends too early.
 pub(crate) fn header(bytes: &[u8]) -> Option<(usize, usize)> {
     let (head, length) = match bytes.get(1)? & 0x7F {
         126 => (8, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
@@ -10,7 +10,7 @@ pub(crate) fn header(bytes: &[u8]) -> Option<(usize, usize)> {
     Some((head, length))
 }
 
-/// Word by word; the compiler takes several at once.
+/// Unmasks word by word, which the compiler vectorizes.
 pub(crate) fn unmask(payload: &mut [u8], key: [u8; 4]) {
     let word = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
     let (words, rest) = payload.as_chunks_mut::<8>();

@@ -1,8 +1,8 @@
-//! Masked frames as a client sends them, with keys that differ.
+//! Masked frames as a client sends them, each with its own masking key.
 
 use switchboard::{FrameHeader, MaskingKey, MessageKind};
 
-/// What is in the frames of a row.
+/// The payload of all frames of a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload {
     /// The row's name.
@@ -43,7 +43,7 @@ pub const SENT: [Payload; 4] = [
 ];
 
 impl Payload {
-    /// The bytes, the same each time.
+    /// Returns the bytes, which are the same each time.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let mut random = Random(0x5EED);
@@ -70,7 +70,7 @@ impl Payload {
         self.kind != Kind::Binary
     }
 
-    /// How long a server's frame is.
+    /// Returns the length of a server's frame with this payload.
     #[must_use]
     pub fn server_frame_length(&self) -> usize {
         self.header(None).encode().len() + self.length
@@ -82,7 +82,7 @@ impl Payload {
     }
 }
 
-/// Frames one behind the other, to be read again and again.
+/// A sequence of frames, to be read repeatedly.
 #[derive(Debug)]
 pub struct Block {
     pub payload: Payload,
@@ -91,7 +91,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// At least a megabyte of frames, so that they are not all in the nearest cache, and no two with the same key.
+    /// Makes at least a mebibyte of frames with different keys, more than the nearest cache holds.
     #[must_use]
     pub fn new(payload: Payload) -> Self {
         let content = payload.bytes();
@@ -113,7 +113,7 @@ impl Block {
 const MIN_BYTES: usize = 1 << 20;
 const MIN_FRAMES: usize = 2;
 
-/// Marsaglia's xorshift: enough to have bytes that differ.
+/// Marsaglia's xorshift. Its own generator, because the published figures depend on these bytes.
 struct Random(u64);
 
 impl Random {

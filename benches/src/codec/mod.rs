@@ -1,12 +1,12 @@
-//! The engine and its peers in memory, without sockets: what a frame costs that is received or sent.
+//! The engine and its peers in memory, without sockets: the cost of receiving and sending a frame.
 //!
 //! | file | what |
 //! |---|---|
 //! | `block.rs` | [`Payload`], and [`Block`]: masked frames as a client sends them |
-//! | `wire.rs` | [`Wire`]: what stands for a socket |
-//! | `bare.rs` | frames without a check |
-//! | `receive.rs` | everyone who receives |
-//! | `send.rs` | everyone who sends |
+//! | `wire.rs` | [`Wire`]: a replacement for a socket |
+//! | `bare.rs` | parsing without checks |
+//! | `receive.rs` | all receiving implementations |
+//! | `send.rs` | all sending implementations |
 //! | `uwebsockets.rs`, `.cpp` | the peer in C++ |
 //! | `instructions.rs` | the same work counted by callgrind |
 
@@ -31,7 +31,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As it is written on a command line.
+    /// Returns the name on a command line.
     const fn name(self) -> &'static str {
         match self {
             Self::Receive => "receive",
@@ -40,8 +40,8 @@ impl Direction {
     }
 }
 
-/// Someone who does the work: so many frames at least; says how many it did.
+/// Handles at least the given number of frames, and returns how many it handled.
 pub type Work = Box<dyn FnMut(u64) -> Outcome<u64>>;
 
-/// Everyone who does the same work, by name.
-pub type Competitors<T> = &'static [(&'static str, fn(&T) -> Work)];
+/// All implementations of the same work, by name.
+pub type Implementations<T> = &'static [(&'static str, fn(&T) -> Work)];

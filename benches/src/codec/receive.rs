@@ -1,4 +1,4 @@
-//! Everyone who receives masked frames, through the interface that their users have.
+//! All implementations that receive masked frames, each through its public interface.
 
 use std::{
     hint::black_box,
@@ -12,18 +12,18 @@ use futures_util::StreamExt;
 use switchboard::{Connection, Delivery, Event, Limits};
 use tungstenite::{Message, WebSocket, protocol::WebSocketConfig};
 
-use super::{Block, Competitors, Payload, Wire, Work, bare, wire::READ_BYTES};
+use super::{Block, Implementations, Payload, Wire, Work, bare, wire::READ_BYTES};
 use crate::Outcome;
 
-/// A copy of the same bytes, which is the least that receiving them costs.
+/// A copy of the same bytes: the minimum cost of receiving them.
 pub const MEMCPY: &str = "memcpy";
-/// Ours, by how much the caller reads at once.
+/// Ours, by the size of the caller's reads.
 pub const OURS: [&str; 3] = ["ours, 16 KiB", "ours, 64 KiB", "ours, 128 KiB"];
-/// Those to whom ours is compared; uWebSockets is another one where it can be built.
+/// The peers. uWebSockets is another one if it can be built.
 pub const PEERS: [&str; 3] = ["tungstenite", "fastwebsockets", "tokio-websockets"];
 
-/// Everyone, in the order of the table's columns.
-pub const COMPETITORS: Competitors<Rc<Block>> = &[
+/// All implementations, in the order of the table's columns.
+pub const IMPLEMENTATIONS: Implementations<Rc<Block>> = &[
     (MEMCPY, memcpy),
     ("bare loop", bare_loop),
     (OURS[0], |block| ours(block, 16 << 10)),
@@ -34,7 +34,7 @@ pub const COMPETITORS: Competitors<Rc<Block>> = &[
     (PEERS[2], tokio_websockets),
 ];
 
-/// Into a buffer like the engines': one that holds a whole frame.
+/// Copies into a buffer like the engines' own, which holds a whole frame.
 fn memcpy(block: &Rc<Block>) -> Work {
     let (frame_length, mut wire) = (block.frame_length, Wire::reading(block));
     let mut buffer = vec![0; frame_length.next_multiple_of(READ_BYTES)];
@@ -50,8 +50,7 @@ fn memcpy(block: &Rc<Block>) -> Work {
     })
 }
 
-/// What any server has to do, and nothing more: finds the frames and unmasks them, without a check but for the one
-/// that makes bytes a text.
+/// Finds the frames and unmasks them, which any server has to do. The only check is that of a text's UTF-8.
 fn bare_loop(block: &Rc<Block>) -> Work {
     let (payload, mut wire) = (block.payload, Wire::reading(block));
     let mut buffer = vec![0; block.frame_length + READ_BYTES];
@@ -107,7 +106,7 @@ fn ours(block: &Rc<Block>, read_bytes: usize) -> Work {
 
 fn tungstenite(block: &Rc<Block>) -> Work {
     let payload = block.payload;
-    // It fills all that it may read with zeros first: as much room as a read gives is best.
+    // tungstenite fills its whole buffer with zeros before a read, so a buffer as large as a read is best.
     let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
     let role = tungstenite::protocol::Role::Server;
     let mut socket = WebSocket::from_raw_socket(Wire::reading(block), role, Some(config));
@@ -129,7 +128,7 @@ fn fastwebsockets(block: &Rc<Block>) -> Work {
     let socket = fastwebsockets::WebSocket::after_handshake(Wire::reading(block), fastwebsockets::Role::Server);
     let mut socket = FragmentCollector::new(socket);
     Box::new(move |frames| {
-        let bytes = at_once(async {
+        let bytes = poll_once(async {
             let mut bytes = 0;
             for _ in 0..frames {
                 bytes += black_box(socket.read_frame().await?).payload.len();
@@ -144,10 +143,10 @@ fn tokio_websockets(block: &Rc<Block>) -> Work {
     let payload = block.payload;
     let mut socket = tokio_websockets::ServerBuilder::new().serve(Wire::reading(block));
     Box::new(move |frames| {
-        let bytes = at_once(async {
+        let bytes = poll_once(async {
             let mut bytes = 0;
             for _ in 0..frames {
-                let message = socket.next().await.ok_or("the end, which was not sent")??;
+                let message = socket.next().await.ok_or("the stream ended unexpectedly")??;
                 bytes += match black_box(&message).as_text() {
                     Some(text) => text.len(),
                     None => message.as_payload().len(),
@@ -159,15 +158,15 @@ fn tokio_websockets(block: &Rc<Block>) -> Work {
     })
 }
 
-/// What a future gives that never has to wait.
-pub(super) fn at_once<F: Future>(future: F) -> Outcome<F::Output> {
+/// Returns the output of a future that never waits.
+pub(super) fn poll_once<F: Future>(future: F) -> Outcome<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ok(output),
-        Poll::Pending => Err("it waits for a wire that is always ready".into()),
+        Poll::Pending => Err("the future waits although the wire is always ready".into()),
     }
 }
 
-/// The number of frames, if as much came in them as was sent.
+/// Returns the number of frames, if their payloads have the expected length.
 fn checked(payload: &Payload, frames: u64, bytes: usize) -> Outcome<u64> {
     let expected = frames * payload.length as u64;
     if bytes as u64 == expected {
@@ -182,11 +181,11 @@ mod tests {
     use super::{super::RECEIVED, *};
 
     #[test]
-    fn everyone_receives_what_is_sent() {
+    fn every_implementation_receives_what_is_sent() {
         for payload in RECEIVED {
             let block = Rc::new(Block::new(payload));
-            for (name, competitor) in COMPETITORS {
-                let mut work = competitor(&block);
+            for (name, implementation) in IMPLEMENTATIONS {
+                let mut work = implementation(&block);
                 for frames in [1, 5] {
                     let done = work(frames).unwrap_or_else(|error| panic!("{name}, {}: {error}", payload.name));
                     assert!(done >= frames, "{name}, {}", payload.name);

@@ -1,8 +1,8 @@
-//! Everyone who writes a server's frames into a buffer.
+//! All implementations that write a server's frames into a buffer.
 //!
-//! The payload is there already, in the form that costs each of them least: a slice for us and for fastwebsockets, a
-//! counted `Bytes` for the others, which they take with them. The frames end in a buffer that a socket would be
-//! written from, 64 KiB and more at a time.
+//! The payload already exists in each implementation's cheapest form: a slice for ours and fastwebsockets, a
+//! reference-counted `Bytes` for the others. The frames go into a buffer from which a server would write to a socket,
+//! 64 KiB or more at a time.
 
 use std::{hint::black_box, io::Write};
 
@@ -14,18 +14,18 @@ use tokio_util::codec::Encoder;
 use tungstenite::{Message, WebSocket, protocol::Role};
 
 use super::{
-    Competitors, Payload, Wire, Work,
-    receive::{MEMCPY, at_once},
+    Implementations, Payload, Wire, Work,
+    receive::{MEMCPY, poll_once},
     wire::READ_BYTES,
 };
 use crate::Outcome;
 
 pub const OURS: &str = "ours";
-/// Those to whom ours is compared; uWebSockets is another one where it can be built.
+/// The peers. uWebSockets is another one if it can be built.
 pub const PEERS: [&str; 4] = ["tungstenite", "fastwebsockets", "tokio-websockets", "yawc"];
 
-/// Everyone, in the order of the table's columns.
-pub const COMPETITORS: Competitors<Payload> = &[
+/// All implementations, in the order of the table's columns.
+pub const IMPLEMENTATIONS: Implementations<Payload> = &[
     (MEMCPY, memcpy),
     (OURS, ours),
     (PEERS[0], tungstenite),
@@ -83,12 +83,12 @@ fn tungstenite(payload: &Payload) -> Work {
 fn fastwebsockets(payload: &Payload) -> Work {
     let (content, frame_length) = (payload.bytes(), payload.server_frame_length());
     let mut total = 0;
-    // The socket borrows what it sends, for as long as it lives: one for each call.
+    // The socket borrows the payload for its whole life, so each call makes a new one.
     let mut kept = Some(Wire::writing());
     Box::new(move |frames| {
-        let wire = kept.take().ok_or("the wire was lost in a failure")?;
+        let wire = kept.take().ok_or("the wire was lost in an earlier failure")?;
         let mut socket = fastwebsockets::WebSocket::after_handshake(wire, fastwebsockets::Role::Server);
-        at_once(async {
+        poll_once(async {
             for _ in 0..frames {
                 socket.write_frame(Frame::binary(FastPayload::Borrowed(black_box(&content)))).await?;
             }
@@ -106,7 +106,7 @@ fn tokio_websockets(payload: &Payload) -> Work {
     let mut socket = tokio_websockets::ServerBuilder::new().serve(Wire::writing());
     Box::new(move |frames| {
         let before = socket.get_ref().total_written();
-        at_once(async {
+        poll_once(async {
             for _ in 0..frames {
                 socket.feed(tokio_websockets::Message::binary(black_box(&content).clone())).await?;
             }
@@ -116,7 +116,7 @@ fn tokio_websockets(payload: &Payload) -> Work {
     })
 }
 
-/// Its encoder alone, which is public; the server around it is not measured.
+/// Only yawc's encoder, which is public. The connection around it is not measured.
 fn yawc(payload: &Payload) -> Work {
     let (content, frame_length) = (Bytes::from(payload.bytes()), payload.server_frame_length());
     let mut encoder = yawc::codec::Encoder::new(yawc::Role::Server);
@@ -137,7 +137,7 @@ fn yawc(payload: &Payload) -> Work {
     })
 }
 
-/// The number of frames, if as many bytes were written as they have.
+/// Returns the number of frames, if the expected number of bytes was written.
 fn checked(frame_length: usize, frames: u64, bytes: u64) -> Outcome<u64> {
     let expected = frames * frame_length as u64;
     if bytes == expected {
@@ -152,10 +152,10 @@ mod tests {
     use super::{super::SENT, *};
 
     #[test]
-    fn everyone_sends_whole_frames() {
+    fn every_implementation_sends_whole_frames() {
         for payload in SENT {
-            for (name, competitor) in COMPETITORS {
-                let mut work = competitor(&payload);
+            for (name, implementation) in IMPLEMENTATIONS {
+                let mut work = implementation(&payload);
                 for frames in [1, 20] {
                     let done = work(frames).unwrap_or_else(|error| panic!("{name}, {}: {error}", payload.name));
                     assert_eq!(done, frames, "{name}, {}", payload.name);

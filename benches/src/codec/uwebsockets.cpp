@@ -1,7 +1,7 @@
-/* uWebSockets' parser and its formatter, measured alone: `uwebsockets_codec receive|send FRAMES`.
+/* Measures only uWebSockets' parser and formatter: `uwebsockets_codec receive|send FRAMES`.
  *
- * Reads the stream of frames, or the payload to send, from standard input until it ends. Does so many frames or a few
- * more, and writes how many, their payloads' bytes and the nanoseconds of CPU that they took. */
+ * Reads the stream of frames, or the payload to send, from standard input until it ends. Handles FRAMES frames or a few
+ * more. Prints their number, the bytes of their payloads and the nanoseconds of CPU. */
 
 #include "WebSocketProtocol.h"
 
@@ -18,17 +18,17 @@
 
 namespace {
 
-/* As much as the other peers are given at once. */
+/* The size of a read, as for the other peers. */
 const size_t READ_BYTES = 64 * 1024;
-/* More than a block of frames. */
+/* Calls before the measurement: more than a block of frames. */
 const int WARM_UP = 40;
-/* What a server allows for a message. */
-const uint64_t MOST_BYTES = 16 * 1024 * 1024;
+/* The maximum length of a message. */
+const uint64_t MAX_BYTES = 16 * 1024 * 1024;
 
 uint64_t frames = 0;
 uint64_t bytes = 0;
 
-/* What WebSocketContext.h does with a connection that has no compression, but for the sockets. */
+/* Does what WebSocketContext.h does for a connection without compression, except the sockets. */
 struct Receiver {
     static bool setCompressed(uWS::WebSocketState<true> *, void *) { return false; }
 
@@ -37,7 +37,7 @@ struct Receiver {
         std::exit(1);
     }
 
-    static bool refusePayloadLength(uint64_t length, uWS::WebSocketState<true> *, void *) { return length > MOST_BYTES; }
+    static bool refusePayloadLength(uint64_t length, uWS::WebSocketState<true> *, void *) { return length > MAX_BYTES; }
 
     static bool handleFragment(char *data, size_t length, unsigned int remaining, int opCode, bool fin,
                                uWS::WebSocketState<true> *state, void *user) {
@@ -65,7 +65,7 @@ struct Receiver {
         }
         frames++;
         bytes += length;
-        /* The application might read the message. */
+        /* Keeps the compiler from assuming that the message is never read. */
         asm volatile("" : : "r"(data) : "memory");
         return false;
     }
@@ -77,14 +77,14 @@ uint64_t nanoseconds() {
     return uint64_t(time.tv_sec) * 1000000000 + uint64_t(time.tv_nsec);
 }
 
-/* Calls `work` often enough to warm up, and then until so many frames are done. */
-template <typename Work> void measure(uint64_t least, Work work) {
+/* Calls `work` to warm up, and then until at least `min_frames` frames are done. */
+template <typename Work> void measure(uint64_t min_frames, Work work) {
     for (int i = 0; i < WARM_UP; i++) {
         work();
     }
     frames = bytes = 0;
     const uint64_t start = nanoseconds();
-    while (frames < least) {
+    while (frames < min_frames) {
         work();
     }
     const uint64_t taken = nanoseconds() - start;
@@ -92,13 +92,13 @@ template <typename Work> void measure(uint64_t least, Work work) {
                 (unsigned long long) taken);
 }
 
-void receive(const std::vector<char> &stream, uint64_t least) {
+void receive(const std::vector<char> &stream, uint64_t min_frames) {
     std::vector<char> buffer(LIBUS_RECV_BUFFER_PADDING + READ_BYTES + LIBUS_RECV_BUFFER_PADDING);
     char *const room = buffer.data() + LIBUS_RECV_BUFFER_PADDING;
     uWS::WebSocketState<true> state;
     std::string fragments;
     size_t at = 0;
-    measure(least, [&] {
+    measure(min_frames, [&] {
         for (size_t filled = 0; filled < READ_BYTES;) {
             const size_t length = std::min(READ_BYTES - filled, stream.size() - at);
             memcpy(room + filled, stream.data() + at, length);
@@ -109,11 +109,11 @@ void receive(const std::vector<char> &stream, uint64_t least) {
     });
 }
 
-void send(const std::vector<char> &payload, uint64_t least) {
+void send(const std::vector<char> &payload, uint64_t min_frames) {
     std::vector<char> buffer(READ_BYTES + uWS::protocol::messageFrameSize(payload.size()));
-    measure(least, [&] {
+    measure(min_frames, [&] {
         for (size_t filled = 0; filled < READ_BYTES;) {
-            /* Each message might be another one. */
+            /* Keeps the compiler from assuming that all messages are the same. */
             const char *data = payload.data();
             size_t length = payload.size();
             asm volatile("" : "+r"(data), "+r"(length));
@@ -130,13 +130,13 @@ void send(const std::vector<char> &payload, uint64_t least) {
 
 int main(int count, char **arguments) {
     const std::string direction = count == 3 ? arguments[1] : "";
-    const uint64_t least = count == 3 ? std::strtoull(arguments[2], nullptr, 10) : 0;
+    const uint64_t min_frames = count == 3 ? std::strtoull(arguments[2], nullptr, 10) : 0;
     std::ios::sync_with_stdio(false);
     const std::vector<char> input{std::istreambuf_iterator<char>(std::cin), {}};
     if (direction == "receive" && !input.empty()) {
-        receive(input, least);
+        receive(input, min_frames);
     } else if (direction == "send" && !input.empty()) {
-        send(input, least);
+        send(input, min_frames);
     } else {
         std::cerr << "usage: uwebsockets_codec receive|send FRAMES" << std::endl;
         return 2;

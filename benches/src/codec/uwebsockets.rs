@@ -1,4 +1,4 @@
-//! uWebSockets' parser and formatter: a program of its own in C++, which `build.rs` compiles.
+//! uWebSockets' parser and formatter, in a separate C++ program that `build.rs` compiles.
 
 use std::{
     io::Write,
@@ -10,18 +10,18 @@ use std::{
 use super::{Direction, Payload};
 use crate::Outcome;
 
-/// Its column.
+/// The name of its column.
 pub const NAME: &str = "uWebSockets";
 
-/// Where the program lies, or why it could not be compiled.
+/// The path of the program, or the reason why it could not be compiled.
 pub const PROGRAM: Result<&str, &str> = match (option_env!("UWEBSOCKETS_CODEC"), option_env!("UWEBSOCKETS_ABSENT")) {
     (Some(program), _) => Ok(program),
     (None, Some(reason)) => Err(reason),
     (None, None) => Err("it was not compiled"),
 };
 
-/// Measures nanoseconds per frame, each time for about as long as it is told. `input` is the stream that is received, or
-/// the payload that is sent.
+/// Returns a closure that measures nanoseconds per frame for about the given time. `input` is the stream to receive, or
+/// the payload to send.
 pub fn measuring(
     program: &str,
     direction: Direction,
@@ -33,7 +33,7 @@ pub fn measuring(
         loop {
             let mut command = Command::new(program);
             command.args([direction.name(), &frames.to_string()]);
-            let (done, time) = figures(&fed(&mut command, input.as_ref())?, &payload)?;
+            let (done, time) = figures(&run_with_input(&mut command, input.as_ref())?, &payload)?;
             let part = time / target.as_nanos() as f64;
             if part >= 0.5 {
                 return Ok(time / done);
@@ -43,19 +43,19 @@ pub fn measuring(
     }
 }
 
-/// What a program says that is given this to read.
-pub(super) fn fed(command: &mut Command, input: &[u8]) -> Outcome<Output> {
-    // In a group of its own: Ctrl-C is for the run, which ends when this measurement is done.
+/// Runs a program with `input` on its standard input, and returns its output.
+pub(super) fn run_with_input(command: &mut Command, input: &[u8]) -> Outcome<Output> {
+    // In a process group of its own: Ctrl-C is for the bench, which ends after this measurement.
     command.process_group(0);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    // It reads until the end, and writes only then.
+    // The program reads its whole input before it writes.
     let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
     let output = child.wait_with_output()?;
     written?;
     Ok(output)
 }
 
-/// How many frames the program did and the nanoseconds that they took, if every frame has come through.
+/// Returns the number of frames and their nanoseconds from the program's output, if all payloads were handled.
 pub(super) fn figures(output: &Output, payload: &Payload) -> Outcome<(f64, f64)> {
     let said = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<u64> = said.split_whitespace().map_while(|number| number.parse().ok()).collect();
@@ -63,7 +63,8 @@ pub(super) fn figures(output: &Output, payload: &Payload) -> Outcome<(f64, f64)>
         [frames, bytes, nanoseconds] if frames > 0 && bytes == frames * payload.length as u64 => {
             Ok((frames as f64, nanoseconds as f64))
         }
-        _ => Err(format!("it said {said:?}{}, {}", String::from_utf8_lossy(&output.stderr), output.status).into()),
+        _ => Err(format!("the program printed {said:?}{}, {}", String::from_utf8_lossy(&output.stderr), output.status)
+            .into()),
     }
 }
 

@@ -1,6 +1,6 @@
-//! What stands for a socket: gives the bytes of a block without end, and takes what is written.
+//! A replacement for a socket: it returns the bytes of a block in an endless loop, and accepts all writes.
 //!
-//! It is always ready, so that whoever awaits it is never put aside.
+//! It is always ready, so that a future that awaits it never waits.
 
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -16,31 +16,31 @@ use super::Block;
 /// Both directions of a connection.
 #[derive(Debug, Default)]
 pub struct Wire {
-    /// What is read; nothing in a wire that is only written to.
+    /// The bytes to read; `None` in a wire that is only written to.
     block: Option<Rc<Block>>,
-    /// Where in the block the next read begins.
+    /// The position of the next read in the block.
     at: usize,
     written: Vec<u8>,
     total_written: u64,
 }
 
-/// As much as a read gives at most, and as a buffer of what is written holds.
+/// The maximum of one read, and the capacity of the write buffer.
 pub(super) const READ_BYTES: usize = 64 << 10;
 
 impl Wire {
-    /// A wire on which the block's frames come.
+    /// Makes a wire from which the block's frames are read.
     #[must_use]
     pub fn reading(block: &Rc<Block>) -> Self {
         Self { block: Some(Rc::clone(block)), ..Self::default() }
     }
 
-    /// A wire that is only written to.
+    /// Makes a wire that is only written to.
     #[must_use]
     pub fn writing() -> Self {
         Self { written: Vec::with_capacity(2 * READ_BYTES), ..Self::default() }
     }
 
-    /// Copies the next bytes, as a read would, and gives how many.
+    /// Copies the next bytes, as a read would, and returns their number.
     pub fn read_into(&mut self, room: &mut [u8]) -> usize {
         let length = room.len().min(READ_BYTES);
         let mut filled = 0;
@@ -55,17 +55,17 @@ impl Wire {
         filled
     }
 
-    /// All bytes that were ever written.
+    /// Returns the number of all bytes written so far.
     #[must_use]
     pub fn total_written(&self) -> u64 {
         self.total_written
     }
 
-    /// At most `most` bytes that lie together.
-    fn next_piece(&mut self, most: usize) -> &[u8] {
+    /// Returns the next contiguous bytes, at most `max_bytes`.
+    fn next_piece(&mut self, max_bytes: usize) -> &[u8] {
         let Some(block) = &self.block else { return &[] };
         let start = self.at;
-        let end = block.bytes.len().min(start + most);
+        let end = block.bytes.len().min(start + max_bytes);
         self.at = if end == block.bytes.len() { 0 } else { end };
         &block.bytes[start..end]
     }
@@ -144,7 +144,7 @@ mod tests {
     use super::{super::RECEIVED, *};
 
     #[test]
-    fn a_block_is_read_again_and_again_without_a_gap() {
+    fn a_block_is_read_repeatedly_without_a_gap() {
         let block = Rc::new(Block::new(RECEIVED[1]));
         let mut wire = Wire::reading(&block);
         let mut all = Vec::new();

@@ -1,5 +1,5 @@
-//! A server's end of a connection with permessage-deflate: the engine's, and one with a compressor and a decompressor of
-//! zlib's that belong to it alone.
+//! A server's end of a connection with permessage-deflate: the engine's, and one with its own compressor and
+//! decompressor of zlib.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use switchboard::{
@@ -13,24 +13,24 @@ pub trait End {
     /// Appends a frame with the message, compressed.
     ///
     /// # Errors
-    /// Where that cannot be done.
+    /// The message cannot be sent.
     fn send(&mut self, text: &str, out: &mut Vec<u8>) -> Outcome<()>;
 
-    /// Takes a masked frame with a compressed text, and hands the text over.
+    /// Receives a masked frame with a compressed text, and passes the text to `take`.
     ///
     /// # Errors
-    /// Where there is no text in it.
+    /// The frame contains no valid text.
     fn receive(&mut self, frame: &mut [u8], take: &mut dyn FnMut(&str)) -> Outcome<()>;
 }
 
-/// Who compresses.
+/// The implementation of the compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Ours,
     Zlib { level: u32 },
 }
 
-/// Everyone, by name: zlib at the level that ours has by default, and at its own.
+/// All implementations, by name: zlib at our default level, and at its own.
 pub const KINDS: [(&str, Kind); 3] =
     [("ours", Kind::Ours), ("zlib, level 1", Kind::Zlib { level: 1 }), ("zlib, level 6", Kind::Zlib { level: 6 })];
 
@@ -39,22 +39,22 @@ pub struct Ends {
     all: Vec<Box<dyn End>>,
     kind: Kind,
     takeover: bool,
-    /// What those of our kind share.
+    /// The compressor that all connections of [`Kind::Ours`] share.
     deflate: Deflate,
 }
 
 impl Ends {
-    /// None yet; there is room for `max`.
+    /// Makes an empty collection with capacity for `max` connections.
     #[must_use]
     pub fn new(kind: Kind, takeover: bool, max: usize) -> Self {
         let (deflate, _) = agreed(takeover);
         Self { all: Vec::with_capacity(max), kind, takeover, deflate }
     }
 
-    /// Adds one.
+    /// Adds a connection.
     ///
     /// # Errors
-    /// Where the engine does not agree to the parameters.
+    /// The engine rejects the parameters.
     pub fn add(&mut self) -> Outcome<()> {
         self.all.push(match self.kind {
             Kind::Ours => Box::new(ours(&self.deflate, self.takeover)?),
@@ -68,7 +68,7 @@ impl Ends {
     }
 }
 
-/// Context takeover in both directions, with as much memory as that takes, or in neither.
+/// Returns parameters with context takeover in both directions, with enough memory for it, or in neither.
 pub(super) fn agreed(takeover: bool) -> (Deflate, DeflateParams) {
     let mut config = DeflateConfig::default();
     config.memory_bytes = if takeover { usize::MAX / 2 } else { 0 };
@@ -80,10 +80,10 @@ pub(super) fn agreed(takeover: bool) -> (Deflate, DeflateParams) {
     (Deflate::new(config), params)
 }
 
-/// Our end.
+/// Makes our end of a connection.
 ///
 /// # Errors
-/// Where there is no memory for context takeover.
+/// The memory limit does not allow context takeover.
 pub fn ours(deflate: &Deflate, takeover: bool) -> Outcome<Connection> {
     let (_, params) = agreed(takeover);
     let connection = Connection::server(Limits::default(), Delivery::Messages).with_deflate(deflate, params);
@@ -105,7 +105,7 @@ impl End for Connection {
     }
 }
 
-/// A compressor and a decompressor of zlib's, and a buffer for what comes out of it.
+/// A compressor and a decompressor of zlib.
 #[derive(Debug)]
 pub(super) struct Zlib {
     compress: Compress,
@@ -119,7 +119,7 @@ impl Zlib {
         Self { compress, decompress: Decompress::new(false), takeover }
     }
 
-    /// Appends a message's payload as it goes on the wire.
+    /// Appends the compressed payload of a message.
     pub(super) fn compress(&mut self, text: &str, out: &mut Vec<u8>) -> Outcome<()> {
         if !self.takeover {
             self.compress.reset();
@@ -134,7 +134,7 @@ impl Zlib {
                 break;
             }
         }
-        // RFC 7692 §7.2.1: what the flush ends with is not sent.
+        // RFC 7692 §7.2.1: the last four bytes of the flush are not sent.
         out.truncate(out.len() - TAIL.len());
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Zlib {
 
 impl End for Zlib {
     fn send(&mut self, text: &str, out: &mut Vec<u8>) -> Outcome<()> {
-        // The length is known afterwards; a header of four bytes has room for most messages.
+        // The length is known only afterwards. Most messages have a header of four bytes.
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_ROOM]);
         self.compress(text, out)?;
@@ -181,7 +181,7 @@ impl End for Zlib {
     }
 }
 
-/// An empty block without compression, which a flush ends with (RFC 7692 §7.2.1).
+/// The last four bytes of an empty uncompressed block, which end a flush (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 const HEADER_ROOM: usize = 4;
 
@@ -190,7 +190,7 @@ mod tests {
     use super::{super::Messages, *};
 
     #[test]
-    fn everyone_sends_and_receives_the_same_texts() {
+    fn every_kind_receives_the_same_texts() {
         for takeover in [false, true] {
             for length in [256, 16 << 10] {
                 let messages = Messages::new(length, takeover).expect("zlib works");

@@ -1,4 +1,4 @@
-//! Texts like those that a chat sends, all different and all alike.
+//! Texts like those of a chat: all different, but similar.
 
 use std::{fmt::Write as _, rc::Rc};
 
@@ -7,20 +7,20 @@ use switchboard::{Connection, Delivery, Event, FrameHeader, Limits, MaskingKey, 
 use super::ends::{Zlib, agreed};
 use crate::{Outcome, random::Random};
 
-/// Messages that a connection sends one after another, and then again.
+/// Messages that a connection sends one after another, in a loop.
 #[derive(Debug)]
 pub struct Messages {
     pub texts: Vec<String>,
-    /// The same as a client sends them: compressed by zlib at its default level, and masked.
+    /// The same texts as a client sends them: compressed by zlib at its default level, and masked.
     pub frames: Vec<Vec<u8>>,
 }
 
 impl Messages {
-    /// Messages of `length` bytes. Together they are a few times as long as the window, or a context would hold each of
-    /// them from the time before.
+    /// Makes messages of `length` bytes. Together they are a few times as long as the window, so that a context does
+    /// not contain a message from the previous loop.
     ///
     /// # Errors
-    /// Where zlib fails.
+    /// zlib fails.
     pub fn new(length: usize, takeover: bool) -> Outcome<Rc<Self>> {
         let mut random = Random(length as u64);
         let count = (MIN_BYTES / length).max(MIN_COUNT);
@@ -42,10 +42,10 @@ impl Messages {
         Ok(Rc::new(Self { texts, frames }))
     }
 
-    /// Reads a server's frames as our engine does for a client.
+    /// Reads a server's frames with our engine as a client, and compares the texts.
     ///
     /// # Errors
-    /// Where they are not these messages.
+    /// The frames do not contain these messages.
     pub fn check_as_client(&self, frames: &mut [u8], takeover: bool) -> Outcome<()> {
         let (deflate, params) = agreed(takeover);
         let no_keys = || MaskingKey([0; 4]);
@@ -66,7 +66,7 @@ const MIN_BYTES: usize = 128 << 10;
 const MIN_COUNT: usize = 32;
 const ZLIB_LEVEL: u32 = 6;
 
-/// A batch of entries in JSON, cut where it is long enough.
+/// Returns a batch of entries in JSON, cut at `length` bytes.
 fn text(length: usize, random: &mut Random) -> String {
     let mut text = String::from("{\"type\":\"messages\",\"room\":\"");
     text += random.one_of(&WORDS);

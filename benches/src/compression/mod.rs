@@ -1,9 +1,9 @@
-//! permessage-deflate in memory: our engine, and zlib as a server would use it that keeps one of each per connection.
+//! permessage-deflate in memory: our engine, and zlib with a compressor and a decompressor per connection.
 //!
 //! | file | what |
 //! |---|---|
-//! | `messages.rs` | [`Messages`]: texts like those of a chat, and the frames of a client that sends them |
-//! | `ends.rs` | [`End`]: a server's end of a connection, [`Ends`]: many of them, of one kind |
+//! | `messages.rs` | [`Messages`]: texts like those of a chat, and a client's frames with them |
+//! | `ends.rs` | [`End`]: a server's end of a connection; [`Ends`]: many of one kind |
 
 mod ends;
 mod messages;

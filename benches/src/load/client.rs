@@ -1,4 +1,4 @@
-//! One connection of the load generator: what it has to send, and what it has received.
+//! One connection of the load generator: its unsent and its received bytes.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -13,27 +13,27 @@ use super::traffic::{PIECE_BYTES, Traffic};
 #[derive(Debug)]
 pub(super) struct Client {
     stream: TcpStream,
-    /// Bytes that are to be sent, from the beginning.
-    ordered: u64,
+    /// The bytes to send since the connection was opened, the bytes sent already included.
+    queued: u64,
     sent: u64,
     received: u64,
 }
 
 impl Client {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, ordered: 0, sent: 0, received: 0 }
+        Self { stream, queued: 0, sent: 0, received: 0 }
     }
 
-    /// Sends so many messages more; what the kernel does not take now goes with [`Client::flush`].
+    /// Queues `messages` more messages and sends as much as the kernel takes. [`Client::flush`] sends the rest.
     pub(super) fn send(&mut self, traffic: &Traffic, messages: u64) -> io::Result<()> {
-        self.ordered += messages * traffic.request.frame();
+        self.queued += messages * traffic.request.frame();
         self.flush(traffic)
     }
 
     pub(super) fn flush(&mut self, traffic: &Traffic) -> io::Result<()> {
-        while self.sent < self.ordered {
+        while self.sent < self.queued {
             let piece = traffic.request.at(self.sent);
-            let left = usize::try_from(self.ordered - self.sent).unwrap_or(usize::MAX);
+            let left = usize::try_from(self.queued - self.sent).unwrap_or(usize::MAX);
             match self.stream.write(&piece[..piece.len().min(left)]) {
                 Ok(length) => self.sent += length as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -43,15 +43,15 @@ impl Client {
         Ok(())
     }
 
-    /// How many messages it has sent, or is about to.
-    pub(super) fn ordered(&self, traffic: &Traffic) -> u64 {
-        self.ordered / traffic.request.frame()
+    /// Returns the number of messages sent or queued.
+    pub(super) fn queued_messages(&self, traffic: &Traffic) -> u64 {
+        self.queued / traffic.request.frame()
     }
 
-    /// Reads what is there. Gives the answers that became complete, by number.
+    /// Reads all available bytes. Returns the numbers of the answers that became complete.
     ///
     /// # Errors
-    /// A byte that is not the answer's, or the end of the connection.
+    /// A byte differs from the expected answer, or the server closes the connection.
     pub(super) fn receive(&mut self, traffic: &Traffic, buffer: &mut [u8; PIECE_BYTES]) -> io::Result<Range<u64>> {
         let before = self.received / traffic.answer.frame();
         loop {
@@ -62,7 +62,7 @@ impl Client {
                 Err(error) => return Err(error),
             };
             if buffer[..length] != traffic.answer.at(self.received)[..length] {
-                return Err(io::Error::other("the server answered with something else"));
+                return Err(io::Error::other("the server sent a wrong answer"));
             }
             self.received += length as u64;
             if length < buffer.len() {

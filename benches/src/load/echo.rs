@@ -1,44 +1,44 @@
-//! Each connection keeps so many messages in flight: as answers arrive, as many are sent again.
+//! Each connection keeps a fixed number of messages in flight: it sends one message for each answer that arrives.
 
 use std::{io, net::SocketAddr, time::Instant};
 
-use super::{Crowd, Traffic, Work, poller::Ready};
+use super::{Clients, Traffic, Work, poller::Ready};
 
 /// An echo server's load.
 #[derive(Debug)]
 pub struct Echo {
-    crowd: Crowd,
+    clients: Clients,
     traffic: Traffic,
     answers: u64,
     ready: Vec<Ready>,
 }
 
 impl Echo {
-    /// Connects, and sends the first messages.
+    /// Connects and sends the first messages.
     ///
     /// # Errors
     /// A connection cannot be opened.
     pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize, in_flight: u64) -> io::Result<Self> {
         let traffic = Traffic::of_binary(payload_bytes);
-        let mut crowd = Crowd::connect(address, connections)?;
-        for client in &mut crowd.clients {
+        let mut clients = Clients::connect(address, connections)?;
+        for client in &mut clients.all {
             client.send(&traffic, in_flight)?;
         }
-        Ok(Self { crowd, traffic, answers: 0, ready: Vec::new() })
+        Ok(Self { clients, traffic, answers: 0, ready: Vec::new() })
     }
 }
 
 impl Work for Echo {
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
-        let Self { crowd, traffic, answers, ready } = self;
+        let Self { clients, traffic, answers, ready } = self;
         while Instant::now() < deadline {
-            crowd.wait(deadline, ready)?;
+            clients.wait(deadline, ready)?;
             for &(at, readable, writable) in &*ready {
-                let client = &mut crowd.clients[at];
+                let client = &mut clients.all[at];
                 if readable {
-                    let arrived = client.receive(traffic, &mut crowd.buffer)?;
-                    if arrived.end > client.ordered(traffic) {
-                        return Err(io::Error::other("the server answered what was not sent"));
+                    let arrived = client.receive(traffic, &mut clients.buffer)?;
+                    if arrived.end > client.queued_messages(traffic) {
+                        return Err(io::Error::other("the server sent more answers than there were messages"));
                     }
                     let count = arrived.end - arrived.start;
                     *answers += count;
@@ -67,8 +67,8 @@ mod tests {
 
     use super::*;
 
-    /// What the load generator says of a server that answers the first message, five bytes, with this.
-    fn verdict(answer: &'static [u8]) -> String {
+    /// What the load generator reports if a server sends `answer` to the first message, which has five bytes.
+    fn report_of(answer: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || {
@@ -97,11 +97,14 @@ mod tests {
         for (answer, expected) in [
             (b"\x82\x05\x0d\xb4\x5b\x02\xa9".as_slice(), "1 answers"),
             (b"\x82\x05\x0d\xb4", "0 answers"),
-            (b"\x82\x05\x0d\xb4\x5b\x02\xa8", "the server answered with something else"),
-            (b"\x81\x05\x0d\xb4\x5b\x02\xa9", "the server answered with something else"),
-            (b"\x82\x05\x0d\xb4\x5b\x02\xa9\x82\x05\x0d\xb4\x5b\x02\xa9", "the server answered what was not sent"),
+            (b"\x82\x05\x0d\xb4\x5b\x02\xa8", "the server sent a wrong answer"),
+            (b"\x81\x05\x0d\xb4\x5b\x02\xa9", "the server sent a wrong answer"),
+            (
+                b"\x82\x05\x0d\xb4\x5b\x02\xa9\x82\x05\x0d\xb4\x5b\x02\xa9",
+                "the server sent more answers than there were messages",
+            ),
         ] {
-            assert_eq!(verdict(answer), expected, "{answer:x?}");
+            assert_eq!(report_of(answer), expected, "{answer:x?}");
         }
     }
 }

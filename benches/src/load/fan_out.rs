@@ -1,63 +1,63 @@
-//! One publishes and keeps so many messages in flight; all receive, the publisher too. A message is complete when all
-//! have it.
+//! One connection publishes and keeps a fixed number of messages in flight. All connections receive them, the publisher
+//! too. A message is complete when all have received it.
 
 use std::{io, net::SocketAddr, time::Instant};
 
-use super::{Crowd, Traffic, Work, poller::Ready};
+use super::{Clients, Traffic, Work, poller::Ready};
 
 /// A broadcast server's load.
 #[derive(Debug)]
 pub struct FanOut {
-    crowd: Crowd,
+    clients: Clients,
     traffic: Traffic,
-    /// By the number of a message modulo those in flight: how many do not have it yet.
+    /// The number of receivers that do not have a message yet, by the message's number modulo the messages in flight.
     missing: Vec<usize>,
     deliveries: u64,
     ready: Vec<Ready>,
 }
 
 impl FanOut {
-    /// Connects, and publishes the first messages.
+    /// Connects and publishes the first messages.
     ///
     /// # Errors
     /// A connection cannot be opened.
     pub fn start(address: SocketAddr, receivers: usize, payload_bytes: usize, in_flight: usize) -> io::Result<Self> {
         let traffic = Traffic::of_binary(payload_bytes);
-        let mut crowd = Crowd::connect(address, receivers)?;
-        crowd.clients[PUBLISHER].send(&traffic, in_flight as u64)?;
-        Ok(Self { crowd, traffic, missing: vec![receivers; in_flight], deliveries: 0, ready: Vec::new() })
+        let mut clients = Clients::connect(address, receivers)?;
+        clients.all[PUBLISHER].send(&traffic, in_flight as u64)?;
+        Ok(Self { clients, traffic, missing: vec![receivers; in_flight], deliveries: 0, ready: Vec::new() })
     }
 }
 
 impl Work for FanOut {
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
-        let Self { crowd, traffic, missing, deliveries, ready } = self;
+        let Self { clients, traffic, missing, deliveries, ready } = self;
         while Instant::now() < deadline {
-            crowd.wait(deadline, ready)?;
-            let published = crowd.clients[PUBLISHER].ordered(traffic);
+            clients.wait(deadline, ready)?;
+            let published = clients.all[PUBLISHER].queued_messages(traffic);
             let mut complete = 0;
             for &(at, ..) in ready.iter().filter(|(_, readable, _)| *readable) {
-                let arrived = crowd.clients[at].receive(traffic, &mut crowd.buffer)?;
+                let arrived = clients.all[at].receive(traffic, &mut clients.buffer)?;
                 if arrived.end > published {
-                    return Err(io::Error::other("the server delivered what was not published"));
+                    return Err(io::Error::other("the server delivered more messages than were published"));
                 }
                 *deliveries += arrived.end - arrived.start;
                 for message in arrived {
                     let place = (message % missing.len() as u64) as usize;
                     missing[place] -= 1;
                     if missing[place] == 0 {
-                        missing[place] = crowd.clients.len();
+                        missing[place] = clients.all.len();
                         complete += 1;
                     }
                 }
             }
-            // Also what the kernel did not take before.
-            crowd.clients[PUBLISHER].send(traffic, complete)?;
+            // This also sends the bytes that the kernel did not take before.
+            clients.all[PUBLISHER].send(traffic, complete)?;
         }
         Ok(())
     }
 
-    /// Messages times receivers.
+    /// The number of messages times the number of receivers.
     fn done(&self) -> u64 {
         self.deliveries
     }

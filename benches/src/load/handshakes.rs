@@ -1,10 +1,10 @@
-//! Connections come, are upgraded, and go by a reset, some at a time.
+//! Connections are opened, upgraded and reset, some at a time.
 
 use std::{io, net::SocketAddr, time::Instant};
 
-use super::{Work, crowd};
+use super::{Work, clients};
 
-/// A load of handshakes. What the server does when a connection ends is part of it.
+/// A load of handshakes. It includes the server's work for a connection's end.
 #[derive(Debug)]
 pub struct Handshakes {
     address: SocketAddr,
@@ -20,7 +20,7 @@ impl Handshakes {
 impl Work for Handshakes {
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
         while Instant::now() < deadline {
-            let streams = crowd::open(self.address, crowd::AT_ONCE, false)?;
+            let streams = clients::open(self.address, clients::AT_ONCE, false)?;
             self.count += streams.len() as u64;
         }
         Ok(())

@@ -1,23 +1,24 @@
-//! Connections that do nothing: what the server keeps for each.
+//! Idle connections: the server's memory for each.
 
 use std::{io, ops::Range, thread, time::Duration};
 
-use super::crowd;
+use super::clients;
 use crate::process::Server;
 
-/// The server's resident memory per connection, in bytes: how much it grows from so many open connections to so many.
-/// What it owns before the first, or once for all, does not count. With `deflate` all agree on permessage-deflate.
+/// Returns the server's resident memory per connection, in bytes: its growth from `connections.start` to
+/// `connections.end` open connections. Memory that does not depend on the number of connections does not count. With
+/// `deflate` all connections agree on permessage-deflate.
 ///
 /// # Errors
-/// A connection cannot be opened, or the system does not say.
+/// A connection cannot be opened, or the memory cannot be read.
 pub fn idle_bytes(server: &Server, connections: Range<usize>, deflate: bool) -> io::Result<f64> {
     let mut streams = Vec::with_capacity(connections.end);
     let mut open_until = |count: usize| {
         while streams.len() < count {
-            let at_once = crowd::AT_ONCE.min(count - streams.len());
-            streams.extend(crowd::open(server.address(), at_once, deflate)?);
+            let at_once = clients::AT_ONCE.min(count - streams.len());
+            streams.extend(clients::open(server.address(), at_once, deflate)?);
         }
-        thread::sleep(SETTLED_WITHIN);
+        thread::sleep(SETTLE_TIME);
         server.resident_bytes()
     };
     let few = open_until(connections.start)?;
@@ -25,5 +26,5 @@ pub fn idle_bytes(server: &Server, connections: Range<usize>, deflate: bool) -> 
     Ok((many as f64 - few as f64) / connections.len() as f64)
 }
 
-/// After the last answer a server has something to put away.
-const SETTLED_WITHIN: Duration = Duration::from_millis(50);
+/// A server may free memory after its last response.
+const SETTLE_TIME: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Warm up, then count work and the server's CPU time.
+//! Warms up, then counts work and the server's CPU time.
 
 use std::{
     io,
@@ -7,15 +7,15 @@ use std::{
 
 use crate::process::CpuTime;
 
-/// What the load generator does, and how much it has got done.
+/// A load, and how much of it is done.
 pub trait Work {
-    /// Goes on until then.
+    /// Works until `deadline`.
     ///
     /// # Errors
-    /// A wrong answer, the end of a connection, or what the system says.
+    /// The server sends a wrong answer or closes a connection, or a system call fails.
     fn run_until(&mut self, deadline: Instant) -> io::Result<()>;
 
-    /// Messages answered or delivered, or handshakes, so far.
+    /// The number of messages answered or delivered, or of handshakes, so far.
     fn done(&self) -> u64;
 }
 
@@ -29,11 +29,11 @@ pub struct Times {
 impl Times {
     /// For figures.
     pub const FULL: Self = Self { warm_up: Duration::from_millis(250), window: Duration::from_millis(1000) };
-    /// To see that everything works.
+    /// For a check that everything works.
     pub const QUICK: Self = Self { warm_up: Duration::from_millis(20), window: Duration::from_millis(80) };
 }
 
-/// What happened in the window.
+/// The work and the CPU time of the window.
 #[derive(Clone, Copy, Debug)]
 pub struct Measurement {
     pub done: u64,
@@ -47,16 +47,16 @@ impl Measurement {
         self.done as f64 * 1e9 / self.cpu.nanoseconds as f64
     }
 
-    /// How much of the time the server was busy: 1 is one core, all the time.
+    /// The share of the time that the server was busy: 1 is one core, all the time.
     pub fn busy(&self) -> f64 {
         self.cpu.nanoseconds as f64 / self.elapsed.as_nanos() as f64
     }
 }
 
-/// Measures work that has begun, and the CPU time of the server that does it, by its number.
+/// Measures work that has begun, and the CPU time of the server that does it. `process` is the server's process id.
 ///
 /// # Errors
-/// The work fails, or nothing of it is done.
+/// The work fails, or the server does none of it.
 pub fn measure(work: &mut (impl Work + ?Sized), process: u32, times: Times) -> io::Result<Measurement> {
     work.run_until(Instant::now() + times.warm_up)?;
     let (begin, cpu, done) = (Instant::now(), CpuTime::of(process)?, work.done());

@@ -1,22 +1,22 @@
-//! The load generator: one thread, frames made beforehand, and each byte of every answer compared with what it must be.
-//! A wrong answer is an error, never a figure.
+//! The load generator: one thread, with frames made beforehand. It compares each byte of every answer with the expected
+//! one. A wrong answer is an error, never a figure.
 //!
 //! | file | what |
 //! |---|---|
 //! | `traffic.rs` | the bytes of requests and answers |
-//! | `client.rs` | one connection: what it has sent and received |
+//! | `client.rs` | one connection: its unsent and its received bytes |
 //! | `poller.rs` | many sockets, and which of them are ready |
-//! | `crowd.rs` | many, connected and polled |
+//! | `clients.rs` | many connections, opened and polled |
 //! | `echo.rs` | each connection keeps some messages in flight |
-//! | `fan_out.rs` | one publishes, all receive |
-//! | `handshakes.rs` | connections come and go |
-//! | `idle.rs` | connections that do nothing |
-//! | `round_trips.rs` | how long one message takes, one at a time |
-//! | `paced.rs` | how long one message takes at a fixed rate |
-//! | `measure.rs` | warm up, then count work and the server's CPU time |
+//! | `fan_out.rs` | one connection publishes, all receive |
+//! | `handshakes.rs` | connections are opened and reset |
+//! | `idle.rs` | idle connections |
+//! | `round_trips.rs` | the latency of messages, one at a time |
+//! | `paced.rs` | the latency of messages at a fixed rate |
+//! | `measure.rs` | warms up, then counts work and the server's CPU time |
 
 mod client;
-mod crowd;
+mod clients;
 mod echo;
 mod fan_out;
 mod handshakes;
@@ -31,7 +31,7 @@ use std::io;
 
 use hdrhistogram::Histogram;
 
-pub use crowd::Crowd;
+pub use clients::Clients;
 pub use echo::Echo;
 pub use fan_out::FanOut;
 pub use handshakes::Handshakes;
@@ -42,7 +42,7 @@ pub(crate) use poller::{Poller, Ready};
 pub use round_trips::RoundTrips;
 pub use traffic::Traffic;
 
-/// For times in nanoseconds, up to ten seconds, with three digits that are right.
+/// Returns a histogram for times in nanoseconds, up to ten seconds, with three significant digits.
 pub(crate) fn histogram() -> io::Result<Histogram<u64>> {
     Histogram::new_with_max(10_000_000_000, 3).map_err(io::Error::other)
 }

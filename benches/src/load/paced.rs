@@ -1,6 +1,5 @@
-//! How long one message takes at a fixed rate of messages, whatever the server does: each has a time at which it is to
-//! be sent, and its latency counts from there. So a server that stands still for a moment is charged for all that
-//! should have been sent meanwhile.
+//! The latency of messages at a fixed rate, which does not depend on the server: each message has a scheduled time, and
+//! its latency counts from that time. A server that stalls is so charged for all messages that are due meanwhile.
 
 use std::{
     collections::VecDeque,
@@ -11,21 +10,21 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::{Crowd, Traffic, Work, histogram};
+use super::{Clients, Traffic, Work, histogram};
 
-/// A load of so many messages per second, from each connection in turn.
+/// A load of a fixed number of messages per second, from each connection in turn.
 #[derive(Debug)]
 pub struct Paced {
-    crowd: Crowd,
+    clients: Clients,
     traffic: Traffic,
     interval: Duration,
-    /// When the next message is to be sent.
+    /// The scheduled time of the next message.
     next: Instant,
     sender: usize,
-    /// For each connection the times at which its unanswered messages were to be sent.
+    /// For each connection, the scheduled times of its unanswered messages.
     unanswered: Vec<VecDeque<Instant>>,
     nanoseconds: Histogram<u64>,
-    /// How late we were ourselves with what was due.
+    /// How late the load generator sent messages that were due.
     lateness: Histogram<u64>,
     answers: u64,
 }
@@ -37,7 +36,7 @@ impl Paced {
     /// A connection cannot be opened.
     pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize, rate: u32) -> io::Result<Self> {
         Ok(Self {
-            crowd: Crowd::connect(address, connections)?,
+            clients: Clients::connect(address, connections)?,
             traffic: Traffic::of_binary(payload_bytes),
             interval: Duration::from_secs(1) / rate,
             next: Instant::now(),
@@ -49,23 +48,24 @@ impl Paced {
         })
     }
 
-    /// Forgets the times so far.
+    /// Drops the times measured so far.
     pub fn forget(&mut self) {
         self.nanoseconds.reset();
         self.lateness.reset();
     }
 
-    /// From when a message was to be sent to its answer, in nanoseconds.
+    /// The times from a message's scheduled time to its answer, in nanoseconds.
     pub fn nanoseconds(&self) -> &Histogram<u64> {
         &self.nanoseconds
     }
 
-    /// From when a message was to be sent to when it was, in nanoseconds: that part of its time is ours.
+    /// The times from a message's scheduled time to its sending, in nanoseconds: the load generator's part of the
+    /// latency.
     pub fn lateness(&self) -> &Histogram<u64> {
         &self.lateness
     }
 
-    /// Sends all that is due.
+    /// Sends all messages that are due.
     fn send(&mut self) -> io::Result<()> {
         loop {
             let late = Instant::now().saturating_duration_since(self.next);
@@ -73,35 +73,36 @@ impl Paced {
                 return Ok(());
             }
             self.lateness.saturating_record(late.as_nanos() as u64);
-            self.crowd.clients[self.sender].send(&self.traffic, 1)?;
+            self.clients.all[self.sender].send(&self.traffic, 1)?;
             self.unanswered[self.sender].push_back(self.next);
-            self.sender = (self.sender + 1) % self.crowd.clients.len();
+            self.sender = (self.sender + 1) % self.clients.all.len();
             self.next += self.interval;
         }
     }
 }
 
 impl Work for Paced {
-    /// Never sleeps: to be woken would take longer than what is measured.
+    /// Never sleeps, as a wake-up takes longer than the measured times.
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
         let mut ready = Vec::new();
         while Instant::now() < deadline {
             self.send()?;
-            self.crowd.wait(Instant::now(), &mut ready)?;
+            self.clients.wait(Instant::now(), &mut ready)?;
             for &(at, readable, writable) in &ready {
-                let client = &mut self.crowd.clients[at];
+                let client = &mut self.clients.all[at];
                 if writable {
                     client.flush(&self.traffic)?;
                 }
                 if !readable {
                     continue;
                 }
-                let arrived = client.receive(&self.traffic, &mut self.crowd.buffer)?;
+                let arrived = client.receive(&self.traffic, &mut self.clients.buffer)?;
                 let now = Instant::now();
                 for _ in arrived {
-                    let intended = self.unanswered[at].pop_front();
-                    let intended = intended.ok_or_else(|| io::Error::other("the server answered what was not sent"))?;
-                    self.nanoseconds.saturating_record((now - intended).as_nanos() as u64);
+                    let scheduled = self.unanswered[at].pop_front();
+                    let scheduled = scheduled
+                        .ok_or_else(|| io::Error::other("the server sent more answers than there were messages"))?;
+                    self.nanoseconds.saturating_record((now - scheduled).as_nanos() as u64);
                     self.answers += 1;
                 }
             }

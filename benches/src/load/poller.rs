@@ -7,10 +7,10 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-/// A socket that is ready, by its number: whether it can be read from, and whether it can be written to.
+/// A ready socket: its number, whether it is readable, and whether it is writable.
 pub(crate) type Ready = (usize, bool, bool);
 
-/// Tells of sockets once that they are ready, and again when they have become so again.
+/// Reports sockets that became ready (edge-triggered).
 #[derive(Debug)]
 pub(crate) struct Poller {
     poll: Poll,
@@ -22,12 +22,12 @@ impl Poller {
         Ok(Self { poll: Poll::new()?, events: Events::with_capacity(1024) })
     }
 
-    /// Looks after one more socket, under this number.
+    /// Registers a socket under `number`.
     pub(crate) fn add(&self, number: usize, stream: &mut TcpStream) -> io::Result<()> {
         self.poll.registry().register(stream, Token(number), Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Waits until something can be done, but not past `deadline`.
+    /// Waits until a socket is ready, at most until `deadline`.
     pub(crate) fn wait(&mut self, deadline: Instant, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
         let timeout = deadline.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! How long one message takes there and back: each connection sends the next when it has the answer to the last.
+//! The round-trip time of a message: each connection sends the next message when it has the answer to the last.
 
 use std::{
     io,
@@ -8,12 +8,12 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::{Crowd, Traffic, histogram};
+use super::{Clients, Traffic, histogram};
 
-/// Measures latency under the load of so many connections, each with one message in flight.
+/// Measures latency with one message in flight on each connection.
 #[derive(Debug)]
 pub struct RoundTrips {
-    crowd: Crowd,
+    clients: Clients,
     traffic: Traffic,
     sent_at: Vec<Instant>,
     nanoseconds: Histogram<u64>,
@@ -26,19 +26,19 @@ impl RoundTrips {
     /// A connection cannot be opened.
     pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize) -> io::Result<Self> {
         let traffic = Traffic::of_binary(payload_bytes);
-        let mut crowd = Crowd::connect(address, connections)?;
+        let mut clients = Clients::connect(address, connections)?;
         let mut sent_at = Vec::with_capacity(connections);
-        for client in &mut crowd.clients {
+        for client in &mut clients.all {
             sent_at.push(Instant::now());
             client.send(&traffic, 1)?;
         }
-        Ok(Self { crowd, traffic, sent_at, nanoseconds: histogram()? })
+        Ok(Self { clients, traffic, sent_at, nanoseconds: histogram()? })
     }
 
-    /// The times of all that came back in the window, in nanoseconds.
+    /// Returns the times of all answers of the window, in nanoseconds.
     ///
     /// # Errors
-    /// A wrong answer, the end of a connection, no answer at all, or what the system says.
+    /// The server sends a wrong answer or none, or closes a connection, or a system call fails.
     pub fn measure(mut self, warm_up: Duration, window: Duration) -> io::Result<Histogram<u64>> {
         self.run_until(Instant::now() + warm_up)?;
         self.nanoseconds.reset();
@@ -50,13 +50,13 @@ impl RoundTrips {
     }
 
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
-        let Self { crowd, traffic, sent_at, nanoseconds } = self;
+        let Self { clients, traffic, sent_at, nanoseconds } = self;
         let mut ready = Vec::new();
         while Instant::now() < deadline {
-            crowd.wait(deadline, &mut ready)?;
+            clients.wait(deadline, &mut ready)?;
             for &(at, readable, writable) in &ready {
-                let client = &mut crowd.clients[at];
-                if !readable || client.receive(traffic, &mut crowd.buffer)?.is_empty() {
+                let client = &mut clients.all[at];
+                if !readable || client.receive(traffic, &mut clients.buffer)?.is_empty() {
                     if writable {
                         client.flush(traffic)?;
                     }

@@ -1,6 +1,6 @@
 //! The bytes of requests and answers, made beforehand.
 
-/// What each client sends, and what it must get for it: the same message, again and again.
+/// The stream that each client sends, and the one that it must receive: the same message repeated.
 #[derive(Debug)]
 pub struct Traffic {
     /// Masked, as a client sends it.
@@ -10,7 +10,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Of binary messages of so many bytes.
+    /// Binary messages with `payload_bytes` bytes of payload.
     pub fn of_binary(payload_bytes: usize) -> Self {
         let payload: Vec<u8> = (0..payload_bytes).map(|at| (at * 167 + at / 251 + 13) as u8).collect();
         let mut answer = header(payload_bytes, 0);
@@ -25,7 +25,7 @@ impl Traffic {
 /// One frame repeated without end.
 #[derive(Debug)]
 pub(super) struct Cycle {
-    /// The frame, so often that `PIECE_BYTES` lie behind each of its places.
+    /// Copies of the frame, enough for `PIECE_BYTES` from any position of the first.
     bytes: Vec<u8>,
     frame: u64,
 }
@@ -41,13 +41,13 @@ impl Cycle {
         self.frame
     }
 
-    /// What follows `position` in the stream, at least [`PIECE_BYTES`].
+    /// Returns the bytes of the stream from `position` on, at least [`PIECE_BYTES`].
     pub(super) fn at(&self, position: u64) -> &[u8] {
         &self.bytes[(position % self.frame) as usize..]
     }
 }
 
-/// The first bytes of an unfragmented binary message ([RFC 6455, §5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
+/// Returns the first bytes of an unfragmented binary message ([RFC 6455, §5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 fn header(payload_bytes: usize, masked: u8) -> Vec<u8> {
     let mut header = vec![FIN_BINARY];
     match payload_bytes {
@@ -68,7 +68,7 @@ const FIN_BINARY: u8 = 0x82;
 const MASKED: u8 = 0x80;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// The most that is read or written in one call.
+/// The maximum of one read or write.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

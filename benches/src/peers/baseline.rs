@@ -1,7 +1,7 @@
-//! What the kernel takes, and next to nothing else: a loop on mio that knows frames, but checks nothing in them.
+//! The kernel's cost, and next to nothing else: a loop on mio that parses frames without any check.
 //!
-//! One read, one write of all answers to it. What is broadcast is laid out once per turn of the loop and
-//! written to each from the same bytes.
+//! Each read has one write, of all its answers. Broadcasts are encoded once per turn of the loop, and the same bytes
+//! are written to all connections.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -44,17 +44,17 @@ struct Baseline {
     listener: TcpListener,
     mode: Mode,
     connections: Slab<Connection>,
-    /// The answers to one read, or all that is broadcast in one turn.
+    /// The answers to one read, or all broadcasts of one turn.
     output: Vec<u8>,
 }
 
 struct Connection {
     stream: TcpStream,
-    /// Until the request is complete.
+    /// `Some` until the request is complete.
     request: Option<Box<RequestReader>>,
-    /// The beginning of a frame.
+    /// The beginning of an incomplete frame.
     partial: Vec<u8>,
-    /// What the kernel did not take.
+    /// The bytes that the kernel did not take.
     unsent: Vec<u8>,
 }
 
@@ -94,7 +94,7 @@ impl Baseline {
         }
     }
 
-    /// To close a socket takes it out of the poll, too.
+    /// Closing a socket also removes it from the poll.
     fn end_if_failed(&mut self, slot: usize, served: io::Result<()>) {
         if served.is_err() {
             self.connections.try_remove(slot);
@@ -124,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Reads the request and answers it. Gives how many of the bytes were its.
+    /// Reads the request and answers it. Returns the number of bytes that belong to it.
     fn open(&mut self, input: &[u8]) -> io::Result<usize> {
         let Some(reader) = &mut self.request else { return Ok(0) };
         let Some((head, used)) = reader.receive(input).map_err(io::Error::other)? else { return Ok(input.len()) };
@@ -136,7 +136,7 @@ impl Connection {
         Ok(used)
     }
 
-    /// Appends the answer to each frame that is complete now to `output`.
+    /// Appends the answers to all complete frames to `output`.
     fn take(&mut self, input: &[u8], output: &mut Vec<u8>) {
         if self.partial.is_empty() {
             let used = answer_frames(input, output);
@@ -166,7 +166,7 @@ impl Connection {
     }
 }
 
-/// As much as the kernel takes.
+/// Writes as much as the kernel takes. Returns the number of bytes.
 fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
@@ -179,8 +179,8 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(written)
 }
 
-/// Sends each complete frame back: the same first byte, the length, and the payload without its mask. Gives how many
-/// bytes they were.
+/// Appends an echo of each complete frame: the same first byte, the length, and the unmasked payload. Returns the
+/// number of bytes parsed.
 fn answer_frames(input: &[u8], output: &mut Vec<u8>) -> usize {
     let mut used = 0;
     while let Some(frame) = Frame::decode(&input[used..]) {
@@ -212,7 +212,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// A whole masked frame at the front of `input`.
+    /// Decodes a masked frame at the front of `input`. Returns `None` if it is incomplete.
     fn decode(input: &[u8]) -> Option<Self> {
         let (&first, &second) = (input.first()?, input.get(1)?);
         let (length, header) = match second & 0x7f {
@@ -240,5 +240,5 @@ fn unmask(bytes: &mut [u8], key: [u8; 4]) {
 }
 
 const LISTENER: Token = Token(usize::MAX);
-/// So that a message of 64 KiB comes in one read, if it is all there.
+/// Enough to read a message of 64 KiB at once.
 const READ_BYTES: usize = 128 << 10;

@@ -1,5 +1,5 @@
-//! fastwebsockets: its own example of an echo server on hyper, a task per connection on one thread. To broadcast, a
-//! connection is divided, and a second task writes.
+//! fastwebsockets: its own example of an echo server on hyper, with a task per connection on one thread. To broadcast,
+//! each connection is split, and a second task writes.
 
 use std::{io, sync::Arc};
 
@@ -20,10 +20,10 @@ use tokio::{
     task::unconstrained,
 };
 
-use super::{MESSAGE_BYTES, Mode, PUBLISHED, on_tokio};
+use super::{CHANNEL_CAPACITY, MAX_MESSAGE_BYTES, Mode, on_tokio};
 
 pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<()> {
-    let published = Sender::new(PUBLISHED);
+    let published = Sender::new(CHANNEL_CAPACITY);
     on_tokio(listener, move |stream| {
         let published = published.clone();
         let service = service_fn(move |request| {
@@ -46,7 +46,7 @@ fn answer(
     let (response, upgraded) = upgrade::upgrade(&mut request)?;
     tokio::spawn(unconstrained(async move {
         let mut socket = upgraded.await?;
-        socket.set_max_message_size(MESSAGE_BYTES);
+        socket.set_max_message_size(MAX_MESSAGE_BYTES);
         match mode {
             Mode::Echo => echo(socket).await,
             Mode::Broadcast => broadcast(socket, published).await,
@@ -81,7 +81,7 @@ async fn broadcast(socket: Socket, published: Published) -> Result<(), WebSocket
         Ok::<_, WebSocketError>(())
     }));
     let result = loop {
-        // What it owes by itself, an answer to Ping or Close.
+        // Sends the reader's own replies to Ping and Close.
         let mut send = |frame| {
             let writer = Arc::clone(&writer);
             async move { writer.lock().await.write_frame(frame).await }
@@ -89,7 +89,7 @@ async fn broadcast(socket: Socket, published: Published) -> Result<(), WebSocket
         match reader.read_frame(&mut send).await {
             Ok(frame) if frame.opcode == OpCode::Close => break Ok(()),
             Ok(frame) if matches!(frame.opcode, OpCode::Text | OpCode::Binary) => {
-                // Someone receives it: the task above at least.
+                // There is always a receiver: the task above.
                 let _ = published.send((frame.opcode, Bytes::copy_from_slice(&frame.payload)));
             }
             Ok(_) => {}

@@ -1,9 +1,9 @@
-//! The servers that ours is compared with: each echoes, or sends each message to all, its sender too. One thread,
-//! TCP_NODELAY, messages of up to 16 MiB, no compression; each as a good user of that library would write it.
+//! The servers that ours is compared with. Each echoes messages, or broadcasts them to all connections, the sender's
+//! too. All have one thread, TCP_NODELAY, messages of up to 16 MiB and no compression, and use their library well.
 //!
 //! | file | what |
 //! |---|---|
-//! | `baseline.rs` | what the kernel takes: a loop on mio with frames, but without checks |
+//! | `baseline.rs` | the kernel's cost: a loop on mio with frames, but without checks |
 //! | `uwebsockets.cpp` | uWebSockets; a program of its own, see `build.rs` |
 //! | `tungstenite.rs` | tungstenite on mio |
 //! | `tokio_websockets.rs` | tokio-websockets |
@@ -32,7 +32,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// As it is named in a table.
+    /// Returns the name in the tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Baseline => "baseline on mio",
@@ -46,14 +46,14 @@ impl Peer {
 /// What a server does with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Back to its sender.
+    /// Sends it back to its sender.
     Echo,
-    /// To all who are connected, the sender too.
+    /// Sends it to all connections, the sender's too.
     Broadcast,
 }
 
 impl Mode {
-    /// As it is written on a command line.
+    /// Returns the name on a command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
@@ -62,10 +62,10 @@ impl Mode {
     }
 }
 
-/// Listens on a port of loopback; 0 takes any that is free.
+/// Listens on a port of 127.0.0.1; 0 takes any free one.
 ///
 /// # Errors
-/// What the system says.
+/// A system call fails.
 pub fn listen(port: u16) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -78,7 +78,7 @@ pub fn listen(port: u16) -> io::Result<TcpListener> {
 /// Serves until it is killed.
 ///
 /// # Errors
-/// What the system says of the poller or the listener. A connection's failure ends that connection only.
+/// The poller or the listener fails. A connection's failure ends only that connection.
 pub fn serve(peer: Peer, mode: Mode, listener: TcpListener) -> io::Result<()> {
     match peer {
         Peer::Baseline => baseline::serve(listener, mode),
@@ -88,7 +88,7 @@ pub fn serve(peer: Peer, mode: Mode, listener: TcpListener) -> io::Result<()> {
     }
 }
 
-/// The next connection for a loop on mio; `None` when there is none.
+/// Accepts the next connection for a loop on mio. Returns `None` if there is none.
 fn accept(listener: &mio::net::TcpListener) -> io::Result<Option<mio::net::TcpStream>> {
     loop {
         match listener.accept() {
@@ -103,7 +103,7 @@ fn accept(listener: &mio::net::TcpListener) -> io::Result<Option<mio::net::TcpSt
     }
 }
 
-/// Accepts on a runtime of one thread; `start` starts a task for each connection.
+/// Accepts connections on a single-threaded runtime; `start` starts a task for each.
 fn on_tokio(listener: TcpListener, start: impl Fn(tokio::net::TcpStream)) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
@@ -121,9 +121,9 @@ fn on_tokio(listener: TcpListener, start: impl Fn(tokio::net::TcpStream)) -> io:
     })
 }
 
-/// The longest message.
-const MESSAGE_BYTES: usize = 16 << 20;
-/// How many messages may wait for the slowest receiver of a broadcast on tokio.
-const PUBLISHED: usize = 1024;
+/// The maximum length of a message.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// The capacity of the broadcast channel on tokio, in messages.
+const CHANNEL_CAPACITY: usize = 1024;
 
 const BACKLOG: i32 = 1024;

@@ -1,5 +1,5 @@
-//! tokio-websockets: a task per connection on one thread. It takes all messages that are there and then sends, for to ask
-//! for the next one flushes what was sent before.
+//! tokio-websockets: a task per connection on one thread. Each task takes all available messages before it sends,
+//! because asking for the next message flushes the earlier ones.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::{net::TcpStream, sync::broadcast::Sender, task::unconstrained};
 use tokio_websockets::{Config, Error, Limits, Message, ServerBuilder, WebSocketStream};
 
-use super::{MESSAGE_BYTES, Mode, PUBLISHED, on_tokio};
+use super::{CHANNEL_CAPACITY, MAX_MESSAGE_BYTES, Mode, on_tokio};
 
 pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<()> {
-    let published = Sender::new(PUBLISHED);
+    let published = Sender::new(CHANNEL_CAPACITY);
     on_tokio(listener, move |stream| {
         let published = published.clone();
-        // As its own example of an echo server does.
+        // Unconstrained as in the library's own example of an echo server.
         tokio::spawn(unconstrained(async move {
             let socket = open(stream).await?;
             match mode {
@@ -25,7 +25,7 @@ pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<(
 }
 
 async fn open(stream: TcpStream) -> Result<WebSocketStream<TcpStream>, Error> {
-    let limits = Limits::default().max_payload_len(Some(MESSAGE_BYTES));
+    let limits = Limits::default().max_payload_len(Some(MAX_MESSAGE_BYTES));
     let config = Config::default().flush_threshold(FLUSH_BYTES);
     let (_, socket) = ServerBuilder::new().config(config).limits(limits).accept(stream).await?;
     Ok(socket)
@@ -64,7 +64,7 @@ async fn broadcast(mut socket: WebSocketStream<TcpStream>, published: Sender<Mes
             message = socket.next() => {
                 let Some(message) = message.transpose()? else { return Ok(()) };
                 if message.is_text() || message.is_binary() {
-                    // Someone receives it: this task at least.
+                    // There is always a receiver: this task.
                     let _ = published.send(message);
                 }
             }
@@ -72,7 +72,7 @@ async fn broadcast(mut socket: WebSocketStream<TcpStream>, published: Sender<Mes
     }
 }
 
-/// How many messages are taken before they are answered.
+/// The maximum number of messages taken before they are answered.
 const AT_ONCE: usize = 64;
-/// How much is sent before it is flushed anyway; the default is 8 KiB.
+/// The number of unsent bytes that causes a flush; the default is 8 KiB.
 const FLUSH_BYTES: usize = 64 << 10;

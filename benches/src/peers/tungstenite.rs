@@ -1,4 +1,4 @@
-//! tungstenite on mio: every message written as it comes, one flush per readiness event or, for what is broadcast, per
+//! tungstenite on mio: writes each message at once, and flushes once per readiness event or, for broadcasts, once per
 //! turn of the loop.
 
 use std::io::{self, ErrorKind};
@@ -17,7 +17,7 @@ use tungstenite::{
     protocol::WebSocketConfig,
 };
 
-use super::{MESSAGE_BYTES, Mode, accept};
+use super::{MAX_MESSAGE_BYTES, Mode, accept};
 
 pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<()> {
     let mut listener = TcpListener::from_std(listener);
@@ -55,7 +55,7 @@ pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<(
     }
 }
 
-/// A connection; larger than its smallest variant, but nearly all are open.
+/// A connection. The variants differ in size, but nearly all connections are open.
 enum Connection {
     New(TcpStream),
     Opening(MidHandshake<ServerHandshake<TcpStream, NoCallback>>),
@@ -89,10 +89,11 @@ impl Connection {
         unless_blocked(socket.flush())
     }
 
-    /// Goes on with the handshake; `None` while it needs more.
+    /// Continues the handshake. Returns `None` while it needs more bytes.
     fn opened(&mut self) -> Result<Option<&mut WebSocket<TcpStream>>, Error> {
         if !matches!(self, Self::Open(_)) {
-            let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES)).read_buffer_size(READ_BYTES);
+            let config =
+                WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).read_buffer_size(READ_BYTES);
             let next = match std::mem::replace(self, Self::Failed) {
                 Self::New(stream) => accept_with_config(stream, Some(config)),
                 Self::Opening(handshake) => handshake.handshake(),
@@ -109,7 +110,7 @@ impl Connection {
     }
 }
 
-/// The next message; `None` when the socket is empty.
+/// Reads the next message. Returns `None` if the socket is empty.
 fn read(socket: &mut WebSocket<TcpStream>) -> Result<Option<Message>, Error> {
     loop {
         match socket.read() {
@@ -121,7 +122,7 @@ fn read(socket: &mut WebSocket<TcpStream>) -> Result<Option<Message>, Error> {
     }
 }
 
-/// What the kernel does not take now stays with the socket until the next flush.
+/// Ignores `WouldBlock`: the socket keeps the unsent bytes until the next flush.
 fn unless_blocked(done: Result<(), Error>) -> Result<(), Error> {
     done.or_else(|error| if is_blocked(&error) { Ok(()) } else { Err(error) })
 }
@@ -131,5 +132,6 @@ fn is_blocked(error: &Error) -> bool {
 }
 
 const LISTENER: Token = Token(usize::MAX);
-/// The room of a read is filled with zeros before it; with the default of 128 KiB that takes longer than all the rest.
+/// tungstenite fills its buffer with zeros before each read. With the default of 128 KiB that takes longer than all
+/// other work.
 const READ_BYTES: usize = 16 << 10;

@@ -1,4 +1,4 @@
-/* The peer in C++: `uwebsockets echo|broadcast [--port PORT]`, written after EchoServer.cpp and Broadcast.cpp of
+/* The peer in C++: `uwebsockets echo|broadcast [--port PORT]`, based on EchoServer.cpp and Broadcast.cpp of
  * uWebSockets' own examples. */
 
 #include "App.h"

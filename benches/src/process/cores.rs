@@ -1,4 +1,4 @@
-//! Which core serves and which one loads: two that do not disturb each other, where there are two.
+//! Assigns cores to the server and to the load generator: different ones if there are two.
 
 use std::io;
 
@@ -7,17 +7,17 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 /// The cores of a run.
 #[derive(Clone, Debug)]
 pub struct Cores {
-    /// For the server, in the order in which they are to be used.
+    /// The server's cores, in the order of use.
     pub servers: Vec<usize>,
-    /// For the load generator: the last.
+    /// The load generator's core: the last one.
     pub load: usize,
 }
 
 impl Cores {
-    /// Those that this process may use.
+    /// Finds the cores that this process may use.
     ///
     /// # Errors
-    /// What the system says.
+    /// A system call fails.
     pub fn find() -> io::Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut servers: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
@@ -26,24 +26,25 @@ impl Cores {
         Ok(Self { servers, load })
     }
 
-    /// Keeps this thread to the core of the load generator.
+    /// Pins this thread to the core of the load generator.
     ///
     /// # Errors
-    /// What the system says.
+    /// A system call fails.
     pub fn pin_load(&self) -> io::Result<()> {
         Ok(sched_setaffinity(None, &set(&[self.load]))?)
     }
 
-    /// Which they are, for the head of a table.
-    pub fn told(&self) -> String {
+    /// Describes the cores for the header of the tables.
+    pub fn description(&self) -> String {
         let Self { servers, load } = self;
         if servers.contains(load) {
-            return "server and load generator share the only core: figures mean little".into();
+            return "server and load generator share the only core, so the figures mean little".into();
         }
         format!("servers on core {}, load generator on core {load}", servers[0])
     }
 
-    /// The cores for a server with so many workers: where there are too few, the load generator's is one of them.
+    /// Returns the cores for a server with `workers` workers. If there are too few, the load generator's is one of
+    /// them.
     pub fn for_workers(&self, workers: usize) -> Vec<usize> {
         let mut cores = self.servers.clone();
         cores.push(self.load);
@@ -52,8 +53,8 @@ impl Cores {
     }
 }
 
-/// Runs `start` on these cores, which what it starts inherits, and goes back to where this thread was.
-pub(super) fn on<T>(cores: &[usize], start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+/// Runs `start` on `cores`, which a process that it starts inherits, and then restores this thread's own cores.
+pub(super) fn run_on<T>(cores: &[usize], start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
     sched_setaffinity(None, &set(cores))?;
     let started = start();

@@ -8,30 +8,30 @@ use std::{
 /// CPU time that a process has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
-    /// All its threads that there are now, user and system together, in nanoseconds: exact.
+    /// User and system time of all threads that are running now, in nanoseconds. Exact.
     pub nanoseconds: u64,
-    /// Samples that found it in user mode.
+    /// Samples that found the process in user mode.
     pub user_ticks: u64,
-    /// Samples that found it in the kernel.
+    /// Samples that found the process in the kernel.
     pub system_ticks: u64,
 }
 
 impl CpuTime {
-    /// What the process of this number has used so far.
+    /// Returns the CPU time that the process `pid` has used so far.
     ///
     /// # Errors
-    /// It has ended, or the system does not say.
+    /// The process has ended, or its files in /proc cannot be read.
     pub fn of(pid: u32) -> io::Result<Self> {
         let nanoseconds = nanoseconds(pid, |_| true)?;
         let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The second field, the program's name in brackets, may itself hold spaces and brackets. Of those behind it
+        // The second field, the program's name in brackets, may contain spaces and brackets. In the fields after it,
         // the 12th and 13th are utime and stime (fields 14 and 15).
         let mut fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
         let user_ticks = number(fields.next(), "stat")?;
         Ok(Self { nanoseconds, user_ticks, system_ticks: number(fields.next(), "stat")? })
     }
 
-    /// The part in user mode, in nanoseconds: an estimate from samples, good after some seconds of CPU.
+    /// Estimates the time in user mode, in nanoseconds, from samples. Good after some seconds of CPU.
     pub fn user_nanoseconds(self) -> f64 {
         let ticks = self.user_ticks + self.system_ticks;
         if ticks == 0 { 0.0 } else { self.nanoseconds as f64 * self.user_ticks as f64 / ticks as f64 }
@@ -53,7 +53,7 @@ impl Add for CpuTime {
 impl Sub for CpuTime {
     type Output = Self;
 
-    /// `self` is the later one.
+    /// `self` is the later value.
     fn sub(self, other: Self) -> Self {
         Self {
             nanoseconds: self.nanoseconds.saturating_sub(other.nanoseconds),
@@ -63,26 +63,26 @@ impl Sub for CpuTime {
     }
 }
 
-/// CPU time that the threads of this name have used so far, in nanoseconds.
+/// Returns the CPU time that the threads named `name` have used so far, in nanoseconds.
 ///
 /// # Errors
-/// The process has ended, or the system does not say.
+/// The process has ended, or its files in /proc cannot be read.
 pub fn thread_nanoseconds(pid: u32, name: &str) -> io::Result<u64> {
     // The kernel keeps the first 15 bytes of a name.
     let kept = &name[..name.len().min(15)];
     nanoseconds(pid, |thread| thread == kept)
 }
 
-/// What the process has caused to be written to a disk, in bytes.
+/// Returns the number of bytes that the process has caused to be written to disks.
 ///
 /// # Errors
-/// The process has ended, or the system does not say.
+/// The process has ended, or its files in /proc cannot be read.
 pub fn written_bytes(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/io"))?;
     number(text.lines().find_map(|line| line.strip_prefix("write_bytes: ")), "io")
 }
 
-/// CPU time of the threads whose names are wanted.
+/// Returns the CPU time of the threads whose names are wanted.
 fn nanoseconds(pid: u32, wanted: impl Fn(&str) -> bool) -> io::Result<u64> {
     let mut nanoseconds = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -98,7 +98,7 @@ fn nanoseconds(pid: u32, wanted: impl Fn(&str) -> bool) -> io::Result<u64> {
     Ok(nanoseconds)
 }
 
-/// Resident memory of its own (RssAnon), in bytes.
+/// Returns the process's anonymous resident memory (RssAnon), in bytes.
 pub(super) fn resident_bytes(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -106,7 +106,8 @@ pub(super) fn resident_bytes(pid: u32) -> io::Result<u64> {
 }
 
 fn number(text: Option<&str>, file: &str) -> io::Result<u64> {
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| io::Error::other(format!("/proc/…/{file} is not understood")))
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| io::Error::other(format!("/proc/…/{file} has an unknown format")))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! The server under test as a process: started on a core of its own, asked for its address, ended when dropped.
+//! The server under test as a process: started on a core of its own, and killed when dropped.
 //!
 //! | file | what |
 //! |---|---|
-//! | `cores.rs` | which core serves and which one loads |
+//! | `cores.rs` | the cores of the server and of the load generator |
 //! | `figures.rs` | CPU time and memory from /proc |
-//! | `program.rs` | what to start: our program, or a peer |
+//! | `program.rs` | the programs: ours, and the peers |
 
 mod cores;
 mod figures;
@@ -27,26 +27,27 @@ pub use cores::Cores;
 pub use figures::{CpuTime, thread_nanoseconds, written_bytes};
 pub use program::{TestedServer, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours, ours};
 
-/// A server that runs. Dropping it ends it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     address: SocketAddr,
-    /// Kept open: a server that prints must not fail at it.
+    /// Kept open, so that a server can print without an error.
     _output: BufReader<ChildStdout>,
 }
 
 impl Server {
-    /// Starts `command` on these cores and waits for the line that says where it listens. The line's last word is an
-    /// address or a URL of one.
+    /// Starts `command` on `cores` and waits for the line with the server's address. The line's last word is an address
+    /// or a URL with one.
     ///
     /// # Errors
-    /// It cannot be started, or does not say where it listens.
+    /// The server cannot be started, or does not print its address.
     pub fn start(mut command: Command, cores: &[usize]) -> io::Result<Self> {
-        // In a group of its own, or Ctrl-C in a terminal would end it before us.
+        // In a process group of its own, as Ctrl-C in a terminal would otherwise end it before us.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-        let mut child = cores::on(cores, || command.spawn())?;
-        let mut output = BufReader::new(child.stdout.take().ok_or_else(|| io::Error::other("the output is not ours"))?);
+        let mut child = cores::run_on(cores, || command.spawn())?;
+        let mut output =
+            BufReader::new(child.stdout.take().ok_or_else(|| io::Error::other("the server's output is not piped"))?);
         let mut line = String::new();
         let read = output.read_line(&mut line);
         let url = line.split_whitespace().last().unwrap_or_default();
@@ -57,7 +58,7 @@ impl Server {
                 child.kill()?;
                 child.wait()?;
                 read?;
-                Err(io::Error::other(format!("{command:?} does not say where it listens, but {line:?}")))
+                Err(io::Error::other(format!("{command:?} prints {line:?} instead of its address")))
             }
         }
     }
@@ -66,31 +67,31 @@ impl Server {
         self.address
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM and waits until the server has ended.
     ///
     /// # Errors
-    /// It does not end in time, or not well.
+    /// The server does not end in time, or ends with a failure.
     pub fn stop(mut self) -> io::Result<()> {
         let pid = Pid::from_child(&self.child);
         let ended = pidfd_open(pid, PidfdFlags::empty())?;
         kill_process(pid, Signal::TERM)?;
-        let timeout = Timespec::try_from(STOPPED_WITHIN).map_err(io::Error::other)?;
+        let timeout = Timespec::try_from(STOP_TIMEOUT).map_err(io::Error::other)?;
         if poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&timeout))? == 0 {
-            return Err(io::Error::other("the server does not end"));
+            return Err(io::Error::other("the server does not end after SIGTERM"));
         }
         let status = self.child.wait()?;
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("the server ends with {status}"))) }
     }
 
-    /// The number of its process.
+    /// The id of the server's process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its own memory that is resident, in bytes: neither files nor what the kernel keeps for it.
+    /// Returns the server's anonymous resident memory, in bytes. Mapped files and the kernel's memory do not count.
     ///
     /// # Errors
-    /// It has ended, or the system does not say.
+    /// The server has ended, or its files in /proc cannot be read.
     pub fn resident_bytes(&self) -> io::Result<u64> {
         figures::resident_bytes(self.child.id())
     }
@@ -98,11 +99,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Either fails only when it has ended already.
+        // Both fail only if the server has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Longer than a server of ours takes at most.
-const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+/// Longer than our server ever takes.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);

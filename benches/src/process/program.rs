@@ -1,4 +1,4 @@
-//! What to start: our program, or a peer.
+//! The programs to test: ours, and the peers.
 
 use std::{
     io::{self, BufReader},
@@ -23,7 +23,7 @@ pub enum TestedServer {
 }
 
 impl TestedServer {
-    /// All there are, in the order of the table's columns.
+    /// Returns all tested servers, in the order of the table's columns.
     pub fn all(peer: &Path, ours: PathBuf) -> Vec<Self> {
         let mut all: Vec<Self> = Peer::value_variants().iter().map(|&name| Self::Rust(name, peer.into())).collect();
         if let Some(program) = option_env!("UWEBSOCKETS") {
@@ -41,7 +41,8 @@ impl TestedServer {
         }
     }
 
-    /// What starts it with one worker, on any port, without compression; ours can be asked for it.
+    /// Returns the command that starts the server with one worker, on any free port. `deflate` turns compression on, in
+    /// our server only.
     pub fn command(&self, mode: Mode, deflate: bool) -> Command {
         match self {
             Self::Rust(peer, program) => {
@@ -67,7 +68,7 @@ impl TestedServer {
     }
 }
 
-/// What starts our program with so many workers, on any port. Compression is on unless it is turned off.
+/// Returns the command that starts our program with `workers` workers, on any free port. Compression is on by default.
 pub fn ours(program: &Path, mode: Mode, workers: usize) -> Command {
     let mut command = Command::new(program);
     command.arg(mode.name());
@@ -78,16 +79,16 @@ pub fn ours(program: &Path, mode: Mode, workers: usize) -> Command {
     command
 }
 
-/// Builds our program as its package says for a release. Gives its path.
+/// Builds our program with its package's release profile. Returns its path.
 ///
 /// # Errors
-/// It cannot be built; what is wrong cargo has printed.
+/// The build fails; cargo has printed why.
 pub fn build_ours() -> io::Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--bin", "switchboard", "--message-format", "json-render-diagnostics"]);
     let mut cargo = command.arg("--manifest-path").arg(manifest).stdout(Stdio::piped()).spawn()?;
-    let output = cargo.stdout.take().ok_or_else(|| io::Error::other("cargo's output is not ours"))?;
+    let output = cargo.stdout.take().ok_or_else(|| io::Error::other("cargo's output is not piped"))?;
     let mut program = None;
     for message in Message::parse_stream(BufReader::new(output)) {
         if let Message::CompilerArtifact(artifact) = message?
@@ -99,10 +100,10 @@ pub fn build_ours() -> io::Result<PathBuf> {
     if !cargo.wait()?.success() {
         return Err(io::Error::other("our program cannot be built"));
     }
-    program.ok_or_else(|| io::Error::other("cargo does not say where our program is"))
+    program.ok_or_else(|| io::Error::other("cargo does not print the path of our program"))
 }
 
-/// Why uWebSockets is not among the contestants, where it is not.
+/// The reason why uWebSockets is not tested, if it is not.
 pub const UWEBSOCKETS_ABSENT: Option<&str> = option_env!("UWEBSOCKETS_ABSENT");
-/// uWebSockets carries no version in its sources; this is the package that they come in.
+/// uWebSockets has no version in its sources; this names the package that contains them.
 pub const UWEBSOCKETS_VERSION: &str = "v20 (C++, as in libuwebsockets-sys 0.0.10)";

@@ -1,6 +1,6 @@
-//! Numbers as they are read: about three digits that say something, and a unit where it changes.
+//! Numbers for readers: about three significant digits, and a unit if it varies.
 
-/// A plain number: `0.63`, `7.9`, `70`, `1,171`.
+/// Formats a plain number: `0.63`, `7.9`, `70`, `1,171`.
 #[must_use]
 pub fn plain(value: f64) -> String {
     match value.abs() {
@@ -10,37 +10,37 @@ pub fn plain(value: f64) -> String {
     }
 }
 
-/// A ratio: `1.05`, `0.06`, `12.4`.
+/// Formats a ratio: `1.05`, `0.06`, `12.4`.
 #[must_use]
 pub fn ratio(value: f64) -> String {
     if value < 9.995 { format!("{value:.2}") } else { plain(value) }
 }
 
-/// A time that was measured in nanoseconds: `7.9 ns`, `47 µs`, `1.2 ms`.
+/// Formats a time in nanoseconds: `7.9 ns`, `47 µs`, `1.2 ms`.
 #[must_use]
 pub fn nanoseconds(value: f64) -> String {
     scaled(value, 1000.0, &["ns", "µs", "ms", "s"])
 }
 
-/// Something per second: `178 k`, `5.4 M`.
+/// Formats a rate per second: `178 k`, `5.4 M`.
 #[must_use]
 pub fn per_second(value: f64) -> String {
     scaled(value, 1000.0, &["", "k", "M", "G"])
 }
 
-/// A size that was measured in bytes: `200 B`, `61.9 KiB`.
+/// Formats a size in bytes: `200 B`, `61.9 KiB`.
 #[must_use]
 pub fn bytes(value: f64) -> String {
     scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB"])
 }
 
-/// A part of a whole: `4 %`.
+/// Formats a fraction: `4 %`.
 #[must_use]
 pub fn percent(value: f64) -> String {
     format!("{:.0} %", value * 100.0)
 }
 
-/// In the largest unit that leaves at least one in front of the point.
+/// Formats `value` in the largest unit in which it is at least one.
 fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
     let mut unit = 0;
     while value.abs() >= step - 0.5 && unit + 1 < units.len() {
@@ -54,7 +54,7 @@ fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
     format!("{number} {}", units[unit]).trim_end().to_owned()
 }
 
-/// A whole number with a comma before every three digits.
+/// Formats a whole number with a comma before every three digits.
 fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_as_they_are_read() {
+    fn numbers_have_about_three_digits_and_a_unit() {
         for (value, shown) in [(0.631, "0.63"), (7.94, "7.9"), (69.6, "69.6"), (1171.2, "1,171"), (1e6, "1,000,000")] {
             assert_eq!(plain(value), shown);
         }

@@ -1,15 +1,15 @@
-//! What figures depend on: versions, compiler, machine, command.
+//! The conditions that figures depend on: versions, compiler, machine, command.
 
 use std::{env, fs, process::Command};
 
-/// The version of a dependency of the benches, as it was built.
+/// Returns the locked version of a dependency of the benches.
 pub(super) fn locked_version(crate_name: &str) -> Option<&'static str> {
     let lock = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
     let (_, entry) = lock.split_once(&format!("name = \"{crate_name}\"\nversion = \""))?;
     entry.split('"').next()
 }
 
-/// The processor, how many of it there are, and the kernel.
+/// Describes the processor, the number of cores and the kernel.
 pub(super) fn machine() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -21,7 +21,7 @@ pub(super) fn machine() -> String {
     format!("{model}, {cores} core{s}, {system} {}", kernel.trim()).trim_end().to_owned()
 }
 
-/// The compiler that cargo uses here.
+/// Returns the version of the compiler.
 pub(super) fn rustc() -> String {
     let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     match Command::new(program).arg("--version").output() {
@@ -30,7 +30,7 @@ pub(super) fn rustc() -> String {
     }
 }
 
-/// What repeats the run.
+/// Returns the command that repeats the run.
 pub(super) fn command(bench: &str) -> String {
     let mut command = format!("cargo bench --manifest-path benches/Cargo.toml --bench {bench}");
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").map(quoted).collect();

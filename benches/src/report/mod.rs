@@ -1,4 +1,4 @@
-//! How a bench is run, and what it leaves behind: options, progress, samples, tables, plots.
+//! The frame of a bench and its output: options, progress, samples, tables, plots.
 //!
 //! In reading order:
 //!
@@ -6,9 +6,9 @@
 //! |---|---|
 //! | `options.rs` | [`Options`]: the command line that all benches share |
 //! | `run.rs` | [`Run`]: progress, Ctrl-C, the end |
-//! | `machine.rs` | what the tables are headed by |
-//! | `samples.rs` | [`Samples`]: one cell's values, their median and spread, and [`ratios`] of two |
-//! | `figures.rs` | numbers as they are read |
+//! | `machine.rs` | the conditions in the header of the tables |
+//! | `samples.rs` | [`Samples`]: the values of one cell, their median and spread, and the [`ratios`] of two |
+//! | `figures.rs` | numbers for readers |
 //! | `table.rs` | [`Table`]: markdown |
 //! | `plot.rs` | [`Plot`]: bars and lines, as SVG |
 //! | `svg.rs` | the drawing itself: colours, axes, legend |
@@ -24,7 +24,7 @@
 //!     run.peer("clap", None);
 //!     let rounds = options.rounds_or(10, 1);
 //!     let sorts = ["ours", "theirs"];
-//!     let mut table = Table::new("Sorting, ns", ["what", "ours", "theirs, to ours"]);
+//!     let mut table = Table::new("Sorting, ns", ["work", "ours", "theirs / ours"]);
 //!     let mut plot = Plot::bars("Sorting", "ns", sorts);
 //!     for row in ["1,000 numbers", "1,000 words"].into_iter().filter(|row| options.wants(row)) {
 //!         let mut samples = [Samples::default(), Samples::default()];

@@ -1,4 +1,4 @@
-//! Plots: groups of bars, or lines, as SVG without anything to load.
+//! Plots: groups of bars, or lines, as self-contained SVG.
 
 use std::fmt::Write as _;
 
@@ -7,27 +7,26 @@ use super::{
     svg::{Drawing, LEFT, RIGHT},
 };
 
-/// A plot. What is not there is left out; the vertical axis begins at zero.
+/// A plot. Missing values are left out; the vertical axis begins at zero.
 #[derive(Clone, Debug)]
 pub struct Plot {
     title: String,
     unit: String,
-    /// What is compared, in the order of colours; ours comes first.
+    /// The names of the series, in the order of colours; ours comes first.
     series: Vec<String>,
     shape: Shape,
 }
 
 #[derive(Clone, Debug)]
 enum Shape {
-    /// A name below each group, and one value per series.
+    /// The groups: the name below each, and one value per series.
     Bars(Vec<(String, Vec<Option<f64>>)>),
-    /// A name of the horizontal axis, and the points of each series.
+    /// The name of the horizontal axis, and the points of each series.
     Lines(String, Vec<Vec<(f64, f64)>>),
 }
 
 impl Plot {
-    /// Groups of bars; in each group one bar per series, the first of which is drawn as ours. `unit` names the vertical
-    /// axis.
+    /// Begins a plot of groups of bars, with one bar per series in each group. `unit` names the vertical axis.
     pub fn bars<S: Into<String>>(
         title: impl Into<String>,
         unit: impl Into<String>,
@@ -37,7 +36,7 @@ impl Plot {
         Self { title: title.into(), unit: unit.into(), series, shape: Shape::Bars(Vec::new()) }
     }
 
-    /// Lines over a horizontal axis, which becomes logarithmic where its values lie far apart.
+    /// Begins a plot of lines. The horizontal axis is logarithmic if its values are far apart.
     pub fn lines(title: impl Into<String>, horizontal: impl Into<String>, unit: impl Into<String>) -> Self {
         let shape = Shape::Lines(horizontal.into(), Vec::new());
         Self { title: title.into(), unit: unit.into(), series: Vec::new(), shape }
@@ -46,7 +45,7 @@ impl Plot {
     /// Adds a group of bars: a value for each series, in their order.
     ///
     /// # Panics
-    /// In a plot of lines.
+    /// The plot is one of lines.
     pub fn group(&mut self, name: impl Into<String>, values: impl IntoIterator<Item = Option<f64>>) {
         let Shape::Bars(groups) = &mut self.shape else { panic!("a plot of lines has no groups") };
         groups.push((name.into(), values.into_iter().collect()));
@@ -55,14 +54,14 @@ impl Plot {
     /// Adds a line.
     ///
     /// # Panics
-    /// In a plot of bars.
+    /// The plot is one of bars.
     pub fn line(&mut self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) {
         let Shape::Lines(_, lines) = &mut self.shape else { panic!("a plot of bars has no lines") };
         lines.push(points.into_iter().collect());
         self.series.push(name.into());
     }
 
-    /// All plots below each other, as one SVG file.
+    /// Draws all plots below each other, as one SVG file.
     pub(super) fn page(plots: &[Self]) -> String {
         let mut page = Drawing::default();
         for plot in plots {
@@ -90,8 +89,8 @@ impl Plot {
             let mut x = middle - bar * values.len() as f64 / 2.0;
             for (series, value) in values.iter().enumerate() {
                 if let Some(value) = value {
-                    let told = format!("{name}, {}: {}", self.series[series], figures::plain(*value));
-                    page.bar(x, value * scale, bar, series, &told);
+                    let tooltip = format!("{name}, {}: {}", self.series[series], figures::plain(*value));
+                    page.bar(x, value * scale, bar, series, &tooltip);
                 }
                 x += bar;
             }
@@ -112,13 +111,13 @@ impl Plot {
         for (series, line) in lines.iter().enumerate() {
             let mut path = String::new();
             for &(x, y) in line {
-                let told = format!("{}, {}: {}", self.series[series], figures::plain(x), figures::plain(y));
-                page.dot(across(x), y * scale, series, &told);
+                let tooltip = format!("{}, {}: {}", self.series[series], figures::plain(x), figures::plain(y));
+                page.dot(across(x), y * scale, series, &tooltip);
                 write!(path, "{:.1},{:.1} ", across(x), page.up(y * scale)).expect("a String has room");
             }
             page.polyline(path.trim_end(), series);
         }
-        // Names that would lie upon each other are left out.
+        // Names that would overlap are left out.
         let mut free = LEFT;
         for tick in ticks {
             if across(tick) >= free {
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_ended_at_once_can_be_drawn() {
+    fn a_plot_without_values_can_be_drawn() {
         let bars = Plot::bars("Nothing", "ns", ["ours"]);
         assert!(Plot::page(&[bars, Plot::lines("Nothing", "connections", "ns")]).ends_with("</svg>\n"));
     }

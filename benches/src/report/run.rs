@@ -1,4 +1,4 @@
-//! One run of a bench: says what it does, ends early when it is asked to, and hands over what there is.
+//! One run of a bench: prints its progress, ends early on Ctrl-C, and prints the results.
 
 use std::{
     cell::Cell,
@@ -31,14 +31,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins a run. From now on the first Ctrl-C only asks it to end; the second one ends the process.
+    /// Begins a run. From now on the first Ctrl-C only asks the run to end; the second one ends the process.
     ///
     /// # Errors
-    /// Where signals cannot be handled.
+    /// A signal handler cannot be installed.
     pub fn begin(name: &str, options: &Options) -> io::Result<Self> {
         let over = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: what the second registration does is not yet done when the first looks at it.
+            // The order matters: the first Ctrl-C must reach the shutdown handler before the flag is set.
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&over))?;
             signal_hook::flag::register(signal, Arc::clone(&over))?;
         }
@@ -53,48 +53,48 @@ impl Run {
         })
     }
 
-    /// Says on standard error what runs now. Where nobody watches, not every line is worth keeping.
+    /// Shows the current work on standard error. If that is no terminal, at most one line in two seconds is printed.
     pub fn progress(&self, what: &str) {
         let mut stderr = io::stderr();
         let shown = if stderr.is_terminal() {
             write!(stderr, "\r\x1b[K{what}").and_then(|()| stderr.flush())
-        } else if self.last_line.get().is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
+        } else if self.last_line.get().is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
             self.last_line.set(Some(Instant::now()));
             writeln!(stderr, "{:4} s  {what}", self.started.elapsed().as_secs())
         } else {
             Ok(())
         };
-        // The run does not end because nobody reads how far it is.
+        // A failure to show progress does not end the run.
         drop(shown);
     }
 
-    /// Whether someone asked for the end: what has been measured is shown, no more is measured.
+    /// Returns whether the run was asked to end. Nothing more is measured then; the results so far are shown.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// The same, for a thread that watches on its own.
+    /// Returns the flag behind [`Run::is_over`], for another thread.
     #[must_use]
     pub fn over(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.over)
     }
 
-    /// Names a peer in the header. Its version is that of the crate of this name, unless it is given.
+    /// Names a peer in the header. Without `version` it is the version of the crate `name`.
     pub fn peer(&mut self, name: &str, version: Option<&str>) {
         let version = version.or_else(|| machine::locked_version(name)).unwrap_or("(version unknown)");
         self.peers.push(format!("{name} {version}"));
     }
 
-    /// Adds a line to the header: what is missing, and why.
+    /// Adds a line to the header.
     pub fn note(&mut self, line: impl Into<String>) {
         self.notes.push(line.into());
     }
 
-    /// Prints the tables, and with `--save` keeps them and the plots.
+    /// Prints the tables. With `--save` it writes them and the plots to files.
     ///
     /// # Errors
-    /// Where they cannot be printed or written.
+    /// The tables or plots cannot be printed or written.
     pub fn finish(self, tables: &[Table], plots: &[Plot]) -> io::Result<()> {
         let mut stderr = io::stderr();
         if stderr.is_terminal() {
@@ -125,7 +125,7 @@ impl Run {
         lines.push(machine::machine());
         lines.push(format!("`{}`", machine::command(&self.name)));
         let seconds = self.started.elapsed().as_secs();
-        lines.push(format!("{} min {:02} s of measuring", seconds / 60, seconds % 60));
+        lines.push(format!("{} min {:02} s of measurement", seconds / 60, seconds % 60));
         if self.is_over() {
             lines.push("**Ended early: the tables are not complete.**".to_owned());
         }
@@ -135,4 +135,4 @@ impl Run {
     }
 }
 
-const BETWEEN_LINES: Duration = Duration::from_secs(2);
+const LINE_INTERVAL: Duration = Duration::from_secs(2);

@@ -1,11 +1,11 @@
-//! Values of one cell of a table, one per round, and what is said of them.
+//! The values of one table cell, one per round, and their statistics.
 
-/// What was measured for one cell, round by round.
+/// The values of one cell, one per round.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Adds what a round gave.
+    /// Adds the value of a round.
     pub fn push(&mut self, value: f64) {
         self.0.push(value);
     }
@@ -16,32 +16,32 @@ impl Samples {
         &self.0
     }
 
-    /// The middle of the values; `None` where there are none.
+    /// Returns the median, or `None` without values.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
         self.quantile(0.5)
     }
 
-    /// The first and the third quartile: half of the values lie between.
+    /// Returns the first and the third quartile.
     #[must_use]
     pub fn quartiles(&self) -> Option<(f64, f64)> {
         Some((self.quantile(0.25)?, self.quantile(0.75)?))
     }
 
-    /// From quartile to quartile, as a part of the median.
+    /// Returns the distance between the quartiles as a fraction of the median.
     #[must_use]
     pub fn spread(&self) -> Option<f64> {
         let ((low, high), median) = (self.quartiles()?, self.median()?);
         Some((high - low) / median)
     }
 
-    /// The median as a cell shows it, or a dash.
+    /// Returns the median, formatted by `figure`, or a dash without values.
     #[must_use]
     pub fn shown(&self, figure: impl Fn(f64) -> String) -> String {
         self.median().map_or_else(|| NONE.to_owned(), figure)
     }
 
-    /// The value below which `part` of all lie, between the two that are nearest.
+    /// Returns the quantile `part` (0 to 1), interpolated between the two nearest values.
     fn quantile(&self, part: f64) -> Option<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -57,13 +57,14 @@ impl FromIterator<f64> for Samples {
     }
 }
 
-/// `a` to `b`, round by round: what disturbs a round disturbs both. A round that only one of them has is left out.
+/// Returns `a / b` round by round, as a disturbance in a round affects both. Rounds that only one of them has are left
+/// out.
 #[must_use]
 pub fn ratios(a: &Samples, b: &Samples) -> Samples {
     a.0.iter().zip(&b.0).map(|(a, b)| a / b).collect()
 }
 
-/// The order of `count` competitors in a round: each round begins with another one, so that none always comes first.
+/// Returns the order of `count` participants in a round. Each round begins with another one.
 pub fn rotated(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |at| (at + round) % count)
 }
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_comes_first_once() {
+    fn each_round_begins_with_another_participant() {
         assert_eq!(rotated(3, 0).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(rotated(3, 4).collect::<Vec<_>>(), [1, 2, 0]);
     }

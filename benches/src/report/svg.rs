@@ -1,4 +1,4 @@
-//! The drawing of plots: a page of charts, with colours that can be read on white and on black.
+//! Draws a page of charts, in colours that are readable on white and on black.
 
 use std::fmt::Write as _;
 
@@ -10,21 +10,21 @@ pub(super) struct Drawing {
     elements: String,
     /// Where the next chart begins.
     top: f64,
-    /// The zero of the chart that is drawn now.
+    /// The vertical position of the current chart's zero.
     zero_y: f64,
 }
 
 pub(super) const LEFT: f64 = 70.0;
 pub(super) const RIGHT: f64 = 940.0;
-/// From zero to the highest value that an axis has room for.
+/// The height of the vertical axis.
 pub(super) const CHART_HEIGHT: f64 = 240.0;
 const WIDTH: f64 = 960.0;
 const TITLE_HEIGHT: f64 = 30.0;
 const LEGEND_LINE: f64 = 20.0;
-/// Below an axis: names, and what the axis is called.
+/// The space below an axis, for the names of the groups and of the axis.
 const FOOT: f64 = 60.0;
 
-/// Okabe and Ito's colours, which most kinds of eyes tell apart, and which lie between white and black.
+/// Okabe and Ito's colours, which colour-blind readers can tell apart. They are neither near white nor near black.
 const STYLE: &str = "\
 text { font: 12px system-ui, sans-serif; fill: #24292f; }
 .title { font-size: 15px; font-weight: 600; }
@@ -42,7 +42,7 @@ rect { stroke: none !important; } polyline { fill: none !important; }
 const COLOURS: usize = 8;
 
 impl Drawing {
-    /// Puts down a title, a legend and the unit of the vertical axis.
+    /// Draws a title, the unit of the vertical axis, and a legend.
     pub(super) fn begin_chart(&mut self, title: &str, unit: &str, series: &[String]) {
         let mut y = self.top + TITLE_HEIGHT - 8.0;
         self.text(LEFT, y, "title", &format!("{title} ({unit})"));
@@ -68,7 +68,7 @@ impl Drawing {
         self.top = self.zero_y + FOOT;
     }
 
-    /// Draws the lines of an axis that reaches `highest`, and gives how much height one unit has.
+    /// Draws the grid of an axis that reaches `highest`. Returns the height of one unit.
     pub(super) fn vertical_axis(&mut self, highest: f64) -> f64 {
         let step = tick_step(highest);
         let count = (highest / step).ceil().max(1.0);
@@ -83,23 +83,23 @@ impl Drawing {
         scale
     }
 
-    /// Where something lies that is `height` above zero.
+    /// Returns the vertical position of a point `height` above zero.
     pub(super) fn up(&self, height: f64) -> f64 {
         self.zero_y - height
     }
 
-    pub(super) fn bar(&mut self, x: f64, height: f64, width: f64, series: usize, told: &str) {
-        let (y, colour, told) = (self.up(height), series % COLOURS, escaped(told));
+    pub(super) fn bar(&mut self, x: f64, height: f64, width: f64, series: usize, tooltip: &str) {
+        let (y, colour, tooltip) = (self.up(height), series % COLOURS, escaped(tooltip));
         self.element(format_args!(
-            r#"<rect class="bar s{colour}" x="{x:.1}" y="{y:.1}" width="{:.1}" height="{height:.1}"><title>{told}</title></rect>"#,
+            r#"<rect class="bar s{colour}" x="{x:.1}" y="{y:.1}" width="{:.1}" height="{height:.1}"><title>{tooltip}</title></rect>"#,
             width * 0.9
         ));
     }
 
-    pub(super) fn dot(&mut self, x: f64, height: f64, series: usize, told: &str) {
-        let (y, colour, told) = (self.up(height), series % COLOURS, escaped(told));
+    pub(super) fn dot(&mut self, x: f64, height: f64, series: usize, tooltip: &str) {
+        let (y, colour, tooltip) = (self.up(height), series % COLOURS, escaped(tooltip));
         self.element(format_args!(
-            r#"<circle class="s{colour}" cx="{x:.1}" cy="{y:.1}" r="3.5"><title>{told}</title></circle>"#
+            r#"<circle class="s{colour}" cx="{x:.1}" cy="{y:.1}" r="3.5"><title>{tooltip}</title></circle>"#
         ));
     }
 
@@ -107,7 +107,7 @@ impl Drawing {
         self.element(format_args!(r#"<polyline class="s{}" points="{points}"/>"#, series % COLOURS));
     }
 
-    /// A name below the axis; its parts that a comma divides stand below each other.
+    /// Draws a name below the axis, with a line break at each comma.
     pub(super) fn below(&mut self, middle: f64, name: &str) {
         for (at, line) in name.split(", ").enumerate() {
             self.text(middle, self.zero_y + 16.0 + 14.0 * at as f64, "name", line);
@@ -137,7 +137,7 @@ impl Drawing {
     }
 }
 
-/// One, two or five times a power of ten, so that an axis has about five lines.
+/// Returns one, two or five times a power of ten, so that an axis has about five lines.
 fn tick_step(highest: f64) -> f64 {
     if highest <= 0.0 {
         return 1.0;
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_have_a_handful_of_round_numbers() {
+    fn axes_have_about_five_round_numbers() {
         for (highest, step) in [(10.0, 2.0), (7.3, 2.0), (100.0, 20.0), (1.05, 0.2), (0.0, 1.0), (30.0, 5.0)] {
             assert!((tick_step(highest) - step).abs() < 1e-9, "{highest}: {}", tick_step(highest));
         }

@@ -1,8 +1,8 @@
-//! Tables in markdown, aligned so that they can be read as they are.
+//! Markdown tables, aligned so that their source is readable.
 
 use std::fmt;
 
-/// A table: rows have names, all other cells are figures.
+/// A table. The first cell of a row is its name, all others are figures.
 #[derive(Clone, Debug)]
 pub struct Table {
     title: String,
@@ -12,16 +12,16 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table without rows. The first column is the one of the rows' names.
+    /// Begins a table without rows. The first column has the rows' names.
     pub fn new<C: Into<String>>(title: impl Into<String>, columns: impl IntoIterator<Item = C>) -> Self {
         let columns = columns.into_iter().map(Into::into).collect();
         Self { title: title.into(), columns, rows: Vec::new(), notes: Vec::new() }
     }
 
-    /// Adds a row; cells that are missing at its end stay empty.
+    /// Adds a row. Missing cells at its end stay empty.
     ///
     /// # Panics
-    /// Where a row has more cells than there are columns.
+    /// The row has more cells than the table has columns.
     pub fn row<C: Into<String>>(&mut self, name: impl Into<String>, cells: impl IntoIterator<Item = C>) {
         let mut row = vec![name.into()];
         row.extend(cells.into_iter().map(Into::into));
@@ -35,7 +35,7 @@ impl Table {
         self.notes.push(line.into());
     }
 
-    /// Whether it has no rows yet.
+    /// Returns whether the table has no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -72,7 +72,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// As the formatter counts when it fills up to a width.
+/// Returns the width as the formatter counts it for padding.
 fn width(text: &str) -> usize {
     text.chars().count()
 }

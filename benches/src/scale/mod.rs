@@ -1,12 +1,12 @@
-//! The bench `scale`: what a message costs the server, and how long it takes, as connections become many.
+//! The bench `scale`: a message's CPU time and latency as the number of connections grows.
 //!
 //! | file | what |
 //! |---|---|
-//! | `work.rs` | servers, and what they are given to do |
-//! | `tables.rs` | all of it, round by round, and what is shown |
+//! | `work.rs` | the servers and their loads |
+//! | `bench.rs` | the bench: all servers under all loads, round by round, and its tables and plots |
 
-mod tables;
+mod bench;
 mod work;
 
-pub use tables::Growth;
-pub use work::Subject;
+pub use bench::ScaleBench;
+pub use work::ServerSetup;

@@ -1,4 +1,4 @@
-//! Servers, and what they are given to do.
+//! The servers and their loads.
 
 use std::{
     io,
@@ -13,21 +13,21 @@ use crate::{
     process::{Cores, Server, TestedServer, ours},
 };
 
-/// A server that is looked at.
+/// A tested server with its number of workers.
 #[derive(Clone, Debug)]
-pub enum Subject {
-    /// Our program with so many workers.
+pub enum ServerSetup {
+    /// Our program with this number of workers.
     Ours(PathBuf, usize),
     /// A peer, for comparison.
     Peer(TestedServer),
 }
 
-impl Subject {
+impl ServerSetup {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Ours(_, 1) => "ours, 1 worker".into(),
             Self::Ours(_, workers) => format!("ours, {workers} workers"),
-            Self::Peer(contestant) => contestant.name().into(),
+            Self::Peer(tested_server) => tested_server.name().into(),
         }
     }
 
@@ -45,17 +45,17 @@ impl Subject {
                 command.arg("--no-deflate");
                 command
             }
-            Self::Peer(contestant) => contestant.command(Mode::Echo, false),
+            Self::Peer(tested_server) => tested_server.command(Mode::Echo, false),
         }
     }
 }
 
-/// What the clients do; all messages are of 16 bytes.
+/// The load. All messages have 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
-    /// Each sends again what has come back.
+    /// Each client keeps this number of messages in flight.
     InFlight(u64),
-    /// So many messages per second, of all clients together and each in turn.
+    /// The clients send this number of messages per second together, in turn.
     Rate(u32),
 }
 
@@ -69,27 +69,27 @@ impl Load {
     }
 }
 
-/// What came of it.
+/// The result of one server in one round.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome {
     /// The server's CPU per message, in nanoseconds.
     pub(super) cpu: f64,
-    /// p50, p99 and p99.9 in nanoseconds, where messages had a rate.
+    /// p50, p99 and p99.9 in nanoseconds, if messages had a fixed rate.
     pub(super) latency: Option<[f64; 3]>,
-    /// How late we sent them ourselves: p99 in nanoseconds.
+    /// The load generator's own delay: p99 in nanoseconds.
     pub(super) lateness: Option<f64>,
 }
 
-/// Starts a server, connects so many clients, and lets them do it.
+/// Starts a server, connects the clients, and measures the load.
 pub(super) fn run(
-    subject: &Subject,
+    setup: &ServerSetup,
     load: Load,
     connections: usize,
     cores: &Cores,
     quick: bool,
 ) -> io::Result<Outcome> {
     let times = if quick { Times::QUICK } else { Times::FULL };
-    let server = Server::start(subject.command(), &cores.for_workers(subject.workers()))?;
+    let server = Server::start(setup.command(), &cores.for_workers(setup.workers()))?;
     match load {
         Load::InFlight(count) => {
             let mut work = Echo::start(server.address(), connections, PAYLOAD_BYTES, count)?;

@@ -1,14 +1,16 @@
-//! The bench `servers`: what is measured of each server, and the tables that come of it.
+//! The bench `servers`: compares our program with servers on other libraries.
 //!
 //! | file | what |
 //! |---|---|
-//! | `row.rs` | the work that servers are given |
-//! | `field.rs` | all contestants, row by row and round by round |
-//! | `tables.rs` | what is shown of it |
+//! | `row.rs` | the rows: what a server has to do, and how it is measured |
+//! | `results.rs` | the results of all tested servers |
+//! | `tables.rs` | the tables and plots of the results |
+//! | `bench.rs` | the bench: all tested servers, row by row and round by round |
 
-mod field;
+mod bench;
+mod results;
 mod row;
 mod tables;
 
-pub use field::Field;
+pub use bench::ServersBench;
 pub use row::Row;

@@ -1,4 +1,4 @@
-//! The work that servers are given, and what is measured of it.
+//! The rows of the tables: what a server has to do, and how it is measured.
 
 use std::io;
 
@@ -18,7 +18,7 @@ pub enum Row {
     Latency { connections: usize },
 }
 
-/// What one server did in one round.
+/// The result of one server in one round.
 #[derive(Clone, Copy, Debug)]
 pub enum Outcome {
     Work(Measurement),
@@ -28,7 +28,7 @@ pub enum Outcome {
 }
 
 impl Row {
-    /// All, in the order of the tables.
+    /// Returns all rows, in the order of the tables.
     pub fn all() -> Vec<Self> {
         let echo = |payload_bytes, in_flight, connections| Self::Echo { connections, payload_bytes, in_flight };
         let fan_out = |receivers, payload_bytes| Self::FanOut { receivers, payload_bytes, in_flight: 16 };
@@ -67,25 +67,25 @@ impl Row {
         }
     }
 
-    /// Whether this server can be given it: of compression ours alone is asked.
-    pub fn is_for(self, contestant: &TestedServer) -> bool {
-        self != Self::Idle { deflate: true } || matches!(contestant, TestedServer::Ours(_))
+    /// Returns whether the row applies to the server. Only ours is tested with compression.
+    pub fn is_for(self, tested_server: &TestedServer) -> bool {
+        self != Self::Idle { deflate: true } || matches!(tested_server, TestedServer::Ours(_))
     }
 
-    /// Memory is the same every time.
-    pub fn rounds_at_most(self) -> usize {
+    /// Memory hardly varies, so it is measured in a few rounds only.
+    pub fn max_rounds(self) -> usize {
         if matches!(self, Self::Idle { .. }) { 3 } else { usize::MAX }
     }
 
-    /// Starts the server, gives it the work, and ends it.
+    /// Starts the server, measures it, and ends it.
     ///
     /// # Errors
-    /// The server cannot be started, or does something wrong.
-    pub fn run(self, contestant: &TestedServer, cores: &Cores, quick: bool) -> io::Result<Outcome> {
+    /// The server cannot be started, or sends a wrong answer.
+    pub fn run(self, tested_server: &TestedServer, cores: &Cores, quick: bool) -> io::Result<Outcome> {
         let times = if quick { Times::QUICK } else { Times::FULL };
         let mode = if let Self::FanOut { .. } = self { Mode::Broadcast } else { Mode::Echo };
         let deflate = self == Self::Idle { deflate: true };
-        let server = Server::start(contestant.command(mode, deflate), &cores.for_workers(1))?;
+        let server = Server::start(tested_server.command(mode, deflate), &cores.for_workers(1))?;
         let address = server.address();
         Ok(match self {
             Self::Echo { connections, payload_bytes, in_flight } => {

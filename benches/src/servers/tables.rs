@@ -1,26 +1,26 @@
-//! What is shown of a contest.
+//! The tables and plots of the results.
 
 use super::{
-    field::{Cell, Field},
+    results::{Cell, Results},
     row::Row,
 };
 use crate::report::{Plot, Samples, Table, figures, ratios};
 
-pub(super) fn of(field: &Field) -> (Vec<Table>, Vec<Plot>) {
-    let tables = [throughput(field), user_time(field), cost(field), latency(field)];
+pub(super) fn all(results: &Results) -> (Vec<Table>, Vec<Plot>) {
+    let tables = [throughput(results), user_time(results), cost(results), latency(results)];
     let plots = [
-        plot(field, "Echo", |row| matches!(row, Row::Echo { .. })),
-        plot(field, "Fan-out", |row| matches!(row, Row::FanOut { .. })),
+        plot(results, "Echo", |row| matches!(row, Row::Echo { .. })),
+        plot(results, "Fan-out", |row| matches!(row, Row::FanOut { .. })),
     ];
     (tables.into_iter().flatten().collect(), plots.into_iter().flatten().collect())
 }
 
-fn throughput(field: &Field) -> Option<Table> {
-    let reference = field.reference();
-    let names = field.names();
+fn throughput(results: &Results) -> Option<Table> {
+    let reference = results.reference;
+    let names = &results.names;
     let title = "Messages per second of server CPU";
     let mut table = Table::new(title, [&["work"], names.as_slice()].concat());
-    for (row, cells) in rows(field, is_traffic) {
+    for (row, cells) in rows(results, is_traffic) {
         let figures = cells.iter().enumerate().map(|(at, cell)| {
             if cell.failed {
                 return FAILED.into();
@@ -31,16 +31,16 @@ fn throughput(field: &Field) -> Option<Table> {
         table.row(row.name(), figures);
     }
     table.note(format!(
-        "User and system time together, medians. In brackets the median of round-by-round ratios to {}, and \
+        "User and system time together, medians. In brackets: the median of the ratios to {} in each round, and \
          half the distance between their quartiles.",
         names[reference]
     ));
     (!table.is_empty()).then_some(table)
 }
 
-fn user_time(field: &Field) -> Option<Table> {
-    let mut table = Table::new("User-mode time per message, ns", [&["work"], field.names().as_slice()].concat());
-    for (row, cells) in rows(field, is_traffic) {
+fn user_time(results: &Results) -> Option<Table> {
+    let mut table = Table::new("User-mode time per message, ns", [&["work"], results.names.as_slice()].concat());
+    for (row, cells) in rows(results, is_traffic) {
         table.row(
             row.name(),
             cells.iter().map(|cell| {
@@ -48,23 +48,23 @@ fn user_time(field: &Field) -> Option<Table> {
                     return NONE.into();
                 }
                 let figure = figures::plain(cell.cpu.user_nanoseconds() / cell.done as f64);
-                if cell.cpu.nanoseconds < SAMPLED_ENOUGH { format!("~{figure}") } else { figure }
+                if cell.cpu.nanoseconds < MIN_SAMPLED { format!("~{figure}") } else { figure }
             }),
         );
     }
     table.note(
-        "The kernel samples in which mode it finds a process, so these are estimates; `~` means that they come from less \
-         than 30 s of CPU. `--rounds 30` is enough for all.",
+        "The kernel only samples the mode of a process, so these are estimates. `~` marks those from less than \
+         30 s of CPU; `--rounds 30` is enough for all rows.",
     );
     (!table.is_empty()).then_some(table)
 }
 
-fn cost(field: &Field) -> Option<Table> {
-    let reference = field.reference();
-    let names = field.names();
+fn cost(results: &Results) -> Option<Table> {
+    let reference = results.reference;
+    let names = &results.names;
     let mut table = Table::new("Per connection", [&["what"], names.as_slice()].concat());
     let wanted = |row: Row| matches!(row, Row::Handshakes | Row::Idle { .. });
-    for (row, cells) in rows(field, wanted) {
+    for (row, cells) in rows(results, wanted) {
         let figures = cells.iter().enumerate().map(|(at, cell)| {
             if cell.failed {
                 return FAILED.into();
@@ -78,13 +78,13 @@ fn cost(field: &Field) -> Option<Table> {
         });
         table.row(row.name(), figures);
     }
-    table.note("A handshake's CPU holds the end of the connection, a reset, too.");
+    table.note("A handshake's CPU time includes the end of the connection, a reset.");
     (!table.is_empty()).then_some(table)
 }
 
-fn latency(field: &Field) -> Option<Table> {
-    let mut table = Table::new("Latency: p50, p99, p99.9", [&["what"], field.names().as_slice()].concat());
-    for (row, cells) in rows(field, |row| matches!(row, Row::Latency { .. })) {
+fn latency(results: &Results) -> Option<Table> {
+    let mut table = Table::new("Latency: p50, p99, p99.9", [&["what"], results.names.as_slice()].concat());
+    for (row, cells) in rows(results, |row| matches!(row, Row::Latency { .. })) {
         table.row(
             row.name(),
             cells.iter().map(|cell| {
@@ -96,18 +96,20 @@ fn latency(field: &Field) -> Option<Table> {
             }),
         );
     }
-    table.note("There and back, one message at a time on each connection; medians over the rounds.");
+    table.note(
+        "The time from a message to its answer, one message at a time on each connection; medians over the rounds.",
+    );
     (!table.is_empty()).then_some(table)
 }
 
 /// Ratios, ours first.
-fn plot(field: &Field, what: &str, wanted: impl Fn(Row) -> bool) -> Option<Plot> {
-    let names = field.names();
-    let reference = field.reference();
+fn plot(results: &Results, what: &str, wanted: impl Fn(Row) -> bool) -> Option<Plot> {
+    let names = &results.names;
+    let reference = results.reference;
     let order: Vec<usize> = (0..names.len()).rev().collect();
     let title = format!("{what}: messages per second of server CPU, {} = 1", names[reference]);
     let mut plot = Plot::bars(title, "ratio", order.iter().map(|&at| names[at]));
-    let rows: Vec<_> = rows(field, wanted).collect();
+    let rows: Vec<_> = rows(results, wanted).collect();
     for (row, cells) in &rows {
         let ratio = |at: usize| ratios(&cells[at].samples, &cells[reference].samples).median();
         plot.group(row.name(), order.iter().map(|&at| ratio(at)));
@@ -115,8 +117,8 @@ fn plot(field: &Field, what: &str, wanted: impl Fn(Row) -> bool) -> Option<Plot>
     (!rows.is_empty()).then_some(plot)
 }
 
-fn rows(field: &Field, wanted: impl Fn(Row) -> bool) -> impl Iterator<Item = (Row, &[Cell])> {
-    field.rows.iter().filter(move |(row, _)| wanted(*row)).map(|(row, cells)| (*row, cells.as_slice()))
+fn rows(results: &Results, wanted: impl Fn(Row) -> bool) -> impl Iterator<Item = (Row, &[Cell])> {
+    results.rows.iter().filter(move |(row, _)| wanted(*row)).map(|(row, cells)| (*row, cells.as_slice()))
 }
 
 fn is_traffic(row: Row) -> bool {
@@ -134,12 +136,12 @@ fn with_ratio(figure: String, samples: &Samples, reference: &Samples) -> String 
     }
 }
 
-/// What one costs, of how many there are in a second.
+/// Returns microseconds per item from items per second.
 fn microseconds(per_second: &Samples) -> Samples {
     per_second.values().iter().map(|per_second| 1e6 / per_second).collect()
 }
 
 const FAILED: &str = "failed";
 const NONE: &str = "–";
-/// In nanoseconds.
-const SAMPLED_ENOUGH: u64 = 30_000_000_000;
+/// The CPU time from which an estimate from samples is good, in nanoseconds.
+const MIN_SAMPLED: u64 = 30_000_000_000;

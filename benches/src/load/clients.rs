@@ -1,4 +1,4 @@
-//! Many connections: opened, polled, and closed by a reset, so that no port waits for its next use.
+//! Many connections: opened, polled, and closed by a reset, so that no port stays in TIME_WAIT.
 
 use std::{
     io::{self, Read, Write},
@@ -14,31 +14,31 @@ use super::{
     traffic::PIECE_BYTES,
 };
 
-/// Clients whose handshakes are done. Dropped, it resets all connections.
+/// Clients whose handshakes are done. Dropping them resets all connections.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Clients {
     poller: Poller,
-    pub(super) clients: Vec<Client>,
+    pub(super) all: Vec<Client>,
     pub(super) buffer: Box<[u8; PIECE_BYTES]>,
 }
 
-impl Crowd {
-    /// So many connections, opened some at a time.
+impl Clients {
+    /// Opens `count` connections, some at a time.
     ///
     /// # Errors
-    /// What the system says, or an answer that is no upgrade.
+    /// A system call fails, or a server does not upgrade the connection.
     pub fn connect(address: SocketAddr, count: usize) -> io::Result<Self> {
         let poller = Poller::new()?;
-        let mut clients = Vec::with_capacity(count);
-        while clients.len() < count {
-            for stream in open(address, AT_ONCE.min(count - clients.len()), false)? {
+        let mut all = Vec::with_capacity(count);
+        while all.len() < count {
+            for stream in open(address, AT_ONCE.min(count - all.len()), false)? {
                 stream.set_nonblocking(true)?;
                 let mut stream = mio::net::TcpStream::from_std(stream);
-                poller.add(clients.len(), &mut stream)?;
-                clients.push(Client::new(stream));
+                poller.add(all.len(), &mut stream)?;
+                all.push(Client::new(stream));
             }
         }
-        Ok(Self { poller, clients, buffer: Box::new([0; PIECE_BYTES]) })
+        Ok(Self { poller, all, buffer: Box::new([0; PIECE_BYTES]) })
     }
 
     /// As [`Poller::wait`].
@@ -47,8 +47,8 @@ impl Crowd {
     }
 }
 
-/// Opens so many connections at once: requests on all of them, then their answers. With `deflate` they offer
-/// permessage-deflate, and must get it.
+/// Opens `count` connections at once: sends all requests, then reads all responses. With `deflate` the requests offer
+/// permessage-deflate, and the server must accept it.
 pub(super) fn open(address: SocketAddr, count: usize, deflate: bool) -> io::Result<Vec<TcpStream>> {
     let offer = if deflate { "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" } else { "" };
     let request = format!(
@@ -60,32 +60,32 @@ pub(super) fn open(address: SocketAddr, count: usize, deflate: bool) -> io::Resu
         let mut stream = TcpStream::connect(address)?;
         SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
         stream.write_all(request.as_bytes())?;
         streams.push(stream);
     }
     for stream in &streams {
-        read_answer(stream, deflate)?;
+        read_response(stream, deflate)?;
     }
     Ok(streams)
 }
 
-/// Reads the answer to an upgrade; the server says nothing behind it.
-fn read_answer(stream: &TcpStream, deflate: bool) -> io::Result<()> {
-    let mut answer = [0; 1024];
+/// Reads the response to an upgrade request. The server sends nothing after it.
+fn read_response(stream: &TcpStream, deflate: bool) -> io::Result<()> {
+    let mut response = [0; 1024];
     let mut length = 0;
-    while !answer[..length].ends_with(b"\r\n\r\n") {
-        match (&mut &*stream).read(&mut answer[length..])? {
-            0 => return Err(io::Error::other("the server ends its answer to an upgrade too early")),
+    while !response[..length].ends_with(b"\r\n\r\n") {
+        match (&mut &*stream).read(&mut response[length..])? {
+            0 => return Err(io::Error::other("the server closes the connection before its response is complete")),
             read => length += read,
         }
     }
-    let text = String::from_utf8_lossy(&answer[..length]);
+    let text = String::from_utf8_lossy(&response[..length]);
     let upgraded = text.starts_with("HTTP/1.1 101 ") && text.contains(ACCEPT);
     if upgraded && text.contains("permessage-deflate") == deflate {
         Ok(())
     } else {
-        Err(io::Error::other(format!("the server does not upgrade: {text:?}")))
+        Err(io::Error::other(format!("the server does not upgrade the connection as asked: {text:?}")))
     }
 }
 
@@ -93,6 +93,6 @@ fn read_answer(stream: &TcpStream, deflate: bool) -> io::Result<()> {
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// So few that no server's queue of connections runs over.
+/// Few enough for the listen backlog of every server.
 pub(super) const AT_ONCE: usize = 64;
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);

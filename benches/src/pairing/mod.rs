@@ -1,4 +1,5 @@
-//! Competitors that do the same work, measured in turns: what the machine does to one of them in a round it does to all.
+//! Compares implementations of the same work. They are measured in turns, so that a disturbance of the machine affects
+//! all of them.
 
 mod cpu_time;
 
@@ -9,28 +10,28 @@ use crate::{
     report::{Run, Samples, ratios, rotated},
 };
 
-/// Gives the nanoseconds that one item takes, from about as much work as it is told to do.
+/// Works for about the given time, and returns the nanoseconds per item.
 type Measure<'a> = Box<dyn FnMut(Duration) -> Outcome<f64> + 'a>;
 
-/// Competitors, and what was measured of them.
+/// Implementations, and the samples of each.
 #[derive(Default)]
-pub struct Race<'a> {
+pub struct Comparison<'a> {
     entries: Vec<(String, Measure<'a>, Samples)>,
 }
 
-impl<'a> Race<'a> {
-    /// Adds a competitor that does at least the number of items that it is told to, and says how many it did.
-    pub fn enter(&mut self, name: impl Into<String>, mut work: impl FnMut(u64) -> Outcome<u64> + 'a) {
+impl<'a> Comparison<'a> {
+    /// Adds an implementation. `work` handles at least the given number of items and returns how many it handled.
+    pub fn add(&mut self, name: impl Into<String>, mut work: impl FnMut(u64) -> Outcome<u64> + 'a) {
         let (mut items, mut is_warm) = (1, false);
-        self.enter_measured(name, move |target| {
+        self.add_self_timed(name, move |target| {
             loop {
-                let (done, time) = cpu_time::of(|| work(items));
+                let (done, time) = cpu_time::measure(|| work(items));
                 let (done, time) = (done?, time.as_nanos() as f64);
                 let part = time / target.as_nanos() as f64;
                 if part >= 0.5 && is_warm {
                     return Ok(time / done as f64);
                 }
-                // The first time it is not known how much is enough, and memory is touched that never was before.
+                // The first calls find the number of items and warm up memory and caches.
                 is_warm = part >= 0.5;
                 if is_warm {
                     continue;
@@ -40,15 +41,15 @@ impl<'a> Race<'a> {
         });
     }
 
-    /// Adds a competitor that measures itself.
-    pub fn enter_measured(&mut self, name: impl Into<String>, measure: impl FnMut(Duration) -> Outcome<f64> + 'a) {
+    /// Adds an implementation that measures its own time.
+    pub fn add_self_timed(&mut self, name: impl Into<String>, measure: impl FnMut(Duration) -> Outcome<f64> + 'a) {
         self.entries.push((name.into(), Box::new(measure), Samples::default()));
     }
 
-    /// Measures everyone in every round, each time for about `each`.
+    /// Measures every implementation in every round, each time for about `each`.
     ///
     /// # Errors
-    /// Where someone does the work wrongly, or not at all.
+    /// An implementation fails, or does the work wrongly.
     pub fn run(&mut self, run: &Run, what: &str, rounds: usize, each: Duration) -> Outcome<()> {
         for round in 0..rounds {
             for at in rotated(self.entries.len(), round) {
@@ -63,13 +64,13 @@ impl<'a> Race<'a> {
         Ok(())
     }
 
-    /// What was measured of one competitor, if it takes part.
+    /// Returns the samples of an implementation, if it takes part.
     #[must_use]
     pub fn samples(&self, name: &str) -> Option<&Samples> {
         self.entries.iter().find(|entry| entry.0 == name).map(|entry| &entry.2)
     }
 
-    /// The competitor among `names` with the lowest median.
+    /// Returns the implementation among `names` with the lowest median.
     #[must_use]
     pub fn best<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
         let median = |name: &str| self.samples(name).and_then(Samples::median);
@@ -77,13 +78,13 @@ impl<'a> Race<'a> {
         medians.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name)
     }
 
-    /// How much longer one competitor takes than another, round by round.
+    /// Returns the median over the rounds of the ratio of `name`'s time to `to`'s.
     #[must_use]
     pub fn ratio(&self, name: &str, to: &str) -> Option<f64> {
         ratios(self.samples(name)?, self.samples(to)?).median()
     }
 
-    /// The largest spread of anyone.
+    /// Returns the largest spread of all implementations.
     #[must_use]
     pub fn spread(&self) -> Option<f64> {
         self.entries.iter().filter_map(|entry| entry.2.spread()).max_by(f64::total_cmp)
@@ -96,23 +97,23 @@ mod tests {
     use crate::report::Options;
 
     #[test]
-    fn everyone_is_measured_in_every_round() {
+    fn every_implementation_is_measured_in_every_round() {
         let run = Run::begin("test", &Options::default()).expect("signals can be handled");
-        let mut race = Race::default();
-        race.enter_measured("quick", |_| Ok(2.0));
-        race.enter_measured("slow", |_| Ok(5.0));
-        race.run(&run, "nothing", 3, Duration::ZERO).expect("nobody fails");
-        assert_eq!(race.samples("quick").map(|samples| samples.values().len()), Some(3));
-        assert_eq!(race.best(["slow", "quick", "absent"]), Some("quick"));
-        assert_eq!((race.ratio("slow", "quick"), race.ratio("slow", "absent")), (Some(2.5), None));
+        let mut comparison = Comparison::default();
+        comparison.add_self_timed("quick", |_| Ok(2.0));
+        comparison.add_self_timed("slow", |_| Ok(5.0));
+        comparison.run(&run, "nothing", 3, Duration::ZERO).expect("no implementation fails");
+        assert_eq!(comparison.samples("quick").map(|samples| samples.values().len()), Some(3));
+        assert_eq!(comparison.best(["slow", "quick", "absent"]), Some("quick"));
+        assert_eq!((comparison.ratio("slow", "quick"), comparison.ratio("slow", "absent")), (Some(2.5), None));
     }
 
     #[test]
-    fn a_wrong_answer_ends_it() {
+    fn a_wrong_answer_ends_the_comparison() {
         let run = Run::begin("test", &Options::default()).expect("signals can be handled");
-        let mut race = Race::default();
-        race.enter("careless", |_| Err("one is missing".into()));
-        let error = race.run(&run, "counting", 1, Duration::from_millis(1)).expect_err("it does");
+        let mut comparison = Comparison::default();
+        comparison.add("careless", |_| Err("one is missing".into()));
+        let error = comparison.run(&run, "counting", 1, Duration::from_millis(1)).expect_err("it does");
         assert_eq!(error.to_string(), "careless, counting: one is missing");
     }
 }

@@ -1,7 +1,7 @@
-//! All subjects under all loads, round by round, and what is shown of it.
+//! The bench: measures all servers under all loads, round by round, and makes the tables and plots.
 
 use super::{
-    Subject,
+    ServerSetup,
     work::{self, Load, Outcome},
 };
 use crate::{
@@ -9,10 +9,10 @@ use crate::{
     report::{Options, Plot, Run, Samples, Table, figures, rotated},
 };
 
-/// What a message costs, by server, load and number of connections.
+/// The servers, and the results by server, load and number of connections.
 #[derive(Debug)]
-pub struct Growth {
-    subjects: Vec<Subject>,
+pub struct ScaleBench {
+    setups: Vec<ServerSetup>,
     cores: Cores,
     rows: Vec<Row>,
 }
@@ -21,7 +21,7 @@ pub struct Growth {
 struct Row {
     load: Load,
     connections: usize,
-    /// By subject.
+    /// One cell per server setup.
     cells: Vec<Cell>,
 }
 
@@ -33,41 +33,41 @@ struct Cell {
     failed: bool,
 }
 
-impl Growth {
-    pub fn new(subjects: Vec<Subject>, cores: Cores, options: &Options) -> Self {
+impl ScaleBench {
+    pub fn new(setups: Vec<ServerSetup>, cores: Cores, options: &Options) -> Self {
         let mut rows = Vec::new();
         for load in LOADS {
             for connections in if options.quick { QUICK_CONNECTIONS } else { CONNECTIONS } {
-                let row = Row { load, connections, cells: vec![Cell::default(); subjects.len()] };
+                let row = Row { load, connections, cells: vec![Cell::default(); setups.len()] };
                 if options.wants(&row.name()) {
                     rows.push(row);
                 }
             }
         }
-        Self { subjects, cores, rows }
+        Self { setups, cores, rows }
     }
 
-    /// Measures everything, or until the run is over. Gives what went wrong.
+    /// Measures all rows, or until the run is over. Returns a line per failure.
     pub fn measure(&mut self, run: &Run, options: &Options) -> Vec<String> {
         let rounds = options.rounds_or(5, 1);
         let mut failures = Vec::new();
         for round in 0..rounds {
             for row in &mut self.rows {
-                for at in rotated(self.subjects.len(), round) {
-                    let (subject, name) = (&self.subjects[at], row.name());
+                for at in rotated(self.setups.len(), round) {
+                    let (setup, name) = (&self.setups[at], row.name());
                     if run.is_over() {
                         return failures;
                     }
-                    if row.cells[at].failed || !is_fair(subject, row.load, &self.cores) {
+                    if row.cells[at].failed || !is_fair(setup, row.load, &self.cores) {
                         continue;
                     }
-                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, subject.name()));
-                    match work::run(subject, row.load, row.connections, &self.cores, options.quick) {
+                    run.progress(&format!("{name}, round {} of {rounds}: {}", round + 1, setup.name()));
+                    match work::run(setup, row.load, row.connections, &self.cores, options.quick) {
                         Ok(outcome) => row.cells[at].add(outcome),
-                        Err(_) if run.is_over() => return failures, // the signal has broken it off
+                        Err(_) if run.is_over() => return failures, // the signal has interrupted it
                         Err(error) => {
                             row.cells[at] = Cell { failed: true, ..Cell::default() };
-                            failures.push(format!("{}, {name}: {error}", subject.name()));
+                            failures.push(format!("{}, {name}: {error}", setup.name()));
                         }
                     }
                 }
@@ -76,17 +76,17 @@ impl Growth {
         failures
     }
 
-    /// What came of it.
+    /// The tables and plots of what is measured so far.
     pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
         let mut plots = Vec::new();
         for load in LOADS {
             let mut plot = Plot::lines(format!("CPU per message, 16 B, {}", load.name()), "connections", "ns");
             let rows = || self.rows.iter().filter(|row| row.load == load);
-            for (at, subject) in self.subjects.iter().enumerate() {
+            for (at, setup) in self.setups.iter().enumerate() {
                 let points = rows().filter_map(|row| Some((row.connections as f64, row.cells[at].cpu.median()?)));
                 let points: Vec<_> = points.collect();
                 if !points.is_empty() {
-                    plot.line(subject.name(), points);
+                    plot.line(setup.name(), points);
                 }
             }
             if rows().next().is_some() {
@@ -110,14 +110,14 @@ impl Growth {
                 }),
             );
         }
-        table.note("Medians, and half the distance between the quartiles.");
+        table.note("Medians, ± half the distance between the quartiles.");
         table
     }
 
     fn latency(&self) -> Table {
-        let title = "Latency at a fixed rate, counted from when each message was to be sent: p50, p99, p99.9";
+        let title = "Latency at a fixed rate, from each message's scheduled time: p50, p99, p99.9";
         let mut columns = self.columns();
-        columns.push("sent too late by, p99".into());
+        columns.push("sending delay, p99".into());
         let mut table = Table::new(title, columns);
         for row in self.rows.iter().filter(|row| matches!(row.load, Load::Rate(_))) {
             let cells = row.cells.iter().map(|Cell { latency, failed, .. }| match latency[0].median() {
@@ -128,15 +128,18 @@ impl Growth {
             let lateness = row.cells.iter().flat_map(|cell| cell.lateness.values()).copied().collect::<Samples>();
             table.row(row.name(), cells.chain([lateness.shown(figures::nanoseconds)]));
         }
-        table.note("The last column is the load generator's own part; where it is large, so are all others.");
-        if self.subjects.iter().any(|subject| !is_fair(subject, Load::Rate(0), &self.cores)) {
-            table.note("A dash: the load generator, which does not sleep here, would need a core that a worker has.");
+        table.note("The last column is the load generator's own delay, which is part of all other columns.");
+        if self.setups.iter().any(|setup| !is_fair(setup, Load::Rate(0), &self.cores)) {
+            table.note(
+                "A dash: not measured, because the load generator, which does not sleep here, would share a core with a \
+                 worker.",
+            );
         }
         table
     }
 
     fn columns(&self) -> Vec<String> {
-        std::iter::once("load".to_owned()).chain(self.subjects.iter().map(Subject::name)).collect()
+        std::iter::once("load".to_owned()).chain(self.setups.iter().map(ServerSetup::name)).collect()
     }
 }
 
@@ -158,9 +161,9 @@ impl Cell {
     }
 }
 
-/// Whether the load generator has a core to itself, where it needs it.
-fn is_fair(subject: &Subject, load: Load, cores: &Cores) -> bool {
-    !matches!(load, Load::Rate(_)) || !cores.for_workers(subject.workers()).contains(&cores.load)
+/// Returns whether the load generator has a core of its own, if the load needs one.
+fn is_fair(setup: &ServerSetup, load: Load, cores: &Cores) -> bool {
+    !matches!(load, Load::Rate(_)) || !cores.for_workers(setup.workers()).contains(&cores.load)
 }
 
 const LOADS: [Load; 4] = [Load::InFlight(1), Load::InFlight(32), Load::Rate(10_000), Load::Rate(40_000)];
