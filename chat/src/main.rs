@@ -120,13 +120,13 @@ pub(crate) fn print_line(mut to: impl Write, line: &str) {
 /// Returns the first line of output. Its last word is the service's URL.
 fn greeting(what: &str, scheme: &str, address: SocketAddr) -> String {
     let (place, authority) = if address.ip().is_unspecified() {
-        (format!(" on all addresses, port {}", address.port()), format!("localhost:{}", address.port()))
+        (format!("{what} on all addresses, port {}:", address.port()), format!("localhost:{}", address.port()))
     } else {
-        (String::new(), address.to_string())
+        (format!("{what} at"), address.to_string())
     };
     match scheme {
-        "ws" => format!("{what}{place}: page at http://{authority}/, WebSocket at ws://{authority}/"),
-        _ => format!("{what}{place} at {scheme}://{authority}/"),
+        "ws" => format!("{place} http://{authority}/ (page) and ws://{authority}/"),
+        _ => format!("{place} {scheme}://{authority}/"),
     }
 }
 

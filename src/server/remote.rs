@@ -26,16 +26,14 @@ impl FromStr for ConnectionId {
     type Err = InvalidConnectionId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.split('.');
-        let mut next = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-        let id = Self {
-            worker: next().and_then(|part| part.parse().ok()).ok_or(InvalidConnectionId)?,
-            key: Key {
-                slot: next().and_then(|part| part.parse().ok()).ok_or(InvalidConnectionId)?,
-                generation: next().and_then(|part| part.parse().ok()).ok_or(InvalidConnectionId)?,
-            },
+        let parse = || {
+            let (worker, key) = text.split_once('.')?;
+            let (slot, generation) = key.split_once('.')?;
+            let key = Key { slot: slot.parse().ok()?, generation: generation.parse().ok()? };
+            Some(Self { worker: worker.parse().ok()?, key })
         };
-        if parts.next().is_none() { Ok(id) } else { Err(InvalidConnectionId) }
+        // Integers also parse with a sign or with leading zeros; an id has one text.
+        parse().filter(|id| id.to_string() == text).ok_or(InvalidConnectionId)
     }
 }
 
@@ -220,9 +218,21 @@ mod tests {
     fn an_id_parses_from_its_text_and_from_no_other() {
         let id = ConnectionId { worker: 65535, key: Key { slot: 4_294_967_295, generation: 7 } };
         assert_eq!(id.to_string().parse(), Ok(id));
-        for text in
-            ["", "1", "1.2", "1.2.3.4", "1.2.", ".1.2", "+1.2.3", "65536.0.0", "0.4294967296.0", "a.b.c", "1.2.3 "]
-        {
+        for text in [
+            "",
+            "1",
+            "1.2",
+            "1.2.3.4",
+            "1.2.",
+            ".1.2",
+            "+1.2.3",
+            "01.2.3",
+            "1.2.-3",
+            "65536.0.0",
+            "0.4294967296.0",
+            "a.b.c",
+            "1.2.3 ",
+        ] {
             assert_eq!(text.parse::<ConnectionId>(), Err(InvalidConnectionId), "{text}");
         }
     }

@@ -15,7 +15,7 @@ use switchboard_chat::{ChatConfig, Data, Name, Rate};
 ///
 /// Without a command it serves the chat: open the printed address in two browser windows.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "switchboard", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
