@@ -104,8 +104,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time in which [`Client::receive`] must return a message. Default `None`: no limit. With zero, it returns
-    /// only messages that have been read from the socket already.
+    /// Sets the time in which [`Client::receive`] must return a message. Default `None`: no limit. With zero, it
+    /// returns only messages that have been read from the socket already.
     pub fn read_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeouts.read = timeout;
         self

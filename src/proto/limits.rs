@@ -1,4 +1,5 @@
-//! The limits of a receiver, and the portions in which it returns messages. The caller chooses both for each connection.
+//! The limits of a receiver, and the portions in which it returns messages. The caller chooses both for each
+//! connection.
 
 /// The limits of what a [`Receiver`](crate::Receiver) accepts from the peer
 /// ([§10.4](https://www.rfc-editor.org/rfc/rfc6455#section-10.4)).
