@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `app.rs` | [`App`], [`Message`], [`Handshake`], [`End`]: the service and its callbacks |
 //! | `context.rs` | [`Context`]: the actions of an app during a callback |
-//! | `answer.rs` | [`Responder`], [`Verdict`]: an app's response to a request or handshake, now or later |
+//! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
 //! | `origin.rs` | [`OriginPolicy`]: the pages that may connect |
 //! | `remote.rs` | [`Remote`], [`ConnectionId`]: access from other threads |
@@ -27,12 +27,12 @@
 //! Two enums describe how far a connection has come, one per half: `Stage` of a `Link` (outgoing) and `Phase` of an
 //! `Inbound` (incoming).
 
-mod answer;
 mod app;
 mod bounds;
 mod config;
 mod context;
 mod deadlines;
+mod decision;
 mod ending;
 mod fanout;
 mod http;
@@ -59,10 +59,10 @@ use std::{
 
 use log::info;
 
-pub use answer::{Acceptance, Responder, Verdict};
 pub use app::{App, End, Handshake, Message};
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;
+pub use decision::{Acceptance, Responder, Verdict};
 pub use http::{Request, Response};
 pub use origin::OriginPolicy;
 pub use remote::{ConnectionId, InvalidConnectionId, Remote};
