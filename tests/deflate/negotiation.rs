@@ -48,7 +48,7 @@ fn with_budget() -> Deflate {
 }
 
 #[test]
-fn each_offer_has_its_response() {
+fn the_first_acceptable_offer_is_accepted_with_the_takeover_that_the_budget_allows() {
     // Offer, then the parameters in the response without a budget for context takeover, then those with one.
     let rows: &[(&str, &str, &str)] = &[
         ("permessage-deflate", "", ""),

@@ -26,7 +26,7 @@ fn close_payloads_of_each_length_are_read() {
 }
 
 #[test]
-fn a_server_closes() {
+fn a_server_that_has_closed_receives_until_the_peers_close() {
     transcript! { Role::Server;
         state State::Open;
         close CloseCode::GOING_AWAY;
@@ -45,7 +45,7 @@ fn a_server_closes() {
 }
 
 #[test]
-fn a_client_closes() {
+fn a_client_that_has_closed_receives_until_the_peers_close() {
     transcript! { Role::Client;
         close CloseCode::NORMAL_CLOSURE;
         sent  "88 82 00000000 03e8";
