@@ -41,7 +41,7 @@ async fn main() -> io::Result<()> {
             Ok((stream, peer)) => {
                 // This fails if the peer has already disconnected; then the first read fails, too.
                 let _ = stream.set_nodelay(true);
-                let connection = http.serve_connection(TokioIo::new(stream), service_fn(answer)).with_upgrades();
+                let connection = http.serve_connection(TokioIo::new(stream), service_fn(respond)).with_upgrades();
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         eprintln!("{peer}: {error}");
@@ -57,13 +57,13 @@ async fn main() -> io::Result<()> {
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
-    let answer = match request.uri().path() {
+async fn respond(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+    let response = match request.uri().path() {
         "/ws" => upgrade(request),
         "/" => Response::builder().body("The WebSocket is at /ws.\n".to_owned()),
         _ => Response::builder().status(StatusCode::NOT_FOUND).body("Not found.\n".to_owned()),
     };
-    Ok(answer.unwrap_or_else(|error| {
+    Ok(response.unwrap_or_else(|error| {
         let mut response = Response::new(error.to_string());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
@@ -131,8 +131,8 @@ async fn serve(upgraded: Upgraded, mut connection: Connection) -> io::Result<()>
     Ok(())
 }
 
-/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and answers to Ping and
-/// Close.
+/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and the replies to Ping
+/// and Close.
 fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
     let Connection { receiver, sender } = connection;
     let mut events = receiver.receive(bytes);

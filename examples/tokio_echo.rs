@@ -99,8 +99,8 @@ async fn open(
     }
 }
 
-/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and answers to Ping and
-/// Close.
+/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and the replies to Ping
+/// and Close.
 fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
     let Connection { receiver, sender } = connection;
     let mut events = receiver.receive(bytes);

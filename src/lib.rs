@@ -5,7 +5,7 @@
 //! - The **server** runs the engine on mio: one event loop per worker, with topics, back pressure and deadlines.
 //! - The **client** runs the engine on `std::net`: one blocking connection, for tests and scripts.
 //!
-//! The crate contains no `unsafe` code. It does not speak TLS, and it is neither an HTTP framework nor an async runtime.
+//! The crate contains no `unsafe` code. It does not speak TLS. It is neither an HTTP framework nor an async runtime.
 //!
 //! # Features
 //!

@@ -40,8 +40,8 @@ fn no_layer_names_a_layer_above_it_or_an_api_outside_it() {
         let (_, forbidden) = LAYERS.iter().find(|(name, _)| *name == layer).expect("the layer has a rule");
         for (file, source) in library.files_of(&layer) {
             for path in library.paths(&file, &source) {
-                let breach = forbidden.iter().find(|name| mentions(&path, name));
-                assert_eq!(breach, None, "{} names {path}", file.display());
+                let violation = forbidden.iter().find(|name| mentions(&path, name));
+                assert_eq!(violation, None, "{} names {path}", file.display());
             }
         }
     }

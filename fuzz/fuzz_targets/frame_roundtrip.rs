@@ -84,7 +84,7 @@ fn check_could_continue(prefix: &[u8], rules: &HeaderRules) {
     let boundless = HeaderRules { unfinished, max_frame_bytes: u64::MAX, max_message_bytes: u64::MAX, ..*rules };
     let first = if rules.unfinished.is_some() { 0x80 } else { 0x81 };
     let second = if rules.role == Role::Server { 0x80 } else { 0 };
-    // What may follow the prefix: a simple header, and the smallest lengths of two and of eight bytes.
+    // Bytes that may follow the prefix: a simple header, and the smallest lengths of two and of eight bytes.
     let plain = [first, second, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let short = [0, 0, 0, 126, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let long = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];

@@ -1,5 +1,5 @@
-//! Whatever a caller asks of either role is refused, and nothing is written; or it arrives at the other role unchanged,
-//! and nothing ends its line early.
+//! A value that a caller gives to either role is either refused, and then nothing is written, or arrives unchanged at
+//! the other role. No value ends its line early.
 //!
 //! Input: bit 0: an Origin, bit 1: which subprotocol is chosen, bit 2: one that was not offered, bit 3: deflate is
 //! offered, bit 4: deflate is accepted; the nonce, 16 bytes; cuts; then, each after its length: host, target, Origin,

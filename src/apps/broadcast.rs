@@ -21,8 +21,8 @@ pub enum Audience {
 /// Sends each message to all connections, or to all except its sender's, on any path, and serves a page to try it at
 /// `/`.
 ///
-/// Connections are numbered from 1 in the order in which they come, and a text message goes out with its sender's number
-/// in front: `3: hello`. Binary messages go out as they came.
+/// Connections are numbered from 1 in the order in which they come. A text message goes out with its sender's number in
+/// front: `3: hello`. A binary message goes out unchanged.
 ///
 /// All clones of one value number their connections together, so a server gives each worker a clone.
 #[derive(Clone, Debug)]

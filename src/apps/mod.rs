@@ -1,4 +1,4 @@
-//! The smallest services: [`Echo`] sends each message back, [`Broadcast`] sends each message to everybody.
+//! The smallest services: [`Echo`] sends each message back, [`Broadcast`] sends each message to all connections.
 //!
 //! Both accept WebSocket connections on any path and serve one page at `/`, with which they can be tried in a browser:
 //! it shows the state of its connection, the close code, and a log of what was sent and received.

@@ -96,7 +96,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The time for name resolution, TCP and the opening handshake together. Default 10 s.
+    /// Sets the time for name resolution, TCP and the opening handshake together. Default 10 s.
     ///
     /// Name resolution cannot be interrupted, so [`connect`](Self::connect) may return later.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -104,20 +104,20 @@ impl ClientBuilder {
         self
     }
 
-    /// The time in which [`Client::receive`] must return a message. Default `None`: no limit. With zero, it returns
-    /// only messages that have been read from the socket already.
+    /// Sets the time in which [`Client::receive`] must return a message. Default `None`: no limit. With zero, it
+    /// returns only messages that have been read from the socket already.
     pub fn read_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeouts.read = timeout;
         self
     }
 
-    /// The longest time during a send in which the server takes no bytes. Default 30 s; `None` is no limit.
+    /// Sets the longest time during a send in which the server takes no bytes. Default 30 s; `None` is no limit.
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeouts.write = timeout;
         self
     }
 
-    /// The time for the closing handshake and the end of TCP together. Default 5 s.
+    /// Sets the time for the closing handshake and the end of TCP together. Default 5 s.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.close = timeout;
         self

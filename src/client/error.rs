@@ -58,7 +58,7 @@ pub enum ClientError {
     Io(io::Error),
 }
 
-/// What the client was doing when a timeout ran out.
+/// The step that the client was in when a timeout ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {

@@ -299,26 +299,26 @@ impl Client {
         }
     }
 
-    /// The subprotocol that the server chose, if any.
+    /// Returns the subprotocol that the server chose, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// The negotiated parameters of permessage-deflate, or `None` if messages are not compressed.
+    /// Returns the negotiated parameters of permessage-deflate, or `None` if messages are not compressed.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&DeflateParams> {
         self.deflate.as_ref()
     }
 
-    /// The head of the server's response to the opening handshake.
+    /// Returns the head of the server's response to the opening handshake.
     #[must_use]
     pub fn response(&self) -> &ResponseHead {
         &self.response
     }
 
-    /// The state of the connection. It is [`State::Closed`] also after an end without a closing handshake.
+    /// Returns the state of the connection. It is [`State::Closed`] also after an end without a closing handshake.
     #[must_use]
     pub fn state(&self) -> State {
         match self.tcp_state {
@@ -327,7 +327,7 @@ impl Client {
         }
     }
 
-    /// The local address of the connection.
+    /// Returns the local address of the connection.
     ///
     /// # Errors
     /// The operating system's error.
@@ -335,7 +335,7 @@ impl Client {
         self.tcp.stream().local_addr()
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     ///
     /// # Errors
     /// The operating system's error, usually because the connection is closed.

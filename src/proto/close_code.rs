@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_on_both_sides_of_each_range() {
+    fn a_close_frame_holds_no_code_that_is_reserved_or_unassigned() {
         let rows: &[(&[u16], bool)] = &[
             (&[0, 1, 125, 999], false),
             (&[1000, 1001, 1002, 1003], true),

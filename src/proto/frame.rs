@@ -34,7 +34,7 @@ pub struct FrameHeader {
     pub payload_len: u64,
 }
 
-/// What [`FrameHeader::decode`] checks a header against.
+/// The rules that [`FrameHeader::decode`] checks a header against.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderRules {
     /// The role of the receiver: a server requires masked frames, a client refuses them (§5.1).

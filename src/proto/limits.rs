@@ -1,6 +1,7 @@
-//! What a receiver accepts, and in what portions it returns messages. The caller chooses both for each connection.
+//! The limits of a receiver, and the portions in which it returns messages. The caller chooses both for each
+//! connection.
 
-/// What a [`Receiver`](crate::Receiver) accepts from the peer
+/// The limits of what a [`Receiver`](crate::Receiver) accepts from the peer
 /// ([§10.4](https://www.rfc-editor.org/rfc/rfc6455#section-10.4)).
 ///
 /// They bound the memory of a connection: its buffer grows with the bytes that have arrived, never with the length that
@@ -35,7 +36,7 @@ impl Default for Limits {
     }
 }
 
-/// In what portions a [`Receiver`](crate::Receiver) returns messages.
+/// The portions in which a [`Receiver`](crate::Receiver) returns messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
     /// Whole messages. Default.

@@ -1,4 +1,4 @@
-//! Assembles fragments to messages ([§5.4]).
+//! Assembles fragments into messages ([§5.4]).
 //!
 //! An uncompressed message that is whole in the caller's buffer does not come here. Any other is collected in one
 //! contiguous buffer, which grows with the bytes that arrive or are inflated, not with the length that a header

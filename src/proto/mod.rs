@@ -13,7 +13,7 @@
 //! | `close.rs` | §5.5.1 | [`CloseFrame`] |
 //! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
 //! | `deflate/` | RFC 7692 | [`Deflate`]: permessage-deflate |
-//! | `message.rs` | §5.4 | assembles fragments to messages |
+//! | `message.rs` | §5.4 | assembles fragments into messages |
 //! | `receiver/` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
 //! | `output.rs` | | [`Output`]: the buffer that frames are appended to |
 //! | `prepared.rs` | | [`Prepared`]: a message encoded once for many connections |

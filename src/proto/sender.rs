@@ -40,7 +40,7 @@ pub(super) enum Sending {
     CloseSent { code: Option<CloseCode> },
 }
 
-/// What changes [`Sending`].
+/// The inputs that change [`Sending`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Input {
     /// A fragment (`continues`), or a whole message.

@@ -48,7 +48,7 @@ use system::{Listener, Registry, Waker};
 
 /// The callbacks of the layer above.
 pub(crate) trait Handler {
-    /// What other threads may post to this worker.
+    /// The mail that other threads may post to this worker.
     type Mail: Send;
 
     /// A peer connected. [`Turn::register`] the socket to get its events.
@@ -67,7 +67,7 @@ pub(crate) trait Handler {
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next;
 }
 
-/// What the event loop does after a turn.
+/// The next step of the event loop after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Waits until something is ready, and at most this long if a time is given.
@@ -78,7 +78,7 @@ pub(crate) enum Next {
     Done,
 }
 
-/// What a handler may use during a turn.
+/// The values that a handler may use during a turn.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     /// When this turn began.

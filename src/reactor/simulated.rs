@@ -108,7 +108,7 @@ pub(crate) enum Side {
     Server = 1,
 }
 
-/// What an outside observer knows about a connection.
+/// The facts about a connection that an outside observer knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     /// When bytes last arrived at the server.
@@ -200,7 +200,7 @@ struct Flags {
     read_closed: bool,
 }
 
-/// What one worker's poller knows.
+/// The state of one worker's poller.
 #[derive(Debug, Default)]
 struct PollState {
     ready: Vec<usize>,
@@ -653,7 +653,7 @@ impl Flags {
 
 impl Pair {
     /// Returns the full readiness of the server's end.
-    fn holds(&self) -> Flags {
+    fn full_readiness(&self) -> Flags {
         let (up, down, end) = (&self.flows[0], &self.flows[1], &self.ends[1]);
         let read_closed = up.fin == Fin::Arrived || end.broken;
         Flags {
@@ -793,7 +793,7 @@ impl Poller {
         let mut state = self.network.lock();
         let place = &mut state.pairs[stream.pair];
         place.watched = Some((self.worker, token));
-        place.edges = place.holds();
+        place.edges = place.full_readiness();
         place.queued = true;
         state.workers[self.worker].ready.push(stream.pair);
         Ok(())
@@ -822,7 +822,7 @@ impl Poller {
             place.queued = false;
             let edges = std::mem::take(&mut place.edges);
             let Some((worker, token)) = place.watched else { continue };
-            let Flags { readable, writable, read_closed } = if reports_all { place.holds() } else { edges };
+            let Flags { readable, writable, read_closed } = if reports_all { place.full_readiness() } else { edges };
             if worker == self.worker && (readable || writable) {
                 events.push((token, Readiness { readable, writable, read_closed }));
             }

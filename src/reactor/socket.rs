@@ -12,7 +12,7 @@ pub(crate) struct Socket {
     stream: Stream,
 }
 
-/// What may be possible with a socket now. Any of it may turn out to be wrong.
+/// A hint of what is possible with a socket now. Any part of it may be wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     pub(crate) readable: bool,

@@ -212,7 +212,7 @@ mod tests {
         seen
     }
 
-    /// Once, a later message that fitted was sent after one that did not.
+    /// A past bug: a later message that fitted was sent after one that did not.
     #[test]
     fn a_subscriber_too_slow_for_one_message_gets_no_later_one() {
         let (mut hub, key, network, peer) = hub();
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
     }
 
-    /// Once, closing moved an evicted connection back to the stage that waits for the peer's Close.
+    /// A past bug: closing moved an evicted connection back to the stage that waits for the peer's Close.
     #[test]
     fn a_connection_evicted_while_it_is_being_closed_stays_evicted() {
         let (mut hub, key, network, peer) = hub();

@@ -1,4 +1,4 @@
-//! What an app can do during a callback for one of its connections.
+//! The actions of an app during a callback for one of its connections.
 
 use super::{ConnectionId, Message, Remote, hub::Hub};
 use crate::{CloseCode, CloseFrame, SendError, reactor::Key};

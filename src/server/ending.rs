@@ -1,4 +1,4 @@
-//! How connections end, one by one or all when the server stops. The app is told once for each open connection.
+//! How connections end, one by one or all when the server stops. The app gets `closed` once for each open connection.
 
 use log::{debug, info};
 
@@ -36,7 +36,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Ends the connection for the app and tells it so, once. Frames that wait are still written.
+    /// Ends the connection for the app, which gets `closed` once. Frames that wait are still written.
     pub(super) fn finish(&mut self, key: Key, end: &End) {
         let inbound = &mut self.inbound[Self::slot(key)];
         inbound.take_stash();
@@ -49,7 +49,7 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Tells the app and closes the connection at once.
+    /// Ends the connection for the app, and closes it at once.
     pub(super) fn end(&mut self, key: Key, end: &End) {
         self.finish(key, end);
         self.remove(key);

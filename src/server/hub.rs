@@ -342,7 +342,7 @@ impl Hub {
     }
 }
 
-/// What to do with the next event of a connection.
+/// How to treat the next event of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Disposition {
     /// Deliver it to the app.

@@ -8,7 +8,7 @@ use crate::{
     reactor::{Key, Tick},
 };
 
-/// What any thread may post to a worker.
+/// The mail that any thread may post to a worker.
 pub(super) enum Mail<P> {
     Command(Command),
     Decision(Key, Decision<P>),

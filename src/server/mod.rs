@@ -7,17 +7,17 @@
 //! | file | what |
 //! |---|---|
 //! | `app.rs` | [`App`], [`Message`], [`Handshake`], [`End`]: the service and its callbacks |
-//! | `context.rs` | [`Context`]: what an app can do during a callback |
-//! | `answer.rs` | [`Responder`], [`Verdict`]: an app's response to a request or handshake, now or later |
+//! | `context.rs` | [`Context`]: the actions of an app during a callback |
+//! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
-//! | `origin.rs` | [`OriginPolicy`]: which pages may connect |
+//! | `origin.rs` | [`OriginPolicy`]: the pages that may connect |
 //! | `remote.rs` | [`Remote`], [`ConnectionId`]: access from other threads |
 //! | `config.rs` | [`Config`]: every limit and its default |
 //! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
-//! | `deadlines.rs` | what a peer can stall, and for how long |
+//! | `deadlines.rs` | the deadlines for everything that a peer can stall |
 //! | `hub.rs` | the outgoing half of a worker: what is written when |
 //! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
@@ -27,12 +27,12 @@
 //! Two enums describe how far a connection has come, one per half: `Stage` of a `Link` (outgoing) and `Phase` of an
 //! `Inbound` (incoming).
 
-mod answer;
 mod app;
 mod bounds;
 mod config;
 mod context;
 mod deadlines;
+mod decision;
 mod ending;
 mod fanout;
 mod http;
@@ -59,10 +59,10 @@ use std::{
 
 use log::info;
 
-pub use answer::{Acceptance, Responder, Verdict};
 pub use app::{App, End, Handshake, Message};
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;
+pub use decision::{Acceptance, Responder, Verdict};
 pub use http::{Request, Response};
 pub use origin::OriginPolicy;
 pub use remote::{ConnectionId, InvalidConnectionId, Remote};

@@ -1,11 +1,11 @@
-//! Which pages may connect ([§10.2]): a browser sends the page's Origin, and the server decides.
+//! The pages that may connect ([§10.2]): a browser sends the page's Origin, and the server decides.
 //!
 //! [§10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
 
 use super::{Handshake, Verdict};
 use crate::{Rejection, ServerHandshake};
 
-/// Which values of Origin may connect.
+/// A policy for handshakes: the values of Origin that may connect.
 ///
 /// Every policy allows a handshake without an Origin: it does not come from a browser, and so cannot use the cookies of
 /// a user against their will.

@@ -104,10 +104,10 @@ impl Outbox {
     pub(super) fn write_to(&mut self, socket: &mut Socket, now: Tick) -> io::Result<()> {
         let Some(waiting) = &mut self.0 else { return Ok(()) };
         while waiting.len() > 0 {
-            let lane = waiting.next_lane();
-            let wanted = lane.len();
-            let written = socket.write(lane)?;
-            waiting.advance_lane(written);
+            let chunk = waiting.next_chunk();
+            let wanted = chunk.len();
+            let written = socket.write(chunk)?;
+            waiting.advance_chunk(written);
             if written > 0 {
                 waiting.last_progress = now;
             }
@@ -161,7 +161,7 @@ impl Waiting {
     }
 
     /// Returns the next bytes to write: the rest of the started frame, then the Pongs, then the other frames.
-    fn next_lane(&self) -> &[u8] {
+    fn next_chunk(&self) -> &[u8] {
         let waiting = &self.bytes[self.head..];
         match (self.started, self.pongs.is_empty()) {
             (_, true) => waiting,
@@ -170,8 +170,8 @@ impl Waiting {
         }
     }
 
-    /// Removes the first `written` bytes of [`next_lane`](Self::next_lane).
-    fn advance_lane(&mut self, written: usize) {
+    /// Removes the first `written` bytes of [`next_chunk`](Self::next_chunk).
+    fn advance_chunk(&mut self, written: usize) {
         if self.started == 0 && !self.pongs.is_empty() {
             self.advance_pongs(written);
         } else {
@@ -286,11 +286,11 @@ mod tests {
         let mut taken = Vec::new();
         while room > 0 && !outbox.is_empty() {
             let waiting = outbox.0.as_mut().unwrap();
-            let lane = waiting.next_lane();
-            let written = lane.len().min(room);
-            taken.extend_from_slice(&lane[..written]);
+            let chunk = waiting.next_chunk();
+            let written = chunk.len().min(room);
+            taken.extend_from_slice(&chunk[..written]);
             room -= written;
-            waiting.advance_lane(written);
+            waiting.advance_chunk(written);
         }
         taken
     }
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(payloads, [0, 1, 2, 3, 4, 5, 6, 7, 8, 24]);
     }
 
-    /// Once, the Pongs after a partly written one were treated as data, and later Pongs overtook them.
+    /// A past bug: the Pongs after a partly written one were treated as data, and later Pongs overtook them.
     #[test]
     fn pongs_keep_their_order_wherever_the_kernel_stops() {
         let data = frames(&["data"]);

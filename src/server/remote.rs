@@ -207,7 +207,7 @@ fn weight(batch: &[Publication]) -> usize {
     batch.iter().map(|publication| COMMAND_BYTES + publication.message.frame().len()).sum()
 }
 
-/// What a command weighs in the mailbox in addition to its payload, in bytes.
+/// The weight of a command in the mailbox in addition to its payload, in bytes.
 const COMMAND_BYTES: usize = 64;
 
 #[cfg(test)]

@@ -87,9 +87,9 @@ fn cl_01_close_code_that_must_not_be_sent_fails_with_1002() {
                 if allowed {
                     Row::accepted(&name, role, wire, vec![close(code, reason)]).check();
                 } else {
-                    let breach = ProtocolError::InvalidCloseCode(CloseCode::new(code));
-                    assert_eq!(breach.close_code().get(), 1002);
-                    Row::fails(&name, role, wire, breach).check();
+                    let violation = ProtocolError::InvalidCloseCode(CloseCode::new(code));
+                    assert_eq!(violation.close_code().get(), 1002);
+                    Row::fails(&name, role, wire, violation).check();
                 }
             }
         }
@@ -162,8 +162,8 @@ fn cl_01_reason_of_124_bytes_fails_with_1002_and_cannot_be_sent() {
     sender.close(close_frame(1000, &longest), &mut out).unwrap();
 }
 
-/// One breach of each kind and its close code, for a limit of 1 MiB.
-fn breaches() -> Vec<(&'static str, Vec<u8>, u16)> {
+/// One violation of each kind and its close code, for a limit of 1 MiB.
+fn violations() -> Vec<(&'static str, Vec<u8>, u16)> {
     vec![
         ("reserved bits", masked(0xF1, b"x"), 1002),
         ("a reserved opcode", header(0x83, 1 << 30), 1002),
@@ -195,9 +195,9 @@ fn cl_02_close_reaches_a_peer_that_is_still_sending_megabytes_and_its_writes_and
     let server = serve(config, Service::echo());
     let more = vec![0; 64 << 10];
     for round in 0..scaled(3, 600) {
-        for (name, breach, code) in breaches() {
+        for (name, violation, code) in violations() {
             let (mut raw, id) = server.raw();
-            raw.write(breach);
+            raw.write(violation);
             for _ in 0..scaled(48, 80) {
                 raw.write(&more);
             }
@@ -211,7 +211,7 @@ fn cl_02_close_reaches_a_peer_that_is_still_sending_megabytes_and_its_writes_and
                 }
             };
             assert_eq!(close.close_code(), Some(code), "{name}, round {round}");
-            // The messages before the breach are answered.
+            // The messages before the violation are answered.
             assert!(frames.iter().all(|&first| first == 0x82), "{name}, round {round}: {frames:02x?}");
             raw.expect_end();
         }
@@ -219,7 +219,7 @@ fn cl_02_close_reaches_a_peer_that_is_still_sending_megabytes_and_its_writes_and
 }
 
 #[test]
-fn cl_02_after_a_breach_the_peer_has_a_deadline_to_end_its_side() {
+fn cl_02_after_a_violation_the_peer_has_a_deadline_to_end_its_side() {
     let mut config = config();
     config.linger_timeout = SHORT;
     let server = serve(config, Service::echo());
@@ -269,7 +269,7 @@ fn cl_03_thousand_ends_of_all_kinds_are_each_reported_once() {
     }
     for (id, end) in &expected {
         let found = &seen[id];
-        // A peer that is gone before our answer resets the connection, perhaps before its last frames are read.
+        // A peer that is gone before our reply resets the connection, perhaps before its last frames are read.
         let overtaken = matches!(found, End::Broken(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
         assert!(found == end || overtaken, "{id}: {found}, not {end}");
     }
@@ -378,7 +378,7 @@ fn cl_04_closes_that_cross_are_not_answered() {
 
 /// Whichever end closes first, there is one Close each way, and both ends are closed.
 #[test]
-fn cl_04_two_ends_of_our_own_close_cleanly() {
+fn cl_04_our_client_and_our_server_close_cleanly_whichever_closes_first() {
     type Step = fn(&mut Pair<fn() -> MaskingKey>);
     let client_closes: Step = |pair| {
         pair.client.connection.sender.close(None, &mut pair.client.out).unwrap();
@@ -421,7 +421,7 @@ fn cl_04_data_behind_a_close_is_ignored_and_the_end_is_clean() {
     for (name, behind) in [
         ("a message", masked(0x81, b"late")),
         ("a second Close", masked(0x88, b"\x0F\xA1")),
-        ("a breach", vec![0xFF; 100]),
+        ("a violation", vec![0xFF; 100]),
         ("megabytes", vec![0; 3 * MIB]),
     ] {
         // The peer closes, and sends more.

@@ -34,10 +34,10 @@ fn ct_01_of_a_flood_of_pings_ten_pongs_with_the_latest_are_kept() {
     let server = serve(config, service);
     let (mut raw, _) = server.raw_with_small_buffer();
     raw.text("burst");
-    // The server reads all of them, since their answers do not pile up.
+    // The server reads all of them, because at most ten Pongs wait.
     raw.write((0..200_000_u32).flat_map(|number| masked(0x89, &number.to_be_bytes())).collect::<Vec<_>>());
     raw.text("behind the pings");
-    messages.recv_timeout(LONG).expect("all pings are read while their answers wait");
+    messages.recv_timeout(LONG).expect("all Pings are read while the Pongs wait");
     let frames: Vec<_> = (0..256 + 10).map(|_| raw.frame()).collect();
     let pongs = frames.iter().filter(|frame| frame.first == 0x8A);
     let pongs: Vec<_> = pongs.map(|frame| u32::from_be_bytes(frame.payload[..].try_into().unwrap())).collect();
@@ -134,10 +134,10 @@ fn ct_02_control_frame_in_fragments_or_with_rsv1_fails_with_1002_at_its_first_by
             ("behind a Ping", frames(role, &[(0x89, b"")]), vec![ping(b"")]),
         ] {
             for opcode in [0x8, 0x9, 0xA] {
-                let fails = |first: u8, breach: ProtocolError| {
-                    assert_eq!(breach.close_code().get(), 1002);
+                let fails = |first: u8, violation: ProtocolError| {
+                    assert_eq!(violation.close_code().get(), 1002);
                     let wire = [before.as_slice(), &[first]].concat();
-                    Row::fails(&format!("{first:02x} {name}"), role, wire, breach).after(events.clone()).check();
+                    Row::fails(&format!("{first:02x} {name}"), role, wire, violation).after(events.clone()).check();
                 };
                 fails(opcode, ProtocolError::FragmentedControl);
                 fails(0xC0 | opcode, ProtocolError::ReservedBits { bits: 4 });

@@ -73,7 +73,7 @@ fn pm_01_a_bomb_is_stopped_where_it_passes_the_limit() {
 /// A peer's bombs, each below the limit, are inflated 1 MiB at a time, so other peers' messages are read in between.
 /// The app handles the first bomb only when the other peer's message is in the kernel.
 #[test]
-fn pm_02_bombs_below_the_limit_leave_the_others_their_turns() {
+fn pm_02_bombs_below_the_limit_do_not_delay_other_peers() {
     const BOMBS: usize = 40;
     let (report, reports) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
@@ -153,7 +153,7 @@ fn random_offer(random: &mut Random) -> String {
 }
 
 #[test]
-fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
+fn pm_03_no_offer_and_no_response_panics_or_makes_a_window_that_does_not_work() {
     let text_to_send = "All work and no play makes Jack a dull boy. ".repeat(10);
     let mut seen = [0; 3];
     for seed in 0..scaled(2000, 1_000_000) {
@@ -192,7 +192,7 @@ fn pm_03_no_offer_and_no_answer_panics_or_makes_a_window_that_does_not_work() {
                 seen[1 + usize::from(params.is_some())] += 1;
             }
         }
-        // The same value as a server's answer.
+        // The same value in a server's response.
         let (request, limits) = (ClientRequest::new("a", "/"), HeadLimits::default());
         let mut handshake =
             ClientHandshake::with_deflate(&request, &deflate, *b"the sample nonce", limits, &mut Vec::new())
@@ -297,7 +297,7 @@ fn pm_04_deflate_data_is_accepted_or_refused_as_by_zlib() {
 }
 
 #[test]
-fn pm_05_rsv1_where_it_means_nothing_is_a_breach() {
+fn pm_05_rsv1_where_it_means_nothing_is_a_violation() {
     let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     for role in BOTH_ROLES {
         for first in [0xC9, 0xCA, 0xC8] {
@@ -311,7 +311,7 @@ fn pm_05_rsv1_where_it_means_nothing_is_a_breach() {
         let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
         let (_, error) = receive(&mut plain, &frame(role, 0xC1, hello));
         assert_eq!(error, Some(ProtocolError::ReservedBits { bits: 0b100 }), "not negotiated ({role:?})");
-        assert_eq!(error.expect("a breach").close_code(), CloseCode::PROTOCOL_ERROR);
+        assert_eq!(error.expect("a violation").close_code(), CloseCode::PROTOCOL_ERROR);
         let agreed = receive(&mut receiver(role, Limits::default(), Delivery::Messages), &frame(role, 0xC1, hello));
         assert_eq!((agreed.0, rule(agreed.1)), (vec![text("Hello")], None), "valid if negotiated");
     }
@@ -400,7 +400,7 @@ fn length_of(page: Page, guess: &str) -> usize {
 }
 
 #[test]
-fn pm_07_lengths_tell_nothing_about_a_secret_that_is_sent_as_it_is() {
+fn pm_07_lengths_reveal_nothing_about_a_secret_that_is_sent_uncompressed() {
     let right = "token=7f3k9q2m8x4w6z1v";
     let wrong =
         ["token=abcdefghijklmnop", "token=7f3kabcdefghijkl", "tokem=1v6z4w8x2m9q3k7f", "0123456789ABCDEFGHIJKL"];
@@ -436,10 +436,10 @@ fn fr_05_with_compression_only_rsv1_on_the_first_frame_of_a_message_is_accepted(
                 if first & 0x0F == 0 {
                     assert_eq!(receive(&mut receiver, &frame(role, 0x01, b"begun")), (vec![], None));
                 }
-                let (seen, breach) = receive(&mut receiver, &[first | bits << 4]);
+                let (seen, violation) = receive(&mut receiver, &[first | bits << 4]);
                 let taken = bits == 0b100 && matches!(first & 0x0F, 1 | 2);
                 let expected = (!taken).then_some(ProtocolError::ReservedBits { bits });
-                assert_eq!((seen, breach), (vec![], expected), "{role:?}, {first:02x}, {bits:03b}");
+                assert_eq!((seen, violation), (vec![], expected), "{role:?}, {first:02x}, {bits:03b}");
             }
         }
     }

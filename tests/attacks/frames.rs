@@ -99,8 +99,8 @@ fn fr_01_length_over_the_limit_allocates_nothing() {
 
 #[test]
 fn fr_02_length_that_is_not_minimal_fails_with_1002_at_the_byte_that_shows_it() {
-    let breach = ProtocolError::NonMinimalLength;
-    assert_eq!(breach.close_code().get(), 1002);
+    let violation = ProtocolError::NonMinimalLength;
+    assert_eq!(violation.close_code().get(), 1002);
     let rows: &[(&str, &str)] = &[
         ("16 bits for 0", "7e 0000"),
         ("16 bits for 1", "7e 0001"),
@@ -108,10 +108,10 @@ fn fr_02_length_that_is_not_minimal_fails_with_1002_at_the_byte_that_shows_it() 
         ("64 bits for 0 to 65535, whatever follows", "7f 000000000000"),
     ];
     for (name, length) in rows {
-        Row::fails(name, Role::Client, [hex("82"), hex(length)].concat(), breach).check();
+        Row::fails(name, Role::Client, [hex("82"), hex(length)].concat(), violation).check();
         let mut masked = hex(length);
         masked[0] |= 0x80;
-        Row::fails(name, Role::Server, [hex("82"), masked].concat(), breach).check();
+        Row::fails(name, Role::Server, [hex("82"), masked].concat(), violation).check();
     }
     let near: &[(&str, &[u8])] =
         &[("16 bits for 126", &[0x82, 0x7E, 0, 126]), ("64 bits for 65536", &[0x82, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0])];
@@ -227,11 +227,11 @@ fn fr_04_client_masks_every_frame_and_a_server_none_or_1002() {
 fn fr_05_reserved_bits_in_all_combinations_fail_with_1002_at_the_first_byte() {
     for role in BOTH_ROLES {
         for bits in 1..=7 {
-            let breach = ProtocolError::ReservedBits { bits };
-            assert_eq!(breach.close_code().get(), 1002);
+            let violation = ProtocolError::ReservedBits { bits };
+            assert_eq!(violation.close_code().get(), 1002);
             let fails = |before: Frames<'_>, events: &[OwnedEvent], first: u8| {
                 let wire = [frames(role, before), vec![first | bits << 4]].concat();
-                Row::fails(&format!("{first:02x}, {bits:03b}"), role, wire, breach).after(events.to_vec()).check();
+                Row::fails(&format!("{first:02x}, {bits:03b}"), role, wire, violation).after(events.to_vec()).check();
             };
             for first in [0x81, 0x82, 0x01, 0x02, 0x89, 0x8A, 0x88] {
                 fails(&[], &[], first);
@@ -249,14 +249,14 @@ fn fr_05_reserved_bits_in_all_combinations_fail_with_1002_at_the_first_byte() {
 fn fr_06_reserved_opcodes_fail_with_1002_at_the_first_byte_and_allocate_nothing() {
     for role in BOTH_ROLES {
         for opcode in [0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF] {
-            let breach = ProtocolError::ReservedOpcode(opcode);
-            assert_eq!(breach.close_code().get(), 1002);
+            let violation = ProtocolError::ReservedOpcode(opcode);
+            assert_eq!(violation.close_code().get(), 1002);
             for first in [opcode, 0x80 | opcode] {
-                Row::fails("before its length", role, vec![first], breach).check();
+                Row::fails("before its length", role, vec![first], violation).check();
                 let mut receiver = receiver(role, Limits::of_bytes(u64::MAX), Delivery::Messages);
                 let mut wire = for_role(role, "00 7f 00000000 40000000");
                 wire[0] = first;
-                let used = cost(|| assert_eq!(receiver.receive(&mut wire).next_event(), Err(breach)));
+                let used = cost(|| assert_eq!(receiver.receive(&mut wire).next_event(), Err(violation)));
                 assert_eq!(used, NOTHING, "1 GiB of {first:02x}");
             }
         }
@@ -298,7 +298,7 @@ fn short_wires(role: Role) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn fr_07_every_pair_of_cuts_in_short_wires_gives_the_same_events_and_the_same_breach() {
+fn fr_07_every_pair_of_cuts_in_short_wires_gives_the_same_events_and_the_same_violation() {
     for role in BOTH_ROLES {
         for wire in short_wires(role) {
             assert!(wire.len() <= 64, "{} bytes", wire.len());
@@ -306,8 +306,8 @@ fn fr_07_every_pair_of_cuts_in_short_wires_gives_the_same_events_and_the_same_br
             let (events, error) = receive(&mut new(), &wire);
             let check = |lengths: Vec<usize>| {
                 let name = format!("{wire:02x?} in {lengths:?} ({role:?})");
-                let (seen, breach) = receive_cut(&mut new(), &wire, lengths);
-                assert_eq!((seen, rule(breach)), (events.clone(), rule(error)), "{name}");
+                let (seen, violation) = receive_cut(&mut new(), &wire, lengths);
+                assert_eq!((seen, rule(violation)), (events.clone(), rule(error)), "{name}");
             };
             check(vec![1; wire.len()]);
             for first in 0..=wire.len() {
@@ -347,7 +347,7 @@ fn faulty_wire(to: Role, random: &mut Random) -> Vec<u8> {
 }
 
 #[test]
-fn fr_07_random_cuts_give_the_same_events_and_the_same_breach() {
+fn fr_07_random_cuts_give_the_same_events_and_the_same_violation() {
     for_each_seed(scaled(3_000, 250_000), |mut random| {
         for role in BOTH_ROLES {
             let limits = Limits::of_bytes([100, 150, 1 << 20][random.below(3)]);
@@ -358,11 +358,11 @@ fn fr_07_random_cuts_give_the_same_events_and_the_same_breach() {
             for (name, receiver, lengths) in
                 [("cut", &mut cut, random.cuts(wire.len())), ("byte by byte", &mut bytewise, vec![1; wire.len()])]
             {
-                let (seen, breach) = receive_cut(receiver, &wire, lengths);
+                let (seen, violation) = receive_cut(receiver, &wire, lengths);
                 assert_eq!(seen, events, "{name} ({role:?})");
-                assert_eq!(rule(breach), rule(error), "{name} ({role:?}): {breach:?}, {error:?}");
+                assert_eq!(rule(violation), rule(error), "{name} ({role:?}): {violation:?}, {error:?}");
                 if matches!(error, Some(ProtocolError::InvalidUtf8 { .. })) {
-                    assert_eq!(breach, error, "{name} ({role:?}): the offset too");
+                    assert_eq!(violation, error, "{name} ({role:?}): the offset too");
                 }
                 assert_eq!(
                     (receiver.has_unfinished(), receiver.buffered_bytes()),
@@ -420,7 +420,7 @@ fn keys_of(listener: TcpListener, count: usize) -> Vec<[u8; 4]> {
     let request = loop {
         let length = stream.read(&mut buffer).unwrap();
         if let Some((request, used)) = reader.receive(&buffer[..length]).unwrap() {
-            assert_eq!(used, length, "nothing is sent before the answer");
+            assert_eq!(used, length, "nothing is sent before the response");
             break request;
         }
     };
@@ -448,7 +448,7 @@ fn assert_random(bytes: impl Iterator<Item = u8>, name: &str) {
 }
 
 #[test]
-fn fr_09_masking_key_of_zero_is_a_key() {
+fn fr_09_masking_key_of_zero_is_accepted() {
     let rows = [
         Row::accepted("text", Role::Server, hex("81 85 00000000 48656c6c6f"), vec![text("Hello")]),
         Row::accepted("empty text", Role::Server, hex("81 80 00000000"), vec![text("")]),
@@ -458,7 +458,7 @@ fn fr_09_masking_key_of_zero_is_a_key() {
 }
 
 #[test]
-fn fr_09_lengths_at_the_borders_make_the_round_trip_whatever_the_key() {
+fn fr_09_lengths_at_the_limits_of_each_form_make_the_round_trip_whatever_the_key() {
     let lengths = [0, 125, 126, 65_535, 65_536];
     for key in [[0; 4], [0xFF; 4], [0x37, 0xFA, 0x21, 0x3D]] {
         let mut client = Connection::client(|| MaskingKey(key), Limits::default(), Delivery::Messages);

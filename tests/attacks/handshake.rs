@@ -272,7 +272,7 @@ fn checked(fields: &str) -> Result<ServerHandshake, HandshakeError> {
 }
 
 #[test]
-fn hs_04_list_of_subprotocols_that_is_none_gets_400_in_linear_time() {
+fn hs_04_invalid_list_of_subprotocols_gets_400_in_linear_time() {
     let odd = |length| format!("Sec-WebSocket-Protocol: b{}x\r\n", " ".repeat(length));
     assert_eq!(checked(&odd(32 << 10)).err(), Some(HandshakeError::Subprotocols));
     assert_eq!(HandshakeError::Subprotocols.status(), 400);
@@ -377,7 +377,7 @@ fn hs_05_foreign_origin_gets_403_before_101_with_or_without_cookies() {
 }
 
 #[test]
-fn hs_05_two_origins_are_none_and_get_400() {
+fn hs_05_two_origins_get_400() {
     let server = serve(config(), Service::echo());
     let mut raw = Raw::connect(server.address);
     raw.write(opening_with("Origin: http://localhost\r\nOrigin: https://evil.com\r\n"));
@@ -427,7 +427,7 @@ fn hs_06_characters_that_break_out_of_a_line_are_refused_and_nothing_is_written(
 }
 
 #[test]
-fn hs_06_answer_that_breaks_out_of_its_line_becomes_500() {
+fn hs_06_response_that_breaks_out_of_its_line_becomes_500() {
     let acceptances = [
         Acceptance::default().header("X-Broken", "a\r\nInjected: b"),
         Acceptance::default().header("two words", "a"),
@@ -537,7 +537,7 @@ fn hs_07_length_of_0_is_no_body_and_a_request_behind_the_handshake_is_a_broken_f
 }
 
 #[test]
-fn hs_08_each_way_to_ask_wrongly_has_its_status() {
+fn hs_08_each_invalid_request_has_its_status() {
     let (service, _targets) = recording();
     let server = lingering(service);
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -546,13 +546,13 @@ fn hs_08_each_way_to_ask_wrongly_has_its_status() {
     let replaced = |from: &str, to: &str| OPENING.replace(from, to).into_bytes();
     let hello = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03".as_slice(), &[0x5A; 506]].concat();
     let rows: &[(&str, Vec<u8>, u16, Option<(&str, &str)>)] = &[
-        ("a good one", OPENING.into(), 101, Some(("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))),
+        ("a valid request", OPENING.into(), 101, Some(("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))),
         ("no key", replaced(key, ""), 400, None),
         ("two keys", replaced(key, &key.repeat(2)), 400, None),
         ("an empty key", with_key(""), 400, None),
         ("15 bytes", with_key("AQIDBAUGBwgJCgsMDQ4P"), 400, None),
         ("17 bytes", with_key("AQIDBAUGBwgJCgsMDQ4PEBE="), 400, None),
-        ("no base64", with_key("dGhlIHNhbXBsZSBub25jZ!=="), 400, None),
+        ("not base64", with_key("dGhlIHNhbXBsZSBub25jZ!=="), 400, None),
         ("a key without padding", with_key("dGhlIHNhbXBsZSBub25jZQ"), 400, None),
         ("pad bits that are set, as in §4.1", with_key("AQIDBAUGBwgJCgsMDQ4PEC=="), 101, None),
         ("POST", replaced("GET", "POST"), 405, Some(("Allow", "GET"))),
@@ -646,7 +646,7 @@ where
             handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut out).unwrap();
             let written = script(String::from_utf8(out).unwrap(), &mut stream);
             let _ = stream.shutdown(std::net::Shutdown::Write);
-            // Until the client ends.
+            // Waits until the client ends TCP.
             while stream.read(&mut buffer).is_ok_and(|length| length > 0) {}
             written
         });
@@ -657,20 +657,20 @@ where
 }
 
 #[test]
-fn hs_10_client_accepts_no_answer_but_the_right_one() {
+fn hs_10_client_accepts_no_response_but_the_right_one() {
     let rows: &[(&str, &str, &str, &str)] = &[
         ("another Accept", "Accept: ", "Accept: x", "Accept"),
         ("no Accept", "Sec-WebSocket-Accept: ", "X: ", "Accept"),
         ("no Upgrade", "Upgrade: websocket\r\n", "", "Upgrade"),
         ("no Connection", "Connection: Upgrade\r\n", "", "Connection"),
-        ("an unasked extension", "\r\n\r\n", "\r\nSec-WebSocket-Extensions: x-other\r\n\r\n", "Extension"),
+        ("an extension that was not offered", "\r\n\r\n", "\r\nSec-WebSocket-Extensions: x-other\r\n\r\n", "Extension"),
         (
-            "an extension that ignores what was asked",
+            "an extension without the requested parameters",
             "\r\n\r\n",
             "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
             "Deflate(ContextTakeover)",
         ),
-        ("an unasked subprotocol", "\r\n\r\n", "\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n", "Subprotocol"),
+        ("a subprotocol that was not offered", "\r\n\r\n", "\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n", "Subprotocol"),
         ("bare LF", "\r\n", "\n", "Head(BareLineEnd)"),
         ("HTTP/1.0", "HTTP/1.1", "HTTP/1.0", "Head(UnsupportedVersion)"),
     ];
@@ -701,7 +701,7 @@ fn write_until_refused(stream: &mut TcpStream, bytes: &[u8]) -> usize {
 const MAX_WRITTEN: usize = 100 << 20;
 
 #[test]
-fn hs_10_client_gives_up_after_a_few_interim_answers() {
+fn hs_10_client_gives_up_after_a_few_interim_responses() {
     let (outcome, written) =
         answered(|_, stream| write_until_refused(stream, &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000)));
     assert!(matches!(outcome, Err(ClientError::Handshake(ClientHandshakeError::TooManyInterim))), "{outcome:?}");

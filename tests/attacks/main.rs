@@ -49,7 +49,7 @@
 //! | CL-05 | a Close frame holds its code and reason and no other bytes | CVE-2026-45736 (ws) |
 //! | PM-01 | the inflated size is limited while a message is inflated | CVE-2026-1526 (undici), CVE-2018-1000518 |
 //! | PM-02 | the bytes inflated in one turn are limited | |
-//! | PM-03 | no offer and no answer causes a panic | CVE-2026-2229 (undici), madler/zlib #171 |
+//! | PM-03 | no offer and no response causes a panic | CVE-2026-2229 (undici), madler/zlib #171 |
 //! | PM-04 | invalid DEFLATE data is refused | |
 //! | PM-05 | RSV1 is valid only if negotiated, and only on a first frame | |
 //! | PM-06 | context takeover keeps to its budget | |

@@ -109,8 +109,8 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
     let mut limits = Limits::default();
     assert_eq!(limits.max_empty_frames, 10_000);
     limits.max_empty_frames = 3;
-    let breach = ProtocolError::TooManyEmptyFrames { limit: 3 };
-    assert_eq!(breach.close_code().get(), 1008);
+    let violation = ProtocolError::TooManyEmptyFrames { limit: 3 };
+    assert_eq!(violation.close_code().get(), 1008);
     let empty = || binary(b"");
     let taken: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("three messages", &[(0x82, b"".as_slice()); 3], &[empty(), empty(), empty()]),
@@ -142,7 +142,7 @@ fn ms_03_too_many_empty_data_frames_in_a_row_fail_with_1008() {
             Row::accepted(name, role, frames(role, list), events.to_vec()).within(limits).check();
         }
         for (name, list, events) in fails {
-            Row::fails(name, role, frames(role, list), breach).after(events.to_vec()).within(limits).check();
+            Row::fails(name, role, frames(role, list), violation).after(events.to_vec()).within(limits).check();
         }
     }
 }
@@ -171,8 +171,8 @@ fn ms_03_endless_empty_frames_get_1008_after_10_000_and_no_other_peer_waits() {
 
 #[test]
 fn ms_04_continuation_without_a_message_fails_with_1002() {
-    let breach = ProtocolError::UnexpectedContinuation;
-    assert_eq!(breach.close_code().get(), 1002);
+    let violation = ProtocolError::UnexpectedContinuation;
+    assert_eq!(violation.close_code().get(), 1002);
     let rows: &[(&str, Frames<'_>, u8, &[OwnedEvent])] = &[
         ("at the very start", &[], 0x80, &[]),
         ("without FIN", &[], 0x00, &[]),
@@ -185,15 +185,15 @@ fn ms_04_continuation_without_a_message_fails_with_1002() {
         for role in BOTH_ROLES {
             let mut wire = frames(role, before);
             wire.push(*first);
-            Row::fails(name, role, wire, breach).after(events.to_vec()).check();
+            Row::fails(name, role, wire, violation).after(events.to_vec()).check();
         }
     }
 }
 
 #[test]
 fn ms_04_new_message_inside_a_fragmented_one_fails_with_1002() {
-    let breach = ProtocolError::ExpectedContinuation;
-    assert_eq!(breach.close_code().get(), 1002);
+    let violation = ProtocolError::ExpectedContinuation;
+    assert_eq!(violation.close_code().get(), 1002);
     let rows: &[(&str, Frames<'_>, &[OwnedEvent])] = &[
         ("after its first fragment", &[(0x01, b"a")], &[]),
         ("after an empty first fragment", &[(0x02, b"")], &[]),
@@ -205,7 +205,7 @@ fn ms_04_new_message_inside_a_fragmented_one_fails_with_1002() {
             for first in [0x01, 0x02, 0x81, 0x82] {
                 let mut wire = frames(role, before);
                 wire.push(first);
-                Row::fails(&format!("{first:02x} {name}"), role, wire, breach).after(events.to_vec()).check();
+                Row::fails(&format!("{first:02x} {name}"), role, wire, violation).after(events.to_vec()).check();
             }
         }
     }
@@ -272,8 +272,8 @@ fn ms_05_message_that_comes_slowly_but_steadily_is_delivered() {
 }
 
 #[test]
-fn ms_05_memory_of_a_message_never_finished_is_given_back() {
-    let name = "messages::ms_05_memory_of_a_message_never_finished_is_given_back";
+fn ms_05_memory_of_an_unfinished_message_is_freed_at_its_deadline() {
+    let name = "messages::ms_05_memory_of_an_unfinished_message_is_freed_at_its_deadline";
     let server = server_process(name, || {
         let mut config = config();
         config.message_timeout = Duration::from_secs(3);
@@ -363,8 +363,8 @@ fn ms_06_text_that_is_not_utf8_fails_with_1007_at_the_byte_that_shows_it() {
                 let (one, other) = broken.split_at(cut);
                 let mut wire = frames(role, &[(0x01, one), (0x89, b"!"), (0x80, other)]);
                 wire.truncate(wire.len() - (broken.len() - shown));
-                let breach = ProtocolError::InvalidUtf8 { offset: *shown as u64 - 1 };
-                Row::fails(&format!("{name} cut at {cut}"), role, wire, breach).after(vec![ping(b"!")]).check();
+                let violation = ProtocolError::InvalidUtf8 { offset: *shown as u64 - 1 };
+                Row::fails(&format!("{name} cut at {cut}"), role, wire, violation).after(vec![ping(b"!")]).check();
             }
         }
     }

@@ -111,7 +111,7 @@ impl Reader {
 
 /// A server's app gets a message that borrows from the read buffer, so it keeps a copy. A client gets an owned message.
 #[test]
-fn rs_02_kept_message_pins_no_buffer() {
+fn rs_02_kept_message_keeps_no_buffer() {
     let text = "twenty bytes of text";
     let count = 2_000;
     // A message whole in one read, and a message in fragments.
@@ -142,7 +142,7 @@ fn rs_02_kept_message_pins_no_buffer() {
 }
 
 #[test]
-fn rs_02_kept_message_of_a_client_pins_no_buffer() {
+fn rs_02_kept_message_of_a_client_keeps_no_buffer() {
     let text = "twenty bytes of text";
     let server = serve(config(), Service::echo());
     let mut client = server.client();

@@ -85,7 +85,7 @@ fn subscribed_echo() -> Service {
 const LONG_HEADER: usize = 10;
 
 #[test]
-fn one_publish_that_many_subscribers_do_not_read_stays_within_the_limit_of_the_worker() {
+fn one_publication_that_many_subscribers_do_not_read_stays_within_the_limit_of_the_worker() {
     let _turn = one_at_a_time();
     let mut config = config();
     config.max_worker_bytes = 16 * MIB;
@@ -112,7 +112,7 @@ fn one_publish_that_many_subscribers_do_not_read_stays_within_the_limit_of_the_w
     // fit.
     let more = peak_held() - before;
     assert!(more < (16 + 5 * 12) * MIB, "{} MiB were allocated", more / MIB);
-    // A later publish fits again.
+    // A later publication fits again.
     drop(subscribers);
     let (mut late, _) = server.raw();
     server.remote.publish("news", Message::Text("later"));
@@ -127,7 +127,7 @@ fn past_the_limit_of_the_worker_as_many_subscribers_as_fit_are_kept() {
     let server = serve(config, subscribed_echo());
     let mut subscribers: Vec<_> = (0..6).map(|_| server.raw_with_small_buffer().0).collect();
     server.remote.publish("news", Message::Binary(&vec![7; 7 * MIB]));
-    // At least one connection ends. The publish is handled by then, before any client reads.
+    // At least one connection ends. The publication is handled by then, before any client reads.
     assert_eq!(server.next_closed().1, End::Overloaded);
     let whole = LONG_HEADER + 7 * MIB;
     subscribers.retain_mut(|raw| raw.take_up_to(whole) == whole);

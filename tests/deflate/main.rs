@@ -3,10 +3,10 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `negotiation` | offers and answers in the opening handshake |
-//! | `receiving` | compressed messages that come: accepted, refused, limited, paused |
+//! | `negotiation` | offers and responses in the opening handshake |
+//! | `receiving` | compressed messages that arrive: accepted, refused, limited, paused |
 //! | `sending` | compressed messages that are sent |
-//! | `memory` | the memory that it takes, and its budget |
+//! | `memory` | the memory that permessage-deflate takes, and its budget |
 
 mod memory;
 mod negotiation;

@@ -1,4 +1,4 @@
-//! The answers to offers, and the answers that a client refuses (§5, §7.1).
+//! The responses to offers, and the responses that a client refuses (§5, §7.1).
 
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, Deflate, DeflateParams, DeflateResponseError, Delivery,
@@ -25,8 +25,8 @@ fn handshake(extensions: &[&str], deflate: &Deflate) -> Result<ServerHandshake, 
     Ok(handshake.with_deflate(deflate))
 }
 
-/// The server's answer to these offers, or `None` if it declines them.
-fn answer(extensions: &[&str], deflate: &Deflate) -> Result<Option<String>, HandshakeError> {
+/// The server's response to these offers, or `None` if it declines them.
+fn response_to(extensions: &[&str], deflate: &Deflate) -> Result<Option<String>, HandshakeError> {
     let handshake = handshake(extensions, deflate)?;
     let shown = handshake.deflate().map(ToString::to_string);
     let mut out = Vec::new();
@@ -38,7 +38,7 @@ fn answer(extensions: &[&str], deflate: &Deflate) -> Result<Option<String>, Hand
     Ok(shown)
 }
 
-/// The answer without a budget: no context takeover, then `parameters`.
+/// The response without a budget: no context takeover, then `parameters`.
 fn without_takeover(parameters: &str) -> Option<String> {
     Some(format!("permessage-deflate; server_no_context_takeover; client_no_context_takeover{parameters}"))
 }
@@ -48,8 +48,8 @@ fn with_budget() -> Deflate {
 }
 
 #[test]
-fn each_offer_has_its_answer() {
-    // Offer, then the parameters in the answer without a budget for context takeover, then those with one.
+fn the_first_acceptable_offer_is_accepted_with_the_takeover_that_the_budget_allows() {
+    // Offer, then the parameters in the response without a budget for context takeover, then those with one.
     let rows: &[(&str, &str, &str)] = &[
         ("permessage-deflate", "", ""),
         ("permessage-deflate; server_no_context_takeover", "", "; server_no_context_takeover"),
@@ -102,11 +102,15 @@ fn each_offer_has_its_answer() {
         ),
     ];
     for (offer, without, with) in rows {
-        assert_eq!(answer(&[offer], &Deflate::default()), Ok(without_takeover(without)), "{offer}");
-        assert_eq!(answer(&[offer], &with_budget()), Ok(Some(format!("permessage-deflate{with}"))), "{offer}, budget");
+        assert_eq!(response_to(&[offer], &Deflate::default()), Ok(without_takeover(without)), "{offer}");
+        assert_eq!(
+            response_to(&[offer], &with_budget()),
+            Ok(Some(format!("permessage-deflate{with}"))),
+            "{offer}, budget"
+        );
     }
     let two_fields = ["permessage-deflate; unknown", "foo, permessage-deflate; server_max_window_bits=9"];
-    assert_eq!(answer(&two_fields, &Deflate::default()), Ok(without_takeover("; server_max_window_bits=9")));
+    assert_eq!(response_to(&two_fields, &Deflate::default()), Ok(without_takeover("; server_max_window_bits=9")));
 }
 
 #[test]
@@ -140,14 +144,14 @@ fn offers_with_an_invalid_parameter_are_declined_and_the_connection_opens() {
     for parameters in offers {
         let offer = format!("permessage-deflate; {parameters}");
         for deflate in [Deflate::default(), with_budget()] {
-            assert_eq!(answer(&[&offer], &deflate), Ok(None), "{offer}");
+            assert_eq!(response_to(&[&offer], &deflate), Ok(None), "{offer}");
             assert_eq!(deflate.takeover_bytes(), 0, "{offer}: nothing is reserved");
         }
     }
     for other in ["permessage-bzip2", "deflate", "permessage-deflate2", "x; permessage-deflate"] {
-        assert_eq!(answer(&[other], &Deflate::default()), Ok(None), "{other}");
+        assert_eq!(response_to(&[other], &Deflate::default()), Ok(None), "{other}");
     }
-    assert_eq!(answer(&[], &Deflate::default()), Ok(None));
+    assert_eq!(response_to(&[], &Deflate::default()), Ok(None));
 }
 
 #[test]
@@ -188,29 +192,32 @@ fn a_thousand_offers_in_one_head_are_read_to_the_last() {
     assert_eq!((handshake.extensions().len(), handshake.deflate()), (1000, Some(&NO_TAKEOVER)));
 
     let declined = ["permessage-deflate; server_max_window_bits=8"; 999].join(",");
-    assert_eq!(answer(&[&declined], &Deflate::default()), Ok(None));
-    assert_eq!(answer(&[&(declined + ",permessage-deflate")], &Deflate::default()), Ok(without_takeover("")));
+    assert_eq!(response_to(&[&declined], &Deflate::default()), Ok(None));
+    assert_eq!(response_to(&[&(declined + ",permessage-deflate")], &Deflate::default()), Ok(without_takeover("")));
     let repeated = "permessage-deflate".to_owned() + &"; client_no_context_takeover".repeat(1000);
-    assert_eq!(answer(&[&repeated], &Deflate::default()), Ok(None));
+    assert_eq!(response_to(&[&repeated], &Deflate::default()), Ok(None));
 }
 
 #[test]
-fn without_budget_left_the_answer_forbids_the_client_context_takeover() {
+fn without_budget_left_the_response_forbids_the_client_context_takeover() {
     let deflate = deflate(|config| config.memory_bytes = 40_000); // one window of 32 KiB
     let offer = ["permessage-deflate; client_max_window_bits"];
     let first = handshake(&offer, &deflate).unwrap();
     // The budget is too small for a compressor, so the server does not take its context over.
     assert_eq!(first.deflate(), Some(&DeflateParams { server_no_context_takeover: true, ..TAKEOVER }));
     assert!((32_768..=40_000).contains(&deflate.takeover_bytes()));
-    let second = answer(&offer, &deflate).unwrap();
+    let second = response_to(&offer, &deflate).unwrap();
     assert_eq!(second.as_deref(), Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"));
     // An open connection keeps what its handshake reserved; a dropped handshake releases it.
     let connection = first.into_connection(Limits::default(), Delivery::Messages);
-    assert_eq!(answer(&offer, &deflate).unwrap(), second);
+    assert_eq!(response_to(&offer, &deflate).unwrap(), second);
     drop(connection);
     assert_eq!(deflate.takeover_bytes(), 0);
     drop(handshake(&offer, &deflate).unwrap());
-    assert_eq!(answer(&offer, &deflate).unwrap().as_deref(), Some("permessage-deflate; server_no_context_takeover"));
+    assert_eq!(
+        response_to(&offer, &deflate).unwrap().as_deref(),
+        Some("permessage-deflate; server_no_context_takeover")
+    );
     // A client without context takeover takes none of the budget.
     let without = handshake(&["permessage-deflate; client_no_context_takeover"], &deflate).unwrap();
     assert_eq!((without.deflate().is_some(), deflate.takeover_bytes()), (true, 0));
@@ -263,15 +270,15 @@ fn a_client_offers_the_context_takeover_that_it_has_memory_for() {
 }
 
 /// The client's result for a response with these values of `Sec-WebSocket-Extensions`.
-fn answered(extensions: &[&str], deflate: Option<&Deflate>) -> Result<Option<DeflateParams>, ClientHandshakeError> {
+fn outcome(extensions: &[&str], deflate: Option<&Deflate>) -> Result<Option<DeflateParams>, ClientHandshakeError> {
     let mut handshake = begin_handshake(deflate, &mut Vec::new());
     let lines: String = extensions.iter().map(|value| format!("Sec-WebSocket-Extensions: {value}\r\n")).collect();
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n{lines}\r\n"
     );
-    let (established, used) = handshake.receive(answer.as_bytes())?.expect("a whole answer");
-    assert_eq!(used, answer.len());
+    let (established, used) = handshake.receive(response.as_bytes())?.expect("a whole response");
+    assert_eq!(used, response.len());
     Ok(established.deflate().copied())
 }
 
@@ -280,7 +287,7 @@ fn bits(bits: u8) -> Option<WindowBits> {
 }
 
 #[test]
-fn a_client_accepts_a_valid_answer_to_its_offer() {
+fn a_client_accepts_a_valid_response_to_its_offer() {
     let rows: &[(&[&str], Option<DeflateParams>)] = &[
         (&[], None),
         (&["permessage-deflate; server_no_context_takeover; client_no_context_takeover"], Some(NO_TAKEOVER)),
@@ -298,20 +305,20 @@ fn a_client_accepts_a_valid_answer_to_its_offer() {
         ),
     ];
     for (fields, params) in rows {
-        assert_eq!(answered(fields, Some(&Deflate::default())).expect("valid"), *params, "{fields:?}");
-        let open = answered(fields, Some(&with_budget())).expect("valid");
+        assert_eq!(outcome(fields, Some(&Deflate::default())).expect("valid"), *params, "{fields:?}");
+        let open = outcome(fields, Some(&with_budget())).expect("valid");
         assert_eq!(open, *params, "{fields:?}: a server need not use what was allowed");
     }
     let full = "permessage-deflate; server_max_window_bits=9; client_max_window_bits=15";
     let expected = DeflateParams { server_max_window_bits: bits(9), client_max_window_bits: bits(15), ..TAKEOVER };
     let deflate = with_budget();
-    assert_eq!(answered(&[full], Some(&deflate)).expect("valid"), Some(expected));
-    assert_eq!(answered(&["permessage-deflate"], Some(&deflate)).expect("valid"), Some(TAKEOVER));
+    assert_eq!(outcome(&[full], Some(&deflate)).expect("valid"), Some(expected));
+    assert_eq!(outcome(&["permessage-deflate"], Some(&deflate)).expect("valid"), Some(TAKEOVER));
     assert_eq!(deflate.takeover_bytes(), 0);
 }
 
 #[test]
-fn a_client_refuses_an_invalid_answer_to_its_offer() {
+fn a_client_refuses_an_invalid_response_to_its_offer() {
     use DeflateResponseError::{ContextTakeover, InvalidValue, Repeated, Unknown};
     let rows: &[(&str, DeflateResponseError)] = &[
         ("permessage-deflate", ContextTakeover), // the offer has server_no_context_takeover
@@ -330,24 +337,24 @@ fn a_client_refuses_an_invalid_answer_to_its_offer() {
         ("permessage-deflate; server_no_context_takeover; mux", Unknown),
         ("permessage-deflate; server_no_context_takeover; SERVER_MAX_WINDOW_BITS=9", Unknown),
     ];
-    for (answer, expected) in rows {
-        match answered(&[answer], Some(&Deflate::default())) {
-            Err(ClientHandshakeError::Deflate(error)) => assert_eq!(error, *expected, "{answer}"),
-            other => panic!("{answer}: {other:?}"),
+    for (response, expected) in rows {
+        match outcome(&[response], Some(&Deflate::default())) {
+            Err(ClientHandshakeError::Deflate(error)) => assert_eq!(error, *expected, "{response}"),
+            other => panic!("{response}: {other:?}"),
         }
     }
     let valid = "permessage-deflate; server_no_context_takeover";
     for fields in [&["mux"][..], &[valid, valid], &["mux", valid], &[valid, "mux"]] {
-        let refused = answered(fields, Some(&Deflate::default()));
+        let refused = outcome(fields, Some(&Deflate::default()));
         assert!(matches!(refused, Err(ClientHandshakeError::Extension)), "{fields:?}: {refused:?}");
     }
-    let unasked = answered(&[valid], None);
+    let unasked = outcome(&[valid], None);
     assert!(matches!(unasked, Err(ClientHandshakeError::Extension)), "{unasked:?}");
     for field in
         ["", ";", "permessage-deflate;", "permessage-deflate; server_max_window_bits=\"\"", "permessage-deflate, ="]
     {
         for offered in [Some(&Deflate::default()), None] {
-            let refused = answered(&[field], offered);
+            let refused = outcome(&[field], offered);
             assert!(matches!(refused, Err(ClientHandshakeError::Extensions)), "{field:?}: {refused:?}");
         }
     }

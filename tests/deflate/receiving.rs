@@ -46,7 +46,7 @@ fn receive_paused(receiver: &mut Receiver, bytes: &[u8], max_bytes: usize) -> (V
     (seen, None)
 }
 
-/// Joins pieces to messages. An unfinished message is dropped.
+/// Joins pieces into messages. An unfinished message is dropped.
 fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     let (mut whole, mut open) = (Vec::new(), None::<Vec<u8>>);
     for event in events {
@@ -68,14 +68,14 @@ fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     whole
 }
 
-/// Receives `wire` in several ways, and compares the messages and the breach.
+/// Receives `wire` in several ways, and compares the messages and the violation.
 fn check(
     name: &str,
     role: Role,
     params: DeflateParams,
     wire: &[u8],
     expected: &[OwnedEvent],
-    breach: Option<ProtocolError>,
+    violation: Option<ProtocolError>,
     random: &mut Random,
 ) {
     for max_unfinished in [0, 1, 16] {
@@ -93,13 +93,13 @@ fn check(
             for (way, (seen, error)) in ways {
                 let context = format!("{name}, {way} ({role:?}, {delivery:?}, {max_unfinished} inflaters)");
                 assert_eq!(joined(seen), expected, "{context}");
-                assert_eq!(rule(error), rule(breach), "{context}: {error:?}");
-                if let Some(ProtocolError::InvalidUtf8 { .. }) = breach {
-                    assert_eq!(error, breach, "{context}: the offset too");
+                assert_eq!(rule(error), rule(violation), "{context}: {error:?}");
+                if let Some(ProtocolError::InvalidUtf8 { .. }) = violation {
+                    assert_eq!(error, violation, "{context}: the offset too");
                 }
             }
             // All inflaters are back in the pool.
-            if max_unfinished > 0 && delivery == Delivery::Messages && breach.is_none() {
+            if max_unfinished > 0 && delivery == Delivery::Messages && violation.is_none() {
                 let mut next = new();
                 receive(&mut next, &frame(role, 0x41, HELLO));
                 assert_eq!(next.buffered_bytes(), 5, "{name}: there is an inflater for the next");
@@ -113,10 +113,10 @@ fn check_frames(
     params: DeflateParams,
     list: Frames<'_>,
     expected: &[OwnedEvent],
-    breach: Option<ProtocolError>,
+    violation: Option<ProtocolError>,
 ) {
     for role in BOTH_ROLES {
-        check(name, role, params, &frames(role, list), expected, breach, &mut Random::new(1));
+        check(name, role, params, &frames(role, list), expected, violation, &mut Random::new(1));
     }
 }
 
@@ -210,11 +210,11 @@ fn a_window_of_32_kib_is_there_to_its_first_byte_and_not_before() {
             let wire = frames(role, &[(0xC2, &first), (0xC2, &second)]);
             let mut expected = vec![binary(&bytes[..before])];
             expected.extend(fits.then(|| binary(three)));
-            let breach = (!fits).then_some(ProtocolError::InvalidDeflate);
-            check(&format!("{distance} back of {before}"), role, TAKEOVER, &wire, &expected, breach, &mut random);
+            let violation = (!fits).then_some(ProtocolError::InvalidDeflate);
+            check(&format!("{distance} back of {before}"), role, TAKEOVER, &wire, &expected, violation, &mut random);
             // Without context takeover, the window is empty.
-            let breach = Some(ProtocolError::InvalidDeflate);
-            check("no takeover", role, NO_TAKEOVER, &wire, &[binary(&bytes[..before])], breach, &mut random);
+            let violation = Some(ProtocolError::InvalidDeflate);
+            check("no takeover", role, NO_TAKEOVER, &wire, &[binary(&bytes[..before])], violation, &mut random);
         }
     }
 }
@@ -241,11 +241,11 @@ fn invalid_deflate_data_fails_with_1007() {
     ];
     for (name, message) in rows {
         assert!(Inflater::new(15).inflate(message).is_err(), "{name}, by the tests' inflater");
-        let breach = Some(ProtocolError::InvalidDeflate);
-        check_frames(name, NO_TAKEOVER, &[(0x89, b""), (0xC2, message), (0x89, b"")], &[ping(b"")], breach);
-        check_frames(name, TAKEOVER, &[(0xC2, message), (0xC2, HELLO)], &[], breach);
+        let violation = Some(ProtocolError::InvalidDeflate);
+        check_frames(name, NO_TAKEOVER, &[(0x89, b""), (0xC2, message), (0x89, b"")], &[ping(b"")], violation);
+        check_frames(name, TAKEOVER, &[(0xC2, message), (0xC2, HELLO)], &[], violation);
         let (front, back) = message.split_at(message.len() / 2);
-        check_frames(name, NO_TAKEOVER, &[(0x42, front), (0x80, back)], &[], breach);
+        check_frames(name, NO_TAKEOVER, &[(0x42, front), (0x80, back)], &[], violation);
     }
     assert_eq!(ProtocolError::InvalidDeflate.close_code(), CloseCode::INVALID_FRAME_PAYLOAD_DATA);
 }
@@ -264,9 +264,9 @@ fn rsv1_is_valid_only_if_negotiated_and_on_the_first_frame_of_a_message() {
         ("RSV1 and RSV3", &[(0xD2, HELLO)], 0b101),
     ];
     for (name, list, bits) in rows {
-        let breach = ProtocolError::ReservedBits { bits: *bits };
-        check_frames(name, NO_TAKEOVER, list, &[], Some(breach));
-        assert_eq!(breach.close_code(), CloseCode::PROTOCOL_ERROR);
+        let violation = ProtocolError::ReservedBits { bits: *bits };
+        check_frames(name, NO_TAKEOVER, list, &[], Some(violation));
+        assert_eq!(violation.close_code(), CloseCode::PROTOCOL_ERROR);
     }
     for role in BOTH_ROLES {
         let mut plain = switchboard_tests::engine::receiver(role, Limits::default(), Delivery::Messages);
@@ -396,7 +396,7 @@ fn errors_are_the_same_however_the_bytes_are_cut_and_however_many_inflaters_ther
             }
             faulty.push(0);
         }
-        let breach = match Inflater::new(15).inflate(&faulty) {
+        let violation = match Inflater::new(15).inflate(&faulty) {
             Ok(inflated) => {
                 expected.push(binary(&inflated));
                 None
@@ -404,7 +404,7 @@ fn errors_are_the_same_however_the_bytes_are_cut_and_however_many_inflaters_ther
             Err(_) => Some(ProtocolError::InvalidDeflate),
         };
         append(&mut wire, &mut expected, role, 0x42, &faulty, false, &mut random);
-        check("a fault", role, NO_TAKEOVER, &wire, &expected, breach, &mut random);
+        check("a fault", role, NO_TAKEOVER, &wire, &expected, violation, &mut random);
     });
 }
 
@@ -418,14 +418,14 @@ fn text_is_checked_while_it_is_inflated_and_the_offset_is_exact() {
     ];
     for (name, payload, offset) in rows {
         let message = Blocks::default().fixed(false).literals(payload).end().message();
-        let breach = ProtocolError::InvalidUtf8 { offset: *offset };
-        check_frames(name, NO_TAKEOVER, &[(0xC1, &message)], &[], Some(breach));
+        let violation = ProtocolError::InvalidUtf8 { offset: *offset };
+        check_frames(name, NO_TAKEOVER, &[(0xC1, &message)], &[], Some(violation));
         let (front, back) = message.split_at(message.len() / 2);
-        check_frames(name, NO_TAKEOVER, &[(0x41, front), (0x80, back)], &[], Some(breach));
+        check_frames(name, NO_TAKEOVER, &[(0x41, front), (0x80, back)], &[], Some(violation));
         // It comes before the error of invalid DEFLATE data behind it, except if only the end shows it.
         if *name != "cut off by the end" {
             let broken = Blocks::default().fixed(false).literals(payload).copy(30_000).end().message();
-            check_frames(name, NO_TAKEOVER, &[(0xC1, &broken)], &[], Some(breach));
+            check_frames(name, NO_TAKEOVER, &[(0xC1, &broken)], &[], Some(violation));
         }
     }
     let faulty = [b"abc\xff".as_slice(), &[b'a'; 1 << 20]].concat();
@@ -552,7 +552,7 @@ fn the_limit_counts_inflated_bytes_exactly() {
     for length in [1000, 8192, 16_384, 100_000] {
         let limits = Limits::of_bytes(length as u64);
         let too_long = ProtocolError::MessageTooLong { length: length as u64 + 1, limit: length as u64 };
-        for (over, breach) in [(0, None), (1, Some(too_long)), (5000, Some(too_long))] {
+        for (over, violation) in [(0, None), (1, Some(too_long)), (5000, Some(too_long))] {
             let compressed = zeros(length + over);
             for role in BOTH_ROLES {
                 for (max_unfinished, delivery) in POOLS_AND_DELIVERIES {
@@ -565,7 +565,11 @@ fn the_limit_counts_inflated_bytes_exactly() {
                         receive_cut(&mut new(), &wire, vec![1; wire.len()]),
                         receive_paused(&mut new(), &wire, 100),
                     ] {
-                        assert_eq!((joined(seen), error), (expected.clone(), breach), "{length} and {over} ({role:?})");
+                        assert_eq!(
+                            (joined(seen), error),
+                            (expected.clone(), violation),
+                            "{length} and {over} ({role:?})"
+                        );
                     }
                 }
             }
@@ -639,7 +643,7 @@ fn inflating_pauses_without_a_free_inflater_too() {
 
 /// Blocks without data still take time.
 #[test]
-fn input_that_inflates_to_nothing_is_work_too() {
+fn input_that_inflates_to_nothing_counts_as_work() {
     let empty = (0..20_000).fold(Blocks::default(), |blocks, _| blocks.fixed(false).end()).message();
     let deflate = Deflate::default();
     let mut wire = frame(Role::Client, 0xC2, &empty);
@@ -653,7 +657,7 @@ fn input_that_inflates_to_nothing_is_work_too() {
 
 /// Each block with BFINAL takes two bytes, and the window is set up anew behind it.
 #[test]
-fn blocks_with_bfinal_are_work_too() {
+fn blocks_with_bfinal_count_as_work() {
     let window = Blocks::default().stored(false, &[7; 40_000]);
     let finals = (0..1000).fold(window, |blocks, _| blocks.fixed(true).end().aligned()).message();
     let mut wire = frame(Role::Client, 0xC2, &finals);
@@ -667,7 +671,7 @@ fn blocks_with_bfinal_are_work_too() {
 }
 
 #[test]
-fn the_header_of_a_compressed_frame_is_read_as_any_other() {
+fn the_header_of_a_compressed_frame_is_read_like_any_other() {
     let rules = switchboard::HeaderRules {
         role: Role::Client,
         rsv1: true,
@@ -686,15 +690,15 @@ fn the_number_of_blocks_with_bfinal_is_limited() {
         |count: usize| (0..count).fold(Blocks::default(), |blocks, _| blocks.fixed(true).end().aligned()).message();
     let list: Frames<'_> = &[(0xC2, &finals(1000)), (0xC2, &finals(1000))];
     check_frames("the limit, twice", NO_TAKEOVER, list, &[binary(b""), binary(b"")], None);
-    let breach = ProtocolError::TooManyFinalBlocks { limit: 1000 };
-    assert_eq!(breach.close_code(), CloseCode::POLICY_VIOLATION);
+    let violation = ProtocolError::TooManyFinalBlocks { limit: 1000 };
+    assert_eq!(violation.close_code(), CloseCode::POLICY_VIOLATION);
     let list: Frames<'_> = &[(0xC2, &finals(1001))];
-    check_frames("one more", NO_TAKEOVER, list, &[], Some(breach));
+    check_frames("one more", NO_TAKEOVER, list, &[], Some(violation));
 }
 
 /// With context takeover, the window is set up anew for each message, however short.
 #[test]
-fn windows_that_are_taken_over_are_work_too() {
+fn windows_that_are_taken_over_count_as_work() {
     let deflate = pool_with(16);
     let mut receiver = receiver(&deflate, Role::Client, TAKEOVER, Limits::default(), Delivery::Messages);
     let window = Blocks::default().stored(false, &[7; 40_000]).message();

@@ -38,7 +38,7 @@ fn frames_in(mut bytes: &[u8], role: Role) -> Vec<Frame> {
     frames
 }
 
-/// The other end of a connection, which inflates what it is sent.
+/// The other end of a connection, which inflates the messages that it gets.
 struct OtherEnd {
     role: Role,
     no_takeover: bool,
@@ -216,7 +216,7 @@ fn a_context_is_taken_over_if_that_was_negotiated_and_the_budget_allows_it() {
 }
 
 #[test]
-fn a_message_that_found_no_room_is_not_in_the_window() {
+fn a_message_that_did_not_fit_into_the_output_is_not_in_the_window() {
     for params in [NO_TAKEOVER, TAKEOVER] {
         let deflate = with_budget();
         let mut connection = open(&deflate, params);
@@ -384,7 +384,7 @@ fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
 }
 
 #[test]
-fn a_window_of_eight_bits_is_not_compressed_for() {
+fn for_a_window_of_eight_bits_messages_are_sent_uncompressed() {
     for role in [Role::Server, Role::Client] {
         let params = with_window(NO_TAKEOVER, 8);
         let text = TEXT.repeat(20);

@@ -45,21 +45,21 @@ fn both_sides_open_a_connection_however_the_heads_are_cut() {
         let mut to_client = Vec::new();
         let mut server = opening
             .accept(Some("chat"), &[("X-Served-By", "one")], Limits::default(), Delivery::Messages, &mut to_client)
-            .expect("an answer that can be written");
-        let answer_len = to_client.len();
+            .expect("a response that can be written");
+        let response_len = to_client.len();
         assert_eq!(receive(&mut server.receiver, &to_server[at..]), (vec![text("early")], None));
         server.sender.text("welcome", &mut to_client).unwrap();
 
         let (mut at, mut established) = (0, None);
         for length in random.cuts(to_client.len()) {
-            if let Some((found, used)) = handshake.receive(&to_client[at..at + length]).expect("a valid answer") {
+            if let Some((found, used)) = handshake.receive(&to_client[at..at + length]).expect("a valid response") {
                 (at, established) = (at + used, Some(found));
                 break;
             }
             at += length;
         }
-        let established = established.expect("a whole answer");
-        assert_eq!((at, established.subprotocol()), (answer_len, Some("chat")));
+        let established = established.expect("a whole response");
+        assert_eq!((at, established.subprotocol()), (response_len, Some("chat")));
         let mut client = established.into_connection(|| KEY, Limits::default(), Delivery::Messages);
         assert_eq!(receive(&mut client.receiver, &to_client[at..]), (vec![text("welcome")], None));
         assert_eq!((client.state(), server.state()), (State::Open, State::Open));
@@ -78,7 +78,7 @@ fn limits_and_delivery_of_the_handshake_hold_for_the_connection() {
     let opening = ServerHandshake::from_request(&head).unwrap();
     let mut to_client = Vec::new();
     let mut server = opening.accept(None, &[], Limits::of_bytes(4), Delivery::Messages, &mut to_client).unwrap();
-    let (established, _) = handshake.receive(&to_client).unwrap().expect("an answer");
+    let (established, _) = handshake.receive(&to_client).unwrap().expect("a response");
     let mut client = established.into_connection(|| KEY, Limits::of_bytes(3), Delivery::Messages);
 
     let (mut up, mut down) = (Vec::new(), Vec::new());
@@ -96,28 +96,28 @@ fn limits_and_delivery_of_the_handshake_hold_for_the_connection() {
 fn a_rejection_reaches_the_client_as_its_status() {
     for error in [HandshakeError::Method, HandshakeError::WebSocketVersion, HandshakeError::Origin] {
         let mut handshake = begin_handshake(&ClientRequest::new("a", "/"), &mut Vec::new());
-        let mut answer = Vec::new();
-        Rejection::from(&error).write(&mut answer).unwrap();
-        match handshake.receive(&answer) {
+        let mut response = Vec::new();
+        Rejection::from(&error).write(&mut response).unwrap();
+        match handshake.receive(&response) {
             Err(ClientHandshakeError::Status { response, .. }) => assert_eq!(response.status(), error.status()),
             other => panic!("{error:?}: {other:?}"),
         }
     }
     let mut handshake = begin_handshake(&ClientRequest::new("a", "/"), &mut Vec::new());
-    let mut answer = Vec::new();
-    Rejection::new(307).header("Location", "/elsewhere").write(&mut answer).unwrap();
-    let redirect = handshake.receive(&answer);
+    let mut response = Vec::new();
+    Rejection::new(307).header("Location", "/elsewhere").write(&mut response).unwrap();
+    let redirect = handshake.receive(&response);
     assert!(matches!(redirect, Err(ClientHandshakeError::Redirect { location, .. }) if location == "/elsewhere"));
 }
 
 #[test]
-fn the_answer_to_another_clients_key_is_refused() {
+fn the_response_to_another_clients_key_is_refused() {
     let (mut one, mut other) = (Vec::new(), Vec::new());
     let mut handshake = begin_handshake(&ClientRequest::new("a", "/"), &mut one);
     ClientHandshake::new(&ClientRequest::new("a", "/"), [8; 16], HeadLimits::default(), &mut other).unwrap();
     let (head, _) = RequestReader::new(HeadLimits::default()).receive(&other).unwrap().expect("a head");
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let opening = ServerHandshake::from_request(&head).unwrap();
-    opening.accept(None, &[], Limits::default(), Delivery::Messages, &mut answer).unwrap();
-    assert!(matches!(handshake.receive(&answer), Err(ClientHandshakeError::Accept)));
+    opening.accept(None, &[], Limits::default(), Delivery::Messages, &mut response).unwrap();
+    assert!(matches!(handshake.receive(&response), Err(ClientHandshakeError::Accept)));
 }

@@ -28,13 +28,13 @@ fn request(request: &ClientRequest<'_>) -> Result<String, InvalidHeader> {
     }
 }
 
-/// Feeds `answer` to a handshake in pieces of this length. The number of bytes used counts from the start of `answer`.
-fn answered(answer: &str, piece: usize) -> Result<Option<(Established, usize)>, ClientHandshakeError> {
+/// Feeds `response` to a handshake in pieces of this length. The number of bytes used counts from its start.
+fn received(response: &str, piece: usize) -> Result<Option<(Established, usize)>, ClientHandshakeError> {
     let mut wanted = ClientRequest::new("example.com", "/");
     wanted.subprotocols = &["chat", "superchat"];
     let mut handshake = ClientHandshake::new(&wanted, NONCE, HeadLimits::default(), &mut Vec::new()).unwrap();
     let mut before = 0;
-    for part in answer.as_bytes().chunks(piece) {
+    for part in response.as_bytes().chunks(piece) {
         if let Some((established, used)) = handshake.receive(part)? {
             return Ok(Some((established, before + used)));
         }
@@ -43,16 +43,16 @@ fn answered(answer: &str, piece: usize) -> Result<Option<(Established, usize)>, 
     Ok(None)
 }
 
-/// Returns the outcome of `answer` as text. Asserts that it is the same in one piece and byte by byte.
-fn outcome(answer: &str) -> String {
-    let show = |piece| match answered(answer, piece) {
+/// Returns the outcome of `response` as text. Asserts that it is the same in one piece and byte by byte.
+fn outcome(response: &str) -> String {
+    let show = |piece| match received(response, piece) {
         Ok(Some((established, _))) => format!("open, {:?}", established.subprotocol()),
         Ok(None) => "waiting".into(),
         Err(ClientHandshakeError::Head(error)) => format!("{error}"),
         Err(error) => format!("{error}"),
     };
-    let whole = show(answer.len());
-    assert_eq!(show(1), whole, "byte by byte: {answer}");
+    let whole = show(response.len());
+    assert_eq!(show(1), whole, "byte by byte: {response}");
     whole
 }
 
@@ -150,11 +150,11 @@ fn subprotocols_that_are_empty_or_repeated_are_refused() {
 }
 
 #[test]
-fn the_answer_of_section_1_3_opens_the_connection() {
+fn the_response_of_section_1_3_opens_the_connection() {
     assert_eq!(outcome(RESPONSE), "open, None");
     let with_frame = format!("{RESPONSE}\x01\x05Hello");
     for piece in [with_frame.len(), 1, 100] {
-        let (established, used) = answered(&with_frame, piece).unwrap().expect("an answer");
+        let (established, used) = received(&with_frame, piece).unwrap().expect("a whole response");
         assert_eq!((used, established.response().status()), (RESPONSE.len(), 101), "pieces of {piece}");
         let accept: Vec<&[u8]> = established.response().values("sec-websocket-accept").collect();
         assert_eq!(accept, [b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]);
@@ -165,7 +165,7 @@ fn the_answer_of_section_1_3_opens_the_connection() {
 }
 
 #[test]
-fn an_answer_101_is_checked_in_full() {
+fn a_response_101_is_checked_in_full() {
     let upgrade = ClientHandshakeError::Upgrade.to_string();
     let connection = ClientHandshakeError::Connection.to_string();
     let accept = ClientHandshakeError::Accept.to_string();
@@ -208,9 +208,9 @@ fn an_answer_101_is_checked_in_full() {
         ("no reason phrase", "101 Switching Protocols", "101 ", &open),
     ];
     for (name, from, to, expected) in rows {
-        let answer = RESPONSE.replace(from, to);
-        assert_ne!(answer, RESPONSE, "{name}: the row changes something");
-        assert_eq!(outcome(&answer), *expected, "{name}");
+        let wire = RESPONSE.replace(from, to);
+        assert_ne!(wire, RESPONSE, "{name}: the row changes something");
+        assert_eq!(outcome(&wire), *expected, "{name}");
     }
 }
 
@@ -218,12 +218,12 @@ fn an_answer_101_is_checked_in_full() {
 fn a_subprotocol_that_was_not_offered_is_refused() {
     let wanted = ClientRequest::new("example.com", "/");
     let mut handshake = ClientHandshake::new(&wanted, NONCE, HeadLimits::default(), &mut Vec::new()).unwrap();
-    let answer = RESPONSE.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
-    assert!(matches!(handshake.receive(answer.as_bytes()), Err(ClientHandshakeError::Subprotocol)));
+    let wire = RESPONSE.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
+    assert!(matches!(handshake.receive(wire.as_bytes()), Err(ClientHandshakeError::Subprotocol)));
 }
 
 #[test]
-fn a_few_interim_answers_are_skipped() {
+fn a_few_interim_responses_are_skipped() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n";
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
     assert_eq!(outcome(&format!("{interim}{hints}{RESPONSE}")), "open, None");
@@ -233,26 +233,25 @@ fn a_few_interim_answers_are_skipped() {
     assert_eq!(outcome(&hints.repeat(1000)), endless);
     let all = format!("{interim}{RESPONSE}");
     for piece in [all.len(), 1, 26, 40] {
-        assert_eq!(answered(&all, piece).unwrap().map(|(_, used)| used), Some(all.len()), "pieces of {piece}");
+        assert_eq!(received(&all, piece).unwrap().map(|(_, used)| used), Some(all.len()), "pieces of {piece}");
     }
 }
 
 #[test]
 fn a_redirect_names_its_location() {
     for status in [301, 302, 303, 307, 308] {
-        let answer = format!("HTTP/1.1 {status} Moved\r\nLocation: wss://other.example/\r\nContent-Length: 5\r\n\r\n");
-        match answered(&answer, answer.len()) {
+        let wire = format!("HTTP/1.1 {status} Moved\r\nLocation: wss://other.example/\r\nContent-Length: 5\r\n\r\n");
+        match received(&wire, wire.len()) {
             Err(ClientHandshakeError::Redirect { location, response, used }) => {
                 assert_eq!((location.as_str(), response.status()), ("wss://other.example/", status));
-                assert_eq!(used, answer.len());
+                assert_eq!(used, wire.len());
             }
             other => panic!("{status}: {other:?}"),
         }
     }
-    for answer in ["302 Found\r\n", "300 Multiple Choices\r\nLocation: /a\r\n", "304 Not Modified\r\nLocation: /a\r\n"]
-    {
-        let answer = format!("HTTP/1.1 {answer}\r\n");
-        assert!(matches!(answered(&answer, 1), Err(ClientHandshakeError::Status { .. })), "{answer}");
+    for wire in ["302 Found\r\n", "300 Multiple Choices\r\nLocation: /a\r\n", "304 Not Modified\r\nLocation: /a\r\n"] {
+        let wire = format!("HTTP/1.1 {wire}\r\n");
+        assert!(matches!(received(&wire, 1), Err(ClientHandshakeError::Status { .. })), "{wire}");
     }
 }
 
@@ -260,10 +259,10 @@ fn a_redirect_names_its_location() {
 fn any_other_status_is_returned_to_the_caller() {
     for status in [200, 204, 400, 401, 403, 404, 426, 429, 500, 503, 599] {
         let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
-        let answer = format!("{interim}HTTP/1.1 {status} Whatever\r\nRetry-After: 5\r\n\r\nbody");
-        match answered(&answer, answer.len()) {
+        let wire = format!("{interim}HTTP/1.1 {status} Whatever\r\nRetry-After: 5\r\n\r\nbody");
+        match received(&wire, wire.len()) {
             Err(ClientHandshakeError::Status { response, used }) => {
-                assert_eq!((response.status(), &answer[used..]), (status, "body"));
+                assert_eq!((response.status(), &wire[used..]), (status, "body"));
                 assert_eq!(response.values("retry-after").collect::<Vec<_>>(), [b"5"]);
             }
             other => panic!("{status}: {other:?}"),
@@ -272,7 +271,7 @@ fn any_other_status_is_returned_to_the_caller() {
 }
 
 #[test]
-fn an_answer_that_is_not_http_1_1_is_refused() {
+fn a_response_that_is_not_http_1_1_is_refused() {
     let head = |error: HeadError| error.to_string();
     let limit = HeadLimits::default().max_bytes;
     let fields = HeadLimits::default().max_headers;
@@ -295,7 +294,7 @@ fn an_answer_that_is_not_http_1_1_is_refused() {
             head(HeadError::TooManyHeaders { limit: fields }),
         ),
     ];
-    for (name, answer, expected) in rows {
-        assert_eq!(outcome(answer), *expected, "{name}");
+    for (name, wire, expected) in rows {
+        assert_eq!(outcome(wire), *expected, "{name}");
     }
 }

@@ -26,7 +26,7 @@ fn close_payloads_of_each_length_are_read() {
 }
 
 #[test]
-fn a_server_closes() {
+fn a_server_that_has_closed_receives_until_the_peers_close() {
     transcript! { Role::Server;
         state State::Open;
         close CloseCode::GOING_AWAY;
@@ -45,7 +45,7 @@ fn a_server_closes() {
 }
 
 #[test]
-fn a_client_closes() {
+fn a_client_that_has_closed_receives_until_the_peers_close() {
     transcript! { Role::Client;
         close CloseCode::NORMAL_CLOSURE;
         sent  "88 82 00000000 03e8";
@@ -143,7 +143,7 @@ fn a_ping_inside_our_fragmented_message_is_answered_between_fragments() {
 }
 
 #[test]
-fn a_breach_is_answered_with_its_close_code() {
+fn a_violation_is_answered_with_its_close_code() {
     transcript! { Role::Server;
         recv  "83" fails ProtocolError::ReservedOpcode(3);
         sent  "88 11 03ea 7265736572766564206f70636f6465";     // 1002, "reserved opcode"
@@ -159,7 +159,7 @@ fn a_breach_is_answered_with_its_close_code() {
 }
 
 #[test]
-fn a_breach_after_our_close_is_not_answered() {
+fn a_violation_after_our_close_is_not_answered() {
     transcript! { Role::Server;
         close CloseCode::GOING_AWAY;
         sent  "88 02 03e9";
@@ -169,7 +169,7 @@ fn a_breach_after_our_close_is_not_answered() {
 }
 
 #[test]
-fn an_invalid_close_frame_is_a_breach_and_not_a_close() {
+fn an_invalid_close_frame_is_a_violation_and_not_a_close() {
     transcript! { Role::Server;
         recv  "88 82 00000000 03ed" fails ProtocolError::InvalidCloseCode(CloseCode::NO_STATUS_RECEIVED);
         sent  "88 18 03ea 636c6f736520636f6465206e6f7420616c6c6f776564"; // 1002, "close code not allowed"
@@ -178,7 +178,7 @@ fn an_invalid_close_frame_is_a_breach_and_not_a_close() {
 }
 
 #[test]
-fn a_breach_closes_the_connection_before_it_is_answered() {
+fn a_violation_closes_the_connection_before_it_is_answered() {
     let mut server = Connection::server(Limits::default(), Delivery::Messages);
     receive(&mut server.receiver, b"\x8f");
     assert_eq!((server.state(), server.sender.is_open()), (State::Closed, true));

@@ -21,7 +21,7 @@ fn fragments_become_one_message() {
             &[(0x01, b"a"), (0x80, b"b"), (0x82, b"c"), (0x02, b"d"), (0x80, b"e"), (0x81, b"f")],
             &[text("ab"), binary(b"c"), binary(b"de"), text("f")],
         ),
-        ("bytes that are no text, as binary", &[(0x02, b"\xff"), (0x80, b"\xc0")], &[binary(b"\xff\xc0")]),
+        ("bytes that are not text, as binary", &[(0x02, b"\xff"), (0x80, b"\xc0")], &[binary(b"\xff\xc0")]),
     ];
     for (name, list, events) in rows {
         for role in BOTH_ROLES {
@@ -56,9 +56,9 @@ fn control_frames_may_stand_between_fragments() {
 fn reserved_bits_and_opcodes_fail_inside_a_message_too() {
     for role in BOTH_ROLES {
         let begun = frame(role, 0x01, b"a");
-        let fails = |first: u8, breach| {
+        let fails = |first: u8, violation| {
             let wire = [begun.as_slice(), &[first]].concat();
-            Row::fails(&format!("{first:02x}"), role, wire, breach).check();
+            Row::fails(&format!("{first:02x}"), role, wire, violation).check();
         };
         for bits in 1..=7 {
             fails(bits << 4, ProtocolError::ReservedBits { bits });
@@ -135,15 +135,15 @@ fn which_limit_is_crossed_does_not_depend_on_where_a_length_is_cut() {
             ProtocolError::FrameTooLong { length: 1023, limit: 300 },
         ),
     ];
-    for (name, limits, before, header, breach) in rows {
+    for (name, limits, before, header, violation) in rows {
         let wire = [before.as_slice(), header].concat();
         for cut in before.len()..=wire.len() {
             let new = &mut receiver(Role::Client, *limits, Delivery::Messages);
             let (seen, error) = receive_cut(new, &wire, [cut, wire.len() - cut]);
-            assert_eq!((seen, rule(error)), (vec![], rule(Some(*breach))), "{name}, cut at {cut}: {error:?}");
+            assert_eq!((seen, rule(error)), (vec![], rule(Some(*violation))), "{name}, cut at {cut}: {error:?}");
         }
         let whole = receive(&mut receiver(Role::Client, *limits, Delivery::Messages), &wire);
-        assert_eq!(whole, (vec![], Some(*breach)), "{name}, whole");
+        assert_eq!(whole, (vec![], Some(*violation)), "{name}, whole");
     }
 }
 
@@ -189,7 +189,7 @@ fn unfinished_frames_and_messages_are_reported_and_counted() {
         assert_eq!(receive(&mut receiver, bytes), (events.to_vec(), None), "{name}");
         assert_eq!((receiver.has_unfinished(), receiver.buffered_bytes()), (has_unfinished, buffered), "{name}");
     };
-    step("nothing has come", b"", &[], false, 0);
+    step("nothing has arrived", b"", &[], false, 0);
     step("half a header", b"\x82", &[], true, 0);
     step("a header without its payload", b"\x04", &[], true, 0);
     step("half of the payload", b"ab", &[], true, 2);

@@ -1,7 +1,7 @@
 //! Frame headers on the wire (RFC 6455 §5.1–5.3, §5.5): the headers that are accepted, and those that fail, with the
-//! byte that shows the breach.
+//! byte that shows the violation.
 //!
-//! In a row that fails, the last byte shows the breach; the bytes before it must be accepted.
+//! In a row that fails, the last byte shows the violation; the bytes before it must be accepted.
 
 use switchboard::{FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, ProtocolError, Role};
 use switchboard_tests::{
@@ -43,14 +43,14 @@ fn a_first_byte_with_a_reserved_opcode_or_bit_fails_at_once() {
     for role in BOTH_ROLES {
         for first in 0..=0xFF_u8 {
             let (bits, opcode, fin) = (first >> 4 & 7, first & 0x0F, first & 0x80 != 0);
-            let breach = match opcode {
+            let violation = match opcode {
                 0x3..=0x7 | 0xB..=0xF => ProtocolError::ReservedOpcode(opcode),
                 _ if bits != 0 => ProtocolError::ReservedBits { bits },
                 0x8..=0xA if !fin => ProtocolError::FragmentedControl,
                 0x0 => ProtocolError::UnexpectedContinuation,
                 _ => continue, // the rows below
             };
-            Row::fails(&format!("{first:02x}"), role, vec![first], breach).check();
+            Row::fails(&format!("{first:02x}"), role, vec![first], violation).check();
         }
     }
 }
@@ -90,13 +90,13 @@ fn lengths_on_both_sides_of_each_form_are_accepted() {
 
 #[test]
 fn a_64_bit_length_with_its_highest_bit_set_fails_with_1002_at_its_first_byte() {
-    let breach = ProtocolError::LengthOutOfRange;
-    assert_eq!(breach.close_code().get(), 1002);
+    let violation = ProtocolError::LengthOutOfRange;
+    assert_eq!(violation.close_code().get(), 1002);
     let unlimited = Limits::of_bytes(u64::MAX);
     for byte in [0x80, 0xFF] {
-        Row::fails("unmasked", Role::Client, vec![0x82, 0x7F, byte], breach).within(unlimited).check();
-        Row::fails("masked", Role::Server, vec![0x82, 0xFF, byte], breach).within(unlimited).check();
-        Row::fails("text, default limits", Role::Client, vec![0x81, 0x7F, byte], breach).check();
+        Row::fails("unmasked", Role::Client, vec![0x82, 0x7F, byte], violation).within(unlimited).check();
+        Row::fails("masked", Role::Server, vec![0x82, 0xFF, byte], violation).within(unlimited).check();
+        Row::fails("text, default limits", Role::Client, vec![0x81, 0x7F, byte], violation).check();
     }
     // 2^63 - 1 is a valid length: without a limit, the receiver waits for the payload and keeps what has come.
     let longest = [hex("82 7f 7fffffffffffffff"), b"abc".to_vec()].concat();
@@ -108,9 +108,9 @@ fn a_64_bit_length_with_its_highest_bit_set_fails_with_1002_at_its_first_byte() 
 #[test]
 fn a_frame_over_the_limit_fails_with_1009_at_the_first_byte_that_decides() {
     let fails = |name, limit, wire: &str, length| {
-        let breach = ProtocolError::FrameTooLong { length, limit };
-        assert_eq!(breach.close_code().get(), 1009);
-        Row::fails(name, Role::Client, hex(wire), breach).within(Limits::of_bytes(limit)).check();
+        let violation = ProtocolError::FrameTooLong { length, limit };
+        assert_eq!(violation.close_code().get(), 1009);
+        Row::fails(name, Role::Client, hex(wire), violation).within(Limits::of_bytes(limit)).check();
     };
     fails("101 of 100", 100, "82 65", 101);
     fails("125 of 124", 124, "81 7d", 125);
@@ -189,21 +189,21 @@ fn rsv1_stands_only_on_the_first_frame_of_a_message_and_only_where_it_was_negoti
     let inside = HeaderRules { unfinished: Some(1), ..negotiated };
     let decode =
         |first: u8, rules: &HeaderRules| FrameHeader::decode(&[first, 0], rules).map(|found| found.unwrap().0.rsv1);
-    let breach = |bits| Err(ProtocolError::ReservedBits { bits });
+    let violation = |bits| Err(ProtocolError::ReservedBits { bits });
     let rows = [
         ("text", 0xC1, negotiated, Ok(true)),
         ("binary", 0xC2, negotiated, Ok(true)),
         ("first fragment", 0x41, negotiated, Ok(true)),
         ("not compressed", 0x81, negotiated, Ok(false)),
-        ("text, not negotiated", 0xC1, rules(Role::Client), breach(4)),
-        ("continuation", 0x40, inside, breach(4)),
-        ("last continuation", 0xC0, inside, breach(4)),
-        ("close", 0xC8, negotiated, breach(4)),
-        ("ping", 0xC9, negotiated, breach(4)),
-        ("pong", 0xCA, negotiated, breach(4)),
-        ("RSV2", 0xA1, negotiated, breach(2)),
-        ("RSV3", 0x91, negotiated, breach(1)),
-        ("RSV1 and RSV3", 0xD1, negotiated, breach(5)),
+        ("text, not negotiated", 0xC1, rules(Role::Client), violation(4)),
+        ("continuation", 0x40, inside, violation(4)),
+        ("last continuation", 0xC0, inside, violation(4)),
+        ("close", 0xC8, negotiated, violation(4)),
+        ("ping", 0xC9, negotiated, violation(4)),
+        ("pong", 0xCA, negotiated, violation(4)),
+        ("RSV2", 0xA1, negotiated, violation(2)),
+        ("RSV3", 0x91, negotiated, violation(1)),
+        ("RSV1 and RSV3", 0xD1, negotiated, violation(5)),
     ];
     for (name, first, rules, expected) in rows {
         assert_eq!(decode(first, &rules), expected, "{name}");

@@ -35,7 +35,7 @@ fn accepted(name: &str, bytes: &[u8], limits: HeadLimits) -> RequestHead {
     for (input, piece) in [(bytes, bytes.len()), (bytes, 1), (&with_more, with_more.len()), (&with_more, 7)] {
         match read(input, piece, limits).0 {
             Ok(Some((head, used))) => {
-                assert_eq!(used, bytes.len(), "{name}, pieces of {piece}: the head ends where it ends");
+                assert_eq!(used, bytes.len(), "{name}, pieces of {piece}: the head ends with its empty line");
                 let shown = format!("{head:?}");
                 assert_eq!(found.get_or_insert((head, shown.clone())).1, shown, "{name}, pieces of {piece}");
             }
@@ -134,15 +134,15 @@ fn a_whole_head_that_breaks_the_grammar_is_refused_with_400() {
         ("space in a name", b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n"),
         ("no name", b"GET / HTTP/1.1\r\n: a\r\n\r\n"),
         ("no colon", b"GET / HTTP/1.1\r\nHost\r\n\r\n"),
-        ("a name that is no token", b"GET / HTTP/1.1\r\nH(o)st: a\r\n\r\n"),
+        ("a name that is not a token", b"GET / HTTP/1.1\r\nH(o)st: a\r\n\r\n"),
         ("a name that is not ASCII", b"GET / HTTP/1.1\r\nH\xc3\xb6st: a\r\n\r\n"),
         ("no target", b"GET HTTP/1.1\r\n\r\n"),
         ("no version", b"GET /\r\n\r\n"),
         ("two spaces", b"GET  / HTTP/1.1\r\n\r\n"),
         ("a tab for a space", b"GET\t/ HTTP/1.1\r\n\r\n"),
-        ("a method that is no token", b"G(E)T / HTTP/1.1\r\n\r\n"),
+        ("a method that is not a token", b"G(E)T / HTTP/1.1\r\n\r\n"),
         ("something behind the version", b"GET / HTTP/1.1 x\r\n\r\n"),
-        ("a target that is no text", b"GET /\xff HTTP/1.1\r\n\r\n"),
+        ("a target that is not text", b"GET /\xff HTTP/1.1\r\n\r\n"),
     ];
     for (name, bytes) in rows {
         for piece in [bytes.len(), 1] {

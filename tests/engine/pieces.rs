@@ -1,5 +1,5 @@
-//! Messages that are delivered in pieces, as they come: the pieces make up the message, nothing is kept, and all rules
-//! hold.
+//! Messages that are delivered in pieces, as they arrive: the pieces make up the message, nothing is kept, and all
+//! rules hold.
 
 use switchboard::{Delivery, Limits, MessageKind, ProtocolError, Role};
 use switchboard_tests::{
@@ -7,7 +7,7 @@ use switchboard_tests::{
     random::for_each_seed,
 };
 
-/// Joins pieces to messages, and checks `first` and `last` of each.
+/// Joins pieces into messages, and checks `first` and `last` of each.
 fn joined(events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
     let mut whole = Vec::new();
     let mut open: Option<(MessageKind, Vec<u8>)> = None;
@@ -132,11 +132,11 @@ fn text_in_pieces_is_still_checked() {
     for (name, list, offset) in rows {
         for role in BOTH_ROLES {
             let wire = frames(role, list);
-            let breach = Some(ProtocolError::InvalidUtf8 { offset: *offset });
+            let violation = Some(ProtocolError::InvalidUtf8 { offset: *offset });
             for read in [wire.len(), 1] {
                 let mut receiver = receiver(role, Limits::default(), Delivery::Pieces);
                 let (seen, error) = receive_cut(&mut receiver, &wire, wire.chunks(read).map(<[u8]>::len));
-                assert_eq!(error, breach, "{name} ({role:?}), reads of {read}");
+                assert_eq!(error, violation, "{name} ({role:?}), reads of {read}");
                 assert!(!seen.iter().any(|event| matches!(event, OwnedEvent::Piece { last: true, .. })), "{name}");
             }
         }
@@ -151,10 +151,10 @@ fn continuation_rules_hold_for_pieces() {
         ("inside of one", &[(0x02, b"a"), (0x82, b"a")], ProtocolError::ExpectedContinuation),
         ("inside of an empty one", &[(0x02, b""), (0x81, b"a")], ProtocolError::ExpectedContinuation),
     ];
-    for (name, list, breach) in rows {
+    for (name, list, violation) in rows {
         for role in BOTH_ROLES {
             let mut receiver = receiver(role, Limits::default(), Delivery::Pieces);
-            assert_eq!(receive(&mut receiver, &frames(role, list)).1, Some(*breach), "{name} ({role:?})");
+            assert_eq!(receive(&mut receiver, &frames(role, list)).1, Some(*violation), "{name} ({role:?})");
         }
     }
 }

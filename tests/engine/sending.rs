@@ -63,7 +63,7 @@ fn lengths_are_written_in_their_shortest_form() {
         for role in BOTH_ROLES {
             let mut out = Vec::new();
             match role {
-                // What a server reads, a client sends.
+                // A client sends what a server reads.
                 Role::Server => Connection::client(|| KEY, Limits::default(), Delivery::Messages)
                     .sender
                     .binary(&payload, &mut out)
@@ -113,12 +113,12 @@ fn other_messages_inside_an_unfinished_one_are_refused() {
 }
 
 #[test]
-fn only_a_client_sends_1010_except_in_an_answer() {
+fn only_a_client_sends_1010_except_in_a_reply() {
     let missing = CloseCode::MANDATORY_EXTENSION;
     let (mut sender, mut out) = (server(), Vec::new());
     assert_eq!(sender.close(close_frame(1010, ""), &mut out), Err(SendError::InvalidCloseCode(missing)));
     assert!(out.is_empty() && sender.is_open());
-    // §5.5.1: the answer to a Close typically has its code.
+    // §5.5.1: the reply to a Close typically has its code.
     sender.reply(Reply::Close(Some(missing)), &mut out).unwrap();
     assert_eq!(out, b"\x88\x02\x03\xf2");
 
@@ -128,7 +128,7 @@ fn only_a_client_sends_1010_except_in_an_answer() {
 }
 
 #[test]
-fn after_our_close_commands_are_refused_and_answers_are_silent() {
+fn after_our_close_commands_are_refused_and_replies_write_nothing() {
     let (mut sender, mut out) = (server(), Vec::new());
     sender.text_fragment("begun", false, &mut out).unwrap();
     sender.close(None, &mut out).unwrap();
@@ -207,7 +207,7 @@ fn a_prepared_message_is_the_same_bytes_for_every_server_and_masked_anew_by_ever
 }
 
 #[test]
-fn an_answer_is_written_while_the_payload_is_still_borrowed() {
+fn an_echo_is_written_while_the_payload_is_still_borrowed() {
     let mut server = Connection::server(Limits::default(), Delivery::Messages);
     let mut input = frame(Role::Server, 0x81, b"echo");
     let mut out = Vec::new();
@@ -249,7 +249,7 @@ fn every_reason_of_a_failure_fits_into_a_close_frame() {
     }
 }
 
-/// An output of the caller's that can be made to refuse.
+/// An output that refuses every frame.
 struct Full;
 
 impl Output for Full {

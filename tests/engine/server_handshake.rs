@@ -76,7 +76,7 @@ fn exactly_one_valid_host_is_needed() {
         ("a user", "server.example.com", "user@a", error),
         ("a scheme", "server.example.com", "http://a", error),
         ("a port alone", "server.example.com", ":80", error),
-        ("a port that is none", "server.example.com", "a:http", error),
+        ("a port that is not a number", "server.example.com", "a:http", error),
         ("two ports", "server.example.com", "a:80:80", error),
         ("an address without brackets", "server.example.com", "::1", error),
         ("a bracket left open", "server.example.com", "[::1", error),
@@ -85,14 +85,14 @@ fn exactly_one_valid_host_is_needed() {
         ("a port", "server.example.com", "a:8080", None),
         ("an empty port", "server.example.com", "a:", None),
         ("an address", "server.example.com", "127.0.0.1:80", None),
-        ("an address of six", "server.example.com", "[::1]:80", None),
-        ("one without port", "server.example.com", "[2001:db8::1]", None),
+        ("an IPv6 address", "server.example.com", "[::1]:80", None),
+        ("an IPv6 address without a port", "server.example.com", "[2001:db8::1]", None),
         ("its name in another case", "Host:", "hOST:", None),
     ]);
 }
 
 #[test]
-fn upgrade_and_connection_are_lists_without_case() {
+fn upgrade_and_connection_are_lists_that_ignore_case() {
     let upgrade = Some(HandshakeError::NotAnUpgrade);
     let connection = Some(HandshakeError::Connection);
     check_rows(&[
@@ -143,7 +143,7 @@ fn exactly_one_key_of_16_bytes_in_base64_is_needed() {
 }
 
 #[test]
-fn the_version_is_13_as_it_is_written() {
+fn the_version_must_be_written_exactly_as_13() {
     let error = Some(HandshakeError::WebSocketVersion);
     check_rows(&[
         ("none", "Sec-WebSocket-Version: 13\r\n", "", error),
@@ -167,7 +167,7 @@ fn a_request_that_announces_a_body_is_refused() {
     check_rows(&[
         ("a length", end, "Version: 13\r\nContent-Length: 5\r\n", error),
         ("an empty length", end, "Version: 13\r\nContent-Length:\r\n", error),
-        ("a length that is none", end, "Version: 13\r\nContent-Length: x\r\n", error),
+        ("a length that is not a number", end, "Version: 13\r\nContent-Length: x\r\n", error),
         ("a signed length", end, "Version: 13\r\nContent-Length: +0\r\n", error),
         ("two lengths", end, "Version: 13\r\nContent-Length: 0\r\nContent-Length: 5\r\n", error),
         ("the other way round", end, "Version: 13\r\nContent-Length: 5\r\nContent-Length: 0\r\n", error),

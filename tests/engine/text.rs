@@ -65,11 +65,11 @@ fn text_that_is_not_utf8_fails_with_1007_at_the_byte_that_shows_it() {
     for role in BOTH_ROLES {
         for (name, bytes, fault) in ROWS {
             let wire = frame(role, 0x81, bytes);
-            let (events, breach) = expected(bytes, *fault);
-            match (fault, breach) {
-                (Some(offset), Some(breach)) => {
+            let (events, violation) = expected(bytes, *fault);
+            match (fault, violation) {
+                (Some(offset), Some(violation)) => {
                     let up_to_fault = wire.len() - bytes.len() + offset + 1;
-                    Row::fails(name, role, wire[..up_to_fault].to_vec(), breach).check();
+                    Row::fails(name, role, wire[..up_to_fault].to_vec(), violation).check();
                 }
                 _ => Row::accepted(name, role, wire, events).check(),
             }
@@ -84,13 +84,13 @@ fn text_cut_at_every_place_over_two_frames_has_the_same_result() {
             for cut in 0..=bytes.len() {
                 let (first, second) = bytes.split_at(cut);
                 let wire = frames(role, &[(0x01, first), (0x89, b"!"), (0x80, second)]);
-                let (events, breach) = expected(bytes, *fault);
+                let (events, violation) = expected(bytes, *fault);
                 let ping_is_seen = fault.is_none_or(|offset| offset >= cut);
                 let events: Vec<OwnedEvent> = ping_is_seen.then(|| ping(b"!")).into_iter().chain(events).collect();
                 for read in [wire.len(), 1, 2, 3] {
                     let reads = wire.chunks(read).map(<[u8]>::len);
                     let seen = receive_cut(&mut receiver(role, Limits::default(), Delivery::Messages), &wire, reads);
-                    assert_eq!(seen, (events.clone(), breach), "{name} cut at {cut}, reads of {read} ({role:?})");
+                    assert_eq!(seen, (events.clone(), violation), "{name} cut at {cut}, reads of {read} ({role:?})");
                 }
             }
         }
@@ -115,12 +115,12 @@ fn text_cut_at_every_pair_of_places_over_reads_has_the_same_result() {
 fn a_text_that_ends_inside_a_code_point_fails_with_1007_at_its_end() {
     for role in BOTH_ROLES {
         for (name, bytes) in CUT_OFF {
-            let breach = ProtocolError::InvalidUtf8 { offset: bytes.len() as u64 };
-            Row::fails(name, role, frame(role, 0x81, bytes), breach).check();
+            let violation = ProtocolError::InvalidUtf8 { offset: bytes.len() as u64 };
+            Row::fails(name, role, frame(role, 0x81, bytes), violation).check();
 
             // With an empty last fragment, the end of its header shows the error.
             let wire = frames(role, &[(0x01, bytes), (0x80, b"")]);
-            Row::fails(&format!("{name}, empty last fragment"), role, wire, breach).check();
+            Row::fails(&format!("{name}, empty last fragment"), role, wire, violation).check();
 
             // If the message continues, there is no error yet.
             let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
@@ -137,8 +137,8 @@ fn a_fault_is_found_in_the_middle_of_a_frame_whose_end_never_comes() {
         assert_eq!(receive(&mut client, header), (vec![], None));
         assert_eq!(receive(&mut client, &kept), (vec![], None));
         assert_eq!(receive(&mut client, b"\xf4"), (vec![], None));
-        let breach = ProtocolError::InvalidUtf8 { offset: 1001 };
-        assert_eq!(receive(&mut client, b"\x90"), (vec![], Some(breach)));
+        let violation = ProtocolError::InvalidUtf8 { offset: 1001 };
+        assert_eq!(receive(&mut client, b"\x90"), (vec![], Some(violation)));
         assert_eq!((client.has_unfinished(), client.buffered_bytes()), (false, 0));
     }
 }

@@ -8,7 +8,7 @@ use switchboard_tests::{
 };
 
 #[test]
-fn the_counter_counts() {
+fn the_counter_counts_each_allocation() {
     let used = cost(|| drop(std::hint::black_box(vec![0_u8; 1000])));
     assert_eq!(used, Cost { calls: 1, peak: 1000 });
 }

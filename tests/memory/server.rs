@@ -18,7 +18,7 @@ fn service() -> Service {
     })
 }
 
-/// The configuration without compression, which would own each unfinished message.
+/// The configuration without compression, because a compressed message needs a buffer of its own.
 fn plain() -> Config {
     let mut config = config();
     config.deflate = None;
@@ -43,7 +43,7 @@ fn expect_binary(client: &mut Client, length: usize) {
 }
 
 #[test]
-fn the_counter_counts_on_the_workers_thread() {
+fn the_counter_counts_allocations_of_the_workers_thread() {
     let service = service().on_message(|message, context| match message {
         Message::Text("count") => context.send(Message::Binary(&calls().to_be_bytes())),
         message => context.send(Message::Binary(&[message.payload()].concat())),

@@ -27,8 +27,8 @@ fn config(memory_bytes: usize) -> Config {
 struct DeflateClient {
     raw: Raw,
     connection: Connection<Masked<fn() -> MaskingKey>>,
-    /// The server's answer to the offer.
-    answer: Option<String>,
+    /// The server's response to the offer.
+    response: Option<String>,
     /// Received messages, and whether they were compressed.
     messages: VecDeque<(String, bool)>,
 }
@@ -40,14 +40,14 @@ impl DeflateClient {
         raw.write(OPENING.replace("\r\n\r\n", &format!("\r\n{offer}\r\n")));
         let head = raw.head();
         assert_eq!(head.status, 101);
-        let answer = head.header("Sec-WebSocket-Extensions").map(str::to_owned);
+        let response = head.header("Sec-WebSocket-Extensions").map(str::to_owned);
         let key: fn() -> MaskingKey = || MaskingKey([1, 2, 3, 4]);
         let connection = Connection::client(key, Limits::default(), Delivery::Messages);
-        let connection = match &answer {
-            Some(answer) => connection.with_deflate(&deflate(), params(answer)).unwrap(),
+        let connection = match &response {
+            Some(response) => connection.with_deflate(&deflate(), params(response)).unwrap(),
             None => connection,
         };
-        Self { raw, connection, answer, messages: VecDeque::new() }
+        Self { raw, connection, response, messages: VecDeque::new() }
     }
 
     fn send(&mut self, text: &str) {
@@ -76,10 +76,10 @@ impl DeflateClient {
     }
 }
 
-/// Parses the parameters in a server's answer.
-fn params(answer: &str) -> DeflateParams {
+/// Parses the parameters in a server's response.
+fn params(response: &str) -> DeflateParams {
     let mut params = DeflateParams::default();
-    for param in answer.split("; ").skip(1) {
+    for param in response.split("; ").skip(1) {
         match param.split_once('=') {
             None if param == "server_no_context_takeover" => params.server_no_context_takeover = true,
             None if param == "client_no_context_takeover" => params.client_no_context_takeover = true,
@@ -134,7 +134,7 @@ const OFFERS: [Option<&str>; 5] = [
 ];
 
 #[test]
-fn all_subscribers_can_read_a_publish_compressed_once_between_messages_to_one() {
+fn all_subscribers_can_read_a_publication_compressed_once_between_messages_to_one() {
     for workers in [1, 2] {
         let mut config = config(64 << 20);
         config.workers = workers;
@@ -168,7 +168,7 @@ fn all_subscribers_can_read_a_publish_compressed_once_between_messages_to_one() 
 }
 
 #[test]
-fn uncompressed_sends_and_publishes_are_not_compressed() {
+fn uncompressed_messages_are_neither_sent_nor_published_compressed() {
     let sent = text(1, 1000);
     let service = Service::echo().on_opened(|context| context.subscribe("all")).on_message(move |_, context| {
         let message = Message::Text(&sent);
@@ -188,7 +188,7 @@ fn uncompressed_sends_and_publishes_are_not_compressed() {
     assert_eq!(seen.len(), 1);
 }
 
-/// A message sent to one connection may refer to earlier ones, whichever call sent it. A publish may not.
+/// A message sent to one connection may refer to earlier ones, whichever call sent it. A publication may not.
 #[test]
 fn context_takeover_covers_every_way_to_send_to_one_connection() {
     let sent: String = (0..400_u32).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
@@ -254,24 +254,24 @@ fn the_client_sends_uncompressed_messages_as_they_are() {
 fn an_offer_is_accepted_unless_compression_is_off_and_context_takeover_depends_on_memory() {
     let no_takeover = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let server = serve(config(0), Service::echo());
-    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(), Some(no_takeover));
-    assert_eq!(DeflateClient::connect(&server, Some("x-unknown")).answer, None);
+    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).response.as_deref(), Some(no_takeover));
+    assert_eq!(DeflateClient::connect(&server, Some("x-unknown")).response, None);
 
     let mut off = server::config();
     off.deflate = None;
     let server = serve(off, Service::echo());
-    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer, None);
+    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).response, None);
 
     let server = serve(config(300_000), Service::echo());
     assert_eq!(
-        DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(),
+        DeflateClient::connect(&server, Some("permessage-deflate")).response.as_deref(),
         Some("permessage-deflate")
     );
 
     // Too little for a compressor, but enough for two inflate windows.
     let server = serve(config(70_000), Service::echo());
     let peers = [(); 3].map(|()| DeflateClient::connect(&server, Some("permessage-deflate")));
-    let [first, second, third] = peers.each_ref().map(|peer| peer.answer.as_deref());
+    let [first, second, third] = peers.each_ref().map(|peer| peer.response.as_deref());
     let only_client_takeover = Some("permessage-deflate; server_no_context_takeover");
     assert_eq!((first, second), (only_client_takeover, only_client_takeover));
     assert_eq!(third, Some(no_takeover), "only two windows fit");
@@ -280,7 +280,7 @@ fn an_offer_is_accepted_unless_compression_is_off_and_context_takeover_depends_o
     let id = server.next_opened();
     drop(first);
     assert_eq!(server.next_closed().0, id);
-    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).answer.as_deref(), only_client_takeover);
+    assert_eq!(DeflateClient::connect(&server, Some("permessage-deflate")).response.as_deref(), only_client_takeover);
 }
 
 #[test]

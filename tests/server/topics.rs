@@ -33,7 +33,7 @@ fn topic_commands() -> Service {
 }
 
 #[test]
-fn all_subscribers_get_a_publish_and_others_do_not() {
+fn all_subscribers_get_a_publication_and_others_do_not() {
     let server = serve(config(), topic_commands());
     let mut clients = [(); 3].map(|()| server.client());
     for client in &mut clients {
@@ -59,7 +59,7 @@ fn all_subscribers_get_a_publish_and_others_do_not() {
 }
 
 #[test]
-fn after_unsubscribing_a_connection_gets_earlier_publishes_and_no_later_ones() {
+fn after_unsubscribing_a_connection_gets_earlier_publications_and_no_later_ones() {
     let service = topic_commands().on_message(|_, context| {
         context.subscribe("a");
         context.subscribe("b");
@@ -113,7 +113,7 @@ fn the_last_of_many_subscribers_can_leave_in_any_order() {
     }
 }
 
-/// As [`round_trip`], but skips publishes that arrive before the echo.
+/// As [`round_trip`], but skips publications that arrive before the echo.
 fn round_trip_after_publications(client: &mut Client) {
     client.send_text("?").unwrap();
     while client.receive().unwrap() != Received::Text("?".into()) {}
@@ -123,7 +123,7 @@ fn round_trip_after_publications(client: &mut Client) {
 const LENGTHS: [usize; 4] = [1, 1000, 70_000, 300_000];
 
 #[test]
-fn sends_and_publishes_over_two_topics_arrive_in_the_order_of_the_calls() {
+fn sent_and_published_messages_arrive_in_the_order_of_the_calls_over_two_topics() {
     let mut config = config();
     config.max_queued_bytes = 64 << 20;
     let service = Service::echo()
@@ -149,7 +149,7 @@ fn sends_and_publishes_over_two_topics_arrive_in_the_order_of_the_calls() {
         config.workers = workers;
         let server = serve(config, service.clone());
         let mut listeners: Vec<_> = (0..6).map(|_| server.client()).collect();
-        // All have subscribed in `opened` before the first publish.
+        // All have subscribed in `opened` before the first publication.
         for _ in &listeners {
             server.next_opened();
         }
@@ -185,7 +185,7 @@ fn numbers_until_end(client: &mut Client) -> Vec<u32> {
 }
 
 #[test]
-fn connections_on_all_workers_get_a_publish() {
+fn connections_on_all_workers_get_a_publication() {
     let mut config = config();
     config.workers = 2;
     let server = serve(config, topic_commands());
@@ -242,7 +242,7 @@ fn one_connection_reaches_another_by_its_id_on_any_worker() {
 }
 
 #[test]
-fn publishes_and_sends_to_one_connection_arrive_in_the_order_of_the_calls_on_any_worker() {
+fn published_and_sent_messages_arrive_in_the_order_of_the_calls_on_any_worker() {
     let ids = Arc::new(Mutex::new(Vec::<ConnectionId>::new()));
     let (opened, receivers) = (Arc::clone(&ids), Arc::clone(&ids));
     let service = Service::echo()

@@ -61,7 +61,7 @@ pub const CLOSE_WITHOUT_CODE: OwnedEvent = OwnedEvent::Close(None);
 /// No close code, for the step `close` of a [`transcript!`].
 pub const WITHOUT_CODE: Option<CloseCode> = None;
 
-/// Returns all events in `bytes`, and the breach that ends them.
+/// Returns all events in `bytes`, and the violation that ends them.
 pub fn receive(receiver: &mut Receiver, bytes: &[u8]) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
     let mut bytes = bytes.to_vec();
     let mut events = receiver.receive(&mut bytes);
@@ -155,7 +155,7 @@ pub fn frames(to: Role, list: Frames<'_>) -> Vec<u8> {
 
 pub const BOTH_ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// One row of a table: wire bytes, the events in them, and the breach that their **last** byte shows.
+/// One row of a table: wire bytes, the events in them, and the violation that their **last** byte shows.
 pub struct Row<'a> {
     pub name: &'a str,
     /// The role of the receiver.
@@ -163,21 +163,21 @@ pub struct Row<'a> {
     pub limits: Limits,
     pub wire: Vec<u8>,
     pub events: Vec<OwnedEvent>,
-    pub breach: Option<ProtocolError>,
+    pub violation: Option<ProtocolError>,
 }
 
 impl<'a> Row<'a> {
     /// A row whose bytes are accepted, with the events in them.
     pub fn accepted(name: &'a str, role: Role, wire: Vec<u8>, events: Vec<OwnedEvent>) -> Self {
-        Self { name, role, limits: Limits::default(), wire, events, breach: None }
+        Self { name, role, limits: Limits::default(), wire, events, violation: None }
     }
 
-    /// A row whose last byte shows a breach.
-    pub fn fails(name: &'a str, role: Role, wire: Vec<u8>, breach: ProtocolError) -> Self {
-        Self { name, role, limits: Limits::default(), wire, events: Vec::new(), breach: Some(breach) }
+    /// A row whose last byte shows a violation.
+    pub fn fails(name: &'a str, role: Role, wire: Vec<u8>, violation: ProtocolError) -> Self {
+        Self { name, role, limits: Limits::default(), wire, events: Vec::new(), violation: Some(violation) }
     }
 
-    /// The events before the breach.
+    /// The events before the violation.
     pub fn after(self, events: Vec<OwnedEvent>) -> Self {
         Self { events, ..self }
     }
@@ -189,12 +189,12 @@ impl<'a> Row<'a> {
 
     /// Runs the row whole, byte by byte, behind another frame and with another frame behind it.
     pub fn check(&self) {
-        let Self { name, role, limits, wire, events, breach } = self;
+        let Self { name, role, limits, wire, events, violation } = self;
         let new = || receiver(*role, *limits, Delivery::Messages);
 
         let mut whole = new();
-        assert_eq!(receive(&mut whole, wire), (events.clone(), *breach), "{name} ({role:?}), whole");
-        assert_eq!(whole.has_failed(), breach.is_some(), "{name} ({role:?}): has it failed?");
+        assert_eq!(receive(&mut whole, wire), (events.clone(), *violation), "{name} ({role:?}), whole");
+        assert_eq!(whole.has_failed(), violation.is_some(), "{name} ({role:?}): has it failed?");
 
         let mut bytewise = new();
         let all_but_last = wire.len() - 1;
@@ -202,20 +202,20 @@ impl<'a> Row<'a> {
         assert_eq!(early, None, "{name} ({role:?}), before the byte that shows it");
         let (more, error) = receive(&mut bytewise, &wire[all_but_last..]);
         seen.extend(more);
-        assert_eq!((seen, error), (events.clone(), *breach), "{name} ({role:?}), byte by byte");
+        assert_eq!((seen, error), (events.clone(), *violation), "{name} ({role:?}), byte by byte");
 
         let first = frame(*role, 0x8A, b"first");
         let (seen, error) = receive(&mut new(), &[&first, wire.as_slice()].concat());
         assert_eq!(seen[0], pong(b"first"), "{name} ({role:?}), behind a frame");
-        assert_eq!((&seen[1..], error), (events.as_slice(), *breach), "{name} ({role:?}), behind a frame");
+        assert_eq!((&seen[1..], error), (events.as_slice(), *violation), "{name} ({role:?}), behind a frame");
 
         // More bytes may make a length that is too great even greater, so only the rule is compared.
         let next = frame(*role, 0x89, b"next");
-        let ended = breach.is_some() || matches!(events.last(), Some(OwnedEvent::Close(_)));
+        let ended = violation.is_some() || matches!(events.last(), Some(OwnedEvent::Close(_)));
         let expected: Vec<OwnedEvent> = events.iter().cloned().chain((!ended).then(|| ping(b"next"))).collect();
         let (seen, error) = receive(&mut new(), &[wire.as_slice(), &next].concat());
         assert_eq!(seen, expected, "{name} ({role:?}), with a frame behind it");
-        assert_eq!(rule(error), rule(*breach), "{name} ({role:?}), with a frame behind it: {error:?}");
+        assert_eq!(rule(error), rule(*violation), "{name} ({role:?}), with a frame behind it: {error:?}");
 
         // The other frame may also come in a later read.
         let expected = if ended { vec![] } else { vec![ping(b"next")] };
@@ -252,8 +252,8 @@ impl Script<Masked<Keys>> {
 }
 
 impl<M: Masking> Script<M> {
-    /// Receives bytes, writes the answers that the engine's contract asks for, and compares the events.
-    pub fn recv(&mut self, bytes: &str, expected: &[OwnedEvent], breach: Option<ProtocolError>) {
+    /// Receives bytes, writes the replies that the engine's contract asks for, and compares the events.
+    pub fn recv(&mut self, bytes: &str, expected: &[OwnedEvent], violation: Option<ProtocolError>) {
         let mut input = hex(bytes);
         let mut seen = Vec::new();
         let mut failure = None;
@@ -273,7 +273,7 @@ impl<M: Masking> Script<M> {
                 }
             }
         }
-        assert_eq!((seen.as_slice(), failure), (expected, breach), "recv {bytes:?}");
+        assert_eq!((seen.as_slice(), failure), (expected, violation), "recv {bytes:?}");
     }
 
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>) -> Result<(), SendError> {
@@ -314,7 +314,7 @@ impl<M: Masking> Script<M> {
 }
 
 /// Runs a connection through a list of steps. The steps `sent` must name every byte that it writes. It writes Pongs,
-/// the answer to a Close and the Close after a breach by itself, as the engine's contract says.
+/// the reply to a Close and the Close after a violation by itself, as the engine's contract says.
 ///
 /// ```text
 /// transcript! { Role::Server;
@@ -372,7 +372,7 @@ pub struct End<M: Masking> {
     pub connection: Connection<M>,
     /// Bytes that the other end has not read yet.
     pub out: Vec<u8>,
-    /// The events that the other end must see, in this order. [`read`](Self::read) adds the answers; the test adds all
+    /// The events that the other end must see, in this order. [`read`](Self::read) adds the replies; the test adds all
     /// else.
     pub sent_events: Vec<OwnedEvent>,
     pub seen: Vec<OwnedEvent>,
@@ -383,15 +383,15 @@ impl<M: Masking> End<M> {
         Self { connection, out: Vec::new(), sent_events: Vec::new(), seen: Vec::new() }
     }
 
-    /// Reads `bytes`, which the other end wrote, and answers what must be answered.
+    /// Reads `bytes`, which the other end wrote, and writes the replies that the RFC requires.
     pub fn read(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut events = self.connection.receiver.receive(&mut bytes);
         while let Some(event) = events.next_event().expect("our own frames are valid") {
             if let Some(reply) = event.reply() {
-                let answers = self.connection.sender.is_open();
+                let replies = self.connection.sender.is_open();
                 self.connection.sender.reply(reply, &mut self.out).expect("a Vec has room");
-                self.sent_events.extend(answers.then(|| match reply {
+                self.sent_events.extend(replies.then(|| match reply {
                     Reply::Pong(payload) => pong(payload),
                     Reply::Close(code) => OwnedEvent::Close(code.map(|code| (code, String::new()))),
                 }));

@@ -430,8 +430,8 @@ impl Raw {
         panic!("the server still receives");
     }
 
-    /// Returns whether the connection stays open and silent for `time`, and no byte is unread. Bytes that arrive are kept
-    /// for the next read.
+    /// Returns whether the connection stays open and silent for `time`, and no byte is unread. Bytes that arrive are
+    /// kept for the next read.
     #[track_caller]
     pub fn receives_nothing_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();

@@ -1,4 +1,4 @@
-//! What the two halves of a connection hold for permessage-deflate: almost nothing without context takeover.
+//! The state of permessage-deflate in the two halves of a connection: almost none without context takeover.
 
 use std::{boxed::Box, mem, sync::OnceLock};
 
@@ -185,8 +185,8 @@ pub(in crate::proto) struct Inflating {
 
 #[derive(Debug)]
 struct Takeover {
-    /// What the peer's next message may refer to. While a message is inflated, the inflater has it, and its own unused
-    /// history is here.
+    /// The output that the peer's next message may refer to. While a message is inflated, the inflater holds it, and
+    /// the inflater's own, unused history is here.
     history: History,
     _reserved: Reserved,
 }

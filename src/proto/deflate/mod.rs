@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `params.rs` | §7.1 | [`DeflateParams`]: the negotiated parameters |
 //! | `codec.rs` | §7.2 | DEFLATE for one message |
-//! | `pool.rs` | §7.1.1 | [`Deflate`]: what connections share, and its budget |
-//! | `halves.rs` | §7.2 | what a sender and a receiver hold |
+//! | `pool.rs` | §7.1.1 | [`Deflate`]: the state that connections share, and its budget |
+//! | `halves.rs` | §7.2 | the state in a sender and in a receiver |
 //! | `disabled.rs` | | the same types without values, if the feature `deflate` is off |
 //!
 //! The negotiation is in `handshake/deflate.rs`.

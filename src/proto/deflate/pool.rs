@@ -1,4 +1,5 @@
-//! What connections share ([`Deflate`]): a pool of compressors and inflaters, and the memory for context takeover.
+//! The state that connections share ([`Deflate`]): a pool of compressors and inflaters, and the memory for context
+//! takeover.
 //!
 //! Without context takeover a connection owns nothing: it acquires a compressor or an inflater for one message, and
 //! releases it. A message that arrives in several reads keeps its inflater until it is whole. The number of such

@@ -330,7 +330,7 @@ impl HeadScanner {
 
 /// Checks the result of httparse for a whole head, where `Partial` is an error too.
 ///
-/// httparse reports `Version` for anything that is not the version it expects. `names_version` tells whether it is one.
+/// httparse reports `Version` also for bytes that are no version of HTTP. `names_version` tells the two apart.
 fn check_parsed(
     parsed: httparse::Result<usize>,
     limits: HeadLimits,

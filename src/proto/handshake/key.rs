@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_section_1_3() {
+    fn the_accept_key_matches_the_example_of_section_1_3() {
         assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 

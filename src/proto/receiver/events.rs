@@ -24,7 +24,7 @@ pub struct Events<'r, 'b> {
     pub(super) work: usize,
     /// The limit of `work`.
     max_work: usize,
-    /// What the last event borrows from, if not from the input.
+    /// The payload of the last event, if the event does not borrow it from the input.
     text: String,
     pub(super) bytes: Vec<u8>,
 }

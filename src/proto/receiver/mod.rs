@@ -118,7 +118,7 @@ pub(super) enum Receiving {
     Failed,
 }
 
-/// What changes [`Receiving`].
+/// The inputs that change [`Receiving`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Input {
     Close,
@@ -138,7 +138,8 @@ impl Receiving {
     }
 }
 
-/// What the peer has started and not finished, apart from a header. Only control frames may interrupt a message.
+/// The message or frame that the peer has begun and not finished, except for an incomplete header. Only control frames
+/// may interrupt a message.
 #[derive(Debug, Default)]
 enum Unfinished {
     #[default]

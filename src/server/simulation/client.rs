@@ -363,7 +363,7 @@ impl Client {
                 connection.sender.binary_fragment(b"begun", false, &mut self.out).expect("no message is unfinished");
             }
             Behavior::BreaksProtocol => {
-                const BREACHES: [(u16, &[u8]); 6] = [
+                const VIOLATIONS: [(u16, &[u8]); 6] = [
                     (1002, b"\x81\x01x"),
                     (1002, b"\x83\x80\0\0\0\0"),
                     (1007, b"\x81\x82\0\0\0\0x\xFF"),
@@ -371,8 +371,8 @@ impl Client {
                     (1002, b"\x88\x81\0\0\0\0x"),
                     (1002, b"\xA1\x80\0\0\0\0"),
                 ];
-                let (code, bytes) = BREACHES[self.random.below(BREACHES.len())];
-                ledger.records[self.number].breach = Some(CloseCode::new(code));
+                let (code, bytes) = VIOLATIONS[self.random.below(VIOLATIONS.len())];
+                ledger.records[self.number].violation = Some(CloseCode::new(code));
                 self.out.extend_from_slice(bytes);
                 let junk = self.random.below(2000);
                 self.out.extend(self.random.bytes(junk));

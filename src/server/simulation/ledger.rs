@@ -66,8 +66,8 @@ pub(super) struct Record {
     pub(super) end: Option<(End, Time)>,
     /// The code of the Close frame that the client sent, and the offset of the frame's end in all bytes it sent.
     pub(super) closed_with: Option<(Option<CloseCode>, usize)>,
-    /// The close code that its breach of the protocol requires.
-    pub(super) breach: Option<CloseCode>,
+    /// The close code that its violation of the protocol requires.
+    pub(super) violation: Option<CloseCode>,
     /// When the client vanished or stopped reading.
     pub(super) unresponsive_since: Option<Time>,
     /// The code of the Close frame that the client got.
@@ -113,7 +113,7 @@ impl Record {
             settled: 0,
             end: None,
             closed_with: None,
-            breach: None,
+            violation: None,
             unresponsive_since: None,
             got_close: None,
             saw_end: false,
@@ -121,7 +121,7 @@ impl Record {
         }
     }
 
-    /// Returns whether the client reads at full speed and follows the protocol, apart from a deliberate breach.
+    /// Returns whether the client reads at full speed and follows the protocol, apart from a deliberate violation.
     pub(super) fn is_well_behaved(&self) -> bool {
         let keen = self.read_rate == ReadRate::Eager && self.unresponsive_since.is_none();
         keen && matches!(
@@ -372,7 +372,7 @@ impl Ledger {
                 let theirs = record.closed_with.map(|(code, _)| code);
                 (record.stage == Stage::Open && theirs == Some(*code), "the peer closed it otherwise")
             }
-            End::Failed(error) => (record.breach == Some(error.close_code()), "it broke another rule, or none"),
+            End::Failed(error) => (record.violation == Some(error.close_code()), "it broke another rule, or none"),
             End::Vanished => (facts.ended.is_some(), "its end has not arrived"),
             End::Broken(_) => (facts.reset.is_some(), "it was not reset"),
             End::NoPong => {

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `setting.rs` | what a seed decides before its run: profile, configuration, behavior of clients |
+//! | `setting.rs` | the choices of a seed before its run: profile, configuration, behavior of clients |
 //! | `run.rs` | one run: the schedule, and the checks after every turn and at the end |
 //! | `ledger.rs` | the model: which messages each client must get, and which ends of a connection are correct |
 //! | `app.rs` | the service that the clients use |
@@ -46,7 +46,7 @@ fn env_number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_the_network_does_nothing_is_lost_and_all_ends_as_it_should() {
+fn no_message_is_lost_and_every_end_has_its_cause_whatever_the_network_does() {
     if let Some(seed) = env_number("SEED") {
         println!("{:#?}", run_seed(seed, true).expect("it passes"));
         return;

@@ -1,4 +1,4 @@
-//! What a seed decides before its run begins: the server's configuration, the network, and the clients.
+//! The choices that a seed makes before its run begins: the server's configuration, the network, and the clients.
 
 use std::time::Duration;
 

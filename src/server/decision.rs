@@ -1,4 +1,4 @@
-//! An app's response to a request or a handshake: given once, now or later, from any thread.
+//! An app's decision on a request or a handshake: given once, now or later, from any thread.
 
 use std::fmt;
 
