@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use switchboard::{Request, Responder, Response};
 
 use super::{
     ChatConfig, ChatCore, Name, credentials,
@@ -17,7 +18,6 @@ use super::{
     site::{OriginKind, Site},
     wire::{self, EventError},
 };
-use switchboard::{Request, Responder, Response};
 
 /// Handles the requests. Each worker has a clone.
 #[derive(Clone)]

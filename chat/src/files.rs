@@ -10,9 +10,8 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
-use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
-
 use switchboard::{RequestHead, Response};
+use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
 
 /// Returns the file at a path of the site.
 pub(super) fn find(path: &str) -> Option<&'static File> {
@@ -253,8 +252,9 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
 mod tests {
     use std::io::Read as _;
 
-    use super::*;
     use switchboard::{HeadLimits, RequestReader};
+
+    use super::*;
 
     fn head(fields: &str) -> RequestHead {
         let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");

@@ -4,13 +4,14 @@
 //! The code of connections sees only the connections of its own process. It must not assume that every user is
 //! connected to it.
 
+use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
+
 use super::{
     Name,
     password::Password,
     token::{Token, TokenHash},
     wire::{EventError, Incoming},
 };
-use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
 /// What all connections share: accounts, logs, presence, and publishing. Calls return at once and are carried out on
 /// another thread, which reaches connections through the [`Delivery`].

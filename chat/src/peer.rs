@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use switchboard::ConnectionId;
+
 use super::{
     ChatCore, Rate,
     interface::Credential,
     rate::Bucket,
     wire::{self, EventError},
 };
-use switchboard::ConnectionId;
 
 /// The state of an open connection.
 pub struct Peer {

@@ -6,8 +6,9 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, store::Store};
 use switchboard::Remote;
+
+use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, store::Store};
 
 /// A chat, ready to be served.
 ///

@@ -4,6 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use switchboard::ConnectionId;
 
 use super::{
     super::{
@@ -13,7 +14,6 @@ use super::{
     effects::Effect,
     state::State,
 };
-use switchboard::ConnectionId;
 
 /// The event being handled: its sender, and the state to handle it with.
 pub(super) struct Call<'a> {

@@ -1,10 +1,11 @@
 //! What a transaction sends to clients. It is held back until the commit.
 
+use switchboard::{CloseCode, ConnectionId};
+
 use super::super::{
     interface::Delivery,
     store::{RoomId, UserId},
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// One effect of a command.
 pub(super) enum Effect {

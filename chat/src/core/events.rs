@@ -1,6 +1,7 @@
 //! The table of events, and how one gets to its handler.
 
 use serde_json::value::RawValue;
+use switchboard::ConnectionId;
 
 use super::{
     super::{
@@ -13,7 +14,6 @@ use super::{
     state::{Action, State},
     users,
 };
-use switchboard::ConnectionId;
 
 /// An event that clients may send.
 struct Event {

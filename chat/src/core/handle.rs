@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use switchboard::{ConnectionId, exit_on_panic};
+
 use super::{
     super::{
         ChatConfig, Name,
@@ -19,7 +21,6 @@ use super::{
     queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
     state::{Now, State},
 };
-use switchboard::{ConnectionId, exit_on_panic};
 
 /// A handle to the thread.
 pub(crate) struct CoreHandle {

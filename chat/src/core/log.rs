@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use switchboard::ConnectionId;
 
 use super::{
     super::{
@@ -13,7 +14,6 @@ use super::{
     effects::Topic,
     state::State,
 };
-use switchboard::ConnectionId;
 
 /// The last entry of a log that a client has seen.
 #[derive(Clone, Debug, Deserialize)]

@@ -8,8 +8,9 @@ use std::{
     time::Instant,
 };
 
-use super::super::store::{Millis, SessionId, SessionRow, UserId};
 use switchboard::ConnectionId;
+
+use super::super::store::{Millis, SessionId, SessionRow, UserId};
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {

@@ -9,12 +9,13 @@ use std::{
     time::Instant,
 };
 
+use switchboard::ConnectionId;
+
 use super::super::{
     interface::{Callback, Credential, Overloaded, SignInError},
     store::StoreError,
     wire::Incoming,
 };
-use switchboard::ConnectionId;
 
 /// Something for the thread to do. `S` is the state that requests run on.
 pub(super) enum Command<S> {

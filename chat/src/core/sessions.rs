@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use switchboard::{CloseCode, ConnectionId};
 
 use super::{
     super::{
@@ -15,7 +16,6 @@ use super::{
     lookup::other_member,
     state::State,
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// Why a session has ended, or a connection has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use switchboard::{CloseCode, ConnectionId};
 
 use super::{
     super::{
@@ -20,7 +21,6 @@ use super::{
     sessions::{Reason, millis},
     state::{Action, State},
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// The first event that a signed-in connection gets.
 #[derive(Serialize)]

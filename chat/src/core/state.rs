@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use switchboard::{CloseCode, ConnectionId};
+
 use super::{
     super::{
         ChatConfig,
@@ -19,7 +21,6 @@ use super::{
     presence::Presence,
     queue::{Command, CommandSender},
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// All that the thread knows.
 pub(super) struct State {

@@ -16,7 +16,6 @@ use switchboard::{
     App, ConnectionId, Context, End, Handshake, Limits, Message, Remote, Request, Responder, Running, Server, Stopper,
     Verdict,
 };
-
 use switchboard_chat::{Chat, ChatConfig, ChatService, Peer, Rate};
 use switchboard_tests::server::{HttpResponse, Raw, config};
 

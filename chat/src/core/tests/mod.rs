@@ -19,6 +19,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use switchboard::{CloseCode, ConnectionId};
 use uuid::Uuid;
 
 use super::{
@@ -33,7 +34,6 @@ use super::{
     queue::{Command, CommandReceiver, Request, command_queue},
     state::{Now, State},
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// A delivery that records what each connection gets.
 #[derive(Default)]

@@ -4,12 +4,10 @@ use std::{net::SocketAddr, time::Instant};
 
 use serde_json::{Value, json};
 use switchboard::CloseCode;
-
-use super::{LOBBY, PLENTY, chat, generous_chat, key, words};
+use switchboard_tests::process::peak_of_memory;
 use switchboard_tests::server::{LONG, OPENING, Raw, frame};
 
-use switchboard_tests::process::peak_of_memory;
-
+use super::{LOBBY, PLENTY, chat, generous_chat, key, words};
 use crate::support::chat_user::{ChatUser, End, Reply, guest};
 
 fn refused(code: &str) -> Reply {

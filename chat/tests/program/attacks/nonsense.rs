@@ -1,10 +1,9 @@
 //! AP-01: malformed input.
 
 use serde_json::{Value, json};
-
-use super::{LOBBY, generous_chat, key};
 use switchboard_tests::server::Raw;
 
+use super::{LOBBY, generous_chat, key};
 use crate::support::chat_user::{AS_JSON, ChatUser, End, PASSWORD, code_of, guest, json_of, request_over};
 
 #[test]

@@ -7,10 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use super::{LOBBY, PLENTY, generous_chat, key, words};
 use switchboard_tests::server::LONG;
 
+use super::{LOBBY, PLENTY, generous_chat, key, words};
 use crate::support::{
     chat_user::{ChatUser, PASSWORD, Reply, guest, log_in},
     folder::Folder,

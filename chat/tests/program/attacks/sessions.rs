@@ -6,10 +6,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use super::{LOBBY, PLENTY, chat, generous_chat, words};
 use switchboard_tests::server::LONG;
 
+use super::{LOBBY, PLENTY, chat, generous_chat, words};
 use crate::support::chat_user::{ChatUser, End, PASSWORD, account, guest, json_of, log_in, post, request};
 
 /// Checks the last event for a session that has ended, and the close code after it.

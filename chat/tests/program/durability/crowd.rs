@@ -9,9 +9,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use uuid::Uuid;
-
 use switchboard_tests::random::Random;
+use uuid::Uuid;
 
 use crate::support::chat_user::{ChatUser, End, Event, guest};
 

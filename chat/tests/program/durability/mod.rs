@@ -6,13 +6,15 @@ use std::process::Command;
 
 use rlimit::Resource;
 use serde_json::{Value, json};
+use switchboard_tests::random::{Random, for_each_seed};
 use uuid::Uuid;
 
-use crate::support::chat_user::{ChatUser, End, guest, json_of, post};
-use crate::support::folder::Folder;
-use crate::support::program::{PATH, Program, start, start_command};
+use crate::support::{
+    chat_user::{ChatUser, End, guest, json_of, post},
+    folder::Folder,
+    program::{PATH, Program, start, start_command},
+};
 use crowd::Crowd;
-use switchboard_tests::random::{Random, for_each_seed};
 
 /// A hundred kills, each after a random number of acknowledgements, with more messages in flight.
 #[test]

@@ -8,7 +8,6 @@ use std::{
 
 use serde_json::{Value, json};
 use switchboard::client::{Client, ClientError, Message};
-
 use switchboard_tests::server::{HttpResponse, LONG, Raw, builder};
 
 /// The password of all test accounts.
