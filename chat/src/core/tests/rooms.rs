@@ -127,7 +127,7 @@ fn a_room_is_hidden_from_users_who_are_not_invited() {
     assert_eq!(
         chat.call(eve, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(),
         2,
-        "the lobby and her own room"
+        "the Lobby and her own room"
     );
     assert_eq!([chat.take_output(ada), chat.take_output(bob)], [[Value::Null; 0], [Value::Null; 0]]);
 

@@ -151,7 +151,7 @@ fn a_deleted_account_leaves_only_its_messages() {
     assert_eq!(
         kinds(&of("message")),
         ["left", "role"],
-        "her room is his now, and the lobby's log does not say that she left"
+        "her room is his now, and the Lobby's log does not say that she left"
     );
     let rooms = of("room");
     let rooms: Vec<_> = rooms.iter().map(|room| (&room["room"], &room["name"], &room["gone"])).collect();
