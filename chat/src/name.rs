@@ -19,8 +19,8 @@
 //! Some names are thus the same although they look different, such as Tom and Том: TOM and ТОМ look the same. A few
 //! names that look the same are different: those with capitals like the Greek Ν and Υ, if all their letters are Greek.
 //!
-//! The tables grow with each version of Unicode, which may change a key. So the store keeps names, and makes their keys
-//! anew after an update.
+//! The tables grow with each version of Unicode, which may change a key. So the store keeps names, and recomputes their
+//! keys after an update.
 //!
 //! [UTS #39]: https://www.unicode.org/reports/tr39/
 
@@ -57,13 +57,13 @@ pub enum BadName {
         /// The limit.
         max: usize,
     },
-    /// This character is not allowed in a name, or not in its place. Most such characters are invisible, or change the
-    /// text's direction.
+    /// This character is not allowed in a name, or not at its position. Most such characters are invisible, or change
+    /// the text's direction.
     NotAllowed(char),
     /// The text mixes right-to-left with left-to-right writing, so that its reading order is ambiguous (RFC 5893 §2).
     Direction,
-    /// The text mixes letters of different scripts, such as Latin and Cyrillic, which may look the same. Allowed are
-    /// one script, and Latin with Chinese, Japanese or Korean: UTS #39's restriction level "Highly Restrictive".
+    /// The text mixes letters of different scripts, such as Latin and Cyrillic, which may look the same. A name may use
+    /// one script, or Latin with Chinese, Japanese or Korean: UTS #39's restriction level "Highly Restrictive".
     MixedScripts,
 }
 
@@ -158,7 +158,7 @@ impl RoomName {
         &self.0.name
     }
 
-    /// Returns the key that must be unique, as [`Name::key`].
+    /// Returns the key that must be unique: see [`Name::key`].
     #[must_use]
     pub fn key(&self) -> &str {
         &self.0.key
@@ -171,7 +171,7 @@ impl RoomName {
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("Please choose a name."),
+            Self::Empty => f.write_str("Please enter a name."),
             Self::TooLong { max } => write!(f, "A name has at most {max} characters."),
             Self::NotAllowed(c) => write!(f, "A name must not contain {}.", precis::describe(*c)),
             Self::Direction => f.write_str("A name must not mix right-to-left with left-to-right writing."),
@@ -213,8 +213,8 @@ fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
     if is_too_long { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
-/// Returns a combining mark at the start of a word, which would be drawn over the character before it, or one too many
-/// on a letter (UTS #39 §5.4), which would be drawn over other lines.
+/// Returns a combining mark that must not be shown: one at the start of a word, which would be drawn over the character
+/// before it, or one above the limit on a letter (UTS #39 §5.4), which would be drawn over other lines.
 fn misplaced_mark(name: &str) -> Option<char> {
     let mut marks = MAX_MARKS;
     name.nfd().find(|c| {
@@ -273,16 +273,16 @@ fn uppercase(text: &str) -> String {
 
 /// Bytes of the longest text that composes to one character, a Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
-/// Characters that compose to one.
+/// Maximum characters that compose to one.
 const MAX_COMPOSED: usize = 4;
-/// Spaces at both ends that are allowed and removed.
+/// Maximum spaces at both ends, which are removed.
 const SPACES_AROUND: usize = 32;
-/// Combining marks on one letter.
+/// Maximum combining marks on one letter.
 const MAX_MARKS: usize = 4;
-/// Rounds until the key no longer changes, for every character.
+/// Rounds after which the key of no character changes.
 const KEY_ROUNDS: usize = 3;
 
-/// Returns the version of the rules and tables that keys depend on. The store makes keys of another version anew.
+/// Returns the version of the rules and tables that keys depend on. The store recomputes keys of another version.
 pub(super) fn keys_version() -> String {
     let (security, normalization) = (unicode_security::UNICODE_VERSION, unicode_normalization::UNICODE_VERSION);
     format!("{RULES} {security:?} {normalization:?}")
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_names_on_both_sides_of_each_rule() {
+    fn room_names_on_both_sides_of_each_rule() {
         let longest = "é".repeat(40);
         let too_long = "é".repeat(41);
         let expanded = "ﷺ".repeat(3);

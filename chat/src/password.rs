@@ -1,4 +1,4 @@
-//! The rules for passwords ([`Password`]), and the slow hashes that are stored of them ([`Hasher`]).
+//! The rules for passwords ([`Password`]), and their slow hashes, which are stored ([`Hasher`]).
 
 use std::{
     fmt, io,
@@ -187,7 +187,7 @@ impl Hashing {
 
     /// Runs queued jobs until all handles are dropped.
     ///
-    /// A panic in a `then` ends the process, as one in a worker does: a server where nobody can sign in must not go on.
+    /// A panic in a `then` ends the process, as one in a worker does: a server must not go on if nobody can sign in.
     fn run(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
         let run_job = |job: Job| {
             queued.fetch_sub(1, Ordering::Relaxed);
@@ -229,8 +229,9 @@ const MIN_CHARS: usize = 8;
 const MAX_CHARS: usize = 256;
 /// Bytes of the longest text that composes to one character, a Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
-/// Characters that compose to one.
+/// Maximum characters that compose to one.
 const MAX_COMPOSED: usize = 4;
+/// Maximum queued jobs. Above it, jobs are refused.
 const MAX_QUEUED: usize = 64;
 
 #[cfg(test)]
@@ -410,7 +411,7 @@ mod tests {
 
     /// Runs itself in a child process, which the panic ends.
     #[test]
-    fn a_panic_in_an_answer_ends_the_process() {
+    fn a_panic_in_a_callback_ends_the_process() {
         const CHILD: &str = "SWITCHBOARD_TEST_OF_A_PANIC";
         if std::env::var_os(CHILD).is_some() {
             let (hasher, _) = Hasher::start_with(cheap()).unwrap();

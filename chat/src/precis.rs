@@ -1,7 +1,7 @@
 //! The characters that names and passwords may contain: the string classes of PRECIS ([RFC 8264]), for current Unicode.
 //!
 //! The crate `precis-profiles` knows the characters of Unicode 6.3, as IANA's registry lists them. It treats later ones
-//! as unassigned, among them most emoji and letters of some people's names. RFC 8264 defines its rules for every
+//! as unassigned: most emoji, and letters of some users' names. RFC 8264 defines its rules for every
 //! version of Unicode ([§8]), so this module applies them to later characters.
 //!
 //! [RFC 8264]: https://www.rfc-editor.org/rfc/rfc8264
@@ -34,7 +34,7 @@ pub(super) fn check_freeform(text: &str) -> Result<(), char> {
 fn check<C: StringClass + Class>(class: &CurrentUnicode<C>, text: &str) -> Result<(), char> {
     class.allows(text).map_err(|error| match error {
         Error::BadCodepoint(info) => text.chars().nth(info.position).unwrap_or(char::REPLACEMENT_CHARACTER),
-        // A character is not between the neighbours that it needs.
+        // A character lacks the neighbours that its rule requires.
         Error::Invalid | Error::Unexpected(_) => {
             let needs_neighbours =
                 |c: &char| matches!(class.get_value_from_char(*c), Value::ContextJ | Value::ContextO);

@@ -112,7 +112,7 @@ impl Bucket {
         self.take_several(1, rate, now)
     }
 
-    /// Takes `count` tokens, or all if a full bucket has fewer: so an expensive action is still possible, if rarely.
+    /// Takes `count` tokens, or all if a full bucket has fewer: so an expensive action stays possible, although rarely.
     ///
     /// # Errors
     /// The time until that many are available. Nothing was taken.
@@ -120,7 +120,7 @@ impl Bucket {
         let interval = rate.interval();
         let whole = interval.saturating_mul(rate.at_once);
         let wanted = interval.saturating_mul(count.min(rate.at_once.max(1)));
-        // At most all are missing. Without this, a rate lower than the last call's would cause too long a wait.
+        // At most all tokens are missing. Without this, a rate lower than the last call's would cause too long a wait.
         let missing = self.missing(now).min(whole) + wanted;
         match missing.checked_sub(whole) {
             Some(Duration::ZERO) | None => {

@@ -1,4 +1,4 @@
-//! Session tokens ([`Token`]), their stored hashes ([`TokenHash`]), and the names of logs ([`epoch`]).
+//! Session tokens ([`Token`]), their stored hashes ([`TokenHash`]), and the random names of logs ([`epoch`]).
 
 use std::fmt;
 
