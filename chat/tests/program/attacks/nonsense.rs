@@ -63,7 +63,7 @@ fn ap_01_malformed_bodies_are_refused() {
     assert_eq!(json_of(&answer)["you"], json!({"name": "Ann", "guest": true, "operator": false}));
 }
 
-/// Each row: a malformed event, and the code and id of the response.
+/// Each row: a malformed event, and the code and id of the reply.
 #[test]
 fn ap_01_malformed_events_get_an_error_and_the_connection_stays_open() {
     let program = generous_chat();
@@ -119,7 +119,7 @@ fn ap_01_malformed_events_get_an_error_and_the_connection_stays_open() {
     }
 }
 
-/// Each row: an event with unusual values, and the code of the response, or none if it is accepted.
+/// Each row: an event with unusual values, and the code of the reply, or none if it is accepted.
 #[test]
 fn ap_01_unusual_values_are_refused_or_handled_as_specified() {
     let program = generous_chat();
@@ -199,7 +199,7 @@ fn ap_01_unusual_values_are_refused_or_handled_as_specified() {
     for (event, data, expected) in rows {
         let shown: String = data.to_string().chars().take(80).collect();
         let id = ann.send(event, &data);
-        let answer = ann.answer(&id.into());
+        let answer = ann.reply_to(&id.into());
         match expected {
             Some(code) => assert_eq!(code_of(&answer), code, "{event} {shown}"),
             None => assert_eq!(answer.name, "ack", "{event} {shown}: {answer:?}"),

@@ -53,8 +53,8 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
     let [mut ann, mut bob, mut eve] = guests(program.address(), ["Ann", "Bob", "Eve"]);
     let invited = create(&mut ann, "Secret garden", "invited");
     ann.ask("say", words(&invited, "the key is under the mat")).unwrap();
-    let response = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
-    let direct = response["room"].clone();
+    let reply = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
+    let direct = reply["room"].clone();
     bob.ask("say", words(&direct, "sure")).unwrap();
 
     let mut ask_all = |room: &Value| -> Vec<(&str, Value)> {
@@ -63,7 +63,7 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
         events.push(("join", json!({"room": room, "since": {"epoch": "x", "seq": 0}})));
         let answers = events.into_iter().map(|(event, data)| {
             let id = eve.send(event, &data);
-            let answer = eve.answer(&id.into());
+            let answer = eve.reply_to(&id.into());
             assert_eq!((&*answer.name, &answer.data["code"]), ("error", &json!("unknown_room")), "{event} {data}");
             (event, answer.data)
         });
@@ -71,7 +71,7 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
     };
     let nowhere = ask_all(&json!(4_000_000));
     for room in [&invited, &direct] {
-        assert_eq!(ask_all(room), nowhere, "the responses are identical");
+        assert_eq!(ask_all(room), nowhere, "the replies are identical");
     }
     for name in ["Secret garden", "secret  GARDEN", "Bob", "Ann", "pair 1 2", "name lobby", ""] {
         assert_eq!(eve.ask("join", json!({"name": name})), refused("unknown_room"), "{name:?}");

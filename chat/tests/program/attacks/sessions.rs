@@ -224,7 +224,7 @@ fn ap_01_a_user_who_only_reads_is_logged_out_and_one_who_writes_is_not() {
                     ("members", json!({"room": LOBBY})),
                     ("sessions", Value::Null),
                 ] {
-                    // The response is dropped with all other events.
+                    // The reply is dropped with all other events.
                     user.send(event, &data);
                 }
             };

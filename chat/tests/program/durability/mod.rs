@@ -46,7 +46,7 @@ fn restart_in_the_middle_of_load(name: &str, times: usize, mut random: Random, e
     for _ in 0..times {
         crowd.verify(program.address());
         crowd.connect(program.address());
-        crowd.send_until_answered(random.below(80));
+        crowd.send_until_replied(random.below(80));
         end(&mut program, &mut crowd);
         program = serve(&folder);
     }
