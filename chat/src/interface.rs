@@ -19,17 +19,17 @@ use super::{
 /// The calls of one thread are carried out in order. Each connection sees a room's messages in the order of the room's
 /// log, and the reply to an event before the event's effects.
 pub(super) trait ChatCore: Send + Sync {
-    /// A connection was opened, and its client has shown this credential.
+    /// Reports that a connection was opened with this credential.
     fn opened(&self, connection: ConnectionId, credential: Credential);
 
-    /// A client has sent an event of `bytes` bytes. The client gets a reply if the event has an id, and an error if it
-    /// fails.
+    /// Reports an event of `bytes` bytes from a client. The client gets a reply if the event has an id, and an error if
+    /// it fails.
     ///
     /// # Errors
     /// [`Overloaded`] if too many events wait. Returns the event too, so that the caller can reply to it.
     fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)>;
 
-    /// A connection was closed.
+    /// Reports that a connection was closed.
     fn closed(&self, connection: ConnectionId);
 
     /// Creates an account, and begins a session.

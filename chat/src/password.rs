@@ -252,7 +252,7 @@ mod tests {
         Password::new(text).unwrap()
     }
 
-    /// The cheapest parameters.
+    /// Returns the cheapest parameters.
     fn cheap() -> Argon2<'static> {
         let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
         Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)

@@ -75,8 +75,8 @@ impl<C: StringClass + Class> StringClass for CurrentUnicode<C> {
     }
 }
 
-/// The algorithm of §8 for a character later than Unicode 6.3. Its steps about exceptions, ASCII, joiners and old
-/// Hangul are left out: they concern older characters only.
+/// Applies the algorithm of §8 to a character later than Unicode 6.3. Its steps about exceptions, ASCII, joiners and
+/// old Hangul are left out: they concern older characters only.
 fn derived_property(class: &impl Class, c: char) -> Value {
     use GeneralCategory as Is;
     let mut buffer = [0; 4];

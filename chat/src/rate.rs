@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn several_are_taken_at_once_or_none() {
+    fn several_tokens_are_taken_at_once_or_none() {
         let rate = Rate { at_once: 5, per_second: 2.0 };
         let start = Instant::now();
         let mut bucket = Bucket::default();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_returned_wait_one_is_available() {
+    fn a_token_is_available_after_the_returned_wait() {
         for per_second in [0.001, 1.0 / 6.0, 0.3, 1.0, 3.0, 7.0, 1000.0 / 7.0, 1e6 / 3.0] {
             let rate = Rate { at_once: 5, per_second };
             let (mut bucket, mut now) = (Bucket::default(), Instant::now());

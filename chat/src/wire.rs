@@ -37,12 +37,12 @@ impl EventError {
         Self { code, message: message.into() }
     }
 
-    /// The server is overloaded.
+    /// Returns the error for an overloaded server.
     pub(super) fn overloaded() -> Self {
         Self::new("overloaded", "The server is very busy; please try again in a moment.")
     }
 
-    /// The store cannot be written.
+    /// Returns the error for a change that cannot be stored.
     pub(super) fn storage() -> Self {
         Self::new("storage", "The server cannot save this, and nothing was changed. Please try again later.")
     }

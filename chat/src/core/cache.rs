@@ -124,7 +124,7 @@ impl Cache {
         }
     }
 
-    /// A room's log has a new entry. `author` is the sender if the entry is a message.
+    /// Follows a new entry in a room's log. `author` is the sender if the entry is a message.
     pub(super) fn appended(&mut self, room: RoomId, stamp: Stamp, author: Option<UserId>) {
         self.heads.insert(room, stamp);
         if let Some(recent) = self.recent.get_mut(&room) {
@@ -133,14 +133,14 @@ impl Cache {
         self.trimmed(room, (stamp.seq + 1).saturating_sub(UNREAD_WINDOW));
     }
 
-    /// In a room's log, messages before `oldest` no longer count as unread.
+    /// Forgets the messages before `oldest` in a room's log: they no longer count as unread.
     pub(super) fn trimmed(&mut self, room: RoomId, oldest: u64) {
         if let Some(recent) = self.recent.get_mut(&room) {
             while recent.pop_front_if(|(seq, _)| *seq < oldest).is_some() {}
         }
     }
 
-    /// A message was deleted.
+    /// Follows the deletion of a message.
     pub(super) fn erased(&mut self, room: RoomId, seq: u64) {
         if let Some(recent) = self.recent.get_mut(&room) {
             recent.retain(|(other, _)| *other != seq);

@@ -111,7 +111,7 @@ impl ChatCore for CoreHandle {
     }
 }
 
-/// The thread's loop: runs commands and ticks, until a [`Command::Stop`].
+/// Runs commands and ticks on the calling thread, until a [`Command::Stop`].
 pub(super) fn run(mut state: State, commands: &CommandReceiver<State>, delivery: &impl Delivery) {
     let mut next_tick = Instant::now();
     let mut stopping = false;

@@ -242,7 +242,7 @@ impl Presence {
         self.sessions.get(&session)
     }
 
-    /// A session was used.
+    /// Records that a session was used.
     pub(super) fn mark_used(&mut self, session: SessionId, now: Millis) {
         if let Some(live) = self.sessions.get_mut(&session)
             && live.used < now
@@ -252,7 +252,7 @@ impl Presence {
         }
     }
 
-    /// A session's last use was stored.
+    /// Records that a session's last use was stored.
     pub(super) fn mark_stored(&mut self, session: SessionId, used: Millis) {
         if let Some(live) = self.sessions.get_mut(&session) {
             self.journal.push(Undo::Stored(session, live.stored));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Millis, RoomId, Store, StoreError, UserId};
 
-/// Who may join a room.
+/// The kind of a room, which decides who may join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RoomKind {

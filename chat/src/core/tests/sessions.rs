@@ -1,4 +1,4 @@
-//! How sessions end by time.
+//! The end of sessions by time.
 
 use super::*;
 

@@ -16,7 +16,7 @@ fn a_name_that_is_taken_or_looks_like_a_taken_one_is_refused() {
 }
 
 #[test]
-fn presence_is_per_user_and_ignores_short_losses() {
+fn presence_is_per_user_and_ignores_short_disconnections() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let bob = chat.connect_user("Bob");
