@@ -98,7 +98,7 @@ fn ap_01_connections_of_a_user_are_limited() {
     }
     assert!(inside.iter_mut().all(|eve| eve.ask("people", Value::Null).is_ok()), "the open connections stay open");
     ChatUser::with_token(address, &other);
-    // After one has closed, another may open.
+    // After one connection has closed, another may open.
     drop(inside.pop());
     let started = Instant::now();
     while ChatUser::with_header(address, "Authorization", &bearer).receive().expect("an event").name != "welcome" {
@@ -106,7 +106,7 @@ fn ap_01_connections_of_a_user_are_limited() {
     }
 }
 
-/// Joins the Lobby over a raw connection, from which the test reads when it wants.
+/// Joins the Lobby over a raw connection, from which nothing is read until the test does so.
 fn raw_member(address: SocketAddr, token: &str) -> Raw {
     let mut raw = Raw::connect_with_short_segments(address);
     let fields = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n");

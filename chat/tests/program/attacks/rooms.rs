@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{LOBBY, generous_chat, key, words};
 use crate::support::chat_user::{ChatUser, Event, Reply};
 
-/// Every event about one room, except `join`.
+/// Returns every event about one room, except `join`.
 fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
     vec![
         ("leave", json!({"room": room})),
@@ -28,7 +28,7 @@ fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A new room of this kind.
+/// Creates a room of this kind.
 #[track_caller]
 fn create(owner: &mut ChatUser, name: &str, kind: &str) -> Value {
     owner.ask("create", json!({"name": name, "kind": kind})).unwrap()["room"]["room"].clone()
@@ -42,7 +42,7 @@ fn refused(code: &str) -> Reply {
     Err(code.to_owned())
 }
 
-/// The received events about rooms and their messages.
+/// Returns the received events about rooms and their messages.
 fn room_events(user: &mut ChatUser) -> Vec<Event> {
     user.received(&["message", "room", "typing", "gone", "read"])
 }

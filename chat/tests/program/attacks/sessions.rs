@@ -174,7 +174,7 @@ const EVENTS_OF_USERS: &[&str] = &[
     "notice",
 ];
 
-/// The longest delay of a session's end.
+/// Maximum delay of a session's end.
 const LATE: Duration = Duration::from_secs(2);
 /// Tolerance for a busy machine.
 const SLACK: Duration = Duration::from_millis(500);

@@ -104,7 +104,8 @@ impl Crowd {
         }
     }
 
-    /// Sends messages without waiting for each reply, until `replies` replies have come. Leaves more messages in flight.
+    /// Sends messages without waiting for each reply, until `replies` replies have come. Leaves more messages in
+    /// flight.
     pub(crate) fn send_until_replied(&mut self, replies: usize) {
         let mut replied = 0;
         while replied < replies {
@@ -136,7 +137,7 @@ impl Crowd {
         assert!(self.messages.iter().all(|message| message.position.is_some()), "all messages are acknowledged");
     }
 
-    /// Reads all connections to their end.
+    /// Reads all connections until they end.
     pub(crate) fn drain(&mut self) -> Vec<End> {
         let users = 0..self.users.len();
         users

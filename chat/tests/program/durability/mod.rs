@@ -85,7 +85,7 @@ fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
     };
     assert_eq!(refused.0, "storage");
     assert!(acknowledged.len() > 10, "too few fit on the disk: {}", acknowledged.len());
-    // Writes fail now, and reads go on.
+    // Now writes fail and reads go on.
     for _ in 0..20 {
         assert_eq!(say(&mut bob).0, Err("storage".into()));
     }
@@ -100,7 +100,7 @@ fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
     let mut again = ChatUser::with_token(program.address(), &token);
     assert_eq!(again.ask("members", json!({"room": 1})).unwrap()["members"].as_array().unwrap().len(), 2);
 
-    // There is space again, and then there is none.
+    // The disk has space again, and then is full again.
     limit_files(&program, unlimited);
     acknowledged.push((ann.ask("say", refused.1.clone()).expect("space for the refused message"), refused.1));
     limit_files(&program, 64 << 10);

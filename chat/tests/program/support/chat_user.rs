@@ -112,7 +112,7 @@ pub(crate) struct ChatUser {
 }
 
 impl ChatUser {
-    /// Connects with a session's token. Returns the data of the welcome, too.
+    /// Connects with a session's token. Also returns the data of the welcome.
     #[track_caller]
     pub(crate) fn with_welcome(address: SocketAddr, token: &str) -> (Self, Value) {
         let mut user = Self::with_header(address, "Authorization", &format!("Bearer {token}"));
@@ -157,19 +157,19 @@ impl ChatUser {
         self.last_id
     }
 
-    /// Sends exactly this.
+    /// Sends this text unchanged.
     #[track_caller]
     pub(crate) fn send_text(&mut self, text: &str) {
         self.client.send_text(text).unwrap();
     }
 
-    /// Sends bytes, which the chat has no use for.
+    /// Sends a binary message, which the chat does not accept.
     #[track_caller]
     pub(crate) fn send_binary(&mut self, bytes: &[u8]) {
         self.client.send_binary(bytes).unwrap();
     }
 
-    /// The next event, in the order in which they came.
+    /// Returns the next event, in the order of arrival.
     pub(crate) fn receive(&mut self) -> Result<Event, End> {
         match self.pending.pop_front() {
             Some(event) => Ok(event),

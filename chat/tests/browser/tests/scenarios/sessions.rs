@@ -47,7 +47,7 @@ fn signing_in_after_expiry_restores_the_room_and_the_unsent_text() {
 }
 
 #[test]
-fn a_wrong_password_sees_toast_and_a_right_one_lets_in() {
+fn a_wrong_password_shows_an_error_and_the_right_one_signs_in() {
     let chat = Chat::open(&[]);
     chat.browser.expect(Expected::Refused(401));
     let ada = chat.user("Ada");
