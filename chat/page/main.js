@@ -62,7 +62,7 @@ startRoomSearch({ client, model, open });
 startNotices(client);
 $('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
 
-// --- Which room is open ------------------------------------------------------
+// --- The open room -----------------------------------------------------------
 
 /** Opens a room of the user. */
 function open(number) {
