@@ -31,7 +31,7 @@ pub(crate) enum Command {
     User(UserOptions),
     /// Send each message back to its sender, on any path, with a page to try it at /
     Echo(Options),
-    /// Send each message to all connected clients, after the sender's number; on any path, with a page to try it at /
+    /// Send each message with its sender's number to all clients or all others, on any path, with a page to try it at /
     Broadcast {
         /// The clients that receive each message
         #[arg(long, value_name = "WHO")]
@@ -124,7 +124,7 @@ struct ChatOptions {
     /// Require an account [default otherwise]
     #[arg(long, overrides_with = "guests")]
     no_guests: bool,
-    /// Disable registration; accounts are added with switchboard user
+    /// Disable registration; only switchboard user add creates accounts
     #[arg(long)]
     no_registration: bool,
     /// Log users out after this time without activity, such as 15m; reading does not count as activity
