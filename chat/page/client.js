@@ -14,8 +14,8 @@
  *     const { messages } = await client.emit('history', { room: 1 });
  *     await client.say(1, 'Hello');
  *
- * `emit` sends any event of the protocol once and returns its answer. It fails with a
- * `ChatError` if there is no connection or the server answers with an error; `code`
+ * `emit` sends any event of the protocol once and returns its reply. It fails with a
+ * `ChatError` if there is no connection or the reply is an error; `code`
  * says why. `say` and `tell` are repeated, also on later connections, until the server
  * has acknowledged or refused them.
  *
@@ -31,7 +31,7 @@
  *   `waiting` for a connection, `sending`, `acknowledged` (`result` has its `seq`),
  *   `failed` (see `retry` and `discard`) or `discarded`.
  *
- * | file | what |
+ * | file | contents |
  * |---|---|
  * | `client/account.js` | sign-in and session, over HTTP |
  * | `client/connection.js` | one connection that reconnects |
@@ -47,7 +47,7 @@ import { Outbox } from './client/outbox.js';
 
 export { ChatError } from './client/error.js';
 
-// The answers to these events contain a room that the user is now in.
+// The replies to these events contain a room that the user is now in.
 const JOINING_EVENTS = ['join', 'create', 'direct'];
 
 export class Client {
@@ -84,7 +84,7 @@ export class Client {
       request,
       deliver: (message) => this.#dispatch('message', message),
       onGap: (gap) => this.#dispatch('gap', gap),
-      isUnanswered: (message) => message.from === this.#you?.name && this.#outbox.isUnanswered(message),
+      isAckDue: (message) => message.from === this.#you?.name && this.#outbox.isAckDue(message),
     });
   }
 
@@ -140,14 +140,14 @@ export class Client {
     return this.#connection.status;
   }
 
-  /** Sends an event once; the promise resolves to its answer or rejects with a `ChatError`. */
+  /** Sends an event once; the promise resolves to its reply or rejects with a `ChatError`. */
   async emit(event, data) {
-    const answer = await this.#request(event, data);
+    const reply = await this.#request(event, data);
     if (JOINING_EVENTS.includes(event)) {
-      this.#handle('room', answer.room);
-      if (!answer.live) this.#sync.join(answer.room.room);
+      this.#handle('room', reply.room);
+      if (!reply.live) this.#sync.join(reply.room.room);
     }
-    return answer;
+    return reply;
   }
 
   /** Sends a message to a room as soon as there is a connection. Resolves to `{seq, time}`. */
@@ -197,8 +197,8 @@ export class Client {
     if (event === 'welcome') this.#resume(data);
   }
 
-  // The outbox goes first, then the rooms: so the ack with the `seq` of an own message
-  // comes before the message itself.
+  // The outbox resumes before the rooms: so the ack with the `seq` of the user's own
+  // message comes before the message itself.
   async #resume({ you, rooms }) {
     const welcome = ++this.#connectionCount;
     this.#sync.start(rooms);

@@ -2,7 +2,7 @@
  * The page: creates its parts and connects them. The address names the open room, so
  * that the browser's back and forward buttons work.
  *
- * | file | what |
+ * | file | contents |
  * |---|---|
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
  * | `model.js` | the state that the page shows |
@@ -62,7 +62,7 @@ startRoomSearch({ client, model, open });
 startNotices(client);
 $('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
 
-// --- Which room is open ------------------------------------------------------
+// --- The open room -----------------------------------------------------------
 
 /** Opens a room of the user. */
 function open(number) {
@@ -71,7 +71,7 @@ function open(number) {
   showRoomOfAddress();
 }
 
-/** Shows the room that the address names, or the default room. `moved`: the user has not asked for the change. */
+/** Shows the room that the address names, or the default room. `moved`: the user has not requested the change. */
 function showRoomOfAddress({ moved = false } = {}) {
   const number = Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
   const room = isOpenable(model.rooms.get(number)) ? number : defaultRoom();

@@ -23,7 +23,7 @@ pub enum AccountError {
     Name(BadName),
     /// The password breaks a rule.
     Password(BadPassword),
-    /// The name is taken, or one that looks the same.
+    /// The name, or one that looks the same, is taken.
     Taken,
     /// There is no account of this name.
     Unknown,
@@ -114,10 +114,10 @@ impl fmt::Display for AccountError {
         match self {
             Self::Name(error) => error.fmt(f),
             Self::Password(error) => error.fmt(f),
-            Self::Taken => f.write_str("this name is taken, or one that looks like it"),
+            Self::Taken => f.write_str("this name is taken, or one that looks like it is; choose another name"),
             Self::Unknown => f.write_str("there is no account with this name"),
             Self::Store(error) => write!(f, "cannot change the data: {error}"),
-            Self::Hash => f.write_str("cannot hash the password; is there enough memory?"),
+            Self::Hash => f.write_str("cannot hash the password; check that there is enough memory"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use switchboard::{Request, Responder, Response};
 
 use super::{
     ChatConfig, ChatCore, Name, credentials,
@@ -17,14 +18,13 @@ use super::{
     site::{OriginKind, Site},
     wire::{self, EventError},
 };
-use switchboard::{Request, Responder, Response};
 
 /// Handles the requests. Each worker has a clone.
 #[derive(Clone)]
 pub(super) struct Api {
     core: Arc<dyn ChatCore>,
     config: Arc<ChatConfig>,
-    /// Attempts to sign in, by address; shared by all workers.
+    /// Sign-in attempts of each address. All workers share them.
     attempts: Arc<Mutex<Buckets<IpAddr>>>,
 }
 
@@ -72,7 +72,7 @@ enum AuthMethod {
 struct ErrorResponse {
     status: u16,
     error: EventError,
-    /// An HTTP field that tells the client what to do.
+    /// An HTTP field that tells the client how to go on.
     field: Option<(&'static str, String)>,
 }
 
@@ -105,7 +105,7 @@ impl Api {
                 Err((responder, ErrorResponse::method("POST")))
             }
             (_, "/api/session") => Err((responder, ErrorResponse::method("GET, HEAD"))),
-            _ => Err((responder, error_response(404, "not_found", "Unknown request."))),
+            _ => Err((responder, error_response(404, "not_found", "There is no such request; see docs/protocol.md."))),
         };
         if let Err((responder, refused)) = handled {
             log::info!("{from}: {} is refused: {}", request.head.path(), refused.error.code);
@@ -147,7 +147,7 @@ impl Api {
         Ok(())
     }
 
-    /// Checks a request to sign in, except for what the core decides.
+    /// Checks a request to sign in, as far as this is possible without the core.
     fn check(
         &self,
         method: AuthMethod,
@@ -231,7 +231,7 @@ fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ErrorResponse>
         return Err(error_response(415, "bad_type", "The Content-Type must be application/json."));
     }
     if request.body.len() > MAX_BODY_BYTES {
-        return Err(error_response(413, "too_long", "The body is too long."));
+        return Err(error_response(413, "too_long", "The body is too long; send at most 4 KiB."));
     }
     // In two steps, so that invalid JSON is always reported as such.
     let value: serde_json::Value = serde_json::from_slice(request.body)

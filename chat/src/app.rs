@@ -2,16 +2,17 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
+use switchboard::{
+    Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
+    Request, RequestHead, Responder, Response, Verdict,
+};
+
 use super::{
     ChatConfig, ChatCore,
     api::Api,
     credentials, files,
     peer::Peer,
     site::{OriginKind, Site},
-};
-use switchboard::{
-    Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
-    Request, RequestHead, Responder, Response, Verdict,
 };
 
 /// The chat for one worker: serves the page at `/`, the requests for accounts below `/api/`, and the WebSocket at

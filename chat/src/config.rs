@@ -10,7 +10,7 @@ use super::{Data, Rate};
 pub struct ChatConfig {
     /// Where accounts, sessions, rooms and messages are stored. Default: in memory.
     pub data: Data,
-    /// Whether guests may sign in: users without an account, under any free name. Default: no.
+    /// Whether guests may sign in: users without an account, with any free name. Default: no.
     pub guests: bool,
     /// Whether users may register accounts themselves. Default: yes.
     pub registration: bool,
@@ -22,10 +22,10 @@ pub struct ChatConfig {
     pub origins: Vec<String>,
     /// Addresses of reverse proxies whose `X-Forwarded-For` is trusted to name the client's address. Default: none.
     pub trusted_proxies: Vec<IpAddr>,
-    /// How long a session lasts without activity; reading is no activity. Default: 30 days. A guest's session lasts at
-    /// most a day without activity.
+    /// Maximum time of a session without activity; reading does not count as activity. Default: 30 days. A guest's
+    /// session lasts at most a day without activity.
     pub session_idle: Duration,
-    /// How long a session lasts at most. Default: 365 days.
+    /// Maximum time of a session, active or not. Default: 365 days.
     pub session_lifetime: Duration,
     /// The limits for each user, connection and room.
     pub limits: ChatLimits,

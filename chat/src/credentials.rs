@@ -1,11 +1,12 @@
 //! Session tokens in requests: as a cookie, or in an `Authorization` header.
 
+use switchboard::RequestHead;
+
 use super::{
     interface::Credential,
     site::{OriginKind, Site},
     token::Token,
 };
-use switchboard::RequestHead;
 
 /// Returns the credential of a request. The cookie counts only on requests of the chat's own page, since browsers
 /// attach it to requests of any page.

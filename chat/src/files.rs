@@ -10,9 +10,8 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
-use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
-
 use switchboard::{RequestHead, Response};
+use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
 
 /// Returns the file at a path of the site.
 pub(super) fn find(path: &str) -> Option<&'static File> {
@@ -24,7 +23,7 @@ pub(super) struct File {
     path: String,
     content_type: &'static str,
     content: &'static [u8],
-    /// Made on the first request for the file.
+    /// Created on the first request for the file.
     variants: OnceLock<Variants>,
 }
 
@@ -102,7 +101,7 @@ impl Variants {
 
 impl Variant {
     fn new(encoding: Option<&'static str>, bytes: Cow<'static, [u8]>) -> Self {
-        // Part of the hash is enough: nobody else makes these files, so collisions are no attack.
+        // Part of the hash is enough: an attacker cannot supply files, so nobody can cause a collision.
         let hash = Sha256::digest(&bytes);
         let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..ETAG_BYTES]));
         Self { encoding, etag, bytes }
@@ -253,8 +252,9 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
 mod tests {
     use std::io::Read as _;
 
-    use super::*;
     use switchboard::{HeadLimits, RequestReader};
+
+    use super::*;
 
     fn head(fields: &str) -> RequestHead {
         let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
@@ -274,19 +274,19 @@ mod tests {
             ("a longer word", &["gzipped, xgzip"], false),
             ("refused", &["gzip;q=0"], false),
             ("refused with decimals", &["gzip;q=0.000"], false),
-            ("hardly", &["gzip;q=0.001"], true),
+            ("with the lowest weight", &["gzip;q=0.001"], true),
             ("spaces", &["br ,\tgzip ; q=1.000"], true),
             ("in the second field", &["br", "gzip"], true),
             ("any", &["*"], true),
             ("none of any", &["*;q=0"], false),
             ("refused, but any other", &["gzip;q=0, *"], false),
-            ("taken, but no other", &["*;q=0, gzip;q=0.1"], true),
+            ("accepted, but no other", &["*;q=0, gzip;q=0.1"], true),
             ("plain", &["identity"], false),
-            ("plain liked better", &["gzip;q=0.5, identity;q=0.6"], false),
-            ("plain liked less", &["gzip;q=0.6, identity;q=0.5"], true),
-            ("both alike", &["identity, gzip"], true),
+            ("plain preferred", &["gzip;q=0.5, identity;q=0.6"], false),
+            ("gzip preferred", &["gzip;q=0.6, identity;q=0.5"], true),
+            ("equal weights", &["identity, gzip"], true),
             ("plain refused, nothing else named", &["identity;q=0"], false),
-            ("weight past one", &["gzip;q=1.001"], false),
+            ("a weight above one", &["gzip;q=1.001"], false),
             ("weight of two", &["gzip;q=2"], false),
             ("four decimals", &["gzip;q=0.1234"], false),
             ("negative", &["gzip;q=-1"], false),
@@ -318,7 +318,7 @@ mod tests {
             ("inside another", &["\"x,abc,y\""], false),
             ("without quotes", &["abc"], false),
             ("without its end", &["\"abc"], false),
-            ("behind what is no tag", &["abc, \"abc\""], false),
+            ("after a malformed tag", &["abc, \"abc\""], false),
             ("weak in small letters", &["w/\"abc\""], false),
         ];
         for (name, values, expected) in rows {

@@ -1,8 +1,10 @@
-//! The interface between connections and the core: what connections ask for ([`ChatCore`]), and how the core reaches
-//! connections ([`Delivery`]).
+//! The interface between connections and the core: [`ChatCore`] for calls to the core, [`Delivery`] for calls from the
+//! core to connections.
 //!
 //! The code of connections sees only the connections of its own process. It must not assume that every user is
 //! connected to it.
+
+use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
 use super::{
     Name,
@@ -10,40 +12,39 @@ use super::{
     token::{Token, TokenHash},
     wire::{EventError, Incoming},
 };
-use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
-/// What all connections share: accounts, logs, presence, and publishing. Calls return at once and are carried out on
-/// another thread, which reaches connections through the [`Delivery`].
+/// The core, which all connections share: accounts, logs, presence, and publishing. Calls return at once. Another
+/// thread carries them out, and reaches connections through a [`Delivery`].
 ///
 /// The calls of one thread are carried out in order. Each connection sees a room's messages in the order of the room's
 /// log, and the reply to an event before the event's effects.
 pub(super) trait ChatCore: Send + Sync {
-    /// A connection was opened, and its client has shown this credential.
+    /// Reports that a connection was opened with this credential.
     fn opened(&self, connection: ConnectionId, credential: Credential);
 
-    /// A client has sent an event of `bytes` bytes. The client gets a reply if the event has an id, and an error if it
-    /// fails.
+    /// Reports an event of `bytes` bytes from a client. The client gets a reply if the event has an id, and an error if
+    /// it fails.
     ///
     /// # Errors
-    /// If too many events wait. Gives the event back, for the caller to reply to.
+    /// [`Overloaded`] if too many events wait. Returns the event too, so that the caller can reply to it.
     fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)>;
 
-    /// A connection was closed.
+    /// Reports that a connection was closed.
     fn closed(&self, connection: ConnectionId);
 
-    /// Makes an account, and begins a session.
+    /// Creates an account, and begins a session.
     fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Begins a session.
     fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Makes a guest of a name that is free, and begins a session.
+    /// Creates a guest, whose name must be free, and begins a session.
     fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Ends a session on all its connections.
     fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>);
 
-    /// Finds the user of a token, and when their session ends at the latest.
+    /// Finds the user of a token, and the latest time at which the session ends.
     fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
 }
 
@@ -54,12 +55,12 @@ pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Overloaded;
 
-/// What a client shows when it opens a connection.
+/// The credential that a client shows when it opens a connection.
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
-    /// Nothing yet.
+    /// No credential yet.
     None,
-    /// Something that is not a token.
+    /// A text that is not a token.
     Malformed,
     /// The hash of a token.
     Token(TokenHash),
@@ -70,11 +71,11 @@ pub(super) enum Credential {
 pub(super) struct SignedIn {
     pub(super) you: You,
     pub(super) token: Token,
-    /// When the session ends at the latest, in milliseconds since 1970.
+    /// The latest time at which the session ends, in milliseconds since 1970.
     pub(super) expires: u64,
 }
 
-/// A user as the user's own client sees them.
+/// A user's own data, for their client.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(super) struct You {
     pub(super) name: String,
@@ -85,7 +86,7 @@ pub(super) struct You {
 /// Why a user is not signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignInError {
-    /// The name is taken, or looks the same as one that is.
+    /// The name, or one that looks the same, is taken.
     NameTaken,
     /// There is no account of this name, or the password is wrong.
     BadCredentials,
@@ -96,10 +97,12 @@ pub(super) enum SignInError {
 }
 
 impl SignInError {
-    /// The error as clients see it.
+    /// Returns the error for clients.
     pub(super) fn event_error(self) -> EventError {
         match self {
-            Self::NameTaken => EventError::new("name_taken", "This name, or one that looks like it, is already taken."),
+            Self::NameTaken => {
+                EventError::new("name_taken", "This name, or one that looks like it, is taken; please choose another.")
+            }
             Self::BadCredentials => EventError::new("bad_credentials", "The name or the password is wrong."),
             Self::Overloaded => EventError::overloaded(),
             Self::Storage => EventError::storage(),
@@ -107,7 +110,7 @@ impl SignInError {
     }
 }
 
-/// How the core reaches connections. The calls of one thread take effect in order.
+/// The core's access to connections. The calls of one thread take effect in order.
 pub(super) trait Delivery: Send + Sync {
     /// Subscribes a connection to a topic.
     fn subscribe(&self, connection: ConnectionId, topic: &str);
@@ -115,8 +118,8 @@ pub(super) trait Delivery: Send + Sync {
     /// Ends a connection's subscription to a topic.
     fn unsubscribe(&self, connection: ConnectionId, topic: &str);
 
-    /// Sends a text to one connection. Never compressed: some texts hold private data beside what others have written,
-    /// and the compressed length would tell how much the two have in common.
+    /// Sends a text to one connection, without compression: some texts contain private data beside texts of other
+    /// users, and the compressed length would reveal how much the two have in common.
     fn send(&self, connection: ConnectionId, text: &str);
 
     /// Sends a text to all subscribers of a topic, except one connection if given.

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 
 fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     start_log(&serve.options);
-    // Before the server listens: an error in the data ends the program at once.
+    // The data is opened before the server listens, so that an error ends the program at once.
     let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
     let chat = Arc::new(chat);
     run("chat", "http", &serve.options, serve.message_bytes(), move |remote| chat.app(remote))
@@ -142,7 +142,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             format!("permission denied for {address}; choose a port from 1024 up with --listen {}:PORT", address.ip())
         }
-        _ => format!("cannot listen on {address}: {error}"),
+        _ => format!("cannot listen on {address}: {error}; choose another address with --listen ADDR:PORT"),
     }
 }
 

@@ -19,8 +19,8 @@
 //! Some names are thus the same although they look different, such as Tom and Том: TOM and ТОМ look the same. A few
 //! names that look the same are different: those with capitals like the Greek Ν and Υ, if all their letters are Greek.
 //!
-//! The tables grow with each version of Unicode, which may change a key. So the store keeps names, and makes their keys
-//! anew after an update.
+//! The tables grow with each version of Unicode, which may change a key. So the store keeps names, and recomputes their
+//! keys after an update.
 //!
 //! [UTS #39]: https://www.unicode.org/reports/tr39/
 
@@ -57,13 +57,13 @@ pub enum BadName {
         /// The limit.
         max: usize,
     },
-    /// This character is not allowed in a name, or not in its place. Most such characters are invisible, or change the
-    /// text's direction.
+    /// This character is not allowed in a name, or not at its position. Most such characters are invisible, or change
+    /// the text's direction.
     NotAllowed(char),
     /// The text mixes right-to-left with left-to-right writing, so that its reading order is ambiguous (RFC 5893 §2).
     Direction,
-    /// The text mixes letters of different scripts, such as Latin and Cyrillic, which may look the same. Allowed are
-    /// one script, and Latin with Chinese, Japanese or Korean: UTS #39's restriction level "Highly Restrictive".
+    /// The text mixes letters of different scripts, such as Latin and Cyrillic, which may look the same. A name may use
+    /// one script, or Latin with Chinese, Japanese or Korean: UTS #39's restriction level "Highly Restrictive".
     MixedScripts,
 }
 
@@ -158,7 +158,7 @@ impl RoomName {
         &self.0.name
     }
 
-    /// Returns the key that must be unique, as [`Name::key`].
+    /// Returns the key that must be unique: see [`Name::key`].
     #[must_use]
     pub fn key(&self) -> &str {
         &self.0.key
@@ -171,7 +171,7 @@ impl RoomName {
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("Please choose a name."),
+            Self::Empty => f.write_str("Please enter a name."),
             Self::TooLong { max } => write!(f, "A name has at most {max} characters."),
             Self::NotAllowed(c) => write!(f, "A name must not contain {}.", precis::describe(*c)),
             Self::Direction => f.write_str("A name must not mix right-to-left with left-to-right writing."),
@@ -213,8 +213,8 @@ fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
     if is_too_long { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
-/// Returns a combining mark at the start of a word, which would be drawn over the character before it, or one too many
-/// on a letter (UTS #39 §5.4), which would be drawn over other lines.
+/// Returns a combining mark that must not be shown: one at the start of a word, which would be drawn over the character
+/// before it, or one above the limit on a letter (UTS #39 §5.4), which would be drawn over other lines.
 fn misplaced_mark(name: &str) -> Option<char> {
     let mut marks = MAX_MARKS;
     name.nfd().find(|c| {
@@ -273,16 +273,16 @@ fn uppercase(text: &str) -> String {
 
 /// Bytes of the longest text that composes to one character, a Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
-/// Characters that compose to one.
+/// Maximum characters that compose to one.
 const MAX_COMPOSED: usize = 4;
-/// Spaces at both ends that are allowed and removed.
+/// Maximum spaces at both ends, which are removed.
 const SPACES_AROUND: usize = 32;
-/// Combining marks on one letter.
+/// Maximum combining marks on one letter.
 const MAX_MARKS: usize = 4;
-/// Rounds until the key no longer changes, for every character.
+/// Rounds after which the key of no character changes.
 const KEY_ROUNDS: usize = 3;
 
-/// Returns the version of the rules and tables that keys depend on. The store makes keys of another version anew.
+/// Returns the version of the rules and tables that keys depend on. The store recomputes keys of another version.
 pub(super) fn keys_version() -> String {
     let (security, normalization) = (unicode_security::UNICODE_VERSION, unicode_normalization::UNICODE_VERSION);
     format!("{RULES} {security:?} {normalization:?}")
@@ -317,29 +317,29 @@ mod tests {
             ("the longest, decomposed", &decomposed, Ok(&longest)),
             ("one too many", &too_long, Err(TooLong { max: 32 })),
             ("64 KiB, refused by its length", &huge, Err(TooLong { max: 32 })),
-            ("nothing", "", Err(Empty)),
+            ("the empty text", "", Err(Empty)),
             ("spaces", "  ", Err(Empty)),
             ("ideographic spaces", "\u{3000}\u{3000}", Err(Empty)),
-            ("a line's end", "a\nb", Err(NotAllowed('\n'))),
+            ("a line feed", "a\nb", Err(NotAllowed('\n'))),
             ("a tab", "a\tb", Err(NotAllowed('\t'))),
             ("a bell", "a\u{7}", Err(NotAllowed('\u{7}'))),
-            ("a space that does not break", "a\u{A0}b", Err(NotAllowed('\u{A0}'))),
-            ("no width", "a\u{200B}b", Err(NotAllowed('\u{200B}'))),
-            ("a joiner", "a\u{200D}b", Err(NotAllowed('\u{200D}'))),
+            ("a no-break space", "a\u{A0}b", Err(NotAllowed('\u{A0}'))),
+            ("a zero-width space", "a\u{200B}b", Err(NotAllowed('\u{200B}'))),
+            ("a zero-width joiner", "a\u{200D}b", Err(NotAllowed('\u{200D}'))),
             ("a soft hyphen", "a\u{AD}b", Err(NotAllowed('\u{AD}'))),
-            ("turned around", "a\u{202E}b", Err(NotAllowed('\u{202E}'))),
-            ("isolated", "\u{2067}ab\u{2069}", Err(NotAllowed('\u{2067}'))),
-            ("a style", "a\u{FE0F}", Err(NotAllowed('\u{FE0F}'))),
-            ("braille without dots", "\u{2800}", Err(NotAllowed('\u{2800}'))),
+            ("a right-to-left override", "a\u{202E}b", Err(NotAllowed('\u{202E}'))),
+            ("a direction isolate", "\u{2067}ab\u{2069}", Err(NotAllowed('\u{2067}'))),
+            ("a variation selector", "a\u{FE0F}", Err(NotAllowed('\u{FE0F}'))),
+            ("a blank braille pattern", "\u{2800}", Err(NotAllowed('\u{2800}'))),
             ("a Hangul filler", "\u{3164}", Err(NotAllowed('\u{3164}'))),
-            ("half of one", "\u{FFA0}", Err(NotAllowed('\u{3164}'))),
+            ("a half-width Hangul filler", "\u{FFA0}", Err(NotAllowed('\u{3164}'))),
             ("a symbol", "☠", Err(NotAllowed('☠'))),
             ("an emoji", "Ada🦀", Err(NotAllowed('🦀'))),
             ("a letter in another style", "𝓐da", Err(NotAllowed('𝓐'))),
             ("four marks", "a\u{323}\u{301}\u{302}\u{303}", Ok("ạ\u{301}\u{302}\u{303}")),
             ("five marks", "a\u{323}\u{301}\u{302}\u{303}\u{304}", Err(NotAllowed('\u{304}'))),
             ("a mark at the start", "\u{338}ab", Err(NotAllowed('\u{338}'))),
-            ("a mark behind a space", "a \u{338}b", Err(NotAllowed('\u{338}'))),
+            ("a mark after a space", "a \u{338}b", Err(NotAllowed('\u{338}'))),
             ("Hebrew", "שרה", Ok("שרה")),
             ("Hebrew and digits", "שרה2", Ok("שרה2")),
             ("digits and Hebrew", "2שרה", Err(Direction)),
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_names_on_both_sides_of_each_rule() {
+    fn room_names_on_both_sides_of_each_rule() {
         let longest = "é".repeat(40);
         let too_long = "é".repeat(41);
         let expanded = "ﷺ".repeat(3);
@@ -378,10 +378,10 @@ mod tests {
             ("words", "Rust & friends", Ok("Rust & friends")),
             ("spaces of all kinds", "\u{3000} Tea \u{A0} room\u{2003}", Ok("Tea room")),
             ("an emoji of Unicode 8", "Rust 🦀", Ok("Rust 🦀")),
-            ("an emoji with its style", "I \u{2764}\u{FE0F} tea", Ok("I \u{2764} tea")),
-            ("an emoji with a colour", "👍🏽", Ok("👍🏽")),
+            ("an emoji with a variation selector", "I \u{2764}\u{FE0F} tea", Ok("I \u{2764} tea")),
+            ("an emoji with a skin tone", "👍🏽", Ok("👍🏽")),
             ("a flag", "🇪🇺", Ok("🇪🇺")),
-            ("an emoji out of several", "👩\u{200D}💻", Err(NotAllowed('\u{200D}'))),
+            ("an emoji sequence", "👩\u{200D}💻", Err(NotAllowed('\u{200D}'))),
             ("full width", "Ｒｕｓｔ", Ok("Rust")),
             ("letters in another style", "𝓡𝓾𝓼𝓽", Ok("Rust")),
             ("an accent alone", "´", Err(NotAllowed('\u{301}'))),
@@ -389,15 +389,15 @@ mod tests {
             ("directions mixed", "שלום 2 all", Ok("שלום 2 all")),
             ("the longest", &longest, Ok(&longest)),
             ("one too many", &too_long, Err(TooLong { max: 40 })),
-            ("three that become 54", &expanded, Err(TooLong { max: 40 })),
+            ("three characters that become 54", &expanded, Err(TooLong { max: 40 })),
             ("64 KiB, refused by its length", &huge, Err(TooLong { max: 40 })),
-            ("nothing", "", Err(Empty)),
+            ("the empty text", "", Err(Empty)),
             ("spaces", " \u{A0}\u{3000}", Err(Empty)),
-            ("a style of nothing", "\u{FE0F}", Err(Empty)),
-            ("a line's end", "a\nb", Err(NotAllowed('\n'))),
-            ("another line's end", "a\u{2028}b", Err(NotAllowed('\u{2028}'))),
-            ("no width", "a\u{200B}b", Err(NotAllowed('\u{200B}'))),
-            ("turned around", "a\u{202E}b", Err(NotAllowed('\u{202E}'))),
+            ("a variation selector alone", "\u{FE0F}", Err(Empty)),
+            ("a line feed", "a\nb", Err(NotAllowed('\n'))),
+            ("a line separator", "a\u{2028}b", Err(NotAllowed('\u{2028}'))),
+            ("a zero-width space", "a\u{200B}b", Err(NotAllowed('\u{200B}'))),
+            ("a right-to-left override", "a\u{202E}b", Err(NotAllowed('\u{202E}'))),
             ("five marks", "a\u{323}\u{301}\u{302}\u{303}\u{304}", Err(NotAllowed('\u{304}'))),
         ];
         for (name, text, expected) in rows {

@@ -1,4 +1,4 @@
-//! The rules for passwords ([`Password`]), and the slow hashes that are stored of them ([`Hasher`]).
+//! The rules for passwords ([`Password`]), and their slow hashes, which are stored ([`Hasher`]).
 
 use std::{
     fmt, io,
@@ -187,7 +187,7 @@ impl Hashing {
 
     /// Runs queued jobs until all handles are dropped.
     ///
-    /// A panic in a `then` ends the process, as one in a worker does: a server where nobody can sign in must not go on.
+    /// A panic in a `then` ends the process, as one in a worker does: a server must not go on if nobody can sign in.
     fn run(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
         let run_job = |job: Job| {
             queued.fetch_sub(1, Ordering::Relaxed);
@@ -229,8 +229,9 @@ const MIN_CHARS: usize = 8;
 const MAX_CHARS: usize = 256;
 /// Bytes of the longest text that composes to one character, a Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
-/// Characters that compose to one.
+/// Maximum characters that compose to one.
 const MAX_COMPOSED: usize = 4;
+/// Maximum queued jobs. Above it, jobs are refused.
 const MAX_QUEUED: usize = 64;
 
 #[cfg(test)]
@@ -251,7 +252,7 @@ mod tests {
         Password::new(text).unwrap()
     }
 
-    /// The cheapest parameters.
+    /// Returns the cheapest parameters.
     fn cheap() -> Argon2<'static> {
         let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
         Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
@@ -297,20 +298,20 @@ mod tests {
             ("eight characters", "12345678", Ok("12345678")),
             ("spaces and case", " Correct  Horse ", Ok(" Correct  Horse ")),
             ("an emoji of Unicode 6, one of Unicode 8", "passw🚀rd🦀", Ok("passw🚀rd🦀")),
-            ("another space", "correct\u{A0}horse\u{3000}", Ok("correct horse ")),
+            ("other spaces", "correct\u{A0}horse\u{3000}", Ok("correct horse ")),
             ("composed", "schön genug", Ok("schön genug")),
             ("decomposed", "scho\u{308}n genug", Ok("schön genug")),
             ("full width is not the same", "ａ2345678", Ok("ａ2345678")),
             ("the longest", &longest, Ok(&longest)),
             ("the longest, decomposed", &decomposed, Ok(&longest)),
-            ("nothing", "", Err(TooShort)),
+            ("the empty text", "", Err(TooShort)),
             ("seven characters", "1234567", Err(TooShort)),
             ("seven characters of two bytes", "ööööööö", Err(TooShort)),
             ("eight that become seven", "123456o\u{308}", Err(TooShort)),
             ("one too many", &too_long, Err(TooLong)),
             ("64 KiB, refused by its length", &huge, Err(TooLong)),
-            ("a control", "1234567\t", Err(NotAllowed('\t'))),
-            ("no width", "1234567\u{200B}", Err(NotAllowed('\u{200B}'))),
+            ("a control character", "1234567\t", Err(NotAllowed('\t'))),
+            ("a zero-width space", "1234567\u{200B}", Err(NotAllowed('\u{200B}'))),
         ];
         for (name, text, expected) in rows {
             let made = Password::new(text);
@@ -410,7 +411,7 @@ mod tests {
 
     /// Runs itself in a child process, which the panic ends.
     #[test]
-    fn a_panic_in_an_answer_ends_the_process() {
+    fn a_panic_in_a_callback_ends_the_process() {
         const CHILD: &str = "SWITCHBOARD_TEST_OF_A_PANIC";
         if std::env::var_os(CHILD).is_some() {
             let (hasher, _) = Hasher::start_with(cheap()).unwrap();

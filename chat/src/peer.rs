@@ -1,6 +1,8 @@
-//! The state of one connection: decodes its client's events, limits their rate, and passes them on.
+//! The state of one connection: decodes its client's events, limits their rate, and passes them to the core.
 
 use std::time::Instant;
+
+use switchboard::ConnectionId;
 
 use super::{
     ChatCore, Rate,
@@ -8,11 +10,10 @@ use super::{
     rate::Bucket,
     wire::{self, EventError},
 };
-use switchboard::ConnectionId;
 
 /// The state of an open connection.
 pub struct Peer {
-    /// The credential of the handshake, until it is passed on.
+    /// The credential of the handshake, until it is passed to the core.
     credential: Option<Credential>,
     events: Bucket,
 }
@@ -37,7 +38,7 @@ impl Peer {
     /// Passes an event on to the core.
     ///
     /// # Errors
-    /// The text to send back if the event is malformed, too frequent, or the server is overloaded.
+    /// The text of the error reply if the event is malformed or too frequent, or if the server is overloaded.
     pub(super) fn event(
         &mut self,
         text: &str,

@@ -1,7 +1,7 @@
 //! The characters that names and passwords may contain: the string classes of PRECIS ([RFC 8264]), for current Unicode.
 //!
 //! The crate `precis-profiles` knows the characters of Unicode 6.3, as IANA's registry lists them. It treats later ones
-//! as unassigned, among them most emoji and letters of some people's names. RFC 8264 defines its rules for every
+//! as unassigned: most emoji, and letters of some users' names. RFC 8264 defines its rules for every
 //! version of Unicode ([§8]), so this module applies them to later characters.
 //!
 //! [RFC 8264]: https://www.rfc-editor.org/rfc/rfc8264
@@ -34,7 +34,7 @@ pub(super) fn check_freeform(text: &str) -> Result<(), char> {
 fn check<C: StringClass + Class>(class: &CurrentUnicode<C>, text: &str) -> Result<(), char> {
     class.allows(text).map_err(|error| match error {
         Error::BadCodepoint(info) => text.chars().nth(info.position).unwrap_or(char::REPLACEMENT_CHARACTER),
-        // A character is not between the neighbours that it needs.
+        // A character lacks the neighbours that its rule requires.
         Error::Invalid | Error::Unexpected(_) => {
             let needs_neighbours =
                 |c: &char| matches!(class.get_value_from_char(*c), Value::ContextJ | Value::ContextO);
@@ -75,8 +75,8 @@ impl<C: StringClass + Class> StringClass for CurrentUnicode<C> {
     }
 }
 
-/// The algorithm of §8 for a character later than Unicode 6.3. Its steps about exceptions, ASCII, joiners and old
-/// Hangul are left out: they concern older characters only.
+/// Applies the algorithm of §8 to a character later than Unicode 6.3. Its steps about exceptions, ASCII, joiners and
+/// old Hangul are left out: they concern older characters only.
 fn derived_property(class: &impl Class, c: char) -> Value {
     use GeneralCategory as Is;
     let mut buffer = [0; 4];
@@ -120,18 +120,18 @@ mod tests {
             ("punctuation", '“', false, true),
             ("an emoji of Unicode 6", '🚀', false, true),
             ("an old ligature", 'ﬁ', false, true),
-            ("a number that is no digit", '½', false, true),
-            ("a control", '\u{7}', false, false),
-            ("a line's end", '\n', false, false),
-            ("turns text around", '\u{202E}', false, false),
-            ("isolates text", '\u{2066}', false, false),
-            ("has no width", '\u{200B}', false, false),
+            ("a number that is not a digit", '½', false, true),
+            ("a control character", '\u{7}', false, false),
+            ("a line feed", '\n', false, false),
+            ("a right-to-left override", '\u{202E}', false, false),
+            ("a direction isolate", '\u{2066}', false, false),
+            ("a zero-width space", '\u{200B}', false, false),
             ("a soft hyphen", '\u{AD}', false, false),
-            ("an emoji's style", '\u{FE0F}', false, false),
-            ("a tag", '\u{E0041}', false, false),
-            ("a filler", '\u{3164}', false, false),
-            ("private use", '\u{E000}', false, false),
-            ("no character", '\u{FFFF}', false, false),
+            ("a variation selector", '\u{FE0F}', false, false),
+            ("a tag character", '\u{E0041}', false, false),
+            ("a Hangul filler", '\u{3164}', false, false),
+            ("a private-use character", '\u{E000}', false, false),
+            ("a noncharacter", '\u{FFFF}', false, false),
             ("an emoji of Unicode 8", '🦀', false, true),
             ("an emoji of Unicode 15", '🫨', false, true),
             ("an ideograph of Unicode 13", '\u{30000}', true, true),
@@ -141,10 +141,10 @@ mod tests {
             ("punctuation of Unicode 14", '\u{2E53}', false, true),
             ("a currency of Unicode 8", '\u{20BE}', false, true),
             ("a number of Unicode 11", '\u{1EC71}', false, true),
-            ("a letter of Unicode 14 that is another one in small", '\u{107A5}', false, true),
+            ("a compatibility letter of Unicode 14", '\u{107A5}', false, true),
             ("a format control of Unicode 7", '\u{1BCA0}', false, false),
             ("an invisible mark of Unicode 14", '\u{180F}', false, false),
-            ("not assigned", '\u{378}', false, false),
+            ("an unassigned code point", '\u{378}', false, false),
         ];
         for (name, c, in_identifier, in_freeform) in rows {
             let text = c.to_string();
@@ -160,7 +160,7 @@ mod tests {
             ("a dot between two l", "col·lega", Ok(())),
             ("a dot elsewhere", "a·b", Err('·')),
             ("a dot at the end", "l·", Err('·')),
-            ("a joiner behind a virama", "क्\u{200D}ष", Ok(())),
+            ("a joiner after a virama", "क्\u{200D}ष", Ok(())),
             ("a joiner between letters", "a\u{200D}b", Err('\u{200D}')),
             ("a joiner at the start", "\u{200D}a", Err('\u{200D}')),
             ("a non-joiner between joining letters", "نامه\u{200C}ای", Ok(())),

@@ -32,8 +32,9 @@ fn parse(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use switchboard::{HeadLimits, RequestReader};
+
+    use super::*;
 
     #[test]
     fn only_the_addresses_named_by_trusted_proxies_count() {

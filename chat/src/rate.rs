@@ -112,7 +112,7 @@ impl Bucket {
         self.take_several(1, rate, now)
     }
 
-    /// Takes `count` tokens, or all if a full bucket has fewer: so an expensive action is still possible, if rarely.
+    /// Takes `count` tokens, or all if a full bucket has fewer: so an expensive action stays possible, although rarely.
     ///
     /// # Errors
     /// The time until that many are available. Nothing was taken.
@@ -120,7 +120,7 @@ impl Bucket {
         let interval = rate.interval();
         let whole = interval.saturating_mul(rate.at_once);
         let wanted = interval.saturating_mul(count.min(rate.at_once.max(1)));
-        // At most all are missing. Without this, a rate lower than the last call's would cause too long a wait.
+        // At most all tokens are missing. Without this, a rate lower than the last call's would cause too long a wait.
         let missing = self.missing(now).min(whole) + wanted;
         match missing.checked_sub(whole) {
             Some(Duration::ZERO) | None => {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn several_are_taken_at_once_or_none() {
+    fn several_tokens_are_taken_at_once_or_none() {
         let rate = Rate { at_once: 5, per_second: 2.0 };
         let start = Instant::now();
         let mut bucket = Bucket::default();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_returned_wait_one_is_available() {
+    fn a_token_is_available_after_the_returned_wait() {
         for per_second in [0.001, 1.0 / 6.0, 0.3, 1.0, 3.0, 7.0, 1000.0 / 7.0, 1e6 / 3.0] {
             let rate = Rate { at_once: 5, per_second };
             let (mut bucket, mut now) = (Bucket::default(), Instant::now());

@@ -6,8 +6,9 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, store::Store};
 use switchboard::Remote;
+
+use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, store::Store};
 
 /// A chat, ready to be served.
 ///
@@ -53,7 +54,7 @@ impl ChatService {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("the store is taken once");
             let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), remote.clone())
-                .unwrap_or_else(|error| panic!("the chat's threads cannot be started: {error}"));
+                .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
             let api = Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config));
             Running { core, api, thread: Some(thread) }

@@ -6,8 +6,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::ChatConfig;
 use switchboard::OriginPolicy;
+
+use super::ChatConfig;
 
 /// The host name and the allowed origins of a chat.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Session tokens ([`Token`]), their stored hashes ([`TokenHash`]), and the names of logs ([`epoch`]).
+//! Session tokens ([`Token`]), their stored hashes ([`TokenHash`]), and the random names of logs ([`epoch`]).
 
 use std::fmt;
 
@@ -80,14 +80,14 @@ mod tests {
         let rows = [
             ("as written", written.as_str(), true),
             ("all zero", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", true),
-            ("a bit behind the last byte", "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_t", false),
+            ("a bit after the last byte", "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_t", false),
             ("one character less", &written[..42], false),
             ("one more", &longer, false),
             ("padding", &padded, false),
             ("a space", &spaced, false),
-            ("the other base64", "+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s", false),
+            ("standard base64", "+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s", false),
             ("43 bytes, not ASCII", "ÄAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false),
-            ("nothing", "", false),
+            ("the empty text", "", false),
         ];
         for (name, text, expected) in rows {
             assert_eq!(

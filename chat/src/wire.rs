@@ -17,7 +17,7 @@ pub(super) struct Incoming {
     pub(super) id: Option<EventId>,
 }
 
-/// The number or string that matches a response to the client's event.
+/// The number or string by which a client matches a reply to its event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum EventId {
@@ -25,7 +25,7 @@ pub(super) enum EventId {
     Text(String),
 }
 
-/// An error response: a code for programs and a sentence for people.
+/// An error reply: a code for programs and a sentence for users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct EventError {
     pub(super) code: &'static str,
@@ -37,12 +37,12 @@ impl EventError {
         Self { code, message: message.into() }
     }
 
-    /// The server is overloaded.
+    /// Returns the error for an overloaded server.
     pub(super) fn overloaded() -> Self {
         Self::new("overloaded", "The server is very busy; please try again in a moment.")
     }
 
-    /// The store cannot be written.
+    /// Returns the error for a change that cannot be stored.
     pub(super) fn storage() -> Self {
         Self::new("storage", "The server cannot save this, and nothing was changed. Please try again later.")
     }
@@ -52,7 +52,7 @@ impl EventError {
 /// thread.
 ///
 /// # Errors
-/// The error response, with the event's id if it has a valid one.
+/// The error reply, with the event's id if it has a valid one.
 pub(super) fn decode(text: &str) -> Result<Incoming, (EventError, Option<EventId>)> {
     let malformed = |message: &'static str| EventError::new("bad_event", message);
     let json: &RawValue = serde_json::from_str(text)

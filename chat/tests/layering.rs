@@ -1,5 +1,5 @@
 //! The layers of the chat: no file imports a module of a layer above its own, and no files import each other in a
-//! circle. Read from the sources without their comments, strings, and tests.
+//! circle. The tests read the sources without their comments, strings, and tests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["precis", "rate", "token", "wire", "proxy", "files"],
     &["name", "password"],
     &["store"],
-    // How a chat is configured; what connections and the core know of each other.
+    // The configuration, and the interface between connections and the core.
     &["config", "interface"],
     &["core"],
     // Connections and requests.
@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli", "main", ""],
 ];
 
-/// Sockets and frames, which only the library and the program may name.
+/// Names of sockets and frames, which only the library and the program may use.
 const SOCKETS_AND_FRAMES: &[&str] =
     &["crate::reactor", "mio", "std::net::Tcp", "FrameHeader", "HeaderRules", "Opcode", "MaskingKey"];
 
@@ -42,7 +42,7 @@ fn no_file_imports_a_module_of_a_layer_above_its_own() {
     }
 }
 
-/// All others reach the core through the traits of `interface.rs`.
+/// All other files reach the core through the traits of `interface.rs`.
 #[test]
 fn only_the_service_imports_the_core() {
     let is_core = |module: &str| module == "core" || module.starts_with("core::");
@@ -57,7 +57,7 @@ fn no_files_import_each_other_in_a_circle() {
     assert_eq!(circles(&imports()), [[""; 0]; 0]);
 }
 
-/// The table in `core/mod.rs` promises this.
+/// The module doc of `core/mod.rs` says so.
 #[test]
 fn each_file_of_the_core_imports_only_those_above_it_in_its_table() {
     let table = fs::read_to_string(chat().src().join("core/mod.rs")).expect("the core has a table");

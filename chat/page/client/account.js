@@ -47,11 +47,11 @@ export class Account {
       throw new ChatError('unreachable', 'The server cannot be reached.');
     }
     if (response.status === 204) return null;
-    const answer = await response.json().catch(() => null);
-    if (response.ok && answer) return answer;
+    const result = await response.json().catch(() => null);
+    if (response.ok && result) return result;
     throw new ChatError(
-      answer?.error?.code ?? 'unreachable', // Perhaps the error page of a proxy.
-      answer?.error?.message ?? `The server answered with ${response.status}.`,
+      result?.error?.code ?? 'unreachable', // Perhaps the error page of a proxy.
+      result?.error?.message ?? `The server answered with ${response.status}.`,
       { retryAfter: Number(response.headers.get('Retry-After')) || null },
     );
   }

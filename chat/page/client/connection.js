@@ -1,7 +1,7 @@
 /*
  * A connection to the server that reconnects: one WebSocket after another.
  *
- * It encodes and decodes `[event, data, id]`, matches answers to requests, sends
+ * It encodes and decodes `[event, data, id]`, matches replies to requests, sends
  * heartbeats, detects a dead connection, and reconnects with exponential back-off
  * and jitter.
  *
@@ -42,7 +42,7 @@ export class Connection {
   #retryTimer;
 
   /**
-   * `onEvent(event, data)` is called for each event that is not an answer,
+   * `onEvent(event, data)` is called for each event that is not a reply,
    * `onStatus(status)` at each change of the status.
    */
   constructor({ url, token = null, times = {}, onEvent, onStatus }) {
@@ -52,7 +52,7 @@ export class Connection {
     this.#onEvent = onEvent;
     this.#onStatus = onStatus;
 
-    // What the system reports about the network is only a hint.
+    // The reports of the system about the network are only hints.
     globalThis.addEventListener?.('online', () => this.#probe());
     globalThis.document?.addEventListener('visibilitychange', () => {
       if (!document.hidden) this.#probe();
@@ -95,7 +95,7 @@ export class Connection {
     this.#setStatus({ state: 'closed' });
   }
 
-  /** Sends an event. The promise resolves to the answer or rejects with a `ChatError`. */
+  /** Sends an event. The promise resolves to the reply or rejects with a `ChatError`. */
   request(event, data = {}) {
     if (this.#socket?.readyState !== WebSocket.OPEN) {
       return Promise.reject(new ChatError('disconnected', 'There is no connection.'));
@@ -152,17 +152,17 @@ export class Connection {
     this.#setStatus({ state: 'open' });
   }
 
-  #settle(id, answer, data) {
+  #settle(id, outcome, data) {
     const request = this.#requests.get(id);
     if (!request) return; // It has timed out.
     this.#requests.delete(id);
     clearTimeout(request.timer);
-    if (answer === 'ack') request.resolve(data);
+    if (outcome === 'ack') request.resolve(data);
     else request.reject(new ChatError(data?.code ?? 'unknown', data?.message, { event: request.event }));
   }
 
   // Each message restarts the timer. Comparing times at intervals would not do: browsers
-  // delay the timers of a background tab, and this way an answer that has already
+  // delay the timers of a background tab, and this way a reply that has already
   // arrived is handled before the timer fires.
   #expectWithin(time) {
     clearTimeout(this.#silenceTimer);
@@ -170,7 +170,7 @@ export class Connection {
   }
 
   // The network may have changed: reconnects at once, or tests whether the connection
-  // has survived. After a laptop has slept it mostly has not.
+  // has survived. It rarely survives the sleep of a laptop.
   #probe() {
     this.retryNow();
     if (this.#status.state === 'open' && this.#socket.readyState === WebSocket.OPEN) {

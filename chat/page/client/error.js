@@ -6,8 +6,8 @@
  * `code` is a code of the server (docs/protocol.md lists them) or one of the
  * client's own:
  *
- * - `disconnected`: there is no connection, or it ended before the answer;
- * - `timeout`: no answer came in time;
+ * - `disconnected`: there is no connection, or it ended before the reply;
+ * - `timeout`: no reply came in time;
  * - `unreachable`: the HTTP request did not reach the server;
  * - `discarded`: the message was removed from the queue.
  *

@@ -3,7 +3,7 @@
  * with the same key, by which the server recognises it. So no message is lost and none
  * is sent twice, wherever the connection broke.
  *
- * Messages are sent one at a time, each after the answer to the one before: their order
+ * Messages are sent one at a time, each after the reply to the one before: their order
  * is kept even if one of them has to be repeated.
  */
 
@@ -41,15 +41,15 @@ export class Outbox {
     return [...this.#items];
   }
 
-  /** Queues a `say` or `tell`; its promise resolves to the server's answer. */
+  /** Queues a `say` or `tell`; its promise resolves to the server's reply. */
   add(event, data) {
     const item = { key: uuid(), event, data, state: 'waiting' };
     this.#items.push(item);
-    const answer = new Promise((resolve, reject) => this.#promises.set(item.key, { resolve, reject }));
-    answer.catch(() => {}); // The caller may ignore the promise: `onChange` reports the error too.
+    const reply = new Promise((resolve, reject) => this.#promises.set(item.key, { resolve, reject }));
+    reply.catch(() => {}); // The caller may ignore the promise: `onChange` reports the error too.
     this.#changed(item);
     if (this.#open) this.#deliver();
-    return answer;
+    return reply;
   }
 
   /** Puts a failed message at the end of the queue again. */
@@ -67,7 +67,10 @@ export class Outbox {
     if (item) this.#finish(item, 'discarded', { error: new ChatError('discarded', 'The message was discarded.') });
   }
 
-  /** Sets the user whose messages these are. Those of another user are dropped, so that none is sent under a wrong name. */
+  /**
+   * Sets the user whose messages these are. Drops the messages of another user, so that
+   * none is sent under a wrong name.
+   */
   setUser(name) {
     if (name === this.#owner) return;
     this.clear();
@@ -87,7 +90,7 @@ export class Outbox {
     }
   }
 
-  /** There is a connection: resolves when all waiting messages have been tried on it. */
+  /** There is a connection: sends all waiting messages, and resolves when each was tried. */
   resume() {
     this.#open = true;
     this.#run += 1;
@@ -101,8 +104,8 @@ export class Outbox {
     this.#items.filter(({ state }) => state === 'sending').forEach((item) => this.#setState(item, 'waiting'));
   }
 
-  /** Returns whether an ack is due that may belong to this own message. */
-  isUnanswered({ room }) {
+  /** Returns whether an ack is due that may belong to this message of the user. */
+  isAckDue({ room }) {
     return this.#items.some(({ state, data }) => state === 'sending' && (data.room ?? room) === room);
   }
 

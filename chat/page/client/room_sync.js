@@ -6,8 +6,8 @@
  * from their positions on, which returns the missed messages. After that each message
  * must have the next `seq`. If one does not, the room is joined again.
  *
- * An own message, and all messages after it, are held while its ack is due: the ack
- * has the `seq` that tells which of the own messages it is.
+ * A message of the user, and all messages after it, are held while an ack is due: its
+ * `seq` tells which of the user's messages has come.
  */
 
 const RETRY_AFTER = 1_000;
@@ -18,20 +18,20 @@ export class RoomSync {
   #request;
   #deliver;
   #onGap;
-  #isUnanswered;
+  #isAckDue;
   #positions = new Map(); // by room: {epoch, seq, held: [Message], joining}
   #run = 0; // counts connections, to stop work that an earlier one began
 
   /**
    * `deliver(message)` gets each message; `onGap({room})` is called if some messages
-   * before the next one are skipped; `isUnanswered(message)` returns whether a message may
-   * be an own one whose ack is still due.
+   * before the next one are skipped; `isAckDue(message)` returns whether a message may
+   * be the user's own and its ack is still due.
    */
-  constructor({ request, deliver, onGap, isUnanswered }) {
+  constructor({ request, deliver, onGap, isAckDue }) {
     this.#request = request;
     this.#deliver = deliver;
     this.#onGap = onGap;
-    this.#isUnanswered = isUnanswered;
+    this.#isAckDue = isAckDue;
   }
 
   /** Forgets all positions: another user has signed in. */
@@ -86,11 +86,11 @@ export class RoomSync {
     position.joining = true;
     let live = false;
     while (!live) {
-      const answer = await this.#ask(room, position);
+      const reply = await this.#ask(room, position);
       if (run !== this.#run || this.#positions.get(room) !== position) return;
-      if (!answer) continue;
-      this.#catchUp(position, answer);
-      live = answer.live;
+      if (!reply) continue;
+      this.#catchUp(position, reply);
+      live = reply.live;
     }
     position.joining = false;
   }
@@ -108,7 +108,7 @@ export class RoomSync {
   }
 
   #release(position) {
-    while (position.held.length > 0 && !this.#isUnanswered(position.held[0])) {
+    while (position.held.length > 0 && !this.#isAckDue(position.held[0])) {
       const message = position.held.shift();
       if (message.epoch === position.epoch && message.seq <= position.seq) continue;
       if (message.epoch === position.epoch && message.seq === position.seq + 1) this.#accept(position, message);

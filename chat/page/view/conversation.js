@@ -133,7 +133,7 @@ export class Conversation {
     this.#model.read(room, seq);
   }
 
-  // If it fails, the next `welcome` has the old read position, and it is sent again.
+  // If this fails, the next `welcome` has the old read position, and the new one is sent again.
   #sendRead() {
     if (this.#read) this.#client.emit('read', this.#read).catch(() => {});
     this.#read = null;

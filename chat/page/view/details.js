@@ -105,10 +105,10 @@ export class Details {
   }
 
   async #fetchMembers(known = []) {
-    const answer = await this.#request('members', known, this.#members.length);
-    if (!answer) return;
-    this.#members = answer.users;
-    this.#isComplete = !answer.more;
+    const reply = await this.#request('members', known, this.#members.length);
+    if (!reply) return;
+    this.#members = reply.users;
+    this.#isComplete = !reply.more;
     $('members-more').hidden = this.#isComplete;
     this.#renderMembers();
   }
@@ -117,10 +117,10 @@ export class Details {
   async #fetchBanned(known = []) {
     const room = this.#model.rooms.get(this.#room);
     const owns = room && room.kind !== 'direct' && this.#model.isOwner(room);
-    const answer = owns ? await this.#request('bans', known, this.#banned.length) : { users: [], more: false };
-    if (!answer) return;
-    this.#banned = answer.users;
-    $('bans-more').hidden = !answer.more;
+    const reply = owns ? await this.#request('bans', known, this.#banned.length) : { users: [], more: false };
+    if (!reply) return;
+    this.#banned = reply.users;
+    $('bans-more').hidden = !reply.more;
     this.#renderBanned();
   }
 
@@ -136,10 +136,10 @@ export class Details {
       let more;
       do {
         const after = users.at(-1)?.name;
-        const answer = await this.#client.emit(event, { room, ...(after && { after }) });
+        const reply = await this.#client.emit(event, { room, ...(after && { after }) });
         if (room !== this.#room) return null;
-        users.push(...answer.members);
-        more = answer.more;
+        users.push(...reply.members);
+        more = reply.more;
       } while (more && users.length < wanted);
       return { users, more };
     } catch (error) {

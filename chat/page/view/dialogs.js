@@ -10,7 +10,8 @@ const TOAST_SHOWN = 6_000;
 /** Makes each dialog close by its button and by a click outside it. Escape closes a dialog anyway. */
 export function prepareDialogs() {
   for (const dialog of document.querySelectorAll('dialog')) {
-    // It closes on click, not on pointerdown: the click of a touch would reach the element below. The click must begin outside.
+    // It closes on click: if it closed on pointerdown, the click of a touch would reach the
+    // element below. The click must also begin outside.
     let began = false;
     const isBesideIt = (event) => event.target === dialog && isBeside(event, dialog.getBoundingClientRect());
     dialog.addEventListener('pointerdown', (event) => { began = isBesideIt(event); });

@@ -37,7 +37,7 @@ export function lengthOf(text) {
   return [...text].length;
 }
 
-/** Returns a function that calls `handler` once it was not called for `pause` milliseconds. */
+/** Returns a function that calls `handler` when it has not been called for `pause` milliseconds. */
 export function debounced(pause, handler) {
   let timer;
   return () => {
@@ -53,7 +53,7 @@ export function debounced(pause, handler) {
  */
 export function showItems(list, items, near = null) {
   const item = [...list.children].find((each) => each.contains(document.activeElement));
-  const focused = item && placeOf(document.activeElement, item);
+  const focused = item && positionOf(document.activeElement, item);
   items.forEach((item, index) => {
     const old = list.children[index];
     if (!old) list.append(item);
@@ -67,7 +67,7 @@ export function showItems(list, items, near = null) {
 }
 
 // The position of a link or button in a list, and its subject.
-function placeOf(element, item) {
+function positionOf(element, item) {
   const index = [...item.parentElement.children].indexOf(item);
   const control = [...item.querySelectorAll(CONTROLS)].indexOf(element);
   return { index, control, subject: subjectOf(element) };

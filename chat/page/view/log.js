@@ -115,7 +115,7 @@ export class Log {
     }
   }
 
-  /** Shows the state of an own message, if it belongs to this room. */
+  /** Shows the state of a message of the user, if it belongs to this room. */
   pending(item) {
     if (item.data.room !== this.#room) return;
     const { key, state, error, result } = item;
@@ -153,9 +153,9 @@ export class Log {
     const request = this.#client.emit('history', { room: this.#room, ...where });
     this.#loading = request;
     this.#top.textContent = t('log.loading');
-    let answer;
+    let reply;
     try {
-      answer = await request;
+      reply = await request;
     } catch (error) {
       if (request === this.#loading) this.#failed(error);
       return;
@@ -163,11 +163,11 @@ export class Log {
     if (request !== this.#loading) return; // The log was reset meanwhile.
     this.#loading = null;
     this.#loaded = true;
-    this.#more = answer.more;
-    this.#top.textContent = answer.more ? '' : t('log.beginning');
+    this.#more = reply.more;
+    this.#top.textContent = reply.more ? '' : t('log.beginning');
     // A screen reader must not read out the whole history.
     this.#messages.ariaLive = 'off';
-    add(answer.messages);
+    add(reply.messages);
     requestAnimationFrame(() => { this.#messages.ariaLive = 'polite'; });
     // The messages may not fill the page yet.
     if (this.#scrolling.isAtEnd) this.#scrolling.toEnd();

@@ -18,7 +18,7 @@ export function messageElement(message, you) {
   return message.kind === 'said' ? saidElement(message, you) : lineElement(message);
 }
 
-/** Returns the element of an own message that is not in the log yet. */
+/** Returns the element of a message of the user that is not in the log yet. */
 export function unsentElement({ key, data }, you) {
   const element = fromTemplate('message-template');
   element.classList.add('own', 'first');

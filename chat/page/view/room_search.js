@@ -12,7 +12,7 @@ const SEARCH_AFTER = 200;
 /** `open(room)` opens a room of the user. */
 export function startRoomSearch({ client, model, open }) {
   let found = [];
-  let searches = 0; // counts searches, to ignore the answers to earlier ones
+  let searches = 0; // counts searches, to ignore the replies to earlier ones
 
   const fetchRooms = async (after) => {
     const search = $('find-search').value.trim();

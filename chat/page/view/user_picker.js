@@ -1,6 +1,6 @@
 /*
- * A dialog to choose a user: one who is online, or with a search one whose name starts
- * with a text. It is used for private conversations and invitations.
+ * A dialog to choose a user: lists the online users or, with a search, all users whose
+ * name starts with a text. It is used for private conversations and invitations.
  */
 
 import { errorText, t } from '../strings.js';
@@ -14,7 +14,7 @@ export class UserPicker {
   #model;
   #chosen;
   #found = [];
-  #search = 0; // counts searches, to ignore the answers to earlier ones
+  #search = 0; // counts searches, to ignore the replies to earlier ones
 
   constructor({ client, model }) {
     this.#client = client;

@@ -31,9 +31,9 @@ pub(crate) enum Command {
     User(UserOptions),
     /// Send each message back to its sender, on any path, with a page to try it at /
     Echo(Options),
-    /// Send each message to all connected clients, on any path, with its sender's number in front and a page to try it at /
+    /// Send each message with its sender's number to all clients or all others, on any path, with a page to try it at /
     Broadcast {
-        /// Clients that receive a message
+        /// The clients that receive each message
         #[arg(long, value_name = "WHO")]
         to: Recipients,
         #[command(flatten)]
@@ -114,23 +114,23 @@ struct ChatOptions {
     /// browsers can use localhost or an IP address]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     public_url: Option<String>,
-    /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without it, all clients
-    /// behind the proxy share one limit of sign-in attempts
+    /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without this option, all
+    /// users behind the proxy share one limit on sign-in attempts
     #[arg(long, value_name = "ADDR")]
     trusted_proxy: Vec<IpAddr>,
-    /// Allow guests: users without an account [default if --listen is a loopback address and --public-url is not given]
+    /// Allow guests, users without an account [default if --listen is a loopback address and there is no --public-url]
     #[arg(long, overrides_with = "no_guests")]
     guests: bool,
-    /// Require an account: no guests [default otherwise]
+    /// Require an account [default otherwise]
     #[arg(long, overrides_with = "guests")]
     no_guests: bool,
-    /// Disable registration; accounts are added with switchboard user
+    /// Disable registration; only switchboard user add creates accounts
     #[arg(long)]
     no_registration: bool,
     /// Log users out after this time without activity, such as 15m; reading does not count as activity
     #[arg(long, value_name = "TIME", default_value = "30days", value_parser = parse_time)]
     session_idle: Duration,
-    /// Log users out after this time in any case
+    /// Log users out this long after they have signed in, active or not
     #[arg(long, value_name = "TIME", default_value = "365days", value_parser = parse_time)]
     session_lifetime: Duration,
 }
@@ -161,16 +161,16 @@ struct LimitOptions {
     /// Rate of events on each connection: 300+20/s allows 300 at once, then 20 per second
     #[arg(long, value_name = "RATE", default_value = "300+20/s")]
     event_rate: Rate,
-    /// Rate of messages, and of other actions that users can see, from each user
+    /// Rate of messages, and of other actions that other users see, from each user
     #[arg(long, value_name = "RATE", default_value = "20+5/s")]
     message_rate: Rate,
     /// Rate of sign-in attempts from each IP address
     #[arg(long, value_name = "RATE", default_value = "10+10/m")]
     sign_in_rate: Rate,
-    /// Maximum rooms that a user is a member of
+    /// Maximum rooms that each user is a member of
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_rooms: usize,
-    /// Maximum rooms that a user owns
+    /// Maximum rooms that each user owns
     #[arg(long, value_name = "N", default_value_t = 20)]
     max_owned_rooms: usize,
     /// Maximum connections of each user
@@ -197,7 +197,7 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         data: DataOption,
     },
-    /// Set an account's password, and log it out everywhere
+    /// Set a new password, and log the user out everywhere
     Password {
         /// Name of the account
         name: String,
@@ -208,7 +208,7 @@ pub(crate) enum UserCommand {
     Operator {
         /// Name of the account
         name: String,
-        /// Revoke the operator's rights instead
+        /// Take the operator's rights away instead
         #[arg(long)]
         revoke: bool,
         #[command(flatten)]

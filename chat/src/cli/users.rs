@@ -47,5 +47,9 @@ fn read_password() -> Result<String, String> {
     }
     let password = rpassword::prompt_password("Password: ").map_err(failed)?;
     let again = rpassword::prompt_password("Repeat the password: ").map_err(failed)?;
-    if password == again { Ok(password) } else { Err("the passwords do not match; nothing was changed".to_owned()) }
+    if password == again {
+        Ok(password)
+    } else {
+        Err("the passwords do not match, and nothing was changed; try again".to_owned())
+    }
 }

@@ -1,6 +1,6 @@
-//! Rooms, users, and counts that were read from the store before.
+//! Rooms, users, and counts that were read from the store.
 //!
-//! All of it is a copy of what the store has, and is dropped whenever a transaction is rolled back.
+//! Everything here is a copy of the store's data. It is dropped whenever a transaction is rolled back.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry as Slot},
@@ -19,7 +19,7 @@ pub(super) struct Cache {
     recent: HashMap<RoomId, VecDeque<(u64, UserId)>>,
 }
 
-/// What others may know about a user.
+/// The part of a user's data that others may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Profile {
     pub(super) name: String,
@@ -28,7 +28,7 @@ pub(super) struct Profile {
     pub(super) gone: bool,
 }
 
-/// Reading through the cache: what it lacks is read from the store.
+/// Reading through the cache. A value that is not cached is read from the store.
 impl Cache {
     pub(super) fn room(&mut self, store: &Store, id: RoomId) -> Result<Option<Arc<RoomRow>>, StoreError> {
         if let Some(room) = self.rooms.get(&id) {
@@ -39,7 +39,7 @@ impl Cache {
         Ok(Some(Arc::clone(self.rooms.entry(id).or_insert(Arc::new(row)))))
     }
 
-    /// The place of a room's latest entry.
+    /// Returns the number and time of a room's latest entry.
     pub(super) fn head(&mut self, store: &Store, room: RoomId) -> Result<Stamp, StoreError> {
         if let Some(head) = self.heads.get(&room) {
             return Ok(*head);
@@ -50,8 +50,8 @@ impl Cache {
         Ok(head)
     }
 
-    /// How many messages others have sent after the one numbered `read`. A user in many rooms asks for many of these
-    /// counts at once, so only the first count of a room reads the store.
+    /// Returns how many messages others have sent after the one numbered `read`. A user in many rooms asks for many of
+    /// these counts at once, so only the first count of a room reads the store.
     pub(super) fn count_unread(
         &mut self,
         store: &Store,
@@ -89,7 +89,7 @@ impl Cache {
             Some(row) => {
                 Profile { guest: row.is_guest(), operator: row.operator, gone: row.key.is_none(), name: row.name }
             }
-            // The store keeps the row of every user that ever was.
+            // Cannot happen: the store keeps the rows of deleted users.
             None => Profile { name: String::new(), guest: false, operator: false, gone: true },
         };
         make_room_in(&mut self.users, MAX_CACHED);
@@ -97,7 +97,7 @@ impl Cache {
     }
 }
 
-/// Keeping up with the store.
+/// Following the changes of the store.
 impl Cache {
     pub(super) fn evict_user(&mut self, user: UserId) {
         self.users.remove(&user);
@@ -114,8 +114,8 @@ impl Cache {
         self.recent.remove(&room);
     }
 
-    /// Adjusts the count of a room's members after a user's role has changed: to count them again is slow in a large
-    /// room.
+    /// Adjusts the count of a room's members after a user's role has changed. Counting them again would be slow in a
+    /// large room.
     pub(super) fn role_changed(&mut self, room: RoomId, before: Option<Role>, now: Option<Role>) {
         if let Some(count) = self.members.get_mut(&room) {
             let is_member = |role: Option<Role>| u64::from(role >= Some(Role::Member));
@@ -124,23 +124,23 @@ impl Cache {
         }
     }
 
-    /// A room's log has a new entry at `place`. `author`: of a message, the user who sent it.
-    pub(super) fn appended(&mut self, room: RoomId, place: Stamp, author: Option<UserId>) {
-        self.heads.insert(room, place);
+    /// Follows a new entry in a room's log. `author` is the sender if the entry is a message.
+    pub(super) fn appended(&mut self, room: RoomId, stamp: Stamp, author: Option<UserId>) {
+        self.heads.insert(room, stamp);
         if let Some(recent) = self.recent.get_mut(&room) {
-            recent.extend(author.map(|author| (place.seq, author)));
+            recent.extend(author.map(|author| (stamp.seq, author)));
         }
-        self.trimmed(room, (place.seq + 1).saturating_sub(UNREAD_WINDOW));
+        self.trimmed(room, (stamp.seq + 1).saturating_sub(UNREAD_WINDOW));
     }
 
-    /// A room's log has no messages before `oldest` that count as unread.
+    /// Forgets the messages before `oldest` in a room's log: they no longer count as unread.
     pub(super) fn trimmed(&mut self, room: RoomId, oldest: u64) {
         if let Some(recent) = self.recent.get_mut(&room) {
             while recent.pop_front_if(|(seq, _)| *seq < oldest).is_some() {}
         }
     }
 
-    /// A message was deleted.
+    /// Follows the deletion of a message.
     pub(super) fn erased(&mut self, room: RoomId, seq: u64) {
         if let Some(recent) = self.recent.get_mut(&room) {
             recent.retain(|(other, _)| *other != seq);
@@ -148,18 +148,18 @@ impl Cache {
     }
 }
 
-/// Makes room for one more entry: a map that holds `max` is emptied, and filled anew from the store.
+/// Makes room for one more entry: clears a map that holds `max`. Later reads fill it from the store again.
 fn make_room_in<K, V>(map: &mut HashMap<K, V>, max: usize) {
     if map.len() >= max {
         map.clear();
     }
 }
 
-/// Unread messages are counted up to this number.
+/// Maximum count of unread messages.
 const MAX_UNREAD: usize = 100;
-/// And only among this many of the latest entries.
+/// Number of a log's latest entries among which unread messages are counted.
 const UNREAD_WINDOW: u64 = 200;
-/// Entries of each map.
+/// Maximum entries of each map.
 const MAX_CACHED: usize = 100_000;
-/// Rooms of which the latest messages are cached, at most 4 KiB each.
+/// Maximum rooms whose latest messages are cached, at most 4 KiB for each.
 const MAX_CACHED_LOGS: usize = 10_000;

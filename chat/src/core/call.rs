@@ -1,9 +1,10 @@
-//! What the handler of an event gets and returns.
+//! The parameter and the result of event handlers.
 
 use std::{borrow::Cow, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use switchboard::ConnectionId;
 
 use super::{
     super::{
@@ -13,7 +14,6 @@ use super::{
     effects::Effect,
     state::State,
 };
-use switchboard::ConnectionId;
 
 /// The event being handled: its sender, and the state to handle it with.
 pub(super) struct Call<'a> {
@@ -25,7 +25,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The reply to this event, to be sent later: see [`Reply::Later`].
+    /// Returns the reply to this event, to be sent later: see [`Reply::Later`].
     pub(super) fn pending_reply(&self) -> PendingReply {
         PendingReply { connection: self.connection, id: self.id.cloned() }
     }
@@ -50,14 +50,14 @@ impl PendingReply {
     }
 }
 
-/// What a handler returns. Handlers check before they change: one that refuses has changed nothing.
+/// The result of a handler. A handler checks before it changes anything: one that refuses has changed nothing.
 pub(super) type HandlerResult = Result<Reply, Failure>;
 
-/// The result that is acknowledged.
+/// The acknowledgement of an event.
 pub(super) enum Reply {
-    /// This JSON.
+    /// An acknowledgement with this JSON.
     Now(String),
-    /// None yet: it follows by a [`Call::pending_reply`].
+    /// No reply yet: a [`Call::pending_reply`] sends it later.
     Later,
 }
 
@@ -75,26 +75,26 @@ pub(super) fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Failure> 
     serde_json::from_str(data.get()).map_err(|error| {
         // Some errors quote the data, which may be long.
         let shown: String = error.to_string().chars().take(100).collect();
-        Failure::Refused(EventError::new("bad_data", format!("The event's data: {shown}.")))
+        Failure::Refused(EventError::new("bad_data", format!("Invalid data: {shown}.")))
     })
 }
 
-/// Success, without a result.
+/// Returns success without a result.
 pub(super) fn done() -> HandlerResult {
     Ok(Reply::Now("{}".to_owned()))
 }
 
-/// Success, with this result.
+/// Returns success with this result.
 pub(super) fn result(value: &impl Serialize) -> HandlerResult {
     Ok(Reply::Now(wire::json(value)))
 }
 
-/// An error for the client.
+/// Returns an error for the client.
 pub(super) fn refuse<T>(code: &'static str, message: impl Into<Cow<'static, str>>) -> Result<T, Failure> {
     Err(Failure::Refused(EventError::new(code, message)))
 }
 
-/// An error for a client that has reached a rate limit.
+/// Returns the error for a client that has reached a rate limit.
 pub(super) fn too_fast<T>(wait: Duration) -> Result<T, Failure> {
     refuse("too_fast", format!("You are doing too much at once; please wait {} s.", wait.as_secs_f64().ceil()))
 }

@@ -1,10 +1,11 @@
-//! What a transaction sends to clients. It is held back until the commit.
+//! The effects of a transaction on connections. They are held back until the commit.
+
+use switchboard::{CloseCode, ConnectionId};
 
 use super::super::{
     interface::Delivery,
     store::{RoomId, UserId},
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// One effect of a command.
 pub(super) enum Effect {
@@ -21,10 +22,10 @@ pub(super) enum Effect {
     Do(Box<dyn FnOnce() + Send>),
 }
 
-/// To which connections something is published.
+/// The connections to which a text is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
-    /// All that are signed in.
+    /// All connections that are signed in.
     Everyone,
     /// All connections of one user.
     User(UserId),
@@ -33,7 +34,7 @@ pub(super) enum Topic {
 }
 
 impl Effect {
-    /// Takes effect, after the commit.
+    /// Carries out the effect, after the commit.
     pub(super) fn deliver(self, delivery: &impl Delivery) {
         match self {
             Self::Send(connection, text) => delivery.send(connection, &text),

@@ -1,6 +1,7 @@
-//! The table of events, and how one gets to its handler.
+//! The table of events, and the dispatch of each event to its handler.
 
 use serde_json::value::RawValue;
+use switchboard::ConnectionId;
 
 use super::{
     super::{
@@ -13,23 +14,23 @@ use super::{
     state::{Action, State},
     users,
 };
-use switchboard::ConnectionId;
 
 /// An event that clients may send.
 struct Event {
     name: &'static str,
     handler: Handler,
     kind: Kind,
-    /// How many events this one counts as. More than one for long lists: while the thread builds one, all others wait.
+    /// How many events this one counts as. More than one for a long list: while the thread builds it, all other
+    /// commands wait.
     weight: u32,
 }
 
-/// What an event does, which decides what it counts as.
+/// The kind of an event. It decides which rate limits the event is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Only reads, and does not keep a session from ending as idle.
     Reads,
-    /// Changes something that others need not see.
+    /// Makes a change that other users do not see.
     Changes,
     /// Writes to a log, or is published to many. Counts as a message.
     Broadcasts,
@@ -70,7 +71,7 @@ const EVENTS: &[Event] = &[
     Event::reads("history", messages::history),
     Event::reads("read", messages::read),
     Event::broadcasts("typing", messages::typing),
-    // People.
+    // Users.
     Event::reads("people", users::list).counts_as(5),
     Event::changes("block", users::block),
     Event::changes("unblock", users::unblock),

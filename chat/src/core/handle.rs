@@ -1,4 +1,4 @@
-//! Starts the thread, and sends it commands.
+//! Starts the core's thread, and sends it commands.
 
 use std::{
     io,
@@ -6,6 +6,8 @@ use std::{
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
 };
+
+use switchboard::{ConnectionId, exit_on_panic};
 
 use super::{
     super::{
@@ -19,9 +21,8 @@ use super::{
     queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
     state::{Now, State},
 };
-use switchboard::{ConnectionId, exit_on_panic};
 
-/// A handle to the thread.
+/// A handle to the core's thread.
 pub(crate) struct CoreHandle {
     commands: CommandSender<State>,
     hasher: Hasher,
@@ -43,7 +44,7 @@ impl CoreHandle {
         Ok((Self { commands: sender, hasher }, thread))
     }
 
-    /// Makes the thread end after all earlier commands.
+    /// Stops the thread after all earlier commands.
     pub(crate) fn stop(&self) {
         self.commands.send(Command::Stop);
     }
@@ -110,7 +111,7 @@ impl ChatCore for CoreHandle {
     }
 }
 
-/// The thread's loop: runs commands and ticks, until a [`Command::Stop`].
+/// Runs commands and ticks on the calling thread, until a [`Command::Stop`].
 pub(super) fn run(mut state: State, commands: &CommandReceiver<State>, delivery: &impl Delivery) {
     let mut next_tick = Instant::now();
     let mut stopping = false;
@@ -129,8 +130,8 @@ pub(super) fn run(mut state: State, commands: &CommandReceiver<State>, delivery:
     state.close(Now::read());
 }
 
-/// Waits until the workers have taken what was sent, so that unsent text does not pile up. The wait has a bound, since
-/// workers that have ended never take anything.
+/// Waits until the workers are no longer overloaded, so that unsent text does not pile up. Waits at most [`MAX_WAIT`]:
+/// workers that have ended never catch up.
 fn wait_while(overloaded: impl Fn() -> bool) {
     let deadline = Instant::now() + MAX_WAIT;
     while overloaded() && Instant::now() < deadline {
@@ -140,5 +141,5 @@ fn wait_while(overloaded: impl Fn() -> bool) {
 
 /// How long the thread waits for workers that do not keep up.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// How often the thread ends overdue sessions and publishes who came and went.
+/// How often the thread ends overdue sessions and publishes presence.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use switchboard::ConnectionId;
 
 use super::{
     super::{
@@ -13,7 +14,6 @@ use super::{
     effects::Topic,
     state::State,
 };
-use switchboard::ConnectionId;
 
 /// The last entry of a log that a client has seen.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct Position {
     seq: u64,
 }
 
-/// What a client gets of a log to catch up.
+/// The part of a log that a client gets to catch up.
 #[derive(Debug)]
 pub(super) struct CatchUp {
     pub(super) messages: Vec<MessageView>,
@@ -66,25 +66,24 @@ impl State {
     ) -> Result<Option<Stamp>, StoreError> {
         let head = self.head(room.id)?;
         // Times never decrease along a log, even if the clock is set back.
-        let place = Stamp { seq: head.seq + 1, time: self.now.wall.max(head.time) };
-        if !self.store.append(room.id, place, &new)? {
+        let stamp = Stamp { seq: head.seq + 1, time: self.now.wall.max(head.time) };
+        if !self.store.append(room.id, stamp, &new)? {
             return Ok(None);
         }
-        self.cache.appended(room.id, place, (new.entry == Entry::Said).then_some(new.author));
+        self.cache.appended(room.id, stamp, (new.entry == Entry::Said).then_some(new.author));
         let kept = self.config.limits.kept_messages;
-        if place.seq.is_multiple_of(TRIM_INTERVAL.min(kept.div_ceil(10))) {
-            let oldest = (place.seq + 1).saturating_sub(kept);
+        if stamp.seq.is_multiple_of(TRIM_INTERVAL.min(kept.div_ceil(10))) {
+            let oldest = (stamp.seq + 1).saturating_sub(kept);
             self.store.trim(room.id, oldest)?;
             self.cache.trimmed(room.id, oldest);
         }
         let NewEntry { entry, author, text, about, .. } = new;
-        let message =
-            self.message_view(room, Logged { stamp: place, entry, author, text: text.map(str::to_owned), about })?;
+        let message = self.message_view(room, Logged { stamp, entry, author, text: text.map(str::to_owned), about })?;
         self.publish(Topic::Room(room.id), wire::event("message", &message), except);
-        Ok(Some(place))
+        Ok(Some(stamp))
     }
 
-    /// Appends an entry that says what a user did, and to whom if to another user.
+    /// Appends an entry about an action of a user. `about` is the user whom the action affects, if any.
     pub(super) fn append_event(
         &mut self,
         room: &RoomRow,
@@ -96,7 +95,7 @@ impl State {
         self.append(room, NewEntry { entry, author, key: None, text: None, about }, None).map(drop)
     }
 
-    /// An entry as clients see it.
+    /// Returns an entry as clients see it.
     fn message_view(&mut self, room: &RoomRow, logged: Logged) -> Result<MessageView, StoreError> {
         let author: Arc<Profile> = self.profile(logged.author)?;
         let who = match logged.user() {
@@ -131,15 +130,15 @@ impl State {
         })
     }
 
-    /// A page of a room's log as clients see it, and whether there is more in the page's direction.
+    /// Returns a page of a room's log as clients see it, and whether there is more in the page's direction.
     pub(super) fn messages(&mut self, room: &RoomRow, span: Span) -> Result<(Vec<MessageView>, bool), StoreError> {
         let Page { entries, more } = self.store.entries(room.id, span)?;
         let messages: Result<_, _> = entries.into_iter().map(|logged| self.message_view(room, logged)).collect();
         Ok((messages?, more))
     }
 
-    /// What a client at the position `from` has missed. Without a position, or with one that is not in the log, the
-    /// latest messages.
+    /// Returns the messages that a client at the position `from` has missed. Without a position, or with one that is
+    /// not in the log, returns the latest messages.
     pub(super) fn catch_up(&mut self, room: &RoomRow, from: Option<&Position>) -> Result<CatchUp, StoreError> {
         let head = self.head(room.id)?;
         if let Some(from) = from.filter(|from| from.epoch == room.epoch && from.seq <= head.seq) {
@@ -154,11 +153,11 @@ impl State {
     }
 }
 
-/// Messages in one catch-up.
+/// Maximum messages in one catch-up.
 const MAX_CATCH_UP: usize = 200;
-/// Messages for a client without a position.
+/// Maximum messages for a client without a position.
 const LATEST_MESSAGES: usize = 50;
 /// A log is trimmed every this many entries, or more often if the configuration keeps few.
 const TRIM_INTERVAL: u64 = 100;
-// Otherwise a log would grow faster than it is trimmed.
+// With a longer interval, a log would grow faster than it is trimmed.
 const _: () = assert!(TRIM_INTERVAL <= MAX_TRIMMED);

@@ -38,22 +38,23 @@ impl State {
         self.cache.room(&self.store, id)
     }
 
-    /// The place of a room's latest entry.
+    /// Returns the number and time of a room's latest entry.
     pub(super) fn head(&mut self, room: RoomId) -> Result<Stamp, StoreError> {
         self.cache.head(&self.store, room)
     }
 
-    /// What others may know about a user.
+    /// Returns the part of a user's data that others may see.
     pub(super) fn profile(&mut self, id: UserId) -> Result<Arc<Profile>, StoreError> {
         self.cache.profile(&self.store, id)
     }
 
-    /// Parses the name of a user, as long as any limit allows.
+    /// Parses the name of a user, up to the highest limit: the user may have signed up under a higher limit than the
+    /// current one.
     pub(super) fn name(&self, text: &str) -> Result<Name, BadName> {
         Name::at_most(Name::HIGHEST_LIMIT, text)
     }
 
-    /// Returns the user of a name that a client has sent.
+    /// Returns the user whose name a client has sent.
     pub(super) fn find_user(&mut self, name: &str) -> Result<UserId, Failure> {
         let found = match self.name(name) {
             Ok(name) => self.store.user_named(name.key())?,
@@ -61,12 +62,12 @@ impl State {
         };
         match found {
             Some(user) => Ok(user.id),
-            None => refuse("unknown_person", "There is nobody with this name."),
+            None => refuse("unknown_person", "There is no user with this name."),
         }
     }
 
-    /// Returns a room and a user's membership in it, if the user may know of the room: conversations of others, and
-    /// rooms without an invitation, are hidden.
+    /// Returns a room and a user's membership in it. Hides the direct rooms of others, and invited rooms that the user
+    /// is not invited to.
     pub(super) fn find_room(&mut self, id: RoomId, user: UserId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
         if let Some(room) = self.room(id)? {
             let member = self.store.member(id, user)?;
@@ -86,7 +87,7 @@ impl State {
         }
     }
 
-    /// A room as one user sees it.
+    /// Returns a room as one user sees it.
     pub(super) fn room_view(&mut self, room: &RoomRow, user: UserId) -> Result<RoomView, StoreError> {
         let member = self.store.member(room.id, user)?;
         self.room_view_of(room, user, member)
@@ -121,7 +122,7 @@ impl State {
         })
     }
 
-    /// The rooms that a user is in or invited to.
+    /// Returns the rooms that a user is in or invited to.
     pub(super) fn rooms_of(&mut self, user: UserId) -> Result<Vec<RoomView>, StoreError> {
         let mut views = Vec::new();
         for member in self.store.memberships_of(user)? {
@@ -157,7 +158,7 @@ impl State {
     }
 }
 
-/// The other member of a conversation of two; `None` for other rooms.
+/// Returns the other member of a direct room, or `None` for other rooms.
 pub(super) fn other_member(room: &RoomRow, user: UserId) -> Option<UserId> {
     let (one, two) = room.pair()?;
     Some(if one == user { two } else { one })

@@ -22,13 +22,13 @@ use super::{
     text::clean,
 };
 
-/// Who gets a message.
+/// The connections that get a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum To {
     #[default]
     All,
-    /// All except the connection that sends it.
+    /// All except the sending connection.
     Others,
 }
 
@@ -45,7 +45,7 @@ struct Say {
 pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Say { room, text, key, to } = parse(data)?;
     let sent = call.send_to_room(room, &text, &key, to);
-    result(&call.or_earlier(&key, sent)?.place)
+    result(&call.or_earlier(&key, sent)?.stamp)
 }
 
 #[derive(Deserialize)]
@@ -63,12 +63,12 @@ struct Draft {
     key: Uuid,
 }
 
-/// The room and place of a message that was sent.
+/// The room, number and time of a message that was sent.
 #[derive(Serialize)]
 struct Sent {
     room: RoomId,
     #[serde(flatten)]
-    place: Stamp,
+    stamp: Stamp,
 }
 
 /// `tell`: sends a message to one user.
@@ -84,14 +84,14 @@ struct Direct {
     since: Option<Position>,
 }
 
-/// `direct`: enters the conversation with one user.
+/// `direct`: enters the direct room with another user.
 pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Direct { name, since } = parse(data)?;
     let other = call.state.find_user(&name)?;
     if other == call.user {
-        return refuse("yourself", "This is you.");
+        return refuse("yourself", "You cannot do this to yourself.");
     }
-    let room = call.conversation(other)?;
+    let room = call.direct_room(other)?;
     call.enter(&room, since.as_ref())
 }
 
@@ -114,7 +114,7 @@ pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let ReadHistory { room, before, after, limit } = parse(data)?;
     let (room, _) = call.state.find_joined_room(room, call.user)?;
     let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-    // The store holds no larger number, and no log is that long.
+    // The store cannot hold a larger number, and no log is that long.
     let bounded = |seq: u64| seq.min(u64::MAX >> 1);
     let span = match (before, after) {
         (None, Some(after)) => Span::After(bounded(after), limit),
@@ -176,16 +176,16 @@ impl Call<'_> {
     fn check_may_write(&mut self, other: UserId) -> Result<(), Failure> {
         let store = &self.state.store;
         if other == self.user {
-            return refuse("yourself", "This is you.");
+            return refuse("yourself", "You cannot do this to yourself.");
         }
         if store.has_blocked(other, self.user)? {
-            return refuse("blocked", "This user does not take messages from you.");
+            return refuse("blocked", "This user does not accept messages from you.");
         }
         if store.has_blocked(self.user, other)? {
-            return refuse("blocking", "You have blocked this user.");
+            return refuse("blocking", "You have blocked this user; unblock them first.");
         }
         if self.state.profile(other)?.gone {
-            return refuse("unknown_person", "This user is no longer here.");
+            return refuse("unknown_person", "This user no longer exists.");
         }
         Ok(())
     }
@@ -214,13 +214,13 @@ impl Call<'_> {
         if let Some(sent) = self.sent_earlier(draft.key)? {
             return Ok(sent);
         }
-        let room = self.conversation(other)?;
+        let room = self.direct_room(other)?;
         self.ensure_member(&room, other)?;
         self.post(&room, &draft, to)
     }
 
-    /// If a message was refused, but one with the same key was sent before, returns that one: a repeat is acknowledged
-    /// even if it comes too fast, or would no longer be allowed.
+    /// If a message was refused, returns the one that was sent earlier with the same key, if any. So a repeat is
+    /// acknowledged even if it comes too fast, or would no longer be allowed.
     fn or_earlier(&mut self, key: &str, sent: Result<Sent, Failure>) -> Result<Sent, Failure> {
         let Err(Failure::Refused(error)) = sent else { return sent };
         if let Ok(key) = Uuid::try_parse(key)
@@ -232,10 +232,10 @@ impl Call<'_> {
     }
 
     fn sent_earlier(&self, key: Uuid) -> Result<Option<Sent>, StoreError> {
-        Ok(self.state.store.with_key(self.user, key)?.map(|(room, place)| Sent { room, place }))
+        Ok(self.state.store.with_key(self.user, key)?.map(|(room, stamp)| Sent { room, stamp }))
     }
 
-    /// Checks that a message may be sent, and charges it.
+    /// Checks the text and key of a message, and charges it to the rate limit.
     fn check_draft(&mut self, text: &str, key: &str) -> Result<Draft, Failure> {
         let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
         let text = clean(text, self.state.config.limits.text_chars)?;
@@ -252,21 +252,21 @@ impl Call<'_> {
         let Draft { text, key } = draft;
         let except = (to == To::Others).then_some(self.connection);
         let new = NewEntry { entry: Entry::Said, author: self.user, key: Some(*key), text: Some(text), about: None };
-        if let Some(place) = state.append(room, new, except)? {
-            return Ok(Sent { room: room.id, place });
+        if let Some(stamp) = state.append(room, new, except)? {
+            return Ok(Sent { room: room.id, stamp });
         }
         match self.sent_earlier(*key)? {
             Some(sent) => Ok(sent),
-            None => refuse("unknown_message", "The message of this key is no longer kept."),
+            None => refuse("unknown_message", "The message with this key is no longer kept."),
         }
     }
 
-    /// Returns the conversation with another user, made if there is none. The caller becomes a member of it.
-    fn conversation(&mut self, other: UserId) -> Result<Arc<RoomRow>, Failure> {
+    /// Returns the direct room with another user, and creates it if there is none. Makes the caller a member.
+    fn direct_room(&mut self, other: UserId) -> Result<Arc<RoomRow>, Failure> {
         let key = RoomKind::key_of_pair(self.user, other);
         let id = match self.state.store.room_with_key(&key)? {
             Some(id) => Some(id),
-            None if self.state.store.count_conversations(self.user)? >= MAX_CONVERSATIONS => {
+            None if self.state.store.count_direct_rooms(self.user)? >= MAX_DIRECT_ROOMS => {
                 return refuse("too_many_rooms", "You have too many conversations; leave some of them first.");
             }
             None => self.state.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
@@ -275,12 +275,12 @@ impl Call<'_> {
             Some(id) => self.state.room(id)?,
             None => None,
         };
-        let Some(room) = room else { return refuse("unknown_room", "The conversation is gone.") };
+        let Some(room) = room else { return refuse("unknown_room", "This conversation no longer exists.") };
         self.ensure_member(&room, self.user)?;
         Ok(room)
     }
 
-    /// Makes a user a member of a conversation of two, if they are not.
+    /// Makes a user a member of a direct room, unless they are one.
     fn ensure_member(&mut self, room: &RoomRow, user: UserId) -> Result<(), StoreError> {
         let state = &mut *self.state;
         if state.store.member(room.id, user)?.is_none() {
@@ -293,8 +293,8 @@ impl Call<'_> {
     }
 }
 
-/// Conversations that a user may begin: each is sent whenever the user connects.
-const MAX_CONVERSATIONS: usize = 1000;
+/// Direct rooms of a user, beyond which the user cannot start another: each is sent whenever the user connects.
+const MAX_DIRECT_ROOMS: usize = 1000;
 /// Messages in a page of history, by default and at most.
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;

@@ -1,32 +1,32 @@
-//! The chat of one process: one thread decides everything, in one order, over the [`Store`](super::store::Store).
+//! The core of the chat: one thread makes every decision, in one order, and keeps the [`Store`](super::store::Store).
 //!
 //! The thread takes all waiting commands, runs them in one transaction, and commits once. So the more commands wait,
-//! the less a durable write costs each of them. Clients are told only after the commit: an acknowledgement is never
+//! the less a durable write costs each of them. Clients get replies only after the commit: an acknowledgement is never
 //! taken back. If the transaction fails, the thread runs each command again in a transaction of its own, and only those
 //! that fail again are answered with an error.
 //!
 //! Each file uses only those above it:
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `queue.rs` | commands for the thread, and the bound on how many wait |
-//! | `effects.rs` | what a transaction sends to clients, held back until the commit |
+//! | `effects.rs` | the effects of a transaction on connections, held back until the commit |
 //! | `presence.rs` | which connections, sessions, and users are online |
-//! | `cache.rs` | rooms, users, and counts read from the store before |
-//! | `state.rs` | [`State`](state::State): runs commands in transactions, and rate limits |
-//! | `call.rs` | what the handler of an event gets and returns |
-//! | `text.rs` | which text may be sent |
+//! | `cache.rs` | rooms, users, and counts that were read from the store |
+//! | `state.rs` | [`State`](state::State): runs commands in transactions, and limits rates |
+//! | `call.rs` | the parameter and the result of event handlers |
+//! | `text.rs` | the rules for texts |
 //! | `lookup.rs` | rooms, users, and members, read through the cache |
 //! | `log.rs` | a room's log: appending, reading, catching up |
-//! | `rooms.rs` | handlers: making, entering, and leaving rooms |
-//! | `moderation.rs` | handlers: what owners of rooms may do |
+//! | `rooms.rs` | handlers: creating, entering, and leaving rooms |
+//! | `moderation.rs` | handlers: the rights of room owners |
 //! | `messages.rs` | handlers: sending and reading messages |
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
-//! | `users.rs` | handlers: who is online, blocking, sessions, accounts, notices |
-//! | `sweep.rs` | what happens by time: sessions end, presence is published |
-//! | `events.rs` | the table of events, and how one gets to its handler |
-//! | `handle.rs` | [`CoreHandle`]: starts the thread, and sends it commands |
+//! | `users.rs` | handlers: online users, blocking, sessions, accounts, notices |
+//! | `sweep.rs` | work at intervals: ends sessions, publishes presence |
+//! | `events.rs` | the table of events, and the dispatch of each event to its handler |
+//! | `handle.rs` | [`CoreHandle`]: starts the core's thread, and sends it commands |
 
 mod cache;
 mod call;

@@ -1,4 +1,4 @@
-//! Handlers: what owners of rooms may do. In public rooms operators may do it too.
+//! Handlers: the rights of room owners. Operators have them in public rooms.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     call.state.cache.evict_topic(room.id);
     let new = NewEntry { entry: Entry::Topic, author: call.user, key: None, text: Some(&topic), about: None };
     match call.state.append(&room, new, None)? {
-        Some(place) => result(&place),
+        Some(stamp) => result(&stamp),
         None => done(),
     }
 }
@@ -47,7 +47,7 @@ pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     }
     let user = call.state.find_user(&name)?;
     if call.state.store.has_blocked(user, call.user)? {
-        return refuse("blocked", "This user does not take invitations from you.");
+        return refuse("blocked", "This user does not accept invitations from you.");
     }
     match call.state.store.member(room.id, user)?.map(|member| member.role) {
         Some(Role::Banned) => return refuse("banned", "This user is banned from the room."),
@@ -55,7 +55,7 @@ pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         None => {}
     }
     if call.state.store.count_invitations(user)? >= call.state.config.limits.rooms {
-        return refuse("too_many_rooms", "This user has too many open invitations already.");
+        return refuse("too_many_rooms", "This user has too many open invitations; they must answer one first.");
     }
     call.state.set_role(room.id, user, Role::Invited)?;
     call.state.push_room(&room, user)?;
@@ -148,7 +148,7 @@ struct Delete {
     seq: u64,
 }
 
-/// `delete`: deletes the text of a message: the user's own, or as an owner any.
+/// `delete`: deletes the text of a message. A user may delete their own messages, an owner any message.
 pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Delete { room, seq } = parse(data)?;
     let (room, said) = match call.state.find_joined_room(room, call.user) {
@@ -188,20 +188,20 @@ pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let RoomRef { room } = parse(data)?;
     let (room, _) = call.owned_room(room)?;
     if room.id == LOBBY {
-        return refuse("not_owner", "The lobby cannot be removed.");
+        return refuse("not_owner", "The Lobby cannot be removed.");
     }
     call.state.remove_room(&room)?;
     done()
 }
 
 impl Call<'_> {
-    /// Returns a room in which the caller may do what owners may.
+    /// Returns a room in which the caller has the rights of an owner.
     fn owned_room(&mut self, room: RoomId) -> Result<(Arc<RoomRow>, Option<Member>), Failure> {
         let (room, member) = self.state.find_room(room, self.user)?;
         let role = member.map(|member| member.role);
         let is_operator = room.kind == RoomKind::Public && self.state.profile(self.user)?.operator;
         match role {
-            _ if room.kind == RoomKind::Direct => refuse("not_owner", "A conversation of two has no owner."),
+            _ if room.kind == RoomKind::Direct => refuse("not_owner", "A direct room has no owner."),
             Some(Role::Owner) => Ok((room, member)),
             _ if is_operator => Ok((room, member)),
             Some(Role::Member) => refuse("not_owner", "Only an owner of this room may do that."),
@@ -209,7 +209,8 @@ impl Call<'_> {
         }
     }
 
-    /// Reads what a moderation event is about, and checks that the caller may do it. Owners cannot be its target.
+    /// Parses the room and the user of a moderation event, and checks that the caller has the right to it. The user
+    /// must not be an owner.
     fn target(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, UserId, Option<Role>), Failure> {
         let RoomAndName { room, name } = parse(data)?;
         let (room, _) = self.owned_room(room)?;
@@ -221,7 +222,7 @@ impl Call<'_> {
         Ok((room, user, role))
     }
 
-    /// The author of a message; `None` if there is no such message, or its text was deleted.
+    /// Returns the author of a message, or `None` if there is no such message, or its text was deleted.
     fn author_of(&mut self, room: &RoomRow, seq: u64) -> Result<Option<UserId>, Failure> {
         // The store cannot hold a larger number, so no message has it.
         let Ok(_) = i64::try_from(seq) else { return Ok(None) };

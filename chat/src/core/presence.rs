@@ -1,6 +1,6 @@
-//! Which connections, sessions, and users are online. Nothing here is stored.
+//! The connections, sessions, and users that are online. Nothing here is stored.
 //!
-//! Changes can be rolled back together with the store's: see [`commit`](Presence::commit) and
+//! Changes can be rolled back together with the store's changes: see [`commit`](Presence::commit) and
 //! [`roll_back`](Presence::roll_back).
 
 use std::{
@@ -8,21 +8,22 @@ use std::{
     time::Instant,
 };
 
-use super::super::store::{Millis, SessionId, SessionRow, UserId};
 use switchboard::ConnectionId;
+
+use super::super::store::{Millis, SessionId, SessionRow, UserId};
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// Connections without a session, and by when they must have one.
+    /// Connections without a session, each with the time by which it must have one.
     unauthenticated: HashMap<ConnectionId, Instant>,
     connections: HashMap<ConnectionId, (UserId, SessionId)>,
     users: HashMap<UserId, OnlineUser>,
     /// The users online, by the keys of their names.
     by_key: BTreeMap<String, UserId>,
     sessions: HashMap<SessionId, LiveSession>,
-    /// Users who may have come or gone since the last [`take_diff`](Self::take_diff).
+    /// Users who may have come online or gone offline since the last [`take_diff`](Self::take_diff).
     changed: HashMap<UserId, Change>,
-    /// How to undo the changes since the last [`commit`](Self::commit), the latest last.
+    /// The undo log of the changes since the last [`commit`](Self::commit), the latest last.
     journal: Vec<Undo>,
 }
 
@@ -36,7 +37,7 @@ enum Undo {
     Stored(SessionId, Millis),
 }
 
-/// What a connection was before it was removed.
+/// The state of a connection before it was removed.
 #[derive(Debug)]
 enum Removed {
     Unauthenticated(Instant),
@@ -78,7 +79,7 @@ pub(super) struct NewConnection<'a> {
     pub(super) session: &'a SessionRow,
 }
 
-/// The names of the users who came and who went.
+/// The names of the users who came online, and of those who went offline.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PresenceDiff {
     pub(super) online: Vec<String>,
@@ -128,7 +129,7 @@ impl Presence {
         self.unauthenticated.insert(connection, until);
     }
 
-    /// The connections that have no session in time.
+    /// Returns the connections that have no session although their time is over.
     pub(super) fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
         self.unauthenticated.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
     }
@@ -166,7 +167,7 @@ impl Presence {
     }
 
     /// Removes a connection. If that was the last connection of its session, and the session's last use is not stored,
-    /// returns both.
+    /// returns the session and the time of that use.
     pub(super) fn disconnect(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
         if let Some(until) = self.unauthenticated.remove(&connection) {
             self.journal.push(Undo::Disconnected(connection, Removed::Unauthenticated(until)));
@@ -204,7 +205,7 @@ impl Presence {
         Some(Removed::SignedIn { name, key, guest, session, stored })
     }
 
-    /// The user and session of a connection that is signed in.
+    /// Returns the user and session of a connection that is signed in.
     pub(super) fn identity_of(&self, connection: ConnectionId) -> Option<(UserId, SessionId)> {
         self.connections.get(&connection).copied()
     }
@@ -221,12 +222,12 @@ impl Presence {
         self.users.contains_key(&user)
     }
 
-    /// How many users are online.
+    /// Returns how many users are online.
     pub(super) fn count(&self) -> usize {
         self.users.len()
     }
 
-    /// The users online behind `after`, in the order of their names' keys.
+    /// Returns the online users whose names' keys come after `after`, in the order of the keys.
     pub(super) fn users(&self, after: &str) -> impl Iterator<Item = (UserId, &str)> {
         let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
         let ids = self.by_key.range::<str, _>(behind).map(|(_, id)| *id);
@@ -241,7 +242,7 @@ impl Presence {
         self.sessions.get(&session)
     }
 
-    /// A session was used.
+    /// Records that a session was used.
     pub(super) fn mark_used(&mut self, session: SessionId, now: Millis) {
         if let Some(live) = self.sessions.get_mut(&session)
             && live.used < now
@@ -251,7 +252,7 @@ impl Presence {
         }
     }
 
-    /// A session's last use was stored.
+    /// Records that a session's last use was stored.
     pub(super) fn mark_stored(&mut self, session: SessionId, used: Millis) {
         if let Some(live) = self.sessions.get_mut(&session) {
             self.journal.push(Undo::Stored(session, live.stored));
@@ -259,7 +260,7 @@ impl Presence {
         }
     }
 
-    /// Returns who came and who went since the last call. Users who did both are left out.
+    /// Returns the users who came online or went offline since the last call. Users who did both are left out.
     pub(super) fn take_diff(&mut self) -> PresenceDiff {
         let mut diff = PresenceDiff::default();
         for (id, Change { name, was_online }) in self.changed.drain() {

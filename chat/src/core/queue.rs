@@ -1,4 +1,4 @@
-//! Commands for the thread, and the bound on how many wait.
+//! Commands for the core's thread, and the bound on how many wait.
 
 use std::{
     sync::{
@@ -9,14 +9,15 @@ use std::{
     time::Instant,
 };
 
+use switchboard::ConnectionId;
+
 use super::super::{
     interface::{Callback, Credential, Overloaded, SignInError},
     store::StoreError,
     wire::Incoming,
 };
-use switchboard::ConnectionId;
 
-/// Something for the thread to do. `S` is the state that requests run on.
+/// A command for the core's thread. `S` is the state that requests run on.
 pub(super) enum Command<S> {
     Opened(ConnectionId, Credential),
     Event {
@@ -32,10 +33,10 @@ pub(super) enum Command<S> {
 
 /// A [`Request`] of any type.
 pub(super) trait AnyRequest<S>: Send {
-    /// Finds the result. Called again if the transaction was rolled back.
+    /// Computes the result. Called again if the transaction was rolled back.
     fn run(&mut self, state: &mut S) -> Result<(), StoreError>;
 
-    /// Calls back with the result, which is durable, or with an error if the transaction `failed`.
+    /// Calls back with the result, which is now durable, or with an error if the transaction `failed`.
     fn complete(self: Box<Self>, failed: bool);
 }
 
@@ -74,26 +75,26 @@ where
     }
 }
 
-/// A queue of commands, by its two ends.
+/// Returns the two ends of a new queue of commands.
 pub(super) fn command_queue<S>() -> (CommandSender<S>, CommandReceiver<S>) {
     let (sender, receiver) = channel();
     let waiting = Arc::new(Waiting::default());
     (CommandSender { sender, waiting: Arc::clone(&waiting) }, CommandReceiver { receiver, waiting })
 }
 
-/// The sending end, for any thread.
+/// The sending end of the queue, for any thread.
 pub(super) struct CommandSender<S> {
     sender: Sender<Command<S>>,
     waiting: Arc<Waiting>,
 }
 
-/// The receiving end, the core thread's own.
+/// The receiving end of the queue, for the core's thread.
 pub(super) struct CommandReceiver<S> {
     receiver: Receiver<Command<S>>,
     waiting: Arc<Waiting>,
 }
 
-/// The clients' events that are in the queue.
+/// The number of clients' events in the queue, and their size.
 #[derive(Debug, Default)]
 struct Waiting {
     events: AtomicUsize,
@@ -101,8 +102,8 @@ struct Waiting {
 }
 
 impl<S> CommandSender<S> {
-    /// Sends a command that cannot be refused, however many wait. If the thread has ended, so has the server, and the
-    /// command is dropped.
+    /// Sends a command, however many wait. If the thread has ended, the server has ended too, and the command is
+    /// dropped.
     pub(super) fn send(&self, command: Command<S>) {
         let _ = self.sender.send(command);
     }
@@ -129,7 +130,7 @@ impl<S> CommandSender<S> {
     }
 }
 
-// Derived, it would ask for `S: Clone`.
+// A derived impl would require `S: Clone`.
 impl<S> Clone for CommandSender<S> {
     fn clone(&self) -> Self {
         Self { sender: self.sender.clone(), waiting: Arc::clone(&self.waiting) }
@@ -157,8 +158,8 @@ impl<S> CommandReceiver<S> {
     }
 }
 
-/// Commands in one transaction.
+/// Maximum commands in one transaction.
 const MAX_BATCH: usize = 1024;
-/// Events of clients that may wait, and their bytes. Beyond either, the next event is refused.
+/// Maximum clients' events that wait, and maximum bytes of them. Above either, the next event is refused.
 const MAX_WAITING: usize = 16 << 10;
 const MAX_WAITING_BYTES: usize = 64 << 20;

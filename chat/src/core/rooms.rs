@@ -1,4 +1,4 @@
-//! Handlers: making, entering, and leaving rooms.
+//! Handlers: creating, entering, and leaving rooms.
 
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ fn public() -> RoomKind {
     RoomKind::Public
 }
 
-/// `create`: makes a room, owned by the user.
+/// `create`: creates a room, which the user owns.
 pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Create { name, kind, topic } = parse(data)?;
     let limits = &call.state.config.limits;
@@ -117,23 +117,23 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         Err(error) => return refuse("bad_name", error.to_string()),
     };
     if kind == RoomKind::Direct {
-        return refuse("bad_data", "Use direct or tell to begin a conversation of two.");
+        return refuse("bad_data", "Use the event direct or tell to start a direct room.");
     }
     let topic = clean(&topic, limits.topic_chars)?;
     call.check_room_count()?;
     if call.state.store.count_rooms(call.user, Role::Owner)? >= call.state.config.limits.owned_rooms {
-        return refuse("too_many_rooms", "You own too many rooms already.");
+        return refuse("too_many_rooms", "You own too many rooms; remove or leave one first.");
     }
     let epoch = epoch();
     let key = match kind {
         RoomKind::Public => RoomKind::key_of_name(name.key()),
-        // Others must not learn the name of such a room, so it does not take the name from them.
+        // Others must not learn the name of an invited room, so it does not make the name unavailable to them.
         RoomKind::Invited | RoomKind::Direct => format!("invited {epoch}"),
     };
     let Some(id) = call.state.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
         return refuse("name_taken", "A room with this name, or with one that looks like it, already exists.");
     };
-    let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "The room is gone.") };
+    let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "This room no longer exists.") };
     call.become_member(&room, Role::Owner)?;
     call.enter(&room, None)
 }
@@ -145,7 +145,7 @@ struct Join {
     since: Option<Position>,
 }
 
-/// `join`: enters a room, and makes the user a member if they are not.
+/// `join`: enters a room, and makes the user a member unless they are one.
 pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Join { room, name, since } = parse(data)?;
     let state = &mut *call.state;
@@ -155,7 +155,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
             Ok(name) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
             Err(_) => None,
         },
-        _ => return refuse("bad_data", "A room is joined either by its number or by its name."),
+        _ => return refuse("bad_data", "Give either room or name."),
     };
     let Some(id) = id else { return refuse("unknown_room", "There is no such room.") };
     let (room, member) = state.find_room(id, call.user)?;
@@ -168,7 +168,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         }
         Some(Role::Invited) | None => {
             call.check_room_count()?;
-            // Becoming a member counts as a message and as use of the session; resuming does not.
+            // Becoming a member counts as a message and as activity; resuming does not.
             call.state.rate_limit(Action::Message, call.user).or_else(too_fast)?;
             call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
@@ -204,16 +204,16 @@ pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 impl Call<'_> {
-    /// Checks that the user may be in one more room.
+    /// Checks that the user may join one more room.
     fn check_room_count(&mut self) -> Result<(), Failure> {
         if self.state.store.count_rooms(self.user, Role::Member)? >= self.state.config.limits.rooms {
-            return refuse("too_many_rooms", "You are in too many rooms already; leave one first.");
+            return refuse("too_many_rooms", "You are in too many rooms; leave one first.");
         }
         Ok(())
     }
 
-    /// Makes the caller a member. All the caller's connections follow the room from the new entry on, and those other
-    /// than this one get the room pushed.
+    /// Makes the caller a member. All the caller's connections follow the room from the new entry on. The event `room`
+    /// is pushed to all of them except this one.
     fn become_member(&mut self, room: &RoomRow, role: Role) -> Result<(), StoreError> {
         self.state.set_role(room.id, self.user, role)?;
         self.state.append_event(room, Entry::Joined, self.user, None)?;
@@ -224,8 +224,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Enters a room: returns what the client has missed. If that reaches the end of the log, this connection follows
-    /// the room from there on.
+    /// Enters a room: returns the messages that the client has missed. If they reach the end of the log, this
+    /// connection follows the room from there on.
     pub(super) fn enter(&mut self, room: &Arc<RoomRow>, since: Option<&Position>) -> HandlerResult {
         let CatchUp { messages, gap, live } = self.state.catch_up(room, since)?;
         if live {
@@ -242,8 +242,8 @@ impl State {
         self.publish(Topic::User(user), wire::event("gone", &GoneView { room, reason }), None);
     }
 
-    /// Ends a membership by the member's will. If the last owner leaves, the oldest member becomes an owner. A room
-    /// that nobody can enter again is removed. The lobby is an exception to both: every user begins in it, and
+    /// Ends a membership because the member leaves. If the last owner leaves, the oldest member becomes an owner. A
+    /// room that nobody can enter again is removed. The Lobby is an exception to both: every user starts in it, and
     /// operators choose its owners.
     fn leave_room(&mut self, room: &RoomRow, user: UserId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
@@ -274,18 +274,18 @@ impl State {
 
     /// Ends all memberships of a user whose account is being deleted.
     pub(super) fn leave_all_rooms(&mut self, user: UserId) -> Result<(), StoreError> {
-        for place in self.store.memberships_of(user)? {
-            if place.room == LOBBY {
-                // The log does not say either that users joined the lobby, and guests come and go.
+        for membership in self.store.memberships_of(user)? {
+            if membership.room == LOBBY {
+                // No entry in the log: there was none either when the user joined, and guests come and go.
                 self.remove_member(LOBBY, user)?;
-            } else if let Some(room) = self.room(place.room)? {
-                self.leave_room(&room, user, place.role)?;
+            } else if let Some(room) = self.room(membership.room)? {
+                self.leave_room(&room, user, membership.role)?;
             }
         }
         Ok(())
     }
 
-    /// A page of the members that `find` returns, behind the one named `after`.
+    /// Returns a page of the members that `find` returns, after the one named `after`.
     pub(super) fn members(
         &mut self,
         room: &RoomRow,
@@ -327,7 +327,7 @@ impl State {
     }
 }
 
-/// Public rooms in one list.
+/// Maximum public rooms in one list.
 const MAX_LISTED_ROOMS: usize = 100;
-/// Members in one list.
+/// Maximum members in one list.
 const MAX_LISTED_MEMBERS: usize = 200;

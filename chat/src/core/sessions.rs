@@ -1,8 +1,9 @@
-//! How sessions and accounts end.
+//! The end of sessions and accounts.
 
 use std::time::Duration;
 
 use serde::Serialize;
+use switchboard::{CloseCode, ConnectionId};
 
 use super::{
     super::{
@@ -15,9 +16,8 @@ use super::{
     lookup::other_member,
     state::State,
 };
-use switchboard::{CloseCode, ConnectionId};
 
-/// Why a session has ended, or a connection has none.
+/// Why a session has ended, or why a connection has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Reason {
@@ -27,11 +27,11 @@ pub(super) enum Reason {
     Unknown,
     /// The session was not used for too long.
     Idle,
-    /// The session has reached its lifetime.
+    /// The session has reached its maximum lifetime.
     Lifetime,
     /// The user has logged out.
     Logout,
-    /// The user has ended it from another session, or an operator has.
+    /// The user has ended the session from another one, or an operator has ended it.
     Revoked,
     /// The account was deleted.
     Deleted,
@@ -43,7 +43,7 @@ struct Expired {
 }
 
 impl State {
-    /// Returns why a session has ended, if by time.
+    /// Returns why a session has ended by time, or `None` if it has not.
     pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
         if expires <= self.now.wall {
             Some(Reason::Lifetime)
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// How long a session may be unused.
+    /// Returns how long a session may be unused.
     pub(super) fn idle_time(&self, guest: bool) -> Millis {
         let idle = millis(self.config.session_idle);
         if guest { idle.min(MAX_GUEST_IDLE) } else { idle }
@@ -96,13 +96,13 @@ impl State {
                 self.expire(connection, Reason::Deleted);
             }
         }
-        let places = self.store.memberships_of(user)?;
+        let memberships = self.store.memberships_of(user)?;
         self.leave_all_rooms(user)?;
         self.store.remove_user(user)?;
         self.cache.evict_user(user);
-        for place in places {
-            // The other member of each conversation learns that no answer will come.
-            if let Some(room) = self.room(place.room)?
+        for membership in memberships {
+            // So the other member of each direct room sees that the user is gone.
+            if let Some(room) = self.room(membership.room)?
                 && let Some(other) = other_member(&room, user)
             {
                 self.push_room(&room, other)?;

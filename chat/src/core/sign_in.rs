@@ -1,9 +1,10 @@
-//! How sessions begin, and how connections authenticate by one.
+//! The start of sessions, and the authentication of connections by their tokens.
 
 use std::{cmp::Reverse, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use switchboard::{CloseCode, ConnectionId};
 
 use super::{
     super::{
@@ -20,7 +21,6 @@ use super::{
     sessions::{Reason, millis},
     state::{Action, State},
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// The first event that a signed-in connection gets.
 #[derive(Serialize)]
@@ -56,7 +56,7 @@ struct Online<'a> {
 }
 
 impl State {
-    /// The account of this name, and the hash of its password.
+    /// Returns the account with this name, and the hash of its password.
     pub(super) fn credentials(
         &mut self,
         name: &Name,
@@ -65,7 +65,7 @@ impl State {
         Ok(Ok(user.and_then(|user| Some((user.id, user.password?)))))
     }
 
-    /// Adds an account or a guest, and begins a session.
+    /// Adds an account, or a guest if there is no password, and begins a session.
     pub(super) fn sign_up(
         &mut self,
         name: &Name,
@@ -79,7 +79,8 @@ impl State {
         self.begin_session(user)
     }
 
-    /// Begins a session for a user whose `password` hash was verified, if the hash is still the same.
+    /// Begins a session for a user whose password was verified against the hash `password`, unless the hash has changed
+    /// meanwhile.
     pub(super) fn log_in(&mut self, user: UserId, password: &str) -> Result<Result<SignedIn, SignInError>, StoreError> {
         match self.store.user(user)? {
             Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user),
@@ -102,7 +103,7 @@ impl State {
         Ok(Ok(SignedIn { you: you(&row), token, expires: session.expires }))
     }
 
-    /// The user of a token, and when their session ends at the latest.
+    /// Returns the user of a token, and the latest time at which the session ends.
     pub(super) fn signed_in(
         &mut self,
         token: &TokenHash,
@@ -111,7 +112,7 @@ impl State {
         Ok(Ok(Some((you(&user), session.expires))))
     }
 
-    /// The session of a token and its user, or why there is none.
+    /// Returns the session of a token and its user, or the reason why there is none.
     fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
         let Some(mut session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
         let Some(user) = self.store.user(session.user)? else { return Ok(Err(Reason::Unknown)) };
@@ -145,7 +146,7 @@ impl State {
         };
         let others = self.presence.connections_of(user.id).iter().filter(|other| **other != connection).count();
         if others >= self.config.limits.connections {
-            let error = EventError::new("too_many_connections", "You have too many connections already.");
+            let error = EventError::new("too_many_connections", "You have too many connections; close one first.");
             self.send(connection, wire::error(&error, None));
             self.presence.disconnect(connection);
             self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
@@ -197,7 +198,7 @@ struct Auth {
 pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &RawValue) -> HandlerResult {
     let Auth { token } = parse(data)?;
     if !state.presence.is_unauthenticated(connection) {
-        return refuse("bad_data", "You are signed in already.");
+        return refuse("bad_data", "This connection is signed in already.");
     }
     match Token::parse(&token) {
         Some(token) => state.sign_in(connection, &token.hash())?,
@@ -205,7 +206,7 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &RawValue)
     }
     match state.presence.identity_of(connection) {
         Some(_) => done(),
-        // The reason follows as an event of its own.
+        // The event `expired` has the reason.
         None => refuse("no_session", "There is no such session, or it has ended."),
     }
 }
@@ -216,7 +217,7 @@ pub(super) fn you(user: &UserRow) -> You {
 
 /// How long a connection may be open without a session.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Sessions of one user. To begin one more ends the one that was not used for the longest time.
+/// Maximum sessions of one user. A new session above it ends the one that has been unused for the longest time.
 const MAX_SESSIONS: usize = 100;
 /// The latest end of a session: the largest number that JavaScript counts exactly.
 const MAX_EXPIRES: Millis = 1 << 53;

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use switchboard::{CloseCode, ConnectionId};
+
 use super::{
     super::{
         ChatConfig,
@@ -19,9 +21,8 @@ use super::{
     presence::Presence,
     queue::{Command, CommandSender},
 };
-use switchboard::{CloseCode, ConnectionId};
 
-/// All that the thread knows.
+/// The state of the core's thread.
 pub(super) struct State {
     pub(super) store: Store,
     pub(super) presence: Presence,
@@ -34,29 +35,29 @@ pub(super) struct State {
     pub(super) commands: CommandSender<State>,
     pub(super) hasher: Hasher,
     pub(super) now: Now,
-    /// When the last sweep was.
+    /// The time of the last sweep.
     pub(super) last_sweep: Option<Instant>,
-    /// [`Store::foreign_changes`] in the last sweep.
+    /// The value of [`Store::foreign_changes`] at the last sweep.
     pub(super) foreign_changes: i64,
     /// Whether more sessions may have ended than the last sweep has handled.
     pub(super) has_more_ended: bool,
     /// Whether removed rooms may have left messages to trim.
     pub(super) has_more_to_trim: bool,
-    /// When the store's mark was last renewed.
+    /// The time when the store's mark was last renewed.
     pub(super) last_marked: Option<Instant>,
-    /// Whether the command ran before and was rolled back. Then it is not charged to rate limits again.
+    /// Whether the current command ran before and was rolled back. It is then not charged to rate limits again.
     is_retry: bool,
 }
 
-/// What each user may still do for now, over all their connections.
+/// The rate limits of each user, over all their connections.
 struct RateLimits {
-    /// Messages, and all else that goes into a log or to all in a room.
+    /// Messages, and all other events that are written to a log or published.
     messages: Buckets<UserId>,
     /// Events of any kind.
     events: Buckets<UserId>,
     /// New connections.
     connects: Buckets<UserId>,
-    /// Passwords to verify.
+    /// Passwords that are verified.
     passwords: Buckets<UserId>,
 }
 
@@ -79,9 +80,9 @@ pub(super) enum Action {
 /// The current time by two clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// By the calendar, which may be set.
+    /// The wall clock, which may be set back.
     pub(super) wall: Millis,
-    /// By the monotonic clock.
+    /// The monotonic clock.
     pub(super) instant: Instant,
 }
 
@@ -118,10 +119,10 @@ impl State {
         let done = self.in_transaction(|state| commands.iter_mut().try_for_each(|command| state.run(command)));
         match done {
             Ok(()) => self.complete(commands, delivery),
-            // While another process locks the database, each retry would wait just as long.
+            // Another process locks the database: each retry would wait as long as this command did.
             Err(error) if commands.len() == 1 || is_busy(&error) => self.fail(commands, &error, delivery),
             Err(_) => {
-                // Some may still succeed: those that only read, or that fit on the rest of the disk.
+                // Some commands may still succeed: those that only read, or whose data fits on the rest of the disk.
                 self.is_retry = true;
                 for mut command in commands {
                     match self.in_transaction(|state| state.run(&mut command)) {
@@ -134,7 +135,8 @@ impl State {
         }
     }
 
-    /// Runs `work` in a transaction. On success its changes are durable. On failure they are rolled back, here too.
+    /// Runs `work` in a transaction. On success its changes are durable. On failure the changes to the store and to
+    /// this state are rolled back.
     pub(super) fn in_transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
@@ -166,7 +168,7 @@ impl State {
     /// Charges an action to a user's rate limit.
     ///
     /// # Errors
-    /// How long the user has to wait, if the limit is reached.
+    /// The time that the user has to wait, if the limit is reached.
     pub(super) fn rate_limit(&mut self, action: Action, user: UserId) -> Result<(), Duration> {
         if self.is_retry {
             return Ok(());
@@ -175,7 +177,8 @@ impl State {
         let RateLimits { messages, events, connects, passwords } = &mut self.rate_limits;
         match action {
             Action::Message => messages.take(user, limits.messages, now),
-            // A user with many connections may send more than one connection may, but not in proportion.
+            // A user with many connections may send more than one connection may, but not in proportion to their
+            // number.
             Action::Event(weight) => events.take_several(user, weight, limits.events.times(USER_EVENT_FACTOR), now),
             Action::Connect => connects.take(user, CONNECT_RATE, now),
             Action::Password => passwords.take(user, limits.sign_ins, now),
@@ -251,7 +254,7 @@ fn is_busy(error: &StoreError) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
-/// All connections of a user together may send this many times the events of one.
+/// How many times the events of one connection all connections of a user together may send.
 const USER_EVENT_FACTOR: u32 = 2;
-/// New connections of one user: each is sent all the user's rooms.
+/// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };

@@ -1,4 +1,4 @@
-//! What happens by time: sessions end, and presence is published.
+//! Work at intervals: ends sessions, and publishes presence.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl State {
         if self.has_more_to_trim {
             self.trim_removed_rooms();
         }
-        // By the monotonic clock: nobody sets it back.
+        // The monotonic clock is never set back.
         let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
         if is_due(self.last_sweep, SWEEP_INTERVAL) || self.has_more_ended {
             self.last_sweep = Some(now.instant);
@@ -45,7 +45,7 @@ impl State {
             self.has_more_ended = false;
             match self.in_transaction(Self::sweep) {
                 Ok((changes, has_more)) => (self.foreign_changes, self.has_more_ended) = (changes, has_more),
-                Err(error) => log::error!("ended sessions cannot be removed: {error}"),
+                Err(error) => log::error!("cannot remove ended sessions: {error}"),
             }
             self.has_more_to_trim = true;
         }
@@ -57,20 +57,20 @@ impl State {
         self.deliver(delivery);
     }
 
-    /// Makes the store fail if its file is gone: what is written to a deleted file must not be acknowledged.
+    /// Makes the store refuse writes if its file is gone: a write to a deleted file must not be acknowledged.
     fn check_data_file(&mut self) {
         match self.store.refuse_writes_if_moved() {
             Ok(None) => {}
             Ok(Some(file)) => log::error!(
-                "{} was removed, moved or replaced while in use: nothing is stored until the server is restarted",
+                "{} was removed, moved or replaced while in use; nothing is stored until the server is restarted",
                 file.display()
             ),
-            Err(error) => log::error!("whether the chat's data has moved cannot be checked: {error}"),
+            Err(error) => log::error!("cannot check whether the chat's data was moved: {error}"),
         }
     }
 
-    /// Deletes a part of the logs of removed rooms. In a transaction of its own, so that nothing else is rolled back if
-    /// it fails, as on a disk that is nearly full.
+    /// Deletes a part of the logs of removed rooms. Uses a transaction of its own: if it fails, as it may on a disk
+    /// that is nearly full, nothing else is rolled back.
     fn trim_removed_rooms(&mut self) {
         let has_more = self.in_transaction(|state| state.store.trim_removed());
         self.has_more_to_trim = has_more.unwrap_or_else(|error| {
@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// Stores when sessions were last used, and removes ended sessions from the store. Returns the store's
+    /// Stores the last use of sessions, and removes ended sessions from the store. Returns the store's
     /// [`foreign_changes`](super::super::store::Store::foreign_changes), and whether there may be more ended sessions.
     fn sweep(&mut self) -> Result<(i64, bool), StoreError> {
         let max_delay = MAX_USE_DELAY.min(self.idle_time(true) / 10);
@@ -150,7 +150,7 @@ impl State {
         Ok(())
     }
 
-    /// Publishes who came and who went.
+    /// Publishes which users came online or went offline.
     fn publish_presence(&mut self) {
         let PresenceDiff { online, offline } = self.presence.take_diff();
         if online.is_empty() && offline.is_empty() {
@@ -162,7 +162,7 @@ impl State {
         self.publish(Topic::Everyone, wire::event("presence", &view), None);
     }
 
-    /// Stores the last use of all sessions, when the chat ends.
+    /// Stores the last use of all sessions. Called when the chat ends.
     pub(super) fn close(&mut self, now: Now) {
         self.now = now;
         let used: Vec<_> = self.presence.sessions().map(|(id, live)| (id, live.used)).collect();
@@ -179,9 +179,9 @@ impl State {
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the store is marked, so that a copy of it can be recognized as one.
 const MARK_INTERVAL: Duration = Duration::from_secs(60);
-/// How late a session's last use is stored. A crash loses no more than this.
+/// Maximum delay before a session's last use is stored. A crash loses at most this much of it.
 const MAX_USE_DELAY: Millis = 60_000;
-/// Sessions that one sweep ends. Each may remove a guest, who then leaves all rooms.
+/// Maximum sessions that one sweep ends. It is low because each may remove a guest, who then leaves all rooms.
 const MAX_ENDED_PER_SWEEP: usize = 10;
-/// If more users came and went, clients get no names, only the number of users online.
+/// If the presence of more users has changed, clients get no names, only the number of users online.
 const MAX_PRESENCE_CHANGES: usize = 200;

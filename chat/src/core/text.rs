@@ -1,4 +1,4 @@
-//! Which text may be sent.
+//! The rules for texts.
 
 use super::call::{Failure, refuse};
 
@@ -11,7 +11,7 @@ pub(super) fn clean(text: &str, max_chars: usize) -> Result<String, Failure> {
     let text: String = text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
     let text = text.trim_end();
     if text.chars().count() > max_chars {
-        return refuse("too_long", format!("This may have at most {max_chars} characters."));
+        return refuse("too_long", format!("This is too long; use at most {max_chars} characters."));
     }
     Ok(text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Handlers: who is online, blocking, sessions, accounts, notices.
+//! Handlers: online users, blocking, sessions, accounts, notices.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ struct List {
 }
 
 #[derive(Serialize)]
-struct People {
+struct Users {
     people: Vec<UserView>,
     more: bool,
 }
@@ -38,32 +38,32 @@ struct UserView {
     online: bool,
 }
 
-/// `people`: lists the users online, or with `search` all users whose name begins with it.
+/// `people`: lists the online users, or with `search` all users whose name begins with it.
 pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
     let state = &mut *call.state;
     let key = |name: &str| state.name(name).map(|name| name.key().to_owned()).ok();
     let after = key(&after).unwrap_or_default();
-    let mut people = Vec::new();
+    let mut users = Vec::new();
     match search {
         Some(search) => {
             let prefix = key(&search).unwrap_or_else(|| search.to_lowercase());
             for user in state.store.users_from(&prefix, &after, MAX_LISTED_USERS + 1)? {
                 let (guest, online) = (user.is_guest(), state.presence.is_online(user.id));
-                people.push(UserView { name: user.name, guest, online });
+                users.push(UserView { name: user.name, guest, online });
             }
         }
         None => {
             let ids: Vec<_> = state.presence.users(&after).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
             for id in ids {
                 let profile = state.profile(id)?;
-                people.push(UserView { name: profile.name.clone(), guest: profile.guest, online: true });
+                users.push(UserView { name: profile.name.clone(), guest: profile.guest, online: true });
             }
         }
     }
-    let more = people.len() > MAX_LISTED_USERS;
-    people.truncate(MAX_LISTED_USERS);
-    result(&People { people, more })
+    let more = users.len() > MAX_LISTED_USERS;
+    users.truncate(MAX_LISTED_USERS);
+    result(&Users { people: users, more })
 }
 
 #[derive(Deserialize)]
@@ -91,11 +91,11 @@ fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> HandlerRe
     let Named { name } = parse(data)?;
     let other = call.state.find_user(&name)?;
     if other == call.user {
-        return refuse("yourself", "This is you.");
+        return refuse("yourself", "You cannot do this to yourself.");
     }
     let store = &call.state.store;
     if blocked && !store.has_blocked(call.user, other)? && store.count_blocked(call.user)? >= MAX_BLOCKED {
-        return refuse("too_many_blocks", "You have blocked too many users already.");
+        return refuse("too_many_blocks", "You have blocked too many users; unblock one first.");
     }
     store.set_blocked(call.user, other, blocked)?;
     let profile = call.state.profile(other)?;
@@ -239,7 +239,7 @@ struct NoticeView<'a> {
     time: Millis,
 }
 
-/// `notice`: publishes an operator's text to all who are online.
+/// `notice`: publishes an operator's text to all online users.
 pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     let Notice { text } = parse(data)?;
     let profile = call.state.profile(call.user)?;
@@ -255,10 +255,10 @@ pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     done()
 }
 
-/// A reply to be sent, and the way to the thread that sends it.
+/// A reply to be sent, and the queue of the thread that sends it.
 type ReplyPath = (PendingReply, CommandSender<State>);
 
-/// A request that changes an account, and then sends the reply.
+/// Returns a request that changes an account, and then sends the reply.
 fn reply_after(
     (pending, commands): ReplyPath,
     mut change: impl FnMut(&mut State) -> Result<Result<(), SignInError>, StoreError> + Send + 'static,
@@ -291,8 +291,8 @@ fn reply_with_error((pending, commands): ReplyPath, error: SignInError) {
 }
 
 impl Call<'_> {
-    /// Checks the form of the password that a client has sent, and charges it. Returns it with the hash to verify it
-    /// by.
+    /// Checks the form of a password that a client has sent, and charges it to the rate limit. Returns the password
+    /// with the hash to verify it against.
     fn own_password(&mut self, password: &str) -> Result<(Password, String), Failure> {
         let hash = self.state.store.user(self.user)?.and_then(|user| user.password);
         if hash.is_some() {
@@ -307,7 +307,7 @@ impl Call<'_> {
 }
 
 impl State {
-    /// Begins slow work on another thread, after the commit.
+    /// Starts slow work on another thread, after the commit.
     fn run_after_commit(&mut self, begin: impl FnOnce() + Send + 'static) -> HandlerResult {
         self.effects.push(Effect::Do(Box::new(begin)));
         Ok(Reply::Later)
@@ -324,7 +324,7 @@ impl State {
     }
 }
 
-/// Users that one may block: all are sent whenever the user connects.
+/// Maximum users that a user blocks: all are sent whenever the user connects.
 const MAX_BLOCKED: usize = 1000;
-/// Users in one list.
+/// Maximum users in one list.
 const MAX_LISTED_USERS: usize = 200;

@@ -9,7 +9,7 @@ use super::instance_mark::InstanceMark;
 /// An error of SQLite, such as a full or broken disk, or a file that is not a database.
 pub(crate) type StoreError = rusqlite::Error;
 
-/// Milliseconds since 1970-01-01 UTC.
+/// A time in milliseconds since 1970-01-01 UTC, or a duration in milliseconds.
 pub(crate) type Millis = u64;
 
 /// Returns the wall-clock time.
@@ -24,7 +24,7 @@ pub(crate) struct Store {
     pub(super) db: Connection,
     /// The lock against other servers. `None` in memory, for an unlocked store, and after the database was moved.
     pub(super) instance: Option<InstanceMark>,
-    /// For tests: how many of the next commits fail.
+    /// For tests: the number of next commits that fail.
     #[cfg(test)]
     pub(super) refused_commits: std::cell::Cell<usize>,
 }

@@ -1,4 +1,4 @@
-//! Makes the keys of names anew after an update of the rules or of the Unicode tables, which may change them.
+//! Recomputes the keys of names after an update of the rules or of the Unicode tables, which may change the keys.
 
 use super::{
     super::name::{Name, RoomName, keys_version},
@@ -7,10 +7,10 @@ use super::{
 };
 
 impl Store {
-    /// Makes all keys anew if they were made with other tables than this program's.
+    /// Recomputes all keys if they were computed with another version of the rules or tables.
     ///
-    /// If two existing names now have the same key, the later one keeps its old key. So does a name that is no longer
-    /// valid.
+    /// If two existing names now have the same key, the later one keeps its old key. A name that is no longer valid
+    /// keeps its old key too.
     pub(super) fn refresh_keys(&self) -> Result<(), StoreError> {
         let version = keys_version();
         let known = self.meta("keys")?;
@@ -18,22 +18,22 @@ impl Store {
             return Ok(());
         }
         self.begin()?;
-        let refreshed = self.make_keys(&version).and_then(|()| self.commit());
+        let refreshed = self.recompute_keys(&version).and_then(|()| self.commit());
         if refreshed.is_err() {
             self.roll_back();
         }
         refreshed
     }
 
-    fn make_keys(&self, version: &str) -> Result<(), StoreError> {
-        let people: Vec<(i64, String)> =
+    fn recompute_keys(&self, version: &str) -> Result<(), StoreError> {
+        let users: Vec<(i64, String)> =
             self.all("SELECT id, name FROM people WHERE key IS NOT NULL", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        for (id, name) in people {
+        for (id, name) in users {
             if let Ok(name) = Name::at_most(usize::MAX, &name) {
                 self.change("UPDATE OR IGNORE people SET key = ?2 WHERE id = ?1", (id, name.key()))?;
             }
         }
-        // Only public rooms have keys made from their names.
+        // Only the keys of public rooms are made from names.
         let rooms: Vec<(i64, String)> =
             self.all("SELECT id, name FROM rooms WHERE kind = 0", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (id, name) in rooms {
@@ -51,7 +51,7 @@ mod tests {
     use super::{super::Data, *};
 
     #[test]
-    fn keys_of_other_tables_are_made_anew_and_no_name_is_lost() {
+    fn keys_of_another_version_are_recomputed_and_no_name_is_lost() {
         let store = Store::open(&Data::Memory).unwrap();
         let [ada, bob, eve] = ["Ada", "Bob", "Eve"].map(|name| {
             let key = format!("an old key of {name}");
@@ -61,7 +61,7 @@ mod tests {
         let other = store.add_user("E v e", Name::new("Eve").unwrap().key(), None, 0).unwrap().unwrap();
         let key = |id| store.user(id).unwrap().unwrap().key.unwrap();
         store.refresh_keys().unwrap();
-        assert_eq!(key(ada), "an old key of Ada", "the tables have not changed");
+        assert_eq!(key(ada), "an old key of Ada", "the version is the same");
         store.change("UPDATE facts SET value = 'others'", []).unwrap();
         store.refresh_keys().unwrap();
         for (id, name) in [(ada, "Ada"), (bob, "Bob"), (other, "E v e")] {

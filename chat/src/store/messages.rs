@@ -38,14 +38,14 @@ pub(crate) struct Stamp {
     pub(crate) time: Millis,
 }
 
-/// An entry to append.
+/// A new entry, to be appended to a log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewEntry<'a> {
     pub(crate) entry: Entry,
     pub(crate) author: UserId,
     pub(crate) key: Option<Uuid>,
     pub(crate) text: Option<&'a str>,
-    /// The id of a user or the number of a message, depending on the kind.
+    /// The id of the user or the number of the message that the entry is about, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Logged {
     pub(crate) entry: Entry,
     pub(crate) author: UserId,
     pub(crate) text: Option<String>,
-    /// The id of a user or the number of a message, depending on the kind.
+    /// The id of the user or the number of the message that the entry is about, depending on the kind.
     pub(crate) about: Option<i64>,
 }
 
@@ -87,7 +87,7 @@ impl UserId {
     }
 }
 
-/// A part of a log, ascending.
+/// A part of a log, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
     /// The first entries after this number, with a maximum count.
@@ -96,16 +96,16 @@ pub(crate) enum Span {
     Before(u64, usize),
 }
 
-/// The entries found for a [`Span`], ascending: at least one, if the span has any.
+/// The entries of a [`Span`] in ascending order: at least one, if the span has any.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) entries: Vec<Logged>,
-    /// Whether the span has more entries, at the end away from its start.
+    /// Whether the span has more entries: later ones for [`Span::After`], earlier ones for [`Span::Before`].
     pub(crate) more: bool,
 }
 
 impl Store {
-    /// Returns number and time of the latest entry.
+    /// Returns the number and time of the latest entry.
     pub(crate) fn head(&self, room: RoomId) -> Result<Option<Stamp>, StoreError> {
         let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
         self.first(sql, [room], |row| Ok(Stamp { seq: row.get(0)?, time: row.get(1)? }))
@@ -116,7 +116,8 @@ impl Store {
         self.first("SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT 1", [room], |row| row.get(0))
     }
 
-    /// Appends an entry with an unused number. Returns `false`, and writes nothing, if the author has used the key before.
+    /// Appends an entry with an unused number. Returns `false`, and writes nothing, if the author has used the key
+    /// before.
     pub(crate) fn append(&self, room: RoomId, stamp: Stamp, new: &NewEntry<'_>) -> Result<bool, StoreError> {
         let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
@@ -185,7 +186,7 @@ impl Store {
         Ok(self.change(sql, (room, seq, MAX_TRIMMED))? > 0)
     }
 
-    /// Deletes more entries of removed rooms. Returns whether there may be more left.
+    /// Deletes some entries of removed rooms. Returns whether there may be more.
     pub(crate) fn trim_removed(&self) -> Result<bool, StoreError> {
         let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
         if let Some(room) = removed
@@ -196,7 +197,7 @@ impl Store {
         Ok(removed.is_some())
     }
 
-    /// Returns number and author of each message after `seq` that is not deleted, ascending.
+    /// Returns the number and author of each message after `seq` that is not deleted, in ascending order.
     pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, UserId)>, StoreError> {
         let sql = "SELECT seq, author FROM messages
             WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
@@ -206,7 +207,7 @@ impl Store {
 
 /// Bytes of text after which a page ends, so that one client's requests do not delay the others'.
 const PAGE_BYTES: usize = 64 << 10;
-/// Maximum entries that one call deletes. No other request is served meanwhile, and long texts take time: each of their
+/// Maximum entries that one call deletes. No other command runs meanwhile, and long texts take time: each of their
 /// bytes is overwritten.
 pub(crate) const MAX_TRIMMED: u64 = 250;
 

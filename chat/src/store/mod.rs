@@ -1,7 +1,7 @@
 //! The durable data: accounts, sessions, rooms and their logs, in SQLite.
 //!
-//! One thread uses a [`Store`]. It works in transactions: an uncommitted change has not happened. A commit is durable
-//! (WAL, `synchronous=FULL`) and costs a disk sync, so the caller gathers changes for one commit.
+//! One thread uses a [`Store`]. It works in transactions: a change without a commit has not happened. A commit is
+//! durable (WAL, `synchronous=FULL`) and costs a disk sync, so the caller gathers changes for one commit.
 //!
 //! | file | contents |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `instance_mark.rs` | the lock file beside the database, and the mark in it |
 //! | `database.rs` | [`Store`]: the connection and its transactions |
 //! | `restored.rs` | new epochs for data that was restored from a backup |
-//! | `keys.rs` | the keys of names, made anew after a Unicode update |
+//! | `keys.rs` | recomputes the keys of names after a Unicode update |
 //! | `open.rs` | opening the database, and the versions of its schema |
 //! | `users.rs` | accounts, guests, and the users they block |
 //! | `sessions.rs` | sessions, found by the hash of a token |

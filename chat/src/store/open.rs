@@ -12,7 +12,8 @@ use rusqlite::Connection;
 use super::{Data, OpenError, Store};
 
 impl Store {
-    /// Opens the data for a server, and locks it against other servers. Creates the database, or updates its schema.
+    /// Opens the data for a server, and locks it against other servers. Creates the database if there is none, and
+    /// updates an old schema.
     pub(crate) fn open(data: &Data) -> Result<Self, OpenError> {
         match data {
             Data::Memory => Self::set_up(Connection::open_in_memory()?),
@@ -24,7 +25,7 @@ impl Store {
         }
     }
 
-    /// Opens the data without the server's lock: a server may be running. For a few changes by an operator.
+    /// Opens the data without the server's lock, for an operator's changes: a server may be running.
     pub(crate) fn open_unlocked(data: &Data) -> Result<Self, OpenError> {
         match data {
             Data::Memory => Self::open(data),
@@ -160,6 +161,7 @@ const APPLICATION: i32 = 0x7377_6264;
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
 /// How long a statement waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum prepared statements in the cache.
 const STATEMENTS: usize = 128;
 /// Pages of 4 KiB each: the write-ahead log grows to about 16 MiB.
 const CHECKPOINT_PAGES: i32 = 4000;
@@ -186,7 +188,7 @@ mod tests {
         fs::remove_dir_all(folder).unwrap();
     }
 
-    /// Without its locks, another process would believe that nobody uses the database and delete its write-ahead log.
+    /// Without the locks, another process would assume that the database is unused, and delete its write-ahead log.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_second_store_in_the_process_leaves_the_first_ones_locks() {

@@ -5,8 +5,8 @@
 //!
 //! The same mark is stored in the database and in the lock file beside it. The program writes a new mark at each start
 //! and end, and from time to time in between. The database also stores the identity of its own file. An older backup
-//! shows by a mark that does not match, a copy elsewhere by its file's identity. In doubt the epochs are new: that
-//! costs each client one request for the latest messages.
+//! has a mark that does not match, and a copy in another place has another file identity. In doubt the rooms get new
+//! epochs: that costs each client one request for the latest messages.
 
 use std::{
     fs::File,
@@ -50,7 +50,7 @@ impl Store {
         renewed
     }
 
-    /// Refuses all later writes if the database file was moved or deleted: they would be lost with the process.
+    /// Refuses all later writes if the database file was moved or deleted: they would be lost when the process ends.
     ///
     /// Returns the path where the database was, on the first call that finds it gone.
     pub(crate) fn refuse_writes_if_moved(&mut self) -> Result<Option<PathBuf>, StoreError> {
@@ -63,8 +63,9 @@ impl Store {
         Ok(Some(instance.database))
     }
 
-    /// Writes a mark to the lock file and the database. First the lock file gets both marks, then the database gets the
-    /// new one, then the lock file keeps only that. So the two match wherever the process ends.
+    /// Writes a mark to the lock file and the database. First the lock file gets the old and the new mark, then the
+    /// database gets the new one, then the old one is removed from the lock file. So the two files match whenever the
+    /// process ends.
     fn write_mark(&self, instance: &InstanceMark, mark: &str) -> Result<(), OpenError> {
         let failed = |error| OpenError::Folder(instance.database.clone(), error);
         instance.write_marks(&[&instance.mark, mark]).map_err(failed)?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Millis, RoomId, Store, StoreError, UserId};
 
-/// Who may join a room.
+/// The kind of a room, which decides who may join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RoomKind {
@@ -16,7 +16,7 @@ pub(crate) enum RoomKind {
     Public,
     /// Invited users only.
     Invited,
-    /// A direct conversation between two users.
+    /// The private conversation of two users: a direct room.
     Direct,
 }
 
@@ -58,7 +58,7 @@ impl RoomRow {
 /// The public room that every new user is a member of. The schema creates it, and it is never removed.
 pub(crate) const LOBBY: RoomId = RoomId(1);
 
-/// A user's membership in a room, whatever its role.
+/// A user's role in a room, including an invitation or a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) room: RoomId,
@@ -75,7 +75,7 @@ impl Member {
 }
 
 impl Store {
-    /// Adds a room. Returns `None` if another room has the key. Keys of names and keys of pairs never collide: they
+    /// Adds a room. Returns `None` if another room has the key. The key of a name never equals the key of a pair: they
     /// have different prefixes.
     pub(crate) fn add_room(
         &self,
@@ -136,8 +136,8 @@ impl Store {
         self.all(sql, (room, after, max), Member::read)
     }
 
-    /// Returns a room's banned users with ids after `after`, in the order of their ids. They have an index of their
-    /// own: they are few among many.
+    /// Returns a room's banned users with ids after `after`, in the order of their ids. Uses an index: few of many
+    /// users are banned.
     pub(crate) fn banned(&self, room: RoomId, after: Option<UserId>, max: usize) -> Result<Vec<Member>, StoreError> {
         self.all(BANNED, (room, after, max), Member::read)
     }
@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// Returns how many direct rooms a user is in.
-    pub(crate) fn count_conversations(&self, user: UserId) -> Result<usize, StoreError> {
+    pub(crate) fn count_direct_rooms(&self, user: UserId) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room WHERE person = ?1 AND kind = 2";
         Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
     }
@@ -190,7 +190,7 @@ impl Store {
         self.change("DELETE FROM members WHERE room = ?1 AND person = ?2", (room, user)).map(drop)
     }
 
-    /// Records that a user has read all messages up to `seq`. Returns whether that is an advance.
+    /// Records that a user has read all messages up to `seq`. Returns whether the read position has advanced.
     pub(crate) fn set_read(&self, room: RoomId, user: UserId, seq: u64) -> Result<bool, StoreError> {
         let sql = "UPDATE members SET read = ?3 WHERE room = ?1 AND person = ?2 AND read < ?3";
         Ok(self.change(sql, (room, user, seq))? > 0)

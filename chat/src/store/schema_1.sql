@@ -7,9 +7,9 @@ CREATE TABLE facts (
 
 CREATE TABLE people (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
-    name     TEXT NOT NULL,               -- as it is shown
-    key      TEXT UNIQUE,                 -- what nobody else may look like; NULL: gone
-    password TEXT,                        -- argon2id; NULL: a guest, or gone
+    name     TEXT NOT NULL,               -- for display
+    key      TEXT UNIQUE,                 -- the key of the name (name.rs); NULL: the user is gone
+    password TEXT,                        -- Argon2id; NULL: a guest, or the user is gone
     operator INTEGER NOT NULL DEFAULT 0,
     created  INTEGER NOT NULL
 ) STRICT;
@@ -17,10 +17,10 @@ CREATE TABLE people (
 CREATE TABLE sessions (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     person  INTEGER NOT NULL REFERENCES people,
-    guest   INTEGER NOT NULL,             -- whether the person is one
+    guest   INTEGER NOT NULL,             -- whether the user is a guest
     token   BLOB NOT NULL UNIQUE,         -- SHA-256
     created INTEGER NOT NULL,
-    used    INTEGER NOT NULL,             -- when they last did something, to the minute
+    used    INTEGER NOT NULL,             -- the last activity, stored with a delay of up to a minute
     expires INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sessions_of ON sessions (person);
@@ -31,14 +31,14 @@ CREATE TABLE rooms (
     id    INTEGER PRIMARY KEY AUTOINCREMENT,
     kind  INTEGER NOT NULL,               -- 0 public, 1 invited, 2 direct
     name  TEXT NOT NULL,
-    key   TEXT NOT NULL UNIQUE,           -- of a public one's name, or of the two people
+    key   TEXT NOT NULL UNIQUE,           -- made from a public room's name, or from two users
     topic TEXT NOT NULL DEFAULT '',
     epoch TEXT NOT NULL
 ) STRICT;
 
 CREATE INDEX public_rooms ON rooms (key) WHERE kind = 0;
 
--- The room that everybody begins in.
+-- Every user is a member of this room from the beginning.
 INSERT INTO rooms (id, kind, name, key, epoch) VALUES (1, 0, 'Lobby', 'name lobby', lower(hex(randomblob(4))));
 
 CREATE TABLE members (
@@ -46,29 +46,29 @@ CREATE TABLE members (
     person INTEGER NOT NULL REFERENCES people,
     role   INTEGER NOT NULL,              -- 0 banned, 1 invited, 2 member, 3 owner
     since  INTEGER NOT NULL,
-    read   INTEGER NOT NULL DEFAULT 0,    -- the latest message that they have seen
+    read   INTEGER NOT NULL DEFAULT 0,    -- the latest message that the user has read
     PRIMARY KEY (room, person)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_of ON members (person);
--- Who is found among many.
+-- For the few banned users and owners among many members.
 CREATE INDEX banned ON members (room, person) WHERE role = 0;
 CREATE INDEX owners ON members (room) WHERE role = 3;
 
--- Neither room nor author is checked by a foreign key: this is the table that is written all the time.
+-- No foreign keys for room and author: this table is written most often.
 CREATE TABLE messages (
     room   INTEGER NOT NULL,
     seq    INTEGER NOT NULL,
     time   INTEGER NOT NULL,
     kind   INTEGER NOT NULL,
     author INTEGER NOT NULL,
-    key    BLOB,                          -- the author's, for what was said
-    text   TEXT,                          -- NULL where it was deleted, or never had one
-    about  INTEGER,                       -- a person or a message, as the kind has it
+    key    BLOB,                          -- the client's key, for chat messages only
+    text   TEXT,                          -- NULL if it was deleted, or if the kind has none
+    about  INTEGER,                       -- a user or a message, depending on the kind
     PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX messages_by_key ON messages (key, author) WHERE key IS NOT NULL;
 
--- Rooms that are no more, with messages that are still to be forgotten.
+-- Removed rooms whose messages are not all deleted yet.
 CREATE TABLE removed (
     room INTEGER PRIMARY KEY
 ) STRICT;

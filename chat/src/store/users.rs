@@ -45,7 +45,7 @@ impl Store {
         self.all(sql, (prefix, after, max), UserRow::read)
     }
 
-    /// Adds an account, or a guest if there is no password, as a member of the lobby. Returns `None` if the name is
+    /// Adds an account, or a guest if there is no password, as a member of the Lobby. Returns `None` if the name is
     /// taken.
     pub(crate) fn add_user(
         &self,

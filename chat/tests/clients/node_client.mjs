@@ -50,7 +50,7 @@ async function wait(what, promise, { seconds = DEADLINE, others = [] } = {}) {
   }
 }
 
-// One connection: keeps the messages that no test has taken yet.
+// One connection: keeps the messages that the case has not taken yet.
 class Client {
   constructor(url, protocols, options) {
     this.inbox = [];
@@ -106,7 +106,7 @@ class Client {
   }
 }
 
-// One member of the chat: keeps the events that no test has taken yet.
+// One user of the chat: keeps the events that the case has not taken yet.
 class Chat {
   constructor(client) {
     this.client = client;
@@ -340,7 +340,7 @@ async function chats(server) {
   const said = [];
   for (const [member, from, text] of [[ada, 'Ada', 'hi'], [bob, 'Bob', 'hello'], [ada, 'Ada', 'bye']]) {
     const seq = await member.say(text);
-    // All earlier messages are claimed: one that is left came before its ack.
+    // The case has taken all earlier messages: one that is left came before its ack.
     check('messages before the ack', [], member.unclaimed.filter(([event]) => event === 'message'));
     for (const receiver of [ada, bob]) {
       await receiver.event('message', undefined, { room: LOBBY, seq, kind: 'said', text, from });

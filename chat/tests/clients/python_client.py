@@ -164,7 +164,7 @@ async def running(program, arguments):
 
 
 class Chat:
-    """One member of the chat; keeps the events that no test has taken yet."""
+    """One user of the chat; keeps the events that the case has not taken yet."""
 
     def __init__(self, ws):
         self.ws = ws
@@ -310,7 +310,7 @@ async def chats(server):
     said = []
     for member, name, text in (ada, "Ada", "hi"), (bob, "Bob", "hello"), (ada, "Ada", "bye"):
         seq = await member.say(text)
-        # All earlier messages are claimed: one that is left came before its ack.
+        # The case has taken all earlier messages: one that is left came before its ack.
         check("messages before the ack", [], [e for e in member.unclaimed if e[0] == "message"])
         for receiver in ada, bob:
             heard = {"room": LOBBY, "seq": seq, "from": name, "kind": "said", "text": text}

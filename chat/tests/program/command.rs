@@ -3,9 +3,9 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use switchboard::client::{Client, ClientError, Message};
+use switchboard_tests::server::{OPENING, Raw, builder, expect_text, round_trip};
 
 use crate::support::program::{self, PATH, start};
-use switchboard_tests::server::{OPENING, Raw, builder, expect_text, round_trip};
 
 #[test]
 fn the_first_line_ends_with_the_url_of_the_service() {

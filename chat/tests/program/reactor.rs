@@ -16,7 +16,6 @@ use switchboard::{
     App, ConnectionId, Context, End, Handshake, Limits, Message, Remote, Request, Responder, Running, Server, Stopper,
     Verdict,
 };
-
 use switchboard_chat::{Chat, ChatConfig, ChatService, Peer, Rate};
 use switchboard_tests::server::{HttpResponse, Raw, config};
 
@@ -24,8 +23,8 @@ use crate::support::chat_user::{AS_JSON, ChatUser, PASSWORD, guest, request_over
 
 /// The CPU time that a callback may take.
 const BOUND: Duration = Duration::from_millis(5);
-/// How often each slow action is repeated. Other work of the machine sometimes adds to the measured time, but not each
-/// time.
+/// How often each slow action is repeated. Other work of the machine adds to some of the measured times, but not to
+/// all.
 const TIMES: usize = 5;
 
 /// The minimum time of each kind of callback, and the number of its calls.
@@ -81,7 +80,7 @@ impl App for Timed {
     }
 }
 
-/// Returns the start of an input, to identify it.
+/// Returns the start of an input, by which a failed test names it.
 fn start_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(12)]).into_owned()
 }
@@ -144,7 +143,8 @@ fn a_slow_callback_is_detected() {
     assert_eq!((times["long"].1, times["short"].1), (3, 3));
 }
 
-/// A password's hash takes four times the bound, and 19 MiB. A bounded number of requests waits, the others get a 503.
+/// A password's hash takes four times the bound, and 19 MiB. So only a bounded number of requests waits, and the others
+/// get a 503.
 #[test]
 fn many_sign_ins_at_once_wait_on_another_thread_or_get_a_503() {
     let served = Served::new();

@@ -1,4 +1,4 @@
-//! Rules of all events: their form, the reply, and who may send them.
+//! Rules of all events: their form, their replies, and the need for a session.
 
 use super::*;
 

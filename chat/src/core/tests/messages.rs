@@ -39,7 +39,7 @@ fn a_repeated_key_sends_one_message() {
         assert_eq!(chat.call(ada, "say", say.clone()).unwrap(), first, "a repeat is not rate-limited");
     }
     assert_eq!(chat.pushes_of(bob, "message").len(), 1);
-    // The same key of another user is another key. In private it is the same as in a room.
+    // The same key of another user is another key. A key is the same in a direct room and in other rooms.
     assert_eq!(chat.call(bob, "say", say).unwrap()["seq"], 2);
     chat.advance(Duration::from_secs(9));
     let output = chat.call(ada, "tell", json!({ "name": "Bob", "text": "once", "key": key })).unwrap();
@@ -154,14 +154,14 @@ fn a_private_message_reaches_all_connections_of_both_users_even_later() {
     for connection in [ada, ada_too, bob] {
         assert_eq!(texts(&json!(chat.pushes_of(connection, "message"))), ["what?"]);
     }
-    // `direct` enters the same conversation.
+    // `direct` enters the same room.
     assert_eq!(texts(&chat.call(bob, "direct", json!({ "name": "Ada" })).unwrap()["messages"]), ["psst", "what?"]);
     assert_eq!(chat.call(eve, "direct", json!({ "name": "Eve" })), Err("yourself".into()));
     assert_eq!(chat.call(eve, "direct", json!({ "name": "Nobody" })), Err("unknown_person".into()));
 }
 
 #[test]
-fn a_refused_private_message_begins_no_conversation() {
+fn a_refused_private_message_creates_no_direct_room() {
     let mut chat = TestChat::with(|config| config.limits.messages.at_once = 1);
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     chat.say(ada, LOBBY, "one").unwrap();
@@ -175,7 +175,7 @@ fn a_refused_private_message_begins_no_conversation() {
 }
 
 #[test]
-fn the_next_message_brings_a_user_back_into_a_conversation() {
+fn a_new_private_message_makes_a_user_who_left_a_member_again() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let key = chat.key();
@@ -189,7 +189,7 @@ fn the_next_message_brings_a_user_back_into_a_conversation() {
 }
 
 #[test]
-fn a_repeated_message_brings_nobody_back_into_a_conversation() {
+fn a_repeated_private_message_does_not_make_users_who_left_members_again() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let tell = json!({ "name": "Bob", "text": "one", "key": chat.key() });
@@ -299,7 +299,7 @@ fn pages_are_bounded_in_bytes_and_can_be_continued() {
 }
 
 #[test]
-fn read_entries_are_shared_by_all_connections_and_not_counted_as_unread() {
+fn the_read_position_is_shared_by_all_connections_and_read_messages_do_not_count_as_unread() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let (here, there, bob) = (chat.connect(token), chat.connect(token), chat.connect_user("Bob"));
@@ -399,18 +399,18 @@ fn a_log_is_trimmed_to_its_limit_and_deleted_after_its_room() {
 
 #[test]
 fn cached_unread_counts_match_the_store() {
-    // Fewer messages than are counted as unread, and more.
+    // One log keeps fewer messages than are counted as unread, the other more.
     [60, 250].into_iter().for_each(check_cached_counts);
 }
 
 fn check_cached_counts(kept_messages: u64) {
     let mut chat = TestChat::with(|config| config.limits.kept_messages = kept_messages);
-    let people = ["Ada", "Bob", "Eve"];
-    let [ada, bob, eve] = people.map(|name| chat.connect_user(name));
+    let names = ["Ada", "Bob", "Eve"];
+    let [ada, bob, eve] = names.map(|name| chat.connect_user(name));
     let room = chat.create(ada, "Rust", "public");
     chat.join(bob, room).unwrap();
     chat.join(eve, room).unwrap();
-    let ids = people.map(|name| chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id);
+    let ids = names.map(|name| chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id);
     let output = |chat: &mut TestChat| ids.map(|id| json!(chat.state.rooms_of(id).unwrap()));
     for step in 0..700 {
         match step % 7 {
@@ -440,7 +440,7 @@ fn check_cached_counts(kept_messages: u64) {
 }
 
 #[test]
-fn a_deleted_message_keeps_its_place() {
+fn a_deleted_message_keeps_its_number() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     chat.join(bob, LOBBY).unwrap();

@@ -1,4 +1,4 @@
-//! The chat without sockets: what each client gets, in order.
+//! The chat without sockets: the events that each client gets, in order.
 
 mod events;
 mod messages;
@@ -19,6 +19,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use switchboard::{CloseCode, ConnectionId};
 use uuid::Uuid;
 
 use super::{
@@ -33,7 +34,6 @@ use super::{
     queue::{Command, CommandReceiver, Request, command_queue},
     state::{Now, State},
 };
-use switchboard::{CloseCode, ConnectionId};
 
 /// A delivery that records what each connection gets.
 #[derive(Default)]
@@ -41,7 +41,7 @@ struct RecordedDelivery {
     output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
     subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
     closed: Mutex<Vec<(ConnectionId, u16)>>,
-    /// How often an overload is still to be reported.
+    /// How many more times an overload is reported.
     overloaded: AtomicUsize,
 }
 
@@ -134,7 +134,7 @@ impl TestChat {
         slot.lock().unwrap().take().expect("every request calls back")
     }
 
-    /// Makes an account, and returns the token of a session.
+    /// Creates an account, and returns the token of a session.
     fn account(&mut self, name: &str) -> Result<TokenHash, SignInError> {
         self.sign_up(name, Some("a hash"))
     }
@@ -156,12 +156,12 @@ impl TestChat {
         connection
     }
 
-    /// Opens a connection of a user. Its welcome is left in the output.
+    /// Opens a connection of a user. Leaves its welcome in the output.
     fn connect(&mut self, token: TokenHash) -> ConnectionId {
         self.open(Credential::Token(token))
     }
 
-    /// Makes an account, opens a connection for it, and takes the welcome from the output.
+    /// Creates an account, opens a connection for it, and takes the welcome from the output.
     fn connect_user(&mut self, name: &str) -> ConnectionId {
         let token = self.account(name).unwrap();
         let connection = self.connect(token);
@@ -203,7 +203,7 @@ impl TestChat {
         Ok(said["seq"].as_u64().unwrap())
     }
 
-    /// A new key for a message.
+    /// Returns a new key for a message.
     fn key(&mut self) -> String {
         self.last_id += 1;
         Uuid::from_u128(self.last_id.into()).to_string()
@@ -214,7 +214,7 @@ impl TestChat {
         self.call(connection, "join", json!({ "room": room }))
     }
 
-    /// Makes a room, and returns its number.
+    /// Creates a room, and returns its number.
     fn create(&mut self, connection: ConnectionId, name: &str, kind: &str) -> u64 {
         let entered = self.call(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
         entered["room"]["room"].as_u64().unwrap()
@@ -251,36 +251,36 @@ impl TestChat {
     }
 }
 
-/// One for all tests: to start one takes as long as a hash.
+/// Returns the hasher that all tests share: starting one takes as long as a hash.
 fn hasher() -> Hasher {
     static HASHER: OnceLock<Hasher> = OnceLock::new();
     HASHER.get_or_init(|| Hasher::start().unwrap()).clone()
 }
 
-/// A command with this event.
+/// Returns a command with this event.
 fn event_command(connection: ConnectionId, event: &Value) -> Command<State> {
     let text = event.to_string();
     Command::Event { connection, event: wire::decode(&text).unwrap(), bytes: text.len() }
 }
 
-/// The texts of messages.
+/// Returns the texts of messages.
 fn texts(messages: &Value) -> Vec<&str> {
     messages.as_array().unwrap().iter().filter_map(|message| message["text"].as_str()).collect()
 }
 
-/// The kinds of messages.
+/// Returns the kinds of messages.
 fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["kind"].as_str().unwrap()).collect()
 }
 
-/// A token of no session.
+/// Returns a credential whose token belongs to no session.
 fn unknown_token() -> Credential {
     Credential::Token(Token::random().hash())
 }
 
 const LOBBY: u64 = 1;
 
-/// A made-up id of a connection.
+/// Returns the id of a connection that no server has opened.
 fn connection_numbered(slot: u32) -> ConnectionId {
     format!("0.{slot}.0").parse().expect("an id")
 }

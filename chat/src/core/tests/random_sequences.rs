@@ -97,8 +97,8 @@ impl Seen {
     }
 }
 
-/// One run: clients connect, send to several rooms, lose the connection, and come back, while at random times the store
-/// cannot be written. Events are processed in batches of random size.
+/// Runs one sequence: clients connect, send to several rooms, lose the connection, and come back, while at random times
+/// the store cannot be written. Events are processed in batches of random size.
 fn simulate(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut chat = TestChat::with(|config| {

@@ -1,4 +1,4 @@
-//! Rooms: who may enter them, and who may do what in them.
+//! Rooms: entering and leaving them, and the rights of tsuccessor members.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn a_new_user_is_in_the_lobby_without_unread_messages() {
 }
 
 #[test]
-fn a_room_is_owned_by_its_maker_and_its_name_is_unique() {
+fn a_room_is_owned_by_its_creator_and_its_name_is_unique() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     let made = chat.call(ada, "create", json!({ "name": " Rust  & crabs ", "topic": "ferris" })).unwrap();
@@ -127,7 +127,7 @@ fn a_room_is_hidden_from_users_who_are_not_invited() {
     assert_eq!(
         chat.call(eve, "rooms", json!({})).unwrap()["rooms"].as_array().unwrap().len(),
         2,
-        "the lobby and her own room"
+        "the Lobby and her own room"
     );
     assert_eq!([chat.take_output(ada), chat.take_output(bob)], [[Value::Null; 0], [Value::Null; 0]]);
 
@@ -137,7 +137,7 @@ fn a_room_is_hidden_from_users_who_are_not_invited() {
     assert_eq!(chat.say(eve, den, "hi"), Err("not_member".into()));
     assert_eq!(chat.join(eve, den).unwrap()["room"]["role"], "member");
     assert_eq!(chat.call(eve, "invite", json!({ "room": den, "name": "Bob" })), Err("not_owner".into()));
-    // An invitation that is declined leaves no trace.
+    // After declining, the user is not invited any longer.
     chat.call(ada, "invite", json!({ "room": den, "name": "Bob" })).unwrap();
     chat.call(bob, "leave", json!({ "room": den })).unwrap();
     assert_eq!(chat.join(bob, den), Err("unknown_room".into()));
@@ -216,8 +216,8 @@ fn a_room_with_members_always_has_an_owner() {
     assert_eq!(kinds(&chat.pushes_of(bob, "message")), ["left"], "Eve is still an owner");
     chat.call(eve, "leave", json!({ "room": room })).unwrap();
     let output = chat.take_output(bob);
-    let heir: Vec<_> = output.iter().filter(|event| event[1]["kind"] == "role").collect();
-    assert_eq!((&heir[0][1]["who"], &heir[0][1]["role"]), (&json!("Bob"), &json!("owner")));
+    let successor: Vec<_> = output.iter().filter(|event| event[1]["kind"] == "role").collect();
+    assert_eq!((&successor[0][1]["who"], &successor[0][1]["role"]), (&json!("Bob"), &json!("owner")));
     assert_eq!(output.last().unwrap()[1]["role"], "owner", "the room is pushed too");
     // The last member leaves, and the room is removed: nobody could enter it again.
     chat.call(bob, "leave", json!({ "room": room })).unwrap();
@@ -264,7 +264,7 @@ fn the_rooms_that_a_user_joins_and_owns_are_limited() {
     chat.call(ada, "join", json!({ "name": "B" })).unwrap();
     let room = chat.create(eve, "E", "public");
     assert_eq!(chat.join(ada, room), Err("too_many_rooms".into()));
-    // Conversations of two do not count.
+    // Direct rooms do not count.
     let key = chat.key();
     chat.call(bob, "tell", json!({ "name": "Ada", "text": "hi", "key": key })).unwrap();
     chat.call(ada, "leave", json!({ "room": LOBBY })).unwrap();
@@ -308,7 +308,7 @@ fn the_lobby_stays_when_its_owners_leave() {
     assert_eq!(
         members["members"],
         json!([{ "name": "Ada", "role": "member", "online": true }]),
-        "nobody becomes its owner instead"
+        "no member becomes its owner instead"
     );
     chat.call(ada, "role", role("Ada", "owner")).unwrap();
     chat.call(ada, "leave", json!({ "room": LOBBY })).unwrap();
@@ -345,7 +345,7 @@ fn the_cached_member_count_follows_every_change_of_role() {
         let output = chat.call(bob, "rooms", json!({ "search": "rust" })).unwrap();
         assert_eq!(output["rooms"][0]["members"], expected, "row {row}");
     }
-    // The count is not read from the store again: it lacks a member who is added behind its back.
+    // The count is not read from the store again: it lacks a member who is added directly to the store.
     let unknown = chat.state.store.user_named(Name::new("Eve").unwrap().key()).unwrap().unwrap().id;
     chat.state.store.set_role(id, unknown, Role::Member, 0).unwrap();
     chat.join(ada, room).unwrap();
@@ -355,7 +355,7 @@ fn the_cached_member_count_follows_every_change_of_role() {
 }
 
 #[test]
-fn operators_may_do_in_public_rooms_what_owners_may() {
+fn operators_have_the_rights_of_owners_in_public_rooms() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let (public, den) = (chat.create(ada, "Rust", "public"), chat.create(ada, "Den", "invited"));

@@ -1,4 +1,4 @@
-//! How sessions end by time.
+//! The end of sessions by time.
 
 use super::*;
 
@@ -96,7 +96,7 @@ fn a_guest_is_removed_with_the_last_session_and_the_name_becomes_free() {
     assert_eq!(chat.account("Guest"), Err(SignInError::NameTaken));
     chat.clear_output();
     chat.advance(Duration::from_secs(2));
-    assert_eq!(chat.pushes_of(bob, "message"), [Value::Null; 0], "the lobby's log does not say that guests leave");
+    assert_eq!(chat.pushes_of(bob, "message"), [Value::Null; 0], "the Lobby's log does not say that guests leave");
     let members = chat.call(bob, "members", json!({ "room": LOBBY })).unwrap();
     assert_eq!(members["members"].as_array().unwrap().len(), 1, "only Bob");
     chat.account("Guest").unwrap();

@@ -1,4 +1,4 @@
-//! What cannot be written has no effect, and is not acknowledged.
+//! A change that cannot be written has no effect, and is not acknowledged.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn while_nothing_can_be_written_reading_goes_on() {
     let output = chat.take_output(bob);
     assert_eq!(texts(&output[0][1]["messages"]), ["before"]);
     assert_eq!((&output[1][1]["code"], &output[2]), (&json!("storage"), &json!(["ack", {}, "typing"])));
-    assert_eq!(output.len(), 3, "what was not written is not sent");
+    assert_eq!(output.len(), 3, "a message that was not written is not sent");
     assert_eq!(chat.account("Eve"), Err(SignInError::Storage));
     let again = chat.connect(token);
     assert_eq!(chat.take_output(again)[0][0], "welcome");
@@ -166,7 +166,7 @@ fn nothing_is_acknowledged_after_the_data_file_was_replaced() {
     chat.state.store = Store::open(&Data::Folder(folder.clone())).unwrap();
     let ada = chat.connect_user("Ada");
     chat.say(ada, LOBBY, "kept").unwrap();
-    // As if a backup was put in its place, which is another file.
+    // A restored backup is another file, too.
     std::fs::rename(folder.join("chat.sqlite3"), folder.join("old.sqlite3")).unwrap();
     std::fs::copy(folder.join("old.sqlite3"), folder.join("chat.sqlite3")).unwrap();
     chat.advance(Duration::from_secs(1));

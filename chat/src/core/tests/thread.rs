@@ -1,4 +1,4 @@
-//! The loop of the thread, run on the test's own thread.
+//! The loop of the core's thread, run on the test's thread.
 
 use super::{super::handle::run, *};
 

@@ -16,7 +16,7 @@ fn a_name_that_is_taken_or_looks_like_a_taken_one_is_refused() {
 }
 
 #[test]
-fn presence_is_per_user_and_ignores_short_losses() {
+fn presence_is_per_user_and_ignores_short_disconnections() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let bob = chat.connect_user("Bob");
@@ -151,7 +151,7 @@ fn a_deleted_account_leaves_only_its_messages() {
     assert_eq!(
         kinds(&of("message")),
         ["left", "role"],
-        "her room is his now, and the lobby's log does not say that she left"
+        "her room is his now, and the Lobby's log does not say that she left"
     );
     let rooms = of("room");
     let rooms: Vec<_> = rooms.iter().map(|room| (&room["room"], &room["name"], &room["gone"])).collect();

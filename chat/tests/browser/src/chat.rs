@@ -21,7 +21,7 @@ impl Chat {
         Self { browser: Browser::start(), networks: RefCell::default(), server }
     }
 
-    /// A user with the page open who has not signed in.
+    /// Opens the page for a user who has not signed in.
     #[track_caller]
     pub fn visitor(&self, name: &str, display: Display) -> User {
         let network = Rc::new(Proxy::start(self.server.address()));
@@ -29,7 +29,7 @@ impl Chat {
         User::open_page(self.browser.page(name, display), name, network)
     }
 
-    /// A user with a new account, in the Lobby.
+    /// Opens the page for a user, who registers and enters the Lobby.
     #[track_caller]
     pub fn user(&self, name: &str) -> User {
         let user = self.visitor(name, Display::default());

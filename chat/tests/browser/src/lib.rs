@@ -2,13 +2,13 @@
 //! user of the page.
 //!
 //! The browser is driven by its DevTools protocol, JSON over WebSocket, through our own
-//! [`Client`](switchboard::client::Client), which so is tested against an independent peer.
+//! [`Client`](switchboard::client::Client). So the client is tested against an independent peer.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `process.rs` | a child process that does not outlive the test |
 //! | `server.rs` | the program that is tested |
-//! | `proxy.rs` | the network between it and the browser |
+//! | `proxy.rs` | the network between the program and the browser |
 //! | `devtools.rs` | calls and events of the DevTools protocol |
 //! | `browser.rs` | Chromium |
 //! | `page.rs` | one page: its contents, mouse, keyboard and screen |

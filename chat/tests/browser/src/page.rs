@@ -46,7 +46,7 @@ impl Page {
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// Emulates this display. The language stays that with which the page was opened.
+    /// Emulates this display. The language of the page does not change.
     #[track_caller]
     pub fn set_display(&self, display: Display) {
         let Display { width, height, dark, touch, .. } = display;

@@ -4,12 +4,10 @@ use std::{net::SocketAddr, time::Instant};
 
 use serde_json::{Value, json};
 use switchboard::CloseCode;
-
-use super::{LOBBY, PLENTY, chat, generous_chat, key, words};
+use switchboard_tests::process::peak_of_memory;
 use switchboard_tests::server::{LONG, OPENING, Raw, frame};
 
-use switchboard_tests::process::peak_of_memory;
-
+use super::{LOBBY, PLENTY, chat, generous_chat, key, words};
 use crate::support::chat_user::{ChatUser, End, Reply, guest};
 
 fn refused(code: &str) -> Reply {
@@ -29,7 +27,7 @@ fn ap_01_the_rooms_that_a_user_joins_and_owns_are_limited() {
     for room in &anns {
         eve.ask("join", json!({"room": room})).unwrap();
     }
-    // Eve is in the lobby, in one room of her own, and in three others.
+    // Eve is in the Lobby, in one room of her own, and in three others.
     ann.ask("leave", json!({"room": LOBBY})).unwrap();
     ann.ask("leave", json!({"room": anns[0]})).unwrap();
     let another = create(&mut ann, "Ann's last".into()).unwrap();
@@ -100,7 +98,7 @@ fn ap_01_connections_of_a_user_are_limited() {
     }
     assert!(inside.iter_mut().all(|eve| eve.ask("people", Value::Null).is_ok()), "the open connections stay open");
     ChatUser::with_token(address, &other);
-    // After one has closed, another may open.
+    // After one connection has closed, another may open.
     drop(inside.pop());
     let started = Instant::now();
     while ChatUser::with_header(address, "Authorization", &bearer).receive().expect("an event").name != "welcome" {
@@ -108,7 +106,7 @@ fn ap_01_connections_of_a_user_are_limited() {
     }
 }
 
-/// Joins the lobby over a raw connection, from which the test reads when it wants.
+/// Joins the Lobby over a raw connection, from which nothing is read until the test does so.
 fn raw_member(address: SocketAddr, token: &str) -> Raw {
     let mut raw = Raw::connect_with_short_segments(address);
     let fields = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n");
@@ -157,7 +155,7 @@ fn rs_01_members_who_never_read_are_closed_and_all_others_receive_everything_in_
     assert_eq!((&missed["room"]["seq"], &missed["live"]), (&json!(400), &json!(true)));
 }
 
-/// Each connection requests the longest history a hundred times at once, and reads no response.
+/// Each connection requests the longest history a hundred times at once, and reads no reply.
 #[test]
 fn rs_01_many_requests_without_reading_cost_little_memory_and_do_not_delay_others() {
     let program = generous_chat();
@@ -174,8 +172,8 @@ fn rs_01_many_requests_without_reading_cost_little_memory_and_do_not_delay_other
     for raw in &mut greedy {
         raw.write(frame(0x81, history.as_bytes()).repeat(100));
     }
-    // All of them have been handled when a later request has its response.
-    ann.ask("say", words(&LOBBY.into(), "is anybody here?")).expect("a response in time");
+    // All of them have been handled when a later event has its reply.
+    ann.ask("say", words(&LOBBY.into(), "is anybody here?")).expect("a reply in time");
     let more = peak_of_memory(program.id()) - before;
     assert!(more < 256 << 20, "{} MiB", more >> 20);
 }

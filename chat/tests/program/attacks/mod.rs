@@ -6,38 +6,38 @@
 //! | `signing_in.rs` | signing in as another user |
 //! | `sessions.rs` | using a session after its end |
 //! | `rooms.rs` | reading and changing other users' rooms |
-//! | `people.rs` | unwanted messages, impersonation, and operators' rights |
-//! | `nonsense.rs` | malformed input |
+//! | `users.rs` | unwanted messages, impersonation, and operators' rights |
+//! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
 
 mod floods;
-mod nonsense;
+mod malformed;
 mod pages;
-mod people;
 mod rooms;
 mod sessions;
 mod signing_in;
+mod users;
 
 use serde_json::{Value, json};
 
 use crate::support::program::{Program, start};
 
-/// The chat with its data in memory.
+/// Starts the chat with its data in memory.
 fn chat(options: &[&str]) -> Program {
     start(&[&["--data", ":memory:", "--workers", "2"], options].concat())
 }
 
-/// The chat without effective rate limits.
+/// Starts the chat without effective rate limits.
 fn generous_chat() -> Program {
     chat(&["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
 }
 
-/// The data of `say`, with a new key.
+/// Returns the data of `say`, with a new key.
 fn words(room: &Value, text: &str) -> Value {
     json!({"room": room, "text": text, "key": key()})
 }
 
-/// A new key.
+/// Returns a new key for a message.
 fn key() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static USED: AtomicU64 = AtomicU64::new(0);

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 use switchboard::client::ClientError;
-
-use super::{chat, generous_chat};
 use switchboard_tests::server::{HttpResponse, Raw, builder};
 
+use super::{chat, generous_chat};
 use crate::support::{
     chat_user::{AS_JSON, ChatUser, Event, guest, json_of, post, request, request_over},
     program::Program,

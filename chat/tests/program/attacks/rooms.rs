@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{LOBBY, generous_chat, key, words};
 use crate::support::chat_user::{ChatUser, Event, Reply};
 
-/// Every event about one room, except `join`.
+/// Returns every event about one room, except `join`.
 fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
     vec![
         ("leave", json!({"room": room})),
@@ -28,7 +28,7 @@ fn events_about(room: &Value) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A new room of this kind.
+/// Creates a room of this kind.
 #[track_caller]
 fn create(owner: &mut ChatUser, name: &str, kind: &str) -> Value {
     owner.ask("create", json!({"name": name, "kind": kind})).unwrap()["room"]["room"].clone()
@@ -42,7 +42,7 @@ fn refused(code: &str) -> Reply {
     Err(code.to_owned())
 }
 
-/// The received events about rooms and their messages.
+/// Returns the received events about rooms and their messages.
 fn room_events(user: &mut ChatUser) -> Vec<Event> {
     user.received(&["message", "room", "typing", "gone", "read"])
 }
@@ -53,8 +53,8 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
     let [mut ann, mut bob, mut eve] = guests(program.address(), ["Ann", "Bob", "Eve"]);
     let invited = create(&mut ann, "Secret garden", "invited");
     ann.ask("say", words(&invited, "the key is under the mat")).unwrap();
-    let response = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
-    let direct = response["room"].clone();
+    let reply = ann.ask("tell", json!({"name": "Bob", "text": "between us", "key": key()})).unwrap();
+    let direct = reply["room"].clone();
     bob.ask("say", words(&direct, "sure")).unwrap();
 
     let mut ask_all = |room: &Value| -> Vec<(&str, Value)> {
@@ -63,7 +63,7 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
         events.push(("join", json!({"room": room, "since": {"epoch": "x", "seq": 0}})));
         let answers = events.into_iter().map(|(event, data)| {
             let id = eve.send(event, &data);
-            let answer = eve.answer(&id.into());
+            let answer = eve.reply_to(&id.into());
             assert_eq!((&*answer.name, &answer.data["code"]), ("error", &json!("unknown_room")), "{event} {data}");
             (event, answer.data)
         });
@@ -71,7 +71,7 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
     };
     let nowhere = ask_all(&json!(4_000_000));
     for room in [&invited, &direct] {
-        assert_eq!(ask_all(room), nowhere, "the responses are identical");
+        assert_eq!(ask_all(room), nowhere, "the replies are identical");
     }
     for name in ["Secret garden", "secret  GARDEN", "Bob", "Ann", "pair 1 2", "name lobby", ""] {
         assert_eq!(eve.ask("join", json!({"name": name})), refused("unknown_room"), "{name:?}");

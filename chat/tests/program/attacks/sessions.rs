@@ -6,10 +6,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use super::{LOBBY, PLENTY, chat, generous_chat, words};
 use switchboard_tests::server::LONG;
 
+use super::{LOBBY, PLENTY, chat, generous_chat, words};
 use crate::support::chat_user::{ChatUser, End, PASSWORD, account, guest, json_of, log_in, post, request};
 
 /// Checks the last event for a session that has ended, and the close code after it.
@@ -175,7 +174,7 @@ const EVENTS_OF_USERS: &[&str] = &[
     "notice",
 ];
 
-/// The longest delay of a session's end.
+/// Maximum delay of a session's end.
 const LATE: Duration = Duration::from_secs(2);
 /// Tolerance for a busy machine.
 const SLACK: Duration = Duration::from_millis(500);
@@ -225,7 +224,7 @@ fn ap_01_a_user_who_only_reads_is_logged_out_and_one_who_writes_is_not() {
                     ("members", json!({"room": LOBBY})),
                     ("sessions", Value::Null),
                 ] {
-                    // The response is dropped with all other events.
+                    // The reply is dropped with all other events.
                     user.send(event, &data);
                 }
             };

@@ -3,10 +3,9 @@
 use std::{fs, net::IpAddr, process::Command};
 
 use serde_json::{Value, json};
-
-use super::{chat, generous_chat};
 use switchboard_tests::server::{HttpResponse, Raw};
 
+use super::{chat, generous_chat};
 use crate::support::{
     chat_user::{AS_JSON, PASSWORD, account, guest, json_of, post, request, request_over},
     folder::Folder,

@@ -9,9 +9,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use uuid::Uuid;
-
 use switchboard_tests::random::Random;
+use uuid::Uuid;
 
 use crate::support::chat_user::{ChatUser, End, Event, guest};
 
@@ -32,7 +31,7 @@ struct User {
     chat: Option<ChatUser>,
     /// Messages to repeat before a new one.
     repeats: VecDeque<usize>,
-    /// Messages without a response on this connection, by the event's id.
+    /// Messages without a reply on this connection, by the event's id.
     waiting: HashMap<u64, usize>,
 }
 
@@ -60,7 +59,7 @@ struct Position {
 }
 
 impl Crowd {
-    /// Registers the users, who all join the same rooms: the lobby, a public one, and an invited one.
+    /// Registers the users, who all join the same rooms: the Lobby, a public one, and an invited one.
     pub(crate) fn new(address: SocketAddr, random: Random) -> Self {
         let users = NAMES.map(|name| User {
             name: name.to_owned(),
@@ -105,39 +104,40 @@ impl Crowd {
         }
     }
 
-    /// Sends messages without waiting for each response, until `answers` have come. Leaves more messages in flight.
-    pub(crate) fn send_until_answered(&mut self, answers: usize) {
-        let mut answered = 0;
-        while answered < answers {
+    /// Sends messages without waiting for each reply, until `replies` replies have come. Leaves more messages in
+    /// flight.
+    pub(crate) fn send_until_replied(&mut self, replies: usize) {
+        let mut replied = 0;
+        while replied < replies {
             let by = self.random.below(self.users.len());
             let waiting = self.users[by].waiting.len();
-            if waiting == 0 || (waiting < MAX_UNANSWERED && self.random.chance(2, 3)) {
+            if waiting == 0 || (waiting < MAX_WITHOUT_REPLY && self.random.chance(2, 3)) {
                 self.send_next(by);
             } else {
-                while !self.receive_one(by).expect("an answer") {}
-                answered += 1;
+                while !self.receive_one(by).expect("a reply") {}
+                replied += 1;
             }
         }
-        for _ in 0..self.random.below(MAX_UNANSWERED) {
+        for _ in 0..self.random.below(MAX_WITHOUT_REPLY) {
             let by = self.random.below(self.users.len());
             self.send_next(by);
         }
     }
 
-    /// Sends all repeats, and waits for all responses.
+    /// Sends all repeats, and waits for all replies.
     pub(crate) fn finish(&mut self) {
         for by in 0..self.users.len() {
             while !self.users[by].repeats.is_empty() {
                 self.send_next(by);
             }
             while !self.users[by].waiting.is_empty() {
-                self.receive_one(by).expect("an answer");
+                self.receive_one(by).expect("a reply");
             }
         }
         assert!(self.messages.iter().all(|message| message.position.is_some()), "all messages are acknowledged");
     }
 
-    /// Reads all connections to their end.
+    /// Reads all connections until they end.
     pub(crate) fn drain(&mut self) -> Vec<End> {
         let users = 0..self.users.len();
         users
@@ -183,13 +183,13 @@ impl Crowd {
         index
     }
 
-    /// Reads one event of a user. Returns whether it is a response.
+    /// Reads one event of a user. Returns whether it is a reply.
     fn receive_one(&mut self, by: usize) -> Result<bool, End> {
         let Event { name, data, id } = self.users[by].chat.as_mut().expect("a connection").receive()?;
         match &*name {
             "ack" => {
                 let id = number(&id);
-                let index = self.users[by].waiting.remove(&id).expect("one response to each event");
+                let index = self.users[by].waiting.remove(&id).expect("one reply to each event");
                 let room = match self.messages[index].to {
                     To::Room(room) => room,
                     To::User(_) => number(&data["room"]),
@@ -288,5 +288,5 @@ fn number(value: &Value) -> u64 {
 }
 
 const NAMES: [&str; 4] = ["Ann", "Bob", "Cem", "Dora"];
-/// Maximum messages of one user without a response.
-const MAX_UNANSWERED: usize = 40;
+/// Maximum messages of one user without a reply.
+const MAX_WITHOUT_REPLY: usize = 40;

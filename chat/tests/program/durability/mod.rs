@@ -6,13 +6,15 @@ use std::process::Command;
 
 use rlimit::Resource;
 use serde_json::{Value, json};
+use switchboard_tests::random::{Random, for_each_seed};
 use uuid::Uuid;
 
-use crate::support::chat_user::{ChatUser, End, guest, json_of, post};
-use crate::support::folder::Folder;
-use crate::support::program::{PATH, Program, start, start_command};
+use crate::support::{
+    chat_user::{ChatUser, End, guest, json_of, post},
+    folder::Folder,
+    program::{PATH, Program, start, start_command},
+};
 use crowd::Crowd;
-use switchboard_tests::random::{Random, for_each_seed};
 
 /// A hundred kills, each after a random number of acknowledgements, with more messages in flight.
 #[test]
@@ -44,7 +46,7 @@ fn restart_in_the_middle_of_load(name: &str, times: usize, mut random: Random, e
     for _ in 0..times {
         crowd.verify(program.address());
         crowd.connect(program.address());
-        crowd.send_until_answered(random.below(80));
+        crowd.send_until_replied(random.below(80));
         end(&mut program, &mut crowd);
         program = serve(&folder);
     }
@@ -83,7 +85,7 @@ fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
     };
     assert_eq!(refused.0, "storage");
     assert!(acknowledged.len() > 10, "too few fit on the disk: {}", acknowledged.len());
-    // Writes fail now, and reads go on.
+    // Now writes fail and reads go on.
     for _ in 0..20 {
         assert_eq!(say(&mut bob).0, Err("storage".into()));
     }
@@ -98,7 +100,7 @@ fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
     let mut again = ChatUser::with_token(program.address(), &token);
     assert_eq!(again.ask("members", json!({"room": 1})).unwrap()["members"].as_array().unwrap().len(), 2);
 
-    // There is space again, and then there is none.
+    // The disk has space again, and then is full again.
     limit_files(&program, unlimited);
     acknowledged.push((ann.ask("say", refused.1.clone()).expect("space for the refused message"), refused.1));
     limit_files(&program, 64 << 10);

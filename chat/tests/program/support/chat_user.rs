@@ -8,7 +8,6 @@ use std::{
 
 use serde_json::{Value, json};
 use switchboard::client::{Client, ClientError, Message};
-
 use switchboard_tests::server::{HttpResponse, LONG, Raw, builder};
 
 /// The password of all test accounts.
@@ -100,7 +99,7 @@ pub(crate) enum End {
     Cut,
 }
 
-/// The response to an event: the result, or the code of an error.
+/// The reply to an event: the result, or the code of an error.
 pub(crate) type Reply = Result<Value, String>;
 
 /// A user's connection to the chat.
@@ -113,7 +112,7 @@ pub(crate) struct ChatUser {
 }
 
 impl ChatUser {
-    /// Connects with a session's token. Returns the data of the welcome, too.
+    /// Connects with a session's token. Also returns the data of the welcome.
     #[track_caller]
     pub(crate) fn with_welcome(address: SocketAddr, token: &str) -> (Self, Value) {
         let mut user = Self::with_header(address, "Authorization", &format!("Bearer {token}"));
@@ -158,19 +157,19 @@ impl ChatUser {
         self.last_id
     }
 
-    /// Sends exactly this.
+    /// Sends this text unchanged.
     #[track_caller]
     pub(crate) fn send_text(&mut self, text: &str) {
         self.client.send_text(text).unwrap();
     }
 
-    /// Sends bytes, which the chat has no use for.
+    /// Sends a binary message, which the chat does not accept.
     #[track_caller]
     pub(crate) fn send_binary(&mut self, bytes: &[u8]) {
         self.client.send_binary(bytes).unwrap();
     }
 
-    /// The next event, in the order in which they came.
+    /// Returns the next event, in the order of arrival.
     pub(crate) fn receive(&mut self) -> Result<Event, End> {
         match self.pending.pop_front() {
             Some(event) => Ok(event),
@@ -197,20 +196,20 @@ impl ChatUser {
         }
     }
 
-    /// Sends an event, and waits for its response. Earlier events stay pending.
+    /// Sends an event, and waits for the reply. Earlier events stay pending.
     #[track_caller]
     pub(crate) fn ask(&mut self, event: &str, data: Value) -> Reply {
         let id = self.send(event, &data);
-        let answer = self.answer(&id.into());
+        let answer = self.reply_to(&id.into());
         match &*answer.name {
             "ack" => Ok(answer.data),
             _ => Err(code_of(&answer)),
         }
     }
 
-    /// Waits for the response to the event with this id.
+    /// Waits for the reply to the event with this id.
     #[track_caller]
-    pub(crate) fn answer(&mut self, id: &Value) -> Event {
+    pub(crate) fn reply_to(&mut self, id: &Value) -> Event {
         self.read_until(|event| event.id == *id)
     }
 
@@ -268,12 +267,12 @@ impl ChatUser {
     fn read_until(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Event {
         let deadline = Instant::now() + LONG;
         loop {
-            let event = self.read().unwrap_or_else(|end| panic!("{end:?} instead of a response"));
+            let event = self.read().unwrap_or_else(|end| panic!("{end:?} instead of a reply"));
             if is_wanted(&event) {
                 return event;
             }
             self.pending.push_back(event);
-            assert!(Instant::now() < deadline, "no response, but {:?}", self.pending);
+            assert!(Instant::now() < deadline, "no reply, but {:?}", self.pending);
         }
     }
 }
@@ -298,7 +297,7 @@ fn parse(text: &str) -> Event {
         Ok(_) => panic!("{text}"),
         Err(parts) => match <[Value; 3]>::try_from(parts) {
             Ok([Value::String(name), data, id]) => Event { name, data, id },
-            // The response to a beat has no data.
+            // The reply to a beat has no data.
             Err(parts) if parts == ["beat"] => Event { name: "beat".into(), data: Value::Null, id: Value::Null },
             _ => panic!("{text}"),
         },

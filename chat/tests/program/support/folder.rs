@@ -26,7 +26,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // If this fails, the folder just stays.
+        // If this fails, the folder stays, which does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

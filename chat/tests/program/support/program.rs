@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The longest that a test waits for anything.
+/// Maximum time of each wait in a test.
 pub(crate) const LONG: Duration = Duration::from_secs(10);
 
 pub(crate) const PATH: &str = env!("CARGO_BIN_EXE_switchboard");
@@ -17,7 +17,7 @@ pub(crate) const PATH: &str = env!("CARGO_BIN_EXE_switchboard");
 /// A running program; killed when dropped.
 pub(crate) struct Program {
     child: Child,
-    /// Its first line.
+    /// The first line of its output.
     pub(crate) greeting: String,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn run(command: &mut Command) -> Ended {
 }
 
 impl Program {
-    /// The URL: the last word of its first line.
+    /// Returns the URL, the last word of the first line.
     pub(crate) fn url(&self) -> &str {
         self.greeting.split_whitespace().last().expect("a URL")
     }
@@ -80,19 +80,19 @@ impl Program {
         self.child.id()
     }
 
-    /// Sends it a signal, by name.
+    /// Sends a signal to the program, by name.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    /// Kills it, as `kill -9` does.
+    /// Kills the program, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let started = Instant::now();
@@ -108,7 +108,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails if it has ended already.
+        // Fails if the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,10 +1,10 @@
-//! What users write in a message, a topic or a name is shown as text: it never becomes markup, never runs, and never
-//! overflows its place. If any of it became a script, the content security policy would refuse it, which is a fault.
+//! Messages, topics and names are shown as text: they never become markup, never run, and never overflow their element.
+//! If one became a script, the content security policy would refuse it, which is a fault.
 
 use serde_json::json;
 use switchboard_browser::Chat;
 
-/// Texts that try to be more than text.
+/// Texts that look like markup, scripts or layout.
 const TEXTS: &[&str] = &[
     "<script>document.title = 'mine'</script>",
     "<img src=x onerror=\"document.title = 'mine'\">",
@@ -49,7 +49,7 @@ fn web_addresses_become_links_that_open_without_an_opener() {
     let chat = Chat::open(&[]);
     let ada = chat.user("Ada");
     let rows = [
-        ("Display at https://example.org/a?b=c#d, please.", json!(["https://example.org/a?b=c#d"])),
+        ("Look at https://example.org/a?b=c#d, please.", json!(["https://example.org/a?b=c#d"])),
         ("(http://example.org/x_(y))", json!(["http://example.org/x_(y)"])),
         ("https://one.example https://two.example/", json!(["https://one.example/", "https://two.example/"])),
         ("https://evil.example/\"onclick=\"alert(1)", json!(["https://evil.example/"])),

@@ -7,10 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use super::{LOBBY, PLENTY, generous_chat, key, words};
 use switchboard_tests::server::LONG;
 
+use super::{LOBBY, PLENTY, generous_chat, key, words};
 use crate::support::{
     chat_user::{ChatUser, PASSWORD, Reply, guest, log_in},
     folder::Folder,
@@ -62,7 +61,7 @@ fn ap_01_direct_messages_to_oneself_to_unknown_users_and_to_users_who_block_are_
     assert_eq!(ann.ask("say", words(&room, "psst")), refused("unknown_person"));
     assert_eq!(tell(&mut ann, "Bob"), refused("unknown_person"));
     let (mut other_bob, welcome) = ChatUser::with_welcome(address, &guest(address, "Bob"));
-    assert_eq!(welcome["rooms"].as_array().unwrap().len(), 1, "only the lobby, not the other user's conversation");
+    assert_eq!(welcome["rooms"].as_array().unwrap().len(), 1, "only the Lobby, not the other user's conversation");
     assert_eq!(other_bob.ask("history", json!({"room": room})), refused("unknown_room"));
     assert_ne!(tell(&mut ann, "Bob").unwrap()["room"], room);
 }
@@ -151,7 +150,7 @@ fn ap_01_only_current_operators_send_notices_and_manage_public_rooms() {
         let answer = op.ask("topic", json!({"room": room, "topic": "tidy"}));
         assert_eq!(answer.map(drop).map_err(|code| code.to_string()), topic.map_err(str::to_owned), "{room}");
     }
-    // Nobody else owns the lobby.
+    // Nobody else owns the Lobby.
     for event in ["kick", "ban"] {
         assert_eq!(ann.ask(event, json!({"room": LOBBY, "name": "Op"})), refused("not_owner"));
     }

@@ -1,10 +1,9 @@
 //! AP-01: malformed input.
 
 use serde_json::{Value, json};
-
-use super::{LOBBY, generous_chat, key};
 use switchboard_tests::server::Raw;
 
+use super::{LOBBY, generous_chat, key};
 use crate::support::chat_user::{AS_JSON, ChatUser, End, PASSWORD, code_of, guest, json_of, request_over};
 
 #[test]
@@ -18,7 +17,7 @@ fn ap_01_malformed_bodies_are_refused() {
         ("two of it", br#"{"name": "Ann"}{"name": "Bob"}"#.to_vec(), 400, "bad_json"),
         ("no UTF-8", b"{\"name\": \"\xff\"}".to_vec(), 400, "bad_json"),
         ("a lone surrogate", br#"{"name": "\ud800"}"#.to_vec(), 400, "bad_json"),
-        ("NUL as it is", b"{\"name\": \"A\0nn\"}".to_vec(), 400, "bad_json"),
+        ("an unescaped NUL", b"{\"name\": \"A\0nn\"}".to_vec(), 400, "bad_json"),
         ("NUL", named("A\0nn"), 400, "bad_name"),
         ("deep arrays", [b"[".repeat(2_000), b"]".repeat(2_000)].concat(), 400, "bad_json"),
         ("deep objects", br#"{"name":"#.repeat(500), 400, "bad_json"),
@@ -26,20 +25,20 @@ fn ap_01_malformed_bodies_are_refused() {
         ("an array", br#"[]"#.to_vec(), 400, "bad_data"),
         ("a number", b"1e999999".to_vec(), 400, "bad_json"),
         ("no name", b"{}".to_vec(), 400, "bad_data"),
-        ("a name that is no text", br#"{"name": 5}"#.to_vec(), 400, "bad_data"),
+        ("a name that is no string", br#"{"name": 5}"#.to_vec(), 400, "bad_data"),
         ("a name twice", br#"{"name": "Ann", "name": 5}"#.to_vec(), 400, "bad_data"),
-        ("a password that is no text", br#"{"name": "Ann", "password": ["x"]}"#.to_vec(), 400, "bad_data"),
-        ("a flag that is none", br#"{"name": "Ann", "token": "yes"}"#.to_vec(), 400, "bad_data"),
+        ("a password that is no string", br#"{"name": "Ann", "password": ["x"]}"#.to_vec(), 400, "bad_data"),
+        ("a flag that is no boolean", br#"{"name": "Ann", "token": "yes"}"#.to_vec(), 400, "bad_data"),
         ("an empty name", named(""), 400, "bad_name"),
-        ("blanks", named("   "), 400, "bad_name"),
+        ("spaces", named("   "), 400, "bad_name"),
         ("33 characters", named(&"x".repeat(33)), 400, "bad_name"),
         ("3,000 characters", named(&"x".repeat(3_000)), 400, "bad_name"),
-        ("a tower of marks", named(&format!("A{}", "\u{301}".repeat(20))), 400, "bad_name"),
-        ("another direction", named("\u{202e}nnA"), 400, "bad_name"),
+        ("20 combining marks", named(&format!("A{}", "\u{301}".repeat(20))), 400, "bad_name"),
+        ("a right-to-left override", named("\u{202e}nnA"), 400, "bad_name"),
         ("a line break", named("Ann\r\nBob"), 400, "bad_name"),
-        ("an invisible letter", named("Ann\u{200b}"), 400, "bad_name"),
-        ("64 KiB of a name", named(&"x".repeat(64 << 10)), 413, ""),
-        ("5 KiB of blanks", [b" ".repeat(5 << 10), named("Ann")].concat(), 413, "too_long"),
+        ("a zero-width space", named("Ann\u{200b}"), 400, "bad_name"),
+        ("a name of 64 KiB", named(&"x".repeat(64 << 10)), 413, ""),
+        ("5 KiB of spaces", [b" ".repeat(5 << 10), named("Ann")].concat(), 413, "too_long"),
         ("a short password", br#"{"name": "Ann", "password": "1234567"}"#.to_vec(), 400, "bad_password"),
         ("NUL in a password", br#"{"name": "Ann", "password": "1234567\u0000"}"#.to_vec(), 400, "bad_password"),
         (
@@ -64,7 +63,7 @@ fn ap_01_malformed_bodies_are_refused() {
     assert_eq!(json_of(&answer)["you"], json!({"name": "Ann", "guest": true, "operator": false}));
 }
 
-/// Each row: a malformed event, and the code and id of the response.
+/// Each row: a malformed event, and the code and id of the reply.
 #[test]
 fn ap_01_malformed_events_get_an_error_and_the_connection_stays_open() {
     let program = generous_chat();
@@ -120,7 +119,7 @@ fn ap_01_malformed_events_get_an_error_and_the_connection_stays_open() {
     }
 }
 
-/// Each row: an event with unusual values, and the code of the response, or none if it is accepted.
+/// Each row: an event with unusual values, and the code of the reply, or none if it is accepted.
 #[test]
 fn ap_01_unusual_values_are_refused_or_handled_as_specified() {
     let program = generous_chat();
@@ -200,7 +199,7 @@ fn ap_01_unusual_values_are_refused_or_handled_as_specified() {
     for (event, data, expected) in rows {
         let shown: String = data.to_string().chars().take(80).collect();
         let id = ann.send(event, &data);
-        let answer = ann.answer(&id.into());
+        let answer = ann.reply_to(&id.into());
         match expected {
             Some(code) => assert_eq!(code_of(&answer), code, "{event} {shown}"),
             None => assert_eq!(answer.name, "ack", "{event} {shown}: {answer:?}"),
