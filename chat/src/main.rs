@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use log::LevelFilter;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let Cli { command, serve } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            eprintln!("switchboard: {}; see switchboard --help", in_one_line(&error));
+            eprintln!("switchboard: {}", in_one_line(&error));
             return ExitCode::from(2);
         }
         Err(help) => help.exit(),
@@ -70,12 +70,22 @@ fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     run("chat", "http", &serve.options, serve.message_bytes(), move |remote| chat.app(remote))
 }
 
-/// Formats an error of the command line as one line, without the usage and the pointers to the help.
+/// Formats an error of the command line as one line, without the usage, and with the help to look at.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
+    // The usage line begins with the command that was meant, such as "Usage: switchboard user add [OPTIONS] <NAME>".
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("switchboard");
+    let command: Vec<_> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+    let see = format!("see {} --help", command.join(" "));
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return format!("a subcommand is missing; {see}");
+    }
     let is_extra = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_extra(line));
-    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ")
+    let problem = lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ");
+    // clap's reason is that a command and an option before it conflict, although most options only belong behind it.
+    let advice = if problem.starts_with("the subcommand ") { "; options go after the command" } else { "" };
+    format!("{problem}{advice}; {see}")
 }
 
 /// Binds the server, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.

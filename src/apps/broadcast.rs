@@ -51,7 +51,15 @@ impl App for Broadcast {
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
-        page::respond(request, responder);
+        let about = match self.audience {
+            Audience::All => {
+                "Each message goes to all connections. A text begins with the number of its sender's connection."
+            }
+            Audience::Others => {
+                "Each message goes to all other connections. A text begins with the number of its sender's connection."
+            }
+        };
+        page::respond(request, responder, about);
     }
 
     fn opened(&mut self, _: &mut Self::Peer, context: &mut Context<'_>) {

@@ -25,7 +25,7 @@ impl App for Echo {
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
-        page::respond(request, responder);
+        page::respond(request, responder, "Each message comes back to its sender.");
     }
 
     fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {

@@ -3,13 +3,14 @@
 use crate::{Request, Responder, Response};
 
 /// Answers a plain request: with the page at `/`, with 404 elsewhere, with 405 if the method is neither GET nor HEAD.
-pub(super) fn respond(request: &Request<'_>, responder: Responder) {
+/// `about` is the sentence on the page that says what the service does.
+pub(super) fn respond(request: &Request<'_>, responder: Responder, about: &'static str) {
     responder.send(match (request.head.method(), request.head.path()) {
         ("GET" | "HEAD", "/") => Response::new(200)
             .header("Content-Type", "text/html; charset=utf-8")
             .header("Content-Security-Policy", POLICY)
             .header("X-Content-Type-Options", "nosniff")
-            .body(include_str!("page.html").as_bytes()),
+            .body(include_str!("page.html").replace("{about}", about).into_bytes()),
         ("GET" | "HEAD", _) => Response::text(404, "not found: the page is at /, WebSocket is spoken on any path\n"),
         _ => Response::text(405, "method not allowed\n").header("Allow", "GET, HEAD"),
     });

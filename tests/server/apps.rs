@@ -72,7 +72,7 @@ fn broadcast_to_others_leaves_the_sender_out() {
 fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
     let broadcast = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any), 1);
     let echo = Served::new(Echo::new(OriginPolicy::Any), 1);
-    for server in [&broadcast, &echo] {
+    for (server, about) in [(&broadcast, "all connections"), (&echo, "comes back to its sender")] {
         let mut raw = Raw::connect(server.running().address());
         for (request, status) in [
             ("GET / HTTP/1.1", 200),
@@ -91,7 +91,7 @@ fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
                         .is_some_and(|policy| policy.contains("default-src 'none'"))
                 );
                 let page = String::from_utf8(answer.body).unwrap();
-                for part in ["readyState", "new WebSocket(url)", "onclose"] {
+                for part in ["readyState", "new WebSocket(url)", "onclose", about] {
                     assert!(page.contains(part), "the page has {part}");
                 }
             }

@@ -127,10 +127,10 @@ struct ChatOptions {
     /// Disable registration; only switchboard user add creates accounts
     #[arg(long)]
     no_registration: bool,
-    /// Log users out after this time without activity, such as 15m; reading does not count as activity
+    /// Sign users out after this time without activity, such as 15m; reading does not count as activity
     #[arg(long, value_name = "TIME", default_value = "30days", value_parser = parse_time)]
     session_idle: Duration,
-    /// Log users out this long after they have signed in, active or not
+    /// Sign users out this long after they have signed in, active or not
     #[arg(long, value_name = "TIME", default_value = "365days", value_parser = parse_time)]
     session_lifetime: Duration,
 }

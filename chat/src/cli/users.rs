@@ -18,7 +18,7 @@ pub(crate) fn run(command: &UserCommand) -> Result<(), String> {
         UserCommand::Password { name, data } => {
             let accounts = open(data)?;
             accounts.set_password(name, &read_password()?).map_err(|error| error.to_string())?;
-            print_line(io::stdout(), &format!("{name} has a new password and is logged out everywhere"));
+            print_line(io::stdout(), &format!("{name} has a new password and is signed out everywhere"));
         }
         UserCommand::Operator { name, revoke, data } => {
             open(data)?.set_operator(name, !revoke).map_err(|error| error.to_string())?;

@@ -78,6 +78,17 @@ fn a_bad_option_is_exit_2_and_one_line() {
         assert_eq!((ended.status.code(), &*ended.stdout), (Some(2), ""), "{arguments:?}: {ended:?}");
         assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?}: {ended:?}");
     }
+    for (arguments, expected) in [
+        (&["user"][..], "a subcommand is missing; see switchboard user --help"),
+        (&["broadcast"], "see switchboard broadcast --help"),
+        (&["user", "add"], "see switchboard user add --help"),
+        (&["--no-such-option"], "see switchboard --help"),
+        (&["-v", "echo"], "options go after the command; see switchboard --help"),
+    ] {
+        let ended = program::run(Command::new(PATH).args(arguments));
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}");
+        assert!(ended.stderr.trim_end().ends_with(expected), "{arguments:?}: {ended:?}");
+    }
     for (argument, expected) in [("--help", "Usage: switchboard [OPTIONS]"), ("--version", "switchboard 0.1.0\n")] {
         let ended = program::run(Command::new(PATH).arg(argument));
         assert_eq!((ended.status.code(), &*ended.stderr), (Some(0), ""), "{ended:?}");
