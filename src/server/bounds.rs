@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     Config, SlowSubscriber,
-    link::{Link, Stage},
+    link::{Link, LinkState},
 };
 use crate::{
     CloseCode, CloseFrame,
@@ -70,7 +70,7 @@ impl Bounds {
     /// Returns whether `more` unsolicited bytes may wait for `key`. Applies the policy for slow subscribers and the
     /// worker's limit, and evicts connections as these require.
     pub(super) fn may_wait(&mut self, links: &mut Slots<Link>, key: Key, more: usize, now: Tick) -> bool {
-        let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) else { return false };
+        let Some(link) = links.get_mut(key).filter(|link| link.state == LinkState::Open) else { return false };
         let waits = link.outbox.len();
         if waits > 0 && waits + more > self.max_queued_each {
             match self.slow_subscriber {
@@ -84,7 +84,7 @@ impl Bounds {
             return false;
         }
         let fits = self.make_room(links, more, now);
-        if !fits && let Some(link) = links.get_mut(key).filter(|link| link.stage == Stage::Open) {
+        if !fits && let Some(link) = links.get_mut(key).filter(|link| link.state == LinkState::Open) {
             self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
             self.failed.push((key, Failure::Overloaded));
         }
@@ -110,10 +110,10 @@ impl Bounds {
             link.outbox.drop_unstarted();
             if self.queued + link.outbox.len() > self.max_queued {
                 link.outbox.clear();
-                link.stage = Stage::Draining;
+                link.state = LinkState::Draining;
                 self.failed.push((key, Failure::Cut));
             } else {
-                if link.stage == Stage::Open {
+                if link.state == LinkState::Open {
                     self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
                 }
                 self.failed.push((key, Failure::Overloaded));
@@ -132,7 +132,8 @@ impl Bounds {
         }
         while self.queued + more > self.max_queued {
             let gain = |link: &Link| link.outbox.unstarted();
-            let worth = links.iter().filter(|(_, link)| link.stage == Stage::Open && gain(link) > CLOSE_FRAME_BYTES);
+            let worth =
+                links.iter().filter(|(_, link)| link.state == LinkState::Open && gain(link) > CLOSE_FRAME_BYTES);
             let Some((key, _)) = worth.max_by_key(|(_, link)| gain(link)) else { return false };
             let Some(link) = links.get_mut(key) else { return false };
             self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
@@ -148,7 +149,7 @@ impl Bounds {
             let written = sender.close(Some(CloseFrame { code, reason }), link.outbox.frames(now));
             debug_assert_eq!(written, Ok(()), "our own close reasons fit");
         }
-        link.enter(Stage::Draining, now);
+        link.enter(LinkState::Draining, now);
         self.recount(link);
     }
 }
@@ -185,7 +186,7 @@ mod tests {
         let key = hub.links.insert_with(|_| Link::new(socket, now));
         let link = hub.links.get_mut(key).unwrap();
         link.sender = Some(Connection::server(Limits::default(), Delivery::Messages).sender);
-        link.enter(Stage::Open, now);
+        link.enter(LinkState::Open, now);
         (hub, key, network, peer)
     }
 
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
     }
 
-    /// A past bug: closing moved an evicted connection back to the stage that waits for the peer's Close.
+    /// A past bug: closing moved an evicted connection back to the state that waits for the peer's Close.
     #[test]
     fn a_connection_evicted_while_it_is_being_closed_stays_evicted() {
         let (mut hub, key, network, peer) = hub();
@@ -236,7 +237,7 @@ mod tests {
         hub.end_of_turn();
         hub.publish_here("topic", &Prepared::text(&"x".repeat(100)), None);
         hub.close(key, Some(CloseFrame { code: CloseCode::NORMAL_CLOSURE, reason: "" })).unwrap();
-        assert_eq!(hub.links.get(key).unwrap().stage, Stage::Draining);
+        assert_eq!(hub.links.get(key).unwrap().state, LinkState::Draining);
         assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
     }
 }

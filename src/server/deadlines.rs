@@ -1,7 +1,7 @@
 //! Deadlines for everything that a peer can stall. A periodic sweep checks all connections (see
 //! [`Config::sweep_period`](super::Config::sweep_period)); there is no timer per connection.
 
-use super::{App, End, inbound::Phase, link::Stage, worker::Worker};
+use super::{App, End, inbound::Phase, link::LinkState, worker::Worker};
 use crate::{
     Rejection,
     reactor::{Key, Tick},
@@ -49,14 +49,14 @@ impl<A: App> Worker<A> {
         if link.outbox.last_progress().is_some_and(|at| now.since(at) >= config.write_timeout) {
             return Some(Due::End(End::WriteStalled));
         }
-        match link.stage {
-            Stage::Http => {
+        match link.state {
+            LinkState::Http => {
                 let late = awaited >= config.handshake_timeout;
                 let inbound = &self.inbound[key.slot as usize];
                 let expected = matches!(inbound.phase, Phase::Http(_)) && link.outbox.is_empty();
                 (late && expected).then_some(Due::Request)
             }
-            Stage::Open => {
+            LinkState::Open => {
                 let inbound = &self.inbound[key.slot as usize];
                 // While the worker does not read, the peer's silence means nothing: only the write deadline applies.
                 if link.is_read_paused(config.max_queued_bytes) || !inbound.stash().is_empty() {
@@ -76,11 +76,11 @@ impl<A: App> Worker<A> {
                     None // while bytes wait for the peer, only the write deadline applies
                 }
             }
-            Stage::Closing => {
+            LinkState::Closing => {
                 (link.outbox.is_empty() && awaited >= config.close_timeout).then_some(Due::End(End::NoClose))
             }
-            Stage::Draining => None, // only the write deadline applies
-            Stage::Lingering => (awaited >= config.linger_timeout).then_some(Due::End(End::NoClose)),
+            LinkState::Draining => None, // only the write deadline applies
+            LinkState::Lingering => (awaited >= config.linger_timeout).then_some(Due::End(End::NoClose)),
         }
     }
 

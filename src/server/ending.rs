@@ -7,7 +7,7 @@ use super::{
     bounds::{Failure, OVERLOADED, TOO_SLOW},
     hub::{Fault, Hub},
     inbound::Phase,
-    link::{Link, Stage},
+    link::{Link, LinkState},
     worker::Worker,
 };
 use crate::{
@@ -29,7 +29,7 @@ impl<A: App> Worker<A> {
             // The response to its last request may not be written yet.
             Phase::Http(_) => self.drain(key),
             Phase::Over => {
-                if link.stage == Stage::Lingering {
+                if link.state == LinkState::Lingering {
                     self.remove(key);
                 }
             }
@@ -144,7 +144,7 @@ impl<A: App> Worker<A> {
 /// Returns how a connection ended when its peer sent this Close frame.
 pub(super) fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> End {
     let link = hub.links.get(key);
-    match link.filter(|link| link.stage == Stage::Closing).and_then(|link| link.sender.as_ref()?.close_code()) {
+    match link.filter(|link| link.state == LinkState::Closing).and_then(|link| link.sender.as_ref()?.close_code()) {
         Some(code) => End::Closed { by_us: true, code },
         None => End::Closed { by_us: false, code: frame.map(|frame| frame.code) },
     }

@@ -3,7 +3,7 @@
 use super::{
     Message, SlowSubscriber,
     hub::Hub,
-    link::Stage,
+    link::LinkState,
     remote::Publication,
     topics::{Subscription, TopicId},
 };
@@ -14,7 +14,7 @@ impl Hub {
         self.catch_up(key);
         let Some(link) = self.links.get_mut(key) else { return };
         let has = |id: TopicId| link.subscriptions.iter().any(|subscription| subscription.topic == id);
-        if link.stage != Stage::Open || self.topics.id(name).is_some_and(has) {
+        if link.state != LinkState::Open || self.topics.id(name).is_some_and(has) {
             return;
         }
         link.seen = self.topics.sequence();
@@ -99,7 +99,7 @@ impl Hub {
         }
         let pending = self.topics.pending(key, link.seen, &link.subscriptions, link.max_shared_bytes());
         link.seen = latest;
-        if pending.is_empty() || link.stage != Stage::Open {
+        if pending.is_empty() || link.state != LinkState::Open {
             return;
         }
         let corked = self.corked == Some(key) && link.outbox.is_empty();
@@ -123,7 +123,7 @@ impl Hub {
                     SlowSubscriber::Close => break,
                 }
             }
-            let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) else { break };
+            let Some(link) = self.links.get_mut(key).filter(|link| link.state == LinkState::Open) else { break };
             link.outbox.frames(self.now).extend_from_slice(pending.frame);
             self.bounds.recount(link);
         }
@@ -147,7 +147,7 @@ impl Hub {
                 // The common case: one topic, nothing seen yet, nothing waits. One write, directly from the log.
                 if only
                     && link.outbox.is_empty()
-                    && link.stage == Stage::Open
+                    && link.state == LinkState::Open
                     && self.corked != Some(key)
                     && let Some((log, compressed)) =
                         self.topics.whole_log(topic, key, link.seen, link.max_shared_bytes())

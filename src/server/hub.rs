@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{
     Config, ConnectionId, Message, Remote,
     bounds::{Bounds, Failure},
-    link::{Link, Stage},
+    link::{Link, LinkState},
     remote::Publication,
     topics::Topics,
 };
@@ -75,12 +75,12 @@ impl Hub {
     }
 
     pub(super) fn is_open(&self, key: Key) -> bool {
-        self.links.get(key).is_some_and(|link| link.stage == Stage::Open)
+        self.links.get(key).is_some_and(|link| link.state == LinkState::Open)
     }
 
     /// Returns whether nothing more can be sent on this connection. The app may not have been told yet.
     pub(super) fn is_evicted(&self, key: Key) -> bool {
-        self.links.get(key).is_some_and(|link| matches!(link.stage, Stage::Draining | Stage::Lingering))
+        self.links.get(key).is_some_and(|link| matches!(link.state, LinkState::Draining | LinkState::Lingering))
     }
 
     /// Marks a connection that is only being refused: it does not count against the worker's capacity.
@@ -104,9 +104,9 @@ impl Hub {
         }
         match self.links.get(key) {
             Some(link) if link.is_read_paused(self.config.max_queued_bytes) => Disposition::Stop,
-            Some(Link { stage: Stage::Open, .. }) => Disposition::Deliver,
-            Some(Link { stage: Stage::Http | Stage::Closing, .. }) => Disposition::Drop,
-            Some(Link { stage: Stage::Draining | Stage::Lingering, .. }) | None => Disposition::Stop,
+            Some(Link { state: LinkState::Open, .. }) => Disposition::Deliver,
+            Some(Link { state: LinkState::Http | LinkState::Closing, .. }) => Disposition::Drop,
+            Some(Link { state: LinkState::Draining | LinkState::Lingering, .. }) | None => Disposition::Stop,
         }
     }
 
@@ -140,7 +140,7 @@ impl Hub {
             let Some(again) = self.links.get_mut(key) else { return Ok(()) };
             link = again;
         }
-        let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) else { return Ok(()) };
+        let (LinkState::Open, Some(sender)) = (link.state, &mut link.sender) else { return Ok(()) };
         let corked = self.corked == Some(key) && link.outbox.is_empty();
         let place = if corked {
             &mut self.cork
@@ -188,7 +188,7 @@ impl Hub {
 
     /// Sends a reply that the RFC requires: a Pong or a Close.
     pub(super) fn reply(&mut self, key: Key, reply: Reply<'_>) {
-        let waits = self.links.get(key).is_some_and(|link| link.stage == Stage::Open && !link.outbox.is_empty());
+        let waits = self.links.get(key).is_some_and(|link| link.state == LinkState::Open && !link.outbox.is_empty());
         match reply {
             Reply::Pong(_) if waits => {
                 let mut frame = Vec::new();
@@ -223,8 +223,8 @@ impl Hub {
         }
         self.with_sender(key, |sender, place| sender.close(frame, place))?;
         // The sender was first given the pending publications, which may have evicted the connection.
-        if let Some(link) = self.links.get_mut(key).filter(|link| link.stage == Stage::Open) {
-            link.enter(Stage::Closing, self.now);
+        if let Some(link) = self.links.get_mut(key).filter(|link| link.state == LinkState::Open) {
+            link.enter(LinkState::Closing, self.now);
             // The peer's Close must be read.
             link.paused = false;
             self.resumable.push(key);
@@ -241,7 +241,7 @@ impl Hub {
             self.flush_cork(key);
         }
         let Some(link) = self.links.get_mut(key) else { return };
-        if let (Stage::Open, Some(sender)) = (link.stage, &mut link.sender) {
+        if let (LinkState::Open, Some(sender)) = (link.state, &mut link.sender) {
             link.outbox.drop_unstarted();
             let frames = link.outbox.frames(self.now);
             let written = match why {
@@ -260,9 +260,9 @@ impl Hub {
             self.flush_cork(key);
         }
         if let Some(link) = self.links.get_mut(key)
-            && !matches!(link.stage, Stage::Draining | Stage::Lingering)
+            && !matches!(link.state, LinkState::Draining | LinkState::Lingering)
         {
-            link.enter(Stage::Draining, self.now);
+            link.enter(LinkState::Draining, self.now);
             link.paused = false;
         }
         self.flush(key);
@@ -283,12 +283,12 @@ impl Hub {
         if let Err(error) = link.outbox.write_to(&mut link.socket, self.now) {
             self.bounds.failed.push((key, Failure::Broken(error)));
         }
-        if matches!(link.stage, Stage::Http | Stage::Closing) && link.outbox.is_empty() {
+        if matches!(link.state, LinkState::Http | LinkState::Closing) && link.outbox.is_empty() {
             // The deadline for the next request, or for the peer's Close, starts when our own bytes are written.
             link.since = self.now;
         }
-        if link.stage == Stage::Draining && link.outbox.is_empty() {
-            link.enter(Stage::Lingering, self.now);
+        if link.state == LinkState::Draining && link.outbox.is_empty() {
+            link.enter(LinkState::Lingering, self.now);
             if let Err(error) = link.socket.shutdown_write() {
                 self.bounds.failed.push((key, Failure::Broken(error)));
             }

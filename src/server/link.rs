@@ -12,15 +12,15 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) socket: Socket,
-    pub(super) stage: Stage,
-    /// Set from [`Stage::Open`] on.
+    pub(super) state: LinkState,
+    /// Set from [`LinkState::Open`] on.
     pub(super) sender: Option<Sender>,
     pub(super) outbox: Outbox,
     /// Allocated exactly: nearly all connections have few or none.
     pub(super) subscriptions: Box<[Subscription]>,
     /// The last publication that the connection has been given or that came before it subscribed.
     pub(super) seen: Sequence,
-    /// The start of the deadline for the peer's next step: the start of the stage, or, in an open connection, the last
+    /// The start of the deadline for the peer's next step: the start of the state, or, in an open connection, the last
     /// arrival of bytes or the last Ping. Restarts after a time in which the worker did not read.
     pub(super) since: Tick,
     /// No bytes have arrived since the last Ping was sent.
@@ -41,7 +41,7 @@ pub(super) struct Link {
 
 /// How far the outgoing half of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum LinkState {
     /// HTTP responses may be sent.
     Http,
     /// Messages may be sent.
@@ -58,7 +58,7 @@ impl Link {
     pub(super) fn new(socket: Socket, now: Tick) -> Self {
         Self {
             socket,
-            stage: Stage::Http,
+            state: LinkState::Http,
             sender: None,
             outbox: Outbox::default(),
             subscriptions: Box::default(),
@@ -74,14 +74,14 @@ impl Link {
         }
     }
 
-    pub(super) fn enter(&mut self, stage: Stage, now: Tick) {
-        self.stage = stage;
+    pub(super) fn enter(&mut self, state: LinkState, now: Tick) {
+        self.state = state;
         self.since = now;
     }
 
     /// Notes that bytes arrived.
     pub(super) fn note_received(&mut self, now: Tick) {
-        if self.stage == Stage::Open {
+        if self.state == LinkState::Open {
             self.since = now;
         }
         self.pinged = false;
@@ -102,6 +102,6 @@ impl Link {
     /// Returns whether reading is paused: by the app, or because too much waits for this peer.
     pub(super) fn is_read_paused(&self, max_queued_bytes: usize) -> bool {
         let held = self.paused || self.outbox.len() > max_queued_bytes;
-        held && !matches!(self.stage, Stage::Draining | Stage::Lingering)
+        held && !matches!(self.state, LinkState::Draining | LinkState::Lingering)
     }
 }

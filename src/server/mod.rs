@@ -24,7 +24,7 @@
 //! | `bounds.rs` | how many bytes may wait for one peer and for all peers |
 //! | `simulation/` | tests: workers and simulated clients, driven by seeds |
 //!
-//! Two enums describe how far a connection has come, one per half: `Stage` of a `Link` (outgoing) and `Phase` of an
+//! Two enums describe how far a connection has come, one per half: `LinkState` of a `Link` (outgoing) and `Phase` of an
 //! `Inbound` (incoming).
 
 mod app;

@@ -8,7 +8,7 @@ use super::{
     Acceptance, App, Context, Handshake, Request, Responder, Verdict,
     http::{Incoming, RequestStream, keeps_alive},
     inbound::{Decision, Phase},
-    link::Stage,
+    link::LinkState,
     worker::Worker,
 };
 use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
@@ -53,7 +53,7 @@ impl<A: App> Worker<A> {
                 if keep_alive && self.stopping.is_none() {
                     *phase = Phase::Http(Box::new(RequestStream::new(&self.config, from)));
                     if let Some(link) = self.hub.links.get_mut(key) {
-                        link.enter(Stage::Http, self.hub.now);
+                        link.enter(LinkState::Http, self.hub.now);
                     }
                 } else {
                     self.hub.drain(key);
@@ -99,7 +99,7 @@ impl<A: App> Worker<A> {
         debug!("{}: opened, from {from}", self.hub.id(key));
         if let Some(link) = self.hub.links.get_mut(key) {
             link.sender = Some(connection.sender);
-            link.enter(Stage::Open, self.hub.now);
+            link.enter(LinkState::Open, self.hub.now);
         }
         self.hub.send_http(key, &out);
         let opened_while_stopping = self.stopping.is_some();

@@ -19,7 +19,7 @@ use super::{
     http::RequestStream,
     hub::{Disposition, Fault, Hub},
     inbound::{Inbound, Mail, Phase, Unfinished},
-    link::{Link, Stage},
+    link::{Link, LinkState},
     remote::Command,
 };
 use crate::{
@@ -192,7 +192,7 @@ impl<A: App> Worker<A> {
     pub(super) fn restart_peer_deadlines(&mut self, key: Key) {
         let now = self.hub.now;
         if let Some(link) = self.hub.links.get_mut(key)
-            && matches!(link.stage, Stage::Http | Stage::Open | Stage::Closing)
+            && matches!(link.state, LinkState::Http | LinkState::Open | LinkState::Closing)
         {
             link.since = now;
         }
@@ -207,11 +207,11 @@ impl<A: App> Worker<A> {
         let length = bytes.len();
         let Self { app, hub, inbound, .. } = self;
         let Phase::Open { receiver, peer } = &mut inbound[Self::slot(key)].phase else { return length };
-        let mut is_open = match hub.links.get(key).map(|link| link.stage) {
-            Some(Stage::Open) => true,
-            Some(Stage::Http | Stage::Closing) => false,
+        let mut is_open = match hub.links.get(key).map(|link| link.state) {
+            Some(LinkState::Open) => true,
+            Some(LinkState::Http | LinkState::Closing) => false,
             // The connection has failed; `handle_failures` tells the app.
-            Some(Stage::Draining | Stage::Lingering) | None => return length,
+            Some(LinkState::Draining | LinkState::Lingering) | None => return length,
         };
         let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN);
         let mut end = None;

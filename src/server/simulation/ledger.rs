@@ -57,7 +57,7 @@ pub(super) struct Record {
     /// How many of them the app has received.
     pub(super) received: usize,
     pub(super) id: Option<ConnectionId>,
-    pub(super) stage: Stage,
+    pub(super) app_view: AppView,
     subscriptions: Vec<Box<str>>,
     /// The messages for the client, in order.
     expected: Vec<Expected>,
@@ -89,8 +89,9 @@ struct Expected {
     unsolicited: bool,
 }
 
+/// How far a connection has come, as its app has seen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum AppView {
     Before,
     Open,
     /// Our Close frame with this code is sent or waits, since this time.
@@ -107,7 +108,7 @@ impl Record {
             sent: Vec::new(),
             received: 0,
             id: None,
-            stage: Stage::Before,
+            app_view: AppView::Before,
             subscriptions: Vec::new(),
             expected: Vec::new(),
             settled: 0,
@@ -163,14 +164,14 @@ impl Ledger {
 
     pub(super) fn opened(&mut self, client: usize, id: ConnectionId) {
         let record = &mut self.records[client];
-        assert_eq!((record.stage, record.id), (Stage::Before, Some(id)), "client {client} opens");
-        record.stage = Stage::Open;
+        assert_eq!((record.app_view, record.id), (AppView::Before, Some(id)), "client {client} opens");
+        record.app_view = AppView::Open;
         self.network.note(format_args!("{client} is open as {id}"));
     }
 
     pub(super) fn message_received(&mut self, client: usize, binary: bool, payload: &[u8]) {
         let record = &mut self.records[client];
-        assert_eq!(record.stage, Stage::Open, "client {client}: a message after the close");
+        assert_eq!(record.app_view, AppView::Open, "client {client}: a message after the close");
         let place = record.received;
         record.received += 1;
         let sent = &record.sent[place];
@@ -182,11 +183,14 @@ impl Ledger {
         let now = self.network.now();
         let record = &mut self.records[client];
         assert_eq!(record.id, Some(id), "client {client} has another id");
-        assert!(matches!(record.stage, Stage::Open | Stage::Closing(..)), "client {client} ends a second time: {end}");
+        assert!(
+            matches!(record.app_view, AppView::Open | AppView::Closing(..)),
+            "client {client} ends a second time: {end}"
+        );
         self.network.note(format_args!("{client} ends: {end}"));
         self.check_end(client, end, now);
         let record = &mut self.records[client];
-        record.stage = Stage::Over;
+        record.app_view = AppView::Over;
         record.end = Some((end.clone(), now));
         self.count(name(end));
     }
@@ -195,7 +199,7 @@ impl Ledger {
 
     pub(super) fn subscribe(&mut self, client: usize, topic: &str) {
         let record = &mut self.records[client];
-        if record.stage == Stage::Open && !record.subscriptions.iter().any(|name| **name == *topic) {
+        if record.app_view == AppView::Open && !record.subscriptions.iter().any(|name| **name == *topic) {
             record.subscriptions.push(topic.into());
         }
     }
@@ -209,7 +213,7 @@ impl Ledger {
         let payload: Rc<[u8]> = payload.into();
         for (client, record) in self.records.iter_mut().enumerate() {
             let subscribed = || record.subscriptions.iter().any(|name| **name == *topic);
-            if record.stage == Stage::Open
+            if record.app_view == AppView::Open
                 && record.id.is_some_and(|id| id.worker == worker)
                 && subscribed()
                 && except != Some(client)
@@ -222,7 +226,7 @@ impl Ledger {
     /// Records that a worker executes a send to one connection.
     pub(super) fn send(&mut self, client: usize, payload: &[u8], unsolicited: bool) {
         let record = &mut self.records[client];
-        if record.stage == Stage::Open {
+        if record.app_view == AppView::Open {
             record.expected.push(Expected { payload: payload.into(), unsolicited });
         }
     }
@@ -230,8 +234,8 @@ impl Ledger {
     pub(super) fn close(&mut self, client: usize, code: CloseCode) {
         let now = self.network.now();
         let record = &mut self.records[client];
-        if record.stage == Stage::Open {
-            record.stage = Stage::Closing(code, now);
+        if record.app_view == AppView::Open {
+            record.app_view = AppView::Closing(code, now);
             self.network.note(format_args!("{client} is being closed with {code}"));
         }
     }
@@ -366,11 +370,11 @@ impl Ledger {
         let unresponsive = record.unresponsive_since.is_some();
         let (is_right, why) = match end {
             End::Closed { by_us: true, code } => {
-                (matches!(record.stage, Stage::Closing(ours, _) if Some(ours) == *code), "we closed it otherwise")
+                (matches!(record.app_view, AppView::Closing(ours, _) if Some(ours) == *code), "we closed it otherwise")
             }
             End::Closed { by_us: false, code } => {
                 let theirs = record.closed_with.map(|(code, _)| code);
-                (record.stage == Stage::Open && theirs == Some(*code), "the peer closed it otherwise")
+                (record.app_view == AppView::Open && theirs == Some(*code), "the peer closed it otherwise")
             }
             End::Failed(error) => (record.violation == Some(error.close_code()), "it broke another rule, or none"),
             End::Vanished => (facts.ended.is_some(), "its end has not arrived"),
@@ -380,8 +384,8 @@ impl Ledger {
                 (silent && !record.is_well_behaved(), "it was not silent")
             }
             End::NoClose => {
-                let since = match record.stage {
-                    Stage::Closing(_, since) => since,
+                let since = match record.app_view {
+                    AppView::Closing(_, since) => since,
                     _ => NEVER,
                 };
                 let answered = record.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
@@ -412,7 +416,7 @@ impl Ledger {
         assert!(
             is_right,
             "client {client}, {:?}, {:?}: {end}, but {why}: {facts:?}, unresponsive {unresponsive}",
-            record.behavior, record.stage
+            record.behavior, record.app_view
         );
         if let Some(since) = record.unresponsive_since {
             // The client's kernel still takes bytes when the client does not read.
@@ -437,7 +441,7 @@ impl Ledger {
     pub(super) fn check_over(&self, client: usize) {
         let record = &self.records[client];
         let Some((end, _)) = &record.end else {
-            assert!(matches!(record.stage, Stage::Before), "client {client}, {:?}, never ended", record.behavior);
+            assert!(matches!(record.app_view, AppView::Before), "client {client}, {:?}, never ended", record.behavior);
             return;
         };
         let code = match end {

@@ -14,7 +14,7 @@ use super::{
     super::{
         Remote,
         inbound::{Mail, Phase},
-        link::Stage,
+        link::LinkState,
         worker::Worker,
     },
     app::{Peer, Service},
@@ -162,7 +162,7 @@ impl Recorder {
             assert!(!forgotten, "worker {}: {key:?} has room and is forgotten: {link:?}", self.number);
         }
         for (key, link) in hub.links.iter() {
-            let over = link.stage == Stage::Lingering && link.read_closed;
+            let over = link.state == LinkState::Lingering && link.read_closed;
             assert!(!over || link.scheduled, "worker {}: {key:?} has ended and is forgotten: {link:?}", self.number);
             let stashed = !inbound[key.slot as usize].stash().is_empty() && !self.worker.is_read_paused(key);
             assert!(
