@@ -250,10 +250,10 @@ impl Recorder {
 pub struct NaiveInflater(switchboard_tests::rfc1951::Inflater);
 
 impl NaiveInflater {
-    /// Makes an inflater without context, for messages of at most `most` bytes.
+    /// Makes an inflater without context, for messages of at most `max_bytes` bytes.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self(switchboard_tests::rfc1951::Inflater::new(15).with_limit(most))
+    pub fn new(max_bytes: usize) -> Self {
+        Self(switchboard_tests::rfc1951::Inflater::new(15).with_limit(max_bytes))
     }
 
     /// Inflates the next message.

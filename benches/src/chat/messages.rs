@@ -179,8 +179,8 @@ mod tests {
             ),
         ];
         for (text, expected) in rows {
-            let told = ServerEvent::read(text).map_or_else(|| "nothing".to_owned(), |told| format!("{told:?}"));
-            assert_eq!(told, expected, "{text}");
+            let event = ServerEvent::read(text).map_or_else(|| "nothing".to_owned(), |event| format!("{event:?}"));
+            assert_eq!(event, expected, "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is measured of all tested servers: the input of the tables.
+//! The measurements of all tested servers, from which the tables are made.
 
 use super::row::{Outcome, Row};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     report::Samples,
 };
 
-/// What is measured of all tested servers, by row.
+/// The measurements of all tested servers, by row.
 #[derive(Debug)]
 pub(super) struct Results {
     /// The servers' names, in the order of the cells of a row.

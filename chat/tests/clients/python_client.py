@@ -313,8 +313,8 @@ async def chats(server):
         # The case has taken all earlier messages: one that is left came before its ack.
         check("messages before the ack", [], [e for e in member.unclaimed if e[0] == "message"])
         for receiver in ada, bob:
-            heard = {"room": LOBBY, "seq": seq, "from": name, "kind": "said", "text": text}
-            await receiver.event("message", **heard)
+            message = {"room": LOBBY, "seq": seq, "from": name, "kind": "said", "text": text}
+            await receiver.event("message", **message)
         said.append(seq)
     check("numbers", [said[0], said[0] + 1, said[0] + 2], said)
 
@@ -332,9 +332,9 @@ async def tells_in_private(server):
     ada = await server.join("Ada")
     bob = await server.join("Bob")
     carol = await server.join("Carol")
-    told = await ada.ask("tell", {"name": "Bob", "text": "psst", "key": str(uuid4())})
-    await bob.event("room", room=told["room"], kind="direct", name="Ada")
-    await bob.event("message", room=told["room"], seq=told["seq"], text="psst", **{"from": "Ada"})
+    sent = await ada.ask("tell", {"name": "Bob", "text": "psst", "key": str(uuid4())})
+    await bob.event("room", room=sent["room"], kind="direct", name="Ada")
+    await bob.event("message", room=sent["room"], seq=sent["seq"], text="psst", **{"from": "Ada"})
     # If Carol had received the private message, it would come before this one.
     await ada.say("hi all")
     await carol.event("message", room=LOBBY, text="hi all")
@@ -360,12 +360,12 @@ async def comes_back(server):
     bob = await server.open_chat(token)
     await bob.ask("join", {"room": LOBBY})
     await ada.say("heard")
-    heard = await bob.event("message", text="heard")
+    message = await bob.event("message", text="heard")
     await bob.ws.close()
 
     missed = [(await ada.say(text), text) for text in ("missed", "missed too")]
     bob = await server.open_chat(token)
-    since = {"epoch": heard["epoch"], "seq": heard["seq"]}
+    since = {"epoch": message["epoch"], "seq": message["seq"]}
     joined = await bob.ask("join", {"room": LOBBY, "since": since})
     check("missed", missed, [(message["seq"], message["text"]) for message in joined["messages"]])
     check("gap and live", (False, True), (joined["gap"], joined["live"]))

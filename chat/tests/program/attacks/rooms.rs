@@ -154,12 +154,12 @@ fn ap_01_after_a_kick_a_ban_or_leaving_a_user_receives_nothing() {
         ann.ask("topic", json!({"room": room, "topic": "those who are gone"})).unwrap();
         for (name, users) in &mut leaving {
             for user in users {
-                let heard = room_events(user);
-                let gone = heard.iter().position(|event| event.name == "gone").expect("a gone event");
-                assert_eq!(heard[gone].data, json!({"room": room, "reason": name.to_lowercase()}));
-                assert_eq!(heard[gone + 1..], [], "{name}, {kind}");
+                let events = room_events(user);
+                let gone = events.iter().position(|event| event.name == "gone").expect("a gone event");
+                assert_eq!(events[gone].data, json!({"room": room, "reason": name.to_lowercase()}));
+                assert_eq!(events[gone + 1..], [], "{name}, {kind}");
                 let said = |event: &Event| event.data["text"].as_str().is_some_and(|text| text.contains("gone"));
-                assert!(!heard.iter().any(said), "{heard:?}");
+                assert!(!events.iter().any(said), "{events:?}");
                 // For a formerly invited user the room seems not to exist.
                 let code = if kind == "public" { "not_member" } else { "unknown_room" };
                 for (event, data) in events_about(&room) {

@@ -24,8 +24,8 @@ fn has_focus(user: &User, selector: &str) {
 /// Waits until a toast shows this sentence, ignoring the invisible marks around names.
 #[track_caller]
 fn sees_toast(user: &User, sentence: &str) {
-    let told = "$$('#toasts p').map(({ textContent }) => textContent.replace(/[\\u2068\\u2069]/g, ''))";
-    user.wait_for(&format!("{told}.includes({})", json!(sentence)));
+    let toasts = "$$('#toasts p').map(({ textContent }) => textContent.replace(/[\\u2068\\u2069]/g, ''))";
+    user.wait_for(&format!("{toasts}.includes({})", json!(sentence)));
 }
 
 #[track_caller]
