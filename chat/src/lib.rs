@@ -39,6 +39,7 @@
 // | `site.rs` | the chat's host names, and the web pages that may use it |
 // | `proxy.rs` | the client's address behind a proxy |
 // | `wire.rs` | events as text |
+// | `backlog.rs` | the events of a connection that the core has not finished |
 // | `interface.rs` | the interface between connections and the core |
 // | `core/` | the thread that makes every decision, in one order |
 // | `store/` | the durable data, in SQLite |
@@ -51,6 +52,7 @@
 mod accounts;
 mod api;
 mod app;
+mod backlog;
 mod config;
 mod core;
 mod credentials;

@@ -152,6 +152,14 @@ impl RoomName {
         Keyed::new(max, name).map(Self)
     }
 
+    /// Returns the name if it has at most `max` characters.
+    ///
+    /// # Errors
+    /// [`BadName::TooLong`].
+    pub(super) fn within(&self, max: usize) -> Result<&Self, BadName> {
+        if self.0.name.chars().count() > max { Err(BadName::TooLong { max }) } else { Ok(self) }
+    }
+
     /// Returns the name for display.
     #[must_use]
     pub fn as_str(&self) -> &str {

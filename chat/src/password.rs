@@ -21,6 +21,7 @@ use super::{precis, token::Token};
 /// system. `Debug` does not reveal it, and dropping it wipes it from memory.
 ///
 /// [OpaqueString]: https://www.rfc-editor.org/rfc/rfc8265#section-4.2
+#[derive(Clone)]
 pub(super) struct Password(Zeroizing<String>);
 
 /// Why a text is not a password.

@@ -120,8 +120,9 @@ impl Bucket {
         let interval = rate.interval();
         let whole = interval.saturating_mul(rate.at_once);
         let wanted = interval.saturating_mul(count.min(rate.at_once.max(1)));
-        // At most all tokens are missing. Without this, a rate lower than the last call's would cause too long a wait.
-        let missing = self.missing(now).min(whole) + wanted;
+        // At most twice all tokens are missing: see `charge`. Without this, a rate lower than the last call's would
+        // cause too long a wait.
+        let missing = self.missing(now).min(whole.saturating_mul(2)) + wanted;
         match missing.checked_sub(whole) {
             Some(Duration::ZERO) | None => {
                 // Cannot overflow: at most 2³² days from now.
@@ -130,6 +131,16 @@ impl Bucket {
             }
             Some(wait) => Err(wait),
         }
+    }
+
+    /// Takes `count` tokens that may not be there yet: the next ones are available the later. At most a whole bucket is
+    /// owed.
+    fn charge(&mut self, count: u32, rate: Rate, now: Instant) {
+        let interval = rate.interval();
+        let whole = interval.saturating_mul(rate.at_once);
+        let missing = self.missing(now).saturating_add(interval.saturating_mul(count)).min(whole.saturating_mul(2));
+        // Cannot overflow: at most 2³³ days from now.
+        self.full_at = Some(now + missing);
     }
 
     /// Returns whether no token is missing.
@@ -172,6 +183,14 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
             self.make_room(now);
         }
         self.buckets.entry(key).or_default().take_several(count, rate, now)
+    }
+
+    /// Takes `count` tokens from the bucket of a key, even if they are not there yet.
+    pub(super) fn charge(&mut self, key: K, count: u32, rate: Rate, now: Instant) {
+        // Only what was just used can owe more.
+        if let Some(bucket) = self.buckets.get_mut(&key) {
+            bucket.charge(count, rate, now);
+        }
     }
 
     /// Evicts the full buckets, which equal new ones. If none is full, evicts the one that will be full first. Refusing
@@ -281,7 +300,7 @@ mod tests {
             (60_000, Ok(())),
             (60_000, Err(500)),
             // The time of another thread, a little behind.
-            (59_999, Err(500)),
+            (59_999, Err(501)),
         ];
         for (row, (millis, expected)) in rows.iter().enumerate() {
             let taken = bucket.take(rate, start + Duration::from_millis(*millis));
@@ -312,6 +331,19 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_are_charged_are_owed_up_to_a_whole_bucket() {
+        let rate = Rate { at_once: 10, per_second: 1.0 };
+        let now = Instant::now();
+        let rows = [(0, Ok(())), (9, Err(1)), (10, Err(2)), (15, Err(7)), (1_000_000, Err(11))];
+        for (count, expected) in rows {
+            let mut bucket = Bucket::default();
+            bucket.take(rate, now).unwrap();
+            bucket.charge(count, rate, now);
+            assert_eq!(bucket.take(rate, now), expected.map_err(Duration::from_secs), "{count}");
+        }
+    }
+
+    #[test]
     fn a_token_is_available_after_the_returned_wait() {
         for per_second in [0.001, 1.0 / 6.0, 0.3, 1.0, 3.0, 7.0, 1000.0 / 7.0, 1e6 / 3.0] {
             let rate = Rate { at_once: 5, per_second };
@@ -335,7 +367,7 @@ mod tests {
         for _ in 0..1000 {
             bucket.take(Rate { at_once: 1000, per_second: 1.0 }, now).unwrap();
         }
-        assert_eq!(bucket.take(Rate { at_once: 2, per_second: 10.0 }, now), Err(Duration::from_millis(100)));
+        assert_eq!(bucket.take(Rate { at_once: 2, per_second: 10.0 }, now), Err(Duration::from_millis(300)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["name", "password"],
     &["store"],
     // The configuration, and the interface between connections and the core.
-    &["config", "interface"],
+    &["backlog", "config", "interface"],
     &["core"],
     // Connections and requests.
     &["site", "credentials", "peer", "api", "app"],

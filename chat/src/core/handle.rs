@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     sync::Arc,
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
@@ -12,12 +13,15 @@ use switchboard::{ConnectionId, exit_on_panic};
 use super::{
     super::{
         ChatConfig, Name,
-        interface::{Callback, ChatCore, Credential, Delivery, Overloaded, SignInError, SignedIn, You},
+        backlog::{Backlog, Flow},
+        interface::{Callback, ChatCore, Credential, Delivery, SignInError, SignedIn, You},
         password::{Hasher, Password},
         store::Store,
         token::TokenHash,
-        wire::Incoming,
+        wire::{EventError, EventId, Incoming},
     },
+    events,
+    fair::Source,
     queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
     state::{Now, State},
 };
@@ -39,7 +43,7 @@ impl CoreHandle {
         let (sender, receiver) = command_queue();
         let state = State::new(store, config, sender.clone(), hasher.clone());
         let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
-            exit_on_panic("the chat's thread", move || run(state, &receiver, &delivery));
+            exit_on_panic("the chat's thread", move || run(state, receiver, &delivery));
         })?;
         Ok((Self { commands: sender, hasher }, thread))
     }
@@ -51,23 +55,35 @@ impl CoreHandle {
 }
 
 impl ChatCore for CoreHandle {
-    fn opened(&self, connection: ConnectionId, credential: Credential) {
-        self.commands.send(Command::Opened(connection, credential));
+    fn opened(&self, connection: ConnectionId, credential: Credential, address: IpAddr) -> Arc<Backlog> {
+        let backlog = self.commands.backlog(address);
+        self.commands.send(Command::Opened(connection, credential, Arc::clone(&backlog)));
+        backlog
     }
 
-    fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)> {
-        self.commands.try_send_event(connection, event, bytes)
+    fn event(
+        &self,
+        connection: ConnectionId,
+        event: Incoming,
+        bytes: usize,
+        backlog: &Arc<Backlog>,
+    ) -> Result<Flow, (EventError, Option<EventId>)> {
+        let event = events::decode(event)?;
+        self.commands.send_event(connection, Box::new(event), bytes, backlog)
     }
 
-    fn closed(&self, connection: ConnectionId) {
-        self.commands.send(Command::Closed(connection));
+    fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>) {
+        self.commands.send(Command::Closed(connection, Arc::clone(backlog)));
     }
 
     fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
         let commands = self.commands.clone();
         let hashed = self.hasher.hash(password, callback, move |hash, callback| match hash {
             Ok(hash) => {
-                commands.request(Request::new(move |state: &mut State| state.sign_up(&name, Some(&hash)), callback));
+                commands.request(
+                    Source::Core,
+                    Request::new(move |state: &mut State| state.sign_up(&name, Some(&hash)), callback),
+                );
             }
             Err(_) => callback(Err(SignInError::Storage)),
         });
@@ -87,7 +103,7 @@ impl ChatCore for CoreHandle {
                 hasher.verify(password, hash.clone(), callback, move |right, callback| match (right, user, hash) {
                     (true, Some(user), Some(hash)) => {
                         let log_in = move |state: &mut State| state.log_in(user, &hash);
-                        commands.request(Request::new(log_in, callback));
+                        commands.request(Source::Core, Request::new(log_in, callback));
                     }
                     _ => callback(Err(SignInError::BadCredentials)),
                 });
@@ -95,33 +111,30 @@ impl ChatCore for CoreHandle {
                 callback(Err(SignInError::Overloaded));
             }
         });
-        self.commands.request(Request::new(move |state: &mut State| state.credentials(&name), found));
+        self.commands.request(Source::Core, Request::new(move |state: &mut State| state.credentials(&name), found));
     }
 
     fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
-        self.commands.request(Request::new(move |state: &mut State| state.sign_up(&name, None), callback));
+        self.commands
+            .request(Source::Core, Request::new(move |state: &mut State| state.sign_up(&name, None), callback));
     }
 
     fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
-        self.commands.request(Request::new(move |state: &mut State| state.log_out(&token), callback));
+        self.commands.request(Source::Core, Request::new(move |state: &mut State| state.log_out(&token), callback));
     }
 
     fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
-        self.commands.request(Request::new(move |state: &mut State| state.signed_in(&token), callback));
+        self.commands.request(Source::Core, Request::new(move |state: &mut State| state.signed_in(&token), callback));
     }
 }
 
 /// Runs commands and ticks on the calling thread, until a [`Command::Stop`].
-pub(super) fn run(mut state: State, commands: &CommandReceiver<State>, delivery: &impl Delivery) {
+pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delivery: &impl Delivery) {
     let mut next_tick = Instant::now();
-    let mut stopping = false;
-    while !stopping && let Some(batch) = commands.next_batch(next_tick) {
+    while commands.wait(next_tick, |connection| state.presence.user_of(connection)) {
         wait_while(|| delivery.is_overloaded());
         let now = Now::read();
-        stopping = batch.iter().any(|command| matches!(command, Command::Stop));
-        if !batch.is_empty() {
-            state.process(batch, now, delivery);
-        }
+        state.process(&mut commands, now, delivery);
         if Instant::now() >= next_tick {
             state.tick(now, delivery);
             next_tick = Instant::now() + TICK_INTERVAL;
