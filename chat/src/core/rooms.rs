@@ -232,6 +232,9 @@ impl Call<'_> {
 impl State {
     /// Tells all connections of a user that they are no longer in a room, and unsubscribes them from it.
     pub(super) fn notify_gone(&mut self, room: RoomId, user: UserId, reason: LeaveReason) {
+        if !self.presence.is_online(user) {
+            return;
+        }
         self.unsubscribe_all(user, room);
         self.publish(Topic::User(user), wire::event("gone", &GoneView { room, reason }), None);
     }
@@ -239,7 +242,7 @@ impl State {
     /// Ends a membership because the member leaves. If the last owner leaves, the oldest member becomes an owner. A
     /// room that nobody can enter again is removed. The Lobby is an exception to both: every user starts in it, and
     /// operators choose its owners.
-    fn leave_room(&mut self, room: &RoomRow, user: UserId, role: Role) -> Result<(), StoreError> {
+    pub(super) fn leave_room(&mut self, room: &RoomRow, user: UserId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
             self.append_event(room, Entry::Left, user, None)?;
         }
@@ -247,7 +250,7 @@ impl State {
         self.notify_gone(room.id, user, LeaveReason::Left);
         if let Some(other) = other_member(room, user)
             && self.store.count_members(room.id)? == 0
-            && self.profile(other)?.gone
+            && (self.profile(other)?.gone || self.profile(user)?.gone)
         {
             // Neither of the two can enter it again.
             return self.remove_room(room);
@@ -261,19 +264,6 @@ impl State {
                 }
                 // The room is empty. Its name becomes free.
                 None => self.remove_room(room)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends all memberships of a user whose account is being deleted.
-    pub(super) fn leave_all_rooms(&mut self, user: UserId) -> Result<(), StoreError> {
-        for membership in self.store.memberships_of(user)? {
-            if membership.room == LOBBY {
-                // No entry in the log: there was none either when the user joined, and guests come and go.
-                self.remove_member(LOBBY, user)?;
-            } else if let Some(room) = self.room(membership.room)? {
-                self.leave_room(&room, user, membership.role)?;
             }
         }
         Ok(())
@@ -307,20 +297,30 @@ impl State {
         Ok(())
     }
 
-    /// Removes a room with its log.
+    /// Removes a room with its log. Nobody can find it any longer, and its name is free. The first members learn of it
+    /// in the same transaction, the others soon after.
     pub(super) fn remove_room(&mut self, room: &RoomRow) -> Result<(), StoreError> {
-        let online: Vec<UserId> = self.presence.users("").map(|(id, _)| id).collect();
-        for user in online {
-            if self.store.member(room.id, user)?.is_some_and(|member| member.role > Role::Banned) {
-                self.notify_gone(room.id, user, LeaveReason::Removed);
-            }
-        }
         self.store.remove_room(room.id)?;
         self.cache.evict_room(room.id);
+        self.dismiss_members(room.id, MAX_DISMISSED_AT_ONCE)?;
+        self.has_background_work = true;
+        Ok(())
+    }
+
+    /// Deletes at most `max` members of a removed room. Each of them learns of it when their membership ends, so exactly
+    /// once.
+    pub(super) fn dismiss_members(&mut self, room: RoomId, max: usize) -> Result<(), StoreError> {
+        for member in self.store.remove_some_members(room, max)? {
+            if member.role > Role::Banned {
+                self.notify_gone(room, member.user, LeaveReason::Removed);
+            }
+        }
         Ok(())
     }
 }
 
+/// Maximum members who learn that their room is removed before the reply to the user who removes it.
+const MAX_DISMISSED_AT_ONCE: usize = 50;
 /// Maximum public rooms in one list.
 const MAX_LISTED_ROOMS: usize = 100;
 /// Maximum members in one list.

@@ -24,6 +24,8 @@ mod instance_mark;
 mod keys;
 mod messages;
 mod open;
+#[cfg(test)]
+mod plans;
 mod restored;
 mod rooms;
 mod sessions;

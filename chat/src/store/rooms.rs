@@ -91,7 +91,8 @@ impl Store {
     }
 
     pub(crate) fn room(&self, id: RoomId) -> Result<Option<RoomRow>, StoreError> {
-        self.first("SELECT id, kind, name, key, topic, epoch FROM rooms WHERE id = ?1", [id], RoomRow::read)
+        let sql = "SELECT id, kind, name, key, topic, epoch FROM rooms WHERE id = ?1 AND kind < 3";
+        self.first(sql, [id], RoomRow::read)
     }
 
     pub(crate) fn room_with_key(&self, key: &str) -> Result<Option<RoomId>, StoreError> {
@@ -110,12 +111,30 @@ impl Store {
         self.change("UPDATE rooms SET topic = ?2 WHERE id = ?1", (id, topic)).map(drop)
     }
 
-    /// Removes a room. Its messages become unreachable at once; [`trim_removed`](Self::trim_removed) deletes them
-    /// later.
+    /// Removes a room: nobody can find it any longer, and its name is free. Its members and messages are deleted later:
+    /// see [`remove_some_members`](Self::remove_some_members) and [`trim_removed`](Self::trim_removed).
     pub(crate) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
         self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
-        self.change("DELETE FROM members WHERE room = ?1", [id])?;
-        self.change("DELETE FROM rooms WHERE id = ?1", [id]).map(drop)
+        let sql = "UPDATE rooms SET kind = 3, name = '', key = 'removed ' || id, topic = '' WHERE id = ?1";
+        self.change(sql, [id]).map(drop)
+    }
+
+    /// Returns a removed room that still has members.
+    pub(crate) fn removed_room(&self) -> Result<Option<RoomId>, StoreError> {
+        self.first("SELECT id FROM rooms WHERE kind = 3 LIMIT 1", [], |row| row.get(0))
+    }
+
+    /// Deletes at most `max` members of a removed room, with invited and banned users, and returns them. When none is
+    /// left, deletes the room.
+    pub(crate) fn remove_some_members(&self, room: RoomId, max: usize) -> Result<Vec<Member>, StoreError> {
+        let sql = "DELETE FROM members WHERE room = ?1
+            AND person IN (SELECT person FROM members WHERE room = ?1 ORDER BY person LIMIT ?2)
+            RETURNING room, person, role, read";
+        let members = self.all(sql, (room, max), Member::read)?;
+        if members.len() < max {
+            self.change("DELETE FROM rooms WHERE id = ?1 AND kind = 3", [room])?;
+        }
+        Ok(members)
     }
 
     pub(crate) fn member(&self, room: RoomId, user: UserId) -> Result<Option<Member>, StoreError> {
@@ -123,10 +142,16 @@ impl Store {
         self.first(sql, (room, user), Member::read)
     }
 
-    /// Returns all memberships of a user, in the order of the rooms' ids.
+    /// Returns all memberships and invitations of a user, in the order of the rooms' ids.
     pub(crate) fn memberships_of(&self, user: UserId) -> Result<Vec<Member>, StoreError> {
-        let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 ORDER BY room";
+        let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 AND role >= 1 ORDER BY room";
         self.all(sql, [user], Member::read)
+    }
+
+    /// Returns at most `max` memberships, invitations and bans of a user.
+    pub(crate) fn some_memberships_of(&self, user: UserId, max: usize) -> Result<Vec<Member>, StoreError> {
+        let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 LIMIT ?2";
+        self.all(sql, (user, max), Member::read)
     }
 
     /// Returns a room's members and owners with ids after `after`, in the order of their ids.
@@ -145,25 +170,26 @@ impl Store {
     /// Returns in how many rooms a user has this role or a higher one, direct rooms excluded.
     pub(crate) fn count_rooms(&self, user: UserId, role: Role) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room
-            WHERE person = ?1 AND role >= ?2 AND kind <> 2";
+            WHERE person = ?1 AND role >= ?2 AND kind < 2";
         Ok(self.first(sql, (user, role), |row| row.get(0))?.unwrap_or(0))
     }
 
     /// Returns how many rooms a user is invited to.
     pub(crate) fn count_invitations(&self, user: UserId) -> Result<usize, StoreError> {
-        let sql = "SELECT count(*) FROM members WHERE person = ?1 AND role = 1";
+        let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room
+            WHERE person = ?1 AND role = 1 AND kind < 2";
         Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
     }
 
     /// Returns how many direct rooms a user is in.
     pub(crate) fn count_direct_rooms(&self, user: UserId) -> Result<usize, StoreError> {
-        let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room WHERE person = ?1 AND kind = 2";
+        let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room
+            WHERE person = ?1 AND role >= 2 AND kind = 2";
         Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
     }
 
     pub(crate) fn count_members(&self, room: RoomId) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM members WHERE room = ?1 AND role >= 2";
-        Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
+        Ok(self.first("SELECT members FROM rooms WHERE id = ?1", [room], |row| row.get(0))?.unwrap_or(0))
     }
 
     /// Returns how many owners a room has.
@@ -172,9 +198,11 @@ impl Store {
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Returns the user who has been a member for the longest time, owners excluded.
+    /// Returns the user who has been a member for the longest time, owners and users who are gone excluded. Never
+    /// returns a member of the Lobby.
     pub(crate) fn oldest_member(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
-        let sql = "SELECT person FROM members WHERE room = ?1 AND role = 2 ORDER BY since, person LIMIT 1";
+        let sql = "SELECT person FROM members INDEXED BY members_by_age CROSS JOIN people ON people.id = person
+            WHERE room = ?1 AND role = 2 AND room <> 1 AND people.key IS NOT NULL ORDER BY since, person LIMIT 1";
         self.first(sql, [room], |row| row.get(0))
     }
 
