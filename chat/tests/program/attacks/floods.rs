@@ -107,7 +107,7 @@ fn ap_01_connections_of_a_user_are_limited() {
 }
 
 /// Joins the Lobby over a raw connection, from which nothing is read until the test does so.
-fn raw_member(address: SocketAddr, token: &str) -> Raw {
+pub(super) fn raw_member(address: SocketAddr, token: &str) -> Raw {
     let mut raw = Raw::connect_with_short_segments(address);
     let fields = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n");
     raw.write(OPENING.replace("GET / ", "GET /ws ").replace("Host: localhost\r\n", &fields));
