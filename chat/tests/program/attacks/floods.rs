@@ -83,7 +83,7 @@ fn ap_01_messages_of_a_user_are_limited_over_all_connections_and_repeats_are_ack
 
 #[test]
 fn ap_01_connections_of_a_user_are_limited() {
-    let program = chat(&["--max-connections-each", "3", "--sign-in-rate", PLENTY]);
+    let program = chat(&["--max-connections-each", "3"]);
     let address = program.address();
     let (token, other) = (guest(address, "Eve"), guest(address, "Ann"));
     let bearer = format!("Bearer {token}");

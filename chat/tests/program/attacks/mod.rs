@@ -31,7 +31,7 @@ fn chat(options: &[&str]) -> Program {
 
 /// Starts the chat without effective rate limits.
 fn generous_chat() -> Program {
-    chat(&["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
+    chat(&["--sign-in-rate", PLENTY, "--sign-up-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
 }
 
 /// Returns the data of `say`, with a new key.
