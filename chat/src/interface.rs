@@ -11,13 +11,15 @@ use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
 use super::{
     Name,
     backlog::{Backlog, Flow},
-    password::Password,
+    password::{HashError, Password},
     token::{Token, TokenHash},
     wire::{EventError, EventId, Incoming},
 };
 
 /// The core, which all connections share: accounts, logs, presence, and publishing. Calls return at once. Another
 /// thread carries them out, and reaches connections through a [`Delivery`].
+///
+/// `from` is the client's address: strangers share the core's time by it.
 ///
 /// The calls of one thread are carried out in order. Each connection sees a room's messages in the order of the room's
 /// log, and the reply to an event before the event's effects.
@@ -44,19 +46,26 @@ pub(super) trait ChatCore: Send + Sync {
     fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>);
 
     /// Creates an account, and begins a session.
-    fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
+    fn register(&self, from: IpAddr, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Begins a session.
-    fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
+    /// Begins a session. A device that `is_known` goes before strangers.
+    fn log_in(
+        &self,
+        from: IpAddr,
+        is_known: bool,
+        name: Name,
+        password: Password,
+        callback: Callback<Result<SignedIn, SignInError>>,
+    );
 
     /// Creates a guest, whose name must be free, and begins a session.
-    fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
+    fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Ends a session on all its connections.
-    fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>);
+    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>);
 
     /// Finds the user of a token, and the latest time at which the session ends.
-    fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
+    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
 }
 
 /// Receives a result. Called once, on a thread of the core, which it must not block.
@@ -101,6 +110,15 @@ pub(super) enum SignInError {
     Overloaded,
     /// The store cannot be read or written.
     Storage,
+}
+
+impl From<HashError> for SignInError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::QueueFull => Self::Overloaded,
+            HashError::System(_) => Self::Storage,
+        }
+    }
 }
 
 impl SignInError {

@@ -45,6 +45,8 @@
 // | `store/` | the durable data, in SQLite |
 // | `name.rs`, `precis.rs` | the rules for names, and which names are the same |
 // | `password.rs` | the rules for passwords, and their hashes |
+// | `hash_queue.rs` | the queue of passwords to be hashed, which is shared fairly |
+// | `device.rs` | cookies of devices that have signed in before |
 // | `token.rs` | session tokens |
 // | `rate.rs` | rate limits |
 // | `files.rs`, `page/` | the web page |
@@ -56,7 +58,9 @@ mod backlog;
 mod config;
 mod core;
 mod credentials;
+mod device;
 mod files;
+mod hash_queue;
 mod interface;
 mod name;
 mod password;

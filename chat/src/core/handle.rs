@@ -14,8 +14,10 @@ use super::{
     super::{
         ChatConfig, Name,
         backlog::{Backlog, Flow},
+        hash_queue::Asker,
         interface::{Callback, ChatCore, Credential, Delivery, SignInError, SignedIn, You},
         password::{Hasher, Password},
+        rate::Network,
         store::Store,
         token::TokenHash,
         wire::{EventError, EventId, Incoming},
@@ -76,55 +78,67 @@ impl ChatCore for CoreHandle {
         self.commands.send(Command::Closed(connection, Arc::clone(backlog)));
     }
 
-    fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
+    fn register(
+        &self,
+        from: IpAddr,
+        name: Name,
+        password: Password,
+        callback: Callback<Result<SignedIn, SignInError>>,
+    ) {
         let commands = self.commands.clone();
-        let hashed = self.hasher.hash(password, callback, move |hash, callback| match hash {
+        self.hasher.hash(Asker::Stranger(Network::widest_of(from)), password, move |hash| match hash {
             Ok(hash) => {
-                commands.request(
-                    Source::Core,
-                    Request::new(move |state: &mut State| state.sign_up(&name, Some(&hash)), callback),
-                );
+                let sign_up = move |state: &mut State| state.sign_up(&name, Some(&hash));
+                commands.request(Source::Core, Request::new(sign_up, callback));
             }
-            Err(_) => callback(Err(SignInError::Storage)),
+            Err(error) => callback(Err(error.into())),
         });
-        if let Err(callback) = hashed {
-            callback(Err(SignInError::Overloaded));
-        }
     }
 
-    fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
+    fn log_in(
+        &self,
+        from: IpAddr,
+        is_known: bool,
+        name: Name,
+        password: Password,
+        callback: Callback<Result<SignedIn, SignInError>>,
+    ) {
         let (commands, hasher) = (self.commands.clone(), self.hasher.clone());
+        let asker =
+            if is_known { Asker::User(name.key().to_owned()) } else { Asker::Stranger(Network::widest_of(from)) };
         let found: Callback<Result<Option<(_, String)>, SignInError>> = Box::new(move |found| {
             let (user, hash) = match found {
                 Ok(found) => found.unzip(),
                 Err(error) => return callback(Err(error)),
             };
-            let verified =
-                hasher.verify(password, hash.clone(), callback, move |right, callback| match (right, user, hash) {
-                    (true, Some(user), Some(hash)) => {
-                        let log_in = move |state: &mut State| state.log_in(user, &hash);
-                        commands.request(Source::Core, Request::new(log_in, callback));
-                    }
-                    _ => callback(Err(SignInError::BadCredentials)),
-                });
-            if let Err(callback) = verified {
-                callback(Err(SignInError::Overloaded));
-            }
+            hasher.verify(asker, password, hash.clone(), move |verified| match (verified, user, hash) {
+                (Ok(true), Some(user), Some(hash)) => {
+                    let log_in = move |state: &mut State| state.log_in(user, &hash);
+                    commands.request(Source::Core, Request::new(log_in, callback));
+                }
+                (Ok(_), ..) => callback(Err(SignInError::BadCredentials)),
+                (Err(error), ..) => callback(Err(error.into())),
+            });
         });
-        self.commands.request(Source::Core, Request::new(move |state: &mut State| state.credentials(&name), found));
+        let credentials = move |state: &mut State| state.credentials(&name);
+        // A known device waits behind no stranger.
+        let source = if is_known { Source::Core } else { Source::Stranger(from) };
+        self.commands.request(source, Request::new(credentials, found));
     }
 
-    fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
-        self.commands
-            .request(Source::Core, Request::new(move |state: &mut State| state.sign_up(&name, None), callback));
+    fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
+        let sign_up = move |state: &mut State| state.sign_up(&name, None);
+        self.commands.request(Source::Stranger(from), Request::new(sign_up, callback));
     }
 
-    fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
-        self.commands.request(Source::Core, Request::new(move |state: &mut State| state.log_out(&token), callback));
+    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
+        let log_out = move |state: &mut State| state.log_out(&token);
+        self.commands.request(Source::Stranger(from), Request::new(log_out, callback));
     }
 
-    fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
-        self.commands.request(Source::Core, Request::new(move |state: &mut State| state.signed_in(&token), callback));
+    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
+        let signed_in = move |state: &mut State| state.signed_in(&token);
+        self.commands.request(Source::Stranger(from), Request::new(signed_in, callback));
     }
 }
 

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
+        hash_queue::Asker,
         interface::SignInError,
-        password::{BadPassword, Password},
+        password::{BadPassword, HashError, Password},
         store::{Millis, SessionId, StoreError, UserId},
         wire,
     },
@@ -160,14 +161,16 @@ pub(super) fn password(call: &mut Call<'_>, data: &ChangePassword) -> HandlerRes
     let (user, session, pending) = (call.user, call.session, call.pending_reply());
     let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
     call.state.run_after_commit(move || {
-        let reply_path = (pending, commands.clone());
         let again = hasher.clone();
-        let verified = hasher.verify(old, Some(hash.clone()), reply_path, move |right, reply_path| {
-            if !right {
-                return reply_with_error(reply_path, SignInError::BadCredentials);
+        hasher.verify(asker(user), old, Some(hash.clone()), move |verified| {
+            if let Err(error) = is_right(verified) {
+                return reply_with_error((pending, commands), error);
             }
-            let hashed = again.hash(new, reply_path, move |new_hash, (pending, commands)| {
-                let Ok(new_hash) = new_hash else { return reply_with_error((pending, commands), SignInError::Storage) };
+            again.hash(asker(user), new, move |new_hash| {
+                let new_hash = match new_hash {
+                    Ok(new_hash) => new_hash,
+                    Err(error) => return reply_with_error((pending, commands), error.into()),
+                };
                 let change = move |state: &mut State| {
                     // Refused if the password was changed meanwhile.
                     match state.store.user(user)? {
@@ -181,13 +184,7 @@ pub(super) fn password(call: &mut Call<'_>, data: &ChangePassword) -> HandlerRes
                 };
                 commands.clone().request(Source::Core, reply_after((pending, commands), change));
             });
-            if let Err(reply_path) = hashed {
-                reply_with_error(reply_path, SignInError::Overloaded);
-            }
         });
-        if let Err(reply_path) = verified {
-            reply_with_error(reply_path, SignInError::Overloaded);
-        }
     })
 }
 
@@ -209,20 +206,16 @@ pub(super) fn delete_account(call: &mut Call<'_>, data: &Option<DeleteAccount>) 
     let (user, pending) = (call.user, call.pending_reply());
     let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
     call.state.run_after_commit(move || {
-        let verified =
-            hasher.verify(password, Some(hash.clone()), (pending, commands), move |right, (pending, commands)| {
-                if !right {
-                    return reply_with_error((pending, commands), SignInError::BadCredentials);
-                }
-                let remove = move |state: &mut State| match state.store.user(user)? {
-                    Some(row) if row.password.as_ref() == Some(&hash) => state.remove_user(user).map(Ok),
-                    _ => Ok(Err(SignInError::BadCredentials)),
-                };
-                commands.clone().request(Source::Core, reply_after((pending, commands), remove));
-            });
-        if let Err(reply_path) = verified {
-            reply_with_error(reply_path, SignInError::Overloaded);
-        }
+        hasher.verify(asker(user), password, Some(hash.clone()), move |verified| {
+            if let Err(error) = is_right(verified) {
+                return reply_with_error((pending, commands), error);
+            }
+            let remove = move |state: &mut State| match state.store.user(user)? {
+                Some(row) if row.password.as_ref() == Some(&hash) => state.remove_user(user).map(Ok),
+                _ => Ok(Err(SignInError::BadCredentials)),
+            };
+            commands.clone().request(Source::Core, reply_after((pending, commands), remove));
+        });
     })
 }
 
@@ -251,6 +244,16 @@ pub(super) fn notice(call: &mut Call<'_>, data: &Notice) -> HandlerResult {
     let view = NoticeView { text, from: &profile.name, time: call.state.now.wall };
     call.state.publish(Topic::Everyone, wire::event("notice", &view), None);
     done()
+}
+
+/// Returns the row of a user's jobs in the queue of the hasher.
+fn asker(user: UserId) -> Asker {
+    Asker::User(user.to_string())
+}
+
+/// Returns an error unless a password was verified and is right.
+fn is_right(verified: Result<bool, HashError>) -> Result<(), SignInError> {
+    if verified? { Ok(()) } else { Err(SignInError::BadCredentials) }
 }
 
 /// A reply to be sent, and the queue of the thread that sends it.

@@ -1,4 +1,4 @@
-//! Attacks on the running chat: HS-05, AP-01 and RS-01.
+//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07 and RS-11.
 //!
 //! | file | attack |
 //! |---|---|
@@ -9,7 +9,9 @@
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
+//! | `fairness.rs` | taking what others need: time, and places in queues |
 
+mod fairness;
 mod floods;
 mod malformed;
 mod pages;
@@ -29,7 +31,7 @@ fn chat(options: &[&str]) -> Program {
 
 /// Starts the chat without effective rate limits.
 fn generous_chat() -> Program {
-    chat(&["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
+    chat(&["--sign-in-rate", PLENTY, "--sign-up-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
 }
 
 /// Returns the data of `say`, with a new key.

@@ -205,7 +205,7 @@ fn until_it_ends(address: SocketAddr, token: &str, mut act: impl FnMut(&mut Chat
 #[test]
 fn ap_01_a_user_who_only_reads_is_logged_out_and_one_who_writes_is_not() {
     let idle = Duration::from_secs(2);
-    let rates = ["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY];
+    let rates = ["--sign-up-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY];
     let program = chat(&[&["--session-idle", "2s"][..], &rates].concat());
     let address = program.address();
     let (reader, silent) = (guest(address, "Reader"), guest(address, "Silent"));
