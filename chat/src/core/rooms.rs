@@ -32,6 +32,8 @@ struct Entered {
 struct Rooms {
     rooms: Vec<RoomView>,
     more: bool,
+    /// The name after which the next page begins, if there may be one.
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -76,21 +78,23 @@ pub(super) struct List {
     search: RoomPart,
 }
 
-/// `rooms`: lists public rooms.
+/// `rooms`: lists public rooms. A page of a search may have few rooms, or none, although more follow.
 pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
     let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|PublicName(name)| name.as_ref());
     let after = after.map_or(String::new(), |name| RoomKind::key_of_name(name.key()));
     let search = data.as_ref().map_or("", |list| &list.search.0);
-    let mut ids = call.state.store.public_rooms(search, &after, MAX_LISTED_ROOMS + 1)?;
-    let more = ids.len() > MAX_LISTED_ROOMS;
-    ids.truncate(MAX_LISTED_ROOMS);
+    let found = call.state.store.public_rooms(search, &after, MAX_LISTED_ROOMS)?;
+    let next = match found.last {
+        Some(id) => call.state.room(id)?.map(|room| room.name.clone()),
+        None => None,
+    };
     let mut rooms = Vec::new();
-    for id in ids {
+    for id in found.rooms {
         if let Some(room) = call.state.room(id)? {
             rooms.push(call.state.room_view(&room, call.user)?);
         }
     }
-    result(&Rooms { rooms, more })
+    result(&Rooms { rooms, more: next.is_some(), next })
 }
 
 #[derive(Deserialize)]
@@ -307,8 +311,7 @@ impl State {
         Ok(())
     }
 
-    /// Deletes at most `max` members of a removed room. Each of them learns of it when their membership ends, so exactly
-    /// once.
+    /// Deletes at most `max` members of a removed room. Each of them learns of it when their membership ends: once.
     pub(super) fn dismiss_members(&mut self, room: RoomId, max: usize) -> Result<(), StoreError> {
         for member in self.store.remove_some_members(room, max)? {
             if member.role > Role::Banned {

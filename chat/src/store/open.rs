@@ -171,7 +171,10 @@ const CACHE_KIB: i32 = 32 << 10;
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{super::token::epoch, Role, RoomId, UserId},
+        super::{
+            super::{name::keys_version, token::epoch},
+            Role, RoomId, UserId,
+        },
         *,
     };
 
@@ -228,18 +231,23 @@ mod tests {
         db.pragma_update(None, "application_id", APPLICATION).unwrap();
         db.pragma_update(None, "user_version", 1).unwrap();
         db.execute_batch(
-            "INSERT INTO people (id, name, key, created) VALUES (1, 'Ada', 'ada', 0), (2, 'Bob', 'bob', 0), (3, 'x', NULL, 0);
-            INSERT INTO rooms (id, kind, name, key, epoch) VALUES (2, 0, 'Rust', 'name rust', 'e'), (3, 2, '', 'pair 1 2', 'e');
+            "INSERT INTO people (id, name, key, created) VALUES
+                (1, 'Ada', 'ada', 0), (2, 'Bob', 'bob', 0), (3, 'Eve', NULL, 0);
+            INSERT INTO rooms (id, kind, name, key, epoch) VALUES
+                (2, 0, 'Rust', 'name rust', 'e'), (3, 2, '', 'pair 1 2', 'e');
             INSERT INTO members (room, person, role, since) VALUES
                 (1, 1, 2, 0), (1, 2, 2, 0), (2, 1, 3, 0), (2, 2, 1, 0), (3, 1, 2, 0), (3, 2, 2, 0);
-            INSERT INTO messages (room, seq, time, kind, author, text) VALUES (2, 1, 5, 0, 1, 'kept'), (9, 1, 5, 0, 1, 'old');
+            INSERT INTO messages (room, seq, time, kind, author, text) VALUES
+                (2, 1, 5, 0, 1, 'kept'), (9, 1, 5, 0, 1, 'old');
             INSERT INTO removed (room) VALUES (9);",
         )
         .unwrap();
+        db.execute("INSERT INTO facts VALUES ('keys', ?1)", [keys_version()]).unwrap();
         let store = Store::set_up(db).unwrap();
         let [one, two, three, nine] = [1, 2, 3, 9].map(RoomId);
         assert_eq!([one, two, three].map(|room| store.count_members(room).unwrap()), [2, 1, 2]);
         assert_eq!(store.memberships_of(UserId(2)).unwrap().len(), 3);
+        assert_eq!(store.public_rooms("ust", "", 9).unwrap().rooms, [two], "the search knows old rooms");
         assert_eq!(store.room(two).unwrap().unwrap().name, "Rust");
         assert_eq!(store.removed_room().unwrap(), None);
         while store.trim_removed().unwrap() {}

@@ -6,7 +6,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, RoomId, Store, StoreError, UserId};
+use super::{Millis, RoomId, Store, StoreError, UserId, room_search::PREFIX};
 
 /// The kind of a room, which decides who may join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +87,13 @@ impl Store {
     ) -> Result<Option<RoomId>, StoreError> {
         let sql = "INSERT INTO rooms (kind, name, key, topic, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
             ON CONFLICT (key) DO NOTHING RETURNING id";
-        self.first(sql, (kind, name, key, topic, epoch), |row| row.get(0))
+        let added = self.first(sql, (kind, name, key, topic, epoch), |row| row.get(0))?;
+        if let Some(room) = added
+            && kind == RoomKind::Public
+        {
+            self.add_room_parts(room, key)?;
+        }
+        Ok(added)
     }
 
     pub(crate) fn room(&self, id: RoomId) -> Result<Option<RoomRow>, StoreError> {
@@ -99,14 +105,6 @@ impl Store {
         self.first("SELECT id FROM rooms WHERE key = ?1", [key], |row| row.get(0))
     }
 
-    /// Returns public rooms with keys after `after` whose name's key contains `search`, in the order of the keys. Looks
-    /// at a bounded number of rooms, so that a search does not delay other requests.
-    pub(crate) fn public_rooms(&self, search: &str, after: &str, max: usize) -> Result<Vec<RoomId>, StoreError> {
-        let sql = "SELECT id FROM (SELECT id, key FROM rooms WHERE kind = 0 AND key > ?2 ORDER BY key LIMIT ?4)
-            WHERE instr(substr(key, length('name ') + 1), ?1) > 0 LIMIT ?3";
-        self.all(sql, (search, after, max, MAX_SEARCHED), |row| row.get(0))
-    }
-
     pub(crate) fn set_topic(&self, id: RoomId, topic: &str) -> Result<(), StoreError> {
         self.change("UPDATE rooms SET topic = ?2 WHERE id = ?1", (id, topic)).map(drop)
     }
@@ -115,6 +113,9 @@ impl Store {
     /// see [`remove_some_members`](Self::remove_some_members) and [`trim_removed`](Self::trim_removed).
     pub(crate) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
         self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
+        if let Some(room) = self.room(id)? {
+            self.remove_room_parts(&room.key)?;
+        }
         let sql = "UPDATE rooms SET kind = 3, name = '', key = 'removed ' || id, topic = '' WHERE id = ?1";
         self.change(sql, [id]).map(drop)
     }
@@ -227,8 +228,6 @@ impl Store {
 
 const BANNED: &str = "SELECT room, person, role, read FROM members INDEXED BY banned
     WHERE room = ?1 AND person > ifnull(?2, 0) AND role = 0 ORDER BY person LIMIT ?3";
-/// Maximum rooms that one search looks at.
-const MAX_SEARCHED: usize = 10_000;
 
 macro_rules! stored_as_number {
     ($type:ident { $($variant:ident = $number:literal),+ }) => {
@@ -257,7 +256,7 @@ stored_as_number!(Role { Banned = 0, Invited = 1, Member = 2, Owner = 3 });
 impl RoomKind {
     /// Returns the key of a public room, from the key of its name.
     pub(crate) fn key_of_name(key: &str) -> String {
-        format!("name {key}")
+        format!("{PREFIX}{key}")
     }
 
     /// Returns the key of the direct room of two users.

@@ -27,3 +27,12 @@ END;
 CREATE TRIGGER member_changed AFTER UPDATE OF role ON members WHEN (old.role >= 2) <> (new.role >= 2) BEGIN
     UPDATE rooms SET members = members + CASE WHEN new.role >= 2 THEN 1 ELSE -1 END WHERE id = new.room;
 END;
+
+-- The pairs of adjacent characters in public rooms' names, for the search. They are filled with the keys of names.
+CREATE TABLE room_parts (
+    part TEXT NOT NULL,
+    key  TEXT NOT NULL,                   -- the room's key
+    room INTEGER NOT NULL,
+    PRIMARY KEY (part, key)
+) STRICT, WITHOUT ROWID;
+DELETE FROM facts WHERE name = 'keys';
