@@ -146,7 +146,7 @@ impl ChatCore for CoreHandle {
 pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delivery: &impl Delivery) {
     let mut next_tick = Instant::now();
     loop {
-        let deadline = if state.has_background_work { Instant::now() } else { next_tick };
+        let deadline = if state.has_work() { Instant::now() } else { next_tick };
         if !commands.wait(deadline, |connection| state.presence.user_of(connection)) {
             break;
         }

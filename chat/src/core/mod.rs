@@ -28,8 +28,8 @@
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
 //! | `users.rs` | handlers: online users, blocking, sessions, accounts, notices |
-//! | `sweep.rs` | work at intervals: ends sessions, publishes presence |
-//! | `background.rs` | work in small pieces: deletes what removed rooms and users leave behind |
+//! | `sweep.rs` | work at intervals: finds background work, publishes presence |
+//! | `background.rs` | work in small pieces: ends sessions, deletes what removed rooms and users leave |
 //! | `events.rs` | the table of events, and the dispatch of each event to its handler |
 //! | `handle.rs` | [`CoreHandle`]: starts the core's thread, and sends it commands |
 

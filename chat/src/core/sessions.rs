@@ -46,11 +46,16 @@ impl State {
     pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
         if expires <= self.now.wall {
             Some(Reason::Lifetime)
-        } else if used.saturating_add(self.idle_time(guest)) <= self.now.wall {
+        } else if self.idle_at(used, guest) <= self.now.wall {
             Some(Reason::Idle)
         } else {
             None
         }
+    }
+
+    /// Returns when a session ends that is not used again after `used`.
+    pub(super) fn idle_at(&self, used: Millis, guest: bool) -> Millis {
+        used.saturating_add(self.idle_time(guest))
     }
 
     /// Returns how long a session may be unused.

@@ -13,7 +13,7 @@ use super::{
         interface::Delivery,
         password::Hasher,
         rate::{Buckets, Rate},
-        store::{self, Millis, RoomId, Store, StoreError, UserId},
+        store::{self, Millis, RoomId, SessionId, Store, StoreError, UserId},
         wire::{self, EventError},
     },
     cache::Cache,
@@ -43,8 +43,10 @@ pub(super) struct State {
     pub(super) last_sweep: Option<Instant>,
     /// The value of [`Store::foreign_changes`] at the last sweep.
     pub(super) foreign_changes: i64,
-    /// Whether more sessions may have ended than the last sweep has handled.
-    pub(super) has_more_ended: bool,
+    /// Sessions in use that another process may have removed from the store.
+    pub(super) unchecked: Vec<SessionId>,
+    /// Whether sessions or connections may be overdue.
+    pub(super) has_overdue: bool,
     /// Whether there may be background work.
     pub(super) has_background_work: bool,
     /// The time after which a piece of background work ends.
@@ -123,7 +125,8 @@ impl State {
             costs: Costs::default(),
             last_sweep: None,
             foreign_changes: 0,
-            has_more_ended: false,
+            unchecked: Vec::new(),
+            has_overdue: false,
             has_background_work: true,
             max_piece: MAX_PIECE,
             last_marked: None,

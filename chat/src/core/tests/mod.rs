@@ -133,7 +133,7 @@ impl TestChat {
 
     /// Finishes the background work, unless the test does it piece by piece.
     fn finish_background_work(&mut self) {
-        while self.state.has_background_work && !self.in_pieces {
+        while self.state.has_work() && !self.in_pieces {
             self.state.work_in_background(self.now, &self.delivery);
         }
     }
@@ -141,7 +141,7 @@ impl TestChat {
     /// Does the smallest piece of background work. Returns whether there may be more.
     fn work_in_background(&mut self) -> bool {
         self.state.work_in_background(self.now, &self.delivery);
-        self.state.has_background_work
+        self.state.has_work()
     }
 
     /// Runs commands in this order, in one transaction unless they take long.
