@@ -53,6 +53,8 @@ pub(super) struct State {
 struct RateLimits {
     /// Messages, and all other events that are written to a log or published.
     messages: Buckets<UserId>,
+    /// Conversations that are begun.
+    conversations: Buckets<UserId>,
     /// Events of any kind.
     events: Buckets<UserId>,
     /// New connections.
@@ -63,7 +65,13 @@ struct RateLimits {
 
 impl RateLimits {
     fn new() -> Self {
-        Self { messages: Buckets::new(), events: Buckets::new(), connects: Buckets::new(), passwords: Buckets::new() }
+        Self {
+            messages: Buckets::new(),
+            conversations: Buckets::new(),
+            events: Buckets::new(),
+            connects: Buckets::new(),
+            passwords: Buckets::new(),
+        }
     }
 }
 
@@ -71,6 +79,10 @@ impl RateLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Message,
+    /// A conversation that an account begins.
+    Conversation,
+    /// A conversation that a guest begins.
+    GuestConversation,
     /// An event, with its weight.
     Event(u32),
     Connect,
@@ -174,9 +186,11 @@ impl State {
             return Ok(());
         }
         let (limits, now) = (&self.config.limits, self.now.instant);
-        let RateLimits { messages, events, connects, passwords } = &mut self.rate_limits;
+        let RateLimits { messages, conversations, events, connects, passwords } = &mut self.rate_limits;
         match action {
             Action::Message => messages.take(user, limits.messages, now),
+            Action::Conversation => conversations.take(user, limits.conversations, now),
+            Action::GuestConversation => conversations.take(user, limits.conversations.divided_by(GUEST_SHARE), now),
             // A user with many connections may send more than one connection may, but not in proportion to their
             // number.
             Action::Event(weight) => events.take_several(user, weight, limits.events.times(USER_EVENT_FACTOR), now),
@@ -256,5 +270,7 @@ fn is_busy(error: &StoreError) -> bool {
 
 /// How many times the events of one connection all connections of a user together may send.
 const USER_EVENT_FACTOR: u32 = 2;
+/// Guests begin this many times fewer conversations than accounts.
+const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };

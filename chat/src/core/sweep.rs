@@ -12,7 +12,7 @@ use super::{
     },
     cache::Cache,
     effects::Topic,
-    presence::{MAX_ONLINE_NAMES, PresenceDiff},
+    presence::PresenceDiff,
     sessions::Reason,
     state::{Now, State},
 };
@@ -156,7 +156,7 @@ impl State {
         if online.is_empty() && offline.is_empty() {
             return;
         }
-        let few = online.len() + offline.len() <= MAX_PRESENCE_CHANGES && self.presence.count() <= MAX_ONLINE_NAMES;
+        let few = online.len() + offline.len() <= MAX_PRESENCE_CHANGES && self.presence.has_few_users();
         let names = |names: Vec<String>| few.then_some(names);
         let view = PresenceView { online: names(online), offline: names(offline), count: self.presence.count() };
         self.publish(Topic::Everyone, wire::event("presence", &view), None);

@@ -2,6 +2,7 @@
 
 mod events;
 mod messages;
+mod quotas;
 mod random_sequences;
 mod rooms;
 mod sessions;

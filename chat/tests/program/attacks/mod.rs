@@ -29,7 +29,7 @@ fn chat(options: &[&str]) -> Program {
 
 /// Starts the chat without effective rate limits.
 fn generous_chat() -> Program {
-    chat(&["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
+    chat(&GENEROUS)
 }
 
 /// Returns the data of `say`, with a new key.
@@ -44,5 +44,8 @@ fn key() -> String {
     uuid::Uuid::from_u64_pair(0, USED.fetch_add(1, Ordering::Relaxed)).to_string()
 }
 
+/// Options without effective rate limits.
+const GENEROUS: [&str; 8] =
+    ["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY, "--conversation-rate", PLENTY];
 const PLENTY: &str = "100000+100000/s";
 const LOBBY: u64 = 1;
