@@ -172,7 +172,7 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         }
     }
     call.state.store.erase(room.id, seq)?;
-    call.state.cache.erased(room.id, seq);
+    call.state.cache.erased(room.id);
     let about = i64::try_from(seq).ok();
     call.state.append(
         &room,

@@ -124,6 +124,7 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
     if call.state.store.count_created(call.user)? >= call.state.config.limits.owned_rooms {
         return refuse("too_many_rooms", "You have created too many rooms; remove or leave one first.");
     }
+    call.state.rate_limit(Action::Enter, call.user).or_else(too_fast)?;
     let epoch = epoch();
     let key = match kind {
         RoomKind::Public => RoomKind::key_of_name(name.key()),
@@ -171,6 +172,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
             call.check_room_count()?;
             // Becoming a member counts as a message and as activity; resuming does not.
             call.state.rate_limit(Action::Message, call.user).or_else(too_fast)?;
+            call.state.rate_limit(Action::Enter, call.user).or_else(too_fast)?;
             call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
         }

@@ -53,6 +53,8 @@ pub(super) struct State {
 struct RateLimits {
     /// Messages, and all other events that are written to a log or published.
     messages: Buckets<UserId>,
+    /// Rooms that are entered or created.
+    entries: Buckets<UserId>,
     /// Conversations that are begun.
     conversations: Buckets<UserId>,
     /// Events of any kind.
@@ -67,6 +69,7 @@ impl RateLimits {
     fn new() -> Self {
         Self {
             messages: Buckets::new(),
+            entries: Buckets::new(),
             conversations: Buckets::new(),
             events: Buckets::new(),
             connects: Buckets::new(),
@@ -79,6 +82,8 @@ impl RateLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Message,
+    /// Entering or creating a room.
+    Enter,
     /// A conversation that an account begins.
     Conversation,
     /// A conversation that a guest begins.
@@ -186,9 +191,10 @@ impl State {
             return Ok(());
         }
         let (limits, now) = (&self.config.limits, self.now.instant);
-        let RateLimits { messages, conversations, events, connects, passwords } = &mut self.rate_limits;
+        let RateLimits { messages, entries, conversations, events, connects, passwords } = &mut self.rate_limits;
         match action {
             Action::Message => messages.take(user, limits.messages, now),
+            Action::Enter => entries.take(user, ENTRY_RATE, now),
             Action::Conversation => conversations.take(user, limits.conversations, now),
             Action::GuestConversation => conversations.take(user, limits.conversations.divided_by(GUEST_SHARE), now),
             // A user with many connections may send more than one connection may, but not in proportion to their
@@ -270,6 +276,9 @@ fn is_busy(error: &StoreError) -> bool {
 
 /// How many times the events of one connection all connections of a user together may send.
 const USER_EVENT_FACTOR: u32 = 2;
+/// Rate of rooms that one user enters or creates. It is low because each time is an entry in the room's log, and one
+/// more when the user leaves.
+const ENTRY_RATE: Rate = Rate { at_once: 60, per_second: 0.2 };
 /// Guests begin this many times fewer conversations than accounts.
 const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.

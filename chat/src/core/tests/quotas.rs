@@ -436,6 +436,42 @@ fn bans_by_others_are_not_in_the_way() {
 }
 
 #[test]
+fn entering_and_leaving_hides_no_unread_messages_and_is_rate_limited() {
+    let mut chat = generous();
+    let token = chat.account("Ada").unwrap();
+    let (ada, bob, eve) = (chat.connect(token), chat.connect_user("Bob"), connect_guest(&mut chat, "Eve"));
+    let room = chat.create(bob, "Rust", "public");
+    chat.join(ada, room).unwrap();
+    for text in ["one", "two", "three"] {
+        chat.say(bob, room, text).unwrap();
+    }
+    chat.close(ada);
+    for times in 0..150 {
+        let joined = chat.join(eve, room).map(drop);
+        assert_eq!(joined.is_ok(), times < 60, "time {times}: {joined:?}");
+        chat.call(eve, "leave", json!({ "room": room })).ok();
+    }
+    chat.advance(Duration::from_secs(5));
+    chat.join(eve, room).unwrap();
+    chat.call(eve, "leave", json!({ "room": room })).unwrap();
+    assert_eq!(chat.call(eve, "create", json!({ "name": "Another" })).map(drop), Err("too_fast".into()));
+    for minute in 0..20 {
+        chat.advance(Duration::from_secs(60));
+        while chat.join(eve, room).is_ok() {
+            chat.call(eve, "leave", json!({ "room": room })).unwrap();
+        }
+        if minute % 10 == 0 {
+            chat.state.cache = super::super::cache::Cache::default();
+        }
+        let (connection, welcome) = welcome(&mut chat, token);
+        assert_eq!(welcome["rooms"][1]["unread"], 3, "minute {minute}");
+        chat.close(connection);
+    }
+    let seq = chat.join(bob, room).unwrap()["room"]["seq"].as_u64().unwrap();
+    assert!((500..2_000).contains(&seq), "{seq}");
+}
+
+#[test]
 fn long_names_of_users_online_are_left_out_like_many() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
