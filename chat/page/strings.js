@@ -25,7 +25,7 @@ export function t(key, values = {}) {
 
 /** Returns the text for an error: that for the event and code, else that for the code, else the server's message. */
 export function errorText({ code, message, retryAfter, event }) {
-  if (code === 'too_fast' && retryAfter) return t('too_fast_for', { count: retryAfter });
+  if (retryAfter && Object.hasOwn(strings.wait_for, code)) return t(`wait_for.${code}`, { count: retryAfter });
   const known = [strings.errors_of[event] ?? {}, strings.errors].find((sentences) => Object.hasOwn(sentences, code));
   return known ? known[code] : message;
 }

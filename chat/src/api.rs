@@ -3,18 +3,19 @@
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use switchboard::{Request, Responder, Response};
 
 use super::{
-    ChatConfig, ChatCore, Name, credentials,
+    ChatConfig, ChatCore, Name, Rate, credentials,
+    device::{DEVICE_SECONDS, Device, DeviceKey},
     interface::{Callback, Credential, SignInError, SignedIn, You},
     password::Password,
     proxy::address_of,
-    rate::{Buckets, address_key},
+    rate::{Buckets, NetworkBuckets, address_key},
     site::{OriginKind, Site},
     wire::{self, EventError},
 };
@@ -24,8 +25,29 @@ use super::{
 pub(super) struct Api {
     core: Arc<dyn ChatCore>,
     config: Arc<ChatConfig>,
-    /// Sign-in attempts of each address. All workers share them.
-    attempts: Arc<Mutex<Buckets<IpAddr>>>,
+    /// All workers share them.
+    attempts: Arc<Mutex<Attempts>>,
+    device_key: DeviceKey,
+}
+
+/// The rate limits for signing in. They are apart, so that guesses do not keep new users out.
+#[derive(Debug)]
+struct Attempts {
+    /// Failed log-ins from each network.
+    failures: NetworkBuckets,
+    /// Failed log-ins to each account by strangers from all networks, by the key of the name.
+    failures_of_account: Buckets<String>,
+    /// Failed log-ins of each known device.
+    failures_of_device: Buckets<Device>,
+    /// New accounts and guests from each network.
+    new_users: NetworkBuckets,
+}
+
+/// The one whose password is checked, and whose tokens are given back if it is right.
+#[derive(Clone, Debug)]
+enum Guesser {
+    Stranger { from: IpAddr, account: String },
+    Device(Device),
 }
 
 /// The body of a request to sign in.
@@ -68,6 +90,13 @@ enum AuthMethod {
     Guest,
 }
 
+/// A request to sign in that was checked as far as this is possible without the core.
+struct Checked {
+    name: Name,
+    password: Option<Password>,
+    guesser: Option<Guesser>,
+}
+
 /// An error response.
 struct ErrorResponse {
     status: u16,
@@ -77,8 +106,14 @@ struct ErrorResponse {
 }
 
 impl Api {
-    pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>) -> Self {
-        Self { core, config, attempts: Arc::new(Mutex::new(Buckets::new())) }
+    pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, device_key: DeviceKey) -> Self {
+        let attempts = Attempts {
+            failures: NetworkBuckets::new(),
+            failures_of_account: Buckets::new(),
+            failures_of_device: Buckets::new(),
+            new_users: NetworkBuckets::new(),
+        };
+        Self { core, config, attempts: Arc::new(Mutex::new(attempts)), device_key }
     }
 
     /// Handles a request. The response may come later, from another thread.
@@ -96,11 +131,13 @@ impl Api {
                 responder,
                 error_response(403, "foreign_origin", "Only the chat's own page may send this request."),
             )),
-            ("POST", "/api/register") => self.sign_in(AuthMethod::Register, request, from, site, responder),
-            ("POST", "/api/login") => self.sign_in(AuthMethod::LogIn, request, from, site, responder),
-            ("POST", "/api/guest") => self.sign_in(AuthMethod::Guest, request, from, site, responder),
-            ("POST", "/api/logout") => return self.log_out(request, site, origin_kind, responder),
-            ("GET" | "HEAD", "/api/session") => return self.session(request, origin_kind, site, responder),
+            ("POST", "/api/register") => {
+                self.sign_in(AuthMethod::Register, request, from, origin_kind, site, responder)
+            }
+            ("POST", "/api/login") => self.sign_in(AuthMethod::LogIn, request, from, origin_kind, site, responder),
+            ("POST", "/api/guest") => self.sign_in(AuthMethod::Guest, request, from, origin_kind, site, responder),
+            ("POST", "/api/logout") => return self.log_out(request, from, site, origin_kind, responder),
+            ("GET" | "HEAD", "/api/session") => return self.session(request, from, origin_kind, site, responder),
             (_, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
                 Err((responder, ErrorResponse::method("POST")))
             }
@@ -118,43 +155,97 @@ impl Api {
         method: AuthMethod,
         request: &Request<'_>,
         from: IpAddr,
+        origin_kind: OriginKind,
         site: &Site,
         responder: Responder,
     ) -> Result<(), (Responder, ErrorResponse)> {
-        let (Login { token, .. }, name, password) = match self.check(method, request, from) {
+        let login: Login = match parse(request) {
+            Ok(login) => login,
+            Err(refused) => return Err((responder, refused)),
+        };
+        let device_cookie = credentials::device_cookie_of(request.head, site, origin_kind);
+        let checked = match method {
+            AuthMethod::LogIn => self.check_login(&login, device_cookie, from),
+            AuthMethod::Register | AuthMethod::Guest => self.check_new_user(method, &login, from),
+        };
+        let Checked { name, password, guesser } = match checked {
             Ok(checked) => checked,
             Err(refused) => return Err((responder, refused)),
         };
-        let path = request.head.path().to_owned();
-        let site = site.clone();
-        let created = if method == AuthMethod::LogIn { 200 } else { 201 };
-        let lifetime = self.config.session_lifetime.as_secs();
-        let callback: Callback<Result<SignedIn, SignInError>> = Box::new(move |signed_in| match signed_in {
-            Ok(signed_in) => responder.send(signed_in_response(created, signed_in, token, &site, lifetime)),
-            Err(error) => {
-                let refused = ErrorResponse::from(error);
-                log::info!("{from}: {path} is refused: {}", refused.error.code);
-                responder.send(refused.response());
-            }
-        });
+        let is_known = matches!(guesser, Some(Guesser::Device(_)));
+        let respond = self.respond(method, &login, name.key(), guesser, request, from, site, responder);
+        let from = address_key(from);
         match (method, password) {
-            (AuthMethod::Register, Some(password)) => self.core.register(name, password, callback),
-            (AuthMethod::LogIn, Some(password)) => self.core.log_in(name, password, callback),
+            (AuthMethod::Register, Some(password)) => self.core.register(from, name, password, respond),
+            (AuthMethod::LogIn, Some(password)) => self.core.log_in(from, is_known, name, password, respond),
             // No account has a password that breaks the rules.
-            (AuthMethod::Register | AuthMethod::LogIn, None) => callback(Err(SignInError::BadCredentials)),
-            (AuthMethod::Guest, _) => self.core.enter_as_guest(name, callback),
+            (AuthMethod::Register | AuthMethod::LogIn, None) => respond(Err(SignInError::BadCredentials)),
+            (AuthMethod::Guest, _) => self.core.enter_as_guest(from, name, respond),
         }
         Ok(())
     }
 
-    /// Checks a request to sign in, as far as this is possible without the core.
-    fn check(
+    /// Returns the callback that sends the response.
+    #[expect(clippy::too_many_arguments, reason = "all that a response depends on")]
+    fn respond(
         &self,
         method: AuthMethod,
+        login: &Login,
+        name_key: &str,
+        guesser: Option<Guesser>,
         request: &Request<'_>,
         from: IpAddr,
-    ) -> Result<(Login, Name, Option<Password>), ErrorResponse> {
-        let login: Login = parse(request)?;
+        site: &Site,
+        responder: Responder,
+    ) -> Callback<Result<SignedIn, SignInError>> {
+        let (path, site, as_token) = (request.head.path().to_owned(), site.clone(), login.token);
+        let lifetime = self.config.session_lifetime.as_secs();
+        let (attempts, rate) = (Arc::clone(&self.attempts), self.config.limits.sign_ins);
+        // A guest cannot come back under the same name.
+        let device =
+            (method != AuthMethod::Guest).then(|| self.device_key.issue(name_key, seconds_now() + DEVICE_SECONDS));
+        let status = if method == AuthMethod::LogIn { 200 } else { 201 };
+        Box::new(move |signed_in| {
+            // Only a wrong password counts as a guess.
+            if let Some(guesser) = &guesser
+                && !matches!(signed_in, Err(SignInError::BadCredentials))
+            {
+                attempts.lock().unwrap_or_else(PoisonError::into_inner).give_back(guesser, rate);
+            }
+            match signed_in {
+                Ok(signed_in) => {
+                    let response = signed_in_response(status, signed_in, as_token, &site, lifetime);
+                    responder.send(match device {
+                        Some(device) if !as_token => {
+                            response.header("Set-Cookie", credentials::device_cookie(&site, &device))
+                        }
+                        _ => response,
+                    });
+                }
+                Err(error) => {
+                    let refused = ErrorResponse::from(error);
+                    log::info!("{from}: {path} is refused: {}", refused.error.code);
+                    responder.send(refused.response());
+                }
+            }
+        })
+    }
+
+    /// Checks a log-in as far as this is possible without the core, and charges it as a guess.
+    fn check_login(&self, login: &Login, device_cookie: Option<&str>, from: IpAddr) -> Result<Checked, ErrorResponse> {
+        // An account may have been registered under a higher limit than the current one.
+        let name = Name::at_most(Name::HIGHEST_LIMIT, &login.name).ok();
+        let key = name.as_ref().map_or("", Name::key);
+        let device = device_cookie.and_then(|cookie| self.device_key.verify(cookie, key, seconds_now()));
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let guesser = attempts.take_guess(key, device, from, self.config.limits.sign_ins, Instant::now())?;
+        drop(attempts);
+        let Some(name) = name else { return Err(SignInError::BadCredentials.into()) };
+        Ok(Checked { name, password: Password::new(&login.password).ok(), guesser: Some(guesser) })
+    }
+
+    /// Checks a request for a new account or guest as far as this is possible without the core, and charges it.
+    fn check_new_user(&self, method: AuthMethod, login: &Login, from: IpAddr) -> Result<Checked, ErrorResponse> {
         if method == AuthMethod::Guest && !self.config.guests {
             return Err(error_response(403, "guests_off", "Guests are not allowed here; please log in."));
         }
@@ -166,32 +257,26 @@ impl Api {
             ));
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let allowed = attempts.take(address_key(from), self.config.limits.sign_ins, Instant::now());
+        let allowed = attempts.new_users.take(from, self.config.limits.sign_ups, Instant::now());
         drop(attempts);
-        if let Err(wait) = allowed {
-            return Err(ErrorResponse::too_fast(wait));
-        }
-        // An account may have been registered under a higher limit.
-        let limit = if method == AuthMethod::LogIn { Name::HIGHEST_LIMIT } else { self.config.limits.name_chars };
-        let name = match (Name::at_most(limit, &login.name), method) {
-            (Ok(name), _) => name,
-            (Err(_), AuthMethod::LogIn) => return Err(SignInError::BadCredentials.into()),
-            (Err(error), _) => return Err(error_response(400, "bad_name", error.to_string())),
-        };
+        allowed.map_err(ErrorResponse::too_many_sign_ups)?;
+        let name = Name::at_most(self.config.limits.name_chars, &login.name)
+            .map_err(|error| error_response(400, "bad_name", error.to_string()))?;
         let password = match (Password::new(&login.password), method) {
             (Ok(password), _) => Some(password),
             (Err(error), AuthMethod::Register) => return Err(error_response(400, "bad_password", error.to_string())),
             (Err(_), AuthMethod::LogIn | AuthMethod::Guest) => None,
         };
-        Ok((login, name, password))
+        Ok(Checked { name, password, guesser: None })
     }
 
-    fn log_out(&self, request: &Request<'_>, site: &Site, origin_kind: OriginKind, responder: Responder) {
+    fn log_out(&self, request: &Request<'_>, from: IpAddr, site: &Site, origin_kind: OriginKind, responder: Responder) {
         let done = Response::new(204).header("Set-Cookie", credentials::expired_cookie(site));
         // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
             Credential::Token(token) => self.core.log_out(
+                address_key(from),
                 token,
                 Box::new(move |result| match result {
                     Ok(()) => responder.send(done),
@@ -202,7 +287,7 @@ impl Api {
         }
     }
 
-    fn session(&self, request: &Request<'_>, origin_kind: OriginKind, site: &Site, responder: Responder) {
+    fn session(&self, request: &Request<'_>, from: IpAddr, origin_kind: OriginKind, site: &Site, responder: Responder) {
         let ChatConfig { guests, registration, .. } = *self.config;
         let view = move |session: Option<(You, u64)>| {
             let (you, expires) = session.unzip();
@@ -212,6 +297,7 @@ impl Api {
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
             Credential::Token(token) => self.core.signed_in(
+                address_key(from),
                 token,
                 Box::new(move |session| match session {
                     Ok(session) => responder.send(view(session)),
@@ -219,6 +305,47 @@ impl Api {
                 }),
             ),
             Credential::None | Credential::Malformed => responder.send(view(None)),
+        }
+    }
+}
+
+impl Attempts {
+    /// Charges a log-in as a guess.
+    ///
+    /// # Errors
+    /// The response if there were too many.
+    fn take_guess(
+        &mut self,
+        account: &str,
+        device: Option<Device>,
+        from: IpAddr,
+        rate: Rate,
+        now: Instant,
+    ) -> Result<Guesser, ErrorResponse> {
+        // A device that has used up its own attempts counts as a stranger.
+        if let Some(device) = device
+            && self.failures_of_device.take(device, rate, now).is_ok()
+        {
+            return Ok(Guesser::Device(device));
+        }
+        self.failures.take(from, rate, now).map_err(ErrorResponse::too_many_attempts)?;
+        let guesser = Guesser::Stranger { from, account: account.to_owned() };
+        let all = Rate { at_once: rate.at_once.saturating_mul(ACCOUNT_FACTOR), ..rate };
+        if let Err(wait) = self.failures_of_account.take(account.to_owned(), all, now) {
+            self.failures.give_back(from, rate);
+            return Err(ErrorResponse::too_fast(wait));
+        }
+        Ok(guesser)
+    }
+
+    /// Returns what was charged for a log-in that was no wrong guess.
+    fn give_back(&mut self, guesser: &Guesser, rate: Rate) {
+        match guesser {
+            Guesser::Stranger { from, account } => {
+                self.failures.give_back(*from, rate);
+                self.failures_of_account.give_back(account, rate);
+            }
+            Guesser::Device(device) => self.failures_of_device.give_back(device, rate),
         }
     }
 }
@@ -267,11 +394,26 @@ fn error_response(
 }
 
 impl ErrorResponse {
+    /// Too many failed log-ins to an account.
     fn too_fast(wait: Duration) -> Self {
+        Self::wait(wait, "too_fast", "Too many failed attempts to log in to this account")
+    }
+
+    /// Too many failed log-ins from a network.
+    fn too_many_attempts(wait: Duration) -> Self {
+        Self::wait(wait, "too_many_attempts", "Too many failed attempts to log in from your network")
+    }
+
+    /// Too many new users from a network.
+    fn too_many_sign_ups(wait: Duration) -> Self {
+        Self::wait(wait, "too_many_sign_ups", "Too many people have just joined from your network")
+    }
+
+    fn wait(wait: Duration, code: &'static str, what: &str) -> Self {
         // Rounded up, so that a retry after this time succeeds.
         let seconds = wait.as_secs() + 1;
-        let message = format!("Too many attempts; please try again in {seconds} s.");
-        Self { field: Some(("Retry-After", seconds.to_string())), ..error_response(429, "too_fast", message) }
+        let message = format!("{what}; please try again in {seconds} s.");
+        Self { field: Some(("Retry-After", seconds.to_string())), ..error_response(429, code, message) }
     }
 
     fn method(allowed: &'static str) -> Self {
@@ -299,6 +441,14 @@ impl From<SignInError> for ErrorResponse {
     }
 }
 
+/// Returns the seconds since 1970.
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// How many guesses at an account all strangers have at once, as a multiple of those of one address. Later ones come at
+/// the rate of one address.
+const ACCOUNT_FACTOR: u32 = 10;
 /// Maximum length of a body: enough for a name and a password.
 const MAX_BODY_BYTES: usize = 4 << 10;
 /// Seconds after which a client may retry when the server is overloaded or cannot write.

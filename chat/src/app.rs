@@ -10,9 +10,13 @@ use switchboard::{
 use super::{
     ChatConfig, ChatCore,
     api::Api,
+    backlog::Flow,
     credentials, files,
-    peer::Peer,
+    peer::{Outcome, Peer},
+    proxy::address_of,
+    rate::address_key,
     site::{OriginKind, Site},
+    wire::TOO_MANY_REFUSALS,
 };
 
 /// The chat for one worker: serves the page at `/`, the requests for accounts below `/api/`, and the WebSocket at
@@ -71,7 +75,8 @@ impl App for Chat {
         let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
         let plain = Acceptance::default();
         let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
-        verdict.accept_with(acceptance, Peer::new(credential));
+        let address = address_of(handshake.request, handshake.peer.ip(), &self.config.trusted_proxies);
+        verdict.accept_with(acceptance, Peer::new(credential, address_key(address)));
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
@@ -104,8 +109,15 @@ impl App for Chat {
         match message {
             Message::Text(text) => {
                 let (rate, now) = (self.config.limits.events, Instant::now());
-                if let Err(answer) = peer.event(text, context.id(), &*self.core, rate, now) {
-                    context.send(Message::Text(&answer));
+                match peer.event(text, context.id(), &*self.core, rate, now) {
+                    Outcome::Passed(Flow::Continue) => {}
+                    Outcome::Passed(Flow::Pause) => context.pause(),
+                    Outcome::Refused(reply) => context.send(Message::Text(&reply)),
+                    Outcome::Closed(reply) => {
+                        context.send(Message::Text(&reply));
+                        // Cannot fail: the code and the reason fit into a Close frame.
+                        let _ = context.close(CloseCode::POLICY_VIOLATION, TOO_MANY_REFUSALS);
+                    }
                 }
             }
             Message::Binary(_) => {
@@ -115,8 +127,8 @@ impl App for Chat {
         }
     }
 
-    fn closed(&mut self, _: Peer, id: ConnectionId, _: &End, _: &Remote) {
-        self.core.closed(id);
+    fn closed(&mut self, peer: Peer, id: ConnectionId, _: &End, _: &Remote) {
+        peer.closed(id, &*self.core);
     }
 }
 

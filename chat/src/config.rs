@@ -50,9 +50,13 @@ pub struct ChatLimits {
     /// Rate of conversations that each user begins: first messages to users who are not in the conversation. Default:
     /// 20 at once, then one per minute. Guests have a quarter of it.
     pub conversations: Rate,
-    /// Rate of attempts to register, log in or enter as a guest from each address (each /64 of IPv6). Default: 10 at
-    /// once, then one every 6 seconds.
+    /// Rate of failed log-ins from each address (each /64 of IPv6). A /24 of IPv4 and a /48 of IPv6 have four times as
+    /// many, a /56 twice as many; all strangers together have ten times as many at once for each account, and a device
+    /// on which its user has signed in before has as many of its own. Default: 10 at once, then one every 6 seconds.
     pub sign_ins: Rate,
+    /// Rate of new accounts and guests from each address (each /64 of IPv6), with multiples as for `sign_ins`. Default:
+    /// 60 at once, then one every 2 seconds.
+    pub sign_ups: Rate,
     /// Maximum rooms that a user is a member of. Default: 200.
     pub rooms: usize,
     /// Maximum rooms that a user has created and still owns. Default: 20.
@@ -90,6 +94,7 @@ impl Default for ChatLimits {
             messages: Rate { at_once: 20, per_second: 5.0 },
             conversations: Rate { at_once: 20, per_second: 1.0 / 60.0 },
             sign_ins: Rate { at_once: 10, per_second: 1.0 / 6.0 },
+            sign_ups: Rate { at_once: 60, per_second: 0.5 },
             rooms: 200,
             owned_rooms: 20,
             connections: 20,

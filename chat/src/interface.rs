@@ -4,56 +4,72 @@
 //! The code of connections sees only the connections of its own process. It must not assume that every user is
 //! connected to it.
 
+use std::{net::IpAddr, sync::Arc};
+
 use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
 
 use super::{
     Name,
-    password::Password,
+    backlog::{Backlog, Flow},
+    password::{HashError, Password},
     token::{Token, TokenHash},
-    wire::{EventError, Incoming},
+    wire::{EventError, EventId, Incoming},
 };
 
 /// The core, which all connections share: accounts, logs, presence, and publishing. Calls return at once. Another
 /// thread carries them out, and reaches connections through a [`Delivery`].
 ///
+/// `from` is the client's address: strangers share the core's time by it.
+///
 /// The calls of one thread are carried out in order. Each connection sees a room's messages in the order of the room's
 /// log, and the reply to an event before the event's effects.
 pub(super) trait ChatCore: Send + Sync {
-    /// Reports that a connection was opened with this credential.
-    fn opened(&self, connection: ConnectionId, credential: Credential);
+    /// Reports that a connection was opened with this credential from this address, or for IPv6 from its /64. Returns
+    /// the backlog to pass to all other calls for this connection.
+    fn opened(&self, connection: ConnectionId, credential: Credential, address: IpAddr) -> Arc<Backlog>;
 
-    /// Reports an event of `bytes` bytes from a client. The client gets a reply if the event has an id, and an error if
-    /// it fails.
+    /// Decodes the data of an event of `bytes` bytes from a client, and reports the event. The client gets a reply if
+    /// the event has an id, and an error if it fails. Returns whether the connection must wait until
+    /// [`Delivery::resume`].
     ///
     /// # Errors
-    /// [`Overloaded`] if too many events wait. Returns the event too, so that the caller can reply to it.
-    fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)>;
+    /// The error reply for an event that is malformed, or for any if the core has too much to do, and its id.
+    fn event(
+        &self,
+        connection: ConnectionId,
+        event: Incoming,
+        bytes: usize,
+        backlog: &Arc<Backlog>,
+    ) -> Result<Flow, (EventError, Option<EventId>)>;
 
     /// Reports that a connection was closed.
-    fn closed(&self, connection: ConnectionId);
+    fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>);
 
     /// Creates an account, and begins a session.
-    fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
+    fn register(&self, from: IpAddr, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Begins a session.
-    fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
+    /// Begins a session. A device that `is_known` goes before strangers.
+    fn log_in(
+        &self,
+        from: IpAddr,
+        is_known: bool,
+        name: Name,
+        password: Password,
+        callback: Callback<Result<SignedIn, SignInError>>,
+    );
 
     /// Creates a guest, whose name must be free, and begins a session.
-    fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
+    fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Ends a session on all its connections.
-    fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>);
+    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>);
 
     /// Finds the user of a token, and the latest time at which the session ends.
-    fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
+    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
 }
 
 /// Receives a result. Called once, on a thread of the core, which it must not block.
 pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
-
-/// The core has too much to do. The client may try again later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Overloaded;
 
 /// The credential that a client shows when it opens a connection.
 #[derive(Clone, Debug)]
@@ -96,6 +112,15 @@ pub(super) enum SignInError {
     Storage,
 }
 
+impl From<HashError> for SignInError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::QueueFull => Self::Overloaded,
+            HashError::System(_) => Self::Storage,
+        }
+    }
+}
+
 impl SignInError {
     /// Returns the error for clients.
     pub(super) fn event_error(self) -> EventError {
@@ -125,6 +150,9 @@ pub(super) trait Delivery: Send + Sync {
     /// Sends a text to all subscribers of a topic, except one connection if given.
     fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>);
 
+    /// Reads a connection again that waits: see [`Flow::Pause`].
+    fn resume(&self, connection: ConnectionId);
+
     /// Closes a connection.
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
 
@@ -150,6 +178,10 @@ impl Delivery for Remote {
             None => Remote::publish(self, topic, Message::Text(text)),
             Some(connection) => Remote::publish_to_others(self, connection, topic, Message::Text(text)),
         }
+    }
+
+    fn resume(&self, connection: ConnectionId) {
+        Remote::resume(self, connection);
     }
 
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) {

@@ -39,11 +39,14 @@
 // | `site.rs` | the chat's host names, and the web pages that may use it |
 // | `proxy.rs` | the client's address behind a proxy |
 // | `wire.rs` | events as text |
+// | `backlog.rs` | the events of a connection that the core has not finished |
 // | `interface.rs` | the interface between connections and the core |
 // | `core/` | the thread that makes every decision, in one order |
 // | `store/` | the durable data, in SQLite |
 // | `name.rs`, `precis.rs` | the rules for names, and which names are the same |
 // | `password.rs` | the rules for passwords, and their hashes |
+// | `hash_queue.rs` | the queue of passwords to be hashed, which is shared fairly |
+// | `device.rs` | cookies of devices that have signed in before |
 // | `token.rs` | session tokens |
 // | `rate.rs` | rate limits |
 // | `files.rs`, `page/` | the web page |
@@ -51,10 +54,13 @@
 mod accounts;
 mod api;
 mod app;
+mod backlog;
 mod config;
 mod core;
 mod credentials;
+mod device;
 mod files;
+mod hash_queue;
 mod interface;
 mod name;
 mod password;

@@ -24,7 +24,7 @@
 //!
 //! [UTS #39]: https://www.unicode.org/reports/tr39/
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::LazyLock};
 
 use precis_profiles::{Nickname, UsernameCasePreserved, precis_core::profile::Rules as _};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
@@ -88,6 +88,7 @@ impl Name {
         let profile = UsernameCasePreserved::new();
         // The profile's mappings never fail. The width mapping turns an ideographic space into a plain one.
         let text = profile.width_mapping_rule(text).unwrap_or(Cow::Borrowed(text));
+        check_length(max, text.nfc())?;
         let mut name = String::new();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
             precis::check_identifier(word).map_err(BadName::NotAllowed)?;
@@ -141,15 +142,28 @@ impl RoomName {
         check_bytes(max, text)?;
         // Keyboards add variation selectors to emoji, and the profile does not allow them.
         let name = text.chars().filter(|c| !matches!(c, '\u{FE0E}' | '\u{FE0F}')).collect();
+        let mut name: String = name;
+        check_length(max, name.nfkc())?;
         // RFC 8266 §2.3: repeat until the output is stable. Three rounds are enough: normalization may only add a space
         // at the start, which the next round removes.
-        let name = (0..3).try_fold(name, |name: String, _| {
+        for _ in 0..3 {
             precis::check_freeform(&name).map_err(BadName::NotAllowed)?;
             let profile = Nickname::new();
             let mapped = profile.additional_mapping_rule(&*name).and_then(|name| profile.normalization_rule(name));
-            Ok(mapped.map_or_else(|_| name.clone(), Cow::into_owned))
-        })?;
+            match mapped {
+                Ok(mapped) if mapped != name => name = mapped.into_owned(),
+                _ => break,
+            }
+        }
         Keyed::new(max, name).map(Self)
+    }
+
+    /// Returns the name if it has at most `max` characters.
+    ///
+    /// # Errors
+    /// [`BadName::TooLong`].
+    pub(super) fn within(&self, max: usize) -> Result<&Self, BadName> {
+        if self.0.name.chars().count() > max { Err(BadName::TooLong { max }) } else { Ok(self) }
     }
 
     /// Returns the name for display.
@@ -207,10 +221,15 @@ impl Keyed {
 /// Refuses a text that is far too long, before any other check. Composing letters with their marks shortens a text, but
 /// by no more than this.
 fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
-    // The other rules take quadratic time.
     let is_too_long = text.len() > max.saturating_mul(MAX_BYTES_PER_CHAR)
         || text.chars().count() > max.saturating_mul(MAX_COMPOSED).saturating_add(SPACES_AROUND);
     if is_too_long { Err(BadName::TooLong { max }) } else { Ok(()) }
+}
+
+/// Refuses a text that stays too long when it is composed, before the checks of its characters, which take longer. Spaces
+/// may be removed later, so they do not count.
+fn check_length(max: usize, composed: impl Iterator<Item = char>) -> Result<(), BadName> {
+    if composed.filter(|c| !c.is_whitespace()).nth(max).is_some() { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
 /// Returns a combining mark that must not be shown: one at the start of a word, which would be drawn over the character
@@ -243,11 +262,27 @@ fn mixes_scripts(name: &str) -> bool {
 
 /// Returns the key of a name. See the top of this file.
 fn key_of(name: &str) -> String {
-    (0..KEY_ROUNDS).fold(name.to_owned(), |key, _| {
-        let drawn: String = key.nfd().map(|c| key_of_char(&c.to_string())).collect();
-        drawn.nfd().collect()
-    })
+    let mut key = name.to_owned();
+    for _ in 0..KEY_ROUNDS {
+        let mut next = String::with_capacity(key.len());
+        for c in key.nfd() {
+            match u8::try_from(c).ok().and_then(|byte| ASCII_KEYS.get(usize::from(byte))) {
+                Some(key) => next.push_str(key),
+                None => next.push_str(&key_of_char(c.encode_utf8(&mut [0; 4]))),
+            }
+        }
+        let next = next.nfd().collect();
+        if next == key {
+            break;
+        }
+        key = next;
+    }
+    key
 }
+
+/// The keys of ASCII's characters, of which most names consist.
+static ASCII_KEYS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..128_u8).map(|byte| key_of_char(&char::from(byte).to_string())).collect());
 
 /// Returns what a character looks like, independent of its case.
 fn key_of_char(character: &str) -> String {
@@ -293,6 +328,10 @@ const RULES: u32 = 1;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
     use super::{
         BadName::{Direction, Empty, MixedScripts, NotAllowed, TooLong},
         *,
@@ -506,4 +545,51 @@ mod tests {
             }
         }
     }
+
+    /// Texts of each kind eight times as long: linear rules take eight times as long, quadratic ones 64 times.
+    #[test]
+    fn the_rules_take_linear_time() {
+        let kinds = [
+            "a",
+            "m",
+            "Ж",
+            "é",
+            "e\u{301}",
+            "・ア",
+            "ｱﾞ",
+            "明",
+            "٣",
+            "ن\u{200C}",
+            "क\u{94D}\u{200D}",
+            "l·l",
+            "α\u{375}",
+            "ש\u{5F3}",
+            "🦀",
+            "𝓐",
+            "a ",
+            "\u{1112}\u{1161}\u{11AB}",
+        ];
+        for kind in kinds {
+            for (rules, max) in [("no limit", usize::MAX), ("the highest limit", Name::HIGHEST_LIMIT)] {
+                let time_of = |count| {
+                    let text = kind.repeat(count);
+                    let once = || {
+                        let _ = (Name::at_most(max, &text), RoomName::at_most(max, &text));
+                    };
+                    (0..5).map(|_| cpu_time_of(once)).min().expect("five times")
+                };
+                let (short, long) = (time_of(250), time_of(2_000));
+                assert!(long < short * 20 + SLACK, "{kind:?}, {rules}: {short:?}, {long:?}");
+            }
+        }
+    }
+
+    fn cpu_time_of(work: impl FnOnce()) -> Duration {
+        let now = || clock_gettime(ClockId::ThreadCPUTime);
+        let start = now();
+        work();
+        Duration::try_from(now() - start).unwrap()
+    }
+
+    const SLACK: Duration = Duration::from_micros(200);
 }

@@ -3,11 +3,7 @@
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, Sender, channel},
-    },
+    sync::Arc,
     thread::{Builder, JoinHandle},
 };
 
@@ -15,12 +11,17 @@ use argon2::{Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _, p
 use precis_profiles::{OpaqueString, precis_core::profile::Rules as _};
 use zeroize::Zeroizing;
 
-use super::{precis, token::Token};
+use super::{
+    hash_queue::{Asker, HashJobs, HashQueue, QueueFull, hash_queue},
+    precis,
+    token::Token,
+};
 
 /// A password: an [OpaqueString] of RFC 8265 with 8 to 256 characters, so that it is the same on each keyboard and
 /// system. `Debug` does not reveal it, and dropping it wipes it from memory.
 ///
 /// [OpaqueString]: https://www.rfc-editor.org/rfc/rfc8265#section-4.2
+#[derive(Clone)]
 pub(super) struct Password(Zeroizing<String>);
 
 /// Why a text is not a password.
@@ -88,18 +89,22 @@ impl std::error::Error for BadPassword {}
 ///
 /// Each hash takes 19 MiB and about 20 ms. That makes guessing expensive, and is too long for a thread that serves
 /// connections. The thread finishes the queued jobs and ends when all handles are dropped.
-#[derive(Clone, Debug)]
-pub(super) struct Hasher {
-    jobs: Sender<Job>,
-    /// Number of queued jobs.
-    queued: Arc<AtomicUsize>,
-}
+///
+/// Jobs wait in a queue that is shared fairly: see [`HashQueue`](super::hash_queue::HashQueue).
+#[derive(Clone)]
+pub(super) struct Hasher(Arc<HashQueue<Job>>);
 
-type Job = Box<dyn FnOnce(&Hashing) + Send>;
+/// A job, or the news that it was refused.
+type Job = Box<dyn FnOnce(Result<&Hashing, QueueFull>) + Send>;
 
-/// The system has no memory or no randomness for a hash.
+/// Why there is no hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HashError(Error);
+pub(super) enum HashError {
+    /// Too many hashes are asked for.
+    QueueFull,
+    /// The system has no memory or no randomness for a hash.
+    System(Error),
+}
 
 impl Hasher {
     /// Starts the thread.
@@ -112,61 +117,60 @@ impl Hasher {
 
     fn start_with(argon2: Argon2<'static>) -> io::Result<(Self, JoinHandle<()>)> {
         let hashing = Hashing::new(argon2).map_err(io::Error::other)?;
-        let (jobs, queue) = channel();
-        let hasher = Self { jobs, queued: Arc::default() };
-        let queued = Arc::clone(&hasher.queued);
-        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.run(&queue, &queued))?;
-        Ok((hasher, thread))
+        let (queue, jobs) = hash_queue();
+        let thread = Builder::new().name("passwords".to_owned()).spawn(move || hashing.run(&jobs))?;
+        Ok((Self(queue), thread))
     }
 
-    /// Hashes a password with a new salt, and calls `then` on the hasher's thread with the hash to store and `waiter`.
+    /// Hashes a password with a new salt, and calls `then` with the hash to store.
     ///
-    /// The hash is a [PHC string], which contains salt and costs. `then` must be quick: it delays the next job.
+    /// The hash is a [PHC string], which contains salt and costs. `then` is called on the hasher's thread, or on any
+    /// that queues a job if this one is refused, and must be quick.
     ///
     /// [PHC string]: https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
-    ///
-    /// # Errors
-    /// Returns `waiter` if the queue is full; then `then` is not called.
-    pub(super) fn hash<W: Send + 'static>(
+    pub(super) fn hash(
         &self,
+        asker: Asker,
         password: Password,
-        waiter: W,
-        then: impl FnOnce(Result<String, HashError>, W) + Send + 'static,
-    ) -> Result<(), W> {
-        self.queue(waiter, move |hashing, waiter| then(hashing.hash(&password), waiter))
+        then: impl FnOnce(Result<String, HashError>) + Send + 'static,
+    ) {
+        self.queue(asker, move |hashing| then(hashing.and_then(|hashing| hashing.hash(&password))));
     }
 
-    /// Verifies a password against a stored hash, and calls `then` on the hasher's thread with the result and `waiter`.
+    /// Verifies a password against a stored hash, and calls `then` with the result.
     ///
     /// Without a stored hash, because there is no such account, the result is `false` after the same time. So the time
-    /// does not reveal which accounts exist.
-    ///
-    /// # Errors
-    /// As [`hash`](Self::hash).
-    pub(super) fn verify<W: Send + 'static>(
+    /// does not reveal which accounts exist. `then` is called as by [`hash`](Self::hash).
+    pub(super) fn verify(
         &self,
+        asker: Asker,
         password: Password,
         stored: Option<String>,
-        waiter: W,
-        then: impl FnOnce(bool, W) + Send + 'static,
-    ) -> Result<(), W> {
-        self.queue(waiter, move |hashing, waiter| then(hashing.verify(&password, stored.as_deref()), waiter))
+        then: impl FnOnce(Result<bool, HashError>) + Send + 'static,
+    ) {
+        self.queue(asker, move |hashing| then(hashing.map(|hashing| hashing.verify(&password, stored.as_deref()))));
     }
 
-    fn queue<W: Send + 'static>(&self, waiter: W, job: impl FnOnce(&Hashing, W) + Send + 'static) -> Result<(), W> {
-        let one_more = |queued| (queued < MAX_QUEUED).then_some(queued + 1);
-        if self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            return Err(waiter);
+    fn queue(&self, asker: Asker, job: impl FnOnce(Result<&Hashing, HashError>) + Send + 'static) {
+        let job: Job = Box::new(move |hashing| job(hashing.map_err(|QueueFull| HashError::QueueFull)));
+        if let Some(refused) = self.0.push(asker, job) {
+            refused(Err(QueueFull));
         }
-        // Cannot fail: the thread lives while this handle does.
-        let _ = self.jobs.send(Box::new(move |hashing| job(hashing, waiter)));
-        Ok(())
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher(..)")
     }
 }
 
 impl fmt::Display for HashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot hash a password: {}", self.0)
+        match self {
+            Self::QueueFull => f.write_str("too many passwords are hashed at the same time"),
+            Self::System(error) => write!(f, "cannot hash a password: {error}"),
+        }
     }
 }
 
@@ -181,19 +185,19 @@ struct Hashing {
 
 impl Hashing {
     fn new(argon2: Argon2<'static>) -> Result<Self, HashError> {
-        let dummy = argon2.hash_password(Token::random().to_string().as_bytes()).map_err(HashError)?;
+        let dummy = argon2.hash_password(Token::random().to_string().as_bytes()).map_err(HashError::System)?;
         Ok(Self { argon2, dummy })
     }
 
     /// Runs queued jobs until all handles are dropped.
     ///
     /// A panic in a `then` ends the process, as one in a worker does: a server must not go on if nobody can sign in.
-    fn run(&self, queue: &Receiver<Job>, queued: &AtomicUsize) {
-        let run_job = |job: Job| {
-            queued.fetch_sub(1, Ordering::Relaxed);
-            job(self);
-        };
-        let done = catch_unwind(AssertUnwindSafe(|| queue.iter().for_each(run_job)));
+    fn run(&self, jobs: &HashJobs<Job>) {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(job) = jobs.next() {
+                job(Ok(self));
+            }
+        }));
         if done.is_err() {
             log::error!("the password thread panicked; the process ends");
             std::process::exit(101);
@@ -221,7 +225,7 @@ impl Hashing {
 }
 
 fn hash(argon2: &Argon2<'_>, password: &Password) -> Result<String, HashError> {
-    let hash = argon2.hash_password(password.0.as_bytes()).map_err(HashError)?;
+    let hash = argon2.hash_password(password.0.as_bytes()).map_err(HashError::System)?;
     Ok(hash.to_string())
 }
 
@@ -231,25 +235,27 @@ const MAX_CHARS: usize = 256;
 const MAX_BYTES_PER_CHAR: usize = 8;
 /// Maximum characters that compose to one.
 const MAX_COMPOSED: usize = 4;
-/// Maximum queued jobs. Above it, jobs are refused.
-const MAX_QUEUED: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::mpsc::{RecvTimeoutError, Sender, channel},
+        sync::mpsc::{Sender, channel},
         time::Duration,
     };
 
     use argon2::Params;
 
-    use super::*;
+    use super::{super::hash_queue::MAX_WAITING, *};
 
     /// The longest that a test waits.
     const DEADLINE: Duration = Duration::from_secs(60);
 
     fn password(text: &str) -> Password {
         Password::new(text).unwrap()
+    }
+
+    fn asker() -> Asker {
+        Asker::User("Ada".to_owned())
     }
 
     /// Returns the cheapest parameters.
@@ -266,25 +272,22 @@ mod tests {
             begun.send(()).unwrap();
             assert!(held.recv().is_err());
         };
-        hasher.verify(password("long enough"), None, (), move |_, ()| hold()).unwrap();
+        hasher.verify(asker(), password("long enough"), None, move |_| hold());
         begins.recv_timeout(DEADLINE).unwrap();
         (hasher, thread, release)
     }
 
     fn hash(hasher: &Hasher, text: &str) -> String {
         let (sender, results) = channel();
-        hasher.hash(password(text), sender, |hash, sender| sender.send(hash).unwrap()).unwrap();
+        hasher.hash(asker(), password(text), move |hash| sender.send(hash).unwrap());
         results.recv_timeout(DEADLINE).unwrap().unwrap()
     }
 
     fn verify(hasher: &Hasher, text: &str, stored: Option<&str>) -> bool {
         let (sender, results) = channel();
         hasher
-            .verify(password(text), stored.map(str::to_owned), sender, |is_right, sender| {
-                sender.send(is_right).unwrap()
-            })
-            .unwrap();
-        results.recv_timeout(DEADLINE).unwrap()
+            .verify(asker(), password(text), stored.map(str::to_owned), move |is_right| sender.send(is_right).unwrap());
+        results.recv_timeout(DEADLINE).unwrap().unwrap()
     }
 
     #[test]
@@ -365,37 +368,19 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_jobs_at_once_and_returns_the_waiter() {
+    fn a_full_queue_refuses_jobs_at_once_and_runs_all_others() {
         let (hasher, thread, release) = held();
         let (sender, results) = channel();
-        for number in 0..MAX_QUEUED {
+        let queue = |number| {
             let sender = sender.clone();
-            hasher
-                .verify(password("long enough"), None, sender, move |_, sender| sender.send(number).unwrap())
-                .unwrap();
-        }
-        let (refused, refused_results) = channel();
-        let also_refused = refused.clone();
-        assert_eq!(
-            hasher.verify(password("long enough"), None, "waiter", move |_, _| also_refused.send(()).unwrap()),
-            Err("waiter")
-        );
-        assert_eq!(
-            hasher.hash(password("long enough"), "waiter", move |_, _| refused.send(()).unwrap()),
-            Err("waiter")
-        );
-        assert_eq!(
-            refused_results.recv_timeout(DEADLINE),
-            Err(RecvTimeoutError::Disconnected),
-            "both callbacks are dropped without a call"
-        );
-
+            hasher.verify(asker(), password("long enough"), None, move |done| sender.send((number, done)).unwrap());
+        };
+        (0..MAX_WAITING).for_each(queue);
+        queue(MAX_WAITING);
+        assert_eq!(results.recv_timeout(DEADLINE), Ok((MAX_WAITING, Err(HashError::QueueFull))));
         drop((hasher, sender, release));
-        assert_eq!(
-            results.iter().collect::<Vec<_>>(),
-            (0..MAX_QUEUED).collect::<Vec<_>>(),
-            "all queued jobs run, in order"
-        );
+        let expected: Vec<_> = (0..MAX_WAITING).map(|number| (number, Ok(false))).collect();
+        assert_eq!(results.iter().collect::<Vec<_>>(), expected, "in order");
         thread.join().unwrap();
     }
 
@@ -415,7 +400,7 @@ mod tests {
         const CHILD: &str = "SWITCHBOARD_TEST_OF_A_PANIC";
         if std::env::var_os(CHILD).is_some() {
             let (hasher, _) = Hasher::start_with(cheap()).unwrap();
-            hasher.verify(password("long enough"), None, (), |_, ()| panic!("on purpose")).unwrap();
+            hasher.verify(asker(), password("long enough"), None, |_| panic!("on purpose"));
             let (_never, end) = channel::<()>();
             let _ = end.recv_timeout(DEADLINE);
             // Reached only if the process goes on: then the test fails by its status.

@@ -7,12 +7,15 @@
 //! [RFC 8264]: https://www.rfc-editor.org/rfc/rfc8264
 //! [§8]: https://www.rfc-editor.org/rfc/rfc8264#section-8
 
+use std::ops::RangeInclusive;
+
 use precis_profiles::precis_core::{
-    DerivedPropertyValue as Value, Error, FreeformClass, IdentifierClass, StringClass,
+    DerivedPropertyValue as Value, FreeformClass, IdentifierClass, StringClass,
     stringclasses::SpecificDerivedPropertyValue as Class,
 };
-use unicode_normalization::is_nfkc;
+use unicode_normalization::{char::canonical_combining_class, is_nfkc};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+use unicode_script::{Script, UnicodeScript as _};
 use unicode_security::skeleton;
 
 /// Checks a text against the IdentifierClass (§4.2), for users' names: letters, digits and ASCII's visible characters.
@@ -32,15 +35,89 @@ pub(super) fn check_freeform(text: &str) -> Result<(), char> {
 }
 
 fn check<C: StringClass + Class>(class: &CurrentUnicode<C>, text: &str) -> Result<(), char> {
-    class.allows(text).map_err(|error| match error {
-        Error::BadCodepoint(info) => text.chars().nth(info.position).unwrap_or(char::REPLACEMENT_CHARACTER),
-        // A character lacks the neighbours that its rule requires.
-        Error::Invalid | Error::Unexpected(_) => {
-            let needs_neighbours =
-                |c: &char| matches!(class.get_value_from_char(*c), Value::ContextJ | Value::ContextO);
-            text.chars().find(needs_neighbours).unwrap_or(char::REPLACEMENT_CHARACTER)
+    let chars: Vec<char> = text.chars().collect();
+    let whole = Whole::of(&chars);
+    for (position, &c) in chars.iter().enumerate() {
+        let is_allowed = match class.get_value_from_char(c) {
+            Value::PValid | Value::SpecClassPval => true,
+            Value::SpecClassDis | Value::Disallowed | Value::Unassigned => false,
+            Value::ContextJ | Value::ContextO => fits_context(&chars, position, &whole),
+        };
+        if !is_allowed {
+            return Err(c);
         }
-    })
+    }
+    Ok(())
+}
+
+/// What a rule about the whole text needs to know. Found once: a text may consist of characters with such a rule.
+struct Whole {
+    has_kana_or_han: bool,
+    has_arabic_digits: bool,
+    has_extended_arabic_digits: bool,
+}
+
+impl Whole {
+    fn of(chars: &[char]) -> Self {
+        let is_kana_or_han = |c: &char| matches!(c.script(), Script::Hiragana | Script::Katakana | Script::Han);
+        Self {
+            has_kana_or_han: chars.iter().any(is_kana_or_han),
+            has_arabic_digits: chars.iter().any(|c| ARABIC_DIGITS.contains(c)),
+            has_extended_arabic_digits: chars.iter().any(|c| EXTENDED_ARABIC_DIGITS.contains(c)),
+        }
+    }
+}
+
+/// Applies a character's contextual rule (RFC 5892, appendix A). The crate's own functions collect the text anew for each
+/// such character, which takes quadratic time.
+fn fits_context(chars: &[char], position: usize, whole: &Whole) -> bool {
+    let before = position.checked_sub(1).and_then(|before| chars.get(before)).copied();
+    let after = chars.get(position + 1).copied();
+    match chars[position] {
+        // A.1 and A.2.
+        ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER if before.is_some_and(is_virama) => true,
+        ZERO_WIDTH_NON_JOINER => joins_around(chars, position),
+        // A.3.
+        '\u{B7}' => (before, after) == (Some('l'), Some('l')),
+        // A.4: Greek's numeral sign.
+        '\u{375}' => after.is_some_and(|c| c.script() == Script::Greek),
+        // A.5 and A.6: Hebrew's geresh and gershayim.
+        '\u{5F3}' | '\u{5F4}' => before.is_some_and(|c| c.script() == Script::Hebrew),
+        // A.7: the katakana middle dot.
+        '\u{30FB}' => whole.has_kana_or_han,
+        // A.8 and A.9.
+        c if ARABIC_DIGITS.contains(&c) => !whole.has_extended_arabic_digits,
+        c if EXTENDED_ARABIC_DIGITS.contains(&c) => !whole.has_arabic_digits,
+        _ => false,
+    }
+}
+
+fn is_virama(c: char) -> bool {
+    canonical_combining_class(c) == 9
+}
+
+/// Returns whether letters that join stand on both sides of a zero-width non-joiner (A.1). Asks the crate, which knows
+/// the joining types, about the characters around it. Marks may stand between, and no name has more of them in a row.
+fn joins_around(chars: &[char], position: usize) -> bool {
+    /// A class in which only the non-joiner has a rule.
+    struct NonJoiner;
+    impl StringClass for NonJoiner {
+        fn get_value_from_char(&self, c: char) -> Value {
+            if c == ZERO_WIDTH_NON_JOINER { Value::ContextJ } else { Value::PValid }
+        }
+
+        fn get_value_from_codepoint(&self, code_point: u32) -> Value {
+            if code_point == u32::from(ZERO_WIDTH_NON_JOINER) { Value::ContextJ } else { Value::PValid }
+        }
+    }
+
+    let (from, to) = (position.saturating_sub(MAX_BETWEEN), chars.len().min(position + MAX_BETWEEN + 1));
+    let around = (from..to).map(|other| match chars[other] {
+        // Another one joins nothing, as this letter.
+        ZERO_WIDTH_NON_JOINER if other != position => 'a',
+        c => c,
+    });
+    NonJoiner.allows(around.collect::<String>()).is_ok()
 }
 
 /// Describes a character for an error message: the character itself, or its code point if it is invisible.
@@ -103,9 +180,66 @@ fn derived_property(class: &impl Class, c: char) -> Value {
     }
 }
 
+const ZERO_WIDTH_NON_JOINER: char = '\u{200C}';
+const ZERO_WIDTH_JOINER: char = '\u{200D}';
+const ARABIC_DIGITS: RangeInclusive<char> = '\u{660}'..='\u{669}';
+const EXTENDED_ARABIC_DIGITS: RangeInclusive<char> = '\u{6F0}'..='\u{6F9}';
+/// Characters around a zero-width non-joiner among which a letter on each side is sought.
+const MAX_BETWEEN: usize = 8;
+
 #[cfg(test)]
 mod tests {
+    use precis_profiles::precis_core::Error;
+
     use super::*;
+
+    /// Each row: characters of one rule and its neighbourhood.
+    const ALPHABETS: [&[char]; 7] = [
+        &['・', 'ア', 'の', '明', 'a', ' '],
+        &['٣', '٤', '۴', '۵', 'ب', '3'],
+        &['\u{200C}', '\u{200D}', 'ن', 'ا', '\u{64E}', 'م', 'a', '\u{301}'],
+        &['\u{200C}', '\u{200D}', 'क', '\u{94D}', 'ष', '\u{941}'],
+        &['·', 'l', 'L', 'a'],
+        &['\u{375}', 'α', 'Ω', 'a', '\u{5F3}', '\u{5F4}', 'ש', 'ה'],
+        &['・', '٣', '\u{200C}', '·', '\u{375}', '\u{5F4}', '🦀', '\u{1100}', '\u{7}', 'é', 'ｱ'],
+    ];
+
+    fn seeds() -> std::ops::Range<u64> {
+        match std::env::var("SEED") {
+            Ok(seed) => seed.parse().map(|seed: u64| seed..seed + 1).expect("SEED is a number"),
+            Err(_) => 0..20_000,
+        }
+    }
+
+    #[test]
+    fn texts_are_allowed_that_the_crate_allows() {
+        for seed in seeds() {
+            let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+            let mut below = |bound: usize| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                usize::try_from(random % bound as u64).unwrap()
+            };
+            let alphabet = ALPHABETS[below(ALPHABETS.len())];
+            let text: String = (0..1 + below(8)).map(|_| alphabet[below(alphabet.len())]).collect();
+            let classes: [(Result<(), char>, Result<(), Error>); 2] = [
+                (check_identifier(&text), CurrentUnicode(IdentifierClass::default()).allows(&text)),
+                (check_freeform(&text), CurrentUnicode(FreeformClass::default()).allows(&text)),
+            ];
+            for (ours, theirs) in classes {
+                let theirs = theirs.map_err(|error| match error {
+                    Error::BadCodepoint(info) => text.chars().nth(info.position),
+                    // It does not say which character lacks its neighbours.
+                    Error::Invalid | Error::Unexpected(_) => None,
+                });
+                match theirs {
+                    Err(None) => assert!(ours.is_err(), "seed {seed}: {text:?}"),
+                    theirs => assert_eq!(ours.map_err(Some), theirs, "seed {seed}: {text:?}"),
+                }
+            }
+        }
+    }
 
     /// Each row: a character, whether an identifier may contain it, and whether a free text may.
     #[test]

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -125,8 +125,9 @@ impl Bucket {
         let interval = rate.interval();
         let whole = interval.saturating_mul(rate.at_once);
         let wanted = interval.saturating_mul(count.min(rate.at_once.max(1)));
-        // At most all tokens are missing. Without this, a rate lower than the last call's would cause too long a wait.
-        let missing = self.missing(now).min(whole) + wanted;
+        // At most twice all tokens are missing: see `charge`. Without this, a rate lower than the last call's would
+        // cause too long a wait.
+        let missing = self.missing(now).min(whole.saturating_mul(2)) + wanted;
         match missing.checked_sub(whole) {
             Some(Duration::ZERO) | None => {
                 // Cannot overflow: at most 2³² days from now.
@@ -135,6 +136,21 @@ impl Bucket {
             }
             Some(wait) => Err(wait),
         }
+    }
+
+    /// Takes `count` tokens that may not be there yet: the next ones are available the later. At most a whole bucket is
+    /// owed.
+    fn charge(&mut self, count: u32, rate: Rate, now: Instant) {
+        let interval = rate.interval();
+        let whole = interval.saturating_mul(rate.at_once);
+        let missing = self.missing(now).saturating_add(interval.saturating_mul(count)).min(whole.saturating_mul(2));
+        // Cannot overflow: at most 2³³ days from now.
+        self.full_at = Some(now + missing);
+    }
+
+    /// Returns a token that was taken.
+    fn give_back(&mut self, rate: Rate) {
+        self.full_at = self.full_at.and_then(|full_at| full_at.checked_sub(rate.interval()));
     }
 
     /// Returns whether no token is missing.
@@ -155,7 +171,7 @@ pub(super) struct Buckets<K> {
     buckets: HashMap<K, Bucket>,
 }
 
-impl<K: Copy + Eq + Hash> Buckets<K> {
+impl<K: Clone + Eq + Hash> Buckets<K> {
     pub(super) fn new() -> Self {
         Self { buckets: HashMap::new() }
     }
@@ -179,22 +195,117 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         self.buckets.entry(key).or_default().take_several(count, rate, now)
     }
 
+    /// Takes `count` tokens from the bucket of a key, even if they are not there yet.
+    pub(super) fn charge(&mut self, key: K, count: u32, rate: Rate, now: Instant) {
+        // Only what was just used can owe more.
+        if let Some(bucket) = self.buckets.get_mut(&key) {
+            bucket.charge(count, rate, now);
+        }
+    }
+
+    /// Returns a token that was taken.
+    pub(super) fn give_back(&mut self, key: &K, rate: Rate) {
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            bucket.give_back(rate);
+        }
+    }
+
+    /// Returns the time until a token of a key is available, without taking it.
+    fn wait_for(&self, key: &K, rate: Rate, now: Instant) -> Option<Duration> {
+        self.buckets.get(key).and_then(|bucket| {
+            let mut copy = *bucket;
+            copy.take(rate, now).err()
+        })
+    }
+
     /// Evicts the full buckets, which equal new ones. If none is full, evicts the one that will be full first. Refusing
     /// new keys instead would let a flood of addresses lock out everybody else.
     fn make_room(&mut self, now: Instant) {
         self.buckets.retain(|_, bucket| !bucket.is_full(now));
         if self.buckets.len() >= MAX_BUCKETS {
-            let next = self.buckets.iter().min_by_key(|(_, bucket)| bucket.full_at).map(|(key, _)| *key);
+            let next = self.buckets.iter().min_by_key(|(_, bucket)| bucket.full_at).map(|(key, _)| key.clone());
             next.map(|key| self.buckets.remove(&key));
         }
     }
 }
 
-/// Returns the key of an address's bucket: for IPv6 its /64, since a subscriber can use all addresses of at least that.
-pub(super) fn address_key(address: IpAddr) -> IpAddr {
+/// A [`Bucket`] for each network of clients.
+///
+/// A client can use many addresses: a subscriber has a /64 of IPv6 at least, often a /56, a company a /48. So a token
+/// comes from each network that the address is in, and a wider one has a multiple of the rate: it may have many users.
+#[derive(Debug)]
+pub(super) struct NetworkBuckets {
+    buckets: Buckets<Network>,
+}
+
+/// The addresses that share this many leading bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    fn of(address: IpAddr, bits: u8) -> Self {
+        let mask = |bits: u8, width: u8| u128::MAX.checked_shl((width - bits).into()).unwrap_or(0);
+        let address = match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                Ipv4Addr::from_bits(v4.to_bits() & u32::MAX.checked_shl((32 - bits).into()).unwrap_or(0)).into()
+            }
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & mask(bits, 128)).into(),
+        };
+        Self { address, bits }
+    }
+
+    /// Returns the widest network that is taken for one client: a /24 of IPv4, a /48 of IPv6.
+    pub(super) fn widest_of(address: IpAddr) -> Self {
+        match widths_of(address).last() {
+            Some((bits, _)) => Self::of(address, *bits),
+            None => Self::of(address, 0),
+        }
+    }
+}
+
+/// Returns the widths of the networks of an address, the narrowest first, and by how much each multiplies the rate.
+fn widths_of(address: IpAddr) -> &'static [(u8, u32)] {
     match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V4(_) => &[(32, 1), (24, 4)],
+        IpAddr::V6(_) => &[(64, 1), (56, 2), (48, 4)],
+    }
+}
+
+impl NetworkBuckets {
+    pub(super) fn new() -> Self {
+        Self { buckets: Buckets::new() }
+    }
+
+    /// Takes one token from the bucket of each network of an address.
+    ///
+    /// # Errors
+    /// The time until one is available from all of them. Nothing was taken.
+    pub(super) fn take(&mut self, address: IpAddr, rate: Rate, now: Instant) -> Result<(), Duration> {
+        let networks =
+            || widths_of(address).iter().map(|(bits, factor)| (Network::of(address, *bits), rate.times(*factor)));
+        if let Some(wait) = networks().filter_map(|(network, rate)| self.buckets.wait_for(&network, rate, now)).max() {
+            return Err(wait);
+        }
+        networks().try_for_each(|(network, rate)| self.buckets.take(network, rate, now))
+    }
+
+    /// Returns the tokens that were taken for an address.
+    pub(super) fn give_back(&mut self, address: IpAddr, rate: Rate) {
+        for (bits, factor) in widths_of(address) {
+            self.buckets.give_back(&Network::of(address, *bits), rate.times(*factor));
+        }
+    }
+}
+
+/// Returns the address as which a client counts: for IPv6 its /64, since a subscriber can use all addresses of at least
+/// that.
+pub(super) fn address_key(address: IpAddr) -> IpAddr {
+    match widths_of(address).first() {
+        Some((bits, _)) => Network::of(address, *bits).address,
+        None => address,
     }
 }
 
@@ -286,7 +397,7 @@ mod tests {
             (60_000, Ok(())),
             (60_000, Err(500)),
             // The time of another thread, a little behind.
-            (59_999, Err(500)),
+            (59_999, Err(501)),
         ];
         for (row, (millis, expected)) in rows.iter().enumerate() {
             let taken = bucket.take(rate, start + Duration::from_millis(*millis));
@@ -317,6 +428,19 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_are_charged_are_owed_up_to_a_whole_bucket() {
+        let rate = Rate { at_once: 10, per_second: 1.0 };
+        let now = Instant::now();
+        let rows = [(0, Ok(())), (9, Err(1)), (10, Err(2)), (15, Err(7)), (1_000_000, Err(11))];
+        for (count, expected) in rows {
+            let mut bucket = Bucket::default();
+            bucket.take(rate, now).unwrap();
+            bucket.charge(count, rate, now);
+            assert_eq!(bucket.take(rate, now), expected.map_err(Duration::from_secs), "{count}");
+        }
+    }
+
+    #[test]
     fn a_token_is_available_after_the_returned_wait() {
         for per_second in [0.001, 1.0 / 6.0, 0.3, 1.0, 3.0, 7.0, 1000.0 / 7.0, 1e6 / 3.0] {
             let rate = Rate { at_once: 5, per_second };
@@ -340,7 +464,7 @@ mod tests {
         for _ in 0..1000 {
             bucket.take(Rate { at_once: 1000, per_second: 1.0 }, now).unwrap();
         }
-        assert_eq!(bucket.take(Rate { at_once: 2, per_second: 10.0 }, now), Err(Duration::from_millis(100)));
+        assert_eq!(bucket.take(Rate { at_once: 2, per_second: 10.0 }, now), Err(Duration::from_millis(300)));
     }
 
     #[test]
@@ -404,6 +528,40 @@ mod tests {
         buckets.take(MAX_BUCKETS, rate, start).unwrap();
         assert_eq!(buckets.buckets.len(), MAX_BUCKETS);
         assert!(!buckets.buckets.contains_key(&7) && buckets.buckets.contains_key(&MAX_BUCKETS));
+    }
+
+    #[test]
+    fn a_wider_network_has_a_multiple_of_the_rate() {
+        let (rate, now) = (Rate { at_once: 3, per_second: 1.0 }, Instant::now());
+        let mut buckets = NetworkBuckets::new();
+        let mut take = |address: String| buckets.take(address.parse().unwrap(), rate, now).is_ok();
+        let rows = [
+            ("one /64", (0..9).map(|host| format!("2001:db8:1:100::{host:x}")).collect::<Vec<_>>(), 3),
+            ("its /56", (0..9).map(|net| format!("2001:db8:1:1{net:02x}::1")).collect(), 3),
+            ("its /48", (0..9).map(|net| format!("2001:db8:1:{net:x}00::1")).collect(), 6),
+            ("another /48", (0..99).map(|net| format!("2001:db8:2:{net:x}00::1")).collect(), 12),
+            ("one address", vec!["192.0.2.7".to_owned(); 9], 3),
+            ("the same, mapped", vec!["::ffff:192.0.2.7".to_owned(); 9], 0),
+            ("its /24", (100..199).map(|host| format!("192.0.2.{host}")).collect(), 9),
+            ("another /24", (100..199).map(|host| format!("192.0.3.{host}")).collect(), 12),
+        ];
+        for (name, addresses, expected) in rows {
+            assert_eq!(addresses.into_iter().filter(|address| take(address.clone())).count(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn tokens_that_are_given_back_are_available_again() {
+        let (rate, now) = (Rate { at_once: 2, per_second: 1.0 }, Instant::now());
+        let address = IpAddr::from([192, 0, 2, 7]);
+        let mut buckets = NetworkBuckets::new();
+        for _ in 0..100 {
+            buckets.take(address, rate, now).unwrap();
+            buckets.give_back(address, rate);
+        }
+        buckets.take(address, rate, now).unwrap();
+        buckets.take(address, rate, now).unwrap();
+        assert!(buckets.take(address, rate, now).is_err(), "and no more than those");
     }
 
     #[test]

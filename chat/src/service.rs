@@ -8,7 +8,7 @@ use std::{
 
 use switchboard::Remote;
 
-use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, store::Store};
+use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, device::DeviceKey, store::Store};
 
 /// A chat, ready to be served.
 ///
@@ -24,6 +24,7 @@ use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, s
 pub struct ChatService {
     config: Arc<ChatConfig>,
     store: Mutex<Option<Store>>,
+    device_key: DeviceKey,
     running: OnceLock<Running>,
 }
 
@@ -40,7 +41,8 @@ impl ChatService {
     /// [`OpenError`].
     pub fn open(config: ChatConfig) -> Result<Self, OpenError> {
         let store = Store::open(&config.data)?;
-        Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), running: OnceLock::new() })
+        let device_key = store.device_key()?;
+        Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), device_key, running: OnceLock::new() })
     }
 
     /// Returns the app of one worker. The first call starts the chat's own threads, which reach connections through
@@ -56,7 +58,8 @@ impl ChatService {
             let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), remote.clone())
                 .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
-            let api = Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config));
+            let api =
+                Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config), self.device_key.clone());
             Running { core, api, thread: Some(thread) }
         });
         Chat::new(Arc::clone(core) as Arc<dyn ChatCore>, Arc::clone(&self.config), api.clone())

@@ -42,6 +42,11 @@ impl EventError {
         Self::new("overloaded", "The server is very busy; please try again in a moment.")
     }
 
+    /// Returns the error for a connection that is not signed in.
+    pub(super) fn no_session() -> Self {
+        Self::new("no_session", "You are not signed in.")
+    }
+
     /// Returns the error for a change that cannot be stored.
     pub(super) fn storage() -> Self {
         Self::new("storage", "The server cannot save this, and nothing was changed. Please try again later.")
@@ -139,6 +144,8 @@ pub(super) fn json(value: &impl Serialize) -> String {
     })
 }
 
+/// The reason with which a connection is closed that goes on although its events are refused.
+pub(super) const TOO_MANY_REFUSALS: &str = "too many events that were refused";
 const MAX_ID_BYTES: usize = 64;
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use switchboard_tests::sources::{Package, circles, mentions, sources};
 const LAYERS: &[&[&str]] = &[
     // Values, and the formats in which they are sent.
     &["precis", "rate", "token", "wire", "proxy", "files"],
-    &["name", "password"],
+    &["device", "hash_queue", "name", "password"],
     &["store"],
     // The configuration, and the interface between connections and the core.
-    &["config", "interface"],
+    &["backlog", "config", "interface"],
     &["core"],
     // Connections and requests.
     &["site", "credentials", "peer", "api", "app"],

@@ -9,7 +9,11 @@ export const strings = {
   cancel: 'Cancel',
   save: 'Save',
   more: 'Show more',
-  too_fast_for: 'Too many requests. Try again in {count} s.',
+  wait_for: {
+    too_fast: 'Too many requests. Try again in {count} s.',
+    too_many_attempts: 'Too many failed attempts to sign in from your network. Try again in {count} s.',
+    too_many_sign_ups: 'Too many people have just joined from your network. Try again in {count} s.',
+  },
 
   sign_in: {
     mode: 'How to sign in',

@@ -7,7 +7,11 @@ export const strings = {
   cancel: 'Annuler',
   save: 'Enregistrer',
   more: 'Afficher la suite',
-  too_fast_for: 'Trop de requêtes. Réessayez dans {count} s.',
+  wait_for: {
+    too_fast: 'Trop de requêtes. Réessayez dans {count} s.',
+    too_many_attempts: 'Trop d’échecs de connexion depuis votre réseau. Réessayez dans {count} s.',
+    too_many_sign_ups: 'Trop de personnes viennent d’arriver depuis votre réseau. Réessayez dans {count} s.',
+  },
 
   sign_in: {
     mode: 'Mode de connexion',

@@ -7,7 +7,11 @@ export const strings = {
   cancel: '取消',
   save: '保存',
   more: '显示更多',
-  too_fast_for: '操作过于频繁，请在 {count} 秒后重试。',
+  wait_for: {
+    too_fast: '操作过于频繁，请在 {count} 秒后重试。',
+    too_many_attempts: '您所在的网络登录失败次数过多，请在 {count} 秒后重试。',
+    too_many_sign_ups: '您所在的网络刚刚加入的人过多，请在 {count} 秒后重试。',
+  },
 
   sign_in: {
     mode: '登录方式',

@@ -167,9 +167,12 @@ struct LimitOptions {
     /// Rate of conversations that each user begins with other users; guests have a quarter of it
     #[arg(long, value_name = "RATE", default_value = "20+1/m")]
     conversation_rate: Rate,
-    /// Rate of sign-in attempts from each IP address
+    /// Rate of failed log-ins from each IP address, and to each account
     #[arg(long, value_name = "RATE", default_value = "10+10/m")]
     sign_in_rate: Rate,
+    /// Rate of new accounts and guests from each IP address
+    #[arg(long, value_name = "RATE", default_value = "60+30/m")]
+    sign_up_rate: Rate,
     /// Maximum rooms that each user is a member of
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_rooms: usize,
@@ -252,6 +255,7 @@ impl ServeOptions {
         config.limits.messages = limits.message_rate;
         config.limits.conversations = limits.conversation_rate;
         config.limits.sign_ins = limits.sign_in_rate;
+        config.limits.sign_ups = limits.sign_up_rate;
         config.limits.rooms = limits.max_rooms;
         config.limits.owned_rooms = limits.max_owned_rooms;
         config.limits.connections = limits.max_connections_each;

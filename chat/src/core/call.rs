@@ -2,8 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use switchboard::ConnectionId;
 
 use super::{
@@ -68,15 +67,6 @@ pub(super) enum Failure {
     Refused(EventError),
     /// The store failed. The transaction is rolled back.
     Store(StoreError),
-}
-
-/// Parses an event's data.
-pub(super) fn parse<T: DeserializeOwned>(data: &RawValue) -> Result<T, Failure> {
-    serde_json::from_str(data.get()).map_err(|error| {
-        // Some errors quote the data, which may be long.
-        let shown: String = error.to_string().chars().take(100).collect();
-        Failure::Refused(EventError::new("bad_data", format!("Invalid data: {shown}.")))
-    })
 }
 
 /// Returns success without a result.

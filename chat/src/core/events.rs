@@ -1,33 +1,38 @@
-//! The table of events, and the dispatch of each event to its handler.
+//! The table of events, and how each event is decoded and dispatched to its handler.
 
-use serde_json::value::RawValue;
-use switchboard::ConnectionId;
+use switchboard::{CloseCode, ConnectionId};
 
 use super::{
     super::{
         store::StoreError,
-        wire::{self, Incoming},
+        wire::{self, EventError, EventId, Incoming},
     },
-    call::{Call, Failure, HandlerResult, Reply, done, refuse, too_fast},
+    call::{Call, Failure, HandlerResult, Reply, done, too_fast},
+    data::{FromData, NoData},
     effects::Effect,
-    messages, moderation, rooms, sign_in,
+    messages, moderation,
+    queue::AnyEvent,
+    rooms, sign_in,
     state::{Action, State},
     users,
 };
 
-/// An event that clients may send.
-struct Event {
-    name: &'static str,
-    handler: Handler,
+/// A row of the table of events.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
     kind: Kind,
-    /// How many events this one counts as. More than one for a long list: while the thread builds it, all other
-    /// commands wait.
-    weight: u32,
+    /// How many events this one counts as: one for each 50 µs of the core's thread that it may take. Each
+    /// [`REPLY_BYTES`] of the reply count as one more.
+    pub(super) weight: u32,
+    decode: fn(&serde_json::value::RawValue) -> Result<Event, EventError>,
 }
 
 /// The kind of an event. It decides which rate limits the event is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// For any connection, signed in or not. Not charged to a user.
+    Anyone,
     /// Only reads, and does not keep a session from ending as idle.
     Reads,
     /// Makes a change that other users do not see.
@@ -38,122 +43,175 @@ enum Kind {
     Sends,
 }
 
-enum Handler {
-    /// For any connection, signed in or not.
-    Anyone(fn(&mut State, ConnectionId, &RawValue) -> HandlerResult),
-    /// For connections that are signed in.
-    SignedIn(fn(&mut Call<'_>, &RawValue) -> HandlerResult),
+/// Declares [`Event`], [`EVENTS`], and the dispatch to handlers, from one table.
+macro_rules! events {
+    (
+        anyone { $($any_name:literal: $any:ident($any_data:ty) => $any_handler:path, weight $any_weight:literal;)+ }
+        signed_in { $($name:literal: $event:ident($data:ty) => $handler:path, $kind:ident, weight $weight:literal;)+ }
+    ) => {
+        /// The decoded data of an event.
+        enum Event { $($any($any_data),)+ $($event($data),)+ }
+
+        /// Every event that a client may send.
+        pub(super) static EVENTS: &[Row] = &[
+            $(Row {
+                name: $any_name,
+                kind: Kind::Anyone,
+                weight: $any_weight,
+                decode: |data| <$any_data>::from_data(data).map(Event::$any),
+            },)+
+            $(Row {
+                name: $name,
+                kind: Kind::$kind,
+                weight: $weight,
+                decode: |data| <$data>::from_data(data).map(Event::$event),
+            },)+
+        ];
+
+        impl Decoded {
+            fn handle(&self, state: &mut State, connection: ConnectionId) -> HandlerResult {
+                match &self.event {
+                    $(Event::$any(data) => $any_handler(state, connection, data),)+
+                    $(Event::$event(data) => $handler(&mut self.call(state, connection)?, data),)+
+                }
+            }
+        }
+    };
 }
 
-/// Every event that a client may send.
-const EVENTS: &[Event] = &[
-    Event::anyone("auth", sign_in::auth),
-    Event::anyone("beat", beat),
-    // Rooms.
-    Event::reads("rooms", rooms::list).counts_as(10),
-    Event::broadcasts("create", rooms::create),
-    Event::reads("join", rooms::join),
-    Event::broadcasts("leave", rooms::leave),
-    Event::reads("members", rooms::members).counts_as(5),
-    Event::broadcasts("topic", moderation::topic),
-    Event::broadcasts("invite", moderation::invite),
-    Event::broadcasts("kick", moderation::kick),
-    Event::broadcasts("ban", moderation::ban),
-    Event::broadcasts("unban", moderation::unban),
-    Event::reads("bans", moderation::bans).counts_as(5),
-    Event::broadcasts("role", moderation::role),
-    Event::broadcasts("delete", moderation::delete),
-    Event::broadcasts("remove", moderation::remove),
-    // Messages.
-    Event::sends("say", messages::say),
-    Event::sends("tell", messages::tell),
-    Event::broadcasts("direct", messages::direct),
-    Event::reads("conversations", messages::conversations).counts_as(10),
-    Event::reads("history", messages::history),
-    Event::reads("read", messages::read),
-    Event::broadcasts("typing", messages::typing),
-    // Users.
-    Event::reads("people", users::list).counts_as(5),
-    Event::changes("block", users::block),
-    Event::changes("unblock", users::unblock),
-    Event::reads("blocks", users::blocks).counts_as(5),
-    Event::reads("sessions", users::sessions),
-    Event::changes("revoke", users::revoke),
-    Event::changes("password", users::password),
-    Event::changes("delete_account", users::delete_account),
-    Event::broadcasts("notice", users::notice),
-];
-
-impl Event {
-    const fn anyone(name: &'static str, handler: fn(&mut State, ConnectionId, &RawValue) -> HandlerResult) -> Self {
-        Self { name, handler: Handler::Anyone(handler), kind: Kind::Reads, weight: 1 }
+events! {
+    anyone {
+        "auth": Auth(sign_in::Auth) => sign_in::auth, weight 1;
+        "beat": Beat(NoData) => beat, weight 1;
     }
-
-    const fn reads(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> HandlerResult) -> Self {
-        Self { name, handler: Handler::SignedIn(handler), kind: Kind::Reads, weight: 1 }
-    }
-
-    const fn changes(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> HandlerResult) -> Self {
-        Self { name, handler: Handler::SignedIn(handler), kind: Kind::Changes, weight: 1 }
-    }
-
-    const fn broadcasts(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> HandlerResult) -> Self {
-        Self { name, handler: Handler::SignedIn(handler), kind: Kind::Broadcasts, weight: 1 }
-    }
-
-    const fn sends(name: &'static str, handler: fn(&mut Call<'_>, &RawValue) -> HandlerResult) -> Self {
-        Self { name, handler: Handler::SignedIn(handler), kind: Kind::Sends, weight: 1 }
-    }
-
-    const fn counts_as(self, weight: u32) -> Self {
-        Self { weight, ..self }
+    signed_in {
+        // Rooms.
+        "rooms": Rooms(Option<rooms::List>) => rooms::list, Reads, weight 10;
+        "create": Create(rooms::Create) => rooms::create, Broadcasts, weight 2;
+        "join": Join(rooms::Join) => rooms::join, Reads, weight 1;
+        "leave": Leave(rooms::RoomRef) => rooms::leave, Broadcasts, weight 1;
+        "members": Members(rooms::ListMembers) => rooms::members, Reads, weight 5;
+        "topic": Topic(moderation::SetTopic) => moderation::topic, Broadcasts, weight 1;
+        "invite": Invite(moderation::RoomAndName) => moderation::invite, Broadcasts, weight 1;
+        "kick": Kick(moderation::RoomAndName) => moderation::kick, Broadcasts, weight 1;
+        "ban": Ban(moderation::RoomAndName) => moderation::ban, Broadcasts, weight 1;
+        "unban": Unban(moderation::RoomAndName) => moderation::unban, Broadcasts, weight 1;
+        "bans": Bans(rooms::ListMembers) => moderation::bans, Reads, weight 5;
+        "role": Role(moderation::SetRole) => moderation::role, Broadcasts, weight 1;
+        "delete": Delete(moderation::Delete) => moderation::delete, Broadcasts, weight 1;
+        "remove": Remove(rooms::RoomRef) => moderation::remove, Broadcasts, weight 1;
+        // Messages.
+        "say": Say(messages::Say) => messages::say, Sends, weight 1;
+        "tell": Tell(messages::Tell) => messages::tell, Sends, weight 1;
+        "direct": Direct(messages::Direct) => messages::direct, Broadcasts, weight 1;
+        "conversations": Conversations(Option<messages::List>) => messages::conversations, Reads, weight 10;
+        "history": History(messages::ReadHistory) => messages::history, Reads, weight 1;
+        "read": Read(messages::Read) => messages::read, Reads, weight 1;
+        "typing": Typing(rooms::RoomRef) => messages::typing, Broadcasts, weight 1;
+        // Users.
+        "people": People(Option<users::List>) => users::list, Reads, weight 5;
+        "block": Block(users::Named) => users::block, Changes, weight 1;
+        "unblock": Unblock(users::Named) => users::unblock, Changes, weight 1;
+        "blocks": Blocks(Option<users::ListBlocked>) => users::blocks, Reads, weight 5;
+        "sessions": Sessions(NoData) => users::sessions, Reads, weight 1;
+        "revoke": Revoke(Option<users::Revoke>) => users::revoke, Changes, weight 1;
+        "password": Password(users::ChangePassword) => users::password, Changes, weight 1;
+        "delete_account": DeleteAccount(Option<users::DeleteAccount>) => users::delete_account, Changes, weight 1;
+        "notice": Notice(users::Notice) => users::notice, Broadcasts, weight 1;
     }
 }
 
-impl State {
-    /// Handles an event. The reply comes ahead of all effects of the event.
-    pub(super) fn event(&mut self, connection: ConnectionId, event: &Incoming) -> Result<(), StoreError> {
-        let before = self.effects.len();
-        let reply = match self.route(connection, event) {
-            Ok(Reply::Now(result)) => event.id.as_ref().map(|id| wire::ack(&result, id)),
+/// A decoded event with its row.
+pub(super) struct Decoded {
+    row: &'static Row,
+    event: Event,
+    id: Option<EventId>,
+}
+
+/// Decodes an event with its data.
+///
+/// # Errors
+/// The error reply, with the event's id.
+pub(super) fn decode(incoming: Incoming) -> Result<Decoded, (EventError, Option<EventId>)> {
+    let Incoming { event: name, data, id } = incoming;
+    let Some(row) = EVENTS.iter().find(|row| row.name == name) else {
+        let shown: String = name.chars().take(32).collect();
+        return Err((EventError::new("unknown_event", format!("{shown:?} is not an event.")), id));
+    };
+    match (row.decode)(&data) {
+        Ok(event) => Ok(Decoded { row, event, id }),
+        Err(error) => Err((error, id)),
+    }
+}
+
+impl AnyEvent<State> for Decoded {
+    fn name(&self) -> &'static str {
+        self.row.name
+    }
+
+    fn id(&self) -> Option<&EventId> {
+        self.id.as_ref()
+    }
+
+    /// Handles the event. The reply comes ahead of all effects of the event.
+    fn run(&self, state: &mut State, connection: ConnectionId) -> Result<(), StoreError> {
+        let before = state.effects.len();
+        let reply = match self.handle(state, connection) {
+            Ok(Reply::Now(result)) => {
+                self.charge_reply(state, connection, result.len());
+                self.id.as_ref().map(|id| wire::ack(&result, id))
+            }
             Ok(Reply::Later) => None,
             Err(Failure::Refused(error)) => {
-                log::debug!("{connection}: {} is refused: {}", event.event.escape_debug(), error.code);
-                Some(wire::error(&error, event.id.as_ref()))
+                log::debug!("{connection}: {} is refused: {}", self.row.name, error.code);
+                Some(wire::error(&error, self.id.as_ref()))
             }
             Err(Failure::Store(error)) => return Err(error),
         };
         if let Some(reply) = reply {
-            self.effects.insert(before, Effect::Send(connection, reply));
+            state.effects.insert(before, Effect::Send(connection, reply));
         }
         Ok(())
     }
+}
 
-    fn route(&mut self, connection: ConnectionId, incoming: &Incoming) -> HandlerResult {
-        let Some(event) = EVENTS.iter().find(|event| event.name == incoming.event) else {
-            let shown: String = incoming.event.chars().take(32).collect();
-            return refuse("unknown_event", format!("{shown:?} is not an event."));
+impl Decoded {
+    /// Returns the call with which a handler for users that are signed in is called, after it was charged to the user's
+    /// rate limits.
+    fn call<'a>(&'a self, state: &'a mut State, connection: ConnectionId) -> Result<Call<'a>, Failure> {
+        let Some((user, session)) = state.presence.identity_of(connection) else {
+            return Err(Failure::Refused(EventError::no_session()));
         };
-        match event.handler {
-            Handler::Anyone(handler) => handler(self, connection, &incoming.data),
-            Handler::SignedIn(handler) => {
-                let Some((user, session)) = self.presence.identity_of(connection) else {
-                    return refuse("no_session", "You are not signed in.");
-                };
-                self.rate_limit(Action::Event(event.weight), user).or_else(too_fast)?;
-                if event.kind != Kind::Reads {
-                    self.presence.mark_used(session, self.now.wall);
-                }
-                if event.kind == Kind::Broadcasts {
-                    self.rate_limit(Action::Message, user).or_else(too_fast)?;
-                }
-                handler(&mut Call { state: self, connection, user, session, id: incoming.id.as_ref() }, &incoming.data)
+        let Row { kind, weight, .. } = *self.row;
+        if let Err(wait) = state.rate_limit(Action::Event(weight), user) {
+            if state.rate_limit(Action::Refusal, user).is_err() {
+                state.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, wire::TOO_MANY_REFUSALS));
             }
+            return too_fast(wait);
+        }
+        if kind != Kind::Reads {
+            state.presence.mark_used(session, state.now.wall);
+        }
+        if kind == Kind::Broadcasts {
+            state.rate_limit(Action::Message, user).or_else(too_fast)?;
+        }
+        Ok(Call { state, connection, user, session, id: self.id.as_ref() })
+    }
+
+    /// Charges the length of a reply to the user's rate limit. The next events wait for it.
+    fn charge_reply(&self, state: &mut State, connection: ConnectionId, bytes: usize) {
+        if let Some((user, _)) = state.presence.identity_of(connection)
+            && let Ok(weight) = u32::try_from(bytes / REPLY_BYTES)
+        {
+            state.charge_events(user, weight);
         }
     }
 }
 
-fn beat(state: &mut State, connection: ConnectionId, _: &RawValue) -> HandlerResult {
+fn beat(state: &mut State, connection: ConnectionId, _: &NoData) -> HandlerResult {
     state.send(connection, r#"["beat"]"#.to_owned());
     done()
 }
+
+/// Bytes of a reply that count as one event.
+pub(super) const REPLY_BYTES: usize = 8 << 10;

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     sync::Arc,
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
@@ -12,12 +13,17 @@ use switchboard::{ConnectionId, exit_on_panic};
 use super::{
     super::{
         ChatConfig, Name,
-        interface::{Callback, ChatCore, Credential, Delivery, Overloaded, SignInError, SignedIn, You},
+        backlog::{Backlog, Flow},
+        hash_queue::Asker,
+        interface::{Callback, ChatCore, Credential, Delivery, SignInError, SignedIn, You},
         password::{Hasher, Password},
+        rate::Network,
         store::Store,
         token::TokenHash,
-        wire::Incoming,
+        wire::{EventError, EventId, Incoming},
     },
+    events,
+    fair::Source,
     queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
     state::{Now, State},
 };
@@ -39,7 +45,7 @@ impl CoreHandle {
         let (sender, receiver) = command_queue();
         let state = State::new(store, config, sender.clone(), hasher.clone());
         let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
-            exit_on_panic("the chat's thread", move || run(state, &receiver, &delivery));
+            exit_on_panic("the chat's thread", move || run(state, receiver, &delivery));
         })?;
         Ok((Self { commands: sender, hasher }, thread))
     }
@@ -51,77 +57,98 @@ impl CoreHandle {
 }
 
 impl ChatCore for CoreHandle {
-    fn opened(&self, connection: ConnectionId, credential: Credential) {
-        self.commands.send(Command::Opened(connection, credential));
+    fn opened(&self, connection: ConnectionId, credential: Credential, address: IpAddr) -> Arc<Backlog> {
+        let backlog = self.commands.backlog(address);
+        self.commands.send(Command::Opened(connection, credential, Arc::clone(&backlog)));
+        backlog
     }
 
-    fn event(&self, connection: ConnectionId, event: Incoming, bytes: usize) -> Result<(), (Overloaded, Incoming)> {
-        self.commands.try_send_event(connection, event, bytes)
+    fn event(
+        &self,
+        connection: ConnectionId,
+        event: Incoming,
+        bytes: usize,
+        backlog: &Arc<Backlog>,
+    ) -> Result<Flow, (EventError, Option<EventId>)> {
+        let event = events::decode(event)?;
+        self.commands.send_event(connection, Box::new(event), bytes, backlog)
     }
 
-    fn closed(&self, connection: ConnectionId) {
-        self.commands.send(Command::Closed(connection));
+    fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>) {
+        self.commands.send(Command::Closed(connection, Arc::clone(backlog)));
     }
 
-    fn register(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
+    fn register(
+        &self,
+        from: IpAddr,
+        name: Name,
+        password: Password,
+        callback: Callback<Result<SignedIn, SignInError>>,
+    ) {
         let commands = self.commands.clone();
-        let hashed = self.hasher.hash(password, callback, move |hash, callback| match hash {
+        self.hasher.hash(Asker::Stranger(Network::widest_of(from)), password, move |hash| match hash {
             Ok(hash) => {
-                commands.request(Request::new(move |state: &mut State| state.sign_up(&name, Some(&hash)), callback));
+                let sign_up = move |state: &mut State| state.sign_up(&name, Some(&hash));
+                commands.request(Source::Core, Request::new(sign_up, callback));
             }
-            Err(_) => callback(Err(SignInError::Storage)),
+            Err(error) => callback(Err(error.into())),
         });
-        if let Err(callback) = hashed {
-            callback(Err(SignInError::Overloaded));
-        }
     }
 
-    fn log_in(&self, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>) {
+    fn log_in(
+        &self,
+        from: IpAddr,
+        is_known: bool,
+        name: Name,
+        password: Password,
+        callback: Callback<Result<SignedIn, SignInError>>,
+    ) {
         let (commands, hasher) = (self.commands.clone(), self.hasher.clone());
+        let asker =
+            if is_known { Asker::User(name.key().to_owned()) } else { Asker::Stranger(Network::widest_of(from)) };
         let found: Callback<Result<Option<(_, String)>, SignInError>> = Box::new(move |found| {
             let (user, hash) = match found {
                 Ok(found) => found.unzip(),
                 Err(error) => return callback(Err(error)),
             };
-            let verified =
-                hasher.verify(password, hash.clone(), callback, move |right, callback| match (right, user, hash) {
-                    (true, Some(user), Some(hash)) => {
-                        let log_in = move |state: &mut State| state.log_in(user, &hash);
-                        commands.request(Request::new(log_in, callback));
-                    }
-                    _ => callback(Err(SignInError::BadCredentials)),
-                });
-            if let Err(callback) = verified {
-                callback(Err(SignInError::Overloaded));
-            }
+            hasher.verify(asker, password, hash.clone(), move |verified| match (verified, user, hash) {
+                (Ok(true), Some(user), Some(hash)) => {
+                    let log_in = move |state: &mut State| state.log_in(user, &hash);
+                    commands.request(Source::Core, Request::new(log_in, callback));
+                }
+                (Ok(_), ..) => callback(Err(SignInError::BadCredentials)),
+                (Err(error), ..) => callback(Err(error.into())),
+            });
         });
-        self.commands.request(Request::new(move |state: &mut State| state.credentials(&name), found));
+        let credentials = move |state: &mut State| state.credentials(&name);
+        // A known device waits behind no stranger.
+        let source = if is_known { Source::Core } else { Source::Stranger(from) };
+        self.commands.request(source, Request::new(credentials, found));
     }
 
-    fn enter_as_guest(&self, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
-        self.commands.request(Request::new(move |state: &mut State| state.sign_up(&name, None), callback));
+    fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
+        let sign_up = move |state: &mut State| state.sign_up(&name, None);
+        self.commands.request(Source::Stranger(from), Request::new(sign_up, callback));
     }
 
-    fn log_out(&self, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
-        self.commands.request(Request::new(move |state: &mut State| state.log_out(&token), callback));
+    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
+        let log_out = move |state: &mut State| state.log_out(&token);
+        self.commands.request(Source::Stranger(from), Request::new(log_out, callback));
     }
 
-    fn signed_in(&self, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
-        self.commands.request(Request::new(move |state: &mut State| state.signed_in(&token), callback));
+    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
+        let signed_in = move |state: &mut State| state.signed_in(&token);
+        self.commands.request(Source::Stranger(from), Request::new(signed_in, callback));
     }
 }
 
 /// Runs commands and ticks on the calling thread, until a [`Command::Stop`].
-pub(super) fn run(mut state: State, commands: &CommandReceiver<State>, delivery: &impl Delivery) {
+pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delivery: &impl Delivery) {
     let mut next_tick = Instant::now();
-    let mut stopping = false;
-    while !stopping && let Some(batch) = commands.next_batch(next_tick) {
+    while commands.wait(next_tick, |connection| state.presence.user_of(connection)) {
         wait_while(|| delivery.is_overloaded());
         let now = Now::read();
-        stopping = batch.iter().any(|command| matches!(command, Command::Stop));
-        if !batch.is_empty() {
-            state.process(batch, now, delivery);
-        }
+        state.process(&mut commands, now, delivery);
         if Instant::now() >= next_tick {
             state.tick(now, delivery);
             next_tick = Instant::now() + TICK_INTERVAL;

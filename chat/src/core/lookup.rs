@@ -5,13 +5,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    super::{
-        Name,
-        name::BadName,
-        store::{DirectsEnd, Member, Place, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
-    },
+    super::store::{DirectsEnd, Member, Place, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
     cache::Profile,
     call::{Failure, refuse},
+    data::UserName,
     state::State,
 };
 
@@ -48,17 +45,11 @@ impl State {
         self.cache.profile(&self.store, id)
     }
 
-    /// Parses the name of a user, up to the highest limit: the user may have signed up under a higher limit than the
-    /// current one.
-    pub(super) fn name(&self, text: &str) -> Result<Name, BadName> {
-        Name::at_most(Name::HIGHEST_LIMIT, text)
-    }
-
     /// Returns the user whose name a client has sent.
-    pub(super) fn find_user(&mut self, name: &str) -> Result<UserId, Failure> {
-        let found = match self.name(name) {
-            Ok(name) => self.store.user_named(name.key())?,
-            Err(_) => None,
+    pub(super) fn find_user(&mut self, name: &UserName) -> Result<UserId, Failure> {
+        let found = match &name.0 {
+            Some(name) => self.store.user_named(name.key())?,
+            None => None,
         };
         match found {
             Some(user) => Ok(user.id),

@@ -3,25 +3,24 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
     super::{
-        precis::is_blank,
         store::{
             DirectsEnd, Entry, Millis, NewEntry, Role, RoomId, RoomKind, RoomRow, Span, Stamp, StoreError, UserId,
         },
         token::epoch,
         wire,
     },
-    call::{Call, Failure, HandlerResult, done, parse, refuse, result, too_fast},
+    call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
+    data::{MessageKey, Text, UserName},
     effects::Topic,
     log::{MessageView, Position},
     lookup::{RoomView, other_member},
     rooms::RoomRef,
     state::{Action, State},
-    text::clean,
+    text::within,
 };
 
 /// The connections that get a message.
@@ -35,33 +34,33 @@ enum To {
 }
 
 #[derive(Deserialize)]
-struct Say {
+pub(super) struct Say {
     room: RoomId,
-    text: String,
-    key: String,
+    text: Text,
+    key: MessageKey,
     #[serde(default)]
     to: To,
 }
 
 /// `say`: sends a message to a room.
-pub(super) fn say(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Say { room, text, key, to } = parse(data)?;
-    let sent = call.send_to_room(room, &text, &key, to);
-    result(&call.or_earlier(&key, sent)?.stamp)
+pub(super) fn say(call: &mut Call<'_>, data: &Say) -> HandlerResult {
+    let Say { room, text, key, to } = data;
+    let sent = call.send_to_room(*room, text, *key, *to);
+    result(&call.or_earlier(*key, sent)?.stamp)
 }
 
 #[derive(Deserialize)]
-struct Tell {
-    name: String,
-    text: String,
-    key: String,
+pub(super) struct Tell {
+    name: UserName,
+    text: Text,
+    key: MessageKey,
     #[serde(default)]
     to: To,
 }
 
 /// A checked message that is not sent yet.
-struct Draft {
-    text: String,
+struct Draft<'a> {
+    text: &'a str,
     key: Uuid,
 }
 
@@ -74,32 +73,30 @@ struct Sent {
 }
 
 /// `tell`: sends a message to one user.
-pub(super) fn tell(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Tell { name, text, key, to } = parse(data)?;
-    let sent = call.send_direct(&name, &text, &key, to);
-    result(&call.or_earlier(&key, sent)?)
+pub(super) fn tell(call: &mut Call<'_>, data: &Tell) -> HandlerResult {
+    let Tell { name, text, key, to } = data;
+    let sent = call.send_direct(name, text, *key, *to);
+    result(&call.or_earlier(*key, sent)?)
 }
 
 #[derive(Deserialize)]
-struct Direct {
-    name: String,
+pub(super) struct Direct {
+    name: UserName,
     since: Option<Position>,
 }
 
 /// `direct`: enters the direct room with another user.
-pub(super) fn direct(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Direct { name, since } = parse(data)?;
-    let other = call.state.find_user(&name)?;
+pub(super) fn direct(call: &mut Call<'_>, data: &Direct) -> HandlerResult {
+    let other = call.state.find_user(&data.name)?;
     if other == call.user {
         return refuse("yourself", "You cannot do this to yourself.");
     }
     let room = call.direct_room(other)?;
-    call.enter(&room, since.as_ref())
+    call.enter(&room, data.since.as_ref())
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct List {
+#[derive(Deserialize)]
+pub(super) struct List {
     older: Option<DirectsEnd>,
 }
 
@@ -110,14 +107,13 @@ struct Conversations {
 }
 
 /// `conversations`: lists the user's direct rooms, a page at a time.
-pub(super) fn conversations(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let List { older } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let (rooms, end) = call.state.directs_of(call.user, older)?;
+pub(super) fn conversations(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
+    let (rooms, end) = call.state.directs_of(call.user, data.as_ref().and_then(|list| list.older))?;
     result(&Conversations { rooms, older: (!end.is_complete()).then_some(end) })
 }
 
 #[derive(Deserialize)]
-struct ReadHistory {
+pub(super) struct ReadHistory {
     room: RoomId,
     before: Option<u64>,
     after: Option<u64>,
@@ -131,8 +127,8 @@ struct History {
 }
 
 /// `history`: returns a page of a room's log.
-pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let ReadHistory { room, before, after, limit } = parse(data)?;
+pub(super) fn history(call: &mut Call<'_>, data: &ReadHistory) -> HandlerResult {
+    let ReadHistory { room, before, after, limit } = *data;
     let (room, _) = call.state.find_joined_room(room, call.user)?;
     let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     // The store cannot hold a larger number, and no log is that long.
@@ -148,7 +144,7 @@ pub(super) fn history(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 #[derive(Deserialize)]
-struct Read {
+pub(super) struct Read {
     room: RoomId,
     seq: u64,
 }
@@ -160,8 +156,8 @@ struct ReadView {
 }
 
 /// `read`: marks all entries up to one as read.
-pub(super) fn read(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Read { room, seq } = parse(data)?;
+pub(super) fn read(call: &mut Call<'_>, data: &Read) -> HandlerResult {
+    let Read { room, seq } = *data;
     let (room, _) = call.state.find_joined_room(room, call.user)?;
     let seq = seq.min(call.state.head(room.id)?.seq);
     if call.state.store.set_read(room.id, call.user, seq)? {
@@ -178,9 +174,8 @@ struct Typing<'a> {
 }
 
 /// `typing`: tells the others in a room that the user is writing.
-pub(super) fn typing(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let RoomRef { room } = parse(data)?;
-    let (room, _) = call.state.find_joined_room(room, call.user)?;
+pub(super) fn typing(call: &mut Call<'_>, data: &RoomRef) -> HandlerResult {
+    let (room, _) = call.state.find_joined_room(data.room, call.user)?;
     if let Some(other) = other_member(&room, call.user)
         && call.state.store.has_blocked(other, call.user)?
     {
@@ -211,7 +206,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    fn send_to_room(&mut self, room: RoomId, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
+    fn send_to_room(&mut self, room: RoomId, text: &Text, key: MessageKey, to: To) -> Result<Sent, Failure> {
         let (room, _) = self.state.find_joined_room(room, self.user)?;
         let other = other_member(&room, self.user);
         if let Some(other) = other {
@@ -228,7 +223,7 @@ impl Call<'_> {
         self.post(&room, &draft, to)
     }
 
-    fn send_direct(&mut self, name: &str, text: &str, key: &str, to: To) -> Result<Sent, Failure> {
+    fn send_direct(&mut self, name: &UserName, text: &Text, key: MessageKey, to: To) -> Result<Sent, Failure> {
         let other = self.state.find_user(name)?;
         self.check_may_write(other)?;
         let draft = self.check_draft(text, key)?;
@@ -245,9 +240,9 @@ impl Call<'_> {
 
     /// If a message was refused, returns the one that was sent earlier with the same key, if any. So a repeat is
     /// acknowledged even if it comes too fast, or would no longer be allowed.
-    fn or_earlier(&mut self, key: &str, sent: Result<Sent, Failure>) -> Result<Sent, Failure> {
+    fn or_earlier(&mut self, key: MessageKey, sent: Result<Sent, Failure>) -> Result<Sent, Failure> {
         let Err(Failure::Refused(error)) = sent else { return sent };
-        if let Ok(key) = Uuid::try_parse(key)
+        if let MessageKey(Some(key)) = key
             && let Some(sent) = self.sent_earlier(key)?
         {
             return Ok(sent);
@@ -260,10 +255,11 @@ impl Call<'_> {
     }
 
     /// Checks the text and key of a message, and charges it to the rate limit.
-    fn check_draft(&mut self, text: &str, key: &str) -> Result<Draft, Failure> {
-        let Ok(key) = Uuid::try_parse(key) else { return refuse("bad_key", "A message's key is a UUID.") };
-        let text = clean(text, self.state.config.limits.text_chars)?;
-        if is_blank(&text) {
+    fn check_draft<'a>(&mut self, text: &'a Text, key: MessageKey) -> Result<Draft<'a>, Failure> {
+        let MessageKey(Some(key)) = key else { return refuse("bad_key", "A message's key is a UUID.") };
+        let is_blank = text.is_blank();
+        let text = within(text, self.state.config.limits.text_chars)?;
+        if is_blank {
             return refuse("empty", "The text is empty.");
         }
         self.state.rate_limit(Action::Message, self.user).or_else(too_fast)?;
@@ -271,7 +267,7 @@ impl Call<'_> {
     }
 
     /// Appends a message to a room's log, once for each key.
-    fn post(&mut self, room: &RoomRow, draft: &Draft, to: To) -> Result<Sent, Failure> {
+    fn post(&mut self, room: &RoomRow, draft: &Draft<'_>, to: To) -> Result<Sent, Failure> {
         let state = &mut *self.state;
         let Draft { text, key } = draft;
         let except = (to == To::Others).then_some(self.connection);

@@ -1,6 +1,7 @@
 //! The core of the chat: one thread makes every decision, in one order, and keeps the [`Store`](super::store::Store).
 //!
-//! The thread takes all waiting commands, runs them in one transaction, and commits once. So the more commands wait,
+//! Events are decoded on the connections' threads. The core's thread takes the waiting commands of all users in turn, runs
+//! them in one transaction, and commits once. So the more commands wait,
 //! the less a durable write costs each of them. Clients get replies only after the commit: an acknowledgement is never
 //! taken back. If the transaction fails, the thread runs each command again in a transaction of its own, and only those
 //! that fail again are answered with an error.
@@ -9,11 +10,14 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `queue.rs` | commands for the thread, and the bound on how many wait |
+//! | `fair.rs` | a fair queue: every user gets an equal share of the thread's time |
+//! | `queue.rs` | commands for the thread, and the order in which it takes them |
+//! | `costs.rs` | the CPU time of each kind of work |
 //! | `effects.rs` | the effects of a transaction on connections, held back until the commit |
 //! | `presence.rs` | which connections, sessions, and users are online |
 //! | `cache.rs` | rooms, users, and counts that were read from the store |
 //! | `state.rs` | [`State`](state::State): runs commands in transactions, and limits rates |
+//! | `data.rs` | values in events' data, checked on the connections' threads |
 //! | `call.rs` | the parameter and the result of event handlers |
 //! | `text.rs` | the rules for texts |
 //! | `lookup.rs` | rooms, users, and members, read through the cache |
@@ -30,8 +34,11 @@
 
 mod cache;
 mod call;
+mod costs;
+mod data;
 mod effects;
 mod events;
+mod fair;
 mod handle;
 mod log;
 mod lookup;

@@ -3,32 +3,31 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     super::store::{
         Entry, LOBBY, Member, Millis, NewEntry, Role, RoomId, RoomKind, RoomRow, Store, StoreError, UserId,
     },
-    call::{Call, Failure, HandlerResult, done, parse, refuse, result},
+    call::{Call, Failure, HandlerResult, done, refuse, result},
+    data::{Text, UserName},
     rooms::{LeaveReason, ListMembers, RoomRef},
     state::State,
-    text::clean,
+    text::within,
 };
 
 #[derive(Deserialize)]
-struct SetTopic {
+pub(super) struct SetTopic {
     room: RoomId,
-    topic: String,
+    topic: Text,
 }
 
 /// `topic`: sets a room's topic.
-pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let SetTopic { room, topic } = parse(data)?;
-    let (room, _) = call.owned_room(room)?;
-    let topic = clean(&topic, call.state.config.limits.topic_chars)?;
-    call.state.store.set_topic(room.id, &topic)?;
+pub(super) fn topic(call: &mut Call<'_>, data: &SetTopic) -> HandlerResult {
+    let (room, _) = call.owned_room(data.room)?;
+    let topic = within(&data.topic, call.state.config.limits.topic_chars)?;
+    call.state.store.set_topic(room.id, topic)?;
     call.state.cache.evict_topic(room.id);
-    let new = NewEntry { entry: Entry::Topic, author: call.user, key: None, text: Some(&topic), about: None };
+    let new = NewEntry { entry: Entry::Topic, author: call.user, key: None, text: Some(topic), about: None };
     match call.state.append(&room, new, None)? {
         Some(stamp) => result(&stamp),
         None => done(),
@@ -36,19 +35,18 @@ pub(super) fn topic(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 #[derive(Deserialize)]
-struct RoomAndName {
+pub(super) struct RoomAndName {
     room: RoomId,
-    name: String,
+    name: UserName,
 }
 
 /// `invite`: invites a user. In public rooms every member may do that.
-pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let RoomAndName { room, name } = parse(data)?;
-    let (room, member) = call.state.find_joined_room(room, call.user)?;
+pub(super) fn invite(call: &mut Call<'_>, data: &RoomAndName) -> HandlerResult {
+    let (room, member) = call.state.find_joined_room(data.room, call.user)?;
     if room.kind != RoomKind::Public && (room.kind == RoomKind::Direct || member.role != Role::Owner) {
         return refuse("not_owner", "Only an owner of this room may do that.");
     }
-    let user = call.state.find_user(&name)?;
+    let user = call.state.find_user(&data.name)?;
     if call.state.store.has_blocked(user, call.user)? {
         return refuse("blocked", "This user does not accept invitations from you.");
     }
@@ -65,7 +63,7 @@ pub(super) fn invite(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 /// `kick`: ends a membership or an invitation. The user may enter again.
-pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+pub(super) fn kick(call: &mut Call<'_>, data: &RoomAndName) -> HandlerResult {
     let (room, user, role) = call.target(data)?;
     if role < Some(Role::Invited) {
         return refuse("not_member", "This user is not a member of the room.");
@@ -77,7 +75,7 @@ pub(super) fn kick(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 /// `ban`: ends a membership, and keeps the user from entering again.
-pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+pub(super) fn ban(call: &mut Call<'_>, data: &RoomAndName) -> HandlerResult {
     let (room, user, role) = call.target(data)?;
     if role == Some(Role::Banned) {
         return done();
@@ -91,7 +89,7 @@ pub(super) fn ban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 /// `unban`: lifts a ban.
-pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+pub(super) fn unban(call: &mut Call<'_>, data: &RoomAndName) -> HandlerResult {
     let (room, user, role) = call.target(data)?;
     if role != Some(Role::Banned) {
         return refuse("not_banned", "This user is not banned from the room.");
@@ -102,29 +100,29 @@ pub(super) fn unban(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 /// `bans`: lists the banned users, in the order in which they signed up.
-pub(super) fn bans(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let ListMembers { room, after } = parse(data)?;
-    let (room, _) = call.owned_room(room)?;
-    result(&call.state.members(&room, Store::banned, after.as_deref())?)
+pub(super) fn bans(call: &mut Call<'_>, data: &ListMembers) -> HandlerResult {
+    let (room, _) = call.owned_room(data.room)?;
+    result(&call.state.members(&room, Store::banned, data.after.as_ref())?)
 }
 
 #[derive(Deserialize)]
-struct SetRole {
+pub(super) struct SetRole {
     room: RoomId,
-    name: String,
+    name: UserName,
     role: Role,
 }
 
 /// `role`: makes a member an owner, or an owner a member.
-pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let SetRole { room, name, role } = parse(data)?;
+pub(super) fn role(call: &mut Call<'_>, data: &SetRole) -> HandlerResult {
+    let SetRole { room, name, role } = data;
+    let (room, role) = (*room, *role);
     let entry = match role {
         Role::Owner => Entry::Owner,
         Role::Member => Entry::Member,
         Role::Invited | Role::Banned => return refuse("bad_data", "A role is \"owner\" or \"member\"."),
     };
     let (room, _) = call.owned_room(room)?;
-    let user = call.state.find_user(&name)?;
+    let user = call.state.find_user(name)?;
     let now = match call.state.store.member(room.id, user)? {
         Some(member) if member.role >= Role::Member => member.role,
         _ => return refuse("not_member", "This user is not a member of the room."),
@@ -142,14 +140,14 @@ pub(super) fn role(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 #[derive(Deserialize)]
-struct Delete {
+pub(super) struct Delete {
     room: RoomId,
     seq: u64,
 }
 
 /// `delete`: deletes the text of a message. A user may delete their own messages, an owner any message.
-pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Delete { room, seq } = parse(data)?;
+pub(super) fn delete(call: &mut Call<'_>, data: &Delete) -> HandlerResult {
+    let Delete { room, seq } = *data;
     let (room, said) = match call.state.find_joined_room(room, call.user) {
         Ok((room, _)) => {
             let said = call.author_of(&room, seq)?;
@@ -183,9 +181,8 @@ pub(super) fn delete(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 /// `remove`: removes a room with its log.
-pub(super) fn remove(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let RoomRef { room } = parse(data)?;
-    let (room, _) = call.owned_room(room)?;
+pub(super) fn remove(call: &mut Call<'_>, data: &RoomRef) -> HandlerResult {
+    let (room, _) = call.owned_room(data.room)?;
     if room.id == LOBBY {
         return refuse("not_owner", "The Lobby cannot be removed.");
     }
@@ -241,12 +238,11 @@ impl Call<'_> {
         }
     }
 
-    /// Parses the room and the user of a moderation event, and checks that the caller has the right to it. The user
+    /// Finds the room and the user of a moderation event, and checks that the caller has the right to it. The user
     /// must not be an owner.
-    fn target(&mut self, data: &RawValue) -> Result<(Arc<RoomRow>, UserId, Option<Role>), Failure> {
-        let RoomAndName { room, name } = parse(data)?;
-        let (room, _) = self.owned_room(room)?;
-        let user = self.state.find_user(&name)?;
+    fn target(&mut self, data: &RoomAndName) -> Result<(Arc<RoomRow>, UserId, Option<Role>), Failure> {
+        let (room, _) = self.owned_room(data.room)?;
+        let user = self.state.find_user(&data.name)?;
         let role = self.state.store.member(room.id, user)?.map(|member| member.role);
         if role == Some(Role::Owner) {
             return refuse("is_owner", "This user is an owner of the room.");

@@ -220,6 +220,11 @@ impl Presence {
         self.connections.get(&connection).copied()
     }
 
+    /// Returns the user of a connection that is signed in.
+    pub(super) fn user_of(&self, connection: ConnectionId) -> Option<UserId> {
+        self.connections.get(&connection).map(|(user, _)| *user)
+    }
+
     pub(super) fn connections_of(&self, user: UserId) -> &[ConnectionId] {
         self.users.get(&user).map_or(&[], |present| &present.connections)
     }

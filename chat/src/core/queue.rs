@@ -1,34 +1,45 @@
-//! Commands for the core's thread, and the bound on how many wait.
+//! Commands for the core's thread, and the order in which it takes them.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::AtomicUsize,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use switchboard::ConnectionId;
 
-use super::super::{
-    interface::{Callback, Credential, Overloaded, SignInError},
-    store::StoreError,
-    wire::Incoming,
+use super::{
+    super::{
+        backlog::{Backlog, Flow},
+        interface::{Callback, Credential, SignInError},
+        store::{StoreError, UserId},
+        wire::{EventError, EventId},
+    },
+    fair::{FairQueue, Line, Source},
 };
 
-/// A command for the core's thread. `S` is the state that requests run on.
+/// A command for the core's thread. `S` is the state that it runs on.
 pub(super) enum Command<S> {
-    Opened(ConnectionId, Credential),
-    Event {
-        connection: ConnectionId,
-        event: Incoming,
-        bytes: usize,
-    },
-    Closed(ConnectionId),
-    Request(Box<dyn AnyRequest<S>>),
+    Opened(ConnectionId, Credential, Arc<Backlog>),
+    Event(ConnectionId, Box<dyn AnyEvent<S>>, Unfinished),
+    Closed(ConnectionId, Arc<Backlog>),
+    Request(Source, Box<dyn AnyRequest<S>>),
     /// The last command.
     Stop,
+}
+
+/// A client's event of any type, decoded.
+pub(super) trait AnyEvent<S>: Send {
+    fn name(&self) -> &'static str;
+
+    /// Returns the id by which the client waits for a reply.
+    fn id(&self) -> Option<&EventId>;
+
+    /// Handles the event. Called again if the transaction was rolled back.
+    fn run(&self, state: &mut S, connection: ConnectionId) -> Result<(), StoreError>;
 }
 
 /// A [`Request`] of any type.
@@ -38,6 +49,12 @@ pub(super) trait AnyRequest<S>: Send {
 
     /// Calls back with the result, which is now durable, or with an error if the transaction `failed`.
     fn complete(self: Box<Self>, failed: bool);
+}
+
+/// An event's part of its connection's backlog.
+pub(super) struct Unfinished {
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) bytes: usize,
 }
 
 /// A request whose result is a `T` or an error.
@@ -75,30 +92,47 @@ where
     }
 }
 
+impl<S> Command<S> {
+    /// Returns the name under which the time of the command is recorded.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Opened(..) => "<opened>",
+            Self::Event(_, event, _) => event.name(),
+            Self::Closed(..) => "<closed>",
+            Self::Request(..) => "<request>",
+            Self::Stop => "<stop>",
+        }
+    }
+}
+
 /// Returns the two ends of a new queue of commands.
 pub(super) fn command_queue<S>() -> (CommandSender<S>, CommandReceiver<S>) {
     let (sender, receiver) = channel();
-    let waiting = Arc::new(Waiting::default());
-    (CommandSender { sender, waiting: Arc::clone(&waiting) }, CommandReceiver { receiver, waiting })
+    let sender = CommandSender { sender, event_bytes: Arc::default() };
+    (sender, CommandReceiver { receiver, waiting: FairQueue::new(), batch: FULL_BATCH, is_stopping: false })
 }
 
 /// The sending end of the queue, for any thread.
 pub(super) struct CommandSender<S> {
     sender: Sender<Command<S>>,
-    waiting: Arc<Waiting>,
+    /// The bytes of all events that are not finished.
+    event_bytes: Arc<AtomicUsize>,
 }
 
-/// The receiving end of the queue, for the core's thread.
+/// The receiving end of the queue, for the core's thread. It takes the commands of all sources in turn: see
+/// [`FairQueue`].
 pub(super) struct CommandReceiver<S> {
     receiver: Receiver<Command<S>>,
-    waiting: Arc<Waiting>,
+    waiting: FairQueue<Command<S>>,
+    batch: Batch,
+    is_stopping: bool,
 }
 
-/// The number of clients' events in the queue, and their size.
-#[derive(Debug, Default)]
-struct Waiting {
-    events: AtomicUsize,
-    bytes: AtomicUsize,
+/// What may still be taken for one transaction.
+#[derive(Clone, Copy)]
+struct Batch {
+    commands: usize,
+    time: Duration,
 }
 
 impl<S> CommandSender<S> {
@@ -108,58 +142,94 @@ impl<S> CommandSender<S> {
         let _ = self.sender.send(command);
     }
 
-    pub(super) fn request(&self, request: impl AnyRequest<S> + 'static) {
-        self.send(Command::Request(Box::new(request)));
+    pub(super) fn request(&self, source: Source, request: impl AnyRequest<S> + 'static) {
+        self.send(Command::Request(source, Box::new(request)));
+    }
+
+    /// Returns the backlog of a new connection.
+    pub(super) fn backlog(&self, address: std::net::IpAddr) -> Arc<Backlog> {
+        Arc::new(Backlog::new(address, Arc::clone(&self.event_bytes)))
     }
 
     /// Sends an event, unless too many wait already.
-    pub(super) fn try_send_event(
+    pub(super) fn send_event(
         &self,
         connection: ConnectionId,
-        event: Incoming,
+        event: Box<dyn AnyEvent<S>>,
         bytes: usize,
-    ) -> Result<(), (Overloaded, Incoming)> {
-        let Waiting { events, bytes: total } = &*self.waiting;
-        if events.load(Ordering::Relaxed) >= MAX_WAITING || total.load(Ordering::Relaxed) >= MAX_WAITING_BYTES {
-            return Err((Overloaded, event));
-        }
-        events.fetch_add(1, Ordering::Relaxed);
-        total.fetch_add(bytes, Ordering::Relaxed);
-        self.send(Command::Event { connection, event, bytes });
-        Ok(())
+        backlog: &Arc<Backlog>,
+    ) -> Result<Flow, (EventError, Option<EventId>)> {
+        let Ok(flow) = backlog.begin(bytes) else { return Err((EventError::overloaded(), event.id().cloned())) };
+        self.send(Command::Event(connection, event, Unfinished { backlog: Arc::clone(backlog), bytes }));
+        Ok(flow)
     }
 }
 
 // A derived impl would require `S: Clone`.
 impl<S> Clone for CommandSender<S> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), waiting: Arc::clone(&self.waiting) }
+        Self { sender: self.sender.clone(), event_bytes: Arc::clone(&self.event_bytes) }
     }
 }
 
 impl<S> CommandReceiver<S> {
-    /// Takes all waiting commands, up to a bound. If there are none, waits for one until `deadline`. Returns `None` if
-    /// no sender is left.
-    pub(super) fn next_batch(&self, deadline: Instant) -> Option<Vec<Command<S>>> {
-        let mut batch = Vec::new();
-        match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(first) => batch.push(first),
-            Err(RecvTimeoutError::Timeout) => return Some(batch),
-            Err(RecvTimeoutError::Disconnected) => return None,
-        }
-        batch.extend(self.receiver.try_iter().take(MAX_BATCH - 1));
-        for command in &batch {
-            if let Command::Event { bytes, .. } = command {
-                self.waiting.events.fetch_sub(1, Ordering::Relaxed);
-                self.waiting.bytes.fetch_sub(*bytes, Ordering::Relaxed);
+    /// Waits until there is a command, or until `deadline`, and begins a batch. Returns whether the queue goes on: after a
+    /// [`Command::Stop`] it ends when all other commands have been taken, and it ends if no sender is left.
+    pub(super) fn wait(&mut self, deadline: Instant, user_of: impl Fn(ConnectionId) -> Option<UserId>) -> bool {
+        if self.waiting.is_empty() && !self.is_stopping {
+            match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(command) => self.add(command, &user_of),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.is_stopping = true,
             }
         }
-        Some(batch)
+        // Senders that are faster than this must not keep the thread here.
+        for _ in 0..MAX_TAKEN {
+            match self.receiver.try_recv() {
+                Ok(command) => self.add(command, &user_of),
+                Err(_) => break,
+            }
+        }
+        self.batch = FULL_BATCH;
+        !(self.is_stopping && self.waiting.is_empty())
+    }
+
+    fn add(&mut self, command: Command<S>, user_of: impl Fn(ConnectionId) -> Option<UserId>) {
+        match &command {
+            Command::Opened(connection, _, backlog)
+            | Command::Event(connection, _, Unfinished { backlog, .. })
+            | Command::Closed(connection, backlog) => {
+                let (connection, stranger) = (*connection, Source::Stranger(backlog.address()));
+                let source = || user_of(connection).map_or(stranger, Source::User);
+                self.waiting.push(Line::Connection(connection), command, source);
+            }
+            Command::Request(source, _) => {
+                let source = *source;
+                self.waiting.push(Line::Source(source), command, || source);
+            }
+            Command::Stop => self.is_stopping = true,
+        }
+    }
+
+    /// Takes the next command of the batch, and says whom it is for. [`charge`](Self::charge) must be called with its
+    /// time.
+    pub(super) fn pop(&mut self) -> Option<(Source, Command<S>)> {
+        if self.batch.commands == 0 || self.batch.time.is_zero() {
+            return None;
+        }
+        let next = self.waiting.pop()?;
+        self.batch.commands -= 1;
+        Some(next)
+    }
+
+    pub(super) fn charge(&mut self, source: Source, took: Duration) {
+        self.batch.time = self.batch.time.saturating_sub(took);
+        self.waiting.charge(source, took);
     }
 }
 
-/// Maximum commands in one transaction.
-const MAX_BATCH: usize = 1024;
-/// Maximum clients' events that wait, and maximum bytes of them. Above either, the next event is refused.
-const MAX_WAITING: usize = 16 << 10;
-const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Maximum commands in one transaction, and the time after which it takes no further command: all replies wait for the
+/// end of the transaction.
+const FULL_BATCH: Batch = Batch { commands: 1024, time: Duration::from_millis(5) };
+/// Maximum commands that are put in order before the next transaction.
+const MAX_TAKEN: usize = 16 << 10;

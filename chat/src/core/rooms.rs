@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::{
     super::{
-        Name, RoomName,
         store::{Entry, LOBBY, Member, Role, RoomId, RoomKind, RoomRow, Store, StoreError, UserId},
         token::epoch,
         wire,
     },
-    call::{Call, Failure, HandlerResult, done, parse, refuse, result, too_fast},
+    call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
+    data::{NewRoomName, PublicName, RoomPart, Text, UserName},
     effects::{Effect, Topic},
     log::{CatchUp, MessageView, Position},
     lookup::{RoomView, other_member},
     state::{Action, State},
-    text::clean,
+    text::within,
 };
 
 /// The reply to a client that enters a room.
@@ -72,18 +71,17 @@ pub(super) struct RoomRef {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct List {
-    after: String,
-    search: String,
+pub(super) struct List {
+    after: Option<PublicName>,
+    search: RoomPart,
 }
 
 /// `rooms`: lists public rooms.
-pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let key = |name: &str| RoomName::at_most(Name::HIGHEST_LIMIT, name).map(|name| name.key().to_owned()).ok();
-    let after = key(&after).map_or(String::new(), |key| RoomKind::key_of_name(&key));
-    let search = key(&search).unwrap_or_else(|| search.to_lowercase());
-    let mut ids = call.state.store.public_rooms(&search, &after, MAX_LISTED_ROOMS + 1)?;
+pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
+    let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|PublicName(name)| name.as_ref());
+    let after = after.map_or(String::new(), |name| RoomKind::key_of_name(name.key()));
+    let search = data.as_ref().map_or("", |list| &list.search.0);
+    let mut ids = call.state.store.public_rooms(search, &after, MAX_LISTED_ROOMS + 1)?;
     let more = ids.len() > MAX_LISTED_ROOMS;
     ids.truncate(MAX_LISTED_ROOMS);
     let mut rooms = Vec::new();
@@ -96,12 +94,12 @@ pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 #[derive(Deserialize)]
-struct Create {
-    name: String,
+pub(super) struct Create {
+    name: NewRoomName,
     #[serde(default = "public")]
     kind: RoomKind,
     #[serde(default)]
-    topic: String,
+    topic: Text,
 }
 
 fn public() -> RoomKind {
@@ -109,17 +107,17 @@ fn public() -> RoomKind {
 }
 
 /// `create`: creates a room, which the user owns.
-pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Create { name, kind, topic } = parse(data)?;
-    let limits = &call.state.config.limits;
-    let name = match RoomName::at_most(limits.room_name_chars, &name) {
+pub(super) fn create(call: &mut Call<'_>, data: &Create) -> HandlerResult {
+    let Create { name: NewRoomName(name), kind, topic } = data;
+    let (kind, limits) = (*kind, &call.state.config.limits);
+    let name = match name.as_ref().map_err(|error| *error).and_then(|name| name.within(limits.room_name_chars)) {
         Ok(name) => name,
         Err(error) => return refuse("bad_name", error.to_string()),
     };
     if kind == RoomKind::Direct {
         return refuse("bad_data", "Use the event direct or tell to start a direct room.");
     }
-    let topic = clean(&topic, limits.topic_chars)?;
+    let topic = within(topic, limits.topic_chars)?;
     call.check_room_count()?;
     if call.state.store.count_created(call.user)? >= call.state.config.limits.owned_rooms {
         return refuse("too_many_rooms", "You have created too many rooms; remove or leave one first.");
@@ -131,7 +129,7 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
         // Others must not learn the name of an invited room, so it does not make the name unavailable to them.
         RoomKind::Invited | RoomKind::Direct => format!("invited {epoch}"),
     };
-    let Some(id) = call.state.store.add_room(kind, name.as_str(), &key, &topic, &epoch)? else {
+    let Some(id) = call.state.store.add_room(kind, name.as_str(), &key, topic, &epoch)? else {
         return refuse("name_taken", "A room with this name, or with one that looks like it, already exists.");
     };
     let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "This room no longer exists.") };
@@ -141,22 +139,20 @@ pub(super) fn create(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 #[derive(Deserialize)]
-struct Join {
+pub(super) struct Join {
     room: Option<RoomId>,
-    name: Option<String>,
+    name: Option<PublicName>,
     since: Option<Position>,
 }
 
 /// `join`: enters a room, and makes the user a member unless they are one.
-pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Join { room, name, since } = parse(data)?;
+pub(super) fn join(call: &mut Call<'_>, data: &Join) -> HandlerResult {
+    let Join { room, name, since } = data;
     let state = &mut *call.state;
     let id = match (room, name) {
-        (Some(id), None) => Some(id),
-        (None, Some(name)) => match RoomName::at_most(Name::HIGHEST_LIMIT, &name) {
-            Ok(name) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
-            Err(_) => None,
-        },
+        (Some(id), None) => Some(*id),
+        (None, Some(PublicName(Some(name)))) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
+        (None, Some(PublicName(None))) => None,
         _ => return refuse("bad_data", "Give either room or name."),
     };
     let Some(id) = id else { return refuse("unknown_room", "There is no such room.") };
@@ -181,9 +177,8 @@ pub(super) fn join(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 /// `leave`: ends the user's membership, or declines an invitation.
-pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let RoomRef { room } = parse(data)?;
-    match call.state.find_room(room, call.user)? {
+pub(super) fn leave(call: &mut Call<'_>, data: &RoomRef) -> HandlerResult {
+    match call.state.find_room(data.room, call.user)? {
         (room, Some(member)) if member.role > Role::Banned => {
             call.state.leave_room(&room, call.user, member.role)?;
             done()
@@ -195,15 +190,14 @@ pub(super) fn leave(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 #[derive(Deserialize)]
 pub(super) struct ListMembers {
     pub(super) room: RoomId,
-    pub(super) after: Option<String>,
+    pub(super) after: Option<UserName>,
 }
 
 /// `members`: lists a room's members, in the order in which they signed up.
-pub(super) fn members(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let ListMembers { room, after } = parse(data)?;
+pub(super) fn members(call: &mut Call<'_>, data: &ListMembers) -> HandlerResult {
     let state = &mut *call.state;
-    let (room, _) = state.find_joined_room(room, call.user)?;
-    result(&state.members(&room, Store::members, after.as_deref())?)
+    let (room, _) = state.find_joined_room(data.room, call.user)?;
+    result(&state.members(&room, Store::members, data.after.as_ref())?)
 }
 
 impl Call<'_> {
@@ -315,7 +309,7 @@ impl State {
         &mut self,
         room: &RoomRow,
         find: fn(&Store, RoomId, Option<UserId>, usize) -> Result<Vec<Member>, StoreError>,
-        after: Option<&str>,
+        after: Option<&UserName>,
     ) -> Result<MembersView, Failure> {
         let after = after.map(|name| self.find_user(name)).transpose()?;
         let mut found = find(&self.store, room.id, after, MAX_LISTED_MEMBERS + 1)?;

@@ -3,7 +3,6 @@
 use std::{cmp::Reverse, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use switchboard::{CloseCode, ConnectionId};
 
 use super::{
@@ -14,7 +13,8 @@ use super::{
         token::{Token, TokenHash},
         wire::{self, EventError},
     },
-    call::{HandlerResult, done, parse, refuse},
+    call::{HandlerResult, done, refuse},
+    data::AnyToken,
     effects::{Effect, Topic},
     lookup::RoomView,
     presence::NewConnection,
@@ -198,18 +198,17 @@ impl State {
 }
 
 #[derive(Deserialize)]
-struct Auth {
-    token: String,
+pub(super) struct Auth {
+    token: AnyToken,
 }
 
 /// `auth`: signs the connection in.
-pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &RawValue) -> HandlerResult {
-    let Auth { token } = parse(data)?;
+pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> HandlerResult {
     if !state.presence.is_unauthenticated(connection) {
         return refuse("bad_data", "This connection is signed in already.");
     }
-    match Token::parse(&token) {
-        Some(token) => state.sign_in(connection, &token.hash())?,
+    match &data.token.0 {
+        Some(token) => state.sign_in(connection, token)?,
         None => state.expire(connection, Reason::Unknown),
     }
     match state.presence.identity_of(connection) {

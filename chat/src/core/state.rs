@@ -17,9 +17,11 @@ use super::{
         wire::{self, EventError},
     },
     cache::Cache,
+    costs::{Costs, Stopwatch},
     effects::{Effect, Topic},
+    fair::Source,
     presence::Presence,
-    queue::{Command, CommandSender},
+    queue::{Command, CommandReceiver, CommandSender, Unfinished},
 };
 
 /// The state of the core's thread.
@@ -35,6 +37,8 @@ pub(super) struct State {
     pub(super) commands: CommandSender<State>,
     pub(super) hasher: Hasher,
     pub(super) now: Now,
+    /// What the thread has spent its time on.
+    pub(super) costs: Costs,
     /// The time of the last sweep.
     pub(super) last_sweep: Option<Instant>,
     /// The value of [`Store::foreign_changes`] at the last sweep.
@@ -63,6 +67,8 @@ struct RateLimits {
     connects: Buckets<UserId>,
     /// Passwords that are verified.
     passwords: Buckets<UserId>,
+    /// Events that are refused because they come too fast.
+    refusals: Buckets<UserId>,
 }
 
 impl RateLimits {
@@ -74,6 +80,7 @@ impl RateLimits {
             events: Buckets::new(),
             connects: Buckets::new(),
             passwords: Buckets::new(),
+            refusals: Buckets::new(),
         }
     }
 }
@@ -92,6 +99,8 @@ pub(super) enum Action {
     Event(u32),
     Connect,
     Password,
+    /// An event that is refused because it comes too fast.
+    Refusal,
 }
 
 /// The current time by two clocks.
@@ -121,6 +130,7 @@ impl State {
             commands,
             hasher,
             now: Now::read(),
+            costs: Costs::default(),
             last_sweep: None,
             foreign_changes: 0,
             has_more_ended: false,
@@ -130,10 +140,23 @@ impl State {
         }
     }
 
-    /// Runs these commands in one transaction, and delivers their effects after the commit.
-    pub(super) fn process(&mut self, mut commands: Vec<Command<State>>, now: Now, delivery: &impl Delivery) {
+    /// Runs the next batch of commands in one transaction, and delivers their effects after the commit.
+    pub(super) fn process(&mut self, queue: &mut impl Commands, now: Now, delivery: &impl Delivery) {
         self.now = now;
-        let done = self.in_transaction(|state| commands.iter_mut().try_for_each(|command| state.run(command)));
+        let mut stopwatch = Stopwatch::start();
+        let mut commands = Vec::new();
+        let done = self.in_transaction(|state| {
+            while let Some((source, mut command)) = queue.pop() {
+                let done = state.run(&mut command);
+                let took = stopwatch.lap();
+                state.costs.record(command.name(), took);
+                queue.charge(source, took);
+                commands.push(command);
+                done?;
+            }
+            Ok(())
+        });
+        self.costs.record("<commit>", stopwatch.lap());
         match done {
             Ok(()) => self.complete(commands, delivery),
             // Another process locks the database: each retry would wait as long as this command did.
@@ -150,6 +173,7 @@ impl State {
                 self.is_retry = false;
             }
         }
+        self.costs.record("<deliver>", stopwatch.lap());
     }
 
     /// Runs `work` in a transaction. On success its changes are durable. On failure the changes to the store and to
@@ -174,10 +198,10 @@ impl State {
 
     fn run(&mut self, command: &mut Command<State>) -> Result<(), StoreError> {
         match command {
-            Command::Opened(connection, credential) => self.opened(*connection, credential),
-            Command::Event { connection, event, .. } => self.event(*connection, event),
-            Command::Closed(connection) => self.closed(*connection),
-            Command::Request(request) => request.run(self),
+            Command::Opened(connection, credential, _) => self.opened(*connection, credential),
+            Command::Event(connection, event, _) => event.run(self, *connection),
+            Command::Closed(connection, _) => self.closed(*connection),
+            Command::Request(_, request) => request.run(self),
             Command::Stop => Ok(()),
         }
     }
@@ -191,7 +215,8 @@ impl State {
             return Ok(());
         }
         let (limits, now) = (&self.config.limits, self.now.instant);
-        let RateLimits { messages, entries, conversations, events, connects, passwords } = &mut self.rate_limits;
+        let RateLimits { messages, entries, conversations, events, connects, passwords, refusals } =
+            &mut self.rate_limits;
         match action {
             Action::Message => messages.take(user, limits.messages, now),
             Action::Enter => entries.take(user, ENTRY_RATE, now),
@@ -202,6 +227,15 @@ impl State {
             Action::Event(weight) => events.take_several(user, weight, limits.events.times(USER_EVENT_FACTOR), now),
             Action::Connect => connects.take(user, CONNECT_RATE, now),
             Action::Password => passwords.take(user, limits.sign_ins, now),
+            Action::Refusal => refusals.take(user, REFUSAL_RATE, now),
+        }
+    }
+
+    /// Charges `weight` events to a user's rate limit after they were handled. The user's next events wait for them.
+    pub(super) fn charge_events(&mut self, user: UserId, weight: u32) {
+        if weight > 0 && !self.is_retry {
+            let rate = self.config.limits.events.times(USER_EVENT_FACTOR);
+            self.rate_limits.events.charge(user, weight, rate, self.now.instant);
         }
     }
 
@@ -242,8 +276,10 @@ impl State {
     fn complete(&mut self, commands: Vec<Command<State>>, delivery: &impl Delivery) {
         self.deliver(delivery);
         for command in commands {
-            if let Command::Request(request) = command {
-                request.complete(false);
+            match command {
+                Command::Request(_, request) => request.complete(false),
+                Command::Event(connection, _, unfinished) => finish(connection, &unfinished, delivery),
+                Command::Opened(..) | Command::Closed(..) | Command::Stop => {}
             }
         }
     }
@@ -252,21 +288,48 @@ impl State {
         log::error!("the chat's data cannot be read or written: {error}");
         for command in commands {
             match command {
-                Command::Opened(connection, _) => {
+                Command::Opened(connection, ..) => {
                     self.send(connection, wire::error(&EventError::storage(), None));
                     self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "try again later"));
                 }
-                Command::Event { connection, event, .. } => {
-                    self.send(connection, wire::error(&EventError::storage(), event.id.as_ref()));
+                Command::Event(connection, event, unfinished) => {
+                    self.send(connection, wire::error(&EventError::storage(), event.id()));
+                    finish(connection, &unfinished, delivery);
                 }
-                Command::Request(request) => request.complete(true),
+                Command::Request(_, request) => request.complete(true),
                 // The connection is gone, even if its session's last use cannot be written.
-                Command::Closed(connection) => drop(self.presence.disconnect(connection)),
+                Command::Closed(connection, _) => drop(self.presence.disconnect(connection)),
                 Command::Stop => {}
             }
         }
         self.presence.commit();
         self.deliver(delivery);
+    }
+}
+
+/// The commands that wait for the thread.
+pub(super) trait Commands {
+    /// Takes the next command of the batch, and says whom it is for.
+    fn pop(&mut self) -> Option<(Source, Command<State>)>;
+
+    /// Charges a source with the time that its command took.
+    fn charge(&mut self, source: Source, took: Duration);
+}
+
+impl Commands for CommandReceiver<State> {
+    fn pop(&mut self) -> Option<(Source, Command<State>)> {
+        Self::pop(self)
+    }
+
+    fn charge(&mut self, source: Source, took: Duration) {
+        Self::charge(self, source, took);
+    }
+}
+
+/// Removes a handled event from its connection's backlog.
+fn finish(connection: ConnectionId, Unfinished { backlog, bytes }: &Unfinished, delivery: &impl Delivery) {
+    if backlog.finish(*bytes) {
+        delivery.resume(connection);
     }
 }
 
@@ -283,3 +346,5 @@ const ENTRY_RATE: Rate = Rate { at_once: 60, per_second: 0.2 };
 const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };
+/// Refused events of one user before the connection is closed: more than 200 in 10 s.
+const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };

@@ -11,6 +11,7 @@ use super::{
         wire,
     },
     cache::Cache,
+    costs::Cost,
     effects::Topic,
     presence::PresenceDiff,
     sessions::Reason,
@@ -162,9 +163,12 @@ impl State {
         self.publish(Topic::Everyone, wire::event("presence", &view), None);
     }
 
-    /// Stores the last use of all sessions. Called when the chat ends.
+    /// Stores the last use of all sessions, and logs what the thread has spent its time on. Called when the chat ends.
     pub(super) fn close(&mut self, now: Now) {
         self.now = now;
+        for (name, Cost { count, total, max }) in self.costs.rows() {
+            log::debug!("the chat's thread: {name} {count} times, {total:?} in all, {max:?} at most");
+        }
         let used: Vec<_> = self.presence.sessions().map(|(id, live)| (id, live.used)).collect();
         let stored =
             self.in_transaction(|state| used.iter().try_for_each(|(id, used)| state.store.set_used(*id, *used)));

@@ -1,28 +1,30 @@
 //! Handlers: online users, blocking, sessions, accounts, notices.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::{
     super::{
+        hash_queue::Asker,
         interface::SignInError,
-        password::Password,
+        password::{BadPassword, HashError, Password},
         store::{Millis, SessionId, StoreError, UserId},
         wire,
     },
-    call::{Call, Failure, HandlerResult, PendingReply, Reply, done, parse, refuse, result, too_fast},
+    call::{Call, Failure, HandlerResult, PendingReply, Reply, done, refuse, result, too_fast},
+    data::{AnyPassword, NoData, Text, UserName, UserPrefix},
     effects::{Effect, Topic},
+    fair::Source,
     queue::{AnyRequest, CommandSender, Request},
     sessions::Reason,
     state::{Action, State},
-    text::clean,
+    text::within,
 };
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct List {
-    after: String,
-    search: Option<String>,
+pub(super) struct List {
+    after: Option<UserName>,
+    search: Option<UserPrefix>,
 }
 
 #[derive(Serialize)]
@@ -39,22 +41,21 @@ struct UserView {
 }
 
 /// `people`: lists the online users, or with `search` all users whose name begins with it.
-pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let List { after, search } = parse::<Option<_>>(data)?.unwrap_or_default();
+pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
     let state = &mut *call.state;
-    let key = |name: &str| state.name(name).map(|name| name.key().to_owned()).ok();
-    let after = key(&after).unwrap_or_default();
+    let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|UserName(name)| name.as_ref());
+    let after = after.map_or("", |name| name.key());
+    let search = data.as_ref().and_then(|list| list.search.as_ref());
     let mut users = Vec::new();
     match search {
-        Some(search) => {
-            let prefix = key(&search).unwrap_or_else(|| search.to_lowercase());
-            for user in state.store.users_from(&prefix, &after, MAX_LISTED_USERS + 1)? {
+        Some(UserPrefix(prefix)) => {
+            for user in state.store.users_from(prefix, after, MAX_LISTED_USERS + 1)? {
                 let (guest, online) = (user.is_guest(), state.presence.is_online(user.id));
                 users.push(UserView { name: user.name, guest, online });
             }
         }
         None => {
-            let ids: Vec<_> = state.presence.users(&after).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
+            let ids: Vec<_> = state.presence.users(after).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
             for id in ids {
                 let profile = state.profile(id)?;
                 users.push(UserView { name: profile.name.clone(), guest: profile.guest, online: true });
@@ -67,8 +68,8 @@ pub(super) fn list(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 #[derive(Deserialize)]
-struct Named {
-    name: String,
+pub(super) struct Named {
+    name: UserName,
 }
 
 #[derive(Serialize)]
@@ -77,10 +78,9 @@ struct Blocked<'a> {
     blocked: bool,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ListBlocked {
-    after: Option<String>,
+#[derive(Deserialize)]
+pub(super) struct ListBlocked {
+    after: Option<UserName>,
 }
 
 #[derive(Serialize)]
@@ -90,26 +90,25 @@ struct BlockedUsers {
 }
 
 /// `blocks`: lists the users whom this one has blocked, in the order in which they signed up.
-pub(super) fn blocks(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let ListBlocked { after } = parse::<Option<_>>(data)?.unwrap_or_default();
-    let after = after.map(|name| call.state.find_user(&name)).transpose()?;
+pub(super) fn blocks(call: &mut Call<'_>, data: &Option<ListBlocked>) -> HandlerResult {
+    let after = data.as_ref().and_then(|list| list.after.as_ref());
+    let after = after.map(|name| call.state.find_user(name)).transpose()?;
     let (blocked, more) = call.state.blocked_by(call.user, after)?;
     result(&BlockedUsers { blocked, more })
 }
 
 /// `block`: keeps another user from sending private messages and invitations to this one, and ends those there are.
-pub(super) fn block(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+pub(super) fn block(call: &mut Call<'_>, data: &Named) -> HandlerResult {
     set_blocked(call, data, true)
 }
 
 /// `unblock`: lifts a block.
-pub(super) fn unblock(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
+pub(super) fn unblock(call: &mut Call<'_>, data: &Named) -> HandlerResult {
     set_blocked(call, data, false)
 }
 
-fn set_blocked(call: &mut Call<'_>, data: &RawValue, blocked: bool) -> HandlerResult {
-    let Named { name } = parse(data)?;
-    let other = call.state.find_user(&name)?;
+fn set_blocked(call: &mut Call<'_>, data: &Named, blocked: bool) -> HandlerResult {
+    let other = call.state.find_user(&data.name)?;
     if other == call.user {
         return refuse("yourself", "You cannot do this to yourself.");
     }
@@ -142,7 +141,7 @@ struct SessionView {
 }
 
 /// `sessions`: lists the user's sessions.
-pub(super) fn sessions(call: &mut Call<'_>, _: &RawValue) -> HandlerResult {
+pub(super) fn sessions(call: &mut Call<'_>, _: &NoData) -> HandlerResult {
     let sessions = call.state.store.sessions_of(call.user)?;
     let sessions = sessions.into_iter().map(|row| SessionView {
         session: row.id,
@@ -155,14 +154,13 @@ pub(super) fn sessions(call: &mut Call<'_>, _: &RawValue) -> HandlerResult {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Revoke {
+pub(super) struct Revoke {
     session: Option<SessionId>,
 }
 
 /// `revoke`: ends one of the user's sessions, or all except the current one.
-pub(super) fn revoke(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Revoke { session } = parse::<Option<_>>(data)?.unwrap_or_default();
-    match session {
+pub(super) fn revoke(call: &mut Call<'_>, data: &Option<Revoke>) -> HandlerResult {
+    match data.as_ref().and_then(|revoke| revoke.session) {
         None => call.state.end_other_sessions(call.user, call.session)?,
         Some(id) => match call.state.store.session(id)? {
             Some(session) if session.user == call.user => call.state.end_session(&session, Reason::Revoked)?,
@@ -173,27 +171,29 @@ pub(super) fn revoke(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
 }
 
 #[derive(Deserialize)]
-struct ChangePassword {
-    old: String,
-    new: String,
+pub(super) struct ChangePassword {
+    old: AnyPassword,
+    new: AnyPassword,
 }
 
 /// `password`: changes the password, and ends all other sessions.
-pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let ChangePassword { old, new } = parse(data)?;
-    let (old, hash) = call.own_password(&old)?;
-    let new = Password::new(&new).or_else(|error| refuse("bad_password", error.to_string()))?;
+pub(super) fn password(call: &mut Call<'_>, data: &ChangePassword) -> HandlerResult {
+    let ChangePassword { old, new } = data;
+    let (old, hash) = call.own_password(old)?;
+    let new = new.0.clone().or_else(|error| refuse("bad_password", error.to_string()))?;
     let (user, session, pending) = (call.user, call.session, call.pending_reply());
     let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
     call.state.run_after_commit(move || {
-        let reply_path = (pending, commands.clone());
         let again = hasher.clone();
-        let verified = hasher.verify(old, Some(hash.clone()), reply_path, move |right, reply_path| {
-            if !right {
-                return reply_with_error(reply_path, SignInError::BadCredentials);
+        hasher.verify(asker(user), old, Some(hash.clone()), move |verified| {
+            if let Err(error) = is_right(verified) {
+                return reply_with_error((pending, commands), error);
             }
-            let hashed = again.hash(new, reply_path, move |new_hash, (pending, commands)| {
-                let Ok(new_hash) = new_hash else { return reply_with_error((pending, commands), SignInError::Storage) };
+            again.hash(asker(user), new, move |new_hash| {
+                let new_hash = match new_hash {
+                    Ok(new_hash) => new_hash,
+                    Err(error) => return reply_with_error((pending, commands), error.into()),
+                };
                 let change = move |state: &mut State| {
                     // Refused if the password was changed meanwhile.
                     match state.store.user(user)? {
@@ -205,55 +205,46 @@ pub(super) fn password(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
                         _ => Ok(Err(SignInError::BadCredentials)),
                     }
                 };
-                commands.clone().request(reply_after((pending, commands), change));
+                commands.clone().request(Source::Core, reply_after((pending, commands), change));
             });
-            if let Err(reply_path) = hashed {
-                reply_with_error(reply_path, SignInError::Overloaded);
-            }
         });
-        if let Err(reply_path) = verified {
-            reply_with_error(reply_path, SignInError::Overloaded);
-        }
     })
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct DeleteAccount {
-    password: String,
+pub(super) struct DeleteAccount {
+    password: Option<AnyPassword>,
 }
 
 /// `delete_account`: deletes the user's account, with its sessions and memberships, and frees its name.
-pub(super) fn delete_account(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let DeleteAccount { password } = parse::<Option<_>>(data)?.unwrap_or_default();
+pub(super) fn delete_account(call: &mut Call<'_>, data: &Option<DeleteAccount>) -> HandlerResult {
     if call.state.profile(call.user)?.guest {
         call.state.remove_user(call.user)?;
         return done();
     }
-    let (password, hash) = call.own_password(&password)?;
+    let missing = AnyPassword(Err(BadPassword::TooShort));
+    let password = data.as_ref().and_then(|data| data.password.as_ref()).unwrap_or(&missing);
+    let (password, hash) = call.own_password(password)?;
     let (user, pending) = (call.user, call.pending_reply());
     let (hasher, commands) = (call.state.hasher.clone(), call.state.commands.clone());
     call.state.run_after_commit(move || {
-        let verified =
-            hasher.verify(password, Some(hash.clone()), (pending, commands), move |right, (pending, commands)| {
-                if !right {
-                    return reply_with_error((pending, commands), SignInError::BadCredentials);
-                }
-                let remove = move |state: &mut State| match state.store.user(user)? {
-                    Some(row) if row.password.as_ref() == Some(&hash) => state.remove_user(user).map(Ok),
-                    _ => Ok(Err(SignInError::BadCredentials)),
-                };
-                commands.clone().request(reply_after((pending, commands), remove));
-            });
-        if let Err(reply_path) = verified {
-            reply_with_error(reply_path, SignInError::Overloaded);
-        }
+        hasher.verify(asker(user), password, Some(hash.clone()), move |verified| {
+            if let Err(error) = is_right(verified) {
+                return reply_with_error((pending, commands), error);
+            }
+            let remove = move |state: &mut State| match state.store.user(user)? {
+                Some(row) if row.password.as_ref() == Some(&hash) => state.remove_user(user).map(Ok),
+                _ => Ok(Err(SignInError::BadCredentials)),
+            };
+            commands.clone().request(Source::Core, reply_after((pending, commands), remove));
+        });
     })
 }
 
 #[derive(Deserialize)]
-struct Notice {
-    text: String,
+pub(super) struct Notice {
+    text: Text,
 }
 
 #[derive(Serialize)]
@@ -264,19 +255,28 @@ struct NoticeView<'a> {
 }
 
 /// `notice`: publishes an operator's text to all online users.
-pub(super) fn notice(call: &mut Call<'_>, data: &RawValue) -> HandlerResult {
-    let Notice { text } = parse(data)?;
+pub(super) fn notice(call: &mut Call<'_>, data: &Notice) -> HandlerResult {
     let profile = call.state.profile(call.user)?;
     if !profile.operator {
         return refuse("not_operator", "Only an operator may do that.");
     }
-    let text = clean(&text, call.state.config.limits.text_chars)?;
+    let text = within(&data.text, call.state.config.limits.text_chars)?;
     if text.is_empty() {
         return refuse("empty", "The text is empty.");
     }
-    let view = NoticeView { text: &text, from: &profile.name, time: call.state.now.wall };
+    let view = NoticeView { text, from: &profile.name, time: call.state.now.wall };
     call.state.publish(Topic::Everyone, wire::event("notice", &view), None);
     done()
+}
+
+/// Returns the row of a user's jobs in the queue of the hasher.
+fn asker(user: UserId) -> Asker {
+    Asker::User(user.to_string())
+}
+
+/// Returns an error unless a password was verified and is right.
+fn is_right(verified: Result<bool, HashError>) -> Result<(), SignInError> {
+    if verified? { Ok(()) } else { Err(SignInError::BadCredentials) }
 }
 
 /// A reply to be sent, and the queue of the thread that sends it.
@@ -311,18 +311,18 @@ fn reply_with_error((pending, commands): ReplyPath, error: SignInError) {
         pending.send(state, before, Err(error.event_error()));
         Ok(Ok(()))
     };
-    commands.request(Request::new(run, Box::new(|_: Result<(), SignInError>| ())));
+    commands.request(Source::Core, Request::new(run, Box::new(|_: Result<(), SignInError>| ())));
 }
 
 impl Call<'_> {
-    /// Checks the form of a password that a client has sent, and charges it to the rate limit. Returns the password
+    /// Checks that a client has sent a password, and charges it to the rate limit. Returns the password
     /// with the hash to verify it against.
-    fn own_password(&mut self, password: &str) -> Result<(Password, String), Failure> {
+    fn own_password(&mut self, password: &AnyPassword) -> Result<(Password, String), Failure> {
         let hash = self.state.store.user(self.user)?.and_then(|user| user.password);
         if hash.is_some() {
             self.state.rate_limit(Action::Password, self.user).or_else(too_fast)?;
         }
-        match (Password::new(password), hash) {
+        match (password.0.clone(), hash) {
             (_, None) => refuse("guest", "A guest has no password."),
             (Err(_), _) => Err(Failure::Refused(SignInError::BadCredentials.event_error())),
             (Ok(password), Some(hash)) => Ok((password, hash)),

@@ -9,6 +9,7 @@
 //! | `ids.rs` | numeric ids, one type for each kind |
 //! | `instance_mark.rs` | the lock file beside the database, and the mark in it |
 //! | `database.rs` | [`Store`]: the connection and its transactions |
+//! | `meta.rs` | what the database keeps about itself |
 //! | `restored.rs` | new epochs for data that was restored from a backup |
 //! | `keys.rs` | recomputes the keys of names after a Unicode update |
 //! | `open.rs` | opening the database, and the versions of its schema |
@@ -23,6 +24,7 @@ mod ids;
 mod instance_mark;
 mod keys;
 mod messages;
+mod meta;
 mod open;
 mod restored;
 mod rooms;

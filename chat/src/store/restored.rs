@@ -77,17 +77,6 @@ impl Store {
         }
         instance.write_marks(&[mark]).map_err(failed)
     }
-
-    /// Reads a value of the database's own metadata.
-    pub(super) fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.first("SELECT value FROM facts WHERE name = ?1", [name], |row| row.get(0))
-    }
-
-    /// Stores a value of the database's own metadata.
-    pub(super) fn set_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let sql = "INSERT INTO facts (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
-        self.change(sql, (name, value)).map(drop)
-    }
 }
 
 #[cfg(test)]

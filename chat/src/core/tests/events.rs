@@ -6,13 +6,11 @@ use super::*;
 fn an_event_with_an_id_gets_one_reply_and_one_without_gets_only_errors() {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
-    chat.process(vec![
-        event_command(ada, &json!(["beat", null, "a"])),
-        event_command(ada, &json!(["beat"])),
-        event_command(ada, &json!(["nope", null, 7])),
-        event_command(ada, &json!(["nope"])),
-        event_command(ada, &json!(["people", {}])),
-    ]);
+    for event in
+        [json!(["beat", null, "a"]), json!(["beat"]), json!(["nope", null, 7]), json!(["nope"]), json!(["people", {}])]
+    {
+        chat.send(ada, &event);
+    }
     let output = chat.take_output(ada);
     let shape: Vec<_> = output.iter().map(|event| (event[0].as_str().unwrap(), event.get(2).cloned())).collect();
     let expected =
@@ -28,7 +26,9 @@ fn without_a_session_only_beat_and_auth_are_allowed() {
     assert_eq!(chat.take_output(anonymous), [Value::Null; 0]);
     assert_eq!(chat.call(anonymous, "beat", json!({})), Ok(json!({})));
     for event in ["rooms", "join", "say", "tell", "history", "people", "sessions", "notice", "delete_account"] {
-        assert_eq!(chat.call(anonymous, event, json!({ "room": LOBBY })), Err("no_session".into()), "{event}");
+        let data = json!({ "room": LOBBY, "name": "Bob", "text": "Hello", "key": "a key" });
+        let data = if event == "join" { json!({ "room": LOBBY }) } else { data };
+        assert_eq!(chat.call(anonymous, event, data), Err("no_session".into()), "{event}");
     }
     chat.clear_output();
     let token = Token::random();
@@ -80,7 +80,7 @@ fn errors_do_not_quote_long_data() {
     let ada = chat.connect_user("Ada");
     let long = "\u{7f}".repeat(60_000);
     for event in [json!(["say", long, 1]), json!([long, {}]), json!(["create", { "name": [long] }, 1])] {
-        chat.process(vec![event_command(ada, &event)]);
+        chat.send(ada, &event);
         let answer = json!(chat.take_output(ada)).to_string();
         assert!(answer.contains("error") && answer.len() < 1000, "{} bytes", answer.len());
     }

@@ -11,7 +11,8 @@ mod thread;
 mod users;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::Ipv4Addr,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -26,14 +27,17 @@ use uuid::Uuid;
 use super::{
     super::{
         ChatConfig, Data, Name,
+        backlog::Backlog,
         interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
         wire,
     },
-    queue::{Command, CommandReceiver, Request, command_queue},
-    state::{Now, State},
+    events::decode,
+    fair::Source,
+    queue::{Command, CommandReceiver, Request, Unfinished, command_queue},
+    state::{Commands, Now, State},
 };
 
 /// A delivery that records what each connection gets.
@@ -42,6 +46,7 @@ struct RecordedDelivery {
     output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
     subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
     closed: Mutex<Vec<(ConnectionId, u16)>>,
+    resumed: Mutex<Vec<ConnectionId>>,
     /// How many more times an overload is reported.
     overloaded: AtomicUsize,
 }
@@ -66,6 +71,10 @@ impl Delivery for RecordedDelivery {
         for (_, connection) in subscribers.iter().filter(|(name, id)| name == topic && Some(*id) != except) {
             self.send(*connection, text);
         }
+    }
+
+    fn resume(&self, connection: ConnectionId) {
+        self.resumed.lock().unwrap().push(connection);
     }
 
     fn close(&self, connection: ConnectionId, code: CloseCode, _: &str) {
@@ -111,16 +120,22 @@ impl TestChat {
         self.state.tick(self.now, &self.delivery);
     }
 
+    /// Runs commands in this order, in one transaction unless they take long.
     fn process(&mut self, commands: Vec<Command<State>>) {
-        self.state.process(commands, self.now, &self.delivery);
+        let mut commands = InOrder(commands.into());
+        while !commands.0.is_empty() {
+            self.state.process(&mut commands, self.now, &self.delivery);
+        }
     }
 
     /// Processes the commands that other threads have sent meanwhile. There must be some.
     fn process_queue(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        let batch = self.commands.next_batch(deadline).expect("the queue is open");
-        assert!(!batch.is_empty(), "nothing was sent to the queue");
-        self.process(batch);
+        let presence = &self.state.presence;
+        assert!(self.commands.wait(deadline, |connection| presence.user_of(connection)), "the queue is open");
+        let commands: Vec<_> = std::iter::from_fn(|| self.commands.pop()).map(|(_, command)| command).collect();
+        assert!(!commands.is_empty(), "nothing was sent to the queue");
+        self.process(commands);
     }
 
     /// Runs a request, and returns its result.
@@ -131,7 +146,7 @@ impl TestChat {
         let slot = Arc::new(Mutex::new(None));
         let result = Arc::clone(&slot);
         let request = Request::new(run, Box::new(move |value| *result.lock().unwrap() = Some(value)));
-        self.process(vec![Command::Request(Box::new(request))]);
+        self.process(vec![Command::Request(Source::Core, Box::new(request))]);
         slot.lock().unwrap().take().expect("every request calls back")
     }
 
@@ -153,7 +168,7 @@ impl TestChat {
     fn open(&mut self, credential: Credential) -> ConnectionId {
         self.connections += 1;
         let connection = connection_numbered(self.connections);
-        self.process(vec![Command::Opened(connection, credential)]);
+        self.process(vec![Command::Opened(connection, credential, backlog())]);
         connection
     }
 
@@ -172,15 +187,23 @@ impl TestChat {
 
     fn close(&mut self, connection: ConnectionId) {
         self.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
-        self.process(vec![Command::Closed(connection)]);
+        self.process(vec![Command::Closed(connection, backlog())]);
     }
 
     /// Sends an event, and returns its reply.
     fn call(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
         self.last_id += 1;
         let id = self.last_id;
-        self.process(vec![event_command(connection, &json!([event, data, id]))]);
+        self.send(connection, &json!([event, data, id]));
         self.reply_to(connection, id)
+    }
+
+    /// Sends an event. If it is malformed, the error reply is added to the output at once, as a worker does.
+    fn send(&mut self, connection: ConnectionId, event: &Value) {
+        match try_event_command(connection, event) {
+            Ok(command) => self.process(vec![command]),
+            Err(reply) => self.delivery.send(connection, &reply),
+        }
     }
 
     /// Takes the reply to an event from the output.
@@ -258,10 +281,34 @@ fn hasher() -> Hasher {
     HASHER.get_or_init(|| Hasher::start().unwrap()).clone()
 }
 
-/// Returns a command with this event.
+/// Commands in a fixed order.
+struct InOrder(VecDeque<Command<State>>);
+
+impl Commands for InOrder {
+    fn pop(&mut self) -> Option<(Source, Command<State>)> {
+        self.0.pop_front().map(|command| (Source::Core, command))
+    }
+
+    fn charge(&mut self, _: Source, _: Duration) {}
+}
+
+/// Returns a command with this event, which is well formed.
 fn event_command(connection: ConnectionId, event: &Value) -> Command<State> {
+    try_event_command(connection, event).unwrap_or_else(|error| panic!("{event}: {error}"))
+}
+
+/// Returns a command with this event, or the error reply if it is malformed.
+fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command<State>, String> {
     let text = event.to_string();
-    Command::Event { connection, event: wire::decode(&text).unwrap(), bytes: text.len() }
+    let decoded = wire::decode(&text).and_then(decode).map_err(|(error, id)| wire::error(&error, id.as_ref()))?;
+    let unfinished = Unfinished { backlog: backlog(), bytes: text.len() };
+    unfinished.backlog.begin(text.len()).expect("an empty backlog");
+    Ok(Command::Event(connection, Box::new(decoded), unfinished))
+}
+
+/// Returns the backlog of a connection of its own.
+fn backlog() -> Arc<Backlog> {
+    Arc::new(Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::default()))
 }
 
 /// Returns the texts of messages.

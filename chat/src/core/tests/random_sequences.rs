@@ -182,7 +182,7 @@ impl Reader {
         chat.connections += 1;
         let connection = connection_numbered(chat.connections);
         self.connection = Some(connection);
-        batch.push(Command::Opened(connection, Credential::Token(self.token)));
+        batch.push(Command::Opened(connection, Credential::Token(self.token), backlog()));
         for (key, room) in self.unacknowledged.clone() {
             batch.push(self.say(chat, connection, &key, room));
         }
@@ -194,7 +194,7 @@ impl Reader {
     fn disconnect(&mut self, chat: &mut TestChat, batch: &mut Vec<Command<State>>) {
         if let Some(connection) = self.connection.take() {
             chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
-            batch.push(Command::Closed(connection));
+            batch.push(Command::Closed(connection, backlog()));
         }
         self.pending.clear();
         for seen in self.rooms.values_mut() {

@@ -85,9 +85,9 @@ fn a_retry_connects_and_disconnects_once() {
     chat.process(vec![
         event_command(anonymous, &json!(["auth", { "token": token.to_string() }, 1])),
         event_command(ada, &json!(["tell", { "name": "Bob", "text": "before", "key": tell }, 2])),
-        Command::Opened(late, Credential::Token(other)),
+        Command::Opened(late, Credential::Token(other), backlog()),
         event_command(ada, &json!(["say", { "room": LOBBY, "text": "last words", "key": say }, 3])),
-        Command::Closed(ada),
+        Command::Closed(ada, backlog()),
     ]);
     let output = chat.take_output(anonymous);
     assert_eq!((&output[0], &output[1][0]), (&json!(["ack", {}, 1]), &json!("welcome")), "signed in once");

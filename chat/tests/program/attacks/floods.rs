@@ -204,7 +204,7 @@ fn ap_01_messages_of_a_user_are_limited_over_all_connections_and_repeats_are_ack
 
 #[test]
 fn ap_01_connections_of_a_user_are_limited() {
-    let program = chat(&["--max-connections-each", "3", "--sign-in-rate", PLENTY]);
+    let program = chat(&["--max-connections-each", "3"]);
     let address = program.address();
     let (token, other) = (guest(address, "Eve"), guest(address, "Ann"));
     let bearer = format!("Bearer {token}");
@@ -228,7 +228,7 @@ fn ap_01_connections_of_a_user_are_limited() {
 }
 
 /// Joins the Lobby over a raw connection, from which nothing is read until the test does so.
-fn raw_member(address: SocketAddr, token: &str) -> Raw {
+pub(super) fn raw_member(address: SocketAddr, token: &str) -> Raw {
     let mut raw = Raw::connect_with_short_segments(address);
     let fields = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n");
     raw.write(OPENING.replace("GET / ", "GET /ws ").replace("Host: localhost\r\n", &fields));

@@ -1,4 +1,4 @@
-//! Attacks on the running chat: HS-05, AP-01 and RS-01.
+//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07 and RS-11.
 //!
 //! | file | attack |
 //! |---|---|
@@ -9,7 +9,9 @@
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
+//! | `fairness.rs` | taking what others need: time, and places in queues |
 
+mod fairness;
 mod floods;
 mod malformed;
 mod pages;
@@ -45,7 +47,17 @@ fn key() -> String {
 }
 
 /// Options without effective rate limits.
-const GENEROUS: [&str; 8] =
-    ["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY, "--conversation-rate", PLENTY];
+const GENEROUS: [&str; 10] = [
+    "--sign-in-rate",
+    PLENTY,
+    "--sign-up-rate",
+    PLENTY,
+    "--event-rate",
+    PLENTY,
+    "--message-rate",
+    PLENTY,
+    "--conversation-rate",
+    PLENTY,
+];
 const PLENTY: &str = "100000+100000/s";
 const LOBBY: u64 = 1;

@@ -150,7 +150,7 @@ fn hs_05_the_cookie_is_kept_from_scripts_and_other_sites() {
 
 #[test]
 fn hs_05_posts_from_other_pages_are_refused_and_change_nothing() {
-    let program = chat(&["--origin", "https://friend.example", "--sign-in-rate", "100+1/h"]);
+    let program = chat(&["--origin", "https://friend.example", "--sign-up-rate", "100+1/h"]);
     let address = program.address();
     let token = guest(address, "Ann");
     let (own, cookie) = (format!("http://{address}"), format!("session={token}"));

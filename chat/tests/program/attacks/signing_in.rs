@@ -5,7 +5,7 @@ use std::{fs, net::IpAddr, process::Command};
 use serde_json::{Value, json};
 use switchboard_tests::server::{HttpResponse, Raw};
 
-use super::{chat, generous_chat};
+use super::{PLENTY, chat, generous_chat};
 use crate::support::{
     chat_user::{AS_JSON, PASSWORD, account, guest, json_of, post, request, request_over},
     folder::Folder,
@@ -18,26 +18,129 @@ fn ap_01_guessing_a_password_is_limited_per_address() {
     let address = program.address();
     account(address, "Ann");
     let guess = |password: &str| post(address, "/api/login", &json!({"name": "Ann", "password": password}));
-    for number in 1..5 {
+    for number in 0..5 {
+        // The right password is no guess.
+        assert_eq!(guess(PASSWORD).status, 200);
         assert_eq!(guess(&format!("wrong horse {number}")).status, 401);
     }
-    // Even the right password is refused, and so are the other ways to sign in.
-    for (path, body) in [
-        ("/api/login", json!({"name": "Ann", "password": PASSWORD})),
-        ("/api/login", json!({"name": "Bob", "password": PASSWORD})),
-        ("/api/register", json!({"name": "Bob", "password": PASSWORD})),
-        ("/api/guest", json!({"name": "Bob"})),
-    ] {
-        let answer = post(address, path, &body);
-        assert_eq!((answer.status, &json_of(&answer)["error"]["code"]), (429, &json!("too_fast")), "{path} {body}");
+    // Even the right password is refused, and so is another account's.
+    for name in ["Ann", "Bob"] {
+        let answer = post(address, "/api/login", &json!({"name": name, "password": PASSWORD}));
+        assert_eq!(refusal(&answer), (429, "too_many_attempts".to_owned()), "{name}");
         let wait: u64 = answer.header("Retry-After").expect("Retry-After").parse().unwrap();
         assert!((3_500..=3_601).contains(&wait), "{wait}");
     }
-    // Another address is not affected.
+    // New users of this address come in, and another address is not affected.
+    for (path, name) in [("/api/register", "Bob"), ("/api/guest", "Cem")] {
+        assert_eq!(post(address, path, &json!({"name": name, "password": PASSWORD})).status, 201, "{path}");
+    }
     let mut other = Raw::connect_from(IpAddr::from([127, 0, 0, 2]), address);
     let body = json!({"name": "Ann", "password": PASSWORD}).to_string();
     let answer = request_over(&mut other, &address.to_string(), "POST", "/api/login", &[AS_JSON], body);
     assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn ap_01_thirty_guests_of_one_address_come_in_at_once_and_a_flood_of_them_does_not() {
+    let program = chat(&[]);
+    let enter = |number: u32| post(program.address(), "/api/guest", &json!({"name": format!("Guest {number}")}));
+    for number in 0..30 {
+        assert_eq!(enter(number).status, 201, "guest {number}");
+    }
+    let refused = (30..200).map(enter).find(|answer| answer.status != 201).expect("a refusal");
+    assert_eq!(refusal(&refused), (429, "too_many_sign_ups".to_owned()));
+    let message = json_of(&refused)["error"]["message"].to_string();
+    assert!(message.contains("from your network"), "{message}");
+}
+
+/// A request to log in through a proxy, for a client of this address.
+fn log_in_from(raw: &mut Raw, from: &str, body: &Value, cookie: Option<&str>) -> HttpResponse {
+    let mut fields = vec![AS_JSON, ("X-Forwarded-For", from), ("Origin", "http://localhost")];
+    fields.extend(cookie.map(|cookie| ("Cookie", cookie)));
+    request_over(raw, "localhost", "POST", "/api/login", &fields, body.to_string())
+}
+
+/// A subscriber's /48 has 65,536 /64s, each with attempts of its own.
+#[test]
+fn ap_01_one_network_cannot_fill_the_queue_of_passwords() {
+    let program = chat(&["--trusted-proxy", "127.0.0.1", "--sign-in-rate", PLENTY]);
+    let address = program.address();
+    account(address, "Ann");
+    let body = json!({"name": "Ann", "password": "a wrong horse"}).to_string();
+    let mut flood: Vec<_> = (0..150)
+        .map(|number| {
+            let mut raw = Raw::connect(address);
+            raw.write(format!(
+                "POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                 X-Forwarded-For: 2001:db8:1:{number:x}::1\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ));
+            raw
+        })
+        .collect();
+    let right = json!({"name": "Ann", "password": PASSWORD});
+    let answer = log_in_from(&mut Raw::connect(address), "2001:db8:2::1", &right, None);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut answers: Vec<u16> = flood.iter_mut().map(|raw| raw.response().status).collect();
+    answers.sort_unstable();
+    answers.dedup();
+    assert_eq!(answers, [401, 503], "the network has filled its own places");
+}
+
+#[test]
+fn ap_01_a_known_device_logs_in_while_strangers_use_up_the_attempts_at_its_account() {
+    let program = chat(&["--trusted-proxy", "127.0.0.1", "--sign-in-rate", "3+1/h"]);
+    let address = program.address();
+    let [ann, bob] = ["Ann", "Bob"].map(|name| {
+        let fields = [AS_JSON, ("Origin", "http://localhost")];
+        let body = json!({"name": name, "password": PASSWORD}).to_string();
+        let made = request_over(&mut Raw::connect(address), "localhost", "POST", "/api/register", &fields, body);
+        assert_eq!(made.status, 201);
+        let cookies: Vec<&str> = made.headers("Set-Cookie").collect();
+        let device = cookies.iter().find(|cookie| cookie.starts_with("device=")).expect("a cookie of the device");
+        for attribute in ["HttpOnly", "SameSite=Strict", "Max-Age=7776000"] {
+            assert!(device.contains(attribute), "{device}");
+        }
+        device.split(';').next().unwrap().to_owned()
+    });
+    let (right, wrong) =
+        (json!({"name": "Ann", "password": PASSWORD}), json!({"name": "Ann", "password": "wrong horse"}));
+    let mut raw = Raw::connect(address);
+    let mut log_in = |from: &str, body: &Value, cookie: Option<&str>| {
+        let answer = log_in_from(&mut raw, from, body, cookie);
+        (answer.status, if answer.status == 200 { String::new() } else { refusal(&answer).1 })
+    };
+    let (welcome, wrong_password) = ((200, String::new()), (401, "bad_credentials".to_owned()));
+    let (account_full, network_full) = ((429, "too_fast".to_owned()), (429, "too_many_attempts".to_owned()));
+    // Strangers of many networks, each within its own limit.
+    for network in 0..30 {
+        assert_eq!(log_in(&format!("10.1.{network}.1"), &wrong, None), wrong_password, "network {network}");
+    }
+    assert_eq!(log_in("10.2.0.1", &right, None), account_full);
+    // Ann's own network has no attempts left either.
+    for _ in 0..3 {
+        let other = json!({"name": "Nobody", "password": "wrong horse"});
+        assert_eq!(log_in("10.3.0.1", &other, None), wrong_password);
+    }
+    assert_eq!(log_in("10.3.0.1", &right, None), network_full);
+    let forged = ann.replace(|c: char| c.is_ascii_digit(), "A");
+    for (cookie, whose) in [(&bob, "Bob's"), (&forged, "a forged one"), (&"device=".to_owned(), "an empty one")] {
+        assert_eq!(log_in("10.3.0.1", &right, Some(cookie)), network_full, "{whose}");
+    }
+    for _ in 0..10 {
+        assert_eq!(log_in("10.3.0.1", &right, Some(&ann)), welcome);
+    }
+    // Guesses from a stolen device are limited, too.
+    for _ in 0..3 {
+        assert_eq!(log_in("10.3.0.1", &wrong, Some(&ann)), wrong_password);
+    }
+    assert_eq!(log_in("10.3.0.1", &right, Some(&ann)), network_full);
+}
+
+/// Returns the status and the code of a refusal.
+fn refusal(answer: &HttpResponse) -> (u16, String) {
+    let code = json_of(answer)["error"]["code"].as_str().unwrap_or_else(|| panic!("no code in {answer:?}")).to_owned();
+    (answer.status, code)
 }
 
 #[test]

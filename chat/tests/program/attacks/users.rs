@@ -130,7 +130,7 @@ fn ap_01_only_current_operators_send_notices_and_manage_public_rooms() {
         assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     };
     ["Op", "Ann"].iter().for_each(|name| add(name));
-    let rates = ["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY];
+    let rates = ["--sign-up-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY];
     let program = start(&[&["--data", folder.path()][..], &rates].concat());
     let address = program.address();
     let [mut op, mut ann] = ["Op", "Ann"].map(|name| ChatUser::with_token(address, &log_in(address, name)));

@@ -147,5 +147,5 @@ fn serve(folder: &Folder) -> Program {
 fn options(folder: &Folder) -> [&str; 10] {
     let much = "1000000+1000000/s";
     let [data, workers] = [folder.path(), "2"];
-    ["--data", data, "--workers", workers, "--message-rate", much, "--event-rate", much, "--sign-in-rate", much]
+    ["--data", data, "--workers", workers, "--message-rate", much, "--event-rate", much, "--sign-up-rate", much]
 }

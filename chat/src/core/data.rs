@@ -1,0 +1,137 @@
+//! Values in the data of events, checked while they are decoded: on the connection's thread, so that the core's thread
+//! does not spend its time on it.
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::super::{
+    Name, RoomName,
+    name::BadName,
+    password::{BadPassword, Password},
+    precis::is_blank,
+    token::{Token, TokenHash},
+    wire::EventError,
+};
+
+/// The data of an event.
+pub(super) trait FromData: Sized {
+    /// Decodes the data.
+    ///
+    /// # Errors
+    /// `bad_data`.
+    fn from_data(data: &RawValue) -> Result<Self, EventError>;
+}
+
+impl<T: DeserializeOwned> FromData for T {
+    fn from_data(data: &RawValue) -> Result<Self, EventError> {
+        serde_json::from_str(data.get()).map_err(|error| {
+            // Some errors quote the data, which may be long.
+            let shown: String = error.to_string().chars().take(100).collect();
+            EventError::new("bad_data", format!("Invalid data: {shown}."))
+        })
+    }
+}
+
+/// The data of an event that has none. Whatever a client sends is ignored.
+pub(super) struct NoData;
+
+impl FromData for NoData {
+    fn from_data(_: &RawValue) -> Result<Self, EventError> {
+        Ok(Self)
+    }
+}
+
+/// The name of a user: `None` if no user can have it. The user may have signed up under a higher limit than the current
+/// one.
+#[derive(Debug)]
+pub(super) struct UserName(pub(super) Option<Name>);
+
+/// The name of a public room: `None` if no room can have it.
+#[derive(Debug)]
+pub(super) struct PublicName(pub(super) Option<RoomName>);
+
+/// The name of a new room, or why it is not one. Its length is checked only against the highest limit.
+#[derive(Debug)]
+pub(super) struct NewRoomName(pub(super) Result<RoomName, BadName>);
+
+/// The beginning of users' names, as a key.
+#[derive(Debug, Default)]
+pub(super) struct UserPrefix(pub(super) String);
+
+/// A part of rooms' names, as a key.
+#[derive(Debug, Default)]
+pub(super) struct RoomPart(pub(super) String);
+
+/// The key of a message: `None` if it is not a UUID.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MessageKey(pub(super) Option<Uuid>);
+
+/// The hash of a token: `None` if it is not a token.
+#[derive(Debug)]
+pub(super) struct AnyToken(pub(super) Option<TokenHash>);
+
+/// A password, or why it is not one.
+#[derive(Debug)]
+pub(super) struct AnyPassword(pub(super) Result<Password, BadPassword>);
+
+/// A text without control characters (each takes six bytes as JSON), except line breaks and tabs, and without white
+/// space at its end.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    text: String,
+    chars: usize,
+    is_blank: bool,
+}
+
+impl Text {
+    fn new(text: &str) -> Self {
+        let mut text: String = text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+        text.truncate(text.trim_end().len());
+        Self { chars: text.chars().count(), is_blank: is_blank(&text), text }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the number of characters.
+    pub(super) fn chars(&self) -> usize {
+        self.chars
+    }
+
+    /// Returns whether the text has no visible character.
+    pub(super) fn is_blank(&self) -> bool {
+        self.is_blank
+    }
+}
+
+/// Decodes a value from a string in the data.
+macro_rules! from_text {
+    ($($type:ty: $text:ident => $value:expr;)+) => {
+        $(impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let $text = &*String::deserialize(deserializer)?;
+                Ok($value)
+            }
+        })+
+    };
+}
+
+from_text! {
+    UserName: text => Self(Name::at_most(Name::HIGHEST_LIMIT, text).ok());
+    PublicName: text => Self(RoomName::at_most(Name::HIGHEST_LIMIT, text).ok());
+    NewRoomName: text => Self(RoomName::at_most(Name::HIGHEST_LIMIT, text));
+    UserPrefix: text => Self(match Name::at_most(Name::HIGHEST_LIMIT, text) {
+        Ok(name) => name.key().to_owned(),
+        Err(_) => text.to_lowercase(),
+    });
+    RoomPart: text => Self(match RoomName::at_most(Name::HIGHEST_LIMIT, text) {
+        Ok(name) => name.key().to_owned(),
+        Err(_) => text.to_lowercase(),
+    });
+    MessageKey: text => Self(Uuid::try_parse(text).ok());
+    AnyToken: text => Self(Token::parse(text).map(|token| token.hash()));
+    AnyPassword: text => Self(Password::new(text));
+    Text: text => Self::new(text);
+}
