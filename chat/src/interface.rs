@@ -42,6 +42,10 @@ pub(super) trait ChatCore: Send + Sync {
         backlog: &Arc<Backlog>,
     ) -> Result<Flow, (EventError, Option<EventId>)>;
 
+    /// Wakes the core's thread for the events reported so far. Called once after several events: the thread may not see
+    /// them before.
+    fn wake(&self);
+
     /// Reports that a connection was closed.
     fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>);
 
