@@ -30,9 +30,11 @@
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
 //! | `users.rs` | handlers: online users, blocking, sessions, accounts, notices |
 //! | `sweep.rs` | work at intervals: ends sessions, publishes presence |
+//! | `background.rs` | work in small pieces: deletes what removed rooms and users leave behind |
 //! | `events.rs` | the table of events, and the dispatch of each event to its handler |
 //! | `handle.rs` | [`CoreHandle`]: starts the core's thread, and sends it commands |
 
+mod background;
 mod cache;
 mod call;
 mod channel;

@@ -13,7 +13,6 @@ use super::{
         wire,
     },
     effects::Effect,
-    lookup::other_member,
     state::State,
 };
 
@@ -89,25 +88,16 @@ impl State {
         Ok(Ok(()))
     }
 
-    /// Removes a user: ends all sessions and memberships, and frees the name.
+    /// Removes a user: ends all sessions, and frees the name. The memberships end soon after.
     pub(super) fn remove_user(&mut self, user: UserId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(user)? {
             for connection in self.presence.connections_of_session(session.id) {
                 self.expire(connection, Reason::Deleted);
             }
         }
-        let memberships = self.store.memberships_of(user)?;
-        self.leave_all_rooms(user)?;
         self.store.remove_user(user)?;
         self.cache.evict_user(user);
-        for membership in memberships {
-            // So the other member of each direct room sees that the user is gone.
-            if let Some(room) = self.room(membership.room)?
-                && let Some(other) = other_member(&room, user)
-            {
-                self.push_room(&room, other)?;
-            }
-        }
+        self.has_background_work = true;
         Ok(())
     }
 }

@@ -45,8 +45,10 @@ pub(super) struct State {
     pub(super) foreign_changes: i64,
     /// Whether more sessions may have ended than the last sweep has handled.
     pub(super) has_more_ended: bool,
-    /// Whether removed rooms may have left messages to trim.
-    pub(super) has_more_to_trim: bool,
+    /// Whether there may be background work.
+    pub(super) has_background_work: bool,
+    /// The time after which a piece of background work ends.
+    pub(super) max_piece: Duration,
     /// The time when the store's mark was last renewed.
     pub(super) last_marked: Option<Instant>,
     /// Whether the current command ran before and was rolled back. It is then not charged to rate limits again.
@@ -134,7 +136,8 @@ impl State {
             last_sweep: None,
             foreign_changes: 0,
             has_more_ended: false,
-            has_more_to_trim: true,
+            has_background_work: true,
+            max_piece: MAX_PIECE,
             last_marked: None,
             is_retry: false,
         }
@@ -354,3 +357,6 @@ const GUEST_SHARE: u32 = 4;
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };
 /// Refused events of one user before the connection is closed: more than 200 in 10 s.
 const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
+/// The time after which a piece of background work ends. All commands wait for its end, and for its commit, which takes
+/// nearly as long if long texts are overwritten.
+const MAX_PIECE: Duration = Duration::from_millis(3);

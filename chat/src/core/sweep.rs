@@ -36,9 +36,6 @@ impl State {
         self.presence.commit();
         self.deliver(delivery);
         delivery.post();
-        if self.has_more_to_trim {
-            self.trim_removed_rooms();
-        }
         // The monotonic clock is never set back.
         let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
         if is_due(self.last_sweep, SWEEP_INTERVAL) || self.has_more_ended {
@@ -49,7 +46,7 @@ impl State {
                 Ok((changes, has_more)) => (self.foreign_changes, self.has_more_ended) = (changes, has_more),
                 Err(error) => log::error!("cannot remove ended sessions: {error}"),
             }
-            self.has_more_to_trim = true;
+            self.has_background_work = true;
         }
         if is_due(self.last_marked, MARK_INTERVAL) {
             self.last_marked = Some(now.instant);
@@ -70,16 +67,6 @@ impl State {
             ),
             Err(error) => log::error!("cannot check whether the chat's data was moved: {error}"),
         }
-    }
-
-    /// Deletes a part of the logs of removed rooms. Uses a transaction of its own: if it fails, as it may on a disk
-    /// that is nearly full, nothing else is rolled back.
-    fn trim_removed_rooms(&mut self) {
-        let has_more = self.in_transaction(|state| state.store.trim_removed());
-        self.has_more_to_trim = has_more.unwrap_or_else(|error| {
-            log::error!("the messages of removed rooms cannot be deleted: {error}");
-            false
-        });
     }
 
     fn renew_mark(&mut self) {

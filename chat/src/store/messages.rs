@@ -186,7 +186,7 @@ impl Store {
         Ok(self.change(sql, (room, seq, MAX_TRIMMED))? > 0)
     }
 
-    /// Deletes some entries of removed rooms. Returns whether there may be more.
+    /// Deletes at most [`MAX_TRIMMED`] entries of removed rooms. Returns whether there may be more.
     pub(crate) fn trim_removed(&self) -> Result<bool, StoreError> {
         let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
         if let Some(room) = removed
@@ -209,9 +209,9 @@ impl Store {
 
 /// Bytes of text after which a page ends, so that one client's requests do not delay the others'.
 const PAGE_BYTES: usize = 64 << 10;
-/// Maximum entries that one call deletes. No other command runs meanwhile, and long texts take time: each of their
-/// bytes is overwritten.
-pub(crate) const MAX_TRIMMED: u64 = 250;
+/// Maximum entries that one call deletes. It is low because no other command runs meanwhile, and long texts take time:
+/// each of their bytes is overwritten.
+pub(crate) const MAX_TRIMMED: u64 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@
 //! | `open.rs` | opening the database, and the versions of its schema |
 //! | `users.rs` | accounts, guests, and the users they block |
 //! | `sessions.rs` | sessions, found by the hash of a token |
+//! | `room_search.rs` | the search for public rooms |
 //! | `rooms.rs` | rooms and their members |
 //! | `messages.rs` | the rooms' logs |
 
@@ -26,7 +27,10 @@ mod keys;
 mod messages;
 mod meta;
 mod open;
+#[cfg(test)]
+mod plans;
 mod restored;
+mod room_search;
 mod rooms;
 mod sessions;
 mod users;
