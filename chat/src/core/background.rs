@@ -72,6 +72,7 @@ impl State {
         // After a failure, the work goes on when it is found again.
         self.has_background_work = has_more && !has_failed;
         self.deliver(delivery);
+        delivery.post();
         self.costs.record("<background>", took + stopwatch.lap());
     }
 

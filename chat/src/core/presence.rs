@@ -10,7 +10,7 @@ use std::{
 
 use switchboard::ConnectionId;
 
-use super::super::store::{Millis, SessionId, SessionRow, UserId};
+use super::super::store::{DirectsEnd, Millis, SessionId, SessionRow, UserId};
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
@@ -22,6 +22,8 @@ pub(super) struct Presence {
     users: HashMap<UserId, OnlineUser>,
     /// The users online, by the keys of their names.
     by_key: BTreeMap<String, UserId>,
+    /// The length of all their names together.
+    name_bytes: usize,
     sessions: HashMap<SessionId, LiveSession>,
     /// When each session is to be checked for its end, in the order of the times.
     checks: BTreeSet<(Millis, SessionId)>,
@@ -47,7 +49,7 @@ enum Undo {
 #[derive(Debug)]
 enum Removed {
     Unauthenticated(Instant),
-    SignedIn { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
+    SignedIn { name: String, key: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
@@ -55,6 +57,8 @@ struct OnlineUser {
     name: String,
     key: String,
     connections: Vec<ConnectionId>,
+    /// Each connection knows the direct rooms up to here.
+    known: DirectsEnd,
 }
 
 /// A session that is in use by at least one connection.
@@ -85,6 +89,8 @@ pub(super) struct NewConnection<'a> {
     pub(super) name: &'a str,
     pub(super) key: &'a str,
     pub(super) guest: bool,
+    /// The end of the list of direct rooms that the connection gets.
+    pub(super) known: DirectsEnd,
     pub(super) session: &'a SessionRow,
 }
 
@@ -115,8 +121,9 @@ impl Presence {
                 Undo::Disconnected(connection, Removed::Unauthenticated(until)) => {
                     self.add_unauthenticated(connection, until);
                 }
-                Undo::Disconnected(connection, Removed::SignedIn { name, key, guest, session, stored }) => {
-                    self.add(NewConnection { connection, name: &name, key: &key, guest, session: &session }, stored);
+                Undo::Disconnected(connection, Removed::SignedIn { name, key, guest, known, session, stored }) => {
+                    let (name, key, session) = (&name, &key, &session);
+                    self.add(NewConnection { connection, name, key, guest, known, session }, stored);
                 }
                 Undo::Used(session, before) => {
                     if let Some(live) = self.sessions.get_mut(&session) {
@@ -175,15 +182,17 @@ impl Presence {
     }
 
     fn add(&mut self, new: NewConnection<'_>, stored: Millis) {
-        let NewConnection { connection, name, key, guest, session } = new;
+        let NewConnection { connection, name, key, guest, known, session } = new;
         self.connections.insert(connection, (session.user, session.id));
         let present = self.users.entry(session.user).or_insert_with(|| {
             let change = self.changed.entry(session.user);
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
             self.by_key.insert(key.to_owned(), session.user);
-            OnlineUser { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
+            self.name_bytes += name.len();
+            OnlineUser { name: name.to_owned(), key: key.to_owned(), connections: Vec::new(), known }
         });
         present.connections.push(connection);
+        present.known = present.known.or_earlier(known);
         let live = self.sessions.entry(session.id).or_insert_with(|| {
             self.checks.insert((session.used, session.id));
             LiveSession {
@@ -235,11 +244,12 @@ impl Presence {
     fn remove(&mut self, connection: ConnectionId) -> Option<Removed> {
         let (user, id) = self.connections.remove(&connection)?;
         let present = self.users.get_mut(&user)?;
-        let (name, key) = (present.name.clone(), present.key.clone());
+        let (name, key, known) = (present.name.clone(), present.key.clone(), present.known);
         present.connections.retain(|other| *other != connection);
         if present.connections.is_empty() {
             self.users.remove(&user);
             self.by_key.remove(&key);
+            self.name_bytes -= name.len();
             self.changed.entry(user).or_insert(Change { name: name.clone(), was_online: true });
         }
         let live = self.sessions.get_mut(&id)?;
@@ -251,7 +261,7 @@ impl Presence {
             unstored_since.map(|since| self.unstored.remove(&(since, id)));
         }
         let session = SessionRow { id, user, created, used, expires };
-        Some(Removed::SignedIn { name, key, guest, session, stored })
+        Some(Removed::SignedIn { name, key, guest, known, session, stored })
     }
 
     /// Returns the user and session of a connection that is signed in.
@@ -274,6 +284,17 @@ impl Presence {
 
     pub(super) fn is_online(&self, user: UserId) -> bool {
         self.users.contains_key(&user)
+    }
+
+    /// Returns the end of the list of a user's direct rooms that all their connections know. `None`: the user is
+    /// offline.
+    pub(super) fn known_directs(&self, user: UserId) -> Option<DirectsEnd> {
+        self.users.get(&user).map(|present| present.known)
+    }
+
+    /// Returns whether so few users are online that clients get their names.
+    pub(super) fn has_few_users(&self) -> bool {
+        self.users.len() <= MAX_ONLINE_NAMES && self.name_bytes <= MAX_ONLINE_NAME_BYTES
     }
 
     /// Returns how many users are online.
@@ -358,4 +379,6 @@ impl Presence {
 }
 
 /// If more users are online, clients get no names, only their number.
-pub(super) const MAX_ONLINE_NAMES: usize = 1000;
+const MAX_ONLINE_NAMES: usize = 1000;
+/// The same if their names together are longer. A name has up to 128 bytes.
+const MAX_ONLINE_NAME_BYTES: usize = 16 << 10;

@@ -123,9 +123,10 @@ pub(super) fn create(call: &mut Call<'_>, data: &Create) -> HandlerResult {
     }
     let topic = within(topic, limits.topic_chars)?;
     call.check_room_count()?;
-    if call.state.store.count_rooms(call.user, Role::Owner)? >= call.state.config.limits.owned_rooms {
-        return refuse("too_many_rooms", "You own too many rooms; remove or leave one first.");
+    if call.state.store.count_created(call.user)? >= call.state.config.limits.owned_rooms {
+        return refuse("too_many_rooms", "You have created too many rooms; remove or leave one first.");
     }
+    call.state.rate_limit(Action::Enter, call.user).or_else(too_fast)?;
     let epoch = epoch();
     let key = match kind {
         RoomKind::Public => RoomKind::key_of_name(name.key()),
@@ -137,6 +138,7 @@ pub(super) fn create(call: &mut Call<'_>, data: &Create) -> HandlerResult {
     };
     let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "This room no longer exists.") };
     call.become_member(&room, Role::Owner)?;
+    call.state.store.set_initiator(room.id, call.user, call.user)?;
     call.enter(&room, None)
 }
 
@@ -170,6 +172,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &Join) -> HandlerResult {
             call.check_room_count()?;
             // Becoming a member counts as a message and as activity; resuming does not.
             call.state.rate_limit(Action::Message, call.user).or_else(too_fast)?;
+            call.state.rate_limit(Action::Enter, call.user).or_else(too_fast)?;
             call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
         }
@@ -254,9 +257,9 @@ impl State {
         self.notify_gone(room.id, user, LeaveReason::Left);
         if let Some(other) = other_member(room, user)
             && self.store.count_members(room.id)? == 0
-            && (self.profile(other)?.gone || self.profile(user)?.gone)
+            && (self.profile(other)?.gone || self.profile(user)?.gone || self.head(room.id)?.seq == 0)
         {
-            // Neither of the two can enter it again.
+            // Neither of the two can enter it again, or there is nothing in it.
             return self.remove_room(room);
         }
         if role == Role::Owner && room.id != LOBBY && self.store.count_owners(room.id)? == 0 {
@@ -268,6 +271,28 @@ impl State {
                 }
                 // The room is empty. Its name becomes free.
                 None => self.remove_room(room)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a user's membership in the direct room with another, if there is one.
+    pub(super) fn leave_conversation(&mut self, user: UserId, other: UserId) -> Result<(), StoreError> {
+        if let Some(id) = self.store.room_with_key(&RoomKind::key_of_pair(user, other))?
+            && let Some(room) = self.room(id)?
+            && let Some(member) = self.store.member(id, user)?
+        {
+            self.leave_room(&room, user, member.role)?;
+        }
+        Ok(())
+    }
+
+    /// Declines all invitations of a user by another.
+    pub(super) fn decline_invitations(&mut self, user: UserId, inviter: UserId) -> Result<(), StoreError> {
+        for invitation in self.store.invitations_of(user)? {
+            if invitation.inviter == Some(inviter) {
+                self.remove_member(invitation.room, user)?;
+                self.notify_gone(invitation.room, user, LeaveReason::Left);
             }
         }
         Ok(())

@@ -61,6 +61,10 @@ pub(super) struct State {
 struct RateLimits {
     /// Messages, and all other events that are written to a log or published.
     messages: Buckets<UserId>,
+    /// Rooms that are entered or created.
+    entries: Buckets<UserId>,
+    /// Conversations that are begun.
+    conversations: Buckets<UserId>,
     /// Events of any kind.
     events: Buckets<UserId>,
     /// New connections.
@@ -75,6 +79,8 @@ impl RateLimits {
     fn new() -> Self {
         Self {
             messages: Buckets::new(),
+            entries: Buckets::new(),
+            conversations: Buckets::new(),
             events: Buckets::new(),
             connects: Buckets::new(),
             passwords: Buckets::new(),
@@ -87,6 +93,12 @@ impl RateLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Message,
+    /// Entering or creating a room.
+    Enter,
+    /// A conversation that an account begins.
+    Conversation,
+    /// A conversation that a guest begins.
+    GuestConversation,
     /// An event, with its weight.
     Event(u32),
     Connect,
@@ -209,9 +221,13 @@ impl State {
             return Ok(());
         }
         let (limits, now) = (&self.config.limits, self.now.instant);
-        let RateLimits { messages, events, connects, passwords, refusals } = &mut self.rate_limits;
+        let RateLimits { messages, entries, conversations, events, connects, passwords, refusals } =
+            &mut self.rate_limits;
         match action {
             Action::Message => messages.take(user, limits.messages, now),
+            Action::Enter => entries.take(user, ENTRY_RATE, now),
+            Action::Conversation => conversations.take(user, limits.conversations, now),
+            Action::GuestConversation => conversations.take(user, limits.conversations.divided_by(GUEST_SHARE), now),
             // A user with many connections may send more than one connection may, but not in proportion to their
             // number.
             Action::Event(weight) => events.take_several(user, weight, limits.events.times(USER_EVENT_FACTOR), now),
@@ -265,12 +281,17 @@ impl State {
 
     fn complete(&mut self, commands: Vec<Command<State>>, delivery: &impl Delivery) {
         self.deliver(delivery);
+        let mut requests = Vec::new();
         for command in commands {
             match command {
-                Command::Request(_, request) => request.complete(false),
+                Command::Request(_, request) => requests.push(request),
                 Command::Event(connection, _, unfinished) => finish(connection, &unfinished, delivery),
                 Command::Opened(..) | Command::Closed(..) | Command::Stop => {}
             }
+        }
+        delivery.post();
+        for request in requests {
+            request.complete(false);
         }
     }
 
@@ -294,6 +315,7 @@ impl State {
         }
         self.presence.commit();
         self.deliver(delivery);
+        delivery.post();
     }
 }
 
@@ -329,6 +351,11 @@ fn is_busy(error: &StoreError) -> bool {
 
 /// How many times the events of one connection all connections of a user together may send.
 const USER_EVENT_FACTOR: u32 = 2;
+/// Rate of rooms that one user enters or creates. It is low because each time is an entry in the room's log, and one
+/// more when the user leaves.
+const ENTRY_RATE: Rate = Rate { at_once: 60, per_second: 0.2 };
+/// Guests begin this many times fewer conversations than accounts.
+const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };
 /// Refused events of one user before the connection is closed: more than 200 in 10 s.

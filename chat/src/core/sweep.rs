@@ -9,7 +9,7 @@ use super::{
     cache::Cache,
     costs::Cost,
     effects::Topic,
-    presence::{MAX_ONLINE_NAMES, PresenceDiff},
+    presence::PresenceDiff,
     state::{Now, State},
 };
 
@@ -25,6 +25,7 @@ impl State {
     pub(super) fn tick(&mut self, now: Now, delivery: &impl Delivery) {
         self.now = now;
         self.end_overdue(delivery);
+        delivery.post();
         // The monotonic clock is never set back.
         let is_due = |last: Option<Instant>, period| last.is_none_or(|last| now.instant >= last + period);
         if is_due(self.last_sweep, SWEEP_INTERVAL) {
@@ -39,6 +40,7 @@ impl State {
         }
         self.publish_presence();
         self.deliver(delivery);
+        delivery.post();
     }
 
     /// Makes the store refuse writes if its file is gone: a write to a deleted file must not be acknowledged.
@@ -79,7 +81,7 @@ impl State {
         if online.is_empty() && offline.is_empty() {
             return;
         }
-        let few = online.len() + offline.len() <= MAX_PRESENCE_CHANGES && self.presence.count() <= MAX_ONLINE_NAMES;
+        let few = online.len() + offline.len() <= MAX_PRESENCE_CHANGES && self.presence.has_few_users();
         let names = |names: Vec<String>| few.then_some(names);
         let view = PresenceView { online: names(online), offline: names(offline), count: self.presence.count() };
         self.publish(Topic::Everyone, wire::event("presence", &view), None);

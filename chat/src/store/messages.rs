@@ -197,11 +197,13 @@ impl Store {
         Ok(removed.is_some())
     }
 
-    /// Returns the number and author of each message after `seq` that is not deleted, in ascending order.
-    pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, UserId)>, StoreError> {
+    /// Returns the numbers and authors of the last messages after `seq` that are not deleted, in ascending order.
+    pub(crate) fn last_said(&self, room: RoomId, seq: u64, max: usize) -> Result<Vec<(u64, UserId)>, StoreError> {
         let sql = "SELECT seq, author FROM messages
-            WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
-        self.all(sql, (room, seq), |row| Ok((row.get(0)?, row.get(1)?)))
+            WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq DESC LIMIT ?3";
+        let mut said = self.all(sql, (room, seq, max), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        said.reverse();
+        Ok(said)
     }
 }
 

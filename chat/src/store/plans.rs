@@ -10,8 +10,6 @@ const LONG: &[(&str, &str)] = &[
     ("SELECT room FROM removed LIMIT 1", "reads one row"),
     ("SELECT id FROM rooms WHERE kind = 3 LIMIT 1", "reads one row of a partial index"),
     ("SELECT id, person, created, used, expires FROM sessions WHERE person = ?1", "a user has at most 100 sessions"),
-    ("SELECT room, person, role, read FROM members WHERE person = ?1 AND role >= 1", "a user's rooms are limited"),
-    ("SELECT name FROM blocks", "a user's blocks are limited"),
     ("SELECT count(*) FROM (SELECT 1 FROM room_parts", "reads a limited part of a table"),
     ("SELECT count(*) FROM sqlite_schema", "reads the schema"),
     ("UPDATE rooms SET epoch", "only after a restore"),

@@ -120,10 +120,15 @@ impl Store {
         self.change(sql, (user, other)).map(drop)
     }
 
-    /// Returns the names of the users whom `user` has blocked.
-    pub(crate) fn blocked_by(&self, user: UserId) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT name FROM blocks JOIN people ON people.id = blocked 
-            WHERE person = ?1 AND key IS NOT NULL ORDER BY key";
-        self.all(sql, [user], |row| row.get(0))
+    /// Returns the names of users whom `user` has blocked and whose ids are after `after`, in the order of their ids.
+    pub(crate) fn blocked_by(
+        &self,
+        user: UserId,
+        after: Option<UserId>,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT name FROM blocks JOIN people ON people.id = blocked
+            WHERE person = ?1 AND blocked > ifnull(?2, 0) AND key IS NOT NULL ORDER BY blocked LIMIT ?3";
+        self.all(sql, (user, after, max), |row| row.get(0))
     }
 }

@@ -2,6 +2,7 @@
 
 mod events;
 mod messages;
+mod quotas;
 mod random_sequences;
 mod removal;
 mod rooms;
@@ -81,6 +82,8 @@ impl Delivery for RecordedDelivery {
         self.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.closed.lock().unwrap().push((connection, code.into()));
     }
+
+    fn post(&self) {}
 
     fn is_overloaded(&self) -> bool {
         let one_less = |times: usize| times.checked_sub(1);

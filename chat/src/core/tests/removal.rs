@@ -104,7 +104,7 @@ fn a_removed_room_is_gone_at_once_and_its_name_is_free() {
     assert_eq!(chat.take_output(again)[0][1]["rooms"].as_array().unwrap().len(), 1, "the Lobby");
     let (bob_id, eve_id) = (id_of(&chat, "Bob"), id_of(&chat, "Eve"));
     assert_eq!(chat.state.store.count_rooms(bob_id, Role::Member).unwrap(), 1);
-    assert_eq!(chat.state.store.count_invitations(eve_id).unwrap(), 0);
+    assert_eq!(chat.state.store.invitations_of(eve_id).unwrap().len(), 0);
     assert_eq!(chat.create(bob, "Rust", "public"), room + 1);
     while chat.work_in_background() {}
     assert_nothing_is_left(&chat);
@@ -249,7 +249,7 @@ fn a_user_is_gone_at_once_and_leaves_everything_piece_by_piece() {
     }
     let say = json!({ "room": direct, "text": "are you there?", "key": chat.key() });
     assert_eq!(chat.call(bob, "say", say), Err("unknown_person".into()));
-    assert_eq!(chat.state.store.blocked_by(id_of(&chat, "Eve")).unwrap(), [""; 0]);
+    assert_eq!(chat.state.store.blocked_by(id_of(&chat, "Eve"), None, 10).unwrap(), [""; 0]);
     // A new user of the same name has nothing of the old one.
     let new = chat.connect_user("Ada");
     chat.join(new, mine).unwrap();

@@ -31,7 +31,7 @@ fn chat(options: &[&str]) -> Program {
 
 /// Starts the chat without effective rate limits.
 fn generous_chat() -> Program {
-    chat(&["--sign-in-rate", PLENTY, "--sign-up-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
+    chat(&GENEROUS)
 }
 
 /// Returns the data of `say`, with a new key.
@@ -46,5 +46,18 @@ fn key() -> String {
     uuid::Uuid::from_u64_pair(0, USED.fetch_add(1, Ordering::Relaxed)).to_string()
 }
 
+/// Options without effective rate limits.
+const GENEROUS: [&str; 10] = [
+    "--sign-in-rate",
+    PLENTY,
+    "--sign-up-rate",
+    PLENTY,
+    "--event-rate",
+    PLENTY,
+    "--message-rate",
+    PLENTY,
+    "--conversation-rate",
+    PLENTY,
+];
 const PLENTY: &str = "100000+100000/s";
 const LOBBY: u64 = 1;
