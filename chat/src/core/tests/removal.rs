@@ -3,7 +3,7 @@
 use super::{super::super::store::UserId, *};
 
 /// Returns a chat whose background work the test does in the smallest pieces.
-fn in_pieces() -> TestChat {
+pub(super) fn in_pieces() -> TestChat {
     let mut chat = TestChat::with(|config| {
         let plenty = super::super::super::Rate { at_once: 1_000_000, per_second: 1e6 };
         (config.limits.messages, config.limits.events) = (plenty, plenty);
@@ -51,7 +51,7 @@ fn count_pieces(chat: &mut TestChat) -> usize {
 
 /// Asserts that removed rooms and users have left nothing behind.
 #[track_caller]
-fn assert_nothing_is_left(chat: &TestChat) {
+pub(super) fn assert_nothing_is_left(chat: &TestChat) {
     for (what, sql) in [
         ("removed rooms", "SELECT count(*) FROM rooms WHERE kind = 3"),
         ("their members", "SELECT count(*) FROM members WHERE room NOT IN (SELECT id FROM rooms)"),
