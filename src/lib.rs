@@ -152,8 +152,8 @@ pub use proto::{
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 #[cfg(feature = "server")]
 pub use server::{
-    Acceptance, App, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy, Remote,
-    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
+    Acceptance, App, Batch, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy,
+    Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
 };
 
 /// The examples of the README compile.

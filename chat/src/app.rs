@@ -28,11 +28,13 @@ pub struct Chat {
     config: Arc<ChatConfig>,
     site: Site,
     api: Api,
+    /// Events were passed to the core in this turn of the event loop.
+    has_passed: bool,
 }
 
 impl Chat {
     pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, api: Api) -> Self {
-        Self { core, site: Site::new(&config), config, api }
+        Self { core, site: Site::new(&config), config, api, has_passed: false }
     }
 
     /// Allows pages of the configured origins to import the chat's modules.
@@ -110,8 +112,12 @@ impl App for Chat {
             Message::Text(text) => {
                 let (rate, now) = (self.config.limits.events, Instant::now());
                 match peer.event(text, context.id(), &*self.core, rate, now) {
-                    Outcome::Passed(Flow::Continue) => {}
-                    Outcome::Passed(Flow::Pause) => context.pause(),
+                    Outcome::Passed(flow) => {
+                        self.has_passed = true;
+                        if flow == Flow::Pause {
+                            context.pause();
+                        }
+                    }
                     Outcome::Refused(reply) => context.send(Message::Text(&reply)),
                     Outcome::Closed(reply) => {
                         context.send(Message::Text(&reply));
@@ -124,6 +130,12 @@ impl App for Chat {
                 // Cannot fail: the code and the reason fit into a Close frame.
                 let _ = context.close(CloseCode::UNSUPPORTED_DATA, "only text messages are accepted");
             }
+        }
+    }
+
+    fn end_of_turn(&mut self) {
+        if std::mem::take(&mut self.has_passed) {
+            self.core.wake();
         }
     }
 

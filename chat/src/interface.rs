@@ -4,9 +4,9 @@
 //! The code of connections sees only the connections of its own process. It must not assume that every user is
 //! connected to it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{cell::RefCell, net::IpAddr, sync::Arc};
 
-use switchboard::{CloseCode, ConnectionId, Message, Prepared, Remote};
+use switchboard::{Batch, CloseCode, ConnectionId, Message, Prepared, Remote};
 
 use super::{
     Name,
@@ -41,6 +41,10 @@ pub(super) trait ChatCore: Send + Sync {
         bytes: usize,
         backlog: &Arc<Backlog>,
     ) -> Result<Flow, (EventError, Option<EventId>)>;
+
+    /// Wakes the core's thread for the events reported so far. Called once after several events: the thread may not see
+    /// them before.
+    fn wake(&self);
 
     /// Reports that a connection was closed.
     fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>);
@@ -135,8 +139,8 @@ impl SignInError {
     }
 }
 
-/// The core's access to connections. The calls of one thread take effect in order.
-pub(super) trait Delivery: Send + Sync {
+/// The core's access to connections. The calls take effect in order, with the next call of [`post`](Self::post).
+pub(super) trait Delivery: Send {
     /// Subscribes a connection to a topic.
     fn subscribe(&self, connection: ConnectionId, topic: &str);
 
@@ -156,39 +160,58 @@ pub(super) trait Delivery: Send + Sync {
     /// Closes a connection.
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
 
+    /// Lets all calls since the last one take effect, together.
+    fn post(&self);
+
     /// Returns whether the workers have so much to send that the core should wait.
     fn is_overloaded(&self) -> bool;
 }
 
-impl Delivery for Remote {
+/// The [`Delivery`] of a server.
+pub(super) struct RemoteDelivery {
+    remote: Remote,
+    batch: RefCell<Batch>,
+}
+
+impl RemoteDelivery {
+    pub(super) fn new(remote: &Remote) -> Self {
+        Self { remote: remote.clone(), batch: RefCell::new(remote.batch()) }
+    }
+}
+
+impl Delivery for RemoteDelivery {
     fn subscribe(&self, connection: ConnectionId, topic: &str) {
-        Remote::subscribe(self, connection, topic);
+        self.batch.borrow_mut().subscribe(connection, topic);
     }
 
     fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
-        Remote::unsubscribe(self, connection, topic);
+        self.batch.borrow_mut().unsubscribe(connection, topic);
     }
 
     fn send(&self, connection: ConnectionId, text: &str) {
-        Remote::answer(self, connection, Prepared::text(text).uncompressed());
+        self.batch.borrow_mut().answer(connection, Prepared::text(text).uncompressed());
     }
 
     fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
         match except {
-            None => Remote::publish(self, topic, Message::Text(text)),
-            Some(connection) => Remote::publish_to_others(self, connection, topic, Message::Text(text)),
+            None => self.batch.borrow_mut().publish(topic, Message::Text(text)),
+            Some(connection) => self.batch.borrow_mut().publish_to_others(connection, topic, Message::Text(text)),
         }
     }
 
     fn resume(&self, connection: ConnectionId) {
-        Remote::resume(self, connection);
+        self.batch.borrow_mut().resume(connection);
     }
 
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
-        Remote::close(self, connection, code, reason);
+        self.batch.borrow_mut().close(connection, code, reason);
+    }
+
+    fn post(&self) {
+        self.batch.borrow_mut().post();
     }
 
     fn is_overloaded(&self) -> bool {
-        Remote::is_overloaded(self)
+        self.remote.is_overloaded()
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use switchboard::Remote;
 
-use super::{Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, device::DeviceKey, store::Store};
+use super::{
+    Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, device::DeviceKey, interface::RemoteDelivery,
+    store::Store,
+};
 
 /// A chat, ready to be served.
 ///
@@ -55,7 +58,7 @@ impl ChatService {
         let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("the store is taken once");
-            let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), remote.clone())
+            let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), RemoteDelivery::new(remote))
                 .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
             let api =

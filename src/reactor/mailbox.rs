@@ -69,13 +69,18 @@ impl<M> Mailbox<M> {
     /// Posts mail that weighs `bytes`. A full queue takes it too: callers check [`is_full`](Self::is_full) before they
     /// begin an operation that must not stop half-way.
     pub(crate) fn post(&self, mail: M, bytes: usize) -> Result<(), Closed> {
+        self.post_all([mail], bytes)
+    }
+
+    /// Posts several pieces of mail, which together weigh `bytes`. The worker takes them in one turn.
+    pub(crate) fn post_all(&self, mail: impl IntoIterator<Item = M>, bytes: usize) -> Result<(), Closed> {
         let mut queue = self.0.lock();
         if !queue.is_open {
             return Err(Closed);
         }
         queue.bytes += bytes;
         self.0.full.store(queue.bytes >= queue.limit, Ordering::Relaxed);
-        queue.mail.push(mail);
+        queue.mail.extend(mail);
         self.0.has_mail.store(true, Ordering::SeqCst);
         drop(queue);
         if self.0.asleep.swap(false, Ordering::SeqCst)

@@ -61,6 +61,10 @@ pub trait App: Sized {
     /// Called for each message. Not called after the app has closed the connection.
     fn message(&mut self, peer: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>);
 
+    /// Called in each turn of the event loop after the turn's messages, before publications are written. An app that
+    /// passes messages on to another thread may wake that thread here, once for all messages of the turn.
+    fn end_of_turn(&mut self) {}
+
     /// Called when an open connection has ended, once for each call of [`opened`](Self::opened).
     fn closed(&mut self, peer: Self::Peer, id: ConnectionId, end: &End, remote: &Remote) {
         let _ = (peer, id, end, remote);

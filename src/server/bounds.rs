@@ -91,6 +91,11 @@ impl Bounds {
         fits
     }
 
+    /// Returns whether `more` bytes may wait for a link without any policy or eviction.
+    pub(super) fn has_space(&self, link: &Link, more: usize) -> bool {
+        link.outbox.len() + more <= self.max_queued_each && self.queued + more <= self.max_queued
+    }
+
     /// Writes frames to a link with an empty outbox, and keeps the bytes that the kernel does not take.
     pub(super) fn write_or_keep(&mut self, links: &mut Slots<Link>, key: Key, frames: &[u8], now: Tick) {
         let Some(link) = links.get_mut(key) else { return };

@@ -97,12 +97,38 @@ impl Hub {
             link.seen = latest;
             return;
         }
-        let pending = self.topics.pending(key, link.seen, &link.subscriptions, link.max_shared_bytes());
-        link.seen = latest;
-        if pending.is_empty() || link.state != LinkState::Open {
+        let (seen, max_inflated) = (std::mem::replace(&mut link.seen, latest), link.max_shared_bytes());
+        if link.state != LinkState::Open {
             return;
         }
         let corked = self.corked == Some(key) && link.outbox.is_empty();
+        // The common case: publications in one of its topics, which are appended as they are in the log.
+        if let Some(topic) = self.topics.only_published(&link.subscriptions)
+            && let Some((log, compressed)) = self.topics.rest_of_log(topic, key, seen, max_inflated)
+            && (corked || self.bounds.has_space(link, log.len()))
+        {
+            if log.is_empty() {
+                return;
+            }
+            if let (true, Some(sender)) = (compressed, &mut link.sender) {
+                sender.reset_context();
+            }
+            if corked {
+                self.cork.extend_from_slice(log);
+            } else {
+                link.outbox.frames(self.now).extend_from_slice(log);
+                self.bounds.recount(link);
+                if !link.dirty {
+                    link.dirty = true;
+                    self.dirty.push(key);
+                }
+            }
+            return;
+        }
+        let pending = self.topics.pending(key, seen, &link.subscriptions, max_inflated);
+        if pending.is_empty() {
+            return;
+        }
         if !corked && !link.dirty {
             link.dirty = true;
             self.dirty.push(key);
@@ -135,7 +161,7 @@ impl Hub {
             return;
         }
         let latest = self.topics.sequence();
-        let only = self.topics.published().len() == 1;
+        let one_topic = self.topics.published().len() == 1;
         for at in 0..self.topics.published().len() {
             let topic = self.topics.published()[at];
             for place in 0..self.topics.subscribers(topic).len() {
@@ -144,15 +170,18 @@ impl Hub {
                 if link.seen == latest {
                     continue;
                 }
-                // The common case: one topic, nothing seen yet, nothing waits. One write, directly from the log.
-                if only
-                    && link.outbox.is_empty()
+                // The common case: publications in one of its topics, and nothing waits. One write, directly from the log.
+                if link.outbox.is_empty()
                     && link.state == LinkState::Open
                     && self.corked != Some(key)
+                    && (one_topic || self.topics.only_published(&link.subscriptions) == Some(topic))
                     && let Some((log, compressed)) =
-                        self.topics.whole_log(topic, key, link.seen, link.max_shared_bytes())
+                        self.topics.rest_of_log(topic, key, link.seen, link.max_shared_bytes())
                 {
                     link.seen = latest;
+                    if log.is_empty() {
+                        continue;
+                    }
                     if let (true, Some(sender)) = (compressed, &mut link.sender) {
                         sender.reset_context();
                     }

@@ -11,7 +11,7 @@
 //! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
 //! | `origin.rs` | [`OriginPolicy`]: the pages that may connect |
-//! | `remote.rs` | [`Remote`], [`ConnectionId`]: access from other threads |
+//! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
 //! | `config.rs` | [`Config`]: every limit and its default |
 //! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
@@ -65,7 +65,7 @@ pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
 pub use http::{Request, Response};
 pub use origin::OriginPolicy;
-pub use remote::{ConnectionId, InvalidConnectionId, Remote};
+pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
 
 use crate::reactor::{Clock, Listeners, Reactor, raise_descriptor_limit};
 use worker::{Capacity, Worker};

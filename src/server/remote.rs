@@ -88,6 +88,7 @@ impl Publication {
 /// A worker's mailbox, independent of the app's types: it takes commands.
 trait CommandMailbox: Send + Sync {
     fn post(&self, command: Command, bytes: usize);
+    fn post_all(&self, commands: &mut Vec<Command>, bytes: usize);
     fn is_full(&self) -> bool;
 }
 
@@ -95,6 +96,10 @@ impl<M: From<Command> + Send> CommandMailbox for Mailbox<M> {
     fn post(&self, command: Command, bytes: usize) {
         // A worker that has ended has no connections left.
         let _ = Mailbox::post(self, command.into(), bytes);
+    }
+
+    fn post_all(&self, commands: &mut Vec<Command>, bytes: usize) {
+        let _ = Mailbox::post_all(self, commands.drain(..).map(M::from), bytes);
     }
 
     fn is_full(&self) -> bool {
@@ -111,18 +116,24 @@ impl Remote {
         self.0.len()
     }
 
+    /// Returns an empty batch of commands, to post many at once.
+    #[must_use]
+    pub fn batch(&self) -> Batch {
+        Batch { remote: self.clone(), workers: self.0.iter().map(|_| (Vec::new(), 0)).collect() }
+    }
+
     /// Publishes a message to all subscribers of `topic`: a [`Message`](super::Message) or a [`Prepared`] one.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) {
-        self.publish_everywhere(Publication { topic: topic.into(), message: message.into(), except: None });
+        self.publish_everywhere(topic, message.into(), None);
     }
 
     /// Publishes a message to all subscribers of `topic` except the connection `id`.
     pub fn publish_to_others(&self, id: ConnectionId, topic: &str, message: impl Into<Prepared>) {
-        self.publish_everywhere(Publication { topic: topic.into(), message: message.into(), except: Some(id) });
+        self.publish_everywhere(topic, message.into(), Some(id));
     }
 
-    fn publish_everywhere(&self, publication: Publication) {
-        let batch: Arc<[_]> = [publication].into();
+    fn publish_everywhere(&self, topic: &str, message: Prepared, except: Option<ConnectionId>) {
+        let batch: Arc<[_]> = [Publication { topic: topic.into(), message, except }].into();
         for worker in self.0.iter() {
             worker.post(Command::Publish(Arc::clone(&batch)), weight(&batch));
         }
@@ -140,9 +151,7 @@ impl Remote {
     /// Sends a message to one connection. Does nothing if it does not exist.
     /// [`Config::slow_subscriber`](super::Config::slow_subscriber) applies if it is too slow.
     pub fn send(&self, id: ConnectionId, message: impl Into<Prepared>) {
-        let message = message.into();
-        let bytes = COMMAND_BYTES + message.frame().len();
-        self.post(id, Command::Send(id.key, message), bytes);
+        self.post(id, Command::Send(id.key, message.into()));
     }
 
     /// Sends a message to one connection as the answer to its own request.
@@ -150,30 +159,28 @@ impl Remote {
     /// [`Config::slow_subscriber`](super::Config::slow_subscriber) does not apply. Instead, the server reads nothing
     /// from the connection while more than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) wait for it.
     pub fn answer(&self, id: ConnectionId, message: impl Into<Prepared>) {
-        let message = message.into();
-        let bytes = COMMAND_BYTES + message.frame().len();
-        self.post(id, Command::Answer(id.key, message), bytes);
+        self.post(id, Command::Answer(id.key, message.into()));
     }
 
     /// Subscribes one connection to `topic`. Of this thread's publications, it gets those after this call and none from
     /// before.
     pub fn subscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Command::Subscribe(id.key, topic.into()), COMMAND_BYTES);
+        self.post(id, Command::Subscribe(id.key, topic.into()));
     }
 
     /// Unsubscribes one connection from `topic`.
     pub fn unsubscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Command::Unsubscribe(id.key, topic.into()), COMMAND_BYTES);
+        self.post(id, Command::Unsubscribe(id.key, topic.into()));
     }
 
     /// Begins the closing handshake of one connection. If a Close frame cannot hold the code or reason, 1011 is sent.
     pub fn close(&self, id: ConnectionId, code: CloseCode, reason: &str) {
-        self.post(id, Command::Close(id.key, code, reason.into()), COMMAND_BYTES);
+        self.post(id, Command::Close(id.key, code, reason.into()));
     }
 
     /// Resumes reading from a connection after [`Context::pause`](super::Context::pause).
     pub fn resume(&self, id: ConnectionId) {
-        self.post(id, Command::Resume(id.key), COMMAND_BYTES);
+        self.post(id, Command::Resume(id.key));
     }
 
     /// Returns whether any worker is too far behind with its commands. Commands are still accepted, but an app should
@@ -190,9 +197,101 @@ impl Remote {
         }
     }
 
-    fn post(&self, id: ConnectionId, command: Command, bytes: usize) {
+    fn post(&self, id: ConnectionId, command: Command) {
         if let Some(worker) = self.0.get(usize::from(id.worker)) {
+            let bytes = command.weight();
             worker.post(command, bytes);
+        }
+    }
+}
+
+/// Commands that are posted together: see [`Remote::batch`].
+///
+/// Each worker executes its part in one turn of its event loop. A connection then gets all that the commands send to it
+/// in one write, and the worker is woken once.
+#[derive(Debug)]
+pub struct Batch {
+    remote: Remote,
+    /// The commands for each worker, and their weight.
+    workers: Box<[(Vec<Command>, usize)]>,
+}
+
+impl Batch {
+    /// Adds a [`Remote::publish`].
+    pub fn publish(&mut self, topic: &str, message: impl Into<Prepared>) {
+        self.publish_everywhere(topic, message.into(), None);
+    }
+
+    /// Adds a [`Remote::publish_to_others`].
+    pub fn publish_to_others(&mut self, id: ConnectionId, topic: &str, message: impl Into<Prepared>) {
+        self.publish_everywhere(topic, message.into(), Some(id));
+    }
+
+    fn publish_everywhere(&mut self, topic: &str, message: Prepared, except: Option<ConnectionId>) {
+        let publications: Arc<[_]> = [Publication { topic: topic.into(), message, except }].into();
+        for (commands, bytes) in &mut self.workers {
+            commands.push(Command::Publish(Arc::clone(&publications)));
+            *bytes += weight(&publications);
+        }
+    }
+
+    /// Adds a [`Remote::send`].
+    pub fn send(&mut self, id: ConnectionId, message: impl Into<Prepared>) {
+        self.add(id, Command::Send(id.key, message.into()));
+    }
+
+    /// Adds a [`Remote::answer`].
+    pub fn answer(&mut self, id: ConnectionId, message: impl Into<Prepared>) {
+        self.add(id, Command::Answer(id.key, message.into()));
+    }
+
+    /// Adds a [`Remote::subscribe`].
+    pub fn subscribe(&mut self, id: ConnectionId, topic: &str) {
+        self.add(id, Command::Subscribe(id.key, topic.into()));
+    }
+
+    /// Adds a [`Remote::unsubscribe`].
+    pub fn unsubscribe(&mut self, id: ConnectionId, topic: &str) {
+        self.add(id, Command::Unsubscribe(id.key, topic.into()));
+    }
+
+    /// Adds a [`Remote::close`].
+    pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.add(id, Command::Close(id.key, code, reason.into()));
+    }
+
+    /// Adds a [`Remote::resume`].
+    pub fn resume(&mut self, id: ConnectionId) {
+        self.add(id, Command::Resume(id.key));
+    }
+
+    fn add(&mut self, id: ConnectionId, command: Command) {
+        if let Some((commands, bytes)) = self.workers.get_mut(usize::from(id.worker)) {
+            *bytes += command.weight();
+            commands.push(command);
+        }
+    }
+
+    /// Posts all commands. The batch is then empty.
+    pub fn post(&mut self) {
+        for (worker, (commands, bytes)) in self.remote.0.iter().zip(&mut self.workers) {
+            if !commands.is_empty() {
+                worker.post_all(commands, std::mem::take(bytes));
+                commands.shrink_to(MAX_KEPT_COMMANDS);
+            }
+        }
+    }
+}
+
+impl Command {
+    /// Returns the weight in the mailbox, in bytes.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Publish(batch) => weight(batch),
+            Self::Send(_, message) | Self::Answer(_, message) => COMMAND_BYTES + message.frame().len(),
+            Self::Subscribe(..) | Self::Unsubscribe(..) | Self::Close(..) | Self::Resume(_) | Self::Stop => {
+                COMMAND_BYTES
+            }
         }
     }
 }
@@ -209,6 +308,8 @@ fn weight(batch: &[Publication]) -> usize {
 
 /// The weight of a command in the mailbox in addition to its payload, in bytes.
 const COMMAND_BYTES: usize = 64;
+/// The largest capacity of a batch that is kept after it was posted, in commands for one worker.
+const MAX_KEPT_COMMANDS: usize = 4096;
 
 #[cfg(test)]
 mod tests {

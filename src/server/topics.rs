@@ -189,16 +189,23 @@ impl Topics {
         &self.published
     }
 
+    /// Returns the topic among `subscriptions` that has publications in this turn, unless several have.
+    pub(super) fn only_published(&self, subscriptions: &[Subscription]) -> Option<TopicId> {
+        let ids = subscriptions.iter().map(|subscription| subscription.topic);
+        let mut published = ids.filter(|&id| !self.topics[id as usize].entries.is_empty());
+        published.next().filter(|_| published.next().is_none())
+    }
+
     pub(super) fn subscribers(&self, topic: TopicId) -> &[Key] {
         &self.topics[topic as usize].subscribers
     }
 
-    /// Returns the whole log of a topic, and whether any message in it is compressed, if all of it is pending for `key`
-    /// with the cursor `seen`: the subscriber has been given none of it and is excepted from none.
+    /// Returns the part of a topic's log that is pending for `key` with the cursor `seen`, and whether any message of
+    /// the log is compressed. Returns `None` if the subscriber gets only some of that part, or other bytes.
     ///
     /// `max_inflated` is the longest message, before compression, that the subscriber accepts compressed; `None` if it
     /// accepts none.
-    pub(super) fn whole_log(
+    pub(super) fn rest_of_log(
         &self,
         topic: TopicId,
         key: Key,
@@ -206,17 +213,29 @@ impl Topics {
         max_inflated: Option<usize>,
     ) -> Option<(&[u8], bool)> {
         let Topic { plain, compressed, entries, exceptions, longest_inflated, .. } = &self.topics[topic as usize];
-        let misses_nothing = entries.first().is_none_or(|first| first.sequence > seen);
-        let sees_all = *exceptions == 0 || entries.iter().all(|entry| entry.except != Some(key));
-        let inflates_all = max_inflated.is_none_or(|max| *longest_inflated <= max);
-        (misses_nothing && sees_all && inflates_all).then(|| match max_inflated {
-            Some(_) => (&**compressed, *longest_inflated > 0),
-            None => (&**plain, false),
-        })
+        let is_due = |entry: &LogEntry| entry.sequence > seen;
+        let start = match entries.first() {
+            None => return Some((&[], false)),
+            // The common case: it has been given nothing yet.
+            Some(first) if is_due(first) => (0, 0),
+            Some(_) => {
+                let last_given = &entries[entries.partition_point(|entry| !is_due(entry)) - 1];
+                (last_given.plain_end, last_given.compressed_end)
+            }
+        };
+        let is_excepted = |entry: &LogEntry| is_due(entry) && entry.except == Some(key);
+        if *exceptions > 0 && entries.iter().any(is_excepted) {
+            return None;
+        }
+        match max_inflated {
+            None => Some((&plain[start.0..], false)),
+            Some(max) if *longest_inflated <= max => Some((&compressed[start.1..], *longest_inflated > 0)),
+            Some(_) => None,
+        }
     }
 
     /// Returns the publications of all its topics that are pending for `key` with the cursor `seen`, in order.
-    /// `max_inflated` is as for [`whole_log`](Self::whole_log).
+    /// `max_inflated` is as for [`rest_of_log`](Self::rest_of_log).
     pub(super) fn pending<'a>(
         &'a self,
         key: Key,
@@ -311,14 +330,29 @@ mod tests {
         topics.publish("x", b"3", b"", None, Some(A));
         topics.publish("x", b"4", b"", None, None);
         topics.publish("nobody", b"5", b"", None, None);
+        assert_eq!(topics.only_published(&b), Some(b[0].topic));
+        assert_eq!(topics.only_published(&a), None, "both have publications");
         assert_eq!(pending(&topics, A, 0, &a), b"124");
         assert_eq!(pending(&topics, A, seen, &a), b"4");
         assert_eq!(pending(&topics, B, 0, &b), b"134");
-        assert_eq!(topics.whole_log(b[0].topic, B, 0, None), Some((&b"134"[..], false)));
-        assert_eq!(topics.whole_log(b[0].topic, B, seen, None), None);
-        assert_eq!(topics.whole_log(b[0].topic, A, 0, None), None);
+        for (key, seen, expected) in [
+            (B, 0, Some(&b"134"[..])),
+            (B, seen, Some(b"34")),
+            (B, topics.sequence(), Some(b"")),
+            (A, 0, None),
+            (A, seen + 1, Some(b"4")),
+        ] {
+            assert_eq!(
+                topics.rest_of_log(b[0].topic, key, seen, None),
+                expected.map(|log| (log, false)),
+                "{key:?} {seen}"
+            );
+        }
         topics.clear_logs();
         assert_eq!(pending(&topics, B, 0, &b), b"");
+        topics.publish("y", b"6", b"", None, None);
+        assert_eq!(topics.only_published(&a), Some(a[1].topic), "the other has none in this turn");
+        assert_eq!(topics.only_published(&b), None);
     }
 
     #[test]
@@ -336,7 +370,7 @@ mod tests {
         assert!(topics.published().is_empty());
         let again = topics.subscribe("z", A, false);
         assert_eq!(again.topic, a.topic);
-        assert_eq!(topics.whole_log(again.topic, A, 0, None), Some((&b""[..], false)));
+        assert_eq!(topics.rest_of_log(again.topic, A, 0, None), Some((&b""[..], false)));
     }
 
     #[test]
@@ -360,12 +394,12 @@ mod tests {
         assert_eq!(pending(B, joined, &deflating, Some(14)), [row(b"short", true), row(b"random", false)]);
         assert_eq!(pending(B, joined, &deflating, Some(13)), all[1..], "the message is longer than it accepts");
         let topic = plain[0].topic;
-        assert_eq!(topics.whole_log(topic, A, 0, None), Some((&b"0a long messagerandom"[..], false)));
-        assert_eq!(topics.whole_log(topic, B, joined, Some(14)), None, "its cursor is past the first one");
+        assert_eq!(topics.rest_of_log(topic, A, 0, None), Some((&b"0a long messagerandom"[..], false)));
+        assert_eq!(topics.rest_of_log(topic, B, joined, Some(14)), Some((&b"shortrandom"[..], true)));
         topics.clear_logs();
         topics.publish("x", b"", b"a long message", Some(b"short"), None);
-        assert_eq!(topics.whole_log(topic, B, joined, Some(14)), Some((&b"short"[..], true)));
-        assert_eq!(topics.whole_log(topic, B, joined, Some(13)), None);
+        assert_eq!(topics.rest_of_log(topic, B, joined, Some(14)), Some((&b"short"[..], true)));
+        assert_eq!(topics.rest_of_log(topic, B, joined, Some(13)), None);
         topics.unsubscribe(deflating[0]);
         assert!(!topics.is_deflating("x"));
     }

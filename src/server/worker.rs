@@ -388,6 +388,7 @@ impl<A: App> reactor::Handler for Worker<A> {
                 }
             }
         }
+        self.app.end_of_turn();
         self.hub.end_of_turn();
         self.bound_memory();
         self.handle_failures();

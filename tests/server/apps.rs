@@ -1,11 +1,13 @@
 //! The apps echo and broadcast, and the page that both serve.
 
+use std::sync::mpsc;
+
 use switchboard::{
-    App, OriginPolicy, Running, Server,
+    App, Context, Handshake, OriginPolicy, Running, Server, Verdict,
     apps::{Audience, Broadcast, Echo},
     client::{Client, Message},
 };
-use switchboard_tests::server::{Raw, builder, config, expect_text};
+use switchboard_tests::server::{LONG, Raw, builder, config, expect_text};
 
 /// A server for an app; stopped when dropped.
 struct Served(Option<Running>);
@@ -42,6 +44,42 @@ fn joined(server: &Served, number: u64) -> Client {
     client.send_text("joined").unwrap();
     expect_text(&mut client, &format!("{number}: joined"));
     client
+}
+
+#[test]
+fn an_app_learns_of_the_end_of_a_turn_after_its_messages() {
+    struct Counting(usize, mpsc::Sender<usize>);
+
+    impl App for Counting {
+        type Peer = ();
+
+        fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
+            verdict.accept(());
+        }
+
+        fn message(&mut self, _: &mut (), _: switchboard::Message<'_>, _: &mut Context<'_>) {
+            self.0 += 1;
+        }
+
+        fn end_of_turn(&mut self) {
+            if self.0 > 0 {
+                self.1.send(std::mem::take(&mut self.0)).unwrap();
+            }
+        }
+    }
+
+    let (sender, counts) = mpsc::channel();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
+    let server = Served(Some(server.start(move |_| Counting(0, sender.clone())).unwrap()));
+    let mut client = server.client();
+    for _ in 0..3 {
+        client.send_text("a message").unwrap();
+    }
+    let mut seen = 0;
+    while seen < 3 {
+        seen += counts.recv_timeout(LONG).unwrap();
+    }
+    assert_eq!(seen, 3);
 }
 
 #[test]

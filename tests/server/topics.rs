@@ -307,6 +307,40 @@ fn commands_from_another_thread_are_executed_in_order() {
 }
 
 #[test]
+fn a_batch_is_executed_in_order_once_it_is_posted() {
+    let mut config = config();
+    config.workers = 2;
+    let server = serve(config, topic_commands());
+    let mut batch = server.remote.batch();
+    batch.post(); // nothing
+    let mut clients: Vec<_> = (0..8).map(|_| server.client_with_id()).collect();
+    batch.publish("room", Message::Text("before the subscription"));
+    for (_, id) in &clients {
+        batch.subscribe(*id, "room");
+    }
+    batch.publish("room", Message::Text("2"));
+    for (client, id) in &mut clients {
+        server.remote.send(*id, Message::Text("1"));
+        expect_text(client, "1");
+        batch.answer(*id, Message::Text("3"));
+        batch.unsubscribe(*id, "room");
+        batch.publish_to_others(*id, "room", Message::Text("of each who is still subscribed"));
+        batch.close(*id, CloseCode::new(4001), "go");
+        batch.send(*id, Message::Text("after the Close"));
+    }
+    batch.post();
+    batch.post(); // nothing
+    for (at, (client, _)) in clients.iter_mut().enumerate() {
+        expect_text(client, "2");
+        for _ in 0..at {
+            expect_text(client, "of each who is still subscribed");
+        }
+        expect_text(client, "3");
+        assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::new(4001), "go".into()))));
+    }
+}
+
+#[test]
 fn a_close_from_another_thread_that_cannot_be_written_becomes_1011() {
     let server = serve(config(), topic_commands());
     for (code, reason) in [(CloseCode::NO_STATUS_RECEIVED, String::new()), (CloseCode::NORMAL_CLOSURE, "x".repeat(124))]

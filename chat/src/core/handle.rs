@@ -74,6 +74,10 @@ impl ChatCore for CoreHandle {
         self.commands.send_event(connection, Box::new(event), bytes, backlog)
     }
 
+    fn wake(&self) {
+        self.commands.wake();
+    }
+
     fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>) {
         self.commands.send(Command::Closed(connection, Arc::clone(backlog)));
     }

@@ -11,6 +11,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `fair.rs` | a fair queue: every user gets an equal share of the thread's time |
+//! | `channel.rs` | a channel to the thread, in which sending and waking are apart |
 //! | `queue.rs` | commands for the thread, and the order in which it takes them |
 //! | `costs.rs` | the CPU time of each kind of work |
 //! | `effects.rs` | the effects of a transaction on connections, held back until the commit |
@@ -34,6 +35,7 @@
 
 mod cache;
 mod call;
+mod channel;
 mod costs;
 mod data;
 mod effects;

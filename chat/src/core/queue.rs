@@ -1,11 +1,7 @@
 //! Commands for the core's thread, and the order in which it takes them.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::AtomicUsize,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    },
+    sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -18,6 +14,7 @@ use super::{
         store::{StoreError, UserId},
         wire::{EventError, EventId},
     },
+    channel::{Receiver, Sender, channel},
     fair::{FairQueue, Line, Source},
 };
 
@@ -139,7 +136,8 @@ impl<S> CommandSender<S> {
     /// Sends a command, however many wait. If the thread has ended, the server has ended too, and the command is
     /// dropped.
     pub(super) fn send(&self, command: Command<S>) {
-        let _ = self.sender.send(command);
+        self.sender.send(command);
+        self.sender.wake();
     }
 
     pub(super) fn request(&self, source: Source, request: impl AnyRequest<S> + 'static) {
@@ -151,7 +149,7 @@ impl<S> CommandSender<S> {
         Arc::new(Backlog::new(address, Arc::clone(&self.event_bytes)))
     }
 
-    /// Sends an event, unless too many wait already.
+    /// Sends an event, unless too many wait already. The thread may not see it before a call of [`wake`](Self::wake).
     pub(super) fn send_event(
         &self,
         connection: ConnectionId,
@@ -160,8 +158,13 @@ impl<S> CommandSender<S> {
         backlog: &Arc<Backlog>,
     ) -> Result<Flow, (EventError, Option<EventId>)> {
         let Ok(flow) = backlog.begin(bytes) else { return Err((EventError::overloaded(), event.id().cloned())) };
-        self.send(Command::Event(connection, event, Unfinished { backlog: Arc::clone(backlog), bytes }));
+        self.sender.send(Command::Event(connection, event, Unfinished { backlog: Arc::clone(backlog), bytes }));
         Ok(flow)
+    }
+
+    /// Wakes the thread if it waits although events were sent.
+    pub(super) fn wake(&self) {
+        self.sender.wake();
     }
 }
 
@@ -174,41 +177,27 @@ impl<S> Clone for CommandSender<S> {
 
 impl<S> CommandReceiver<S> {
     /// Waits until there is a command, or until `deadline`, and begins a batch. Returns whether the queue goes on: after a
-    /// [`Command::Stop`] it ends when all other commands have been taken, and it ends if no sender is left.
+    /// [`Command::Stop`] it ends when all other commands have been taken.
     pub(super) fn wait(&mut self, deadline: Instant, user_of: impl Fn(ConnectionId) -> Option<UserId>) -> bool {
-        if self.waiting.is_empty() && !self.is_stopping {
-            match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(command) => self.add(command, &user_of),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.is_stopping = true,
-            }
-        }
-        // Senders that are faster than this must not keep the thread here.
-        for _ in 0..MAX_TAKEN {
-            match self.receiver.try_recv() {
-                Ok(command) => self.add(command, &user_of),
-                Err(_) => break,
+        let is_idle = self.waiting.is_empty() && !self.is_stopping;
+        for command in self.receiver.take(is_idle.then_some(deadline)) {
+            match &command {
+                Command::Opened(connection, _, backlog)
+                | Command::Event(connection, _, Unfinished { backlog, .. })
+                | Command::Closed(connection, backlog) => {
+                    let (connection, stranger) = (*connection, Source::Stranger(backlog.address()));
+                    let source = || user_of(connection).map_or(stranger, Source::User);
+                    self.waiting.push(Line::Connection(connection), command, source);
+                }
+                Command::Request(source, _) => {
+                    let source = *source;
+                    self.waiting.push(Line::Source(source), command, || source);
+                }
+                Command::Stop => self.is_stopping = true,
             }
         }
         self.batch = FULL_BATCH;
         !(self.is_stopping && self.waiting.is_empty())
-    }
-
-    fn add(&mut self, command: Command<S>, user_of: impl Fn(ConnectionId) -> Option<UserId>) {
-        match &command {
-            Command::Opened(connection, _, backlog)
-            | Command::Event(connection, _, Unfinished { backlog, .. })
-            | Command::Closed(connection, backlog) => {
-                let (connection, stranger) = (*connection, Source::Stranger(backlog.address()));
-                let source = || user_of(connection).map_or(stranger, Source::User);
-                self.waiting.push(Line::Connection(connection), command, source);
-            }
-            Command::Request(source, _) => {
-                let source = *source;
-                self.waiting.push(Line::Source(source), command, || source);
-            }
-            Command::Stop => self.is_stopping = true,
-        }
     }
 
     /// Takes the next command of the batch, and says whom it is for. [`charge`](Self::charge) must be called with its
@@ -231,5 +220,3 @@ impl<S> CommandReceiver<S> {
 /// Maximum commands in one transaction, and the time after which it takes no further command: all replies wait for the
 /// end of the transaction.
 const FULL_BATCH: Batch = Batch { commands: 1024, time: Duration::from_millis(5) };
-/// Maximum commands that are put in order before the next transaction.
-const MAX_TAKEN: usize = 16 << 10;

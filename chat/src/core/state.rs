@@ -275,12 +275,17 @@ impl State {
 
     fn complete(&mut self, commands: Vec<Command<State>>, delivery: &impl Delivery) {
         self.deliver(delivery);
+        let mut requests = Vec::new();
         for command in commands {
             match command {
-                Command::Request(_, request) => request.complete(false),
+                Command::Request(_, request) => requests.push(request),
                 Command::Event(connection, _, unfinished) => finish(connection, &unfinished, delivery),
                 Command::Opened(..) | Command::Closed(..) | Command::Stop => {}
             }
+        }
+        delivery.post();
+        for request in requests {
+            request.complete(false);
         }
     }
 
@@ -304,6 +309,7 @@ impl State {
         }
         self.presence.commit();
         self.deliver(delivery);
+        delivery.post();
     }
 }
 

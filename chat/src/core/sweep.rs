@@ -35,6 +35,7 @@ impl State {
         self.expire_overdue();
         self.presence.commit();
         self.deliver(delivery);
+        delivery.post();
         if self.has_more_to_trim {
             self.trim_removed_rooms();
         }
@@ -56,6 +57,7 @@ impl State {
         }
         self.publish_presence();
         self.deliver(delivery);
+        delivery.post();
     }
 
     /// Makes the store refuse writes if its file is gone: a write to a deleted file must not be acknowledged.

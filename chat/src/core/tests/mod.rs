@@ -82,6 +82,8 @@ impl Delivery for RecordedDelivery {
         self.closed.lock().unwrap().push((connection, code.into()));
     }
 
+    fn post(&self) {}
+
     fn is_overloaded(&self) -> bool {
         let one_less = |times: usize| times.checked_sub(1);
         self.overloaded.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
