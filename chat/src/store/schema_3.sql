@@ -1,6 +1,7 @@
 -- Who caused a membership, and which direct rooms of a user come first.
 
--- The user who created the room, began the conversation, or sent the invitation; NULL: the user has joined the room.
+-- The user who created the room, began the conversation, or sent the invitation; NULL: the user has joined the room. No
+-- foreign key: each new user would have to be looked up here.
 ALTER TABLE members ADD COLUMN initiator INTEGER;
 -- In direct rooms: the time of the latest message, at most a minute too early; NULL: not a direct room.
 ALTER TABLE members ADD COLUMN active INTEGER;

@@ -292,6 +292,33 @@ fn direct_rooms_come_in_pages_of_which_strangers_fill_only_a_part() {
     }
 }
 
+/// All others have the longest names, and write and invite as much as they can.
+#[test]
+fn others_fill_a_bounded_part_of_a_welcome() {
+    let mut chat = generous();
+    let token = chat.account("Victim").unwrap();
+    let (_, before) = welcome(&mut chat, token);
+    let before = before.to_string().len();
+    for number in 0..150 {
+        let name = format!("{}{}", "\u{20000}".repeat(31), char::from_u32(0x20001 + number).unwrap());
+        let guest = connect_guest(&mut chat, &name);
+        tell(&mut chat, guest, "Victim").unwrap();
+        let room = json!({ "name": "\u{1f600}".repeat(40), "topic": "\"".repeat(200), "kind": "invited" });
+        let room = chat.call(guest, "create", room).unwrap()["room"]["room"].as_u64().unwrap();
+        let topic = json!({ "room": room, "topic": "\u{1f600}".repeat(200) });
+        chat.call(guest, "topic", topic).unwrap();
+        invite(&mut chat, guest, room, "Victim").unwrap();
+        if number > 120 {
+            chat.close(guest);
+        }
+    }
+    let (_, greeting) = welcome(&mut chat, token);
+    assert_eq!(numbers(&greeting["rooms"]).len(), 1 + 100 + 50);
+    assert!(!greeting["online"]["names"].is_null());
+    let more = greeting.to_string().len() - before;
+    assert!((96 << 10..112 << 10).contains(&more), "{more} bytes");
+}
+
 #[test]
 fn a_place_that_a_client_makes_up_is_harmless() {
     let mut chat = TestChat::new();
