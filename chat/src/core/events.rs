@@ -9,6 +9,7 @@ use super::{
     },
     call::{Call, Failure, HandlerResult, Reply, done, too_fast},
     data::{FromData, NoData},
+    direct_rooms,
     effects::Effect,
     messages, moderation,
     queue::AnyEvent,
@@ -103,8 +104,8 @@ events! {
         // Messages.
         "say": Say(messages::Say) => messages::say, Sends, weight 1;
         "tell": Tell(messages::Tell) => messages::tell, Sends, weight 1;
-        "direct": Direct(messages::Direct) => messages::direct, Broadcasts, weight 1;
-        "conversations": Conversations(Option<messages::List>) => messages::conversations, Reads, weight 10;
+        "direct": Direct(direct_rooms::Direct) => direct_rooms::direct, Broadcasts, weight 1;
+        "conversations": Conversations(Option<direct_rooms::List>) => direct_rooms::conversations, Reads, weight 10;
         "history": History(messages::ReadHistory) => messages::history, Reads, weight 1;
         "read": Read(messages::Read) => messages::read, Reads, weight 1;
         "typing": Typing(rooms::RoomRef) => messages::typing, Broadcasts, weight 1;

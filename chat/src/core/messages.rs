@@ -7,19 +7,16 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        store::{
-            DirectsEnd, Entry, Millis, NewEntry, Role, RoomId, RoomKind, RoomRow, Span, Stamp, StoreError, UserId,
-        },
-        token::epoch,
+        store::{Entry, NewEntry, RoomId, RoomRow, Span, Stamp, StoreError, UserId},
         wire,
     },
     call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
     data::{MessageKey, Text, UserName},
     effects::Topic,
-    log::{MessageView, Position},
-    lookup::{RoomView, other_member},
+    log::MessageView,
+    lookup::other_member,
     rooms::RoomRef,
-    state::{Action, State},
+    state::Action,
     text::within,
 };
 
@@ -77,39 +74,6 @@ pub(super) fn tell(call: &mut Call<'_>, data: &Tell) -> HandlerResult {
     let Tell { name, text, key, to } = data;
     let sent = call.send_direct(name, text, *key, *to);
     result(&call.or_earlier(*key, sent)?)
-}
-
-#[derive(Deserialize)]
-pub(super) struct Direct {
-    name: UserName,
-    since: Option<Position>,
-}
-
-/// `direct`: enters the direct room with another user.
-pub(super) fn direct(call: &mut Call<'_>, data: &Direct) -> HandlerResult {
-    let other = call.state.find_user(&data.name)?;
-    if other == call.user {
-        return refuse("yourself", "You cannot do this to yourself.");
-    }
-    let room = call.direct_room(other)?;
-    call.enter(&room, data.since.as_ref())
-}
-
-#[derive(Deserialize)]
-pub(super) struct List {
-    older: Option<DirectsEnd>,
-}
-
-#[derive(Serialize)]
-struct Conversations {
-    rooms: Vec<RoomView>,
-    older: Option<DirectsEnd>,
-}
-
-/// `conversations`: lists the user's direct rooms, a page at a time.
-pub(super) fn conversations(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
-    let (rooms, end) = call.state.directs_of(call.user, data.as_ref().and_then(|list| list.older))?;
-    result(&Conversations { rooms, older: (!end.is_complete()).then_some(end) })
 }
 
 #[derive(Deserialize)]
@@ -217,8 +181,7 @@ impl Call<'_> {
             if let Some(sent) = self.sent_earlier(draft.key)? {
                 return Ok(sent);
             }
-            self.check_may_begin(Some(&room), other)?;
-            self.ensure_member(&room, other)?;
+            self.prepare_direct_room(Some(Arc::clone(&room)), other)?;
         }
         self.post(&room, &draft, to)
     }
@@ -231,10 +194,8 @@ impl Call<'_> {
         if let Some(sent) = self.sent_earlier(draft.key)? {
             return Ok(sent);
         }
-        let room = self.existing_direct_room(other)?;
-        self.check_may_begin(room.as_deref(), other)?;
-        let room = self.direct_room(other)?;
-        self.ensure_member(&room, other)?;
+        let room = self.find_direct_room(other)?;
+        let room = self.prepare_direct_room(room, other)?;
         self.post(&room, &draft, to)
     }
 
@@ -271,9 +232,6 @@ impl Call<'_> {
         let state = &mut *self.state;
         let Draft { text, key } = draft;
         let except = (to == To::Others).then_some(self.connection);
-        if room.kind == RoomKind::Direct {
-            state.mark_active(room, self.user)?;
-        }
         let new = NewEntry { entry: Entry::Said, author: self.user, key: Some(*key), text: Some(text), about: None };
         if let Some(stamp) = state.append(room, new, except)? {
             return Ok(Sent { room: room.id, stamp });
@@ -283,94 +241,8 @@ impl Call<'_> {
             None => refuse("unknown_message", "The message with this key is no longer kept."),
         }
     }
-
-    /// Charges a message that begins a conversation, because the other user is not a member of the direct room. A
-    /// message to a member is free: only the member's own actions end the membership.
-    fn check_may_begin(&mut self, room: Option<&RoomRow>, other: UserId) -> Result<(), Failure> {
-        if let Some(room) = room
-            && self.state.store.member(room.id, other)?.is_some()
-        {
-            return Ok(());
-        }
-        let is_guest = self.state.profile(self.user)?.guest;
-        let action = if is_guest { Action::GuestConversation } else { Action::Conversation };
-        self.state.rate_limit(action, self.user).or_else(too_fast)
-    }
-
-    fn existing_direct_room(&mut self, other: UserId) -> Result<Option<Arc<RoomRow>>, StoreError> {
-        match self.state.store.room_with_key(&RoomKind::key_of_pair(self.user, other))? {
-            Some(id) => self.state.room(id),
-            None => Ok(None),
-        }
-    }
-
-    /// Returns the direct room with another user, and creates it if there is none. Makes the caller a member.
-    fn direct_room(&mut self, other: UserId) -> Result<Arc<RoomRow>, Failure> {
-        let room = self.existing_direct_room(other)?;
-        let is_member = match &room {
-            Some(room) => self.state.store.member(room.id, self.user)?.is_some(),
-            None => false,
-        };
-        if !is_member && self.state.store.count_begun(self.user)? >= MAX_BEGUN {
-            return refuse("too_many_rooms", "You have begun too many conversations; leave some of them first.");
-        }
-        let room = match room {
-            Some(room) => Some(room),
-            None => {
-                let key = RoomKind::key_of_pair(self.user, other);
-                match self.state.store.add_room(RoomKind::Direct, "", &key, "", &epoch())? {
-                    Some(id) => self.state.room(id)?,
-                    None => None,
-                }
-            }
-        };
-        let Some(room) = room else { return refuse("unknown_room", "This conversation no longer exists.") };
-        self.ensure_member(&room, self.user)?;
-        Ok(room)
-    }
-
-    /// Makes a user a member of a direct room, unless they are one. The caller counts as the one who begins the
-    /// conversation.
-    fn ensure_member(&mut self, room: &RoomRow, user: UserId) -> Result<(), StoreError> {
-        let state = &mut *self.state;
-        if state.store.member(room.id, user)?.is_none() {
-            state.set_role(room.id, user, Role::Member)?;
-            state.store.set_direct_member(room.id, user, self.user, state.now.wall)?;
-            state.mark_all_read(room.id, user)?;
-            state.subscribe_all(user, room.id);
-            state.push_room(room, user)?;
-        }
-        Ok(())
-    }
 }
 
-impl State {
-    /// Moves a direct room to the front of both users' lists, before `author` writes in it. Connections that do not
-    /// know the room, because their list was cut off before it, get it now and follow it.
-    fn mark_active(&mut self, room: &RoomRow, author: UserId) -> Result<(), StoreError> {
-        let members = self.store.direct_members(room.id)?;
-        let mut is_due = false;
-        for member in &members {
-            let is_unknown = self.presence.known_directs(member.user).is_some_and(|known| member.is_after(known));
-            if is_unknown {
-                self.subscribe_all(member.user, room.id);
-                self.push_room(room, member.user)?;
-            }
-            let is_first = member.user == author && !member.wrote;
-            is_due |= is_unknown || is_first || member.place.active.saturating_add(ACTIVITY_STEP) <= self.now.wall;
-        }
-        if is_due {
-            self.store.set_active(room.id, author, self.now.wall)?;
-        }
-        Ok(())
-    }
-}
-
-/// Maximum direct rooms of a user that the user has begun. Those that others begin do not count.
-const MAX_BEGUN: usize = 1000;
-/// How much later a message has to be than the last recorded activity of its direct room to be recorded, in
-/// milliseconds. So most messages cost no write for it.
-const ACTIVITY_STEP: Millis = 60_000;
 /// Messages in a page of history, by default and at most.
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;

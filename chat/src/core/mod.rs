@@ -25,6 +25,7 @@
 //! | `log.rs` | a room's log: appending, reading, catching up |
 //! | `rooms.rs` | handlers: creating, entering, and leaving rooms |
 //! | `moderation.rs` | handlers: the rights of room owners |
+//! | `direct_rooms.rs` | handlers: beginning conversations, and the lists of them |
 //! | `messages.rs` | handlers: sending and reading messages |
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
@@ -40,6 +41,7 @@ mod call;
 mod channel;
 mod costs;
 mod data;
+mod direct_rooms;
 mod effects;
 mod events;
 mod fair;

@@ -39,6 +39,6 @@ pub use data::{Data, OpenError};
 pub(super) use database::{Millis, Store, StoreError, now};
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
-pub(super) use rooms::{DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
+pub(super) use rooms::{DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
 pub(super) use users::UserRow;
