@@ -5,7 +5,7 @@
 //! | `pages.rs` | requests from foreign web pages |
 //! | `signing_in.rs` | signing in as another user |
 //! | `sessions.rs` | using a session after its end |
-//! | `rooms.rs` | reading and changing other users' rooms |
+//! | `rooms.rs` | reading and changing other users' rooms, and removing large ones |
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |

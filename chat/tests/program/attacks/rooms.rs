@@ -1,4 +1,4 @@
-//! AP-01: reading and changing other users' rooms.
+//! AP-01 and RS-01: reading and changing other users' rooms, and removing large ones.
 
 use std::net::SocketAddr;
 
