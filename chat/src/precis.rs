@@ -190,6 +190,7 @@ const MAX_BETWEEN: usize = 8;
 #[cfg(test)]
 mod tests {
     use precis_profiles::precis_core::Error;
+    use switchboard_tests::random::for_each_seed;
 
     use super::*;
 
@@ -204,25 +205,11 @@ mod tests {
         &['・', '٣', '\u{200C}', '·', '\u{375}', '\u{5F4}', '🦀', '\u{1100}', '\u{7}', 'é', 'ｱ'],
     ];
 
-    fn seeds() -> std::ops::Range<u64> {
-        match std::env::var("SEED") {
-            Ok(seed) => seed.parse().map(|seed: u64| seed..seed + 1).expect("SEED is a number"),
-            Err(_) => 0..20_000,
-        }
-    }
-
     #[test]
     fn texts_are_allowed_that_the_crate_allows() {
-        for seed in seeds() {
-            let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-            let mut below = |bound: usize| {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                usize::try_from(random % bound as u64).unwrap()
-            };
-            let alphabet = ALPHABETS[below(ALPHABETS.len())];
-            let text: String = (0..1 + below(8)).map(|_| alphabet[below(alphabet.len())]).collect();
+        for_each_seed(20_000, |mut random| {
+            let alphabet = ALPHABETS[random.below(ALPHABETS.len())];
+            let text: String = (0..1 + random.below(8)).map(|_| alphabet[random.below(alphabet.len())]).collect();
             let classes: [(Result<(), char>, Result<(), Error>); 2] = [
                 (check_identifier(&text), CurrentUnicode(IdentifierClass::default()).allows(&text)),
                 (check_freeform(&text), CurrentUnicode(FreeformClass::default()).allows(&text)),
@@ -234,11 +221,11 @@ mod tests {
                     Error::Invalid | Error::Unexpected(_) => None,
                 });
                 match theirs {
-                    Err(None) => assert!(ours.is_err(), "seed {seed}: {text:?}"),
-                    theirs => assert_eq!(ours.map_err(Some), theirs, "seed {seed}: {text:?}"),
+                    Err(None) => assert!(ours.is_err(), "{text:?}"),
+                    theirs => assert_eq!(ours.map_err(Some), theirs, "{text:?}"),
                 }
             }
-        }
+        });
     }
 
     /// Each row: a character, whether an identifier may contain it, and whether a free text may.

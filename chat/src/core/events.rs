@@ -26,6 +26,9 @@ pub(super) struct Row {
     /// How many events this one counts as: one for each 50 µs of the core's thread that it may take. Each
     /// [`REPLY_BYTES`] of the reply count as one more.
     pub(super) weight: u32,
+    /// What the cost grows with.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a declaration that tests hold the handlers to"))]
+    pub(super) grows: &'static [Growth],
     decode: fn(&serde_json::value::RawValue) -> Result<Event, EventError>,
 }
 
@@ -44,11 +47,36 @@ enum Kind {
     Sends,
 }
 
+/// What there may be much of in a chat. The cost of an event must not grow with it, unless its row says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "not everything grows with something"))]
+pub(super) enum Growth {
+    /// Users online.
+    Online,
+    /// Public rooms.
+    Rooms,
+    /// Members of the room that the event is about.
+    Members,
+    /// Messages in that room.
+    Messages,
+    /// The user's sessions.
+    Sessions,
+    /// Users whom the user blocks, or who block the user.
+    Blocks,
+    /// The user's direct rooms.
+    Conversations,
+}
+
 /// Declares [`Event`], [`EVENTS`], and the dispatch to handlers, from one table.
 macro_rules! events {
     (
         anyone { $($any_name:literal: $any:ident($any_data:ty) => $any_handler:path, weight $any_weight:literal;)+ }
-        signed_in { $($name:literal: $event:ident($data:ty) => $handler:path, $kind:ident, weight $weight:literal;)+ }
+        signed_in {
+            $(
+                $name:literal: $event:ident($data:ty) => $handler:path, $kind:ident, weight $weight:literal
+                    $(, grows with $($growth:ident),+)?;
+            )+
+        }
     ) => {
         /// The decoded data of an event.
         enum Event { $($any($any_data),)+ $($event($data),)+ }
@@ -59,12 +87,14 @@ macro_rules! events {
                 name: $any_name,
                 kind: Kind::Anyone,
                 weight: $any_weight,
+                grows: &[],
                 decode: |data| <$any_data>::from_data(data).map(Event::$any),
             },)+
             $(Row {
                 name: $name,
                 kind: Kind::$kind,
                 weight: $weight,
+                grows: &[$($(Growth::$growth),+)?],
                 decode: |data| <$data>::from_data(data).map(Event::$event),
             },)+
         ];
@@ -88,23 +118,23 @@ events! {
     signed_in {
         // Rooms.
         "rooms": Rooms(Option<rooms::List>) => rooms::list, Reads, weight 10;
-        "create": Create(rooms::Create) => rooms::create, Broadcasts, weight 2;
-        "join": Join(rooms::Join) => rooms::join, Reads, weight 1;
-        "leave": Leave(rooms::RoomRef) => rooms::leave, Broadcasts, weight 1;
+        "create": Create(rooms::Create) => rooms::create, Broadcasts, weight 4;
+        "join": Join(rooms::Join) => rooms::join, Reads, weight 2;
+        "leave": Leave(rooms::RoomRef) => rooms::leave, Broadcasts, weight 2;
         "members": Members(rooms::ListMembers) => rooms::members, Reads, weight 5;
         "topic": Topic(moderation::SetTopic) => moderation::topic, Broadcasts, weight 1;
-        "invite": Invite(moderation::RoomAndName) => moderation::invite, Broadcasts, weight 1;
+        "invite": Invite(moderation::RoomAndName) => moderation::invite, Broadcasts, weight 2;
         "kick": Kick(moderation::RoomAndName) => moderation::kick, Broadcasts, weight 1;
-        "ban": Ban(moderation::RoomAndName) => moderation::ban, Broadcasts, weight 1;
+        "ban": Ban(moderation::RoomAndName) => moderation::ban, Broadcasts, weight 2;
         "unban": Unban(moderation::RoomAndName) => moderation::unban, Broadcasts, weight 1;
         "bans": Bans(rooms::ListMembers) => moderation::bans, Reads, weight 5;
         "role": Role(moderation::SetRole) => moderation::role, Broadcasts, weight 1;
-        "delete": Delete(moderation::Delete) => moderation::delete, Broadcasts, weight 1;
-        "remove": Remove(rooms::RoomRef) => moderation::remove, Broadcasts, weight 1;
+        "delete": Delete(moderation::Delete) => moderation::delete, Broadcasts, weight 2;
+        "remove": Remove(rooms::RoomRef) => moderation::remove, Broadcasts, weight 8;
         // Messages.
         "say": Say(messages::Say) => messages::say, Sends, weight 1;
         "tell": Tell(messages::Tell) => messages::tell, Sends, weight 1;
-        "direct": Direct(direct_rooms::Direct) => direct_rooms::direct, Broadcasts, weight 1;
+        "direct": Direct(direct_rooms::Direct) => direct_rooms::direct, Broadcasts, weight 4;
         "conversations": Conversations(Option<direct_rooms::List>) => direct_rooms::conversations, Reads, weight 10;
         "history": History(messages::ReadHistory) => messages::history, Reads, weight 1;
         "read": Read(messages::Read) => messages::read, Reads, weight 1;
@@ -114,10 +144,10 @@ events! {
         "block": Block(users::Named) => users::block, Changes, weight 1;
         "unblock": Unblock(users::Named) => users::unblock, Changes, weight 1;
         "blocks": Blocks(Option<users::ListBlocked>) => users::blocks, Reads, weight 5;
-        "sessions": Sessions(NoData) => users::sessions, Reads, weight 1;
-        "revoke": Revoke(Option<users::Revoke>) => users::revoke, Changes, weight 1;
+        "sessions": Sessions(NoData) => users::sessions, Reads, weight 1, grows with Sessions;
+        "revoke": Revoke(Option<users::Revoke>) => users::revoke, Changes, weight 8, grows with Sessions;
         "password": Password(users::ChangePassword) => users::password, Changes, weight 1;
-        "delete_account": DeleteAccount(Option<users::DeleteAccount>) => users::delete_account, Changes, weight 1;
+        "delete_account": DeleteAccount(Option<users::DeleteAccount>) => users::delete_account, Changes, weight 4;
         "notice": Notice(users::Notice) => users::notice, Broadcasts, weight 1;
     }
 }

@@ -202,7 +202,7 @@ impl State {
         done
     }
 
-    fn run(&mut self, command: &mut Command<State>) -> Result<(), StoreError> {
+    pub(super) fn run(&mut self, command: &mut Command<State>) -> Result<(), StoreError> {
         match command {
             Command::Opened(connection, credential, _) => self.opened(*connection, credential),
             Command::Event(connection, event, _) => event.run(self, *connection),

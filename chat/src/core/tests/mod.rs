@@ -1,5 +1,6 @@
 //! The chat without sockets: the events that each client gets, in order.
 
+mod cost;
 mod events;
 mod messages;
 mod quotas;
