@@ -287,6 +287,22 @@ mod tests {
     }
 
     #[test]
+    fn refused_messages_are_counted_where_they_are_allowed() {
+        let mut checker = Checker::new(1, 1).unwrap();
+        let now = Instant::now();
+        checker.receive(0, r#"["ack",{"room":{"room":7,"seq":1}},0]"#, now).unwrap();
+        checker.allow_refusals();
+        let (_, later) = (checker.send(0, now), checker.send(0, now).0.text());
+        checker.receive(0, r#"["error",{"code":"overloaded"},1]"#, now).unwrap();
+        assert!(checker.receive(0, r#"["error",{"code":"overloaded"},1]"#, now).is_err(), "it is refused already");
+        checker.receive(0, r#"["ack",{"seq":2,"time":1},2]"#, now).unwrap();
+        let message = r#"["message",{"room":7,"seq":2,"from":"guest 0","kind":"said","text":"TEXT"}]"#;
+        checker.receive(0, &message.replace("TEXT", &later), now).unwrap();
+        assert!(checker.is_settled());
+        assert_eq!((checker.refused(), checker.acknowledged()), (1, 1));
+    }
+
+    #[test]
     fn events_that_break_the_protocol_are_found() {
         let ack = (0, r#"["ack",{"seq":3,"time":1},1]"#);
         let sent = r#"["message",{"room":7,"seq":3,"from":"guest 0","kind":"said","text":"TEXT"}]"#;
