@@ -26,6 +26,8 @@
  * adds these events:
  *
  * - `state`, `{state, …}`: the state of the connection, see `Connection.status`;
+ * - `conversations`, `{more}`: whether there are older conversations to request, see
+ *   `moreConversations`; comes after each `welcome` too;
  * - `gap`, `{room}`: some missed messages cannot be reported one by one; request `history`;
  * - `pending`, `{key, event, data, state, error?, result?}`: a message of the user is now
  *   `waiting` for a connection, `sending`, `acknowledged` (`result` has its `seq`),
@@ -49,6 +51,7 @@ export { ChatError } from './client/error.js';
 
 // The replies to these events contain a room that the user is now in.
 const JOINING_EVENTS = ['join', 'create', 'direct'];
+const RETRY_AFTER = 1_000;
 
 export class Client {
   #account;
@@ -57,6 +60,7 @@ export class Client {
   #sync;
   #handlers = new Map();
   #you = null;
+  #older = null; // where the list of the user's conversations continues, null if it is complete
   #connectionCount = 0; // counts connections, to stop work that an earlier one began
 
   /**
@@ -85,6 +89,8 @@ export class Client {
       deliver: (message) => this.#dispatch('message', message),
       onGap: (gap) => this.#dispatch('gap', gap),
       isAckDue: (message) => message.from === this.#you?.name && this.#outbox.isAckDue(message),
+      onFound: (room) => this.#handle('room', room),
+      onLost: ({ room }) => this.#handle('gone', { room, reason: 'left' }),
     });
   }
 
@@ -150,6 +156,19 @@ export class Client {
     return reply;
   }
 
+  /** Requests older conversations, which come as events `room`. `conversations` tells whether there are more. */
+  async moreConversations() {
+    let isNew = false;
+    // After a new `welcome`, the list begins with conversations that were reported earlier.
+    while (this.#older && !isNew) {
+      const { rooms, older } = await this.#request('conversations', { older: this.#older });
+      this.#older = older;
+      isNew = rooms.some(({ room }) => !this.#sync.has(room));
+      rooms.forEach((room) => this.#handle('room', room));
+    }
+    this.#dispatch('conversations', { more: this.#older !== null });
+  }
+
   /** Sends a message to a room as soon as there is a connection. Resolves to `{seq, time}`. */
   say(room, text) {
     return this.#outbox.add('say', { room, text });
@@ -199,12 +218,31 @@ export class Client {
 
   // The outbox resumes before the rooms: so the ack with the `seq` of the user's own
   // message comes before the message itself.
-  async #resume({ you, rooms }) {
+  async #resume({ you, rooms, older, blocked, blocked_more: hasMoreBlocked }) {
     const welcome = ++this.#connectionCount;
-    this.#sync.start(rooms);
+    this.#older = older;
+    this.#dispatch('conversations', { more: older !== null });
+    this.#sync.start(rooms, older === null);
+    if (hasMoreBlocked) this.#loadBlocked(blocked.at(-1), welcome);
     this.#outbox.setUser(you.name);
     await this.#outbox.resume();
     if (welcome === this.#connectionCount) await this.#sync.resume();
+  }
+
+  /** Reports the blocked users whom the `welcome` lacks, as events `blocked`. */
+  async #loadBlocked(last, welcome) {
+    for (let more = true; more && welcome === this.#connectionCount;) {
+      try {
+        const page = await this.#request('blocks', { after: last });
+        if (welcome !== this.#connectionCount) return;
+        page.blocked.forEach((name) => this.#dispatch('blocked', { name, blocked: true }));
+        more = page.more;
+        last = page.blocked.at(-1);
+      } catch ({ code }) {
+        if (code === 'unknown_person') last = null; // This user is gone meanwhile: begins again.
+        await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+      }
+    }
   }
 
   #statusChanged(status) {

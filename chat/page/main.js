@@ -73,7 +73,7 @@ function open(number) {
 
 /** Shows the room that the address names, or the default room. `moved`: the user has not requested the change. */
 function showRoomOfAddress({ moved = false } = {}) {
-  const number = Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
+  const number = numberInAddress();
   const room = isOpenable(model.rooms.get(number)) ? number : defaultRoom();
   document.body.dataset.view = room === null ? 'rooms' : 'room';
   if (room === conversation.room) return;
@@ -88,6 +88,23 @@ function showRoomOfAddress({ moved = false } = {}) {
   // On a phone, focusing the field would open the keyboard over the messages.
   if (room !== null) (narrow.matches || isMoved ? $('room-name') : $('text')).focus();
   else rooms.focus(left);
+}
+
+function numberInAddress() {
+  return Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
+}
+
+/** Shows the room that the address names if it is an older conversation, which the page does not know yet. */
+async function findRoomOfAddress() {
+  const number = numberInAddress();
+  if (!number || model.rooms.has(number)) return;
+  try {
+    // With a position, this does not make the user a member.
+    await client.emit('join', { room: number, since: { epoch: '', seq: 0 } });
+  } catch {
+    return; // The user is not in this room.
+  }
+  showRoomOfAddress();
 }
 
 // A wide page opens a room at the start. A narrow one starts with the list.
@@ -133,7 +150,7 @@ function returnUnsent({ key, state, data: { room, text } }) {
 
 let shownUser = null; // the user whose data is on the page
 
-client.on('welcome', ({ you }) => {
+client.on('welcome', ({ you, older }) => {
   if (you.name !== shownUser) {
     clearNotices();
     conversation.clear();
@@ -152,6 +169,7 @@ client.on('welcome', ({ you }) => {
   const wasAway = !$('sign-in').hidden;
   signIn.hide();
   showRoomOfAddress({ moved: true });
+  if (older) findRoomOfAddress();
   if (wasAway && !isGone && !narrow.matches) $('text').focus();
 });
 

@@ -12,6 +12,7 @@ export class Model {
   rooms = new Map(); // by number: Room
   online = { count: 0, names: new Set() }; // names is null if there are too many
   blocked = new Set();
+  hasOlder = false; // whether there are conversations that `rooms` lacks
   #names = new Map(); // of rooms, including those that are gone
   #watchers = [];
   #changed = new Set();
@@ -25,6 +26,10 @@ export class Model {
       this.#change('rooms');
     });
     client.on('message', (message) => this.#message(message));
+    client.on('conversations', ({ more }) => {
+      this.hasOlder = more;
+      this.#change('rooms');
+    });
     client.on('read', ({ room, seq }) => this.read(room, seq));
     client.on('presence', (presence) => this.#presence(presence));
     client.on('blocked', ({ name, blocked }) => {
@@ -41,6 +46,7 @@ export class Model {
   clear() {
     this.you = null;
     this.rooms.clear();
+    this.hasOlder = false;
     this.#names.clear();
     this.#change('you', 'rooms');
   }
@@ -74,11 +80,13 @@ export class Model {
     this.#change('rooms');
   }
 
-  #welcome({ you, limits, rooms, online, blocked }) {
+  #welcome({ you, limits, rooms, older, online, blocked }) {
+    // The client finds out whether the user is still in older conversations.
+    const kept = older && you.name === this.you?.name ? [...this.rooms.values()].filter(isDirect) : [];
     [...this.rooms.keys()].forEach((room) => this.#forget(room));
     this.you = you;
     this.limits = limits;
-    this.rooms = new Map(rooms.map((room) => [room.room, room]));
+    this.rooms = new Map([...kept, ...rooms].map((room) => [room.room, room]));
     this.online = { count: online.count, names: online.names && new Set(online.names) };
     this.blocked = new Set(blocked);
     this.#change('you', 'rooms', 'presence', 'blocked');
@@ -133,4 +141,8 @@ export class Model {
       if (topics.some((topic) => changed.has(topic))) handler();
     }
   }
+}
+
+function isDirect({ kind }) {
+  return kind === 'direct';
 }

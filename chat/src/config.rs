@@ -47,6 +47,9 @@ pub struct ChatLimits {
     pub events: Rate,
     /// Rate of messages from each user, over all their connections. Default: 20 at once, then 5 per second.
     pub messages: Rate,
+    /// Rate of conversations that each user begins: first messages to users who are not in the conversation. Default:
+    /// 20 at once, then one per minute. Guests have a quarter of it.
+    pub conversations: Rate,
     /// Rate of failed log-ins from each address (each /64 of IPv6). A /24 of IPv4 and a /48 of IPv6 have four times as
     /// many, a /56 twice as many; all strangers together have ten times as many at once for each account, and a device
     /// on which its user has signed in before has as many of its own. Default: 10 at once, then one every 6 seconds.
@@ -56,7 +59,7 @@ pub struct ChatLimits {
     pub sign_ups: Rate,
     /// Maximum rooms that a user is a member of. Default: 200.
     pub rooms: usize,
-    /// Maximum rooms that a user owns. Default: 20.
+    /// Maximum rooms that a user has created and still owns. Default: 20.
     pub owned_rooms: usize,
     /// Maximum connections of each user. Default: 20.
     pub connections: usize,
@@ -89,6 +92,7 @@ impl Default for ChatLimits {
             room_name_chars: 40,
             events: Rate { at_once: 300, per_second: 20.0 },
             messages: Rate { at_once: 20, per_second: 5.0 },
+            conversations: Rate { at_once: 20, per_second: 1.0 / 60.0 },
             sign_ins: Rate { at_once: 10, per_second: 1.0 / 6.0 },
             sign_ups: Rate { at_once: 60, per_second: 0.5 },
             rooms: 200,

@@ -11,6 +11,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::token::random_bytes;
+
 /// The key that signs the cookies, the same after a restart.
 #[derive(Clone)]
 pub(super) struct DeviceKey(Zeroizing<[u8; 32]>);
@@ -70,12 +72,6 @@ impl fmt::Debug for DeviceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DeviceKey(..)")
     }
-}
-
-fn random_bytes<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the system provides random bytes");
-    bytes
 }
 
 /// How long a cookie is valid: 90 days, in seconds.

@@ -41,6 +41,11 @@ impl Rate {
         Self { at_once: self.at_once.saturating_mul(factor), per_second: self.per_second * f64::from(factor) }
     }
 
+    /// Divides both numbers, and allows at least one at once.
+    pub(super) fn divided_by(self, divisor: u32) -> Self {
+        Self { at_once: (self.at_once / divisor).max(1), per_second: self.per_second / f64::from(divisor) }
+    }
+
     /// Returns the time until one more is available.
     fn interval(self) -> Duration {
         // False for NaN and negative numbers, too.

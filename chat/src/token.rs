@@ -58,7 +58,8 @@ pub(super) fn epoch() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<6>())
 }
 
-fn random_bytes<const N: usize>() -> [u8; N] {
+/// Returns random bytes that nobody can guess.
+pub(super) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system provides random bytes");
     bytes

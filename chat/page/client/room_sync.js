@@ -6,11 +6,15 @@
  * from their positions on, which returns the missed messages. After that each message
  * must have the next `seq`. If one does not, the room is joined again.
  *
+ * A `welcome` may lack older conversations. If there is a position in one of them, it is
+ * joined after the others, a few per second, since there may be many.
+ *
  * A message of the user, and all messages after it, are held while an ack is due: its
  * `seq` tells which of the user's messages has come.
  */
 
 const RETRY_AFTER = 1_000;
+const OLDER_EVERY = 200;
 // Errors after which the room cannot be followed. Others are temporary.
 const PERMANENT = ['unknown_room', 'banned', 'not_member'];
 
@@ -19,19 +23,26 @@ export class RoomSync {
   #deliver;
   #onGap;
   #isAckDue;
-  #positions = new Map(); // by room: {epoch, seq, held: [Message], joining}
+  #onFound;
+  #onLost;
+  // By room: {epoch, seq, held: [Message], joining, isDirect, isKnown}; `isKnown`: the user is known to be in the room.
+  #positions = new Map();
   #run = 0; // counts connections, to stop work that an earlier one began
 
   /**
    * `deliver(message)` gets each message; `onGap({room})` is called if some messages
    * before the next one are skipped; `isAckDue(message)` returns whether a message may
-   * be the user's own and its ack is still due.
+   * be the user's own and its ack is still due. `onFound(room)` and `onLost({room})` are
+   * called for a conversation that the last `welcome` lacked, once it is known whether
+   * the user is still in it.
    */
-  constructor({ request, deliver, onGap, isAckDue }) {
+  constructor({ request, deliver, onGap, isAckDue, onFound, onLost }) {
     this.#request = request;
     this.#deliver = deliver;
     this.#onGap = onGap;
     this.#isAckDue = isAckDue;
+    this.#onFound = onFound;
+    this.#onLost = onLost;
   }
 
   /** Forgets all positions: another user has signed in. */
@@ -49,11 +60,16 @@ export class RoomSync {
     }
   }
 
-  /** There is a new connection, and the user is in these rooms. */
-  start(rooms) {
+  /**
+   * There is a new connection, and the user is in these rooms. If they are not all
+   * (`isComplete`), the user may be in older conversations too.
+   */
+  start(rooms, isComplete) {
     this.#run += 1;
-    for (const room of this.#positions.keys()) {
-      if (!rooms.some((each) => each.room === room)) this.#positions.delete(room);
+    const listed = new Set(rooms.map(({ room }) => room));
+    for (const [room, position] of this.#positions) {
+      position.isKnown = listed.has(room);
+      if (!position.isKnown && (isComplete || !position.isDirect)) this.#positions.delete(room);
     }
     rooms.forEach((room) => this.enter(room));
   }
@@ -61,17 +77,30 @@ export class RoomSync {
   /** Joins all rooms again, except those left meanwhile: a `join` would enter them again. */
   async resume() {
     const run = this.#run;
-    for (const room of [...this.#positions.keys()]) {
+    const older = [...this.#positions].filter(([, { isKnown }]) => !isKnown).map(([room]) => room);
+    for (const room of [...this.#positions.keys()].filter((each) => !older.includes(each))) {
       if (run === this.#run) await this.join(room);
+    }
+    for (const room of older) {
+      if (run === this.#run) await this.join(room);
+      if (run === this.#run) await pause(OLDER_EVERY);
     }
   }
 
   /** The user is in this room: follows it from its `seq` on, unless it is followed already. */
   enter(room) {
+    const position = this.#positions.get(room.room);
     if (!isMember(room)) this.leave(room);
-    else if (!this.#positions.has(room.room)) {
-      this.#positions.set(room.room, { epoch: room.epoch, seq: room.seq, held: [], joining: false });
+    else if (position) position.isKnown = true;
+    else {
+      const { epoch, seq, kind } = room;
+      this.#positions.set(room.room, { epoch, seq, held: [], joining: false, isDirect: kind === 'direct', isKnown: true });
     }
+  }
+
+  /** Returns whether there is a position in this room. */
+  has(room) {
+    return this.#positions.has(room);
   }
 
   leave({ room }) {
@@ -89,6 +118,8 @@ export class RoomSync {
       const reply = await this.#ask(room, position);
       if (run !== this.#run || this.#positions.get(room) !== position) return;
       if (!reply) continue;
+      if (!position.isKnown) this.#onFound(reply.room);
+      position.isKnown = true;
       this.#catchUp(position, reply);
       live = reply.live;
     }
@@ -125,10 +156,16 @@ export class RoomSync {
     try {
       return await this.#request('join', { room, since: { epoch, seq } });
     } catch (error) {
-      if (PERMANENT.includes(error.code)) this.#positions.delete(room);
-      else await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+      if (PERMANENT.includes(error.code)) this.#lose(room);
+      else await pause(RETRY_AFTER);
       return null;
     }
+  }
+
+  #lose(room) {
+    const position = this.#positions.get(room);
+    this.#positions.delete(room);
+    if (position && !position.isKnown) this.#onLost({ room });
   }
 
   #catchUp(position, { room, messages, gap }) {
@@ -143,6 +180,10 @@ export class RoomSync {
       if (message.seq > position.seq) this.#accept(position, message);
     }
   }
+}
+
+function pause(time) {
+  return new Promise((resolve) => setTimeout(resolve, time));
 }
 
 function isMember({ role }) {

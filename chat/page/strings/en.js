@@ -76,6 +76,7 @@ export const strings = {
     rooms: 'Rooms',
     directs: 'Direct messages',
     no_directs: 'Click a name to start a private conversation.',
+    older: 'Show older conversations',
     find: 'Find or create a room',
     accept: 'Join',
     decline: 'Decline',
@@ -254,6 +255,7 @@ export const strings = {
     too_long: 'This is too long.',
     too_fast: 'Too many requests. Please wait a moment.',
     too_many_rooms: 'You have reached the maximum number of rooms.',
+    too_many_invitations: 'Too many invitations are unanswered. Please try again later.',
     too_many_blocks: 'You have reached the maximum number of blocked users.',
     too_many_connections: 'You have this chat open in too many places.',
     overloaded: 'The server is very busy. Please try again in a moment.',
@@ -285,24 +287,20 @@ export const strings = {
   errors_of: {
     create: {
       bad_name: 'A room name has 1 to 40 characters, without special characters.',
-      too_many_rooms: 'You own or have joined the maximum number of rooms.',
+      too_many_rooms: 'You have created or joined the maximum number of rooms.',
     },
     direct: {
-      too_many_rooms: 'You have the maximum number of conversations. Leave some of them first.',
+      too_many_rooms: 'You have begun the maximum number of conversations. Leave some of them first.',
     },
     invite: {
       banned: 'This user is banned from the room.',
       blocked: 'This user does not accept invitations from you.',
-      too_many_rooms: 'This user has the maximum number of invitations.',
-    },
-    role: {
-      too_many_rooms: 'This user owns the maximum number of rooms.',
     },
     say: {
       unknown_person: 'This user no longer exists.',
     },
     tell: {
-      too_many_rooms: 'You have the maximum number of conversations. Leave some of them first.',
+      too_many_rooms: 'You have begun the maximum number of conversations. Leave some of them first.',
     },
   },
 };

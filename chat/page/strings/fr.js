@@ -74,6 +74,7 @@ export const strings = {
     rooms: 'Salons',
     directs: 'Messages privés',
     no_directs: 'Cliquez sur un nom pour démarrer une conversation privée.',
+    older: 'Afficher les conversations plus anciennes',
     find: 'Trouver ou créer un salon',
     accept: 'Rejoindre',
     decline: 'Refuser',
@@ -252,6 +253,7 @@ export const strings = {
     too_long: 'C’est trop long.',
     too_fast: 'Trop de requêtes. Attendez un instant.',
     too_many_rooms: 'Vous avez atteint le nombre maximal de salons.',
+    too_many_invitations: 'Trop d’invitations sont sans réponse. Réessayez plus tard.',
     too_many_blocks: 'Vous avez atteint le nombre maximal d’utilisateurs bloqués.',
     too_many_connections: 'Ce chat est ouvert à trop d’endroits.',
     overloaded: 'Le serveur est très occupé. Réessayez dans un instant.',
@@ -282,24 +284,20 @@ export const strings = {
   errors_of: {
     create: {
       bad_name: 'Un nom de salon compte de 1 à 40 caractères, sans caractères spéciaux.',
-      too_many_rooms: 'Vous possédez ou avez rejoint le nombre maximal de salons.',
+      too_many_rooms: 'Vous avez créé ou rejoint le nombre maximal de salons.',
     },
     direct: {
-      too_many_rooms: 'Vous avez le nombre maximal de conversations. Quittez-en d’abord quelques-unes.',
+      too_many_rooms: 'Vous avez commencé le nombre maximal de conversations. Quittez-en d’abord quelques-unes.',
     },
     invite: {
       banned: 'Cet utilisateur est banni du salon.',
       blocked: 'Cet utilisateur n’accepte pas vos invitations.',
-      too_many_rooms: 'Cet utilisateur a le nombre maximal d’invitations.',
-    },
-    role: {
-      too_many_rooms: 'Cet utilisateur possède le nombre maximal de salons.',
     },
     say: {
       unknown_person: 'Cet utilisateur n’existe plus.',
     },
     tell: {
-      too_many_rooms: 'Vous avez le nombre maximal de conversations. Quittez-en d’abord quelques-unes.',
+      too_many_rooms: 'Vous avez commencé le nombre maximal de conversations. Quittez-en d’abord quelques-unes.',
     },
   },
 };

@@ -74,6 +74,7 @@ export const strings = {
     rooms: '聊天室',
     directs: '私聊',
     no_directs: '点击名字即可私聊。',
+    older: '显示更早的私聊',
     find: '查找或创建聊天室',
     accept: '加入',
     decline: '拒绝',
@@ -252,6 +253,7 @@ export const strings = {
     too_long: '内容太长了。',
     too_fast: '操作过于频繁，请稍等片刻。',
     too_many_rooms: '您加入的聊天室已达上限。',
+    too_many_invitations: '尚未答复的邀请太多，请稍后再试。',
     too_many_blocks: '您屏蔽的用户已达上限。',
     too_many_connections: '您同时打开的聊天页面太多了。',
     overloaded: '服务器很忙，请稍后重试。',
@@ -282,24 +284,20 @@ export const strings = {
   errors_of: {
     create: {
       bad_name: '聊天室名称需有 1 到 40 个字符，且不含特殊字符。',
-      too_many_rooms: '您拥有或加入的聊天室已达上限。',
+      too_many_rooms: '您创建或加入的聊天室已达上限。',
     },
     direct: {
-      too_many_rooms: '您的私聊数量已达上限，请先离开一些私聊。',
+      too_many_rooms: '您发起的私聊数量已达上限，请先离开一些私聊。',
     },
     invite: {
       banned: '此用户已被此聊天室封禁。',
       blocked: '对方不接收您的邀请。',
-      too_many_rooms: '此用户收到的邀请已达上限。',
-    },
-    role: {
-      too_many_rooms: '此用户拥有的聊天室已达上限。',
     },
     say: {
       unknown_person: '此用户已不存在。',
     },
     tell: {
-      too_many_rooms: '您的私聊数量已达上限，请先离开一些私聊。',
+      too_many_rooms: '您发起的私聊数量已达上限，请先离开一些私聊。',
     },
   },
 };

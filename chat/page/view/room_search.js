@@ -8,20 +8,32 @@ import { $, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
 
 const SEARCH_AFTER = 200;
+const MAX_PAGES = 10; // without a room, until the user asks for more
 
 /** `open(room)` opens a room of the user. */
 export function startRoomSearch({ client, model, open }) {
   let found = [];
+  let nextPage; // the name after which the next page of the search begins
   let searches = 0; // counts searches, to ignore the replies to earlier ones
 
   const fetchRooms = async (after) => {
     const search = $('find-search').value.trim();
     const number = ++searches;
     try {
-      const { rooms, more } = await client.emit('rooms', { ...(after && { after }), ...(search && { search }) });
-      if (number !== searches) return;
-      found = after ? [...found, ...rooms] : rooms;
-      $('found-more').hidden = !more;
+      found = after ? found : [];
+      const before = found.length;
+      nextPage = after;
+      // A page of a search may have no rooms although there are more.
+      for (let page = 0; page < MAX_PAGES && (page === 0 || nextPage) && found.length === before; page++) {
+        const { rooms, next } = await client.emit('rooms', {
+          ...(nextPage && { after: nextPage }),
+          ...(search && { search }),
+        });
+        if (number !== searches) return;
+        nextPage = next;
+        found = [...found, ...rooms];
+      }
+      $('found-more').hidden = !nextPage;
       $('found-rooms').replaceChildren(...found.map((room) => resultElement(room, model, () => enter(room))));
       setText($('found-note'), found.length > 0 ? '' : t('find.none'));
     } catch (error) {
@@ -42,7 +54,7 @@ export function startRoomSearch({ client, model, open }) {
     fetchRooms();
   });
   $('find-search').addEventListener('input', debounced(SEARCH_AFTER, () => fetchRooms()));
-  $('found-more').addEventListener('click', () => fetchRooms(found.at(-1).name));
+  $('found-more').addEventListener('click', () => fetchRooms(nextPage));
   $('create-part').addEventListener('toggle', () => {
     if (!$('create-part').open) return;
     $('create').scrollIntoView({ block: 'nearest' });

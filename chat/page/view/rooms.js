@@ -23,6 +23,7 @@ export function startRooms({ client, model, current, open }) {
     showItems($('direct-list'), shown.filter(isDirect).sort(byTime).map((room) => item(room, model, current())));
     $('invitations').hidden = $('invitation-list').childElementCount === 0;
     $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
+    $('directs-more').hidden = !model.hasOlder;
     showTitle(model, current());
   };
   model.watch(['rooms', 'presence', 'you'], render);
@@ -33,6 +34,7 @@ export function startRooms({ client, model, current, open }) {
     $('filter').value = '';
     render();
   });
+  $('directs-more').addEventListener('click', () => attempt(() => client.moreConversations()));
   const focus = (room) => {
     const link = find($('rooms'), `a.room[data-room="${room}"]`) ?? find($('rooms'), 'a.room');
     link?.focus();

@@ -164,6 +164,9 @@ struct LimitOptions {
     /// Rate of messages, and of other actions that other users see, from each user
     #[arg(long, value_name = "RATE", default_value = "20+5/s")]
     message_rate: Rate,
+    /// Rate of conversations that each user begins with other users; guests have a quarter of it
+    #[arg(long, value_name = "RATE", default_value = "20+1/m")]
+    conversation_rate: Rate,
     /// Rate of failed log-ins from each IP address, and to each account
     #[arg(long, value_name = "RATE", default_value = "10+10/m")]
     sign_in_rate: Rate,
@@ -173,7 +176,7 @@ struct LimitOptions {
     /// Maximum rooms that each user is a member of
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_rooms: usize,
-    /// Maximum rooms that each user owns
+    /// Maximum rooms that each user has created and owns
     #[arg(long, value_name = "N", default_value_t = 20)]
     max_owned_rooms: usize,
     /// Maximum connections of each user
@@ -250,6 +253,7 @@ impl ServeOptions {
         config.limits.room_name_chars = limits.max_room_name_chars;
         config.limits.events = limits.event_rate;
         config.limits.messages = limits.message_rate;
+        config.limits.conversations = limits.conversation_rate;
         config.limits.sign_ins = limits.sign_in_rate;
         config.limits.sign_ups = limits.sign_up_rate;
         config.limits.rooms = limits.max_rooms;

@@ -15,7 +15,9 @@ pub(super) struct Cache {
     heads: HashMap<RoomId, Stamp>,
     members: HashMap<RoomId, u64>,
     users: HashMap<UserId, Arc<Profile>>,
-    /// The sequence numbers and authors of a room's latest messages, in order. Deleted messages are left out.
+    /// The sequence numbers and authors of a room's latest messages, at most [`UNREAD_WINDOW`], in order. Deleted
+    /// messages and other entries are left out: otherwise a user could hide the messages of others by entering and
+    /// leaving again and again.
     recent: HashMap<RoomId, VecDeque<(u64, UserId)>>,
 }
 
@@ -65,7 +67,10 @@ impl Cache {
         }
         let recent = match self.recent.entry(room) {
             Slot::Occupied(slot) => slot.into_mut(),
-            Slot::Vacant(slot) => slot.insert(store.said_since(room, head.seq.saturating_sub(UNREAD_WINDOW))?.into()),
+            Slot::Vacant(slot) => {
+                let oldest = head.seq.saturating_sub(SEARCHED_FOR_UNREAD);
+                slot.insert(store.last_said(room, oldest, UNREAD_WINDOW)?.into())
+            }
         };
         let unread = recent.iter().rev().take_while(|(seq, _)| *seq > read).filter(|(_, author)| *author != user);
         Ok(unread.take(MAX_UNREAD).map(|_| 1).sum())
@@ -129,8 +134,11 @@ impl Cache {
         self.heads.insert(room, stamp);
         if let Some(recent) = self.recent.get_mut(&room) {
             recent.extend(author.map(|author| (stamp.seq, author)));
+            if recent.len() > UNREAD_WINDOW {
+                recent.pop_front();
+            }
         }
-        self.trimmed(room, (stamp.seq + 1).saturating_sub(UNREAD_WINDOW));
+        self.trimmed(room, (stamp.seq + 1).saturating_sub(SEARCHED_FOR_UNREAD));
     }
 
     /// Forgets the messages before `oldest` in a room's log: they no longer count as unread.
@@ -141,10 +149,8 @@ impl Cache {
     }
 
     /// Follows the deletion of a message.
-    pub(super) fn erased(&mut self, room: RoomId, seq: u64) {
-        if let Some(recent) = self.recent.get_mut(&room) {
-            recent.retain(|(other, _)| *other != seq);
-        }
+    pub(super) fn erased(&mut self, room: RoomId) {
+        self.recent.remove(&room);
     }
 }
 
@@ -157,8 +163,10 @@ fn make_room_in<K, V>(map: &mut HashMap<K, V>, max: usize) {
 
 /// Maximum count of unread messages.
 const MAX_UNREAD: usize = 100;
-/// Number of a log's latest entries among which unread messages are counted.
-const UNREAD_WINDOW: u64 = 200;
+/// Number of a log's latest messages among which unread ones are counted.
+const UNREAD_WINDOW: usize = 200;
+/// Number of a log's latest entries among which these messages are searched.
+const SEARCHED_FOR_UNREAD: u64 = 2000;
 /// Maximum entries of each map.
 const MAX_CACHED: usize = 100_000;
 /// Maximum rooms whose latest messages are cached, at most 4 KiB for each.

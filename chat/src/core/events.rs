@@ -9,6 +9,7 @@ use super::{
     },
     call::{Call, Failure, HandlerResult, Reply, done, too_fast},
     data::{FromData, NoData},
+    direct_rooms,
     effects::Effect,
     messages, moderation,
     queue::AnyEvent,
@@ -103,7 +104,8 @@ events! {
         // Messages.
         "say": Say(messages::Say) => messages::say, Sends, weight 1;
         "tell": Tell(messages::Tell) => messages::tell, Sends, weight 1;
-        "direct": Direct(messages::Direct) => messages::direct, Broadcasts, weight 1;
+        "direct": Direct(direct_rooms::Direct) => direct_rooms::direct, Broadcasts, weight 1;
+        "conversations": Conversations(Option<direct_rooms::List>) => direct_rooms::conversations, Reads, weight 10;
         "history": History(messages::ReadHistory) => messages::history, Reads, weight 1;
         "read": Read(messages::Read) => messages::read, Reads, weight 1;
         "typing": Typing(rooms::RoomRef) => messages::typing, Broadcasts, weight 1;
@@ -111,6 +113,7 @@ events! {
         "people": People(Option<users::List>) => users::list, Reads, weight 5;
         "block": Block(users::Named) => users::block, Changes, weight 1;
         "unblock": Unblock(users::Named) => users::unblock, Changes, weight 1;
+        "blocks": Blocks(Option<users::ListBlocked>) => users::blocks, Reads, weight 5;
         "sessions": Sessions(NoData) => users::sessions, Reads, weight 1;
         "revoke": Revoke(Option<users::Revoke>) => users::revoke, Changes, weight 1;
         "password": Password(users::ChangePassword) => users::password, Changes, weight 1;

@@ -149,7 +149,11 @@ impl ChatCore for CoreHandle {
 /// Runs commands and ticks on the calling thread, until a [`Command::Stop`].
 pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delivery: &impl Delivery) {
     let mut next_tick = Instant::now();
-    while commands.wait(next_tick, |connection| state.presence.user_of(connection)) {
+    loop {
+        let deadline = if state.has_work() { Instant::now() } else { next_tick };
+        if !commands.wait(deadline, |connection| state.presence.user_of(connection)) {
+            break;
+        }
         wait_while(|| delivery.is_overloaded());
         let now = Now::read();
         state.process(&mut commands, now, delivery);
@@ -157,6 +161,7 @@ pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delive
             state.tick(now, delivery);
             next_tick = Instant::now() + TICK_INTERVAL;
         }
+        state.work_in_background(now, delivery);
     }
     state.close(Now::read());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    super::store::{Member, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
+    super::store::{DirectsEnd, Member, Place, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
     cache::Profile,
     call::{Failure, refuse},
     data::UserName,
@@ -113,13 +113,53 @@ impl State {
         })
     }
 
-    /// Returns the rooms that a user is in or invited to.
+    /// Returns the rooms that a user is in or invited to, without direct rooms.
     pub(super) fn rooms_of(&mut self, user: UserId) -> Result<Vec<RoomView>, StoreError> {
-        let mut views = Vec::new();
-        for member in self.store.memberships_of(user)? {
-            if member.role > Role::Banned
-                && let Some(room) = self.room(member.room)?
-            {
+        let members = self.store.rooms_of(user)?;
+        self.room_views(user, members)
+    }
+
+    /// Returns the latest direct rooms of a user, or those after the end of an earlier list, and the end of this list.
+    /// Rooms in which the user has written come first in the list, and have their own share of it: others who begin
+    /// conversations cannot take it away.
+    pub(super) fn directs_of(
+        &mut self,
+        user: UserId,
+        after: Option<DirectsEnd>,
+    ) -> Result<(Vec<RoomView>, DirectsEnd), StoreError> {
+        let start = after.unwrap_or_default();
+        let find = |wrote, place: Option<Place>| match place {
+            // The earlier list was complete.
+            None if after.is_some() => Ok(Vec::new()),
+            _ => self.store.directs_of(user, wrote, place, MAX_DIRECTS + 1),
+        };
+        let (mut answered, mut unanswered) = (find(true, start.answered)?, find(false, start.unanswered)?);
+        let left = |others: usize, share: usize| share.max(MAX_DIRECTS.saturating_sub(others));
+        let max_answered = left(unanswered.len(), MAX_DIRECTS - UNANSWERED_SHARE);
+        let end = DirectsEnd {
+            unanswered: cut(&mut unanswered, left(answered.len(), UNANSWERED_SHARE)),
+            answered: cut(&mut answered, max_answered),
+        };
+        let members = answered.into_iter().chain(unanswered).map(|(member, _)| member).collect();
+        Ok((self.room_views(user, members)?, end))
+    }
+
+    /// Returns users whom a user has blocked, after one of them or from the first, and whether there are more.
+    pub(super) fn blocked_by(
+        &mut self,
+        user: UserId,
+        after: Option<UserId>,
+    ) -> Result<(Vec<String>, bool), StoreError> {
+        let mut names = self.store.blocked_by(user, after, MAX_BLOCKED_LISTED + 1)?;
+        let more = names.len() > MAX_BLOCKED_LISTED;
+        names.truncate(MAX_BLOCKED_LISTED);
+        Ok((names, more))
+    }
+
+    fn room_views(&mut self, user: UserId, members: Vec<Member>) -> Result<Vec<RoomView>, StoreError> {
+        let mut views = Vec::with_capacity(members.len());
+        for member in members {
+            if let Some(room) = self.room(member.room)? {
                 views.push(self.room_view_of(&room, user, Some(member))?);
             }
         }
@@ -148,6 +188,22 @@ impl State {
         self.store.set_read(room, user, head.seq).map(drop)
     }
 }
+
+/// Cuts a list off. Returns the place of the last entry that is left, or `None` if the list was no longer.
+fn cut(list: &mut Vec<(Member, Place)>, max: usize) -> Option<Place> {
+    if list.len() <= max {
+        return None;
+    }
+    list.truncate(max);
+    list.last().map(|(_, place)| *place)
+}
+
+/// Maximum direct rooms in one list.
+const MAX_DIRECTS: usize = 100;
+/// How many of them may be rooms in which the user has not written, if there are enough others.
+const UNANSWERED_SHARE: usize = 40;
+/// Maximum blocked users in one list.
+const MAX_BLOCKED_LISTED: usize = 200;
 
 /// Returns the other member of a direct room, or `None` for other rooms.
 pub(super) fn other_member(room: &RoomRow, user: UserId) -> Option<UserId> {

@@ -7,14 +7,13 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        store::{Entry, NewEntry, Role, RoomId, RoomKind, RoomRow, Span, Stamp, StoreError, UserId},
-        token::epoch,
+        store::{Entry, NewEntry, RoomId, RoomRow, Span, Stamp, StoreError, UserId},
         wire,
     },
     call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
     data::{MessageKey, Text, UserName},
     effects::Topic,
-    log::{MessageView, Position},
+    log::MessageView,
     lookup::other_member,
     rooms::RoomRef,
     state::Action,
@@ -75,22 +74,6 @@ pub(super) fn tell(call: &mut Call<'_>, data: &Tell) -> HandlerResult {
     let Tell { name, text, key, to } = data;
     let sent = call.send_direct(name, text, *key, *to);
     result(&call.or_earlier(*key, sent)?)
-}
-
-#[derive(Deserialize)]
-pub(super) struct Direct {
-    name: UserName,
-    since: Option<Position>,
-}
-
-/// `direct`: enters the direct room with another user.
-pub(super) fn direct(call: &mut Call<'_>, data: &Direct) -> HandlerResult {
-    let other = call.state.find_user(&data.name)?;
-    if other == call.user {
-        return refuse("yourself", "You cannot do this to yourself.");
-    }
-    let room = call.direct_room(other)?;
-    call.enter(&room, data.since.as_ref())
 }
 
 #[derive(Deserialize)]
@@ -198,7 +181,7 @@ impl Call<'_> {
             if let Some(sent) = self.sent_earlier(draft.key)? {
                 return Ok(sent);
             }
-            self.ensure_member(&room, other)?;
+            self.prepare_direct_room(Some(Arc::clone(&room)), other)?;
         }
         self.post(&room, &draft, to)
     }
@@ -211,8 +194,8 @@ impl Call<'_> {
         if let Some(sent) = self.sent_earlier(draft.key)? {
             return Ok(sent);
         }
-        let room = self.direct_room(other)?;
-        self.ensure_member(&room, other)?;
+        let room = self.find_direct_room(other)?;
+        let room = self.prepare_direct_room(room, other)?;
         self.post(&room, &draft, to)
     }
 
@@ -258,41 +241,8 @@ impl Call<'_> {
             None => refuse("unknown_message", "The message with this key is no longer kept."),
         }
     }
-
-    /// Returns the direct room with another user, and creates it if there is none. Makes the caller a member.
-    fn direct_room(&mut self, other: UserId) -> Result<Arc<RoomRow>, Failure> {
-        let key = RoomKind::key_of_pair(self.user, other);
-        let id = match self.state.store.room_with_key(&key)? {
-            Some(id) => Some(id),
-            None if self.state.store.count_direct_rooms(self.user)? >= MAX_DIRECT_ROOMS => {
-                return refuse("too_many_rooms", "You have too many conversations; leave some of them first.");
-            }
-            None => self.state.store.add_room(RoomKind::Direct, "", &key, "", &epoch())?,
-        };
-        let room = match id {
-            Some(id) => self.state.room(id)?,
-            None => None,
-        };
-        let Some(room) = room else { return refuse("unknown_room", "This conversation no longer exists.") };
-        self.ensure_member(&room, self.user)?;
-        Ok(room)
-    }
-
-    /// Makes a user a member of a direct room, unless they are one.
-    fn ensure_member(&mut self, room: &RoomRow, user: UserId) -> Result<(), StoreError> {
-        let state = &mut *self.state;
-        if state.store.member(room.id, user)?.is_none() {
-            state.set_role(room.id, user, Role::Member)?;
-            state.mark_all_read(room.id, user)?;
-            state.subscribe_all(user, room.id);
-            state.push_room(room, user)?;
-        }
-        Ok(())
-    }
 }
 
-/// Direct rooms of a user, beyond which the user cannot start another: each is sent whenever the user connects.
-const MAX_DIRECT_ROOMS: usize = 1000;
 /// Messages in a page of history, by default and at most.
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;

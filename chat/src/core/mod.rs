@@ -25,19 +25,23 @@
 //! | `log.rs` | a room's log: appending, reading, catching up |
 //! | `rooms.rs` | handlers: creating, entering, and leaving rooms |
 //! | `moderation.rs` | handlers: the rights of room owners |
+//! | `direct_rooms.rs` | handlers: beginning conversations, and the lists of them |
 //! | `messages.rs` | handlers: sending and reading messages |
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
 //! | `users.rs` | handlers: online users, blocking, sessions, accounts, notices |
-//! | `sweep.rs` | work at intervals: ends sessions, publishes presence |
+//! | `sweep.rs` | work at intervals: finds background work, publishes presence |
+//! | `background.rs` | work in small pieces: ends sessions, deletes what removed rooms and users leave |
 //! | `events.rs` | the table of events, and the dispatch of each event to its handler |
 //! | `handle.rs` | [`CoreHandle`]: starts the core's thread, and sends it commands |
 
+mod background;
 mod cache;
 mod call;
 mod channel;
 mod costs;
 mod data;
+mod direct_rooms;
 mod effects;
 mod events;
 mod fair;

@@ -1,14 +1,17 @@
 //! Handlers: the rights of room owners. Operators have them in public rooms.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use serde::Deserialize;
 
 use super::{
-    super::store::{Entry, LOBBY, Member, NewEntry, Role, RoomId, RoomKind, RoomRow, Store, UserId},
+    super::store::{
+        Entry, LOBBY, Member, Millis, NewEntry, Role, RoomId, RoomKind, RoomRow, Store, StoreError, UserId,
+    },
     call::{Call, Failure, HandlerResult, done, refuse, result},
     data::{Text, UserName},
     rooms::{LeaveReason, ListMembers, RoomRef},
+    state::State,
     text::within,
 };
 
@@ -52,10 +55,9 @@ pub(super) fn invite(call: &mut Call<'_>, data: &RoomAndName) -> HandlerResult {
         Some(_) => return done(),
         None => {}
     }
-    if call.state.store.count_invitations(user)? >= call.state.config.limits.rooms {
-        return refuse("too_many_rooms", "This user has too many open invitations; they must answer one first.");
-    }
+    call.make_room_for_invitation(user)?;
     call.state.set_role(room.id, user, Role::Invited)?;
+    call.state.store.set_initiator(room.id, user, call.user)?;
     call.state.push_room(&room, user)?;
     done()
 }
@@ -131,9 +133,6 @@ pub(super) fn role(call: &mut Call<'_>, data: &SetRole) -> HandlerResult {
     if now == Role::Owner && room.id != LOBBY && call.state.store.count_owners(room.id)? == 1 {
         return refuse("last_owner", "A room needs an owner; make another member an owner first.");
     }
-    if role == Role::Owner && call.state.store.count_rooms(user, Role::Owner)? >= call.state.config.limits.owned_rooms {
-        return refuse("too_many_rooms", "This user owns too many rooms already.");
-    }
     call.state.set_role(room.id, user, role)?;
     call.state.append_event(&room, entry, call.user, Some(user))?;
     call.state.push_room(&room, user)?;
@@ -171,7 +170,7 @@ pub(super) fn delete(call: &mut Call<'_>, data: &Delete) -> HandlerResult {
         }
     }
     call.state.store.erase(room.id, seq)?;
-    call.state.cache.erased(room.id, seq);
+    call.state.cache.erased(room.id);
     let about = i64::try_from(seq).ok();
     call.state.append(
         &room,
@@ -206,6 +205,39 @@ impl Call<'_> {
         }
     }
 
+    /// Checks that the caller may send one more invitation, to this user. If the user has too many, another one gives
+    /// way: one of the inviter whom the user has the least reason to trust. So others cannot use up a user's
+    /// invitations.
+    fn make_room_for_invitation(&mut self, user: UserId) -> Result<(), Failure> {
+        let is_guest = self.state.profile(self.user)?.guest;
+        let max = if is_guest { MAX_INVITED_BY_GUEST } else { MAX_INVITED };
+        let since = self.state.now.wall.saturating_sub(INVITATION_COUNTS);
+        if self.state.store.count_invited_by(self.user, since)? >= max {
+            return refuse("too_many_invitations", "Too many of your invitations are unanswered.");
+        }
+        let open = self.state.store.invitations_of(user)?;
+        let of = |inviter: Option<UserId>| open.iter().filter(|other| other.inviter == inviter).count();
+        if of(Some(self.user)) >= MAX_INVITATIONS_OF_ONE {
+            return refuse("too_many_invitations", "This user has not answered your earlier invitations.");
+        }
+        if open.len() < MAX_INVITATIONS {
+            return Ok(());
+        }
+        let mut ranked = Vec::with_capacity(open.len());
+        for invitation in &open {
+            let trust = self.state.trust(user, invitation.inviter)?;
+            ranked.push((trust, Reverse(of(invitation.inviter)), invitation.since, invitation.room));
+        }
+        match ranked.into_iter().min() {
+            Some((trust, .., room)) if trust <= self.state.trust(user, Some(self.user))? => {
+                self.state.remove_member(room, user)?;
+                self.state.notify_gone(room, user, LeaveReason::Left);
+                Ok(())
+            }
+            _ => refuse("too_many_invitations", "This user has too many open invitations; they must answer one first."),
+        }
+    }
+
     /// Finds the room and the user of a moderation event, and checks that the caller has the right to it. The user
     /// must not be an owner.
     fn target(&mut self, data: &RoomAndName) -> Result<(Arc<RoomRow>, UserId, Option<Role>), Failure> {
@@ -226,3 +258,36 @@ impl Call<'_> {
         Ok(entry.filter(|entry| entry.entry == Entry::Said && entry.text.is_some()).map(|entry| entry.author))
     }
 }
+
+impl State {
+    /// Returns how much reason a user has to trust an inviter.
+    fn trust(&mut self, user: UserId, inviter: Option<UserId>) -> Result<Trust, StoreError> {
+        let Some(inviter) = inviter else { return Ok(Trust::Account) };
+        if self.store.has_written_to(user, inviter)? {
+            return Ok(Trust::Acquaintance);
+        }
+        let profile = self.profile(inviter)?;
+        Ok(if profile.guest || profile.gone { Trust::Guest } else { Trust::Account })
+    }
+}
+
+/// How much reason a user has to trust an inviter, in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// A guest, or a user who no longer exists.
+    Guest,
+    Account,
+    /// Somebody to whom the user has written.
+    Acquaintance,
+}
+
+/// Maximum open invitations of a user: each is sent whenever the user connects.
+const MAX_INVITATIONS: usize = 50;
+/// How many of them may be from one inviter.
+const MAX_INVITATIONS_OF_ONE: usize = 10;
+/// Maximum open invitations that an account has sent.
+const MAX_INVITED: usize = 100;
+/// Maximum open invitations that a guest has sent.
+const MAX_INVITED_BY_GUEST: usize = 20;
+/// How long an open invitation counts for its inviter, in milliseconds.
+const INVITATION_COUNTS: Millis = 30 * 24 * 60 * 60 * 1000;

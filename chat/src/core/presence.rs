@@ -4,23 +4,31 @@
 //! [`roll_back`](Presence::roll_back).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Instant,
 };
 
 use switchboard::ConnectionId;
 
-use super::super::store::{Millis, SessionId, SessionRow, UserId};
+use super::super::store::{DirectsEnd, Millis, SessionId, SessionRow, UserId};
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     /// Connections without a session, each with the time by which it must have one.
     unauthenticated: HashMap<ConnectionId, Instant>,
+    /// The same, in the order of the times.
+    awaited: BTreeSet<(Instant, ConnectionId)>,
     connections: HashMap<ConnectionId, (UserId, SessionId)>,
     users: HashMap<UserId, OnlineUser>,
     /// The users online, by the keys of their names.
     by_key: BTreeMap<String, UserId>,
+    /// The length of all their names together.
+    name_bytes: usize,
     sessions: HashMap<SessionId, LiveSession>,
+    /// When each session is to be checked for its end, in the order of the times.
+    checks: BTreeSet<(Millis, SessionId)>,
+    /// Sessions whose last use is not stored, in the order of the first such use.
+    unstored: BTreeSet<(Millis, SessionId)>,
     /// Users who may have come online or gone offline since the last [`take_diff`](Self::take_diff).
     changed: HashMap<UserId, Change>,
     /// The undo log of the changes since the last [`commit`](Self::commit), the latest last.
@@ -41,7 +49,7 @@ enum Undo {
 #[derive(Debug)]
 enum Removed {
     Unauthenticated(Instant),
-    SignedIn { name: String, key: String, guest: bool, session: SessionRow, stored: Millis },
+    SignedIn { name: String, key: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
@@ -49,6 +57,8 @@ struct OnlineUser {
     name: String,
     key: String,
     connections: Vec<ConnectionId>,
+    /// Each connection knows the direct rooms up to here.
+    known: DirectsEnd,
 }
 
 /// A session that is in use by at least one connection.
@@ -60,6 +70,9 @@ pub(super) struct LiveSession {
     pub(super) stored: Millis,
     created: Millis,
     pub(super) expires: Millis,
+    /// Its entries in [`Presence::checks`] and [`Presence::unstored`].
+    check: Millis,
+    unstored_since: Option<Millis>,
     connections: Vec<ConnectionId>,
 }
 
@@ -76,6 +89,8 @@ pub(super) struct NewConnection<'a> {
     pub(super) name: &'a str,
     pub(super) key: &'a str,
     pub(super) guest: bool,
+    /// The end of the list of direct rooms that the connection gets.
+    pub(super) known: DirectsEnd,
     pub(super) session: &'a SessionRow,
 }
 
@@ -96,18 +111,19 @@ impl Presence {
     pub(super) fn roll_back(&mut self) {
         while let Some(undo) = self.journal.pop() {
             match undo {
-                Undo::AwaitedAuth(connection) => drop(self.unauthenticated.remove(&connection)),
+                Undo::AwaitedAuth(connection) => drop(self.remove_unauthenticated(connection)),
                 Undo::Connected(connection, deadline) => {
                     self.remove(connection);
                     if let Some(until) = deadline {
-                        self.unauthenticated.insert(connection, until);
+                        self.add_unauthenticated(connection, until);
                     }
                 }
                 Undo::Disconnected(connection, Removed::Unauthenticated(until)) => {
-                    self.unauthenticated.insert(connection, until);
+                    self.add_unauthenticated(connection, until);
                 }
-                Undo::Disconnected(connection, Removed::SignedIn { name, key, guest, session, stored }) => {
-                    self.add(NewConnection { connection, name: &name, key: &key, guest, session: &session }, stored);
+                Undo::Disconnected(connection, Removed::SignedIn { name, key, guest, known, session, stored }) => {
+                    let (name, key, session) = (&name, &key, &session);
+                    self.add(NewConnection { connection, name, key, guest, known, session }, stored);
                 }
                 Undo::Used(session, before) => {
                     if let Some(live) = self.sessions.get_mut(&session) {
@@ -118,6 +134,7 @@ impl Presence {
                     if let Some(live) = self.sessions.get_mut(&session) {
                         live.stored = before;
                     }
+                    self.note_unstored(session, before);
                 }
             }
         }
@@ -126,12 +143,31 @@ impl Presence {
     /// Adds a connection without a session, which must have one by `until`.
     pub(super) fn await_auth(&mut self, connection: ConnectionId, until: Instant) {
         self.journal.push(Undo::AwaitedAuth(connection));
-        self.unauthenticated.insert(connection, until);
+        self.add_unauthenticated(connection, until);
     }
 
-    /// Returns the connections that have no session although their time is over.
-    pub(super) fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
-        self.unauthenticated.iter().filter(|(_, until)| **until <= now).map(|(connection, _)| *connection).collect()
+    fn add_unauthenticated(&mut self, connection: ConnectionId, until: Instant) {
+        self.unauthenticated.insert(connection, until);
+        self.awaited.insert((until, connection));
+    }
+
+    fn remove_unauthenticated(&mut self, connection: ConnectionId) -> Option<Instant> {
+        let until = self.unauthenticated.remove(&connection)?;
+        self.awaited.remove(&(until, connection));
+        Some(until)
+    }
+
+    /// Returns a connection that has no session although its time is over.
+    pub(super) fn overdue(&self, now: Instant) -> Option<ConnectionId> {
+        self.awaited.first().filter(|(until, _)| *until <= now).map(|(_, connection)| *connection)
+    }
+
+    /// For tests: whether nothing is left of any connection.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let connections = [self.unauthenticated.len(), self.awaited.len(), self.connections.len()];
+        let sessions = [self.sessions.len(), self.checks.len(), self.unstored.len()];
+        connections == [0; 3] && sessions == [0; 3] && self.users.is_empty() && self.by_key.is_empty()
     }
 
     pub(super) fn is_unauthenticated(&self, connection: ConnectionId) -> bool {
@@ -140,36 +176,56 @@ impl Presence {
 
     /// Adds a connection that has signed in.
     pub(super) fn connect(&mut self, new: NewConnection<'_>) {
-        let deadline = self.unauthenticated.remove(&new.connection);
+        let deadline = self.remove_unauthenticated(new.connection);
         self.journal.push(Undo::Connected(new.connection, deadline));
         self.add(new, new.session.used);
     }
 
     fn add(&mut self, new: NewConnection<'_>, stored: Millis) {
-        let NewConnection { connection, name, key, guest, session } = new;
+        let NewConnection { connection, name, key, guest, known, session } = new;
         self.connections.insert(connection, (session.user, session.id));
         let present = self.users.entry(session.user).or_insert_with(|| {
             let change = self.changed.entry(session.user);
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
             self.by_key.insert(key.to_owned(), session.user);
-            OnlineUser { name: name.to_owned(), key: key.to_owned(), connections: Vec::new() }
+            self.name_bytes += name.len();
+            OnlineUser { name: name.to_owned(), key: key.to_owned(), connections: Vec::new(), known }
         });
         present.connections.push(connection);
-        let live = self.sessions.entry(session.id).or_insert_with(|| LiveSession {
-            guest,
-            used: session.used,
-            stored,
-            created: session.created,
-            expires: session.expires,
-            connections: Vec::new(),
+        present.known = present.known.or_earlier(known);
+        let live = self.sessions.entry(session.id).or_insert_with(|| {
+            self.checks.insert((session.used, session.id));
+            LiveSession {
+                guest,
+                used: session.used,
+                stored,
+                created: session.created,
+                expires: session.expires,
+                check: session.used,
+                unstored_since: None,
+                connections: Vec::new(),
+            }
         });
         live.connections.push(connection);
+        if session.used > stored {
+            self.note_unstored(session.id, stored);
+        }
+    }
+
+    /// Notes that the uses of a session since `since` are not stored.
+    fn note_unstored(&mut self, session: SessionId, since: Millis) {
+        if let Some(live) = self.sessions.get_mut(&session)
+            && live.unstored_since.is_none()
+        {
+            live.unstored_since = Some(since);
+            self.unstored.insert((since, session));
+        }
     }
 
     /// Removes a connection. If that was the last connection of its session, and the session's last use is not stored,
     /// returns the session and the time of that use.
     pub(super) fn disconnect(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
-        if let Some(until) = self.unauthenticated.remove(&connection) {
+        if let Some(until) = self.remove_unauthenticated(connection) {
             self.journal.push(Undo::Disconnected(connection, Removed::Unauthenticated(until)));
         }
         let removed = self.remove(connection)?;
@@ -188,21 +244,24 @@ impl Presence {
     fn remove(&mut self, connection: ConnectionId) -> Option<Removed> {
         let (user, id) = self.connections.remove(&connection)?;
         let present = self.users.get_mut(&user)?;
-        let (name, key) = (present.name.clone(), present.key.clone());
+        let (name, key, known) = (present.name.clone(), present.key.clone(), present.known);
         present.connections.retain(|other| *other != connection);
         if present.connections.is_empty() {
             self.users.remove(&user);
             self.by_key.remove(&key);
+            self.name_bytes -= name.len();
             self.changed.entry(user).or_insert(Change { name: name.clone(), was_online: true });
         }
         let live = self.sessions.get_mut(&id)?;
         live.connections.retain(|other| *other != connection);
-        let LiveSession { guest, used, stored, created, expires, .. } = *live;
+        let LiveSession { guest, used, stored, created, expires, check, unstored_since, .. } = *live;
         if live.connections.is_empty() {
             self.sessions.remove(&id);
+            self.checks.remove(&(check, id));
+            unstored_since.map(|since| self.unstored.remove(&(since, id)));
         }
         let session = SessionRow { id, user, created, used, expires };
-        Some(Removed::SignedIn { name, key, guest, session, stored })
+        Some(Removed::SignedIn { name, key, guest, known, session, stored })
     }
 
     /// Returns the user and session of a connection that is signed in.
@@ -227,6 +286,17 @@ impl Presence {
         self.users.contains_key(&user)
     }
 
+    /// Returns the end of the list of a user's direct rooms that all their connections know. `None`: the user is
+    /// offline.
+    pub(super) fn known_directs(&self, user: UserId) -> Option<DirectsEnd> {
+        self.users.get(&user).map(|present| present.known)
+    }
+
+    /// Returns whether so few users are online that clients get their names.
+    pub(super) fn has_few_users(&self) -> bool {
+        self.users.len() <= MAX_ONLINE_NAMES && self.name_bytes <= MAX_ONLINE_NAME_BYTES
+    }
+
     /// Returns how many users are online.
     pub(super) fn count(&self) -> usize {
         self.users.len()
@@ -239,8 +309,29 @@ impl Presence {
         ids.filter_map(|id| self.users.get(&id).map(|present| (id, &*present.name)))
     }
 
-    pub(super) fn sessions(&self) -> impl Iterator<Item = (SessionId, &LiveSession)> {
-        self.sessions.iter().map(|(id, live)| (*id, live))
+    pub(super) fn session_ids(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.keys().copied()
+    }
+
+    /// Returns a session that is to be checked for its end.
+    pub(super) fn session_to_check(&self, now: Millis) -> Option<(SessionId, &LiveSession)> {
+        let (_, id) = self.checks.first().filter(|(at, _)| *at <= now)?;
+        self.sessions.get_key_value(id).map(|(id, live)| (*id, live))
+    }
+
+    /// Postpones the check of a session to the time at which it ends if it is not used until then.
+    pub(super) fn check_at(&mut self, session: SessionId, at: Millis) {
+        if let Some(live) = self.sessions.get_mut(&session) {
+            self.checks.remove(&(live.check, session));
+            live.check = at;
+            self.checks.insert((at, session));
+        }
+    }
+
+    /// Returns the sessions with uses since `since` or longer that are not stored, each with its last use.
+    pub(super) fn unstored_uses(&self, since: Millis) -> impl Iterator<Item = (SessionId, Millis)> {
+        let waiting = self.unstored.iter().take_while(move |(first, _)| *first <= since);
+        waiting.filter_map(|(_, id)| self.sessions.get(id).map(|live| (*id, live.used)))
     }
 
     pub(super) fn session(&self, session: SessionId) -> Option<&LiveSession> {
@@ -254,6 +345,7 @@ impl Presence {
         {
             self.journal.push(Undo::Used(session, live.used));
             live.used = now;
+            self.note_unstored(session, now);
         }
     }
 
@@ -262,6 +354,11 @@ impl Presence {
         if let Some(live) = self.sessions.get_mut(&session) {
             self.journal.push(Undo::Stored(session, live.stored));
             live.stored = live.stored.max(used);
+            if live.stored >= live.used
+                && let Some(since) = live.unstored_since.take()
+            {
+                self.unstored.remove(&(since, session));
+            }
         }
     }
 
@@ -282,4 +379,6 @@ impl Presence {
 }
 
 /// If more users are online, clients get no names, only their number.
-pub(super) const MAX_ONLINE_NAMES: usize = 1000;
+const MAX_ONLINE_NAMES: usize = 1000;
+/// The same if their names together are longer. A name has up to 128 bytes.
+const MAX_ONLINE_NAME_BYTES: usize = 16 << 10;

@@ -32,6 +32,8 @@ struct Entered {
 struct Rooms {
     rooms: Vec<RoomView>,
     more: bool,
+    /// The name after which the next page begins, if there may be one.
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -76,21 +78,23 @@ pub(super) struct List {
     search: RoomPart,
 }
 
-/// `rooms`: lists public rooms.
+/// `rooms`: lists public rooms. A page of a search may have few rooms, or none, although more follow.
 pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
     let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|PublicName(name)| name.as_ref());
     let after = after.map_or(String::new(), |name| RoomKind::key_of_name(name.key()));
     let search = data.as_ref().map_or("", |list| &list.search.0);
-    let mut ids = call.state.store.public_rooms(search, &after, MAX_LISTED_ROOMS + 1)?;
-    let more = ids.len() > MAX_LISTED_ROOMS;
-    ids.truncate(MAX_LISTED_ROOMS);
+    let found = call.state.store.public_rooms(search, &after, MAX_LISTED_ROOMS)?;
+    let next = match found.last {
+        Some(id) => call.state.room(id)?.map(|room| room.name.clone()),
+        None => None,
+    };
     let mut rooms = Vec::new();
-    for id in ids {
+    for id in found.rooms {
         if let Some(room) = call.state.room(id)? {
             rooms.push(call.state.room_view(&room, call.user)?);
         }
     }
-    result(&Rooms { rooms, more })
+    result(&Rooms { rooms, more: next.is_some(), next })
 }
 
 #[derive(Deserialize)]
@@ -119,9 +123,10 @@ pub(super) fn create(call: &mut Call<'_>, data: &Create) -> HandlerResult {
     }
     let topic = within(topic, limits.topic_chars)?;
     call.check_room_count()?;
-    if call.state.store.count_rooms(call.user, Role::Owner)? >= call.state.config.limits.owned_rooms {
-        return refuse("too_many_rooms", "You own too many rooms; remove or leave one first.");
+    if call.state.store.count_created(call.user)? >= call.state.config.limits.owned_rooms {
+        return refuse("too_many_rooms", "You have created too many rooms; remove or leave one first.");
     }
+    call.state.rate_limit(Action::Enter, call.user).or_else(too_fast)?;
     let epoch = epoch();
     let key = match kind {
         RoomKind::Public => RoomKind::key_of_name(name.key()),
@@ -133,6 +138,7 @@ pub(super) fn create(call: &mut Call<'_>, data: &Create) -> HandlerResult {
     };
     let Some(room) = call.state.room(id)? else { return refuse("unknown_room", "This room no longer exists.") };
     call.become_member(&room, Role::Owner)?;
+    call.state.store.set_initiator(room.id, call.user, call.user)?;
     call.enter(&room, None)
 }
 
@@ -166,6 +172,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &Join) -> HandlerResult {
             call.check_room_count()?;
             // Becoming a member counts as a message and as activity; resuming does not.
             call.state.rate_limit(Action::Message, call.user).or_else(too_fast)?;
+            call.state.rate_limit(Action::Enter, call.user).or_else(too_fast)?;
             call.state.presence.mark_used(call.session, call.state.now.wall);
             call.become_member(&room, Role::Member)?;
         }
@@ -232,6 +239,9 @@ impl Call<'_> {
 impl State {
     /// Tells all connections of a user that they are no longer in a room, and unsubscribes them from it.
     pub(super) fn notify_gone(&mut self, room: RoomId, user: UserId, reason: LeaveReason) {
+        if !self.presence.is_online(user) {
+            return;
+        }
         self.unsubscribe_all(user, room);
         self.publish(Topic::User(user), wire::event("gone", &GoneView { room, reason }), None);
     }
@@ -239,7 +249,7 @@ impl State {
     /// Ends a membership because the member leaves. If the last owner leaves, the oldest member becomes an owner. A
     /// room that nobody can enter again is removed. The Lobby is an exception to both: every user starts in it, and
     /// operators choose its owners.
-    fn leave_room(&mut self, room: &RoomRow, user: UserId, role: Role) -> Result<(), StoreError> {
+    pub(super) fn leave_room(&mut self, room: &RoomRow, user: UserId, role: Role) -> Result<(), StoreError> {
         if role >= Role::Member && room.kind != RoomKind::Direct {
             self.append_event(room, Entry::Left, user, None)?;
         }
@@ -247,9 +257,9 @@ impl State {
         self.notify_gone(room.id, user, LeaveReason::Left);
         if let Some(other) = other_member(room, user)
             && self.store.count_members(room.id)? == 0
-            && self.profile(other)?.gone
+            && (self.profile(other)?.gone || self.profile(user)?.gone || self.head(room.id)?.seq == 0)
         {
-            // Neither of the two can enter it again.
+            // Neither of the two can enter it again, or there is nothing in it.
             return self.remove_room(room);
         }
         if role == Role::Owner && room.id != LOBBY && self.store.count_owners(room.id)? == 0 {
@@ -266,14 +276,23 @@ impl State {
         Ok(())
     }
 
-    /// Ends all memberships of a user whose account is being deleted.
-    pub(super) fn leave_all_rooms(&mut self, user: UserId) -> Result<(), StoreError> {
-        for membership in self.store.memberships_of(user)? {
-            if membership.room == LOBBY {
-                // No entry in the log: there was none either when the user joined, and guests come and go.
-                self.remove_member(LOBBY, user)?;
-            } else if let Some(room) = self.room(membership.room)? {
-                self.leave_room(&room, user, membership.role)?;
+    /// Ends a user's membership in the direct room with another, if there is one.
+    pub(super) fn leave_conversation(&mut self, user: UserId, other: UserId) -> Result<(), StoreError> {
+        if let Some(id) = self.store.room_with_key(&RoomKind::key_of_pair(user, other))?
+            && let Some(room) = self.room(id)?
+            && let Some(member) = self.store.member(id, user)?
+        {
+            self.leave_room(&room, user, member.role)?;
+        }
+        Ok(())
+    }
+
+    /// Declines all invitations of a user by another.
+    pub(super) fn decline_invitations(&mut self, user: UserId, inviter: UserId) -> Result<(), StoreError> {
+        for invitation in self.store.invitations_of(user)? {
+            if invitation.inviter == Some(inviter) {
+                self.remove_member(invitation.room, user)?;
+                self.notify_gone(invitation.room, user, LeaveReason::Left);
             }
         }
         Ok(())
@@ -307,20 +326,29 @@ impl State {
         Ok(())
     }
 
-    /// Removes a room with its log.
+    /// Removes a room with its log. Nobody can find it any longer, and its name is free. The first members learn of it
+    /// in the same transaction, the others soon after.
     pub(super) fn remove_room(&mut self, room: &RoomRow) -> Result<(), StoreError> {
-        let online: Vec<UserId> = self.presence.users("").map(|(id, _)| id).collect();
-        for user in online {
-            if self.store.member(room.id, user)?.is_some_and(|member| member.role > Role::Banned) {
-                self.notify_gone(room.id, user, LeaveReason::Removed);
-            }
-        }
         self.store.remove_room(room.id)?;
         self.cache.evict_room(room.id);
+        self.dismiss_members(room.id, MAX_DISMISSED_AT_ONCE)?;
+        self.has_background_work = true;
+        Ok(())
+    }
+
+    /// Deletes at most `max` members of a removed room. Each of them learns of it when their membership ends: once.
+    pub(super) fn dismiss_members(&mut self, room: RoomId, max: usize) -> Result<(), StoreError> {
+        for member in self.store.remove_some_members(room, max)? {
+            if member.role > Role::Banned {
+                self.notify_gone(room, member.user, LeaveReason::Removed);
+            }
+        }
         Ok(())
     }
 }
 
+/// Maximum members who learn that their room is removed before the reply to the user who removes it.
+const MAX_DISMISSED_AT_ONCE: usize = 50;
 /// Maximum public rooms in one list.
 const MAX_LISTED_ROOMS: usize = 100;
 /// Maximum members in one list.

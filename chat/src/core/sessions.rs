@@ -13,7 +13,6 @@ use super::{
         wire,
     },
     effects::Effect,
-    lookup::other_member,
     state::State,
 };
 
@@ -47,11 +46,16 @@ impl State {
     pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
         if expires <= self.now.wall {
             Some(Reason::Lifetime)
-        } else if used.saturating_add(self.idle_time(guest)) <= self.now.wall {
+        } else if self.idle_at(used, guest) <= self.now.wall {
             Some(Reason::Idle)
         } else {
             None
         }
+    }
+
+    /// Returns when a session ends that is not used again after `used`.
+    pub(super) fn idle_at(&self, used: Millis, guest: bool) -> Millis {
+        used.saturating_add(self.idle_time(guest))
     }
 
     /// Returns how long a session may be unused.
@@ -89,25 +93,16 @@ impl State {
         Ok(Ok(()))
     }
 
-    /// Removes a user: ends all sessions and memberships, and frees the name.
+    /// Removes a user: ends all sessions, and frees the name. The memberships end soon after.
     pub(super) fn remove_user(&mut self, user: UserId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(user)? {
             for connection in self.presence.connections_of_session(session.id) {
                 self.expire(connection, Reason::Deleted);
             }
         }
-        let memberships = self.store.memberships_of(user)?;
-        self.leave_all_rooms(user)?;
         self.store.remove_user(user)?;
         self.cache.evict_user(user);
-        for membership in memberships {
-            // So the other member of each direct room sees that the user is gone.
-            if let Some(room) = self.room(membership.room)?
-                && let Some(other) = other_member(&room, user)
-            {
-                self.push_room(&room, other)?;
-            }
-        }
+        self.has_background_work = true;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::{
     super::{
         Name,
         interface::{Credential, SignInError, SignedIn, You},
-        store::{LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow},
+        store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow},
         token::{Token, TokenHash},
         wire::{self, EventError},
     },
@@ -17,7 +17,7 @@ use super::{
     data::AnyToken,
     effects::{Effect, Topic},
     lookup::RoomView,
-    presence::{MAX_ONLINE_NAMES, NewConnection},
+    presence::NewConnection,
     sessions::{Reason, millis},
     state::{Action, State},
 };
@@ -30,7 +30,11 @@ struct Welcome<'a> {
     time: Millis,
     limits: LimitsView,
     rooms: Vec<RoomView>,
+    /// Where to continue the list of direct rooms; `None` if `rooms` has all of them.
+    older: Option<DirectsEnd>,
     blocked: Vec<String>,
+    /// Whether the user has blocked more users.
+    blocked_more: bool,
     online: Online<'a>,
 }
 
@@ -159,13 +163,15 @@ impl State {
             self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "connected too often"));
             return Ok(());
         }
-        let rooms = self.rooms_of(user.id)?;
-        let blocked = self.store.blocked_by(user.id)?;
+        let mut rooms = self.rooms_of(user.id)?;
+        let (directs, known) = self.directs_of(user.id, None)?;
+        rooms.extend(directs);
+        let (blocked, blocked_more) = self.blocked_by(user.id, None)?;
         let (name, key, guest) = (&*user.name, user.key.as_deref().unwrap_or_default(), user.is_guest());
-        self.presence.connect(NewConnection { connection, name, key, guest, session: &session });
+        self.presence.connect(NewConnection { connection, name, key, guest, known, session: &session });
         let limits = &self.config.limits;
         let count = self.presence.count();
-        let names = (count <= MAX_ONLINE_NAMES).then(|| self.presence.users("").map(|(_, name)| name).collect());
+        let names = self.presence.has_few_users().then(|| self.presence.users("").map(|(_, name)| name).collect());
         let welcome = Welcome {
             you: you(&user),
             session: SessionView { expires: session.expires, idle: self.idle_time(guest) },
@@ -178,7 +184,9 @@ impl State {
                 rooms: limits.rooms,
             },
             rooms,
+            older: (!known.is_complete()).then_some(known),
             blocked,
+            blocked_more,
             online: Online { count, names },
         };
         let welcome = wire::event("welcome", &welcome);

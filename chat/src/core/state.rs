@@ -13,7 +13,7 @@ use super::{
         interface::Delivery,
         password::Hasher,
         rate::{Buckets, Rate},
-        store::{self, Millis, RoomId, Store, StoreError, UserId},
+        store::{self, Millis, RoomId, SessionId, Store, StoreError, UserId},
         wire::{self, EventError},
     },
     cache::Cache,
@@ -43,10 +43,14 @@ pub(super) struct State {
     pub(super) last_sweep: Option<Instant>,
     /// The value of [`Store::foreign_changes`] at the last sweep.
     pub(super) foreign_changes: i64,
-    /// Whether more sessions may have ended than the last sweep has handled.
-    pub(super) has_more_ended: bool,
-    /// Whether removed rooms may have left messages to trim.
-    pub(super) has_more_to_trim: bool,
+    /// Sessions in use that another process may have removed from the store.
+    pub(super) unchecked: Vec<SessionId>,
+    /// Whether sessions or connections may be overdue.
+    pub(super) has_overdue: bool,
+    /// Whether there may be background work.
+    pub(super) has_background_work: bool,
+    /// The time after which a piece of background work ends.
+    pub(super) max_piece: Duration,
     /// The time when the store's mark was last renewed.
     pub(super) last_marked: Option<Instant>,
     /// Whether the current command ran before and was rolled back. It is then not charged to rate limits again.
@@ -57,6 +61,10 @@ pub(super) struct State {
 struct RateLimits {
     /// Messages, and all other events that are written to a log or published.
     messages: Buckets<UserId>,
+    /// Rooms that are entered or created.
+    entries: Buckets<UserId>,
+    /// Conversations that are begun.
+    conversations: Buckets<UserId>,
     /// Events of any kind.
     events: Buckets<UserId>,
     /// New connections.
@@ -71,6 +79,8 @@ impl RateLimits {
     fn new() -> Self {
         Self {
             messages: Buckets::new(),
+            entries: Buckets::new(),
+            conversations: Buckets::new(),
             events: Buckets::new(),
             connects: Buckets::new(),
             passwords: Buckets::new(),
@@ -83,6 +93,12 @@ impl RateLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Message,
+    /// Entering or creating a room.
+    Enter,
+    /// A conversation that an account begins.
+    Conversation,
+    /// A conversation that a guest begins.
+    GuestConversation,
     /// An event, with its weight.
     Event(u32),
     Connect,
@@ -121,8 +137,10 @@ impl State {
             costs: Costs::default(),
             last_sweep: None,
             foreign_changes: 0,
-            has_more_ended: false,
-            has_more_to_trim: true,
+            unchecked: Vec::new(),
+            has_overdue: false,
+            has_background_work: true,
+            max_piece: MAX_PIECE,
             last_marked: None,
             is_retry: false,
         }
@@ -203,9 +221,13 @@ impl State {
             return Ok(());
         }
         let (limits, now) = (&self.config.limits, self.now.instant);
-        let RateLimits { messages, events, connects, passwords, refusals } = &mut self.rate_limits;
+        let RateLimits { messages, entries, conversations, events, connects, passwords, refusals } =
+            &mut self.rate_limits;
         match action {
             Action::Message => messages.take(user, limits.messages, now),
+            Action::Enter => entries.take(user, ENTRY_RATE, now),
+            Action::Conversation => conversations.take(user, limits.conversations, now),
+            Action::GuestConversation => conversations.take(user, limits.conversations.divided_by(GUEST_SHARE), now),
             // A user with many connections may send more than one connection may, but not in proportion to their
             // number.
             Action::Event(weight) => events.take_several(user, weight, limits.events.times(USER_EVENT_FACTOR), now),
@@ -329,7 +351,15 @@ fn is_busy(error: &StoreError) -> bool {
 
 /// How many times the events of one connection all connections of a user together may send.
 const USER_EVENT_FACTOR: u32 = 2;
+/// Rate of rooms that one user enters or creates. It is low because each time is an entry in the room's log, and one
+/// more when the user leaves.
+const ENTRY_RATE: Rate = Rate { at_once: 60, per_second: 0.2 };
+/// Guests begin this many times fewer conversations than accounts.
+const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };
 /// Refused events of one user before the connection is closed: more than 200 in 10 s.
 const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
+/// The time after which a piece of background work ends. All commands wait for its end, and for its commit, which takes
+/// nearly as long if long texts are overwritten.
+const MAX_PIECE: Duration = Duration::from_millis(3);

@@ -78,7 +78,26 @@ struct Blocked<'a> {
     blocked: bool,
 }
 
-/// `block`: keeps another user from sending private messages and invitations to this one.
+#[derive(Deserialize)]
+pub(super) struct ListBlocked {
+    after: Option<UserName>,
+}
+
+#[derive(Serialize)]
+struct BlockedUsers {
+    blocked: Vec<String>,
+    more: bool,
+}
+
+/// `blocks`: lists the users whom this one has blocked, in the order in which they signed up.
+pub(super) fn blocks(call: &mut Call<'_>, data: &Option<ListBlocked>) -> HandlerResult {
+    let after = data.as_ref().and_then(|list| list.after.as_ref());
+    let after = after.map(|name| call.state.find_user(name)).transpose()?;
+    let (blocked, more) = call.state.blocked_by(call.user, after)?;
+    result(&BlockedUsers { blocked, more })
+}
+
+/// `block`: keeps another user from sending private messages and invitations to this one, and ends those there are.
 pub(super) fn block(call: &mut Call<'_>, data: &Named) -> HandlerResult {
     set_blocked(call, data, true)
 }
@@ -98,6 +117,10 @@ fn set_blocked(call: &mut Call<'_>, data: &Named, blocked: bool) -> HandlerResul
         return refuse("too_many_blocks", "You have blocked too many users; unblock one first.");
     }
     store.set_blocked(call.user, other, blocked)?;
+    if blocked {
+        call.state.leave_conversation(call.user, other)?;
+        call.state.decline_invitations(call.user, other)?;
+    }
     let profile = call.state.profile(other)?;
     let view = wire::event("blocked", &Blocked { name: &profile.name, blocked });
     call.state.publish(Topic::User(call.user), view, None);
@@ -325,7 +348,7 @@ impl State {
     }
 }
 
-/// Maximum users that a user blocks: all are sent whenever the user connects.
+/// Maximum users that a user blocks.
 const MAX_BLOCKED: usize = 1000;
 /// Maximum users in one list.
 const MAX_LISTED_USERS: usize = 200;

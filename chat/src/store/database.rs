@@ -83,6 +83,18 @@ impl Store {
         self.db.pragma_update(None, "user_version", version)
     }
 
+    /// For tests: executes a statement.
+    #[cfg(test)]
+    pub(crate) fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.db.execute_batch(sql)
+    }
+
+    /// For tests: returns the number that a query returns.
+    #[cfg(test)]
+    pub(crate) fn number(&self, sql: &str) -> Result<i64, StoreError> {
+        self.db.query_row(sql, [], |row| row.get(0))
+    }
+
     pub(super) fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
         self.db.prepare_cached(sql)
     }

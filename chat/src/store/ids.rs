@@ -42,3 +42,8 @@ id! {
     /// The id of a session. Never reused.
     SessionId
 }
+
+impl RoomId {
+    /// The largest id, which no room has.
+    pub(super) const MAX: Self = Self(i64::MAX);
+}

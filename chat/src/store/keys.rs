@@ -2,7 +2,7 @@
 
 use super::{
     super::name::{Name, RoomName, keys_version},
-    Store, StoreError,
+    RoomId, Store, StoreError,
     rooms::RoomKind,
 };
 
@@ -42,6 +42,12 @@ impl Store {
                 self.change("UPDATE OR IGNORE rooms SET key = ?2 WHERE id = ?1", (id, key))?;
             }
         }
+        self.change("DELETE FROM room_parts", [])?;
+        let keys: Vec<(RoomId, String)> =
+            self.all("SELECT id, key FROM rooms WHERE kind = 0", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (room, key) in keys {
+            self.add_room_parts(room, &key)?;
+        }
         self.set_meta("keys", version)
     }
 }
@@ -71,6 +77,7 @@ mod tests {
         store.change("UPDATE facts SET value = 'yet others'", []).unwrap();
         store.refresh_keys().unwrap();
         assert_eq!(key(eve), Name::new("Eve").unwrap().key(), "its new key is free");
+        assert_eq!(store.public_rooms("obb", "", 9).unwrap().rooms, [super::super::LOBBY], "rooms are found");
         assert_eq!(store.room_with_key("name lobby").unwrap(), Some(super::super::LOBBY));
     }
 }

@@ -186,7 +186,7 @@ impl Store {
         Ok(self.change(sql, (room, seq, MAX_TRIMMED))? > 0)
     }
 
-    /// Deletes some entries of removed rooms. Returns whether there may be more.
+    /// Deletes at most [`MAX_TRIMMED`] entries of removed rooms. Returns whether there may be more.
     pub(crate) fn trim_removed(&self) -> Result<bool, StoreError> {
         let removed: Option<RoomId> = self.first("SELECT room FROM removed LIMIT 1", [], |row| row.get(0))?;
         if let Some(room) = removed
@@ -197,19 +197,21 @@ impl Store {
         Ok(removed.is_some())
     }
 
-    /// Returns the number and author of each message after `seq` that is not deleted, in ascending order.
-    pub(crate) fn said_since(&self, room: RoomId, seq: u64) -> Result<Vec<(u64, UserId)>, StoreError> {
+    /// Returns the numbers and authors of the last messages after `seq` that are not deleted, in ascending order.
+    pub(crate) fn last_said(&self, room: RoomId, seq: u64, max: usize) -> Result<Vec<(u64, UserId)>, StoreError> {
         let sql = "SELECT seq, author FROM messages
-            WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq";
-        self.all(sql, (room, seq), |row| Ok((row.get(0)?, row.get(1)?)))
+            WHERE room = ?1 AND seq > ?2 AND kind = 0 AND text IS NOT NULL ORDER BY seq DESC LIMIT ?3";
+        let mut said = self.all(sql, (room, seq, max), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        said.reverse();
+        Ok(said)
     }
 }
 
 /// Bytes of text after which a page ends, so that one client's requests do not delay the others'.
 const PAGE_BYTES: usize = 64 << 10;
-/// Maximum entries that one call deletes. No other command runs meanwhile, and long texts take time: each of their
-/// bytes is overwritten.
-pub(crate) const MAX_TRIMMED: u64 = 250;
+/// Maximum entries that one call deletes. It is low because no other command runs meanwhile, and long texts take time:
+/// each of their bytes is overwritten.
+pub(crate) const MAX_TRIMMED: u64 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@
 //! | `open.rs` | opening the database, and the versions of its schema |
 //! | `users.rs` | accounts, guests, and the users they block |
 //! | `sessions.rs` | sessions, found by the hash of a token |
+//! | `room_search.rs` | the search for public rooms |
 //! | `rooms.rs` | rooms and their members |
 //! | `messages.rs` | the rooms' logs |
 
@@ -26,7 +27,10 @@ mod keys;
 mod messages;
 mod meta;
 mod open;
+#[cfg(test)]
+mod plans;
 mod restored;
+mod room_search;
 mod rooms;
 mod sessions;
 mod users;
@@ -35,6 +39,6 @@ pub use data::{Data, OpenError};
 pub(super) use database::{Millis, Store, StoreError, now};
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
-pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
+pub(super) use rooms::{DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
 pub(super) use users::UserRow;

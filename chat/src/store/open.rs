@@ -158,7 +158,7 @@ const LOCK: &str = "lock";
 /// "swbd": lets the `file` command recognize the database.
 const APPLICATION: i32 = 0x7377_6264;
 /// Each entry updates the schema from the version that is its index to the next one. A released entry never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 /// How long a statement waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum prepared statements in the cache.
@@ -170,7 +170,13 @@ const CACHE_KIB: i32 = 32 << 10;
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::token::epoch, *};
+    use super::{
+        super::{
+            super::{name::keys_version, token::epoch},
+            Role, RoomId, UserId,
+        },
+        *,
+    };
 
     #[cfg(unix)]
     #[test]
@@ -205,6 +211,39 @@ mod tests {
         fs::remove_dir_all(folder).unwrap();
     }
 
+    /// The data of the first version: who is in which rooms, and who has written there.
+    #[test]
+    fn an_old_database_learns_who_began_conversations_and_who_has_answered() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(MIGRATIONS[0]).unwrap();
+        db.execute_batch(
+            "INSERT INTO people (id, name, key, created) VALUES (1, 'Ada', 'ada', 0), (2, 'Bob', 'bob', 0);
+            INSERT INTO rooms (id, kind, name, key, epoch) VALUES (2, 0, 'Rust', 'name rust', 'e'),
+                (3, 2, '', 'pair 1 2', 'e');
+            INSERT INTO members (room, person, role, since) VALUES (1, 1, 2, 5), (1, 2, 1, 5), (2, 1, 3, 6),
+                (2, 2, 2, 7), (3, 1, 2, 8), (3, 2, 2, 8);
+            INSERT INTO messages (room, seq, time, kind, author, text) VALUES (3, 1, 70, 0, 2, 'hi'),
+                (3, 2, 80, 0, 2, 'hello?');
+            PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        db.pragma_update(None, "application_id", APPLICATION).unwrap();
+        migrate(&mut db).unwrap();
+        let mut rows =
+            db.prepare("SELECT room, person, initiator, active, wrote FROM members ORDER BY room, person").unwrap();
+        type Row = (i64, i64, Option<i64>, Option<i64>, bool);
+        let rows = rows.query_map([], |row| <Row>::try_from(row)).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        let expected = [
+            (1, 1, None, None, false),
+            (1, 2, None, None, false),
+            (2, 1, Some(1), None, false),
+            (2, 2, None, None, false),
+            (3, 1, Some(2), Some(80), false),
+            (3, 2, Some(2), Some(80), true),
+        ];
+        assert_eq!(rows, expected);
+    }
+
     #[test]
     fn another_programs_database_is_left_unchanged() {
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
@@ -215,5 +254,40 @@ mod tests {
         assert!(matches!(Store::open(&Data::Folder(folder.clone())), Err(OpenError::Foreign(_))));
         assert_eq!(fs::read(&file).unwrap(), before);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// Everything that the first version has stored keeps its meaning.
+    #[test]
+    fn a_database_of_the_first_version_is_updated() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(MIGRATIONS[0]).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        db.execute_batch(
+            "INSERT INTO people (id, name, key, created) VALUES
+                (1, 'Ada', 'ada', 0), (2, 'Bob', 'bob', 0), (3, 'Eve', NULL, 0);
+            INSERT INTO rooms (id, kind, name, key, epoch) VALUES
+                (2, 0, 'Rust', 'name rust', 'e'), (3, 2, '', 'pair 1 2', 'e');
+            INSERT INTO members (room, person, role, since) VALUES
+                (1, 1, 2, 0), (1, 2, 2, 0), (2, 1, 3, 0), (2, 2, 1, 0), (3, 1, 2, 0), (3, 2, 2, 0);
+            INSERT INTO messages (room, seq, time, kind, author, text) VALUES
+                (2, 1, 5, 0, 1, 'kept'), (9, 1, 5, 0, 1, 'old');
+            INSERT INTO removed (room) VALUES (9);",
+        )
+        .unwrap();
+        db.execute("INSERT INTO facts VALUES ('keys', ?1)", [keys_version()]).unwrap();
+        let store = Store::set_up(db).unwrap();
+        let [one, two, three, nine] = [1, 2, 3, 9].map(RoomId);
+        assert_eq!([one, two, three].map(|room| store.count_members(room).unwrap()), [2, 1, 2]);
+        assert_eq!(store.some_memberships_of(UserId(2), 10).unwrap().len(), 3);
+        assert_eq!(store.public_rooms("ust", "", 9).unwrap().rooms, [two], "the search knows old rooms");
+        assert_eq!(store.room(two).unwrap().unwrap().name, "Rust");
+        assert_eq!(store.removed_room().unwrap(), None);
+        while store.trim_removed().unwrap() {}
+        assert_eq!((store.tail(nine).unwrap(), store.tail(two).unwrap()), (None, Some(1)));
+        store.remove_member(two, UserId(1)).unwrap();
+        store.set_role(two, UserId(2), Role::Member, 0).unwrap();
+        store.set_role(two, UserId(2), Role::Owner, 0).unwrap();
+        assert_eq!(store.count_members(two).unwrap(), 1);
     }
 }

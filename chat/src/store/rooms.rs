@@ -6,7 +6,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, RoomId, Store, StoreError, UserId};
+use super::{Millis, RoomId, Store, StoreError, UserId, room_search::PREFIX};
 
 /// The kind of a room, which decides who may join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,61 @@ impl Member {
     }
 }
 
+/// A direct room's place in the order of latest activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The time of the latest message, at most a minute too early.
+    pub(crate) active: Millis,
+    pub(crate) room: RoomId,
+}
+
+/// The end of a list of direct rooms: the user's other direct rooms have earlier places than these. `None`: there are
+/// no others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DirectsEnd {
+    /// Among the direct rooms in which the user has written.
+    pub(crate) answered: Option<Place>,
+    /// Among the others.
+    pub(crate) unanswered: Option<Place>,
+}
+
+impl DirectsEnd {
+    /// Returns the end of the shorter of two lists.
+    pub(crate) fn or_earlier(self, other: Self) -> Self {
+        Self { answered: self.answered.max(other.answered), unanswered: self.unanswered.max(other.unanswered) }
+    }
+
+    /// Returns whether the list is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.answered.is_none() && self.unanswered.is_none()
+    }
+}
+
+/// A user's membership in a direct room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DirectMember {
+    pub(crate) user: UserId,
+    pub(crate) place: Place,
+    /// Whether the user has written in the room since they became a member.
+    pub(crate) wrote: bool,
+}
+
+impl DirectMember {
+    /// Returns whether a list of the user's direct rooms that ends at `end` lacks this one.
+    pub(crate) fn is_after(&self, end: DirectsEnd) -> bool {
+        Some(self.place) < if self.wrote { end.answered } else { end.unanswered }
+    }
+}
+
+/// An open invitation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Invitation {
+    pub(crate) room: RoomId,
+    /// `None` if it was sent before inviters were recorded.
+    pub(crate) inviter: Option<UserId>,
+    pub(crate) since: Millis,
+}
+
 impl Store {
     /// Adds a room. Returns `None` if another room has the key. The key of a name never equals the key of a pair: they
     /// have different prefixes.
@@ -87,35 +142,55 @@ impl Store {
     ) -> Result<Option<RoomId>, StoreError> {
         let sql = "INSERT INTO rooms (kind, name, key, topic, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
             ON CONFLICT (key) DO NOTHING RETURNING id";
-        self.first(sql, (kind, name, key, topic, epoch), |row| row.get(0))
+        let added = self.first(sql, (kind, name, key, topic, epoch), |row| row.get(0))?;
+        if let Some(room) = added
+            && kind == RoomKind::Public
+        {
+            self.add_room_parts(room, key)?;
+        }
+        Ok(added)
     }
 
     pub(crate) fn room(&self, id: RoomId) -> Result<Option<RoomRow>, StoreError> {
-        self.first("SELECT id, kind, name, key, topic, epoch FROM rooms WHERE id = ?1", [id], RoomRow::read)
+        let sql = "SELECT id, kind, name, key, topic, epoch FROM rooms WHERE id = ?1 AND kind < 3";
+        self.first(sql, [id], RoomRow::read)
     }
 
     pub(crate) fn room_with_key(&self, key: &str) -> Result<Option<RoomId>, StoreError> {
         self.first("SELECT id FROM rooms WHERE key = ?1", [key], |row| row.get(0))
     }
 
-    /// Returns public rooms with keys after `after` whose name's key contains `search`, in the order of the keys. Looks
-    /// at a bounded number of rooms, so that a search does not delay other requests.
-    pub(crate) fn public_rooms(&self, search: &str, after: &str, max: usize) -> Result<Vec<RoomId>, StoreError> {
-        let sql = "SELECT id FROM (SELECT id, key FROM rooms WHERE kind = 0 AND key > ?2 ORDER BY key LIMIT ?4)
-            WHERE instr(substr(key, length('name ') + 1), ?1) > 0 LIMIT ?3";
-        self.all(sql, (search, after, max, MAX_SEARCHED), |row| row.get(0))
-    }
-
     pub(crate) fn set_topic(&self, id: RoomId, topic: &str) -> Result<(), StoreError> {
         self.change("UPDATE rooms SET topic = ?2 WHERE id = ?1", (id, topic)).map(drop)
     }
 
-    /// Removes a room. Its messages become unreachable at once; [`trim_removed`](Self::trim_removed) deletes them
-    /// later.
+    /// Removes a room: nobody can find it any longer, and its name is free. Its members and messages are deleted later:
+    /// see [`remove_some_members`](Self::remove_some_members) and [`trim_removed`](Self::trim_removed).
     pub(crate) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
         self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
-        self.change("DELETE FROM members WHERE room = ?1", [id])?;
-        self.change("DELETE FROM rooms WHERE id = ?1", [id]).map(drop)
+        if let Some(room) = self.room(id)? {
+            self.remove_room_parts(&room.key)?;
+        }
+        let sql = "UPDATE rooms SET kind = 3, name = '', key = 'removed ' || id, topic = '' WHERE id = ?1";
+        self.change(sql, [id]).map(drop)
+    }
+
+    /// Returns a removed room that still has members.
+    pub(crate) fn removed_room(&self) -> Result<Option<RoomId>, StoreError> {
+        self.first("SELECT id FROM rooms WHERE kind = 3 LIMIT 1", [], |row| row.get(0))
+    }
+
+    /// Deletes at most `max` members of a removed room, with invited and banned users, and returns them. When none is
+    /// left, deletes the room.
+    pub(crate) fn remove_some_members(&self, room: RoomId, max: usize) -> Result<Vec<Member>, StoreError> {
+        let sql = "DELETE FROM members WHERE room = ?1
+            AND person IN (SELECT person FROM members WHERE room = ?1 ORDER BY person LIMIT ?2)
+            RETURNING room, person, role, read";
+        let members = self.all(sql, (room, max), Member::read)?;
+        if members.len() < max {
+            self.change("DELETE FROM rooms WHERE id = ?1 AND kind = 3", [room])?;
+        }
+        Ok(members)
     }
 
     pub(crate) fn member(&self, room: RoomId, user: UserId) -> Result<Option<Member>, StoreError> {
@@ -123,10 +198,10 @@ impl Store {
         self.first(sql, (room, user), Member::read)
     }
 
-    /// Returns all memberships of a user, in the order of the rooms' ids.
-    pub(crate) fn memberships_of(&self, user: UserId) -> Result<Vec<Member>, StoreError> {
-        let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 ORDER BY room";
-        self.all(sql, [user], Member::read)
+    /// Returns at most `max` memberships, invitations and bans of a user.
+    pub(crate) fn some_memberships_of(&self, user: UserId, max: usize) -> Result<Vec<Member>, StoreError> {
+        let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 LIMIT ?2";
+        self.all(sql, (user, max), Member::read)
     }
 
     /// Returns a room's members and owners with ids after `after`, in the order of their ids.
@@ -142,28 +217,110 @@ impl Store {
         self.all(BANNED, (room, after, max), Member::read)
     }
 
+    /// Returns the memberships of a user and the invitations to them, in the order of the rooms' ids, without direct
+    /// rooms and bans.
+    pub(crate) fn rooms_of(&self, user: UserId) -> Result<Vec<Member>, StoreError> {
+        let sql = "SELECT room, person, role, read FROM members INDEXED BY rooms_of
+            WHERE person = ?1 AND role >= 1 AND active IS NULL";
+        let mut members = self.all(sql, [user], Member::read)?;
+        members.sort_by_key(|member| member.room);
+        Ok(members)
+    }
+
     /// Returns in how many rooms a user has this role or a higher one, direct rooms excluded.
     pub(crate) fn count_rooms(&self, user: UserId, role: Role) -> Result<usize, StoreError> {
-        let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room
-            WHERE person = ?1 AND role >= ?2 AND kind <> 2";
+        let sql = "SELECT count(*) FROM members INDEXED BY rooms_of JOIN rooms ON rooms.id = room
+            WHERE person = ?1 AND role >= ?2 AND active IS NULL AND kind < 2";
         Ok(self.first(sql, (user, role), |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Returns how many rooms a user is invited to.
-    pub(crate) fn count_invitations(&self, user: UserId) -> Result<usize, StoreError> {
-        let sql = "SELECT count(*) FROM members WHERE person = ?1 AND role = 1";
+    /// Returns how many rooms a user has created and still owns.
+    pub(crate) fn count_created(&self, user: UserId) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM members INDEXED BY rooms_of JOIN rooms ON rooms.id = room
+            WHERE person = ?1 AND role = 3 AND active IS NULL AND initiator = ?1 AND kind < 2";
         Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Returns how many direct rooms a user is in.
-    pub(crate) fn count_direct_rooms(&self, user: UserId) -> Result<usize, StoreError> {
-        let sql = "SELECT count(*) FROM members JOIN rooms ON rooms.id = room WHERE person = ?1 AND kind = 2";
+    /// Returns the open invitations of a user.
+    pub(crate) fn invitations_of(&self, user: UserId) -> Result<Vec<Invitation>, StoreError> {
+        let sql = "SELECT room, initiator, since FROM members INDEXED BY rooms_of JOIN rooms ON rooms.id = room
+            WHERE person = ?1 AND role = 1 AND active IS NULL AND kind < 2";
+        self.all(sql, [user], |row| Ok(Invitation { room: row.get(0)?, inviter: row.get(1)?, since: row.get(2)? }))
+    }
+
+    /// Returns how many invitations of a user since this time are open.
+    pub(crate) fn count_invited_by(&self, user: UserId, since: Millis) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM members INDEXED BY invitations_by JOIN rooms ON rooms.id = room
+            WHERE initiator = ?1 AND role = 1 AND since >= ?2 AND kind < 2";
+        Ok(self.first(sql, (user, since), |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// Returns how many direct rooms a user is in who has begun them.
+    pub(crate) fn count_begun(&self, user: UserId) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM members INDEXED BY begun
+            WHERE person = ?1 AND initiator = person AND active IS NOT NULL";
         Ok(self.first(sql, [user], |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// Returns direct rooms of a user with their places, the latest first: those in which the user has written
+    /// (`wrote`), or the others. Begins after the place `after`, or with the latest.
+    pub(crate) fn directs_of(
+        &self,
+        user: UserId,
+        wrote: bool,
+        after: Option<Place>,
+        max: usize,
+    ) -> Result<Vec<(Member, Place)>, StoreError> {
+        let sql = "SELECT room, person, role, read, active FROM members INDEXED BY directs_of
+            WHERE person = ?1 AND wrote = ?2 AND active IS NOT NULL AND (active, room) < (?3, ?4)
+            ORDER BY active DESC, room DESC LIMIT ?5";
+        let (active, room) = after.map_or((MAX_TIME, RoomId::MAX), |place| (place.active.min(MAX_TIME), place.room));
+        self.all(sql, (user, wrote, active, room, max), |row| {
+            Ok((Member::read(row)?, Place { active: row.get(4)?, room: row.get(0)? }))
+        })
+    }
+
+    /// Returns the members of a direct room.
+    pub(crate) fn direct_members(&self, room: RoomId) -> Result<Vec<DirectMember>, StoreError> {
+        let sql = "SELECT person, active, wrote FROM members WHERE room = ?1 AND active IS NOT NULL";
+        self.all(sql, [room], |row| {
+            Ok(DirectMember { user: row.get(0)?, place: Place { active: row.get(1)?, room }, wrote: row.get(2)? })
+        })
+    }
+
+    /// Records the time of the latest message in a direct room, and that `author` has written there.
+    pub(crate) fn set_active(&self, room: RoomId, author: UserId, now: Millis) -> Result<(), StoreError> {
+        let sql = "UPDATE members SET active = max(active, ?3), wrote = wrote OR person = ?2
+            WHERE room = ?1 AND active IS NOT NULL";
+        self.change(sql, (room, author, now)).map(drop)
+    }
+
+    /// Adds a member to a direct room. `initiator` is the user who begins the conversation.
+    pub(crate) fn set_direct_member(
+        &self,
+        room: RoomId,
+        user: UserId,
+        initiator: UserId,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE members SET initiator = ?3, active = ?4 WHERE room = ?1 AND person = ?2";
+        self.change(sql, (room, user, initiator, now)).map(drop)
+    }
+
+    /// Records who created a room or sent an invitation to it.
+    pub(crate) fn set_initiator(&self, room: RoomId, user: UserId, initiator: UserId) -> Result<(), StoreError> {
+        let sql = "UPDATE members SET initiator = ?3 WHERE room = ?1 AND person = ?2";
+        self.change(sql, (room, user, initiator)).map(drop)
+    }
+
+    /// Returns whether a user has written to another in a direct room that the user has not left since.
+    pub(crate) fn has_written_to(&self, user: UserId, other: UserId) -> Result<bool, StoreError> {
+        let sql = "SELECT wrote FROM members JOIN rooms ON rooms.id = room WHERE key = ?1 AND person = ?2";
+        Ok(self.first(sql, (RoomKind::key_of_pair(user, other), user), |row| row.get(0))?.unwrap_or(false))
     }
 
     pub(crate) fn count_members(&self, room: RoomId) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM members WHERE room = ?1 AND role >= 2";
-        Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
+        Ok(self.first("SELECT members FROM rooms WHERE id = ?1", [room], |row| row.get(0))?.unwrap_or(0))
     }
 
     /// Returns how many owners a room has.
@@ -172,9 +329,11 @@ impl Store {
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Returns the user who has been a member for the longest time, owners excluded.
+    /// Returns the user who has been a member for the longest time, owners and users who are gone excluded. Never
+    /// returns a member of the Lobby.
     pub(crate) fn oldest_member(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
-        let sql = "SELECT person FROM members WHERE room = ?1 AND role = 2 ORDER BY since, person LIMIT 1";
+        let sql = "SELECT person FROM members INDEXED BY members_by_age CROSS JOIN people ON people.id = person
+            WHERE room = ?1 AND role = 2 AND room <> 1 AND people.key IS NOT NULL ORDER BY since, person LIMIT 1";
         self.first(sql, [room], |row| row.get(0))
     }
 
@@ -199,8 +358,8 @@ impl Store {
 
 const BANNED: &str = "SELECT room, person, role, read FROM members INDEXED BY banned
     WHERE room = ?1 AND person > ifnull(?2, 0) AND role = 0 ORDER BY person LIMIT ?3";
-/// Maximum rooms that one search looks at.
-const MAX_SEARCHED: usize = 10_000;
+/// The largest number that the database holds.
+const MAX_TIME: Millis = u64::MAX >> 1;
 
 macro_rules! stored_as_number {
     ($type:ident { $($variant:ident = $number:literal),+ }) => {
@@ -229,7 +388,7 @@ stored_as_number!(Role { Banned = 0, Invited = 1, Member = 2, Owner = 3 });
 impl RoomKind {
     /// Returns the key of a public room, from the key of its name.
     pub(crate) fn key_of_name(key: &str) -> String {
-        format!("name {key}")
+        format!("{PREFIX}{key}")
     }
 
     /// Returns the key of the direct room of two users.

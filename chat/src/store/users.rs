@@ -73,13 +73,30 @@ impl Store {
         self.change("UPDATE people SET operator = ?2 WHERE id = ?1", (id, operator)).map(drop)
     }
 
-    /// Frees a user's name and deletes all data about them, except for the name that their messages show.
+    /// Removes a user: ends the user's sessions, and frees the name, which messages still show. The user's memberships
+    /// and blocks are deleted later: see [`departure`](Self::departure).
     pub(crate) fn remove_user(&self, id: UserId) -> Result<(), StoreError> {
         self.change("DELETE FROM sessions WHERE person = ?1", [id])?;
-        self.change("DELETE FROM members WHERE person = ?1", [id])?;
-        self.change("DELETE FROM blocks WHERE person = ?1", [id])?;
-        self.change("DELETE FROM blocks WHERE blocked = ?1", [id])?;
+        self.change("INSERT INTO departures (person) VALUES (?1) ON CONFLICT DO NOTHING", [id])?;
         self.change("UPDATE people SET key = NULL, password = NULL, operator = 0 WHERE id = ?1", [id]).map(drop)
+    }
+
+    /// Returns a user who is gone, and whose memberships and blocks may not all be deleted yet.
+    pub(crate) fn departure(&self) -> Result<Option<UserId>, StoreError> {
+        self.first("SELECT person FROM departures LIMIT 1", [], |row| row.get(0))
+    }
+
+    /// Deletes at most `max` blocks by a user who is gone, and at most `max` of the user. When none is left, and no
+    /// membership either, the user's departure is over.
+    pub(crate) fn remove_some_blocks(&self, id: UserId, max: usize) -> Result<(), StoreError> {
+        let by = "DELETE FROM blocks WHERE person = ?1
+            AND blocked IN (SELECT blocked FROM blocks WHERE person = ?1 LIMIT ?2)";
+        let of = "DELETE FROM blocks WHERE blocked = ?1
+            AND person IN (SELECT person FROM blocks WHERE blocked = ?1 LIMIT ?2)";
+        if self.change(by, (id, max))? < max && self.change(of, (id, max))? < max {
+            self.change("DELETE FROM departures WHERE person = ?1", [id])?;
+        }
+        Ok(())
     }
 
     /// Returns whether `user` has blocked `other`.
@@ -103,9 +120,15 @@ impl Store {
         self.change(sql, (user, other)).map(drop)
     }
 
-    /// Returns the names of the users whom `user` has blocked.
-    pub(crate) fn blocked_by(&self, user: UserId) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT name FROM blocks JOIN people ON people.id = blocked WHERE person = ?1 ORDER BY key";
-        self.all(sql, [user], |row| row.get(0))
+    /// Returns the names of users whom `user` has blocked and whose ids are after `after`, in the order of their ids.
+    pub(crate) fn blocked_by(
+        &self,
+        user: UserId,
+        after: Option<UserId>,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT name FROM blocks JOIN people ON people.id = blocked
+            WHERE person = ?1 AND blocked > ifnull(?2, 0) AND key IS NOT NULL ORDER BY blocked LIMIT ?3";
+        self.all(sql, (user, after, max), |row| row.get(0))
     }
 }

@@ -133,7 +133,7 @@ class Chat {
 
   async welcome(name, guest) {
     await this.event('welcome', undefined, {
-      keys: ['session', 'time', 'limits', 'rooms', 'blocked', 'online'],
+      keys: ['session', 'time', 'limits', 'rooms', 'older', 'blocked', 'blocked_more', 'online'],
       you: { name, guest, operator: false },
     });
     check('events before welcome', [], this.unclaimed);

@@ -187,7 +187,7 @@ class Chat:
 
     async def welcome(self, name, *, guest):
         you = {"name": name, "guest": guest, "operator": False}
-        await self.event("welcome", keys="session time limits rooms blocked online", you=you)
+        await self.event("welcome", keys="session time limits rooms older blocked blocked_more online", you=you)
         check("events before welcome", [], self.unclaimed)
 
     async def expired(self, reason):

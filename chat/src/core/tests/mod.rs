@@ -2,7 +2,9 @@
 
 mod events;
 mod messages;
+mod quotas;
 mod random_sequences;
+mod removal;
 mod rooms;
 mod sessions;
 mod storage_failures;
@@ -97,6 +99,8 @@ struct TestChat {
     now: Now,
     connections: u32,
     last_id: u64,
+    /// Whether the test does the background work piece by piece.
+    in_pieces: bool,
 }
 
 impl TestChat {
@@ -111,7 +115,15 @@ impl TestChat {
         let store = Store::open(&Data::Memory).unwrap();
         let state = State::new(store, Arc::new(config), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
-        Self { state, delivery: RecordedDelivery::default(), commands, now, connections: 0, last_id: 0 }
+        Self {
+            state,
+            delivery: RecordedDelivery::default(),
+            commands,
+            now,
+            connections: 0,
+            last_id: 0,
+            in_pieces: false,
+        }
     }
 
     /// Advances the clock, and ticks.
@@ -119,6 +131,20 @@ impl TestChat {
         self.now.wall += u64::try_from(time.as_millis()).unwrap();
         self.now.instant += time;
         self.state.tick(self.now, &self.delivery);
+        self.finish_background_work();
+    }
+
+    /// Finishes the background work, unless the test does it piece by piece.
+    fn finish_background_work(&mut self) {
+        while self.state.has_work() && !self.in_pieces {
+            self.state.work_in_background(self.now, &self.delivery);
+        }
+    }
+
+    /// Does the smallest piece of background work. Returns whether there may be more.
+    fn work_in_background(&mut self) -> bool {
+        self.state.work_in_background(self.now, &self.delivery);
+        self.state.has_work()
     }
 
     /// Runs commands in this order, in one transaction unless they take long.
@@ -126,6 +152,7 @@ impl TestChat {
         let mut commands = InOrder(commands.into());
         while !commands.0.is_empty() {
             self.state.process(&mut commands, self.now, &self.delivery);
+            self.finish_background_work();
         }
     }
 

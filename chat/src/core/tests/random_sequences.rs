@@ -246,3 +246,134 @@ fn every_reader_gets_every_log_in_order() {
         simulate(seed);
     }
 }
+
+/// A client that comes and goes, with the rooms that it knows it is in.
+struct Visitor {
+    name: String,
+    token: TokenHash,
+    connection: Option<ConnectionId>,
+    rooms: BTreeSet<u64>,
+}
+
+impl Visitor {
+    fn receive(&mut self, chat: &TestChat) {
+        let Some(connection) = self.connection else { return };
+        for event in chat.take_output(connection) {
+            let number = |room: &Value| room["room"].as_u64().unwrap();
+            match event[0].as_str().unwrap() {
+                "welcome" => self.rooms = event[1]["rooms"].as_array().unwrap().iter().map(number).collect(),
+                "room" => drop(self.rooms.insert(number(&event[1]))),
+                "ack" if event[1].get("messages").is_some() => drop(self.rooms.insert(number(&event[1]["room"]))),
+                "gone" => drop(self.rooms.remove(&number(&event[1]))),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs one sequence: users create, join, leave and remove rooms, delete their accounts and come back, while the store
+/// fails at random times, and background work is done piece by piece. In the end each client knows exactly the rooms
+/// that its user is in.
+fn simulate_removals(seed: u64) {
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut chat = super::removal::in_pieces();
+    // Members who are dismissed before the others, in pieces of their own.
+    let crowd: Vec<_> = (0..60)
+        .map(|number| {
+            let name = format!("Member {number}");
+            chat.state.store.add_user(&name, &name, None, chat.now.wall).unwrap().expect("a new name")
+        })
+        .collect();
+    let mut visitors: Vec<_> = (0..8)
+        .map(|number| {
+            let name = format!("Visitor {number}");
+            Visitor { token: chat.guest(&name).unwrap(), name, connection: None, rooms: BTreeSet::new() }
+        })
+        .collect();
+    let mut batch = Vec::new();
+    for step in 0..300 {
+        let visitor = &mut visitors[random.below(8) as usize];
+        // Rooms are numbered in order, and most of those that are named exist.
+        let room = 1 + random.below(1 + step / 10);
+        match (visitor.connection, random.below(20)) {
+            (None, _) => {
+                chat.connections += 1;
+                let connection = connection_numbered(chat.connections);
+                visitor.connection = Some(connection);
+                batch.push(Command::Opened(connection, Credential::Token(visitor.token), backlog()));
+            }
+            (Some(connection), 0) => {
+                chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+                batch.push(Command::Closed(connection, backlog()));
+                visitor.connection = None;
+            }
+            (Some(connection), 1) => batch.push(event_command(connection, &json!(["delete_account", {}, step]))),
+            (Some(connection), action) => {
+                let (event, data) = match action {
+                    2..=6 => ("create", json!({ "name": format!("Room {}", random.below(10)) })),
+                    7..=13 => ("join", json!({ "room": room })),
+                    14..=15 => ("leave", json!({ "room": room })),
+                    16 => ("say", json!({ "room": room, "text": "word", "key": chat.key() })),
+                    _ => ("remove", json!({ "room": room })),
+                };
+                batch.push(event_command(connection, &json!([event, data, step])));
+            }
+        }
+        if random.chance(3) {
+            if random.chance(4) {
+                chat.state.store.refuse_commits(1 + random.below(3) as usize);
+            }
+            chat.process(std::mem::take(&mut batch));
+            chat.state.store.refuse_commits(0);
+            for visitor in &mut visitors {
+                visitor.receive(&chat);
+                let Some(connection) = visitor.connection else { continue };
+                if chat.closed_with(connection) == Some(4001) {
+                    // The guest has left for good, and another one has the name at once.
+                    (visitor.token, visitor.connection) = (chat.guest(&visitor.name).unwrap(), None);
+                } else if chat.closed_with(connection).is_some() {
+                    visitor.connection = None;
+                }
+            }
+        }
+        let id = serde_json::from_value(json!(room)).unwrap();
+        if random.chance(10) && chat.state.store.room(id).unwrap().is_some() {
+            for &user in &crowd {
+                chat.state.store.set_role(id, user, Role::Member, chat.now.wall).unwrap();
+            }
+        }
+        if random.chance(4) {
+            if random.chance(4) {
+                chat.state.store.refuse_commits(6);
+            }
+            chat.work_in_background();
+            chat.state.store.refuse_commits(0);
+            chat.state.has_background_work = true;
+        }
+    }
+    chat.process(batch);
+    while chat.work_in_background() {}
+    super::removal::assert_nothing_is_left(&chat);
+    for visitor in &mut visitors {
+        visitor.receive(&chat);
+        let Some(connection) = visitor.connection.filter(|connection| chat.closed_with(*connection).is_none()) else {
+            continue;
+        };
+        let (user, _) = chat.state.presence.identity_of(connection).expect("signed in");
+        let rooms = chat.state.store.rooms_of(user).unwrap();
+        let rooms: BTreeSet<u64> = rooms.iter().map(|member| member.room.to_string().parse().unwrap()).collect();
+        assert_eq!(visitor.rooms, rooms, "seed {seed}: the rooms of {}", visitor.name);
+        let follows: BTreeSet<u64> = (chat.delivery.subscribers.lock().unwrap().iter())
+            .filter(|(_, other)| *other == connection)
+            .filter_map(|(topic, _)| topic.strip_prefix("room ")?.parse().ok())
+            .collect();
+        assert!(follows.is_subset(&rooms), "seed {seed}: {} follows {follows:?}, not only {rooms:?}", visitor.name);
+    }
+}
+
+#[test]
+fn clients_know_exactly_the_rooms_they_are_in_however_rooms_and_users_go() {
+    for seed in 0..40 {
+        simulate_removals(seed);
+    }
+}

@@ -150,7 +150,7 @@ fn sessions_end_even_if_the_clock_is_set_back() {
 }
 
 #[test]
-fn a_sweep_ends_at_most_ten_sessions_and_is_not_blocked_by_those_in_use() {
+fn ended_sessions_are_removed_in_pieces_and_those_in_use_stay() {
     let mut chat = chat();
     let mut online = Vec::new();
     for i in 0..12 {
@@ -165,15 +165,67 @@ fn a_sweep_ends_at_most_ten_sessions_and_is_not_blocked_by_those_in_use() {
     for (_, connection) in &online {
         chat.call(*connection, "typing", json!({ "room": LOBBY })).unwrap();
     }
+    (chat.in_pieces, chat.state.max_piece) = (true, Duration::ZERO);
     chat.advance(15 * MINUTE - Duration::from_secs(31));
-    let lobby: RoomId = serde_json::from_value(json!(LOBBY)).unwrap();
+    let sessions = |chat: &TestChat| chat.state.store.number("SELECT count(*) FROM sessions").unwrap();
+    while chat.work_in_background() {}
+    assert_eq!(sessions(&chat), 37);
+    chat.advance(Duration::from_secs(1));
     let mut left = Vec::new();
-    for _ in 0..6 {
-        chat.advance(Duration::from_millis(if left.is_empty() { 1000 } else { 250 }));
-        left.push(chat.state.store.count_members(lobby).unwrap());
+    while chat.work_in_background() {
+        left.push(sessions(&chat));
     }
-    assert_eq!(left, [37, 29, 19, 12, 12, 12]);
+    assert_eq!(left[..3], [27, 17, 12]);
     assert!(online.iter().all(|(_, connection)| chat.closed_with(*connection).is_none()));
+    let lobby: RoomId = serde_json::from_value(json!(LOBBY)).unwrap();
+    assert_eq!(chat.state.store.count_members(lobby).unwrap(), 12);
+}
+
+#[test]
+fn many_overdue_sessions_and_connections_end_a_hundred_at_once() {
+    let mut chat = chat();
+    chat.in_pieces = true;
+    let users: Vec<_> = (0..500).map(|number| chat.connect_user(&format!("User {number}"))).collect();
+    let mut anonymous = Vec::new();
+    let closed = |chat: &TestChat| chat.delivery.closed.lock().unwrap().len();
+    for _ in 0..300 {
+        anonymous.push(chat.open(Credential::None));
+    }
+    chat.advance(Duration::from_secs(10));
+    assert_eq!(closed(&chat), 100);
+    while chat.work_in_background() {}
+    assert_eq!(closed(&chat), 300);
+    chat.advance(15 * MINUTE);
+    assert_eq!(closed(&chat), 400);
+    while chat.work_in_background() {}
+    assert_eq!(closed(&chat), 800);
+    for connection in users {
+        assert_eq!(chat.pushes_of(connection, "expired"), [json!({ "reason": "idle" })]);
+    }
+}
+
+/// The times at which sessions are checked follow their uses, and nothing of a session stays when it has ended.
+#[test]
+fn a_session_is_checked_when_it_may_end() {
+    let mut chat = chat();
+    let token = chat.account("Ada").unwrap();
+    for round in 0..50 {
+        let connection = chat.connect(token);
+        chat.advance(Duration::from_secs(1));
+        chat.call(connection, "typing", json!({ "room": LOBBY })).unwrap();
+        if round % 2 == 0 {
+            chat.state.store.refuse_commits(1);
+        }
+        chat.close(connection);
+        chat.state.store.refuse_commits(0);
+    }
+    assert!(chat.state.presence.is_empty());
+    let ada = chat.connect(token);
+    chat.advance(15 * MINUTE - Duration::from_millis(1));
+    assert_eq!(chat.closed_with(ada), None);
+    chat.advance(Duration::from_millis(1));
+    assert_eq!(chat.closed_with(ada), Some(4001));
+    assert!(chat.state.presence.is_empty());
 }
 
 #[test]

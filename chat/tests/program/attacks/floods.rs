@@ -7,8 +7,8 @@ use switchboard::CloseCode;
 use switchboard_tests::process::peak_of_memory;
 use switchboard_tests::server::{LONG, OPENING, Raw, frame};
 
-use super::{LOBBY, PLENTY, chat, generous_chat, key, words};
-use crate::support::chat_user::{ChatUser, End, Reply, guest};
+use super::{GENEROUS, LOBBY, PLENTY, chat, generous_chat, key, words};
+use crate::support::chat_user::{ChatUser, End, Reply, account, guest};
 
 fn refused(code: &str) -> Reply {
     Err(code.to_owned())
@@ -40,6 +40,129 @@ fn ap_01_the_rooms_that_a_user_joins_and_owns_are_limited() {
     assert!(eve.ask("join", json!({"room": anns[1]})).is_ok(), "a member may join again");
     eve.ask("leave", json!({"room": anns[0]})).unwrap();
     assert!(eve.ask("join", json!({"room": another})).is_ok());
+}
+
+/// One guest invites a user into all of the guest's rooms, and so do a hundred others.
+#[test]
+fn ap_01_strangers_cannot_use_up_the_invitations_of_a_user() {
+    let program = chat(&[&GENEROUS[..], &["--max-owned-rooms", "100"]].concat());
+    let address = program.address();
+    let victim = account(address, "Victim");
+    let invitations = || {
+        let (_, welcome) = ChatUser::with_welcome(address, &victim);
+        let invited = welcome["rooms"].as_array().unwrap().iter().filter(|room| room["role"] == "invited");
+        (invited.count(), welcome.to_string().len())
+    };
+    let create = |user: &mut ChatUser| {
+        user.ask("create", json!({"name": "Den", "kind": "invited", "topic": "\u{1f600}".repeat(200)})).unwrap()["room"]
+            ["room"]
+            .clone()
+    };
+    let mut eve = ChatUser::guest(address, "Eve");
+    for number in 0..59 {
+        let room = create(&mut eve);
+        let invited = eve.ask("invite", json!({"room": room, "name": "Victim"}));
+        assert_eq!(invited.is_ok(), number < 10, "{number}: {invited:?}");
+    }
+    assert_eq!(invitations().0, 10);
+    let mut friend = ChatUser::with_token(address, &account(address, "Friend"));
+    let den = create(&mut friend);
+    friend.ask("invite", json!({"room": den, "name": "Victim"})).unwrap();
+    assert_eq!(invitations().0, 11);
+
+    for number in 0..100 {
+        let mut guest = ChatUser::guest(address, &format!("Guest {number}"));
+        let room = create(&mut guest);
+        guest.ask("invite", json!({"room": room, "name": "Victim"})).unwrap();
+    }
+    let (count, bytes) = invitations();
+    assert_eq!(count, 50);
+    assert!(bytes < 64 << 10, "{bytes} bytes");
+    let second = create(&mut friend);
+    friend.ask("invite", json!({"room": second, "name": "Victim"})).unwrap();
+    let mut victim = ChatUser::with_token(address, &victim);
+    for room in [den, second] {
+        let entered = victim.ask("join", json!({"room": room})).unwrap();
+        assert_eq!(entered["room"]["role"], "member", "the friend's invitations are open");
+    }
+}
+
+/// A thousand guests say hi to a user, who then can begin a conversation, and still sees what friends write.
+#[test]
+fn ap_01_strangers_cannot_use_up_the_conversations_of_a_user_or_the_welcome() {
+    let program = generous_chat();
+    let address = program.address();
+    let mut friend = ChatUser::with_token(address, &account(address, "Friend"));
+    let mut bystander = ChatUser::with_token(address, &account(address, "Bystander"));
+    let token = account(address, "Victim");
+    let mut victim = ChatUser::with_token(address, &token);
+    let tell = |name: &str| json!({"name": name, "text": "hi", "key": key()});
+    // 32 characters, most of them of four bytes.
+    let name_of = |number: usize| format!("{}{number:04}", "\u{20000}".repeat(28));
+    let room = victim.ask("tell", tell("Friend")).unwrap()["room"].clone();
+    let unanswered = bystander.ask("tell", tell("Victim")).unwrap()["room"].clone();
+    drop(victim);
+    let mut guests: Vec<_> = (0..1_000)
+        .map(|number| {
+            let mut guest = ChatUser::guest(address, &name_of(number));
+            guest.ask("tell", tell("Victim")).unwrap();
+            guest
+        })
+        .collect();
+    friend.ask("tell", tell("Victim")).unwrap();
+
+    let (mut victim, welcome) = ChatUser::with_welcome(address, &token);
+    let bytes = welcome.to_string().len();
+    assert!(bytes < 64 << 10, "{bytes} bytes");
+    let rooms = welcome["rooms"].as_array().unwrap();
+    assert_eq!(rooms.len(), 1 + 100);
+    assert!(rooms.iter().any(|each| each["room"] == room && each["unread"] == 1), "the friend's message is seen");
+    victim.ask("tell", tell("Nobody")).unwrap_err();
+    for name in ["Bystander", &name_of(0), &name_of(999)] {
+        victim.ask("tell", tell(name)).unwrap();
+    }
+    ChatUser::guest(address, "New");
+    let new = victim.ask("tell", tell("New")).unwrap()["room"].clone();
+
+    // The rest comes in pages.
+    let (mut listed, mut older) = (rooms.len() - 1, welcome["older"].clone());
+    while !older.is_null() {
+        let page = victim.ask("conversations", json!({ "older": older })).unwrap();
+        listed += page["rooms"].as_array().unwrap().len();
+        older = page["older"].clone();
+    }
+    // Those that became active meanwhile have moved to the front.
+    assert!((1_000..=1_002).contains(&listed), "{listed}");
+    // A message in a conversation that the welcome does not contain comes nevertheless.
+    victim.received_so_far();
+    guests[3].ask("tell", tell("Victim")).unwrap();
+    assert_eq!(victim.expect_event("room")["name"], name_of(3));
+    assert_eq!(victim.expect_event("message")["text"], "hi");
+
+    // The victim can get rid of all of them.
+    for number in 0..1_000 {
+        victim.ask("block", json!({"name": name_of(number)})).unwrap();
+    }
+    let (_, welcome) = ChatUser::with_welcome(address, &token);
+    let mut left: Vec<_> = welcome["rooms"].as_array().unwrap().iter().map(|each| each["room"].clone()).collect();
+    left.sort_by_key(Value::as_u64);
+    assert_eq!(left, [json!(LOBBY), room, unanswered, new]);
+    assert!(welcome["older"].is_null());
+    assert_eq!((welcome["blocked"].as_array().unwrap().len(), &welcome["blocked_more"]), (200, &json!(true)));
+}
+
+/// A guest greets many users, as fast as the chat allows it.
+#[test]
+fn ap_01_a_guest_begins_few_conversations() {
+    let program = chat(&["--sign-in-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY]);
+    let address = program.address();
+    let mut eve = ChatUser::guest(address, "Eve");
+    let greeted = (0..50).filter(|number| {
+        let name = format!("Guest {number}");
+        guest(address, &name);
+        eve.ask("tell", json!({"name": name, "text": "hi", "key": key()})).is_ok()
+    });
+    assert_eq!(greeted.count(), 5);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! | `pages.rs` | requests from foreign web pages |
 //! | `signing_in.rs` | signing in as another user |
 //! | `sessions.rs` | using a session after its end |
-//! | `rooms.rs` | reading and changing other users' rooms |
+//! | `rooms.rs` | reading and changing other users' rooms, and removing large ones |
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
@@ -31,7 +31,7 @@ fn chat(options: &[&str]) -> Program {
 
 /// Starts the chat without effective rate limits.
 fn generous_chat() -> Program {
-    chat(&["--sign-in-rate", PLENTY, "--sign-up-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY])
+    chat(&GENEROUS)
 }
 
 /// Returns the data of `say`, with a new key.
@@ -46,5 +46,18 @@ fn key() -> String {
     uuid::Uuid::from_u64_pair(0, USED.fetch_add(1, Ordering::Relaxed)).to_string()
 }
 
+/// Options without effective rate limits.
+const GENEROUS: [&str; 10] = [
+    "--sign-in-rate",
+    PLENTY,
+    "--sign-up-rate",
+    PLENTY,
+    "--event-rate",
+    PLENTY,
+    "--message-rate",
+    PLENTY,
+    "--conversation-rate",
+    PLENTY,
+];
 const PLENTY: &str = "100000+100000/s";
 const LOBBY: u64 = 1;

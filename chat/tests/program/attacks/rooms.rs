@@ -1,4 +1,4 @@
-//! AP-01: reading and changing other users' rooms.
+//! AP-01 and RS-01: reading and changing other users' rooms, and removing large ones.
 
 use std::net::SocketAddr;
 
@@ -200,6 +200,26 @@ fn ap_01_a_removed_room_is_gone_for_all() {
     assert_ne!(create(&mut bob, "Market", "public"), room);
     for lobby in [&mut ann, &mut bob] {
         assert_eq!(lobby.ask("remove", json!({"room": LOBBY})), refused("not_owner"));
+    }
+}
+
+/// More members than learn of it in the same transaction.
+#[test]
+fn rs_01_each_member_of_a_large_room_that_is_removed_learns_it_once() {
+    let program = generous_chat();
+    let address = program.address();
+    let mut members: Vec<_> = (0..70).map(|number| ChatUser::guest(address, &format!("Member {number}"))).collect();
+    let room = create(&mut members[0], "Market", "public");
+    for member in &mut members[1..] {
+        member.ask("join", json!({"room": room})).unwrap();
+    }
+    let mut eve = ChatUser::guest(address, "Eve");
+    members[0].ask("remove", json!({"room": room})).unwrap();
+    assert_ne!(create(&mut eve, "Market", "public"), room, "the name is free at once");
+    for member in &mut members {
+        assert_eq!(member.expect_event("gone"), json!({"room": room, "reason": "removed"}));
+        assert_eq!(member.ask("history", json!({"room": room})), refused("unknown_room"));
+        assert_eq!(member.received(&["gone"]), [], "once");
     }
 }
 

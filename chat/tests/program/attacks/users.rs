@@ -49,7 +49,10 @@ fn ap_01_direct_messages_to_oneself_to_unknown_users_and_to_users_who_block_are_
     ann.ask("typing", json!({"room": room})).unwrap();
     assert_eq!(bob.received(&["message", "typing", "room"]), [], "Bob receives nothing of it");
     assert_eq!(tell(&mut bob, "Ann"), refused("blocking"), "the blocking user cannot write either");
+    assert_eq!(bob.ask("say", words(&room, "psst")), refused("unknown_room"), "the conversation is left");
+    bob.ask("direct", json!({"name": "Ann"})).unwrap();
     assert_eq!(bob.ask("say", words(&room, "psst")), refused("blocking"));
+    assert_eq!(ann.ask("say", words(&room, "psst")), refused("blocked"));
     // Other users' blocks are not visible.
     let (_, welcome) = ChatUser::with_welcome(address, &guest(address, "Cem"));
     assert_eq!(welcome["blocked"], json!([]));
