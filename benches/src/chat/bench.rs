@@ -12,6 +12,7 @@ use super::{
     chat_load::Pace,
     clients::Size,
     data_dir,
+    fairness::Fairness,
     messages::TEXT_BYTES,
     runner::{DiskUsage, Measurement, Runner, Storage},
 };
@@ -26,6 +27,7 @@ use crate::{
 pub struct ChatBench {
     runner: Runner,
     rows: Vec<Row>,
+    fairness: Fairness,
     /// The size of the data before the first message, in bytes.
     baseline_bytes: Option<u64>,
     /// Times of durable 4 KiB writes, in nanoseconds.
@@ -72,6 +74,7 @@ impl ChatBench {
         Ok(Self {
             runner: Runner { program, data_root: data_root.to_owned(), cores, size, times },
             rows: rows.filter(|row| options.wants(&row.name())).collect(),
+            fairness: Fairness::new(options),
             baseline_bytes: None,
             write_times: histogram()?,
         })
@@ -117,6 +120,10 @@ impl ChatBench {
                     }
                 }
             }
+            failures.extend(self.fairness.measure(&self.runner, run, round));
+        }
+        if !options.quick {
+            failures.extend(self.fairness.unfair());
         }
         failures
     }
@@ -130,7 +137,8 @@ impl ChatBench {
 
     /// Returns the tables and plots of the results.
     pub fn report(&self) -> (Vec<Table>, Vec<Plot>) {
-        let tables = [self.throughput(), self.cpu(), self.delivery(), self.acknowledgement(), self.disk()];
+        let fairness = self.fairness.table();
+        let tables = [self.throughput(), self.cpu(), self.delivery(), self.acknowledgement(), self.disk(), fairness];
         let plot = self.rows.iter().any(Row::is_saturating).then(|| self.plot());
         (tables.into_iter().filter(|table| !table.is_empty()).collect(), plot.into_iter().collect())
     }

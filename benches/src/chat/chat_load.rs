@@ -8,7 +8,7 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::{checker::as_nanoseconds, clients::Clients};
+use super::{checker::as_nanoseconds, clients::Clients, flood::Flood};
 use crate::{
     load::{Work, histogram},
     random::Random,
@@ -37,12 +37,14 @@ pub(super) struct ChatLoad {
     next: Instant,
     /// How late messages were sent after their scheduled times, in nanoseconds.
     pub(super) lateness: Histogram<u64>,
+    /// A flood by others at the same time.
+    pub(super) flood: Option<Flood>,
 }
 
 impl ChatLoad {
     pub(super) fn new(clients: Clients, pace: Pace) -> io::Result<Self> {
         let turns = Random(ORDER_SEED).shuffled(clients.count());
-        Ok(Self { clients, pace, turns, turn: 0, next: Instant::now(), lateness: histogram()? })
+        Ok(Self { clients, pace, turns, turn: 0, next: Instant::now(), lateness: histogram()?, flood: None })
     }
 
     /// Discards the latencies recorded so far.
@@ -87,6 +89,9 @@ impl Work for ChatLoad {
                 Pace::PerSecond(_) => Instant::now(),
             };
             self.clients.poll(until)?;
+            if let Some(flood) = &mut self.flood {
+                flood.step()?;
+            }
         }
         Ok(())
     }

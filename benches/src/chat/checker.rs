@@ -26,6 +26,8 @@ pub(super) struct Checker {
     in_flight: usize,
     acknowledged: u64,
     delivered: u64,
+    /// The number of refused messages; `None` if none may be refused.
+    refused: Option<u64>,
     pub(super) latency: Latency,
 }
 
@@ -72,8 +74,14 @@ impl Checker {
             in_flight: 0,
             acknowledged: 0,
             delivered: 0,
+            refused: None,
             latency: Latency { acknowledgement: histogram()?, delivery: histogram()? },
         })
+    }
+
+    /// Allows the server to refuse messages from now on. They are counted.
+    pub(super) fn allow_refusals(&mut self) {
+        self.refused = Some(0);
     }
 
     /// Records that `author` sends its next message at `at`. Returns the message and the room's id.
@@ -105,10 +113,11 @@ impl Checker {
         let User { last_seq, room, .. } = self.users[receiver];
         let last_seq = last_seq.ok_or_else(|| unexpected(text))?;
         let (due, users, room) = (last_seq + 1, &mut self.users, &mut self.rooms[room]);
+        let refused = self.refused;
         let id = room.id;
         let sent = room.receive(due, text, || match ServerEvent::read(text) {
             Some(ServerEvent::Message(message)) if (message.room, message.seq) == (id, due) => {
-                check_message(&message, users)
+                check_message(&message, users, refused.is_some())
             }
             _ => Err(io::Error::other(format!("{text} is delivered where entry {due} of room {id} is due"))),
         })?;
@@ -143,6 +152,12 @@ impl Checker {
                 self.acknowledged += 1;
                 self.latency.acknowledgement.saturating_record(now.saturating_sub(at));
             }
+            Some(ServerEvent::Refused { number }) if self.refused.is_some() => {
+                let at = user.unacknowledged.iter().position(|sent| sent.number == number);
+                user.unacknowledged.remove(at.ok_or_else(|| unexpected(text))?);
+                self.in_flight -= 1;
+                self.refused = self.refused.map(|refused| refused + 1);
+            }
             Some(ServerEvent::Other) => {}
             _ => return Err(unexpected(text)),
         }
@@ -169,7 +184,12 @@ impl Checker {
         self.delivered
     }
 
-    /// Returns whether all messages are acknowledged and delivered to all members.
+    /// Returns the number of refused messages.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.unwrap_or(0)
+    }
+
+    /// Returns whether all messages are acknowledged or refused and delivered to all members.
     pub(super) fn is_settled(&self) -> bool {
         self.in_flight == 0 && self.rooms.iter().all(Room::is_settled)
     }
@@ -199,8 +219,13 @@ impl Latency {
     }
 }
 
-/// Checks the content of an entry: it must be a join or its author's next message.
-fn check_message(message: &MessageEvent<'_>, users: &mut [User]) -> io::Result<Option<SentMessage>> {
+/// Checks the content of an entry: it must be a join or its author's next message, or a later one if the server may
+/// have refused some.
+fn check_message(
+    message: &MessageEvent<'_>,
+    users: &mut [User],
+    may_be_refused: bool,
+) -> io::Result<Option<SentMessage>> {
     let sent = match (message.kind, message.text) {
         ("joined", None) => return Ok(None),
         ("said", Some(text)) => SentMessage::read(text),
@@ -208,7 +233,11 @@ fn check_message(message: &MessageEvent<'_>, users: &mut [User]) -> io::Result<O
     };
     let author = sent.and_then(|sent| users.get_mut(sent.author));
     match (sent, author) {
-        (Some(sent), Some(author)) if message.from == author.name && sent.number == author.last_received + 1 => {
+        (Some(sent), Some(author))
+            if message.from == author.name
+                && sent.number > author.last_received
+                && (may_be_refused || sent.number == author.last_received + 1) =>
+        {
             author.last_received = sent.number;
             Ok(Some(sent))
         }
@@ -255,6 +284,22 @@ mod tests {
         }
         checker.check_count().unwrap();
         format!("{} acknowledged, {} delivered", checker.acknowledged(), checker.delivered())
+    }
+
+    #[test]
+    fn refused_messages_are_counted_where_they_are_allowed() {
+        let mut checker = Checker::new(1, 1).unwrap();
+        let now = Instant::now();
+        checker.receive(0, r#"["ack",{"room":{"room":7,"seq":1}},0]"#, now).unwrap();
+        checker.allow_refusals();
+        let (_, later) = (checker.send(0, now), checker.send(0, now).0.text());
+        checker.receive(0, r#"["error",{"code":"overloaded"},1]"#, now).unwrap();
+        assert!(checker.receive(0, r#"["error",{"code":"overloaded"},1]"#, now).is_err(), "it is refused already");
+        checker.receive(0, r#"["ack",{"seq":2,"time":1},2]"#, now).unwrap();
+        let message = r#"["message",{"room":7,"seq":2,"from":"guest 0","kind":"said","text":"TEXT"}]"#;
+        checker.receive(0, &message.replace("TEXT", &later), now).unwrap();
+        assert!(checker.is_settled());
+        assert_eq!((checker.refused(), checker.acknowledged()), (1, 1));
     }
 
     #[test]

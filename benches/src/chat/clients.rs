@@ -36,7 +36,7 @@ impl Clients {
     /// # Errors
     /// An I/O error, or the server refuses a user.
     pub(super) fn connect(address: SocketAddr, Size { users, rooms }: Size) -> io::Result<Self> {
-        let mut connections = sign_in::connect_all(address, users)?;
+        let mut connections = sign_in::connect_all(address, 0..users)?;
         let poller = Poller::new()?;
         for (number, connection) in connections.iter_mut().enumerate() {
             poller.add(number, &mut connection.stream)?;
@@ -106,5 +106,5 @@ impl Clients {
 }
 
 const READ_BYTES: usize = 64 << 10;
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 const KEYS_SEED: u64 = 0x5EED;

@@ -26,6 +26,11 @@ impl ChatConnection {
         Ok(connection)
     }
 
+    /// Encodes an event, to be sent later or on another connection.
+    pub(super) fn encode(&mut self, event: &str, frames: &mut Vec<u8>) -> io::Result<()> {
+        self.sender.text(event, frames).map_err(io::Error::other)
+    }
+
     /// Sends an event. Bytes that the socket does not accept now are sent by a later [`Self::flush`].
     pub(super) fn send(&mut self, event: &str) -> io::Result<()> {
         self.sender.text(event, &mut self.unsent).map_err(io::Error::other)?;

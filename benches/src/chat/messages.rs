@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// A chat message that a user sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,36 @@ pub(super) fn join(room: usize) -> String {
     format!(r#"["join",{{"name":"{}"}},{JOIN_ID}]"#, room_name(room))
 }
 
+/// Returns the command that joins a room by its number.
+pub(super) fn join_by_number(room: u64) -> String {
+    format!(r#"["join",{{"room":{room}}},{JOIN_ID}]"#)
+}
+
+/// Returns the event that sends a text of `bytes` quotation marks, each of which takes two bytes as JSON.
+pub(super) fn say_long(room: u64, number: usize, bytes: usize, key: [u8; 16]) -> String {
+    let (text, key) = (r#"\""#.repeat(bytes), uuid(Duration::ZERO, key));
+    format!(r#"["say",{{"room":{room},"text":"{text}","key":"{key}"}},{number}]"#)
+}
+
+/// Returns the events that cost the server most: long replies, and a search that finds nothing. `room` is a room with
+/// long texts.
+pub(super) fn expensive(room: u64) -> [String; 4] {
+    [
+        format!(r#"["history",{{"room":{room},"limit":100}},1]"#),
+        r#"["rooms",{"search":"no such room"},2]"#.to_owned(),
+        join_by_number(room),
+        r#"["people",{},3]"#.to_owned(),
+    ]
+}
+
+/// Returns the number of the room that a client has joined, if this event acknowledges a join.
+pub(super) fn joined_room(text: &str) -> Option<u64> {
+    match ServerEvent::read(text) {
+        Some(ServerEvent::Joined { room, .. }) => Some(room),
+        _ => None,
+    }
+}
+
 /// An event from the server.
 #[derive(Debug)]
 pub(super) enum ServerEvent<'a> {
@@ -63,6 +93,8 @@ pub(super) enum ServerEvent<'a> {
     Joined { room: u64, seq: u64 },
     /// The user's message `number` is stored as the log's entry `seq`.
     Acknowledged { number: u64, seq: u64 },
+    /// The user's message `number` is refused.
+    Refused { number: u64 },
     /// A welcome or a change of presence.
     Other,
 }
@@ -90,7 +122,7 @@ struct JoinedRoom {
 }
 
 impl<'a> ServerEvent<'a> {
-    /// Reads an event. Returns `None` for an error and for any event that is not expected here.
+    /// Reads an event. Returns `None` for any event that is not expected here.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         if is_message(text) {
             let (_, message): (&str, MessageEvent<'_>) = serde_json::from_str(text).ok()?;
@@ -103,6 +135,10 @@ impl<'a> ServerEvent<'a> {
                 Ack::Sent { seq } if number != JOIN_ID => Some(Self::Acknowledged { number, seq }),
                 _ => None,
             };
+        }
+        if text.starts_with(r#"["error","#) {
+            let (_, _, number): (&str, IgnoredAny, u64) = serde_json::from_str(text).ok()?;
+            return (number != JOIN_ID).then_some(Self::Refused { number });
         }
         [r#"["welcome","#, r#"["presence","#].iter().any(|start| text.starts_with(start)).then_some(Self::Other)
     }
@@ -170,7 +206,9 @@ mod tests {
             (r#"["ack",{"seq":9,"time":1},4]"#, "Acknowledged { number: 4, seq: 9 }"),
             (r#"["ack",{"seq":9,"time":1},0]"#, "nothing"),
             (r#"["ack",{},4]"#, "nothing"),
-            (r#"["error",{"code":"too_fast","message":"Wait."},4]"#, "nothing"),
+            (r#"["error",{"code":"too_fast","message":"Wait."},4]"#, "Refused { number: 4 }"),
+            (r#"["error",{"code":"too_fast","message":"Wait."},0]"#, "nothing"),
+            (r#"["error",{"code":"too_fast","message":"Wait."}]"#, "nothing"),
             (r#"["welcome",{}]"#, "Other"),
             (r#"["expired",{"reason":"none"}]"#, "nothing"),
             (

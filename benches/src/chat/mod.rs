@@ -8,9 +8,12 @@
 //! | `connection.rs` | one connection, on our engine |
 //! | `sign_in.rs` | signs guests in and connects them |
 //! | `clients.rs` | all connections, polled |
+//! | `strangers.rs` | hostile clients without a session |
+//! | `flood.rs` | hostile guests and strangers, beside the users |
 //! | `chat_load.rs` | sends messages: a number in flight, or a number per second |
 //! | `data_dir.rs` | the directory with the data, and the speed of its disk |
 //! | `runner.rs` | starts servers, and measures them under load |
+//! | `fairness.rs` | all floods, round by round, and their table |
 //! | `bench.rs` | all runs, round by round, and the tables of results |
 
 mod bench;
@@ -19,10 +22,13 @@ mod checker;
 mod clients;
 mod connection;
 mod data_dir;
+mod fairness;
+mod flood;
 mod messages;
 mod room;
 mod runner;
 mod sign_in;
+mod strangers;
 
 use std::{io, net::SocketAddr};
 

@@ -14,6 +14,7 @@ use super::{
     checker::Latency,
     clients::{Clients, Size},
     data_dir::DataDir,
+    flood::{Flood, FloodKind, Stage},
 };
 use crate::{
     load::{Times, Work, measure},
@@ -71,6 +72,19 @@ pub(super) struct DiskUsage {
     pub(super) messages: u64,
 }
 
+/// The results of a run in which others flood the chat.
+#[derive(Debug)]
+pub(super) struct Flooded {
+    /// From sending a message to each member's receipt, in nanoseconds.
+    pub(super) delivery: Histogram<u64>,
+    /// The part of the messages that the server has refused.
+    pub(super) refused: f64,
+    /// How late messages were sent after their scheduled times, in nanoseconds.
+    pub(super) lateness: Histogram<u64>,
+    /// What the flood has got per second: see [`Flood::got`].
+    pub(super) got: f64,
+}
+
 impl Storage {
     pub(super) const ALL: [Self; 2] = [Self::Memory, Self::Durable];
 
@@ -120,6 +134,34 @@ impl Runner {
         })
     }
 
+    /// Starts a server in memory, connects the users, and measures while they send messages and others flood the server.
+    pub(super) fn run_flooded(&self, flood: Option<FloodKind>, stage: Stage, pace: Pace) -> io::Result<Flooded> {
+        let server = self.start(None)?;
+        let address = server.address();
+        let room = stage.set_up(address, self.size)?;
+        let mut clients = Clients::connect(address, self.size)?;
+        clients.checker.allow_refusals();
+        let flood = flood.map(|kind| Flood::begin(kind, address, self.size, stage, room)).transpose()?;
+        let mut load = ChatLoad::new(clients, pace)?;
+        load.flood = flood;
+        load.run_until(Instant::now() + self.times.warm_up)?;
+        load.reset();
+        let got = |load: &ChatLoad| load.flood.as_ref().map_or(0, Flood::got);
+        let (begin, got_before) = (Instant::now(), got(&load));
+        load.run_until(begin + self.times.window)?;
+        let got = (got(&load) - got_before) as f64 / begin.elapsed().as_secs_f64();
+
+        // Late messages count with their full delay.
+        load.flood = None;
+        let ChatLoad { mut clients, lateness, .. } = load;
+        clients.settle()?;
+        let checker = &clients.checker;
+        let refused = checker.refused() as f64 / (checker.refused() + checker.acknowledged()) as f64;
+        let delivery = checker.latency.delivery.clone();
+        stop(server, clients, None)?;
+        Ok(Flooded { delivery, refused, lateness, got })
+    }
+
     /// Returns the size of the data after all users have joined and before the first message.
     pub(super) fn baseline_bytes(&self) -> io::Result<u64> {
         let dir = self.create_data_dir(Storage::Durable)?;
@@ -147,6 +189,9 @@ impl Runner {
         command.arg(data.map_or(Path::new(":memory:"), DataDir::path));
         for limit in ["--sign-in-rate", "--sign-up-rate", "--event-rate", "--message-rate", "--conversation-rate"] {
             command.args([limit, "1000000+1000000/s"]);
+        }
+        for limit in ["--max-rooms", "--max-owned-rooms"] {
+            command.args([limit, "1000000"]);
         }
         Server::start(command, &self.cores.for_workers(1))
     }

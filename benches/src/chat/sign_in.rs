@@ -15,14 +15,15 @@ use switchboard::{ClientHandshake, ClientRequest, HeadLimits};
 use super::{connection::ChatConnection, messages};
 use crate::random::Random;
 
-/// Signs in and connects `count` guests.
+/// Signs in and connects the guests with these numbers.
 ///
 /// # Errors
 /// An I/O error, or the server refuses a guest.
-pub(super) fn connect_all(address: SocketAddr, count: usize) -> io::Result<Vec<ChatConnection>> {
-    let mut connections = Vec::with_capacity(count);
-    while connections.len() < count {
-        let batch = connections.len()..count.min(connections.len() + BATCH_SIZE);
+pub(super) fn connect_all(address: SocketAddr, members: Range<usize>) -> io::Result<Vec<ChatConnection>> {
+    let mut connections = Vec::with_capacity(members.len());
+    while connections.len() < members.len() {
+        let begin = members.start + connections.len();
+        let batch = begin..members.end.min(begin + BATCH_SIZE);
         let tokens = sign_in(address, batch.clone())?;
         let pending: io::Result<Vec<_>> =
             batch.zip(&tokens).map(|(member, token)| start_handshake(address, member, token)).collect();
@@ -38,8 +39,20 @@ struct SignedIn {
     token: String,
 }
 
-/// Signs guests in and returns their tokens.
-fn sign_in(address: SocketAddr, members: Range<usize>) -> io::Result<Vec<String>> {
+/// Connects one more time, with the token of a guest.
+///
+/// # Errors
+/// An I/O error, or the server refuses the connection.
+pub(super) fn connect(address: SocketAddr, member: usize, token: &str) -> io::Result<ChatConnection> {
+    let (stream, handshake, keys) = start_handshake(address, member, token)?;
+    finish_handshake(stream, handshake, keys)
+}
+
+/// Signs guests in and returns their tokens. They are at most as many as the server's queue of new connections holds.
+///
+/// # Errors
+/// An I/O error, or the server refuses a guest.
+pub(super) fn sign_in(address: SocketAddr, members: Range<usize>) -> io::Result<Vec<String>> {
     let pending = members.map(|member| {
         let body = format!(r#"{{"name":"{}","token":true}}"#, messages::name(member));
         let mut stream = open_stream(address)?;
