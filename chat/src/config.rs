@@ -47,6 +47,8 @@ pub struct ChatLimits {
     pub events: Rate,
     /// Rate of messages from each user, over all their connections. Default: 20 at once, then 5 per second.
     pub messages: Rate,
+    /// Rate of rooms that each user enters or creates. Default: 60 at once, then one every 5 seconds.
+    pub entries: Rate,
     /// Rate of conversations that each user begins: first messages to users who are not in the conversation. Default:
     /// 20 at once, then one per minute. Guests have a quarter of it.
     pub conversations: Rate,
@@ -92,6 +94,7 @@ impl Default for ChatLimits {
             room_name_chars: 40,
             events: Rate { at_once: 300, per_second: 20.0 },
             messages: Rate { at_once: 20, per_second: 5.0 },
+            entries: Rate { at_once: 60, per_second: 0.2 },
             conversations: Rate { at_once: 20, per_second: 1.0 / 60.0 },
             sign_ins: Rate { at_once: 10, per_second: 1.0 / 6.0 },
             sign_ups: Rate { at_once: 60, per_second: 0.5 },

@@ -212,6 +212,10 @@ impl Delivery for RemoteDelivery {
     }
 
     fn is_overloaded(&self) -> bool {
-        self.remote.is_overloaded()
+        self.remote.waiting_bytes() >= MAX_WAITING_BYTES
     }
 }
+
+/// Bytes that wait for a worker, from which on the core waits, too: so no text waits behind more than these, such as
+/// the replies of a client that asks for as many as it can.
+const MAX_WAITING_BYTES: usize = 512 << 10;

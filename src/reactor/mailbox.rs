@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     vec::Drain,
 };
@@ -34,16 +34,14 @@ struct Shared<M> {
     asleep: AtomicBool,
     /// The queue has mail. Written under the lock, read without it.
     has_mail: AtomicBool,
-    /// The queue has reached its limit. Written under the lock, read without it.
-    full: AtomicBool,
+    /// The sum of the weights of the mail, in bytes. Written under the lock, read without it.
+    bytes: AtomicUsize,
+    limit: usize,
 }
 
 #[derive(Debug)]
 struct Queue<M> {
     mail: Vec<M>,
-    /// The sum of the weights of `mail`, in bytes.
-    bytes: usize,
-    limit: usize,
     is_open: bool,
 }
 
@@ -52,9 +50,9 @@ struct Queue<M> {
 pub(crate) struct Closed;
 
 pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
-    let queue = Mutex::new(Queue { mail: Vec::new(), bytes: 0, limit, is_open: true });
-    let [asleep, has_mail, full] = [const { AtomicBool::new(false) }; 3];
-    let shared = Arc::new(Shared { queue, waker, asleep, has_mail, full });
+    let queue = Mutex::new(Queue { mail: Vec::new(), is_open: true });
+    let [asleep, has_mail] = [const { AtomicBool::new(false) }; 2];
+    let shared = Arc::new(Shared { queue, waker, asleep, has_mail, bytes: AtomicUsize::new(0), limit });
     (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
 }
 
@@ -78,8 +76,7 @@ impl<M> Mailbox<M> {
         if !queue.is_open {
             return Err(Closed);
         }
-        queue.bytes += bytes;
-        self.0.full.store(queue.bytes >= queue.limit, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
         queue.mail.extend(mail);
         self.0.has_mail.store(true, Ordering::SeqCst);
         drop(queue);
@@ -94,7 +91,12 @@ impl<M> Mailbox<M> {
     /// Returns whether the queue has reached its limit. Callers then produce no new mail until it is emptied, so only
     /// operations that have already begun can exceed the limit.
     pub(crate) fn is_full(&self) -> bool {
-        self.0.full.load(Ordering::Relaxed)
+        self.waiting_bytes() >= self.0.limit
+    }
+
+    /// Returns the sum of the weights of the mail that waits.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -127,9 +129,8 @@ impl<M> Inbox<M> {
         if self.shared.has_mail.load(Ordering::Relaxed) {
             let mut queue = self.shared.lock();
             std::mem::swap(&mut queue.mail, &mut self.taken);
-            queue.bytes = 0;
+            self.shared.bytes.store(0, Ordering::Relaxed);
             self.shared.has_mail.store(false, Ordering::Relaxed);
-            self.shared.full.store(false, Ordering::Relaxed);
         }
         self.taken.drain(..)
     }
@@ -140,7 +141,7 @@ impl<M> Drop for Inbox<M> {
         let mut queue = self.shared.lock();
         queue.is_open = false;
         let rest = std::mem::take(&mut queue.mail);
-        self.shared.full.store(false, Ordering::Relaxed); // no thread should wait for this queue
+        self.shared.bytes.store(0, Ordering::Relaxed); // no thread should wait for this queue
         // Dropping mail may post again, so it happens outside of the lock.
         drop(queue);
         drop(rest);

@@ -90,6 +90,7 @@ trait CommandMailbox: Send + Sync {
     fn post(&self, command: Command, bytes: usize);
     fn post_all(&self, commands: &mut Vec<Command>, bytes: usize);
     fn is_full(&self) -> bool;
+    fn waiting_bytes(&self) -> usize;
 }
 
 impl<M: From<Command> + Send> CommandMailbox for Mailbox<M> {
@@ -104,6 +105,10 @@ impl<M: From<Command> + Send> CommandMailbox for Mailbox<M> {
 
     fn is_full(&self) -> bool {
         Mailbox::is_full(self)
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        Mailbox::waiting_bytes(self)
     }
 }
 
@@ -188,6 +193,13 @@ impl Remote {
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
         self.0.iter().any(|worker| worker.is_full())
+    }
+
+    /// Returns the bytes of the commands that wait for the worker that is furthest behind. What is posted now, it
+    /// executes after them.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.0.iter().map(|worker| worker.waiting_bytes()).max().unwrap_or(0)
     }
 
     /// Tells all workers to stop.

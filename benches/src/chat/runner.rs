@@ -187,7 +187,14 @@ impl Runner {
         let mut command = Command::new(&self.program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--quiet", "--workers", "1", "--guests", "--data"]);
         command.arg(data.map_or(Path::new(":memory:"), DataDir::path));
-        for limit in ["--sign-in-rate", "--sign-up-rate", "--event-rate", "--message-rate", "--conversation-rate"] {
+        for limit in [
+            "--sign-in-rate",
+            "--sign-up-rate",
+            "--entry-rate",
+            "--event-rate",
+            "--message-rate",
+            "--conversation-rate",
+        ] {
             command.args([limit, "1000000+1000000/s"]);
         }
         for limit in ["--max-rooms", "--max-owned-rooms"] {

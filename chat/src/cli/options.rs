@@ -164,6 +164,9 @@ struct LimitOptions {
     /// Rate of messages, and of other actions that other users see, from each user
     #[arg(long, value_name = "RATE", default_value = "20+5/s")]
     message_rate: Rate,
+    /// Rate of rooms that each user enters or creates
+    #[arg(long, value_name = "RATE", default_value = "60+12/m")]
+    entry_rate: Rate,
     /// Rate of conversations that each user begins with other users; guests have a quarter of it
     #[arg(long, value_name = "RATE", default_value = "20+1/m")]
     conversation_rate: Rate,
@@ -253,6 +256,7 @@ impl ServeOptions {
         config.limits.room_name_chars = limits.max_room_name_chars;
         config.limits.events = limits.event_rate;
         config.limits.messages = limits.message_rate;
+        config.limits.entries = limits.entry_rate;
         config.limits.conversations = limits.conversation_rate;
         config.limits.sign_ins = limits.sign_in_rate;
         config.limits.sign_ups = limits.sign_up_rate;

@@ -34,6 +34,14 @@ pub(super) enum Topic {
 }
 
 impl Effect {
+    /// Returns the length of a reply.
+    pub(super) fn reply_bytes(&self) -> usize {
+        match self {
+            Self::Send(_, text) => text.len(),
+            Self::Publish { .. } | Self::Subscribe(..) | Self::Unsubscribe(..) | Self::Close(..) | Self::Do(_) => 0,
+        }
+    }
+
     /// Carries out the effect, after the commit.
     pub(super) fn deliver(self, delivery: &impl Delivery) {
         match self {

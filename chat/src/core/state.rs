@@ -152,11 +152,16 @@ impl State {
         let mut stopwatch = Stopwatch::start();
         let mut commands = Vec::new();
         let done = self.in_transaction(|state| {
-            while let Some((source, mut command)) = queue.pop() {
+            let mut reply_bytes = 0;
+            while reply_bytes < MAX_REPLY_BYTES
+                && let Some((source, mut command)) = queue.pop()
+            {
+                let before = state.effects.len();
                 let done = state.run(&mut command);
                 let took = stopwatch.lap();
                 state.costs.record(command.name(), took);
                 queue.charge(source, took);
+                reply_bytes += state.effects.iter().skip(before).map(Effect::reply_bytes).sum::<usize>();
                 commands.push(command);
                 done?;
             }
@@ -225,7 +230,7 @@ impl State {
             &mut self.rate_limits;
         match action {
             Action::Message => messages.take(user, limits.messages, now),
-            Action::Enter => entries.take(user, ENTRY_RATE, now),
+            Action::Enter => entries.take(user, limits.entries, now),
             Action::Conversation => conversations.take(user, limits.conversations, now),
             Action::GuestConversation => conversations.take(user, limits.conversations.divided_by(GUEST_SHARE), now),
             // A user with many connections may send more than one connection may, but not in proportion to their
@@ -351,9 +356,6 @@ fn is_busy(error: &StoreError) -> bool {
 
 /// How many times the events of one connection all connections of a user together may send.
 const USER_EVENT_FACTOR: u32 = 2;
-/// Rate of rooms that one user enters or creates. It is low because each time is an entry in the room's log, and one
-/// more when the user leaves.
-const ENTRY_RATE: Rate = Rate { at_once: 60, per_second: 0.2 };
 /// Guests begin this many times fewer conversations than accounts.
 const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
@@ -363,3 +365,6 @@ const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
 /// The time after which a piece of background work ends. All commands wait for its end, and for its commit, which takes
 /// nearly as long if long texts are overwritten.
 const MAX_PIECE: Duration = Duration::from_millis(3);
+/// Bytes of replies after which a transaction takes no further command: whoever gets a short reply from a worker waits
+/// until it has written the long ones before.
+const MAX_REPLY_BYTES: usize = 256 << 10;
