@@ -39,8 +39,8 @@ struct Attempts {
     failures_of_account: Buckets<String>,
     /// Failed log-ins of each known device.
     failures_of_device: Buckets<Device>,
-    /// New accounts and guests from each network.
-    new_users: NetworkBuckets,
+    /// Sign-ins of all kinds from each network, except wrong guesses that are refused: each costs a hash or a session.
+    sign_ins: NetworkBuckets,
 }
 
 /// The one whose password is checked, and whose tokens are given back if it is right.
@@ -111,7 +111,7 @@ impl Api {
             failures: NetworkBuckets::new(),
             failures_of_account: Buckets::new(),
             failures_of_device: Buckets::new(),
-            new_users: NetworkBuckets::new(),
+            sign_ins: NetworkBuckets::new(),
         };
         Self { core, config, attempts: Arc::new(Mutex::new(attempts)), device_key }
     }
@@ -238,7 +238,13 @@ impl Api {
         let key = name.as_ref().map_or("", Name::key);
         let device = device_cookie.and_then(|cookie| self.device_key.verify(cookie, key, seconds_now()));
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let guesser = attempts.take_guess(key, device, from, self.config.limits.sign_ins, Instant::now())?;
+        let (limits, now) = (&self.config.limits, Instant::now());
+        let guesser = attempts.take_guess(key, device, from, limits.sign_ins, now)?;
+        // A right password is no guess, but it costs a hash, too.
+        if let Err(wait) = attempts.sign_ins.take(from, limits.sign_ups, now) {
+            attempts.give_back(&guesser, limits.sign_ins);
+            return Err(ErrorResponse::too_many_sign_ups(wait));
+        }
         drop(attempts);
         let Some(name) = name else { return Err(SignInError::BadCredentials.into()) };
         Ok(Checked { name, password: Password::new(&login.password).ok(), guesser: Some(guesser) })
@@ -257,7 +263,7 @@ impl Api {
             ));
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let allowed = attempts.new_users.take(from, self.config.limits.sign_ups, Instant::now());
+        let allowed = attempts.sign_ins.take(from, self.config.limits.sign_ups, Instant::now());
         drop(attempts);
         allowed.map_err(ErrorResponse::too_many_sign_ups)?;
         let name = Name::at_most(self.config.limits.name_chars, &login.name)
@@ -404,9 +410,9 @@ impl ErrorResponse {
         Self::wait(wait, "too_many_attempts", "Too many failed attempts to log in from your network")
     }
 
-    /// Too many new users from a network.
+    /// Too many sign-ins from a network.
     fn too_many_sign_ups(wait: Duration) -> Self {
-        Self::wait(wait, "too_many_sign_ups", "Too many people have just joined from your network")
+        Self::wait(wait, "too_many_sign_ups", "Too many people have just signed in from your network")
     }
 
     fn wait(wait: Duration, code: &'static str, what: &str) -> Self {

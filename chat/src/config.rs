@@ -56,8 +56,8 @@ pub struct ChatLimits {
     /// many, a /56 twice as many; all strangers together have ten times as many at once for each account, and a device
     /// on which its user has signed in before has as many of its own. Default: 10 at once, then one every 6 seconds.
     pub sign_ins: Rate,
-    /// Rate of new accounts and guests from each address (each /64 of IPv6), with multiples as for `sign_ins`. Default:
-    /// 60 at once, then one every 2 seconds.
+    /// Rate of new accounts, guests and log-ins together from each address (each /64 of IPv6), with multiples as for
+    /// `sign_ins`. Default: 60 at once, then one every 2 seconds.
     pub sign_ups: Rate,
     /// Maximum rooms that a user is a member of. Default: 200.
     pub rooms: usize,

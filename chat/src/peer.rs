@@ -106,10 +106,13 @@ impl Peer {
         if within_rate.is_err() {
             return Err((EventError::new("too_fast", "Too many events at once; please wait a moment."), event.id));
         }
-        if event.event == "auth" {
-            self.stage = Stage::Authenticated(Arc::clone(&backlog));
+        let is_unauthenticated = matches!(self.stage, Stage::Unauthenticated(_));
+        let is_credential = is_unauthenticated && event.event == "auth";
+        let flow = core.event(connection, event, text.len(), &backlog)?;
+        if is_credential {
+            (self.stage, self.events) = (Stage::Authenticated(backlog), Bucket::default());
         }
-        core.event(connection, event, text.len(), &backlog)
+        Ok(flow)
     }
 
     pub(super) fn closed(&self, connection: ConnectionId, core: &dyn ChatCore) {

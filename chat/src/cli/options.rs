@@ -173,7 +173,7 @@ struct LimitOptions {
     /// Rate of failed log-ins from each IP address, and to each account
     #[arg(long, value_name = "RATE", default_value = "10+10/m")]
     sign_in_rate: Rate,
-    /// Rate of new accounts and guests from each IP address
+    /// Rate of new accounts, guests and log-ins together from each IP address
     #[arg(long, value_name = "RATE", default_value = "60+30/m")]
     sign_up_rate: Rate,
     /// Maximum rooms that each user is a member of

@@ -63,7 +63,7 @@ fn log_in_from(raw: &mut Raw, from: &str, body: &Value, cookie: Option<&str>) ->
 /// A subscriber's /48 has 65,536 /64s, each with attempts of its own.
 #[test]
 fn ap_01_one_network_cannot_fill_the_queue_of_passwords() {
-    let program = chat(&["--trusted-proxy", "127.0.0.1", "--sign-in-rate", PLENTY]);
+    let program = chat(&["--trusted-proxy", "127.0.0.1", "--sign-in-rate", PLENTY, "--sign-up-rate", PLENTY]);
     let address = program.address();
     account(address, "Ann");
     let body = json!({"name": "Ann", "password": "a wrong horse"}).to_string();
