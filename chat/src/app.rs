@@ -122,7 +122,7 @@ impl App for Chat {
                     Outcome::Closed(reply) => {
                         context.send(Message::Text(&reply));
                         // Cannot fail: the code and the reason fit into a Close frame.
-                        let _ = context.close(CloseCode::POLICY_VIOLATION, TOO_MANY_REFUSALS);
+                        let _ = context.shut(CloseCode::POLICY_VIOLATION, TOO_MANY_REFUSALS);
                     }
                 }
             }

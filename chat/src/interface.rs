@@ -157,6 +157,9 @@ pub(super) trait Delivery: Send {
     /// Reads a connection again that waits: see [`Flow::Pause`].
     fn resume(&self, connection: ConnectionId);
 
+    /// Closes a connection that goes on sending whatever it is told, and reads nothing more from it.
+    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str);
+
     /// Closes a connection.
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
 
@@ -201,6 +204,10 @@ impl Delivery for RemoteDelivery {
 
     fn resume(&self, connection: ConnectionId) {
         self.batch.borrow_mut().resume(connection);
+    }
+
+    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+        self.batch.borrow_mut().shut(connection, code, reason);
     }
 
     fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) {

@@ -92,6 +92,18 @@ impl<'a> Context<'a> {
         self.hub.close(self.key, Some(CloseFrame { code, reason }))
     }
 
+    /// As [`close`](Self::close), but reads nothing more, not even the peer's Close frame. This is for a peer that goes
+    /// on sending whatever it is told: what it sends costs nothing more. The connection ends after
+    /// [`Config::close_timeout`] with [`End::NoClose`](super::End::NoClose).
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    ///
+    /// [`Config::close_timeout`]: super::Config::close_timeout
+    pub fn shut(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.hub.shut(self.key, CloseFrame { code, reason })
+    }
+
     /// Stops reading from this connection until [`Remote::resume`]. Deadlines for the peer's silence do not run
     /// meanwhile.
     pub fn pause(&mut self) {

@@ -233,6 +233,19 @@ impl Hub {
         Ok(())
     }
 
+    /// Begins the closing handshake, but reads nothing more: the connection ends after the deadline for the peer's
+    /// Close.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub(super) fn shut(&mut self, key: Key, frame: CloseFrame<'_>) -> Result<(), SendError> {
+        self.close(key, Some(frame))?;
+        if let Some(link) = self.links.get_mut(key).filter(|link| link.state == LinkState::Closing) {
+            link.paused = true;
+        }
+        Ok(())
+    }
+
     /// _Fails the connection_ (§7.1.7): drops the frames that are not partly written, sends a Close frame with the
     /// reason, and ends our side.
     pub(super) fn fail(&mut self, key: Key, why: &Fault<'_>) {

@@ -65,6 +65,8 @@ pub(super) enum Command {
     Subscribe(Key, Box<str>),
     Unsubscribe(Key, Box<str>),
     Close(Key, CloseCode, Box<str>),
+    /// Closes a connection, and reads nothing more from it.
+    Shut(Key, CloseCode, Box<str>),
     Resume(Key),
     Stop,
 }
@@ -183,6 +185,11 @@ impl Remote {
         self.post(id, Command::Close(id.key, code, reason.into()));
     }
 
+    /// As [`close`](Self::close), but reads nothing more from the peer: see [`Context::shut`](super::Context::shut).
+    pub fn shut(&self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.post(id, Command::Shut(id.key, code, reason.into()));
+    }
+
     /// Resumes reading from a connection after [`Context::pause`](super::Context::pause).
     pub fn resume(&self, id: ConnectionId) {
         self.post(id, Command::Resume(id.key));
@@ -272,6 +279,11 @@ impl Batch {
         self.add(id, Command::Close(id.key, code, reason.into()));
     }
 
+    /// Adds a [`Remote::shut`].
+    pub fn shut(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.add(id, Command::Shut(id.key, code, reason.into()));
+    }
+
     /// Adds a [`Remote::resume`].
     pub fn resume(&mut self, id: ConnectionId) {
         self.add(id, Command::Resume(id.key));
@@ -301,9 +313,12 @@ impl Command {
         match self {
             Self::Publish(batch) => weight(batch),
             Self::Send(_, message) | Self::Answer(_, message) => COMMAND_BYTES + message.frame().len(),
-            Self::Subscribe(..) | Self::Unsubscribe(..) | Self::Close(..) | Self::Resume(_) | Self::Stop => {
-                COMMAND_BYTES
-            }
+            Self::Subscribe(..)
+            | Self::Unsubscribe(..)
+            | Self::Close(..)
+            | Self::Shut(..)
+            | Self::Resume(_)
+            | Self::Stop => COMMAND_BYTES,
         }
     }
 }

@@ -303,8 +303,16 @@ impl<A: App> Worker<A> {
                     let _ = self.hub.close(key, Some(internal));
                 }
             }
+            Command::Shut(key, code, reason) => {
+                if self.hub.shut(key, CloseFrame { code, reason: &reason }).is_err() {
+                    let internal = CloseFrame { code: CloseCode::INTERNAL_ERROR, reason: "" };
+                    // As above.
+                    let _ = self.hub.shut(key, internal);
+                }
+            }
             Command::Resume(key) => {
-                if let Some(link) = self.hub.links.get_mut(key) {
+                // One that is shut stays so.
+                if let Some(link) = self.hub.links.get_mut(key).filter(|link| link.state == LinkState::Open) {
                     link.paused = false;
                     self.restart_peer_deadlines(key);
                     self.schedule(key);

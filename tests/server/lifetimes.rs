@@ -9,10 +9,11 @@ use switchboard_tests::server::{
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// An app that closes with 4000 on the text "close", and echoes other messages.
+/// An app that closes with 4000 on the text "close", shuts the connection on "shut", and echoes other messages.
 fn closes_on_request() -> Service {
     Service::echo().on_message(|message, context| match message {
         Message::Text("close") => context.close(CloseCode::new(4000), "as you wish").unwrap(),
+        Message::Text("shut") => context.shut(CloseCode::new(4001), "enough").unwrap(),
         message => context.send(message),
     })
 }
@@ -198,6 +199,26 @@ fn an_unanswered_close_ends_as_no_close() {
         raw.expect_end();
     };
     assert_ends_as(config, peer, End::NoClose);
+}
+
+/// The peer's Close, and even what breaks the protocol, stays unread. `resume` does not change that.
+#[test]
+fn nothing_is_read_from_a_connection_that_was_shut() {
+    let ways: [fn(&TestServer, &mut Raw, ConnectionId); 2] =
+        [|_, raw, _| raw.text("shut"), |server, _, id| server.remote.shut(id, CloseCode::new(4001), "enough")];
+    for shut in ways {
+        let mut config = config();
+        config.close_timeout = SHORT;
+        let peer = move |server: &TestServer, mut raw: Raw, id: ConnectionId| {
+            shut(server, &mut raw, id);
+            raw.expect_frame(0x88, b"\x0F\xA1enough");
+            server.remote.resume(id);
+            raw.text("more");
+            raw.send(0x88, b"\x0F\xA1");
+            raw.write(b"\xFF");
+        };
+        assert_ends_as(config, peer, End::NoClose);
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) enum Effect {
     Subscribe(ConnectionId, Topic),
     Unsubscribe(ConnectionId, Topic),
     Close(ConnectionId, CloseCode, &'static str),
+    /// Closes the connection, and reads nothing more from it.
+    Shut(ConnectionId, CloseCode, &'static str),
     /// Work that must not begin before the commit.
     Do(Box<dyn FnOnce() + Send>),
 }
@@ -38,7 +40,12 @@ impl Effect {
     pub(super) fn reply_bytes(&self) -> usize {
         match self {
             Self::Send(_, text) => text.len(),
-            Self::Publish { .. } | Self::Subscribe(..) | Self::Unsubscribe(..) | Self::Close(..) | Self::Do(_) => 0,
+            Self::Publish { .. }
+            | Self::Subscribe(..)
+            | Self::Unsubscribe(..)
+            | Self::Close(..)
+            | Self::Shut(..)
+            | Self::Do(_) => 0,
         }
     }
 
@@ -50,6 +57,7 @@ impl Effect {
             Self::Subscribe(connection, topic) => delivery.subscribe(connection, &topic.name()),
             Self::Unsubscribe(connection, topic) => delivery.unsubscribe(connection, &topic.name()),
             Self::Close(connection, code, reason) => delivery.close(connection, code, reason),
+            Self::Shut(connection, code, reason) => delivery.shut(connection, code, reason),
             Self::Do(work) => work(),
         }
     }

@@ -216,7 +216,7 @@ impl Decoded {
         let Row { kind, weight, .. } = *self.row;
         if let Err(wait) = state.rate_limit(Action::Event(weight), user) {
             if state.rate_limit(Action::Refusal, user).is_err() {
-                state.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, wire::TOO_MANY_REFUSALS));
+                state.effects.push(Effect::Shut(connection, CloseCode::POLICY_VIOLATION, wire::TOO_MANY_REFUSALS));
             }
             return too_fast(wait);
         }

@@ -269,7 +269,7 @@ impl Ledger {
                     self.unsubscribe(client, topic);
                 }
             }
-            Command::Close(key, code, reason) => {
+            Command::Close(key, code, reason) | Command::Shut(key, code, reason) => {
                 let may = code.may_be_sent() && *code != CloseCode::MANDATORY_EXTENSION && reason.len() <= 123;
                 if let Some(client) = self.client(worker, *key) {
                     self.close(client, if may { *code } else { CloseCode::INTERNAL_ERROR });

@@ -79,6 +79,10 @@ impl Delivery for RecordedDelivery {
         self.resumed.lock().unwrap().push(connection);
     }
 
+    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+        self.close(connection, code, reason);
+    }
+
     fn close(&self, connection: ConnectionId, code: CloseCode, _: &str) {
         self.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.closed.lock().unwrap().push((connection, code.into()));

@@ -37,6 +37,10 @@ impl Delivery for DroppedDelivery {
 
     fn resume(&self, _: ConnectionId) {}
 
+    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+        self.close(connection, code, reason);
+    }
+
     fn close(&self, _: ConnectionId, _: CloseCode, reason: &str) {
         std::hint::black_box(reason.to_owned());
     }
