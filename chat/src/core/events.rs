@@ -118,8 +118,8 @@ events! {
     signed_in {
         // Rooms.
         "rooms": Rooms(Option<rooms::List>) => rooms::list, Reads, weight 10;
-        "create": Create(rooms::Create) => rooms::create, Broadcasts, weight 4;
-        "join": Join(rooms::Join) => rooms::join, Reads, weight 2;
+        "create": Create(rooms::Create) => rooms::create, Broadcasts, weight 6;
+        "join": Join(rooms::Join) => rooms::join, Reads, weight 3;
         "leave": Leave(rooms::RoomRef) => rooms::leave, Broadcasts, weight 2;
         "members": Members(rooms::ListMembers) => rooms::members, Reads, weight 5;
         "topic": Topic(moderation::SetTopic) => moderation::topic, Broadcasts, weight 1;

@@ -355,7 +355,7 @@ fn is_busy(error: &StoreError) -> bool {
 }
 
 /// How many times the events of one connection all connections of a user together may send.
-const USER_EVENT_FACTOR: u32 = 2;
+const USER_EVENT_FACTOR: u32 = 4;
 /// Guests begin this many times fewer conversations than accounts.
 const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
