@@ -107,10 +107,10 @@ fn messages_are_rate_limited_over_all_connections_of_a_user() {
 #[test]
 fn long_lists_count_as_several_events() {
     let rows = [
-        ("rooms", json!({}), 60),
-        ("members", json!({ "room": LOBBY }), 120),
-        ("people", json!({}), 120),
-        ("sessions", json!({}), 600),
+        ("rooms", json!({}), 120),
+        ("members", json!({ "room": LOBBY }), 240),
+        ("people", json!({}), 240),
+        ("sessions", json!({}), 1200),
     ];
     for (event, data, at_once) in rows {
         let mut chat = TestChat::new();
