@@ -90,7 +90,7 @@ impl std::error::Error for BadPassword {}
 /// Each hash takes 19 MiB and about 20 ms. That makes guessing expensive, and is too long for a thread that serves
 /// connections. The thread finishes the queued jobs and ends when all handles are dropped.
 ///
-/// Jobs wait in a queue that is shared fairly: see [`HashQueue`](super::hash_queue::HashQueue).
+/// Jobs wait in a queue that is shared fairly: see [`HashQueue`].
 #[derive(Clone)]
 pub(super) struct Hasher(Arc<HashQueue<Job>>);
 
