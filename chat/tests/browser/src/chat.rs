@@ -17,7 +17,8 @@ impl Chat {
     #[track_caller]
     pub fn open(arguments: &[&str]) -> Self {
         // All users sign in from the same address.
-        let server = Server::start(&[&["--sign-in-rate", "1000+1000/s", "--sign-up-rate", "1000+1000/s"], arguments].concat());
+        let server =
+            Server::start(&[&["--sign-in-rate", "1000+1000/s", "--sign-up-rate", "1000+1000/s"], arguments].concat());
         Self { browser: Browser::start(), networks: RefCell::default(), server }
     }
 
