@@ -306,8 +306,9 @@ fn uppercase(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).collect()
 }
 
-/// Bytes of the longest text that composes to one character, a Greek letter with three marks.
-const MAX_BYTES_PER_CHAR: usize = 8;
+/// Bytes of the longest text that composes to one character: three characters of four bytes. A Korean syllable from
+/// compatibility letters has nine.
+const MAX_BYTES_PER_CHAR: usize = 12;
 /// Maximum characters that compose to one.
 const MAX_COMPOSED: usize = 4;
 /// Maximum spaces at both ends, which are removed.
@@ -547,6 +548,14 @@ mod tests {
     }
 
     /// Texts of each kind eight times as long: linear rules take eight times as long, quadratic ones 64 times.
+    #[test]
+    fn the_longest_names_that_are_composed_are_not_too_long() {
+        for syllable in ["\u{3131}\u{314F}\u{3133}", "\u{1D6C2}\u{313}\u{300}\u{345}"] {
+            let name = RoomName::new(&syllable.repeat(RoomName::MAX_CHARS)).unwrap();
+            assert_eq!(name.as_str().chars().count(), RoomName::MAX_CHARS, "{name:?}");
+        }
+    }
+
     #[test]
     fn the_rules_take_linear_time() {
         let kinds = [

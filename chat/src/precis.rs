@@ -13,7 +13,10 @@ use precis_profiles::precis_core::{
     DerivedPropertyValue as Value, FreeformClass, IdentifierClass, StringClass,
     stringclasses::SpecificDerivedPropertyValue as Class,
 };
-use unicode_normalization::{char::canonical_combining_class, is_nfkc};
+use unicode_normalization::{
+    char::{canonical_combining_class, is_combining_mark},
+    is_nfkc,
+};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 use unicode_script::{Script, UnicodeScript as _};
 use unicode_security::skeleton;
@@ -97,7 +100,7 @@ fn is_virama(c: char) -> bool {
 }
 
 /// Returns whether letters that join stand on both sides of a zero-width non-joiner (A.1). Asks the crate, which knows
-/// the joining types, about the characters around it. Marks may stand between, and no name has more of them in a row.
+/// the joining types, about the characters around it: the next ones that are no marks, and the marks between.
 fn joins_around(chars: &[char], position: usize) -> bool {
     /// A class in which only the non-joiner has a rule.
     struct NonJoiner;
@@ -111,7 +114,10 @@ fn joins_around(chars: &[char], position: usize) -> bool {
         }
     }
 
-    let (from, to) = (position.saturating_sub(MAX_BETWEEN), chars.len().min(position + MAX_BETWEEN + 1));
+    let marks = |chars: &mut dyn Iterator<Item = &char>| chars.take_while(|c| is_combining_mark(**c)).count();
+    let before = marks(&mut chars[..position].iter().rev());
+    let after = marks(&mut chars[position + 1..].iter());
+    let (from, to) = (position.saturating_sub(before + 1), chars.len().min(position + after + 2));
     let around = (from..to).map(|other| match chars[other] {
         // Another one joins nothing, as this letter.
         ZERO_WIDTH_NON_JOINER if other != position => 'a',
@@ -184,8 +190,6 @@ const ZERO_WIDTH_NON_JOINER: char = '\u{200C}';
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
 const ARABIC_DIGITS: RangeInclusive<char> = '\u{660}'..='\u{669}';
 const EXTENDED_ARABIC_DIGITS: RangeInclusive<char> = '\u{6F0}'..='\u{6F9}';
-/// Characters around a zero-width non-joiner among which a letter on each side is sought.
-const MAX_BETWEEN: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -281,6 +285,11 @@ mod tests {
             ("a dot between two l", "col·lega", Ok(())),
             ("a dot elsewhere", "a·b", Err('·')),
             ("a dot at the end", "l·", Err('·')),
+            (
+                "many marks around a non-joiner",
+                "ن\u{64E}\u{64E}\u{64E}\u{64E}\u{64E}\u{64E}\u{64E}\u{64E}\u{64E}\u{200C}\u{64E}ا",
+                Ok(()),
+            ),
             ("a joiner after a virama", "क्\u{200D}ष", Ok(())),
             ("a joiner between letters", "a\u{200D}b", Err('\u{200D}')),
             ("a joiner at the start", "\u{200D}a", Err('\u{200D}')),
