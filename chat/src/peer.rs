@@ -75,6 +75,10 @@ impl Peer {
             Ok(flow) => Outcome::Passed(flow),
             Err((error, id)) => {
                 let reply = wire::error(&error, id.as_ref());
+                if error == EventError::overloaded() {
+                    // No fault of this client.
+                    return Outcome::Refused(reply);
+                }
                 match self.refusals.take(REFUSAL_RATE, now) {
                     Ok(()) => Outcome::Refused(reply),
                     Err(_) => Outcome::Closed(reply),
@@ -125,5 +129,5 @@ impl Peer {
 
 /// Rate of events on a connection that has shown no credential: it needs one, and a few beats.
 const UNAUTHENTICATED_RATE: Rate = Rate { at_once: 10, per_second: 1.0 };
-/// Rate of refused events: a connection is closed at more than 200 in 10 s.
+/// Rate of refused events, above which a connection is closed.
 const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };

@@ -13,7 +13,7 @@ use super::{
     costs::Stopwatch,
     lookup::other_member,
     sessions::Reason,
-    state::{Now, State},
+    state::{Now, State, is_busy},
 };
 
 /// Takes a step, of a few hundred microseconds. Returns whether there may be more.
@@ -66,6 +66,10 @@ impl State {
                     log::error!("background work has failed, and is tried again: {error}");
                     // What was checked for foreign changes is checked again.
                     (has_failed, self.foreign_changes) = (true, 0);
+                    if is_busy(&error) {
+                        // Each other kind would wait as long as this one did.
+                        break;
+                    }
                 }
             }
         }

@@ -168,6 +168,10 @@ impl State {
             Ok(())
         });
         self.costs.record("<commit>", stopwatch.lap());
+        if done.is_err() && commands.is_empty() {
+            // The transaction could not begin, so nothing was taken yet. Whoever waits gets an answer all the same.
+            commands.extend(std::iter::from_fn(|| queue.pop()).map(|(_, command)| command));
+        }
         match done {
             Ok(()) => self.complete(commands, delivery),
             // Another process locks the database: each retry would wait as long as this command did.
@@ -350,7 +354,8 @@ fn finish(connection: ConnectionId, Unfinished { backlog, bytes }: &Unfinished, 
     }
 }
 
-fn is_busy(error: &StoreError) -> bool {
+/// Returns whether another process locks the database.
+pub(super) fn is_busy(error: &StoreError) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
@@ -360,7 +365,7 @@ const USER_EVENT_FACTOR: u32 = 4;
 const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
 const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };
-/// Refused events of one user before the connection is closed: more than 200 in 10 s.
+/// Rate of one user's refused events, above which the connection is closed.
 const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
 /// The time after which a piece of background work ends. All commands wait for its end, and for its commit, which takes
 /// nearly as long if long texts are overwritten.
