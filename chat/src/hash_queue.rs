@@ -2,7 +2,8 @@
 //!
 //! A hash takes about 20 ms, so whoever waits behind 64 of them waits longer than a second. Those who ask take turns: a
 //! network of strangers that asks for a thousand hashes gets one at a time between all others. In a full queue the
-//! longest row gives way. Users known by their session or their device have rows of their own, and three turns of four.
+//! longest row gives way. Devices that have signed in before have three turns of four, and places of their own; so have
+//! users who are signed in, who share the rest of the turns with strangers.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +15,9 @@ use super::rate::Network;
 /// Who asks for a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asker {
-    /// A user known by a session or a device, by the key of the name.
+    /// A device on which a user has signed in before, by the key of the user's name.
+    Device(String),
+    /// A user who is signed in, by the user's id.
     User(String),
     Stranger(Network),
 }
@@ -35,10 +38,13 @@ struct Shared<T> {
 }
 
 struct Queue<T> {
+    devices: Rows<T>,
     users: Rows<T>,
     strangers: Rows<T>,
-    /// Users served since the last stranger.
-    users_in_a_row: usize,
+    /// Devices served since the last other.
+    devices_in_a_row: usize,
+    /// Whether the last one that was served, devices left out, was a user who is signed in.
+    was_user: bool,
     is_closed: bool,
 }
 
@@ -53,7 +59,14 @@ struct Rows<T> {
 /// Returns the two ends of a new queue.
 pub(super) fn hash_queue<T>() -> (Arc<HashQueue<T>>, HashJobs<T>) {
     let rows = || Rows { rows: HashMap::new(), turns: VecDeque::new(), waiting: 0 };
-    let queue = Queue { users: rows(), strangers: rows(), users_in_a_row: 0, is_closed: false };
+    let queue = Queue {
+        devices: rows(),
+        users: rows(),
+        strangers: rows(),
+        devices_in_a_row: 0,
+        was_user: false,
+        is_closed: false,
+    };
     let shared = Arc::new(Shared { queue: Mutex::new(queue), has_more: Condvar::new() });
     (Arc::new(HashQueue(Arc::clone(&shared))), HashJobs(shared))
 }
@@ -63,6 +76,7 @@ impl<T> HashQueue<T> {
     pub(super) fn push(&self, asker: Asker, job: T) -> Option<T> {
         let mut queue = self.0.lock();
         let rows = match asker {
+            Asker::Device(_) => &mut queue.devices,
             Asker::User(_) => &mut queue.users,
             Asker::Stranger(_) => &mut queue.strangers,
         };
@@ -103,13 +117,15 @@ impl<T> Shared<T> {
 
 impl<T> Queue<T> {
     fn pop(&mut self) -> Option<T> {
-        let strangers_turn = self.users_in_a_row >= USERS_IN_A_ROW && self.strangers.waiting > 0;
-        if !strangers_turn && let Some(job) = self.users.pop() {
-            self.users_in_a_row += 1;
+        let others_turn = self.devices_in_a_row >= DEVICES_IN_A_ROW && self.users.waiting + self.strangers.waiting > 0;
+        if !others_turn && let Some(job) = self.devices.pop() {
+            self.devices_in_a_row += 1;
             return Some(job);
         }
-        self.users_in_a_row = 0;
-        self.strangers.pop()
+        self.devices_in_a_row = 0;
+        let users_turn = self.strangers.waiting == 0 || (!self.was_user && self.users.waiting > 0);
+        self.was_user = users_turn;
+        if users_turn { self.users.pop() } else { self.strangers.pop() }
     }
 }
 
@@ -156,10 +172,10 @@ impl<T> Rows<T> {
     }
 }
 
-/// Maximum jobs of all users, and of all strangers: those at the end of the queue wait 1.3 s.
+/// Maximum jobs of all devices, of all users, and of all strangers: those at the end of the queue wait 1.3 s.
 pub(super) const MAX_WAITING: usize = 64;
-/// Users that are served one after the other while strangers wait.
-const USERS_IN_A_ROW: usize = 3;
+/// Devices that are served one after the other while others wait.
+const DEVICES_IN_A_ROW: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -169,10 +185,6 @@ mod tests {
 
     fn stranger(network: u8) -> Asker {
         Asker::Stranger(Network::widest_of(IpAddr::from([192, 0, network, 1])))
-    }
-
-    fn user(name: &str) -> Asker {
-        Asker::User(name.to_owned())
     }
 
     /// Takes all jobs of a queue that ends.
@@ -207,15 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn known_users_have_three_turns_of_four_and_places_that_strangers_cannot_fill() {
+    fn known_devices_have_three_turns_of_four_and_places_that_others_cannot_fill() {
         let (queue, jobs) = hash_queue();
         for number in 0..2 * MAX_WAITING {
             queue.push(stranger(u8::try_from(number).unwrap()), "stranger");
+            queue.push(Asker::User(number.to_string()), "user");
         }
         for name in ["Ada", "Bob", "Ada", "Cem", "Ada"] {
-            assert_eq!(queue.push(user(name), name), None);
+            assert_eq!(queue.push(Asker::Device(name.to_owned()), name), None);
         }
-        let served: Vec<_> = rest(queue, &jobs).into_iter().take(8).collect();
-        assert_eq!(served, ["Ada", "Bob", "Cem", "stranger", "Ada", "Ada", "stranger", "stranger"]);
+        let served: Vec<_> = rest(queue, &jobs).into_iter().take(10).collect();
+        let expected = ["Ada", "Bob", "Cem", "user", "Ada", "Ada", "stranger", "user", "stranger", "user"];
+        assert_eq!(served, expected);
     }
 }

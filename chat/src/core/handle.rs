@@ -109,7 +109,7 @@ impl ChatCore for CoreHandle {
     ) {
         let (commands, hasher) = (self.commands.clone(), self.hasher.clone());
         let asker =
-            if is_known { Asker::User(name.key().to_owned()) } else { Asker::Stranger(Network::widest_of(from)) };
+            if is_known { Asker::Device(name.key().to_owned()) } else { Asker::Stranger(Network::widest_of(from)) };
         let found: Callback<Result<Option<(_, String)>, SignInError>> = Box::new(move |found| {
             let (user, hash) = match found {
                 Ok(found) => found.unzip(),
