@@ -41,6 +41,8 @@ struct Attempts {
     failures_of_device: Buckets<Device>,
     /// Sign-ins of all kinds from each network, except wrong guesses that are refused: each costs a hash or a session.
     sign_ins: NetworkBuckets,
+    /// Log-ins of each known device.
+    sign_ins_of_device: Buckets<Device>,
 }
 
 /// The one whose password is checked, and whose tokens are given back if it is right.
@@ -112,6 +114,7 @@ impl Api {
             failures_of_account: Buckets::new(),
             failures_of_device: Buckets::new(),
             sign_ins: NetworkBuckets::new(),
+            sign_ins_of_device: Buckets::new(),
         };
         Self { core, config, attempts: Arc::new(Mutex::new(attempts)), device_key }
     }
@@ -240,8 +243,13 @@ impl Api {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let (limits, now) = (&self.config.limits, Instant::now());
         let guesser = attempts.take_guess(key, device, from, limits.sign_ins, now)?;
-        // A right password is no guess, but it costs a hash, too.
-        if let Err(wait) = attempts.sign_ins.take(from, limits.sign_ups, now) {
+        // A right password is no guess, but it costs a hash, too. The others in its network must not keep a known device
+        // out, so that has a rate of its own.
+        let allowed = match guesser {
+            Guesser::Device(device) => attempts.sign_ins_of_device.take(device, limits.sign_ups, now),
+            Guesser::Stranger { .. } => attempts.sign_ins.take(from, limits.sign_ups, now),
+        };
+        if let Err(wait) = allowed {
             attempts.give_back(&guesser, limits.sign_ins);
             return Err(ErrorResponse::too_many_sign_ups(wait));
         }

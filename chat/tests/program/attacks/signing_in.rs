@@ -130,6 +130,14 @@ fn ap_01_a_known_device_logs_in_while_strangers_use_up_the_attempts_at_its_accou
     for _ in 0..10 {
         assert_eq!(log_in("10.3.0.1", &right, Some(&ann)), welcome);
     }
+    // Nor do others of its network, who use up all sign-ins there, keep it out.
+    let guest = |number: usize| {
+        let fields = [AS_JSON, ("X-Forwarded-For", "10.3.0.1"), ("Origin", "http://localhost")];
+        let body = json!({"name": format!("Guest {number}")}).to_string();
+        request_over(&mut Raw::connect(address), "localhost", "POST", "/api/guest", &fields, body).status
+    };
+    assert!((0..200).map(guest).any(|status| status == 429));
+    assert_eq!(log_in("10.3.0.1", &right, Some(&ann)), welcome);
     // Guesses from a stolen device are limited, too.
     for _ in 0..3 {
         assert_eq!(log_in("10.3.0.1", &wrong, Some(&ann)), wrong_password);
