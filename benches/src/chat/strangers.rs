@@ -27,7 +27,7 @@ pub(super) struct Strangers {
 #[derive(Debug)]
 struct Stranger {
     stream: TcpStream,
-    /// What is still to be sent.
+    /// The bytes that are not sent yet.
     request: Vec<u8>,
 }
 

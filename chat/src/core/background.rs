@@ -64,7 +64,7 @@ impl State {
                 Ok(more) => has_more = more,
                 Err(error) => {
                     log::error!("background work has failed, and is tried again: {error}");
-                    // What was checked for foreign changes is checked again.
+                    // All sessions are checked for foreign changes again.
                     (has_failed, self.foreign_changes) = (true, 0);
                     if is_busy(&error) {
                         // Each other kind would wait as long as this one did.

@@ -169,7 +169,7 @@ impl State {
         });
         self.costs.record("<commit>", stopwatch.lap());
         if done.is_err() && commands.is_empty() {
-            // The transaction could not begin, so nothing was taken yet. Whoever waits gets an answer all the same.
+            // The transaction could not begin, so nothing was taken yet. The clients that wait get an error.
             commands.extend(std::iter::from_fn(|| queue.pop()).map(|(_, command)| command));
         }
         match done {

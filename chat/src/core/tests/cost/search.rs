@@ -20,7 +20,7 @@ use super::{
     measure, slowness,
 };
 
-/// What was found for one event.
+/// The findings for one event.
 #[derive(Default)]
 struct Found {
     /// Of drawn events, those that were not refused.
