@@ -132,6 +132,9 @@ impl<A: App> Worker<A> {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
                     link.note_received(turn.now);
+                    if turn.is_late {
+                        self.restart_peer_deadlines(key);
+                    }
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -419,6 +422,10 @@ impl<A: App> reactor::Handler for Worker<A> {
         } else {
             Next::Again
         }
+    }
+
+    fn sockets(&self) -> usize {
+        self.hub.links.len()
     }
 }
 
