@@ -124,7 +124,7 @@ impl Server {
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
         for socket in sockets {
-            let (reactor, mailbox) = Reactor::new(socket, clock, MAILBOX_BYTES)?;
+            let (reactor, mailbox) = Reactor::new(socket, clock, config.max_mail_bytes())?;
             reactors.push(reactor);
             mailboxes.push(mailbox);
         }
@@ -223,5 +223,3 @@ const MAX_WORKERS: usize = 1 << 16;
 const RESERVED_DESCRIPTORS: usize = 64;
 /// Connections beyond its limit that a worker refuses with 503 at the same time.
 const MAX_OVER_CAPACITY: usize = 64;
-/// Bytes of mail that may wait for one worker. Past it, all workers stop reading from their peers until it is taken.
-const MAILBOX_BYTES: usize = 64 << 20;
