@@ -135,6 +135,11 @@ impl Config {
         self.max_worker_bytes - self.max_mail_bytes()
     }
 
+    /// Returns the memory that the unprocessed input of a worker's connections may use, in bytes.
+    pub(super) fn max_input_bytes(&self) -> usize {
+        self.max_connection_bytes() / 2
+    }
+
     /// Returns how often to check the deadlines: a quarter of the shortest, at least 10 ms and at most 1 s.
     pub(super) fn sweep_period(&self) -> Duration {
         let shortest = [

@@ -57,7 +57,7 @@ use std::{
     time::Instant,
 };
 
-use log::info;
+use log::{info, warn};
 
 pub use app::{App, End, Handshake, Message};
 pub use config::{Config, SlowSubscriber};
@@ -120,6 +120,10 @@ impl Server {
         let over_capacity = MAX_OVER_CAPACITY.min(share / 4);
         let connections = config.max_connections.unwrap_or(usize::MAX).min((share - over_capacity).max(1));
         let capacity = Capacity { connections, over_capacity };
+        if config.limits.max_message_bytes > config.max_input_bytes() as u64 {
+            let (message, input) = (config.limits.max_message_bytes, config.max_input_bytes());
+            warn!("messages may have {message} bytes, but a worker has memory for {input} bytes of unfinished ones");
+        }
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
