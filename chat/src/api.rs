@@ -464,6 +464,6 @@ fn seconds_now() -> u64 {
 /// the rate of one address.
 const ACCOUNT_FACTOR: u32 = 10;
 /// Maximum length of a body: enough for a name and a password.
-const MAX_BODY_BYTES: usize = 4 << 10;
+pub(super) const MAX_BODY_BYTES: usize = 4 << 10;
 /// Seconds after which a client may retry when the server is overloaded or cannot write.
 const RETRY_AFTER: &str = "2";

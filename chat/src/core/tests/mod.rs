@@ -29,7 +29,7 @@ use uuid::Uuid;
 use super::{
     super::{
         ChatConfig, Data, Name,
-        backlog::Backlog,
+        backlog::{Backlog, EventMemory},
         interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
@@ -116,7 +116,7 @@ impl TestChat {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
-        let (sender, commands) = command_queue();
+        let (sender, commands) = command_queue(1 << 20);
         let store = Store::open(&Data::Memory).unwrap();
         let state = State::new(store, Arc::new(config), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
@@ -341,7 +341,7 @@ fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command<
 
 /// Returns the backlog of a connection of its own.
 fn backlog() -> Arc<Backlog> {
-    Arc::new(Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::default()))
+    Arc::new(Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::new(EventMemory::new(1 << 20))))
 }
 
 /// Returns the texts of messages.
