@@ -449,7 +449,9 @@ impl From<SignInError> for ErrorResponse {
         let (status, field) = match error {
             SignInError::NameTaken => (409, None),
             SignInError::BadCredentials => (401, None),
-            SignInError::Overloaded | SignInError::Storage => (503, Some(("Retry-After", RETRY_AFTER.to_owned()))),
+            SignInError::Overloaded | SignInError::Storage | SignInError::Unknown => {
+                (503, Some(("Retry-After", RETRY_AFTER.to_owned())))
+            }
         };
         Self { status, error: error.event_error(), field }
     }

@@ -44,8 +44,8 @@ pub(super) trait AnyRequest<S>: Send {
     /// Computes the result. Called again if the transaction was rolled back.
     fn run(&mut self, state: &mut S) -> Result<(), StoreError>;
 
-    /// Calls back with the result, which is now durable, or with an error if the transaction `failed`.
-    fn complete(self: Box<Self>, failed: bool);
+    /// Calls back with the result, which is now durable, or with the error with which the transaction failed.
+    fn complete(self: Box<Self>, done: Result<(), SignInError>);
 }
 
 /// An event's part of its connection's backlog.
@@ -83,9 +83,9 @@ where
         Ok(())
     }
 
-    fn complete(self: Box<Self>, failed: bool) {
-        let result = self.result.filter(|_| !failed).unwrap_or(Err(SignInError::Storage));
-        (self.callback)(result);
+    fn complete(self: Box<Self>, done: Result<(), SignInError>) {
+        let Self { callback, result, .. } = *self;
+        callback(done.and_then(|()| result.unwrap_or(Err(SignInError::Storage))));
     }
 }
 

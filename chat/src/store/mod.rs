@@ -36,7 +36,7 @@ mod sessions;
 mod users;
 
 pub use data::{Data, OpenError};
-pub(super) use database::{Millis, Store, StoreError, now};
+pub(super) use database::{Millis, Store, StoreError, TransactionError, now};
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
 pub(super) use rooms::{DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};

@@ -240,7 +240,8 @@ impl TestChat {
     }
 
     /// Takes the reply to an event from the output.
-    fn reply_to(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
+    fn reply_to(&mut self, connection: ConnectionId, id: impl Into<Value>) -> Result<Value, String> {
+        let id = id.into();
         let mut output = self.delivery.output.lock().unwrap();
         let output = output.entry(connection).or_default();
         let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no reply in {output:?}"));
