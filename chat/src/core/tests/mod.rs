@@ -3,6 +3,7 @@
 mod cost;
 mod events;
 mod messages;
+mod positions;
 mod quotas;
 mod random_sequences;
 mod removal;
