@@ -58,6 +58,15 @@ impl WorkerClock {
         to.saturating_sub(from).saturating_sub(suspended.sum())
     }
 
+    /// Returns the time that was `span` before `now`; 0 if the run began later.
+    fn before(&self, now: Time, span: Time) -> Time {
+        let mut time = now.saturating_sub(span);
+        while time > 0 && self.between(time, now) < span {
+            time = time.saturating_sub(span - self.between(time, now));
+        }
+        time
+    }
+
     /// Returns whether at most `longest` passed between two times. What becomes due while the worker does not serve
     /// its peers is done in the second after.
     pub(super) fn is_within(&self, longest: Time, from: Time, mut to: Time) -> bool {
@@ -114,6 +123,8 @@ pub(super) struct Record {
     pub(super) got_close: Option<Option<CloseCode>>,
     /// The client has read the end of the server's side.
     pub(super) saw_end: bool,
+    /// The connection ended before all was written, since the client took too little.
+    was_cut: bool,
     /// When the client closed its socket.
     pub(super) closed_at: Time,
 }
@@ -159,6 +170,7 @@ impl Record {
             unresponsive_since: None,
             got_close: None,
             saw_end: false,
+            was_cut: false,
             closed_at: 0,
         }
     }
@@ -407,9 +419,7 @@ impl Ledger {
         let micros = |duration: std::time::Duration| duration.as_micros() as Time;
         let clock = &self.clocks[record.worker];
         // Deadlines count in hundredths of a second, and in the time of the worker.
-        let is_over = |since: Time, timeout: std::time::Duration| {
-            since < NEVER && clock.between(since, now) + 20 * MILLISECOND >= micros(timeout)
-        };
+        let ago = |timeout: std::time::Duration| clock.before(now, micros(timeout).saturating_sub(20 * MILLISECOND));
         // A worker may not have noticed later arrivals yet.
         let noticed = now.saturating_sub(self.setting.longest_wait + 10 * MILLISECOND);
         let unresponsive = record.unresponsive_since.is_some();
@@ -425,7 +435,7 @@ impl Ledger {
             End::Vanished => (facts.ended.is_some(), "its end has not arrived"),
             End::Broken(_) => (facts.reset.is_some(), "it was not reset"),
             End::NoPong => {
-                let silent = is_over(facts.arrived, config.idle_timeout - config.ping_after);
+                let silent = facts.arrived <= ago(config.idle_timeout - config.ping_after);
                 (silent && !record.is_well_behaved(), "it was not silent")
             }
             End::NoClose => {
@@ -435,17 +445,19 @@ impl Ledger {
                 };
                 let answered = record.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
                 let lately = facts.arrived >= noticed;
-                (is_over(since, config.close_timeout) && (!answered || lately), "its Close arrived in time")
+                (since <= ago(config.close_timeout) && (!answered || lately), "its Close arrived in time")
             }
             End::WriteStalled => {
-                let stalled = is_over(facts.last_writable, config.write_timeout);
-                (stalled && !record.is_well_behaved(), "it took bytes")
+                let slow = self.setting.profile != Profile::Calm || !record.is_well_behaved();
+                (slow && self.takes_too_little(record, now), "it took bytes")
             }
             End::MessageStalled => {
                 // The last bytes may have been a Ping in the middle of the message, which is no progress of the
                 // message.
                 let patience = config.message_timeout / if record.behavior == Behavior::Vanishes { 2 } else { 1 };
-                let stalled = record.behavior == Behavior::StopsInMessage || is_over(facts.arrived, patience);
+                // Others may have sent a few bytes, but not the demanded share of the message.
+                let few = self.network.arrived_since(record.pair, ago(patience)) <= facts.arrived_bytes / 32;
+                let stalled = record.behavior == Behavior::StopsInMessage || few;
                 (stalled && !record.is_well_behaved(), "its messages went on")
             }
             End::TooSlow => {
@@ -455,7 +467,7 @@ impl Ledger {
             End::Overloaded => (self.setting.profile == Profile::Memory, "there was room"),
             End::Stopped => {
                 let since = record.id.and_then(|id| self.stopping[usize::from(id.worker)]).unwrap_or(NEVER);
-                (is_over(since, config.stop_timeout), "there was time")
+                (since <= ago(config.stop_timeout), "there was time")
             }
         };
         assert!(
@@ -478,6 +490,23 @@ impl Ledger {
         }
     }
 
+    /// Returns whether a client took less than the demanded share of all that ever was to be sent to it.
+    fn takes_too_little(&self, record: &Record, now: Time) -> bool {
+        let timeout = self.setting.config.write_timeout.as_micros() as Time;
+        let since = self.clocks[record.worker].before(now, timeout.saturating_sub(20 * MILLISECOND));
+        let taken = self.network.written_since(record.pair, since);
+        let all: usize = record.expected.iter().map(|expected| expected.payload.len() + MAX_HEADER_BYTES).sum();
+        taken <= all / 32
+    }
+
+    /// Records that a connection that the app is done with has ended before all was written.
+    pub(super) fn cut(&mut self, worker: u16, key: Key) {
+        let Some(client) = self.client(worker, key) else { return };
+        let now = self.network.now();
+        assert!(self.takes_too_little(&self.records[client], now), "client {client} is cut, but it took bytes");
+        self.records[client].was_cut = true;
+    }
+
     /// Returns whether neither the network nor a limit interfered with a client, so that it must have got every
     /// expected message.
     pub(super) fn is_undisturbed(&self, client: usize) -> bool {
@@ -486,7 +515,8 @@ impl Ledger {
         let cut_off = self.stopping.iter().flatten().min().map(|since| since + config.stop_timeout.as_micros() as Time);
         let in_time =
             record.closed_at + 20 * MILLISECOND < cut_off.unwrap_or(NEVER) && self.setting.profile != Profile::Memory;
-        in_time && !self.network.facts(record.pair).client_reset && record.is_well_behaved() && record.saw_end
+        let is_whole = !record.was_cut && !self.network.facts(record.pair).client_reset;
+        in_time && is_whole && record.is_well_behaved() && record.saw_end
     }
 
     /// Checks a client whose connection is over on both sides.
@@ -521,6 +551,9 @@ impl Ledger {
         }
     }
 }
+
+/// The longest header of a frame of the server.
+const MAX_HEADER_BYTES: usize = 10;
 
 /// Returns the start of a message, which identifies it.
 pub(super) fn excerpt(payload: &[u8]) -> String {
