@@ -122,6 +122,7 @@ fn run<A: App>(
     config.workers = options.workers();
     config.max_body_bytes = sizes.body_bytes;
     config.max_worker_bytes = sizes.worker_bytes;
+    config.keep_alive_timeout = options.keep_alive;
     config.deflate = options.compression.config(config.workers);
     let mut signals =
         Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;

@@ -68,6 +68,9 @@ pub(crate) struct Options {
     /// of the machine's memory, or of its cgroup's, at most 256MiB for each worker]
     #[arg(long, value_name = "AMOUNT", value_parser = memory::parse)]
     pub(crate) max_memory: Option<usize>,
+    /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_time_or_zero)]
+    pub(crate) keep_alive: Duration,
     /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
     /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
@@ -345,6 +348,14 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         Ok(time) if time.is_zero() => Err("expected a time greater than 0, such as 15m, 12h or 30days".to_owned()),
         Ok(time) => Ok(time),
         Err(_) => Err("expected a time such as 15m, 12h or 30days".to_owned()),
+    }
+}
+
+fn parse_time_or_zero(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) => Ok(time),
+        Err(_) if text == "0" => Ok(Duration::ZERO),
+        Err(_) => Err("expected a time such as 75s or 5m, or 0".to_owned()),
     }
 }
 
