@@ -154,6 +154,7 @@ pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use server::{
     Acceptance, App, Batch, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy,
     Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
+    raise_descriptor_limit,
 };
 
 /// The examples of the README compile.

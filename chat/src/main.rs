@@ -18,6 +18,7 @@ use signal_hook::{
 use switchboard::{
     App, Config, Limits, OriginPolicy, Remote, Server,
     apps::{Audience, Broadcast, Echo},
+    raise_descriptor_limit,
 };
 use switchboard_chat::ChatService;
 
@@ -102,6 +103,9 @@ fn run<A: App>(
         config.workers = workers.into();
     }
     config.deflate = options.compression.config(config.workers);
+    if let Err(error) = raise_descriptor_limit() {
+        log::warn!("the limit of open files cannot be raised: {error}");
+    }
     let mut signals =
         Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let server = Server::bind(options.listen, config).map_err(|error| cannot_listen(options.listen, &error))?;

@@ -1,6 +1,6 @@
 //! The limits of a server: sizes, times and counts. The defaults suit a public server.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 #[cfg(feature = "deflate")]
 use crate::DeflateConfig;
@@ -13,8 +13,8 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The number of worker threads, each with its own event loop and listener; between 1 and 65536. Default: the
-    /// number of cores.
+    /// The number of worker threads, each with its own event loop and listener; between 1 and 1024. Default: the number
+    /// of cores.
     pub workers: usize,
     /// The limits of one message and frame. Default: [`Limits::default`] (16 MiB each). Past them the connection fails
     /// with 1009.
@@ -32,7 +32,8 @@ pub struct Config {
     /// The longest time for a whole request, from the connection's start or from the previous response. Default: 10 s.
     /// Past it the client gets 408 if a part of the request has arrived; otherwise the connection is closed.
     pub handshake_timeout: Duration,
-    /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s.
+    /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s. With [`Duration::MAX`] it
+    /// sends none, and silence has no deadline.
     pub ping_after: Duration,
     /// The longest silence of a peer, in which not even a Pong arrives; longer than `ping_after`. Default: 60 s. Past
     /// it the connection fails with 1008 ([`End::NoPong`](super::End::NoPong)).
@@ -81,7 +82,7 @@ pub enum SlowSubscriber {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            workers: std::thread::available_parallelism().map_or(1, Into::into),
+            workers: std::thread::available_parallelism().map_or(1, Into::into).min(MAX_WORKERS),
             limits: Limits::default(),
             #[cfg(feature = "deflate")]
             deflate: Some(DeflateConfig::default()),
@@ -104,6 +105,27 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Checks what no server can be started with: [`Server::bind`](super::Server::bind) refuses it.
+    ///
+    /// Every other value is allowed. A limit of 0 allows nothing, a deadline of 0 is over at the next check, and the
+    /// maximum of a type is no limit.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: `workers` is out of range, or `idle_timeout` is not longer than `ping_after`.
+    pub fn check(&self) -> io::Result<()> {
+        let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let Self { workers, ping_after, idle_timeout, .. } = self;
+        if !(1..=MAX_WORKERS).contains(workers) {
+            return invalid(format!("workers is {workers}, and must be from 1 to {MAX_WORKERS}"));
+        }
+        if idle_timeout <= ping_after && *ping_after < Duration::MAX {
+            return invalid(format!(
+                "idle_timeout is {idle_timeout:?}, and must be longer than ping_after, which is {ping_after:?}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Returns the compression state that the connections of one worker share.
     #[cfg(feature = "deflate")]
     pub(super) fn new_deflate(&self) -> Option<Deflate> {
@@ -133,3 +155,5 @@ impl Config {
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 }
+
+const MAX_WORKERS: usize = 1024;

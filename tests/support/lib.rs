@@ -4,6 +4,7 @@ pub mod counting;
 #[cfg(feature = "deflate")]
 pub mod deflaters;
 pub mod engine;
+pub mod fields;
 #[cfg(target_os = "linux")]
 pub mod process;
 pub mod random;
