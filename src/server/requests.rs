@@ -11,7 +11,7 @@ use super::{
     link::LinkState,
     worker::Worker,
 };
-use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
+use crate::{Delivery, Escaped, Rejection, ServerHandshake, reactor::Key};
 
 impl<A: App> Worker<A> {
     /// Passes a request or handshake to the app.
@@ -23,7 +23,7 @@ impl<A: App> Worker<A> {
             Incoming::Plain { head, body } => {
                 let keep_alive = keeps_alive(&head) && self.stopping.is_none();
                 inbound.phase = Phase::AwaitingResponse { from, keep_alive, head_only: head.method() == "HEAD" };
-                trace!("{}: {} {}", self.hub.id(key), head.method(), head.target());
+                trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
                 let responder = Responder::new(self.mailbox.clone(), key);
                 self.app.request(&Request { head: &head, body: &body, peer: from }, responder);
             }

@@ -5,6 +5,7 @@ pub mod counting;
 pub mod deflaters;
 pub mod engine;
 pub mod fields;
+pub mod hostile;
 #[cfg(target_os = "linux")]
 pub mod process;
 pub mod random;

@@ -3,10 +3,11 @@
 //! [`HeadScanner`] reads each byte once and finds the end of the head. It refuses bare LF, bare CR, control characters
 //! and folded lines at once, because request smuggling is made of these. Then httparse parses the whole head once.
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 use core::{fmt, ops::Range};
 
 use super::{HeadError, values::has_token};
+use crate::proto::Escaped;
 
 /// The limits of the head of a request or a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +211,7 @@ struct Fields {
 
 impl fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (method, target) = (self.method(), self.target());
+        let (method, target) = (Escaped::new(self.method()), Escaped::new(self.target()));
         write!(f, "{method} {target} {:?} {:?}", self.version, self.fields)
     }
 }
@@ -223,7 +224,7 @@ impl fmt::Debug for ResponseHead {
 
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)))).finish()
+        f.debug_map().entries(self.iter().map(|(name, value)| (Escaped::new(name), Escaped::new(value)))).finish()
     }
 }
 

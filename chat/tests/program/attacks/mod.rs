@@ -1,4 +1,4 @@
-//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07 and RS-11.
+//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07, RS-11 and LG-01.
 //!
 //! | file | attack |
 //! |---|---|
@@ -9,10 +9,12 @@
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
+//! | `log.rs` | writing into the log |
 //! | `fairness.rs` | taking what others need: time, and places in queues |
 
 mod fairness;
 mod floods;
+mod log;
 mod malformed;
 mod pages;
 mod rooms;
