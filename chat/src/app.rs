@@ -78,7 +78,7 @@ impl App for Chat {
         let plain = Acceptance::default();
         let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
         let address = address_of(handshake.request, handshake.peer.ip(), &self.config.trusted_proxies);
-        verdict.accept_with(acceptance, Peer::new(credential, address_key(address)));
+        verdict.accept_with(acceptance.counted_as(address), Peer::new(credential, address_key(address)));
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {

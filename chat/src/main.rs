@@ -4,7 +4,7 @@ mod cli;
 
 use std::{
     io::{self, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     process::ExitCode,
     sync::Arc,
 };
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(options.origin.clone()));
-            run("echo", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
+            run("echo", "ws", &options, &[], DEFAULT_MESSAGE_BYTES, move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
                 Recipients::Others => Audience::Others,
             };
             let app = Broadcast::new(audience, origin_policy(options.origin.clone()));
-            run("broadcast", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
+            run("broadcast", "ws", &options, &[], DEFAULT_MESSAGE_BYTES, move |_| app.clone())
         }
     };
     match done {
@@ -68,7 +68,8 @@ fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     // The data is opened before the server listens, so that an error ends the program at once.
     let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
     let chat = Arc::new(chat);
-    run("chat", "http", &serve.options, serve.message_bytes(), move |remote| chat.app(remote))
+    let (options, proxies) = (&serve.options, serve.trusted_proxies());
+    run("chat", "http", options, proxies, serve.message_bytes(), move |remote| chat.app(remote))
 }
 
 /// Formats an error of the command line as one line, without the usage, and with the help to look at.
@@ -89,11 +90,12 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}{advice}; {see}")
 }
 
-/// Binds the server, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
+/// Binds the server, on which connections from `proxies` are not counted for their address, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
 fn run<A: App>(
     what: &str,
     scheme: &str,
     options: &Options,
+    proxies: &[IpAddr],
     default_message_bytes: u64,
     make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
 ) -> Result<(), String> {
@@ -102,6 +104,8 @@ fn run<A: App>(
     if let Some(workers) = options.workers {
         config.workers = workers.into();
     }
+    config.max_connections_per_address = Some(options.max_connections_per_address).filter(|max| *max > 0);
+    config.uncounted_addresses = proxies.to_vec();
     config.deflate = options.compression.config(config.workers);
     if let Err(error) = raise_descriptor_limit() {
         log::warn!("the limit of open files cannot be raised: {error}");

@@ -1,6 +1,6 @@
 //! The limits of a server: sizes, times and counts. The defaults suit a public server.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
 #[cfg(feature = "deflate")]
 use crate::DeflateConfig;
@@ -67,6 +67,15 @@ pub struct Config {
     /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
     /// the server closes further ones without a response.
     pub max_connections: Option<usize>,
+    /// The number of connections from one address at the same time, over all workers: from each address of IPv4, and
+    /// from each /64 of IPv6. Default: 1,024. `None` is no limit. Past it a client gets 503 as with `max_connections`,
+    /// and the log says so once a minute.
+    pub max_connections_per_address: Option<usize>,
+    /// Addresses whose connections are not counted as one address's: those of reverse proxies, from which many clients
+    /// connect. Default: none. An app can count these clients with [`Acceptance::counted_as`].
+    ///
+    /// [`Acceptance::counted_as`]: super::Acceptance::counted_as
+    pub uncounted_addresses: Vec<IpAddr>,
 }
 
 /// How to treat a subscriber that does not read as fast as others publish.
@@ -100,6 +109,8 @@ impl Default for Config {
             slow_subscriber: SlowSubscriber::Close,
             max_worker_bytes: 256 << 20,
             max_connections: None,
+            max_connections_per_address: Some(1024),
+            uncounted_addresses: Vec::new(),
         }
     }
 }

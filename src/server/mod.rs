@@ -12,6 +12,7 @@
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
 //! | `origin.rs` | [`OriginPolicy`]: the pages that may connect |
 //! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
+//! | `addresses.rs` | how many connections each address has |
 //! | `config.rs` | [`Config`]: every limit and its default |
 //! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
@@ -27,6 +28,7 @@
 //! Two enums describe how far a connection has come, one per half: `LinkState` of a `Link` (outgoing) and `Phase` of an
 //! `Inbound` (incoming).
 
+mod addresses;
 mod app;
 mod bounds;
 mod config;
@@ -68,6 +70,7 @@ pub use origin::OriginPolicy;
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
 
 use crate::reactor::{self, Clock, Listeners, Reactor};
+use addresses::Addresses;
 use worker::{Capacity, Worker};
 
 /// A server that is bound to its address and does not run yet. [`App`] has an example.
@@ -120,7 +123,7 @@ impl Server {
         let share = (descriptors - reserve) / sockets.len();
         let over_capacity = MAX_OVER_CAPACITY.min(share / 4);
         let connections = config.max_connections.unwrap_or(usize::MAX).min((share - over_capacity).max(1));
-        let capacity = Capacity { connections, over_capacity };
+        let capacity = Capacity { connections, over_capacity, addresses: Arc::new(Addresses::new(&config)) };
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
@@ -136,6 +139,7 @@ impl Server {
         let mut workers = Vec::new();
         for (number, (reactor, mailbox)) in (0..).zip(reactors.into_iter().zip(mailboxes)) {
             let (config, remote, make_app) = (Arc::clone(&config), remote.clone(), Arc::clone(&make_app));
+            let capacity = capacity.clone();
             let run = move || {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());

@@ -42,11 +42,16 @@ const ROWS: &[Row] = &[
     ("stop_timeout", |c, at| c.stop_timeout = Limit::at(at), [&[Works]; 3]),
     ("max_queued_bytes", |c, at| c.max_queued_bytes = Limit::at(at), [&[Works]; 3]),
     ("max_worker_bytes", |c, at| c.max_worker_bytes = Limit::at(at), [&ANY, &ANY, &[Works]]),
+    (
+        "max_connections_per_address",
+        |c, at| c.max_connections_per_address = Limit::at(at),
+        [&[Refused], &[Works], &[Works]],
+    ),
     ("max_connections", |c, at| c.max_connections = Limit::at(at), [&[Refused], &[Works], &[Works]]),
 ];
 
 /// Fields that are no limits.
-const OTHERS: &[&str] = &["slow_subscriber"];
+const OTHERS: &[&str] = &["slow_subscriber", "uncounted_addresses"];
 
 fn deflate(config: &mut Config) -> &mut DeflateConfig {
     config.deflate.as_mut().expect("the default is compression")

@@ -12,13 +12,12 @@ pub fn fields_of(value: &impl Debug) -> Vec<String> {
         let content = line.trim_start();
         let indent = line.len() - content.len();
         path.retain(|(outer, _)| *outer < indent);
-        let Some((name, value)) = content.split_once(": ") else { continue };
+        let Some((name, _)) = content.split_once(": ") else { continue };
         path.push((indent, name));
-        if !value.ends_with(['{', '(', '[']) {
-            fields.push(path.iter().map(|(_, name)| *name).collect::<Vec<_>>().join("."));
-        }
+        fields.push(path.iter().map(|(_, name)| *name).collect::<Vec<_>>().join("."));
     }
-    fields
+    let has_fields = |field: &str| fields.iter().any(|other| other.starts_with(&format!("{field}.")));
+    fields.iter().filter(|field| !has_fields(field)).cloned().collect()
 }
 
 /// Asserts that the two lists have the same elements, in any order, and each once.
@@ -43,6 +42,7 @@ mod tests {
         plain: u8,
         none: Option<Inner>,
         some: Option<Inner>,
+        number: Option<u8>,
         list: Vec<u8>,
         last: &'static str,
     }
@@ -55,7 +55,14 @@ mod tests {
 
     #[test]
     fn fields_are_named_by_their_paths() {
-        let value = Outer { plain: 1, none: None, some: Some(Inner { inside: 2 }), list: Vec::new(), last: "a: b" };
-        assert_eq!(fields_of(&value), ["plain", "none", "some.inside", "list", "last"]);
+        let value = Outer {
+            plain: 1,
+            none: None,
+            some: Some(Inner { inside: 2 }),
+            number: Some(3),
+            list: Vec::new(),
+            last: "a: b",
+        };
+        assert_eq!(fields_of(&value), ["plain", "none", "some.inside", "number", "list", "last"]);
     }
 }

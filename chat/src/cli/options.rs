@@ -61,6 +61,10 @@ pub(crate) struct Options {
     /// --max-text-chars requires it; 16777216 for echo and broadcast]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_message_bytes: Option<u64>,
+    /// Maximum connections from one IP address (a /64 of IPv6) at the same time; 0 for no limit. Those of a trusted proxy
+    /// count for the addresses that it forwards
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) max_connections_per_address: usize,
     /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
     /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
@@ -115,7 +119,7 @@ struct ChatOptions {
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     public_url: Option<String>,
     /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without this option, all
-    /// users behind the proxy share one limit on sign-in attempts
+    /// users behind the proxy share the limits of one address, on sign-in attempts and on connections
     #[arg(long, value_name = "ADDR")]
     trusted_proxy: Vec<IpAddr>,
     /// Allow guests, users without an account [default if --listen is a loopback address and there is no --public-url]
@@ -231,6 +235,11 @@ impl ServeOptions {
     pub(crate) fn message_bytes(&self) -> u64 {
         let text = u64::try_from(self.limits.max_text_chars).unwrap_or(u64::MAX);
         text.saturating_mul(16).clamp(64 << 10, 1 << 30)
+    }
+
+    /// Returns the addresses of reverse proxies.
+    pub(crate) fn trusted_proxies(&self) -> &[IpAddr] {
+        &self.chat.trusted_proxy
     }
 
     /// Returns the chat's configuration.
