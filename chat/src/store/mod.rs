@@ -38,7 +38,7 @@ mod sessions;
 mod users;
 
 pub use data::{Data, OpenError};
-pub(super) use database::{Millis, Store, StoreError, now};
+pub(super) use database::{Millis, Store, StoreError, TransactionError, now};
 pub(super) use entry_hash::EntryHash;
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
