@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `pages.rs` | requests from foreign web pages |
 //! | `signing_in.rs` | signing in as another user |
+//! | `guesses.rs` | guessing passwords at once, and from devices that have logged in before |
 //! | `sessions.rs` | using a session after its end |
 //! | `rooms.rs` | reading and changing other users' rooms, and removing large ones |
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
@@ -13,6 +14,7 @@
 
 mod fairness;
 mod floods;
+mod guesses;
 mod malformed;
 mod pages;
 mod rooms;
