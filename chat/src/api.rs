@@ -363,13 +363,15 @@ impl From<SignInError> for ErrorResponse {
             SignInError::NameTaken => (409, None),
             SignInError::BadCredentials => (401, None),
             SignInError::Limited(limited) => (429, Some(("Retry-After", limited.seconds().to_string()))),
-            SignInError::Overloaded | SignInError::Storage => (503, Some(("Retry-After", RETRY_AFTER.to_owned()))),
+            SignInError::Overloaded | SignInError::Storage | SignInError::Unknown => {
+                (503, Some(("Retry-After", RETRY_AFTER.to_owned())))
+            }
         };
         Self { status, error: error.event_error(), field }
     }
 }
 
 /// Maximum length of a body: enough for a name and a password.
-const MAX_BODY_BYTES: usize = 4 << 10;
+pub(super) const MAX_BODY_BYTES: usize = 4 << 10;
 /// Seconds after which a client may retry when the server is overloaded or cannot write.
 const RETRY_AFTER: &str = "2";

@@ -143,8 +143,10 @@ pub(super) enum SignInError {
     Limited(Limited),
     /// The core has too much to do. The client may try again later.
     Overloaded,
-    /// The store cannot be read or written.
+    /// The store cannot be read or written. Nothing has changed.
     Storage,
+    /// The store cannot be written, and it is not known whether the change is there after a crash.
+    Unknown,
 }
 
 /// A limit of attempts to sign in that is reached.
@@ -208,6 +210,7 @@ impl SignInError {
             Self::Limited(limited) => limited.event_error(),
             Self::Overloaded => EventError::overloaded(),
             Self::Storage => EventError::storage(),
+            Self::Unknown => EventError::unknown(),
         }
     }
 }

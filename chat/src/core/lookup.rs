@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     super::store::{
-        ACTIVITY_STEP, DirectsEnd, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId,
+        ACTIVITY_STEP, DirectsEnd, EntryHash, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
+        StoreError, UserId,
     },
     cache::Profile,
     call::{Failure, refuse},
@@ -24,6 +25,7 @@ pub(super) struct RoomView {
     role: Option<Role>,
     epoch: String,
     seq: u64,
+    hash: EntryHash,
     time: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     active: Option<u64>,
@@ -39,7 +41,7 @@ impl State {
         self.cache.room(&self.store, id)
     }
 
-    /// Returns the number and time of a room's latest entry.
+    /// Returns the stamp of a room's latest entry.
     pub(super) fn head(&mut self, room: RoomId) -> Result<Stamp, StoreError> {
         self.cache.head(&self.store, room)
     }
@@ -109,6 +111,7 @@ impl State {
             role: member.map(|member| member.role).filter(|role| *role > Role::Banned),
             epoch: room.epoch.clone(),
             seq: head.seq,
+            hash: head.hash,
             time: head.time,
             active: member.and_then(|member| member.active).map(|active| self.latest_activity(active, head)),
             read,

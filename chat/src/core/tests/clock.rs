@@ -57,7 +57,7 @@ fn restart(chat: &mut TestChat, off: Duration) {
 /// Replaces the server by a new process over the same data.
 fn start_after_crash(chat: &mut TestChat, off: Duration) {
     let store = std::mem::replace(&mut chat.state.store, Store::open(&Data::Memory).unwrap());
-    let (sender, commands) = command_queue();
+    let (sender, commands) = command_queue(1 << 20);
     (chat.state, chat.commands) =
         (State::new(store, Arc::clone(&chat.state.config), chat.state.device_key.clone(), sender, hasher()), commands);
     // The monotonic clock does not run while the computer is off.
