@@ -2,6 +2,7 @@
 
 mod clock;
 mod cost;
+mod devices;
 mod events;
 mod messages;
 mod positions;
@@ -32,6 +33,7 @@ use super::{
     super::{
         ChatConfig, Data, Name,
         backlog::{Backlog, EventMemory},
+        device::DeviceKey,
         interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
@@ -123,7 +125,7 @@ impl TestChat {
         change(&mut config);
         let (sender, commands) = command_queue(1 << 20);
         let store = Store::open(&Data::Memory).unwrap();
-        let state = State::new(store, Arc::new(config), sender, hasher());
+        let state = State::new(store, Arc::new(config), DeviceKey::random(), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {
             state,

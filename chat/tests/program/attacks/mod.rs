@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `pages.rs` | requests from foreign web pages |
 //! | `signing_in.rs` | signing in as another user |
+//! | `guesses.rs` | guessing passwords at once, and from devices that have logged in before |
 //! | `sessions.rs` | using a session after its end |
 //! | `rooms.rs` | reading and changing other users' rooms, and removing large ones |
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
@@ -16,6 +17,7 @@
 mod addresses;
 mod fairness;
 mod floods;
+mod guesses;
 mod log;
 mod malformed;
 mod pages;
