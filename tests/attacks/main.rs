@@ -11,6 +11,7 @@
 //! | `deflate` | PM | permessage-deflate |
 //! | `addresses` | RS | connections from one address |
 //! | `resources` | RS | memory, descriptors and turns that many peers share |
+//! | `time` | TM | times in which the server does not run |
 //! | `log` | LG | what peers write into the log |
 //! | `process` | | servers in processes of their own |
 //!
@@ -63,6 +64,8 @@
 //! | RS-05 | a flood of resets leaves nothing behind | RUSTSEC-2023-0034, -2024-0003 (h2) |
 //! | RS-07 | a peer that sends without end does not delay others | |
 //! | RS-12 | an address has a bounded number of connections, and the others have theirs | CWE-770 |
+//! | TM-01 | peers that answer while the process is stopped stay, others are closed in their time | |
+//! | TM-02 | a slow server closes silent peers, and no peer whose answer it has not read | |
 //! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
 //! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.
@@ -79,6 +82,7 @@ mod log;
 mod messages;
 mod process;
 mod resources;
+mod time;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
