@@ -11,7 +11,7 @@
 //! | `deflate` | PM | permessage-deflate |
 //! | `addresses` | RS | connections from one address |
 //! | `resources` | RS | memory, descriptors and turns that many peers share |
-//! | `time` | TM | times in which the server does not run |
+//! | `time` | TM | times in which the server does not run, and what arrives meanwhile |
 //! | `log` | LG | what peers write into the log |
 //! | `process` | | servers in processes of their own |
 //!
@@ -66,6 +66,7 @@
 //! | RS-12 | an address has a bounded number of connections, and the others have theirs | CWE-770 |
 //! | TM-01 | peers that answer while the process is stopped stay, others are closed in their time | |
 //! | TM-02 | a slow server closes silent peers, and no peer whose answer it has not read | |
+//! | TM-03 | an urgent byte of TCP delays no frame | |
 //! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
 //! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.

@@ -1,8 +1,9 @@
-//! TM: times in which the server does not run, and peers that must not pay for them.
+//! TM: times in which the server does not run or is not told of what arrived.
 
 use std::{
     fs,
     process::Command,
+    sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -88,6 +89,64 @@ fn tm_02_slow_server_closes_a_silent_peer_and_no_peer_whose_answer_it_has_not_re
     for peer in &mut peers {
         expect_echo(peer);
     }
+}
+
+/// Linux ends a read at the urgent byte, which is not part of the stream. So a short read has not drained the socket.
+#[test]
+fn tm_03_urgent_byte_of_tcp_delays_no_frame() {
+    let (held_tx, held) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let service = Service::echo().on_message(move |message, context| {
+        if message == Message::Text("hold") {
+            held_tx.send(()).unwrap();
+            released.lock().unwrap().recv_timeout(LONG).unwrap();
+        }
+        context.send(message);
+    });
+    let server = serve(config(), service);
+    let (mut holder, _) = server.raw();
+    let (mut raw, _) = server.raw();
+    for length in [0, 1, 10, 16, 1000, 16 << 10] {
+        // Everything arrives while the server does not read.
+        holder.text("hold");
+        held.recv_timeout(LONG).unwrap();
+        raw.send(0x82, vec![1; length]);
+        send_urgent(&raw);
+        raw.text("behind");
+        release.send(()).unwrap();
+        holder.expect_frame(0x81, "hold");
+        raw.expect_frame(0x82, vec![1; length]);
+        raw.expect_frame(0x81, "behind");
+
+        holder.text("hold");
+        held.recv_timeout(LONG).unwrap();
+        raw.send(0x82, vec![2; length]);
+        send_urgent(&raw); // the very last byte
+        release.send(()).unwrap();
+        holder.expect_frame(0x81, "hold");
+        raw.expect_frame(0x82, vec![2; length]);
+        raw.text("later");
+        raw.expect_frame(0x81, "later");
+    }
+    // Around the size of the server's read buffer.
+    for length in ((128 << 10) - 16..(128 << 10) + 2).chain([1 << 20]) {
+        let mut sender = raw.stream.try_clone().unwrap();
+        let writing = thread::spawn(move || {
+            use std::io::Write;
+            sender.write_all(&switchboard_tests::server::frame(0x82, &vec![3; length])).unwrap();
+        });
+        raw.expect_frame(0x82, vec![3; length]);
+        writing.join().unwrap();
+        send_urgent(&raw);
+        raw.text("behind");
+        raw.expect_frame(0x81, "behind");
+    }
+}
+
+fn send_urgent(raw: &Raw) {
+    let sent = socket2::SockRef::from(&raw.stream).send_out_of_band(b"!").unwrap();
+    assert_eq!(sent, 1);
 }
 
 /// A server that pings after one second, and then waits for [`PATIENCE`].
