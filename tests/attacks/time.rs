@@ -23,8 +23,8 @@ use crate::{
 /// The server waits this long for an answer to its Ping.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// SIGSTOP ends a wait for events, so the first turn after SIGCONT could find every peer late and no event. (Before the
-/// mend, a server with the default deadlines closed 5,000 of 5,000 after 35 s.)
+/// SIGSTOP ends a wait for events, so the first turn after SIGCONT could find every peer late and no event. A past bug: a
+/// server with the default deadlines closed 5,000 of 5,000 peers after 35 s.
 #[test]
 fn tm_01_peers_that_answer_while_the_process_is_stopped_stay_and_a_silent_one_is_closed_in_its_time() {
     let name = "time::tm_01_peers_that_answer_while_the_process_is_stopped_stay_and_a_silent_one_is_closed_in_its_time";
