@@ -66,7 +66,7 @@ impl State {
                     log::error!("background work has failed, and is tried again: {error}");
                     // All sessions are checked for foreign changes again.
                     (has_failed, self.foreign_changes) = (true, 0);
-                    if is_busy(&error) {
+                    if is_busy(error.cause()) {
                         // Each other kind would wait as long as this one did.
                         break;
                     }

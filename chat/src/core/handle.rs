@@ -42,7 +42,7 @@ impl CoreHandle {
         delivery: impl Delivery + 'static,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let hasher = Hasher::start()?;
-        let (sender, receiver) = command_queue();
+        let (sender, receiver) = command_queue(config.waiting_event_bytes);
         let state = State::new(store, config, sender.clone(), hasher.clone());
         let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
             exit_on_panic("the chat's thread", move || run(state, receiver, &delivery));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    super::store::{DirectsEnd, Member, Place, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
+    super::store::{DirectsEnd, EntryHash, Member, Place, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
     cache::Profile,
     call::{Failure, refuse},
     data::UserName,
@@ -22,6 +22,7 @@ pub(super) struct RoomView {
     role: Option<Role>,
     epoch: String,
     seq: u64,
+    hash: EntryHash,
     time: u64,
     read: u64,
     unread: u64,
@@ -35,7 +36,7 @@ impl State {
         self.cache.room(&self.store, id)
     }
 
-    /// Returns the number and time of a room's latest entry.
+    /// Returns the stamp of a room's latest entry.
     pub(super) fn head(&mut self, room: RoomId) -> Result<Stamp, StoreError> {
         self.cache.head(&self.store, room)
     }
@@ -105,6 +106,7 @@ impl State {
             role: member.map(|member| member.role).filter(|role| *role > Role::Banned),
             epoch: room.epoch.clone(),
             seq: head.seq,
+            hash: head.hash,
             time: head.time,
             read,
             unread,

@@ -363,9 +363,16 @@ const MAX_TIME: Millis = u64::MAX >> 1;
 
 macro_rules! stored_as_number {
     ($type:ident { $($variant:ident = $number:literal),+ }) => {
+        impl $type {
+            /// Returns the number that is stored for the value.
+            pub(super) fn number(self) -> u8 {
+                match self { $(Self::$variant => $number),+ }
+            }
+        }
+
         impl ToSql for $type {
             fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(match self { $(Self::$variant => $number),+ }.into())
+                Ok(self.number().into())
             }
         }
 

@@ -3,6 +3,7 @@
 mod cost;
 mod events;
 mod messages;
+mod positions;
 mod quotas;
 mod random_sequences;
 mod removal;
@@ -29,7 +30,7 @@ use uuid::Uuid;
 use super::{
     super::{
         ChatConfig, Data, Name,
-        backlog::Backlog,
+        backlog::{Backlog, EventMemory},
         interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
@@ -116,7 +117,7 @@ impl TestChat {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
-        let (sender, commands) = command_queue();
+        let (sender, commands) = command_queue(1 << 20);
         let store = Store::open(&Data::Memory).unwrap();
         let state = State::new(store, Arc::new(config), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
@@ -240,7 +241,8 @@ impl TestChat {
     }
 
     /// Takes the reply to an event from the output.
-    fn reply_to(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
+    fn reply_to(&mut self, connection: ConnectionId, id: impl Into<Value>) -> Result<Value, String> {
+        let id = id.into();
         let mut output = self.delivery.output.lock().unwrap();
         let output = output.entry(connection).or_default();
         let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no reply in {output:?}"));
@@ -341,7 +343,7 @@ fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command<
 
 /// Returns the backlog of a connection of its own.
 fn backlog() -> Arc<Backlog> {
-    Arc::new(Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::default()))
+    Arc::new(Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::new(EventMemory::new(1 << 20))))
 }
 
 /// Returns the texts of messages.

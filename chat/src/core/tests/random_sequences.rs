@@ -34,6 +34,7 @@ struct Reader {
 struct Seen {
     epoch: Value,
     seq: u64,
+    hash: Value,
     /// Keys are not sent to clients, so the texts are the keys.
     texts: Vec<String>,
     /// Whether this connection follows the room.
@@ -93,6 +94,7 @@ impl Seen {
         let seq = message["seq"].as_u64().unwrap();
         assert_eq!(seq, self.seq + 1, "{context}: {message} after {}", self.seq);
         self.seq = seq;
+        self.hash = message["hash"].clone();
         self.texts.extend(message["text"].as_str().map(str::to_owned));
     }
 }
@@ -212,7 +214,7 @@ impl Reader {
         chat.last_id += 1;
         self.pending.insert(chat.last_id, (room, json!("join")));
         let seen = self.rooms.get(&room).filter(|seen| seen.seq > 0);
-        let since = seen.map(|seen| json!({ "epoch": seen.epoch, "seq": seen.seq }));
+        let since = seen.map(|seen| json!({ "epoch": seen.epoch, "seq": seen.seq, "hash": seen.hash }));
         event_command(connection, &json!(["join", { "room": room, "since": since }, chat.last_id]))
     }
 }
