@@ -9,7 +9,8 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 /// The limits of a server.
 ///
 /// Each limit holds per connection unless its text says otherwise. The server checks deadlines periodically and notices
-/// a missed one within two seconds.
+/// a missed one within two seconds. More than two seconds in which a worker's thread does not run, because the process is
+/// stopped or the machine is suspended or overloaded, do not count: all deadlines move by that time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {

@@ -137,6 +137,9 @@ impl<A: App> Worker<A> {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
                     link.note_received(turn.now);
+                    if turn.is_late {
+                        self.restart_peer_deadlines(key);
+                    }
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -374,6 +377,9 @@ impl<A: App> reactor::Handler for Worker<A> {
         link.readable |= readiness.readable || readiness.read_closed;
         link.read_closed |= readiness.read_closed;
         if readiness.writable && !link.outbox.is_empty() {
+            if turn.is_late {
+                link.outbox.restart_deadline(turn.now);
+            }
             self.hub.flush(key);
         }
         if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
@@ -432,6 +438,10 @@ impl<A: App> reactor::Handler for Worker<A> {
         } else {
             Next::Again
         }
+    }
+
+    fn sockets(&self) -> usize {
+        self.hub.links.len()
     }
 }
 
