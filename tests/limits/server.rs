@@ -41,7 +41,15 @@ const ROWS: &[Row] = &[
     ("message_timeout", |c, at| c.message_timeout = Limit::at(at), [&ANY, &ANY, &[Works]]),
     ("stop_timeout", |c, at| c.stop_timeout = Limit::at(at), [&[Works]; 3]),
     ("max_queued_bytes", |c, at| c.max_queued_bytes = Limit::at(at), [&[Works]; 3]),
-    ("max_worker_bytes", |c, at| c.max_worker_bytes = Limit::at(at), [&ANY, &ANY, &[Works]]),
+    (
+        "max_worker_bytes",
+        |c, at| {
+            c.max_worker_bytes = Limit::at(at);
+            // Without memory, nothing is read until this is over.
+            c.handshake_timeout = Duration::from_millis(500);
+        },
+        [&ANY, &ANY, &[Works]],
+    ),
     (
         "max_connections_per_address",
         |c, at| c.max_connections_per_address = Limit::at(at),
