@@ -2,6 +2,8 @@
 
 mod cost;
 mod events;
+#[cfg(target_os = "linux")]
+mod failing_disk;
 mod messages;
 mod positions;
 mod quotas;
@@ -117,8 +119,12 @@ impl TestChat {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
+        Self::start(Store::open(&Data::Memory).unwrap(), config)
+    }
+
+    /// Starts a chat over these data.
+    fn start(store: Store, config: ChatConfig) -> Self {
         let (sender, commands) = command_queue(1 << 20);
-        let store = Store::open(&Data::Memory).unwrap();
         let state = State::new(store, Arc::new(config), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {
