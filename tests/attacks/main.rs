@@ -9,7 +9,9 @@
 //! | `control` | CT | Pings and Pongs |
 //! | `close` | CL | the closing handshake and every other end of a connection |
 //! | `deflate` | PM | permessage-deflate |
+//! | `addresses` | RS | connections from one address |
 //! | `resources` | RS | memory, descriptors and turns that many peers share |
+//! | `log` | LG | what peers write into the log |
 //! | `process` | | servers in processes of their own |
 //!
 //! | id | rule | where other implementations failed |
@@ -60,16 +62,20 @@
 //! | RS-04 | a server out of descriptors serves its connections, then accepts again | bun PR #32705, libuv, libmill #182 |
 //! | RS-05 | a flood of resets leaves nothing behind | RUSTSEC-2023-0034, -2024-0003 (h2) |
 //! | RS-07 | a peer that sends without end does not delay others | |
+//! | RS-12 | an address has a bounded number of connections, and the others have theirs | CWE-770 |
+//! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
 //! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.
 //! Rules that cannot be tested here are named at the nearest test.
 #![cfg(target_os = "linux")]
 
+mod addresses;
 mod close;
 mod control;
 mod deflate;
 mod frames;
 mod handshake;
+mod log;
 mod messages;
 mod process;
 mod resources;

@@ -22,10 +22,11 @@ use super::{
         token::TokenHash,
         wire::{EventError, EventId, Incoming},
     },
+    clock::Now,
     events,
     fair::Source,
     queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
-    state::{Now, State},
+    state::State,
 };
 
 /// A handle to the core's thread.

@@ -1,5 +1,6 @@
 //! The chat without sockets: the events that each client gets, in order.
 
+mod clock;
 mod cost;
 mod events;
 #[cfg(target_os = "linux")]
@@ -39,10 +40,11 @@ use super::{
         token::{Token, TokenHash},
         wire,
     },
+    clock::Now,
     events::decode,
     fair::Source,
     queue::{Command, CommandReceiver, Request, Unfinished, command_queue},
-    state::{Commands, Now, State},
+    state::{Commands, State},
 };
 
 /// A delivery that records what each connection gets.
@@ -105,6 +107,8 @@ struct TestChat {
     delivery: RecordedDelivery,
     commands: CommandReceiver<State>,
     now: Now,
+    /// The monotonic clock at the start.
+    start: Instant,
     connections: u32,
     last_id: u64,
     /// Whether the test does the background work piece by piece.
@@ -132,10 +136,16 @@ impl TestChat {
             delivery: RecordedDelivery::default(),
             commands,
             now,
+            start: now.instant,
             connections: 0,
             last_id: 0,
             in_pieces: false,
         }
+    }
+
+    /// Sets the wall clock forward or back, but not to before 1970.
+    fn set_wall_clock(&mut self, step: i64) {
+        self.now.wall = self.now.wall.saturating_add_signed(step);
     }
 
     /// Advances the clock, and ticks.

@@ -1,4 +1,4 @@
-//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07 and RS-11.
+//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07, RS-11, RS-12 and LG-01.
 //!
 //! | file | attack |
 //! |---|---|
@@ -9,10 +9,14 @@
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
+//! | `addresses.rs` | opening many connections |
+//! | `log.rs` | writing into the log |
 //! | `fairness.rs` | taking what others need: time, and places in queues |
 
+mod addresses;
 mod fairness;
 mod floods;
+mod log;
 mod malformed;
 mod pages;
 mod rooms;
