@@ -1,8 +1,8 @@
 //! ME: everything that peers can make a server keep counts against `Config::max_worker_bytes`, and is freed when they
 //! have gone.
 //!
-//! Each attack would take several times the budget if what it sends did not count. A client with a message and an echo
-//! every few milliseconds is served meanwhile.
+//! Each attack would take several times the budget if what it sends did not count. A client that sends a
+//! message every 20 ms gets its echo meanwhile.
 
 use std::{
     sync::{Arc, Mutex},
@@ -56,7 +56,7 @@ fn attack<A>(name: &str, service: impl FnOnce() -> Service, run: impl FnOnce(&Se
     let witness = Witness::start(&server.url());
     let watch = MemoryWatch::start(server.id());
     let attackers = run(&server);
-    watch.wait_for_peak();
+    watch.wait_until_idle();
     let peak = watch.peak();
     witness.expect_served();
     let during = held(&mut client) - before;

@@ -15,7 +15,7 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    process::{memory, peak_of_memory},
+    process::{cpu_time, memory, peak_of_memory},
     server::{LONG, OPENING, builder, round_trip},
 };
 
@@ -104,6 +104,8 @@ impl Attackers {
 const PER_ADDRESS: usize = 500;
 /// The attackers stop to send if the server takes nothing from any of them for this long.
 const STANDSTILL: Duration = Duration::from_millis(500);
+/// A process that takes no CPU time for this long is idle: on a busy machine, it may wait for some of it.
+const IDLE: Duration = Duration::from_millis(1_500);
 
 /// A client that sends a message and waits for its echo, again and again, while an attack runs.
 pub struct Witness {
@@ -128,7 +130,7 @@ impl Witness {
             while !end.load(Ordering::Relaxed) {
                 ask();
                 served += 1;
-                thread::park_timeout(Duration::from_millis(5));
+                thread::park_timeout(Duration::from_millis(20));
             }
             served
         });
@@ -158,16 +160,18 @@ impl MemoryWatch {
         Self { id, baseline: memory(id) }
     }
 
-    /// Waits until the process takes no more memory than it did, for as long as a server needs to read what lies in its
-    /// sockets.
-    pub fn wait_for_peak(&self) {
-        let (mut peak, mut since, started) = (0, Instant::now(), Instant::now());
-        while since.elapsed() < STANDSTILL && started.elapsed() < LONG {
-            let now = peak_of_memory(self.id);
-            if now > peak {
-                (peak, since) = (now, Instant::now());
+    /// Waits until the process is idle, except for a witness: until it has read all that lies in its sockets, or stopped
+    /// to read. Waits at most half a minute.
+    pub fn wait_until_idle(&self) {
+        let started = Instant::now();
+        let (mut used, mut peak, mut idle_since) = (cpu_time(self.id), peak_of_memory(self.id), started);
+        while idle_since.elapsed() < IDLE && started.elapsed() < PATIENCE {
+            thread::park_timeout(STANDSTILL);
+            let now = (cpu_time(self.id), peak_of_memory(self.id));
+            if now.0 - used > STANDSTILL / 20 || now.1 != peak {
+                idle_since = Instant::now();
             }
-            thread::park_timeout(Duration::from_millis(10));
+            (used, peak) = now;
         }
     }
 
@@ -202,4 +206,5 @@ pub fn opening_of(target: &str) -> String {
     OPENING.replacen("GET / ", &format!("GET {target} "), 1)
 }
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const SETTLING: Duration = Duration::from_secs(60);

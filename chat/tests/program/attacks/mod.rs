@@ -1,4 +1,4 @@
-//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07 and RS-11.
+//! Attacks on the running chat: HS-05, AP-01, ME, RS-01, RS-07 and RS-11.
 //!
 //! | file | attack |
 //! |---|---|
@@ -9,11 +9,13 @@
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
+//! | `memory.rs` | making the chat keep more than it may |
 //! | `fairness.rs` | taking what others need: time, and places in queues |
 
 mod fairness;
 mod floods;
 mod malformed;
+mod memory;
 mod pages;
 mod rooms;
 mod sessions;
