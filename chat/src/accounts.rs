@@ -6,7 +6,7 @@ use super::{
     Data, Name, OpenError,
     name::BadName,
     password::{BadPassword, Password},
-    store::{Store, StoreError, UserId, now},
+    store::{Store, StoreError, TransactionError, UserId, now},
 };
 
 /// The accounts in a chat's data.
@@ -29,6 +29,8 @@ pub enum AccountError {
     Unknown,
     /// The database returned this error.
     Store(rusqlite::Error),
+    /// The database returned this error, and it is not known whether the change is stored.
+    Unsettled(rusqlite::Error),
     /// The password cannot be hashed.
     Hash,
 }
@@ -45,7 +47,7 @@ impl Accounts {
     /// Adds an account.
     ///
     /// # Errors
-    /// [`AccountError`]; then nothing has changed.
+    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unsettled`].
     pub fn add(&self, name: &str, password: &str) -> Result<(), AccountError> {
         let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
         let hash = hash(password)?;
@@ -58,7 +60,7 @@ impl Accounts {
     /// Sets an account's password, and ends all its sessions.
     ///
     /// # Errors
-    /// [`AccountError`]; then nothing has changed.
+    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unsettled`].
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccountError> {
         let hash = hash(password)?;
         self.in_transaction(|store| {
@@ -74,18 +76,18 @@ impl Accounts {
     /// Makes an account an operator, or with `false` revokes that.
     ///
     /// # Errors
-    /// [`AccountError`]; then nothing has changed.
+    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unsettled`].
     pub fn set_operator(&self, name: &str, operator: bool) -> Result<(), AccountError> {
         self.in_transaction(|store| Ok(store.set_operator(account(store, name)?, operator)?))
     }
 
     fn in_transaction<T>(&self, work: impl FnOnce(&Store) -> Result<T, AccountError>) -> Result<T, AccountError> {
         self.store.begin()?;
-        let done = work(&self.store).and_then(|value| Ok(self.store.commit().map(|()| value)?));
-        if done.is_err() {
-            self.store.roll_back();
-        }
-        done
+        let value = work(&self.store).inspect_err(|_| self.store.roll_back())?;
+        self.store.commit().map(|()| value).map_err(|error| match error {
+            TransactionError::Undone(error) => AccountError::Store(error),
+            TransactionError::Unknown(error) => AccountError::Unsettled(error),
+        })
     }
 }
 
@@ -117,6 +119,10 @@ impl fmt::Display for AccountError {
             Self::Taken => f.write_str("this name is taken, or one that looks like it is; choose another name"),
             Self::Unknown => f.write_str("there is no account with this name"),
             Self::Store(error) => write!(f, "cannot change the data: {error}"),
+            Self::Unsettled(error) => write!(
+                f,
+                "cannot tell whether the data was changed: {error}; check that the disk works, then do this again"
+            ),
             Self::Hash => f.write_str("cannot hash the password; check that there is enough memory"),
         }
     }

@@ -449,7 +449,9 @@ impl From<SignInError> for ErrorResponse {
         let (status, field) = match error {
             SignInError::NameTaken => (409, None),
             SignInError::BadCredentials => (401, None),
-            SignInError::Overloaded | SignInError::Storage => (503, Some(("Retry-After", RETRY_AFTER.to_owned()))),
+            SignInError::Overloaded | SignInError::Storage | SignInError::Unknown => {
+                (503, Some(("Retry-After", RETRY_AFTER.to_owned())))
+            }
         };
         Self { status, error: error.event_error(), field }
     }
@@ -464,6 +466,6 @@ fn seconds_now() -> u64 {
 /// the rate of one address.
 const ACCOUNT_FACTOR: u32 = 10;
 /// Maximum length of a body: enough for a name and a password.
-const MAX_BODY_BYTES: usize = 4 << 10;
+pub(super) const MAX_BODY_BYTES: usize = 4 << 10;
 /// Seconds after which a client may retry when the server is overloaded or cannot write.
 const RETRY_AFTER: &str = "2";

@@ -19,8 +19,23 @@ pub(super) struct Backlog {
     address: IpAddr,
     /// The number of events, their bytes, and whether the connection waits: see [`EVENT`] and [`WAITS`].
     state: AtomicU64,
-    /// The bytes of all connections' events.
-    total: Arc<AtomicUsize>,
+    /// The memory for all connections' events.
+    memory: Arc<EventMemory>,
+}
+
+/// The memory for the events of all connections that the core has not finished.
+#[derive(Debug)]
+pub(super) struct EventMemory {
+    used: AtomicUsize,
+    /// Maximum bytes. More than half of them are taken only for the only event of a connection, if it is at most
+    /// [`MODEST_BYTES`] long.
+    max: usize,
+}
+
+impl EventMemory {
+    pub(super) fn new(max: usize) -> Self {
+        Self { used: AtomicUsize::new(0), max }
+    }
 }
 
 /// What a connection does after an event.
@@ -37,9 +52,9 @@ pub(super) enum Flow {
 pub(super) struct Overloaded;
 
 impl Backlog {
-    /// Returns the backlog of a new connection. `total` is shared by all connections.
-    pub(super) fn new(address: IpAddr, total: Arc<AtomicUsize>) -> Self {
-        Self { address, state: AtomicU64::new(0), total }
+    /// Returns the backlog of a new connection. All connections share `memory`.
+    pub(super) fn new(address: IpAddr, memory: Arc<EventMemory>) -> Self {
+        Self { address, state: AtomicU64::new(0), memory }
     }
 
     pub(super) fn address(&self) -> IpAddr {
@@ -54,9 +69,9 @@ impl Backlog {
     pub(super) fn begin(&self, bytes: usize) -> Result<Flow, Overloaded> {
         let bytes = bytes.saturating_add(OVERHEAD);
         let is_modest = bytes <= MODEST_BYTES && self.state.load(Ordering::Relaxed) == 0;
-        let max = if is_modest { MAX_TOTAL_BYTES + MODEST_RESERVE } else { MAX_TOTAL_BYTES };
-        let added = |total: usize| total.checked_add(bytes).filter(|total| *total <= max);
-        if self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).is_err() {
+        let max = if is_modest { self.memory.max } else { self.memory.max / 2 };
+        let added = |used: usize| used.checked_add(bytes).filter(|used| *used <= max);
+        if self.memory.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).is_err() {
             return Err(Overloaded);
         }
         let change = EVENT + bytes as u64;
@@ -74,7 +89,7 @@ impl Backlog {
     /// be resumed.
     pub(super) fn finish(&self, bytes: usize) -> bool {
         let bytes = bytes.saturating_add(OVERHEAD);
-        self.total.fetch_sub(bytes, Ordering::Relaxed);
+        self.memory.used.fetch_sub(bytes, Ordering::Relaxed);
         let change = EVENT + bytes as u64;
         let state = self.state.fetch_sub(change, Ordering::AcqRel) - change;
         state & WAITS != 0 && !is_above(state, 2) && self.state.fetch_and(!WAITS, Ordering::AcqRel) & WAITS != 0
@@ -96,10 +111,7 @@ const MAX_EVENTS: u64 = 32;
 const MAX_BYTES: u64 = 128 << 10;
 /// Bytes that an event takes beside its text.
 const OVERHEAD: usize = 256;
-/// Maximum bytes of all connections' events.
-const MAX_TOTAL_BYTES: usize = 64 << 20;
-/// More than that are accepted for the only event of a connection, if it is at most this long.
-const MODEST_RESERVE: usize = 64 << 20;
+/// Maximum length of an event that may use the second half of the memory, with [`OVERHEAD`].
 const MODEST_BYTES: usize = 8 << 10;
 
 #[cfg(test)]
@@ -108,14 +120,20 @@ mod tests {
 
     use super::*;
 
-    fn backlog(total: &Arc<AtomicUsize>) -> Backlog {
-        Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::clone(total))
+    const MAX: usize = 1 << 20;
+
+    fn memory() -> Arc<EventMemory> {
+        Arc::new(EventMemory::new(MAX))
+    }
+
+    fn backlog(memory: &Arc<EventMemory>) -> Backlog {
+        Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::clone(memory))
     }
 
     #[test]
     fn a_connection_waits_from_its_32nd_event_until_half_of_them_are_finished() {
-        let total = Arc::default();
-        let backlog = backlog(&total);
+        let memory = memory();
+        let backlog = backlog(&memory);
         for number in 1..32 {
             assert_eq!(backlog.begin(10), Ok(Flow::Continue), "event {number}");
         }
@@ -129,13 +147,13 @@ mod tests {
         for left in (0..15).rev() {
             assert!(!backlog.finish(10), "with {left} left");
         }
-        assert_eq!(total.load(Ordering::Relaxed), 0);
+        assert_eq!(memory.used.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn a_connection_waits_for_long_events_earlier() {
-        let total = Arc::default();
-        let backlog = backlog(&total);
+        let memory = memory();
+        let backlog = backlog(&memory);
         assert_eq!(backlog.begin(64_000), Ok(Flow::Continue));
         assert_eq!(backlog.begin(64_000), Ok(Flow::Continue));
         assert_eq!(backlog.begin(64_000), Ok(Flow::Pause));
@@ -146,29 +164,29 @@ mod tests {
 
     #[test]
     fn past_the_bound_of_all_only_one_short_event_of_each_connection_is_accepted() {
-        let total = Arc::default();
-        let flood = backlog(&total);
+        let memory = memory();
+        let flood = backlog(&memory);
         for bytes in [60_000, 0] {
             while flood.begin(bytes).is_ok() {}
         }
-        let bytes = total.load(Ordering::Relaxed);
-        assert!(bytes <= MAX_TOTAL_BYTES && bytes > MAX_TOTAL_BYTES - OVERHEAD);
-        let calm = backlog(&total);
+        let bytes = memory.used.load(Ordering::Relaxed);
+        assert!(bytes <= MAX / 2 && bytes > MAX / 2 - OVERHEAD);
+        let calm = backlog(&memory);
         assert_eq!(calm.begin(60_000), Err(Overloaded));
         assert_eq!(calm.begin(1_000), Ok(Flow::Continue));
         assert_eq!(calm.begin(1_000), Err(Overloaded), "one at a time");
         assert_eq!(flood.begin(1_000), Err(Overloaded), "and not to those who flood");
         calm.finish(1_000);
         assert_eq!(calm.begin(1_000), Ok(Flow::Continue));
-        while backlog(&total).begin(7_000).is_ok() {}
-        assert!(total.load(Ordering::Relaxed) <= MAX_TOTAL_BYTES + MODEST_RESERVE);
+        while backlog(&memory).begin(7_000).is_ok() {}
+        assert!(memory.used.load(Ordering::Relaxed) <= MAX);
     }
 
     /// A connection's thread and the core's thread at once: whoever waits is resumed.
     #[test]
     fn a_connection_that_waits_is_always_resumed() {
-        let total = Arc::default();
-        let backlog = Arc::new(backlog(&total));
+        let memory = memory();
+        let backlog = Arc::new(backlog(&memory));
         let (events, work) = std::sync::mpsc::channel::<()>();
         let (resume, resumed) = std::sync::mpsc::channel::<()>();
         let core = {
@@ -190,6 +208,6 @@ mod tests {
         }
         drop(events);
         core.join().unwrap();
-        assert_eq!(total.load(Ordering::Relaxed), 0);
+        assert_eq!(memory.used.load(Ordering::Relaxed), 0);
     }
 }

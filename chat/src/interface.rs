@@ -112,8 +112,10 @@ pub(super) enum SignInError {
     BadCredentials,
     /// The core has too much to do. The client may try again later.
     Overloaded,
-    /// The store cannot be read or written.
+    /// The store cannot be read or written. Nothing has changed.
     Storage,
+    /// The store cannot be written, and it is not known whether the change is there after a crash.
+    Unknown,
 }
 
 impl From<HashError> for SignInError {
@@ -135,6 +137,7 @@ impl SignInError {
             Self::BadCredentials => EventError::new("bad_credentials", "The name or the password is wrong."),
             Self::Overloaded => EventError::overloaded(),
             Self::Storage => EventError::storage(),
+            Self::Unknown => EventError::unknown(),
         }
     }
 }

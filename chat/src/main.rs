@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(options.origin.clone()));
-            run("echo", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
+            run("echo", "ws", &options, Sizes::of_test_service(&options), move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
                 Recipients::Others => Audience::Others,
             };
             let app = Broadcast::new(audience, origin_policy(options.origin.clone()));
-            run("broadcast", "ws", &options, DEFAULT_MESSAGE_BYTES, move |_| app.clone())
+            run("broadcast", "ws", &options, Sizes::of_test_service(&options), move |_| app.clone())
         }
     };
     match done {
@@ -67,7 +67,28 @@ fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     // The data is opened before the server listens, so that an error ends the program at once.
     let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
     let chat = Arc::new(chat);
-    run("chat", "http", &serve.options, serve.message_bytes(), move |remote| chat.app(remote))
+    let sizes = Sizes {
+        message_bytes: serve.message_bytes(),
+        body_bytes: ChatService::MAX_BODY_BYTES,
+        worker_bytes: serve.worker_bytes(),
+    };
+    run("chat", "http", &serve.options, sizes, move |remote| chat.app(remote))
+}
+
+/// Limits of the server that are different for each service, in bytes.
+struct Sizes {
+    /// The default of `--max-message-bytes`.
+    message_bytes: u64,
+    body_bytes: usize,
+    worker_bytes: usize,
+}
+
+impl Sizes {
+    /// Echo and broadcast read no bodies.
+    fn of_test_service(options: &Options) -> Self {
+        let worker_bytes = options.memory_bytes() / options.workers();
+        Self { message_bytes: DEFAULT_MESSAGE_BYTES, body_bytes: 0, worker_bytes }
+    }
 }
 
 /// Formats an error of the command line as one line, without the usage, and with the help to look at.
@@ -93,14 +114,14 @@ fn run<A: App>(
     what: &str,
     scheme: &str,
     options: &Options,
-    default_message_bytes: u64,
+    sizes: Sizes,
     make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
 ) -> Result<(), String> {
     let mut config = Config::default();
-    config.limits = Limits::of_bytes(options.max_message_bytes.unwrap_or(default_message_bytes));
-    if let Some(workers) = options.workers {
-        config.workers = workers.into();
-    }
+    config.limits = Limits::of_bytes(options.max_message_bytes.unwrap_or(sizes.message_bytes));
+    config.workers = options.workers();
+    config.max_body_bytes = sizes.body_bytes;
+    config.max_worker_bytes = sizes.worker_bytes;
     config.deflate = options.compression.config(config.workers);
     let mut signals =
         Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;

@@ -9,7 +9,11 @@ use std::{
 use switchboard::Remote;
 
 use super::{
-    Chat, ChatConfig, ChatCore, OpenError, api::Api, core::CoreHandle, device::DeviceKey, interface::RemoteDelivery,
+    Chat, ChatConfig, ChatCore, OpenError,
+    api::{Api, MAX_BODY_BYTES},
+    core::CoreHandle,
+    device::DeviceKey,
+    interface::RemoteDelivery,
     store::Store,
 };
 
@@ -38,6 +42,11 @@ struct Running {
 }
 
 impl ChatService {
+    /// Maximum length of the body of a request to the chat, in bytes: enough for a name and a password. A server that
+    /// serves nothing else sets it as [`Config::max_body_bytes`](switchboard::Config::max_body_bytes), so that longer
+    /// bodies are refused before they are read.
+    pub const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
+
     /// Opens the data, and migrates it if an older version wrote it.
     ///
     /// # Errors

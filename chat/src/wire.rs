@@ -51,6 +51,11 @@ impl EventError {
     pub(super) fn storage() -> Self {
         Self::new("storage", "The server cannot save this, and nothing was changed. Please try again later.")
     }
+
+    /// Returns the error for a change of which it is not known whether it is stored.
+    pub(super) fn unknown() -> Self {
+        Self::new("unknown", "The server cannot tell whether this was saved. Please check before you try again.")
+    }
 }
 
 /// Decodes an event, except for its data: this runs on the event loop, and the core decodes the data on another

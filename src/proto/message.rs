@@ -81,6 +81,17 @@ impl PartialMessage {
         };
         compressed + self.assembler.buffered_bytes()
     }
+
+    /// Returns the heap memory of this message, in bytes, with its own box.
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        let compressed = match &self.coding {
+            Coding::Plain => 0,
+            Coding::Deflate(Compressed { inflater, backlog, .. }) => {
+                backlog.capacity() as u64 + inflater.as_ref().map_or(0, PooledInflater::uncounted_bytes)
+            }
+        };
+        size_of::<Self>() as u64 + compressed + self.assembler.allocated_bytes()
+    }
 }
 
 /// Collects and checks the payload of a message, after inflating.
@@ -138,6 +149,14 @@ impl MessageAssembler {
     fn buffered_bytes(&self) -> u64 {
         match &self.content {
             Content::Text { .. } | Content::Binary(_) => self.length,
+            Content::Streamed { .. } => 0,
+        }
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Text { whole, .. } => whole.capacity() as u64,
+            Content::Binary(whole) => whole.capacity() as u64,
             Content::Streamed { .. } => 0,
         }
     }

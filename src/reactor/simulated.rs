@@ -125,6 +125,11 @@ pub(crate) struct Facts {
     pub(crate) client_reset: bool,
 }
 
+/// Returns how many bytes were moved after a time.
+fn sum_since(moves: &[(Time, usize)], since: Time) -> usize {
+    moves.iter().rev().take_while(|(at, _)| *at > since).map(|(_, count)| count).sum()
+}
+
 #[derive(Debug)]
 struct State {
     now: Time,
@@ -162,6 +167,10 @@ struct Pair {
     /// The connection is in the worker's `ready` list.
     queued: bool,
     facts: Facts,
+    /// When bytes arrived at the server, and how many.
+    arrivals: Vec<(Time, usize)>,
+    /// When the server wrote bytes, and how many.
+    writes: Vec<(Time, usize)>,
 }
 
 #[derive(Debug)]
@@ -307,6 +316,8 @@ impl Network {
             edges: Flags::default(),
             queued: false,
             facts: Facts::default(),
+            arrivals: Vec::new(),
+            writes: Vec::new(),
         });
         let at = state.now + state.delay(up.delay);
         state.schedule(at, Move::Connect { pair, worker });
@@ -315,6 +326,16 @@ impl Network {
 
     pub(crate) fn facts(&self, pair: usize) -> Facts {
         self.lock().pairs[pair].facts
+    }
+
+    /// Returns how many bytes the server has written since a time.
+    pub(crate) fn written_since(&self, pair: usize, since: Time) -> usize {
+        sum_since(&self.lock().pairs[pair].writes, since)
+    }
+
+    /// Returns how many bytes have arrived at the server since a time.
+    pub(crate) fn arrived_since(&self, pair: usize, since: Time) -> usize {
+        sum_since(&self.lock().pairs[pair].arrivals, since)
     }
 
     /// Returns the sockets that a worker watches and for which no event is queued, each with whether it can be read and
@@ -434,8 +455,9 @@ impl State {
             self.pairs[pair].flows[from as usize].fin = Fin::Arrived;
         }
         if from == Side::Client {
-            let facts = &mut self.pairs[pair].facts;
+            let Pair { facts, arrivals, .. } = &mut self.pairs[pair];
             if count > 0 {
+                arrivals.push((now, count));
                 facts.arrived = now;
                 facts.arrived_bytes += count;
             }
@@ -556,7 +578,7 @@ impl State {
     fn write(&mut self, pair: usize, side: Side, bytes: &[u8]) -> io::Result<usize> {
         self.before_call(pair, side)?;
         self.count_call(pair, side);
-        let Pair { flows, ends, facts, .. } = &mut self.pairs[pair];
+        let Pair { flows, ends, facts, writes, .. } = &mut self.pairs[pair];
         let (flow, end) = (&mut flows[side as usize], &mut ends[side as usize]);
         if let Some(error) = end.error.take() {
             return Err(error.into());
@@ -574,6 +596,7 @@ impl State {
         flow.sent.extend(&bytes[..count]);
         if side == Side::Server {
             facts.last_writable = self.now;
+            writes.push((self.now, count));
         }
         self.schedule_piece(pair, side);
         Ok(count)

@@ -150,7 +150,7 @@ pub enum End {
     NoPong,
     /// The peer did not answer our Close frame within [`Config::close_timeout`](super::Config::close_timeout).
     NoClose,
-    /// The peer took no bytes for [`Config::write_timeout`](super::Config::write_timeout).
+    /// The peer took too few of the bytes that wait for it, see [`Config::write_timeout`](super::Config::write_timeout).
     WriteStalled,
     /// The peer stopped in the middle of a message for [`Config::message_timeout`](super::Config::message_timeout).
     MessageStalled,
@@ -193,7 +193,7 @@ impl fmt::Display for End {
             Self::Broken(kind) => write!(f, "broke: {kind}"),
             Self::NoPong => f.write_str("did not answer a Ping"),
             Self::NoClose => f.write_str("did not answer our Close frame"),
-            Self::WriteStalled => f.write_str("took no bytes for too long"),
+            Self::WriteStalled => f.write_str("took too few bytes for too long"),
             Self::MessageStalled => f.write_str("stopped in the middle of a message"),
             Self::TooSlow => f.write_str("was too slow for what is published"),
             Self::Overloaded => f.write_str("used most of the worker's memory when it ran out"),

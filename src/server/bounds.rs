@@ -1,6 +1,11 @@
-//! Bounds on the bytes that wait for peers: a policy for each slow subscriber, and a limit for all of a worker.
+//! Bounds on the bytes that peers make a worker keep: a policy for each slow subscriber, and a limit for all bytes of a
+//! worker.
+//!
+//! All heap memory that grows with what peers send, or do not read, is counted, as allocated: outboxes, and input that is
+//! not processed (parts of requests and messages, stashes). Input gets at most half of the limit, so that a flood of it
+//! leaves room for answers.
 
-use std::io;
+use std::{cmp::Reverse, io};
 
 use super::{
     Config, SlowSubscriber,
@@ -11,13 +16,15 @@ use crate::{
     reactor::{Key, Slots, Tick},
 };
 
-/// The bytes in all outboxes of a worker, their bounds, and the connections that exceeded one.
+/// The bytes that a worker keeps for its peers, their bounds, and the connections that exceeded one.
 #[derive(Debug)]
 pub(super) struct Bounds {
-    /// Bytes in all outboxes.
-    queued: usize,
-    /// The limit of `queued`.
-    max_queued: usize,
+    /// Bytes allocated by all outboxes.
+    outgoing: usize,
+    /// Bytes allocated for input that is not processed, of all connections.
+    incoming: usize,
+    /// The limit of both together.
+    limit: usize,
     /// The limit for one subscriber.
     max_queued_each: usize,
     slow_subscriber: SlowSubscriber,
@@ -42,23 +49,61 @@ pub(super) enum Failure {
 impl Bounds {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            queued: 0,
-            max_queued: config.max_worker_bytes,
+            outgoing: 0,
+            incoming: 0,
+            limit: config.max_connection_bytes(),
             max_queued_each: config.max_queued_bytes,
             slow_subscriber: config.slow_subscriber,
             failed: Vec::new(),
         }
     }
 
-    /// Returns the bytes in all outboxes.
-    pub(super) fn queued(&self) -> usize {
-        self.queued
+    /// Returns the bytes allocated by all outboxes.
+    #[cfg(test)]
+    pub(super) fn outgoing(&self) -> usize {
+        self.outgoing
+    }
+
+    /// Returns the bytes allocated for input that is not processed.
+    #[cfg(test)]
+    pub(super) fn incoming(&self) -> usize {
+        self.incoming
     }
 
     /// Updates the count after an outbox has changed.
     pub(super) fn recount(&mut self, link: &mut Link) {
-        let (before, waits) = link.outbox.recount();
-        self.queued = self.queued - before + waits;
+        let (before, now) = link.outbox.recount();
+        self.outgoing = self.outgoing - before + now;
+    }
+
+    /// Updates the count after the unprocessed input of a connection has changed.
+    pub(super) fn recount_incoming(&mut self, (before, now): (usize, usize)) {
+        self.incoming = self.incoming - before + now;
+    }
+
+    /// Returns what takes more than its limit, if anything does.
+    pub(super) fn excess(&self) -> Option<Excess> {
+        if self.incoming > self.limit / 2 {
+            Some(Excess::Incoming)
+        } else if self.incoming + self.outgoing > self.limit {
+            Some(Excess::Both)
+        } else {
+            None
+        }
+    }
+
+    /// Returns whether an excess is gone, and a sixteenth of the limit is free. Finding the largest connections costs a
+    /// look at all of them, and must not be needed for every few bytes.
+    pub(super) fn is_relieved(&self, excess: Excess) -> bool {
+        match excess {
+            Excess::Incoming => self.incoming <= with_reserve(self.limit / 2),
+            Excess::Both => self.incoming + self.outgoing <= with_reserve(self.limit),
+        }
+    }
+
+    /// Returns how many bytes the outboxes may allocate: what the input leaves.
+    fn max_outgoing(&self) -> usize {
+        self.limit.saturating_sub(self.incoming)
     }
 
     /// Removes the outbox of a removed link from the count.
@@ -93,7 +138,7 @@ impl Bounds {
 
     /// Returns whether `more` bytes may wait for a link without any policy or eviction.
     pub(super) fn has_space(&self, link: &Link, more: usize) -> bool {
-        link.outbox.len() + more <= self.max_queued_each && self.queued + more <= self.max_queued
+        link.outbox.len() + more <= self.max_queued_each && self.outgoing + more <= self.max_outgoing()
     }
 
     /// Writes frames to a link with an empty outbox, and keeps the bytes that the kernel does not take.
@@ -113,7 +158,7 @@ impl Bounds {
         if !fits {
             // Unstarted frames are dropped; the rest of the started one may still be too much.
             link.outbox.drop_unstarted();
-            if self.queued + link.outbox.len() > self.max_queued {
+            if self.outgoing + link.outbox.allocated_bytes() > self.max_outgoing() {
                 link.outbox.clear();
                 link.state = LinkState::Draining;
                 self.failed.push((key, Failure::Cut));
@@ -127,24 +172,29 @@ impl Bounds {
         self.recount(link);
     }
 
-    /// Makes room for `more` bytes: while the limit would be exceeded, evicts the connection with the most bytes of
+    /// Makes room for `more` bytes: if the limit would be exceeded, evicts the connections with the most bytes of
     /// unstarted frames, with code 1013. Returns whether there is room now.
     ///
     /// Partly written frames can only be dropped with their connection; the end of the turn decides that.
     fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick) -> bool {
-        if more > self.max_queued {
-            return false; // no eviction would help
-        }
-        while self.queued + more > self.max_queued {
+        let Some(most) = self.max_outgoing().checked_sub(more) else { return false }; // no eviction would help
+        if self.outgoing > most {
             let gain = |link: &Link| link.outbox.unstarted();
             let worth =
                 links.iter().filter(|(_, link)| link.state == LinkState::Open && gain(link) > CLOSE_FRAME_BYTES);
-            let Some((key, _)) = worth.max_by_key(|(_, link)| gain(link)) else { return false };
-            let Some(link) = links.get_mut(key) else { return false };
-            self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
-            self.failed.push((key, Failure::Overloaded));
+            let mut largest: Vec<(usize, Key)> = worth.map(|(key, link)| (gain(link), key)).collect();
+            largest.sort_unstable_by_key(|&(gain, _)| Reverse(gain));
+            let enough = most.min(with_reserve(self.max_outgoing()));
+            for (_, key) in largest {
+                if self.outgoing <= enough {
+                    break;
+                }
+                let Some(link) = links.get_mut(key) else { continue };
+                self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
+                self.failed.push((key, Failure::Overloaded));
+            }
         }
-        true
+        self.outgoing <= most
     }
 
     /// Drops the unstarted frames of a connection, queues a Close frame instead, and sends nothing after it.
@@ -157,6 +207,20 @@ impl Bounds {
         link.enter(LinkState::Draining, now);
         self.recount(link);
     }
+}
+
+/// What takes more of a worker's memory than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// Input that is not processed.
+    Incoming,
+    /// Input and outboxes together.
+    Both,
+}
+
+/// Returns a limit less a sixteenth.
+fn with_reserve(limit: usize) -> usize {
+    limit - limit / 16
 }
 
 /// The largest Close frame: dropping fewer bytes than it takes makes no room.

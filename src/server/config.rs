@@ -43,11 +43,15 @@ pub struct Config {
     /// The longest wait for the peer to end its side of TCP after we have ended ours. Default: 1 s. Past it the
     /// connection is closed.
     pub linger_timeout: Duration,
-    /// The longest time in which a peer takes none of the bytes that wait for it. Default: 30 s. Past it the connection
-    /// is closed ([`End::WriteStalled`](super::End::WriteStalled)).
+    /// The longest time in which a peer takes less than a thirty-second part of the bytes that wait for it. Default:
+    /// 30 s. Past it the connection is closed ([`End::WriteStalled`](super::End::WriteStalled)).
+    ///
+    /// So the rate that is demanded grows with what is held for the peer: 35 bytes per second for 32 KiB, 17 KiB per
+    /// second for 16 MiB.
     pub write_timeout: Duration,
-    /// The longest time without progress in a message that the peer has begun. Default: 30 s. Past it the connection
-    /// fails with 1008 ([`End::MessageStalled`](super::End::MessageStalled)).
+    /// The longest time without progress in a message that the peer has begun. Progress is a thirty-second part more
+    /// of what is buffered of it, at least one byte. Default: 30 s. Past it the connection fails with 1008
+    /// ([`End::MessageStalled`](super::End::MessageStalled)).
     pub message_timeout: Duration,
     /// The longest time that a stop takes, for the whole server. Default: 5 s. Past it all remaining connections are
     /// cut ([`End::Stopped`](super::End::Stopped)).
@@ -58,9 +62,15 @@ pub struct Config {
     pub max_queued_bytes: usize,
     /// How to treat a subscriber that is more than `max_queued_bytes` behind. Default: [`SlowSubscriber::Close`].
     pub slow_subscriber: SlowSubscriber,
-    /// Bytes that wait for peers plus bytes of unfinished messages, of all connections of one worker. Default: 256 MiB.
-    /// Past it the worker evicts connections that hold the most, with 1013 if a Close frame can still be sent
-    /// ([`End::Overloaded`](super::End::Overloaded)).
+    /// The memory that peers can make one worker use, in bytes. Default: 256 MiB.
+    ///
+    /// It counts, as allocated: bytes that wait for peers, unfinished requests and messages, and input that is not
+    /// processed. A quarter is for mail from other threads: while more waits, the workers read nothing. Past the other
+    /// three quarters, or past half of them by input alone, the worker evicts the connections that hold the most: with
+    /// 1013 ([`End::Overloaded`](super::End::Overloaded)), or 503 during a request, if that can still be sent.
+    ///
+    /// Not included are fixed amounts: per worker about 4 MiB if compression is used, and up to 700 bytes per
+    /// connection; `DeflateConfig::memory_bytes`; and what the app itself keeps.
     pub max_worker_bytes: usize,
     /// The number of connections per worker. Default: `None`, as many as the limit of open files allows, less a
     /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
@@ -113,6 +123,21 @@ impl Config {
     #[cfg(not(feature = "deflate"))]
     pub(super) fn new_deflate(&self) -> Option<Deflate> {
         None
+    }
+
+    /// Returns the memory for mail from other threads, in bytes.
+    pub(super) fn max_mail_bytes(&self) -> usize {
+        self.max_worker_bytes / 4
+    }
+
+    /// Returns the memory that the connections of a worker may use, in bytes.
+    pub(super) fn max_connection_bytes(&self) -> usize {
+        self.max_worker_bytes - self.max_mail_bytes()
+    }
+
+    /// Returns the memory that the unprocessed input of a worker's connections may use, in bytes.
+    pub(super) fn max_input_bytes(&self) -> usize {
+        self.max_connection_bytes() / 2
     }
 
     /// Returns how often to check the deadlines: a quarter of the shortest, at least 10 ms and at most 1 s.

@@ -63,8 +63,8 @@ impl<A: App> Worker<A> {
                     return None;
                 }
                 let unfinished = inbound.unfinished();
-                let stalled =
-                    unfinished.is_some_and(|unfinished| now.since(unfinished.last_progress) >= config.message_timeout);
+                let stalled = unfinished
+                    .is_some_and(|unfinished| now.since(unfinished.last_progress()) >= config.message_timeout);
                 if stalled {
                     Some(Due::Fail(End::MessageStalled, "a message was not finished in time"))
                 } else if link.pinged {

@@ -122,6 +122,7 @@ trait Deliver: Send {
 
 impl<P: Send + 'static> Deliver for (Mailbox<Mail<P>>, Key) {
     fn deliver(&self, response: Response) {
-        let _ = self.0.post(Mail::Decision(self.1, Decision::Respond(response)), 0);
+        let bytes = response.weight();
+        let _ = self.0.post(Mail::Decision(self.1, Decision::Respond(response)), bytes);
     }
 }

@@ -1,17 +1,19 @@
 //! How connections end, one by one or all when the server stops. The app gets `closed` once for each open connection.
 
-use log::{debug, info};
+use std::{cmp::Reverse, time::Duration};
+
+use log::{debug, info, warn};
 
 use super::{
     App, End,
-    bounds::{Failure, OVERLOADED, TOO_SLOW},
+    bounds::{Excess, Failure, OVERLOADED, TOO_SLOW},
     hub::{Fault, Hub},
     inbound::Phase,
     link::{Link, LinkState},
     worker::Worker,
 };
 use crate::{
-    CloseCode, CloseFrame,
+    CloseCode, CloseFrame, Rejection,
     reactor::{Key, Tick, Turn},
 };
 
@@ -38,15 +40,21 @@ impl<A: App> Worker<A> {
 
     /// Ends the connection for the app, which gets `closed` once. Frames that wait are still written.
     pub(super) fn finish(&mut self, key: Key, end: &End) {
-        let inbound = &mut self.inbound[Self::slot(key)];
-        inbound.take_stash();
-        let phase = std::mem::replace(&mut inbound.phase, Phase::Over);
-        self.note_unfinished(key, true);
-        if let Phase::Open { peer, .. } = phase {
+        if let Phase::Open { peer, .. } = self.drop_input(key) {
             let id = self.hub.id(key);
             debug!("{id}: {end}");
             self.app.closed(peer, id, end, &self.hub.remote);
         }
+    }
+
+    /// Frees the unprocessed input of a connection, and drops all that still arrives. Returns the phase before.
+    pub(super) fn drop_input(&mut self, key: Key) -> Phase<A::Peer> {
+        let inbound = &mut self.inbound[Self::slot(key)];
+        inbound.take_stash();
+        inbound.set_unfinished(None);
+        let phase = std::mem::replace(&mut inbound.phase, Phase::Over);
+        self.recount(key);
+        phase
     }
 
     /// Ends the connection for the app, and closes it at once.
@@ -58,10 +66,7 @@ impl<A: App> Worker<A> {
     /// Closes the connection at once, without telling the app.
     pub(super) fn remove(&mut self, key: Key) {
         self.hub.remove(key);
-        if let Some(inbound) = self.inbound.get_mut(Self::slot(key)) {
-            inbound.take_stash();
-            inbound.phase = Phase::Over;
-        }
+        self.drop_input(key);
     }
 
     /// Fails a connection by policy: the app gets `end`, the peer a Close frame with `reason`.
@@ -86,22 +91,64 @@ impl<A: App> Worker<A> {
         }
     }
 
-    /// Evicts the largest users of memory, one by one, while the worker exceeds its limit.
+    /// Counts the unprocessed input of a connection again. Called after every change.
+    pub(super) fn recount(&mut self, key: Key) {
+        let counts = self.inbound[Self::slot(key)].recount();
+        self.hub.bounds.recount_incoming(counts);
+    }
+
+    /// Evicts the connections that hold the most memory while the worker exceeds a limit.
     pub(super) fn bound_memory(&mut self) {
-        let limit = self.config.max_worker_bytes;
-        let used =
-            |worker: &Self| worker.hub.queued_bytes() + usize::try_from(worker.unfinished_bytes).unwrap_or(usize::MAX);
-        while used(self) > limit {
-            let share = |key: Key, link: &Link| link.outbox.len() as u64 + self.inbound[Self::slot(key)].buffered();
-            let largest = self.hub.links.iter().max_by_key(|&(key, link)| share(key, link)).map(|(key, _)| key);
-            let Some(key) = largest else { return };
-            let before = used(self);
-            if self.hub.is_open(key) {
-                self.fail(key, &End::Overloaded, OVERLOADED);
+        while let Some(excess) = self.hub.bounds.excess() {
+            let share = |key: Key, link: &Link| {
+                let incoming = self.inbound[Self::slot(key)].counted();
+                match excess {
+                    Excess::Incoming => incoming,
+                    Excess::Both => incoming + link.outbox.allocated_bytes(),
+                }
+            };
+            let shares = self.hub.links.iter().map(|(key, link)| (share(key, link), key));
+            let mut largest: Vec<(usize, Key)> = shares.filter(|&(share, _)| share > 0).collect();
+            largest.sort_unstable_by_key(|&(share, _)| Reverse(share));
+            let mut evicted = 0;
+            for (_, key) in largest {
+                if self.hub.bounds.is_relieved(excess) {
+                    break;
+                }
+                self.evict(key);
+                evicted += 1;
             }
-            if used(self) >= before {
-                self.end(key, &End::Overloaded);
-            }
+            self.warn_of_evictions(evicted);
+        }
+    }
+
+    /// Ends a connection to free its memory. Tells the peer, if that takes less memory.
+    fn evict(&mut self, key: Key) {
+        let held = |worker: &Self| {
+            let outgoing = worker.hub.links.get(key).map_or(0, |link| link.outbox.allocated_bytes());
+            worker.inbound[Self::slot(key)].counted() + outgoing
+        };
+        let before = held(self);
+        if self.hub.is_open(key) {
+            self.fail(key, &End::Overloaded, OVERLOADED);
+        } else if let Phase::Http(stream) = &self.inbound[Self::slot(key)].phase {
+            let rejection = Rejection::new(503).header("Retry-After", "10").body("out of memory, try again later\n");
+            self.refuse(key, stream.from(), &rejection);
+        }
+        if held(self) >= before {
+            self.end(key, &End::Overloaded);
+        }
+    }
+
+    /// Tells the operator that connections were evicted, now and then.
+    fn warn_of_evictions(&mut self, evicted: usize) {
+        self.evicted += evicted;
+        let now = self.hub.now;
+        if self.last_memory_warning.is_none_or(|at| now.since(at) >= WARN_INTERVAL) {
+            self.last_memory_warning = Some(now);
+            let (worker, limit) = (self.hub.worker, self.config.max_worker_bytes);
+            warn!("worker {worker}: out of {limit} bytes for peers, closed the {} largest connections", self.evicted);
+            self.evicted = 0;
         }
     }
 
@@ -149,3 +196,6 @@ pub(super) fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> E
         None => End::Closed { by_us: false, code: frame.map(|frame| frame.code) },
     }
 }
+
+/// The shortest time between two warnings about evictions.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);

@@ -62,6 +62,11 @@ impl Response {
         self
     }
 
+    /// Returns the bytes that the response takes until it is written, about.
+    pub(super) fn weight(&self) -> usize {
+        self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
     /// Returns the response as bytes for the wire.
     pub(super) fn encode(&self, keep_alive: bool, head_only: bool) -> Vec<u8> {
         if !(200..=599).contains(&self.status) {
@@ -136,6 +141,12 @@ impl RequestStream {
     /// Returns whether no byte of a request has arrived.
     pub(super) fn is_idle(&self) -> bool {
         self.reader.is_empty() && self.body.is_none()
+    }
+
+    /// Returns the heap memory of the request so far, in bytes.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        let body = self.body.as_ref().map_or(0, |body| body.head.allocated_bytes() + body.bytes.capacity());
+        self.reader.allocated_bytes() + body
     }
 
     /// Processes the next bytes. Returns how many of them were used, and the request once it is complete. Calls

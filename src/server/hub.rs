@@ -69,11 +69,6 @@ impl Hub {
         ConnectionId { worker: self.worker, key }
     }
 
-    /// Returns the bytes that wait for all peers.
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.bounds.queued()
-    }
-
     pub(super) fn is_open(&self, key: Key) -> bool {
         self.links.get(key).is_some_and(|link| link.state == LinkState::Open)
     }

@@ -40,18 +40,35 @@ pub(super) struct Inbound<P> {
 struct Leftover {
     /// Bytes that were read and not processed. Nothing more is read while there are any.
     stash: Vec<u8>,
-    /// The bytes of an unfinished message as counted in the worker's total.
-    buffered: u64,
+    /// The result of [`Inbound::allocated_bytes`] that the worker has counted.
+    counted: usize,
     unfinished: Option<Unfinished>,
 }
 
 /// The progress of a message that the peer has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Unfinished {
-    /// The largest number of its bytes that were buffered at once.
-    pub(super) peak: u64,
-    /// When `peak` last grew. Neither Pings nor empty frames are progress.
-    pub(super) last_progress: Tick,
+    /// The number of its bytes that must be buffered at once for the next progress. Neither Pings nor empty frames
+    /// are progress.
+    goal: u64,
+    last_progress: Tick,
+}
+
+impl Unfinished {
+    /// A message of which the first `buffered` bytes have arrived.
+    pub(super) fn new(buffered: u64, now: Tick) -> Self {
+        Self { goal: buffered + (buffered / PROGRESS_SHARE).max(1), last_progress: now }
+    }
+
+    /// Returns the progress after `buffered` bytes have arrived.
+    pub(super) fn after(self, buffered: u64, now: Tick) -> Self {
+        if buffered >= self.goal { Self::new(buffered, now) } else { self }
+    }
+
+    /// Returns when the peer last made progress.
+    pub(super) fn last_progress(&self) -> Tick {
+        self.last_progress
+    }
 }
 
 /// How far the incoming half of a connection has come.
@@ -89,15 +106,37 @@ impl<P> Inbound<P> {
         stash.unwrap_or_default()
     }
 
-    pub(super) fn set_stash(&mut self, stash: Vec<u8>) {
+    pub(super) fn set_stash(&mut self, mut stash: Vec<u8>) {
         if !stash.is_empty() {
+            stash.shrink_to(2 * stash.len());
             self.leftover.get_or_insert_default().stash = stash;
         }
     }
 
-    /// Returns the bytes of an unfinished message as counted in the worker's total.
-    pub(super) fn buffered(&self) -> u64 {
-        self.leftover.as_ref().map_or(0, |leftover| leftover.buffered)
+    /// Returns the heap memory of what has arrived from the peer and is not processed, in bytes.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        let unfinished = match &self.phase {
+            Phase::Http(stream) => stream.allocated_bytes(),
+            Phase::AwaitingVerdict { handshake, .. } => handshake.allocated_bytes(),
+            Phase::Open { receiver, .. } => usize::try_from(receiver.allocated_bytes()).unwrap_or(usize::MAX),
+            Phase::AwaitingResponse { .. } | Phase::Over => 0,
+        };
+        unfinished + self.leftover.as_ref().map_or(0, |leftover| leftover.stash.capacity())
+    }
+
+    /// Returns the bytes that the worker has counted for this connection.
+    pub(super) fn counted(&self) -> usize {
+        self.leftover.as_ref().map_or(0, |leftover| leftover.counted)
+    }
+
+    /// Counts the bytes again. Returns the previous and the new count.
+    pub(super) fn recount(&mut self) -> (usize, usize) {
+        let (before, now) = (self.counted(), self.allocated_bytes());
+        if before != now {
+            self.leftover.get_or_insert_default().counted = now;
+            self.tidy();
+        }
+        (before, now)
     }
 
     /// Returns the progress of the message that the peer has begun, if any.
@@ -105,18 +144,24 @@ impl<P> Inbound<P> {
         self.leftover.as_ref().and_then(|leftover| leftover.unfinished)
     }
 
-    pub(super) fn set_unfinished(&mut self, buffered: u64, unfinished: Option<Unfinished>) {
-        if buffered > 0 || unfinished.is_some() || self.leftover.is_some() {
-            let leftover = self.leftover.get_or_insert_default();
-            (leftover.buffered, leftover.unfinished) = (buffered, unfinished);
+    pub(super) fn set_unfinished(&mut self, unfinished: Option<Unfinished>) {
+        if unfinished.is_some() || self.leftover.is_some() {
+            self.leftover.get_or_insert_default().unfinished = unfinished;
             self.tidy();
+        }
+    }
+
+    /// Restarts the deadline for the progress of an unfinished message.
+    pub(super) fn restart_unfinished(&mut self, now: Tick) {
+        if let Some(unfinished) = self.leftover.as_mut().and_then(|leftover| leftover.unfinished.as_mut()) {
+            unfinished.last_progress = now;
         }
     }
 
     /// Frees the leftover if it is empty.
     fn tidy(&mut self) {
         self.leftover
-            .take_if(|leftover| leftover.stash.is_empty() && leftover.buffered == 0 && leftover.unfinished.is_none());
+            .take_if(|leftover| leftover.stash.is_empty() && leftover.counted == 0 && leftover.unfinished.is_none());
     }
 
     /// Returns whether a message is only partly inflated, so that there is work without further bytes.
@@ -129,5 +174,40 @@ impl<P> Phase<P> {
     /// Returns whether the app must decide before more input is read.
     pub(super) fn is_awaiting_app(&self) -> bool {
         matches!(self, Self::AwaitingResponse { .. } | Self::AwaitingVerdict { .. })
+    }
+}
+
+/// The share by which what is buffered of a message must grow before
+/// [`Config::message_timeout`](super::Config::message_timeout): one in this many bytes. So a peer cannot make the server
+/// keep much for long by sending a byte from time to time.
+const PROGRESS_SHARE: u64 = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::reactor::Clock;
+
+    #[test]
+    fn a_message_that_grows_by_less_than_its_share_makes_no_progress() {
+        let clock = Clock::starting_now();
+        let start = Instant::now();
+        let at = |seconds| clock.tick(start + Duration::from_secs(seconds));
+        for (buffered, next, progress) in [
+            (0, 0, false),
+            (0, 1, true),
+            (63, 64, true),
+            (64, 65, false),
+            (64, 66, true),
+            (1 << 20, (1 << 20) + (1 << 15) - 1, false),
+            (1 << 20, (1 << 20) + (1 << 15), true),
+            // Inflating or unmasking may free bytes.
+            (1 << 20, 0, false),
+        ] {
+            let after = Unfinished::new(buffered, at(0)).after(next, at(1));
+            let expected = if progress { at(1) } else { at(0) };
+            assert_eq!(after.last_progress(), expected, "{buffered}, then {next}");
+        }
     }
 }

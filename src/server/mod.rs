@@ -57,7 +57,7 @@ use std::{
     time::Instant,
 };
 
-use log::info;
+use log::{info, warn};
 
 pub use app::{App, End, Handshake, Message};
 pub use config::{Config, SlowSubscriber};
@@ -120,11 +120,15 @@ impl Server {
         let over_capacity = MAX_OVER_CAPACITY.min(share / 4);
         let connections = config.max_connections.unwrap_or(usize::MAX).min((share - over_capacity).max(1));
         let capacity = Capacity { connections, over_capacity };
+        if config.limits.max_message_bytes > config.max_input_bytes() as u64 {
+            let (message, input) = (config.limits.max_message_bytes, config.max_input_bytes());
+            warn!("messages may have {message} bytes, but a worker has memory for {input} bytes of unfinished ones");
+        }
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
         for socket in sockets {
-            let (reactor, mailbox) = Reactor::new(socket, clock, MAILBOX_BYTES)?;
+            let (reactor, mailbox) = Reactor::new(socket, clock, config.max_mail_bytes())?;
             reactors.push(reactor);
             mailboxes.push(mailbox);
         }
@@ -223,5 +227,3 @@ const MAX_WORKERS: usize = 1 << 16;
 const RESERVED_DESCRIPTORS: usize = 64;
 /// Connections beyond its limit that a worker refuses with 503 at the same time.
 const MAX_OVER_CAPACITY: usize = 64;
-/// Bytes of mail that may wait for one worker. Past it, all workers stop reading from their peers until it is taken.
-const MAILBOX_BYTES: usize = 64 << 20;

@@ -25,9 +25,11 @@ struct Waiting {
     pongs: Vec<u8>,
     /// The start of each waiting Pong in `pongs`; at most [`MAX_PONGS`].
     pong_starts: Vec<usize>,
-    /// When the kernel last took bytes; at first, when bytes began to wait.
+    /// When the peer last made progress; at first, when bytes began to wait.
     last_progress: Tick,
-    /// `len()` as counted in the worker's total.
+    /// How many bytes the kernel must take for the next progress.
+    goal: usize,
+    /// `allocated_bytes()` as counted in the worker's total.
     counted: usize,
 }
 
@@ -46,7 +48,13 @@ impl Outbox {
         self.0.as_ref().map_or(0, |waiting| waiting.unstarted())
     }
 
-    /// Returns when the kernel last took bytes, or when bytes began to wait; `None` if nothing waits.
+    /// Returns the heap memory of the bytes that wait.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.allocated_bytes())
+    }
+
+    /// Returns when the kernel last took a [share](PROGRESS_SHARE) of the bytes, or when bytes began to wait; `None` if
+    /// nothing waits.
     pub(super) fn last_progress(&self) -> Option<Tick> {
         self.0.as_ref().filter(|waiting| waiting.len() > 0).map(|waiting| waiting.last_progress)
     }
@@ -87,6 +95,7 @@ impl Outbox {
     pub(super) fn drop_unstarted(&mut self) {
         if let Some(waiting) = &mut self.0 {
             waiting.bytes.truncate(waiting.head + waiting.started);
+            waiting.bytes.shrink_to_fit();
             waiting.clear_pongs();
         }
     }
@@ -95,7 +104,7 @@ impl Outbox {
     pub(super) fn clear(&mut self) {
         if let Some(waiting) = &mut self.0 {
             (waiting.started, waiting.head) = (0, 0);
-            waiting.bytes.clear();
+            waiting.bytes = Vec::new();
             waiting.clear_pongs();
         }
     }
@@ -108,9 +117,7 @@ impl Outbox {
             let wanted = chunk.len();
             let written = socket.write(chunk)?;
             waiting.advance_chunk(written);
-            if written > 0 {
-                waiting.last_progress = now;
-            }
+            waiting.note_taken(written, now);
             if written < wanted {
                 break;
             }
@@ -118,22 +125,23 @@ impl Outbox {
         Ok(())
     }
 
-    /// Returns how many bytes waited at the last call, and how many wait now. Called after every change. Frees the
-    /// memory if nothing waits.
+    /// Returns the allocated bytes at the last call, and now. Called after every change. Frees the memory if nothing
+    /// waits.
     pub(super) fn recount(&mut self) -> (usize, usize) {
         let Some(waiting) = &mut self.0 else { return (0, 0) };
-        let counts = (waiting.counted, waiting.len());
-        waiting.counted = counts.1;
-        if counts.1 == 0 {
+        let before = waiting.counted;
+        if waiting.len() == 0 {
             self.0 = None;
+            return (before, 0);
         }
-        counts
+        waiting.counted = waiting.allocated_bytes();
+        (before, waiting.counted)
     }
 
     fn waiting(&mut self, now: Tick) -> &mut Waiting {
         let waiting = self.0.get_or_insert_with(|| Box::new(Waiting::new(now)));
         if waiting.len() == 0 {
-            waiting.last_progress = now;
+            (waiting.last_progress, waiting.goal) = (now, 1);
         }
         waiting
     }
@@ -148,12 +156,26 @@ impl Waiting {
             pongs: Vec::new(),
             pong_starts: Vec::new(),
             last_progress: now,
+            goal: 1,
             counted: 0,
         }
     }
 
     fn len(&self) -> usize {
         self.bytes.len() - self.head + self.pongs.len()
+    }
+
+    fn allocated_bytes(&self) -> usize {
+        self.bytes.capacity() + self.pongs.capacity() + size_of_val(&*self.pong_starts)
+    }
+
+    /// Notes that the kernel took `written` bytes.
+    fn note_taken(&mut self, written: usize, now: Tick) {
+        self.goal = self.goal.saturating_sub(written);
+        if self.goal == 0 {
+            self.last_progress = now;
+            self.goal = (self.len() / PROGRESS_SHARE).max(1);
+        }
     }
 
     fn unstarted(&self) -> usize {
@@ -256,6 +278,9 @@ fn frame_length(frames: &[u8]) -> usize {
 /// Autobahn sends ten Pings at once and expects ten Pongs. Only a flood sends more.
 const MAX_PONGS: usize = 10;
 const COMPACT_FROM: usize = 64 << 10;
+/// The share of the waiting bytes that the peer must take before [`Config::write_timeout`](super::Config::write_timeout):
+/// one in this many. So a peer cannot make the server keep much for long by taking a byte from time to time.
+const PROGRESS_SHARE: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -364,5 +389,38 @@ mod tests {
             outbox.drop_unstarted();
             assert_eq!(take(&mut outbox, usize::MAX), data[stopped..kept], "stopped at {stopped}");
         }
+    }
+    /// The peer takes one byte every second.
+    #[test]
+    fn a_peer_that_takes_bytes_now_and_then_makes_no_progress() {
+        let clock = Clock::starting_now();
+        let start = std::time::Instant::now();
+        for (length, progress) in [(10, true), (32, true), (95, false), (10_000, false), (1 << 20, false)] {
+            let mut outbox = Outbox::default();
+            let at = |seconds| clock.tick(start + std::time::Duration::from_secs(seconds));
+            outbox.keep_rest(&frames(&[&"x".repeat(length)]), 1, at(0));
+            let waiting = outbox.0.as_mut().unwrap();
+            waiting.note_taken(1, at(1));
+            waiting.note_taken(1, at(2));
+            let expected = if progress { at(2) } else { at(1) };
+            assert_eq!(outbox.last_progress(), Some(expected), "{length}");
+            // A thirty-second part of the rest is progress.
+            for second in [3, 4] {
+                let waiting = outbox.0.as_mut().unwrap();
+                waiting.note_taken(length / 32 + 1, at(second));
+            }
+            assert_eq!(outbox.last_progress(), Some(at(4)), "{length}");
+        }
+    }
+
+    #[test]
+    fn dropped_frames_leave_no_memory() {
+        let mut outbox = Outbox::default();
+        outbox.keep_rest(&frames(&["first", &"x".repeat(1 << 20)]), 1, now());
+        assert!(outbox.allocated_bytes() > 1 << 20);
+        outbox.drop_unstarted();
+        assert_eq!(outbox.allocated_bytes(), outbox.len());
+        outbox.clear();
+        assert_eq!(outbox.allocated_bytes(), 0);
     }
 }

@@ -68,6 +68,7 @@ impl<A: App> Worker<A> {
             // Unreachable: a `Responder` belongs to a request and a `Verdict` to a handshake, and each is used once.
             (phase_before, _) => *phase = phase_before,
         }
+        self.recount(key);
         self.schedule(key);
     }
 
@@ -114,7 +115,7 @@ impl<A: App> Worker<A> {
 
     /// Ends a connection that speaks HTTP, once its responses are written.
     pub(super) fn drain(&mut self, key: Key) {
-        self.inbound[Self::slot(key)].phase = Phase::Over;
+        self.drop_input(key);
         self.hub.drain(key);
     }
 
@@ -127,7 +128,7 @@ impl<A: App> Worker<A> {
             // This rejection has no fields of the app and can be written.
             let _ = Rejection::new(500).body("internal error\n").write(&mut out);
         }
-        self.inbound[Self::slot(key)].phase = Phase::Over;
+        self.drop_input(key);
         self.hub.send_http(key, &out);
         self.hub.drain(key);
     }

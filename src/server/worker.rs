@@ -42,8 +42,9 @@ pub(super) struct Worker<A: App> {
     pub(super) next_run_queue: Vec<Key>,
     /// Some worker does not keep up with its mail, so this one reads nothing until it does.
     pub(super) congested: bool,
-    /// Bytes of unfinished messages of all connections.
-    pub(super) unfinished_bytes: u64,
+    /// Connections that were evicted since the last warning about it.
+    pub(super) evicted: usize,
+    pub(super) last_memory_warning: Option<Tick>,
     /// When the deadlines were last checked.
     pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
@@ -82,7 +83,8 @@ impl<A: App> Worker<A> {
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
             congested: false,
-            unfinished_bytes: 0,
+            evicted: 0,
+            last_memory_warning: None,
             last_sweep: now,
             stopping: None,
         }
@@ -147,6 +149,10 @@ impl<A: App> Worker<A> {
             }
         }
         self.hub.uncork(key);
+        if !self.inbound[Self::slot(key)].is_at_rest() {
+            self.recount(key);
+            self.bound_memory();
+        }
         self.schedule(key);
     }
 
@@ -196,10 +202,7 @@ impl<A: App> Worker<A> {
         {
             link.since = now;
         }
-        let inbound = &mut self.inbound[Self::slot(key)];
-        if let Some(unfinished) = inbound.unfinished() {
-            inbound.set_unfinished(inbound.buffered(), Some(Unfinished { last_progress: now, ..unfinished }));
-        }
+        self.inbound[Self::slot(key)].restart_unfinished(now);
     }
 
     /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.
@@ -264,24 +267,20 @@ impl<A: App> Worker<A> {
         used
     }
 
-    /// Updates the total of unfinished messages, and the progress of this connection's one. `completed` says whether a
-    /// message was completed since the last call, so that the unfinished one is new.
-    pub(super) fn note_unfinished(&mut self, key: Key, completed: bool) {
+    /// Updates the progress of this connection's unfinished message. `completed` says whether a message was completed
+    /// since the last call, so that the unfinished one is new.
+    fn note_unfinished(&mut self, key: Key, completed: bool) {
         let inbound = &mut self.inbound[Self::slot(key)];
         if inbound.is_at_rest() {
             return;
         }
-        let (buffered, begun) = match &inbound.phase {
-            Phase::Open { receiver, .. } => (receiver.buffered_bytes(), receiver.has_unfinished()),
-            Phase::Http(_) | Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } | Phase::Over => (0, false),
-        };
-        self.unfinished_bytes = self.unfinished_bytes - inbound.buffered() + buffered;
-        let unfinished = match inbound.unfinished() {
-            _ if !begun => None,
-            Some(unfinished) if !completed && buffered <= unfinished.peak => Some(unfinished),
-            _ => Some(Unfinished { peak: buffered, last_progress: self.hub.now }),
-        };
-        inbound.set_unfinished(buffered, unfinished);
+        let Phase::Open { receiver, .. } = &inbound.phase else { return };
+        let (buffered, now) = (receiver.buffered_bytes(), self.hub.now);
+        let unfinished = receiver.has_unfinished().then(|| match inbound.unfinished() {
+            Some(unfinished) if !completed => unfinished.after(buffered, now),
+            _ => Unfinished::new(buffered, now),
+        });
+        inbound.set_unfinished(unfinished);
     }
 
     fn execute(&mut self, command: Command, turn: &mut Turn<'_>) {

@@ -2,6 +2,9 @@
 //! the whole process, so only one test runs at a time.
 #![cfg(all(feature = "server", feature = "client"))]
 
+#[cfg(feature = "deflate")]
+mod states;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     collections::BTreeSet,

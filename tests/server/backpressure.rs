@@ -151,7 +151,7 @@ fn a_slow_receiver_of_messages_from_others_is_closed_with_1008() {
 #[test]
 fn past_the_memory_limit_of_a_worker_the_largest_unfinished_message_is_closed_with_1013() {
     let mut config = config();
-    config.max_worker_bytes = 4 * MIB;
+    config.max_worker_bytes = 16 * MIB;
     let service = Service::echo().on_message(|message, context| {
         context.send(Message::Text(&message.payload().len().to_string()));
     });

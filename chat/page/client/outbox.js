@@ -9,8 +9,9 @@
 
 import { ChatError } from './error.js';
 
-// Temporary errors: the message is sent again after a pause.
-const TRANSIENT = ['too_fast', 'overloaded'];
+// Errors after which the message is sent again after a pause. After `unknown` it may be stored already: then the server
+// recognises the key.
+const TRANSIENT = ['too_fast', 'overloaded', 'unknown'];
 // Errors after which the message may or may not be stored. It is sent again on the next connection.
 const UNKNOWN_OUTCOME = ['disconnected', 'timeout', 'no_session'];
 const PAUSES = [1_000, 2_000, 4_000, 8_000];

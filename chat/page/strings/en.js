@@ -260,6 +260,7 @@ export const strings = {
     too_many_connections: 'You have this chat open in too many places.',
     overloaded: 'The server is very busy. Please try again in a moment.',
     storage: 'The server could not save this. Please try again.',
+    unknown: 'The server cannot tell whether this was saved. Please check before you try again.',
     no_session: 'You are not signed in.',
     unknown_room: 'This room does not exist.',
     unknown_person: 'There is no user with this name.',
@@ -297,9 +298,11 @@ export const strings = {
       blocked: 'This user does not accept invitations from you.',
     },
     say: {
+      unknown: 'The server cannot tell whether it has this message. Please try again: it is not sent twice.',
       unknown_person: 'This user no longer exists.',
     },
     tell: {
+      unknown: 'The server cannot tell whether it has this message. Please try again: it is not sent twice.',
       too_many_rooms: 'You have begun the maximum number of conversations. Leave some of them first.',
     },
   },

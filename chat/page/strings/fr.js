@@ -258,6 +258,7 @@ export const strings = {
     too_many_connections: 'Ce chat est ouvert à trop d’endroits.',
     overloaded: 'Le serveur est très occupé. Réessayez dans un instant.',
     storage: 'Le serveur n’a pas pu enregistrer cela. Réessayez.',
+    unknown: 'Le serveur ne sait pas si cela a été enregistré. Vérifiez avant de réessayer.',
     no_session: 'Vous n’êtes pas connecté.',
     unknown_room: 'Ce salon n’existe pas.',
     unknown_person: 'Aucun utilisateur ne porte ce nom.',
@@ -294,9 +295,11 @@ export const strings = {
       blocked: 'Cet utilisateur n’accepte pas vos invitations.',
     },
     say: {
+      unknown: 'Le serveur ne sait pas s’il a ce message. Réessayez : il ne sera pas envoyé deux fois.',
       unknown_person: 'Cet utilisateur n’existe plus.',
     },
     tell: {
+      unknown: 'Le serveur ne sait pas s’il a ce message. Réessayez : il ne sera pas envoyé deux fois.',
       too_many_rooms: 'Vous avez commencé le nombre maximal de conversations. Quittez-en d’abord quelques-unes.',
     },
   },

@@ -258,6 +258,7 @@ export const strings = {
     too_many_connections: '您同时打开的聊天页面太多了。',
     overloaded: '服务器很忙，请稍后重试。',
     storage: '服务器无法保存，请重试。',
+    unknown: '服务器无法确定是否已保存。请先查看，再重试。',
     no_session: '您尚未登录。',
     unknown_room: '没有这个聊天室。',
     unknown_person: '没有叫这个名字的用户。',
@@ -294,9 +295,11 @@ export const strings = {
       blocked: '对方不接收您的邀请。',
     },
     say: {
+      unknown: '服务器无法确定是否已收到此消息。请重试：消息不会重复发送。',
       unknown_person: '此用户已不存在。',
     },
     tell: {
+      unknown: '服务器无法确定是否已收到此消息。请重试：消息不会重复发送。',
       too_many_rooms: '您发起的私聊数量已达上限，请先离开一些私聊。',
     },
   },

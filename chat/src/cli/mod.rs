@@ -2,8 +2,10 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | `memory.rs` | how much memory peers may make the program use |
 //! | `options.rs` | the command line's options |
 //! | `users.rs` | `switchboard user` |
 
+pub(crate) mod memory;
 pub(crate) mod options;
 pub(crate) mod users;

@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use switchboard::DeflateConfig;
 use switchboard_chat::{ChatConfig, Data, Name, Rate};
 
+use super::memory;
+
 /// A chat for the browser on a WebSocket server, with an echo and a broadcast service for tests
 ///
 /// Without a command it serves the chat: open the printed address in two browser windows.
@@ -61,6 +63,11 @@ pub(crate) struct Options {
     /// --max-text-chars requires it; 16777216 for echo and broadcast]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_message_bytes: Option<u64>,
+    /// Maximum memory that clients can make the server use, over all workers, such as 512MiB: unfinished requests and
+    /// messages, and what clients do not read. Past it the connections that hold the most are closed [default: a quarter
+    /// of the machine's memory, or of its cgroup's, at most 256MiB for each worker]
+    #[arg(long, value_name = "AMOUNT", value_parser = memory::parse)]
+    pub(crate) max_memory: Option<usize>,
     /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
     /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
@@ -225,12 +232,29 @@ pub(crate) enum UserCommand {
     },
 }
 
+impl Options {
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), Into::into)
+    }
+
+    /// Returns the memory that clients can make the server use, in bytes, over all workers.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.max_memory.unwrap_or_else(|| memory::default_bytes(self.workers()))
+    }
+}
+
 impl ServeOptions {
     /// Returns the default of `--max-message-bytes`: the longest text must fit, and a character may take 12 bytes as
     /// JSON.
     pub(crate) fn message_bytes(&self) -> u64 {
         let text = u64::try_from(self.limits.max_text_chars).unwrap_or(u64::MAX);
         text.saturating_mul(16).clamp(64 << 10, 1 << 30)
+    }
+
+    /// Returns the memory for the connections of each worker, in bytes.
+    pub(crate) fn worker_bytes(&self) -> usize {
+        let bytes = self.options.memory_bytes();
+        (bytes - bytes / EVENT_SHARE) / self.options.workers()
     }
 
     /// Returns the chat's configuration.
@@ -250,6 +274,7 @@ impl ServeOptions {
         config.trusted_proxies = chat.trusted_proxy.clone();
         config.session_idle = chat.session_idle;
         config.session_lifetime = chat.session_lifetime;
+        config.waiting_event_bytes = options.memory_bytes() / EVENT_SHARE;
         config.limits.text_chars = limits.max_text_chars;
         config.limits.topic_chars = limits.max_topic_chars;
         config.limits.name_chars = limits.max_name_chars;
@@ -296,6 +321,9 @@ impl Compression {
         Some(config)
     }
 }
+
+/// One of so many bytes of the memory for clients is for events that the chat has not handled.
+const EVENT_SHARE: usize = 4;
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())

@@ -41,7 +41,7 @@ impl Cache {
         Ok(Some(Arc::clone(self.rooms.entry(id).or_insert(Arc::new(row)))))
     }
 
-    /// Returns the number and time of a room's latest entry.
+    /// Returns the stamp of a room's latest entry.
     pub(super) fn head(&mut self, store: &Store, room: RoomId) -> Result<Stamp, StoreError> {
         if let Some(head) = self.heads.get(&room) {
             return Ok(*head);

@@ -22,10 +22,11 @@ use super::{
         token::TokenHash,
         wire::{EventError, EventId, Incoming},
     },
+    clock::Now,
     events,
     fair::Source,
     queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
-    state::{Now, State},
+    state::State,
 };
 
 /// A handle to the core's thread.
@@ -42,7 +43,7 @@ impl CoreHandle {
         delivery: impl Delivery + 'static,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let hasher = Hasher::start()?;
-        let (sender, receiver) = command_queue();
+        let (sender, receiver) = command_queue(config.waiting_event_bytes);
         let state = State::new(store, config, sender.clone(), hasher.clone());
         let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
             exit_on_panic("the chat's thread", move || run(state, receiver, &delivery));

@@ -7,7 +7,9 @@ use switchboard::ConnectionId;
 
 use super::{
     super::{
-        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, RoomId, RoomRow, Span, Stamp, StoreError, UserId},
+        store::{
+            Entry, EntryHash, Logged, MAX_TRIMMED, NewEntry, Page, RoomId, RoomRow, Span, Stamp, StoreError, UserId,
+        },
         wire,
     },
     cache::Profile,
@@ -20,6 +22,8 @@ use super::{
 pub(super) struct Position {
     epoch: String,
     seq: u64,
+    /// The entry's [`EntryHash`], if the client sends it.
+    hash: Option<String>,
 }
 
 /// The part of a log that a client gets to catch up.
@@ -38,6 +42,7 @@ pub(super) struct MessageView {
     room: RoomId,
     epoch: String,
     seq: u64,
+    hash: EntryHash,
     time: u64,
     from: String,
     kind: &'static str,
@@ -65,8 +70,9 @@ impl State {
         except: Option<ConnectionId>,
     ) -> Result<Option<Stamp>, StoreError> {
         let head = self.head(room.id)?;
-        // Times never decrease along a log, even if the clock is set back.
-        let stamp = Stamp { seq: head.seq + 1, time: self.now.wall.max(head.time) };
+        // `seq` says the order. The time is the wall clock's, and is earlier than the one before if the clock was set
+        // back.
+        let stamp = Stamp::new(head.seq + 1, self.now.wall, &new);
         if !self.store.append(room.id, stamp, &new)? {
             return Ok(None);
         }
@@ -118,6 +124,7 @@ impl State {
             room: room.id,
             epoch: room.epoch.clone(),
             seq: logged.stamp.seq,
+            hash: logged.stamp.hash,
             time: logged.stamp.time,
             from: author.name.clone(),
             kind,
@@ -141,15 +148,33 @@ impl State {
     /// not in the log, returns the latest messages.
     pub(super) fn catch_up(&mut self, room: &RoomRow, from: Option<&Position>) -> Result<CatchUp, StoreError> {
         let head = self.head(room.id)?;
-        if let Some(from) = from.filter(|from| from.epoch == room.epoch && from.seq <= head.seq) {
-            let oldest = self.store.tail(room.id)?.unwrap_or(head.seq + 1);
-            if from.seq + 1 >= oldest {
-                let (messages, more) = self.messages(room, Span::After(from.seq, MAX_CATCH_UP))?;
-                return Ok(CatchUp { messages, gap: false, live: !more });
-            }
+        if let Some(from) = from
+            && self.is_in_log(room, head, from)?
+        {
+            let (messages, more) = self.messages(room, Span::After(from.seq, MAX_CATCH_UP))?;
+            return Ok(CatchUp { messages, gap: false, live: !more });
         }
         let (messages, _) = self.messages(room, Span::Before(head.seq + 1, LATEST_MESSAGES))?;
         Ok(CatchUp { messages, gap: from.is_some(), live: true })
+    }
+
+    /// Returns whether the log, which ends at `head`, goes on from a client's position with all later entries.
+    fn is_in_log(&self, room: &RoomRow, head: Stamp, from: &Position) -> Result<bool, StoreError> {
+        if from.epoch != room.epoch || from.seq > head.seq {
+            return Ok(false);
+        }
+        let hash = match &from.hash {
+            Some(hash) if from.seq > 0 => hash,
+            // The beginning of every log is the same. Without a hash, the entry is trusted to be.
+            _ => return Ok(from.seq + 1 >= self.store.tail(room.id)?.unwrap_or(head.seq + 1)),
+        };
+        let known = if from.seq == head.seq {
+            Some(head.hash)
+        } else {
+            // `None` if the entry is no longer kept: then nothing tells whether the client has seen it or another.
+            self.store.entry(room.id, from.seq)?.map(|logged| logged.stamp.hash)
+        };
+        Ok(known.is_some_and(|known| known.to_string() == *hash))
     }
 }
 

@@ -61,7 +61,7 @@ struct Draft<'a> {
     key: Uuid,
 }
 
-/// The room, number and time of a message that was sent.
+/// The room and stamp of a message that was sent.
 #[derive(Serialize)]
 struct Sent {
     room: RoomId,

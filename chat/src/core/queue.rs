@@ -1,7 +1,7 @@
 //! Commands for the core's thread, and the order in which it takes them.
 
 use std::{
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,7 @@ use switchboard::ConnectionId;
 
 use super::{
     super::{
-        backlog::{Backlog, Flow},
+        backlog::{Backlog, EventMemory, Flow},
         interface::{Callback, Credential, SignInError},
         store::{StoreError, UserId},
         wire::{EventError, EventId},
@@ -44,8 +44,8 @@ pub(super) trait AnyRequest<S>: Send {
     /// Computes the result. Called again if the transaction was rolled back.
     fn run(&mut self, state: &mut S) -> Result<(), StoreError>;
 
-    /// Calls back with the result, which is now durable, or with an error if the transaction `failed`.
-    fn complete(self: Box<Self>, failed: bool);
+    /// Calls back with the result, which is now durable, or with the error with which the transaction failed.
+    fn complete(self: Box<Self>, done: Result<(), SignInError>);
 }
 
 /// An event's part of its connection's backlog.
@@ -83,9 +83,9 @@ where
         Ok(())
     }
 
-    fn complete(self: Box<Self>, failed: bool) {
-        let result = self.result.filter(|_| !failed).unwrap_or(Err(SignInError::Storage));
-        (self.callback)(result);
+    fn complete(self: Box<Self>, done: Result<(), SignInError>) {
+        let Self { callback, result, .. } = *self;
+        callback(done.and_then(|()| result.unwrap_or(Err(SignInError::Storage))));
     }
 }
 
@@ -102,18 +102,17 @@ impl<S> Command<S> {
     }
 }
 
-/// Returns the two ends of a new queue of commands.
-pub(super) fn command_queue<S>() -> (CommandSender<S>, CommandReceiver<S>) {
+/// Returns the two ends of a new queue of commands. The events in it may take `event_bytes`.
+pub(super) fn command_queue<S>(event_bytes: usize) -> (CommandSender<S>, CommandReceiver<S>) {
     let (sender, receiver) = channel();
-    let sender = CommandSender { sender, event_bytes: Arc::default() };
+    let sender = CommandSender { sender, event_memory: Arc::new(EventMemory::new(event_bytes)) };
     (sender, CommandReceiver { receiver, waiting: FairQueue::new(), batch: FULL_BATCH, is_stopping: false })
 }
 
 /// The sending end of the queue, for any thread.
 pub(super) struct CommandSender<S> {
     sender: Sender<Command<S>>,
-    /// The bytes of all events that are not finished.
-    event_bytes: Arc<AtomicUsize>,
+    event_memory: Arc<EventMemory>,
 }
 
 /// The receiving end of the queue, for the core's thread. It takes the commands of all sources in turn: see
@@ -146,7 +145,7 @@ impl<S> CommandSender<S> {
 
     /// Returns the backlog of a new connection.
     pub(super) fn backlog(&self, address: std::net::IpAddr) -> Arc<Backlog> {
-        Arc::new(Backlog::new(address, Arc::clone(&self.event_bytes)))
+        Arc::new(Backlog::new(address, Arc::clone(&self.event_memory)))
     }
 
     /// Sends an event, unless too many wait already. The thread may not see it before a call of [`wake`](Self::wake).
@@ -171,7 +170,7 @@ impl<S> CommandSender<S> {
 // A derived impl would require `S: Clone`.
 impl<S> Clone for CommandSender<S> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), event_bytes: Arc::clone(&self.event_bytes) }
+        Self { sender: self.sender.clone(), event_memory: Arc::clone(&self.event_memory) }
     }
 }
 

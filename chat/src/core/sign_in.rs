@@ -9,7 +9,7 @@ use super::{
     super::{
         Name,
         interface::{Credential, SignInError, SignedIn, You},
-        store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow},
+        store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
         token::{Token, TokenHash},
         wire::{self, EventError},
     },
@@ -18,7 +18,7 @@ use super::{
     effects::{Effect, Topic},
     lookup::RoomView,
     presence::NewConnection,
-    sessions::{Reason, millis},
+    sessions::Reason,
     state::{Action, State},
 };
 
@@ -102,9 +102,10 @@ impl State {
             self.end_session(session, Reason::Revoked)?;
         }
         let token = Token::random();
-        let expires = self.now.wall.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
-        let session = self.store.add_session(&row, &token.hash(), self.now.wall, expires)?;
-        Ok(Ok(SignedIn { you: you(&row), token, expires: session.expires }))
+        let now = self.clock.now();
+        let expires = now.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
+        let session = self.store.add_session(&row, &token.hash(), now, expires)?;
+        Ok(Ok(SignedIn { you: you(&row), token, expires: self.clock.to_wall(session.expires) }))
     }
 
     /// Returns the user of a token, and the latest time at which the session ends.
@@ -113,12 +114,13 @@ impl State {
         token: &TokenHash,
     ) -> Result<Result<Option<(You, Millis)>, SignInError>, StoreError> {
         let Ok((session, user)) = self.valid_session(token)? else { return Ok(Ok(None)) };
-        Ok(Ok(Some((you(&user), session.expires))))
+        Ok(Ok(Some((you(&user), self.clock.to_wall(session.expires)))))
     }
 
     /// Returns the session of a token and its user, or the reason why there is none.
     fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
-        let Some(mut session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
+        let Some(session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
+        let mut session = session.corrected(self.clock.now());
         let Some(user) = self.store.user(session.user)? else { return Ok(Err(Reason::Unknown)) };
         if let Some(live) = self.presence.session(session.id) {
             session.used = session.used.max(live.used);
@@ -174,7 +176,7 @@ impl State {
         let names = self.presence.has_few_users().then(|| self.presence.users("").map(|(_, name)| name).collect());
         let welcome = Welcome {
             you: you(&user),
-            session: SessionView { expires: session.expires, idle: self.idle_time(guest) },
+            session: SessionView { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
             time: self.now.wall,
             limits: LimitsView {
                 text: limits.text_chars,

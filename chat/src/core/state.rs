@@ -10,13 +10,14 @@ use switchboard::{CloseCode, ConnectionId};
 use super::{
     super::{
         ChatConfig,
-        interface::Delivery,
+        interface::{Delivery, SignInError},
         password::Hasher,
         rate::{Buckets, Rate},
-        store::{self, Millis, RoomId, SessionId, Store, StoreError, UserId},
-        wire::{self, EventError},
+        store::{RoomId, SessionId, Store, StoreError, TransactionError, UserId},
+        wire,
     },
     cache::Cache,
+    clock::{Now, SteadyClock},
     costs::{Costs, Stopwatch},
     effects::{Effect, Topic},
     fair::Source,
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub(super) commands: CommandSender<State>,
     pub(super) hasher: Hasher,
     pub(super) now: Now,
+    /// The clock for deadlines of an hour or more.
+    pub(super) clock: SteadyClock,
     /// What the thread has spent its time on.
     pub(super) costs: Costs,
     /// The time of the last sweep.
@@ -53,6 +56,8 @@ pub(super) struct State {
     pub(super) max_piece: Duration,
     /// The time when the store's mark was last renewed.
     pub(super) last_marked: Option<Instant>,
+    /// The time when the clock was last saved.
+    pub(super) last_saved: Option<Instant>,
     /// Whether the current command ran before and was rolled back. It is then not charged to rate limits again.
     is_retry: bool,
 }
@@ -107,23 +112,12 @@ pub(super) enum Action {
     Refusal,
 }
 
-/// The current time by two clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    /// The wall clock, which may be set back.
-    pub(super) wall: Millis,
-    /// The monotonic clock.
-    pub(super) instant: Instant,
-}
-
-impl Now {
-    pub(super) fn read() -> Self {
-        Self { wall: store::now(), instant: Instant::now() }
-    }
-}
-
 impl State {
     pub(super) fn new(store: Store, config: Arc<ChatConfig>, commands: CommandSender<State>, hasher: Hasher) -> Self {
+        let saved_clock = store.saved_clock().unwrap_or_else(|error| {
+            log::error!("the chat's clock cannot be read: {error}");
+            None
+        });
         Self {
             store,
             presence: Presence::default(),
@@ -134,6 +128,7 @@ impl State {
             commands,
             hasher,
             now: Now::read(),
+            clock: SteadyClock::new(saved_clock),
             costs: Costs::default(),
             last_sweep: None,
             foreign_changes: 0,
@@ -142,27 +137,35 @@ impl State {
             has_background_work: true,
             max_piece: MAX_PIECE,
             last_marked: None,
+            last_saved: None,
             is_retry: false,
         }
     }
 
+    /// Sets the current time.
+    pub(super) fn set_now(&mut self, now: Now) {
+        self.now = now;
+        self.clock.advance(now);
+    }
+
     /// Runs the next batch of commands in one transaction, and delivers their effects after the commit.
     pub(super) fn process(&mut self, queue: &mut impl Commands, now: Now, delivery: &impl Delivery) {
-        self.now = now;
+        self.set_now(now);
         let mut stopwatch = Stopwatch::start();
-        let mut commands = Vec::new();
+        let (mut commands, mut have_written) = (Vec::new(), Vec::new());
         let done = self.in_transaction(|state| {
             let mut reply_bytes = 0;
             while reply_bytes < MAX_REPLY_BYTES
                 && let Some((source, mut command)) = queue.pop()
             {
-                let before = state.effects.len();
+                let (before, changed_before) = (state.effects.len(), state.store.changed_rows());
                 let done = state.run(&mut command);
                 let took = stopwatch.lap();
                 state.costs.record(command.name(), took);
                 queue.charge(source, took);
                 reply_bytes += state.effects.iter().skip(before).map(Effect::reply_bytes).sum::<usize>();
                 commands.push(command);
+                have_written.push(state.store.changed_rows() > changed_before);
                 done?;
             }
             Ok(())
@@ -175,11 +178,16 @@ impl State {
         match done {
             Ok(()) => self.complete(commands, delivery),
             // Another process locks the database: each retry would wait as long as this command did.
-            Err(error) if commands.len() == 1 || is_busy(&error) => self.fail(commands, &error, delivery),
-            Err(_) => {
+            Err(error) if commands.len() == 1 || is_busy(error.cause()) => self.fail(commands, &error, delivery),
+            Err(batch_error) => {
                 // Some commands may still succeed: those that only read, or whose data fits on the rest of the disk.
                 self.is_retry = true;
-                for mut command in commands {
+                for (mut command, has_written) in commands.into_iter().zip(have_written) {
+                    if has_written && let TransactionError::Unknown(_) = batch_error {
+                        // Whatever a second run returned, the first one may be there after a crash.
+                        self.fail(vec![command], &batch_error, delivery);
+                        continue;
+                    }
                     match self.in_transaction(|state| state.run(&mut command)) {
                         Ok(()) => self.complete(vec![command], delivery),
                         Err(error) => self.fail(vec![command], &error, delivery),
@@ -192,17 +200,18 @@ impl State {
     }
 
     /// Runs `work` in a transaction. On success its changes are durable. On failure the changes to the store and to
-    /// this state are rolled back.
+    /// this state are rolled back; [`TransactionError::Unknown`] means that those to the store may be there after a
+    /// crash.
     pub(super) fn in_transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, TransactionError> {
         let effects_before = self.effects.len();
-        let done = self.store.begin().and_then(|()| work(self)).and_then(|value| self.store.commit().map(|()| value));
+        let worked = self.store.begin().and_then(|()| work(self)).inspect_err(|_| self.store.roll_back());
+        let done = worked.map_err(TransactionError::from).and_then(|value| self.store.commit().map(|()| value));
         match done {
             Ok(_) => self.presence.commit(),
             Err(_) => {
-                self.store.roll_back();
                 self.presence.roll_back();
                 self.effects.truncate(effects_before);
                 self.cache = Cache::default();
@@ -300,23 +309,27 @@ impl State {
         }
         delivery.post();
         for request in requests {
-            request.complete(false);
+            request.complete(Ok(()));
         }
     }
 
-    fn fail(&mut self, commands: Vec<Command<State>>, error: &StoreError, delivery: &impl Delivery) {
+    fn fail(&mut self, commands: Vec<Command<State>>, error: &TransactionError, delivery: &impl Delivery) {
         log::error!("the chat's data cannot be read or written: {error}");
+        let error = match error {
+            TransactionError::Undone(_) => SignInError::Storage,
+            TransactionError::Unknown(_) => SignInError::Unknown,
+        };
         for command in commands {
             match command {
                 Command::Opened(connection, ..) => {
-                    self.send(connection, wire::error(&EventError::storage(), None));
+                    self.send(connection, wire::error(&error.event_error(), None));
                     self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "try again later"));
                 }
                 Command::Event(connection, event, unfinished) => {
-                    self.send(connection, wire::error(&EventError::storage(), event.id()));
+                    self.send(connection, wire::error(&error.event_error(), event.id()));
                     finish(connection, &unfinished, delivery);
                 }
-                Command::Request(_, request) => request.complete(true),
+                Command::Request(_, request) => request.complete(Err(error)),
                 // The connection is gone, even if its session's last use cannot be written.
                 Command::Closed(connection, _) => drop(self.presence.disconnect(connection)),
                 Command::Stop => {}

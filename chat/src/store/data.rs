@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use super::TransactionError;
+
 /// Where a chat keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
@@ -35,6 +37,14 @@ pub enum OpenError {
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+impl From<TransactionError> for OpenError {
+    fn from(error: TransactionError) -> Self {
+        match error {
+            TransactionError::Undone(error) | TransactionError::Unknown(error) => Self::Database(error),
+        }
     }
 }
 

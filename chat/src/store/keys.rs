@@ -2,7 +2,7 @@
 
 use super::{
     super::name::{Name, RoomName, keys_version},
-    RoomId, Store, StoreError,
+    RoomId, Store, StoreError, TransactionError,
     rooms::RoomKind,
 };
 
@@ -11,18 +11,18 @@ impl Store {
     ///
     /// If two existing names now have the same key, the later one keeps its old key. A name that is no longer valid
     /// keeps its old key too.
-    pub(super) fn refresh_keys(&self) -> Result<(), StoreError> {
+    pub(super) fn refresh_keys(&self) -> Result<(), TransactionError> {
         let version = keys_version();
         let known = self.meta("keys")?;
         if known.as_ref() == Some(&version) {
             return Ok(());
         }
         self.begin()?;
-        let refreshed = self.recompute_keys(&version).and_then(|()| self.commit());
-        if refreshed.is_err() {
+        if let Err(error) = self.recompute_keys(&version) {
             self.roll_back();
+            return Err(error.into());
         }
-        refreshed
+        self.commit()
     }
 
     fn recompute_keys(&self, version: &str) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use rusqlite::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Millis, RoomId, Store, StoreError, UserId, rooms::stored_as_number};
+use super::{EntryHash, Millis, RoomId, Store, StoreError, UserId, rooms::stored_as_number};
 
 /// The kind of an entry in a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,11 +31,13 @@ stored_as_number!(Entry {
     Said = 0, Topic = 1, Joined = 2, Left = 3, Kicked = 4, Banned = 5, Unbanned = 6, Owner = 7, Member = 8, Deleted = 9
 });
 
-/// The number of an entry in its log, and its time.
+/// The number of an entry in its log, its time, and its hash. The default is for the beginning of a log, before its
+/// first entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Stamp {
     pub(crate) seq: u64,
     pub(crate) time: Millis,
+    pub(crate) hash: EntryHash,
 }
 
 /// A new entry, to be appended to a log.
@@ -60,15 +62,22 @@ pub(crate) struct Logged {
     pub(crate) about: Option<i64>,
 }
 
+impl Stamp {
+    /// Returns the stamp of a new entry.
+    pub(crate) fn new(seq: u64, time: Millis, new: &NewEntry<'_>) -> Self {
+        let NewEntry { entry, author, key, about, .. } = *new;
+        Self { seq, time, hash: EntryHash::new(seq, time, entry.number(), author, key, about) }
+    }
+}
+
 impl Logged {
+    /// Reads the columns `seq, time, kind, author, text, about, key`.
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            stamp: Stamp { seq: row.get(0)?, time: row.get(1)? },
-            entry: row.get(2)?,
-            author: row.get(3)?,
-            text: row.get(4)?,
-            about: row.get(5)?,
-        })
+        let (seq, time) = (row.get(0)?, row.get(1)?);
+        let (entry, author, about): (Entry, _, _) = (row.get(2)?, row.get(3)?, row.get(5)?);
+        let key = row.get::<_, Option<_>>(6)?.map(Uuid::from_bytes);
+        let hash = EntryHash::new(seq, time, entry.number(), author, key, about);
+        Ok(Self { stamp: Stamp { seq, time, hash }, entry, author, text: row.get(4)?, about })
     }
 
     /// Returns the user whom the entry is about, if any.
@@ -105,10 +114,11 @@ pub(crate) struct Page {
 }
 
 impl Store {
-    /// Returns the number and time of the latest entry.
+    /// Returns the stamp of the latest entry.
     pub(crate) fn head(&self, room: RoomId) -> Result<Option<Stamp>, StoreError> {
-        let sql = "SELECT seq, time FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
-        self.first(sql, [room], |row| Ok(Stamp { seq: row.get(0)?, time: row.get(1)? }))
+        let sql = "SELECT seq, time, kind, author, text, about, key FROM messages
+            WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
+        Ok(self.first(sql, [room], Logged::read)?.map(|logged| logged.stamp))
     }
 
     /// Returns the number of the oldest entry.
@@ -126,16 +136,15 @@ impl Store {
         Ok(self.change(sql, params)? > 0)
     }
 
-    /// Returns the room, number and time of an author's message with this key.
+    /// Returns the room and stamp of an author's message with this key.
     pub(crate) fn with_key(&self, author: UserId, key: Uuid) -> Result<Option<(RoomId, Stamp)>, StoreError> {
-        let sql = "SELECT room, seq, time FROM messages WHERE key = ?2 AND author = ?1";
-        self.first(sql, (author, key.as_bytes().as_slice()), |row| {
-            Ok((row.get(0)?, Stamp { seq: row.get(1)?, time: row.get(2)? }))
-        })
+        let sql = "SELECT seq, time, kind, author, text, about, key, room FROM messages
+            WHERE key = ?2 AND author = ?1";
+        self.first(sql, (author, key.as_bytes().as_slice()), |row| Ok((row.get(7)?, Logged::read(row)?.stamp)))
     }
 
     pub(crate) fn entry(&self, room: RoomId, seq: u64) -> Result<Option<Logged>, StoreError> {
-        let sql = "SELECT seq, time, kind, author, text, about FROM messages WHERE room = ?1 AND seq = ?2";
+        let sql = "SELECT seq, time, kind, author, text, about, key FROM messages WHERE room = ?1 AND seq = ?2";
         self.first(sql, (room, seq), Logged::read)
     }
 
@@ -143,13 +152,13 @@ impl Store {
     pub(crate) fn entries(&self, room: RoomId, span: Span) -> Result<Page, StoreError> {
         let (sql, seq, max) = match span {
             Span::After(seq, max) => (
-                "SELECT seq, time, kind, author, text, about FROM messages
+                "SELECT seq, time, kind, author, text, about, key FROM messages
                     WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                 seq,
                 max,
             ),
             Span::Before(seq, max) => (
-                "SELECT seq, time, kind, author, text, about FROM messages
+                "SELECT seq, time, kind, author, text, about, key FROM messages
                     WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
                 seq,
                 max,
@@ -227,7 +236,7 @@ mod tests {
         let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
         for room in [LOBBY, room] {
             for seq in 1..=MAX_TRIMMED + 10 {
-                assert!(store.append(room, Stamp { seq, time: 0 }, &new).unwrap());
+                assert!(store.append(room, Stamp::new(seq, 0, &new), &new).unwrap());
             }
         }
         assert!(store.trim(LOBBY, 5).unwrap());

@@ -18,9 +18,11 @@
 //! | `room_search.rs` | the search for public rooms |
 //! | `rooms.rs` | rooms and their members |
 //! | `messages.rs` | the rooms' logs |
+//! | `entry_hash.rs` | the hash of an entry, which recognises it |
 
 mod data;
 mod database;
+mod entry_hash;
 mod ids;
 mod instance_mark;
 mod keys;
@@ -36,9 +38,11 @@ mod sessions;
 mod users;
 
 pub use data::{Data, OpenError};
-pub(super) use database::{Millis, Store, StoreError, now};
+pub(super) use database::{Millis, Store, StoreError, TransactionError, millis, now};
+pub(super) use entry_hash::EntryHash;
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
-pub(super) use rooms::{DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
+pub(super) use meta::SavedClock;
+pub(super) use rooms::{ACTIVITY_STEP, DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
 pub(super) use users::UserRow;

@@ -72,12 +72,7 @@ impl Store {
         // Deleted content is overwritten with zeros.
         db.pragma_update(None, "secure_delete", true)?;
         migrate(&mut db)?;
-        let store = Self {
-            db,
-            instance: None,
-            #[cfg(test)]
-            refused_commits: Default::default(),
-        };
+        let store = Self::new(db);
         store.refresh_keys()?;
         Ok(store)
     }

@@ -70,11 +70,8 @@ impl Store {
         let failed = |error| OpenError::Folder(instance.database.clone(), error);
         instance.write_marks(&[&instance.mark, mark]).map_err(failed)?;
         self.begin()?;
-        let written = self.set_meta("mark", mark).and_then(|()| self.commit());
-        if let Err(error) = written {
-            self.roll_back();
-            return Err(error.into());
-        }
+        self.set_meta("mark", mark).inspect_err(|_| self.roll_back())?;
+        self.commit()?;
         instance.write_marks(&[mark]).map_err(failed)
     }
 }

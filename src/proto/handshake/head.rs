@@ -66,6 +66,12 @@ impl RequestReader {
     pub fn is_empty(&self) -> bool {
         self.0.head.is_empty()
     }
+
+    /// Returns the heap memory of the part of a head that has been read, in bytes; at most [`HeadLimits::max_bytes`].
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.0.head.capacity()
+    }
 }
 
 /// The head of a request.
@@ -116,6 +122,13 @@ impl RequestHead {
     #[must_use]
     pub fn version(&self) -> HttpVersion {
         self.version
+    }
+
+    /// Returns the heap memory of the head, in bytes.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        let Fields { bytes, spans } = &self.fields;
+        bytes.capacity() + size_of_val(&**spans)
     }
 
     /// Returns all header fields in their order.

@@ -180,6 +180,20 @@ impl ServerHandshake {
         &self.accept_key
     }
 
+    /// Returns the heap memory of the handshake, in bytes: up to 50 times the length of the head that it was made from,
+    /// if that consists of extensions.
+    ///
+    /// A caller that limits the memory of many connections adds these up.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        let Self { accept_key, host, origin, subprotocols, extensions, deflate: _ } = self;
+        let text = |text: &String| text.capacity();
+        let subprotocols = size_of_val(&**subprotocols) + subprotocols.iter().map(text).sum::<usize>();
+        let extensions =
+            size_of_val(&**extensions) + extensions.iter().map(ExtensionOffer::allocated_bytes).sum::<usize>();
+        text(accept_key) + text(host) + origin.as_ref().map_or(0, text) + subprotocols + extensions
+    }
+
     /// Appends the response 101 to `out`, and returns the open connection
     /// ([§4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2)).
     ///

@@ -17,6 +17,15 @@ pub struct ExtensionOffer {
     pub params: Vec<(String, Option<String>)>,
 }
 
+impl ExtensionOffer {
+    /// Returns the heap memory of the offer, in bytes.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        let texts =
+            |(name, value): &(String, Option<String>)| name.capacity() + value.as_ref().map_or(0, String::capacity);
+        self.name.capacity() + size_of_val(&*self.params) + self.params.iter().map(texts).sum::<usize>()
+    }
+}
+
 /// The value breaks the grammar of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;

@@ -83,7 +83,8 @@ impl<'a> Event<'a> {
 /// - From the network: [`receive`](Self::receive).
 /// - Commands: [`fail`](Self::fail).
 /// - Getters: [`is_open`](Self::is_open), [`has_failed`](Self::has_failed), [`has_unfinished`](Self::has_unfinished),
-///   [`is_paused`](Self::is_paused), [`buffered_bytes`](Self::buffered_bytes).
+///   [`is_paused`](Self::is_paused), [`buffered_bytes`](Self::buffered_bytes),
+///   [`allocated_bytes`](Self::allocated_bytes).
 ///
 /// An uncompressed message that arrives in one read and one frame is returned without a copy. The receiver buffers only
 /// what is unfinished at the end of a read. An idle connection owns no heap memory, unless it keeps a compression
@@ -227,8 +228,8 @@ impl Receiver {
 
     /// Returns the number of bytes that are buffered for an unfinished message or control frame.
     ///
-    /// A caller that limits the memory of many connections adds these up. An inflater is included only if it is not one
-    /// of those that `DeflateConfig::max_unfinished` allows.
+    /// A caller that demands progress of a peer compares these. An inflater is included only if it is not one of those
+    /// that `DeflateConfig::max_unfinished` allows.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         let control = match &self.unfinished {
@@ -236,6 +237,19 @@ impl Receiver {
             Unfinished::Nothing | Unfinished::Message(_) => 0,
         };
         control + self.message().map_or(0, PartialMessage::buffered_bytes)
+    }
+
+    /// Returns the heap memory of an unfinished message or control frame, in bytes: at least
+    /// [`buffered_bytes`](Self::buffered_bytes), and more while a buffer has room to grow.
+    ///
+    /// A caller that limits the memory of many connections adds these up.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> u64 {
+        let control = match &self.unfinished {
+            Unfinished::Control(control) => (size_of::<PartialControl>() + control.payload.capacity()) as u64,
+            Unfinished::Nothing | Unfinished::Message(_) => 0,
+        };
+        control + self.message().map_or(0, PartialMessage::allocated_bytes)
     }
 
     /// _Fails the connection_ for a reason outside of the protocol (§7.1.7). The receiver drops later bytes.

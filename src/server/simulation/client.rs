@@ -476,7 +476,7 @@ impl Client {
                     let status = response.status();
                     let is_right = match (status, *mode) {
                         (403, "reject") | (500, "drop") => true,
-                        (503, _) => self.setting.profile == Profile::Crowd,
+                        (503, _) => matches!(self.setting.profile, Profile::Crowd | Profile::Memory),
                         _ => false,
                     };
                     assert!(is_right, "client {} is refused with {status}", self.number);
@@ -539,7 +539,8 @@ impl Client {
                 continue;
             }
             if !head.starts_with("HTTP/1.1 200") {
-                let fits = head.starts_with("HTTP/1.1 503") && self.setting.profile == Profile::Crowd;
+                let fits = head.starts_with("HTTP/1.1 503")
+                    && matches!(self.setting.profile, Profile::Crowd | Profile::Memory);
                 assert!(fits, "client {}: {head}", self.number);
                 self.phase = Phase::Refused;
                 return;

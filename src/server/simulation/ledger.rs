@@ -74,6 +74,8 @@ pub(super) struct Record {
     pub(super) got_close: Option<Option<CloseCode>>,
     /// The client has read the end of the server's side.
     pub(super) saw_end: bool,
+    /// The connection ended before all was written, since the client took too little.
+    was_cut: bool,
     /// When the client closed its socket.
     pub(super) closed_at: Time,
 }
@@ -118,6 +120,7 @@ impl Record {
             unresponsive_since: None,
             got_close: None,
             saw_end: false,
+            was_cut: false,
             closed_at: 0,
         }
     }
@@ -393,14 +396,16 @@ impl Ledger {
                 (since <= ago(config.close_timeout) && (!answered || lately), "its Close arrived in time")
             }
             End::WriteStalled => {
-                let stalled = facts.last_writable <= ago(config.write_timeout);
-                (stalled && !record.is_well_behaved(), "it took bytes")
+                let slow = self.setting.profile != Profile::Calm || !record.is_well_behaved();
+                (slow && self.takes_too_little(record, now), "it took bytes")
             }
             End::MessageStalled => {
                 // The last bytes may have been a Ping in the middle of the message, which is no progress of the
                 // message.
                 let patience = config.message_timeout / if record.behavior == Behavior::Vanishes { 2 } else { 1 };
-                let stalled = record.behavior == Behavior::StopsInMessage || facts.arrived <= ago(patience);
+                // Others may have sent a few bytes, but not the demanded share of the message.
+                let few = self.network.arrived_since(record.pair, ago(patience)) <= facts.arrived_bytes / 32;
+                let stalled = record.behavior == Behavior::StopsInMessage || few;
                 (stalled && !record.is_well_behaved(), "its messages went on")
             }
             End::TooSlow => {
@@ -426,6 +431,22 @@ impl Ledger {
         }
     }
 
+    /// Returns whether a client took less than the demanded share of all that ever was to be sent to it.
+    fn takes_too_little(&self, record: &Record, now: Time) -> bool {
+        let timeout = self.setting.config.write_timeout.as_micros() as Time;
+        let taken = self.network.written_since(record.pair, now.saturating_sub(timeout) + 20 * MILLISECOND);
+        let all: usize = record.expected.iter().map(|expected| expected.payload.len() + MAX_HEADER_BYTES).sum();
+        taken <= all / 32
+    }
+
+    /// Records that a connection that the app is done with has ended before all was written.
+    pub(super) fn cut(&mut self, worker: u16, key: Key) {
+        let Some(client) = self.client(worker, key) else { return };
+        let now = self.network.now();
+        assert!(self.takes_too_little(&self.records[client], now), "client {client} is cut, but it took bytes");
+        self.records[client].was_cut = true;
+    }
+
     /// Returns whether neither the network nor a limit interfered with a client, so that it must have got every
     /// expected message.
     pub(super) fn is_undisturbed(&self, client: usize) -> bool {
@@ -434,7 +455,8 @@ impl Ledger {
         let cut_off = self.stopping.iter().flatten().min().map(|since| since + config.stop_timeout.as_micros() as Time);
         let in_time =
             record.closed_at + 20 * MILLISECOND < cut_off.unwrap_or(NEVER) && self.setting.profile != Profile::Memory;
-        in_time && !self.network.facts(record.pair).client_reset && record.is_well_behaved() && record.saw_end
+        let is_whole = !record.was_cut && !self.network.facts(record.pair).client_reset;
+        in_time && is_whole && record.is_well_behaved() && record.saw_end
     }
 
     /// Checks a client whose connection is over on both sides.
@@ -469,6 +491,9 @@ impl Ledger {
         }
     }
 }
+
+/// The longest header of a frame of the server.
+const MAX_HEADER_BYTES: usize = 10;
 
 /// Returns the start of a message, which identifies it.
 pub(super) fn excerpt(payload: &[u8]) -> String {

@@ -13,7 +13,7 @@ use std::{
 use super::{
     super::{
         Remote,
-        inbound::{Mail, Phase},
+        inbound::{Inbound, Mail, Phase},
         link::LinkState,
         worker::Worker,
     },
@@ -121,7 +121,13 @@ impl Handler for Recorder {
     }
 
     fn sweep(&mut self, turn: &mut Turn<'_>) {
+        let links = &self.worker.hub.links;
+        let draining = links.iter().filter(|(_, link)| link.state == LinkState::Draining).map(|(key, _)| key);
+        let draining: Vec<Key> = draining.collect();
         self.worker.sweep(turn);
+        for key in draining.into_iter().filter(|key| self.worker.hub.links.get(*key).is_none()) {
+            self.ledger.borrow_mut().cut(self.number, key);
+        }
     }
 
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
@@ -138,12 +144,13 @@ impl Recorder {
     /// Checks the invariants between two turns.
     fn check(&self, network: &Network, next: Next) {
         let Worker { hub, inbound, .. } = &self.worker;
-        let waiting: usize = hub.links.iter().map(|(_, link)| link.outbox.len()).sum();
-        assert_eq!(hub.queued_bytes(), waiting, "worker {}: the count of waiting bytes", self.number);
-        let buffered: u64 = inbound.iter().map(|inbound| inbound.buffered()).sum();
-        assert_eq!(self.worker.unfinished_bytes, buffered, "worker {}: the count of unfinished bytes", self.number);
-        let bound = self.worker.config.max_worker_bytes as u64;
-        assert!(waiting as u64 + buffered <= bound, "worker {}: {waiting} and {buffered} bytes wait", self.number);
+        let outgoing: usize = hub.links.iter().map(|(_, link)| link.outbox.allocated_bytes()).sum();
+        assert_eq!(hub.bounds.outgoing(), outgoing, "worker {}: the count of bytes that wait", self.number);
+        let incoming: usize = inbound.iter().map(Inbound::allocated_bytes).sum();
+        assert_eq!(hub.bounds.incoming(), incoming, "worker {}: the count of unprocessed input", self.number);
+        let bound = self.worker.config.max_connection_bytes();
+        let is_within = incoming <= bound / 2 && incoming + outgoing <= bound;
+        assert!(is_within, "worker {}: {incoming} and {outgoing} bytes of {bound}", self.number);
         assert!(hub.dirty.is_empty() && hub.resumable.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
         assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);
         assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
@@ -185,10 +192,10 @@ impl Recorder {
             self.number
         );
         assert!(hub.bounds.failed.is_empty(), "worker {}: a failure is not handled", self.number);
-        assert_eq!((hub.queued_bytes(), self.worker.unfinished_bytes), (0, 0), "worker {}", self.number);
+        assert_eq!((hub.bounds.outgoing(), hub.bounds.incoming()), (0, 0), "worker {}", self.number);
         assert!(hub.topics.is_at_rest(), "worker {}: a topic is left: {:?}", self.number, hub.topics);
         for inbound in inbound {
-            let empty = inbound.stash().is_empty() && inbound.buffered() == 0 && inbound.unfinished().is_none();
+            let empty = inbound.stash().is_empty() && inbound.allocated_bytes() == 0 && inbound.unfinished().is_none();
             assert!(empty && matches!(inbound.phase, Phase::Over), "worker {}: half a connection is left", self.number);
         }
     }

@@ -355,28 +355,6 @@ fn a_client_catches_up_page_by_page_before_it_follows_the_room() {
 }
 
 #[test]
-fn a_position_outside_the_log_is_a_gap() {
-    let mut chat = TestChat::with(|config| config.limits.kept_messages = 500);
-    let ada = chat.connect_user("Ada");
-    chat.say(ada, LOBBY, "1").unwrap();
-    let epoch = chat.join(ada, LOBBY).unwrap()["room"]["epoch"].clone();
-    for i in 2..=1000 {
-        chat.say(ada, LOBBY, &i.to_string()).unwrap();
-    }
-    let mut since = |since: Value| {
-        let entered = chat.call(ada, "join", json!({ "room": LOBBY, "since": since })).unwrap();
-        (texts(&entered["messages"])[0].to_owned(), entered["gap"] == true, entered["live"] == true)
-    };
-    let row = |first: &str, gap, live| (first.to_owned(), gap, live);
-    assert_eq!(since(json!({ "epoch": epoch, "seq": 500 })), row("501", false, false), "the oldest entry that is kept");
-    assert_eq!(since(json!({ "epoch": epoch, "seq": 499 })), row("951", true, true), "one entry is lost");
-    assert_eq!(since(json!({ "epoch": epoch, "seq": 999 })), row("1000", false, true));
-    assert_eq!(since(json!({ "epoch": epoch, "seq": 1001 })), row("951", true, true), "past the end of the log");
-    assert_eq!(since(json!({ "epoch": "another", "seq": 999 })), row("951", true, true));
-    assert_eq!(since(Value::Null), row("951", false, true));
-}
-
-#[test]
 fn a_log_is_trimmed_to_its_limit_and_deleted_after_its_room() {
     let mut chat = TestChat::with(|config| config.limits.kept_messages = 1000);
     let ada = chat.connect_user("Ada");

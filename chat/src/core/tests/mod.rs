@@ -1,8 +1,10 @@
 //! The chat without sockets: the events that each client gets, in order.
 
+mod clock;
 mod cost;
 mod events;
 mod messages;
+mod positions;
 mod quotas;
 mod random_sequences;
 mod removal;
@@ -29,17 +31,18 @@ use uuid::Uuid;
 use super::{
     super::{
         ChatConfig, Data, Name,
-        backlog::Backlog,
+        backlog::{Backlog, EventMemory},
         interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
         wire,
     },
+    clock::Now,
     events::decode,
     fair::Source,
     queue::{Command, CommandReceiver, Request, Unfinished, command_queue},
-    state::{Commands, Now, State},
+    state::{Commands, State},
 };
 
 /// A delivery that records what each connection gets.
@@ -102,6 +105,8 @@ struct TestChat {
     delivery: RecordedDelivery,
     commands: CommandReceiver<State>,
     now: Now,
+    /// The monotonic clock at the start.
+    start: Instant,
     connections: u32,
     last_id: u64,
     /// Whether the test does the background work piece by piece.
@@ -116,7 +121,7 @@ impl TestChat {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
-        let (sender, commands) = command_queue();
+        let (sender, commands) = command_queue(1 << 20);
         let store = Store::open(&Data::Memory).unwrap();
         let state = State::new(store, Arc::new(config), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
@@ -125,10 +130,16 @@ impl TestChat {
             delivery: RecordedDelivery::default(),
             commands,
             now,
+            start: now.instant,
             connections: 0,
             last_id: 0,
             in_pieces: false,
         }
+    }
+
+    /// Sets the wall clock forward or back, but not to before 1970.
+    fn set_wall_clock(&mut self, step: i64) {
+        self.now.wall = self.now.wall.saturating_add_signed(step);
     }
 
     /// Advances the clock, and ticks.
@@ -240,7 +251,8 @@ impl TestChat {
     }
 
     /// Takes the reply to an event from the output.
-    fn reply_to(&mut self, connection: ConnectionId, id: u64) -> Result<Value, String> {
+    fn reply_to(&mut self, connection: ConnectionId, id: impl Into<Value>) -> Result<Value, String> {
+        let id = id.into();
         let mut output = self.delivery.output.lock().unwrap();
         let output = output.entry(connection).or_default();
         let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no reply in {output:?}"));
@@ -341,7 +353,7 @@ fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command<
 
 /// Returns the backlog of a connection of its own.
 fn backlog() -> Arc<Backlog> {
-    Arc::new(Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::default()))
+    Arc::new(Backlog::new(Ipv4Addr::LOCALHOST.into(), Arc::new(EventMemory::new(1 << 20))))
 }
 
 /// Returns the texts of messages.

@@ -72,6 +72,51 @@ fn a_batch_that_fails_is_retried_command_by_command_and_sent_once() {
 }
 
 #[test]
+fn what_may_be_there_after_a_crash_is_answered_with_unknown_and_nothing_else_is_written() {
+    let mut chat = TestChat::new();
+    let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
+    chat.join(bob, LOBBY).unwrap();
+    chat.say(ada, LOBBY, "before").unwrap();
+    chat.clear_output();
+    let say = |room: u64, text: &str, key: &str| json!(["say", { "room": room, "text": text, "key": key }, text]);
+    let keys = [(); 3].map(|()| chat.key());
+    let next_room = 2;
+    chat.state.store.refuse_commits(1);
+    chat.state.store.refuse_withdrawals(100);
+    chat.process(vec![
+        event_command(bob, &say(LOBBY, "one", &keys[0])),
+        event_command(ada, &json!(["history", { "room": LOBBY }, "history"])),
+        event_command(ada, &json!(["create", { "name": "Rust" }, "create"])),
+        // Without the room, this is refused. But the room may be there after a crash, and then this message is, too.
+        event_command(ada, &say(next_room, "two", &keys[1])),
+        event_command(bob, &json!(["typing", { "room": LOBBY }, "typing"])),
+    ]);
+    assert_eq!(chat.reply_to(bob, "one"), Err("unknown".into()));
+    assert_eq!(texts(&chat.reply_to(ada, "history").unwrap()["messages"]), ["before"]);
+    assert_eq!(chat.reply_to(ada, "create"), Err("unknown".into()));
+    assert_eq!(chat.reply_to(ada, "two"), Err("unknown".into()));
+    assert_eq!(chat.reply_to(bob, "typing"), Ok(json!({})));
+    assert_eq!(chat.take_output(bob), [Value::Null; 0], "nothing of it is published");
+    // As long as it is not known, later changes are not tried, and so they certainly have not happened.
+    chat.process(vec![event_command(bob, &say(LOBBY, "three", &keys[2])), event_command(bob, &json!(["beat"]))]);
+    assert_eq!(chat.reply_to(bob, "three"), Err("storage".into()));
+    assert_eq!(chat.take_output(bob), [json!(["beat"])]);
+    assert_eq!(chat.account("Eve"), Err(SignInError::Storage));
+
+    chat.state.store.refuse_withdrawals(0);
+    assert_eq!(chat.account("Eve").map(drop), Ok(()));
+    chat.process(vec![
+        event_command(bob, &say(LOBBY, "one", &keys[0])),
+        event_command(bob, &say(LOBBY, "one", &keys[0])),
+    ]);
+    let stamps = [(); 2].map(|()| chat.reply_to(bob, "one").unwrap()["seq"].clone());
+    assert_eq!(stamps, [json!(2), json!(2)], "it is there once");
+    chat.state.store.refuse_commits(1);
+    chat.state.store.refuse_withdrawals(1);
+    assert_eq!(chat.guest("Mia"), Err(SignInError::Unknown));
+}
+
+#[test]
 fn a_retry_connects_and_disconnects_once() {
     let mut chat = TestChat::new();
     let (token, other) = (Token::random(), chat.account("Bob").unwrap());

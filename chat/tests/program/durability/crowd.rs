@@ -265,7 +265,7 @@ impl Crowd {
 }
 
 /// Returns the whole log of a room. Checks that no number is missing.
-fn log(chat: &mut ChatUser, room: &Value) -> Vec<Value> {
+pub(super) fn log(chat: &mut ChatUser, room: &Value) -> Vec<Value> {
     let mut log: Vec<Value> = Vec::new();
     loop {
         let page = json!({"room": room["room"], "after": log.len(), "limit": 100});

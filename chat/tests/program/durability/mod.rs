@@ -1,6 +1,9 @@
-//! Acknowledged messages survive: the program is killed under load, stopped under load, or runs out of disk space.
+//! Acknowledged messages survive: the program is killed under load, stopped under load, or runs out of disk space. When
+//! a copy of the data is put back, clients notice.
 
+mod copies;
 mod crowd;
+mod put_back;
 
 use std::process::Command;
 

@@ -125,7 +125,9 @@ fn value(field: Field, pools: &Pools, random: &mut Random) -> Value {
         Field::Limit => json!(random.below(300)),
         Field::Key => json!(uuid::Uuid::from_u64_pair(1, random.next_u64()).to_string()),
         Field::Since => {
-            json!({ "epoch": pools.epoch, "seq": random.below(usize::try_from(pools.messages).expect("few") + 2) })
+            let seq = random.below(pools.hashes.len() + 1);
+            let hash = pools.hashes.get(seq).filter(|_| random.below(2) == 0);
+            json!({ "epoch": pools.epoch, "seq": seq, "hash": hash })
         }
         Field::Older => json!({
             "answered": { "active": random.below(2_000), "room": one_of(&pools.rooms, random) },

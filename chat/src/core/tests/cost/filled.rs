@@ -8,11 +8,12 @@ use super::super::{
         super::{
             Rate, RoomName,
             interface::Credential,
-            store::{DirectsEnd, Entry, LOBBY, NewEntry, Role, RoomId, RoomKind, Stamp, UserId},
+            store::{DirectsEnd, Entry, EntryHash, LOBBY, NewEntry, Role, RoomId, RoomKind, Stamp, UserId},
             token::{Token, TokenHash},
         },
+        clock::Now,
         presence::NewConnection,
-        state::{Now, State},
+        state::State,
     },
     Name, TestChat, connection_numbered,
 };
@@ -56,6 +57,8 @@ pub(super) struct Pools {
     pub(super) user_names: Vec<String>,
     pub(super) epoch: String,
     pub(super) messages: u64,
+    /// The hashes of the messages, by number: the same in all rooms that the user owns.
+    pub(super) hashes: Vec<EntryHash>,
     pub(super) sessions: Vec<Value>,
 }
 
@@ -157,8 +160,10 @@ fn fill_rooms(state: &mut State, me: UserId, others: &[UserId], sizes: Sizes, po
                 state.store.set_role(room, *other, role, 0).unwrap();
             }
             let text = text_of(number);
+            pools.hashes = vec![EntryHash::default()];
             for seq in 1..=sizes.messages {
-                append(state, room, others.get(seq % 50).copied().unwrap_or(me), seq as u64, &text);
+                let author = others.get(seq % 50).copied().unwrap_or(me);
+                pools.hashes.push(append(state, room, author, seq as u64, &text).hash);
             }
         } else {
             append(state, room, me, 1, "Hello");
@@ -176,9 +181,11 @@ fn text_of(room: usize) -> String {
     }
 }
 
-fn append(state: &mut State, room: RoomId, author: UserId, seq: u64, text: &str) {
+fn append(state: &mut State, room: RoomId, author: UserId, seq: u64, text: &str) -> Stamp {
     let new = NewEntry { entry: Entry::Said, author, key: None, text: Some(text), about: None };
-    assert!(state.store.append(room, Stamp { seq, time: 0 }, &new).unwrap());
+    let stamp = Stamp::new(seq, 0, &new);
+    assert!(state.store.append(room, stamp, &new).unwrap());
+    stamp
 }
 
 fn add_session(state: &mut State, user: UserId, pools: &mut Pools) -> Token {

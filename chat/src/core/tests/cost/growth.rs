@@ -39,6 +39,7 @@ fn commands(filled: &Filled) -> Vec<(&'static str, Value)> {
     let (other, member) = (&filled.pools.user_names[1], &filled.pools.user_names[2]);
     let key = "0198c5a2-7d1e-7c43-9a51-3f2b8d6e4c10";
     let position = json!({ "epoch": filled.pools.epoch, "seq": filled.pools.messages });
+    let earlier = json!({ "epoch": filled.pools.epoch, "seq": 20, "hash": filled.pools.hashes[20] });
     vec![
         ("auth", json!({ "token": "?" })),
         ("beat", json!({})),
@@ -48,6 +49,7 @@ fn commands(filled: &Filled) -> Vec<(&'static str, Value)> {
         ("create", json!({ "name": "New" })),
         ("join", json!({ "room": room })),
         ("join", json!({ "room": room, "since": position })),
+        ("join", json!({ "room": room, "since": earlier })),
         ("leave", json!({ "room": room })),
         ("members", json!({ "room": room })),
         ("topic", json!({ "room": room, "topic": "New" })),
