@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use switchboard::{Request, Responder, Response};
+use switchboard::{Escaped, Request, Responder, Response};
 
 use super::{
     ChatConfig, ChatCore, Name, Rate, credentials,
@@ -148,7 +148,7 @@ impl Api {
             _ => Err((responder, error_response(404, "not_found", "There is no such request; see docs/protocol.md."))),
         };
         if let Err((responder, refused)) = handled {
-            log::info!("{from}: {} is refused: {}", request.head.path(), refused.error.code);
+            log::info!("{from}: {} is refused: {}", Escaped::new(request.head.path()), refused.error.code);
             responder.send(refused.response());
         }
     }
@@ -227,7 +227,7 @@ impl Api {
                 }
                 Err(error) => {
                     let refused = ErrorResponse::from(error);
-                    log::info!("{from}: {path} is refused: {}", refused.error.code);
+                    log::info!("{from}: {} is refused: {}", Escaped::new(&path), refused.error.code);
                     responder.send(refused.response());
                 }
             }

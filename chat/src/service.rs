@@ -51,7 +51,8 @@ impl ChatService {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(config: ChatConfig) -> Result<Self, OpenError> {
+    pub fn open(mut config: ChatConfig) -> Result<Self, OpenError> {
+        config.limits.clamp();
         let store = Store::open(&config.data)?;
         let device_key = store.device_key()?;
         Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), device_key, running: OnceLock::new() })

@@ -37,7 +37,7 @@ use std::{
 use mio::{Events, Poll, Token};
 
 pub(crate) use clock::{Clock, Tick};
-pub(crate) use listener::{Listeners, raise_descriptor_limit};
+pub(crate) use listener::{Listeners, descriptor_limit, raise_descriptor_limit};
 pub(crate) use mailbox::Mailbox;
 pub(crate) use slots::{Key, Slots};
 pub(crate) use socket::{Read, Readiness, Socket};

@@ -1,6 +1,6 @@
 //! The limits of a server: sizes, times and counts. The defaults suit a public server.
 
-use std::time::Duration;
+use std::{io, net::IpAddr, time::Duration};
 
 #[cfg(feature = "deflate")]
 use crate::DeflateConfig;
@@ -13,8 +13,8 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The number of worker threads, each with its own event loop and listener; between 1 and 65536. Default: the
-    /// number of cores.
+    /// The number of worker threads, each with its own event loop and listener; between 1 and 1024. Default: the number
+    /// of cores.
     pub workers: usize,
     /// The limits of one message and frame. Default: [`Limits::default`] (16 MiB each). Past them the connection fails
     /// with 1009.
@@ -32,7 +32,8 @@ pub struct Config {
     /// The longest time for a whole request, from the connection's start or from the previous response. Default: 10 s.
     /// Past it the client gets 408 if a part of the request has arrived; otherwise the connection is closed.
     pub handshake_timeout: Duration,
-    /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s.
+    /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s. With [`Duration::MAX`] it
+    /// sends none, and silence has no deadline.
     pub ping_after: Duration,
     /// The longest silence of a peer, in which not even a Pong arrives; longer than `ping_after`. Default: 60 s. Past
     /// it the connection fails with 1008 ([`End::NoPong`](super::End::NoPong)).
@@ -76,6 +77,15 @@ pub struct Config {
     /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
     /// the server closes further ones without a response.
     pub max_connections: Option<usize>,
+    /// The number of connections from one address at the same time, over all workers: from each address of IPv4, and
+    /// from each /64 of IPv6. Default: 1,024. `None` is no limit. Past it a client gets 503 as with `max_connections`,
+    /// and the log says so once a minute.
+    pub max_connections_per_address: Option<usize>,
+    /// Addresses whose connections are not counted as one address's: those of reverse proxies, from which many clients
+    /// connect. Default: none. An app can count these clients with [`Acceptance::counted_as`].
+    ///
+    /// [`Acceptance::counted_as`]: super::Acceptance::counted_as
+    pub uncounted_addresses: Vec<IpAddr>,
 }
 
 /// How to treat a subscriber that does not read as fast as others publish.
@@ -91,7 +101,7 @@ pub enum SlowSubscriber {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            workers: std::thread::available_parallelism().map_or(1, Into::into),
+            workers: std::thread::available_parallelism().map_or(1, Into::into).min(MAX_WORKERS),
             limits: Limits::default(),
             #[cfg(feature = "deflate")]
             deflate: Some(DeflateConfig::default()),
@@ -109,11 +119,34 @@ impl Default for Config {
             slow_subscriber: SlowSubscriber::Close,
             max_worker_bytes: 256 << 20,
             max_connections: None,
+            max_connections_per_address: Some(1024),
+            uncounted_addresses: Vec::new(),
         }
     }
 }
 
 impl Config {
+    /// Checks what no server can be started with: [`Server::bind`](super::Server::bind) refuses it.
+    ///
+    /// Every other value is allowed. A limit of 0 allows nothing, a deadline of 0 is over at the next check, and the
+    /// maximum of a type is no limit.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: `workers` is out of range, or `idle_timeout` is not longer than `ping_after`.
+    pub fn check(&self) -> io::Result<()> {
+        let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let Self { workers, ping_after, idle_timeout, .. } = self;
+        if !(1..=MAX_WORKERS).contains(workers) {
+            return invalid(format!("workers is {workers}, and must be from 1 to {MAX_WORKERS}"));
+        }
+        if idle_timeout <= ping_after && *ping_after < Duration::MAX {
+            return invalid(format!(
+                "idle_timeout is {idle_timeout:?}, and must be longer than ping_after, which is {ping_after:?}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Returns the compression state that the connections of one worker share.
     #[cfg(feature = "deflate")]
     pub(super) fn new_deflate(&self) -> Option<Deflate> {
@@ -158,3 +191,5 @@ impl Config {
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 }
+
+const MAX_WORKERS: usize = 1024;

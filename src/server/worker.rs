@@ -15,6 +15,7 @@ use log::trace;
 
 use super::{
     App, Config, Context, End, Message, Remote,
+    addresses::{Addresses, TooMany},
     ending::close_end,
     http::RequestStream,
     hub::{Disposition, Fault, Hub},
@@ -53,13 +54,15 @@ pub(super) struct Worker<A: App> {
     pub(super) stopping: Option<Tick>,
 }
 
-/// The number of connections that a worker accepts.
-#[derive(Clone, Copy, Debug)]
+/// The connections that a worker accepts.
+#[derive(Clone, Debug)]
 pub(super) struct Capacity {
     pub(super) connections: usize,
     /// Connections beyond these that the worker refuses with 503 at the same time; it closes further ones without a
     /// response.
     pub(super) over_capacity: usize,
+    /// The connections of each address.
+    pub(super) addresses: Arc<Addresses>,
 }
 
 impl<A: App> Worker<A> {
@@ -328,7 +331,12 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn accepted(&mut self, mut socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
         let full = self.hub.links.len() - self.hub.over_capacity >= self.capacity.connections;
-        if full && self.hub.over_capacity >= self.capacity.over_capacity {
+        let admitted = if full {
+            Err("the server is full, try again later\n")
+        } else {
+            self.capacity.addresses.admit(peer.ip(), turn.now).map_err(|TooMany| TOO_MANY_FROM_ADDRESS)
+        };
+        if admitted.is_err() && self.hub.over_capacity >= self.capacity.over_capacity {
             return;
         }
         let mut registered = Ok(());
@@ -344,13 +352,19 @@ impl<A: App> reactor::Handler for Worker<A> {
         if let Err(error) = registered {
             log::error!("{}: cannot be registered for events: {error}", self.hub.id(key));
             self.remove(key);
-        } else if full {
-            self.hub.mark_over_capacity(key);
-            let rejection =
-                Rejection::new(503).header("Retry-After", "10").body("the server is full, try again later\n");
-            self.refuse(key, peer, &rejection);
-        } else {
-            trace!("{}: connected, from {peer}", self.hub.id(key));
+            return;
+        }
+        match admitted {
+            Ok(place) => {
+                if let Some(link) = self.hub.links.get_mut(key) {
+                    link.place = place;
+                }
+                trace!("{}: connected, from {peer}", self.hub.id(key));
+            }
+            Err(why) => {
+                self.hub.mark_over_capacity(key);
+                self.refuse(key, peer, &Rejection::new(503).header("Retry-After", "10").body(why));
+            }
         }
     }
 
@@ -424,8 +438,10 @@ impl<A: App> reactor::Handler for Worker<A> {
 /// An idle connection is a row in two tables and owns no other memory. (mio's sockets are larger in debug builds, and
 /// simulated sockets are larger.)
 #[cfg(not(any(test, debug_assertions)))]
-const _: () = assert!(size_of::<Link>() <= 80 && size_of::<Inbound<()>>() <= 88);
+const _: () = assert!(size_of::<Link>() <= 88 && size_of::<Inbound<()>>() <= 88);
 
+/// The body of a response to an address that has too many connections.
+pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";
 /// The budget of one connection in one turn, in events.
 const EVENTS_PER_TURN: usize = 1024;
 /// The approximate budget of one connection in one turn, in bytes after inflation. Compressed input can grow about a

@@ -9,8 +9,10 @@
 //! | `control` | CT | Pings and Pongs |
 //! | `close` | CL | the closing handshake and every other end of a connection |
 //! | `deflate` | PM | permessage-deflate |
+//! | `addresses` | RS | connections from one address |
 //! | `resources` | RS | memory, descriptors and turns that many peers share |
 //! | `memory` | ME | the memory that all peers together can take |
+//! | `log` | LG | what peers write into the log |
 //! | `process` | | servers in processes of their own |
 //!
 //! | id | rule | where other implementations failed |
@@ -70,17 +72,21 @@
 //! | ME-07 | unfinished compressed messages count, and what is inflated of them | |
 //! | ME-08 | answers on their way to peers that do not read count | |
 //! | ME-09 | responses to pipelined requests count | |
+//! | RS-12 | an address has a bounded number of connections, and the others have theirs | CWE-770 |
+//! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
 //! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.
 //! Rules that cannot be tested here are named at the nearest test.
 #![cfg(target_os = "linux")]
 
+mod addresses;
 mod close;
 mod control;
 mod deflate;
 mod frames;
 mod handshake;
 mod memory;
+mod log;
 mod messages;
 mod process;
 mod resources;

@@ -6,6 +6,8 @@ pub mod counting;
 #[cfg(feature = "deflate")]
 pub mod deflaters;
 pub mod engine;
+pub mod fields;
+pub mod hostile;
 #[cfg(target_os = "linux")]
 pub mod process;
 pub mod random;

@@ -4,5 +4,6 @@
 mod attacks;
 mod command;
 mod durability;
+mod limits;
 mod reactor;
 mod support;

@@ -151,6 +151,12 @@ impl Recorder {
         let bound = self.worker.config.max_connection_bytes();
         let is_within = incoming <= bound / 2 && incoming + outgoing <= bound;
         assert!(is_within, "worker {}: {incoming} and {outgoing} bytes of {bound}", self.number);
+        // All clients have one address.
+        let counted = self.worker.capacity.addresses.count();
+        let allowed = self.worker.config.max_connections_per_address.unwrap_or(usize::MAX);
+        assert!(counted <= allowed, "{counted} connections of one address, {allowed} are allowed");
+        let own = hub.links.iter().filter(|(_, link)| link.place.is_some()).count();
+        assert_eq!(own, hub.links.len() - hub.over_capacity, "worker {}: each connection is counted", self.number);
         assert!(hub.dirty.is_empty() && hub.resumable.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
         assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);
         assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
@@ -260,7 +266,8 @@ impl Simulation {
         for (number, (reactor, mailbox)) in (0..).zip(reactors.into_iter().zip(mailboxes)) {
             let app = Service { ledger: Rc::clone(&ledger) };
             let now = clock.tick(epoch);
-            let worker = Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.capacity, now);
+            let worker =
+                Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.capacity.clone(), now);
             let recorder = Recorder { worker, number, ledger: Rc::clone(&ledger), calls: 0 };
             workers.push(SimulatedWorker {
                 reactor: Some(reactor),
@@ -328,6 +335,7 @@ impl Simulation {
         for worker in &self.workers {
             worker.recorder.check_at_rest();
         }
+        assert_eq!(self.setting.capacity.addresses.count(), 0, "a connection is still counted for its address");
         self.ledger.borrow().check_at_rest();
         for client in &self.clients {
             self.ledger.borrow().check_over(client.number());

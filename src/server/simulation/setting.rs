@@ -1,8 +1,8 @@
 //! The choices that a seed makes before its run begins: the server's configuration, the network, and the clients.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::super::{Config, SlowSubscriber, worker::Capacity};
+use super::super::{Config, SlowSubscriber, addresses::Addresses, worker::Capacity};
 use crate::reactor::simulated::{Faults, MILLISECOND, Random, SECOND, Time, Wire};
 #[cfg(feature = "deflate")]
 use crate::{Deflate, DeflateConfig};
@@ -123,9 +123,13 @@ impl Setting {
             config.deflate = Some(deflate(random)).filter(|_| random.chance(3, 4));
         }
         let clients = 2 + random.below(9);
+        if profile == Profile::Crowd && random.chance(1, 2) {
+            config.max_connections_per_address = Some(1 + random.below(4));
+        }
+        let addresses = Arc::new(Addresses::new(&config));
         let capacity = match profile {
-            Profile::Crowd => Capacity { connections: 1 + random.below(3), over_capacity: random.below(3) },
-            _ => Capacity { connections: usize::MAX, over_capacity: 10 },
+            Profile::Crowd => Capacity { connections: 1 + random.below(3), over_capacity: random.below(3), addresses },
+            _ => Capacity { connections: usize::MAX, over_capacity: 10, addresses },
         };
         Self {
             profile,

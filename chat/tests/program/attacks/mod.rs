@@ -1,4 +1,4 @@
-//! Attacks on the running chat: HS-05, AP-01, ME, RS-01, RS-07 and RS-11.
+//! Attacks on the running chat: HS-05, AP-01, LG-01, ME, RS-01, RS-07, RS-11 and RS-12.
 //!
 //! | file | attack |
 //! |---|---|
@@ -10,10 +10,14 @@
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
 //! | `memory.rs` | making the chat keep more than it may |
+//! | `addresses.rs` | opening many connections |
+//! | `log.rs` | writing into the log |
 //! | `fairness.rs` | taking what others need: time, and places in queues |
 
+mod addresses;
 mod fairness;
 mod floods;
+mod log;
 mod malformed;
 mod memory;
 mod pages;
