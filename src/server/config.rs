@@ -68,7 +68,7 @@ pub struct Config {
     ///
     /// It counts, as allocated: bytes that wait for peers, unfinished requests and messages, and input that is not
     /// processed. A quarter is for mail from other threads: while more waits, the workers read nothing. Past the other
-    /// three quarters, or past half of them by input alone, the worker evicts the connections that hold the most: with
+    /// three quarters, or past half of them by input alone, the worker evicts connections, the largest of the network that holds the most: with
     /// 1013 ([`End::Overloaded`](super::End::Overloaded)), or 503 during a request, if that can still be sent.
     ///
     /// Not included are fixed amounts: per worker about 4 MiB if compression is used, and up to 700 bytes per

@@ -54,7 +54,7 @@ fn ap_01_thirty_guests_of_one_address_come_in_at_once_and_a_flood_of_them_does_n
 }
 
 /// A request to log in through a proxy, for a client of this address.
-fn log_in_from(raw: &mut Raw, from: &str, body: &Value, cookie: Option<&str>) -> HttpResponse {
+pub(super) fn log_in_from(raw: &mut Raw, from: &str, body: &Value, cookie: Option<&str>) -> HttpResponse {
     let mut fields = vec![AS_JSON, ("X-Forwarded-For", from), ("Origin", "http://localhost")];
     fields.extend(cookie.map(|cookie| ("Cookie", cookie)));
     request_over(raw, "localhost", "POST", "/api/login", &fields, body.to_string())
@@ -146,7 +146,7 @@ fn ap_01_a_known_device_logs_in_while_strangers_use_up_the_attempts_at_its_accou
 }
 
 /// Returns the status and the code of a refusal.
-fn refusal(answer: &HttpResponse) -> (u16, String) {
+pub(super) fn refusal(answer: &HttpResponse) -> (u16, String) {
     let code = json_of(answer)["error"]["code"].as_str().unwrap_or_else(|| panic!("no code in {answer:?}")).to_owned();
     (answer.status, code)
 }
