@@ -68,8 +68,13 @@ impl ChatService {
         let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("the store is taken once");
-            let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), RemoteDelivery::new(remote))
-                .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
+            let (core, thread) = CoreHandle::start(
+                store,
+                Arc::clone(&self.config),
+                self.device_key.clone(),
+                RemoteDelivery::new(remote),
+            )
+            .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
             let api =
                 Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config), self.device_key.clone());

@@ -27,7 +27,6 @@ pub(super) struct Addresses {
 
 /// Counts one connection, until it is dropped.
 #[derive(Debug)]
-#[expect(dead_code, reason = "its value is that it exists")]
 pub(super) struct Place(Arc<Row>);
 
 /// The address has as many connections as allowed.
@@ -108,6 +107,13 @@ impl Addresses {
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         lock(&self.table).entries.values().map(|entry| entry.row.strong_count()).sum()
+    }
+}
+
+impl Place {
+    /// Returns a number that is the same for all connections of a network, while it has any.
+    pub(super) fn network_number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 }
 

@@ -30,9 +30,13 @@ pub struct Config {
     pub head: HeadLimits,
     /// The largest body of a plain HTTP request, in bytes. Default: 64 KiB. Past it the client gets 413.
     pub max_body_bytes: usize,
-    /// The longest time for a whole request, from the connection's start or from the previous response. Default: 10 s.
-    /// Past it the client gets 408 if a part of the request has arrived; otherwise the connection is closed.
+    /// The longest time for a whole request, from the connection's start, or from the first byte of a later request.
+    /// Default: 10 s. Past it the client gets 408 if a part of the request has arrived; otherwise the connection is
+    /// closed.
     pub handshake_timeout: Duration,
+    /// The longest wait for the next plain request after a response, which says so in `Keep-Alive`. Default: 75 s. Past
+    /// it the connection is closed. Zero closes each connection after one response.
+    pub keep_alive_timeout: Duration,
     /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s. With [`Duration::MAX`] it
     /// sends none, and silence has no deadline.
     pub ping_after: Duration,
@@ -68,7 +72,7 @@ pub struct Config {
     ///
     /// It counts, as allocated: bytes that wait for peers, unfinished requests and messages, and input that is not
     /// processed. A quarter is for mail from other threads: while more waits, the workers read nothing. Past the other
-    /// three quarters, or past half of them by input alone, the worker evicts the connections that hold the most: with
+    /// three quarters, or past half of them by input alone, the worker evicts connections, the largest of the network that holds the most: with
     /// 1013 ([`End::Overloaded`](super::End::Overloaded)), or 503 during a request, if that can still be sent.
     ///
     /// Not included are fixed amounts: per worker about 4 MiB if compression is used, and up to 700 bytes per
@@ -109,6 +113,7 @@ impl Default for Config {
             head: HeadLimits::default(),
             max_body_bytes: 64 << 10,
             handshake_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
             ping_after: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
@@ -178,6 +183,8 @@ impl Config {
     pub(super) fn sweep_period(&self) -> Duration {
         let shortest = [
             self.handshake_timeout,
+            // Zero is no deadline.
+            if self.keep_alive_timeout.is_zero() { Duration::MAX } else { self.keep_alive_timeout },
             self.ping_after,
             self.idle_timeout,
             self.close_timeout,

@@ -22,7 +22,8 @@
 //! | `hub.rs` | the outgoing half of a worker: what is written when |
 //! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
-//! | `bounds.rs` | how many bytes may wait for one peer and for all peers |
+//! | `bounds.rs` | how many bytes may wait for one peer, and how many a worker keeps for all |
+//! | `eviction.rs` | which connections give way when there are more |
 //! | `simulation/` | tests: workers and simulated clients, driven by seeds |
 //!
 //! Two enums describe how far a connection has come, one per half: `LinkState` of a `Link` (outgoing) and `Phase` of an
@@ -36,6 +37,7 @@ mod context;
 mod deadlines;
 mod decision;
 mod ending;
+mod eviction;
 mod fanout;
 mod http;
 mod hub;

@@ -22,7 +22,7 @@ impl<A: App> Worker<A> {
         let from = stream.from();
         match incoming {
             Incoming::Plain { head, body } => {
-                let keep_alive = keeps_alive(&head) && self.stopping.is_none();
+                let keep_alive = keeps_alive(&head);
                 inbound.phase = Phase::AwaitingResponse { from, keep_alive, head_only: head.method() == "HEAD" };
                 trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
                 let responder = Responder::new(self.mailbox.clone(), key);
@@ -50,9 +50,11 @@ impl<A: App> Worker<A> {
         let phase = &mut self.inbound[Self::slot(key)].phase;
         match (std::mem::replace(phase, Phase::Over), decision) {
             (Phase::AwaitingResponse { from, keep_alive, head_only }, Decision::Respond(response)) => {
-                self.hub.send_http(key, &response.encode(keep_alive, head_only));
-                if keep_alive && self.stopping.is_none() {
-                    *phase = Phase::Http(Box::new(RequestStream::new(&self.config, from)));
+                let timeout = self.config.keep_alive_timeout;
+                let keep_alive = keep_alive && self.stopping.is_none() && !timeout.is_zero();
+                self.hub.send_http(key, &response.encode(keep_alive.then_some(timeout), head_only));
+                if keep_alive {
+                    *phase = Phase::Http(Box::new(RequestStream::next(&self.config, from)));
                     if let Some(link) = self.hub.links.get_mut(key) {
                         link.enter(LinkState::Http, self.hub.now);
                     }

@@ -184,8 +184,9 @@ impl<A: App> Worker<A> {
     fn http(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Self { hub, inbound, config, .. } = self;
         let Phase::Http(stream) = &mut inbound[Self::slot(key)].phase else { return 0 };
+        let now = hub.now;
         let send_continue = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
-        match stream.receive(bytes, config, send_continue) {
+        match stream.receive(bytes, config, now, send_continue) {
             Ok((used, None)) => used,
             Ok((used, Some(incoming))) => {
                 self.dispatch(key, incoming);
@@ -208,7 +209,7 @@ impl<A: App> Worker<A> {
         {
             link.since = now;
         }
-        self.inbound[Self::slot(key)].restart_unfinished(now);
+        self.inbound[Self::slot(key)].restart_deadline(now);
     }
 
     /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.
@@ -347,7 +348,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             registered = turn.register(&mut socket, key);
             Link::new(socket, turn.now)
         });
-        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::new(&self.config, peer))));
+        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::first(&self.config, peer, turn.now))));
         match self.inbound.get_mut(Self::slot(key)) {
             Some(place) => *place = inbound,
             None => self.inbound.push(inbound),

@@ -72,6 +72,9 @@ pub(crate) struct Options {
     /// count for the addresses that it forwards
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_connections_per_address: usize,
+    /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_time_or_zero)]
+    pub(crate) keep_alive: Duration,
     /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
     /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
@@ -254,6 +257,7 @@ impl Options {
         config.max_body_bytes = 0;
         config.max_worker_bytes = self.memory_bytes() / config.workers;
         config.max_connections_per_address = Some(self.max_connections_per_address).filter(|max| *max > 0);
+        config.keep_alive_timeout = self.keep_alive;
         config.deflate = self.compression.config(config.workers);
         config
     }
@@ -363,6 +367,14 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         Ok(time) if time.is_zero() => Err("expected a time greater than 0, such as 15m, 12h or 30days".to_owned()),
         Ok(time) => Ok(time),
         Err(_) => Err("expected a time such as 15m, 12h or 30days".to_owned()),
+    }
+}
+
+fn parse_time_or_zero(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) => Ok(time),
+        Err(_) if text == "0" => Ok(Duration::ZERO),
+        Err(_) => Err("expected a time such as 75s or 5m, or 0".to_owned()),
     }
 }
 

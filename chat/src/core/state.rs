@@ -10,6 +10,7 @@ use switchboard::{CloseCode, ConnectionId};
 use super::{
     super::{
         ChatConfig,
+        device::DeviceKey,
         interface::{Delivery, SignInError},
         password::Hasher,
         rate::{Buckets, Rate},
@@ -37,6 +38,8 @@ pub(super) struct State {
     /// Sends commands to this same thread, from work that is done on another one.
     pub(super) commands: CommandSender<State>,
     pub(super) hasher: Hasher,
+    /// Signs the cookies of devices.
+    pub(super) device_key: DeviceKey,
     pub(super) now: Now,
     /// The clock for deadlines of an hour or more.
     pub(super) clock: SteadyClock,
@@ -113,7 +116,13 @@ pub(super) enum Action {
 }
 
 impl State {
-    pub(super) fn new(store: Store, config: Arc<ChatConfig>, commands: CommandSender<State>, hasher: Hasher) -> Self {
+    pub(super) fn new(
+        store: Store,
+        config: Arc<ChatConfig>,
+        device_key: DeviceKey,
+        commands: CommandSender<State>,
+        hasher: Hasher,
+    ) -> Self {
         let saved_clock = store.saved_clock().unwrap_or_else(|error| {
             log::error!("the chat's clock cannot be read: {error}");
             None
@@ -127,6 +136,7 @@ impl State {
             config,
             commands,
             hasher,
+            device_key,
             now: Now::read(),
             clock: SteadyClock::new(saved_clock),
             costs: Costs::default(),

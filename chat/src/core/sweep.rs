@@ -60,9 +60,9 @@ impl State {
         }
     }
 
-    fn save_clock(&self) {
+    fn save_clock(&mut self) {
         if let Some(saved) = self.clock.to_saved()
-            && let Err(error) = self.store.save_clock(saved)
+            && let Err(error) = self.in_transaction(|state| state.store.save_clock(saved))
         {
             log::error!("the chat's clock cannot be saved: {error}");
         }

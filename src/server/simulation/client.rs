@@ -179,7 +179,8 @@ impl Client {
             let head = format!("{method} {target} HTTP/1.1\r\nHost: simulated\r\n{closes}");
             self.out.extend_from_slice(head.as_bytes());
             if method == "POST" {
-                self.out.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+                let expects = if self.random.chance(1, 2) { "Expect: 100-continue\r\n" } else { "" };
+                self.out.extend_from_slice(format!("Content-Length: {length}\r\n{expects}\r\n").as_bytes());
                 self.out.extend_from_slice(&body);
                 answer.extend_from_slice(&body);
             } else {
@@ -593,6 +594,12 @@ impl Client {
             && calm
         {
             panic!("client {} got no response to its handshake ({mode})", self.number);
+        }
+        let incomplete = matches!(self.behavior, Behavior::Silent | Behavior::StopsInRequest);
+        if incomplete && record.saw_end && ledger.stopping.iter().all(Option::is_none) {
+            let timeout = self.setting.config.handshake_timeout.as_micros() as Time;
+            let waited = ledger.clocks[record.worker].between(self.connected, record.closed_at);
+            assert!(waited + 20 * MILLISECOND >= timeout, "client {}: it is disconnected too early", self.number);
         }
         // A client without a request is disconnected soon after a stop begins.
         if let (Behavior::Silent, Some(stopped)) = (self.behavior, ledger.stopping.iter().flatten().max()) {

@@ -119,6 +119,7 @@ impl Setting {
     pub(super) fn new(profile: Profile, random: &mut Random) -> Self {
         let mut config = Config {
             handshake_timeout: Duration::from_secs(4),
+            keep_alive_timeout: Duration::from_secs(3),
             ping_after: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(6),
             close_timeout: Duration::from_secs(2),

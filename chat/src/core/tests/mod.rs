@@ -2,6 +2,7 @@
 
 mod clock;
 mod cost;
+mod devices;
 mod events;
 #[cfg(target_os = "linux")]
 mod failing_disk;
@@ -34,6 +35,7 @@ use super::{
     super::{
         ChatConfig, Data, Name,
         backlog::{Backlog, EventMemory},
+        device::DeviceKey,
         interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
@@ -129,7 +131,7 @@ impl TestChat {
     /// Starts a chat over these data.
     fn start(store: Store, config: ChatConfig) -> Self {
         let (sender, commands) = command_queue(1 << 20);
-        let state = State::new(store, Arc::new(config), sender, hasher());
+        let state = State::new(store, Arc::new(config), DeviceKey::random(), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {
             state,
