@@ -12,6 +12,7 @@
 //! | `addresses` | RS | connections from one address |
 //! | `resources` | RS | memory, descriptors and turns that many peers share |
 //! | `time` | TM | times in which the server does not run, and what arrives meanwhile |
+//! | `memory` | ME | the memory that all peers together can take |
 //! | `log` | LG | what peers write into the log |
 //! | `process` | | servers in processes of their own |
 //!
@@ -67,6 +68,15 @@
 //! | TM-01 | peers that answer while the process is stopped stay, others are closed in their time | |
 //! | TM-02 | a slow server closes silent peers, and no peer whose answer it has not read | |
 //! | TM-03 | an urgent byte of TCP delays no frame | |
+//! | ME-01 | unfinished heads of requests count against the memory limit of the worker | slowloris |
+//! | ME-02 | so do unfinished bodies, and a body that is refused is not kept | |
+//! | ME-03 | so do unfinished messages | |
+//! | ME-04 | a peer that takes waiting bytes too slowly is closed | |
+//! | ME-05 | input that waits for the app counts | |
+//! | ME-06 | publications for slow subscribers count | |
+//! | ME-07 | unfinished compressed messages count, and what is inflated of them | |
+//! | ME-08 | answers on their way to peers that do not read count | |
+//! | ME-09 | responses to pipelined requests count | |
 //! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
 //! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.
@@ -80,6 +90,7 @@ mod deflate;
 mod frames;
 mod handshake;
 mod log;
+mod memory;
 mod messages;
 mod process;
 mod resources;

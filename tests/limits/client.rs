@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard::{
-    HeadLimits, Limits,
+    CloseCode, Deflate, DeflateConfig, HeadLimits, Limits,
     client::{Client, ClientBuilder, Message},
 };
 use switchboard_tests::{
@@ -42,6 +42,15 @@ const ROWS: &[Row] = &[
         |b, at| b.head_limits(head_limits(|limits| limits.max_headers = Limit::at(at))),
         [&[Refused], &[Refused], &[Works]],
     ),
+    ("deflate.level", |b, at| b.deflate(deflate(|config| config.level = Limit::at(at))), [&[Works]; 3]),
+    ("deflate.min_bytes", |b, at| b.deflate(deflate(|config| config.min_bytes = Limit::at(at))), [&[Works]; 3]),
+    ("deflate.max_bytes", |b, at| b.deflate(deflate(|config| config.max_bytes = Limit::at(at))), [&[Works]; 3]),
+    ("deflate.memory_bytes", |b, at| b.deflate(deflate(|config| config.memory_bytes = Limit::at(at))), [&[Works]; 3]),
+    (
+        "deflate.max_unfinished",
+        |b, at| b.deflate(deflate(|config| config.max_unfinished = Limit::at(at))),
+        [&[Works]; 3],
+    ),
     ("connect_timeout", |b, at| b.connect_timeout(Limit::at(at)), [&[Refused], &[Refused], &[Works]]),
     ("timeouts.read", |b, at| b.read_timeout(Limit::at(at)), [&ANY, &ANY, &[Works]]),
     ("timeouts.write", |b, at| b.write_timeout(Limit::at(at)), [&ANY, &ANY, &[Works]]),
@@ -49,7 +58,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Fields that are no limits.
-const OTHERS: &[&str] = &["address", "origin", "subprotocols", "headers", "deflate"];
+const OTHERS: &[&str] = &["address", "origin", "subprotocols", "headers"];
 
 fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
@@ -63,6 +72,12 @@ fn head_limits(set: impl FnOnce(&mut HeadLimits)) -> HeadLimits {
     limits
 }
 
+fn deflate(set: impl FnOnce(&mut DeflateConfig)) -> Option<Deflate> {
+    let mut config = DeflateConfig::default();
+    set(&mut config);
+    Some(Deflate::new(config))
+}
+
 /// Opens a connection, sends two messages, and closes it.
 fn outcome(builder: &ClientBuilder, url: &str) -> Outcome {
     let Ok(mut client) = builder.connect(url) else { return Refused };
@@ -70,7 +85,7 @@ fn outcome(builder: &ClientBuilder, url: &str) -> Outcome {
         client.send_text(text).is_ok() && client.receive().is_ok_and(|seen| seen == Message::Text((*text).into()))
     });
     // With a short deadline, the server's Close may come too late.
-    let _ = client.close(switchboard::CloseCode::NORMAL_CLOSURE, "");
+    let _ = client.close(CloseCode::NORMAL_CLOSURE, "");
     if works { Works } else { Failed }
 }
 
@@ -78,7 +93,10 @@ fn outcome(builder: &ClientBuilder, url: &str) -> Outcome {
 fn each_limit_of_the_client_at_its_extremes_is_harmless() {
     let names: Vec<_> = ROWS.iter().map(|(name, ..)| *name).chain(OTHERS.iter().copied()).collect();
     let set = Client::builder().deflate(None).read_timeout(None).write_timeout(None).close_timeout(Duration::ZERO);
-    assert_complete(&names, &fields_of(&set));
+    let mut fields = fields_of(&set);
+    fields.retain(|field| field != "deflate");
+    fields.extend(fields_of(&DeflateConfig::default()).iter().map(|field| format!("deflate.{field}")));
+    assert_complete(&names, &fields);
     let server = serve(config(), Service::echo());
     for (name, set, expected) in ROWS {
         for (extreme, expected) in EXTREMES.into_iter().zip(expected) {

@@ -1,5 +1,7 @@
 //! Helpers that the test programs share. Not published.
 
+#[cfg(all(target_os = "linux", feature = "client", feature = "server"))]
+pub mod attackers;
 pub mod counting;
 #[cfg(feature = "deflate")]
 pub mod deflaters;

@@ -68,13 +68,13 @@ pub(crate) struct Options {
     /// of the machine's memory, or of its cgroup's, at most 256MiB for each worker]
     #[arg(long, value_name = "AMOUNT", value_parser = memory::parse)]
     pub(crate) max_memory: Option<usize>,
-    /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_time_or_zero)]
-    pub(crate) keep_alive: Duration,
     /// Maximum connections from one IP address (a /64 of IPv6) at the same time; 0 for no limit. Those of a trusted proxy
     /// count for the addresses that it forwards
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_connections_per_address: usize,
+    /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_time_or_zero)]
+    pub(crate) keep_alive: Duration,
     /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
     /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
@@ -256,8 +256,8 @@ impl Options {
         config.limits = Limits::of_bytes(self.max_message_bytes.unwrap_or(MESSAGE_BYTES));
         config.max_body_bytes = 0;
         config.max_worker_bytes = self.memory_bytes() / config.workers;
-        config.keep_alive_timeout = self.keep_alive;
         config.max_connections_per_address = Some(self.max_connections_per_address).filter(|max| *max > 0);
+        config.keep_alive_timeout = self.keep_alive;
         config.deflate = self.compression.config(config.workers);
         config
     }

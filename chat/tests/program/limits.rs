@@ -22,6 +22,7 @@ const WORKS: &str = "works";
 const ROWS: &[Row] = &[
     ("session_idle", |c, n| c.session_idle = time(n), ["no welcome", "no welcome", WORKS]),
     ("session_lifetime", |c, n| c.session_lifetime = time(n), ["no welcome", "no welcome", WORKS]),
+    ("waiting_event_bytes", |c, n| c.waiting_event_bytes = n, ["create: overloaded", "create: overloaded", WORKS]),
     ("limits.text_chars", |c, n| c.limits.text_chars = n, ["say: too_long", "say: too_long", WORKS]),
     ("limits.topic_chars", |c, n| c.limits.topic_chars = n, ["create: too_long", "create: too_long", WORKS]),
     ("limits.name_chars", |c, n| c.limits.name_chars = n, ["guest: 400", "guest: 400", WORKS]),

@@ -4,6 +4,8 @@ mod clock;
 mod cost;
 mod devices;
 mod events;
+#[cfg(target_os = "linux")]
+mod failing_disk;
 mod messages;
 mod positions;
 mod quotas;
@@ -123,8 +125,12 @@ impl TestChat {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
+        Self::start(Store::open(&Data::Memory).unwrap(), config)
+    }
+
+    /// Starts a chat over these data.
+    fn start(store: Store, config: ChatConfig) -> Self {
         let (sender, commands) = command_queue(1 << 20);
-        let store = Store::open(&Data::Memory).unwrap();
         let state = State::new(store, Arc::new(config), DeviceKey::random(), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {

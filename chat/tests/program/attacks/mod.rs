@@ -1,4 +1,4 @@
-//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07, RS-11, RS-12 and LG-01.
+//! Attacks on the running chat: HS-05, AP-01, LG-01, ME, RS-01, RS-07, RS-11 and RS-12.
 //!
 //! | file | attack |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
+//! | `memory.rs` | making the chat keep more than it may |
 //! | `addresses.rs` | opening many connections |
 //! | `log.rs` | writing into the log |
 //! | `fairness.rs` | taking what others need: time, and places in queues |
@@ -20,6 +21,7 @@ mod floods;
 mod guesses;
 mod log;
 mod malformed;
+mod memory;
 mod pages;
 mod rooms;
 mod sessions;

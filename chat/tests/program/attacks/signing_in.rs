@@ -228,8 +228,8 @@ fn ap_01_refused_requests_are_logged_without_secrets() {
     drop(program);
     let log = fs::read_to_string(log).unwrap();
     let lines = |what: &str| log.lines().filter(|line| line.contains("127.0.0.1:") && line.contains(what)).count();
-    assert_eq!(lines("/api/login is refused: bad_credentials"), guesses.len(), "{log}");
-    assert_eq!(lines("/api/logout is refused: foreign_origin"), 1, "{log}");
+    assert_eq!(lines(r#""/api/login" is refused: bad_credentials"#), guesses.len(), "{log}");
+    assert_eq!(lines(r#""/api/logout" is refused: foreign_origin"#), 1, "{log}");
     for secret in [PASSWORD, &token, guesses[0], guesses[1]] {
         assert!(!log.contains(secret), "{log}");
     }
