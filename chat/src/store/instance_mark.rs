@@ -1,15 +1,16 @@
 //! The lock file beside the database, and the mark in it that identifies the running instance.
 
 use std::{
-    fs::File,
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
-/// The lock file beside the database. The file stays locked while this value lives.
+use super::files::FolderLock;
+
+/// The lock file beside the database. The folder stays locked while this value lives.
 #[derive(Debug)]
 pub(super) struct InstanceMark {
-    pub(super) lock: File,
+    pub(super) lock: FolderLock,
     /// The database file.
     pub(super) database: PathBuf,
     /// Identifies the database file, so that a moved one is noticed: see [`file_identity`].
@@ -22,14 +23,14 @@ pub(super) struct InstanceMark {
 
 impl InstanceMark {
     /// Takes over a lock file whose mark in the database is `mark`.
-    pub(super) fn new(lock: File, database: &Path, file_identity: String, mark: String) -> Self {
+    pub(super) fn new(lock: FolderLock, database: &Path, file_identity: String, mark: String) -> Self {
         Self { lock, database: database.to_owned(), file_identity, mark, changes: 0 }
     }
 
     /// Replaces the marks in the lock file, one per line, and syncs the file.
     pub(super) fn write_marks(&self, marks: &[&str]) -> io::Result<()> {
         let text: String = marks.iter().flat_map(|mark| [*mark, "\n"]).collect();
-        let mut file = &self.lock;
+        let mut file = &self.lock.file;
         file.rewind()?;
         file.write_all(text.as_bytes())?;
         file.set_len(text.len() as u64)?;
@@ -38,9 +39,9 @@ impl InstanceMark {
 }
 
 /// Reads the marks in a lock file. A file that is not UTF-8 has none.
-pub(super) fn read_marks(lock: &mut File) -> String {
+pub(super) fn read_marks(lock: &mut FolderLock) -> String {
     let mut marks = String::new();
-    let _ = lock.read_to_string(&mut marks);
+    let _ = lock.file.read_to_string(&mut marks);
     marks
 }
 
