@@ -31,6 +31,7 @@ impl State {
         if is_due(self.last_sweep, SWEEP_INTERVAL) {
             self.last_sweep = Some(now.instant);
             self.check_data_file();
+            self.checkpoint_if_idle();
             self.find_foreign_changes();
             self.has_background_work = true;
         }
@@ -52,6 +53,12 @@ impl State {
                 file.display()
             ),
             Err(error) => log::error!("cannot check whether the chat's data was moved: {error}"),
+        }
+    }
+
+    fn checkpoint_if_idle(&mut self) {
+        if let Err(error) = self.store.checkpoint_if_idle() {
+            log::error!("cannot start a thread to shorten the write-ahead log: {error}");
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `files.rs` | the files in a chat's folder |
 //! | `instance_mark.rs` | the lock file beside the database, and the mark in it |
 //! | `database.rs` | [`Store`]: the connection and its transactions |
+//! | `checkpoint.rs` | keeps the write-ahead log short |
 //! | `meta.rs` | what the database keeps about itself |
 //! | `restored.rs` | new epochs for data that was restored from a backup |
 //! | `keys.rs` | recomputes the keys of names after a Unicode update |
@@ -25,6 +26,7 @@
 //! | `backup.rs` | backups |
 
 mod backup;
+mod checkpoint;
 mod data;
 mod database;
 mod entry_hash;

@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::{
     Data, OpenError, Store, TransactionError,
+    checkpoint::{CHECKPOINT_PAGES, MAX_LOG_BYTES},
     files::{
         FolderLock, database_in, has_database, has_mark, is_served, make_private, make_private_file, refuse_stale_log,
     },
@@ -70,6 +71,7 @@ impl Store {
         db.pragma_update(None, "checkpoint_fullfsync", true)?;
         // A page that changes often between two checkpoints is written to the database once.
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        db.pragma_update(None, "journal_size_limit", MAX_LOG_BYTES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "foreign_keys", true)?;
         // Deleted content is overwritten with zeros.
@@ -161,8 +163,6 @@ pub(super) const MIGRATIONS: &[&str] =
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum prepared statements in the cache.
 const STATEMENTS: usize = 128;
-/// Pages of 4 KiB each: the write-ahead log grows to about 16 MiB.
-const CHECKPOINT_PAGES: i32 = 4000;
 /// Size of the page cache, in KiB.
 const CACHE_KIB: i32 = 32 << 10;
 

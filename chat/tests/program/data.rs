@@ -361,3 +361,21 @@ fn only_a_server_creates_a_folder() {
     }
     assert_eq!(names(home.path()), [""; 0]);
 }
+
+#[test]
+fn the_log_is_short_soon_after_a_burst() {
+    let folder = Folder::new("burst");
+    let log = format!("{}/chat.sqlite3-wal", folder.path());
+    let server = serve(&folder);
+    let mut ann = ChatUser::guest(server.address(), "Ann");
+    let length = || fs::metadata(&log).unwrap().len();
+    while length() < 2 << 20 {
+        say(&mut ann, 1, &"x".repeat(4000));
+    }
+    let started = Instant::now();
+    while length() > 0 {
+        assert!(started.elapsed() < LONG, "{} bytes", length());
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    say(&mut ann, 1, "and on it goes");
+}
