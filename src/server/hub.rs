@@ -325,7 +325,9 @@ impl Hub {
                 self.bounds.failed.push((key, Failure::Broken(error)));
             }
             // If the peer ended its side first, no event will announce that again.
-            link.readable |= link.read_closed;
+            if link.read_closed {
+                link.set_readable(false);
+            }
             self.resumable.push(key);
         } else if held && !link.is_read_paused(self.config.max_queued_bytes) {
             self.resumable.push(key);

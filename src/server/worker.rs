@@ -20,7 +20,7 @@ use super::{
     http::RequestStream,
     hub::{Disposition, Fault, Hub},
     inbound::{Inbound, Mail, Phase, Unfinished},
-    link::{Link, LinkState},
+    link::{Link, LinkState, Readable},
     remote::Command,
 };
 use crate::{
@@ -99,7 +99,7 @@ impl<A: App> Worker<A> {
         let inbound = &self.inbound[Self::slot(key)];
         let has_stash = !inbound.stash().is_empty() || inbound.is_inflating();
         if let Some(link) = self.hub.links.get_mut(key)
-            && (has_stash || link.readable)
+            && (has_stash || link.readable != Readable::No)
             && !link.scheduled
             && !link.is_read_paused(self.config.max_queued_bytes)
             && !inbound.phase.is_awaiting_app()
@@ -128,11 +128,14 @@ impl<A: App> Worker<A> {
             stash.drain(..used);
             self.keep(key, stash);
         } else if let Some(link) = self.hub.links.get_mut(key)
-            && link.readable
+            && link.readable != Readable::No
         {
-            match link.socket.read(turn.buffer, link.read_closed) {
+            let more_follows = link.read_closed || link.readable == Readable::UntilBlocked;
+            match link.socket.read(turn.buffer, more_follows) {
                 Read::Bytes { count, drained } => {
-                    link.readable = !drained;
+                    if drained {
+                        link.readable = Readable::No;
+                    }
                     link.note_received(turn.now);
                     if turn.is_late {
                         self.restart_peer_deadlines(key);
@@ -143,9 +146,9 @@ impl<A: App> Worker<A> {
                         self.keep(key, turn.buffer[used..count].to_vec());
                     }
                 }
-                Read::Blocked => link.readable = false,
+                Read::Blocked => link.readable = Readable::No,
                 Read::Ended => {
-                    link.readable = false;
+                    link.readable = Readable::No;
                     self.peer_ended(key);
                 }
                 Read::Failed(error) => self.end(key, &End::Broken(error.kind())),
@@ -374,7 +377,9 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn ready(&mut self, key: Key, readiness: Readiness, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
         let Some(link) = self.hub.links.get_mut(key) else { return };
-        link.readable |= readiness.readable || readiness.read_closed;
+        if readiness.readable || readiness.read_closed {
+            link.set_readable(readiness.urgent);
+        }
         link.read_closed |= readiness.read_closed;
         if readiness.writable && !link.outbox.is_empty() {
             if turn.is_late {
