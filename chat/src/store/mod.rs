@@ -17,11 +17,13 @@
 //! | `sessions.rs` | sessions, found by the hash of a token |
 //! | `room_search.rs` | the search for public rooms |
 //! | `rooms.rs` | rooms and their members |
+//! | `direct_rooms.rs` | direct rooms and their order |
 //! | `messages.rs` | the rooms' logs |
 //! | `entry_hash.rs` | the hash of an entry, which recognises it |
 
 mod data;
 mod database;
+mod direct_rooms;
 mod entry_hash;
 mod ids;
 mod instance_mark;
@@ -39,10 +41,11 @@ mod users;
 
 pub use data::{Data, OpenError};
 pub(super) use database::{Millis, Store, StoreError, TransactionError, millis, now};
+pub(super) use direct_rooms::{ACTIVITY_STEP, DirectMember, DirectsEnd, Place};
 pub(super) use entry_hash::EntryHash;
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
 pub(super) use meta::SavedClock;
-pub(super) use rooms::{ACTIVITY_STEP, DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
+pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
 pub(super) use users::UserRow;
