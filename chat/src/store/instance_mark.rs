@@ -54,10 +54,12 @@ impl InstanceMark {
 }
 
 /// Reads the marks in a lock file. A file that is not UTF-8 has none.
-pub(super) fn read_marks(lock: &mut File) -> String {
+pub(super) fn read_marks(lock: &mut File) -> io::Result<String> {
     let mut marks = String::new();
-    let _ = lock.read_to_string(&mut marks);
-    marks
+    match lock.read_to_string(&mut marks) {
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
+        _ => Ok(marks),
+    }
 }
 
 /// Returns a text that identifies a file while it stays where it is.
