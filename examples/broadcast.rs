@@ -16,6 +16,7 @@ use signal_hook::{
 use switchboard::{
     Config, OriginPolicy, Server,
     apps::{Audience, Broadcast},
+    raise_descriptor_limit,
 };
 
 fn main() -> ExitCode {
@@ -48,6 +49,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<(SocketAddr, Aud
 }
 
 fn serve(listen: SocketAddr, audience: Audience) -> Result<(), Box<dyn Error>> {
+    raise_descriptor_limit()?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let app = Broadcast::new(audience, OriginPolicy::Any);
     let running = Server::bind(listen, Config::default())?.start(move |_| app.clone())?;

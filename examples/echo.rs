@@ -12,7 +12,7 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
-use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+use switchboard::{Config, OriginPolicy, Server, apps::Echo, raise_descriptor_limit};
 
 fn main() -> ExitCode {
     env_logger::Builder::new().filter_level(log::LevelFilter::Warn).parse_default_env().init();
@@ -41,6 +41,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<SocketAddr> {
 }
 
 fn serve(listen: SocketAddr) -> Result<(), Box<dyn Error>> {
+    raise_descriptor_limit()?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let app = Echo::new(OriginPolicy::Any);
     let running = Server::bind(listen, Config::default())?.start(move |_| app.clone())?;

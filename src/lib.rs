@@ -110,6 +110,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
 //! - To open: [`RequestReader`] and [`ServerHandshake`] for a server, [`ClientHandshake`] for a client, [`Rejection`].
 //! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
+//! - To log what a peer sent: [`Escaped`].
 #![cfg_attr(
     feature = "server",
     doc = "- To serve: [`App`], [`Context`], [`Config`] for all limits and deadlines, [`Remote`] to reach connections from \
@@ -142,7 +143,7 @@ mod server;
 
 pub use proto::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Deflate,
-    DeflateResponseError, Delivery, EncodedHeader, Established, Event, Events, ExtensionOffer, FixedOutput,
+    DeflateResponseError, Delivery, EncodedHeader, Escaped, Established, Event, Events, ExtensionOffer, FixedOutput,
     FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits,
     Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection,
     Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State,
@@ -154,6 +155,7 @@ pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use server::{
     Acceptance, App, Batch, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy,
     Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
+    raise_descriptor_limit,
 };
 
 /// The examples of the README compile.

@@ -28,7 +28,8 @@
  * - `state`, `{state, …}`: the state of the connection, see `Connection.status`;
  * - `conversations`, `{more}`: whether there are older conversations to request, see
  *   `moreConversations`; comes after each `welcome` too;
- * - `gap`, `{room}`: some missed messages cannot be reported one by one; request `history`;
+ * - `gap`, `{room}`: some missed messages cannot be reported one by one, or messages that were
+ *   reported no longer exist; drop the room's messages, and request `history`;
  * - `pending`, `{key, event, data, state, error?, result?}`: a message of the user is now
  *   `waiting` for a connection, `sending`, `acknowledged` (`result` has its `seq`),
  *   `failed` (see `retry` and `discard`) or `discarded`.

@@ -14,6 +14,7 @@ export class Model {
   blocked = new Set();
   hasOlder = false; // whether there are conversations that `rooms` lacks
   #names = new Map(); // of rooms, including those that are gone
+  #lastActive = 0; // the highest `active` of any room
   #watchers = [];
   #changed = new Set();
 
@@ -87,6 +88,7 @@ export class Model {
     this.you = you;
     this.limits = limits;
     this.rooms = new Map([...kept, ...rooms].map((room) => [room.room, room]));
+    rooms.forEach((room) => this.#isActive(room));
     this.online = { count: online.count, names: online.names && new Set(online.names) };
     this.blocked = new Set(blocked);
     this.#change('you', 'rooms', 'presence', 'blocked');
@@ -95,7 +97,12 @@ export class Model {
   #room(room) {
     if (room.role === null) this.#forget(room.room);
     else this.rooms.set(room.room, room);
+    this.#isActive(room);
     this.#change('rooms');
+  }
+
+  #isActive({ active }) {
+    this.#lastActive = Math.max(this.#lastActive, active ?? 0);
   }
 
   #forget(room) {
@@ -103,16 +110,16 @@ export class Model {
     this.rooms.delete(room);
   }
 
-  #message({ room: number, epoch, seq, from, kind, time, text }) {
+  #message({ room: number, epoch, seq, from, kind, text }) {
     const room = this.rooms.get(number);
     if (!room) return;
-    if (kind === 'said') room.time = Math.max(room.time, time);
     if (kind === 'topic') room.topic = text ?? '';
     // The `unread` of `welcome` already includes missed messages.
     const isNew = epoch !== room.epoch || seq > room.seq;
     if (isNew) {
       room.epoch = epoch;
       room.seq = seq;
+      if (kind === 'said' && isDirect(room)) room.active = this.#lastActive += 1; // After all others.
       if (kind === 'said' && from !== this.you.name) room.unread += 1;
     }
     this.#change('rooms');

@@ -1,21 +1,19 @@
 //! The HTTP requests for accounts and sessions below `/api/`, in JSON.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use switchboard::{Request, Responder, Response};
+use switchboard::{Escaped, Request, Responder, Response};
 
 use super::{
-    ChatConfig, ChatCore, Name, Rate, credentials,
-    device::{DEVICE_SECONDS, Device, DeviceKey},
-    interface::{Callback, Credential, SignInError, SignedIn, You},
+    ChatConfig, ChatCore, Name,
+    attempts::{Attempts, LogIn},
+    credentials,
+    device::{Device, DeviceClaim, DeviceKey},
+    interface::{Admit, Callback, Credential, FoundAccount, Limited, SignInError, SignedIn, You},
     password::Password,
     proxy::address_of,
-    rate::{Buckets, NetworkBuckets, address_key},
+    rate::address_key,
     site::{OriginKind, Site},
     wire::{self, EventError},
 };
@@ -25,31 +23,8 @@ use super::{
 pub(super) struct Api {
     core: Arc<dyn ChatCore>,
     config: Arc<ChatConfig>,
-    /// All workers share them.
-    attempts: Arc<Mutex<Attempts>>,
+    attempts: Attempts,
     device_key: DeviceKey,
-}
-
-/// The rate limits for signing in. They are apart, so that guesses do not keep new users out.
-#[derive(Debug)]
-struct Attempts {
-    /// Failed log-ins from each network.
-    failures: NetworkBuckets,
-    /// Failed log-ins to each account by strangers from all networks, by the key of the name.
-    failures_of_account: Buckets<String>,
-    /// Failed log-ins of each known device.
-    failures_of_device: Buckets<Device>,
-    /// Sign-ins of all kinds from each network, except wrong guesses that are refused: each costs a hash or a session.
-    sign_ins: NetworkBuckets,
-    /// Log-ins of each known device.
-    sign_ins_of_device: Buckets<Device>,
-}
-
-/// The one whose password is checked, and whose tokens are given back if it is right.
-#[derive(Clone, Debug)]
-enum Guesser {
-    Stranger { from: IpAddr, account: String },
-    Device(Device),
 }
 
 /// The body of a request to sign in.
@@ -92,11 +67,11 @@ enum AuthMethod {
     Guest,
 }
 
-/// A request to sign in that was checked as far as this is possible without the core.
-struct Checked {
+/// A request for a new account or guest that was checked as far as this is possible without the core.
+struct NewUser {
     name: Name,
+    /// `None` for a guest.
     password: Option<Password>,
-    guesser: Option<Guesser>,
 }
 
 /// An error response.
@@ -109,14 +84,8 @@ struct ErrorResponse {
 
 impl Api {
     pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, device_key: DeviceKey) -> Self {
-        let attempts = Attempts {
-            failures: NetworkBuckets::new(),
-            failures_of_account: Buckets::new(),
-            failures_of_device: Buckets::new(),
-            sign_ins: NetworkBuckets::new(),
-            sign_ins_of_device: Buckets::new(),
-        };
-        Self { core, config, attempts: Arc::new(Mutex::new(attempts)), device_key }
+        let attempts = Attempts::new(&config.limits);
+        Self { core, config, attempts, device_key }
     }
 
     /// Handles a request. The response may come later, from another thread.
@@ -148,7 +117,7 @@ impl Api {
             _ => Err((responder, error_response(404, "not_found", "There is no such request; see docs/protocol.md."))),
         };
         if let Err((responder, refused)) = handled {
-            log::info!("{from}: {} is refused: {}", request.head.path(), refused.error.code);
+            log::info!("{from}: {} is refused: {}", Escaped::new(request.head.path()), refused.error.code);
             responder.send(refused.response());
         }
     }
@@ -167,35 +136,28 @@ impl Api {
             Err(refused) => return Err((responder, refused)),
         };
         let device_cookie = credentials::device_cookie_of(request.head, site, origin_kind);
-        let checked = match method {
-            AuthMethod::LogIn => self.check_login(&login, device_cookie, from),
-            AuthMethod::Register | AuthMethod::Guest => self.check_new_user(method, &login, from),
-        };
-        let Checked { name, password, guesser } = match checked {
-            Ok(checked) => checked,
-            Err(refused) => return Err((responder, refused)),
-        };
-        let is_known = matches!(guesser, Some(Guesser::Device(_)));
-        let respond = self.respond(method, &login, name.key(), guesser, request, from, site, responder);
-        let from = address_key(from);
-        match (method, password) {
-            (AuthMethod::Register, Some(password)) => self.core.register(from, name, password, respond),
-            (AuthMethod::LogIn, Some(password)) => self.core.log_in(from, is_known, name, password, respond),
-            // No account has a password that breaks the rules.
-            (AuthMethod::Register | AuthMethod::LogIn, None) => respond(Err(SignInError::BadCredentials)),
-            (AuthMethod::Guest, _) => self.core.enter_as_guest(from, name, respond),
+        let respond = |responder| self.respond(method, &login, request, from, site, responder);
+        match method {
+            AuthMethod::LogIn => self.log_in(&login, device_cookie, from, responder, respond),
+            AuthMethod::Register | AuthMethod::Guest => match self.check_new_user(method, &login, from) {
+                Ok(NewUser { name, password: Some(password) }) => {
+                    self.core.register(address_key(from), name, password, respond(responder));
+                    Ok(())
+                }
+                Ok(NewUser { name, password: None }) => {
+                    self.core.enter_as_guest(address_key(from), name, respond(responder));
+                    Ok(())
+                }
+                Err(refused) => Err((responder, refused)),
+            },
         }
-        Ok(())
     }
 
     /// Returns the callback that sends the response.
-    #[expect(clippy::too_many_arguments, reason = "all that a response depends on")]
     fn respond(
         &self,
         method: AuthMethod,
         login: &Login,
-        name_key: &str,
-        guesser: Option<Guesser>,
         request: &Request<'_>,
         from: IpAddr,
         site: &Site,
@@ -203,63 +165,62 @@ impl Api {
     ) -> Callback<Result<SignedIn, SignInError>> {
         let (path, site, as_token) = (request.head.path().to_owned(), site.clone(), login.token);
         let lifetime = self.config.session_lifetime.as_secs();
-        let (attempts, rate) = (Arc::clone(&self.attempts), self.config.limits.sign_ins);
-        // A guest cannot come back under the same name.
-        let device =
-            (method != AuthMethod::Guest).then(|| self.device_key.issue(name_key, seconds_now() + DEVICE_SECONDS));
         let status = if method == AuthMethod::LogIn { 200 } else { 201 };
-        Box::new(move |signed_in| {
-            // Only a wrong password counts as a guess.
-            if let Some(guesser) = &guesser
-                && !matches!(signed_in, Err(SignInError::BadCredentials))
-            {
-                attempts.lock().unwrap_or_else(PoisonError::into_inner).give_back(guesser, rate);
-            }
-            match signed_in {
-                Ok(signed_in) => {
-                    let response = signed_in_response(status, signed_in, as_token, &site, lifetime);
-                    responder.send(match device {
-                        Some(device) if !as_token => {
-                            response.header("Set-Cookie", credentials::device_cookie(&site, &device))
-                        }
-                        _ => response,
-                    });
-                }
-                Err(error) => {
-                    let refused = ErrorResponse::from(error);
-                    log::info!("{from}: {path} is refused: {}", refused.error.code);
-                    responder.send(refused.response());
-                }
+        Box::new(move |signed_in| match signed_in {
+            Ok(signed_in) => responder.send(signed_in_response(status, signed_in, as_token, &site, lifetime)),
+            Err(error) => {
+                let refused = ErrorResponse::from(error);
+                log::info!("{from}: {} is refused: {}", Escaped::new(&path), refused.error.code);
+                responder.send(refused.response());
             }
         })
     }
 
-    /// Checks a log-in as far as this is possible without the core, and charges it as a guess.
-    fn check_login(&self, login: &Login, device_cookie: Option<&str>, from: IpAddr) -> Result<Checked, ErrorResponse> {
+    /// Logs in: finds the account, and then verifies the password.
+    fn log_in(
+        &self,
+        login: &Login,
+        device_cookie: Option<&str>,
+        from: IpAddr,
+        responder: Responder,
+        respond: impl FnOnce(Responder) -> Callback<Result<SignedIn, SignInError>>,
+    ) -> Result<(), (Responder, ErrorResponse)> {
         // An account may have been registered under a higher limit than the current one.
         let name = Name::at_most(Name::HIGHEST_LIMIT, &login.name).ok();
         let key = name.as_ref().map_or("", Name::key);
-        let device = device_cookie.and_then(|cookie| self.device_key.verify(cookie, key, seconds_now()));
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (limits, now) = (&self.config.limits, Instant::now());
-        let guesser = attempts.take_guess(key, device, from, limits.sign_ins, now)?;
-        // A right password is no guess, but it costs a hash, too. The others in its network must not keep a known device
-        // out, so that has a rate of its own.
-        let allowed = match guesser {
-            Guesser::Device(device) => attempts.sign_ins_of_device.take(device, limits.sign_ups, now),
-            Guesser::Stranger { .. } => attempts.sign_ins.take(from, limits.sign_ups, now),
+        let claim = device_cookie.and_then(|cookie| self.device_key.verify(cookie, key));
+        let claimed = claim.as_ref().map(DeviceClaim::device);
+        let attempt = match self.attempts.log_in(from, key, claimed, Instant::now()) {
+            Ok(attempt) => attempt,
+            Err(limited) => return Err((responder, limited.into())),
         };
-        if let Err(wait) = allowed {
-            attempts.give_back(&guesser, limits.sign_ins);
-            return Err(ErrorResponse::too_many_sign_ups(wait));
-        }
-        drop(attempts);
-        let Some(name) = name else { return Err(SignInError::BadCredentials.into()) };
-        Ok(Checked { name, password: Password::new(&login.password).ok(), guesser: Some(guesser) })
+        let callback = respond(responder);
+        let Some(name) = name else {
+            callback(Err(wrong_guess(attempt, None)));
+            return Ok(());
+        };
+        let (core, from) = (Arc::clone(&self.core), address_key(from));
+        let password = Password::new(&login.password).ok();
+        let found: Callback<Result<FoundAccount, SignInError>> = Box::new(move |found| {
+            let account = match found {
+                Ok(account) => account,
+                Err(error) => return callback(Err(error)),
+            };
+            let device = account.device.filter(|device| attempt.has_guesses(*device, Instant::now()));
+            // No account has a password that breaks the rules.
+            let Some(password) = password else { return callback(Err(wrong_guess(attempt, device))) };
+            let admit: Admit = Box::new(move || {
+                let guess = attempt.guess(device, Instant::now())?;
+                Ok(Box::new(|| guess.give_back()))
+            });
+            core.log_in(from, account, device.is_some(), password, admit, callback);
+        });
+        self.core.find_account(from, name, claim, found);
+        Ok(())
     }
 
     /// Checks a request for a new account or guest as far as this is possible without the core, and charges it.
-    fn check_new_user(&self, method: AuthMethod, login: &Login, from: IpAddr) -> Result<Checked, ErrorResponse> {
+    fn check_new_user(&self, method: AuthMethod, login: &Login, from: IpAddr) -> Result<NewUser, ErrorResponse> {
         if method == AuthMethod::Guest && !self.config.guests {
             return Err(error_response(403, "guests_off", "Guests are not allowed here; please log in."));
         }
@@ -270,18 +231,15 @@ impl Api {
                 "Registration is off; please ask the operator for an account.",
             ));
         }
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let allowed = attempts.sign_ins.take(from, self.config.limits.sign_ups, Instant::now());
-        drop(attempts);
-        allowed.map_err(ErrorResponse::too_many_sign_ups)?;
+        self.attempts.new_user(from, Instant::now())?;
         let name = Name::at_most(self.config.limits.name_chars, &login.name)
             .map_err(|error| error_response(400, "bad_name", error.to_string()))?;
-        let password = match (Password::new(&login.password), method) {
-            (Ok(password), _) => Some(password),
-            (Err(error), AuthMethod::Register) => return Err(error_response(400, "bad_password", error.to_string())),
-            (Err(_), AuthMethod::LogIn | AuthMethod::Guest) => None,
-        };
-        Ok(Checked { name, password, guesser: None })
+        if method == AuthMethod::Guest {
+            return Ok(NewUser { name, password: None });
+        }
+        let password =
+            Password::new(&login.password).map_err(|error| error_response(400, "bad_password", error.to_string()))?;
+        Ok(NewUser { name, password: Some(password) })
     }
 
     fn log_out(&self, request: &Request<'_>, from: IpAddr, site: &Site, origin_kind: OriginKind, responder: Responder) {
@@ -323,45 +281,9 @@ impl Api {
     }
 }
 
-impl Attempts {
-    /// Charges a log-in as a guess.
-    ///
-    /// # Errors
-    /// The response if there were too many.
-    fn take_guess(
-        &mut self,
-        account: &str,
-        device: Option<Device>,
-        from: IpAddr,
-        rate: Rate,
-        now: Instant,
-    ) -> Result<Guesser, ErrorResponse> {
-        // A device that has used up its own attempts counts as a stranger.
-        if let Some(device) = device
-            && self.failures_of_device.take(device, rate, now).is_ok()
-        {
-            return Ok(Guesser::Device(device));
-        }
-        self.failures.take(from, rate, now).map_err(ErrorResponse::too_many_attempts)?;
-        let guesser = Guesser::Stranger { from, account: account.to_owned() };
-        let all = Rate { at_once: rate.at_once.saturating_mul(ACCOUNT_FACTOR), ..rate };
-        if let Err(wait) = self.failures_of_account.take(account.to_owned(), all, now) {
-            self.failures.give_back(from, rate);
-            return Err(ErrorResponse::too_fast(wait));
-        }
-        Ok(guesser)
-    }
-
-    /// Returns what was charged for a log-in that was no wrong guess.
-    fn give_back(&mut self, guesser: &Guesser, rate: Rate) {
-        match guesser {
-            Guesser::Stranger { from, account } => {
-                self.failures.give_back(*from, rate);
-                self.failures_of_account.give_back(account, rate);
-            }
-            Guesser::Device(device) => self.failures_of_device.give_back(device, rate),
-        }
-    }
+/// Charges a guess that is wrong without verifying a password.
+fn wrong_guess(attempt: LogIn, device: Option<Device>) -> SignInError {
+    attempt.guess(device, Instant::now()).map_or_else(SignInError::from, |_| SignInError::BadCredentials)
 }
 
 /// Parses a request's body as JSON.
@@ -385,10 +307,17 @@ fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ErrorResponse>
 }
 
 fn signed_in_response(status: u16, signed_in: SignedIn, as_token: bool, site: &Site, lifetime: u64) -> Response {
-    let SignedIn { you, token, expires } = signed_in;
+    let SignedIn { you, token, expires, device_cookie } = signed_in;
     let view = SignedInView { you, expires, token: as_token.then(|| token.to_string()) };
     let response = json(status, &view);
-    if as_token { response } else { response.header("Set-Cookie", credentials::session_cookie(site, &token, lifetime)) }
+    if as_token {
+        return response;
+    }
+    let response = response.header("Set-Cookie", credentials::session_cookie(site, &token, lifetime));
+    match device_cookie {
+        Some(cookie) => response.header("Set-Cookie", credentials::device_cookie(site, &cookie)),
+        None => response,
+    }
 }
 
 fn json(status: u16, value: &impl Serialize) -> Response {
@@ -408,28 +337,6 @@ fn error_response(
 }
 
 impl ErrorResponse {
-    /// Too many failed log-ins to an account.
-    fn too_fast(wait: Duration) -> Self {
-        Self::wait(wait, "too_fast", "Too many failed attempts to log in to this account")
-    }
-
-    /// Too many failed log-ins from a network.
-    fn too_many_attempts(wait: Duration) -> Self {
-        Self::wait(wait, "too_many_attempts", "Too many failed attempts to log in from your network")
-    }
-
-    /// Too many sign-ins from a network.
-    fn too_many_sign_ups(wait: Duration) -> Self {
-        Self::wait(wait, "too_many_sign_ups", "Too many people have just signed in from your network")
-    }
-
-    fn wait(wait: Duration, code: &'static str, what: &str) -> Self {
-        // Rounded up, so that a retry after this time succeeds.
-        let seconds = wait.as_secs() + 1;
-        let message = format!("{what}; please try again in {seconds} s.");
-        Self { field: Some(("Retry-After", seconds.to_string())), ..error_response(429, code, message) }
-    }
-
     fn method(allowed: &'static str) -> Self {
         let message = format!("Use the method {allowed}.");
         Self { field: Some(("Allow", allowed.to_owned())), ..error_response(405, "bad_method", message) }
@@ -444,11 +351,18 @@ impl ErrorResponse {
     }
 }
 
+impl From<Limited> for ErrorResponse {
+    fn from(limited: Limited) -> Self {
+        SignInError::from(limited).into()
+    }
+}
+
 impl From<SignInError> for ErrorResponse {
     fn from(error: SignInError) -> Self {
         let (status, field) = match error {
             SignInError::NameTaken => (409, None),
             SignInError::BadCredentials => (401, None),
+            SignInError::Limited(limited) => (429, Some(("Retry-After", limited.seconds().to_string()))),
             SignInError::Overloaded | SignInError::Storage | SignInError::Unknown => {
                 (503, Some(("Retry-After", RETRY_AFTER.to_owned())))
             }
@@ -457,14 +371,6 @@ impl From<SignInError> for ErrorResponse {
     }
 }
 
-/// Returns the seconds since 1970.
-fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// How many guesses at an account all strangers have at once, as a multiple of those of one address. Later ones come at
-/// the rate of one address.
-const ACCOUNT_FACTOR: u32 = 10;
 /// Maximum length of a body: enough for a name and a password.
 pub(super) const MAX_BODY_BYTES: usize = 4 << 10;
 /// Seconds after which a client may retry when the server is overloaded or cannot write.

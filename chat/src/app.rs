@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use switchboard::{
-    Acceptance, App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote,
-    Request, RequestHead, Responder, Response, Verdict,
+    Acceptance, App, CloseCode, ConnectionId, Context, End, Escaped, Handshake, Message, OriginPolicy, Rejection,
+    Remote, Request, RequestHead, Responder, Response, Verdict,
 };
 
 use super::{
@@ -67,9 +67,9 @@ impl App for Chat {
         let origin_kind = self.site.origin_kind(handshake.websocket.origin(), host);
         if origin_kind == OriginKind::Foreign {
             log::info!(
-                "{}: refused a connection from a page of origin {:?}",
+                "{}: refused a connection from a page of origin {}",
                 handshake.peer,
-                handshake.websocket.origin()
+                Escaped::new(handshake.websocket.origin().unwrap_or_default())
             );
             return verdict.reject(OriginPolicy::rejection());
         }
@@ -78,7 +78,7 @@ impl App for Chat {
         let plain = Acceptance::default();
         let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
         let address = address_of(handshake.request, handshake.peer.ip(), &self.config.trusted_proxies);
-        verdict.accept_with(acceptance, Peer::new(credential, address_key(address)));
+        verdict.accept_with(acceptance.counted_as(address), Peer::new(credential, address_key(address)));
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Data, Rate};
+use super::{Data, Name, Rate};
 
 /// The configuration of a chat.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct ChatConfig {
 }
 
 /// The limits of a chat for each user, connection and room.
+///
+/// Any values are safe. 0 allows nothing, and the maximum of a type is no limit, except where the text says otherwise.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChatLimits {
@@ -42,9 +44,9 @@ pub struct ChatLimits {
     pub text_chars: usize,
     /// Maximum characters in a room's topic. Default: 200.
     pub topic_chars: usize,
-    /// Maximum characters in a user's name. Default: 32.
+    /// Maximum characters in a user's name. Default: 32. More than [`Name::HIGHEST_LIMIT`] counts as that many.
     pub name_chars: usize,
-    /// Maximum characters in a room's name. Default: 40.
+    /// Maximum characters in a room's name. Default: 40. More than [`Name::HIGHEST_LIMIT`] counts as that many.
     pub room_name_chars: usize,
     /// Rate of events on each connection. Default: 300 at once, then 20 per second.
     pub events: Rate,
@@ -68,7 +70,7 @@ pub struct ChatLimits {
     pub owned_rooms: usize,
     /// Maximum connections of each user. Default: 20.
     pub connections: usize,
-    /// Number of messages to keep in each room; older ones are deleted. Default: 100,000.
+    /// Number of messages to keep in each room; older ones are deleted. Default: 100,000. 0 counts as 1.
     pub kept_messages: u64,
 }
 
@@ -107,6 +109,15 @@ impl Default for ChatLimits {
             connections: 20,
             kept_messages: 100_000,
         }
+    }
+}
+
+impl ChatLimits {
+    /// Replaces the values that are out of range by the nearest ones in it.
+    pub(super) fn clamp(&mut self) {
+        self.name_chars = self.name_chars.min(Name::HIGHEST_LIMIT);
+        self.room_name_chars = self.room_name_chars.min(Name::HIGHEST_LIMIT);
+        self.kept_messages = self.kept_messages.max(1);
     }
 }
 

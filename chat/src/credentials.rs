@@ -3,7 +3,7 @@
 use switchboard::RequestHead;
 
 use super::{
-    device::DEVICE_SECONDS,
+    device::{DEVICE_SECONDS, DeviceCookie},
     interface::Credential,
     site::{OriginKind, Site},
     token::Token,
@@ -41,8 +41,8 @@ pub(super) fn expired_cookie(site: &Site) -> String {
 }
 
 /// Returns the `Set-Cookie` value that stores a device's cookie.
-pub(super) fn device_cookie(site: &Site, value: &str) -> String {
-    set_cookie(site, DEVICE, value, DEVICE_SECONDS)
+pub(super) fn device_cookie(site: &Site, cookie: &DeviceCookie) -> String {
+    set_cookie(site, DEVICE, cookie.as_str(), DEVICE_SECONDS)
 }
 
 fn set_cookie(site: &Site, name: &str, value: &str, seconds: u64) -> String {

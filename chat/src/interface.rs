@@ -4,14 +4,16 @@
 //! The code of connections sees only the connections of its own process. It must not assume that every user is
 //! connected to it.
 
-use std::{cell::RefCell, net::IpAddr, sync::Arc};
+use std::{cell::RefCell, net::IpAddr, sync::Arc, time::Duration};
 
 use switchboard::{Batch, CloseCode, ConnectionId, Message, Prepared, Remote};
 
 use super::{
     Name,
     backlog::{Backlog, Flow},
+    device::{Device, DeviceClaim, DeviceCookie},
     password::{HashError, Password},
+    store::UserId,
     token::{Token, TokenHash},
     wire::{EventError, EventId, Incoming},
 };
@@ -52,13 +54,25 @@ pub(super) trait ChatCore: Send + Sync {
     /// Creates an account, and begins a session.
     fn register(&self, from: IpAddr, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Begins a session. A device that `is_known` goes before strangers.
+    /// Finds the account with this name, to log in to it. A client whose device cookie has a valid signature shows the
+    /// cookie's `claim`, and goes before strangers.
+    fn find_account(
+        &self,
+        from: IpAddr,
+        name: Name,
+        claim: Option<DeviceClaim>,
+        callback: Callback<Result<FoundAccount, SignInError>>,
+    );
+
+    /// Verifies the password of an account, and begins a session. A device that `is_known` goes before strangers. `admit`
+    /// is called immediately before the password is verified, on a thread of the core.
     fn log_in(
         &self,
         from: IpAddr,
+        account: FoundAccount,
         is_known: bool,
-        name: Name,
         password: Password,
+        admit: Admit,
         callback: Callback<Result<SignedIn, SignInError>>,
     );
 
@@ -74,6 +88,19 @@ pub(super) trait ChatCore: Send + Sync {
 
 /// Receives a result. Called once, on a thread of the core, which it must not block.
 pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
+
+/// Admits an attempt to log in, or refuses it. Returns what is to be called if the password is right.
+pub(super) type Admit = Box<dyn FnOnce() -> Result<Box<dyn FnOnce() + Send>, SignInError> + Send>;
+
+/// The result of looking for an account.
+#[derive(Debug)]
+pub(super) struct FoundAccount {
+    pub(super) name: Name,
+    /// The account's user and the hash of the password. `None`: there is no account with this name.
+    pub(super) credentials: Option<(UserId, String)>,
+    /// The device of the client, if its cookie is valid for the account.
+    pub(super) device: Option<Device>,
+}
 
 /// The credential that a client shows when it opens a connection.
 #[derive(Clone, Debug)]
@@ -93,6 +120,8 @@ pub(super) struct SignedIn {
     pub(super) token: Token,
     /// The latest time at which the session ends, in milliseconds since 1970.
     pub(super) expires: u64,
+    /// The new cookie of the device. `None` for a guest, who cannot come back under the same name.
+    pub(super) device_cookie: Option<DeviceCookie>,
 }
 
 /// A user's own data, for their client.
@@ -110,12 +139,55 @@ pub(super) enum SignInError {
     NameTaken,
     /// There is no account of this name, or the password is wrong.
     BadCredentials,
+    /// A limit is reached.
+    Limited(Limited),
     /// The core has too much to do. The client may try again later.
     Overloaded,
     /// The store cannot be read or written. Nothing has changed.
     Storage,
     /// The store cannot be written, and it is not known whether the change is there after a crash.
     Unknown,
+}
+
+/// A limit of attempts to sign in that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limited {
+    code: &'static str,
+    what: &'static str,
+    wait: Duration,
+}
+
+impl Limited {
+    /// Too many failed log-ins to an account.
+    pub(super) fn account(wait: Duration) -> Self {
+        Self { code: "too_fast", what: "Too many failed attempts to log in to this account", wait }
+    }
+
+    /// Too many failed log-ins from a network.
+    pub(super) fn network(wait: Duration) -> Self {
+        Self { code: "too_many_attempts", what: "Too many failed attempts to log in from your network", wait }
+    }
+
+    /// Too many sign-ins from a network.
+    pub(super) fn sign_ins(wait: Duration) -> Self {
+        Self { code: "too_many_sign_ups", what: "Too many people have just signed in from your network", wait }
+    }
+
+    /// Returns the seconds after which a retry succeeds.
+    pub(super) fn seconds(self) -> u64 {
+        // Rounded up.
+        self.wait.as_secs() + 1
+    }
+
+    fn event_error(self) -> EventError {
+        EventError::new(self.code, format!("{}; please try again in {} s.", self.what, self.seconds()))
+    }
+}
+
+impl From<Limited> for SignInError {
+    fn from(limited: Limited) -> Self {
+        Self::Limited(limited)
+    }
 }
 
 impl From<HashError> for SignInError {
@@ -135,6 +207,7 @@ impl SignInError {
                 EventError::new("name_taken", "This name, or one that looks like it, is taken; please choose another.")
             }
             Self::BadCredentials => EventError::new("bad_credentials", "The name or the password is wrong."),
+            Self::Limited(limited) => limited.event_error(),
             Self::Overloaded => EventError::overloaded(),
             Self::Storage => EventError::storage(),
             Self::Unknown => EventError::unknown(),

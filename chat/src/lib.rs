@@ -54,6 +54,7 @@
 mod accounts;
 mod api;
 mod app;
+mod attempts;
 mod backlog;
 mod config;
 mod core;

@@ -16,8 +16,9 @@ use signal_hook::{
     iterator::Signals,
 };
 use switchboard::{
-    App, Config, Limits, OriginPolicy, Remote, Server,
+    App, Config, OriginPolicy, Remote, Server,
     apps::{Audience, Broadcast, Echo},
+    raise_descriptor_limit,
 };
 use switchboard_chat::ChatService;
 
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(options.origin.clone()));
-            run("echo", "ws", &options, Sizes::of_test_service(&options), move |_| app.clone())
+            run("echo", "ws", options.listen, options.server_config(), move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
                 Recipients::Others => Audience::Others,
             };
             let app = Broadcast::new(audience, origin_policy(options.origin.clone()));
-            run("broadcast", "ws", &options, Sizes::of_test_service(&options), move |_| app.clone())
+            run("broadcast", "ws", options.listen, options.server_config(), move |_| app.clone())
         }
     };
     match done {
@@ -70,28 +71,7 @@ fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     // The data is opened before the server listens, so that an error ends the program at once.
     let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
     let chat = Arc::new(chat);
-    let sizes = Sizes {
-        message_bytes: serve.message_bytes(),
-        body_bytes: ChatService::MAX_BODY_BYTES,
-        worker_bytes: serve.worker_bytes(),
-    };
-    run("chat", "http", &serve.options, sizes, move |remote| chat.app(remote))
-}
-
-/// Limits of the server that are different for each service, in bytes.
-struct Sizes {
-    /// The default of `--max-message-bytes`.
-    message_bytes: u64,
-    body_bytes: usize,
-    worker_bytes: usize,
-}
-
-impl Sizes {
-    /// Echo and broadcast read no bodies.
-    fn of_test_service(options: &Options) -> Self {
-        let worker_bytes = options.memory_bytes() / options.workers();
-        Self { message_bytes: DEFAULT_MESSAGE_BYTES, body_bytes: 0, worker_bytes }
-    }
+    run("chat", "http", serve.options.listen, serve.server_config(), move |remote| chat.app(remote))
 }
 
 /// Formats an error of the command line as one line, without the usage, and with the help to look at.
@@ -110,23 +90,20 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}; {see}")
 }
 
-/// Binds the server, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
+/// Binds the server, on which connections from `proxies` are not counted for their address, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
 fn run<A: App>(
     what: &str,
     scheme: &str,
-    options: &Options,
-    sizes: Sizes,
+    address: SocketAddr,
+    config: Config,
     make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
 ) -> Result<(), String> {
-    let mut config = Config::default();
-    config.limits = Limits::of_bytes(options.max_message_bytes.unwrap_or(sizes.message_bytes));
-    config.workers = options.workers();
-    config.max_body_bytes = sizes.body_bytes;
-    config.max_worker_bytes = sizes.worker_bytes;
-    config.deflate = options.compression.config(config.workers);
+    if let Err(error) = raise_descriptor_limit() {
+        log::warn!("the limit of open files cannot be raised: {error}");
+    }
     let mut signals =
         Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;
-    let server = Server::bind(options.listen, config).map_err(|error| cannot_listen(options.listen, &error))?;
+    let server = Server::bind(address, config).map_err(|error| cannot_listen(address, &error))?;
     let running = server.start(make_app).map_err(|error| format!("cannot start the server: {error}"))?;
     let stopper = running.stopper();
     std::thread::spawn(move || {
@@ -192,5 +169,3 @@ fn start_log(options: &Options) {
     };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
 }
-
-const DEFAULT_MESSAGE_BYTES: u64 = 16 << 20;

@@ -151,6 +151,29 @@ impl Hasher {
         self.queue(asker, move |hashing| then(hashing.map(|hashing| hashing.verify(&password, stored.as_deref()))));
     }
 
+    /// Verifies a password as [`verify`](Self::verify) does, if it is admitted immediately before. Calls what `admit`
+    /// returns if the password is right. Passwords are verified one at a time, so no other is admitted meanwhile.
+    pub(super) fn verify_if_admitted<E: From<HashError>, G: FnOnce()>(
+        &self,
+        asker: Asker,
+        password: Password,
+        stored: Option<String>,
+        admit: impl FnOnce() -> Result<G, E> + Send + 'static,
+        then: impl FnOnce(Result<bool, E>) + Send + 'static,
+    ) {
+        self.queue(asker, move |hashing| {
+            let verify = |hashing: &Hashing| {
+                let give_back = admit()?;
+                let is_right = hashing.verify(&password, stored.as_deref());
+                if is_right {
+                    give_back();
+                }
+                Ok(is_right)
+            };
+            then(hashing.map_err(E::from).and_then(verify));
+        });
+    }
+
     fn queue(&self, asker: Asker, job: impl FnOnce(Result<&Hashing, HashError>) + Send + 'static) {
         let job: Job = Box::new(move |hashing| job(hashing.map_err(|QueueFull| HashError::QueueFull)));
         if let Some(refused) = self.0.push(asker, job) {

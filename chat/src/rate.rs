@@ -3,6 +3,7 @@
 //! Time is an argument; nothing here reads a clock.
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
     fmt,
     hash::Hash,
@@ -39,6 +40,11 @@ impl Rate {
     /// Multiplies both numbers.
     pub(super) fn times(self, factor: u32) -> Self {
         Self { at_once: self.at_once.saturating_mul(factor), per_second: self.per_second * f64::from(factor) }
+    }
+
+    /// Multiplies the number that is allowed at once.
+    pub(super) fn times_at_once(self, factor: u32) -> Self {
+        Self { at_once: self.at_once.saturating_mul(factor), ..self }
     }
 
     /// Divides both numbers, and allows at least one at once.
@@ -210,8 +216,12 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Returns the time until a token of a key is available, without taking it.
-    fn wait_for(&self, key: &K, rate: Rate, now: Instant) -> Option<Duration> {
+    /// Returns the time until a token of a key is available, or `None` if one is. Takes none.
+    pub(super) fn wait_for<Q>(&self, key: &Q, rate: Rate, now: Instant) -> Option<Duration>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         self.buckets.get(key).and_then(|bucket| {
             let mut copy = *bucket;
             copy.take(rate, now).err()
@@ -274,6 +284,11 @@ fn widths_of(address: IpAddr) -> &'static [(u8, u32)] {
     }
 }
 
+/// Returns the networks of an address, and the rate of each, if `rate` is that of one address.
+fn rates_of(address: IpAddr, rate: Rate) -> impl Iterator<Item = (Network, Rate)> {
+    widths_of(address).iter().map(move |(bits, factor)| (Network::of(address, *bits), rate.times(*factor)))
+}
+
 impl NetworkBuckets {
     pub(super) fn new() -> Self {
         Self { buckets: Buckets::new() }
@@ -284,18 +299,22 @@ impl NetworkBuckets {
     /// # Errors
     /// The time until one is available from all of them. Nothing was taken.
     pub(super) fn take(&mut self, address: IpAddr, rate: Rate, now: Instant) -> Result<(), Duration> {
-        let networks =
-            || widths_of(address).iter().map(|(bits, factor)| (Network::of(address, *bits), rate.times(*factor)));
-        if let Some(wait) = networks().filter_map(|(network, rate)| self.buckets.wait_for(&network, rate, now)).max() {
+        if let Some(wait) = self.wait_for(address, rate, now) {
             return Err(wait);
         }
-        networks().try_for_each(|(network, rate)| self.buckets.take(network, rate, now))
+        rates_of(address, rate).try_for_each(|(network, rate)| self.buckets.take(network, rate, now))
+    }
+
+    /// Returns the time until a token is available from the buckets of all networks of an address, or `None` if one is.
+    /// Takes none.
+    pub(super) fn wait_for(&self, address: IpAddr, rate: Rate, now: Instant) -> Option<Duration> {
+        rates_of(address, rate).filter_map(|(network, rate)| self.buckets.wait_for(&network, rate, now)).max()
     }
 
     /// Returns the tokens that were taken for an address.
     pub(super) fn give_back(&mut self, address: IpAddr, rate: Rate) {
-        for (bits, factor) in widths_of(address) {
-            self.buckets.give_back(&Network::of(address, *bits), rate.times(*factor));
+        for (network, rate) in rates_of(address, rate) {
+            self.buckets.give_back(&network, rate);
         }
     }
 }

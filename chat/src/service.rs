@@ -51,7 +51,8 @@ impl ChatService {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(config: ChatConfig) -> Result<Self, OpenError> {
+    pub fn open(mut config: ChatConfig) -> Result<Self, OpenError> {
+        config.limits.clamp();
         let store = Store::open(&config.data)?;
         let device_key = store.device_key()?;
         Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), device_key, running: OnceLock::new() })
@@ -67,8 +68,13 @@ impl ChatService {
         let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("the store is taken once");
-            let (core, thread) = CoreHandle::start(store, Arc::clone(&self.config), RemoteDelivery::new(remote))
-                .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
+            let (core, thread) = CoreHandle::start(
+                store,
+                Arc::clone(&self.config),
+                self.device_key.clone(),
+                RemoteDelivery::new(remote),
+            )
+            .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
             let api =
                 Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config), self.device_key.clone());

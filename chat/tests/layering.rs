@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["backlog", "config", "interface"],
     &["core"],
     // Connections and requests.
-    &["site", "credentials", "peer", "api", "app"],
+    &["site", "credentials", "attempts", "peer", "api", "app"],
     &["service", "accounts"],
     // The program. The empty name is the root of a crate.
     &["cli", "main", ""],

@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use super::UrlError;
-use crate::{ClientHandshakeError, InvalidHeader, ProtocolError, ResponseHead, SendError};
+use crate::{ClientHandshakeError, Escaped, InvalidHeader, ProtocolError, ResponseHead, SendError};
 
 /// Why a call of a [`Client`](super::Client) or [`ClientBuilder`](super::ClientBuilder) failed.
 ///
@@ -102,7 +102,8 @@ impl fmt::Display for ClientError {
                 write!(f, "the server refused the connection with status {}", response.status())
             }
             Self::Redirect { location, response, .. } => {
-                write!(f, "the server redirected to {location:?} with status {}", response.status())
+                let location = Escaped::new(location);
+                write!(f, "the server redirected to {location} with status {}", response.status())
             }
             Self::Handshake(_) => f.write_str("the server's response to the handshake is invalid"),
             Self::Protocol(_) => f.write_str("the server broke the WebSocket protocol"),

@@ -7,6 +7,8 @@
 
 use std::{fmt, net::Ipv6Addr};
 
+use crate::Escaped;
+
 /// The parts of a URL that a client needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url {
@@ -45,12 +47,14 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls => f.write_str("wss:// needs TLS, which this client does not support"),
-            Self::Scheme(scheme) => write!(f, "the URL must begin with ws://, but its scheme is {scheme:?}"),
+            Self::Scheme(scheme) => {
+                write!(f, "the URL must begin with ws://, but its scheme is {}", Escaped::new(scheme))
+            }
             Self::UserInfo => f.write_str("a WebSocket URL must not contain a user name or password"),
-            Self::Host(host) => write!(f, "{host:?} is not a valid host"),
-            Self::Port(port) => write!(f, "{port:?} is not a valid port"),
+            Self::Host(host) => write!(f, "{} is not a valid host", Escaped::new(host)),
+            Self::Port(port) => write!(f, "{} is not a valid port", Escaped::new(port)),
             Self::Fragment => f.write_str("a WebSocket URL must not contain a fragment; write # as %23"),
-            Self::Target(target) => write!(f, "{target:?} is not a valid path and query"),
+            Self::Target(target) => write!(f, "{} is not a valid path and query", Escaped::new(target)),
         }
     }
 }

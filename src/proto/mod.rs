@@ -4,6 +4,7 @@
 //!
 //! | file | section | what |
 //! |---|---|---|
+//! | `escaped.rs` | | [`Escaped`]: text from a peer, made safe to show |
 //! | `opcode.rs` | §5.2, §11.8 | [`Opcode`], [`MessageKind`] |
 //! | `close_code.rs` | §7.4 | [`CloseCode`] and its ranges |
 //! | `error.rs` | | [`ProtocolError`], [`SendError`] |
@@ -26,6 +27,7 @@ mod close_code;
 mod connection;
 mod deflate;
 mod error;
+mod escaped;
 mod frame;
 mod handshake;
 mod limits;
@@ -45,6 +47,7 @@ pub use deflate::Deflate;
 #[cfg(feature = "deflate")]
 pub use deflate::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use error::{ProtocolError, SendError};
+pub use escaped::Escaped;
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
     ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established, ExtensionOffer,

@@ -54,15 +54,17 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Returns the soft limit of open files.
+pub(crate) fn descriptor_limit() -> u64 {
+    rlimit::Resource::NOFILE.get_soft().unwrap_or_else(|error| {
+        warn!("the limit of open files is unknown: {error}");
+        FALLBACK_DESCRIPTORS
+    })
+}
+
 /// Raises the soft limit of open files to the hard limit, and returns the resulting limit.
-pub(crate) fn raise_descriptor_limit() -> u64 {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => limit,
-        Err(error) => {
-            warn!("the limit of open files could not be raised: {error}");
-            FALLBACK_DESCRIPTORS
-        }
-    }
+pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
+    rlimit::increase_nofile_limit(u64::MAX)
 }
 
 /// One worker's listener, and whether to call `accept` on it.

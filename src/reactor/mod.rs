@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `clock.rs` | [`Tick`]: coarse time in four bytes |
+//! | `clock.rs` | [`Tick`]: coarse time in four bytes, without the gaps in which the thread did not run |
 //! | `slots.rs` | [`Slots`], [`Key`]: values with an identity that is never used again |
 //! | `socket.rs` | [`Socket`]: non-blocking reads and writes |
 //! | `listener.rs` | [`Listeners`], and an accept loop that survives running out of descriptors |
@@ -37,11 +37,12 @@ use std::{
 use mio::{Events, Poll, Token};
 
 pub(crate) use clock::{Clock, Tick};
-pub(crate) use listener::{Listeners, raise_descriptor_limit};
+pub(crate) use listener::{Listeners, descriptor_limit, raise_descriptor_limit};
 pub(crate) use mailbox::Mailbox;
 pub(crate) use slots::{Key, Slots};
 pub(crate) use socket::{Read, Readiness, Socket};
 
+use clock::{TurnClock, TurnTime};
 use listener::Acceptor;
 use mailbox::Inbox;
 use system::{Listener, Registry, Waker};
@@ -60,11 +61,15 @@ pub(crate) trait Handler {
     /// Mail arrived.
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>);
 
-    /// Checks deadlines. Called in every turn, so a cheap check whether one is due comes first.
+    /// Checks deadlines. Called in nearly every turn, so a cheap check whether one is due comes first. Events that were
+    /// ready before have been passed to the handler, even if that took several turns.
     fn sweep(&mut self, turn: &mut Turn<'_>);
 
     /// Everything that was ready in this turn has been passed to the handler.
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next;
+
+    /// Returns the number of registered sockets.
+    fn sockets(&self) -> usize;
 }
 
 /// The next step of the event loop after a turn.
@@ -83,6 +88,9 @@ pub(crate) enum Next {
 pub(crate) struct Turn<'a> {
     /// When this turn began.
     pub(crate) now: Tick,
+    /// This turn, or one since the last call of [`Handler::sweep`], began late: a peer whose bytes are found now has
+    /// waited for the thread.
+    pub(crate) is_late: bool,
     /// The worker's one read buffer.
     pub(crate) buffer: &'a mut [u8],
     registry: Registry<'a>,
@@ -113,8 +121,12 @@ pub(crate) struct Reactor<M> {
 struct Turns<M> {
     acceptor: Acceptor,
     inbox: Inbox<M>,
-    clock: Clock,
+    clock: TurnClock,
     buffer: Box<[u8]>,
+    /// Events of sockets that were served since the last sweep, while more may have been ready.
+    served: usize,
+    /// A turn since the last sweep began late.
+    is_late: bool,
 }
 
 impl<M: Send> Reactor<M> {
@@ -130,7 +142,7 @@ impl<M: Send> Reactor<M> {
         let listener = Listener::Tcp(mio::net::TcpListener::from_std(listener));
         let acceptor = Acceptor::new(listener, Registry::Mio(poll.registry()), LISTENER)?;
         let buffer = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
-        Ok((Self { poll, turns: Turns { acceptor, inbox, clock, buffer } }, mailbox))
+        Ok((Self { poll, turns: Turns::new(acceptor, inbox, clock, buffer) }, mailbox))
     }
 
     /// Runs until the handler is done.
@@ -143,63 +155,92 @@ impl<M: Send> Reactor<M> {
         while next != Next::Done {
             self.wait(&mut events, next)?;
             let Self { poll, turns } = &mut self;
+            let time = turns.clock.begin_turn(Instant::now(), system::thread_cpu_time);
             let ready = events.iter().map(|event| (event.token(), Readiness::of(event)));
-            next = turns.turn(Instant::now(), ready, Registry::Mio(poll.registry()), handler);
+            next = turns.turn(time, ready, EVENTS_PER_TURN, Registry::Mio(poll.registry()), handler);
         }
         Ok(())
     }
 
     fn wait(&mut self, events: &mut Events, next: Next) -> io::Result<()> {
         let timeout = self.turns.wait_timeout(next, Instant::now);
-        match self.poll.poll(events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                events.clear();
-                Ok(())
-            }
-            polled => polled,
-        }
+        wait_for_events(timeout, |timeout| self.poll.poll(events, timeout))
     }
 }
 
 impl<M: Send> Turns<M> {
-    /// Returns how long to wait for readiness before the next turn; `None` means without a limit.
-    fn wait_timeout(&self, next: Next, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        let wanted = match next {
-            Next::Wait(timeout) => timeout,
-            Next::Again | Next::Done => return Some(Duration::ZERO),
-        };
-        if self.inbox.prepare_to_sleep() {
-            return Some(Duration::ZERO);
-        }
-        [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min()
+    fn new(acceptor: Acceptor, inbox: Inbox<M>, clock: Clock, buffer: Box<[u8]>) -> Self {
+        Self { acceptor, inbox, clock: TurnClock::new(clock), buffer, served: 0, is_late: false }
     }
 
+    /// Returns how long to wait for readiness before the next turn; `None` means without a limit.
+    fn wait_timeout(&mut self, next: Next, now: impl FnOnce() -> Instant) -> Option<Duration> {
+        let timeout = match next {
+            Next::Again | Next::Done => Some(Duration::ZERO),
+            Next::Wait(_) if self.inbox.prepare_to_sleep() => Some(Duration::ZERO),
+            Next::Wait(wanted) => [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min(),
+        };
+        self.clock.set_wait(timeout);
+        timeout
+    }
+
+    /// Runs a turn. `max_events` is the number of events that one wait can return.
     fn turn<H: Handler<Mail = M>>(
         &mut self,
-        now: Instant,
+        time: TurnTime,
         ready: impl Iterator<Item = (Token, Readiness)>,
+        max_events: usize,
         registry: Registry<'_>,
         handler: &mut H,
     ) -> Next {
-        let Self { acceptor, inbox, clock, buffer } = self;
+        let Self { acceptor, inbox, buffer, served, is_late, .. } = self;
         inbox.mark_awake();
-        let mut turn = Turn { now: clock.tick(now), buffer, registry, acceptor };
+        if time.is_late {
+            (*is_late, *served) = (true, 0);
+        }
+        let mut turn = Turn { now: time.tick, is_late: *is_late, buffer, registry, acceptor };
+        let (mut events, mut of_sockets) = (0, 0);
         for (token, readiness) in ready {
+            events += 1;
             match token {
                 LISTENER => turn.acceptor.set_ready(),
                 WAKER => {} // every turn takes the mail anyway
-                token => handler.ready(Key::from(token), readiness, &mut turn),
+                token => {
+                    of_sockets += 1;
+                    handler.ready(Key::from(token), readiness, &mut turn);
+                }
             }
         }
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some((socket, peer)) = turn.acceptor.accept(now) else { break };
+            let Some((socket, peer)) = turn.acceptor.accept(time.instant) else { break };
             handler.accepted(socket, peer, &mut turn);
         }
         for mail in inbox.take() {
             handler.mail(mail, &mut turn);
         }
-        handler.sweep(&mut turn);
+        // The system reports in the order of arrival. So after as many events as there are sockets, each event that was
+        // ready at the first of these turns has been served.
+        if events >= max_events && *served < handler.sockets() {
+            *served += of_sockets;
+        } else {
+            (*is_late, *served) = (false, 0);
+            handler.sweep(&mut turn);
+        }
         handler.end_of_turn(&mut turn)
+    }
+}
+
+/// Waits with `poll`. If a signal interrupts the wait, gets what is ready by then: a turn without these events would
+/// find its peers late.
+fn wait_for_events<T>(
+    mut timeout: Option<Duration>,
+    mut poll: impl FnMut(Option<Duration>) -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match poll(timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => timeout = Some(Duration::ZERO),
+            polled => return polled,
+        }
     }
 }
 

@@ -25,7 +25,8 @@ use std::{
 use mio::Token;
 
 use super::{
-    Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system, system::Registry,
+    Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system,
+    system::Registry, wait_for_events,
 };
 
 /// Random numbers from a seed: the same sequence on every machine.
@@ -79,7 +80,7 @@ pub(crate) struct Network(Arc<Mutex<State>>);
 pub(crate) struct Faults {
     /// Waits that return a spurious event.
     pub(crate) spurious: usize,
-    /// Calls on a socket that are interrupted.
+    /// System calls that a signal interrupts.
     pub(crate) interrupts: usize,
     /// Calls on a socket before which bytes arrive for it.
     pub(crate) arrivals: usize,
@@ -212,6 +213,9 @@ struct Flags {
 /// The state of one worker's poller.
 #[derive(Debug, Default)]
 struct PollState {
+    /// Connections with an event that the last wait had no room for, in order.
+    left: Vec<usize>,
+    /// Connections that became ready since.
     ready: Vec<usize>,
     backlog: VecDeque<usize>,
     backlog_edge: bool,
@@ -625,6 +629,7 @@ impl State {
             && let Some((worker, _)) = watched.take()
         {
             self.workers[worker].ready.retain(|other| *other != pair);
+            self.workers[worker].left.retain(|other| *other != pair);
         }
         if ends[side as usize].broken {
             return;
@@ -778,9 +783,11 @@ impl Listener {
         if state.workers[self.worker].backlog.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
+        if state.percent(state.faults.interrupts) {
+            return Err(ErrorKind::Interrupted.into());
+        }
         if state.percent(state.faults.refused_accepts) {
-            let error = [ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::OutOfMemory];
-            let error = error[state.random.below(3)];
+            let error = [ErrorKind::ConnectionAborted, ErrorKind::OutOfMemory][state.random.below(2)];
             state.note(format_args!("accept fails: {error}"));
             return Err(error.into());
         }
@@ -824,21 +831,27 @@ impl Poller {
 
     fn has_something(&self) -> bool {
         let state = self.network.lock();
-        let PollState { ready, backlog_edge, .. } = &state.workers[self.worker];
-        !ready.is_empty() || *backlog_edge
+        let PollState { left, ready, backlog_edge, .. } = &state.workers[self.worker];
+        !left.is_empty() || !ready.is_empty() || *backlog_edge
     }
 
-    fn poll(&self) -> Vec<(Token, Readiness)> {
+    /// Adds the events to `events`. Returns how many it can return at once.
+    fn poll(&self, events: &mut Vec<(Token, Readiness)>) -> io::Result<usize> {
         let mut guard = self.network.lock();
         let state = &mut *guard;
-        let mut ready = std::mem::take(&mut state.workers[self.worker].ready);
-        for last in (1..ready.len()).rev() {
-            ready.swap(last, state.random.below(last + 1));
+        if state.percent(state.faults.interrupts) {
+            return Err(ErrorKind::Interrupted.into());
         }
-        // The system may return any number of events at once.
-        let max = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { ready.len() };
-        let later = ready.split_off(max.min(ready.len()));
-        let mut events = Vec::new();
+        let mut arrived = std::mem::take(&mut state.workers[self.worker].ready);
+        for last in (1..arrived.len()).rev() {
+            arrived.swap(last, state.random.below(last + 1));
+        }
+        let mut ready = std::mem::take(&mut state.workers[self.worker].left);
+        ready.append(&mut arrived);
+        let max = if state.random.chance(1, 4) { 1 + state.random.below(4) } else { usize::MAX };
+        let left = ready.split_off(max.min(ready.len()));
+        let is_full = !left.is_empty();
+        state.workers[self.worker].left = left;
         for pair in ready {
             let reports_all = state.faults.reports_all;
             let place = &mut state.pairs[pair];
@@ -850,7 +863,7 @@ impl Poller {
                 events.push((token, Readiness { readable, writable, read_closed }));
             }
         }
-        if state.percent(state.faults.spurious) {
+        if !is_full && state.percent(state.faults.spurious) {
             let watched = state.pairs.iter().filter_map(|pair| pair.watched);
             let ours: Vec<_> = watched.filter(|(worker, _)| *worker == self.worker).collect();
             if !ours.is_empty() {
@@ -858,22 +871,29 @@ impl Poller {
                 events.push((token, Readiness { readable: true, writable: true, read_closed: false }));
             }
         }
-        let watched = &mut state.workers[self.worker];
-        watched.ready.extend(later);
-        if std::mem::take(&mut watched.backlog_edge) {
+        if std::mem::take(&mut state.workers[self.worker].backlog_edge) {
             events.push((LISTENER, Readiness { readable: true, writable: false, read_closed: false }));
         }
-        events
+        Ok(if is_full { events.len() } else { usize::MAX })
     }
 }
 
 /// Wakes a worker that has mail.
 #[derive(Debug)]
-pub(crate) struct Waker(Arc<AtomicBool>);
+pub(crate) struct Waker {
+    network: Network,
+    woken: Arc<AtomicBool>,
+}
 
 impl Waker {
-    pub(super) fn wake(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    pub(super) fn wake(&self) -> io::Result<()> {
+        let mut guard = self.network.lock();
+        let state = &mut *guard;
+        if state.percent(state.faults.interrupts) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        self.woken.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -886,6 +906,8 @@ pub(crate) struct Reactor<M> {
     /// When the wait for readiness times out.
     wakes_at: Option<Time>,
     epoch: Instant,
+    /// How long the worker has computed.
+    computed: Time,
 }
 
 impl<M: Send> Reactor<M> {
@@ -898,11 +920,12 @@ impl<M: Send> Reactor<M> {
     ) -> (Self, Mailbox<M>) {
         let poller = Poller { network: network.clone(), worker };
         let woken = Arc::new(AtomicBool::new(false));
-        let (inbox, mailbox) = mailbox::pair(system::Waker::Simulated(Waker(Arc::clone(&woken))), mailbox_bytes);
+        let waker = Waker { network: network.clone(), woken: Arc::clone(&woken) };
+        let (inbox, mailbox) = mailbox::pair(system::Waker::Simulated(waker), mailbox_bytes);
         let listener = system::Listener::Simulated(Listener { network: network.clone(), worker });
         let acceptor = Acceptor::new(listener, Registry::Simulated(&poller), LISTENER).expect("it takes any listener");
-        let turns = Turns { acceptor, inbox, clock, buffer: vec![0; buffer_bytes].into() };
-        (Self { poller, turns, woken, wakes_at: Some(0), epoch }, mailbox)
+        let turns = Turns::new(acceptor, inbox, clock, vec![0; buffer_bytes].into());
+        (Self { poller, turns, woken, wakes_at: Some(0), epoch, computed: 0 }, mailbox)
     }
 
     fn instant(&self) -> Instant {
@@ -919,14 +942,23 @@ impl<M: Send> Reactor<M> {
         self.wakes_at
     }
 
+    /// Notes that the last turn has computed for this long.
+    pub(crate) fn add_computed(&mut self, time: Time) {
+        self.computed += time;
+    }
+
     /// Runs a turn. Returns what comes next, and the number of events of this turn.
     pub(crate) fn turn<H: Handler<Mail = M>>(&mut self, handler: &mut H) -> (Next, usize) {
         let now = self.instant();
         let was_ready = usize::from(self.is_ready());
         self.woken.store(false, Ordering::Relaxed);
-        let events = self.poller.poll();
+        let mut events = Vec::new();
+        let polled = wait_for_events(None, |_| self.poller.poll(&mut events));
+        let max_events = polled.expect("no other error is simulated");
         let count = events.len().max(was_ready);
-        let next = self.turns.turn(now, events.into_iter(), Registry::Simulated(&self.poller), handler);
+        let time = self.turns.clock.begin_turn(now, || Duration::from_micros(self.computed));
+        let registry = Registry::Simulated(&self.poller);
+        let next = self.turns.turn(time, events.into_iter(), max_events, registry, handler);
         // mio counts in milliseconds, and rounds up.
         let timeout = self.turns.wait_timeout(next, || now);
         self.wakes_at = timeout.map(|wait| self.poller.network.now() + wait.as_micros().div_ceil(1000) as Time * 1000);

@@ -5,6 +5,7 @@
 use std::{
     io,
     net::{Shutdown, SocketAddr},
+    time::Duration,
 };
 
 use mio::{
@@ -13,6 +14,8 @@ use mio::{
 };
 
 use rustix::net::{RecvFlags, SendFlags};
+#[cfg(not(windows))]
+use rustix::time::{ClockId, clock_gettime};
 
 #[cfg(test)]
 use super::simulated;
@@ -23,6 +26,17 @@ use super::simulated;
 const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND_FLAGS: SendFlags = SendFlags::empty();
+
+/// Returns the CPU time of the calling thread. (On Windows, the real time: as if the thread never waited.)
+pub(super) fn thread_cpu_time() -> Duration {
+    #[cfg(not(windows))]
+    return Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+    #[cfg(windows)]
+    return START.elapsed();
+}
+
+#[cfg(windows)]
+static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
 
 /// A connected stream of bytes. TCP is read and written through rustix, which enters the kernel directly: the C
 /// library's support for thread cancellation around each call is a tenth of our instructions for an echo.
@@ -137,12 +151,15 @@ impl Registry<'_> {
 
 impl Waker {
     pub(super) fn wake(&self) -> io::Result<()> {
-        match self {
-            Self::Mio(waker) => waker.wake(),
-            #[cfg(test)]
-            Self::Simulated(waker) => {
-                waker.wake();
-                Ok(())
+        loop {
+            let woken = match self {
+                Self::Mio(waker) => waker.wake(),
+                #[cfg(test)]
+                Self::Simulated(waker) => waker.wake(),
+            };
+            match woken {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                woken => return woken,
             }
         }
     }

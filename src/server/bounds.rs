@@ -5,10 +5,11 @@
 //! not processed (parts of requests and messages, stashes). Input gets at most half of the limit, so that a flood of it
 //! leaves room for answers.
 
-use std::{cmp::Reverse, io};
+use std::io;
 
 use super::{
     Config, SlowSubscriber,
+    eviction::EvictionOrder,
     link::{Link, LinkState},
 };
 use crate::{
@@ -173,7 +174,7 @@ impl Bounds {
     }
 
     /// Makes room for `more` bytes: if the limit would be exceeded, evicts the connections with the most bytes of
-    /// unstarted frames, with code 1013. Returns whether there is room now.
+    /// unstarted frames, with code 1013, those of the network that holds most first. Returns whether there is room now.
     ///
     /// Partly written frames can only be dropped with their connection; the end of the turn decides that.
     fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick) -> bool {
@@ -182,10 +183,9 @@ impl Bounds {
             let gain = |link: &Link| link.outbox.unstarted();
             let worth =
                 links.iter().filter(|(_, link)| link.state == LinkState::Open && gain(link) > CLOSE_FRAME_BYTES);
-            let mut largest: Vec<(usize, Key)> = worth.map(|(key, link)| (gain(link), key)).collect();
-            largest.sort_unstable_by_key(|&(gain, _)| Reverse(gain));
+            let order = EvictionOrder::new(worth.map(|(key, link)| (key, link.place.as_ref(), gain(link))));
             let enough = most.min(with_reserve(self.max_outgoing()));
-            for (_, key) in largest {
+            for key in order {
                 if self.outgoing <= enough {
                     break;
                 }

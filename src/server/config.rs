@@ -1,6 +1,6 @@
 //! The limits of a server: sizes, times and counts. The defaults suit a public server.
 
-use std::time::Duration;
+use std::{io, net::IpAddr, time::Duration};
 
 #[cfg(feature = "deflate")]
 use crate::DeflateConfig;
@@ -9,12 +9,13 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 /// The limits of a server.
 ///
 /// Each limit holds per connection unless its text says otherwise. The server checks deadlines periodically and notices
-/// a missed one within two seconds.
+/// a missed one within two seconds. More than two seconds in which a worker's thread does not run, because the process is
+/// stopped or the machine is suspended or overloaded, do not count: all deadlines move by that time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The number of worker threads, each with its own event loop and listener; between 1 and 65536. Default: the
-    /// number of cores.
+    /// The number of worker threads, each with its own event loop and listener; between 1 and 1024. Default: the number
+    /// of cores.
     pub workers: usize,
     /// The limits of one message and frame. Default: [`Limits::default`] (16 MiB each). Past them the connection fails
     /// with 1009.
@@ -29,10 +30,15 @@ pub struct Config {
     pub head: HeadLimits,
     /// The largest body of a plain HTTP request, in bytes. Default: 64 KiB. Past it the client gets 413.
     pub max_body_bytes: usize,
-    /// The longest time for a whole request, from the connection's start or from the previous response. Default: 10 s.
-    /// Past it the client gets 408 if a part of the request has arrived; otherwise the connection is closed.
+    /// The longest time for a whole request, from the connection's start, or from the first byte of a later request.
+    /// Default: 10 s. Past it the client gets 408 if a part of the request has arrived; otherwise the connection is
+    /// closed.
     pub handshake_timeout: Duration,
-    /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s.
+    /// The longest wait for the next plain request after a response, which says so in `Keep-Alive`. Default: 75 s. Past
+    /// it the connection is closed. Zero closes each connection after one response.
+    pub keep_alive_timeout: Duration,
+    /// The server sends a Ping to a peer that has sent nothing for this long. Default: 30 s. With [`Duration::MAX`] it
+    /// sends none, and silence has no deadline.
     pub ping_after: Duration,
     /// The longest silence of a peer, in which not even a Pong arrives; longer than `ping_after`. Default: 60 s. Past
     /// it the connection fails with 1008 ([`End::NoPong`](super::End::NoPong)).
@@ -66,7 +72,7 @@ pub struct Config {
     ///
     /// It counts, as allocated: bytes that wait for peers, unfinished requests and messages, and input that is not
     /// processed. A quarter is for mail from other threads: while more waits, the workers read nothing. Past the other
-    /// three quarters, or past half of them by input alone, the worker evicts the connections that hold the most: with
+    /// three quarters, or past half of them by input alone, the worker evicts connections, the largest of the network that holds the most: with
     /// 1013 ([`End::Overloaded`](super::End::Overloaded)), or 503 during a request, if that can still be sent.
     ///
     /// Not included are fixed amounts: per worker about 4 MiB if compression is used, and up to 700 bytes per
@@ -76,6 +82,15 @@ pub struct Config {
     /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
     /// the server closes further ones without a response.
     pub max_connections: Option<usize>,
+    /// The number of connections from one address at the same time, over all workers: from each address of IPv4, and
+    /// from each /64 of IPv6. Default: 1,024. `None` is no limit. Past it a client gets 503 as with `max_connections`,
+    /// and the log says so once a minute.
+    pub max_connections_per_address: Option<usize>,
+    /// Addresses whose connections are not counted as one address's: those of reverse proxies, from which many clients
+    /// connect. Default: none. An app can count these clients with [`Acceptance::counted_as`].
+    ///
+    /// [`Acceptance::counted_as`]: super::Acceptance::counted_as
+    pub uncounted_addresses: Vec<IpAddr>,
 }
 
 /// How to treat a subscriber that does not read as fast as others publish.
@@ -91,13 +106,14 @@ pub enum SlowSubscriber {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            workers: std::thread::available_parallelism().map_or(1, Into::into),
+            workers: std::thread::available_parallelism().map_or(1, Into::into).min(MAX_WORKERS),
             limits: Limits::default(),
             #[cfg(feature = "deflate")]
             deflate: Some(DeflateConfig::default()),
             head: HeadLimits::default(),
             max_body_bytes: 64 << 10,
             handshake_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
             ping_after: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
@@ -109,11 +125,34 @@ impl Default for Config {
             slow_subscriber: SlowSubscriber::Close,
             max_worker_bytes: 256 << 20,
             max_connections: None,
+            max_connections_per_address: Some(1024),
+            uncounted_addresses: Vec::new(),
         }
     }
 }
 
 impl Config {
+    /// Checks what no server can be started with: [`Server::bind`](super::Server::bind) refuses it.
+    ///
+    /// Every other value is allowed. A limit of 0 allows nothing, a deadline of 0 is over at the next check, and the
+    /// maximum of a type is no limit.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: `workers` is out of range, or `idle_timeout` is not longer than `ping_after`.
+    pub fn check(&self) -> io::Result<()> {
+        let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let Self { workers, ping_after, idle_timeout, .. } = self;
+        if !(1..=MAX_WORKERS).contains(workers) {
+            return invalid(format!("workers is {workers}, and must be from 1 to {MAX_WORKERS}"));
+        }
+        if idle_timeout <= ping_after && *ping_after < Duration::MAX {
+            return invalid(format!(
+                "idle_timeout is {idle_timeout:?}, and must be longer than ping_after, which is {ping_after:?}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Returns the compression state that the connections of one worker share.
     #[cfg(feature = "deflate")]
     pub(super) fn new_deflate(&self) -> Option<Deflate> {
@@ -144,6 +183,8 @@ impl Config {
     pub(super) fn sweep_period(&self) -> Duration {
         let shortest = [
             self.handshake_timeout,
+            // Zero is no deadline.
+            if self.keep_alive_timeout.is_zero() { Duration::MAX } else { self.keep_alive_timeout },
             self.ping_after,
             self.idle_timeout,
             self.close_timeout,
@@ -158,3 +199,5 @@ impl Config {
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 }
+
+const MAX_WORKERS: usize = 1024;

@@ -51,10 +51,12 @@ impl<A: App> Worker<A> {
         }
         match link.state {
             LinkState::Http => {
-                let late = awaited >= config.handshake_timeout;
-                let inbound = &self.inbound[key.slot as usize];
-                let expected = matches!(inbound.phase, Phase::Http(_)) && link.outbox.is_empty();
-                (late && expected).then_some(Due::Request)
+                let Phase::Http(stream) = &self.inbound[key.slot as usize].phase else { return None };
+                let late = match stream.begun() {
+                    Some(begun) => now.since(begun) >= config.handshake_timeout,
+                    None => awaited >= config.keep_alive_timeout,
+                };
+                (late && link.outbox.is_empty()).then_some(Due::Request)
             }
             LinkState::Open => {
                 let inbound = &self.inbound[key.slot as usize];

@@ -1,6 +1,6 @@
 //! An app's decision on a request or a handshake: given once, now or later, from any thread.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use super::{
     Response,
@@ -27,6 +27,8 @@ pub struct Acceptance {
     pub subprotocol: Option<String>,
     /// Additional header fields of the 101 response.
     pub headers: Vec<(String, String)>,
+    /// The client's address if another one sent the request for it.
+    pub counted_as: Option<IpAddr>,
 }
 
 impl Acceptance {
@@ -41,6 +43,15 @@ impl Acceptance {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Counts the connection as one from this address, if its TCP connection comes from one of
+    /// [`Config::uncounted_addresses`](super::Config::uncounted_addresses), such as a reverse proxy that names its
+    /// client. If the address has too many, the client gets 503 instead.
+    #[must_use]
+    pub fn counted_as(mut self, address: IpAddr) -> Self {
+        self.counted_as = Some(address);
         self
     }
 }

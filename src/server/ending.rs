@@ -1,12 +1,13 @@
 //! How connections end, one by one or all when the server stops. The app gets `closed` once for each open connection.
 
-use std::{cmp::Reverse, time::Duration};
+use std::time::Duration;
 
 use log::{debug, info, warn};
 
 use super::{
     App, End,
     bounds::{Excess, Failure, OVERLOADED, TOO_SLOW},
+    eviction::EvictionOrder,
     hub::{Fault, Hub},
     inbound::Phase,
     link::{Link, LinkState},
@@ -97,7 +98,7 @@ impl<A: App> Worker<A> {
         self.hub.bounds.recount_incoming(counts);
     }
 
-    /// Evicts the connections that hold the most memory while the worker exceeds a limit.
+    /// Evicts connections while the worker exceeds a limit of memory: the largest of the network that holds most.
     pub(super) fn bound_memory(&mut self) {
         while let Some(excess) = self.hub.bounds.excess() {
             let share = |key: Key, link: &Link| {
@@ -107,11 +108,10 @@ impl<A: App> Worker<A> {
                     Excess::Both => incoming + link.outbox.allocated_bytes(),
                 }
             };
-            let shares = self.hub.links.iter().map(|(key, link)| (share(key, link), key));
-            let mut largest: Vec<(usize, Key)> = shares.filter(|&(share, _)| share > 0).collect();
-            largest.sort_unstable_by_key(|&(share, _)| Reverse(share));
+            let links = self.hub.links.iter();
+            let order = EvictionOrder::new(links.map(|(key, link)| (key, link.place.as_ref(), share(key, link))));
             let mut evicted = 0;
-            for (_, key) in largest {
+            for key in order {
                 if self.hub.bounds.is_relieved(excess) {
                     break;
                 }

@@ -3,11 +3,11 @@
 //! Supports GET, HEAD, POST with a Content-Length, and keep-alive. Handles one request at a time: pipelined requests
 //! wait until the response is given. Does not support chunked or streamed bodies.
 
-use std::{borrow::Cow, io::Write as _, net::SocketAddr};
+use std::{borrow::Cow, io::Write as _, net::SocketAddr, time::Duration};
 
 use crate::{
     HandshakeError, HeadError, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ServerHandshake,
-    reason_phrase, server::Config,
+    reactor::Tick, reason_phrase, server::Config,
 };
 
 /// A complete plain HTTP request.
@@ -22,7 +22,7 @@ pub struct Request<'a> {
     pub peer: SocketAddr,
 }
 
-/// A response to a plain HTTP request. The server adds Content-Length and Connection.
+/// A response to a plain HTTP request. The server adds Content-Length, Connection and Keep-Alive.
 #[derive(Clone, Debug)]
 pub struct Response {
     status: u16,
@@ -47,8 +47,8 @@ impl Response {
         Self::new(status).header("Content-Type", "text/plain; charset=utf-8").body(body)
     }
 
-    /// Adds a header field. An invalid or reserved field (Connection, Content-Length, Transfer-Encoding) turns the
-    /// response into 500 when it is sent.
+    /// Adds a header field. An invalid or reserved field (Connection, Content-Length, Keep-Alive, Transfer-Encoding)
+    /// turns the response into 500 when it is sent.
     #[must_use]
     pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -67,14 +67,15 @@ impl Response {
         self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
-    /// Returns the response as bytes for the wire.
-    pub(super) fn encode(&self, keep_alive: bool, head_only: bool) -> Vec<u8> {
+    /// Returns the response as bytes for the wire. After it, the connection is kept without a request for `keep_alive`;
+    /// `None` closes it.
+    pub(super) fn encode(&self, keep_alive: Option<Duration>, head_only: bool) -> Vec<u8> {
         if !(200..=599).contains(&self.status) {
             log::error!("a response cannot be written: {}", InvalidHeader::Status(self.status));
             return Self::text(500, "internal error\n").encode(keep_alive, head_only);
         }
         for (name, value) in &self.headers {
-            let reserved = ["connection", "content-length", "transfer-encoding"];
+            let reserved = ["connection", "content-length", "keep-alive", "transfer-encoding"];
             let checked = if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
                 Err(InvalidHeader::Reserved(name.to_string()))
             } else {
@@ -87,7 +88,6 @@ impl Response {
         }
         let mut out = Vec::with_capacity(256 + self.body.len());
         let Self { status, headers, body } = self;
-        let connection = if keep_alive { "keep-alive" } else { "close" };
         // Writing to a Vec does not fail.
         let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason_phrase(*status));
         for (name, value) in headers {
@@ -97,7 +97,10 @@ impl Response {
         if !matches!(status, 204 | 304) {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
         }
-        let _ = write!(out, "Connection: {connection}\r\n\r\n");
+        let _ = match keep_alive {
+            Some(time) => write!(out, "Connection: keep-alive\r\nKeep-Alive: timeout={}\r\n\r\n", time.as_secs()),
+            None => write!(out, "Connection: close\r\n\r\n"),
+        };
         if !head_only && !matches!(status, 204 | 304) {
             out.extend_from_slice(body);
         }
@@ -110,6 +113,9 @@ impl Response {
 pub(super) struct RequestStream {
     /// The client's address.
     from: SocketAddr,
+    /// When the deadline of the request began; `None` until its first byte, except for the first request of a
+    /// connection.
+    begun: Option<Tick>,
     reader: RequestReader,
     /// The request whose body is arriving.
     body: Option<PendingBody>,
@@ -130,12 +136,28 @@ pub(super) enum Incoming {
 }
 
 impl RequestStream {
-    pub(super) fn new(config: &Config, from: SocketAddr) -> Self {
-        Self { from, reader: RequestReader::new(config.head), body: None }
+    /// Reads the first request of a connection, which counts from the connection's start.
+    pub(super) fn first(config: &Config, from: SocketAddr, now: Tick) -> Self {
+        Self { begun: Some(now), ..Self::next(config, from) }
+    }
+
+    /// Reads a further request, which counts from its first byte.
+    pub(super) fn next(config: &Config, from: SocketAddr) -> Self {
+        Self { from, begun: None, reader: RequestReader::new(config.head), body: None }
     }
 
     pub(super) fn from(&self) -> SocketAddr {
         self.from
+    }
+
+    /// Returns when the deadline of the request began; `None` if no byte of it has arrived.
+    pub(super) fn begun(&self) -> Option<Tick> {
+        self.begun
+    }
+
+    /// Restarts the deadline of the request.
+    pub(super) fn restart_deadline(&mut self, now: Tick) {
+        self.begun = self.begun.map(|_| now);
     }
 
     /// Returns whether no byte of a request has arrived.
@@ -158,8 +180,10 @@ impl RequestStream {
         &mut self,
         bytes: &[u8],
         config: &Config,
+        now: Tick,
         send_continue: impl FnOnce(),
     ) -> Result<(usize, Option<Incoming>), Rejection> {
+        self.begun.get_or_insert(now);
         if let Some(body) = self.body.take() {
             return Ok(self.receive_body(body, bytes));
         }

@@ -292,7 +292,7 @@ impl Hub {
             self.bounds.failed.push((key, Failure::Broken(error)));
         }
         if matches!(link.state, LinkState::Http | LinkState::Closing) && link.outbox.is_empty() {
-            // The deadline for the next request, or for the peer's Close, starts when our own bytes are written.
+            // The wait for the next request, or for the peer's Close, starts when our own bytes are written.
             link.since = self.now;
         }
         if link.state == LinkState::Draining && link.outbox.is_empty() {

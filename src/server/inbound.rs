@@ -151,8 +151,11 @@ impl<P> Inbound<P> {
         }
     }
 
-    /// Restarts the deadline for the progress of an unfinished message.
-    pub(super) fn restart_unfinished(&mut self, now: Tick) {
+    /// Restarts the deadline for the request, or for the progress of an unfinished message.
+    pub(super) fn restart_deadline(&mut self, now: Tick) {
+        if let Phase::Http(stream) = &mut self.phase {
+            stream.restart_deadline(now);
+        }
         if let Some(unfinished) = self.leftover.as_mut().and_then(|leftover| leftover.unfinished.as_mut()) {
             unfinished.last_progress = now;
         }

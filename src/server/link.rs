@@ -1,6 +1,7 @@
 //! The outgoing half of a connection: its socket, its sender, its outbox, and the start of its current deadline.
 
 use super::{
+    addresses::Place,
     outbox::Outbox,
     topics::{Sequence, Subscription},
 };
@@ -18,6 +19,8 @@ pub(super) struct Link {
     pub(super) outbox: Outbox,
     /// Allocated exactly: nearly all connections have few or none.
     pub(super) subscriptions: Box<[Subscription]>,
+    /// Counts the connection for its address; `None` if that is not counted.
+    pub(super) place: Option<Place>,
     /// The last publication that the connection has been given or that came before it subscribed.
     pub(super) seen: Sequence,
     /// The start of the deadline for the peer's next step: the start of the state, or, in an open connection, the last
@@ -62,6 +65,7 @@ impl Link {
             sender: None,
             outbox: Outbox::default(),
             subscriptions: Box::default(),
+            place: None,
             seen: 0,
             since: now,
             pinged: false,

@@ -12,6 +12,7 @@
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
 //! | `origin.rs` | [`OriginPolicy`]: the pages that may connect |
 //! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
+//! | `addresses.rs` | how many connections each address has |
 //! | `config.rs` | [`Config`]: every limit and its default |
 //! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
@@ -21,12 +22,14 @@
 //! | `hub.rs` | the outgoing half of a worker: what is written when |
 //! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
-//! | `bounds.rs` | how many bytes may wait for one peer and for all peers |
+//! | `bounds.rs` | how many bytes may wait for one peer, and how many a worker keeps for all |
+//! | `eviction.rs` | which connections give way when there are more |
 //! | `simulation/` | tests: workers and simulated clients, driven by seeds |
 //!
 //! Two enums describe how far a connection has come, one per half: `LinkState` of a `Link` (outgoing) and `Phase` of an
 //! `Inbound` (incoming).
 
+mod addresses;
 mod app;
 mod bounds;
 mod config;
@@ -34,6 +37,7 @@ mod context;
 mod deadlines;
 mod decision;
 mod ending;
+mod eviction;
 mod fanout;
 mod http;
 mod hub;
@@ -67,7 +71,8 @@ pub use http::{Request, Response};
 pub use origin::OriginPolicy;
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
 
-use crate::reactor::{Clock, Listeners, Reactor, raise_descriptor_limit};
+use crate::reactor::{self, Clock, Listeners, Reactor};
+use addresses::Addresses;
 use worker::{Capacity, Worker};
 
 /// A server that is bound to its address and does not run yet. [`App`] has an example.
@@ -89,11 +94,12 @@ impl Server {
     /// Binds the listeners of all workers to one address; port 0 takes any free one.
     ///
     /// # Errors
-    /// Returns the system's error. A port in use is [`io::ErrorKind::AddrInUse`], even if the other process would
-    /// share it (`SO_REUSEPORT`).
+    /// - [`io::ErrorKind::InvalidInput`]: the configuration makes no sense ([`Config::check`]).
+    /// - Otherwise the system's error. A port in use is [`io::ErrorKind::AddrInUse`], even if the other process would
+    ///   share it (`SO_REUSEPORT`).
     pub fn bind(address: SocketAddr, config: Config) -> io::Result<Self> {
-        let workers = config.workers.clamp(1, MAX_WORKERS);
-        Ok(Self { listeners: Listeners::bind(address, workers)?, config })
+        config.check()?;
+        Ok(Self { listeners: Listeners::bind(address, config.workers)?, config })
     }
 
     /// Returns the bound address, with the actual port.
@@ -104,7 +110,7 @@ impl Server {
 
     /// Starts the workers. Each worker calls `make_app` once, on its own thread.
     ///
-    /// Also raises the process's soft limit of open files to the hard limit.
+    /// The process's limit of open files bounds the number of connections; [`raise_descriptor_limit`] raises it.
     ///
     /// # Errors
     /// Returns the system's error if a worker cannot be created.
@@ -114,12 +120,12 @@ impl Server {
         F: Fn(&Remote) -> A + Send + Sync + 'static,
     {
         let Self { listeners: Listeners { address, sockets }, config } = self;
-        let descriptors = usize::try_from(raise_descriptor_limit()).unwrap_or(usize::MAX);
+        let descriptors = usize::try_from(reactor::descriptor_limit()).unwrap_or(usize::MAX);
         let reserve = RESERVED_DESCRIPTORS.min(descriptors / 4);
         let share = (descriptors - reserve) / sockets.len();
         let over_capacity = MAX_OVER_CAPACITY.min(share / 4);
         let connections = config.max_connections.unwrap_or(usize::MAX).min((share - over_capacity).max(1));
-        let capacity = Capacity { connections, over_capacity };
+        let capacity = Capacity { connections, over_capacity, addresses: Arc::new(Addresses::new(&config)) };
         if config.limits.max_message_bytes > config.max_input_bytes() as u64 {
             let (message, input) = (config.limits.max_message_bytes, config.max_input_bytes());
             warn!("messages may have {message} bytes, but a worker has memory for {input} bytes of unfinished ones");
@@ -139,6 +145,7 @@ impl Server {
         let mut workers = Vec::new();
         for (number, (reactor, mailbox)) in (0..).zip(reactors.into_iter().zip(mailboxes)) {
             let (config, remote, make_app) = (Arc::clone(&config), remote.clone(), Arc::clone(&make_app));
+            let capacity = capacity.clone();
             let run = move || {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
@@ -208,6 +215,18 @@ impl Stopper {
     }
 }
 
+/// Raises the process's soft limit of open files to the hard limit, and returns the resulting limit.
+///
+/// Each connection takes a file descriptor, and many systems start a process with a soft limit of 1,024. The library
+/// never changes the limit by itself, since it holds for the whole process and its children. A program that wants many
+/// connections calls this before [`Server::start`].
+///
+/// # Errors
+/// The system's error. The limit is then unchanged.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    reactor::raise_descriptor_limit()
+}
+
 /// Calls `run` on this thread and returns its result. If `run` panics, logs an error that names `who` and exits the
 /// process with code 101.
 ///
@@ -221,8 +240,6 @@ pub fn exit_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
     })
 }
 
-/// The number of workers that a [`ConnectionId`] can tell apart.
-const MAX_WORKERS: usize = 1 << 16;
 /// Descriptors reserved for everything except connections: listeners, epoll, files, the app's own.
 const RESERVED_DESCRIPTORS: usize = 64;
 /// Connections beyond its limit that a worker refuses with 503 at the same time.

@@ -59,6 +59,13 @@ impl Outbox {
         self.0.as_ref().filter(|waiting| waiting.len() > 0).map(|waiting| waiting.last_progress)
     }
 
+    /// Restarts the deadline for progress.
+    pub(super) fn restart_deadline(&mut self, now: Tick) {
+        if let Some(waiting) = &mut self.0 {
+            waiting.last_progress = now;
+        }
+    }
+
     /// Returns the buffer to append a frame to.
     pub(super) fn frames(&mut self, now: Tick) -> &mut Vec<u8> {
         &mut self.waiting(now).bytes

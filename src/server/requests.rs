@@ -1,17 +1,18 @@
 //! HTTP requests, and the app's decisions on them: from the request to the open connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use log::{debug, trace};
 
 use super::{
     Acceptance, App, Context, Handshake, Request, Responder, Verdict,
+    addresses::TooMany,
     http::{Incoming, RequestStream, keeps_alive},
     inbound::{Decision, Phase},
     link::LinkState,
-    worker::Worker,
+    worker::{TOO_MANY_FROM_ADDRESS, Worker},
 };
-use crate::{Delivery, Rejection, ServerHandshake, reactor::Key};
+use crate::{Delivery, Escaped, Rejection, ServerHandshake, reactor::Key};
 
 impl<A: App> Worker<A> {
     /// Passes a request or handshake to the app.
@@ -21,9 +22,9 @@ impl<A: App> Worker<A> {
         let from = stream.from();
         match incoming {
             Incoming::Plain { head, body } => {
-                let keep_alive = keeps_alive(&head) && self.stopping.is_none();
+                let keep_alive = keeps_alive(&head);
                 inbound.phase = Phase::AwaitingResponse { from, keep_alive, head_only: head.method() == "HEAD" };
-                trace!("{}: {} {}", self.hub.id(key), head.method(), head.target());
+                trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
                 let responder = Responder::new(self.mailbox.clone(), key);
                 self.app.request(&Request { head: &head, body: &body, peer: from }, responder);
             }
@@ -49,9 +50,11 @@ impl<A: App> Worker<A> {
         let phase = &mut self.inbound[Self::slot(key)].phase;
         match (std::mem::replace(phase, Phase::Over), decision) {
             (Phase::AwaitingResponse { from, keep_alive, head_only }, Decision::Respond(response)) => {
-                self.hub.send_http(key, &response.encode(keep_alive, head_only));
-                if keep_alive && self.stopping.is_none() {
-                    *phase = Phase::Http(Box::new(RequestStream::new(&self.config, from)));
+                let timeout = self.config.keep_alive_timeout;
+                let keep_alive = keep_alive && self.stopping.is_none() && !timeout.is_zero();
+                self.hub.send_http(key, &response.encode(keep_alive.then_some(timeout), head_only));
+                if keep_alive {
+                    *phase = Phase::Http(Box::new(RequestStream::next(&self.config, from)));
                     if let Some(link) = self.hub.links.get_mut(key) {
                         link.enter(LinkState::Http, self.hub.now);
                     }
@@ -60,7 +63,12 @@ impl<A: App> Worker<A> {
                 }
             }
             (Phase::AwaitingVerdict { from, handshake }, Decision::Accept(acceptance, peer)) => {
-                self.open(key, from, *handshake, &acceptance, peer);
+                if self.count(key, from, acceptance.counted_as).is_ok() {
+                    self.open(key, from, *handshake, &acceptance, peer);
+                } else {
+                    let rejection = Rejection::new(503).header("Retry-After", "10").body(TOO_MANY_FROM_ADDRESS);
+                    self.refuse(key, from, &rejection);
+                }
             }
             (Phase::AwaitingVerdict { from, .. }, Decision::Reject(rejection)) => {
                 self.refuse(key, from, &rejection);
@@ -70,6 +78,17 @@ impl<A: App> Worker<A> {
         }
         self.recount(key);
         self.schedule(key);
+    }
+
+    /// Counts a connection for the address of its client, if it is not counted for the one that it comes from.
+    fn count(&mut self, key: Key, from: SocketAddr, client: Option<IpAddr>) -> Result<(), TooMany> {
+        if let Some(client) = client.filter(|client| client.to_canonical() != from.ip().to_canonical())
+            && let Some(link) = self.hub.links.get_mut(key)
+            && link.place.is_none()
+        {
+            link.place = self.capacity.addresses.admit(client, self.hub.now)?;
+        }
+        Ok(())
     }
 
     fn open(

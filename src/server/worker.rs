@@ -15,6 +15,7 @@ use log::trace;
 
 use super::{
     App, Config, Context, End, Message, Remote,
+    addresses::{Addresses, TooMany},
     ending::close_end,
     http::RequestStream,
     hub::{Disposition, Fault, Hub},
@@ -53,13 +54,15 @@ pub(super) struct Worker<A: App> {
     pub(super) stopping: Option<Tick>,
 }
 
-/// The number of connections that a worker accepts.
-#[derive(Clone, Copy, Debug)]
+/// The connections that a worker accepts.
+#[derive(Clone, Debug)]
 pub(super) struct Capacity {
     pub(super) connections: usize,
     /// Connections beyond these that the worker refuses with 503 at the same time; it closes further ones without a
     /// response.
     pub(super) over_capacity: usize,
+    /// The connections of each address.
+    pub(super) addresses: Arc<Addresses>,
 }
 
 impl<A: App> Worker<A> {
@@ -134,6 +137,9 @@ impl<A: App> Worker<A> {
                 Read::Bytes { count, drained } => {
                     link.readable = !drained;
                     link.note_received(turn.now);
+                    if turn.is_late {
+                        self.restart_peer_deadlines(key);
+                    }
                     let bytes = &mut turn.buffer[..count];
                     let used = self.input(key, bytes);
                     if used < count {
@@ -178,8 +184,9 @@ impl<A: App> Worker<A> {
     fn http(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Self { hub, inbound, config, .. } = self;
         let Phase::Http(stream) = &mut inbound[Self::slot(key)].phase else { return 0 };
+        let now = hub.now;
         let send_continue = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
-        match stream.receive(bytes, config, send_continue) {
+        match stream.receive(bytes, config, now, send_continue) {
             Ok((used, None)) => used,
             Ok((used, Some(incoming))) => {
                 self.dispatch(key, incoming);
@@ -202,7 +209,7 @@ impl<A: App> Worker<A> {
         {
             link.since = now;
         }
-        self.inbound[Self::slot(key)].restart_unfinished(now);
+        self.inbound[Self::slot(key)].restart_deadline(now);
     }
 
     /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.
@@ -328,7 +335,12 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn accepted(&mut self, mut socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
         let full = self.hub.links.len() - self.hub.over_capacity >= self.capacity.connections;
-        if full && self.hub.over_capacity >= self.capacity.over_capacity {
+        let admitted = if full {
+            Err("the server is full, try again later\n")
+        } else {
+            self.capacity.addresses.admit(peer.ip(), turn.now).map_err(|TooMany| TOO_MANY_FROM_ADDRESS)
+        };
+        if admitted.is_err() && self.hub.over_capacity >= self.capacity.over_capacity {
             return;
         }
         let mut registered = Ok(());
@@ -336,7 +348,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             registered = turn.register(&mut socket, key);
             Link::new(socket, turn.now)
         });
-        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::new(&self.config, peer))));
+        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::first(&self.config, peer, turn.now))));
         match self.inbound.get_mut(Self::slot(key)) {
             Some(place) => *place = inbound,
             None => self.inbound.push(inbound),
@@ -344,13 +356,19 @@ impl<A: App> reactor::Handler for Worker<A> {
         if let Err(error) = registered {
             log::error!("{}: cannot be registered for events: {error}", self.hub.id(key));
             self.remove(key);
-        } else if full {
-            self.hub.mark_over_capacity(key);
-            let rejection =
-                Rejection::new(503).header("Retry-After", "10").body("the server is full, try again later\n");
-            self.refuse(key, peer, &rejection);
-        } else {
-            trace!("{}: connected, from {peer}", self.hub.id(key));
+            return;
+        }
+        match admitted {
+            Ok(place) => {
+                if let Some(link) = self.hub.links.get_mut(key) {
+                    link.place = place;
+                }
+                trace!("{}: connected, from {peer}", self.hub.id(key));
+            }
+            Err(why) => {
+                self.hub.mark_over_capacity(key);
+                self.refuse(key, peer, &Rejection::new(503).header("Retry-After", "10").body(why));
+            }
         }
     }
 
@@ -360,6 +378,9 @@ impl<A: App> reactor::Handler for Worker<A> {
         link.readable |= readiness.readable || readiness.read_closed;
         link.read_closed |= readiness.read_closed;
         if readiness.writable && !link.outbox.is_empty() {
+            if turn.is_late {
+                link.outbox.restart_deadline(turn.now);
+            }
             self.hub.flush(key);
         }
         if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
@@ -419,13 +440,19 @@ impl<A: App> reactor::Handler for Worker<A> {
             Next::Again
         }
     }
+
+    fn sockets(&self) -> usize {
+        self.hub.links.len()
+    }
 }
 
 /// An idle connection is a row in two tables and owns no other memory. (mio's sockets are larger in debug builds, and
 /// simulated sockets are larger.)
 #[cfg(not(any(test, debug_assertions)))]
-const _: () = assert!(size_of::<Link>() <= 80 && size_of::<Inbound<()>>() <= 88);
+const _: () = assert!(size_of::<Link>() <= 88 && size_of::<Inbound<()>>() <= 88);
 
+/// The body of a response to an address that has too many connections.
+pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";
 /// The budget of one connection in one turn, in events.
 const EVENTS_PER_TURN: usize = 1024;
 /// The approximate budget of one connection in one turn, in bytes after inflation. Compressed input can grow about a

@@ -9,7 +9,10 @@
 //! | `control` | CT | Pings and Pongs |
 //! | `close` | CL | the closing handshake and every other end of a connection |
 //! | `deflate` | PM | permessage-deflate |
+//! | `addresses` | RS | connections from one address |
 //! | `resources` | RS | memory, descriptors and turns that many peers share |
+//! | `memory` | ME | the memory that all peers together can take |
+//! | `log` | LG | what peers write into the log |
 //! | `process` | | servers in processes of their own |
 //!
 //! | id | rule | where other implementations failed |
@@ -60,16 +63,30 @@
 //! | RS-04 | a server out of descriptors serves its connections, then accepts again | bun PR #32705, libuv, libmill #182 |
 //! | RS-05 | a flood of resets leaves nothing behind | RUSTSEC-2023-0034, -2024-0003 (h2) |
 //! | RS-07 | a peer that sends without end does not delay others | |
+//! | RS-12 | an address has a bounded number of connections, and the others have theirs | CWE-770 |
+//! | ME-01 | unfinished heads of requests count against the memory limit of the worker | slowloris |
+//! | ME-02 | so do unfinished bodies, and a body that is refused is not kept | |
+//! | ME-03 | so do unfinished messages | |
+//! | ME-04 | a peer that takes waiting bytes too slowly is closed | |
+//! | ME-05 | input that waits for the app counts | |
+//! | ME-06 | publications for slow subscribers count | |
+//! | ME-07 | unfinished compressed messages count, and what is inflated of them | |
+//! | ME-08 | answers on their way to peers that do not read count | |
+//! | ME-09 | responses to pipelined requests count | |
+//! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
 //! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.
 //! Rules that cannot be tested here are named at the nearest test.
 #![cfg(target_os = "linux")]
 
+mod addresses;
 mod close;
 mod control;
 mod deflate;
 mod frames;
 mod handshake;
+mod log;
+mod memory;
 mod messages;
 mod process;
 mod resources;

@@ -27,7 +27,8 @@ pub(crate) fn server_process(name: &str, serve: impl FnOnce() -> TestServer) -> 
     run_in_process(name, Command::new(std::env::current_exe().unwrap()), start)
 }
 
-/// Like [`server_process`], with the app `Echo`, the default limits, one worker, and a log on standard error.
+/// Like [`server_process`], with the app `Echo`, one worker, and a log on standard error. The limits are the
+/// default ones, except that any number of connections may come from this machine.
 pub(crate) fn echo_process(name: &str) -> ServerProcess {
     run_in_process(name, Command::new(std::env::current_exe().unwrap()), serve_echo)
 }
@@ -43,6 +44,7 @@ fn serve_echo() -> (SocketAddr, Running) {
     env_logger::Builder::new().filter_level(log::LevelFilter::Warn).init();
     let mut config = Config::default();
     config.workers = 1;
+    config.max_connections_per_address = None;
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
     let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
     (running.address(), running)

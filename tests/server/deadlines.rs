@@ -28,21 +28,60 @@ fn a_late_request_is_answered_with_408_and_a_silent_connection_is_ended_without_
     }
 }
 
+/// A past bug: sending 100 (Continue) restarted the deadline.
 #[test]
-fn a_kept_alive_connection_without_a_further_request_is_ended() {
+fn the_deadline_of_a_request_is_not_moved_by_100_continue() {
     let mut config = config();
-    config.handshake_timeout = SHORT;
+    config.handshake_timeout = 20 * SHORT;
     let server = serve(config, Service::echo());
     let mut raw = Raw::connect(server.address);
+    let started = Instant::now();
+    raw.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n");
+    assert!(raw.receives_nothing_for(15 * SHORT));
+    raw.write("\r\n");
+    assert_eq!(raw.head().status, 100);
+    assert_eq!(raw.response().status, 408);
+    assert!(started.elapsed() < 32 * SHORT, "408 after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_kept_alive_connection_without_a_further_request_is_ended_after_a_time_of_its_own() {
+    let mut config = config();
+    (config.handshake_timeout, config.keep_alive_timeout) = (10 * LONG, SHORT);
+    let server = serve(config, Service::echo());
+    let mut raw = Raw::connect(server.address);
+    assert!(raw.receives_nothing_for(3 * SHORT), "the first request has the longer time");
     raw.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(raw.response().status, 404);
     raw.expect_end();
 }
 
 #[test]
+fn the_deadline_of_a_later_request_starts_with_its_first_byte() {
+    let mut config = config();
+    (config.handshake_timeout, config.keep_alive_timeout) = (5 * SHORT, 10 * LONG);
+    let server = serve(config, Service::echo());
+    let mut raw = Raw::connect(server.address);
+    for begun in ["G", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nfour"] {
+        let mut raw = Raw::connect(server.address);
+        for _ in 0..2 {
+            raw.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(raw.response().status, 404);
+            assert!(raw.receives_nothing_for(10 * SHORT));
+        }
+        let started = Instant::now();
+        raw.write(begun);
+        assert_eq!(raw.response().status, 408);
+        assert!(started.elapsed() >= 5 * SHORT, "408 after {:?}", started.elapsed());
+        raw.expect_end();
+    }
+    raw.expect_end();
+}
+
+#[test]
 fn a_response_that_is_read_slowly_is_not_cut_off_by_the_deadline_for_the_next_request() {
     let mut config = config();
-    config.handshake_timeout = 2 * SHORT;
+    (config.handshake_timeout, config.keep_alive_timeout) = (2 * SHORT, 2 * SHORT);
     let service = Service::echo().on_request(|_, responder| responder.send(Response::new(200).body(vec![7; 16 * MIB])));
     let server = serve(config, service);
     let mut raw = Raw::connect_with_small_buffer(server.address);

@@ -115,6 +115,7 @@ fn the_connection_ends_after_the_response_if_the_client_asks_for_it() {
         ("GET / HTTP/1.0\r\n\r\n", false),
         ("GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n", true),
         ("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n", true),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", true),
     ];
     for (request, kept) in rows {
         let mut raw = Raw::connect(server.address);
@@ -122,11 +123,54 @@ fn the_connection_ends_after_the_response_if_the_client_asks_for_it() {
         let response = raw.response();
         assert_eq!(response.status, 200, "{request}");
         assert_eq!(response.header("Connection"), Some(if kept { "keep-alive" } else { "close" }), "{request}");
+        assert_eq!(response.header("Keep-Alive"), kept.then_some("timeout=75"), "{request}");
         if kept {
             assert_eq!(raw.response().body, b"GET /a?b\n", "{request}");
         } else {
             raw.expect_end();
         }
+    }
+}
+
+#[test]
+fn without_time_for_keep_alive_each_connection_ends_after_one_response() {
+    let mut config = config();
+    config.keep_alive_timeout = std::time::Duration::ZERO;
+    let server = serve(config, echo_requests());
+    for request in [GET, "GET /a?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
+        let mut raw = Raw::connect(server.address);
+        raw.write(request);
+        let response = raw.response();
+        assert_eq!((response.header("Connection"), response.header("Keep-Alive")), (Some("close"), None));
+        assert_eq!(response.body, b"GET /a?b\n");
+        raw.expect_end();
+    }
+}
+
+/// A past bug: a response whose request came before the stop promised to keep the connection.
+#[test]
+fn responses_of_a_stopping_server_announce_the_end_of_the_connection() {
+    let (responders_tx, responders) = mpsc::channel();
+    let service = Service::echo().on_request(move |_, responder| responders_tx.send(responder).unwrap());
+    let server = serve(config(), service);
+    let mut before = Raw::connect(server.address);
+    before.write(GET);
+    let responder = responders.recv_timeout(LONG).unwrap();
+    let mut across = Raw::connect(server.address);
+    across.write(&GET[..10]);
+    let mut idle = Raw::connect(server.address);
+    idle.write(GET);
+    responders.recv_timeout(LONG).unwrap().send(Response::new(204));
+    assert_eq!(idle.head().header("Connection"), Some("keep-alive"));
+    server.stop();
+    idle.expect_end();
+    across.write(&GET[10..]);
+    responder.send(Response::new(204));
+    responders.recv_timeout(LONG).unwrap().send(Response::new(204));
+    for mut raw in [before, across] {
+        let response = raw.head();
+        assert_eq!((response.header("Connection"), response.header("Keep-Alive")), (Some("close"), None));
+        raw.expect_end();
     }
 }
 
@@ -294,6 +338,7 @@ fn an_invalid_response_becomes_500() {
         // The server writes these fields itself; a second one would contradict it.
         Response::new(200).header("content-length", "5"),
         Response::new(200).header("Connection", "upgrade"),
+        Response::new(200).header("Keep-Alive", "timeout=5"),
         Response::new(200).header("Transfer-Encoding", "chunked"),
         // Not a final status.
         Response::new(99),

@@ -1,9 +1,13 @@
 //! Helpers that the test programs share. Not published.
 
+#[cfg(all(target_os = "linux", feature = "client", feature = "server"))]
+pub mod attackers;
 pub mod counting;
 #[cfg(feature = "deflate")]
 pub mod deflaters;
 pub mod engine;
+pub mod fields;
+pub mod hostile;
 #[cfg(target_os = "linux")]
 pub mod process;
 pub mod random;

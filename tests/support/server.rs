@@ -19,10 +19,12 @@ use switchboard::{
 /// The timeout of every wait in a test.
 pub const LONG: Duration = Duration::from_secs(10);
 
-/// The default config with one worker, and with a short stop timeout for peers that never answer.
+/// The default config with one worker, any number of connections from this machine, and a short stop timeout for peers
+/// that never answer.
 pub fn config() -> Config {
     let mut config = Config::default();
     config.workers = 1;
+    config.max_connections_per_address = None;
     config.stop_timeout = Duration::from_secs(1);
     config
 }

@@ -200,6 +200,8 @@ impl Runner {
         for limit in ["--max-rooms", "--max-owned-rooms"] {
             command.args([limit, "1000000"]);
         }
+        // All clients are on this machine.
+        command.args(["--max-connections-per-address", "0"]);
         Server::start(command, &self.cores.for_workers(1))
     }
 }

@@ -76,6 +76,8 @@ pub fn ours(program: &Path, mode: Mode, workers: usize) -> Command {
         command.args(["--to", "all"]);
     }
     command.args(["--listen", "127.0.0.1:0", "--quiet", "--workers", &workers.to_string()]);
+    // All clients are on this machine.
+    command.args(["--max-connections-per-address", "0"]);
     command
 }
 

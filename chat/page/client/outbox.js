@@ -9,8 +9,7 @@
 
 import { ChatError } from './error.js';
 
-// Errors after which the message is sent again after a pause. After `unknown` it may be stored already: then the server
-// recognises the key.
+// Temporary errors: the message is sent again after a pause.
 const TRANSIENT = ['too_fast', 'overloaded', 'unknown'];
 // Errors after which the message may or may not be stored. It is sent again on the next connection.
 const UNKNOWN_OUTCOME = ['disconnected', 'timeout', 'no_session'];
@@ -123,12 +122,16 @@ export class Outbox {
   }
 
   async #attempt(item, run) {
+    // After `unknown` the message may be stored. The error `storage` of a repeat does not tell whether it is.
+    let unknown = null;
     for (let tries = 0; run === this.#run; tries += 1) {
       try {
         const result = await this.#request(item.event, { ...item.data, key: item.key });
         this.#finish(item, 'acknowledged', { result });
         return;
-      } catch (error) {
+      } catch (latest) {
+        const error = latest.code === 'storage' && unknown ? unknown : latest;
+        if (error.code === 'unknown') unknown = error;
         if (run !== this.#run || UNKNOWN_OUTCOME.includes(error.code)) return;
         if (!TRANSIENT.includes(error.code) || tries >= PAUSES.length) {
           this.#setState(item, 'failed', error);

@@ -2,9 +2,12 @@
  * The position in each room, and catch-up: each message is delivered once and in
  * order, over any number of connections.
  *
- * The position in a room is `{epoch, seq}`. After each `welcome` all rooms are joined
- * from their positions on, which returns the missed messages. After that each message
- * must have the next `seq`. If one does not, the room is joined again.
+ * The position in a room is `{epoch, seq, hash}` of the last message. After each `welcome`
+ * all rooms are joined from their positions on, which returns the missed messages. After
+ * that each message must have the next `seq`. If one does not, the room is joined again.
+ *
+ * Only the reply to a `join` tells whether the server still has the message of a position:
+ * its data may have been restored. Messages that come earlier on a connection are held.
  *
  * A `welcome` may lack older conversations. If there is a position in one of them, it is
  * joined after the others, a few per second, since there may be many.
@@ -25,7 +28,9 @@ export class RoomSync {
   #isAckDue;
   #onFound;
   #onLost;
-  // By room: {epoch, seq, held: [Message], joining, isDirect, isKnown}; `isKnown`: the user is known to be in the room.
+  // By room: {epoch, seq, hash, held: [Message], joining, isConfirmed, isDirect, isKnown};
+  // `isConfirmed`: the position comes from this connection, or the server has confirmed it;
+  // `isKnown`: the user is known to be in the room.
   #positions = new Map();
   #run = 0; // counts connections, to stop work that an earlier one began
 
@@ -68,6 +73,7 @@ export class RoomSync {
     this.#run += 1;
     const listed = new Set(rooms.map(({ room }) => room));
     for (const [room, position] of this.#positions) {
+      position.isConfirmed = false;
       position.isKnown = listed.has(room);
       if (!position.isKnown && (isComplete || !position.isDirect)) this.#positions.delete(room);
     }
@@ -93,8 +99,9 @@ export class RoomSync {
     if (!isMember(room)) this.leave(room);
     else if (position) position.isKnown = true;
     else {
-      const { epoch, seq, kind } = room;
-      this.#positions.set(room.room, { epoch, seq, held: [], joining: false, isDirect: kind === 'direct', isKnown: true });
+      const { epoch, seq, hash, kind } = room;
+      const state = { held: [], joining: false, isConfirmed: true, isDirect: kind === 'direct', isKnown: true };
+      this.#positions.set(room.room, { epoch, seq, hash, ...state });
     }
   }
 
@@ -120,7 +127,9 @@ export class RoomSync {
       if (!reply) continue;
       if (!position.isKnown) this.#onFound(reply.room);
       position.isKnown = true;
+      position.isConfirmed = true;
       this.#catchUp(position, reply);
+      this.#release(position);
       live = reply.live;
     }
     position.joining = false;
@@ -139,7 +148,7 @@ export class RoomSync {
   }
 
   #release(position) {
-    while (position.held.length > 0 && !this.#isAckDue(position.held[0])) {
+    while (position.isConfirmed && position.held.length > 0 && !this.#isAckDue(position.held[0])) {
       const message = position.held.shift();
       if (message.epoch === position.epoch && message.seq <= position.seq) continue;
       if (message.epoch === position.epoch && message.seq === position.seq + 1) this.#accept(position, message);
@@ -149,12 +158,13 @@ export class RoomSync {
 
   #accept(position, message) {
     position.seq = message.seq;
+    position.hash = message.hash;
     this.#deliver(message);
   }
 
-  async #ask(room, { epoch, seq }) {
+  async #ask(room, { epoch, seq, hash }) {
     try {
-      return await this.#request('join', { room, since: { epoch, seq } });
+      return await this.#request('join', { room, since: { epoch, seq, hash } });
     } catch (error) {
       if (PERMANENT.includes(error.code)) this.#lose(room);
       else await pause(RETRY_AFTER);
@@ -170,8 +180,8 @@ export class RoomSync {
 
   #catchUp(position, { room, messages, gap }) {
     if (gap) {
-      position.epoch = room.epoch;
-      position.seq = messages.at(-1)?.seq ?? room.seq;
+      const { epoch, seq, hash } = messages.at(-1) ?? room;
+      Object.assign(position, { epoch, seq, hash });
       position.held = [];
       this.#onGap({ room: room.room });
       return;

@@ -98,9 +98,17 @@ export class Log {
     if (!this.element.hidden) this.load();
   }
 
-  /** Adds the next message of the room. Does nothing before the log is loaded. */
+  /**
+   * Adds the next message of the room. Does nothing before the log is loaded. If another
+   * message with this number is loaded, the server's data was restored: loads it again.
+   */
   add(message) {
-    if (!this.#loaded || message.seq <= this.#lastSeq) return;
+    if (!this.#loaded) return;
+    if (message.seq <= this.#lastSeq) {
+      const loaded = this.#entries.find(({ message: { seq } }) => seq === message.seq)?.message;
+      if (loaded && loaded.hash !== message.hash) this.reset();
+      return;
+    }
     this.#append(message);
     if (message.kind === 'said' && message.from !== this.#model.you.name && !this.#scrolling.isAtEnd) this.unseen += 1;
     this.#trim();

@@ -67,7 +67,7 @@ export function placeAfter(entry, previous, unread) {
   }
   const last = previous?.message;
   element.classList.toggle('first', entry.before !== null || last?.kind !== 'said' || last.from !== message.from
-    || message.time - last.time > GROUPED_WITHIN);
+    || Math.abs(message.time - last.time) > GROUPED_WITHIN);
 }
 
 export function separator(kind, text) {

@@ -20,7 +20,7 @@ export function startRooms({ client, model, current, open }) {
     showItems($('room-list'), shown.filter(isRoom).map((room) => item(room, model, current())));
     const invited = invitations.map((room) => invitation(room, { client, model, open }));
     showItems($('invitation-list'), invited, find($('rooms'), 'a.room'));
-    showItems($('direct-list'), shown.filter(isDirect).sort(byTime).map((room) => item(room, model, current())));
+    showItems($('direct-list'), shown.filter(isDirect).sort(byActivity).map((room) => item(room, model, current())));
     $('invitations').hidden = $('invitation-list').childElementCount === 0;
     $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
     $('directs-more').hidden = !model.hasOlder;
@@ -108,8 +108,8 @@ function countText(number) {
   return number > MAX_COUNT ? `${MAX_COUNT}+` : String(number);
 }
 
-function byTime(a, b) {
-  return b.time - a.time;
+function byActivity(a, b) {
+  return b.active - a.active;
 }
 
 function showTitle(model, current) {

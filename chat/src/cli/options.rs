@@ -11,8 +11,8 @@ use clap::{
     Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind,
     parser::ValueSource,
 };
-use switchboard::DeflateConfig;
-use switchboard_chat::{ChatConfig, Data, Name, Rate};
+use switchboard::{Config, DeflateConfig, Limits};
+use switchboard_chat::{ChatConfig, ChatService, Data, Name, Rate};
 
 use super::memory;
 
@@ -131,6 +131,13 @@ pub(crate) struct Options {
     /// of the machine's memory, or of its cgroup's, at most 256MiB for each worker]
     #[arg(long, value_name = "AMOUNT", value_parser = memory::parse)]
     pub(crate) max_memory: Option<usize>,
+    /// Maximum connections from one IP address (a /64 of IPv6) at the same time; 0 for no limit. Those of a trusted proxy
+    /// count for the addresses that it forwards
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) max_connections_per_address: usize,
+    /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_time_or_zero)]
+    pub(crate) keep_alive: Duration,
     /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
     /// own page; for echo and broadcast, any page]
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
@@ -185,7 +192,7 @@ struct ChatOptions {
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     public_url: Option<String>,
     /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without this option, all
-    /// users behind the proxy share one limit on sign-in attempts
+    /// users behind the proxy share the limits of one address, on sign-in attempts and on connections
     #[arg(long, value_name = "ADDR")]
     trusted_proxy: Vec<IpAddr>,
     /// Allow guests, users without an account [default if --listen is a loopback address and there is no --public-url]
@@ -294,28 +301,41 @@ pub(crate) enum UserCommand {
 }
 
 impl Options {
-    pub(crate) fn workers(&self) -> usize {
+    fn workers(&self) -> usize {
         self.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), Into::into)
     }
 
     /// Returns the memory that clients can make the server use, in bytes, over all workers.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    fn memory_bytes(&self) -> usize {
         self.max_memory.unwrap_or_else(|| memory::default_bytes(self.workers()))
+    }
+
+    /// Returns the configuration of the server, for a service that reads no bodies of requests.
+    pub(crate) fn server_config(&self) -> Config {
+        let mut config = Config::default();
+        config.workers = self.workers();
+        config.limits = Limits::of_bytes(self.max_message_bytes.unwrap_or(MESSAGE_BYTES));
+        config.max_body_bytes = 0;
+        config.max_worker_bytes = self.memory_bytes() / config.workers;
+        config.max_connections_per_address = Some(self.max_connections_per_address).filter(|max| *max > 0);
+        config.keep_alive_timeout = self.keep_alive;
+        config.deflate = self.compression.config(config.workers);
+        config
     }
 }
 
 impl ServeOptions {
-    /// Returns the default of `--max-message-bytes`: the longest text must fit, and a character may take 12 bytes as
-    /// JSON.
-    pub(crate) fn message_bytes(&self) -> u64 {
+    /// Returns the configuration of the server.
+    pub(crate) fn server_config(&self) -> Config {
+        let mut config = self.options.server_config();
         let text = u64::try_from(self.limits.max_text_chars).unwrap_or(u64::MAX);
-        text.saturating_mul(16).clamp(64 << 10, 1 << 30)
-    }
-
-    /// Returns the memory for the connections of each worker, in bytes.
-    pub(crate) fn worker_bytes(&self) -> usize {
-        let bytes = self.options.memory_bytes();
-        (bytes - bytes / EVENT_SHARE) / self.options.workers()
+        // The longest text must fit, and a character may take 12 bytes as JSON.
+        let message_bytes = text.saturating_mul(16).clamp(64 << 10, 1 << 30);
+        config.limits = Limits::of_bytes(self.options.max_message_bytes.unwrap_or(message_bytes));
+        config.max_body_bytes = ChatService::MAX_BODY_BYTES;
+        config.max_worker_bytes -= config.max_worker_bytes / EVENT_SHARE;
+        config.uncounted_addresses = self.chat.trusted_proxy.clone();
+        config
     }
 
     /// Returns the chat's configuration.
@@ -377,7 +397,7 @@ impl DataOption {
 
 impl Compression {
     /// Returns the configuration of permessage-deflate for each of `workers`, or `None` if it is disabled.
-    pub(crate) fn config(&self, workers: usize) -> Option<DeflateConfig> {
+    fn config(&self, workers: usize) -> Option<DeflateConfig> {
         if self.no_deflate {
             return None;
         }
@@ -389,6 +409,8 @@ impl Compression {
     }
 }
 
+/// The default of `--max-message-bytes` for echo and broadcast.
+const MESSAGE_BYTES: u64 = 16 << 20;
 /// One of so many bytes of the memory for clients is for events that the chat has not handled.
 const EVENT_SHARE: usize = 4;
 
@@ -412,6 +434,14 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         Ok(time) if time.is_zero() => Err("expected a time greater than 0, such as 15m, 12h or 30days".to_owned()),
         Ok(time) => Ok(time),
         Err(_) => Err("expected a time such as 15m, 12h or 30days".to_owned()),
+    }
+}
+
+fn parse_time_or_zero(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) => Ok(time),
+        Err(_) if text == "0" => Ok(Duration::ZERO),
+        Err(_) => Err("expected a time such as 75s or 5m, or 0".to_owned()),
     }
 }
 

@@ -10,17 +10,19 @@ use super::{
         interface::Delivery,
         store::{LOBBY, Millis, Role, RoomId, SessionId, StoreError, UserId},
     },
+    clock::Now,
     costs::Stopwatch,
     lookup::other_member,
     sessions::Reason,
-    state::{Now, State, is_busy},
+    state::{State, is_busy},
 };
 
 /// Takes a step, of a few hundred microseconds. Returns whether there may be more.
 type Step = fn(&mut State) -> Result<bool, StoreError>;
 
 /// The kinds of work, the most urgent first.
-const KINDS: [Step; 6] = [
+const KINDS: [Step; 7] = [
+    |state| state.store.correct_some_sessions(state.clock.now(), MAX_CORRECTED),
     State::end_some_sessions,
     State::store_some_uses,
     State::check_some_sessions,
@@ -40,7 +42,7 @@ impl State {
         if !self.has_work() {
             return;
         }
-        self.now = now;
+        self.set_now(now);
         let mut stopwatch = Stopwatch::start();
         if self.has_overdue {
             self.end_overdue(delivery);
@@ -88,7 +90,7 @@ impl State {
             self.expire(connection, Reason::None);
         }
         for _ in 0..MAX_OVERDUE {
-            let Some((session, live)) = self.presence.session_to_check(self.now.wall) else { break };
+            let Some((session, live)) = self.presence.session_to_check(self.clock.now()) else { break };
             match self.end_by_time(live.used, live.expires, live.guest) {
                 // The session is over, so its last use need not be stored.
                 Some(reason) => self.expire_all(session, reason),
@@ -99,7 +101,7 @@ impl State {
             }
         }
         self.has_overdue = self.presence.overdue(self.now.instant).is_some()
-            || self.presence.session_to_check(self.now.wall).is_some();
+            || self.presence.session_to_check(self.clock.now()).is_some();
         self.presence.commit();
         self.deliver(delivery);
     }
@@ -113,9 +115,9 @@ impl State {
 
     /// Removes some ended sessions from the store.
     fn end_some_sessions(&mut self) -> Result<bool, StoreError> {
-        let before = |time: Millis| self.now.wall.saturating_sub(time);
+        let before = |time: Millis| self.clock.now().saturating_sub(time);
         let (idle, guests_idle) = (before(self.idle_time(false)), before(self.idle_time(true)));
-        let ended = self.store.ended_sessions(self.now.wall, idle, guests_idle, MAX_ENDED)?;
+        let ended = self.store.ended_sessions(self.clock.now(), idle, guests_idle, MAX_ENDED)?;
         for session in &ended {
             let live = self.presence.session(session.id).map(|live| (live.used, live.guest));
             match live {
@@ -133,7 +135,7 @@ impl State {
     /// Stores some uses of sessions that have waited for long enough.
     fn store_some_uses(&mut self) -> Result<bool, StoreError> {
         let max_delay = MAX_USE_DELAY.min(self.idle_time(true) / 10);
-        let since = self.now.wall.saturating_sub(max_delay);
+        let since = self.clock.now().saturating_sub(max_delay);
         let uses: Vec<_> = self.presence.unstored_uses(since).take(MAX_STORED).collect();
         for &(session, used) in &uses {
             self.store.set_used(session, used)?;
@@ -193,6 +195,8 @@ impl State {
 const MAX_USE_DELAY: Millis = 60_000;
 /// Maximum overdue sessions, and connections without one, that are ended at once.
 const MAX_OVERDUE: usize = 100;
+/// Maximum sessions whose times are corrected in one step.
+const MAX_CORRECTED: usize = 50;
 /// Maximum sessions that are removed from the store in one step.
 const MAX_ENDED: usize = 10;
 /// Maximum last uses that are stored in one step.

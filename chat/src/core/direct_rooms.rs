@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{DirectMember, DirectsEnd, Millis, Role, RoomKind, RoomRow, StoreError, UserId},
+        store::{ACTIVITY_STEP, DirectMember, DirectsEnd, Role, RoomKind, RoomRow, StoreError, UserId},
         token::epoch,
     },
     call::{Call, Failure, HandlerResult, refuse, result, too_fast},
@@ -119,7 +119,7 @@ impl Call<'_> {
     fn add_to_direct_room(&mut self, room: &RoomRow, user: UserId) -> Result<(), StoreError> {
         let state = &mut *self.state;
         state.set_role(room.id, user, Role::Member)?;
-        state.store.set_direct_member(room.id, user, self.user, state.now.wall)?;
+        state.store.set_direct_member(room.id, user, self.user, state.clock.now())?;
         state.mark_all_read(room.id, user)?;
         state.subscribe_all(user, room.id);
         state.push_room(room, user)
@@ -131,6 +131,7 @@ impl State {
     /// those it had before. If their connections do not know the room, because their list was cut off before it, they
     /// get it now and follow it.
     fn mark_active(&mut self, room: &RoomRow, author: UserId, members: &[DirectMember]) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let mut is_due = !members.iter().any(|member| member.user == author && member.wrote);
         for member in members {
             let is_unknown = self.presence.known_directs(member.user).is_some_and(|known| member.is_after(known));
@@ -138,10 +139,14 @@ impl State {
                 self.subscribe_all(member.user, room.id);
                 self.push_room(room, member.user)?;
             }
-            is_due |= is_unknown || member.place.active.saturating_add(ACTIVITY_STEP) <= self.now.wall;
+            let active = member.place.active;
+            is_due |= is_unknown || active > now || active.saturating_add(ACTIVITY_STEP) <= now;
         }
         if is_due {
-            self.store.set_active(room.id, author, self.now.wall)?;
+            for member in members {
+                self.store.correct_directs_of(member.user, now.saturating_sub(1))?;
+            }
+            self.store.set_active(room.id, author, now)?;
         }
         Ok(())
     }
@@ -149,6 +154,3 @@ impl State {
 
 /// Maximum direct rooms of a user that the user has begun. Those that others begin do not count.
 const MAX_BEGUN: usize = 1000;
-/// How much later a message has to be than the last recorded activity of its direct room to be recorded, in
-/// milliseconds. So most messages cost no write for it.
-const ACTIVITY_STEP: Millis = 60_000;

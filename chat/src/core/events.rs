@@ -221,7 +221,7 @@ impl Decoded {
             return too_fast(wait);
         }
         if kind != Kind::Reads {
-            state.presence.mark_used(session, state.now.wall);
+            state.presence.mark_used(session, state.clock.now());
         }
         if kind == Kind::Broadcasts {
             state.rate_limit(Action::Message, user).or_else(too_fast)?;

@@ -14,18 +14,20 @@ use super::{
     super::{
         ChatConfig, Name,
         backlog::{Backlog, Flow},
+        device::{DeviceClaim, DeviceKey},
         hash_queue::Asker,
-        interface::{Callback, ChatCore, Credential, Delivery, SignInError, SignedIn, You},
+        interface::{Admit, Callback, ChatCore, Credential, Delivery, FoundAccount, SignInError, SignedIn, You},
         password::{Hasher, Password},
         rate::Network,
         store::Store,
         token::TokenHash,
         wire::{EventError, EventId, Incoming},
     },
+    clock::Now,
     events,
     fair::Source,
     queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
-    state::{Now, State},
+    state::State,
 };
 
 /// A handle to the core's thread.
@@ -39,11 +41,12 @@ impl CoreHandle {
     pub(crate) fn start(
         store: Store,
         config: Arc<ChatConfig>,
+        device_key: DeviceKey,
         delivery: impl Delivery + 'static,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let hasher = Hasher::start()?;
         let (sender, receiver) = command_queue(config.waiting_event_bytes);
-        let state = State::new(store, config, sender.clone(), hasher.clone());
+        let state = State::new(store, config, device_key, sender.clone(), hasher.clone());
         let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
             exit_on_panic("the chat's thread", move || run(state, receiver, &delivery));
         })?;
@@ -99,35 +102,40 @@ impl ChatCore for CoreHandle {
         });
     }
 
+    fn find_account(
+        &self,
+        from: IpAddr,
+        name: Name,
+        claim: Option<DeviceClaim>,
+        callback: Callback<Result<FoundAccount, SignInError>>,
+    ) {
+        // A known device waits behind no stranger.
+        let source = if claim.is_some() { Source::Core } else { Source::Stranger(from) };
+        let find = move |state: &mut State| state.find_account(&name, claim.as_ref());
+        self.commands.request(source, Request::new(find, callback));
+    }
+
     fn log_in(
         &self,
         from: IpAddr,
+        account: FoundAccount,
         is_known: bool,
-        name: Name,
         password: Password,
+        admit: Admit,
         callback: Callback<Result<SignedIn, SignInError>>,
     ) {
-        let (commands, hasher) = (self.commands.clone(), self.hasher.clone());
+        let FoundAccount { name, credentials, device } = account;
         let asker =
             if is_known { Asker::Device(name.key().to_owned()) } else { Asker::Stranger(Network::widest_of(from)) };
-        let found: Callback<Result<Option<(_, String)>, SignInError>> = Box::new(move |found| {
-            let (user, hash) = match found {
-                Ok(found) => found.unzip(),
-                Err(error) => return callback(Err(error)),
-            };
-            hasher.verify(asker, password, hash.clone(), move |verified| match (verified, user, hash) {
-                (Ok(true), Some(user), Some(hash)) => {
-                    let log_in = move |state: &mut State| state.log_in(user, &hash);
-                    commands.request(Source::Core, Request::new(log_in, callback));
-                }
-                (Ok(_), ..) => callback(Err(SignInError::BadCredentials)),
-                (Err(error), ..) => callback(Err(error.into())),
-            });
+        let (commands, hash) = (self.commands.clone(), credentials.as_ref().map(|(_, hash)| hash.clone()));
+        self.hasher.verify_if_admitted(asker, password, hash, admit, move |verified| match (verified, credentials) {
+            (Ok(true), Some((user, hash))) => {
+                let log_in = move |state: &mut State| state.log_in(user, &hash, device);
+                commands.request(Source::Core, Request::new(log_in, callback));
+            }
+            (Ok(_), _) => callback(Err(SignInError::BadCredentials)),
+            (Err(error), _) => callback(Err(error)),
         });
-        let credentials = move |state: &mut State| state.credentials(&name);
-        // A known device waits behind no stranger.
-        let source = if is_known { Source::Core } else { Source::Stranger(from) };
-        self.commands.request(source, Request::new(credentials, found));
     }
 
     fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {

@@ -70,8 +70,9 @@ impl State {
         except: Option<ConnectionId>,
     ) -> Result<Option<Stamp>, StoreError> {
         let head = self.head(room.id)?;
-        // Times never decrease along a log, even if the clock is set back.
-        let stamp = Stamp::new(head.seq + 1, self.now.wall.max(head.time), &new);
+        // `seq` says the order. The time is the wall clock's, and is earlier than the one before if the clock was set
+        // back.
+        let stamp = Stamp::new(head.seq + 1, self.now.wall, &new);
         if !self.store.append(room.id, stamp, &new)? {
             return Ok(None);
         }

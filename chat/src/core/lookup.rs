@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    super::store::{DirectsEnd, EntryHash, Member, Place, Role, RoomId, RoomKind, RoomRow, Stamp, StoreError, UserId},
+    super::store::{
+        ACTIVITY_STEP, DirectsEnd, EntryHash, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
+        StoreError, UserId,
+    },
     cache::Profile,
     call::{Failure, refuse},
     data::UserName,
@@ -24,6 +27,8 @@ pub(super) struct RoomView {
     seq: u64,
     hash: EntryHash,
     time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<u64>,
     read: u64,
     unread: u64,
     members: u64,
@@ -108,11 +113,19 @@ impl State {
             seq: head.seq,
             hash: head.hash,
             time: head.time,
+            active: member.and_then(|member| member.active).map(|active| self.latest_activity(active, head)),
             read,
             unread,
             members: self.cache.count_members(&self.store, room.id)?,
             gone,
         })
+    }
+
+    /// Returns the time of a direct room's latest message for the order of conversations. It is the time of the entry, as
+    /// far as what is known by the steady clock allows.
+    fn latest_activity(&self, active: Millis, head: Stamp) -> Millis {
+        let active = self.clock.to_wall(active);
+        head.time.clamp(active, active.saturating_add(ACTIVITY_STEP))
     }
 
     /// Returns the rooms that a user is in or invited to, without direct rooms.
@@ -171,7 +184,7 @@ impl State {
     /// Sets a user's role in a room.
     pub(super) fn set_role(&mut self, room: RoomId, user: UserId, role: Role) -> Result<(), StoreError> {
         let before = self.store.member(room, user)?.map(|member| member.role);
-        self.store.set_role(room, user, role, self.now.wall)?;
+        self.store.set_role(room, user, role, self.clock.now())?;
         self.cache.role_changed(room, before, Some(role));
         Ok(())
     }

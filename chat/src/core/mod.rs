@@ -10,6 +10,7 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | `clock.rs` | readings of the clocks, and the clock for deadlines of an hour or more |
 //! | `fair.rs` | a fair queue: every user gets an equal share of the thread's time |
 //! | `channel.rs` | a channel to the thread, in which sending and waking are apart |
 //! | `queue.rs` | commands for the thread, and the order in which it takes them |
@@ -39,6 +40,7 @@ mod background;
 mod cache;
 mod call;
 mod channel;
+mod clock;
 mod costs;
 mod data;
 mod direct_rooms;

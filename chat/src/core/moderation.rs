@@ -211,7 +211,9 @@ impl Call<'_> {
     fn make_room_for_invitation(&mut self, user: UserId) -> Result<(), Failure> {
         let is_guest = self.state.profile(self.user)?.guest;
         let max = if is_guest { MAX_INVITED_BY_GUEST } else { MAX_INVITED };
-        let since = self.state.now.wall.saturating_sub(INVITATION_COUNTS);
+        let now = self.state.clock.now();
+        self.state.store.correct_invitations_by(self.user, now)?;
+        let since = now.saturating_sub(INVITATION_COUNTS);
         if self.state.store.count_invited_by(self.user, since)? >= max {
             return refuse("too_many_invitations", "Too many of your invitations are unanswered.");
         }

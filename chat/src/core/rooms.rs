@@ -173,7 +173,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &Join) -> HandlerResult {
             // Becoming a member counts as a message and as activity; resuming does not.
             call.state.rate_limit(Action::Message, call.user).or_else(too_fast)?;
             call.state.rate_limit(Action::Enter, call.user).or_else(too_fast)?;
-            call.state.presence.mark_used(call.session, call.state.now.wall);
+            call.state.presence.mark_used(call.session, call.state.clock.now());
             call.become_member(&room, Role::Member)?;
         }
     }

@@ -1,14 +1,12 @@
 //! The end of sessions and accounts.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use switchboard::{CloseCode, ConnectionId};
 
 use super::{
     super::{
         interface::SignInError,
-        store::{Millis, SessionRow, StoreError, UserId},
+        store::{Millis, SessionRow, StoreError, UserId, millis},
         token::TokenHash,
         wire,
     },
@@ -44,9 +42,9 @@ struct Expired {
 impl State {
     /// Returns why a session has ended by time, or `None` if it has not.
     pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
-        if expires <= self.now.wall {
+        if expires <= self.clock.now() {
             Some(Reason::Lifetime)
-        } else if self.idle_at(used, guest) <= self.now.wall {
+        } else if self.idle_at(used, guest) <= self.clock.now() {
             Some(Reason::Idle)
         } else {
             None
@@ -105,10 +103,6 @@ impl State {
         self.has_background_work = true;
         Ok(())
     }
-}
-
-pub(super) fn millis(time: Duration) -> Millis {
-    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// The close code for a connection without a session.

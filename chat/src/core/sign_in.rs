@@ -8,8 +8,9 @@ use switchboard::{CloseCode, ConnectionId};
 use super::{
     super::{
         Name,
-        interface::{Credential, SignInError, SignedIn, You},
-        store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow},
+        device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim},
+        interface::{Credential, FoundAccount, SignInError, SignedIn, You},
+        store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
         token::{Token, TokenHash},
         wire::{self, EventError},
     },
@@ -18,7 +19,7 @@ use super::{
     effects::{Effect, Topic},
     lookup::RoomView,
     presence::NewConnection,
-    sessions::{Reason, millis},
+    sessions::Reason,
     state::{Action, State},
 };
 
@@ -60,13 +61,20 @@ struct Online<'a> {
 }
 
 impl State {
-    /// Returns the account with this name, and the hash of its password.
-    pub(super) fn credentials(
+    /// Finds the account with this name. Confirms what the client's cookie claims.
+    pub(super) fn find_account(
         &mut self,
         name: &Name,
-    ) -> Result<Result<Option<(UserId, String)>, SignInError>, StoreError> {
-        let user = self.store.user_named(name.key())?;
-        Ok(Ok(user.and_then(|user| Some((user.id, user.password?)))))
+        claim: Option<&DeviceClaim>,
+    ) -> Result<Result<FoundAccount, SignInError>, StoreError> {
+        let credentials = self.store.user_named(name.key())?.and_then(|user| Some((user.id, user.password?)));
+        let device = match (&credentials, claim) {
+            (Some((user, hash)), Some(claim)) => {
+                self.device_key.confirm(claim, device_account(*user, hash), self.clock.now())
+            }
+            _ => None,
+        };
+        Ok(Ok(FoundAccount { name: name.clone(), credentials, device }))
     }
 
     /// Adds an account, or a guest if there is no password, and begins a session.
@@ -80,19 +88,28 @@ impl State {
             return Ok(Err(SignInError::NameTaken));
         };
         self.cache.role_changed(LOBBY, None, Some(Role::Member));
-        self.begin_session(user)
+        self.begin_session(user, None)
     }
 
     /// Begins a session for a user whose password was verified against the hash `password`, unless the hash has changed
-    /// meanwhile.
-    pub(super) fn log_in(&mut self, user: UserId, password: &str) -> Result<Result<SignedIn, SignInError>, StoreError> {
+    /// meanwhile. A known device stays the same device.
+    pub(super) fn log_in(
+        &mut self,
+        user: UserId,
+        password: &str,
+        device: Option<Device>,
+    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
         match self.store.user(user)? {
-            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user),
+            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user, device),
             _ => Ok(Err(SignInError::BadCredentials)),
         }
     }
 
-    fn begin_session(&mut self, user: UserId) -> Result<Result<SignedIn, SignInError>, StoreError> {
+    fn begin_session(
+        &mut self,
+        user: UserId,
+        device: Option<Device>,
+    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
         let Some(row) = self.store.user(user)? else { return Ok(Err(SignInError::BadCredentials)) };
         // A user who logs in again and again without logging out must not fill the store.
         let mut sessions = self.store.sessions_of(user)?;
@@ -102,9 +119,14 @@ impl State {
             self.end_session(session, Reason::Revoked)?;
         }
         let token = Token::random();
-        let expires = self.now.wall.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
-        let session = self.store.add_session(&row, &token.hash(), self.now.wall, expires)?;
-        Ok(Ok(SignedIn { you: you(&row), token, expires: session.expires }))
+        let now = self.clock.now();
+        let expires = now.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
+        let session = self.store.add_session(&row, &token.hash(), now, expires)?;
+        let device_cookie = row.password.as_deref().map(|hash| {
+            let (name_key, device) = (row.key.as_deref().unwrap_or_default(), device.unwrap_or_else(Device::random));
+            self.device_key.issue(name_key, device_account(row.id, hash), device, now + DEVICE_SECONDS * 1000)
+        });
+        Ok(Ok(SignedIn { you: you(&row), token, expires: self.clock.to_wall(session.expires), device_cookie }))
     }
 
     /// Returns the user of a token, and the latest time at which the session ends.
@@ -113,12 +135,13 @@ impl State {
         token: &TokenHash,
     ) -> Result<Result<Option<(You, Millis)>, SignInError>, StoreError> {
         let Ok((session, user)) = self.valid_session(token)? else { return Ok(Ok(None)) };
-        Ok(Ok(Some((you(&user), session.expires))))
+        Ok(Ok(Some((you(&user), self.clock.to_wall(session.expires)))))
     }
 
     /// Returns the session of a token and its user, or the reason why there is none.
     fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
-        let Some(mut session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
+        let Some(session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
+        let mut session = session.corrected(self.clock.now());
         let Some(user) = self.store.user(session.user)? else { return Ok(Err(Reason::Unknown)) };
         if let Some(live) = self.presence.session(session.id) {
             session.used = session.used.max(live.used);
@@ -174,7 +197,7 @@ impl State {
         let names = self.presence.has_few_users().then(|| self.presence.users("").map(|(_, name)| name).collect());
         let welcome = Welcome {
             you: you(&user),
-            session: SessionView { expires: session.expires, idle: self.idle_time(guest) },
+            session: SessionView { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
             time: self.now.wall,
             limits: LimitsView {
                 text: limits.text_chars,
@@ -216,6 +239,10 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> 
         // The event `expired` has the reason.
         None => refuse("no_session", "There is no such session, or it has ended."),
     }
+}
+
+fn device_account(user: UserId, password_hash: &str) -> DeviceAccount<'_> {
+    DeviceAccount { user: user.number(), password_hash }
 }
 
 pub(super) fn you(user: &UserRow) -> You {

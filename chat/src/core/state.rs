@@ -10,13 +10,15 @@ use switchboard::{CloseCode, ConnectionId};
 use super::{
     super::{
         ChatConfig,
+        device::DeviceKey,
         interface::{Delivery, SignInError},
         password::Hasher,
         rate::{Buckets, Rate},
-        store::{self, Millis, RoomId, SessionId, Store, StoreError, TransactionError, UserId},
+        store::{RoomId, SessionId, Store, StoreError, TransactionError, UserId},
         wire,
     },
     cache::Cache,
+    clock::{Now, SteadyClock},
     costs::{Costs, Stopwatch},
     effects::{Effect, Topic},
     fair::Source,
@@ -36,7 +38,11 @@ pub(super) struct State {
     /// Sends commands to this same thread, from work that is done on another one.
     pub(super) commands: CommandSender<State>,
     pub(super) hasher: Hasher,
+    /// Signs the cookies of devices.
+    pub(super) device_key: DeviceKey,
     pub(super) now: Now,
+    /// The clock for deadlines of an hour or more.
+    pub(super) clock: SteadyClock,
     /// What the thread has spent its time on.
     pub(super) costs: Costs,
     /// The time of the last sweep.
@@ -53,6 +59,8 @@ pub(super) struct State {
     pub(super) max_piece: Duration,
     /// The time when the store's mark was last renewed.
     pub(super) last_marked: Option<Instant>,
+    /// The time when the clock was last saved.
+    pub(super) last_saved: Option<Instant>,
     /// Whether the current command ran before and was rolled back. It is then not charged to rate limits again.
     is_retry: bool,
 }
@@ -107,23 +115,18 @@ pub(super) enum Action {
     Refusal,
 }
 
-/// The current time by two clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    /// The wall clock, which may be set back.
-    pub(super) wall: Millis,
-    /// The monotonic clock.
-    pub(super) instant: Instant,
-}
-
-impl Now {
-    pub(super) fn read() -> Self {
-        Self { wall: store::now(), instant: Instant::now() }
-    }
-}
-
 impl State {
-    pub(super) fn new(store: Store, config: Arc<ChatConfig>, commands: CommandSender<State>, hasher: Hasher) -> Self {
+    pub(super) fn new(
+        store: Store,
+        config: Arc<ChatConfig>,
+        device_key: DeviceKey,
+        commands: CommandSender<State>,
+        hasher: Hasher,
+    ) -> Self {
+        let saved_clock = store.saved_clock().unwrap_or_else(|error| {
+            log::error!("the chat's clock cannot be read: {error}");
+            None
+        });
         Self {
             store,
             presence: Presence::default(),
@@ -133,7 +136,9 @@ impl State {
             config,
             commands,
             hasher,
+            device_key,
             now: Now::read(),
+            clock: SteadyClock::new(saved_clock),
             costs: Costs::default(),
             last_sweep: None,
             foreign_changes: 0,
@@ -142,13 +147,20 @@ impl State {
             has_background_work: true,
             max_piece: MAX_PIECE,
             last_marked: None,
+            last_saved: None,
             is_retry: false,
         }
     }
 
+    /// Sets the current time.
+    pub(super) fn set_now(&mut self, now: Now) {
+        self.now = now;
+        self.clock.advance(now);
+    }
+
     /// Runs the next batch of commands in one transaction, and delivers their effects after the commit.
     pub(super) fn process(&mut self, queue: &mut impl Commands, now: Now, delivery: &impl Delivery) {
-        self.now = now;
+        self.set_now(now);
         let mut stopwatch = Stopwatch::start();
         let (mut commands, mut have_written) = (Vec::new(), Vec::new());
         let done = self.in_transaction(|state| {

@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::{
     super::{interface::Delivery, store::Millis, wire},
     cache::Cache,
+    clock::Now,
     costs::Cost,
     effects::Topic,
     presence::PresenceDiff,
-    state::{Now, State},
+    state::State,
 };
 
 #[derive(Serialize)]
@@ -23,7 +24,7 @@ struct PresenceView {
 impl State {
     /// Ends overdue sessions and connections, publishes presence, and now and then finds background work.
     pub(super) fn tick(&mut self, now: Now, delivery: &impl Delivery) {
-        self.now = now;
+        self.set_now(now);
         self.end_overdue(delivery);
         delivery.post();
         // The monotonic clock is never set back.
@@ -34,6 +35,10 @@ impl State {
             self.checkpoint_if_idle();
             self.find_foreign_changes();
             self.has_background_work = true;
+        }
+        if is_due(self.last_saved, SAVE_INTERVAL) {
+            self.last_saved = Some(now.instant);
+            self.save_clock();
         }
         if is_due(self.last_marked, MARK_INTERVAL) {
             self.last_marked = Some(now.instant);
@@ -59,6 +64,14 @@ impl State {
     fn checkpoint_if_idle(&mut self) {
         if let Err(error) = self.store.checkpoint_if_idle() {
             log::error!("cannot start a thread to shorten the write-ahead log: {error}");
+        }
+    }
+
+    fn save_clock(&mut self) {
+        if let Some(saved) = self.clock.to_saved()
+            && let Err(error) = self.in_transaction(|state| state.store.save_clock(saved))
+        {
+            log::error!("the chat's clock cannot be saved: {error}");
         }
     }
 
@@ -96,7 +109,7 @@ impl State {
 
     /// Stores the last use of all sessions, and logs what the thread has spent its time on. Called when the chat ends.
     pub(super) fn close(&mut self, now: Now) {
-        self.now = now;
+        self.set_now(now);
         for (name, Cost { count, total, max }) in self.costs.rows() {
             log::debug!("the chat's thread: {name} {count} times, {total:?} in all, {max:?} at most");
         }
@@ -106,6 +119,7 @@ impl State {
         if let Err(error) = stored {
             log::error!("the last use of sessions cannot be stored: {error}");
         }
+        self.save_clock();
         self.renew_mark();
     }
 }
@@ -114,5 +128,8 @@ impl State {
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the store is marked, so that a copy of it can be recognized as one.
 const MARK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the clock for long deadlines is saved. If the process is killed, the time since then counts as time in which
+/// the computer was off.
+const SAVE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// If the presence of more users has changed, clients get no names, only the number of users online.
 const MAX_PRESENCE_CHANGES: usize = 200;

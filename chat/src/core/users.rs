@@ -143,10 +143,11 @@ struct SessionView {
 /// `sessions`: lists the user's sessions.
 pub(super) fn sessions(call: &mut Call<'_>, _: &NoData) -> HandlerResult {
     let sessions = call.state.store.sessions_of(call.user)?;
-    let sessions = sessions.into_iter().map(|row| SessionView {
+    let clock = call.state.clock;
+    let sessions = sessions.into_iter().map(|row| row.corrected(clock.now())).map(|row| SessionView {
         session: row.id,
-        created: row.created,
-        used: call.state.presence.session(row.id).map_or(row.used, |live| live.used),
+        created: clock.to_wall(row.created),
+        used: clock.to_wall(call.state.presence.session(row.id).map_or(row.used, |live| live.used)),
         current: row.id == call.session,
     });
     result(&Sessions { sessions: sessions.collect() })

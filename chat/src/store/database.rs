@@ -12,7 +12,7 @@
 use std::{
     cell::Cell,
     fmt, io,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
@@ -58,10 +58,14 @@ impl fmt::Display for TransactionError {
 /// A time in milliseconds since 1970-01-01 UTC, or a duration in milliseconds.
 pub(crate) type Millis = u64;
 
-/// Returns the wall-clock time.
+/// Returns the wall-clock time. A time before 1970 counts as 1970.
 pub(crate) fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Returns a duration in milliseconds.
+pub(crate) fn millis(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// The database.

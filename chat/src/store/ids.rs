@@ -43,6 +43,12 @@ id! {
     SessionId
 }
 
+impl UserId {
+    pub(crate) fn number(self) -> i64 {
+        self.0
+    }
+}
+
 impl RoomId {
     /// The largest id, which no room has.
     pub(super) const MAX: Self = Self(i64::MAX);

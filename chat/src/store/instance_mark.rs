@@ -15,25 +15,41 @@ pub(super) struct InstanceMark {
     pub(super) database: PathBuf,
     /// Identifies the database file, so that a moved one is noticed: see [`file_identity`].
     pub(super) file_identity: String,
-    /// The mark that is both in the lock file and in the database.
-    pub(super) mark: String,
+    /// The lines of the lock file. The mark that the database has is among them.
+    pub(super) marks: Vec<String>,
     /// The connection's count of changed rows when the mark was written.
     pub(super) changes: u64,
 }
 
 impl InstanceMark {
-    /// Takes over a lock file whose mark in the database is `mark`.
-    pub(super) fn new(lock: FolderLock, database: &Path, file_identity: String, mark: String) -> Self {
-        Self { lock, database: database.to_owned(), file_identity, mark, changes: 0 }
+    /// Takes over a lock file of so many lines, whose mark in the database is `mark`.
+    pub(super) fn new(lock: FolderLock, lines: usize, database: &Path, file_identity: String, mark: String) -> Self {
+        Self { lock, database: database.to_owned(), file_identity, marks: vec![mark; lines], changes: 0 }
     }
 
-    /// Replaces the marks in the lock file, one per line, and syncs the file.
-    pub(super) fn write_marks(&self, marks: &[&str]) -> io::Result<()> {
-        let text: String = marks.iter().flat_map(|mark| [*mark, "\n"]).collect();
+    /// Adds a mark to the lock file, beside those that the database may have.
+    pub(super) fn add_mark(&mut self, mark: &str) -> io::Result<()> {
+        let before = self.marks.clone();
+        // The last line is free if it repeats another one.
+        let last = self.marks.pop();
+        self.marks.extend(last.filter(|last| !self.marks.contains(last)));
+        self.marks.push(mark.to_owned());
+        self.write_marks().inspect_err(|_| self.marks = before)
+    }
+
+    /// Makes a mark the only one in the lock file. The file keeps its length: of a write and a truncation, a crash may
+    /// leave only the truncation.
+    pub(super) fn set_mark(&mut self, mark: &str) -> io::Result<()> {
+        self.marks.fill(mark.to_owned());
+        self.write_marks()
+    }
+
+    /// Writes the lines of the lock file, and syncs it.
+    fn write_marks(&self) -> io::Result<()> {
+        let text: String = self.marks.iter().flat_map(|mark| [mark, "\n"]).collect();
         let mut file = &self.lock.file;
         file.rewind()?;
         file.write_all(text.as_bytes())?;
-        file.set_len(text.len() as u64)?;
         file.sync_data()
     }
 }

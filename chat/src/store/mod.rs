@@ -49,11 +49,12 @@ mod users;
 
 pub use backup::BackupError;
 pub use data::{Data, OpenError};
-pub(super) use database::{Millis, Store, StoreError, TransactionError, now};
+pub(super) use database::{Millis, Store, StoreError, TransactionError, millis, now};
 pub(super) use entry_hash::EntryHash;
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
+pub(super) use meta::SavedClock;
 pub use reader::{CheckError, DataReader, Progress, Stage};
-pub(super) use rooms::{DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
+pub(super) use rooms::{ACTIVITY_STEP, DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
 pub(super) use users::UserRow;

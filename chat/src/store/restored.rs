@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     super::token::epoch,
-    OpenError, Store, StoreError,
+    OpenError, Store, StoreError, TransactionError,
     files::FolderLock,
     instance_mark::{InstanceMark, file_identity, read_marks},
 };
@@ -38,7 +38,8 @@ impl Store {
         }
         self.set_meta("place", &identity)?;
         self.commit()?;
-        self.instance = Some(InstanceMark::new(lock, database, identity, known_mark.unwrap_or_default()));
+        self.instance =
+            Some(InstanceMark::new(lock, marks.lines().count(), database, identity, known_mark.unwrap_or_default()));
         self.renew_mark()?;
         Ok(restored)
     }
@@ -46,11 +47,10 @@ impl Store {
     /// Writes a new mark if anything was written since the last one. A copy made before this call then has an old mark.
     pub(crate) fn renew_mark(&mut self) -> Result<(), OpenError> {
         let changes = self.db.total_changes();
-        let Some(instance) = self.instance.take_if(|instance| instance.changes != changes) else { return Ok(()) };
-        let mark = epoch();
-        let renewed = self.write_mark(&instance, &mark);
-        let mark = if renewed.is_ok() { mark } else { instance.mark };
-        self.instance = Some(InstanceMark { mark, changes: self.db.total_changes(), ..instance });
+        let Some(mut instance) = self.instance.take_if(|instance| instance.changes != changes) else { return Ok(()) };
+        let renewed = self.write_mark(&mut instance, epoch());
+        instance.changes = self.db.total_changes();
+        self.instance = Some(instance);
         renewed
     }
 
@@ -67,16 +67,30 @@ impl Store {
         Ok(Some(instance.database))
     }
 
-    /// Writes a mark to the lock file and the database. First the lock file gets the old and the new mark, then the
-    /// database gets the new one, then the old one is removed from the lock file. So the two files match whenever the
-    /// process ends.
-    fn write_mark(&self, instance: &InstanceMark, mark: &str) -> Result<(), OpenError> {
-        let failed = |error| OpenError::Folder(instance.database.clone(), error);
-        instance.write_marks(&[&instance.mark, mark]).map_err(failed)?;
+    /// Writes a mark to the lock file and the database. First the lock file gets the new mark beside those that the
+    /// database may have, then the database gets it, then the others are removed from the lock file. So the two files
+    /// match whenever the process ends, also if the database cannot tell whether it has the new mark.
+    fn write_mark(&self, instance: &mut InstanceMark, mark: String) -> Result<(), OpenError> {
+        let database = instance.database.clone();
+        let failed = |error| OpenError::Folder(database, error);
+        let before = instance.marks.clone();
+        if let Err(error) = instance.add_mark(&mark) {
+            return Err(failed(error));
+        }
+        match self.store_mark(&mark) {
+            Ok(()) => instance.set_mark(&mark).map_err(failed),
+            Err(TransactionError::Undone(error)) => {
+                instance.marks = before;
+                Err(error.into())
+            }
+            Err(TransactionError::Unknown(error)) => Err(error.into()),
+        }
+    }
+
+    fn store_mark(&self, mark: &str) -> Result<(), TransactionError> {
         self.begin()?;
         self.set_meta("mark", mark).inspect_err(|_| self.roll_back())?;
-        self.commit()?;
-        instance.write_marks(&[mark]).map_err(failed)
+        self.commit()
     }
 }
 
@@ -138,7 +152,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
         let (mut store, first) = open(&folder);
         let instance = store.instance.take().unwrap();
-        let marks = [format!("{}\nthe next\n", instance.mark), format!("an earlier one\n{}\n", instance.mark)];
+        let marks = [format!("{}\nthe next\n", instance.marks[0]), format!("an earlier one\n{}\n", instance.marks[0])];
         drop((store, instance));
         for text in marks {
             let mark = fs::read_to_string(folder.join("lock")).unwrap();

@@ -66,18 +66,20 @@ pub(crate) struct Member {
     pub(crate) role: Role,
     /// The number of the latest message that the user has read.
     pub(crate) read: u64,
+    /// In a direct room: the time of the latest message, by the steady clock, at most [`ACTIVITY_STEP`] too early.
+    pub(crate) active: Option<Millis>,
 }
 
 impl Member {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self { room: row.get(0)?, user: row.get(1)?, role: row.get(2)?, read: row.get(3)? })
+        Ok(Self { room: row.get(0)?, user: row.get(1)?, role: row.get(2)?, read: row.get(3)?, active: row.get(4)? })
     }
 }
 
 /// A direct room's place in the order of latest activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Place {
-    /// The time of the latest message, at most a minute too early.
+    /// The time of the latest message, by the steady clock, at most [`ACTIVITY_STEP`] too early.
     pub(crate) active: Millis,
     pub(crate) room: RoomId,
 }
@@ -185,7 +187,7 @@ impl Store {
     pub(crate) fn remove_some_members(&self, room: RoomId, max: usize) -> Result<Vec<Member>, StoreError> {
         let sql = "DELETE FROM members WHERE room = ?1
             AND person IN (SELECT person FROM members WHERE room = ?1 ORDER BY person LIMIT ?2)
-            RETURNING room, person, role, read";
+            RETURNING room, person, role, read, active";
         let members = self.all(sql, (room, max), Member::read)?;
         if members.len() < max {
             self.change("DELETE FROM rooms WHERE id = ?1 AND kind = 3", [room])?;
@@ -194,19 +196,19 @@ impl Store {
     }
 
     pub(crate) fn member(&self, room: RoomId, user: UserId) -> Result<Option<Member>, StoreError> {
-        let sql = "SELECT room, person, role, read FROM members WHERE room = ?1 AND person = ?2";
+        let sql = "SELECT room, person, role, read, active FROM members WHERE room = ?1 AND person = ?2";
         self.first(sql, (room, user), Member::read)
     }
 
     /// Returns at most `max` memberships, invitations and bans of a user.
     pub(crate) fn some_memberships_of(&self, user: UserId, max: usize) -> Result<Vec<Member>, StoreError> {
-        let sql = "SELECT room, person, role, read FROM members WHERE person = ?1 LIMIT ?2";
+        let sql = "SELECT room, person, role, read, active FROM members WHERE person = ?1 LIMIT ?2";
         self.all(sql, (user, max), Member::read)
     }
 
     /// Returns a room's members and owners with ids after `after`, in the order of their ids.
     pub(crate) fn members(&self, room: RoomId, after: Option<UserId>, max: usize) -> Result<Vec<Member>, StoreError> {
-        let sql = "SELECT room, person, role, read FROM members
+        let sql = "SELECT room, person, role, read, active FROM members
             WHERE room = ?1 AND person > ifnull(?2, 0) AND role >= 2 ORDER BY person LIMIT ?3";
         self.all(sql, (room, after, max), Member::read)
     }
@@ -220,7 +222,7 @@ impl Store {
     /// Returns the memberships of a user and the invitations to them, in the order of the rooms' ids, without direct
     /// rooms and bans.
     pub(crate) fn rooms_of(&self, user: UserId) -> Result<Vec<Member>, StoreError> {
-        let sql = "SELECT room, person, role, read FROM members INDEXED BY rooms_of
+        let sql = "SELECT room, person, role, read, active FROM members INDEXED BY rooms_of
             WHERE person = ?1 AND role >= 1 AND active IS NULL";
         let mut members = self.all(sql, [user], Member::read)?;
         members.sort_by_key(|member| member.room);
@@ -253,6 +255,12 @@ impl Store {
         let sql = "SELECT count(*) FROM members INDEXED BY invitations_by JOIN rooms ON rooms.id = room
             WHERE initiator = ?1 AND role = 1 AND since >= ?2 AND kind < 2";
         Ok(self.first(sql, (user, since), |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// Corrects the times of a user's open invitations that are later than `now`, by a clock that was ahead.
+    pub(crate) fn correct_invitations_by(&self, user: UserId, now: Millis) -> Result<(), StoreError> {
+        let sql = "UPDATE members SET since = ?2 WHERE initiator = ?1 AND role = 1 AND since > ?2";
+        self.change(sql, (user, now)).map(drop)
     }
 
     /// Returns how many direct rooms a user is in who has begun them.
@@ -290,9 +298,15 @@ impl Store {
 
     /// Records the time of the latest message in a direct room, and that `author` has written there.
     pub(crate) fn set_active(&self, room: RoomId, author: UserId, now: Millis) -> Result<(), StoreError> {
-        let sql = "UPDATE members SET active = max(active, ?3), wrote = wrote OR person = ?2
-            WHERE room = ?1 AND active IS NOT NULL";
+        let sql = "UPDATE members SET active = ?3, wrote = wrote OR person = ?2 WHERE room = ?1 AND active IS NOT NULL";
         self.change(sql, (room, author, now)).map(drop)
+    }
+
+    /// Sets the times of a user's direct rooms that are later than `latest` to `latest`. They are of a clock that was
+    /// ahead, and these rooms would stay before all others.
+    pub(crate) fn correct_directs_of(&self, user: UserId, latest: Millis) -> Result<(), StoreError> {
+        let sql = "UPDATE members SET active = ?2 WHERE person = ?1 AND wrote IN (0, 1) AND active > ?2";
+        self.change(sql, (user, latest)).map(drop)
     }
 
     /// Adds a member to a direct room. `initiator` is the user who begins the conversation.
@@ -337,9 +351,12 @@ impl Store {
         self.first(sql, [room], |row| row.get(0))
     }
 
-    /// Sets a user's role, and adds the membership if there is none.
+    /// Sets a user's role, and adds the membership if there is none. Members who become it later have a later time, even
+    /// if `now` is not later; in the Lobby it does not matter.
     pub(crate) fn set_role(&self, room: RoomId, user: UserId, role: Role, now: Millis) -> Result<(), StoreError> {
-        let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, ?4)
+        let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, max(?4, CASE WHEN ?3 = 2 THEN
+                (SELECT ifnull(max(since) + 1, 0) FROM members INDEXED BY members_by_age
+                    WHERE room = ?1 AND role = 2 AND room <> 1) ELSE 0 END))
             ON CONFLICT (room, person) DO UPDATE SET role = excluded.role,
                 since = CASE WHEN members.role < 2 THEN excluded.since ELSE members.since END";
         self.change(sql, (room, user, role, now)).map(drop)
@@ -356,7 +373,10 @@ impl Store {
     }
 }
 
-const BANNED: &str = "SELECT room, person, role, read FROM members INDEXED BY banned
+/// How much later a message has to be than the last recorded activity of its direct room to be recorded, in
+/// milliseconds. So most messages cost no write for it.
+pub(crate) const ACTIVITY_STEP: Millis = 60_000;
+const BANNED: &str = "SELECT room, person, role, read, active FROM members INDEXED BY banned
     WHERE room = ?1 AND person > ifnull(?2, 0) AND role = 0 ORDER BY person LIMIT ?3";
 /// The largest number that the database holds.
 const MAX_TIME: Millis = u64::MAX >> 1;

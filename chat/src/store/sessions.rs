@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 use super::{super::token::TokenHash, Millis, SessionId, Store, StoreError, UserId, UserRow};
 
-/// A stored session.
+/// A stored session. Its times are those of the chat's steady clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
@@ -15,6 +15,17 @@ pub(crate) struct SessionRow {
 }
 
 impl SessionRow {
+    /// Returns the session with times that are later than `now` set to `now`: see [`Store::correct_some_sessions`].
+    pub(crate) fn corrected(self, now: Millis) -> Self {
+        let ahead = self.created.saturating_sub(now);
+        Self {
+            created: self.created - ahead,
+            used: self.used.min(now),
+            expires: self.expires.saturating_sub(ahead),
+            ..self
+        }
+    }
+
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self { id: row.get(0)?, user: row.get(1)?, created: row.get(2)?, used: row.get(3)?, expires: row.get(4)? })
     }
@@ -66,6 +77,17 @@ impl Store {
 
     pub(crate) fn set_used(&self, id: SessionId, used: Millis) -> Result<(), StoreError> {
         self.change("UPDATE sessions SET used = max(used, ?2) WHERE id = ?1", (id, used)).map(drop)
+    }
+
+    /// Corrects at most `max` sessions that were used later than `now`, by a clock that was ahead: they count as used
+    /// `now`. Those that began later than `now` began `now`, and live as long as they were to live. Returns whether there
+    /// may be more.
+    pub(crate) fn correct_some_sessions(&self, now: Millis, max: usize) -> Result<bool, StoreError> {
+        let sql = "UPDATE sessions SET created = min(created, ?1), used = ?1,
+                expires = expires - max(created - ?1, 0)
+            WHERE id IN (SELECT id FROM sessions WHERE guest = 0 AND used > ?1
+                UNION ALL SELECT id FROM sessions WHERE guest = 1 AND used > ?1 LIMIT ?2)";
+        Ok(self.change(sql, (now, max))? > 0)
     }
 
     /// Removes a session. Returns whether it existed.

@@ -391,13 +391,15 @@ async function comesBack(server) {
   let bob = await server.openChat(token);
   await bob.ask('join', { room: LOBBY });
   await ada.say('heard');
-  const { epoch, seq } = await bob.event('message', undefined, { text: 'heard' });
+  const { epoch, seq, hash } = await bob.event('message', undefined, { text: 'heard' });
   await bob.client.hangUp();
 
   const missed = [];
   for (const text of ['missed', 'missed too']) missed.push({ seq: await ada.say(text), text });
   bob = await server.openChat(token);
-  const { messages, gap, live } = await bob.ask('join', { room: LOBBY, since: { epoch, seq } });
+  const other = await bob.ask('join', { room: LOBBY, since: { epoch, seq, hash: '?' } });
+  check('gap after another message', true, other.gap);
+  const { messages, gap, live } = await bob.ask('join', { room: LOBBY, since: { epoch, seq, hash } });
   check('missed', missed, messages.map(({ seq, text }) => ({ seq, text })));
   check('gap and live', { gap: false, live: true }, { gap, live });
   const next = await ada.say('live again');

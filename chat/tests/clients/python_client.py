@@ -365,7 +365,9 @@ async def comes_back(server):
 
     missed = [(await ada.say(text), text) for text in ("missed", "missed too")]
     bob = await server.open_chat(token)
-    since = {"epoch": message["epoch"], "seq": message["seq"]}
+    since = {key: message[key] for key in ("epoch", "seq", "hash")}
+    other = await bob.ask("join", {"room": LOBBY, "since": since | {"hash": "?"}})
+    check("gap after another message", True, other["gap"])
     joined = await bob.ask("join", {"room": LOBBY, "since": since})
     check("missed", missed, [(message["seq"], message["text"]) for message in joined["messages"]])
     check("gap and live", (False, True), (joined["gap"], joined["live"]))

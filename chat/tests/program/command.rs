@@ -43,6 +43,18 @@ fn echo_echoes_and_broadcast_reaches_others() {
 }
 
 #[test]
+fn responses_say_how_long_the_connection_is_kept() {
+    let rows: [(&[&str], _); 3] =
+        [(&[], Some("timeout=75")), (&["--keep-alive", "5m"], Some("timeout=300")), (&["--keep-alive", "0"], None)];
+    for (arguments, kept) in rows {
+        let echo = start(&[&["echo"], arguments].concat());
+        let mut raw = Raw::connect(echo.address());
+        raw.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(raw.response().header("Keep-Alive"), kept, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_port_in_use_is_exit_1_and_one_line_that_names_listen() {
     for workers in ["1", "2"] {
         let first = start(&["echo", "--workers", workers]);

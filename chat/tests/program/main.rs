@@ -5,5 +5,6 @@ mod attacks;
 mod command;
 mod data;
 mod durability;
+mod limits;
 mod reactor;
 mod support;

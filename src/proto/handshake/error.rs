@@ -4,6 +4,7 @@ use alloc::{boxed::Box, string::String};
 use core::fmt;
 
 use super::ResponseHead;
+use crate::proto::Escaped;
 
 /// The head of an HTTP/1.1 message is not valid (RFC 9112), or exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,16 +170,17 @@ pub enum InvalidHeader {
 impl fmt::Display for InvalidHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) => write!(f, "{name:?} is not a valid name of a header field"),
+            Self::Name(name) => write!(f, "{} is not a valid name of a header field", Escaped::new(name)),
             Self::Value { name } => {
-                write!(f, "the value of {name} contains characters that a header must not have")
+                write!(f, "the value of {} contains characters that a header must not have", Escaped::new(name))
             }
-            Self::Reserved(name) => write!(f, "the header field {name} is reserved for the engine"),
+            Self::Reserved(name) => write!(f, "the header field {} is reserved for the engine", Escaped::new(name)),
             Self::Subprotocol(name) => {
-                write!(f, "the subprotocol {name:?} was not offered, is offered twice, or is not a token")
+                let name = Escaped::new(name);
+                write!(f, "the subprotocol {name} was not offered, is offered twice, or is not a token")
             }
             Self::Status(status) => write!(f, "{status} is not a valid status for a rejection"),
-            Self::Target(target) => write!(f, "{target:?} is not a valid request target"),
+            Self::Target(target) => write!(f, "{} is not a valid request target", Escaped::new(target)),
         }
     }
 }
@@ -257,7 +259,7 @@ impl fmt::Display for ClientHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Head(_) => f.write_str("the server's response is not valid HTTP/1.1"),
-            Self::Redirect { location, .. } => write!(f, "the server redirects to {location}"),
+            Self::Redirect { location, .. } => write!(f, "the server redirects to {}", Escaped::new(location)),
             Self::Status { response, .. } => write!(f, "the server responds with status {}", response.status()),
             Self::TooManyInterim => f.write_str("the server sends too many interim responses"),
             Self::Upgrade => f.write_str("the server's response lacks Upgrade: websocket"),

@@ -3,10 +3,11 @@
 //! [`HeadScanner`] reads each byte once and finds the end of the head. It refuses bare LF, bare CR, control characters
 //! and folded lines at once, because request smuggling is made of these. Then httparse parses the whole head once.
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 use core::{fmt, ops::Range};
 
 use super::{HeadError, values::has_token};
+use crate::proto::Escaped;
 
 /// The limits of the head of a request or a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +58,8 @@ impl RequestReader {
     /// [`HeadError`], at the first byte that shows it. The reader cannot be used after an error.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
-        let (bytes, limits) = self.0.take_head();
-        Ok(Some((RequestHead::parse(bytes, limits)?, used)))
+        let (bytes, count) = self.0.take_head();
+        Ok(Some((RequestHead::parse(bytes, count)?, used)))
     }
 
     /// Returns whether no byte of a request has been read.
@@ -84,11 +85,12 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    fn parse(bytes: Vec<u8>, limits: HeadLimits) -> Result<Self, HeadError> {
-        let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
+    /// Parses a whole head with `count` header fields.
+    fn parse(bytes: Vec<u8>, count: usize) -> Result<Self, HeadError> {
+        let mut headers = alloc::vec![httparse::EMPTY_HEADER; count];
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(&bytes);
-        check_parsed(parsed, limits, || ends_in_version(&bytes))?;
+        check_parsed(parsed, || ends_in_version(&bytes))?;
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(HeadError::Malformed);
         };
@@ -159,11 +161,12 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    fn parse(bytes: Vec<u8>, limits: HeadLimits) -> Result<Self, HeadError> {
-        let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
+    /// Parses a whole head with `count` header fields.
+    fn parse(bytes: Vec<u8>, count: usize) -> Result<Self, HeadError> {
+        let mut headers = alloc::vec![httparse::EMPTY_HEADER; count];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(&bytes);
-        check_parsed(parsed, limits, || bytes.starts_with(b"HTTP/"))?;
+        check_parsed(parsed, || bytes.starts_with(b"HTTP/"))?;
         let (Some(status), Some(version)) = (response.code, response.version) else {
             return Err(HeadError::Malformed);
         };
@@ -207,8 +210,8 @@ impl ResponseReader {
     /// As [`RequestReader::receive`], for a response.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
-        let (bytes, limits) = self.0.take_head();
-        Ok(Some((ResponseHead::parse(bytes, limits)?, used)))
+        let (bytes, count) = self.0.take_head();
+        Ok(Some((ResponseHead::parse(bytes, count)?, used)))
     }
 }
 
@@ -221,7 +224,7 @@ struct Fields {
 
 impl fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (method, target) = (self.method(), self.target());
+        let (method, target) = (Escaped::new(self.method()), Escaped::new(self.target()));
         write!(f, "{method} {target} {:?} {:?}", self.version, self.fields)
     }
 }
@@ -234,7 +237,7 @@ impl fmt::Debug for ResponseHead {
 
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)))).finish()
+        f.debug_map().entries(self.iter().map(|(name, value)| (Escaped::new(name), Escaped::new(value)))).finish()
     }
 }
 
@@ -313,7 +316,7 @@ impl HeadScanner {
                     return Ok(self.lines > 0);
                 }
                 self.lines += 1;
-                if self.lines > self.limits.max_headers + 1 {
+                if self.header_count() > self.limits.max_headers {
                     return Err(HeadError::TooManyHeaders { limit: self.limits.max_headers });
                 }
                 Ok(false)
@@ -334,26 +337,26 @@ impl HeadScanner {
         }
     }
 
-    /// Returns the whole head, and resets the scanner.
-    fn take_head(&mut self) -> (Vec<u8>, HeadLimits) {
-        let limits = self.limits;
-        (core::mem::replace(self, Self::new(limits)).head, limits)
+    /// Returns the number of whole lines after the first one. Each is a header field, since none may be folded.
+    fn header_count(&self) -> usize {
+        self.lines.saturating_sub(1)
+    }
+
+    /// Returns the whole head with the number of its header fields, and resets the scanner.
+    fn take_head(&mut self) -> (Vec<u8>, usize) {
+        let count = self.header_count();
+        (core::mem::replace(self, Self::new(self.limits)).head, count)
     }
 }
 
 /// Checks the result of httparse for a whole head, where `Partial` is an error too.
 ///
 /// httparse reports `Version` also for bytes that are no version of HTTP. `names_version` tells the two apart.
-fn check_parsed(
-    parsed: httparse::Result<usize>,
-    limits: HeadLimits,
-    names_version: impl FnOnce() -> bool,
-) -> Result<(), HeadError> {
+fn check_parsed(parsed: httparse::Result<usize>, names_version: impl FnOnce() -> bool) -> Result<(), HeadError> {
     match parsed {
         Ok(httparse::Status::Complete(_)) => Ok(()),
         Ok(httparse::Status::Partial) => Err(HeadError::Malformed),
         Err(httparse::Error::Version) if names_version() => Err(HeadError::UnsupportedVersion),
-        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders { limit: limits.max_headers }),
         Err(_) => Err(HeadError::Malformed),
     }
 }

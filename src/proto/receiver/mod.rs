@@ -349,10 +349,10 @@ impl Receiver {
         if header.payload_len > 0 {
             self.empty_frames = 0;
         } else {
-            self.empty_frames += 1;
-            if self.empty_frames > self.limits.max_empty_frames {
+            if self.empty_frames >= self.limits.max_empty_frames {
                 return Err(ProtocolError::TooManyEmptyFrames { limit: self.limits.max_empty_frames });
             }
+            self.empty_frames += 1;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::{
 use super::{
     super::End,
     ledger::{Ledger, Record, Sent, excerpt},
-    setting::{Behavior, Profile, ReadRate, Setting},
+    setting::{Behavior, Pause, Profile, ReadRate, Setting},
 };
 use crate::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, Event,
@@ -53,6 +53,8 @@ pub(super) enum Call {
     Pump,
     /// Does the next act of its plan.
     Act,
+    /// Its worker does not serve its peers for a while.
+    Pause(Pause),
 }
 
 enum Phase {
@@ -96,7 +98,7 @@ impl Client {
         let peer = network.connect(worker, up, down);
         assert_eq!(peer.pair, number, "a client has one connection");
         let (behavior, read_rate) = (setting.behavior(&mut random), setting.read_rate(down, &mut random));
-        ledger.records.push(Record::new(number, behavior, read_rate));
+        ledger.records.push(Record::new(number, worker, behavior, read_rate));
         ledger.count(&format!("{behavior:?}"));
         network.note(format_args!("{number} connects to {worker}: {behavior:?}, {read_rate:?}, {up:?}, {down:?}"));
         let mut client = Self {
@@ -177,7 +179,8 @@ impl Client {
             let head = format!("{method} {target} HTTP/1.1\r\nHost: simulated\r\n{closes}");
             self.out.extend_from_slice(head.as_bytes());
             if method == "POST" {
-                self.out.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+                let expects = if self.random.chance(1, 2) { "Expect: 100-continue\r\n" } else { "" };
+                self.out.extend_from_slice(format!("Content-Length: {length}\r\n{expects}\r\n").as_bytes());
                 self.out.extend_from_slice(&body);
                 answer.extend_from_slice(&body);
             } else {
@@ -213,7 +216,7 @@ impl Client {
         }
         if !connection.sender.is_open() {
             self.reads = true; // whatever its behavior
-            self.pump(now, ledger);
+            self.pump(ledger);
             return;
         }
         let Some(act) = self.plan.pop_front() else { return };
@@ -249,7 +252,10 @@ impl Client {
         };
         let in_message = self.plan.iter().take(2).any(|act| matches!(act, Act::Fragment { .. }));
         self.calls.push((if in_message { pause.min(SECOND / 2) } else { pause }, Call::Act));
-        self.pump(now, ledger);
+        if in_message {
+            self.pause_worker(ledger);
+        }
+        self.pump(ledger);
     }
 
     fn send_random(&mut self, ledger: &mut Ledger) {
@@ -382,7 +388,7 @@ impl Client {
     }
 
     /// Writes as much as possible, and reads as much as its read rate allows.
-    pub(super) fn pump(&mut self, now: Time, ledger: &mut Ledger) {
+    pub(super) fn pump(&mut self, ledger: &mut Ledger) {
         self.reads_later = false;
         while !self.is_over {
             let mut did_something = self.write();
@@ -399,7 +405,7 @@ impl Client {
                         self.disconnect(ledger);
                     }
                     Ok(count) => {
-                        self.receive(&mut buffer[..count], now, ledger);
+                        self.receive(&mut buffer[..count], ledger);
                         did_something = true;
                         if let ReadRate::Slow { every, .. } = self.read_rate {
                             self.write();
@@ -454,7 +460,7 @@ impl Client {
         self.is_over = true;
     }
 
-    fn receive(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
+    fn receive(&mut self, bytes: &mut [u8], ledger: &mut Ledger) {
         let mut bytes = bytes;
         if let Phase::Connecting { handshake, mode } = &mut self.phase {
             match handshake.receive(bytes) {
@@ -490,19 +496,23 @@ impl Client {
         match &mut self.phase {
             Phase::Connecting { .. } | Phase::Refused => {}
             Phase::Http { .. } => self.receive_responses(bytes, ledger),
-            Phase::Open(_) => self.receive_frames(bytes, now, ledger),
+            Phase::Open(_) => self.receive_frames(bytes, ledger),
         }
     }
 
-    fn receive_frames(&mut self, bytes: &mut [u8], now: Time, ledger: &mut Ledger) {
+    fn receive_frames(&mut self, bytes: &mut [u8], ledger: &mut Ledger) {
         let Phase::Open(connection) = &mut self.phase else { return };
         let before = self.out.len();
+        let mut was_pinged = false;
         let mut events = connection.receiver.receive(bytes);
         while let Some(event) = events.next_event().unwrap_or_else(|error| panic!("client {}: {error}", self.number)) {
             match event {
                 Event::Text(text) => ledger.got(self.number, text.as_bytes()),
                 Event::Binary(bytes) => ledger.got(self.number, bytes),
-                Event::Ping(_) => ledger.count("pinged by the server"),
+                Event::Ping(_) => {
+                    ledger.count("pinged by the server");
+                    was_pinged = true;
+                }
                 Event::Pong(payload) => {
                     let pong = u32::from_be_bytes(payload.try_into().expect("the payload of a Ping of ours"));
                     assert!(self.unanswered.remove(&pong), "client {}: Pong {pong} is unexpected", self.number);
@@ -526,7 +536,18 @@ impl Client {
             }
         }
         self.queued += self.out.len() - before;
-        let _ = now;
+        if was_pinged {
+            self.pause_worker(ledger);
+        }
+    }
+
+    /// In some runs, the worker does not serve its peers for a while after it has begun to wait for this one.
+    fn pause_worker(&mut self, ledger: &Ledger) {
+        if self.setting.has_pauses && self.random.chance(1, 8) {
+            let pause = Pause::random(0, Some(ledger.records[self.number].worker), &mut self.random);
+            let after = self.random.below(20 * MILLISECOND as usize) as Time;
+            self.calls.push((after, Call::Pause(pause)));
+        }
     }
 
     fn receive_responses(&mut self, bytes: &[u8], ledger: &mut Ledger) {
@@ -574,10 +595,16 @@ impl Client {
         {
             panic!("client {} got no response to its handshake ({mode})", self.number);
         }
+        let incomplete = matches!(self.behavior, Behavior::Silent | Behavior::StopsInRequest);
+        if incomplete && record.saw_end && ledger.stopping.iter().all(Option::is_none) {
+            let timeout = self.setting.config.handshake_timeout.as_micros() as Time;
+            let waited = ledger.clocks[record.worker].between(self.connected, record.closed_at);
+            assert!(waited + 20 * MILLISECOND >= timeout, "client {}: it is disconnected too early", self.number);
+        }
         // A client without a request is disconnected soon after a stop begins.
         if let (Behavior::Silent, Some(stopped)) = (self.behavior, ledger.stopping.iter().flatten().max()) {
             assert!(
-                record.closed_at < self.connected.max(*stopped) + SECOND,
+                ledger.clocks[record.worker].is_within(SECOND, self.connected.max(*stopped), record.closed_at),
                 "client {}: it is disconnected too late after a stop",
                 self.number
             );

@@ -6,7 +6,9 @@
 //! expects.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
+    ops::Range,
     rc::Rc,
 };
 
@@ -19,7 +21,7 @@ use crate::{
     CloseCode, Prepared,
     reactor::{
         Key,
-        simulated::{MILLISECOND, NEVER, Network, Time},
+        simulated::{MILLISECOND, NEVER, Network, SECOND, Time},
     },
 };
 
@@ -31,12 +33,58 @@ pub(super) struct Ledger {
     by_id: BTreeMap<ConnectionId, usize>,
     /// When each worker began to stop.
     pub(super) stopping: Vec<Option<Time>>,
+    pub(super) clocks: Vec<WorkerClock>,
     /// Messages that were posted and not executed, in order, by poster (a worker, or `None` for another thread) and
     /// receiving worker.
     in_flight: BTreeMap<(Option<u16>, u16), VecDeque<Rc<[u8]>>>,
     /// Actions that apps leave to threads of their own, each with its delay.
     pub(super) deferred: Vec<(Time, Deferred)>,
     pub(super) counts: BTreeMap<String, u64>,
+}
+
+/// The time of a worker, in which it is never suspended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WorkerClock {
+    /// The times in which the worker was suspended.
+    pub(super) suspended: Vec<Range<Time>>,
+    /// The times in which it computed.
+    pub(super) slow: Vec<Range<Time>>,
+}
+
+impl WorkerClock {
+    /// Returns how long the worker was not suspended between two times; 0 if the second is the earlier one.
+    pub(super) fn between(&self, from: Time, to: Time) -> Time {
+        let suspended = self.suspended.iter().map(|gap| gap.end.min(to).saturating_sub(gap.start.max(from)));
+        to.saturating_sub(from).saturating_sub(suspended.sum())
+    }
+
+    /// Returns the time that was `span` before `now`; 0 if the run began later.
+    fn before(&self, now: Time, span: Time) -> Time {
+        let mut time = now.saturating_sub(span);
+        while time > 0 && self.between(time, now) < span {
+            time = time.saturating_sub(span - self.between(time, now));
+        }
+        time
+    }
+
+    /// Returns whether at most `longest` passed between two times. What becomes due while the worker does not serve
+    /// its peers is done in the second after.
+    pub(super) fn is_within(&self, longest: Time, from: Time, mut to: Time) -> bool {
+        let mut pauses: Vec<_> = self.suspended.iter().chain(&self.slow).collect();
+        pauses.sort_by_key(|pause| Reverse(pause.start));
+        for pause in pauses {
+            if (pause.start..pause.end + SECOND).contains(&to) {
+                to = pause.start;
+            }
+        }
+        self.between(from, to) <= longest
+    }
+
+    /// Returns the end of the last time before `now` in which the worker did not serve its peers.
+    fn last_pause(&self, now: Time) -> Time {
+        let ends = self.suspended.iter().chain(&self.slow).map(|pause| pause.end);
+        ends.filter(|end| *end <= now).max().unwrap_or(0)
+    }
 }
 
 /// An action that another thread does for an app, later.
@@ -50,6 +98,7 @@ pub(super) enum Deferred {
 /// A client and its connection.
 pub(super) struct Record {
     pub(super) pair: usize,
+    pub(super) worker: usize,
     pub(super) behavior: Behavior,
     pub(super) read_rate: ReadRate,
     /// Messages that the client has sent.
@@ -102,9 +151,10 @@ pub(super) enum AppView {
 }
 
 impl Record {
-    pub(super) fn new(pair: usize, behavior: Behavior, read_rate: ReadRate) -> Self {
+    pub(super) fn new(pair: usize, worker: usize, behavior: Behavior, read_rate: ReadRate) -> Self {
         Self {
             pair,
+            worker,
             behavior,
             read_rate,
             sent: Vec::new(),
@@ -144,6 +194,7 @@ impl Ledger {
             records: Vec::new(),
             by_id: BTreeMap::new(),
             stopping: vec![None; workers],
+            clocks: vec![WorkerClock::default(); workers],
             in_flight: BTreeMap::new(),
             deferred: Vec::new(),
             counts: BTreeMap::new(),
@@ -366,8 +417,9 @@ impl Ledger {
         let config = &self.setting.config;
         let facts = self.network.facts(record.pair);
         let micros = |duration: std::time::Duration| duration.as_micros() as Time;
-        // Deadlines count in hundredths of a second.
-        let ago = |timeout: std::time::Duration| now.saturating_sub(micros(timeout)) + 20 * MILLISECOND;
+        let clock = &self.clocks[record.worker];
+        // Deadlines count in hundredths of a second, and in the time of the worker.
+        let ago = |timeout: std::time::Duration| clock.before(now, micros(timeout).saturating_sub(20 * MILLISECOND));
         // A worker may not have noticed later arrivals yet.
         let noticed = now.saturating_sub(self.setting.longest_wait + 10 * MILLISECOND);
         let unresponsive = record.unresponsive_since.is_some();
@@ -426,15 +478,23 @@ impl Ledger {
         if let Some(since) = record.unresponsive_since {
             // The client's kernel still takes bytes when the client does not read.
             let since = if record.behavior == Behavior::StopsReading { since.max(facts.last_writable) } else { since };
-            let bound = micros(config.idle_timeout + config.write_timeout) + 2_000_000;
-            assert!(now <= since + bound, "client {client} is unresponsive since {since} and ended only now");
+            // A slow worker sends its Pings late, and restarts the deadlines of the peers whose bytes it then finds. The
+            // others restart theirs if they have waited for its mailbox.
+            let paused = self.clocks.iter().map(|clock| clock.last_pause(now)).max().unwrap_or(0);
+            let since = since.max(paused);
+            let bound = micros(config.idle_timeout + config.write_timeout) + 2 * SECOND;
+            assert!(
+                clock.is_within(bound, since, now),
+                "client {client} is unresponsive since {since} and ended only now"
+            );
         }
     }
 
     /// Returns whether a client took less than the demanded share of all that ever was to be sent to it.
     fn takes_too_little(&self, record: &Record, now: Time) -> bool {
         let timeout = self.setting.config.write_timeout.as_micros() as Time;
-        let taken = self.network.written_since(record.pair, now.saturating_sub(timeout) + 20 * MILLISECOND);
+        let since = self.clocks[record.worker].before(now, timeout.saturating_sub(20 * MILLISECOND));
+        let taken = self.network.written_since(record.pair, since);
         let all: usize = record.expected.iter().map(|expected| expected.payload.len() + MAX_HEADER_BYTES).sum();
         taken <= all / 32
     }

@@ -129,6 +129,8 @@ fn expected() -> Vec<String> {
     ];
     let others = [
         "paused",
+        "suspended",
+        "slow",
         "stalled",
         "pinged by the server",
         "plain request answered",

@@ -20,7 +20,7 @@ use super::{
     app::{Peer, Service},
     client::{Call, Client},
     ledger::{Deferred, Ledger},
-    setting::{PROFILES, Setting},
+    setting::{PROFILES, Pause, PauseCause, Setting},
 };
 use crate::reactor::{
     Clock, Handler, Key, Next, Readiness, Socket, Turn,
@@ -71,8 +71,9 @@ struct SimulatedWorker {
     /// `None` after the loop has ended.
     reactor: Option<simulated::Reactor<Mail<Peer>>>,
     recorder: Recorder,
-    /// When the worker runs because something is ready.
+    /// When the worker runs because something is ready, or because a signal interrupts its wait.
     due: Option<Time>,
+    is_interrupted: bool,
     /// The worker does not run before this time.
     busy_until: Time,
     last_turn: Time,
@@ -86,6 +87,7 @@ enum Item {
     Deferred(Deferred),
     /// A thread outside of the workers publishes.
     Announce(u32),
+    Pause(Pause),
     Stop,
 }
 
@@ -133,6 +135,10 @@ impl Handler for Recorder {
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
         self.worker.end_of_turn(turn)
     }
+
+    fn sockets(&self) -> usize {
+        self.worker.sockets()
+    }
 }
 
 impl Recorder {
@@ -151,6 +157,12 @@ impl Recorder {
         let bound = self.worker.config.max_connection_bytes();
         let is_within = incoming <= bound / 2 && incoming + outgoing <= bound;
         assert!(is_within, "worker {}: {incoming} and {outgoing} bytes of {bound}", self.number);
+        // All clients have one address.
+        let counted = self.worker.capacity.addresses.count();
+        let allowed = self.worker.config.max_connections_per_address.unwrap_or(usize::MAX);
+        assert!(counted <= allowed, "{counted} connections of one address, {allowed} are allowed");
+        let own = hub.links.iter().filter(|(_, link)| link.place.is_some()).count();
+        assert_eq!(own, hub.links.len() - hub.over_capacity, "worker {}: each connection is counted", self.number);
         assert!(hub.dirty.is_empty() && hub.resumable.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
         assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);
         assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
@@ -223,7 +235,8 @@ impl SimulatedWorker {
             "worker {}: it repeats its turn without progress",
             self.recorder.number
         );
-        let for_nothing = !progressed && events == 0 && !was_asked_for && self.turns > 1;
+        let was_interrupted = std::mem::take(&mut self.is_interrupted);
+        let for_nothing = !progressed && events == 0 && !was_asked_for && !was_interrupted && self.turns > 1;
         assert!(
             !for_nothing || now >= self.last_turn + MILLISECOND,
             "worker {}: it woke without a reason",
@@ -260,12 +273,14 @@ impl Simulation {
         for (number, (reactor, mailbox)) in (0..).zip(reactors.into_iter().zip(mailboxes)) {
             let app = Service { ledger: Rc::clone(&ledger) };
             let now = clock.tick(epoch);
-            let worker = Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.capacity, now);
+            let worker =
+                Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.capacity.clone(), now);
             let recorder = Recorder { worker, number, ledger: Rc::clone(&ledger), calls: 0 };
             workers.push(SimulatedWorker {
                 reactor: Some(reactor),
                 recorder,
                 due: None,
+                is_interrupted: false,
                 busy_until: 0,
                 last_turn: 0,
                 turns: 0,
@@ -296,6 +311,9 @@ impl Simulation {
         for number in 0..self.random.below(6) as u32 {
             let at = self.random.below(4 * SECOND as usize) as Time;
             self.schedule(at, Item::Announce(number));
+        }
+        for pause in self.setting.pauses.clone() {
+            self.schedule(pause.at, Item::Pause(pause));
         }
         if let Some(at) = self.setting.stop_at {
             self.schedule(at, Item::Stop);
@@ -328,6 +346,7 @@ impl Simulation {
         for worker in &self.workers {
             worker.recorder.check_at_rest();
         }
+        assert_eq!(self.setting.capacity.addresses.count(), 0, "a connection is still counted for its address");
         self.ledger.borrow().check_at_rest();
         for client in &self.clients {
             self.ledger.borrow().check_over(client.number());
@@ -349,10 +368,12 @@ impl Simulation {
             assert!(self.step(), "{what}: nothing more happens");
             let now = self.network.now();
             assert!(now < limit, "{what}: not within {} s", limit / SECOND);
-            if let Some(since) = self.stopped_at {
-                let longest = self.setting.config.stop_timeout.as_micros() as Time + 2 * SECOND;
-                let stopped = self.workers.iter().all(|worker| worker.reactor.is_none());
-                assert!(stopped || now <= since + longest, "a worker still runs");
+            let longest = self.setting.config.stop_timeout.as_micros() as Time + 2 * SECOND;
+            let ledger = self.ledger.borrow();
+            for (number, worker) in self.workers.iter().enumerate().filter(|(_, worker)| worker.reactor.is_some()) {
+                let in_time =
+                    ledger.stopping[number].is_none_or(|since| ledger.clocks[number].is_within(longest, since, now));
+                assert!(in_time, "worker {} still runs", worker.recorder.number);
             }
         }
     }
@@ -362,7 +383,8 @@ impl Simulation {
         let now = self.network.now();
         for worker in &mut self.workers {
             let Some(reactor) = &worker.reactor else { continue };
-            if worker.due.is_none() && reactor.is_ready() {
+            worker.is_interrupted |= self.random.chance(self.setting.faults.interrupts, 1000);
+            if worker.due.is_none() && (worker.is_interrupted || reactor.is_ready()) {
                 worker.due = Some(now + self.random.below(self.setting.longest_wait as usize) as Time);
             }
         }
@@ -421,8 +443,9 @@ impl Simulation {
             Item::Call(number, call) => {
                 let client = &mut self.clients[number];
                 match call {
-                    Call::Pump => client.pump(now, &mut self.ledger.borrow_mut()),
+                    Call::Pump => client.pump(&mut self.ledger.borrow_mut()),
                     Call::Act => client.act(now, &mut self.ledger.borrow_mut()),
+                    Call::Pause(pause) => self.pause(pause),
                 }
                 self.schedule_calls(number);
             }
@@ -437,6 +460,7 @@ impl Simulation {
                 self.ledger.borrow_mut().post_to_others(None, text.as_bytes());
                 self.remote.publish("hall", super::super::Message::Text(&text));
             }
+            Item::Pause(pause) => self.pause(pause),
             Item::Stop => {
                 self.ledger.borrow_mut().count("stopped during the run");
                 self.stop();
@@ -448,6 +472,31 @@ impl Simulation {
         let now = self.network.now();
         for (after, call) in std::mem::take(&mut self.clients[client].calls) {
             self.schedule(now + after, Item::Call(client, call));
+        }
+    }
+
+    /// Lets workers serve nobody for a while.
+    fn pause(&mut self, Pause { length, worker, cause, .. }: Pause) {
+        let now = self.network.now();
+        self.network.note(format_args!("{cause:?} for {length}: {worker:?}"));
+        let mut ledger = self.ledger.borrow_mut();
+        for (number, paused) in self.workers.iter_mut().enumerate() {
+            let Some(reactor) = paused.reactor.as_mut().filter(|_| worker.is_none_or(|only| only == number)) else {
+                continue;
+            };
+            if paused.busy_until > now + MILLISECOND {
+                continue; // it pauses already
+            }
+            let from = now.max(paused.busy_until);
+            paused.busy_until = from + length;
+            ledger.count(if cause == PauseCause::Slow { "slow" } else { "suspended" });
+            match cause {
+                PauseCause::Suspended => ledger.clocks[number].suspended.push(from..from + length),
+                PauseCause::Slow => {
+                    reactor.add_computed(length);
+                    ledger.clocks[number].slow.push(from..from + length);
+                }
+            }
         }
     }
 

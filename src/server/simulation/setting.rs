@@ -1,8 +1,8 @@
 //! The choices that a seed makes before its run begins: the server's configuration, the network, and the clients.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::super::{Config, SlowSubscriber, worker::Capacity};
+use super::super::{Config, SlowSubscriber, addresses::Addresses, worker::Capacity};
 use crate::reactor::simulated::{Faults, MILLISECOND, Random, SECOND, Time, Wire};
 #[cfg(feature = "deflate")]
 use crate::{Deflate, DeflateConfig};
@@ -92,12 +92,34 @@ pub(super) struct Setting {
     pub(super) stop_at: Option<Time>,
     /// The longest delay of a worker's turn after something became ready.
     pub(super) longest_wait: Time,
+    /// Workers pause, sometimes in the worst moment.
+    pub(super) has_pauses: bool,
+    pub(super) pauses: Vec<Pause>,
+}
+
+/// A time in which a worker does not serve its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub(super) at: Time,
+    pub(super) length: Time,
+    /// `None` means all workers.
+    pub(super) worker: Option<usize>,
+    pub(super) cause: PauseCause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PauseCause {
+    /// The worker is not scheduled: the process is stopped or the machine is suspended.
+    Suspended,
+    /// The worker computes.
+    Slow,
 }
 
 impl Setting {
     pub(super) fn new(profile: Profile, random: &mut Random) -> Self {
         let mut config = Config {
             handshake_timeout: Duration::from_secs(4),
+            keep_alive_timeout: Duration::from_secs(3),
             ping_after: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(6),
             close_timeout: Duration::from_secs(2),
@@ -123,9 +145,14 @@ impl Setting {
             config.deflate = Some(deflate(random)).filter(|_| random.chance(3, 4));
         }
         let clients = 2 + random.below(9);
+        if profile == Profile::Crowd && random.chance(1, 2) {
+            config.max_connections_per_address = Some(1 + random.below(4));
+        }
+        let addresses = Arc::new(Addresses::new(&config));
+        let has_pauses = random.chance(1, 2);
         let capacity = match profile {
-            Profile::Crowd => Capacity { connections: 1 + random.below(3), over_capacity: random.below(3) },
-            _ => Capacity { connections: usize::MAX, over_capacity: 10 },
+            Profile::Crowd => Capacity { connections: 1 + random.below(3), over_capacity: random.below(3), addresses },
+            _ => Capacity { connections: usize::MAX, over_capacity: 10, addresses },
         };
         Self {
             profile,
@@ -144,6 +171,8 @@ impl Setting {
             clients,
             stop_at: (profile == Profile::Stop).then(|| random.below(3 * SECOND as usize) as Time),
             longest_wait: [10, MILLISECOND, 50 * MILLISECOND][random.below(3)],
+            has_pauses,
+            pauses: if has_pauses { pauses(random) } else { Vec::new() },
         }
     }
 
@@ -213,6 +242,27 @@ impl Setting {
         let large = matches!(self.profile, Profile::Floods | Profile::Memory | Profile::SlowReaders);
         if length >= 20_000 && !large && random.chance(3, 4) { 10 } else { length.min(max) }
     }
+}
+
+impl Pause {
+    pub(super) fn random(at: Time, worker: Option<usize>, random: &mut Random) -> Self {
+        let cause = [PauseCause::Suspended, PauseCause::Slow][random.below(2)];
+        let length = match cause {
+            PauseCause::Suspended => [5, 12, 40][random.below(3)] * SECOND,
+            PauseCause::Slow => [300 * MILLISECOND, 5 * SECOND, 25 * SECOND][random.below(3)],
+        };
+        Self { at, length, worker, cause }
+    }
+}
+
+/// Returns the pauses that do not depend on the clients.
+fn pauses(random: &mut Random) -> Vec<Pause> {
+    let count = random.below(4);
+    let pause = |_| {
+        let (at, worker) = (random.below(12 * SECOND as usize) as Time, random.chance(1, 2).then(|| random.below(3)));
+        Pause::random(at, worker, random)
+    };
+    (0..count).map(pause).collect()
 }
 
 /// Returns a random configuration, with extreme values.

@@ -1,7 +1,11 @@
 //! The chat without sockets: the events that each client gets, in order.
 
+mod clock;
 mod cost;
+mod devices;
 mod events;
+#[cfg(target_os = "linux")]
+mod failing_disk;
 mod messages;
 mod positions;
 mod quotas;
@@ -31,16 +35,18 @@ use super::{
     super::{
         ChatConfig, Data, Name,
         backlog::{Backlog, EventMemory},
+        device::DeviceKey,
         interface::{Credential, Delivery, SignInError},
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
         wire,
     },
+    clock::Now,
     events::decode,
     fair::Source,
     queue::{Command, CommandReceiver, Request, Unfinished, command_queue},
-    state::{Commands, Now, State},
+    state::{Commands, State},
 };
 
 /// A delivery that records what each connection gets.
@@ -103,6 +109,8 @@ struct TestChat {
     delivery: RecordedDelivery,
     commands: CommandReceiver<State>,
     now: Now,
+    /// The monotonic clock at the start.
+    start: Instant,
     connections: u32,
     last_id: u64,
     /// Whether the test does the background work piece by piece.
@@ -117,19 +125,29 @@ impl TestChat {
     fn with(change: impl FnOnce(&mut ChatConfig)) -> Self {
         let mut config = ChatConfig::default();
         change(&mut config);
+        Self::start(Store::open(&Data::Memory).unwrap(), config)
+    }
+
+    /// Starts a chat over these data.
+    fn start(store: Store, config: ChatConfig) -> Self {
         let (sender, commands) = command_queue(1 << 20);
-        let store = Store::open(&Data::Memory).unwrap();
-        let state = State::new(store, Arc::new(config), sender, hasher());
+        let state = State::new(store, Arc::new(config), DeviceKey::random(), sender, hasher());
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {
             state,
             delivery: RecordedDelivery::default(),
             commands,
             now,
+            start: now.instant,
             connections: 0,
             last_id: 0,
             in_pieces: false,
         }
+    }
+
+    /// Sets the wall clock forward or back, but not to before 1970.
+    fn set_wall_clock(&mut self, step: i64) {
+        self.now.wall = self.now.wall.saturating_add_signed(step);
     }
 
     /// Advances the clock, and ticks.

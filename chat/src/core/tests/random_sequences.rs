@@ -17,6 +17,23 @@ impl Random {
     }
 }
 
+/// Lets some time pass, and sets the wall clock forward, back, or right again.
+fn let_time_pass(random: &mut Random, chat: &mut TestChat) {
+    let right = 1_800_000_000_000 + u64::try_from((chat.now.instant - chat.start).as_millis()).unwrap();
+    let unit = [1, 60, 3_600, 365 * 86_400][random.below(4) as usize] * 1_000;
+    let step = random.below(10 * unit);
+    match random.below(4) {
+        0 => chat.now.wall = right,
+        1 => chat.now.wall += step,
+        2 => chat.now.wall = chat.now.wall.saturating_sub(step),
+        _ => {}
+    }
+    let time = Duration::from_millis(random.below(2_000));
+    chat.now.instant += time;
+    chat.now.wall += u64::try_from(time.as_millis()).unwrap();
+    chat.state.tick(chat.now, &chat.delivery);
+}
+
 /// A client that connects and disconnects, and remembers what it has received of each room.
 struct Reader {
     token: TokenHash,
@@ -100,7 +117,7 @@ impl Seen {
 }
 
 /// Runs one sequence: clients connect, send to several rooms, lose the connection, and come back, while at random times
-/// the store cannot be written. Events are processed in batches of random size.
+/// the store cannot be written and the wall clock is set. Events are processed in batches of random size.
 fn simulate(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut chat = TestChat::with(|config| {
@@ -149,6 +166,7 @@ fn simulate(seed: u64) {
             chat.process(std::mem::take(&mut batch));
             chat.state.store.refuse_writes(false).unwrap();
             chat.state.store.refuse_commits(0);
+            let_time_pass(&mut random, &mut chat);
             receive_all(&mut readers, &mut chat, &mut batch, &context);
         }
     }
@@ -268,6 +286,7 @@ impl Visitor {
                 "room" => drop(self.rooms.insert(number(&event[1]))),
                 "ack" if event[1].get("messages").is_some() => drop(self.rooms.insert(number(&event[1]["room"]))),
                 "gone" => drop(self.rooms.remove(&number(&event[1]))),
+                "expired" => assert!(!["idle", "lifetime"].contains(&event[1]["reason"].as_str().unwrap()), "{event}"),
                 _ => {}
             }
         }
@@ -275,8 +294,8 @@ impl Visitor {
 }
 
 /// Runs one sequence: users create, join, leave and remove rooms, delete their accounts and come back, while the store
-/// fails at random times, and background work is done piece by piece. In the end each client knows exactly the rooms
-/// that its user is in.
+/// fails and the wall clock is set at random times, and background work is done piece by piece. In the end each client
+/// knows exactly the rooms that its user is in.
 fn simulate_removals(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut chat = super::removal::in_pieces();
@@ -328,6 +347,7 @@ fn simulate_removals(seed: u64) {
             }
             chat.process(std::mem::take(&mut batch));
             chat.state.store.refuse_commits(0);
+            let_time_pass(&mut random, &mut chat);
             for visitor in &mut visitors {
                 visitor.receive(&chat);
                 let Some(connection) = visitor.connection else { continue };

@@ -111,7 +111,7 @@ fn one_session_too_many_ends_the_least_recently_used() {
     let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
     let log_in = |chat: &mut TestChat| {
         chat.advance(Duration::from_secs(1));
-        chat.request(move |state| state.log_in(ada, "a hash")).unwrap().token.hash()
+        chat.request(move |state| state.log_in(ada, "a hash", None)).unwrap().token.hash()
     };
     let second = log_in(&mut chat);
     let here = chat.connect(first);

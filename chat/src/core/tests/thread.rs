@@ -25,7 +25,7 @@ fn while_the_database_is_locked_clients_get_an_error_and_the_thread_can_stop() {
     let lock = rusqlite::Connection::open(folder.join("chat.sqlite3")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (sender, commands) = command_queue(1 << 20);
-    let state = State::new(store, Arc::new(ChatConfig::default()), sender.clone(), hasher());
+    let state = State::new(store, Arc::new(ChatConfig::default()), DeviceKey::random(), sender.clone(), hasher());
     let (result, results) = std::sync::mpsc::channel();
     let token = Token::random().hash();
     let log_out = Request::new(

@@ -56,7 +56,7 @@ fn sessions_are_listed_and_ended_from_another_session() {
     let mut chat = TestChat::new();
     let (ada_token, eve) = (chat.account("Ada").unwrap(), chat.connect_user("Eve"));
     let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
-    let other_token = chat.request(move |state| state.log_in(ada.id, "a hash")).unwrap().token.hash();
+    let other_token = chat.request(move |state| state.log_in(ada.id, "a hash", None)).unwrap().token.hash();
     let (here, there) = (chat.connect(ada_token), chat.connect(other_token));
     let listed = chat.call(here, "sessions", json!({})).unwrap()["sessions"].clone();
     let ids: Vec<_> = listed.as_array().unwrap().iter().map(|session| session["session"].clone()).collect();
@@ -96,7 +96,7 @@ fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
         super::super::super::password::Password::new("the old one").unwrap().hash().unwrap().leak();
     let token = chat.sign_up("Ada", Some(hash)).unwrap();
     let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
-    let other = chat.request(move |state| state.log_in(ada, hash)).unwrap().token.hash();
+    let other = chat.request(move |state| state.log_in(ada, hash, None)).unwrap().token.hash();
     let (here, there) = (chat.connect(token), chat.connect(other));
     chat.clear_output();
     let change = |chat: &mut TestChat, old: &str, new: &str, slow: bool| {
@@ -115,7 +115,7 @@ fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
     assert_eq!(chat.take_output(there), [Value::Null; 0]);
     assert_eq!(change(&mut chat, "the old one", "the new one", true), None);
     assert_eq!(chat.take_output(there), [json!(["expired", { "reason": "revoked" }])]);
-    assert_eq!(chat.request(move |state| state.log_in(ada, hash)).map(drop), Err(SignInError::BadCredentials));
+    assert_eq!(chat.request(move |state| state.log_in(ada, hash, None)).map(drop), Err(SignInError::BadCredentials));
     let guest = chat.guest("Guest").unwrap();
     let guest = chat.connect(guest);
     let data = json!({ "old": "the old one", "new": "the new one" });

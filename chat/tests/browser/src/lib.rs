@@ -35,7 +35,7 @@ pub use fault::Expected;
 pub use page::{Display, Page};
 pub use process::StopSignal;
 pub use proxy::Proxy;
-pub use server::Server;
+pub use server::{DataCopy, Server};
 pub use user::User;
 
 /// The longest time that a test waits for a change on a page.

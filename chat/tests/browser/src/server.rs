@@ -1,7 +1,7 @@
 //! The program under test, as an operator runs it.
 
 use std::{
-    env,
+    env, fs, io,
     net::{Ipv4Addr, SocketAddr},
     process::Command,
 };
@@ -32,6 +32,25 @@ impl Server {
         self.address
     }
 
+    /// Copies the data, while nobody writes.
+    pub fn copy_data(&self) -> DataCopy {
+        DataCopy(DATA_FILES.map(|name| fs::read(self.data.path().join(name)).ok()))
+    }
+
+    /// Puts a copy of the data back into the same files, while the server is ended.
+    pub fn put_back(&self, copy: &DataCopy) {
+        for (name, content) in DATA_FILES.iter().zip(&copy.0) {
+            let path = self.data.path().join(name);
+            match content {
+                Some(content) => fs::write(path, content).expect("the copy is put back"),
+                None => match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
+                    _ => {}
+                },
+            }
+        }
+    }
+
     /// Ends the server; `restart` starts it again.
     #[track_caller]
     pub fn end(&mut self, signal: StopSignal) {
@@ -47,6 +66,9 @@ impl Server {
     }
 }
 
+/// A copy of the server's data: the contents of the files that exist.
+pub struct DataCopy([Option<Vec<u8>>; 2]);
+
 #[track_caller]
 fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Process, SocketAddr) {
     let program =
@@ -57,3 +79,5 @@ fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Proces
     let address = process.find_line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
     (process, address)
 }
+
+const DATA_FILES: [&str; 2] = ["chat.sqlite3", "chat.sqlite3-wal"];

@@ -1,19 +1,27 @@
-//! Attacks on the running chat: HS-05, AP-01, RS-01, RS-07 and RS-11.
+//! Attacks on the running chat: HS-05, AP-01, LG-01, ME, RS-01, RS-07, RS-11 and RS-12.
 //!
 //! | file | attack |
 //! |---|---|
 //! | `pages.rs` | requests from foreign web pages |
 //! | `signing_in.rs` | signing in as another user |
+//! | `guesses.rs` | guessing passwords at once, and from devices that have logged in before |
 //! | `sessions.rs` | using a session after its end |
 //! | `rooms.rs` | reading and changing other users' rooms, and removing large ones |
 //! | `users.rs` | unwanted messages, impersonation, and operators' rights |
 //! | `malformed.rs` | malformed input |
 //! | `floods.rs` | exceeding limits |
+//! | `memory.rs` | making the chat keep more than it may |
+//! | `addresses.rs` | opening many connections |
+//! | `log.rs` | writing into the log |
 //! | `fairness.rs` | taking what others need: time, and places in queues |
 
+mod addresses;
 mod fairness;
 mod floods;
+mod guesses;
+mod log;
 mod malformed;
+mod memory;
 mod pages;
 mod rooms;
 mod sessions;

@@ -54,7 +54,7 @@ fn ap_01_thirty_guests_of_one_address_come_in_at_once_and_a_flood_of_them_does_n
 }
 
 /// A request to log in through a proxy, for a client of this address.
-fn log_in_from(raw: &mut Raw, from: &str, body: &Value, cookie: Option<&str>) -> HttpResponse {
+pub(super) fn log_in_from(raw: &mut Raw, from: &str, body: &Value, cookie: Option<&str>) -> HttpResponse {
     let mut fields = vec![AS_JSON, ("X-Forwarded-For", from), ("Origin", "http://localhost")];
     fields.extend(cookie.map(|cookie| ("Cookie", cookie)));
     request_over(raw, "localhost", "POST", "/api/login", &fields, body.to_string())
@@ -146,7 +146,7 @@ fn ap_01_a_known_device_logs_in_while_strangers_use_up_the_attempts_at_its_accou
 }
 
 /// Returns the status and the code of a refusal.
-fn refusal(answer: &HttpResponse) -> (u16, String) {
+pub(super) fn refusal(answer: &HttpResponse) -> (u16, String) {
     let code = json_of(answer)["error"]["code"].as_str().unwrap_or_else(|| panic!("no code in {answer:?}")).to_owned();
     (answer.status, code)
 }
@@ -228,8 +228,8 @@ fn ap_01_refused_requests_are_logged_without_secrets() {
     drop(program);
     let log = fs::read_to_string(log).unwrap();
     let lines = |what: &str| log.lines().filter(|line| line.contains("127.0.0.1:") && line.contains(what)).count();
-    assert_eq!(lines("/api/login is refused: bad_credentials"), guesses.len(), "{log}");
-    assert_eq!(lines("/api/logout is refused: foreign_origin"), 1, "{log}");
+    assert_eq!(lines(r#""/api/login" is refused: bad_credentials"#), guesses.len(), "{log}");
+    assert_eq!(lines(r#""/api/logout" is refused: foreign_origin"#), 1, "{log}");
     for secret in [PASSWORD, &token, guesses[0], guesses[1]] {
         assert!(!log.contains(secret), "{log}");
     }

@@ -86,14 +86,15 @@ fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
         }
         assert!(acknowledged.len() < 1_000, "the disk is never full");
     };
-    assert_eq!(refused.0, "storage");
     assert!(acknowledged.len() > 10, "too few fit on the disk: {}", acknowledged.len());
     // Now writes fail and reads go on.
-    for _ in 0..20 {
-        assert_eq!(say(&mut bob).0, Err("storage".into()));
-    }
-    assert_eq!(ann.ask("create", json!({"name": "Attic"})), Err("storage".into()));
-    assert_eq!(ann.ask("tell", json!({"name": "Bob", "text": "?", "key": refused.1["key"]})), Err("storage".into()));
+    let mut codes = vec![refused.0];
+    codes.extend((0..20).map(|_| say(&mut bob).0.unwrap_err()));
+    codes.push(ann.ask("create", json!({"name": "Attic"})).unwrap_err());
+    codes.push(ann.ask("tell", json!({"name": "Bob", "text": "?", "key": refused.1["key"]})).unwrap_err());
+    // When there is no space even to withdraw a refused change, that one is uncertain, and nothing more is written.
+    let unknown = codes.iter().filter(|code| *code == "unknown").count();
+    assert!(unknown <= 1 && codes.iter().all(|code| ["storage", "unknown"].contains(&&**code)), "{codes:?}");
     assert_eq!(bob.received(&["message"]).len(), acknowledged.len(), "refused messages are not published");
     let page = bob.ask("history", json!({"room": 1, "limit": 5})).unwrap();
     assert_eq!(page["messages"][4]["seq"], acknowledged.last().unwrap().0["seq"]);
@@ -108,7 +109,7 @@ fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
     acknowledged.push((ann.ask("say", refused.1.clone()).expect("space for the refused message"), refused.1));
     limit_files(&program, 64 << 10);
     let (answer, refused_again) = say(&mut ann);
-    assert_eq!(answer, Err("storage".into()));
+    assert!(answer.is_err_and(|code| ["storage", "unknown"].contains(&&*code)));
     program.signal("TERM");
     assert_eq!(program.wait().code(), Some(0), "the program survives a full disk");
 

@@ -11,8 +11,9 @@ use super::super::{
             store::{DirectsEnd, Entry, EntryHash, LOBBY, NewEntry, Role, RoomId, RoomKind, Stamp, UserId},
             token::{Token, TokenHash},
         },
+        clock::Now,
         presence::NewConnection,
-        state::{Now, State},
+        state::State,
     },
     Name, TestChat, connection_numbered,
 };

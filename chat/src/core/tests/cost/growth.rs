@@ -106,7 +106,7 @@ const OTHER_WORK: &[Work] = &[
     (LOG_IN, |filled| {
         let user = filled.user();
         Box::new(move |state| {
-            let _ = state.log_in(user, "a hash").unwrap();
+            let _ = state.log_in(user, "a hash", None).unwrap();
         })
     }),
     ("<log out>", |filled| {

@@ -8,6 +8,7 @@ mod layout;
 mod lost_rooms;
 mod messages;
 mod network;
+mod restored_data;
 mod rooms;
 mod sessions;
 mod untrusted_text;

@@ -1,0 +1,107 @@
+//! The cookies of devices on which a user has signed in.
+
+use super::{
+    super::super::{device::Device, interface::SignedIn},
+    *,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEAR_MILLIS: i64 = 365 * 24 * 60 * 60 * 1000;
+
+fn cookie_of(signed_in: &SignedIn) -> String {
+    signed_in.device_cookie.as_ref().expect("a cookie").as_str().to_owned()
+}
+
+/// Creates an account, and returns the cookie of its device.
+fn register(chat: &mut TestChat, name: &str, hash: &'static str) -> String {
+    let name = Name::new(name).unwrap();
+    cookie_of(&chat.request(move |state| state.sign_up(&name, Some(hash))).unwrap())
+}
+
+/// Returns the device as which a client with this cookie counts for an account.
+fn device_of(chat: &mut TestChat, name: &str, cookie: &str) -> Option<Device> {
+    let name = Name::new(name).unwrap();
+    let claim = chat.state.device_key.verify(cookie, name.key())?;
+    chat.request(move |state| state.find_account(&name, Some(&claim))).unwrap().device
+}
+
+/// Logs in with a cookie, and returns the new one.
+fn log_in(chat: &mut TestChat, name: &str, hash: &'static str, cookie: Option<&str>) -> String {
+    let device = cookie.and_then(|cookie| device_of(chat, name, cookie));
+    let user = chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id;
+    cookie_of(&chat.request(move |state| state.log_in(user, hash, device)).unwrap())
+}
+
+fn set_password(chat: &TestChat, name: &str, hash: &str) {
+    let user = chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id;
+    chat.state.store.set_password(user, hash).unwrap();
+}
+
+#[test]
+fn a_log_in_with_a_valid_cookie_stays_the_same_device() {
+    let mut chat = TestChat::new();
+    let first = register(&mut chat, "Ada", "a hash");
+    let device = device_of(&mut chat, "Ada", &first).expect("a known device");
+    chat.advance(60 * DAY);
+    let second = log_in(&mut chat, "Ada", "a hash", Some(&first));
+    assert_eq!(device_of(&mut chat, "Ada", &second), Some(device));
+    // Another device, and another account in the same browser.
+    let other = log_in(&mut chat, "Ada", "a hash", None);
+    assert_ne!(device_of(&mut chat, "Ada", &other), Some(device));
+    register(&mut chat, "Bob", "another hash");
+    assert_eq!(device_of(&mut chat, "Bob", &second), None);
+    let of_bob = log_in(&mut chat, "Bob", "another hash", Some(&second));
+    assert_ne!(device_of(&mut chat, "Bob", &of_bob), Some(device));
+    // Each log-in begins the 90 days anew.
+    chat.advance(60 * DAY);
+    assert_eq!(device_of(&mut chat, "Ada", &first), None);
+    assert_eq!(device_of(&mut chat, "Ada", &second), Some(device));
+    chat.advance(30 * DAY);
+    assert_eq!(device_of(&mut chat, "Ada", &second), None);
+}
+
+#[test]
+fn a_cookie_ends_with_the_password_and_with_the_account() {
+    let mut chat = TestChat::new();
+    let old = register(&mut chat, "Ada", "a hash");
+    set_password(&chat, "Ada", "another hash");
+    assert_eq!(device_of(&mut chat, "Ada", &old), None, "another password");
+    let new = log_in(&mut chat, "Ada", "another hash", Some(&old));
+    assert!(device_of(&mut chat, "Ada", &new).is_some());
+    let user = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    chat.request(move |state| state.remove_user(user).map(Ok)).unwrap();
+    assert_eq!(device_of(&mut chat, "Ada", &new), None, "no account");
+    // Even with the same hash.
+    let next = register(&mut chat, "Ada", "another hash");
+    assert_eq!(device_of(&mut chat, "Ada", &new), None, "another account of the same name");
+    assert!(device_of(&mut chat, "Ada", &next).is_some());
+}
+
+#[test]
+fn a_guest_gets_no_cookie() {
+    let mut chat = TestChat::new();
+    let name = Name::new("Guest").unwrap();
+    assert!(chat.request(move |state| state.sign_up(&name, None)).unwrap().device_cookie.is_none());
+}
+
+#[test]
+fn a_cookie_lives_for_90_days_whatever_the_clock_shows() {
+    for step in [9 * YEAR_MILLIS, -9 * YEAR_MILLIS] {
+        let mut chat = TestChat::new();
+        let before = register(&mut chat, "Ada", "a hash");
+        chat.set_wall_clock(step);
+        chat.advance(MINUTE);
+        assert!(device_of(&mut chat, "Ada", &before).is_some(), "{step}: while the clock is wrong");
+        let during = log_in(&mut chat, "Ada", "a hash", None);
+        chat.set_wall_clock(-step);
+        chat.advance(89 * DAY);
+        for cookie in [&before, &during] {
+            assert!(device_of(&mut chat, "Ada", cookie).is_some(), "{step}");
+        }
+        chat.advance(DAY);
+        for cookie in [&before, &during] {
+            assert!(device_of(&mut chat, "Ada", cookie).is_none(), "{step}");
+        }
+    }
+}
