@@ -52,6 +52,8 @@ pub(crate) struct Closed;
 pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
     let queue = Mutex::new(Queue { mail: Vec::new(), is_open: true });
     let [asleep, has_mail] = [const { AtomicBool::new(false) }; 2];
+    // An empty queue is never full: nobody would read on.
+    let limit = limit.max(1);
     let shared = Arc::new(Shared { queue, waker, asleep, has_mail, bytes: AtomicUsize::new(0), limit });
     (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
 }

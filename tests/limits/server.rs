@@ -1,6 +1,9 @@
 //! The limits of the server and, in it, of the engine.
 
-use std::{io, thread, time::Duration};
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
 
 use switchboard::{
     Config, DeflateConfig, OriginPolicy, Server,
@@ -11,7 +14,7 @@ use switchboard::{
 use switchboard_tests::{
     fields::{assert_complete, fields_of},
     process::cpu_time,
-    server::{Raw, builder, config},
+    server::{LONG, Raw, builder, config},
 };
 
 use super::{ANY, EXTREMES, Extreme, Failed, Invalid, Limit, Outcome, Refused, Works};
@@ -41,7 +44,7 @@ const ROWS: &[Row] = &[
     ("message_timeout", |c, at| c.message_timeout = Limit::at(at), [&ANY, &ANY, &[Works]]),
     ("stop_timeout", |c, at| c.stop_timeout = Limit::at(at), [&[Works]; 3]),
     ("max_queued_bytes", |c, at| c.max_queued_bytes = Limit::at(at), [&[Works]; 3]),
-    ("max_worker_bytes", |c, at| c.max_worker_bytes = Limit::at(at), [&ANY, &ANY, &[Works]]),
+    ("max_worker_bytes", |c, at| c.max_worker_bytes = Limit::at(at), [&[Refused], &[Refused], &[Works]]),
     (
         "max_connections_per_address",
         |c, at| c.max_connections_per_address = Limit::at(at),
@@ -112,8 +115,10 @@ fn each_limit_of_the_server_at_its_extremes_is_refused_or_harmless() {
         for (extreme, expected) in EXTREMES.into_iter().zip(expected) {
             let mut config = config();
             set(&mut config, extreme);
+            let started = Instant::now();
             let found = outcome(config);
             assert!(expected.contains(&found), "{name} at {extreme:?}: {found:?}");
+            assert!(started.elapsed() < LONG, "{name} at {extreme:?}: the client waits in vain");
         }
     }
 }

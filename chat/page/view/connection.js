@@ -15,10 +15,12 @@ export function startConnection(client) {
   let announcing;
   client.on('state', (status) => {
     clearInterval(countdown);
-    if (status.state === 'waiting') countdown = setInterval(() => show(status), 250);
+    // Unlike Date.now(), performance.now() is never set.
+    const retryAt = performance.now() + status.retryAt - Date.now();
+    if (status.state === 'waiting') countdown = setInterval(() => show(status, retryAt), 250);
     $('connection').dataset.state = status.state;
     $('retry-now').hidden = status.state !== 'waiting';
-    show(status);
+    show(status, retryAt);
     clearTimeout(announcing);
     const text = t(`connection.announce_${status.state}`);
     announcing = setTimeout(() => setText($('connection-announcement'), text), ANNOUNCED_AFTER);
@@ -26,9 +28,9 @@ export function startConnection(client) {
   $('retry-now').addEventListener('click', () => client.retryNow());
 }
 
-function show({ state, code, retryAt }) {
+function show({ state, code }, retryAt) {
   const refused = code === POLICY_VIOLATION ? `${errorText({ code: 'too_many_connections' })} ` : '';
-  const count = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
+  const count = Math.max(1, Math.ceil((retryAt - performance.now()) / 1000));
   const text = state === 'waiting' ? t('connection.waiting', { count }) : t(`connection.${state}`);
   setText($('connection-text'), refused + text);
 }

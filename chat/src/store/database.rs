@@ -2,12 +2,14 @@
 //!
 //! A COMMIT that fails is not undone by that alone. In WAL mode it may have written all its frames, and only their sync
 //! has failed. SQLite goes on as if they were not there, and its next transaction overwrites them. But if the process
-//! or the machine ends before that, recovery finds them complete, and the transaction is there after all. So after each
+//! or the machine ends before that, recovery finds them complete, and the transaction is there after all. So after a
 //! failed COMMIT the store *withdraws* the transaction: it commits a small one of its own. The frames of that begin where
 //! the failed ones began, and recovery ends behind it, since each frame has a checksum over all frames before it. If
 //! that fails as well, nobody can know whether the transaction is there after a crash, and the caller is told so:
 //! [`TransactionError::Unknown`]. Nothing is written until a later attempt has withdrawn it, so no other transaction
 //! becomes uncertain.
+//!
+//! On a full disk there is nothing to withdraw: the last frame, which makes the others a commit, is not complete.
 
 use std::{
     cell::Cell,
@@ -15,7 +17,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row};
 
 use super::{super::token::epoch, checkpoint::IdleCheckpoint, instance_mark::InstanceMark};
 
@@ -118,7 +120,7 @@ impl Store {
     fn begin_now(&self) -> Result<(), StoreError> {
         match self.prepared("BEGIN IMMEDIATE")?.execute([]) {
             // A read-only database can still be read.
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly) => {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
                 self.prepared("BEGIN")?.execute([]).map(drop)
             }
             begun => begun.map(drop),
@@ -132,6 +134,9 @@ impl Store {
     pub(crate) fn commit(&self) -> Result<(), TransactionError> {
         let Err(error) = self.commit_now() else { return Ok(()) };
         self.roll_back();
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            return Err(TransactionError::Undone(error));
+        }
         self.has_doubtful.set(true);
         match self.withdraw() {
             Ok(()) => Err(TransactionError::Undone(error)),
@@ -264,14 +269,14 @@ impl Store {
     }
 }
 
-/// For tests: fails like a full disk if there are refusals left.
+/// For tests: fails like a sync if there are refusals left.
 #[cfg(test)]
 fn take_refusal(refusals: &Cell<usize>) -> Result<(), StoreError> {
     match refusals.get().checked_sub(1) {
         None => Ok(()),
         Some(left) => {
             refusals.set(left);
-            Err(StoreError::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None))
+            Err(StoreError::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
         }
     }
 }

@@ -55,10 +55,12 @@ impl InstanceMark {
 }
 
 /// Reads the marks in a lock file. A file that is not UTF-8 has none.
-pub(super) fn read_marks(lock: &mut FolderLock) -> String {
+pub(super) fn read_marks(lock: &mut FolderLock) -> io::Result<String> {
     let mut marks = String::new();
-    let _ = lock.file.read_to_string(&mut marks);
-    marks
+    match lock.file.read_to_string(&mut marks) {
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
+        _ => Ok(marks),
+    }
 }
 
 /// Returns a text that identifies a file while it stays where it is.

@@ -24,8 +24,9 @@ use super::{
 impl Store {
     /// Marks the data for this run. Returns whether the data was restored or moved since the last run.
     pub(super) fn mark_instance(&mut self, database: &Path, mut lock: FolderLock) -> Result<bool, OpenError> {
-        let marks = read_marks(&mut lock);
-        let identity = file_identity(database).map_err(|error| OpenError::Folder(database.to_owned(), error))?;
+        let failed = |error| OpenError::Folder(database.to_owned(), error);
+        let marks = read_marks(&mut lock).map_err(failed)?;
+        let identity = file_identity(database).map_err(failed)?;
         let (known_mark, known_identity) = (self.meta("mark")?, self.meta("place")?);
         let is_known = known_mark.as_ref().is_some_and(|known| marks.lines().any(|mark| mark == known));
         let is_backup = self.meta(BACKUP)?.is_some();

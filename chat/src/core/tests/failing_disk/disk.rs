@@ -163,7 +163,7 @@ pub(super) fn after_crash(before: &Files, calls: &[Call], end: usize, crash: Cra
     let mut files: Vec<File> =
         before.values().map(|content| File { content: content.clone(), unsynced: Vec::new() }).collect();
     // The entries of the folder, as indices of files. Changes of a folder reach the disk in their order.
-    let mut entries: BTreeMap<String, usize> = before.keys().cloned().zip(0..).collect();
+    let mut entries: Entries = before.keys().cloned().zip(0..).collect();
     let mut synced_entries = entries.clone();
     let mut unsynced_entries = Vec::new();
     for Call { kind, name, offset, data, .. } in calls.iter().take_while(|call| call.end <= end) {
@@ -171,7 +171,12 @@ pub(super) fn after_crash(before: &Files, calls: &[Call], end: usize, crash: Cra
         match (kind, file) {
             ('w', Some(file)) => file.unsynced.extend(sectors(*offset, data, sector)),
             ('t', Some(file)) => file.unsynced.push(Change::Truncate(*offset)),
-            ('s', Some(file)) => file.settle(|| true),
+            ('s', Some(file)) => {
+                file.settle(|| true);
+                // As in every file system with a journal, the entry of a new file is written as well. SQLite relies on
+                // that: it ignores errors of the folder's sync.
+                sync_entries(&entries, &mut synced_entries, &mut unsynced_entries);
+            }
             // The system forgets which writes have failed, and a later sync does not try them again.
             ('e', Some(file)) => {
                 let share = random.below(5);
@@ -186,10 +191,7 @@ pub(super) fn after_crash(before: &Files, calls: &[Call], end: usize, crash: Cra
                 entries.remove(name);
                 unsynced_entries.push(entries.clone());
             }
-            ('D', _) => {
-                synced_entries.clone_from(&entries);
-                unsynced_entries.clear();
-            }
+            ('D', _) => sync_entries(&entries, &mut synced_entries, &mut unsynced_entries),
             ('E' | 'n', _) => {}
             _ => panic!("{kind} of {name}"),
         }
@@ -208,6 +210,13 @@ pub(super) fn after_crash(before: &Files, calls: &[Call], end: usize, crash: Cra
         file.settle(|| is_kill || random.chance(share, 4));
     }
     synced_entries.into_iter().map(|(name, at)| (name, std::mem::take(&mut files[at].content))).collect()
+}
+
+type Entries = BTreeMap<String, usize>;
+
+fn sync_entries(entries: &Entries, synced: &mut Entries, unsynced: &mut Vec<Entries>) {
+    synced.clone_from(entries);
+    unsynced.clear();
 }
 
 /// Cuts a write at the borders of sectors, each of which is written whole or not at all.

@@ -1,5 +1,6 @@
 //! Scenarios of the chat in a browser, one file for each area.
 
+mod clock;
 mod conversations;
 mod faults;
 mod history;
