@@ -19,7 +19,7 @@
 //! ```
 //!
 //! [`ChatConfig`] and [`ChatLimits`] configure the chat. [`Accounts`] changes accounts in the same data, also while a
-//! server runs: it is what `switchboard user` calls. The program `switchboard` of this package serves the chat from the
+//! server runs: it is what `switchboard user` calls. [`DataReader`] makes backups and checks the data. The program `switchboard` of this package serves the chat from the
 //! command line.
 //!
 //! The protocol between clients and the chat is documented in [`docs/protocol.md`].
@@ -84,4 +84,4 @@ pub use password::BadPassword;
 pub use peer::Peer;
 pub use rate::{BadRate, Rate};
 pub use service::ChatService;
-pub use store::{Data, OpenError};
+pub use store::{BackupError, CheckError, Data, DataReader, OpenError, Progress, Stage};

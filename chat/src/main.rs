@@ -1,4 +1,4 @@
-//! The program: `switchboard serve`, `user`, `echo` and `broadcast`.
+//! The program: `switchboard serve`, `user`, `backup`, `check`, `echo` and `broadcast`.
 
 mod cli;
 
@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Parser, error::ErrorKind};
+use clap::error::ErrorKind;
 use log::LevelFilter;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -23,12 +23,13 @@ use switchboard::{
 use switchboard_chat::ChatService;
 
 use cli::{
+    data,
     options::{Cli, Command, Options, Recipients, ServeOptions},
     users,
 };
 
 fn main() -> ExitCode {
-    let Cli { command, serve } = match Cli::try_parse() {
+    let Cli { command, serve } = match Cli::from_command_line() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             eprintln!("switchboard: {}", in_one_line(&error));
@@ -38,7 +39,9 @@ fn main() -> ExitCode {
     };
     let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
         Command::Serve(options) => serve_chat(&options),
-        Command::User(options) => users::run(&options.command),
+        Command::User(options) => users::run(&options),
+        Command::Backup { file, force, data } => data::back_up(&file, force, &data),
+        Command::Check { file, data } => data::check(file.as_deref(), &data),
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(options.origin.clone()));
@@ -84,9 +87,7 @@ fn in_one_line(error: &clap::Error) -> String {
     let is_extra = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_extra(line));
     let problem = lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ");
-    // clap's reason is that a command and an option before it conflict, although most options only belong behind it.
-    let advice = if problem.starts_with("the subcommand ") { "; options go after the command" } else { "" };
-    format!("{problem}{advice}; {see}")
+    format!("{problem}; {see}")
 }
 
 /// Binds the server, on which connections from `proxies` are not counted for their address, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.

@@ -41,8 +41,6 @@ pub(super) struct Worker<A: App> {
     pub(super) run_queue: Vec<Key>,
     /// Connections that continue in the next turn.
     pub(super) next_run_queue: Vec<Key>,
-    /// Some worker does not keep up with its mail, so this one reads nothing until it does.
-    pub(super) congested: bool,
     /// Connections that were evicted since the last warning about it.
     pub(super) evicted: usize,
     pub(super) last_memory_warning: Option<Tick>,
@@ -85,7 +83,6 @@ impl<A: App> Worker<A> {
             capacity,
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
-            congested: false,
             evicted: 0,
             last_memory_warning: None,
             last_sweep: now,
@@ -193,6 +190,8 @@ impl<A: App> Worker<A> {
             Ok((used, None)) => used,
             Ok((used, Some(incoming))) => {
                 self.dispatch(key, incoming);
+                // The response is mail, and may be long.
+                self.hub.check_congestion();
                 used
             }
             Err(rejection) => {
@@ -391,7 +390,7 @@ impl<A: App> reactor::Handler for Worker<A> {
         if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
             return; // the run queue gives it its budget of this turn
         }
-        if self.congested {
+        if self.hub.congested {
             self.schedule(key);
         } else {
             self.drive(key, turn);
@@ -413,12 +412,12 @@ impl<A: App> reactor::Handler for Worker<A> {
 
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
         self.hub.now = turn.now;
-        if !self.congested {
-            for key in std::mem::take(&mut self.run_queue) {
-                if let Some(link) = self.hub.links.get_mut(key) {
-                    link.scheduled = false;
-                    self.drive(key, turn);
-                }
+        for key in std::mem::take(&mut self.run_queue) {
+            if self.hub.congested {
+                self.run_queue.push(key);
+            } else if let Some(link) = self.hub.links.get_mut(key) {
+                link.scheduled = false;
+                self.drive(key, turn);
             }
         }
         self.app.end_of_turn();
@@ -435,8 +434,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             return Next::Done;
         }
         self.run_queue.append(&mut self.next_run_queue);
-        self.congested = self.hub.remote.is_overloaded();
-        if self.congested {
+        if self.hub.check_congestion() {
             Next::Wait(Some(CONGESTION_PAUSE))
         } else if self.run_queue.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();

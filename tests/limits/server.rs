@@ -153,6 +153,28 @@ fn a_body_may_have_its_limit_and_no_more() {
 }
 
 #[test]
+fn a_second_request_is_served_unless_there_is_no_time_for_it() {
+    for extreme in EXTREMES {
+        let mut config = config();
+        config.keep_alive_timeout = Limit::at(extreme);
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
+        let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
+        let mut raw = Raw::connect(running.address());
+        for _ in 0..2 {
+            raw.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(raw.response().status, 200, "{extreme:?}");
+            if extreme != Extreme::Max {
+                raw.expect_end();
+                break;
+            }
+        }
+        drop(raw);
+        running.stopper().stop();
+        running.join().unwrap();
+    }
+}
+
+#[test]
 fn only_a_silence_longer_than_the_time_to_a_ping_makes_sense() {
     let second = Duration::from_secs(1);
     let rows = [

@@ -2,10 +2,12 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | `data.rs` | `switchboard backup`, `switchboard check` |
 //! | `memory.rs` | how much memory peers may make the program use |
 //! | `options.rs` | the command line's options |
 //! | `users.rs` | `switchboard user` |
 
+pub(crate) mod data;
 pub(crate) mod memory;
 pub(crate) mod options;
 pub(crate) mod users;

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind,
+    parser::ValueSource,
+};
 use switchboard::{Config, DeflateConfig, Limits};
 use switchboard_chat::{ChatConfig, ChatService, Data, Name, Rate};
 
@@ -17,7 +20,7 @@ use super::memory;
 ///
 /// Without a command it serves the chat: open the printed address in two browser windows.
 #[derive(Debug, Parser)]
-#[command(name = "switchboard", version, args_conflicts_with_subcommands = true)]
+#[command(name = "switchboard", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -31,6 +34,24 @@ pub(crate) enum Command {
     Serve(Box<ServeOptions>),
     /// Add and change accounts of the chat, also while it runs
     User(UserOptions),
+    /// Copy the data to a file, and check the copy, also while the chat runs
+    Backup {
+        /// File to write
+        file: PathBuf,
+        /// Replace the file if it exists
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        data: DataOption,
+    },
+    /// Check that the data is sound, also while the chat runs; changes nothing
+    Check {
+        /// Backup to check instead
+        #[arg(conflicts_with = "data")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        data: DataOption,
+    },
     /// Send each message back to its sender, on any path, with a page to try it at /
     Echo(Options),
     /// Send each message with its sender's number to all clients or all others, on any path, with a page to try it at /
@@ -41,6 +62,48 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: Options,
     },
+}
+
+impl Cli {
+    /// Parses the command line. `--data` may be before the command or after it, all other options of a command only
+    /// after it.
+    pub(crate) fn from_command_line() -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let is_misplaced = command.get_arguments().any(|argument| {
+            let id = argument.get_id().as_str();
+            id != "data" && is_given(id)
+        });
+        let Some(subcommand) = &mut cli.command else { return Ok(cli) };
+        let Some(folder) = cli.serve.chat.data.data.take().filter(|_| !is_misplaced) else {
+            return match is_misplaced {
+                true => Err(command.error(ErrorKind::ArgumentConflict, "options go after the command")),
+                false => Ok(cli),
+            };
+        };
+        match subcommand.data() {
+            Some(data @ None) => {
+                *data = Some(folder);
+                Ok(cli)
+            }
+            Some(_) => Err(command.error(ErrorKind::ArgumentConflict, "--data is given twice")),
+            None => Err(command.error(ErrorKind::ArgumentConflict, "this command keeps no data; leave out --data")),
+        }
+    }
+}
+
+impl Command {
+    /// Returns the command's `--data`, if it has one.
+    fn data(&mut self) -> Option<&mut Option<PathBuf>> {
+        match self {
+            Self::Serve(options) => Some(&mut options.chat.data.data),
+            Self::User(options) => Some(&mut options.data),
+            Self::Backup { data, .. } | Self::Check { data, .. } => Some(&mut data.data),
+            Self::Echo(_) | Self::Broadcast { .. } => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -208,6 +271,10 @@ struct LimitOptions {
 pub(crate) struct UserOptions {
     #[command(subcommand)]
     pub(crate) command: UserCommand,
+    /// Folder of the chat's data [default: the folder switchboard in the user's data directory]
+    // A name of its own: clap copies the value of a global argument to others of the same name.
+    #[arg(id = "user_data", long = "data", value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
 }
 
 /// The commands of `switchboard user`.
@@ -217,15 +284,11 @@ pub(crate) enum UserCommand {
     Add {
         /// Name of the account
         name: String,
-        #[command(flatten)]
-        data: DataOption,
     },
     /// Set a new password, and log the user out everywhere
     Password {
         /// Name of the account
         name: String,
-        #[command(flatten)]
-        data: DataOption,
     },
     /// Make a user an operator, who can send notices to all users and manage public rooms
     Operator {
@@ -234,8 +297,6 @@ pub(crate) enum UserCommand {
         /// Take the operator's rights away instead
         #[arg(long)]
         revoke: bool,
-        #[command(flatten)]
-        data: DataOption,
     },
 }
 
@@ -310,6 +371,12 @@ impl ServeOptions {
         config.limits.connections = limits.max_connections_each;
         config.limits.kept_messages = limits.keep_messages;
         Ok(config)
+    }
+}
+
+impl UserOptions {
+    pub(crate) fn data(&self) -> DataOption {
+        DataOption { data: self.data.clone() }
     }
 }
 

@@ -4,23 +4,24 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 use switchboard_chat::{Accounts, Data};
 
-use super::options::{DataOption, UserCommand};
+use super::options::{DataOption, UserCommand, UserOptions};
 use crate::print_line;
 
 /// Runs the command, and prints what has changed.
-pub(crate) fn run(command: &UserCommand) -> Result<(), String> {
-    match command {
-        UserCommand::Add { name, data } => {
+pub(crate) fn run(options: &UserOptions) -> Result<(), String> {
+    let data = &options.data();
+    match &options.command {
+        UserCommand::Add { name } => {
             let accounts = open(data)?;
             accounts.add(name, &read_password()?).map_err(|error| error.to_string())?;
             print_line(io::stdout(), &format!("{name} has an account"));
         }
-        UserCommand::Password { name, data } => {
+        UserCommand::Password { name } => {
             let accounts = open(data)?;
             accounts.set_password(name, &read_password()?).map_err(|error| error.to_string())?;
             print_line(io::stdout(), &format!("{name} has a new password and is signed out everywhere"));
         }
-        UserCommand::Operator { name, revoke, data } => {
+        UserCommand::Operator { name, revoke } => {
             open(data)?.set_operator(name, !revoke).map_err(|error| error.to_string())?;
             print_line(io::stdout(), &format!("{name} is {} an operator", if *revoke { "no longer" } else { "now" }));
         }

@@ -32,6 +32,7 @@ impl State {
         if is_due(self.last_sweep, SWEEP_INTERVAL) {
             self.last_sweep = Some(now.instant);
             self.check_data_file();
+            self.checkpoint_if_idle();
             self.find_foreign_changes();
             self.has_background_work = true;
         }
@@ -65,6 +66,12 @@ impl State {
             && let Err(error) = self.in_transaction(|state| state.store.save_clock(saved))
         {
             log::error!("the chat's clock cannot be saved: {error}");
+        }
+    }
+
+    fn checkpoint_if_idle(&mut self) {
+        if let Err(error) = self.store.checkpoint_if_idle() {
+            log::error!("cannot start a thread to shorten the write-ahead log: {error}");
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::TransactionError;
-
 /// Where a chat keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
@@ -21,6 +19,17 @@ pub enum OpenError {
     Folder(PathBuf, io::Error),
     /// Another server uses the folder.
     InUse(PathBuf),
+    /// The folder has no chat, and the operation creates none.
+    NoChat(PathBuf),
+    /// The folder has files of an earlier chat, but its database is missing or empty.
+    Lost(PathBuf),
+    /// The database is damaged, or another program has written it.
+    Damaged(PathBuf),
+    /// The file is no backup, or is damaged.
+    NotABackup(PathBuf),
+    /// A write-ahead log lies beside a backup that was put in another database's place. SQLite would damage the backup
+    /// with it.
+    StaleLog(PathBuf),
     /// A newer version of this program wrote the data.
     TooNew {
         /// The version of its schema.
@@ -40,14 +49,6 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-impl From<TransactionError> for OpenError {
-    fn from(error: TransactionError) -> Self {
-        match error {
-            TransactionError::Undone(error) | TransactionError::Unknown(error) => Self::Database(error),
-        }
-    }
-}
-
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,6 +59,29 @@ impl fmt::Display for OpenError {
                 f,
                 "another switchboard works with {}; stop it, or choose another folder with --data DIR",
                 folder.display()
+            ),
+            Self::NoChat(folder) => {
+                write!(f, "there is no chat in {}; name the folder of its data with --data DIR", folder.display())
+            }
+            Self::Lost(folder) => write!(
+                f,
+                "{} has files of an earlier chat, but its database chat.sqlite3 is missing or empty; restore a backup, \
+                 or remove the other files to begin a new chat",
+                folder.display()
+            ),
+            Self::Damaged(file) => write!(
+                f,
+                "{} is damaged, or another program has written it; move all files of its folder away and restore a backup",
+                file.display()
+            ),
+            Self::NotABackup(file) => {
+                write!(f, "{} is not a backup of a switchboard, or is damaged; choose another file", file.display())
+            }
+            Self::StaleLog(log) => write!(
+                f,
+                "{} belongs to an earlier database and would damage the backup that was put in its place; move it away, \
+                 with the file that ends in -shm",
+                log.display()
             ),
             Self::TooNew { version, known } => write!(
                 f,

@@ -13,13 +13,13 @@
 
 use std::{
     cell::Cell,
-    fmt,
+    fmt, io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row};
 
-use super::{super::token::epoch, instance_mark::InstanceMark};
+use super::{super::token::epoch, checkpoint::IdleCheckpoint, instance_mark::InstanceMark};
 
 /// An error of SQLite, such as a full or broken disk, or a file that is not a database.
 pub(crate) type StoreError = rusqlite::Error;
@@ -73,6 +73,7 @@ pub(crate) fn millis(time: Duration) -> Millis {
 /// The database.
 #[derive(Debug)]
 pub(crate) struct Store {
+    pub(super) checkpoint: IdleCheckpoint,
     pub(super) db: Connection,
     /// The lock against other servers. `None` in memory, for an unlocked store, and after the database was moved.
     pub(super) instance: Option<InstanceMark>,
@@ -91,6 +92,7 @@ impl Store {
     /// Returns the store of an open database.
     pub(super) fn new(db: Connection) -> Self {
         Self {
+            checkpoint: IdleCheckpoint::default(),
             db,
             instance: None,
             has_doubtful: Cell::default(),
@@ -186,6 +188,14 @@ impl Store {
     /// Returns a number that changes whenever another process writes to the database.
     pub(crate) fn foreign_changes(&self) -> Result<i64, StoreError> {
         self.prepared("PRAGMA data_version")?.query_row([], |row| row.get(0))
+    }
+
+    /// Shortens the write-ahead log on another thread, if it is long and nothing was written since the last call.
+    pub(crate) fn checkpoint_if_idle(&mut self) -> io::Result<()> {
+        match &self.instance {
+            Some(instance) => self.checkpoint.run_if_idle(self.db.total_changes(), &instance.database),
+            None => Ok(()),
+        }
     }
 
     /// With `true`, makes all later writes fail, as a full disk does; with `false`, allows them again.

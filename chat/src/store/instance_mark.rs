@@ -1,15 +1,16 @@
 //! The lock file beside the database, and the mark in it that identifies the running instance.
 
 use std::{
-    fs::File,
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
-/// The lock file beside the database. The file stays locked while this value lives.
+use super::files::FolderLock;
+
+/// The lock file beside the database. The folder stays locked while this value lives.
 #[derive(Debug)]
 pub(super) struct InstanceMark {
-    pub(super) lock: File,
+    pub(super) lock: FolderLock,
     /// The database file.
     pub(super) database: PathBuf,
     /// Identifies the database file, so that a moved one is noticed: see [`file_identity`].
@@ -22,7 +23,7 @@ pub(super) struct InstanceMark {
 
 impl InstanceMark {
     /// Takes over a lock file of so many lines, whose mark in the database is `mark`.
-    pub(super) fn new(lock: File, lines: usize, database: &Path, file_identity: String, mark: String) -> Self {
+    pub(super) fn new(lock: FolderLock, lines: usize, database: &Path, file_identity: String, mark: String) -> Self {
         Self { lock, database: database.to_owned(), file_identity, marks: vec![mark; lines], changes: 0 }
     }
 
@@ -46,7 +47,7 @@ impl InstanceMark {
     /// Writes the lines of the lock file, and syncs it.
     fn write_marks(&self) -> io::Result<()> {
         let text: String = self.marks.iter().flat_map(|mark| [mark, "\n"]).collect();
-        let mut file = &self.lock;
+        let mut file = &self.lock.file;
         file.rewind()?;
         file.write_all(text.as_bytes())?;
         file.sync_data()
@@ -54,9 +55,9 @@ impl InstanceMark {
 }
 
 /// Reads the marks in a lock file. A file that is not UTF-8 has none.
-pub(super) fn read_marks(lock: &mut File) -> io::Result<String> {
+pub(super) fn read_marks(lock: &mut FolderLock) -> io::Result<String> {
     let mut marks = String::new();
-    match lock.read_to_string(&mut marks) {
+    match lock.file.read_to_string(&mut marks) {
         Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
         _ => Ok(marks),
     }

@@ -1,15 +1,19 @@
 //! Opening the database, and the versions of its schema.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
-use super::{Data, OpenError, Store};
+use super::{
+    Data, OpenError, Store, TransactionError,
+    checkpoint::{CHECKPOINT_PAGES, MAX_LOG_BYTES},
+    files::{
+        FolderLock, database_in, has_database, has_mark, is_served, make_private, make_private_file, refuse_stale_log,
+    },
+};
 
 impl Store {
     /// Opens the data for a server, and locks it against other servers. Creates the database if there is none, and
@@ -18,48 +22,48 @@ impl Store {
         match data {
             Data::Memory => Self::set_up(Connection::open_in_memory()?),
             Data::Folder(folder) => {
-                make_private(folder).map_err(|error| OpenError::Folder(folder.clone(), error))?;
-                let lock = lock(folder)?;
-                Self::in_folder(folder, Some(lock))
+                let failed = |error| OpenError::Folder(folder.clone(), error);
+                make_private(folder).map_err(failed)?;
+                let lock = FolderLock::acquire(folder)?;
+                let file = database_in(folder);
+                let is_new = !has_database(folder)?;
+                refuse_stale_log(&file)?;
+                // SQLite gives the files that it creates beside the database the same permissions.
+                make_private_file(&file).map_err(failed)?;
+                let mut store = Self::open_file(folder, &file)?;
+                if is_new {
+                    log::warn!("there was no chat in {}; a new one begins", folder.display());
+                }
+                if store.mark_instance(&file, lock)? {
+                    log::warn!("the data in {} was restored or moved: all rooms have new epochs", folder.display());
+                }
+                Ok(store)
             }
         }
     }
 
-    /// Opens the data without the server's lock, for an operator's changes: a server may be running.
+    /// Opens existing data without the server's lock, for an operator's changes: a server may be running.
     pub(crate) fn open_unlocked(data: &Data) -> Result<Self, OpenError> {
         match data {
             Data::Memory => Self::open(data),
-            Data::Folder(folder) => {
-                make_private(folder).map_err(|error| OpenError::Folder(folder.clone(), error))?;
-                Self::in_folder(folder, None)
-            }
+            Data::Folder(folder) => Self::open_file(folder, &existing_database(folder)?),
         }
     }
 
-    fn in_folder(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
-        let file = folder.join(DATABASE);
-        // SQLite gives the files that it creates beside the database the same permissions.
-        make_private_file(&file).map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
-        let store = Connection::open(&file).map_err(OpenError::from).and_then(Self::set_up);
-        let mut store = store.map_err(|error| match error {
-            OpenError::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
-                OpenError::Foreign(file.clone())
+    fn open_file(folder: &Path, file: &Path) -> Result<Self, OpenError> {
+        let store = Connection::open(file).map_err(OpenError::from).and_then(|db| {
+            // A database without tables is new, unless there was a chat.
+            if version_of(&db)? == 0 && has_mark(folder) {
+                return Err(OpenError::Lost(folder.to_owned()));
             }
-            error => error,
-        })?;
-        if let Some(lock) = lock
-            && store.mark_instance(&file, lock)?
-        {
-            log::warn!("the data in {} was restored or moved: all rooms have new epochs", folder.display());
-        }
-        Ok(store)
+            Self::set_up(db)
+        });
+        store.map_err(|error| explain(error, folder))
     }
 
     fn set_up(mut db: Connection) -> Result<Self, OpenError> {
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Before any change: the database may be another program's.
-        version_of(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
         // Without these, macOS leaves synced data in the drive's cache.
@@ -67,6 +71,7 @@ impl Store {
         db.pragma_update(None, "checkpoint_fullfsync", true)?;
         // A page that changes often between two checkpoints is written to the database once.
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        db.pragma_update(None, "journal_size_limit", MAX_LOG_BYTES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "foreign_keys", true)?;
         // Deleted content is overwritten with zeros.
@@ -78,11 +83,50 @@ impl Store {
     }
 }
 
+impl From<TransactionError> for OpenError {
+    fn from(error: TransactionError) -> Self {
+        match error {
+            TransactionError::Undone(error) | TransactionError::Unknown(error) => Self::Database(error),
+        }
+    }
+}
+
+/// Returns the path of the database in a folder, for commands that create none.
+///
+/// # Errors
+/// [`OpenError::NoChat`] if there is none; [`OpenError::Lost`] or [`OpenError::StaleLog`].
+pub(super) fn existing_database(folder: &Path) -> Result<PathBuf, OpenError> {
+    if !has_database(folder)? {
+        return Err(OpenError::NoChat(folder.to_owned()));
+    }
+    let file = database_in(folder);
+    // A running server's log is its own.
+    if !is_served(folder) {
+        refuse_stale_log(&file)?;
+    }
+    Ok(file)
+}
+
+/// Says what an error of SQLite means in a folder that had a chat's database.
+pub(super) fn explain(error: OpenError, folder: &Path) -> OpenError {
+    let file = database_in(folder);
+    match error {
+        OpenError::Database(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(file),
+            Some(ErrorCode::NotADatabase) if has_mark(folder) => OpenError::Damaged(file),
+            Some(ErrorCode::NotADatabase) => OpenError::Foreign(file),
+            _ => OpenError::Database(error),
+        },
+        OpenError::Foreign(_) if has_mark(folder) => OpenError::Damaged(file),
+        error => error,
+    }
+}
+
 /// Returns the version of the schema: 0 for a new database.
 ///
 /// # Errors
 /// [`OpenError::Foreign`] for another program's database, [`OpenError::TooNew`] for an unknown version.
-fn version_of(db: &Connection) -> Result<usize, OpenError> {
+pub(super) fn version_of(db: &Connection) -> Result<usize, OpenError> {
     let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -110,61 +154,22 @@ fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Creates a folder that only its owner can read, with its parents. Does nothing if the folder exists.
-fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// Options that create a file which only its owner can read, even in a public folder.
-fn private() -> OpenOptions {
-    let mut options = File::options();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Creates a file if it does not exist. An existing file is not even opened: closing it would release the POSIX locks
-/// that SQLite holds on it in this process (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
-fn make_private_file(file: &Path) -> io::Result<()> {
-    match private().create_new(true).open(file) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
-    }
-}
-
-/// Locks the folder against other servers until the returned file is closed.
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let failed = |error| OpenError::Folder(folder.to_owned(), error);
-    let file = private().create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-const DATABASE: &str = "chat.sqlite3";
-const LOCK: &str = "lock";
 /// "swbd": lets the `file` command recognize the database.
 const APPLICATION: i32 = 0x7377_6264;
 /// Each entry updates the schema from the version that is its index to the next one. A released entry never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 /// How long a statement waits for another process's transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum prepared statements in the cache.
 const STATEMENTS: usize = 128;
-/// Pages of 4 KiB each: the write-ahead log grows to about 16 MiB.
-const CHECKPOINT_PAGES: i32 = 4000;
 /// Size of the page cache, in KiB.
 const CACHE_KIB: i32 = 32 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::{
         super::{
             super::{name::keys_version, token::epoch},
@@ -197,7 +202,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
         let data = Data::Folder(folder.clone());
         let store = Store::open(&data).unwrap();
-        let inode = format!(":{} ", fs::metadata(folder.join(DATABASE)).unwrap().ino());
+        let inode = format!(":{} ", fs::metadata(database_in(&folder)).unwrap().ino());
         let is_locked = || fs::read_to_string("/proc/locks").unwrap().lines().any(|lock| lock.contains(&inode));
         assert!(is_locked());
         drop(Store::open_unlocked(&data).unwrap());
@@ -243,7 +248,7 @@ mod tests {
     fn another_programs_database_is_left_unchanged() {
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
         fs::create_dir(&folder).unwrap();
-        let file = folder.join(DATABASE);
+        let file = database_in(&folder);
         Connection::open(&file).unwrap().execute_batch("CREATE TABLE diary (day TEXT)").unwrap();
         let before = fs::read(&file).unwrap();
         assert!(matches!(Store::open(&Data::Folder(folder.clone())), Err(OpenError::Foreign(_))));

@@ -33,7 +33,10 @@ fn every_statement_uses_an_index() {
     let mut seen = Vec::new();
     for file in fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("plans.rs") {
+        // Checks read whole tables, and not on a server's thread.
+        let is_excepted =
+            ["plans.rs", "invariants.rs", "reader.rs", "backup.rs"].iter().any(|file| path.ends_with(file));
+        if path.extension().is_some_and(|extension| extension == "rs") && !is_excepted {
             seen.extend(statements(&fs::read_to_string(path).unwrap()));
         }
     }

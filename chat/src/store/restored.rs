@@ -5,11 +5,11 @@
 //!
 //! The same mark is stored in the database and in the lock file beside it. The program writes a new mark at each start
 //! and end, and from time to time in between. The database also stores the identity of its own file. An older backup
-//! has a mark that does not match, and a copy in another place has another file identity. In doubt the rooms get new
-//! epochs: that costs each client one request for the latest messages.
+//! has a mark that does not match, and a copy in another place has another file identity. A backup by the program itself
+//! says that it is one, however young it is. In doubt the rooms get new epochs: that costs each client one request for
+//! the latest messages.
 
 use std::{
-    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -17,21 +17,25 @@ use std::{
 use super::{
     super::token::epoch,
     OpenError, Store, StoreError, TransactionError,
+    files::FolderLock,
     instance_mark::{InstanceMark, file_identity, read_marks},
 };
 
 impl Store {
     /// Marks the data for this run. Returns whether the data was restored or moved since the last run.
-    pub(super) fn mark_instance(&mut self, database: &Path, mut lock: File) -> Result<bool, OpenError> {
+    pub(super) fn mark_instance(&mut self, database: &Path, mut lock: FolderLock) -> Result<bool, OpenError> {
         let failed = |error| OpenError::Folder(database.to_owned(), error);
         let marks = read_marks(&mut lock).map_err(failed)?;
         let identity = file_identity(database).map_err(failed)?;
         let (known_mark, known_identity) = (self.meta("mark")?, self.meta("place")?);
         let is_known = known_mark.as_ref().is_some_and(|known| marks.lines().any(|mark| mark == known));
-        let restored = known_mark.is_some() && !(is_known && known_identity.as_ref() == Some(&identity));
+        let is_backup = self.meta(BACKUP)?.is_some();
+        let is_same = is_known && known_identity.as_ref() == Some(&identity);
+        let restored = is_backup || (known_mark.is_some() && !is_same);
         self.begin()?;
         if restored {
             self.change("UPDATE rooms SET epoch = lower(hex(randomblob(6)))", [])?;
+            self.change("DELETE FROM facts WHERE name = ?1", [BACKUP])?;
         }
         self.set_meta("place", &identity)?;
         self.commit()?;
@@ -90,6 +94,9 @@ impl Store {
         self.commit()
     }
 }
+
+/// The name of the value that only a backup has: the time at which it was made.
+pub(super) const BACKUP: &str = "backup";
 
 #[cfg(test)]
 mod tests {

@@ -57,15 +57,18 @@ impl Store {
     /// Makes a public room with this key findable.
     pub(super) fn add_room_parts(&self, room: RoomId, key: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO room_parts (part, key, room) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        let name = key.strip_prefix(PREFIX).unwrap_or_default();
-        pairs(name).try_for_each(|pair| self.change(sql, (pair, key, room)).map(drop))
+        pairs_of_key(key).try_for_each(|pair| self.change(sql, (pair, key, room)).map(drop))
     }
 
     pub(super) fn remove_room_parts(&self, key: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM room_parts WHERE part = ?1 AND key = ?2";
-        let name = key.strip_prefix(PREFIX).unwrap_or_default();
-        pairs(name).try_for_each(|pair| self.change(sql, (pair, key)).map(drop))
+        pairs_of_key(key).try_for_each(|pair| self.change(sql, (pair, key)).map(drop))
     }
+}
+
+/// Returns the pairs of adjacent characters in the name in a public room's key, as often as they appear.
+pub(super) fn pairs_of_key(key: &str) -> impl Iterator<Item = &str> {
+    pairs(key.strip_prefix(PREFIX).unwrap_or_default())
 }
 
 /// Returns the pairs of adjacent characters in a text.

@@ -194,6 +194,7 @@ fn simulate(seed: u64) {
     acknowledged.sort();
     acknowledged.dedup(); // a repeat is acknowledged twice
     assert_eq!(received, acknowledged, "seed {seed}: every acknowledged message is there once");
+    assert_eq!(chat.state.store.broken_rules(), [""; 0], "seed {seed}");
 }
 
 impl Reader {
@@ -376,6 +377,7 @@ fn simulate_removals(seed: u64) {
     chat.process(batch);
     while chat.work_in_background() {}
     super::removal::assert_nothing_is_left(&chat);
+    assert_eq!(chat.state.store.broken_rules(), [""; 0], "seed {seed}");
     for visitor in &mut visitors {
         visitor.receive(&chat);
         let Some(connection) = visitor.connection.filter(|connection| chat.closed_with(*connection).is_none()) else {

@@ -192,6 +192,9 @@ fn data_of_another_program_or_a_newer_version_is_not_touched() {
     assert!(Store::open(&data).unwrap_err().to_string().starts_with("the data is of version 99"));
     std::fs::write(folder.join("chat.sqlite3"), "Dear diary, ".repeat(1000)).unwrap();
     let error = Store::open(&data).unwrap_err().to_string();
+    assert!(error.contains("chat.sqlite3 is damaged, or another program has written it"), "{error}");
+    std::fs::remove_file(folder.join("lock")).unwrap();
+    let error = Store::open(&data).unwrap_err().to_string();
     assert!(error.contains("is not a switchboard database; choose another folder with --data DIR"), "{error}");
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::support::folder::Folder;
 
 /// The contents of the data's files.
-pub(super) struct Copy {
+pub(super) struct DataCopy {
     database: Vec<u8>,
     log: Option<Vec<u8>>,
     lock: Vec<u8>,
@@ -29,7 +29,7 @@ pub(super) enum Lock {
     Removed,
 }
 
-impl Copy {
+impl DataCopy {
     /// Copies the database as `sqlite3` does while the program runs.
     pub(super) fn of_a_database_in_use(folder: &Folder) -> Self {
         let copy = file(folder, "copy");
