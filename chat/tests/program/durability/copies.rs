@@ -33,10 +33,10 @@ pub(super) enum Lock {
 }
 
 impl DataCopy {
-    /// Copies the database as `sqlite3` does while the program runs.
+    /// Copies the database as the `.backup` of `sqlite3` does, while the program runs.
     pub(super) fn of_a_database_in_use(folder: &Folder) -> Self {
         let copy = file(folder, "copy");
-        Connection::open(file(folder, DATABASE)).unwrap().execute("VACUUM INTO ?1", [&copy]).unwrap();
+        Connection::open(file(folder, DATABASE)).unwrap().backup("main", &copy, None::<fn(_)>).unwrap();
         Self::of_one_file(folder, &copy)
     }
 
