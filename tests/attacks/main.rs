@@ -68,6 +68,7 @@
 //! | TM-01 | peers that answer while the process is stopped stay, others are closed in their time | |
 //! | TM-02 | a slow server closes silent peers, and no peer whose answer it has not read | |
 //! | TM-03 | an urgent byte of TCP delays no frame | |
+//! | TM-04 | a client whose process was stopped reads what arrived meanwhile | |
 //! | ME-01 | unfinished heads of requests count against the memory limit of the worker | slowloris |
 //! | ME-02 | so do unfinished bodies, and a body that is refused is not kept | |
 //! | ME-03 | so do unfinished messages | |

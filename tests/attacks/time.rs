@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
     process::Command,
     sync::{Mutex, mpsc},
     thread,
@@ -11,12 +13,12 @@ use std::{
 use switchboard::Message;
 use switchboard_tests::{
     process::cpu_time,
-    server::{LONG, Raw, Service, config, serve},
+    server::{LONG, Raw, Service, builder, config, serve},
 };
 
 use crate::{
     exclusively,
-    process::{ServerProcess, server_process},
+    process::{ServerProcess, process_with, server_process},
     scaled,
 };
 
@@ -133,7 +135,6 @@ fn tm_03_urgent_byte_of_tcp_delays_no_frame() {
     for length in ((128 << 10) - 16..(128 << 10) + 2).chain([1 << 20]) {
         let mut sender = raw.stream.try_clone().unwrap();
         let writing = thread::spawn(move || {
-            use std::io::Write;
             sender.write_all(&switchboard_tests::server::frame(0x82, &vec![3; length])).unwrap();
         });
         raw.expect_frame(0x82, vec![3; length]);
@@ -142,6 +143,32 @@ fn tm_03_urgent_byte_of_tcp_delays_no_frame() {
         raw.text("behind");
         raw.expect_frame(0x81, "behind");
     }
+}
+
+/// SIGSTOP interrupts a read with a timeout. A past bug: after SIGCONT the client only saw that its time was over.
+#[test]
+fn tm_04_client_whose_process_was_stopped_reads_what_arrived_meanwhile() {
+    let name = "time::tm_04_client_whose_process_was_stopped_reads_what_arrived_meanwhile";
+    let process = process_with(name, |control| {
+        let mut url = String::new();
+        let mut lines = BufReader::new(&control);
+        lines.read_line(&mut url).unwrap();
+        let mut client = builder().read_timeout(Some(Duration::from_secs(2))).connect(url.trim()).unwrap();
+        writeln!(&control, "{:?}", client.receive()).unwrap();
+    });
+    let server = serve(config(), Service::echo());
+    let mut control = TcpStream::connect(process.address).unwrap();
+    control.set_read_timeout(Some(LONG)).unwrap();
+    writeln!(control, "{}", server.url()).unwrap();
+    let id = server.next_opened();
+    signal(&process, "STOP");
+    wait_for_state(&process, 'T');
+    server.remote.send(id, Message::Text("meanwhile"));
+    thread::park_timeout(Duration::from_secs(3));
+    signal(&process, "CONT");
+    let mut received = String::new();
+    BufReader::new(control).read_line(&mut received).unwrap();
+    assert_eq!(received.trim(), r#"Ok(Text("meanwhile"))"#);
 }
 
 fn send_urgent(raw: &Raw) {

@@ -92,7 +92,7 @@ impl Chat {
     /// starts the program again.
     fn live_end_and_start(&mut self) {
         for _ in 0..(4 + self.random.below(16)) {
-            match self.random.below(10) {
+            match self.random.below(11) {
                 0..3 => self.connect(),
                 3 => {
                     let client = self.random.below(NAMES.len());
@@ -100,6 +100,7 @@ impl Chat {
                 }
                 4 => self.copies.push(DataCopy::of_a_database_in_use(&self.folder)),
                 5 => self.copies.push(self.copy_of_a_moment()),
+                6 => self.copies.push(DataCopy::of_a_backup(&self.folder)),
                 _ => self.write(),
             }
         }
@@ -107,6 +108,8 @@ impl Chat {
         self.end();
         if self.random.chance(1, 3) {
             self.copies.push(DataCopy::of_files(&self.folder));
+        } else if self.random.chance(1, 4) {
+            self.copies.push(DataCopy::of_a_backup(&self.folder));
         }
         if self.random.chance(3, 4) {
             let back = if self.random.chance(2, 3) { 0 } else { self.random.below(self.copies.len()) };
