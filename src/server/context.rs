@@ -56,7 +56,7 @@ impl<'a> Context<'a> {
         } else {
             self.hub.flush_outgoing();
             self.hub.remote.send(id, message);
-            self.hub.has_posted = true;
+            self.hub.note_posted();
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
     /// [`Prepared::uncompressed`](crate::Prepared::uncompressed) messages instead.
     pub fn remote(&mut self) -> &Remote {
         self.hub.flush_outgoing();
-        self.hub.has_posted = true;
+        self.hub.note_posted();
         &self.hub.remote
     }
 }

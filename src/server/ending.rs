@@ -99,7 +99,15 @@ impl<A: App> Worker<A> {
     }
 
     /// Evicts connections while the worker exceeds a limit of memory: the largest of the network that holds most.
+    #[inline]
     pub(super) fn bound_memory(&mut self) {
+        if self.hub.bounds.excess().is_some() {
+            self.evict_largest();
+        }
+    }
+
+    #[cold]
+    fn evict_largest(&mut self) {
         while let Some(excess) = self.hub.bounds.excess() {
             let share = |key: Key, link: &Link| {
                 let incoming = self.inbound[Self::slot(key)].counted();

@@ -204,7 +204,7 @@ impl Hub {
             let batch = std::mem::take(&mut self.outgoing).into();
             self.outgoing_bytes = 0;
             self.remote.publish_from(self.worker, &batch);
-            self.has_posted = true;
+            self.note_posted();
         }
     }
 }

@@ -40,9 +40,8 @@ pub(super) struct Hub {
     pub(super) outgoing_bytes: usize,
     /// Some worker does not keep up with its mail, so this one reads nothing until it does.
     pub(super) congested: bool,
-    /// The app may have posted mail since `congested` was last determined.
-    pub(super) has_posted: bool,
-    /// Events that were handled since then.
+    /// Events that were handled since `congested` was last determined; [`EVENTS_PER_CHECK`] if the app may have posted
+    /// mail.
     unchecked_events: u32,
     pub(super) bounds: Bounds,
     /// The number of connections that are being refused because the worker is full.
@@ -69,7 +68,6 @@ impl Hub {
             outgoing: Vec::new(),
             outgoing_bytes: 0,
             congested: false,
-            has_posted: false,
             unchecked_events: 0,
             over_capacity: 0,
             resumable: Vec::new(),
@@ -104,12 +102,13 @@ impl Hub {
 
     /// Returns what to do with the connection's next event, after the app has handled one. Writes the collected frames
     /// if they are worth a `write` of their own.
+    #[inline]
     pub(super) fn after_event(&mut self, key: Key) -> Disposition {
         if self.cork.len() >= CORK_BYTES {
             self.flush_cork(key);
         }
         self.unchecked_events += 1;
-        if (self.has_posted || self.unchecked_events >= EVENTS_PER_CHECK) && self.check_congestion() {
+        if self.unchecked_events >= EVENTS_PER_CHECK && self.check_congestion() {
             return Disposition::Stop;
         }
         match self.links.get(key) {
@@ -120,11 +119,17 @@ impl Hub {
         }
     }
 
+    /// Notes that the app may have posted mail.
+    pub(super) fn note_posted(&mut self) {
+        self.unchecked_events = EVENTS_PER_CHECK;
+    }
+
     /// Determines whether some worker does not keep up with its mail, and returns it.
     ///
     /// An app may post much for one short event, so the end of the turn would be too late to find out.
+    #[cold]
     pub(super) fn check_congestion(&mut self) -> bool {
-        (self.has_posted, self.unchecked_events) = (false, 0);
+        self.unchecked_events = 0;
         self.congested = self.remote.is_overloaded();
         self.congested
     }

@@ -403,6 +403,8 @@ impl<A: App> reactor::Handler for Worker<A> {
             Mail::Command(command) => self.execute(command, turn),
             Mail::Decision(key, decision) => self.apply(key, decision),
         }
+        // One turn may have mail for thousands of connections.
+        self.bound_memory();
     }
 
     fn sweep(&mut self, turn: &mut Turn<'_>) {
