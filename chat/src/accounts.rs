@@ -129,3 +129,23 @@ impl fmt::Display for AccountError {
 }
 
 impl std::error::Error for AccountError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_whether_it_is_known_that_nothing_has_changed() {
+        let accounts = Accounts::open(&Data::Memory).unwrap();
+        let add = || accounts.add("Ada", "a long secret");
+        accounts.store.refuse_commits(1);
+        assert!(matches!(add(), Err(AccountError::Store(_))));
+        accounts.store.refuse_commits(1);
+        accounts.store.refuse_withdrawals(2);
+        assert!(matches!(add(), Err(AccountError::Unsettled(_))));
+        // Nothing is tried as long as it is not known.
+        assert!(matches!(add(), Err(AccountError::Store(_))));
+        add().unwrap();
+        assert!(matches!(add(), Err(AccountError::Taken)));
+    }
+}

@@ -36,6 +36,7 @@ const ROWS: &[Row] = &[
     ("head.max_headers", |c, at| c.head.max_headers = Limit::at(at), [&[Refused], &[Refused], &[Works]]),
     ("max_body_bytes", |c, at| c.max_body_bytes = Limit::at(at), [&[Works]; 3]),
     ("handshake_timeout", |c, at| c.handshake_timeout = Limit::at(at), [&ANY, &ANY, &[Works]]),
+    ("keep_alive_timeout", |c, at| c.keep_alive_timeout = Limit::at(at), [&[Works]; 3]),
     ("ping_after", |c, at| c.ping_after = Limit::at(at), [&[Works]; 3]),
     ("idle_timeout", |c, at| c.idle_timeout = Limit::at(at), [&[Invalid], &[Invalid], &[Works]]),
     ("close_timeout", |c, at| c.close_timeout = Limit::at(at), [&[Works]; 3]),
@@ -145,6 +146,28 @@ fn a_body_may_have_its_limit_and_no_more() {
         let mut raw = Raw::connect(running.address());
         raw.write(format!("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length)));
         assert_eq!(raw.response().status, status, "{length} bytes, limit {limit}");
+        drop(raw);
+        running.stopper().stop();
+        running.join().unwrap();
+    }
+}
+
+#[test]
+fn a_second_request_is_served_unless_there_is_no_time_for_it() {
+    for extreme in EXTREMES {
+        let mut config = config();
+        config.keep_alive_timeout = Limit::at(extreme);
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
+        let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
+        let mut raw = Raw::connect(running.address());
+        for _ in 0..2 {
+            raw.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(raw.response().status, 200, "{extreme:?}");
+            if extreme != Extreme::Max {
+                raw.expect_end();
+                break;
+            }
+        }
         drop(raw);
         running.stopper().stop();
         running.join().unwrap();

@@ -61,17 +61,17 @@ impl State {
         }
     }
 
-    fn checkpoint_if_idle(&mut self) {
-        if let Err(error) = self.store.checkpoint_if_idle() {
-            log::error!("cannot start a thread to shorten the write-ahead log: {error}");
-        }
-    }
-
     fn save_clock(&mut self) {
         if let Some(saved) = self.clock.to_saved()
             && let Err(error) = self.in_transaction(|state| state.store.save_clock(saved))
         {
             log::error!("the chat's clock cannot be saved: {error}");
+        }
+    }
+
+    fn checkpoint_if_idle(&mut self) {
+        if let Err(error) = self.store.checkpoint_if_idle() {
+            log::error!("cannot start a thread to shorten the write-ahead log: {error}");
         }
     }
 

@@ -159,7 +159,7 @@ impl File {
 /// the log.
 pub(super) fn after_crash(before: &Files, calls: &[Call], end: usize, crash: Crash, random: &mut Random) -> Files {
     let is_kill = crash == Crash::Kill;
-    let sector = [SECTOR, 8 * SECTOR, usize::MAX][random.below(3)];
+    let sector = if is_kill { usize::MAX } else { [SECTOR, 8 * SECTOR, usize::MAX][random.below(3)] };
     let mut files: Vec<File> =
         before.values().map(|content| File { content: content.clone(), unsynced: Vec::new() }).collect();
     // The entries of the folder, as indices of files. Changes of a folder reach the disk in their order.

@@ -176,4 +176,4 @@ const ROOM: u64 = 2;
 /// A call that is never reached.
 const ALL: usize = 1_000_000;
 /// How many cases are tried unless `SEEDS` says how often to try all of them.
-const FEW_CASES: usize = 600;
+const FEW_CASES: usize = 400;
