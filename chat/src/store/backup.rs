@@ -226,3 +226,31 @@ impl std::error::Error for BackupError {}
 const STEP_PAGES: i32 = 4096;
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{super::token::epoch, open::create_first_version},
+        *,
+    };
+
+    /// A backup before an update of the program is made by the new program.
+    #[test]
+    fn data_of_an_older_version_is_checked_and_copied_unchanged() {
+        let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
+        fs::create_dir(&folder).unwrap();
+        create_first_version(&Connection::open(folder.join("chat.sqlite3")).unwrap());
+        let (mut reader, copy) = (DataReader::in_folder(&folder).unwrap(), folder.join("copy"));
+        assert_eq!(reader.check(&Progress::default()).unwrap(), [""; 0]);
+        let bytes = reader.back_up(&copy, false, &Progress::default()).unwrap();
+        assert_eq!(bytes, fs::metadata(&copy).unwrap().len());
+        let db = Connection::open(&copy).unwrap();
+        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, 1);
+        db.execute_batch("DROP INDEX sessions_by_use").unwrap();
+        drop(db);
+        let problems = DataReader::of_backup(&copy).unwrap().check(&Progress::default()).unwrap();
+        assert_eq!(problems, ["the index sessions_by_use is not as it should be"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
