@@ -18,7 +18,7 @@ use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},
 };
-use tempfile::{TempDir, TempPath};
+use tempfile::TempPath;
 
 use super::{
     OpenError, StoreError,
@@ -78,7 +78,7 @@ impl DataReader {
         if progress.is_stopped() {
             return Err(BackupError::Stopped);
         }
-        publish(copy, workplace, file, replace)?;
+        publish(copy, file, replace)?;
         #[cfg(unix)]
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(written.len())
@@ -118,6 +118,7 @@ impl DataReader {
         let moment = self.db.unchecked_transaction()?;
         // A transaction begins with its first read.
         moment.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        let written = File::open(copy).map_err(|error| BackupError::File(copy.to_owned(), error))?;
         let backup = Backup::new(&moment, &mut db)?;
         loop {
             let step = backup.step(STEP_PAGES)?;
@@ -127,6 +128,8 @@ impl DataReader {
             if progress.is_stopped() {
                 return Err(BackupError::Stopped);
             }
+            // In small parts: a server's commit may have to wait until all that was written before is on the disk.
+            written.sync_data().map_err(|error| BackupError::File(copy.to_owned(), error))?;
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}
@@ -155,15 +158,14 @@ impl DataReader {
 }
 
 /// Gives a finished copy its name.
-fn publish(copy: PathBuf, workplace: TempDir, file: &Path, replace: bool) -> Result<(), BackupError> {
+fn publish(copy: PathBuf, file: &Path, replace: bool) -> Result<(), BackupError> {
     let failed = |error| BackupError::File(file.to_owned(), error);
     let copy = TempPath::try_from_path(copy).map_err(failed)?;
     let renamed = if replace { copy.persist(file) } else { copy.persist_noclobber(file) };
     renamed.map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists(file.to_owned()),
         _ => failed(error.error),
-    })?;
-    workplace.close().map_err(failed)
+    })
 }
 
 /// Returns whether a file in the folder of a database belongs to it.
@@ -224,3 +226,31 @@ impl std::error::Error for BackupError {}
 const STEP_PAGES: i32 = 4096;
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{super::token::epoch, open::create_first_version},
+        *,
+    };
+
+    /// A backup before an update of the program is made by the new program.
+    #[test]
+    fn data_of_an_older_version_is_checked_and_copied_unchanged() {
+        let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
+        fs::create_dir(&folder).unwrap();
+        create_first_version(&Connection::open(folder.join("chat.sqlite3")).unwrap());
+        let (mut reader, copy) = (DataReader::in_folder(&folder).unwrap(), folder.join("copy"));
+        assert_eq!(reader.check(&Progress::default()).unwrap(), [""; 0]);
+        let bytes = reader.back_up(&copy, false, &Progress::default()).unwrap();
+        assert_eq!(bytes, fs::metadata(&copy).unwrap().len());
+        let db = Connection::open(&copy).unwrap();
+        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, 1);
+        db.execute_batch("DROP INDEX sessions_by_use").unwrap();
+        drop(db);
+        let problems = DataReader::of_backup(&copy).unwrap().check(&Progress::default()).unwrap();
+        assert_eq!(problems, ["the index sessions_by_use is not as it should be"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -166,6 +166,14 @@ const STATEMENTS: usize = 128;
 /// Size of the page cache, in KiB.
 const CACHE_KIB: i32 = 32 << 10;
 
+/// For tests: creates a database of the first version.
+#[cfg(test)]
+pub(super) fn create_first_version(db: &Connection) {
+    db.execute_batch(MIGRATIONS[0]).unwrap();
+    db.pragma_update(None, "application_id", APPLICATION).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
