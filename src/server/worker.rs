@@ -120,11 +120,6 @@ impl<A: App> Worker<A> {
         if self.is_read_paused(key) {
             return;
         }
-        if self.hub.remote.is_overloaded() {
-            self.congested = true;
-            self.schedule(key);
-            return;
-        }
         self.hub.cork(key);
         let inbound = &mut self.inbound[Self::slot(key)];
         let mut stash = inbound.take_stash();
@@ -233,10 +228,7 @@ impl<A: App> Worker<A> {
         let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN);
         let mut end = None;
         let mut completed = false;
-        for number in 1..=EVENTS_PER_TURN {
-            if number % EVENTS_PER_CHECK == 0 && hub.remote.is_overloaded() {
-                break; // the app's answers to this connection have filled a mailbox
-            }
+        for _ in 0..EVENTS_PER_TURN {
             let event = match events.next_event() {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
@@ -468,8 +460,6 @@ const _: () = assert!(size_of::<Link>() <= 88 && size_of::<Inbound<()>>() <= 88)
 pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";
 /// The budget of one connection in one turn, in events.
 const EVENTS_PER_TURN: usize = 1024;
-/// After how many events a worker checks whether a mailbox is full.
-const EVENTS_PER_CHECK: usize = 16;
 /// The approximate budget of one connection in one turn, in bytes after inflation. Compressed input can grow about a
 /// thousandfold.
 const INFLATED_PER_TURN: usize = 1 << 20;
