@@ -12,6 +12,7 @@
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
 //! | `origin.rs` | [`OriginPolicy`]: the pages that may connect |
 //! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
+//! | `commands.rs` | what other threads and workers have asked for, carried out |
 //! | `addresses.rs` | how many connections each address has |
 //! | `config.rs` | [`Config`]: every limit and its default |
 //! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
@@ -32,6 +33,7 @@
 mod addresses;
 mod app;
 mod bounds;
+mod commands;
 mod config;
 mod context;
 mod deadlines;

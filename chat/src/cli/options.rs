@@ -12,9 +12,9 @@ use clap::{
     parser::ValueSource,
 };
 use switchboard::{Config, DeflateConfig, Limits};
-use switchboard_chat::{ChatConfig, ChatService, Data, Name, Rate};
+use switchboard_chat::{ChatConfig, ChatService, Data, Rate};
 
-use super::memory;
+use super::{memory, values};
 
 /// A chat for the browser on a WebSocket server, with an echo and a broadcast service for tests
 ///
@@ -117,7 +117,7 @@ pub(crate) enum Recipients {
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Address and port to listen on; port 0 chooses a free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = values::address_and_port)]
     pub(crate) listen: SocketAddr,
     /// Number of worker threads, each with its own event loop [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -136,11 +136,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_connections_per_address: usize,
     /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_time_or_zero)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = values::time_or_zero)]
     pub(crate) keep_alive: Duration,
     /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
     /// own page; for echo and broadcast, any page]
-    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
+    #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
     pub(crate) origin: Vec<String>,
     /// Log more to standard error: -v for info, -vv for debug, -vvv for trace messages
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -189,7 +189,7 @@ struct ChatOptions {
     data: DataOption,
     /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none;
     /// browsers can use localhost or an IP address]
-    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
+    #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
     public_url: Option<String>,
     /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without this option, all
     /// users behind the proxy share the limits of one address, on sign-in attempts and on connections
@@ -205,10 +205,10 @@ struct ChatOptions {
     #[arg(long)]
     no_registration: bool,
     /// Sign users out after this time without activity, such as 15m; reading does not count as activity
-    #[arg(long, value_name = "TIME", default_value = "30days", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "30days", value_parser = values::time)]
     session_idle: Duration,
     /// Sign users out this long after they have signed in, active or not
-    #[arg(long, value_name = "TIME", default_value = "365days", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "365days", value_parser = values::time)]
     session_lifetime: Duration,
 }
 
@@ -224,16 +224,16 @@ pub(crate) struct DataOption {
 #[command(next_help_heading = "Limits of the chat")]
 struct LimitOptions {
     /// Maximum characters in a message
-    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = values::at_least_one)]
     max_text_chars: usize,
     /// Maximum characters in a room's topic
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_topic_chars: usize,
     /// Maximum characters in a user's name
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = name_chars)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = values::name_chars)]
     max_name_chars: usize,
     /// Maximum characters in a room's name
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = name_chars)]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = values::name_chars)]
     max_room_name_chars: usize,
     /// Rate of events on each connection: 300+20/s allows 300 at once, then 20 per second
     #[arg(long, value_name = "RATE", default_value = "300+20/s")]
@@ -260,7 +260,7 @@ struct LimitOptions {
     #[arg(long, value_name = "N", default_value_t = 20)]
     max_owned_rooms: usize,
     /// Maximum connections of each user
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = values::at_least_one)]
     max_connections_each: usize,
     /// Number of messages to keep in each room; older ones are deleted
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -413,52 +413,3 @@ impl Compression {
 const MESSAGE_BYTES: u64 = 16 << 20;
 /// One of so many bytes of the memory for clients is for events that the chat has not handled.
 const EVENT_SHARE: usize = 4;
-
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
-}
-
-fn name_chars(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=Name::HIGHEST_LIMIT) => Ok(number),
-        _ => Err(format!("expected a number from 1 to {}", Name::HIGHEST_LIMIT)),
-    }
-}
-
-fn default_port(port: &str) -> String {
-    format!("an origin does not contain its scheme's default port; leave out {port}")
-}
-
-fn parse_time(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(time) if time.is_zero() => Err("expected a time greater than 0, such as 15m, 12h or 30days".to_owned()),
-        Ok(time) => Ok(time),
-        Err(_) => Err("expected a time such as 15m, 12h or 30days".to_owned()),
-    }
-}
-
-fn parse_time_or_zero(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(time) => Ok(time),
-        Err(_) if text == "0" => Ok(Duration::ZERO),
-        Err(_) => Err("expected a time such as 75s or 5m, or 0".to_owned()),
-    }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("expected a number of at least 1".to_owned()),
-        Ok(number) => Ok(number),
-    }
-}
-
-fn parse_origin(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match host {
-        // Browsers leave out the default port.
-        Some(_) if text.starts_with("https://") && text.ends_with(":443") => Err(default_port(":443")),
-        Some(_) if text.starts_with("http://") && text.ends_with(":80") => Err(default_port(":80")),
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text.to_owned()),
-        _ => Err("expected a scheme and a host, such as https://chat.example or http://localhost:3000".to_owned()),
-    }
-}

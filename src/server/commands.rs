@@ -1,0 +1,44 @@
+//! The execution of commands from other threads and workers.
+
+use super::{App, link::LinkState, remote::Command, worker::Worker};
+use crate::{CloseCode, CloseFrame, reactor::Turn};
+
+impl<A: App> Worker<A> {
+    pub(super) fn execute(&mut self, command: Command, turn: &mut Turn<'_>) {
+        match command {
+            Command::Publish(batch) => {
+                for publication in batch.iter() {
+                    let except = publication.except_at(self.hub.worker);
+                    self.hub.publish_here(&publication.topic, &publication.message, except);
+                }
+            }
+            Command::Send(key, message) => self.hub.send_unsolicited(key, &message),
+            Command::Answer(key, message) => self.hub.answer(key, &message),
+            Command::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
+            Command::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
+            Command::Close(key, code, reason) => {
+                if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {
+                    let internal = CloseFrame { code: CloseCode::INTERNAL_ERROR, reason: "" };
+                    // 1011 without a reason can always be sent.
+                    let _ = self.hub.close(key, Some(internal));
+                }
+            }
+            Command::Shut(key, code, reason) => {
+                if self.hub.shut(key, CloseFrame { code, reason: &reason }).is_err() {
+                    let internal = CloseFrame { code: CloseCode::INTERNAL_ERROR, reason: "" };
+                    // As above.
+                    let _ = self.hub.shut(key, internal);
+                }
+            }
+            Command::Resume(key) => {
+                // One that is shut stays so.
+                if let Some(link) = self.hub.links.get_mut(key).filter(|link| link.state == LinkState::Open) {
+                    link.paused = false;
+                    self.restart_peer_deadlines(key);
+                    self.schedule(key);
+                }
+            }
+            Command::Stop => self.stop(turn),
+        }
+    }
+}
