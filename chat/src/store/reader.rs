@@ -109,7 +109,7 @@ impl DataReader {
     /// [`OpenError`] if there is none, or if it is not a chat's.
     pub fn in_folder(folder: &Path) -> Result<Self, OpenError> {
         match Self::open(existing_database(folder)?) {
-            Ok(Self { version: 0, .. }) if has_mark(folder) => Err(OpenError::Lost(folder.to_owned())),
+            Ok(Self { version: 0, .. }) if has_mark(folder)? => Err(OpenError::Lost(folder.to_owned())),
             Ok(Self { version: 0, .. }) => Err(OpenError::NoChat(folder.to_owned())),
             opened => opened.map_err(|error| explain(error, folder)),
         }
