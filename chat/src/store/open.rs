@@ -262,6 +262,18 @@ mod tests {
         assert_eq!(rows, expected);
     }
 
+    /// The tests may run as root, whom no permission stops.
+    #[test]
+    fn an_operator_without_permission_learns_which_user_has_it() {
+        for code in [rusqlite::ffi::SQLITE_CANTOPEN, rusqlite::ffi::SQLITE_READONLY, rusqlite::ffi::SQLITE_PERM] {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let refused = explain(OpenError::Database(error), Path::new("data"));
+            let text = refused.to_string();
+            assert!(matches!(refused, OpenError::NoAccess(..)), "{refused:?}");
+            assert!(text.ends_with("; run this as the user of the server"), "{text}");
+        }
+    }
+
     #[test]
     fn another_programs_database_is_left_unchanged() {
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));

@@ -168,7 +168,10 @@ impl DataReader {
     /// Opens a database that nobody writes.
     fn open_frozen(file: &Path, state: FileState) -> Result<Self, OpenError> {
         let uri = immutable_uri(file).map_err(|error| OpenError::Unreadable(file.to_owned(), error))?;
-        let db = Connection::open_with_flags(uri, FLAGS | OpenFlags::SQLITE_OPEN_URI)?;
+        let Ok(db) = Connection::open_with_flags(uri, FLAGS | OpenFlags::SQLITE_OPEN_URI) else {
+            // The error names the file then, not the URI.
+            return Self::open(file.to_owned());
+        };
         let opened = Self::with_connection(db, file.to_owned());
         if FileState::of(file)? != state {
             return Self::open(file.to_owned());
