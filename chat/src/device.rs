@@ -1,8 +1,8 @@
 //! Cookies of devices that have signed in before ([`DeviceKey`]).
 //!
-//! Whoever guesses passwords from many addresses uses up the attempts that an account and its network have. A device on
-//! which its user has signed in before has attempts of its own, and goes before strangers. The cookie does not sign
-//! anybody in: the password is still needed. It ends with the account, and with a change of the password. See OWASP,
+//! An attacker who guesses passwords from many addresses uses up the attempts that an account and its network have. A
+//! device on which its user has signed in before has attempts of its own, and goes before strangers. The cookie does not
+//! sign anybody in: the password is still needed. It ends with the account, and with a change of the password. See OWASP,
 //! "Slow Down Online Guessing Attacks with Device Cookies".
 
 use std::fmt;

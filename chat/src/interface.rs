@@ -89,7 +89,7 @@ pub(super) trait ChatCore: Send + Sync {
 /// Receives a result. Called once, on a thread of the core, which it must not block.
 pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
 
-/// Admits an attempt to log in, or refuses it. Returns what is to be called if the password is right.
+/// Admits an attempt to log in, or refuses it. Returns a function to call if the password is right.
 pub(super) type Admit = Box<dyn FnOnce() -> Result<Box<dyn FnOnce() + Send>, SignInError> + Send>;
 
 /// The result of looking for an account.

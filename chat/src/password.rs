@@ -151,8 +151,9 @@ impl Hasher {
         self.queue(asker, move |hashing| then(hashing.map(|hashing| hashing.verify(&password, stored.as_deref()))));
     }
 
-    /// Verifies a password as [`verify`](Self::verify) does, if it is admitted immediately before. Calls what `admit`
-    /// returns if the password is right. Passwords are verified one at a time, so no other is admitted meanwhile.
+    /// Verifies a password as [`verify`](Self::verify) does, if it is admitted immediately before. Calls the function
+    /// that `admit` returns if the password is right. Passwords are verified one at a time, so no other is admitted
+    /// meanwhile.
     pub(super) fn verify_if_admitted<E: From<HashError>, G: FnOnce()>(
         &self,
         asker: Asker,

@@ -150,7 +150,7 @@ impl ClientBuilder {
             _ => ClientError::Connect(error),
         })?;
         let established = opening_handshake(&mut tcp, handshake, &request, deadline)?;
-        log::debug!("connected to {} after {:?}", url.authority, started.elapsed());
+        log::debug!("connected to {} after {} ms", url.authority, started.elapsed().as_millis());
         Ok(Client::new(tcp, established, keys, self.limits, self.timeouts))
     }
 

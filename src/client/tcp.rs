@@ -106,10 +106,16 @@ impl Tcp {
 
     /// Reads once and returns the number of bytes, 0 at the end of the stream. Overwrites the buffer: all earlier bytes
     /// must have been consumed.
+    ///
+    /// If the process is stopped until the deadline is over, bytes may have arrived meanwhile: they are read.
     pub(super) fn fill(&mut self, deadline: Deadline) -> io::Result<usize> {
         self.unread = 0..0;
+        let mut was_interrupted = false;
         loop {
-            let timeout = deadline.timeout()?;
+            let timeout = match deadline.timeout() {
+                Err(_) if was_interrupted => Some(MIN_TIMEOUT),
+                timeout => timeout?,
+            };
             if timeout != self.read_timeout {
                 self.stream.set_read_timeout(timeout)?;
                 self.read_timeout = timeout;
@@ -119,7 +125,7 @@ impl Tcp {
                     self.unread = 0..length;
                     return Ok(length);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => was_interrupted = true,
                 Err(error) => return Err(error),
             }
         }

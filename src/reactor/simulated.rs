@@ -184,6 +184,8 @@ struct Flow {
     end_read: bool,
     /// A write was cut short, so the writer must be notified of free space.
     wants_writable: bool,
+    /// An urgent byte waits behind this many bytes that the reader has not read.
+    urgent: Option<usize>,
     scheduled: bool,
     stalled_until: Time,
 }
@@ -208,6 +210,7 @@ struct Flags {
     readable: bool,
     writable: bool,
     read_closed: bool,
+    urgent: bool,
 }
 
 /// The state of one worker's poller.
@@ -473,7 +476,8 @@ impl State {
         }
         if count > 0 || ends_now {
             self.note(format_args!("{pair} {reader:?} gets {count}{}", if ends_now { " and the end" } else { "" }));
-            self.notify(pair, reader, Flags { readable: true, writable: false, read_closed: ends_now });
+            let urgent = self.pairs[pair].flows[from as usize].has_urgent();
+            self.notify(pair, reader, Flags { readable: true, writable: false, read_closed: ends_now, urgent });
         }
         if has_room {
             self.notify(pair, from, Flags { writable: true, ..Flags::default() });
@@ -512,7 +516,7 @@ impl State {
             flow.sent.clear();
             flow.wants_writable = false;
         }
-        self.notify(pair, side, Flags { readable: true, writable: true, read_closed: true });
+        self.notify(pair, side, Flags { readable: true, writable: true, read_closed: true, urgent: false });
     }
 
     fn notify(&mut self, pair: usize, side: Side, flags: Flags) {
@@ -561,8 +565,12 @@ impl State {
         self.count_call(pair, side);
         let Pair { flows, ends, .. } = &mut self.pairs[pair];
         let (flow, end) = (&mut flows[side.other() as usize], &mut ends[side as usize]);
+        if flow.urgent == Some(0) {
+            flow.urgent = None; // the byte is skipped
+        }
         if !flow.arrived.is_empty() {
-            let count = buffer.len().min(flow.arrived.len());
+            let count = buffer.len().min(flow.arrived.len()).min(flow.urgent.unwrap_or(usize::MAX));
+            flow.urgent = flow.urgent.map(|before| before - count);
             for (place, byte) in buffer.iter_mut().zip(flow.arrived.drain(..count)) {
                 *place = byte;
             }
@@ -657,6 +665,7 @@ impl Flow {
             fin: Fin::None,
             end_read: false,
             wants_writable: false,
+            urgent: None,
             scheduled: false,
             stalled_until: 0,
         }
@@ -664,6 +673,11 @@ impl Flow {
 
     fn free(&self) -> usize {
         self.wire.send_buffer - self.sent.len()
+    }
+
+    /// Returns whether an urgent byte has arrived and was not read.
+    fn has_urgent(&self) -> bool {
+        self.urgent.is_some_and(|before| before <= self.arrived.len())
     }
 
     fn has_pending(&self) -> bool {
@@ -676,6 +690,7 @@ impl Flags {
         self.readable |= other.readable;
         self.writable |= other.writable;
         self.read_closed |= other.read_closed;
+        self.urgent |= other.urgent;
     }
 }
 
@@ -686,6 +701,7 @@ impl Pair {
         let read_closed = up.fin == Fin::Arrived || end.broken;
         Flags {
             readable: !up.arrived.is_empty() || read_closed,
+            urgent: up.has_urgent(),
             writable: 3 * down.free() >= down.wire.send_buffer || end.broken,
             read_closed,
         }
@@ -710,6 +726,16 @@ impl Peer {
 
     pub(crate) fn shutdown_write(&self) {
         let _ = self.network.lock().shutdown_write(self.pair, Side::Client);
+    }
+
+    /// Sends an urgent byte behind all bytes that were written, unless another one waits.
+    pub(crate) fn write_urgent(&self) {
+        let mut state = self.network.lock();
+        let flow = &mut state.pairs[self.pair].flows[Side::Client as usize];
+        flow.urgent.get_or_insert(flow.sent.len() + flow.arrived.len());
+        if flow.has_urgent() {
+            state.notify(self.pair, Side::Server, Flags { readable: true, urgent: true, ..Flags::default() });
+        }
     }
 
     /// Resets the connection. Bytes that have not arrived are lost.
@@ -858,9 +884,10 @@ impl Poller {
             place.queued = false;
             let edges = std::mem::take(&mut place.edges);
             let Some((worker, token)) = place.watched else { continue };
-            let Flags { readable, writable, read_closed } = if reports_all { place.full_readiness() } else { edges };
+            let Flags { readable, writable, read_closed, urgent } =
+                if reports_all { place.full_readiness() } else { edges };
             if worker == self.worker && (readable || writable) {
-                events.push((token, Readiness { readable, writable, read_closed }));
+                events.push((token, Readiness { readable, writable, read_closed, urgent }));
             }
         }
         if !is_full && state.percent(state.faults.spurious) {
@@ -868,11 +895,11 @@ impl Poller {
             let ours: Vec<_> = watched.filter(|(worker, _)| *worker == self.worker).collect();
             if !ours.is_empty() {
                 let (_, token) = ours[state.random.below(ours.len())];
-                events.push((token, Readiness { readable: true, writable: true, read_closed: false }));
+                events.push((token, Readiness { readable: true, writable: true, read_closed: false, urgent: false }));
             }
         }
         if std::mem::take(&mut state.workers[self.worker].backlog_edge) {
-            events.push((LISTENER, Readiness { readable: true, writable: false, read_closed: false }));
+            events.push((LISTENER, Readiness { readable: true, writable: false, read_closed: false, urgent: false }));
         }
         Ok(if is_full { events.len() } else { usize::MAX })
     }

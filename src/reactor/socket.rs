@@ -19,6 +19,8 @@ pub(crate) struct Readiness {
     pub(crate) writable: bool,
     /// The peer has ended its side: only bytes in the kernel's buffer are still to come.
     pub(crate) read_closed: bool,
+    /// The peer has sent an urgent byte of TCP (RFC 6093), at which a read ends. Set with `readable`, on Linux only.
+    pub(crate) urgent: bool,
 }
 
 impl Readiness {
@@ -27,6 +29,10 @@ impl Readiness {
             readable: event.is_readable() || event.is_error(),
             writable: event.is_writable(),
             read_closed: event.is_read_closed(),
+            #[cfg(target_os = "linux")]
+            urgent: event.is_priority(),
+            #[cfg(not(target_os = "linux"))]
+            urgent: false,
         }
     }
 }
@@ -58,14 +64,14 @@ impl Socket {
 
     /// Reads once.
     ///
-    /// A read that does not fill the buffer has drained the socket (epoll(7), question 9), unless the peer has ended
-    /// its side: no further event announces that end, so it must be read too.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], read_closed: bool) -> Read {
+    /// A read that does not fill the buffer has drained the socket (epoll(7), question 9). Not so if `more_follows`: the
+    /// peer has ended its side, and no further event announces that end; or the read may have ended at an urgent byte.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], more_follows: bool) -> Read {
         loop {
             return match self.stream.read(buffer) {
                 Ok(0) => Read::Ended,
                 Ok(count) => {
-                    let drained = cfg!(target_os = "linux") && count < buffer.len() && !read_closed;
+                    let drained = cfg!(target_os = "linux") && count < buffer.len() && !more_follows;
                     Read::Bytes { count, drained }
                 }
                 Err(error) => match error.kind() {

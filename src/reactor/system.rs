@@ -38,6 +38,12 @@ pub(super) fn thread_cpu_time() -> Duration {
 #[cfg(windows)]
 static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
 
+/// The events of a stream. On Linux, an urgent byte is one.
+#[cfg(target_os = "linux")]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(target_os = "linux"))]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// A connected stream of bytes. TCP is read and written through rustix, which enters the kernel directly: the C
 /// library's support for thread cancellation around each call is a tenth of our instructions for an echo.
 #[derive(Debug)]
@@ -119,9 +125,7 @@ impl Registry<'_> {
     /// Registers a stream for events in both directions.
     pub(super) fn watch(self, stream: &mut Stream, token: Token) -> io::Result<()> {
         match (self, stream) {
-            (Self::Mio(registry), Stream::Tcp(stream)) => {
-                registry.register(stream, token, Interest::READABLE | Interest::WRITABLE)
-            }
+            (Self::Mio(registry), Stream::Tcp(stream)) => registry.register(stream, token, INTERESTS),
             #[cfg(test)]
             (Self::Simulated(poller), Stream::Simulated(stream)) => poller.watch(stream, token),
             #[cfg(test)]

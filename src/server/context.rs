@@ -56,6 +56,7 @@ impl<'a> Context<'a> {
         } else {
             self.hub.flush_outgoing();
             self.hub.remote.send(id, message);
+            self.hub.has_posted = true;
         }
     }
 
@@ -119,6 +120,7 @@ impl<'a> Context<'a> {
     /// [`Prepared::uncompressed`](crate::Prepared::uncompressed) messages instead.
     pub fn remote(&mut self) -> &Remote {
         self.hub.flush_outgoing();
+        self.hub.has_posted = true;
         &self.hub.remote
     }
 }

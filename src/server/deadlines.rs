@@ -25,7 +25,7 @@ impl<A: App> Worker<A> {
             return;
         }
         self.last_sweep = now;
-        if self.congested {
+        if self.hub.congested {
             // The worker reads from no peer, so no peer can be late.
             for key in self.hub.links.keys().collect::<Vec<_>>() {
                 self.restart_peer_deadlines(key);

@@ -61,7 +61,11 @@ impl Hub {
             self.publish_here(topic, &message, except);
             if others {
                 // The excepted connection is one of this worker.
+                self.outgoing_bytes += message.frame().len();
                 self.outgoing.push(Publication { topic: topic.into(), message, except: None });
+                if self.outgoing_bytes >= MAX_LOG_BYTES {
+                    self.flush_outgoing();
+                }
             }
         } else {
             let header = FrameHeader::of_message(message.kind(), false, message.payload().len() as u64).encode();
@@ -198,10 +202,12 @@ impl Hub {
     pub(super) fn flush_outgoing(&mut self) {
         if !self.outgoing.is_empty() {
             let batch = std::mem::take(&mut self.outgoing).into();
+            self.outgoing_bytes = 0;
             self.remote.publish_from(self.worker, &batch);
+            self.has_posted = true;
         }
     }
 }
 
-/// Logs of at least this many bytes are delivered before the turn is done.
+/// Publications of at least this many bytes are delivered, or posted to the other workers, before the turn is done.
 const MAX_LOG_BYTES: usize = 1 << 20;

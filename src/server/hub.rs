@@ -35,8 +35,15 @@ pub(super) struct Hub {
     pub(super) corked: Option<Key>,
     /// Connections with new frames in their outboxes, to be flushed at the end of the turn.
     pub(super) dirty: Vec<Key>,
-    /// Publications of this turn, for the other workers.
+    /// Publications for the other workers that are not posted yet, and their bytes.
     pub(super) outgoing: Vec<Publication>,
+    pub(super) outgoing_bytes: usize,
+    /// Some worker does not keep up with its mail, so this one reads nothing until it does.
+    pub(super) congested: bool,
+    /// The app may have posted mail since `congested` was last determined.
+    pub(super) has_posted: bool,
+    /// Events that were handled since then.
+    unchecked_events: u32,
     pub(super) bounds: Bounds,
     /// The number of connections that are being refused because the worker is full.
     pub(super) over_capacity: usize,
@@ -60,6 +67,10 @@ impl Hub {
             corked: None,
             dirty: Vec::new(),
             outgoing: Vec::new(),
+            outgoing_bytes: 0,
+            congested: false,
+            has_posted: false,
+            unchecked_events: 0,
             over_capacity: 0,
             resumable: Vec::new(),
         }
@@ -97,12 +108,25 @@ impl Hub {
         if self.cork.len() >= CORK_BYTES {
             self.flush_cork(key);
         }
+        self.unchecked_events += 1;
+        if (self.has_posted || self.unchecked_events >= EVENTS_PER_CHECK) && self.check_congestion() {
+            return Disposition::Stop;
+        }
         match self.links.get(key) {
             Some(link) if link.is_read_paused(self.config.max_queued_bytes) => Disposition::Stop,
             Some(Link { state: LinkState::Open, .. }) => Disposition::Deliver,
             Some(Link { state: LinkState::Http | LinkState::Closing, .. }) => Disposition::Drop,
             Some(Link { state: LinkState::Draining | LinkState::Lingering, .. }) | None => Disposition::Stop,
         }
+    }
+
+    /// Determines whether some worker does not keep up with its mail, and returns it.
+    ///
+    /// An app may post much for one short event, so the end of the turn would be too late to find out.
+    pub(super) fn check_congestion(&mut self) -> bool {
+        (self.has_posted, self.unchecked_events) = (false, 0);
+        self.congested = self.remote.is_overloaded();
+        self.congested
     }
 
     /// Writes the collected frames and stops collecting.
@@ -301,7 +325,9 @@ impl Hub {
                 self.bounds.failed.push((key, Failure::Broken(error)));
             }
             // If the peer ended its side first, no event will announce that again.
-            link.readable |= link.read_closed;
+            if link.read_closed {
+                link.set_readable(false);
+            }
             self.resumable.push(key);
         } else if held && !link.is_read_paused(self.config.max_queued_bytes) {
             self.resumable.push(key);
@@ -368,5 +394,8 @@ pub(super) enum Fault<'a> {
     Policy(CloseCode, &'a str),
 }
 
+/// After so many events it is checked whether the workers keep up with their mail: the app may have a [`Remote`] of its
+/// own.
+const EVENTS_PER_CHECK: u32 = 16;
 /// A cork of at least this many bytes is written before its event is done.
 const CORK_BYTES: usize = 64 << 10;

@@ -30,8 +30,7 @@ pub(super) struct Link {
     pub(super) pinged: bool,
     /// The app has paused reading.
     pub(super) paused: bool,
-    /// The socket may hold bytes that no further event will announce.
-    pub(super) readable: bool,
+    pub(super) readable: Readable,
     /// The peer has ended its side; the read that returns the end may be still to come.
     pub(super) read_closed: bool,
     /// The connection is only being refused because the worker is full.
@@ -40,6 +39,15 @@ pub(super) struct Link {
     pub(super) scheduled: bool,
     /// The connection is in the hub's `dirty` list.
     pub(super) dirty: bool,
+}
+
+/// Whether a socket may hold bytes that no further event will announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readable {
+    No,
+    Yes,
+    /// An urgent byte has arrived, at which a read may end: only a read that would block has drained the socket.
+    UntilBlocked,
 }
 
 /// How far the outgoing half of a connection has come.
@@ -70,12 +78,21 @@ impl Link {
             since: now,
             pinged: false,
             paused: false,
-            readable: false,
+            readable: Readable::No,
             read_closed: false,
             over_capacity: false,
             scheduled: false,
             dirty: false,
         }
+    }
+
+    /// Notes that the socket may hold bytes, perhaps with an urgent one.
+    pub(super) fn set_readable(&mut self, urgent: bool) {
+        self.readable = match self.readable {
+            Readable::UntilBlocked => Readable::UntilBlocked,
+            Readable::No | Readable::Yes if urgent => Readable::UntilBlocked,
+            Readable::No | Readable::Yes => Readable::Yes,
+        };
     }
 
     pub(super) fn enter(&mut self, state: LinkState, now: Tick) {

@@ -20,7 +20,7 @@ use super::{
     http::RequestStream,
     hub::{Disposition, Fault, Hub},
     inbound::{Inbound, Mail, Phase, Unfinished},
-    link::{Link, LinkState},
+    link::{Link, LinkState, Readable},
     remote::Command,
 };
 use crate::{
@@ -41,8 +41,6 @@ pub(super) struct Worker<A: App> {
     pub(super) run_queue: Vec<Key>,
     /// Connections that continue in the next turn.
     pub(super) next_run_queue: Vec<Key>,
-    /// Some worker does not keep up with its mail, so this one reads nothing until it does.
-    pub(super) congested: bool,
     /// Connections that were evicted since the last warning about it.
     pub(super) evicted: usize,
     pub(super) last_memory_warning: Option<Tick>,
@@ -85,7 +83,6 @@ impl<A: App> Worker<A> {
             capacity,
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
-            congested: false,
             evicted: 0,
             last_memory_warning: None,
             last_sweep: now,
@@ -102,7 +99,7 @@ impl<A: App> Worker<A> {
         let inbound = &self.inbound[Self::slot(key)];
         let has_stash = !inbound.stash().is_empty() || inbound.is_inflating();
         if let Some(link) = self.hub.links.get_mut(key)
-            && (has_stash || link.readable)
+            && (has_stash || link.readable != Readable::No)
             && !link.scheduled
             && !link.is_read_paused(self.config.max_queued_bytes)
             && !inbound.phase.is_awaiting_app()
@@ -131,11 +128,14 @@ impl<A: App> Worker<A> {
             stash.drain(..used);
             self.keep(key, stash);
         } else if let Some(link) = self.hub.links.get_mut(key)
-            && link.readable
+            && link.readable != Readable::No
         {
-            match link.socket.read(turn.buffer, link.read_closed) {
+            let more_follows = link.read_closed || link.readable == Readable::UntilBlocked;
+            match link.socket.read(turn.buffer, more_follows) {
                 Read::Bytes { count, drained } => {
-                    link.readable = !drained;
+                    if drained {
+                        link.readable = Readable::No;
+                    }
                     link.note_received(turn.now);
                     if turn.is_late {
                         self.restart_peer_deadlines(key);
@@ -146,9 +146,9 @@ impl<A: App> Worker<A> {
                         self.keep(key, turn.buffer[used..count].to_vec());
                     }
                 }
-                Read::Blocked => link.readable = false,
+                Read::Blocked => link.readable = Readable::No,
                 Read::Ended => {
-                    link.readable = false;
+                    link.readable = Readable::No;
                     self.peer_ended(key);
                 }
                 Read::Failed(error) => self.end(key, &End::Broken(error.kind())),
@@ -190,6 +190,8 @@ impl<A: App> Worker<A> {
             Ok((used, None)) => used,
             Ok((used, Some(incoming))) => {
                 self.dispatch(key, incoming);
+                // The response is mail, and may be long.
+                self.hub.check_congestion();
                 used
             }
             Err(rejection) => {
@@ -375,7 +377,9 @@ impl<A: App> reactor::Handler for Worker<A> {
     fn ready(&mut self, key: Key, readiness: Readiness, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
         let Some(link) = self.hub.links.get_mut(key) else { return };
-        link.readable |= readiness.readable || readiness.read_closed;
+        if readiness.readable || readiness.read_closed {
+            link.set_readable(readiness.urgent);
+        }
         link.read_closed |= readiness.read_closed;
         if readiness.writable && !link.outbox.is_empty() {
             if turn.is_late {
@@ -386,7 +390,7 @@ impl<A: App> reactor::Handler for Worker<A> {
         if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
             return; // the run queue gives it its budget of this turn
         }
-        if self.congested {
+        if self.hub.congested {
             self.schedule(key);
         } else {
             self.drive(key, turn);
@@ -408,12 +412,12 @@ impl<A: App> reactor::Handler for Worker<A> {
 
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
         self.hub.now = turn.now;
-        if !self.congested {
-            for key in std::mem::take(&mut self.run_queue) {
-                if let Some(link) = self.hub.links.get_mut(key) {
-                    link.scheduled = false;
-                    self.drive(key, turn);
-                }
+        for key in std::mem::take(&mut self.run_queue) {
+            if self.hub.congested {
+                self.run_queue.push(key);
+            } else if let Some(link) = self.hub.links.get_mut(key) {
+                link.scheduled = false;
+                self.drive(key, turn);
             }
         }
         self.app.end_of_turn();
@@ -430,8 +434,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             return Next::Done;
         }
         self.run_queue.append(&mut self.next_run_queue);
-        self.congested = self.hub.remote.is_overloaded();
-        if self.congested {
+        if self.hub.check_congestion() {
             Next::Wait(Some(CONGESTION_PAUSE))
         } else if self.run_queue.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();

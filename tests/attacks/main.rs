@@ -11,6 +11,7 @@
 //! | `deflate` | PM | permessage-deflate |
 //! | `addresses` | RS | connections from one address |
 //! | `resources` | RS | memory, descriptors and turns that many peers share |
+//! | `time` | TM | times in which the server does not run, and what arrives meanwhile |
 //! | `memory` | ME | the memory that all peers together can take |
 //! | `log` | LG | what peers write into the log |
 //! | `process` | | servers in processes of their own |
@@ -64,6 +65,10 @@
 //! | RS-05 | a flood of resets leaves nothing behind | RUSTSEC-2023-0034, -2024-0003 (h2) |
 //! | RS-07 | a peer that sends without end does not delay others | |
 //! | RS-12 | an address has a bounded number of connections, and the others have theirs | CWE-770 |
+//! | TM-01 | peers that answer while the process is stopped stay, others are closed in their time | |
+//! | TM-02 | a slow server closes silent peers, and no peer whose answer it has not read | |
+//! | TM-03 | an urgent byte of TCP delays no frame | |
+//! | TM-04 | a client whose process was stopped reads what arrived meanwhile | |
 //! | ME-01 | unfinished heads of requests count against the memory limit of the worker | slowloris |
 //! | ME-02 | so do unfinished bodies, and a body that is refused is not kept | |
 //! | ME-03 | so do unfinished messages | |
@@ -90,6 +95,7 @@ mod memory;
 mod messages;
 mod process;
 mod resources;
+mod time;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

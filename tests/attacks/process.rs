@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -48,6 +48,16 @@ fn serve_echo() -> (SocketAddr, Running) {
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
     let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
     (running.address(), running)
+}
+
+/// Starts this test program again as in [`server_process`]. There, a thread runs `serve` with the first connection to
+/// the address of the new process.
+pub(crate) fn process_with(name: &str, serve: impl FnOnce(TcpStream) + Send + 'static) -> ServerProcess {
+    let start = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        (listener.local_addr().unwrap(), thread::spawn(move || serve(listener.accept().unwrap().0)))
+    };
+    run_in_process(name, Command::new(std::env::current_exe().unwrap()), start)
 }
 
 fn run_in_process<S>(name: &str, mut command: Command, start: impl FnOnce() -> (SocketAddr, S)) -> ServerProcess {

@@ -368,7 +368,13 @@ impl Raw {
     #[track_caller]
     fn fill(&mut self) -> usize {
         let mut buffer = [0; 16 << 10];
-        let count = self.stream.read(&mut buffer).unwrap_or_else(|error| panic!("cannot read: {error}"));
+        let count = loop {
+            match self.stream.read(&mut buffer) {
+                // A read with a timeout is not restarted when the process was stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read.unwrap_or_else(|error| panic!("cannot read: {error}")),
+            }
+        };
         self.unread.extend_from_slice(&buffer[..count]);
         count
     }

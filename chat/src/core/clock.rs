@@ -59,7 +59,7 @@ impl SteadyClock {
         let is_first = self.instant.is_none();
         let before = *self.instant.get_or_insert(instant);
         let elapsed = store::millis(instant.saturating_duration_since(before));
-        // What is less than a millisecond counts the next time.
+        // The rest of a millisecond counts the next time.
         self.instant = Some(before + Duration::from_millis(elapsed));
         let Some(wall_before) = self.wall.replace(wall) else {
             self.now = wall;

@@ -164,6 +164,10 @@ pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delive
         }
         wait_while(|| delivery.is_overloaded());
         let now = Now::read();
+        let late = now.instant.saturating_duration_since(next_tick);
+        if late > LATE {
+            state.presence.postpone_auth(late);
+        }
         state.process(&mut commands, now, delivery);
         if Instant::now() >= next_tick {
             state.tick(now, delivery);
@@ -187,3 +191,6 @@ fn wait_while(overloaded: impl Fn() -> bool) {
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// How often the thread ends overdue sessions and publishes presence.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
+/// A tick that comes later than this follows a pause of the thread: the process was stopped, or the machine was busy.
+/// What clients have sent meanwhile may not have arrived yet.
+const LATE: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use switchboard::ConnectionId;
@@ -155,6 +155,12 @@ impl Presence {
         let until = self.unauthenticated.remove(&connection)?;
         self.awaited.remove(&(until, connection));
         Some(until)
+    }
+
+    /// Gives all connections without a session this much more time.
+    pub(super) fn postpone_auth(&mut self, time: Duration) {
+        self.unauthenticated.values_mut().for_each(|until| *until += time);
+        self.awaited = self.unauthenticated.iter().map(|(connection, until)| (*until, *connection)).collect();
     }
 
     /// Returns a connection that has no session although its time is over.

@@ -45,9 +45,12 @@ pub(super) fn database_in(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
 }
 
-/// Returns whether a server has used the folder: its lock file has a mark.
+/// Returns whether a server has used the folder: its lock file has a mark, or cannot be read.
 pub(super) fn has_mark(folder: &Path) -> bool {
-    fs::read(folder.join(LOCK)).is_ok_and(|marks| !marks.trim_ascii().is_empty())
+    match fs::read(folder.join(LOCK)) {
+        Ok(marks) => !marks.trim_ascii().is_empty(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// Returns whether a server has locked the folder.

@@ -19,6 +19,7 @@
 //! | `sessions.rs` | sessions, found by the hash of a token |
 //! | `room_search.rs` | the search for public rooms |
 //! | `rooms.rs` | rooms and their members |
+//! | `direct_rooms.rs` | direct rooms and their order |
 //! | `messages.rs` | the rooms' logs |
 //! | `entry_hash.rs` | the hash of an entry, which recognises it |
 //! | `invariants.rs` | what holds in every database |
@@ -29,6 +30,7 @@ mod backup;
 mod checkpoint;
 mod data;
 mod database;
+mod direct_rooms;
 mod entry_hash;
 mod files;
 mod ids;
@@ -50,11 +52,12 @@ mod users;
 pub use backup::BackupError;
 pub use data::{Data, OpenError};
 pub(super) use database::{Millis, Store, StoreError, TransactionError, millis, now};
+pub(super) use direct_rooms::{ACTIVITY_STEP, DirectMember, DirectsEnd, Place};
 pub(super) use entry_hash::EntryHash;
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
 pub(super) use meta::SavedClock;
 pub use reader::{CheckError, DataReader, Progress, Stage};
-pub(super) use rooms::{ACTIVITY_STEP, DirectMember, DirectsEnd, LOBBY, Member, Place, Role, RoomKind, RoomRow};
+pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
 pub(super) use users::UserRow;

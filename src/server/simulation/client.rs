@@ -83,8 +83,13 @@ impl KeySource for Keys {
 #[derive(Debug)]
 enum Act {
     Send,
-    Fragment { kind: MessageKind, rest: Vec<u8> },
+    Fragment {
+        kind: MessageKind,
+        rest: Vec<u8>,
+    },
     Ping,
+    /// Sends an urgent byte of TCP, which no reader gets.
+    Urgent,
     Stall,
     Finish,
 }
@@ -198,6 +203,9 @@ impl Client {
 
     fn make_plan(&mut self) {
         for _ in 0..self.setting.messages(&mut self.random) {
+            if self.random.chance(1, 10) {
+                self.plan.push_back(Act::Urgent);
+            }
             self.plan.push_back(if self.random.chance(1, 8) { Act::Ping } else { Act::Send });
         }
         if self.setting.profile == Profile::Lossy {
@@ -228,6 +236,10 @@ impl Client {
                 self.pings += 1;
                 self.unanswered.insert(self.pings);
                 connection.sender.ping(&self.pings.to_be_bytes(), &mut self.out).expect("a short Ping");
+            }
+            Act::Urgent => {
+                ledger.count("urgent byte");
+                self.peer.write_urgent();
             }
             Act::Stall => {
                 let until = now + self.random.below(400) as Time * MILLISECOND;

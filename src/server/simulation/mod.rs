@@ -130,6 +130,7 @@ fn expected() -> Vec<String> {
     let others = [
         "paused",
         "suspended",
+        "urgent byte",
         "slow",
         "stalled",
         "pinged by the server",

@@ -170,7 +170,7 @@ impl Recorder {
         for (key, link) in hub.links.iter() {
             assert_eq!(link.scheduled, scheduled.contains(&key), "worker {}: {key:?} is scheduled", self.number);
         }
-        if self.worker.congested || next == Next::Done {
+        if self.worker.hub.congested || next == Next::Done {
             return;
         }
         for (key, readable, has_room) in network.unannounced(usize::from(self.number)) {
@@ -408,7 +408,7 @@ impl Simulation {
             let place = (first + place) % self.workers.len();
             if self.workers[place].due_at().is_some_and(|due| due <= at) {
                 self.workers[place].turn(&self.network, &mut self.random);
-                if self.workers[place].recorder.worker.congested {
+                if self.workers[place].recorder.worker.hub.congested {
                     self.ledger.borrow_mut().count("a worker does not keep up with its mail");
                 }
                 let deferred = std::mem::take(&mut self.ledger.borrow_mut().deferred);

@@ -204,6 +204,19 @@ fn many_overdue_sessions_and_connections_end_a_hundred_at_once() {
     }
 }
 
+#[test]
+fn a_pause_of_the_thread_does_not_count_as_time_to_sign_in() {
+    let mut chat = chat();
+    let connections = [(); 2].map(|()| chat.open(Credential::None));
+    chat.advance(Duration::from_secs(9));
+    chat.state.presence.postpone_auth(Duration::from_secs(35));
+    chat.advance(Duration::from_millis(35_999));
+    assert!(connections.iter().all(|connection| chat.closed_with(*connection).is_none()));
+    chat.advance(Duration::from_millis(1));
+    assert!(connections.iter().all(|connection| chat.closed_with(*connection).is_some()));
+    assert!(chat.state.presence.is_empty());
+}
+
 /// The times at which sessions are checked follow their uses, and nothing of a session stays when it has ended.
 #[test]
 fn a_session_is_checked_when_it_may_end() {

@@ -1,13 +1,16 @@
 //! Copies of the data, made and put back as operators do.
 
-use std::{fs, io};
+use std::{fs, io, process::Command};
 
 use rusqlite::Connection;
 
-use crate::support::folder::Folder;
+use crate::support::{
+    folder::Folder,
+    program::{PATH, run},
+};
 
 /// The contents of the data's files.
-pub(super) struct Copy {
+pub(super) struct DataCopy {
     database: Vec<u8>,
     log: Option<Vec<u8>>,
     lock: Vec<u8>,
@@ -29,12 +32,24 @@ pub(super) enum Lock {
     Removed,
 }
 
-impl Copy {
-    /// Copies the database as `sqlite3` does while the program runs.
+impl DataCopy {
+    /// Copies the database as the `.backup` of `sqlite3` does, while the program runs.
     pub(super) fn of_a_database_in_use(folder: &Folder) -> Self {
         let copy = file(folder, "copy");
-        Connection::open(file(folder, DATABASE)).unwrap().execute("VACUUM INTO ?1", [&copy]).unwrap();
-        let database = fs::read(&copy).unwrap();
+        Connection::open(file(folder, DATABASE)).unwrap().backup("main", &copy, None::<fn(_)>).unwrap();
+        Self::of_one_file(folder, &copy)
+    }
+
+    /// Makes a backup with the program, whether a server runs or not.
+    pub(super) fn of_a_backup(folder: &Folder) -> Self {
+        let copy = file(folder, "copy");
+        let ended = run(Command::new(PATH).args(["backup", &copy, "--data", folder.path()]));
+        assert!(ended.status.success(), "{ended:?}");
+        Self::of_one_file(folder, &copy)
+    }
+
+    fn of_one_file(folder: &Folder, copy: &str) -> Self {
+        let database = fs::read(copy).unwrap();
         fs::remove_file(copy).unwrap();
         Self { database, log: None, lock: fs::read(file(folder, "lock")).unwrap() }
     }

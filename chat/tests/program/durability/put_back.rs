@@ -1,13 +1,16 @@
 //! Copies of the data are put back at random times: every client ends with the log of the server.
 
-use std::{collections::BTreeMap, fs, thread};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, thread,
+};
 
 use serde_json::{Value, json};
 use switchboard_tests::random::{Random, for_each_seed};
 use uuid::Uuid;
 
 use super::{
-    copies::{Copy, Lock, PutBack},
+    copies::{DataCopy, Lock, PutBack},
     crowd::log,
     serve,
 };
@@ -29,7 +32,7 @@ fn a_copy_that_is_put_back_during_the_same_run_is_a_gap_to_clients_that_have_see
         ann.ask("say", json!({"room": 1, "text": text, "key": key.to_string()})).unwrap()
     };
     say(&mut ann, "one");
-    let copy = Copy::of_a_database_in_use(&folder);
+    let copy = DataCopy::of_a_database_in_use(&folder);
     say(&mut ann, "two");
     let lost = say(&mut ann, "three");
     let epoch = ann.ask("join", json!({"room": 1})).unwrap()["room"]["epoch"].clone();
@@ -69,7 +72,7 @@ struct Chat {
     program: Program,
     clients: Vec<Client>,
     rooms: [u64; 2],
-    copies: Vec<Copy>,
+    copies: Vec<DataCopy>,
 }
 
 impl Chat {
@@ -81,7 +84,7 @@ impl Chat {
         let created = chats.next().expect("a client").ask("create", json!({"name": "Attic"})).unwrap();
         let rooms = [1, number(&created["room"]["room"])];
         chats.for_each(|mut chat| drop(chat.ask("join", json!({"room": rooms[1]})).unwrap()));
-        let copies = vec![Copy::of_a_database_in_use(&folder)];
+        let copies = vec![DataCopy::of_a_database_in_use(&folder)];
         Self { random, folder, program, clients, rooms, copies }
     }
 
@@ -89,21 +92,24 @@ impl Chat {
     /// starts the program again.
     fn live_end_and_start(&mut self) {
         for _ in 0..(4 + self.random.below(16)) {
-            match self.random.below(10) {
+            match self.random.below(11) {
                 0..3 => self.connect(),
                 3 => {
                     let client = self.random.below(NAMES.len());
                     self.clients[client].chat = None;
                 }
-                4 => self.copies.push(Copy::of_a_database_in_use(&self.folder)),
+                4 => self.copies.push(DataCopy::of_a_database_in_use(&self.folder)),
                 5 => self.copies.push(self.copy_of_a_moment()),
+                6 => self.copies.push(DataCopy::of_a_backup(&self.folder)),
                 _ => self.write(),
             }
         }
         self.check();
         self.end();
         if self.random.chance(1, 3) {
-            self.copies.push(Copy::of_files(&self.folder));
+            self.copies.push(DataCopy::of_files(&self.folder));
+        } else if self.random.chance(1, 4) {
+            self.copies.push(DataCopy::of_a_backup(&self.folder));
         }
         if self.random.chance(3, 4) {
             let back = if self.random.chance(2, 3) { 0 } else { self.random.below(self.copies.len()) };
@@ -168,13 +174,15 @@ impl Chat {
         }
     }
 
-    /// Compares what all connected clients have seen with the logs.
+    /// Compares what all connected clients have seen with the logs, in which each message is once.
     fn check(&mut self) {
-        let mut auditor = self.clients.iter();
-        let token = &auditor.next().expect("a client").token;
-        let (mut chat, welcome) = ChatUser::with_welcome(self.program.address(), token);
+        let (mut chat, welcome) = ChatUser::with_welcome(self.program.address(), &self.clients[0].token);
         let rooms = welcome["rooms"].as_array().expect("rooms");
         let logs: BTreeMap<_, _> = rooms.iter().map(|room| (number(&room["room"]), log(&mut chat, room))).collect();
+        let mut found = BTreeSet::new();
+        for text in logs.values().flatten().filter_map(|message| message["text"].as_str()) {
+            assert!(found.insert(text), "{text} was sent once, and is twice in the logs");
+        }
         for (name, client) in NAMES.iter().zip(&mut self.clients).filter(|(_, client)| client.chat.is_some()) {
             client.receive();
             for (room, seen) in &client.rooms {
@@ -190,13 +198,13 @@ impl Chat {
     }
 
     /// Copies the files while the program cannot run, as a snapshot of a file system does.
-    fn copy_of_a_moment(&self) -> Copy {
+    fn copy_of_a_moment(&self) -> DataCopy {
         self.program.signal("STOP");
         let status = format!("/proc/{}/stat", self.program.id());
         while !fs::read_to_string(&status).unwrap().contains(") T ") {
             thread::yield_now();
         }
-        let copy = Copy::of_files(&self.folder);
+        let copy = DataCopy::of_files(&self.folder);
         self.program.signal("CONT");
         copy
     }
@@ -264,13 +272,13 @@ impl Client {
         }
     }
 
-    /// Deletes a message of this client, if it has seen any.
+    /// Deletes a message that this client has seen, if it may.
     fn delete(&mut self, room: u64, random: &mut Random) {
         self.receive();
-        let own = self.rooms[&room].messages.iter().filter(|message| message["text"].is_string());
-        let seqs: Vec<_> = own.map(|message| message["seq"].clone()).collect();
+        let said = self.rooms[&room].messages.iter().filter(|message| message["text"].is_string());
+        let seqs: Vec<_> = said.map(|message| message["seq"].clone()).collect();
         if !seqs.is_empty() {
-            // Refused if another client has written it.
+            // Refused if another client has written it, unless this one owns the room.
             let _ = self.chat().ask("delete", json!({"room": room, "seq": seqs[random.below(seqs.len())]}));
         }
     }

@@ -83,7 +83,7 @@ fn a_conversation_with_a_new_message_comes_first_although_its_time_is_earlier() 
                 handlers.message({ room: number, epoch: 'e', seq: 2, time: 5, from: 'Ben', kind: 'said', text: 'Hi' });
                 seen.push(order());
             }
-            // What a catch-up brings was in the welcome already.
+            // The welcome counted the messages of a catch-up already.
             handlers.message({ room: 1, epoch: 'e', seq: 1, time: 5, from: 'Ben', kind: 'said', text: 'Hi' });
             seen.push(order());
             return seen;
