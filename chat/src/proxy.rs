@@ -1,6 +1,9 @@
 //! The client's address, also behind reverse proxies.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use switchboard::RequestHead;
 
@@ -17,11 +20,22 @@ pub(super) fn address_of(head: &RequestHead, peer: IpAddr, proxies: &[IpAddr]) -
     while proxies.iter().any(|proxy| proxy.to_canonical() == address) {
         match forwarded.next().and_then(parse) {
             Some(other) => address = other.to_canonical(),
-            None => break,
+            None => {
+                if !HAS_WARNED.swap(true, Ordering::Relaxed) {
+                    log::warn!(
+                        "the trusted proxy {address} names no client in X-Forwarded-For: all of its clients count as one \
+                         for log-ins, and their connections are not limited; let it add the field"
+                    );
+                }
+                break;
+            }
         }
     }
     address
 }
+
+/// Whether a proxy that names no client has been logged. Once is enough: the proxy has to be configured.
+static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
 /// Parses an address with or without a port.
 fn parse(text: &str) -> Option<IpAddr> {

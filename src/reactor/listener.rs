@@ -56,10 +56,12 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 
 /// Returns the soft limit of open files.
 pub(crate) fn descriptor_limit() -> u64 {
-    rlimit::Resource::NOFILE.get_soft().unwrap_or_else(|error| {
-        warn!("the limit of open files is unknown: {error}");
-        FALLBACK_DESCRIPTORS
-    })
+    #[cfg(unix)]
+    match rlimit::Resource::NOFILE.get_soft() {
+        Ok(limit) => return limit,
+        Err(error) => warn!("the limit of open files is unknown: {error}"),
+    }
+    FALLBACK_DESCRIPTORS
 }
 
 /// Raises the soft limit of open files to the hard limit, and returns the resulting limit.

@@ -22,8 +22,9 @@ pub(crate) struct Mailbox<M>(Arc<Shared<M>>);
 #[derive(Debug)]
 pub(super) struct Inbox<M> {
     shared: Arc<Shared<M>>,
-    /// A buffer for the mail that is being taken.
+    /// A buffer for the mail that is being taken, and the weight of that mail, which counts until it is handled.
     taken: Vec<M>,
+    taken_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub(super) fn pair<M>(waker: Waker, limit: usize) -> (Inbox<M>, Mailbox<M>) {
     // An empty queue is never full: nobody would read on.
     let limit = limit.max(1);
     let shared = Arc::new(Shared { queue, waker, asleep, has_mail, bytes: AtomicUsize::new(0), limit });
-    (Inbox { shared: Arc::clone(&shared), taken: Vec::new() }, Mailbox(shared))
+    (Inbox { shared: Arc::clone(&shared), taken: Vec::new(), taken_bytes: 0 }, Mailbox(shared))
 }
 
 impl<M> Shared<M> {
@@ -122,7 +123,7 @@ impl<M> Inbox<M> {
         self.shared.asleep.store(false, Ordering::Relaxed);
     }
 
-    /// Takes all mail, in the order in which it was posted.
+    /// Takes all mail, in the order in which it was posted. It counts as waiting until [`release`](Self::release).
     pub(super) fn take(&mut self) -> Drain<'_, M> {
         if self.taken.capacity() > MAX_KEPT_MAIL {
             self.taken = Vec::new();
@@ -131,10 +132,17 @@ impl<M> Inbox<M> {
         if self.shared.has_mail.load(Ordering::Relaxed) {
             let mut queue = self.shared.lock();
             std::mem::swap(&mut queue.mail, &mut self.taken);
-            self.shared.bytes.store(0, Ordering::Relaxed);
+            self.taken_bytes = self.shared.bytes.load(Ordering::Relaxed);
             self.shared.has_mail.store(false, Ordering::Relaxed);
         }
         self.taken.drain(..)
+    }
+
+    /// Notes that the mail that was taken is handled.
+    pub(super) fn release(&mut self) {
+        if self.taken_bytes > 0 {
+            self.shared.bytes.fetch_sub(std::mem::take(&mut self.taken_bytes), Ordering::Relaxed);
+        }
     }
 }
 
@@ -197,6 +205,12 @@ mod tests {
         mailbox.post(2, 1).unwrap();
         assert!(mailbox.is_full());
         inbox.take();
+        assert!(mailbox.is_full(), "the mail is not handled yet");
+        mailbox.post(5, 2).unwrap();
+        inbox.release();
+        assert_eq!(mailbox.waiting_bytes(), 2);
+        inbox.take();
+        inbox.release();
         assert!(!mailbox.is_full());
         mailbox.post(3, 100).unwrap();
         drop(inbox);

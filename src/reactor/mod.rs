@@ -218,6 +218,7 @@ impl<M: Send> Turns<M> {
         for mail in inbox.take() {
             handler.mail(mail, &mut turn);
         }
+        inbox.release();
         // The system reports in the order of arrival. So after as many events as there are sockets, each event that was
         // ready at the first of these turns has been served.
         if events >= max_events && *served < handler.sockets() {

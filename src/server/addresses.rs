@@ -1,7 +1,7 @@
 //! The number of connections from each address, over all workers of a server.
 //!
 //! A connection is counted when it is accepted, before it has sent anything, and until it is removed: as long as its
-//! [`Place`] exists. The table has an entry for each address with a connection, so their number bounds it. Its lock is
+//! [`Permit`] exists. The table has an entry for each address with a connection, so their number bounds it. Its lock is
 //! taken to count a connection, and when the last one of an address is removed.
 
 use std::{
@@ -9,13 +9,12 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use log::warn;
 
 use super::Config;
-use crate::reactor::Tick;
 
 /// Counts connections by their address. All workers share it.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(super) struct Addresses {
 
 /// Counts one connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Row>);
+pub(super) struct Permit(Arc<Count>);
 
 /// The address has as many connections as allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +47,14 @@ struct Table {
 
 #[derive(Debug)]
 struct Entry {
-    row: Weak<Row>,
+    count: Weak<Count>,
     /// When a warning about the network was last logged.
-    warned: Option<Tick>,
+    warned: Option<Instant>,
 }
 
-/// What the places of one network share. Their number is the number of its connections.
+/// What the permits of one network share. Their number is the number of its connections.
 #[derive(Debug)]
-struct Row {
+struct Count {
     network: Network,
     table: Arc<Mutex<Table>>,
 }
@@ -63,7 +62,7 @@ struct Row {
 /// How many warnings were logged in the last minute or so.
 #[derive(Debug, Default)]
 struct Warnings {
-    first: Option<Tick>,
+    first: Option<Instant>,
     count: usize,
 }
 
@@ -77,27 +76,31 @@ impl Addresses {
     ///
     /// # Errors
     /// [`TooMany`]. It is logged at most once a minute for each address.
-    pub(super) fn admit(&self, address: IpAddr, now: Tick) -> Result<Option<Place>, TooMany> {
+    pub(super) fn admit(&self, address: IpAddr) -> Result<Option<Permit>, TooMany> {
+        self.admit_at(address, Instant::now)
+    }
+
+    fn admit_at(&self, address: IpAddr, now: impl FnOnce() -> Instant) -> Result<Option<Permit>, TooMany> {
         let Some(limit) = self.limit.filter(|_| !self.uncounted.contains(&address.to_canonical())) else {
             return Ok(None);
         };
         let network = Network::of(address);
         let mut table = lock(&self.table);
-        let row = table.entries.get(&network).map(|entry| &entry.row);
-        if row.map_or(0, Weak::strong_count) < limit {
-            let row = row.and_then(Weak::upgrade).unwrap_or_else(|| {
-                let row = Arc::new(Row { network, table: Arc::clone(&self.table) });
-                table.entries.insert(network, Entry { row: Arc::downgrade(&row), warned: None });
-                row
+        let count = table.entries.get(&network).map(|entry| &entry.count);
+        if count.map_or(0, Weak::strong_count) < limit {
+            let count = count.and_then(Weak::upgrade).unwrap_or_else(|| {
+                let count = Arc::new(Count { network, table: Arc::clone(&self.table) });
+                table.entries.insert(network, Entry { count: Arc::downgrade(&count), warned: None });
+                count
             });
-            return Ok(Some(Place(row)));
+            return Ok(Some(Permit(count)));
         }
-        let warns = table.may_warn(network, now);
+        let warns = table.may_warn(network, now());
         drop(table);
         if warns {
             warn!(
                 "{network} has {limit} connections, as many as one address may have; more are refused. \
-                 The address of a reverse proxy has to be configured as such"
+                 If it is a reverse proxy, name it with Config::uncounted_addresses or --trusted-proxy"
             );
         }
         Err(TooMany)
@@ -106,14 +109,21 @@ impl Addresses {
     /// Returns the number of counted connections.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
-        lock(&self.table).entries.values().map(|entry| entry.row.strong_count()).sum()
+        lock(&self.table).entries.values().map(|entry| entry.count.strong_count()).sum()
     }
 }
 
-impl Place {
+impl Permit {
     /// Returns a number that is the same for all connections of a network, while it has any.
     pub(super) fn network_number(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
+    }
+}
+
+/// Shows the network.
+impl fmt::Display for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.network.fmt(f)
     }
 }
 
@@ -140,8 +150,9 @@ impl fmt::Display for Network {
 
 impl Table {
     /// Returns whether to log a warning about a network now. If so, counts it as logged.
-    fn may_warn(&mut self, network: Network, now: Tick) -> bool {
-        let is_due = |last: Option<Tick>| last.is_none_or(|last| now.since(last) >= WARN_INTERVAL);
+    fn may_warn(&mut self, network: Network, now: Instant) -> bool {
+        let is_due =
+            |last: Option<Instant>| last.is_none_or(|last| now.saturating_duration_since(last) >= WARN_INTERVAL);
         // An address without a connection, which is refused because none is allowed, has no entry.
         let entry = self.entries.get_mut(&network);
         if !is_due(entry.as_ref().and_then(|entry| entry.warned)) {
@@ -161,11 +172,11 @@ impl Table {
     }
 }
 
-impl Drop for Row {
+impl Drop for Count {
     fn drop(&mut self) {
         let mut table = lock(&self.table);
-        // Another row may have taken its place already.
-        if table.entries.get(&self.network).is_some_and(|entry| entry.row.strong_count() == 0) {
+        // Another count may have replaced it already.
+        if table.entries.get(&self.network).is_some_and(|entry| entry.count.strong_count() == 0) {
             table.entries.remove(&self.network);
         }
     }
@@ -186,7 +197,6 @@ mod tests {
     use std::{thread, time::Instant};
 
     use super::*;
-    use crate::reactor::Clock;
 
     fn addresses(limit: Option<usize>, uncounted: &[&str]) -> Addresses {
         Addresses::new(&Config {
@@ -194,10 +204,6 @@ mod tests {
             uncounted_addresses: uncounted.iter().map(|address| address.parse().unwrap()).collect(),
             ..Config::default()
         })
-    }
-
-    fn now() -> Tick {
-        Clock::starting_now().tick(Instant::now())
     }
 
     #[test]
@@ -211,29 +217,29 @@ mod tests {
             ("::1", "127.0.0.1", false),
         ];
         for (one, other, same) in rows {
-            let admit = |address: &str| addresses.admit(address.parse().unwrap(), now());
-            let mut places = vec![admit(one).unwrap(), admit(one).unwrap()];
-            assert!(places.iter().all(Option::is_some), "{one} is counted");
+            let admit = |address: &str| addresses.admit(address.parse().unwrap());
+            let mut permits = vec![admit(one).unwrap(), admit(one).unwrap()];
+            assert!(permits.iter().all(Option::is_some), "{one} is counted");
             assert_eq!(admit(one).err(), Some(TooMany), "{one}");
             assert_eq!(admit(other).is_err(), same, "{one} and {other}");
-            places.pop();
+            permits.pop();
             let again = admit(other).unwrap();
             assert_eq!(admit(one).is_err(), same, "{one} and {other}");
-            drop((places, again));
+            drop((permits, again));
             assert!(lock(&addresses.table).entries.is_empty(), "no connection is left");
         }
         for uncounted in ["10.0.0.1", "::ffff:10.0.0.1"] {
-            let places: Vec<_> = (0..5).map(|_| addresses.admit(uncounted.parse().unwrap(), now())).collect();
-            assert!(places.iter().all(|place| matches!(place, Ok(None))), "{uncounted}");
+            let permits: Vec<_> = (0..5).map(|_| addresses.admit(uncounted.parse().unwrap())).collect();
+            assert!(permits.iter().all(|permit| matches!(permit, Ok(None))), "{uncounted}");
         }
     }
 
     #[test]
     fn the_limit_may_be_none_at_all_or_infinite() {
         let address = "10.0.0.1".parse().unwrap();
-        assert_eq!(addresses(Some(0), &[]).admit(address, now()).err(), Some(TooMany));
-        assert!(matches!(addresses(None, &[]).admit(address, now()), Ok(None)));
-        assert!(matches!(addresses(Some(usize::MAX), &[]).admit(address, now()), Ok(Some(_))));
+        assert_eq!(addresses(Some(0), &[]).admit(address).err(), Some(TooMany));
+        assert!(matches!(addresses(None, &[]).admit(address), Ok(None)));
+        assert!(matches!(addresses(Some(usize::MAX), &[]).admit(address), Ok(Some(_))));
     }
 
     /// Threads add and end connections of few addresses, so that rows end while others look for them.
@@ -246,12 +252,12 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..20_000_u32 {
                         let address = IpAddr::from([10, 0, 0, (round % 2) as u8]);
-                        let places: Vec<_> = (0..worker % 3 + 1).map(|_| addresses.admit(address, now())).collect();
+                        let permits: Vec<_> = (0..worker % 3 + 1).map(|_| addresses.admit(address)).collect();
                         let table = lock(&addresses.table);
                         assert!(table.entries.len() <= 2);
-                        assert!(table.entries.values().all(|entry| entry.row.strong_count() <= 3));
+                        assert!(table.entries.values().all(|entry| entry.count.strong_count() <= 3));
                         drop(table);
-                        drop(places);
+                        drop(permits);
                     }
                 });
             }
@@ -261,11 +267,11 @@ mod tests {
 
     #[test]
     fn a_minute_has_one_warning_about_an_address_and_twenty_in_all() {
-        let (clock, start) = (Clock::starting_now(), Instant::now());
-        let at = |seconds| clock.tick(start + Duration::from_secs(seconds));
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
         let addresses = addresses(Some(1), &[]);
         let networks: Vec<IpAddr> = (0..50).map(|number| IpAddr::from([10, 0, 0, number])).collect();
-        let places: Vec<_> = networks.iter().map(|address| addresses.admit(*address, at(0))).collect();
+        let permits: Vec<_> = networks.iter().map(|address| addresses.admit_at(*address, || at(0))).collect();
         let warns = |address: IpAddr, at| lock(&addresses.table).may_warn(Network::of(address), at);
         let warned = |at| networks.iter().filter(|address| warns(**address, at)).count();
         assert!(warns(networks[0], at(1)));
@@ -273,6 +279,6 @@ mod tests {
         assert_eq!(warned(at(60)), 19);
         assert_eq!(warned(at(62)), 20);
         assert_eq!(warned(at(63)), 0);
-        drop(places);
+        drop(permits);
     }
 }

@@ -24,8 +24,9 @@ pub(super) struct Bounds {
     outgoing: usize,
     /// Bytes allocated for input that is not processed, of all connections.
     incoming: usize,
-    /// The limit of both together.
-    limit: usize,
+    /// The limit of `incoming`, and of both together.
+    max_incoming: usize,
+    max_total: usize,
     /// The limit for one subscriber.
     max_queued_each: usize,
     slow_subscriber: SlowSubscriber,
@@ -52,7 +53,8 @@ impl Bounds {
         Self {
             outgoing: 0,
             incoming: 0,
-            limit: config.max_connection_bytes(),
+            max_incoming: config.max_input_bytes(),
+            max_total: config.max_connection_bytes(),
             max_queued_each: config.max_queued_bytes,
             slow_subscriber: config.slow_subscriber,
             failed: Vec::new(),
@@ -84,9 +86,9 @@ impl Bounds {
 
     /// Returns what takes more than its limit, if anything does.
     pub(super) fn excess(&self) -> Option<Excess> {
-        if self.incoming > self.limit / 2 {
+        if self.incoming > self.max_incoming {
             Some(Excess::Incoming)
-        } else if self.incoming + self.outgoing > self.limit {
+        } else if self.incoming + self.outgoing > self.max_total {
             Some(Excess::Both)
         } else {
             None
@@ -97,14 +99,14 @@ impl Bounds {
     /// look at all of them, and must not be needed for every few bytes.
     pub(super) fn is_relieved(&self, excess: Excess) -> bool {
         match excess {
-            Excess::Incoming => self.incoming <= with_reserve(self.limit / 2),
-            Excess::Both => self.incoming + self.outgoing <= with_reserve(self.limit),
+            Excess::Incoming => self.incoming <= with_reserve(self.max_incoming),
+            Excess::Both => self.incoming + self.outgoing <= with_reserve(self.max_total),
         }
     }
 
     /// Returns how many bytes the outboxes may allocate: what the input leaves.
     fn max_outgoing(&self) -> usize {
-        self.limit.saturating_sub(self.incoming)
+        self.max_total.saturating_sub(self.incoming)
     }
 
     /// Removes the outbox of a removed link from the count.
@@ -178,13 +180,13 @@ impl Bounds {
     ///
     /// Partly written frames can only be dropped with their connection; the end of the turn decides that.
     fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick) -> bool {
-        let Some(most) = self.max_outgoing().checked_sub(more) else { return false }; // no eviction would help
-        if self.outgoing > most {
+        let Some(max_before) = self.max_outgoing().checked_sub(more) else { return false }; // no eviction would help
+        if self.outgoing > max_before {
             let gain = |link: &Link| link.outbox.unstarted();
             let worth =
                 links.iter().filter(|(_, link)| link.state == LinkState::Open && gain(link) > CLOSE_FRAME_BYTES);
-            let order = EvictionOrder::new(worth.map(|(key, link)| (key, link.place.as_ref(), gain(link))));
-            let enough = most.min(with_reserve(self.max_outgoing()));
+            let order = EvictionOrder::new(worth.map(|(key, link)| (key, link.permit.as_ref(), gain(link))));
+            let enough = max_before.min(with_reserve(self.max_outgoing()));
             for key in order {
                 if self.outgoing <= enough {
                     break;
@@ -194,7 +196,7 @@ impl Bounds {
                 self.failed.push((key, Failure::Overloaded));
             }
         }
-        self.outgoing <= most
+        self.outgoing <= max_before
     }
 
     /// Drops the unstarted frames of a connection, queues a Close frame instead, and sends nothing after it.

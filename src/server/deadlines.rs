@@ -25,6 +25,7 @@ impl<A: App> Worker<A> {
             return;
         }
         self.last_sweep = now;
+        self.warn_of_evictions();
         if self.hub.congested {
             // The worker reads from no peer, so no peer can be late.
             for key in self.hub.links.keys().collect::<Vec<_>>() {

@@ -103,7 +103,8 @@ impl<P: Send + 'static> Verdict<P> {
     fn decide(&mut self, decision: Decision<P>) {
         if let Some((mailbox, key)) = self.0.take() {
             // If the worker has ended, so has the connection.
-            let _ = mailbox.post(Mail::Decision(key, decision), 0);
+            let bytes = decision.weight();
+            let _ = mailbox.post(Mail::Decision(key, decision), bytes);
         }
     }
 }
@@ -133,7 +134,8 @@ trait Deliver: Send {
 
 impl<P: Send + 'static> Deliver for (Mailbox<Mail<P>>, Key) {
     fn deliver(&self, response: Response) {
-        let bytes = response.weight();
-        let _ = self.0.post(Mail::Decision(self.1, Decision::Respond(response)), bytes);
+        let decision = Decision::Respond(response);
+        let bytes = decision.weight();
+        let _ = self.0.post(Mail::Decision(self.1, decision), bytes);
     }
 }

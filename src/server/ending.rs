@@ -83,6 +83,7 @@ impl<A: App> Worker<A> {
             if self.hub.links.get(key).is_none() {
                 continue;
             }
+            self.evictions.count += usize::from(matches!(failure, Failure::Overloaded | Failure::Cut));
             match failure {
                 Failure::Broken(error) => self.end(key, &End::Broken(error.kind())),
                 Failure::Overloaded => self.fail(key, &End::Overloaded, OVERLOADED),
@@ -90,6 +91,7 @@ impl<A: App> Worker<A> {
                 Failure::TooSlow => self.fail(key, &End::TooSlow, TOO_SLOW),
             }
         }
+        self.warn_of_evictions();
     }
 
     /// Counts the unprocessed input of a connection again. Called after every change.
@@ -117,16 +119,23 @@ impl<A: App> Worker<A> {
                 }
             };
             let links = self.hub.links.iter();
-            let order = EvictionOrder::new(links.map(|(key, link)| (key, link.place.as_ref(), share(key, link))));
+            let order = EvictionOrder::new(links.map(|(key, link)| (key, link.permit.as_ref(), share(key, link))));
             let mut evicted = 0;
             for key in order {
                 if self.hub.bounds.is_relieved(excess) {
                     break;
                 }
+                if let Some(permit) = self.hub.links.get(key).and_then(|link| link.permit.as_ref())
+                    && evicted == 0
+                {
+                    // The first one is of the network that holds most.
+                    self.evictions.network = permit.to_string();
+                }
                 self.evict(key);
                 evicted += 1;
             }
-            self.warn_of_evictions(evicted);
+            self.evictions.count += evicted;
+            self.warn_of_evictions();
         }
     }
 
@@ -149,15 +158,17 @@ impl<A: App> Worker<A> {
     }
 
     /// Tells the operator that connections were evicted, now and then.
-    fn warn_of_evictions(&mut self, evicted: usize) {
-        self.evicted += evicted;
+    pub(super) fn warn_of_evictions(&mut self) {
         let now = self.hub.now;
-        if self.last_memory_warning.is_none_or(|at| now.since(at) >= WARN_INTERVAL) {
-            self.last_memory_warning = Some(now);
-            let (worker, limit) = (self.hub.worker, self.config.max_worker_bytes);
-            warn!("worker {worker}: out of {limit} bytes for peers, closed the {} largest connections", self.evicted);
-            self.evicted = 0;
+        let Evictions { count, network, last_warning } = &mut self.evictions;
+        if *count == 0 || last_warning.is_some_and(|at| now.since(at) < WARN_INTERVAL) {
+            return;
         }
+        *last_warning = Some(now);
+        let (count, network) = (std::mem::take(count), std::mem::take(network));
+        let (worker, limit) = (self.hub.worker, self.config.max_worker_bytes >> 20);
+        let of_network = if network.is_empty() { network } else { format!(", first those of {network}") };
+        warn!("worker {worker}: peers have used its {limit} MiB; closed {count} connections{of_network}");
     }
 
     /// Begins to stop: closes the listener and all idle and open connections.
@@ -203,6 +214,15 @@ pub(super) fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> E
         Some(code) => End::Closed { by_us: true, code },
         None => End::Closed { by_us: false, code: frame.map(|frame| frame.code) },
     }
+}
+
+/// The evictions since the last warning about them.
+#[derive(Debug, Default)]
+pub(super) struct Evictions {
+    count: usize,
+    /// The network that held most; empty if it is not known.
+    network: String,
+    last_warning: Option<Tick>,
 }
 
 /// The shortest time between two warnings about evictions.

@@ -6,7 +6,7 @@
 
 use std::collections::{BinaryHeap, HashMap};
 
-use super::addresses::Place;
+use super::addresses::Permit;
 use crate::reactor::Key;
 
 /// Connections in the order in which they give way.
@@ -29,10 +29,10 @@ enum Holder {
 
 impl EvictionOrder {
     /// Orders connections by their network and the bytes that each holds; those that hold none are left out.
-    pub(super) fn new<'a>(shares: impl Iterator<Item = (Key, Option<&'a Place>, usize)>) -> Self {
+    pub(super) fn new<'a>(shares: impl Iterator<Item = (Key, Option<&'a Permit>, usize)>) -> Self {
         let mut connections: HashMap<Holder, Vec<(usize, Key)>> = HashMap::new();
-        for (key, place, share) in shares.filter(|&(_, _, share)| share > 0) {
-            let holder = place.map_or(Holder::Connection(key), |place| Holder::Network(place.network_number()));
+        for (key, permit, share) in shares.filter(|&(_, _, share)| share > 0) {
+            let holder = permit.map_or(Holder::Connection(key), |permit| Holder::Network(permit.network_number()));
             connections.entry(holder).or_default().push((share, key));
         }
         let mut totals = BinaryHeap::with_capacity(connections.len());
@@ -59,13 +59,10 @@ impl Iterator for EvictionOrder {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::{
         super::{Config, addresses::Addresses},
         *,
     };
-    use crate::reactor::Clock;
 
     #[test]
     fn the_largest_connection_of_the_network_that_holds_most_gives_way() {
@@ -85,14 +82,13 @@ mod tests {
         for (connections, expected) in rows {
             let config = Config { uncounted_addresses: vec![[10, 9, 9, 9].into()], ..Config::default() };
             let addresses = Addresses::new(&config);
-            let now = Clock::starting_now().tick(Instant::now());
-            let admit = |&(address, _): &(&str, usize)| addresses.admit(address.parse().unwrap(), now).unwrap();
-            let places: Vec<_> = connections.iter().map(admit).collect();
+            let admit = |&(address, _): &(&str, usize)| addresses.admit(address.parse().unwrap()).unwrap();
+            let permits: Vec<_> = connections.iter().map(admit).collect();
             let shares = connections
                 .iter()
-                .zip(&places)
+                .zip(&permits)
                 .zip(0..)
-                .map(|((&(_, share), place), slot)| (Key { slot, generation: 0 }, place.as_ref(), share));
+                .map(|((&(_, share), permit), slot)| (Key { slot, generation: 0 }, permit.as_ref(), share));
             let order: Vec<_> = EvictionOrder::new(shares).map(|key| key.slot as usize).collect();
             assert_eq!(order, expected, "{connections:?}");
         }

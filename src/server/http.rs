@@ -98,7 +98,12 @@ impl Response {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
         }
         let _ = match keep_alive {
-            Some(time) => write!(out, "Connection: keep-alive\r\nKeep-Alive: timeout={}\r\n\r\n", time.as_secs()),
+            Some(time) => match time.as_secs() {
+                seconds @ 1..=MAX_TOLD_SECONDS => {
+                    write!(out, "Connection: keep-alive\r\nKeep-Alive: timeout={seconds}\r\n\r\n")
+                }
+                _ => write!(out, "Connection: keep-alive\r\n\r\n"),
+            },
             None => write!(out, "Connection: close\r\n\r\n"),
         };
         if !head_only && !matches!(status, 204 | 304) {
@@ -199,7 +204,10 @@ impl RequestStream {
         if length == 0 {
             return Ok((used, Some(Incoming::Plain { head, body: Vec::new() })));
         }
-        if head.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        // RFC 9110 §10.1.1: it does not count in HTTP/1.0.
+        if head.version() == HttpVersion::Http11
+            && head.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+        {
             send_continue();
         }
         let body = PendingBody { head, bytes: Vec::new(), length };
@@ -217,6 +225,9 @@ impl RequestStream {
         (taken, Some(Incoming::Plain { head: body.head, body: body.bytes }))
     }
 }
+
+/// The longest time that a `Keep-Alive` field tells: clients read it as a number of 32 bits.
+const MAX_TOLD_SECONDS: u64 = u32::MAX as u64;
 
 /// Returns whether the client wants to keep the connection after the response (RFC 9112 §9.3).
 pub(super) fn keeps_alive(head: &RequestHead) -> bool {

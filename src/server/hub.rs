@@ -127,7 +127,7 @@ impl Hub {
     /// Determines whether some worker does not keep up with its mail, and returns it.
     ///
     /// An app may post much for one short event, so the end of the turn would be too late to find out.
-    #[cold]
+    #[inline(never)]
     pub(super) fn check_congestion(&mut self) -> bool {
         self.unchecked_events = 0;
         self.congested = self.remote.is_overloaded();

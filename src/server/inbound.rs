@@ -21,6 +21,19 @@ pub(super) enum Decision<P> {
     Reject(Rejection),
 }
 
+impl<P> Decision<P> {
+    /// Returns about the bytes that the decision takes until it is carried out.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Respond(response) => response.weight(),
+            Self::Accept(acceptance, _) => {
+                acceptance.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+            }
+            Self::Reject(rejection) => rejection.allocated_bytes(),
+        }
+    }
+}
+
 impl<P> From<Command> for Mail<P> {
     fn from(command: Command) -> Self {
         Self::Command(command)

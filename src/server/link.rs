@@ -1,7 +1,7 @@
 //! The outgoing half of a connection: its socket, its sender, its outbox, and the start of its current deadline.
 
 use super::{
-    addresses::Place,
+    addresses::Permit,
     outbox::Outbox,
     topics::{Sequence, Subscription},
 };
@@ -20,7 +20,7 @@ pub(super) struct Link {
     /// Allocated exactly: nearly all connections have few or none.
     pub(super) subscriptions: Box<[Subscription]>,
     /// Counts the connection for its address; `None` if that is not counted.
-    pub(super) place: Option<Place>,
+    pub(super) permit: Option<Permit>,
     /// The last publication that the connection has been given or that came before it subscribed.
     pub(super) seen: Sequence,
     /// The start of the deadline for the peer's next step: the start of the state, or, in an open connection, the last
@@ -73,7 +73,7 @@ impl Link {
             sender: None,
             outbox: Outbox::default(),
             subscriptions: Box::default(),
-            place: None,
+            permit: None,
             seen: 0,
             since: now,
             pinged: false,

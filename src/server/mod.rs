@@ -142,6 +142,7 @@ impl Server {
         }
         let remote = Remote::new(&mailboxes);
         let stopper = Stopper(remote.clone());
+        let max_worker_bytes = config.max_worker_bytes;
         let config = Arc::new(config);
         let make_app = Arc::new(make_app);
         let mut workers = Vec::new();
@@ -163,7 +164,11 @@ impl Server {
                 }
             }
         }
-        info!("listening on {address} with {} workers, {connections} connections each", workers.len());
+        info!(
+            "listening on {address} with {} workers, each with at most {connections} connections and {} MiB for peers",
+            workers.len(),
+            max_worker_bytes >> 20,
+        );
         Ok(Running { address, remote, workers })
     }
 }

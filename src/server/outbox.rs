@@ -173,7 +173,7 @@ impl Waiting {
     }
 
     fn allocated_bytes(&self) -> usize {
-        self.bytes.capacity() + self.pongs.capacity() + size_of_val(&*self.pong_starts)
+        self.bytes.capacity() + self.pongs.capacity() + self.pong_starts.capacity() * size_of::<usize>()
     }
 
     /// Notes that the kernel took `written` bytes.

@@ -84,9 +84,9 @@ impl<A: App> Worker<A> {
     fn count(&mut self, key: Key, from: SocketAddr, client: Option<IpAddr>) -> Result<(), TooMany> {
         if let Some(client) = client.filter(|client| client.to_canonical() != from.ip().to_canonical())
             && let Some(link) = self.hub.links.get_mut(key)
-            && link.place.is_none()
+            && link.permit.is_none()
         {
-            link.place = self.capacity.addresses.admit(client, self.hub.now)?;
+            link.permit = self.capacity.addresses.admit(client)?;
         }
         Ok(())
     }

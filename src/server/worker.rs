@@ -16,7 +16,7 @@ use log::trace;
 use super::{
     App, Config, Context, End, Message, Remote,
     addresses::{Addresses, TooMany},
-    ending::close_end,
+    ending::{Evictions, close_end},
     http::RequestStream,
     hub::{Disposition, Fault, Hub},
     inbound::{Inbound, Mail, Phase, Unfinished},
@@ -40,9 +40,7 @@ pub(super) struct Worker<A: App> {
     pub(super) run_queue: Vec<Key>,
     /// Connections that continue in the next turn.
     pub(super) next_run_queue: Vec<Key>,
-    /// Connections that were evicted since the last warning about it.
-    pub(super) evicted: usize,
-    pub(super) last_memory_warning: Option<Tick>,
+    pub(super) evictions: Evictions,
     /// When the deadlines were last checked.
     pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
@@ -82,8 +80,7 @@ impl<A: App> Worker<A> {
             capacity,
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
-            evicted: 0,
-            last_memory_warning: None,
+            evictions: Evictions::default(),
             last_sweep: now,
             stopping: None,
         }
@@ -301,7 +298,7 @@ impl<A: App> reactor::Handler for Worker<A> {
         let admitted = if full {
             Err("the server is full, try again later\n")
         } else {
-            self.capacity.addresses.admit(peer.ip(), turn.now).map_err(|TooMany| TOO_MANY_FROM_ADDRESS)
+            self.capacity.addresses.admit(peer.ip()).map_err(|TooMany| TOO_MANY_FROM_ADDRESS)
         };
         if admitted.is_err() && self.hub.over_capacity >= self.capacity.over_capacity {
             return;
@@ -322,9 +319,9 @@ impl<A: App> reactor::Handler for Worker<A> {
             return;
         }
         match admitted {
-            Ok(place) => {
+            Ok(permit) => {
                 if let Some(link) = self.hub.links.get_mut(key) {
-                    link.place = place;
+                    link.permit = permit;
                 }
                 trace!("{}: connected, from {peer}", self.hub.id(key));
             }

@@ -6,8 +6,13 @@ use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 /// Returns the default of `--max-memory`, in bytes: a quarter of the memory that the process may use, at most 256 MiB for
 /// each worker.
 pub(crate) fn default_bytes(workers: usize) -> usize {
-    let most = workers.saturating_mul(MOST_EACH);
-    available().map_or(most, |available| usize::try_from(available / 4).unwrap_or(most).clamp(LEAST, most.max(LEAST)))
+    default_of(available(), workers)
+}
+
+fn default_of(available: Option<u64>, workers: usize) -> usize {
+    let max = workers.saturating_mul(MAX_EACH_BYTES);
+    let quarter = available.map_or(max, |bytes| usize::try_from(bytes / 4).unwrap_or(max));
+    quarter.clamp(MIN_BYTES, max.max(MIN_BYTES))
 }
 
 /// Returns the memory that the process may use, in bytes: the machine's, or what the cgroup (of a container, or of a
@@ -27,13 +32,15 @@ fn available() -> Option<u64> {
 /// Parses an amount of memory, such as `512MiB`.
 pub(crate) fn parse(text: &str) -> Result<usize, String> {
     let bytes = text.parse().ok().and_then(|ByteSize(bytes)| usize::try_from(bytes).ok());
-    bytes.filter(|bytes| *bytes >= LEAST).ok_or_else(|| "expected at least 16MiB, such as 512MiB or 2GiB".to_owned())
+    bytes
+        .filter(|bytes| *bytes >= MIN_BYTES)
+        .ok_or_else(|| "expected at least 16MiB, such as 512MiB or 2GiB".to_owned())
 }
 
 /// The least amount that suffices for a few clients, in bytes.
-const LEAST: usize = 16 << 20;
+const MIN_BYTES: usize = 16 << 20;
 /// The default for each worker, in bytes, where there is more than enough.
-const MOST_EACH: usize = 256 << 20;
+const MAX_EACH_BYTES: usize = 256 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -51,10 +58,18 @@ mod tests {
 
     #[test]
     fn the_default_is_bounded_by_the_workers_and_by_the_machine() {
-        let of = [1, 2, 1024].map(default_bytes);
-        assert!(of[0] >= LEAST && of[0] <= MOST_EACH, "{of:?}");
-        assert!(of.is_sorted(), "{of:?}");
-        let available = available().expect("this system tells") as usize;
-        assert!(of[2] <= available / 4, "{of:?} of {available}");
+        let rows = [
+            (None, 2, 512 << 20),
+            (Some(24 << 30), 2, 512 << 20),
+            (Some(512 << 20), 2, 128 << 20),
+            (Some(512 << 20), 1024, 128 << 20),
+            (Some(1 << 20), 2, MIN_BYTES),
+            (Some(u64::MAX), 1, 256 << 20),
+        ];
+        for (available, workers, expected) in rows {
+            let bytes = default_of(available, workers);
+            assert_eq!(bytes, expected, "{available:?}, {workers} workers");
+        }
+        assert!(available().is_some_and(|bytes| bytes > 0), "this system tells");
     }
 }

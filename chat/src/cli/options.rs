@@ -127,8 +127,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_message_bytes: Option<u64>,
     /// Maximum memory that clients can make the server use, over all workers, such as 512MiB: unfinished requests and
-    /// messages, and what clients do not read. Past it the connections that hold the most are closed [default: a quarter
-    /// of the machine's memory, or of its cgroup's, at most 256MiB for each worker]
+    /// messages, and what clients do not read, without --deflate-memory-bytes. Past it connections are closed, the largest
+    /// of the address that holds most first [default: a quarter of the machine's memory, or of its cgroup's, at most
+    /// 256MiB for each worker]
     #[arg(long, value_name = "AMOUNT", value_parser = memory::parse)]
     pub(crate) max_memory: Option<usize>,
     /// Maximum connections from one IP address (a /64 of IPv6) at the same time; 0 for no limit. Those of a trusted proxy

@@ -66,7 +66,15 @@ impl SteadyClock {
             return;
         };
         let moved = signed(wall).saturating_sub(signed(wall_before));
-        self.behind = self.behind.saturating_add(moved).saturating_sub(signed(elapsed));
+        let step = moved.saturating_sub(signed(elapsed));
+        // Between two runs the clock moves forward anyway.
+        if step <= -LARGE_STEP || (step >= LARGE_STEP && !is_first) {
+            let (way, hours) = (if step < 0 { "back" } else { "forward" }, step.unsigned_abs() / HOUR);
+            log::warn!(
+                "the system's clock was set {way} by {hours} hours; messages show its time, sessions do not end"
+            );
+        }
+        self.behind = self.behind.saturating_add(step);
         let max_gain = if is_first { MAX_START_GAIN } else { elapsed.saturating_mul(MAX_GAIN) };
         let gain = self.behind.clamp(0, signed(max_gain));
         let forgotten =
@@ -97,6 +105,9 @@ fn signed(time: Millis) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
 }
 
+const HOUR: u64 = 60 * 60 * 1000;
+/// A step of the wall clock from here on is logged, in milliseconds.
+const LARGE_STEP: i64 = HOUR as i64;
 /// Milliseconds that the steady clock gains at most, in one millisecond, on a wall clock that has moved further.
 const MAX_GAIN: u64 = 7 * 24;
 /// The same at the first reading of a process, so that a saved clock, which may be this old, goes on where it was.

@@ -34,7 +34,9 @@ impl Costs {
     /// Records that work of this name was done once, and logs if it took too long.
     pub(super) fn record(&mut self, name: &'static str, took: Duration) {
         if took >= LONG {
-            log::warn!("{name} took {} ms of the chat's thread", took.as_millis());
+            // An operator can do something about the longer ones: a slow disk, a machine with too much else to do.
+            let level = if took >= TOO_LONG { log::Level::Warn } else { log::Level::Info };
+            log::log!(level, "{name} took {} ms of the chat's thread", took.as_millis());
         }
         let index = match self.rows.iter().position(|(other, _)| std::ptr::eq(*other, name) || *other == name) {
             Some(index) => index,
@@ -78,8 +80,9 @@ fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// Above this, a piece of work is logged.
+/// From this on, a piece of work is logged, and from the second on as a warning: users notice it.
 const LONG: Duration = Duration::from_millis(5);
+const TOO_LONG: Duration = Duration::from_millis(50);
 /// From this on, the CPU time of a piece is read.
 const EXACT: Duration = Duration::from_millis(1);
 

@@ -124,7 +124,12 @@ impl State {
         let session = self.store.add_session(&row, &token.hash(), now, expires)?;
         let device_cookie = row.password.as_deref().map(|hash| {
             let (name_key, device) = (row.key.as_deref().unwrap_or_default(), device.unwrap_or_else(Device::random));
-            self.device_key.issue(name_key, device_account(row.id, hash), device, now + DEVICE_SECONDS * 1000)
+            self.device_key.issue(
+                name_key,
+                device_account(row.id, hash),
+                device,
+                now.saturating_add(DEVICE_SECONDS * 1000),
+            )
         });
         Ok(Ok(SignedIn { you: you(&row), token, expires: self.clock.to_wall(session.expires), device_cookie }))
     }

@@ -20,6 +20,13 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// Returns about the heap memory of the response, in bytes.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        let fields = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        self.body.len() + fields.sum::<usize>()
+    }
+
     /// Makes a response with this status, without header fields or body.
     #[must_use]
     pub fn new(status: u16) -> Self {

@@ -161,7 +161,7 @@ impl Recorder {
         let counted = self.worker.capacity.addresses.count();
         let allowed = self.worker.config.max_connections_per_address.unwrap_or(usize::MAX);
         assert!(counted <= allowed, "{counted} connections of one address, {allowed} are allowed");
-        let own = hub.links.iter().filter(|(_, link)| link.place.is_some()).count();
+        let own = hub.links.iter().filter(|(_, link)| link.permit.is_some()).count();
         assert_eq!(own, hub.links.len() - hub.over_capacity, "worker {}: each connection is counted", self.number);
         assert!(hub.dirty.is_empty() && hub.resumable.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
         assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);

@@ -129,10 +129,10 @@ fn ap_01_only_current_operators_send_notices_and_manage_public_rooms() {
         let ended = program::run(Command::new(PATH).args(command).args(arguments));
         assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     };
-    ["Op", "Ann"].iter().for_each(|name| add(name));
     let rates = ["--sign-up-rate", PLENTY, "--event-rate", PLENTY, "--message-rate", PLENTY];
     let program = start(&[&["--data", folder.path()][..], &rates].concat());
     let address = program.address();
+    ["Op", "Ann"].iter().for_each(|name| add(name));
     let [mut op, mut ann] = ["Op", "Ann"].map(|name| ChatUser::with_token(address, &log_in(address, name)));
     let market = ann.ask("create", json!({"name": "Market"})).unwrap()["room"]["room"].clone();
     let garden = ann.ask("create", json!({"name": "Garden", "kind": "invited"})).unwrap()["room"]["room"].clone();

@@ -31,8 +31,9 @@ pub(super) struct Published {
 }
 
 impl Template {
-    /// Creates the data in the folder.
+    /// Creates the data in the folder, in place of what is there.
     pub(super) fn new(disk: &Disk) -> Self {
+        disk.put(&Files::new());
         let mut chat = start(disk).unwrap();
         let tokens: Vec<_> = NAMES.iter().map(|name| chat.account(name).unwrap()).collect();
         let ada = chat.connect(tokens[0]);

@@ -20,9 +20,9 @@ mod life;
 
 use std::{
     env, fmt, fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use switchboard_tests::random::Random;
@@ -35,12 +35,12 @@ use life::{Template, live, verify};
 #[test]
 fn the_chat_keeps_its_word_whatever_the_disk_does() {
     match [DISK, PLAN].map(env::var_os) {
-        [Some(folder), Some(plan)] => try_cases(&Disk::new(folder.into(), plan.into())),
+        [Some(folder), Some(plan)] => try_cases(&Disk::new(folder.into(), plan.clone().into()), Path::new(&plan)),
         _ => run_under_the_shim(),
     }
 }
 
-/// Runs the test again, in a process whose calls the shim sees.
+/// Runs the test again, in processes whose calls the shim sees: one to count the calls, the others to try the cases.
 fn run_under_the_shim() {
     let folder = env::temp_dir().join(format!("switchboard-test-{}", Token::random()));
     let [data, shim, plan] = ["data", "shim.so", "plan"].map(|name| folder.join(name));
@@ -50,13 +50,48 @@ fn run_under_the_shim() {
     compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).args([&shim, &source]).arg("-ldl");
     assert!(compiler.status().expect("a C compiler").success(), "the shim is not compiled");
     let test = std::thread::current().name().expect("the name of the test").to_owned();
-    let mut again = Command::new(env::current_exe().unwrap());
-    again.args(["--exact", &test, "--nocapture"]).env("LD_PRELOAD", shim).env(DISK, data).env(PLAN, plan);
-    let ended = again.output().unwrap();
+    let run = |cases: &[Case]| {
+        let cases: Vec<_> = cases.iter().map(Case::to_string).collect();
+        let mut again = Command::new(env::current_exe().unwrap());
+        again.args(["--exact", &test, "--nocapture"]).env("LD_PRELOAD", &shim).env(CASES, cases.join(";"));
+        let ended = again.env(DISK, &data).env(PLAN, &plan).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    };
+    let cases = match env::var("CASE") {
+        Ok(case) => vec![Case::parse(&case).expect("a case as it was printed")],
+        Err(_) => {
+            run(&[]);
+            chosen_cases(&fs::read_to_string(counts_beside(&plan)).unwrap())
+        }
+    };
+    let started = Instant::now();
+    cases.chunks(CASES_OF_A_PROCESS).for_each(run);
     fs::remove_dir_all(folder).unwrap();
-    let [output, errors] = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    println!("{output}");
-    assert!(ended.status.success(), "{errors}");
+    println!("{} cases in {:.1?}", cases.len(), started.elapsed());
+}
+
+/// Tries the cases that the environment names, or counts the calls if there are none.
+fn try_cases(disk: &Disk, plan: &Path) {
+    disk.obey(Plan::OFF);
+    let template = Template::new(disk);
+    let cases = env::var(CASES).unwrap();
+    if cases.is_empty() {
+        disk.put(&template.files);
+        live(disk, &template, Plan::COUNT, script(1), &mut Vec::new(), &mut Random::new(0));
+        let log = disk.log();
+        let counts = log.last().filter(|call| call.kind == 'n').expect("the numbers of calls");
+        return fs::write(counts_beside(plan), format!("{} {}", counts.offset, counts.length)).unwrap();
+    }
+    for case in cases.split(';') {
+        let case = Case::parse(case).unwrap();
+        let _print = PrintOnPanic(case);
+        case.run(disk, &template);
+    }
+}
+
+/// Returns the file with the numbers of the calls that write or sync and of those that read.
+fn counts_beside(plan: &Path) -> PathBuf {
+    plan.with_extension("counts")
 }
 
 /// One way in which the disk fails.
@@ -111,7 +146,7 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plan: Plan { mode, first, last }, crash, seed } = self;
-        write!(f, "CASE={mode},{first},{last},{crash:?},{seed}")
+        write!(f, "{mode},{first},{last},{crash:?},{seed}")
     }
 }
 
@@ -121,34 +156,19 @@ struct PrintOnPanic(Case);
 impl Drop for PrintOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("failed; {} runs this case alone", self.0);
+            eprintln!("failed; CASE={} runs this case alone", self.0);
         }
     }
 }
 
-fn try_cases(disk: &Disk) {
-    disk.obey(Plan::OFF);
-    let template = Template::new(disk);
-    disk.put(&template.files);
-    live(disk, &template, Plan::COUNT, script(1), &mut Vec::new(), &mut Random::new(0));
-    let log = disk.log();
-    let counts = log.last().filter(|call| call.kind == 'n').expect("the numbers of calls");
-    let (writing, reading) = (counts.offset, counts.length);
-    let cases = match (env::var("CASE"), env::var("SEEDS")) {
-        (Ok(case), _) => vec![Case::parse(&case).expect("a case as it was printed")],
-        (_, Ok(seeds)) => {
-            let seeds = 0..seeds.parse().expect("SEEDS is a number");
-            seeds.flat_map(|seed| all_cases(writing, reading, seed)).collect()
-        }
-        _ => all_cases(writing, reading, 0).into_iter().take(FEW_CASES).collect(),
-    };
-    let started = Instant::now();
-    for case in &cases {
-        let _print = PrintOnPanic(*case);
-        case.run(disk, &template);
+/// Returns the cases to try.
+fn chosen_cases(counts: &str) -> Vec<Case> {
+    let (writing, reading) = counts.split_once(' ').unwrap();
+    let all = |seed| all_cases(writing.parse().unwrap(), reading.parse().unwrap(), seed);
+    match env::var("SEEDS") {
+        Ok(seeds) => (0..seeds.parse().expect("SEEDS is a number")).flat_map(all).collect(),
+        Err(_) => all(0).into_iter().take(FEW_CASES).collect(),
     }
-    let took: Duration = started.elapsed();
-    println!("{} cases in {took:.1?}, over {writing} calls that write or sync and {reading} that read", cases.len());
 }
 
 /// Returns each call with each way to fail, in random order.
@@ -171,9 +191,13 @@ fn all_cases(writing: usize, reading: usize, seed: u64) -> Vec<Case> {
 
 const DISK: &str = "SWITCHBOARD_DISK";
 const PLAN: &str = "SWITCHBOARD_PLAN";
+/// Names the cases to try, for a process under the shim.
+const CASES: &str = "SWITCHBOARD_CASES";
 const NAMES: [&str; 2] = ["Ada", "Bob"];
 const ROOM: u64 = 2;
 /// A call that is never reached.
 const ALL: usize = 1_000_000;
 /// How many cases are tried unless `SEEDS` says how often to try all of them.
 const FEW_CASES: usize = 400;
+/// How many cases one process tries. Each recovery leaves a descriptor open.
+const CASES_OF_A_PROCESS: usize = 150;

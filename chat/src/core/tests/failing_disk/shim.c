@@ -123,7 +123,8 @@ int open(const char *path, int flags, ...) {
     int file = NEXT(open)(path, flags, permissions);
     if (file < 0) return file;
     if (plan && strcmp(path, plan) == 0 && (flags & O_ACCMODE) != O_RDONLY) plan_file = file;
-    if (name && file < MAX_FILES) strcpy(names[file], name);
+    if (name && file >= MAX_FILES) abort();
+    if (name) strcpy(names[file], name);
     if (is_new) record('c', name, 0, NULL, 0);
     return file;
 }
