@@ -26,11 +26,11 @@ pub enum AccountError {
     /// The name, or one that looks the same, is taken.
     Taken,
     /// There is no account of this name.
-    Unknown,
+    NoAccount,
     /// The database returned this error.
     Store(rusqlite::Error),
     /// The database returned this error, and it is not known whether the change is stored.
-    Unsettled(rusqlite::Error),
+    Unknown(rusqlite::Error),
     /// The password cannot be hashed.
     Hash,
 }
@@ -47,7 +47,7 @@ impl Accounts {
     /// Adds an account.
     ///
     /// # Errors
-    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unsettled`].
+    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unknown`].
     pub fn add(&self, name: &str, password: &str) -> Result<(), AccountError> {
         let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
         let hash = hash(password)?;
@@ -60,7 +60,7 @@ impl Accounts {
     /// Sets an account's password, and ends all its sessions.
     ///
     /// # Errors
-    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unsettled`].
+    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unknown`].
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccountError> {
         let hash = hash(password)?;
         self.in_transaction(|store| {
@@ -76,7 +76,7 @@ impl Accounts {
     /// Makes an account an operator, or with `false` revokes that.
     ///
     /// # Errors
-    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unsettled`].
+    /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unknown`].
     pub fn set_operator(&self, name: &str, operator: bool) -> Result<(), AccountError> {
         self.in_transaction(|store| Ok(store.set_operator(account(store, name)?, operator)?))
     }
@@ -86,7 +86,7 @@ impl Accounts {
         let value = work(&self.store).inspect_err(|_| self.store.roll_back())?;
         self.store.commit().map(|()| value).map_err(|error| match error {
             TransactionError::Undone(error) => AccountError::Store(error),
-            TransactionError::Unknown(error) => AccountError::Unsettled(error),
+            TransactionError::Unknown(error) => AccountError::Unknown(error),
         })
     }
 }
@@ -96,7 +96,7 @@ fn account(store: &Store, name: &str) -> Result<UserId, AccountError> {
     let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
     match store.user_named(name.key())? {
         Some(user) if user.password.is_some() => Ok(user.id),
-        _ => Err(AccountError::Unknown),
+        _ => Err(AccountError::NoAccount),
     }
 }
 
@@ -117,9 +117,9 @@ impl fmt::Display for AccountError {
             Self::Name(error) => error.fmt(f),
             Self::Password(error) => error.fmt(f),
             Self::Taken => f.write_str("this name is taken, or one that looks like it is; choose another name"),
-            Self::Unknown => f.write_str("there is no account with this name"),
+            Self::NoAccount => f.write_str("there is no account with this name"),
             Self::Store(error) => write!(f, "cannot change the data: {error}"),
-            Self::Unsettled(error) => write!(
+            Self::Unknown(error) => write!(
                 f,
                 "cannot tell whether the data was changed: {error}; check that the disk works, then do this again"
             ),
@@ -142,7 +142,7 @@ mod tests {
         assert!(matches!(add(), Err(AccountError::Store(_))));
         accounts.store.refuse_commits(1);
         accounts.store.refuse_withdrawals(2);
-        assert!(matches!(add(), Err(AccountError::Unsettled(_))));
+        assert!(matches!(add(), Err(AccountError::Unknown(_))));
         // Nothing is tried as long as it is not known.
         assert!(matches!(add(), Err(AccountError::Store(_))));
         add().unwrap();

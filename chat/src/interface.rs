@@ -170,7 +170,7 @@ impl Limited {
 
     /// Too many sign-ins from a network.
     pub(super) fn sign_ins(wait: Duration) -> Self {
-        Self { code: "too_many_sign_ups", what: "Too many people have just signed in from your network", wait }
+        Self { code: "too_many_sign_ups", what: "Too many users have just signed in from your network", wait }
     }
 
     /// Returns the seconds after which a retry succeeds.

@@ -96,7 +96,7 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}; {see}")
 }
 
-/// Binds the server, on which connections from `proxies` are not counted for their address, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
+/// Binds the server, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
 fn run<A: App>(
     what: &str,
     scheme: &str,

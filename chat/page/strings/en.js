@@ -12,7 +12,7 @@ export const strings = {
   wait_for: {
     too_fast: 'Too many requests. Try again in {count} s.',
     too_many_attempts: 'Too many failed attempts to sign in from your network. Try again in {count} s.',
-    too_many_sign_ups: 'Too many people have just signed in from your network. Try again in {count} s.',
+    too_many_sign_ups: 'Too many users have just signed in from your network. Try again in {count} s.',
   },
 
   sign_in: {

@@ -10,7 +10,7 @@ export const strings = {
   wait_for: {
     too_fast: 'Trop de requêtes. Réessayez dans {count} s.',
     too_many_attempts: 'Trop d’échecs de connexion depuis votre réseau. Réessayez dans {count} s.',
-    too_many_sign_ups: 'Trop de personnes viennent de se connecter depuis votre réseau. Réessayez dans {count} s.',
+    too_many_sign_ups: 'Trop d’utilisateurs viennent de se connecter depuis votre réseau. Réessayez dans {count} s.',
   },
 
   sign_in: {

@@ -10,7 +10,7 @@ export const strings = {
   wait_for: {
     too_fast: '操作过于频繁，请在 {count} 秒后重试。',
     too_many_attempts: '您所在的网络登录失败次数过多，请在 {count} 秒后重试。',
-    too_many_sign_ups: '您所在的网络刚刚登录的人过多，请在 {count} 秒后重试。',
+    too_many_sign_ups: '您所在的网络刚刚登录的用户过多，请在 {count} 秒后重试。',
   },
 
   sign_in: {

@@ -77,7 +77,7 @@ impl Cli {
             id != "data" && is_given(id)
         });
         let Some(subcommand) = &mut cli.command else { return Ok(cli) };
-        let Some(folder) = cli.serve.chat.data.data.take().filter(|_| !is_misplaced) else {
+        let Some(folder) = cli.serve.chat.data.take().filter(|_| !is_misplaced) else {
             return match is_misplaced {
                 true => Err(command.error(ErrorKind::ArgumentConflict, "options go after the command")),
                 false => Ok(cli),
@@ -98,7 +98,7 @@ impl Command {
     /// Returns the command's `--data`, if it has one.
     fn data(&mut self) -> Option<&mut Option<PathBuf>> {
         match self {
-            Self::Serve(options) => Some(&mut options.chat.data.data),
+            Self::Serve(options) => Some(&mut options.chat.data),
             Self::User(options) => Some(&mut options.data),
             Self::Backup { data, .. } | Self::Check { data, .. } => Some(&mut data.data),
             Self::Echo(_) | Self::Broadcast { .. } => None,
@@ -186,8 +186,10 @@ pub(crate) struct ServeOptions {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Chat")]
 struct ChatOptions {
-    #[command(flatten)]
-    data: DataOption,
+    /// Folder for accounts, rooms and messages, or :memory: to keep nothing after the program ends [default: the folder
+    /// switchboard in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none;
     /// browsers can use localhost or an IP address]
     #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
@@ -213,10 +215,10 @@ struct ChatOptions {
     session_lifetime: Duration,
 }
 
+/// The option `--data` of the commands that need a folder.
 #[derive(Args, Debug)]
 pub(crate) struct DataOption {
-    /// Folder for accounts, rooms and messages, or :memory: to keep nothing after the program ends [default: the folder
-    /// switchboard in the user's data directory]
+    /// Folder of the chat's data [default: the folder switchboard in the user's data directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -343,7 +345,7 @@ impl ServeOptions {
     pub(crate) fn config(&self) -> Result<ChatConfig, String> {
         let Self { options, chat, limits } = self;
         let mut config = ChatConfig::default();
-        config.data = chat.data.location()?;
+        config.data = DataOption { data: chat.data.clone() }.location()?;
         config.guests = match (chat.guests, chat.no_guests) {
             (true, _) => true,
             (_, true) => false,

@@ -164,10 +164,7 @@ pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delive
         }
         wait_while(|| delivery.is_overloaded());
         let now = Now::read();
-        let late = now.instant.saturating_duration_since(next_tick);
-        if late > LATE {
-            state.presence.postpone_auth(late);
-        }
+        allow_for_pause(&mut state, now, next_tick);
         state.process(&mut commands, now, delivery);
         if Instant::now() >= next_tick {
             state.tick(now, delivery);
@@ -176,6 +173,15 @@ pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delive
         state.work_in_background(now, delivery);
     }
     state.close(Now::read());
+}
+
+/// Gives clients that sign in the time for which this thread did not run: what they have sent meanwhile may not have
+/// arrived yet.
+pub(super) fn allow_for_pause(state: &mut State, now: Now, next_tick: Instant) {
+    let late = now.instant.saturating_duration_since(next_tick);
+    if late > LATE {
+        state.presence.postpone_auth(late);
+    }
 }
 
 /// Waits until the workers are no longer overloaded, so that unsent text does not pile up. Waits at most [`MAX_WAIT`]:
@@ -192,5 +198,4 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// How often the thread ends overdue sessions and publishes presence.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// A tick that comes later than this follows a pause of the thread: the process was stopped, or the machine was busy.
-/// What clients have sent meanwhile may not have arrived yet.
 const LATE: Duration = Duration::from_secs(2);

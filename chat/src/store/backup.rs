@@ -8,6 +8,7 @@
 //! on the disk, so a file with that name is always a whole backup.
 
 use std::{
+    ffi::OsStr,
     fmt,
     fs::{self, File},
     io,
@@ -24,11 +25,11 @@ use super::{
     OpenError, StoreError,
     database::now,
     files::make_private_file,
-    reader::{CheckError, DataReader, Progress, Stage},
+    reader::{CheckError, DataReader, Progress, Stage, is_of_disk},
     restored::BACKUP,
 };
 
-/// Why there is no backup. No file was made or changed.
+/// Why there is no backup. No file was made or changed, except with [`BackupError::Unsynced`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BackupError {
@@ -38,10 +39,14 @@ pub enum BackupError {
     NotReplaceable(PathBuf),
     /// The file cannot be written.
     File(PathBuf, io::Error),
+    /// The backup is there and whole, but its folder cannot be synced: it may be gone after a crash of the machine.
+    Unsynced(PathBuf, io::Error),
     /// The data has these problems.
     Unsound(Vec<String>),
     /// It was stopped: see [`Progress::stop`].
     Stopped,
+    /// No server had the data at first, and then it was changed.
+    Changed,
     /// The copy cannot be opened.
     Open(OpenError),
     /// SQLite returned this error.
@@ -59,14 +64,15 @@ impl DataReader {
     pub fn back_up(&self, file: &Path, replace: bool, progress: &Progress) -> Result<u64, BackupError> {
         let failed = |error| BackupError::File(file.to_owned(), error);
         self.check_destination(file, replace)?;
-        let folder = match file.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let workplace = tempfile::Builder::new().prefix(".switchboard-backup-").tempdir_in(folder).map_err(failed)?;
-        let copy = workplace.path().join("copy");
+        let temp_dir =
+            tempfile::Builder::new().prefix(".switchboard-backup-").tempdir_in(folder_of(file)).map_err(failed)?;
+        let copy = temp_dir.path().join("copy");
         make_private_file(&copy).map_err(failed)?;
-        self.copy_to(&copy, progress)?;
+        let copied = self.copy_to(&copy, progress);
+        if self.has_changed() {
+            return Err(BackupError::Changed);
+        }
+        copied?;
         let mut reader = DataReader::of_backup(&copy).map_err(BackupError::Open)?;
         reader.map_into_memory()?;
         let problems = reader.check(progress)?;
@@ -78,48 +84,41 @@ impl DataReader {
         if progress.is_stopped() {
             return Err(BackupError::Stopped);
         }
-        publish(copy, file, replace)?;
-        #[cfg(unix)]
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        publish(copy, file, replace, sync_folder)?;
         Ok(written.len())
     }
 
     /// Checks that `file` may become a backup.
     fn check_destination(&self, file: &Path, replace: bool) -> Result<(), BackupError> {
-        let metadata = match fs::symlink_metadata(file) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(BackupError::File(file.to_owned(), error)),
-        };
-        let same_folder = |one: &Path, other: &Path| match (one.parent(), other.parent()) {
-            (Some(one), Some(other)) => one == other,
-            _ => false,
-        };
-        let is_data = match (fs::canonicalize(file), fs::canonicalize(self.file())) {
-            (Ok(file), Ok(data)) => file == data || (same_folder(&file, &data) && is_beside(&file, &data)),
-            _ => false,
-        };
-        if !metadata.is_file() || is_data {
-            Err(BackupError::NotReplaceable(file.to_owned()))
-        } else if !replace {
-            Err(BackupError::Exists(file.to_owned()))
-        } else {
-            Ok(())
+        let failed = |error| BackupError::File(file.to_owned(), error);
+        // First of all, the name: SQLite would delete a backup that has the name of a log.
+        let folder = fs::canonicalize(folder_of(file)).map_err(failed)?;
+        let data = fs::canonicalize(self.file()).map_err(failed)?;
+        let is_data = data.parent() == Some(&folder) && file.file_name().is_none_or(|name| is_of(name, &data));
+        if is_data || fs::canonicalize(file).is_ok_and(|file| file == data) {
+            return Err(BackupError::NotReplaceable(file.to_owned()));
+        }
+        match fs::symlink_metadata(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
+            Ok(metadata) if !metadata.is_file() => Err(BackupError::NotReplaceable(file.to_owned())),
+            Ok(_) if !replace => Err(BackupError::Exists(file.to_owned())),
+            Ok(_) => Ok(()),
         }
     }
 
-    /// Copies all pages at one moment, and marks the copy.
+    /// Copies all pages of one snapshot, and marks the copy.
     fn copy_to(&self, copy: &Path, progress: &Progress) -> Result<(), BackupError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(copy, flags)?;
         // An unfinished copy is removed, so it needs no journal. The complete one is synced once.
         db.pragma_update(None, "journal_mode", "OFF")?;
         db.pragma_update(None, "synchronous", "OFF")?;
-        let moment = self.db.unchecked_transaction()?;
+        let snapshot = self.db.unchecked_transaction()?;
         // A transaction begins with its first read.
-        moment.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         let written = File::open(copy).map_err(|error| BackupError::File(copy.to_owned(), error))?;
-        let backup = Backup::new(&moment, &mut db)?;
+        let backup = Backup::new(&snapshot, &mut db)?;
         loop {
             let step = backup.step(STEP_PAGES)?;
             let left = backup.progress();
@@ -133,7 +132,7 @@ impl DataReader {
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}
-                // Nobody else uses the copy, and the moment is this connection's own.
+                // Nobody else uses the copy, and the snapshot is this connection's own.
                 _ => {
                     return Err(BackupError::Database(StoreError::SqliteFailure(
                         rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
@@ -143,7 +142,7 @@ impl DataReader {
             }
         }
         drop(backup);
-        drop(moment);
+        drop(snapshot);
         // One file without a log beside it.
         db.pragma_update(None, "journal_mode", "DELETE")?;
         db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)", (BACKUP, now().to_string()))?;
@@ -157,22 +156,38 @@ impl DataReader {
     }
 }
 
-/// Gives a finished copy its name.
-fn publish(copy: PathBuf, file: &Path, replace: bool) -> Result<(), BackupError> {
+/// Gives a finished copy its name, and makes that durable with `sync`.
+fn publish(
+    copy: PathBuf,
+    file: &Path,
+    replace: bool,
+    sync: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), BackupError> {
     let failed = |error| BackupError::File(file.to_owned(), error);
     let copy = TempPath::try_from_path(copy).map_err(failed)?;
     let renamed = if replace { copy.persist(file) } else { copy.persist_noclobber(file) };
     renamed.map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists(file.to_owned()),
         _ => failed(error.error),
-    })
+    })?;
+    sync(folder_of(file)).map_err(|error| BackupError::Unsynced(file.to_owned(), error))
 }
 
-/// Returns whether a file in the folder of a database belongs to it.
-fn is_beside(file: &Path, database: &Path) -> bool {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (file, database) = (name(file), name(database));
-    file == "lock" || file.strip_prefix(&database).is_some_and(|rest| ["-wal", "-shm", "-journal"].contains(&rest))
+/// Makes the names of the files in a folder durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Other systems open no folders.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Returns the folder that a file is or will be in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Returns whether a file of this name, in the folder of a database, belongs to it.
+fn is_of(name: &OsStr, database: &Path) -> bool {
+    let (name, database) = (name.to_string_lossy(), database.file_name().unwrap_or_default().to_string_lossy());
+    name == "lock" || name.strip_prefix(&*database).is_some_and(|rest| ["", "-wal", "-shm", "-journal"].contains(&rest))
 }
 
 impl From<rusqlite::Error> for BackupError {
@@ -185,6 +200,7 @@ impl From<CheckError> for BackupError {
     fn from(error: CheckError) -> Self {
         match error {
             CheckError::Stopped => Self::Stopped,
+            CheckError::Changed => Self::Changed,
             CheckError::Database(error) => Self::Database(error),
         }
     }
@@ -206,13 +222,21 @@ impl fmt::Display for BackupError {
             Self::File(file, error) => {
                 write!(f, "cannot write {}: {error}; choose a writable folder with enough space", file.display())
             }
+            Self::Unsynced(file, error) => write!(
+                f,
+                "{} is a whole backup, but may be gone after a crash of the machine: its folder cannot be synced: \
+                 {error}; check the disk, and copy the backup to another one",
+                file.display()
+            ),
             Self::Unsound(problems) => write!(
                 f,
                 "there is no backup, because the data is damaged: {}; switchboard check lists all that is wrong",
                 problems.first().map_or("", String::as_str)
             ),
             Self::Stopped => f.write_str("stopped; there is no backup"),
+            Self::Changed => f.write_str("there is no backup, because the data was changed meanwhile; try again"),
             Self::Open(error) => error.fmt(f),
+            Self::Database(error) if is_of_disk(error) => write!(f, "cannot copy the data: {error}; check the disk"),
             Self::Database(error) => {
                 write!(f, "cannot copy the data: {error}; check that there is enough space, and try again")
             }
@@ -252,5 +276,16 @@ mod tests {
         let problems = DataReader::of_backup(&copy).unwrap().check(&Progress::default()).unwrap();
         assert_eq!(problems, ["the index sessions_by_use is not as it should be"]);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_backup_whose_folder_cannot_be_synced_is_there_and_the_error_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let [copy, file] = ["copy", "file"].map(|name| folder.path().join(name));
+        fs::write(&copy, "a backup").unwrap();
+        let error = publish(copy, &file, false, |_| Err(io::Error::other("broken"))).unwrap_err();
+        assert_eq!(fs::read(&file).unwrap(), b"a backup");
+        let text = error.to_string();
+        assert!(matches!(error, BackupError::Unsynced(..)) && text.contains("file is a whole backup, but"), "{text}");
     }
 }

@@ -23,6 +23,10 @@ pub enum OpenError {
     NoChat(PathBuf),
     /// The folder has files of an earlier chat, but its database is missing or empty.
     Lost(PathBuf),
+    /// It cannot be told what is in the folder, because this file or the folder cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// This user may not open the database, or the files that SQLite keeps beside it.
+    NoAccess(PathBuf, rusqlite::Error),
     /// The database is damaged, or another program has written it.
     Damaged(PathBuf),
     /// The file is no backup, or is damaged.
@@ -68,6 +72,14 @@ impl fmt::Display for OpenError {
                 "{} has files of an earlier chat, but its database chat.sqlite3 is missing or empty; restore a backup, \
                  or remove the other files to begin a new chat",
                 folder.display()
+            ),
+            Self::Unreadable(file, error) => {
+                write!(f, "cannot read {}: {error}; run this as the user of the server", file.display())
+            }
+            Self::NoAccess(file, error) => write!(
+                f,
+                "cannot open {} and the files beside it: {error}; run this as the user of the server",
+                file.display()
             ),
             Self::Damaged(file) => write!(
                 f,

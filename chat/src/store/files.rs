@@ -4,6 +4,8 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use super::OpenError;
@@ -25,18 +27,30 @@ impl FolderLock {
     /// [`OpenError::InUse`] if another server has locked it.
     pub(super) fn acquire(folder: &Path) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Folder(folder.to_owned(), error);
-        let locked = File::open(folder).ok().map(|folder| (folder.try_lock(), folder));
+        let locked = File::open(folder).ok().map(|folder| (lock(|| folder.try_lock()), folder));
         let locked = match locked {
             Some((Err(TryLockError::WouldBlock), _)) => return Err(OpenError::InUse(folder.to_owned())),
             Some((Ok(()), folder)) => Some(folder),
             Some((Err(TryLockError::Error(_)), _)) | None => None,
         };
         let file = private().create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
-        match file.try_lock() {
+        match lock(|| file.try_lock()) {
             Ok(()) => Ok(Self { file, _folder: locked }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+}
+
+/// Tries to lock a file, and tries again a little later: a command that looks whether a server has locked it holds a
+/// lock of its own for a moment, in [`is_served`].
+fn lock(try_lock: impl Fn() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    match try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            thread::park_timeout(LOCK_INTERVAL);
+            try_lock()
+        }
+        tried => tried,
     }
 }
 
@@ -45,12 +59,14 @@ pub(super) fn database_in(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
 }
 
-/// Returns whether a server has used the folder: its lock file has a mark, or cannot be read.
-pub(super) fn has_mark(folder: &Path) -> bool {
-    match fs::read(folder.join(LOCK)) {
-        Ok(marks) => !marks.trim_ascii().is_empty(),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    }
+/// Returns whether a server has used the folder: its lock file has a mark.
+///
+/// # Errors
+/// [`OpenError::Unreadable`].
+pub(super) fn has_mark(folder: &Path) -> Result<bool, OpenError> {
+    let lock = folder.join(LOCK);
+    let marks = existing(&lock, fs::read(&lock))?;
+    Ok(marks.is_some_and(|marks| !marks.trim_ascii().is_empty()))
 }
 
 /// Returns whether a server has locked the folder.
@@ -62,13 +78,13 @@ pub(super) fn is_served(folder: &Path) -> bool {
 /// Returns whether the folder has a database.
 ///
 /// # Errors
-/// [`OpenError::Lost`] if it has none, or an empty one, beside the files of an earlier chat.
+/// [`OpenError::Lost`] if it has none, or an empty one, beside the files of an earlier chat; [`OpenError::Unreadable`].
 pub(super) fn has_database(folder: &Path) -> Result<bool, OpenError> {
     let file = database_in(folder);
-    if length(&file) > 0 {
+    if length(&file)? > 0 {
         return Ok(true);
     }
-    if has_mark(folder) || length(&log_of(&file)) > 0 {
+    if has_mark(folder)? || length(&log_of(&file))? > 0 {
         return Err(OpenError::Lost(folder.to_owned()));
     }
     Ok(false)
@@ -80,13 +96,13 @@ pub(super) fn has_database(folder: &Path) -> Result<bool, OpenError> {
 /// backup that was put in that database's place. Backups are not in WAL mode, and the server's database always is.
 ///
 /// # Errors
-/// [`OpenError::StaleLog`].
+/// [`OpenError::StaleLog`], [`OpenError::Unreadable`].
 pub(super) fn refuse_stale_log(file: &Path) -> Result<(), OpenError> {
     let log = log_of(file);
-    if length(&log) == 0 {
+    if length(&log)? == 0 {
         return Ok(());
     }
-    let Ok(mut database) = File::open(file) else { return Ok(()) };
+    let Some(mut database) = existing(file, File::open(file))? else { return Ok(()) };
     let mut header = [0; 20];
     let is_read = database.read_exact(&mut header).is_ok();
     // Closing the file would release the POSIX locks that SQLite holds on it for other connections of this process
@@ -133,11 +149,65 @@ pub(super) fn log_of(database: &Path) -> PathBuf {
 }
 
 /// Returns the length of a file in bytes: 0 if it does not exist.
-pub(super) fn length(file: &Path) -> u64 {
-    fs::metadata(file).map_or(0, |metadata| metadata.len())
+///
+/// # Errors
+/// [`OpenError::Unreadable`].
+pub(super) fn length(file: &Path) -> Result<u64, OpenError> {
+    Ok(existing(file, fs::metadata(file))?.map_or(0, |metadata| metadata.len()))
+}
+
+/// Returns `None` if a file was not found. It may be there if it cannot be looked at.
+fn existing<T>(file: &Path, found: io::Result<T>) -> Result<Option<T>, OpenError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::Unreadable(file.to_owned(), error)),
+    }
 }
 
 const DATABASE: &str = "chat.sqlite3";
 const LOCK: &str = "lock";
+/// The time after which a lock is tried again.
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 /// The value of the bytes 18 and 19 of a database that is not in WAL mode.
 const ROLLBACK_JOURNAL: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::{super::super::token::epoch, *};
+
+    #[test]
+    fn a_lock_that_is_held_for_a_moment_is_tried_again() {
+        let tries = Cell::new(0);
+        let held_for = |times| {
+            tries.set(0);
+            lock(|| match tries.replace(tries.get() + 1) {
+                try_number if try_number < times => Err(TryLockError::WouldBlock),
+                _ => Ok(()),
+            })
+        };
+        assert!(held_for(0).is_ok() && tries.get() == 1);
+        assert!(held_for(1).is_ok() && tries.get() == 2);
+        assert!(matches!(held_for(2), Err(TryLockError::WouldBlock)));
+    }
+
+    /// A file in the folder's place stands for a folder of another user: the tests may run as root.
+    #[cfg(unix)]
+    #[test]
+    fn files_that_cannot_be_read_are_not_called_missing() {
+        let folder = std::env::temp_dir().join(format!("switchboard-test-{}", epoch()));
+        fs::write(&folder, "a file").unwrap();
+        let database = database_in(&folder);
+        let is_unreadable = |error: OpenError| matches!(error, OpenError::Unreadable(..));
+        assert!(has_database(&folder).is_err_and(is_unreadable));
+        assert!(has_mark(&folder).is_err_and(is_unreadable));
+        assert!(length(&database).is_err_and(is_unreadable));
+        assert!(refuse_stale_log(&database).is_err_and(is_unreadable));
+        let refused = existing::<()>(&database, Err(io::ErrorKind::PermissionDenied.into())).unwrap_err().to_string();
+        assert!(refused.contains("chat.sqlite3: permission denied; run this as the user of the server"), "{refused}");
+        fs::remove_file(&folder).unwrap();
+        assert!(!has_database(&folder).unwrap() && !has_mark(&folder).unwrap());
+    }
+}

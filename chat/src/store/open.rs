@@ -53,7 +53,7 @@ impl Store {
     fn open_file(folder: &Path, file: &Path) -> Result<Self, OpenError> {
         let store = Connection::open(file).map_err(OpenError::from).and_then(|db| {
             // A database without tables is new, unless there was a chat.
-            if version_of(&db)? == 0 && has_mark(folder) {
+            if version_of(&db)? == 0 && has_mark(folder)? {
                 return Err(OpenError::Lost(folder.to_owned()));
             }
             Self::set_up(db)
@@ -94,7 +94,7 @@ impl From<TransactionError> for OpenError {
 /// Returns the path of the database in a folder, for commands that create none.
 ///
 /// # Errors
-/// [`OpenError::NoChat`] if there is none; [`OpenError::Lost`] or [`OpenError::StaleLog`].
+/// [`OpenError::NoChat`] if there is none; [`OpenError::Lost`], [`OpenError::Unreadable`] or [`OpenError::StaleLog`].
 pub(super) fn existing_database(folder: &Path) -> Result<PathBuf, OpenError> {
     if !has_database(folder)? {
         return Err(OpenError::NoChat(folder.to_owned()));
@@ -110,14 +110,24 @@ pub(super) fn existing_database(folder: &Path) -> Result<PathBuf, OpenError> {
 /// Says what an error of SQLite means in a folder that had a chat's database.
 pub(super) fn explain(error: OpenError, folder: &Path) -> OpenError {
     let file = database_in(folder);
+    let is_foreign = match &error {
+        OpenError::Foreign(_) => true,
+        OpenError::Database(error) => error.sqlite_error_code() == Some(ErrorCode::NotADatabase),
+        _ => false,
+    };
     match error {
+        _ if is_foreign => match has_mark(folder) {
+            Ok(true) => OpenError::Damaged(file),
+            Ok(false) => OpenError::Foreign(file),
+            Err(error) => error,
+        },
         OpenError::Database(error) => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(file),
-            Some(ErrorCode::NotADatabase) if has_mark(folder) => OpenError::Damaged(file),
-            Some(ErrorCode::NotADatabase) => OpenError::Foreign(file),
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                OpenError::NoAccess(file, error)
+            }
             _ => OpenError::Database(error),
         },
-        OpenError::Foreign(_) if has_mark(folder) => OpenError::Damaged(file),
         error => error,
     }
 }
@@ -250,6 +260,18 @@ mod tests {
             (3, 2, Some(2), Some(80), true),
         ];
         assert_eq!(rows, expected);
+    }
+
+    /// The tests may run as root, whom no permission stops.
+    #[test]
+    fn an_operator_without_permission_learns_which_user_has_it() {
+        for code in [rusqlite::ffi::SQLITE_CANTOPEN, rusqlite::ffi::SQLITE_READONLY, rusqlite::ffi::SQLITE_PERM] {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let refused = explain(OpenError::Database(error), Path::new("data"));
+            let text = refused.to_string();
+            assert!(matches!(refused, OpenError::NoAccess(..)), "{refused:?}");
+            assert!(text.ends_with("; run this as the user of the server"), "{text}");
+        }
     }
 
     #[test]

@@ -1,21 +1,26 @@
 //! Reads a database to check it: SQLite's own checks, the schema, and the rules of `invariants.rs`.
 //!
-//! A check changes nothing. All its queries see the database at one moment, also while a server writes to it.
+//! A check changes nothing. All its queries see one snapshot of the database, also while a server writes to it.
+//!
+//! SQLite creates a log and its index beside a database that it reads, and a reader cannot remove them again. So if no
+//! server has the folder and all data is in the database, the file is read as one that nobody writes. That needs no
+//! permission to write, and keeps no server from starting. The reader looks afterwards whether somebody has written.
 
 use std::{
-    fmt,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
     OpenError, StoreError,
-    files::has_mark,
+    files::{has_mark, is_served, length, log_of},
     invariants::RULES,
     open::{BUSY_TIMEOUT, MIGRATIONS, existing_database, explain, version_of},
 };
@@ -27,6 +32,24 @@ pub struct DataReader {
     file: PathBuf,
     /// The version of the schema.
     version: usize,
+    /// How the database was found, if it is read as a file that nobody writes.
+    frozen: Option<FileState>,
+}
+
+/// The state of a database, by which a later change is noticed.
+#[derive(Debug, PartialEq, Eq)]
+struct FileState {
+    modified: SystemTime,
+    bytes: u64,
+    log_bytes: u64,
+}
+
+impl FileState {
+    fn of(file: &Path) -> Result<Self, OpenError> {
+        let metadata = fs::metadata(file).and_then(|metadata| Ok((metadata.modified()?, metadata.len())));
+        let (modified, bytes) = metadata.map_err(|error| OpenError::Unreadable(file.to_owned(), error))?;
+        Ok(Self { modified, bytes, log_bytes: length(&log_of(file))? })
+    }
 }
 
 /// Why a check has no result.
@@ -35,6 +58,8 @@ pub struct DataReader {
 pub enum CheckError {
     /// It was stopped: see [`Progress::stop`].
     Stopped,
+    /// No server had the data at first, and then it was changed.
+    Changed,
     /// SQLite returned this error, which says nothing about the data.
     Database(rusqlite::Error),
 }
@@ -108,8 +133,13 @@ impl DataReader {
     /// # Errors
     /// [`OpenError`] if there is none, or if it is not a chat's.
     pub fn in_folder(folder: &Path) -> Result<Self, OpenError> {
-        match Self::open(existing_database(folder)?) {
-            Ok(Self { version: 0, .. }) if has_mark(folder) => Err(OpenError::Lost(folder.to_owned())),
+        let file = existing_database(folder)?;
+        let opened = match FileState::of(&file)? {
+            state if state.log_bytes == 0 && !is_served(folder) => Self::open_frozen(&file, state),
+            _ => Self::open(file),
+        };
+        match opened {
+            Ok(Self { version: 0, .. }) if has_mark(folder)? => Err(OpenError::Lost(folder.to_owned())),
             Ok(Self { version: 0, .. }) => Err(OpenError::NoChat(folder.to_owned())),
             opened => opened.map_err(|error| explain(error, folder)),
         }
@@ -120,7 +150,11 @@ impl DataReader {
     /// # Errors
     /// [`OpenError`] if it cannot be read, or is not of a chat.
     pub fn of_backup(file: &Path) -> Result<Self, OpenError> {
-        match Self::open(file.to_owned()) {
+        let opened = match FileState::of(file) {
+            Ok(state) if state.log_bytes == 0 => Self::open_frozen(file, state),
+            _ => Self::open(file.to_owned()),
+        };
+        match opened {
             Ok(Self { version: 0, .. }) => Err(OpenError::NotABackup(file.to_owned())),
             Err(OpenError::Foreign(_)) => Err(OpenError::NotABackup(file.to_owned())),
             Err(OpenError::Database(error)) => Err(match error.sqlite_error_code() {
@@ -131,13 +165,29 @@ impl DataReader {
         }
     }
 
+    /// Opens a database that nobody writes.
+    fn open_frozen(file: &Path, state: FileState) -> Result<Self, OpenError> {
+        let uri = immutable_uri(file).map_err(|error| OpenError::Unreadable(file.to_owned(), error))?;
+        let Ok(db) = Connection::open_with_flags(uri, FLAGS | OpenFlags::SQLITE_OPEN_URI) else {
+            // The error names the file then, not the URI.
+            return Self::open(file.to_owned());
+        };
+        let opened = Self::with_connection(db, file.to_owned());
+        if FileState::of(file)? != state {
+            return Self::open(file.to_owned());
+        }
+        Ok(Self { frozen: Some(state), ..opened? })
+    }
+
     fn open(file: PathBuf) -> Result<Self, OpenError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&file, flags)?;
+        Self::with_connection(Connection::open_with_flags(&file, FLAGS)?, file)
+    }
+
+    fn with_connection(db: Connection, file: PathBuf) -> Result<Self, OpenError> {
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         let version = version_of(&db)?;
-        Ok(Self { db, file, version })
+        Ok(Self { db, file, version, frozen: None })
     }
 
     /// Returns the path of the database.
@@ -157,7 +207,15 @@ impl DataReader {
         self.db.progress_handler(INSTRUCTIONS, Some(move || watched.is_stopped()))?;
         let problems = self.problems(progress);
         self.db.progress_handler(0, None::<fn() -> bool>)?;
-        problems
+        match self.has_changed() {
+            true => Err(CheckError::Changed),
+            false => problems,
+        }
+    }
+
+    /// Returns whether somebody has written to a database that was read as one that nobody writes.
+    pub(super) fn has_changed(&self) -> bool {
+        self.frozen.as_ref().is_some_and(|state| FileState::of(&self.file).ok().as_ref() != Some(state))
     }
 
     fn problems(&self, progress: &Progress) -> Result<Vec<String>, CheckError> {
@@ -177,11 +235,11 @@ impl DataReader {
             Ok(())
         };
         progress.set(Stage::Checking { done: 0, total });
-        let moment = self.db.unchecked_transaction()?;
-        add(integrity(&moment))?;
-        add(foreign_keys(&moment))?;
-        add(schema(&moment, self.version))?;
-        rules.iter().try_for_each(|rule| add(rule(&moment)))?;
+        let snapshot = self.db.unchecked_transaction()?;
+        add(integrity(&snapshot))?;
+        add(foreign_keys(&snapshot))?;
+        add(schema(&snapshot, self.version))?;
+        rules.iter().try_for_each(|rule| add(rule(&snapshot)))?;
         Ok(problems)
     }
 }
@@ -190,7 +248,17 @@ impl DataReader {
 fn integrity(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut statement = db.prepare("PRAGMA integrity_check")?;
     let found = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    if let Some(code) = found.iter().find_map(|line| io_failure(line)) {
+        return Err(StoreError::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+    }
     Ok(found.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// Returns the code of an error of the disk, which SQLite's check reports like damage.
+fn io_failure(line: &str) -> Option<i32> {
+    let (_, code) = line.rsplit_once("error code=")?;
+    let code = code.trim().parse().ok()?;
+    (rusqlite::ffi::Error::new(code).code == ErrorCode::SystemIoFailure).then_some(code)
 }
 
 fn foreign_keys(db: &Connection) -> Result<Vec<String>, StoreError> {
@@ -223,10 +291,29 @@ fn objects(db: &Connection) -> Result<Vec<(String, String, String)>, StoreError>
     statement.query_map([], |row| row.try_into())?.collect()
 }
 
+/// Returns whether the disk could not be read or written.
+pub(super) fn is_of_disk(error: &StoreError) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+}
+
+/// Returns the URI by which SQLite opens a file that nobody writes.
+fn immutable_uri(file: &Path) -> io::Result<String> {
+    let path = std::path::absolute(file)?;
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push('/'),
+            b'/' | b':' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(byte.into()),
+            _ => uri += &format!("%{byte:02X}"),
+        }
+    }
+    Ok(uri + "?immutable=1")
+}
+
 /// Returns whether an error says that the database is damaged.
 fn is_damage(error: &StoreError) -> bool {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure) => true,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => true,
         // A table or a column is missing, or a value has another type.
         Some(ErrorCode::Unknown) => true,
         Some(_) => false,
@@ -244,6 +331,8 @@ impl fmt::Display for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("stopped"),
+            Self::Changed => f.write_str("the data was changed meanwhile; check again"),
+            Self::Database(error) if is_of_disk(error) => write!(f, "the data cannot be read: {error}; check the disk"),
             Self::Database(error) => write!(f, "cannot read the data: {error}; try again"),
         }
     }
@@ -251,7 +340,56 @@ impl fmt::Display for CheckError {
 
 impl std::error::Error for CheckError {}
 
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 /// Instructions of SQLite's virtual machine after which it looks whether it was stopped.
 const INSTRUCTIONS: i32 = 10_000;
 /// Size of the page cache, in KiB.
 const CACHE_KIB: i32 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{BackupError, Data, Store},
+        *,
+    };
+
+    #[test]
+    fn a_check_and_a_backup_notice_that_somebody_writes_meanwhile() {
+        // The characters mean something in a URI.
+        let folder = tempfile::Builder::new().prefix("a?b#c%20 \u{e9}").tempdir().unwrap();
+        let data = Data::Folder(folder.path().to_owned());
+        drop(Store::open(&data).unwrap());
+        let (progress, file) = (Progress::default(), folder.path().join("backup"));
+        let mut reader = DataReader::in_folder(folder.path()).unwrap();
+        assert_eq!(reader.check(&progress).unwrap(), [""; 0]);
+        assert!(reader.frozen.is_some());
+        let store = Store::open_unlocked(&data).unwrap();
+        store.set_meta("test", "written").unwrap();
+        for _ in 0..2 {
+            assert!(matches!(reader.check(&progress), Err(CheckError::Changed)));
+            assert!(matches!(reader.back_up(&file, false, &progress), Err(BackupError::Changed)));
+            // Closing it moves the change from the log to the database.
+            drop(Store::open_unlocked(&data).unwrap());
+        }
+        assert!(!file.exists());
+        let mut reader = DataReader::in_folder(folder.path()).unwrap();
+        assert!(reader.frozen.is_none(), "there is something in the log");
+        assert_eq!(reader.check(&progress).unwrap(), [""; 0]);
+        drop(store);
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_not_called_damaged_data() {
+        let error = |code| StoreError::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        assert!(is_damage(&error(rusqlite::ffi::SQLITE_CORRUPT)));
+        let failure = error(rusqlite::ffi::SQLITE_IOERR_READ);
+        assert!(!is_damage(&failure));
+        let text = CheckError::Database(failure).to_string();
+        assert!(text.starts_with("the data cannot be read: ") && text.ends_with("; check the disk"), "{text}");
+        // Extended codes of SQLITE_IOERR and SQLITE_CORRUPT.
+        assert_eq!(io_failure("Tree 2 page 3: unable to get the page. error code=266"), Some(266));
+        for line in ["Tree 2 page 3: unable to get the page. error code=11", "row 1 missing from index blocks_of"] {
+            assert_eq!(io_failure(line), None, "{line}");
+        }
+    }
+}

@@ -1,19 +1,11 @@
 //! The command line: output, exit status, and the chat that the program serves.
 
-use std::{
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command, time::Instant};
 
-use serde_json::json;
 use switchboard::client::{Client, ClientError, Message};
 use switchboard_tests::server::{OPENING, Raw, builder, expect_text, round_trip};
 
-use crate::support::{
-    chat_user::{ChatUser, guest},
-    program::{self, PATH, start},
-};
+use crate::support::program::{self, PATH, start};
 
 #[test]
 fn the_first_line_ends_with_the_url_of_the_service() {
@@ -155,23 +147,6 @@ fn a_second_signal_ends_the_program_at_once() {
     program.signal("TERM");
     assert_eq!(program.wait().code(), Some(128 + 15));
     assert!(asked.elapsed().as_secs_f32() < 4.0, "ended after {:?}", asked.elapsed());
-}
-
-/// The clients have 10 s to sign in.
-#[test]
-fn the_time_in_which_the_program_is_stopped_does_not_count_against_clients_that_sign_in() {
-    let program = start(&["--data", ":memory:", "--workers", "1", "--sign-up-rate", "100000+100000/s"]);
-    let tokens: Vec<_> = (0..100).map(|number| guest(program.address(), &format!("Guest {number}"))).collect();
-    let mut users: Vec<_> = tokens.iter().map(|token| (ChatUser::unauthenticated(program.address()), token)).collect();
-    program.signal("STOP");
-    for (user, token) in &mut users {
-        user.send("auth", &json!({"token": token}));
-    }
-    std::thread::park_timeout(Duration::from_secs(11));
-    program.signal("CONT");
-    for (user, _) in &mut users {
-        user.expect_event("welcome");
-    }
 }
 
 #[test]

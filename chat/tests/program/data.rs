@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -124,6 +124,12 @@ fn a_backup_replaces_only_what_it_is_told_to_replace() {
     assert_eq!(fs::read(&file).unwrap(), b"a letter");
     assert!(run(&["backup", "--force", &file, "--data", data]).status.success());
     assert!(run(&["check", &file]).status.success());
+    for log in ["wal", "shm", "journal"].map(|end| format!("{data}/chat.sqlite3-{end}")) {
+        // SQLite would delete it. There is no such file yet.
+        let refused = run(&["backup", &log, "--data", data]);
+        assert_refused(&refused, &["not a regular file, or belongs to the chat's data"]);
+        assert!(!Path::new(&log).exists());
+    }
     for own in ["chat.sqlite3", "lock", "."] {
         let own = format!("{data}/{own}");
         let before = fs::metadata(&own).unwrap().modified().unwrap();
@@ -137,33 +143,48 @@ fn a_backup_replaces_only_what_it_is_told_to_replace() {
 }
 
 #[test]
+fn a_check_and_a_backup_leave_the_folder_of_a_stopped_chat_as_it_is() {
+    let (folder, copies) = (Folder::new("stopped"), Folder::new("stopped-copies"));
+    let data = folder.path();
+    stop(serve(&folder));
+    let database = format!("{data}/chat.sqlite3");
+    let state = || (names(data), fs::metadata(data).unwrap().modified().unwrap(), fs::read(&database).unwrap());
+    let before = state();
+    assert_eq!(before.0, ["chat.sqlite3", "lock"]);
+    assert!(run(&["check", "--data", data]).status.success());
+    assert!(state() == before);
+    assert!(run(&["backup", &format!("{}/backup", copies.path()), "--data", data]).status.success());
+    assert!(state() == before);
+    let copy = format!("{}/copy", copies.path());
+    fs::copy(&database, &copy).unwrap();
+    assert!(run(&["check", &copy]).status.success());
+    assert_eq!(names(copies.path()), ["backup", "copy"]);
+}
+
+#[test]
 fn a_signal_stops_a_backup_and_leaves_no_file() {
-    let (folder, copies) = (Folder::new("long"), Folder::new("stopped"));
+    let (folder, copies) = (Folder::new("long"), Folder::new("interrupted"));
     stop(serve(&folder));
     let db = Connection::open(format!("{}/chat.sqlite3", folder.path())).unwrap();
-    // So much that the check of the copy takes long.
+    // The check of the copy reads all blocks, and never ends by itself.
     db.execute_batch(
-        "INSERT INTO people (id, name, key, created) VALUES (1, 'Ann', 'ann', 0);
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
-        INSERT INTO messages (room, seq, time, kind, author, key, text)
-            SELECT 1, i, 0, 0, 1, randomblob(16), 'some text' FROM n",
+        "DROP TABLE blocks;
+        CREATE VIEW blocks (person, blocked) AS
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, i + 1 FROM n",
     )
     .unwrap();
     drop(db);
     for signal in ["INT", "TERM"] {
         let file = format!("{}/file", copies.path());
-        let mut command = Command::new(PATH);
-        command.args(["backup", &file, "--data", folder.path()]).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        let mut backup = program::spawn(Command::new(PATH).args(["backup", &file, "--data", folder.path()]));
         let started = Instant::now();
         while names(copies.path()).is_empty() {
             assert!(started.elapsed() < LONG, "the backup does not begin");
             thread::park_timeout(Duration::from_millis(1));
         }
-        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        backup.signal(signal);
         let number = if signal == "INT" { 2 } else { 15 };
-        assert_eq!(child.wait().unwrap().code(), Some(128 + number));
+        assert_eq!(backup.wait().code(), Some(128 + number));
         assert_eq!(names(copies.path()), [""; 0]);
     }
 }
@@ -350,6 +371,14 @@ fn data_is_the_same_folder_before_and_after_each_command() {
 }
 
 #[test]
+fn only_a_server_offers_to_keep_data_in_memory() {
+    for (command, is_offered) in [("serve", true), ("backup", false), ("check", false)] {
+        let help = run(&[command, "--help"]).stdout;
+        assert!(help.contains("--data <DIR>") && help.contains(":memory:") == is_offered, "{command}: {help}");
+    }
+}
+
+#[test]
 fn only_a_server_creates_a_folder() {
     let home = Folder::new("home");
     let data = format!("{}/none", home.path());
@@ -360,6 +389,18 @@ fn only_a_server_creates_a_folder() {
         assert_refused(&ended, &["there is no chat in", "switchboard;"]);
     }
     assert_eq!(names(home.path()), [""; 0]);
+}
+
+/// A folder that cannot be read may have a chat, so nobody is told to begin anew or to restore a backup.
+#[test]
+fn data_that_cannot_be_read_is_not_called_lost() {
+    let folder = Folder::new("unreadable");
+    fs::write(format!("{}/file", folder.path()), "").unwrap();
+    let data = format!("{}/file/data", folder.path());
+    for arguments in [&["check"][..], &["backup", "x"], &["user", "add", "Ada"]] {
+        let refused = run(&[arguments, &["--data", &data]].concat());
+        assert_refused(&refused, &["cannot read", "/file/data/chat.sqlite3", "run this as the user of the server"]);
+    }
 }
 
 #[test]

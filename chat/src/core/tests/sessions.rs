@@ -1,6 +1,6 @@
 //! The end of sessions by time.
 
-use super::*;
+use super::{super::handle::allow_for_pause, *};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -209,7 +209,12 @@ fn a_pause_of_the_thread_does_not_count_as_time_to_sign_in() {
     let mut chat = chat();
     let connections = [(); 2].map(|()| chat.open(Credential::None));
     chat.advance(Duration::from_secs(9));
-    chat.state.presence.postpone_auth(Duration::from_secs(35));
+    // The tick after a pause of 35 s, and one that is hardly late.
+    for (late, until) in [(35, 35), (0, 2)] {
+        let now = chat.state.now;
+        let now = Now { instant: now.instant + Duration::from_secs(late + until), ..now };
+        allow_for_pause(&mut chat.state, now, now.instant - Duration::from_secs(until));
+    }
     chat.advance(Duration::from_millis(35_999));
     assert!(connections.iter().all(|connection| chat.closed_with(*connection).is_none()));
     chat.advance(Duration::from_millis(1));

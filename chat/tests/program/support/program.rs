@@ -50,6 +50,12 @@ pub(crate) fn start_command(command: &mut Command) -> Program {
     program
 }
 
+/// Starts a command without its output, which is not looked at.
+pub(crate) fn spawn(command: &mut Command) -> Program {
+    let command = command.env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::null());
+    Program { child: command.spawn().unwrap(), greeting: String::new() }
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Ended {
     let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -187,4 +187,5 @@ fn check_database(chat: &TestChat) {
     let faults = "SELECT (SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok')
         + (SELECT count(*) FROM pragma_foreign_key_check)";
     assert_eq!(chat.state.store.number(faults), Ok(0), "the database is damaged");
+    assert_eq!(chat.state.store.broken_rules(), [""; 0]);
 }
