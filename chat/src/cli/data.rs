@@ -13,7 +13,7 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 use switchboard_chat::{BackupError, CheckError, Data, DataReader, Progress, Stage};
@@ -68,7 +68,7 @@ fn folder(data: &DataOption) -> Result<PathBuf, String> {
 /// Returns its result, and the signal.
 fn watched<T>(work: impl FnOnce(&Progress) -> T) -> Result<(T, Option<i32>), String> {
     let mut signals =
-        Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;
+        Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let (progress, signal) = (Progress::default(), AtomicI32::new(0));
     let (ended, end) = mpsc::channel::<()>();
     let handle = signals.handle();

@@ -24,7 +24,7 @@ use tempfile::TempPath;
 use super::{
     OpenError, StoreError,
     database::now,
-    files::make_private_file,
+    files::{length, log_of, make_private_file},
     reader::{CheckError, DataReader, Progress, Stage, is_of_disk},
     restored::BACKUP,
 };
@@ -37,6 +37,8 @@ pub enum BackupError {
     Exists(PathBuf),
     /// The file is not a regular file, or belongs to the chat's data.
     NotReplaceable(PathBuf),
+    /// A log of an earlier database lies beside the file, and SQLite would read it instead of the backup.
+    StaleLog(PathBuf),
     /// The file cannot be written.
     File(PathBuf, io::Error),
     /// The backup is there and whole, but its folder cannot be synced: it may be gone after a crash of the machine.
@@ -97,6 +99,10 @@ impl DataReader {
         let is_data = data.parent() == Some(&folder) && file.file_name().is_none_or(|name| is_of(name, &data));
         if is_data || fs::canonicalize(file).is_ok_and(|file| file == data) {
             return Err(BackupError::NotReplaceable(file.to_owned()));
+        }
+        let log = log_of(file);
+        if length(&log).map_err(BackupError::Open)? > 0 {
+            return Err(BackupError::StaleLog(log));
         }
         match fs::symlink_metadata(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -218,6 +224,9 @@ impl fmt::Display for BackupError {
                     "{} is not a regular file, or belongs to the chat's data; choose another name",
                     file.display()
                 )
+            }
+            Self::StaleLog(log) => {
+                write!(f, "{} belongs to an earlier database; move it away, or choose another name", log.display())
             }
             Self::File(file, error) => {
                 write!(f, "cannot write {}: {error}; choose a writable folder with enough space", file.display())

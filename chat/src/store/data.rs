@@ -29,6 +29,8 @@ pub enum OpenError {
     NoAccess(PathBuf, rusqlite::Error),
     /// The database is damaged, or another program has written it.
     Damaged(PathBuf),
+    /// The backup is a folder.
+    IsFolder(PathBuf),
     /// The file is no backup, or is damaged.
     NotABackup(PathBuf),
     /// A write-ahead log lies beside a backup that was put in another database's place. SQLite would damage the backup
@@ -86,13 +88,16 @@ impl fmt::Display for OpenError {
                 "{} is damaged, or another program has written it; move all files of its folder away and restore a backup",
                 file.display()
             ),
+            Self::IsFolder(folder) => {
+                write!(f, "{} is a folder; name the folder of a chat with --data", folder.display())
+            }
             Self::NotABackup(file) => {
                 write!(f, "{} is not a backup of a switchboard, or is damaged; choose another file", file.display())
             }
             Self::StaleLog(log) => write!(
                 f,
-                "{} belongs to an earlier database and would damage the backup that was put in its place; move it away, \
-                 with the file that ends in -shm",
+                "{} belongs to an earlier database and would damage the backup that is in its place; move it away, with \
+                 the file that ends in -shm",
                 log.display()
             ),
             Self::TooNew { version, known } => write!(

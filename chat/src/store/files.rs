@@ -132,6 +132,16 @@ pub(super) fn make_private_file(file: &Path) -> io::Result<()> {
     }
 }
 
+/// Warns if others can read a database, for example one that was copied without its permissions.
+pub(super) fn warn_if_public(file: &Path) {
+    #[cfg(unix)]
+    if let Ok(metadata) = fs::metadata(file)
+        && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o077 != 0
+    {
+        log::warn!("others can read {}, which has all messages; run chmod 600 on it", file.display());
+    }
+}
+
 /// Options that create a file which only its owner can read, even in a public folder.
 fn private() -> OpenOptions {
     let mut options = File::options();

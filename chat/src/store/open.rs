@@ -12,6 +12,7 @@ use super::{
     checkpoint::{CHECKPOINT_PAGES, MAX_LOG_BYTES},
     files::{
         FolderLock, database_in, has_database, has_mark, is_served, make_private, make_private_file, refuse_stale_log,
+        warn_if_public,
     },
 };
 
@@ -26,11 +27,12 @@ impl Store {
                 make_private(folder).map_err(failed)?;
                 let lock = FolderLock::acquire(folder)?;
                 let file = database_in(folder);
-                let is_new = !has_database(folder)?;
+                has_database(folder)?;
                 refuse_stale_log(&file)?;
                 // SQLite gives the files that it creates beside the database the same permissions.
                 make_private_file(&file).map_err(failed)?;
-                let mut store = Self::open_file(folder, &file)?;
+                let (mut store, is_new) = Self::open_file(folder, &file)?;
+                warn_if_public(&file);
                 if is_new {
                     log::warn!("there was no chat in {}; a new one begins", folder.display());
                 }
@@ -46,17 +48,19 @@ impl Store {
     pub(crate) fn open_unlocked(data: &Data) -> Result<Self, OpenError> {
         match data {
             Data::Memory => Self::open(data),
-            Data::Folder(folder) => Self::open_file(folder, &existing_database(folder)?),
+            Data::Folder(folder) => Self::open_file(folder, &existing_database(folder)?).map(|(store, _)| store),
         }
     }
 
-    fn open_file(folder: &Path, file: &Path) -> Result<Self, OpenError> {
+    /// Opens a database, and returns whether it had no tables.
+    fn open_file(folder: &Path, file: &Path) -> Result<(Self, bool), OpenError> {
         let store = Connection::open(file).map_err(OpenError::from).and_then(|db| {
             // A database without tables is new, unless there was a chat.
-            if version_of(&db)? == 0 && has_mark(folder)? {
+            let is_new = version_of(&db)? == 0;
+            if is_new && has_mark(folder)? {
                 return Err(OpenError::Lost(folder.to_owned()));
             }
-            Self::set_up(db)
+            Ok((Self::set_up(db)?, is_new))
         });
         store.map_err(|error| explain(error, folder))
     }

@@ -20,7 +20,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
     OpenError, StoreError,
-    files::{has_mark, is_served, length, log_of},
+    files::{has_mark, is_served, length, log_of, refuse_stale_log},
     invariants::RULES,
     open::{BUSY_TIMEOUT, MIGRATIONS, existing_database, explain, version_of},
 };
@@ -150,6 +150,11 @@ impl DataReader {
     /// # Errors
     /// [`OpenError`] if it cannot be read, or is not of a chat.
     pub fn of_backup(file: &Path) -> Result<Self, OpenError> {
+        if file.is_dir() {
+            return Err(OpenError::IsFolder(file.to_owned()));
+        }
+        // SQLite would read the log instead of the backup.
+        refuse_stale_log(file)?;
         let opened = match FileState::of(file) {
             Ok(state) if state.log_bytes == 0 => Self::open_frozen(file, state),
             _ => Self::open(file.to_owned()),

@@ -137,6 +137,13 @@ fn a_backup_replaces_only_what_it_is_told_to_replace() {
         assert_refused(&refused, &["not a regular file, or belongs to the chat's data"]);
         assert_eq!(fs::metadata(&own).unwrap().modified().unwrap(), before);
     }
+    // SQLite would read the log of another database instead of the backup.
+    let log = format!("{file}-wal");
+    fs::write(&log, "left behind").unwrap();
+    for arguments in [&["check", &file][..], &["backup", "--force", &file, "--data", data]] {
+        assert_refused(&run(arguments), &["a.backup-wal", "belongs to an earlier database", "move it away"]);
+    }
+    assert_refused(&run(&["check", data]), &["is a folder", "--data"]);
     assert_refused(&run(&["backup", "/no/such/folder/a", "--data", data]), &["cannot write /no/such/folder/a"]);
     assert_refused(&run(&["backup", "a", "--data", ":memory:"]), &["--data"]);
     assert!(names(data).iter().all(|name| !name.starts_with('.')), "{:?}", names(data));
@@ -419,4 +426,18 @@ fn the_log_is_short_soon_after_a_burst() {
         thread::park_timeout(Duration::from_millis(10));
     }
     say(&mut ann, 1, "and on it goes");
+}
+
+/// The database alone, without the log in which everything is, is one without tables.
+#[test]
+fn a_server_says_when_it_begins_a_new_chat_and_when_others_can_read_its_data() {
+    let (folder, copy) = (Folder::new("log-lost"), Folder::new("log-lost-copy"));
+    let mut program = serve(&folder);
+    program.kill();
+    let file = "chat.sqlite3";
+    fs::copy(format!("{}/{file}", folder.path()), format!("{}/{file}", copy.path())).unwrap();
+    fs::set_permissions(format!("{}/{file}", copy.path()), fs::Permissions::from_mode(0o644)).unwrap();
+    // An address of no machine (RFC 5737): the program ends after it has opened the data.
+    let Ended { stderr, .. } = run(&["--listen", "192.0.2.1:80", "--data", copy.path()]);
+    assert!(stderr.contains("there was no chat in") && stderr.contains("run chmod 600"), "{stderr}");
 }
