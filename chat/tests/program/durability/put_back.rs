@@ -99,7 +99,7 @@ impl Chat {
                     self.clients[client].chat = None;
                 }
                 4 => self.copies.push(DataCopy::of_a_database_in_use(&self.folder)),
-                5 => self.copies.push(self.copy_of_a_moment()),
+                5 => self.copies.push(self.snapshot_of_files()),
                 6 => self.copies.push(DataCopy::of_a_backup(&self.folder)),
                 _ => self.write(),
             }
@@ -198,7 +198,7 @@ impl Chat {
     }
 
     /// Copies the files while the program cannot run, as a snapshot of a file system does.
-    fn copy_of_a_moment(&self) -> DataCopy {
+    fn snapshot_of_files(&self) -> DataCopy {
         self.program.signal("STOP");
         let status = format!("/proc/{}/stat", self.program.id());
         while !fs::read_to_string(&status).unwrap().contains(") T ") {
