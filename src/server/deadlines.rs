@@ -1,7 +1,12 @@
 //! Deadlines for everything that a peer can stall. A periodic sweep checks all connections (see
 //! [`Config::sweep_period`](super::Config::sweep_period)); there is no timer per connection.
 
-use super::{App, End, inbound::Phase, link::LinkState, worker::Worker};
+use super::{
+    App, End,
+    inbound::Phase,
+    link::{LinkState, Readable},
+    worker::Worker,
+};
 use crate::{
     Rejection,
     reactor::{Key, Tick},
@@ -61,8 +66,10 @@ impl<A: App> Worker<A> {
             }
             LinkState::Open => {
                 let inbound = &self.inbound[key.slot as usize];
-                // While the worker does not read, the peer's silence means nothing: only the write deadline applies.
-                if link.is_read_paused(config.max_queued_bytes) || !inbound.stash().is_empty() {
+                // While the worker does not read, or has not read all, the peer's silence means nothing: only the write
+                // deadline applies.
+                let has_unread = !inbound.stash().is_empty() || link.readable != Readable::No;
+                if link.is_read_paused(config.max_queued_bytes) || has_unread {
                     return None;
                 }
                 let unfinished = inbound.unfinished();

@@ -169,6 +169,11 @@ impl<P> Inbound<P> {
         if let Phase::Http(stream) = &mut self.phase {
             stream.restart_deadline(now);
         }
+        self.restart_unfinished(now);
+    }
+
+    /// Restarts the deadline for the progress of an unfinished message.
+    pub(super) fn restart_unfinished(&mut self, now: Tick) {
         if let Some(unfinished) = self.leftover.as_mut().and_then(|leftover| leftover.unfinished.as_mut()) {
             unfinished.last_progress = now;
         }

@@ -141,6 +141,10 @@ impl<A: App> Worker<A> {
                     if used < count {
                         self.keep(key, turn.buffer[used..count].to_vec());
                     }
+                    if !drained {
+                        // More waits in the kernel than one turn reads, so the peer is not late.
+                        self.inbound[Self::slot(key)].restart_unfinished(turn.now);
+                    }
                 }
                 Read::Blocked => link.readable = Readable::No,
                 Read::Ended => {
