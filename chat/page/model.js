@@ -88,7 +88,7 @@ export class Model {
     this.you = you;
     this.limits = limits;
     this.rooms = new Map([...kept, ...rooms].map((room) => [room.room, room]));
-    rooms.forEach((room) => this.#isActive(room));
+    rooms.forEach((room) => this.#noteActive(room));
     this.online = { count: online.count, names: online.names && new Set(online.names) };
     this.blocked = new Set(blocked);
     this.#change('you', 'rooms', 'presence', 'blocked');
@@ -97,11 +97,11 @@ export class Model {
   #room(room) {
     if (room.role === null) this.#forget(room.room);
     else this.rooms.set(room.room, room);
-    this.#isActive(room);
+    this.#noteActive(room);
     this.#change('rooms');
   }
 
-  #isActive({ active }) {
+  #noteActive({ active }) {
     this.#lastActive = Math.max(this.#lastActive, active ?? 0);
   }
 

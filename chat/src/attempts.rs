@@ -84,8 +84,9 @@ impl Attempts {
         self.lock().take_sign_in(from, now)
     }
 
-    /// Begins an attempt to log in to the account whose name has this key. Charges a log-in, since even a right password
-    /// costs a hash. Others in its network must not keep a known device out, so a device has a rate of its own.
+    /// Begins an attempt to log in to the account whose name has this key. Charges a log-in, since even a right
+    /// password costs a hash. Others in its network must not keep a known device out, so a device has a rate of its
+    /// own.
     ///
     /// # Errors
     /// The limit that is reached.

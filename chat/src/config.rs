@@ -27,8 +27,9 @@ pub struct ChatConfig {
     pub session_idle: Duration,
     /// Maximum time of a session, active or not. Default: 365 days.
     pub session_lifetime: Duration,
-    /// Memory for events that the chat has not handled, of all connections, in bytes. Half of it is kept for short events
-    /// of connections for which nothing else waits. Past it, events are refused as `overloaded`. Default: 128 MiB.
+    /// Memory for events that the chat has not handled, of all connections, in bytes. Half of it is kept for short
+    /// events of connections for which nothing else waits. Past it, events are refused as `overloaded`. Default: 128
+    /// MiB.
     pub waiting_event_bytes: usize,
     /// The limits for each user, connection and room.
     pub limits: ChatLimits,

@@ -1,9 +1,9 @@
 //! Cookies of devices that have signed in before ([`DeviceKey`]).
 //!
 //! An attacker who guesses passwords from many addresses uses up the attempts that an account and its network have. A
-//! device on which its user has signed in before has attempts of its own, and goes before strangers. The cookie does not
-//! sign anybody in: the password is still needed. It ends with the account, and with a change of the password. See OWASP,
-//! "Slow Down Online Guessing Attacks with Device Cookies".
+//! device on which its user has signed in before has attempts of its own, and goes before strangers. The cookie does
+//! not sign anybody in: the password is still needed. It ends with the account, and with a change of the password. See
+//! OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ pub(super) struct DeviceKey(Zeroizing<[u8; 32]>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Device([u8; 16]);
 
-/// The cookie of a device: the time of its end, the device, a tag of the account and its password, and a tag of all that
-/// and the key of the user's name, in base64url.
+/// The cookie of a device: the time of its end, the device, a tag of the account and its password, and a tag of all
+/// that and the key of the user's name, in base64url.
 pub(super) struct DeviceCookie(String);
 
 /// What a cookie with the chat's own signature says. It was valid once, but the account may be gone or have another
@@ -78,8 +78,8 @@ impl DeviceKey {
         Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(self.0.as_slice()))
     }
 
-    /// Returns the cookie of a device on which the user of an account has signed in, whose name has this key. It is valid
-    /// until `expires`, in milliseconds since 1970.
+    /// Returns the cookie of a device on which the user of an account has signed in, whose name has this key. It is
+    /// valid until `expires`, in milliseconds since 1970.
     pub(super) fn issue(
         &self,
         name_key: &str,
@@ -108,8 +108,8 @@ impl DeviceKey {
         Some(DeviceClaim { expires, device: Device(*device), account_tag: account_tag.try_into().ok()? })
     }
 
-    /// Returns the device of a claim, if it is still valid at `now`, in milliseconds since 1970: for this account, since
-    /// its password was last changed.
+    /// Returns the device of a claim, if it is still valid at `now`, in milliseconds since 1970: for this account,
+    /// since its password was last changed.
     pub(super) fn confirm(&self, claim: &DeviceClaim, account: DeviceAccount<'_>, now: u64) -> Option<Device> {
         self.account_mac(account).verify_truncated_left(&claim.account_tag).ok()?;
         (now < claim.expires).then_some(claim.device)

@@ -64,8 +64,8 @@ pub(super) trait ChatCore: Send + Sync {
         callback: Callback<Result<FoundAccount, SignInError>>,
     );
 
-    /// Verifies the password of an account, and begins a session. A device that `is_known` goes before strangers. `admit`
-    /// is called immediately before the password is verified, on a thread of the core.
+    /// Verifies the password of an account, and begins a session. A device that `is_known` goes before strangers.
+    /// `admit` is called immediately before the password is verified, on a thread of the core.
     fn log_in(
         &self,
         from: IpAddr,

@@ -19,8 +19,8 @@
 //! ```
 //!
 //! [`ChatConfig`] and [`ChatLimits`] configure the chat. [`Accounts`] changes accounts in the same data, also while a
-//! server runs: it is what `switchboard user` calls. [`DataReader`] makes backups and checks the data. The program `switchboard` of this package serves the chat from the
-//! command line.
+//! server runs: it is what `switchboard user` calls. [`DataReader`] makes backups and checks the data. The program
+//! `switchboard` of this package serves the chat from the command line.
 //!
 //! The protocol between clients and the chat is documented in [`docs/protocol.md`].
 //!

@@ -226,8 +226,8 @@ fn check_bytes(max: usize, text: &str) -> Result<(), BadName> {
     if is_too_long { Err(BadName::TooLong { max }) } else { Ok(()) }
 }
 
-/// Refuses a text that stays too long when it is composed, before the checks of its characters, which take longer. Spaces
-/// may be removed later, so they do not count.
+/// Refuses a text that stays too long when it is composed, before the checks of its characters, which take longer.
+/// Spaces may be removed later, so they do not count.
 fn check_length(max: usize, composed: impl Iterator<Item = char>) -> Result<(), BadName> {
     if composed.filter(|c| !c.is_whitespace()).nth(max).is_some() { Err(BadName::TooLong { max }) } else { Ok(()) }
 }

@@ -42,8 +42,8 @@ impl Password {
     /// # Errors
     /// [`BadPassword`] if the text breaks a rule.
     pub(super) fn new(text: &str) -> Result<Self, BadPassword> {
-        // Checked first: the rules below look at each character. Composing letters with their marks shortens a text, but
-        // by no more than this.
+        // Checked first: the rules below look at each character. Composing letters with their marks shortens a text,
+        // but by no more than this.
         if text.len() > MAX_CHARS * MAX_BYTES_PER_CHAR || text.chars().count() > MAX_CHARS * MAX_COMPOSED {
             return Err(BadPassword::TooLong);
         }

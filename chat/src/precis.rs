@@ -71,8 +71,8 @@ impl Whole {
     }
 }
 
-/// Applies a character's contextual rule (RFC 5892, appendix A). The crate's own functions collect the text anew for each
-/// such character, which takes quadratic time.
+/// Applies a character's contextual rule (RFC 5892, appendix A). The crate's own functions collect the text anew for
+/// each such character, which takes quadratic time.
 fn fits_context(chars: &[char], position: usize, whole: &Whole) -> bool {
     let before = position.checked_sub(1).and_then(|before| chars.get(before)).copied();
     let after = chars.get(position + 1).copied();

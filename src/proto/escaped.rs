@@ -5,8 +5,8 @@ use core::fmt;
 /// Text or bytes from a peer, quoted and escaped for a log or an error message.
 ///
 /// `Display` writes at most 256 bytes of it, and how many more there are. It writes printable ASCII as it is and
-/// everything else as an escape of Rust: `\n`, `\u{202e}`, or `\xff` for a byte that is not UTF-8. So a peer can neither
-/// begin a line of its own nor send a command to a terminal, hide or reorder text, or fill a disk.
+/// everything else as an escape of Rust: `\n`, `\u{202e}`, or `\xff` for a byte that is not UTF-8. So a peer can
+/// neither begin a line of its own nor send a command to a terminal, hide or reorder text, or fill a disk.
 ///
 /// ```
 /// # use switchboard::Escaped;

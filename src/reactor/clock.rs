@@ -61,8 +61,8 @@ pub(super) struct TurnClock {
     gaps: u64,
     /// When the last turn began, in nanoseconds of `clock`.
     previous: u64,
-    /// The longest wait between the end of the last turn and the begin of the next, in nanoseconds; the maximum if it has
-    /// no limit, which means that there are no deadlines.
+    /// The longest wait between the end of the last turn and the begin of the next, in nanoseconds; the maximum if it
+    /// has no limit, which means that there are no deadlines.
     wait: u64,
     /// When the thread's CPU time was last read, and its value, both in nanoseconds.
     sample: Option<(u64, u64)>,

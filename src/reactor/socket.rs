@@ -64,8 +64,9 @@ impl Socket {
 
     /// Reads once.
     ///
-    /// A read that does not fill the buffer has drained the socket (epoll(7), question 9). Not so if `more_follows`: the
-    /// peer has ended its side, and no further event announces that end; or the read may have ended at an urgent byte.
+    /// A read that does not fill the buffer has drained the socket (epoll(7), question 9). Not so if `more_follows`:
+    /// the peer has ended its side, and no further event announces that end; or the read may have ended at an urgent
+    /// byte.
     pub(crate) fn read(&mut self, buffer: &mut [u8], more_follows: bool) -> Read {
         loop {
             return match self.stream.read(buffer) {

@@ -150,7 +150,8 @@ pub enum End {
     NoPong,
     /// The peer did not answer our Close frame within [`Config::close_timeout`](super::Config::close_timeout).
     NoClose,
-    /// The peer took too few of the bytes that wait for it, see [`Config::write_timeout`](super::Config::write_timeout).
+    /// The peer took too few of the bytes that wait for it, see
+    /// [`Config::write_timeout`](super::Config::write_timeout).
     WriteStalled,
     /// The peer stopped in the middle of a message for [`Config::message_timeout`](super::Config::message_timeout).
     MessageStalled,

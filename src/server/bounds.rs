@@ -1,9 +1,9 @@
 //! Bounds on the bytes that peers make a worker keep: a policy for each slow subscriber, and a limit for all bytes of a
 //! worker.
 //!
-//! All heap memory that grows with what peers send, or do not read, is counted, as allocated: outboxes, and input that is
-//! not processed (parts of requests and messages, stashes). Input gets at most half of the limit, so that a flood of it
-//! leaves room for answers.
+//! All heap memory that grows with what peers send, or do not read, is counted, as allocated: outboxes, and input that
+//! is not processed (parts of requests and messages, stashes). Input gets at most half of the limit, so that a flood of
+//! it leaves room for answers.
 
 use std::io;
 

@@ -9,8 +9,8 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 /// The limits of a server.
 ///
 /// Each limit holds per connection unless its text says otherwise. The server checks deadlines periodically and notices
-/// a missed one within two seconds. More than two seconds in which a worker's thread does not run, because the process is
-/// stopped or the machine is suspended or overloaded, do not count: all deadlines move by that time.
+/// a missed one within two seconds. More than two seconds in which a worker's thread does not run, because the process
+/// is stopped or the machine is suspended or overloaded, do not count: all deadlines move by that time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -72,8 +72,9 @@ pub struct Config {
     ///
     /// It counts, as allocated: bytes that wait for peers, unfinished requests and messages, and input that is not
     /// processed. A quarter is for mail from other threads: while more waits, the workers read nothing. Past the other
-    /// three quarters, or past half of them by input alone, the worker evicts connections, the largest of the network that holds the most: with
-    /// 1013 ([`End::Overloaded`](super::End::Overloaded)), or 503 during a request, if that can still be sent.
+    /// three quarters, or past half of them by input alone, the worker evicts connections, the largest of the network
+    /// that holds the most: with 1013 ([`End::Overloaded`](super::End::Overloaded)), or 503 during a request, if that
+    /// can still be sent.
     ///
     /// Not included are fixed amounts: per worker about 4 MiB if compression is used, and up to 700 bytes per
     /// connection; `DeflateConfig::memory_bytes`; and what the app itself keeps.

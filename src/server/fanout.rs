@@ -174,7 +174,8 @@ impl Hub {
                 if link.seen == latest {
                     continue;
                 }
-                // The common case: publications in one of its topics, and nothing waits. One write, directly from the log.
+                // The common case: publications in one of its topics, and nothing waits. One write, directly from the
+                // log.
                 if link.outbox.is_empty()
                     && link.state == LinkState::Open
                     && self.corked != Some(key)

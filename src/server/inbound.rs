@@ -199,8 +199,8 @@ impl<P> Phase<P> {
 }
 
 /// The share by which what is buffered of a message must grow before
-/// [`Config::message_timeout`](super::Config::message_timeout): one in this many bytes. So a peer cannot make the server
-/// keep much for long by sending a byte from time to time.
+/// [`Config::message_timeout`](super::Config::message_timeout): one in this many bytes. So a peer cannot make the
+/// server keep much for long by sending a byte from time to time.
 const PROGRESS_SHARE: u64 = 32;
 
 #[cfg(test)]

@@ -285,8 +285,9 @@ fn frame_length(frames: &[u8]) -> usize {
 /// Autobahn sends ten Pings at once and expects ten Pongs. Only a flood sends more.
 const MAX_PONGS: usize = 10;
 const COMPACT_FROM: usize = 64 << 10;
-/// The share of the waiting bytes that the peer must take before [`Config::write_timeout`](super::Config::write_timeout):
-/// one in this many. So a peer cannot make the server keep much for long by taking a byte from time to time.
+/// The share of the waiting bytes that the peer must take before
+/// [`Config::write_timeout`](super::Config::write_timeout): one in this many. So a peer cannot make the server keep
+/// much for long by taking a byte from time to time.
 const PROGRESS_SHARE: usize = 32;
 
 #[cfg(test)]

@@ -47,12 +47,12 @@ const STATES: &[(&str, Enter)] = &[
         raw.write([b'x'; 65_535]);
         raw
     }),
-    ("the app owes a response", |server| {
+    ("a request waits for the app's response", |server| {
         let mut raw = Raw::connect(server.address);
         raw.write("GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(10_000));
         raw
     }),
-    ("the app owes a verdict", |server| {
+    ("a handshake waits for the app's verdict", |server| {
         let mut raw = Raw::connect(server.address);
         let fields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -54,13 +54,17 @@ impl Attackers {
         Self { sockets: (0..count).map(connect).collect() }
     }
 
-    /// Sends the same bytes on each socket, as far as the server takes them. A socket that the server has closed is
-    /// dropped.
+    /// Sends the same bytes on each socket. A socket that the server has closed is dropped.
+    ///
+    /// # Panics
+    /// If the server takes nothing from any of them for ten seconds.
+    #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         let mut sending: Vec<_> = self.sockets.drain(..).map(|socket| (socket, 0)).collect();
         let mut last_progress = Instant::now();
-        while !sending.is_empty() && last_progress.elapsed() < STANDSTILL {
+        while !sending.is_empty() {
+            assert!(last_progress.elapsed() < LONG, "the server takes nothing more from {} attackers", sending.len());
             sending.retain_mut(|(socket, sent)| {
                 loop {
                     match socket.write(&bytes[*sent..]) {
@@ -82,7 +86,6 @@ impl Attackers {
                 thread::park_timeout(Duration::from_millis(1));
             }
         }
-        self.sockets.extend(sending.into_iter().map(|(socket, _)| socket));
     }
 
     /// Reads what has arrived, at most `limit` bytes of each socket, and drops the sockets that have ended.
@@ -102,10 +105,10 @@ impl Attackers {
 
 /// Sockets from one address.
 const PER_ADDRESS: usize = 500;
-/// The attackers stop to send if the server takes nothing from any of them for this long.
-const STANDSTILL: Duration = Duration::from_millis(500);
-/// A process that takes no CPU time for this long is idle: on a busy machine, it may wait for some of it.
-const IDLE: Duration = Duration::from_millis(1_500);
+/// A process that takes hardly any CPU time for this long is idle.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often a process is looked at.
+const STEP: Duration = Duration::from_millis(100);
 
 /// A client that sends a message and waits for its echo, again and again, while an attack runs.
 pub struct Witness {
@@ -160,15 +163,21 @@ impl MemoryWatch {
         Self { id, baseline: memory(id) }
     }
 
-    /// Waits until the process is idle, except for a witness: until it has read all that lies in its sockets, or stopped
-    /// to read. Waits at most half a minute.
+    /// Waits until the process is idle, except for a witness: until it has read all that lies in its sockets, or
+    /// stopped to read.
+    ///
+    /// # Panics
+    /// After half a minute.
+    #[track_caller]
     pub fn wait_until_idle(&self) {
         let started = Instant::now();
         let (mut used, mut peak, mut idle_since) = (cpu_time(self.id), peak_of_memory(self.id), started);
-        while idle_since.elapsed() < IDLE && started.elapsed() < PATIENCE {
-            thread::park_timeout(STANDSTILL);
+        while idle_since.elapsed() < IDLE {
+            assert!(started.elapsed() < PATIENCE, "the server is not idle after {PATIENCE:?}");
+            thread::park_timeout(STEP);
             let now = (cpu_time(self.id), peak_of_memory(self.id));
-            if now.0 - used > STANDSTILL / 20 || now.1 != peak {
+            // The clock of CPU time has steps of 10 ms.
+            if now.0 - used > STEP / 5 || now.1 != peak {
                 idle_since = Instant::now();
             }
             (used, peak) = now;

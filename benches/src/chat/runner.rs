@@ -134,7 +134,8 @@ impl Runner {
         })
     }
 
-    /// Starts a server in memory, connects the users, and measures while they send messages and others flood the server.
+    /// Starts a server in memory, connects the users, and measures while they send messages and others flood the
+    /// server.
     pub(super) fn run_flooded(&self, flood: Option<FloodKind>, stage: Stage, pace: Pace) -> io::Result<Flooded> {
         let server = self.start(None)?;
         let address = server.address();

@@ -47,7 +47,8 @@ impl Cycle {
     }
 }
 
-/// Returns the first bytes of an unfragmented binary message ([RFC 6455, §5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
+/// Returns the first bytes of an unfragmented binary message
+/// ([RFC 6455, §5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 fn header(payload_bytes: usize, masked: u8) -> Vec<u8> {
     let mut header = vec![FIN_BINARY];
     match payload_bytes {

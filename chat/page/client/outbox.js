@@ -11,15 +11,17 @@ import { ChatError } from './error.js';
 
 // Temporary errors: the message is sent again after a pause.
 const TRANSIENT = ['too_fast', 'overloaded', 'unknown'];
-// Errors after which the message may or may not be stored. It is sent again on the next connection.
-const UNKNOWN_OUTCOME = ['disconnected', 'timeout', 'no_session'];
+// Errors after which the message is sent again on the next connection.
+const NEXT_CONNECTION = ['disconnected', 'timeout', 'no_session'];
+// Errors after which the message may or may not be stored.
+const UNKNOWN_OUTCOME = ['unknown', 'disconnected', 'timeout'];
 const PAUSES = [1_000, 2_000, 4_000, 8_000];
 
 export class Outbox {
   #request;
   #onChange;
   #storage;
-  #items = []; // oldest first
+  #items = []; // oldest first; one that `isUncertain` may be stored already
   #promises = new Map(); // by key
   #owner = null;
   #open = false;
@@ -77,8 +79,8 @@ export class Outbox {
     this.#owner = name;
     const kept = this.#storage?.load();
     if (kept?.owner !== name) return;
-    for (const { key, event, data, error } of kept.items) {
-      const item = { key, event, data, state: error ? 'failed' : 'waiting', error };
+    for (const { key, event, data, error, isUncertain } of kept.items) {
+      const item = { key, event, data, state: error ? 'failed' : 'waiting', error, isUncertain };
       this.#items.push(item);
       this.#onChange({ ...item });
     }
@@ -101,7 +103,10 @@ export class Outbox {
   pause() {
     this.#open = false;
     this.#run += 1;
-    this.#items.filter(({ state }) => state === 'sending').forEach((item) => this.#setState(item, 'waiting'));
+    for (const item of this.#items.filter(({ state }) => state === 'sending')) {
+      item.isUncertain = true;
+      this.#setState(item, 'waiting');
+    }
   }
 
   /** Returns whether an ack is due that may belong to this message of the user. */
@@ -122,17 +127,16 @@ export class Outbox {
   }
 
   async #attempt(item, run) {
-    // After `unknown` the message may be stored. The error `storage` of a repeat does not tell whether it is.
-    let unknown = null;
     for (let tries = 0; run === this.#run; tries += 1) {
       try {
         const result = await this.#request(item.event, { ...item.data, key: item.key });
         this.#finish(item, 'acknowledged', { result });
         return;
       } catch (latest) {
-        const error = latest.code === 'storage' && unknown ? unknown : latest;
-        if (error.code === 'unknown') unknown = error;
-        if (run !== this.#run || UNKNOWN_OUTCOME.includes(error.code)) return;
+        item.isUncertain ||= UNKNOWN_OUTCOME.includes(latest.code);
+        if (run !== this.#run || NEXT_CONNECTION.includes(latest.code)) return;
+        // `storage` says that this attempt has stored nothing, not whether an earlier one has.
+        const error = latest.code === 'storage' && item.isUncertain ? unknownOutcome(item) : latest;
         if (!TRANSIENT.includes(error.code) || tries >= PAUSES.length) {
           this.#setState(item, 'failed', error);
           return;
@@ -160,12 +164,20 @@ export class Outbox {
   }
 
   #changed(item) {
-    const items = this.#items.map(({ key, event, data, error }) => (
-      { key, event, data, error: error && { code: error.code, message: error.message, event } }
-    ));
+    const items = this.#items.map(({ key, event, data, state, error, isUncertain = false }) => ({
+      key,
+      event,
+      data,
+      error: error && { code: error.code, message: error.message, event },
+      isUncertain: isUncertain || state === 'sending',
+    }));
     this.#storage?.save({ owner: this.#owner, items });
     this.#onChange({ ...item });
   }
+}
+
+function unknownOutcome({ event }) {
+  return new ChatError('unknown', 'The server cannot tell whether it has this message.', { event });
 }
 
 // Version 7, which starts with the time: messages of the same time are adjacent in the server's index.

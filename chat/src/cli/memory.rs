@@ -3,8 +3,8 @@
 use bytesize::ByteSize;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Returns the default of `--max-memory`, in bytes: a quarter of the memory that the process may use, at most 256 MiB for
-/// each worker.
+/// Returns the default of `--max-memory`, in bytes: a quarter of the memory that the process may use, at most 256 MiB
+/// for each worker.
 pub(crate) fn default_bytes(workers: usize) -> usize {
     default_of(available(), workers)
 }

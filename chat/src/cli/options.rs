@@ -127,13 +127,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_message_bytes: Option<u64>,
     /// Maximum memory that clients can make the server use, over all workers, such as 512MiB: unfinished requests and
-    /// messages, and what clients do not read, without --deflate-memory-bytes. Past it connections are closed, the largest
-    /// of the address that holds most first [default: a quarter of the machine's memory, or of its cgroup's, at most
-    /// 256MiB for each worker]
+    /// messages, and what clients do not read, without --deflate-memory-bytes. Past it connections are closed, the
+    /// largest of the address that holds most first [default: a quarter of the machine's memory, or of its cgroup's, at
+    /// most 256MiB for each worker]
     #[arg(long, value_name = "AMOUNT", value_parser = memory::parse)]
     pub(crate) max_memory: Option<usize>,
-    /// Maximum connections from one IP address (a /64 of IPv6) at the same time; 0 for no limit. Those of a trusted proxy
-    /// count for the addresses that it forwards
+    /// Maximum connections from one IP address (a /64 of IPv6) at the same time; 0 for no limit. Those of a trusted
+    /// proxy count for the addresses that it forwards
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_connections_per_address: usize,
     /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response

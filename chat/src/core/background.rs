@@ -82,8 +82,9 @@ impl State {
         self.costs.record("<background>", took + stopwatch.lap());
     }
 
-    /// Ends some of the sessions in use that are overdue, and closes connections that have shown no session in time. The
-    /// connections are closed even if the store cannot be written; background work removes the sessions from it later.
+    /// Ends some of the sessions in use that are overdue, and closes connections that have shown no session in time.
+    /// The connections are closed even if the store cannot be written; background work removes the sessions from it
+    /// later.
     pub(super) fn end_overdue(&mut self, delivery: &impl Delivery) {
         for _ in 0..MAX_OVERDUE {
             let Some(connection) = self.presence.overdue(self.now.instant) else { break };
@@ -170,8 +171,8 @@ impl State {
 
     fn depart_from(&mut self, room: RoomId, user: UserId, role: Role) -> Result<(), StoreError> {
         let Some(room) = self.room(room)?.filter(|room| room.id != LOBBY) else {
-            // No entry in the Lobby's log: there was none either when the user joined, and guests come and go. All other
-            // rooms that are not found are removed themselves.
+            // No entry in the Lobby's log: there was none either when the user joined, and guests come and go. All
+            // other rooms that are not found are removed themselves.
             return self.remove_member(room, user);
         };
         self.leave_room(&room, user, role)?;

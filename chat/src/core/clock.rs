@@ -33,8 +33,8 @@ impl Now {
 /// that is put forward again has not moved at all. It is forgotten gradually, down to a day: in an hour of running, a
 /// day of it.
 ///
-/// The clock starts with the wall clock when there is no saved one, and mostly equals it. A wall clock that was ahead at
-/// the first start leaves it ahead for good, which does no harm: deadlines and the times that they count from are of
+/// The clock starts with the wall clock when there is no saved one, and mostly equals it. A wall clock that was ahead
+/// at the first start leaves it ahead for good, which does no harm: deadlines and the times that they count from are of
 /// the same clock, and [`to_wall`](Self::to_wall) converts those that are shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SteadyClock {

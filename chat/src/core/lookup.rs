@@ -121,8 +121,8 @@ impl State {
         })
     }
 
-    /// Returns the time of a direct room's latest message for the order of conversations. It is the time of the entry, as
-    /// far as what is known by the steady clock allows.
+    /// Returns the time of a direct room's latest message for the order of conversations. It is the time of the entry,
+    /// as far as what is known by the steady clock allows.
     fn latest_activity(&self, active: Millis, head: Stamp) -> Millis {
         let active = self.clock.to_wall(active);
         head.time.clamp(active, active.saturating_add(ACTIVITY_STEP))

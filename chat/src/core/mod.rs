@@ -1,7 +1,7 @@
 //! The core of the chat: one thread makes every decision, in one order, and keeps the [`Store`](super::store::Store).
 //!
-//! Events are decoded on the connections' threads. The core's thread takes the waiting commands of all users in turn, runs
-//! them in one transaction, and commits once. So the more commands wait,
+//! Events are decoded on the connections' threads. The core's thread takes the waiting commands of all users in turn,
+//! runs them in one transaction, and commits once. So the more commands wait,
 //! the less a durable write costs each of them. Clients get replies only after the commit: an acknowledgement is never
 //! taken back. If the transaction fails, the thread runs each command again in a transaction of its own, and only those
 //! that fail again are answered with an error.

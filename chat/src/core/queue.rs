@@ -175,8 +175,8 @@ impl<S> Clone for CommandSender<S> {
 }
 
 impl<S> CommandReceiver<S> {
-    /// Waits until there is a command, or until `deadline`, and begins a batch. Returns whether the queue goes on: after a
-    /// [`Command::Stop`] it ends when all other commands have been taken.
+    /// Waits until there is a command, or until `deadline`, and begins a batch. Returns whether the queue goes on:
+    /// after a [`Command::Stop`] it ends when all other commands have been taken.
     pub(super) fn wait(&mut self, deadline: Instant, user_of: impl Fn(ConnectionId) -> Option<UserId>) -> bool {
         let is_idle = self.waiting.is_empty() && !self.is_stopping;
         for command in self.receiver.take(is_idle.then_some(deadline)) {

@@ -194,7 +194,7 @@ impl State {
                 self.is_retry = true;
                 for (mut command, has_written) in commands.into_iter().zip(have_written) {
                     if has_written && let TransactionError::Unknown(_) = batch_error {
-                        // Whatever a second run returned, the first one may be there after a crash.
+                        // The first run may be there after a crash, also if a second one failed.
                         self.fail(vec![command], &batch_error, delivery);
                         continue;
                     }

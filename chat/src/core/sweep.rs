@@ -128,8 +128,8 @@ impl State {
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the store is marked, so that a copy of it can be recognized as one.
 const MARK_INTERVAL: Duration = Duration::from_secs(60);
-/// How often the clock for long deadlines is saved. If the process is killed, the time since then counts as time in which
-/// the computer was off.
+/// How often the clock for long deadlines is saved. If the process is killed, the time since then counts as time in
+/// which the computer was off.
 const SAVE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// If the presence of more users has changed, clients get no names, only the number of users online.
 const MAX_PRESENCE_CHANGES: usize = 200;

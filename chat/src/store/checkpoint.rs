@@ -28,8 +28,8 @@ pub(super) struct IdleCheckpoint {
 }
 
 impl IdleCheckpoint {
-    /// Copies the log of a database into it and cuts the log, on another thread, if it is long and `changes`, the count of
-    /// all changed rows, is the same as in the last call.
+    /// Copies the log of a database into it and cuts the log, on another thread, if it is long and `changes`, the count
+    /// of all changed rows, is the same as in the last call.
     pub(super) fn run_if_idle(&mut self, changes: u64, database: &Path) -> io::Result<()> {
         let was_idle = std::mem::replace(&mut self.changes, changes) == changes;
         let is_working = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
@@ -71,7 +71,8 @@ fn try_cut_log(database: &Path) -> rusqlite::Result<bool> {
     let checkpoint = |mode: &str| {
         db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| <(bool, i64, i64)>::try_from(row))
     };
-    // Writers wait for a checkpoint that cuts the log. So everything is copied before, and nothing is left to copy then.
+    // Writers wait for a checkpoint that cuts the log. So everything is copied before, and nothing is left to copy
+    // then.
     let (_, frames, copied) = checkpoint("PASSIVE")?;
     Ok(frames == copied && !checkpoint("TRUNCATE")?.0)
 }

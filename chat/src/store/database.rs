@@ -3,9 +3,9 @@
 //! A COMMIT that fails is not undone by that alone. In WAL mode it may have written all its frames, and only their sync
 //! has failed. SQLite goes on as if they were not there, and its next transaction overwrites them. But if the process
 //! or the machine ends before that, recovery finds them complete, and the transaction is there after all. So after a
-//! failed COMMIT the store *withdraws* the transaction: it commits a small one of its own. The frames of that begin where
-//! the failed ones began, and recovery ends behind it, since each frame has a checksum over all frames before it. If
-//! that fails as well, nobody can know whether the transaction is there after a crash, and the caller is told so:
+//! failed COMMIT the store *withdraws* the transaction: it commits a small one of its own. The frames of that begin
+//! where the failed ones began, and recovery ends behind it, since each frame has a checksum over all frames before it.
+//! If that fails as well, nobody can know whether the transaction is there after a crash, and the caller is told so:
 //! [`TransactionError::Unknown`]. Nothing is written until a later attempt has withdrawn it, so no other transaction
 //! becomes uncertain.
 //!

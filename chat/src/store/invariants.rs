@@ -1,4 +1,4 @@
-//! What holds in every database of the latest schema, beyond what SQLite checks itself.
+//! The rules of every database of the latest schema, beyond what SQLite checks itself.
 //!
 //! Each rule is a query for what breaks it. The queries read whole tables: they are for checks, not for a server's
 //! thread.

@@ -5,9 +5,9 @@
 //!
 //! The same mark is stored in the database and in the lock file beside it. The program writes a new mark at each start
 //! and end, and from time to time in between. The database also stores the identity of its own file. An older backup
-//! has a mark that does not match, and a copy in another place has another file identity. A backup by the program itself
-//! says that it is one, however young it is. In doubt the rooms get new epochs: that costs each client one request for
-//! the latest messages.
+//! has a mark that does not match, and a copy in another place has another file identity. A backup by the program
+//! itself says that it is one, however young it is. In doubt the rooms get new epochs: that costs each client one
+//! request for the latest messages.
 
 use std::{
     io,

@@ -66,7 +66,8 @@ pub(crate) struct Member {
     pub(crate) role: Role,
     /// The number of the latest message that the user has read.
     pub(crate) read: u64,
-    /// In a direct room: the time of the latest message, by the steady clock, at most [`ACTIVITY_STEP`](super::ACTIVITY_STEP) too early.
+    /// In a direct room: the time of the latest message, by the steady clock, at most
+    /// [`ACTIVITY_STEP`](super::ACTIVITY_STEP) too early.
     pub(crate) active: Option<Millis>,
 }
 
@@ -241,8 +242,8 @@ impl Store {
         self.first(sql, [room], |row| row.get(0))
     }
 
-    /// Sets a user's role, and adds the membership if there is none. Members who become it later have a later time, even
-    /// if `now` is not later; in the Lobby it does not matter.
+    /// Sets a user's role, and adds the membership if there is none. Members who become it later have a later time,
+    /// even if `now` is not later; in the Lobby it does not matter.
     pub(crate) fn set_role(&self, room: RoomId, user: UserId, role: Role, now: Millis) -> Result<(), StoreError> {
         let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, max(?4, CASE WHEN ?3 = 2 THEN
                 (SELECT ifnull(max(since) + 1, 0) FROM members INDEXED BY members_by_age

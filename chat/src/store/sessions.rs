@@ -80,8 +80,8 @@ impl Store {
     }
 
     /// Corrects at most `max` sessions that were used later than `now`, by a clock that was ahead: they count as used
-    /// `now`. Those that began later than `now` began `now`, and live as long as they were to live. Returns whether there
-    /// may be more.
+    /// `now`. Those that began later than `now` began `now`, and live as long as they were to live. Returns whether
+    /// there may be more.
     pub(crate) fn correct_some_sessions(&self, now: Millis, max: usize) -> Result<bool, StoreError> {
         let sql = "UPDATE sessions SET created = min(created, ?1), used = ?1,
                 expires = expires - max(created - ?1, 0)

@@ -478,8 +478,8 @@ impl Ledger {
         if let Some(since) = record.unresponsive_since {
             // The client's kernel still takes bytes when the client does not read.
             let since = if record.behavior == Behavior::StopsReading { since.max(facts.last_writable) } else { since };
-            // A slow worker sends its Pings late, and restarts the deadlines of the peers whose bytes it then finds. The
-            // others restart theirs if they have waited for its mailbox.
+            // A slow worker sends its Pings late, and restarts the deadlines of the peers whose bytes it then finds.
+            // The others restart theirs if they have waited for its mailbox.
             let paused = self.clocks.iter().map(|clock| clock.last_pause(now)).max().unwrap_or(0);
             let since = since.max(paused);
             let bound = micros(config.idle_timeout + config.write_timeout) + 2 * SECOND;

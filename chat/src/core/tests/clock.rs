@@ -1,5 +1,5 @@
-//! A wall clock that is wrong for a while: no session, guest or invitation ends or lives longer because of it, and order
-//! does not depend on it.
+//! A wall clock that is wrong for a while: no session, guest or invitation ends or lives longer because of it, and
+//! order does not depend on it.
 
 use super::*;
 

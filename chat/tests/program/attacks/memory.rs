@@ -1,8 +1,8 @@
 //! ME: `--max-memory` bounds the bytes that all clients together make the chat keep, and they are freed when the
 //! clients have gone.
 //!
-//! The ids are those of the library's attacks; here they come from clients without an account, over all workers, and the
-//! memory is that of the process.
+//! The ids are those of the library's attacks; here they come from clients without an account, over all workers, and
+//! the memory is that of the process.
 
 use std::{
     net::SocketAddr,
@@ -24,10 +24,16 @@ use crate::support::{
 };
 
 const MIB: usize = 1 << 20;
-const OPTIONS: [&str; 6] = ["--data", ":memory:", "--workers", "2", "--max-memory", "128MiB"];
-/// The limit that the chat is given, and beside it the tables of the connections, the replies of one transaction, and
-/// what the allocator keeps for its next ten seconds.
-const MAX_PEAK: usize = (128 + 96) * MIB;
+const OPTIONS: [&str; 8] =
+    ["--data", ":memory:", "--workers", "2", "--max-memory", "128MiB", "--max-connections-per-address", "0"];
+/// The limit that the chat is given.
+const MAX_MEMORY: usize = 128 * MIB;
+/// Beside the limit there are the tables of the connections, the replies of one transaction, and what the allocator
+/// keeps until it returns it.
+const MAX_PEAK: usize = MAX_MEMORY + 96 * MIB;
+/// Each attack reaches the limit of a kind of memory: three eighths of the whole for input, of which the peers may have
+/// written less than half. A chat that refused them all at once would take a third of this for their connections.
+const MIN_PEAK: usize = 12 * MIB;
 /// What may remain after an attack.
 const MAX_SETTLED: usize = 32 * MIB;
 
@@ -45,17 +51,17 @@ const ATTACKS: [Attack; 7] = [
 ];
 
 fn unfinished_heads(address: SocketAddr) -> Vec<Attackers> {
-    let mut attackers = Attackers::connect(address, 15_000);
+    let mut attackers = Attackers::connect(address, 5_000);
     attackers.send(unfinished_head((16 << 10) - 1));
     vec![attackers]
 }
 
 fn unfinished_bodies(address: SocketAddr) -> Vec<Attackers> {
-    let mut attackers = Attackers::connect(address, 15_000);
+    let mut attackers = Attackers::connect(address, 10_000);
     attackers.send(post_to(address, 4 << 10));
     attackers.send([b' '; (4 << 10) - 1]);
-    // What is refused is not kept.
-    let mut others = Attackers::connect(address, 3_000);
+    // The chat refuses these bodies, and keeps nothing of them.
+    let mut others = Attackers::connect(address, 500);
     others.send([post_to(address, 64 << 10), vec![b' '; (64 << 10) - 1]].concat());
     vec![attackers, others]
 }
@@ -69,12 +75,12 @@ fn post_to(address: SocketAddr, length: usize) -> Vec<u8> {
 /// Of connections that never sign in.
 fn unfinished_messages(address: SocketAddr) -> Vec<Attackers> {
     let mut attackers = Attackers::connect(address, 15_000);
-    attackers.send([chat_opening(address, "").as_bytes(), &header(0x81, 60_000), &[b'x'; 59_999]].concat());
+    attackers.send([chat_opening(address, "").as_bytes(), &header(0x81, 60_000), &[b'x'; 6_000]].concat());
     vec![attackers]
 }
 
 fn unfinished_compressed_messages(address: SocketAddr) -> Vec<Attackers> {
-    let mut attackers = Attackers::connect(address, 8_000);
+    let mut attackers = Attackers::connect(address, 1_500);
     let opening = chat_opening(address, "\r\nSec-WebSocket-Extensions: permessage-deflate");
     let stored = frame(0x82, &Blocks::default().stored(false, &[b'x'; 59_000]).message());
     // The payload, masked, behind a header that announces one byte more.
@@ -85,7 +91,7 @@ fn unfinished_compressed_messages(address: SocketAddr) -> Vec<Attackers> {
 
 /// Extensions of two bytes each, of which the server makes a list.
 fn handshakes_with_long_lists(address: SocketAddr) -> Vec<Attackers> {
-    let mut attackers = Attackers::connect(address, 1_000);
+    let mut attackers = Attackers::connect(address, 500);
     let field = format!("\r\nSec-WebSocket-Extensions: {}x", "x,".repeat(7_900));
     attackers.send(chat_opening(address, &field));
     vec![attackers]
@@ -93,7 +99,7 @@ fn handshakes_with_long_lists(address: SocketAddr) -> Vec<Attackers> {
 
 /// Guests request long messages, and read none. Each has twenty connections.
 fn replies_that_are_not_read(address: SocketAddr) -> Vec<Attackers> {
-    let tokens: Vec<_> = (0..15).map(|number| guest(address, &format!("Guest {number}"))).collect();
+    let tokens: Vec<_> = (0..8).map(|number| guest(address, &format!("Guest {number}"))).collect();
     let mut writer = ChatUser::with_token(address, &tokens[0]);
     for _ in 0..5 {
         writer.ask("say", words(&LOBBY.into(), &"\u{20000}".repeat(4_000))).unwrap();
@@ -104,15 +110,15 @@ fn replies_that_are_not_read(address: SocketAddr) -> Vec<Attackers> {
         attackers.send(chat_opening(address, &format!("\r\nAuthorization: Bearer {token}")));
         attackers.send(frame(0x81, json!(["join", {"room": LOBBY}, 1]).to_string().as_bytes()));
         let request = json!(["history", {"room": LOBBY}, 2]).to_string();
-        attackers.send(frame(0x81, request.as_bytes()).repeat(25));
+        attackers.send(frame(0x81, request.as_bytes()).repeat(15));
         attackers
     };
     tokens.iter().map(ask).collect()
 }
 
 fn pages_that_are_not_read(address: SocketAddr) -> Vec<Attackers> {
-    let mut attackers = Attackers::connect_with_short_segments(address, 10_000);
-    attackers.send(format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n").repeat(30));
+    let mut attackers = Attackers::connect_with_short_segments(address, 2_000);
+    attackers.send(format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n").repeat(15));
     vec![attackers]
 }
 
@@ -147,7 +153,8 @@ fn exclusively() -> MutexGuard<'static, ()> {
 fn run(wanted: &str) {
     let (name, attack) = ATTACKS.iter().find(|(name, _)| *name == wanted).expect("an attack of the table");
     let _exclusive = exclusively();
-    let program = start_command(&mut chat());
+    // The allocator returns memory after ten seconds, or after the time that this says.
+    let program = start_command(chat().env("MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:500"));
     let witness = witness(program.address());
     let watch = MemoryWatch::start(program.id());
     let attackers = attack(program.address());
@@ -157,8 +164,32 @@ fn run(wanted: &str) {
     drop(attackers);
     let settled = watch.settled_to(MAX_SETTLED);
     println!("{name}: peak +{} MiB, settled +{} MiB", peak / MIB, settled / MIB);
-    assert!(peak <= MAX_PEAK, "{} MiB more at the peak, not {} MiB", peak / MIB, MAX_PEAK / MIB);
+    assert!((MIN_PEAK..=MAX_PEAK).contains(&peak), "{} MiB more at the peak", peak / MIB);
     assert!(settled <= MAX_SETTLED, "{} MiB more remain, not {} MiB", settled / MIB, MAX_SETTLED / MIB);
+}
+
+/// Attacks one after another on a process that has 1 GiB of address space: an allocation beyond it would end it. The
+/// allocator returns the memory in its usual time.
+#[test]
+fn me_01_to_09_in_a_row_fit_into_1_gib_of_address_space_and_all_memory_is_returned() {
+    let exclusive = exclusively();
+    let chat = chat();
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -v 1048576; exec "$0" "$@""#]).arg(PATH).args(chat.get_args());
+    let program = start_command(&mut command);
+    let witness = witness(program.address());
+    let watch = MemoryWatch::start(program.id());
+    for (_, attack) in ATTACKS {
+        let attackers = attack(program.address());
+        watch.wait_until_idle();
+        drop(attackers);
+    }
+    // Other attacks may begin.
+    drop(exclusive);
+    let settled = watch.settled_to(MAX_SETTLED);
+    assert!(settled <= MAX_SETTLED, "{} MiB more remain, not {} MiB", settled / MIB, MAX_SETTLED / MIB);
+    witness.expect_served();
+    ChatUser::guest(program.address(), "Late").ask("people", json!(null)).unwrap();
 }
 
 #[test]
@@ -207,22 +238,4 @@ fn me_08_replies_that_are_not_read_count() {
 #[test]
 fn me_09_pages_that_are_not_read_count() {
     run("pages that are not read");
-}
-
-/// Attacks one after another on a process that has 1 GiB of address space: an allocation beyond it would end it.
-#[test]
-fn me_10_the_chat_survives_in_1_gib_of_address_space() {
-    let _exclusive = exclusively();
-    let chat = chat();
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"ulimit -v 1048576; exec "$0" "$@""#]).arg(PATH).args(chat.get_args());
-    let program = start_command(&mut command);
-    let witness = witness(program.address());
-    for attack in [unfinished_messages, unfinished_compressed_messages, pages_that_are_not_read] {
-        let attackers = attack(program.address());
-        MemoryWatch::start(program.id()).wait_until_idle();
-        drop(attackers);
-    }
-    witness.expect_served();
-    ChatUser::guest(program.address(), "Late").ask("people", json!(null)).unwrap();
 }

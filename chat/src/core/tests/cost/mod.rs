@@ -91,8 +91,8 @@ fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
 }
 
-/// Returns how much longer this machine takes for a fixed piece of work than the one on which weights were measured, but
-/// not less than 1.
+/// Returns how much longer this machine takes for a fixed piece of work than the one on which weights were measured,
+/// but not less than 1.
 fn slowness() -> f64 {
     let text = serde_json::to_string(&(0..2_000).map(|n| (n, format!("{n}"))).collect::<Vec<_>>()).unwrap();
     let once = || {

@@ -155,8 +155,8 @@ impl File {
     }
 }
 
-/// Returns files that a disk may hold after a crash when the log was `end` long, if it held `before` at the beginning of
-/// the log.
+/// Returns files that a disk may hold after a crash when the log was `end` long, if it held `before` at the beginning
+/// of the log.
 pub(super) fn after_crash(before: &Files, calls: &[Call], end: usize, crash: Crash, random: &mut Random) -> Files {
     let is_kill = crash == Crash::Kill;
     let sector = if is_kill { usize::MAX } else { [SECTOR, 8 * SECTOR, usize::MAX][random.below(3)] };

@@ -9,6 +9,7 @@ mod layout;
 mod lost_rooms;
 mod messages;
 mod network;
+mod outbox;
 mod restored_data;
 mod rooms;
 mod sessions;
