@@ -245,12 +245,18 @@ impl Store {
     /// Sets a user's role, and adds the membership if there is none. Members who become it later have a later time,
     /// even if `now` is not later; in the Lobby it does not matter.
     pub(crate) fn set_role(&self, room: RoomId, user: UserId, role: Role, now: Millis) -> Result<(), StoreError> {
-        let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, max(?4, CASE WHEN ?3 = 2 THEN
-                (SELECT ifnull(max(since) + 1, 0) FROM members INDEXED BY members_by_age
-                    WHERE room = ?1 AND role = 2 AND room <> 1) ELSE 0 END))
+        // Not in one statement: SQLite would compile that anew for each role.
+        let latest = "SELECT since FROM members INDEXED BY members_by_age
+            WHERE room = ?1 AND role = 2 AND room <> 1 ORDER BY since DESC LIMIT 1";
+        let latest: Option<Millis> = match role {
+            Role::Member => self.first(latest, [room], |row| row.get(0))?,
+            Role::Banned | Role::Invited | Role::Owner => None,
+        };
+        let since = latest.map_or(now, |latest| now.max(latest.saturating_add(1)));
+        let sql = "INSERT INTO members (room, person, role, since) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (room, person) DO UPDATE SET role = excluded.role,
                 since = CASE WHEN members.role < 2 THEN excluded.since ELSE members.since END";
-        self.change(sql, (room, user, role, now)).map(drop)
+        self.change(sql, (room, user, role, since)).map(drop)
     }
 
     pub(crate) fn remove_member(&self, room: RoomId, user: UserId) -> Result<(), StoreError> {
