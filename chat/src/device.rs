@@ -26,7 +26,7 @@ pub(super) struct Device([u8; 16]);
 /// that and the key of the user's name, in base64url.
 pub(super) struct DeviceCookie(String);
 
-/// What a cookie with the chat's own signature says. It was valid once, but the account may be gone or have another
+/// The contents of a cookie with the chat's own signature. It was valid once, but the account may be gone or have another
 /// password: see [`DeviceKey::confirm`].
 #[derive(Clone, Copy)]
 pub(super) struct DeviceClaim {

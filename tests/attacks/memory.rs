@@ -34,9 +34,9 @@ const BUDGET: usize = 32 * MIB;
 const SLACK: usize = 24 * MIB;
 /// The message on which an app gives the decisions that it has held back.
 const RELEASE: &[u8] = b"release";
-/// What a server holds at least during an attack that would take more than its budget.
+/// The least that a server holds during an attack that would take more than its budget.
 const FILLED: isize = 8 << 20;
-/// What a server may keep when the attackers have gone: its tables do not shrink.
+/// The memory that a server may keep when the attackers have gone: its tables do not shrink.
 const KEPT: isize = 8 << 20;
 
 /// Runs an attack on a server of `service` in a process of its own. `name` is the caller. `run` returns what holds the

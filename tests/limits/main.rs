@@ -54,7 +54,7 @@ impl<T: Limit> Limit for Option<T> {
     }
 }
 
-/// What a client sees.
+/// The view of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// The configuration is refused with [`std::io::ErrorKind::InvalidInput`].

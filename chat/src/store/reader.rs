@@ -76,7 +76,7 @@ struct Counters {
     total: AtomicU64,
 }
 
-/// What a check or a backup is doing.
+/// The stage that a check or a backup has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {

@@ -221,7 +221,7 @@ struct Client {
     is_restored: bool,
 }
 
-/// What a client has seen of a room.
+/// The part of a room that a client has seen.
 #[derive(Default)]
 struct Seen {
     /// The position, as it is sent.

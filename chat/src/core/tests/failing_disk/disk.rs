@@ -1,4 +1,4 @@
-//! What a disk may hold after a crash. Works it out from the log that `shim.c` has kept.
+//! The contents that a disk may have after a crash, worked out from the log that `shim.c` has kept.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -21,7 +21,7 @@ impl Plan {
     pub(super) const CRASHED: Self = Self { mode: 'x', first: 0, last: 0 };
 }
 
-/// What is left of the calls that were not synced.
+/// The part of the unsynced calls that a crash leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Crash {
     /// The process was killed: everything that it has written.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use switchboard_browser::{Chat, Display};
 
-/// Whatever happens between the two: a new connection, or a reload of the page.
+/// The event between the two: a new connection, or a reload of the page.
 #[test]
 fn a_message_that_may_be_stored_is_not_reported_as_unsaved() {
     let chat = Chat::open(&[]);
