@@ -82,7 +82,7 @@ fn a_banned_user_cannot_return_until_unbanned() {
     // The error is about the invited user, not about the one who invites.
     ada.click("#invite");
     ada.click("#users-list [data-user=Ben]");
-    sees_toast(&ada, "This user is banned from the room.");
+    sees_toast(&ada, "This person is banned from the room.");
     ada.click("#users-dialog .close");
 
     ada.click("#ban-list [data-user=Ben]");

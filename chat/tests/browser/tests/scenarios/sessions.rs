@@ -29,10 +29,10 @@ fn signing_in_after_expiry_restores_the_room_and_the_unsent_text() {
     let ben = chat.user("Ben");
     sees_sign_in(
         &ben,
-        "Your session ended after a long time without activity. Sign in to continue where you left off.",
+        "Your session ended due to inactivity. Sign in to pick up where you left off.",
     );
     ada.network.restore();
-    sees_sign_in(&ada, "Your session has ended. Sign in to continue where you left off.");
+    sees_sign_in(&ada, "Your session has ended. Sign in to pick up where you left off.");
 
     ada.sign_in_again();
     ada.wait_for_value("[$('#room-name').textContent, $('#text').value]", json!(["Den", "This is not yet"]));
