@@ -91,6 +91,24 @@ fn exactly_one_valid_host_is_needed() {
     ]);
 }
 
+/// RFC 9112 §3.2.2: a client that takes the server for a proxy sends the whole address.
+#[test]
+fn the_host_of_a_whole_address_goes_before_the_host_field() {
+    for target in ["http://chat.example:8080/chat", "HTTP://chat.example:8080"] {
+        let request = REQUEST.replace("GET /chat", &format!("GET {target}"));
+        for piece in [request.len(), 1] {
+            assert_eq!(checked(&request, piece).unwrap().host(), "chat.example:8080", "{target}");
+        }
+    }
+    // RFC 9112 §3.2: it does not replace the field.
+    check_rows(&[(
+        "without Host",
+        "GET /chat HTTP/1.1\r\nHost: server.example.com\r\n",
+        "GET http://chat.example/chat HTTP/1.1\r\n",
+        Some(HandshakeError::Host),
+    )]);
+}
+
 #[test]
 fn upgrade_and_connection_are_lists_that_ignore_case() {
     let upgrade = Some(HandshakeError::NotAnUpgrade);
