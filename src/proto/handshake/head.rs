@@ -42,7 +42,7 @@ pub enum HttpVersion {
 /// Reads the head of a request as it arrives ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
 ///
 /// It is strict: bare LF, control characters and folded lines, which request smuggling is made of, fail at the first
-/// byte that shows them. It does not read bodies. Bytes may be cut anywhere.
+/// byte that shows them. A [`BodyReader`](super::BodyReader) reads the body. Bytes may be cut anywhere.
 #[derive(Debug)]
 pub struct RequestReader(HeadScanner);
 

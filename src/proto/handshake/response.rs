@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{HandshakeError, HeadError, InvalidHeader, values::is_token};
+use super::{BodyError, HandshakeError, HeadError, InvalidHeader, values::is_token};
 
 /// A response that opens no connection, to a handshake or to any other request.
 ///
@@ -121,6 +121,12 @@ impl From<&HandshakeError> for Rejection {
 
 impl From<&HeadError> for Rejection {
     fn from(error: &HeadError) -> Self {
+        Self::new(error.status()).body(error.to_string() + "\n")
+    }
+}
+
+impl From<&BodyError> for Rejection {
+    fn from(error: &BodyError) -> Self {
         Self::new(error.status()).body(error.to_string() + "\n")
     }
 }
