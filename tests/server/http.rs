@@ -1,6 +1,9 @@
 //! Plain HTTP/1.1 on the server's port.
 
-use std::sync::{Mutex, mpsc};
+use std::{
+    sync::{Mutex, mpsc},
+    time::{Duration, SystemTime},
+};
 
 use switchboard::{App, Context, Handshake, Message, Rejection, Response, Server, Verdict};
 use switchboard_tests::server::{LONG, OPENING, Raw, Service, config, expect_text, round_trip, serve};
@@ -195,7 +198,7 @@ fn the_connection_ends_after_the_response_if_the_client_asks_for_it() {
 #[test]
 fn without_time_for_keep_alive_each_connection_ends_after_one_response() {
     let mut config = config();
-    config.keep_alive_timeout = std::time::Duration::ZERO;
+    config.keep_alive_timeout = Duration::ZERO;
     let server = serve(config, echo_requests());
     for request in [GET, "GET /a?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
         let mut raw = Raw::connect(server.address);
@@ -311,6 +314,59 @@ fn an_invalid_request_is_refused_with_its_status_and_ends_the_connection() {
             "{name}"
         );
         raw.expect_end();
+    }
+}
+
+/// RFC 9110 §6.6.1: each final response has a Date, except 101, which needs none.
+#[test]
+fn each_response_has_one_date_and_that_of_the_app_if_it_sets_one() {
+    const OWN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let service = Service::echo()
+        .on_accept(|handshake, verdict| match handshake.request.path() {
+            "/" => verdict.accept(()),
+            "/date" => verdict.reject(Rejection::new(403).header("date", OWN)),
+            "/broken" => verdict.reject(Rejection::new(403).header("X", "\n")),
+            _ => verdict.reject(Rejection::new(403)),
+        })
+        .on_request(|request, responder| match request.head.path() {
+            "/date" => responder.send(Response::new(200).header("dAte", OWN)),
+            "/304" => responder.send(Response::new(304)),
+            "/broken" => responder.send(Response::new(200).header("X", "\n")),
+            _ => responder.send(Response::new(200)),
+        });
+    let server = serve(config(), service);
+    let upgrade = |path: &str| OPENING.replacen('/', path, 1);
+    let rows = [
+        (GET.to_owned(), 200),
+        ("HEAD / HTTP/1.0\r\n\r\n".to_owned(), 200),
+        ("GET /304 HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 304),
+        ("GET /date HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 200),
+        ("GET /broken HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 500),
+        ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 204),
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        (OPENING.replace("GET", "HEAD"), 405),
+        (upgrade("/refused"), 403),
+        (upgrade("/date"), 403),
+        (upgrade("/broken"), 500),
+        (upgrade("/"), 101),
+    ];
+    for (request, status) in rows {
+        let mut raw = Raw::connect(server.address);
+        let before = SystemTime::now();
+        raw.write(&request);
+        let response = raw.head();
+        assert_eq!(response.status, status, "{request}");
+        let dates: Vec<_> = response.headers("Date").collect();
+        if status == 101 {
+            assert_eq!(dates, [""; 0], "{request}");
+        } else if request.contains(" /date ") {
+            assert_eq!(dates, [OWN], "{request}");
+        } else {
+            let [date] = dates[..] else { panic!("{request}: {dates:?}") };
+            let date = httpdate::parse_http_date(date).unwrap();
+            let second = Duration::from_secs(1);
+            assert!(before - second <= date && date <= SystemTime::now() + second, "{request}: {date:?}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{BodyError, HandshakeError, HeadError, InvalidHeader, values::is_toke
 ///
 /// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added, except that
 /// a status which has no body (204, 205, 304) is written without one. Header fields are checked when they are written: a
-/// value cannot end its line.
+/// value cannot end its line. The engine has no clock, so it adds no `Date`; the server does.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     status: u16,

@@ -571,6 +571,7 @@ impl Client {
                 input.drain(..end + 4);
                 continue;
             }
+            assert!(head.contains("\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"), "client {}: {head}", self.number);
             if !head.starts_with("HTTP/1.1 200") {
                 let fits = head.starts_with("HTTP/1.1 503")
                     && matches!(self.setting.profile, Profile::Crowd | Profile::Memory);
