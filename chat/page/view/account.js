@@ -6,6 +6,7 @@
 import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
+import { roveFocus } from './roving.js';
 import { userElement } from './user_picker.js';
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
@@ -44,6 +45,8 @@ export function startAccount({ client, model, signedOut }) {
 
   model.watch(['you'], showYou);
   model.watch(['blocked'], showBlocked);
+  roveFocus($('session-list'), 'button');
+  roveFocus($('blocked-list'), 'button');
   $('account-open').addEventListener('click', () => {
     $('account-dialog').querySelectorAll('details').forEach((part) => { part.open = false; });
     $('account-dialog').showModal();

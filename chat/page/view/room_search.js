@@ -6,6 +6,7 @@ import { errorText, t } from '../strings.js';
 import { attempt, openSearch } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
+import { roveFocus } from './roving.js';
 
 const SEARCH_AFTER = 200;
 const MAX_PAGES = 10; // without a room, until the user asks for more
@@ -53,6 +54,7 @@ export function startRoomSearch({ client, model, open }) {
     openSearch($('find-dialog'), $('find-search'));
     fetchRooms();
   });
+  roveFocus($('found-rooms'), 'button', { above: $('find-search') });
   $('find-search').addEventListener('input', debounced(SEARCH_AFTER, () => fetchRooms()));
   $('found-more').addEventListener('click', () => fetchRooms(nextPage));
   $('create-part').addEventListener('toggle', () => {

@@ -4,6 +4,7 @@ mod clock;
 mod conversations;
 mod faults;
 mod history;
+mod keyboard;
 mod languages;
 mod layout;
 mod lost_rooms;
