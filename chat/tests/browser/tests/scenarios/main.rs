@@ -1,5 +1,6 @@
 //! Scenarios of the chat in a browser, one file for each area.
 
+mod accessibility;
 mod clock;
 mod conversations;
 mod faults;
