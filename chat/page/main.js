@@ -52,6 +52,7 @@ const composer = new Composer({
     conversation.toEnd();
   },
   onInput: () => typing.report(),
+  onPage: (direction) => conversation.scrollByPage(direction),
 });
 const details = new Details({ client, model, userPicker, openUser: (name) => userDialog.show(name, conversation.room) });
 const rooms = startRooms({ client, model, current: () => conversation.room, open });

@@ -241,6 +241,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         file!("view/notices.js"),
         file!("view/room_search.js"),
         file!("view/rooms.js"),
+        file!("view/roving.js"),
         file!("view/scrolling.js"),
         file!("view/sign_in.js"),
         file!("view/storage.js"),

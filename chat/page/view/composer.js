@@ -8,6 +8,7 @@ import { $, lengthOf, setText } from './dom.js';
 import { storageSlot } from './storage.js';
 
 const COUNT_SHOWN_BELOW = 400; // characters left
+const PAGE_KEYS = { PageUp: -1, PageDown: 1 };
 
 const stored = storageSlot('sessionStorage', 'drafts');
 
@@ -17,13 +18,22 @@ export class Composer {
   #drafts = new Map(); // by room
   #input = $('text');
 
-  /** `send(room, text)` sends a message; `onInput()` is called when the user types. */
-  constructor({ model, send, onInput }) {
+  /**
+   * `send(room, text)` sends a message; `onInput()` is called when the user types; `onPage(direction)`
+   * when they press PageUp (-1) or PageDown (1) in the empty field.
+   */
+  constructor({ model, send, onInput, onPage }) {
     this.#model = model;
     this.#input.addEventListener('input', () => {
       this.#saveDraft();
       this.#updateSize();
       if (this.#text) onInput();
+    });
+    this.#input.addEventListener('keydown', (event) => {
+      const direction = PAGE_KEYS[event.key];
+      if (!direction || this.#input.value) return;
+      event.preventDefault();
+      onPage(direction);
     });
     this.#input.addEventListener('keydown', (event) => {
       // During a composition Enter belongs to the input method. Some browsers reset

@@ -83,6 +83,10 @@ export class Conversation {
     this.#log?.toEnd();
   }
 
+  scrollByPage(direction) {
+    this.#log?.scrollByPage(direction);
+  }
+
   #open(room) {
     const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#updateRead() });
     $('logs').append(log.element);

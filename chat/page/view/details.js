@@ -6,6 +6,7 @@
 import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
 import { $, debounced, setText, showItems } from './dom.js';
+import { roveFocus } from './roving.js';
 import { userElement } from './user_picker.js';
 
 const wide = matchMedia('(min-width: 75rem)');
@@ -61,6 +62,8 @@ export class Details {
     $('chat').addEventListener('click', ({ target }) => {
       if (target === $('chat') && $('conversation').inert) this.#toggle(false);
     });
+    roveFocus($('member-list'), 'button');
+    roveFocus($('ban-list'), 'button');
     $('members-more').addEventListener('click', () => this.#fetchMembers(this.#members));
     $('bans-more').addEventListener('click', () => this.#fetchBanned(this.#banned));
     $('topic-edit').addEventListener('click', () => this.#editTopic());

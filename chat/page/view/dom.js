@@ -3,6 +3,8 @@
  * as text, never as HTML.
  */
 
+import { copyStops } from './roving.js';
+
 const TONES = 8;
 // The focusable elements of a list.
 const CONTROLS = 'a, button';
@@ -56,6 +58,7 @@ export function showItems(list, items, near = null) {
   const focused = item && positionOf(document.activeElement, item);
   items.forEach((item, index) => {
     const old = list.children[index];
+    if (old) copyStops(old, item);
     if (!old) list.append(item);
     else if (!old.isEqualNode(item)) old.replaceWith(item);
   });

@@ -7,6 +7,7 @@
 import { errorText, t } from '../strings.js';
 import { find, fromTemplate, setText } from './dom.js';
 import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
+import { roveFocus } from './roving.js';
 import { Scrolling } from './scrolling.js';
 
 // A log must not grow without bound: beyond the first number, the oldest are removed down to the second.
@@ -15,6 +16,8 @@ const KEPT_ENTRIES = 400;
 // Temporary errors: the request is repeated after a pause.
 const TRANSIENT = ['too_fast', 'overloaded'];
 const RETRY_AFTER = 1_000;
+// The rest of a page stays in view, so that the reader finds the place again.
+const PAGE_PART = 0.85;
 
 export class Log {
   element = fromTemplate('log-template');
@@ -46,6 +49,7 @@ export class Log {
     this.element.ariaLabel = t('log.region');
     this.#messages.ariaLabel = t('log.messages');
     this.#unsent.ariaLabel = t('log.unsent');
+    roveFocus(find(this.element, '.content'), '.message', { latest: true });
     this.#scrolling = new Scrolling(this.element, find(this.element, '.content'), () => this.#moved());
   }
 
@@ -74,6 +78,11 @@ export class Log {
 
   toEnd() {
     this.#scrolling.toEnd();
+  }
+
+  /** Scrolls by most of a page, down if `direction` is 1, up if it is -1. */
+  scrollByPage(direction) {
+    this.element.scrollBy({ top: direction * this.element.clientHeight * PAGE_PART });
   }
 
   /** Loads the latest messages if there are none yet, or earlier ones if the user is near the first. */

@@ -8,6 +8,8 @@ import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
 
+let lastPart = 0; // the number of the last element that has an id
+
 // In the browser's locale, which may differ from the language of the texts.
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
@@ -24,11 +26,11 @@ export function unsentElement({ key, data }, you) {
   element.classList.add('own', 'first');
   element.dataset.key = key;
   element.dataset.from = you;
-  find(element, '.name').textContent = you;
-  find(element, '.name').disabled = true;
+  showPlainName(element, you);
   showText(find(element, '.text'), data.text);
   find(element, 'time').remove();
   find(element, '.delete').remove();
+  label(element, ['.name', '.text', '.delivery']);
   return element;
 }
 
@@ -87,10 +89,9 @@ function saidElement({ seq, from, text, time, deleted, gone }, you) {
   element.dataset.state = 'sent';
   element.dataset.tone = toneOf(from);
   showAvatar(find(element, '.avatar'), from);
-  const name = find(element, '.name');
-  name.textContent = from;
-  name.disabled = own || gone === true;
-  if (gone) name.title = t('user.gone');
+  if (own || gone) showPlainName(element, from);
+  else find(element, '.name').textContent = from;
+  if (gone) find(element, '.name').title = t('user.gone');
   const stamp = find(element, 'time');
   stamp.textContent = clock.format(time);
   stamp.title = moment.format(time);
@@ -99,7 +100,24 @@ function saidElement({ seq, from, text, time, deleted, gone }, you) {
   find(element, '.choices').remove();
   showText(find(element, '.text'), text ?? '');
   if (deleted) showDeleted(element);
+  label(element, ['.name', '.text', 'time']);
   return element;
+}
+
+/** Shows a name that opens no dialog: the user's own, or that of an account that no longer exists. */
+function showPlainName(element, name) {
+  const plain = document.createElement('span');
+  plain.className = 'name';
+  plain.dir = 'auto';
+  plain.textContent = name;
+  find(element, '.name').replaceWith(plain);
+}
+
+/** Names a message for screen readers by parts of itself, so that the name follows each change of them. */
+function label(element, selectors) {
+  const parts = selectors.map((selector) => find(element, selector));
+  parts.forEach((part) => { part.id = `message-part-${lastPart += 1}`; });
+  element.setAttribute('aria-labelledby', parts.map(({ id }) => id).join(' '));
 }
 
 function lineElement({ seq, from, kind, who, role, text, time }) {

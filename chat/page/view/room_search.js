@@ -3,9 +3,10 @@
  */
 
 import { errorText, t } from '../strings.js';
-import { attempt, openSearch } from './dialogs.js';
+import { attempt, openSearch, submitHandler } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
+import { roveFocus } from './roving.js';
 
 const SEARCH_AFTER = 200;
 const MAX_PAGES = 10; // without a room, until the user asks for more
@@ -53,6 +54,7 @@ export function startRoomSearch({ client, model, open }) {
     openSearch($('find-dialog'), $('find-search'));
     fetchRooms();
   });
+  roveFocus($('found-rooms'), 'button', { above: $('find-search') });
   $('find-search').addEventListener('input', debounced(SEARCH_AFTER, () => fetchRooms()));
   $('found-more').addEventListener('click', () => fetchRooms(nextPage));
   $('create-part').addEventListener('toggle', () => {
@@ -60,21 +62,16 @@ export function startRoomSearch({ client, model, open }) {
     $('create').scrollIntoView({ block: 'nearest' });
     $('create-name').focus({ preventScroll: true });
   });
-  $('create-form').addEventListener('submit', async (event) => {
-    event.preventDefault();
-    $('create').disabled = true;
-    try {
+  $('create-form').addEventListener('submit', submitHandler($('create-form'), {
+    note: $('create-note'),
+    action: async () => {
       const [name, topic] = [$('create-name').value.trim(), $('create-topic').value.trim()];
       const kind = new FormData($('create-form')).get('kind');
       const { room } = await client.emit('create', { name, topic, kind });
       open(room.room);
-    } catch (error) {
-      $('create-note').textContent = errorText(error);
-      $('create-name').focus();
-    } finally {
-      $('create').disabled = false;
-    }
-  });
+    },
+    fieldOf: ({ code }) => $(code === 'too_long' ? 'create-topic' : 'create-name'),
+  }));
 }
 
 function resultElement(room, model, chosen) {

@@ -6,6 +6,7 @@
 import { t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
+import { roveFocus } from './roving.js';
 
 const MAX_COUNT = 99;
 
@@ -26,6 +27,7 @@ export function startRooms({ client, model, current, open }) {
     $('directs-more').hidden = !model.hasOlder;
     showTitle(model, current());
   };
+  roveFocus($('rooms'), 'li :is(a, button)', { above: $('filter') });
   model.watch(['rooms', 'presence', 'you'], render);
   $('filter').addEventListener('input', render);
   $('filter').addEventListener('keydown', (event) => {

@@ -6,6 +6,7 @@
 import { errorText, t } from '../strings.js';
 import { openSearch } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText, showAvatar } from './dom.js';
+import { roveFocus } from './roving.js';
 
 const SEARCH_AFTER = 200;
 
@@ -19,6 +20,7 @@ export class UserPicker {
   constructor({ client, model }) {
     this.#client = client;
     this.#model = model;
+    roveFocus($('users-list'), 'button', { above: $('users-search') });
     $('users-search').addEventListener('input', debounced(SEARCH_AFTER, () => this.#fetch()));
     $('users-more').addEventListener('click', () => this.#fetch(this.#found.at(-1)?.name));
   }

@@ -12,11 +12,13 @@
 //! | `devtools.rs` | calls and events of the DevTools protocol |
 //! | `browser.rs` | Chromium |
 //! | `page.rs` | one page: its contents, mouse, keyboard and screen |
+//! | `axe.rs` | checks a page's accessibility |
 //! | `fault.rs` | faults that pages report |
 //! | `user.rs` | a user of the chat |
 //! | `chat.rs` | all of this together |
 #![forbid(unsafe_code)]
 
+mod axe;
 mod browser;
 mod chat;
 mod devtools;

@@ -167,13 +167,21 @@ impl Page {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// Presses a key: `Enter`, `Escape`, `Tab` or a lower-case letter.
+    /// Presses a key: `Enter`, `Escape`, `Tab`, an arrow key, `Home`, `End`, `PageUp`, `PageDown` or a lower-case letter.
     #[track_caller]
     pub fn press(&self, key: &str) {
         let (code, text) = match key {
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
             "Tab" => (9, ""),
+            "PageUp" => (33, ""),
+            "PageDown" => (34, ""),
+            "End" => (35, ""),
+            "Home" => (36, ""),
+            "ArrowLeft" => (37, ""),
+            "ArrowUp" => (38, ""),
+            "ArrowRight" => (39, ""),
+            "ArrowDown" => (40, ""),
             letter if letter.len() == 1 => (letter.to_ascii_uppercase().as_bytes()[0], letter),
             _ => panic!("the key {key} is not supported"),
         };

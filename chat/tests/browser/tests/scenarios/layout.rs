@@ -85,6 +85,7 @@ fn inspect(page: &Page, display: Display, what: &str) {
             display.height,
             if dark { "dark" } else { "light" }
         ));
+        page.assert_accessible(what);
         assert_focus_is_visible(page);
     }
     page.set_display(display);

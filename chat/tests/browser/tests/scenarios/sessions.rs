@@ -27,10 +27,7 @@ fn signing_in_after_expiry_restores_the_room_and_the_unsent_text() {
 
     // Ben was active later than Ada, so when his session has ended, hers has too.
     let ben = chat.user("Ben");
-    sees_sign_in(
-        &ben,
-        "Your session ended due to inactivity. Sign in to pick up where you left off.",
-    );
+    sees_sign_in(&ben, "Your session ended due to inactivity. Sign in to pick up where you left off.");
     ada.network.restore();
     sees_sign_in(&ada, "Your session has ended. Sign in to pick up where you left off.");
 
