@@ -1,7 +1,7 @@
 //! The body of a request is accepted if and only if a naive reader accepts it, with the same bytes and the same end. It
 //! gives the same result however it is cut. The limits hold.
 //!
-//! Input: the fields of the head, index into [`FIELDS`]; the limits, index into [`LIMITS`]; cuts; the bytes of the body.
+//! Input: the fields of the head, index into [`FIELDS`]; the limits, index into [`LIMITS`]; cuts; the body.
 #![no_main]
 
 use switchboard::{BodyError, BodyReader, HeadLimits, Rejection, RequestHead, RequestReader};

@@ -179,7 +179,7 @@ impl RequestStream {
         self.reader.is_empty() && self.body.is_none()
     }
 
-    /// Returns whether the request is known to be a HEAD request: its response has no body, not even that of a rejection.
+    /// Returns whether the request is known to be a HEAD request, so that even a rejection has no body.
     pub(super) fn is_head(&self) -> bool {
         self.is_head
     }

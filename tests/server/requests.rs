@@ -1,4 +1,4 @@
-//! Plain HTTP/1.1 on the server's port: the requests that are accepted, however they are cut, and those that are refused.
+//! Plain HTTP/1.1 on the server's port: the requests that are accepted, and those that are refused.
 
 use std::sync::mpsc;
 

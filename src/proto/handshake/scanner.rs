@@ -1,7 +1,7 @@
 //! Finds the end of a head as it arrives (RFC 9112 §2.2, §5).
 //!
-//! [`HeadScanner`] reads each byte once. It refuses bare LF, bare CR, control characters and folded lines at once, because
-//! request smuggling is made of these.
+//! [`HeadScanner`] reads each byte once. It refuses bare LF, bare CR, control characters and folded lines at once,
+//! because request smuggling is made of these.
 
 use alloc::vec::Vec;
 
