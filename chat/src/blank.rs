@@ -12,6 +12,11 @@ pub(super) fn is_blank(text: &str) -> bool {
     !text.chars().any(is_visible)
 }
 
+/// Returns whether a character is a letter or symbol without a shape, which no property says.
+pub(super) fn is_blank_glyph(c: char) -> bool {
+    BLANK_GLYPHS.contains(&c)
+}
+
 fn is_visible(c: char) -> bool {
     use GeneralCategory as Is;
     match c.general_category() {
@@ -27,7 +32,7 @@ fn is_visible(c: char) -> bool {
         Is::MathSymbol | Is::CurrencySymbol | Is::ModifierSymbol => true,
         // A font shows its own character, or a box.
         Is::PrivateUse => true,
-        Is::OtherLetter | Is::OtherSymbol => !BLANK_GLYPHS.contains(&c) && !is_ignorable(c),
+        Is::OtherLetter | Is::OtherSymbol => !is_blank_glyph(c) && !is_ignorable(c),
     }
 }
 
@@ -128,14 +133,14 @@ mod tests {
     fn of_all_characters_only_those_listed_are_blank_against_their_category() {
         use GeneralCategoryGroup as Group;
         for c in '\0'..=char::MAX {
-            let group = unicode_properties::UnicodeGeneralCategory::general_category_group(c);
+            let group = c.general_category_group();
             let blank = is_blank(c.encode_utf8(&mut [0; 4]));
             let known = match group {
                 Group::Separator => true,
                 Group::Other => !PREPENDED_MARKS.contains(&c) && c.general_category() != GeneralCategory::PrivateUse,
                 Group::Mark => c.general_category() != GeneralCategory::SpacingMark,
                 Group::Letter | Group::Number | Group::Punctuation | Group::Symbol => {
-                    BLANK_GLYPHS.contains(&c) || HANGUL_FILLERS.contains(&c)
+                    is_blank_glyph(c) || HANGUL_FILLERS.contains(&c)
                 }
             };
             let is_later = c.general_category() == GeneralCategory::Unassigned;
