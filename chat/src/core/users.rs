@@ -8,7 +8,7 @@ use super::{
         interface::SignInError,
         password::{BadPassword, HashError, Password},
         store::{Millis, SessionId, StoreError, UserId},
-        wire,
+        wire::{self, EventError},
     },
     call::{Call, Failure, HandlerResult, PendingReply, Reply, done, refuse, result, too_fast},
     data::{AnyPassword, NoData, Text, UserName, UserPrefix},
@@ -280,6 +280,14 @@ fn is_right(verified: Result<bool, HashError>) -> Result<(), SignInError> {
     if verified? { Ok(()) } else { Err(SignInError::BadCredentials) }
 }
 
+/// Returns the error for a user who acts on their own account, where only the password can be wrong.
+fn own_account_error(error: SignInError) -> EventError {
+    match error {
+        SignInError::BadCredentials => EventError::new("bad_credentials", "The password is wrong."),
+        other => other.event_error(),
+    }
+}
+
 /// A reply to be sent, and the queue of the thread that sends it.
 type ReplyPath = (PendingReply, CommandSender<State>);
 
@@ -292,7 +300,7 @@ fn reply_after(
     let run = move |state: &mut State| {
         let before = state.effects.len();
         let changed = change(state)?;
-        reply.send(state, before, changed.map_err(SignInError::event_error));
+        reply.send(state, before, changed.map_err(own_account_error));
         Ok(Ok(()))
     };
     Request::new(
@@ -309,7 +317,7 @@ fn reply_after(
 fn reply_with_error((pending, commands): ReplyPath, error: SignInError) {
     let run = move |state: &mut State| {
         let before = state.effects.len();
-        pending.send(state, before, Err(error.event_error()));
+        pending.send(state, before, Err(own_account_error(error)));
         Ok(Ok(()))
     };
     commands.request(Source::Core, Request::new(run, Box::new(|_: Result<(), SignInError>| ())));
@@ -325,7 +333,7 @@ impl Call<'_> {
         }
         match (password.0.clone(), hash) {
             (_, None) => refuse("guest", "A guest has no password."),
-            (Err(_), _) => Err(Failure::Refused(SignInError::BadCredentials.event_error())),
+            (Err(_), _) => Err(Failure::Refused(own_account_error(SignInError::BadCredentials))),
             (Ok(password), Some(hash)) => Ok((password, hash)),
         }
     }

@@ -1,5 +1,7 @@
 //! Scenarios of the chat in a browser, one file for each area.
 
+mod accessibility;
+mod account;
 mod clock;
 mod conversations;
 mod faults;
