@@ -245,6 +245,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         file!("view/scrolling.js"),
         file!("view/sign_in.js"),
         file!("view/storage.js"),
+        file!("view/text.js"),
         file!("view/typing.js"),
         file!("view/user_dialog.js"),
         file!("view/user_picker.js"),

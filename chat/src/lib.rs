@@ -56,6 +56,7 @@ mod api;
 mod app;
 mod attempts;
 mod backlog;
+mod blank;
 mod config;
 mod core;
 mod credentials;

@@ -7,6 +7,7 @@ import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
 import { $, debounced, setText, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
+import { showText } from './text.js';
 import { userElement } from './user_picker.js';
 
 const wide = matchMedia('(min-width: 75rem)');
@@ -158,7 +159,7 @@ export class Details {
     const direct = room.kind === 'direct';
     $('about').hidden = direct;
     $('topic-edit').hidden = !owns;
-    setText($('about-topic'), room.topic || t('details.no_topic'));
+    showText($('about-topic'), room.topic || t('details.no_topic'));
     $('invite').hidden = direct || (room.kind === 'invited' && !owns);
     $('remove').hidden = direct || !owns;
   }

@@ -3,12 +3,14 @@
  * also in the title of the page.
  */
 
-import { t } from '../strings.js';
+import { isolated, t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 
 const MAX_COUNT = 99;
+// The blocks of Unicode whose writing goes from right to left.
+const RIGHT_TO_LEFT = /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC\u{10800}-\u{10FFF}\u{1E800}-\u{1EFFF}]/u;
 
 /**
  * Lists the rooms. `current()` returns the number of the open room, `open(room)` opens another.
@@ -116,6 +118,7 @@ function byActivity(a, b) {
 
 function showTitle(model, current) {
   const name = model.rooms.get(current)?.name;
-  const title = name ? `${name} – switchboard` : 'switchboard';
+  const shownName = RIGHT_TO_LEFT.test(name) ? isolated(name) : name;
+  const title = name ? `${shownName} – switchboard` : 'switchboard';
   document.title = model.unread > 0 ? `(${countText(model.unread)}) ${title}` : title;
 }

@@ -237,6 +237,9 @@ fn a_topic_is_a_log_entry_and_a_removed_room_is_gone_for_all_members() {
     assert_eq!(chat.join(bob, room).unwrap()["room"]["topic"], "<b>crabs</b>");
     let long = json!({ "room": room, "topic": "x".repeat(201) });
     assert_eq!(chat.call(ada, "topic", long), Err("too_long".into()));
+    // A topic in which nothing is visible is none.
+    chat.call(ada, "topic", json!({ "room": room, "topic": "\u{2800}\u{200b}" })).unwrap();
+    assert_eq!(chat.join(bob, room).unwrap()["room"]["topic"], "");
 
     chat.clear_output();
     chat.call(ada, "remove", json!({ "room": room })).unwrap();

@@ -274,7 +274,9 @@ fn only_operators_send_notices() {
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     chat.clear_output();
-    assert_eq!(chat.call(ada, "notice", json!({ "text": " " })), Err("empty".into()));
+    for blank in [" ", "\u{2800}", "\u{200b}"] {
+        assert_eq!(chat.call(ada, "notice", json!({ "text": blank })), Err("empty".into()));
+    }
     chat.call(ada, "notice", notice).unwrap();
     for connection in [ada, bob] {
         let output = chat.pushes_of(connection, "notice");
