@@ -36,7 +36,7 @@ export function closeDialogs() {
 
 /**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
- * fails, the dialog stays open and shows the error.
+ * fails, the dialog stays open and shows the error. If it returns another question, that is asked next.
  */
 export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act }) {
   const dialog = $('ask-dialog');
@@ -57,8 +57,9 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
     event.preventDefault();
     $('ask-yes').disabled = true;
     try {
-      await act(input.value);
+      const next = await act(input.value);
       dialog.close();
+      if (next?.act) ask(next);
     } catch (error) {
       $('ask-note').textContent = errorText(error);
     } finally {
