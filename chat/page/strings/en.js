@@ -247,6 +247,9 @@ export const strings = {
     blocked_title: 'Blocked people',
     blocked_none: 'You haven’t blocked anyone.',
     logout: 'Sign out',
+    logout_ask: 'Sign out?',
+    logout_guest: 'You’re here as a guest: you’ll lose your direct messages, and others can take your name.',
+    logout_unsent: 'Some of your messages haven’t been sent yet. They’ll be lost.',
     delete: 'Delete account',
     delete_ask: 'Delete your account?',
     delete_text: 'This can’t be undone. Your messages will stay.',
@@ -313,12 +316,18 @@ export const strings = {
       bad_name: 'A room name has 1 to 40 characters, without special characters.',
       too_many_rooms: 'You’ve reached the limit for rooms you can create or join.',
     },
+    delete_account: {
+      bad_credentials: 'Wrong password.',
+    },
     direct: {
       too_many_rooms: 'You’ve reached the limit for conversations. Leave some of them first.',
     },
     invite: {
       banned: 'This person is banned from the room.',
       blocked: 'This person isn’t accepting invitations from you.',
+    },
+    password: {
+      bad_credentials: 'Wrong password.',
     },
     say: {
       unknown: 'The server can’t tell whether it has this message. Try again: it won’t be sent twice.',

@@ -245,6 +245,9 @@ export const strings = {
     blocked_title: 'Personnes bloquées',
     blocked_none: 'Vous n’avez bloqué personne.',
     logout: 'Se déconnecter',
+    logout_ask: 'Se déconnecter ?',
+    logout_guest: 'Vous êtes invité : vous perdrez vos messages privés et votre nom pourra être repris par quelqu’un d’autre.',
+    logout_unsent: 'Certains de vos messages n’ont pas encore été envoyés. Ils seront perdus.',
     delete: 'Supprimer le compte',
     delete_ask: 'Supprimer votre compte ?',
     delete_text: 'Cette action est irréversible. Vos messages seront conservés.',
@@ -310,12 +313,18 @@ export const strings = {
       bad_name: 'Un nom de salon compte de 1 à 40 caractères, sans caractères spéciaux.',
       too_many_rooms: 'Nombre maximal de salons créés ou rejoints atteint.',
     },
+    delete_account: {
+      bad_credentials: 'Mot de passe incorrect.',
+    },
     direct: {
       too_many_rooms: 'Nombre maximal de conversations atteint. Quittez-en d’abord quelques-unes.',
     },
     invite: {
       banned: 'Cette personne est bannie du salon.',
       blocked: 'Cette personne n’accepte pas vos invitations.',
+    },
+    password: {
+      bad_credentials: 'Mot de passe incorrect.',
     },
     say: {
       unknown: 'Le serveur ne sait pas s’il a ce message. Réessayez : il ne sera pas envoyé deux fois.',

@@ -245,6 +245,9 @@ export const strings = {
     blocked_title: '已屏蔽的用户',
     blocked_none: '您没有屏蔽任何用户。',
     logout: '退出登录',
+    logout_ask: '确定要退出登录吗？',
+    logout_guest: '您当前是访客：退出后，您的私聊会丢失，名字也可能被他人使用。',
+    logout_unsent: '您还有消息未发送，退出后会丢失。',
     delete: '注销账号',
     delete_ask: '确定要注销账号吗？',
     delete_text: '此操作无法撤销，您的消息会保留。',
@@ -307,12 +310,18 @@ export const strings = {
       bad_name: '聊天室名称需有 1 到 40 个字符，且不含特殊字符。',
       too_many_rooms: '您创建或加入的聊天室已达上限。',
     },
+    delete_account: {
+      bad_credentials: '密码不正确。',
+    },
     direct: {
       too_many_rooms: '您发起的私聊已达上限，请先退出一些私聊。',
     },
     invite: {
       banned: '此用户已被禁止进入该聊天室。',
       blocked: '对方不接收您的邀请。',
+    },
+    password: {
+      bad_credentials: '密码不正确。',
     },
     say: {
       unknown: '服务器无法确定是否已收到此消息。请重试：消息不会重复发送。',

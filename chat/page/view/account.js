@@ -3,8 +3,8 @@
  * a notice to all users.
  */
 
-import { errorText, listOf, t } from '../strings.js';
-import { ask, attempt, toast } from './dialogs.js';
+import { listOf, t } from '../strings.js';
+import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 import { userElement } from './user_picker.js';
@@ -57,16 +57,27 @@ export function startAccount({ client, model, signedOut }) {
   $('sessions').addEventListener('toggle', () => $('sessions').open && showSessions());
   $('revoke-others').addEventListener('click', () => revoke({}));
 
-  onSubmit($('password-form'), async () => {
-    await client.emit('password', { old: $('password-old').value, new: $('password-new').value });
-    toast(t('account.password_changed'));
+  onSubmit($('password-form'), {
+    action: async () => {
+      await client.emit('password', { old: $('password-old').value, new: $('password-new').value });
+      toast(t('account.password_changed'));
+    },
+    fieldOf: ({ code }) => $(code === 'bad_password' ? 'password-new' : 'password-old'),
   });
-  onSubmit($('notice-form'), () => client.emit('notice', { text: $('notice-text').value.trim() }));
+  onSubmit($('notice-form'), {
+    action: () => client.emit('notice', { text: $('notice-text').value.trim() }),
+    fieldOf: () => $('notice-text'),
+  });
 
-  $('logout').addEventListener('click', () => attempt(async () => {
+  const logOut = async () => {
     await client.logout();
     signedOut();
-  }));
+  };
+  $('logout').addEventListener('click', () => {
+    const loss = lossOfLogout(model.you, client.pending);
+    if (!loss) return attempt(logOut);
+    ask({ title: t('account.logout_ask'), text: loss, yes: t('account.logout'), danger: true, act: logOut });
+  });
   $('delete-account').addEventListener('click', () => ask({
     title: t('account.delete_ask'),
     text: t('account.delete_text'),
@@ -115,22 +126,18 @@ function sessionElement({ created, used, current }, revoke) {
   return element;
 }
 
-// Runs `action` on submit. Shows its error in the form, or on success clears and folds the form.
-function onSubmit(form, action) {
-  const note = find(form, '.error');
-  const button = find(form, 'button.primary');
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    note.textContent = '';
-    button.disabled = true;
-    try {
-      await action();
-      form.reset();
-      form.closest('details').open = false;
-    } catch (error) {
-      note.textContent = errorText(error);
-    } finally {
-      button.disabled = false;
-    }
-  });
+// What the user loses by signing out, or null.
+function lossOfLogout({ guest }, unsent) {
+  if (guest) return t('account.logout_guest');
+  return unsent.length > 0 ? t('account.logout_unsent') : null;
+}
+
+// On success the form is cleared and folded.
+function onSubmit(form, { action, fieldOf }) {
+  const done = () => {
+    form.reset();
+    form.closest('details').open = false;
+    find(form.closest('details'), 'summary').focus();
+  };
+  form.addEventListener('submit', submitHandler(form, { note: find(form, '.error'), action, done, fieldOf }));
 }

@@ -3,9 +3,11 @@
  */
 
 import { errorText } from '../strings.js';
-import { $ } from './dom.js';
+import { $, find, setText } from './dom.js';
 
 const TOAST_SHOWN = 6_000;
+
+let questions = 0; // counts questions: an answer that comes late belongs to an earlier one
 
 /** Makes each dialog close by its button and by a click outside it. Escape closes a dialog anyway. */
 export function prepareDialogs() {
@@ -35,6 +37,43 @@ export function closeDialogs() {
 }
 
 /**
+ * Returns a handler of a form's `submit`, which runs `action` and then `done` with its result. If the
+ * action fails, `note` shows the error, and the field that it is about, `fieldOf(error)`, gets the
+ * focus with its text selected. When `isShown` is false by then, a toast shows the error.
+ */
+export function submitHandler(form, { note, action, done = () => {}, fieldOf = () => null, isShown = () => true }) {
+  let isBusy = false;
+  const setBusy = (busy) => {
+    isBusy = busy;
+    // Not disabled: a disabled button loses the focus.
+    if (isShown()) find(form, 'button.primary').ariaDisabled = busy ? 'true' : null;
+  };
+  return async (event) => {
+    event.preventDefault();
+    if (isBusy) return;
+    setBusy(true);
+    showError(form, note, '');
+    try {
+      const result = await action();
+      if (isShown()) done(result);
+    } catch (error) {
+      if (isShown()) showError(form, note, errorText(error), fieldOf(error));
+      else toast(errorText(error), 'alert');
+    } finally {
+      setBusy(false);
+    }
+  };
+}
+
+/** Shows an error in a form, and focuses the field that it is about, if any. An empty text removes the error. */
+export function showError(form, note, text, field = null) {
+  setText(note, text);
+  for (const each of form.querySelectorAll('input, textarea')) each.ariaInvalid = each === field ? 'true' : null;
+  field?.focus();
+  field?.select();
+}
+
+/**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
  * fails, the dialog stays open and shows the error. If it returns another question, that is asked next.
  */
@@ -45,27 +84,26 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
   $('ask-text').textContent = text;
   $('ask-yes').textContent = yes;
   $('ask-yes').classList.toggle('danger', danger);
-  $('ask-note').textContent = '';
+  showError($('ask-form'), $('ask-note'), '');
   $('ask-field').hidden = label === null;
   input.labels[0].textContent = label ?? '';
   input.type = type;
   input.autocomplete = type === 'password' ? 'current-password' : 'off';
   input.value = value;
 
+  $('ask-yes').ariaDisabled = null;
+  const question = ++questions;
   $('ask-no').onclick = () => dialog.close();
-  $('ask-form').onsubmit = async (event) => {
-    event.preventDefault();
-    $('ask-yes').disabled = true;
-    try {
-      const next = await act(input.value);
+  $('ask-form').onsubmit = submitHandler($('ask-form'), {
+    note: $('ask-note'),
+    action: () => act(input.value),
+    done(next) {
       dialog.close();
       if (next?.act) ask(next);
-    } catch (error) {
-      $('ask-note').textContent = errorText(error);
-    } finally {
-      $('ask-yes').disabled = false;
-    }
-  };
+    },
+    fieldOf: () => (label === null ? null : input),
+    isShown: () => dialog.open && question === questions,
+  });
   dialog.showModal();
   if (label !== null) input.select();
 }

@@ -3,7 +3,7 @@
  */
 
 import { errorText, t } from '../strings.js';
-import { openSearch } from './dialogs.js';
+import { openSearch, submitHandler } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
 import { roveFocus } from './roving.js';
@@ -57,21 +57,16 @@ export function startRoomSearch({ client, model, open }) {
     $('create').scrollIntoView({ block: 'nearest' });
     $('create-name').focus({ preventScroll: true });
   });
-  $('create-form').addEventListener('submit', async (event) => {
-    event.preventDefault();
-    $('create').disabled = true;
-    try {
+  $('create-form').addEventListener('submit', submitHandler($('create-form'), {
+    note: $('create-note'),
+    action: async () => {
       const [name, topic] = [$('create-name').value.trim(), $('create-topic').value.trim()];
       const kind = new FormData($('create-form')).get('kind');
       const { room } = await client.emit('create', { name, topic, kind });
       open(room.room);
-    } catch (error) {
-      $('create-note').textContent = errorText(error);
-      $('create-name').focus();
-    } finally {
-      $('create').disabled = false;
-    }
-  });
+    },
+    fieldOf: ({ code }) => $(code === 'too_long' ? 'create-topic' : 'create-name'),
+  }));
 }
 
 /** Returns the list item of a public room. */

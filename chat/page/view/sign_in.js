@@ -4,7 +4,8 @@
  */
 
 import { errorText, t } from '../strings.js';
-import { $, lengthOf, setText } from './dom.js';
+import { showError } from './dialogs.js';
+import { $, lengthOf } from './dom.js';
 import { storageSlot } from './storage.js';
 
 const MAX_NAME_LENGTH = 32;
@@ -21,6 +22,7 @@ const lastName = storageSlot('localStorage', 'name');
 export class SignIn {
   #client;
   #onSignedIn;
+  #isBusy = false; // while a request is under way
 
   /** `onSignedIn(you)` is called when a user has signed in. */
   constructor({ client, onSignedIn }) {
@@ -97,6 +99,7 @@ export class SignIn {
   }
 
   async #submit() {
+    if (this.#isBusy) return;
     const mode = this.#mode;
     const name = $('name').value.trim();
     const password = $('password').value;
@@ -108,8 +111,8 @@ export class SignIn {
       return this.#showError(t('sign_in.short_password'), $('password'));
     }
 
+    this.#setBusy(true);
     this.#showError('');
-    $('sign-in-button').disabled = true;
     try {
       const { you } = await this.#client[mode]({ name, password });
       lastName.save(you.name);
@@ -118,13 +121,17 @@ export class SignIn {
       const field = PASSWORD_ERRORS.includes(error.code) && mode !== 'guest' ? $('password') : $('name');
       this.#showError(errorText(error), field);
     } finally {
-      $('sign-in-button').disabled = false;
+      this.#setBusy(false);
     }
   }
 
+  // The button is not disabled: it would lose the focus.
+  #setBusy(busy) {
+    this.#isBusy = busy;
+    $('sign-in-button').ariaDisabled = busy ? 'true' : null;
+  }
+
   #showError(text, field = null) {
-    setText($('sign-in-note'), text);
-    for (const each of [$('name'), $('password')]) each.ariaInvalid = String(each === field);
-    field?.focus();
+    showError($('sign-in-form'), $('sign-in-note'), text, field);
   }
 }

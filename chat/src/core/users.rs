@@ -156,7 +156,7 @@ pub(super) fn password(call: &mut Call<'_>, data: &ChangePassword) -> HandlerRes
                             state.end_other_sessions(user, session)?;
                             Ok(Ok(()))
                         }
-                        _ => Ok(Err(SignInError::BadCredentials.event_error())),
+                        _ => Ok(Err(own_account_error(SignInError::BadCredentials))),
                     }
                 };
                 commands.clone().request(Source::Core, reply_after((pending, commands), change));
@@ -203,7 +203,7 @@ pub(super) fn delete_account(call: &mut Call<'_>, data: &Option<DeleteAccount>) 
                         Err(error) => Ok(Err(error)),
                     }
                 }
-                _ => Ok(Err(SignInError::BadCredentials.event_error())),
+                _ => Ok(Err(own_account_error(SignInError::BadCredentials))),
             };
             commands.clone().request(Source::Core, reply_after((pending, commands), remove));
         });
@@ -247,6 +247,14 @@ fn is_right(verified: Result<bool, HashError>) -> Result<(), SignInError> {
     if verified? { Ok(()) } else { Err(SignInError::BadCredentials) }
 }
 
+/// Returns the error for a user who acts on their own account, where only the password can be wrong.
+fn own_account_error(error: SignInError) -> EventError {
+    match error {
+        SignInError::BadCredentials => EventError::new("bad_credentials", "The password is wrong."),
+        other => other.event_error(),
+    }
+}
+
 /// A reply to be sent, and the queue of the thread that sends it.
 type ReplyPath = (PendingReply, CommandSender<State>);
 
@@ -276,7 +284,7 @@ fn reply_after(
 fn reply_with_error((pending, commands): ReplyPath, error: SignInError) {
     let run = move |state: &mut State| {
         let before = state.effects.len();
-        pending.send(state, before, Err(error.event_error()));
+        pending.send(state, before, Err(own_account_error(error)));
         Ok(Ok(()))
     };
     commands.request(Source::Core, Request::new(run, Box::new(|_: Result<(), SignInError>| ())));
@@ -292,7 +300,7 @@ impl Call<'_> {
         }
         match (password.0.clone(), hash) {
             (_, None) => refuse("guest", "A guest has no password."),
-            (Err(_), _) => Err(Failure::Refused(SignInError::BadCredentials.event_error())),
+            (Err(_), _) => Err(Failure::Refused(own_account_error(SignInError::BadCredentials))),
             (Ok(password), Some(hash)) => Ok((password, hash)),
         }
     }

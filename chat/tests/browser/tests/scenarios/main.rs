@@ -1,6 +1,7 @@
 //! Scenarios of the chat in a browser, one file for each area.
 
 mod accessibility;
+mod account;
 mod back_button;
 mod clock;
 mod conversations;

@@ -1,0 +1,99 @@
+//! The user's own account: its dialog, and signing out.
+
+use serde_json::json;
+use switchboard_browser::{Chat, Display, Expected, User};
+
+/// Waits until the dialog is open, shows this error, and has the focus in this field with all its text selected.
+#[track_caller]
+fn sees_error_at(user: &User, [dialog, note, field]: [&str; 3], error: &str) {
+    user.wait_for_value(
+        &format!(
+            "(() => {{ const {{ id, selectionStart, selectionEnd, value, ariaInvalid }} = document.activeElement;
+            return [$('{dialog}').open, $('{note}').textContent, `#${{id}}`,
+                value.length > 0 && selectionStart === 0 && selectionEnd === value.length, ariaInvalid]; }})()"
+        ),
+        json!([true, error, field, true, "true"]),
+    );
+}
+
+#[test]
+fn a_wrong_password_in_a_dialog_is_named_and_selected() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    ada.click("#account-open");
+    ada.click("#password-change summary");
+    ada.fill("#password-old", "not my password");
+    ada.fill("#password-new", "another long secret");
+    ada.press("Enter");
+    let change = ["#account-dialog", "#password-note"];
+    sees_error_at(&ada, [change[0], change[1], "#password-old"], "Wrong password.");
+    ada.write("correct horse battery staple");
+    ada.fill("#password-new", "short");
+    ada.press("Enter");
+    let too_short = "This password is not allowed. Use 8 to 256 characters.";
+    sees_error_at(&ada, [change[0], change[1], "#password-new"], too_short);
+
+    ada.click("#delete-account");
+    ada.fill("#ask-input", "not my password");
+    ada.click("#ask-yes");
+    sees_error_at(&ada, ["#ask-dialog", "#ask-note", "#ask-input"], "Wrong password.");
+    ada.write("correct horse battery staple");
+    ada.press("Enter");
+    ada.wait_for_value("$('#sign-in-lead').textContent", "Your account has been deleted.");
+}
+
+#[test]
+fn a_question_that_failed_leaves_the_next_one_alone() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::NoConnection);
+    let ada = chat.user("Ada");
+    ada.click("#account-open");
+    ada.click("#delete-account");
+    ada.fill("#ask-input", "not my password");
+    // The answer does not come, and the request fails with the connection.
+    ada.network.drop_answers();
+    ada.press("Enter");
+    ada.wait_for_value("$('#ask-yes').ariaDisabled", "true");
+    ada.press("Escape");
+    ada.click("#delete-account");
+    ada.fill("#ask-input", "my pass");
+    ada.network.cut();
+    ada.wait_for_value(
+        "[$('#toasts').textContent, $('#ask-note').textContent, $('#ask-input').value, $('#ask-yes').ariaDisabled]",
+        json!(["You’re offline.", "", "my pass", null]),
+    );
+}
+
+#[test]
+fn signing_out_asks_only_a_user_who_loses_something() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::NoConnection);
+    let eve = chat.visitor("Eve", Display::default());
+    eve.click_on("$('#mode-guest').parentElement");
+    eve.fill("#name", "Eve");
+    eve.press("Enter");
+    eve.wait_until_connected();
+    eve.click("#account-open");
+    eve.click("#logout");
+    eve.wait_for("$('#ask-dialog').open && $('#ask-text').textContent.includes('direct messages')");
+    eve.click("#ask-no");
+    eve.wait_for("!$('#ask-dialog').open && $('#account-dialog').open");
+    eve.click("#logout");
+    eve.click("#ask-yes");
+    eve.wait_for("!$('#sign-in').hidden");
+
+    let ada = chat.user("Ada");
+    ada.network.cut();
+    ada.wait_until_disconnected();
+    ada.say("Not sent yet");
+    ada.click("#account-open");
+    ada.click("#logout");
+    ada.wait_for("$('#ask-text').textContent.includes('haven’t been sent')");
+    ada.network.restore();
+    ada.click("#ask-no");
+    ada.click("#account-dialog .close");
+    ada.sees_messages(&[("Ada", "Not sent yet")]);
+    ada.click("#account-open");
+    ada.click("#logout");
+    ada.wait_for("!$('#sign-in').hidden && !$('#ask-dialog').open");
+}
