@@ -178,7 +178,7 @@ client.on('state', ({ state, reason }) => {
   if (state !== 'expired') return;
   closeDialogs();
   if (reason === 'deleted' || reason === 'logout') signedOut(reason);
-  else signIn.show({ reason, guest: model.you?.guest });
+  else signIn.show({ reason, mode: model.you?.guest ? 'guest' : 'login' });
 });
 
 /** The user has signed out: removes all their data from the page. */

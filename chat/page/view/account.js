@@ -90,11 +90,19 @@ function kindOf({ guest, operator }) {
   return t(guest ? 'account.guest' : 'account.member');
 }
 
-function sessionElement({ created, used, current }, revoke) {
+function nameOf({ program, system }) {
+  if (program === 'app') return t('account.device_app');
+  if (program && system) return t('account.device', { program, system });
+  return program ?? system ?? t('account.device_unknown');
+}
+
+function sessionElement({ created, used, current, device }, revoke) {
   const element = fromTemplate('row-template');
+  const [name, ...notes] = find(element, '.heading').children;
   const lastUsed = t('account.session_used', { time: moment.format(used) });
-  find(element, 'b').textContent = current ? t('account.this_session') : lastUsed;
-  find(element, 'span.quiet').textContent = t('account.session_created', { time: moment.format(created) });
+  name.textContent = nameOf(device);
+  notes[0].textContent = current ? t('account.this_session') : lastUsed;
+  notes[1].textContent = t('account.session_created', { time: moment.format(created) });
   const button = find(element, 'button');
   button.textContent = t('account.revoke');
   button.hidden = current;

@@ -39,12 +39,12 @@ export class SignIn {
   /** Uses the current session if there is one, otherwise shows the form. */
   async begin() {
     try {
-      const { you, guests, registration } = await this.#client.session();
+      const { you, guests, registration, accounts } = await this.#client.session();
       $('mode-guest').parentElement.hidden = !guests;
       $('mode-register').parentElement.hidden = !registration;
       $('modes').hidden = !guests && !registration;
       if (you) this.#onSignedIn(you);
-      else this.show();
+      else this.show({ mode: registration && !accounts ? 'register' : 'login' });
     } catch (error) {
       if ($('sign-in').hidden) this.show();
       this.#showError(errorText(error));
@@ -52,21 +52,20 @@ export class SignIn {
     }
   }
 
-  /** Shows the form. `reason` says why the session has ended; `guest` whether it was a guest's. */
-  show({ reason = null, guest = false } = {}) {
+  /** Shows the form in this mode. `reason` says why the session has ended; a user then signs in as before. */
+  show({ reason = null, mode = 'login' } = {}) {
     const wasHidden = $('sign-in').hidden;
     $('sign-in').hidden = false;
     $('chat').inert = true;
     $('chat').classList.add('covered');
-    // A user whose session has ended signs in as before.
-    if (wasHidden) $(guest ? 'mode-guest' : 'mode-login').checked = true;
+    if (wasHidden) $(`mode-${mode}`).checked = true;
     this.#showMode();
     const expiry = EXPIRY_REASONS.includes(reason) ? reason : 'unknown';
     $('sign-in-lead').textContent = reason ? t(`expired.${expiry}`) : t('sign_in.lead');
     if (!wasHidden) return;
     $('name').value = lastName.load() ?? '';
     $('password').value = '';
-    (reason && !guest && $('name').value ? $('password') : $('name')).focus();
+    (reason && mode === 'login' && $('name').value ? $('password') : $('name')).focus();
   }
 
   hide() {
