@@ -109,6 +109,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Limits`], [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
 //! - To open: [`RequestReader`] and [`ServerHandshake`] for a server, [`ClientHandshake`] for a client, [`Rejection`].
+//! - To serve plain HTTP beside it without the server: [`RequestReader`], [`BodyReader`], [`Rejection`].
 //! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
 //! - To log what a peer sent: [`Escaped`].
 #![cfg_attr(
@@ -142,12 +143,12 @@ mod reactor;
 mod server;
 
 pub use proto::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Deflate,
-    DeflateResponseError, Delivery, EncodedHeader, Escaped, Established, Event, Events, ExtensionOffer, FixedOutput,
-    FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader, KeySource, Limits,
-    Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError, Receiver, Rejection,
-    Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State,
-    Unmasked, reason_phrase,
+    BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
+    Deflate, DeflateResponseError, Delivery, EncodedHeader, Escaped, Established, Event, Events, ExtensionOffer,
+    FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader,
+    KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError,
+    Receiver, Rejection, Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender,
+    ServerHandshake, State, Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

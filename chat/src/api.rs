@@ -123,10 +123,10 @@ impl Api {
             ("POST", "/api/guest") => self.sign_in(AuthMethod::Guest, request, from, origin_kind, site, responder),
             ("POST", "/api/logout") => return self.log_out(request, from, site, origin_kind, responder),
             ("GET" | "HEAD", "/api/session") => return self.session(request, from, origin_kind, site, responder),
-            (_, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
-                Err((responder, ErrorResponse::method("POST")))
+            (method, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
+                other_method(method, "OPTIONS, POST", responder)
             }
-            (_, "/api/session") => Err((responder, ErrorResponse::method("GET, HEAD"))),
+            (method, "/api/session") => other_method(method, "GET, HEAD, OPTIONS", responder),
             _ => Err((responder, error_response(404, "not_found", "There is no such request; see docs/protocol.md."))),
         };
         if let Err((responder, refused)) = handled {
@@ -304,6 +304,15 @@ impl Api {
         });
         self.core.session(address_key(from), token, callback);
     }
+}
+
+/// Responds to a method without a handler of its own: OPTIONS gets the `allowed` methods, any other 405.
+fn other_method(method: &str, allowed: &'static str, responder: Responder) -> Result<(), (Responder, ErrorResponse)> {
+    if method != "OPTIONS" {
+        return Err((responder, ErrorResponse::method(allowed)));
+    }
+    responder.send(Response::new(204).header("Allow", allowed));
+    Ok(())
 }
 
 /// Charges a guess that is wrong without verifying a password.

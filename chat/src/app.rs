@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use switchboard::{
-    Acceptance, App, CloseCode, ConnectionId, Context, End, Escaped, Handshake, Message, OriginPolicy, Rejection,
-    Remote, Request, RequestHead, Responder, Response, Verdict,
+    Acceptance, App, CloseCode, ConnectionId, Context, End, Escaped, Handshake, HttpVersion, Message, OriginPolicy,
+    Rejection, Remote, Request, RequestHead, Responder, Response, Verdict,
 };
 
 use super::{
@@ -82,22 +82,30 @@ impl App for Chat {
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
-        let host = request.head.values("host").next().and_then(|host| std::str::from_utf8(host).ok()).unwrap_or("");
-        let path = request.head.path();
+        let head = request.head;
+        // The health checks of proxies name no host. No page can make a browser send such a request, so it did not come
+        // here by a foreign name. It gets the files, which are the same for everybody.
+        let names_no_host =
+            head.version() == HttpVersion::Http10 && head.host().is_none() && head.values("host").next().is_none();
+        let host = head.host().unwrap_or_default();
+        let path = head.path();
         if self.site.is_ours(host) && path.starts_with("/api/") {
             return self.api.request(request, host, &self.site, responder);
         }
-        let response = if !self.site.is_ours(host) {
+        let response = if !self.site.is_ours(host) && (!names_no_host || path.starts_with("/api/")) {
             Response::text(421, MISDIRECTED)
-        } else if path == WEBSOCKET_PATH {
-            Response::text(426, "this path only accepts WebSocket connections\n").header("Upgrade", "websocket")
         } else {
-            match (files::find(path), request.head.method()) {
-                (Some(file), "GET" | "HEAD") => self.with_cors(file.response(request.head, host), request.head, host),
-                (Some(_), _) => {
-                    Response::text(405, "only GET and HEAD are allowed here\n").header("Allow", "GET, HEAD")
+            match (path, files::find(path), head.method()) {
+                (WEBSOCKET_PATH, _, "OPTIONS") => Response::new(204).header("Allow", "GET, OPTIONS"),
+                (WEBSOCKET_PATH, _, _) => {
+                    Response::text(426, "this path only accepts WebSocket connections\n").header("Upgrade", "websocket")
                 }
-                (None, _) => Response::text(404, "not found; the chat is at /\n"),
+                (_, Some(file), "GET" | "HEAD") => self.with_cors(file.response(head, host), head, host),
+                (_, Some(_), "OPTIONS") => Response::new(204).header("Allow", FILE_METHODS),
+                (_, Some(_), _) => {
+                    Response::text(405, "only GET and HEAD are allowed here\n").header("Allow", FILE_METHODS)
+                }
+                (_, None, _) => Response::text(404, "not found; the chat is at /\n"),
             }
         };
         responder.send(response);
@@ -145,6 +153,7 @@ impl App for Chat {
 }
 
 const WEBSOCKET_PATH: &str = "/ws";
+const FILE_METHODS: &str = "GET, HEAD, OPTIONS";
 const SUBPROTOCOL: &str = "switchboard.v1";
 const MISDIRECTED: &str =
     "this host name is not the chat's; the operator can set it with --public-url http://NAME:PORT\n";

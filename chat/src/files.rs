@@ -55,7 +55,7 @@ impl File {
         Self { path, content_type, content, variants: OnceLock::new() }
     }
 
-    /// Returns the response to a GET or HEAD request for the file. `host` is the request's Host.
+    /// Returns the response to a GET or HEAD request for the file. `host` is the request's Host, empty if it has none.
     pub(super) fn response(&'static self, head: &RequestHead, host: &str) -> Response {
         let variant = self.variant(head);
         let is_known = names_tag(head.values("if-none-match"), &variant.etag);
@@ -186,11 +186,13 @@ fn thousandths(qvalue: &[u8]) -> Option<u16> {
 }
 
 /// Returns the `Content-Security-Policy`: only the page's own files load or run, text never becomes script or markup,
-/// and no page frames it. It names the WebSocket's host because not every browser counts it as `'self'`.
+/// and no page frames it. It names the WebSocket's host, if that is known, because not every browser counts it as
+/// `'self'`.
 fn security_policy(host: &str) -> String {
+    let websocket = if host.is_empty() { String::new() } else { format!(" ws://{host} wss://{host}") };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-         connect-src 'self' ws://{host} wss://{host}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         connect-src 'self'{websocket}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'"
     )
 }

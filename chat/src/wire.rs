@@ -18,10 +18,11 @@ pub(super) struct Incoming {
 }
 
 /// The number or string by which a client matches a reply to its event.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum EventId {
-    Number(serde_json::Number),
+    /// As the client wrote it: no type of ours has all numbers of JSON, and a client compares what comes back.
+    Number(Box<RawValue>),
     Text(String),
 }
 
@@ -73,7 +74,7 @@ pub(super) fn decode(text: &str) -> Result<Incoming, (EventError, Option<EventId
     let id = match id.map(EventId::read) {
         None => None,
         Some(Some(id)) => Some(id),
-        Some(None) => return Err((malformed("An id is a number or a string of at most 64 bytes."), None)),
+        Some(None) => return Err((malformed("An id is a number or a string, of at most 64 bytes."), None)),
     };
     if more.is_some() {
         return Err((malformed("An event has at most three parts."), id));
@@ -111,14 +112,15 @@ fn first_parts(json: &RawValue) -> Option<[Option<&RawValue>; 4]> {
 }
 
 impl EventId {
-    /// Reads an id: a number, or a string of at most [`MAX_ID_BYTES`].
+    /// Reads an id: a number or a string, of at most [`MAX_ID_BYTES`].
     fn read(json: &RawValue) -> Option<Self> {
-        let json = json.get();
-        if json.starts_with('"') {
-            let text: String = serde_json::from_str(json).ok()?;
-            (text.len() <= MAX_ID_BYTES).then_some(Self::Text(text))
-        } else {
-            serde_json::from_str(json).ok().map(Self::Number)
+        match json.get().bytes().next()? {
+            b'"' => {
+                let text: String = serde_json::from_str(json.get()).ok()?;
+                (text.len() <= MAX_ID_BYTES).then_some(Self::Text(text))
+            }
+            b'-' | b'0'..=b'9' => (json.get().len() <= MAX_ID_BYTES).then(|| Self::Number(json.to_owned())),
+            _ => None,
         }
     }
 }
@@ -159,10 +161,10 @@ mod tests {
 
     #[test]
     fn events_are_arrays_of_a_name_data_and_an_id() {
-        let number = |n: u64| Some(EventId::Number(n.into()));
-        let rows: &[(&str, Result<(&str, Option<EventId>), (&str, Option<EventId>)>)] = &[
+        let number = |n: u64| Some(n.to_string());
+        let rows: &[(&str, Result<(&str, Option<String>), (&str, Option<String>)>)] = &[
             (r#"["say",{"text":"hi"},7]"#, Ok(("say", number(7)))),
-            (r#"["say",{"text":"hi"},"a"]"#, Ok(("say", Some(EventId::Text("a".into()))))),
+            (r#"["say",{"text":"hi"},"a"]"#, Ok(("say", Some(r#""a""#.into())))),
             (r#"["say",{}]"#, Ok(("say", None))),
             (r#"["beat"]"#, Ok(("beat", None))),
             ("{", Err(("bad_json", None))),
@@ -180,10 +182,70 @@ mod tests {
         for (text, expected) in rows {
             let seen = decode(text);
             let seen = match &seen {
-                Ok(incoming) => Ok((&*incoming.event, incoming.id.clone())),
-                Err((error, id)) => Err((error.code, id.clone())),
+                Ok(incoming) => Ok((&*incoming.event, incoming.id.as_ref().map(json))),
+                Err((error, id)) => Err((error.code, id.as_ref().map(json))),
             };
             assert_eq!(seen, *expected, "{text}");
+        }
+    }
+
+    /// A past bug: a number beyond 64 bits came back as another one, rounded.
+    #[test]
+    fn a_number_comes_back_as_it_was_written() {
+        let longest = "9".repeat(64);
+        let numbers = [
+            "0",
+            "-0",
+            "18446744073709551615",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "123456789012345678901234567890",
+            "0.1000000000000000055511151231257827021181583404541015625",
+            "1.0",
+            "1e2",
+            "1E+2",
+            "1e999",
+            "-1.5e-999",
+            &longest,
+        ];
+        for number in numbers {
+            let incoming = decode(&format!(r#"["say",{{}}, {number} ]"#)).unwrap();
+            let id = incoming.id.unwrap();
+            assert_eq!(ack("{}", &id), format!(r#"["ack",{{}},{number}]"#));
+            let refused = error(&EventError::no_session(), Some(&id));
+            assert!(refused.ends_with(&format!("}},{number}]")), "{refused}");
+        }
+        let rows = [
+            (format!("{longest}9"), "bad_event"),
+            (format!("0.{}", "0".repeat(63)), "bad_event"),
+            ("true".to_owned(), "bad_event"),
+            ("[1]".to_owned(), "bad_event"),
+            ("01".to_owned(), "bad_json"),
+            ("+1".to_owned(), "bad_json"),
+            ("1.".to_owned(), "bad_json"),
+            (".5".to_owned(), "bad_json"),
+            ("0x10".to_owned(), "bad_json"),
+            ("NaN".to_owned(), "bad_json"),
+        ];
+        for (id, code) in rows {
+            let (error, id) = decode(&format!(r#"["say",{{}},{id}]"#)).unwrap_err();
+            assert_eq!((error.code, id.is_some()), (code, false));
+        }
+    }
+
+    #[test]
+    fn a_string_comes_back_with_the_same_characters() {
+        let longest = format!("\"{}\"", "x".repeat(64));
+        let escaped = format!("\"{}\"", r"\u0078".repeat(64));
+        for (id, shown) in
+            [(r#""""#, r#""""#), (r#""a\n\u00e9""#, "\"a\\n\u{e9}\""), (&longest, &*longest), (&escaped, &longest)]
+        {
+            let incoming = decode(&format!(r#"["say",{{}},{id}]"#)).unwrap();
+            assert_eq!(ack("{}", &incoming.id.unwrap()), format!(r#"["ack",{{}},{shown}]"#));
+        }
+        for id in [format!("\"{}\"", "x".repeat(65)), r#""\ud800""#.to_owned()] {
+            let (error, id) = decode(&format!(r#"["say",{{}},{id}]"#)).unwrap_err();
+            assert_eq!((error.code, id.is_some()), ("bad_event", false));
         }
     }
 

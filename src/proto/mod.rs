@@ -50,9 +50,9 @@ pub use error::{ProtocolError, SendError};
 pub use escaped::Escaped;
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established, ExtensionOffer,
-    HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader,
-    ResponseHead, ServerHandshake, reason_phrase,
+    BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established,
+    ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead,
+    RequestReader, ResponseHead, ServerHandshake, reason_phrase,
 };
 pub use limits::{Delivery, Limits};
 pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};

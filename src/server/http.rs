@@ -1,28 +1,32 @@
 //! Plain HTTP/1.1 on the same port: enough to serve a page and a small API.
 //!
-//! Supports GET, HEAD, POST with a Content-Length, and keep-alive. Handles one request at a time: pipelined requests
-//! wait until the response is given. Does not support chunked or streamed bodies.
+//! Supports GET, HEAD, OPTIONS, POST with a Content-Length or in chunks, and keep-alive. Handles one request at a time:
+//! pipelined requests wait until the response is given. Does not support streamed bodies.
 
 use std::{borrow::Cow, io::Write as _, net::SocketAddr, time::Duration};
 
 use crate::{
-    HandshakeError, HeadError, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ServerHandshake,
-    reactor::Tick, reason_phrase, server::Config,
+    BodyError, BodyReader, HandshakeError, HeadError, HttpVersion, InvalidHeader, Rejection, RequestHead,
+    RequestReader, ServerHandshake, reactor::Tick, reason_phrase, server::Config,
 };
 
 /// A complete plain HTTP request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// The method, target and header fields.
+    /// The method, target and header fields. The method is GET, HEAD, POST or OPTIONS. The server itself responds to
+    /// `OPTIONS *`.
     pub head: &'a RequestHead,
-    /// The body; empty if the request has none.
+    /// The body, of [`Config::max_body_bytes`] at most; empty if the request has none. That of a request in chunks is
+    /// decoded, and the trailer fields are dropped.
     pub body: &'a [u8],
     /// The address of the other end of the TCP connection.
     pub peer: SocketAddr,
 }
 
 /// A response to a plain HTTP request. The server adds Content-Length, Connection and Keep-Alive.
+///
+/// A response to HEAD, and one with a status that has no body (204, 205, 304), is sent without its body.
 #[derive(Clone, Debug)]
 pub struct Response {
     status: u16,
@@ -93,20 +97,20 @@ impl Response {
         for (name, value) in headers {
             let _ = write!(out, "{name}: {value}\r\n");
         }
+        let body = if matches!(status, 204 | 205 | 304) { b"".as_slice() } else { body };
         // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
         if !matches!(status, 204 | 304) {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
         }
-        let _ = match keep_alive {
-            Some(time) => match time.as_secs() {
-                seconds @ 1..=MAX_TOLD_SECONDS => {
-                    write!(out, "Connection: keep-alive\r\nKeep-Alive: timeout={seconds}\r\n\r\n")
-                }
-                _ => write!(out, "Connection: keep-alive\r\n\r\n"),
-            },
-            None => write!(out, "Connection: close\r\n\r\n"),
-        };
-        if !head_only && !matches!(status, 204 | 304) {
+        let connection = if keep_alive.is_some() { "keep-alive" } else { "close" };
+        // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
+        let upgrade = if has_field(headers, "upgrade") { ", Upgrade" } else { "" };
+        let _ = write!(out, "Connection: {connection}{upgrade}\r\n");
+        if let Some(seconds @ 1..=MAX_TOLD_SECONDS) = keep_alive.map(|time| time.as_secs()) {
+            let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        if !head_only {
             out.extend_from_slice(body);
         }
         out
@@ -124,13 +128,14 @@ pub(super) struct RequestStream {
     reader: RequestReader,
     /// The request whose body is arriving.
     body: Option<PendingBody>,
+    /// The request is known to be a HEAD request.
+    is_head: bool,
 }
 
 #[derive(Debug)]
 struct PendingBody {
     head: RequestHead,
-    bytes: Vec<u8>,
-    length: usize,
+    reader: BodyReader,
 }
 
 /// A complete request of a client.
@@ -148,7 +153,7 @@ impl RequestStream {
 
     /// Reads a further request, which counts from its first byte.
     pub(super) fn next(config: &Config, from: SocketAddr) -> Self {
-        Self { from, begun: None, reader: RequestReader::new(config.head), body: None }
+        Self { from, begun: None, reader: RequestReader::new(config.head), body: None, is_head: false }
     }
 
     pub(super) fn from(&self) -> SocketAddr {
@@ -170,9 +175,14 @@ impl RequestStream {
         self.reader.is_empty() && self.body.is_none()
     }
 
+    /// Returns whether the request is known to be a HEAD request: its response has no body, not even that of a rejection.
+    pub(super) fn is_head(&self) -> bool {
+        self.is_head
+    }
+
     /// Returns the heap memory of the request so far, in bytes.
     pub(super) fn allocated_bytes(&self) -> usize {
-        let body = self.body.as_ref().map_or(0, |body| body.head.allocated_bytes() + body.bytes.capacity());
+        let body = self.body.as_ref().map_or(0, |body| body.head.allocated_bytes() + body.reader.allocated_bytes());
         self.reader.allocated_bytes() + body
     }
 
@@ -190,39 +200,38 @@ impl RequestStream {
     ) -> Result<(usize, Option<Incoming>), Rejection> {
         self.begun.get_or_insert(now);
         if let Some(body) = self.body.take() {
-            return Ok(self.receive_body(body, bytes));
+            return self.receive_body(body, bytes);
         }
         let Some((head, used)) = self.reader.receive(bytes).map_err(|error: HeadError| Rejection::from(&error))? else {
             return Ok((bytes.len(), None));
         };
+        self.is_head = head.method() == "HEAD";
         if head.version() == HttpVersion::Http11 && head.has_token("upgrade", "websocket") {
             let handshake =
                 ServerHandshake::from_request(&head).map_err(|error: HandshakeError| Rejection::from(&error))?;
             return Ok((used, Some(Incoming::WebSocket { head, handshake })));
         }
-        let length = check_plain(&head, config)?;
-        if length == 0 {
-            return Ok((used, Some(Incoming::Plain { head, body: Vec::new() })));
-        }
+        check_plain(&head)?;
+        let reader = BodyReader::new(&head, config.max_body_bytes, config.head)
+            .map_err(|error: BodyError| Rejection::from(&error))?;
         // RFC 9110 §10.1.1: it does not count in HTTP/1.0.
-        if head.version() == HttpVersion::Http11
-            && head.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
-        {
+        let awaits_continue = head.version() == HttpVersion::Http11
+            && head.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        let (more, incoming) = self.receive_body(PendingBody { head, reader }, &bytes[used..])?;
+        if awaits_continue && incoming.is_none() {
             send_continue();
         }
-        let body = PendingBody { head, bytes: Vec::new(), length };
-        let (more, incoming) = self.receive_body(body, &bytes[used..]);
         Ok((used + more, incoming))
     }
 
-    fn receive_body(&mut self, mut body: PendingBody, bytes: &[u8]) -> (usize, Option<Incoming>) {
-        let taken = bytes.len().min(body.length - body.bytes.len());
-        body.bytes.extend_from_slice(&bytes[..taken]);
-        if body.bytes.len() < body.length {
-            self.body = Some(body);
-            return (taken, None);
+    fn receive_body(&mut self, mut body: PendingBody, bytes: &[u8]) -> Result<(usize, Option<Incoming>), Rejection> {
+        match body.reader.receive(bytes).map_err(|error: BodyError| Rejection::from(&error))? {
+            Some((bytes, used)) => Ok((used, Some(Incoming::Plain { head: body.head, body: bytes }))),
+            None => {
+                self.body = Some(body);
+                Ok((bytes.len(), None))
+            }
         }
-        (taken, Some(Incoming::Plain { head: body.head, body: body.bytes }))
     }
 }
 
@@ -238,35 +247,30 @@ pub(super) fn keeps_alive(head: &RequestHead) -> bool {
     }
 }
 
-/// Checks the requirements of RFC 9110 and 9112 for any request. Returns the length of its body.
-fn check_plain(head: &RequestHead, config: &Config) -> Result<usize, Rejection> {
-    let refuse = |status: u16, why: &'static str| Err(Rejection::new(status).body(why));
-    let hosts = head.values("host").count();
-    if hosts > 1 || (hosts == 0 && head.version() == HttpVersion::Http11) {
-        return refuse(400, "a request needs exactly one Host\n");
-    }
-    if !matches!(head.method(), "GET" | "HEAD" | "POST") {
-        return Err(Rejection::new(405)
-            .header("Allow", "GET, HEAD, POST")
-            .body("only GET, HEAD and POST are supported\n"));
-    }
-    if head.values("transfer-encoding").next().is_some() {
-        return refuse(411, "a body needs a Content-Length\n");
-    }
-    let mut lengths = head.values("content-length");
-    let length = match (lengths.next(), lengths.next()) {
-        (None, _) if head.method() == "POST" => return refuse(411, "a POST needs a Content-Length\n"),
-        (None, _) => return Ok(0),
-        (Some(_), Some(_)) => return refuse(400, "more than one Content-Length\n"),
-        (Some(value), None) => value,
-    };
-    if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
-        return refuse(400, "Content-Length is not a number\n");
-    }
-    // A number that does not fit is larger than any limit.
-    let length = core::str::from_utf8(length).ok().and_then(|digits| digits.parse().ok()).unwrap_or(usize::MAX);
-    if length > config.max_body_bytes {
-        return refuse(413, "the body is too large\n");
-    }
-    Ok(length)
+/// Returns whether there is a field with this name.
+fn has_field(headers: &[(Cow<'static, str>, Cow<'static, str>)], wanted: &str) -> bool {
+    headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted))
 }
+
+/// Checks the requirements of RFC 9110 and 9112 for any request, except for those of its body.
+fn check_plain(head: &RequestHead) -> Result<(), Rejection> {
+    let refuse = |status: u16, why: &'static str| Err(Rejection::new(status).body(why));
+    let mut hosts = head.values("host");
+    match (hosts.next(), hosts.next()) {
+        // RFC 9112 §3.2: only HTTP/1.0 has requests without Host, such as the health checks of proxies.
+        (None, _) if head.version() == HttpVersion::Http10 => {}
+        (Some(host), None) if host.is_empty() || head.host().is_some() => {}
+        _ => return refuse(400, "a request needs exactly one valid Host\n"),
+    }
+    if !matches!(head.method(), "GET" | "HEAD" | "POST" | "OPTIONS") {
+        return Err(Rejection::new(405).header("Allow", METHODS).body(format!("only {METHODS} are supported\n")));
+    }
+    let has = |name| head.values(name).next().is_some();
+    if head.method() == "POST" && !has("content-length") && !has("transfer-encoding") {
+        return refuse(411, "a POST needs a Content-Length or chunks\n");
+    }
+    Ok(())
+}
+
+/// The methods that the server passes on to the app.
+pub(super) const METHODS: &str = "GET, HEAD, OPTIONS, POST";

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use log::{debug, trace};
 
 use super::{
-    Acceptance, App, Context, Handshake, Request, Responder, Verdict,
+    Acceptance, App, Context, Handshake, Request, Responder, Response, Verdict,
     addresses::TooMany,
-    http::{Incoming, RequestStream, keeps_alive},
+    http::{Incoming, METHODS, RequestStream, keeps_alive},
     inbound::{Decision, Phase},
     link::LinkState,
     worker::{TOO_MANY_FROM_ADDRESS, Worker},
@@ -26,6 +26,9 @@ impl<A: App> Worker<A> {
                 inbound.phase = Phase::AwaitingResponse { from, keep_alive, head_only: head.method() == "HEAD" };
                 trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
                 let responder = Responder::new(self.mailbox.clone(), key);
+                if head.path() == "*" {
+                    return responder.send(Response::new(204).header("Allow", METHODS));
+                }
                 self.app.request(&Request { head: &head, body: &body, peer: from }, responder);
             }
             Incoming::WebSocket { head, handshake } => {
@@ -141,8 +144,11 @@ impl<A: App> Worker<A> {
     /// Sends a rejection and ends the connection.
     pub(super) fn refuse(&mut self, key: Key, from: SocketAddr, rejection: &Rejection) {
         debug!("{}: refused with {}, from {from}", self.hub.id(key), rejection.status());
+        // A handshake is not a HEAD request if the app decides on it.
+        let is_head = matches!(&self.inbound[Self::slot(key)].phase, Phase::Http(stream) if stream.is_head());
         let mut out = Vec::new();
-        if let Err(error) = rejection.write(&mut out) {
+        let written = if is_head { rejection.write_head(&mut out) } else { rejection.write(&mut out) };
+        if let Err(error) = written {
             log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
             // This rejection has no fields of the app and can be written.
             let _ = Rejection::new(500).body("internal error\n").write(&mut out);

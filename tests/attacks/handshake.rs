@@ -492,8 +492,15 @@ fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_fol
         ("behind a NUL", opening_with("Transfer-Encoding\0: chunked\r\n"), &chunks, 400),
         ("version 8", OPENING.replace("Version: 13", "Version: 8"), "", 426),
         ("no version", OPENING.replace("Sec-WebSocket-Version: 13\r\n", ""), "", 426),
-        ("a plain request in chunks", post("Transfer-Encoding: chunked\r\n"), &chunks, 411),
-        ("and with a length", post(&format!("{length}Transfer-Encoding: chunked\r\n")), &chunks, 411),
+        ("a length and chunks", post(&format!("{length}Transfer-Encoding: chunked\r\n")), &chunks, 400),
+        ("chunks and a length", post(&format!("Transfer-Encoding: chunked\r\n{length}")), &chunks, 400),
+        ("chunks, x", post("Transfer-Encoding: chunked, x\r\n"), &chunks, 400),
+        ("x, chunks", post("Transfer-Encoding: x, chunked\r\n"), &chunks, 501),
+        ("xchunked, plain", post("Transfer-Encoding: xchunked\r\n"), &chunks, 501),
+        ("chunks in HTTP/1.0", post("Transfer-Encoding: chunked\r\n").replace("HTTP/1.1", "HTTP/1.0"), &chunks, 400),
+        ("a chunk before a bare LF", post("Transfer-Encoding: chunked\r\n"), "5;\nhello\r\n0\r\n\r\n", 400),
+        ("a size of more than 64 bits", post("Transfer-Encoding: chunked\r\n"), "10000000000000005\r\nhello", 413),
+        ("a request as a trailer field", post("Transfer-Encoding: chunked\r\n"), "0\r\n", 400),
         ("two lengths", post("Content-Length: 0\r\nContent-Length: 5\r\n"), "hello", 400),
     ];
     for (name, request, body, status) in rows {
@@ -515,12 +522,14 @@ fn hs_07_handshake_with_a_body_or_a_bad_version_ends_the_connection_and_what_fol
     assert_eq!(targets.try_iter().collect::<Vec<_>>(), [""; 0], "no body is read as a request");
 
     // A valid body is read as a body.
-    let mut raw = Raw::connect(server.address);
-    raw.write(format!("{}{SMUGGLED}", post(&length)));
-    assert_eq!(raw.response().status, 404);
-    raw.finish_writing();
-    raw.expect_end();
-    assert_eq!(targets.try_iter().collect::<Vec<_>>(), ["/"]);
+    for (fields, body) in [(&*length, SMUGGLED), ("Transfer-Encoding: chunked\r\n", &chunks)] {
+        let mut raw = Raw::connect(server.address);
+        raw.write(format!("{}{body}", post(fields)));
+        assert_eq!(raw.response().status, 404);
+        raw.finish_writing();
+        raw.expect_end();
+        assert_eq!(targets.try_iter().collect::<Vec<_>>(), ["/"]);
+    }
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn a_head_is_read_into_its_parts() {
     assert_eq!(headers, [("Host", b"example.com".as_slice()), ("X", b"y")]);
 
     let head =
-        accepted("repeated, in any case", b"POST * HTTP/1.0\r\nx-A: 1\r\nB:\r\nX-a:2 \t\r\n\r\n", limits(100, 3));
-    assert_eq!((head.method(), head.target(), head.version()), ("POST", "*", HttpVersion::Http10));
+        accepted("repeated, in any case", b"OPTIONS * HTTP/1.0\r\nx-A: 1\r\nB:\r\nX-a:2 \t\r\n\r\n", limits(100, 3));
+    assert_eq!((head.method(), head.target(), head.version()), ("OPTIONS", "*", HttpVersion::Http10));
     assert_eq!(head.values("X-A").collect::<Vec<_>>(), [b"1", b"2"]);
     assert_eq!(head.values("b").collect::<Vec<_>>(), [b""]);
     assert_eq!(head.values("c").count(), 0);
@@ -150,6 +150,89 @@ fn a_whole_head_that_breaks_the_grammar_is_refused_with_400() {
             let status = outcome.map(|head| panic!("{name}: {head:?}")).map_err(|error: HeadError| error.status());
             assert_eq!(status, Err::<(), _>(400), "{name}, pieces of {piece}");
         }
+    }
+}
+
+/// RFC 9112 §3.2: the four forms of a target. The host of a whole address goes before the Host field (§3.2.2).
+#[test]
+fn a_target_is_a_path_a_whole_address_a_host_or_an_asterisk() {
+    let rows: &[(&str, &str, &str, &str)] = &[
+        ("GET", "/", "/", "field.example"),
+        ("GET", "/chat?room=1?2", "/chat", "field.example"),
+        ("GET", "//chat.example/x", "//chat.example/x", "field.example"),
+        ("GET", "/http://chat.example/x", "/http://chat.example/x", "field.example"),
+        ("GET", "http://chat.example/x?y=/", "/x", "chat.example"),
+        ("GET", "HTTPS://Chat.Example:8443/x", "/x", "Chat.Example:8443"),
+        ("GET", "http://[::1]:80/x", "/x", "[::1]:80"),
+        ("GET", "http://chat.example", "/", "chat.example"),
+        ("POST", "http://chat.example?x", "/", "chat.example"),
+        ("GET", "http://chat.example/http://evil.example/", "/http://evil.example/", "chat.example"),
+        ("OPTIONS", "*", "*", "field.example"),
+        ("OPTIONS", "http://chat.example", "*", "chat.example"),
+        ("OPTIONS", "http://chat.example/", "/", "chat.example"),
+        ("CONNECT", "chat.example:443", "chat.example:443", "field.example"),
+    ];
+    for (method, target, path, host) in rows {
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: field.example\r\n\r\n");
+        let head = accepted(target, request.as_bytes(), HeadLimits::default());
+        assert_eq!((head.target(), head.path(), head.host()), (*target, *path, Some(*host)), "{method} {target}");
+    }
+}
+
+#[test]
+fn a_target_in_no_form_is_refused_with_400() {
+    let rows = [
+        ("GET", "*"),
+        ("OPTIONS", "**"),
+        ("GET", "chat"),
+        ("GET", "chat.example:443"),
+        ("GET", "chat.example/x"),
+        ("CONNECT", "http://chat.example/"),
+        ("CONNECT", "user@chat.example:443"),
+        ("GET", "ftp://chat.example/"),
+        ("GET", "ws://chat.example/"),
+        ("GET", "xhttp://chat.example/"),
+        ("GET", "http:/chat.example/"),
+        ("GET", "http:chat.example"),
+        ("GET", "http://"),
+        ("GET", "http:///x"),
+        ("GET", "http://?x"),
+        ("GET", "http://:80/"),
+        ("GET", "http://user@chat.example/"),
+        ("GET", "http://user:secret@chat.example/"),
+        ("GET", "http://chat.example:port/"),
+        ("GET", "http://chat.example:123456/"),
+        ("GET", "http://chat.example#/"),
+        ("GET", "http://chat.example\\@evil.example/"),
+        ("GET", "http://[::1/"),
+        ("GET", "http://::1/"),
+    ];
+    for (method, target) in rows {
+        let bytes = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let error = read(bytes.as_bytes(), bytes.len(), HeadLimits::default()).0.err();
+        assert_eq!(error.map(|error| error.status()), Some(400), "{method} {target}: {error:?}");
+    }
+}
+
+#[test]
+fn a_head_has_a_host_if_it_has_one_valid_field() {
+    let rows = [
+        ("", None),
+        ("Host: a\r\n", Some("a")),
+        ("host: a.example:80\r\n", Some("a.example:80")),
+        ("Host: [::1]\r\n", Some("[::1]")),
+        ("Host:\r\n", None),
+        ("Host: a\r\nHost: a\r\n", None),
+        ("Host: a b\r\n", None),
+        ("Host: a@b\r\n", None),
+        ("Host: a/b\r\n", None),
+        ("Host: a, b\r\n", None),
+        ("X-Host: a\r\n", None),
+    ];
+    for (fields, host) in rows {
+        let request = format!("GET / HTTP/1.0\r\n{fields}\r\n");
+        let head = accepted(fields, request.as_bytes(), HeadLimits::default());
+        assert_eq!(head.host(), host, "{fields:?}");
     }
 }
 

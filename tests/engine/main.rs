@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `heads` | the head of an HTTP request |
+//! | `bodies` | the body of an HTTP request |
 //! | `server_handshake` | the server's side of the opening handshake |
 //! | `client_handshake` | the client's side of the opening handshake |
 //! | `both_handshakes` | both sides of the opening handshake against each other |
@@ -14,6 +15,7 @@
 //! | `sending` | the sending half |
 //! | `both_roles` | a client and a server against each other |
 
+mod bodies;
 mod both_handshakes;
 mod both_roles;
 mod client_handshake;

@@ -91,6 +91,24 @@ fn exactly_one_valid_host_is_needed() {
     ]);
 }
 
+/// RFC 9112 §3.2.2: a client that takes the server for a proxy sends the whole address.
+#[test]
+fn the_host_of_a_whole_address_goes_before_the_host_field() {
+    for target in ["http://chat.example:8080/chat", "HTTP://chat.example:8080"] {
+        let request = REQUEST.replace("GET /chat", &format!("GET {target}"));
+        for piece in [request.len(), 1] {
+            assert_eq!(checked(&request, piece).unwrap().host(), "chat.example:8080", "{target}");
+        }
+    }
+    // RFC 9112 §3.2: it does not replace the field.
+    check_rows(&[(
+        "without Host",
+        "GET /chat HTTP/1.1\r\nHost: server.example.com\r\n",
+        "GET http://chat.example/chat HTTP/1.1\r\n",
+        Some(HandshakeError::Host),
+    )]);
+}
+
 #[test]
 fn upgrade_and_connection_are_lists_that_ignore_case() {
     let upgrade = Some(HandshakeError::NotAnUpgrade);
@@ -382,9 +400,21 @@ fn a_rejection_holds_what_the_caller_chose_and_nothing_that_breaks_out_of_its_li
     let plain = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert_eq!(written(&Rejection::new(403)).as_deref(), Ok(plain));
     let full = Rejection::new(401).header("WWW-Authenticate", "Basic").header("content-type", "a/b").body("caf\u{e9}");
-    let expected = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\ncontent-type: a/b\r\n\
-                    Content-Length: 5\r\nConnection: close\r\n\r\ncaf\u{e9}";
-    assert_eq!(written(&full).as_deref(), Ok(expected));
+    let full_text = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\ncontent-type: a/b\r\n\
+                     Content-Length: 5\r\nConnection: close\r\n\r\ncaf\u{e9}";
+    assert_eq!(written(&full).as_deref(), Ok(full_text));
+
+    let empty = Rejection::new(204).header("X", "y").body("nobody reads this");
+    assert_eq!(written(&empty).as_deref(), Ok("HTTP/1.1 204 No Content\r\nX: y\r\nConnection: close\r\n\r\n"));
+    let unchanged = Rejection::new(304).header("ETag", "\"a\"").body("nor this");
+    let expected = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nConnection: close\r\n\r\n";
+    assert_eq!((written(&unchanged).as_deref(), unchanged.text()), (Ok(expected), ""));
+    let reset = "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert_eq!(written(&Rejection::new(205).body("nor this")).as_deref(), Ok(reset));
+    // RFC 9110 §9.3.2: HEAD gets the fields of the response to a GET, without the body.
+    let mut head = Vec::new();
+    full.write_head(&mut head).unwrap();
+    assert_eq!(head, full_text.strip_suffix("caf\u{e9}").unwrap().as_bytes());
 
     for status in [0, 100, 101, 199, 600, 1000] {
         assert_eq!(written(&Rejection::new(status)), Err(InvalidHeader::Status(status)));

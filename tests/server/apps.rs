@@ -116,11 +116,15 @@ fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
             ("GET / HTTP/1.1", 200),
             ("GET /?q HTTP/1.1", 200),
             ("GET /index.html HTTP/1.1", 404),
+            ("OPTIONS / HTTP/1.1", 204),
+            ("OPTIONS /index.html HTTP/1.1", 404),
             ("POST / HTTP/1.1\r\nContent-Length: 0", 405),
         ] {
             raw.write(format!("{request}\r\nHost: localhost\r\n\r\n"));
-            let answer = raw.response();
+            let answer = if status == 204 { raw.head() } else { raw.response() };
             assert_eq!(answer.status, status, "{request}");
+            let allow = matches!(status, 204 | 405).then_some("GET, HEAD, OPTIONS");
+            assert_eq!(answer.header("Allow"), allow, "{request}");
             if status == 200 {
                 assert_eq!(answer.header("Content-Type"), Some("text/html; charset=utf-8"));
                 assert!(
@@ -133,6 +137,12 @@ fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
                     assert!(page.contains(part), "the page has {part}");
                 }
             }
+        }
+        // As load balancers check a server's health.
+        for (request, status) in [("GET / HTTP/1.0\r\n\r\n", 200), ("OPTIONS / HTTP/1.0\r\n\r\n", 204)] {
+            let mut raw = Raw::connect(server.running().address());
+            raw.write(request);
+            assert_eq!(raw.head().status, status, "{request}");
         }
     }
 }

@@ -227,6 +227,105 @@ fn the_chat_refuses_foreign_hosts_origins_and_paths() {
     }
 }
 
+/// HAProxy sends `OPTIONS / HTTP/1.0` by default, others a GET without a Host.
+#[test]
+fn health_checks_without_a_host_are_answered_and_get_nothing_of_a_user() {
+    let program = start(&["--data", ":memory:", "--public-url", "https://chat.example"]);
+    let rows = [
+        ("OPTIONS / HTTP/1.0", "", 204),
+        ("GET / HTTP/1.0", "", 200),
+        ("HEAD / HTTP/1.0", "", 200),
+        ("GET /client.js HTTP/1.0", "", 200),
+        ("GET /ws HTTP/1.0", "", 426),
+        ("OPTIONS * HTTP/1.0", "", 204),
+        ("GET /nothing HTTP/1.0", "", 404),
+        ("POST / HTTP/1.0", "Content-Length: 0\r\n", 405),
+        ("GET /api/session HTTP/1.0", "", 421),
+        ("POST /api/logout HTTP/1.0", "Content-Length: 0\r\n", 421),
+        // What names a host is for that host.
+        ("GET / HTTP/1.0", "Host:\r\n", 421),
+        ("GET / HTTP/1.0", "Host: evil.example\r\n", 421),
+        ("GET http://evil.example/ HTTP/1.0", "", 421),
+        ("GET http://chat.example/ HTTP/1.0", "", 200),
+        ("GET / HTTP/1.1", "", 400),
+        ("GET / HTTP/1.1", "Host:\r\n", 421),
+        ("OPTIONS / HTTP/1.1", "Host: evil.example\r\n", 421),
+        ("OPTIONS / HTTP/1.1", "Host: chat.example\r\n", 204),
+        ("GET http://chat.example/ HTTP/1.1", "Host: evil.example\r\n", 200),
+        ("GET http://evil.example/ HTTP/1.1", "Host: chat.example\r\n", 421),
+    ];
+    for (line, fields, status) in rows {
+        for keep_alive in [false, true] {
+            let mut raw = Raw::connect(program.address());
+            let connection = if keep_alive { "keep-alive" } else { "close" };
+            raw.write(format!("{line}\r\n{fields}Connection: {connection}\r\n\r\n"));
+            let answer = raw.head();
+            assert_eq!(answer.status, status, "{line} {fields}");
+            let expected = if keep_alive && status != 400 { "keep-alive" } else { "close" };
+            assert!(answer.header("Connection").is_some_and(|value| value.starts_with(expected)), "{line}: {answer:?}");
+            let has_policy = answer.header("Content-Security-Policy").is_some();
+            assert_eq!(has_policy, status == 200, "{line} {fields}");
+            if let Some(policy) = answer.header("Content-Security-Policy").filter(|_| !line.contains("chat.example")) {
+                assert!(policy.contains("connect-src 'self';"), "{policy}");
+            }
+        }
+    }
+}
+
+#[test]
+fn options_gets_the_methods_of_what_is_served() {
+    let program = start(&["--data", ":memory:"]);
+    let mut raw = Raw::connect(program.address());
+    let rows = [
+        ("/", Some("GET, HEAD, OPTIONS")),
+        ("/?x", Some("GET, HEAD, OPTIONS")),
+        ("/style/base.css", Some("GET, HEAD, OPTIONS")),
+        ("/ws", Some("GET, OPTIONS")),
+        ("/api/session", Some("GET, HEAD, OPTIONS")),
+        ("/api/login", Some("OPTIONS, POST")),
+        ("*", Some("GET, HEAD, OPTIONS, POST")),
+        ("/nothing", None),
+        ("/api/nothing", None),
+    ];
+    for (target, allowed) in rows {
+        raw.write(format!("OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let answer = raw.response();
+        assert_eq!(
+            (answer.status, answer.header("Allow")),
+            (if allowed.is_some() { 204 } else { 404 }, allowed),
+            "{target}"
+        );
+    }
+    for (path, allowed) in [("/api/session", "GET, HEAD, OPTIONS"), ("/", "GET, HEAD, OPTIONS")] {
+        raw.write(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"));
+        let answer = raw.response();
+        assert_eq!((answer.status, answer.header("Allow")), (405, Some(allowed)), "{path}");
+    }
+    raw.write("GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let answer = raw.response();
+    assert_eq!(
+        (answer.header("Upgrade"), answer.header("Connection")),
+        (Some("websocket"), Some("keep-alive, Upgrade"))
+    );
+}
+
+/// .NET and Java send bodies in chunks whose length they do not know.
+#[test]
+fn a_body_in_chunks_signs_in() {
+    let program = start(&["--data", ":memory:"]);
+    let mut raw = Raw::connect(program.address());
+    let head = "POST /api/guest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        Transfer-Encoding: chunked\r\n\r\n";
+    raw.write(format!("{head}7\r\n{{\"name\"\r\n7\r\n:\"Ada\"}}\r\n0\r\n\r\n"));
+    assert_eq!(raw.response().status, 201);
+    // The limit of a body is the same as with a length.
+    let filled = |bytes: usize| format!("{head}{bytes:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(bytes));
+    for (bytes, status) in [(4096, 400), (4097, 413)] {
+        raw.write(filled(bytes));
+        assert_eq!(raw.response().status, status, "{bytes} bytes");
+    }
+}
+
 #[test]
 fn data_is_in_the_users_data_folder_by_default_and_one_server_uses_it_at_a_time() {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("home-{}", std::process::id()));

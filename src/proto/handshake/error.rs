@@ -33,6 +33,9 @@ pub enum HeadError {
     FoldedLine,
     /// The head breaks the grammar of RFC 9112 §2.1 in another way.
     Malformed,
+    /// The request target is neither a path nor an address with `http://` or `https://` and a valid host, nor the `*` of
+    /// OPTIONS, nor the host of CONNECT (RFC 9112 §3.2).
+    Target,
     /// The version is neither HTTP/1.1 nor HTTP/1.0.
     UnsupportedVersion,
 }
@@ -44,7 +47,7 @@ impl HeadError {
         match self {
             Self::FirstLineTooLong { .. } => 414,
             Self::TooLong { .. } | Self::TooManyHeaders { .. } => 431,
-            Self::BareLineEnd | Self::ControlCharacter | Self::FoldedLine | Self::Malformed => 400,
+            Self::BareLineEnd | Self::ControlCharacter | Self::FoldedLine | Self::Malformed | Self::Target => 400,
             Self::UnsupportedVersion => 505,
         }
     }
@@ -60,6 +63,7 @@ impl fmt::Display for HeadError {
             Self::ControlCharacter => f.write_str("a control character in the head"),
             Self::FoldedLine => f.write_str("a header field is folded"),
             Self::Malformed => f.write_str("the head is malformed"),
+            Self::Target => f.write_str("the request target is neither a path nor an http address"),
             Self::UnsupportedVersion => f.write_str("only HTTP/1.1 is supported"),
         }
     }

@@ -6,7 +6,11 @@
 use alloc::vec::Vec;
 use core::{fmt, ops::Range};
 
-use super::{HeadError, values::has_token};
+use super::{
+    HeadError,
+    target::Target,
+    values::{has_token, is_host},
+};
 use crate::proto::Escaped;
 
 /// The limits of the head of a request or a response.
@@ -38,7 +42,7 @@ pub enum HttpVersion {
 /// Reads the head of a request as it arrives ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
 ///
 /// It is strict: bare LF, control characters and folded lines, which request smuggling is made of, fail at the first
-/// byte that shows them. It does not read bodies. Bytes may be cut anywhere.
+/// byte that shows them. A [`BodyReader`](super::BodyReader) reads the body. Bytes may be cut anywhere.
 #[derive(Debug)]
 pub struct RequestReader(HeadScanner);
 
@@ -94,6 +98,9 @@ impl RequestHead {
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(HeadError::Malformed);
         };
+        if Target::parse(method, target).is_none() {
+            return Err(HeadError::Target);
+        }
         let method = range_of(&bytes, method.as_bytes());
         let target = range_of(&bytes, target.as_bytes());
         let version = http_version(version)?;
@@ -107,17 +114,41 @@ impl RequestHead {
         self.fields.text(&self.method)
     }
 
-    /// Returns the request target as it was sent: almost always a path with a query.
+    /// Returns the request target as it was sent: almost always a path with a query. Clients that take the server for a
+    /// proxy send a whole address, such as `http://chat.example/path`.
     #[must_use]
     pub fn target(&self) -> &str {
         self.fields.text(&self.target)
     }
 
-    /// Returns the request target without its query.
+    /// Returns the path of the request target, without its query. It begins with `/`, except for `OPTIONS *`, where it
+    /// is `*`, and for CONNECT, where it is a host and port.
     #[must_use]
     pub fn path(&self) -> &str {
-        let target = self.target();
-        target.split_once('?').map_or(target, |(path, _)| path)
+        let method = self.method();
+        Target::parse(method, self.target()).map_or("", |target| target.path(method))
+    }
+
+    /// Returns the host that the request is for, with its port if it has one: that of the target if it is a whole
+    /// address, otherwise the Host ([RFC 9112 §3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)).
+    ///
+    /// Returns `None` unless there is exactly one, and it is a valid host and port.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        if let Some(authority) = self.authority() {
+            return Some(authority);
+        }
+        let mut hosts = self.values("host");
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return None };
+        core::str::from_utf8(host).ok().filter(|host| is_host(host))
+    }
+
+    /// Returns the host and port in the target, if it is a whole address.
+    pub(super) fn authority(&self) -> Option<&str> {
+        match Target::parse(self.method(), self.target()) {
+            Some(Target::Absolute { authority, .. }) => Some(authority),
+            Some(Target::Origin(_) | Target::Authority(_) | Target::Asterisk) | None => None,
+        }
     }
 
     /// Returns the version.

@@ -2,8 +2,10 @@
 //!
 //! | file | section |
 //! |---|---|
-//! | `head.rs` | RFC 9112: reads the head of a request or a response as it arrives |
 //! | `values.rs` | RFC 9110 §5.6, §7.2, RFC 6455 §9.1: hosts, tokens, lists of tokens and of extensions |
+//! | `target.rs` | RFC 9112 §3.2: the forms of a request target |
+//! | `head.rs` | RFC 9112: reads the head of a request or a response as it arrives |
+//! | `body.rs` | RFC 9112 §6, §7.1: reads the body of a request as it arrives |
 //! | `key.rs` | §1.3, §4.2.2: `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` |
 //! | `deflate.rs` | RFC 7692 §7.1: the negotiation of permessage-deflate |
 //! | `error.rs` | the errors of heads and handshakes, and the status for each |
@@ -13,6 +15,7 @@
 //!
 //! [§4]: https://www.rfc-editor.org/rfc/rfc6455#section-4
 
+mod body;
 mod client;
 mod deflate;
 mod error;
@@ -20,8 +23,10 @@ mod head;
 mod key;
 mod response;
 mod server;
+mod target;
 mod values;
 
+pub use body::{BodyError, BodyReader};
 pub use client::{ClientHandshake, ClientRequest, Established};
 pub use error::{ClientHandshakeError, DeflateResponseError, HandshakeError, HeadError, InvalidHeader};
 pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};

@@ -6,12 +6,13 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{HandshakeError, HeadError, InvalidHeader, values::is_token};
+use super::{BodyError, HandshakeError, HeadError, InvalidHeader, values::is_token};
 
 /// A response that opens no connection, to a handshake or to any other request.
 ///
-/// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added. Header
-/// fields are checked when they are written: a value cannot end its line.
+/// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added, except that
+/// a status which has no body (204, 205, 304) is written without one. Header fields are checked when they are written: a
+/// value cannot end its line.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     status: u16,
@@ -57,20 +58,22 @@ impl Rejection {
     /// [`write`](Self::write).
     pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let has = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        let content_type = (!self.body.is_empty() && !has("Content-Type")).then_some(TEXT);
+        let content_type = (!self.text().is_empty() && !has("Content-Type")).then_some(TEXT);
+        // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
+        let length = (!matches!(self.status, 204 | 304)).then(|| self.text().len().to_string());
         // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
         let connection = if has("Upgrade") { "close, Upgrade" } else { "close" };
         let given = self.headers.iter().map(|(name, value)| (&**name, Cow::Borrowed(&**value)));
         given
             .chain(content_type.map(|value| ("Content-Type", Cow::Borrowed(value))))
-            .chain([("Content-Length", Cow::Owned(self.body.len().to_string()))])
+            .chain(length.map(|length| ("Content-Length", Cow::Owned(length))))
             .chain([("Connection", Cow::Borrowed(connection))])
     }
 
-    /// Returns the body.
+    /// Returns the body; empty if the status has none: 204, 205 or 304 (RFC 9110 §15).
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.body
+        if matches!(self.status, 204 | 205 | 304) { "" } else { &self.body }
     }
 
     /// Appends the response to `out`.
@@ -78,6 +81,16 @@ impl Rejection {
     /// # Errors
     /// [`InvalidHeader`] if the status or a header field must not be written. Nothing is appended.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), InvalidHeader> {
+        self.write_head(out)?;
+        out.extend_from_slice(self.text().as_bytes());
+        Ok(())
+    }
+
+    /// Appends the response without its body to `out`: the response to a HEAD request (RFC 9110 §9.3.2).
+    ///
+    /// # Errors
+    /// [`InvalidHeader`] if the status or a header field must not be written. Nothing is appended.
+    pub fn write_head(&self, out: &mut Vec<u8>) -> Result<(), InvalidHeader> {
         if !(200..=599).contains(&self.status) {
             return Err(InvalidHeader::Status(self.status));
         }
@@ -95,7 +108,6 @@ impl Rejection {
             header_line(name, &value, out);
         }
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(self.body.as_bytes());
         Ok(())
     }
 }
@@ -109,6 +121,12 @@ impl From<&HandshakeError> for Rejection {
 
 impl From<&HeadError> for Rejection {
     fn from(error: &HeadError) -> Self {
+        Self::new(error.status()).body(error.to_string() + "\n")
+    }
+}
+
+impl From<&BodyError> for Rejection {
+    fn from(error: &BodyError) -> Self {
         Self::new(error.status()).body(error.to_string() + "\n")
     }
 }
@@ -168,7 +186,10 @@ pub const fn reason_phrase(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
         204 => "No Content",
+        205 => "Reset Content",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
@@ -181,9 +202,11 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
         411 => "Length Required",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         421 => "Misdirected Request",
         426 => "Upgrade Required",
         429 => "Too Many Requests",

@@ -34,10 +34,16 @@ pub struct ServerHandshake {
 impl ServerHandshake {
     /// Checks a request that was read by a [`RequestReader`](super::RequestReader).
     ///
+    /// If its target is a whole address, [`host`](Self::host) is the host of that (RFC 9112 §3.2.2).
+    ///
     /// # Errors
     /// The first rule of §4.2.1 that the request breaks.
     pub fn from_request(head: &RequestHead) -> Result<Self, HandshakeError> {
-        Self::from_parts(head.method(), head.version(), head.headers())
+        let mut handshake = Self::from_parts(head.method(), head.version(), head.headers())?;
+        if let Some(authority) = head.authority() {
+            authority.clone_into(&mut handshake.host);
+        }
+        Ok(handshake)
     }
 
     /// Checks a request that was read by another HTTP library.

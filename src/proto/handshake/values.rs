@@ -178,7 +178,8 @@ fn token(bytes: &[u8]) -> Result<String, Malformed> {
     }
 }
 
-const fn is_token_byte(byte: u8) -> bool {
+/// Returns whether `byte` may be part of a token (RFC 9110 §5.6.2).
+pub(super) const fn is_token_byte(byte: u8) -> bool {
     matches!(byte,
         b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
         | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
