@@ -7,6 +7,7 @@
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
  * | `model.js` | the state that the page shows |
  * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `theme.js` | light or dark, before the page is drawn |
  * | `view/` | the parts of the page, one file each |
  * | `style/` | style sheets |
  */
@@ -20,6 +21,7 @@ import { Conversation } from './view/conversation.js';
 import { Details } from './view/details.js';
 import { closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
 import { $ } from './view/dom.js';
+import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
 import { startRoomSearch } from './view/room_search.js';
 import { storageSlot } from './view/storage.js';
@@ -58,6 +60,7 @@ const details = new Details({ client, model, userPicker, openUser: (name) => use
 const rooms = startRooms({ client, model, current: () => conversation.room, open });
 const signIn = new SignIn({ client, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
+startSettings({ model, beforeReload: () => signIn.keepForm() });
 startConnection(client);
 startRoomSearch({ client, model, open });
 startNotices(client);
@@ -205,4 +208,5 @@ addEventListener('keydown', (event) => {
 });
 
 await signIn.begin();
+if (!$('sign-in').hidden) focusChangedLanguage();
 document.body.dataset.ready = '';

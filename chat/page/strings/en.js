@@ -242,6 +242,17 @@ export const strings = {
     delete_text: 'This can’t be undone. Your messages will stay.',
   },
 
+  settings: {
+    title: 'Settings',
+    language: 'Language',
+    system_language: 'Browser default',
+    theme: 'Theme',
+    system_theme: 'System',
+    light: 'Light',
+    dark: 'Dark',
+    not_kept: 'Your browser doesn’t let this site store settings.',
+  },
+
   errors: {
     bad_json: 'The server didn’t understand the request.',
     bad_event: 'The server didn’t understand the request.',

@@ -240,6 +240,17 @@ export const strings = {
     delete_text: 'Cette action est irréversible. Vos messages seront conservés.',
   },
 
+  settings: {
+    title: 'Paramètres',
+    language: 'Langue',
+    system_language: 'Langue du navigateur',
+    theme: 'Thème',
+    system_theme: 'Système',
+    light: 'Clair',
+    dark: 'Sombre',
+    not_kept: 'Votre navigateur n’autorise pas ce site à enregistrer des paramètres.',
+  },
+
   errors: {
     bad_json: 'Le serveur n’a pas compris la requête.',
     bad_event: 'Le serveur n’a pas compris la requête.',

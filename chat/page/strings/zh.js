@@ -240,6 +240,17 @@ export const strings = {
     delete_text: '此操作无法撤销，您的消息会保留。',
   },
 
+  settings: {
+    title: '设置',
+    language: '语言',
+    system_language: '跟随浏览器',
+    theme: '主题',
+    system_theme: '跟随系统',
+    light: '浅色',
+    dark: '深色',
+    not_kept: '您的浏览器不允许此网站保存设置。',
+  },
+
   errors: {
     bad_json: '服务器无法理解该请求。',
     bad_event: '服务器无法理解该请求。',

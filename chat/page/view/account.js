@@ -3,13 +3,13 @@
  * a notice to all users.
  */
 
-import { t } from '../strings.js';
+import { locale, t } from '../strings.js';
 import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 import { userElement } from './user_picker.js';
 
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
 /** `signedOut()` is called after the user has signed out. */
 export function startAccount({ client, model, signedOut }) {

@@ -18,6 +18,8 @@ const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
 const EXPIRY_REASONS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
 
 const lastName = storageSlot('localStorage', 'name');
+// What the user had entered before the page was loaded again in another language.
+const kept = storageSlot('sessionStorage', 'sign-in');
 
 export class SignIn {
   #client;
@@ -58,14 +60,21 @@ export class SignIn {
     $('sign-in').hidden = false;
     $('chat').inert = true;
     $('chat').classList.add('covered');
-    if (wasHidden) $(`mode-${mode}`).checked = true;
+    const entered = wasHidden ? kept.load() : null;
+    kept.save(null);
+    if (wasHidden) $(`mode-${entered?.mode ?? mode}`).checked = true;
     this.#showMode();
     const expiry = EXPIRY_REASONS.includes(reason) ? reason : 'unknown';
     $('sign-in-lead').textContent = reason ? t(`expired.${expiry}`) : t('sign_in.lead');
     if (!wasHidden) return;
-    $('name').value = lastName.load() ?? '';
+    $('name').value = entered?.name ?? lastName.load() ?? '';
     $('password').value = '';
     (reason && mode === 'login' && $('name').value ? $('password') : $('name')).focus();
+  }
+
+  /** Keeps what the user has entered, except the password, for the next load of the page. */
+  keepForm() {
+    if (!$('sign-in').hidden) kept.save({ mode: this.#mode, name: $('name').value });
   }
 
   hide() {

@@ -16,4 +16,5 @@ mod outbox;
 mod restored_data;
 mod rooms;
 mod sessions;
+mod settings;
 mod untrusted_text;
