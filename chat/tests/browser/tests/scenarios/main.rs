@@ -4,6 +4,7 @@ mod accessibility;
 mod account;
 mod clock;
 mod conversations;
+mod dialogs;
 mod faults;
 mod history;
 mod keyboard;
