@@ -48,6 +48,7 @@
 // | `hash_queue.rs` | the queue of passwords to be hashed, which is shared fairly |
 // | `device.rs` | cookies of devices that have signed in before |
 // | `token.rs` | session tokens |
+// | `user_agent.rs` | the program and the system of a client that signs in |
 // | `rate.rs` | rate limits |
 // | `files.rs`, `page/` | the web page |
 
@@ -74,6 +75,7 @@ mod service;
 mod site;
 mod store;
 mod token;
+mod user_agent;
 mod wire;
 
 pub use accounts::{AccountError, Accounts};

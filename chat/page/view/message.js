@@ -2,7 +2,7 @@
  * The element of one message: a chat message, or a line about an event in the room.
  */
 
-import { pieces, t } from '../strings.js';
+import { locale, pieces, t } from '../strings.js';
 import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
 import { showText } from './text.js';
 
@@ -11,9 +11,9 @@ const GROUPED_WITHIN = 5 * 60_000;
 let lastPart = 0; // the number of the last element that has an id
 
 // In the browser's locale, which may differ from the language of the texts.
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(locale, { dateStyle: 'full' });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium' });
 
 /**
  * Returns the element of a message in the log. A `deleted` message has none: it changes another. If that fails, the

@@ -40,6 +40,7 @@ use super::{
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
+        user_agent::UserAgent,
         wire,
     },
     clock::Now,
@@ -213,7 +214,8 @@ impl TestChat {
 
     fn sign_up(&mut self, name: &str, hash: Option<&'static str>) -> Result<TokenHash, SignInError> {
         let name = Name::new(name).unwrap();
-        self.request(move |state| state.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
+        self.request(move |state| state.sign_up(&name, hash, UserAgent::default()))
+            .map(|signed_in| signed_in.token.hash())
     }
 
     /// Opens a connection with this credential.

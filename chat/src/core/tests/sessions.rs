@@ -80,7 +80,7 @@ fn a_session_without_connections_ends_as_idle() {
     assert_eq!(chat.take_output(back)[0][0], "welcome", "the last use is kept after the connection is gone");
     chat.close(back);
     chat.advance(MINUTE);
-    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
+    assert_eq!(chat.request(move |state| state.session(Some(&token))).map(|session| session.you), Ok(None));
     assert!(chat.state.store.session_of_token(&token).unwrap().is_none(), "the session is removed from the store");
 }
 
@@ -111,7 +111,7 @@ fn one_session_too_many_ends_the_least_recently_used() {
     let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
     let log_in = |chat: &mut TestChat| {
         chat.advance(Duration::from_secs(1));
-        chat.request(move |state| state.log_in(ada, "a hash", None)).unwrap().token.hash()
+        chat.request(move |state| state.log_in(ada, "a hash", None, UserAgent::default())).unwrap().token.hash()
     };
     let second = log_in(&mut chat);
     let here = chat.connect(first);
