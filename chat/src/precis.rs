@@ -138,7 +138,7 @@ pub(super) fn is_blank(text: &str) -> bool {
 }
 
 /// Returns whether a character is Default_Ignorable: a skeleton leaves it out.
-fn is_ignorable(c: char) -> bool {
+pub(super) fn is_ignorable(c: char) -> bool {
     skeleton(c.encode_utf8(&mut [0; 4])).next().is_none()
 }
 
