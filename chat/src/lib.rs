@@ -44,6 +44,7 @@
 // | `core/` | the thread that makes every decision, in one order |
 // | `store/` | the durable data, in SQLite |
 // | `name.rs`, `precis.rs` | the rules for names, and which names are the same |
+// | `fold.rs` | texts as readers compare them: the search for names, and their order |
 // | `password.rs` | the rules for passwords, and their hashes |
 // | `hash_queue.rs` | the queue of passwords to be hashed, which is shared fairly |
 // | `device.rs` | cookies of devices that have signed in before |
@@ -63,6 +64,7 @@ mod core;
 mod credentials;
 mod device;
 mod files;
+mod fold;
 mod hash_queue;
 mod interface;
 mod name;

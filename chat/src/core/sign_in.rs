@@ -68,7 +68,7 @@ impl State {
         name: &Name,
         claim: Option<&DeviceClaim>,
     ) -> Result<Result<FoundAccount, SignInError>, StoreError> {
-        let credentials = self.store.user_named(name.key())?.and_then(|user| Some((user.id, user.password?)));
+        let credentials = self.store.user_named(name)?.and_then(|user| Some((user.id, user.password?)));
         let device = match (&credentials, claim) {
             (Some((user, hash)), Some(claim)) => {
                 self.device_key.confirm(claim, device_account(*user, hash), self.clock.now())
@@ -127,7 +127,7 @@ impl State {
         let expires = now.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
         let session = self.store.add_session(&row, &token.hash(), now, expires, agent)?;
         let device_cookie = row.password.as_deref().map(|hash| {
-            let (name_key, device) = (row.key.as_deref().unwrap_or_default(), device.unwrap_or_else(Device::random));
+            let (name_key, device) = (row.key_of_name(), device.unwrap_or_else(Device::random));
             self.device_key.issue(
                 name_key,
                 device_account(row.id, hash),
@@ -203,11 +203,11 @@ impl State {
         let (directs, known) = self.directs_of(user.id, None)?;
         rooms.extend(directs);
         let (blocked, blocked_more) = self.blocked_by(user.id, None)?;
-        let (name, key, guest) = (&*user.name, user.key.as_deref().unwrap_or_default(), user.is_guest());
-        self.presence.connect(NewConnection { connection, name, key, guest, known, session: &session });
+        let (name, folded, guest) = (&*user.name, user.folded.as_deref().unwrap_or_default(), user.is_guest());
+        self.presence.connect(NewConnection { connection, name, folded, guest, known, session: &session });
         let limits = &self.config.limits;
         let count = self.presence.count();
-        let names = self.presence.has_few_users().then(|| self.presence.users("").map(|(_, name)| name).collect());
+        let names = self.presence.has_few_users().then(|| self.presence.users(None).map(|(_, name)| name).collect());
         let welcome = Welcome {
             you: you(&user),
             session: SessionView { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },

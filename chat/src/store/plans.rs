@@ -15,9 +15,6 @@ const LONG: &[(&str, &str)] = &[
     ("SELECT count(*) FROM (SELECT 1 FROM room_parts", "reads a limited part of a table"),
     ("SELECT count(*) FROM sqlite_schema", "reads the schema"),
     ("UPDATE rooms SET epoch", "only after a restore"),
-    ("SELECT id, name FROM people WHERE key IS NOT NULL", "only after an update of the tables of Unicode"),
-    ("SELECT id, key FROM rooms WHERE kind = 0", "only after an update of the tables of Unicode"),
-    ("SELECT id, name FROM rooms WHERE kind = 0", "only after an update of the tables of Unicode"),
 ];
 
 /// Returns the SQL in a source file, without its tests.

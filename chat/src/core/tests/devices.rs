@@ -29,12 +29,12 @@ fn device_of(chat: &mut TestChat, name: &str, cookie: &str) -> Option<Device> {
 /// Logs in with a cookie, and returns the new one.
 fn log_in(chat: &mut TestChat, name: &str, hash: &'static str, cookie: Option<&str>) -> String {
     let device = cookie.and_then(|cookie| device_of(chat, name, cookie));
-    let user = chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id;
+    let user = chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id;
     cookie_of(&chat.request(move |state| state.log_in(user, hash, device, UserAgent::default())).unwrap())
 }
 
 fn set_password(chat: &TestChat, name: &str, hash: &str) {
-    let user = chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id;
+    let user = chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id;
     chat.state.store.set_password(user, hash).unwrap();
 }
 
@@ -69,7 +69,7 @@ fn a_cookie_ends_with_the_password_and_with_the_account() {
     assert_eq!(device_of(&mut chat, "Ada", &old), None, "another password");
     let new = log_in(&mut chat, "Ada", "another hash", Some(&old));
     assert!(device_of(&mut chat, "Ada", &new).is_some());
-    let user = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let user = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     chat.request(move |state| state.remove_user(user).map(Ok)).unwrap();
     assert_eq!(device_of(&mut chat, "Ada", &new), None, "no account");
     // Even with the same hash.

@@ -7,6 +7,7 @@ mod events;
 #[cfg(target_os = "linux")]
 mod failing_disk;
 mod messages;
+mod names;
 mod positions;
 mod quotas;
 mod random_sequences;

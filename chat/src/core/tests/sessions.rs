@@ -108,7 +108,7 @@ fn a_guest_is_removed_with_the_last_session_and_the_name_becomes_free() {
 fn one_session_too_many_ends_the_least_recently_used() {
     let mut chat = TestChat::new();
     let first = chat.account("Ada").unwrap();
-    let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     let log_in = |chat: &mut TestChat| {
         chat.advance(Duration::from_secs(1));
         chat.request(move |state| state.log_in(ada, "a hash", None, UserAgent::default())).unwrap().token.hash()

@@ -121,7 +121,7 @@ fn a_retry_connects_and_disconnects_once() {
     let mut chat = TestChat::new();
     let (token, other) = (Token::random(), chat.account("Bob").unwrap());
     let ada = chat.connect_user("Ada");
-    let row = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    let row = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
     chat.state
         .store
         .add_session(&row, &token.hash(), chat.now.wall, chat.now.wall + 1_000_000, UserAgent::default())

@@ -55,7 +55,7 @@ fn the_connections_of_a_user_are_limited() {
 fn sessions_are_listed_and_ended_from_another_session() {
     let mut chat = TestChat::new();
     let (ada_token, eve) = (chat.account("Ada").unwrap(), chat.connect_user("Eve"));
-    let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
     let other_token =
         chat.request(move |state| state.log_in(ada.id, "a hash", None, UserAgent::default())).unwrap().token.hash();
     let (here, there) = (chat.connect(ada_token), chat.connect(other_token));
@@ -80,7 +80,7 @@ fn sessions_are_listed_and_ended_from_another_session() {
 fn the_list_of_sessions_names_the_client_of_each() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
-    let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     let firefox = UserAgent::parse(b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0");
     for agent in [firefox, UserAgent::APP] {
         chat.request(move |state| state.log_in(ada, "a hash", None, agent)).unwrap();
@@ -130,7 +130,7 @@ fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
     let hash: &'static str =
         super::super::super::password::Password::new("the old one").unwrap().hash().unwrap().leak();
     let token = chat.sign_up("Ada", Some(hash)).unwrap();
-    let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     let other = chat.request(move |state| state.log_in(ada, hash, None, UserAgent::default())).unwrap().token.hash();
     let (here, there) = (chat.connect(token), chat.connect(other));
     chat.clear_output();
@@ -269,7 +269,7 @@ fn a_user_blocks_at_most_1_000_others() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let ada = chat.connect(token);
-    let me = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let me = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     for i in 0..1001 {
         let name = Name::new(&format!("p{i}")).unwrap();
         let added = chat.state.store.add_user(name.as_str(), name.key(), None, chat.now.wall).unwrap();
@@ -308,7 +308,7 @@ fn only_operators_send_notices() {
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let notice = json!({ "text": "We restart at <b>noon</b>." });
     assert_eq!(chat.call(ada, "notice", notice.clone()), Err("not_operator".into()));
-    let row = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    let row = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     chat.clear_output();

@@ -202,12 +202,12 @@ fn add_session(state: &mut State, user: UserId, pools: &mut Pools) -> Token {
 fn connect(state: &mut State, token: &Token, slot: u32) {
     let session = state.store.session_of_token(&token.hash()).unwrap().expect("a session");
     let user = state.store.user(session.user).unwrap().expect("a user");
-    let key = user.key.as_deref().expect("a key");
+    let folded = user.folded.as_deref().expect("a folded name");
     let connection = connection_numbered(slot);
     state.presence.connect(NewConnection {
         connection,
         name: &user.name,
-        key,
+        folded,
         guest: false,
         known: DirectsEnd::default(),
         session: &session,
