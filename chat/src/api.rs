@@ -90,10 +90,10 @@ impl Api {
 
     /// Handles a request. The response may come later, from another thread.
     pub(super) fn request(&self, request: &Request<'_>, host: &str, site: &Site, responder: Responder) {
-        let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
-        // No browser sends two Origin fields.
+        let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or_default());
+        // No browser sends two Origin fields, nor one that is not text: the empty one is no page's.
         let origin = match (origins.next(), origins.next()) {
-            (Some(_), Some(_)) => Some("null"),
+            (Some(_), Some(_)) => Some(""),
             (origin, _) => origin,
         };
         let origin_kind = site.origin_kind(origin, host);
@@ -101,7 +101,7 @@ impl Api {
         let handled = match (request.head.method(), request.head.path()) {
             ("POST", _) if matches!(origin_kind, OriginKind::Allowed | OriginKind::Foreign) => Err((
                 responder,
-                error_response(403, "foreign_origin", "Only the chat's own page may send this request."),
+                error_response(403, "foreign_origin", Site::foreign_origin(origin.unwrap_or_default())),
             )),
             ("POST", "/api/register") => {
                 self.sign_in(AuthMethod::Register, request, from, origin_kind, site, responder)

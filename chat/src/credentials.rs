@@ -33,6 +33,11 @@ pub(super) fn presented(head: &RequestHead, site: &Site, origin_kind: OriginKind
     }
 }
 
+/// Returns whether a request has a cookie with the name of a session's.
+pub(super) fn has_cookie(head: &RequestHead, site: &Site) -> bool {
+    cookies(head, site, SESSION).next().is_some()
+}
+
 /// Returns the cookies of devices in a request of the chat's own page, at most [`MAX_TRIED`].
 pub(super) fn device_cookies<'a>(
     head: &'a RequestHead,
@@ -104,7 +109,7 @@ mod tests {
 
     /// Returns how many tokens a request with these header fields shows: `None` for no credential at all.
     fn shown(fields: &[&[u8]], url: Option<&str>, origin_kind: OriginKind) -> (Option<usize>, usize) {
-        let config = ChatConfig { public_url: url.map(str::to_owned), ..ChatConfig::default() };
+        let config = ChatConfig { public_url: url.map(|url| url.parse().unwrap()), ..ChatConfig::default() };
         let site = Site::new(&config);
         let request = [b"GET / HTTP/1.1\r\nHost: x\r\n", fields.concat().as_slice(), b"\r\n"].concat();
         let (head, _) = RequestReader::new(HeadLimits::default()).receive(&request).unwrap().unwrap();
