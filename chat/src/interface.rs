@@ -87,10 +87,10 @@ pub(super) trait ChatCore: Send + Sync {
     fn enter_as_guest(&self, client: NewClient, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Ends a session on all its connections.
-    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>);
+    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>);
 
-    /// Finds the session of a token, if there is one, and what a client may know that has none.
-    fn session(&self, from: IpAddr, token: Option<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>);
+    /// Finds the session of the first of some tokens that is valid, and what a client may know that has none.
+    fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>);
 }
 
 /// Receives a result. Called once, on a thread of the core, which it must not block.
@@ -133,8 +133,8 @@ pub(super) enum Credential {
     None,
     /// A text that is not a token.
     Malformed,
-    /// The hash of a token.
-    Token(TokenHash),
+    /// The hashes of tokens, at least one. The first that is valid counts.
+    Tokens(Vec<TokenHash>),
 }
 
 /// A new session.

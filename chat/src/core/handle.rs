@@ -146,13 +146,13 @@ impl ChatCore for CoreHandle {
         self.commands.request(Source::Stranger(client.from), Request::new(sign_up, callback));
     }
 
-    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
-        let log_out = move |state: &mut State| state.log_out(&token);
+    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>) {
+        let log_out = move |state: &mut State| state.log_out(&tokens);
         self.commands.request(Source::Stranger(from), Request::new(log_out, callback));
     }
 
-    fn session(&self, from: IpAddr, token: Option<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>) {
-        let session = move |state: &mut State| state.session(token.as_ref());
+    fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>) {
+        let session = move |state: &mut State| state.session(&tokens);
         self.commands.request(Source::Stranger(from), Request::new(session, callback));
     }
 }

@@ -100,11 +100,11 @@ fn the_list_of_sessions_names_the_client_of_each() {
 #[test]
 fn a_visitor_learns_whether_there_is_any_account() {
     let mut chat = TestChat::new();
-    let has_accounts = |chat: &mut TestChat| chat.request(|state| state.session(None)).unwrap().has_accounts;
+    let has_accounts = |chat: &mut TestChat| chat.request(|state| state.session(&[])).unwrap().has_accounts;
     assert!(!has_accounts(&mut chat));
     let guest = chat.guest("Eve").unwrap();
     assert!(!has_accounts(&mut chat), "a guest is no account");
-    let session = chat.request(move |state| state.session(Some(&guest))).unwrap();
+    let session = chat.request(move |state| state.session(&[guest])).unwrap();
     assert_eq!((session.you.map(|(you, _)| you.name), session.has_accounts), (Some("Eve".to_owned()), false));
     chat.account("Ada").unwrap();
     assert!(has_accounts(&mut chat));
@@ -116,12 +116,12 @@ fn logging_out_ends_a_session_on_all_its_connections() {
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token)];
     chat.clear_output();
-    chat.request(move |state| state.log_out(&token)).unwrap();
+    chat.request(move |state| state.log_out(&[token])).unwrap();
     for connection in connections {
         assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
-    assert_eq!(chat.request(move |state| state.session(Some(&token))).map(|session| session.you), Ok(None));
-    chat.request(move |state| state.log_out(&token)).expect("repeating it changes nothing");
+    assert_eq!(chat.request(move |state| state.session(&[token])).map(|session| session.you), Ok(None));
+    chat.request(move |state| state.log_out(&[token])).expect("repeating it changes nothing");
 }
 
 #[test]
