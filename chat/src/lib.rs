@@ -57,6 +57,7 @@ mod api;
 mod app;
 mod attempts;
 mod backlog;
+mod blank;
 mod config;
 mod core;
 mod credentials;

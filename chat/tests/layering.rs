@@ -12,7 +12,7 @@ use switchboard_tests::sources::{Package, circles, mentions, sources};
 const LAYERS: &[&[&str]] = &[
     // Values, and the formats in which they are sent.
     &["precis", "rate", "token", "user_agent", "wire", "proxy", "files"],
-    &["device", "hash_queue", "name", "password"],
+    &["blank", "device", "hash_queue", "name", "password"],
     &["store"],
     // The configuration, and the interface between connections and the core.
     &["backlog", "config", "interface"],

@@ -83,6 +83,10 @@ export const strings = {
     accept_of: 'Join {name}',
     decline_of: 'Decline the invitation to {name}',
     unread: { one: '{count} unread message', other: '{count} unread messages' },
+    invited_by: 'Invited by {name}',
+    other_users: 'People',
+    other_rooms: 'Public rooms',
+    no_match: 'No matches. Try part of a name, or create a room.',
   },
 
   room: {
@@ -92,6 +96,14 @@ export const strings = {
     to_end: 'Jump to latest',
     typing: { one: '{names} is typing…', other: '{names} are typing…' },
     many_typing: 'Several people are typing…',
+  },
+
+  preview: {
+    region: 'Topic and latest messages',
+    join: 'Join room',
+    lead: 'You’re previewing this room. Join to send messages.',
+    empty: 'There are no messages yet.',
+    unknown: 'This room doesn’t exist, or you need an invitation to see it.',
   },
 
   log: {
@@ -127,6 +139,7 @@ export const strings = {
     label: 'Message',
     hint: 'Message {name}',
     send: 'Send',
+    gone: 'This account no longer exists, so you can’t send messages here.',
     left: { one: '{count} character left', other: '{count} characters left' },
     too_long: { one: '{count} character too many', other: '{count} characters too many' },
   },
@@ -138,7 +151,6 @@ export const strings = {
     no_topic: 'No topic yet.',
     topic_edit: 'Change topic',
     members: { one: '{count} member', other: '{count} members' },
-    members_at_least: '{count}+ members',
     members_unknown: 'Members',
     invite: 'Invite someone',
     invited: '{name} has been invited.',
@@ -151,6 +163,9 @@ export const strings = {
     leave_public: 'You can rejoin at any time.',
     leave_invited: 'You’ll need an invitation to come back.',
     leave_direct: 'The conversation will disappear from your list. Its messages will be kept.',
+    leave_last: 'You’re the last member. If you leave, the room and all its messages will be deleted. This can’t be undone.',
+    leave_last_direct: 'This person’s account no longer exists. If you leave, the conversation and all its messages will be deleted. This can’t be undone.',
+    leave_last_yes: 'Leave and delete',
     remove: 'Delete room',
     remove_ask: 'Delete {name}?',
     remove_text: 'The room and all its messages will be deleted for everyone. This can’t be undone.',
@@ -194,10 +209,11 @@ export const strings = {
     is_blocked: 'Blocked: they can’t message or invite you',
     online: 'Online',
     offline: 'Offline',
-    guest: 'Guest',
     gone: 'This account no longer exists',
     you: 'you',
     is_owner: 'owner',
+    is_operator: 'operator',
+    is_guest: 'guest',
     owner: 'Make owner',
     no_owner: 'Make regular member',
     kick: 'Remove from room',
@@ -240,6 +256,12 @@ export const strings = {
     delete: 'Delete account',
     delete_ask: 'Delete your account?',
     delete_text: 'This can’t be undone. Your messages will stay.',
+    delete_rooms: {
+      one: 'You’re the last member of {names}. That room and all its messages will be deleted too.',
+      other: 'You’re the last member of {names}. Those rooms and all their messages will be deleted too.',
+    },
+    delete_rooms_yes: 'Delete everything',
+    delete_more: '{count} more',
   },
 
   settings: {
@@ -291,6 +313,7 @@ export const strings = {
     blocking: 'You’ve blocked this person.',
     yourself: 'You can’t do this to yourself.',
     is_owner: 'This person is an owner of the room.',
+    last_member: 'You’re the last member of this room.',
     last_owner: 'A room needs an owner. Make another member an owner first.',
     not_banned: 'This person isn’t banned from the room.',
     empty: 'The message is empty.',

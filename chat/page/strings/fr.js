@@ -81,6 +81,10 @@ export const strings = {
     accept_of: 'Rejoindre {name}',
     decline_of: 'Refuser l’invitation à {name}',
     unread: { one: '{count} message non lu', other: '{count} messages non lus' },
+    invited_by: 'Invitation de {name}',
+    other_users: 'Personnes',
+    other_rooms: 'Salons publics',
+    no_match: 'Aucun résultat. Essayez une partie du nom, ou créez un salon.',
   },
 
   room: {
@@ -90,6 +94,14 @@ export const strings = {
     to_end: 'Aller aux derniers messages',
     typing: { one: '{names} est en train d’écrire…', other: '{names} sont en train d’écrire…' },
     many_typing: 'Plusieurs personnes sont en train d’écrire…',
+  },
+
+  preview: {
+    region: 'Sujet et derniers messages',
+    join: 'Rejoindre le salon',
+    lead: 'Ceci est un aperçu du salon. Rejoignez-le pour écrire.',
+    empty: 'Il n’y a pas encore de messages.',
+    unknown: 'Ce salon n’existe pas, ou il faut une invitation pour le voir.',
   },
 
   log: {
@@ -125,6 +137,7 @@ export const strings = {
     label: 'Message',
     hint: 'Écrire à {name}',
     send: 'Envoyer',
+    gone: 'Ce compte n’existe plus : vous ne pouvez plus lui écrire.',
     left: { one: '{count} caractère restant', other: '{count} caractères restants' },
     too_long: { one: '{count} caractère de trop', other: '{count} caractères de trop' },
   },
@@ -136,7 +149,6 @@ export const strings = {
     no_topic: 'Aucun sujet pour l’instant.',
     topic_edit: 'Modifier le sujet',
     members: { one: '{count} membre', other: '{count} membres' },
-    members_at_least: '{count} membres ou plus',
     members_unknown: 'Membres',
     invite: 'Inviter quelqu’un',
     invited: '{name} a reçu une invitation.',
@@ -149,6 +161,9 @@ export const strings = {
     leave_public: 'Vous pourrez revenir à tout moment.',
     leave_invited: 'Il vous faudra une invitation pour revenir.',
     leave_direct: 'La conversation disparaîtra de votre liste. Ses messages seront conservés.',
+    leave_last: 'Vous êtes le dernier membre. Si vous quittez le salon, il sera supprimé avec tous ses messages. Cette action est irréversible.',
+    leave_last_direct: 'Le compte de cette personne n’existe plus. Si vous quittez la conversation, elle sera supprimée avec tous ses messages. Cette action est irréversible.',
+    leave_last_yes: 'Quitter et supprimer',
     remove: 'Supprimer le salon',
     remove_ask: 'Supprimer {name} ?',
     remove_text: 'Le salon et tous ses messages seront définitivement supprimés pour tout le monde.',
@@ -192,10 +207,11 @@ export const strings = {
     is_blocked: 'Bloqué : cette personne ne peut ni vous écrire ni vous inviter',
     online: 'En ligne',
     offline: 'Hors ligne',
-    guest: 'Invité',
     gone: 'Ce compte n’existe plus',
     you: 'vous',
     is_owner: 'propriétaire',
+    is_operator: 'opérateur',
+    is_guest: 'invité',
     owner: 'Nommer propriétaire',
     no_owner: 'Retirer le rôle de propriétaire',
     kick: 'Exclure du salon',
@@ -238,6 +254,12 @@ export const strings = {
     delete: 'Supprimer le compte',
     delete_ask: 'Supprimer votre compte ?',
     delete_text: 'Cette action est irréversible. Vos messages seront conservés.',
+    delete_rooms: {
+      one: 'Vous êtes le dernier membre de {names}. Ce salon sera aussi supprimé, avec tous ses messages.',
+      other: 'Vous êtes le dernier membre de {names}. Ces salons seront aussi supprimés, avec tous leurs messages.',
+    },
+    delete_rooms_yes: 'Tout supprimer',
+    delete_more: '{count} de plus',
   },
 
   settings: {
@@ -289,6 +311,7 @@ export const strings = {
     blocking: 'Vous avez bloqué cette personne.',
     yourself: 'Vous ne pouvez pas faire cela sur vous-même.',
     is_owner: 'Cette personne est propriétaire du salon.',
+    last_member: 'Vous êtes le dernier membre de ce salon.',
     last_owner: 'Un salon doit avoir un propriétaire. Nommez d’abord quelqu’un d’autre.',
     not_banned: 'Cette personne n’est pas bannie du salon.',
     empty: 'Le message est vide.',

@@ -81,6 +81,10 @@ export const strings = {
     accept_of: '加入 {name}',
     decline_of: '拒绝加入 {name} 的邀请',
     unread: { other: '{count} 条未读消息' },
+    invited_by: '来自 {name} 的邀请',
+    other_users: '用户',
+    other_rooms: '公开聊天室',
+    no_match: '没有找到。可以换一个关键词，或创建聊天室。',
   },
 
   room: {
@@ -90,6 +94,14 @@ export const strings = {
     to_end: '跳到最新消息',
     typing: { other: '{names} 正在输入…' },
     many_typing: '多位用户正在输入…',
+  },
+
+  preview: {
+    region: '话题与最新消息',
+    join: '加入聊天室',
+    lead: '您正在预览此聊天室，加入后即可发言。',
+    empty: '还没有消息。',
+    unknown: '此聊天室不存在，或需要邀请才能查看。',
   },
 
   log: {
@@ -125,6 +137,7 @@ export const strings = {
     label: '消息',
     hint: '给 {name} 发消息',
     send: '发送',
+    gone: '该账号已注销，无法再发送消息。',
     left: { other: '还可输入 {count} 个字符' },
     too_long: { other: '超出 {count} 个字符' },
   },
@@ -136,7 +149,6 @@ export const strings = {
     no_topic: '还没有话题。',
     topic_edit: '修改话题',
     members: { other: '{count} 位成员' },
-    members_at_least: '{count}+ 位成员',
     members_unknown: '成员',
     invite: '邀请用户',
     invited: '已邀请 {name}。',
@@ -149,6 +161,9 @@ export const strings = {
     leave_public: '您可以随时回来。',
     leave_invited: '再次加入需要受到邀请。',
     leave_direct: '该私聊会从列表中消失，消息仍会保留。',
+    leave_last: '您是最后一位成员。退出后，聊天室及其全部消息将被删除，且无法恢复。',
+    leave_last_direct: '对方的账号已注销。退出后，此私聊及其全部消息将被删除，且无法恢复。',
+    leave_last_yes: '退出并删除',
     remove: '删除聊天室',
     remove_ask: '确定要删除 {name} 吗？',
     remove_text: '聊天室及其全部消息将对所有人永久删除，此操作无法撤销。',
@@ -192,10 +207,11 @@ export const strings = {
     is_blocked: '已屏蔽：对方无法给您发消息或邀请您',
     online: '在线',
     offline: '离线',
-    guest: '访客',
     gone: '该账号已注销',
     you: '您',
     is_owner: '所有者',
+    is_operator: '管理员',
+    is_guest: '访客',
     owner: '设为所有者',
     no_owner: '设为普通成员',
     kick: '移出聊天室',
@@ -238,6 +254,9 @@ export const strings = {
     delete: '注销账号',
     delete_ask: '确定要注销账号吗？',
     delete_text: '此操作无法撤销，您的消息会保留。',
+    delete_rooms: { other: '您是 {names} 的最后一位成员。这些聊天室及其全部消息也会被删除。' },
+    delete_rooms_yes: '全部删除',
+    delete_more: '另外 {count} 个',
   },
 
   settings: {
@@ -289,6 +308,7 @@ export const strings = {
     blocking: '您已屏蔽此用户。',
     yourself: '不能对自己执行此操作。',
     is_owner: '此用户是聊天室的所有者。',
+    last_member: '您是此聊天室的最后一位成员。',
     last_owner: '聊天室需要一位所有者，请先指定其他人。',
     not_banned: '此用户未被封禁。',
     empty: '消息内容为空。',

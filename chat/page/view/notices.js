@@ -4,6 +4,7 @@
 
 import { locale, t } from '../strings.js';
 import { $ } from './dom.js';
+import { showText } from './text.js';
 
 const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
 
@@ -21,7 +22,9 @@ export function showNotice(source, text) {
   const line = document.createElement('p');
   const what = document.createElement('b');
   what.textContent = source;
-  line.append(what, ' ', text);
+  const words = document.createElement('bdi');
+  showText(words, text);
+  line.append(what, ' ', words);
   const close = document.createElement('button');
   close.type = 'button';
   close.textContent = t('close');

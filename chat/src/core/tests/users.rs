@@ -312,10 +312,42 @@ fn only_operators_send_notices() {
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     chat.clear_output();
-    assert_eq!(chat.call(ada, "notice", json!({ "text": " " })), Err("empty".into()));
+    for blank in [" ", "\u{2800}", "\u{200b}"] {
+        assert_eq!(chat.call(ada, "notice", json!({ "text": blank })), Err("empty".into()));
+    }
     chat.call(ada, "notice", notice).unwrap();
     for connection in [ada, bob] {
         let output = chat.pushes_of(connection, "notice");
         assert_eq!((&output[0]["text"], &output[0]["from"]), (&json!("We restart at <b>noon</b>."), &json!("Ada")));
     }
+}
+
+#[test]
+fn an_account_is_not_deleted_with_rooms_of_its_own_unless_the_user_confirms_each() {
+    let mut chat = TestChat::new();
+    let hash: &'static str =
+        super::super::super::password::Password::new("the password").unwrap().hash().unwrap().leak();
+    let token = chat.sign_up("Ada", Some(hash)).unwrap();
+    let (ada, bob) = (chat.connect(token), chat.connect_user("Bob"));
+    let [alone, shared] = ["Alone", "Shared"].map(|name| chat.create(ada, name, "public"));
+    chat.join(bob, shared).unwrap();
+    chat.clear_output();
+    let delete = |remove: Value| json!(["delete_account", { "password": "the password", "remove": remove }, 1]);
+    let refused = |chat: &TestChat| {
+        let output = chat.take_output(ada);
+        let error = output.iter().find(|event| event[0] == "error").unwrap_or_else(|| panic!("{output:?}"));
+        assert_eq!(error[1]["code"], "last_member");
+        error[1]["rooms"].clone()
+    };
+    chat.process(vec![event_command(ada, &delete(json!([shared])))]);
+    assert_eq!(refused(&chat), json!([alone]));
+    // While the password is verified, Ada becomes the last member of another room.
+    chat.process(vec![event_command(ada, &delete(json!([alone, shared, 1_000_000])))]);
+    chat.call(bob, "leave", json!({ "room": shared })).unwrap();
+    chat.process_queue();
+    assert_eq!(refused(&chat), json!([alone, shared]));
+    chat.process(vec![event_command(ada, &delete(json!([shared, alone])))]);
+    chat.process_queue();
+    assert_eq!(chat.take_output(ada)[0], json!(["ack", {}, 1]));
+    assert_eq!(chat.join(bob, alone), Err("unknown_room".into()));
 }
