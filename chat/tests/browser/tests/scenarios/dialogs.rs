@@ -69,7 +69,8 @@ fn on_each_screen(user: &User, what: &str, root: &str) {
 }
 
 /// Focuses each control under an element as the keyboard does. Returns those of which a part, or a part of the focus
-/// ring, is hidden by an element around them or lies outside the window, and the lists that are higher than their rows.
+/// ring, is hidden by an element around them or lies outside the window, and the parts that scroll sideways or
+/// are higher than their rows.
 const CLIPPED: &str = "(root) => {
     const found = [];
     const shown = (element) => (element.matches('.segments input') ? element.nextElementSibling : element);
@@ -98,6 +99,11 @@ const CLIPPED: &str = "(root) => {
             // Positions of what scrolls are rounded.
             if (beyond > 1) found.push(`${element.id || element.outerHTML.slice(0, 80)}: ${beyond} px, by ${name}`);
         }
+    }
+    for (const part of [root, ...root.querySelectorAll('*')]) {
+        const isWide = part.checkVisibility() && part.scrollWidth > part.clientWidth;
+        const scrolls = ['auto', 'scroll'].includes(getComputedStyle(part).overflowX);
+        if (isWide && scrolls) found.push(`${part.id || part.className} scrolls sideways`);
     }
     for (const list of root.querySelectorAll('ul')) {
         if (!list.checkVisibility() || !list.firstElementChild) continue;
