@@ -79,10 +79,11 @@ impl Site {
     /// Returns the explanation for a request whose Host is not the chat's.
     pub(super) fn misdirected(&self, host: &str) -> String {
         let ours = self.public_url.as_ref().map_or(String::new(), |url| format!("{}, ", url.host()));
+        let theirs =
+            if host.is_empty() { "for no host".to_owned() } else { format!("for the host {}", Escaped::new(host)) };
         format!(
-            "the request is for the host {}, and this chat is {ours}localhost or an IP address; the operator can give it a \
-             name with --public-url, such as --public-url https://chat.example\n",
-            Escaped::new(host)
+            "the request is {theirs}, and this chat is {ours}localhost or an IP address; the operator can give it a name \
+             with --public-url, such as --public-url https://chat.example\n"
         )
     }
 
@@ -225,6 +226,7 @@ mod tests {
         let site = site(Some("https://chat.example"), &[]);
         let text = site.misdirected("evil.example\u{1B}[2J");
         assert!(text.contains("\"evil.example\\u{1b}[2J\"") && text.contains("chat.example, localhost"), "{text}");
+        assert!(site.misdirected("").starts_with("the request is for no host, "));
         let text = Site::foreign_origin("https://chat.lan");
         assert!(text.contains("--public-url \"https://chat.lan\""), "{text}");
     }

@@ -272,7 +272,7 @@ fn health_checks_without_a_host_are_answered_and_get_nothing_of_a_user() {
             let has_policy = answer.header("Content-Security-Policy").is_some();
             assert_eq!(has_policy, status == 200, "{line} {fields}");
             if let Some(policy) = answer.header("Content-Security-Policy").filter(|_| !line.contains("chat.example")) {
-                assert!(policy.contains("connect-src 'self';"), "{policy}");
+                assert!(policy.contains("connect-src 'self' wss://chat.example;"), "{policy}");
             }
         }
     }
