@@ -142,6 +142,8 @@ mod reactor;
 #[cfg(feature = "server")]
 mod server;
 
+#[cfg(feature = "server")]
+pub use ipnet::IpNet;
 pub use proto::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
     Deflate, DeflateResponseError, Delivery, EncodedHeader, Escaped, Established, Event, Events, ExtensionOffer,

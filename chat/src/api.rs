@@ -90,10 +90,10 @@ impl Api {
 
     /// Handles a request. The response may come later, from another thread.
     pub(super) fn request(&self, request: &Request<'_>, host: &str, site: &Site, responder: Responder) {
-        let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
-        // No browser sends two Origin fields.
+        let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or_default());
+        // No browser sends two Origin fields, nor one that is not text: the empty one is no page's.
         let origin = match (origins.next(), origins.next()) {
-            (Some(_), Some(_)) => Some("null"),
+            (Some(_), Some(_)) => Some(""),
             (origin, _) => origin,
         };
         let origin_kind = site.origin_kind(origin, host);
@@ -101,7 +101,7 @@ impl Api {
         let handled = match (request.head.method(), request.head.path()) {
             ("POST", _) if matches!(origin_kind, OriginKind::Allowed | OriginKind::Foreign) => Err((
                 responder,
-                error_response(403, "foreign_origin", "Only the chat's own page may send this request."),
+                error_response(403, "foreign_origin", Site::foreign_origin(origin.unwrap_or_default())),
             )),
             ("POST", "/api/register") => {
                 self.sign_in(AuthMethod::Register, request, from, origin_kind, site, responder)
@@ -135,10 +135,10 @@ impl Api {
             Ok(login) => login,
             Err(refused) => return Err((responder, refused)),
         };
-        let device_cookie = credentials::device_cookie_of(request.head, site, origin_kind);
+        let device_cookies: Vec<_> = credentials::device_cookies(request.head, site, origin_kind).collect();
         let respond = |responder| self.respond(method, &login, request, from, site, responder);
         match method {
-            AuthMethod::LogIn => self.log_in(&login, device_cookie, from, responder, respond),
+            AuthMethod::LogIn => self.log_in(&login, &device_cookies, from, responder, respond),
             AuthMethod::Register | AuthMethod::Guest => match self.check_new_user(method, &login, from) {
                 Ok(NewUser { name, password: Some(password) }) => {
                     self.core.register(address_key(from), name, password, respond(responder));
@@ -180,7 +180,7 @@ impl Api {
     fn log_in(
         &self,
         login: &Login,
-        device_cookie: Option<&str>,
+        device_cookies: &[&str],
         from: IpAddr,
         responder: Responder,
         respond: impl FnOnce(Responder) -> Callback<Result<SignedIn, SignInError>>,
@@ -188,7 +188,7 @@ impl Api {
         // An account may have been registered under a higher limit than the current one.
         let name = Name::at_most(Name::HIGHEST_LIMIT, &login.name).ok();
         let key = name.as_ref().map_or("", Name::key);
-        let claim = device_cookie.and_then(|cookie| self.device_key.verify(cookie, key));
+        let claim = device_cookies.iter().find_map(|cookie| self.device_key.verify(cookie, key));
         let claimed = claim.as_ref().map(DeviceClaim::device);
         let attempt = match self.attempts.log_in(from, key, claimed, Instant::now()) {
             Ok(attempt) => attempt,
@@ -247,9 +247,9 @@ impl Api {
         // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
-            Credential::Token(token) => self.core.log_out(
+            Credential::Tokens(tokens) => self.core.log_out(
                 address_key(from),
-                token,
+                tokens,
                 Box::new(move |result| match result {
                     Ok(()) => responder.send(done),
                     Err(error) => responder.send(ErrorResponse::from(error).response()),
@@ -268,9 +268,9 @@ impl Api {
         // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
-            Credential::Token(token) => self.core.signed_in(
+            Credential::Tokens(tokens) => self.core.signed_in(
                 address_key(from),
-                token,
+                tokens,
                 Box::new(move |session| match session {
                     Ok(session) => responder.send(view(session)),
                     Err(error) => responder.send(ErrorResponse::from(error).response()),

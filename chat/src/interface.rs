@@ -80,10 +80,15 @@ pub(super) trait ChatCore: Send + Sync {
     fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Ends a session on all its connections.
-    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>);
+    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>);
 
     /// Finds the user of a token, and the latest time at which the session ends.
-    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
+    fn signed_in(
+        &self,
+        from: IpAddr,
+        tokens: Vec<TokenHash>,
+        callback: Callback<Result<Option<(You, u64)>, SignInError>>,
+    );
 }
 
 /// Receives a result. Called once, on a thread of the core, which it must not block.
@@ -109,8 +114,8 @@ pub(super) enum Credential {
     None,
     /// A text that is not a token.
     Malformed,
-    /// The hash of a token.
-    Token(TokenHash),
+    /// The hashes of tokens, at least one. The first that is valid counts.
+    Tokens(Vec<TokenHash>),
 }
 
 /// A new session.

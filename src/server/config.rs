@@ -1,6 +1,8 @@
 //! The limits of a server: sizes, times and counts. The defaults suit a public server.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{io, time::Duration};
+
+use ipnet::IpNet;
 
 #[cfg(feature = "deflate")]
 use crate::DeflateConfig;
@@ -87,11 +89,11 @@ pub struct Config {
     /// from each /64 of IPv6. Default: 1,024. `None` is no limit. Past it a client gets 503 as with `max_connections`,
     /// and the log says so once a minute.
     pub max_connections_per_address: Option<usize>,
-    /// Addresses whose connections are not counted as one address's: those of reverse proxies, from which many clients
-    /// connect. Default: none. An app can count these clients with [`Acceptance::counted_as`].
+    /// Networks whose connections are not counted as one address's: those of reverse proxies, from which many clients
+    /// connect. An address of IPv4 inside of IPv6 is looked up as one of IPv4. Default: none. An app can count these clients with [`Acceptance::counted_as`].
     ///
     /// [`Acceptance::counted_as`]: super::Acceptance::counted_as
-    pub uncounted_addresses: Vec<IpAddr>,
+    pub uncounted_networks: Vec<IpNet>,
 }
 
 /// How to treat a subscriber that does not read as fast as others publish.
@@ -127,7 +129,7 @@ impl Default for Config {
             max_worker_bytes: 256 << 20,
             max_connections: None,
             max_connections_per_address: Some(1024),
-            uncounted_addresses: Vec::new(),
+            uncounted_networks: Vec::new(),
         }
     }
 }

@@ -143,13 +143,18 @@ impl ChatCore for CoreHandle {
         self.commands.request(Source::Stranger(from), Request::new(sign_up, callback));
     }
 
-    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
-        let log_out = move |state: &mut State| state.log_out(&token);
+    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>) {
+        let log_out = move |state: &mut State| state.log_out(&tokens);
         self.commands.request(Source::Stranger(from), Request::new(log_out, callback));
     }
 
-    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
-        let signed_in = move |state: &mut State| state.signed_in(&token);
+    fn signed_in(
+        &self,
+        from: IpAddr,
+        tokens: Vec<TokenHash>,
+        callback: Callback<Result<Option<(You, u64)>, SignInError>>,
+    ) {
+        let signed_in = move |state: &mut State| state.signed_in(&tokens);
         self.commands.request(Source::Stranger(from), Request::new(signed_in, callback));
     }
 }

@@ -1,6 +1,6 @@
 //! The start of sessions, and the authentication of connections by their tokens.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, slice, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use switchboard::{CloseCode, ConnectionId};
@@ -134,13 +134,30 @@ impl State {
         Ok(Ok(SignedIn { you: you(&row), token, expires: self.clock.to_wall(session.expires), device_cookie }))
     }
 
-    /// Returns the user of a token, and the latest time at which the session ends.
+    /// Returns the user of the first of some tokens that is valid, and the latest time at which the session ends.
     pub(super) fn signed_in(
         &mut self,
-        token: &TokenHash,
+        tokens: &[TokenHash],
     ) -> Result<Result<Option<(You, Millis)>, SignInError>, StoreError> {
-        let Ok((session, user)) = self.valid_session(token)? else { return Ok(Ok(None)) };
+        let Ok((session, user)) = self.first_valid_session(tokens)? else { return Ok(Ok(None)) };
         Ok(Ok(Some((you(&user), self.clock.to_wall(session.expires)))))
+    }
+
+    /// Returns the session of the first of some tokens that is valid and its user, or a reason why
+    /// there is none.
+    fn first_valid_session(
+        &mut self,
+        tokens: &[TokenHash],
+    ) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
+        let mut refused = Reason::Unknown;
+        for token in tokens {
+            match self.valid_session(token)? {
+                Ok(valid) => return Ok(Ok(valid)),
+                Err(Reason::Unknown) => {}
+                Err(reason) => refused = reason,
+            }
+        }
+        Ok(Err(refused))
     }
 
     /// Returns the session of a token and its user, or the reason why there is none.
@@ -162,14 +179,14 @@ impl State {
         match credential {
             Credential::None => self.presence.await_auth(connection, self.now.instant + AUTH_TIMEOUT),
             Credential::Malformed => self.expire(connection, Reason::Unknown),
-            Credential::Token(token) => self.sign_in(connection, token)?,
+            Credential::Tokens(tokens) => self.sign_in(connection, tokens)?,
         }
         Ok(())
     }
 
-    /// Signs a connection in by a token, or closes it.
-    fn sign_in(&mut self, connection: ConnectionId, token: &TokenHash) -> Result<(), StoreError> {
-        let (session, user) = match self.valid_session(token)? {
+    /// Signs a connection in by the first of some tokens that is valid, or closes it.
+    fn sign_in(&mut self, connection: ConnectionId, tokens: &[TokenHash]) -> Result<(), StoreError> {
+        let (session, user) = match self.first_valid_session(tokens)? {
             Ok(valid) => valid,
             Err(reason) => {
                 self.expire(connection, reason);
@@ -236,7 +253,7 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> 
         return refuse("bad_data", "This connection is signed in already.");
     }
     match &data.token.0 {
-        Some(token) => state.sign_in(connection, token)?,
+        Some(token) => state.sign_in(connection, slice::from_ref(token))?,
         None => state.expire(connection, Reason::Unknown),
     }
     match state.presence.identity_of(connection) {

@@ -226,7 +226,7 @@ impl TestChat {
 
     /// Opens a connection of a user. Leaves its welcome in the output.
     fn connect(&mut self, token: TokenHash) -> ConnectionId {
-        self.open(Credential::Token(token))
+        self.open(Credential::Tokens(vec![token]))
     }
 
     /// Creates an account, opens a connection for it, and takes the welcome from the output.
@@ -376,7 +376,7 @@ fn kinds(messages: &[Value]) -> Vec<&str> {
 
 /// Returns a credential whose token belongs to no session.
 fn unknown_token() -> Credential {
-    Credential::Token(Token::random().hash())
+    Credential::Tokens(vec![Token::random().hash()])
 }
 
 const LOBBY: u64 = 1;

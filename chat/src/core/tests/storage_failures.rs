@@ -130,7 +130,7 @@ fn a_retry_connects_and_disconnects_once() {
     chat.process(vec![
         event_command(anonymous, &json!(["auth", { "token": token.to_string() }, 1])),
         event_command(ada, &json!(["tell", { "name": "Bob", "text": "before", "key": tell }, 2])),
-        Command::Opened(late, Credential::Token(other), backlog()),
+        Command::Opened(late, Credential::Tokens(vec![other]), backlog()),
         event_command(ada, &json!(["say", { "room": LOBBY, "text": "last words", "key": say }, 3])),
         Command::Closed(ada, backlog()),
     ]);
@@ -153,11 +153,11 @@ fn a_session_ends_even_if_that_cannot_be_written() {
     let ada = chat.connect(token);
     chat.clear_output();
     chat.state.store.refuse_writes(true).unwrap();
-    assert_eq!(chat.request(move |state| state.log_out(&token)), Err(SignInError::Storage));
+    assert_eq!(chat.request(move |state| state.log_out(&[token])), Err(SignInError::Storage));
     assert_eq!(chat.take_output(ada), [Value::Null; 0], "nothing is sent if logging out failed");
     chat.advance(Duration::from_secs(31 * 24 * 60 * 60));
     assert_eq!(chat.pushes_of(ada, "expired"), [json!({ "reason": "idle" })]);
-    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
+    assert_eq!(chat.request(move |state| state.signed_in(&[token])), Ok(None));
 }
 
 #[test]

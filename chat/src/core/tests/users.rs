@@ -81,12 +81,12 @@ fn logging_out_ends_a_session_on_all_its_connections() {
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token)];
     chat.clear_output();
-    chat.request(move |state| state.log_out(&token)).unwrap();
+    chat.request(move |state| state.log_out(&[token])).unwrap();
     for connection in connections {
         assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
-    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
-    chat.request(move |state| state.log_out(&token)).expect("repeating it changes nothing");
+    assert_eq!(chat.request(move |state| state.signed_in(&[token])), Ok(None));
+    chat.request(move |state| state.log_out(&[token])).expect("repeating it changes nothing");
 }
 
 #[test]

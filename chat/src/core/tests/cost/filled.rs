@@ -118,7 +118,7 @@ impl Filled {
 
 /// Opens a new connection of a session.
 pub(super) fn open(state: &mut State, token: TokenHash) {
-    state.opened(connection_numbered(u32::MAX >> 8), &Credential::Token(token)).unwrap();
+    state.opened(connection_numbered(u32::MAX >> 8), &Credential::Tokens(vec![token])).unwrap();
 }
 
 fn add_user(state: &mut State, number: usize, pools: &mut Pools) -> UserId {

@@ -112,7 +112,7 @@ const OTHER_WORK: &[Work] = &[
     ("<log out>", |filled| {
         let token = filled.token.hash();
         Box::new(move |state| {
-            let _ = state.log_out(&token).unwrap();
+            let _ = state.log_out(&[token]).unwrap();
         })
     }),
     (REMOVE_USER, |filled| {
