@@ -28,9 +28,11 @@ pub struct Config {
     /// The memory limits in it hold per worker.
     #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateConfig>,
-    /// The largest head of a request. Default: 16 KiB and 64 fields. Past it the client gets 414 or 431.
+    /// The largest head of a request. Default: 16 KiB and 64 fields. Past it the client gets 414 or 431. The chunk
+    /// extensions and trailer fields of a body have the same limits.
     pub head: HeadLimits,
-    /// The largest body of a plain HTTP request, in bytes. Default: 64 KiB. Past it the client gets 413.
+    /// The largest body of a plain HTTP request, in bytes; of one in chunks, after decoding. Default: 64 KiB. Past it
+    /// the client gets 413.
     pub max_body_bytes: usize,
     /// The longest time for a whole request, from the connection's start, or from the first byte of a later request.
     /// Default: 10 s. Past it the client gets 408 if a part of the request has arrived; otherwise the connection is

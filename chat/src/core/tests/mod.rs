@@ -7,6 +7,7 @@ mod events;
 #[cfg(target_os = "linux")]
 mod failing_disk;
 mod messages;
+mod names;
 mod positions;
 mod quotas;
 mod random_sequences;
@@ -40,6 +41,7 @@ use super::{
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
+        user_agent::UserAgent,
         wire,
     },
     clock::Now,
@@ -213,7 +215,8 @@ impl TestChat {
 
     fn sign_up(&mut self, name: &str, hash: Option<&'static str>) -> Result<TokenHash, SignInError> {
         let name = Name::new(name).unwrap();
-        self.request(move |state| state.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
+        self.request(move |state| state.sign_up(&name, hash, UserAgent::default()))
+            .map(|signed_in| signed_in.token.hash())
     }
 
     /// Opens a connection with this credential.

@@ -329,12 +329,15 @@ fn simulate_removals(seed: u64) {
                 batch.push(Command::Closed(connection, backlog()));
                 visitor.connection = None;
             }
-            (Some(connection), 1) => batch.push(event_command(connection, &json!(["delete_account", {}, step]))),
+            (Some(connection), 1) => {
+                let all: Vec<u64> = (1..100).collect();
+                batch.push(event_command(connection, &json!(["delete_account", { "remove": all }, step])));
+            }
             (Some(connection), action) => {
                 let (event, data) = match action {
                     2..=6 => ("create", json!({ "name": format!("Room {}", random.below(10)) })),
                     7..=13 => ("join", json!({ "room": room })),
-                    14..=15 => ("leave", json!({ "room": room })),
+                    14..=15 => ("leave", json!({ "room": room, "remove": random.chance(2) })),
                     16 => ("say", json!({ "room": room, "text": "word", "key": chat.key() })),
                     _ => ("remove", json!({ "room": room })),
                 };
