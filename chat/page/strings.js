@@ -1,19 +1,29 @@
 /*
- * The texts of the page in the user's language: the first of the browser's languages
- * that has a file in strings/, or English.
+ * The texts of the page in the language that the user has chosen, or else in the first of
+ * the browser's languages that has a file in strings/, or in English.
  *
  * All files have the same keys; `en.js` says how to write one. A missing key throws an
  * error where it is used.
  */
 
-const LANGUAGES = ['en', 'zh', 'fr'];
+import { storageSlot } from './view/storage.js';
 
 // An isolation ends with its paragraph, or at the control that ends it.
 const PARAGRAPH_ENDS = /[\n\v\f\r\x1C-\x1E\x85\u2028\u2029]/g;
 const DIRECTION_CONTROLS = /[\u202A-\u202E\u2066-\u2069]/g;
 
-const wanted = navigator.languages.map((tag) => tag.toLowerCase().split('-')[0]);
-export const language = wanted.find((tag) => LANGUAGES.includes(tag)) ?? 'en';
+/** The languages of the page, each by its own name. */
+export const LANGUAGES = { en: 'English', fr: 'Français', zh: '中文' };
+
+/** The user's choice, which counts from the next load of the page; null for the browser's language. */
+export const languageChoice = storageSlot('localStorage', 'language');
+
+const languageOf = (tag) => tag.toLowerCase().split('-')[0];
+const chosen = Object.keys(LANGUAGES).find((tag) => tag === languageChoice.load());
+export const language = chosen ?? navigator.languages.map(languageOf).find((tag) => tag in LANGUAGES) ?? 'en';
+
+/** The locale of dates and times: the browser's, unless the user has chosen another language. */
+export const locale = chosen && (navigator.languages.find((tag) => languageOf(tag) === chosen) ?? chosen);
 
 const { strings } = await import(`./strings/${language}.js`);
 const plurals = new Intl.PluralRules(language);
@@ -49,6 +59,11 @@ export function errorText({ code, message, retryAfter, event }) {
   if (retryAfter && Object.hasOwn(strings.wait_for, code)) return t(`wait_for.${code}`, { count: retryAfter });
   const known = [strings.errors_of[event] ?? {}, strings.errors].find((sentences) => Object.hasOwn(sentences, code));
   return known ? known[code] : message;
+}
+
+/** Returns names as one text, each isolated like an inserted value. */
+export function listOf(names) {
+  return new Intl.ListFormat(language).format(names.map(shown));
 }
 
 /** Sets the texts, labels and placeholders of the elements under `root`. */

@@ -2,7 +2,7 @@
  * The element of one message: a chat message, or a line about an event in the room.
  */
 
-import { pieces, t } from '../strings.js';
+import { locale, pieces, t } from '../strings.js';
 import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
 import { showText } from './text.js';
 
@@ -12,9 +12,9 @@ const MAX_LINES = 40; // of a message before it is folded, since line breaks alo
 let lastPart = 0; // the number of the last element that has an id
 
 // In the browser's locale, which may differ from the language of the texts.
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(locale, { dateStyle: 'full' });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium' });
 
 /**
  * Returns the element of a message in the log. A `deleted` message has none: it changes another. If that fails, the

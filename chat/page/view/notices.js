@@ -2,11 +2,11 @@
  * Notices, which stay until they are closed: those from operators, and unsent messages whose room is gone.
  */
 
-import { t } from '../strings.js';
+import { locale, t } from '../strings.js';
 import { $ } from './dom.js';
 import { showText } from './text.js';
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
 
 export function startNotices(client) {
   client.on('notice', ({ text, from, time }) => {

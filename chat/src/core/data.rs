@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::super::{
     Name, RoomName,
     blank::is_blank,
+    fold::fold,
     name::BadName,
     password::{BadPassword, Password},
     token::{Token, TokenHash},
@@ -55,13 +56,9 @@ pub(super) struct PublicName(pub(super) Option<RoomName>);
 #[derive(Debug)]
 pub(super) struct NewRoomName(pub(super) Result<RoomName, BadName>);
 
-/// The beginning of users' names, as a key.
+/// A text that is searched for in names, folded.
 #[derive(Debug, Default)]
-pub(super) struct UserPrefix(pub(super) String);
-
-/// A part of rooms' names, as a key.
-#[derive(Debug, Default)]
-pub(super) struct RoomPart(pub(super) String);
+pub(super) struct Searched(pub(super) String);
 
 /// The key of a message: `None` if it is not a UUID.
 #[derive(Clone, Copy, Debug)]
@@ -116,14 +113,7 @@ from_text! {
     UserName: text => Self(Name::at_most(Name::HIGHEST_LIMIT, text).ok());
     PublicName: text => Self(RoomName::at_most(Name::HIGHEST_LIMIT, text).ok());
     NewRoomName: text => Self(RoomName::at_most(Name::HIGHEST_LIMIT, text));
-    UserPrefix: text => Self(match Name::at_most(Name::HIGHEST_LIMIT, text) {
-        Ok(name) => name.key().to_owned(),
-        Err(_) => text.to_lowercase(),
-    });
-    RoomPart: text => Self(match RoomName::at_most(Name::HIGHEST_LIMIT, text) {
-        Ok(name) => name.key().to_owned(),
-        Err(_) => text.to_lowercase(),
-    });
+    Searched: text => Self(fold(text));
     MessageKey: text => Self(Uuid::try_parse(text).ok());
     AnyToken: text => Self(Token::parse(text).map(|token| token.hash()));
     AnyPassword: text => Self(Password::new(text));

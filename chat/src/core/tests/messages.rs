@@ -386,7 +386,7 @@ fn check_cached_counts(kept_messages: u64) {
     let room = chat.create(ada, "Rust", "public");
     chat.join(bob, room).unwrap();
     chat.join(eve, room).unwrap();
-    let ids = names.map(|name| chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id);
+    let ids = names.map(|name| chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id);
     let output = |chat: &mut TestChat| ids.map(|id| json!(chat.state.rooms_of(id).unwrap()));
     for step in 0..700 {
         match step % 7 {

@@ -2,13 +2,17 @@
 
 mod accessibility;
 mod account;
+mod back_button;
 mod clock;
 mod conversations;
+mod dialogs;
 mod faults;
 mod history;
 mod hostile_text;
+mod jump;
 mod keyboard;
 mod languages;
+mod last_member;
 mod layout;
 mod links;
 mod lost_rooms;
@@ -16,8 +20,10 @@ mod messages;
 mod network;
 mod outbox;
 mod page_faults;
+mod previews;
 mod restored_data;
 mod rooms;
 mod sessions;
 mod text_direction;
+mod settings;
 mod untrusted_text;
