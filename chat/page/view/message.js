@@ -7,6 +7,7 @@ import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
 import { showText } from './text.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
+const MAX_LINES = 40; // of a message before it is folded, since line breaks alone could fill the log
 
 let lastPart = 0; // the number of the last element that has an id
 
@@ -46,6 +47,7 @@ export function unsentElement({ key, data }, you) {
 export function showDeleted(element) {
   element.classList.add('deleted');
   find(element, '.text').textContent = t('log.deleted');
+  find(element, '.unfold')?.remove();
   find(element, '.delete')?.remove();
 }
 
@@ -116,6 +118,7 @@ function saidElement({ seq, from, text, time, deleted, gone }, you) {
   find(element, '.delivery').remove();
   find(element, '.choices').remove();
   showText(find(element, '.text'), text ?? '');
+  if (text?.split('\n', MAX_LINES + 1).length > MAX_LINES) fold(element);
   if (deleted) showDeleted(element);
   label(element, ['.name', '.text', 'time']);
   return element;
@@ -141,6 +144,22 @@ function plainElement({ seq, from, kind, text }) {
   }
   element.append(bubble);
   return element;
+}
+
+/** Shows the first lines of a text, and a button that shows all of them. */
+function fold(element) {
+  const text = find(element, '.text');
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'unfold';
+  button.textContent = t('more');
+  button.addEventListener('click', () => {
+    text.classList.remove('folded');
+    button.remove();
+    element.focus({ preventScroll: true });
+  });
+  text.classList.add('folded');
+  text.after(button);
 }
 
 /** Shows a name that opens no dialog: the user's own, or that of an account that no longer exists. */

@@ -12,6 +12,7 @@ fn no_text_keeps_the_scripts_busy_for_50_ms_on_a_processor_four_times_slower() {
     ada.create_room("Hall", "public");
     ben.open_room_search();
     ben.click("#found-rooms li:first-child button");
+    ben.click("#preview-join");
     ben.wait_for_value("$('#room-name').textContent", "Hall");
     ben.call("Emulation.setCPUThrottlingRate", json!({"rate": 4}));
     ben.call("Performance.enable", json!({"timeDomain": "threadTicks"}));

@@ -143,3 +143,22 @@ const FOCUS: &str = "(() => {
     element.focus({ focusVisible: true, preventScroll: true });
     return changes ? 'seen' : element.outerHTML.slice(0, 200);
 })()";
+
+#[test]
+fn a_message_of_line_breaks_does_not_fill_the_log() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    let text = format!("Top{}End", "\n".repeat(3990));
+    ada.say("Before");
+    // The browser takes seconds to type as many line breaks.
+    ada.evaluate(&format!("($('#text').value = {}, $('#text').dispatchEvent(new Event('input')))", json!(text)));
+    ada.click("#send");
+    ada.say("After");
+    ben.sees_messages(&[("Ada", "Before"), ("Ada", &text), ("Ada", "After")]);
+    ben.wait_for("$$('.message').every((message) => message.offsetHeight < 400)");
+    ben.click(".unfold");
+    ben.wait_for("$$('.message')[1].offsetHeight > 3990 * 10");
+    ben.wait_for_value("[$$('.unfold').length, document.activeElement === $$('.message')[1]]", json!([0, true]));
+    // A message of the user folds too once it is sent.
+    ada.wait_for_value("$$('.messages .unfold').length", 1);
+}

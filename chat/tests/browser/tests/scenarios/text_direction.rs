@@ -66,6 +66,73 @@ fn a_topic_moves_no_word_around_it() {
     }
 }
 
+/// Names and texts in Hebrew, which would reorder the English words of a paragraph that they share without isolation.
+#[test]
+fn every_name_and_text_of_users_is_isolated_wherever_it_stands() {
+    const GAL: &str = "\u{5D2}\u{5DC}";
+    const TAL: &str = "\u{5D8}\u{5DC}";
+    const ROOM: &str = "\u{5D7}\u{5D3}\u{5E8}";
+    const TOPIC: &str = "\u{5E0}\u{5D5}\u{5E9}\u{5D0} 1, https://example.org/ 2.";
+    let chat = Chat::open(&[]);
+    let [gal, tal] = [GAL, TAL].map(|name| chat.user(name));
+    gal.create_room(ROOM, "public");
+    gal.click("#topic-edit");
+    gal.fill("#ask-input", TOPIC);
+    gal.click("#ask-yes");
+    gal.say("\u{5E9}\u{5DC}\u{5D5}\u{5DD}");
+
+    tal.open_room_search();
+    are_isolated(&tal, "the search of rooms");
+    tal.click_on(&format!("$$('#found-rooms button').find(({{ textContent }}) => textContent.includes('{ROOM}'))"));
+    tal.wait_for_value("$('#preview-topic').textContent", TOPIC);
+    are_isolated(&tal, "the preview of a room");
+    tal.click("#preview-join");
+    tal.wait_for_value("$('#room-name').textContent", ROOM);
+    gal.fill("#text", "...");
+    tal.wait_for("$('#typing').textContent !== ''");
+    are_isolated(&tal, "the room");
+    tal.click("#leave");
+    are_isolated(&tal, "a question");
+    tal.click("#ask-no");
+    tal.click("#find-user");
+    tal.wait_for("$('#users-list [data-user]')");
+    are_isolated(&tal, "the search of users");
+    tal.click("#users-dialog .close");
+    gal.click(&format!("#member-list [data-user={TAL}]"));
+    gal.click("#user-kick");
+    are_isolated(&gal, "a user and a question");
+    gal.click("#ask-yes");
+    tal.wait_for("$('#toasts p')");
+    are_isolated(&tal, "a message of the page");
+}
+
+/// Asserts that each Hebrew text on the page is isolated, by its element or by characters, from Latin words around it.
+#[track_caller]
+fn are_isolated(user: &User, screen: &str) {
+    user.wait_for("/[\\u05D0-\\u05EA]/.test(document.body.innerText)");
+    let mixed = user.evaluate(
+        "(() => {
+            const isMixed = (text) => {
+                const open = text.replace(/\\u2068[^\\u2069]*\\u2069/g, '');
+                return /[\\u05D0-\\u05EA]/.test(open) && /[A-Za-z0-9]/.test(open);
+            };
+            // What stands in one paragraph, without the elements that are isolated in it.
+            const paragraph = (element) => [...element.childNodes].map((node) => {
+                if (node.nodeType === Node.TEXT_NODE) return node.data;
+                const { display, unicodeBidi } = node.nodeType === Node.ELEMENT_NODE ? getComputedStyle(node) : {};
+                return display === 'inline' && unicodeBidi === 'normal' ? paragraph(node) : '';
+            }).join('');
+            const ofUser = (element) => getComputedStyle(element).unicodeBidi !== 'normal' && element.matches('[dir], bdi');
+            const shown = $$('body *').filter((element) => !element.matches('script, template, .words, .address')
+                && !ofUser(element) && element.checkVisibility());
+            const attributes = $$('[title], [aria-label], [placeholder]')
+                .flatMap((element) => [element.title, element.ariaLabel, element.placeholder]);
+            return [...shown.map(paragraph), ...attributes, document.title].filter((text) => text && isMixed(text));
+        })()",
+    );
+    assert_eq!(mixed, json!([]), "{screen}");
+}
+
 #[test]
 fn the_title_keeps_its_order_around_a_name_from_right_to_left() {
     let chat = Chat::open(&[]);
@@ -87,6 +154,7 @@ fn piled_marks_cover_nothing_beside_their_text() {
     ada.click("#ask-yes");
     ben.open_room_search();
     ben.click("#found-rooms li:first-child button");
+    ben.click("#preview-join");
     ben.wait_for_value("$('#room-topic').textContent", &*topic);
     for said in ["One", "Two", &text, "Three", "Four"] {
         ada.say(said);
