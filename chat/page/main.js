@@ -7,6 +7,7 @@
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
  * | `model.js` | the state that the page shows |
  * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `names.js` | the order of names, and the search in them |
  * | `view/` | the parts of the page, one file each |
  * | `style/` | style sheets |
  */
@@ -28,7 +29,7 @@ import { UserPicker } from './view/user_picker.js';
 import { UserDialog } from './view/user_dialog.js';
 import { startRooms } from './view/rooms.js';
 import { Typing } from './view/typing.js';
-import { language, t, translatePage } from './strings.js';
+import { language, setLimits, t, translatePage } from './strings.js';
 
 const narrow = matchMedia('(max-width: 47.99rem)');
 
@@ -56,7 +57,7 @@ const composer = new Composer({
 });
 const details = new Details({ client, model, userPicker, openUser: (name) => userDialog.show(name, conversation.room) });
 const rooms = startRooms({ client, model, current: () => conversation.room, open });
-const signIn = new SignIn({ client, onSignedIn: () => client.connect() });
+const signIn = new SignIn({ client, model, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
 startConnection(client);
 startRoomSearch({ client, model, open });
@@ -151,7 +152,8 @@ function returnUnsent({ key, state, data: { room, text } }) {
 
 let shownUser = null; // the user whose data is on the page
 
-client.on('welcome', ({ you, older }) => {
+client.on('welcome', ({ you, older, limits }) => {
+  setLimits(limits);
   if (you.name !== shownUser) {
     clearNotices();
     conversation.clear();

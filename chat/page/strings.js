@@ -15,19 +15,34 @@ const { strings } = await import(`./strings/${language}.js`);
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 
+const VALUE = /\{(\w+)\}/g;
+
+let limits = {};
+
+/** Sets the server's limits, which texts name as `{max_name}`, `{max_room_name}`, `{min_password}`, `{max_password}`. */
+export function setLimits({ name, room_name, password, password_min }) {
+  limits = { max_name: name, max_room_name: room_name, max_password: password, min_password: password_min };
+}
+
 /** Returns the text of this key, with `{name}` replaced by `values.name`. `values.count` selects the plural form. */
 export function t(key, values = {}) {
   let text = key.split('.').reduce((part, name) => part?.[name], strings);
   if (typeof text === 'object') text = text[plurals.select(values.count)] ?? text.other;
   if (typeof text !== 'string') throw new Error(`strings/${language}.js has no ${key}`);
-  return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
+  return filled(text, { ...limits, ...values });
+}
+
+function filled(text, values) {
+  return text.replace(VALUE, (_, name) => shown(values[name]));
 }
 
 /** Returns the text for an error: that for the event and code, else that for the code, else the server's message. */
 export function errorText({ code, message, retryAfter, event }) {
   if (retryAfter && Object.hasOwn(strings.wait_for, code)) return t(`wait_for.${code}`, { count: retryAfter });
   const known = [strings.errors_of[event] ?? {}, strings.errors].find((sentences) => Object.hasOwn(sentences, code));
-  return known ? known[code] : message;
+  // The limits are not known before the server has answered.
+  const isKnown = known && [...known[code].matchAll(VALUE)].every(([, name]) => name in limits);
+  return isKnown ? filled(known[code], limits) : message;
 }
 
 /** Sets the texts, labels and placeholders of the elements under `root`. */

@@ -10,7 +10,7 @@ use super::{
     attempts::{Attempts, LogIn},
     credentials,
     device::{Device, DeviceClaim, DeviceKey},
-    interface::{Admit, Callback, Credential, FoundAccount, Limited, SignInError, SignedIn, You},
+    interface::{Admit, Callback, Credential, FoundAccount, Limited, LimitsView, SignInError, SignedIn, You},
     password::Password,
     proxy::address_of,
     rate::address_key,
@@ -52,6 +52,7 @@ struct SessionView {
     expires: Option<u64>,
     guests: bool,
     registration: bool,
+    limits: LimitsView,
 }
 
 #[derive(Serialize)]
@@ -260,10 +261,11 @@ impl Api {
     }
 
     fn session(&self, request: &Request<'_>, from: IpAddr, origin_kind: OriginKind, site: &Site, responder: Responder) {
-        let ChatConfig { guests, registration, .. } = *self.config;
+        let ChatConfig { guests, registration, ref limits, .. } = *self.config;
+        let limits = LimitsView::from(limits);
         let view = move |session: Option<(You, u64)>| {
             let (you, expires) = session.unzip();
-            json(200, &SessionView { you, expires, guests, registration })
+            json(200, &SessionView { you, expires, guests, registration, limits })
         };
         // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
