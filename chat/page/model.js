@@ -71,6 +71,11 @@ export class Model {
     return [...this.rooms.values()].reduce((sum, { role, unread }) => sum + (role === 'invited' ? 0 : unread), 0);
   }
 
+  /** How many invitations the user has not answered. */
+  get invitations() {
+    return [...this.rooms.values()].filter(({ role }) => role === 'invited').length;
+  }
+
   /** The user has read this room up to `seq`. */
   read(number, seq) {
     const room = this.rooms.get(number);
@@ -145,7 +150,12 @@ export class Model {
     const changed = this.#changed;
     this.#changed = new Set();
     for (const { topics, handler } of this.#watchers) {
-      if (topics.some((topic) => changed.has(topic))) handler();
+      if (!topics.some((topic) => changed.has(topic))) continue;
+      try {
+        handler();
+      } catch (error) {
+        queueMicrotask(() => { throw error; }); // Reported, without stopping the other views.
+      }
     }
   }
 }

@@ -49,6 +49,7 @@
 // | `hash_queue.rs` | the queue of passwords to be hashed, which is shared fairly |
 // | `device.rs` | cookies of devices that have signed in before |
 // | `token.rs` | session tokens |
+// | `user_agent.rs` | the program and the system of a client that signs in |
 // | `rate.rs` | rate limits |
 // | `files.rs`, `page/` | the web page |
 
@@ -57,6 +58,7 @@ mod api;
 mod app;
 mod attempts;
 mod backlog;
+mod blank;
 mod config;
 mod core;
 mod credentials;
@@ -66,6 +68,7 @@ mod fold;
 mod hash_queue;
 mod interface;
 mod name;
+mod origin;
 mod password;
 mod peer;
 mod precis;
@@ -75,6 +78,7 @@ mod service;
 mod site;
 mod store;
 mod token;
+mod user_agent;
 mod wire;
 
 pub use accounts::{AccountError, Accounts};
@@ -82,6 +86,7 @@ pub use app::Chat;
 pub use config::{ChatConfig, ChatLimits};
 use interface::ChatCore;
 pub use name::{BadName, Name, RoomName};
+pub use origin::{BadOrigin, Origin};
 pub use password::BadPassword;
 pub use peer::Peer;
 pub use rate::{BadRate, Rate};

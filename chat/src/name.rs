@@ -33,7 +33,7 @@ use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_script::Script;
 use unicode_security::{mixed_script::AugmentedScriptSet, skeleton};
 
-use super::{fold, precis};
+use super::{blank::is_blank_glyph, fold, precis};
 
 /// A user's name: words of letters, digits and ASCII's symbols, separated by single spaces. Each word is a
 /// [UsernameCasePreserved] of RFC 8265.
@@ -219,6 +219,8 @@ impl Keyed {
             Err(BadName::TooLong { max })
         } else if let Some(mark) = misplaced_mark(&name) {
             Err(BadName::NotAllowed(mark))
+        } else if let Some(glyph) = name.chars().find(|c| is_blank_glyph(*c)) {
+            Err(BadName::NotAllowed(glyph))
         } else {
             Ok(Self { key: key_of(&name), name })
         }
@@ -382,6 +384,7 @@ mod tests {
             ("a direction isolate", "\u{2067}ab\u{2069}", Err(NotAllowed('\u{2067}'))),
             ("a variation selector", "a\u{FE0F}", Err(NotAllowed('\u{FE0F}'))),
             ("a blank braille pattern", "\u{2800}", Err(NotAllowed('\u{2800}'))),
+            ("a blank hieroglyph", "\u{13441}", Err(NotAllowed('\u{13441}'))),
             ("a Hangul filler", "\u{3164}", Err(NotAllowed('\u{3164}'))),
             ("a half-width Hangul filler", "\u{FFA0}", Err(NotAllowed('\u{3164}'))),
             ("a symbol", "☠", Err(NotAllowed('☠'))),
@@ -446,6 +449,9 @@ mod tests {
             ("the empty text", "", Err(Empty)),
             ("spaces", " \u{A0}\u{3000}", Err(Empty)),
             ("a variation selector alone", "\u{FE0F}", Err(Empty)),
+            ("a blank braille pattern", "Lobby\u{2800}", Err(NotAllowed('\u{2800}'))),
+            ("a note without a head", "\u{1D159}", Err(NotAllowed('\u{1D159}'))),
+            ("an object's place", "\u{FFFC}", Err(NotAllowed('\u{FFFC}'))),
             ("a line feed", "a\nb", Err(NotAllowed('\n'))),
             ("a line separator", "a\u{2028}b", Err(NotAllowed('\u{2028}'))),
             ("a zero-width space", "a\u{200B}b", Err(NotAllowed('\u{200B}'))),

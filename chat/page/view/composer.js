@@ -114,6 +114,10 @@ export class Composer {
 
   #showHint() {
     const room = this.#model.rooms.get(this.#room);
-    if (room) this.#input.placeholder = t('composer.hint', { name: room.name });
+    if (!room) return;
+    this.#input.placeholder = t('composer.hint', { name: room.name });
+    // Nobody reads what is written to an account that no longer exists.
+    $('composer').hidden = room.gone ?? false;
+    $('composer-gone').hidden = !room.gone;
   }
 }

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::super::{
     Name, RoomName,
+    blank::is_blank,
     fold::fold,
     name::BadName,
     password::{BadPassword, Password},
-    precis::is_blank,
     token::{Token, TokenHash},
     wire::EventError,
 };
@@ -73,19 +73,18 @@ pub(super) struct AnyToken(pub(super) Option<TokenHash>);
 pub(super) struct AnyPassword(pub(super) Result<Password, BadPassword>);
 
 /// A text without control characters (each takes six bytes as JSON), except line breaks and tabs, and without white
-/// space at its end.
+/// space at its end. It is empty if no character of it is visible.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     text: String,
     chars: usize,
-    is_blank: bool,
 }
 
 impl Text {
     fn new(text: &str) -> Self {
         let mut text: String = text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-        text.truncate(text.trim_end().len());
-        Self { chars: text.chars().count(), is_blank: is_blank(&text), text }
+        text.truncate(if is_blank(&text) { 0 } else { text.trim_end().len() });
+        Self { chars: text.chars().count(), text }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -95,11 +94,6 @@ impl Text {
     /// Returns the number of characters.
     pub(super) fn chars(&self) -> usize {
         self.chars
-    }
-
-    /// Returns whether the text has no visible character.
-    pub(super) fn is_blank(&self) -> bool {
-        self.is_blank
     }
 }
 

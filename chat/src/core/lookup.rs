@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     super::store::{
-        ACTIVITY_STEP, DirectsEnd, EntryHash, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
+        ACTIVITY_STEP, DirectsEnd, EntryHash, LOBBY, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
         StoreError, UserId,
     },
     cache::Profile,
@@ -34,6 +34,9 @@ pub(super) struct RoomView {
     members: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
+    /// The user who has invited this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 impl State {
@@ -103,6 +106,10 @@ impl State {
             }
             None => (room.name.clone(), false),
         };
+        let by = match member.map(|member| member.role) {
+            Some(Role::Invited) => self.inviter(room.id, user)?,
+            Some(Role::Banned | Role::Member | Role::Owner) | None => None,
+        };
         Ok(RoomView {
             room: room.id,
             kind: room.kind,
@@ -118,7 +125,23 @@ impl State {
             unread,
             members: self.cache.count_members(&self.store, room.id)?,
             gone,
+            by,
         })
+    }
+
+    /// Returns the name of the user who has invited another to a room, unless the inviter is gone.
+    fn inviter(&mut self, room: RoomId, user: UserId) -> Result<Option<String>, StoreError> {
+        let Some(inviter) = self.store.inviter(room, user)? else { return Ok(None) };
+        let profile = self.profile(inviter)?;
+        Ok((!profile.gone).then(|| profile.name.clone()))
+    }
+
+    /// Returns whether a room is removed with its messages when this member leaves.
+    pub(super) fn is_kept_by(&mut self, room: &RoomRow, user: UserId) -> Result<bool, StoreError> {
+        match other_member(room, user) {
+            Some(other) => Ok(self.profile(other)?.gone && self.head(room.id)?.seq > 0),
+            None => Ok(room.id != LOBBY && !self.store.has_other_member(room.id, user)?),
+        }
     }
 
     /// Returns the time of a direct room's latest message for the order of conversations. It is the time of the entry,

@@ -238,6 +238,35 @@ impl Store {
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
     }
 
+    /// Returns whether a room other than the Lobby has a member, apart from this one, who is not gone.
+    pub(crate) fn has_other_member(&self, room: RoomId, user: UserId) -> Result<bool, StoreError> {
+        let owners = "SELECT 1 FROM members INDEXED BY owners CROSS JOIN people ON people.id = person
+            WHERE room = ?1 AND role = 3 AND person <> ?2 AND people.key IS NOT NULL LIMIT 1";
+        let members = "SELECT 1 FROM members INDEXED BY members_by_age CROSS JOIN people ON people.id = person
+            WHERE room = ?1 AND role = 2 AND room <> 1 AND person <> ?2 AND people.key IS NOT NULL LIMIT 1";
+        let has = |sql| self.first(sql, (room, user), |_| Ok(())).map(|found| found.is_some());
+        Ok(has(owners)? || has(members)?)
+    }
+
+    /// Returns the rooms, without the Lobby and direct rooms, of which a user is the only member who is not gone.
+    pub(crate) fn rooms_only_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        let sql = "SELECT mine.room FROM members AS mine INDEXED BY rooms_of CROSS JOIN rooms ON rooms.id = mine.room
+            WHERE mine.person = ?1 AND mine.role >= 2 AND mine.active IS NULL AND kind < 2 AND mine.room <> 1
+            AND NOT EXISTS (SELECT 1 FROM members AS other INDEXED BY owners CROSS JOIN people
+                ON people.id = other.person WHERE other.room = mine.room AND other.role = 3
+                AND other.person <> ?1 AND people.key IS NOT NULL)
+            AND NOT EXISTS (SELECT 1 FROM members AS other INDEXED BY members_by_age CROSS JOIN people
+                ON people.id = other.person WHERE other.room = mine.room AND other.role = 2 AND other.room <> 1
+                AND other.person <> ?1 AND people.key IS NOT NULL)";
+        self.all(sql, [user], |row| row.get(0))
+    }
+
+    /// Returns the user who has invited another to a room, if that is known.
+    pub(crate) fn inviter(&self, room: RoomId, user: UserId) -> Result<Option<UserId>, StoreError> {
+        let sql = "SELECT initiator FROM members WHERE room = ?1 AND person = ?2 AND role = 1";
+        Ok(self.first(sql, (room, user), |row| row.get(0))?.flatten())
+    }
+
     /// Returns the user who has been a member for the longest time, owners and users who are gone excluded. Never
     /// returns a member of the Lobby.
     pub(crate) fn oldest_member(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {

@@ -108,6 +108,12 @@ impl Store {
         Ok(added)
     }
 
+    /// Returns whether there is any account.
+    pub(crate) fn has_accounts(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM people WHERE password IS NOT NULL LIMIT 1";
+        Ok(self.first(sql, [], |_| Ok(()))?.is_some())
+    }
+
     pub(crate) fn set_password(&self, id: UserId, password: &str) -> Result<(), StoreError> {
         self.change("UPDATE people SET password = ?2 WHERE id = ?1", (id, password)).map(drop)
     }

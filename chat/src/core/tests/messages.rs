@@ -71,6 +71,10 @@ fn a_message_is_neither_empty_nor_too_long_nor_invisible() {
         (" \n\t ", Err("empty")),
         ("\u{7}", Err("empty")),
         ("\u{200b} \u{2060}\u{feff}", Err("empty")),
+        ("\u{2800} \u{2800}", Err("empty")),
+        ("\u{1d159}", Err("empty")),
+        ("\u{fff9}", Err("empty")),
+        (&"\u{3164}".repeat(4001), Err("empty")),
         ("\u{200b}.", Ok("\u{200b}.")),
         (&"x".repeat(4001), Err("too_long")),
     ];

@@ -139,7 +139,7 @@ fn accounts_from_before_an_update_of_the_rules_still_sign_in() {
         let found = chat.request(move |state| state.find_account(&name, None)).unwrap();
         assert_eq!(found.credentials.is_some(), id != 6, "{typed}");
         let Some((user, hash)) = found.credentials else { continue };
-        let signed_in = chat.request(move |state| state.log_in(user, &hash, None)).unwrap();
+        let signed_in = chat.request(move |state| state.log_in(user, &hash, None, UserAgent::default())).unwrap();
         assert_eq!(signed_in.you.name, shown);
         // The cookie is verified against the key of the name that the client sends.
         let (key, cookie) = (Name::new(typed).unwrap().key().to_owned(), signed_in.device_cookie.unwrap());
