@@ -18,8 +18,8 @@ use super::{
     credentials,
     device::{Device, DeviceClaim, DeviceKey},
     interface::{
-        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, NewClient, SignInError,
-        SignedIn, You,
+        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, NewClient, SignInError, SignedIn,
+        You,
     },
     password::Password,
     proxy::address_of,
