@@ -7,6 +7,7 @@
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
  * | `model.js` | the state that the page shows |
  * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `names.js` | the order of names, and the search in them |
  * | `theme.js` | light or dark, before the page is drawn |
  * | `view/` | the parts of the page, one file each |
  * | `style/` | style sheets |
@@ -33,7 +34,7 @@ import { UserPicker } from './view/user_picker.js';
 import { UserDialog } from './view/user_dialog.js';
 import { startRooms } from './view/rooms.js';
 import { Typing } from './view/typing.js';
-import { language, t, translatePage } from './strings.js';
+import { language, setLimits, t, translatePage } from './strings.js';
 
 const narrow = matchMedia('(max-width: 47.99rem)');
 
@@ -68,7 +69,7 @@ const preview = new Preview({
   openUser: (name) => userDialog.show(name),
 });
 const rooms = startRooms({ client, model, current: () => conversation.room, open });
-const signIn = new SignIn({ client, onSignedIn: () => client.connect() });
+const signIn = new SignIn({ client, model, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
 startSettings({ model, beforeReload: () => signIn.keepForm() });
 startConnection(client);
@@ -159,7 +160,8 @@ function returnUnsent({ key, state, data: { room, text } }) {
 
 let shownUser = null; // the user whose data is on the page
 
-client.on('welcome', ({ you }) => {
+client.on('welcome', ({ you, limits }) => {
+  setLimits(limits);
   if (you.name !== shownUser) {
     clearNotices();
     conversation.clear();

@@ -8,7 +8,7 @@
 
 export class Model {
   you = null;
-  limits = { text: 4_000, topic: 200, name: 32, room_name: 40, rooms: 200 };
+  limits = null; // the server's; null until it has answered
   rooms = new Map(); // by number: Room
   online = { count: 0, names: new Set() }; // names is null if there are too many
   blocked = new Set();

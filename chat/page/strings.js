@@ -30,6 +30,13 @@ const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 const lists = new Intl.ListFormat(language);
 
+let limits = {};
+
+/** Sets the server's limits, which texts name as `{max_name}`, `{max_room_name}`, `{min_password}`, `{max_password}`. */
+export function setLimits({ name, room_name, password, password_min }) {
+  limits = { max_name: name, max_room_name: room_name, max_password: password, min_password: password_min };
+}
+
 /** Returns the text of this key, with `{name}` replaced by `values.name`. `values.count` selects the plural form. */
 export function t(key, values = {}) {
   return pieces(key, values).map(({ text }) => text).join('');
@@ -42,7 +49,7 @@ export function pieces(key, values) {
   if (typeof text !== 'string') throw new Error(`strings/${language}.js has no ${key}`);
   // Every other piece is a name in braces.
   return text.split(/\{(\w+)\}/).map((piece, index) => (
-    index % 2 === 0 ? { text: piece } : { text: shown(values[piece]), name: piece }
+    index % 2 === 0 ? { text: piece } : { text: shown(values[piece] ?? limits[piece]), name: piece }
   ));
 }
 
@@ -58,7 +65,10 @@ export function isolated(text) {
 export function errorText({ code, message, retryAfter, event }) {
   if (retryAfter && Object.hasOwn(strings.wait_for, code)) return t(`wait_for.${code}`, { count: retryAfter });
   const known = [strings.errors_of[event] ?? {}, strings.errors].find((sentences) => Object.hasOwn(sentences, code));
-  return known ? known[code] : message;
+  const text = known?.[code];
+  // The limits are not known before the server has answered.
+  const isComplete = text && [...text.matchAll(/\{(\w+)\}/g)].every(([, name]) => name in limits);
+  return isComplete ? text.replace(/\{(\w+)\}/g, (_, name) => shown(limits[name])) : message;
 }
 
 /** Returns names as one text, each isolated like an inserted value. */

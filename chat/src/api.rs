@@ -18,7 +18,8 @@ use super::{
     credentials,
     device::{Device, DeviceClaim, DeviceKey},
     interface::{
-        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, NewClient, SignInError, SignedIn, You,
+        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, NewClient, SignInError, SignedIn,
+        You,
     },
     password::Password,
     proxy::address_of,
@@ -65,6 +66,7 @@ struct SessionView {
     guests: bool,
     registration: bool,
     accounts: bool,
+    limits: LimitsView,
 }
 
 #[derive(Serialize)]
@@ -280,10 +282,11 @@ impl Api {
     }
 
     fn session(&self, request: &Request<'_>, from: IpAddr, origin_kind: OriginKind, site: &Site, responder: Responder) {
-        let ChatConfig { guests, registration, .. } = *self.config;
+        let ChatConfig { guests, registration, ref limits, .. } = *self.config;
+        let limits = LimitsView::from(limits);
         let view = move |FoundSession { you, has_accounts }| {
             let (you, expires) = you.unzip();
-            json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts })
+            json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits })
         };
         // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };

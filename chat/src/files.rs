@@ -214,6 +214,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         file!("favicon.svg"),
         file!("icons.svg"),
         file!("links.js"),
+        file!("names.js"),
         file!("main.js"),
         file!("model.js"),
         file!("strings.js"),
@@ -346,6 +347,19 @@ mod tests {
         // Each listed file exists, or the program would not compile.
         assert_eq!(FILES.len(), count(&folder));
         assert_eq!(FILES.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), FILES.len());
+    }
+
+    /// Limits are the server's: texts name them as `{max_name}`. The least length of a name is no such limit.
+    #[test]
+    fn no_text_of_the_page_has_a_number_other_than_1() {
+        let texts: Vec<_> = FILES.iter().filter(|file| file.path.contains("strings/")).collect();
+        assert_eq!(texts.len(), 3);
+        for file in texts {
+            let text = std::str::from_utf8(file.content).unwrap();
+            let is_limit = |c: char| matches!(c, '0' | '2'..='9');
+            let lines: Vec<_> = text.lines().filter(|line| line.contains(is_limit)).collect();
+            assert_eq!(lines, [""; 0], "{}", file.path);
+        }
     }
 
     #[test]

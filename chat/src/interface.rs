@@ -6,18 +6,48 @@
 
 use std::{cell::RefCell, net::IpAddr, sync::Arc, time::Duration};
 
+use serde::Serialize;
 use switchboard::{Batch, CloseCode, ConnectionId, Message, Prepared, Remote};
 
 use super::{
-    Name,
+    ChatLimits, Name,
     backlog::{Backlog, Flow},
     device::{Device, DeviceClaim, DeviceCookie},
-    password::{HashError, Password},
+    password::{self, HashError, Password},
     store::UserId,
     token::{Token, TokenHash},
     user_agent::UserAgent,
     wire::{EventError, EventId, Incoming},
 };
+
+/// The limits of the texts and numbers that a client sends, for clients: maxima, in characters unless they say
+/// otherwise.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct LimitsView {
+    text: usize,
+    topic: usize,
+    name: usize,
+    room_name: usize,
+    password: usize,
+    /// The least length of a password.
+    password_min: usize,
+    /// The number of rooms of a user.
+    rooms: usize,
+}
+
+impl From<&ChatLimits> for LimitsView {
+    fn from(limits: &ChatLimits) -> Self {
+        Self {
+            text: limits.text_chars,
+            topic: limits.topic_chars,
+            name: limits.name_chars,
+            room_name: limits.room_name_chars,
+            password: password::MAX_CHARS,
+            password_min: password::MIN_CHARS,
+            rooms: limits.rooms,
+        }
+    }
+}
 
 /// The core, which all connections share: accounts, logs, presence, and publishing. Calls return at once. Another
 /// thread carries them out, and reaches connections through a [`Delivery`].

@@ -28,14 +28,14 @@ export const strings = {
     enter_guest: 'Join as guest',
     lead: 'Chat in rooms and in private conversations.',
     name: 'Name',
-    name_hint: 'Visible to everyone. At most 32 characters.',
+    name_hint: 'Visible to everyone. At most {max_name} characters.',
     password: 'Password',
-    password_hint: 'At least 8 characters.',
+    password_hint: 'At least {min_password} characters.',
     show: 'Show password',
     no_name: 'Please enter a name.',
-    long_name: 'A name can have at most 32 characters. This one has {count}.',
+    long_name: 'A name can have at most {max_name} characters. This one has {count}.',
     no_password: 'Please enter your password.',
-    short_password: 'A password must have at least 8 characters.',
+    short_password: 'A password must have at least {min_password} characters.',
   },
 
   expired: {
@@ -235,7 +235,7 @@ export const strings = {
     password_title: 'Change password',
     password_old: 'Current password',
     password_new: 'New password',
-    password_hint: 'At least 8 characters. You will be signed out everywhere else.',
+    password_hint: 'At least {min_password} characters. You will be signed out everywhere else.',
     password_change: 'Change password',
     password_changed: 'Your password has been changed.',
     sessions_title: 'Where you are signed in',
@@ -281,7 +281,7 @@ export const strings = {
     unknown_event: 'The server doesn’t support this.',
     bad_data: 'The server didn’t understand the request.',
     bad_name: 'This name isn’t valid. Use letters, digits and single spaces.',
-    bad_password: 'This password is not allowed. Use 8 to 256 characters.',
+    bad_password: 'This password is not allowed. Use {min_password} to {max_password} characters.',
     bad_credentials: 'Wrong name or password.',
     bad_key: 'The message couldn’t be sent.',
     bad_method: 'The server doesn’t support this.',
@@ -327,7 +327,7 @@ export const strings = {
   // Texts for codes that mean something else for this event.
   errors_of: {
     create: {
-      bad_name: 'A room name has 1 to 40 characters, without special characters.',
+      bad_name: 'Room names must be 1–{max_room_name} characters, without special characters.',
       too_many_rooms: 'You’ve reached the limit for rooms you can create or join.',
     },
     delete_account: {

@@ -26,14 +26,14 @@ export const strings = {
     enter_guest: 'Rejoindre en tant qu’invité',
     lead: 'Discutez dans des salons ou en privé.',
     name: 'Nom',
-    name_hint: 'Visible par tout le monde. 32 caractères au plus.',
+    name_hint: 'Visible par tout le monde. {max_name} caractères au plus.',
     password: 'Mot de passe',
-    password_hint: 'Au moins 8 caractères.',
+    password_hint: 'Au moins {min_password} caractères.',
     show: 'Afficher le mot de passe',
     no_name: 'Veuillez saisir un nom.',
-    long_name: 'Un nom compte 32 caractères au plus ; celui-ci en compte {count}.',
+    long_name: 'Un nom compte {max_name} caractères au plus ; celui-ci en compte {count}.',
     no_password: 'Veuillez saisir votre mot de passe.',
-    short_password: 'Un mot de passe doit compter au moins 8 caractères.',
+    short_password: 'Un mot de passe doit compter au moins {min_password} caractères.',
   },
 
   expired: {
@@ -233,7 +233,7 @@ export const strings = {
     password_title: 'Changer de mot de passe',
     password_old: 'Mot de passe actuel',
     password_new: 'Nouveau mot de passe',
-    password_hint: 'Au moins 8 caractères. Vous serez déconnecté partout ailleurs.',
+    password_hint: 'Au moins {min_password} caractères. Vous serez déconnecté partout ailleurs.',
     password_change: 'Changer de mot de passe',
     password_changed: 'Votre mot de passe a été modifié.',
     sessions_title: 'Appareils connectés',
@@ -279,7 +279,7 @@ export const strings = {
     unknown_event: 'Le serveur ne prend pas cela en charge.',
     bad_data: 'Le serveur n’a pas compris la requête.',
     bad_name: 'Ce nom n’est pas valide. Utilisez des lettres, des chiffres et des espaces simples.',
-    bad_password: 'Ce mot de passe n’est pas autorisé. Utilisez de 8 à 256 caractères.',
+    bad_password: 'Ce mot de passe n’est pas autorisé. Utilisez de {min_password} à {max_password} caractères.',
     bad_credentials: 'Le nom ou le mot de passe est incorrect.',
     bad_key: 'Le message n’a pas pu être envoyé.',
     bad_method: 'Le serveur ne prend pas cela en charge.',
@@ -324,7 +324,7 @@ export const strings = {
 
   errors_of: {
     create: {
-      bad_name: 'Un nom de salon compte de 1 à 40 caractères, sans caractères spéciaux.',
+      bad_name: 'Un nom de salon compte de 1 à {max_room_name} caractères, sans caractères spéciaux.',
       too_many_rooms: 'Nombre maximal de salons créés ou rejoints atteint.',
     },
     delete_account: {

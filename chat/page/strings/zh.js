@@ -26,14 +26,14 @@ export const strings = {
     enter_guest: '以访客身份进入',
     lead: '在聊天室里畅聊，或与朋友私聊。',
     name: '用户名',
-    name_hint: '所有人都能看到，最多 32 个字符。',
+    name_hint: '所有人都能看到，最多 {max_name} 个字符。',
     password: '密码',
-    password_hint: '至少 8 个字符。',
+    password_hint: '至少 {min_password} 个字符。',
     show: '显示密码',
     no_name: '请输入用户名。',
-    long_name: '名字最多 32 个字符，现在有 {count} 个。',
+    long_name: '名字最多 {max_name} 个字符，现在有 {count} 个。',
     no_password: '请输入密码。',
-    short_password: '密码至少要有 8 个字符。',
+    short_password: '密码至少要有 {min_password} 个字符。',
   },
 
   expired: {
@@ -233,7 +233,7 @@ export const strings = {
     password_title: '修改密码',
     password_old: '当前密码',
     password_new: '新密码',
-    password_hint: '至少 8 个字符。其他设备将退出登录。',
+    password_hint: '至少 {min_password} 个字符。其他设备将退出登录。',
     password_change: '修改密码',
     password_changed: '密码已修改。',
     sessions_title: '已登录的设备',
@@ -276,7 +276,7 @@ export const strings = {
     unknown_event: '服务器不支持此操作。',
     bad_data: '服务器无法理解该请求。',
     bad_name: '此名字无效。请使用字母、数字和单个空格。',
-    bad_password: '不能使用这个密码。密码需有 8 到 256 个字符。',
+    bad_password: '不能使用这个密码。密码需有 {min_password} 到 {max_password} 个字符。',
     bad_credentials: '用户名或密码不正确。',
     bad_key: '消息无法发送。',
     bad_method: '服务器不支持此操作。',
@@ -321,7 +321,7 @@ export const strings = {
 
   errors_of: {
     create: {
-      bad_name: '聊天室名称需有 1 到 40 个字符，且不含特殊字符。',
+      bad_name: '聊天室名称需有 1 到 {max_room_name} 个字符，且不含特殊字符。',
       too_many_rooms: '您创建或加入的聊天室已达上限。',
     },
     delete_account: {

@@ -3,6 +3,7 @@
  * a notice to all users.
  */
 
+import { byName } from '../names.js';
 import { listOf, locale, t } from '../strings.js';
 import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
@@ -26,10 +27,11 @@ export function startAccount({ client, model, signedOut }) {
     setText($('account-state'), kindOf(model.you));
     $('password-change').hidden = guest;
     $('password-for').defaultValue = name;
+    setText($('password-new-hint'), t('account.password_hint'));
     $('notice-part').hidden = !operator;
   };
   const showBlocked = () => {
-    const names = [...model.blocked].sort((a, b) => a.localeCompare(b));
+    const names = [...model.blocked].sort(byName);
     $('blocked-none').hidden = names.length > 0;
     showItems($('blocked-list'), names.map((name) => {
       const unblock = () => attempt(() => client.emit('unblock', { name }));

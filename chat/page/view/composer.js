@@ -7,7 +7,7 @@ import { t } from '../strings.js';
 import { $, lengthOf, setText } from './dom.js';
 import { storageSlot } from './storage.js';
 
-const COUNT_SHOWN_BELOW = 400; // characters left
+const COUNT_SHOWN_BELOW = 0.1; // of the characters of the longest message
 const PAGE_KEYS = { PageUp: -1, PageDown: 1 };
 
 const stored = storageSlot('sessionStorage', 'drafts');
@@ -52,6 +52,7 @@ export class Composer {
       this.#updateSize();
     });
     model.watch(['rooms'], () => this.#showHint());
+    model.watch(['you'], () => this.#updateSize()); // There may be other limits.
   }
 
   /** A user has signed in: restores the drafts that they left in this tab. */
@@ -84,8 +85,13 @@ export class Composer {
     return this.#text !== '' && this.#left >= 0;
   }
 
+  // The server's limit is not known before it has answered.
+  get #max() {
+    return this.#model.limits?.text ?? Infinity;
+  }
+
   get #left() {
-    return this.#model.limits.text - lengthOf(this.#text);
+    return this.#max - lengthOf(this.#text);
   }
 
   #saveDraft() {
@@ -101,7 +107,7 @@ export class Composer {
     const left = this.#left;
     let text = '';
     if (left < 0) text = t('composer.too_long', { count: -left });
-    else if (left < COUNT_SHOWN_BELOW) text = t('composer.left', { count: left });
+    else if (left < COUNT_SHOWN_BELOW * this.#max) text = t('composer.left', { count: left });
     setText($('length'), text);
     $('length').classList.toggle('error', left < 0);
   }

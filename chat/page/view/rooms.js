@@ -3,6 +3,7 @@
  * page has their sum, with the invitations.
  */
 
+import { byName, fold } from '../names.js';
 import { isolated, t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
@@ -98,10 +99,10 @@ function invitation(room, { client, model, open }) {
 }
 
 function matching(model, filter) {
-  const wanted = filter.trim().toLocaleLowerCase();
+  const wanted = fold(filter.trim());
   return [...model.rooms.values()]
-    .filter(({ name }) => name.toLocaleLowerCase().includes(wanted))
-    .sort((a, b) => a.name.localeCompare(b.name));
+    .filter(({ name }) => fold(name).includes(wanted))
+    .sort((a, b) => byName(a.name, b.name));
 }
 
 function isRoom({ kind, role }) {

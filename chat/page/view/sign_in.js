@@ -3,13 +3,11 @@
  * covers the chat, which keeps its state.
  */
 
-import { errorText, t } from '../strings.js';
+import { errorText, setLimits, t } from '../strings.js';
 import { showError } from './dialogs.js';
 import { $, lengthOf } from './dom.js';
 import { storageSlot } from './storage.js';
 
-const MAX_NAME_LENGTH = 32;
-const MIN_PASSWORD_LENGTH = 8;
 const RETRY_AFTER = 3_000;
 // Errors about the password; the others are about the name.
 const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
@@ -24,11 +22,13 @@ const kept = storageSlot('sessionStorage', 'sign-in');
 export class SignIn {
   #client;
   #onSignedIn;
+  #model;
   #isBusy = false; // while a request is under way
 
   /** `onSignedIn(you)` is called when a user has signed in. */
-  constructor({ client, onSignedIn }) {
+  constructor({ client, model, onSignedIn }) {
     this.#client = client;
+    this.#model = model;
     this.#onSignedIn = onSignedIn;
     $('modes').addEventListener('change', () => this.#showMode());
     $('password-show').addEventListener('click', () => this.#togglePassword());
@@ -41,7 +41,9 @@ export class SignIn {
   /** Uses the current session if there is one, otherwise shows the form. */
   async begin() {
     try {
-      const { you, guests, registration, accounts } = await this.#client.session();
+      const { you, guests, registration, accounts, limits } = await this.#client.session();
+      this.#model.limits = limits;
+      setLimits(limits);
       $('mode-guest').parentElement.hidden = !guests;
       $('mode-register').parentElement.hidden = !registration;
       $('modes').hidden = !guests && !registration;
@@ -93,8 +95,8 @@ export class SignIn {
     const mode = this.#mode;
     $('password-part').hidden = mode === 'guest';
     $('password').autocomplete = mode === 'register' ? 'new-password' : 'current-password';
-    $('password-hint').textContent = mode === 'register' ? t('sign_in.password_hint') : '';
-    $('name-hint').textContent = mode === 'login' ? '' : t('sign_in.name_hint');
+    $('password-hint').textContent = mode === 'register' && this.#model.limits ? t('sign_in.password_hint') : '';
+    $('name-hint').textContent = mode !== 'login' && this.#model.limits ? t('sign_in.name_hint') : '';
     $('sign-in-title').textContent = t(`sign_in.title_${mode}`);
     $('sign-in-button').textContent = t(`sign_in.enter_${mode}`);
     this.#showError('');
@@ -111,11 +113,13 @@ export class SignIn {
     const mode = this.#mode;
     const name = $('name').value.trim();
     const password = $('password').value;
-    const length = lengthOf(name);
-    if (length === 0) return this.#showError(t('sign_in.no_name'), $('name'));
-    if (length > MAX_NAME_LENGTH) return this.#showError(t('sign_in.long_name', { count: length }), $('name'));
+    if (!name) return this.#showError(t('sign_in.no_name'), $('name'));
     if (mode === 'login' && !password) return this.#showError(t('sign_in.no_password'), $('password'));
-    if (mode === 'register' && lengthOf(password) < MIN_PASSWORD_LENGTH) {
+    // An existing account may be from a time with other limits.
+    const limits = mode === 'login' ? null : this.#model.limits;
+    const length = lengthOf(name.normalize());
+    if (length > limits?.name) return this.#showError(t('sign_in.long_name', { count: length }), $('name'));
+    if (mode === 'register' && lengthOf(password) < limits?.password_min) {
       return this.#showError(t('sign_in.short_password'), $('password'));
     }
 

@@ -9,7 +9,7 @@ use super::{
     super::{
         Name,
         device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim},
-        interface::{Credential, FoundAccount, FoundSession, SignInError, SignedIn, You},
+        interface::{Credential, FoundAccount, FoundSession, LimitsView, SignInError, SignedIn, You},
         store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
         token::{Token, TokenHash},
         user_agent::UserAgent,
@@ -44,15 +44,6 @@ struct Welcome<'a> {
 struct SessionView {
     expires: Millis,
     idle: Millis,
-}
-
-#[derive(Serialize)]
-struct LimitsView {
-    text: usize,
-    topic: usize,
-    name: usize,
-    room_name: usize,
-    rooms: usize,
 }
 
 #[derive(Serialize)]
@@ -216,20 +207,13 @@ impl State {
         let (blocked, blocked_more) = self.blocked_by(user.id, None)?;
         let (name, folded, guest) = (&*user.name, user.folded.as_deref().unwrap_or_default(), user.is_guest());
         self.presence.connect(NewConnection { connection, name, folded, guest, known, session: &session });
-        let limits = &self.config.limits;
         let count = self.presence.count();
         let names = self.presence.has_few_users().then(|| self.presence.users(None).map(|(_, name)| name).collect());
         let welcome = Welcome {
             you: you(&user),
             session: SessionView { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
             time: self.now.wall,
-            limits: LimitsView {
-                text: limits.text_chars,
-                topic: limits.topic_chars,
-                name: limits.name_chars,
-                room_name: limits.room_name_chars,
-                rooms: limits.rooms,
-            },
+            limits: LimitsView::from(&self.config.limits),
             rooms,
             older: (!known.is_complete()).then_some(known),
             blocked,

@@ -177,6 +177,8 @@ const LOGGED: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::{
         super::{Data, LOBBY, UserId},
         *,
@@ -246,6 +248,27 @@ mod tests {
         }
         assert_eq!(id("Ipek"), None);
         assert!(!taken("Ipek"));
+    }
+
+    /// More than fit into one step. `NAMES=1000000` says how long it takes for as many.
+    #[test]
+    fn many_keys_and_folded_names_are_computed_step_by_step() {
+        let count: usize = std::env::var("NAMES").map_or(2 * STEP + 1, |value| value.parse().expect("a number"));
+        let folder = tempfile::tempdir().unwrap();
+        let data = Data::Folder(folder.path().to_owned());
+        let store = Store::open(&data).unwrap();
+        let sql = format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})
+            INSERT INTO people (name, key, created) SELECT 'Émile ' || n, 'old ' || n, 0 FROM numbers;
+            UPDATE facts SET value = 'others' WHERE name = 'keys'"
+        );
+        store.execute(&sql).unwrap();
+        let start = Instant::now();
+        store.refresh_keys().unwrap();
+        eprintln!("{count} names took {:?}", start.elapsed());
+        assert_eq!(store.broken_rules(), [""; 0]);
+        let last = store.user_named(&name(&format!("émile {count}"))).unwrap().unwrap();
+        assert_eq!((last.id.number(), last.folded), (count as i64, Some(format!("emile {count}"))));
     }
 
     #[test]
