@@ -7,6 +7,7 @@
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
  * | `model.js` | the state that the page shows |
  * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `theme.js` | light or dark, before the page is drawn |
  * | `view/` | the parts of the page, one file each |
  * | `style/` | style sheets |
  */
@@ -23,6 +24,7 @@ import { closeLayers, watchDialogs } from './view/layers.js';
 import { Preview } from './view/preview.js';
 import { closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
 import { $ } from './view/dom.js';
+import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
 import { startRoomSearch } from './view/room_search.js';
 import { storageSlot } from './view/storage.js';
@@ -68,6 +70,7 @@ const preview = new Preview({
 const rooms = startRooms({ client, model, current: () => conversation.room, open });
 const signIn = new SignIn({ client, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
+startSettings({ model, beforeReload: () => signIn.keepForm() });
 startConnection(client);
 startRoomSearch({ client, model, open });
 startJump({ client, model, open, message: (name) => userDialog.message(name) });
@@ -183,7 +186,7 @@ client.on('state', ({ state, reason }) => {
   if (state !== 'expired') return;
   closeDialogs();
   if (reason === 'deleted' || reason === 'logout') signedOut(reason);
-  else signIn.show({ reason, guest: model.you?.guest });
+  else signIn.show({ reason, mode: model.you?.guest ? 'guest' : 'login' });
 });
 
 /** The user has signed out: removes all their data from the page. */
@@ -211,4 +214,5 @@ addEventListener('keydown', (event) => {
 });
 
 await signIn.begin();
+if (!$('sign-in').hidden) focusChangedLanguage();
 document.body.dataset.ready = '';

@@ -150,7 +150,12 @@ export class Model {
     const changed = this.#changed;
     this.#changed = new Set();
     for (const { topics, handler } of this.#watchers) {
-      if (topics.some((topic) => changed.has(topic))) handler();
+      if (!topics.some((topic) => changed.has(topic))) continue;
+      try {
+        handler();
+      } catch (error) {
+        queueMicrotask(() => { throw error; }); // Reported, without stopping the other views.
+      }
     }
   }
 }

@@ -55,8 +55,9 @@ impl File {
         Self { path, content_type, content, variants: OnceLock::new() }
     }
 
-    /// Returns the response to a GET or HEAD request for the file. `host` is the request's Host, empty if it has none.
-    pub(super) fn response(&'static self, head: &RequestHead, host: &str) -> Response {
+    /// Returns the response to a GET or HEAD request for the file. The page may connect to the WebSockets at
+    /// `websocket_sources`.
+    pub(super) fn response(&'static self, head: &RequestHead, websocket_sources: &str) -> Response {
         let variant = self.variant(head);
         let is_known = names_tag(head.values("if-none-match"), &variant.etag);
         // A 304 has the same fields as a 200: it updates the cached response, which might have an old security policy.
@@ -65,7 +66,7 @@ impl File {
             .header("Vary", "Accept-Encoding, Origin")
             // Browsers revalidate each time, so a new version of the program shows its page at once.
             .header("Cache-Control", "no-cache")
-            .header("Content-Security-Policy", security_policy(host))
+            .header("Content-Security-Policy", security_policy(websocket_sources))
             .header("X-Content-Type-Options", "nosniff")
             .header("Referrer-Policy", "no-referrer")
             .header("Cross-Origin-Opener-Policy", "same-origin");
@@ -186,13 +187,13 @@ fn thousandths(qvalue: &[u8]) -> Option<u16> {
 }
 
 /// Returns the `Content-Security-Policy`: only the page's own files load or run, text never becomes script or markup,
-/// and no page frames it. It names the WebSocket's host, if that is known, because not every browser counts it as
-/// `'self'`.
-fn security_policy(host: &str) -> String {
-    let websocket = if host.is_empty() { String::new() } else { format!(" ws://{host} wss://{host}") };
+/// and no page frames it. It names the WebSocket because not every browser counts it as `'self'`.
+fn security_policy(websocket_sources: &str) -> String {
+    let sources = ["'self'", websocket_sources].join(" ");
+    let sources = sources.trim_end();
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-         connect-src 'self'{websocket}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         connect-src {sources}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'"
     )
 }
@@ -216,6 +217,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         file!("main.js"),
         file!("model.js"),
         file!("strings.js"),
+        file!("theme.js"),
         file!("client/account.js"),
         file!("client/connection.js"),
         file!("client/error.js"),
@@ -246,8 +248,10 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         file!("view/rooms.js"),
         file!("view/roving.js"),
         file!("view/scrolling.js"),
+        file!("view/settings.js"),
         file!("view/sign_in.js"),
         file!("view/storage.js"),
+        file!("view/text.js"),
         file!("view/typing.js"),
         file!("view/user_dialog.js"),
         file!("view/user_picker.js"),

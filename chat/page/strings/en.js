@@ -240,6 +240,9 @@ export const strings = {
     password_changed: 'Your password has been changed.',
     sessions_title: 'Where you are signed in',
     this_session: 'This browser',
+    device: '{program} on {system}',
+    device_app: 'App',
+    device_unknown: 'Unknown device',
     session_used: 'Last used {time}',
     session_created: 'Signed in {time}',
     revoke: 'Sign out',
@@ -259,6 +262,17 @@ export const strings = {
     },
     delete_rooms_yes: 'Delete everything',
     delete_more: '{count} more',
+  },
+
+  settings: {
+    title: 'Settings',
+    language: 'Language',
+    system_language: 'Browser default',
+    theme: 'Theme',
+    system_theme: 'System',
+    light: 'Light',
+    dark: 'Dark',
+    not_kept: 'Your browser doesn’t let this site store settings.',
   },
 
   errors: {

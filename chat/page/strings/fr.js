@@ -238,6 +238,9 @@ export const strings = {
     password_changed: 'Votre mot de passe a été modifié.',
     sessions_title: 'Appareils connectés',
     this_session: 'Ce navigateur',
+    device: '{program} sur {system}',
+    device_app: 'Application',
+    device_unknown: 'Appareil inconnu',
     session_used: 'Dernière utilisation : {time}',
     session_created: 'Connexion : {time}',
     revoke: 'Déconnecter',
@@ -257,6 +260,17 @@ export const strings = {
     },
     delete_rooms_yes: 'Tout supprimer',
     delete_more: '{count} de plus',
+  },
+
+  settings: {
+    title: 'Paramètres',
+    language: 'Langue',
+    system_language: 'Langue du navigateur',
+    theme: 'Thème',
+    system_theme: 'Système',
+    light: 'Clair',
+    dark: 'Sombre',
+    not_kept: 'Votre navigateur n’autorise pas ce site à enregistrer des paramètres.',
   },
 
   errors: {

@@ -238,6 +238,9 @@ export const strings = {
     password_changed: '密码已修改。',
     sessions_title: '已登录的设备',
     this_session: '此浏览器',
+    device: '{system} 上的 {program}',
+    device_app: '应用',
+    device_unknown: '未知设备',
     session_used: '上次使用：{time}',
     session_created: '登录时间：{time}',
     revoke: '退出登录',
@@ -254,6 +257,17 @@ export const strings = {
     delete_rooms: { other: '您是 {names} 的最后一位成员。这些聊天室及其全部消息也会被删除。' },
     delete_rooms_yes: '全部删除',
     delete_more: '另外 {count} 个',
+  },
+
+  settings: {
+    title: '设置',
+    language: '语言',
+    system_language: '跟随浏览器',
+    theme: '主题',
+    system_theme: '跟随系统',
+    light: '浅色',
+    dark: '深色',
+    not_kept: '您的浏览器不允许此网站保存设置。',
   },
 
   errors: {

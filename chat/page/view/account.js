@@ -3,7 +3,7 @@
  * a notice to all users.
  */
 
-import { listOf, t } from '../strings.js';
+import { listOf, locale, t } from '../strings.js';
 import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
@@ -12,7 +12,7 @@ import { userElement } from './user_picker.js';
 // Rooms that a question names.
 const MAX_NAMED = 10;
 
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
 /** `signedOut()` is called after the user has signed out. */
 export function startAccount({ client, model, signedOut }) {
@@ -114,11 +114,19 @@ function kindOf({ guest, operator }) {
   return t(guest ? 'account.guest' : 'account.member');
 }
 
-function sessionElement({ created, used, current }, revoke) {
+function nameOf({ program, system }) {
+  if (program === 'app') return t('account.device_app');
+  if (program && system) return t('account.device', { program, system });
+  return program ?? system ?? t('account.device_unknown');
+}
+
+function sessionElement({ created, used, current, device }, revoke) {
   const element = fromTemplate('row-template');
+  const [name, ...notes] = find(element, '.heading').children;
   const lastUsed = t('account.session_used', { time: moment.format(used) });
-  find(element, 'b').textContent = current ? t('account.this_session') : lastUsed;
-  find(element, 'span.quiet').textContent = t('account.session_created', { time: moment.format(created) });
+  name.textContent = nameOf(device);
+  notes[0].textContent = current ? t('account.this_session') : lastUsed;
+  notes[1].textContent = t('account.session_created', { time: moment.format(created) });
   const button = find(element, 'button');
   button.textContent = t('account.revoke');
   button.hidden = current;

@@ -8,6 +8,7 @@ import { ask } from './dialogs.js';
 import { $, debounced, setText } from './dom.js';
 import { Log } from './log.js';
 import { showMark } from './rooms.js';
+import { showText } from './text.js';
 
 const MAX_LOGS = 10;
 const READ_AFTER = 300;
@@ -109,7 +110,8 @@ export class Conversation {
     const room = this.#model.rooms.get(this.#room);
     if (!room) return;
     setText($('room-name'), room.name);
-    setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room) : room.topic);
+    if (room.kind === 'direct') setText($('room-topic'), this.#stateOf(room));
+    else showText($('room-topic'), room.topic);
     showMark($('room-mark'), room, this.#model);
     this.#log.element.dataset.owner = this.#model.isOwner(room);
     this.#updateRead();

@@ -8,6 +8,7 @@ import { ask, attempt, toast } from './dialogs.js';
 import { $, debounced, setText, showItems } from './dom.js';
 import { layerClosed, layerOpened } from './layers.js';
 import { roveFocus } from './roving.js';
+import { showText } from './text.js';
 import { markOf, userElement } from './user_picker.js';
 
 const wide = matchMedia('(min-width: 75rem)');
@@ -169,7 +170,7 @@ export class Details {
     const direct = room.kind === 'direct';
     $('about').hidden = direct;
     $('topic-edit').hidden = !owns;
-    setText($('about-topic'), room.topic || t('details.no_topic'));
+    showText($('about-topic'), room.topic || t('details.no_topic'));
     $('invite').hidden = direct || (room.kind === 'invited' && !owns);
     $('remove').hidden = direct || !owns || room.room === LOBBY;
   }

@@ -2,10 +2,11 @@
  * Notices, which stay until they are closed: those from operators, and unsent messages whose room is gone.
  */
 
-import { t } from '../strings.js';
+import { locale, t } from '../strings.js';
 import { $ } from './dom.js';
+import { showText } from './text.js';
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
 
 export function startNotices(client) {
   client.on('notice', ({ text, from, time }) => {
@@ -21,7 +22,9 @@ export function showNotice(source, text) {
   const line = document.createElement('p');
   const what = document.createElement('b');
   what.textContent = source;
-  line.append(what, ' ', text);
+  const words = document.createElement('bdi');
+  showText(words, text);
+  line.append(what, ' ', words);
   const close = document.createElement('button');
   close.type = 'button';
   close.textContent = t('close');

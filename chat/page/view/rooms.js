@@ -3,12 +3,14 @@
  * page has their sum, with the invitations.
  */
 
-import { t } from '../strings.js';
+import { isolated, t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 
 const MAX_COUNT = 99;
+// The blocks of Unicode whose writing goes from right to left.
+const RIGHT_TO_LEFT = /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC\u{10800}-\u{10FFF}\u{1E800}-\u{1EFFF}]/u;
 
 /**
  * Lists the rooms. `current()` returns the number of the open room, `open(room)` opens another.
@@ -120,7 +122,8 @@ function byActivity(a, b) {
 
 function showTitle(model, current) {
   const name = model.rooms.get(current)?.name;
-  const title = name ? `${name} – switchboard` : 'switchboard';
+  const shownName = RIGHT_TO_LEFT.test(name) ? isolated(name) : name;
+  const title = name ? `${shownName} – switchboard` : 'switchboard';
   const count = model.unread + model.invitations;
   document.title = count > 0 ? `(${countText(count)}) ${title}` : title;
 }

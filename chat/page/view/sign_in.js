@@ -18,6 +18,8 @@ const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
 const EXPIRY_REASONS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
 
 const lastName = storageSlot('localStorage', 'name');
+// What the user had entered before the page was loaded again in another language.
+const kept = storageSlot('sessionStorage', 'sign-in');
 
 export class SignIn {
   #client;
@@ -39,12 +41,12 @@ export class SignIn {
   /** Uses the current session if there is one, otherwise shows the form. */
   async begin() {
     try {
-      const { you, guests, registration } = await this.#client.session();
+      const { you, guests, registration, accounts } = await this.#client.session();
       $('mode-guest').parentElement.hidden = !guests;
       $('mode-register').parentElement.hidden = !registration;
       $('modes').hidden = !guests && !registration;
       if (you) this.#onSignedIn(you);
-      else this.show();
+      else this.show({ mode: registration && !accounts ? 'register' : 'login' });
     } catch (error) {
       if ($('sign-in').hidden) this.show();
       this.#showError(errorText(error));
@@ -52,21 +54,27 @@ export class SignIn {
     }
   }
 
-  /** Shows the form. `reason` says why the session has ended; `guest` whether it was a guest's. */
-  show({ reason = null, guest = false } = {}) {
+  /** Shows the form in this mode. `reason` says why the session has ended; a user then signs in as before. */
+  show({ reason = null, mode = 'login' } = {}) {
     const wasHidden = $('sign-in').hidden;
     $('sign-in').hidden = false;
     $('chat').inert = true;
     $('chat').classList.add('covered');
-    // A user whose session has ended signs in as before.
-    if (wasHidden) $(guest ? 'mode-guest' : 'mode-login').checked = true;
+    const entered = wasHidden ? kept.load() : null;
+    kept.save(null);
+    if (wasHidden) $(`mode-${entered?.mode ?? mode}`).checked = true;
     this.#showMode();
     const expiry = EXPIRY_REASONS.includes(reason) ? reason : 'unknown';
     $('sign-in-lead').textContent = reason ? t(`expired.${expiry}`) : t('sign_in.lead');
     if (!wasHidden) return;
-    $('name').value = lastName.load() ?? '';
+    $('name').value = entered?.name ?? lastName.load() ?? '';
     $('password').value = '';
-    (reason && !guest && $('name').value ? $('password') : $('name')).focus();
+    (reason && mode === 'login' && $('name').value ? $('password') : $('name')).focus();
+  }
+
+  /** Keeps what the user has entered, except the password, for the next load of the page. */
+  keepForm() {
+    if (!$('sign-in').hidden) kept.save({ mode: this.#mode, name: $('name').value });
   }
 
   hide() {

@@ -57,7 +57,7 @@ impl State {
     /// Returns the user whose name a client has sent.
     pub(super) fn find_user(&mut self, name: &UserName) -> Result<UserId, Failure> {
         let found = match &name.0 {
-            Some(name) => self.store.user_named(name.key())?,
+            Some(name) => self.store.user_named(name)?,
             None => None,
         };
         match found {

@@ -11,7 +11,7 @@ use super::{
         wire::{self, EventError},
     },
     call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
-    data::{NewRoomName, PublicName, RoomPart, Text, UserName},
+    data::{NewRoomName, PublicName, Searched, Text, UserName},
     effects::{Effect, Topic},
     log::{CatchUp, LATEST_MESSAGES, MessageView, Position},
     lookup::{RoomView, other_member},
@@ -89,15 +89,15 @@ pub(super) struct RoomRef {
 #[serde(default)]
 pub(super) struct List {
     after: Option<PublicName>,
-    search: RoomPart,
+    search: Searched,
 }
 
 /// `rooms`: lists public rooms. A page of a search may have few rooms, or none, although more follow.
 pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
     let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|PublicName(name)| name.as_ref());
-    let after = after.map_or(String::new(), |name| RoomKind::key_of_name(name.key()));
+    let after = after.map(|name| call.state.store.place_of_room(name)).transpose()?;
     let search = data.as_ref().map_or("", |list| &list.search.0);
-    let found = call.state.store.public_rooms(search, &after, MAX_LISTED_ROOMS)?;
+    let found = call.state.store.public_rooms(search, after.as_ref(), MAX_LISTED_ROOMS)?;
     let next = match found.last {
         Some(id) => call.state.room(id)?.map(|room| room.name.clone()),
         None => None,
@@ -169,7 +169,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &Join) -> HandlerResult {
     let state = &mut *call.state;
     let id = match (room, name) {
         (Some(id), None) => Some(*id),
-        (None, Some(PublicName(Some(name)))) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
+        (None, Some(PublicName(Some(name)))) => state.store.room_named(name)?,
         (None, Some(PublicName(None))) => None,
         _ => return refuse("bad_data", "Give either room or name."),
     };

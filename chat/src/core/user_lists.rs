@@ -6,14 +6,14 @@ use super::{
     super::store::{Role, RoomId},
     cache::Profile,
     call::{Call, HandlerResult, result},
-    data::{UserName, UserPrefix},
+    data::{Searched, UserName},
 };
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct List {
     after: Option<UserName>,
-    search: Option<UserPrefix>,
+    search: Option<Searched>,
 }
 
 #[derive(Serialize)]
@@ -31,22 +31,24 @@ struct UserView {
     online: bool,
 }
 
-/// `people`: lists the online users, or with `search` all users whose name begins with it.
+/// `people`: lists the online users, or with `search` all users whose name begins with it, in the order
+/// of names.
 pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
     let state = &mut *call.state;
     let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|UserName(name)| name.as_ref());
-    let after = after.map_or("", |name| name.key());
+    let after = after.map(|name| state.store.place_of_user(name)).transpose()?;
     let search = data.as_ref().and_then(|list| list.search.as_ref());
     let mut users = Vec::new();
     match search {
-        Some(UserPrefix(prefix)) => {
-            for user in state.store.users_from(prefix, after, MAX_LISTED_USERS + 1)? {
+        Some(Searched(prefix)) => {
+            for user in state.store.users_from(prefix, after.as_ref(), MAX_LISTED_USERS + 1)? {
                 let (guest, online) = (user.is_guest(), state.presence.is_online(user.id));
                 users.push(UserView { name: user.name, guest, operator: user.operator, online });
             }
         }
         None => {
-            let ids: Vec<_> = state.presence.users(after).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
+            let ids: Vec<_> =
+                state.presence.users(after.as_ref()).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
             for id in ids {
                 let profile = state.profile(id)?;
                 users.push(UserView::new(&profile, true));

@@ -91,17 +91,27 @@ struct SessionView {
     created: Millis,
     used: Millis,
     current: bool,
+    device: DeviceView,
+}
+
+/// The client that has begun the session. Names are null if they are not known.
+#[derive(Serialize)]
+struct DeviceView {
+    program: Option<&'static str>,
+    system: Option<&'static str>,
 }
 
 /// `sessions`: lists the user's sessions.
 pub(super) fn sessions(call: &mut Call<'_>, _: &NoData) -> HandlerResult {
-    let sessions = call.state.store.sessions_of(call.user)?;
+    let sessions = call.state.store.sessions_with_agents_of(call.user)?;
     let clock = call.state.clock;
-    let sessions = sessions.into_iter().map(|row| row.corrected(clock.now())).map(|row| SessionView {
+    let sessions = sessions.into_iter().map(|(row, agent)| (row.corrected(clock.now()), agent));
+    let sessions = sessions.map(|(row, agent)| SessionView {
         session: row.id,
         created: clock.to_wall(row.created),
         used: clock.to_wall(call.state.presence.session(row.id).map_or(row.used, |live| live.used)),
         current: row.id == call.session,
+        device: DeviceView { program: agent.program, system: agent.system },
     });
     result(&Sessions { sessions: sessions.collect() })
 }

@@ -60,4 +60,4 @@ pub(super) use meta::SavedClock;
 pub use reader::{CheckError, DataReader, Progress, Stage};
 pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
-pub(super) use users::UserRow;
+pub(super) use users::{UserPlace, UserRow};

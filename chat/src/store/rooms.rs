@@ -6,7 +6,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, RoomId, Store, StoreError, UserId, room_search::PREFIX};
+use super::{super::fold::fold, Millis, RoomId, Store, StoreError, UserId};
 
 /// The kind of a room, which decides who may join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,13 +97,12 @@ impl Store {
         topic: &str,
         epoch: &str,
     ) -> Result<Option<RoomId>, StoreError> {
-        let sql = "INSERT INTO rooms (kind, name, key, topic, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
+        let folded = (kind == RoomKind::Public).then(|| fold(name));
+        let sql = "INSERT INTO rooms (kind, name, key, folded, topic, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
             ON CONFLICT (key) DO NOTHING RETURNING id";
-        let added = self.first(sql, (kind, name, key, topic, epoch), |row| row.get(0))?;
-        if let Some(room) = added
-            && kind == RoomKind::Public
-        {
-            self.add_room_parts(room, key)?;
+        let added = self.first(sql, (kind, name, key, &folded, topic, epoch), |row| row.get(0))?;
+        if let (Some(room), Some(folded)) = (added, &folded) {
+            self.add_room_parts(room, folded)?;
         }
         Ok(added)
     }
@@ -125,11 +124,16 @@ impl Store {
     /// see [`remove_some_members`](Self::remove_some_members) and [`trim_removed`](Self::trim_removed).
     pub(crate) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
         self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
-        if let Some(room) = self.room(id)? {
-            self.remove_room_parts(&room.key)?;
+        let sql = "SELECT key, folded FROM rooms WHERE id = ?1 AND kind = 0";
+        let public = self.first(sql, [id], |row| <(String, String)>::try_from(row))?;
+        let sql = "UPDATE rooms SET kind = 3, name = '', key = 'removed ' || id, folded = NULL, topic = ''
+            WHERE id = ?1";
+        self.change(sql, [id])?;
+        if let Some((key, folded)) = public {
+            self.remove_room_parts(id, &folded)?;
+            self.pass_on_room_key(&key)?;
         }
-        let sql = "UPDATE rooms SET kind = 3, name = '', key = 'removed ' || id, topic = '' WHERE id = ?1";
-        self.change(sql, [id]).map(drop)
+        Ok(())
     }
 
     /// Returns a removed room that still has members.
@@ -335,7 +339,7 @@ stored_as_number!(Role { Banned = 0, Invited = 1, Member = 2, Owner = 3 });
 impl RoomKind {
     /// Returns the key of a public room, from the key of its name.
     pub(crate) fn key_of_name(key: &str) -> String {
-        format!("{PREFIX}{key}")
+        format!("name {key}")
     }
 
     /// Returns the key of the direct room of two users.

@@ -203,7 +203,7 @@ impl Reader {
         chat.connections += 1;
         let connection = connection_numbered(chat.connections);
         self.connection = Some(connection);
-        batch.push(Command::Opened(connection, Credential::Token(self.token), backlog()));
+        batch.push(Command::Opened(connection, Credential::Tokens(vec![self.token]), backlog()));
         for (key, room) in self.unacknowledged.clone() {
             batch.push(self.say(chat, connection, &key, room));
         }
@@ -322,7 +322,7 @@ fn simulate_removals(seed: u64) {
                 chat.connections += 1;
                 let connection = connection_numbered(chat.connections);
                 visitor.connection = Some(connection);
-                batch.push(Command::Opened(connection, Credential::Token(visitor.token), backlog()));
+                batch.push(Command::Opened(connection, Credential::Tokens(vec![visitor.token]), backlog()));
             }
             (Some(connection), 0) => {
                 chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);

@@ -15,7 +15,7 @@ pub(super) fn in_pieces() -> TestChat {
 }
 
 fn id_of(chat: &TestChat, name: &str) -> UserId {
-    chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id
+    chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id
 }
 
 fn room_id(room: u64) -> RoomId {

@@ -240,6 +240,9 @@ fn a_topic_is_a_log_entry_and_a_removed_room_is_gone_for_all_members() {
     assert_eq!(chat.join(bob, room).unwrap()["room"]["topic"], "<b>crabs</b>");
     let long = json!({ "room": room, "topic": "x".repeat(201) });
     assert_eq!(chat.call(ada, "topic", long), Err("too_long".into()));
+    // A topic in which nothing is visible is none.
+    chat.call(ada, "topic", json!({ "room": room, "topic": "\u{2800}\u{200b}" })).unwrap();
+    assert_eq!(chat.join(bob, room).unwrap()["room"]["topic"], "");
 
     chat.clear_output();
     chat.call(ada, "remove", json!({ "room": room })).unwrap();
@@ -301,7 +304,7 @@ fn members_are_listed_with_role_and_presence() {
 fn the_lobby_stays_when_its_owners_leave() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
-    let row = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    let row = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     let role = |name: &str, role: &str| json!({ "room": LOBBY, "name": name, "role": role });
@@ -351,7 +354,7 @@ fn the_cached_member_count_follows_every_change_of_role() {
         assert_eq!(output["rooms"][0]["members"], expected, "row {row}");
     }
     // The count is not read from the store again: it lacks a member who is added directly to the store.
-    let unknown = chat.state.store.user_named(Name::new("Eve").unwrap().key()).unwrap().unwrap().id;
+    let unknown = chat.state.store.user_named(&Name::new("Eve").unwrap()).unwrap().unwrap().id;
     chat.state.store.set_role(id, unknown, Role::Member, 0).unwrap();
     chat.join(ada, room).unwrap();
     chat.call(bob, "topic", json!({ "room": room, "topic": "2024" })).unwrap();
@@ -365,7 +368,7 @@ fn operators_have_the_rights_of_owners_in_public_rooms() {
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let (public, den) = (chat.create(ada, "Rust", "public"), chat.create(ada, "Den", "invited"));
     let seq = chat.say(ada, public, "spam").unwrap();
-    let row = chat.state.store.user_named(Name::new("Bob").unwrap().key()).unwrap().unwrap();
+    let row = chat.state.store.user_named(&Name::new("Bob").unwrap()).unwrap().unwrap();
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     assert_eq!(chat.call(bob, "topic", json!({ "room": den, "topic": "x" })), Err("unknown_room".into()));

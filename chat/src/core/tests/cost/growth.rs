@@ -10,7 +10,7 @@ use super::{
             events::{EVENTS, Growth},
             state::State,
         },
-        Name, event_command,
+        Name, UserAgent, event_command,
     },
     DroppedDelivery, cpu_time,
     filled::{self, Filled, Sizes},
@@ -103,19 +103,19 @@ const OTHER_WORK: &[Work] = &[
     ("<sign up>", |_| {
         let name = Name::new("New").unwrap();
         Box::new(move |state| {
-            let _ = state.sign_up(&name, None).unwrap();
+            let _ = state.sign_up(&name, None, UserAgent::default()).unwrap();
         })
     }),
     (LOG_IN, |filled| {
         let user = filled.user();
         Box::new(move |state| {
-            let _ = state.log_in(user, "a hash", None).unwrap();
+            let _ = state.log_in(user, "a hash", None, UserAgent::default()).unwrap();
         })
     }),
     ("<log out>", |filled| {
         let token = filled.token.hash();
         Box::new(move |state| {
-            let _ = state.log_out(&token).unwrap();
+            let _ = state.log_out(&[token]).unwrap();
         })
     }),
     (REMOVE_USER, |filled| {

@@ -78,13 +78,9 @@ fn the_page_fits_every_screen_and_works_with_keyboard_and_screen_reader() {
 fn inspect(page: &Page, display: Display, what: &str) {
     for dark in [false, true] {
         page.set_display(Display { dark, ..display });
-        page.wait_for_value("matchMedia('(prefers-color-scheme: dark)').matches", dark);
-        page.save_screenshot(&format!(
-            "{}x{}-{what}-{}",
-            display.width,
-            display.height,
-            if dark { "dark" } else { "light" }
-        ));
+        let theme = if dark { "dark" } else { "light" };
+        page.wait_for_value("document.documentElement.dataset.theme", theme);
+        page.save_screenshot(&format!("{}x{}-{what}-{theme}", display.width, display.height,));
         page.assert_accessible(what);
         assert_focus_is_visible(page);
     }
