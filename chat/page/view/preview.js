@@ -7,6 +7,7 @@ import { attempt } from './dialogs.js';
 import { $, find, setText } from './dom.js';
 import { messageElement, placeAfter, showBlocked } from './message.js';
 import { showMark } from './rooms.js';
+import { showText } from './text.js';
 
 // With a position that no log has, `join` enters a room only if the user is in it already.
 const NOWHERE = { epoch: '', seq: 0 };
@@ -85,7 +86,7 @@ export class Preview {
     const invited = room.role === 'invited';
     setText($('preview-name'), room.name);
     setText($('preview-members'), t('find.members', { count: room.members }));
-    setText($('preview-topic'), room.topic);
+    showText($('preview-topic'), room.topic);
     showMark($('preview-mark'), room, this.#model);
     const shown = messages.filter(({ kind }) => kind !== 'deleted').map((message) => ({
       message, element: messageElement(message, this.#model.you.name), before: null,

@@ -24,6 +24,6 @@ mod previews;
 mod restored_data;
 mod rooms;
 mod sessions;
-mod text_direction;
 mod settings;
+mod text_direction;
 mod untrusted_text;
