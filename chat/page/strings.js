@@ -71,11 +71,6 @@ export function errorText({ code, message, retryAfter, event }) {
   return isComplete ? text.replace(/\{(\w+)\}/g, (_, name) => shown(limits[name])) : message;
 }
 
-/** Returns names as one text, each isolated like an inserted value. */
-export function listOf(names) {
-  return new Intl.ListFormat(language).format(names.map(shown));
-}
-
 /** Sets the texts, labels and placeholders of the elements under `root`. */
 export function translatePage(root) {
   for (const element of root.querySelectorAll('[data-text]')) element.textContent = t(element.dataset.text);

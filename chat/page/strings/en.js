@@ -312,6 +312,7 @@ export const strings = {
     blocked: 'This person isn’t accepting messages from you.',
     blocking: 'You’ve blocked this person.',
     yourself: 'You can’t do this to yourself.',
+    is_member: 'This person is already in the room.',
     is_owner: 'This person is an owner of the room.',
     last_member: 'You’re the last member of this room.',
     last_owner: 'A room needs an owner. Make another member an owner first.',

@@ -310,6 +310,7 @@ export const strings = {
     blocked: 'Cette personne n’accepte pas vos messages.',
     blocking: 'Vous avez bloqué cette personne.',
     yourself: 'Vous ne pouvez pas faire cela sur vous-même.',
+    is_member: 'Cette personne est déjà dans le salon.',
     is_owner: 'Cette personne est propriétaire du salon.',
     last_member: 'Vous êtes le dernier membre de ce salon.',
     last_owner: 'Un salon doit avoir un propriétaire. Nommez d’abord quelqu’un d’autre.',

@@ -307,6 +307,7 @@ export const strings = {
     blocked: '对方不接收您的消息。',
     blocking: '您已屏蔽此用户。',
     yourself: '不能对自己执行此操作。',
+    is_member: '对方已在此聊天室中。',
     is_owner: '此用户是聊天室的所有者。',
     last_member: '您是此聊天室的最后一位成员。',
     last_owner: '聊天室需要一位所有者，请先指定其他人。',

@@ -4,7 +4,7 @@
  */
 
 import { byName } from '../names.js';
-import { listOf, locale, t } from '../strings.js';
+import { locale, t } from '../strings.js';
 import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
@@ -103,7 +103,7 @@ async function deleteAccount(client, model, data) {
     if (more > 0) names.push(t('account.delete_more', { count: more }));
     return {
       title: t('account.delete_ask'),
-      text: t('account.delete_rooms', { count: rooms.length, names: listOf(names) }),
+      text: t('account.delete_rooms', { count: rooms.length, names }),
       yes: t('account.delete_rooms_yes'),
       danger: true,
       act: () => deleteAccount(client, model, { ...data, remove: rooms }),

@@ -82,6 +82,7 @@ export class Details {
     this.#isComplete = false;
     this.#count = null;
     this.#banned = [];
+    for (const id of ['members-more', 'bans-more']) $(id).hidden = true;
     $('details').hidden = room === null;
     if (!wide.matches) this.#set(false); // It would cover the room.
     this.#renderRoom();

@@ -88,9 +88,13 @@ export class UserDialog {
     setText($('user-state'), this.#gone ? t('user.gone') : this.#stateOf(online, blocked));
     // Unavailable actions are disabled, not hidden: buttons must not move under a click.
     for (const id of ['user-owner', 'user-kick', 'user-ban']) $(id).hidden = !this.#owns;
-    for (const id of ['user-message', 'user-ban', 'user-block']) $(id).disabled = this.#gone;
-    for (const id of ['user-owner', 'user-kick']) $(id).disabled = this.#gone || !this.#user?.role;
-    setText($('user-owner').lastElementChild, t(this.#user?.role === 'owner' ? 'user.no_owner' : 'user.owner'));
+    const role = this.#user?.role ?? null;
+    for (const id of ['user-message', 'user-block']) $(id).disabled = this.#gone;
+    $('user-owner').disabled = this.#gone || role === null;
+    // An owner can be neither removed nor banned.
+    $('user-kick').disabled = this.#gone || role !== 'member';
+    $('user-ban').disabled = this.#gone || role === 'owner';
+    setText($('user-owner').lastElementChild, t(role === 'owner' ? 'user.no_owner' : 'user.owner'));
     setText($('user-block').lastElementChild, t(blocked ? 'user.unblock' : 'user.block'));
   }
 

@@ -29,7 +29,10 @@ export class UserPicker {
   choose(title, chosen) {
     this.#chosen = chosen;
     $('users-title').textContent = title;
+    this.#found = [];
     $('users-list').replaceChildren();
+    $('users-more').hidden = true;
+    $('users-note').textContent = '';
     openSearch($('users-dialog'), $('users-search'));
     this.#fetch();
   }

@@ -449,6 +449,8 @@ fn a_public_room_can_be_looked_at_without_joining_and_others_tell_nothing() {
     assert_eq!(unknown(&mut chat, den), unknown(&mut chat, den + 100));
     chat.call(ada, "invite", json!({ "room": den, "name": "Bob" })).unwrap();
     assert_eq!(chat.call(bob, "look", json!({ "room": den })).unwrap()["room"]["by"], "Ada");
+    chat.join(bob, den).unwrap();
+    assert_eq!(chat.call(ada, "invite", json!({ "room": den, "name": "Bob" })), Err("is_member".into()));
     chat.call(ada, "ban", json!({ "room": open, "name": "Bob" })).unwrap();
     assert_eq!(chat.call(bob, "look", json!({ "room": open })), Err("banned".into()));
 }

@@ -17,6 +17,7 @@ fn the_address_of_another_room_shows_that_room_and_offers_to_join() {
     let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     ada.create_room("Garden", "public");
     ada.say("It is green here.");
+    ada.sees_messages(&[("Ada", "It is green here.")]);
     go_to(&ben, 2);
     ben.wait_for_value("$('#preview-name').textContent", "Garden");
     ben.wait_for_value(JOIN_AND_FIND, json!([true, false]));
@@ -59,6 +60,7 @@ fn a_preview_fits_a_phone_and_is_accessible() {
     let ada = chat.user("Ada");
     ada.create_room("Garden", "public");
     ada.say("It is green here.");
+    ada.sees_messages(&[("Ada", "It is green here.")]);
     for (number, dark) in [false, true].into_iter().enumerate() {
         let phone = Display { width: 360, height: 740, dark, touch: true, ..Display::default() };
         let ben = chat.visitor(&format!("Ben {number}"), phone);

@@ -119,6 +119,7 @@ fn a_public_room_can_be_found_joined_and_left() {
     ben.fill("#find-search", "gar");
     ben.wait_for_value("$$('#found-rooms .name').map(({ textContent }) => textContent)", json!(["Garden"]));
     ada.say("It is green here.");
+    ada.sees_messages(&[("Ada", "It is green here.")]);
     ben.click("#found-rooms [data-room]");
     // Ben sees the room before he joins it, and nobody is told.
     ben.wait_for_value(
