@@ -30,7 +30,8 @@
 //! | `messages.rs` | handlers: sending and reading messages |
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
-//! | `users.rs` | handlers: online users, blocking, sessions, accounts, notices |
+//! | `users.rs` | handlers: online users, blocking, sessions, accounts |
+//! | `notices.rs` | handlers: notices by operators |
 //! | `sweep.rs` | work at intervals: finds background work, publishes presence |
 //! | `background.rs` | work in small pieces: ends sessions, deletes what removed rooms and users leave |
 //! | `events.rs` | the table of events, and the dispatch of each event to its handler |
@@ -52,6 +53,7 @@ mod log;
 mod lookup;
 mod messages;
 mod moderation;
+mod notices;
 mod presence;
 mod queue;
 mod rooms;

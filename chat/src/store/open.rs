@@ -171,8 +171,12 @@ fn migrate(db: &mut Connection) -> Result<(), OpenError> {
 /// "swbd": lets the `file` command recognize the database.
 const APPLICATION: i32 = 0x7377_6264;
 /// Each entry updates the schema from the version that is its index to the next one. A released entry never changes.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 /// How long a statement waits for another process's transaction.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum prepared statements in the cache.

@@ -7,6 +7,7 @@ mod events;
 #[cfg(target_os = "linux")]
 mod failing_disk;
 mod messages;
+mod notices;
 mod positions;
 mod quotas;
 mod random_sequences;
@@ -15,6 +16,7 @@ mod rooms;
 mod sessions;
 mod storage_failures;
 mod thread;
+mod unread;
 mod users;
 
 use std::{

@@ -63,6 +63,7 @@ pub(super) const GRAMMAR: &[(&str, &[(&str, Field)])] = {
         ("password", &[("old", Password), ("new", Password)]),
         ("delete_account", &[("password", Password)]),
         ("notice", &[("text", Text)]),
+        ("dismiss", &[("notice", Seq)]),
     ]
 };
 

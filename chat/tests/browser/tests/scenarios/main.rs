@@ -13,6 +13,7 @@ mod lost_rooms;
 mod messages;
 mod network;
 mod outbox;
+mod reading;
 mod restored_data;
 mod rooms;
 mod sessions;
