@@ -60,7 +60,7 @@ const signIn = new SignIn({ client, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
 startConnection(client);
 startRoomSearch({ client, model, open });
-startNotices(client);
+const showNotices = startNotices(client);
 $('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
 
 // --- The open room -----------------------------------------------------------
@@ -151,7 +151,7 @@ function returnUnsent({ key, state, data: { room, text } }) {
 
 let shownUser = null; // the user whose data is on the page
 
-client.on('welcome', ({ you, older }) => {
+client.on('welcome', ({ you, older, notices }) => {
   if (you.name !== shownUser) {
     clearNotices();
     conversation.clear();
@@ -161,6 +161,7 @@ client.on('welcome', ({ you, older }) => {
   } else {
     client.pending.forEach(returnUnsent);
   }
+  showNotices(notices);
   const { room } = conversation;
   const isGone = room !== null && !model.rooms.has(room);
   if (isGone) {

@@ -1,7 +1,7 @@
 //! Where a room with unread messages opens, what counts as read, and what is told about those who write and delete.
 
 use serde_json::{Value, json};
-use switchboard_browser::{Chat, Display, User};
+use switchboard_browser::{Chat, Display, Expected, User};
 
 use crate::history::send_messages;
 
@@ -30,8 +30,18 @@ fn with_ben_away() -> (Chat, User, User) {
     ben.say("See you later.");
     ben.sees_messages(&[("Ben", "See you later.")]);
     ben.sees_unread("Lobby", 0);
-    ben.go("about:blank");
+    goes_away(&chat, &ben);
     (chat, ada, ben)
+}
+
+/// Disconnects a user and closes the page: it must not read on meanwhile.
+#[track_caller]
+fn goes_away(chat: &Chat, user: &User) {
+    chat.browser.expect(Expected::NoConnection);
+    user.network.cut();
+    user.wait_until_disconnected();
+    user.go("about:blank");
+    user.network.restore();
 }
 
 #[track_caller]
@@ -137,13 +147,15 @@ fn of_300_unread_messages_the_later_ones_are_loaded_as_the_user_scrolls() {
 
 #[test]
 fn the_latest_of_300_unread_messages_is_one_click_away_and_so_is_an_own_message() {
-    let (_chat, ada, ben) = with_ben_away();
+    let (chat, ada, ben) = with_ben_away();
     send_messages(&ada, 1..=300);
     comes_back(&ben);
     ben.wait_for_value(FIRST_UNREAD, "Message 1");
     jumps_to_the_end(&ben, 300);
 
-    ben.go("about:blank");
+    // The page tells the server a moment later.
+    emits(&ben, "read", &json!({ "room": 1, "seq": 1_000_000 }));
+    goes_away(&chat, &ben);
     send_messages(&ada, 301..=600);
     comes_back(&ben);
     ben.wait_for_value(FIRST_UNREAD, "Message 301");
@@ -243,6 +255,7 @@ fn deleted_messages_and_those_of_blocked_users_are_not_unread() {
     ben.create_room("Elsewhere", "public");
     ada.say("One");
     ada.say("Two");
+    eve.sees_messages(&[("Eve", "Anyone?"), ("Ada", "One"), ("Ada", "Two")]);
     eve.say("Three");
     ben.sees_unread("Lobby", 3);
     let delete = |text: &str| {
@@ -324,7 +337,7 @@ fn a_notice_waits_for_a_user_who_is_away_and_is_closed_in_all_windows() {
     let chat = Chat::open(RATES);
     let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     chat.server.make_operator("Ada");
-    ben.go("about:blank");
+    goes_away(&chat, &ben);
     for text in ["We restart at noon.", "We have restarted."] {
         emits(&ada, "notice", &json!({ "text": text }));
     }
