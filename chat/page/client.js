@@ -209,6 +209,8 @@ export class Client {
       this.#sync.receive(data);
       return;
     }
+    // From another connection of the user.
+    if (event === 'typing' && data.name === this.#you?.name) return;
     if (event === 'welcome' && data.you.name !== this.#you?.name) this.#sync.clear();
     if (event === 'welcome') this.#you = data.you;
     if (event === 'room') this.#sync.enter(data);

@@ -75,7 +75,7 @@ startSettings({ model, beforeReload: () => signIn.keepForm() });
 startConnection(client);
 startRoomSearch({ client, model, open });
 startJump({ client, model, open, message: (name) => userDialog.message(name) });
-startNotices(client);
+const showNotices = startNotices(client);
 $('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
 
 // --- The open room -----------------------------------------------------------
@@ -160,7 +160,7 @@ function returnUnsent({ key, state, data: { room, text } }) {
 
 let shownUser = null; // the user whose data is on the page
 
-client.on('welcome', ({ you, limits }) => {
+client.on('welcome', ({ you, limits, notices }) => {
   setLimits(limits);
   if (you.name !== shownUser) {
     clearNotices();
@@ -172,6 +172,7 @@ client.on('welcome', ({ you, limits }) => {
   } else {
     client.pending.forEach(returnUnsent);
   }
+  showNotices(notices);
   const { room } = conversation;
   const isGone = room !== null && !model.rooms.has(room);
   if (isGone) {

@@ -6,6 +6,9 @@
  * Its handler is called once for all changes of one task.
  */
 
+// The server counts at most this many unread messages of a room.
+const MAX_UNREAD = 100;
+
 export class Model {
   you = null;
   limits = null; // the server's; null until it has answered
@@ -17,6 +20,7 @@ export class Model {
   #lastActive = 0; // the highest `active` of any room
   #watchers = [];
   #changed = new Set();
+  #isRecountDue = false;
 
   /** Updates the model from the events of this client. */
   follow(client) {
@@ -31,11 +35,12 @@ export class Model {
       this.hasOlder = more;
       this.#change('rooms');
     });
-    client.on('read', ({ room, seq }) => this.read(room, seq));
+    client.on('read', ({ room, seq, unread }) => this.read(room, seq, unread));
     client.on('presence', (presence) => this.#presence(presence));
     client.on('blocked', ({ name, blocked }) => {
       this.blocked[blocked ? 'add' : 'delete'](name);
       this.#change('blocked');
+      this.#recountSoon(client);
     });
   }
 
@@ -76,13 +81,13 @@ export class Model {
     return [...this.rooms.values()].filter(({ role }) => role === 'invited').length;
   }
 
-  /** The user has read this room up to `seq`. */
-  read(number, seq) {
+  /** The user has read this room up to `seq`. After it, `unread` messages are left; null: not known yet. */
+  read(number, seq, unread = null) {
     const room = this.rooms.get(number);
-    if (!room || seq <= room.read) return;
+    if (!room || seq < room.read || (seq === room.read && unread === null)) return;
     room.read = seq;
-    // The page may not know every message after `seq`; the next `welcome` has the exact count.
     if (seq >= room.seq) room.unread = 0;
+    else room.unread = unread ?? room.unread;
     this.#change('rooms');
   }
 
@@ -115,7 +120,7 @@ export class Model {
     this.rooms.delete(room);
   }
 
-  #message({ room: number, epoch, seq, from, kind, text }) {
+  #message({ room: number, epoch, seq, from, kind, text, target, who = from }) {
     const room = this.rooms.get(number);
     if (!room) return;
     if (kind === 'topic') room.topic = text ?? '';
@@ -125,9 +130,35 @@ export class Model {
       room.epoch = epoch;
       room.seq = seq;
       if (kind === 'said' && isDirect(room)) room.active = this.#lastActive += 1; // After all others.
-      if (kind === 'said' && from !== this.you.name) room.unread += 1;
+      if (kind === 'said' && this.#counts(from)) room.unread += 1;
+      const isLess = kind === 'deleted' && target > room.read && this.#counts(who);
+      // Beyond the server's maximum, the exact number is not known.
+      if (isLess && room.unread > 0 && room.unread < MAX_UNREAD) room.unread -= 1;
     }
     this.#change('rooms');
+  }
+
+  /** Whether messages by this user count as unread. */
+  #counts(name) {
+    return name !== this.you.name && !this.blocked.has(name);
+  }
+
+  #recountSoon(client) {
+    if (this.#isRecountDue) return;
+    this.#isRecountDue = true;
+    queueMicrotask(() => {
+      this.#isRecountDue = false;
+      this.#recount(client);
+    });
+  }
+
+  // The server counts again where the user has not read everything: the replies have the rooms.
+  async #recount(client) {
+    const due = [...this.rooms.values()].filter(({ read, seq, role }) => read < seq && role !== 'invited');
+    for (const { room, epoch, seq } of due) {
+      // With a position, this does not make the user a member. If it fails, the next `welcome` has the count.
+      await client.emit('join', { room, since: { epoch, seq } }).catch(() => {});
+    }
   }
 
   #presence({ online, offline, count }) {

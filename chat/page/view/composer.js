@@ -8,6 +8,8 @@ import { $, lengthOf, setText } from './dom.js';
 import { storageSlot } from './storage.js';
 
 const COUNT_SHOWN_BELOW = 0.1; // of the characters of the longest message
+// On a phone Enter makes a new line, and the button sends.
+const touch = matchMedia('(pointer: coarse)');
 const PAGE_KEYS = { PageUp: -1, PageDown: 1 };
 
 const stored = storageSlot('sessionStorage', 'drafts');
@@ -39,6 +41,7 @@ export class Composer {
       // During a composition Enter belongs to the input method. Some browsers reset
       // isComposing too early, but still report key code 229.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      if (touch.matches && !event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
       $('composer').requestSubmit();
     });
@@ -53,6 +56,8 @@ export class Composer {
     });
     model.watch(['rooms'], () => this.#showHint());
     model.watch(['you'], () => this.#updateSize()); // There may be other limits.
+    touch.addEventListener('change', () => this.#showEnterKey());
+    this.#showEnterKey();
   }
 
   /** A user has signed in: restores the drafts that they left in this tab. */
@@ -110,6 +115,10 @@ export class Composer {
     else if (left < COUNT_SHOWN_BELOW * this.#max) text = t('composer.left', { count: left });
     setText($('length'), text);
     $('length').classList.toggle('error', left < 0);
+  }
+
+  #showEnterKey() {
+    this.#input.enterKeyHint = touch.matches ? 'enter' : 'send';
   }
 
   #showHint() {

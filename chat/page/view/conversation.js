@@ -5,7 +5,7 @@
 
 import { t } from '../strings.js';
 import { ask } from './dialogs.js';
-import { $, debounced, setText } from './dom.js';
+import { $, debounced, oncePerFrame, setText } from './dom.js';
 import { Log } from './log.js';
 import { showMark } from './rooms.js';
 import { showText } from './text.js';
@@ -13,11 +13,16 @@ import { showText } from './text.js';
 const MAX_LOGS = 10;
 const READ_AFTER = 300;
 
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+
 export class Conversation {
   #client;
   #model;
   #logs = new Map(); // by room, the most recently shown last
   #room = null;
+  // Where the log is scrolled to is known after a layout, which must not come for each message.
+  #updateReadSoon = oncePerFrame(() => this.#updateRead());
   #sendReadSoon = debounced(READ_AFTER, () => this.#sendRead());
   #read = null; // {room, seq}: the read position that is not sent yet
 
@@ -31,6 +36,7 @@ export class Conversation {
     client.on('gone', ({ room }) => this.#drop(room));
     client.on('welcome', () => {
       [...this.#logs.keys()].filter((room) => !model.rooms.has(room)).forEach((room) => this.#drop(room));
+      this.#log?.resumed();
     });
     client.on('state', ({ state }) => {
       // The delivery text of pending messages depends on the connection.
@@ -40,7 +46,10 @@ export class Conversation {
     model.watch(['rooms', 'presence'], () => this.#render());
     model.watch(['blocked'], () => this.#logs.forEach((log) => log.blockedChanged()));
 
-    document.addEventListener('visibilitychange', () => this.#updateRead());
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) this.#sendRead();
+      this.#updateReadSoon();
+    });
     $('newer').addEventListener('click', () => {
       this.#log.toEnd();
       $('text').focus();
@@ -89,7 +98,13 @@ export class Conversation {
   }
 
   #open(room) {
-    const log = new Log({ room, client: this.#client, model: this.#model, changed: () => this.#updateRead() });
+    const log = new Log({
+      room,
+      client: this.#client,
+      model: this.#model,
+      changed: this.#updateReadSoon,
+      isWatched: () => this.#isWatched,
+    });
     $('logs').append(log.element);
     this.#logs.set(room, log);
     this.#client.pending.forEach((item) => log.pending(item));
@@ -114,7 +129,7 @@ export class Conversation {
     else showText($('room-topic'), room.topic);
     showMark($('room-mark'), room, this.#model);
     this.#log.element.dataset.owner = this.#model.isOwner(room);
-    this.#updateRead();
+    this.#updateReadSoon();
   }
 
   #stateOf({ name, gone }) {
@@ -124,25 +139,48 @@ export class Conversation {
     return t(online ? 'user.online' : 'user.offline');
   }
 
-  // The end of an open room counts as read while the page is visible.
-  #updateRead() {
-    if (!this.#model.rooms.has(this.#room)) return;
-    const { unseen, isAtEnd, seenSeq: seq } = this.#log;
-    $('newer').hidden = isAtEnd;
-    setText($('newer'), unseen > 0 ? t('room.newer', { count: unseen }) : t('room.to_end'));
+  get #isWatched() {
+    return !document.hidden && !$('chat').inert;
+  }
 
+  // What was on the screen of a visible page counts as read.
+  #updateRead() {
+    const log = this.#log;
+    if (!log || !this.#model.rooms.has(this.#room)) return;
+    $('newer').hidden = log.isAtEnd;
+    if (!log.isAtEnd) setText($('newer'), this.#newerText());
+
+    const seq = log.seenSeq;
+    if (!seq || !this.#isWatched) return;
+    log.saw(seq);
     const { room, read } = this.#model.rooms.get(this.#room);
-    if (!seq || seq <= read || document.hidden || $('chat').inert) return;
+    if (seq <= read) return;
     if (this.#read?.room !== room) this.#sendRead();
     this.#read = { room, seq };
     this.#sendReadSoon();
     this.#model.read(room, seq);
   }
 
+  #newerText() {
+    const { unread } = this.#model.rooms.get(this.#room);
+    if (unread === 0) return t('room.to_end');
+    const since = this.#log.unreadSince;
+    if (since === null) return t('room.newer', { count: unread });
+    const isToday = new Date(since).toDateString() === new Date().toDateString();
+    return t('room.newer_since', { count: unread, time: (isToday ? clock : calendar).format(since) });
+  }
+
   // If this fails, the next `welcome` has the old read position, and the new one is sent again.
-  #sendRead() {
-    if (this.#read) this.#client.emit('read', this.#read).catch(() => {});
+  async #sendRead() {
+    const read = this.#read;
     this.#read = null;
+    if (!read) return;
+    try {
+      const { unread } = await this.#client.emit('read', read);
+      this.#model.read(read.room, read.seq, unread);
+    } catch {
+      // The next connection tells.
+    }
   }
 
   #clicked(target, openUser) {

@@ -43,6 +43,19 @@ export function lengthOf(text) {
   return [...text].length;
 }
 
+/** Returns a function that calls `handler` once before the next frame. */
+export function oncePerFrame(handler) {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => {
+      isDue = false;
+      handler();
+    });
+  };
+}
+
 /** Returns a function that calls `handler` when it has not been called for `pause` milliseconds. */
 export function debounced(pause, handler) {
   let timer;

@@ -1,7 +1,7 @@
 /*
- * The loaded messages of one room: the latest when it is opened, earlier ones as the user
- * scrolls up, new ones as they come. Below them are the user's own messages that are not
- * acknowledged yet.
+ * The loaded messages of one room: when it is opened, those from the first unread one on, or
+ * the latest if all are read; others as the user scrolls up or down, new ones as they come.
+ * Below them are the user's own messages that are not acknowledged yet.
  */
 
 import { errorText, t } from '../strings.js';
@@ -21,12 +21,11 @@ const PAGE_PART = 0.85;
 
 export class Log {
   element = fromTemplate('log-template');
-  /** The number of new messages that the user has not scrolled down to. */
-  unseen = 0;
   #room;
   #client;
   #model;
   #changed;
+  #isWatched;
   #scrolling;
   #messages = find(this.element, '.messages');
   #unsent = find(this.element, '.unsent');
@@ -35,40 +34,74 @@ export class Log {
   #firstSeq = null; // of the loaded messages, including those without an entry
   #lastSeq = 0;
   #more = true; // whether there are earlier messages
-  #unread = null; // {after, upTo}: the messages that were unread when the room was opened
+  #later = false; // whether there are later messages, which are not added until they are loaded
+  #from = null; // what is loaded first: the messages after this one; null: the latest
+  #unread = null; // the messages after this one were unread when the room was opened; null: none
+  #mark = null; // the first entry of them, before which "New" stands
+  #seen = 0; // the last message that was on the screen
   #loaded = false;
   #loading = null; // the request under way, if any
 
-  /** `changed()` is called when the visible messages may have changed. */
-  constructor({ room, client, model, changed }) {
+  /**
+   * `changed()` is called when the visible messages may have changed; `isWatched()` returns whether the user can
+   * see the page.
+   */
+  constructor({ room, client, model, changed, isWatched }) {
     this.#room = room;
     this.#client = client;
     this.#model = model;
     this.#changed = changed;
+    this.#isWatched = isWatched;
     this.element.dataset.room = room;
     this.element.ariaLabel = t('log.region');
     this.#messages.ariaLabel = t('log.messages');
     this.#unsent.ariaLabel = t('log.unsent');
     roveFocus(find(this.element, '.content'), '.message', { latest: true });
-    this.#scrolling = new Scrolling(this.element, find(this.element, '.content'), () => this.#moved());
+    this.#scrolling = new Scrolling({
+      element: this.element,
+      content: find(this.element, '.content'),
+      mark: () => this.#mark?.before,
+      hasEnd: () => !this.#later,
+      moved: () => this.#moved(),
+    });
   }
 
-  /** The `seq` of the latest message if the user is at the end, or else null. */
+  /** The `seq` of the last message on the screen, or null. */
   get seenSeq() {
-    return this.#loaded && this.#scrolling.isAtEnd ? this.#lastSeq : null;
+    if (!this.#loaded || this.element.hidden) return null;
+    return this.#showsEnd ? this.#lastSeq : this.#lastVisible()?.message.seq ?? null;
   }
 
+  /** Whether the latest message is on the screen, or comes there. */
   get isAtEnd() {
-    return this.#scrolling.isAtEnd;
+    return !this.#later && this.#scrolling.isAtEnd;
   }
 
+  /** The time of the first unread message, or null if it is not loaded. */
+  get unreadSince() {
+    const { read } = this.#model.rooms.get(this.#room);
+    if (!this.#covers(read)) return null;
+    return this.#entries.find(({ message }) => message.seq > read && this.#counts(message))?.message.time ?? null;
+  }
+
+  /** Shows the log: from the first unread message on, unless the user has scrolled elsewhere before. */
   show() {
-    const { read, seq, unread } = this.#model.rooms.get(this.#room);
-    this.#unread = unread > 0 ? { after: read, upTo: seq } : null;
-    this.#entries.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], this.#unread));
     this.element.hidden = false;
     this.#scrolling.restore();
+    this.#markUnread();
     this.load();
+  }
+
+  /** There is a new connection: the messages that were missed come next. */
+  resumed() {
+    if (this.#loaded && this.#model.rooms.get(this.#room).unread > 0) this.#markUnread();
+  }
+
+  /** The user has seen all messages up to `seq`. If these are all of the room, the log follows the end. */
+  saw(seq) {
+    this.#seen = Math.max(this.#seen, seq);
+    const isAll = this.#showsEnd && seq >= this.#model.rooms.get(this.#room).seq;
+    if (isAll && !this.#scrolling.followsEnd) this.#scrolling.toEnd();
   }
 
   hide() {
@@ -76,8 +109,14 @@ export class Log {
     this.element.hidden = true;
   }
 
+  /** Scrolls to the latest message, which may have to be loaded first. */
   toEnd() {
+    if (this.#later || (!this.#loaded && this.#from !== null)) {
+      this.#clear();
+      this.load();
+    }
     this.#scrolling.toEnd();
+    this.#moved();
   }
 
   /** Scrolls by most of a page, down if `direction` is 1, up if it is -1. */
@@ -85,10 +124,12 @@ export class Log {
     this.element.scrollBy({ top: direction * this.element.clientHeight * PAGE_PART });
   }
 
-  /** Loads the latest messages if there are none yet, or earlier ones if the user is near the first. */
+  /** Loads the first messages if there are none yet, or more if the user is near the first or the last one. */
   load() {
     if (this.#loading) return;
-    if (!this.#loaded) this.#fetch({}, (messages) => messages.forEach((message) => this.#append(message)));
+    const append = (messages) => messages.forEach((message) => this.#append(message));
+    if (!this.#loaded) this.#fetch(this.#from === null ? {} : { after: this.#from }, append);
+    else if (this.#later && this.#scrolling.isNearEnd) this.#fetch({ after: this.#lastSeq }, append);
     else if (this.#more && this.#scrolling.isNearTop) {
       this.#fetch({ before: this.#firstSeq }, (messages) => this.#scrolling.above(() => this.#prepend(messages)));
     }
@@ -96,15 +137,14 @@ export class Log {
 
   /** The loaded messages are out of date: discards and reloads them. */
   reset() {
-    this.#loading = null;
-    this.#loaded = false;
-    this.#entries = [];
-    this.#firstSeq = null;
-    this.#lastSeq = 0;
-    this.#more = true;
+    this.#clear();
+    this.#seen = 0;
+    this.#scrolling.toEnd();
     this.#messages.replaceChildren(separator('gap', t('log.gap')));
     this.#unsent.querySelectorAll('[data-state="sent"]').forEach((element) => element.remove());
-    if (!this.element.hidden) this.load();
+    if (this.element.hidden) return;
+    this.#markUnread();
+    this.load();
   }
 
   /**
@@ -118,14 +158,24 @@ export class Log {
       if (loaded && loaded.hash !== message.hash) this.reset();
       return;
     }
-    this.#append(message);
-    if (message.kind === 'said' && message.from !== this.#model.you.name && !this.#scrolling.isAtEnd) this.unseen += 1;
-    this.#trim();
+    if (this.#later) {
+      if (message.kind === 'deleted') this.#delete(message);
+    } else {
+      const isMissed = !this.element.hidden && !this.#isWatched() && this.#counts(message);
+      if (isMissed && this.#scrolling.followsEnd) {
+        this.#unread = this.#lastSeq;
+        this.#placeAll();
+        this.#scrolling.toMark();
+      }
+      this.#append(message);
+      this.#trim();
+    }
     this.#changed();
   }
 
   /** The user has blocked or unblocked another user. */
   blockedChanged() {
+    if (!this.#model.you) return;
     for (const entry of this.#entries) {
       const hidden = entry.element.classList.contains('hidden-text');
       if (hidden !== this.#model.blocked.has(entry.message.from)) showBlocked(entry, !hidden);
@@ -144,7 +194,7 @@ export class Log {
     if (!element) {
       element = unsentElement(item, this.#model.you.name);
       this.#unsent.append(element);
-      this.toEnd();
+      if (!this.element.hidden) this.toEnd();
     }
     element.dataset.state = state === 'acknowledged' ? 'sent' : state;
     if (result) element.dataset.place = result.seq;
@@ -169,7 +219,9 @@ export class Log {
   async #fetch(where, add) {
     const request = this.#client.emit('history', { room: this.#room, ...where });
     this.#loading = request;
-    this.#top.textContent = t('log.loading');
+    const isFirst = !this.#loaded;
+    const isLater = where.after !== undefined;
+    if (isFirst || !isLater) this.#top.textContent = t('log.loading');
     let reply;
     try {
       reply = await request;
@@ -180,15 +232,20 @@ export class Log {
     if (request !== this.#loading) return; // The log was reset meanwhile.
     this.#loading = null;
     this.#loaded = true;
-    this.#more = reply.more;
-    this.#top.textContent = reply.more ? '' : t('log.beginning');
+    if (isLater) this.#later = reply.more;
+    else this.#more = reply.more;
+    if (isFirst && isLater) {
+      this.#more = where.after > 0;
+      this.#firstSeq = where.after + 1;
+      this.#lastSeq = where.after;
+    }
+    this.#top.textContent = this.#more ? '' : t('log.beginning');
     // A screen reader must not read out the whole history.
     this.#messages.ariaLive = 'off';
     add(reply.messages);
     requestAnimationFrame(() => { this.#messages.ariaLive = 'polite'; });
-    // The messages may not fill the page yet.
-    if (this.#scrolling.isAtEnd) this.#scrolling.toEnd();
-    else this.#moved();
+    this.#scrolling.place();
+    this.#moved(); // The messages may not fill the page yet.
   }
 
   // No error is shown while disconnected: the next connection loads again.
@@ -203,12 +260,13 @@ export class Log {
     this.#lastSeq = message.seq;
     find(this.#unsent, `[data-place="${message.seq}"]`)?.remove();
     if (message.kind === 'deleted') {
-      this.#delete(message.target);
+      this.#delete(message);
       return;
     }
     const entry = this.#entryOf(message);
+    if (!this.#mark && this.#isUnread(message)) this.#mark = entry;
     this.#messages.append(entry.element);
-    placeAfter(entry, this.#entries.at(-1), this.#unread);
+    placeAfter(entry, this.#entries.at(-1), entry === this.#mark);
     this.#entries.push(entry);
   }
 
@@ -218,8 +276,76 @@ export class Log {
     const entries = messages.filter(({ kind }) => kind !== 'deleted').map((message) => this.#entryOf(message));
     this.#messages.prepend(...entries.map(({ element }) => element));
     this.#entries.unshift(...entries);
-    const changed = this.#entries.slice(0, entries.length + 1);
-    changed.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], this.#unread));
+    this.#placeAll(entries.length + 1);
+  }
+
+  /** Updates what is before each entry, or before the first `count`. */
+  #placeAll(count = this.#entries.length) {
+    const mark = this.#entries.find(({ message }) => this.#isUnread(message)) ?? null;
+    const changed = mark === this.#mark ? this.#entries.slice(0, count) : this.#entries;
+    this.#mark = mark;
+    changed.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], entry === mark));
+  }
+
+  /** Marks where the unread messages begin, and moves there, unless the user has scrolled elsewhere. */
+  #markUnread() {
+    const { read, unread } = this.#model.rooms.get(this.#room);
+    this.#unread = unread > 0 ? Math.max(read, this.#seen) : null;
+    if (this.#unread !== null && !this.#scrolling.isElsewhere) {
+      if (!this.#covers(this.#unread)) {
+        this.#clear();
+        this.#from = this.#unread;
+      }
+      this.#scrolling.toMark();
+    }
+    this.#scrolling.keep(this.#lastVisible()?.element, () => this.#placeAll());
+  }
+
+  /** Drops all loaded messages. The latest are loaded next, unless `#from` is set. */
+  #clear() {
+    this.#loading = null;
+    this.#loaded = false;
+    this.#entries = [];
+    this.#mark = null;
+    this.#firstSeq = null;
+    this.#lastSeq = 0;
+    this.#more = true;
+    this.#later = false;
+    this.#from = null;
+    this.#messages.replaceChildren();
+  }
+
+  /** Whether the message was unread when the room was opened, and those before it are known. */
+  #isUnread(message) {
+    return this.#unread !== null && message.seq > this.#unread && this.#counts(message) && this.#covers(this.#unread);
+  }
+
+  /** Whether the server counts a message as unread until it is read. */
+  #counts({ kind, from, deleted }) {
+    return kind === 'said' && !deleted && from !== this.#model.you.name && !this.#model.blocked.has(from);
+  }
+
+  /** Whether the message after this one is loaded, or would be if it were there. */
+  #covers(seq) {
+    if (!this.#loaded || (this.#later && seq > this.#lastSeq)) return false;
+    return !this.#more || (this.#firstSeq !== null && this.#firstSeq <= seq + 1);
+  }
+
+  get #showsEnd() {
+    return !this.#later && this.#scrolling.showsEnd;
+  }
+
+  // The last entry whose end is visible. One that is higher than the log counts when its beginning was passed.
+  #lastVisible() {
+    const { top, bottom } = this.element.getBoundingClientRect();
+    let [low, high] = [0, this.#entries.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const box = this.#entries[middle].element.getBoundingClientRect();
+      if (box.bottom <= bottom + 1 || box.top < top) low = middle + 1;
+      else high = middle;
+    }
+    return this.#entries[low - 1];
   }
 
   #entryOf(message) {
@@ -228,27 +354,29 @@ export class Log {
     return entry;
   }
 
-  #delete(seq) {
-    const entry = this.#entries.find(({ message }) => message.seq === seq);
-    if (entry) showDeleted(entry.element);
+  #delete({ target, from }) {
+    const entry = this.#entries.find(({ message }) => message.seq === target);
+    if (!entry) return;
+    entry.message.deleted = true;
+    showDeleted(entry.element, from === entry.message.from ? null : from);
   }
 
   // Nothing is removed while the user reads further up.
   #trim() {
-    if (this.#entries.length <= MAX_ENTRIES || !this.#scrolling.isAtEnd) return;
-    for (const { element, before } of this.#entries.splice(0, this.#entries.length - KEPT_ENTRIES)) {
-      element.remove();
-      before?.remove();
+    if (this.#entries.length <= MAX_ENTRIES || !this.#scrolling.followsEnd) return;
+    for (const entry of this.#entries.splice(0, this.#entries.length - KEPT_ENTRIES)) {
+      entry.element.remove();
+      entry.before?.remove();
+      if (entry === this.#mark) this.#mark = null;
     }
     const [first] = this.#entries;
     this.#firstSeq = first.message.seq;
     this.#more = true;
     this.#top.textContent = '';
-    placeAfter(first, undefined, this.#unread);
+    placeAfter(first, undefined, first === this.#mark);
   }
 
   #moved() {
-    if (this.#scrolling.isAtEnd) this.unseen = 0;
     if (this.#loaded) this.load();
     this.#changed();
   }

@@ -43,10 +43,10 @@ export function unsentElement({ key, data }, you) {
   return element;
 }
 
-/** Replaces the text of a message that was deleted. */
-export function showDeleted(element) {
+/** Replaces the text of a message that was deleted. `by` is the name of the user who did so, unless it is the author. */
+export function showDeleted(element, by) {
   element.classList.add('deleted');
-  find(element, '.text').textContent = t('log.deleted');
+  find(element, '.text').textContent = by ? t('log.deleted_by', { name: by }) : t('log.deleted');
   find(element, '.unfold')?.remove();
   find(element, '.delete')?.remove();
 }
@@ -64,20 +64,18 @@ export function showBlocked({ element, message }, blocked) {
  * before the first unread message, and whether this message starts a group. If that fails, the message is there
  * without them.
  */
-export function placeAfter(entry, previous, unread) {
+export function placeAfter(entry, previous, isUnread) {
   try {
-    place(entry, previous, unread);
+    place(entry, previous, isUnread);
   } catch (error) {
     console.error(error);
   }
 }
 
-function place(entry, previous, unread) {
+function place(entry, previous, isUnread) {
   const { message, element } = entry;
   const day = new Date(message.time).toDateString();
   const isNewDay = day !== (previous && new Date(previous.message.time).toDateString());
-  const isUnread = unread !== null && message.seq > unread.after && message.seq <= unread.upTo
-    && (previous?.message.seq ?? message.seq - 1) <= unread.after;
   entry.before?.remove();
   entry.before = null;
   if (isNewDay || isUnread) {
@@ -99,7 +97,7 @@ export function separator(kind, text) {
   return line;
 }
 
-function saidElement({ seq, from, text, time, deleted, gone }, you) {
+function saidElement({ seq, from, text, time, deleted, by, gone }, you) {
   const element = fromTemplate('message-template');
   const own = from === you && !gone; // a user who is gone had the same name before
   element.classList.toggle('own', own);
@@ -119,7 +117,7 @@ function saidElement({ seq, from, text, time, deleted, gone }, you) {
   find(element, '.choices').remove();
   showText(find(element, '.text'), text ?? '');
   if (text?.split('\n', MAX_LINES + 1).length > MAX_LINES) fold(element);
-  if (deleted) showDeleted(element);
+  if (deleted) showDeleted(element, by);
   label(element, ['.name', '.text', 'time']);
   return element;
 }

@@ -1,24 +1,34 @@
 /*
  * Keeps the visible messages in view. A user at the end stays there when heights change
- * (by a message, the composer, a phone's keyboard). A user who reads further up is not
- * moved by messages that are added above or below.
+ * (by a message, the composer, a phone's keyboard), and so does one who has come to a mark
+ * between the messages. A user who has scrolled elsewhere is not moved by messages that are
+ * added above or below.
  */
 
 const AT_END = 40;
-const NEAR_TOP = 800;
+const NEAR = 800;
+const ABOVE_MARK = 48; // of what is before the mark, this much is visible
 
 export class Scrolling {
   #element;
   #content;
+  #mark;
+  #hasEnd;
   #moved;
-  #isAtEnd = true;
+  #follows = 'end'; // what stays in view: 'end', 'mark', or null: what the user has scrolled to
   #savedTop = 0; // the scroll position when the element was hidden
+  #placedTop = 0; // the scroll position that was set last, not by the user
   #heights = ''; // at the last resize notification
 
-  /** `moved()` is called when scrolling or a resize has changed the visible part. */
-  constructor(element, content, moved) {
+  /**
+   * `mark()` returns the element that is the mark, if there is one. `hasEnd()` returns whether new messages come
+   * behind the last one that is there. `moved()` is called when scrolling or a resize has changed the visible part.
+   */
+  constructor({ element, content, mark, hasEnd, moved }) {
     this.#element = element;
     this.#content = content;
+    this.#mark = mark;
+    this.#hasEnd = hasEnd;
     this.#moved = moved;
     element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     const observer = new ResizeObserver(() => this.#resized());
@@ -26,18 +36,50 @@ export class Scrolling {
     observer.observe(content);
   }
 
+  /** Whether the end is visible, or will be after the next layout. */
   get isAtEnd() {
-    return this.#isAtEnd;
+    return this.#follows === 'end' || this.showsEnd;
+  }
+
+  /** Whether the end is visible. */
+  get showsEnd() {
+    return this.#element.clientHeight > 0 && this.#below < AT_END;
+  }
+
+  get followsEnd() {
+    return this.#follows === 'end';
+  }
+
+  /** Whether the user has scrolled to another place than the end or the mark. */
+  get isElsewhere() {
+    return this.#follows === null;
   }
 
   get isNearTop() {
-    return this.#element.clientHeight > 0 && this.#element.scrollTop < NEAR_TOP;
+    return this.#element.clientHeight > 0 && this.#element.scrollTop < NEAR;
   }
 
+  get isNearEnd() {
+    return this.#element.clientHeight > 0 && this.#below < NEAR;
+  }
+
+  /** Stays at the end from now on. */
   toEnd() {
-    this.#isAtEnd = true;
-    this.#element.scrollTop = this.#element.scrollHeight;
-    this.#moved();
+    this.#follows = 'end';
+    this.place();
+  }
+
+  /** Stays at the mark from now on, or at the end if that is nearer. */
+  toMark() {
+    this.#follows = 'mark';
+    this.place();
+  }
+
+  /** Scrolls to what is to stay in view. */
+  place() {
+    if (this.#element.clientHeight === 0 || this.#follows === null) return;
+    const mark = this.#follows === 'mark' ? this.#mark() : null;
+    this.#scrollTo(mark ? mark.offsetTop - ABOVE_MARK : this.#element.scrollHeight);
   }
 
   /** Saves the scroll position before the element is hidden, which resets it. */
@@ -47,31 +89,51 @@ export class Scrolling {
 
   /** Restores the scroll position when the element is shown again. */
   restore() {
-    this.#element.scrollTop = this.#isAtEnd ? this.#element.scrollHeight : this.#savedTop;
+    this.#scrollTo(this.#savedTop);
+    this.place();
   }
 
   /** Runs a change above the visible part without moving that part. */
   above(change) {
     const fromEnd = this.#element.scrollHeight - this.#element.scrollTop;
     change();
-    this.#element.scrollTop = this.#element.scrollHeight - fromEnd;
+    this.#scrollTo(this.#element.scrollHeight - fromEnd);
     this.#heights = this.#heightsNow();
   }
 
-  #scrolled() {
+  /** Runs a change that moves an element of the content, and scrolls with it, or to what is to stay in view. */
+  keep(element, change) {
+    const before = element?.getBoundingClientRect().top;
+    change();
+    if (this.#follows !== null) this.place();
+    else if (element) this.#scrollTo(this.#element.scrollTop + element.getBoundingClientRect().top - before);
+  }
+
+  get #below() {
     const { scrollHeight, scrollTop, clientHeight } = this.#element;
-    if (clientHeight === 0) return;
-    if (scrollHeight - scrollTop - clientHeight < AT_END) this.#isAtEnd = true;
-    // A height change scrolls too, and the observer is notified of it later. Only a
-    // scroll by the user leaves the end.
-    else if (this.#heightsNow() === this.#heights) this.#isAtEnd = false;
+    return scrollHeight - scrollTop - clientHeight;
+  }
+
+  #scrollTo(top) {
+    this.#element.scrollTop = top;
+    this.#placedTop = this.#element.scrollTop;
+  }
+
+  // A height change scrolls too, and the observer is notified of it later. Only a scroll by the user leaves the end
+  // or the mark.
+  #scrolled() {
+    if (this.#element.clientHeight === 0) return;
+    const isOurs = this.#follows !== null && Math.abs(this.#element.scrollTop - this.#placedTop) < 1;
+    if (!isOurs && this.#heightsNow() === this.#heights) {
+      this.#follows = this.#below < AT_END && this.#hasEnd() ? 'end' : null;
+    }
     this.#moved();
   }
 
   #resized() {
     if (this.#element.clientHeight === 0) return;
     this.#heights = this.#heightsNow();
-    if (this.#isAtEnd) this.#element.scrollTop = this.#element.scrollHeight;
+    this.place();
     this.#moved();
   }
 

@@ -19,6 +19,10 @@ pub(super) struct Cache {
     /// messages and other entries are left out: otherwise a user could hide the messages of others by entering and
     /// leaving again and again.
     recent: HashMap<RoomId, VecDeque<(u64, UserId)>>,
+    /// The users whom a user blocks, sorted.
+    blocked: HashMap<UserId, Box<[UserId]>>,
+    /// How many there are in all of `blocked`, and a fixed number for each user.
+    blocked_size: usize,
 }
 
 /// The part of a user's data that others may see.
@@ -52,8 +56,9 @@ impl Cache {
         Ok(head)
     }
 
-    /// Returns how many messages others have sent after the one numbered `read`. A user in many rooms asks for many of
-    /// these counts at once, so only the first count of a room reads the store.
+    /// Returns how many messages others have sent after the one numbered `read`, without those by users whom the user
+    /// blocks. A user in many rooms asks for many of these counts at once, so only the first count of a room, and of a
+    /// user, reads the store.
     pub(super) fn count_unread(
         &mut self,
         store: &Store,
@@ -72,7 +77,21 @@ impl Cache {
                 slot.insert(store.last_said(room, oldest, UNREAD_WINDOW)?.into())
             }
         };
-        let unread = recent.iter().rev().take_while(|(seq, _)| *seq > read).filter(|(_, author)| *author != user);
+        if recent.back().is_none_or(|(seq, _)| *seq <= read) {
+            return Ok(0);
+        }
+        if !self.blocked.contains_key(&user) {
+            let blocked = store.all_blocked_by(user)?;
+            self.blocked_size += blocked.len() + BLOCKED_SIZE;
+            if self.blocked_size > MAX_BLOCKED_SIZE {
+                self.blocked.clear();
+                self.blocked_size = blocked.len() + BLOCKED_SIZE;
+            }
+            self.blocked.insert(user, blocked.into());
+        }
+        let blocked = self.blocked.get(&user).map_or(&[][..], |blocked| blocked);
+        let unread = recent.iter().rev().take_while(|(seq, _)| *seq > read);
+        let unread = unread.filter(|(_, author)| *author != user && blocked.binary_search(author).is_err());
         Ok(unread.take(MAX_UNREAD).map(|_| 1).sum())
     }
 
@@ -106,6 +125,14 @@ impl Cache {
 impl Cache {
     pub(super) fn evict_user(&mut self, user: UserId) {
         self.users.remove(&user);
+        self.evict_blocked(user);
+    }
+
+    /// Follows a change of the users whom a user blocks.
+    pub(super) fn evict_blocked(&mut self, user: UserId) {
+        if let Some(blocked) = self.blocked.remove(&user) {
+            self.blocked_size -= blocked.len() + BLOCKED_SIZE;
+        }
     }
 
     pub(super) fn evict_topic(&mut self, room: RoomId) {
@@ -169,5 +196,9 @@ const UNREAD_WINDOW: usize = 200;
 const SEARCHED_FOR_UNREAD: u64 = 2000;
 /// Maximum entries of each map.
 const MAX_CACHED: usize = 100_000;
+/// What a user adds to the size of the cached blocks, apart from the blocks: about the bytes of the map's row, in ids.
+const BLOCKED_SIZE: usize = 4;
+/// Maximum size of the cached blocks, in ids of 8 bytes.
+const MAX_BLOCKED_SIZE: usize = 1_000_000;
 /// Maximum rooms whose latest messages are cached, at most 4 KiB for each.
 const MAX_CACHED_LOGS: usize = 10_000;

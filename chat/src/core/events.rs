@@ -11,7 +11,7 @@ use super::{
     data::{FromData, NoData},
     direct_rooms,
     effects::Effect,
-    messages, moderation,
+    messages, moderation, notices,
     queue::AnyEvent,
     rooms, sign_in,
     state::{Action, State},
@@ -150,7 +150,9 @@ events! {
         "revoke": Revoke(Option<users::Revoke>) => users::revoke, Changes, weight 8, grows with Sessions;
         "password": Password(users::ChangePassword) => users::password, Changes, weight 1;
         "delete_account": DeleteAccount(Option<users::DeleteAccount>) => users::delete_account, Changes, weight 8;
-        "notice": Notice(users::Notice) => users::notice, Broadcasts, weight 1;
+        // Notices.
+        "notice": Notice(notices::Notice) => notices::notice, Broadcasts, weight 1;
+        "dismiss": Dismiss(notices::Dismiss) => notices::dismiss, Reads, weight 1;
     }
 }
 

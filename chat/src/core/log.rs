@@ -51,6 +51,8 @@ pub(super) struct MessageView {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
@@ -83,8 +85,9 @@ impl State {
             self.store.trim(room.id, oldest)?;
             self.cache.trimmed(room.id, oldest);
         }
-        let NewEntry { entry, author, text, about, .. } = new;
-        let message = self.message_view(room, Logged { stamp, entry, author, text: text.map(str::to_owned), about })?;
+        let NewEntry { entry, author, text, about, other, .. } = new;
+        let logged = Logged { stamp, entry, author, text: text.map(str::to_owned), about, other };
+        let message = self.message_view(room, logged)?;
         self.publish(Topic::Room(room.id), wire::event("message", &message), except);
         Ok(Some(stamp))
     }
@@ -98,15 +101,27 @@ impl State {
         about: Option<UserId>,
     ) -> Result<(), StoreError> {
         let about = about.map(UserId::as_subject);
-        self.append(room, NewEntry { entry, author, key: None, text: None, about }, None).map(drop)
+        self.append(room, NewEntry { entry, author, key: None, text: None, about, other: None }, None).map(drop)
     }
 
     /// Returns an entry as clients see it.
     fn message_view(&mut self, room: &RoomRow, logged: Logged) -> Result<MessageView, StoreError> {
         let author: Arc<Profile> = self.profile(logged.author)?;
-        let who = match logged.user() {
-            Some(user) => Some(self.profile(user)?.name.clone()),
-            None => None,
+        let mut name_of = |user: Option<UserId>| -> Result<Option<String>, StoreError> {
+            user.map(|user| Ok(self.profile(user)?.name.clone())).transpose()
+        };
+        let other = name_of(logged.other)?;
+        let (who, by) = match logged.entry {
+            Entry::Deleted => (other, None),
+            Entry::Said => (None, other),
+            Entry::Topic
+            | Entry::Joined
+            | Entry::Left
+            | Entry::Kicked
+            | Entry::Banned
+            | Entry::Unbanned
+            | Entry::Owner
+            | Entry::Member => (name_of(logged.user())?, None),
         };
         let (kind, role) = match logged.entry {
             Entry::Said => ("said", None),
@@ -129,6 +144,7 @@ impl State {
             from: author.name.clone(),
             kind,
             deleted: logged.entry == Entry::Said && logged.text.is_none(),
+            by,
             text: logged.text,
             who,
             role,

@@ -97,8 +97,7 @@ impl State {
         let head = self.head(room.id)?;
         let read = member.map_or(head.seq, |member| member.read);
         let is_member = member.is_some_and(|member| member.role >= Role::Member);
-        let unread =
-            if is_member && read < head.seq { self.cache.count_unread(&self.store, room.id, read, user)? } else { 0 };
+        let unread = if is_member { self.count_unread(room.id, user, read)? } else { 0 };
         let (name, gone) = match other_member(room, user) {
             Some(other) => {
                 let other = self.profile(other)?;
@@ -142,6 +141,11 @@ impl State {
             Some(other) => Ok(self.profile(other)?.gone && self.head(room.id)?.seq > 0),
             None => Ok(room.id != LOBBY && !self.store.has_other_member(room.id, user)?),
         }
+    }
+
+    /// Returns how many messages after the one numbered `read` are unread by a member of a room.
+    pub(super) fn count_unread(&mut self, room: RoomId, user: UserId, read: u64) -> Result<u64, StoreError> {
+        if read < self.head(room)?.seq { self.cache.count_unread(&self.store, room, read, user) } else { Ok(0) }
     }
 
     /// Returns the time of a direct room's latest message for the order of conversations. It is the time of the entry,

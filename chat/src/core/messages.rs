@@ -117,18 +117,27 @@ pub(super) struct Read {
 struct ReadView {
     room: RoomId,
     seq: u64,
+    unread: u64,
 }
 
-/// `read`: marks all entries up to one as read.
+#[derive(Serialize)]
+struct Unread {
+    unread: u64,
+}
+
+/// `read`: marks all entries up to one as read. Returns how many messages are left unread.
 pub(super) fn read(call: &mut Call<'_>, data: &Read) -> HandlerResult {
     let Read { room, seq } = *data;
-    let (room, _) = call.state.find_joined_room(room, call.user)?;
+    let (room, member) = call.state.find_joined_room(room, call.user)?;
     let seq = seq.min(call.state.head(room.id)?.seq);
     if call.state.store.set_read(room.id, call.user, seq)? {
-        let push = wire::event("read", &ReadView { room: room.id, seq });
+        let unread = call.state.count_unread(room.id, call.user, seq)?;
+        let push = wire::event("read", &ReadView { room: room.id, seq, unread });
         call.state.publish(Topic::User(call.user), push, Some(call.connection));
+        return result(&Unread { unread });
     }
-    done()
+    let unread = call.state.count_unread(room.id, call.user, member.read.max(seq))?;
+    result(&Unread { unread })
 }
 
 #[derive(Serialize)]
@@ -231,7 +240,8 @@ impl Call<'_> {
         let state = &mut *self.state;
         let Draft { text, key } = draft;
         let except = (to == To::Others).then_some(self.connection);
-        let new = NewEntry { entry: Entry::Said, author: self.user, key: Some(*key), text: Some(text), about: None };
+        let (entry, author) = (Entry::Said, self.user);
+        let new = NewEntry { entry, author, key: Some(*key), text: Some(text), about: None, other: None };
         if let Some(stamp) = state.append(room, new, except)? {
             return Ok(Sent { room: room.id, stamp });
         }

@@ -31,7 +31,8 @@
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
 //! | `user_lists.rs` | handlers: lists of users, and single ones |
-//! | `users.rs` | handlers: blocking, sessions, accounts, notices |
+//! | `users.rs` | handlers: blocking, sessions, accounts |
+//! | `notices.rs` | handlers: notices by operators |
 //! | `sweep.rs` | work at intervals: finds background work, publishes presence |
 //! | `background.rs` | work in small pieces: ends sessions, deletes what removed rooms and users leave |
 //! | `events.rs` | the table of events, and the dispatch of each event to its handler |
@@ -53,6 +54,7 @@ mod log;
 mod lookup;
 mod messages;
 mod moderation;
+mod notices;
 mod presence;
 mod queue;
 mod rooms;

@@ -27,7 +27,8 @@ pub(super) fn topic(call: &mut Call<'_>, data: &SetTopic) -> HandlerResult {
     let topic = within(&data.topic, call.state.config.limits.topic_chars)?;
     call.state.store.set_topic(room.id, topic)?;
     call.state.cache.evict_topic(room.id);
-    let new = NewEntry { entry: Entry::Topic, author: call.user, key: None, text: Some(topic), about: None };
+    let new =
+        NewEntry { entry: Entry::Topic, author: call.user, key: None, text: Some(topic), about: None, other: None };
     match call.state.append(&room, new, None)? {
         Some(stamp) => result(&stamp),
         None => done(),
@@ -163,21 +164,17 @@ pub(super) fn delete(call: &mut Call<'_>, data: &Delete) -> HandlerResult {
             Err(_) => return Err(error),
         },
     };
-    match said {
-        None => return refuse("unknown_message", "There is no such message."),
-        Some(author) if author == call.user => {}
-        Some(_) => {
-            call.owned_room(room.id)?;
-        }
+    let Some(said_by) = said else { return refuse("unknown_message", "There is no such message.") };
+    let is_own = said_by == call.user;
+    if !is_own {
+        call.owned_room(room.id)?;
     }
-    call.state.store.erase(room.id, seq)?;
+    call.state.store.erase(room.id, seq, (!is_own).then_some(call.user))?;
     call.state.cache.erased(room.id);
     let about = i64::try_from(seq).ok();
-    call.state.append(
-        &room,
-        NewEntry { entry: Entry::Deleted, author: call.user, key: None, text: None, about },
-        None,
-    )?;
+    let other = (!is_own).then_some(said_by);
+    let new = NewEntry { entry: Entry::Deleted, author: call.user, key: None, text: None, about, other };
+    call.state.append(&room, new, None)?;
     done()
 }
 

@@ -19,6 +19,7 @@ use super::{
     data::AnyToken,
     effects::{Effect, Topic},
     lookup::RoomView,
+    notices::NoticeView,
     presence::NewConnection,
     sessions::Reason,
     state::{Action, State},
@@ -37,6 +38,7 @@ struct Welcome<'a> {
     blocked: Vec<String>,
     /// Whether the user has blocked more users.
     blocked_more: bool,
+    notices: Vec<NoticeView>,
     online: Online<'a>,
 }
 
@@ -81,6 +83,8 @@ impl State {
             return Ok(Err(SignInError::NameTaken));
         };
         self.cache.role_changed(LOBBY, None, Some(Role::Member));
+        // Notices of before are not for the new user.
+        self.store.dismiss_notices(user, self.store.latest_notice()?)?;
         self.begin_session(user, None, agent)
     }
 
@@ -205,6 +209,7 @@ impl State {
         let (directs, known) = self.directs_of(user.id, None)?;
         rooms.extend(directs);
         let (blocked, blocked_more) = self.blocked_by(user.id, None)?;
+        let notices = self.notices_for(user.id)?;
         let (name, folded, guest) = (&*user.name, user.folded.as_deref().unwrap_or_default(), user.is_guest());
         self.presence.connect(NewConnection { connection, name, folded, guest, known, session: &session });
         let count = self.presence.count();
@@ -218,6 +223,7 @@ impl State {
             older: (!known.is_complete()).then_some(known),
             blocked,
             blocked_more,
+            notices,
             online: Online { count, names },
         };
         let welcome = wire::event("welcome", &welcome);

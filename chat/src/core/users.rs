@@ -1,4 +1,4 @@
-//! Handlers: blocking, sessions, accounts, notices.
+//! Handlers: blocking, sessions, accounts.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,12 @@ use super::{
         wire::{self, EventError},
     },
     call::{Call, Failure, HandlerResult, PendingReply, Reply, done, refuse, result, too_fast},
-    data::{AnyPassword, NoData, Text, UserName},
+    data::{AnyPassword, NoData, UserName},
     effects::{Effect, Topic},
     fair::Source,
     queue::{AnyRequest, CommandSender, Request},
     sessions::Reason,
     state::{Action, State},
-    text::within,
 };
 
 #[derive(Deserialize)]
@@ -70,6 +69,7 @@ fn set_blocked(call: &mut Call<'_>, data: &Named, blocked: bool) -> HandlerResul
         return refuse("too_many_blocks", "You have blocked too many users; unblock one first.");
     }
     store.set_blocked(call.user, other, blocked)?;
+    call.state.cache.evict_blocked(call.user);
     if blocked {
         call.state.leave_conversation(call.user, other)?;
         call.state.decline_invitations(call.user, other)?;
@@ -218,33 +218,6 @@ pub(super) fn delete_account(call: &mut Call<'_>, data: &Option<DeleteAccount>) 
             commands.clone().request(Source::Core, reply_after((pending, commands), remove));
         });
     })
-}
-
-#[derive(Deserialize)]
-pub(super) struct Notice {
-    text: Text,
-}
-
-#[derive(Serialize)]
-struct NoticeView<'a> {
-    text: &'a str,
-    from: &'a str,
-    time: Millis,
-}
-
-/// `notice`: publishes an operator's text to all online users.
-pub(super) fn notice(call: &mut Call<'_>, data: &Notice) -> HandlerResult {
-    let profile = call.state.profile(call.user)?;
-    if !profile.operator {
-        return refuse("not_operator", "Only an operator may do that.");
-    }
-    let text = within(&data.text, call.state.config.limits.text_chars)?;
-    if text.is_empty() {
-        return refuse("empty", "The text is empty.");
-    }
-    let view = NoticeView { text, from: &profile.name, time: call.state.now.wall };
-    call.state.publish(Topic::Everyone, wire::event("notice", &view), None);
-    done()
 }
 
 /// Returns the row of a user's jobs in the queue of the hasher.

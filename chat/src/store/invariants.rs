@@ -37,7 +37,8 @@ pub(super) const RULES: &[Rule] = &rules![
     // Ids are never reused.
     "SELECT 'the next id of ' || name || ' is in use' FROM sqlite_sequence WHERE seq < CASE name
         WHEN 'people' THEN (SELECT max(id) FROM people) WHEN 'rooms' THEN (SELECT max(id) FROM rooms)
-        WHEN 'sessions' THEN (SELECT max(id) FROM sessions) END",
+        WHEN 'sessions' THEN (SELECT max(id) FROM sessions)
+        WHEN 'notices' THEN (SELECT max(id) FROM notices) END",
     // Logs: without gaps, in rooms that exist, by users who exist. Each query reads all entries once, in their order.
     "SELECT 'the log of room ' || room || iif(count(*) <> max(seq) - min(seq) + 1 OR min(seq) < 1,
             ' has ' || count(*) || ' entries from ' || min(seq) || ' to ' || max(seq), ' is there, and the room is not')
@@ -46,10 +47,12 @@ pub(super) const RULES: &[Rule] = &rules![
     "SELECT 'entry ' || seq || ' of room ' || room || CASE
             WHEN kind NOT BETWEEN 0 AND 9 THEN ' has the unknown kind ' || kind
             WHEN author NOT IN (SELECT id FROM people) THEN ' has the unknown author ' || author
+            WHEN other NOT IN (SELECT id FROM people) THEN ' was deleted by or of the unknown user ' || other
             WHEN kind = 9 THEN ' deletes the later entry ' || ifnull(about, 'NULL')
             WHEN kind BETWEEN 4 AND 8 THEN ' is about the unknown user ' || ifnull(about, 'NULL')
             ELSE ' has a key, and is no message' END
         FROM messages NOT INDEXED WHERE kind NOT BETWEEN 0 AND 9 OR author NOT IN (SELECT id FROM people)
+            OR (other IS NOT NULL AND other NOT IN (SELECT id FROM people))
             OR (kind = 9 AND ifnull(about >= seq, 1))
             OR (kind BETWEEN 4 AND 8 AND ifnull(about, 0) NOT IN (SELECT id FROM people))
             OR (kind <> 0 AND key IS NOT NULL)",
@@ -79,6 +82,10 @@ pub(super) const RULES: &[Rule] = &rules![
         WHERE key IS NULL AND person NOT IN (SELECT person FROM departures)",
     "SELECT 'user ' || person || ' is to be removed, and is not gone'
         FROM departures JOIN people ON people.id = person WHERE key IS NOT NULL",
+    "SELECT 'notice ' || id || ' has the unknown author ' || author FROM notices
+        WHERE author NOT IN (SELECT id FROM people)",
+    "SELECT 'user ' || id || ' has dismissed notice ' || notice || ', which was never sent' FROM people
+        WHERE notice > ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'notices'), 0)",
     "SELECT 'user ' || person || ' blocks themselves' FROM blocks WHERE person = blocked",
     "SELECT 'room ' || room || ' is to be removed, and is not gone'
         FROM removed JOIN rooms ON rooms.id = room WHERE kind < 3",
@@ -150,7 +157,8 @@ mod tests {
             store.set_direct_member(direct, user, ada, 0).unwrap();
         }
         for seq in 1..=3 {
-            let new = NewEntry { entry: Entry::Said, author: ada, key: None, text: Some("hi"), about: None };
+            let new =
+                NewEntry { entry: Entry::Said, author: ada, key: None, text: Some("hi"), about: None, other: None };
             store.append(LOBBY, Stamp::new(seq, 0, &new), &new).unwrap();
         }
         store
@@ -174,6 +182,10 @@ mod tests {
             ("UPDATE messages SET room = 77", "the log of room 77 is there, and the room is not"),
             ("UPDATE messages SET kind = 11 WHERE seq = 2", "entry 2 of room 1 has the unknown kind 11"),
             ("UPDATE messages SET author = 5 WHERE seq = 2", "entry 2 of room 1 has the unknown author 5"),
+            (
+                "UPDATE messages SET other = 6 WHERE seq = 2",
+                "entry 2 of room 1 was deleted by or of the unknown user 6",
+            ),
             ("UPDATE messages SET kind = 2, key = x'00' WHERE seq = 1", "entry 1 of room 1 has a key"),
             ("UPDATE messages SET kind = 4, about = 9 WHERE seq = 1", "entry 1 of room 1 is about the unknown user 9"),
             ("UPDATE messages SET kind = 9, about = 3 WHERE seq = 2", "entry 2 of room 1 deletes the later entry 3"),
@@ -197,6 +209,8 @@ mod tests {
                 "user 1 is gone, and has session 1",
             ),
             ("INSERT INTO departures VALUES (2)", "user 2 is to be removed, and is not gone"),
+            ("INSERT INTO notices (author, text, sent) VALUES (7, '', 0)", "notice 1 has the unknown author 7"),
+            ("UPDATE people SET notice = 3 WHERE id = 1", "user 1 has dismissed notice 3, which was never sent"),
             ("INSERT INTO blocks VALUES (2, 2)", "user 2 blocks themselves"),
             ("INSERT INTO removed VALUES (3)", "room 3 is to be removed, and is not gone"),
             ("DELETE FROM room_parts WHERE part = 'us'", "room 2 is not found by a part of its name"),

@@ -49,6 +49,8 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) text: Option<&'a str>,
     /// The id of the user or the number of the message that the entry is about, depending on the kind.
     pub(crate) about: Option<i64>,
+    /// The author of the message that the entry deletes, if that is another user.
+    pub(crate) other: Option<UserId>,
 }
 
 /// An entry in a log.
@@ -60,6 +62,9 @@ pub(crate) struct Logged {
     pub(crate) text: Option<String>,
     /// The id of the user or the number of the message that the entry is about, depending on the kind.
     pub(crate) about: Option<i64>,
+    /// The other user of a deletion: of a message, who has deleted it; of the deletion's entry, the message's author.
+    /// `None` if it is the entry's own author, or was not recorded.
+    pub(crate) other: Option<UserId>,
 }
 
 impl Stamp {
@@ -71,13 +76,13 @@ impl Stamp {
 }
 
 impl Logged {
-    /// Reads the columns `seq, time, kind, author, text, about, key`.
+    /// Reads the columns `seq, time, kind, author, text, about, key, other`.
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         let (seq, time) = (row.get(0)?, row.get(1)?);
         let (entry, author, about): (Entry, _, _) = (row.get(2)?, row.get(3)?, row.get(5)?);
         let key = row.get::<_, Option<_>>(6)?.map(Uuid::from_bytes);
         let hash = EntryHash::new(seq, time, entry.number(), author, key, about);
-        Ok(Self { stamp: Stamp { seq, time, hash }, entry, author, text: row.get(4)?, about })
+        Ok(Self { stamp: Stamp { seq, time, hash }, entry, author, text: row.get(4)?, about, other: row.get(7)? })
     }
 
     /// Returns the user whom the entry is about, if any.
@@ -116,7 +121,7 @@ pub(crate) struct Page {
 impl Store {
     /// Returns the stamp of the latest entry.
     pub(crate) fn head(&self, room: RoomId) -> Result<Option<Stamp>, StoreError> {
-        let sql = "SELECT seq, time, kind, author, text, about, key FROM messages
+        let sql = "SELECT seq, time, kind, author, text, about, key, other FROM messages
             WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
         Ok(self.first(sql, [room], Logged::read)?.map(|logged| logged.stamp))
     }
@@ -129,22 +134,22 @@ impl Store {
     /// Appends an entry with an unused number. Returns `false`, and writes nothing, if the author has used the key
     /// before.
     pub(crate) fn append(&self, room: RoomId, stamp: Stamp, new: &NewEntry<'_>) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
+        let sql = "INSERT INTO messages (room, seq, time, kind, author, key, text, about, other)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (key, author) WHERE key IS NOT NULL DO NOTHING";
         let key = new.key.as_ref().map(|key| key.as_bytes().as_slice());
-        let params = (room, stamp.seq, stamp.time, new.entry, new.author, key, new.text, new.about);
+        let params = (room, stamp.seq, stamp.time, new.entry, new.author, key, new.text, new.about, new.other);
         Ok(self.change(sql, params)? > 0)
     }
 
     /// Returns the room and stamp of an author's message with this key.
     pub(crate) fn with_key(&self, author: UserId, key: Uuid) -> Result<Option<(RoomId, Stamp)>, StoreError> {
-        let sql = "SELECT seq, time, kind, author, text, about, key, room FROM messages
+        let sql = "SELECT seq, time, kind, author, text, about, key, other, room FROM messages
             WHERE key = ?2 AND author = ?1";
-        self.first(sql, (author, key.as_bytes().as_slice()), |row| Ok((row.get(7)?, Logged::read(row)?.stamp)))
+        self.first(sql, (author, key.as_bytes().as_slice()), |row| Ok((row.get(8)?, Logged::read(row)?.stamp)))
     }
 
     pub(crate) fn entry(&self, room: RoomId, seq: u64) -> Result<Option<Logged>, StoreError> {
-        let sql = "SELECT seq, time, kind, author, text, about, key FROM messages WHERE room = ?1 AND seq = ?2";
+        let sql = "SELECT seq, time, kind, author, text, about, key, other FROM messages WHERE room = ?1 AND seq = ?2";
         self.first(sql, (room, seq), Logged::read)
     }
 
@@ -152,13 +157,13 @@ impl Store {
     pub(crate) fn entries(&self, room: RoomId, span: Span) -> Result<Page, StoreError> {
         let (sql, seq, max) = match span {
             Span::After(seq, max) => (
-                "SELECT seq, time, kind, author, text, about, key FROM messages
+                "SELECT seq, time, kind, author, text, about, key, other FROM messages
                     WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                 seq,
                 max,
             ),
             Span::Before(seq, max) => (
-                "SELECT seq, time, kind, author, text, about, key FROM messages
+                "SELECT seq, time, kind, author, text, about, key, other FROM messages
                     WHERE room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
                 seq,
                 max,
@@ -183,9 +188,10 @@ impl Store {
         Ok(page)
     }
 
-    /// Deletes a message's text.
-    pub(crate) fn erase(&self, room: RoomId, seq: u64) -> Result<(), StoreError> {
-        self.change("UPDATE messages SET text = NULL WHERE room = ?1 AND seq = ?2", (room, seq)).map(drop)
+    /// Deletes a message's text. `by` is the user who does so, unless it is the author.
+    pub(crate) fn erase(&self, room: RoomId, seq: u64, by: Option<UserId>) -> Result<(), StoreError> {
+        let sql = "UPDATE messages SET text = NULL, other = ?3 WHERE room = ?1 AND seq = ?2";
+        self.change(sql, (room, seq, by)).map(drop)
     }
 
     /// Deletes entries before `seq`, the oldest first and at most [`MAX_TRIMMED`]. Returns whether there were any.
@@ -232,7 +238,7 @@ mod tests {
     #[test]
     fn old_entries_are_deleted_in_batches() {
         let store = Store::open(&Data::Memory).unwrap();
-        let new = NewEntry { entry: Entry::Joined, author: UserId(1), key: None, text: None, about: None };
+        let new = NewEntry { entry: Entry::Joined, author: UserId(1), key: None, text: None, about: None, other: None };
         let room = store.add_room(RoomKind::Public, "Rust", "name rust", "", "e").unwrap().unwrap();
         for room in [LOBBY, room] {
             for seq in 1..=MAX_TRIMMED + 10 {

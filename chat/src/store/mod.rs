@@ -21,6 +21,7 @@
 //! | `rooms.rs` | rooms and their members |
 //! | `direct_rooms.rs` | direct rooms and their order |
 //! | `messages.rs` | the rooms' logs |
+//! | `notices.rs` | notices by operators |
 //! | `entry_hash.rs` | the hash of an entry, which recognises it |
 //! | `invariants.rs` | what holds in every database |
 //! | `reader.rs` | checks of a database ([`DataReader`]) |
@@ -39,6 +40,7 @@ mod invariants;
 mod keys;
 mod messages;
 mod meta;
+mod notices;
 mod open;
 #[cfg(test)]
 mod plans;
@@ -57,6 +59,7 @@ pub(super) use entry_hash::EntryHash;
 pub(super) use ids::{RoomId, SessionId, UserId};
 pub(super) use messages::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, Span, Stamp};
 pub(super) use meta::SavedClock;
+pub(super) use notices::NoticeRow;
 pub use reader::{CheckError, DataReader, Progress, Stage};
 pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;

@@ -172,6 +172,11 @@ impl Store {
         self.change(sql, (user, other)).map(drop)
     }
 
+    /// Returns all users whom `user` has blocked, sorted.
+    pub(crate) fn all_blocked_by(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
+        self.all("SELECT blocked FROM blocks WHERE person = ?1 ORDER BY blocked", [user], |row| row.get(0))
+    }
+
     /// Returns the names of users whom `user` has blocked and whose ids are after `after`, in the order of their ids.
     pub(crate) fn blocked_by(
         &self,

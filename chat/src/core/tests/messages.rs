@@ -317,13 +317,14 @@ fn the_read_position_is_shared_by_all_connections_and_read_messages_do_not_count
     assert_eq!(unread(&mut chat), 3);
     chat.clear_output();
     chat.call(here, "read", json!({ "room": LOBBY, "seq": 2 })).unwrap();
-    assert_eq!(chat.take_output(there), [json!(["read", { "room": LOBBY, "seq": 2 }])]);
+    assert_eq!(chat.take_output(there), [json!(["read", { "room": LOBBY, "seq": 2, "unread": 1 }])]);
     assert_eq!(chat.take_output(here), [Value::Null; 0]);
     assert_eq!(unread(&mut chat), 1);
     chat.call(there, "read", json!({ "room": LOBBY, "seq": 1 })).unwrap();
     assert_eq!(chat.take_output(here), [Value::Null; 0], "the read position never moves back");
     chat.call(there, "read", json!({ "room": LOBBY, "seq": 99 })).unwrap();
-    assert_eq!(chat.pushes_of(here, "read"), [json!({ "room": LOBBY, "seq": 3 })], "reading ends at the last entry");
+    let expected = json!({ "room": LOBBY, "seq": 3, "unread": 0 });
+    assert_eq!(chat.pushes_of(here, "read"), [expected], "reading ends at the last entry");
     chat.say(here, LOBBY, "mine").unwrap();
     assert_eq!(unread(&mut chat), 0, "the user's own messages do not count as unread");
 }

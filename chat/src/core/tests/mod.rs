@@ -8,6 +8,7 @@ mod events;
 mod failing_disk;
 mod messages;
 mod names;
+mod notices;
 mod positions;
 mod quotas;
 mod random_sequences;
@@ -16,6 +17,7 @@ mod rooms;
 mod sessions;
 mod storage_failures;
 mod thread;
+mod unread;
 mod users;
 
 use std::{

@@ -1,7 +1,9 @@
 //! The program under test, as an operator runs it.
 
 use std::{
-    env, fs, io,
+    env,
+    ffi::OsString,
+    fs, io,
     net::{Ipv4Addr, SocketAddr},
     process::Command,
 };

@@ -67,6 +67,7 @@ pub(super) const GRAMMAR: &[(&str, &[(&str, Field)])] = {
         ("password", &[("old", Password), ("new", Password)]),
         ("delete_account", &[("password", Password), ("remove", Rooms)]),
         ("notice", &[("text", Text)]),
+        ("dismiss", &[("notice", Seq)]),
     ]
 };
 

@@ -183,7 +183,7 @@ fn text_of(room: usize) -> String {
 }
 
 fn append(state: &mut State, room: RoomId, author: UserId, seq: u64, text: &str) -> Stamp {
-    let new = NewEntry { entry: Entry::Said, author, key: None, text: Some(text), about: None };
+    let new = NewEntry { entry: Entry::Said, author, key: None, text: Some(text), about: None, other: None };
     let stamp = Stamp::new(seq, 0, &new);
     assert!(state.store.append(room, stamp, &new).unwrap());
     stamp

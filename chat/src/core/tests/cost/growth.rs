@@ -84,6 +84,7 @@ fn commands(filled: &Filled) -> Vec<(&'static str, Value)> {
         ("password", json!({ "old": "a long secret", "new": "another secret" })),
         ("delete_account", json!({ "password": "a long secret" })),
         ("notice", json!({ "text": "Hello" })),
+        ("dismiss", json!({ "notice": 1 })),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Reading messages from before the user joined.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Value, json};
 use switchboard_browser::{Chat, Page};
 
@@ -11,7 +13,7 @@ const STEP: i32 = 500;
 fn scrolling_up_loads_history_without_moving_visible_messages() {
     let chat = Chat::open(&["--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"]);
     let ada = chat.user("Ada");
-    send_messages(&ada);
+    send_messages(&ada, 1..=MESSAGES);
 
     let ben = chat.user("Ben");
     ben.wait_for(&format!("{TEXTS}.at(-1) === 'Message {MESSAGES}'"));
@@ -41,15 +43,17 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// Sends more messages than a user could type: through `client.js` on the page.
-fn send_messages(page: &Page) {
+/// Sends messages with these numbers to the Lobby, more than a user could type: through `client.js` on the page.
+#[track_caller]
+pub(crate) fn send_messages(page: &Page, numbers: RangeInclusive<u32>) {
+    let (first, last) = numbers.into_inner();
     page.evaluate(&format!(
         "import('./client.js').then(async ({{ Client }}) => {{
             const client = new Client();
             const welcome = new Promise((resolve) => client.on('welcome', resolve));
             client.connect();
             const [{{ room }}] = (await welcome).rooms;
-            const numbers = Array.from({{ length: {MESSAGES} }}, (_, index) => index + 1);
+            const numbers = Array.from({{ length: {last} - {first} + 1 }}, (_, index) => {first} + index);
             await Promise.all(numbers.map((number) => client.emit('say', {{
                 room, text: `Message ${{number}}`, key: crypto.randomUUID(),
             }})));

@@ -23,6 +23,7 @@ mod network;
 mod outbox;
 mod page_faults;
 mod previews;
+mod reading;
 mod restored_data;
 mod rooms;
 mod sessions;
