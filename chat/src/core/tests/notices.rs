@@ -11,7 +11,10 @@ use super::{super::super::token::TokenHash, TestChat};
 fn with_operator() -> (TestChat, ConnectionId) {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
-    chat.state.store.set_operator(chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id, true).unwrap();
+    chat.state
+        .store
+        .set_operator(chat.state.store.user_named(&crate::Name::new("Ada").unwrap()).unwrap().unwrap().id, true)
+        .unwrap();
     chat.state.cache = Default::default();
     (chat, ada)
 }
