@@ -12,6 +12,7 @@
 //! | `devtools.rs` | calls and events of the DevTools protocol |
 //! | `browser.rs` | Chromium |
 //! | `page.rs` | one page: its contents, mouse, keyboard and screen |
+//! | `waiting.rs` | waits for the value of an expression |
 //! | `axe.rs` | checks a page's accessibility |
 //! | `fault.rs` | faults that pages report |
 //! | `user.rs` | a user of the chat |
@@ -28,6 +29,7 @@ mod process;
 mod proxy;
 mod server;
 mod user;
+mod waiting;
 
 use std::time::Duration;
 
