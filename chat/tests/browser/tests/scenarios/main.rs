@@ -20,6 +20,7 @@ mod lost_rooms;
 mod messages;
 mod names;
 mod network;
+mod old_browsers;
 mod outbox;
 mod page_faults;
 mod previews;
