@@ -7,6 +7,7 @@ mod clock;
 mod conversations;
 mod dialogs;
 mod faults;
+mod firefox;
 mod history;
 mod hostile_text;
 mod jump;
