@@ -109,7 +109,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Limits`], [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
 //! - To open: [`RequestReader`] and [`ServerHandshake`] for a server, [`ClientHandshake`] for a client, [`Rejection`].
-//! - To serve plain HTTP beside it without the server: [`RequestReader`], [`BodyReader`], [`Rejection`].
+//! - To read plain requests on the same port: [`RequestReader`], [`BodyReader`].
 //! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
 //! - To log what a peer sent: [`Escaped`].
 #![cfg_attr(
@@ -142,6 +142,8 @@ mod reactor;
 #[cfg(feature = "server")]
 mod server;
 
+#[cfg(feature = "server")]
+pub use ipnet::IpNet;
 pub use proto::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
     Deflate, DeflateResponseError, Delivery, EncodedHeader, Escaped, Established, Event, Events, ExtensionOffer,

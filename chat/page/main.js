@@ -7,6 +7,8 @@
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
  * | `model.js` | the state that the page shows |
  * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `names.js` | the order of names, and the search in them |
+ * | `theme.js` | light or dark, before the page is drawn |
  * | `view/` | the parts of the page, one file each |
  * | `style/` | style sheets |
  */
@@ -18,8 +20,12 @@ import { Composer } from './view/composer.js';
 import { startConnection } from './view/connection.js';
 import { Conversation } from './view/conversation.js';
 import { Details } from './view/details.js';
+import { startJump } from './view/jump.js';
+import { closeLayers, watchDialogs } from './view/layers.js';
+import { Preview } from './view/preview.js';
 import { closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
 import { $ } from './view/dom.js';
+import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
 import { startRoomSearch } from './view/room_search.js';
 import { storageSlot } from './view/storage.js';
@@ -28,13 +34,14 @@ import { UserPicker } from './view/user_picker.js';
 import { UserDialog } from './view/user_dialog.js';
 import { startRooms } from './view/rooms.js';
 import { Typing } from './view/typing.js';
-import { language, t, translatePage } from './strings.js';
+import { language, setLimits, t, translatePage } from './strings.js';
 
 const narrow = matchMedia('(max-width: 47.99rem)');
 
 document.documentElement.lang = language;
 translatePage(document);
 prepareDialogs();
+watchDialogs();
 
 const client = new Client({ outbox: storageSlot('sessionStorage', 'unsent') });
 const model = new Model();
@@ -55,28 +62,43 @@ const composer = new Composer({
   onPage: (direction) => conversation.scrollByPage(direction),
 });
 const details = new Details({ client, model, userPicker, openUser: (name) => userDialog.show(name, conversation.room) });
+const preview = new Preview({
+  client,
+  model,
+  joined: () => showRoomOfAddress(),
+  openUser: (name) => userDialog.show(name),
+});
 const rooms = startRooms({ client, model, current: () => conversation.room, open });
-const signIn = new SignIn({ client, onSignedIn: () => client.connect() });
+const signIn = new SignIn({ client, model, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
+startSettings({ model, beforeReload: () => signIn.keepForm() });
 startConnection(client);
 startRoomSearch({ client, model, open });
+startJump({ client, model, open, message: (name) => userDialog.message(name) });
 const showNotices = startNotices(client);
 $('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
 
 // --- The open room -----------------------------------------------------------
 
-/** Opens a room of the user. */
-function open(number) {
+/** Opens a room, or the preview of one that the user is not in. */
+async function open(number) {
   closeDialogs();
+  await closeLayers();
   location.hash = `#room-${number}`;
   showRoomOfAddress();
 }
 
-/** Shows the room that the address names, or the default room. `moved`: the user has not requested the change. */
+/**
+ * Shows the room that the address names, as a preview if the user is not in it. Without one, shows the default
+ * room. `moved`: the user has not requested the change.
+ */
 function showRoomOfAddress({ moved = false } = {}) {
+  if (!model.you) return;
   const number = numberInAddress();
-  const room = isOpenable(model.rooms.get(number)) ? number : defaultRoom();
-  document.body.dataset.view = room === null ? 'rooms' : 'room';
+  const isPreview = number > 0 && !isOpenable(model.rooms.get(number));
+  const room = isPreview ? null : number || defaultRoom();
+  document.body.dataset.view = room === null && !isPreview ? 'rooms' : 'room';
+  preview.show(isPreview ? number : null);
   if (room === conversation.room) return;
   // Text that the user is typing must not go to another room: after an unrequested change the field is not focused.
   const left = conversation.room;
@@ -88,24 +110,11 @@ function showRoomOfAddress({ moved = false } = {}) {
   rooms.render();
   // On a phone, focusing the field would open the keyboard over the messages.
   if (room !== null) (narrow.matches || isMoved ? $('room-name') : $('text')).focus();
-  else rooms.focus(left);
+  else if (!isPreview) rooms.focus(left);
 }
 
 function numberInAddress() {
   return Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
-}
-
-/** Shows the room that the address names if it is an older conversation, which the page does not know yet. */
-async function findRoomOfAddress() {
-  const number = numberInAddress();
-  if (!number || model.rooms.has(number)) return;
-  try {
-    // With a position, this does not make the user a member.
-    await client.emit('join', { room: number, since: { epoch: '', seq: 0 } });
-  } catch {
-    return; // The user is not in this room.
-  }
-  showRoomOfAddress();
 }
 
 // A wide page opens a room at the start. A narrow one starts with the list.
@@ -128,7 +137,7 @@ narrow.addEventListener('change', () => {
 
 client.on('gone', ({ room, reason }) => {
   if (reason !== 'left') toast(t(`gone.${reason}`, { name: model.nameOf(room) }));
-  if (room === conversation.room) clearAddress();
+  if (room === conversation.room || room === preview.room) clearAddress();
   client.pending.forEach(returnUnsent);
   showRoomOfAddress({ moved: true });
 });
@@ -151,10 +160,12 @@ function returnUnsent({ key, state, data: { room, text } }) {
 
 let shownUser = null; // the user whose data is on the page
 
-client.on('welcome', ({ you, older, notices }) => {
+client.on('welcome', ({ you, limits, notices }) => {
+  setLimits(limits);
   if (you.name !== shownUser) {
     clearNotices();
     conversation.clear();
+    preview.show(null);
     details.show(null);
     composer.setUser(you.name);
     shownUser = you.name;
@@ -171,7 +182,6 @@ client.on('welcome', ({ you, older, notices }) => {
   const wasAway = !$('sign-in').hidden;
   signIn.hide();
   showRoomOfAddress({ moved: true });
-  if (older) findRoomOfAddress();
   if (wasAway && !isGone && !narrow.matches) $('text').focus();
 });
 
@@ -179,7 +189,7 @@ client.on('state', ({ state, reason }) => {
   if (state !== 'expired') return;
   closeDialogs();
   if (reason === 'deleted' || reason === 'logout') signedOut(reason);
-  else signIn.show({ reason, guest: model.you?.guest });
+  else signIn.show({ reason, mode: model.you?.guest ? 'guest' : 'login' });
 });
 
 /** The user has signed out: removes all their data from the page. */
@@ -189,6 +199,7 @@ function signedOut(reason = null) {
   client.forget();
   model.clear();
   conversation.clear();
+  preview.show(null);
   details.show(null);
   composer.clear();
   shownUser = null;
@@ -206,4 +217,5 @@ addEventListener('keydown', (event) => {
 });
 
 await signIn.begin();
+if (!$('sign-in').hidden) focusChangedLanguage();
 document.body.dataset.ready = '';

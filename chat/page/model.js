@@ -11,7 +11,7 @@ const MAX_UNREAD = 100;
 
 export class Model {
   you = null;
-  limits = { text: 4_000, topic: 200, name: 32, room_name: 40, rooms: 200 };
+  limits = null; // the server's; null until it has answered
   rooms = new Map(); // by number: Room
   online = { count: 0, names: new Set() }; // names is null if there are too many
   blocked = new Set();
@@ -74,6 +74,11 @@ export class Model {
 
   get unread() {
     return [...this.rooms.values()].reduce((sum, { role, unread }) => sum + (role === 'invited' ? 0 : unread), 0);
+  }
+
+  /** How many invitations the user has not answered. */
+  get invitations() {
+    return [...this.rooms.values()].filter(({ role }) => role === 'invited').length;
   }
 
   /** The user has read this room up to `seq`. After it, `unread` messages are left; null: not known yet. */
@@ -176,7 +181,12 @@ export class Model {
     const changed = this.#changed;
     this.#changed = new Set();
     for (const { topics, handler } of this.#watchers) {
-      if (topics.some((topic) => changed.has(topic))) handler();
+      if (!topics.some((topic) => changed.has(topic))) continue;
+      try {
+        handler();
+      } catch (error) {
+        queueMicrotask(() => { throw error; }); // Reported, without stopping the other views.
+      }
     }
   }
 }

@@ -1,33 +1,74 @@
 /*
- * The texts of the page in the user's language: the first of the browser's languages
- * that has a file in strings/, or English.
+ * The texts of the page in the language that the user has chosen, or else in the first of
+ * the browser's languages that has a file in strings/, or in English.
  *
  * All files have the same keys; `en.js` says how to write one. A missing key throws an
  * error where it is used.
  */
 
-const LANGUAGES = ['en', 'zh', 'fr'];
+import { storageSlot } from './view/storage.js';
 
-const wanted = navigator.languages.map((tag) => tag.toLowerCase().split('-')[0]);
-export const language = wanted.find((tag) => LANGUAGES.includes(tag)) ?? 'en';
+// An isolation ends with its paragraph, or at the control that ends it.
+const PARAGRAPH_ENDS = /[\n\v\f\r\x1C-\x1E\x85\u2028\u2029]/g;
+const DIRECTION_CONTROLS = /[\u202A-\u202E\u2066-\u2069]/g;
+
+/** The languages of the page, each by its own name. */
+export const LANGUAGES = { en: 'English', fr: 'Français', zh: '中文' };
+
+/** The user's choice, which counts from the next load of the page; null for the browser's language. */
+export const languageChoice = storageSlot('localStorage', 'language');
+
+const languageOf = (tag) => tag.toLowerCase().split('-')[0];
+const chosen = Object.keys(LANGUAGES).find((tag) => tag === languageChoice.load());
+export const language = chosen ?? navigator.languages.map(languageOf).find((tag) => tag in LANGUAGES) ?? 'en';
+
+/** The locale of dates and times: the browser's, unless the user has chosen another language. */
+export const locale = chosen && (navigator.languages.find((tag) => languageOf(tag) === chosen) ?? chosen);
 
 const { strings } = await import(`./strings/${language}.js`);
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
+const lists = new Intl.ListFormat(language);
+
+let limits = {};
+
+/** Sets the server's limits, which texts name as `{max_name}`, `{max_room_name}`, `{min_password}`, `{max_password}`. */
+export function setLimits({ name, room_name, password, password_min }) {
+  limits = { max_name: name, max_room_name: room_name, max_password: password, min_password: password_min };
+}
 
 /** Returns the text of this key, with `{name}` replaced by `values.name`. `values.count` selects the plural form. */
 export function t(key, values = {}) {
+  return pieces(key, values).map(({ text }) => text).join('');
+}
+
+/** Returns the pieces of such a text, `{text, name}`. `name` is that of an inserted value, or else undefined. */
+export function pieces(key, values) {
   let text = key.split('.').reduce((part, name) => part?.[name], strings);
   if (typeof text === 'object') text = text[plurals.select(values.count)] ?? text.other;
   if (typeof text !== 'string') throw new Error(`strings/${language}.js has no ${key}`);
-  return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
+  // Every other piece is a name in braces.
+  return text.split(/\{(\w+)\}/).map((piece, index) => (
+    index % 2 === 0 ? { text: piece } : { text: shown(values[piece] ?? limits[piece]), name: piece }
+  ));
+}
+
+/**
+ * Isolates a text in a sentence around it, so that neither its direction nor a control character in it reorders the
+ * sentence.
+ */
+export function isolated(text) {
+  return `\u2068${String(text).replace(PARAGRAPH_ENDS, ' ').replace(DIRECTION_CONTROLS, '')}\u2069`;
 }
 
 /** Returns the text for an error: that for the event and code, else that for the code, else the server's message. */
 export function errorText({ code, message, retryAfter, event }) {
   if (retryAfter && Object.hasOwn(strings.wait_for, code)) return t(`wait_for.${code}`, { count: retryAfter });
   const known = [strings.errors_of[event] ?? {}, strings.errors].find((sentences) => Object.hasOwn(sentences, code));
-  return known ? known[code] : message;
+  const text = known?.[code];
+  // The limits are not known before the server has answered.
+  const isComplete = text && [...text.matchAll(/\{(\w+)\}/g)].every(([, name]) => name in limits);
+  return isComplete ? text.replace(/\{(\w+)\}/g, (_, name) => shown(limits[name])) : message;
 }
 
 /** Sets the texts, labels and placeholders of the elements under `root`. */
@@ -42,7 +83,7 @@ export function translatePage(root) {
   for (const { content } of root.querySelectorAll('template')) translatePage(content);
 }
 
-// Isolates an inserted value, so that a right-to-left name does not reorder the sentence.
 function shown(value) {
-  return typeof value === 'number' ? numbers.format(value) : `\u2068${value}\u2069`;
+  if (typeof value === 'number') return numbers.format(value);
+  return Array.isArray(value) ? lists.format(value.map(isolated)) : isolated(value);
 }

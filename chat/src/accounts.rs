@@ -94,7 +94,7 @@ impl Accounts {
 /// Returns the id of the account with this name.
 fn account(store: &Store, name: &str) -> Result<UserId, AccountError> {
     let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
-    match store.user_named(name.key())? {
+    match store.user_named(&name)? {
         Some(user) if user.password.is_some() => Ok(user.id),
         _ => Err(AccountError::NoAccount),
     }

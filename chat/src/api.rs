@@ -1,6 +1,13 @@
 //! The HTTP requests for accounts and sessions below `/api/`, in JSON.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use switchboard::{Escaped, Request, Responder, Response};
@@ -10,11 +17,15 @@ use super::{
     attempts::{Attempts, LogIn},
     credentials,
     device::{Device, DeviceClaim, DeviceKey},
-    interface::{Admit, Callback, Credential, FoundAccount, Limited, SignInError, SignedIn, You},
+    interface::{
+        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, NewClient, SignInError, SignedIn,
+        You,
+    },
     password::Password,
     proxy::address_of,
     rate::address_key,
     site::{OriginKind, Site},
+    user_agent::UserAgent,
     wire::{self, EventError},
 };
 
@@ -25,6 +36,8 @@ pub(super) struct Api {
     config: Arc<ChatConfig>,
     attempts: Attempts,
     device_key: DeviceKey,
+    /// Whether the chat has had any account since the program began: then it is not looked for again.
+    has_accounts: Arc<AtomicBool>,
 }
 
 /// The body of a request to sign in.
@@ -52,6 +65,8 @@ struct SessionView {
     expires: Option<u64>,
     guests: bool,
     registration: bool,
+    accounts: bool,
+    limits: LimitsView,
 }
 
 #[derive(Serialize)]
@@ -85,15 +100,15 @@ struct ErrorResponse {
 impl Api {
     pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, device_key: DeviceKey) -> Self {
         let attempts = Attempts::new(&config.limits);
-        Self { core, config, attempts, device_key }
+        Self { core, config, attempts, device_key, has_accounts: Arc::default() }
     }
 
     /// Handles a request. The response may come later, from another thread.
     pub(super) fn request(&self, request: &Request<'_>, host: &str, site: &Site, responder: Responder) {
-        let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or("null"));
-        // No browser sends two Origin fields.
+        let mut origins = request.head.values("origin").map(|origin| std::str::from_utf8(origin).unwrap_or_default());
+        // No browser sends two Origin fields, nor one that is not text: the empty one is no page's.
         let origin = match (origins.next(), origins.next()) {
-            (Some(_), Some(_)) => Some("null"),
+            (Some(_), Some(_)) => Some(""),
             (origin, _) => origin,
         };
         let origin_kind = site.origin_kind(origin, host);
@@ -101,7 +116,7 @@ impl Api {
         let handled = match (request.head.method(), request.head.path()) {
             ("POST", _) if matches!(origin_kind, OriginKind::Allowed | OriginKind::Foreign) => Err((
                 responder,
-                error_response(403, "foreign_origin", "Only the chat's own page may send this request."),
+                error_response(403, "foreign_origin", Site::foreign_origin(origin.unwrap_or_default())),
             )),
             ("POST", "/api/register") => {
                 self.sign_in(AuthMethod::Register, request, from, origin_kind, site, responder)
@@ -135,17 +150,23 @@ impl Api {
             Ok(login) => login,
             Err(refused) => return Err((responder, refused)),
         };
-        let device_cookie = credentials::device_cookie_of(request.head, site, origin_kind);
+        let device_cookies: Vec<_> = credentials::device_cookies(request.head, site, origin_kind).collect();
+        let agent = if login.token {
+            UserAgent::APP
+        } else {
+            request.head.values("user-agent").next().map(UserAgent::parse).unwrap_or_default()
+        };
+        let client = NewClient { from: address_key(from), agent };
         let respond = |responder| self.respond(method, &login, request, from, site, responder);
         match method {
-            AuthMethod::LogIn => self.log_in(&login, device_cookie, from, responder, respond),
+            AuthMethod::LogIn => self.log_in(&login, &device_cookies, from, client, responder, respond),
             AuthMethod::Register | AuthMethod::Guest => match self.check_new_user(method, &login, from) {
                 Ok(NewUser { name, password: Some(password) }) => {
-                    self.core.register(address_key(from), name, password, respond(responder));
+                    self.core.register(client, name, password, respond(responder));
                     Ok(())
                 }
                 Ok(NewUser { name, password: None }) => {
-                    self.core.enter_as_guest(address_key(from), name, respond(responder));
+                    self.core.enter_as_guest(client, name, respond(responder));
                     Ok(())
                 }
                 Err(refused) => Err((responder, refused)),
@@ -180,15 +201,16 @@ impl Api {
     fn log_in(
         &self,
         login: &Login,
-        device_cookie: Option<&str>,
+        device_cookies: &[&str],
         from: IpAddr,
+        client: NewClient,
         responder: Responder,
         respond: impl FnOnce(Responder) -> Callback<Result<SignedIn, SignInError>>,
     ) -> Result<(), (Responder, ErrorResponse)> {
         // An account may have been registered under a higher limit than the current one.
         let name = Name::at_most(Name::HIGHEST_LIMIT, &login.name).ok();
         let key = name.as_ref().map_or("", Name::key);
-        let claim = device_cookie.and_then(|cookie| self.device_key.verify(cookie, key));
+        let claim = device_cookies.iter().find_map(|cookie| self.device_key.verify(cookie, key));
         let claimed = claim.as_ref().map(DeviceClaim::device);
         let attempt = match self.attempts.log_in(from, key, claimed, Instant::now()) {
             Ok(attempt) => attempt,
@@ -199,7 +221,7 @@ impl Api {
             callback(Err(wrong_guess(attempt, None)));
             return Ok(());
         };
-        let (core, from) = (Arc::clone(&self.core), address_key(from));
+        let core = Arc::clone(&self.core);
         let password = Password::new(&login.password).ok();
         let found: Callback<Result<FoundAccount, SignInError>> = Box::new(move |found| {
             let account = match found {
@@ -213,9 +235,9 @@ impl Api {
                 let guess = attempt.guess(device, Instant::now())?;
                 Ok(Box::new(|| guess.give_back()))
             });
-            core.log_in(from, account, device.is_some(), password, admit, callback);
+            core.log_in(client, account, device.is_some(), password, admit, callback);
         });
-        self.core.find_account(from, name, claim, found);
+        self.core.find_account(client.from, name, claim, found);
         Ok(())
     }
 
@@ -247,9 +269,9 @@ impl Api {
         // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
-            Credential::Token(token) => self.core.log_out(
+            Credential::Tokens(tokens) => self.core.log_out(
                 address_key(from),
-                token,
+                tokens,
                 Box::new(move |result| match result {
                     Ok(()) => responder.send(done),
                     Err(error) => responder.send(ErrorResponse::from(error).response()),
@@ -260,24 +282,30 @@ impl Api {
     }
 
     fn session(&self, request: &Request<'_>, from: IpAddr, origin_kind: OriginKind, site: &Site, responder: Responder) {
-        let ChatConfig { guests, registration, .. } = *self.config;
-        let view = move |session: Option<(You, u64)>| {
-            let (you, expires) = session.unzip();
-            json(200, &SessionView { you, expires, guests, registration })
+        let ChatConfig { guests, registration, ref limits, .. } = *self.config;
+        let limits = LimitsView::from(limits);
+        let view = move |FoundSession { you, has_accounts }| {
+            let (you, expires) = you.unzip();
+            json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits })
         };
         // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
-        match credentials::presented(request.head, site, origin_kind) {
-            Credential::Token(token) => self.core.signed_in(
-                address_key(from),
-                token,
-                Box::new(move |session| match session {
-                    Ok(session) => responder.send(view(session)),
-                    Err(error) => responder.send(ErrorResponse::from(error).response()),
-                }),
-            ),
-            Credential::None | Credential::Malformed => responder.send(view(None)),
+        let tokens = match credentials::presented(request.head, site, origin_kind) {
+            Credential::Tokens(tokens) => tokens,
+            Credential::None | Credential::Malformed => Vec::new(),
+        };
+        if tokens.is_empty() && self.has_accounts.load(Ordering::Relaxed) {
+            return responder.send(view(FoundSession { you: None, has_accounts: true }));
         }
+        let has_accounts = Arc::clone(&self.has_accounts);
+        let callback: Callback<Result<FoundSession, SignInError>> = Box::new(move |session| match session {
+            Ok(session) => {
+                has_accounts.fetch_or(session.has_accounts, Ordering::Relaxed);
+                responder.send(view(session));
+            }
+            Err(error) => responder.send(ErrorResponse::from(error).response()),
+        });
+        self.core.session(address_key(from), tokens, callback);
     }
 }
 

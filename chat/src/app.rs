@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use switchboard::{
-    Acceptance, App, CloseCode, ConnectionId, Context, End, Escaped, Handshake, HttpVersion, Message, OriginPolicy,
-    Rejection, Remote, Request, RequestHead, Responder, Response, Verdict,
+    Acceptance, App, CloseCode, ConnectionId, Context, End, Escaped, Handshake, HttpVersion, Message, Rejection,
+    Remote, Request, RequestHead, Responder, Response, Verdict,
 };
 
 use super::{
@@ -59,7 +59,7 @@ impl App for Chat {
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
         let host = handshake.websocket.host();
         if !self.site.is_ours(host) {
-            return verdict.reject(Rejection::new(421).body(MISDIRECTED));
+            return verdict.reject(Rejection::new(421).body(self.site.misdirected(host)));
         }
         if handshake.request.path() != WEBSOCKET_PATH {
             return verdict.reject(Rejection::new(404).body("the chat's WebSocket is at /ws\n"));
@@ -71,7 +71,14 @@ impl App for Chat {
                 handshake.peer,
                 Escaped::new(handshake.websocket.origin().unwrap_or_default())
             );
-            return verdict.reject(OriginPolicy::rejection());
+            let origin = handshake.websocket.origin().unwrap_or_default();
+            return verdict.reject(Rejection::new(403).body(Site::foreign_origin(origin) + "\n"));
+        }
+        if origin_kind == OriginKind::Absent && credentials::has_cookie(handshake.request, &self.site) {
+            log::info!(
+                "{}: a connection shows a cookie, which does not count without an Origin; a proxy may have removed it",
+                handshake.peer
+            );
         }
         let credential = credentials::presented(handshake.request, &self.site, origin_kind);
         let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
@@ -93,14 +100,16 @@ impl App for Chat {
             return self.api.request(request, host, &self.site, responder);
         }
         let response = if !self.site.is_ours(host) && (!names_no_host || path.starts_with("/api/")) {
-            Response::text(421, MISDIRECTED)
+            Response::text(421, self.site.misdirected(host))
         } else {
             match (path, files::find(path), head.method()) {
                 (WEBSOCKET_PATH, _, "OPTIONS") => Response::new(204).header("Allow", "GET, OPTIONS"),
                 (WEBSOCKET_PATH, _, _) => {
                     Response::text(426, "this path only accepts WebSocket connections\n").header("Upgrade", "websocket")
                 }
-                (_, Some(file), "GET" | "HEAD") => self.with_cors(file.response(head, host), head, host),
+                (_, Some(file), "GET" | "HEAD") => {
+                    self.with_cors(file.response(head, &self.site.websocket_sources(host)), head, host)
+                }
                 (_, Some(_), "OPTIONS") => Response::new(204).header("Allow", FILE_METHODS),
                 (_, Some(_), _) => {
                     Response::text(405, "only GET and HEAD are allowed here\n").header("Allow", FILE_METHODS)
@@ -155,5 +164,3 @@ impl App for Chat {
 const WEBSOCKET_PATH: &str = "/ws";
 const FILE_METHODS: &str = "GET, HEAD, OPTIONS";
 const SUBPROTOCOL: &str = "switchboard.v1";
-const MISDIRECTED: &str =
-    "this host name is not the chat's; the operator can set it with --public-url http://NAME:PORT\n";

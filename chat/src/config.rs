@@ -1,8 +1,10 @@
 //! The chat's configuration: where its data is, who may sign in, and the limits for each user.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use super::{Data, Name, Rate};
+use switchboard::IpNet;
+
+use super::{Data, Name, Origin, Rate};
 
 /// The configuration of a chat.
 #[derive(Clone, Debug)]
@@ -16,12 +18,12 @@ pub struct ChatConfig {
     pub registration: bool,
     /// The origin under which browsers reach the chat, such as `https://chat.example`. Default: none. Browsers can
     /// always use an IP address or `localhost` as well. With https, cookies are `Secure`.
-    pub public_url: Option<String>,
+    pub public_url: Option<Origin>,
     /// Origins of other web pages that may open a WebSocket. Their users sign in with a token: the cookie does not
     /// count there. Default: none.
-    pub origins: Vec<String>,
-    /// Addresses of reverse proxies whose `X-Forwarded-For` is trusted to name the client's address. Default: none.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub origins: Vec<Origin>,
+    /// Networks of reverse proxies whose `X-Forwarded-For` is trusted to name the client's address. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
     /// Maximum time of a session without activity; reading does not count as activity. Default: 30 days. A guest's
     /// session lasts at most a day without activity.
     pub session_idle: Duration,

@@ -55,8 +55,9 @@ impl File {
         Self { path, content_type, content, variants: OnceLock::new() }
     }
 
-    /// Returns the response to a GET or HEAD request for the file. `host` is the request's Host, empty if it has none.
-    pub(super) fn response(&'static self, head: &RequestHead, host: &str) -> Response {
+    /// Returns the response to a GET or HEAD request for the file. The page may connect to the WebSockets at
+    /// `websocket_sources`.
+    pub(super) fn response(&'static self, head: &RequestHead, websocket_sources: &str) -> Response {
         let variant = self.variant(head);
         let is_known = names_tag(head.values("if-none-match"), &variant.etag);
         // A 304 has the same fields as a 200: it updates the cached response, which might have an old security policy.
@@ -65,7 +66,7 @@ impl File {
             .header("Vary", "Accept-Encoding, Origin")
             // Browsers revalidate each time, so a new version of the program shows its page at once.
             .header("Cache-Control", "no-cache")
-            .header("Content-Security-Policy", security_policy(host))
+            .header("Content-Security-Policy", security_policy(websocket_sources))
             .header("X-Content-Type-Options", "nosniff")
             .header("Referrer-Policy", "no-referrer")
             .header("Cross-Origin-Opener-Policy", "same-origin");
@@ -186,13 +187,13 @@ fn thousandths(qvalue: &[u8]) -> Option<u16> {
 }
 
 /// Returns the `Content-Security-Policy`: only the page's own files load or run, text never becomes script or markup,
-/// and no page frames it. It names the WebSocket's host, if that is known, because not every browser counts it as
-/// `'self'`.
-fn security_policy(host: &str) -> String {
-    let websocket = if host.is_empty() { String::new() } else { format!(" ws://{host} wss://{host}") };
+/// and no page frames it. It names the WebSocket because not every browser counts it as `'self'`.
+fn security_policy(websocket_sources: &str) -> String {
+    let sources = ["'self'", websocket_sources].join(" ");
+    let sources = sources.trim_end();
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-         connect-src 'self'{websocket}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         connect-src {sources}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'"
     )
 }
@@ -213,9 +214,11 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         file!("favicon.svg"),
         file!("icons.svg"),
         file!("links.js"),
+        file!("names.js"),
         file!("main.js"),
         file!("model.js"),
         file!("strings.js"),
+        file!("theme.js"),
         file!("client/account.js"),
         file!("client/connection.js"),
         file!("client/error.js"),
@@ -236,15 +239,20 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         file!("view/details.js"),
         file!("view/dialogs.js"),
         file!("view/dom.js"),
+        file!("view/jump.js"),
+        file!("view/layers.js"),
         file!("view/log.js"),
         file!("view/message.js"),
         file!("view/notices.js"),
+        file!("view/preview.js"),
         file!("view/room_search.js"),
         file!("view/rooms.js"),
         file!("view/roving.js"),
         file!("view/scrolling.js"),
+        file!("view/settings.js"),
         file!("view/sign_in.js"),
         file!("view/storage.js"),
+        file!("view/text.js"),
         file!("view/typing.js"),
         file!("view/user_dialog.js"),
         file!("view/user_picker.js"),
@@ -339,6 +347,19 @@ mod tests {
         // Each listed file exists, or the program would not compile.
         assert_eq!(FILES.len(), count(&folder));
         assert_eq!(FILES.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), FILES.len());
+    }
+
+    /// Limits are the server's: texts name them as `{max_name}`. The least length of a name is no such limit.
+    #[test]
+    fn no_text_of_the_page_has_a_number_other_than_1() {
+        let texts: Vec<_> = FILES.iter().filter(|file| file.path.contains("strings/")).collect();
+        assert_eq!(texts.len(), 3);
+        for file in texts {
+            let text = std::str::from_utf8(file.content).unwrap();
+            let is_limit = |c: char| matches!(c, '0' | '2'..='9');
+            let lines: Vec<_> = text.lines().filter(|line| line.contains(is_limit)).collect();
+            assert_eq!(lines, [""; 0], "{}", file.path);
+        }
     }
 
     #[test]

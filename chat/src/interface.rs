@@ -6,17 +6,48 @@
 
 use std::{cell::RefCell, net::IpAddr, sync::Arc, time::Duration};
 
+use serde::Serialize;
 use switchboard::{Batch, CloseCode, ConnectionId, Message, Prepared, Remote};
 
 use super::{
-    Name,
+    ChatLimits, Name,
     backlog::{Backlog, Flow},
     device::{Device, DeviceClaim, DeviceCookie},
-    password::{HashError, Password},
+    password::{self, HashError, Password},
     store::UserId,
     token::{Token, TokenHash},
+    user_agent::UserAgent,
     wire::{EventError, EventId, Incoming},
 };
+
+/// The limits of the texts and numbers that a client sends, for clients: maxima, in characters unless they say
+/// otherwise.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct LimitsView {
+    text: usize,
+    topic: usize,
+    name: usize,
+    room_name: usize,
+    password: usize,
+    /// The least length of a password.
+    password_min: usize,
+    /// The number of rooms of a user.
+    rooms: usize,
+}
+
+impl From<&ChatLimits> for LimitsView {
+    fn from(limits: &ChatLimits) -> Self {
+        Self {
+            text: limits.text_chars,
+            topic: limits.topic_chars,
+            name: limits.name_chars,
+            room_name: limits.room_name_chars,
+            password: password::MAX_CHARS,
+            password_min: password::MIN_CHARS,
+            rooms: limits.rooms,
+        }
+    }
+}
 
 /// The core, which all connections share: accounts, logs, presence, and publishing. Calls return at once. Another
 /// thread carries them out, and reaches connections through a [`Delivery`].
@@ -52,7 +83,13 @@ pub(super) trait ChatCore: Send + Sync {
     fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>);
 
     /// Creates an account, and begins a session.
-    fn register(&self, from: IpAddr, name: Name, password: Password, callback: Callback<Result<SignedIn, SignInError>>);
+    fn register(
+        &self,
+        client: NewClient,
+        name: Name,
+        password: Password,
+        callback: Callback<Result<SignedIn, SignInError>>,
+    );
 
     /// Finds the account with this name, to log in to it. A client whose device cookie has a valid signature shows the
     /// cookie's `claim`, and goes before strangers.
@@ -68,7 +105,7 @@ pub(super) trait ChatCore: Send + Sync {
     /// `admit` is called immediately before the password is verified, on a thread of the core.
     fn log_in(
         &self,
-        from: IpAddr,
+        client: NewClient,
         account: FoundAccount,
         is_known: bool,
         password: Password,
@@ -77,13 +114,13 @@ pub(super) trait ChatCore: Send + Sync {
     );
 
     /// Creates a guest, whose name must be free, and begins a session.
-    fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
+    fn enter_as_guest(&self, client: NewClient, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
     /// Ends a session on all its connections.
-    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>);
+    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>);
 
-    /// Finds the user of a token, and the latest time at which the session ends.
-    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>);
+    /// Finds the session of the first of some tokens that is valid, and what a client may know that has none.
+    fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>);
 }
 
 /// Receives a result. Called once, on a thread of the core, which it must not block.
@@ -91,6 +128,23 @@ pub(super) type Callback<T> = Box<dyn FnOnce(T) + Send>;
 
 /// Admits an attempt to log in, or refuses it. Returns a function to call if the password is right.
 pub(super) type Admit = Box<dyn FnOnce() -> Result<Box<dyn FnOnce() + Send>, SignInError> + Send>;
+
+/// A client that signs in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewClient {
+    /// Its address.
+    pub(super) from: IpAddr,
+    pub(super) agent: UserAgent,
+}
+
+/// The result of looking for a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FoundSession {
+    /// The user, and the latest time at which the session ends, in milliseconds since 1970.
+    pub(super) you: Option<(You, u64)>,
+    /// Whether the chat has any account.
+    pub(super) has_accounts: bool,
+}
 
 /// The result of looking for an account.
 #[derive(Debug)]
@@ -109,8 +163,8 @@ pub(super) enum Credential {
     None,
     /// A text that is not a token.
     Malformed,
-    /// The hash of a token.
-    Token(TokenHash),
+    /// The hashes of tokens, at least one. The first that is valid counts.
+    Tokens(Vec<TokenHash>),
 }
 
 /// A new session.

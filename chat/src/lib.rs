@@ -44,10 +44,12 @@
 // | `core/` | the thread that makes every decision, in one order |
 // | `store/` | the durable data, in SQLite |
 // | `name.rs`, `precis.rs` | the rules for names, and which names are the same |
+// | `fold.rs` | texts as readers compare them: the search for names, and their order |
 // | `password.rs` | the rules for passwords, and their hashes |
 // | `hash_queue.rs` | the queue of passwords to be hashed, which is shared fairly |
 // | `device.rs` | cookies of devices that have signed in before |
 // | `token.rs` | session tokens |
+// | `user_agent.rs` | the program and the system of a client that signs in |
 // | `rate.rs` | rate limits |
 // | `files.rs`, `page/` | the web page |
 
@@ -56,14 +58,17 @@ mod api;
 mod app;
 mod attempts;
 mod backlog;
+mod blank;
 mod config;
 mod core;
 mod credentials;
 mod device;
 mod files;
+mod fold;
 mod hash_queue;
 mod interface;
 mod name;
+mod origin;
 mod password;
 mod peer;
 mod precis;
@@ -73,6 +78,7 @@ mod service;
 mod site;
 mod store;
 mod token;
+mod user_agent;
 mod wire;
 
 pub use accounts::{AccountError, Accounts};
@@ -80,6 +86,7 @@ pub use app::Chat;
 pub use config::{ChatConfig, ChatLimits};
 use interface::ChatCore;
 pub use name::{BadName, Name, RoomName};
+pub use origin::{BadOrigin, Origin};
 pub use password::BadPassword;
 pub use peer::Peer;
 pub use rate::{BadRate, Rate};

@@ -20,7 +20,7 @@ use switchboard::{
     apps::{Audience, Broadcast, Echo},
     raise_descriptor_limit,
 };
-use switchboard_chat::ChatService;
+use switchboard_chat::{ChatService, Origin};
 
 use cli::{
     data,
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Command::Check { file, data } => data::check(file.as_deref(), &data),
         Command::Echo(options) => {
             start_log(&options);
-            let app = Echo::new(origin_policy(options.origin.clone()));
+            let app = Echo::new(origin_policy(&options.origin));
             run("echo", "ws", options.listen, options.server_config(), move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
                 Recipients::All => Audience::All,
                 Recipients::Others => Audience::Others,
             };
-            let app = Broadcast::new(audience, origin_policy(options.origin.clone()));
+            let app = Broadcast::new(audience, origin_policy(&options.origin));
             run("broadcast", "ws", options.listen, options.server_config(), move |_| app.clone())
         }
     };
@@ -161,8 +161,11 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-fn origin_policy(origins: Vec<String>) -> OriginPolicy {
-    if origins.is_empty() { OriginPolicy::Any } else { OriginPolicy::Only(origins) }
+fn origin_policy(origins: &[Origin]) -> OriginPolicy {
+    if origins.is_empty() {
+        return OriginPolicy::Any;
+    }
+    OriginPolicy::Only(origins.iter().map(|origin| origin.as_str().to_owned()).collect())
 }
 
 fn start_log(options: &Options) {

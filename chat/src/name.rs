@@ -19,6 +19,8 @@
 //! Some names are thus the same although they look different, such as Tom and Том: TOM and ТОМ look the same. A few
 //! names that look the same are different: those with capitals like the Greek Ν and Υ, if all their letters are Greek.
 //!
+//! A key is for uniqueness alone. The search for names and their order go by what readers compare: `fold.rs`.
+//!
 //! The tables grow with each version of Unicode, which may change a key. So the store keeps names, and recomputes their
 //! keys after an update.
 //!
@@ -31,7 +33,7 @@ use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_script::Script;
 use unicode_security::{mixed_script::AugmentedScriptSet, skeleton};
 
-use super::precis;
+use super::{blank::is_blank_glyph, fold, precis};
 
 /// A user's name: words of letters, digits and ASCII's symbols, separated by single spaces. Each word is a
 /// [UsernameCasePreserved] of RFC 8265.
@@ -71,7 +73,8 @@ impl Name {
     /// Parses a name of 1 to 32 characters.
     ///
     /// Removes spaces at both ends, reduces several spaces to one, composes letters with their marks, and replaces
-    /// full-width and half-width characters by normal ones.
+    /// full-width and half-width characters by normal ones, and the quotation marks, apostrophes and dashes that phones
+    /// type by those of ASCII.
     ///
     /// # Errors
     /// [`BadName`] if the text breaks a rule.
@@ -86,8 +89,10 @@ impl Name {
     pub fn at_most(max: usize, text: &str) -> Result<Self, BadName> {
         check_bytes(max, text)?;
         let profile = UsernameCasePreserved::new();
+        // A mapping before those of the profile: keyboards of phones type ’ for the key of '.
+        let text: String = text.chars().map(|c| fold::straight(c).unwrap_or(c)).collect();
         // The profile's mappings never fail. The width mapping turns an ideographic space into a plain one.
-        let text = profile.width_mapping_rule(text).unwrap_or(Cow::Borrowed(text));
+        let text = profile.width_mapping_rule(&*text).unwrap_or(Cow::Borrowed(&text));
         check_length(max, text.nfc())?;
         let mut name = String::new();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -126,7 +131,8 @@ impl RoomName {
     /// Parses a name of 1 to 40 characters.
     ///
     /// Removes spaces at both ends, reduces several spaces to one, composes letters with their marks, and replaces
-    /// styled letters (full-width, script, circled) by plain ones.
+    /// styled letters (full-width, script, circled) by plain ones, and the apostrophe that phones type by that of
+    /// ASCII.
     ///
     /// # Errors
     /// [`BadName`] if the text breaks a rule; never `Direction` or `MixedScripts`.
@@ -140,9 +146,10 @@ impl RoomName {
     /// As [`new`](Self::new).
     pub fn at_most(max: usize, text: &str) -> Result<Self, BadName> {
         check_bytes(max, text)?;
+        let to_straight = |c| fold::straight_apostrophe(c).unwrap_or(c);
         // Keyboards add variation selectors to emoji, and the profile does not allow them.
-        let name = text.chars().filter(|c| !matches!(c, '\u{FE0E}' | '\u{FE0F}')).collect();
-        let mut name: String = name;
+        let name = text.chars().filter(|c| !matches!(c, '\u{FE0E}' | '\u{FE0F}'));
+        let mut name: String = name.map(to_straight).collect();
         check_length(max, name.nfkc())?;
         // RFC 8266 §2.3: repeat until the output is stable. Three rounds are enough: normalization may only add a space
         // at the start, which the next round removes.
@@ -151,7 +158,7 @@ impl RoomName {
             let profile = Nickname::new();
             let mapped = profile.additional_mapping_rule(&*name).and_then(|name| profile.normalization_rule(name));
             match mapped {
-                Ok(mapped) if mapped != name => name = mapped.into_owned(),
+                Ok(mapped) if mapped != name => name = mapped.chars().map(to_straight).collect(),
                 _ => break,
             }
         }
@@ -212,6 +219,8 @@ impl Keyed {
             Err(BadName::TooLong { max })
         } else if let Some(mark) = misplaced_mark(&name) {
             Err(BadName::NotAllowed(mark))
+        } else if let Some(glyph) = name.chars().find(|c| is_blank_glyph(*c)) {
+            Err(BadName::NotAllowed(glyph))
         } else {
             Ok(Self { key: key_of(&name), name })
         }
@@ -261,7 +270,7 @@ fn mixes_scripts(name: &str) -> bool {
 }
 
 /// Returns the key of a name. See the top of this file.
-fn key_of(name: &str) -> String {
+pub(super) fn key_of(name: &str) -> String {
     let mut key = name.to_owned();
     for _ in 0..KEY_ROUNDS {
         let mut next = String::with_capacity(key.len());
@@ -318,10 +327,11 @@ const MAX_MARKS: usize = 4;
 /// Rounds after which the key of no character changes.
 const KEY_ROUNDS: usize = 3;
 
-/// Returns the version of the rules and tables that keys depend on. The store recomputes keys of another version.
+/// Returns the version of the rules and tables that keys and folded names depend on. The store recomputes those of
+/// another version.
 pub(super) fn keys_version() -> String {
     let (security, normalization) = (unicode_security::UNICODE_VERSION, unicode_normalization::UNICODE_VERSION);
-    format!("{RULES} {security:?} {normalization:?}")
+    format!("{RULES} {} {security:?} {normalization:?} {:?}", fold::RULES, char::UNICODE_VERSION)
 }
 
 /// The version of the rules above.
@@ -352,6 +362,9 @@ mod tests {
             ("ASCII's symbols", "<b>&\"'", Ok("<b>&\"'")),
             ("full width", "Ａｄａ", Ok("Ada")),
             ("half width", "ｱﾀﾞ", Ok("アダ")),
+            ("an apostrophe as phones type it", "O’Brien", Ok("O'Brien")),
+            ("other apostrophes", "OʼBrien ‘t ＇", Ok("O'Brien 't '")),
+            ("quotation marks and dashes", "Jean–Luc “JL” „X“ A‑B", Ok("Jean-Luc \"JL\" \"X\" A-B")),
             ("decomposed", "Ame\u{301}lie", Ok("Amélie")),
             ("the longest", &longest, Ok(&longest)),
             ("the longest, decomposed", &decomposed, Ok(&longest)),
@@ -371,6 +384,7 @@ mod tests {
             ("a direction isolate", "\u{2067}ab\u{2069}", Err(NotAllowed('\u{2067}'))),
             ("a variation selector", "a\u{FE0F}", Err(NotAllowed('\u{FE0F}'))),
             ("a blank braille pattern", "\u{2800}", Err(NotAllowed('\u{2800}'))),
+            ("a blank hieroglyph", "\u{13441}", Err(NotAllowed('\u{13441}'))),
             ("a Hangul filler", "\u{3164}", Err(NotAllowed('\u{3164}'))),
             ("a half-width Hangul filler", "\u{FFA0}", Err(NotAllowed('\u{3164}'))),
             ("a symbol", "☠", Err(NotAllowed('☠'))),
@@ -424,6 +438,7 @@ mod tests {
             ("an emoji sequence", "👩\u{200D}💻", Err(NotAllowed('\u{200D}'))),
             ("full width", "Ｒｕｓｔ", Ok("Rust")),
             ("letters in another style", "𝓡𝓾𝓼𝓽", Ok("Rust")),
+            ("an apostrophe as phones type it", "Rock ’n’ Roll – “live”", Ok("Rock 'n' Roll – “live”")),
             ("an accent alone", "´", Err(NotAllowed('\u{301}'))),
             ("scripts mixed", "Привет Rust", Ok("Привет Rust")),
             ("directions mixed", "שלום 2 all", Ok("שלום 2 all")),
@@ -434,6 +449,9 @@ mod tests {
             ("the empty text", "", Err(Empty)),
             ("spaces", " \u{A0}\u{3000}", Err(Empty)),
             ("a variation selector alone", "\u{FE0F}", Err(Empty)),
+            ("a blank braille pattern", "Lobby\u{2800}", Err(NotAllowed('\u{2800}'))),
+            ("a note without a head", "\u{1D159}", Err(NotAllowed('\u{1D159}'))),
+            ("an object's place", "\u{FFFC}", Err(NotAllowed('\u{FFFC}'))),
             ("a line feed", "a\nb", Err(NotAllowed('\n'))),
             ("a line separator", "a\u{2028}b", Err(NotAllowed('\u{2028}'))),
             ("a zero-width space", "a\u{200B}b", Err(NotAllowed('\u{200B}'))),

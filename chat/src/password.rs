@@ -253,8 +253,9 @@ fn hash(argon2: &Argon2<'_>, password: &Password) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-const MIN_CHARS: usize = 8;
-const MAX_CHARS: usize = 256;
+/// The least and the most characters of a password.
+pub(super) const MIN_CHARS: usize = 8;
+pub(super) const MAX_CHARS: usize = 256;
 /// Bytes of the longest text that composes to one character, a Greek letter with three marks.
 const MAX_BYTES_PER_CHAR: usize = 8;
 /// Maximum characters that compose to one.

@@ -132,13 +132,8 @@ pub(super) fn describe(c: char) -> String {
     if is_printable { format!("\u{201C}{c}\u{201D}") } else { format!("the character U+{:04X}", u32::from(c)) }
 }
 
-/// Returns whether a text has no visible character.
-pub(super) fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| c.is_whitespace() || is_ignorable(c))
-}
-
 /// Returns whether a character is Default_Ignorable: a skeleton leaves it out.
-fn is_ignorable(c: char) -> bool {
+pub(super) fn is_ignorable(c: char) -> bool {
     skeleton(c.encode_utf8(&mut [0; 4])).next().is_none()
 }
 

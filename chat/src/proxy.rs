@@ -5,19 +5,19 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use switchboard::RequestHead;
+use switchboard::{IpNet, RequestHead};
 
 /// Returns the client's address: the peer of the connection or, if that is one of the trusted proxies, the address that
 /// it names in `X-Forwarded-For`.
 ///
 /// Each proxy appends the address of its own peer. So the list is read from its end, for as long as the address found
 /// is a trusted proxy's. The client may have forged the elements before that.
-pub(super) fn address_of(head: &RequestHead, peer: IpAddr, proxies: &[IpAddr]) -> IpAddr {
+pub(super) fn address_of(head: &RequestHead, peer: IpAddr, proxies: &[IpNet]) -> IpAddr {
     let mut address = peer.to_canonical();
     let fields: Vec<&str> =
         head.values("x-forwarded-for").filter_map(|value| std::str::from_utf8(value).ok()).collect();
     let mut forwarded = fields.iter().rev().flat_map(|field| field.rsplit(','));
-    while proxies.iter().any(|proxy| proxy.to_canonical() == address) {
+    while proxies.iter().any(|proxy| proxy.contains(&address)) {
         match forwarded.next().and_then(parse) {
             Some(other) => address = other.to_canonical(),
             None => {
@@ -69,8 +69,11 @@ mod tests {
             ("127.0.0.1", &["1.1.1.1, unknown"], "127.0.0.1"),
             ("127.0.0.1", &["1.1.1.1,"], "127.0.0.1"),
             ("127.0.0.1", &["10.0.0.1"], "10.0.0.1"),
+            ("127.0.0.1", &["1.1.1.1, 10.0.0.0, 10.0.0.1"], "1.1.1.1"),
+            ("127.0.0.1", &["1.1.1.1, 10.0.0.2"], "10.0.0.2"),
+            ("fd12::1", &["2001:db8::1"], "2001:db8::1"),
         ];
-        let proxies = ["127.0.0.1", "10.0.0.1"].map(|proxy| proxy.parse().unwrap());
+        let proxies = ["127.0.0.1/32", "10.0.0.0/31", "fd00::/8"].map(|proxy| proxy.parse().unwrap());
         for (peer, fields, expected) in rows {
             let mut request = "GET / HTTP/1.1\r\nHost: x\r\n".to_owned();
             for field in *fields {

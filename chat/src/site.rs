@@ -6,15 +6,18 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use switchboard::OriginPolicy;
+use switchboard::{Escaped, OriginPolicy};
 
-use super::ChatConfig;
+use super::{
+    ChatConfig,
+    origin::{Origin, split_port, without_dot},
+};
 
 /// The host name and the allowed origins of a chat.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    public_url: Option<String>,
-    origins: Vec<String>,
+    public_url: Option<Origin>,
+    origins: Vec<Origin>,
 }
 
 /// The kind of page that sent a request, by its Origin.
@@ -37,19 +40,19 @@ impl Site {
 
     /// Returns whether browsers reach the chat over https, so that cookies can be limited to it.
     pub(super) fn is_secure(&self) -> bool {
-        self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+        self.public_url.as_ref().is_some_and(Origin::is_https)
     }
 
     /// Returns whether a Host is the chat's.
     pub(super) fn is_ours(&self, host: &str) -> bool {
         is_local(host)
-            || self.public_host().is_some_and(|ours| without_port(ours).eq_ignore_ascii_case(without_port(host)))
+            || self.public_url.as_ref().is_some_and(|ours| name_of(ours.host()).eq_ignore_ascii_case(name_of(host)))
     }
 
     /// Returns the kind of page that sent a request. `host` is the request's Host, which is the chat's.
     pub(super) fn origin_kind(&self, origin: Option<&str>, host: &str) -> OriginKind {
         let Some(origin) = origin else { return OriginKind::Absent };
-        let same = |other: &String| other.eq_ignore_ascii_case(origin);
+        let same = |other: &Origin| other.is_named_by(origin);
         // For the public name the scheme counts: an attacker on the network can forge a page over http.
         if self.public_url.as_ref().is_some_and(same) || (is_local(host) && OriginPolicy::is_same_host(origin, host)) {
             OriginKind::Own
@@ -60,26 +63,54 @@ impl Site {
         }
     }
 
-    fn public_host(&self) -> Option<&str> {
-        self.public_url.as_ref().and_then(|url| url.split_once("://")).map(|(_, host)| host)
+    /// Returns the addresses of the chat's WebSocket, for a page that was requested with this Host: with both schemes of
+    /// the Host, which a proxy may have put in, and those of the public URL.
+    pub(super) fn websocket_sources(&self, host: &str) -> String {
+        let of_host = if host.is_empty() { String::new() } else { format!("ws://{host} wss://{host}") };
+        match &self.public_url {
+            Some(url) if !url.host().eq_ignore_ascii_case(host) => {
+                let scheme = if url.is_https() { "wss" } else { "ws" };
+                format!("{of_host} {scheme}://{}", url.host()).trim_start().to_owned()
+            }
+            _ => of_host,
+        }
+    }
+
+    /// Returns the explanation for a request whose Host is not the chat's.
+    pub(super) fn misdirected(&self, host: &str) -> String {
+        let ours = self.public_url.as_ref().map_or(String::new(), |url| format!("{}, ", url.host()));
+        let theirs =
+            if host.is_empty() { "for no host".to_owned() } else { format!("for the host {}", Escaped::new(host)) };
+        format!(
+            "the request is {theirs}, and this chat is {ours}localhost or an IP address; the operator can give it a name \
+             with --public-url, such as --public-url https://chat.example\n"
+        )
+    }
+
+    /// Returns the explanation for a request from a page of another origin.
+    pub(super) fn foreign_origin(origin: &str) -> String {
+        format!(
+            "This page is from {origin}, which is not the chat's address. If it is, the operator starts the chat with \
+             --public-url {origin}; pages of other programs may connect with --origin {origin}.",
+            origin = Escaped::new(origin)
+        )
     }
 }
 
-/// Returns whether a Host is an IP address or `localhost`.
+/// Returns whether a Host is an IP address, `localhost`, or a name below it, which leads to this computer like itself
+/// (RFC 6761 §6.3).
 fn is_local(host: &str) -> bool {
-    let name = without_port(host);
+    let name = name_of(host);
     let v6 = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let top = name.rsplit_once('.').map_or(name, |(_, top)| top);
     name.parse::<Ipv4Addr>().is_ok()
         || v6.is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
-        || name.eq_ignore_ascii_case("localhost")
+        || top.eq_ignore_ascii_case("localhost")
 }
 
-/// Returns a Host without its port.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
+/// Returns the name in a Host, without the port and without the full stop that may end it.
+fn name_of(host: &str) -> &str {
+    without_dot(split_port(host).0)
 }
 
 #[cfg(test)]
@@ -87,8 +118,8 @@ mod tests {
     use super::*;
 
     fn site(public_url: Option<&str>, origins: &[&str]) -> Site {
-        let origins = origins.iter().map(|&origin| origin.to_owned()).collect();
-        Site { public_url: public_url.map(str::to_owned), origins }
+        let origins = origins.iter().map(|origin| origin.parse().unwrap()).collect();
+        Site { public_url: public_url.map(|url| url.parse().unwrap()), origins }
     }
 
     #[test]
@@ -103,6 +134,17 @@ mod tests {
             ("LOCALHOST", true),
             ("chat.example", true),
             ("Chat.Example:80", true),
+            ("chat.example.", true),
+            ("chat.example.:8443", true),
+            ("localhost.", true),
+            ("localhost.:8080", true),
+            ("chat.localhost:8080", true),
+            ("a.b.LOCALHOST.", true),
+            ("127.0.0.1.:8080", true),
+            ("chat.example..", false),
+            ("notlocalhost", false),
+            ("my-localhost", false),
+            (".", false),
             ("other.example", false),
             ("evil.example", false),
             ("localhost.evil.example", false),
@@ -121,6 +163,8 @@ mod tests {
         use OriginKind::{Absent, Allowed, Foreign, Own};
         let public = site(Some("https://chat.example"), &["https://friend.example"]);
         let local = site(None, &[]);
+        let apps = site(None, &["capacitor://localhost", "null"]);
+        let idn = site(Some("https://bücher.example"), &[]);
         let rows = [
             (&public, None, "chat.example", Absent),
             (&public, Some("https://chat.example"), "chat.example", Own),
@@ -139,9 +183,51 @@ mod tests {
             (&local, Some("http://localhost:8080"), "127.0.0.1:8080", Foreign),
             (&local, Some("http://127.0.0.1:9090"), "127.0.0.1:8080", Foreign),
             (&local, Some("null"), "127.0.0.1:8080", Foreign),
+            (&local, Some("http://chat.localhost:8080"), "chat.localhost:8080", Own),
+            (&local, Some("http://chat.localhost:8080"), "other.localhost:8080", Foreign),
+            (&public, Some("https://chat.example."), "chat.example.", Own),
+            (&apps, Some("capacitor://localhost"), "localhost", Allowed),
+            (&apps, Some("capacitor://localhost:8080"), "localhost:8080", Foreign),
+            (&apps, Some("tauri://localhost"), "localhost", Foreign),
+            (&apps, Some("null"), "localhost", Allowed),
+            (&apps, Some(""), "localhost", Foreign),
+            (&idn, Some("https://xn--bcher-kva.example"), "xn--bcher-kva.example", Own),
         ];
         for (site, origin, host, expected) in rows {
             assert_eq!(site.origin_kind(origin, host), expected, "{origin:?} at {host}");
         }
+    }
+
+    #[test]
+    fn a_page_may_connect_to_its_host_and_to_the_public_address() {
+        let rows = [
+            (None, "localhost:8080", "ws://localhost:8080 wss://localhost:8080"),
+            (None, "", ""),
+            (Some("https://chat.example"), "chat.example", "ws://chat.example wss://chat.example"),
+            (
+                Some("https://chat.example"),
+                "127.0.0.1:8080",
+                "ws://127.0.0.1:8080 wss://127.0.0.1:8080 wss://chat.example",
+            ),
+            (
+                Some("http://chat.example:81"),
+                "chat.example",
+                "ws://chat.example wss://chat.example ws://chat.example:81",
+            ),
+            (Some("https://chat.example"), "", "wss://chat.example"),
+        ];
+        for (url, host, expected) in rows {
+            assert_eq!(site(url, &[]).websocket_sources(host), expected, "{url:?} {host}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_came_and_what_to_set() {
+        let site = site(Some("https://chat.example"), &[]);
+        let text = site.misdirected("evil.example\u{1B}[2J");
+        assert!(text.contains("\"evil.example\\u{1b}[2J\"") && text.contains("chat.example, localhost"), "{text}");
+        assert!(site.misdirected("").starts_with("the request is for no host, "));
+        let text = Site::foreign_origin("https://chat.lan");
+        assert!(text.contains("--public-url \"https://chat.lan\""), "{text}");
     }
 }

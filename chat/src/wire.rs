@@ -31,11 +31,20 @@ pub(super) enum EventId {
 pub(super) struct EventError {
     pub(super) code: &'static str,
     pub(super) message: Cow<'static, str>,
+    /// The numbers of the rooms that the error is about, if there may be several.
+    #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+    pub(super) rooms: Box<[i64]>,
 }
 
 impl EventError {
     pub(super) fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), rooms: Box::default() }
+    }
+
+    /// Returns the error for the last member of these rooms, who has not confirmed that they are removed.
+    pub(super) fn last_member(rooms: Vec<i64>) -> Self {
+        let message = "You are the last member: the room and its messages are deleted if you confirm it.";
+        Self { rooms: rooms.into(), ..Self::new("last_member", message) }
     }
 
     /// Returns the error for an overloaded server.

@@ -11,8 +11,8 @@ use switchboard_tests::sources::{Package, circles, mentions, sources};
 /// The modules of `chat/src` by layer, from the bottom. A module may import its own layer and those below.
 const LAYERS: &[&[&str]] = &[
     // Values, and the formats in which they are sent.
-    &["precis", "rate", "token", "wire", "proxy", "files"],
-    &["device", "hash_queue", "name", "password"],
+    &["fold", "origin", "precis", "rate", "token", "user_agent", "wire", "proxy", "files"],
+    &["blank", "device", "hash_queue", "name", "password"],
     &["store"],
     // The configuration, and the interface between connections and the core.
     &["backlog", "config", "interface"],

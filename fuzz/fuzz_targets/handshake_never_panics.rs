@@ -38,6 +38,13 @@ fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
             assert!(bytes[..used].ends_with(b"\r\n\r\n"), "a head ends with its empty line");
             is_clean(head.method().as_bytes());
             is_clean(head.target().as_bytes());
+            assert!(
+                head.path().starts_with('/') || matches!(head.method(), "OPTIONS" | "CONNECT"),
+                "a target has a path: {head:?}"
+            );
+            if head.target().starts_with('/') {
+                assert!(head.target().starts_with(head.path()), "{head:?}");
+            }
             for (name, value) in head.headers() {
                 is_clean(name.as_bytes());
                 is_clean(value);
@@ -88,7 +95,8 @@ fn check_accepted(head: &RequestHead, handshake: ServerHandshake) {
         assert_eq!(values.next(), None, "{name} occurs once");
         value
     };
-    assert_eq!(only("Host"), handshake.host().as_bytes());
+    only("Host");
+    assert_eq!(head.host(), Some(handshake.host()));
     assert_eq!(only("Sec-WebSocket-Version"), b"13");
     let key = only("Sec-WebSocket-Key");
     let subprotocols = handshake.subprotocols().to_vec();

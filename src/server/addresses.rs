@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use log::warn;
 
 use super::Config;
@@ -20,7 +21,7 @@ use super::Config;
 #[derive(Debug)]
 pub(super) struct Addresses {
     limit: Option<usize>,
-    uncounted: Vec<IpAddr>,
+    uncounted: Vec<IpNet>,
     table: Arc<Mutex<Table>>,
 }
 
@@ -68,8 +69,11 @@ struct Warnings {
 
 impl Addresses {
     pub(super) fn new(config: &Config) -> Self {
-        let uncounted = config.uncounted_addresses.iter().map(IpAddr::to_canonical).collect();
-        Self { limit: config.max_connections_per_address, uncounted, table: Arc::default() }
+        Self {
+            limit: config.max_connections_per_address,
+            uncounted: config.uncounted_networks.clone(),
+            table: Arc::default(),
+        }
     }
 
     /// Counts a connection. Returns `None` if its address is not counted.
@@ -81,7 +85,7 @@ impl Addresses {
     }
 
     fn admit_at(&self, address: IpAddr, now: impl FnOnce() -> Instant) -> Result<Option<Permit>, TooMany> {
-        let Some(limit) = self.limit.filter(|_| !self.uncounted.contains(&address.to_canonical())) else {
+        let Some(limit) = self.limit.filter(|_| !self.is_uncounted(address)) else {
             return Ok(None);
         };
         let network = Network::of(address);
@@ -100,10 +104,15 @@ impl Addresses {
         if warns {
             warn!(
                 "{network} has {limit} connections, as many as one address may have; more are refused. \
-                 If it is a reverse proxy, name it with Config::uncounted_addresses or --trusted-proxy"
+                 If it is a reverse proxy, name it with Config::uncounted_networks or --trusted-proxy"
             );
         }
         Err(TooMany)
+    }
+
+    fn is_uncounted(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.uncounted.iter().any(|network| network.contains(&address))
     }
 
     /// Returns the number of counted connections.
@@ -201,14 +210,14 @@ mod tests {
     fn addresses(limit: Option<usize>, uncounted: &[&str]) -> Addresses {
         Addresses::new(&Config {
             max_connections_per_address: limit,
-            uncounted_addresses: uncounted.iter().map(|address| address.parse().unwrap()).collect(),
+            uncounted_networks: uncounted.iter().map(|address| address.parse().unwrap()).collect(),
             ..Config::default()
         })
     }
 
     #[test]
     fn an_address_has_at_most_its_limit_until_one_of_its_connections_ends() {
-        let addresses = addresses(Some(2), &["10.0.0.1"]);
+        let addresses = addresses(Some(2), &["10.0.0.1/32"]);
         let rows = [
             ("10.0.0.2", "10.0.0.3", false),
             ("10.0.0.2", "::ffff:10.0.0.2", true),

@@ -46,8 +46,8 @@ pub trait App: Sized {
     /// dropped, the client gets 500.
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>);
 
-    /// Called for each plain HTTP request. The response may be sent later, from any thread. If the responder is
-    /// dropped, the client gets 500. The default sends 404.
+    /// Called for each plain HTTP request: GET, HEAD, POST or OPTIONS. The response may be sent later, from any thread.
+    /// If the responder is dropped, the client gets 500. The default sends 404.
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
         let _ = request;
         responder.send(super::Response::text(404, "there is nothing here\n"));

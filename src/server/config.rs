@@ -1,6 +1,8 @@
 //! The limits of a server: sizes, times and counts. The defaults suit a public server.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{io, time::Duration};
+
+use ipnet::IpNet;
 
 #[cfg(feature = "deflate")]
 use crate::DeflateConfig;
@@ -26,9 +28,11 @@ pub struct Config {
     /// The memory limits in it hold per worker.
     #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateConfig>,
-    /// The largest head of a request. Default: 16 KiB and 64 fields. Past it the client gets 414 or 431.
+    /// The largest head of a request. Default: 16 KiB and 64 fields. Past it the client gets 414 or 431. The chunk
+    /// extensions and trailer fields of a body have the same limits.
     pub head: HeadLimits,
-    /// The largest body of a plain HTTP request, in bytes. Default: 64 KiB. Past it the client gets 413.
+    /// The largest body of a plain HTTP request, in bytes; of one in chunks, after decoding. Default: 64 KiB. Past it
+    /// the client gets 413.
     pub max_body_bytes: usize,
     /// The longest time for a whole request, from the connection's start, or from the first byte of a later request.
     /// Default: 10 s. Past it the client gets 408 if a part of the request has arrived; otherwise the connection is
@@ -87,11 +91,11 @@ pub struct Config {
     /// from each /64 of IPv6. Default: 1,024. `None` is no limit. Past it a client gets 503 as with `max_connections`,
     /// and the log says so once a minute.
     pub max_connections_per_address: Option<usize>,
-    /// Addresses whose connections are not counted as one address's: those of reverse proxies, from which many clients
-    /// connect. Default: none. An app can count these clients with [`Acceptance::counted_as`].
+    /// Networks whose connections are not counted as one address's: those of reverse proxies, from which many clients
+    /// connect. An address of IPv4 inside of IPv6 is looked up as one of IPv4. Default: none. An app can count these clients with [`Acceptance::counted_as`].
     ///
     /// [`Acceptance::counted_as`]: super::Acceptance::counted_as
-    pub uncounted_addresses: Vec<IpAddr>,
+    pub uncounted_networks: Vec<IpNet>,
 }
 
 /// How to treat a subscriber that does not read as fast as others publish.
@@ -127,7 +131,7 @@ impl Default for Config {
             max_worker_bytes: 256 << 20,
             max_connections: None,
             max_connections_per_address: Some(1024),
-            uncounted_addresses: Vec::new(),
+            uncounted_networks: Vec::new(),
         }
     }
 }

@@ -106,7 +106,7 @@ impl<A: App> Worker<A> {
         if stream.is_idle() {
             self.end(key, &End::Vanished);
         } else {
-            self.refuse(key, stream.from(), &Rejection::new(408).body("the request took too long\n"));
+            self.refuse(key, stream.from(), Rejection::new(408).body("the request took too long\n"));
         }
     }
 }

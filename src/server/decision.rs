@@ -47,7 +47,7 @@ impl Acceptance {
     }
 
     /// Counts the connection as one from this address, if its TCP connection comes from one of
-    /// [`Config::uncounted_addresses`](super::Config::uncounted_addresses), such as a reverse proxy that names its
+    /// [`Config::uncounted_networks`](super::Config::uncounted_networks), such as a reverse proxy that names its
     /// client. If the address has too many, the client gets 503 instead.
     #[must_use]
     pub fn counted_as(mut self, address: IpAddr) -> Self {

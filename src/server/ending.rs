@@ -150,7 +150,7 @@ impl<A: App> Worker<A> {
             self.fail(key, &End::Overloaded, OVERLOADED);
         } else if let Phase::Http(stream) = &self.inbound[Self::slot(key)].phase {
             let rejection = Rejection::new(503).header("Retry-After", "10").body("out of memory, try again later\n");
-            self.refuse(key, stream.from(), &rejection);
+            self.refuse(key, stream.from(), rejection);
         }
         if held(self) >= before {
             self.end(key, &End::Overloaded);

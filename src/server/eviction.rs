@@ -80,7 +80,8 @@ mod tests {
             (&[("10.9.9.9", 20), ("10.9.9.9", 20), ("10.0.0.1", 15), ("10.0.0.1", 15)], &[3, 1, 0, 2]),
         ];
         for (connections, expected) in rows {
-            let config = Config { uncounted_addresses: vec![[10, 9, 9, 9].into()], ..Config::default() };
+            let config =
+                Config { uncounted_networks: vec![std::net::IpAddr::from([10, 9, 9, 9]).into()], ..Config::default() };
             let addresses = Addresses::new(&config);
             let admit = |&(address, _): &(&str, usize)| addresses.admit(address.parse().unwrap()).unwrap();
             let permits: Vec<_> = connections.iter().map(admit).collect();

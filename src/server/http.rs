@@ -24,7 +24,8 @@ pub struct Request<'a> {
     pub peer: SocketAddr,
 }
 
-/// A response to a plain HTTP request. The server adds Content-Length, Connection and Keep-Alive.
+/// A response to a plain HTTP request. The server adds Content-Length, Connection and Keep-Alive, and Date unless the
+/// app has set one.
 ///
 /// A response to HEAD, and one with a status that has no body (204, 205, 304), is sent without its body.
 #[derive(Clone, Debug)]
@@ -71,12 +72,12 @@ impl Response {
         self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
-    /// Returns the response as bytes for the wire. After it, the connection is kept without a request for `keep_alive`;
-    /// `None` closes it.
-    pub(super) fn encode(&self, keep_alive: Option<Duration>, head_only: bool) -> Vec<u8> {
+    /// Returns the response as bytes for the wire, with this `date`. After it, the connection is kept without a request
+    /// for `keep_alive`; `None` closes it.
+    pub(super) fn encode(&self, keep_alive: Option<Duration>, head_only: bool, date: Option<&str>) -> Vec<u8> {
         if !(200..=599).contains(&self.status) {
             log::error!("a response cannot be written: {}", InvalidHeader::Status(self.status));
-            return Self::text(500, "internal error\n").encode(keep_alive, head_only);
+            return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
         }
         for (name, value) in &self.headers {
             let reserved = ["connection", "content-length", "keep-alive", "transfer-encoding"];
@@ -87,7 +88,7 @@ impl Response {
             };
             if let Err(error) = checked {
                 log::error!("a response cannot be written: {error}");
-                return Self::text(500, "internal error\n").encode(keep_alive, head_only);
+                return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
             }
         }
         let mut out = Vec::with_capacity(256 + self.body.len());
@@ -96,6 +97,9 @@ impl Response {
         let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason_phrase(*status));
         for (name, value) in headers {
             let _ = write!(out, "{name}: {value}\r\n");
+        }
+        if let Some(date) = date.filter(|_| !has_field(headers, "date")) {
+            let _ = write!(out, "Date: {date}\r\n");
         }
         let body = if matches!(status, 204 | 205 | 304) { b"".as_slice() } else { body };
         // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
@@ -175,7 +179,7 @@ impl RequestStream {
         self.reader.is_empty() && self.body.is_none()
     }
 
-    /// Returns whether the request is known to be a HEAD request: its response has no body, not even that of a rejection.
+    /// Returns whether the request is known to be a HEAD request, so that even a rejection has no body.
     pub(super) fn is_head(&self) -> bool {
         self.is_head
     }

@@ -17,6 +17,7 @@
 //! | `config.rs` | [`Config`]: every limit and its default |
 //! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
+//! | `date.rs` | the Date of responses |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
 //! | `deadlines.rs` | the deadlines for everything that a peer can stall |
@@ -36,6 +37,7 @@ mod bounds;
 mod commands;
 mod config;
 mod context;
+mod date;
 mod deadlines;
 mod decision;
 mod ending;

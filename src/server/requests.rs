@@ -55,7 +55,7 @@ impl<A: App> Worker<A> {
             (Phase::AwaitingResponse { from, keep_alive, head_only }, Decision::Respond(response)) => {
                 let timeout = self.config.keep_alive_timeout;
                 let keep_alive = keep_alive && self.stopping.is_none() && !timeout.is_zero();
-                self.hub.send_http(key, &response.encode(keep_alive.then_some(timeout), head_only));
+                self.hub.send_http(key, &response.encode(keep_alive.then_some(timeout), head_only, self.date.now()));
                 if keep_alive {
                     *phase = Phase::Http(Box::new(RequestStream::next(&self.config, from)));
                     if let Some(link) = self.hub.links.get_mut(key) {
@@ -70,11 +70,11 @@ impl<A: App> Worker<A> {
                     self.open(key, from, *handshake, &acceptance, peer);
                 } else {
                     let rejection = Rejection::new(503).header("Retry-After", "10").body(TOO_MANY_FROM_ADDRESS);
-                    self.refuse(key, from, &rejection);
+                    self.refuse(key, from, rejection);
                 }
             }
             (Phase::AwaitingVerdict { from, .. }, Decision::Reject(rejection)) => {
-                self.refuse(key, from, &rejection);
+                self.refuse(key, from, rejection);
             }
             // Unreachable: a `Responder` belongs to a request and a `Verdict` to a handshake, and each is used once.
             (phase_before, _) => *phase = phase_before,
@@ -115,7 +115,7 @@ impl<A: App> Worker<A> {
             Ok(connection) => connection,
             Err(error) => {
                 log::error!("{}: the response to the handshake cannot be written: {error}", self.hub.id(key));
-                self.refuse(key, from, &Rejection::new(500).body("internal error\n"));
+                self.refuse(key, from, Rejection::new(500).body("internal error\n"));
                 return;
             }
         };
@@ -142,19 +142,31 @@ impl<A: App> Worker<A> {
     }
 
     /// Sends a rejection and ends the connection.
-    pub(super) fn refuse(&mut self, key: Key, from: SocketAddr, rejection: &Rejection) {
+    pub(super) fn refuse(&mut self, key: Key, from: SocketAddr, rejection: Rejection) {
         debug!("{}: refused with {}, from {from}", self.hub.id(key), rejection.status());
         // A handshake is not a HEAD request if the app decides on it.
         let is_head = matches!(&self.inbound[Self::slot(key)].phase, Phase::Http(stream) if stream.is_head());
         let mut out = Vec::new();
-        let written = if is_head { rejection.write_head(&mut out) } else { rejection.write(&mut out) };
-        if let Err(error) = written {
-            log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
+        let mut write = |rejection: Rejection| {
+            let rejection = self.with_date(rejection);
+            if is_head { rejection.write_head(&mut out) } else { rejection.write(&mut out) }
+        };
+        if let Err(error) = write(rejection) {
             // This rejection has no fields of the app and can be written.
-            let _ = Rejection::new(500).body("internal error\n").write(&mut out);
+            let _ = write(Rejection::new(500).body("internal error\n"));
+            log::error!("{}: a rejection cannot be written: {error}", self.hub.id(key));
         }
         self.drop_input(key);
         self.hub.send_http(key, &out);
         self.hub.drain(key);
+    }
+
+    /// Adds the Date, unless the app has set one.
+    fn with_date(&mut self, rejection: Rejection) -> Rejection {
+        let is_set = rejection.headers().any(|(name, _)| name.eq_ignore_ascii_case("date"));
+        match self.date.now() {
+            Some(date) if !is_set => rejection.header("Date", date.to_owned()),
+            Some(_) | None => rejection,
+        }
     }
 }

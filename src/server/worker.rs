@@ -9,13 +9,18 @@
 //! unprocessed part of a read waits in the connection's stash, also while the app's decision is awaited; until the
 //! stash is processed, nothing more is read.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use log::trace;
 
 use super::{
     App, Config, Context, End, Message, Remote,
     addresses::{Addresses, TooMany},
+    date::Date,
     ending::{Evictions, close_end},
     http::RequestStream,
     hub::{Disposition, Fault, Hub},
@@ -41,6 +46,7 @@ pub(super) struct Worker<A: App> {
     /// Connections that continue in the next turn.
     pub(super) next_run_queue: Vec<Key>,
     pub(super) evictions: Evictions,
+    pub(super) date: Date,
     /// When the deadlines were last checked.
     pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
@@ -81,6 +87,7 @@ impl<A: App> Worker<A> {
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
             evictions: Evictions::default(),
+            date: Date::new(SystemTime::now),
             last_sweep: now,
             stopping: None,
         }
@@ -196,7 +203,7 @@ impl<A: App> Worker<A> {
             }
             Err(rejection) => {
                 let from = stream.from();
-                self.refuse(key, from, &rejection);
+                self.refuse(key, from, rejection);
                 bytes.len()
             }
         }
@@ -331,7 +338,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             }
             Err(why) => {
                 self.hub.mark_over_capacity(key);
-                self.refuse(key, peer, &Rejection::new(503).header("Retry-After", "10").body(why));
+                self.refuse(key, peer, Rejection::new(503).header("Retry-After", "10").body(why));
             }
         }
     }

@@ -94,7 +94,7 @@ fn rs_12_a_connection_that_ends_makes_room_for_another() {
 #[test]
 fn rs_12_connections_through_a_proxy_count_for_its_clients() {
     let mut config = config();
-    config.uncounted_addresses = vec!["127.0.0.9".parse().unwrap()];
+    config.uncounted_networks = vec!["127.0.0.9/32".parse().unwrap()];
     let service = Service::echo().on_accept(|handshake, verdict| {
         let client = handshake.request.values("x-client").next().and_then(|value| std::str::from_utf8(value).ok());
         let client = client.and_then(|client| client.parse().ok()).unwrap_or(handshake.peer.ip());

@@ -55,7 +55,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Fields that are no limits.
-const OTHERS: &[&str] = &["slow_subscriber", "uncounted_addresses"];
+const OTHERS: &[&str] = &["slow_subscriber", "uncounted_networks"];
 
 fn deflate(config: &mut Config) -> &mut DeflateConfig {
     config.deflate.as_mut().expect("the default is compression")

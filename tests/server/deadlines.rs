@@ -21,10 +21,34 @@ fn a_late_request_is_answered_with_408_and_a_silent_connection_is_ended_without_
     late.write(&OPENING[..OPENING.len() - 2]);
     let mut late_body = Raw::connect(server.address);
     late_body.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nfour");
+    let mut late_chunk = Raw::connect(server.address);
+    late_chunk.write("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfour");
+    let mut late_trailer = Raw::connect(server.address);
+    late_trailer.write("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n");
     silent.expect_end();
-    for mut late in [late, late_body] {
+    for mut late in [late, late_body, late_chunk, late_trailer] {
         assert_eq!(late.response().status, 408);
         late.expect_end();
+    }
+}
+
+/// Bytes that come now and then move no deadline, least of all those that are dropped.
+#[test]
+fn a_body_that_comes_slowly_is_refused_at_the_deadline_of_its_request() {
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (start, slow) in [("5;", "x"), ("0\r\nX: ", "y"), ("", "1\r\nx\r\n")] {
+        let mut config = config();
+        config.handshake_timeout = 5 * SHORT;
+        let server = serve(config, Service::echo());
+        let mut raw = Raw::connect(server.address);
+        raw.write(format!("{head}{start}"));
+        let started = Instant::now();
+        while raw.receives_nothing_for(SHORT / 2) {
+            assert!(started.elapsed() < LONG, "{start:?}: no response");
+            raw.write(slow);
+        }
+        assert_eq!(raw.response().status, 408, "{start:?}");
+        assert!(started.elapsed() >= 4 * SHORT, "{start:?}: 408 after {:?}", started.elapsed());
     }
 }
 

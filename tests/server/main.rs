@@ -9,4 +9,5 @@ mod http;
 mod lifetimes;
 mod loopback;
 mod panics;
+mod requests;
 mod topics;

@@ -12,7 +12,7 @@ export class Account {
     this.#base = base;
   }
 
-  /** `{you, expires, guests, registration}`; `you` is null if nobody is signed in. */
+  /** `{you, expires, guests, registration, accounts, limits}`; `you` is null if nobody is signed in. */
   session() {
     return this.#ask('GET', 'api/session');
   }

@@ -158,7 +158,10 @@ export class Connection {
     this.#requests.delete(id);
     clearTimeout(request.timer);
     if (outcome === 'ack') request.resolve(data);
-    else request.reject(new ChatError(data?.code ?? 'unknown', data?.message, { event: request.event }));
+    else {
+      const { event } = request;
+      request.reject(new ChatError(data?.code ?? 'unknown', data?.message, { event, rooms: data?.rooms }));
+    }
   }
 
   // Each message restarts the timer. Comparing times at intervals would not do: browsers

@@ -13,14 +13,16 @@
  *
  * `message` is an English sentence for users. `retryAfter` is the number of seconds to
  * wait before the next try, or null. `event` is the event that failed, or null for an
- * HTTP request: a code may have another meaning for another event.
+ * HTTP request: a code may have another meaning for another event. `rooms` are the numbers of
+ * the rooms that `last_member` is about.
  */
 export class ChatError extends Error {
-  constructor(code, message, { retryAfter = null, event = null } = {}) {
+  constructor(code, message, { retryAfter = null, event = null, rooms = [] } = {}) {
     super(message ?? code);
     this.name = 'ChatError';
     this.code = code;
     this.retryAfter = retryAfter;
     this.event = event;
+    this.rooms = rooms;
   }
 }

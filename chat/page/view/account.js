@@ -3,13 +3,17 @@
  * a notice to all users.
  */
 
-import { t } from '../strings.js';
+import { byName } from '../names.js';
+import { locale, t } from '../strings.js';
 import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 import { userElement } from './user_picker.js';
 
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+// Rooms that a question names.
+const MAX_NAMED = 10;
+
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
 /** `signedOut()` is called after the user has signed out. */
 export function startAccount({ client, model, signedOut }) {
@@ -23,10 +27,11 @@ export function startAccount({ client, model, signedOut }) {
     setText($('account-state'), kindOf(model.you));
     $('password-change').hidden = guest;
     $('password-for').defaultValue = name;
+    setText($('password-new-hint'), t('account.password_hint'));
     $('notice-part').hidden = !operator;
   };
   const showBlocked = () => {
-    const names = [...model.blocked].sort((a, b) => a.localeCompare(b));
+    const names = [...model.blocked].sort(byName);
     $('blocked-none').hidden = names.length > 0;
     showItems($('blocked-list'), names.map((name) => {
       const unblock = () => attempt(() => client.emit('unblock', { name }));
@@ -81,8 +86,29 @@ export function startAccount({ client, model, signedOut }) {
     yes: t('account.delete'),
     danger: true,
     ...(!model.you.guest && { label: t('sign_in.password'), type: 'password' }),
-    act: (password) => client.emit('delete_account', model.you.guest ? {} : { password }),
+    act: (password) => deleteAccount(client, model, model.you.guest ? {} : { password }),
   }));
+}
+
+/** Deletes the account. Returns a question if rooms would go with it that the user has not confirmed. */
+async function deleteAccount(client, model, data) {
+  try {
+    await client.emit('delete_account', data);
+    return null;
+  } catch (error) {
+    if (error.code !== 'last_member') throw error;
+    const { rooms } = error;
+    const names = rooms.slice(0, MAX_NAMED).map((room) => model.nameOf(room));
+    const more = rooms.length - names.length;
+    if (more > 0) names.push(t('account.delete_more', { count: more }));
+    return {
+      title: t('account.delete_ask'),
+      text: t('account.delete_rooms', { count: rooms.length, names }),
+      yes: t('account.delete_rooms_yes'),
+      danger: true,
+      act: () => deleteAccount(client, model, { ...data, remove: rooms }),
+    };
+  }
 }
 
 function kindOf({ guest, operator }) {
@@ -90,11 +116,19 @@ function kindOf({ guest, operator }) {
   return t(guest ? 'account.guest' : 'account.member');
 }
 
-function sessionElement({ created, used, current }, revoke) {
+function nameOf({ program, system }) {
+  if (program === 'app') return t('account.device_app');
+  if (program && system) return t('account.device', { program, system });
+  return program ?? system ?? t('account.device_unknown');
+}
+
+function sessionElement({ created, used, current, device }, revoke) {
   const element = fromTemplate('row-template');
+  const [name, ...notes] = find(element, '.heading').children;
   const lastUsed = t('account.session_used', { time: moment.format(used) });
-  find(element, 'b').textContent = current ? t('account.this_session') : lastUsed;
-  find(element, 'span.quiet').textContent = t('account.session_created', { time: moment.format(created) });
+  name.textContent = nameOf(device);
+  notes[0].textContent = current ? t('account.this_session') : lastUsed;
+  notes[1].textContent = t('account.session_created', { time: moment.format(created) });
   const button = find(element, 'button');
   button.textContent = t('account.revoke');
   button.hidden = current;

@@ -7,7 +7,7 @@ import { t } from '../strings.js';
 import { $, lengthOf, setText } from './dom.js';
 import { storageSlot } from './storage.js';
 
-const COUNT_SHOWN_BELOW = 400; // characters left
+const COUNT_SHOWN_BELOW = 0.1; // of the characters of the longest message
 // On a phone Enter makes a new line, and the button sends.
 const touch = matchMedia('(pointer: coarse)');
 const PAGE_KEYS = { PageUp: -1, PageDown: 1 };
@@ -55,6 +55,7 @@ export class Composer {
       this.#updateSize();
     });
     model.watch(['rooms'], () => this.#showHint());
+    model.watch(['you'], () => this.#updateSize()); // There may be other limits.
     touch.addEventListener('change', () => this.#showEnterKey());
     this.#showEnterKey();
   }
@@ -89,8 +90,13 @@ export class Composer {
     return this.#text !== '' && this.#left >= 0;
   }
 
+  // The server's limit is not known before it has answered.
+  get #max() {
+    return this.#model.limits?.text ?? Infinity;
+  }
+
   get #left() {
-    return this.#model.limits.text - lengthOf(this.#text);
+    return this.#max - lengthOf(this.#text);
   }
 
   #saveDraft() {
@@ -106,7 +112,7 @@ export class Composer {
     const left = this.#left;
     let text = '';
     if (left < 0) text = t('composer.too_long', { count: -left });
-    else if (left < COUNT_SHOWN_BELOW) text = t('composer.left', { count: left });
+    else if (left < COUNT_SHOWN_BELOW * this.#max) text = t('composer.left', { count: left });
     setText($('length'), text);
     $('length').classList.toggle('error', left < 0);
   }
@@ -117,6 +123,10 @@ export class Composer {
 
   #showHint() {
     const room = this.#model.rooms.get(this.#room);
-    if (room) this.#input.placeholder = t('composer.hint', { name: room.name });
+    if (!room) return;
+    this.#input.placeholder = t('composer.hint', { name: room.name });
+    // Nobody reads what is written to an account that no longer exists.
+    $('composer').hidden = room.gone ?? false;
+    $('composer-gone').hidden = !room.gone;
   }
 }

@@ -3,17 +3,18 @@
  * rooms are kept with their scroll positions.
  */
 
-import { t } from '../strings.js';
+import { locale, t } from '../strings.js';
 import { ask } from './dialogs.js';
 import { $, debounced, oncePerFrame, setText } from './dom.js';
 import { Log } from './log.js';
 import { showMark } from './rooms.js';
+import { showText } from './text.js';
 
 const MAX_LOGS = 10;
 const READ_AFTER = 300;
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const calendar = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
 
 export class Conversation {
   #client;
@@ -124,7 +125,8 @@ export class Conversation {
     const room = this.#model.rooms.get(this.#room);
     if (!room) return;
     setText($('room-name'), room.name);
-    setText($('room-topic'), room.kind === 'direct' ? this.#stateOf(room) : room.topic);
+    if (room.kind === 'direct') setText($('room-topic'), this.#stateOf(room));
+    else showText($('room-topic'), room.topic);
     showMark($('room-mark'), room, this.#model);
     this.#log.element.dataset.owner = this.#model.isOwner(room);
     this.#updateReadSoon();

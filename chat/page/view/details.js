@@ -6,8 +6,10 @@
 import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
 import { $, debounced, setText, showItems } from './dom.js';
+import { layerClosed, layerOpened } from './layers.js';
 import { roveFocus } from './roving.js';
-import { userElement } from './user_picker.js';
+import { showText } from './text.js';
+import { markOf, userElement } from './user_picker.js';
 
 const wide = matchMedia('(min-width: 75rem)');
 
@@ -25,6 +27,7 @@ export class Details {
   #room = null;
   #members = [];
   #isComplete = false; // whether `#members` has all members
+  #count = null; // how many members the room has, null while unknown
   #banned = [];
   #refresh = debounced(REFRESH_AFTER, () => this.#fetch());
 
@@ -77,7 +80,9 @@ export class Details {
     this.#room = room;
     this.#members = [];
     this.#isComplete = false;
+    this.#count = null;
     this.#banned = [];
+    for (const id of ['members-more', 'bans-more']) $(id).hidden = true;
     $('details').hidden = room === null;
     if (!wide.matches) this.#set(false); // It would cover the room.
     this.#renderRoom();
@@ -93,8 +98,13 @@ export class Details {
   #set(shown) {
     document.body.dataset.details = shown ? 'shown' : 'hidden';
     $('details-toggle').ariaExpanded = String(shown);
-    $('conversation').inert = shown && !wide.matches; // It is covered.
+    const covers = shown && !wide.matches;
+    $('conversation').inert = covers;
+    if (covers) layerOpened(this.#close);
+    else layerClosed(this.#close);
   }
+
+  #close = () => this.#toggle(false);
 
   #toggle(shown) {
     this.#set(shown);
@@ -112,6 +122,7 @@ export class Details {
     if (!reply) return;
     this.#members = reply.users;
     this.#isComplete = !reply.more;
+    this.#count = reply.count;
     $('members-more').hidden = this.#isComplete;
     this.#renderMembers();
   }
@@ -137,14 +148,15 @@ export class Details {
     const users = [...known];
     try {
       let more;
+      let count;
       do {
         const after = users.at(-1)?.name;
         const reply = await this.#client.emit(event, { room, ...(after && { after }) });
         if (room !== this.#room) return null;
         users.push(...reply.members);
-        more = reply.more;
+        ({ more, count } = reply);
       } while (more && users.length < wanted);
-      return { users, more };
+      return { users, more, count };
     } catch (error) {
       if (error.code !== 'disconnected') toast(errorText(error), 'alert');
       return null;
@@ -158,28 +170,30 @@ export class Details {
     const direct = room.kind === 'direct';
     $('about').hidden = direct;
     $('topic-edit').hidden = !owns;
-    setText($('about-topic'), room.topic || t('details.no_topic'));
+    showText($('about-topic'), room.topic || t('details.no_topic'));
     $('invite').hidden = direct || (room.kind === 'invited' && !owns);
-    $('remove').hidden = direct || !owns;
+    $('remove').hidden = direct || !owns || room.room === LOBBY;
   }
 
   #renderMembers() {
     if (!this.#model.rooms.has(this.#room)) return;
     setText($('members-title'), this.#membersTitle);
-    const elements = this.#members.map(({ name, role, online }) => {
+    const elements = this.#members.map(({ name, role, online, guest, operator }) => {
       const you = name === this.#model.you.name;
       const known = this.#model.isOnline(name) ?? online;
-      const labels = [you && t('user.you'), role === 'owner' && t('user.is_owner')].filter(Boolean);
+      const labels = [
+        you && t('user.you'),
+        role === 'owner' && t('user.is_owner'),
+        markOf({ guest, operator }),
+      ].filter(Boolean);
       return userElement({ name, online: known, aside: labels.join(' · ') }, () => this.#openUser(name));
     });
     showItems($('member-list'), elements);
   }
 
-  // If the list is incomplete, the exact number of members is not known.
   get #membersTitle() {
-    const count = this.#members.length;
-    if (count === 0) return t('details.members_unknown');
-    return t(this.#isComplete ? 'details.members' : 'details.members_at_least', { count });
+    if (this.#count === null) return t('details.members_unknown');
+    return t('details.members', { count: this.#count });
   }
 
   #renderBanned() {
@@ -218,12 +232,29 @@ export class Details {
   }
 
   #leave() {
-    const { room, name, kind } = this.#model.rooms.get(this.#room);
-    ask({
-      title: t('details.leave_ask', { name }),
+    const { room, name, kind, gone } = this.#model.rooms.get(this.#room);
+    const title = t('details.leave_ask', { name });
+    const last = {
+      title,
+      text: t(kind === 'direct' ? 'details.leave_last_direct' : 'details.leave_last'),
+      yes: t('details.leave_last_yes'),
+      danger: true,
+      act: () => this.#client.emit('leave', { room, remove: true }),
+    };
+    const isLast = kind === 'direct' ? gone : this.#count === 1 && room !== LOBBY;
+    ask(isLast ? last : {
+      title,
       text: t(`details.leave_${kind}`),
       yes: t('details.leave'),
-      act: () => this.#client.emit('leave', { room }),
+      act: async () => {
+        try {
+          await this.#client.emit('leave', { room });
+          return null;
+        } catch (error) {
+          if (error.code !== 'last_member') throw error;
+          return last; // The others have left meanwhile.
+        }
+      },
     });
   }
 

@@ -37,7 +37,7 @@ export function closeDialogs() {
 }
 
 /**
- * Returns a handler of a form's `submit`, which runs `action` and then calls `done`. If the
+ * Returns a handler of a form's `submit`, which runs `action` and then `done` with its result. If the
  * action fails, `note` shows the error, and the field that it is about, `fieldOf(error)`, gets the
  * focus with its text selected. When `isShown` is false by then, a toast shows the error.
  */
@@ -54,8 +54,8 @@ export function submitHandler(form, { note, action, done = () => {}, fieldOf = (
     setBusy(true);
     showError(form, note, '');
     try {
-      await action();
-      if (isShown()) done();
+      const result = await action();
+      if (isShown()) done(result);
     } catch (error) {
       if (isShown()) showError(form, note, errorText(error), fieldOf(error));
       else toast(errorText(error), 'alert');
@@ -75,7 +75,7 @@ export function showError(form, note, text, field = null) {
 
 /**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
- * fails, the dialog stays open and shows the error.
+ * fails, the dialog stays open and shows the error. If it returns another question, that is asked next.
  */
 export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act }) {
   const dialog = $('ask-dialog');
@@ -97,7 +97,10 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
   $('ask-form').onsubmit = submitHandler($('ask-form'), {
     note: $('ask-note'),
     action: () => act(input.value),
-    done: () => dialog.close(),
+    done(next) {
+      dialog.close();
+      if (next?.act) ask(next);
+    },
     fieldOf: () => (label === null ? null : input),
     isShown: () => dialog.open && question === questions,
   });

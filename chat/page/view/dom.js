@@ -8,7 +8,7 @@ import { copyStops } from './roving.js';
 const TONES = 8;
 // The focusable elements of a list.
 const CONTROLS = 'a, button';
-const graphemes = new Intl.Segmenter();
+const graphemes = Intl.Segmenter && new Intl.Segmenter(); // Firefox has it since version 125.
 
 export function $(id) {
   return document.getElementById(id);
@@ -29,9 +29,13 @@ export function setText(element, text) {
 
 /** Makes an element the avatar of this name: its first letter, in a colour that depends on the name. */
 export function showAvatar(element, name) {
-  const [{ segment: first }] = graphemes.segment(name);
-  element.textContent = first.toLocaleUpperCase();
+  element.textContent = firstOf(name).toLocaleUpperCase();
   element.dataset.tone = toneOf(name);
+}
+
+function firstOf(name) {
+  const [first] = graphemes ? graphemes.segment(name) : name;
+  return first?.segment ?? first ?? '';
 }
 
 /** Returns the number of characters of a text, as the server counts them. */

@@ -2,22 +2,31 @@
  * The element of one message: a chat message, or a line about an event in the room.
  */
 
-import { parts } from '../links.js';
-import { t } from '../strings.js';
+import { locale, pieces, t } from '../strings.js';
 import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
+import { showText } from './text.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
+const MAX_LINES = 40; // of a message before it is folded, since line breaks alone could fill the log
 
 let lastPart = 0; // the number of the last element that has an id
 
 // In the browser's locale, which may differ from the language of the texts.
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(locale, { dateStyle: 'full' });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium' });
 
-/** Returns the element of a message in the log. A `deleted` message has none: it changes another. */
+/**
+ * Returns the element of a message in the log. A `deleted` message has none: it changes another. If that fails, the
+ * element has the message's plain text, so that the log goes on behind it.
+ */
 export function messageElement(message, you) {
-  return message.kind === 'said' ? saidElement(message, you) : lineElement(message);
+  try {
+    return message.kind === 'said' ? saidElement(message, you) : lineElement(message);
+  } catch (error) {
+    console.error(error);
+    return plainElement(message);
+  }
 }
 
 /** Returns the element of a message of the user that is not in the log yet. */
@@ -34,10 +43,11 @@ export function unsentElement({ key, data }, you) {
   return element;
 }
 
-/** Replaces the text of a message that was deleted. `by` is the name of the user who did so, unless it is the author. */
+/** Replaces the text of a deleted message. `by` is the name of the user who has deleted it, unless it is the author. */
 export function showDeleted(element, by) {
   element.classList.add('deleted');
   find(element, '.text').textContent = by ? t('log.deleted_by', { name: by }) : t('log.deleted');
+  find(element, '.unfold')?.remove();
   find(element, '.delete')?.remove();
 }
 
@@ -51,9 +61,18 @@ export function showBlocked({ element, message }, blocked) {
 
 /**
  * Updates what depends on the previous message: the separator for a new day, the one
- * before the first unread message, and whether this message starts a group.
+ * before the first unread message, and whether this message starts a group. If that fails, the message is there
+ * without them.
  */
 export function placeAfter(entry, previous, isUnread) {
+  try {
+    place(entry, previous, isUnread);
+  } catch (error) {
+    console.error(error);
+  }
+}
+
+function place(entry, previous, isUnread) {
   const { message, element } = entry;
   const day = new Date(message.time).toDateString();
   const isNewDay = day !== (previous && new Date(previous.message.time).toDateString());
@@ -97,9 +116,48 @@ function saidElement({ seq, from, text, time, deleted, by, gone }, you) {
   find(element, '.delivery').remove();
   find(element, '.choices').remove();
   showText(find(element, '.text'), text ?? '');
+  if (text?.split('\n', MAX_LINES + 1).length > MAX_LINES) fold(element);
   if (deleted) showDeleted(element, by);
   label(element, ['.name', '.text', 'time']);
   return element;
+}
+
+/** The element of a message that cannot be shown as usual. It uses nothing that may have failed. */
+function plainElement({ seq, from, kind, text }) {
+  const element = document.createElement('article');
+  element.className = 'message';
+  element.tabIndex = -1;
+  element.dataset.seq = seq;
+  element.dataset.from = from;
+  element.dataset.kind = kind;
+  element.dataset.state = 'sent';
+  const bubble = document.createElement('div');
+  bubble.className = 'bubble';
+  for (const [name, content] of [['name', from], ['text', text ?? '']]) {
+    const part = document.createElement('p');
+    part.className = name;
+    part.dir = 'auto';
+    part.textContent = content;
+    bubble.append(part);
+  }
+  element.append(bubble);
+  return element;
+}
+
+/** Shows the first lines of a text, and a button that shows all of them. */
+function fold(element) {
+  const text = find(element, '.text');
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'unfold';
+  button.textContent = t('more');
+  button.addEventListener('click', () => {
+    text.classList.remove('folded');
+    button.remove();
+    element.focus({ preventScroll: true });
+  });
+  text.classList.add('folded');
+  text.after(button);
 }
 
 /** Shows a name that opens no dialog: the user's own, or that of an account that no longer exists. */
@@ -123,14 +181,21 @@ function lineElement({ seq, from, kind, who, role, text, time }) {
   line.className = 'line';
   line.dataset.seq = seq;
   line.dataset.kind = kind;
-  line.textContent = sentence({ from, kind, who, role, text });
+  if (kind === 'topic' && text) line.append(...topicSentence({ from, text }));
+  else line.textContent = sentence({ from, kind, who, role });
   line.title = moment.format(time);
   return line;
 }
 
-function sentence({ from, kind, who, role, text }) {
+function topicSentence({ from, text }) {
+  const topic = document.createElement('bdi');
+  showText(topic, text);
+  return pieces('log.topic', { from, text }).map(({ name, text: piece }) => (name === 'text' ? topic : piece));
+}
+
+function sentence({ from, kind, who, role }) {
   switch (kind) {
-    case 'topic': return text ? t('log.topic', { from, text }) : t('log.no_topic', { from });
+    case 'topic': return t('log.no_topic', { from });
     case 'role': return t(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
     case 'joined':
     case 'left': return t(`log.${kind}`, { from });
@@ -139,16 +204,4 @@ function sentence({ from, kind, who, role, text }) {
     case 'unbanned': return t(`log.${kind}`, { from, who });
     default: return t('log.unknown', { from }); // From a newer server.
   }
-}
-
-function showText(element, text) {
-  element.replaceChildren(...parts(text).map(({ text: part, href }) => {
-    if (!href) return part;
-    const link = document.createElement('a');
-    link.href = href;
-    link.rel = 'noopener noreferrer nofollow';
-    link.target = '_blank';
-    link.textContent = part;
-    return link;
-  }));
 }

@@ -2,11 +2,12 @@
  * Notices, which stay until they are closed: those from operators, and unsent messages whose room is gone.
  */
 
-import { t } from '../strings.js';
+import { locale, t } from '../strings.js';
 import { $ } from './dom.js';
+import { showText } from './text.js';
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
 const shown = new Map(); // the elements of operators' notices, by their ids
 const closed = new Set(); // the ids of those that the user has closed
@@ -59,7 +60,9 @@ export function showNotice(source, text, onClose = () => {}) {
   const line = document.createElement('p');
   const what = document.createElement('b');
   what.textContent = source;
-  line.append(what, ' ', text);
+  const words = document.createElement('bdi');
+  showText(words, text);
+  line.append(what, ' ', words);
   const close = document.createElement('button');
   close.type = 'button';
   close.textContent = t('close');

@@ -3,7 +3,7 @@
  */
 
 import { errorText, t } from '../strings.js';
-import { attempt, openSearch, submitHandler } from './dialogs.js';
+import { openSearch, submitHandler } from './dialogs.js';
 import { $, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
 import { roveFocus } from './roving.js';
@@ -11,7 +11,7 @@ import { roveFocus } from './roving.js';
 const SEARCH_AFTER = 200;
 const MAX_PAGES = 10; // without a room, until the user asks for more
 
-/** `open(room)` opens a room of the user. */
+/** `open(room)` opens a room, or the preview of one that the user is not in. */
 export function startRoomSearch({ client, model, open }) {
   let found = [];
   let nextPage; // the name after which the next page of the search begins
@@ -35,17 +35,12 @@ export function startRoomSearch({ client, model, open }) {
         found = [...found, ...rooms];
       }
       $('found-more').hidden = !nextPage;
-      $('found-rooms').replaceChildren(...found.map((room) => resultElement(room, model, () => enter(room))));
+      $('found-rooms').replaceChildren(...found.map((room) => foundElement(room, model, () => open(room.room))));
       setText($('found-note'), found.length > 0 ? '' : t('find.none'));
     } catch (error) {
       setText($('found-note'), errorText(error));
     }
   };
-
-  const enter = (room) => attempt(async () => {
-    if (!isIn(room)) await client.emit('join', { room: room.room });
-    open(room.room);
-  });
 
   $('find-room').addEventListener('click', () => {
     $('create-form').reset();
@@ -74,7 +69,8 @@ export function startRoomSearch({ client, model, open }) {
   }));
 }
 
-function resultElement(room, model, chosen) {
+/** Returns the list item of a public room. */
+export function foundElement(room, model, chosen) {
   const element = fromTemplate('found-template');
   const button = find(element, 'button');
   button.dataset.room = room.room;

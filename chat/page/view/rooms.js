@@ -1,14 +1,17 @@
 /*
- * The list of invitations, rooms and private conversations, with unread counts, which are
- * also in the title of the page.
+ * The list of invitations, rooms and private conversations, with unread counts. The title of the
+ * page has their sum, with the invitations.
  */
 
-import { t } from '../strings.js';
+import { byName, fold } from '../names.js';
+import { isolated, t } from '../strings.js';
 import { attempt } from './dialogs.js';
-import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
+import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 
 const MAX_COUNT = 99;
+// The blocks of Unicode whose writing goes from right to left.
+const RIGHT_TO_LEFT = /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC\u{10800}-\u{10FFF}\u{1E800}-\u{1EFFF}]/u;
 
 /**
  * Lists the rooms. `current()` returns the number of the open room, `open(room)` opens another.
@@ -24,6 +27,7 @@ export function startRooms({ client, model, current, open }) {
     showItems($('direct-list'), shown.filter(isDirect).sort(byActivity).map((room) => item(room, model, current())));
     $('invitations').hidden = $('invitation-list').childElementCount === 0;
     $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
+    $('rooms-none').hidden = [...model.rooms.values()].some(isRoom);
     $('directs-more').hidden = !model.hasOlder;
     showTitle(model, current());
   };
@@ -32,10 +36,11 @@ export function startRooms({ client, model, current, open }) {
   $('filter').addEventListener('input', render);
   $('filter').addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.isComposing) return;
-    find($('rooms'), 'a.room')?.click();
+    find($('rooms'), 'a.room, #jump-users button, #jump-rooms button')?.click();
     $('filter').value = '';
-    render();
+    $('filter').dispatchEvent(new Event('input'));
   });
+  $('rooms-none').addEventListener('click', () => $('find-room').click());
   $('directs-more').addEventListener('click', () => attempt(() => client.moreConversations()));
   const focus = (room) => {
     const link = find($('rooms'), `a.room[data-room="${room}"]`) ?? find($('rooms'), 'a.room');
@@ -47,6 +52,7 @@ export function startRooms({ client, model, current, open }) {
 /** Makes an element the icon of this room. A private conversation has the other user's avatar. */
 export function showMark(element, room, model) {
   delete element.dataset.tone;
+  delete element.dataset.online;
   element.textContent = '';
   element.className = `mark ${room.kind}`;
   if (room.kind === 'direct') {
@@ -77,6 +83,7 @@ function invitation(room, { client, model, open }) {
   element.dataset.room = room.room;
   showMark(find(element, '.mark'), room, model);
   find(element, '.name').textContent = room.name;
+  setText(find(element, '.by'), room.by ? t('rooms.invited_by', { name: room.by }) : '');
   const accept = find(element, '.accept');
   const decline = find(element, '.decline');
   accept.dataset.choice = `accept ${room.room}`;
@@ -92,10 +99,10 @@ function invitation(room, { client, model, open }) {
 }
 
 function matching(model, filter) {
-  const wanted = filter.trim().toLocaleLowerCase();
+  const wanted = fold(filter.trim());
   return [...model.rooms.values()]
-    .filter(({ name }) => name.toLocaleLowerCase().includes(wanted))
-    .sort((a, b) => a.name.localeCompare(b.name));
+    .filter(({ name }) => fold(name).includes(wanted))
+    .sort((a, b) => byName(a.name, b.name));
 }
 
 function isRoom({ kind, role }) {
@@ -116,6 +123,8 @@ function byActivity(a, b) {
 
 function showTitle(model, current) {
   const name = model.rooms.get(current)?.name;
-  const title = name ? `${name} – switchboard` : 'switchboard';
-  document.title = model.unread > 0 ? `(${countText(model.unread)}) ${title}` : title;
+  const shownName = RIGHT_TO_LEFT.test(name) ? isolated(name) : name;
+  const title = name ? `${shownName} – switchboard` : 'switchboard';
+  const count = model.unread + model.invitations;
+  document.title = count > 0 ? `(${countText(count)}) ${title}` : title;
 }

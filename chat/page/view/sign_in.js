@@ -3,13 +3,11 @@
  * covers the chat, which keeps its state.
  */
 
-import { errorText, t } from '../strings.js';
+import { errorText, setLimits, t } from '../strings.js';
 import { showError } from './dialogs.js';
 import { $, lengthOf } from './dom.js';
 import { storageSlot } from './storage.js';
 
-const MAX_NAME_LENGTH = 32;
-const MIN_PASSWORD_LENGTH = 8;
 const RETRY_AFTER = 3_000;
 // Errors about the password; the others are about the name.
 const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
@@ -18,15 +16,19 @@ const PASSWORD_ERRORS = ['bad_password', 'bad_credentials'];
 const EXPIRY_REASONS = ['none', 'unknown', 'idle', 'lifetime', 'logout', 'revoked', 'deleted'];
 
 const lastName = storageSlot('localStorage', 'name');
+// What the user had entered before the page was loaded again in another language.
+const kept = storageSlot('sessionStorage', 'sign-in');
 
 export class SignIn {
   #client;
   #onSignedIn;
+  #model;
   #isBusy = false; // while a request is under way
 
   /** `onSignedIn(you)` is called when a user has signed in. */
-  constructor({ client, onSignedIn }) {
+  constructor({ client, model, onSignedIn }) {
     this.#client = client;
+    this.#model = model;
     this.#onSignedIn = onSignedIn;
     $('modes').addEventListener('change', () => this.#showMode());
     $('password-show').addEventListener('click', () => this.#togglePassword());
@@ -39,12 +41,14 @@ export class SignIn {
   /** Uses the current session if there is one, otherwise shows the form. */
   async begin() {
     try {
-      const { you, guests, registration } = await this.#client.session();
+      const { you, guests, registration, accounts, limits } = await this.#client.session();
+      this.#model.limits = limits;
+      setLimits(limits);
       $('mode-guest').parentElement.hidden = !guests;
       $('mode-register').parentElement.hidden = !registration;
       $('modes').hidden = !guests && !registration;
       if (you) this.#onSignedIn(you);
-      else this.show();
+      else this.show({ mode: registration && !accounts ? 'register' : 'login' });
     } catch (error) {
       if ($('sign-in').hidden) this.show();
       this.#showError(errorText(error));
@@ -52,21 +56,27 @@ export class SignIn {
     }
   }
 
-  /** Shows the form. `reason` says why the session has ended; `guest` whether it was a guest's. */
-  show({ reason = null, guest = false } = {}) {
+  /** Shows the form in this mode. `reason` says why the session has ended; a user then signs in as before. */
+  show({ reason = null, mode = 'login' } = {}) {
     const wasHidden = $('sign-in').hidden;
     $('sign-in').hidden = false;
     $('chat').inert = true;
     $('chat').classList.add('covered');
-    // A user whose session has ended signs in as before.
-    if (wasHidden) $(guest ? 'mode-guest' : 'mode-login').checked = true;
+    const entered = wasHidden ? kept.load() : null;
+    kept.save(null);
+    if (wasHidden) $(`mode-${entered?.mode ?? mode}`).checked = true;
     this.#showMode();
     const expiry = EXPIRY_REASONS.includes(reason) ? reason : 'unknown';
     $('sign-in-lead').textContent = reason ? t(`expired.${expiry}`) : t('sign_in.lead');
     if (!wasHidden) return;
-    $('name').value = lastName.load() ?? '';
+    $('name').value = entered?.name ?? lastName.load() ?? '';
     $('password').value = '';
-    (reason && !guest && $('name').value ? $('password') : $('name')).focus();
+    (reason && mode === 'login' && $('name').value ? $('password') : $('name')).focus();
+  }
+
+  /** Keeps what the user has entered, except the password, for the next load of the page. */
+  keepForm() {
+    if (!$('sign-in').hidden) kept.save({ mode: this.#mode, name: $('name').value });
   }
 
   hide() {
@@ -85,8 +95,8 @@ export class SignIn {
     const mode = this.#mode;
     $('password-part').hidden = mode === 'guest';
     $('password').autocomplete = mode === 'register' ? 'new-password' : 'current-password';
-    $('password-hint').textContent = mode === 'register' ? t('sign_in.password_hint') : '';
-    $('name-hint').textContent = mode === 'login' ? '' : t('sign_in.name_hint');
+    $('password-hint').textContent = mode === 'register' && this.#model.limits ? t('sign_in.password_hint') : '';
+    $('name-hint').textContent = mode !== 'login' && this.#model.limits ? t('sign_in.name_hint') : '';
     $('sign-in-title').textContent = t(`sign_in.title_${mode}`);
     $('sign-in-button').textContent = t(`sign_in.enter_${mode}`);
     this.#showError('');
@@ -103,11 +113,13 @@ export class SignIn {
     const mode = this.#mode;
     const name = $('name').value.trim();
     const password = $('password').value;
-    const length = lengthOf(name);
-    if (length === 0) return this.#showError(t('sign_in.no_name'), $('name'));
-    if (length > MAX_NAME_LENGTH) return this.#showError(t('sign_in.long_name', { count: length }), $('name'));
+    if (!name) return this.#showError(t('sign_in.no_name'), $('name'));
     if (mode === 'login' && !password) return this.#showError(t('sign_in.no_password'), $('password'));
-    if (mode === 'register' && lengthOf(password) < MIN_PASSWORD_LENGTH) {
+    // An existing account may be from a time with other limits.
+    const limits = mode === 'login' ? null : this.#model.limits;
+    const length = lengthOf(name.normalize());
+    if (length > limits?.name) return this.#showError(t('sign_in.long_name', { count: length }), $('name'));
+    if (mode === 'register' && lengthOf(password) < limits?.password_min) {
       return this.#showError(t('sign_in.short_password'), $('password'));
     }
 

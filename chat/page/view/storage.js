@@ -3,7 +3,10 @@
  * is kept, and the chat works without it.
  */
 
-/** Returns access to a value in this storage (`localStorage` or `sessionStorage`): `load()` and `save(value)`. */
+/**
+ * Returns access to a value in this storage (`localStorage` or `sessionStorage`): `load()`, and
+ * `save(value)`, which returns whether the value is kept.
+ */
 export function storageSlot(storage, name) {
   return {
     load() {
@@ -16,7 +19,10 @@ export function storageSlot(storage, name) {
     save(value) {
       try {
         window[storage].setItem(name, JSON.stringify(value));
-      } catch { /* The value is not kept. */ }
+        return true;
+      } catch {
+        return false;
+      }
     },
   };
 }

@@ -2,14 +2,12 @@
  * Typing indicators: reports that the user is typing, at a limited rate, and shows who else is.
  */
 
-import { language, t } from '../strings.js';
+import { t } from '../strings.js';
 import { $, setText } from './dom.js';
 
 const SENT_EVERY = 3_000;
 const SHOWN_FOR = 5_000;
 const MAX_NAMED = 3; // more than these are "several users"
-
-const lists = new Intl.ListFormat(language);
 
 export class Typing {
   #client;
@@ -66,7 +64,7 @@ export class Typing {
     const names = writers.filter((name) => !this.#model.blocked.has(name));
     let text = '';
     if (names.length > MAX_NAMED) text = t('room.many_typing');
-    else if (names.length > 0) text = t('room.typing', { names: lists.format(names), count: names.length });
+    else if (names.length > 0) text = t('room.typing', { names, count: names.length });
     setText($('typing'), text);
   }
 }

@@ -1,11 +1,12 @@
 /*
- * The dialog of another user: whether they are online, and the actions on them, including
- * those of an owner of the open room.
+ * The dialog of another user: whether they are online or no longer exist, and the actions on
+ * them, including those of an owner of the open room.
  */
 
-import { t } from '../strings.js';
-import { ask, attempt } from './dialogs.js';
+import { errorText, t } from '../strings.js';
+import { ask, attempt, toast } from './dialogs.js';
 import { $, find, setText, showAvatar } from './dom.js';
+import { markOf } from './user_picker.js';
 
 export class UserDialog {
   #client;
@@ -13,7 +14,8 @@ export class UserDialog {
   #open;
   #name = null;
   #room = null;
-  #role = null; // the user's role in that room, null for a non-member or while unknown
+  #user = null; // what the server says about the user, null while unknown
+  #gone = false; // whether the user no longer exists
 
   /** `open(room)` opens a room of the user. */
   constructor({ client, model, open }) {
@@ -21,10 +23,14 @@ export class UserDialog {
     this.#model = model;
     this.#open = open;
     model.watch(['blocked', 'presence', 'rooms'], () => this.#render());
+    client.on('presence', ({ offline }) => {
+      // They may have deleted their account.
+      if ($('user-dialog').open && (offline?.includes(this.#name) ?? true)) this.#look();
+    });
     this.#on('message', () => this.message(this.#name));
     this.#on('block', () => this.#toggleBlock());
     this.#on('owner', () => {
-      const role = this.#role === 'owner' ? 'member' : 'owner';
+      const role = this.#user?.role === 'owner' ? 'member' : 'owner';
       attempt(() => this.#inRoom('role', { role }));
     });
     this.#on('kick', () => this.#confirmed('kick'));
@@ -36,10 +42,11 @@ export class UserDialog {
     if (name === this.#model.you.name) return;
     this.#name = name;
     this.#room = room;
-    this.#role = null;
+    this.#user = null;
+    this.#gone = false;
     this.#render();
     $('user-dialog').showModal();
-    if (this.#owns) await this.#findRole(name, room);
+    await this.#look();
   }
 
   /** Opens the private conversation with a user. */
@@ -55,18 +62,19 @@ export class UserDialog {
     return room !== undefined && room.kind !== 'direct' && this.#model.isOwner(room);
   }
 
-  // No request returns a single member: the list is read until the user is found.
-  async #findRole(name, room) {
-    await attempt(async () => {
-      let after;
-      let page;
-      do {
-        page = await this.#client.emit('members', { room, ...(after && { after }) });
-        after = page.members.at(-1)?.name;
-        const member = page.members.find((each) => each.name === name);
-        if (member && this.#name === name) this.#role = member.role;
-      } while (page.more && this.#role === null);
-    });
+  /** Asks the server about the user. */
+  async #look() {
+    const name = this.#name;
+    const room = this.#owns ? this.#room : null;
+    try {
+      const user = await this.#client.emit('person', { name, ...(room !== null && { room }) });
+      if (name !== this.#name) return;
+      this.#user = user;
+    } catch (error) {
+      if (name !== this.#name || error.code === 'disconnected') return;
+      if (error.code === 'unknown_person') this.#gone = true;
+      else toast(errorText(error), 'alert');
+    }
     this.#render();
   }
 
@@ -76,14 +84,25 @@ export class UserDialog {
     setText($('user-name'), this.#name);
     const online = this.#model.isOnline(this.#name);
     const blocked = this.#model.blocked.has(this.#name);
-    const state = online === null ? '' : t(online ? 'user.online' : 'user.offline');
-    setText($('user-state'), blocked ? t('user.is_blocked') : state);
     $('user-message').hidden = blocked;
+    setText($('user-state'), this.#gone ? t('user.gone') : this.#stateOf(online, blocked));
     // Unavailable actions are disabled, not hidden: buttons must not move under a click.
     for (const id of ['user-owner', 'user-kick', 'user-ban']) $(id).hidden = !this.#owns;
-    for (const id of ['user-owner', 'user-kick']) $(id).disabled = this.#role === null;
-    setText($('user-owner').lastElementChild, t(this.#role === 'owner' ? 'user.no_owner' : 'user.owner'));
+    const role = this.#user?.role ?? null;
+    for (const id of ['user-message', 'user-block']) $(id).disabled = this.#gone;
+    $('user-owner').disabled = this.#gone || role === null;
+    // An owner can be neither removed nor banned.
+    $('user-kick').disabled = this.#gone || role !== 'member';
+    $('user-ban').disabled = this.#gone || role === 'owner';
+    setText($('user-owner').lastElementChild, t(role === 'owner' ? 'user.no_owner' : 'user.owner'));
     setText($('user-block').lastElementChild, t(blocked ? 'user.unblock' : 'user.block'));
+  }
+
+  #stateOf(online, blocked) {
+    if (blocked) return t('user.is_blocked');
+    const known = online ?? this.#user?.online;
+    const states = [known !== undefined && t(known ? 'user.online' : 'user.offline'), this.#user && markOf(this.#user)];
+    return states.filter(Boolean).join(' · ');
   }
 
   #on(action, handler) {

@@ -29,7 +29,10 @@ export class UserPicker {
   choose(title, chosen) {
     this.#chosen = chosen;
     $('users-title').textContent = title;
+    this.#found = [];
     $('users-list').replaceChildren();
+    $('users-more').hidden = true;
+    $('users-note').textContent = '';
     openSearch($('users-dialog'), $('users-search'));
     this.#fetch();
   }
@@ -61,15 +64,21 @@ export class UserPicker {
 }
 
 /** Returns the list item of a user, with an optional note `aside`. */
-export function userElement({ name, online, guest, aside }, chosen) {
+export function userElement({ name, online, guest, operator, aside }, chosen) {
   const element = fromTemplate('user-template');
   const button = find(element, 'button');
   button.dataset.user = name;
   button.dataset.online = online ?? '';
   showAvatar(find(button, '.avatar'), name);
   find(button, '.name').textContent = name;
-  find(button, '.aside').textContent = aside ?? (guest ? t('user.guest') : '');
+  find(button, '.aside').textContent = aside ?? markOf({ guest, operator });
   if (online) button.ariaDescription = t('user.online');
   button.addEventListener('click', chosen);
   return element;
+}
+
+/** Returns what lists say about a user: whether they are an operator or a guest. */
+export function markOf({ guest, operator }) {
+  if (operator) return t('user.is_operator');
+  return guest ? t('user.is_guest') : '';
 }

@@ -1,18 +1,14 @@
 //! The options of the command line, and how they are parsed.
 #![allow(rustdoc::bare_urls, reason = "the doc comments here are help texts of a terminal")]
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{
     Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind,
     parser::ValueSource,
 };
-use switchboard::{Config, DeflateConfig, Limits};
-use switchboard_chat::{ChatConfig, ChatService, Data, Rate};
+use switchboard::{Config, DeflateConfig, IpNet, Limits};
+use switchboard_chat::{ChatConfig, ChatService, Data, Origin, Rate};
 
 use super::{memory, values};
 
@@ -139,10 +135,11 @@ pub(crate) struct Options {
     /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = values::time_or_zero)]
     pub(crate) keep_alive: Duration,
-    /// Allow web pages of this origin to connect, such as https://other.example; repeatable [default: only the chat's
-    /// own page; for echo and broadcast, any page]
-    #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
-    pub(crate) origin: Vec<String>,
+    /// Allow web pages of this origin to connect, such as https://other.example, or an app's, such as
+    /// capacitor://localhost; null allows pages without an origin; repeatable [default: only the chat's own page; for
+    /// echo and broadcast, any page]
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Vec<Origin>,
     /// Log more to standard error: -v for info, -vv for debug, -vvv for trace messages
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -192,12 +189,13 @@ struct ChatOptions {
     data: Option<PathBuf>,
     /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none;
     /// browsers can use localhost or an IP address]
-    #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
-    public_url: Option<String>,
-    /// IP address of a reverse proxy whose X-Forwarded-For header is trusted; repeatable. Without this option, all
-    /// users behind the proxy share the limits of one address, on sign-in attempts and on connections
-    #[arg(long, value_name = "ADDR")]
-    trusted_proxy: Vec<IpAddr>,
+    #[arg(long, value_name = "ORIGIN", value_parser = values::public_url)]
+    public_url: Option<Origin>,
+    /// IP address or network of reverse proxies, such as 10.0.0.0/8, whose X-Forwarded-For header is trusted;
+    /// repeatable. Without this option, all users behind a proxy share the limits of one address, on sign-in attempts
+    /// and on connections
+    #[arg(long, value_name = "ADDR", value_parser = values::network)]
+    trusted_proxy: Vec<IpNet>,
     /// Allow guests, users without an account [default if --listen is a loopback address and there is no --public-url]
     #[arg(long, overrides_with = "no_guests")]
     guests: bool,
@@ -337,7 +335,7 @@ impl ServeOptions {
         config.limits = Limits::of_bytes(self.options.max_message_bytes.unwrap_or(message_bytes));
         config.max_body_bytes = ChatService::MAX_BODY_BYTES;
         config.max_worker_bytes -= config.max_worker_bytes / EVENT_SHARE;
-        config.uncounted_addresses = self.chat.trusted_proxy.clone();
+        config.uncounted_networks = self.chat.trusted_proxy.clone();
         config
     }
 

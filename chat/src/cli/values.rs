@@ -1,8 +1,12 @@
 //! The values of options, and what is wrong with others.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use switchboard_chat::Name;
+use switchboard::IpNet;
+use switchboard_chat::{Name, Origin};
 
 /// Parses an IP address and a port.
 pub(super) fn address_and_port(text: &str) -> Result<SocketAddr, String> {
@@ -15,10 +19,6 @@ pub(super) fn name_chars(text: &str) -> Result<usize, String> {
         Ok(number @ 1..=Name::HIGHEST_LIMIT) => Ok(number),
         _ => Err(format!("expected a number from 1 to {}", Name::HIGHEST_LIMIT)),
     }
-}
-
-fn default_port(port: &str) -> String {
-    format!("an origin does not contain its scheme's default port; leave out {port}")
 }
 
 /// Parses a time greater than 0, such as `15m`.
@@ -47,14 +47,56 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Parses a scheme and a host, as browsers write them.
-pub(super) fn origin(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match host {
-        // Browsers leave out the default port.
-        Some(_) if text.starts_with("https://") && text.ends_with(":443") => Err(default_port(":443")),
-        Some(_) if text.starts_with("http://") && text.ends_with(":80") => Err(default_port(":80")),
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text.to_owned()),
-        _ => Err("expected a scheme and a host, such as https://chat.example or http://localhost:3000".to_owned()),
+/// Parses an origin of web pages that are loaded over http or https.
+pub(super) fn public_url(text: &str) -> Result<Origin, String> {
+    match text.parse::<Origin>() {
+        Ok(origin) if origin.is_web() => Ok(origin),
+        Ok(_) => Err("expected an address of the web, such as https://chat.example".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Parses an IP address, or a network such as `10.0.0.0/8`. One of IPv4 that is written inside of IPv6 is one of IPv4.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let network =
+        network.map_err(|_| "expected an IP address or a network, such as 127.0.0.1 or 10.0.0.0/8".to_owned())?;
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(V4_IN_V6_BITS)) {
+        (IpAddr::V4(address), Some(bits)) if network.addr().is_ipv6() => {
+            Ok(IpNet::new(address.into(), bits).expect("at most 32 bits"))
+        }
+        _ => Ok(network),
+    }
+}
+
+/// The bits before an address of IPv4 inside of IPv6 (RFC 4291 §2.5.5.2).
+const V4_IN_V6_BITS: u8 = 96;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_address_or_has_a_length() {
+        let rows = [
+            ("127.0.0.1", Some("127.0.0.1/32")),
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3/8", Some("10.1.2.3/8")),
+            ("::1", Some("::1/128")),
+            ("fd00::/8", Some("fd00::/8")),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("::ffff:10.0.0.1", Some("10.0.0.1/32")),
+            ("::ffff:10.0.0.1/90", Some("::ffff:10.0.0.1/90")),
+            ("0.0.0.0/0", Some("0.0.0.0/0")),
+            ("10.0.0.0/33", None),
+            ("10.0.0.0/", None),
+            ("10.0.0/8", None),
+            ("localhost", None),
+            ("127.0.0.1:80", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(network(text).ok().map(|network| network.to_string()).as_deref(), expected, "{text}");
+        }
     }
 }

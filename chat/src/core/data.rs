@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::super::{
     Name, RoomName,
+    blank::is_blank,
+    fold::fold,
     name::BadName,
     password::{BadPassword, Password},
-    precis::is_blank,
     token::{Token, TokenHash},
     wire::EventError,
 };
@@ -55,13 +56,9 @@ pub(super) struct PublicName(pub(super) Option<RoomName>);
 #[derive(Debug)]
 pub(super) struct NewRoomName(pub(super) Result<RoomName, BadName>);
 
-/// The beginning of users' names, as a key.
+/// A text that is searched for in names, folded.
 #[derive(Debug, Default)]
-pub(super) struct UserPrefix(pub(super) String);
-
-/// A part of rooms' names, as a key.
-#[derive(Debug, Default)]
-pub(super) struct RoomPart(pub(super) String);
+pub(super) struct Searched(pub(super) String);
 
 /// The key of a message: `None` if it is not a UUID.
 #[derive(Clone, Copy, Debug)]
@@ -76,19 +73,18 @@ pub(super) struct AnyToken(pub(super) Option<TokenHash>);
 pub(super) struct AnyPassword(pub(super) Result<Password, BadPassword>);
 
 /// A text without control characters (each takes six bytes as JSON), except line breaks and tabs, and without white
-/// space at its end.
+/// space at its end. It is empty if no character of it is visible.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     text: String,
     chars: usize,
-    is_blank: bool,
 }
 
 impl Text {
     fn new(text: &str) -> Self {
         let mut text: String = text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-        text.truncate(text.trim_end().len());
-        Self { chars: text.chars().count(), is_blank: is_blank(&text), text }
+        text.truncate(if is_blank(&text) { 0 } else { text.trim_end().len() });
+        Self { chars: text.chars().count(), text }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -98,11 +94,6 @@ impl Text {
     /// Returns the number of characters.
     pub(super) fn chars(&self) -> usize {
         self.chars
-    }
-
-    /// Returns whether the text has no visible character.
-    pub(super) fn is_blank(&self) -> bool {
-        self.is_blank
     }
 }
 
@@ -122,14 +113,7 @@ from_text! {
     UserName: text => Self(Name::at_most(Name::HIGHEST_LIMIT, text).ok());
     PublicName: text => Self(RoomName::at_most(Name::HIGHEST_LIMIT, text).ok());
     NewRoomName: text => Self(RoomName::at_most(Name::HIGHEST_LIMIT, text));
-    UserPrefix: text => Self(match Name::at_most(Name::HIGHEST_LIMIT, text) {
-        Ok(name) => name.key().to_owned(),
-        Err(_) => text.to_lowercase(),
-    });
-    RoomPart: text => Self(match RoomName::at_most(Name::HIGHEST_LIMIT, text) {
-        Ok(name) => name.key().to_owned(),
-        Err(_) => text.to_lowercase(),
-    });
+    Searched: text => Self(fold(text));
     MessageKey: text => Self(Uuid::try_parse(text).ok());
     AnyToken: text => Self(Token::parse(text).map(|token| token.hash()));
     AnyPassword: text => Self(Password::new(text));

@@ -15,7 +15,7 @@ use super::{
     queue::AnyEvent,
     rooms, sign_in,
     state::{Action, State},
-    users,
+    user_lists, users,
 };
 
 /// A row of the table of events.
@@ -120,7 +120,8 @@ events! {
         "rooms": Rooms(Option<rooms::List>) => rooms::list, Reads, weight 10;
         "create": Create(rooms::Create) => rooms::create, Broadcasts, weight 6;
         "join": Join(rooms::Join) => rooms::join, Reads, weight 3;
-        "leave": Leave(rooms::RoomRef) => rooms::leave, Broadcasts, weight 2;
+        "look": Look(rooms::RoomRef) => rooms::look, Reads, weight 2;
+        "leave": Leave(rooms::Leave) => rooms::leave, Broadcasts, weight 2;
         "members": Members(rooms::ListMembers) => rooms::members, Reads, weight 5;
         "topic": Topic(moderation::SetTopic) => moderation::topic, Broadcasts, weight 1;
         "invite": Invite(moderation::RoomAndName) => moderation::invite, Broadcasts, weight 2;
@@ -140,14 +141,15 @@ events! {
         "read": Read(messages::Read) => messages::read, Reads, weight 1;
         "typing": Typing(rooms::RoomRef) => messages::typing, Broadcasts, weight 1;
         // Users.
-        "people": People(Option<users::List>) => users::list, Reads, weight 5;
+        "people": People(Option<user_lists::List>) => user_lists::list, Reads, weight 5;
+        "person": Person(user_lists::OneUser) => user_lists::one, Reads, weight 1;
         "block": Block(users::Named) => users::block, Changes, weight 1;
         "unblock": Unblock(users::Named) => users::unblock, Changes, weight 1;
         "blocks": Blocks(Option<users::ListBlocked>) => users::blocks, Reads, weight 5;
         "sessions": Sessions(NoData) => users::sessions, Reads, weight 1, grows with Sessions;
         "revoke": Revoke(Option<users::Revoke>) => users::revoke, Changes, weight 8, grows with Sessions;
         "password": Password(users::ChangePassword) => users::password, Changes, weight 1;
-        "delete_account": DeleteAccount(Option<users::DeleteAccount>) => users::delete_account, Changes, weight 4;
+        "delete_account": DeleteAccount(Option<users::DeleteAccount>) => users::delete_account, Changes, weight 8;
         // Notices.
         "notice": Notice(notices::Notice) => notices::notice, Broadcasts, weight 1;
         "dismiss": Dismiss(notices::Dismiss) => notices::dismiss, Reads, weight 1;

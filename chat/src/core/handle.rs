@@ -16,7 +16,10 @@ use super::{
         backlog::{Backlog, Flow},
         device::{DeviceClaim, DeviceKey},
         hash_queue::Asker,
-        interface::{Admit, Callback, ChatCore, Credential, Delivery, FoundAccount, SignInError, SignedIn, You},
+        interface::{
+            Admit, Callback, ChatCore, Credential, Delivery, FoundAccount, FoundSession, NewClient, SignInError,
+            SignedIn,
+        },
         password::{Hasher, Password},
         rate::Network,
         store::Store,
@@ -87,7 +90,7 @@ impl ChatCore for CoreHandle {
 
     fn register(
         &self,
-        from: IpAddr,
+        NewClient { from, agent }: NewClient,
         name: Name,
         password: Password,
         callback: Callback<Result<SignedIn, SignInError>>,
@@ -95,7 +98,7 @@ impl ChatCore for CoreHandle {
         let commands = self.commands.clone();
         self.hasher.hash(Asker::Stranger(Network::widest_of(from)), password, move |hash| match hash {
             Ok(hash) => {
-                let sign_up = move |state: &mut State| state.sign_up(&name, Some(&hash));
+                let sign_up = move |state: &mut State| state.sign_up(&name, Some(&hash), agent);
                 commands.request(Source::Core, Request::new(sign_up, callback));
             }
             Err(error) => callback(Err(error.into())),
@@ -117,7 +120,7 @@ impl ChatCore for CoreHandle {
 
     fn log_in(
         &self,
-        from: IpAddr,
+        NewClient { from, agent }: NewClient,
         account: FoundAccount,
         is_known: bool,
         password: Password,
@@ -130,7 +133,7 @@ impl ChatCore for CoreHandle {
         let (commands, hash) = (self.commands.clone(), credentials.as_ref().map(|(_, hash)| hash.clone()));
         self.hasher.verify_if_admitted(asker, password, hash, admit, move |verified| match (verified, credentials) {
             (Ok(true), Some((user, hash))) => {
-                let log_in = move |state: &mut State| state.log_in(user, &hash, device);
+                let log_in = move |state: &mut State| state.log_in(user, &hash, device, agent);
                 commands.request(Source::Core, Request::new(log_in, callback));
             }
             (Ok(_), _) => callback(Err(SignInError::BadCredentials)),
@@ -138,19 +141,19 @@ impl ChatCore for CoreHandle {
         });
     }
 
-    fn enter_as_guest(&self, from: IpAddr, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
-        let sign_up = move |state: &mut State| state.sign_up(&name, None);
-        self.commands.request(Source::Stranger(from), Request::new(sign_up, callback));
+    fn enter_as_guest(&self, client: NewClient, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
+        let sign_up = move |state: &mut State| state.sign_up(&name, None, client.agent);
+        self.commands.request(Source::Stranger(client.from), Request::new(sign_up, callback));
     }
 
-    fn log_out(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<(), SignInError>>) {
-        let log_out = move |state: &mut State| state.log_out(&token);
+    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>) {
+        let log_out = move |state: &mut State| state.log_out(&tokens);
         self.commands.request(Source::Stranger(from), Request::new(log_out, callback));
     }
 
-    fn signed_in(&self, from: IpAddr, token: TokenHash, callback: Callback<Result<Option<(You, u64)>, SignInError>>) {
-        let signed_in = move |state: &mut State| state.signed_in(&token);
-        self.commands.request(Source::Stranger(from), Request::new(signed_in, callback));
+    fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>) {
+        let session = move |state: &mut State| state.session(&tokens);
+        self.commands.request(Source::Stranger(from), Request::new(session, callback));
     }
 }
 

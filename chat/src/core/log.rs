@@ -197,7 +197,7 @@ impl State {
 /// Maximum messages in one catch-up.
 const MAX_CATCH_UP: usize = 200;
 /// Maximum messages for a client without a position.
-const LATEST_MESSAGES: usize = 50;
+pub(super) const LATEST_MESSAGES: usize = 50;
 /// A log is trimmed every this many entries, or more often if the configuration keeps few.
 const TRIM_INTERVAL: u64 = 10;
 // With a longer interval, a log would grow faster than it is trimmed.

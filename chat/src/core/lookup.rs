@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     super::store::{
-        ACTIVITY_STEP, DirectsEnd, EntryHash, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
+        ACTIVITY_STEP, DirectsEnd, EntryHash, LOBBY, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
         StoreError, UserId,
     },
     cache::Profile,
@@ -34,6 +34,9 @@ pub(super) struct RoomView {
     members: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
+    /// The user who has invited this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 impl State {
@@ -54,7 +57,7 @@ impl State {
     /// Returns the user whose name a client has sent.
     pub(super) fn find_user(&mut self, name: &UserName) -> Result<UserId, Failure> {
         let found = match &name.0 {
-            Some(name) => self.store.user_named(name.key())?,
+            Some(name) => self.store.user_named(name)?,
             None => None,
         };
         match found {
@@ -102,6 +105,10 @@ impl State {
             }
             None => (room.name.clone(), false),
         };
+        let by = match member.map(|member| member.role) {
+            Some(Role::Invited) => self.inviter(room.id, user)?,
+            Some(Role::Banned | Role::Member | Role::Owner) | None => None,
+        };
         Ok(RoomView {
             room: room.id,
             kind: room.kind,
@@ -117,12 +124,28 @@ impl State {
             unread,
             members: self.cache.count_members(&self.store, room.id)?,
             gone,
+            by,
         })
     }
 
     /// Returns how many messages after the one numbered `read` are unread by a member of a room.
     pub(super) fn count_unread(&mut self, room: RoomId, user: UserId, read: u64) -> Result<u64, StoreError> {
         if read < self.head(room)?.seq { self.cache.count_unread(&self.store, room, read, user) } else { Ok(0) }
+    }
+
+    /// Returns the name of the user who has invited another to a room, unless the inviter is gone.
+    fn inviter(&mut self, room: RoomId, user: UserId) -> Result<Option<String>, StoreError> {
+        let Some(inviter) = self.store.inviter(room, user)? else { return Ok(None) };
+        let profile = self.profile(inviter)?;
+        Ok((!profile.gone).then(|| profile.name.clone()))
+    }
+
+    /// Returns whether a room is removed with its messages when this member leaves.
+    pub(super) fn is_kept_by(&mut self, room: &RoomRow, user: UserId) -> Result<bool, StoreError> {
+        match other_member(room, user) {
+            Some(other) => Ok(self.profile(other)?.gone && self.head(room.id)?.seq > 0),
+            None => Ok(room.id != LOBBY && !self.store.has_other_member(room.id, user)?),
+        }
     }
 
     /// Returns the time of a direct room's latest message for the order of conversations. It is the time of the entry,

@@ -227,9 +227,8 @@ impl Call<'_> {
     /// Checks the text and key of a message, and charges it to the rate limit.
     fn check_draft<'a>(&mut self, text: &'a Text, key: MessageKey) -> Result<Draft<'a>, Failure> {
         let MessageKey(Some(key)) = key else { return refuse("bad_key", "A message's key is a UUID.") };
-        let is_blank = text.is_blank();
         let text = within(text, self.state.config.limits.text_chars)?;
-        if is_blank {
+        if text.is_empty() {
             return refuse("empty", "The text is empty.");
         }
         self.state.rate_limit(Action::Message, self.user).or_else(too_fast)?;

@@ -30,7 +30,8 @@
 //! | `messages.rs` | handlers: sending and reading messages |
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
-//! | `users.rs` | handlers: online users, blocking, sessions, accounts |
+//! | `user_lists.rs` | handlers: lists of users, and single ones |
+//! | `users.rs` | handlers: blocking, sessions, accounts |
 //! | `notices.rs` | handlers: notices by operators |
 //! | `sweep.rs` | work at intervals: finds background work, publishes presence |
 //! | `background.rs` | work in small pieces: ends sessions, deletes what removed rooms and users leave |
@@ -64,6 +65,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod text;
+mod user_lists;
 mod users;
 
 pub(super) use handle::CoreHandle;

@@ -53,7 +53,8 @@ pub(super) fn invite(call: &mut Call<'_>, data: &RoomAndName) -> HandlerResult {
     }
     match call.state.store.member(room.id, user)?.map(|member| member.role) {
         Some(Role::Banned) => return refuse("banned", "This user is banned from the room."),
-        Some(_) => return done(),
+        Some(Role::Member | Role::Owner) => return refuse("is_member", "This user is a member of the room."),
+        Some(Role::Invited) => return done(),
         None => {}
     }
     call.make_room_for_invitation(user)?;

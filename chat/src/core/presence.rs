@@ -4,13 +4,14 @@
 //! [`roll_back`](Presence::roll_back).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
     time::{Duration, Instant},
 };
 
 use switchboard::ConnectionId;
 
-use super::super::store::{DirectsEnd, Millis, SessionId, SessionRow, UserId};
+use super::super::store::{DirectsEnd, Millis, SessionId, SessionRow, UserId, UserPlace};
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
@@ -20,8 +21,8 @@ pub(super) struct Presence {
     awaited: BTreeSet<(Instant, ConnectionId)>,
     connections: HashMap<ConnectionId, (UserId, SessionId)>,
     users: HashMap<UserId, OnlineUser>,
-    /// The users online, by the keys of their names.
-    by_key: BTreeMap<String, UserId>,
+    /// The users online, in the order of their names.
+    by_name: BTreeSet<UserPlace>,
     /// The length of all their names together.
     name_bytes: usize,
     sessions: HashMap<SessionId, LiveSession>,
@@ -49,13 +50,13 @@ enum Undo {
 #[derive(Debug)]
 enum Removed {
     Unauthenticated(Instant),
-    SignedIn { name: String, key: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
+    SignedIn { name: String, folded: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
 struct OnlineUser {
     name: String,
-    key: String,
+    folded: String,
     connections: Vec<ConnectionId>,
     /// Each connection knows the direct rooms up to here.
     known: DirectsEnd,
@@ -87,7 +88,7 @@ struct Change {
 pub(super) struct NewConnection<'a> {
     pub(super) connection: ConnectionId,
     pub(super) name: &'a str,
-    pub(super) key: &'a str,
+    pub(super) folded: &'a str,
     pub(super) guest: bool,
     /// The end of the list of direct rooms that the connection gets.
     pub(super) known: DirectsEnd,
@@ -121,9 +122,9 @@ impl Presence {
                 Undo::Disconnected(connection, Removed::Unauthenticated(until)) => {
                     self.add_unauthenticated(connection, until);
                 }
-                Undo::Disconnected(connection, Removed::SignedIn { name, key, guest, known, session, stored }) => {
-                    let (name, key, session) = (&name, &key, &session);
-                    self.add(NewConnection { connection, name, key, guest, known, session }, stored);
+                Undo::Disconnected(connection, Removed::SignedIn { name, folded, guest, known, session, stored }) => {
+                    let (name, folded, session) = (&name, &folded, &session);
+                    self.add(NewConnection { connection, name, folded, guest, known, session }, stored);
                 }
                 Undo::Used(session, before) => {
                     if let Some(live) = self.sessions.get_mut(&session) {
@@ -173,7 +174,7 @@ impl Presence {
     pub(super) fn is_empty(&self) -> bool {
         let connections = [self.unauthenticated.len(), self.awaited.len(), self.connections.len()];
         let sessions = [self.sessions.len(), self.checks.len(), self.unstored.len()];
-        connections == [0; 3] && sessions == [0; 3] && self.users.is_empty() && self.by_key.is_empty()
+        connections == [0; 3] && sessions == [0; 3] && self.users.is_empty() && self.by_name.is_empty()
     }
 
     pub(super) fn is_unauthenticated(&self, connection: ConnectionId) -> bool {
@@ -188,14 +189,14 @@ impl Presence {
     }
 
     fn add(&mut self, new: NewConnection<'_>, stored: Millis) {
-        let NewConnection { connection, name, key, guest, known, session } = new;
+        let NewConnection { connection, name, folded, guest, known, session } = new;
         self.connections.insert(connection, (session.user, session.id));
         let present = self.users.entry(session.user).or_insert_with(|| {
             let change = self.changed.entry(session.user);
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
-            self.by_key.insert(key.to_owned(), session.user);
+            self.by_name.insert(UserPlace { folded: folded.to_owned(), id: session.user });
             self.name_bytes += name.len();
-            OnlineUser { name: name.to_owned(), key: key.to_owned(), connections: Vec::new(), known }
+            OnlineUser { name: name.to_owned(), folded: folded.to_owned(), connections: Vec::new(), known }
         });
         present.connections.push(connection);
         present.known = present.known.or_earlier(known);
@@ -250,11 +251,11 @@ impl Presence {
     fn remove(&mut self, connection: ConnectionId) -> Option<Removed> {
         let (user, id) = self.connections.remove(&connection)?;
         let present = self.users.get_mut(&user)?;
-        let (name, key, known) = (present.name.clone(), present.key.clone(), present.known);
+        let (name, folded, known) = (present.name.clone(), present.folded.clone(), present.known);
         present.connections.retain(|other| *other != connection);
         if present.connections.is_empty() {
             self.users.remove(&user);
-            self.by_key.remove(&key);
+            self.by_name.remove(&UserPlace { folded: folded.clone(), id: user });
             self.name_bytes -= name.len();
             self.changed.entry(user).or_insert(Change { name: name.clone(), was_online: true });
         }
@@ -267,7 +268,7 @@ impl Presence {
             unstored_since.map(|since| self.unstored.remove(&(since, id)));
         }
         let session = SessionRow { id, user, created, used, expires };
-        Some(Removed::SignedIn { name, key, guest, known, session, stored })
+        Some(Removed::SignedIn { name, folded, guest, known, session, stored })
     }
 
     /// Returns the user and session of a connection that is signed in.
@@ -308,11 +309,11 @@ impl Presence {
         self.users.len()
     }
 
-    /// Returns the online users whose names' keys come after `after`, in the order of the keys.
-    pub(super) fn users(&self, after: &str) -> impl Iterator<Item = (UserId, &str)> {
-        let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        let ids = self.by_key.range::<str, _>(behind).map(|(_, id)| *id);
-        ids.filter_map(|id| self.users.get(&id).map(|present| (id, &*present.name)))
+    /// Returns the online users in the order of names, from the first or after a place in that order.
+    pub(super) fn users(&self, after: Option<&UserPlace>) -> impl Iterator<Item = (UserId, &str)> {
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let places = self.by_name.range::<UserPlace, _>(behind);
+        places.filter_map(|UserPlace { id, .. }| self.users.get(id).map(|present| (*id, &*present.name)))
     }
 
     pub(super) fn session_ids(&self) -> impl Iterator<Item = SessionId> {

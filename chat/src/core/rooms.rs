@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        store::{Entry, LOBBY, Member, Role, RoomId, RoomKind, RoomRow, Store, StoreError, UserId},
+        store::{Entry, LOBBY, Member, Role, RoomId, RoomKind, RoomRow, Span, Store, StoreError, UserId},
         token::epoch,
-        wire,
+        wire::{self, EventError},
     },
     call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
-    data::{NewRoomName, PublicName, RoomPart, Text, UserName},
+    data::{NewRoomName, PublicName, Searched, Text, UserName},
     effects::{Effect, Topic},
-    log::{CatchUp, MessageView, Position},
+    log::{CatchUp, LATEST_MESSAGES, MessageView, Position},
     lookup::{RoomView, other_member},
     state::{Action, State},
     text::within,
@@ -28,6 +28,13 @@ struct Entered {
     live: bool,
 }
 
+/// The reply to a client that looks at a room.
+#[derive(Serialize)]
+struct Looked {
+    room: RoomView,
+    messages: Vec<MessageView>,
+}
+
 #[derive(Serialize)]
 struct Rooms {
     rooms: Vec<RoomView>,
@@ -40,6 +47,9 @@ struct Rooms {
 pub(super) struct MembersView {
     members: Vec<MemberView>,
     more: bool,
+    /// How many members the room has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +57,10 @@ struct MemberView {
     name: String,
     role: Role,
     online: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    guest: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    operator: bool,
 }
 
 /// Why a user is no longer in a room.
@@ -75,15 +89,15 @@ pub(super) struct RoomRef {
 #[serde(default)]
 pub(super) struct List {
     after: Option<PublicName>,
-    search: RoomPart,
+    search: Searched,
 }
 
 /// `rooms`: lists public rooms. A page of a search may have few rooms, or none, although more follow.
 pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
     let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|PublicName(name)| name.as_ref());
-    let after = after.map_or(String::new(), |name| RoomKind::key_of_name(name.key()));
+    let after = after.map(|name| call.state.store.place_of_room(name)).transpose()?;
     let search = data.as_ref().map_or("", |list| &list.search.0);
-    let found = call.state.store.public_rooms(search, &after, MAX_LISTED_ROOMS)?;
+    let found = call.state.store.public_rooms(search, after.as_ref(), MAX_LISTED_ROOMS)?;
     let next = match found.last {
         Some(id) => call.state.room(id)?.map(|room| room.name.clone()),
         None => None,
@@ -155,7 +169,7 @@ pub(super) fn join(call: &mut Call<'_>, data: &Join) -> HandlerResult {
     let state = &mut *call.state;
     let id = match (room, name) {
         (Some(id), None) => Some(*id),
-        (None, Some(PublicName(Some(name)))) => state.store.room_with_key(&RoomKind::key_of_name(name.key()))?,
+        (None, Some(PublicName(Some(name)))) => state.store.room_named(name)?,
         (None, Some(PublicName(None))) => None,
         _ => return refuse("bad_data", "Give either room or name."),
     };
@@ -180,10 +194,33 @@ pub(super) fn join(call: &mut Call<'_>, data: &Join) -> HandlerResult {
     call.enter(&room, since.as_ref())
 }
 
-/// `leave`: ends the user's membership, or declines an invitation.
-pub(super) fn leave(call: &mut Call<'_>, data: &RoomRef) -> HandlerResult {
+/// `look`: shows a room to a user who may join it: the room, and its latest messages. The user becomes no member.
+pub(super) fn look(call: &mut Call<'_>, data: &RoomRef) -> HandlerResult {
+    let (room, member) = call.state.find_room(data.room, call.user)?;
+    if member.is_some_and(|member| member.role == Role::Banned) {
+        return refuse("banned", "You are banned from this room.");
+    }
+    let head = call.state.head(room.id)?;
+    let (messages, _) = call.state.messages(&room, Span::Before(head.seq + 1, LATEST_MESSAGES))?;
+    result(&Looked { room: call.state.room_view(&room, call.user)?, messages })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Leave {
+    room: RoomId,
+    /// Whether the room is to be removed if the user is its last member.
+    #[serde(default)]
+    remove: bool,
+}
+
+/// `leave`: ends the user's membership, or declines an invitation. The last member must confirm that the room is
+/// removed.
+pub(super) fn leave(call: &mut Call<'_>, data: &Leave) -> HandlerResult {
     match call.state.find_room(data.room, call.user)? {
         (room, Some(member)) if member.role > Role::Banned => {
+            if member.role >= Role::Member && !data.remove && call.state.is_kept_by(&room, call.user)? {
+                return Err(Failure::Refused(EventError::last_member(vec![room.id.number()])));
+            }
             call.state.leave_room(&room, call.user, member.role)?;
             done()
         }
@@ -201,7 +238,9 @@ pub(super) struct ListMembers {
 pub(super) fn members(call: &mut Call<'_>, data: &ListMembers) -> HandlerResult {
     let state = &mut *call.state;
     let (room, _) = state.find_joined_room(data.room, call.user)?;
-    result(&state.members(&room, Store::members, data.after.as_ref())?)
+    let count = state.cache.count_members(&state.store, room.id)?;
+    let members = state.members(&room, Store::members, data.after.as_ref())?;
+    result(&MembersView { count: Some(count), ..members })
 }
 
 impl Call<'_> {
@@ -311,10 +350,16 @@ impl State {
         found.truncate(MAX_LISTED_MEMBERS);
         let mut members = Vec::new();
         for member in found {
-            let name = self.profile(member.user)?.name.clone();
-            members.push(MemberView { name, role: member.role, online: self.presence.is_online(member.user) });
+            let profile = self.profile(member.user)?;
+            members.push(MemberView {
+                name: profile.name.clone(),
+                role: member.role,
+                online: self.presence.is_online(member.user),
+                guest: profile.guest,
+                operator: profile.operator,
+            });
         }
-        Ok(MembersView { members, more })
+        Ok(MembersView { members, more, count: None })
     }
 
     /// Pushes a room to a user, as the user sees it now.

@@ -83,10 +83,12 @@ impl State {
         Ok(())
     }
 
-    /// Ends the session of a token, because its user logs out.
-    pub(super) fn log_out(&mut self, token: &TokenHash) -> Result<Result<(), SignInError>, StoreError> {
-        if let Some(session) = self.store.session_of_token(token)? {
-            self.end_session(&session, Reason::Logout)?;
+    /// Ends the sessions of these tokens, because their user logs out.
+    pub(super) fn log_out(&mut self, tokens: &[TokenHash]) -> Result<Result<(), SignInError>, StoreError> {
+        for token in tokens {
+            if let Some(session) = self.store.session_of_token(token)? {
+                self.end_session(&session, Reason::Logout)?;
+            }
         }
         Ok(Ok(()))
     }

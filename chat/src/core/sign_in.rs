@@ -1,6 +1,6 @@
 //! The start of sessions, and the authentication of connections by their tokens.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, slice, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use switchboard::{CloseCode, ConnectionId};
@@ -9,9 +9,10 @@ use super::{
     super::{
         Name,
         device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim},
-        interface::{Credential, FoundAccount, SignInError, SignedIn, You},
+        interface::{Credential, FoundAccount, FoundSession, LimitsView, SignInError, SignedIn, You},
         store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
         token::{Token, TokenHash},
+        user_agent::UserAgent,
         wire::{self, EventError},
     },
     call::{HandlerResult, done, refuse},
@@ -48,15 +49,6 @@ struct SessionView {
 }
 
 #[derive(Serialize)]
-struct LimitsView {
-    text: usize,
-    topic: usize,
-    name: usize,
-    room_name: usize,
-    rooms: usize,
-}
-
-#[derive(Serialize)]
 struct Online<'a> {
     count: usize,
     names: Option<Vec<&'a str>>,
@@ -69,7 +61,7 @@ impl State {
         name: &Name,
         claim: Option<&DeviceClaim>,
     ) -> Result<Result<FoundAccount, SignInError>, StoreError> {
-        let credentials = self.store.user_named(name.key())?.and_then(|user| Some((user.id, user.password?)));
+        let credentials = self.store.user_named(name)?.and_then(|user| Some((user.id, user.password?)));
         let device = match (&credentials, claim) {
             (Some((user, hash)), Some(claim)) => {
                 self.device_key.confirm(claim, device_account(*user, hash), self.clock.now())
@@ -84,6 +76,7 @@ impl State {
         &mut self,
         name: &Name,
         password: Option<&str>,
+        agent: UserAgent,
     ) -> Result<Result<SignedIn, SignInError>, StoreError> {
         let now = self.now.wall;
         let Some(user) = self.store.add_user(name.as_str(), name.key(), password, now)? else {
@@ -92,7 +85,7 @@ impl State {
         self.cache.role_changed(LOBBY, None, Some(Role::Member));
         // Notices of before are not for the new user.
         self.store.dismiss_notices(user, self.store.latest_notice()?)?;
-        self.begin_session(user, None)
+        self.begin_session(user, None, agent)
     }
 
     /// Begins a session for a user whose password was verified against the hash `password`, unless the hash has changed
@@ -102,9 +95,10 @@ impl State {
         user: UserId,
         password: &str,
         device: Option<Device>,
+        agent: UserAgent,
     ) -> Result<Result<SignedIn, SignInError>, StoreError> {
         match self.store.user(user)? {
-            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user, device),
+            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user, device, agent),
             _ => Ok(Err(SignInError::BadCredentials)),
         }
     }
@@ -113,6 +107,7 @@ impl State {
         &mut self,
         user: UserId,
         device: Option<Device>,
+        agent: UserAgent,
     ) -> Result<Result<SignedIn, SignInError>, StoreError> {
         let Some(row) = self.store.user(user)? else { return Ok(Err(SignInError::BadCredentials)) };
         // A user who logs in again and again without logging out must not fill the store.
@@ -125,9 +120,9 @@ impl State {
         let token = Token::random();
         let now = self.clock.now();
         let expires = now.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
-        let session = self.store.add_session(&row, &token.hash(), now, expires)?;
+        let session = self.store.add_session(&row, &token.hash(), now, expires, agent)?;
         let device_cookie = row.password.as_deref().map(|hash| {
-            let (name_key, device) = (row.key.as_deref().unwrap_or_default(), device.unwrap_or_else(Device::random));
+            let (name_key, device) = (row.key_of_name(), device.unwrap_or_else(Device::random));
             self.device_key.issue(
                 name_key,
                 device_account(row.id, hash),
@@ -138,13 +133,28 @@ impl State {
         Ok(Ok(SignedIn { you: you(&row), token, expires: self.clock.to_wall(session.expires), device_cookie }))
     }
 
-    /// Returns the user of a token, and the latest time at which the session ends.
-    pub(super) fn signed_in(
+    /// Returns what a client may know before it signs in, and the user of the first of its tokens that is valid.
+    pub(super) fn session(&mut self, tokens: &[TokenHash]) -> Result<Result<FoundSession, SignInError>, StoreError> {
+        let session = self.first_valid_session(tokens)?.ok();
+        let you = session.map(|(session, user)| (you(&user), self.clock.to_wall(session.expires)));
+        Ok(Ok(FoundSession { you, has_accounts: self.store.has_accounts()? }))
+    }
+
+    /// Returns the session of the first of some tokens that is valid and its user, or a reason why
+    /// there is none.
+    fn first_valid_session(
         &mut self,
-        token: &TokenHash,
-    ) -> Result<Result<Option<(You, Millis)>, SignInError>, StoreError> {
-        let Ok((session, user)) = self.valid_session(token)? else { return Ok(Ok(None)) };
-        Ok(Ok(Some((you(&user), self.clock.to_wall(session.expires)))))
+        tokens: &[TokenHash],
+    ) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
+        let mut refused = Reason::Unknown;
+        for token in tokens {
+            match self.valid_session(token)? {
+                Ok(valid) => return Ok(Ok(valid)),
+                Err(Reason::Unknown) => {}
+                Err(reason) => refused = reason,
+            }
+        }
+        Ok(Err(refused))
     }
 
     /// Returns the session of a token and its user, or the reason why there is none.
@@ -166,14 +176,14 @@ impl State {
         match credential {
             Credential::None => self.presence.await_auth(connection, self.now.instant + AUTH_TIMEOUT),
             Credential::Malformed => self.expire(connection, Reason::Unknown),
-            Credential::Token(token) => self.sign_in(connection, token)?,
+            Credential::Tokens(tokens) => self.sign_in(connection, tokens)?,
         }
         Ok(())
     }
 
-    /// Signs a connection in by a token, or closes it.
-    fn sign_in(&mut self, connection: ConnectionId, token: &TokenHash) -> Result<(), StoreError> {
-        let (session, user) = match self.valid_session(token)? {
+    /// Signs a connection in by the first of some tokens that is valid, or closes it.
+    fn sign_in(&mut self, connection: ConnectionId, tokens: &[TokenHash]) -> Result<(), StoreError> {
+        let (session, user) = match self.first_valid_session(tokens)? {
             Ok(valid) => valid,
             Err(reason) => {
                 self.expire(connection, reason);
@@ -200,22 +210,15 @@ impl State {
         rooms.extend(directs);
         let (blocked, blocked_more) = self.blocked_by(user.id, None)?;
         let notices = self.notices_for(user.id)?;
-        let (name, key, guest) = (&*user.name, user.key.as_deref().unwrap_or_default(), user.is_guest());
-        self.presence.connect(NewConnection { connection, name, key, guest, known, session: &session });
-        let limits = &self.config.limits;
+        let (name, folded, guest) = (&*user.name, user.folded.as_deref().unwrap_or_default(), user.is_guest());
+        self.presence.connect(NewConnection { connection, name, folded, guest, known, session: &session });
         let count = self.presence.count();
-        let names = self.presence.has_few_users().then(|| self.presence.users("").map(|(_, name)| name).collect());
+        let names = self.presence.has_few_users().then(|| self.presence.users(None).map(|(_, name)| name).collect());
         let welcome = Welcome {
             you: you(&user),
             session: SessionView { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
             time: self.now.wall,
-            limits: LimitsView {
-                text: limits.text_chars,
-                topic: limits.topic_chars,
-                name: limits.name_chars,
-                room_name: limits.room_name_chars,
-                rooms: limits.rooms,
-            },
+            limits: LimitsView::from(&self.config.limits),
             rooms,
             older: (!known.is_complete()).then_some(known),
             blocked,
@@ -242,7 +245,7 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> 
         return refuse("bad_data", "This connection is signed in already.");
     }
     match &data.token.0 {
-        Some(token) => state.sign_in(connection, token)?,
+        Some(token) => state.sign_in(connection, slice::from_ref(token))?,
         None => state.expire(connection, Reason::Unknown),
     }
     match state.presence.identity_of(connection) {

@@ -1,4 +1,4 @@
-//! Handlers: online users, blocking, sessions, accounts.
+//! Handlers: blocking, sessions, accounts.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,64 +7,17 @@ use super::{
         hash_queue::Asker,
         interface::SignInError,
         password::{BadPassword, HashError, Password},
-        store::{Millis, SessionId, StoreError, UserId},
+        store::{Millis, RoomId, SessionId, StoreError, UserId},
         wire::{self, EventError},
     },
     call::{Call, Failure, HandlerResult, PendingReply, Reply, done, refuse, result, too_fast},
-    data::{AnyPassword, NoData, UserName, UserPrefix},
+    data::{AnyPassword, NoData, UserName},
     effects::{Effect, Topic},
     fair::Source,
     queue::{AnyRequest, CommandSender, Request},
     sessions::Reason,
     state::{Action, State},
 };
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct List {
-    after: Option<UserName>,
-    search: Option<UserPrefix>,
-}
-
-#[derive(Serialize)]
-struct Users {
-    people: Vec<UserView>,
-    more: bool,
-}
-
-#[derive(Serialize)]
-struct UserView {
-    name: String,
-    guest: bool,
-    online: bool,
-}
-
-/// `people`: lists the online users, or with `search` all users whose name begins with it.
-pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
-    let state = &mut *call.state;
-    let after = data.as_ref().and_then(|list| list.after.as_ref()).and_then(|UserName(name)| name.as_ref());
-    let after = after.map_or("", |name| name.key());
-    let search = data.as_ref().and_then(|list| list.search.as_ref());
-    let mut users = Vec::new();
-    match search {
-        Some(UserPrefix(prefix)) => {
-            for user in state.store.users_from(prefix, after, MAX_LISTED_USERS + 1)? {
-                let (guest, online) = (user.is_guest(), state.presence.is_online(user.id));
-                users.push(UserView { name: user.name, guest, online });
-            }
-        }
-        None => {
-            let ids: Vec<_> = state.presence.users(after).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
-            for id in ids {
-                let profile = state.profile(id)?;
-                users.push(UserView { name: profile.name.clone(), guest: profile.guest, online: true });
-            }
-        }
-    }
-    let more = users.len() > MAX_LISTED_USERS;
-    users.truncate(MAX_LISTED_USERS);
-    result(&Users { people: users, more })
-}
 
 #[derive(Deserialize)]
 pub(super) struct Named {
@@ -138,17 +91,27 @@ struct SessionView {
     created: Millis,
     used: Millis,
     current: bool,
+    device: DeviceView,
+}
+
+/// The client that has begun the session. Names are null if they are not known.
+#[derive(Serialize)]
+struct DeviceView {
+    program: Option<&'static str>,
+    system: Option<&'static str>,
 }
 
 /// `sessions`: lists the user's sessions.
 pub(super) fn sessions(call: &mut Call<'_>, _: &NoData) -> HandlerResult {
-    let sessions = call.state.store.sessions_of(call.user)?;
+    let sessions = call.state.store.sessions_with_agents_of(call.user)?;
     let clock = call.state.clock;
-    let sessions = sessions.into_iter().map(|row| row.corrected(clock.now())).map(|row| SessionView {
+    let sessions = sessions.into_iter().map(|(row, agent)| (row.corrected(clock.now()), agent));
+    let sessions = sessions.map(|(row, agent)| SessionView {
         session: row.id,
         created: clock.to_wall(row.created),
         used: clock.to_wall(call.state.presence.session(row.id).map_or(row.used, |live| live.used)),
         current: row.id == call.session,
+        device: DeviceView { program: agent.program, system: agent.system },
     });
     result(&Sessions { sessions: sessions.collect() })
 }
@@ -203,7 +166,7 @@ pub(super) fn password(call: &mut Call<'_>, data: &ChangePassword) -> HandlerRes
                             state.end_other_sessions(user, session)?;
                             Ok(Ok(()))
                         }
-                        _ => Ok(Err(SignInError::BadCredentials)),
+                        _ => Ok(Err(own_account_error(SignInError::BadCredentials))),
                     }
                 };
                 commands.clone().request(Source::Core, reply_after((pending, commands), change));
@@ -216,10 +179,18 @@ pub(super) fn password(call: &mut Call<'_>, data: &ChangePassword) -> HandlerRes
 #[serde(default)]
 pub(super) struct DeleteAccount {
     password: Option<AnyPassword>,
+    /// Rooms that may be removed because the user is their last member.
+    remove: Vec<RoomId>,
 }
 
-/// `delete_account`: deletes the user's account, with its sessions and memberships, and frees its name.
+/// `delete_account`: deletes the user's account, with its sessions and memberships, and frees its name. The user must
+/// confirm that rooms are removed of which they are the last member.
 pub(super) fn delete_account(call: &mut Call<'_>, data: &Option<DeleteAccount>) -> HandlerResult {
+    let confirmed = match data {
+        Some(data) => call.state.confirmed_removals(call.user, data.remove.clone())?,
+        None => call.state.confirmed_removals(call.user, Vec::new())?,
+    };
+    let confirmed = confirmed.map_err(Failure::Refused)?;
     if call.state.profile(call.user)?.guest {
         call.state.remove_user(call.user)?;
         return done();
@@ -235,8 +206,14 @@ pub(super) fn delete_account(call: &mut Call<'_>, data: &Option<DeleteAccount>) 
                 return reply_with_error((pending, commands), error);
             }
             let remove = move |state: &mut State| match state.store.user(user)? {
-                Some(row) if row.password.as_ref() == Some(&hash) => state.remove_user(user).map(Ok),
-                _ => Ok(Err(SignInError::BadCredentials)),
+                // Refused if the user has become the last member of another room meanwhile.
+                Some(row) if row.password.as_ref() == Some(&hash) => {
+                    match state.confirmed_removals(user, confirmed.clone())? {
+                        Ok(_) => state.remove_user(user).map(Ok),
+                        Err(error) => Ok(Err(error)),
+                    }
+                }
+                _ => Ok(Err(own_account_error(SignInError::BadCredentials))),
             };
             commands.clone().request(Source::Core, reply_after((pending, commands), remove));
         });
@@ -267,13 +244,13 @@ type ReplyPath = (PendingReply, CommandSender<State>);
 /// Returns a request that changes an account, and then sends the reply.
 fn reply_after(
     (pending, commands): ReplyPath,
-    mut change: impl FnMut(&mut State) -> Result<Result<(), SignInError>, StoreError> + Send + 'static,
+    mut change: impl FnMut(&mut State) -> Result<Result<(), EventError>, StoreError> + Send + 'static,
 ) -> impl AnyRequest<State> + 'static {
     let reply = pending.clone();
     let run = move |state: &mut State| {
         let before = state.effects.len();
         let changed = change(state)?;
-        reply.send(state, before, changed.map_err(own_account_error));
+        reply.send(state, before, changed);
         Ok(Ok(()))
     };
     Request::new(
@@ -319,6 +296,23 @@ impl State {
         Ok(Reply::Later)
     }
 
+    /// Returns the rooms that go with a user, because no other member is left, if all of them are in `confirmed`.
+    ///
+    /// # Errors
+    /// `last_member`, with all of these rooms.
+    fn confirmed_removals(
+        &self,
+        user: UserId,
+        mut confirmed: Vec<RoomId>,
+    ) -> Result<Result<Vec<RoomId>, EventError>, StoreError> {
+        let rooms = self.store.rooms_only_of(user)?;
+        confirmed.sort_unstable();
+        if rooms.iter().all(|room| confirmed.binary_search(room).is_ok()) {
+            return Ok(Ok(rooms));
+        }
+        Ok(Err(EventError::last_member(rooms.into_iter().map(RoomId::number).collect())))
+    }
+
     /// Ends all sessions of a user except one.
     fn end_other_sessions(&mut self, user: UserId, except: SessionId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(user)? {
@@ -332,5 +326,3 @@ impl State {
 
 /// Maximum users that a user blocks.
 const MAX_BLOCKED: usize = 1000;
-/// Maximum users in one list.
-const MAX_LISTED_USERS: usize = 200;

@@ -50,6 +50,10 @@ impl UserId {
 }
 
 impl RoomId {
+    pub(crate) fn number(self) -> i64 {
+        self.0
+    }
+
     /// The largest id, which no room has.
     pub(super) const MAX: Self = Self(i64::MAX);
 }

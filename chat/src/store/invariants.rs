@@ -27,6 +27,13 @@ pub(super) const RULES: &[Rule] = &rules![
         WHEN 0 THEN 'name *' WHEN 1 THEN 'invited *' WHEN 2 THEN 'pair *' ELSE 'removed *' END",
     "SELECT 'the membership of user ' || person || ' in room ' || room || ' has the unknown role ' || role
         FROM members WHERE role NOT BETWEEN 0 AND 3",
+    "SELECT 'room ' || id || ' has a folded name, or has none' FROM rooms WHERE (folded IS NULL) <> (kind <> 0)",
+    "SELECT 'user ' || id || ' has a folded name, or has none' FROM people WHERE (folded IS NULL) <> (key IS NULL)",
+    // Reserved keys.
+    "SELECT 'room ' || id || ' waits for a name that is free' FROM rooms WHERE instr(key, char(0x10FFFF)) > 0
+        AND substr(key, 1, instr(key, char(0x10FFFF)) - 1) NOT IN (SELECT key FROM rooms)",
+    "SELECT 'user ' || id || ' waits for a name that is free' FROM people WHERE instr(key, char(0x10FFFF)) > 0
+        AND substr(key, 1, instr(key, char(0x10FFFF)) - 1) NOT IN (SELECT key FROM people WHERE key IS NOT NULL)",
     // Ids are never reused.
     "SELECT 'the next id of ' || name || ' is in use' FROM sqlite_sequence WHERE seq < CASE name
         WHEN 'people' THEN (SELECT max(id) FROM people) WHEN 'rooms' THEN (SELECT max(id) FROM rooms)
@@ -90,22 +97,21 @@ fn found(db: &Connection, sql: &str) -> Result<Vec<String>, StoreError> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// The search's index has exactly the pairs of characters of all public rooms' keys.
+/// The search's index has exactly the pairs of characters of all public rooms' folded names.
 fn search_index(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut wrong = Vec::new();
-    let mut rooms = db.prepare("SELECT id, key FROM rooms WHERE kind = 0")?;
-    let mut part = db.prepare("SELECT room FROM room_parts WHERE part = ?1 AND key = ?2")?;
+    let mut rooms = db.prepare("SELECT id, folded FROM rooms WHERE kind = 0 AND folded IS NOT NULL")?;
+    let mut part = db.prepare("SELECT 1 FROM room_parts WHERE part = ?1 AND folded = ?2 AND room = ?3")?;
     let mut rooms = rooms.query([])?;
     let mut expected = 0_usize;
     while let Some(row) = rooms.next()?
         && wrong.len() < MAX_FOUND
     {
-        let (room, key): (i64, String) = (row.get(0)?, row.get(1)?);
-        let pairs: HashSet<&str> = room_search::pairs_of_key(&key).collect();
+        let (room, folded): (i64, String) = (row.get(0)?, row.get(1)?);
+        let pairs: HashSet<&str> = room_search::pairs(&folded).collect();
         expected += pairs.len();
         for pair in pairs {
-            let indexed: Vec<i64> = part.query_map((pair, &key), |row| row.get(0))?.collect::<Result<_, _>>()?;
-            if indexed != [room] {
+            if !part.exists((pair, &folded, room))? {
                 wrong.push(format!("room {room} is not found by a part of its name"));
                 break;
             }
@@ -166,6 +172,10 @@ mod tests {
             ("UPDATE rooms SET kind = 7 WHERE id = 3", "room 3 has the unknown kind 7"),
             ("UPDATE rooms SET key = 'pair 3 4' WHERE id = 3", "room 3 has a key of another kind"),
             ("UPDATE members SET role = 9 WHERE room = 1 AND person = 2", "unknown role 9"),
+            ("UPDATE rooms SET folded = NULL WHERE id = 2", "room 2 has a folded name, or has none"),
+            ("UPDATE people SET folded = NULL WHERE id = 2", "user 2 has a folded name, or has none"),
+            ("UPDATE rooms SET key = 'name x' || char(0x10FFFF) || '2' WHERE id = 2", "room 2 waits for a name"),
+            ("UPDATE people SET key = 'x' || char(0x10FFFF) || '2' WHERE id = 2", "user 2 waits for a name"),
             ("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'people'", "the next id of people is in use"),
             ("DELETE FROM messages WHERE seq = 2", "the log of room 1 has 2 entries from 1 to 3"),
             ("UPDATE messages SET seq = 0 WHERE seq = 1", "the log of room 1 has 3 entries from 0 to 3"),
@@ -204,7 +214,7 @@ mod tests {
             ("INSERT INTO blocks VALUES (2, 2)", "user 2 blocks themselves"),
             ("INSERT INTO removed VALUES (3)", "room 3 is to be removed, and is not gone"),
             ("DELETE FROM room_parts WHERE part = 'us'", "room 2 is not found by a part of its name"),
-            ("INSERT INTO room_parts VALUES ('xy', 'name xy', 9)", "the index of room names has 8 parts instead of 7"),
+            ("INSERT INTO room_parts VALUES ('xy', 'xy', 9)", "the index of room names has 8 parts instead of 7"),
         ];
         for (change, expected) in rows {
             let store = chat();

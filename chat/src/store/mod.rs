@@ -63,4 +63,4 @@ pub(super) use notices::NoticeRow;
 pub use reader::{CheckError, DataReader, Progress, Stage};
 pub(super) use rooms::{LOBBY, Member, Role, RoomKind, RoomRow};
 pub(super) use sessions::SessionRow;
-pub(super) use users::UserRow;
+pub(super) use users::{UserPlace, UserRow};

@@ -6,7 +6,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, RoomId, Store, StoreError, UserId, room_search::PREFIX};
+use super::{super::fold::fold, Millis, RoomId, Store, StoreError, UserId};
 
 /// The kind of a room, which decides who may join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,13 +97,12 @@ impl Store {
         topic: &str,
         epoch: &str,
     ) -> Result<Option<RoomId>, StoreError> {
-        let sql = "INSERT INTO rooms (kind, name, key, topic, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
+        let folded = (kind == RoomKind::Public).then(|| fold(name));
+        let sql = "INSERT INTO rooms (kind, name, key, folded, topic, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
             ON CONFLICT (key) DO NOTHING RETURNING id";
-        let added = self.first(sql, (kind, name, key, topic, epoch), |row| row.get(0))?;
-        if let Some(room) = added
-            && kind == RoomKind::Public
-        {
-            self.add_room_parts(room, key)?;
+        let added = self.first(sql, (kind, name, key, &folded, topic, epoch), |row| row.get(0))?;
+        if let (Some(room), Some(folded)) = (added, &folded) {
+            self.add_room_parts(room, folded)?;
         }
         Ok(added)
     }
@@ -125,11 +124,16 @@ impl Store {
     /// see [`remove_some_members`](Self::remove_some_members) and [`trim_removed`](Self::trim_removed).
     pub(crate) fn remove_room(&self, id: RoomId) -> Result<(), StoreError> {
         self.change("INSERT INTO removed (room) VALUES (?1)", [id])?;
-        if let Some(room) = self.room(id)? {
-            self.remove_room_parts(&room.key)?;
+        let sql = "SELECT key, folded FROM rooms WHERE id = ?1 AND kind = 0";
+        let public = self.first(sql, [id], |row| <(String, String)>::try_from(row))?;
+        let sql = "UPDATE rooms SET kind = 3, name = '', key = 'removed ' || id, folded = NULL, topic = ''
+            WHERE id = ?1";
+        self.change(sql, [id])?;
+        if let Some((key, folded)) = public {
+            self.remove_room_parts(id, &folded)?;
+            self.pass_on_room_key(&key)?;
         }
-        let sql = "UPDATE rooms SET kind = 3, name = '', key = 'removed ' || id, topic = '' WHERE id = ?1";
-        self.change(sql, [id]).map(drop)
+        Ok(())
     }
 
     /// Returns a removed room that still has members.
@@ -234,6 +238,35 @@ impl Store {
         Ok(self.first(sql, [room], |row| row.get(0))?.unwrap_or(0))
     }
 
+    /// Returns whether a room other than the Lobby has a member, apart from this one, who is not gone.
+    pub(crate) fn has_other_member(&self, room: RoomId, user: UserId) -> Result<bool, StoreError> {
+        let owners = "SELECT 1 FROM members INDEXED BY owners CROSS JOIN people ON people.id = person
+            WHERE room = ?1 AND role = 3 AND person <> ?2 AND people.key IS NOT NULL LIMIT 1";
+        let members = "SELECT 1 FROM members INDEXED BY members_by_age CROSS JOIN people ON people.id = person
+            WHERE room = ?1 AND role = 2 AND room <> 1 AND person <> ?2 AND people.key IS NOT NULL LIMIT 1";
+        let has = |sql| self.first(sql, (room, user), |_| Ok(())).map(|found| found.is_some());
+        Ok(has(owners)? || has(members)?)
+    }
+
+    /// Returns the rooms, without the Lobby and direct rooms, of which a user is the only member who is not gone.
+    pub(crate) fn rooms_only_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        let sql = "SELECT mine.room FROM members AS mine INDEXED BY rooms_of CROSS JOIN rooms ON rooms.id = mine.room
+            WHERE mine.person = ?1 AND mine.role >= 2 AND mine.active IS NULL AND kind < 2 AND mine.room <> 1
+            AND NOT EXISTS (SELECT 1 FROM members AS other INDEXED BY owners CROSS JOIN people
+                ON people.id = other.person WHERE other.room = mine.room AND other.role = 3
+                AND other.person <> ?1 AND people.key IS NOT NULL)
+            AND NOT EXISTS (SELECT 1 FROM members AS other INDEXED BY members_by_age CROSS JOIN people
+                ON people.id = other.person WHERE other.room = mine.room AND other.role = 2 AND other.room <> 1
+                AND other.person <> ?1 AND people.key IS NOT NULL)";
+        self.all(sql, [user], |row| row.get(0))
+    }
+
+    /// Returns the user who has invited another to a room, if that is known.
+    pub(crate) fn inviter(&self, room: RoomId, user: UserId) -> Result<Option<UserId>, StoreError> {
+        let sql = "SELECT initiator FROM members WHERE room = ?1 AND person = ?2 AND role = 1";
+        Ok(self.first(sql, (room, user), |row| row.get(0))?.flatten())
+    }
+
     /// Returns the user who has been a member for the longest time, owners and users who are gone excluded. Never
     /// returns a member of the Lobby.
     pub(crate) fn oldest_member(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
@@ -306,7 +339,7 @@ stored_as_number!(Role { Banned = 0, Invited = 1, Member = 2, Owner = 3 });
 impl RoomKind {
     /// Returns the key of a public room, from the key of its name.
     pub(crate) fn key_of_name(key: &str) -> String {
-        format!("{PREFIX}{key}")
+        format!("name {key}")
     }
 
     /// Returns the key of the direct room of two users.

@@ -2,7 +2,10 @@
 
 use rusqlite::Row;
 
-use super::{super::token::TokenHash, Millis, SessionId, Store, StoreError, UserId, UserRow};
+use super::{
+    super::{token::TokenHash, user_agent::UserAgent},
+    Millis, SessionId, Store, StoreError, UserId, UserRow,
+};
 
 /// A stored session. Its times are those of the chat's steady clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +41,13 @@ impl Store {
         token: &TokenHash,
         now: Millis,
         expires: Millis,
+        agent: UserAgent,
     ) -> Result<SessionRow, StoreError> {
-        let sql = "INSERT INTO sessions (person, guest, token, created, used, expires) VALUES (?1, ?2, ?3, ?4, ?4, ?5)
+        let sql = "INSERT INTO sessions (person, guest, token, created, used, expires, program, system)
+            VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)
             RETURNING id, person, created, used, expires";
-        self.prepared(sql)?.query_row((user.id, user.is_guest(), token.0, now, expires), SessionRow::read)
+        let values = (user.id, user.is_guest(), token.0, now, expires, agent.program, agent.system);
+        self.prepared(sql)?.query_row(values, SessionRow::read)
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
@@ -57,6 +63,16 @@ impl Store {
     pub(crate) fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRow>, StoreError> {
         let sql = "SELECT id, person, created, used, expires FROM sessions WHERE person = ?1 ORDER BY used DESC";
         self.all(sql, [user], SessionRow::read)
+    }
+
+    /// Returns a user's sessions, each with the client that has begun it.
+    pub(crate) fn sessions_with_agents_of(&self, user: UserId) -> Result<Vec<(SessionRow, UserAgent)>, StoreError> {
+        let sql = "SELECT id, person, created, used, expires, program, system FROM sessions
+            WHERE person = ?1 ORDER BY used DESC";
+        self.all(sql, [user], |row| {
+            let [program, system] = [row.get_ref(5)?.as_str_or_null()?, row.get_ref(6)?.as_str_or_null()?];
+            Ok((SessionRow::read(row)?, UserAgent::from_names(program, system)))
+        })
     }
 
     /// Returns at most `max` sessions that have timed out: those that expired before `now`, and those without activity

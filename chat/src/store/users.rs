@@ -2,7 +2,10 @@
 
 use rusqlite::Row;
 
-use super::{LOBBY, Millis, Role, Store, StoreError, UserId};
+use super::{
+    super::{fold::fold, name::Name},
+    LOBBY, Millis, Role, Store, StoreError, UserId,
+};
 
 /// A stored account or guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub(crate) struct UserRow {
     pub(crate) operator: bool,
     /// The unique key of the name; `None` if the account was deleted, or the guest's session has ended.
     pub(crate) key: Option<String>,
+    /// The folded name, for the order of names; `None` likewise.
+    pub(crate) folded: Option<String>,
 }
 
 impl UserRow {
@@ -21,28 +26,66 @@ impl UserRow {
         self.password.is_none() && self.key.is_some()
     }
 
-    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self { id: row.get(0)?, name: row.get(1)?, password: row.get(2)?, operator: row.get(3)?, key: row.get(4)? })
+    /// Returns the key of the name, also if the user has it only reserved; empty if the user is gone.
+    pub(crate) fn key_of_name(&self) -> &str {
+        self.key.as_deref().and_then(|key| key.split(RESERVED).next()).unwrap_or_default()
     }
+
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            password: row.get(2)?,
+            operator: row.get(3)?,
+            key: row.get(4)?,
+            folded: row.get(5)?,
+        })
+    }
+}
+
+/// A place in the order of users' names: by the folded names, and among users whose names read the same, by age.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UserPlace {
+    pub(crate) folded: String,
+    pub(crate) id: UserId,
 }
 
 impl Store {
     pub(crate) fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
-        let sql = "SELECT id, name, password, operator, key FROM people WHERE id = ?1";
+        let sql = "SELECT id, name, password, operator, key, folded FROM people WHERE id = ?1";
         self.first(sql, [id], UserRow::read)
     }
 
-    /// Returns the user whose name has this key.
-    pub(crate) fn user_named(&self, key: &str) -> Result<Option<UserRow>, StoreError> {
-        let sql = "SELECT id, name, password, operator, key FROM people WHERE key = ?1";
-        self.first(sql, [key], UserRow::read)
+    /// Returns users whose folded name begins with `prefix`, in the order of names, from the first or after a place in
+    /// that order.
+    pub(crate) fn users_from(
+        &self,
+        prefix: &str,
+        after: Option<&UserPlace>,
+        max: usize,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        let (from, id) = match after {
+            Some(after) if *after.folded >= *prefix => (&*after.folded, after.id),
+            _ => (prefix, UserId(0)),
+        };
+        let mut users = Vec::new();
+        if from.starts_with(prefix) {
+            // In two statements: SQLite would read all users whose names read the same to find one of them.
+            let sql = "SELECT id, name, password, operator, key, folded FROM people
+                WHERE folded = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+            users = self.all(sql, (from, id, max), UserRow::read)?;
+        }
+        let sql = "SELECT id, name, password, operator, key, folded FROM people
+            WHERE folded > ?1 AND folded < ?2 || char(0x10FFFF) ORDER BY folded, id LIMIT ?3";
+        users.extend(self.all(sql, (from, prefix, max - users.len()), UserRow::read)?);
+        Ok(users)
     }
 
-    /// Returns users whose name's key starts with `prefix` and is after `after`, in the order of the keys.
-    pub(crate) fn users_from(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<UserRow>, StoreError> {
-        let sql = "SELECT id, name, password, operator, key FROM people
-            WHERE key >= max(?1, ?2) AND key <> ?2 AND key < ?1 || char(0x10FFFF) ORDER BY key LIMIT ?3";
-        self.all(sql, (prefix, after, max), UserRow::read)
+    /// Returns the place of a name in the order of names. If no user has the name any longer, that is the place before
+    /// all users whose names read the same.
+    pub(crate) fn place_of_user(&self, name: &Name) -> Result<UserPlace, StoreError> {
+        let id = self.user_named(name)?.map_or(UserId(0), |user| user.id);
+        Ok(UserPlace { folded: fold(name.as_str()), id })
     }
 
     /// Adds an account, or a guest if there is no password, as a member of the Lobby. Returns `None` if the name is
@@ -54,15 +97,21 @@ impl Store {
         password: Option<&str>,
         now: Millis,
     ) -> Result<Option<UserId>, StoreError> {
-        let sql = "INSERT INTO people (name, key, password, created) VALUES (?1, ?2, ?3, ?4)
+        let sql = "INSERT INTO people (name, key, folded, password, created) VALUES (?1, ?2, ?3, ?4, ?5)
             ON CONFLICT (key) DO NOTHING RETURNING id";
-        let added: Option<UserId> = self.first(sql, (name, key, password, now), |row| row.get(0))?;
+        let added: Option<UserId> = self.first(sql, (name, key, fold(name), password, now), |row| row.get(0))?;
         if let Some(user) = added {
             self.set_role(LOBBY, user, Role::Member, now)?;
             let seen = self.head(LOBBY)?.unwrap_or_default().seq;
             self.set_read(LOBBY, user, seen)?;
         }
         Ok(added)
+    }
+
+    /// Returns whether there is any account.
+    pub(crate) fn has_accounts(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM people WHERE password IS NOT NULL LIMIT 1";
+        Ok(self.first(sql, [], |_| Ok(()))?.is_some())
     }
 
     pub(crate) fn set_password(&self, id: UserId, password: &str) -> Result<(), StoreError> {
@@ -78,7 +127,10 @@ impl Store {
     pub(crate) fn remove_user(&self, id: UserId) -> Result<(), StoreError> {
         self.change("DELETE FROM sessions WHERE person = ?1", [id])?;
         self.change("INSERT INTO departures (person) VALUES (?1) ON CONFLICT DO NOTHING", [id])?;
-        self.change("UPDATE people SET key = NULL, password = NULL, operator = 0 WHERE id = ?1", [id]).map(drop)
+        let key = self.user(id)?.and_then(|user| user.key);
+        let sql = "UPDATE people SET key = NULL, folded = NULL, password = NULL, operator = 0 WHERE id = ?1";
+        self.change(sql, [id])?;
+        key.map_or(Ok(()), |key| self.pass_on_user_key(&key))
     }
 
     /// Returns a user who is gone, and whose memberships and blocks may not all be deleted yet.
@@ -137,3 +189,6 @@ impl Store {
         self.all(sql, (user, after, max), |row| row.get(0))
     }
 }
+
+/// What follows the key of a name in a reserved key, before the id: see `keys.rs`. Statements have it as a number.
+pub(super) const RESERVED: char = '\u{10FFFF}';

@@ -216,6 +216,12 @@ fn the_chat_refuses_foreign_hosts_origins_and_paths() {
         ("/ws", "localhost", Some("https://elsewhere.example"), true, 403),
         ("/ws", "localhost", Some("null"), true, 403),
         ("/ws", "elsewhere.example", Some("http://elsewhere.example"), true, 421),
+        // The host of a whole address goes before the Host.
+        ("http://chat.example/ws", "elsewhere.example", Some("https://chat.example"), true, 101),
+        ("http://chat.example/ws", "localhost", Some("http://localhost"), true, 403),
+        ("http://localhost/ws", "chat.example", Some("http://localhost"), true, 101),
+        ("http://elsewhere.example/ws", "chat.example", Some("https://chat.example"), true, 421),
+        ("http://elsewhere.example/", "chat.example", None, false, 421),
         ("/", "elsewhere.example", None, false, 421),
         ("/", "chat.example", None, false, 200),
         ("/", "localhost", None, true, 404),
@@ -266,7 +272,7 @@ fn health_checks_without_a_host_are_answered_and_get_nothing_of_a_user() {
             let has_policy = answer.header("Content-Security-Policy").is_some();
             assert_eq!(has_policy, status == 200, "{line} {fields}");
             if let Some(policy) = answer.header("Content-Security-Policy").filter(|_| !line.contains("chat.example")) {
-                assert!(policy.contains("connect-src 'self';"), "{policy}");
+                assert!(policy.contains("connect-src 'self' wss://chat.example;"), "{policy}");
             }
         }
     }

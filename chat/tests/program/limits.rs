@@ -124,6 +124,29 @@ fn a_room_keeps_at_least_its_last_entry() {
 }
 
 #[test]
+fn clients_learn_the_limits_before_they_sign_in_and_again_in_the_welcome() {
+    let mut chat = ChatConfig::default();
+    chat.guests = true;
+    let limits = &mut chat.limits;
+    (limits.text_chars, limits.topic_chars, limits.rooms) = (11, 12, 13);
+    (limits.name_chars, limits.room_name_chars) = (14, 15);
+    let chat = ChatService::open(chat).unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
+    let running = server.start(move |remote| chat.app(remote)).unwrap();
+    let address = running.address();
+    let expected = json!({
+        "text": 11, "topic": 12, "rooms": 13, "name": 14, "room_name": 15, "password": 256, "password_min": 8
+    });
+    assert_eq!(json_of(&request(address, "GET", "/api/session", &[], ""))["limits"], expected);
+    let answer = json_of(&post(address, "/api/guest", &json!({"name": "Ann", "token": true})));
+    let token = answer["token"].as_str().expect("a token");
+    let mut ann = ChatUser::with_header(address, "Authorization", &format!("Bearer {token}"));
+    assert_eq!(ann.receive().unwrap().data["limits"], expected);
+    running.stopper().stop();
+    running.join().unwrap();
+}
+
+#[test]
 fn names_have_at_most_128_characters_whatever_the_limit() {
     let mut chat = ChatConfig::default();
     chat.limits.name_chars = usize::MAX;

@@ -69,7 +69,7 @@ impl BodyReader {
     /// Reads the next bytes.
     ///
     /// Returns `None` until the body is whole; then the decoded body, with the number of these bytes that belong to it.
-    /// An empty body without chunks is whole before any byte.
+    /// The reader has then done its work. An empty body without chunks is whole before any byte.
     ///
     /// # Errors
     /// [`BodyError`], at the first byte that shows it. The reader cannot be used after an error.

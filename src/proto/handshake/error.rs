@@ -33,8 +33,8 @@ pub enum HeadError {
     FoldedLine,
     /// The head breaks the grammar of RFC 9112 §2.1 in another way.
     Malformed,
-    /// The request target is neither a path nor an address with `http://` or `https://` and a valid host, nor the `*` of
-    /// OPTIONS, nor the host of CONNECT (RFC 9112 §3.2).
+    /// The request target is neither a path, nor an address with `http://` or `https://` and a valid host, nor the `*`
+    /// of OPTIONS, nor the host of CONNECT (RFC 9112 §3.2).
     Target,
     /// The version is neither HTTP/1.1 nor HTTP/1.0.
     UnsupportedVersion,

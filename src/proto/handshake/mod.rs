@@ -3,6 +3,7 @@
 //! | file | section |
 //! |---|---|
 //! | `values.rs` | RFC 9110 §5.6, §7.2, RFC 6455 §9.1: hosts, tokens, lists of tokens and of extensions |
+//! | `scanner.rs` | RFC 9112 §2.2, §5: finds the end of a head, and refuses what is forbidden anywhere in it |
 //! | `target.rs` | RFC 9112 §3.2: the forms of a request target |
 //! | `head.rs` | RFC 9112: reads the head of a request or a response as it arrives |
 //! | `body.rs` | RFC 9112 §6, §7.1: reads the body of a request as it arrives |
@@ -22,6 +23,7 @@ mod error;
 mod head;
 mod key;
 mod response;
+mod scanner;
 mod server;
 mod target;
 mod values;
@@ -29,7 +31,8 @@ mod values;
 pub use body::{BodyError, BodyReader};
 pub use client::{ClientHandshake, ClientRequest, Established};
 pub use error::{ClientHandshakeError, DeflateResponseError, HandshakeError, HeadError, InvalidHeader};
-pub use head::{HeadLimits, HttpVersion, RequestHead, RequestReader, ResponseHead};
+pub use head::{HttpVersion, RequestHead, RequestReader, ResponseHead};
 pub use response::{Rejection, reason_phrase};
+pub use scanner::HeadLimits;
 pub use server::ServerHandshake;
 pub use values::ExtensionOffer;

@@ -10,9 +10,9 @@ use super::{BodyError, HandshakeError, HeadError, InvalidHeader, values::is_toke
 
 /// A response that opens no connection, to a handshake or to any other request.
 ///
-/// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added, except that
-/// a status which has no body (204, 205, 304) is written without one. Header fields are checked when they are written: a
-/// value cannot end its line.
+/// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added. A status
+/// that has no body (204, 205, 304) is written without one. Header fields are checked when they are written: a value
+/// cannot end its line. The engine has no clock, so it adds no `Date`; the server does.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     status: u16,

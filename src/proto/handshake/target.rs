@@ -7,7 +7,8 @@ use super::values::is_host;
 pub(super) enum Target<'a> {
     /// A path, perhaps with a query.
     Origin(&'a str),
-    /// An address with the scheme `http` or `https`, as clients send it to proxies; a server must accept it too (§3.2.2).
+    /// An address with the scheme `http` or `https`, as clients send it to proxies. A server must accept it too
+    /// (§3.2.2).
     Absolute {
         /// The host, with its port if it has one.
         authority: &'a str,

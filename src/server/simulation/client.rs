@@ -185,8 +185,18 @@ impl Client {
             self.out.extend_from_slice(head.as_bytes());
             if method == "POST" {
                 let expects = if self.random.chance(1, 2) { "Expect: 100-continue\r\n" } else { "" };
-                self.out.extend_from_slice(format!("Content-Length: {length}\r\n{expects}\r\n").as_bytes());
-                self.out.extend_from_slice(&body);
+                if self.random.chance(1, 2) {
+                    self.out.extend_from_slice(format!("Content-Length: {length}\r\n{expects}\r\n").as_bytes());
+                    self.out.extend_from_slice(&body);
+                } else {
+                    self.out.extend_from_slice(format!("Transfer-Encoding: chunked\r\n{expects}\r\n").as_bytes());
+                    for chunk in body.chunks(1 + self.random.below(100)) {
+                        self.out.extend_from_slice(format!("{:x};a=b\r\n", chunk.len()).as_bytes());
+                        self.out.extend_from_slice(chunk);
+                        self.out.extend_from_slice(b"\r\n");
+                    }
+                    self.out.extend_from_slice(b"0\r\nX: y\r\n\r\n");
+                }
                 answer.extend_from_slice(&body);
             } else {
                 self.out.extend_from_slice(b"\r\n");
@@ -571,6 +581,7 @@ impl Client {
                 input.drain(..end + 4);
                 continue;
             }
+            assert!(head.contains("\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"), "client {}: {head}", self.number);
             if !head.starts_with("HTTP/1.1 200") {
                 let fits = head.starts_with("HTTP/1.1 503")
                     && matches!(self.setting.profile, Profile::Crowd | Profile::Memory);

@@ -7,12 +7,13 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
-    time::Instant,
+    time::{Instant, UNIX_EPOCH},
 };
 
 use super::{
     super::{
         Remote,
+        date::Date,
         inbound::{Inbound, Mail, Phase},
         link::LinkState,
         worker::Worker,
@@ -273,8 +274,9 @@ impl Simulation {
         for (number, (reactor, mailbox)) in (0..).zip(reactors.into_iter().zip(mailboxes)) {
             let app = Service { ledger: Rc::clone(&ledger) };
             let now = clock.tick(epoch);
-            let worker =
+            let mut worker =
                 Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.capacity.clone(), now);
+            worker.date = Date::new(|| UNIX_EPOCH);
             let recorder = Recorder { worker, number, ledger: Rc::clone(&ledger), calls: 0 };
             workers.push(SimulatedWorker {
                 reactor: Some(reactor),

@@ -66,7 +66,7 @@ fn start_after_crash(chat: &mut TestChat, off: Duration) {
 }
 
 fn is_signed_in(chat: &mut TestChat, token: TokenHash) -> bool {
-    chat.request(move |state| state.signed_in(&token)).unwrap().is_some()
+    chat.request(move |state| state.session(&[token])).unwrap().you.is_some()
 }
 
 /// Changes the stored sessions, as an older version of the program may have left them.

@@ -16,7 +16,7 @@ fn cookie_of(signed_in: &SignedIn) -> String {
 /// Creates an account, and returns the cookie of its device.
 fn register(chat: &mut TestChat, name: &str, hash: &'static str) -> String {
     let name = Name::new(name).unwrap();
-    cookie_of(&chat.request(move |state| state.sign_up(&name, Some(hash))).unwrap())
+    cookie_of(&chat.request(move |state| state.sign_up(&name, Some(hash), UserAgent::default())).unwrap())
 }
 
 /// Returns the device as which a client with this cookie counts for an account.
@@ -29,12 +29,12 @@ fn device_of(chat: &mut TestChat, name: &str, cookie: &str) -> Option<Device> {
 /// Logs in with a cookie, and returns the new one.
 fn log_in(chat: &mut TestChat, name: &str, hash: &'static str, cookie: Option<&str>) -> String {
     let device = cookie.and_then(|cookie| device_of(chat, name, cookie));
-    let user = chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id;
-    cookie_of(&chat.request(move |state| state.log_in(user, hash, device)).unwrap())
+    let user = chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id;
+    cookie_of(&chat.request(move |state| state.log_in(user, hash, device, UserAgent::default())).unwrap())
 }
 
 fn set_password(chat: &TestChat, name: &str, hash: &str) {
-    let user = chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id;
+    let user = chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id;
     chat.state.store.set_password(user, hash).unwrap();
 }
 
@@ -69,7 +69,7 @@ fn a_cookie_ends_with_the_password_and_with_the_account() {
     assert_eq!(device_of(&mut chat, "Ada", &old), None, "another password");
     let new = log_in(&mut chat, "Ada", "another hash", Some(&old));
     assert!(device_of(&mut chat, "Ada", &new).is_some());
-    let user = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let user = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     chat.request(move |state| state.remove_user(user).map(Ok)).unwrap();
     assert_eq!(device_of(&mut chat, "Ada", &new), None, "no account");
     // Even with the same hash.
@@ -82,7 +82,9 @@ fn a_cookie_ends_with_the_password_and_with_the_account() {
 fn a_guest_gets_no_cookie() {
     let mut chat = TestChat::new();
     let name = Name::new("Guest").unwrap();
-    assert!(chat.request(move |state| state.sign_up(&name, None)).unwrap().device_cookie.is_none());
+    assert!(
+        chat.request(move |state| state.sign_up(&name, None, UserAgent::default())).unwrap().device_cookie.is_none()
+    );
 }
 
 #[test]

@@ -71,6 +71,10 @@ fn a_message_is_neither_empty_nor_too_long_nor_invisible() {
         (" \n\t ", Err("empty")),
         ("\u{7}", Err("empty")),
         ("\u{200b} \u{2060}\u{feff}", Err("empty")),
+        ("\u{2800} \u{2800}", Err("empty")),
+        ("\u{1d159}", Err("empty")),
+        ("\u{fff9}", Err("empty")),
+        (&"\u{3164}".repeat(4001), Err("empty")),
         ("\u{200b}.", Ok("\u{200b}.")),
         (&"x".repeat(4001), Err("too_long")),
     ];
@@ -383,7 +387,7 @@ fn check_cached_counts(kept_messages: u64) {
     let room = chat.create(ada, "Rust", "public");
     chat.join(bob, room).unwrap();
     chat.join(eve, room).unwrap();
-    let ids = names.map(|name| chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id);
+    let ids = names.map(|name| chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id);
     let output = |chat: &mut TestChat| ids.map(|id| json!(chat.state.rooms_of(id).unwrap()));
     for step in 0..700 {
         match step % 7 {

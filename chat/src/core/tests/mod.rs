@@ -7,6 +7,7 @@ mod events;
 #[cfg(target_os = "linux")]
 mod failing_disk;
 mod messages;
+mod names;
 mod notices;
 mod positions;
 mod quotas;
@@ -42,6 +43,7 @@ use super::{
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
+        user_agent::UserAgent,
         wire,
     },
     clock::Now,
@@ -215,7 +217,8 @@ impl TestChat {
 
     fn sign_up(&mut self, name: &str, hash: Option<&'static str>) -> Result<TokenHash, SignInError> {
         let name = Name::new(name).unwrap();
-        self.request(move |state| state.sign_up(&name, hash)).map(|signed_in| signed_in.token.hash())
+        self.request(move |state| state.sign_up(&name, hash, UserAgent::default()))
+            .map(|signed_in| signed_in.token.hash())
     }
 
     /// Opens a connection with this credential.
@@ -228,7 +231,7 @@ impl TestChat {
 
     /// Opens a connection of a user. Leaves its welcome in the output.
     fn connect(&mut self, token: TokenHash) -> ConnectionId {
-        self.open(Credential::Token(token))
+        self.open(Credential::Tokens(vec![token]))
     }
 
     /// Creates an account, opens a connection for it, and takes the welcome from the output.
@@ -378,7 +381,7 @@ fn kinds(messages: &[Value]) -> Vec<&str> {
 
 /// Returns a credential whose token belongs to no session.
 fn unknown_token() -> Credential {
-    Credential::Token(Token::random().hash())
+    Credential::Tokens(vec![Token::random().hash()])
 }
 
 const LOBBY: u64 = 1;

@@ -5,13 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::ConnectionId;
 
-use super::{super::super::token::TokenHash, TestChat};
+use super::{super::super::token::TokenHash, Name, TestChat};
 
 /// Returns a chat with a connection of an operator.
 fn with_operator() -> (TestChat, ConnectionId) {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
-    chat.state.store.set_operator(chat.state.store.user_named("ada").unwrap().unwrap().id, true).unwrap();
+    chat.state
+        .store
+        .set_operator(chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id, true)
+        .unwrap();
     chat.state.cache = Default::default();
     (chat, ada)
 }

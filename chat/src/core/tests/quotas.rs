@@ -44,7 +44,7 @@ fn numbers(rooms: &Value) -> Vec<u64> {
 }
 
 fn id_of(chat: &TestChat, name: &str) -> UserId {
-    chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id
+    chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id
 }
 
 /// The rooms to which a user is invited.

@@ -203,7 +203,7 @@ impl Reader {
         chat.connections += 1;
         let connection = connection_numbered(chat.connections);
         self.connection = Some(connection);
-        batch.push(Command::Opened(connection, Credential::Token(self.token), backlog()));
+        batch.push(Command::Opened(connection, Credential::Tokens(vec![self.token]), backlog()));
         for (key, room) in self.unacknowledged.clone() {
             batch.push(self.say(chat, connection, &key, room));
         }
@@ -322,19 +322,22 @@ fn simulate_removals(seed: u64) {
                 chat.connections += 1;
                 let connection = connection_numbered(chat.connections);
                 visitor.connection = Some(connection);
-                batch.push(Command::Opened(connection, Credential::Token(visitor.token), backlog()));
+                batch.push(Command::Opened(connection, Credential::Tokens(vec![visitor.token]), backlog()));
             }
             (Some(connection), 0) => {
                 chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
                 batch.push(Command::Closed(connection, backlog()));
                 visitor.connection = None;
             }
-            (Some(connection), 1) => batch.push(event_command(connection, &json!(["delete_account", {}, step]))),
+            (Some(connection), 1) => {
+                let all: Vec<u64> = (1..100).collect();
+                batch.push(event_command(connection, &json!(["delete_account", { "remove": all }, step])));
+            }
             (Some(connection), action) => {
                 let (event, data) = match action {
                     2..=6 => ("create", json!({ "name": format!("Room {}", random.below(10)) })),
                     7..=13 => ("join", json!({ "room": room })),
-                    14..=15 => ("leave", json!({ "room": room })),
+                    14..=15 => ("leave", json!({ "room": room, "remove": random.chance(2) })),
                     16 => ("say", json!({ "room": room, "text": "word", "key": chat.key() })),
                     _ => ("remove", json!({ "room": room })),
                 };

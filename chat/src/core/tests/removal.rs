@@ -15,7 +15,7 @@ pub(super) fn in_pieces() -> TestChat {
 }
 
 fn id_of(chat: &TestChat, name: &str) -> UserId {
-    chat.state.store.user_named(Name::new(name).unwrap().key()).unwrap().unwrap().id
+    chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id
 }
 
 fn room_id(room: u64) -> RoomId {
@@ -180,10 +180,8 @@ fn a_restart_goes_on_with_what_is_left() {
     }
     add_members(&chat, room, 120);
     let bob = chat.connect(bob);
-    for number in 0..30 {
-        chat.create(bob, &format!("Room {number}"), "public");
-    }
-    chat.call(bob, "delete_account", json!({})).unwrap();
+    let own: Vec<_> = (0..30).map(|number| chat.create(bob, &format!("Room {number}"), "public")).collect();
+    chat.call(bob, "delete_account", json!({ "remove": own })).unwrap();
     chat.call(ada, "remove", json!({ "room": room })).unwrap();
     for _ in 0..200 {
         let has_more = chat.work_in_background();
@@ -282,7 +280,7 @@ fn no_user_who_is_gone_becomes_an_owner_or_keeps_a_room() {
     }
     chat.clear_output();
     for room in [kept, empty] {
-        chat.call(ada, "leave", json!({ "room": room })).unwrap();
+        chat.call(ada, "leave", json!({ "room": room, "remove": room == empty })).unwrap();
     }
     assert_eq!(chat.pushes_of(bob, "room")[0]["role"], "owner");
     assert_eq!(chat.join(bob, empty), Err("unknown_room".into()), "only users who are gone were left");

@@ -1,4 +1,4 @@
-//! Rooms: entering and leaving them, and the rights of tsuccessor members.
+//! Rooms: entering and leaving them, and the rights of their owners.
 
 use super::*;
 
@@ -100,6 +100,8 @@ fn a_room_is_hidden_from_users_who_are_not_invited() {
     for room in [den, direct, 999] {
         for (event, data) in [
             ("join", json!({ "room": room })),
+            ("look", json!({ "room": room })),
+            ("person", json!({ "name": "Ada", "room": room })),
             ("leave", json!({ "room": room })),
             ("history", json!({ "room": room })),
             ("members", json!({ "room": room })),
@@ -220,7 +222,8 @@ fn a_room_with_members_always_has_an_owner() {
     assert_eq!((&successor[0][1]["who"], &successor[0][1]["role"]), (&json!("Bob"), &json!("owner")));
     assert_eq!(output.last().unwrap()[1]["role"], "owner", "the room is pushed too");
     // The last member leaves, and the room is removed: nobody could enter it again.
-    chat.call(bob, "leave", json!({ "room": room })).unwrap();
+    assert_eq!(chat.call(bob, "leave", json!({ "room": room })), Err("last_member".into()));
+    chat.call(bob, "leave", json!({ "room": room, "remove": true })).unwrap();
     assert_eq!(chat.create(ada, "Den", "invited"), room + 1, "the name is free again, the number is not");
 }
 
@@ -237,6 +240,9 @@ fn a_topic_is_a_log_entry_and_a_removed_room_is_gone_for_all_members() {
     assert_eq!(chat.join(bob, room).unwrap()["room"]["topic"], "<b>crabs</b>");
     let long = json!({ "room": room, "topic": "x".repeat(201) });
     assert_eq!(chat.call(ada, "topic", long), Err("too_long".into()));
+    // A topic in which nothing is visible is none.
+    chat.call(ada, "topic", json!({ "room": room, "topic": "\u{2800}\u{200b}" })).unwrap();
+    assert_eq!(chat.join(bob, room).unwrap()["room"]["topic"], "");
 
     chat.clear_output();
     chat.call(ada, "remove", json!({ "room": room })).unwrap();
@@ -270,7 +276,7 @@ fn the_rooms_that_a_user_joins_and_owns_are_limited() {
     // A role that another user gives does not use up the number of rooms that Ada may create.
     let owner = json!({ "room": room, "name": "Ada", "role": "owner" });
     chat.call(eve, "role", owner).unwrap();
-    chat.call(ada, "leave", json!({ "room": created })).unwrap();
+    chat.call(ada, "leave", json!({ "room": created, "remove": true })).unwrap();
     chat.create(ada, "C", "public");
     assert_eq!(chat.call(ada, "create", json!({ "name": "D" })), Err("too_many_rooms".into()));
 }
@@ -298,7 +304,7 @@ fn members_are_listed_with_role_and_presence() {
 fn the_lobby_stays_when_its_owners_leave() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
-    let row = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    let row = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     let role = |name: &str, role: &str| json!({ "room": LOBBY, "name": name, "role": role });
@@ -309,7 +315,7 @@ fn the_lobby_stays_when_its_owners_leave() {
     let members = chat.call(ada, "members", json!({ "room": LOBBY })).unwrap();
     assert_eq!(
         members["members"],
-        json!([{ "name": "Ada", "role": "member", "online": true }]),
+        json!([{ "name": "Ada", "role": "member", "online": true, "operator": true }]),
         "no member becomes its owner instead"
     );
     chat.call(ada, "role", role("Ada", "owner")).unwrap();
@@ -348,7 +354,7 @@ fn the_cached_member_count_follows_every_change_of_role() {
         assert_eq!(output["rooms"][0]["members"], expected, "row {row}");
     }
     // The count is not read from the store again: it lacks a member who is added directly to the store.
-    let unknown = chat.state.store.user_named(Name::new("Eve").unwrap().key()).unwrap().unwrap().id;
+    let unknown = chat.state.store.user_named(&Name::new("Eve").unwrap()).unwrap().unwrap().id;
     chat.state.store.set_role(id, unknown, Role::Member, 0).unwrap();
     chat.join(ada, room).unwrap();
     chat.call(bob, "topic", json!({ "room": room, "topic": "2024" })).unwrap();
@@ -362,11 +368,142 @@ fn operators_have_the_rights_of_owners_in_public_rooms() {
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let (public, den) = (chat.create(ada, "Rust", "public"), chat.create(ada, "Den", "invited"));
     let seq = chat.say(ada, public, "spam").unwrap();
-    let row = chat.state.store.user_named(Name::new("Bob").unwrap().key()).unwrap().unwrap();
+    let row = chat.state.store.user_named(&Name::new("Bob").unwrap()).unwrap().unwrap();
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     assert_eq!(chat.call(bob, "topic", json!({ "room": den, "topic": "x" })), Err("unknown_room".into()));
     chat.call(bob, "delete", json!({ "room": public, "seq": seq })).unwrap();
     chat.call(bob, "topic", json!({ "room": public, "topic": "no spam" })).unwrap();
     chat.call(bob, "remove", json!({ "room": public })).unwrap();
+}
+
+#[test]
+fn a_room_is_not_removed_with_its_last_member_unless_the_member_confirms_it() {
+    let mut chat = super::removal::in_pieces();
+    let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
+    let room = chat.create(ada, "Den", "public");
+    chat.join(bob, room).unwrap();
+    let leave = json!({ "room": room });
+    // Both leave at the same time, and each saw the other.
+    chat.process(vec![
+        event_command(ada, &json!(["leave", leave, "one"])),
+        event_command(bob, &json!(["leave", leave, "two"])),
+    ]);
+    let refused = chat.take_output(bob).pop().unwrap();
+    assert_eq!(
+        (&refused[0], &refused[1]["code"], &refused[1]["rooms"]),
+        (&json!("error"), &json!("last_member"), &json!([room]))
+    );
+    // A user who is gone does not keep the room, even if their membership has not ended yet.
+    let guest = chat.guest("Guest").unwrap();
+    let guest = chat.connect(guest);
+    chat.join(guest, room).unwrap();
+    chat.call(guest, "delete_account", json!({})).unwrap();
+    assert_eq!(chat.call(bob, "leave", leave.clone()), Err("last_member".into()));
+    chat.call(bob, "leave", json!({ "room": room, "remove": true })).unwrap();
+    assert_eq!(chat.join(ada, room), Err("unknown_room".into()));
+    // The Lobby always stays, and declining an invitation removes nothing.
+    chat.call(bob, "leave", json!({ "room": LOBBY })).unwrap();
+    chat.call(ada, "leave", json!({ "room": LOBBY })).unwrap();
+    let den = chat.create(ada, "Den", "invited");
+    chat.call(ada, "invite", json!({ "room": den, "name": "Bob" })).unwrap();
+    chat.call(bob, "leave", json!({ "room": den })).unwrap();
+}
+
+#[test]
+fn the_last_user_of_a_conversation_confirms_that_its_messages_are_deleted() {
+    let mut chat = super::removal::in_pieces();
+    let (ada, guest) = (chat.connect_user("Ada"), chat.guest("Guest").unwrap());
+    let guest = chat.connect(guest);
+    let key = chat.key();
+    let told = chat.call(guest, "tell", json!({ "name": "Ada", "text": "psst", "key": key })).unwrap();
+    chat.call(guest, "delete_account", json!({})).unwrap();
+    for _ in 0..2 {
+        assert_eq!(chat.call(ada, "leave", json!({ "room": told["room"] })), Err("last_member".into()));
+        while chat.work_in_background() {}
+    }
+    chat.call(ada, "leave", json!({ "room": told["room"], "remove": true })).unwrap();
+    assert_eq!(chat.state.store.number("SELECT count(*) FROM rooms WHERE kind = 2").unwrap(), 0);
+}
+
+#[test]
+fn a_public_room_can_be_looked_at_without_joining_and_others_tell_nothing() {
+    let mut chat = TestChat::new();
+    let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
+    let (open, den) = (chat.create(ada, "Rust", "public"), chat.create(ada, "Den", "invited"));
+    chat.say(ada, open, "hello").unwrap();
+    chat.clear_output();
+    let seen = chat.call(bob, "look", json!({ "room": open })).unwrap();
+    assert_eq!(
+        (&seen["room"]["name"], &seen["room"]["role"], &seen["room"]["members"]),
+        (&json!("Rust"), &Value::Null, &json!(1))
+    );
+    assert_eq!(kinds(seen["messages"].as_array().unwrap()), ["joined", "said"]);
+    assert_eq!((chat.take_output(ada), chat.take_output(bob)), (vec![], vec![]), "nobody is told");
+    chat.say(ada, open, "more").unwrap();
+    assert_eq!(chat.take_output(bob), [Value::Null; 0], "nor does it follow the room");
+    let unknown = |chat: &mut TestChat, room: u64| {
+        chat.process(vec![event_command(bob, &json!(["look", { "room": room }, "id"]))]);
+        chat.take_output(bob)
+    };
+    assert_eq!(unknown(&mut chat, den), unknown(&mut chat, den + 100));
+    chat.call(ada, "invite", json!({ "room": den, "name": "Bob" })).unwrap();
+    assert_eq!(chat.call(bob, "look", json!({ "room": den })).unwrap()["room"]["by"], "Ada");
+    chat.join(bob, den).unwrap();
+    assert_eq!(chat.call(ada, "invite", json!({ "room": den, "name": "Bob" })), Err("is_member".into()));
+    chat.call(ada, "ban", json!({ "room": open, "name": "Bob" })).unwrap();
+    assert_eq!(chat.call(bob, "look", json!({ "room": open })), Err("banned".into()));
+}
+
+#[test]
+fn an_invitation_says_by_whom_it_is_as_long_as_there_is_this_user() {
+    let mut chat = TestChat::new();
+    let (bob, guest) = (chat.account("Bob").unwrap(), chat.guest("Guest").unwrap());
+    let (watching, guest) = (chat.connect(bob), chat.connect(guest));
+    let den = chat.create(guest, "Den", "invited");
+    let ada = chat.connect_user("Ada");
+    chat.call(guest, "invite", json!({ "room": den, "name": "Ada" })).unwrap();
+    chat.join(ada, den).unwrap();
+    chat.clear_output();
+    chat.call(guest, "invite", json!({ "room": den, "name": "Bob" })).unwrap();
+    assert_eq!(chat.pushes_of(watching, "room")[0]["by"], "Guest");
+    let by = |chat: &mut TestChat| {
+        let again = chat.connect(bob);
+        let rooms = chat.take_output(again)[0][1]["rooms"].take();
+        rooms.as_array().unwrap().iter().find(|room| room["room"] == den).unwrap().get("by").cloned()
+    };
+    assert_eq!(by(&mut chat), Some(json!("Guest")));
+    chat.call(guest, "delete_account", json!({})).unwrap();
+    assert_eq!(by(&mut chat), None);
+}
+
+#[test]
+fn guests_operators_and_the_number_of_members_are_shown() {
+    let mut chat = TestChat::new();
+    let token = chat.account("Ada").unwrap();
+    let user = chat.state.store.session_of_token(&token).unwrap().unwrap().user;
+    chat.state.store.set_operator(user, true).unwrap();
+    let (ada, guest) = (chat.connect(token), chat.guest("Guest").unwrap());
+    chat.connect(guest);
+    let listed = chat.call(ada, "members", json!({ "room": LOBBY })).unwrap();
+    assert_eq!(listed["count"], 2);
+    let marks: Vec<_> = listed["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| (member.get("guest"), member.get("operator")))
+        .collect();
+    assert_eq!(marks, [(None, Some(&json!(true))), (Some(&json!(true)), None)]);
+    for search in [json!({}), json!({ "search": "" })] {
+        let people = chat.call(ada, "people", search).unwrap();
+        assert_eq!((&people["people"][0]["operator"], &people["people"][1]["guest"]), (&json!(true), &json!(true)));
+    }
+    let room = chat.create(ada, "Den", "invited");
+    let of = |name: &str, room: u64| json!({ "name": name, "room": room });
+    let seen = chat.call(ada, "person", of("ada", room)).unwrap();
+    assert_eq!(seen, json!({ "name": "Ada", "guest": false, "operator": true, "online": true, "role": "owner" }));
+    assert_eq!(chat.call(ada, "person", of("Guest", room)).unwrap()["role"], Value::Null);
+    assert_eq!(chat.call(ada, "person", json!({ "name": "Nobody" })), Err("unknown_person".into()));
+    let bob = chat.connect_user("Bob");
+    assert_eq!(chat.call(bob, "person", of("Ada", room)), Err("unknown_room".into()));
 }

@@ -27,6 +27,22 @@ fn a_connection_without_a_session_is_closed_after_ten_seconds() {
 }
 
 #[test]
+fn the_first_valid_token_of_several_counts_and_all_log_out() {
+    let mut chat = chat();
+    let [ada, ben, old] = ["Ada", "Ben", "Old"].map(|name| chat.account(name).unwrap());
+    chat.request(move |state| state.log_out(&[old])).unwrap();
+    let unknown = Token::random().hash();
+    for tokens in [vec![unknown, ada], vec![ada, unknown], vec![old, unknown, ada], vec![ada, ben]] {
+        let connection = chat.open(Credential::Tokens(tokens.clone()));
+        assert_eq!(chat.take_output(connection)[0][1]["you"]["name"], "Ada", "{tokens:?}");
+        let you = chat.request(move |state| state.session(&tokens)).unwrap().you;
+        assert_eq!(you.map(|(you, _)| you.name), Some("Ada".to_owned()));
+    }
+    chat.request(move |state| state.log_out(&[unknown, ada, ben])).unwrap();
+    assert_eq!(chat.request(move |state| state.session(&[ada, ben])).unwrap().you, None);
+}
+
+#[test]
 fn a_session_that_only_reads_ends_as_idle() {
     let mut chat = chat();
     let (reader, doer) = (chat.connect_user("Reader"), chat.connect_user("Doer"));
@@ -80,7 +96,7 @@ fn a_session_without_connections_ends_as_idle() {
     assert_eq!(chat.take_output(back)[0][0], "welcome", "the last use is kept after the connection is gone");
     chat.close(back);
     chat.advance(MINUTE);
-    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
+    assert_eq!(chat.request(move |state| state.session(&[token])).map(|session| session.you), Ok(None));
     assert!(chat.state.store.session_of_token(&token).unwrap().is_none(), "the session is removed from the store");
 }
 
@@ -108,10 +124,10 @@ fn a_guest_is_removed_with_the_last_session_and_the_name_becomes_free() {
 fn one_session_too_many_ends_the_least_recently_used() {
     let mut chat = TestChat::new();
     let first = chat.account("Ada").unwrap();
-    let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     let log_in = |chat: &mut TestChat| {
         chat.advance(Duration::from_secs(1));
-        chat.request(move |state| state.log_in(ada, "a hash", None)).unwrap().token.hash()
+        chat.request(move |state| state.log_in(ada, "a hash", None, UserAgent::default())).unwrap().token.hash()
     };
     let second = log_in(&mut chat);
     let here = chat.connect(first);

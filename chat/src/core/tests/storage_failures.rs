@@ -121,8 +121,11 @@ fn a_retry_connects_and_disconnects_once() {
     let mut chat = TestChat::new();
     let (token, other) = (Token::random(), chat.account("Bob").unwrap());
     let ada = chat.connect_user("Ada");
-    let row = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
-    chat.state.store.add_session(&row, &token.hash(), chat.now.wall, chat.now.wall + 1_000_000).unwrap();
+    let row = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
+    chat.state
+        .store
+        .add_session(&row, &token.hash(), chat.now.wall, chat.now.wall + 1_000_000, UserAgent::default())
+        .unwrap();
     let anonymous = chat.open(Credential::None);
     let late = connection_numbered(99);
     let (say, tell) = (chat.key(), chat.key());
@@ -130,7 +133,7 @@ fn a_retry_connects_and_disconnects_once() {
     chat.process(vec![
         event_command(anonymous, &json!(["auth", { "token": token.to_string() }, 1])),
         event_command(ada, &json!(["tell", { "name": "Bob", "text": "before", "key": tell }, 2])),
-        Command::Opened(late, Credential::Token(other), backlog()),
+        Command::Opened(late, Credential::Tokens(vec![other]), backlog()),
         event_command(ada, &json!(["say", { "room": LOBBY, "text": "last words", "key": say }, 3])),
         Command::Closed(ada, backlog()),
     ]);
@@ -153,11 +156,11 @@ fn a_session_ends_even_if_that_cannot_be_written() {
     let ada = chat.connect(token);
     chat.clear_output();
     chat.state.store.refuse_writes(true).unwrap();
-    assert_eq!(chat.request(move |state| state.log_out(&token)), Err(SignInError::Storage));
+    assert_eq!(chat.request(move |state| state.log_out(&[token])), Err(SignInError::Storage));
     assert_eq!(chat.take_output(ada), [Value::Null; 0], "nothing is sent if logging out failed");
     chat.advance(Duration::from_secs(31 * 24 * 60 * 60));
     assert_eq!(chat.pushes_of(ada, "expired"), [json!({ "reason": "idle" })]);
-    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
+    assert_eq!(chat.request(move |state| state.session(&[token])).map(|session| session.you), Ok(None));
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn while_the_database_is_locked_clients_get_an_error_and_the_thread_can_stop() {
     let (result, results) = std::sync::mpsc::channel();
     let token = Token::random().hash();
     let log_out = Request::new(
-        move |state: &mut State| state.log_out(&token),
+        move |state: &mut State| state.log_out(&[token]),
         Box::new(move |result_of_log_out| result.send(result_of_log_out).unwrap()),
     );
     sender.request(Source::Core, log_out);

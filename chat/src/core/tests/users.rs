@@ -55,8 +55,9 @@ fn the_connections_of_a_user_are_limited() {
 fn sessions_are_listed_and_ended_from_another_session() {
     let mut chat = TestChat::new();
     let (ada_token, eve) = (chat.account("Ada").unwrap(), chat.connect_user("Eve"));
-    let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
-    let other_token = chat.request(move |state| state.log_in(ada.id, "a hash", None)).unwrap().token.hash();
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
+    let other_token =
+        chat.request(move |state| state.log_in(ada.id, "a hash", None, UserAgent::default())).unwrap().token.hash();
     let (here, there) = (chat.connect(ada_token), chat.connect(other_token));
     let listed = chat.call(here, "sessions", json!({})).unwrap()["sessions"].clone();
     let ids: Vec<_> = listed.as_array().unwrap().iter().map(|session| session["session"].clone()).collect();
@@ -76,17 +77,51 @@ fn sessions_are_listed_and_ended_from_another_session() {
 }
 
 #[test]
+fn the_list_of_sessions_names_the_client_of_each() {
+    let mut chat = TestChat::new();
+    let token = chat.account("Ada").unwrap();
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
+    let firefox = UserAgent::parse(b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0");
+    for agent in [firefox, UserAgent::APP] {
+        chat.request(move |state| state.log_in(ada, "a hash", None, agent)).unwrap();
+    }
+    let here = chat.connect(token);
+    let listed = chat.call(here, "sessions", json!({})).unwrap()["sessions"].clone();
+    let mut devices: Vec<_> = listed.as_array().unwrap().iter().map(|session| session["device"].to_string()).collect();
+    devices.sort();
+    let expected = [
+        json!({"program": "Firefox", "system": "Linux"}),
+        json!({"program": "app", "system": null}),
+        json!({"program": null, "system": null}),
+    ];
+    assert_eq!(devices, expected.map(|device| device.to_string()));
+}
+
+#[test]
+fn a_visitor_learns_whether_there_is_any_account() {
+    let mut chat = TestChat::new();
+    let has_accounts = |chat: &mut TestChat| chat.request(|state| state.session(&[])).unwrap().has_accounts;
+    assert!(!has_accounts(&mut chat));
+    let guest = chat.guest("Eve").unwrap();
+    assert!(!has_accounts(&mut chat), "a guest is no account");
+    let session = chat.request(move |state| state.session(&[guest])).unwrap();
+    assert_eq!((session.you.map(|(you, _)| you.name), session.has_accounts), (Some("Eve".to_owned()), false));
+    chat.account("Ada").unwrap();
+    assert!(has_accounts(&mut chat));
+}
+
+#[test]
 fn logging_out_ends_a_session_on_all_its_connections() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token)];
     chat.clear_output();
-    chat.request(move |state| state.log_out(&token)).unwrap();
+    chat.request(move |state| state.log_out(&[token])).unwrap();
     for connection in connections {
         assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
-    assert_eq!(chat.request(move |state| state.signed_in(&token)), Ok(None));
-    chat.request(move |state| state.log_out(&token)).expect("repeating it changes nothing");
+    assert_eq!(chat.request(move |state| state.session(&[token])).map(|session| session.you), Ok(None));
+    chat.request(move |state| state.log_out(&[token])).expect("repeating it changes nothing");
 }
 
 #[test]
@@ -95,8 +130,8 @@ fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
     let hash: &'static str =
         super::super::super::password::Password::new("the old one").unwrap().hash().unwrap().leak();
     let token = chat.sign_up("Ada", Some(hash)).unwrap();
-    let ada = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
-    let other = chat.request(move |state| state.log_in(ada, hash, None)).unwrap().token.hash();
+    let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
+    let other = chat.request(move |state| state.log_in(ada, hash, None, UserAgent::default())).unwrap().token.hash();
     let (here, there) = (chat.connect(token), chat.connect(other));
     chat.clear_output();
     let change = |chat: &mut TestChat, old: &str, new: &str, slow: bool| {
@@ -115,7 +150,10 @@ fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
     assert_eq!(chat.take_output(there), [Value::Null; 0]);
     assert_eq!(change(&mut chat, "the old one", "the new one", true), None);
     assert_eq!(chat.take_output(there), [json!(["expired", { "reason": "revoked" }])]);
-    assert_eq!(chat.request(move |state| state.log_in(ada, hash, None)).map(drop), Err(SignInError::BadCredentials));
+    assert_eq!(
+        chat.request(move |state| state.log_in(ada, hash, None, UserAgent::default())).map(drop),
+        Err(SignInError::BadCredentials)
+    );
     let guest = chat.guest("Guest").unwrap();
     let guest = chat.connect(guest);
     let data = json!({ "old": "the old one", "new": "the new one" });
@@ -231,7 +269,7 @@ fn a_user_blocks_at_most_1_000_others() {
     let mut chat = TestChat::new();
     let token = chat.account("Ada").unwrap();
     let ada = chat.connect(token);
-    let me = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap().id;
+    let me = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     for i in 0..1001 {
         let name = Name::new(&format!("p{i}")).unwrap();
         let added = chat.state.store.add_user(name.as_str(), name.key(), None, chat.now.wall).unwrap();
@@ -270,14 +308,46 @@ fn only_operators_send_notices() {
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     let notice = json!({ "text": "We restart at <b>noon</b>." });
     assert_eq!(chat.call(ada, "notice", notice.clone()), Err("not_operator".into()));
-    let row = chat.state.store.user_named(Name::new("Ada").unwrap().key()).unwrap().unwrap();
+    let row = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
     chat.state.store.set_operator(row.id, true).unwrap();
     chat.state.cache = super::super::cache::Cache::default();
     chat.clear_output();
-    assert_eq!(chat.call(ada, "notice", json!({ "text": " " })), Err("empty".into()));
+    for blank in [" ", "\u{2800}", "\u{200b}"] {
+        assert_eq!(chat.call(ada, "notice", json!({ "text": blank })), Err("empty".into()));
+    }
     chat.call(ada, "notice", notice).unwrap();
     for connection in [ada, bob] {
         let output = chat.pushes_of(connection, "notice");
         assert_eq!((&output[0]["text"], &output[0]["from"]), (&json!("We restart at <b>noon</b>."), &json!("Ada")));
     }
+}
+
+#[test]
+fn an_account_is_not_deleted_with_rooms_of_its_own_unless_the_user_confirms_each() {
+    let mut chat = TestChat::new();
+    let hash: &'static str =
+        super::super::super::password::Password::new("the password").unwrap().hash().unwrap().leak();
+    let token = chat.sign_up("Ada", Some(hash)).unwrap();
+    let (ada, bob) = (chat.connect(token), chat.connect_user("Bob"));
+    let [alone, shared] = ["Alone", "Shared"].map(|name| chat.create(ada, name, "public"));
+    chat.join(bob, shared).unwrap();
+    chat.clear_output();
+    let delete = |remove: Value| json!(["delete_account", { "password": "the password", "remove": remove }, 1]);
+    let refused = |chat: &TestChat| {
+        let output = chat.take_output(ada);
+        let error = output.iter().find(|event| event[0] == "error").unwrap_or_else(|| panic!("{output:?}"));
+        assert_eq!(error[1]["code"], "last_member");
+        error[1]["rooms"].clone()
+    };
+    chat.process(vec![event_command(ada, &delete(json!([shared])))]);
+    assert_eq!(refused(&chat), json!([alone]));
+    // While the password is verified, Ada becomes the last member of another room.
+    chat.process(vec![event_command(ada, &delete(json!([alone, shared, 1_000_000])))]);
+    chat.call(bob, "leave", json!({ "room": shared })).unwrap();
+    chat.process_queue();
+    assert_eq!(refused(&chat), json!([alone, shared]));
+    chat.process(vec![event_command(ada, &delete(json!([shared, alone])))]);
+    chat.process_queue();
+    assert_eq!(chat.take_output(ada)[0], json!(["ack", {}, 1]));
+    assert_eq!(chat.join(bob, alone), Err("unknown_room".into()));
 }

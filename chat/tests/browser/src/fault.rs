@@ -22,6 +22,8 @@ pub(crate) struct Fault {
 pub enum Expected {
     /// WebSockets and the page's icon fail to load, because the network or the server is gone.
     NoConnection,
+    /// An error in a script, reported or logged, with this text.
+    Script(&'static str),
     /// An answer of this status to a request under `/api/`.
     Refused(u16),
 }
@@ -67,6 +69,7 @@ impl Expected {
                 let is_ours = fault.text.starts_with("WebSocket connection to 'ws://");
                 is_icon || is_ours && fault.text.contains("/ws' failed")
             }
+            Self::Script(text) => ["console", "exception"].contains(&&*fault.source) && fault.text.contains(text),
             Self::Refused(status) => {
                 fault.source == "network"
                     && fault.url.contains("/api/")

@@ -204,6 +204,14 @@ impl Page {
         );
     }
 
+    /// Returns a picture of a part of the page, in base64. The same looks give the same picture.
+    #[track_caller]
+    pub fn picture(&self, x: f64, y: f64, width: f64, height: f64) -> String {
+        let clip = json!({"x": x, "y": y, "width": width, "height": height, "scale": 1});
+        let mut picture = self.call("Page.captureScreenshot", json!({"format": "png", "clip": clip}));
+        picture["data"].take().as_str().expect("a string").to_owned()
+    }
+
     /// Saves a screenshot of the page in `target/browser`.
     #[track_caller]
     pub fn save_screenshot(&self, name: &str) {

@@ -1,9 +1,7 @@
 //! The program under test, as an operator runs it.
 
 use std::{
-    env,
-    ffi::OsString,
-    fs, io,
+    env, fs, io,
     net::{Ipv4Addr, SocketAddr},
     process::Command,
 };
@@ -34,13 +32,11 @@ impl Server {
         self.address
     }
 
-    /// Gives an account the rights of an operator. The server knows it a moment later.
+    /// Runs a command of the program on the data, beside the server.
     #[track_caller]
-    pub fn make_operator(&self, name: &str) {
-        let mut command = Command::new(program());
-        command.args(["user", "operator", name, "--data"]).arg(self.data.path());
-        let status = command.status().expect("the program starts");
-        assert!(status.success(), "{status}");
+    pub fn command(&self, arguments: &[&str]) {
+        let ended = program().args(arguments).arg("--data").arg(self.data.path()).output().expect("the program runs");
+        assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
     }
 
     /// Copies the data, while nobody writes.
@@ -82,15 +78,17 @@ pub struct DataCopy([Option<Vec<u8>>; 2]);
 
 #[track_caller]
 fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Process, SocketAddr) {
-    let mut command = Command::new(program());
+    let mut command = program();
     command.arg("--listen").arg(listen.to_string()).arg("--data").arg(data.path()).args(arguments);
     let process = Process::start(command.env_remove("RUST_LOG"), OutputStream::Stdout);
     let address = process.find_line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
     (process, address)
 }
 
-fn program() -> OsString {
-    env::var_os("SWITCHBOARD").expect("SWITCHBOARD should name the program: chat/tests/browser/run does that")
+fn program() -> Command {
+    Command::new(
+        env::var_os("SWITCHBOARD").expect("SWITCHBOARD should name the program: chat/tests/browser/run does that"),
+    )
 }
 
 const DATA_FILES: [&str; 2] = ["chat.sqlite3", "chat.sqlite3-wal"];

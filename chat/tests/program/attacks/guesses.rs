@@ -105,7 +105,8 @@ impl Browser {
 
 /// Returns the device's cookie of a response, of which there is one.
 fn device_cookie(answer: &HttpResponse) -> String {
-    let cookies: Vec<&str> = answer.headers("Set-Cookie").filter(|cookie| cookie.starts_with("device=")).collect();
+    let cookies: Vec<&str> =
+        answer.headers("Set-Cookie").filter(|cookie| cookie.starts_with("switchboard-device=")).collect();
     assert_eq!(cookies.len(), 1, "{cookies:?}");
     cookies[0].split(';').next().unwrap().to_owned()
 }

@@ -22,7 +22,7 @@ const REQUESTS: &[&str] = &[
     "GET /api/{} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {}\r\n\r\n",
     "POST /api/login HTTP/1.1\r\nHost: localhost\r\nOrigin: {}\r\nContent-Length: 0\r\n\r\n",
     "POST /api/{} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: 0\r\n\r\n",
-    "GET /api/session HTTP/1.1\r\nHost: localhost\r\nCookie: session={}; device={}\r\nAuthorization: Bearer {}\r\n\r\n",
+    "GET /api/session HTTP/1.1\r\nHost: localhost\r\nCookie: switchboard-session={}; switchboard-device={}\r\nAuthorization: Bearer {}\r\n\r\n",
     "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: {}\r\n\r\n",
     "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

@@ -191,7 +191,7 @@ fn ap_01_unusual_values_are_refused_or_handled_as_specified() {
     let no_rooms = [json!(0), json!(-1), json!(i64::MAX), json!(i64::MIN)];
     let not_even_numbers =
         [json!(u64::MAX), json!(1.5), json!("1"), Value::Null, json!([1]), json!(1e300), json!(true)];
-    for event in ["join", "leave", "members", "history", "typing", "remove"] {
+    for event in ["join", "look", "leave", "members", "history", "typing", "remove"] {
         rows.extend(no_rooms.iter().map(|room| (event, json!({"room": room}), Some("unknown_room"))));
         let odd = not_even_numbers.iter().filter(|room| event != "join" || !room.is_null());
         rows.extend(odd.map(|room| (event, json!({"room": room}), Some("bad_data"))));

@@ -74,7 +74,7 @@ fn hs_05_a_cookie_opens_the_chat_for_its_own_pages_only() {
         ("evil.example", None, Refused(421)),
         ("127.0.0.1.evil.example", None, Refused(421)),
     ];
-    check(&program, "session", rows);
+    check(&program, "switchboard-session", rows);
 }
 
 #[test]
@@ -94,12 +94,12 @@ fn hs_05_with_a_public_url_only_its_pages_have_the_cookie() {
         ]
     };
     let (https, http) = ("https://chat.example", "http://chat.example");
-    for (own, other, cookie) in [(https, http, "__Host-session"), (http, https, "session")] {
+    for (own, other, cookie) in [(https, http, "__Host-switchboard-session"), (http, https, "switchboard-session")] {
         let program = chat(&["--guests", "--public-url", own, "--origin", "https://friend.example"]);
         check(&program, cookie, &rows(own, other));
         // A cookie with the other scheme's name is ignored.
         let token = guest(program.address(), "Zoe");
-        let other = if cookie == "session" { "__Host-session" } else { "session" };
+        let other = if cookie == "switchboard-session" { "__Host-switchboard-session" } else { "switchboard-session" };
         let fields = [("Cookie", &*format!("{other}={token}"))];
         assert_eq!(open(&program, "chat.example", Some(own), &fields), NoSession);
     }
@@ -135,7 +135,7 @@ fn hs_05_the_cookie_is_kept_from_scripts_and_other_sites() {
         let answer = post(program.address(), "/api/guest", &json!({"name": "Ann"}));
         let (cookie, given) = answer.header("Set-Cookie").expect("a cookie").split_once("; ").unwrap();
         assert_eq!((answer.status, given), (201, attributes));
-        assert_eq!(cookie.starts_with("__Host-session="), attributes.ends_with("Secure"), "{cookie}");
+        assert_eq!(cookie.starts_with("__Host-switchboard-session="), attributes.ends_with("Secure"), "{cookie}");
         assert!(json_of(&answer).get("token").is_none(), "no script can read the token from the response");
         // A request for a token gets no cookie.
         let answer = post(program.address(), "/api/guest", &json!({"name": "Bob", "token": true}));
@@ -153,7 +153,7 @@ fn hs_05_posts_from_other_pages_are_refused_and_change_nothing() {
     let program = chat(&["--origin", "https://friend.example", "--sign-up-rate", "100+1/h"]);
     let address = program.address();
     let token = guest(address, "Ann");
-    let (own, cookie) = (format!("http://{address}"), format!("session={token}"));
+    let (own, cookie) = (format!("http://{address}"), format!("switchboard-session={token}"));
     let local = format!("http://localhost:{}", address.port());
     let body = json!({"name": "Eve", "password": "correct horse"}).to_string();
     for origin in ["https://evil.example", "https://friend.example", "null", "", &*local] {

@@ -60,6 +60,8 @@ fn ap_01_invited_and_direct_rooms_of_others_seem_not_to_exist() {
     let mut ask_all = |room: &Value| -> Vec<(&str, Value)> {
         let mut events = events_about(room);
         events.push(("join", json!({"room": room})));
+        events.push(("look", json!({"room": room})));
+        events.push(("person", json!({"name": "Ann", "room": room})));
         events.push(("join", json!({"room": room, "since": {"epoch": "x", "seq": 0}})));
         let answers = events.into_iter().map(|(event, data)| {
             let id = eve.send(event, &data);

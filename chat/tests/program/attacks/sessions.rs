@@ -106,18 +106,25 @@ fn ap_01_an_invalid_token_expires_and_the_connection_is_closed() {
     let address = program.address();
     let token = guest(address, "Ann");
     let (cut, longer) = (&token[1..], format!("{token}A"));
+    let unknown = format!("Bearer {}", "A".repeat(43));
+    expect_expired(&mut ChatUser::with_header(address, "Authorization", &unknown), "unknown");
     for bad in ["", "x", cut, &longer, &"A".repeat(43), &"A".repeat(10_000)] {
-        let header = format!("Bearer {bad}");
-        expect_expired(&mut ChatUser::with_header(address, "Authorization", header.trim_end()), "unknown");
         let mut late = ChatUser::unauthenticated(address);
         late.send("auth", &json!({"token": bad}));
         expect_expired(&mut late, "unknown");
     }
-    // Other schemes than Bearer are ignored.
-    for scheme in ["Basic", "Token", ""] {
-        let header = format!("{scheme} {token}");
-        let mut user = ChatUser::with_header(address, "Authorization", header.trim_start());
-        assert_eq!(user.ask("people", Value::Null), Err("no_session".into()), "{scheme}");
+    // What has not the form of a token may be a proxy's.
+    for header in [
+        format!("Basic {token}"),
+        format!("Token {token}"),
+        token.clone(),
+        format!("Bearer {cut}"),
+        format!("Bearer {longer}"),
+        "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln".to_owned(),
+        "Bearer".to_owned(),
+    ] {
+        let mut user = ChatUser::with_header(address, "Authorization", &header);
+        assert_eq!(user.ask("people", Value::Null), Err("no_session".into()), "{header}");
         assert_eq!(user.ask("auth", json!({"token": token})), Ok(json!({})));
     }
     // A connection cannot change its user.
@@ -148,6 +155,7 @@ const EVENTS_OF_USERS: &[&str] = &[
     "rooms",
     "create",
     "join",
+    "look",
     "leave",
     "members",
     "topic",
@@ -165,6 +173,7 @@ const EVENTS_OF_USERS: &[&str] = &[
     "read",
     "typing",
     "people",
+    "person",
     "block",
     "unblock",
     "sessions",
@@ -172,6 +181,7 @@ const EVENTS_OF_USERS: &[&str] = &[
     "password",
     "delete_account",
     "notice",
+    "dismiss",
 ];
 
 /// Maximum delay of a session's end.
@@ -288,4 +298,28 @@ fn ap_01_an_unauthenticated_connection_is_closed_after_ten_seconds_despite_activ
     assert_eq!(unauthenticated.until_end().1, End::Closed(4001));
     let limit = Duration::from_secs(10);
     assert!(time > limit - SLACK && time < limit + LATE + SLACK, "closed after {time:?}");
+}
+
+#[test]
+fn ap_01_the_list_of_sessions_shows_nothing_that_a_client_has_made_up() {
+    let program = generous_chat();
+    let address = program.address();
+    let session = || json_of(&request(address, "GET", "/api/session", &[], ""))["accounts"].clone();
+    assert_eq!(session(), json!(false), "nobody has signed up");
+    let long = format!("Mozilla/5.0 {} Firefox/128.0", "x".repeat(4000));
+    let agents = ["<b>Ann's bank</b> \u{202e}", "Mozilla/5.0 (Windows NT 10.0) Firefox/128.0 <script>", &long];
+    account(address, "Ann");
+    for agent in agents {
+        let fields = [("Content-Type", "application/json"), ("User-Agent", agent)];
+        let body = json!({"name": "Ann", "password": PASSWORD}).to_string();
+        assert_eq!(request(address, "POST", "/api/login", &fields, &body).status, 200);
+    }
+    assert_eq!(session(), json!(true));
+    let mut ann = ChatUser::with_token(address, &log_in(address, "Ann"));
+    let listed = ann.ask("sessions", Value::Null).expect("a list");
+    let mut devices: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|one| one["device"].clone()).collect();
+    devices.sort_by_key(Value::to_string);
+    let (unknown, app) = (json!({"program": null, "system": null}), json!({"program": "app", "system": null}));
+    let firefox = json!({"program": "Firefox", "system": "Windows"});
+    assert_eq!(devices, [firefox, app.clone(), app, unknown.clone(), unknown]);
 }

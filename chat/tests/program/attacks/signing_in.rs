@@ -97,7 +97,8 @@ fn ap_01_a_known_device_logs_in_while_strangers_use_up_the_attempts_at_its_accou
         let made = request_over(&mut Raw::connect(address), "localhost", "POST", "/api/register", &fields, body);
         assert_eq!(made.status, 201);
         let cookies: Vec<&str> = made.headers("Set-Cookie").collect();
-        let device = cookies.iter().find(|cookie| cookie.starts_with("device=")).expect("a cookie of the device");
+        let device =
+            cookies.iter().find(|cookie| cookie.starts_with("switchboard-device=")).expect("a cookie of the device");
         for attribute in ["HttpOnly", "SameSite=Strict", "Max-Age=7776000"] {
             assert!(device.contains(attribute), "{device}");
         }
@@ -124,7 +125,9 @@ fn ap_01_a_known_device_logs_in_while_strangers_use_up_the_attempts_at_its_accou
     }
     assert_eq!(log_in("10.3.0.1", &right, None), network_full);
     let forged = ann.replace(|c: char| c.is_ascii_digit(), "A");
-    for (cookie, whose) in [(&bob, "Bob's"), (&forged, "a forged one"), (&"device=".to_owned(), "an empty one")] {
+    for (cookie, whose) in
+        [(&bob, "Bob's"), (&forged, "a forged one"), (&"switchboard-device=".to_owned(), "an empty one")]
+    {
         assert_eq!(log_in("10.3.0.1", &right, Some(cookie)), network_full, "{whose}");
     }
     for _ in 0..10 {
@@ -223,7 +226,7 @@ fn ap_01_refused_requests_are_logged_without_secrets() {
     for guess in guesses {
         assert_eq!(post(address, "/api/login", &json!({"name": "Ann", "password": guess})).status, 401);
     }
-    let fields = [AS_JSON, ("Origin", "https://evil.example"), ("Cookie", &*format!("session={token}"))];
+    let fields = [AS_JSON, ("Origin", "https://evil.example"), ("Cookie", &*format!("switchboard-session={token}"))];
     assert_eq!(request(address, "POST", "/api/logout", &fields, "").status, 403);
     drop(program);
     let log = fs::read_to_string(log).unwrap();

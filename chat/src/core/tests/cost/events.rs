@@ -9,6 +9,7 @@ use super::filled::Pools;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Field {
     Room,
+    Rooms,
     RoomName,
     UserName,
     NewRoomName,
@@ -25,6 +26,7 @@ pub(super) enum Field {
     Session,
     Password,
     Token,
+    Flag,
 }
 
 /// The fields of each event's data.
@@ -36,7 +38,8 @@ pub(super) const GRAMMAR: &[(&str, &[(&str, Field)])] = {
         ("rooms", &[("after", RoomName), ("search", Search)]),
         ("create", &[("name", NewRoomName), ("kind", RoomKind), ("topic", Text)]),
         ("join", &[("room", Room), ("name", RoomName), ("since", Since)]),
-        ("leave", &[("room", Room)]),
+        ("look", &[("room", Room)]),
+        ("leave", &[("room", Room), ("remove", Flag)]),
         ("members", &[("room", Room), ("after", UserName)]),
         ("topic", &[("room", Room), ("topic", Text)]),
         ("invite", &[("room", Room), ("name", UserName)]),
@@ -55,13 +58,14 @@ pub(super) const GRAMMAR: &[(&str, &[(&str, Field)])] = {
         ("read", &[("room", Room), ("seq", Seq)]),
         ("typing", &[("room", Room)]),
         ("people", &[("after", UserName), ("search", Search)]),
+        ("person", &[("name", UserName), ("room", Room)]),
         ("blocks", &[("after", UserName)]),
         ("block", &[("name", UserName)]),
         ("unblock", &[("name", UserName)]),
         ("sessions", &[]),
         ("revoke", &[("session", Session)]),
         ("password", &[("old", Password), ("new", Password)]),
-        ("delete_account", &[("password", Password)]),
+        ("delete_account", &[("password", Password), ("remove", Rooms)]),
         ("notice", &[("text", Text)]),
         ("dismiss", &[("notice", Seq)]),
     ]
@@ -113,6 +117,7 @@ fn value(field: Field, pools: &Pools, random: &mut Random) -> Value {
             1 => json!(one_of(&pools.rooms, random)),
             _ => json!(pools.rooms[pools.rooms.len() - 1 - random.below(pools.rooms.len().min(5))]),
         },
+        Field::Rooms => json!((0..random.below(12_000)).collect::<Vec<_>>()),
         Field::RoomName if random.below(2) == 0 => json!(one_of(&pools.room_names, random)),
         Field::UserName if random.below(3) > 0 => json!(one_of(&pools.user_names, random)),
         Field::RoomName | Field::UserName | Field::NewRoomName | Field::Search => json!(name(random)),
@@ -140,6 +145,7 @@ fn value(field: Field, pools: &Pools, random: &mut Random) -> Value {
         Field::Session => one_of(&pools.sessions, random).clone(),
         Field::Password => json!(ALPHABETS[random.below(ALPHABETS.len())].repeat(1 + random.below(400))),
         Field::Token => json!("A".repeat(random.below(50))),
+        Field::Flag => json!(random.below(2) == 0),
     }
 }
 

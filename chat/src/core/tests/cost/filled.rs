@@ -10,6 +10,7 @@ use super::super::{
             interface::Credential,
             store::{DirectsEnd, Entry, EntryHash, LOBBY, NewEntry, Role, RoomId, RoomKind, Stamp, UserId},
             token::{Token, TokenHash},
+            user_agent::UserAgent,
         },
         clock::Now,
         presence::NewConnection,
@@ -118,7 +119,7 @@ impl Filled {
 
 /// Opens a new connection of a session.
 pub(super) fn open(state: &mut State, token: TokenHash) {
-    state.opened(connection_numbered(u32::MAX >> 8), &Credential::Token(token)).unwrap();
+    state.opened(connection_numbered(u32::MAX >> 8), &Credential::Tokens(vec![token])).unwrap();
 }
 
 fn add_user(state: &mut State, number: usize, pools: &mut Pools) -> UserId {
@@ -191,7 +192,8 @@ fn append(state: &mut State, room: RoomId, author: UserId, seq: u64, text: &str)
 fn add_session(state: &mut State, user: UserId, pools: &mut Pools) -> Token {
     let token = Token::random();
     let row = state.store.user(user).unwrap().expect("a user");
-    let session = state.store.add_session(&row, &token.hash(), state.now.wall, u64::MAX >> 1).unwrap();
+    let session =
+        state.store.add_session(&row, &token.hash(), state.now.wall, u64::MAX >> 1, UserAgent::default()).unwrap();
     pools.sessions.push(json!(session.id));
     token
 }
@@ -200,12 +202,12 @@ fn add_session(state: &mut State, user: UserId, pools: &mut Pools) -> Token {
 fn connect(state: &mut State, token: &Token, slot: u32) {
     let session = state.store.session_of_token(&token.hash()).unwrap().expect("a session");
     let user = state.store.user(session.user).unwrap().expect("a user");
-    let key = user.key.as_deref().expect("a key");
+    let folded = user.folded.as_deref().expect("a folded name");
     let connection = connection_numbered(slot);
     state.presence.connect(NewConnection {
         connection,
         name: &user.name,
-        key,
+        folded,
         guest: false,
         known: DirectsEnd::default(),
         session: &session,

@@ -10,7 +10,7 @@ use super::{
             events::{EVENTS, Growth},
             state::State,
         },
-        Name, event_command,
+        Name, UserAgent, event_command,
     },
     DroppedDelivery, cpu_time,
     filled::{self, Filled, Sizes},
@@ -50,7 +50,9 @@ fn commands(filled: &Filled) -> Vec<(&'static str, Value)> {
         ("join", json!({ "room": room })),
         ("join", json!({ "room": room, "since": position })),
         ("join", json!({ "room": room, "since": earlier })),
+        ("look", json!({ "room": room })),
         ("leave", json!({ "room": room })),
+        ("leave", json!({ "room": filled.pools.rooms.get(3), "remove": true })),
         ("members", json!({ "room": room })),
         ("topic", json!({ "room": room, "topic": "New" })),
         ("invite", json!({ "room": filled.pools.rooms.get(4), "name": other })),
@@ -72,6 +74,7 @@ fn commands(filled: &Filled) -> Vec<(&'static str, Value)> {
         ("typing", json!({ "room": room })),
         ("people", json!({})),
         ("people", json!({ "search": "" })),
+        ("person", json!({ "name": member, "room": room })),
         ("blocks", json!({})),
         ("block", json!({ "name": other })),
         ("unblock", json!({ "name": filled.pools.user_names.last() })),
@@ -101,19 +104,19 @@ const OTHER_WORK: &[Work] = &[
     ("<sign up>", |_| {
         let name = Name::new("New").unwrap();
         Box::new(move |state| {
-            let _ = state.sign_up(&name, None).unwrap();
+            let _ = state.sign_up(&name, None, UserAgent::default()).unwrap();
         })
     }),
     (LOG_IN, |filled| {
         let user = filled.user();
         Box::new(move |state| {
-            let _ = state.log_in(user, "a hash", None).unwrap();
+            let _ = state.log_in(user, "a hash", None, UserAgent::default()).unwrap();
         })
     }),
     ("<log out>", |filled| {
         let token = filled.token.hash();
         Box::new(move |state| {
-            let _ = state.log_out(&token).unwrap();
+            let _ = state.log_out(&[token]).unwrap();
         })
     }),
     (REMOVE_USER, |filled| {

@@ -97,3 +97,38 @@ fn signing_out_asks_only_a_user_who_loses_something() {
     ada.click("#logout");
     ada.wait_for("!$('#sign-in').hidden && !$('#ask-dialog').open");
 }
+
+#[test]
+fn the_first_visitor_of_a_chat_is_offered_to_sign_up() {
+    let chat = Chat::open(&[]);
+    let mode = "document.querySelector('input[name=mode]:checked').value";
+    let first = chat.visitor("Ada", Display::default());
+    first.wait_for_value(mode, "register");
+    first.fill("#name", "Ada");
+    first.fill("#password", "correct horse battery staple");
+    first.press("Enter");
+    first.wait_until_connected();
+    chat.visitor("Ben", Display::default()).wait_for_value(mode, "login");
+
+    let closed = Chat::open(&["--no-registration"]);
+    closed.visitor("Ada", Display::default()).wait_for_value(mode, "login");
+}
+
+#[test]
+fn each_session_has_the_name_of_its_browser_and_system() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    let phone = chat.visitor("Ada", Display::default());
+    let firefox = "Mozilla/5.0 (Android 14; Mobile; rv:128.0) Gecko/128.0 Firefox/128.0";
+    phone.call("Emulation.setUserAgentOverride", json!({"userAgent": firefox, "acceptLanguage": "en"}));
+    phone.sign_in();
+    phone.wait_until_connected();
+    phone.click("#account-open");
+    phone.click("#sessions summary");
+    let names =
+        "$$('#session-list li').map((row) => [row.querySelector('b').textContent.replace(/[\\u2068\\u2069]/g, ''),
+        row.querySelector('button').checkVisibility()])";
+    phone.wait_for_value(&format!("{names}.sort()"), json!([["Chrome on Linux", true], ["Firefox on Android", false]]));
+    phone.click_on("$$('#session-list button').find((button) => button.checkVisibility())");
+    ada.wait_for("!$('#sign-in').hidden");
+}

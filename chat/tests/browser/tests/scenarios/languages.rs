@@ -6,6 +6,7 @@ use switchboard_browser::{Chat, Display};
 #[test]
 fn the_page_uses_the_first_browser_language_it_supports() {
     let chat = Chat::open(&[]);
+    chat.user("Ada");
     let rows = [
         ("en", "en", "Sign in", "Lobby"),
         ("zh-CN", "zh", "登录", "Lobby"),

@@ -78,13 +78,9 @@ fn the_page_fits_every_screen_and_works_with_keyboard_and_screen_reader() {
 fn inspect(page: &Page, display: Display, what: &str) {
     for dark in [false, true] {
         page.set_display(Display { dark, ..display });
-        page.wait_for_value("matchMedia('(prefers-color-scheme: dark)').matches", dark);
-        page.save_screenshot(&format!(
-            "{}x{}-{what}-{}",
-            display.width,
-            display.height,
-            if dark { "dark" } else { "light" }
-        ));
+        let theme = if dark { "dark" } else { "light" };
+        page.wait_for_value("document.documentElement.dataset.theme", theme);
+        page.save_screenshot(&format!("{}x{}-{what}-{theme}", display.width, display.height,));
         page.assert_accessible(what);
         assert_focus_is_visible(page);
     }
@@ -147,3 +143,22 @@ const FOCUS: &str = "(() => {
     element.focus({ focusVisible: true, preventScroll: true });
     return changes ? 'seen' : element.outerHTML.slice(0, 200);
 })()";
+
+#[test]
+fn a_message_of_line_breaks_does_not_fill_the_log() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    let text = format!("Top{}End", "\n".repeat(3990));
+    ada.say("Before");
+    // The browser takes seconds to type as many line breaks.
+    ada.evaluate(&format!("($('#text').value = {}, $('#text').dispatchEvent(new Event('input')))", json!(text)));
+    ada.click("#send");
+    ada.say("After");
+    ben.sees_messages(&[("Ada", "Before"), ("Ada", &text), ("Ada", "After")]);
+    ben.wait_for("$$('.message').every((message) => message.offsetHeight < 400)");
+    ben.click(".unfold");
+    ben.wait_for("$$('.message')[1].offsetHeight > 3990 * 10");
+    ben.wait_for_value("[$$('.unfold').length, document.activeElement === $$('.message')[1]]", json!([0, true]));
+    // A message of the user folds too once it is sent.
+    ada.wait_for_value("$$('.messages .unfold').length", 1);
+}

@@ -1,7 +1,7 @@
 //! Rooms: joining, members, and moderation by owners.
 
 use serde_json::json;
-use switchboard_browser::{Chat, User};
+use switchboard_browser::{Chat, Display, User};
 
 /// Waits until the member list shows these names.
 #[track_caller]
@@ -44,7 +44,10 @@ fn an_invited_user_can_join_and_can_be_removed() {
     sees_members(&ada, &["Ada"]);
     invite(&ada, "Ben");
 
-    ben.wait_for_value("$('#invitation-list .name').textContent", "Den");
+    ben.wait_for_value(
+        "[$('#invitation-list').innerText.replace(/[\\u2068\\u2069]/g, '').split('\\n').slice(0, 2), document.title]",
+        json!([["Den", "Invited by Ada"], "(1) Lobby – switchboard"]),
+    );
     ben.click("#invitation-list .accept");
     ben.wait_for_value("$('#room-name').textContent", "Den");
     sees_rooms(&ben, &["Den", "Lobby"]);
@@ -115,7 +118,20 @@ fn a_public_room_can_be_found_joined_and_left() {
     ben.open_room_search();
     ben.fill("#find-search", "gar");
     ben.wait_for_value("$$('#found-rooms .name').map(({ textContent }) => textContent)", json!(["Garden"]));
+    ada.say("It is green here.");
+    ada.sees_messages(&[("Ada", "It is green here.")]);
     ben.click("#found-rooms [data-room]");
+    // Ben sees the room before he joins it, and nobody is told.
+    ben.wait_for_value(
+        "[$('#preview-name').textContent, $('#preview-members').textContent, location.hash]",
+        json!(["Garden", "1 member", "#room-2"]),
+    );
+    ben.wait_for_value(
+        "$$('#preview-messages .message .text').map(({ textContent }) => textContent)",
+        ["It is green here."],
+    );
+    sees_rooms(&ben, &["Lobby"]);
+    ben.click("#preview-join");
     ben.wait_for_value("$('#room-name').textContent", "Garden");
     sees_members(&ada, &["Ada", "Ben"]);
 
@@ -133,6 +149,7 @@ fn a_new_topic_is_shown_to_all_members() {
     ada.create_room("Garden", "public");
     ben.open_room_search();
     ben.click_on("$$('#found-rooms button').find(({ innerText }) => innerText.includes('Garden'))");
+    ben.click("#preview-join");
     ben.wait_for_value("$('#room-name').textContent", "Garden");
 
     ada.click("#topic-edit");
@@ -197,9 +214,45 @@ fn the_member_list_keeps_its_loaded_pages_when_it_refreshes() {
     ));
     let shown = "[$('#members-title').textContent, $$('#member-list [data-user]').length]";
     let cleo = chat.user("Cleo");
-    cleo.wait_for_value(shown, json!(["200+ members", 200]));
+    cleo.wait_for_value(shown, json!(["203 members", 200]));
     cleo.click("#members-more");
     cleo.wait_for_value(shown, json!(["203 members", 203]));
     let _dan = chat.user("Dan");
     cleo.wait_for_value(shown, json!(["204 members", 204]));
+}
+
+#[test]
+fn lists_mark_guests_and_operators_and_nobody_is_offered_to_delete_the_lobby() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    chat.server.command(&["user", "operator", "Ada"]);
+    let guest = chat.visitor("Guest", Display::default());
+    guest.click_on("$('#mode-guest').parentElement");
+    guest.fill("#name", "Guest");
+    guest.press("Enter");
+    guest.wait_until_connected();
+    ada.evaluate("location.reload()");
+    ada.wait_until_connected();
+    let marks =
+        "$$('#member-list [data-user]').map((each) => [each.dataset.user, each.querySelector('.aside').textContent])";
+    ben.evaluate("location.reload()");
+    ben.wait_for_value(marks, json!([["Ada", "operator"], ["Ben", "you"], ["Guest", "guest"]]));
+    ben.click("#find-user");
+    ben.wait_for_value(
+        "$$('#users-list [data-user]').map((each) => each.querySelector('.aside').textContent)",
+        json!(["operator", "guest"]),
+    );
+    ada.wait_for("!$('#topic-edit').hidden && $('#remove').hidden");
+}
+
+#[test]
+fn the_dot_of_a_user_online_does_not_stay_on_the_next_room() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ben.say("Hello.");
+    ada.open_direct_with("Ben");
+    let dot = "getComputedStyle($('#room-mark'), '::after').content !== 'none'";
+    ada.wait_for_value(dot, true);
+    ada.open("Lobby");
+    ada.wait_for_value(dot, false);
 }

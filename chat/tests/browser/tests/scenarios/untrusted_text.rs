@@ -89,6 +89,10 @@ fn names_and_topics_are_never_markup() {
         json!([ROOM, TOPIC]),
     );
     ben.click("#found-rooms li:first-child button");
+    ben.wait_for_value("[$('#preview-name').innerText, $('#preview-topic').innerText]", json!([ROOM, TOPIC]));
+    ben.wait_for_value("$$('#preview-messages .message').map(({ dataset }) => dataset.from)", json!([NAME]));
+    ben.wait_for_value("$$('img[src=x], #preview b b, #preview script').length", 0);
+    ben.click("#preview-join");
     ben.wait_for_value("$('#room-name').textContent", ROOM);
     ben.sees_messages(&[(NAME, "Welcome!")]);
     eve.fill("#text", "And more");

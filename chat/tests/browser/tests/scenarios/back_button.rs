@@ -1,0 +1,53 @@
+//! The back button of a phone closes what covers the room before it leaves the room.
+
+use serde_json::json;
+use switchboard_browser::{Chat, Display, User};
+
+const PHONE: Display = Display { width: 360, height: 740, dark: false, touch: true, language: "en-GB" };
+
+/// The open dialogs, whether the details are shown, and the part that the phone shows.
+const SHOWN: &str = "[$$('dialog[open]').map(({ id }) => id), document.body.dataset.details,
+    document.body.dataset.view === 'room' ? $('#room-name').textContent : null]";
+
+#[track_caller]
+fn back(user: &User) {
+    user.evaluate("history.back()");
+}
+
+#[test]
+fn back_closes_dialogs_and_details_before_it_leaves_the_room() {
+    let chat = Chat::open(&[]);
+    let _ben = chat.user("Ben");
+    let ada = chat.visitor("Ada", PHONE);
+    ada.register();
+    ada.open("Lobby");
+    for _ in 0..2 {
+        ada.click("#details-toggle");
+        ada.click("#member-list [data-user=Ben]");
+        ada.wait_for_value(SHOWN, json!([["user-dialog"], "shown", "Lobby"]));
+        back(&ada);
+        ada.wait_for_value(SHOWN, json!([[], "shown", "Lobby"]));
+        back(&ada);
+        ada.wait_for_value(SHOWN, json!([[], "hidden", "Lobby"]));
+        // What was closed by its button leaves nothing to go back to.
+        ada.click("#details-toggle");
+        ada.click("#member-list [data-user=Ben]");
+        ada.click("#user-dialog .close");
+        ada.wait_for_value(SHOWN, json!([[], "shown", "Lobby"]));
+        ada.click("#details-close");
+        ada.wait_for_value(SHOWN, json!([[], "hidden", "Lobby"]));
+    }
+    // Nor does what was left by going elsewhere.
+    ada.click("#details-toggle");
+    ada.click("#member-list [data-user=Ben]");
+    ada.click("#user-message");
+    ada.wait_for_value(SHOWN, json!([[], "hidden", "Ben"]));
+    back(&ada);
+    ada.wait_for_value(SHOWN, json!([[], "hidden", "Lobby"]));
+    back(&ada);
+    ada.wait_for_value(SHOWN, json!([[], "hidden", null]));
+    // In the list of rooms too.
+    ada.click("#account-open");
+    ada.click("#logout");
+    ada.wait_for("!$('#sign-in').hidden");
+}

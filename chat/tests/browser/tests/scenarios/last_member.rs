@@ -1,0 +1,103 @@
+//! The last member of a room is told what is deleted, and agrees first.
+
+use serde_json::json;
+use switchboard_browser::{Chat, Display, User};
+
+const QUESTION: &str = "$('#ask-text').textContent.replace(/[\\u2068\\u2069]/g, '')";
+
+#[track_caller]
+fn sees_rooms(user: &User, names: &[&str]) {
+    user.wait_for_value("$$('#room-list [data-room] .name').map(({ textContent }) => textContent)", names);
+}
+
+#[test]
+fn the_last_member_is_told_that_the_room_is_deleted() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ada.create_room("Garden", "public");
+    ada.wait_for_value("$('#members-title').textContent", "1 member");
+    ada.click("#leave");
+    ada.wait_for(&format!("{QUESTION}.includes('will be deleted')"));
+    ada.click("#ask-no");
+    sees_rooms(&ada, &["Garden", "Lobby"]);
+
+    // The page of a phone does not know the members. It is told when it is the last.
+    let phone = chat.visitor("Ada", Display { width: 360, height: 740, touch: true, ..Display::default() });
+    phone.sign_in();
+    phone.wait_until_connected();
+    phone.open("Garden");
+    phone.evaluate("$('#leave').click()");
+    phone.wait_for(&format!("!{QUESTION}.includes('will be deleted')"));
+    phone.click("#ask-yes");
+    phone.wait_for(&format!("$('#ask-dialog').open && {QUESTION}.includes('will be deleted')"));
+    phone.click("#ask-yes");
+    for user in [&ada, &phone] {
+        sees_rooms(user, &["Lobby"]);
+    }
+    // With another member it stays, and may be joined again.
+    ada.create_room("Garden", "public");
+    ben.evaluate("void (location.hash = '#room-3')");
+    ben.click("#preview-join");
+    ada.wait_for_value("$('#members-title').textContent", "2 members");
+    ada.click("#leave");
+    ada.wait_for(&format!("!{QUESTION}.includes('will be deleted')"));
+    ada.click("#ask-yes");
+    ada.wait_for_value("$('#room-name').textContent", "Lobby");
+    ben.wait_for_value("$('#members-title').textContent", "1 member");
+}
+
+#[test]
+fn who_deletes_an_account_is_told_which_rooms_are_deleted_with_it() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ada.create_room("Garden", "public");
+    ada.create_room("Shed", "invited");
+    ben.evaluate("void (location.hash = '#room-2')");
+    ben.click("#preview-join");
+    ada.click("#account-open");
+    ada.click("#delete-account");
+    ada.fill("#ask-input", "correct horse battery staple");
+    ada.click("#ask-yes");
+    ada.wait_for_value(QUESTION, "You’re the last member of Shed. That room and all its messages will be deleted too.");
+    ada.click("#ask-yes");
+    ada.wait_for_value("[$('#sign-in').hidden, $('#ask-dialog').open]", json!([false, false]));
+    ben.wait_for_value("$('#members-title').textContent", "1 member");
+}
+
+#[test]
+fn nothing_is_offered_that_cannot_be_done_with_a_user_who_is_gone() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ben.say("Hello, Ada.");
+    ada.create_room("Garden", "public");
+    ben.evaluate("void (location.hash = '#room-2')");
+    ben.click("#preview-join");
+    ada.wait_for_value("$('#members-title').textContent", "2 members");
+    ben.say("How green it is.");
+    ada.open_direct_with("Ben");
+    ada.say("You are still here.");
+    ada.open("Garden");
+    ada.click(".log:not([hidden]) .message .name");
+    let offered =
+        "$$('#user-dialog .actions button').filter((each) => !each.disabled && each.checkVisibility()).length";
+    ada.wait_for_value(offered, 5);
+
+    ben.click("#account-open");
+    ben.click("#delete-account");
+    ben.fill("#ask-input", "correct horse battery staple");
+    ben.click("#ask-yes");
+    ada.wait_for_value(offered, 0);
+    ada.wait_for_value("$('#user-state').textContent", "This account no longer exists");
+    ada.press("Escape");
+
+    ada.open("Ben");
+    ada.wait_for_value(
+        "['#composer', '#composer-gone'].map((each) => $(each).checkVisibility())",
+        json!([false, true]),
+    );
+    // The last of the two deletes the conversation by leaving.
+    ada.click("#leave");
+    ada.wait_for(&format!("{QUESTION}.includes('will be deleted')"));
+    ada.click("#ask-yes");
+    ada.wait_for_value("$$('#direct-list [data-room]').length", 0);
+}

@@ -1,0 +1,76 @@
+//! Rooms that the user is not in: the page shows them before it joins them.
+
+use serde_json::json;
+use switchboard_browser::{Chat, Display, User};
+
+/// Opens the address of a room.
+#[track_caller]
+fn go_to(user: &User, room: u32) {
+    user.evaluate(&format!("void (location.hash = '#room-{room}')"));
+}
+
+const JOIN_AND_FIND: &str = "['#preview-join', '#preview-find'].map((each) => $(each).checkVisibility())";
+
+#[test]
+fn the_address_of_another_room_shows_that_room_and_offers_to_join() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ada.create_room("Garden", "public");
+    ada.say("It is green here.");
+    ada.sees_messages(&[("Ada", "It is green here.")]);
+    go_to(&ben, 2);
+    ben.wait_for_value("$('#preview-name').textContent", "Garden");
+    ben.wait_for_value(JOIN_AND_FIND, json!([true, false]));
+    ben.wait_for("!$('#text').checkVisibility()");
+    // After a reload too.
+    ben.evaluate("location.reload()");
+    ben.wait_for("document.body.dataset.ready === '' && $('#connection').dataset.state === 'open'");
+    ben.wait_for_value("$('#preview-name').textContent", "Garden");
+    ben.click("#preview-join");
+    ben.wait_for_value("[$('#room-name').textContent, $('#preview').hidden]", json!(["Garden", true]));
+    ben.sees_messages(&[("Ada", "It is green here.")]);
+    ben.open("Lobby");
+    ben.evaluate("history.back()");
+    ben.wait_for_value("$('#room-name').textContent", "Garden");
+}
+
+#[test]
+fn a_room_that_the_user_may_not_see_looks_like_none() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ada.create_room("Den", "invited");
+    for room in [2, 3] {
+        go_to(&ben, room);
+        let shown = "[$('#preview-name').textContent, $('#preview-note').textContent.includes('invitation')]";
+        ben.wait_for_value(shown, json!(["", true]));
+        ben.wait_for_value(JOIN_AND_FIND, json!([false, true]));
+    }
+    ada.click("#invite");
+    ada.click("#users-list [data-user=Ben]");
+    ben.wait_for("$('#invitation-list [data-room]')");
+    go_to(&ben, 2);
+    ben.wait_for_value("$('#preview-name').textContent", "Den");
+    ben.click("#preview-decline");
+    ben.wait_for_value("[$('#room-name').textContent, $('#preview').hidden]", json!(["Lobby", true]));
+}
+
+#[test]
+fn a_preview_fits_a_phone_and_is_accessible() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    ada.create_room("Garden", "public");
+    ada.say("It is green here.");
+    ada.sees_messages(&[("Ada", "It is green here.")]);
+    for (number, dark) in [false, true].into_iter().enumerate() {
+        let phone = Display { width: 360, height: 740, dark, touch: true, ..Display::default() };
+        let ben = chat.visitor(&format!("Ben {number}"), phone);
+        ben.register();
+        ben.open_room_search();
+        ben.click_on("$$('#found-rooms button').find(({ innerText }) => innerText.includes('Garden'))");
+        ben.wait_for("$('#preview-join').checkVisibility()");
+        ben.save_screenshot(&format!("360x740-preview-{}", if dark { "dark" } else { "light" }));
+        ben.assert_accessible("preview");
+        ben.click("#preview .back");
+        ben.wait_for_value("document.body.dataset.view", "rooms");
+    }
+}
