@@ -1,9 +1,7 @@
 //! The program under test, as an operator runs it.
 
 use std::{
-    env,
-    ffi::OsString,
-    fs, io,
+    env, fs, io,
     net::{Ipv4Addr, SocketAddr},
     process::Command,
 };
