@@ -3,7 +3,7 @@
  * rooms are kept with their scroll positions.
  */
 
-import { t } from '../strings.js';
+import { locale, t } from '../strings.js';
 import { ask } from './dialogs.js';
 import { $, debounced, oncePerFrame, setText } from './dom.js';
 import { Log } from './log.js';
@@ -13,8 +13,8 @@ import { showText } from './text.js';
 const MAX_LOGS = 10;
 const READ_AFTER = 300;
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const calendar = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+const calendar = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
 
 export class Conversation {
   #client;

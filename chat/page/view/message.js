@@ -43,7 +43,7 @@ export function unsentElement({ key, data }, you) {
   return element;
 }
 
-/** Replaces the text of a message that was deleted. `by` is the name of the user who did so, unless it is the author. */
+/** Replaces the text of a deleted message. `by` is the name of the user who has deleted it, unless it is the author. */
 export function showDeleted(element, by) {
   element.classList.add('deleted');
   find(element, '.text').textContent = by ? t('log.deleted_by', { name: by }) : t('log.deleted');

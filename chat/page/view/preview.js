@@ -94,7 +94,7 @@ export class Preview {
     $('preview-messages').replaceChildren(...shown.map(({ element }) => element));
     shown.forEach((entry, index) => {
       find(entry.element, '.delete')?.remove();
-      placeAfter(entry, shown[index - 1], null);
+      placeAfter(entry, shown[index - 1], false);
       if (this.#model.blocked.has(entry.message.from)) showBlocked(entry, true);
     });
     const lead = room.by ? t('rooms.invited_by', { name: room.by }) : t('preview.lead');

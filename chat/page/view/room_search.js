@@ -46,6 +46,7 @@ export function startRoomSearch({ client, model, open }) {
     $('create-form').reset();
     $('create-note').textContent = '';
     $('create-part').open = false;
+    $('found-rooms').replaceChildren();
     openSearch($('find-dialog'), $('find-search'));
     fetchRooms();
   });

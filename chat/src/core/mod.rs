@@ -28,11 +28,11 @@
 //! | `moderation.rs` | handlers: the rights of room owners |
 //! | `direct_rooms.rs` | handlers: beginning conversations, and the lists of them |
 //! | `messages.rs` | handlers: sending and reading messages |
+//! | `notices.rs` | handlers: notices by operators |
 //! | `sessions.rs` | how sessions and accounts end |
 //! | `sign_in.rs` | how sessions begin, and how connections authenticate |
 //! | `user_lists.rs` | handlers: lists of users, and single ones |
 //! | `users.rs` | handlers: blocking, sessions, accounts |
-//! | `notices.rs` | handlers: notices by operators |
 //! | `sweep.rs` | work at intervals: finds background work, publishes presence |
 //! | `background.rs` | work in small pieces: ends sessions, deletes what removed rooms and users leave |
 //! | `events.rs` | the table of events, and the dispatch of each event to its handler |

@@ -108,7 +108,12 @@ impl User {
     #[track_caller]
     pub fn say(&self, text: &str) {
         self.fill("#text", text);
-        self.press("Enter");
+        // On a phone Enter makes a new line.
+        if self.evaluate("matchMedia('(pointer: coarse)').matches") == true {
+            self.click("#send");
+        } else {
+            self.press("Enter");
+        }
         self.wait_for_value("$('#text').value", "");
     }
 

@@ -181,6 +181,7 @@ const EVENTS_OF_USERS: &[&str] = &[
     "password",
     "delete_account",
     "notice",
+    "dismiss",
 ];
 
 /// Maximum delay of a session's end.
