@@ -6,6 +6,7 @@
 import { copyStops } from './roving.js';
 
 const TONES = 8;
+const PIECE = 20; // items that a slow phone shows within 50 ms
 // The focusable elements of a list.
 const CONTROLS = 'a, button';
 const graphemes = Intl.Segmenter && new Intl.Segmenter(); // Firefox has it since version 125.
@@ -63,6 +64,23 @@ export function debounced(pause, handler) {
     clearTimeout(timer);
     timer = setTimeout(handler, pause);
   };
+}
+
+const appending = new WeakMap(); // by list, the items that are being appended
+
+/**
+ * Appends the elements of many items to a list, some in each frame, so that the page answers meanwhile. `first`: replaces
+ * those in the list. Items of an earlier call that are still to come are dropped then.
+ */
+export function appendInPieces(list, items, elementOf, { first }) {
+  if (first) list.replaceChildren();
+  appending.set(list, items);
+  const append = (start) => {
+    if (appending.get(list) !== items) return;
+    list.append(...items.slice(start, start + PIECE).map(elementOf));
+    if (start + PIECE < items.length) requestAnimationFrame(() => append(start + PIECE));
+  };
+  append(0);
 }
 
 /**

@@ -4,7 +4,7 @@
 
 import { errorText, t } from '../strings.js';
 import { openSearch, submitHandler } from './dialogs.js';
-import { $, debounced, find, fromTemplate, setText } from './dom.js';
+import { $, appendInPieces, debounced, find, fromTemplate, setText } from './dom.js';
 import { showMark } from './rooms.js';
 import { roveFocus } from './roving.js';
 
@@ -35,7 +35,8 @@ export function startRoomSearch({ client, model, open }) {
         found = [...found, ...rooms];
       }
       $('found-more').hidden = !nextPage;
-      $('found-rooms').replaceChildren(...found.map((room) => foundElement(room, model, () => open(room.room))));
+      const elementOf = (room) => foundElement(room, model, () => open(room.room));
+      appendInPieces($('found-rooms'), found.slice(before), elementOf, { first: !after });
       setText($('found-note'), found.length > 0 ? '' : t('find.none'));
     } catch (error) {
       setText($('found-note'), errorText(error));
@@ -46,7 +47,7 @@ export function startRoomSearch({ client, model, open }) {
     $('create-form').reset();
     $('create-note').textContent = '';
     $('create-part').open = false;
-    $('found-rooms').replaceChildren();
+    appendInPieces($('found-rooms'), [], foundElement, { first: true });
     openSearch($('find-dialog'), $('find-search'));
     fetchRooms();
   });

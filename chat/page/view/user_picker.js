@@ -5,7 +5,7 @@
 
 import { errorText, t } from '../strings.js';
 import { openSearch } from './dialogs.js';
-import { $, debounced, find, fromTemplate, setText, showAvatar } from './dom.js';
+import { $, appendInPieces, debounced, find, fromTemplate, setText, showAvatar } from './dom.js';
 import { roveFocus } from './roving.js';
 
 const SEARCH_AFTER = 200;
@@ -30,7 +30,7 @@ export class UserPicker {
     this.#chosen = chosen;
     $('users-title').textContent = title;
     this.#found = [];
-    $('users-list').replaceChildren();
+    appendInPieces($('users-list'), [], userElement, { first: true });
     $('users-more').hidden = true;
     $('users-note').textContent = '';
     openSearch($('users-dialog'), $('users-search'));
@@ -46,16 +46,17 @@ export class UserPicker {
       if (number !== this.#search) return;
       this.#found = after ? [...this.#found, ...people] : people;
       $('users-more').hidden = !more;
-      this.#render(search);
+      const others = people.filter(({ name }) => name !== this.#model.you.name);
+      const elementOf = (user) => userElement(user, () => this.#chosen(user.name));
+      appendInPieces($('users-list'), others, elementOf, { first: !after });
+      this.#showCount(search);
     } catch (error) {
       setText($('users-note'), errorText(error));
     }
   }
 
-  #render(search) {
+  #showCount(search) {
     const others = this.#found.filter(({ name }) => name !== this.#model.you.name);
-    const items = others.map((user) => userElement(user, () => this.#chosen(user.name)));
-    $('users-list').replaceChildren(...items);
     const online = t('users.online', { count: this.#model.online.count });
     const found = others.length > 0 ? t('users.found', { count: others.length }) : t('users.none');
     const alone = others.length > 0 ? online : t('users.alone');

@@ -17,6 +17,7 @@ mod last_member;
 mod layout;
 mod limits;
 mod links;
+mod long_lists;
 mod lost_rooms;
 mod messages;
 mod names;

@@ -1,0 +1,49 @@
+//! Long lists do not keep the page busy.
+
+use serde_json::json;
+use switchboard_browser::Chat;
+
+/// The page answers between the pieces. A phone with a processor that is four times slower takes less than 50 ms for each.
+#[test]
+fn a_hundred_rooms_in_the_search_are_shown_in_pieces_of_20() {
+    let chat = Chat::open(&[]);
+    for number in 0..5 {
+        chat.user(&format!("Owner {number}")).evaluate(CREATE_ROOMS);
+    }
+    let ada = chat.user("Ada");
+    ada.evaluate(OBSERVE);
+    // The second search replaces the results of the first.
+    for _ in 0..2 {
+        ada.evaluate("pieces.length = 0");
+        ada.click("#find-room");
+        ada.wait_for_value("pieces", json!([20, 20, 20, 20, 20]));
+        ada.wait_for("new Set($$('#found-rooms [data-room]').map(({ dataset }) => dataset.room)).size === 100");
+        ada.click("#found-more");
+        // There is also the Lobby.
+        ada.wait_for_value("pieces", json!([20, 20, 20, 20, 20, 1]));
+        ada.wait_for("new Set($$('#found-rooms [data-room]').map(({ dataset }) => dataset.room)).size === 101");
+        ada.press("Escape");
+        ada.wait_for("!$('#find-dialog').open");
+    }
+}
+
+/// Notes how many items are added to the list at once.
+const OBSERVE: &str = "(() => {
+    globalThis.pieces = [];
+    new MutationObserver((records) => {
+        const added = records.reduce((sum, { addedNodes }) => sum + addedNodes.length, 0);
+        if (added > 0) pieces.push(added);
+    }).observe($('#found-rooms'), { childList: true });
+})()";
+
+/// A user may own 20 rooms.
+const CREATE_ROOMS: &str = "import('./client.js').then(async ({ Client }) => {
+    const client = new Client();
+    const welcome = new Promise((resolve) => client.on('welcome', resolve));
+    client.connect();
+    const { you } = await welcome;
+    for (let number = 0; number < 20; number += 1) {
+        await client.emit('create', { name: `${you.name}: room ${number}`, topic: 'What is said here. '.repeat(10) });
+    }
+    client.forget();
+})";
