@@ -2,9 +2,12 @@
  * The page: creates its parts and connects them. The address names the open room, so
  * that the browser's back and forward buttons work.
  *
+ * Browsers load this file with all modules that it imports, as one: see chat/build.rs.
+ *
  * | file | contents |
  * |---|---|
  * | `client.js`, `client/` | the protocol; knows nothing of the page |
+ * | `session.js` | the page's client and its first request |
  * | `model.js` | the state that the page shows |
  * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
  * | `names.js` | the order of names, and the search in them |
@@ -13,7 +16,8 @@
  * | `style/` | style sheets |
  */
 
-import { Client } from './client.js';
+// First: its request is sent before anything else is loaded.
+import { client, firstSession } from './session.js';
 import { Model } from './model.js';
 import { startAccount } from './view/account.js';
 import { Composer } from './view/composer.js';
@@ -28,7 +32,6 @@ import { $ } from './view/dom.js';
 import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
 import { startRoomSearch } from './view/room_search.js';
-import { storageSlot } from './view/storage.js';
 import { clearNotices, showNotice, startNotices } from './view/notices.js';
 import { UserPicker } from './view/user_picker.js';
 import { UserDialog } from './view/user_dialog.js';
@@ -43,7 +46,6 @@ translatePage(document);
 prepareDialogs();
 watchDialogs();
 
-const client = new Client({ outbox: storageSlot('sessionStorage', 'unsent') });
 const model = new Model();
 model.follow(client); // First: the model is up to date when a view gets an event.
 
@@ -216,6 +218,6 @@ addEventListener('keydown', (event) => {
   }
 });
 
-await signIn.begin();
+await signIn.begin(firstSession);
 if (!$('sign-in').hidden) focusChangedLanguage();
 document.body.dataset.ready = '';

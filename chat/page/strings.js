@@ -25,7 +25,11 @@ export const language = chosen ?? navigator.languages.map(languageOf).find((tag)
 /** The locale of dates and times: the browser's, unless the user has chosen another language. */
 export const locale = chosen && (navigator.languages.find((tag) => languageOf(tag) === chosen) ?? chosen);
 
-const { strings } = await import(`./strings/${language}.js`);
+const { strings } = await {
+  en: () => import('./strings/en.js'),
+  fr: () => import('./strings/fr.js'),
+  zh: () => import('./strings/zh.js'),
+}[language]();
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 const lists = new Intl.ListFormat(language);

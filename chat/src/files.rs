@@ -1,4 +1,4 @@
-//! Serves the page's files, which are embedded in the program, plain or in gzip.
+//! Serves the page's files, which are embedded in the program, plain or in gzip. `build.rs` prepares them.
 //!
 //! RFC 9110: entity tags and `If-None-Match` (§8.8.3, §13.1.2), `Accept-Encoding` (§12.5.3), the fields of a 304
 //! (§15.4.5).
@@ -22,6 +22,7 @@ pub(super) fn find(path: &str) -> Option<&'static File> {
 pub(super) struct File {
     path: String,
     content_type: &'static str,
+    cache_control: &'static str,
     content: &'static [u8],
     /// Created on the first request for the file.
     variants: OnceLock<Variants>,
@@ -43,7 +44,7 @@ struct Variant {
 }
 
 impl File {
-    fn new(name: &'static str, content: &'static [u8]) -> Self {
+    fn new(name: &str, content: &'static [u8], is_hashed: bool) -> Self {
         let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
         let content_type = match name.rsplit_once('.') {
             Some((_, "html")) => "text/html; charset=utf-8",
@@ -52,7 +53,9 @@ impl File {
             Some((_, "svg")) => "image/svg+xml",
             _ => "application/octet-stream",
         };
-        Self { path, content_type, content, variants: OnceLock::new() }
+        // Browsers revalidate the other files each time, so a new version of the program shows its page at once.
+        let cache_control = if is_hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
+        Self { path, content_type, cache_control, content, variants: OnceLock::new() }
     }
 
     /// Returns the response to a GET or HEAD request for the file. The page may connect to the WebSockets at
@@ -64,8 +67,7 @@ impl File {
         let response = Response::new(if is_known { 304 } else { 200 })
             .header("ETag", variant.etag.as_str())
             .header("Vary", "Accept-Encoding, Origin")
-            // Browsers revalidate each time, so a new version of the program shows its page at once.
-            .header("Cache-Control", "no-cache")
+            .header("Cache-Control", self.cache_control)
             .header("Content-Security-Policy", security_policy(websocket_sources))
             .header("X-Content-Type-Options", "nosniff")
             .header("Referrer-Policy", "no-referrer")
@@ -201,63 +203,11 @@ fn security_policy(websocket_sources: &str) -> String {
 /// 16 characters of base64.
 const ETAG_BYTES: usize = 12;
 
-macro_rules! file {
-    ($name:literal) => {
-        File::new($name, include_bytes!(concat!("../page/", $name)))
-    };
-}
+/// The names and contents of the files, and whether the name contains a hash of the content; from `build.rs`.
+const EMBEDDED: &[(&str, &[u8], bool)] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
-    vec![
-        file!("index.html"),
-        file!("client.js"),
-        file!("favicon.svg"),
-        file!("icons.svg"),
-        file!("links.js"),
-        file!("names.js"),
-        file!("main.js"),
-        file!("model.js"),
-        file!("strings.js"),
-        file!("theme.js"),
-        file!("client/account.js"),
-        file!("client/connection.js"),
-        file!("client/error.js"),
-        file!("client/outbox.js"),
-        file!("client/room_sync.js"),
-        file!("strings/en.js"),
-        file!("strings/fr.js"),
-        file!("strings/zh.js"),
-        file!("style/base.css"),
-        file!("style/dialogs.css"),
-        file!("style/layout.css"),
-        file!("style/messages.css"),
-        file!("style/rooms.css"),
-        file!("view/account.js"),
-        file!("view/composer.js"),
-        file!("view/connection.js"),
-        file!("view/conversation.js"),
-        file!("view/details.js"),
-        file!("view/dialogs.js"),
-        file!("view/dom.js"),
-        file!("view/jump.js"),
-        file!("view/layers.js"),
-        file!("view/log.js"),
-        file!("view/message.js"),
-        file!("view/notices.js"),
-        file!("view/preview.js"),
-        file!("view/room_search.js"),
-        file!("view/rooms.js"),
-        file!("view/roving.js"),
-        file!("view/scrolling.js"),
-        file!("view/settings.js"),
-        file!("view/sign_in.js"),
-        file!("view/storage.js"),
-        file!("view/text.js"),
-        file!("view/typing.js"),
-        file!("view/user_dialog.js"),
-        file!("view/user_picker.js"),
-    ]
-});
+static FILES: LazyLock<Vec<File>> =
+    LazyLock::new(|| EMBEDDED.iter().map(|&(name, content, is_hashed)| File::new(name, content, is_hashed)).collect());
 
 #[cfg(test)]
 mod tests {
@@ -338,21 +288,20 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_page_is_served() {
-        fn count(folder: &std::path::Path) -> usize {
-            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
-        }
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
-        // Each listed file exists, or the program would not compile.
-        assert_eq!(FILES.len(), count(&folder));
-        assert_eq!(FILES.iter().map(|file| &file.path).collect::<std::collections::BTreeSet<_>>().len(), FILES.len());
+    fn at_most_ten_files_make_the_page_and_all_but_the_page_itself_are_kept_for_ever() {
+        let is_kept = |file: &&File| file.cache_control.contains("immutable");
+        let kept: Vec<&str> = FILES.iter().filter(is_kept).map(|file| file.path.as_str()).collect();
+        assert!(kept.len() < 10, "{kept:?}");
+        let others: Vec<&str> = FILES.iter().filter(|file| !is_kept(file)).map(|file| file.path.as_str()).collect();
+        let clients = ["/client.js", "/client/account.js", "/client/connection.js", "/client/error.js"];
+        assert_eq!(others, [&clients[..], &["/client/outbox.js", "/client/room_sync.js", "/"]].concat());
     }
 
     /// Limits are the server's: texts name them as `{max_name}`. The least length of a name is no such limit.
     #[test]
     fn no_text_of_the_page_has_a_number_other_than_1() {
-        let texts: Vec<_> = FILES.iter().filter(|file| file.path.contains("strings/")).collect();
+        let is_text = |file: &&File| ["/en-", "/fr-", "/zh-"].iter().any(|start| file.path.starts_with(start));
+        let texts: Vec<_> = FILES.iter().filter(is_text).collect();
         assert_eq!(texts.len(), 3);
         for file in texts {
             let text = std::str::from_utf8(file.content).unwrap();

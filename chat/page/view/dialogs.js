@@ -115,13 +115,25 @@ export function toast(text, role = 'status') {
   element.textContent = text;
   const toasts = $('toasts');
   // Shown again so that it is above a dialog that was opened later.
-  if (toasts.matches(':popover-open')) toasts.hidePopover();
+  hideToasts();
   toasts.append(element);
-  toasts.showPopover();
+  showToasts();
   setTimeout(() => {
     element.remove();
-    if (toasts.childElementCount === 0) toasts.hidePopover();
+    if (toasts.childElementCount === 0) hideToasts();
   }, TOAST_SHOWN);
+}
+
+// Chrome has popovers since version 114, Firefox since 125, Safari since 17.
+function showToasts() {
+  const toasts = $('toasts');
+  if (toasts.showPopover) toasts.showPopover();
+  else ([...document.querySelectorAll('dialog[open]')].at(-1) ?? document.body).append(toasts);
+}
+
+function hideToasts() {
+  const toasts = $('toasts');
+  if (toasts.showPopover && toasts.matches(':popover-open')) toasts.hidePopover();
 }
 
 /** Runs an action and shows its error, if any. Returns whether it succeeded. */

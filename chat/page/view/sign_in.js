@@ -38,10 +38,10 @@ export class SignIn {
     });
   }
 
-  /** Uses the current session if there is one, otherwise shows the form. */
-  async begin() {
+  /** Uses the current session if there is one, otherwise shows the form. `session`: a request that is under way. */
+  async begin(session = this.#client.session()) {
     try {
-      const { you, guests, registration, accounts, limits } = await this.#client.session();
+      const { you, guests, registration, accounts, limits } = await session;
       this.#model.limits = limits;
       setLimits(limits);
       $('mode-guest').parentElement.hidden = !guests;

@@ -181,9 +181,8 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
     let mut raw = Raw::connect(program.address());
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
-        ("/main.js", "text/javascript; charset=utf-8"),
         ("/client.js", "text/javascript; charset=utf-8"),
-        ("/style/base.css", "text/css; charset=utf-8"),
+        ("/client/error.js", "text/javascript; charset=utf-8"),
         ("/?room=1", "text/html; charset=utf-8"),
     ] {
         raw.write(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", program.address()));
@@ -195,6 +194,7 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
         }
         assert!(policy.contains(&format!("ws://{}", program.address())), "{path}: {policy}");
         assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+        assert_eq!(answer.header("Cache-Control"), Some("no-cache"), "{path}");
         // A client with the current version gets a 304.
         let tag = answer.header("ETag").expect("a tag");
         raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"));
@@ -213,6 +213,34 @@ fn the_chat_serves_its_page_with_a_policy_that_lets_only_its_own_files_run() {
     assert_eq!(raw.response().status, 404);
     raw.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(raw.response().status, 405);
+}
+
+#[test]
+fn the_files_of_the_page_have_names_of_their_content_and_are_kept_for_ever() {
+    let program = start(&["--data", ":memory:", "--workers", "1"]);
+    let mut raw = Raw::connect(program.address());
+    let mut get = |path: &str| {
+        raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let answer = raw.response();
+        assert_eq!(answer.status, 200, "{path}");
+        let fields = ["Content-Type", "Cache-Control"].map(|name| answer.header(name).map(str::to_owned));
+        (String::from_utf8(answer.body.clone()).expect("a text"), fields)
+    };
+    let (page, _) = get("/");
+    for (stem, extension, content_type) in [
+        ("main", "js", "text/javascript; charset=utf-8"),
+        ("style", "css", "text/css; charset=utf-8"),
+        ("favicon", "svg", "image/svg+xml"),
+    ] {
+        let name = page.split('"').find(|text| text.starts_with(stem) && text.ends_with(&format!(".{extension}")));
+        let name = name.unwrap_or_else(|| panic!("the page has no {stem}"));
+        let hash = &name[stem.len() + 1..name.len() - extension.len() - 1];
+        assert!(hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+        let (content, fields) = get(&format!("/{name}"));
+        let expected = [content_type, "public, max-age=31536000, immutable"];
+        assert_eq!(fields.each_ref().map(Option::as_deref), expected.map(Some), "{name}");
+        assert!(!content.contains("@import"), "{name}");
+    }
 }
 
 #[test]
@@ -310,7 +338,7 @@ fn options_gets_the_methods_of_what_is_served() {
     let rows = [
         ("/", Some("GET, HEAD, OPTIONS")),
         ("/?x", Some("GET, HEAD, OPTIONS")),
-        ("/style/base.css", Some("GET, HEAD, OPTIONS")),
+        ("/client/error.js", Some("GET, HEAD, OPTIONS")),
         ("/ws", Some("GET, OPTIONS")),
         ("/api/session", Some("GET, HEAD, OPTIONS")),
         ("/api/login", Some("OPTIONS, POST")),

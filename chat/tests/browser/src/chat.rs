@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use crate::{Browser, Display, Proxy, Server, User};
+use crate::{Browser, Display, Page, Proxy, Server, User};
 
 /// The chat under test. Dropping it ends all its parts.
 pub struct Chat {
@@ -25,9 +25,17 @@ impl Chat {
     /// Opens the page for a user who has not signed in.
     #[track_caller]
     pub fn visitor(&self, name: &str, display: Display) -> User {
+        self.visitor_with(name, display, |_, _| {})
+    }
+
+    /// Opens the page like `visitor`, after `prepare` has changed the empty page and its network.
+    #[track_caller]
+    pub fn visitor_with(&self, name: &str, display: Display, prepare: impl FnOnce(&Page, &Proxy)) -> User {
         let network = Rc::new(Proxy::start(self.server.address()));
         self.networks.borrow_mut().push(Rc::clone(&network));
-        User::open_page(self.browser.page(name, display), name, network)
+        let page = self.browser.page(name, display);
+        prepare(&page, &network);
+        User::open_page(page, name, network)
     }
 
     /// Opens the page for a user, who registers and enters the Lobby.

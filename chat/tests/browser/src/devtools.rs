@@ -81,7 +81,8 @@ impl DevTools {
                 let session = said["sessionId"].as_str().map(str::to_owned);
                 inner.events.push(Event { session, method: method.to_owned(), params: said["params"].take() });
             } else if said["id"] == inner.last_id {
-                return match said["error"]["message"].as_str() {
+                // WebDriver BiDi has the message beside the error's code.
+                return match said["error"]["message"].as_str().or(said["message"].as_str()) {
                     Some(message) => Err(CallError(message.to_owned())),
                     None => Ok(said["result"].take()),
                 };

@@ -65,7 +65,7 @@ impl Expected {
         match self {
             Self::NoConnection => {
                 // Chromium may ask for the page's icon at any time.
-                let is_icon = fault.source == "network" && fault.url.ends_with("/favicon.svg");
+                let is_icon = fault.source == "network" && fault.url.contains("/favicon-");
                 let is_ours = fault.text.starts_with("WebSocket connection to 'ws://");
                 is_icon || is_ours && fault.text.contains("/ws' failed")
             }

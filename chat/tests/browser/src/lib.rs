@@ -9,9 +9,11 @@
 //! | `process.rs` | a child process that does not outlive the test |
 //! | `server.rs` | the program that is tested |
 //! | `proxy.rs` | the network between the program and the browser |
-//! | `devtools.rs` | calls and events of the DevTools protocol |
+//! | `devtools.rs` | calls and events of the DevTools protocol, and of WebDriver BiDi |
 //! | `browser.rs` | Chromium |
 //! | `page.rs` | one page: its contents, mouse, keyboard and screen |
+//! | `waiting.rs` | waits for the value of an expression |
+//! | `firefox.rs` | Firefox, and a page of it |
 //! | `axe.rs` | checks a page's accessibility |
 //! | `fault.rs` | faults that pages report |
 //! | `user.rs` | a user of the chat |
@@ -23,17 +25,20 @@ mod browser;
 mod chat;
 mod devtools;
 mod fault;
+mod firefox;
 mod page;
 mod process;
 mod proxy;
 mod server;
 mod user;
+mod waiting;
 
 use std::time::Duration;
 
 pub use browser::Browser;
 pub use chat::Chat;
 pub use fault::Expected;
+pub use firefox::{Firefox, FirefoxPage};
 pub use page::{Display, Page};
 pub use process::StopSignal;
 pub use proxy::Proxy;

@@ -1,14 +1,13 @@
 //! One page of the browser: its contents, mouse and keyboard.
 //!
-//! Expressions are JavaScript, in which `$(selector)` is the first matching element and `$$(selector)` an array of all.
-//! Nothing here sleeps: the page checks a condition at each frame until it holds or the time is up.
+//! `waiting.rs` describes the expressions.
 
 use std::{fs, path::Path, rc::Rc, time::Instant};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::{WAIT_LIMIT, devtools::DevTools};
+use crate::{WAIT_LIMIT, devtools::DevTools, waiting};
 
 /// A page of the browser.
 pub struct Page {
@@ -70,6 +69,12 @@ impl Page {
         assert_eq!(answer["errorText"], Value::Null, "{url}");
     }
 
+    /// Runs a script at the start of each later document, before all scripts of the page.
+    #[track_caller]
+    pub fn run_before_each_document(&self, script: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": script}));
+    }
+
     /// Returns the value of an expression, which may be a promise.
     #[track_caller]
     pub fn evaluate(&self, expression: &str) -> Value {
@@ -92,29 +97,7 @@ impl Page {
     /// Waits until `accepted`, an expression about `seen`, holds for the value of `expression`.
     #[track_caller]
     fn wait(&self, accepted: &str, expression: &str) -> Value {
-        let script = format!(
-            "(async () => {{
-                {PRELUDE}
-                const deadline = performance.now() + {milliseconds};
-                for (;;) {{
-                    let seen, fault = null;
-                    try {{ seen = await ({expression}); }} catch (error) {{ fault = String(error); }}
-                    if (fault === null && ({accepted})) return {{ seen }};
-                    if (performance.now() > deadline) return {{ seen, fault, late: true }};
-                    await nextFrame();
-                }}
-            }})()",
-            milliseconds = WAIT_LIMIT.as_millis(),
-        );
-        let value = self.run(&script);
-        assert!(
-            value["late"] != true,
-            "timed out waiting for\n    {accepted}\nof\n    {expression}\nwhich is {:#}, fault {}; {}",
-            value["seen"],
-            value["fault"],
-            self.run(PAGE_TEXT),
-        );
-        value["seen"].clone()
+        waiting::wait(|script| self.run(script), accepted, expression)
     }
 
     /// Runs a script to its end. During a navigation it runs on the next document.
@@ -222,32 +205,3 @@ impl Page {
         fs::write(folder.join(name).with_extension("png"), bytes).expect("a picture");
     }
 }
-
-/// Helpers for all expressions. `reachable` returns the centre of an element once it no longer moves, is not covered
-/// and takes clicks.
-const PRELUDE: &str = "
-    const $ = (selector) => document.querySelector(selector);
-    const $$ = (selector) => [...document.querySelectorAll(selector)];
-    const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-    const nextFrame = () => new Promise((resolve) => {
-        requestAnimationFrame(resolve);
-        setTimeout(resolve, 100); // a hidden page has no frames
-    });
-    const reachable = async (find) => {
-        const element = find();
-        element.scrollIntoView({ block: 'nearest', behavior: 'instant' });
-        const before = element.getBoundingClientRect();
-        await nextFrame();
-        const box = element.getBoundingClientRect();
-        const x = box.x + box.width / 2;
-        const y = box.y + box.height / 2;
-        const hit = document.elementFromPoint(x, y);
-        return find() === element && box.width > 0 && equal(before, box) && !element.disabled
-            && (element.contains(hit) || [...element.labels ?? []].some((label) => label.contains(hit))) && { x, y };
-    };
-";
-
-/// The URL and visible text of the page, for the message of a failed test.
-const PAGE_TEXT: &str = "
-    `the page is at ${location.href}, and shows ${document.body.innerText.slice(0, 2000)}`
-";

@@ -1,4 +1,4 @@
-//! The network between the browser and the server: forwards bytes, and fails on demand.
+//! The network between the browser and the server: forwards bytes, slowly if it should, and fails on demand.
 //!
 //! DevTools' offline mode keeps open WebSockets alive, so it does not simulate a lost network.
 
@@ -8,8 +8,10 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 /// A TCP proxy on its own port. Dropping it ends it and its connections.
@@ -23,6 +25,8 @@ struct Network {
     server: SocketAddr,
     /// Whether new connections are forwarded.
     works: AtomicBool,
+    /// Of the connections from now on.
+    round_trip: Mutex<Duration>,
     links: Mutex<Vec<Link>>,
     ended: AtomicBool,
 }
@@ -42,6 +46,7 @@ impl Proxy {
         let network = Arc::new(Network {
             server,
             works: AtomicBool::new(true),
+            round_trip: Mutex::default(),
             links: Mutex::default(),
             ended: AtomicBool::new(false),
         });
@@ -63,6 +68,12 @@ impl Proxy {
     /// Forwards new connections again.
     pub fn restore(&self) {
         self.network.works.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on, connections are over a network with this round-trip time, at first none. Setting up a connection
+    /// takes one round trip, as in TCP, and the bandwidth has no limit.
+    pub fn set_round_trip(&self, round_trip: Duration) {
+        *self.network.round_trip.lock().expect("no panic while it is held") = round_trip;
     }
 
     /// On all current connections, requests reach the server but its answers are dropped. New connections work.
@@ -106,8 +117,12 @@ impl Network {
             self.end_links();
             return;
         }
-        thread::spawn(move || pass(from_browser, to_server, &AtomicBool::new(false)));
-        thread::spawn(move || pass(from_server, to_browser, &mute));
+        let round_trip = *self.round_trip.lock().expect("no panic while it is held");
+        let way = round_trip / 2;
+        // The proxy accepts at once, so the first bytes wait for the connection too.
+        let established = Instant::now() + round_trip;
+        thread::spawn(move || pass(from_browser, to_server, &AtomicBool::new(false), established, way));
+        thread::spawn(move || pass(from_server, to_browser, &mute, established, way));
     }
 
     fn end_links(&self) {
@@ -119,8 +134,12 @@ impl Network {
     }
 }
 
-/// Copies bytes until either side ends. Drops them if `drops_answers` is set.
-fn pass(mut from: TcpStream, mut to: TcpStream, drops_answers: &AtomicBool) {
+/// Reads bytes until the connection ends. They arrive a time of `delay` after they came or, if that is later, after
+/// `established`. Drops them if `drops_answers` is set.
+fn pass(mut from: TcpStream, to: TcpStream, drops_answers: &AtomicBool, established: Instant, delay: Duration) {
+    let (on_their_way, arriving) = mpsc::channel();
+    let other = twin(&from);
+    thread::spawn(move || deliver(&arriving, to, &other));
     let mut buffer = vec![0; 64 << 10];
     loop {
         let count = match from.read(&mut buffer) {
@@ -128,16 +147,28 @@ fn pass(mut from: TcpStream, mut to: TcpStream, drops_answers: &AtomicBool) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => 0,
         };
-        if drops_answers.load(Ordering::SeqCst) {
-            if count == 0 {
+        if !drops_answers.load(Ordering::SeqCst) {
+            let due = Instant::now().max(established) + delay;
+            if on_their_way.send((due, buffer[..count].to_vec())).is_err() {
                 return;
             }
-        } else if count == 0 || to.write_all(&buffer[..count]).is_err() {
-            break;
+        }
+        if count == 0 {
+            return;
         }
     }
-    let _ = to.shutdown(Shutdown::Both);
-    let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Writes bytes when they are due. Empty ones are the end of the connection, which then ends for `other` too.
+fn deliver(arriving: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream, other: &TcpStream) {
+    for (due, bytes) in arriving {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if bytes.is_empty() || to.write_all(&bytes).is_err() {
+            let _ = to.shutdown(Shutdown::Both);
+            let _ = other.shutdown(Shutdown::Both);
+            return;
+        }
+    }
 }
 
 fn twin(stream: &TcpStream) -> TcpStream {
