@@ -23,6 +23,7 @@ fn a_log_shows_messages_in_their_order_with_the_times_they_have() {
                 ) },
                 model: { you: { name: 'Ada' }, rooms: new Map([[1, {}]]), blocked: new Set() },
                 changed: () => {},
+                isWatched: () => true,
             });
             document.body.append(log.element);
             log.show();
