@@ -114,6 +114,7 @@ export const strings = {
     loading: 'Loading…',
     beginning: 'This is the beginning of the conversation.',
     gap: 'Some messages are missing here. Scroll up to see earlier messages.',
+    cut: 'Some earlier messages are no longer on the server.',
     unread: 'New',
     sending: 'Sending…',
     waiting: 'Waiting for connection',

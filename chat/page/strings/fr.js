@@ -112,6 +112,7 @@ export const strings = {
     loading: 'Chargement…',
     beginning: 'C’est le début de la conversation.',
     gap: 'Il manque des messages ici. Faites défiler vers le haut pour voir les précédents.',
+    cut: 'Certains messages précédents ne sont plus sur le serveur.',
     unread: 'Nouveaux messages',
     sending: 'Envoi…',
     waiting: 'En attente de la connexion',

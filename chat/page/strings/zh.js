@@ -112,6 +112,7 @@ export const strings = {
     loading: '正在加载…',
     beginning: '对话从这里开始。',
     gap: '此处缺少一些消息，向上滚动可查看之前的消息。',
+    cut: '部分更早的消息已不在服务器上。',
     unread: '新消息',
     sending: '正在发送…',
     waiting: '等待连接',
