@@ -20,7 +20,7 @@ use switchboard::{
     apps::{Audience, Broadcast, Echo},
     raise_descriptor_limit,
 };
-use switchboard_chat::{ChatService, Origin};
+use switchboard_chat::{ChatService, Data, Origin};
 
 use cli::{
     data,
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(&options.origin));
-            run("echo", "ws", options.listen, options.server_config(), move |_| app.clone())
+            run("echo", "ws", &[], options.listen, options.server_config(), move |_| app.clone())
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
                 Recipients::Others => Audience::Others,
             };
             let app = Broadcast::new(audience, origin_policy(&options.origin));
-            run("broadcast", "ws", options.listen, options.server_config(), move |_| app.clone())
+            run("broadcast", "ws", &[], options.listen, options.server_config(), move |_| app.clone())
         }
     };
     match done {
@@ -75,9 +75,16 @@ fn main() -> ExitCode {
 fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     start_log(&serve.options);
     // The data is opened before the server listens, so that an error ends the program at once.
-    let chat = ChatService::open(serve.config()?).map_err(|error| error.to_string())?;
-    let chat = Arc::new(chat);
-    run("chat", "http", serve.options.listen, serve.server_config(), move |remote| chat.app(remote))
+    let config = serve.config()?;
+    let mut notes = vec![place_of(&config.data)];
+    if config.public_url.is_none() {
+        notes.push(
+            "to try it with two users, open a second, private window: other windows of a browser are the same user"
+                .to_owned(),
+        );
+    }
+    let chat = Arc::new(ChatService::open(config).map_err(|error| error.to_string())?);
+    run("chat", "http", &notes, serve.options.listen, serve.server_config(), move |remote| chat.app(remote))
 }
 
 /// Formats an error of the command line as one line, without the usage, and with the help to look at.
@@ -96,10 +103,11 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}; {see}")
 }
 
-/// Binds the server, prints its URL, and runs it until a signal stops it. A second signal ends the process at once.
+/// Binds the server, prints its URL and some notes, and runs it until a signal stops it. A second signal ends the process at once.
 fn run<A: App>(
     what: &str,
     scheme: &str,
+    notes: &[String],
     address: SocketAddr,
     config: Config,
     make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
@@ -123,8 +131,19 @@ fn run<A: App>(
             std::process::exit(128 + signal);
         }
     });
-    print_line(io::stdout(), &greeting(what, scheme, running.address()));
+    let greeting = [&[greeting(what, scheme, running.address())], notes, &["Ctrl-C stops it".to_owned()]].concat();
+    print_line(io::stdout(), &greeting.join("\n"));
     running.join().map_err(|error| format!("the server failed: {error}"))
+}
+
+/// Returns the line that says where the data is.
+fn place_of(data: &Data) -> String {
+    match data {
+        Data::Memory => "data in memory only: nothing is kept when it stops".to_owned(),
+        Data::Folder(folder) => {
+            format!("data in {}", std::path::absolute(folder).as_deref().unwrap_or(folder).display())
+        }
+    }
 }
 
 /// Prints a line, and ignores errors: a server must not end because its terminal is gone.

@@ -128,7 +128,10 @@ impl EventId {
                 let text: String = serde_json::from_str(json.get()).ok()?;
                 (text.len() <= MAX_ID_BYTES).then_some(Self::Text(text))
             }
-            b'-' | b'0'..=b'9' => (json.get().len() <= MAX_ID_BYTES).then(|| Self::Number(json.to_owned())),
+            // Many programs could not read a reply with a number beyond those of 64 bits with a floating point.
+            b'-' | b'0'..=b'9' => (json.get().len() <= MAX_ID_BYTES
+                && json.get().parse::<f64>().is_ok_and(f64::is_finite))
+            .then(|| Self::Number(json.to_owned())),
             _ => None,
         }
     }
@@ -213,7 +216,7 @@ mod tests {
             "1.0",
             "1e2",
             "1E+2",
-            "1e999",
+            "1e308",
             "-1.5e-999",
             &longest,
         ];
@@ -227,6 +230,8 @@ mod tests {
         let rows = [
             (format!("{longest}9"), "bad_event"),
             (format!("0.{}", "0".repeat(63)), "bad_event"),
+            ("1e999".to_owned(), "bad_event"),
+            ("-1e309".to_owned(), "bad_event"),
             ("true".to_owned(), "bad_event"),
             ("[1]".to_owned(), "bad_event"),
             ("01".to_owned(), "bad_json"),

@@ -239,13 +239,21 @@ export class Log {
       this.#firstSeq = where.after + 1;
       this.#lastSeq = where.after;
     }
-    this.#top.textContent = this.#more ? '' : t('log.beginning');
     // A screen reader must not read out the whole history.
     this.#messages.ariaLive = 'off';
     add(reply.messages);
+    this.#showBeginning();
     requestAnimationFrame(() => { this.#messages.ariaLive = 'polite'; });
     this.#scrolling.place();
     this.#moved(); // The messages may not fill the page yet.
+  }
+
+  // Where messages are missing before the first one, the log does not begin.
+  #showBeginning() {
+    const first = this.#messages.firstElementChild;
+    const isCut = !this.#more && first?.dataset.kind === 'gap';
+    if (isCut) first.textContent = t('log.cut');
+    this.#top.textContent = this.#more || isCut ? '' : t('log.beginning');
   }
 
   // No error is shown while disconnected: the next connection loads again.

@@ -14,7 +14,8 @@ use super::{memory, values};
 
 /// A chat for the browser on a WebSocket server, with an echo and a broadcast service for tests
 ///
-/// Without a command it serves the chat: open the printed address in two browser windows.
+/// Without a command it serves the chat: open the printed address, and once more in a private window, which is
+/// another user.
 #[derive(Debug, Parser)]
 #[command(name = "switchboard", version)]
 pub(crate) struct Cli {

@@ -1,6 +1,6 @@
 //! The command line: output, exit status, and the chat that the program serves.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{io::BufRead as _, path::Path, process::Command, time::Instant};
 
 use switchboard::client::{Client, ClientError, Message};
 use switchboard_tests::server::{OPENING, Raw, builder, expect_text, round_trip};
@@ -19,6 +19,31 @@ fn the_first_line_ends_with_the_url_of_the_service() {
         assert!(program.url().starts_with(scheme) && program.url().ends_with('/'), "{:?}", program.greeting);
         assert_ne!(program.address().port(), 0);
         std::net::TcpStream::connect(program.address()).unwrap();
+    }
+}
+
+#[test]
+fn the_lines_after_it_say_where_the_data_is_how_to_try_the_chat_and_how_to_stop_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (kept, lost) = (format!("data in {data}"), "data in memory only: nothing is kept when it stops".to_owned());
+    let hint = "to try it with two users, open a second, private window: other windows of a browser are the same user";
+    let stop = "Ctrl-C stops it";
+    let rows: [(&[&str], &[&str]); 4] = [
+        (&["--data", data], &[&kept, hint, stop]),
+        (&["--data", ":memory:"], &[&lost, hint, stop]),
+        (&["serve", "--data", ":memory:", "--public-url", "https://chat.example"], &[&lost, stop]),
+        (&["echo"], &[stop]),
+    ];
+    for (arguments, expected) in rows {
+        let mut command = Command::new(PATH);
+        command.args(arguments).args(["--listen", "127.0.0.1:0"]).stdout(std::process::Stdio::piped());
+        let mut program = command.spawn().unwrap();
+        let lines = std::io::BufReader::new(program.stdout.take().unwrap()).lines().map(Result::unwrap).skip(1);
+        let seen: Vec<_> = lines.take(expected.len()).collect();
+        program.kill().unwrap();
+        program.wait().unwrap();
+        assert_eq!(seen, expected, "{arguments:?}");
     }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `process.rs` | a child process that does not outlive the test |
 //! | `server.rs` | the program that is tested |
+//! | `sources.rs` | the page's modules one by one |
 //! | `proxy.rs` | the network between the program and the browser |
 //! | `devtools.rs` | calls and events of the DevTools protocol, and of WebDriver BiDi |
 //! | `browser.rs` | Chromium |
@@ -30,6 +31,7 @@ mod page;
 mod process;
 mod proxy;
 mod server;
+mod sources;
 mod user;
 mod waiting;
 
@@ -43,6 +45,7 @@ pub use page::{Display, Page};
 pub use process::StopSignal;
 pub use proxy::Proxy;
 pub use server::{DataCopy, Server};
+pub use sources::Sources;
 pub use user::User;
 
 /// The longest time that a test waits for a change on a page.

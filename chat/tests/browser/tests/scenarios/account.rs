@@ -30,7 +30,7 @@ fn a_wrong_password_in_a_dialog_is_named_and_selected() {
     ada.write("correct horse battery staple");
     ada.fill("#password-new", "short");
     ada.press("Enter");
-    let too_short = "This password is not allowed. Use 8 to 256 characters.";
+    let too_short = "This password isn’t valid. Use 8 to 256 characters.";
     sees_error_at(&ada, [change[0], change[1], "#password-new"], too_short);
 
     ada.click("#delete-account");

@@ -1,12 +1,12 @@
 //! The server's clock, or the user's, was wrong and is put right.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Display};
+use switchboard_browser::{Chat, Sources};
 
 #[test]
 fn a_log_shows_messages_in_their_order_with_the_times_they_have() {
-    let chat = Chat::open(&[]);
-    let page = chat.visitor("Ada", Display::default());
+    let sources = Sources::open();
+    let page = &sources.page;
     let seen = page.evaluate(
         "import('./view/log.js').then(async ({ Log }) => {
             const noon = (day) => new Date(2026, 4, day, 12).getTime();
@@ -65,8 +65,8 @@ fn conversations_are_in_the_order_of_their_latest_messages_also_after_a_reload()
 
 #[test]
 fn a_conversation_with_a_new_message_comes_first_although_its_time_is_earlier() {
-    let chat = Chat::open(&[]);
-    let page = chat.visitor("Ada", Display::default());
+    let sources = Sources::open();
+    let page = &sources.page;
     let seen = page.evaluate(
         "import('./model.js').then(({ Model }) => {
             const handlers = {};
@@ -95,8 +95,8 @@ fn a_conversation_with_a_new_message_comes_first_although_its_time_is_earlier() 
 
 #[test]
 fn the_users_clock_may_be_set_back_while_typing_and_while_disconnected() {
-    let chat = Chat::open(&[]);
-    let page = chat.visitor("Ada", Display::default());
+    let sources = Sources::open();
+    let page = &sources.page;
     let seen = page.evaluate(
         "Promise.all([import('./view/typing.js'), import('./view/connection.js')]).then(
             ([{ Typing }, { startConnection }]) => {

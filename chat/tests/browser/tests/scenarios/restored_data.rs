@@ -1,7 +1,7 @@
 //! The server's data is put back from a copy, and has other messages than users have seen.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Display, Expected, StopSignal};
+use switchboard_browser::{Chat, Display, Expected, Sources, StopSignal};
 
 /// The server cannot notice it, and others write as many messages as were lost before the users come back.
 #[test]
@@ -92,8 +92,8 @@ fn the_page_delivers_no_message_before_the_server_has_confirmed_its_position() {
 /// The log can have later messages than the position: they were loaded as history.
 #[test]
 fn a_log_that_has_loaded_another_message_with_the_same_number_is_loaded_again() {
-    let chat = Chat::open(&[]);
-    let page = chat.visitor("Ada", Display::default());
+    let sources = Sources::open();
+    let page = &sources.page;
     let seen = page.evaluate(
         "import('./view/log.js').then(async ({ Log }) => {
             const message = (seq, text) => (
@@ -105,6 +105,7 @@ fn a_log_that_has_loaded_another_message_with_the_same_number_is_loaded_again() 
                 client: { emit: async () => ({ messages: pages.shift(), more: false }) },
                 model: { you: { name: 'Ada' }, rooms: new Map([[1, {}]]), blocked: new Set() },
                 changed: () => {},
+                isWatched: () => true,
             });
             document.body.append(log.element);
             const texts = async () => {
@@ -112,14 +113,18 @@ fn a_log_that_has_loaded_another_message_with_the_same_number_is_loaded_again() 
                 return [...log.element.querySelectorAll('.text')].map(({ textContent }) => textContent);
             };
             log.show();
-            const seen = [await texts()];
+            const lines = () => ['.top', '[data-kind=gap]'].map((line) => log.element.querySelector(line)?.textContent ?? '(null)');
+            const seen = [await texts(), lines()];
             for (const text of ['one', 'other one']) {
                 log.add(message(1, text));
                 seen.push(await texts());
             }
+            seen.push(lines());
             log.element.remove();
             return seen;
         })",
     );
-    assert_eq!(seen, json!([["one", "two"], ["one", "two"], ["one", "other two"]]));
+    let before = ["This is the beginning of the conversation.", "(null)"];
+    let after = ["", "Some earlier messages are no longer on the server."];
+    assert_eq!(seen, json!([["one", "two"], before, ["one", "two"], ["one", "other two"], after]));
 }
