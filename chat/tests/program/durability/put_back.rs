@@ -297,6 +297,9 @@ impl Seen {
         {
             fields.remove("text");
             fields.insert("deleted".to_owned(), true.into());
+            if message["who"].is_string() {
+                fields.insert("by".to_owned(), message["from"].clone());
+            }
         }
         self.messages.push(message.clone());
         self.since = Some(position(message));
