@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// What one does not see is known by its properties; the rest is a short list.
+    /// Invisible characters are known by their properties; the others are a short list.
     #[test]
     fn of_all_characters_only_those_listed_are_blank_against_their_category() {
         use GeneralCategoryGroup as Group;

@@ -9,12 +9,12 @@ use super::{
     token::{Token, TokenHash},
 };
 
-/// Returns the credential of a request. The cookies count only on requests of the chat's own page, since browsers attach
-/// them to requests of any page.
+/// Returns the credential of a request. The cookies count only on requests of the chat's own page, since browsers
+/// attach them to requests of any page.
 ///
-/// A proxy may use `Authorization` for itself, and other programs of the host, or of its parent domains, may set cookies
-/// of any name. So a header that is not of the form of a token is not the chat's, and of several cookies with the chat's
-/// name each may be the one.
+/// A proxy may use `Authorization` for itself, and other programs of the host, or of its parent domains, may set
+/// cookies of any name. So a header that is not of the form of a token is not the chat's, and of several cookies with
+/// the chat's name each may be the one.
 pub(super) fn presented(head: &RequestHead, site: &Site, origin_kind: OriginKind) -> Credential {
     let bearer: Vec<_> = head.values("authorization").filter_map(bearer).take(MAX_TRIED).collect();
     if !bearer.is_empty() {

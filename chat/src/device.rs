@@ -26,8 +26,8 @@ pub(super) struct Device([u8; 16]);
 /// that and the key of the user's name, in base64url.
 pub(super) struct DeviceCookie(String);
 
-/// The contents of a cookie with the chat's own signature. It was valid once, but the account may be gone or have another
-/// password: see [`DeviceKey::confirm`].
+/// The contents of a cookie with the chat's own signature. It was valid once, but the account may be gone or have
+/// another password: see [`DeviceKey::confirm`].
 #[derive(Clone, Copy)]
 pub(super) struct DeviceClaim {
     /// Milliseconds since 1970.

@@ -4,11 +4,11 @@ use std::{fmt, str::FromStr};
 
 use url::{Host, Url};
 
-/// An origin, in the form in which browsers send it (RFC 6454 §6.2): a host with other letters than ASCII's as punycode,
-/// without the default port of its scheme.
+/// An origin, in the form in which browsers send it (RFC 6454 §6.2): a host with other letters than ASCII's as
+/// punycode, without the default port of its scheme.
 ///
-/// The origins of apps have schemes of their own, such as `capacitor://localhost`. `null` is the origin of pages that have
-/// none: of files, and of frames in a sandbox.
+/// The origins of apps have schemes of their own, such as `capacitor://localhost`. `null` is the origin of pages that
+/// have none: of files, and of frames in a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
@@ -41,8 +41,8 @@ impl Origin {
         self.0.split_once("://").map_or("", |(_, host)| host)
     }
 
-    /// Returns whether an Origin header names this origin, whatever the case of its letters. A full stop at the end of its
-    /// host makes no difference, as for DNS.
+    /// Returns whether an Origin header names this origin, whatever the case of its letters. A full stop at the end of
+    /// its host makes no difference, as for DNS.
     pub(super) fn is_named_by(&self, header: &str) -> bool {
         let (name, port) = split_port(header);
         let (own_name, own_port) = split_port(&self.0);

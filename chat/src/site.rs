@@ -63,8 +63,8 @@ impl Site {
         }
     }
 
-    /// Returns the addresses of the chat's WebSocket, for a page that was requested with this Host: with both schemes of
-    /// the Host, which a proxy may have put in, and those of the public URL.
+    /// Returns the addresses of the chat's WebSocket, for a page that was requested with this Host: with both schemes
+    /// of the Host, which a proxy may have put in, and those of the public URL.
     pub(super) fn websocket_sources(&self, host: &str) -> String {
         let of_host = if host.is_empty() { String::new() } else { format!("ws://{host} wss://{host}") };
         match &self.public_url {

@@ -92,7 +92,8 @@ pub struct Config {
     /// and the log says so once a minute.
     pub max_connections_per_address: Option<usize>,
     /// Networks whose connections are not counted as one address's: those of reverse proxies, from which many clients
-    /// connect. An address of IPv4 inside of IPv6 is looked up as one of IPv4. Default: none. An app can count these clients with [`Acceptance::counted_as`].
+    /// connect. An address of IPv4 inside of IPv6 is looked up as one of IPv4. Default: none. An app can count these
+    /// clients with [`Acceptance::counted_as`].
     ///
     /// [`Acceptance::counted_as`]: super::Acceptance::counted_as
     pub uncounted_networks: Vec<IpNet>,

@@ -143,7 +143,7 @@ export class Conversation {
     return !document.hidden && !$('chat').inert;
   }
 
-  // What was on the screen of a visible page counts as read.
+  // Messages that were on the screen of a visible page count as read.
   #updateRead() {
     const log = this.#log;
     if (!log || !this.#model.rooms.has(this.#room)) return;

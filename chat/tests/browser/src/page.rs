@@ -150,7 +150,8 @@ impl Page {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// Presses a key: `Enter`, `Escape`, `Tab`, an arrow key, `Home`, `End`, `PageUp`, `PageDown` or a lower-case letter.
+    /// Presses a key: `Enter`, `Escape`, `Tab`, an arrow key, `Home`, `End`, `PageUp`, `PageDown` or a lower-case
+    /// letter.
     #[track_caller]
     pub fn press(&self, key: &str) {
         let (code, text) = match key {

@@ -1,5 +1,5 @@
-//! The page's modules one by one, as they are in `chat/page`. The program serves them in groups, which tests of a single
-//! module cannot import.
+//! The page's modules one by one, as they are in `chat/page`. The program serves them in groups, which tests of a
+//! single module cannot import.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
-//! Every screen of the page against WCAG 2.2 AA, also the rare ones. `layout.rs` checks the common ones on each display.
+//! Every screen of the page against WCAG 2.2 AA, also the rare ones. `layout.rs` checks the common ones on each
+//! display.
 
 use switchboard_browser::{Chat, Display, Expected, User};
 

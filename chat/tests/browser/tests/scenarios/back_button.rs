@@ -29,7 +29,7 @@ fn back_closes_dialogs_and_details_before_it_leaves_the_room() {
         ada.wait_for_value(SHOWN, json!([[], "shown", "Lobby"]));
         back(&ada);
         ada.wait_for_value(SHOWN, json!([[], "hidden", "Lobby"]));
-        // What was closed by its button leaves nothing to go back to.
+        // A dialog that was closed by its button leaves nothing to go back to.
         ada.click("#details-toggle");
         ada.click("#member-list [data-user=Ben]");
         ada.click("#user-dialog .close");

@@ -3,8 +3,8 @@
 use serde_json::json;
 use switchboard_browser::{Chat, User};
 
-/// The work of the page's scripts is proportional to a text, whoever wrote it: also that of modules which this test does
-/// not know, since it measures whatever runs. The browser's own time to lay out a text does not count.
+/// The work of the page's scripts is proportional to a text, whoever wrote it: also that of modules which this test
+/// does not know, since it measures whatever runs. The browser's own time to lay out a text does not count.
 #[test]
 fn no_text_keeps_the_scripts_busy_for_50_ms_on_a_processor_four_times_slower() {
     let chat = Chat::open(&[]);

@@ -3,7 +3,8 @@
 use serde_json::json;
 use switchboard_browser::Chat;
 
-/// The page answers between the pieces. A phone with a processor that is four times slower takes less than 50 ms for each.
+/// The page answers between the pieces. A phone with a processor that is four times slower takes less than 50 ms for
+/// each.
 #[test]
 fn a_hundred_rooms_in_the_search_are_shown_in_pieces_of_20() {
     let chat = Chat::open(&[]);
