@@ -200,6 +200,8 @@ function signedOut(reason = null) {
   clearNotices();
   client.forget();
   model.clear();
+  $('filter').value = '';
+  $('filter').dispatchEvent(new Event('input'));
   conversation.clear();
   preview.show(null);
   details.show(null);
