@@ -35,7 +35,7 @@ import { startRoomSearch } from './view/room_search.js';
 import { clearNotices, showNotice, startNotices } from './view/notices.js';
 import { UserPicker } from './view/user_picker.js';
 import { UserDialog } from './view/user_dialog.js';
-import { startRooms } from './view/rooms.js';
+import { clearFilter, startRooms } from './view/rooms.js';
 import { Typing } from './view/typing.js';
 import { language, setLimits, t, translatePage } from './strings.js';
 
@@ -115,7 +115,10 @@ function showRoomOfAddress({ moved = false } = {}) {
   else if (!isPreview) rooms.focus(left);
 }
 
+let leaving = ''; // the hash that is being removed from the address
+
 function numberInAddress() {
+  if (location.hash === leaving) return NaN;
   return Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
 }
 
@@ -145,10 +148,17 @@ client.on('gone', ({ room, reason }) => {
 });
 client.on('pending', returnUnsent);
 
-/** The open room is gone: closes its dialogs and removes it from the address. */
-function clearAddress() {
+/**
+ * Closes dialogs and what else covers the open room, and removes the room from the address. It counts as removed at
+ * once, although the browser's history must first go back to before the layers.
+ */
+async function clearAddress() {
+  const { hash } = location;
+  leaving = hash;
   closeDialogs();
-  history.replaceState(null, '', location.pathname + location.search);
+  await closeLayers();
+  if (location.hash === hash) history.replaceState(null, '', location.pathname + location.search);
+  if (leaving === hash) leaving = '';
 }
 
 /** Shows the text of a failed message whose room is gone, so that the user does not lose it. */
@@ -165,10 +175,7 @@ let shownUser = null; // the user whose data is on the page
 client.on('welcome', ({ you, limits, notices }) => {
   setLimits(limits);
   if (you.name !== shownUser) {
-    clearNotices();
-    conversation.clear();
-    preview.show(null);
-    details.show(null);
+    clearViews();
     composer.setUser(you.name);
     shownUser = you.name;
   } else {
@@ -196,19 +203,22 @@ client.on('state', ({ state, reason }) => {
 
 /** The user has signed out: removes all their data from the page. */
 function signedOut(reason = null) {
-  closeDialogs();
-  clearNotices();
+  clearAddress();
   client.forget();
   model.clear();
-  $('filter').value = '';
-  $('filter').dispatchEvent(new Event('input'));
+  clearViews();
+  composer.clear();
+  shownUser = null;
+  signIn.show({ reason });
+}
+
+/** Removes what the views show of the user so far. */
+function clearViews() {
+  clearNotices();
+  clearFilter();
   conversation.clear();
   preview.show(null);
   details.show(null);
-  composer.clear();
-  shownUser = null;
-  location.hash = '';
-  signIn.show({ reason });
 }
 
 addEventListener('keydown', (event) => {

@@ -52,9 +52,11 @@ export class Model {
   clear() {
     this.you = null;
     this.rooms.clear();
+    this.online = { count: 0, names: new Set() };
+    this.blocked.clear();
     this.hasOlder = false;
     this.#names.clear();
-    this.#change('you', 'rooms');
+    this.#change('you', 'rooms', 'presence', 'blocked');
   }
 
   /** Returns the name of a current or former room. */

@@ -5,6 +5,7 @@
 import { t } from '../strings.js';
 import { $, debounced, setText, showItems } from './dom.js';
 import { foundElement } from './room_search.js';
+import { clearFilter } from './rooms.js';
 import { userElement } from './user_picker.js';
 
 const SEARCH_AFTER = 250;
@@ -15,22 +16,17 @@ export function startJump({ client, model, message, open }) {
   let found = { users: [], rooms: [] };
   let searches = 0; // counts searches, to ignore the replies to earlier ones
 
-  const done = () => {
-    $('filter').value = '';
-    $('filter').dispatchEvent(new Event('input'));
-  };
-
   const render = () => {
     const own = new Set([...model.rooms.values()].filter(({ kind }) => kind === 'direct').map(({ name }) => name));
     const users = found.users.filter(({ name }) => name !== model.you?.name && !own.has(name)).slice(0, MAX_FOUND);
     const rooms = found.rooms.filter(({ room }) => !model.rooms.has(room)).slice(0, MAX_FOUND);
     showItems($('jump-users'), users.map((user) => userElement(user, () => {
       message(user.name);
-      done();
+      clearFilter();
     })));
     showItems($('jump-rooms'), rooms.map((room) => foundElement(room, model, () => {
       open(room.room);
-      done();
+      clearFilter();
     })));
     $('jump-users-part').hidden = users.length === 0;
     $('jump-rooms-part').hidden = rooms.length === 0;

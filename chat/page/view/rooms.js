@@ -36,9 +36,10 @@ export function startRooms({ client, model, current, open }) {
   $('filter').addEventListener('input', render);
   $('filter').addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.isComposing) return;
-    find($('rooms'), 'a.room, #jump-users button, #jump-rooms button')?.click();
-    $('filter').value = '';
-    $('filter').dispatchEvent(new Event('input'));
+    const first = find($('rooms'), 'a.room, #jump-users button, #jump-rooms button');
+    if (!first) return; // It may still be on its way from the server.
+    first.click();
+    clearFilter();
   });
   $('rooms-none').addEventListener('click', () => $('find-room').click());
   $('directs-more').addEventListener('click', () => attempt(() => client.moreConversations()));
@@ -47,6 +48,12 @@ export function startRooms({ client, model, current, open }) {
     link?.focus();
   };
   return { render, focus };
+}
+
+/** Empties the search above the list, so that it shows all rooms. */
+export function clearFilter() {
+  $('filter').value = '';
+  $('filter').dispatchEvent(new Event('input'));
 }
 
 /** Makes an element the icon of this room. A private conversation has the other user's avatar. */

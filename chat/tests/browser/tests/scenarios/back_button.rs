@@ -51,3 +51,39 @@ fn back_closes_dialogs_and_details_before_it_leaves_the_room() {
     ada.click("#logout");
     ada.wait_for("!$('#sign-in').hidden");
 }
+
+#[test]
+fn a_room_that_is_left_or_lost_leaves_no_entry_behind() {
+    let chat = Chat::open(&[]);
+    let ben = chat.user("Ben");
+    let ada = chat.visitor("Ada", PHONE);
+    ada.register();
+    let shown = "[document.body.dataset.view, $('#preview').hidden, location.hash, history.state]";
+    let list = json!(["rooms", true, "", null]);
+    for room in [2, 3] {
+        ben.create_room(&format!("Garden {room}"), "public");
+        ada.evaluate(&format!("void (location.hash = '#room-{room}')"));
+        ada.click("#preview-join");
+        ada.wait_for_value("document.body.dataset.view + $('#preview').hidden", "roomtrue");
+        ada.click("#details-toggle");
+        ada.wait_for_value("document.body.dataset.details", "shown");
+        if room == 2 {
+            ada.click("#leave");
+            ada.click("#ask-yes");
+        } else {
+            ben.click("#member-list [data-user=Ada]");
+            ben.click("#user-kick");
+            ben.click("#ask-yes");
+        }
+        ada.wait_for(&format!("$$('#room-list [data-room=\"{room}\"]').length === 0"));
+        ada.wait_for_value(shown, list.clone());
+        // It stays so, when the history has come to rest.
+        ada.evaluate("new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); })");
+        ada.wait_for_value(shown, list.clone());
+    }
+    // Nor does a user who signs out.
+    ada.open("Lobby");
+    ada.click("#details-toggle");
+    ada.evaluate("$('#logout').click()");
+    ada.wait_for_value("[$('#sign-in').hidden, location.hash, history.state]", json!([false, "", null]));
+}

@@ -20,7 +20,10 @@ fn the_search_above_the_list_finds_users_and_public_rooms() {
     ben.fill("#filter", "ad");
     ben.wait_for_value("$$('#rooms li').length", 1);
     ben.fill("#filter", "nobody and nothing");
+    // With nothing to open, the text stays.
+    ben.press("Enter");
     ben.wait_for("$('#jump-none').textContent");
+    ben.wait_for_value("$('#filter').value", "nobody and nothing");
 }
 
 #[test]
