@@ -66,21 +66,22 @@ export function debounced(pause, handler) {
   };
 }
 
-const appending = new WeakMap(); // by list, the items that are being appended
+const awaited = new WeakMap(); // by list, the items that are still to be appended
 
 /**
- * Appends the elements of many items to a list, some in each frame, so that the page answers meanwhile. `first`: replaces
- * those in the list. Items of an earlier call that are still to come are dropped then.
+ * Appends the elements of many items to a list, some in each frame, so that the page answers meanwhile. `first`:
+ * replaces those in the list, and those that are still to come.
  */
 export function appendInPieces(list, items, elementOf, { first }) {
   if (first) list.replaceChildren();
-  appending.set(list, items);
-  const append = (start) => {
-    if (appending.get(list) !== items) return;
-    list.append(...items.slice(start, start + PIECE).map(elementOf));
-    if (start + PIECE < items.length) requestAnimationFrame(() => append(start + PIECE));
+  const rest = [...(first ? [] : awaited.get(list) ?? []), ...items];
+  awaited.set(list, rest);
+  const append = () => {
+    if (awaited.get(list) !== rest) return;
+    list.append(...rest.splice(0, PIECE).map(elementOf));
+    if (rest.length > 0) requestAnimationFrame(append);
   };
-  append(0);
+  append();
 }
 
 /**

@@ -1,7 +1,7 @@
 //! Long lists do not keep the page busy.
 
 use serde_json::json;
-use switchboard_browser::Chat;
+use switchboard_browser::{Chat, Sources};
 
 /// The page answers between the pieces. A phone with a processor that is four times slower takes less than 50 ms for
 /// each.
@@ -26,6 +26,26 @@ fn a_hundred_rooms_in_the_search_are_shown_in_pieces_of_20() {
         ada.press("Escape");
         ada.wait_for("!$('#find-dialog').open");
     }
+}
+
+/// As when the next page of a list comes from the server before a slow phone has shown the first.
+#[test]
+fn a_page_of_a_list_that_comes_early_drops_nothing_of_the_page_before_it() {
+    let sources = Sources::open();
+    let shown = sources.page.evaluate(
+        "import('./view/dom.js').then(async ({ appendInPieces }) => {
+            const list = document.body.appendChild(document.createElement('ul'));
+            const numbers = (from, count) => Array.from({ length: count }, (_, index) => from + index);
+            const append = (items, first) => appendInPieces(list, items, (item) => new Text(`${item} `), { first });
+            append(numbers(1000, 90), true);
+            append(numbers(0, 50), true); // Another search.
+            append(numbers(50, 50), false);
+            while (list.childNodes.length < 100) await new Promise(requestAnimationFrame);
+            await new Promise(requestAnimationFrame);
+            return list.textContent === numbers(0, 100).map((item) => `${item} `).join('');
+        })",
+    );
+    assert_eq!(shown, true);
 }
 
 /// Notes how many items are added to the list at once.
