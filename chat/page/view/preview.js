@@ -6,6 +6,7 @@ import { errorText, t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, setText } from './dom.js';
 import { messageElement, placeAfter, showBlocked } from './message.js';
+import { roveFocus } from './roving.js';
 import { showMark } from './rooms.js';
 import { showText } from './text.js';
 
@@ -17,12 +18,14 @@ export class Preview {
   #model;
   #joined;
   #room = null; // its number
+  #isFocusDue = false; // whether the room has been opened, but not shown
 
   /** `joined()` is called when the user is in the room; `openUser(name)` opens the dialog of a user. */
   constructor({ client, model, joined, openUser }) {
     this.#client = client;
     this.#model = model;
     this.#joined = joined;
+    roveFocus($('preview-messages'), '.message', { latest: true });
     $('preview-join').addEventListener('click', () => this.#join());
     $('preview-decline').addEventListener('click', () => {
       attempt(() => client.emit('leave', { room: this.#room }));
@@ -52,6 +55,7 @@ export class Preview {
     $('preview').hidden = number === null;
     $('conversation').hidden = number !== null;
     this.#clear();
+    this.#isFocusDue = true;
     if (number !== null) this.#look();
   }
 
@@ -78,7 +82,7 @@ export class Preview {
       this.#clear();
       $('preview-find').hidden = false;
       setText($('preview-note'), error.code === 'unknown_room' ? t('preview.unknown') : errorText(error));
-      $('preview-name').focus();
+      this.#focus();
     }
   }
 
@@ -103,7 +107,13 @@ export class Preview {
     $('preview-decline').hidden = !invited;
     $('preview-find').hidden = true;
     $('preview-scrolling').scrollTop = $('preview-scrolling').scrollHeight;
-    $('preview-name').focus();
+    this.#focus();
+  }
+
+  // When the room is shown again, after a reconnect, the user may be typing elsewhere.
+  #focus() {
+    if (this.#isFocusDue) $('preview-name').focus();
+    this.#isFocusDue = false;
   }
 
   #join() {

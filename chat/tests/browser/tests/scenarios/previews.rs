@@ -1,7 +1,7 @@
 //! Rooms that the user is not in: the page shows them before it joins them.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Display, User};
+use switchboard_browser::{Chat, Display, Expected, User};
 
 /// Opens the address of a room.
 #[track_caller]
@@ -73,4 +73,30 @@ fn a_preview_fits_a_phone_and_is_accessible() {
         ben.click("#preview .back");
         ben.wait_for_value("document.body.dataset.view", "rooms");
     }
+}
+
+#[test]
+fn a_preview_has_one_stop_of_the_tab_key_for_its_messages_and_takes_no_focus_when_it_is_loaded_again() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::NoConnection);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ada.create_room("Garden", "public");
+    ada.say("It is green here.");
+    ada.sees_messages(&[("Ada", "It is green here.")]);
+    go_to(&ben, 2);
+    ben.wait_for_value("document.activeElement.id", "preview-name");
+    ben.fill("#filter", "x");
+    ben.network.cut();
+    ben.wait_until_disconnected();
+    ada.say("And quiet.");
+    ada.sees_messages(&[("Ada", "It is green here."), ("Ada", "And quiet.")]);
+    ben.network.restore();
+    ben.wait_until_connected();
+    ben.wait_for_value("$$('#preview-messages .text').at(-1).textContent", "And quiet.");
+    ben.wait_for_value("document.activeElement.id", "filter");
+    let stops = "$$('#preview-messages .message').map((each) => [each, each.querySelector('.name')])
+        .map((pair) => pair.map(({ tabIndex }) => tabIndex))";
+    let others = ben.evaluate(&format!("{stops}.slice(0, -1).flat()"));
+    assert!(others.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(|stop| *stop == -1)), "{others}");
+    ben.wait_for_value(&format!("{stops}.at(-1)"), json!([0, 0]));
 }
