@@ -236,7 +236,7 @@ export class Log {
     else this.#more = reply.more;
     if (isFirst && isLater) {
       this.#more = where.after > 0;
-      this.#firstSeq = where.after + 1;
+      this.#firstSeq = this.#more ? where.after + 1 : null;
       this.#lastSeq = where.after;
     }
     // A screen reader must not read out the whole history.
@@ -248,12 +248,12 @@ export class Log {
     this.#moved(); // The messages may not fill the page yet.
   }
 
-  // Where messages are missing before the first one, the log does not begin.
+  // Where messages are missing before the first one, the log does not begin: the server may keep only the latest.
   #showBeginning() {
     const first = this.#messages.firstElementChild;
     const isCut = !this.#more && first?.dataset.kind === 'gap';
     if (isCut) first.textContent = t('log.cut');
-    this.#top.textContent = this.#more || isCut ? '' : t('log.beginning');
+    this.#top.textContent = this.#more || isCut ? '' : t(this.#firstSeq > 1 ? 'log.cut' : 'log.beginning');
   }
 
   // No error is shown while disconnected: the next connection loads again.

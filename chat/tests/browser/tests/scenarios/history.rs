@@ -30,6 +30,19 @@ fn scrolling_up_loads_history_without_moving_visible_messages() {
     ben.wait_for_value(TEXTS, json!(all));
 }
 
+#[test]
+fn a_log_of_which_the_server_keeps_only_the_latest_messages_has_no_beginning() {
+    let chat = Chat::open(&["--keep-messages", "10", "--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"]);
+    let ada = chat.user("Ada");
+    send_messages(&ada, 1..=40);
+    let ben = chat.user("Ben");
+    ben.wait_for(&format!("{TEXTS}.at(-1) === 'Message 40'"));
+    ben.wait_for_value(
+        "$('.log:not([hidden]) .top').textContent",
+        "Some earlier messages are no longer on the server.",
+    );
+}
+
 /// Returns whether the beginning is reached. Waits until a whole step is loaded above, or the beginning.
 #[track_caller]
 fn is_at_beginning(page: &Page) -> bool {
