@@ -36,7 +36,7 @@ const lists = new Intl.ListFormat(language);
 
 let limits = {};
 
-/** Sets the server's limits, which texts name as `{max_name}`, `{max_room_name}`, `{min_password}`, `{max_password}`. */
+/** Sets the server's limits: texts name `{max_name}`, `{max_room_name}`, `{min_password}` and `{max_password}`. */
 export function setLimits({ name, room_name, password, password_min }) {
   limits = { max_name: name, max_room_name: room_name, max_password: password, min_password: password_min };
 }

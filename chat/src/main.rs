@@ -103,7 +103,8 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}; {see}")
 }
 
-/// Binds the server, prints its URL and some notes, and runs it until a signal stops it. A second signal ends the process at once.
+/// Binds the server, prints its URL and some notes, and runs it until a signal stops it. A second signal ends the process
+/// at once.
 fn run<A: App>(
     what: &str,
     scheme: &str,
