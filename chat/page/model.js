@@ -20,7 +20,7 @@ export class Model {
   #lastActive = 0; // the highest `active` of any room
   #watchers = [];
   #changed = new Set();
-  #isRecountDue = false;
+  #recounted = new Set(); // users who were blocked or unblocked, until the unread messages are counted again
 
   /** Updates the model from the events of this client. */
   follow(client) {
@@ -40,7 +40,7 @@ export class Model {
     client.on('blocked', ({ name, blocked }) => {
       this.blocked[blocked ? 'add' : 'delete'](name);
       this.#change('blocked');
-      this.#recountSoon(client);
+      this.#recountSoon(client, name);
     });
   }
 
@@ -145,18 +145,19 @@ export class Model {
     return name !== this.you.name && !this.blocked.has(name);
   }
 
-  #recountSoon(client) {
-    if (this.#isRecountDue) return;
-    this.#isRecountDue = true;
-    queueMicrotask(() => {
-      this.#isRecountDue = false;
-      this.#recount(client);
-    });
+  #recountSoon(client, name) {
+    if (this.#recounted.size === 0) queueMicrotask(() => this.#recount(client));
+    this.#recounted.add(name);
   }
 
-  // The server counts again where the user has not read everything: the replies have the rooms.
+  // The server counts again where the user has not read everything: the replies have the rooms. Of conversations, only
+  // those with these users have other counts: there may be more of the others than the server answers at once.
   async #recount(client) {
-    const due = [...this.rooms.values()].filter(({ read, seq, role }) => read < seq && role !== 'invited');
+    const names = this.#recounted;
+    this.#recounted = new Set();
+    const isConcerned = (room) => !isDirect(room) || names.has(room.name);
+    const isDue = (room) => room.read < room.seq && room.role !== 'invited' && isConcerned(room);
+    const due = [...this.rooms.values()].filter(isDue);
     for (const { room, epoch, seq } of due) {
       // With a position, this does not make the user a member. If it fails, the next `welcome` has the count.
       await client.emit('join', { room, since: { epoch, seq } }).catch(() => {});

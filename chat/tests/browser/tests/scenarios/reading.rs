@@ -1,7 +1,7 @@
 //! Where a room with unread messages opens, what counts as read, and what is told about those who write and delete.
 
 use serde_json::{Value, json};
-use switchboard_browser::{Chat, Display, Expected, User};
+use switchboard_browser::{Chat, Display, Expected, Sources, User};
 
 use crate::history::send_messages;
 
@@ -281,6 +281,34 @@ fn deleted_messages_and_those_of_blocked_users_are_not_unread() {
     ben.sees_unread("Lobby", 4);
     delete("Two");
     ben.sees_unread("Lobby", 3);
+}
+
+/// A user may have more conversations than the server would count at once.
+#[test]
+fn blocking_a_user_counts_again_in_rooms_and_in_the_conversation_with_that_user() {
+    let sources = Sources::open();
+    let joined = sources.page.evaluate(
+        "import('./model.js').then(async ({ Model }) => {
+            const handlers = new Map();
+            const joined = [];
+            const client = {
+                on: (event, handler) => handlers.set(event, handler),
+                emit: async (event, { room }) => joined.push(room),
+            };
+            new Model().follow(client);
+            const room = (room, kind, name, read) => ({ room, kind, name, read, seq: 9, unread: 9 - read, role: 'member' });
+            handlers.get('welcome')({
+                you: { name: 'Ada' }, limits: {}, older: null, online: { count: 1, names: [] }, blocked: [], rooms: [
+                    room(1, 'public', 'Lobby', 3), room(2, 'public', 'Garden', 9), room(3, 'invited', 'Den', 8),
+                    room(4, 'direct', 'Ben', 3), room(5, 'direct', 'Eve', 3),
+                ],
+            });
+            handlers.get('blocked')({ name: 'Eve', blocked: true });
+            await new Promise((resolve) => setTimeout(resolve));
+            return joined;
+        })",
+    );
+    assert_eq!(joined, json!([1, 3, 5]));
 }
 
 #[test]
