@@ -121,7 +121,7 @@ export class Log {
 
   /** Scrolls by most of a page, down if `direction` is 1, up if it is -1. */
   scrollByPage(direction) {
-    this.element.scrollBy({ top: direction * this.element.clientHeight * PAGE_PART });
+    this.#scrolling.scrollBy(direction * this.element.clientHeight * PAGE_PART);
   }
 
   /** Loads the first messages if there are none yet, or more if the user is near the first or the last one. */

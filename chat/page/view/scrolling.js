@@ -75,6 +75,13 @@ export class Scrolling {
     this.place();
   }
 
+  /** The user scrolls by some pixels, up if they are negative. */
+  scrollBy(pixels) {
+    this.#element.scrollTop += pixels;
+    this.#follows = this.#followedHere;
+    this.#moved();
+  }
+
   /** Scrolls to what is to stay in view. */
   place() {
     if (this.#element.clientHeight === 0 || this.#follows === null) return;
@@ -114,6 +121,11 @@ export class Scrolling {
     return scrollHeight - scrollTop - clientHeight;
   }
 
+  // What stays in view after the user has scrolled here.
+  get #followedHere() {
+    return this.#below < AT_END && this.#hasEnd() ? 'end' : null;
+  }
+
   #scrollTo(top) {
     this.#element.scrollTop = top;
     this.#placedTop = this.#element.scrollTop;
@@ -125,7 +137,7 @@ export class Scrolling {
     if (this.#element.clientHeight === 0) return;
     const isOurs = this.#follows !== null && Math.abs(this.#element.scrollTop - this.#placedTop) < 1;
     if (!isOurs && this.#heightsNow() === this.#heights) {
-      this.#follows = this.#below < AT_END && this.#hasEnd() ? 'end' : null;
+      this.#follows = this.#followedHere;
     }
     this.#moved();
   }

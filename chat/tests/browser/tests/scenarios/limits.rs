@@ -59,7 +59,7 @@ fn the_page_allows_and_names_what_the_server_allows() {
     sees(&ada, "#length", "1 character too many");
     ada.click("#account-open");
     ada.click("#password-change summary");
-    sees(&ada, "#password-new-hint", "At least 8 characters. You will be signed out everywhere else.");
+    sees(&ada, "#password-new-hint", "At least 8 characters. You’ll be signed out everywhere else.");
 }
 
 /// The account may be from a time with a higher limit.
