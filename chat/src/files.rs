@@ -304,7 +304,8 @@ mod tests {
         let texts: Vec<_> = FILES.iter().filter(is_text).collect();
         assert_eq!(texts.len(), 3);
         for file in texts {
-            let text = std::str::from_utf8(file.content).unwrap();
+            // The French spaces that do not break are written as escapes.
+            let text = std::str::from_utf8(file.content).unwrap().replace("\\u00A0", "").replace("\\u202F", "");
             let is_limit = |c: char| matches!(c, '0' | '2'..='9');
             let lines: Vec<_> = text.lines().filter(|line| line.contains(is_limit)).collect();
             assert_eq!(lines, [""; 0], "{}", file.path);
