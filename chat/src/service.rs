@@ -13,7 +13,7 @@ use super::{
     api::{Api, MAX_BODY_BYTES},
     core::CoreHandle,
     device::DeviceKey,
-    interface::RemoteDelivery,
+    interface::{JsonDelivery, RemoteTransport},
     store::Store,
 };
 
@@ -72,7 +72,7 @@ impl ChatService {
                 store,
                 Arc::clone(&self.config),
                 self.device_key.clone(),
-                RemoteDelivery::new(remote),
+                JsonDelivery(RemoteTransport::new(remote)),
             )
             .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);

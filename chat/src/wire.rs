@@ -137,9 +137,12 @@ impl EventId {
     }
 }
 
-/// Encodes `[event, data]`.
-pub(super) fn event(event: &str, data: &impl Serialize) -> String {
-    json(&(event, data))
+/// Encodes `[event, data]`, or `[event]` without data.
+pub(super) fn event(event: &str, data: Option<&impl Serialize>) -> String {
+    match data {
+        Some(data) => json(&(event, data)),
+        None => json(&[event]),
+    }
 }
 
 /// Encodes `["ack", result, id]`. The result is JSON already.

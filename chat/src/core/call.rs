@@ -2,15 +2,14 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use serde::Serialize;
 use switchboard::ConnectionId;
 
 use super::{
     super::{
+        interface::{Answer, Audience, Content, Effect},
         store::{SessionId, StoreError, UserId},
-        wire::{self, EventError, EventId},
+        wire::{EventError, EventId},
     },
-    effects::Effect,
     state::State,
 };
 
@@ -40,12 +39,8 @@ pub(super) struct PendingReply {
 impl PendingReply {
     /// Sends the reply, ahead of all effects from the index `before` on.
     pub(super) fn send(&self, state: &mut State, before: usize, result: Result<(), EventError>) {
-        let reply = match (result, &self.id) {
-            (Ok(()), Some(id)) => wire::ack("{}", id),
-            (Ok(()), None) => return,
-            (Err(error), id) => wire::error(&error, id.as_ref()),
-        };
-        state.effects.insert(before, Effect::Send(self.connection, reply));
+        let reply = Content::Reply(self.id.clone(), result.map(|()| Answer::Done {}));
+        state.effects.insert(before, Effect::Tell(Audience::One(self.connection), reply));
     }
 }
 
@@ -54,8 +49,8 @@ pub(super) type HandlerResult = Result<Reply, Failure>;
 
 /// The acknowledgement of an event.
 pub(super) enum Reply {
-    /// An acknowledgement with this JSON.
-    Now(String),
+    /// An acknowledgement with this result.
+    Now(Answer),
     /// No reply yet: a [`Call::pending_reply`] sends it later.
     Later,
 }
@@ -71,12 +66,12 @@ pub(super) enum Failure {
 
 /// Returns success without a result.
 pub(super) fn done() -> HandlerResult {
-    Ok(Reply::Now("{}".to_owned()))
+    answer(Answer::Done {})
 }
 
 /// Returns success with this result.
-pub(super) fn result(value: &impl Serialize) -> HandlerResult {
-    Ok(Reply::Now(wire::json(value)))
+pub(super) fn answer(answer: Answer) -> HandlerResult {
+    Ok(Reply::Now(answer))
 }
 
 /// Returns an error for the client.

@@ -1,17 +1,16 @@
 //! The table of events, and how each event is decoded and dispatched to its handler.
 
-use switchboard::{CloseCode, ConnectionId};
+use switchboard::ConnectionId;
 
 use super::{
     super::{
+        interface::{Audience, Closing, Content, Effect, Push},
         store::StoreError,
-        wire::{self, EventError, EventId, Incoming},
+        wire::{EventError, EventId, Incoming},
     },
     call::{Call, Failure, HandlerResult, Reply, done, too_fast},
     data::{FromData, NoData},
-    direct_rooms,
-    effects::Effect,
-    messages, moderation, notices,
+    direct_rooms, messages, moderation, notices,
     queue::AnyEvent,
     rooms, sign_in,
     state::{Action, State},
@@ -24,7 +23,7 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     kind: Kind,
     /// How many events this one counts as: one for each 50 µs of the core's thread that it may take. Each
-    /// [`REPLY_BYTES`] of the reply count as one more.
+    /// [`ANSWER_BYTES`](super::state::ANSWER_BYTES) of the answer count as one more.
     pub(super) weight: u32,
     /// What the cost grows with.
     #[cfg_attr(not(test), expect(dead_code, reason = "a declaration that tests hold the handlers to"))]
@@ -192,20 +191,16 @@ impl AnyEvent<State> for Decoded {
     fn run(&self, state: &mut State, connection: ConnectionId) -> Result<(), StoreError> {
         let before = state.effects.len();
         let reply = match self.handle(state, connection) {
-            Ok(Reply::Now(result)) => {
-                self.charge_reply(state, connection, result.len());
-                self.id.as_ref().map(|id| wire::ack(&result, id))
-            }
-            Ok(Reply::Later) => None,
+            Ok(Reply::Now(answer)) => Ok(answer),
+            Ok(Reply::Later) => return Ok(()),
             Err(Failure::Refused(error)) => {
                 log::debug!("{connection}: {} is refused: {}", self.row.name, error.code);
-                Some(wire::error(&error, self.id.as_ref()))
+                Err(error)
             }
             Err(Failure::Store(error)) => return Err(error),
         };
-        if let Some(reply) = reply {
-            state.effects.insert(before, Effect::Send(connection, reply));
-        }
+        let reply = Content::Reply(self.id.clone(), reply);
+        state.effects.insert(before, Effect::Tell(Audience::One(connection), reply));
         Ok(())
     }
 }
@@ -220,7 +215,7 @@ impl Decoded {
         let Row { kind, weight, .. } = *self.row;
         if let Err(wait) = state.rate_limit(Action::Event(weight), user) {
             if state.rate_limit(Action::Refusal, user).is_err() {
-                state.effects.push(Effect::Shut(connection, CloseCode::POLICY_VIOLATION, wire::TOO_MANY_REFUSALS));
+                state.effects.push(Effect::Close(connection, Closing::TooManyRefusals));
             }
             return too_fast(wait);
         }
@@ -232,21 +227,9 @@ impl Decoded {
         }
         Ok(Call { state, connection, user, session, id: self.id.as_ref() })
     }
-
-    /// Charges the length of a reply to the user's rate limit. The next events wait for it.
-    fn charge_reply(&self, state: &mut State, connection: ConnectionId, bytes: usize) {
-        if let Some((user, _)) = state.presence.identity_of(connection)
-            && let Ok(weight) = u32::try_from(bytes / REPLY_BYTES)
-        {
-            state.charge_events(user, weight);
-        }
-    }
 }
 
 fn beat(state: &mut State, connection: ConnectionId, _: &NoData) -> HandlerResult {
-    state.send(connection, r#"["beat"]"#.to_owned());
+    state.send(connection, Push::Beat);
     done()
 }
-
-/// Bytes of a reply that count as one event.
-pub(super) const REPLY_BYTES: usize = 8 << 10;

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use switchboard::ConnectionId;
 
 use super::{
     super::{
-        store::{
-            Entry, EntryHash, Logged, MAX_TRIMMED, NewEntry, Page, RoomId, RoomRow, Span, Stamp, StoreError, UserId,
-        },
-        wire,
+        interface::{MessageView, Push, Topic},
+        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, RoomRow, Span, Stamp, StoreError, UserId},
     },
     cache::Profile,
-    effects::Topic,
     state::State,
 };
 
@@ -34,32 +31,6 @@ pub(super) struct CatchUp {
     pub(super) gap: bool,
     /// Whether these messages reach the end of the log.
     pub(super) live: bool,
-}
-
-/// An entry of a log as clients see it.
-#[derive(Debug, Serialize)]
-pub(super) struct MessageView {
-    room: RoomId,
-    epoch: String,
-    seq: u64,
-    hash: EntryHash,
-    time: u64,
-    from: String,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    deleted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    who: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<i64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    gone: bool,
 }
 
 impl State {
@@ -88,7 +59,7 @@ impl State {
         let NewEntry { entry, author, text, about, other, .. } = new;
         let logged = Logged { stamp, entry, author, text: text.map(str::to_owned), about, other };
         let message = self.message_view(room, logged)?;
-        self.publish(Topic::Room(room.id), wire::event("message", &message), except);
+        self.publish(Topic::Room(room.id), Push::Message(message), except);
         Ok(Some(stamp))
     }
 

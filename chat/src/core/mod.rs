@@ -15,7 +15,6 @@
 //! | `channel.rs` | a channel to the thread, in which sending and waking are apart |
 //! | `queue.rs` | commands for the thread, and the order in which it takes them |
 //! | `costs.rs` | the CPU time of each kind of work |
-//! | `effects.rs` | the effects of a transaction on connections, held back until the commit |
 //! | `presence.rs` | which connections, sessions, and users are online |
 //! | `cache.rs` | rooms, users, and counts that were read from the store |
 //! | `state.rs` | [`State`](state::State): runs commands in transactions, and limits rates |
@@ -46,7 +45,6 @@ mod clock;
 mod costs;
 mod data;
 mod direct_rooms;
-mod effects;
 mod events;
 mod fair;
 mod handle;

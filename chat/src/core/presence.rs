@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::Bound,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,12 +51,12 @@ enum Undo {
 #[derive(Debug)]
 enum Removed {
     Unauthenticated(Instant),
-    SignedIn { name: String, folded: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
+    SignedIn { name: Arc<str>, folded: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
 struct OnlineUser {
-    name: String,
+    name: Arc<str>,
     folded: String,
     connections: Vec<ConnectionId>,
     /// Each connection knows the direct rooms up to here.
@@ -196,7 +197,7 @@ impl Presence {
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
             self.by_name.insert(UserPlace { folded: folded.to_owned(), id: session.user });
             self.name_bytes += name.len();
-            OnlineUser { name: name.to_owned(), folded: folded.to_owned(), connections: Vec::new(), known }
+            OnlineUser { name: name.into(), folded: folded.to_owned(), connections: Vec::new(), known }
         });
         present.connections.push(connection);
         present.known = present.known.or_earlier(known);
@@ -257,7 +258,7 @@ impl Presence {
             self.users.remove(&user);
             self.by_name.remove(&UserPlace { folded: folded.clone(), id: user });
             self.name_bytes -= name.len();
-            self.changed.entry(user).or_insert(Change { name: name.clone(), was_online: true });
+            self.changed.entry(user).or_insert_with(|| Change { name: name.to_string(), was_online: true });
         }
         let live = self.sessions.get_mut(&id)?;
         live.connections.retain(|other| *other != connection);
@@ -310,10 +311,10 @@ impl Presence {
     }
 
     /// Returns the online users in the order of names, from the first or after a place in that order.
-    pub(super) fn users(&self, after: Option<&UserPlace>) -> impl Iterator<Item = (UserId, &str)> {
+    pub(super) fn users(&self, after: Option<&UserPlace>) -> impl Iterator<Item = (UserId, &Arc<str>)> {
         let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let places = self.by_name.range::<UserPlace, _>(behind);
-        places.filter_map(|UserPlace { id, .. }| self.users.get(id).map(|present| (*id, &*present.name)))
+        places.filter_map(|UserPlace { id, .. }| self.users.get(id).map(|present| (*id, &present.name)))
     }
 
     pub(super) fn session_ids(&self) -> impl Iterator<Item = SessionId> {

@@ -1,51 +1,23 @@
 //! The end of sessions and accounts.
 
-use serde::Serialize;
-use switchboard::{CloseCode, ConnectionId};
+use switchboard::ConnectionId;
 
 use super::{
     super::{
-        interface::SignInError,
+        interface::{Closing, Effect, EndReason, Push, SignInError},
         store::{Millis, SessionRow, StoreError, UserId, millis},
         token::TokenHash,
-        wire,
     },
-    effects::Effect,
     state::State,
 };
 
-/// Why a session has ended, or why a connection has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Reason {
-    /// The connection showed no session in time.
-    None,
-    /// There is no such session.
-    Unknown,
-    /// The session was not used for too long.
-    Idle,
-    /// The session has reached its maximum lifetime.
-    Lifetime,
-    /// The user has logged out.
-    Logout,
-    /// The user has ended the session from another one, or an operator has ended it.
-    Revoked,
-    /// The account was deleted.
-    Deleted,
-}
-
-#[derive(Serialize)]
-struct Expired {
-    reason: Reason,
-}
-
 impl State {
     /// Returns why a session has ended by time, or `None` if it has not.
-    pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
+    pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<EndReason> {
         if expires <= self.clock.now() {
-            Some(Reason::Lifetime)
+            Some(EndReason::Lifetime)
         } else if self.idle_at(used, guest) <= self.clock.now() {
-            Some(Reason::Idle)
+            Some(EndReason::Idle)
         } else {
             None
         }
@@ -63,15 +35,15 @@ impl State {
     }
 
     /// Tells a connection that it has no session, and closes it.
-    pub(super) fn expire(&mut self, connection: ConnectionId, reason: Reason) {
+    pub(super) fn expire(&mut self, connection: ConnectionId, reason: EndReason) {
         // The session's last use need not be stored: either the session has ended, or there was none.
         self.presence.disconnect(connection);
-        self.send(connection, wire::event("expired", &Expired { reason }));
-        self.effects.push(Effect::Close(connection, SESSION_EXPIRED, "the session has ended"));
+        self.send(connection, Push::Expired { reason });
+        self.effects.push(Effect::Close(connection, Closing::NoSession));
     }
 
     /// Ends a session on all its connections. A guest is removed with the last session.
-    pub(super) fn end_session(&mut self, session: &SessionRow, reason: Reason) -> Result<(), StoreError> {
+    pub(super) fn end_session(&mut self, session: &SessionRow, reason: EndReason) -> Result<(), StoreError> {
         for connection in self.presence.connections_of_session(session.id) {
             self.expire(connection, reason);
         }
@@ -87,7 +59,7 @@ impl State {
     pub(super) fn log_out(&mut self, tokens: &[TokenHash]) -> Result<Result<(), SignInError>, StoreError> {
         for token in tokens {
             if let Some(session) = self.store.session_of_token(token)? {
-                self.end_session(&session, Reason::Logout)?;
+                self.end_session(&session, EndReason::Logout)?;
             }
         }
         Ok(Ok(()))
@@ -97,7 +69,7 @@ impl State {
     pub(super) fn remove_user(&mut self, user: UserId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(user)? {
             for connection in self.presence.connections_of_session(session.id) {
-                self.expire(connection, Reason::Deleted);
+                self.expire(connection, EndReason::Deleted);
             }
         }
         self.store.remove_user(user)?;
@@ -107,7 +79,5 @@ impl State {
     }
 }
 
-/// The close code for a connection without a session.
-const SESSION_EXPIRED: CloseCode = CloseCode::new(4001);
 /// A guest's name becomes free after this time at the latest.
 const MAX_GUEST_IDLE: Millis = 24 * 60 * 60 * 1000;

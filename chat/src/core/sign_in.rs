@@ -1,58 +1,28 @@
 //! The start of sessions, and the authentication of connections by their tokens.
 
-use std::{cmp::Reverse, slice, time::Duration};
+use std::{cmp::Reverse, slice, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
-use switchboard::{CloseCode, ConnectionId};
+use serde::Deserialize;
+use switchboard::ConnectionId;
 
 use super::{
     super::{
         Name,
         device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim},
-        interface::{Credential, FoundAccount, FoundSession, LimitsView, SignInError, SignedIn, You},
-        store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
+        interface::{
+            Closing, Credential, Effect, EndReason, FoundAccount, FoundSession, LimitsView, Online, Push, SessionEnd,
+            SignInError, SignedIn, Topic, Welcome, You,
+        },
+        store::{LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
         token::{Token, TokenHash},
         user_agent::UserAgent,
-        wire::{self, EventError},
+        wire::EventError,
     },
     call::{HandlerResult, done, refuse},
     data::AnyToken,
-    effects::{Effect, Topic},
-    lookup::RoomView,
-    notices::NoticeView,
     presence::NewConnection,
-    sessions::Reason,
     state::{Action, State},
 };
-
-/// The first event that a signed-in connection gets.
-#[derive(Serialize)]
-struct Welcome<'a> {
-    you: You,
-    session: SessionView,
-    time: Millis,
-    limits: LimitsView,
-    rooms: Vec<RoomView>,
-    /// Where to continue the list of direct rooms; `None` if `rooms` has all of them.
-    older: Option<DirectsEnd>,
-    blocked: Vec<String>,
-    /// Whether the user has blocked more users.
-    blocked_more: bool,
-    notices: Vec<NoticeView>,
-    online: Online<'a>,
-}
-
-#[derive(Serialize)]
-struct SessionView {
-    expires: Millis,
-    idle: Millis,
-}
-
-#[derive(Serialize)]
-struct Online<'a> {
-    count: usize,
-    names: Option<Vec<&'a str>>,
-}
 
 impl State {
     /// Finds the account with this name. Confirms what the client's cookie claims.
@@ -115,7 +85,7 @@ impl State {
         let used = |session: &SessionRow| self.presence.session(session.id).map_or(session.used, |live| live.used);
         sessions.sort_by_key(|session| Reverse(used(session)));
         for session in sessions.iter().skip(MAX_SESSIONS - 1) {
-            self.end_session(session, Reason::Revoked)?;
+            self.end_session(session, EndReason::Revoked)?;
         }
         let token = Token::random();
         let now = self.clock.now();
@@ -145,12 +115,12 @@ impl State {
     fn first_valid_session(
         &mut self,
         tokens: &[TokenHash],
-    ) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
-        let mut refused = Reason::Unknown;
+    ) -> Result<Result<(SessionRow, UserRow), EndReason>, StoreError> {
+        let mut refused = EndReason::Unknown;
         for token in tokens {
             match self.valid_session(token)? {
                 Ok(valid) => return Ok(Ok(valid)),
-                Err(Reason::Unknown) => {}
+                Err(EndReason::Unknown) => {}
                 Err(reason) => refused = reason,
             }
         }
@@ -158,10 +128,10 @@ impl State {
     }
 
     /// Returns the session of a token and its user, or the reason why there is none.
-    fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
-        let Some(session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
+    fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), EndReason>, StoreError> {
+        let Some(session) = self.store.session_of_token(token)? else { return Ok(Err(EndReason::Unknown)) };
         let mut session = session.corrected(self.clock.now());
-        let Some(user) = self.store.user(session.user)? else { return Ok(Err(Reason::Unknown)) };
+        let Some(user) = self.store.user(session.user)? else { return Ok(Err(EndReason::Unknown)) };
         if let Some(live) = self.presence.session(session.id) {
             session.used = session.used.max(live.used);
         }
@@ -175,7 +145,7 @@ impl State {
     pub(super) fn opened(&mut self, connection: ConnectionId, credential: &Credential) -> Result<(), StoreError> {
         match credential {
             Credential::None => self.presence.await_auth(connection, self.now.instant + AUTH_TIMEOUT),
-            Credential::Malformed => self.expire(connection, Reason::Unknown),
+            Credential::Malformed => self.expire(connection, EndReason::Unknown),
             Credential::Tokens(tokens) => self.sign_in(connection, tokens)?,
         }
         Ok(())
@@ -193,16 +163,16 @@ impl State {
         let others = self.presence.connections_of(user.id).iter().filter(|other| **other != connection).count();
         if others >= self.config.limits.connections {
             let error = EventError::new("too_many_connections", "You have too many connections; close one first.");
-            self.send(connection, wire::error(&error, None));
+            self.refuse(connection, error);
             self.presence.disconnect(connection);
-            self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
+            self.effects.push(Effect::Close(connection, Closing::TooManyConnections));
             return Ok(());
         }
         if self.rate_limit(Action::Connect, user.id).is_err() {
             let error = EventError::new("too_fast", "You connect too often; please wait a moment.");
-            self.send(connection, wire::error(&error, None));
+            self.refuse(connection, error);
             self.presence.disconnect(connection);
-            self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "connected too often"));
+            self.effects.push(Effect::Close(connection, Closing::ConnectedTooOften));
             return Ok(());
         }
         let mut rooms = self.rooms_of(user.id)?;
@@ -213,10 +183,13 @@ impl State {
         let (name, folded, guest) = (&*user.name, user.folded.as_deref().unwrap_or_default(), user.is_guest());
         self.presence.connect(NewConnection { connection, name, folded, guest, known, session: &session });
         let count = self.presence.count();
-        let names = self.presence.has_few_users().then(|| self.presence.users(None).map(|(_, name)| name).collect());
+        let names = self
+            .presence
+            .has_few_users()
+            .then(|| self.presence.users(None).map(|(_, name)| Arc::clone(name)).collect());
         let welcome = Welcome {
             you: you(&user),
-            session: SessionView { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
+            session: SessionEnd { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
             time: self.now.wall,
             limits: LimitsView::from(&self.config.limits),
             rooms,
@@ -226,10 +199,9 @@ impl State {
             notices,
             online: Online { count, names },
         };
-        let welcome = wire::event("welcome", &welcome);
-        self.send(connection, welcome);
-        self.effects.push(Effect::Subscribe(connection, Topic::Everyone));
-        self.effects.push(Effect::Subscribe(connection, Topic::User(user.id)));
+        self.send(connection, Push::Welcome(Box::new(welcome)));
+        self.effects.push(Effect::Follow(connection, Topic::Everyone));
+        self.effects.push(Effect::Follow(connection, Topic::User(user.id)));
         Ok(())
     }
 }
@@ -246,7 +218,7 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> 
     }
     match &data.token.0 {
         Some(token) => state.sign_in(connection, slice::from_ref(token))?,
-        None => state.expire(connection, Reason::Unknown),
+        None => state.expire(connection, EndReason::Unknown),
     }
     match state.presence.identity_of(connection) {
         Some(_) => done(),

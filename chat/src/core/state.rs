@@ -5,22 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchboard::{CloseCode, ConnectionId};
+use switchboard::ConnectionId;
 
 use super::{
     super::{
         ChatConfig,
         device::DeviceKey,
-        interface::{Delivery, SignInError},
+        interface::{Audience, Closing, Content, Delivery, Effect, Push, SignInError, Topic},
         password::Hasher,
         rate::{Buckets, Rate},
         store::{RoomId, SessionId, Store, StoreError, TransactionError, UserId},
-        wire,
+        wire::EventError,
     },
     cache::Cache,
     clock::{Now, SteadyClock},
     costs::{Costs, Stopwatch},
-    effects::{Effect, Topic},
     fair::Source,
     presence::Presence,
     queue::{Command, CommandReceiver, CommandSender, Unfinished},
@@ -159,21 +158,27 @@ impl State {
     }
 
     /// Runs the next batch of commands in one transaction, and delivers their effects after the commit.
-    pub(super) fn process(&mut self, queue: &mut impl Commands, now: Now, delivery: &impl Delivery) {
+    pub(super) fn process<D: Delivery>(&mut self, queue: &mut impl Commands, now: Now, delivery: &D) {
         self.set_now(now);
         let mut stopwatch = Stopwatch::start();
-        let (mut commands, mut have_written) = (Vec::new(), Vec::new());
+        let (mut commands, mut have_written, mut effects) = (Vec::new(), Vec::new(), Vec::new());
         let done = self.in_transaction(|state| {
             let mut reply_bytes = 0;
             while reply_bytes < MAX_REPLY_BYTES
                 && let Some((source, mut command)) = queue.pop()
             {
-                let (before, changed_before) = (state.effects.len(), state.store.changed_rows());
+                let changed_before = state.store.changed_rows();
                 let done = state.run(&mut command);
+                for effect in std::mem::take(&mut state.effects) {
+                    let effect = state.encode(effect, delivery);
+                    if let Effect::Tell(Audience::One(_), encoded) = &effect {
+                        reply_bytes += D::bytes(encoded);
+                    }
+                    effects.push(effect);
+                }
                 let took = stopwatch.lap();
                 state.costs.record(command.name(), took);
                 queue.charge(source, took);
-                reply_bytes += state.effects.iter().skip(before).map(Effect::reply_bytes).sum::<usize>();
                 commands.push(command);
                 have_written.push(state.store.changed_rows() > changed_before);
                 done?;
@@ -186,7 +191,10 @@ impl State {
             commands.extend(std::iter::from_fn(|| queue.pop()).map(|(_, command)| command));
         }
         match done {
-            Ok(()) => self.complete(commands, delivery),
+            Ok(()) => {
+                effects.into_iter().for_each(|effect| delivery.deliver(effect));
+                self.complete(commands, delivery);
+            }
             // Another process locks the database: each retry would wait as long as this command did.
             Err(error) if commands.len() == 1 || is_busy(error.cause()) => self.fail(commands, &error, delivery),
             Err(batch_error) => {
@@ -275,29 +283,47 @@ impl State {
 
     /// Delivers the effects of a committed transaction.
     pub(super) fn deliver(&mut self, delivery: &impl Delivery) {
-        for effect in self.effects.drain(..) {
-            effect.deliver(delivery);
+        for effect in std::mem::take(&mut self.effects) {
+            delivery.deliver(self.encode(effect, delivery));
         }
     }
 
-    pub(super) fn send(&mut self, connection: ConnectionId, text: String) {
-        self.effects.push(Effect::Send(connection, text));
+    /// Encodes an effect, and charges the length of an answer to its user's rate limit. The user's next events wait for
+    /// it.
+    fn encode<D: Delivery>(&mut self, effect: Effect, delivery: &D) -> Effect<D::Encoded> {
+        let effect = effect.map(|content| delivery.encode(content));
+        if let Effect::Tell(Audience::One(connection), encoded) = &effect
+            && let Ok(weight @ 1..) = u32::try_from(D::answer_bytes(encoded) / ANSWER_BYTES)
+            && let Some(user) = self.presence.user_of(*connection)
+        {
+            self.charge_events(user, weight);
+        }
+        effect
     }
 
-    pub(super) fn publish(&mut self, topic: Topic, text: String, except: Option<ConnectionId>) {
-        self.effects.push(Effect::Publish { topic, text, except });
+    pub(super) fn send(&mut self, connection: ConnectionId, push: Push) {
+        self.effects.push(Effect::Tell(Audience::One(connection), Content::Push(push)));
+    }
+
+    /// Tells a connection an error that is not about one of its events.
+    pub(super) fn refuse(&mut self, connection: ConnectionId, error: EventError) {
+        self.effects.push(Effect::Tell(Audience::One(connection), Content::Reply(None, Err(error))));
+    }
+
+    pub(super) fn publish(&mut self, topic: Topic, push: Push, except: Option<ConnectionId>) {
+        self.effects.push(Effect::Tell(Audience::Followers(topic, except), Content::Push(push)));
     }
 
     /// Subscribes all connections of a user to a room.
     pub(super) fn subscribe_all(&mut self, user: UserId, room: RoomId) {
         let connections = self.presence.connections_of(user).iter();
-        self.effects.extend(connections.map(|&connection| Effect::Subscribe(connection, Topic::Room(room))));
+        self.effects.extend(connections.map(|&connection| Effect::Follow(connection, Topic::Room(room))));
     }
 
     /// Unsubscribes all connections of a user from a room.
     pub(super) fn unsubscribe_all(&mut self, user: UserId, room: RoomId) {
         let connections = self.presence.connections_of(user).iter();
-        self.effects.extend(connections.map(|&connection| Effect::Unsubscribe(connection, Topic::Room(room))));
+        self.effects.extend(connections.map(|&connection| Effect::Unfollow(connection, Topic::Room(room))));
     }
 
     fn closed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
@@ -332,11 +358,12 @@ impl State {
         for command in commands {
             match command {
                 Command::Opened(connection, ..) => {
-                    self.send(connection, wire::error(&error.event_error(), None));
-                    self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "try again later"));
+                    self.refuse(connection, error.event_error());
+                    self.effects.push(Effect::Close(connection, Closing::TryAgainLater));
                 }
                 Command::Event(connection, event, unfinished) => {
-                    self.send(connection, wire::error(&error.event_error(), event.id()));
+                    let reply = Content::Reply(event.id().cloned(), Err(error.event_error()));
+                    self.effects.push(Effect::Tell(Audience::One(connection), reply));
                     finish(connection, &unfinished, delivery);
                 }
                 Command::Request(_, request) => request.complete(Err(error)),
@@ -393,6 +420,8 @@ const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
 /// The time after which a piece of background work ends. All commands wait for its end, and for its commit, which takes
 /// nearly as long if long texts are overwritten.
 const MAX_PIECE: Duration = Duration::from_millis(3);
+/// Bytes of an answer that count as one event.
+pub(super) const ANSWER_BYTES: usize = 8 << 10;
 /// Bytes of replies after which a transaction takes no further command: whoever gets a short reply from a worker waits
 /// until it has written the long ones before.
 const MAX_REPLY_BYTES: usize = 256 << 10;

@@ -1,21 +1,19 @@
 //! Handlers: blocking, sessions, accounts.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     super::{
         hash_queue::Asker,
-        interface::SignInError,
+        interface::{Answer, DeviceView, Effect, EndReason, Push, SessionView, SignInError, Topic},
         password::{BadPassword, HashError, Password},
-        store::{Millis, RoomId, SessionId, StoreError, UserId},
-        wire::{self, EventError},
+        store::{RoomId, SessionId, StoreError, UserId},
+        wire::EventError,
     },
-    call::{Call, Failure, HandlerResult, PendingReply, Reply, done, refuse, result, too_fast},
+    call::{Call, Failure, HandlerResult, PendingReply, Reply, answer, done, refuse, too_fast},
     data::{AnyPassword, NoData, UserName},
-    effects::{Effect, Topic},
     fair::Source,
     queue::{AnyRequest, CommandSender, Request},
-    sessions::Reason,
     state::{Action, State},
 };
 
@@ -24,21 +22,9 @@ pub(super) struct Named {
     name: UserName,
 }
 
-#[derive(Serialize)]
-struct Blocked<'a> {
-    name: &'a str,
-    blocked: bool,
-}
-
 #[derive(Deserialize)]
 pub(super) struct ListBlocked {
     after: Option<UserName>,
-}
-
-#[derive(Serialize)]
-struct BlockedUsers {
-    blocked: Vec<String>,
-    more: bool,
 }
 
 /// `blocks`: lists the users whom this one has blocked, in the order in which they signed up.
@@ -46,7 +32,7 @@ pub(super) fn blocks(call: &mut Call<'_>, data: &Option<ListBlocked>) -> Handler
     let after = data.as_ref().and_then(|list| list.after.as_ref());
     let after = after.map(|name| call.state.find_user(name)).transpose()?;
     let (blocked, more) = call.state.blocked_by(call.user, after)?;
-    result(&BlockedUsers { blocked, more })
+    answer(Answer::Blocked { blocked, more })
 }
 
 /// `block`: keeps another user from sending private messages and invitations to this one, and ends those there are.
@@ -75,30 +61,9 @@ fn set_blocked(call: &mut Call<'_>, data: &Named, blocked: bool) -> HandlerResul
         call.state.decline_invitations(call.user, other)?;
     }
     let profile = call.state.profile(other)?;
-    let view = wire::event("blocked", &Blocked { name: &profile.name, blocked });
-    call.state.publish(Topic::User(call.user), view, None);
+    let push = Push::Blocked { name: profile.name.clone(), blocked };
+    call.state.publish(Topic::User(call.user), push, None);
     done()
-}
-
-#[derive(Serialize)]
-struct Sessions {
-    sessions: Vec<SessionView>,
-}
-
-#[derive(Serialize)]
-struct SessionView {
-    session: SessionId,
-    created: Millis,
-    used: Millis,
-    current: bool,
-    device: DeviceView,
-}
-
-/// The client that has begun the session. Names are null if they are not known.
-#[derive(Serialize)]
-struct DeviceView {
-    program: Option<&'static str>,
-    system: Option<&'static str>,
 }
 
 /// `sessions`: lists the user's sessions.
@@ -113,7 +78,7 @@ pub(super) fn sessions(call: &mut Call<'_>, _: &NoData) -> HandlerResult {
         current: row.id == call.session,
         device: DeviceView { program: agent.program, system: agent.system },
     });
-    result(&Sessions { sessions: sessions.collect() })
+    answer(Answer::Sessions { sessions: sessions.collect() })
 }
 
 #[derive(Default, Deserialize)]
@@ -127,7 +92,7 @@ pub(super) fn revoke(call: &mut Call<'_>, data: &Option<Revoke>) -> HandlerResul
     match data.as_ref().and_then(|revoke| revoke.session) {
         None => call.state.end_other_sessions(call.user, call.session)?,
         Some(id) => match call.state.store.session(id)? {
-            Some(session) if session.user == call.user => call.state.end_session(&session, Reason::Revoked)?,
+            Some(session) if session.user == call.user => call.state.end_session(&session, EndReason::Revoked)?,
             _ => return refuse("unknown_session", "You have no such session."),
         },
     }
@@ -317,7 +282,7 @@ impl State {
     fn end_other_sessions(&mut self, user: UserId, except: SessionId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(user)? {
             if session.id != except {
-                self.end_session(&session, Reason::Revoked)?;
+                self.end_session(&session, EndReason::Revoked)?;
             }
         }
         Ok(())

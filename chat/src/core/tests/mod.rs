@@ -39,7 +39,7 @@ use super::{
         ChatConfig, Data, Name,
         backlog::{Backlog, EventMemory},
         device::DeviceKey,
-        interface::{Credential, Delivery, SignInError},
+        interface::{Credential, JsonDelivery, SignInError, delivery::Transport},
         password::Hasher,
         store::{Role, RoomId, Store},
         token::{Token, TokenHash},
@@ -53,9 +53,9 @@ use super::{
     state::{Commands, State},
 };
 
-/// A delivery that records what each connection gets.
+/// A transport that records what each connection gets.
 #[derive(Default)]
-struct RecordedDelivery {
+struct RecordedTransport {
     output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
     subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
     closed: Mutex<Vec<(ConnectionId, u16)>>,
@@ -64,7 +64,7 @@ struct RecordedDelivery {
     overloaded: AtomicUsize,
 }
 
-impl Delivery for RecordedDelivery {
+impl Transport for RecordedTransport {
     fn subscribe(&self, connection: ConnectionId, topic: &str) {
         self.subscribers.lock().unwrap().insert((topic.to_owned(), connection));
     }
@@ -110,7 +110,7 @@ impl Delivery for RecordedDelivery {
 /// A chat in memory with its own clock, and its connections.
 struct TestChat {
     state: State,
-    delivery: RecordedDelivery,
+    delivery: JsonDelivery<RecordedTransport>,
     commands: CommandReceiver<State>,
     now: Now,
     /// The monotonic clock at the start.
@@ -139,7 +139,7 @@ impl TestChat {
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {
             state,
-            delivery: RecordedDelivery::default(),
+            delivery: JsonDelivery::default(),
             commands,
             now,
             start: now.instant,
@@ -243,7 +243,7 @@ impl TestChat {
     }
 
     fn close(&mut self, connection: ConnectionId) {
-        self.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+        self.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.process(vec![Command::Closed(connection, backlog())]);
     }
 
@@ -259,14 +259,14 @@ impl TestChat {
     fn send(&mut self, connection: ConnectionId, event: &Value) {
         match try_event_command(connection, event) {
             Ok(command) => self.process(vec![command]),
-            Err(reply) => self.delivery.send(connection, &reply),
+            Err(reply) => self.delivery.0.send(connection, &reply),
         }
     }
 
     /// Takes the reply to an event from the output.
     fn reply_to(&mut self, connection: ConnectionId, id: impl Into<Value>) -> Result<Value, String> {
         let id = id.into();
-        let mut output = self.delivery.output.lock().unwrap();
+        let mut output = self.delivery.0.output.lock().unwrap();
         let output = output.entry(connection).or_default();
         let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no reply in {output:?}"));
         let reply = output.remove(at);
@@ -310,7 +310,7 @@ impl TestChat {
     }
 
     fn take_all_output(&self, connection: ConnectionId) -> Vec<Value> {
-        let mut output = self.delivery.output.lock().unwrap();
+        let mut output = self.delivery.0.output.lock().unwrap();
         std::mem::take(output.entry(connection).or_default())
     }
 
@@ -325,11 +325,11 @@ impl TestChat {
 
     /// Drops all output.
     fn clear_output(&self) {
-        self.delivery.output.lock().unwrap().clear();
+        self.delivery.0.output.lock().unwrap().clear();
     }
 
     fn closed_with(&self, connection: ConnectionId) -> Option<u16> {
-        self.delivery.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
+        self.delivery.0.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
     }
 }
 

@@ -214,7 +214,7 @@ impl Reader {
 
     fn disconnect(&mut self, chat: &mut TestChat, batch: &mut Vec<Command<State>>) {
         if let Some(connection) = self.connection.take() {
-            chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+            chat.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
             batch.push(Command::Closed(connection, backlog()));
         }
         self.pending.clear();
@@ -325,7 +325,7 @@ fn simulate_removals(seed: u64) {
                 batch.push(Command::Opened(connection, Credential::Tokens(vec![visitor.token]), backlog()));
             }
             (Some(connection), 0) => {
-                chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+                chat.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
                 batch.push(Command::Closed(connection, backlog()));
                 visitor.connection = None;
             }
@@ -390,7 +390,7 @@ fn simulate_removals(seed: u64) {
         let rooms = chat.state.store.rooms_of(user).unwrap();
         let rooms: BTreeSet<u64> = rooms.iter().map(|member| member.room.to_string().parse().unwrap()).collect();
         assert_eq!(visitor.rooms, rooms, "seed {seed}: the rooms of {}", visitor.name);
-        let follows: BTreeSet<u64> = (chat.delivery.subscribers.lock().unwrap().iter())
+        let follows: BTreeSet<u64> = (chat.delivery.0.subscribers.lock().unwrap().iter())
             .filter(|(_, other)| *other == connection)
             .filter_map(|(topic, _)| topic.strip_prefix("room ")?.parse().ok())
             .collect();

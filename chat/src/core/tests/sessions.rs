@@ -203,7 +203,7 @@ fn many_overdue_sessions_and_connections_end_a_hundred_at_once() {
     chat.in_pieces = true;
     let users: Vec<_> = (0..500).map(|number| chat.connect_user(&format!("User {number}"))).collect();
     let mut anonymous = Vec::new();
-    let closed = |chat: &TestChat| chat.delivery.closed.lock().unwrap().len();
+    let closed = |chat: &TestChat| chat.delivery.0.closed.lock().unwrap().len();
     for _ in 0..300 {
         anonymous.push(chat.open(Credential::None));
     }

@@ -9,12 +9,12 @@ use super::{
 fn nothing_is_sent_while_the_workers_are_overloaded() {
     let TestChat { state, delivery, commands, .. } = TestChat::new();
     let (sender, connection) = (state.commands.clone(), connection_numbered(1));
-    delivery.overloaded.store(3, Ordering::Relaxed);
+    delivery.0.overloaded.store(3, Ordering::Relaxed);
     sender.send(Command::Opened(connection, unknown_token(), backlog()));
     sender.send(Command::Stop);
     run(state, commands, &delivery);
     // The waiting commands are still processed after that.
-    assert_eq!(delivery.output.lock().unwrap()[&connection], [json!(["expired", { "reason": "unknown" }])]);
+    assert_eq!(delivery.0.output.lock().unwrap()[&connection], [json!(["expired", { "reason": "unknown" }])]);
 }
 
 /// Another process, such as a tool of the operator, locks the database for longer than a statement waits.
@@ -34,7 +34,7 @@ fn while_the_database_is_locked_clients_get_an_error_and_the_thread_can_stop() {
     );
     sender.request(Source::Core, log_out);
     sender.send(Command::Stop);
-    run(state, commands, &RecordedDelivery::default());
+    run(state, commands, &JsonDelivery::<RecordedTransport>::default());
     assert_eq!(results.recv(), Ok(Err(SignInError::Storage)));
     drop(lock);
     std::fs::remove_dir_all(folder).unwrap();

@@ -12,7 +12,7 @@ use super::{
         },
         Name, UserAgent, event_command,
     },
-    DroppedDelivery, cpu_time,
+    DROPPED, cpu_time,
     filled::{self, Filled, Sizes},
     measure,
 };
@@ -147,11 +147,11 @@ fn costs(sizes: Sizes) -> Vec<(String, &'static str, Duration)> {
 /// Measures a tick with a sweep, in transactions of its own, when all sessions have been looked at once.
 fn cost_of_a_tick(filled: &mut Filled) -> Duration {
     while filled.state.has_overdue {
-        filled.state.tick(filled.now, &DroppedDelivery);
+        filled.state.tick(filled.now, &DROPPED);
     }
     filled.state.last_sweep = None;
     let start = cpu_time();
-    filled.state.tick(filled.now, &DroppedDelivery);
+    filled.state.tick(filled.now, &DROPPED);
     cpu_time() - start
 }
 

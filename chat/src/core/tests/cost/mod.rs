@@ -12,13 +12,16 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use switchboard::{CloseCode, ConnectionId, Message, Prepared};
 
-use super::super::{super::interface::Delivery, effects::Effect, state::State};
+use super::super::{
+    super::interface::{Audience, Delivery, Effect, JsonDelivery, delivery::Transport},
+    state::State,
+};
 
-/// A delivery that does what the core's thread has to do for a connection, and drops the result.
+/// A transport that does what the core's thread has to do for a connection, and drops the result.
 #[derive(Default)]
-struct DroppedDelivery;
+struct DroppedTransport;
 
-impl Delivery for DroppedDelivery {
+impl Transport for DroppedTransport {
     fn subscribe(&self, _: ConnectionId, topic: &str) {
         std::hint::black_box(topic.to_owned());
     }
@@ -52,6 +55,8 @@ impl Delivery for DroppedDelivery {
     }
 }
 
+const DROPPED: JsonDelivery<DroppedTransport> = JsonDelivery(DroppedTransport);
+
 /// The cost of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Measured {
@@ -73,13 +78,15 @@ fn measure_once(state: &mut State, work: impl FnOnce(&mut State)) -> Measured {
     work(state);
     let mut reply = None;
     for effect in std::mem::take(&mut state.effects) {
-        match effect {
+        if let Effect::Do(_) = effect {
             // Work of other threads.
-            Effect::Do(_) => continue,
-            Effect::Send(_, ref text) if reply.is_none() => reply = Some(text.len()),
-            _ => {}
+            continue;
         }
-        effect.deliver(&DroppedDelivery);
+        let effect = effect.map(|content| DROPPED.encode(content));
+        if let Effect::Tell(Audience::One(_), json) = &effect {
+            reply = reply.or(Some(JsonDelivery::<DroppedTransport>::bytes(json)));
+        }
+        DROPPED.deliver(effect);
     }
     let took = cpu_time() - start;
     state.store.roll_back();

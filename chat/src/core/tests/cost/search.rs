@@ -9,7 +9,8 @@ use super::{
     super::{
         super::{
             super::wire,
-            events::{EVENTS, REPLY_BYTES, decode},
+            events::{EVENTS, decode},
+            state::ANSWER_BYTES,
             state::State,
         },
         event_command, try_event_command,
@@ -32,7 +33,7 @@ struct Found {
 }
 
 /// In a release build this fails if any event takes longer than its weight allows: 50 µs for each, and for each
-/// [`REPLY_BYTES`] of its reply. A debug build is ten times as slow, and only looks for what is out of all proportion.
+/// [`ANSWER_BYTES`] of its reply. A debug build is ten times as slow, and only looks for what is out of all proportion.
 ///
 /// `COST_SECONDS=600` searches longer, `SEED=7` elsewhere.
 #[test]
@@ -81,7 +82,7 @@ fn no_event_costs_more_than_its_weight() {
 }
 
 fn budget_of(weight: u32, reply: usize) -> Duration {
-    Duration::from_micros(50).mul_f64(f64::from(weight) + reply as f64 / REPLY_BYTES as f64)
+    Duration::from_micros(50).mul_f64(f64::from(weight) + reply as f64 / ANSWER_BYTES as f64)
 }
 
 /// Returns the budget of a connection's thread: mostly for the rules of names, which are short.
