@@ -65,6 +65,7 @@ mod credentials;
 mod device;
 mod files;
 mod fold;
+mod front;
 mod hash_queue;
 mod interface;
 mod name;

@@ -13,7 +13,7 @@ use super::{
     clock::Now,
     costs::Stopwatch,
     lookup::other_member,
-    state::{State, is_busy},
+    state::State,
 };
 
 /// Takes a step, of a few hundred microseconds. Returns whether there may be more.
@@ -67,7 +67,7 @@ impl State {
                     log::error!("background work has failed, and is tried again: {error}");
                     // All sessions are checked for foreign changes again.
                     (has_failed, self.foreign_changes) = (true, 0);
-                    if is_busy(error.cause()) {
+                    if error.is_busy() {
                         // Each other kind would wait as long as this one did.
                         break;
                     }

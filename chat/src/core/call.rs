@@ -6,9 +6,9 @@ use switchboard::ConnectionId;
 
 use super::{
     super::{
-        interface::{Answer, Audience, Content, Effect},
+        interface::Answer,
         store::{SessionId, StoreError, UserId},
-        wire::{EventError, EventId},
+        wire::EventError,
     },
     state::State,
 };
@@ -19,41 +19,10 @@ pub(super) struct Call<'a> {
     pub(super) connection: ConnectionId,
     pub(super) user: UserId,
     pub(super) session: SessionId,
-    pub(super) id: Option<&'a EventId>,
-}
-
-impl Call<'_> {
-    /// Returns the reply to this event, to be sent later: see [`Reply::Later`].
-    pub(super) fn pending_reply(&self) -> PendingReply {
-        PendingReply { connection: self.connection, id: self.id.cloned() }
-    }
-}
-
-/// A reply that a client still waits for.
-#[derive(Clone, Debug)]
-pub(super) struct PendingReply {
-    connection: ConnectionId,
-    id: Option<EventId>,
-}
-
-impl PendingReply {
-    /// Sends the reply, ahead of all effects from the index `before` on.
-    pub(super) fn send(&self, state: &mut State, before: usize, result: Result<(), EventError>) {
-        let reply = Content::Reply(self.id.clone(), result.map(|()| Answer::Done {}));
-        state.effects.insert(before, Effect::Tell(Audience::One(self.connection), reply));
-    }
 }
 
 /// The result of a handler. A handler checks before it changes anything: one that refuses has changed nothing.
-pub(super) type HandlerResult = Result<Reply, Failure>;
-
-/// The acknowledgement of an event.
-pub(super) enum Reply {
-    /// An acknowledgement with this result.
-    Now(Answer),
-    /// No reply yet: a [`Call::pending_reply`] sends it later.
-    Later,
-}
+pub(super) type HandlerResult = Result<Answer, Failure>;
 
 /// Why an event was not handled.
 #[derive(Debug)]
@@ -71,7 +40,7 @@ pub(super) fn done() -> HandlerResult {
 
 /// Returns success with this result.
 pub(super) fn answer(answer: Answer) -> HandlerResult {
-    Ok(Reply::Now(answer))
+    Ok(answer)
 }
 
 /// Returns an error for the client.

@@ -19,7 +19,7 @@ use super::super::store::UserId;
 
 /// Whom a piece of work is done for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// The core itself, which goes first: the rest of work that has had its turn already.
     Core,
     User(UserId),
@@ -29,7 +29,7 @@ pub(super) enum Source {
 
 /// Work that must stay in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Line {
+pub(crate) enum Line {
     Connection(ConnectionId),
     /// Work of this source that belongs to no connection.
     Source(Source),
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     fn user(number: i64) -> Source {
-        Source::User(serde_json::from_value(number.into()).unwrap())
+        Source::User(UserId::numbered(number))
     }
 
     fn stranger(number: u8) -> Source {

@@ -4,9 +4,8 @@ use switchboard::ConnectionId;
 
 use super::{
     super::{
-        interface::{Closing, Effect, EndReason, Push, SignInError},
+        interface::{Closing, Effect, EndReason, LogOut, Push},
         store::{Millis, SessionRow, StoreError, UserId, millis},
-        token::TokenHash,
     },
     state::State,
 };
@@ -56,13 +55,13 @@ impl State {
     }
 
     /// Ends the sessions of these tokens, because their user logs out.
-    pub(super) fn log_out(&mut self, tokens: &[TokenHash]) -> Result<Result<(), SignInError>, StoreError> {
+    pub(super) fn log_out(&mut self, LogOut(tokens): &LogOut) -> Result<(), StoreError> {
         for token in tokens {
             if let Some(session) = self.store.session_of_token(token)? {
                 self.end_session(&session, EndReason::Logout)?;
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Removes a user: ends all sessions, and frees the name. The memberships end soon after.

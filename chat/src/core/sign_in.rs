@@ -7,14 +7,12 @@ use switchboard::ConnectionId;
 
 use super::{
     super::{
-        Name,
-        device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim},
         interface::{
-            Closing, Credential, Effect, EndReason, FoundAccount, FoundSession, LimitsView, Online, Push, SessionEnd,
-            SignInError, SignedIn, Topic, Welcome, You,
+            Account, Closing, Credential, Effect, EndReason, FindAccount, FindSession, FoundSession, LimitsView, LogIn,
+            NewSession, Online, Push, SessionEnd, SignInError, SignUp, Topic, Welcome, You,
         },
         store::{LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
-        token::{Token, TokenHash},
+        token::TokenHash,
         user_agent::UserAgent,
         wire::EventError,
     },
@@ -25,50 +23,27 @@ use super::{
 };
 
 impl State {
-    /// Finds the account with this name. Confirms what the client's cookie claims.
-    pub(super) fn find_account(
-        &mut self,
-        name: &Name,
-        claim: Option<&DeviceClaim>,
-    ) -> Result<Result<FoundAccount, SignInError>, StoreError> {
+    pub(super) fn find_account(&mut self, FindAccount(name): &FindAccount) -> Result<Account, StoreError> {
         let credentials = self.store.user_named(name)?.and_then(|user| Some((user.id, user.password?)));
-        let device = match (&credentials, claim) {
-            (Some((user, hash)), Some(claim)) => {
-                self.device_key.confirm(claim, device_account(*user, hash), self.clock.now())
-            }
-            _ => None,
-        };
-        Ok(Ok(FoundAccount { name: name.clone(), credentials, device }))
+        Ok(Account { credentials, now: self.clock.now() })
     }
 
-    /// Adds an account, or a guest if there is no password, and begins a session.
-    pub(super) fn sign_up(
-        &mut self,
-        name: &Name,
-        password: Option<&str>,
-        agent: UserAgent,
-    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
+    pub(super) fn sign_up(&mut self, request: &SignUp) -> Result<Result<NewSession, SignInError>, StoreError> {
+        let SignUp { name, password_hash, token, agent } = request;
         let now = self.now.wall;
-        let Some(user) = self.store.add_user(name.as_str(), name.key(), password, now)? else {
+        let Some(user) = self.store.add_user(name.as_str(), name.key(), password_hash.as_deref(), now)? else {
             return Ok(Err(SignInError::NameTaken));
         };
         self.cache.role_changed(LOBBY, None, Some(Role::Member));
         // Notices of before are not for the new user.
         self.store.dismiss_notices(user, self.store.latest_notice()?)?;
-        self.begin_session(user, None, agent)
+        self.begin_session(user, token, *agent)
     }
 
-    /// Begins a session for a user whose password was verified against the hash `password`, unless the hash has changed
-    /// meanwhile. A known device stays the same device.
-    pub(super) fn log_in(
-        &mut self,
-        user: UserId,
-        password: &str,
-        device: Option<Device>,
-        agent: UserAgent,
-    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
-        match self.store.user(user)? {
-            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user, device, agent),
+    pub(super) fn log_in(&mut self, request: &LogIn) -> Result<Result<NewSession, SignInError>, StoreError> {
+        let LogIn { user, password_hash, token, agent } = request;
+        match self.store.user(*user)? {
+            Some(row) if row.password.as_ref() == Some(password_hash) => self.begin_session(*user, token, *agent),
             _ => Ok(Err(SignInError::BadCredentials)),
         }
     }
@@ -76,9 +51,9 @@ impl State {
     fn begin_session(
         &mut self,
         user: UserId,
-        device: Option<Device>,
+        token: &TokenHash,
         agent: UserAgent,
-    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
+    ) -> Result<Result<NewSession, SignInError>, StoreError> {
         let Some(row) = self.store.user(user)? else { return Ok(Err(SignInError::BadCredentials)) };
         // A user who logs in again and again without logging out must not fill the store.
         let mut sessions = self.store.sessions_of(user)?;
@@ -87,27 +62,23 @@ impl State {
         for session in sessions.iter().skip(MAX_SESSIONS - 1) {
             self.end_session(session, EndReason::Revoked)?;
         }
-        let token = Token::random();
         let now = self.clock.now();
         let expires = now.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
-        let session = self.store.add_session(&row, &token.hash(), now, expires, agent)?;
-        let device_cookie = row.password.as_deref().map(|hash| {
-            let (name_key, device) = (row.key_of_name(), device.unwrap_or_else(Device::random));
-            self.device_key.issue(
-                name_key,
-                device_account(row.id, hash),
-                device,
-                now.saturating_add(DEVICE_SECONDS * 1000),
-            )
-        });
-        Ok(Ok(SignedIn { you: you(&row), token, expires: self.clock.to_wall(session.expires), device_cookie }))
+        let session = self.store.add_session(&row, token, now, expires, agent)?;
+        Ok(Ok(NewSession {
+            you: you(&row),
+            user,
+            name_key: row.key_of_name().to_owned(),
+            expires: self.clock.to_wall(session.expires),
+            now,
+        }))
     }
 
     /// Returns what a client may know before it signs in, and the user of the first of its tokens that is valid.
-    pub(super) fn session(&mut self, tokens: &[TokenHash]) -> Result<Result<FoundSession, SignInError>, StoreError> {
+    pub(super) fn find_session(&mut self, FindSession(tokens): &FindSession) -> Result<FoundSession, StoreError> {
         let session = self.first_valid_session(tokens)?.ok();
         let you = session.map(|(session, user)| (you(&user), self.clock.to_wall(session.expires)));
-        Ok(Ok(FoundSession { you, has_accounts: self.store.has_accounts()? }))
+        Ok(FoundSession { you, has_accounts: self.store.has_accounts()? })
     }
 
     /// Returns the session of the first of some tokens that is valid and its user, or a reason why
@@ -225,10 +196,6 @@ pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> 
         // The event `expired` has the reason.
         None => refuse("no_session", "There is no such session, or it has ended."),
     }
-}
-
-fn device_account(user: UserId, password_hash: &str) -> DeviceAccount<'_> {
-    DeviceAccount { user: user.number(), password_hash }
 }
 
 pub(super) fn you(user: &UserRow) -> You {

@@ -1,4 +1,4 @@
-//! Runs commands in transactions, and delivers their effects after the commit.
+//! The state of the core's thread: its transactions, its effects, and the rate limits of users.
 
 use std::{
     sync::Arc,
@@ -10,19 +10,15 @@ use switchboard::ConnectionId;
 use super::{
     super::{
         ChatConfig,
-        device::DeviceKey,
-        interface::{Audience, Closing, Content, Delivery, Effect, Push, SignInError, Topic},
-        password::Hasher,
+        interface::{Audience, Content, Delivery, Effect, Push, Topic},
         rate::{Buckets, Rate},
         store::{RoomId, SessionId, Store, StoreError, TransactionError, UserId},
         wire::EventError,
     },
     cache::Cache,
     clock::{Now, SteadyClock},
-    costs::{Costs, Stopwatch},
-    fair::Source,
+    costs::Costs,
     presence::Presence,
-    queue::{Command, CommandReceiver, CommandSender, Unfinished},
 };
 
 /// The state of the core's thread.
@@ -34,11 +30,6 @@ pub(super) struct State {
     pub(super) effects: Vec<Effect>,
     rate_limits: RateLimits,
     pub(super) config: Arc<ChatConfig>,
-    /// Sends commands to this same thread, from work that is done on another one.
-    pub(super) commands: CommandSender<State>,
-    pub(super) hasher: Hasher,
-    /// Signs the cookies of devices.
-    pub(super) device_key: DeviceKey,
     pub(super) now: Now,
     /// The clock for deadlines of an hour or more.
     pub(super) clock: SteadyClock,
@@ -61,7 +52,7 @@ pub(super) struct State {
     /// The time when the clock was last saved.
     pub(super) last_saved: Option<Instant>,
     /// Whether the current command ran before and was rolled back. It is then not charged to rate limits again.
-    is_retry: bool,
+    pub(super) is_retry: bool,
 }
 
 /// The rate limits of each user, over all their connections.
@@ -115,13 +106,7 @@ pub(super) enum Action {
 }
 
 impl State {
-    pub(super) fn new(
-        store: Store,
-        config: Arc<ChatConfig>,
-        device_key: DeviceKey,
-        commands: CommandSender<State>,
-        hasher: Hasher,
-    ) -> Self {
+    pub(super) fn new(store: Store, config: Arc<ChatConfig>) -> Self {
         let saved_clock = store.saved_clock().unwrap_or_else(|error| {
             log::error!("the chat's clock cannot be read: {error}");
             None
@@ -133,9 +118,6 @@ impl State {
             effects: Vec::new(),
             rate_limits: RateLimits::new(),
             config,
-            commands,
-            hasher,
-            device_key,
             now: Now::read(),
             clock: SteadyClock::new(saved_clock),
             costs: Costs::default(),
@@ -157,66 +139,6 @@ impl State {
         self.clock.advance(now);
     }
 
-    /// Runs the next batch of commands in one transaction, and delivers their effects after the commit.
-    pub(super) fn process<D: Delivery>(&mut self, queue: &mut impl Commands, now: Now, delivery: &D) {
-        self.set_now(now);
-        let mut stopwatch = Stopwatch::start();
-        let (mut commands, mut have_written, mut effects) = (Vec::new(), Vec::new(), Vec::new());
-        let done = self.in_transaction(|state| {
-            let mut reply_bytes = 0;
-            while reply_bytes < MAX_REPLY_BYTES
-                && let Some((source, mut command)) = queue.pop()
-            {
-                let changed_before = state.store.changed_rows();
-                let done = state.run(&mut command);
-                for effect in std::mem::take(&mut state.effects) {
-                    let effect = state.encode(effect, delivery);
-                    if let Effect::Tell(Audience::One(_), encoded) = &effect {
-                        reply_bytes += D::bytes(encoded);
-                    }
-                    effects.push(effect);
-                }
-                let took = stopwatch.lap();
-                state.costs.record(command.name(), took);
-                queue.charge(source, took);
-                commands.push(command);
-                have_written.push(state.store.changed_rows() > changed_before);
-                done?;
-            }
-            Ok(())
-        });
-        self.costs.record("<commit>", stopwatch.lap());
-        if done.is_err() && commands.is_empty() {
-            // The transaction could not begin, so nothing was taken yet. The clients that wait get an error.
-            commands.extend(std::iter::from_fn(|| queue.pop()).map(|(_, command)| command));
-        }
-        match done {
-            Ok(()) => {
-                effects.into_iter().for_each(|effect| delivery.deliver(effect));
-                self.complete(commands, delivery);
-            }
-            // Another process locks the database: each retry would wait as long as this command did.
-            Err(error) if commands.len() == 1 || is_busy(error.cause()) => self.fail(commands, &error, delivery),
-            Err(batch_error) => {
-                // Some commands may still succeed: those that only read, or whose data fits on the rest of the disk.
-                self.is_retry = true;
-                for (mut command, has_written) in commands.into_iter().zip(have_written) {
-                    if has_written && let TransactionError::Unknown(_) = batch_error {
-                        // The first run may be there after a crash, also if a second one failed.
-                        self.fail(vec![command], &batch_error, delivery);
-                        continue;
-                    }
-                    match self.in_transaction(|state| state.run(&mut command)) {
-                        Ok(()) => self.complete(vec![command], delivery),
-                        Err(error) => self.fail(vec![command], &error, delivery),
-                    }
-                }
-                self.is_retry = false;
-            }
-        }
-        self.costs.record("<deliver>", stopwatch.lap());
-    }
-
     /// Runs `work` in a transaction. On success its changes are durable. On failure the changes to the store and to
     /// this state are rolled back; [`TransactionError::Unknown`] means that those to the store may be there after a
     /// crash.
@@ -236,16 +158,6 @@ impl State {
             }
         }
         done
-    }
-
-    pub(super) fn run(&mut self, command: &mut Command<State>) -> Result<(), StoreError> {
-        match command {
-            Command::Opened(connection, credential, _) => self.opened(*connection, credential),
-            Command::Event(connection, event, _) => event.run(self, *connection),
-            Command::Closed(connection, _) => self.closed(*connection),
-            Command::Request(_, request) => request.run(self),
-            Command::Stop => Ok(()),
-        }
     }
 
     /// Charges an action to a user's rate limit.
@@ -290,7 +202,7 @@ impl State {
 
     /// Encodes an effect, and charges the length of an answer to its user's rate limit. The user's next events wait for
     /// it.
-    fn encode<D: Delivery>(&mut self, effect: Effect, delivery: &D) -> Effect<D::Encoded> {
+    pub(super) fn encode<D: Delivery>(&mut self, effect: Effect, delivery: &D) -> Effect<D::Encoded> {
         let effect = effect.map(|content| delivery.encode(content));
         if let Effect::Tell(Audience::One(connection), encoded) = &effect
             && let Ok(weight @ 1..) = u32::try_from(D::answer_bytes(encoded) / ANSWER_BYTES)
@@ -325,88 +237,6 @@ impl State {
         let connections = self.presence.connections_of(user).iter();
         self.effects.extend(connections.map(|&connection| Effect::Unfollow(connection, Topic::Room(room))));
     }
-
-    fn closed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
-        match self.presence.disconnect(connection) {
-            Some((session, used)) => self.store.set_used(session, used),
-            None => Ok(()),
-        }
-    }
-
-    fn complete(&mut self, commands: Vec<Command<State>>, delivery: &impl Delivery) {
-        self.deliver(delivery);
-        let mut requests = Vec::new();
-        for command in commands {
-            match command {
-                Command::Request(_, request) => requests.push(request),
-                Command::Event(connection, _, unfinished) => finish(connection, &unfinished, delivery),
-                Command::Opened(..) | Command::Closed(..) | Command::Stop => {}
-            }
-        }
-        delivery.post();
-        for request in requests {
-            request.complete(Ok(()));
-        }
-    }
-
-    fn fail(&mut self, commands: Vec<Command<State>>, error: &TransactionError, delivery: &impl Delivery) {
-        log::error!("the chat's data cannot be read or written: {error}");
-        let error = match error {
-            TransactionError::Undone(_) => SignInError::Storage,
-            TransactionError::Unknown(_) => SignInError::Unknown,
-        };
-        for command in commands {
-            match command {
-                Command::Opened(connection, ..) => {
-                    self.refuse(connection, error.event_error());
-                    self.effects.push(Effect::Close(connection, Closing::TryAgainLater));
-                }
-                Command::Event(connection, event, unfinished) => {
-                    let reply = Content::Reply(event.id().cloned(), Err(error.event_error()));
-                    self.effects.push(Effect::Tell(Audience::One(connection), reply));
-                    finish(connection, &unfinished, delivery);
-                }
-                Command::Request(_, request) => request.complete(Err(error)),
-                // The connection is gone, even if its session's last use cannot be written.
-                Command::Closed(connection, _) => drop(self.presence.disconnect(connection)),
-                Command::Stop => {}
-            }
-        }
-        self.presence.commit();
-        self.deliver(delivery);
-        delivery.post();
-    }
-}
-
-/// The commands that wait for the thread.
-pub(super) trait Commands {
-    /// Takes the next command of the batch, and says whom it is for.
-    fn pop(&mut self) -> Option<(Source, Command<State>)>;
-
-    /// Charges a source with the time that its command took.
-    fn charge(&mut self, source: Source, took: Duration);
-}
-
-impl Commands for CommandReceiver<State> {
-    fn pop(&mut self) -> Option<(Source, Command<State>)> {
-        Self::pop(self)
-    }
-
-    fn charge(&mut self, source: Source, took: Duration) {
-        Self::charge(self, source, took);
-    }
-}
-
-/// Removes a handled event from its connection's backlog.
-fn finish(connection: ConnectionId, Unfinished { backlog, bytes }: &Unfinished, delivery: &impl Delivery) {
-    if backlog.finish(*bytes) {
-        delivery.resume(connection);
-    }
-}
-
-/// Returns whether another process locks the database.
-pub(super) fn is_busy(error: &StoreError) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// How many times the events of one connection all connections of a user together may send.
@@ -422,6 +252,3 @@ const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
 const MAX_PIECE: Duration = Duration::from_millis(3);
 /// Bytes of an answer that count as one event.
 pub(super) const ANSWER_BYTES: usize = 8 << 10;
-/// Bytes of replies after which a transaction takes no further command: whoever gets a short reply from a worker waits
-/// until it has written the long ones before.
-const MAX_REPLY_BYTES: usize = 256 << 10;

@@ -1,10 +1,13 @@
 //! How the core reaches connections: a [`Delivery`] for a wire format over a [`Transport`] of texts.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use switchboard::{Batch, CloseCode, ConnectionId, Message, Prepared, Remote};
 
-use super::effects::{Content, Effect};
+use super::{
+    effects::{Content, Effect},
+    requests::{Callbacks, Outcome, RequestId},
+};
 
 /// The core's access to connections, in one wire format. The calls take effect in order, with the next call of
 /// [`post`](Self::post).
@@ -30,6 +33,9 @@ pub(crate) trait Delivery: Send {
 
     /// Lets all calls since the last one take effect, together.
     fn post(&self);
+
+    /// Passes the outcome of a request on, after its effects were posted.
+    fn complete(&self, request: RequestId, outcome: Outcome);
 
     /// Returns whether the workers have so much to send that the core should wait.
     fn is_overloaded(&self) -> bool;
@@ -62,6 +68,9 @@ pub(crate) trait Transport: Send {
     /// See [`Delivery::post`].
     fn post(&self);
 
+    /// See [`Delivery::complete`].
+    fn complete(&self, request: RequestId, outcome: Outcome);
+
     /// See [`Delivery::is_overloaded`].
     fn is_overloaded(&self) -> bool;
 }
@@ -70,11 +79,12 @@ pub(crate) trait Transport: Send {
 pub(crate) struct RemoteTransport {
     remote: Remote,
     batch: RefCell<Batch>,
+    callbacks: Arc<Callbacks>,
 }
 
 impl RemoteTransport {
-    pub(crate) fn new(remote: &Remote) -> Self {
-        Self { remote: remote.clone(), batch: RefCell::new(remote.batch()) }
+    pub(crate) fn new(remote: &Remote, callbacks: Arc<Callbacks>) -> Self {
+        Self { remote: remote.clone(), batch: RefCell::new(remote.batch()), callbacks }
     }
 }
 
@@ -112,6 +122,10 @@ impl Transport for RemoteTransport {
 
     fn post(&self) {
         self.batch.borrow_mut().post();
+    }
+
+    fn complete(&self, request: RequestId, outcome: Outcome) {
+        self.callbacks.complete(request, outcome);
     }
 
     fn is_overloaded(&self) -> bool {

@@ -17,8 +17,6 @@ pub(crate) enum Effect<C = Content> {
     Follow(ConnectionId, Topic),
     Unfollow(ConnectionId, Topic),
     Close(ConnectionId, Closing),
-    /// Work that must not begin before the commit.
-    Do(Box<dyn FnOnce() + Send>),
 }
 
 /// What a connection is told.
@@ -71,7 +69,6 @@ impl<C> Effect<C> {
             Self::Follow(connection, topic) => Effect::Follow(connection, topic),
             Self::Unfollow(connection, topic) => Effect::Unfollow(connection, topic),
             Self::Close(connection, closing) => Effect::Close(connection, closing),
-            Self::Do(work) => Effect::Do(work),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     delivery::{Delivery, Transport},
     effects::{Audience, Closing, Content, Effect, Topic},
     pushes::Push,
+    requests::{Outcome, RequestId},
 };
 
 /// Encodes what is told as JSON, and passes it on to a [`Transport`].
@@ -63,7 +64,6 @@ impl<T: Transport> Delivery for JsonDelivery<T> {
                     _ => transport.close(connection, code, reason),
                 }
             }
-            Effect::Do(work) => work(),
         }
     }
 
@@ -73,6 +73,10 @@ impl<T: Transport> Delivery for JsonDelivery<T> {
 
     fn post(&self) {
         self.0.post();
+    }
+
+    fn complete(&self, request: RequestId, outcome: Outcome) {
+        self.0.complete(request, outcome);
     }
 
     fn is_overloaded(&self) -> bool {

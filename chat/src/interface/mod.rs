@@ -9,6 +9,7 @@ pub(super) mod delivery;
 mod effects;
 mod json;
 mod pushes;
+mod requests;
 mod sign_in;
 mod views;
 
@@ -30,6 +31,10 @@ pub(super) use delivery::{Delivery, RemoteTransport};
 pub(super) use effects::{Audience, Closing, Content, Effect, Topic};
 pub(super) use json::JsonDelivery;
 pub(super) use pushes::{EndReason, LeaveReason, LimitsView, Online, Push, SessionEnd, Welcome};
+pub(super) use requests::{
+    Account, Ask, BeginProof, Callbacks, FindAccount, FindSession, LogIn, LogOut, NewSession, Outcome, Prover, Request,
+    RequestId, SignUp,
+};
 pub(super) use sign_in::{Credential, FoundAccount, FoundSession, Limited, NewClient, SignInError, SignedIn, You};
 pub(super) use views::{DeviceView, MemberView, MessageView, NoticeView, RoomView, SessionView, UserView};
 

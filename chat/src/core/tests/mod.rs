@@ -39,18 +39,24 @@ use super::{
         ChatConfig, Data, Name,
         backlog::{Backlog, EventMemory},
         device::DeviceKey,
-        interface::{Credential, JsonDelivery, SignInError, delivery::Transport},
+        front::Front,
+        interface::{
+            Ask, Callbacks, ChatCore as _, Credential, FindAccount, FindSession, JsonDelivery, LogIn, LogOut,
+            NewClient, Outcome, Request, RequestId, SignInError, SignUp, delivery::Transport,
+        },
         password::Hasher,
-        store::{Role, RoomId, Store},
+        store::{Role, RoomId, Store, UserId},
         token::{Token, TokenHash},
         user_agent::UserAgent,
         wire,
     },
     clock::Now,
-    events::decode,
-    fair::Source,
-    queue::{Command, CommandReceiver, Request, Unfinished, command_queue},
-    state::{Commands, State},
+    events::Event,
+    fair::{Line, Source},
+    handle::CoreHandle,
+    process::{Command, Commands},
+    queue::{CommandReceiver, Ticket, command_queue},
+    state::State,
 };
 
 /// A transport that records what each connection gets.
@@ -62,6 +68,7 @@ struct RecordedTransport {
     resumed: Mutex<Vec<ConnectionId>>,
     /// How many more times an overload is reported.
     overloaded: AtomicUsize,
+    callbacks: Arc<Callbacks>,
 }
 
 impl Transport for RecordedTransport {
@@ -101,6 +108,10 @@ impl Transport for RecordedTransport {
 
     fn post(&self) {}
 
+    fn complete(&self, request: RequestId, outcome: Outcome) {
+        self.callbacks.complete(request, outcome);
+    }
+
     fn is_overloaded(&self) -> bool {
         let one_less = |times: usize| times.checked_sub(1);
         self.overloaded.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
@@ -111,7 +122,8 @@ impl Transport for RecordedTransport {
 struct TestChat {
     state: State,
     delivery: JsonDelivery<RecordedTransport>,
-    commands: CommandReceiver<State>,
+    front: Front,
+    commands: CommandReceiver<Event, Request>,
     now: Now,
     /// The monotonic clock at the start.
     start: Instant,
@@ -135,11 +147,14 @@ impl TestChat {
     /// Starts a chat over these data.
     fn start(store: Store, config: ChatConfig) -> Self {
         let (sender, commands) = command_queue(1 << 20);
-        let state = State::new(store, Arc::new(config), DeviceKey::random(), sender, hasher());
+        let state = State::new(store, Arc::new(config));
+        let delivery = JsonDelivery::<RecordedTransport>::default();
+        let core = CoreHandle::over(sender, Arc::clone(&delivery.0.callbacks));
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {
             state,
-            delivery: JsonDelivery::default(),
+            delivery,
+            front: Front::over(core, hasher(), DeviceKey::random()),
             commands,
             now,
             start: now.instant,
@@ -176,7 +191,7 @@ impl TestChat {
     }
 
     /// Runs commands in this order, in one transaction unless they take long.
-    fn process(&mut self, commands: Vec<Command<State>>) {
+    fn process(&mut self, commands: Vec<Command>) {
         let mut commands = InOrder(commands.into());
         while !commands.0.is_empty() {
             self.state.process(&mut commands, self.now, &self.delivery);
@@ -195,14 +210,12 @@ impl TestChat {
     }
 
     /// Runs a request, and returns its result.
-    fn request<T: Send + 'static>(
-        &mut self,
-        run: impl FnMut(&mut State) -> Result<Result<T, SignInError>, rusqlite::Error> + Send + 'static,
-    ) -> Result<T, SignInError> {
+    fn request<A: Ask>(&mut self, request: A) -> Result<A::Found, SignInError> {
         let slot = Arc::new(Mutex::new(None));
         let result = Arc::clone(&slot);
-        let request = Request::new(run, Box::new(move |value| *result.lock().unwrap() = Some(value)));
-        self.process(vec![Command::Request(Source::Core, Box::new(request))]);
+        let id = self.delivery.0.callbacks.add::<A>(move |value| *result.lock().unwrap() = Some(value));
+        let ticket = Ticket { id, line: Line::Source(Source::Core), source: Source::Core, event: None };
+        self.process(vec![Command::Request(ticket, request.into())]);
         slot.lock().unwrap().take().expect("every request calls back")
     }
 
@@ -215,10 +228,26 @@ impl TestChat {
         self.sign_up(name, None)
     }
 
-    fn sign_up(&mut self, name: &str, hash: Option<&'static str>) -> Result<TokenHash, SignInError> {
-        let name = Name::new(name).unwrap();
-        self.request(move |state| state.sign_up(&name, hash, UserAgent::default()))
-            .map(|signed_in| signed_in.token.hash())
+    fn sign_up(&mut self, name: &str, hash: Option<&str>) -> Result<TokenHash, SignInError> {
+        let (name, token, agent) = (Name::new(name).unwrap(), Token::random().hash(), UserAgent::default());
+        let password_hash = hash.map(str::to_owned);
+        self.request(SignUp { name, password_hash, token, agent }).map(|_| token)
+    }
+
+    /// Begins a session of a user with this hash of a password, and returns its token.
+    fn log_in(&mut self, user: UserId, hash: &str) -> Result<TokenHash, SignInError> {
+        let (token, agent) = (Token::random().hash(), UserAgent::default());
+        self.request(LogIn { user, password_hash: hash.to_owned(), token, agent }).map(|_| token)
+    }
+
+    /// Sends an event with passwords. The hasher's thread goes on: see [`process_queue`](Self::process_queue).
+    fn prove(&mut self, connection: ConnectionId, event: &Value) {
+        let text = event.to_string();
+        let incoming = wire::decode(&text).unwrap_or_else(|_| panic!("{event} is well formed"));
+        self.front
+            .event(connection, incoming, text.len(), &backlog())
+            .unwrap_or_else(|_| panic!("{event} is accepted"));
+        self.process_queue();
     }
 
     /// Opens a connection with this credential.
@@ -340,10 +369,10 @@ fn hasher() -> Hasher {
 }
 
 /// Commands in a fixed order.
-struct InOrder(VecDeque<Command<State>>);
+struct InOrder(VecDeque<Command>);
 
 impl Commands for InOrder {
-    fn pop(&mut self) -> Option<(Source, Command<State>)> {
+    fn pop(&mut self) -> Option<(Source, Command)> {
         self.0.pop_front().map(|command| (Source::Core, command))
     }
 
@@ -351,17 +380,19 @@ impl Commands for InOrder {
 }
 
 /// Returns a command with this event, which is well formed.
-fn event_command(connection: ConnectionId, event: &Value) -> Command<State> {
+fn event_command(connection: ConnectionId, event: &Value) -> Command {
     try_event_command(connection, event).unwrap_or_else(|error| panic!("{event}: {error}"))
 }
 
 /// Returns a command with this event, or the error reply if it is malformed.
-fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command<State>, String> {
+fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command, String> {
     let text = event.to_string();
-    let decoded = wire::decode(&text).and_then(decode).map_err(|(error, id)| wire::error(&error, id.as_ref()))?;
-    let unfinished = Unfinished { backlog: backlog(), bytes: text.len() };
-    unfinished.backlog.begin(text.len()).expect("an empty backlog");
-    Ok(Command::Event(connection, Box::new(decoded), unfinished))
+    let incoming = wire::decode(&text).map_err(|(error, id)| wire::error(&error, id.as_ref()))?;
+    // Nobody takes the commands that a proof sends to this queue.
+    let (sender, _) = command_queue(1 << 20);
+    let front = Front::over(CoreHandle::over(sender, Arc::default()), hasher(), DeviceKey::random());
+    let command = front.command(connection, incoming, text.len(), &backlog());
+    command.map(|(command, _)| command).map_err(|(error, id)| wire::error(&error, id.as_ref()))
 }
 
 /// Returns the backlog of a connection of its own.

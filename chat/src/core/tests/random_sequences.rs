@@ -199,7 +199,7 @@ fn simulate(seed: u64) {
 
 impl Reader {
     /// Opens a new connection: first sends again what was not acknowledged, then joins all rooms.
-    fn reconnect(&mut self, chat: &mut TestChat, rooms: &[u64], batch: &mut Vec<Command<State>>) {
+    fn reconnect(&mut self, chat: &mut TestChat, rooms: &[u64], batch: &mut Vec<Command>) {
         chat.connections += 1;
         let connection = connection_numbered(chat.connections);
         self.connection = Some(connection);
@@ -212,7 +212,7 @@ impl Reader {
         }
     }
 
-    fn disconnect(&mut self, chat: &mut TestChat, batch: &mut Vec<Command<State>>) {
+    fn disconnect(&mut self, chat: &mut TestChat, batch: &mut Vec<Command>) {
         if let Some(connection) = self.connection.take() {
             chat.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
             batch.push(Command::Closed(connection, backlog()));
@@ -223,13 +223,13 @@ impl Reader {
         }
     }
 
-    fn say(&mut self, chat: &mut TestChat, connection: ConnectionId, key: &str, room: u64) -> Command<State> {
+    fn say(&mut self, chat: &mut TestChat, connection: ConnectionId, key: &str, room: u64) -> Command {
         chat.last_id += 1;
         self.pending.insert(chat.last_id, (room, json!(format!("say {key}"))));
         event_command(connection, &json!(["say", { "room": room, "text": key, "key": key }, chat.last_id]))
     }
 
-    fn join(&mut self, chat: &mut TestChat, connection: ConnectionId, room: u64) -> Command<State> {
+    fn join(&mut self, chat: &mut TestChat, connection: ConnectionId, room: u64) -> Command {
         chat.last_id += 1;
         self.pending.insert(chat.last_id, (room, json!("join")));
         let seen = self.rooms.get(&room).filter(|seen| seen.seq > 0);
@@ -239,7 +239,7 @@ impl Reader {
 }
 
 /// Makes all clients receive their output, and ask for the rest of what they have missed.
-fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Command<State>>, context: &str) {
+fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Command>, context: &str) {
     for reader in readers {
         let Some(connection) = reader.connection else { continue };
         if chat.closed_with(connection).is_some() {

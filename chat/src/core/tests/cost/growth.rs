@@ -10,7 +10,7 @@ use super::{
             events::{EVENTS, Growth},
             state::State,
         },
-        Name, UserAgent, event_command,
+        LogIn, LogOut, Name, SignUp, Token, UserAgent, event_command,
     },
     DROPPED, cpu_time,
     filled::{self, Filled, Sizes},
@@ -103,21 +103,19 @@ const OTHER_WORK: &[Work] = &[
     }),
     ("<sign up>", |_| {
         let name = Name::new("New").unwrap();
-        Box::new(move |state| {
-            let _ = state.sign_up(&name, None, UserAgent::default()).unwrap();
-        })
+        let (token, agent) = (Token::random().hash(), UserAgent::default());
+        let request = SignUp { name, password_hash: None, token, agent };
+        Box::new(move |state| drop(state.sign_up(&request).unwrap()))
     }),
     (LOG_IN, |filled| {
         let user = filled.user();
-        Box::new(move |state| {
-            let _ = state.log_in(user, "a hash", None, UserAgent::default()).unwrap();
-        })
+        let (token, agent) = (Token::random().hash(), UserAgent::default());
+        let request = LogIn { user, password_hash: "a hash".to_owned(), token, agent };
+        Box::new(move |state| drop(state.log_in(&request).unwrap()))
     }),
     ("<log out>", |filled| {
-        let token = filled.token.hash();
-        Box::new(move |state| {
-            let _ = state.log_out(&[token]).unwrap();
-        })
+        let request = LogOut(vec![filled.token.hash()]);
+        Box::new(move |state| state.log_out(&request).unwrap())
     }),
     (REMOVE_USER, |filled| {
         let user = filled.user();
@@ -131,8 +129,8 @@ fn costs(sizes: Sizes) -> Vec<(String, &'static str, Duration)> {
     for (name, data) in commands(&filled) {
         let (event, connection) = (json!([name, data, 1]), filled.connection);
         let prepare = || {
-            let mut command = event_command(connection, &event);
-            move |state: &mut State| state.run(&mut command).unwrap()
+            let command = event_command(connection, &event);
+            move |state: &mut State| drop(state.run(&command).unwrap())
         };
         costs.push((format!("{name} {data}"), name, measure(&mut filled.state, RUNS, prepare).took));
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use switchboard::{CloseCode, ConnectionId, Message, Prepared};
 
 use super::super::{
-    super::interface::{Audience, Delivery, Effect, JsonDelivery, delivery::Transport},
+    super::interface::{Audience, Delivery, Effect, JsonDelivery, Outcome, RequestId, delivery::Transport},
     state::State,
 };
 
@@ -50,6 +50,8 @@ impl Transport for DroppedTransport {
 
     fn post(&self) {}
 
+    fn complete(&self, _: RequestId, _: Outcome) {}
+
     fn is_overloaded(&self) -> bool {
         false
     }
@@ -78,10 +80,6 @@ fn measure_once(state: &mut State, work: impl FnOnce(&mut State)) -> Measured {
     work(state);
     let mut reply = None;
     for effect in std::mem::take(&mut state.effects) {
-        if let Effect::Do(_) = effect {
-            // Work of other threads.
-            continue;
-        }
         let effect = effect.map(|content| DROPPED.encode(content));
         if let Effect::Tell(Audience::One(_), json) = &effect {
             reply = reply.or(Some(JsonDelivery::<DroppedTransport>::bytes(json)));
