@@ -3,7 +3,7 @@
 
 use std::{io, net::IpAddr, sync::Arc, thread::JoinHandle};
 
-use switchboard::ConnectionId;
+use switchboard::{ConnectionId, Remote};
 
 use super::{
     ChatConfig, ChatCore, Name,
@@ -15,19 +15,22 @@ use super::{
     device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim, DeviceCookie, DeviceKey},
     hash_queue::Asker,
     interface::{
-        Account, Admit, BeginProof, Callback, Callbacks, Credential, Delivery, FindAccount, FindSession, FoundAccount,
-        FoundSession, LogIn, LogOut, NewClient, NewSession, Prover, SignInError, SignUp, SignedIn,
+        Account, Admit, BeginProof, Callback, Callbacks, ClientId, Credential, FindAccount, FindSession, FoundAccount,
+        FoundSession, JsonDelivery, LogIn, LogOut, NewClient, NewSession, Prover, RemoteTransport, RunId, SignInError,
+        SignUp, SignedIn,
     },
     password::{Hasher, Password},
     rate::Network,
     store::{Store, UserId},
-    token::{Token, TokenHash},
+    token::{Token, TokenHash, random_bytes},
     wire::{EventError, EventId, Incoming},
 };
 
 /// The [`ChatCore`] of a chat.
 #[derive(Clone)]
 pub(super) struct Front {
+    /// The run to which the clients are connected.
+    run: RunId,
     core: CoreHandle,
     hasher: Hasher,
     /// Signs the cookies of devices.
@@ -35,17 +38,19 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Starts the threads. The `delivery` completes the `callbacks`.
+    /// Starts the threads. They reach clients through `remote`.
     pub(super) fn start(
         store: Store,
         config: Arc<ChatConfig>,
         device_key: DeviceKey,
-        callbacks: Arc<Callbacks>,
-        delivery: impl Delivery + 'static,
+        remote: &Remote,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let hasher = Hasher::start()?;
+        let run = RunId::new(u64::from_be_bytes(random_bytes()));
+        let callbacks = Arc::new(Callbacks::default());
+        let delivery = JsonDelivery(RemoteTransport::new(run, remote, Arc::clone(&callbacks)));
         let (core, thread) = CoreHandle::start(store, config, callbacks, delivery)?;
-        Ok((Self { core, hasher, device_key }, thread))
+        Ok((Self { run, core, hasher, device_key }, thread))
     }
 
     #[cfg(test)]
@@ -60,8 +65,8 @@ impl Front {
 
     /// For tests: returns a front over a core that the test drives.
     #[cfg(test)]
-    pub(super) fn over(core: CoreHandle, hasher: Hasher, device_key: DeviceKey) -> Self {
-        Self { core, hasher, device_key }
+    pub(super) fn over(run: RunId, core: CoreHandle, hasher: Hasher, device_key: DeviceKey) -> Self {
+        Self { run, core, hasher, device_key }
     }
 
     /// Returns what a client gets whose session has begun. The device of an account gets a new cookie.
@@ -102,7 +107,7 @@ impl Front {
     /// Returns the command for an event of a client, unless it is malformed, or too much waits.
     pub(super) fn command(
         &self,
-        connection: ConnectionId,
+        client: ClientId,
         Incoming { event: name, data, id }: Incoming,
         bytes: usize,
         backlog: &Arc<Backlog>,
@@ -123,19 +128,19 @@ impl Front {
         let Ok(flow) = backlog.begin(bytes) else { return Err((EventError::overloaded(), id)) };
         let unfinished = Unfinished { backlog: Arc::clone(backlog), bytes: Some(bytes) };
         let command = match decoded {
-            Decoded::Event(event) => Command::Event(connection, event, unfinished),
-            Decoded::Proof(proof) => self.proof(connection, proof, id, unfinished),
+            Decoded::Event(event) => Command::Event(client, event, unfinished),
+            Decoded::Proof(proof) => self.proof(client, proof, id, unfinished),
         };
         Ok((command, flow))
     }
 
     /// Returns the command that begins a proof. Later the passwords are verified, and the core gets the event without
     /// them.
-    fn proof(&self, connection: ConnectionId, proof: Proof, id: Option<EventId>, unfinished: Unfinished) -> Command {
+    fn proof(&self, client: ClientId, proof: Proof, id: Option<EventId>, unfinished: Unfinished) -> Command {
         let (front, row) = (self.clone(), proof.row());
-        let reply = Reply { core: self.core.clone(), connection, id, row, backlog: Arc::clone(&unfinished.backlog) };
-        let begin = BeginProof { connection, event: row.name };
-        self.core.request_of_event((connection, unfinished), begin, move |prover| match prover {
+        let reply = Reply { core: self.core.clone(), client, id, row, backlog: Arc::clone(&unfinished.backlog) };
+        let begin = BeginProof { client, event: row.name };
+        self.core.request_of_event((client, unfinished), begin, move |prover| match prover {
             Ok(Ok(prover)) => front.go_on(prover, proof, reply),
             Ok(Err(error)) => reply.refuse(error),
             Err(error) => reply.refuse(error.event_error()),
@@ -191,7 +196,7 @@ impl Front {
 /// The way back from a proof to the connection that waits for a reply.
 struct Reply {
     core: CoreHandle,
-    connection: ConnectionId,
+    client: ClientId,
     id: Option<EventId>,
     /// The row of the event.
     row: &'static Row,
@@ -216,14 +221,14 @@ impl Reply {
     /// Passes on an event that has left the backlog. Not many can: each waited for the thread of the hasher.
     fn pass(self, event: Event) {
         let unfinished = Unfinished { backlog: self.backlog, bytes: None };
-        self.core.send(Command::Event(self.connection, event, unfinished));
+        self.core.send(Command::Event(self.client, event, unfinished));
     }
 }
 
 impl ChatCore for Front {
     fn opened(&self, connection: ConnectionId, credential: Credential, address: IpAddr) -> Arc<Backlog> {
         let backlog = self.core.backlog(address);
-        self.core.send(Command::Opened(connection, credential, Arc::clone(&backlog)));
+        self.core.send(Command::Opened(self.run.client(connection), credential, Arc::clone(&backlog)));
         backlog
     }
 
@@ -234,7 +239,7 @@ impl ChatCore for Front {
         bytes: usize,
         backlog: &Arc<Backlog>,
     ) -> Result<Flow, (EventError, Option<EventId>)> {
-        let (command, flow) = self.command(connection, event, bytes, backlog)?;
+        let (command, flow) = self.command(self.run.client(connection), event, bytes, backlog)?;
         self.core.send_quietly(command);
         Ok(flow)
     }
@@ -244,7 +249,7 @@ impl ChatCore for Front {
     }
 
     fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>) {
-        self.core.send(Command::Closed(connection, Arc::clone(backlog)));
+        self.core.send(Command::Closed(self.run.client(connection), Arc::clone(backlog)));
     }
 
     fn register(

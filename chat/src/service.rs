@@ -13,7 +13,6 @@ use super::{
     api::{Api, MAX_BODY_BYTES},
     device::DeviceKey,
     front::Front,
-    interface::{Callbacks, JsonDelivery, RemoteTransport},
     store::Store,
 };
 
@@ -68,10 +67,8 @@ impl ChatService {
         let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("the store is taken once");
-            let callbacks = Arc::new(Callbacks::default());
-            let delivery = JsonDelivery(RemoteTransport::new(remote, Arc::clone(&callbacks)));
             let (config, device_key) = (Arc::clone(&self.config), self.device_key.clone());
-            let (core, thread) = Front::start(store, config, device_key, callbacks, delivery)
+            let (core, thread) = Front::start(store, config, device_key, remote)
                 .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
             let api =

@@ -2,11 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
-        interface::Answer,
+        interface::{Answer, ClientId},
         store::{SessionId, StoreError, UserId},
         wire::EventError,
     },
@@ -16,7 +14,7 @@ use super::{
 /// The event being handled: its sender, and the state to handle it with.
 pub(super) struct Call<'a> {
     pub(super) state: &'a mut State,
-    pub(super) connection: ConnectionId,
+    pub(super) connection: ClientId,
     pub(super) user: UserId,
     pub(super) session: SessionId,
 }

@@ -1,11 +1,10 @@
 //! The table of events, and how each event is decoded and dispatched to its handler.
 
 use serde::{Deserialize as _, Deserializer};
-use switchboard::ConnectionId;
 
 use super::{
     super::{
-        interface::{Audience, BeginProof, Closing, Content, Effect, Prover, Push},
+        interface::{Audience, BeginProof, ClientId, Closing, Content, Effect, Prover, Push},
         store::{SessionId, StoreError, UserId},
         wire::{EventError, EventId},
     },
@@ -110,7 +109,7 @@ macro_rules! events {
         }
 
         impl Event {
-            fn handle(&self, state: &mut State, connection: ConnectionId) -> HandlerResult {
+            fn handle(&self, state: &mut State, connection: ClientId) -> HandlerResult {
                 match &self.data {
                     $(Data::$any(data) => $any_handler(state, connection, data),)+
                     $(Data::$event(data) => $handler(&mut self.call(state, connection)?, data),)+
@@ -241,7 +240,7 @@ impl Event {
 
     /// Handles the event. The reply comes ahead of all effects of the event. Called again if the transaction was rolled
     /// back.
-    pub(super) fn run(&self, state: &mut State, connection: ConnectionId) -> Result<(), StoreError> {
+    pub(super) fn run(&self, state: &mut State, connection: ClientId) -> Result<(), StoreError> {
         let before = state.effects.len();
         let reply = match self.handle(state, connection) {
             Ok(answer) => Ok(answer),
@@ -258,7 +257,7 @@ impl Event {
 
     /// Returns the call with which a handler for users that are signed in is called, after it was charged to the user's
     /// rate limits.
-    fn call<'a>(&self, state: &'a mut State, connection: ConnectionId) -> Result<Call<'a>, Failure> {
+    fn call<'a>(&self, state: &'a mut State, connection: ClientId) -> Result<Call<'a>, Failure> {
         let (user, session) =
             if self.is_charged { state.identity_of(connection)? } else { charge(state, connection, self.row)? };
         Ok(Call { state, connection, user, session })
@@ -268,7 +267,7 @@ impl Event {
 impl State {
     /// Begins an event for which the user must prove their password.
     pub(super) fn begin_proof(&mut self, request: &BeginProof) -> Result<Result<Prover, EventError>, StoreError> {
-        let begun = charge(self, request.connection, row_of(request.event)).and_then(|(user, _)| self.prover(user));
+        let begun = charge(self, request.client, row_of(request.event)).and_then(|(user, _)| self.prover(user));
         match begun {
             Ok(prover) => Ok(Ok(prover)),
             Err(Failure::Refused(error)) => Ok(Err(error)),
@@ -276,13 +275,13 @@ impl State {
         }
     }
 
-    fn identity_of(&self, connection: ConnectionId) -> Result<(UserId, SessionId), Failure> {
+    fn identity_of(&self, connection: ClientId) -> Result<(UserId, SessionId), Failure> {
         self.presence.identity_of(connection).ok_or_else(|| Failure::Refused(EventError::no_session()))
     }
 }
 
 /// Charges an event to its user's rate limits. Returns the user and the session.
-fn charge(state: &mut State, connection: ConnectionId, row: &Row) -> Result<(UserId, SessionId), Failure> {
+fn charge(state: &mut State, connection: ClientId, row: &Row) -> Result<(UserId, SessionId), Failure> {
     let (user, session) = state.identity_of(connection)?;
     if let Err(wait) = state.rate_limit(Action::Event(row.weight), user) {
         if state.rate_limit(Action::Refusal, user).is_err() {
@@ -304,7 +303,7 @@ fn row_of(name: &str) -> &'static Row {
     EVENTS.iter().find(|row| row.name == name).expect("an event of the table")
 }
 
-fn beat(state: &mut State, connection: ConnectionId, _: &NoData) -> HandlerResult {
+fn beat(state: &mut State, connection: ClientId, _: &NoData) -> HandlerResult {
     state.send(connection, Push::Beat);
     done()
 }

@@ -13,8 +13,7 @@ use std::{
     time::Duration,
 };
 
-use switchboard::ConnectionId;
-
+use super::super::interface::ClientId;
 use super::super::store::UserId;
 
 /// Whom a piece of work is done for.
@@ -30,7 +29,7 @@ pub(crate) enum Source {
 /// Work that must stay in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Line {
-    Connection(ConnectionId),
+    Connection(ClientId),
     /// Work of this source that belongs to no connection.
     Source(Source),
 }
@@ -152,7 +151,7 @@ const STRANGERS_PART: i64 = 3;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::interface::RunId, *};
 
     fn user(number: i64) -> Source {
         Source::User(UserId::numbered(number))
@@ -163,7 +162,7 @@ mod tests {
     }
 
     fn connection(number: u32) -> Line {
-        Line::Connection(format!("0.{number}.0").parse().unwrap())
+        Line::Connection(RunId::new(1).client(format!("0.{number}.0").parse().unwrap()))
     }
 
     /// Takes work for `time`, each piece costing what `cost` says, and returns how long each source was served.

@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchboard::{ConnectionId, exit_on_panic};
+use switchboard::exit_on_panic;
 
 use super::{
     super::{
         ChatConfig,
         backlog::Backlog,
-        interface::{Ask, Callbacks, Delivery, Request, SignInError},
+        interface::{Ask, Callbacks, ClientId, Delivery, Request, SignInError},
         store::Store,
     },
     clock::Now,
@@ -91,7 +91,7 @@ impl CoreHandle {
     /// Returns a request that an event of a connection makes. Otherwise like [`ask`](Self::ask).
     pub(crate) fn request_of_event<A: Ask>(
         &self,
-        (connection, unfinished): (ConnectionId, Unfinished),
+        (connection, unfinished): (ClientId, Unfinished),
         request: A,
         callback: impl FnOnce(Result<A::Found, SignInError>) + Send + 'static,
     ) -> Command {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use switchboard::ConnectionId;
 
 use super::{
     super::{
-        interface::{MessageView, Push, Topic},
+        interface::{ClientId, MessageView, Push, Topic},
         store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, RoomRow, Span, Stamp, StoreError, UserId},
     },
     cache::Profile,
@@ -40,7 +39,7 @@ impl State {
         &mut self,
         room: &RoomRow,
         new: NewEntry<'_>,
-        except: Option<ConnectionId>,
+        except: Option<ClientId>,
     ) -> Result<Option<Stamp>, StoreError> {
         let head = self.head(room.id)?;
         // `seq` says the order. The time is the wall clock's, and is earlier than the one before if the clock was set

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
-        interface::{Audience, Closing, Content, Delivery, Effect, Outcome, Request, SignInError},
+        interface::{Audience, ClientId, Closing, Content, Delivery, Effect, Outcome, Request, SignInError},
         store::{StoreError, TransactionError},
     },
     clock::Now,
@@ -109,7 +107,7 @@ impl State {
         })
     }
 
-    fn closed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
+    fn closed(&mut self, connection: ClientId) -> Result<(), StoreError> {
         match self.presence.disconnect(connection) {
             Some((session, used)) => self.store.set_used(session, used),
             None => Ok(()),

@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
         backlog::{Backlog, EventMemory},
-        interface::{Credential, RequestId},
+        interface::{ClientId, Credential, RequestId},
         store::UserId,
     },
     channel::{Receiver, Sender, channel},
@@ -19,9 +17,9 @@ use super::{
 
 /// A command for the core's thread, with an event of type `E` or a request of type `R`.
 pub(crate) enum Command<E, R> {
-    Opened(ConnectionId, Credential, Arc<Backlog>),
-    Event(ConnectionId, E, Unfinished),
-    Closed(ConnectionId, Arc<Backlog>),
+    Opened(ClientId, Credential, Arc<Backlog>),
+    Event(ClientId, E, Unfinished),
+    Closed(ClientId, Arc<Backlog>),
     Request(Ticket, R),
     /// The last command.
     Stop,
@@ -33,7 +31,7 @@ pub(crate) struct Ticket {
     pub(crate) line: Line,
     pub(crate) source: Source,
     /// The event for which it is made.
-    pub(crate) event: Option<(ConnectionId, Unfinished)>,
+    pub(crate) event: Option<(ClientId, Unfinished)>,
 }
 
 /// An event's part of its connection's backlog.
@@ -106,7 +104,7 @@ impl<E, R> Clone for CommandSender<E, R> {
 impl<E, R> CommandReceiver<E, R> {
     /// Waits until there is a command, or until `deadline`, and begins a batch. Returns whether the queue goes on:
     /// after a [`Command::Stop`] it ends when all other commands have been taken.
-    pub(super) fn wait(&mut self, deadline: Instant, user_of: impl Fn(ConnectionId) -> Option<UserId>) -> bool {
+    pub(super) fn wait(&mut self, deadline: Instant, user_of: impl Fn(ClientId) -> Option<UserId>) -> bool {
         let is_idle = self.waiting.is_empty() && !self.is_stopping;
         for command in self.receiver.take(is_idle.then_some(deadline)) {
             match &command {

@@ -1,10 +1,8 @@
 //! The end of sessions and accounts.
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
-        interface::{Closing, Effect, EndReason, LogOut, Push},
+        interface::{ClientId, Closing, Effect, EndReason, LogOut, Push},
         store::{Millis, SessionRow, StoreError, UserId, millis},
     },
     state::State,
@@ -34,7 +32,7 @@ impl State {
     }
 
     /// Tells a connection that it has no session, and closes it.
-    pub(super) fn expire(&mut self, connection: ConnectionId, reason: EndReason) {
+    pub(super) fn expire(&mut self, connection: ClientId, reason: EndReason) {
         // The session's last use need not be stored: either the session has ended, or there was none.
         self.presence.disconnect(connection);
         self.send(connection, Push::Expired { reason });

@@ -3,13 +3,12 @@
 use std::{cmp::Reverse, slice, sync::Arc, time::Duration};
 
 use serde::Deserialize;
-use switchboard::ConnectionId;
 
 use super::{
     super::{
         interface::{
-            Account, Closing, Credential, Effect, EndReason, FindAccount, FindSession, FoundSession, LimitsView, LogIn,
-            NewSession, Online, Push, SessionEnd, SignInError, SignUp, Topic, Welcome, You,
+            Account, ClientId, Closing, Credential, Effect, EndReason, FindAccount, FindSession, FoundSession,
+            LimitsView, LogIn, NewSession, Online, Push, SessionEnd, SignInError, SignUp, Topic, Welcome, You,
         },
         store::{LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
         token::TokenHash,
@@ -113,7 +112,7 @@ impl State {
     }
 
     /// Adds a new connection, signed in if its credential is a valid token.
-    pub(super) fn opened(&mut self, connection: ConnectionId, credential: &Credential) -> Result<(), StoreError> {
+    pub(super) fn opened(&mut self, connection: ClientId, credential: &Credential) -> Result<(), StoreError> {
         match credential {
             Credential::None => self.presence.await_auth(connection, self.now.instant + AUTH_TIMEOUT),
             Credential::Malformed => self.expire(connection, EndReason::Unknown),
@@ -123,7 +122,7 @@ impl State {
     }
 
     /// Signs a connection in by the first of some tokens that is valid, or closes it.
-    fn sign_in(&mut self, connection: ConnectionId, tokens: &[TokenHash]) -> Result<(), StoreError> {
+    fn sign_in(&mut self, connection: ClientId, tokens: &[TokenHash]) -> Result<(), StoreError> {
         let (session, user) = match self.first_valid_session(tokens)? {
             Ok(valid) => valid,
             Err(reason) => {
@@ -183,7 +182,7 @@ pub(super) struct Auth {
 }
 
 /// `auth`: signs the connection in.
-pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> HandlerResult {
+pub(super) fn auth(state: &mut State, connection: ClientId, data: &Auth) -> HandlerResult {
     if !state.presence.is_unauthenticated(connection) {
         return refuse("bad_data", "This connection is signed in already.");
     }

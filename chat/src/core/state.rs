@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
         ChatConfig,
-        interface::{Audience, Content, Delivery, Effect, Push, Topic},
+        interface::{Audience, ClientId, Content, Delivery, Effect, Push, Topic},
         rate::{Buckets, Rate},
         store::{RoomId, SessionId, Store, StoreError, TransactionError, UserId},
         wire::EventError,
@@ -213,16 +211,16 @@ impl State {
         effect
     }
 
-    pub(super) fn send(&mut self, connection: ConnectionId, push: Push) {
+    pub(super) fn send(&mut self, connection: ClientId, push: Push) {
         self.effects.push(Effect::Tell(Audience::One(connection), Content::Push(push)));
     }
 
     /// Tells a connection an error that is not about one of its events.
-    pub(super) fn refuse(&mut self, connection: ConnectionId, error: EventError) {
+    pub(super) fn refuse(&mut self, connection: ClientId, error: EventError) {
         self.effects.push(Effect::Tell(Audience::One(connection), Content::Reply(None, Err(error))));
     }
 
-    pub(super) fn publish(&mut self, topic: Topic, push: Push, except: Option<ConnectionId>) {
+    pub(super) fn publish(&mut self, topic: Topic, push: Push, except: Option<ClientId>) {
         self.effects.push(Effect::Tell(Audience::Followers(topic, except), Content::Push(push)));
     }
 

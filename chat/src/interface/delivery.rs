@@ -5,6 +5,7 @@ use std::{cell::RefCell, sync::Arc};
 use switchboard::{Batch, CloseCode, ConnectionId, Message, Prepared, Remote};
 
 use super::{
+    client::{ClientId, RunId},
     effects::{Content, Effect},
     requests::{Callbacks, Outcome, RequestId},
 };
@@ -29,7 +30,7 @@ pub(crate) trait Delivery: Send {
     fn deliver(&self, effect: Effect<Self::Encoded>);
 
     /// Reads a connection again that waits: see [`Flow::Pause`](super::super::backlog::Flow::Pause).
-    fn resume(&self, connection: ConnectionId);
+    fn resume(&self, connection: ClientId);
 
     /// Lets all calls since the last one take effect, together.
     fn post(&self);
@@ -44,26 +45,26 @@ pub(crate) trait Delivery: Send {
 /// Connections that are sent texts. The calls take effect in order, with the next call of [`post`](Self::post).
 pub(crate) trait Transport: Send {
     /// Subscribes a connection to a topic.
-    fn subscribe(&self, connection: ConnectionId, topic: &str);
+    fn subscribe(&self, connection: ClientId, topic: &str);
 
     /// Ends a connection's subscription to a topic.
-    fn unsubscribe(&self, connection: ConnectionId, topic: &str);
+    fn unsubscribe(&self, connection: ClientId, topic: &str);
 
     /// Sends a text to one connection, without compression: some texts contain private data beside texts of other
     /// users, and the compressed length would reveal how much the two have in common.
-    fn send(&self, connection: ConnectionId, text: &str);
+    fn send(&self, connection: ClientId, text: &str);
 
     /// Sends a text to all subscribers of a topic, except one connection if given.
-    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>);
+    fn publish(&self, topic: &str, text: &str, except: Option<ClientId>);
 
     /// See [`Delivery::resume`].
-    fn resume(&self, connection: ConnectionId);
+    fn resume(&self, connection: ClientId);
 
     /// Closes a connection that goes on sending whatever it is told, and reads nothing more from it.
-    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str);
+    fn shut(&self, connection: ClientId, code: CloseCode, reason: &str);
 
     /// Closes a connection.
-    fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str);
+    fn close(&self, connection: ClientId, code: CloseCode, reason: &str);
 
     /// See [`Delivery::post`].
     fn post(&self);
@@ -77,47 +78,57 @@ pub(crate) trait Transport: Send {
 
 /// The connections of a server.
 pub(crate) struct RemoteTransport {
+    run: RunId,
     remote: Remote,
     batch: RefCell<Batch>,
     callbacks: Arc<Callbacks>,
 }
 
 impl RemoteTransport {
-    pub(crate) fn new(remote: &Remote, callbacks: Arc<Callbacks>) -> Self {
-        Self { remote: remote.clone(), batch: RefCell::new(remote.batch()), callbacks }
+    /// `run` is the run to which the server's clients are connected.
+    pub(crate) fn new(run: RunId, remote: &Remote, callbacks: Arc<Callbacks>) -> Self {
+        Self { run, remote: remote.clone(), batch: RefCell::new(remote.batch()), callbacks }
+    }
+
+    /// Does something to a connection of the server. Clients that are not connected to it have none.
+    fn with(&self, client: ClientId, act: impl FnOnce(&mut Batch, ConnectionId)) {
+        if let Some(connection) = client.connection_to(self.run) {
+            act(&mut self.batch.borrow_mut(), connection);
+        }
     }
 }
 
 impl Transport for RemoteTransport {
-    fn subscribe(&self, connection: ConnectionId, topic: &str) {
-        self.batch.borrow_mut().subscribe(connection, topic);
+    fn subscribe(&self, client: ClientId, topic: &str) {
+        self.with(client, |batch, connection| batch.subscribe(connection, topic));
     }
 
-    fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
-        self.batch.borrow_mut().unsubscribe(connection, topic);
+    fn unsubscribe(&self, client: ClientId, topic: &str) {
+        self.with(client, |batch, connection| batch.unsubscribe(connection, topic));
     }
 
-    fn send(&self, connection: ConnectionId, text: &str) {
-        self.batch.borrow_mut().answer(connection, Prepared::text(text).uncompressed());
+    fn send(&self, client: ClientId, text: &str) {
+        self.with(client, |batch, connection| batch.answer(connection, Prepared::text(text).uncompressed()));
     }
 
-    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
-        match except {
-            None => self.batch.borrow_mut().publish(topic, Message::Text(text)),
-            Some(connection) => self.batch.borrow_mut().publish_to_others(connection, topic, Message::Text(text)),
+    fn publish(&self, topic: &str, text: &str, except: Option<ClientId>) {
+        let message = Message::Text(text);
+        match except.and_then(|client| client.connection_to(self.run)) {
+            None => self.batch.borrow_mut().publish(topic, message),
+            Some(connection) => self.batch.borrow_mut().publish_to_others(connection, topic, message),
         }
     }
 
-    fn resume(&self, connection: ConnectionId) {
-        self.batch.borrow_mut().resume(connection);
+    fn resume(&self, client: ClientId) {
+        self.with(client, |batch, connection| batch.resume(connection));
     }
 
-    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
-        self.batch.borrow_mut().shut(connection, code, reason);
+    fn shut(&self, client: ClientId, code: CloseCode, reason: &str) {
+        self.with(client, |batch, connection| batch.shut(connection, code, reason));
     }
 
-    fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
-        self.batch.borrow_mut().close(connection, code, reason);
+    fn close(&self, client: ClientId, code: CloseCode, reason: &str) {
+        self.with(client, |batch, connection| batch.close(connection, code, reason));
     }
 
     fn post(&self) {

@@ -1,22 +1,21 @@
 //! What a command does to connections.
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
         store::{RoomId, UserId},
         wire::{EventError, EventId},
     },
     answers::Answer,
+    client::ClientId,
     pushes::Push,
 };
 
 /// One effect of a command. `C` is what is told: a [`Content`], or its encoded form.
 pub(crate) enum Effect<C = Content> {
     Tell(Audience, C),
-    Follow(ConnectionId, Topic),
-    Unfollow(ConnectionId, Topic),
-    Close(ConnectionId, Closing),
+    Follow(ClientId, Topic),
+    Unfollow(ClientId, Topic),
+    Close(ClientId, Closing),
 }
 
 /// What a connection is told.
@@ -30,9 +29,9 @@ pub(crate) enum Content {
 /// The connections that are told something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
-    One(ConnectionId),
+    One(ClientId),
     /// All connections that follow a topic, except one if given.
-    Followers(Topic, Option<ConnectionId>),
+    Followers(Topic, Option<ClientId>),
 }
 
 /// What connections follow.

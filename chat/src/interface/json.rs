@@ -1,9 +1,10 @@
 //! The JSON format as a [`Delivery`].
 
-use switchboard::{CloseCode, ConnectionId};
+use switchboard::CloseCode;
 
 use super::{
     super::wire,
+    client::ClientId,
     delivery::{Delivery, Transport},
     effects::{Audience, Closing, Content, Effect, Topic},
     pushes::Push,
@@ -67,7 +68,7 @@ impl<T: Transport> Delivery for JsonDelivery<T> {
         }
     }
 
-    fn resume(&self, connection: ConnectionId) {
+    fn resume(&self, connection: ClientId) {
         self.0.resume(connection);
     }
 

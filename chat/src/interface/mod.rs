@@ -5,6 +5,7 @@
 //! connected to it.
 
 mod answers;
+mod client;
 pub(super) mod delivery;
 mod effects;
 mod json;
@@ -27,6 +28,7 @@ use super::{
 };
 
 pub(super) use answers::Answer;
+pub(super) use client::{ClientId, RunId};
 pub(super) use delivery::{Delivery, RemoteTransport};
 pub(super) use effects::{Audience, Closing, Content, Effect, Topic};
 pub(super) use json::JsonDelivery;

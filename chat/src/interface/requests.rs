@@ -6,8 +6,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
         Name,
@@ -16,6 +14,7 @@ use super::{
         user_agent::UserAgent,
         wire::EventError,
     },
+    client::ClientId,
     sign_in::{FoundSession, SignInError, You},
 };
 
@@ -53,7 +52,7 @@ pub(crate) struct FindSession(pub(crate) Vec<TokenHash>);
 /// it, and finds the hash of the password.
 #[derive(Clone, Debug)]
 pub(crate) struct BeginProof {
-    pub(crate) connection: ConnectionId,
+    pub(crate) client: ClientId,
     pub(crate) event: &'static str,
 }
 

@@ -252,7 +252,7 @@ fn time_in_which_the_computer_was_off_counts_gradually() {
 fn a_crash_loses_nothing_of_the_order_of_conversations() {
     let mut chat = TestChat::new();
     let ada = chat.account("Ada").unwrap();
-    let tell = |chat: &mut TestChat, from: ConnectionId, name: &str| {
+    let tell = |chat: &mut TestChat, from: ClientId, name: &str| {
         let key = chat.key();
         chat.call(from, "tell", json!({ "name": name, "text": "hi", "key": key })).unwrap();
     };

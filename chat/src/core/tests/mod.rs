@@ -31,7 +31,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use switchboard::{CloseCode, ConnectionId};
+use switchboard::CloseCode;
 use uuid::Uuid;
 
 use super::{
@@ -41,8 +41,8 @@ use super::{
         device::DeviceKey,
         front::Front,
         interface::{
-            Ask, Callbacks, ChatCore as _, Credential, FindAccount, FindSession, JsonDelivery, LogIn, LogOut,
-            NewClient, Outcome, Request, RequestId, SignInError, SignUp, delivery::Transport,
+            Ask, Callbacks, ChatCore as _, ClientId, Credential, FindAccount, FindSession, JsonDelivery, LogIn, LogOut,
+            NewClient, Outcome, Request, RequestId, RunId, SignInError, SignUp, delivery::Transport,
         },
         password::Hasher,
         store::{Role, RoomId, Store, UserId},
@@ -62,46 +62,46 @@ use super::{
 /// A transport that records what each connection gets.
 #[derive(Default)]
 struct RecordedTransport {
-    output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
-    subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
-    closed: Mutex<Vec<(ConnectionId, u16)>>,
-    resumed: Mutex<Vec<ConnectionId>>,
+    output: Mutex<BTreeMap<ClientId, Vec<Value>>>,
+    subscribers: Mutex<BTreeSet<(String, ClientId)>>,
+    closed: Mutex<Vec<(ClientId, u16)>>,
+    resumed: Mutex<Vec<ClientId>>,
     /// How many more times an overload is reported.
     overloaded: AtomicUsize,
     callbacks: Arc<Callbacks>,
 }
 
 impl Transport for RecordedTransport {
-    fn subscribe(&self, connection: ConnectionId, topic: &str) {
+    fn subscribe(&self, connection: ClientId, topic: &str) {
         self.subscribers.lock().unwrap().insert((topic.to_owned(), connection));
     }
 
-    fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
+    fn unsubscribe(&self, connection: ClientId, topic: &str) {
         self.subscribers.lock().unwrap().remove(&(topic.to_owned(), connection));
     }
 
-    fn send(&self, connection: ConnectionId, text: &str) {
+    fn send(&self, connection: ClientId, text: &str) {
         assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "sent during an overload");
         let event = serde_json::from_str(text).unwrap();
         self.output.lock().unwrap().entry(connection).or_default().push(event);
     }
 
-    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
+    fn publish(&self, topic: &str, text: &str, except: Option<ClientId>) {
         let subscribers = self.subscribers.lock().unwrap().clone();
         for (_, connection) in subscribers.iter().filter(|(name, id)| name == topic && Some(*id) != except) {
             self.send(*connection, text);
         }
     }
 
-    fn resume(&self, connection: ConnectionId) {
+    fn resume(&self, connection: ClientId) {
         self.resumed.lock().unwrap().push(connection);
     }
 
-    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+    fn shut(&self, connection: ClientId, code: CloseCode, reason: &str) {
         self.close(connection, code, reason);
     }
 
-    fn close(&self, connection: ConnectionId, code: CloseCode, _: &str) {
+    fn close(&self, connection: ClientId, code: CloseCode, _: &str) {
         self.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.closed.lock().unwrap().push((connection, code.into()));
     }
@@ -154,7 +154,7 @@ impl TestChat {
         Self {
             state,
             delivery,
-            front: Front::over(core, hasher(), DeviceKey::random()),
+            front: Front::over(RUN, core, hasher(), DeviceKey::random()),
             commands,
             now,
             start: now.instant,
@@ -241,17 +241,16 @@ impl TestChat {
     }
 
     /// Sends an event with passwords. The hasher's thread goes on: see [`process_queue`](Self::process_queue).
-    fn prove(&mut self, connection: ConnectionId, event: &Value) {
+    fn prove(&mut self, connection: ClientId, event: &Value) {
         let text = event.to_string();
         let incoming = wire::decode(&text).unwrap_or_else(|_| panic!("{event} is well formed"));
-        self.front
-            .event(connection, incoming, text.len(), &backlog())
-            .unwrap_or_else(|_| panic!("{event} is accepted"));
+        let id = connection.connection_to(RUN).expect("a connection of this run");
+        self.front.event(id, incoming, text.len(), &backlog()).unwrap_or_else(|_| panic!("{event} is accepted"));
         self.process_queue();
     }
 
     /// Opens a connection with this credential.
-    fn open(&mut self, credential: Credential) -> ConnectionId {
+    fn open(&mut self, credential: Credential) -> ClientId {
         self.connections += 1;
         let connection = connection_numbered(self.connections);
         self.process(vec![Command::Opened(connection, credential, backlog())]);
@@ -259,25 +258,25 @@ impl TestChat {
     }
 
     /// Opens a connection of a user. Leaves its welcome in the output.
-    fn connect(&mut self, token: TokenHash) -> ConnectionId {
+    fn connect(&mut self, token: TokenHash) -> ClientId {
         self.open(Credential::Tokens(vec![token]))
     }
 
     /// Creates an account, opens a connection for it, and takes the welcome from the output.
-    fn connect_user(&mut self, name: &str) -> ConnectionId {
+    fn connect_user(&mut self, name: &str) -> ClientId {
         let token = self.account(name).unwrap();
         let connection = self.connect(token);
         assert_eq!(self.take_output(connection)[0][0], "welcome");
         connection
     }
 
-    fn close(&mut self, connection: ConnectionId) {
+    fn close(&mut self, connection: ClientId) {
         self.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.process(vec![Command::Closed(connection, backlog())]);
     }
 
     /// Sends an event, and returns its reply.
-    fn call(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
+    fn call(&mut self, connection: ClientId, event: &str, data: Value) -> Result<Value, String> {
         self.last_id += 1;
         let id = self.last_id;
         self.send(connection, &json!([event, data, id]));
@@ -285,7 +284,7 @@ impl TestChat {
     }
 
     /// Sends an event. If it is malformed, the error reply is added to the output at once, as a worker does.
-    fn send(&mut self, connection: ConnectionId, event: &Value) {
+    fn send(&mut self, connection: ClientId, event: &Value) {
         match try_event_command(connection, event) {
             Ok(command) => self.process(vec![command]),
             Err(reply) => self.delivery.0.send(connection, &reply),
@@ -293,7 +292,7 @@ impl TestChat {
     }
 
     /// Takes the reply to an event from the output.
-    fn reply_to(&mut self, connection: ConnectionId, id: impl Into<Value>) -> Result<Value, String> {
+    fn reply_to(&mut self, connection: ClientId, id: impl Into<Value>) -> Result<Value, String> {
         let id = id.into();
         let mut output = self.delivery.0.output.lock().unwrap();
         let output = output.entry(connection).or_default();
@@ -307,7 +306,7 @@ impl TestChat {
     }
 
     /// Sends a message with a new key to a room, and returns its sequence number.
-    fn say(&mut self, connection: ConnectionId, room: u64, text: &str) -> Result<u64, String> {
+    fn say(&mut self, connection: ClientId, room: u64, text: &str) -> Result<u64, String> {
         let key = self.key();
         self.advance(Duration::from_secs(1));
         let said = self.call(connection, "say", json!({ "room": room, "text": text, "key": key }))?;
@@ -321,30 +320,30 @@ impl TestChat {
     }
 
     /// Joins a room by its number, without a position.
-    fn join(&mut self, connection: ConnectionId, room: u64) -> Result<Value, String> {
+    fn join(&mut self, connection: ClientId, room: u64) -> Result<Value, String> {
         self.call(connection, "join", json!({ "room": room }))
     }
 
     /// Creates a room, and returns its number.
-    fn create(&mut self, connection: ConnectionId, name: &str, kind: &str) -> u64 {
+    fn create(&mut self, connection: ClientId, name: &str, kind: &str) -> u64 {
         let entered = self.call(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
         entered["room"]["room"].as_u64().unwrap()
     }
 
     /// Takes a connection's output, without the presence events.
-    fn take_output(&self, connection: ConnectionId) -> Vec<Value> {
+    fn take_output(&self, connection: ClientId) -> Vec<Value> {
         let mut output = self.take_all_output(connection);
         output.retain(|event| event[0] != "presence");
         output
     }
 
-    fn take_all_output(&self, connection: ConnectionId) -> Vec<Value> {
+    fn take_all_output(&self, connection: ClientId) -> Vec<Value> {
         let mut output = self.delivery.0.output.lock().unwrap();
         std::mem::take(output.entry(connection).or_default())
     }
 
     /// Takes a connection's output, and returns the data of its events of one name.
-    fn pushes_of(&self, connection: ConnectionId, event: &str) -> Vec<Value> {
+    fn pushes_of(&self, connection: ClientId, event: &str) -> Vec<Value> {
         self.take_all_output(connection)
             .into_iter()
             .filter(|output| output[0] == event)
@@ -357,7 +356,7 @@ impl TestChat {
         self.delivery.0.output.lock().unwrap().clear();
     }
 
-    fn closed_with(&self, connection: ConnectionId) -> Option<u16> {
+    fn closed_with(&self, connection: ClientId) -> Option<u16> {
         self.delivery.0.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
     }
 }
@@ -380,17 +379,17 @@ impl Commands for InOrder {
 }
 
 /// Returns a command with this event, which is well formed.
-fn event_command(connection: ConnectionId, event: &Value) -> Command {
+fn event_command(connection: ClientId, event: &Value) -> Command {
     try_event_command(connection, event).unwrap_or_else(|error| panic!("{event}: {error}"))
 }
 
 /// Returns a command with this event, or the error reply if it is malformed.
-fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command, String> {
+fn try_event_command(connection: ClientId, event: &Value) -> Result<Command, String> {
     let text = event.to_string();
     let incoming = wire::decode(&text).map_err(|(error, id)| wire::error(&error, id.as_ref()))?;
     // Nobody takes the commands that a proof sends to this queue.
     let (sender, _) = command_queue(1 << 20);
-    let front = Front::over(CoreHandle::over(sender, Arc::default()), hasher(), DeviceKey::random());
+    let front = Front::over(RUN, CoreHandle::over(sender, Arc::default()), hasher(), DeviceKey::random());
     let command = front.command(connection, incoming, text.len(), &backlog());
     command.map(|(command, _)| command).map_err(|(error, id)| wire::error(&error, id.as_ref()))
 }
@@ -417,7 +416,9 @@ fn unknown_token() -> Credential {
 
 const LOBBY: u64 = 1;
 
-/// Returns the id of a connection that no server has opened.
-fn connection_numbered(slot: u32) -> ConnectionId {
-    format!("0.{slot}.0").parse().expect("an id")
+/// Returns the id of a client that is connected to no server.
+fn connection_numbered(slot: u32) -> ClientId {
+    RUN.client(format!("0.{slot}.0").parse().expect("an id"))
 }
+
+const RUN: RunId = RunId::new(1);

@@ -37,7 +37,7 @@ fn let_time_pass(random: &mut Random, chat: &mut TestChat) {
 /// A client that connects and disconnects, and remembers what it has received of each room.
 struct Reader {
     token: TokenHash,
-    connection: Option<ConnectionId>,
+    connection: Option<ClientId>,
     /// Events without a reply yet, by id.
     pending: BTreeMap<u64, (u64, Value)>,
     rooms: BTreeMap<u64, Seen>,
@@ -223,13 +223,13 @@ impl Reader {
         }
     }
 
-    fn say(&mut self, chat: &mut TestChat, connection: ConnectionId, key: &str, room: u64) -> Command {
+    fn say(&mut self, chat: &mut TestChat, connection: ClientId, key: &str, room: u64) -> Command {
         chat.last_id += 1;
         self.pending.insert(chat.last_id, (room, json!(format!("say {key}"))));
         event_command(connection, &json!(["say", { "room": room, "text": key, "key": key }, chat.last_id]))
     }
 
-    fn join(&mut self, chat: &mut TestChat, connection: ConnectionId, room: u64) -> Command {
+    fn join(&mut self, chat: &mut TestChat, connection: ClientId, room: u64) -> Command {
         chat.last_id += 1;
         self.pending.insert(chat.last_id, (room, json!("join")));
         let seen = self.rooms.get(&room).filter(|seen| seen.seq > 0);
@@ -272,7 +272,7 @@ fn every_reader_gets_every_log_in_order() {
 struct Visitor {
     name: String,
     token: TokenHash,
-    connection: Option<ConnectionId>,
+    connection: Option<ClientId>,
     rooms: BTreeSet<u64>,
 }
 

@@ -32,7 +32,7 @@ fn add_members(chat: &TestChat, room: u64, count: usize) {
 }
 
 /// Makes connected users members of a room.
-fn connect_members(chat: &mut TestChat, room: u64, count: usize) -> Vec<ConnectionId> {
+fn connect_members(chat: &mut TestChat, room: u64, count: usize) -> Vec<ClientId> {
     let connections: Vec<_> = (0..count).map(|number| chat.connect_user(&format!("Online {number}"))).collect();
     for &connection in &connections {
         chat.join(connection, room).unwrap();

@@ -10,7 +10,8 @@ fn nothing_is_sent_while_the_workers_are_overloaded() {
     let TestChat { state, delivery, front, commands, .. } = TestChat::new();
     let connection = connection_numbered(1);
     delivery.0.overloaded.store(3, Ordering::Relaxed);
-    front.opened(connection, unknown_token(), Ipv4Addr::LOCALHOST.into());
+    let id = connection.connection_to(RUN).expect("a connection of this run");
+    front.opened(id, unknown_token(), Ipv4Addr::LOCALHOST.into());
     front.stop();
     run(state, commands, &delivery);
     // The waiting commands are still processed after that.

@@ -1,18 +1,17 @@
 //! What counts as unread, and who has deleted a message.
 
 use serde_json::{Value, json};
-use switchboard::ConnectionId;
 
-use super::{LOBBY, TestChat};
+use super::{ClientId, LOBBY, TestChat};
 
 /// Returns a room as a member sees it.
-fn room_of(chat: &mut TestChat, user: ConnectionId, room: u64) -> Value {
+fn room_of(chat: &mut TestChat, user: ClientId, room: u64) -> Value {
     let position = json!({ "epoch": "", "seq": 0 });
     chat.call(user, "join", json!({ "room": room, "since": position })).unwrap()["room"].take()
 }
 
 #[track_caller]
-fn assert_unread(chat: &mut TestChat, user: ConnectionId, room: u64, expected: u64) {
+fn assert_unread(chat: &mut TestChat, user: ClientId, room: u64, expected: u64) {
     assert_eq!(room_of(chat, user, room)["unread"], expected);
 }
 

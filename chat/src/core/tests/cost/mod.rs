@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
-use switchboard::{CloseCode, ConnectionId, Message, Prepared};
+use switchboard::{CloseCode, Message, Prepared};
 
 use super::super::{
-    super::interface::{Audience, Delivery, Effect, JsonDelivery, Outcome, RequestId, delivery::Transport},
+    super::interface::{Audience, ClientId, Delivery, Effect, JsonDelivery, Outcome, RequestId, delivery::Transport},
     state::State,
 };
 
@@ -22,29 +22,29 @@ use super::super::{
 struct DroppedTransport;
 
 impl Transport for DroppedTransport {
-    fn subscribe(&self, _: ConnectionId, topic: &str) {
+    fn subscribe(&self, _: ClientId, topic: &str) {
         std::hint::black_box(topic.to_owned());
     }
 
-    fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
+    fn unsubscribe(&self, connection: ClientId, topic: &str) {
         self.subscribe(connection, topic);
     }
 
-    fn send(&self, _: ConnectionId, text: &str) {
+    fn send(&self, _: ClientId, text: &str) {
         std::hint::black_box(Prepared::text(text).uncompressed());
     }
 
-    fn publish(&self, _: &str, text: &str, _: Option<ConnectionId>) {
+    fn publish(&self, _: &str, text: &str, _: Option<ClientId>) {
         std::hint::black_box(Prepared::from(Message::Text(text)));
     }
 
-    fn resume(&self, _: ConnectionId) {}
+    fn resume(&self, _: ClientId) {}
 
-    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+    fn shut(&self, connection: ClientId, code: CloseCode, reason: &str) {
         self.close(connection, code, reason);
     }
 
-    fn close(&self, _: ConnectionId, _: CloseCode, reason: &str) {
+    fn close(&self, _: ClientId, _: CloseCode, reason: &str) {
         std::hint::black_box(reason.to_owned());
     }
 
