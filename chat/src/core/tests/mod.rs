@@ -6,6 +6,7 @@ mod devices;
 mod events;
 #[cfg(target_os = "linux")]
 mod failing_disk;
+mod lines;
 mod messages;
 mod names;
 mod notices;
@@ -48,7 +49,7 @@ use super::{
         store::{Role, RoomId, Store, UserId},
         token::{Token, TokenHash},
         user_agent::UserAgent,
-        wire,
+        wire::{self, EventId},
     },
     clock::Now,
     events::Event,
