@@ -147,4 +147,4 @@ impl State {
 }
 
 /// Maximum direct rooms of a user that the user has begun. Those that others begin do not count.
-const MAX_BEGUN: usize = 1000;
+pub(super) const MAX_BEGUN: usize = 1000;

@@ -20,7 +20,7 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// How many events this one counts as: one for each 50 µs of the core's thread that it may take. Each
     /// [`ANSWER_BYTES`](super::state::ANSWER_BYTES) of the answer count as one more.
     pub(super) weight: u32,
@@ -31,7 +31,7 @@ pub(crate) struct Row {
 
 /// The kind of an event. It decides which rate limits the event is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// For any connection, signed in or not. Not charged to a user.
     Anyone,
     /// Only reads, and does not keep a session from ending as idle.

@@ -284,12 +284,12 @@ enum Trust {
 }
 
 /// Maximum open invitations of a user: each is sent whenever the user connects.
-const MAX_INVITATIONS: usize = 50;
+pub(super) const MAX_INVITATIONS: usize = 50;
 /// How many of them may be from one inviter.
-const MAX_INVITATIONS_OF_ONE: usize = 10;
+pub(super) const MAX_INVITATIONS_OF_ONE: usize = 10;
 /// Maximum open invitations that an account has sent.
-const MAX_INVITED: usize = 100;
+pub(super) const MAX_INVITED: usize = 100;
 /// Maximum open invitations that a guest has sent.
-const MAX_INVITED_BY_GUEST: usize = 20;
+pub(super) const MAX_INVITED_BY_GUEST: usize = 20;
 /// How long an open invitation counts for its inviter, in milliseconds.
-const INVITATION_COUNTS: Millis = 30 * 24 * 60 * 60 * 1000;
+pub(super) const INVITATION_COUNTS: Millis = 30 * 24 * 60 * 60 * 1000;

@@ -238,13 +238,13 @@ impl State {
 }
 
 /// How many times the events of one connection all connections of a user together may send.
-const USER_EVENT_FACTOR: u32 = 4;
+pub(super) const USER_EVENT_FACTOR: u32 = 4;
 /// Guests begin this many times fewer conversations than accounts.
-const GUEST_SHARE: u32 = 4;
+pub(super) const GUEST_SHARE: u32 = 4;
 /// Rate of new connections of one user. It is low because each connection is sent all the user's rooms.
-const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };
+pub(super) const CONNECT_RATE: Rate = Rate { at_once: 60, per_second: 1.0 };
 /// Rate of one user's refused events, above which the connection is closed.
-const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
+pub(super) const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };
 /// The time after which a piece of background work ends. All commands wait for its end, and for its commit, which takes
 /// nearly as long if long texts are overwritten.
 const MAX_PIECE: Duration = Duration::from_millis(3);

@@ -189,4 +189,4 @@ impl State {
 }
 
 /// Maximum users that a user blocks.
-const MAX_BLOCKED: usize = 1000;
+pub(super) const MAX_BLOCKED: usize = 1000;

@@ -143,22 +143,32 @@ pub(crate) enum LeaveReason {
     Removed,
 }
 
-impl Push {
-    /// Returns the name of the event.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Beat => "beat",
-            Self::Welcome(_) => "welcome",
-            Self::Expired { .. } => "expired",
-            Self::Room(_) => "room",
-            Self::Gone { .. } => "gone",
-            Self::Message(_) => "message",
-            Self::Read { .. } => "read",
-            Self::Typing { .. } => "typing",
-            Self::Blocked { .. } => "blocked",
-            Self::Notice(_) => "notice",
-            Self::Dismissed { .. } => "dismissed",
-            Self::Presence { .. } => "presence",
+/// Declares the name of each event.
+macro_rules! names {
+    ($($push:pat => $name:literal,)+) => {
+        impl Push {
+            #[cfg(test)]
+            pub(crate) const NAMES: &[&str] = &[$($name),+];
+
+            /// Returns the name of the event.
+            pub(crate) fn name(&self) -> &'static str {
+                match self { $($push => $name,)+ }
+            }
         }
-    }
+    };
+}
+
+names! {
+    Self::Beat => "beat",
+    Self::Welcome(_) => "welcome",
+    Self::Expired { .. } => "expired",
+    Self::Room(_) => "room",
+    Self::Gone { .. } => "gone",
+    Self::Message(_) => "message",
+    Self::Read { .. } => "read",
+    Self::Typing { .. } => "typing",
+    Self::Blocked { .. } => "blocked",
+    Self::Notice(_) => "notice",
+    Self::Dismissed { .. } => "dismissed",
+    Self::Presence { .. } => "presence",
 }

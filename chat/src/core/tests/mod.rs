@@ -11,6 +11,7 @@ mod messages;
 mod names;
 mod notices;
 mod positions;
+mod protocol;
 mod quotas;
 mod random_sequences;
 mod removal;
@@ -35,6 +36,7 @@ use serde_json::{Value, json};
 use switchboard::CloseCode;
 use uuid::Uuid;
 
+use self::protocol::assert_documented;
 use super::{
     super::{
         ChatConfig, Data, Name,
@@ -281,7 +283,11 @@ impl TestChat {
         self.last_id += 1;
         let id = self.last_id;
         self.send(connection, &json!([event, data, id]));
-        self.reply_to(connection, id)
+        let reply = self.reply_to(connection, id);
+        if let Err(code) = &reply {
+            assert_documented(event, code);
+        }
+        reply
     }
 
     /// Sends an event. If it is malformed, the error reply is added to the output at once, as a worker does.

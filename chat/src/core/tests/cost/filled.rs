@@ -38,11 +38,11 @@ pub(super) struct Sizes {
 }
 
 /// A chat with much in it.
-pub(super) struct Filled {
-    pub(super) state: State,
+pub(crate) struct Filled {
+    pub(crate) state: State,
     pub(super) now: Now,
     /// The user's connection.
-    pub(super) connection: ClientId,
+    pub(crate) connection: ClientId,
     /// Credentials of a session of the user.
     pub(super) token: Token,
     /// Values that events may name.

@@ -33,10 +33,11 @@ const BASE: Sizes =
     Sizes { online: 220, rooms: 450, members: 450, messages: 220, sessions: 10, blocks: 220, conversations: 110 };
 
 /// Returns events whose data leads to the longest work.
-fn commands(filled: &Filled) -> Vec<(&'static str, Value)> {
+pub(crate) fn each_event(filled: &Filled) -> Vec<(&'static str, Value)> {
     let room = filled.pools.rooms.get(1).expect("a room of the user");
     let conversation = filled.pools.rooms.last().expect("a conversation");
-    let (other, member) = (&filled.pools.user_names[1], &filled.pools.user_names[2]);
+    // Every second user is banned.
+    let (other, member) = (&filled.pools.user_names[1], &filled.pools.user_names[3]);
     let key = "0198c5a2-7d1e-7c43-9a51-3f2b8d6e4c10";
     let position = json!({ "epoch": filled.pools.epoch, "seq": filled.pools.messages });
     let earlier = json!({ "epoch": filled.pools.epoch, "seq": 20, "hash": filled.pools.hashes[20] });
@@ -123,10 +124,15 @@ const OTHER_WORK: &[Work] = &[
     }),
 ];
 
+/// Returns a chat in which each list is longer than its longest page.
+pub(crate) fn filled() -> Filled {
+    Filled::new(BASE)
+}
+
 fn costs(sizes: Sizes) -> Vec<(String, &'static str, Duration)> {
     let mut filled = Filled::new(sizes);
     let mut costs = Vec::new();
-    for (name, data) in commands(&filled) {
+    for (name, data) in each_event(&filled) {
         let (event, connection) = (json!([name, data, 1]), filled.connection);
         let prepare = || {
             let command = event_command(connection, &event);

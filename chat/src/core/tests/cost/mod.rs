@@ -6,6 +6,8 @@ mod filled;
 mod growth;
 mod search;
 
+pub(super) use growth::{each_event, filled as filled_chat};
+
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
