@@ -93,6 +93,7 @@ export const strings = {
     none: 'Choisissez un salon pour commencer à discuter.',
     newer: { one: '{count} nouveau message', other: '{count} nouveaux messages' },
     newer_since: { one: '{count} nouveau message depuis {time} · Aller à la fin', other: '{count} nouveaux messages depuis {time} · Aller à la fin' },
+    newer_since_day: { one: '{count} nouveau message depuis le {day} · Aller à la fin', other: '{count} nouveaux messages depuis le {day} · Aller à la fin' },
     to_end: 'Aller aux derniers messages',
     typing: { one: '{names} est en train d’écrire…', other: '{names} sont en train d’écrire…' },
     many_typing: 'Plusieurs personnes sont en train d’écrire…',
@@ -102,6 +103,7 @@ export const strings = {
     region: 'Sujet et derniers messages',
     join: 'Rejoindre le salon',
     lead: 'Ceci est un aperçu du salon. Rejoignez-le pour écrire.',
+    invited_by: '{name} vous invite à rejoindre ce salon.',
     empty: 'Il n’y a pas encore de messages.',
     unknown: 'Ce salon n’existe pas, ou il faut une invitation pour le voir.',
   },
@@ -122,7 +124,8 @@ export const strings = {
     blocked: 'Message masqué\u00A0: vous avez bloqué cette personne.',
     deleted: 'Ce message a été supprimé.',
     deleted_by: 'Supprimé par {name}.',
-    delete: 'Supprimer ce message',
+    delete: 'Supprimer le message',
+    delete_ask: 'Supprimer ce message\u202F?',
     delete_text: 'Plus personne ne pourra le lire.',
     delete_yes: 'Supprimer',
     joined: '{from} a rejoint le salon',
@@ -139,7 +142,8 @@ export const strings = {
 
   composer: {
     label: 'Message',
-    hint: 'Écrire à {name}',
+    hint: 'Écrire dans {name}',
+    hint_direct: 'Écrire à {name}',
     send: 'Envoyer',
     gone: 'Ce compte n’existe plus\u00A0: vous ne pouvez plus écrire ici.',
     left: { one: '{count} caractère restant', other: '{count} caractères restants' },
@@ -147,13 +151,16 @@ export const strings = {
   },
 
   details: {
-    title: 'À propos',
-    toggle: 'Détails',
+    title: 'À propos du salon',
+    title_direct: 'À propos de la conversation',
+    toggle: 'Détails du salon',
+    toggle_direct: 'Détails de la conversation',
     topic: 'Sujet',
     no_topic: 'Aucun sujet pour l’instant.',
     topic_edit: 'Modifier le sujet',
     members: { one: '{count} membre', other: '{count} membres' },
     members_unknown: 'Membres',
+    members_direct: 'Personnes',
     invite: 'Inviter quelqu’un',
     invited: '{name} a reçu une invitation.',
     actions: 'Actions',
@@ -162,6 +169,7 @@ export const strings = {
     unban_yes: 'Débannir',
     leave: 'Quitter',
     leave_ask: 'Quitter {name}\u202F?',
+    leave_ask_direct: 'Quitter la conversation avec {name}\u202F?',
     leave_public: 'Vous pourrez revenir à tout moment.',
     leave_invited: 'Il vous faudra une invitation pour revenir.',
     leave_direct: 'La conversation disparaîtra de votre liste. Ses messages seront conservés.',
@@ -301,6 +309,7 @@ export const strings = {
     too_many_connections: 'Vous avez ouvert ce chat à trop d’endroits.',
     overloaded: 'Le serveur est très occupé. Réessayez dans un instant.',
     storage: 'Le serveur n’a pas pu enregistrer la modification. Réessayez.',
+    internal: 'Une erreur est survenue sur le serveur. Réessayez plus tard.',
     unknown: 'Le serveur ne sait pas si la modification a été enregistrée. Vérifiez avant de réessayer.',
     no_session: 'Connectez-vous pour continuer.',
     unknown_room: 'Ce salon n’existe pas.',
@@ -330,6 +339,7 @@ export const strings = {
   errors_of: {
     create: {
       bad_name: 'Un nom de salon doit comporter de 1 à {max_room_name} caractères, sans caractères spéciaux.',
+      name_taken: 'Un salon porte déjà ce nom, ou un nom qui lui ressemble.',
       too_many_rooms: 'Nombre maximal de salons créés ou rejoints atteint.',
     },
     delete_account: {
@@ -342,8 +352,14 @@ export const strings = {
       banned: 'Cette personne est bannie du salon.',
       blocked: 'Cette personne n’accepte pas vos invitations.',
     },
+    kick: {
+      not_member: 'Vous et cette personne devez être membres du salon.',
+    },
     password: {
       bad_credentials: 'Mot de passe incorrect.',
+    },
+    role: {
+      not_member: 'Vous et cette personne devez être membres du salon.',
     },
     say: {
       unknown: 'Le serveur ne sait pas s’il a reçu ce message. Réessayez\u00A0: il ne sera pas envoyé deux fois.',

@@ -92,6 +92,7 @@ export const strings = {
     none: '选择一个聊天室，开始聊天。',
     newer: { other: '{count} 条新消息' },
     newer_since: { other: '{time} 起有 {count} 条新消息 · 跳到最新' },
+    newer_since_day: { other: '{day} 起有 {count} 条新消息 · 跳到最新' },
     to_end: '跳到最新消息',
     typing: { other: '{names} 正在输入…' },
     many_typing: '多位用户正在输入…',
@@ -101,6 +102,7 @@ export const strings = {
     region: '话题与最新消息',
     join: '加入聊天室',
     lead: '您正在预览此聊天室，加入后即可发言。',
+    invited_by: '{name} 邀请您加入此聊天室。',
     empty: '还没有消息。',
     unknown: '此聊天室不存在，或需要邀请才能查看。',
   },
@@ -121,7 +123,8 @@ export const strings = {
     blocked: '消息已隐藏：您已屏蔽此用户。',
     deleted: '此消息已被删除。',
     deleted_by: '已被 {name} 删除。',
-    delete: '删除此消息',
+    delete: '删除消息',
+    delete_ask: '确定要删除此消息吗？',
     delete_text: '删除后，所有人都无法再看到此消息。',
     delete_yes: '删除',
     joined: '{from} 加入了聊天室',
@@ -138,7 +141,8 @@ export const strings = {
 
   composer: {
     label: '消息',
-    hint: '给 {name} 发消息',
+    hint: '在 {name} 中发消息',
+    hint_direct: '给 {name} 发消息',
     send: '发送',
     gone: '该账号已注销，无法再发送消息。',
     left: { other: '还可输入 {count} 个字符' },
@@ -147,12 +151,15 @@ export const strings = {
 
   details: {
     title: '关于此聊天室',
+    title_direct: '关于此私聊',
     toggle: '聊天室详情',
+    toggle_direct: '私聊详情',
     topic: '话题',
     no_topic: '还没有话题。',
     topic_edit: '修改话题',
     members: { other: '{count} 位成员' },
     members_unknown: '成员',
+    members_direct: '用户',
     invite: '邀请用户',
     invited: '已邀请 {name}。',
     actions: '操作',
@@ -161,6 +168,7 @@ export const strings = {
     unban_yes: '解除封禁',
     leave: '退出',
     leave_ask: '确定要退出 {name} 吗？',
+    leave_ask_direct: '确定要退出与 {name} 的私聊吗？',
     leave_public: '您可以随时回来。',
     leave_invited: '再次加入需要受到邀请。',
     leave_direct: '该私聊会从列表中消失，消息仍会保留。',
@@ -297,6 +305,7 @@ export const strings = {
     too_many_connections: '您同时打开的聊天页面太多了。',
     overloaded: '服务器很忙，请稍后重试。',
     storage: '服务器未能保存，请重试。',
+    internal: '服务器发生错误，请稍后重试。',
     unknown: '服务器无法确定是否已保存，请先检查再重试。',
     no_session: '您尚未登录。',
     unknown_room: '没有这个聊天室。',
@@ -325,8 +334,9 @@ export const strings = {
 
   errors_of: {
     create: {
-      bad_name: '聊天室名称需有 1 到 {max_room_name} 个字符，且不含特殊字符。',
-      too_many_rooms: '您创建或加入的聊天室已达上限。',
+      bad_name: '聊天室名称须为 1 到 {max_room_name} 个字符，且不能包含特殊字符。',
+      name_taken: '此名称已被使用，或与已有的聊天室名称过于相似。',
+      too_many_rooms: '您创建或加入的聊天室数量已达上限。',
     },
     delete_account: {
       bad_credentials: '密码不正确。',
@@ -338,8 +348,14 @@ export const strings = {
       banned: '此用户已被禁止进入该聊天室。',
       blocked: '对方不接收您的邀请。',
     },
+    kick: {
+      not_member: '您或对方不在此聊天室中。',
+    },
     password: {
       bad_credentials: '密码不正确。',
+    },
+    role: {
+      not_member: '您或对方不在此聊天室中。',
     },
     say: {
       unknown: '服务器无法确定是否已收到此消息。请重试：消息不会重复发送。',
