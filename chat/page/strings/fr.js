@@ -64,17 +64,17 @@ export const strings = {
   notice: {
     region: 'Annonces',
     from: '{from}, {time}\u00A0:',
-    unsent: 'Message non envoyé, car vous n’êtes plus dans le salon\u00A0:',
+    unsent: 'Message non envoyé, car ce salon ou cette conversation n’est plus dans votre liste\u00A0:',
   },
 
   rooms: {
     region: 'Salons et conversations',
     filter: 'Aller à…',
-    filter_label: 'Filtrer les salons et les conversations',
+    filter_label: 'Rechercher un salon ou une personne',
     invitations: 'Invitations',
     rooms: 'Salons',
     directs: 'Messages privés',
-    no_directs: 'Cliquez sur un nom pour commencer une conversation privée.',
+    no_directs: 'Sélectionnez un nom pour commencer une conversation privée.',
     older: 'Afficher les conversations plus anciennes',
     find: 'Trouver ou créer un salon',
     accept: 'Rejoindre',
@@ -90,7 +90,7 @@ export const strings = {
 
   room: {
     back: 'Retour aux salons',
-    none: 'Choisissez un salon pour commencer à discuter.',
+    none: 'Choisissez un salon ou une conversation pour commencer à discuter.',
     newer: { one: '{count} nouveau message', other: '{count} nouveaux messages' },
     newer_since: { one: '{count} nouveau message depuis {time} · Aller à la fin', other: '{count} nouveaux messages depuis {time} · Aller à la fin' },
     newer_since_day: { one: '{count} nouveau message depuis le {day} · Aller à la fin', other: '{count} nouveaux messages depuis le {day} · Aller à la fin' },
@@ -182,10 +182,10 @@ export const strings = {
   },
 
   gone: {
-    kicked: 'Vous avez été exclu(e) du salon {name}.',
-    banned: 'Vous avez été banni(e) du salon {name}.',
+    kicked: 'Vous ne faites plus partie du salon {name}.',
+    banned: 'L’accès au salon {name} vous est désormais interdit.',
     removed: 'Le salon {name} a été supprimé.',
-    meanwhile: 'Vous n’êtes plus dans {name}.',
+    meanwhile: '{name} n’est plus dans votre liste.',
   },
 
   find: {
@@ -199,7 +199,7 @@ export const strings = {
     topic: 'Sujet (facultatif)',
     kind: 'Qui peut rejoindre le salon',
     public: 'Tout le monde',
-    invited: 'Personnes invitées',
+    invited: 'Sur invitation',
     create: 'Créer',
   },
 
@@ -303,7 +303,7 @@ export const strings = {
     name_taken: 'Ce nom, ou un nom qui lui ressemble, est déjà pris.',
     too_long: 'Le texte est trop long.',
     too_fast: 'Vous allez trop vite. Patientez un instant.',
-    too_many_rooms: 'Nombre maximal de salons atteint.',
+    too_many_rooms: 'Nombre maximal de salons atteint. Quittez-en d’abord quelques-uns.',
     too_many_invitations: 'Trop d’invitations sont sans réponse. Réessayez plus tard.',
     too_many_blocks: 'Nombre maximal de personnes bloquées atteint.',
     too_many_connections: 'Vous avez ouvert ce chat à trop d’endroits.',
@@ -312,14 +312,14 @@ export const strings = {
     internal: 'Une erreur est survenue sur le serveur. Réessayez plus tard.',
     unknown: 'Le serveur ne sait pas si la modification a été enregistrée. Vérifiez avant de réessayer.',
     no_session: 'Connectez-vous pour continuer.',
-    unknown_room: 'Ce salon n’existe pas.',
+    unknown_room: 'Ce salon n’existe pas, ou vous n’en êtes pas membre.',
     unknown_person: 'Personne ne porte ce nom.',
     unknown_message: 'Ce message n’existe pas.',
     unknown_session: 'Cette session est déjà terminée.',
-    not_member: 'Vous et cette personne devez être membres du salon.',
+    not_member: 'Vous n’êtes pas membre de ce salon.',
     not_owner: 'Seuls les propriétaires du salon peuvent faire cela.',
     not_operator: 'Seuls les opérateurs peuvent faire cela.',
-    banned: 'Vous avez été banni(e) de ce salon.',
+    banned: 'L’accès à ce salon vous est interdit.',
     blocked: 'Cette personne n’accepte pas vos messages.',
     blocking: 'Vous avez bloqué cette personne.',
     yourself: 'Vous ne pouvez pas faire cela avec votre propre compte.',

@@ -113,6 +113,15 @@ fn no_french_sign_begins_a_line() {
     }
 }
 
+/// A user may be a woman or a man: French texts are written so that it does not matter.
+#[test]
+fn no_french_text_has_two_genders() {
+    let source = include_str!("../../../../page/strings/fr.js");
+    for form in ["(e)", "(ne)", "(trice)", "·e"] {
+        assert!(!source.contains(form), "{form}");
+    }
+}
+
 #[test]
 fn chinese_signs_are_as_wide_as_characters() {
     let source = include_str!("../../../../page/strings/zh.js");
