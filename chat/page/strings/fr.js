@@ -151,8 +151,8 @@ export const strings = {
   },
 
   details: {
-    title: 'À propos du salon',
-    title_direct: 'À propos de la conversation',
+    title: 'À propos',
+    title_direct: 'À propos',
     toggle: 'Détails du salon',
     toggle_direct: 'Détails de la conversation',
     topic: 'Sujet',

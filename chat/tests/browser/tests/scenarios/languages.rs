@@ -5,6 +5,11 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 use switchboard_browser::{Chat, Display, Sources};
 
+use crate::{
+    history::send_messages,
+    reading::{RATES, comes_back, goes_away},
+};
+
 #[test]
 fn the_page_uses_the_first_browser_language_it_supports() {
     let chat = Chat::open(&[]);
@@ -111,6 +116,32 @@ fn no_french_sign_begins_a_line() {
         }
         assert!(!text.contains("{count} s.") && !text.ends_with("{count} s"), "a plain space before s: {text}");
     }
+}
+
+/// In French a day has an article, which a time of day has not.
+#[test]
+fn since_when_messages_are_unread_is_a_time_of_day_or_a_day() {
+    let chat = Chat::open(RATES);
+    let ada = chat.user("Ada");
+    let lea =
+        chat.visitor("Lea", Display { width: 360, height: 740, touch: true, language: "fr", ..Display::default() });
+    lea.register();
+    lea.open("Lobby");
+    goes_away(&chat, &lea);
+    send_messages(&ada, 1..=45);
+    comes_back(&lea);
+    lea.open("Lobby");
+    let newer = "$('#newer').textContent.replace(/[\\u2068\\u2069]/g, '')";
+    lea.wait_for(&format!(r"/^\d+ nouveaux messages depuis \d+:\d+ · Aller à la fin$/.test({newer})"));
+    lea.run_before_each_document(
+        "const Today = Date;
+        globalThis.Date = class extends Today {
+            constructor(...time) { super(...(time.length > 0 ? time : [Today.now() + 86_400_000])); }
+        };",
+    );
+    comes_back(&lea);
+    lea.open("Lobby");
+    lea.wait_for(&format!(r"/^\d+ nouveaux messages depuis le \d+ \S+ · Aller à la fin$/.test({newer})"));
 }
 
 /// A user may be a woman or a man: French texts are written so that it does not matter.
