@@ -101,7 +101,7 @@ export class Preview {
       placeAfter(entry, shown[index - 1], false);
       if (this.#model.blocked.has(entry.message.from)) showBlocked(entry, true);
     });
-    const lead = room.by ? t('rooms.invited_by', { name: room.by }) : t('preview.lead');
+    const lead = room.by ? t('preview.invited_by', { name: room.by }) : t('preview.lead');
     setText($('preview-note'), shown.length > 0 ? lead : `${lead} ${t('preview.empty')}`);
     $('preview-join').hidden = false;
     $('preview-decline').hidden = !invited;

@@ -5,7 +5,7 @@ use switchboard_browser::{Chat, Display, Expected, Sources, User};
 
 use crate::history::send_messages;
 
-const RATES: &[&str] = &["--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"];
+pub(crate) const RATES: &[&str] = &["--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"];
 const MARK: &str = "$('.log:not([hidden]) .separator[data-kind=unread]')";
 /// The text of the first message after the mark, if the mark is in the upper half of the log.
 const FIRST_UNREAD: &str = "(() => {
@@ -36,7 +36,7 @@ fn with_ben_away() -> (Chat, User, User) {
 
 /// Disconnects a user and closes the page: it must not read on meanwhile.
 #[track_caller]
-fn goes_away(chat: &Chat, user: &User) {
+pub(crate) fn goes_away(chat: &Chat, user: &User) {
     chat.browser.expect(Expected::NoConnection);
     user.network.cut();
     user.wait_until_disconnected();
@@ -45,7 +45,7 @@ fn goes_away(chat: &Chat, user: &User) {
 }
 
 #[track_caller]
-fn comes_back(user: &User) {
+pub(crate) fn comes_back(user: &User) {
     user.go(&format!("http://{}/", user.network.address()));
     user.wait_for("document.body.dataset.ready === ''");
     user.wait_until_connected();
