@@ -340,6 +340,10 @@ fn an_account_is_not_deleted_with_rooms_of_its_own_unless_the_user_confirms_each
         assert_eq!(error[1]["code"], "last_member");
         error[1]["rooms"].clone()
     };
+    // A wrong password is refused first, and no room is named.
+    chat.prove(ada, &json!(["delete_account", { "password": "another password" }, 1]));
+    chat.process_queue();
+    assert_eq!(chat.take_output(ada)[0][1], json!({ "code": "bad_credentials", "message": "The password is wrong." }));
     chat.prove(ada, &delete(json!([shared])));
     chat.process_queue();
     assert_eq!(refused(&chat), json!([alone]));

@@ -101,3 +101,38 @@ fn nothing_is_offered_that_cannot_be_done_with_a_user_who_is_gone() {
     ada.click("#ask-yes");
     ada.wait_for_value("$$('#direct-list [data-room]').length", 0);
 }
+
+#[test]
+fn a_password_is_checked_before_rooms_are_named_and_an_error_stands_beside_its_field() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    ada.create_room("Shed", "invited");
+    ada.click("#account-open");
+    ada.click("#delete-account");
+    // Not all messages stay: the rooms are named only after the password.
+    ada.wait_for(&format!("{QUESTION}.includes('except where no one else is left')"));
+    ada.fill("#ask-input", "not my password");
+    let wrong = "[$('#ask-note').textContent, $('#ask-input').checkVisibility(), document.activeElement.id]";
+    ada.press("Enter");
+    ada.wait_for_value(wrong, json!(["Wrong password.", true, "ask-input"]));
+    ada.write("correct horse battery staple");
+    ada.press("Enter");
+    ada.wait_for(&format!("{QUESTION}.includes('last member of Shed')"));
+    ada.wait_for("$('#ask-dialog').contains(document.activeElement)");
+    // The password is another one by the time that the user agrees.
+    ada.evaluate(
+        "void ((send) => {
+            WebSocket.prototype.send = function (text) {
+                send.call(this, text.includes('delete_account') ? text.replace('staple', 'stapler') : text);
+                WebSocket.prototype.send = send;
+            };
+        })(WebSocket.prototype.send)",
+    );
+    ada.click("#ask-yes");
+    ada.wait_for_value(wrong, json!(["Wrong password.", true, "ask-input"]));
+    ada.write("correct horse battery staple");
+    ada.press("Enter");
+    ada.wait_for(&format!("{QUESTION}.includes('last member of Shed')"));
+    ada.click("#ask-yes");
+    ada.wait_for_value("$('#sign-in-lead').textContent", "Your account has been deleted.");
+}
