@@ -11,13 +11,29 @@ const MAX_NAMED = 10;
 
 /** Signs out, after a question if the user loses something. `signedOut()` is called at the end. */
 export function signOut({ client, model, signedOut }) {
-  const act = async () => {
-    await client.logout();
-    signedOut();
-  };
   const loss = lossOfLogout(model.you, client.pending);
+  const act = () => logOut({ client, model, signedOut }, {});
   if (!loss) return attempt(act);
   return ask({ title: t('account.logout_ask'), text: loss, yes: t('account.logout'), danger: true, act });
+}
+
+/** Ends the session. Returns a question if rooms would go with it that the user has not confirmed. */
+async function logOut({ client, model, signedOut }, data) {
+  try {
+    await client.logout(data);
+  } catch (error) {
+    if (error.code !== 'last_member') throw error;
+    const { rooms } = error;
+    return {
+      title: t('account.logout_ask'),
+      text: t('account.logout_rooms', { count: rooms.length, names: namesOf(rooms, model) }),
+      yes: t('account.logout_rooms_yes'),
+      danger: true,
+      act: () => logOut({ client, model, signedOut }, { remove: rooms }),
+    };
+  }
+  signedOut();
+  return null;
 }
 
 /**

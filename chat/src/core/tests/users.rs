@@ -116,12 +116,12 @@ fn logging_out_ends_a_session_on_all_its_connections() {
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token)];
     chat.clear_output();
-    chat.request(LogOut(vec![token])).unwrap();
+    chat.log_out(&[token]).unwrap();
     for connection in connections {
         assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
     assert_eq!(chat.request(FindSession(vec![token])).map(|session| session.you), Ok(None));
-    chat.request(LogOut(vec![token])).expect("repeating it changes nothing");
+    chat.log_out(&[token]).expect("repeating it changes nothing");
 }
 
 #[test]

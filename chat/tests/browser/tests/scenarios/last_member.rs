@@ -1,7 +1,7 @@
 //! The last member of a room is told what is deleted, and agrees first.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Display, User};
+use switchboard_browser::{Chat, Display, Expected, User};
 
 const QUESTION: &str = "$('#ask-text').textContent.replace(/[\\u2068\\u2069]/g, '')";
 
@@ -135,4 +135,36 @@ fn a_password_is_checked_before_rooms_are_named_and_an_error_stands_beside_its_f
     ada.wait_for(&format!("{QUESTION}.includes('last member of Shed')"));
     ada.click("#ask-yes");
     ada.wait_for_value("$('#sign-in-lead').textContent", "Your account has been deleted.");
+}
+
+#[test]
+fn a_guest_who_signs_out_is_told_which_rooms_are_deleted() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::Refused(409));
+    let [ben, eve] = ["Ben", "Eve"].map(|name| chat.visitor(name, Display::default()));
+    ben.register();
+    eve.click_on("$('#mode-guest').parentElement");
+    eve.fill("#name", "Eve");
+    eve.press("Enter");
+    eve.wait_until_connected();
+    eve.create_room("Garden", "public");
+    eve.create_room("Shed", "invited");
+    ben.evaluate("void (location.hash = '#room-2')");
+    ben.click("#preview-join");
+    eve.click("#account-open");
+    eve.click("#logout");
+    eve.wait_for(&format!("{QUESTION}.includes('as a guest')"));
+    eve.click("#ask-yes");
+    let rooms = "You’re the last member of Shed. If you sign out, that room and all its messages will be deleted. \
+        This can’t be undone.";
+    eve.wait_for_value(QUESTION, rooms);
+    eve.click("#ask-no");
+    // Nothing has happened.
+    eve.wait_for_value("[$('#sign-in').hidden, $('#ask-dialog').open]", json!([true, false]));
+    eve.click("#logout");
+    eve.click("#ask-yes");
+    eve.wait_for_value(QUESTION, rooms);
+    eve.click("#ask-yes");
+    eve.wait_for_value("[$('#sign-in').hidden, $('#ask-dialog').open]", json!([false, false]));
+    ben.wait_for_value("$('#members-title').textContent", "1 member");
 }
