@@ -2,6 +2,7 @@
  * The preview: a room that the user is not in, with its topic and latest messages, and an offer to join it.
  */
 
+import { NO_SUCH_ROOM } from '../address.js';
 import { errorText, t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, setText } from './dom.js';
@@ -48,7 +49,7 @@ export class Preview {
     return this.#room;
   }
 
-  /** Shows a room by its number, or nothing. */
+  /** Shows a room by its number, or that there is `NO_SUCH_ROOM`, or nothing. */
   show(number) {
     if (number === this.#room) return;
     this.#room = number;
@@ -68,6 +69,10 @@ export class Preview {
 
   async #look() {
     const number = this.#room;
+    if (number === NO_SUCH_ROOM) {
+      this.#showError(t('preview.unknown'));
+      return;
+    }
     try {
       const { room, messages } = await this.#client.emit('look', { room: number });
       if (number !== this.#room) return;
@@ -79,11 +84,15 @@ export class Preview {
       }
     } catch (error) {
       if (number !== this.#room || error.code === 'disconnected') return;
-      this.#clear();
-      $('preview-find').hidden = false;
-      setText($('preview-note'), error.code === 'unknown_room' ? t('preview.unknown') : errorText(error));
-      this.#focus();
+      this.#showError(error.code === 'unknown_room' ? t('preview.unknown') : errorText(error));
     }
+  }
+
+  #showError(text) {
+    this.#clear();
+    $('preview-find').hidden = false;
+    setText($('preview-note'), text);
+    this.#focus();
   }
 
   #render(room, messages) {
