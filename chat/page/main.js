@@ -154,9 +154,13 @@ client.on('gone', ({ room, reason }) => {
   if (reason !== 'left') toast(t(`gone.${reason}`, { name: model.nameOf(room) }));
   if (room === conversation.room || room === preview.room) clearAddress();
   client.pending.forEach(returnUnsent);
+  returnDraft(room);
   showRoomOfAddress({ moved: true });
 });
 client.on('pending', returnUnsent);
+client.on('conversations', ({ more }) => {
+  if (!more) returnDrafts(); // Otherwise a draft may be for an older conversation.
+});
 
 /**
  * Closes dialogs and what else covers the open room, and removes the room from the address. It counts as removed at
@@ -178,6 +182,16 @@ function returnUnsent({ key, state, data: { room, text } }) {
   queueMicrotask(() => client.discard(key)); // The client may still be reporting other messages.
 }
 
+/** Shows the draft for a room that is gone, so that the user does not lose it. */
+function returnDraft(room) {
+  const text = composer.takeDraft(room);
+  if (text !== null) showNotice(t('notice.unsent'), text);
+}
+
+function returnDrafts() {
+  composer.rooms.filter((room) => !model.rooms.has(room)).forEach(returnDraft);
+}
+
 // --- Signing in and out --------------------------------------------------------
 
 let shownUser = null; // the user whose data is on the page
@@ -190,6 +204,7 @@ client.on('welcome', ({ you, limits, notices }) => {
     shownUser = you.name;
   } else {
     client.pending.forEach(returnUnsent);
+    returnDrafts();
   }
   showNotices(notices);
   const { room } = conversation;
