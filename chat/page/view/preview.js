@@ -8,7 +8,7 @@ import { attempt } from './dialogs.js';
 import { $, find, setText } from './dom.js';
 import { messageElement, placeAfter, showBlocked } from './message.js';
 import { roveFocus } from './roving.js';
-import { showMark } from './rooms.js';
+import { clearMark, showMark } from './rooms.js';
 import { showText } from './text.js';
 
 // With a position that no log has, `join` enters a room only if the user is in it already.
@@ -63,7 +63,7 @@ export class Preview {
   #clear() {
     for (const id of ['preview-name', 'preview-members', 'preview-topic', 'preview-note']) $(id).textContent = '';
     for (const id of ['preview-join', 'preview-decline', 'preview-find']) $(id).hidden = true;
-    $('preview-mark').className = 'mark';
+    clearMark($('preview-mark'));
     $('preview-messages').replaceChildren();
   }
 

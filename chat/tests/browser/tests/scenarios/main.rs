@@ -32,5 +32,6 @@ mod restored_data;
 mod rooms;
 mod sessions;
 mod settings;
+mod signed_out;
 mod text_direction;
 mod untrusted_text;
