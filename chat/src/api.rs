@@ -16,7 +16,7 @@ use super::{
     ChatConfig, ChatCore, Name,
     attempts::{Attempts, LogIn},
     credentials,
-    device::{Device, DeviceClaim, DeviceKey},
+    device::{Device, DeviceClaim, DeviceCookie, DeviceKey},
     interface::{
         Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, LogOut, NewClient, SignInError,
         SignedIn, You,
@@ -307,9 +307,12 @@ impl Api {
     fn session(&self, request: &Request<'_>, from: IpAddr, origin_kind: OriginKind, site: &Site, responder: Responder) {
         let ChatConfig { guests, registration, ref limits, .. } = *self.config;
         let limits = LimitsView::from(limits);
-        let view = move |FoundSession { you, has_accounts }| {
+        let site_of_cookie = site.clone();
+        let view = move |FoundSession { you, has_accounts, device_cookie }| {
             let (you, expires) = you.unzip();
-            json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits })
+            let response =
+                json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits });
+            with_device_cookie(response, &site_of_cookie, device_cookie)
         };
         // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
@@ -318,8 +321,9 @@ impl Api {
             Credential::None | Credential::Malformed => Vec::new(),
         };
         if tokens.is_empty() && self.has_accounts.load(Ordering::Relaxed) {
-            return responder.send(view(FoundSession { you: None, has_accounts: true }));
+            return responder.send(view(FoundSession { you: None, has_accounts: true, device_cookie: None }));
         }
+        let device_cookies = credentials::device_cookies(request.head, site, origin_kind).map(str::to_owned).collect();
         let has_accounts = Arc::clone(&self.has_accounts);
         let callback: Callback<Result<FoundSession, SignInError>> = Box::new(move |session| match session {
             Ok(session) => {
@@ -328,7 +332,7 @@ impl Api {
             }
             Err(error) => responder.send(ErrorResponse::from(error).response()),
         });
-        self.core.session(address_key(from), tokens, callback);
+        self.core.session(address_key(from), tokens, device_cookies, callback);
     }
 }
 
@@ -379,7 +383,11 @@ fn signed_in_response(status: u16, signed_in: SignedIn, as_token: bool, site: &S
         return response;
     }
     let response = response.header("Set-Cookie", credentials::session_cookie(site, &token, lifetime));
-    match device_cookie {
+    with_device_cookie(response, site, device_cookie)
+}
+
+fn with_device_cookie(response: Response, site: &Site, cookie: Option<DeviceCookie>) -> Response {
+    match cookie {
         Some(cookie) => response.header("Set-Cookie", credentials::device_cookie(site, &cookie)),
         None => response,
     }

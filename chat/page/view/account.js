@@ -66,6 +66,8 @@ export function startAccount({ client, model, signedOut }) {
   onSubmit($('password-form'), {
     action: async () => {
       await client.emit('password', { old: $('password-old').value, new: $('password-new').value });
+      // The response renews the cookie of this device. If it does not come, that of the page's next load does.
+      client.session().catch(() => {});
       toast(t('account.password_changed'));
     },
     fieldOf: ({ code }) => $(code === 'bad_password' ? 'password-new' : 'password-old'),

@@ -15,7 +15,7 @@ use super::{
         wire::EventError,
     },
     client::ClientId,
-    sign_in::{FoundSession, SignInError, You},
+    sign_in::{SignInError, You},
 };
 
 /// Creates an account, or a guest without a password, and begins a session.
@@ -71,6 +71,28 @@ pub(crate) struct NewSession {
     pub(crate) expires: u64,
     /// The present, by the clock for long deadlines.
     pub(crate) now: Millis,
+}
+
+/// The result of looking for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CurrentSession {
+    /// The user, and the latest time at which the session ends, in milliseconds since 1970.
+    pub(crate) you: Option<(You, u64)>,
+    /// The account of the user. `None` for a guest too.
+    pub(crate) account: Option<OwnAccount>,
+    /// Whether the chat has any account.
+    pub(crate) has_accounts: bool,
+    /// The present, by the clock for long deadlines.
+    pub(crate) now: Millis,
+}
+
+/// The account of a user who has signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnAccount {
+    pub(crate) user: UserId,
+    /// The key of the user's name.
+    pub(crate) name_key: String,
+    pub(crate) password_hash: String,
 }
 
 /// The result of looking for an account.
@@ -142,7 +164,7 @@ requests! {
     FindAccount => Account;
     LogIn => NewSession;
     LogOut => Result<(), EventError>;
-    FindSession => FoundSession;
+    FindSession => CurrentSession;
     BeginProof => Result<Prover, EventError>;
 }
 
