@@ -1,5 +1,7 @@
 //! The HTTP requests for accounts and sessions below `/api/`, in JSON.
 
+mod response;
+
 use std::{
     net::IpAddr,
     sync::{
@@ -12,14 +14,15 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use switchboard::{Escaped, Request, Responder, Response};
 
+use self::response::{ErrorResponse, error_response, json, signed_in_response, with_device_cookie};
 use super::{
     ChatConfig, ChatCore, Name,
     attempts::{Attempts, LogIn},
     credentials,
-    device::{Device, DeviceClaim, DeviceCookie, DeviceKey},
+    device::{Device, DeviceClaim, DeviceKey},
     interface::{
-        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, LogOut, NewClient, SignInError,
-        SignedIn, You,
+        Admit, Callback, Credential, FoundAccount, FoundSession, LimitsView, LogOut, NewClient, SignInError, SignedIn,
+        You,
     },
     password::Password,
     proxy::address_of,
@@ -27,7 +30,6 @@ use super::{
     site::{OriginKind, Site},
     store::RoomId,
     user_agent::UserAgent,
-    wire::{self, EventError},
 };
 
 /// Handles the requests. Each worker has a clone.
@@ -61,14 +63,6 @@ struct Logout {
 }
 
 #[derive(Serialize)]
-struct SignedInView {
-    you: You,
-    expires: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
-}
-
-#[derive(Serialize)]
 struct SessionView {
     you: Option<You>,
     expires: Option<u64>,
@@ -76,11 +70,6 @@ struct SessionView {
     registration: bool,
     accounts: bool,
     limits: LimitsView,
-}
-
-#[derive(Serialize)]
-struct ErrorView<'a> {
-    error: &'a EventError,
 }
 
 /// How a request signs in.
@@ -96,14 +85,6 @@ struct NewUser {
     name: Name,
     /// `None` for a guest.
     password: Option<Password>,
-}
-
-/// An error response.
-struct ErrorResponse {
-    status: u16,
-    error: EventError,
-    /// An HTTP field that tells the client how to go on.
-    field: Option<(&'static str, String)>,
 }
 
 impl Api {
@@ -375,76 +356,5 @@ fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ErrorResponse>
     })
 }
 
-fn signed_in_response(status: u16, signed_in: SignedIn, as_token: bool, site: &Site, lifetime: u64) -> Response {
-    let SignedIn { you, token, expires, device_cookie } = signed_in;
-    let view = SignedInView { you, expires, token: as_token.then(|| token.to_string()) };
-    let response = json(status, &view);
-    if as_token {
-        return response;
-    }
-    let response = response.header("Set-Cookie", credentials::session_cookie(site, &token, lifetime));
-    with_device_cookie(response, site, device_cookie)
-}
-
-fn with_device_cookie(response: Response, site: &Site, cookie: Option<DeviceCookie>) -> Response {
-    match cookie {
-        Some(cookie) => response.header("Set-Cookie", credentials::device_cookie(site, &cookie)),
-        None => response,
-    }
-}
-
-fn json(status: u16, value: &impl Serialize) -> Response {
-    Response::new(status)
-        .header("Content-Type", "application/json")
-        .header("Cache-Control", "no-store")
-        .header("X-Content-Type-Options", "nosniff")
-        .body(wire::json(value).into_bytes())
-}
-
-fn error_response(
-    status: u16,
-    code: &'static str,
-    message: impl Into<std::borrow::Cow<'static, str>>,
-) -> ErrorResponse {
-    ErrorResponse { status, error: EventError::new(code, message), field: None }
-}
-
-impl ErrorResponse {
-    fn method(allowed: &'static str) -> Self {
-        let message = format!("Use the method {allowed}.");
-        Self { field: Some(("Allow", allowed.to_owned())), ..error_response(405, "bad_method", message) }
-    }
-
-    fn response(self) -> Response {
-        let response = json(self.status, &ErrorView { error: &self.error });
-        match self.field {
-            Some((name, value)) => response.header(name, value),
-            None => response,
-        }
-    }
-}
-
-impl From<Limited> for ErrorResponse {
-    fn from(limited: Limited) -> Self {
-        SignInError::from(limited).into()
-    }
-}
-
-impl From<SignInError> for ErrorResponse {
-    fn from(error: SignInError) -> Self {
-        let (status, field) = match error {
-            SignInError::NameTaken => (409, None),
-            SignInError::BadCredentials => (401, None),
-            SignInError::Limited(limited) => (429, Some(("Retry-After", limited.seconds().to_string()))),
-            SignInError::Overloaded | SignInError::Storage | SignInError::Unknown => {
-                (503, Some(("Retry-After", RETRY_AFTER.to_owned())))
-            }
-        };
-        Self { status, error: error.event_error(), field }
-    }
-}
-
 /// Maximum length of a body: enough for a name and a password.
 pub(super) const MAX_BODY_BYTES: usize = 4 << 10;
-/// Seconds after which a client may retry when the server is overloaded or cannot write.
-const RETRY_AFTER: &str = "2";
