@@ -64,6 +64,7 @@ export class Log {
       hasEnd: () => !this.#later,
       moved: () => this.#moved(),
     });
+    this.element.addEventListener('unfold', () => this.#scrolling.opened());
   }
 
   /** The `seq` of the last message on the screen, or null. */

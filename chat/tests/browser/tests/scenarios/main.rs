@@ -31,5 +31,6 @@ mod restored_data;
 mod rooms;
 mod sessions;
 mod settings;
+mod tab_stops;
 mod text_direction;
 mod untrusted_text;
