@@ -6,7 +6,7 @@
 import { copyStops } from './roving.js';
 
 const TONES = 8;
-const PIECE = 20; // items that a slow phone shows within 50 ms
+const PIECE = 10; // items; a phone four times slower than a desktop shows them within 50 ms
 // The focusable elements of a list.
 const CONTROLS = 'a, button';
 const graphemes = Intl.Segmenter && new Intl.Segmenter(); // Firefox has it since version 125.

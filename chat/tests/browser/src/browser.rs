@@ -89,7 +89,7 @@ impl Browser {
             let answer = self.devtools.try_call(Some(session), "Runtime.evaluate", json!({"expression": "0"}));
             assert!(answer.is_ok(), "the page of {} does not answer: {answer:?}", names[session]);
         }
-        let faults = self.devtools.take_events().into_iter().filter_map(|event| {
+        let faults = self.devtools.take_events(|_| true).into_iter().filter_map(|event| {
             let page = names.get(&event.session?)?;
             Fault::of(page, &event.method, &event.params)
         });

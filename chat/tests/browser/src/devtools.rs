@@ -92,8 +92,8 @@ impl DevTools {
         }
     }
 
-    /// Takes the events that have arrived so far.
-    pub(crate) fn take_events(&self) -> Vec<Event> {
-        std::mem::take(&mut self.inner.borrow_mut().events)
+    /// Takes the events that have arrived so far and that `is_meant` accepts.
+    pub(crate) fn take_events(&self, is_meant: impl Fn(&Event) -> bool) -> Vec<Event> {
+        self.inner.borrow_mut().events.extract_if(.., |event| is_meant(event)).collect()
     }
 }

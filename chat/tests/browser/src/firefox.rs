@@ -53,7 +53,7 @@ impl Firefox {
     fn faults(&self) -> Vec<String> {
         // The answer comes after all earlier events.
         self.bidi.call("session.status", json!({}));
-        let entries = self.bidi.take_events().into_iter().filter(|event| event.method == "log.entryAdded");
+        let entries = self.bidi.take_events(|event| event.method == "log.entryAdded").into_iter();
         let faults =
             entries.filter(|event| ["error", "warn"].contains(&event.params["level"].as_str().unwrap_or("error")));
         faults.map(|event| event.params["text"].to_string()).collect()

@@ -16,6 +16,7 @@
 //! | `waiting.rs` | waits for the value of an expression |
 //! | `firefox.rs` | Firefox, and a page of it |
 //! | `axe.rs` | checks a page's accessibility |
+//! | `tasks.rs` | how long a page is busy at a time |
 //! | `fault.rs` | faults that pages report |
 //! | `user.rs` | a user of the chat |
 //! | `chat.rs` | all of this together |
@@ -32,6 +33,7 @@ mod process;
 mod proxy;
 mod server;
 mod sources;
+mod tasks;
 mod user;
 mod waiting;
 

@@ -7,7 +7,11 @@ use std::{fs, path::Path, rc::Rc, time::Instant};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::{WAIT_LIMIT, devtools::DevTools, waiting};
+use crate::{
+    WAIT_LIMIT,
+    devtools::{DevTools, Event},
+    waiting,
+};
 
 /// A page of the browser.
 pub struct Page {
@@ -43,6 +47,11 @@ impl Page {
     pub fn call(&self, method: &str, params: Value) -> Value {
         let answer = self.devtools.try_call(Some(&self.session), method, params);
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Takes the events of this page that have arrived so far and that `is_meant` accepts.
+    pub(crate) fn take_events(&self, is_meant: impl Fn(&Event) -> bool) -> Vec<Event> {
+        self.devtools.take_events(|event| event.session.as_ref() == Some(&self.session) && is_meant(event))
     }
 
     /// Emulates this display. The language of the page does not change.
@@ -92,6 +101,19 @@ impl Page {
     pub fn wait_for_value(&self, expression: &str, expected: impl Into<Value>) {
         let expected = expected.into();
         self.wait(&format!("equal(seen, {expected})"), expression);
+    }
+
+    /// Waits until a change of the page makes `condition` true, with less work for the page than a look at each frame.
+    #[track_caller]
+    pub fn wait_for_change(&self, condition: &str) {
+        self.evaluate(&format!(
+            "new Promise((resolve) => {{
+                const isTrue = () => {condition};
+                if (isTrue()) resolve(true);
+                const all = {{ childList: true, characterData: true, subtree: true }};
+                new MutationObserver(() => isTrue() && resolve(true)).observe(document.body, all);
+            }})"
+        ));
     }
 
     /// Waits until `accepted`, an expression about `seen`, holds for the value of `expression`.

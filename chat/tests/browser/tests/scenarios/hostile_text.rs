@@ -26,7 +26,7 @@ fn no_text_keeps_the_scripts_busy_for_50_ms_on_a_processor_four_times_slower() {
         is_quick(&ben, &format!("a message: {name}"), || {
             write(&ada, "#text", &text);
             ada.click("#send");
-            sees(&ben, &format!("$$('.message .text').at(-1)?.textContent === {}", json!(text)));
+            ben.wait_for_change(&format!("$$('.message .text').at(-1)?.textContent === {}", json!(text)));
         });
         let topic: String = text.chars().take(200).collect();
         is_quick(&ben, &format!("a topic: {name}"), || {
@@ -34,7 +34,7 @@ fn no_text_keeps_the_scripts_busy_for_50_ms_on_a_processor_four_times_slower() {
             ada.fill("#ask-input", &topic);
             ada.press("Enter");
             ada.wait_for("!$('#ask-dialog').open");
-            sees(&ben, &format!("$('#room-topic').textContent === {}", json!(topic.replace('\n', "").trim())));
+            ben.wait_for_change(&format!("$('#room-topic').textContent === {}", json!(topic.replace('\n', "").trim())));
         });
         for field in ["#text", "#filter"] {
             is_quick(&ben, &format!("{field}: {name}"), || write(&ben, field, &text));
@@ -50,7 +50,7 @@ fn no_text_keeps_the_scripts_busy_for_50_ms_on_a_processor_four_times_slower() {
             is_quick(&ben, &format!("{field}: {name}"), || {
                 ben.evaluate(&format!("($('{note}').textContent = '', true)"));
                 write(&ben, field, &text);
-                sees(&ben, &format!("$('{note}').textContent !== ''")); // The search has ended.
+                ben.wait_for_change(&format!("$('{note}').textContent !== ''")); // The search has ended.
             });
         }
         ben.click(&format!("{dialog} .close"));
@@ -69,19 +69,6 @@ fn write(user: &User, field: &str, text: &str) {
         }}))",
         field = json!(field),
         text = json!(text),
-    ));
-}
-
-/// Waits until a change of the page makes `condition` true, with less work for the page than a look at each frame.
-#[track_caller]
-fn sees(user: &User, condition: &str) {
-    user.evaluate(&format!(
-        "new Promise((resolve) => {{
-            const isSeen = () => {condition};
-            if (isSeen()) resolve(true);
-            const all = {{ childList: true, characterData: true, subtree: true }};
-            new MutationObserver(() => isSeen() && resolve(true)).observe(document.body, all);
-        }})"
     ));
 }
 
