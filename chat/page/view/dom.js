@@ -3,6 +3,7 @@
  * as text, never as HTML.
  */
 
+import { fold } from '../names.js';
 import { copyStops } from './roving.js';
 
 const TONES = 8;
@@ -82,6 +83,15 @@ export function appendInPieces(list, items, elementOf, { first }) {
     if (rest.length > 0) requestAnimationFrame(append);
   };
   append();
+}
+
+/** Removes the items of a list whose names do not match a search, and those that are still to come. */
+export function keepMatching(list, search) {
+  awaited.delete(list);
+  const wanted = fold(search.trim());
+  for (const item of [...list.children]) {
+    if (!fold(find(item, '.name').textContent).includes(wanted)) item.remove();
+  }
 }
 
 /**
