@@ -68,9 +68,10 @@ const preview = new Preview({
   client,
   model,
   joined: () => showRoomOfAddress(),
+  renamed: () => rooms.render(),
   openUser: (name) => userDialog.show(name),
 });
-const rooms = startRooms({ client, model, current: () => conversation.room, open });
+const rooms = startRooms({ client, model, current: () => conversation.room, title: () => preview.name, open });
 const signIn = new SignIn({ client, model, onSignedIn: () => client.connect() });
 startAccount({ client, model, signedOut });
 startSettings({ model, beforeReload: () => signIn.keepForm() });

@@ -6,7 +6,7 @@
 
 import { errorText, t } from '../strings.js';
 import { find, fromTemplate, setText } from './dom.js';
-import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
+import { messageElement, placeAfter, separator, showBlocked, showBlockedIn, showDeleted, unsentElement } from './message.js';
 import { roveFocus } from './roving.js';
 import { Scrolling } from './scrolling.js';
 
@@ -177,10 +177,7 @@ export class Log {
   /** The user has blocked or unblocked another user. */
   blockedChanged() {
     if (!this.#model.you) return;
-    for (const entry of this.#entries) {
-      const hidden = entry.element.classList.contains('hidden-text');
-      if (hidden !== this.#model.blocked.has(entry.message.from)) showBlocked(entry, !hidden);
-    }
+    showBlockedIn(this.#entries, this.#model.blocked);
   }
 
   /** Shows the state of a message of the user, if it belongs to this room. */

@@ -59,6 +59,14 @@ export function showBlocked({ element, message }, blocked) {
   else showText(find(element, '.text'), message.text ?? '');
 }
 
+/** Hides the texts of the messages by blocked users, and shows the others. `entries` are those of `placeAfter`. */
+export function showBlockedIn(entries, blocked) {
+  for (const entry of entries) {
+    const isHidden = entry.element.classList.contains('hidden-text');
+    if (isHidden !== blocked.has(entry.message.from)) showBlocked(entry, !isHidden);
+  }
+}
+
 /**
  * Updates what depends on the previous message: the separator for a new day, the one
  * before the first unread message, and whether this message starts a group. If that fails, the message is there

@@ -14,10 +14,10 @@ const MAX_COUNT = 99;
 const RIGHT_TO_LEFT = /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC\u{10800}-\u{10FFF}\u{1E800}-\u{1EFFF}]/u;
 
 /**
- * Lists the rooms. `current()` returns the number of the open room, `open(room)` opens another.
- * Returns `render()`, and `focus(room)`, which focuses the link of a room.
+ * Lists the rooms. `current()` returns the number of the open room, or null, `title()` the name of what is open
+ * instead; `open(room)` opens another. Returns `render()`, and `focus(room)`, which focuses the link of a room.
  */
-export function startRooms({ client, model, current, open }) {
+export function startRooms({ client, model, current, title, open }) {
   const render = () => {
     const shown = matching(model, $('filter').value);
     const invitations = shown.filter(({ role }) => role === 'invited');
@@ -32,7 +32,7 @@ export function startRooms({ client, model, current, open }) {
     $('directs-more').hidden = !model.hasOlder;
     $('rooms-part').hidden = isSearch && $('room-list').childElementCount === 0;
     $('directs-part').hidden = isSearch && !model.hasOlder && $('direct-list').childElementCount === 0;
-    showTitle(model, current());
+    showTitle(model, model.rooms.get(current())?.name ?? title());
   };
   roveFocus($('rooms'), 'li :is(a, button)', { above: $('filter') });
   model.watch(['rooms', 'presence', 'you'], render);
@@ -135,8 +135,7 @@ function byActivity(a, b) {
   return b.active - a.active;
 }
 
-function showTitle(model, current) {
-  const name = model.rooms.get(current)?.name;
+function showTitle(model, name) {
   const shownName = RIGHT_TO_LEFT.test(name) ? isolated(name) : name;
   const title = name ? `${shownName} – switchboard` : 'switchboard';
   const count = model.unread + model.invitations;
