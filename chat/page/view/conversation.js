@@ -30,7 +30,7 @@ export class Conversation {
   constructor({ client, model, openUser }) {
     this.#client = client;
     this.#model = model;
-    client.on('message', (message) => this.#logs.get(message.room)?.add(message));
+    client.on('message', (message) => this.#received(message));
     client.on('pending', (item) => this.#logs.forEach((log) => log.pending(item)));
     client.on('gap', ({ room }) => this.#logs.get(room)?.reset());
     client.on('gone', ({ room }) => this.#drop(room));
@@ -111,6 +111,13 @@ export class Conversation {
     return log;
   }
 
+  #received(message) {
+    const log = this.#logs.get(message.room);
+    log?.add(message);
+    // It counts as read before the counts are shown.
+    if (message.room === this.#room && log?.followsEnd && this.#isWatched) this.#saw(message.seq);
+  }
+
   #drop(room) {
     this.#logs.get(room)?.element.remove();
     this.#logs.delete(room);
@@ -151,8 +158,11 @@ export class Conversation {
     if (!log.isAtEnd) setText($('newer'), this.#newerText());
 
     const seq = log.seenSeq;
-    if (!seq || !this.#isWatched) return;
-    log.saw(seq);
+    if (seq && this.#isWatched) this.#saw(seq);
+  }
+
+  #saw(seq) {
+    this.#log.saw(seq);
     const { room, read } = this.#model.rooms.get(this.#room);
     if (seq <= read) return;
     if (this.#read?.room !== room) this.#sendRead();

@@ -33,4 +33,5 @@ mod sessions;
 mod settings;
 mod tab_stops;
 mod text_direction;
+mod unread;
 mod untrusted_text;
