@@ -94,6 +94,7 @@ export const strings = {
     none: 'Choose a room to start chatting.',
     newer: { one: '{count} new message', other: '{count} new messages' },
     newer_since: { one: '{count} new since {time} · Jump to latest', other: '{count} new since {time} · Jump to latest' },
+    newer_since_short: { one: '{count} new since {time}', other: '{count} new since {time}' },
     to_end: 'Jump to latest',
     typing: { one: '{names} is typing…', other: '{names} are typing…' },
     many_typing: 'Several people are typing…',

@@ -93,6 +93,7 @@ export const strings = {
     none: 'Choisissez un salon pour commencer à discuter.',
     newer: { one: '{count} nouveau message', other: '{count} nouveaux messages' },
     newer_since: { one: '{count} nouveau message depuis {time} · Aller à la fin', other: '{count} nouveaux messages depuis {time} · Aller à la fin' },
+    newer_since_short: { one: '{count} nouveau depuis {time}', other: '{count} nouveaux depuis {time}' },
     to_end: 'Aller aux derniers messages',
     typing: { one: '{names} est en train d’écrire…', other: '{names} sont en train d’écrire…' },
     many_typing: 'Plusieurs personnes sont en train d’écrire…',

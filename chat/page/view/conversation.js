@@ -5,7 +5,7 @@
 
 import { locale, t } from '../strings.js';
 import { ask } from './dialogs.js';
-import { $, debounced, oncePerFrame, setText } from './dom.js';
+import { $, debounced, narrow, oncePerFrame, setText, touch } from './dom.js';
 import { Log } from './log.js';
 import { showMark } from './rooms.js';
 import { showText } from './text.js';
@@ -52,7 +52,7 @@ export class Conversation {
     });
     $('newer').addEventListener('click', () => {
       this.#log.toEnd();
-      $('text').focus();
+      focusField();
     });
     $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openUser));
   }
@@ -177,7 +177,8 @@ export class Conversation {
     const since = this.#log.unreadSince;
     if (since === null) return t('room.newer', { count: unread });
     const isToday = new Date(since).toDateString() === new Date().toDateString();
-    return t('room.newer_since', { count: unread, time: (isToday ? clock : calendar).format(since) });
+    const text = narrow.matches ? 'room.newer_since_short' : 'room.newer_since';
+    return t(text, { count: unread, time: (isToday ? clock : calendar).format(since) });
   }
 
   // If this fails, the next `welcome` has the old read position, and the new one is sent again.
@@ -202,7 +203,7 @@ export class Conversation {
     else if (target.closest('.discard')) this.#client.discard(key);
     else if (target.closest('.delete')) this.#delete(message);
     else return;
-    if (key) $('text').focus(); // The focused button is gone.
+    if (key) focusField(); // The focused button is gone.
   }
 
   #delete(message) {
@@ -217,4 +218,9 @@ export class Conversation {
       act: () => this.#client.emit('delete', { room, seq }),
     });
   }
+}
+
+// The keyboard of a phone would cover the messages.
+function focusField() {
+  (touch.matches ? $('room-name') : $('text')).focus();
 }

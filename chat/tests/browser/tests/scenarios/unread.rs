@@ -1,7 +1,7 @@
 //! Which messages count as unread, where "New" stands among them, and where messages are missing.
 
 use serde_json::{Value, json};
-use switchboard_browser::{Chat, Page, Sources};
+use switchboard_browser::{Chat, Display, Page, Sources};
 
 use crate::{
     history::send_messages,
@@ -220,4 +220,34 @@ fn the_rest_of_a_long_list_of_blocked_users_counts_again_only_where_they_have_wr
             "blocks: ; Cem,Fay",
         ])
     );
+}
+
+/// In each language the button that leads to the end is one line, and no keyboard opens over the messages.
+#[test]
+fn on_a_phone_the_way_to_the_latest_message_is_one_line_and_opens_no_keyboard() {
+    let chat = Chat::open(RATES);
+    let ada = chat.user("Ada");
+    for (language, number) in [("en-GB", 1..=45), ("fr", 46..=90), ("zh", 91..=135)] {
+        let phone = Display { width: 360, height: 740, touch: true, language, ..Display::default() };
+        let ben = chat.visitor(&format!("Ben {language}"), phone);
+        ben.register();
+        let last = *number.end();
+        send_messages(&ada, number);
+        ben.sees_unread("Lobby", 45);
+        ben.open("Lobby");
+        let text = "$('#newer').firstChild";
+        ben.wait_for(&format!("/\\d\\d[:.]\\d\\d/.test({text}.textContent)"));
+        let lines = format!(
+            "(() => {{
+                const range = document.createRange();
+                range.selectNodeContents({text});
+                const inner = $('#newer').scrollWidth <= $('#newer').clientWidth;
+                return [range.getClientRects().length, inner, $('#newer').offsetHeight < 50];
+            }})()"
+        );
+        assert_eq!(ben.evaluate(&lines), json!([1, true, true]), "{language}");
+        ben.click("#newer");
+        ben.wait_for_value(LAST_SEEN, format!("Message {last}"));
+        ben.wait_for_value("document.activeElement.id", "room-name");
+    }
 }
