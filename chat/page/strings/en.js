@@ -33,9 +33,9 @@ export const strings = {
     password_hint: 'At least {min_password} characters.',
     show: 'Show password',
     no_name: 'Please enter a name.',
-    long_name: 'Names can be at most {max_name} characters long. This one has {count}.',
+    long_name: 'Names can have at most {max_name} characters. This one has {count}.',
     no_password: 'Please enter your password.',
-    short_password: 'Passwords must be at least {min_password} characters.',
+    short_password: 'Passwords must have at least {min_password} characters.',
   },
 
   expired: {
@@ -65,17 +65,17 @@ export const strings = {
   notice: {
     region: 'Notices',
     from: '{from}, {time}:',
-    unsent: 'Not sent because you’re no longer in the room:',
+    unsent: 'Not sent because you’re no longer in this room or conversation:',
   },
 
   rooms: {
     region: 'Rooms and conversations',
     filter: 'Jump to…',
-    filter_label: 'Filter rooms and conversations',
+    filter_label: 'Jump to a room or a person',
     invitations: 'Invitations',
     rooms: 'Rooms',
     directs: 'Direct messages',
-    no_directs: 'Click someone’s name to message them privately.',
+    no_directs: 'Select someone’s name to message them privately.',
     older: 'Show older conversations',
     find: 'Find or create a room',
     accept: 'Join',
@@ -91,10 +91,12 @@ export const strings = {
 
   room: {
     back: 'Back to rooms',
-    none: 'Choose a room to start chatting.',
+    none: 'Choose a room or a conversation to start chatting.',
     newer: { one: '{count} new message', other: '{count} new messages' },
     newer_since: { one: '{count} new since {time} · Jump to latest', other: '{count} new since {time} · Jump to latest' },
+    newer_since_day: { one: '{count} new since {day} · Jump to latest', other: '{count} new since {day} · Jump to latest' },
     newer_since_short: { one: '{count} new since {time}', other: '{count} new since {time}' },
+    newer_since_day_short: { one: '{count} new since {day}', other: '{count} new since {day}' },
     to_end: 'Jump to latest',
     typing: { one: '{names} is typing…', other: '{names} are typing…' },
     many_typing: 'Several people are typing…',
@@ -104,6 +106,7 @@ export const strings = {
     region: 'Topic and latest messages',
     join: 'Join room',
     lead: 'You’re previewing this room. Join to send messages.',
+    invited_by: '{name} has invited you to this room.',
     empty: 'There are no messages yet.',
     unknown: 'This room doesn’t exist, or you need an invitation to see it.',
   },
@@ -125,6 +128,7 @@ export const strings = {
     deleted: 'This message was deleted.',
     deleted_by: 'Deleted by {name}.',
     delete: 'Delete message',
+    delete_ask: 'Delete this message?',
     delete_text: 'No one will be able to read it anymore.',
     delete_yes: 'Delete',
     joined: '{from} joined',
@@ -142,6 +146,7 @@ export const strings = {
   composer: {
     label: 'Message',
     hint: 'Message {name}',
+    hint_direct: 'Message {name}',
     send: 'Send',
     gone: 'This account no longer exists, so you can’t send messages here.',
     left: { one: '{count} character left', other: '{count} characters left' },
@@ -150,20 +155,24 @@ export const strings = {
 
   details: {
     title: 'About this room',
+    title_direct: 'About this conversation',
     toggle: 'Room details',
+    toggle_direct: 'Conversation details',
     topic: 'Topic',
     no_topic: 'No topic yet.',
     topic_edit: 'Change topic',
     members: { one: '{count} member', other: '{count} members' },
     members_unknown: 'Members',
+    members_direct: 'People',
     invite: 'Invite someone',
     invited: '{name} has been invited.',
     actions: 'Actions',
-    banned: 'Banned',
+    banned: 'Banned people',
     unban: 'Unban {name}?',
     unban_yes: 'Unban',
     leave: 'Leave',
     leave_ask: 'Leave {name}?',
+    leave_ask_direct: 'Leave the conversation with {name}?',
     leave_public: 'You can rejoin at any time.',
     leave_invited: 'You’ll need an invitation to come back.',
     leave_direct: 'The conversation will disappear from your list. Its messages will be kept.',
@@ -178,8 +187,8 @@ export const strings = {
   gone: {
     kicked: 'You were removed from {name}.',
     banned: 'You were banned from {name}.',
-    removed: '{name} was deleted.',
-    meanwhile: 'You’re no longer in {name}.',
+    removed: 'The room {name} was deleted.',
+    meanwhile: '{name} is no longer in your list.',
   },
 
   find: {
@@ -242,7 +251,7 @@ export const strings = {
     password_hint: 'At least {min_password} characters. You’ll be signed out everywhere else.',
     password_change: 'Change password',
     password_changed: 'Your password has been changed.',
-    sessions_title: 'Where you are signed in',
+    sessions_title: 'Where you’re signed in',
     this_session: 'This browser',
     device: '{program} on {system}',
     device_app: 'App',
@@ -259,7 +268,7 @@ export const strings = {
     logout_unsent: 'Some of your messages haven’t been sent yet. They’ll be lost.',
     delete: 'Delete account',
     delete_ask: 'Delete your account?',
-    delete_text: 'This can’t be undone. Your messages will stay.',
+    delete_text: 'This can’t be undone. Your messages will be kept.',
     delete_rooms: {
       one: 'You’re the last member of {names}. That room and all its messages will be deleted too.',
       other: 'You’re the last member of {names}. Those rooms and all their messages will be deleted too.',
@@ -297,19 +306,20 @@ export const strings = {
     name_taken: 'This name, or one that looks the same, is already taken.',
     too_long: 'This is too long.',
     too_fast: 'You’re doing that too fast. Wait a moment.',
-    too_many_rooms: 'You’ve reached the limit for rooms.',
+    too_many_rooms: 'You’ve reached the limit for rooms. Leave some of them first.',
     too_many_invitations: 'Too many invitations are still unanswered. Try again later.',
     too_many_blocks: 'You’ve reached the limit for blocked people.',
     too_many_connections: 'You have this chat open in too many places.',
     overloaded: 'The server is very busy. Try again in a moment.',
     storage: 'The server couldn’t save this. Try again.',
+    internal: 'Something went wrong on the server. Try again later.',
     unknown: 'The server can’t tell whether this was saved. Check before you try again.',
     no_session: 'You’re not signed in.',
-    unknown_room: 'This room doesn’t exist.',
+    unknown_room: 'This room doesn’t exist, or you’re not in it.',
     unknown_person: 'No one has that name.',
     unknown_message: 'This message doesn’t exist.',
     unknown_session: 'This session has already ended.',
-    not_member: 'You and this person must both be in the room.',
+    not_member: 'You’re not in this room.',
     not_owner: 'Only room owners can do this.',
     not_operator: 'Only operators can do this.',
     banned: 'You’re banned from this room.',
@@ -332,7 +342,8 @@ export const strings = {
   // Texts for codes that mean something else for this event.
   errors_of: {
     create: {
-      bad_name: 'Room names must be 1–{max_room_name} characters, without special characters.',
+      bad_name: 'Room names must have 1 to {max_room_name} characters, and no special ones.',
+      name_taken: 'There’s already a room with this name, or with one that looks the same.',
       too_many_rooms: 'You’ve reached the limit for rooms you can create or join.',
     },
     delete_account: {
@@ -345,8 +356,14 @@ export const strings = {
       banned: 'This person is banned from the room.',
       blocked: 'This person isn’t accepting invitations from you.',
     },
+    kick: {
+      not_member: 'You and this person must both be in the room.',
+    },
     password: {
       bad_credentials: 'Wrong password.',
+    },
+    role: {
+      not_member: 'You and this person must both be in the room.',
     },
     say: {
       unknown: 'The server can’t tell whether it has this message. Try again: it won’t be sent twice.',

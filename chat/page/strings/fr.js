@@ -64,17 +64,17 @@ export const strings = {
   notice: {
     region: 'Annonces',
     from: '{from}, {time}\u00A0:',
-    unsent: 'Message non envoyé, car vous n’êtes plus dans le salon\u00A0:',
+    unsent: 'Message non envoyé, car ce salon ou cette conversation n’est plus dans votre liste\u00A0:',
   },
 
   rooms: {
     region: 'Salons et conversations',
     filter: 'Aller à…',
-    filter_label: 'Filtrer les salons et les conversations',
+    filter_label: 'Rechercher un salon ou une personne',
     invitations: 'Invitations',
     rooms: 'Salons',
     directs: 'Messages privés',
-    no_directs: 'Cliquez sur un nom pour commencer une conversation privée.',
+    no_directs: 'Sélectionnez un nom pour commencer une conversation privée.',
     older: 'Afficher les conversations plus anciennes',
     find: 'Trouver ou créer un salon',
     accept: 'Rejoindre',
@@ -90,10 +90,12 @@ export const strings = {
 
   room: {
     back: 'Retour aux salons',
-    none: 'Choisissez un salon pour commencer à discuter.',
+    none: 'Choisissez un salon ou une conversation pour commencer à discuter.',
     newer: { one: '{count} nouveau message', other: '{count} nouveaux messages' },
     newer_since: { one: '{count} nouveau message depuis {time} · Aller à la fin', other: '{count} nouveaux messages depuis {time} · Aller à la fin' },
+    newer_since_day: { one: '{count} nouveau message depuis le {day} · Aller à la fin', other: '{count} nouveaux messages depuis le {day} · Aller à la fin' },
     newer_since_short: { one: '{count} nouveau depuis {time}', other: '{count} nouveaux depuis {time}' },
+    newer_since_day_short: { one: '{count} nouveau depuis le {day}', other: '{count} nouveaux depuis le {day}' },
     to_end: 'Aller aux derniers messages',
     typing: { one: '{names} est en train d’écrire…', other: '{names} sont en train d’écrire…' },
     many_typing: 'Plusieurs personnes sont en train d’écrire…',
@@ -103,6 +105,7 @@ export const strings = {
     region: 'Sujet et derniers messages',
     join: 'Rejoindre le salon',
     lead: 'Ceci est un aperçu du salon. Rejoignez-le pour écrire.',
+    invited_by: '{name} vous invite à rejoindre ce salon.',
     empty: 'Il n’y a pas encore de messages.',
     unknown: 'Ce salon n’existe pas, ou il faut une invitation pour le voir.',
   },
@@ -123,7 +126,8 @@ export const strings = {
     blocked: 'Message masqué\u00A0: vous avez bloqué cette personne.',
     deleted: 'Ce message a été supprimé.',
     deleted_by: 'Supprimé par {name}.',
-    delete: 'Supprimer ce message',
+    delete: 'Supprimer le message',
+    delete_ask: 'Supprimer ce message\u202F?',
     delete_text: 'Plus personne ne pourra le lire.',
     delete_yes: 'Supprimer',
     joined: '{from} a rejoint le salon',
@@ -140,7 +144,8 @@ export const strings = {
 
   composer: {
     label: 'Message',
-    hint: 'Écrire à {name}',
+    hint: 'Écrire dans {name}',
+    hint_direct: 'Écrire à {name}',
     send: 'Envoyer',
     gone: 'Ce compte n’existe plus\u00A0: vous ne pouvez plus écrire ici.',
     left: { one: '{count} caractère restant', other: '{count} caractères restants' },
@@ -149,12 +154,15 @@ export const strings = {
 
   details: {
     title: 'À propos',
-    toggle: 'Détails',
+    title_direct: 'À propos',
+    toggle: 'Détails du salon',
+    toggle_direct: 'Détails de la conversation',
     topic: 'Sujet',
     no_topic: 'Aucun sujet pour l’instant.',
     topic_edit: 'Modifier le sujet',
     members: { one: '{count} membre', other: '{count} membres' },
     members_unknown: 'Membres',
+    members_direct: 'Personnes',
     invite: 'Inviter quelqu’un',
     invited: '{name} a reçu une invitation.',
     actions: 'Actions',
@@ -163,6 +171,7 @@ export const strings = {
     unban_yes: 'Débannir',
     leave: 'Quitter',
     leave_ask: 'Quitter {name}\u202F?',
+    leave_ask_direct: 'Quitter la conversation avec {name}\u202F?',
     leave_public: 'Vous pourrez revenir à tout moment.',
     leave_invited: 'Il vous faudra une invitation pour revenir.',
     leave_direct: 'La conversation disparaîtra de votre liste. Ses messages seront conservés.',
@@ -175,10 +184,10 @@ export const strings = {
   },
 
   gone: {
-    kicked: 'Vous avez été exclu(e) du salon {name}.',
-    banned: 'Vous avez été banni(e) du salon {name}.',
+    kicked: 'Vous ne faites plus partie du salon {name}.',
+    banned: 'L’accès au salon {name} vous est désormais interdit.',
     removed: 'Le salon {name} a été supprimé.',
-    meanwhile: 'Vous n’êtes plus dans {name}.',
+    meanwhile: '{name} n’est plus dans votre liste.',
   },
 
   find: {
@@ -192,7 +201,7 @@ export const strings = {
     topic: 'Sujet (facultatif)',
     kind: 'Qui peut rejoindre le salon',
     public: 'Tout le monde',
-    invited: 'Personnes invitées',
+    invited: 'Sur invitation',
     create: 'Créer',
   },
 
@@ -296,22 +305,23 @@ export const strings = {
     name_taken: 'Ce nom, ou un nom qui lui ressemble, est déjà pris.',
     too_long: 'Le texte est trop long.',
     too_fast: 'Vous allez trop vite. Patientez un instant.',
-    too_many_rooms: 'Nombre maximal de salons atteint.',
+    too_many_rooms: 'Nombre maximal de salons atteint. Quittez-en d’abord quelques-uns.',
     too_many_invitations: 'Trop d’invitations sont sans réponse. Réessayez plus tard.',
     too_many_blocks: 'Nombre maximal de personnes bloquées atteint.',
     too_many_connections: 'Vous avez ouvert ce chat à trop d’endroits.',
     overloaded: 'Le serveur est très occupé. Réessayez dans un instant.',
     storage: 'Le serveur n’a pas pu enregistrer la modification. Réessayez.',
+    internal: 'Une erreur est survenue sur le serveur. Réessayez plus tard.',
     unknown: 'Le serveur ne sait pas si la modification a été enregistrée. Vérifiez avant de réessayer.',
     no_session: 'Connectez-vous pour continuer.',
-    unknown_room: 'Ce salon n’existe pas.',
+    unknown_room: 'Ce salon n’existe pas, ou vous n’en êtes pas membre.',
     unknown_person: 'Personne ne porte ce nom.',
     unknown_message: 'Ce message n’existe pas.',
     unknown_session: 'Cette session est déjà terminée.',
-    not_member: 'Vous et cette personne devez être membres du salon.',
+    not_member: 'Vous n’êtes pas membre de ce salon.',
     not_owner: 'Seuls les propriétaires du salon peuvent faire cela.',
     not_operator: 'Seuls les opérateurs peuvent faire cela.',
-    banned: 'Vous avez été banni(e) de ce salon.',
+    banned: 'L’accès à ce salon vous est interdit.',
     blocked: 'Cette personne n’accepte pas vos messages.',
     blocking: 'Vous avez bloqué cette personne.',
     yourself: 'Vous ne pouvez pas faire cela avec votre propre compte.',
@@ -331,6 +341,7 @@ export const strings = {
   errors_of: {
     create: {
       bad_name: 'Un nom de salon doit comporter de 1 à {max_room_name} caractères, sans caractères spéciaux.',
+      name_taken: 'Un salon porte déjà ce nom, ou un nom qui lui ressemble.',
       too_many_rooms: 'Nombre maximal de salons créés ou rejoints atteint.',
     },
     delete_account: {
@@ -343,8 +354,14 @@ export const strings = {
       banned: 'Cette personne est bannie du salon.',
       blocked: 'Cette personne n’accepte pas vos invitations.',
     },
+    kick: {
+      not_member: 'Vous et cette personne devez être membres du salon.',
+    },
     password: {
       bad_credentials: 'Mot de passe incorrect.',
+    },
+    role: {
+      not_member: 'Vous et cette personne devez être membres du salon.',
     },
     say: {
       unknown: 'Le serveur ne sait pas s’il a reçu ce message. Réessayez\u00A0: il ne sera pas envoyé deux fois.',

@@ -123,7 +123,8 @@ export class Composer {
   #showHint() {
     const room = this.#model.rooms.get(this.#room);
     if (!room) return;
-    this.#input.placeholder = t('composer.hint', { name: room.name });
+    const hint = room.kind === 'direct' ? 'composer.hint_direct' : 'composer.hint';
+    this.#input.placeholder = t(hint, { name: room.name });
     // Nobody reads what is written to an account that no longer exists.
     $('composer').hidden = room.gone ?? false;
     $('composer-gone').hidden = !room.gone;

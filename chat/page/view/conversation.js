@@ -177,8 +177,9 @@ export class Conversation {
     const since = this.#log.unreadSince;
     if (since === null) return t('room.newer', { count: unread });
     const isToday = new Date(since).toDateString() === new Date().toDateString();
-    const text = narrow.matches ? 'room.newer_since_short' : 'room.newer_since';
-    return t(text, { count: unread, time: (isToday ? clock : calendar).format(since) });
+    const short = narrow.matches ? '_short' : '';
+    if (isToday) return t(`room.newer_since${short}`, { count: unread, time: clock.format(since) });
+    return t(`room.newer_since_day${short}`, { count: unread, day: calendar.format(since) });
   }
 
   // If this fails, the next `welcome` has the old read position, and the new one is sent again.
@@ -211,7 +212,7 @@ export class Conversation {
     const seq = Number(message.dataset.seq);
     message.focus({ preventScroll: true }); // The message remains, its button does not.
     ask({
-      title: t('log.delete'),
+      title: t('log.delete_ask'),
       text: t('log.delete_text'),
       yes: t('log.delete_yes'),
       danger: true,

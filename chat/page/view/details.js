@@ -166,6 +166,10 @@ export class Details {
     if (!room) return;
     const owns = this.#model.isOwner(room);
     const direct = room.kind === 'direct';
+    const toggle = $('details-toggle');
+    toggle.title = t(direct ? 'details.toggle_direct' : 'details.toggle');
+    toggle.ariaLabel = toggle.title;
+    setText($('details-title'), t(direct ? 'details.title_direct' : 'details.title'));
     $('about').hidden = direct;
     $('topic-edit').hidden = !owns;
     showText($('about-topic'), room.topic || t('details.no_topic'));
@@ -190,6 +194,7 @@ export class Details {
   }
 
   get #membersTitle() {
+    if (this.#model.rooms.get(this.#room).kind === 'direct') return t('details.members_direct');
     if (this.#count === null) return t('details.members_unknown');
     return t('details.members', { count: this.#count });
   }
@@ -231,7 +236,7 @@ export class Details {
 
   #leave() {
     const { room, name, kind, gone } = this.#model.rooms.get(this.#room);
-    const title = t('details.leave_ask', { name });
+    const title = t(kind === 'direct' ? 'details.leave_ask_direct' : 'details.leave_ask', { name });
     const last = {
       title,
       text: t(kind === 'direct' ? 'details.leave_last_direct' : 'details.leave_last'),

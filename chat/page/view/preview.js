@@ -147,7 +147,7 @@ export class Preview {
     if (this.#entries) this.#scrolling.keep(this.#firstVisible()?.element, () => this.#showMessages(messages));
     else this.#showMessages(messages);
     if (this.#isFocusDue) this.#scrolling.toEnd();
-    const lead = room.by ? t('rooms.invited_by', { name: room.by }) : t('preview.lead');
+    const lead = room.by ? t('preview.invited_by', { name: room.by }) : t('preview.lead');
     setText($('preview-note'), this.#entries.length > 0 ? lead : `${lead} ${t('preview.empty')}`);
     $('preview-join').hidden = false;
     $('preview-decline').hidden = room.role !== 'invited';

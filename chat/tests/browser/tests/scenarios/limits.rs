@@ -30,11 +30,11 @@ fn the_page_allows_and_names_what_the_server_allows() {
     ada.fill("#name", &"A".repeat(65));
     ada.fill("#password", "correct horse battery staple");
     ada.press("Enter");
-    sees(&ada, "#sign-in-note", "Names can be at most 64 characters long. This one has 65.");
+    sees(&ada, "#sign-in-note", "Names can have at most 64 characters. This one has 65.");
     ada.fill("#name", &"e\u{301}".repeat(64));
     ada.fill("#password", "short");
     ada.press("Enter");
-    sees(&ada, "#sign-in-note", "Passwords must be at least 8 characters.");
+    sees(&ada, "#sign-in-note", "Passwords must have at least 8 characters.");
     ada.fill("#password", &"long".repeat(65));
     ada.press("Enter");
     sees(&ada, "#sign-in-note", "This password isn’t valid. Use 8 to 256 characters.");
@@ -45,7 +45,7 @@ fn the_page_allows_and_names_what_the_server_allows() {
     ada.fill("#create-name", &"R".repeat(61));
     ada.fill("#create-topic", &"t".repeat(300));
     ada.click("#create");
-    sees(&ada, "#create-note", "Room names must be 1–60 characters, without special characters.");
+    sees(&ada, "#create-note", "Room names must have 1 to 60 characters, and no special ones.");
     ada.fill("#create-name", &"R".repeat(60));
     ada.click("#create");
     sees(&ada, "#room-name", &"R".repeat(60));
@@ -73,5 +73,5 @@ fn a_log_in_is_refused_by_the_server_alone() {
     sees(&ada, "#sign-in-note", "Wrong name or password.");
     ada.click_on("$('#mode-register').parentElement");
     ada.sign_in();
-    sees(&ada, "#sign-in-note", "Names can be at most 3 characters long. This one has 12.");
+    sees(&ada, "#sign-in-note", "Names can have at most 3 characters. This one has 12.");
 }

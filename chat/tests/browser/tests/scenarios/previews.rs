@@ -50,6 +50,8 @@ fn a_room_that_the_user_may_not_see_looks_like_none() {
     ben.wait_for("$('#invitation-list [data-room]')");
     go_to(&ben, 2);
     ben.wait_for_value("$('#preview-name').textContent", "Den");
+    let note = "$('#preview-note').textContent.replace(/[\\u2068\\u2069]/g, '')";
+    ben.wait_for_value(note, "Ada has invited you to this room.");
     ben.click("#preview-decline");
     ben.wait_for_value("[$('#room-name').textContent, $('#preview').hidden]", json!(["Lobby", true]));
 }

@@ -36,7 +36,7 @@ fn with_ben_away() -> (Chat, User, User) {
 
 /// Disconnects a user and closes the page: it must not read on meanwhile.
 #[track_caller]
-fn goes_away(chat: &Chat, user: &User) {
+pub(crate) fn goes_away(chat: &Chat, user: &User) {
     chat.browser.expect(Expected::NoConnection);
     user.network.cut();
     user.wait_until_disconnected();
@@ -45,7 +45,7 @@ fn goes_away(chat: &Chat, user: &User) {
 }
 
 #[track_caller]
-fn comes_back(user: &User) {
+pub(crate) fn comes_back(user: &User) {
     user.go(&format!("http://{}/", user.network.address()));
     user.wait_for("document.body.dataset.ready === ''");
     user.wait_until_connected();

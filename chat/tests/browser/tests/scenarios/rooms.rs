@@ -256,3 +256,21 @@ fn the_dot_of_a_user_online_does_not_stay_on_the_next_room() {
     ada.open("Lobby");
     ada.wait_for_value(dot, false);
 }
+
+#[test]
+fn no_text_of_a_private_conversation_speaks_of_a_room() {
+    let chat = Chat::open(&[]);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ben.say("Good evening.");
+    ada.sees_messages(&[("Ben", "Good evening.")]);
+    ada.open_direct_with("Ben");
+    ada.click("#leave");
+    ada.wait_for("$('#ask-dialog').open");
+    let texts = "['#conversation', '#details', '#ask-dialog'].flatMap((part) => [
+        $(part).innerText,
+        ...[...$(part).querySelectorAll('*')].filter((each) => each.checkVisibility())
+            .flatMap((each) => [each.title, each.ariaLabel, each.placeholder]),
+    ]).filter(Boolean)";
+    ada.wait_for(&format!("{texts}.some((text) => text.includes('conversation with'))"));
+    ada.wait_for_value(&format!("{texts}.filter((text) => /room|member/i.test(text))"), json!([]));
+}
