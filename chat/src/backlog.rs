@@ -107,8 +107,8 @@ const EVENT: u64 = 1 << 40;
 /// Added to the state while the connection waits.
 const WAITS: u64 = 1 << 63;
 /// Maximum events of a connection, and maximum bytes of them, beyond the last one.
-const MAX_EVENTS: u64 = 32;
-const MAX_BYTES: u64 = 128 << 10;
+pub(super) const MAX_EVENTS: u64 = 32;
+pub(super) const MAX_BYTES: u64 = 128 << 10;
 /// Bytes that an event takes beside its text.
 const OVERHEAD: usize = 256;
 /// Maximum length of an event that may use the second half of the memory, with [`OVERHEAD`].

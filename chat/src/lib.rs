@@ -40,7 +40,8 @@
 // | `proxy.rs` | the client's address behind a proxy |
 // | `wire.rs` | events as text |
 // | `backlog.rs` | the events of a connection that the core has not finished |
-// | `interface.rs` | the interface between connections and the core |
+// | `interface/` | the interface between connections and the core: traits and values |
+// | `front.rs` | the core for clients that speak JSON: decodes events, verifies passwords |
 // | `core/` | the thread that makes every decision, in one order |
 // | `store/` | the durable data, in SQLite |
 // | `name.rs`, `precis.rs` | the rules for names, and which names are the same |
@@ -65,6 +66,7 @@ mod credentials;
 mod device;
 mod files;
 mod fold;
+mod front;
 mod hash_queue;
 mod interface;
 mod name;

@@ -128,6 +128,6 @@ impl Peer {
 }
 
 /// Rate of events on a connection that has shown no credential: it needs one, and a few beats.
-const UNAUTHENTICATED_RATE: Rate = Rate { at_once: 10, per_second: 1.0 };
+pub(super) const UNAUTHENTICATED_RATE: Rate = Rate { at_once: 10, per_second: 1.0 };
 /// Rate of refused events, above which a connection is closed.
 const REFUSAL_RATE: Rate = Rate { at_once: 200, per_second: 20.0 };

@@ -11,9 +11,8 @@ use switchboard::Remote;
 use super::{
     Chat, ChatConfig, ChatCore, OpenError,
     api::{Api, MAX_BODY_BYTES},
-    core::CoreHandle,
     device::DeviceKey,
-    interface::RemoteDelivery,
+    front::Front,
     store::Store,
 };
 
@@ -36,7 +35,7 @@ pub struct ChatService {
 }
 
 struct Running {
-    core: Arc<CoreHandle>,
+    core: Arc<Front>,
     api: Api,
     thread: Option<JoinHandle<()>>,
 }
@@ -68,13 +67,9 @@ impl ChatService {
         let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("the store is taken once");
-            let (core, thread) = CoreHandle::start(
-                store,
-                Arc::clone(&self.config),
-                self.device_key.clone(),
-                RemoteDelivery::new(remote),
-            )
-            .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
+            let (config, device_key) = (Arc::clone(&self.config), self.device_key.clone());
+            let (core, thread) = Front::start(store, config, device_key, remote)
+                .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
             let api =
                 Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config), self.device_key.clone());

@@ -57,6 +57,11 @@ impl EventError {
         Self::new("no_session", "You are not signed in.")
     }
 
+    /// Returns the error for a user who acts on their own account, where only the password can be wrong.
+    pub(super) fn wrong_password() -> Self {
+        Self::new("bad_credentials", "The password is wrong.")
+    }
+
     /// Returns the error for a change that cannot be stored.
     pub(super) fn storage() -> Self {
         Self::new("storage", "The server cannot save this, and nothing was changed. Please try again later.")
@@ -137,9 +142,12 @@ impl EventId {
     }
 }
 
-/// Encodes `[event, data]`.
-pub(super) fn event(event: &str, data: &impl Serialize) -> String {
-    json(&(event, data))
+/// Encodes `[event, data]`, or `[event]` without data.
+pub(super) fn event(event: &str, data: Option<&impl Serialize>) -> String {
+    match data {
+        Some(data) => json(&(event, data)),
+        None => json(&[event]),
+    }
 }
 
 /// Encodes `["ack", result, id]`. The result is JSON already.

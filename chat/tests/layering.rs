@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["core"],
     // Connections and requests.
     &["site", "credentials", "attempts", "peer", "api", "app"],
+    &["front"],
     &["service", "accounts"],
     // The program. The empty name is the root of a crate.
     &["cli", "main", ""],
@@ -42,12 +43,12 @@ fn no_file_imports_a_module_of_a_layer_above_its_own() {
     }
 }
 
-/// All other files reach the core through the traits of `interface.rs`.
+/// All other files reach the core through the traits of `interface`.
 #[test]
-fn only_the_service_imports_the_core() {
+fn only_the_front_imports_the_core() {
     let is_core = |module: &str| module == "core" || module.starts_with("core::");
     for (module, imported) in imports() {
-        let allowed = is_core(&module) || module == "service";
+        let allowed = is_core(&module) || module == "front";
         assert!(allowed || !imported.iter().any(|other| is_core(other)), "{module} imports the core");
     }
 }
@@ -76,6 +77,21 @@ fn each_file_of_the_core_imports_only_those_above_it_in_its_table() {
         }
     }
     assert!(seen > 30, "only {seen} imports were read");
+}
+
+/// The rules are the same for every wire format and every store.
+#[test]
+fn the_core_names_no_format_no_database_and_no_sockets() {
+    let chat = chat();
+    let tests = chat.src().join("core/tests");
+    let rules: Vec<_> = chat.files_of("core").into_iter().filter(|(file, _)| !file.starts_with(&tests)).collect();
+    assert!(rules.len() > 20, "only {} files were read", rules.len());
+    for (file, source) in rules {
+        for path in chat.paths(&file, &source) {
+            let breach = ["serde_json", "rusqlite", "mio"].iter().find(|name| mentions(&path, name));
+            assert_eq!(breach, None, "{} names {path}", file.display());
+        }
+    }
 }
 
 #[test]

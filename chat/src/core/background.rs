@@ -7,14 +7,13 @@
 
 use super::{
     super::{
-        interface::Delivery,
+        interface::{Delivery, EndReason},
         store::{LOBBY, Millis, Role, RoomId, SessionId, StoreError, UserId},
     },
     clock::Now,
     costs::Stopwatch,
     lookup::other_member,
-    sessions::Reason,
-    state::{State, is_busy},
+    state::State,
 };
 
 /// Takes a step, of a few hundred microseconds. Returns whether there may be more.
@@ -68,7 +67,7 @@ impl State {
                     log::error!("background work has failed, and is tried again: {error}");
                     // All sessions are checked for foreign changes again.
                     (has_failed, self.foreign_changes) = (true, 0);
-                    if is_busy(error.cause()) {
+                    if error.is_busy() {
                         // Each other kind would wait as long as this one did.
                         break;
                     }
@@ -88,7 +87,7 @@ impl State {
     pub(super) fn end_overdue(&mut self, delivery: &impl Delivery) {
         for _ in 0..MAX_OVERDUE {
             let Some(connection) = self.presence.overdue(self.now.instant) else { break };
-            self.expire(connection, Reason::None);
+            self.expire(connection, EndReason::None);
         }
         for _ in 0..MAX_OVERDUE {
             let Some((session, live)) = self.presence.session_to_check(self.clock.now()) else { break };
@@ -108,7 +107,7 @@ impl State {
     }
 
     /// Closes all connections of a session.
-    fn expire_all(&mut self, session: SessionId, reason: Reason) {
+    fn expire_all(&mut self, session: SessionId, reason: EndReason) {
         for connection in self.presence.connections_of_session(session) {
             self.expire(connection, reason);
         }
@@ -127,7 +126,7 @@ impl State {
                     self.store.set_used(session.id, used)?;
                     self.presence.mark_stored(session.id, used);
                 }
-                _ => self.end_session(session, Reason::Idle)?,
+                _ => self.end_session(session, EndReason::Idle)?,
             }
         }
         Ok(!ended.is_empty())
@@ -150,7 +149,7 @@ impl State {
         for _ in 0..MAX_CHECKED {
             let Some(session) = self.unchecked.pop() else { return Ok(false) };
             if self.store.session(session)?.is_none() {
-                self.expire_all(session, Reason::Revoked);
+                self.expire_all(session, EndReason::Revoked);
             }
         }
         Ok(true)

@@ -2,63 +2,25 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use serde::Serialize;
-use switchboard::ConnectionId;
-
 use super::{
     super::{
+        interface::{Answer, ClientId},
         store::{SessionId, StoreError, UserId},
-        wire::{self, EventError, EventId},
+        wire::EventError,
     },
-    effects::Effect,
     state::State,
 };
 
 /// The event being handled: its sender, and the state to handle it with.
 pub(super) struct Call<'a> {
     pub(super) state: &'a mut State,
-    pub(super) connection: ConnectionId,
+    pub(super) connection: ClientId,
     pub(super) user: UserId,
     pub(super) session: SessionId,
-    pub(super) id: Option<&'a EventId>,
-}
-
-impl Call<'_> {
-    /// Returns the reply to this event, to be sent later: see [`Reply::Later`].
-    pub(super) fn pending_reply(&self) -> PendingReply {
-        PendingReply { connection: self.connection, id: self.id.cloned() }
-    }
-}
-
-/// A reply that a client still waits for.
-#[derive(Clone, Debug)]
-pub(super) struct PendingReply {
-    connection: ConnectionId,
-    id: Option<EventId>,
-}
-
-impl PendingReply {
-    /// Sends the reply, ahead of all effects from the index `before` on.
-    pub(super) fn send(&self, state: &mut State, before: usize, result: Result<(), EventError>) {
-        let reply = match (result, &self.id) {
-            (Ok(()), Some(id)) => wire::ack("{}", id),
-            (Ok(()), None) => return,
-            (Err(error), id) => wire::error(&error, id.as_ref()),
-        };
-        state.effects.insert(before, Effect::Send(self.connection, reply));
-    }
 }
 
 /// The result of a handler. A handler checks before it changes anything: one that refuses has changed nothing.
-pub(super) type HandlerResult = Result<Reply, Failure>;
-
-/// The acknowledgement of an event.
-pub(super) enum Reply {
-    /// An acknowledgement with this JSON.
-    Now(String),
-    /// No reply yet: a [`Call::pending_reply`] sends it later.
-    Later,
-}
+pub(super) type HandlerResult = Result<Answer, Failure>;
 
 /// Why an event was not handled.
 #[derive(Debug)]
@@ -71,12 +33,12 @@ pub(super) enum Failure {
 
 /// Returns success without a result.
 pub(super) fn done() -> HandlerResult {
-    Ok(Reply::Now("{}".to_owned()))
+    answer(Answer::Done {})
 }
 
 /// Returns success with this result.
-pub(super) fn result(value: &impl Serialize) -> HandlerResult {
-    Ok(Reply::Now(wire::json(value)))
+pub(super) fn answer(answer: Answer) -> HandlerResult {
+    Ok(answer)
 }
 
 /// Returns an error for the client.

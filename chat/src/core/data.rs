@@ -1,8 +1,7 @@
 //! Values in the data of events, checked while they are decoded: on the connection's thread, so that the core's thread
 //! does not spend its time on it.
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
 use super::super::{
@@ -12,34 +11,14 @@ use super::super::{
     name::BadName,
     password::{BadPassword, Password},
     token::{Token, TokenHash},
-    wire::EventError,
 };
 
-/// The data of an event.
-pub(super) trait FromData: Sized {
-    /// Decodes the data.
-    ///
-    /// # Errors
-    /// `bad_data`.
-    fn from_data(data: &RawValue) -> Result<Self, EventError>;
-}
-
-impl<T: DeserializeOwned> FromData for T {
-    fn from_data(data: &RawValue) -> Result<Self, EventError> {
-        serde_json::from_str(data.get()).map_err(|error| {
-            // Some errors quote the data, which may be long.
-            let shown: String = error.to_string().chars().take(100).collect();
-            EventError::new("bad_data", format!("Invalid data: {shown}."))
-        })
-    }
-}
-
 /// The data of an event that has none. Whatever a client sends is ignored.
-pub(super) struct NoData;
+pub(crate) struct NoData;
 
-impl FromData for NoData {
-    fn from_data(_: &RawValue) -> Result<Self, EventError> {
-        Ok(Self)
+impl<'de> Deserialize<'de> for NoData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
     }
 }
 
@@ -70,7 +49,7 @@ pub(super) struct AnyToken(pub(super) Option<TokenHash>);
 
 /// A password, or why it is not one.
 #[derive(Debug)]
-pub(super) struct AnyPassword(pub(super) Result<Password, BadPassword>);
+pub(crate) struct AnyPassword(pub(crate) Result<Password, BadPassword>);
 
 /// A text without control characters (each takes six bytes as JSON), except line breaks and tabs, and without white
 /// space at its end. It is empty if no character of it is visible.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     super::{
+        interface::Answer,
         store::{ACTIVITY_STEP, DirectMember, DirectsEnd, Role, RoomKind, RoomRow, StoreError, UserId},
         token::epoch,
     },
-    call::{Call, Failure, HandlerResult, refuse, result, too_fast},
+    call::{Call, Failure, HandlerResult, answer, refuse, too_fast},
     data::UserName,
     log::Position,
-    lookup::RoomView,
     state::{Action, State},
 };
 
@@ -40,16 +40,10 @@ pub(super) struct List {
     older: Option<DirectsEnd>,
 }
 
-#[derive(Serialize)]
-struct Conversations {
-    rooms: Vec<RoomView>,
-    older: Option<DirectsEnd>,
-}
-
 /// `conversations`: lists the user's direct rooms, a page at a time.
 pub(super) fn conversations(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
     let (rooms, end) = call.state.directs_of(call.user, data.as_ref().and_then(|list| list.older))?;
-    result(&Conversations { rooms, older: (!end.is_complete()).then_some(end) })
+    answer(Answer::Conversations { rooms, older: (!end.is_complete()).then_some(end) })
 }
 
 impl Call<'_> {
@@ -153,4 +147,4 @@ impl State {
 }
 
 /// Maximum direct rooms of a user that the user has begun. Those that others begin do not count.
-const MAX_BEGUN: usize = 1000;
+pub(super) const MAX_BEGUN: usize = 1000;

@@ -1,40 +1,37 @@
 //! The table of events, and how each event is decoded and dispatched to its handler.
 
-use switchboard::{CloseCode, ConnectionId};
+use serde::{Deserialize as _, Deserializer};
 
 use super::{
     super::{
-        store::StoreError,
-        wire::{self, EventError, EventId, Incoming},
+        interface::{Audience, BeginProof, ClientId, Closing, Content, Effect, Prover, Push},
+        store::{SessionId, StoreError, UserId},
+        wire::{EventError, EventId},
     },
-    call::{Call, Failure, HandlerResult, Reply, done, too_fast},
-    data::{FromData, NoData},
-    direct_rooms,
-    effects::Effect,
-    messages, moderation, notices,
-    queue::AnyEvent,
-    rooms, sign_in,
+    call::{Call, Failure, HandlerResult, done, too_fast},
+    data::NoData,
+    direct_rooms, messages, moderation, notices, rooms, sign_in,
     state::{Action, State},
-    user_lists, users,
+    user_lists,
+    users::{self, DeleteAccount, RemoveAccount},
 };
 
 /// A row of the table of events.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) name: &'static str,
-    kind: Kind,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(super) kind: Kind,
     /// How many events this one counts as: one for each 50 µs of the core's thread that it may take. Each
-    /// [`REPLY_BYTES`] of the reply count as one more.
+    /// [`ANSWER_BYTES`](super::state::ANSWER_BYTES) of the answer count as one more.
     pub(super) weight: u32,
     /// What the cost grows with.
     #[cfg_attr(not(test), expect(dead_code, reason = "a declaration that tests hold the handlers to"))]
     pub(super) grows: &'static [Growth],
-    decode: fn(&serde_json::value::RawValue) -> Result<Event, EventError>,
 }
 
 /// The kind of an event. It decides which rate limits the event is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// For any connection, signed in or not. Not charged to a user.
     Anyone,
     /// Only reads, and does not keep a session from ending as idle.
@@ -67,7 +64,7 @@ pub(super) enum Growth {
     Conversations,
 }
 
-/// Declares [`Event`], [`EVENTS`], and the dispatch to handlers, from one table.
+/// Declares [`EVENTS`], how each event is decoded, and its handler, from one table.
 macro_rules! events {
     (
         anyone { $($any_name:literal: $any:ident($any_data:ty) => $any_handler:path, weight $any_weight:literal;)+ }
@@ -77,36 +74,65 @@ macro_rules! events {
                     $(, grows with $($growth:ident),+)?;
             )+
         }
+        // Where a client is connected, the password is verified. The core gets the event without it.
+        proved {
+            $(
+                $proved_name:literal: $proof:ty, then $proved:ident($proved_data:ty) => $proved_handler:path,
+                    weight $proved_weight:literal;
+            )+
+        }
     ) => {
         /// The decoded data of an event.
-        enum Event { $($any($any_data),)+ $($event($data),)+ }
+        enum Data { $($any($any_data),)+ $($event($data),)+ $($proved($proved_data),)+ Refused(EventError) }
+
+        /// An event with passwords, as a client sends it.
+        pub(crate) enum Proof { $($proved($proof),)+ }
 
         /// Every event that a client may send.
-        pub(super) static EVENTS: &[Row] = &[
-            $(Row {
-                name: $any_name,
-                kind: Kind::Anyone,
-                weight: $any_weight,
-                grows: &[],
-                decode: |data| <$any_data>::from_data(data).map(Event::$any),
-            },)+
-            $(Row {
-                name: $name,
-                kind: Kind::$kind,
-                weight: $weight,
-                grows: &[$($(Growth::$growth),+)?],
-                decode: |data| <$data>::from_data(data).map(Event::$event),
-            },)+
+        pub(crate) static EVENTS: &[Row] = &[
+            $(Row { name: $any_name, kind: Kind::Anyone, weight: $any_weight, grows: &[] },)+
+            $(Row { name: $name, kind: Kind::$kind, weight: $weight, grows: &[$($(Growth::$growth),+)?] },)+
+            $(Row { name: $proved_name, kind: Kind::Changes, weight: $proved_weight, grows: &[] },)+
         ];
 
-        impl Decoded {
-            fn handle(&self, state: &mut State, connection: ConnectionId) -> HandlerResult {
-                match &self.event {
-                    $(Event::$any(data) => $any_handler(state, connection, data),)+
-                    $(Event::$event(data) => $handler(&mut self.call(state, connection)?, data),)+
+        /// Decodes the data of an event from any format.
+        ///
+        /// # Errors
+        /// The format's.
+        fn decode_data<'de, D: Deserializer<'de>>(name: &str, data: D) -> Option<Result<Decoded<Data>, D::Error>> {
+            Some(match name {
+                $($any_name => <$any_data>::deserialize(data).map(|data| Decoded::Event(Data::$any(data))),)+
+                $($name => <$data>::deserialize(data).map(|data| Decoded::Event(Data::$event(data))),)+
+                $($proved_name => <$proof>::deserialize(data).map(|data| Decoded::Proof(Proof::$proved(data))),)+
+                _ => return None,
+            })
+        }
+
+        impl Event {
+            fn handle(&self, state: &mut State, connection: ClientId) -> HandlerResult {
+                match &self.data {
+                    $(Data::$any(data) => $any_handler(state, connection, data),)+
+                    $(Data::$event(data) => $handler(&mut self.call(state, connection)?, data),)+
+                    $(Data::$proved(data) => $proved_handler(&mut self.call(state, connection)?, data),)+
+                    Data::Refused(error) => Err(Failure::Refused(error.clone())),
                 }
             }
         }
+
+        impl Proof {
+            /// Returns the row of the event.
+            pub(crate) fn row(&self) -> &'static Row {
+                match self { $(Self::$proved(_) => row_of($proved_name),)+ }
+            }
+        }
+
+        $(
+            impl From<($proved_data, Option<EventId>)> for Event {
+                fn from((data, id): ($proved_data, Option<EventId>)) -> Self {
+                    Self { row: row_of($proved_name), data: Data::$proved(data), id, is_charged: true }
+                }
+            }
+        )+
     };
 }
 
@@ -148,105 +174,136 @@ events! {
         "blocks": Blocks(Option<users::ListBlocked>) => users::blocks, Reads, weight 5;
         "sessions": Sessions(NoData) => users::sessions, Reads, weight 1, grows with Sessions;
         "revoke": Revoke(Option<users::Revoke>) => users::revoke, Changes, weight 8, grows with Sessions;
-        "password": Password(users::ChangePassword) => users::password, Changes, weight 1;
-        "delete_account": DeleteAccount(Option<users::DeleteAccount>) => users::delete_account, Changes, weight 8;
         // Notices.
         "notice": Notice(notices::Notice) => notices::notice, Broadcasts, weight 1;
         "dismiss": Dismiss(notices::Dismiss) => notices::dismiss, Reads, weight 1;
     }
-}
-
-/// A decoded event with its row.
-pub(super) struct Decoded {
-    row: &'static Row,
-    event: Event,
-    id: Option<EventId>,
-}
-
-/// Decodes an event with its data.
-///
-/// # Errors
-/// The error reply, with the event's id.
-pub(super) fn decode(incoming: Incoming) -> Result<Decoded, (EventError, Option<EventId>)> {
-    let Incoming { event: name, data, id } = incoming;
-    let Some(row) = EVENTS.iter().find(|row| row.name == name) else {
-        let shown: String = name.chars().take(32).collect();
-        return Err((EventError::new("unknown_event", format!("{shown:?} is not an event.")), id));
-    };
-    match (row.decode)(&data) {
-        Ok(event) => Ok(Decoded { row, event, id }),
-        Err(error) => Err((error, id)),
+    proved {
+        "password": users::ChangePassword, then SetPassword(users::SetPassword) => users::set_password, weight 1;
+        "delete_account": Option<users::DeleteAccount>, then RemoveAccount(users::RemoveAccount)
+            => users::remove_account, weight 8;
     }
 }
 
-impl AnyEvent<State> for Decoded {
-    fn name(&self) -> &'static str {
+/// A decoded event.
+pub(crate) struct Event {
+    row: &'static Row,
+    data: Data,
+    id: Option<EventId>,
+    /// Whether the user was charged for the event already, when a proof began.
+    is_charged: bool,
+}
+
+/// What a client has sent, decoded.
+pub(crate) enum Decoded<E = Event> {
+    Event(E),
+    /// An event with passwords, which are verified before the core gets it.
+    Proof(Proof),
+}
+
+/// Decodes the data of an event in any format. `id` is the id of the event. Returns `None` if there is no such event.
+///
+/// # Errors
+/// The format's.
+pub(crate) fn decode<'de, D: Deserializer<'de>>(
+    name: &str,
+    data: D,
+    id: Option<&EventId>,
+) -> Option<Result<Decoded, D::Error>> {
+    let row = EVENTS.iter().find(|row| row.name == name)?;
+    let event = |data| Decoded::Event(Event { row, data, id: id.cloned(), is_charged: false });
+    Some(decode_data(name, data)?.map(|decoded| match decoded {
+        Decoded::Event(data) => event(data),
+        // Guests have none.
+        Decoded::Proof(Proof::RemoveAccount(None)) => event(Data::RemoveAccount(RemoveAccount::default())),
+        Decoded::Proof(Proof::RemoveAccount(Some(DeleteAccount { password: None, remove }))) => {
+            event(Data::RemoveAccount(RemoveAccount { proved: None, remove }))
+        }
+        Decoded::Proof(proof) => Decoded::Proof(proof),
+    }))
+}
+
+impl Event {
+    /// Returns an event that is refused with this error, in the order of its connection's events.
+    pub(crate) fn refused(row: &'static Row, error: EventError, id: Option<EventId>) -> Self {
+        Self { row, data: Data::Refused(error), id, is_charged: true }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
         self.row.name
     }
 
-    fn id(&self) -> Option<&EventId> {
+    /// Returns the id by which the client waits for a reply.
+    pub(crate) fn id(&self) -> Option<&EventId> {
         self.id.as_ref()
     }
 
-    /// Handles the event. The reply comes ahead of all effects of the event.
-    fn run(&self, state: &mut State, connection: ConnectionId) -> Result<(), StoreError> {
+    /// Handles the event. The reply comes ahead of all effects of the event. Called again if the transaction was rolled
+    /// back.
+    pub(super) fn run(&self, state: &mut State, connection: ClientId) -> Result<(), StoreError> {
         let before = state.effects.len();
         let reply = match self.handle(state, connection) {
-            Ok(Reply::Now(result)) => {
-                self.charge_reply(state, connection, result.len());
-                self.id.as_ref().map(|id| wire::ack(&result, id))
-            }
-            Ok(Reply::Later) => None,
+            Ok(answer) => Ok(answer),
             Err(Failure::Refused(error)) => {
                 log::debug!("{connection}: {} is refused: {}", self.row.name, error.code);
-                Some(wire::error(&error, self.id.as_ref()))
+                Err(error)
             }
             Err(Failure::Store(error)) => return Err(error),
         };
-        if let Some(reply) = reply {
-            state.effects.insert(before, Effect::Send(connection, reply));
-        }
+        let reply = Content::Reply(self.id.clone(), reply);
+        state.effects.insert(before, Effect::Tell(Audience::One(connection), reply));
         Ok(())
     }
-}
 
-impl Decoded {
     /// Returns the call with which a handler for users that are signed in is called, after it was charged to the user's
     /// rate limits.
-    fn call<'a>(&'a self, state: &'a mut State, connection: ConnectionId) -> Result<Call<'a>, Failure> {
-        let Some((user, session)) = state.presence.identity_of(connection) else {
-            return Err(Failure::Refused(EventError::no_session()));
-        };
-        let Row { kind, weight, .. } = *self.row;
-        if let Err(wait) = state.rate_limit(Action::Event(weight), user) {
-            if state.rate_limit(Action::Refusal, user).is_err() {
-                state.effects.push(Effect::Shut(connection, CloseCode::POLICY_VIOLATION, wire::TOO_MANY_REFUSALS));
-            }
-            return too_fast(wait);
-        }
-        if kind != Kind::Reads {
-            state.presence.mark_used(session, state.clock.now());
-        }
-        if kind == Kind::Broadcasts {
-            state.rate_limit(Action::Message, user).or_else(too_fast)?;
-        }
-        Ok(Call { state, connection, user, session, id: self.id.as_ref() })
-    }
-
-    /// Charges the length of a reply to the user's rate limit. The next events wait for it.
-    fn charge_reply(&self, state: &mut State, connection: ConnectionId, bytes: usize) {
-        if let Some((user, _)) = state.presence.identity_of(connection)
-            && let Ok(weight) = u32::try_from(bytes / REPLY_BYTES)
-        {
-            state.charge_events(user, weight);
-        }
+    fn call<'a>(&self, state: &'a mut State, connection: ClientId) -> Result<Call<'a>, Failure> {
+        let (user, session) =
+            if self.is_charged { state.identity_of(connection)? } else { charge(state, connection, self.row)? };
+        Ok(Call { state, connection, user, session })
     }
 }
 
-fn beat(state: &mut State, connection: ConnectionId, _: &NoData) -> HandlerResult {
-    state.send(connection, r#"["beat"]"#.to_owned());
+impl State {
+    /// Begins an event for which the user must prove their password.
+    pub(super) fn begin_proof(&mut self, request: &BeginProof) -> Result<Result<Prover, EventError>, StoreError> {
+        let begun = charge(self, request.client, row_of(request.event)).and_then(|(user, _)| self.prover(user));
+        match begun {
+            Ok(prover) => Ok(Ok(prover)),
+            Err(Failure::Refused(error)) => Ok(Err(error)),
+            Err(Failure::Store(error)) => Err(error),
+        }
+    }
+
+    fn identity_of(&self, connection: ClientId) -> Result<(UserId, SessionId), Failure> {
+        self.presence.identity_of(connection).ok_or_else(|| Failure::Refused(EventError::no_session()))
+    }
+}
+
+/// Charges an event to its user's rate limits. Returns the user and the session.
+fn charge(state: &mut State, connection: ClientId, row: &Row) -> Result<(UserId, SessionId), Failure> {
+    let (user, session) = state.identity_of(connection)?;
+    if let Err(wait) = state.rate_limit(Action::Event(row.weight), user) {
+        if state.rate_limit(Action::Refusal, user).is_err() {
+            state.effects.push(Effect::Close(connection, Closing::TooManyRefusals));
+        }
+        return too_fast(wait);
+    }
+    if row.kind != Kind::Reads {
+        state.presence.mark_used(session, state.clock.now());
+    }
+    if row.kind == Kind::Broadcasts {
+        state.rate_limit(Action::Message, user).or_else(too_fast)?;
+    }
+    Ok((user, session))
+}
+
+/// Returns the row of an event of the table.
+fn row_of(name: &str) -> &'static Row {
+    EVENTS.iter().find(|row| row.name == name).expect("an event of the table")
+}
+
+fn beat(state: &mut State, connection: ClientId, _: &NoData) -> HandlerResult {
+    state.send(connection, Push::Beat);
     done()
 }
-
-/// Bytes of a reply that count as one event.
-pub(super) const REPLY_BYTES: usize = 8 << 10;

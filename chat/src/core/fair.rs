@@ -13,13 +13,12 @@ use std::{
     time::Duration,
 };
 
-use switchboard::ConnectionId;
-
+use super::super::interface::ClientId;
 use super::super::store::UserId;
 
 /// Whom a piece of work is done for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// The core itself, which goes first: the rest of work that has had its turn already.
     Core,
     User(UserId),
@@ -29,8 +28,8 @@ pub(super) enum Source {
 
 /// Work that must stay in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Line {
-    Connection(ConnectionId),
+pub(crate) enum Line {
+    Connection(ClientId),
     /// Work of this source that belongs to no connection.
     Source(Source),
 }
@@ -152,10 +151,10 @@ const STRANGERS_PART: i64 = 3;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::interface::RunId, *};
 
     fn user(number: i64) -> Source {
-        Source::User(serde_json::from_value(number.into()).unwrap())
+        Source::User(UserId::numbered(number))
     }
 
     fn stranger(number: u8) -> Source {
@@ -163,7 +162,7 @@ mod tests {
     }
 
     fn connection(number: u32) -> Line {
-        Line::Connection(format!("0.{number}.0").parse().unwrap())
+        Line::Connection(RunId::new(1).client(format!("0.{number}.0").parse().unwrap()))
     }
 
     /// Takes work for `time`, each piece costing what `cost` says, and returns how long each source was served.

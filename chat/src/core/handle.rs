@@ -8,157 +8,102 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchboard::{ConnectionId, exit_on_panic};
+use switchboard::exit_on_panic;
 
 use super::{
     super::{
-        ChatConfig, Name,
-        backlog::{Backlog, Flow},
-        device::{DeviceClaim, DeviceKey},
-        hash_queue::Asker,
-        interface::{
-            Admit, Callback, ChatCore, Credential, Delivery, FoundAccount, FoundSession, NewClient, SignInError,
-            SignedIn,
-        },
-        password::{Hasher, Password},
-        rate::Network,
+        ChatConfig,
+        backlog::Backlog,
+        interface::{Ask, Callbacks, ClientId, Delivery, Request, SignInError},
         store::Store,
-        token::TokenHash,
-        wire::{EventError, EventId, Incoming},
     },
     clock::Now,
-    events,
-    fair::Source,
-    queue::{Command, CommandReceiver, CommandSender, Request, command_queue},
+    events::Event,
+    fair::{Line, Source},
+    process::Command,
+    queue::{CommandReceiver, CommandSender, Ticket, Unfinished, command_queue},
     state::State,
 };
 
 /// A handle to the core's thread.
+#[derive(Clone)]
 pub(crate) struct CoreHandle {
-    commands: CommandSender<State>,
-    hasher: Hasher,
+    commands: CommandSender<Event, Request>,
+    callbacks: Arc<Callbacks>,
 }
 
 impl CoreHandle {
-    /// Starts the thread.
+    /// Starts the thread. The `delivery` completes the `callbacks`.
     pub(crate) fn start(
         store: Store,
         config: Arc<ChatConfig>,
-        device_key: DeviceKey,
+        callbacks: Arc<Callbacks>,
         delivery: impl Delivery + 'static,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let hasher = Hasher::start()?;
-        let (sender, receiver) = command_queue(config.waiting_event_bytes);
-        let state = State::new(store, config, device_key, sender.clone(), hasher.clone());
+        let (commands, receiver) = command_queue(config.waiting_event_bytes);
+        let state = State::new(store, config);
         let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
             exit_on_panic("the chat's thread", move || run(state, receiver, &delivery));
         })?;
-        Ok((Self { commands: sender, hasher }, thread))
+        Ok((Self { commands, callbacks }, thread))
     }
 
-    /// Stops the thread after all earlier commands.
-    pub(crate) fn stop(&self) {
-        self.commands.send(Command::Stop);
-    }
-}
-
-impl ChatCore for CoreHandle {
-    fn opened(&self, connection: ConnectionId, credential: Credential, address: IpAddr) -> Arc<Backlog> {
-        let backlog = self.commands.backlog(address);
-        self.commands.send(Command::Opened(connection, credential, Arc::clone(&backlog)));
-        backlog
+    /// For tests: returns a handle to a thread that the test takes the place of.
+    #[cfg(test)]
+    pub(super) fn over(commands: CommandSender<Event, Request>, callbacks: Arc<Callbacks>) -> Self {
+        Self { commands, callbacks }
     }
 
-    fn event(
-        &self,
-        connection: ConnectionId,
-        event: Incoming,
-        bytes: usize,
-        backlog: &Arc<Backlog>,
-    ) -> Result<Flow, (EventError, Option<EventId>)> {
-        let event = events::decode(event)?;
-        self.commands.send_event(connection, Box::new(event), bytes, backlog)
+    /// Sends a command, however many wait. If the thread has ended, the server has ended too, and the command is
+    /// dropped.
+    pub(crate) fn send(&self, command: Command) {
+        self.commands.send(command);
     }
 
-    fn wake(&self) {
+    /// Sends a command. The thread may not see it before a call of [`wake`](Self::wake).
+    pub(crate) fn send_quietly(&self, command: Command) {
+        self.commands.send_quietly(command);
+    }
+
+    /// Wakes the thread if it waits although commands were sent.
+    pub(crate) fn wake(&self) {
         self.commands.wake();
     }
 
-    fn closed(&self, connection: ConnectionId, backlog: &Arc<Backlog>) {
-        self.commands.send(Command::Closed(connection, Arc::clone(backlog)));
+    /// Returns the backlog of a new connection.
+    pub(crate) fn backlog(&self, address: IpAddr) -> Arc<Backlog> {
+        self.commands.backlog(address)
     }
 
-    fn register(
+    /// Sends a request from this source. `callback` is called with the result, on the core's thread, which it must not
+    /// block.
+    pub(crate) fn ask<A: Ask>(
         &self,
-        NewClient { from, agent }: NewClient,
-        name: Name,
-        password: Password,
-        callback: Callback<Result<SignedIn, SignInError>>,
+        source: Source,
+        request: A,
+        callback: impl FnOnce(Result<A::Found, SignInError>) + Send + 'static,
     ) {
-        let commands = self.commands.clone();
-        self.hasher.hash(Asker::Stranger(Network::widest_of(from)), password, move |hash| match hash {
-            Ok(hash) => {
-                let sign_up = move |state: &mut State| state.sign_up(&name, Some(&hash), agent);
-                commands.request(Source::Core, Request::new(sign_up, callback));
-            }
-            Err(error) => callback(Err(error.into())),
-        });
+        let id = self.callbacks.add::<A>(callback);
+        let ticket = Ticket { id, line: Line::Source(source), source, event: None };
+        self.send(Command::Request(ticket, request.into()));
     }
 
-    fn find_account(
+    /// Returns a request that an event of a connection makes. Otherwise like [`ask`](Self::ask).
+    pub(crate) fn request_of_event<A: Ask>(
         &self,
-        from: IpAddr,
-        name: Name,
-        claim: Option<DeviceClaim>,
-        callback: Callback<Result<FoundAccount, SignInError>>,
-    ) {
-        // A known device waits behind no stranger.
-        let source = if claim.is_some() { Source::Core } else { Source::Stranger(from) };
-        let find = move |state: &mut State| state.find_account(&name, claim.as_ref());
-        self.commands.request(source, Request::new(find, callback));
-    }
-
-    fn log_in(
-        &self,
-        NewClient { from, agent }: NewClient,
-        account: FoundAccount,
-        is_known: bool,
-        password: Password,
-        admit: Admit,
-        callback: Callback<Result<SignedIn, SignInError>>,
-    ) {
-        let FoundAccount { name, credentials, device } = account;
-        let asker =
-            if is_known { Asker::Device(name.key().to_owned()) } else { Asker::Stranger(Network::widest_of(from)) };
-        let (commands, hash) = (self.commands.clone(), credentials.as_ref().map(|(_, hash)| hash.clone()));
-        self.hasher.verify_if_admitted(asker, password, hash, admit, move |verified| match (verified, credentials) {
-            (Ok(true), Some((user, hash))) => {
-                let log_in = move |state: &mut State| state.log_in(user, &hash, device, agent);
-                commands.request(Source::Core, Request::new(log_in, callback));
-            }
-            (Ok(_), _) => callback(Err(SignInError::BadCredentials)),
-            (Err(error), _) => callback(Err(error)),
-        });
-    }
-
-    fn enter_as_guest(&self, client: NewClient, name: Name, callback: Callback<Result<SignedIn, SignInError>>) {
-        let sign_up = move |state: &mut State| state.sign_up(&name, None, client.agent);
-        self.commands.request(Source::Stranger(client.from), Request::new(sign_up, callback));
-    }
-
-    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>) {
-        let log_out = move |state: &mut State| state.log_out(&tokens);
-        self.commands.request(Source::Stranger(from), Request::new(log_out, callback));
-    }
-
-    fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>) {
-        let session = move |state: &mut State| state.session(&tokens);
-        self.commands.request(Source::Stranger(from), Request::new(session, callback));
+        (connection, unfinished): (ClientId, Unfinished),
+        request: A,
+        callback: impl FnOnce(Result<A::Found, SignInError>) + Send + 'static,
+    ) -> Command {
+        let id = self.callbacks.add::<A>(callback);
+        let source = Source::Stranger(unfinished.backlog.address());
+        let ticket = Ticket { id, line: Line::Connection(connection), source, event: Some((connection, unfinished)) };
+        Command::Request(ticket, request.into())
     }
 }
 
 /// Runs commands and ticks on the calling thread, until a [`Command::Stop`].
-pub(super) fn run(mut state: State, mut commands: CommandReceiver<State>, delivery: &impl Delivery) {
+pub(super) fn run(mut state: State, mut commands: CommandReceiver<Event, Request>, delivery: &impl Delivery) {
     let mut next_tick = Instant::now();
     loop {
         let deadline = if state.has_work() { Instant::now() } else { next_tick };

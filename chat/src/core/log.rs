@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use switchboard::ConnectionId;
+use serde::Deserialize;
 
 use super::{
     super::{
-        store::{
-            Entry, EntryHash, Logged, MAX_TRIMMED, NewEntry, Page, RoomId, RoomRow, Span, Stamp, StoreError, UserId,
-        },
-        wire,
+        interface::{ClientId, MessageView, Push, Topic},
+        store::{Entry, Logged, MAX_TRIMMED, NewEntry, Page, RoomRow, Span, Stamp, StoreError, UserId},
     },
     cache::Profile,
-    effects::Topic,
     state::State,
 };
 
@@ -36,32 +32,6 @@ pub(super) struct CatchUp {
     pub(super) live: bool,
 }
 
-/// An entry of a log as clients see it.
-#[derive(Debug, Serialize)]
-pub(super) struct MessageView {
-    room: RoomId,
-    epoch: String,
-    seq: u64,
-    hash: EntryHash,
-    time: u64,
-    from: String,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    deleted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    who: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<i64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    gone: bool,
-}
-
 impl State {
     /// Appends an entry to a room's log, and publishes it to all connections that follow the room, except one. Returns
     /// `None` if the author has used the entry's key before.
@@ -69,7 +39,7 @@ impl State {
         &mut self,
         room: &RoomRow,
         new: NewEntry<'_>,
-        except: Option<ConnectionId>,
+        except: Option<ClientId>,
     ) -> Result<Option<Stamp>, StoreError> {
         let head = self.head(room.id)?;
         // `seq` says the order. The time is the wall clock's, and is earlier than the one before if the clock was set
@@ -88,7 +58,7 @@ impl State {
         let NewEntry { entry, author, text, about, other, .. } = new;
         let logged = Logged { stamp, entry, author, text: text.map(str::to_owned), about, other };
         let message = self.message_view(room, logged)?;
-        self.publish(Topic::Room(room.id), wire::event("message", &message), except);
+        self.publish(Topic::Room(room.id), Push::Message(message), except);
         Ok(Some(stamp))
     }
 

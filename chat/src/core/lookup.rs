@@ -2,42 +2,19 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::{
-    super::store::{
-        ACTIVITY_STEP, DirectsEnd, EntryHash, LOBBY, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
-        StoreError, UserId,
+    super::{
+        interface::RoomView,
+        store::{
+            ACTIVITY_STEP, DirectsEnd, LOBBY, Member, Millis, Place, Role, RoomId, RoomKind, RoomRow, Stamp,
+            StoreError, UserId,
+        },
     },
     cache::Profile,
     call::{Failure, refuse},
     data::UserName,
     state::State,
 };
-
-/// A room as one user sees it.
-#[derive(Debug, Serialize)]
-pub(super) struct RoomView {
-    room: RoomId,
-    kind: RoomKind,
-    name: String,
-    topic: String,
-    role: Option<Role>,
-    epoch: String,
-    seq: u64,
-    hash: EntryHash,
-    time: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active: Option<u64>,
-    read: u64,
-    unread: u64,
-    members: u64,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    gone: bool,
-    /// The user who has invited this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
-}
 
 impl State {
     pub(super) fn room(&mut self, id: RoomId) -> Result<Option<Arc<RoomRow>>, StoreError> {

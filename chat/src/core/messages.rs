@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     super::{
+        interface::{Answer, Push, Topic},
         store::{Entry, NewEntry, RoomId, RoomRow, Span, Stamp, StoreError, UserId},
-        wire,
     },
-    call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
+    call::{Call, Failure, HandlerResult, answer, done, refuse, too_fast},
     data::{MessageKey, Text, UserName},
-    effects::Topic,
-    log::MessageView,
     lookup::other_member,
     rooms::RoomRef,
     state::Action,
@@ -43,7 +41,7 @@ pub(super) struct Say {
 pub(super) fn say(call: &mut Call<'_>, data: &Say) -> HandlerResult {
     let Say { room, text, key, to } = data;
     let sent = call.send_to_room(*room, text, *key, *to);
-    result(&call.or_earlier(*key, sent)?.stamp)
+    answer(Answer::Stamped(call.or_earlier(*key, sent)?.stamp))
 }
 
 #[derive(Deserialize)]
@@ -62,10 +60,8 @@ struct Draft<'a> {
 }
 
 /// The room and stamp of a message that was sent.
-#[derive(Serialize)]
 struct Sent {
     room: RoomId,
-    #[serde(flatten)]
     stamp: Stamp,
 }
 
@@ -73,7 +69,8 @@ struct Sent {
 pub(super) fn tell(call: &mut Call<'_>, data: &Tell) -> HandlerResult {
     let Tell { name, text, key, to } = data;
     let sent = call.send_direct(name, text, *key, *to);
-    result(&call.or_earlier(*key, sent)?)
+    let Sent { room, stamp } = call.or_earlier(*key, sent)?;
+    answer(Answer::Sent { room, stamp })
 }
 
 #[derive(Deserialize)]
@@ -82,12 +79,6 @@ pub(super) struct ReadHistory {
     before: Option<u64>,
     after: Option<u64>,
     limit: Option<usize>,
-}
-
-#[derive(Serialize)]
-struct History {
-    messages: Vec<MessageView>,
-    more: bool,
 }
 
 /// `history`: returns a page of a room's log.
@@ -104,25 +95,13 @@ pub(super) fn history(call: &mut Call<'_>, data: &ReadHistory) -> HandlerResult 
         (Some(_), Some(_)) => return refuse("bad_data", "Give either before or after, not both."),
     };
     let (messages, more) = call.state.messages(&room, span)?;
-    result(&History { messages, more })
+    answer(Answer::History { messages, more })
 }
 
 #[derive(Deserialize)]
 pub(super) struct Read {
     room: RoomId,
     seq: u64,
-}
-
-#[derive(Serialize)]
-struct ReadView {
-    room: RoomId,
-    seq: u64,
-    unread: u64,
-}
-
-#[derive(Serialize)]
-struct Unread {
-    unread: u64,
 }
 
 /// `read`: marks all entries up to one as read. Returns how many messages are left unread.
@@ -132,18 +111,12 @@ pub(super) fn read(call: &mut Call<'_>, data: &Read) -> HandlerResult {
     let seq = seq.min(call.state.head(room.id)?.seq);
     if call.state.store.set_read(room.id, call.user, seq)? {
         let unread = call.state.count_unread(room.id, call.user, seq)?;
-        let push = wire::event("read", &ReadView { room: room.id, seq, unread });
+        let push = Push::Read { room: room.id, seq, unread };
         call.state.publish(Topic::User(call.user), push, Some(call.connection));
-        return result(&Unread { unread });
+        return answer(Answer::Unread { unread });
     }
     let unread = call.state.count_unread(room.id, call.user, member.read.max(seq))?;
-    result(&Unread { unread })
-}
-
-#[derive(Serialize)]
-struct Typing<'a> {
-    room: RoomId,
-    name: &'a str,
+    answer(Answer::Unread { unread })
 }
 
 /// `typing`: tells the others in a room that the user is writing.
@@ -155,7 +128,7 @@ pub(super) fn typing(call: &mut Call<'_>, data: &RoomRef) -> HandlerResult {
         return done();
     }
     let profile = call.state.profile(call.user)?;
-    let push = wire::event("typing", &Typing { room: room.id, name: &profile.name });
+    let push = Push::Typing { room: room.id, name: profile.name.clone() };
     call.state.publish(Topic::Room(room.id), push, Some(call.connection));
     done()
 }

@@ -15,10 +15,9 @@
 //! | `channel.rs` | a channel to the thread, in which sending and waking are apart |
 //! | `queue.rs` | commands for the thread, and the order in which it takes them |
 //! | `costs.rs` | the CPU time of each kind of work |
-//! | `effects.rs` | the effects of a transaction on connections, held back until the commit |
 //! | `presence.rs` | which connections, sessions, and users are online |
 //! | `cache.rs` | rooms, users, and counts that were read from the store |
-//! | `state.rs` | [`State`](state::State): runs commands in transactions, and limits rates |
+//! | `state.rs` | [`State`](state::State): the thread's state, its transactions, and rate limits |
 //! | `data.rs` | values in events' data, checked on the connections' threads |
 //! | `call.rs` | the parameter and the result of event handlers |
 //! | `text.rs` | the rules for texts |
@@ -36,6 +35,7 @@
 //! | `sweep.rs` | work at intervals: finds background work, publishes presence |
 //! | `background.rs` | work in small pieces: ends sessions, deletes what removed rooms and users leave |
 //! | `events.rs` | the table of events, and the dispatch of each event to its handler |
+//! | `process.rs` | runs commands in transactions, and delivers their effects after the commit |
 //! | `handle.rs` | [`CoreHandle`]: starts the core's thread, and sends it commands |
 
 mod background;
@@ -46,7 +46,6 @@ mod clock;
 mod costs;
 mod data;
 mod direct_rooms;
-mod effects;
 mod events;
 mod fair;
 mod handle;
@@ -56,6 +55,7 @@ mod messages;
 mod moderation;
 mod notices;
 mod presence;
+mod process;
 mod queue;
 mod rooms;
 mod sessions;
@@ -68,4 +68,9 @@ mod text;
 mod user_lists;
 mod users;
 
+pub(super) use events::{Decoded, Event, Proof, Row, decode};
+pub(super) use fair::Source;
 pub(super) use handle::CoreHandle;
+pub(super) use process::Command;
+pub(super) use queue::Unfinished;
+pub(super) use users::{ChangePassword, DeleteAccount, RemoveAccount, SetPassword};

@@ -5,12 +5,13 @@ use std::{cmp::Reverse, sync::Arc};
 use serde::Deserialize;
 
 use super::{
-    super::store::{
-        Entry, LOBBY, Member, Millis, NewEntry, Role, RoomId, RoomKind, RoomRow, Store, StoreError, UserId,
+    super::{
+        interface::{Answer, LeaveReason},
+        store::{Entry, LOBBY, Member, Millis, NewEntry, Role, RoomId, RoomKind, RoomRow, Store, StoreError, UserId},
     },
-    call::{Call, Failure, HandlerResult, done, refuse, result},
+    call::{Call, Failure, HandlerResult, answer, done, refuse},
     data::{Text, UserName},
-    rooms::{LeaveReason, ListMembers, RoomRef},
+    rooms::{ListMembers, RoomRef},
     state::State,
     text::within,
 };
@@ -30,7 +31,7 @@ pub(super) fn topic(call: &mut Call<'_>, data: &SetTopic) -> HandlerResult {
     let new =
         NewEntry { entry: Entry::Topic, author: call.user, key: None, text: Some(topic), about: None, other: None };
     match call.state.append(&room, new, None)? {
-        Some(stamp) => result(&stamp),
+        Some(stamp) => answer(Answer::Stamped(stamp)),
         None => done(),
     }
 }
@@ -104,7 +105,8 @@ pub(super) fn unban(call: &mut Call<'_>, data: &RoomAndName) -> HandlerResult {
 /// `bans`: lists the banned users, in the order in which they signed up.
 pub(super) fn bans(call: &mut Call<'_>, data: &ListMembers) -> HandlerResult {
     let (room, _) = call.owned_room(data.room)?;
-    result(&call.state.members(&room, Store::banned, data.after.as_ref())?)
+    let (members, more) = call.state.members(&room, Store::banned, data.after.as_ref())?;
+    answer(Answer::Members { members, more, count: None })
 }
 
 #[derive(Deserialize)]
@@ -282,12 +284,12 @@ enum Trust {
 }
 
 /// Maximum open invitations of a user: each is sent whenever the user connects.
-const MAX_INVITATIONS: usize = 50;
+pub(super) const MAX_INVITATIONS: usize = 50;
 /// How many of them may be from one inviter.
-const MAX_INVITATIONS_OF_ONE: usize = 10;
+pub(super) const MAX_INVITATIONS_OF_ONE: usize = 10;
 /// Maximum open invitations that an account has sent.
-const MAX_INVITED: usize = 100;
+pub(super) const MAX_INVITED: usize = 100;
 /// Maximum open invitations that a guest has sent.
-const MAX_INVITED_BY_GUEST: usize = 20;
+pub(super) const MAX_INVITED_BY_GUEST: usize = 20;
 /// How long an open invitation counts for its inviter, in milliseconds.
-const INVITATION_COUNTS: Millis = 30 * 24 * 60 * 60 * 1000;
+pub(super) const INVITATION_COUNTS: Millis = 30 * 24 * 60 * 60 * 1000;

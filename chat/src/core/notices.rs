@@ -1,15 +1,14 @@
 //! Handlers: notices by operators. Users who are offline get them when they come back.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     super::{
+        interface::{NoticeView, Push, Topic},
         store::{Millis, NoticeRow, StoreError, UserId},
-        wire,
     },
     call::{Call, HandlerResult, done, refuse},
     data::Text,
-    effects::Topic,
     state::State,
     text::within,
 };
@@ -17,15 +16,6 @@ use super::{
 #[derive(Deserialize)]
 pub(super) struct Notice {
     text: Text,
-}
-
-/// A notice as clients see it.
-#[derive(Debug, Serialize)]
-pub(super) struct NoticeView {
-    notice: u64,
-    text: String,
-    from: String,
-    time: Millis,
 }
 
 /// `notice`: publishes an operator's text to all users.
@@ -41,7 +31,7 @@ pub(super) fn notice(call: &mut Call<'_>, data: &Notice) -> HandlerResult {
     }
     let id = state.store.add_notice(call.user, text, state.clock.now())?;
     let view = NoticeView { notice: id, text: text.to_owned(), from: profile.name.clone(), time: state.now.wall };
-    state.publish(Topic::Everyone, wire::event("notice", &view), None);
+    state.publish(Topic::Everyone, Push::Notice(view), None);
     done()
 }
 
@@ -50,16 +40,11 @@ pub(super) struct Dismiss {
     notice: u64,
 }
 
-#[derive(Serialize)]
-struct Dismissed {
-    notice: u64,
-}
-
 /// `dismiss`: no connection of the user shows the notices up to this one again.
 pub(super) fn dismiss(call: &mut Call<'_>, data: &Dismiss) -> HandlerResult {
     let notice = data.notice.min(call.state.store.latest_notice()?);
     if call.state.store.dismiss_notices(call.user, notice)? {
-        let push = wire::event("dismissed", &Dismissed { notice });
+        let push = Push::Dismissed { notice };
         call.state.publish(Topic::User(call.user), push, Some(call.connection));
     }
     done()

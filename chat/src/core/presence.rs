@@ -6,20 +6,20 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::Bound,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use switchboard::ConnectionId;
-
+use super::super::interface::ClientId;
 use super::super::store::{DirectsEnd, Millis, SessionId, SessionRow, UserId, UserPlace};
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     /// Connections without a session, each with the time by which it must have one.
-    unauthenticated: HashMap<ConnectionId, Instant>,
+    unauthenticated: HashMap<ClientId, Instant>,
     /// The same, in the order of the times.
-    awaited: BTreeSet<(Instant, ConnectionId)>,
-    connections: HashMap<ConnectionId, (UserId, SessionId)>,
+    awaited: BTreeSet<(Instant, ClientId)>,
+    connections: HashMap<ClientId, (UserId, SessionId)>,
     users: HashMap<UserId, OnlineUser>,
     /// The users online, in the order of their names.
     by_name: BTreeSet<UserPlace>,
@@ -39,9 +39,9 @@ pub(super) struct Presence {
 /// A change, with what is needed to undo it.
 #[derive(Debug)]
 enum Undo {
-    AwaitedAuth(ConnectionId),
-    Connected(ConnectionId, Option<Instant>),
-    Disconnected(ConnectionId, Removed),
+    AwaitedAuth(ClientId),
+    Connected(ClientId, Option<Instant>),
+    Disconnected(ClientId, Removed),
     Used(SessionId, Millis),
     Stored(SessionId, Millis),
 }
@@ -50,14 +50,14 @@ enum Undo {
 #[derive(Debug)]
 enum Removed {
     Unauthenticated(Instant),
-    SignedIn { name: String, folded: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
+    SignedIn { name: Arc<str>, folded: String, guest: bool, known: DirectsEnd, session: SessionRow, stored: Millis },
 }
 
 #[derive(Debug)]
 struct OnlineUser {
-    name: String,
+    name: Arc<str>,
     folded: String,
-    connections: Vec<ConnectionId>,
+    connections: Vec<ClientId>,
     /// Each connection knows the direct rooms up to here.
     known: DirectsEnd,
 }
@@ -74,7 +74,7 @@ pub(super) struct LiveSession {
     /// Its entries in [`Presence::checks`] and [`Presence::unstored`].
     check: Millis,
     unstored_since: Option<Millis>,
-    connections: Vec<ConnectionId>,
+    connections: Vec<ClientId>,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ struct Change {
 /// A connection that has signed in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewConnection<'a> {
-    pub(super) connection: ConnectionId,
+    pub(super) connection: ClientId,
     pub(super) name: &'a str,
     pub(super) folded: &'a str,
     pub(super) guest: bool,
@@ -142,17 +142,17 @@ impl Presence {
     }
 
     /// Adds a connection without a session, which must have one by `until`.
-    pub(super) fn await_auth(&mut self, connection: ConnectionId, until: Instant) {
+    pub(super) fn await_auth(&mut self, connection: ClientId, until: Instant) {
         self.journal.push(Undo::AwaitedAuth(connection));
         self.add_unauthenticated(connection, until);
     }
 
-    fn add_unauthenticated(&mut self, connection: ConnectionId, until: Instant) {
+    fn add_unauthenticated(&mut self, connection: ClientId, until: Instant) {
         self.unauthenticated.insert(connection, until);
         self.awaited.insert((until, connection));
     }
 
-    fn remove_unauthenticated(&mut self, connection: ConnectionId) -> Option<Instant> {
+    fn remove_unauthenticated(&mut self, connection: ClientId) -> Option<Instant> {
         let until = self.unauthenticated.remove(&connection)?;
         self.awaited.remove(&(until, connection));
         Some(until)
@@ -165,7 +165,7 @@ impl Presence {
     }
 
     /// Returns a connection that has no session although its time is over.
-    pub(super) fn overdue(&self, now: Instant) -> Option<ConnectionId> {
+    pub(super) fn overdue(&self, now: Instant) -> Option<ClientId> {
         self.awaited.first().filter(|(until, _)| *until <= now).map(|(_, connection)| *connection)
     }
 
@@ -177,7 +177,7 @@ impl Presence {
         connections == [0; 3] && sessions == [0; 3] && self.users.is_empty() && self.by_name.is_empty()
     }
 
-    pub(super) fn is_unauthenticated(&self, connection: ConnectionId) -> bool {
+    pub(super) fn is_unauthenticated(&self, connection: ClientId) -> bool {
         self.unauthenticated.contains_key(&connection)
     }
 
@@ -196,7 +196,7 @@ impl Presence {
             change.or_insert_with(|| Change { name: name.to_owned(), was_online: false });
             self.by_name.insert(UserPlace { folded: folded.to_owned(), id: session.user });
             self.name_bytes += name.len();
-            OnlineUser { name: name.to_owned(), folded: folded.to_owned(), connections: Vec::new(), known }
+            OnlineUser { name: name.into(), folded: folded.to_owned(), connections: Vec::new(), known }
         });
         present.connections.push(connection);
         present.known = present.known.or_earlier(known);
@@ -231,7 +231,7 @@ impl Presence {
 
     /// Removes a connection. If that was the last connection of its session, and the session's last use is not stored,
     /// returns the session and the time of that use.
-    pub(super) fn disconnect(&mut self, connection: ConnectionId) -> Option<(SessionId, Millis)> {
+    pub(super) fn disconnect(&mut self, connection: ClientId) -> Option<(SessionId, Millis)> {
         if let Some(until) = self.remove_unauthenticated(connection) {
             self.journal.push(Undo::Disconnected(connection, Removed::Unauthenticated(until)));
         }
@@ -248,7 +248,7 @@ impl Presence {
         unstored
     }
 
-    fn remove(&mut self, connection: ConnectionId) -> Option<Removed> {
+    fn remove(&mut self, connection: ClientId) -> Option<Removed> {
         let (user, id) = self.connections.remove(&connection)?;
         let present = self.users.get_mut(&user)?;
         let (name, folded, known) = (present.name.clone(), present.folded.clone(), present.known);
@@ -257,7 +257,7 @@ impl Presence {
             self.users.remove(&user);
             self.by_name.remove(&UserPlace { folded: folded.clone(), id: user });
             self.name_bytes -= name.len();
-            self.changed.entry(user).or_insert(Change { name: name.clone(), was_online: true });
+            self.changed.entry(user).or_insert_with(|| Change { name: name.to_string(), was_online: true });
         }
         let live = self.sessions.get_mut(&id)?;
         live.connections.retain(|other| *other != connection);
@@ -272,20 +272,20 @@ impl Presence {
     }
 
     /// Returns the user and session of a connection that is signed in.
-    pub(super) fn identity_of(&self, connection: ConnectionId) -> Option<(UserId, SessionId)> {
+    pub(super) fn identity_of(&self, connection: ClientId) -> Option<(UserId, SessionId)> {
         self.connections.get(&connection).copied()
     }
 
     /// Returns the user of a connection that is signed in.
-    pub(super) fn user_of(&self, connection: ConnectionId) -> Option<UserId> {
+    pub(super) fn user_of(&self, connection: ClientId) -> Option<UserId> {
         self.connections.get(&connection).map(|(user, _)| *user)
     }
 
-    pub(super) fn connections_of(&self, user: UserId) -> &[ConnectionId] {
+    pub(super) fn connections_of(&self, user: UserId) -> &[ClientId] {
         self.users.get(&user).map_or(&[], |present| &present.connections)
     }
 
-    pub(super) fn connections_of_session(&self, session: SessionId) -> Vec<ConnectionId> {
+    pub(super) fn connections_of_session(&self, session: SessionId) -> Vec<ClientId> {
         self.sessions.get(&session).map_or(Vec::new(), |live| live.connections.clone())
     }
 
@@ -310,10 +310,10 @@ impl Presence {
     }
 
     /// Returns the online users in the order of names, from the first or after a place in that order.
-    pub(super) fn users(&self, after: Option<&UserPlace>) -> impl Iterator<Item = (UserId, &str)> {
+    pub(super) fn users(&self, after: Option<&UserPlace>) -> impl Iterator<Item = (UserId, &Arc<str>)> {
         let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let places = self.by_name.range::<UserPlace, _>(behind);
-        places.filter_map(|UserPlace { id, .. }| self.users.get(id).map(|present| (*id, &*present.name)))
+        places.filter_map(|UserPlace { id, .. }| self.users.get(id).map(|present| (*id, &present.name)))
     }
 
     pub(super) fn session_ids(&self) -> impl Iterator<Item = SessionId> {

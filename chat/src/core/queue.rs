@@ -5,121 +5,60 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchboard::ConnectionId;
-
 use super::{
     super::{
-        backlog::{Backlog, EventMemory, Flow},
-        interface::{Callback, Credential, SignInError},
-        store::{StoreError, UserId},
-        wire::{EventError, EventId},
+        backlog::{Backlog, EventMemory},
+        interface::{ClientId, Credential, RequestId},
+        store::UserId,
     },
     channel::{Receiver, Sender, channel},
     fair::{FairQueue, Line, Source},
 };
 
-/// A command for the core's thread. `S` is the state that it runs on.
-pub(super) enum Command<S> {
-    Opened(ConnectionId, Credential, Arc<Backlog>),
-    Event(ConnectionId, Box<dyn AnyEvent<S>>, Unfinished),
-    Closed(ConnectionId, Arc<Backlog>),
-    Request(Source, Box<dyn AnyRequest<S>>),
+/// A command for the core's thread, with an event of type `E` or a request of type `R`.
+pub(crate) enum Command<E, R> {
+    Opened(ClientId, Credential, Arc<Backlog>),
+    Event(ClientId, E, Unfinished),
+    Closed(ClientId, Arc<Backlog>),
+    Request(Ticket, R),
     /// The last command.
     Stop,
 }
 
-/// A client's event of any type, decoded.
-pub(super) trait AnyEvent<S>: Send {
-    fn name(&self) -> &'static str;
-
-    /// Returns the id by which the client waits for a reply.
-    fn id(&self) -> Option<&EventId>;
-
-    /// Handles the event. Called again if the transaction was rolled back.
-    fn run(&self, state: &mut S, connection: ConnectionId) -> Result<(), StoreError>;
-}
-
-/// A [`Request`] of any type.
-pub(super) trait AnyRequest<S>: Send {
-    /// Computes the result. Called again if the transaction was rolled back.
-    fn run(&mut self, state: &mut S) -> Result<(), StoreError>;
-
-    /// Calls back with the result, which is now durable, or with the error with which the transaction failed.
-    fn complete(self: Box<Self>, done: Result<(), SignInError>);
+/// Where a request waits, and for whom.
+pub(crate) struct Ticket {
+    pub(crate) id: RequestId,
+    pub(crate) line: Line,
+    pub(crate) source: Source,
+    /// The event for which it is made.
+    pub(crate) event: Option<(ClientId, Unfinished)>,
 }
 
 /// An event's part of its connection's backlog.
-pub(super) struct Unfinished {
-    pub(super) backlog: Arc<Backlog>,
-    pub(super) bytes: usize,
-}
-
-/// A request whose result is a `T` or an error.
-pub(super) struct Request<T, F> {
-    run: F,
-    callback: Callback<Result<T, SignInError>>,
-    result: Option<Result<T, SignInError>>,
-}
-
-impl<T, F> Request<T, F>
-where
-    T: Send + 'static,
-{
-    pub(super) fn new<S>(run: F, callback: Callback<Result<T, SignInError>>) -> Self
-    where
-        F: FnMut(&mut S) -> Result<Result<T, SignInError>, StoreError> + Send + 'static,
-    {
-        Self { run, callback, result: None }
-    }
-}
-
-impl<S, T, F> AnyRequest<S> for Request<T, F>
-where
-    T: Send,
-    F: FnMut(&mut S) -> Result<Result<T, SignInError>, StoreError> + Send,
-{
-    fn run(&mut self, state: &mut S) -> Result<(), StoreError> {
-        self.result = Some((self.run)(state)?);
-        Ok(())
-    }
-
-    fn complete(self: Box<Self>, done: Result<(), SignInError>) {
-        let Self { callback, result, .. } = *self;
-        callback(done.and_then(|()| result.unwrap_or(Err(SignInError::Storage))));
-    }
-}
-
-impl<S> Command<S> {
-    /// Returns the name under which the time of the command is recorded.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Opened(..) => "<opened>",
-            Self::Event(_, event, _) => event.name(),
-            Self::Closed(..) => "<closed>",
-            Self::Request(..) => "<request>",
-            Self::Stop => "<stop>",
-        }
-    }
+pub(crate) struct Unfinished {
+    pub(crate) backlog: Arc<Backlog>,
+    /// `None`: the event has left the backlog already.
+    pub(crate) bytes: Option<usize>,
 }
 
 /// Returns the two ends of a new queue of commands. The events in it may take `event_bytes`.
-pub(super) fn command_queue<S>(event_bytes: usize) -> (CommandSender<S>, CommandReceiver<S>) {
+pub(super) fn command_queue<E, R>(event_bytes: usize) -> (CommandSender<E, R>, CommandReceiver<E, R>) {
     let (sender, receiver) = channel();
     let sender = CommandSender { sender, event_memory: Arc::new(EventMemory::new(event_bytes)) };
     (sender, CommandReceiver { receiver, waiting: FairQueue::new(), batch: FULL_BATCH, is_stopping: false })
 }
 
 /// The sending end of the queue, for any thread.
-pub(super) struct CommandSender<S> {
-    sender: Sender<Command<S>>,
+pub(super) struct CommandSender<E, R> {
+    sender: Sender<Command<E, R>>,
     event_memory: Arc<EventMemory>,
 }
 
 /// The receiving end of the queue, for the core's thread. It takes the commands of all sources in turn: see
 /// [`FairQueue`].
-pub(super) struct CommandReceiver<S> {
-    receiver: Receiver<Command<S>>,
-    waiting: FairQueue<Command<S>>,
+pub(super) struct CommandReceiver<E, R> {
+    receiver: Receiver<Command<E, R>>,
+    waiting: FairQueue<Command<E, R>>,
     batch: Batch,
     is_stopping: bool,
 }
@@ -131,16 +70,12 @@ struct Batch {
     time: Duration,
 }
 
-impl<S> CommandSender<S> {
+impl<E, R> CommandSender<E, R> {
     /// Sends a command, however many wait. If the thread has ended, the server has ended too, and the command is
     /// dropped.
-    pub(super) fn send(&self, command: Command<S>) {
+    pub(super) fn send(&self, command: Command<E, R>) {
         self.sender.send(command);
         self.sender.wake();
-    }
-
-    pub(super) fn request(&self, source: Source, request: impl AnyRequest<S> + 'static) {
-        self.send(Command::Request(source, Box::new(request)));
     }
 
     /// Returns the backlog of a new connection.
@@ -148,17 +83,9 @@ impl<S> CommandSender<S> {
         Arc::new(Backlog::new(address, Arc::clone(&self.event_memory)))
     }
 
-    /// Sends an event, unless too many wait already. The thread may not see it before a call of [`wake`](Self::wake).
-    pub(super) fn send_event(
-        &self,
-        connection: ConnectionId,
-        event: Box<dyn AnyEvent<S>>,
-        bytes: usize,
-        backlog: &Arc<Backlog>,
-    ) -> Result<Flow, (EventError, Option<EventId>)> {
-        let Ok(flow) = backlog.begin(bytes) else { return Err((EventError::overloaded(), event.id().cloned())) };
-        self.sender.send(Command::Event(connection, event, Unfinished { backlog: Arc::clone(backlog), bytes }));
-        Ok(flow)
+    /// Sends a command. The thread may not see it before a call of [`wake`](Self::wake).
+    pub(super) fn send_quietly(&self, command: Command<E, R>) {
+        self.sender.send(command);
     }
 
     /// Wakes the thread if it waits although events were sent.
@@ -167,17 +94,17 @@ impl<S> CommandSender<S> {
     }
 }
 
-// A derived impl would require `S: Clone`.
-impl<S> Clone for CommandSender<S> {
+// A derived impl would require that they are `Clone`.
+impl<E, R> Clone for CommandSender<E, R> {
     fn clone(&self) -> Self {
         Self { sender: self.sender.clone(), event_memory: Arc::clone(&self.event_memory) }
     }
 }
 
-impl<S> CommandReceiver<S> {
+impl<E, R> CommandReceiver<E, R> {
     /// Waits until there is a command, or until `deadline`, and begins a batch. Returns whether the queue goes on:
     /// after a [`Command::Stop`] it ends when all other commands have been taken.
-    pub(super) fn wait(&mut self, deadline: Instant, user_of: impl Fn(ConnectionId) -> Option<UserId>) -> bool {
+    pub(super) fn wait(&mut self, deadline: Instant, user_of: impl Fn(ClientId) -> Option<UserId>) -> bool {
         let is_idle = self.waiting.is_empty() && !self.is_stopping;
         for command in self.receiver.take(is_idle.then_some(deadline)) {
             match &command {
@@ -188,9 +115,10 @@ impl<S> CommandReceiver<S> {
                     let source = || user_of(connection).map_or(stranger, Source::User);
                     self.waiting.push(Line::Connection(connection), command, source);
                 }
-                Command::Request(source, _) => {
-                    let source = *source;
-                    self.waiting.push(Line::Source(source), command, || source);
+                Command::Request(Ticket { line, source, event, .. }, _) => {
+                    let (line, stranger) = (*line, *source);
+                    let user = event.as_ref().and_then(|(connection, _)| user_of(*connection));
+                    self.waiting.push(line, command, || user.map_or(stranger, Source::User));
                 }
                 Command::Stop => self.is_stopping = true,
             }
@@ -201,7 +129,7 @@ impl<S> CommandReceiver<S> {
 
     /// Takes the next command of the batch, and says whom it is for. [`charge`](Self::charge) must be called with its
     /// time.
-    pub(super) fn pop(&mut self) -> Option<(Source, Command<S>)> {
+    pub(super) fn pop(&mut self) -> Option<(Source, Command<E, R>)> {
         if self.batch.commands == 0 || self.batch.time.is_zero() {
             return None;
         }

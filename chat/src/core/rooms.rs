@@ -2,82 +2,22 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     super::{
+        interface::{Answer, Effect, LeaveReason, MemberView, Push, Topic},
         store::{Entry, LOBBY, Member, Role, RoomId, RoomKind, RoomRow, Span, Store, StoreError, UserId},
         token::epoch,
-        wire::{self, EventError},
+        wire::EventError,
     },
-    call::{Call, Failure, HandlerResult, done, refuse, result, too_fast},
+    call::{Call, Failure, HandlerResult, answer, done, refuse, too_fast},
     data::{NewRoomName, PublicName, Searched, Text, UserName},
-    effects::{Effect, Topic},
-    log::{CatchUp, LATEST_MESSAGES, MessageView, Position},
-    lookup::{RoomView, other_member},
+    log::{CatchUp, LATEST_MESSAGES, Position},
+    lookup::other_member,
     state::{Action, State},
     text::within,
 };
-
-/// The reply to a client that enters a room.
-#[derive(Serialize)]
-struct Entered {
-    room: RoomView,
-    messages: Vec<MessageView>,
-    gap: bool,
-    live: bool,
-}
-
-/// The reply to a client that looks at a room.
-#[derive(Serialize)]
-struct Looked {
-    room: RoomView,
-    messages: Vec<MessageView>,
-}
-
-#[derive(Serialize)]
-struct Rooms {
-    rooms: Vec<RoomView>,
-    more: bool,
-    /// The name after which the next page begins, if there may be one.
-    next: Option<String>,
-}
-
-#[derive(Serialize)]
-pub(super) struct MembersView {
-    members: Vec<MemberView>,
-    more: bool,
-    /// How many members the room has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct MemberView {
-    name: String,
-    role: Role,
-    online: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    guest: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    operator: bool,
-}
-
-/// Why a user is no longer in a room.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum LeaveReason {
-    Left,
-    Kicked,
-    Banned,
-    Removed,
-}
-
-#[derive(Serialize)]
-struct GoneView {
-    room: RoomId,
-    reason: LeaveReason,
-}
 
 /// A room by its number.
 #[derive(Deserialize)]
@@ -108,7 +48,7 @@ pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
             rooms.push(call.state.room_view(&room, call.user)?);
         }
     }
-    result(&Rooms { rooms, more: next.is_some(), next })
+    answer(Answer::Rooms { rooms, more: next.is_some(), next })
 }
 
 #[derive(Deserialize)]
@@ -202,7 +142,7 @@ pub(super) fn look(call: &mut Call<'_>, data: &RoomRef) -> HandlerResult {
     }
     let head = call.state.head(room.id)?;
     let (messages, _) = call.state.messages(&room, Span::Before(head.seq + 1, LATEST_MESSAGES))?;
-    result(&Looked { room: call.state.room_view(&room, call.user)?, messages })
+    answer(Answer::Looked { room: Box::new(call.state.room_view(&room, call.user)?), messages })
 }
 
 #[derive(Deserialize)]
@@ -239,8 +179,8 @@ pub(super) fn members(call: &mut Call<'_>, data: &ListMembers) -> HandlerResult 
     let state = &mut *call.state;
     let (room, _) = state.find_joined_room(data.room, call.user)?;
     let count = state.cache.count_members(&state.store, room.id)?;
-    let members = state.members(&room, Store::members, data.after.as_ref())?;
-    result(&MembersView { count: Some(count), ..members })
+    let (members, more) = state.members(&room, Store::members, data.after.as_ref())?;
+    answer(Answer::Members { members, more, count: Some(count) })
 }
 
 impl Call<'_> {
@@ -258,8 +198,8 @@ impl Call<'_> {
         self.state.set_role(room.id, self.user, role)?;
         self.state.append_event(room, Entry::Joined, self.user, None)?;
         self.state.mark_all_read(room.id, self.user)?;
-        let view = wire::event("room", &self.state.room_view(room, self.user)?);
-        self.state.publish(Topic::User(self.user), view, Some(self.connection));
+        let push = Push::Room(self.state.room_view(room, self.user)?);
+        self.state.publish(Topic::User(self.user), push, Some(self.connection));
         self.state.subscribe_all(self.user, room.id);
         Ok(())
     }
@@ -269,9 +209,9 @@ impl Call<'_> {
     pub(super) fn enter(&mut self, room: &Arc<RoomRow>, since: Option<&Position>) -> HandlerResult {
         let CatchUp { messages, gap, live } = self.state.catch_up(room, since)?;
         if live {
-            self.state.effects.push(Effect::Subscribe(self.connection, Topic::Room(room.id)));
+            self.state.effects.push(Effect::Follow(self.connection, Topic::Room(room.id)));
         }
-        result(&Entered { room: self.state.room_view(room, self.user)?, messages, gap, live })
+        answer(Answer::Entered { room: Box::new(self.state.room_view(room, self.user)?), messages, gap, live })
     }
 }
 
@@ -282,7 +222,7 @@ impl State {
             return;
         }
         self.unsubscribe_all(user, room);
-        self.publish(Topic::User(user), wire::event("gone", &GoneView { room, reason }), None);
+        self.publish(Topic::User(user), Push::Gone { room, reason }, None);
     }
 
     /// Ends a membership because the member leaves. If the last owner leaves, the oldest member becomes an owner. A
@@ -337,13 +277,13 @@ impl State {
         Ok(())
     }
 
-    /// Returns a page of the members that `find` returns, after the one named `after`.
+    /// Returns a page of the members that `find` returns, after the one named `after`, and whether there are more.
     pub(super) fn members(
         &mut self,
         room: &RoomRow,
         find: fn(&Store, RoomId, Option<UserId>, usize) -> Result<Vec<Member>, StoreError>,
         after: Option<&UserName>,
-    ) -> Result<MembersView, Failure> {
+    ) -> Result<(Vec<MemberView>, bool), Failure> {
         let after = after.map(|name| self.find_user(name)).transpose()?;
         let mut found = find(&self.store, room.id, after, MAX_LISTED_MEMBERS + 1)?;
         let more = found.len() > MAX_LISTED_MEMBERS;
@@ -359,14 +299,14 @@ impl State {
                 operator: profile.operator,
             });
         }
-        Ok(MembersView { members, more, count: None })
+        Ok((members, more))
     }
 
     /// Pushes a room to a user, as the user sees it now.
     pub(super) fn push_room(&mut self, room: &RoomRow, user: UserId) -> Result<(), StoreError> {
         if self.presence.is_online(user) {
-            let view = wire::event("room", &self.room_view(room, user)?);
-            self.publish(Topic::User(user), view, None);
+            let push = Push::Room(self.room_view(room, user)?);
+            self.publish(Topic::User(user), push, None);
         }
         Ok(())
     }

@@ -1,51 +1,20 @@
 //! The end of sessions and accounts.
 
-use serde::Serialize;
-use switchboard::{CloseCode, ConnectionId};
-
 use super::{
     super::{
-        interface::SignInError,
+        interface::{ClientId, Closing, Effect, EndReason, LogOut, Push},
         store::{Millis, SessionRow, StoreError, UserId, millis},
-        token::TokenHash,
-        wire,
     },
-    effects::Effect,
     state::State,
 };
 
-/// Why a session has ended, or why a connection has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Reason {
-    /// The connection showed no session in time.
-    None,
-    /// There is no such session.
-    Unknown,
-    /// The session was not used for too long.
-    Idle,
-    /// The session has reached its maximum lifetime.
-    Lifetime,
-    /// The user has logged out.
-    Logout,
-    /// The user has ended the session from another one, or an operator has ended it.
-    Revoked,
-    /// The account was deleted.
-    Deleted,
-}
-
-#[derive(Serialize)]
-struct Expired {
-    reason: Reason,
-}
-
 impl State {
     /// Returns why a session has ended by time, or `None` if it has not.
-    pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<Reason> {
+    pub(super) fn end_by_time(&self, used: Millis, expires: Millis, guest: bool) -> Option<EndReason> {
         if expires <= self.clock.now() {
-            Some(Reason::Lifetime)
+            Some(EndReason::Lifetime)
         } else if self.idle_at(used, guest) <= self.clock.now() {
-            Some(Reason::Idle)
+            Some(EndReason::Idle)
         } else {
             None
         }
@@ -63,15 +32,15 @@ impl State {
     }
 
     /// Tells a connection that it has no session, and closes it.
-    pub(super) fn expire(&mut self, connection: ConnectionId, reason: Reason) {
+    pub(super) fn expire(&mut self, connection: ClientId, reason: EndReason) {
         // The session's last use need not be stored: either the session has ended, or there was none.
         self.presence.disconnect(connection);
-        self.send(connection, wire::event("expired", &Expired { reason }));
-        self.effects.push(Effect::Close(connection, SESSION_EXPIRED, "the session has ended"));
+        self.send(connection, Push::Expired { reason });
+        self.effects.push(Effect::Close(connection, Closing::NoSession));
     }
 
     /// Ends a session on all its connections. A guest is removed with the last session.
-    pub(super) fn end_session(&mut self, session: &SessionRow, reason: Reason) -> Result<(), StoreError> {
+    pub(super) fn end_session(&mut self, session: &SessionRow, reason: EndReason) -> Result<(), StoreError> {
         for connection in self.presence.connections_of_session(session.id) {
             self.expire(connection, reason);
         }
@@ -84,20 +53,20 @@ impl State {
     }
 
     /// Ends the sessions of these tokens, because their user logs out.
-    pub(super) fn log_out(&mut self, tokens: &[TokenHash]) -> Result<Result<(), SignInError>, StoreError> {
+    pub(super) fn log_out(&mut self, LogOut(tokens): &LogOut) -> Result<(), StoreError> {
         for token in tokens {
             if let Some(session) = self.store.session_of_token(token)? {
-                self.end_session(&session, Reason::Logout)?;
+                self.end_session(&session, EndReason::Logout)?;
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Removes a user: ends all sessions, and frees the name. The memberships end soon after.
     pub(super) fn remove_user(&mut self, user: UserId) -> Result<(), StoreError> {
         for session in self.store.sessions_of(user)? {
             for connection in self.presence.connections_of_session(session.id) {
-                self.expire(connection, Reason::Deleted);
+                self.expire(connection, EndReason::Deleted);
             }
         }
         self.store.remove_user(user)?;
@@ -107,7 +76,5 @@ impl State {
     }
 }
 
-/// The close code for a connection without a session.
-const SESSION_EXPIRED: CloseCode = CloseCode::new(4001);
 /// A guest's name becomes free after this time at the latest.
 const MAX_GUEST_IDLE: Millis = 24 * 60 * 60 * 1000;

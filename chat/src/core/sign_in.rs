@@ -1,104 +1,48 @@
 //! The start of sessions, and the authentication of connections by their tokens.
 
-use std::{cmp::Reverse, slice, time::Duration};
+use std::{cmp::Reverse, slice, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
-use switchboard::{CloseCode, ConnectionId};
+use serde::Deserialize;
 
 use super::{
     super::{
-        Name,
-        device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim},
-        interface::{Credential, FoundAccount, FoundSession, LimitsView, SignInError, SignedIn, You},
-        store::{DirectsEnd, LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
-        token::{Token, TokenHash},
+        interface::{
+            Account, ClientId, Closing, Credential, Effect, EndReason, FindAccount, FindSession, FoundSession,
+            LimitsView, LogIn, NewSession, Online, Push, SessionEnd, SignInError, SignUp, Topic, Welcome, You,
+        },
+        store::{LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
+        token::TokenHash,
         user_agent::UserAgent,
-        wire::{self, EventError},
+        wire::EventError,
     },
     call::{HandlerResult, done, refuse},
     data::AnyToken,
-    effects::{Effect, Topic},
-    lookup::RoomView,
-    notices::NoticeView,
     presence::NewConnection,
-    sessions::Reason,
     state::{Action, State},
 };
 
-/// The first event that a signed-in connection gets.
-#[derive(Serialize)]
-struct Welcome<'a> {
-    you: You,
-    session: SessionView,
-    time: Millis,
-    limits: LimitsView,
-    rooms: Vec<RoomView>,
-    /// Where to continue the list of direct rooms; `None` if `rooms` has all of them.
-    older: Option<DirectsEnd>,
-    blocked: Vec<String>,
-    /// Whether the user has blocked more users.
-    blocked_more: bool,
-    notices: Vec<NoticeView>,
-    online: Online<'a>,
-}
-
-#[derive(Serialize)]
-struct SessionView {
-    expires: Millis,
-    idle: Millis,
-}
-
-#[derive(Serialize)]
-struct Online<'a> {
-    count: usize,
-    names: Option<Vec<&'a str>>,
-}
-
 impl State {
-    /// Finds the account with this name. Confirms what the client's cookie claims.
-    pub(super) fn find_account(
-        &mut self,
-        name: &Name,
-        claim: Option<&DeviceClaim>,
-    ) -> Result<Result<FoundAccount, SignInError>, StoreError> {
+    pub(super) fn find_account(&mut self, FindAccount(name): &FindAccount) -> Result<Account, StoreError> {
         let credentials = self.store.user_named(name)?.and_then(|user| Some((user.id, user.password?)));
-        let device = match (&credentials, claim) {
-            (Some((user, hash)), Some(claim)) => {
-                self.device_key.confirm(claim, device_account(*user, hash), self.clock.now())
-            }
-            _ => None,
-        };
-        Ok(Ok(FoundAccount { name: name.clone(), credentials, device }))
+        Ok(Account { credentials, now: self.clock.now() })
     }
 
-    /// Adds an account, or a guest if there is no password, and begins a session.
-    pub(super) fn sign_up(
-        &mut self,
-        name: &Name,
-        password: Option<&str>,
-        agent: UserAgent,
-    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
+    pub(super) fn sign_up(&mut self, request: &SignUp) -> Result<Result<NewSession, SignInError>, StoreError> {
+        let SignUp { name, password_hash, token, agent } = request;
         let now = self.now.wall;
-        let Some(user) = self.store.add_user(name.as_str(), name.key(), password, now)? else {
+        let Some(user) = self.store.add_user(name.as_str(), name.key(), password_hash.as_deref(), now)? else {
             return Ok(Err(SignInError::NameTaken));
         };
         self.cache.role_changed(LOBBY, None, Some(Role::Member));
         // Notices of before are not for the new user.
         self.store.dismiss_notices(user, self.store.latest_notice()?)?;
-        self.begin_session(user, None, agent)
+        self.begin_session(user, token, *agent)
     }
 
-    /// Begins a session for a user whose password was verified against the hash `password`, unless the hash has changed
-    /// meanwhile. A known device stays the same device.
-    pub(super) fn log_in(
-        &mut self,
-        user: UserId,
-        password: &str,
-        device: Option<Device>,
-        agent: UserAgent,
-    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
-        match self.store.user(user)? {
-            Some(row) if row.password.as_deref() == Some(password) => self.begin_session(user, device, agent),
+    pub(super) fn log_in(&mut self, request: &LogIn) -> Result<Result<NewSession, SignInError>, StoreError> {
+        let LogIn { user, password_hash, token, agent } = request;
+        match self.store.user(*user)? {
+            Some(row) if row.password.as_ref() == Some(password_hash) => self.begin_session(*user, token, *agent),
             _ => Ok(Err(SignInError::BadCredentials)),
         }
     }
@@ -106,38 +50,34 @@ impl State {
     fn begin_session(
         &mut self,
         user: UserId,
-        device: Option<Device>,
+        token: &TokenHash,
         agent: UserAgent,
-    ) -> Result<Result<SignedIn, SignInError>, StoreError> {
+    ) -> Result<Result<NewSession, SignInError>, StoreError> {
         let Some(row) = self.store.user(user)? else { return Ok(Err(SignInError::BadCredentials)) };
         // A user who logs in again and again without logging out must not fill the store.
         let mut sessions = self.store.sessions_of(user)?;
         let used = |session: &SessionRow| self.presence.session(session.id).map_or(session.used, |live| live.used);
         sessions.sort_by_key(|session| Reverse(used(session)));
         for session in sessions.iter().skip(MAX_SESSIONS - 1) {
-            self.end_session(session, Reason::Revoked)?;
+            self.end_session(session, EndReason::Revoked)?;
         }
-        let token = Token::random();
         let now = self.clock.now();
         let expires = now.saturating_add(millis(self.config.session_lifetime)).min(MAX_EXPIRES);
-        let session = self.store.add_session(&row, &token.hash(), now, expires, agent)?;
-        let device_cookie = row.password.as_deref().map(|hash| {
-            let (name_key, device) = (row.key_of_name(), device.unwrap_or_else(Device::random));
-            self.device_key.issue(
-                name_key,
-                device_account(row.id, hash),
-                device,
-                now.saturating_add(DEVICE_SECONDS * 1000),
-            )
-        });
-        Ok(Ok(SignedIn { you: you(&row), token, expires: self.clock.to_wall(session.expires), device_cookie }))
+        let session = self.store.add_session(&row, token, now, expires, agent)?;
+        Ok(Ok(NewSession {
+            you: you(&row),
+            user,
+            name_key: row.key_of_name().to_owned(),
+            expires: self.clock.to_wall(session.expires),
+            now,
+        }))
     }
 
     /// Returns what a client may know before it signs in, and the user of the first of its tokens that is valid.
-    pub(super) fn session(&mut self, tokens: &[TokenHash]) -> Result<Result<FoundSession, SignInError>, StoreError> {
+    pub(super) fn find_session(&mut self, FindSession(tokens): &FindSession) -> Result<FoundSession, StoreError> {
         let session = self.first_valid_session(tokens)?.ok();
         let you = session.map(|(session, user)| (you(&user), self.clock.to_wall(session.expires)));
-        Ok(Ok(FoundSession { you, has_accounts: self.store.has_accounts()? }))
+        Ok(FoundSession { you, has_accounts: self.store.has_accounts()? })
     }
 
     /// Returns the session of the first of some tokens that is valid and its user, or a reason why
@@ -145,12 +85,12 @@ impl State {
     fn first_valid_session(
         &mut self,
         tokens: &[TokenHash],
-    ) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
-        let mut refused = Reason::Unknown;
+    ) -> Result<Result<(SessionRow, UserRow), EndReason>, StoreError> {
+        let mut refused = EndReason::Unknown;
         for token in tokens {
             match self.valid_session(token)? {
                 Ok(valid) => return Ok(Ok(valid)),
-                Err(Reason::Unknown) => {}
+                Err(EndReason::Unknown) => {}
                 Err(reason) => refused = reason,
             }
         }
@@ -158,10 +98,10 @@ impl State {
     }
 
     /// Returns the session of a token and its user, or the reason why there is none.
-    fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), Reason>, StoreError> {
-        let Some(session) = self.store.session_of_token(token)? else { return Ok(Err(Reason::Unknown)) };
+    fn valid_session(&mut self, token: &TokenHash) -> Result<Result<(SessionRow, UserRow), EndReason>, StoreError> {
+        let Some(session) = self.store.session_of_token(token)? else { return Ok(Err(EndReason::Unknown)) };
         let mut session = session.corrected(self.clock.now());
-        let Some(user) = self.store.user(session.user)? else { return Ok(Err(Reason::Unknown)) };
+        let Some(user) = self.store.user(session.user)? else { return Ok(Err(EndReason::Unknown)) };
         if let Some(live) = self.presence.session(session.id) {
             session.used = session.used.max(live.used);
         }
@@ -172,17 +112,17 @@ impl State {
     }
 
     /// Adds a new connection, signed in if its credential is a valid token.
-    pub(super) fn opened(&mut self, connection: ConnectionId, credential: &Credential) -> Result<(), StoreError> {
+    pub(super) fn opened(&mut self, connection: ClientId, credential: &Credential) -> Result<(), StoreError> {
         match credential {
             Credential::None => self.presence.await_auth(connection, self.now.instant + AUTH_TIMEOUT),
-            Credential::Malformed => self.expire(connection, Reason::Unknown),
+            Credential::Malformed => self.expire(connection, EndReason::Unknown),
             Credential::Tokens(tokens) => self.sign_in(connection, tokens)?,
         }
         Ok(())
     }
 
     /// Signs a connection in by the first of some tokens that is valid, or closes it.
-    fn sign_in(&mut self, connection: ConnectionId, tokens: &[TokenHash]) -> Result<(), StoreError> {
+    fn sign_in(&mut self, connection: ClientId, tokens: &[TokenHash]) -> Result<(), StoreError> {
         let (session, user) = match self.first_valid_session(tokens)? {
             Ok(valid) => valid,
             Err(reason) => {
@@ -193,16 +133,16 @@ impl State {
         let others = self.presence.connections_of(user.id).iter().filter(|other| **other != connection).count();
         if others >= self.config.limits.connections {
             let error = EventError::new("too_many_connections", "You have too many connections; close one first.");
-            self.send(connection, wire::error(&error, None));
+            self.refuse(connection, error);
             self.presence.disconnect(connection);
-            self.effects.push(Effect::Close(connection, CloseCode::POLICY_VIOLATION, "too many connections"));
+            self.effects.push(Effect::Close(connection, Closing::TooManyConnections));
             return Ok(());
         }
         if self.rate_limit(Action::Connect, user.id).is_err() {
             let error = EventError::new("too_fast", "You connect too often; please wait a moment.");
-            self.send(connection, wire::error(&error, None));
+            self.refuse(connection, error);
             self.presence.disconnect(connection);
-            self.effects.push(Effect::Close(connection, CloseCode::TRY_AGAIN_LATER, "connected too often"));
+            self.effects.push(Effect::Close(connection, Closing::ConnectedTooOften));
             return Ok(());
         }
         let mut rooms = self.rooms_of(user.id)?;
@@ -213,10 +153,13 @@ impl State {
         let (name, folded, guest) = (&*user.name, user.folded.as_deref().unwrap_or_default(), user.is_guest());
         self.presence.connect(NewConnection { connection, name, folded, guest, known, session: &session });
         let count = self.presence.count();
-        let names = self.presence.has_few_users().then(|| self.presence.users(None).map(|(_, name)| name).collect());
+        let names = self
+            .presence
+            .has_few_users()
+            .then(|| self.presence.users(None).map(|(_, name)| Arc::clone(name)).collect());
         let welcome = Welcome {
             you: you(&user),
-            session: SessionView { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
+            session: SessionEnd { expires: self.clock.to_wall(session.expires), idle: self.idle_time(guest) },
             time: self.now.wall,
             limits: LimitsView::from(&self.config.limits),
             rooms,
@@ -226,10 +169,9 @@ impl State {
             notices,
             online: Online { count, names },
         };
-        let welcome = wire::event("welcome", &welcome);
-        self.send(connection, welcome);
-        self.effects.push(Effect::Subscribe(connection, Topic::Everyone));
-        self.effects.push(Effect::Subscribe(connection, Topic::User(user.id)));
+        self.send(connection, Push::Welcome(Box::new(welcome)));
+        self.effects.push(Effect::Follow(connection, Topic::Everyone));
+        self.effects.push(Effect::Follow(connection, Topic::User(user.id)));
         Ok(())
     }
 }
@@ -240,23 +182,19 @@ pub(super) struct Auth {
 }
 
 /// `auth`: signs the connection in.
-pub(super) fn auth(state: &mut State, connection: ConnectionId, data: &Auth) -> HandlerResult {
+pub(super) fn auth(state: &mut State, connection: ClientId, data: &Auth) -> HandlerResult {
     if !state.presence.is_unauthenticated(connection) {
         return refuse("bad_data", "This connection is signed in already.");
     }
     match &data.token.0 {
         Some(token) => state.sign_in(connection, slice::from_ref(token))?,
-        None => state.expire(connection, Reason::Unknown),
+        None => state.expire(connection, EndReason::Unknown),
     }
     match state.presence.identity_of(connection) {
         Some(_) => done(),
         // The event `expired` has the reason.
         None => refuse("no_session", "There is no such session, or it has ended."),
     }
-}
-
-fn device_account(user: UserId, password_hash: &str) -> DeviceAccount<'_> {
-    DeviceAccount { user: user.number(), password_hash }
 }
 
 pub(super) fn you(user: &UserRow) -> You {

@@ -2,24 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::{
-    super::{interface::Delivery, store::Millis, wire},
+    super::{
+        interface::{Delivery, Push, Topic},
+        store::Millis,
+    },
     cache::Cache,
     clock::Now,
     costs::Cost,
-    effects::Topic,
     presence::PresenceDiff,
     state::State,
 };
-
-#[derive(Serialize)]
-struct PresenceView {
-    online: Option<Vec<String>>,
-    offline: Option<Vec<String>>,
-    count: usize,
-}
 
 impl State {
     /// Ends overdue sessions and connections, publishes presence, and now and then finds background work.
@@ -103,8 +96,8 @@ impl State {
         }
         let few = online.len() + offline.len() <= MAX_PRESENCE_CHANGES && self.presence.has_few_users();
         let names = |names: Vec<String>| few.then_some(names);
-        let view = PresenceView { online: names(online), offline: names(offline), count: self.presence.count() };
-        self.publish(Topic::Everyone, wire::event("presence", &view), None);
+        let push = Push::Presence { online: names(online), offline: names(offline), count: self.presence.count() };
+        self.publish(Topic::Everyone, push, None);
     }
 
     /// Stores the last use of all sessions, and logs what the thread has spent its time on. Called when the chat ends.

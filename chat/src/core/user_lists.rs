@@ -1,11 +1,14 @@
 //! Handlers: lists of users, and single ones.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
-    super::store::{Role, RoomId},
+    super::{
+        interface::{Answer, UserView},
+        store::{Role, RoomId},
+    },
     cache::Profile,
-    call::{Call, HandlerResult, result},
+    call::{Call, HandlerResult, answer},
     data::{Searched, UserName},
 };
 
@@ -14,21 +17,6 @@ use super::{
 pub(super) struct List {
     after: Option<UserName>,
     search: Option<Searched>,
-}
-
-#[derive(Serialize)]
-struct Users {
-    people: Vec<UserView>,
-    more: bool,
-}
-
-#[derive(Serialize)]
-struct UserView {
-    name: String,
-    guest: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    operator: bool,
-    online: bool,
 }
 
 /// `people`: lists the online users, or with `search` all users whose name begins with it, in the order
@@ -51,32 +39,23 @@ pub(super) fn list(call: &mut Call<'_>, data: &Option<List>) -> HandlerResult {
                 state.presence.users(after.as_ref()).take(MAX_LISTED_USERS + 1).map(|(id, _)| id).collect();
             for id in ids {
                 let profile = state.profile(id)?;
-                users.push(UserView::new(&profile, true));
+                users.push(user_view(&profile, true));
             }
         }
     }
     let more = users.len() > MAX_LISTED_USERS;
     users.truncate(MAX_LISTED_USERS);
-    result(&Users { people: users, more })
+    answer(Answer::Users { people: users, more })
 }
 
-impl UserView {
-    fn new(profile: &Profile, online: bool) -> Self {
-        Self { name: profile.name.clone(), guest: profile.guest, operator: profile.operator, online }
-    }
+fn user_view(profile: &Profile, online: bool) -> UserView {
+    UserView { name: profile.name.clone(), guest: profile.guest, operator: profile.operator, online }
 }
 
 #[derive(Deserialize)]
 pub(super) struct OneUser {
     name: UserName,
     room: Option<RoomId>,
-}
-
-#[derive(Serialize)]
-struct OneUserView {
-    #[serde(flatten)]
-    user: UserView,
-    role: Option<Role>,
 }
 
 /// `person`: shows one user, and with `room` the user's role in that room if the user is a
@@ -88,7 +67,7 @@ pub(super) fn one(call: &mut Call<'_>, data: &OneUser) -> HandlerResult {
     let member = room.map(|(room, _)| state.store.member(room.id, user)).transpose()?.flatten();
     let role = member.map(|member| member.role).filter(|role| *role >= Role::Member);
     let (profile, online) = (state.profile(user)?, state.presence.is_online(user));
-    result(&OneUserView { user: UserView::new(&profile, online), role })
+    answer(Answer::User { user: user_view(&profile, online), role })
 }
 
 /// Maximum users in one list.

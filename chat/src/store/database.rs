@@ -34,11 +34,10 @@ pub(crate) enum TransactionError {
 }
 
 impl TransactionError {
-    /// Returns the error of SQLite.
-    pub(crate) fn cause(&self) -> &StoreError {
-        match self {
-            Self::Undone(error) | Self::Unknown(error) => error,
-        }
+    /// Returns whether another process locks the database.
+    pub(crate) fn is_busy(&self) -> bool {
+        let (Self::Undone(error) | Self::Unknown(error)) = self;
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
     }
 }
 

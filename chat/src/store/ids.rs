@@ -44,6 +44,11 @@ id! {
 }
 
 impl UserId {
+    #[cfg(test)]
+    pub(crate) fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+
     pub(crate) fn number(self) -> i64 {
         self.0
     }

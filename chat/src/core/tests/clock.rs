@@ -57,16 +57,14 @@ fn restart(chat: &mut TestChat, off: Duration) {
 /// Replaces the server by a new process over the same data.
 fn start_after_crash(chat: &mut TestChat, off: Duration) {
     let store = std::mem::replace(&mut chat.state.store, Store::open(&Data::Memory).unwrap());
-    let (sender, commands) = command_queue(1 << 20);
-    (chat.state, chat.commands) =
-        (State::new(store, Arc::clone(&chat.state.config), chat.state.device_key.clone(), sender, hasher()), commands);
+    chat.state = State::new(store, Arc::clone(&chat.state.config));
     // The monotonic clock does not run while the computer is off.
     chat.now.wall += u64::try_from(off.as_millis()).unwrap();
     chat.advance(Duration::ZERO);
 }
 
 fn is_signed_in(chat: &mut TestChat, token: TokenHash) -> bool {
-    chat.request(move |state| state.session(&[token])).unwrap().you.is_some()
+    chat.request(FindSession(vec![token])).unwrap().you.is_some()
 }
 
 /// Changes the stored sessions, as an older version of the program may have left them.
@@ -254,7 +252,7 @@ fn time_in_which_the_computer_was_off_counts_gradually() {
 fn a_crash_loses_nothing_of_the_order_of_conversations() {
     let mut chat = TestChat::new();
     let ada = chat.account("Ada").unwrap();
-    let tell = |chat: &mut TestChat, from: ConnectionId, name: &str| {
+    let tell = |chat: &mut TestChat, from: ClientId, name: &str| {
         let key = chat.key();
         chat.call(from, "tell", json!({ "name": name, "text": "hi", "key": key })).unwrap();
     };

@@ -1,36 +1,33 @@
 //! The cookies of devices on which a user has signed in.
 
-use super::{
-    super::super::{device::Device, interface::SignedIn},
-    *,
-};
+use super::{super::super::device::Device, *};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const YEAR_MILLIS: i64 = 365 * 24 * 60 * 60 * 1000;
 
-fn cookie_of(signed_in: &SignedIn) -> String {
-    signed_in.device_cookie.as_ref().expect("a cookie").as_str().to_owned()
-}
-
 /// Creates an account, and returns the cookie of its device.
-fn register(chat: &mut TestChat, name: &str, hash: &'static str) -> String {
-    let name = Name::new(name).unwrap();
-    cookie_of(&chat.request(move |state| state.sign_up(&name, Some(hash), UserAgent::default())).unwrap())
+fn register(chat: &mut TestChat, name: &str, hash: &str) -> String {
+    let (name, token, agent) = (Name::new(name).unwrap(), Token::random().hash(), UserAgent::default());
+    let session = chat.request(SignUp { name, password_hash: Some(hash.to_owned()), token, agent }).unwrap();
+    chat.front.device_cookie(&session, hash, None).as_str().to_owned()
 }
 
 /// Returns the device as which a client with this cookie counts for an account.
 fn device_of(chat: &mut TestChat, name: &str, cookie: &str) -> Option<Device> {
     let name = Name::new(name).unwrap();
-    let claim = chat.state.device_key.verify(cookie, name.key())?;
-    chat.request(move |state| state.find_account(&name, Some(&claim))).unwrap().device
+    let claim = chat.front.device_key().verify(cookie, name.key())?;
+    let account = chat.request(FindAccount(name)).unwrap();
+    chat.front.known_device(&account, &claim)
 }
 
 /// Logs in with a cookie, and returns the new one.
-fn log_in(chat: &mut TestChat, name: &str, hash: &'static str, cookie: Option<&str>) -> String {
+fn log_in(chat: &mut TestChat, name: &str, hash: &str, cookie: Option<&str>) -> String {
     let device = cookie.and_then(|cookie| device_of(chat, name, cookie));
     let user = chat.state.store.user_named(&Name::new(name).unwrap()).unwrap().unwrap().id;
-    cookie_of(&chat.request(move |state| state.log_in(user, hash, device, UserAgent::default())).unwrap())
+    let (token, agent) = (Token::random().hash(), UserAgent::default());
+    let session = chat.request(LogIn { user, password_hash: hash.to_owned(), token, agent }).unwrap();
+    chat.front.device_cookie(&session, hash, device).as_str().to_owned()
 }
 
 fn set_password(chat: &TestChat, name: &str, hash: &str) {
@@ -70,7 +67,7 @@ fn a_cookie_ends_with_the_password_and_with_the_account() {
     let new = log_in(&mut chat, "Ada", "another hash", Some(&old));
     assert!(device_of(&mut chat, "Ada", &new).is_some());
     let user = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
-    chat.request(move |state| state.remove_user(user).map(Ok)).unwrap();
+    chat.state.in_transaction(|state| state.remove_user(user)).unwrap();
     assert_eq!(device_of(&mut chat, "Ada", &new), None, "no account");
     // Even with the same hash.
     let next = register(&mut chat, "Ada", "another hash");
@@ -81,10 +78,12 @@ fn a_cookie_ends_with_the_password_and_with_the_account() {
 #[test]
 fn a_guest_gets_no_cookie() {
     let mut chat = TestChat::new();
-    let name = Name::new("Guest").unwrap();
-    assert!(
-        chat.request(move |state| state.sign_up(&name, None, UserAgent::default())).unwrap().device_cookie.is_none()
-    );
+    let (result, results) = std::sync::mpsc::channel();
+    let client = NewClient { from: Ipv4Addr::LOCALHOST.into(), agent: UserAgent::default() };
+    let callback = move |signed_in| result.send(signed_in).unwrap();
+    chat.front.enter_as_guest(client, Name::new("Guest").unwrap(), Box::new(callback));
+    chat.process_queue();
+    assert!(results.recv().unwrap().unwrap().device_cookie.is_none());
 }
 
 #[test]

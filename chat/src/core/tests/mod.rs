@@ -6,10 +6,12 @@ mod devices;
 mod events;
 #[cfg(target_os = "linux")]
 mod failing_disk;
+mod lines;
 mod messages;
 mod names;
 mod notices;
 mod positions;
+mod protocol;
 mod quotas;
 mod random_sequences;
 mod removal;
@@ -31,75 +33,87 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use switchboard::{CloseCode, ConnectionId};
+use switchboard::CloseCode;
 use uuid::Uuid;
 
+use self::protocol::assert_documented;
 use super::{
     super::{
         ChatConfig, Data, Name,
         backlog::{Backlog, EventMemory},
         device::DeviceKey,
-        interface::{Credential, Delivery, SignInError},
+        front::Front,
+        interface::{
+            Ask, Callbacks, ChatCore as _, ClientId, Credential, FindAccount, FindSession, JsonDelivery, LogIn, LogOut,
+            NewClient, Outcome, Request, RequestId, RunId, SignInError, SignUp, delivery::Transport,
+        },
         password::Hasher,
-        store::{Role, RoomId, Store},
+        store::{Role, RoomId, Store, UserId},
         token::{Token, TokenHash},
         user_agent::UserAgent,
-        wire,
+        wire::{self, EventId},
     },
     clock::Now,
-    events::decode,
-    fair::Source,
-    queue::{Command, CommandReceiver, Request, Unfinished, command_queue},
-    state::{Commands, State},
+    events::Event,
+    fair::{Line, Source},
+    handle::CoreHandle,
+    process::{Command, Commands},
+    queue::{CommandReceiver, Ticket, command_queue},
+    state::State,
 };
 
-/// A delivery that records what each connection gets.
+/// A transport that records what each connection gets.
 #[derive(Default)]
-struct RecordedDelivery {
-    output: Mutex<BTreeMap<ConnectionId, Vec<Value>>>,
-    subscribers: Mutex<BTreeSet<(String, ConnectionId)>>,
-    closed: Mutex<Vec<(ConnectionId, u16)>>,
-    resumed: Mutex<Vec<ConnectionId>>,
+struct RecordedTransport {
+    output: Mutex<BTreeMap<ClientId, Vec<Value>>>,
+    subscribers: Mutex<BTreeSet<(String, ClientId)>>,
+    closed: Mutex<Vec<(ClientId, u16)>>,
+    resumed: Mutex<Vec<ClientId>>,
     /// How many more times an overload is reported.
     overloaded: AtomicUsize,
+    callbacks: Arc<Callbacks>,
 }
 
-impl Delivery for RecordedDelivery {
-    fn subscribe(&self, connection: ConnectionId, topic: &str) {
+impl Transport for RecordedTransport {
+    fn subscribe(&self, connection: ClientId, topic: &str) {
         self.subscribers.lock().unwrap().insert((topic.to_owned(), connection));
     }
 
-    fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
+    fn unsubscribe(&self, connection: ClientId, topic: &str) {
         self.subscribers.lock().unwrap().remove(&(topic.to_owned(), connection));
     }
 
-    fn send(&self, connection: ConnectionId, text: &str) {
+    fn send(&self, connection: ClientId, text: &str) {
         assert_eq!(self.overloaded.load(Ordering::Relaxed), 0, "sent during an overload");
         let event = serde_json::from_str(text).unwrap();
         self.output.lock().unwrap().entry(connection).or_default().push(event);
     }
 
-    fn publish(&self, topic: &str, text: &str, except: Option<ConnectionId>) {
+    fn publish(&self, topic: &str, text: &str, except: Option<ClientId>) {
         let subscribers = self.subscribers.lock().unwrap().clone();
         for (_, connection) in subscribers.iter().filter(|(name, id)| name == topic && Some(*id) != except) {
             self.send(*connection, text);
         }
     }
 
-    fn resume(&self, connection: ConnectionId) {
+    fn resume(&self, connection: ClientId) {
         self.resumed.lock().unwrap().push(connection);
     }
 
-    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+    fn shut(&self, connection: ClientId, code: CloseCode, reason: &str) {
         self.close(connection, code, reason);
     }
 
-    fn close(&self, connection: ConnectionId, code: CloseCode, _: &str) {
+    fn close(&self, connection: ClientId, code: CloseCode, _: &str) {
         self.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.closed.lock().unwrap().push((connection, code.into()));
     }
 
     fn post(&self) {}
+
+    fn complete(&self, request: RequestId, outcome: Outcome) {
+        self.callbacks.complete(request, outcome);
+    }
 
     fn is_overloaded(&self) -> bool {
         let one_less = |times: usize| times.checked_sub(1);
@@ -110,8 +124,9 @@ impl Delivery for RecordedDelivery {
 /// A chat in memory with its own clock, and its connections.
 struct TestChat {
     state: State,
-    delivery: RecordedDelivery,
-    commands: CommandReceiver<State>,
+    delivery: JsonDelivery<RecordedTransport>,
+    front: Front,
+    commands: CommandReceiver<Event, Request>,
     now: Now,
     /// The monotonic clock at the start.
     start: Instant,
@@ -135,11 +150,14 @@ impl TestChat {
     /// Starts a chat over these data.
     fn start(store: Store, config: ChatConfig) -> Self {
         let (sender, commands) = command_queue(1 << 20);
-        let state = State::new(store, Arc::new(config), DeviceKey::random(), sender, hasher());
+        let state = State::new(store, Arc::new(config));
+        let delivery = JsonDelivery::<RecordedTransport>::default();
+        let core = CoreHandle::over(sender, Arc::clone(&delivery.0.callbacks));
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };
         Self {
             state,
-            delivery: RecordedDelivery::default(),
+            delivery,
+            front: Front::over(RUN, core, hasher(), DeviceKey::random()),
             commands,
             now,
             start: now.instant,
@@ -176,7 +194,7 @@ impl TestChat {
     }
 
     /// Runs commands in this order, in one transaction unless they take long.
-    fn process(&mut self, commands: Vec<Command<State>>) {
+    fn process(&mut self, commands: Vec<Command>) {
         let mut commands = InOrder(commands.into());
         while !commands.0.is_empty() {
             self.state.process(&mut commands, self.now, &self.delivery);
@@ -195,14 +213,12 @@ impl TestChat {
     }
 
     /// Runs a request, and returns its result.
-    fn request<T: Send + 'static>(
-        &mut self,
-        run: impl FnMut(&mut State) -> Result<Result<T, SignInError>, rusqlite::Error> + Send + 'static,
-    ) -> Result<T, SignInError> {
+    fn request<A: Ask>(&mut self, request: A) -> Result<A::Found, SignInError> {
         let slot = Arc::new(Mutex::new(None));
         let result = Arc::clone(&slot);
-        let request = Request::new(run, Box::new(move |value| *result.lock().unwrap() = Some(value)));
-        self.process(vec![Command::Request(Source::Core, Box::new(request))]);
+        let id = self.delivery.0.callbacks.add::<A>(move |value| *result.lock().unwrap() = Some(value));
+        let ticket = Ticket { id, line: Line::Source(Source::Core), source: Source::Core, event: None };
+        self.process(vec![Command::Request(ticket, request.into())]);
         slot.lock().unwrap().take().expect("every request calls back")
     }
 
@@ -215,14 +231,29 @@ impl TestChat {
         self.sign_up(name, None)
     }
 
-    fn sign_up(&mut self, name: &str, hash: Option<&'static str>) -> Result<TokenHash, SignInError> {
-        let name = Name::new(name).unwrap();
-        self.request(move |state| state.sign_up(&name, hash, UserAgent::default()))
-            .map(|signed_in| signed_in.token.hash())
+    fn sign_up(&mut self, name: &str, hash: Option<&str>) -> Result<TokenHash, SignInError> {
+        let (name, token, agent) = (Name::new(name).unwrap(), Token::random().hash(), UserAgent::default());
+        let password_hash = hash.map(str::to_owned);
+        self.request(SignUp { name, password_hash, token, agent }).map(|_| token)
+    }
+
+    /// Begins a session of a user with this hash of a password, and returns its token.
+    fn log_in(&mut self, user: UserId, hash: &str) -> Result<TokenHash, SignInError> {
+        let (token, agent) = (Token::random().hash(), UserAgent::default());
+        self.request(LogIn { user, password_hash: hash.to_owned(), token, agent }).map(|_| token)
+    }
+
+    /// Sends an event with passwords. The hasher's thread goes on: see [`process_queue`](Self::process_queue).
+    fn prove(&mut self, connection: ClientId, event: &Value) {
+        let text = event.to_string();
+        let incoming = wire::decode(&text).unwrap_or_else(|_| panic!("{event} is well formed"));
+        let id = connection.connection_to(RUN).expect("a connection of this run");
+        self.front.event(id, incoming, text.len(), &backlog()).unwrap_or_else(|_| panic!("{event} is accepted"));
+        self.process_queue();
     }
 
     /// Opens a connection with this credential.
-    fn open(&mut self, credential: Credential) -> ConnectionId {
+    fn open(&mut self, credential: Credential) -> ClientId {
         self.connections += 1;
         let connection = connection_numbered(self.connections);
         self.process(vec![Command::Opened(connection, credential, backlog())]);
@@ -230,43 +261,47 @@ impl TestChat {
     }
 
     /// Opens a connection of a user. Leaves its welcome in the output.
-    fn connect(&mut self, token: TokenHash) -> ConnectionId {
+    fn connect(&mut self, token: TokenHash) -> ClientId {
         self.open(Credential::Tokens(vec![token]))
     }
 
     /// Creates an account, opens a connection for it, and takes the welcome from the output.
-    fn connect_user(&mut self, name: &str) -> ConnectionId {
+    fn connect_user(&mut self, name: &str) -> ClientId {
         let token = self.account(name).unwrap();
         let connection = self.connect(token);
         assert_eq!(self.take_output(connection)[0][0], "welcome");
         connection
     }
 
-    fn close(&mut self, connection: ConnectionId) {
-        self.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+    fn close(&mut self, connection: ClientId) {
+        self.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
         self.process(vec![Command::Closed(connection, backlog())]);
     }
 
     /// Sends an event, and returns its reply.
-    fn call(&mut self, connection: ConnectionId, event: &str, data: Value) -> Result<Value, String> {
+    fn call(&mut self, connection: ClientId, event: &str, data: Value) -> Result<Value, String> {
         self.last_id += 1;
         let id = self.last_id;
         self.send(connection, &json!([event, data, id]));
-        self.reply_to(connection, id)
+        let reply = self.reply_to(connection, id);
+        if let Err(code) = &reply {
+            assert_documented(event, code);
+        }
+        reply
     }
 
     /// Sends an event. If it is malformed, the error reply is added to the output at once, as a worker does.
-    fn send(&mut self, connection: ConnectionId, event: &Value) {
+    fn send(&mut self, connection: ClientId, event: &Value) {
         match try_event_command(connection, event) {
             Ok(command) => self.process(vec![command]),
-            Err(reply) => self.delivery.send(connection, &reply),
+            Err(reply) => self.delivery.0.send(connection, &reply),
         }
     }
 
     /// Takes the reply to an event from the output.
-    fn reply_to(&mut self, connection: ConnectionId, id: impl Into<Value>) -> Result<Value, String> {
+    fn reply_to(&mut self, connection: ClientId, id: impl Into<Value>) -> Result<Value, String> {
         let id = id.into();
-        let mut output = self.delivery.output.lock().unwrap();
+        let mut output = self.delivery.0.output.lock().unwrap();
         let output = output.entry(connection).or_default();
         let at = output.iter().position(|event| event[2] == id).unwrap_or_else(|| panic!("no reply in {output:?}"));
         let reply = output.remove(at);
@@ -278,7 +313,7 @@ impl TestChat {
     }
 
     /// Sends a message with a new key to a room, and returns its sequence number.
-    fn say(&mut self, connection: ConnectionId, room: u64, text: &str) -> Result<u64, String> {
+    fn say(&mut self, connection: ClientId, room: u64, text: &str) -> Result<u64, String> {
         let key = self.key();
         self.advance(Duration::from_secs(1));
         let said = self.call(connection, "say", json!({ "room": room, "text": text, "key": key }))?;
@@ -292,30 +327,30 @@ impl TestChat {
     }
 
     /// Joins a room by its number, without a position.
-    fn join(&mut self, connection: ConnectionId, room: u64) -> Result<Value, String> {
+    fn join(&mut self, connection: ClientId, room: u64) -> Result<Value, String> {
         self.call(connection, "join", json!({ "room": room }))
     }
 
     /// Creates a room, and returns its number.
-    fn create(&mut self, connection: ConnectionId, name: &str, kind: &str) -> u64 {
+    fn create(&mut self, connection: ClientId, name: &str, kind: &str) -> u64 {
         let entered = self.call(connection, "create", json!({ "name": name, "kind": kind })).unwrap();
         entered["room"]["room"].as_u64().unwrap()
     }
 
     /// Takes a connection's output, without the presence events.
-    fn take_output(&self, connection: ConnectionId) -> Vec<Value> {
+    fn take_output(&self, connection: ClientId) -> Vec<Value> {
         let mut output = self.take_all_output(connection);
         output.retain(|event| event[0] != "presence");
         output
     }
 
-    fn take_all_output(&self, connection: ConnectionId) -> Vec<Value> {
-        let mut output = self.delivery.output.lock().unwrap();
+    fn take_all_output(&self, connection: ClientId) -> Vec<Value> {
+        let mut output = self.delivery.0.output.lock().unwrap();
         std::mem::take(output.entry(connection).or_default())
     }
 
     /// Takes a connection's output, and returns the data of its events of one name.
-    fn pushes_of(&self, connection: ConnectionId, event: &str) -> Vec<Value> {
+    fn pushes_of(&self, connection: ClientId, event: &str) -> Vec<Value> {
         self.take_all_output(connection)
             .into_iter()
             .filter(|output| output[0] == event)
@@ -325,11 +360,11 @@ impl TestChat {
 
     /// Drops all output.
     fn clear_output(&self) {
-        self.delivery.output.lock().unwrap().clear();
+        self.delivery.0.output.lock().unwrap().clear();
     }
 
-    fn closed_with(&self, connection: ConnectionId) -> Option<u16> {
-        self.delivery.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
+    fn closed_with(&self, connection: ClientId) -> Option<u16> {
+        self.delivery.0.closed.lock().unwrap().iter().find(|(other, _)| *other == connection).map(|(_, code)| *code)
     }
 }
 
@@ -340,10 +375,10 @@ fn hasher() -> Hasher {
 }
 
 /// Commands in a fixed order.
-struct InOrder(VecDeque<Command<State>>);
+struct InOrder(VecDeque<Command>);
 
 impl Commands for InOrder {
-    fn pop(&mut self) -> Option<(Source, Command<State>)> {
+    fn pop(&mut self) -> Option<(Source, Command)> {
         self.0.pop_front().map(|command| (Source::Core, command))
     }
 
@@ -351,17 +386,19 @@ impl Commands for InOrder {
 }
 
 /// Returns a command with this event, which is well formed.
-fn event_command(connection: ConnectionId, event: &Value) -> Command<State> {
+fn event_command(connection: ClientId, event: &Value) -> Command {
     try_event_command(connection, event).unwrap_or_else(|error| panic!("{event}: {error}"))
 }
 
 /// Returns a command with this event, or the error reply if it is malformed.
-fn try_event_command(connection: ConnectionId, event: &Value) -> Result<Command<State>, String> {
+fn try_event_command(connection: ClientId, event: &Value) -> Result<Command, String> {
     let text = event.to_string();
-    let decoded = wire::decode(&text).and_then(decode).map_err(|(error, id)| wire::error(&error, id.as_ref()))?;
-    let unfinished = Unfinished { backlog: backlog(), bytes: text.len() };
-    unfinished.backlog.begin(text.len()).expect("an empty backlog");
-    Ok(Command::Event(connection, Box::new(decoded), unfinished))
+    let incoming = wire::decode(&text).map_err(|(error, id)| wire::error(&error, id.as_ref()))?;
+    // Nobody takes the commands that a proof sends to this queue.
+    let (sender, _) = command_queue(1 << 20);
+    let front = Front::over(RUN, CoreHandle::over(sender, Arc::default()), hasher(), DeviceKey::random());
+    let command = front.command(connection, incoming, text.len(), &backlog());
+    command.map(|(command, _)| command).map_err(|(error, id)| wire::error(&error, id.as_ref()))
 }
 
 /// Returns the backlog of a connection of its own.
@@ -386,7 +423,9 @@ fn unknown_token() -> Credential {
 
 const LOBBY: u64 = 1;
 
-/// Returns the id of a connection that no server has opened.
-fn connection_numbered(slot: u32) -> ConnectionId {
-    format!("0.{slot}.0").parse().expect("an id")
+/// Returns the id of a client that is connected to no server.
+fn connection_numbered(slot: u32) -> ClientId {
+    RUN.client(format!("0.{slot}.0").parse().expect("an id"))
 }
+
+const RUN: RunId = RunId::new(1);

@@ -136,14 +136,16 @@ fn accounts_from_before_an_update_of_the_rules_still_sign_in() {
         let name = Name::new(typed).unwrap();
         let row = chat.state.store.user_named(&name).unwrap().unwrap();
         assert_eq!((row.id.number(), &*row.name), (id, shown), "{typed}");
-        let found = chat.request(move |state| state.find_account(&name, None)).unwrap();
+        let found = chat.request(FindAccount(name)).unwrap();
         assert_eq!(found.credentials.is_some(), id != 6, "{typed}");
         let Some((user, hash)) = found.credentials else { continue };
-        let signed_in = chat.request(move |state| state.log_in(user, &hash, None, UserAgent::default())).unwrap();
-        assert_eq!(signed_in.you.name, shown);
+        let (token, agent) = (Token::random().hash(), UserAgent::default());
+        let session = chat.request(LogIn { user, password_hash: hash.clone(), token, agent }).unwrap();
+        assert_eq!(session.you.name, shown);
         // The cookie is verified against the key of the name that the client sends.
-        let (key, cookie) = (Name::new(typed).unwrap().key().to_owned(), signed_in.device_cookie.unwrap());
-        assert!(chat.state.device_key.verify(cookie.as_str(), &key).is_some(), "{typed}");
+        let (key, cookie) =
+            (Name::new(typed).unwrap().key().to_owned(), chat.front.device_cookie(&session, &hash, None));
+        assert!(chat.front.device_key().verify(cookie.as_str(), &key).is_some(), "{typed}");
     }
     let token = chat.account("Bob").unwrap();
     let bob = chat.connect(token);

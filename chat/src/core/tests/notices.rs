@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use switchboard::ConnectionId;
 
-use super::{super::super::token::TokenHash, TestChat};
+use super::{ClientId, TestChat, TokenHash};
 
 /// Returns a chat with a connection of an operator.
-fn with_operator() -> (TestChat, ConnectionId) {
+fn with_operator() -> (TestChat, ClientId) {
     let mut chat = TestChat::new();
     let ada = chat.connect_user("Ada");
     chat.state
@@ -19,13 +18,13 @@ fn with_operator() -> (TestChat, ConnectionId) {
     (chat, ada)
 }
 
-fn notify(chat: &mut TestChat, operator: ConnectionId, text: &str) {
+fn notify(chat: &mut TestChat, operator: ClientId, text: &str) {
     chat.advance(Duration::from_secs(1));
     chat.call(operator, "notice", json!({ "text": text })).unwrap();
 }
 
 /// Connects a user, and returns the connection and the texts and numbers of the notices in the welcome.
-fn come_back(chat: &mut TestChat, token: TokenHash) -> (ConnectionId, Vec<Value>) {
+fn come_back(chat: &mut TestChat, token: TokenHash) -> (ClientId, Vec<Value>) {
     chat.advance(Duration::from_secs(1));
     let connection = chat.connect(token);
     let notices = chat.take_output(connection)[0][1]["notices"].take();

@@ -4,7 +4,7 @@ use super::*;
 
 /// Returns the first message that a client gets from this position on, whether there is a gap, and whether the client
 /// now follows the room.
-fn catch_up(chat: &mut TestChat, connection: ConnectionId, since: Value) -> (String, bool, bool) {
+fn catch_up(chat: &mut TestChat, connection: ClientId, since: Value) -> (String, bool, bool) {
     let entered = chat.call(connection, "join", json!({ "room": LOBBY, "since": since })).unwrap();
     let first = entered["messages"][0]["text"].as_str().unwrap_or("nothing").to_owned();
     (first, entered["gap"] == true, entered["live"] == true)

@@ -11,29 +11,29 @@ fn generous() -> TestChat {
 }
 
 /// Connects a guest, and drops the welcome.
-fn connect_guest(chat: &mut TestChat, name: &str) -> ConnectionId {
+fn connect_guest(chat: &mut TestChat, name: &str) -> ClientId {
     let token = chat.guest(name).unwrap();
     let connection = chat.connect(token);
     chat.take_output(connection);
     connection
 }
 
-fn tell(chat: &mut TestChat, from: ConnectionId, name: &str) -> Result<u64, String> {
+fn tell(chat: &mut TestChat, from: ClientId, name: &str) -> Result<u64, String> {
     let tell = json!({ "name": name, "text": "hi", "key": chat.key() });
     chat.call(from, "tell", tell).map(|sent| sent["room"].as_u64().unwrap())
 }
 
-fn invite(chat: &mut TestChat, from: ConnectionId, room: u64, name: &str) -> Result<(), String> {
+fn invite(chat: &mut TestChat, from: ClientId, room: u64, name: &str) -> Result<(), String> {
     chat.advance(Duration::from_millis(1));
     chat.call(from, "invite", json!({ "room": room, "name": name })).map(drop)
 }
 
 /// Creates rooms, and returns their numbers.
-fn create_rooms(chat: &mut TestChat, owner: ConnectionId, count: usize) -> Vec<u64> {
+fn create_rooms(chat: &mut TestChat, owner: ClientId, count: usize) -> Vec<u64> {
     (0..count).map(|_| chat.create(owner, "Den", "invited")).collect()
 }
 
-fn welcome(chat: &mut TestChat, token: TokenHash) -> (ConnectionId, Value) {
+fn welcome(chat: &mut TestChat, token: TokenHash) -> (ClientId, Value) {
     let connection = chat.connect(token);
     let welcome = chat.take_output(connection).remove(0)[1].take();
     (connection, welcome)

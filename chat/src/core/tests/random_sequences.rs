@@ -37,7 +37,7 @@ fn let_time_pass(random: &mut Random, chat: &mut TestChat) {
 /// A client that connects and disconnects, and remembers what it has received of each room.
 struct Reader {
     token: TokenHash,
-    connection: Option<ConnectionId>,
+    connection: Option<ClientId>,
     /// Events without a reply yet, by id.
     pending: BTreeMap<u64, (u64, Value)>,
     rooms: BTreeMap<u64, Seen>,
@@ -199,7 +199,7 @@ fn simulate(seed: u64) {
 
 impl Reader {
     /// Opens a new connection: first sends again what was not acknowledged, then joins all rooms.
-    fn reconnect(&mut self, chat: &mut TestChat, rooms: &[u64], batch: &mut Vec<Command<State>>) {
+    fn reconnect(&mut self, chat: &mut TestChat, rooms: &[u64], batch: &mut Vec<Command>) {
         chat.connections += 1;
         let connection = connection_numbered(chat.connections);
         self.connection = Some(connection);
@@ -212,9 +212,9 @@ impl Reader {
         }
     }
 
-    fn disconnect(&mut self, chat: &mut TestChat, batch: &mut Vec<Command<State>>) {
+    fn disconnect(&mut self, chat: &mut TestChat, batch: &mut Vec<Command>) {
         if let Some(connection) = self.connection.take() {
-            chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+            chat.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
             batch.push(Command::Closed(connection, backlog()));
         }
         self.pending.clear();
@@ -223,13 +223,13 @@ impl Reader {
         }
     }
 
-    fn say(&mut self, chat: &mut TestChat, connection: ConnectionId, key: &str, room: u64) -> Command<State> {
+    fn say(&mut self, chat: &mut TestChat, connection: ClientId, key: &str, room: u64) -> Command {
         chat.last_id += 1;
         self.pending.insert(chat.last_id, (room, json!(format!("say {key}"))));
         event_command(connection, &json!(["say", { "room": room, "text": key, "key": key }, chat.last_id]))
     }
 
-    fn join(&mut self, chat: &mut TestChat, connection: ConnectionId, room: u64) -> Command<State> {
+    fn join(&mut self, chat: &mut TestChat, connection: ClientId, room: u64) -> Command {
         chat.last_id += 1;
         self.pending.insert(chat.last_id, (room, json!("join")));
         let seen = self.rooms.get(&room).filter(|seen| seen.seq > 0);
@@ -239,7 +239,7 @@ impl Reader {
 }
 
 /// Makes all clients receive their output, and ask for the rest of what they have missed.
-fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Command<State>>, context: &str) {
+fn receive_all(readers: &mut [Reader], chat: &mut TestChat, batch: &mut Vec<Command>, context: &str) {
     for reader in readers {
         let Some(connection) = reader.connection else { continue };
         if chat.closed_with(connection).is_some() {
@@ -272,7 +272,7 @@ fn every_reader_gets_every_log_in_order() {
 struct Visitor {
     name: String,
     token: TokenHash,
-    connection: Option<ConnectionId>,
+    connection: Option<ClientId>,
     rooms: BTreeSet<u64>,
 }
 
@@ -325,7 +325,7 @@ fn simulate_removals(seed: u64) {
                 batch.push(Command::Opened(connection, Credential::Tokens(vec![visitor.token]), backlog()));
             }
             (Some(connection), 0) => {
-                chat.delivery.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
+                chat.delivery.0.subscribers.lock().unwrap().retain(|(_, other)| *other != connection);
                 batch.push(Command::Closed(connection, backlog()));
                 visitor.connection = None;
             }
@@ -390,7 +390,7 @@ fn simulate_removals(seed: u64) {
         let rooms = chat.state.store.rooms_of(user).unwrap();
         let rooms: BTreeSet<u64> = rooms.iter().map(|member| member.room.to_string().parse().unwrap()).collect();
         assert_eq!(visitor.rooms, rooms, "seed {seed}: the rooms of {}", visitor.name);
-        let follows: BTreeSet<u64> = (chat.delivery.subscribers.lock().unwrap().iter())
+        let follows: BTreeSet<u64> = (chat.delivery.0.subscribers.lock().unwrap().iter())
             .filter(|(_, other)| *other == connection)
             .filter_map(|(topic, _)| topic.strip_prefix("room ")?.parse().ok())
             .collect();

@@ -32,7 +32,7 @@ fn add_members(chat: &TestChat, room: u64, count: usize) {
 }
 
 /// Makes connected users members of a room.
-fn connect_members(chat: &mut TestChat, room: u64, count: usize) -> Vec<ConnectionId> {
+fn connect_members(chat: &mut TestChat, room: u64, count: usize) -> Vec<ClientId> {
     let connections: Vec<_> = (0..count).map(|number| chat.connect_user(&format!("Online {number}"))).collect();
     for &connection in &connections {
         chat.join(connection, room).unwrap();
@@ -129,7 +129,7 @@ fn each_member_learns_once_that_a_room_is_removed_even_if_pieces_fail() {
                 assert_eq!(push, gone(room));
                 assert_eq!(told.insert(connection, piece), None, "told once");
             }
-            let follows = chat.delivery.subscribers.lock().unwrap().contains(&(format!("room {room}"), connection));
+            let follows = chat.delivery.0.subscribers.lock().unwrap().contains(&(format!("room {room}"), connection));
             assert_eq!(follows, !told.contains_key(&connection));
         }
         if !chat.state.has_background_work {

@@ -30,16 +30,16 @@ fn a_connection_without_a_session_is_closed_after_ten_seconds() {
 fn the_first_valid_token_of_several_counts_and_all_log_out() {
     let mut chat = chat();
     let [ada, ben, old] = ["Ada", "Ben", "Old"].map(|name| chat.account(name).unwrap());
-    chat.request(move |state| state.log_out(&[old])).unwrap();
+    chat.request(LogOut(vec![old])).unwrap();
     let unknown = Token::random().hash();
     for tokens in [vec![unknown, ada], vec![ada, unknown], vec![old, unknown, ada], vec![ada, ben]] {
         let connection = chat.open(Credential::Tokens(tokens.clone()));
         assert_eq!(chat.take_output(connection)[0][1]["you"]["name"], "Ada", "{tokens:?}");
-        let you = chat.request(move |state| state.session(&tokens)).unwrap().you;
+        let you = chat.request(FindSession(tokens.clone())).unwrap().you;
         assert_eq!(you.map(|(you, _)| you.name), Some("Ada".to_owned()));
     }
-    chat.request(move |state| state.log_out(&[unknown, ada, ben])).unwrap();
-    assert_eq!(chat.request(move |state| state.session(&[ada, ben])).unwrap().you, None);
+    chat.request(LogOut(vec![unknown, ada, ben])).unwrap();
+    assert_eq!(chat.request(FindSession(vec![ada, ben])).unwrap().you, None);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_session_without_connections_ends_as_idle() {
     assert_eq!(chat.take_output(back)[0][0], "welcome", "the last use is kept after the connection is gone");
     chat.close(back);
     chat.advance(MINUTE);
-    assert_eq!(chat.request(move |state| state.session(&[token])).map(|session| session.you), Ok(None));
+    assert_eq!(chat.request(FindSession(vec![token])).map(|session| session.you), Ok(None));
     assert!(chat.state.store.session_of_token(&token).unwrap().is_none(), "the session is removed from the store");
 }
 
@@ -127,7 +127,7 @@ fn one_session_too_many_ends_the_least_recently_used() {
     let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     let log_in = |chat: &mut TestChat| {
         chat.advance(Duration::from_secs(1));
-        chat.request(move |state| state.log_in(ada, "a hash", None, UserAgent::default())).unwrap().token.hash()
+        chat.log_in(ada, "a hash").unwrap()
     };
     let second = log_in(&mut chat);
     let here = chat.connect(first);
@@ -203,7 +203,7 @@ fn many_overdue_sessions_and_connections_end_a_hundred_at_once() {
     chat.in_pieces = true;
     let users: Vec<_> = (0..500).map(|number| chat.connect_user(&format!("User {number}"))).collect();
     let mut anonymous = Vec::new();
-    let closed = |chat: &TestChat| chat.delivery.closed.lock().unwrap().len();
+    let closed = |chat: &TestChat| chat.delivery.0.closed.lock().unwrap().len();
     for _ in 0..300 {
         anonymous.push(chat.open(Credential::None));
     }

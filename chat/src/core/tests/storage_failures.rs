@@ -47,7 +47,7 @@ fn a_batch_that_fails_is_retried_command_by_command_and_sent_once() {
     let mut chat = TestChat::new();
     let (ada, bob) = (chat.connect_user("Ada"), chat.connect_user("Bob"));
     chat.join(bob, LOBBY).unwrap();
-    let says = |chat: &mut TestChat| -> Vec<Command<State>> {
+    let says = |chat: &mut TestChat| -> Vec<Command> {
         let say = |chat: &mut TestChat, text| {
             let key = chat.key();
             event_command(ada, &json!(["say", { "room": LOBBY, "text": text, "key": key }, text]))
@@ -156,11 +156,11 @@ fn a_session_ends_even_if_that_cannot_be_written() {
     let ada = chat.connect(token);
     chat.clear_output();
     chat.state.store.refuse_writes(true).unwrap();
-    assert_eq!(chat.request(move |state| state.log_out(&[token])), Err(SignInError::Storage));
+    assert_eq!(chat.request(LogOut(vec![token])), Err(SignInError::Storage));
     assert_eq!(chat.take_output(ada), [Value::Null; 0], "nothing is sent if logging out failed");
     chat.advance(Duration::from_secs(31 * 24 * 60 * 60));
     assert_eq!(chat.pushes_of(ada, "expired"), [json!({ "reason": "idle" })]);
-    assert_eq!(chat.request(move |state| state.session(&[token])).map(|session| session.you), Ok(None));
+    assert_eq!(chat.request(FindSession(vec![token])).map(|session| session.you), Ok(None));
 }
 
 #[test]

@@ -7,14 +7,15 @@ use super::{
 
 #[test]
 fn nothing_is_sent_while_the_workers_are_overloaded() {
-    let TestChat { state, delivery, commands, .. } = TestChat::new();
-    let (sender, connection) = (state.commands.clone(), connection_numbered(1));
-    delivery.overloaded.store(3, Ordering::Relaxed);
-    sender.send(Command::Opened(connection, unknown_token(), backlog()));
-    sender.send(Command::Stop);
+    let TestChat { state, delivery, front, commands, .. } = TestChat::new();
+    let connection = connection_numbered(1);
+    delivery.0.overloaded.store(3, Ordering::Relaxed);
+    let id = connection.connection_to(RUN).expect("a connection of this run");
+    front.opened(id, unknown_token(), Ipv4Addr::LOCALHOST.into());
+    front.stop();
     run(state, commands, &delivery);
     // The waiting commands are still processed after that.
-    assert_eq!(delivery.output.lock().unwrap()[&connection], [json!(["expired", { "reason": "unknown" }])]);
+    assert_eq!(delivery.0.output.lock().unwrap()[&connection], [json!(["expired", { "reason": "unknown" }])]);
 }
 
 /// Another process, such as a tool of the operator, locks the database for longer than a statement waits.
@@ -24,17 +25,12 @@ fn while_the_database_is_locked_clients_get_an_error_and_the_thread_can_stop() {
     let store = Store::open(&Data::Folder(folder.clone())).unwrap();
     let lock = rusqlite::Connection::open(folder.join("chat.sqlite3")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (sender, commands) = command_queue(1 << 20);
-    let state = State::new(store, Arc::new(ChatConfig::default()), DeviceKey::random(), sender.clone(), hasher());
+    let TestChat { state, delivery, front, commands, .. } = TestChat::start(store, ChatConfig::default());
     let (result, results) = std::sync::mpsc::channel();
-    let token = Token::random().hash();
-    let log_out = Request::new(
-        move |state: &mut State| state.log_out(&[token]),
-        Box::new(move |result_of_log_out| result.send(result_of_log_out).unwrap()),
-    );
-    sender.request(Source::Core, log_out);
-    sender.send(Command::Stop);
-    run(state, commands, &RecordedDelivery::default());
+    let callback = move |logged_out| result.send(logged_out).unwrap();
+    front.log_out(Ipv4Addr::LOCALHOST.into(), vec![Token::random().hash()], Box::new(callback));
+    front.stop();
+    run(state, commands, &delivery);
     assert_eq!(results.recv(), Ok(Err(SignInError::Storage)));
     drop(lock);
     std::fs::remove_dir_all(folder).unwrap();

@@ -1,18 +1,17 @@
 //! What counts as unread, and who has deleted a message.
 
 use serde_json::{Value, json};
-use switchboard::ConnectionId;
 
-use super::{LOBBY, TestChat};
+use super::{ClientId, LOBBY, TestChat};
 
 /// Returns a room as a member sees it.
-fn room_of(chat: &mut TestChat, user: ConnectionId, room: u64) -> Value {
+fn room_of(chat: &mut TestChat, user: ClientId, room: u64) -> Value {
     let position = json!({ "epoch": "", "seq": 0 });
     chat.call(user, "join", json!({ "room": room, "since": position })).unwrap()["room"].take()
 }
 
 #[track_caller]
-fn assert_unread(chat: &mut TestChat, user: ConnectionId, room: u64, expected: u64) {
+fn assert_unread(chat: &mut TestChat, user: ClientId, room: u64, expected: u64) {
     assert_eq!(room_of(chat, user, room)["unread"], expected);
 }
 
@@ -35,6 +34,11 @@ fn messages_of_blocked_users_are_not_counted_as_unread() {
     chat.call(ada, "block", json!({ "name": "Eve" })).unwrap();
     chat.state.store.refuse_commits(1);
     chat.call(ada, "block", json!({ "name": "Bob" })).unwrap_err();
+    assert_unread(&mut chat, ada, LOBBY, 3);
+    // The message of a change that is undone.
+    chat.state.store.refuse_commits(1);
+    let key = chat.key();
+    chat.call(bob, "say", json!({ "room": LOBBY, "text": "word", "key": key })).unwrap_err();
     assert_unread(&mut chat, ada, LOBBY, 3);
 }
 
@@ -80,8 +84,12 @@ fn a_read_position_tells_how_much_is_left_unread() {
     assert_eq!(chat.call(bob, "read", read(seqs[1])), Ok(json!({ "unread": 2 })));
     let event = json!({ "room": LOBBY, "seq": seqs[1], "unread": 2 });
     assert_eq!(chat.pushes_of(again, "read"), [event]);
+    assert_eq!(chat.pushes_of(bob, "read"), [json!(null); 0], "the reply says it");
     // An earlier position changes nothing.
     assert_eq!(chat.call(bob, "read", read(seqs[0])), Ok(json!({ "unread": 2 })));
     assert_eq!(chat.pushes_of(again, "read"), [json!(null); 0]);
     assert_eq!(chat.call(bob, "read", read(u64::MAX)), Ok(json!({ "unread": 0 })));
+    // A position from the future does not read what comes.
+    chat.say(ada, LOBBY, "word").unwrap();
+    assert_unread(&mut chat, bob, LOBBY, 1);
 }

@@ -56,8 +56,7 @@ fn sessions_are_listed_and_ended_from_another_session() {
     let mut chat = TestChat::new();
     let (ada_token, eve) = (chat.account("Ada").unwrap(), chat.connect_user("Eve"));
     let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap();
-    let other_token =
-        chat.request(move |state| state.log_in(ada.id, "a hash", None, UserAgent::default())).unwrap().token.hash();
+    let other_token = chat.log_in(ada.id, "a hash").unwrap();
     let (here, there) = (chat.connect(ada_token), chat.connect(other_token));
     let listed = chat.call(here, "sessions", json!({})).unwrap()["sessions"].clone();
     let ids: Vec<_> = listed.as_array().unwrap().iter().map(|session| session["session"].clone()).collect();
@@ -83,7 +82,8 @@ fn the_list_of_sessions_names_the_client_of_each() {
     let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
     let firefox = UserAgent::parse(b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0");
     for agent in [firefox, UserAgent::APP] {
-        chat.request(move |state| state.log_in(ada, "a hash", None, agent)).unwrap();
+        let (password_hash, token) = ("a hash".to_owned(), Token::random().hash());
+        chat.request(LogIn { user: ada, password_hash, token, agent }).unwrap();
     }
     let here = chat.connect(token);
     let listed = chat.call(here, "sessions", json!({})).unwrap()["sessions"].clone();
@@ -100,11 +100,11 @@ fn the_list_of_sessions_names_the_client_of_each() {
 #[test]
 fn a_visitor_learns_whether_there_is_any_account() {
     let mut chat = TestChat::new();
-    let has_accounts = |chat: &mut TestChat| chat.request(|state| state.session(&[])).unwrap().has_accounts;
+    let has_accounts = |chat: &mut TestChat| chat.request(FindSession(vec![])).unwrap().has_accounts;
     assert!(!has_accounts(&mut chat));
     let guest = chat.guest("Eve").unwrap();
     assert!(!has_accounts(&mut chat), "a guest is no account");
-    let session = chat.request(move |state| state.session(&[guest])).unwrap();
+    let session = chat.request(FindSession(vec![guest])).unwrap();
     assert_eq!((session.you.map(|(you, _)| you.name), session.has_accounts), (Some("Eve".to_owned()), false));
     chat.account("Ada").unwrap();
     assert!(has_accounts(&mut chat));
@@ -116,12 +116,12 @@ fn logging_out_ends_a_session_on_all_its_connections() {
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token)];
     chat.clear_output();
-    chat.request(move |state| state.log_out(&[token])).unwrap();
+    chat.request(LogOut(vec![token])).unwrap();
     for connection in connections {
         assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
-    assert_eq!(chat.request(move |state| state.session(&[token])).map(|session| session.you), Ok(None));
-    chat.request(move |state| state.log_out(&[token])).expect("repeating it changes nothing");
+    assert_eq!(chat.request(FindSession(vec![token])).map(|session| session.you), Ok(None));
+    chat.request(LogOut(vec![token])).expect("repeating it changes nothing");
 }
 
 #[test]
@@ -131,15 +131,15 @@ fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
         super::super::super::password::Password::new("the old one").unwrap().hash().unwrap().leak();
     let token = chat.sign_up("Ada", Some(hash)).unwrap();
     let ada = chat.state.store.user_named(&Name::new("Ada").unwrap()).unwrap().unwrap().id;
-    let other = chat.request(move |state| state.log_in(ada, hash, None, UserAgent::default())).unwrap().token.hash();
+    let other = chat.log_in(ada, hash).unwrap();
     let (here, there) = (chat.connect(token), chat.connect(other));
     chat.clear_output();
     let change = |chat: &mut TestChat, old: &str, new: &str, slow: bool| {
-        chat.process(vec![event_command(here, &json!(["password", { "old": old, "new": new }, new]))]);
+        chat.prove(here, &json!(["password", { "old": old, "new": new }, new]));
         if slow {
             assert_eq!(chat.take_output(here), [Value::Null; 0], "the reply comes later");
-            chat.process_queue();
         }
+        chat.process_queue();
         let output = chat.take_output(here).remove(0);
         assert_eq!(output[2], new);
         output[1]["code"].as_str().map(str::to_owned)
@@ -150,14 +150,12 @@ fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
     assert_eq!(chat.take_output(there), [Value::Null; 0]);
     assert_eq!(change(&mut chat, "the old one", "the new one", true), None);
     assert_eq!(chat.take_output(there), [json!(["expired", { "reason": "revoked" }])]);
-    assert_eq!(
-        chat.request(move |state| state.log_in(ada, hash, None, UserAgent::default())).map(drop),
-        Err(SignInError::BadCredentials)
-    );
+    assert_eq!(chat.log_in(ada, hash).map(drop), Err(SignInError::BadCredentials));
     let guest = chat.guest("Guest").unwrap();
     let guest = chat.connect(guest);
-    let data = json!({ "old": "the old one", "new": "the new one" });
-    assert_eq!(chat.call(guest, "password", data), Err("guest".into()));
+    chat.prove(guest, &json!(["password", { "old": "the old one", "new": "the new one" }, 1]));
+    chat.process_queue();
+    assert_eq!(chat.reply_to(guest, 1), Err("guest".into()));
 }
 
 #[test]
@@ -175,10 +173,10 @@ fn a_deleted_account_leaves_only_its_messages() {
     let direct = chat.call(ada, "tell", json!({ "name": "Bob", "text": "farewell", "key": key })).unwrap();
     assert_eq!(chat.pushes_of(bob, "room")[0].get("gone"), None);
     chat.clear_output();
-    chat.process(vec![event_command(ada, &json!(["delete_account", { "password": "the wrong one" }, 1]))]);
+    chat.prove(ada, &json!(["delete_account", { "password": "the wrong one" }, 1]));
     chat.process_queue();
     assert_eq!(chat.reply_to(ada, 1), Err("bad_credentials".into()));
-    chat.process(vec![event_command(ada, &json!(["delete_account", { "password": "the password" }, 2]))]);
+    chat.prove(ada, &json!(["delete_account", { "password": "the password" }, 2]));
     chat.process_queue();
     assert_eq!(chat.take_output(ada)[0], json!(["ack", {}, 2]));
     assert_eq!(chat.closed_with(ada), Some(4001));
@@ -215,15 +213,18 @@ fn password_attempts_are_limited_in_a_session_too() {
     let ada = chat.connect(token);
     chat.take_output(ada);
     for id in 1..=2 {
-        chat.process(vec![event_command(ada, &json!(["delete_account", { "password": "the wrong one" }, id]))]);
+        chat.prove(ada, &json!(["delete_account", { "password": "the wrong one" }, id]));
         chat.process_queue();
         assert_eq!(chat.reply_to(ada, id), Err("bad_credentials".into()));
     }
     let right = json!({ "password": "the password" });
-    assert_eq!(chat.call(ada, "delete_account", right.clone()), Err("too_fast".into()));
-    assert_eq!(chat.call(ada, "password", json!({ "old": "a", "new": "b" })), Err("too_fast".into()));
+    for event in [json!(["delete_account", right, 3]), json!(["password", { "old": "a", "new": "b" }, 3])] {
+        chat.prove(ada, &event);
+        chat.process_queue();
+        assert_eq!(chat.reply_to(ada, 3), Err("too_fast".into()));
+    }
     chat.advance(Duration::from_secs(60));
-    chat.process(vec![event_command(ada, &json!(["delete_account", right, "id"]))]);
+    chat.prove(ada, &json!(["delete_account", right, "id"]));
     chat.process_queue();
     assert_eq!(chat.take_output(ada)[0], json!(["ack", {}, "id"]));
 }
@@ -339,14 +340,15 @@ fn an_account_is_not_deleted_with_rooms_of_its_own_unless_the_user_confirms_each
         assert_eq!(error[1]["code"], "last_member");
         error[1]["rooms"].clone()
     };
-    chat.process(vec![event_command(ada, &delete(json!([shared])))]);
+    chat.prove(ada, &delete(json!([shared])));
+    chat.process_queue();
     assert_eq!(refused(&chat), json!([alone]));
     // While the password is verified, Ada becomes the last member of another room.
-    chat.process(vec![event_command(ada, &delete(json!([alone, shared, 1_000_000])))]);
+    chat.prove(ada, &delete(json!([alone, 1_000_000])));
     chat.call(bob, "leave", json!({ "room": shared })).unwrap();
     chat.process_queue();
     assert_eq!(refused(&chat), json!([alone, shared]));
-    chat.process(vec![event_command(ada, &delete(json!([shared, alone])))]);
+    chat.prove(ada, &delete(json!([shared, alone])));
     chat.process_queue();
     assert_eq!(chat.take_output(ada)[0], json!(["ack", {}, 1]));
     assert_eq!(chat.join(bob, alone), Err("unknown_room".into()));

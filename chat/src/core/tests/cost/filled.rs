@@ -1,13 +1,12 @@
 //! A chat with much in it, and one user who has the right to everything.
 
 use serde_json::{Value, json};
-use switchboard::ConnectionId;
 
 use super::super::{
     super::{
         super::{
             Rate, RoomName,
-            interface::Credential,
+            interface::{ClientId, Credential},
             store::{DirectsEnd, Entry, EntryHash, LOBBY, NewEntry, Role, RoomId, RoomKind, Stamp, UserId},
             token::{Token, TokenHash},
             user_agent::UserAgent,
@@ -39,11 +38,11 @@ pub(super) struct Sizes {
 }
 
 /// A chat with much in it.
-pub(super) struct Filled {
-    pub(super) state: State,
+pub(crate) struct Filled {
+    pub(crate) state: State,
     pub(super) now: Now,
     /// The user's connection.
-    pub(super) connection: ConnectionId,
+    pub(crate) connection: ClientId,
     /// Credentials of a session of the user.
     pub(super) token: Token,
     /// Values that events may name.

@@ -10,9 +10,9 @@ use super::{
             events::{EVENTS, Growth},
             state::State,
         },
-        Name, UserAgent, event_command,
+        LogIn, LogOut, Name, SignUp, Token, UserAgent, event_command,
     },
-    DroppedDelivery, cpu_time,
+    DROPPED, cpu_time,
     filled::{self, Filled, Sizes},
     measure,
 };
@@ -33,10 +33,11 @@ const BASE: Sizes =
     Sizes { online: 220, rooms: 450, members: 450, messages: 220, sessions: 10, blocks: 220, conversations: 110 };
 
 /// Returns events whose data leads to the longest work.
-fn commands(filled: &Filled) -> Vec<(&'static str, Value)> {
+pub(crate) fn each_event(filled: &Filled) -> Vec<(&'static str, Value)> {
     let room = filled.pools.rooms.get(1).expect("a room of the user");
     let conversation = filled.pools.rooms.last().expect("a conversation");
-    let (other, member) = (&filled.pools.user_names[1], &filled.pools.user_names[2]);
+    // Every second user is banned.
+    let (other, member) = (&filled.pools.user_names[1], &filled.pools.user_names[3]);
     let key = "0198c5a2-7d1e-7c43-9a51-3f2b8d6e4c10";
     let position = json!({ "epoch": filled.pools.epoch, "seq": filled.pools.messages });
     let earlier = json!({ "epoch": filled.pools.epoch, "seq": 20, "hash": filled.pools.hashes[20] });
@@ -103,21 +104,19 @@ const OTHER_WORK: &[Work] = &[
     }),
     ("<sign up>", |_| {
         let name = Name::new("New").unwrap();
-        Box::new(move |state| {
-            let _ = state.sign_up(&name, None, UserAgent::default()).unwrap();
-        })
+        let (token, agent) = (Token::random().hash(), UserAgent::default());
+        let request = SignUp { name, password_hash: None, token, agent };
+        Box::new(move |state| drop(state.sign_up(&request).unwrap()))
     }),
     (LOG_IN, |filled| {
         let user = filled.user();
-        Box::new(move |state| {
-            let _ = state.log_in(user, "a hash", None, UserAgent::default()).unwrap();
-        })
+        let (token, agent) = (Token::random().hash(), UserAgent::default());
+        let request = LogIn { user, password_hash: "a hash".to_owned(), token, agent };
+        Box::new(move |state| drop(state.log_in(&request).unwrap()))
     }),
     ("<log out>", |filled| {
-        let token = filled.token.hash();
-        Box::new(move |state| {
-            let _ = state.log_out(&[token]).unwrap();
-        })
+        let request = LogOut(vec![filled.token.hash()]);
+        Box::new(move |state| state.log_out(&request).unwrap())
     }),
     (REMOVE_USER, |filled| {
         let user = filled.user();
@@ -125,14 +124,19 @@ const OTHER_WORK: &[Work] = &[
     }),
 ];
 
+/// Returns a chat in which each list is longer than its longest page.
+pub(crate) fn filled() -> Filled {
+    Filled::new(BASE)
+}
+
 fn costs(sizes: Sizes) -> Vec<(String, &'static str, Duration)> {
     let mut filled = Filled::new(sizes);
     let mut costs = Vec::new();
-    for (name, data) in commands(&filled) {
+    for (name, data) in each_event(&filled) {
         let (event, connection) = (json!([name, data, 1]), filled.connection);
         let prepare = || {
-            let mut command = event_command(connection, &event);
-            move |state: &mut State| state.run(&mut command).unwrap()
+            let command = event_command(connection, &event);
+            move |state: &mut State| drop(state.run(&command).unwrap())
         };
         costs.push((format!("{name} {data}"), name, measure(&mut filled.state, RUNS, prepare).took));
     }
@@ -147,11 +151,11 @@ fn costs(sizes: Sizes) -> Vec<(String, &'static str, Duration)> {
 /// Measures a tick with a sweep, in transactions of its own, when all sessions have been looked at once.
 fn cost_of_a_tick(filled: &mut Filled) -> Duration {
     while filled.state.has_overdue {
-        filled.state.tick(filled.now, &DroppedDelivery);
+        filled.state.tick(filled.now, &DROPPED);
     }
     filled.state.last_sweep = None;
     let start = cpu_time();
-    filled.state.tick(filled.now, &DroppedDelivery);
+    filled.state.tick(filled.now, &DROPPED);
     cpu_time() - start
 }
 

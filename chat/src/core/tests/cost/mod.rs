@@ -6,51 +6,60 @@ mod filled;
 mod growth;
 mod search;
 
+pub(super) use growth::{each_event, filled as filled_chat};
+
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
-use switchboard::{CloseCode, ConnectionId, Message, Prepared};
+use switchboard::{CloseCode, Message, Prepared};
 
-use super::super::{super::interface::Delivery, effects::Effect, state::State};
+use super::super::{
+    super::interface::{Audience, ClientId, Delivery, Effect, JsonDelivery, Outcome, RequestId, delivery::Transport},
+    state::State,
+};
 
-/// A delivery that does what the core's thread has to do for a connection, and drops the result.
+/// A transport that does what the core's thread has to do for a connection, and drops the result.
 #[derive(Default)]
-struct DroppedDelivery;
+struct DroppedTransport;
 
-impl Delivery for DroppedDelivery {
-    fn subscribe(&self, _: ConnectionId, topic: &str) {
+impl Transport for DroppedTransport {
+    fn subscribe(&self, _: ClientId, topic: &str) {
         std::hint::black_box(topic.to_owned());
     }
 
-    fn unsubscribe(&self, connection: ConnectionId, topic: &str) {
+    fn unsubscribe(&self, connection: ClientId, topic: &str) {
         self.subscribe(connection, topic);
     }
 
-    fn send(&self, _: ConnectionId, text: &str) {
+    fn send(&self, _: ClientId, text: &str) {
         std::hint::black_box(Prepared::text(text).uncompressed());
     }
 
-    fn publish(&self, _: &str, text: &str, _: Option<ConnectionId>) {
+    fn publish(&self, _: &str, text: &str, _: Option<ClientId>) {
         std::hint::black_box(Prepared::from(Message::Text(text)));
     }
 
-    fn resume(&self, _: ConnectionId) {}
+    fn resume(&self, _: ClientId) {}
 
-    fn shut(&self, connection: ConnectionId, code: CloseCode, reason: &str) {
+    fn shut(&self, connection: ClientId, code: CloseCode, reason: &str) {
         self.close(connection, code, reason);
     }
 
-    fn close(&self, _: ConnectionId, _: CloseCode, reason: &str) {
+    fn close(&self, _: ClientId, _: CloseCode, reason: &str) {
         std::hint::black_box(reason.to_owned());
     }
 
     fn post(&self) {}
 
+    fn complete(&self, _: RequestId, _: Outcome) {}
+
     fn is_overloaded(&self) -> bool {
         false
     }
 }
+
+const DROPPED: JsonDelivery<DroppedTransport> = JsonDelivery(DroppedTransport);
 
 /// The cost of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,13 +82,11 @@ fn measure_once(state: &mut State, work: impl FnOnce(&mut State)) -> Measured {
     work(state);
     let mut reply = None;
     for effect in std::mem::take(&mut state.effects) {
-        match effect {
-            // Work of other threads.
-            Effect::Do(_) => continue,
-            Effect::Send(_, ref text) if reply.is_none() => reply = Some(text.len()),
-            _ => {}
+        let effect = effect.map(|content| DROPPED.encode(content));
+        if let Effect::Tell(Audience::One(_), json) = &effect {
+            reply = reply.or(Some(JsonDelivery::<DroppedTransport>::bytes(json)));
         }
-        effect.deliver(&DroppedDelivery);
+        DROPPED.deliver(effect);
     }
     let took = cpu_time() - start;
     state.store.roll_back();

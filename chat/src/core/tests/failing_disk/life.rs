@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use switchboard::ConnectionId;
 use switchboard_tests::random::Random;
 
 use super::{
     super::{
         super::super::{OpenError, Rate},
-        ChatConfig, Data, LOBBY, Store, TestChat, TokenHash, event_command,
+        ChatConfig, ClientId, Data, LOBBY, Store, TestChat, TokenHash, event_command,
     },
     NAMES, ROOM,
     acts::{Act, Answer, Attempt, Known},
@@ -102,7 +101,7 @@ pub(super) fn live(
 fn attempt(
     disk: &Disk,
     chat: &mut TestChat,
-    connections: &[ConnectionId],
+    connections: &[ClientId],
     batch: usize,
     acts: &mut [&mut Act],
     published: &mut Vec<Published>,

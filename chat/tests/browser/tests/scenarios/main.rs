@@ -31,5 +31,7 @@ mod restored_data;
 mod rooms;
 mod sessions;
 mod settings;
+mod tab_stops;
 mod text_direction;
+mod unread;
 mod untrusted_text;
