@@ -18,13 +18,14 @@ use super::{
     credentials,
     device::{Device, DeviceClaim, DeviceKey},
     interface::{
-        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, NewClient, SignInError, SignedIn,
-        You,
+        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, LogOut, NewClient, SignInError,
+        SignedIn, You,
     },
     password::Password,
     proxy::address_of,
     rate::address_key,
     site::{OriginKind, Site},
+    store::RoomId,
     user_agent::UserAgent,
     wire::{self, EventError},
 };
@@ -49,6 +50,14 @@ struct Login {
     /// Whether to return the token in the response instead of a cookie.
     #[serde(default)]
     token: bool,
+}
+
+/// The body of a request to log out.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Logout {
+    /// Rooms that may be removed because a guest is their last member.
+    remove: Vec<RoomId>,
 }
 
 #[derive(Serialize)]
@@ -123,7 +132,7 @@ impl Api {
             }
             ("POST", "/api/login") => self.sign_in(AuthMethod::LogIn, request, from, origin_kind, site, responder),
             ("POST", "/api/guest") => self.sign_in(AuthMethod::Guest, request, from, origin_kind, site, responder),
-            ("POST", "/api/logout") => return self.log_out(request, from, site, origin_kind, responder),
+            ("POST", "/api/logout") => self.log_out(request, from, site, origin_kind, responder),
             ("GET" | "HEAD", "/api/session") => return self.session(request, from, origin_kind, site, responder),
             (method, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
                 other_method(method, "OPTIONS, POST", responder)
@@ -264,21 +273,35 @@ impl Api {
         Ok(NewUser { name, password: Some(password) })
     }
 
-    fn log_out(&self, request: &Request<'_>, from: IpAddr, site: &Site, origin_kind: OriginKind, responder: Responder) {
+    /// Ends sessions. A request without a body confirms no removal of rooms.
+    fn log_out(
+        &self,
+        request: &Request<'_>,
+        from: IpAddr,
+        site: &Site,
+        origin_kind: OriginKind,
+        responder: Responder,
+    ) -> Result<(), (Responder, ErrorResponse)> {
+        let Logout { remove } = match parse_optional(request) {
+            Ok(logout) => logout,
+            Err(refused) => return Err((responder, refused)),
+        };
         let done = Response::new(204).header("Set-Cookie", credentials::expired_cookie(site));
         // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
             Credential::Tokens(tokens) => self.core.log_out(
                 address_key(from),
-                tokens,
+                LogOut { tokens, remove },
                 Box::new(move |result| match result {
-                    Ok(()) => responder.send(done),
+                    Ok(Ok(())) => responder.send(done),
+                    Ok(Err(error)) => responder.send(ErrorResponse { status: 409, error, field: None }.response()),
                     Err(error) => responder.send(ErrorResponse::from(error).response()),
                 }),
             ),
             Credential::None | Credential::Malformed => responder.send(done),
         }
+        Ok(())
     }
 
     fn session(&self, request: &Request<'_>, from: IpAddr, origin_kind: OriginKind, site: &Site, responder: Responder) {
@@ -321,6 +344,11 @@ fn other_method(method: &str, allowed: &'static str, responder: Responder) -> Re
 /// Charges a guess that is wrong without verifying a password.
 fn wrong_guess(attempt: LogIn, device: Option<Device>) -> SignInError {
     attempt.guess(device, Instant::now()).map_or_else(SignInError::from, |_| SignInError::BadCredentials)
+}
+
+/// Parses a request's body as JSON, if it has one.
+fn parse_optional<T: DeserializeOwned + Default>(request: &Request<'_>) -> Result<T, ErrorResponse> {
+    if request.body.is_empty() { Ok(T::default()) } else { parse(request) }
 }
 
 /// Parses a request's body as JSON.

@@ -315,8 +315,8 @@ impl ChatCore for Front {
         self.sign_up(Source::Stranger(client.from), name, None, client, callback);
     }
 
-    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>) {
-        self.core.ask(Source::Stranger(from), LogOut(tokens), callback);
+    fn log_out(&self, from: IpAddr, request: LogOut, callback: Callback<Result<Result<(), EventError>, SignInError>>) {
+        self.core.ask(Source::Stranger(from), request, callback);
     }
 
     fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>) {

@@ -1,17 +1,15 @@
 /*
- * The account dialog: password, sessions, blocked users, sign-out, deletion; for operators,
- * a notice to all users.
+ * The account dialog: password, sessions, blocked users; for operators, a notice to all
+ * users. `account_end.js` has sign-out and deletion.
  */
 
 import { byName } from '../names.js';
 import { locale, t } from '../strings.js';
+import { deleteQuestion, signOut } from './account_end.js';
 import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 import { userElement } from './user_picker.js';
-
-// Rooms that a question names.
-const MAX_NAMED = 10;
 
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
@@ -71,44 +69,8 @@ export function startAccount({ client, model, signedOut }) {
     fieldOf: () => $('notice-text'),
   });
 
-  const logOut = async () => {
-    await client.logout();
-    signedOut();
-  };
-  $('logout').addEventListener('click', () => {
-    const loss = lossOfLogout(model.you, client.pending);
-    if (!loss) return attempt(logOut);
-    ask({ title: t('account.logout_ask'), text: loss, yes: t('account.logout'), danger: true, act: logOut });
-  });
-  $('delete-account').addEventListener('click', () => ask({
-    title: t('account.delete_ask'),
-    text: t('account.delete_text'),
-    yes: t('account.delete'),
-    danger: true,
-    ...(!model.you.guest && { label: t('sign_in.password'), type: 'password' }),
-    act: (password) => deleteAccount(client, model, model.you.guest ? {} : { password }),
-  }));
-}
-
-/** Deletes the account. Returns a question if rooms would go with it that the user has not confirmed. */
-async function deleteAccount(client, model, data) {
-  try {
-    await client.emit('delete_account', data);
-    return null;
-  } catch (error) {
-    if (error.code !== 'last_member') throw error;
-    const { rooms } = error;
-    const names = rooms.slice(0, MAX_NAMED).map((room) => model.nameOf(room));
-    const more = rooms.length - names.length;
-    if (more > 0) names.push(t('account.delete_more', { count: more }));
-    return {
-      title: t('account.delete_ask'),
-      text: t('account.delete_rooms', { count: rooms.length, names }),
-      yes: t('account.delete_rooms_yes'),
-      danger: true,
-      act: () => deleteAccount(client, model, { ...data, remove: rooms }),
-    };
-  }
+  $('logout').addEventListener('click', () => signOut({ client, model, signedOut }));
+  $('delete-account').addEventListener('click', () => ask(deleteQuestion({ client, model })));
 }
 
 function kindOf({ guest, operator }) {
@@ -134,12 +96,6 @@ function sessionElement({ created, used, current, device }, revoke) {
   button.hidden = current;
   button.addEventListener('click', revoke);
   return element;
-}
-
-// What the user loses by signing out, or null.
-function lossOfLogout({ guest }, unsent) {
-  if (guest) return t('account.logout_guest');
-  return unsent.length > 0 ? t('account.logout_unsent') : null;
 }
 
 // On success the form is cleared and folded.

@@ -76,15 +76,18 @@ export function showError(form, note, text, field = null) {
 /**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
  * fails, the dialog stays open and shows the error. If it returns another question, that is asked next.
+ * `error`: shown from the beginning, because an earlier answer has failed.
  */
-export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act }) {
+export function ask({
+  title, text = '', yes, danger = false, label = null, type = 'text', value = '', error = null, act,
+}) {
   const dialog = $('ask-dialog');
   const input = $('ask-input');
+  const field = label === null ? null : input;
   $('ask-title').textContent = title;
   $('ask-text').textContent = text;
   $('ask-yes').textContent = yes;
   $('ask-yes').classList.toggle('danger', danger);
-  showError($('ask-form'), $('ask-note'), '');
   $('ask-field').hidden = label === null;
   input.labels[0].textContent = label ?? '';
   input.type = type;
@@ -101,11 +104,12 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
       dialog.close();
       if (next?.act) ask(next);
     },
-    fieldOf: () => (label === null ? null : input),
+    fieldOf: () => field,
     isShown: () => dialog.open && question === questions,
   });
   dialog.showModal();
-  if (label !== null) input.select();
+  showError($('ask-form'), $('ask-note'), error ? errorText(error) : '', error && field);
+  field?.select();
 }
 
 /** Shows a text for some seconds. With the role `alert`, screen readers announce it at once. */

@@ -3,6 +3,7 @@
  * page has their sum, with the invitations.
  */
 
+import { hashOf } from '../address.js';
 import { byName, fold } from '../names.js';
 import { isolated, t } from '../strings.js';
 import { attempt } from './dialogs.js';
@@ -77,7 +78,7 @@ export function showMark(element, room, model) {
 function item(room, model, current) {
   const element = fromTemplate('room-template');
   const link = find(element, 'a');
-  link.href = `#room-${room.room}`;
+  link.href = hashOf(room.room);
   link.dataset.room = room.room;
   link.dataset.kind = room.kind;
   link.dataset.unread = room.unread;

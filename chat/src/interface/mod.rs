@@ -107,8 +107,8 @@ pub(super) trait ChatCore: Send + Sync {
     /// Creates a guest, whose name must be free, and begins a session.
     fn enter_as_guest(&self, client: NewClient, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Ends a session on all its connections.
-    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>);
+    /// Ends sessions on all their connections, unless a guest is to confirm that rooms are removed.
+    fn log_out(&self, from: IpAddr, request: LogOut, callback: Callback<Result<Result<(), EventError>, SignInError>>);
 
     /// Finds the session of the first of some tokens that is valid, and what a client may know that has none.
     fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>);

@@ -9,7 +9,7 @@ use std::{
 use super::{
     super::{
         Name,
-        store::{Millis, UserId},
+        store::{Millis, RoomId, UserId},
         token::TokenHash,
         user_agent::UserAgent,
         wire::EventError,
@@ -40,9 +40,13 @@ pub(crate) struct LogIn {
     pub(crate) agent: UserAgent,
 }
 
-/// Ends the sessions of these tokens.
+/// Ends the sessions of these tokens. A guest must confirm that rooms are removed of which they are the last member.
 #[derive(Clone, Debug)]
-pub(crate) struct LogOut(pub(crate) Vec<TokenHash>);
+pub(crate) struct LogOut {
+    pub(crate) tokens: Vec<TokenHash>,
+    /// Rooms that may be removed.
+    pub(crate) remove: Vec<RoomId>,
+}
 
 /// Finds the session of the first of some tokens that is valid, and what a client may know that has none.
 #[derive(Clone, Debug)]
@@ -137,7 +141,7 @@ requests! {
     SignUp => NewSession;
     FindAccount => Account;
     LogIn => NewSession;
-    LogOut => ();
+    LogOut => Result<(), EventError>;
     FindSession => FoundSession;
     BeginProof => Result<Prover, EventError>;
 }

@@ -2,6 +2,7 @@
 
 mod accessibility;
 mod account;
+mod addresses;
 mod back_button;
 mod clock;
 mod conversations;
