@@ -139,6 +139,8 @@ extern crate std;
 pub mod apps;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "std")]
+mod keepalive;
 mod proto;
 #[cfg(feature = "server")]
 mod reactor;
@@ -147,6 +149,8 @@ mod server;
 
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
+#[cfg(feature = "std")]
+pub use keepalive::{Keepalive, Overdue};
 pub use proto::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
     Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,
@@ -157,8 +161,6 @@ pub use proto::{
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
-#[cfg(feature = "std")]
-pub use proto::{Keepalive, Overdue};
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy,

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "crate::apps",
         ],
     ),
+    ("keepalive", &["Instant::now", "std::net", "std::io", "std::thread", "crate::"]),
     ("reactor", &["crate::proto", "crate::server", "crate::client", "crate::apps"]),
     ("server", &["crate::apps", "crate::client"]),
     ("client", &["crate::server", "crate::apps"]),

@@ -22,7 +22,6 @@
 //! | `connection.rs` | §7 | [`Connection`]: the two halves, [`State`] |
 //! | `driver.rs` | §6, §7 | [`Driver`]: the loop around a connection |
 //! | `owned_reply.rs` | | [`OwnedReply`]: replies for another task |
-//! | `keepalive.rs` | §5.5.2 | `Keepalive`: deadlines of a connection (needs `std`) |
 //! | `handshake/` | §4, §9.1 | [`ServerHandshake`], [`ClientHandshake`] |
 
 mod close;
@@ -34,8 +33,6 @@ mod error;
 mod escaped;
 mod frame;
 mod handshake;
-#[cfg(feature = "std")]
-mod keepalive;
 mod limits;
 mod mask;
 mod message;
@@ -62,8 +59,6 @@ pub use handshake::{
     ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead,
     RequestReader, ResponseHead, ServerHandshake, reason_phrase,
 };
-#[cfg(feature = "std")]
-pub use keepalive::{Keepalive, Overdue};
 pub use limits::{Delivery, Limits};
 pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};
 pub use opcode::{MessageKind, Opcode, ReservedOpcode};
