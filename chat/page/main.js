@@ -29,7 +29,7 @@ import { Details } from './view/details.js';
 import { startJump } from './view/jump.js';
 import { closeLayers, watchDialogs } from './view/layers.js';
 import { Preview } from './view/preview.js';
-import { closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
+import { clearQuestion, closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
 import { $, narrow, touch } from './view/dom.js';
 import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
@@ -73,10 +73,10 @@ const preview = new Preview({
 });
 const rooms = startRooms({ client, model, current: () => conversation.room, title: () => preview.name, open });
 const signIn = new SignIn({ client, model, onSignedIn: () => client.connect() });
-startAccount({ client, model, signedOut });
+const clearAccount = startAccount({ client, model, signedOut });
 startSettings({ model, beforeReload: () => signIn.keepForm() });
 startConnection(client);
-startRoomSearch({ client, model, open });
+const clearRoomSearch = startRoomSearch({ client, model, open });
 startJump({ client, model, open, message: (name) => userDialog.message(name) });
 const showNotices = startNotices(client);
 $('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
@@ -236,11 +236,17 @@ function signedOut(reason = null) {
   signIn.show({ reason });
 }
 
-/** Removes what the views show of the user so far. */
+/** Removes what the views show of the user so far, also where it is hidden. */
 function clearViews() {
   clearNotices();
   clearFilter();
+  clearQuestion();
+  clearAccount();
+  clearRoomSearch();
+  userPicker.clear();
+  userDialog.clear();
   conversation.clear();
+  typing.clear();
   preview.show(null);
   details.show(null);
 }

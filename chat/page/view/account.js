@@ -6,19 +6,23 @@
 import { byName } from '../names.js';
 import { locale, t } from '../strings.js';
 import { deleteQuestion, signOut } from './account_end.js';
-import { ask, attempt, submitHandler, toast } from './dialogs.js';
-import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
+import { ask, attempt, clearForm, submitHandler, toast } from './dialogs.js';
+import { $, clearAvatar, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 import { userElement } from './user_picker.js';
 
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
-/** `signedOut()` is called after the user has signed out. */
+/**
+ * `signedOut()` is called after the user has signed out. Returns `clear()`, which removes what the dialog shows of the
+ * user.
+ */
 export function startAccount({ client, model, signedOut }) {
+  const avatars = [$('account-open'), $('account-dialog')].map((place) => find(place, '.avatar'));
   const showYou = () => {
     if (!model.you) return;
     const { name, guest, operator } = model.you;
-    for (const place of [$('account-open'), $('account-dialog')]) showAvatar(find(place, '.avatar'), name);
+    avatars.forEach((avatar) => showAvatar(avatar, name));
     setText(find($('account-open'), '.name'), name);
     setText($('account-name'), name);
     setText($('account-kind'), kindOf(model.you));
@@ -37,7 +41,9 @@ export function startAccount({ client, model, signedOut }) {
     }), find($('blocked'), 'summary'));
   };
   const showSessions = () => attempt(async () => {
+    const { you } = model;
     const { sessions } = await client.emit('sessions');
+    if (you !== model.you) return;
     const elements = sessions.map((each) => sessionElement(each, () => revoke({ session: each.session })));
     $('session-list').replaceChildren(...elements);
     $('revoke-others').hidden = sessions.length < 2;
@@ -71,6 +77,14 @@ export function startAccount({ client, model, signedOut }) {
 
   $('logout').addEventListener('click', () => signOut({ client, model, signedOut }));
   $('delete-account').addEventListener('click', () => ask(deleteQuestion({ client, model })));
+
+  return () => {
+    avatars.forEach(clearAvatar);
+    for (const place of [find($('account-open'), '.name'), $('account-name')]) place.textContent = '';
+    $('password-for').defaultValue = '';
+    $('session-list').replaceChildren();
+    for (const form of [$('password-form'), $('notice-form')]) clearForm(form);
+  };
 }
 
 function kindOf({ guest, operator }) {
@@ -101,7 +115,7 @@ function sessionElement({ created, used, current, device }, revoke) {
 // On success the form is cleared and folded.
 function onSubmit(form, { action, fieldOf }) {
   const done = () => {
-    form.reset();
+    clearForm(form);
     form.closest('details').open = false;
     find(form.closest('details'), 'summary').focus();
   };

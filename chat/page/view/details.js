@@ -83,6 +83,7 @@ export class Details {
     for (const id of ['members-more', 'bans-more']) $(id).hidden = true;
     $('details').hidden = room === null;
     if (!wide.matches) this.#set(false); // It would cover the room.
+    for (const id of ['member-list', 'ban-list', 'members-title', 'about-topic']) $(id).textContent = '';
     this.#renderRoom();
     this.#renderMembers();
     this.#renderBanned();

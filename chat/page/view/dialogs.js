@@ -73,6 +73,12 @@ export function showError(form, note, text, field = null) {
   field?.select();
 }
 
+/** Removes what the user has entered in a form, and its error. */
+export function clearForm(form) {
+  form.reset();
+  showError(form, find(form, '.error'), '');
+}
+
 /**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
  * fails, the dialog stays open and shows the error. If it returns another question, that is asked next.
@@ -110,6 +116,15 @@ export function ask({
   dialog.showModal();
   showError($('ask-form'), $('ask-note'), error ? errorText(error) : '', error && field);
   field?.select();
+}
+
+/** Removes the question and the toasts that were shown last. */
+export function clearQuestion() {
+  questions += 1;
+  clearForm($('ask-form'));
+  for (const id of ['ask-title', 'ask-text', 'ask-yes']) $(id).textContent = '';
+  $('toasts').replaceChildren();
+  hideToasts();
 }
 
 /** Shows a text for some seconds. With the role `alert`, screen readers announce it at once. */

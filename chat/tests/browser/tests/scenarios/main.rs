@@ -32,6 +32,7 @@ mod restored_data;
 mod rooms;
 mod sessions;
 mod settings;
+mod signed_out;
 mod tab_stops;
 mod text_direction;
 mod unread;
