@@ -218,8 +218,8 @@ mod tests {
     fn each_module_is_a_block_after_those_that_it_imports() {
         let files = [
             ("main.js", "import { b } from './view/b.js';\nimport { a as c } from './a.js';\n\nb(c);\n"),
-            ("view/b.js", "import {\n  a,\n  d,\n} from '../a.js';\nexport async function b() {\n  return a + d;\n}\n"),
-            ("a.js", "const own = 1;\nexport const a = own;\nexport { d } from './d.js';\n"),
+            ("view/b.js", "import {\n  a,\n  e,\n} from '../a.js';\nexport async function b() {\n  return a + e;\n}\n"),
+            ("a.js", "const own = 1;\nexport const a = own;\nexport { d as e } from './d.js';\n"),
             ("d.js", "export class d {}\n"),
         ];
         let expected = "const modules = {};\n
@@ -231,13 +231,13 @@ modules['d.js'] = { d };
 { // a.js
 const own = 1;
 const a = own;
-modules['a.js'] = { a, d: modules['d.js'].d };
+modules['a.js'] = { a, e: modules['d.js'].d };
 }
 
 { // view/b.js
-const { a, d } = modules['a.js'];
+const { a, e } = modules['a.js'];
 async function b() {
-  return a + d;
+  return a + e;
 }
 modules['view/b.js'] = { b };
 }
@@ -266,13 +266,19 @@ b(c);
             ("import { a } from \"./a.js\";\n", "main.js has a form that cannot be grouped: import {"),
             ("import { a } from 'other';\n", "main.js has a form that cannot be grouped: import {"),
             ("import { a } from './a.js'\nlet b;\n", "main.js has a form that cannot be grouped: import {"),
+            ("import { a } from './a.js'\nlet b = './b.js';\n", "main.js has a form that cannot be grouped: import {"),
+            ("import { a-b } from './a.js';\n", "main.js has a form that cannot be grouped: import {"),
+            ("import{ a } from './a.js';\n", "main.js has a form that cannot be grouped: import{"),
             ("  import { a } from './a.js';\n", "main.js has a form that cannot be grouped"),
+            ("  export const a = 1;\n", "main.js has a form that cannot be grouped"),
+            ("export{ a };\n", "main.js has a form that cannot be grouped: export{"),
             ("export default 1;\n", "main.js has a form that cannot be grouped: export default"),
             ("export let changes = 1;\n", "main.js has a form that cannot be grouped: export let"),
             ("export const { a } = {};\n", "main.js has a form that cannot be grouped: export const {"),
             ("export * from './a.js';\n", "main.js has a form that cannot be grouped: export *"),
             ("var all = 1;\n", "main.js has a form that cannot be grouped: var all"),
             ("const here = import.meta.url;\n", "main.js has a form that cannot be grouped: const here"),
+            ("import('other');\n", "main.js imports a module whose name is not written out: import('other')"),
             ("import(name);\n", "main.js imports a module whose name is not written out: import(name)"),
             ("import { b } from './a.js';\n", "main.js imports b, which a.js does not export"),
             ("import { a } from './b.js';\n", "b.js is missing"),

@@ -28,6 +28,7 @@
  * - `state`, `{state, …}`: the state of the connection, see `Connection.status`;
  * - `conversations`, `{more}`: whether there are older conversations to request, see
  *   `moreConversations`; comes after each `welcome` too;
+ * - `blocks`, `{names, more}`: blocked users whom the `welcome` lacks, and whether more of them follow;
  * - `gap`, `{room}`: some missed messages cannot be reported one by one, or messages that were
  *   reported no longer exist; drop the room's messages, and request `history`;
  * - `pending`, `{key, event, data, state, error?, result?}`: a message of the user is now
@@ -232,14 +233,14 @@ export class Client {
     if (welcome === this.#connectionCount) await this.#sync.resume();
   }
 
-  /** Reports the blocked users whom the `welcome` lacks, as events `blocked`. */
+  /** Reports the blocked users whom the `welcome` lacks. */
   async #loadBlocked(last, welcome) {
     for (let more = true; more && welcome === this.#connectionCount;) {
       try {
         const page = await this.#request('blocks', { after: last });
         if (welcome !== this.#connectionCount) return;
-        page.blocked.forEach((name) => this.#dispatch('blocked', { name, blocked: true }));
         more = page.more;
+        this.#dispatch('blocks', { names: page.blocked, more });
         last = page.blocked.at(-1);
       } catch ({ code }) {
         if (code === 'unknown_person') last = null; // This user is gone meanwhile: begins again.

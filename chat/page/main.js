@@ -30,7 +30,7 @@ import { startJump } from './view/jump.js';
 import { closeLayers, watchDialogs } from './view/layers.js';
 import { Preview } from './view/preview.js';
 import { clearQuestion, closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
-import { $ } from './view/dom.js';
+import { $, narrow, touch } from './view/dom.js';
 import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
 import { startRoomSearch } from './view/room_search.js';
@@ -40,8 +40,6 @@ import { UserDialog } from './view/user_dialog.js';
 import { clearFilter, startRooms } from './view/rooms.js';
 import { Typing } from './view/typing.js';
 import { language, setLimits, t, translatePage } from './strings.js';
-
-const narrow = matchMedia('(max-width: 47.99rem)');
 
 document.documentElement.lang = language;
 translatePage(document);
@@ -70,9 +68,10 @@ const preview = new Preview({
   client,
   model,
   joined: () => showRoomOfAddress(),
+  renamed: () => rooms.render(),
   openUser: (name) => userDialog.show(name),
 });
-const rooms = startRooms({ client, model, current: () => conversation.room, open });
+const rooms = startRooms({ client, model, current: () => conversation.room, title: () => preview.name, open });
 const signIn = new SignIn({ client, model, onSignedIn: () => client.connect() });
 const clearAccount = startAccount({ client, model, signedOut });
 startSettings({ model, beforeReload: () => signIn.keepForm() });
@@ -112,8 +111,8 @@ function showRoomOfAddress({ moved = false } = {}) {
   typing.show(room);
   details.show(room);
   rooms.render();
-  // On a phone, focusing the field would open the keyboard over the messages.
-  if (room !== null) (narrow.matches || isMoved ? $('room-name') : $('text')).focus();
+  // The keyboard of a phone would cover the messages.
+  if (room !== null) (narrow.matches || touch.matches || isMoved ? $('room-name') : $('text')).focus();
   else if (!isPreview) rooms.focus(left);
 }
 
@@ -216,7 +215,7 @@ client.on('welcome', ({ you, limits, notices }) => {
   const wasAway = !$('sign-in').hidden;
   signIn.hide();
   showRoomOfAddress({ moved: true });
-  if (wasAway && !isGone && !narrow.matches) $('text').focus();
+  if (wasAway && !isGone && !narrow.matches && !touch.matches) $('text').focus();
 });
 
 client.on('state', ({ state, reason }) => {

@@ -20,7 +20,10 @@ export class Model {
   #lastActive = 0; // the highest `active` of any room
   #watchers = [];
   #changed = new Set();
-  #recounted = new Set(); // users who were blocked or unblocked, until the unread messages are counted again
+  #recounted = []; // functions that return whether the unread messages of a room are to be counted again
+  // While the list of blocked users is incomplete: {names, raised}, those that have come, and by sender the rooms whose
+  // `unread` has been raised meanwhile.
+  #listing = null;
 
   /** Updates the model from the events of this client. */
   follow(client) {
@@ -38,10 +41,13 @@ export class Model {
     client.on('read', ({ room, seq, unread }) => this.read(room, seq, unread));
     client.on('presence', (presence) => this.#presence(presence));
     client.on('blocked', ({ name, blocked }) => {
-      this.blocked[blocked ? 'add' : 'delete'](name);
+      for (const names of [this.blocked, this.#listing?.names]) names?.[blocked ? 'add' : 'delete'](name);
       this.#change('blocked');
-      this.#recountSoon(client, name);
+      // Of conversations, only the one with this user has another count: there may be more of the others than the
+      // server answers at once.
+      this.#recountSoon(client, (room) => !isDirect(room) || room.name === name);
     });
+    client.on('blocks', ({ names, more }) => this.#blocksListed(client, names, more));
   }
 
   watch(topics, handler) {
@@ -54,6 +60,7 @@ export class Model {
     this.rooms.clear();
     this.online = { count: 0, names: new Set() };
     this.blocked.clear();
+    this.#listing = null;
     this.hasOlder = false;
     this.#names.clear();
     this.#change('you', 'rooms', 'presence', 'blocked');
@@ -93,17 +100,36 @@ export class Model {
     this.#change('rooms');
   }
 
-  #welcome({ you, limits, rooms, older, online, blocked }) {
+  #welcome({ you, limits, rooms, older, online, blocked, blocked_more: hasMoreBlocked }) {
+    const isSame = you.name === this.you?.name;
     // The client finds out whether the user is still in older conversations.
-    const kept = older && you.name === this.you?.name ? [...this.rooms.values()].filter(isDirect) : [];
+    const kept = older && isSame ? [...this.rooms.values()].filter(isDirect) : [];
     [...this.rooms.keys()].forEach((room) => this.#forget(room));
     this.you = you;
     this.limits = limits;
     this.rooms = new Map([...kept, ...rooms].map((room) => [room.room, room]));
     rooms.forEach((room) => this.#noteActive(room));
     this.online = { count: online.count, names: online.names && new Set(online.names) };
-    this.blocked = new Set(blocked);
+    this.#listing = hasMoreBlocked ? { names: new Set(blocked), raised: new Map() } : null;
+    // Until the list is complete, those who were blocked before count as blocked.
+    this.blocked = new Set(hasMoreBlocked && isSame ? [...blocked, ...this.blocked] : blocked);
     this.#change('you', 'rooms', 'presence', 'blocked');
+  }
+
+  // The server's counts do not include the messages of these users, but those that came since the `welcome` may.
+  #blocksListed(client, names, more) {
+    if (!this.#listing) return;
+    for (const name of names) {
+      const raised = this.#listing.raised.get(name);
+      if (raised) this.#recountSoon(client, ({ room }) => raised.has(room));
+      this.#listing.names.add(name);
+      this.blocked.add(name);
+    }
+    if (!more) {
+      this.blocked = this.#listing.names;
+      this.#listing = null;
+    }
+    this.#change('blocked');
   }
 
   #room(room) {
@@ -132,7 +158,7 @@ export class Model {
       room.epoch = epoch;
       room.seq = seq;
       if (kind === 'said' && isDirect(room)) room.active = this.#lastActive += 1; // After all others.
-      if (kind === 'said' && this.#counts(from)) room.unread += 1;
+      if (kind === 'said' && this.#counts(from)) this.#raise(room, from);
       const isLess = kind === 'deleted' && target > room.read && this.#counts(who);
       // Beyond the server's maximum, the exact number is not known.
       if (isLess && room.unread > 0 && room.unread < MAX_UNREAD) room.unread -= 1;
@@ -145,17 +171,22 @@ export class Model {
     return name !== this.you.name && !this.blocked.has(name);
   }
 
-  #recountSoon(client, name) {
-    if (this.#recounted.size === 0) queueMicrotask(() => this.#recount(client));
-    this.#recounted.add(name);
+  #raise(room, from) {
+    room.unread += 1;
+    const raised = this.#listing?.raised;
+    raised?.set(from, (raised.get(from) ?? new Set()).add(room.room));
   }
 
-  // The server counts again where the user has not read everything: the replies have the rooms. Of conversations, only
-  // those with these users have other counts: there may be more of the others than the server answers at once.
+  #recountSoon(client, isConcerned) {
+    if (this.#recounted.length === 0) queueMicrotask(() => this.#recount(client));
+    this.#recounted.push(isConcerned);
+  }
+
+  // The server counts again where the user has not read everything: the replies have the rooms.
   async #recount(client) {
-    const names = this.#recounted;
-    this.#recounted = new Set();
-    const isConcerned = (room) => !isDirect(room) || names.has(room.name);
+    const recounted = this.#recounted;
+    this.#recounted = [];
+    const isConcerned = (room) => recounted.some((each) => each(room));
     const isDue = (room) => room.read < room.seq && room.role !== 'invited' && isConcerned(room);
     const due = [...this.rooms.values()].filter(isDue);
     for (const { room, epoch, seq } of due) {

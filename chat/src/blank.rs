@@ -119,12 +119,18 @@ mod tests {
             "\u{5D0}",
             "\u{4E2D}",
             "\u{93E}",
-            "\u{600}",
             "\u{E000}",
-            "\u{1F6D9}\u{FE0F}",
+            // Not assigned yet.
+            "\u{40000}",
         ];
         for text in visible {
             assert!(!is_blank(text), "{}", text.escape_unicode());
+        }
+        // Format characters that are drawn: Arabic, Syriac and Kaithi.
+        for c in
+            "\u{600}\u{601}\u{602}\u{603}\u{604}\u{605}\u{6DD}\u{70F}\u{890}\u{891}\u{8E2}\u{110BD}\u{110CD}".chars()
+        {
+            assert!(!is_blank(c.encode_utf8(&mut [0; 4])), "U+{:04X}", u32::from(c));
         }
     }
 

@@ -354,6 +354,7 @@ mod tests {
         let decomposed = "e\u{301}".repeat(32);
         let too_long = "é".repeat(33);
         let huge = "\u{7}".repeat(64 << 10);
+        let (spaced, spaces) = (format!("  {longest}  "), " ".repeat(64 << 10));
         let rows: &[(&str, &str, Result<&str, BadName>)] = &[
             ("a word", "Ada", Ok("Ada")),
             ("one character", "A", Ok("A")),
@@ -368,7 +369,9 @@ mod tests {
             ("decomposed", "Ame\u{301}lie", Ok("Amélie")),
             ("the longest", &longest, Ok(&longest)),
             ("the longest, decomposed", &decomposed, Ok(&longest)),
+            ("the longest, between spaces", &spaced, Ok(&longest)),
             ("one too many", &too_long, Err(TooLong { max: 32 })),
+            ("64 KiB of spaces", &spaces, Err(TooLong { max: 32 })),
             ("64 KiB, refused by its length", &huge, Err(TooLong { max: 32 })),
             ("the empty text", "", Err(Empty)),
             ("spaces", "  ", Err(Empty)),
@@ -409,6 +412,7 @@ mod tests {
             ("Han, kana and Latin", "東京タワーからHi", Ok("東京タワーからHi")),
             ("Han, Hangul and Latin", "김金Kim", Ok("김金Kim")),
             ("Han and Bopomofo", "王ㄨㄤ", Ok("王ㄨㄤ")),
+            ("Han, Bopomofo and Latin", "王ㄨㄤWang", Ok("王ㄨㄤWang")),
             ("Hangul and kana", "김か", Err(MixedScripts)),
             ("Latin and Cyrillic", "аda", Err(MixedScripts)),
             ("Latin and Cyrillic in two words", "Ада Ada", Err(MixedScripts)),
@@ -433,6 +437,7 @@ mod tests {
             ("spaces of all kinds", "\u{3000} Tea \u{A0} room\u{2003}", Ok("Tea room")),
             ("an emoji of Unicode 8", "Rust 🦀", Ok("Rust 🦀")),
             ("an emoji with a variation selector", "I \u{2764}\u{FE0F} tea", Ok("I \u{2764} tea")),
+            ("a symbol with the other one", "I \u{2764}\u{FE0E} tea", Ok("I \u{2764} tea")),
             ("an emoji with a skin tone", "👍🏽", Ok("👍🏽")),
             ("a flag", "🇪🇺", Ok("🇪🇺")),
             ("an emoji sequence", "👩\u{200D}💻", Err(NotAllowed('\u{200D}'))),
@@ -469,6 +474,8 @@ mod tests {
         assert_eq!(Name::at_most(3, "Ada").map(|name| name.as_str().to_owned()), Ok("Ada".to_owned()));
         assert_eq!(Name::at_most(2, "Ada"), Err(TooLong { max: 2 }));
         assert_eq!(RoomName::at_most(2, "Tea"), Err(TooLong { max: 2 }));
+        let name = RoomName::new("Thé").unwrap();
+        assert_eq!((name.within(3), name.within(2)), (Ok(&name), Err(TooLong { max: 2 })));
         assert_eq!(Name::at_most(usize::MAX, &"a".repeat(1000)).unwrap().as_str().len(), 1000);
     }
 

@@ -95,6 +95,8 @@ export const strings = {
     newer: { one: '{count} new message', other: '{count} new messages' },
     newer_since: { one: '{count} new since {time} · Jump to latest', other: '{count} new since {time} · Jump to latest' },
     newer_since_day: { one: '{count} new since {day} · Jump to latest', other: '{count} new since {day} · Jump to latest' },
+    newer_since_short: { one: '{count} new since {time}', other: '{count} new since {time}' },
+    newer_since_day_short: { one: '{count} new since {day}', other: '{count} new since {day}' },
     to_end: 'Jump to latest',
     typing: { one: '{names} is typing…', other: '{names} are typing…' },
     many_typing: 'Several people are typing…',

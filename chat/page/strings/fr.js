@@ -94,6 +94,8 @@ export const strings = {
     newer: { one: '{count} nouveau message', other: '{count} nouveaux messages' },
     newer_since: { one: '{count} nouveau message depuis {time} · Aller à la fin', other: '{count} nouveaux messages depuis {time} · Aller à la fin' },
     newer_since_day: { one: '{count} nouveau message depuis le {day} · Aller à la fin', other: '{count} nouveaux messages depuis le {day} · Aller à la fin' },
+    newer_since_short: { one: '{count} nouveau depuis {time}', other: '{count} nouveaux depuis {time}' },
+    newer_since_day_short: { one: '{count} nouveau depuis le {day}', other: '{count} nouveaux depuis le {day}' },
     to_end: 'Aller aux derniers messages',
     typing: { one: '{names} est en train d’écrire…', other: '{names} sont en train d’écrire…' },
     many_typing: 'Plusieurs personnes sont en train d’écrire…',

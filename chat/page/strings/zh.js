@@ -93,6 +93,8 @@ export const strings = {
     newer: { other: '{count} 条新消息' },
     newer_since: { other: '{time} 起有 {count} 条新消息 · 跳到最新' },
     newer_since_day: { other: '{day} 起有 {count} 条新消息 · 跳到最新' },
+    newer_since_short: { other: '{time} 起有 {count} 条新消息' },
+    newer_since_day_short: { other: '{day} 起有 {count} 条新消息' },
     to_end: '跳到最新消息',
     typing: { other: '{names} 正在输入…' },
     many_typing: '多位用户正在输入…',

@@ -4,12 +4,10 @@
  */
 
 import { t } from '../strings.js';
-import { $, lengthOf, setText } from './dom.js';
+import { $, lengthOf, setText, touch } from './dom.js';
 import { storageSlot } from './storage.js';
 
 const COUNT_SHOWN_BELOW = 0.1; // of the characters of the longest message
-// On a phone Enter makes a new line, and the button sends.
-const touch = matchMedia('(pointer: coarse)');
 const PAGE_KEYS = { PageUp: -1, PageDown: 1 };
 
 const stored = storageSlot('sessionStorage', 'drafts');
@@ -41,6 +39,7 @@ export class Composer {
       // During a composition Enter belongs to the input method. Some browsers reset
       // isComposing too early, but still report key code 229.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      // On a phone Enter makes a new line, and the button sends.
       if (touch.matches && !event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
       $('composer').requestSubmit();

@@ -5,7 +5,7 @@
 
 import { locale, t } from '../strings.js';
 import { ask } from './dialogs.js';
-import { $, debounced, oncePerFrame, setText } from './dom.js';
+import { $, debounced, narrow, oncePerFrame, setText, touch } from './dom.js';
 import { Log } from './log.js';
 import { clearMark, showMark } from './rooms.js';
 import { showText } from './text.js';
@@ -30,7 +30,7 @@ export class Conversation {
   constructor({ client, model, openUser }) {
     this.#client = client;
     this.#model = model;
-    client.on('message', (message) => this.#logs.get(message.room)?.add(message));
+    client.on('message', (message) => this.#received(message));
     client.on('pending', (item) => this.#logs.forEach((log) => log.pending(item)));
     client.on('gap', ({ room }) => this.#logs.get(room)?.reset());
     client.on('gone', ({ room }) => this.#drop(room));
@@ -52,7 +52,7 @@ export class Conversation {
     });
     $('newer').addEventListener('click', () => {
       this.#log.toEnd();
-      $('text').focus();
+      focusField();
     });
     $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openUser));
   }
@@ -114,6 +114,13 @@ export class Conversation {
     return log;
   }
 
+  #received(message) {
+    const log = this.#logs.get(message.room);
+    log?.add(message);
+    // It counts as read before the counts are shown.
+    if (message.room === this.#room && log?.followsEnd && this.#isWatched) this.#saw(message.seq);
+  }
+
   #drop(room) {
     this.#logs.get(room)?.element.remove();
     this.#logs.delete(room);
@@ -154,8 +161,11 @@ export class Conversation {
     if (!log.isAtEnd) setText($('newer'), this.#newerText());
 
     const seq = log.seenSeq;
-    if (!seq || !this.#isWatched) return;
-    log.saw(seq);
+    if (seq && this.#isWatched) this.#saw(seq);
+  }
+
+  #saw(seq) {
+    this.#log.saw(seq);
     const { room, read } = this.#model.rooms.get(this.#room);
     if (seq <= read) return;
     if (this.#read?.room !== room) this.#sendRead();
@@ -170,8 +180,9 @@ export class Conversation {
     const since = this.#log.unreadSince;
     if (since === null) return t('room.newer', { count: unread });
     const isToday = new Date(since).toDateString() === new Date().toDateString();
-    if (isToday) return t('room.newer_since', { count: unread, time: clock.format(since) });
-    return t('room.newer_since_day', { count: unread, day: calendar.format(since) });
+    const short = narrow.matches ? '_short' : '';
+    if (isToday) return t(`room.newer_since${short}`, { count: unread, time: clock.format(since) });
+    return t(`room.newer_since_day${short}`, { count: unread, day: calendar.format(since) });
   }
 
   // If this fails, the next `welcome` has the old read position, and the new one is sent again.
@@ -196,7 +207,7 @@ export class Conversation {
     else if (target.closest('.discard')) this.#client.discard(key);
     else if (target.closest('.delete')) this.#delete(message);
     else return;
-    if (key) $('text').focus(); // The focused button is gone.
+    if (key) focusField(); // The focused button is gone.
   }
 
   #delete(message) {
@@ -211,4 +222,9 @@ export class Conversation {
       act: () => this.#client.emit('delete', { room, seq }),
     });
   }
+}
+
+// The keyboard of a phone would cover the messages.
+function focusField() {
+  (touch.matches ? $('room-name') : $('text')).focus();
 }

@@ -5,13 +5,11 @@
 
 import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
-import { $, debounced, setText, showItems } from './dom.js';
+import { $, debounced, setText, showItems, wide } from './dom.js';
 import { layerClosed, layerOpened } from './layers.js';
 import { roveFocus } from './roving.js';
 import { showText } from './text.js';
 import { markOf, userElement } from './user_picker.js';
-
-const wide = matchMedia('(min-width: 75rem)');
 
 const REFRESH_AFTER = 400;
 // Kinds of messages that change the members or their roles.

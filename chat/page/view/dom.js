@@ -1,8 +1,9 @@
 /*
- * Helpers of all views: elements by id, templates, avatars. Names and messages are set
+ * Helpers of all views: elements by id, widths, templates, avatars. Names and messages are set
  * as text, never as HTML.
  */
 
+import { fold } from '../names.js';
 import { copyStops } from './roving.js';
 
 const TONES = 8;
@@ -10,6 +11,15 @@ const PIECE = 10; // items; a phone four times slower than a desktop shows them 
 // The focusable elements of a list.
 const CONTROLS = 'a, button';
 const graphemes = Intl.Segmenter && new Intl.Segmenter(); // Firefox has it since version 125.
+
+/** Matches while the page is as narrow as a phone, and shows one part at a time. */
+export const narrow = matchMedia('(max-width: 47.99rem)');
+
+/** Matches while the page is wide enough for the details beside the conversation. */
+export const wide = matchMedia('(min-width: 75rem)');
+
+/** Matches if a field that has the focus opens a keyboard over the page. */
+export const touch = matchMedia('(pointer: coarse)');
 
 export function $(id) {
   return document.getElementById(id);
@@ -88,6 +98,15 @@ export function appendInPieces(list, items, elementOf, { first }) {
     if (rest.length > 0) requestAnimationFrame(append);
   };
   append();
+}
+
+/** Removes the items of a list whose names do not match a search, and those that are still to come. */
+export function keepMatching(list, search) {
+  awaited.delete(list);
+  const wanted = fold(search.trim());
+  for (const item of [...list.children]) {
+    if (!fold(find(item, '.name').textContent).includes(wanted)) item.remove();
+  }
 }
 
 /**

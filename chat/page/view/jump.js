@@ -2,6 +2,7 @@
  * The search above the list of rooms: below the user's own rooms that match, it lists other users and public rooms.
  */
 
+import { fold } from '../names.js';
 import { t } from '../strings.js';
 import { $, debounced, setText, showItems } from './dom.js';
 import { foundElement } from './room_search.js';
@@ -10,16 +11,23 @@ import { userElement } from './user_picker.js';
 
 const SEARCH_AFTER = 250;
 const MAX_FOUND = 5; // of each kind
+const NONE = { text: '', users: [], rooms: [] };
 
 /** `message(name)` opens the conversation with a user, `open(room)` opens a room. */
 export function startJump({ client, model, message, open }) {
-  let found = { users: [], rooms: [] };
+  let found = NONE; // what the server has found for this text
   let searches = 0; // counts searches, to ignore the replies to earlier ones
+
+  const wanted = () => $('filter').value.trim();
+
+  // Until the server has answered for the text in the field, only those are shown that match it too.
+  const matches = ({ name }) => found.text === wanted() || fold(name).includes(fold(wanted()));
 
   const render = () => {
     const own = new Set([...model.rooms.values()].filter(({ kind }) => kind === 'direct').map(({ name }) => name));
-    const users = found.users.filter(({ name }) => name !== model.you?.name && !own.has(name)).slice(0, MAX_FOUND);
-    const rooms = found.rooms.filter(({ room }) => !model.rooms.has(room)).slice(0, MAX_FOUND);
+    const isOther = ({ name }) => name !== model.you?.name && !own.has(name);
+    const users = found.users.filter((user) => isOther(user) && matches(user)).slice(0, MAX_FOUND);
+    const rooms = found.rooms.filter((room) => !model.rooms.has(room.room) && matches(room)).slice(0, MAX_FOUND);
     showItems($('jump-users'), users.map((user) => userElement(user, () => {
       message(user.name);
       clearFilter();
@@ -30,22 +38,22 @@ export function startJump({ client, model, message, open }) {
     })));
     $('jump-users-part').hidden = users.length === 0;
     $('jump-rooms-part').hidden = rooms.length === 0;
-    const isSearching = $('filter').value.trim() !== '';
-    const isEmpty = isSearching && $('rooms').querySelector('li') === null;
+    const isAnswered = wanted() !== '' && found.text === wanted();
+    const isEmpty = isAnswered && $('rooms').querySelector('li') === null;
     setText($('jump-none'), isEmpty ? t('rooms.no_match') : '');
   };
 
   const search = async () => {
-    const text = $('filter').value.trim();
+    const text = wanted();
     const number = ++searches;
-    let next = { users: [], rooms: [] };
+    let next = { ...NONE, text };
     if (text) {
       try {
         const [{ people }, { rooms }] = await Promise.all([
           client.emit('people', { search: text }),
           client.emit('rooms', { search: text }),
         ]);
-        next = { users: people, rooms };
+        next = { text, users: people, rooms };
       } catch {
         // The list still shows the user's own rooms.
       }
@@ -58,12 +66,9 @@ export function startJump({ client, model, message, open }) {
 
   model.watch(['rooms', 'you'], render);
   $('filter').addEventListener('input', () => {
-    if ($('filter').value.trim()) {
-      searchSoon();
-    } else {
-      searches += 1;
-      found = { users: [], rooms: [] };
-      render();
-    }
+    searches += 1;
+    if (wanted()) searchSoon();
+    else found = NONE;
+    render();
   });
 }

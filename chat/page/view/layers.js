@@ -4,7 +4,7 @@
  * closes the uppermost layer before it leaves the room.
  */
 
-const wide = matchMedia('(min-width: 75rem)');
+import { wide } from './dom.js';
 
 const layers = []; // functions that close the open layers, the uppermost last
 let depth = 0; // how many layers the current entry of the history has

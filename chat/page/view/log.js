@@ -6,7 +6,7 @@
 
 import { errorText, t } from '../strings.js';
 import { find, fromTemplate, setText } from './dom.js';
-import { messageElement, placeAfter, separator, showBlocked, showDeleted, unsentElement } from './message.js';
+import { messageElement, placeAfter, separator, showBlocked, showBlockedIn, showDeleted, unsentElement } from './message.js';
 import { roveFocus } from './roving.js';
 import { Scrolling } from './scrolling.js';
 
@@ -38,6 +38,7 @@ export class Log {
   #from = null; // what is loaded first: the messages after this one; null: the latest
   #unread = null; // the messages after this one were unread when the room was opened; null: none
   #mark = null; // the first entry of them, before which "New" stands
+  #gap = []; // the line that says that messages are missing before those that are loaded, if they are
   #seen = 0; // the last message that was on the screen
   #loaded = false;
   #loading = null; // the request under way, if any
@@ -64,6 +65,7 @@ export class Log {
       hasEnd: () => !this.#later,
       moved: () => this.#moved(),
     });
+    this.element.addEventListener('unfold', () => this.#scrolling.opened());
   }
 
   /** The `seq` of the last message on the screen, or null. */
@@ -75,6 +77,11 @@ export class Log {
   /** Whether the latest message is on the screen, or comes there. */
   get isAtEnd() {
     return !this.#later && this.#scrolling.isAtEnd;
+  }
+
+  /** Whether the latest message comes on the screen when it is added. */
+  get followsEnd() {
+    return this.#loaded && !this.#later && this.#scrolling.followsEnd;
   }
 
   /** The time of the first unread message, or null if it is not loaded. */
@@ -100,8 +107,9 @@ export class Log {
   /** The user has seen all messages up to `seq`. If these are all of the room, the log follows the end. */
   saw(seq) {
     this.#seen = Math.max(this.#seen, seq);
+    if (this.#scrolling.followsEnd) return;
     const isAll = this.#showsEnd && seq >= this.#model.rooms.get(this.#room).seq;
-    if (isAll && !this.#scrolling.followsEnd) this.#scrolling.toEnd();
+    if (isAll) this.#scrolling.toEnd();
   }
 
   hide() {
@@ -137,10 +145,10 @@ export class Log {
 
   /** The loaded messages are out of date: discards and reloads them. */
   reset() {
+    this.#gap = [separator('gap', '')];
     this.#clear();
     this.#seen = 0;
     this.#scrolling.toEnd();
-    this.#messages.replaceChildren(separator('gap', t('log.gap')));
     this.#unsent.querySelectorAll('[data-state="sent"]').forEach((element) => element.remove());
     if (this.element.hidden) return;
     this.#markUnread();
@@ -176,10 +184,10 @@ export class Log {
   /** The user has blocked or unblocked another user. */
   blockedChanged() {
     if (!this.#model.you) return;
-    for (const entry of this.#entries) {
-      const hidden = entry.element.classList.contains('hidden-text');
-      if (hidden !== this.#model.blocked.has(entry.message.from)) showBlocked(entry, !hidden);
-    }
+    this.#scrolling.keep(this.#lastVisible()?.element, () => {
+      showBlockedIn(this.#entries, this.#model.blocked);
+      if (this.#firstUnread !== this.#mark) this.#placeAll();
+    });
   }
 
   /** Shows the state of a message of the user, if it belongs to this room. */
@@ -250,10 +258,8 @@ export class Log {
 
   // Where messages are missing before the first one, the log does not begin: the server may keep only the latest.
   #showBeginning() {
-    const first = this.#messages.firstElementChild;
-    const isCut = !this.#more && first?.dataset.kind === 'gap';
-    if (isCut) first.textContent = t('log.cut');
-    this.#top.textContent = this.#more || isCut ? '' : t(this.#firstSeq > 1 ? 'log.cut' : 'log.beginning');
+    this.#gap.forEach((line) => setText(line, t(this.#more ? 'log.gap' : 'log.cut')));
+    this.#top.textContent = this.#more || this.#gap.length > 0 ? '' : t(this.#firstSeq > 1 ? 'log.cut' : 'log.beginning');
   }
 
   // No error is shown while disconnected: the next connection loads again.
@@ -282,14 +288,14 @@ export class Log {
     if (messages.length === 0) return;
     this.#firstSeq = messages[0].seq;
     const entries = messages.filter(({ kind }) => kind !== 'deleted').map((message) => this.#entryOf(message));
-    this.#messages.prepend(...entries.map(({ element }) => element));
+    this.#messages.prepend(...this.#gap, ...entries.map(({ element }) => element));
     this.#entries.unshift(...entries);
     this.#placeAll(entries.length + 1);
   }
 
   /** Updates what is before each entry, or before the first `count`. */
   #placeAll(count = this.#entries.length) {
-    const mark = this.#entries.find(({ message }) => this.#isUnread(message)) ?? null;
+    const mark = this.#firstUnread;
     const changed = mark === this.#mark ? this.#entries.slice(0, count) : this.#entries;
     this.#mark = mark;
     changed.forEach((entry, index) => placeAfter(entry, this.#entries[index - 1], entry === mark));
@@ -320,7 +326,11 @@ export class Log {
     this.#more = true;
     this.#later = false;
     this.#from = null;
-    this.#messages.replaceChildren();
+    this.#messages.replaceChildren(...this.#gap);
+  }
+
+  get #firstUnread() {
+    return this.#entries.find(({ message }) => this.#isUnread(message)) ?? null;
   }
 
   /** Whether the message was unread when the room was opened, and those before it are known. */
@@ -367,6 +377,7 @@ export class Log {
     if (!entry) return;
     entry.message.deleted = true;
     showDeleted(entry.element, from === entry.message.from ? null : from);
+    if (entry === this.#mark) this.#scrolling.keep(this.#lastVisible()?.element, () => this.#placeAll());
   }
 
   // Nothing is removed while the user reads further up.
@@ -380,7 +391,7 @@ export class Log {
     const [first] = this.#entries;
     this.#firstSeq = first.message.seq;
     this.#more = true;
-    this.#top.textContent = '';
+    this.#showBeginning();
     placeAfter(first, undefined, first === this.#mark);
   }
 

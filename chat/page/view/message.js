@@ -59,6 +59,14 @@ export function showBlocked({ element, message }, blocked) {
   else showText(find(element, '.text'), message.text ?? '');
 }
 
+/** Hides the texts of the messages by blocked users, and shows the others. `entries` are those of `placeAfter`. */
+export function showBlockedIn(entries, blocked) {
+  for (const entry of entries) {
+    const isHidden = entry.element.classList.contains('hidden-text');
+    if (isHidden !== blocked.has(entry.message.from)) showBlocked(entry, !isHidden);
+  }
+}
+
 /**
  * Updates what depends on the previous message: the separator for a new day, the one
  * before the first unread message, and whether this message starts a group. If that fails, the message is there
@@ -144,17 +152,29 @@ function plainElement({ seq, from, kind, text }) {
   return element;
 }
 
-/** Shows the first lines of a text, and a button that shows all of them. */
+/**
+ * Shows the first lines of a text, and a button that shows all of them. So does the focus on a link below these lines.
+ * The element then fires `unfold`.
+ */
 function fold(element) {
   const text = find(element, '.text');
   const button = document.createElement('button');
+  const unfold = () => {
+    text.classList.remove('folded');
+    button.remove();
+    element.dispatchEvent(new Event('unfold', { bubbles: true }));
+  };
   button.type = 'button';
   button.className = 'unfold';
   button.textContent = t('more');
   button.addEventListener('click', () => {
-    text.classList.remove('folded');
-    button.remove();
+    unfold();
     element.focus({ preventScroll: true });
+  });
+  text.addEventListener('focusin', ({ target: link }) => {
+    if (link.getBoundingClientRect().bottom <= text.getBoundingClientRect().bottom + 1) return;
+    unfold();
+    link.scrollIntoView({ block: 'nearest' });
   });
   text.classList.add('folded');
   text.after(button);

@@ -4,7 +4,7 @@
 
 import { errorText, t } from '../strings.js';
 import { clearForm, openSearch, submitHandler } from './dialogs.js';
-import { $, appendInPieces, debounced, find, fromTemplate, setText } from './dom.js';
+import { $, appendInPieces, debounced, find, fromTemplate, keepMatching, setText } from './dom.js';
 import { showMark } from './rooms.js';
 import { roveFocus } from './roving.js';
 
@@ -63,7 +63,13 @@ export function startRoomSearch({ client, model, open }) {
     fetchRooms();
   });
   roveFocus($('found-rooms'), 'button', { above: $('find-search') });
-  $('find-search').addEventListener('input', debounced(SEARCH_AFTER, () => fetchRooms()));
+  const searchSoon = debounced(SEARCH_AFTER, () => fetchRooms());
+  $('find-search').addEventListener('input', () => {
+    searches += 1;
+    keepMatching($('found-rooms'), $('find-search').value);
+    $('found-more').hidden = true;
+    searchSoon();
+  });
   $('found-more').addEventListener('click', () => fetchRooms(nextPage));
   $('create-part').addEventListener('toggle', () => {
     if (!$('create-part').open) return;

@@ -15,10 +15,10 @@ const MAX_COUNT = 99;
 const RIGHT_TO_LEFT = /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC\u{10800}-\u{10FFF}\u{1E800}-\u{1EFFF}]/u;
 
 /**
- * Lists the rooms. `current()` returns the number of the open room, `open(room)` opens another.
- * Returns `render()`, and `focus(room)`, which focuses the link of a room.
+ * Lists the rooms. `current()` returns the number of the open room, or null, `title()` the name of what is open
+ * instead; `open(room)` opens another. Returns `render()`, and `focus(room)`, which focuses the link of a room.
  */
-export function startRooms({ client, model, current, open }) {
+export function startRooms({ client, model, current, title, open }) {
   const render = () => {
     const shown = matching(model, $('filter').value);
     const invitations = shown.filter(({ role }) => role === 'invited');
@@ -26,11 +26,14 @@ export function startRooms({ client, model, current, open }) {
     const invited = invitations.map((room) => invitation(room, { client, model, open }));
     showItems($('invitation-list'), invited, find($('rooms'), 'a.room'));
     showItems($('direct-list'), shown.filter(isDirect).sort(byActivity).map((room) => item(room, model, current())));
+    const isSearch = $('filter').value.trim() !== '';
     $('invitations').hidden = $('invitation-list').childElementCount === 0;
-    $('directs-none').hidden = [...model.rooms.values()].some(isDirect);
-    $('rooms-none').hidden = [...model.rooms.values()].some(isRoom);
+    $('directs-none').hidden = isSearch || [...model.rooms.values()].some(isDirect);
+    $('rooms-none').hidden = isSearch || [...model.rooms.values()].some(isRoom);
     $('directs-more').hidden = !model.hasOlder;
-    showTitle(model, current());
+    $('rooms-part').hidden = isSearch && $('room-list').childElementCount === 0;
+    $('directs-part').hidden = isSearch && !model.hasOlder && $('direct-list').childElementCount === 0;
+    showTitle(model, model.rooms.get(current())?.name ?? title());
   };
   roveFocus($('rooms'), 'li :is(a, button)', { above: $('filter') });
   model.watch(['rooms', 'presence', 'you'], render);
@@ -38,9 +41,11 @@ export function startRooms({ client, model, current, open }) {
   $('filter').addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.isComposing) return;
     const first = find($('rooms'), 'a.room, #jump-users button, #jump-rooms button');
-    if (!first) return; // It may still be on its way from the server.
-    first.click();
-    clearFilter();
+    first?.click(); // If there is none, it may still be on its way from the server.
+  });
+  // A room that was found is opened in this page, unless a modifier key opens it in another.
+  $('rooms').addEventListener('click', ({ target, ctrlKey, metaKey, shiftKey }) => {
+    if (target.closest('a.room') && !ctrlKey && !metaKey && !shiftKey) clearFilter();
   });
   $('rooms-none').addEventListener('click', () => $('find-room').click());
   $('directs-more').addEventListener('click', () => attempt(() => client.moreConversations()));
@@ -53,6 +58,7 @@ export function startRooms({ client, model, current, open }) {
 
 /** Empties the search above the list, so that it shows all rooms. */
 export function clearFilter() {
+  if (!$('filter').value) return;
   $('filter').value = '';
   $('filter').dispatchEvent(new Event('input'));
 }
@@ -105,6 +111,7 @@ function invitation(room, { client, model, open }) {
   decline.ariaLabel = t('rooms.decline_of', { name: room.name });
   accept.addEventListener('click', () => attempt(async () => {
     await client.emit('join', { room: room.room });
+    clearFilter();
     open(room.room);
   }));
   decline.addEventListener('click', () => attempt(() => client.emit('leave', { room: room.room })));
@@ -134,8 +141,7 @@ function byActivity(a, b) {
   return b.active - a.active;
 }
 
-function showTitle(model, current) {
-  const name = model.rooms.get(current)?.name;
+function showTitle(model, name) {
   const shownName = RIGHT_TO_LEFT.test(name) ? isolated(name) : name;
   const title = name ? `${shownName} – switchboard` : 'switchboard';
   const count = model.unread + model.invitations;

@@ -82,6 +82,12 @@ export class Scrolling {
     this.#moved();
   }
 
+  /** A part that the user has opened has grown: they read on there, even if the end was in view before. */
+  opened() {
+    this.#follows = this.#followedHere;
+    this.#heights = this.#heightsNow();
+  }
+
   /** Scrolls to what is to stay in view. */
   place() {
     if (this.#element.clientHeight === 0 || this.#follows === null) return;

@@ -5,7 +5,7 @@
 
 import { errorText, t } from '../strings.js';
 import { openSearch } from './dialogs.js';
-import { $, appendInPieces, debounced, find, fromTemplate, setText, showAvatar } from './dom.js';
+import { $, appendInPieces, debounced, find, fromTemplate, keepMatching, setText, showAvatar } from './dom.js';
 import { roveFocus } from './roving.js';
 
 const SEARCH_AFTER = 200;
@@ -21,7 +21,13 @@ export class UserPicker {
     this.#client = client;
     this.#model = model;
     roveFocus($('users-list'), 'button', { above: $('users-search') });
-    $('users-search').addEventListener('input', debounced(SEARCH_AFTER, () => this.#fetch()));
+    const searchSoon = debounced(SEARCH_AFTER, () => this.#fetch());
+    $('users-search').addEventListener('input', () => {
+      this.#search += 1;
+      keepMatching($('users-list'), $('users-search').value);
+      $('users-more').hidden = true;
+      searchSoon();
+    });
     $('users-more').addEventListener('click', () => this.#fetch(this.#found.at(-1)?.name));
   }
 

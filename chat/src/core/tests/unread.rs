@@ -35,6 +35,11 @@ fn messages_of_blocked_users_are_not_counted_as_unread() {
     chat.state.store.refuse_commits(1);
     chat.call(ada, "block", json!({ "name": "Bob" })).unwrap_err();
     assert_unread(&mut chat, ada, LOBBY, 3);
+    // The message of a change that is undone.
+    chat.state.store.refuse_commits(1);
+    let key = chat.key();
+    chat.call(bob, "say", json!({ "room": LOBBY, "text": "word", "key": key })).unwrap_err();
+    assert_unread(&mut chat, ada, LOBBY, 3);
 }
 
 #[test]
@@ -79,8 +84,12 @@ fn a_read_position_tells_how_much_is_left_unread() {
     assert_eq!(chat.call(bob, "read", read(seqs[1])), Ok(json!({ "unread": 2 })));
     let event = json!({ "room": LOBBY, "seq": seqs[1], "unread": 2 });
     assert_eq!(chat.pushes_of(again, "read"), [event]);
+    assert_eq!(chat.pushes_of(bob, "read"), [json!(null); 0], "the reply says it");
     // An earlier position changes nothing.
     assert_eq!(chat.call(bob, "read", read(seqs[0])), Ok(json!({ "unread": 2 })));
     assert_eq!(chat.pushes_of(again, "read"), [json!(null); 0]);
     assert_eq!(chat.call(bob, "read", read(u64::MAX)), Ok(json!({ "unread": 0 })));
+    // A position from the future does not read what comes.
+    chat.say(ada, LOBBY, "word").unwrap();
+    assert_unread(&mut chat, bob, LOBBY, 1);
 }

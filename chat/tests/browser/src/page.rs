@@ -173,9 +173,10 @@ impl Page {
     }
 
     /// Presses a key: `Enter`, `Escape`, `Tab`, an arrow key, `Home`, `End`, `PageUp`, `PageDown` or a lower-case
-    /// letter.
+    /// letter, also with Shift: `Shift+Tab`.
     #[track_caller]
     pub fn press(&self, key: &str) {
+        let (modifiers, key) = key.strip_prefix("Shift+").map_or((0, key), |key| (SHIFT, key));
         let (code, text) = match key {
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
@@ -192,7 +193,9 @@ impl Page {
             _ => panic!("the key {key} is not supported"),
         };
         for kind in ["keyDown", "keyUp"] {
-            let mut params = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
+            let mut params = json!({
+                "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": modifiers,
+            });
             if kind == "keyDown" && !text.is_empty() {
                 params["text"] = text.into();
             }
@@ -228,3 +231,6 @@ impl Page {
         fs::write(folder.join(name).with_extension("png"), bytes).expect("a picture");
     }
 }
+
+/// The modifier key in the DevTools protocol.
+const SHIFT: u32 = 8;

@@ -6,6 +6,7 @@ use serde_json::json;
 use switchboard_browser::{Firefox, FirefoxPage, Server};
 
 const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
 
 /// The time in which a page shows a message, whatever is in it, also on a machine that is busy.
 const SOON: Duration = Duration::from_secs(5);
@@ -51,11 +52,22 @@ fn two_users_of_firefox_write_to_each_other_and_a_reload_shows_it_again() {
     }
     ada.reload();
     sees(&ada, &["Hello from Firefox", "https://example.org/"]);
-    // A dialog, and a toast above it.
     ada.click("#find-room");
     ada.wait_for("$('#found-rooms [data-room]')");
-    ada.press("\u{e00c}"); // Escape
+    ada.press(ESCAPE);
     ada.wait_for("!$('#find-dialog').open");
+    // A dialog, and a toast above it.
+    ada.click("#find-room");
+    ada.click("#create-part summary");
+    ada.fill("#create-name", "Den");
+    ada.press(ENTER);
+    ada.wait_for_value("$('#room-name').textContent", "Den");
+    ada.click("#invite");
+    ada.click("#users-list [data-user=Ben]");
+    // The dialog makes it inert, so that no place on the screen is said to be the toast's.
+    ada.wait_for(
+        "$('#users-dialog').open && $('#toasts').matches(':popover-open') && $('#toasts p').checkVisibility()",
+    );
 }
 
 #[test]

@@ -156,8 +156,14 @@ fn a_message_of_line_breaks_does_not_fill_the_log() {
     ada.say("After");
     ben.sees_messages(&[("Ada", "Before"), ("Ada", &text), ("Ada", "After")]);
     ben.wait_for("$$('.message').every((message) => message.offsetHeight < 400)");
+    // It opens downwards, although the end was in view. The messages fill the log.
+    ben.set_display(Display { height: 400, ..Display::default() });
+    let top = "document.querySelectorAll('.message')[1].getBoundingClientRect().top";
+    ben.evaluate(&format!("void $('.unfold').addEventListener('click', () => {{ globalThis.before = {top}; }}, true)"));
     ben.click(".unfold");
     ben.wait_for("$$('.message')[1].offsetHeight > 3990 * 10");
+    ben.wait_for("!$('#newer').hidden");
+    ben.wait_for(&format!("Math.abs({top} - before) < 2"));
     ben.wait_for_value("[$$('.unfold').length, document.activeElement === $$('.message')[1]]", json!([0, true]));
     // A message of the user folds too once it is sent.
     ada.wait_for_value("$$('.messages .unfold').length", 1);

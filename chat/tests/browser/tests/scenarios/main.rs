@@ -33,5 +33,7 @@ mod rooms;
 mod sessions;
 mod settings;
 mod signed_out;
+mod tab_stops;
 mod text_direction;
+mod unread;
 mod untrusted_text;

@@ -1,12 +1,12 @@
 //! Where a room with unread messages opens, what counts as read, and what is told about those who write and delete.
 
 use serde_json::{Value, json};
-use switchboard_browser::{Chat, Display, Expected, Sources, User};
+use switchboard_browser::{Chat, Display, Expected, User};
 
 use crate::history::send_messages;
 
 pub(crate) const RATES: &[&str] = &["--message-rate", "2000+2000/s", "--event-rate", "5000+5000/s"];
-const MARK: &str = "$('.log:not([hidden]) .separator[data-kind=unread]')";
+pub(crate) const MARK: &str = "$('.log:not([hidden]) .separator[data-kind=unread]')";
 /// The text of the first message after the mark, if the mark is in the upper half of the log.
 const FIRST_UNREAD: &str = "(() => {
     const mark = $('.log:not([hidden]) .separator[data-kind=unread]');
@@ -15,7 +15,7 @@ const FIRST_UNREAD: &str = "(() => {
     return place >= 0 && place < height / 2 && mark.parentElement.nextElementSibling.querySelector('.text').textContent;
 })()";
 /// The text of the last message that is wholly on the screen.
-const LAST_SEEN: &str = "(() => {
+pub(crate) const LAST_SEEN: &str = "(() => {
     const { bottom } = $('.log:not([hidden])').getBoundingClientRect();
     const seen = $$('.log:not([hidden]) .message').filter((each) => each.getBoundingClientRect().bottom <= bottom + 1);
     return seen.at(-1)?.querySelector('.text').textContent;
@@ -53,7 +53,7 @@ pub(crate) fn comes_back(user: &User) {
 
 /// Sends an event through `client.js`, as another client of the user would, until it is accepted.
 #[track_caller]
-fn emits(user: &User, event: &str, data: &Value) {
+pub(crate) fn emits(user: &User, event: &str, data: &Value) {
     user.wait_for(&format!(
         "import('./client.js').then(async ({{ Client }}) => {{
             const client = new Client();
@@ -248,84 +248,6 @@ fn the_users_other_window_does_not_say_that_the_user_is_typing() {
     ben.fill("#text", "H");
     ada.wait_for("typing.some((text) => text.includes('Ben'))");
     assert_eq!(ada.evaluate("typing.some((text) => text.includes('Ada'))"), false);
-}
-
-#[test]
-fn deleted_messages_and_those_of_blocked_users_are_not_unread() {
-    let chat = Chat::open(RATES);
-    let [ada, ben, eve] = ["Ada", "Ben", "Eve"].map(|name| chat.user(name));
-    eve.say("Anyone?");
-    ben.sees_messages(&[("Eve", "Anyone?")]);
-    ben.create_room("Elsewhere", "public");
-    ada.say("One");
-    ada.say("Two");
-    eve.sees_messages(&[("Eve", "Anyone?"), ("Ada", "One"), ("Ada", "Two")]);
-    eve.say("Three");
-    ben.sees_unread("Lobby", 3);
-    let delete = |text: &str| {
-        let message = format!("$$('.message').find((each) => each.querySelector('.text').textContent === '{text}')");
-        ada.evaluate(&format!("{message}.focus()"));
-        ada.click_on(&format!("{message}.querySelector('.delete')"));
-        ada.click("#ask-yes");
-    };
-    ada.sees_messages(&[("Eve", "Anyone?"), ("Ada", "One"), ("Ada", "Two"), ("Eve", "Three")]);
-    delete("One");
-    ben.sees_unread("Lobby", 2);
-    // The counts follow each change of the blocks.
-    emits(&ben, "block", &json!({ "name": "Eve" }));
-    ben.sees_unread("Lobby", 1);
-    eve.say("Four");
-    ada.say("Five");
-    ben.sees_unread("Lobby", 2);
-    emits(&ben, "unblock", &json!({ "name": "Eve" }));
-    ben.sees_unread("Lobby", 4);
-    delete("Two");
-    ben.sees_unread("Lobby", 3);
-}
-
-/// A user may have more conversations than the server would count at once.
-#[test]
-fn blocking_a_user_counts_again_in_rooms_and_in_the_conversation_with_that_user() {
-    let sources = Sources::open();
-    let joined = sources.page.evaluate(
-        "import('./model.js').then(async ({ Model }) => {
-            const handlers = new Map();
-            const joined = [];
-            const client = {
-                on: (event, handler) => handlers.set(event, handler),
-                emit: async (event, { room }) => joined.push(room),
-            };
-            new Model().follow(client);
-            const room = (room, kind, name, read) => ({ room, kind, name, read, seq: 9, unread: 9 - read, role: 'member' });
-            handlers.get('welcome')({
-                you: { name: 'Ada' }, limits: {}, older: null, online: { count: 1, names: [] }, blocked: [], rooms: [
-                    room(1, 'public', 'Lobby', 3), room(2, 'public', 'Garden', 9), room(3, 'invited', 'Den', 8),
-                    room(4, 'direct', 'Ben', 3), room(5, 'direct', 'Eve', 3),
-                ],
-            });
-            handlers.get('blocked')({ name: 'Eve', blocked: true });
-            await new Promise((resolve) => setTimeout(resolve));
-            return joined;
-        })",
-    );
-    assert_eq!(joined, json!([1, 3, 5]));
-}
-
-#[test]
-fn new_does_not_stand_above_an_own_message() {
-    let chat = Chat::open(RATES);
-    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
-    ben.create_room("Elsewhere", "public");
-    // From another client, which does not say that the user has read anything.
-    send_messages(&ben, 1..=2);
-    send_messages(&ada, 3..=4);
-    ben.sees_unread("Lobby", 2);
-    ben.open("Lobby");
-    ben.wait_for_value(LAST_SEEN, "Message 4");
-    ben.wait_for_value(
-        &format!("{MARK}.parentElement.nextElementSibling.querySelector('.text').textContent"),
-        "Message 3",
-    );
 }
 
 #[test]
