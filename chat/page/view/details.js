@@ -119,6 +119,7 @@ export class Details {
   async #fetchMembers(known = []) {
     const reply = await this.#request('members', known, this.#members.length);
     if (!reply) return;
+    if (isShorter(reply, this.#members)) return this.#fetchMembers();
     this.#members = reply.users;
     this.#isComplete = !reply.more;
     this.#count = reply.count;
@@ -132,6 +133,7 @@ export class Details {
     const owns = room && room.kind !== 'direct' && this.#model.isOwner(room);
     const reply = owns ? await this.#request('bans', known, this.#banned.length) : { users: [], more: false };
     if (!reply) return;
+    if (isShorter(reply, this.#banned)) return this.#fetchBanned();
     this.#banned = reply.users;
     $('bans-more').hidden = !reply.more;
     this.#renderBanned();
@@ -272,4 +274,9 @@ export class Details {
       act: () => this.#client.emit('remove', { room }),
     });
   }
+}
+
+// Whether a reply lacks pages that the user has loaded since its request.
+function isShorter({ users, more }, shown) {
+  return more && users.length < shown.length;
 }
