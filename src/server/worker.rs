@@ -353,14 +353,16 @@ impl<A: App> reactor::Handler for Worker<A> {
             }
             self.hub.flush(key);
         }
-        if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
-            return; // the run queue gives it its budget of this turn
-        }
-        if self.hub.congested {
-            self.schedule(key);
-        } else {
+        let is_scheduled = self.hub.links.get(key).is_some_and(|link| link.scheduled);
+        if !is_scheduled && !self.hub.congested {
             self.drive(key, turn);
+            return;
         }
+        // The run queue gives it its budget, perhaps only after the next check of the deadlines.
+        if readiness.readable && (turn.is_late || self.hub.congested) {
+            self.restart_peer_deadlines(key);
+        }
+        self.schedule(key);
     }
 
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>) {
