@@ -1,15 +1,22 @@
 /*
- * Finds the web addresses in a text. An address starts with http or https, has no user
- * name or password that could be mistaken for the host, and no character that is
- * invisible or changes the direction of text. The time is proportional to the text.
+ * Finds the web addresses in a text. An address starts with http or https, and has no user
+ * name or password that could be mistaken for the host. A character that cannot be seen, or
+ * that changes the direction of text, would make an address read as another one: what it
+ * touches is no address. The time is proportional to the text.
  */
 
-// Quotation marks, and the punctuation of Chinese and Japanese, which has no space after it, end an address. The
-// invisible characters, which have the property Default_Ignorable_Code_Point, do so except the one that emoji have.
-const ADDRESS = new RegExp('\\bhttps?:\\/\\/[^'
-  + '\\s<>"\'`‘’“”„«»‹›，。；：！？、《》〈〉「」『』【】〔〕'
-  + '\\p{C}\\u034F\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u3164\\uFE00-\\uFE0E\\uFFA0\\u{E0000}-\\u{E0FFF}'
-  + ']+', 'giu');
+// Quotation marks, and the punctuation of Chinese and Japanese, which has no space after it, end an address.
+const ENDS = '\\s<>"\'`‘’“”„«»‹›，。；：！？、《》〈〉「」『』【】〔〕';
+// Controls except white space, formats, and what is not assigned; the property Default_Ignorable_Code_Point; blank
+// glyphs; white space that has no width, or hardly any.
+const HIDDEN = '\\0-\\x08\\x0E-\\x1F\\x7F-\\x9F\\p{Cf}\\p{Cn}\\p{Co}\\p{Cs}'
+  + '\\u034F\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u3164\\uFE00-\\uFE0F\\uFFA0\\u{E0000}-\\u{E0FFF}'
+  + '\\u2800\\uFFFC\\u{13441}\\u{13442}\\u{1D159}'
+  + '\\v\\f\\u200A\\u2028\\u2029\\uFEFF';
+// An emoji may have a variation selector, which changes nothing else.
+const ADDRESS = new RegExp(`\\bhttps?:\\/\\/(?:\\p{Extended_Pictographic}\\uFE0F|[^${ENDS}${HIDDEN}])+`, 'giu');
+const IS_HIDDEN = new RegExp(`[${HIDDEN}]`, 'u');
+const WORD = new RegExp(`(?:[${HIDDEN}]|\\S)*`, 'uy');
 const TRAILING = '.,;:!?…*_~';
 const BRACKETS = new Map([['(', ')'], ['[', ']'], ['{', '}'], ['（', '）']]);
 const MAX_HOST_LENGTH = 253; // of a name in the DNS
@@ -24,7 +31,13 @@ export function parts(text) {
   const found = [];
   let end = 0;
   let links = 0;
+  let hiddenEnd = 0; // of the last word that has an address and a hidden character beside it
   for (const { 0: match, index } of text.matchAll(ADDRESS)) {
+    if (index < hiddenEnd) continue;
+    if (touchesHidden(text, index, index + match.length)) {
+      hiddenEnd = endOfWord(text, index);
+      continue;
+    }
     const address = trimmed(match);
     const target = targetOf(address);
     if (!target) continue;
@@ -36,6 +49,18 @@ export function parts(text) {
   }
   if (end < text.length) found.push({ text: text.slice(end) });
   return found;
+}
+
+function touchesHidden(text, start, end) {
+  const before = [...text.slice(Math.max(start - 2, 0), start)].at(-1) ?? '';
+  const [after = ''] = text.slice(end, end + 2);
+  return IS_HIDDEN.test(before) || IS_HIDDEN.test(after);
+}
+
+function endOfWord(text, start) {
+  WORD.lastIndex = start;
+  WORD.test(text);
+  return WORD.lastIndex;
 }
 
 // A full stop at the end belongs to the sentence, not to the address, and so does a bracket that closes one before it.

@@ -7,9 +7,11 @@ use serde_json::json;
 use crate::Page;
 
 impl Page {
-    /// Checks the page as it is now against WCAG 2.2, levels A and AA, and axe's best practices.
+    /// Checks the page as it is now against WCAG 2.2, levels A and AA, and axe's best practices, and the contrast of
+    /// its texts in both themes.
     #[track_caller]
     pub fn assert_accessible(&self, what: &str) {
+        self.assert_legible(what);
         let path = env::var("AXE").expect("AXE is the path of axe.min.js: chat/tests/browser/run sets it");
         let axe = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         // Not by the page itself: its security policy allows no script of others.

@@ -16,6 +16,7 @@
 //! | `waiting.rs` | waits for the value of an expression |
 //! | `firefox.rs` | Firefox, and a page of it |
 //! | `axe.rs` | checks a page's accessibility |
+//! | `contrast.rs` | checks that a page's texts can be read |
 //! | `tasks.rs` | how long a page is busy at a time |
 //! | `fault.rs` | faults that pages report |
 //! | `user.rs` | a user of the chat |
@@ -25,6 +26,7 @@
 mod axe;
 mod browser;
 mod chat;
+mod contrast;
 mod devtools;
 mod fault;
 mod firefox;

@@ -116,3 +116,26 @@ fn a_conversation_is_accessible_with_everything_that_can_be_in_it() {
     ben.wait_for("$('.unsent .message[data-state=waiting]')");
     ben.assert_accessible("a message that waits for a connection");
 }
+
+/// A notice has another background than all other texts.
+#[test]
+fn a_notice_with_links_is_accessible() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::NoConnection);
+    let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
+    ada.create_room("Den", "public");
+    ben.open_room_search();
+    ben.click("#found-rooms li:first-child button");
+    ben.click("#preview-join");
+    ben.wait_for_value("$('#room-name').textContent", "Den");
+    ben.network.cut();
+    ben.wait_until_disconnected();
+    ben.say("See https://example.org/ and https://b\u{FC}cher.example/.");
+    ada.click("#remove");
+    ada.click("#ask-yes");
+    ada.wait_for_value("$('#room-name').textContent", "Lobby");
+    ben.network.restore();
+    ben.wait_until_connected();
+    ben.wait_for_value("$$('.notice a').length", 2);
+    ben.assert_accessible("a notice");
+}

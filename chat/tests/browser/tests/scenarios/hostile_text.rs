@@ -111,6 +111,8 @@ fn families() -> Vec<(&'static str, String)> {
         ("punctuation", format!("https://e.example/\u{4E2D}{}", ".,;:".repeat(990))),
         ("beginnings of addresses", repeat("http://")),
         ("links", repeat("http://a.example/ ")),
+        ("links beside hidden characters", repeat("http://a.example/\u{200B} ")),
+        ("links and hidden characters in one word", repeat("http://a\u{200B}")),
         ("hosts that are not ASCII", repeat("http://\u{E4}.b ")),
         ("one long host", format!("http://{}", ('\u{4E00}'..).take(3900).collect::<String>())),
         ("one mark after another", format!("a{}", "\u{301}".repeat(3999))),

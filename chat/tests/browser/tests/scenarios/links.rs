@@ -34,6 +34,63 @@ fn an_address_whose_host_reads_differently_shows_where_it_leads() {
     }
 }
 
+/// Without the character that nobody sees, `https://bank.exa` would be read as another address.
+#[test]
+fn an_address_that_a_hidden_character_touches_is_no_link() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    let links = |text: &str| {
+        // The browser would not type some of these characters.
+        ada.evaluate(&format!(
+            "($('#text').value = {}, $('#text').dispatchEvent(new Event('input')), $('#send').click()) ?? true",
+            json!(text)
+        ));
+        ada.wait_for_value("$$('.messages .message').at(-1)?.querySelector('.text').textContent", text);
+        ada.evaluate("[...$$('.messages .message').at(-1).querySelectorAll('.text a')].map((link) => link.textContent)")
+    };
+    for hidden in HIDDEN {
+        let text = [
+            format!("https://bank.exa{hidden}mple/login https://example.org/1"),
+            format!("https://bank.example/{hidden}evil. https://example.org/2"),
+            format!("https://bank.example/.{hidden}/https://evil.example/ https://example.org/3"),
+            format!("{hidden}https://bank.example/ https://example.org/4"),
+            format!("(https://bank.example/){hidden}) https://example.org/5"),
+        ];
+        let expected: Vec<_> = (1..=5).map(|number| format!("https://example.org/{number}")).collect();
+        assert_eq!(links(&text.join("\n")), json!(expected), "{}", hidden.escape_unicode());
+    }
+    let text = "https://example.org/1\thttps://example.org/2\u{A0}https://example.org/3\u{3000}\
+        https://example.org/\u{2764}\u{FE0F}/4 https://example.org/5\u{300C}\u{200B}";
+    assert_eq!(links(text).as_array().map(Vec::len), Some(5));
+}
+
+/// Spaces and joiners without width, marks of direction, selectors, tags, blanks, what no font has.
+const HIDDEN: &[&str] = &[
+    "\u{200B}",
+    "\u{200D}",
+    "\u{2060}",
+    "\u{FEFF}",
+    "\u{AD}",
+    "\u{34F}",
+    "\u{202E}",
+    "\u{2066}",
+    "\u{2069}",
+    "\u{200F}",
+    "\u{61C}",
+    "\u{FE0F}",
+    "\u{FE00}",
+    "\u{180B}",
+    "\u{E0041}",
+    "\u{E0100}",
+    "\u{3164}",
+    "\u{2800}",
+    "\u{FFFC}",
+    "\u{200A}",
+    "\u{2028}",
+    "\u{E000}",
+    "\u{378}",
+];
+
 #[test]
 fn addresses_in_topics_and_notices_are_links() {
     const TOPIC: &str = "Rules: https://rules.example/ (please read)";

@@ -35,7 +35,7 @@ fn a_link_reads_from_left_to_right_after_the_words_before_it_and_before_those_be
     let chat = Chat::open(&[]);
     let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
     for controls in CONTROLS {
-        let text = format!("Your bank: {controls}{ADDRESS} {controls}or ours {controls}https://second.example/");
+        let text = format!("Your bank: {controls}({ADDRESS} {controls}or ours {controls}(https://second.example/");
         ada.say(&text);
         ben.wait_for_value("$$('.message .text').at(-1).textContent", &*text);
         let shown =
@@ -51,7 +51,7 @@ fn a_topic_moves_no_word_around_it() {
     let ada = chat.user("Ada");
     ada.create_room("Hall", "public");
     for controls in CONTROLS {
-        let topic = format!("News {controls}{ADDRESS} {controls}yes{controls}");
+        let topic = format!("News {controls}({ADDRESS} {controls}yes{controls}");
         ada.click("#topic-edit");
         ada.fill("#ask-input", &topic);
         ada.click("#ask-yes");
