@@ -18,7 +18,7 @@ use super::{
 pub(super) struct Position {
     epoch: String,
     seq: u64,
-    /// The entry's [`EntryHash`], if the client sends it.
+    /// The entry's [`EntryHash`](super::super::store::EntryHash), if the client sends it.
     hash: Option<String>,
 }
 
