@@ -7,7 +7,7 @@ import { fold } from '../names.js';
 import { copyStops } from './roving.js';
 
 const TONES = 8;
-const PIECE = 10; // items; a phone four times slower than a desktop shows them within 50 ms
+const PIECE = 5; // items
 // The focusable elements of a list.
 const CONTROLS = 'a, button';
 const graphemes = Intl.Segmenter && new Intl.Segmenter(); // Firefox has it since version 125.

@@ -5,41 +5,44 @@ use switchboard_browser::{Chat, Sources, User};
 
 /// The page answers between the pieces.
 #[test]
-fn a_hundred_rooms_in_the_search_are_shown_in_pieces_of_10() {
+fn a_hundred_rooms_in_the_search_are_shown_in_pieces_of_5() {
     let (_chat, ada) = ada_among_101_rooms();
     ada.evaluate(OBSERVE);
     // The second search replaces the results of the first.
     for _ in 0..2 {
         ada.evaluate("pieces.length = 0");
         ada.click("#find-room");
-        ada.wait_for_value("pieces", vec![10; 10]);
+        ada.wait_for_value("pieces", vec![5; 20]);
         ada.wait_for("new Set($$('#found-rooms [data-room]').map(({ dataset }) => dataset.room)).size === 100");
         ada.click("#found-more");
-        ada.wait_for_value("pieces", [&[10; 10][..], &[1]].concat());
+        ada.wait_for_value("pieces", [&[5; 20][..], &[1]].concat());
         ada.wait_for("new Set($$('#found-rooms [data-room]').map(({ dataset }) => dataset.room)).size === 101");
         ada.press("Escape");
         ada.wait_for("!$('#find-dialog').open");
     }
 }
 
-/// A page that is busy for longer does not answer to a key at once. The code and the styles of the dialog are compiled
-/// when it opens first.
+/// A page that is busy does not answer to a key. On a machine that does nothing else the longest task takes 40 to 45 ms
+/// with a processor four times slower, and all rooms at once several times as long. Both grow on a busy machine, so they
+/// are compared. The code and the styles of the dialog are compiled when it opens first.
 #[test]
-fn the_search_of_rooms_is_never_busy_for_50_ms_on_a_processor_four_times_slower() {
+fn the_search_of_rooms_is_busy_for_less_than_two_thirds_of_the_time_that_all_rooms_take_at_once() {
     let (_chat, ada) = ada_among_101_rooms();
     ada.call("Emulation.setCPUThrottlingRate", json!({"rate": 4}));
-    let times: Vec<f64> = (0..ATTEMPTS)
+    let times: Vec<(f64, f64)> = (0..ATTEMPTS)
         .map(|_| {
-            ada.longest_task(|| {
+            let in_pieces = ada.longest_task(|| {
                 for (button, rooms) in [("#find-room", 100), ("#found-more", 101)] {
                     ada.evaluate(&format!("$('{button}').click() ?? true"));
                     ada.wait_for_change(&format!("$$('#found-rooms [data-room]').length === {rooms}"));
                     ada.evaluate("nextFrame().then(nextFrame)");
                 }
-                ada.evaluate("$('#find-dialog').close() ?? nextFrame().then(nextFrame)");
-            })
+            });
+            let at_once = ada.longest_task(|| drop(ada.evaluate(SHOW_AT_ONCE)));
+            ada.evaluate("$('#find-dialog').close() ?? nextFrame().then(nextFrame)");
+            (in_pieces, at_once)
         })
-        .take_while(|time| *time >= 50.0)
+        .take_while(|(in_pieces, at_once)| *in_pieces >= at_once / 1.5)
         .collect();
     assert!(times.len() < ATTEMPTS, "{times:?} ms");
 }
@@ -74,7 +77,15 @@ fn ada_among_101_rooms() -> (Chat, User) {
     (chat, ada)
 }
 
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 6;
+
+/// Replaces the rooms by copies, all of which are laid out.
+const SHOW_AT_ONCE: &str = "new Promise((resolve) => setTimeout(() => {
+    const copies = $$('#found-rooms li').map((item) => item.cloneNode(true));
+    copies.forEach((copy) => { copy.style.contentVisibility = 'visible'; });
+    $('#found-rooms').replaceChildren(...copies);
+    nextFrame().then(nextFrame).then(() => resolve(true));
+}))";
 
 /// Notes how many items are added to the list at once.
 const OBSERVE: &str = "(() => {
