@@ -33,6 +33,7 @@ import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
 import { startRoomSearch } from './view/room_search.js';
 import { clearNotices, showNotice, startNotices } from './view/notices.js';
+import { sentence } from './view/text.js';
 import { UserPicker } from './view/user_picker.js';
 import { UserDialog } from './view/user_dialog.js';
 import { clearFilter, startRooms } from './view/rooms.js';
@@ -140,7 +141,7 @@ narrow.addEventListener('change', () => {
 });
 
 client.on('gone', ({ room, reason }) => {
-  if (reason !== 'left') toast(t(`gone.${reason}`, { name: model.nameOf(room) }));
+  if (reason !== 'left') toast(sentence(`gone.${reason}`, { name: model.nameOf(room) }));
   if (room === conversation.room || room === preview.room) clearAddress();
   client.pending.forEach(returnUnsent);
   showRoomOfAddress({ moved: true });
@@ -184,7 +185,7 @@ client.on('welcome', ({ you, limits, notices }) => {
   const { room } = conversation;
   const isGone = room !== null && !model.rooms.has(room);
   if (isGone) {
-    toast(t('gone.meanwhile', { name: model.nameOf(room) }));
+    toast(sentence('gone.meanwhile', { name: model.nameOf(room) }));
     clearAddress();
   }
   const wasAway = !$('sign-in').hidden;

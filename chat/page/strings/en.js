@@ -223,6 +223,7 @@ export const strings = {
     online: 'Online',
     offline: 'Offline',
     gone: 'This account no longer exists',
+    is_gone: 'account deleted',
     you: 'you',
     is_owner: 'owner',
     is_operator: 'operator',

@@ -222,6 +222,7 @@ export const strings = {
     online: 'En ligne',
     offline: 'Hors ligne',
     gone: 'Ce compte n’existe plus',
+    is_gone: 'compte supprimé',
     you: 'vous',
     is_owner: 'propriétaire',
     is_operator: 'opérateur',

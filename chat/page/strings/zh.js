@@ -221,6 +221,7 @@ export const strings = {
     online: '在线',
     offline: '离线',
     gone: '该账号已注销',
+    is_gone: '已注销',
     you: '您',
     is_owner: '所有者',
     is_operator: '管理员',

@@ -8,6 +8,7 @@ import { locale, t } from '../strings.js';
 import { ask, attempt, submitHandler, toast } from './dialogs.js';
 import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
+import { sentence } from './text.js';
 import { userElement } from './user_picker.js';
 
 // Rooms that a question names.
@@ -103,7 +104,7 @@ async function deleteAccount(client, model, data) {
     if (more > 0) names.push(t('account.delete_more', { count: more }));
     return {
       title: t('account.delete_ask'),
-      text: t('account.delete_rooms', { count: rooms.length, names }),
+      text: sentence('account.delete_rooms', { count: rooms.length, names }),
       yes: t('account.delete_rooms_yes'),
       danger: true,
       act: () => deleteAccount(client, model, { ...data, remove: rooms }),

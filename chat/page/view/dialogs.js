@@ -75,13 +75,14 @@ export function showError(form, note, text, field = null) {
 
 /**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
- * fails, the dialog stays open and shows the error. If it returns another question, that is asked next.
+ * fails, the dialog stays open and shows the error. If it returns another question, that is asked next. `title` and
+ * `text` may be nodes.
  */
 export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act }) {
   const dialog = $('ask-dialog');
   const input = $('ask-input');
-  $('ask-title').textContent = title;
-  $('ask-text').textContent = text;
+  $('ask-title').replaceChildren(...[title].flat());
+  $('ask-text').replaceChildren(...[text].flat());
   $('ask-yes').textContent = yes;
   $('ask-yes').classList.toggle('danger', danger);
   showError($('ask-form'), $('ask-note'), '');
@@ -108,11 +109,11 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
   if (label !== null) input.select();
 }
 
-/** Shows a text for some seconds. With the role `alert`, screen readers announce it at once. */
+/** Shows a text, or nodes, for some seconds. With the role `alert`, screen readers announce it at once. */
 export function toast(text, role = 'status') {
   const element = document.createElement('p');
   element.role = role;
-  element.textContent = text;
+  element.append(...[text].flat());
   const toasts = $('toasts');
   // Shown again so that it is above a dialog that was opened later.
   hideToasts();
