@@ -21,7 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use switchboard::{
-    Connection, Deflate, Delivery, Event, HttpVersion, Limits, Rejection, SendError, ServerHandshake, State,
+    Connection, Deflate, Delivery, Driver, Event, HttpVersion, Limits, Next, Rejection, SendError, ServerHandshake,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -111,18 +111,22 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
 }
 
 /// Serves the open connection up to the end of TCP. The first read returns bytes that hyper has read after the request.
-async fn serve(upgraded: Upgraded, mut connection: Connection) -> io::Result<()> {
+async fn serve(upgraded: Upgraded, connection: Connection) -> io::Result<()> {
     let mut stream = TokioIo::new(upgraded);
+    let mut driver = Driver::new(connection, Vec::new());
     let mut buffer = vec![0; READ_BYTES];
-    let mut out = Vec::new();
-    while connection.state() != State::Closed {
-        let length = stream.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(()); // The peer ended TCP without a Close.
+    loop {
+        match driver.next() {
+            Next::Write => {
+                timeout(WRITE_TIMEOUT, stream.write_all(driver.output())).await??;
+                driver.wrote(usize::MAX);
+            }
+            Next::Read => match stream.read(&mut buffer).await? {
+                0 => return Ok(()), // The peer ended TCP without a Close.
+                length => echo(&mut driver, &mut buffer[..length]).map_err(io::Error::other)?,
+            },
+            Next::End => break,
         }
-        echo(&mut connection, &mut buffer[..length], &mut out).map_err(io::Error::other)?;
-        timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
-        out.clear();
     }
     // Read and drop input so that our Close reaches the peer. Closing a socket with unread input would send a reset,
     // which may overtake it.
@@ -131,26 +135,18 @@ async fn serve(upgraded: Upgraded, mut connection: Connection) -> io::Result<()>
     Ok(())
 }
 
-/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and the replies to Ping
-/// and Close.
-fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
-    let Connection { receiver, sender } = connection;
-    let mut events = receiver.receive(bytes);
-    loop {
-        let event = match events.next_event() {
-            Ok(Some(event)) => event,
-            Ok(None) => return Ok(()),
-            Err(error) => return sender.fail(&error, out), // sends a Close with the code of the error
-        };
+/// Echoes the messages in the bytes that were read. The driver answers Ping and Close.
+fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
+    let (mut events, mut outgoing) = driver.receive(bytes);
+    // After a violation the driver has sent a Close, and there are no events.
+    while let Ok(Some(event)) = events.next_event(&mut outgoing) {
         match event {
-            Event::Text(text) => sender.text(text, out)?,
-            Event::Binary(payload) => sender.binary(payload, out)?,
+            Event::Text(text) => outgoing.text(text)?,
+            Event::Binary(payload) => outgoing.binary(payload)?,
             _ => {}
         }
-        if let Some(reply) = event.reply() {
-            sender.reply(reply, out)?; // Ping and Close
-        }
     }
+    Ok(())
 }
 
 /// The compressors and their memory budget, shared by all connections.

@@ -1,22 +1,27 @@
-//! An echo server on tokio: one task per connection, with the engine between its reads and writes.
+//! An echo server on tokio: one task per connection, with a driver between its reads and writes.
 //!
 //! ```text
 //! cargo run --example tokio_echo -- 127.0.0.1:9002
 //! ```
 //!
 //! Memory per connection: one message of at most 1 MiB, and the answers to one read, which are written before the next
-//! read. Timeouts: 10 s for the request, 30 s for a write, 1 s for the peer to end TCP. An idle connection stays open;
-//! a public server would send Pings and close it if no Pong comes.
+//! read. Timeouts: 10 s for the request, 30 s for a write, 1 s for the peer to end TCP. A peer that is silent for 30 s
+//! gets a Ping, and after 60 s the connection ends.
 
-use std::{env, io, ops::Range, time::Duration};
+use std::{
+    env, io,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use switchboard::{
-    Connection, Delivery, Event, HeadLimits, Limits, Rejection, RequestReader, SendError, ServerHandshake, State,
+    CloseCode, CloseFrame, Connection, Delivery, Driver, Event, HeadLimits, Keepalive, Limits, Next, Overdue,
+    Rejection, RequestReader, SendError, ServerHandshake, State,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{sleep, timeout, timeout_at},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,18 +55,36 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
 
     // One timeout for the whole handshake: a peer that sends slowly gets no more time.
     let opened = timeout(HANDSHAKE_TIMEOUT, open(&mut stream, &mut buffer, &mut out)).await??;
-    timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
-    let Some((mut connection, mut unread)) = opened else { return end(&mut stream).await };
-    loop {
-        out.clear();
-        echo(&mut connection, &mut buffer[unread], &mut out).map_err(io::Error::other)?;
+    let Some((connection, unread)) = opened else {
         timeout(WRITE_TIMEOUT, stream.write_all(&out)).await??;
-        if connection.state() == State::Closed {
-            return end(&mut stream).await;
+        return end(&mut stream).await;
+    };
+    let mut driver = Driver::new(connection, out);
+    echo(&mut driver, &mut buffer[unread]).map_err(io::Error::other)?;
+    let mut keepalive = Keepalive::new(Instant::now());
+    loop {
+        if driver.state() != State::Open {
+            keepalive.closing(Instant::now());
         }
-        unread = 0..stream.read(&mut buffer).await?;
-        if unread.is_empty() {
-            return Ok(()); // The peer ended TCP without a Close.
+        match driver.next() {
+            Next::Write => {
+                timeout(WRITE_TIMEOUT, stream.write_all(driver.output())).await??;
+                driver.wrote(usize::MAX);
+            }
+            Next::Read => match timeout_at(keepalive.next_deadline().into(), stream.read(&mut buffer)).await {
+                Ok(Ok(0)) => return Ok(()), // The peer ended TCP without a Close.
+                Ok(length) => {
+                    keepalive.heard(Instant::now());
+                    echo(&mut driver, &mut buffer[..length?]).map_err(io::Error::other)?;
+                }
+                Err(_) => match keepalive.overdue(Instant::now()) {
+                    Some(Overdue::Ping) => driver.outgoing().ping(b"").map_err(io::Error::other)?,
+                    Some(Overdue::Silence) => driver.fail(SILENT).map_err(io::Error::other)?,
+                    Some(Overdue::Close) => return end(&mut stream).await,
+                    None => {}
+                },
+            },
+            Next::End => return end(&mut stream).await,
         }
     }
 }
@@ -99,26 +122,18 @@ async fn open(
     }
 }
 
-/// Handles the bytes that were read, and appends the frames to send: the echoed messages, and the replies to Ping
-/// and Close.
-fn echo(connection: &mut Connection, bytes: &mut [u8], out: &mut Vec<u8>) -> Result<(), SendError> {
-    let Connection { receiver, sender } = connection;
-    let mut events = receiver.receive(bytes);
-    loop {
-        let event = match events.next_event() {
-            Ok(Some(event)) => event,
-            Ok(None) => return Ok(()),
-            Err(error) => return sender.fail(&error, out), // sends a Close with the code of the error
-        };
+/// Echoes the messages in the bytes that were read. The driver answers Ping and Close.
+fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
+    let (mut events, mut outgoing) = driver.receive(bytes);
+    // After a violation the driver has sent a Close, and there are no events.
+    while let Ok(Some(event)) = events.next_event(&mut outgoing) {
         match event {
-            Event::Text(text) => sender.text(text, out)?,
-            Event::Binary(payload) => sender.binary(payload, out)?,
+            Event::Text(text) => outgoing.text(text)?,
+            Event::Binary(payload) => outgoing.binary(payload)?,
             _ => {}
         }
-        if let Some(reply) = event.reply() {
-            sender.reply(reply, out)?; // Ping and Close
-        }
     }
+    Ok(())
 }
 
 /// Ends TCP so that the last bytes, a Close or a refusal, reach the peer. Closing a socket with unread input would send
@@ -131,6 +146,7 @@ async fn end(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+const SILENT: CloseFrame<'_> = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: "no answer to a Ping" };
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -36,6 +36,9 @@
 //! Deadlines, the size of the output buffer, and a client's masking keys are the caller's to provide. The engine
 //! enforces the [`Limits`] on what it receives.
 //!
+//! A [`Driver`] does steps 3 and 4 by itself, has the output, and says when to read, to write and to end. Take it unless
+//! two tasks share a connection, or one buffer serves many; then take the halves, as here:
+//!
 //! ```rust
 //! use std::{io::{self, Read, Write}, net::TcpStream};
 //! use switchboard::{Connection, Delivery, Event, Limits};
@@ -136,6 +139,8 @@ extern crate std;
 pub mod apps;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "std")]
+mod keepalive;
 mod proto;
 #[cfg(feature = "server")]
 mod reactor;
@@ -144,13 +149,15 @@ mod server;
 
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
+#[cfg(feature = "std")]
+pub use keepalive::{Keepalive, Overdue};
 pub use proto::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
-    Deflate, DeflateResponseError, Delivery, EncodedHeader, Escaped, Established, Event, Events, ExtensionOffer,
-    FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion, InvalidHeader,
-    KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Opcode, Output, Piece, Prepared, ProtocolError,
-    Receiver, Rejection, Reply, RequestHead, RequestReader, ReservedOpcode, ResponseHead, Role, SendError, Sender,
-    ServerHandshake, State, Unmasked, reason_phrase,
+    Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,
+    ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
+    Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Next, Opcode, Outgoing,
+    Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader,
+    ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

@@ -3,7 +3,7 @@
 
 use std::{env, fs, path::PathBuf, process};
 
-use switchboard_tests::sources::{Package, circles, mentions, sources};
+use switchboard_tests::sources::{Package, circles, mentions, sources, without_comments_and_strings};
 
 /// Each module of the library, and the paths that no file in it may name.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "crate::apps",
         ],
     ),
+    ("keepalive", &["Instant::now", "std::net", "std::io", "std::thread", "crate::"]),
     ("reactor", &["crate::proto", "crate::server", "crate::client", "crate::apps"]),
     ("server", &["crate::apps", "crate::client"]),
     ("client", &["crate::server", "crate::apps"]),
@@ -95,6 +96,26 @@ fn each_file_of_the_engine_uses_only_those_above_it_in_its_table() {
         }
     }
     assert!(seen > 50, "only {seen} uses were found");
+}
+
+/// All that a peer is sent passes one place, where a transport such as TLS can come in between.
+#[test]
+fn one_file_of_the_server_writes_to_sockets_and_one_reads_from_them() {
+    let files_with = |calls: &[&str]| -> Vec<String> {
+        let mut files = Vec::new();
+        for (file, source) in library().files_of("server") {
+            if file.parent().is_some_and(|folder| folder.ends_with("simulation")) {
+                continue; // its clients have ends of their own
+            }
+            let code: String = without_comments_and_strings(&source).split_whitespace().collect();
+            if calls.iter().any(|call| code.contains(call)) {
+                files.push(file.file_name().expect("a file").to_string_lossy().into_owned());
+            }
+        }
+        files
+    };
+    assert_eq!(files_with(&["socket.write", "shutdown_write("]), ["links.rs"]);
+    assert_eq!(files_with(&["socket.read("]), ["worker.rs"]);
 }
 
 #[test]

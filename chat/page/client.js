@@ -113,9 +113,9 @@ export class Client {
     return this.#account.guest(credentials);
   }
 
-  /** Ends the session and the connection, and discards unsent messages. */
-  async logout() {
-    await this.#account.logout();
+  /** Ends the session and the connection, and discards unsent messages. See `Account` for `remove`. */
+  async logout({ remove } = {}) {
+    await this.#account.logout({ remove });
     this.forget();
   }
 

@@ -10,6 +10,7 @@
  * | `session.js` | the page's client and its first request |
  * | `model.js` | the state that the page shows |
  * | `strings.js`, `strings/`, `links.js` | texts in each language, links in messages |
+ * | `address.js` | the room in the page's address |
  * | `names.js` | the order of names, and the search in them |
  * | `theme.js` | light or dark, before the page is drawn |
  * | `view/` | the parts of the page, one file each |
@@ -18,6 +19,7 @@
 
 // First: its request is sent before anything else is loaded.
 import { client, firstSession } from './session.js';
+import { hashOf, roomOf } from './address.js';
 import { Model } from './model.js';
 import { startAccount } from './view/account.js';
 import { Composer } from './view/composer.js';
@@ -27,7 +29,7 @@ import { Details } from './view/details.js';
 import { startJump } from './view/jump.js';
 import { closeLayers, watchDialogs } from './view/layers.js';
 import { Preview } from './view/preview.js';
-import { closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
+import { clearQuestion, closeDialogs, prepareDialogs, toast } from './view/dialogs.js';
 import { $, narrow, touch } from './view/dom.js';
 import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
@@ -72,10 +74,10 @@ const preview = new Preview({
 });
 const rooms = startRooms({ client, model, current: () => conversation.room, title: () => preview.name, open });
 const signIn = new SignIn({ client, model, onSignedIn: () => client.connect() });
-startAccount({ client, model, signedOut });
+const clearAccount = startAccount({ client, model, signedOut });
 startSettings({ model, beforeReload: () => signIn.keepForm() });
 startConnection(client);
-startRoomSearch({ client, model, open });
+const clearRoomSearch = startRoomSearch({ client, model, open });
 startJump({ client, model, open, message: (name) => userDialog.message(name) });
 const showNotices = startNotices(client);
 $('find-user').addEventListener('click', () => userPicker.choose(t('users.find'), (name) => userDialog.message(name)));
@@ -86,7 +88,7 @@ $('find-user').addEventListener('click', () => userPicker.choose(t('users.find')
 async function open(number) {
   closeDialogs();
   await closeLayers();
-  location.hash = `#room-${number}`;
+  location.hash = hashOf(number);
   showRoomOfAddress();
 }
 
@@ -96,9 +98,9 @@ async function open(number) {
  */
 function showRoomOfAddress({ moved = false } = {}) {
   if (!model.you) return;
-  const number = numberInAddress();
-  const isPreview = number > 0 && !isOpenable(model.rooms.get(number));
-  const room = isPreview ? null : number || defaultRoom();
+  const number = roomInAddress();
+  const isPreview = number !== null && !isOpenable(model.rooms.get(number));
+  const room = isPreview ? null : number ?? defaultRoom();
   document.body.dataset.view = room === null && !isPreview ? 'rooms' : 'room';
   preview.show(isPreview ? number : null);
   if (room === conversation.room) return;
@@ -117,9 +119,17 @@ function showRoomOfAddress({ moved = false } = {}) {
 
 let leaving = ''; // the hash that is being removed from the address
 
-function numberInAddress() {
-  if (location.hash === leaving) return NaN;
-  return Number(/^#room-(\d+)$/.exec(location.hash)?.[1]);
+/** Returns what `roomOf` does. Removes from the address what names no room: another room would be shown under it. */
+function roomInAddress() {
+  const { hash } = location;
+  if (hash === leaving) return null;
+  const room = roomOf(hash);
+  if (room === null && hash) replaceHash('');
+  return room;
+}
+
+function replaceHash(hash) {
+  history.replaceState(history.state, '', location.pathname + location.search + hash);
 }
 
 // A wide page opens a room at the start. A narrow one starts with the list.
@@ -136,7 +146,7 @@ addEventListener('hashchange', () => showRoomOfAddress());
 narrow.addEventListener('change', () => {
   if (!model.you) return;
   // The default room of a wide page stays open when the page becomes narrow.
-  if (conversation.room !== null && !location.hash) history.replaceState(null, '', `#room-${conversation.room}`);
+  if (conversation.room !== null && !location.hash) replaceHash(hashOf(conversation.room));
   showRoomOfAddress();
 });
 
@@ -144,9 +154,13 @@ client.on('gone', ({ room, reason }) => {
   if (reason !== 'left') toast(sentence(`gone.${reason}`, { name: model.nameOf(room) }));
   if (room === conversation.room || room === preview.room) clearAddress();
   client.pending.forEach(returnUnsent);
+  returnDraft(room);
   showRoomOfAddress({ moved: true });
 });
 client.on('pending', returnUnsent);
+client.on('conversations', ({ more }) => {
+  if (!more) returnDrafts(); // Otherwise a draft may be for an older conversation.
+});
 
 /**
  * Closes dialogs and what else covers the open room, and removes the room from the address. It counts as removed at
@@ -157,7 +171,7 @@ async function clearAddress() {
   leaving = hash;
   closeDialogs();
   await closeLayers();
-  if (location.hash === hash) history.replaceState(null, '', location.pathname + location.search);
+  if (location.hash === hash) replaceHash('');
   if (leaving === hash) leaving = '';
 }
 
@@ -166,6 +180,16 @@ function returnUnsent({ key, state, data: { room, text } }) {
   if (state !== 'failed' || model.rooms.has(room)) return;
   showNotice(t('notice.unsent'), text);
   queueMicrotask(() => client.discard(key)); // The client may still be reporting other messages.
+}
+
+/** Shows the draft for a room that is gone, so that the user does not lose it. */
+function returnDraft(room) {
+  const text = composer.takeDraft(room);
+  if (text !== null) showNotice(t('notice.unsent'), text);
+}
+
+function returnDrafts() {
+  composer.rooms.filter((room) => !model.rooms.has(room)).forEach(returnDraft);
 }
 
 // --- Signing in and out --------------------------------------------------------
@@ -180,6 +204,7 @@ client.on('welcome', ({ you, limits, notices }) => {
     shownUser = you.name;
   } else {
     client.pending.forEach(returnUnsent);
+    returnDrafts();
   }
   showNotices(notices);
   const { room } = conversation;
@@ -212,11 +237,17 @@ function signedOut(reason = null) {
   signIn.show({ reason });
 }
 
-/** Removes what the views show of the user so far. */
+/** Removes what the views show of the user so far, also where it is hidden. */
 function clearViews() {
   clearNotices();
   clearFilter();
+  clearQuestion();
+  clearAccount();
+  clearRoomSearch();
+  userPicker.clear();
+  userDialog.clear();
   conversation.clear();
+  typing.clear();
   preview.show(null);
   details.show(null);
 }

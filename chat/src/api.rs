@@ -1,5 +1,7 @@
 //! The HTTP requests for accounts and sessions below `/api/`, in JSON.
 
+mod response;
+
 use std::{
     net::IpAddr,
     sync::{
@@ -12,21 +14,22 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use switchboard::{Escaped, Request, Responder, Response};
 
+use self::response::{ErrorResponse, error_response, json, signed_in_response, with_device_cookie};
 use super::{
     ChatConfig, ChatCore, Name,
     attempts::{Attempts, LogIn},
     credentials,
     device::{Device, DeviceClaim, DeviceKey},
     interface::{
-        Admit, Callback, Credential, FoundAccount, FoundSession, Limited, LimitsView, NewClient, SignInError, SignedIn,
+        Admit, Callback, Credential, FoundAccount, FoundSession, LimitsView, LogOut, NewClient, SignInError, SignedIn,
         You,
     },
     password::Password,
     proxy::address_of,
     rate::address_key,
     site::{OriginKind, Site},
+    store::RoomId,
     user_agent::UserAgent,
-    wire::{self, EventError},
 };
 
 /// Handles the requests. Each worker has a clone.
@@ -51,12 +54,12 @@ struct Login {
     token: bool,
 }
 
-#[derive(Serialize)]
-struct SignedInView {
-    you: You,
-    expires: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
+/// The body of a request to log out.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Logout {
+    /// Rooms that may be removed because a guest is their last member.
+    remove: Vec<RoomId>,
 }
 
 #[derive(Serialize)]
@@ -67,11 +70,6 @@ struct SessionView {
     registration: bool,
     accounts: bool,
     limits: LimitsView,
-}
-
-#[derive(Serialize)]
-struct ErrorView<'a> {
-    error: &'a EventError,
 }
 
 /// How a request signs in.
@@ -87,14 +85,6 @@ struct NewUser {
     name: Name,
     /// `None` for a guest.
     password: Option<Password>,
-}
-
-/// An error response.
-struct ErrorResponse {
-    status: u16,
-    error: EventError,
-    /// An HTTP field that tells the client how to go on.
-    field: Option<(&'static str, String)>,
 }
 
 impl Api {
@@ -123,7 +113,7 @@ impl Api {
             }
             ("POST", "/api/login") => self.sign_in(AuthMethod::LogIn, request, from, origin_kind, site, responder),
             ("POST", "/api/guest") => self.sign_in(AuthMethod::Guest, request, from, origin_kind, site, responder),
-            ("POST", "/api/logout") => return self.log_out(request, from, site, origin_kind, responder),
+            ("POST", "/api/logout") => self.log_out(request, from, site, origin_kind, responder),
             ("GET" | "HEAD", "/api/session") => return self.session(request, from, origin_kind, site, responder),
             (method, "/api/register" | "/api/login" | "/api/guest" | "/api/logout") => {
                 other_method(method, "OPTIONS, POST", responder)
@@ -264,29 +254,46 @@ impl Api {
         Ok(NewUser { name, password: Some(password) })
     }
 
-    fn log_out(&self, request: &Request<'_>, from: IpAddr, site: &Site, origin_kind: OriginKind, responder: Responder) {
+    /// Ends sessions. A request without a body confirms no removal of rooms.
+    fn log_out(
+        &self,
+        request: &Request<'_>,
+        from: IpAddr,
+        site: &Site,
+        origin_kind: OriginKind,
+        responder: Responder,
+    ) -> Result<(), (Responder, ErrorResponse)> {
+        let Logout { remove } = match parse_optional(request) {
+            Ok(logout) => logout,
+            Err(refused) => return Err((responder, refused)),
+        };
         let done = Response::new(204).header("Set-Cookie", credentials::expired_cookie(site));
         // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
             Credential::Tokens(tokens) => self.core.log_out(
                 address_key(from),
-                tokens,
+                LogOut { tokens, remove },
                 Box::new(move |result| match result {
-                    Ok(()) => responder.send(done),
+                    Ok(Ok(())) => responder.send(done),
+                    Ok(Err(error)) => responder.send(ErrorResponse { status: 409, error, field: None }.response()),
                     Err(error) => responder.send(ErrorResponse::from(error).response()),
                 }),
             ),
             Credential::None | Credential::Malformed => responder.send(done),
         }
+        Ok(())
     }
 
     fn session(&self, request: &Request<'_>, from: IpAddr, origin_kind: OriginKind, site: &Site, responder: Responder) {
         let ChatConfig { guests, registration, ref limits, .. } = *self.config;
         let limits = LimitsView::from(limits);
-        let view = move |FoundSession { you, has_accounts }| {
+        let site_of_cookie = site.clone();
+        let view = move |FoundSession { you, has_accounts, device_cookie }| {
             let (you, expires) = you.unzip();
-            json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits })
+            let response =
+                json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits });
+            with_device_cookie(response, &site_of_cookie, device_cookie)
         };
         // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
@@ -295,8 +302,9 @@ impl Api {
             Credential::None | Credential::Malformed => Vec::new(),
         };
         if tokens.is_empty() && self.has_accounts.load(Ordering::Relaxed) {
-            return responder.send(view(FoundSession { you: None, has_accounts: true }));
+            return responder.send(view(FoundSession { you: None, has_accounts: true, device_cookie: None }));
         }
+        let device_cookies = credentials::device_cookies(request.head, site, origin_kind).map(str::to_owned).collect();
         let has_accounts = Arc::clone(&self.has_accounts);
         let callback: Callback<Result<FoundSession, SignInError>> = Box::new(move |session| match session {
             Ok(session) => {
@@ -305,7 +313,7 @@ impl Api {
             }
             Err(error) => responder.send(ErrorResponse::from(error).response()),
         });
-        self.core.session(address_key(from), tokens, callback);
+        self.core.session(address_key(from), tokens, device_cookies, callback);
     }
 }
 
@@ -321,6 +329,11 @@ fn other_method(method: &str, allowed: &'static str, responder: Responder) -> Re
 /// Charges a guess that is wrong without verifying a password.
 fn wrong_guess(attempt: LogIn, device: Option<Device>) -> SignInError {
     attempt.guess(device, Instant::now()).map_or_else(SignInError::from, |_| SignInError::BadCredentials)
+}
+
+/// Parses a request's body as JSON, if it has one.
+fn parse_optional<T: DeserializeOwned + Default>(request: &Request<'_>) -> Result<T, ErrorResponse> {
+    if request.body.is_empty() { Ok(T::default()) } else { parse(request) }
 }
 
 /// Parses a request's body as JSON.
@@ -343,72 +356,5 @@ fn parse<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ErrorResponse>
     })
 }
 
-fn signed_in_response(status: u16, signed_in: SignedIn, as_token: bool, site: &Site, lifetime: u64) -> Response {
-    let SignedIn { you, token, expires, device_cookie } = signed_in;
-    let view = SignedInView { you, expires, token: as_token.then(|| token.to_string()) };
-    let response = json(status, &view);
-    if as_token {
-        return response;
-    }
-    let response = response.header("Set-Cookie", credentials::session_cookie(site, &token, lifetime));
-    match device_cookie {
-        Some(cookie) => response.header("Set-Cookie", credentials::device_cookie(site, &cookie)),
-        None => response,
-    }
-}
-
-fn json(status: u16, value: &impl Serialize) -> Response {
-    Response::new(status)
-        .header("Content-Type", "application/json")
-        .header("Cache-Control", "no-store")
-        .header("X-Content-Type-Options", "nosniff")
-        .body(wire::json(value).into_bytes())
-}
-
-fn error_response(
-    status: u16,
-    code: &'static str,
-    message: impl Into<std::borrow::Cow<'static, str>>,
-) -> ErrorResponse {
-    ErrorResponse { status, error: EventError::new(code, message), field: None }
-}
-
-impl ErrorResponse {
-    fn method(allowed: &'static str) -> Self {
-        let message = format!("Use the method {allowed}.");
-        Self { field: Some(("Allow", allowed.to_owned())), ..error_response(405, "bad_method", message) }
-    }
-
-    fn response(self) -> Response {
-        let response = json(self.status, &ErrorView { error: &self.error });
-        match self.field {
-            Some((name, value)) => response.header(name, value),
-            None => response,
-        }
-    }
-}
-
-impl From<Limited> for ErrorResponse {
-    fn from(limited: Limited) -> Self {
-        SignInError::from(limited).into()
-    }
-}
-
-impl From<SignInError> for ErrorResponse {
-    fn from(error: SignInError) -> Self {
-        let (status, field) = match error {
-            SignInError::NameTaken => (409, None),
-            SignInError::BadCredentials => (401, None),
-            SignInError::Limited(limited) => (429, Some(("Retry-After", limited.seconds().to_string()))),
-            SignInError::Overloaded | SignInError::Storage | SignInError::Unknown => {
-                (503, Some(("Retry-After", RETRY_AFTER.to_owned())))
-            }
-        };
-        Self { status, error: error.event_error(), field }
-    }
-}
-
 /// Maximum length of a body: enough for a name and a password.
 pub(super) const MAX_BODY_BYTES: usize = 4 << 10;
-/// Seconds after which a client may retry when the server is overloaded or cannot write.
-const RETRY_AFTER: &str = "2";

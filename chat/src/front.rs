@@ -15,9 +15,9 @@ use super::{
     device::{DEVICE_SECONDS, Device, DeviceAccount, DeviceClaim, DeviceCookie, DeviceKey},
     hash_queue::Asker,
     interface::{
-        Account, Admit, BeginProof, Callback, Callbacks, ClientId, Credential, FindAccount, FindSession, FoundAccount,
-        FoundSession, JsonDelivery, LogIn, LogOut, NewClient, NewSession, Prover, RemoteTransport, RunId, SignInError,
-        SignUp, SignedIn,
+        Account, Admit, BeginProof, Callback, Callbacks, ClientId, Credential, CurrentSession, FindAccount,
+        FindSession, FoundAccount, FoundSession, JsonDelivery, LogIn, LogOut, NewClient, NewSession, OwnAccount,
+        Prover, RemoteTransport, RunId, SignInError, SignUp, SignedIn,
     },
     password::{Hasher, Password},
     rate::Network,
@@ -76,9 +76,20 @@ impl Front {
     }
 
     pub(super) fn device_cookie(&self, session: &NewSession, hash: &str, device: Option<Device>) -> DeviceCookie {
-        let until = session.now.saturating_add(DEVICE_SECONDS * 1000);
         let device = device.unwrap_or_else(Device::random);
-        self.device_key.issue(&session.name_key, device_account(session.user, hash), device, until)
+        self.device_key.issue(&session.name_key, device_account(session.user, hash), device, end_of_cookie(session.now))
+    }
+
+    /// Returns a new cookie for a device on which a user has logged in and is still signed in, if its cookie is void: the
+    /// password has changed since.
+    pub(super) fn renewed_cookie(&self, session: &CurrentSession, cookies: &[String]) -> Option<DeviceCookie> {
+        let OwnAccount { user, name_key, password_hash } = session.account.as_ref()?;
+        let account = device_account(*user, password_hash);
+        let claim = cookies.iter().find_map(|cookie| self.device_key.verify(cookie, name_key))?;
+        if self.device_key.confirm(&claim, account, session.now).is_some() {
+            return None;
+        }
+        Some(self.device_key.issue(name_key, account, claim.device(), end_of_cookie(session.now)))
     }
 
     /// Returns the device whose cookie makes this claim, if it is valid for the account.
@@ -315,18 +326,35 @@ impl ChatCore for Front {
         self.sign_up(Source::Stranger(client.from), name, None, client, callback);
     }
 
-    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>) {
-        self.core.ask(Source::Stranger(from), LogOut(tokens), callback);
+    fn log_out(&self, from: IpAddr, request: LogOut, callback: Callback<Result<Result<(), EventError>, SignInError>>) {
+        self.core.ask(Source::Stranger(from), request, callback);
     }
 
-    fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>) {
-        self.core.ask(Source::Stranger(from), FindSession(tokens), callback);
+    fn session(
+        &self,
+        from: IpAddr,
+        tokens: Vec<TokenHash>,
+        device_cookies: Vec<String>,
+        callback: Callback<Result<FoundSession, SignInError>>,
+    ) {
+        let front = self.clone();
+        self.core.ask(Source::Stranger(from), FindSession(tokens), move |session| {
+            callback(session.map(|session| {
+                let device_cookie = front.renewed_cookie(&session, &device_cookies);
+                FoundSession { you: session.you, has_accounts: session.has_accounts, device_cookie }
+            }));
+        });
     }
 }
 
 /// Returns the row of a user's jobs in the queue of the hasher.
 fn asker(user: UserId) -> Asker {
     Asker::User(user.to_string())
+}
+
+/// Returns the end of a cookie that is issued `now`, in milliseconds since 1970.
+fn end_of_cookie(now: u64) -> u64 {
+    now.saturating_add(DEVICE_SECONDS * 1000)
 }
 
 fn device_account(user: UserId, password_hash: &str) -> DeviceAccount<'_> {

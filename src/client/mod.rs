@@ -82,7 +82,7 @@ pub use url::UrlError;
 #[cfg(feature = "deflate")]
 use crate::DeflateParams;
 use crate::{
-    CloseCode, CloseFrame, Connection, Delivery, Established, Limits, Masked, ResponseHead, SendError, Sender, State,
+    CloseCode, CloseFrame, Delivery, Driver, Established, Limits, Masked, Outgoing, ResponseHead, SendError, State,
 };
 use keys::Keys;
 use tcp::{Deadline, Tcp};
@@ -103,14 +103,12 @@ use tcp::{Deadline, Tcp};
 pub struct Client {
     tcp: Tcp,
     tcp_state: TcpState,
-    connection: Connection<Masked<Keys>>,
+    driver: Driver<Masked<Keys>>,
     subprotocol: Option<String>,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateParams>,
     response: ResponseHead,
     timeouts: Timeouts,
-    /// Encoded frames that are not yet written; empty between calls.
-    out: Vec<u8>,
 }
 
 /// Which directions of TCP still work.
@@ -155,9 +153,8 @@ impl Client {
             #[cfg(feature = "deflate")]
             deflate: established.deflate().copied(),
             response: established.response().clone(),
-            connection: established.into_connection(keys, limits, Delivery::Messages),
+            driver: Driver::new(established.into_connection(keys, limits, Delivery::Messages), Vec::new()),
             timeouts,
-            out: Vec::new(),
         }
     }
 
@@ -172,14 +169,14 @@ impl Client {
     /// - [`ClientError::Timeout`], [`ClientError::Disconnected`], [`ClientError::Io`]: the message may be sent in part,
     ///   so nothing more can be sent. Messages that the server has sent can still be received.
     pub fn send(&mut self, message: &Message) -> Result<(), ClientError> {
-        self.send_with(|sender, out| match message {
-            Message::Text(text) => sender.text(text, out),
-            Message::Binary(payload) => sender.binary(payload, out),
-            Message::Ping(payload) => sender.ping(payload, out),
-            Message::Pong(payload) => sender.pong(payload, out),
+        self.send_with(|mut outgoing| match message {
+            Message::Text(text) => outgoing.text(text),
+            Message::Binary(payload) => outgoing.binary(payload),
+            Message::Ping(payload) => outgoing.ping(payload),
+            Message::Pong(payload) => outgoing.pong(payload),
             Message::Close(frame) => {
                 let frame = frame.as_ref().map(|(code, reason)| CloseFrame { code: *code, reason });
-                sender.close(frame, out)
+                outgoing.close(frame)
             }
         })
     }
@@ -189,7 +186,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
-        self.send_with(|sender, out| sender.text(text, out))
+        self.send_with(|mut outgoing| outgoing.text(text))
     }
 
     /// Sends a binary message.
@@ -197,7 +194,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.send_with(|sender, out| sender.binary(payload, out))
+        self.send_with(|mut outgoing| outgoing.binary(payload))
     }
 
     /// Sends a text message uncompressed, even if permessage-deflate was negotiated; see
@@ -206,7 +203,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_text_uncompressed(&mut self, text: &str) -> Result<(), ClientError> {
-        self.send_with(|sender, out| sender.text_uncompressed(text, out))
+        self.send_with(|mut outgoing| outgoing.text_uncompressed(text))
     }
 
     /// Sends a binary message uncompressed, even if permessage-deflate was negotiated; see
@@ -215,7 +212,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_binary_uncompressed(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.send_with(|sender, out| sender.binary_uncompressed(payload, out))
+        self.send_with(|mut outgoing| outgoing.binary_uncompressed(payload))
     }
 
     /// Sends the next fragment of a text message ([§5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)).
@@ -225,7 +222,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_text_fragment(&mut self, text: &str, fin: bool) -> Result<(), ClientError> {
-        self.send_with(|sender, out| sender.text_fragment(text, fin, out))
+        self.send_with(|mut outgoing| outgoing.text_fragment(text, fin))
     }
 
     /// Sends the next fragment of a binary message ([§5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)).
@@ -235,7 +232,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_binary_fragment(&mut self, payload: &[u8], fin: bool) -> Result<(), ClientError> {
-        self.send_with(|sender, out| sender.binary_fragment(payload, fin, out))
+        self.send_with(|mut outgoing| outgoing.binary_fragment(payload, fin))
     }
 
     /// Sends a Ping with a payload of at most 125 bytes. [`receive`](Self::receive) returns the server's Pong.
@@ -243,7 +240,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.send_with(|sender, out| sender.ping(payload, out))
+        self.send_with(|mut outgoing| outgoing.ping(payload))
     }
 
     /// Waits for the next message or control frame, at most for `read_timeout`.
@@ -279,8 +276,8 @@ impl Client {
     /// - All others as for [`receive`](Self::receive).
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<(CloseCode, String)>, ClientError> {
         let deadline = Deadline::after(Some(self.timeouts.close));
-        if self.tcp_state == TcpState::Open && self.connection.sender.is_open() {
-            self.connection.sender.close(Some(CloseFrame { code, reason }), &mut self.out)?;
+        if self.tcp_state == TcpState::Open && self.driver.sender().is_open() {
+            self.driver.outgoing().close(Some(CloseFrame { code, reason }))?;
             // If this fails, the server's Close may still be there to read.
             let _ = self.flush(deadline, Stage::Close);
         }
@@ -322,7 +319,7 @@ impl Client {
     #[must_use]
     pub fn state(&self) -> State {
         match self.tcp_state {
-            TcpState::Open | TcpState::ReadOnly => self.connection.state(),
+            TcpState::Open | TcpState::ReadOnly => self.driver.state(),
             TcpState::Ended => State::Closed,
         }
     }
@@ -348,26 +345,25 @@ impl Client {
         self.timeouts.read = timeout;
     }
 
-    /// Lets `write` append frames to `out`, and sends them.
+    /// Lets `send` append frames to the output, and writes them.
     fn send_with(
         &mut self,
-        write: impl FnOnce(&mut Sender<Masked<Keys>>, &mut Vec<u8>) -> Result<(), SendError>,
+        send: impl FnOnce(Outgoing<'_, Masked<Keys>>) -> Result<(), SendError>,
     ) -> Result<(), ClientError> {
         if self.tcp_state != TcpState::Open {
             return Err(ClientError::Closed);
         }
-        write(&mut self.connection.sender, &mut self.out)?;
+        send(self.driver.outgoing())?;
         self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send)
     }
 
-    /// Writes `out` to the stream and clears it.
+    /// Writes the output to the stream.
     fn flush(&mut self, deadline: Deadline, stage: Stage) -> Result<(), ClientError> {
         let written = match self.tcp_state {
-            TcpState::Open => self.tcp.write_all(&self.out, deadline),
+            TcpState::Open => self.tcp.write_all(self.driver.output(), deadline),
             TcpState::ReadOnly | TcpState::Ended => Ok(()),
         };
-        self.out.clear();
-        self.out.shrink_to(MAX_KEPT_OUT_BYTES);
+        self.driver.wrote(self.driver.output().len());
         written.map_err(|error| {
             log::debug!("sending failed, the connection is read-only: {error}");
             self.tcp_state = TcpState::ReadOnly;
@@ -403,23 +399,18 @@ impl Client {
     /// Returns the next message from the bytes already read. Later messages stay in the buffer.
     fn parse_message(&mut self) -> Result<Option<Message>, ClientError> {
         loop {
-            let mut events = self.connection.receiver.receive(self.tcp.unread());
-            let event = match events.next_event() {
-                Ok(Some(event)) => event,
+            let (mut events, mut outgoing) = self.driver.receive(self.tcp.unread());
+            let message = match events.next_event(&mut outgoing) {
+                Ok(Some(event)) => Message::from_event(&event),
                 Ok(None) => {
                     self.tcp.keep_last(0);
                     return Ok(None);
                 }
                 Err(error) => {
-                    self.connection.sender.fail(&error, &mut self.out)?;
-                    self.fail();
+                    self.end_after_failure();
                     return Err(ClientError::Protocol(error));
                 }
             };
-            let message = Message::from_event(&event);
-            if let Some(reply) = event.reply() {
-                self.connection.sender.reply(reply, &mut self.out)?;
-            }
             let left = events.unread();
             self.tcp.keep_last(left);
             // The message is returned even if its answer cannot be sent.
@@ -430,9 +421,9 @@ impl Client {
         }
     }
 
-    /// _Fails the connection_ (§7.1.7): sends the Close in `out`, then reads and drops input for up to
+    /// Ends a connection that has failed (§7.1.7): writes the Close, then reads and drops input for up to
     /// [`LINGER_TIMEOUT`]. Unread input would make the kernel send a reset, which may overtake our Close.
-    fn fail(&mut self) {
+    fn end_after_failure(&mut self) {
         let deadline = Deadline::after(Some(LINGER_TIMEOUT));
         if self.flush(deadline, Stage::Close).is_ok() && self.tcp.finish_writing().is_ok() {
             // Whether the server ends TCP, resets the connection or stays silent makes no difference here.
@@ -464,6 +455,3 @@ impl fmt::Debug for Client {
 
 /// How long input is read and dropped after the connection has failed.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The capacity of `out` that is kept between calls.
-const MAX_KEPT_OUT_BYTES: usize = 64 << 10;

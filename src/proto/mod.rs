@@ -20,12 +20,15 @@
 //! | `prepared.rs` | | [`Prepared`]: a message encoded once for many connections |
 //! | `sender.rs` | §6.1, §7 | [`Sender`]: messages to bytes |
 //! | `connection.rs` | §7 | [`Connection`]: the two halves, [`State`] |
+//! | `driver.rs` | §6, §7 | [`Driver`]: the loop around a connection |
+//! | `owned_reply.rs` | | [`OwnedReply`]: replies for another task |
 //! | `handshake/` | §4, §9.1 | [`ServerHandshake`], [`ClientHandshake`] |
 
 mod close;
 mod close_code;
 mod connection;
 mod deflate;
+mod driver;
 mod error;
 mod escaped;
 mod frame;
@@ -35,6 +38,7 @@ mod mask;
 mod message;
 mod opcode;
 mod output;
+mod owned_reply;
 mod prepared;
 mod receiver;
 mod sender;
@@ -46,6 +50,7 @@ pub use connection::{Connection, State};
 pub use deflate::Deflate;
 #[cfg(feature = "deflate")]
 pub use deflate::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
+pub use driver::{Driver, Incoming, Next, Outgoing};
 pub use error::{ProtocolError, SendError};
 pub use escaped::Escaped;
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
@@ -58,6 +63,7 @@ pub use limits::{Delivery, Limits};
 pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};
 pub use opcode::{MessageKind, Opcode, ReservedOpcode};
 pub use output::{FixedOutput, Output};
+pub use owned_reply::OwnedReply;
 pub use prepared::Prepared;
 pub use receiver::{Event, Events, Piece, Receiver, Reply};
 pub use sender::Sender;

@@ -1,23 +1,13 @@
-//! Bounds on the bytes that peers make a worker keep: a policy for each slow subscriber, and a limit for all bytes of a
-//! worker.
+//! Bounds on the bytes that peers make a worker keep: a limit for what waits for one subscriber, and one for all bytes
+//! of a worker. What follows when one is exceeded is in `eviction.rs`.
 //!
 //! All heap memory that grows with what peers send, or do not read, is counted, as allocated: outboxes, and input that
 //! is not processed (parts of requests and messages, stashes). Input gets at most half of the limit, so that a flood of
 //! it leaves room for answers.
 
-use std::io;
+use super::{Config, link::Link};
 
-use super::{
-    Config, SlowSubscriber,
-    eviction::EvictionOrder,
-    link::{Link, LinkState},
-};
-use crate::{
-    CloseCode, CloseFrame,
-    reactor::{Key, Slots, Tick},
-};
-
-/// The bytes that a worker keeps for its peers, their bounds, and the connections that exceeded one.
+/// The bytes that a worker keeps for its peers, and their bounds.
 #[derive(Debug)]
 pub(super) struct Bounds {
     /// Bytes allocated by all outboxes.
@@ -29,23 +19,6 @@ pub(super) struct Bounds {
     max_total: usize,
     /// The limit for one subscriber.
     max_queued_each: usize,
-    slow_subscriber: SlowSubscriber,
-    /// Connections that must end, and why. Handled at the end of the turn.
-    pub(super) failed: Vec<(Key, Failure)>,
-}
-
-/// Why the outgoing half of a connection must end.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The socket is broken.
-    Broken(io::Error),
-    /// The subscriber is too far behind.
-    TooSlow,
-    /// The connection was evicted to free memory: its frames were dropped and a Close frame was queued.
-    Overloaded,
-    /// The limit left no space even for the rest of a partly written frame. That frame is cut off, so no Close frame
-    /// can follow.
-    Cut,
 }
 
 impl Bounds {
@@ -56,8 +29,6 @@ impl Bounds {
             max_incoming: config.max_input_bytes(),
             max_total: config.max_connection_bytes(),
             max_queued_each: config.max_queued_bytes,
-            slow_subscriber: config.slow_subscriber,
-            failed: Vec::new(),
         }
     }
 
@@ -115,99 +86,30 @@ impl Bounds {
         self.recount(&mut link);
     }
 
-    /// Returns whether `more` unsolicited bytes may wait for `key`. Applies the policy for slow subscribers and the
-    /// worker's limit, and evicts connections as these require.
-    pub(super) fn may_wait(&mut self, links: &mut Slots<Link>, key: Key, more: usize, now: Tick) -> bool {
-        let Some(link) = links.get_mut(key).filter(|link| link.state == LinkState::Open) else { return false };
+    /// Returns whether a subscriber is too far behind for `more` bytes.
+    pub(super) fn is_too_slow(&self, link: &Link, more: usize) -> bool {
         let waits = link.outbox.len();
-        if waits > 0 && waits + more > self.max_queued_each {
-            match self.slow_subscriber {
-                SlowSubscriber::Skip => {}
-                // Evict at once: no later message of this turn may follow the one that was dropped.
-                SlowSubscriber::Close => {
-                    self.evict(link, CloseCode::POLICY_VIOLATION, TOO_SLOW, now);
-                    self.failed.push((key, Failure::TooSlow));
-                }
-            }
-            return false;
-        }
-        let fits = self.make_room(links, more, now);
-        if !fits && let Some(link) = links.get_mut(key).filter(|link| link.state == LinkState::Open) {
-            self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
-            self.failed.push((key, Failure::Overloaded));
-        }
-        fits
+        waits > 0 && waits + more > self.max_queued_each
+    }
+
+    /// Returns whether the outboxes may allocate `more` bytes.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        self.outgoing + more <= self.max_outgoing()
+    }
+
+    /// Returns whether the outboxes may allocate `more` bytes, and a sixteenth of their limit would be free before.
+    pub(super) fn has_room_and_reserve(&self, more: usize) -> bool {
+        self.has_room(more) && self.outgoing <= with_reserve(self.max_outgoing())
+    }
+
+    /// Returns whether `more` bytes would find room if all outboxes were empty.
+    pub(super) fn can_make_room(&self, more: usize) -> bool {
+        more <= self.max_outgoing()
     }
 
     /// Returns whether `more` bytes may wait for a link without any policy or eviction.
     pub(super) fn has_space(&self, link: &Link, more: usize) -> bool {
-        link.outbox.len() + more <= self.max_queued_each && self.outgoing + more <= self.max_outgoing()
-    }
-
-    /// Writes frames to a link with an empty outbox, and keeps the bytes that the kernel does not take.
-    pub(super) fn write_or_keep(&mut self, links: &mut Slots<Link>, key: Key, frames: &[u8], now: Tick) {
-        let Some(link) = links.get_mut(key) else { return };
-        let written = match link.socket.write(frames) {
-            Ok(written) if written == frames.len() => return,
-            Ok(written) => written,
-            Err(error) => {
-                self.failed.push((key, Failure::Broken(error)));
-                return;
-            }
-        };
-        let fits = self.make_room(links, frames.len() - written, now);
-        let Some(link) = links.get_mut(key) else { return };
-        link.outbox.keep_rest(frames, written, now);
-        if !fits {
-            // Unstarted frames are dropped; the rest of the started one may still be too much.
-            link.outbox.drop_unstarted();
-            if self.outgoing + link.outbox.allocated_bytes() > self.max_outgoing() {
-                link.outbox.clear();
-                link.state = LinkState::Draining;
-                self.failed.push((key, Failure::Cut));
-            } else {
-                if link.state == LinkState::Open {
-                    self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
-                }
-                self.failed.push((key, Failure::Overloaded));
-            }
-        }
-        self.recount(link);
-    }
-
-    /// Makes room for `more` bytes: if the limit would be exceeded, evicts the connections with the most bytes of
-    /// unstarted frames, with code 1013, those of the network that holds most first. Returns whether there is room now.
-    ///
-    /// Partly written frames can only be dropped with their connection; the end of the turn decides that.
-    fn make_room(&mut self, links: &mut Slots<Link>, more: usize, now: Tick) -> bool {
-        let Some(max_before) = self.max_outgoing().checked_sub(more) else { return false }; // no eviction would help
-        if self.outgoing > max_before {
-            let gain = |link: &Link| link.outbox.unstarted();
-            let worth =
-                links.iter().filter(|(_, link)| link.state == LinkState::Open && gain(link) > CLOSE_FRAME_BYTES);
-            let order = EvictionOrder::new(worth.map(|(key, link)| (key, link.permit.as_ref(), gain(link))));
-            let enough = max_before.min(with_reserve(self.max_outgoing()));
-            for key in order {
-                if self.outgoing <= enough {
-                    break;
-                }
-                let Some(link) = links.get_mut(key) else { continue };
-                self.evict(link, CloseCode::TRY_AGAIN_LATER, OVERLOADED, now);
-                self.failed.push((key, Failure::Overloaded));
-            }
-        }
-        self.outgoing <= max_before
-    }
-
-    /// Drops the unstarted frames of a connection, queues a Close frame instead, and sends nothing after it.
-    fn evict(&mut self, link: &mut Link, code: CloseCode, reason: &str, now: Tick) {
-        link.outbox.drop_unstarted();
-        if let Some(sender) = link.sender.as_mut().filter(|sender| sender.is_open()) {
-            let written = sender.close(Some(CloseFrame { code, reason }), link.outbox.frames(now));
-            debug_assert_eq!(written, Ok(()), "our own close reasons fit");
-        }
-        link.enter(LinkState::Draining, now);
-        self.recount(link);
+        link.outbox.len() + more <= self.max_queued_each && self.has_room(more)
     }
 }
 
@@ -223,92 +125,4 @@ pub(super) enum Excess {
 /// Returns a limit less a sixteenth.
 fn with_reserve(limit: usize) -> usize {
     limit - limit / 16
-}
-
-/// The largest Close frame: dropping fewer bytes than it takes makes no room.
-const CLOSE_FRAME_BYTES: usize = 127;
-/// The close reason for a subscriber that does not read fast enough.
-pub(super) const TOO_SLOW: &str = "too slow for what is published";
-/// The close reason for a connection that is evicted when a worker reaches its memory limit.
-pub(super) const OVERLOADED: &str = "out of memory, try again later";
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{
-        Connection, Delivery, Event, Limits, MaskingKey, Prepared,
-        reactor::{
-            Clock,
-            simulated::{Network, Peer, SECOND, Wire, pair},
-        },
-        server::{Message, Remote, hub::Hub, inbound::Mail},
-    };
-
-    /// A hub with one open connection, whose kernel takes ten bytes at a time.
-    fn hub() -> (Hub, Key, Network, Peer) {
-        let config = Config { max_queued_bytes: 100, ..Config::default() };
-        let now = Clock::starting_now().tick(std::time::Instant::now());
-        let remote = Remote::new::<Mail<()>>(&[]);
-        let mut hub = Hub::new(Arc::new(config), remote, 0, now);
-        let wire = Wire { send_buffer: 10, receive_buffer: 1000, delay: 0, piece: 10 };
-        let (network, socket, peer) = pair(wire, wire);
-        let key = hub.links.insert_with(|_| Link::new(socket, now));
-        let link = hub.links.get_mut(key).unwrap();
-        link.sender = Some(Connection::server(Limits::default(), Delivery::Messages).sender);
-        link.enter(LinkState::Open, now);
-        (hub, key, network, peer)
-    }
-
-    /// Returns everything that the peer receives.
-    fn received(hub: &mut Hub, key: Key, network: &Network, peer: &Peer) -> Vec<String> {
-        let keys = || MaskingKey([0; 4]);
-        let mut client = Connection::client(keys, Limits::default(), Delivery::Messages);
-        let mut seen = Vec::new();
-        for turn in 0..100 {
-            hub.end_of_turn();
-            hub.flush(key);
-            network.advance(turn * SECOND);
-            let mut buffer = [0; 100];
-            let Ok(count) = peer.read(&mut buffer) else { continue };
-            let mut events = client.receiver.receive(&mut buffer[..count]);
-            while let Some(event) = events.next_event().unwrap() {
-                seen.push(match event {
-                    Event::Text(text) => text.to_owned(),
-                    Event::Close(frame) => format!("Close {}", frame.unwrap().code.get()),
-                    other => panic!("{other:?}"),
-                });
-            }
-        }
-        seen
-    }
-
-    /// A past bug: a later message that fitted was sent after one that did not.
-    #[test]
-    fn a_subscriber_too_slow_for_one_message_gets_no_later_one() {
-        let (mut hub, key, network, peer) = hub();
-        for text in ["the first message", "unbegun", &"x".repeat(100), "small"] {
-            hub.send_unsolicited(key, &Prepared::text(text));
-            if text.starts_with("the first") {
-                hub.end_of_turn();
-            }
-        }
-        hub.send(key, Message::Text("an answer"), true);
-        assert!(matches!(hub.bounds.failed[..], [(_, Failure::TooSlow)]));
-        assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
-    }
-
-    /// A past bug: closing moved an evicted connection back to the state that waits for the peer's Close.
-    #[test]
-    fn a_connection_evicted_while_it_is_being_closed_stays_evicted() {
-        let (mut hub, key, network, peer) = hub();
-        hub.subscribe(key, "topic");
-        hub.send_unsolicited(key, &Prepared::text("the first message"));
-        hub.end_of_turn();
-        hub.publish_here("topic", &Prepared::text(&"x".repeat(100)), None);
-        hub.close(key, Some(CloseFrame { code: CloseCode::NORMAL_CLOSURE, reason: "" })).unwrap();
-        assert_eq!(hub.links.get(key).unwrap().state, LinkState::Draining);
-        assert_eq!(received(&mut hub, key, &network, &peer), ["the first message", "Close 1008"]);
-    }
 }

@@ -1,6 +1,6 @@
 //! The execution of commands from other threads and workers.
 
-use super::{App, link::LinkState, remote::Command, worker::Worker};
+use super::{App, remote::Command, state::State, worker::Worker};
 use crate::{CloseCode, CloseFrame, reactor::Turn};
 
 impl<A: App> Worker<A> {
@@ -32,7 +32,7 @@ impl<A: App> Worker<A> {
             }
             Command::Resume(key) => {
                 // One that is shut stays so.
-                if let Some(link) = self.hub.links.get_mut(key).filter(|link| link.state == LinkState::Open) {
+                if let Some(link) = self.hub.links.get_mut(key).filter(|link| link.state() == State::Open) {
                     link.paused = false;
                     self.restart_peer_deadlines(key);
                     self.schedule(key);

@@ -1,28 +1,11 @@
 //! Deadlines for everything that a peer can stall. A periodic sweep checks all connections (see
 //! [`Config::sweep_period`](super::Config::sweep_period)); there is no timer per connection.
 
-use super::{
-    App, End,
-    inbound::Phase,
-    link::{LinkState, Readable},
-    worker::Worker,
-};
+use super::{App, End, inbound::Input, link::Readable, state::State, worker::Worker};
 use crate::{
     Rejection,
     reactor::{Key, Tick},
 };
-
-/// The action that a deadline calls for.
-enum Due {
-    /// End the connection because no whole request came in time; send 408 if a part came.
-    Request,
-    /// Send a Ping.
-    Ping,
-    /// Fail the connection with a Close frame.
-    Fail(End, &'static str),
-    /// Close TCP at once: the peer would not read a Close frame.
-    End(End),
-}
 
 impl<A: App> Worker<A> {
     pub(super) fn check_deadlines(&mut self, now: Tick) {
@@ -38,59 +21,60 @@ impl<A: App> Worker<A> {
             }
         }
         for key in self.hub.links.keys().collect::<Vec<_>>() {
-            match self.due(key, now) {
-                None => {}
-                Some(Due::Ping) => self.ping(key),
-                Some(Due::Request) => self.request_timed_out(key),
-                Some(Due::Fail(end, reason)) => self.fail(key, &end, reason),
-                Some(Due::End(end)) => self.end(key, &end),
-            }
+            self.check_deadline(key, now);
         }
     }
 
-    fn due(&self, key: Key, now: Tick) -> Option<Due> {
-        let link = self.hub.links.get(key)?;
+    fn check_deadline(&mut self, key: Key, now: Tick) {
+        let Some(link) = self.hub.links.get(key) else { return };
         let config = &*self.config;
         let awaited = now.since(link.since);
         if link.outbox.last_progress().is_some_and(|at| now.since(at) >= config.write_timeout) {
-            return Some(Due::End(End::WriteStalled));
+            return self.end(key, &End::WriteStalled);
         }
-        match link.state {
-            LinkState::Http => {
-                let Phase::Http(stream) = &self.inbound[key.slot as usize].phase else { return None };
-                let late = match stream.begun() {
+        match link.state() {
+            State::Request => {
+                let Input::Request(stream) = &self.inbound[Self::slot(key)].input else { return };
+                let is_late = match stream.begun() {
                     Some(begun) => now.since(begun) >= config.handshake_timeout,
                     None => awaited >= config.keep_alive_timeout,
                 };
-                (late && link.outbox.is_empty()).then_some(Due::Request)
-            }
-            LinkState::Open => {
-                let inbound = &self.inbound[key.slot as usize];
-                // While the worker does not read, or has not read all, the peer's silence means nothing: only the write
-                // deadline applies.
-                let has_unread = !inbound.stash().is_empty() || link.readable != Readable::No;
-                if link.is_read_paused(config.max_queued_bytes) || has_unread {
-                    return None;
-                }
-                let unfinished = inbound.unfinished();
-                let stalled = unfinished
-                    .is_some_and(|unfinished| now.since(unfinished.last_progress()) >= config.message_timeout);
-                if stalled {
-                    Some(Due::Fail(End::MessageStalled, "a message was not finished in time"))
-                } else if link.pinged {
-                    let patience = config.idle_timeout.saturating_sub(config.ping_after);
-                    (awaited >= patience).then_some(Due::Fail(End::NoPong, "no answer to a Ping"))
-                } else if awaited >= config.ping_after && link.outbox.is_empty() {
-                    Some(Due::Ping)
-                } else {
-                    None // while bytes wait for the peer, only the write deadline applies
+                if is_late && link.is_drained() {
+                    self.request_timed_out(key);
                 }
             }
-            LinkState::Closing => {
-                (link.outbox.is_empty() && awaited >= config.close_timeout).then_some(Due::End(End::NoClose))
+            // The app has no deadline.
+            State::AwaitingResponse | State::AwaitingVerdict => {}
+            State::Open => self.check_open(key, now),
+            State::Closing if link.is_drained() && awaited >= config.close_timeout => self.end(key, &End::NoClose),
+            State::Lingering if awaited >= config.linger_timeout => self.end(key, &End::NoClose),
+            // Only the write deadline applies until everything is written.
+            State::Closing | State::Evicted | State::Truncated | State::Draining | State::Lingering => {}
+        }
+    }
+
+    fn check_open(&mut self, key: Key, now: Tick) {
+        let Some(link) = self.hub.links.get(key) else { return };
+        let config = &*self.config;
+        let inbound = &self.inbound[Self::slot(key)];
+        // While the worker does not read, or has not read all, the peer's silence means nothing: only the write
+        // deadline applies.
+        let has_unread = !inbound.stash().is_empty() || link.readable != Readable::No;
+        if link.is_read_paused(config.max_queued_bytes) || has_unread {
+            return;
+        }
+        let awaited = now.since(link.since);
+        let is_stalled = inbound
+            .unfinished()
+            .is_some_and(|unfinished| now.since(unfinished.last_progress()) >= config.message_timeout);
+        if is_stalled {
+            self.end(key, &End::MessageStalled);
+        } else if link.pinged {
+            if awaited >= config.idle_timeout.saturating_sub(config.ping_after) {
+                self.end(key, &End::NoPong);
             }
-            LinkState::Draining => None, // only the write deadline applies
-            LinkState::Lingering => (awaited >= config.linger_timeout).then_some(Due::End(End::NoClose)),
+        } else if awaited >= config.ping_after && link.is_drained() {
+            self.ping(key); // while bytes wait for the peer, only the write deadline applies
         }
     }
 
@@ -102,7 +86,7 @@ impl<A: App> Worker<A> {
     }
 
     fn request_timed_out(&mut self, key: Key) {
-        let Phase::Http(stream) = &self.inbound[key.slot as usize].phase else { return };
+        let Input::Request(stream) = &self.inbound[Self::slot(key)].input else { return };
         if stream.is_idle() {
             self.end(key, &End::Vanished);
         } else {

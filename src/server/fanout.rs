@@ -1,10 +1,10 @@
-//! The fan-out of a [`Hub`]: subscriptions, publications, and their delivery to each subscriber.
+//! The fan-out of a [`Hub`]: subscriptions, publications, and at the end of the turn their delivery to each subscriber.
 
 use super::{
     Message, SlowSubscriber,
     hub::Hub,
-    link::LinkState,
     remote::Publication,
+    state::State,
     topics::{Subscription, TopicId},
 };
 use crate::{FrameHeader, Prepared, reactor::Key};
@@ -14,7 +14,7 @@ impl Hub {
         self.catch_up(key);
         let Some(link) = self.links.get_mut(key) else { return };
         let has = |id: TopicId| link.subscriptions.iter().any(|subscription| subscription.topic == id);
-        if link.state != LinkState::Open || self.topics.id(name).is_some_and(has) {
+        if link.state() != State::Open || self.topics.id(name).is_some_and(has) {
             return;
         }
         link.seen = self.topics.sequence();
@@ -102,60 +102,48 @@ impl Hub {
             return;
         }
         let (seen, max_inflated) = (std::mem::replace(&mut link.seen, latest), link.max_shared_bytes());
-        if link.state != LinkState::Open {
+        if link.state() != State::Open {
             return;
         }
         let corked = self.corked == Some(key) && link.outbox.is_empty();
         // The common case: publications in one of its topics, which are appended as they are in the log.
         if let Some(topic) = self.topics.only_published(&link.subscriptions)
             && let Some((log, compressed)) = self.topics.rest_of_log(topic, key, seen, max_inflated)
-            && (corked || self.bounds.has_space(link, log.len()))
+            && (corked || self.links.has_space(key, log.len()))
         {
             if log.is_empty() {
                 return;
             }
-            if let (true, Some(sender)) = (compressed, &mut link.sender) {
-                sender.reset_context();
+            if compressed {
+                self.links.reset_context(key);
             }
             if corked {
                 self.cork.extend_from_slice(log);
             } else {
-                link.outbox.frames(self.now).extend_from_slice(log);
-                self.bounds.recount(link);
-                if !link.dirty {
-                    link.dirty = true;
-                    self.dirty.push(key);
-                }
+                self.links.append(key, log, self.now);
             }
             return;
         }
+        let Some(link) = self.links.get(key) else { return };
         let pending = self.topics.pending(key, seen, &link.subscriptions, max_inflated);
-        if pending.is_empty() {
-            return;
-        }
-        if !corked && !link.dirty {
-            link.dirty = true;
-            self.dirty.push(key);
-        }
         for pending in pending {
-            if pending.compressed
-                && let Some(sender) = self.links.get_mut(key).and_then(|link| link.sender.as_mut())
-            {
-                sender.reset_context();
+            if pending.compressed {
+                self.links.reset_context(key);
             }
             if corked {
                 self.cork.extend_from_slice(pending.frame);
                 continue;
             }
-            if !self.bounds.may_wait(&mut self.links, key, pending.frame.len(), self.now) {
+            if !self.links.may_wait(key, pending.frame.len(), self.now) {
                 match self.config.slow_subscriber {
                     SlowSubscriber::Skip => continue,
                     SlowSubscriber::Close => break,
                 }
             }
-            let Some(link) = self.links.get_mut(key).filter(|link| link.state == LinkState::Open) else { break };
-            link.outbox.frames(self.now).extend_from_slice(pending.frame);
-            self.bounds.recount(link);
+            if !self.links.is_open(key) {
+                break;
+            }
+            self.links.append(key, pending.frame, self.now);
         }
     }
 
@@ -177,7 +165,7 @@ impl Hub {
                 // The common case: publications in one of its topics, and nothing waits. One write, directly from the
                 // log.
                 if link.outbox.is_empty()
-                    && link.state == LinkState::Open
+                    && link.state() == State::Open
                     && self.corked != Some(key)
                     && (one_topic || self.topics.only_published(&link.subscriptions) == Some(topic))
                     && let Some((log, compressed)) =
@@ -190,13 +178,34 @@ impl Hub {
                     if let (true, Some(sender)) = (compressed, &mut link.sender) {
                         sender.reset_context();
                     }
-                    self.bounds.write_or_keep(&mut self.links, key, log, self.now);
+                    self.links.write(key, log, self.now);
                 } else {
                     self.catch_up(key);
                 }
             }
         }
         self.topics.clear_logs();
+    }
+
+    /// Writes everything that was batched in this turn. Connections with frames of their own come first, so that an
+    /// answer does not wait for a large fan-out.
+    pub(super) fn end_of_turn(&mut self) {
+        self.flush_dirty();
+        self.flush_topics();
+        // Connections with more than one topic, and those whose kernel buffer was full, became dirty in between.
+        self.flush_dirty();
+        self.flush_outgoing();
+    }
+
+    fn flush_dirty(&mut self) {
+        for key in std::mem::take(&mut self.links.dirty) {
+            // Pending publications are added first, so that one write serves all.
+            self.catch_up(key);
+            if let Some(link) = self.links.get_mut(key) {
+                link.dirty = false;
+                self.flush(key);
+            }
+        }
     }
 
     /// Posts this turn's publications to the other workers. Called before posting anything that must come after them.

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::{
     Config, ConnectionId, Message, Remote,
-    bounds::{Bounds, Failure},
-    link::{Link, LinkState},
+    links::Links,
     remote::Publication,
+    state::{State, Step},
     topics::Topics,
 };
 use crate::{
-    CloseCode, CloseFrame, Deflate, Prepared, ProtocolError, Reply, SendError, Sender,
-    reactor::{Key, Slots, Tick},
+    CloseFrame, Deflate, Prepared, Reply, SendError, Sender,
+    reactor::{Key, Tick},
 };
 
 /// The links and topics of one worker.
@@ -24,7 +24,7 @@ pub(super) struct Hub {
     pub(super) config: Arc<Config>,
     pub(super) remote: Remote,
     pub(super) worker: u16,
-    pub(super) links: Slots<Link>,
+    pub(super) links: Links,
     pub(super) now: Tick,
     /// The compression state of this worker's connections, if compression is on.
     pub(super) deflate: Option<Deflate>,
@@ -33,8 +33,6 @@ pub(super) struct Hub {
     pub(super) cork: Vec<u8>,
     /// The connection whose event is being handled.
     pub(super) corked: Option<Key>,
-    /// Connections with new frames in their outboxes, to be flushed at the end of the turn.
-    pub(super) dirty: Vec<Key>,
     /// Publications for the other workers that are not posted yet, and their bytes.
     pub(super) outgoing: Vec<Publication>,
     pub(super) outgoing_bytes: usize,
@@ -43,34 +41,27 @@ pub(super) struct Hub {
     /// Events that were handled since `congested` was last determined; [`EVENTS_PER_CHECK`] if the app may have posted
     /// mail.
     unchecked_events: u32,
-    pub(super) bounds: Bounds,
     /// The number of connections that are being refused because the worker is full.
     pub(super) over_capacity: usize,
-    /// Connections that may be read from again, or that must be read to see the peer's end. Scheduled at the end of the
-    /// turn.
-    pub(super) resumable: Vec<Key>,
 }
 
 impl Hub {
     pub(super) fn new(config: Arc<Config>, remote: Remote, worker: u16, now: Tick) -> Self {
         Self {
-            bounds: Bounds::new(&config),
+            links: Links::new(&config),
             deflate: config.new_deflate(),
             config,
             remote,
             worker,
-            links: Slots::new(),
             now,
             topics: Topics::default(),
             cork: Vec::new(),
             corked: None,
-            dirty: Vec::new(),
             outgoing: Vec::new(),
             outgoing_bytes: 0,
             congested: false,
             unchecked_events: 0,
             over_capacity: 0,
-            resumable: Vec::new(),
         }
     }
 
@@ -78,13 +69,9 @@ impl Hub {
         ConnectionId { worker: self.worker, key }
     }
 
-    pub(super) fn is_open(&self, key: Key) -> bool {
-        self.links.get(key).is_some_and(|link| link.state == LinkState::Open)
-    }
-
     /// Returns whether nothing more can be sent on this connection. The app may not have been told yet.
-    pub(super) fn is_evicted(&self, key: Key) -> bool {
-        self.links.get(key).is_some_and(|link| matches!(link.state, LinkState::Draining | LinkState::Lingering))
+    pub(super) fn is_over(&self, key: Key) -> bool {
+        self.links.state(key).is_some_and(State::is_over)
     }
 
     /// Marks a connection that is only being refused: it does not count against the worker's capacity.
@@ -111,11 +98,13 @@ impl Hub {
         if self.unchecked_events >= EVENTS_PER_CHECK && self.check_congestion() {
             return Disposition::Stop;
         }
-        match self.links.get(key) {
-            Some(link) if link.is_read_paused(self.config.max_queued_bytes) => Disposition::Stop,
-            Some(Link { state: LinkState::Open, .. }) => Disposition::Deliver,
-            Some(Link { state: LinkState::Http | LinkState::Closing, .. }) => Disposition::Drop,
-            Some(Link { state: LinkState::Draining | LinkState::Lingering, .. }) | None => Disposition::Stop,
+        let Some(link) = self.links.get(key) else { return Disposition::Stop };
+        match link.state() {
+            State::Open | State::Closing if link.is_read_paused(self.config.max_queued_bytes) => Disposition::Stop,
+            State::Open => Disposition::Deliver,
+            State::Closing => Disposition::Drop,
+            State::Evicted | State::Truncated | State::Draining | State::Lingering => Disposition::Stop,
+            State::Request | State::AwaitingResponse | State::AwaitingVerdict => Disposition::Stop, // no events there
         }
     }
 
@@ -145,7 +134,7 @@ impl Hub {
             return;
         }
         let frames = std::mem::take(&mut self.cork);
-        self.bounds.write_or_keep(&mut self.links, key, &frames, self.now);
+        self.links.write(key, &frames, self.now);
         self.cork = frames;
         self.cork.clear();
         self.cork.shrink_to(2 * CORK_BYTES);
@@ -164,20 +153,12 @@ impl Hub {
             let Some(again) = self.links.get_mut(key) else { return Ok(()) };
             link = again;
         }
-        let (LinkState::Open, Some(sender)) = (link.state, &mut link.sender) else { return Ok(()) };
+        let (State::Open, Some(sender)) = (link.state(), &mut link.sender) else { return Ok(()) };
         let corked = self.corked == Some(key) && link.outbox.is_empty();
-        let place = if corked {
-            &mut self.cork
-        } else {
-            if !link.dirty {
-                link.dirty = true;
-                self.dirty.push(key);
-            }
-            link.outbox.frames(self.now)
-        };
+        let place = if corked { &mut self.cork } else { link.outbox.frames(self.now) };
         let sent = send(sender, place);
         if !corked {
-            self.bounds.recount(link);
+            self.links.note_appended(key);
         }
         sent
     }
@@ -197,7 +178,7 @@ impl Hub {
     pub(super) fn send_unsolicited(&mut self, key: Key, message: &Prepared) {
         // Corked frames do not wait yet.
         let corked = self.corked == Some(key) && self.links.get(key).is_some_and(|link| link.outbox.is_empty());
-        if corked || self.bounds.may_wait(&mut self.links, key, message.frame().len(), self.now) {
+        if corked || self.links.may_wait(key, message.frame().len(), self.now) {
             let sent = self.with_sender(key, |sender, place| sender.prepared_for_one(message, place));
             debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
         }
@@ -212,7 +193,7 @@ impl Hub {
 
     /// Sends a reply that the RFC requires: a Pong or a Close.
     pub(super) fn reply(&mut self, key: Key, reply: Reply<'_>) {
-        let waits = self.links.get(key).is_some_and(|link| link.state == LinkState::Open && !link.outbox.is_empty());
+        let waits = self.links.get(key).is_some_and(|link| link.state() == State::Open && !link.outbox.is_empty());
         match reply {
             Reply::Pong(_) if waits => {
                 let mut frame = Vec::new();
@@ -222,7 +203,7 @@ impl Hub {
                 {
                     link.outbox.append_pong(&frame, self.now);
                 }
-                self.recount(key);
+                self.links.recount(key);
             }
             Reply::Pong(_) | Reply::Close(_) => {
                 let sent = self.with_sender(key, |sender, place| sender.reply(reply, place));
@@ -242,16 +223,16 @@ impl Hub {
     /// # Errors
     /// The sender checks the code and the reason; the connection stays open if they are invalid.
     pub(super) fn close(&mut self, key: Key, frame: Option<CloseFrame<'_>>) -> Result<(), SendError> {
-        if !self.is_open(key) {
+        if !self.links.is_open(key) {
             return Ok(());
         }
         self.with_sender(key, |sender, place| sender.close(frame, place))?;
         // The sender was first given the pending publications, which may have evicted the connection.
-        if let Some(link) = self.links.get_mut(key).filter(|link| link.state == LinkState::Open) {
-            link.enter(LinkState::Closing, self.now);
+        if let Some(link) = self.links.get_mut(key).filter(|link| link.state() == State::Open) {
+            link.advance(Step::CloseSent, self.now);
             // The peer's Close must be read.
             link.paused = false;
-            self.resumable.push(key);
+            self.links.resumable.push(key);
         }
         self.unsubscribe_all(key);
         Ok(())
@@ -264,45 +245,37 @@ impl Hub {
     /// As [`close`](Self::close).
     pub(super) fn shut(&mut self, key: Key, frame: CloseFrame<'_>) -> Result<(), SendError> {
         self.close(key, Some(frame))?;
-        if let Some(link) = self.links.get_mut(key).filter(|link| link.state == LinkState::Closing) {
+        if let Some(link) = self.links.get_mut(key).filter(|link| link.state() == State::Closing) {
             link.paused = true;
         }
         Ok(())
     }
 
-    /// _Fails the connection_ (§7.1.7): drops the frames that are not partly written, sends a Close frame with the
-    /// reason, and ends our side.
-    pub(super) fn fail(&mut self, key: Key, why: &Fault<'_>) {
+    /// _Fails the connection_ (§7.1.7): lets this Close frame take the place of the frames that are not partly written,
+    /// and ends our side.
+    pub(super) fn fail(&mut self, key: Key, frame: CloseFrame<'_>) {
         if self.corked == Some(key) {
             // Replies to earlier events come before the failure.
             self.flush_cork(key);
         }
-        let Some(link) = self.links.get_mut(key) else { return };
-        if let (LinkState::Open, Some(sender)) = (link.state, &mut link.sender) {
-            link.outbox.drop_unstarted();
-            let frames = link.outbox.frames(self.now);
-            let written = match why {
-                Fault::Protocol(error) => sender.fail(error, frames),
-                Fault::Policy(code, reason) => sender.close(Some(CloseFrame { code: *code, reason }), frames),
-            };
-            debug_assert_eq!(written, Ok(()), "our own close reasons fit");
+        if let Some(link) = self.links.get_mut(key).filter(|link| link.state() == State::Open) {
+            link.replace_unstarted(frame, self.now);
         }
         self.drain(key);
     }
 
-    /// Stops sending: writes the rest of the outbox, then ends our side.
+    /// Stops sending: writes what waits, then ends our side. Does nothing if that has begun already.
     pub(super) fn drain(&mut self, key: Key) {
         self.unsubscribe_all(key);
         if self.corked == Some(key) {
             self.flush_cork(key);
         }
         if let Some(link) = self.links.get_mut(key)
-            && !matches!(link.state, LinkState::Draining | LinkState::Lingering)
+            && !matches!(link.state(), State::Draining | State::Lingering)
         {
-            link.enter(LinkState::Draining, self.now);
-            link.paused = false;
+            link.advance(Step::Ended, self.now);
+            self.flush(key);
         }
-        self.flush(key);
     }
 
     /// Sends an HTTP response.
@@ -313,37 +286,9 @@ impl Hub {
         self.flush(key);
     }
 
-    /// Writes the outbox of `key`. Ends our side if it is empty and nothing more will be sent.
+    /// Writes what waits for a connection.
     pub(super) fn flush(&mut self, key: Key) {
-        let Some(link) = self.links.get_mut(key) else { return };
-        let held = link.is_read_paused(self.config.max_queued_bytes);
-        if let Err(error) = link.outbox.write_to(&mut link.socket, self.now) {
-            self.bounds.failed.push((key, Failure::Broken(error)));
-        }
-        if matches!(link.state, LinkState::Http | LinkState::Closing) && link.outbox.is_empty() {
-            // The wait for the next request, or for the peer's Close, starts when our own bytes are written.
-            link.since = self.now;
-        }
-        if link.state == LinkState::Draining && link.outbox.is_empty() {
-            link.enter(LinkState::Lingering, self.now);
-            if let Err(error) = link.socket.shutdown_write() {
-                self.bounds.failed.push((key, Failure::Broken(error)));
-            }
-            // If the peer ended its side first, no event will announce that again.
-            if link.read_closed {
-                link.set_readable(false);
-            }
-            self.resumable.push(key);
-        } else if held && !link.is_read_paused(self.config.max_queued_bytes) {
-            self.resumable.push(key);
-        }
-        self.recount(key);
-    }
-
-    pub(super) fn recount(&mut self, key: Key) {
-        if let Some(link) = self.links.get_mut(key) {
-            self.bounds.recount(link);
-        }
+        self.links.flush(key, self.now);
     }
 
     /// Removes a connection and closes its socket.
@@ -353,31 +298,7 @@ impl Hub {
             self.cork.clear();
             self.corked = None;
         }
-        if let Some(link) = self.links.remove(key) {
-            self.over_capacity -= usize::from(link.over_capacity);
-            self.bounds.forget(link);
-        }
-    }
-
-    /// Writes everything that was batched in this turn. Connections with frames of their own come first, so that an
-    /// answer does not wait for a large fan-out.
-    pub(super) fn end_of_turn(&mut self) {
-        self.flush_dirty();
-        self.flush_topics();
-        // Connections with more than one topic, and those whose kernel buffer was full, became dirty in between.
-        self.flush_dirty();
-        self.flush_outgoing();
-    }
-
-    fn flush_dirty(&mut self) {
-        for key in std::mem::take(&mut self.dirty) {
-            // Pending publications are added first, so that one write serves all.
-            self.catch_up(key);
-            if let Some(link) = self.links.get_mut(key) {
-                link.dirty = false;
-                self.flush(key);
-            }
-        }
+        self.over_capacity -= usize::from(self.links.remove(key) == Some(true));
     }
 }
 
@@ -390,13 +311,6 @@ pub(super) enum Disposition {
     Drop,
     /// Handle no more events in this turn.
     Stop,
-}
-
-/// Why a connection is failed.
-#[derive(Debug)]
-pub(super) enum Fault<'a> {
-    Protocol(&'a ProtocolError),
-    Policy(CloseCode, &'a str),
 }
 
 /// After so many events it is checked whether the workers keep up with their mail: the app may have a [`Remote`] of its

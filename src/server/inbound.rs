@@ -42,7 +42,7 @@ impl<P> From<Command> for Mail<P> {
 
 /// The incoming half of a connection.
 pub(super) struct Inbound<P> {
-    pub(super) phase: Phase<P>,
+    pub(super) input: Input<P>,
     /// The unprocessed part of the input; usually none.
     leftover: Option<Box<Leftover>>,
 }
@@ -84,28 +84,29 @@ impl Unfinished {
     }
 }
 
-/// How far the incoming half of a connection has come.
-pub(super) enum Phase<P> {
-    /// Reads a request.
-    Http(Box<RequestStream>),
-    /// Waits for the app's response to a plain request.
-    AwaitingResponse { from: SocketAddr, keep_alive: bool, head_only: bool },
-    /// Waits for the app's verdict on a handshake.
-    AwaitingVerdict { from: SocketAddr, handshake: Box<ServerHandshake> },
-    /// Reads frames.
-    Open { receiver: Receiver, peer: P },
-    /// Drops all input.
-    Over,
+/// What the incoming half works with. It follows from the connection's [`State`](super::state::State), which each
+/// variant names.
+pub(super) enum Input<P> {
+    /// `Request`: reads a request.
+    Request(Box<RequestStream>),
+    /// `AwaitingResponse`: reads nothing.
+    Response { from: SocketAddr, keep_alive: bool, head_only: bool },
+    /// `AwaitingVerdict`: reads nothing.
+    Verdict { from: SocketAddr, handshake: Box<ServerHandshake> },
+    /// `Open`, `Closing`, and until the end of the turn `Evicted` and `Truncated`: reads frames.
+    Frames { receiver: Receiver, peer: P },
+    /// `Draining`, `Lingering`, and without a connection: drops everything.
+    Dropped,
 }
 
 impl<P> Inbound<P> {
-    pub(super) fn new(phase: Phase<P>) -> Self {
-        Self { phase, leftover: None }
+    pub(super) fn new(input: Input<P>) -> Self {
+        Self { input, leftover: None }
     }
 
     /// Returns whether the connection is open, has no leftover, and no message is unfinished.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.leftover.is_none() && matches!(&self.phase, Phase::Open { receiver, .. } if !receiver.has_unfinished())
+        self.leftover.is_none() && matches!(&self.input, Input::Frames { receiver, .. } if !receiver.has_unfinished())
     }
 
     /// Returns the bytes that were read and not processed.
@@ -128,11 +129,11 @@ impl<P> Inbound<P> {
 
     /// Returns the heap memory of what has arrived from the peer and is not processed, in bytes.
     pub(super) fn allocated_bytes(&self) -> usize {
-        let unfinished = match &self.phase {
-            Phase::Http(stream) => stream.allocated_bytes(),
-            Phase::AwaitingVerdict { handshake, .. } => handshake.allocated_bytes(),
-            Phase::Open { receiver, .. } => usize::try_from(receiver.allocated_bytes()).unwrap_or(usize::MAX),
-            Phase::AwaitingResponse { .. } | Phase::Over => 0,
+        let unfinished = match &self.input {
+            Input::Request(stream) => stream.allocated_bytes(),
+            Input::Verdict { handshake, .. } => handshake.allocated_bytes(),
+            Input::Frames { receiver, .. } => usize::try_from(receiver.allocated_bytes()).unwrap_or(usize::MAX),
+            Input::Response { .. } | Input::Dropped => 0,
         };
         unfinished + self.leftover.as_ref().map_or(0, |leftover| leftover.stash.capacity())
     }
@@ -166,7 +167,7 @@ impl<P> Inbound<P> {
 
     /// Restarts the deadline for the request, or for the progress of an unfinished message.
     pub(super) fn restart_deadline(&mut self, now: Tick) {
-        if let Phase::Http(stream) = &mut self.phase {
+        if let Input::Request(stream) = &mut self.input {
             stream.restart_deadline(now);
         }
         self.restart_unfinished(now);
@@ -187,14 +188,7 @@ impl<P> Inbound<P> {
 
     /// Returns whether a message is only partly inflated, so that there is work without further bytes.
     pub(super) fn is_inflating(&self) -> bool {
-        matches!(&self.phase, Phase::Open { receiver, .. } if receiver.is_paused())
-    }
-}
-
-impl<P> Phase<P> {
-    /// Returns whether the app must decide before more input is read.
-    pub(super) fn is_awaiting_app(&self) -> bool {
-        matches!(self, Self::AwaitingResponse { .. } | Self::AwaitingVerdict { .. })
+        matches!(&self.input, Input::Frames { receiver, .. } if receiver.is_paused())
     }
 }
 

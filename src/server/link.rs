@@ -3,18 +3,20 @@
 use super::{
     addresses::Permit,
     outbox::Outbox,
+    state::{State, Step},
     topics::{Sequence, Subscription},
 };
 use crate::{
-    Sender,
+    CloseFrame, Sender,
     reactor::{Socket, Tick},
 };
 
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) socket: Socket,
-    pub(super) state: LinkState,
-    /// Set from [`LinkState::Open`] on.
+    /// Changed by [`advance`](Self::advance) alone.
+    state: State,
+    /// Set from [`State::Open`] on.
     pub(super) sender: Option<Sender>,
     pub(super) outbox: Outbox,
     /// Allocated exactly: nearly all connections have few or none.
@@ -50,26 +52,11 @@ pub(super) enum Readable {
     UntilBlocked,
 }
 
-/// How far the outgoing half of a connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LinkState {
-    /// HTTP responses may be sent.
-    Http,
-    /// Messages may be sent.
-    Open,
-    /// Our Close frame is sent or waits in the outbox; the peer's is awaited (§7.1.2).
-    Closing,
-    /// Nothing more is added: the outbox is written, then our side is ended.
-    Draining,
-    /// Our side is ended; incoming bytes are dropped until the peer ends its side (§7.1.1).
-    Lingering,
-}
-
 impl Link {
     pub(super) fn new(socket: Socket, now: Tick) -> Self {
         Self {
             socket,
-            state: LinkState::Http,
+            state: State::Request,
             sender: None,
             outbox: Outbox::default(),
             subscriptions: Box::default(),
@@ -95,14 +82,40 @@ impl Link {
         };
     }
 
-    pub(super) fn enter(&mut self, state: LinkState, now: Tick) {
-        self.state = state;
-        self.since = now;
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Takes a step to another state, which begins now.
+    pub(super) fn advance(&mut self, step: Step, now: Tick) {
+        let next = self.state.after(step);
+        debug_assert!(next.is_some(), "{step:?} does not occur in {:?}", self.state);
+        #[cfg(test)]
+        super::simulation::note_step(self.state, step);
+        if let Some(next) = next {
+            self.state = next;
+            self.since = now;
+        }
+    }
+
+    /// Returns whether the transport has taken everything that was sent to the peer.
+    pub(super) fn is_drained(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Lets a Close frame take the place of the frames that wait and are not partly written. Only drops them if a Close
+    /// frame is sent already.
+    pub(super) fn replace_unstarted(&mut self, frame: CloseFrame<'_>, now: Tick) {
+        self.outbox.drop_unstarted();
+        if let Some(sender) = self.sender.as_mut().filter(|sender| sender.is_open()) {
+            let written = sender.close(Some(frame), self.outbox.frames(now));
+            debug_assert_eq!(written, Ok(()), "our own close reasons fit");
+        }
     }
 
     /// Notes that bytes arrived.
     pub(super) fn note_received(&mut self, now: Tick) {
-        if self.state == LinkState::Open {
+        if self.state == State::Open {
             self.since = now;
         }
         self.pinged = false;
@@ -120,9 +133,12 @@ impl Link {
         self.sender.as_ref().and_then(Sender::max_shared_bytes)
     }
 
-    /// Returns whether reading is paused: by the app, or because too much waits for this peer.
+    /// Returns whether reading is paused: by the app, until it decides, or because too much waits for this peer.
     pub(super) fn is_read_paused(&self, max_queued_bytes: usize) -> bool {
-        let held = self.paused || self.outbox.len() > max_queued_bytes;
-        held && !matches!(self.state, LinkState::Draining | LinkState::Lingering)
+        match self.state {
+            State::Request | State::Open | State::Closing => self.paused || self.outbox.len() > max_queued_bytes,
+            State::AwaitingResponse | State::AwaitingVerdict => true,
+            State::Evicted | State::Truncated | State::Draining | State::Lingering => false,
+        }
     }
 }

@@ -21,15 +21,18 @@
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
 //! | `deadlines.rs` | the deadlines for everything that a peer can stall |
-//! | `hub.rs` | the outgoing half of a worker: what is written when |
-//! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
+//! | `hub.rs` | the outgoing half of a worker: what is sent, and where it collects until it is written |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
+//! | `links.rs` | the outgoing halves of all connections, and all that is written to sockets |
+//! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
+//! | `state.rs` | every state of a connection, and every step from one to the next |
 //! | `bounds.rs` | how many bytes may wait for one peer, and how many a worker keeps for all |
-//! | `eviction.rs` | which connections give way when there are more |
+//! | `eviction.rs` | which connections give way when there are more, and how |
 //! | `simulation/` | tests: workers and simulated clients, driven by seeds |
 //!
-//! Two enums describe how far a connection has come, one per half: `LinkState` of a `Link` (outgoing) and `Phase` of an
-//! `Inbound` (incoming).
+//! How far a connection has come is one `State`, which its `Link` (the outgoing half) has. What its `Inbound` (the
+//! incoming half) works with, its `Input`, follows from that. Why it ends is one [`End`], and `ending.rs` says what
+//! follows from each.
 
 mod addresses;
 mod app;
@@ -47,12 +50,14 @@ mod http;
 mod hub;
 mod inbound;
 mod link;
+mod links;
 mod origin;
 mod outbox;
 mod remote;
 mod requests;
 #[cfg(test)]
 mod simulation;
+mod state;
 mod topics;
 mod worker;
 

@@ -3,12 +3,7 @@
 //! An outbox knows where its partly written frame ends. So Pongs can go out directly after that frame, and a failing
 //! connection can drop all later frames. Most connections never have anything in their outbox.
 
-use std::io;
-
-use crate::{
-    FrameHeader, HeaderRules, Role,
-    reactor::{Socket, Tick},
-};
+use crate::{FrameHeader, HeaderRules, Role, reactor::Tick};
 
 /// Bytes that wait for a peer. Owns no memory while none do.
 #[derive(Debug, Default)]
@@ -116,20 +111,17 @@ impl Outbox {
         }
     }
 
-    /// Writes as many bytes as the kernel takes.
-    pub(super) fn write_to(&mut self, socket: &mut Socket, now: Tick) -> io::Result<()> {
-        let Some(waiting) = &mut self.0 else { return Ok(()) };
-        while waiting.len() > 0 {
-            let chunk = waiting.next_chunk();
-            let wanted = chunk.len();
-            let written = socket.write(chunk)?;
+    /// Returns the next bytes to write; none if nothing waits.
+    pub(super) fn next_chunk(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |waiting| waiting.next_chunk())
+    }
+
+    /// Removes the first `written` bytes of [`next_chunk`](Self::next_chunk), which the transport has taken.
+    pub(super) fn note_written(&mut self, written: usize, now: Tick) {
+        if let Some(waiting) = &mut self.0 {
             waiting.advance_chunk(written);
             waiting.note_taken(written, now);
-            if written < wanted {
-                break;
-            }
         }
-        Ok(())
     }
 
     /// Returns the allocated bytes at the last call, and now. Called after every change. Frees the memory if nothing

@@ -8,8 +8,8 @@ use super::{
     Acceptance, App, Context, Handshake, Request, Responder, Response, Verdict,
     addresses::TooMany,
     http::{Incoming, METHODS, RequestStream, keeps_alive},
-    inbound::{Decision, Phase},
-    link::LinkState,
+    inbound::{Decision, Input},
+    state::Step,
     worker::{TOO_MANY_FROM_ADDRESS, Worker},
 };
 use crate::{Delivery, Escaped, Rejection, ServerHandshake, reactor::Key};
@@ -17,13 +17,13 @@ use crate::{Delivery, Escaped, Rejection, ServerHandshake, reactor::Key};
 impl<A: App> Worker<A> {
     /// Passes a request or handshake to the app.
     pub(super) fn dispatch(&mut self, key: Key, incoming: Incoming) {
-        let inbound = &mut self.inbound[Self::slot(key)];
-        let Phase::Http(stream) = &inbound.phase else { return };
+        let Input::Request(stream) = &self.inbound[Self::slot(key)].input else { return };
         let from = stream.from();
         match incoming {
             Incoming::Plain { head, body } => {
                 let keep_alive = keeps_alive(&head);
-                inbound.phase = Phase::AwaitingResponse { from, keep_alive, head_only: head.method() == "HEAD" };
+                let head_only = head.method() == "HEAD";
+                self.advance(key, Step::RequestRead, Input::Response { from, keep_alive, head_only });
                 trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
                 let responder = Responder::new(self.mailbox.clone(), key);
                 if head.path() == "*" {
@@ -40,7 +40,8 @@ impl<A: App> Worker<A> {
                 let verdict = Verdict::new(self.mailbox.clone(), key);
                 let info = Handshake { request: &head, websocket: &handshake, peer: from, id: self.hub.id(key) };
                 self.app.accept(&info, verdict);
-                inbound.phase = Phase::AwaitingVerdict { from, handshake: Box::new(handshake) };
+                let handshake = Box::new(handshake);
+                self.advance(key, Step::HandshakeRead, Input::Verdict { from, handshake });
             }
         }
     }
@@ -50,22 +51,20 @@ impl<A: App> Worker<A> {
         if self.hub.links.get(key).is_none() {
             return;
         }
-        let phase = &mut self.inbound[Self::slot(key)].phase;
-        match (std::mem::replace(phase, Phase::Over), decision) {
-            (Phase::AwaitingResponse { from, keep_alive, head_only }, Decision::Respond(response)) => {
+        let input = &mut self.inbound[Self::slot(key)].input;
+        match (std::mem::replace(input, Input::Dropped), decision) {
+            (Input::Response { from, keep_alive, head_only }, Decision::Respond(response)) => {
                 let timeout = self.config.keep_alive_timeout;
                 let keep_alive = keep_alive && self.stopping.is_none() && !timeout.is_zero();
                 self.hub.send_http(key, &response.encode(keep_alive.then_some(timeout), head_only, self.date.now()));
                 if keep_alive {
-                    *phase = Phase::Http(Box::new(RequestStream::next(&self.config, from)));
-                    if let Some(link) = self.hub.links.get_mut(key) {
-                        link.enter(LinkState::Http, self.hub.now);
-                    }
+                    let next = Box::new(RequestStream::next(&self.config, from));
+                    self.advance(key, Step::Responded, Input::Request(next));
                 } else {
                     self.hub.drain(key);
                 }
             }
-            (Phase::AwaitingVerdict { from, handshake }, Decision::Accept(acceptance, peer)) => {
+            (Input::Verdict { from, handshake }, Decision::Accept(acceptance, peer)) => {
                 if self.count(key, from, acceptance.counted_as).is_ok() {
                     self.open(key, from, *handshake, &acceptance, peer);
                 } else {
@@ -73,14 +72,22 @@ impl<A: App> Worker<A> {
                     self.refuse(key, from, rejection);
                 }
             }
-            (Phase::AwaitingVerdict { from, .. }, Decision::Reject(rejection)) => {
+            (Input::Verdict { from, .. }, Decision::Reject(rejection)) => {
                 self.refuse(key, from, rejection);
             }
             // Unreachable: a `Responder` belongs to a request and a `Verdict` to a handshake, and each is used once.
-            (phase_before, _) => *phase = phase_before,
+            (input_before, _) => *input = input_before,
         }
         self.recount(key);
         self.schedule(key);
+    }
+
+    /// Takes a step of a connection, after which its incoming half works with `input`.
+    fn advance(&mut self, key: Key, step: Step, input: Input<A::Peer>) {
+        if let Some(link) = self.hub.links.get_mut(key) {
+            link.advance(step, self.hub.now);
+            self.inbound[Self::slot(key)].input = input;
+        }
     }
 
     /// Counts a connection for the address of its client, if it is not counted for the one that it comes from.
@@ -94,14 +101,7 @@ impl<A: App> Worker<A> {
         Ok(())
     }
 
-    fn open(
-        &mut self,
-        key: Key,
-        from: SocketAddr,
-        handshake: ServerHandshake,
-        acceptance: &Acceptance,
-        mut peer: A::Peer,
-    ) {
+    fn open(&mut self, key: Key, from: SocketAddr, handshake: ServerHandshake, acceptance: &Acceptance, peer: A::Peer) {
         let headers: Vec<_> = acceptance.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let mut out = Vec::new();
         let accepted = handshake.accept(
@@ -122,15 +122,16 @@ impl<A: App> Worker<A> {
         debug!("{}: opened, from {from}", self.hub.id(key));
         if let Some(link) = self.hub.links.get_mut(key) {
             link.sender = Some(connection.sender);
-            link.enter(LinkState::Open, self.hub.now);
         }
+        self.advance(key, Step::Accepted, Input::Frames { receiver: connection.receiver, peer });
         self.hub.send_http(key, &out);
-        let opened_while_stopping = self.stopping.is_some();
         self.hub.cork(key);
-        self.app.opened(&mut peer, &mut Context::new(&mut self.hub, key));
+        let Self { app, hub, inbound, .. } = self;
+        if let Input::Frames { peer, .. } = &mut inbound[Self::slot(key)].input {
+            app.opened(peer, &mut Context::new(hub, key));
+        }
         self.hub.uncork(key);
-        self.inbound[Self::slot(key)].phase = Phase::Open { receiver: connection.receiver, peer };
-        if opened_while_stopping {
+        if self.stopping.is_some() {
             self.close_for_stop(key);
         }
     }
@@ -145,7 +146,7 @@ impl<A: App> Worker<A> {
     pub(super) fn refuse(&mut self, key: Key, from: SocketAddr, rejection: Rejection) {
         debug!("{}: refused with {}, from {from}", self.hub.id(key), rejection.status());
         // A handshake is not a HEAD request if the app decides on it.
-        let is_head = matches!(&self.inbound[Self::slot(key)].phase, Phase::Http(stream) if stream.is_head());
+        let is_head = matches!(&self.inbound[Self::slot(key)].input, Input::Request(stream) if stream.is_head());
         let mut out = Vec::new();
         let mut write = |rejection: Rejection| {
             let rejection = self.with_date(rejection);

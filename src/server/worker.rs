@@ -21,11 +21,13 @@ use super::{
     App, Config, Context, End, Message, Remote,
     addresses::{Addresses, TooMany},
     date::Date,
-    ending::{Evictions, close_end},
+    ending::close_end,
+    eviction::Evictions,
     http::RequestStream,
-    hub::{Disposition, Fault, Hub},
-    inbound::{Inbound, Mail, Phase, Unfinished},
-    link::{Link, LinkState, Readable},
+    hub::{Disposition, Hub},
+    inbound::{Inbound, Input, Mail, Unfinished},
+    link::{Link, Readable},
+    state::State,
 };
 use crate::{
     Event, Rejection,
@@ -105,7 +107,6 @@ impl<A: App> Worker<A> {
             && (has_stash || link.readable != Readable::No)
             && !link.scheduled
             && !link.is_read_paused(self.config.max_queued_bytes)
-            && !inbound.phase.is_awaiting_app()
         {
             link.scheduled = true;
             self.next_run_queue.push(key);
@@ -114,8 +115,7 @@ impl<A: App> Worker<A> {
 
     /// Returns whether nothing may be read from this connection now, or it is gone.
     pub(super) fn is_read_paused(&self, key: Key) -> bool {
-        let held = self.hub.links.get(key).is_none_or(|link| link.is_read_paused(self.config.max_queued_bytes));
-        held || self.inbound[Self::slot(key)].phase.is_awaiting_app()
+        self.hub.links.get(key).is_none_or(|link| link.is_read_paused(self.config.max_queued_bytes))
     }
 
     /// Runs a connection for its budget of this turn: processes its stash, or reads once.
@@ -127,7 +127,7 @@ impl<A: App> Worker<A> {
         let inbound = &mut self.inbound[Self::slot(key)];
         let mut stash = inbound.take_stash();
         if !stash.is_empty() || inbound.is_inflating() {
-            let used = self.input(key, &mut stash);
+            let used = self.process(key, &mut stash);
             stash.drain(..used);
             self.keep(key, stash);
         } else if let Some(link) = self.hub.links.get_mut(key)
@@ -144,7 +144,7 @@ impl<A: App> Worker<A> {
                         self.restart_peer_deadlines(key);
                     }
                     let bytes = &mut turn.buffer[..count];
-                    let used = self.input(key, bytes);
+                    let used = self.process(key, bytes);
                     if used < count {
                         self.keep(key, turn.buffer[used..count].to_vec());
                     }
@@ -177,12 +177,12 @@ impl<A: App> Worker<A> {
 
     /// Processes input and returns how many bytes were used: all, unless the app must decide first or the budget is
     /// spent.
-    fn input(&mut self, key: Key, bytes: &mut [u8]) -> usize {
-        match &self.inbound[Self::slot(key)].phase {
-            Phase::Open { .. } => self.frames(key, bytes),
-            Phase::Http(_) => self.http(key, bytes),
-            Phase::AwaitingResponse { .. } | Phase::AwaitingVerdict { .. } => 0,
-            Phase::Over => bytes.len(),
+    fn process(&mut self, key: Key, bytes: &mut [u8]) -> usize {
+        match &self.inbound[Self::slot(key)].input {
+            Input::Frames { .. } => self.frames(key, bytes),
+            Input::Request(_) => self.http(key, bytes),
+            Input::Response { .. } | Input::Verdict { .. } => 0,
+            Input::Dropped => bytes.len(),
         }
     }
 
@@ -190,7 +190,7 @@ impl<A: App> Worker<A> {
     #[cold]
     fn http(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let Self { hub, inbound, config, .. } = self;
-        let Phase::Http(stream) = &mut inbound[Self::slot(key)].phase else { return 0 };
+        let Input::Request(stream) = &mut inbound[Self::slot(key)].input else { return 0 };
         let now = hub.now;
         let send_continue = || hub.send_http(key, b"HTTP/1.1 100 Continue\r\n\r\n");
         match stream.receive(bytes, config, now, send_continue) {
@@ -213,9 +213,7 @@ impl<A: App> Worker<A> {
     /// the peer's bytes may have been waiting in the kernel.
     pub(super) fn restart_peer_deadlines(&mut self, key: Key) {
         let now = self.hub.now;
-        if let Some(link) = self.hub.links.get_mut(key)
-            && matches!(link.state, LinkState::Http | LinkState::Open | LinkState::Closing)
-        {
+        if let Some(link) = self.hub.links.get_mut(key).filter(|link| !link.state().is_over()) {
             link.since = now;
         }
         self.inbound[Self::slot(key)].restart_deadline(now);
@@ -225,12 +223,15 @@ impl<A: App> Worker<A> {
     fn frames(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let length = bytes.len();
         let Self { app, hub, inbound, .. } = self;
-        let Phase::Open { receiver, peer } = &mut inbound[Self::slot(key)].phase else { return length };
-        let mut is_open = match hub.links.get(key).map(|link| link.state) {
-            Some(LinkState::Open) => true,
-            Some(LinkState::Http | LinkState::Closing) => false,
-            // The connection has failed; `handle_failures` tells the app.
-            Some(LinkState::Draining | LinkState::Lingering) | None => return length,
+        let Input::Frames { receiver, peer } = &mut inbound[Self::slot(key)].input else { return length };
+        let mut is_open = match hub.links.state(key) {
+            Some(State::Open) => true,
+            Some(State::Closing) => false,
+            // The connection has given way; `handle_ended` tells the app.
+            Some(State::Evicted | State::Truncated) => return length,
+            // There are no frames.
+            Some(State::Request | State::AwaitingResponse | State::AwaitingVerdict) => return length,
+            Some(State::Draining | State::Lingering) | None => return length,
         };
         let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN);
         let mut end = None;
@@ -240,7 +241,6 @@ impl<A: App> Worker<A> {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
                 Err(error) => {
-                    hub.fail(key, &Fault::Protocol(&error));
                     end = Some(End::Failed(error));
                     break;
                 }
@@ -251,8 +251,8 @@ impl<A: App> Worker<A> {
                 Event::Ping(_) | Event::Pong(_) | Event::Piece(_) | Event::Close(_) => {
                     if let Some(reply) = event.reply() {
                         hub.reply(key, reply);
-                        if hub.is_evicted(key) {
-                            break; // by pending publications, which come first; `handle_failures` tells the app
+                        if hub.is_over(key) {
+                            break; // evicted by pending publications, which come first; `handle_ended` tells the app
                         }
                     }
                     if let Event::Close(frame) = event {
@@ -274,10 +274,7 @@ impl<A: App> Worker<A> {
         }
         let used = length - events.unread();
         match end {
-            Some(end) => {
-                self.finish(key, &end);
-                self.hub.drain(key);
-            }
+            Some(end) => self.end(key, &end),
             None => self.note_unfinished(key, completed),
         }
         used
@@ -290,7 +287,7 @@ impl<A: App> Worker<A> {
         if inbound.is_at_rest() {
             return;
         }
-        let Phase::Open { receiver, .. } = &inbound.phase else { return };
+        let Input::Frames { receiver, .. } = &inbound.input else { return };
         let (buffered, now) = (receiver.buffered_bytes(), self.hub.now);
         let unfinished = receiver.has_unfinished().then(|| match inbound.unfinished() {
             Some(unfinished) if !completed => unfinished.after(buffered, now),
@@ -319,7 +316,7 @@ impl<A: App> reactor::Handler for Worker<A> {
             registered = turn.register(&mut socket, key);
             Link::new(socket, turn.now)
         });
-        let inbound = Inbound::new(Phase::Http(Box::new(RequestStream::first(&self.config, peer, turn.now))));
+        let inbound = Inbound::new(Input::Request(Box::new(RequestStream::first(&self.config, peer, turn.now))));
         match self.inbound.get_mut(Self::slot(key)) {
             Some(place) => *place = inbound,
             None => self.inbound.push(inbound),
@@ -350,20 +347,22 @@ impl<A: App> reactor::Handler for Worker<A> {
             link.set_readable(readiness.urgent);
         }
         link.read_closed |= readiness.read_closed;
-        if readiness.writable && !link.outbox.is_empty() {
+        if readiness.writable && !link.is_drained() {
             if turn.is_late {
                 link.outbox.restart_deadline(turn.now);
             }
             self.hub.flush(key);
         }
-        if self.hub.links.get(key).is_some_and(|link| link.scheduled) {
-            return; // the run queue gives it its budget of this turn
-        }
-        if self.hub.congested {
-            self.schedule(key);
-        } else {
+        let is_scheduled = self.hub.links.get(key).is_some_and(|link| link.scheduled);
+        if !is_scheduled && !self.hub.congested {
             self.drive(key, turn);
+            return;
         }
+        // The run queue gives it its budget, perhaps only after the next check of the deadlines.
+        if readiness.readable && (turn.is_late || self.hub.congested) {
+            self.restart_peer_deadlines(key);
+        }
+        self.schedule(key);
     }
 
     fn mail(&mut self, mail: Self::Mail, turn: &mut Turn<'_>) {
@@ -394,8 +393,8 @@ impl<A: App> reactor::Handler for Worker<A> {
         self.app.end_of_turn();
         self.hub.end_of_turn();
         self.bound_memory();
-        self.handle_failures();
-        for key in std::mem::take(&mut self.hub.resumable) {
+        self.handle_ended();
+        for key in std::mem::take(&mut self.hub.links.resumable) {
             if self.hub.links.get(key).is_some() {
                 self.restart_peer_deadlines(key);
                 self.schedule(key);

@@ -20,6 +20,7 @@ mod both_handshakes;
 mod both_roles;
 mod client_handshake;
 mod closing;
+mod driver;
 mod fragmentation;
 mod frames;
 mod heads;

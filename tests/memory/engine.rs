@@ -1,7 +1,7 @@
 //! A connection's size, and the allocations that a peer can cause. Allocations are counted per thread, so that tests
 //! that run at the same time do not affect each other.
 
-use switchboard::{Connection, Delivery, Event, Limits, Masked, MaskingKey, Role, Unmasked};
+use switchboard::{Connection, Delivery, Driver, Event, Limits, Masked, MaskingKey, Role, Unmasked};
 use switchboard_tests::{
     counting::{Cost, NOTHING, cost, live},
     engine::{KEY, count_events, frame, receiver},
@@ -52,6 +52,26 @@ fn whole_messages_in_the_buffer_allocate_nothing_to_receive_and_to_echo() {
     assert_eq!(used, NOTHING);
     // Four bytes less per frame: a server's frames have no masking key.
     assert_eq!(out.len(), one.len() * 10 - 4 * 40);
+}
+
+#[test]
+fn a_driver_that_has_warmed_up_allocates_nothing() {
+    let one = [frame(Role::Server, 0x81, &[b'x'; 20_000]), frame(Role::Server, 0x89, b"!")].concat();
+    let mut input = one.repeat(10);
+    let mut driver = Driver::new(Connection::server(Limits::default(), Delivery::Messages), Vec::new());
+    let mut reads = input.chunks_mut(one.len());
+    let mut echo = |read: &mut [u8]| {
+        let (mut events, mut outgoing) = driver.receive(read);
+        while let Some(event) = events.next_event(&mut outgoing).expect("valid frames") {
+            if let Event::Text(text) = event {
+                outgoing.text(text).expect("it is open");
+            }
+        }
+        assert_eq!(driver.output().len(), one.len() - 4 * 2);
+        driver.wrote(usize::MAX);
+    };
+    echo(reads.next().expect("ten reads"));
+    assert_eq!(cost(|| reads.for_each(echo)), NOTHING);
 }
 
 #[test]

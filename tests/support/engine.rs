@@ -2,7 +2,7 @@
 //! to a server.
 
 use switchboard::{
-    CloseCode, CloseFrame, Connection, Delivery, Event, Limits, Masked, Masking, MaskingKey, MessageKind,
+    CloseCode, CloseFrame, Connection, Delivery, Driver, Event, Limits, Masked, Masking, MaskingKey, MessageKind, Next,
     ProtocolError, Receiver, Reply, Role, SendError, State, Unmasked,
 };
 
@@ -229,17 +229,20 @@ pub fn rule(error: Option<ProtocolError>) -> Option<std::mem::Discriminant<Proto
     error.as_ref().map(std::mem::discriminant)
 }
 
-/// A connection that runs the steps of a [`transcript!`].
+/// Runs the steps of a [`transcript!`]: on the two halves of a connection, with the loop that the engine's contract
+/// asks for, and on a [`Driver`], which must do the same.
 pub struct Script<M: Masking> {
     connection: Connection<M>,
     out: Vec<u8>,
+    driver: Driver<M>,
 }
 
 type Keys = fn() -> MaskingKey;
 
 impl Script<Unmasked> {
     pub fn server() -> Self {
-        Self { connection: Connection::server(Limits::default(), Delivery::Messages), out: Vec::new() }
+        let new = || Connection::server(Limits::default(), Delivery::Messages);
+        Self { connection: new(), out: Vec::new(), driver: Driver::new(new(), Vec::new()) }
     }
 }
 
@@ -247,7 +250,8 @@ impl Script<Masked<Keys>> {
     /// Its masking keys are 0, so that the payloads it sends are readable.
     pub fn client() -> Self {
         let keys: Keys = || MaskingKey([0; 4]);
-        Self { connection: Connection::client(keys, Limits::default(), Delivery::Messages), out: Vec::new() }
+        let new = || Connection::client(keys, Limits::default(), Delivery::Messages);
+        Self { connection: new(), out: Vec::new(), driver: Driver::new(new(), Vec::new()) }
     }
 }
 
@@ -274,34 +278,54 @@ impl<M: Masking> Script<M> {
             }
         }
         assert_eq!((seen.as_slice(), failure), (expected, violation), "recv {bytes:?}");
+        assert_eq!(drive(&mut self.driver, &mut hex(bytes)), (seen, failure), "the driver: recv {bytes:?}");
+        self.agree();
     }
 
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>) -> Result<(), SendError> {
         let frame = code.into().map(|code| CloseFrame { code, reason: "" });
-        self.connection.sender.close(frame, &mut self.out)
+        let sent = self.connection.sender.close(frame, &mut self.out);
+        assert_eq!(self.driver.outgoing().close(frame), sent, "the driver: close");
+        self.agree();
+        sent
     }
 
     pub fn text(&mut self, text: &str) -> Result<(), SendError> {
-        self.connection.sender.text(text, &mut self.out)
+        let sent = self.connection.sender.text(text, &mut self.out);
+        assert_eq!(self.driver.outgoing().text(text), sent, "the driver: text");
+        self.agree();
+        sent
     }
 
     /// Sends a fragment that is not the last.
     pub fn begin(&mut self, text: &str) -> Result<(), SendError> {
-        self.connection.sender.text_fragment(text, false, &mut self.out)
+        self.fragment(text, false)
     }
 
     /// Sends the last fragment.
     pub fn finish(&mut self, text: &str) -> Result<(), SendError> {
-        self.connection.sender.text_fragment(text, true, &mut self.out)
+        self.fragment(text, true)
+    }
+
+    fn fragment(&mut self, text: &str, fin: bool) -> Result<(), SendError> {
+        let sent = self.connection.sender.text_fragment(text, fin, &mut self.out);
+        assert_eq!(self.driver.outgoing().text_fragment(text, fin), sent, "the driver: a fragment");
+        self.agree();
+        sent
     }
 
     pub fn ping(&mut self, payload: &str) -> Result<(), SendError> {
-        self.connection.sender.ping(payload.as_bytes(), &mut self.out)
+        let sent = self.connection.sender.ping(payload.as_bytes(), &mut self.out);
+        assert_eq!(self.driver.outgoing().ping(payload.as_bytes()), sent, "the driver: ping");
+        self.agree();
+        sent
     }
 
     /// Compares all bytes written since the last `sent`.
     pub fn sent(&mut self, bytes: &str) {
         assert_eq!(to_hex(&std::mem::take(&mut self.out)), to_hex(&hex(bytes)), "sent");
+        self.driver.wrote(self.driver.output().len());
+        self.agree();
     }
 
     pub fn state(&self, expected: State) {
@@ -310,6 +334,34 @@ impl<M: Masking> Script<M> {
 
     pub fn done(&self) {
         assert_eq!(to_hex(&self.out), "", "the transcript ends, but these bytes were sent too");
+    }
+
+    /// Asserts that the driver is in the same state, has the same output, and asks for what fits them.
+    fn agree(&self) {
+        assert_eq!(to_hex(self.driver.output()), to_hex(&self.out), "the driver's output");
+        assert_eq!(self.driver.state(), self.connection.state(), "the driver's state");
+        let next = match self.connection.state() {
+            _ if !self.out.is_empty() => Next::Write,
+            State::Closed => Next::End,
+            _ => Next::Read,
+        };
+        assert_eq!(self.driver.next(), next, "what the driver asks for");
+    }
+}
+
+/// Returns all events that a driver finds in `bytes`, and the violation that ends them.
+pub fn drive<M: Masking>(driver: &mut Driver<M>, bytes: &mut [u8]) -> (Vec<OwnedEvent>, Option<ProtocolError>) {
+    let (mut events, mut outgoing) = driver.receive(bytes);
+    let mut seen = Vec::new();
+    loop {
+        match events.next_event(&mut outgoing) {
+            Ok(Some(event)) => seen.push(event.into()),
+            Ok(None) => return (seen, None),
+            Err(error) => {
+                assert_eq!(events.next_event(&mut outgoing), Ok(None), "nothing comes after {error:?}");
+                return (seen, Some(error));
+            }
+        }
     }
 }
 

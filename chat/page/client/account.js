@@ -31,8 +31,9 @@ export class Account {
     return this.#ask('POST', 'api/guest', { name });
   }
 
-  logout() {
-    return this.#ask('POST', 'api/logout', {});
+  /** `remove`: rooms that may be deleted because a guest is their last member. Without them: `last_member`. */
+  logout({ remove = [] } = {}) {
+    return this.#ask('POST', 'api/logout', { remove });
   }
 
   async #ask(method, path, body) {
@@ -52,7 +53,7 @@ export class Account {
     throw new ChatError(
       result?.error?.code ?? 'unreachable', // Perhaps the error page of a proxy.
       result?.error?.message ?? `The server answered with ${response.status}.`,
-      { retryAfter: Number(response.headers.get('Retry-After')) || null },
+      { retryAfter: Number(response.headers.get('Retry-After')) || null, rooms: result?.error?.rooms },
     );
   }
 }

@@ -266,10 +266,15 @@ export const strings = {
     logout: 'Sign out',
     logout_ask: 'Sign out?',
     logout_guest: 'You’re here as a guest: you’ll lose your direct messages, and others can take your name.',
+    logout_rooms: {
+      one: 'You’re the last member of {names}. If you sign out, that room and all its messages will be deleted. This can’t be undone.',
+      other: 'You’re the last member of {names}. If you sign out, those rooms and all their messages will be deleted. This can’t be undone.',
+    },
+    logout_rooms_yes: 'Sign out and delete',
     logout_unsent: 'Some of your messages haven’t been sent yet. They’ll be lost.',
     delete: 'Delete account',
     delete_ask: 'Delete your account?',
-    delete_text: 'This can’t be undone. Your messages will be kept.',
+    delete_lead: 'This can’t be undone. Your messages will be kept, except where no one else is left to read them.',
     delete_rooms: {
       one: 'You’re the last member of {names}. That room and all its messages will be deleted too.',
       other: 'You’re the last member of {names}. Those rooms and all their messages will be deleted too.',

@@ -265,10 +265,15 @@ export const strings = {
     logout: 'Se déconnecter',
     logout_ask: 'Se déconnecter\u202F?',
     logout_guest: 'Vous utilisez un accès invité\u00A0: vous perdrez vos messages privés et quelqu’un d’autre pourra prendre votre nom.',
+    logout_rooms: {
+      one: 'Il ne reste que vous dans {names}. Si vous vous déconnectez, ce salon sera supprimé avec tous ses messages. Cette action est irréversible.',
+      other: 'Il ne reste que vous dans {names}. Si vous vous déconnectez, ces salons seront supprimés avec tous leurs messages. Cette action est irréversible.',
+    },
+    logout_rooms_yes: 'Se déconnecter et supprimer',
     logout_unsent: 'Certains de vos messages n’ont pas encore été envoyés. Ils seront perdus.',
     delete: 'Supprimer le compte',
     delete_ask: 'Supprimer votre compte\u202F?',
-    delete_text: 'Cette action est irréversible. Vos messages seront conservés.',
+    delete_lead: 'Cette action est irréversible. Vos messages seront conservés, sauf là où il ne reste plus personne d’autre pour les lire.',
     delete_rooms: {
       one: 'Il ne reste que vous dans {names}. Ce salon sera aussi supprimé, avec tous ses messages.',
       other: 'Il ne reste que vous dans {names}. Ces salons seront aussi supprimés, avec tous leurs messages.',

@@ -1,27 +1,28 @@
 /*
- * The account dialog: password, sessions, blocked users, sign-out, deletion; for operators,
- * a notice to all users.
+ * The account dialog: password, sessions, blocked users; for operators, a notice to all
+ * users. `account_end.js` has sign-out and deletion.
  */
 
 import { byName } from '../names.js';
 import { locale, t } from '../strings.js';
-import { ask, attempt, submitHandler, toast } from './dialogs.js';
-import { $, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
+import { deleteQuestion, signOut } from './account_end.js';
+import { ask, attempt, clearForm, submitHandler, toast } from './dialogs.js';
+import { $, clearAvatar, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
-import { sentence } from './text.js';
 import { userElement } from './user_picker.js';
-
-// Rooms that a question names.
-const MAX_NAMED = 10;
 
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
-/** `signedOut()` is called after the user has signed out. */
+/**
+ * `signedOut()` is called after the user has signed out. Returns `clear()`, which removes what the dialog shows of the
+ * user.
+ */
 export function startAccount({ client, model, signedOut }) {
+  const avatars = [$('account-open'), $('account-dialog')].map((place) => find(place, '.avatar'));
   const showYou = () => {
     if (!model.you) return;
     const { name, guest, operator } = model.you;
-    for (const place of [$('account-open'), $('account-dialog')]) showAvatar(find(place, '.avatar'), name);
+    avatars.forEach((avatar) => showAvatar(avatar, name));
     setText(find($('account-open'), '.name'), name);
     setText($('account-name'), name);
     setText($('account-kind'), kindOf(model.you));
@@ -40,7 +41,9 @@ export function startAccount({ client, model, signedOut }) {
     }), find($('blocked'), 'summary'));
   };
   const showSessions = () => attempt(async () => {
+    const { you } = model;
     const { sessions } = await client.emit('sessions');
+    if (you !== model.you) return;
     const elements = sessions.map((each) => sessionElement(each, () => revoke({ session: each.session })));
     $('session-list').replaceChildren(...elements);
     $('revoke-others').hidden = sessions.length < 2;
@@ -63,6 +66,8 @@ export function startAccount({ client, model, signedOut }) {
   onSubmit($('password-form'), {
     action: async () => {
       await client.emit('password', { old: $('password-old').value, new: $('password-new').value });
+      // The response renews the cookie of this device. If it does not come, that of the page's next load does.
+      client.session().catch(() => {});
       toast(t('account.password_changed'));
     },
     fieldOf: ({ code }) => $(code === 'bad_password' ? 'password-new' : 'password-old'),
@@ -72,44 +77,16 @@ export function startAccount({ client, model, signedOut }) {
     fieldOf: () => $('notice-text'),
   });
 
-  const logOut = async () => {
-    await client.logout();
-    signedOut();
-  };
-  $('logout').addEventListener('click', () => {
-    const loss = lossOfLogout(model.you, client.pending);
-    if (!loss) return attempt(logOut);
-    ask({ title: t('account.logout_ask'), text: loss, yes: t('account.logout'), danger: true, act: logOut });
-  });
-  $('delete-account').addEventListener('click', () => ask({
-    title: t('account.delete_ask'),
-    text: t('account.delete_text'),
-    yes: t('account.delete'),
-    danger: true,
-    ...(!model.you.guest && { label: t('sign_in.password'), type: 'password' }),
-    act: (password) => deleteAccount(client, model, model.you.guest ? {} : { password }),
-  }));
-}
+  $('logout').addEventListener('click', () => signOut({ client, model, signedOut }));
+  $('delete-account').addEventListener('click', () => ask(deleteQuestion({ client, model })));
 
-/** Deletes the account. Returns a question if rooms would go with it that the user has not confirmed. */
-async function deleteAccount(client, model, data) {
-  try {
-    await client.emit('delete_account', data);
-    return null;
-  } catch (error) {
-    if (error.code !== 'last_member') throw error;
-    const { rooms } = error;
-    const names = rooms.slice(0, MAX_NAMED).map((room) => model.nameOf(room));
-    const more = rooms.length - names.length;
-    if (more > 0) names.push(t('account.delete_more', { count: more }));
-    return {
-      title: t('account.delete_ask'),
-      text: sentence('account.delete_rooms', { count: rooms.length, names }),
-      yes: t('account.delete_rooms_yes'),
-      danger: true,
-      act: () => deleteAccount(client, model, { ...data, remove: rooms }),
-    };
-  }
+  return () => {
+    avatars.forEach(clearAvatar);
+    for (const place of [find($('account-open'), '.name'), $('account-name')]) place.textContent = '';
+    $('password-for').defaultValue = '';
+    $('session-list').replaceChildren();
+    for (const form of [$('password-form'), $('notice-form')]) clearForm(form);
+  };
 }
 
 function kindOf({ guest, operator }) {
@@ -137,16 +114,10 @@ function sessionElement({ created, used, current, device }, revoke) {
   return element;
 }
 
-// What the user loses by signing out, or null.
-function lossOfLogout({ guest }, unsent) {
-  if (guest) return t('account.logout_guest');
-  return unsent.length > 0 ? t('account.logout_unsent') : null;
-}
-
 // On success the form is cleared and folded.
 function onSubmit(form, { action, fieldOf }) {
   const done = () => {
-    form.reset();
+    clearForm(form);
     form.closest('details').open = false;
     find(form.closest('details'), 'summary').focus();
   };

@@ -73,6 +73,18 @@ export class Composer {
     this.show(null);
   }
 
+  /** The rooms for which there are drafts. */
+  get rooms() {
+    return [...this.#drafts.keys()];
+  }
+
+  /** Removes the draft of a room that the user is no longer in. Returns its text, or null if it has none. */
+  takeDraft(room) {
+    const text = this.#drafts.get(room);
+    if (this.#drafts.delete(room)) this.#store();
+    return text?.trim() ? text : null;
+  }
+
   show(room) {
     this.#room = room;
     this.#input.value = this.#drafts.get(room) ?? '';
@@ -101,6 +113,10 @@ export class Composer {
   #saveDraft() {
     if (this.#input.value) this.#drafts.set(this.#room, this.#input.value);
     else this.#drafts.delete(this.#room);
+    this.#store();
+  }
+
+  #store() {
     stored.save({ owner: this.#model.you.name, drafts: [...this.#drafts] });
   }
 
@@ -122,7 +138,10 @@ export class Composer {
 
   #showHint() {
     const room = this.#model.rooms.get(this.#room);
-    if (!room) return;
+    if (!room) {
+      this.#input.placeholder = '';
+      return;
+    }
     const hint = room.kind === 'direct' ? 'composer.hint_direct' : 'composer.hint';
     this.#input.placeholder = t(hint, { name: room.name });
     // Nobody reads what is written to an account that no longer exists.

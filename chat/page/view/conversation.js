@@ -7,7 +7,7 @@ import { locale, t } from '../strings.js';
 import { ask } from './dialogs.js';
 import { $, debounced, narrow, oncePerFrame, setText, touch } from './dom.js';
 import { Log } from './log.js';
-import { showMark } from './rooms.js';
+import { clearMark, showMark } from './rooms.js';
 import { showText } from './text.js';
 
 const MAX_LOGS = 10;
@@ -82,11 +82,14 @@ export class Conversation {
     this.#render();
   }
 
-  /** Another user has signed in. */
+  /** Removes all rooms. */
   clear() {
     this.show(null);
+    this.#read = null;
     this.#logs.clear();
     $('logs').replaceChildren();
+    for (const id of ['room-name', 'room-topic', 'newer']) $(id).textContent = '';
+    clearMark($('room-mark'));
   }
 
   toEnd() {

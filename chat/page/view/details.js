@@ -83,6 +83,7 @@ export class Details {
     for (const id of ['members-more', 'bans-more']) $(id).hidden = true;
     $('details').hidden = room === null;
     if (!wide.matches) this.#set(false); // It would cover the room.
+    for (const id of ['member-list', 'ban-list', 'members-title', 'about-topic']) $(id).textContent = '';
     this.#renderRoom();
     this.#renderMembers();
     this.#renderBanned();
@@ -118,6 +119,7 @@ export class Details {
   async #fetchMembers(known = []) {
     const reply = await this.#request('members', known, this.#members.length);
     if (!reply) return;
+    if (isShorter(reply, this.#members)) return this.#fetchMembers();
     this.#members = reply.users;
     this.#isComplete = !reply.more;
     this.#count = reply.count;
@@ -131,6 +133,7 @@ export class Details {
     const owns = room && room.kind !== 'direct' && this.#model.isOwner(room);
     const reply = owns ? await this.#request('bans', known, this.#banned.length) : { users: [], more: false };
     if (!reply) return;
+    if (isShorter(reply, this.#banned)) return this.#fetchBanned();
     this.#banned = reply.users;
     $('bans-more').hidden = !reply.more;
     this.#renderBanned();
@@ -267,4 +270,9 @@ export class Details {
       act: () => this.#client.emit('remove', { room }),
     });
   }
+}
+
+// Whether a reply lacks pages that the user has loaded since its request.
+function isShorter({ users, more }, shown) {
+  return more && users.length < shown.length;
 }

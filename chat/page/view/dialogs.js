@@ -73,19 +73,27 @@ export function showError(form, note, text, field = null) {
   field?.select();
 }
 
+/** Removes what the user has entered in a form, and its error. */
+export function clearForm(form) {
+  form.reset();
+  showError(form, find(form, '.error'), '');
+}
+
 /**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
  * fails, the dialog stays open and shows the error. If it returns another question, that is asked next. `title` and
- * `text` may be nodes.
+ * `text` may be nodes. `error`: shown from the beginning, because an earlier answer has failed.
  */
-export function ask({ title, text = '', yes, danger = false, label = null, type = 'text', value = '', act }) {
+export function ask({
+  title, text = '', yes, danger = false, label = null, type = 'text', value = '', error = null, act,
+}) {
   const dialog = $('ask-dialog');
   const input = $('ask-input');
+  const field = label === null ? null : input;
   $('ask-title').replaceChildren(...[title].flat());
   $('ask-text').replaceChildren(...[text].flat());
   $('ask-yes').textContent = yes;
   $('ask-yes').classList.toggle('danger', danger);
-  showError($('ask-form'), $('ask-note'), '');
   $('ask-field').hidden = label === null;
   input.labels[0].textContent = label ?? '';
   input.type = type;
@@ -102,11 +110,21 @@ export function ask({ title, text = '', yes, danger = false, label = null, type 
       dialog.close();
       if (next?.act) ask(next);
     },
-    fieldOf: () => (label === null ? null : input),
+    fieldOf: () => field,
     isShown: () => dialog.open && question === questions,
   });
   dialog.showModal();
-  if (label !== null) input.select();
+  showError($('ask-form'), $('ask-note'), error ? errorText(error) : '', error && field);
+  field?.select();
+}
+
+/** Removes the question and the toasts that were shown last. */
+export function clearQuestion() {
+  questions += 1;
+  clearForm($('ask-form'));
+  for (const id of ['ask-title', 'ask-text', 'ask-yes']) $(id).textContent = '';
+  $('toasts').replaceChildren();
+  hideToasts();
 }
 
 /** Shows a text, or nodes, for some seconds. With the role `alert`, screen readers announce it at once. */

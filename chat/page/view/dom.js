@@ -44,6 +44,12 @@ export function showAvatar(element, name) {
   element.dataset.tone = toneOf(name);
 }
 
+/** Makes an element nobody's avatar. */
+export function clearAvatar(element) {
+  element.textContent = '';
+  delete element.dataset.tone;
+}
+
 function firstOf(name) {
   const [first] = graphemes ? graphemes.segment(name) : name;
   return first?.segment ?? first ?? '';

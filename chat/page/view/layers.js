@@ -41,8 +41,9 @@ export function watchDialogs() {
     const observer = new MutationObserver(() => (dialog.open ? layerOpened(close) : layerClosed(close)));
     observer.observe(dialog, { attributeFilter: ['open'] });
   }
-  // After a reload nothing is open.
-  if (history.state?.layer) history.replaceState(null, '');
+  // After a reload nothing is open, but the history may be at the entry of a layer.
+  depth = history.state?.layer ?? 0;
+  reconcile();
 }
 
 // An entry of a layer that was closed by following a link is skipped.

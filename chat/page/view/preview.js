@@ -5,12 +5,13 @@
  * while it is visible, when it becomes visible, on a new connection, and when an invitation comes or a join fails.
  */
 
+import { NO_SUCH_ROOM } from '../address.js';
 import { errorText, t } from '../strings.js';
 import { attempt } from './dialogs.js';
 import { $, find, setText } from './dom.js';
 import { messageElement, placeAfter, showBlockedIn } from './message.js';
 import { roveFocus } from './roving.js';
-import { showMark } from './rooms.js';
+import { clearMark, showMark } from './rooms.js';
 import { Scrolling } from './scrolling.js';
 import { sentence, showNodes, showText } from './text.js';
 
@@ -77,7 +78,7 @@ export class Preview {
     return this.#name;
   }
 
-  /** Shows a room by its number, or nothing. */
+  /** Shows a room by its number, or that there is `NO_SUCH_ROOM`, or nothing. */
   show(number) {
     if (number === this.#room) return;
     this.#room = number;
@@ -92,7 +93,7 @@ export class Preview {
   #clear() {
     for (const id of ['preview-members', 'preview-topic', 'preview-note']) $(id).textContent = '';
     for (const id of ['preview-join', 'preview-decline', 'preview-find']) $(id).hidden = true;
-    $('preview-mark').className = 'mark';
+    clearMark($('preview-mark'));
     $('preview-messages').replaceChildren();
     this.#entries = null;
     this.#setName('');
@@ -116,6 +117,10 @@ export class Preview {
   async #look() {
     clearTimeout(this.#timer);
     if (this.#room === null || (document.hidden && this.#entries)) return;
+    if (this.#room === NO_SUCH_ROOM) {
+      this.#showError(t('preview.unknown'));
+      return;
+    }
     const number = ++this.#looks;
     const room = this.#room;
     try {
@@ -127,15 +132,17 @@ export class Preview {
       else this.#render(reply);
     } catch (error) {
       if (number !== this.#looks || room !== this.#room || error.code === 'disconnected') return;
-      if (LOST.includes(error.code) || !this.#entries) this.#showError(error);
+      if (LOST.includes(error.code) || !this.#entries) {
+        this.#showError(error.code === 'unknown_room' ? t('preview.unknown') : errorText(error));
+      }
     }
     this.#timer = setTimeout(() => this.#look(), REFRESH_AFTER);
   }
 
-  #showError(error) {
+  #showError(text) {
     this.#clear();
     $('preview-find').hidden = false;
-    setText($('preview-note'), error.code === 'unknown_room' ? t('preview.unknown') : errorText(error));
+    setText($('preview-note'), text);
     this.#focus();
   }
 

@@ -3,7 +3,7 @@
  */
 
 import { errorText, t } from '../strings.js';
-import { openSearch, submitHandler } from './dialogs.js';
+import { clearForm, openSearch, submitHandler } from './dialogs.js';
 import { $, appendInPieces, debounced, find, fromTemplate, keepMatching, setText } from './dom.js';
 import { showMark } from './rooms.js';
 import { roveFocus } from './roving.js';
@@ -11,7 +11,10 @@ import { roveFocus } from './roving.js';
 const SEARCH_AFTER = 200;
 const MAX_PAGES = 10; // without a room, until the user asks for more
 
-/** `open(room)` opens a room, or the preview of one that the user is not in. */
+/**
+ * `open(room)` opens a room, or the preview of one that the user is not in. Returns `clear()`, which removes what was
+ * found and entered.
+ */
 export function startRoomSearch({ client, model, open }) {
   let found = [];
   let nextPage; // the name after which the next page of the search begins
@@ -39,15 +42,23 @@ export function startRoomSearch({ client, model, open }) {
       appendInPieces($('found-rooms'), found.slice(before), elementOf, { first: !after });
       setText($('found-note'), found.length > 0 ? '' : t('find.none'));
     } catch (error) {
-      setText($('found-note'), errorText(error));
+      if (number === searches) setText($('found-note'), errorText(error));
     }
   };
 
-  $('find-room').addEventListener('click', () => {
-    $('create-form').reset();
-    $('create-note').textContent = '';
+  const clear = () => {
+    searches += 1;
+    found = [];
+    $('find-search').value = '';
+    clearForm($('create-form'));
     $('create-part').open = false;
+    $('found-note').textContent = '';
+    $('found-more').hidden = true;
     appendInPieces($('found-rooms'), [], foundElement, { first: true });
+  };
+
+  $('find-room').addEventListener('click', () => {
+    clear();
     openSearch($('find-dialog'), $('find-search'));
     fetchRooms();
   });
@@ -75,6 +86,7 @@ export function startRoomSearch({ client, model, open }) {
     },
     fieldOf: ({ code }) => $(code === 'too_long' ? 'create-topic' : 'create-name'),
   }));
+  return clear;
 }
 
 /** Returns the list item of a public room. */

@@ -3,10 +3,11 @@
  * page has their sum, with the invitations.
  */
 
+import { hashOf } from '../address.js';
 import { byName, fold } from '../names.js';
 import { isolated, t } from '../strings.js';
 import { attempt } from './dialogs.js';
-import { $, find, fromTemplate, showAvatar, showItems } from './dom.js';
+import { $, clearAvatar, find, fromTemplate, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
 import { showSentence } from './text.js';
 
@@ -65,20 +66,25 @@ export function clearFilter() {
 
 /** Makes an element the icon of this room. A private conversation has the other user's avatar. */
 export function showMark(element, room, model) {
-  delete element.dataset.tone;
-  delete element.dataset.online;
-  element.textContent = '';
-  element.className = `mark ${room.kind}`;
+  clearMark(element);
+  element.classList.add(room.kind);
   if (room.kind === 'direct') {
     showAvatar(element, room.name);
     element.dataset.online = room.gone ? '' : model.isOnline(room.name) ?? ''; // Another user may have the name now.
   }
 }
 
+/** Makes an element the icon of no room. */
+export function clearMark(element) {
+  clearAvatar(element);
+  delete element.dataset.online;
+  element.className = 'mark';
+}
+
 function item(room, model, current) {
   const element = fromTemplate('room-template');
   const link = find(element, 'a');
-  link.href = `#room-${room.room}`;
+  link.href = hashOf(room.room);
   link.dataset.room = room.room;
   link.dataset.kind = room.kind;
   link.dataset.unread = room.unread;

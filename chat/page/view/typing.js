@@ -33,6 +33,13 @@ export class Typing {
     this.#render();
   }
 
+  /** Forgets who is typing. */
+  clear() {
+    for (const writers of this.#writers.values()) writers.forEach((timer) => clearTimeout(timer));
+    this.#writers.clear();
+    this.#render();
+  }
+
   /** The user is typing. */
   report() {
     const now = performance.now(); // Unlike Date.now(), it is never set back.

@@ -5,7 +5,7 @@
 
 import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
-import { $, find, setText, showAvatar } from './dom.js';
+import { $, clearAvatar, find, setText, showAvatar } from './dom.js';
 import { sentence } from './text.js';
 import { markOf } from './user_picker.js';
 
@@ -48,6 +48,14 @@ export class UserDialog {
     this.#render();
     $('user-dialog').showModal();
     await this.#look();
+  }
+
+  /** Removes the user from the dialog. */
+  clear() {
+    this.#name = null;
+    this.#user = null;
+    clearAvatar(find($('user-dialog'), '.avatar'));
+    for (const id of ['user-name', 'user-state']) $(id).textContent = '';
   }
 
   /** Opens the private conversation with a user. */

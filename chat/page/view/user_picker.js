@@ -34,14 +34,21 @@ export class UserPicker {
 
   /** Opens the list; `chosen(name)` is called with the user who is clicked. */
   choose(title, chosen) {
+    this.clear();
     this.#chosen = chosen;
     $('users-title').textContent = title;
+    openSearch($('users-dialog'), $('users-search'));
+    this.#fetch();
+  }
+
+  /** Removes what was found. */
+  clear() {
+    this.#search += 1;
     this.#found = [];
+    $('users-search').value = '';
     appendInPieces($('users-list'), [], userElement, { first: true });
     $('users-more').hidden = true;
     $('users-note').textContent = '';
-    openSearch($('users-dialog'), $('users-search'));
-    this.#fetch();
   }
 
   async #fetch(after) {
@@ -58,6 +65,7 @@ export class UserPicker {
       appendInPieces($('users-list'), others, elementOf, { first: !after });
       this.#showCount(search);
     } catch (error) {
+      if (number !== this.#search) return;
       setText($('users-note'), errorText(error));
     }
   }

@@ -1,9 +1,12 @@
 //! The end of sessions and accounts.
 
+use std::collections::HashSet;
+
 use super::{
     super::{
         interface::{ClientId, Closing, Effect, EndReason, LogOut, Push},
-        store::{Millis, SessionRow, StoreError, UserId, millis},
+        store::{Millis, RoomId, SessionRow, StoreError, UserId, millis},
+        wire::EventError,
     },
     state::State,
 };
@@ -53,13 +56,32 @@ impl State {
     }
 
     /// Ends the sessions of these tokens, because their user logs out.
-    pub(super) fn log_out(&mut self, LogOut(tokens): &LogOut) -> Result<(), StoreError> {
+    pub(super) fn log_out(&mut self, LogOut { tokens, remove }: &LogOut) -> Result<Result<(), EventError>, StoreError> {
+        let (mut sessions, mut rooms) = (Vec::new(), Vec::new());
         for token in tokens {
             if let Some(session) = self.store.session_of_token(token)? {
-                self.end_session(&session, EndReason::Logout)?;
+                rooms.extend(self.rooms_only_of_session(&session)?);
+                sessions.push(session);
             }
         }
-        Ok(())
+        if let Err(error) = check_confirmed(rooms, remove) {
+            return Ok(Err(error));
+        }
+        for session in sessions {
+            self.end_session(&session, EndReason::Logout)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Returns the rooms that go with a session: a guest is removed with the last one, and may be the last member of
+    /// some rooms.
+    pub(super) fn rooms_only_of_session(&self, session: &SessionRow) -> Result<Vec<RoomId>, StoreError> {
+        match self.store.user(session.user)? {
+            Some(user) if user.is_guest() && self.store.sessions_of(user.id)?.len() == 1 => {
+                self.store.rooms_only_of(user.id)
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Removes a user: ends all sessions, and frees the name. The memberships end soon after.
@@ -74,6 +96,21 @@ impl State {
         self.has_background_work = true;
         Ok(())
     }
+}
+
+/// Checks that a user has confirmed that these `rooms` are removed, because no other member is left.
+///
+/// # Errors
+/// `last_member`, with all of these rooms.
+pub(super) fn check_confirmed(rooms: Vec<RoomId>, confirmed: &[RoomId]) -> Result<(), EventError> {
+    if rooms.is_empty() {
+        return Ok(());
+    }
+    let confirmed: HashSet<_> = confirmed.iter().collect();
+    if rooms.iter().all(|room| confirmed.contains(room)) {
+        return Ok(());
+    }
+    Err(EventError::last_member(rooms.into_iter().map(RoomId::number).collect()))
 }
 
 /// A guest's name becomes free after this time at the latest.

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use super::{
     super::{
         interface::{
-            Account, ClientId, Closing, Credential, Effect, EndReason, FindAccount, FindSession, FoundSession,
-            LimitsView, LogIn, NewSession, Online, Push, SessionEnd, SignInError, SignUp, Topic, Welcome, You,
+            Account, ClientId, Closing, Credential, CurrentSession, Effect, EndReason, FindAccount, FindSession,
+            LimitsView, LogIn, NewSession, Online, OwnAccount, Push, SessionEnd, SignInError, SignUp, Topic, Welcome,
+            You,
         },
         store::{LOBBY, Millis, Role, SessionRow, StoreError, UserId, UserRow, millis},
         token::TokenHash,
@@ -74,10 +75,14 @@ impl State {
     }
 
     /// Returns what a client may know before it signs in, and the user of the first of its tokens that is valid.
-    pub(super) fn find_session(&mut self, FindSession(tokens): &FindSession) -> Result<FoundSession, StoreError> {
+    pub(super) fn find_session(&mut self, FindSession(tokens): &FindSession) -> Result<CurrentSession, StoreError> {
         let session = self.first_valid_session(tokens)?.ok();
+        let account = session.as_ref().and_then(|(_, user)| {
+            let name_key = user.key_of_name().to_owned();
+            Some(OwnAccount { user: user.id, name_key, password_hash: user.password.clone()? })
+        });
         let you = session.map(|(session, user)| (you(&user), self.clock.to_wall(session.expires)));
-        Ok(FoundSession { you, has_accounts: self.store.has_accounts()? })
+        Ok(CurrentSession { you, account, has_accounts: self.store.has_accounts()?, now: self.clock.now() })
     }
 
     /// Returns the session of the first of some tokens that is valid and its user, or a reason why

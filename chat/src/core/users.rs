@@ -10,6 +10,7 @@ use super::{
     },
     call::{Call, Failure, HandlerResult, answer, done, refuse, too_fast},
     data::{AnyPassword, NoData, UserName},
+    sessions::check_confirmed,
     state::{Action, State},
 };
 
@@ -81,18 +82,26 @@ pub(super) fn sessions(call: &mut Call<'_>, _: &NoData) -> HandlerResult {
 #[serde(default)]
 pub(super) struct Revoke {
     session: Option<SessionId>,
+    /// Rooms that may be removed with the last session of a guest.
+    remove: Vec<RoomId>,
 }
 
-/// `revoke`: ends one of the user's sessions, or all except the current one.
+/// `revoke`: ends one of the user's sessions, or all except the current one. A guest must confirm that rooms are removed
+/// of which they are the last member.
 pub(super) fn revoke(call: &mut Call<'_>, data: &Option<Revoke>) -> HandlerResult {
-    match data.as_ref().and_then(|revoke| revoke.session) {
-        None => call.state.end_other_sessions(call.user, call.session)?,
-        Some(id) => match call.state.store.session(id)? {
-            Some(session) if session.user == call.user => call.state.end_session(&session, EndReason::Revoked)?,
-            _ => return refuse("unknown_session", "You have no such session."),
-        },
+    let Some((id, remove)) = data.as_ref().and_then(|Revoke { session, remove }| Some(((*session)?, remove))) else {
+        call.state.end_other_sessions(call.user, call.session)?;
+        return done();
+    };
+    match call.state.store.session(id)? {
+        Some(session) if session.user == call.user => {
+            let rooms = call.state.rooms_only_of_session(&session)?;
+            check_confirmed(rooms, remove).map_err(Failure::Refused)?;
+            call.state.end_session(&session, EndReason::Revoked)?;
+            done()
+        }
+        _ => refuse("unknown_session", "You have no such session."),
     }
-    done()
 }
 
 /// The data of `password`.
@@ -139,7 +148,8 @@ pub(crate) struct RemoveAccount {
 /// confirm that rooms are removed of which they are the last member.
 pub(super) fn remove_account(call: &mut Call<'_>, data: &RemoveAccount) -> HandlerResult {
     call.check_proof(data.proved.as_ref())?;
-    call.state.check_removals(call.user, data.remove.clone())?;
+    let rooms = call.state.store.rooms_only_of(call.user)?;
+    check_confirmed(rooms, &data.remove).map_err(Failure::Refused)?;
     call.state.remove_user(call.user)?;
     done()
 }
@@ -162,19 +172,6 @@ impl State {
             self.rate_limit(Action::Password, user).or_else(too_fast)?;
         }
         Ok(Prover { user, password_hash })
-    }
-
-    /// Checks that all rooms are `confirmed` that go with a user, because no other member is left.
-    ///
-    /// # Errors
-    /// `last_member`, with all of these rooms.
-    fn check_removals(&self, user: UserId, mut confirmed: Vec<RoomId>) -> Result<(), Failure> {
-        let rooms = self.store.rooms_only_of(user)?;
-        confirmed.sort_unstable();
-        if rooms.iter().all(|room| confirmed.binary_search(room).is_ok()) {
-            return Ok(());
-        }
-        Err(Failure::Refused(EventError::last_member(rooms.into_iter().map(RoomId::number).collect())))
     }
 
     /// Ends all sessions of a user except one.

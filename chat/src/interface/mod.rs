@@ -34,8 +34,8 @@ pub(super) use effects::{Audience, Closing, Content, Effect, Topic};
 pub(super) use json::JsonDelivery;
 pub(super) use pushes::{EndReason, LeaveReason, LimitsView, Online, Push, SessionEnd, Welcome};
 pub(super) use requests::{
-    Account, Ask, BeginProof, Callbacks, FindAccount, FindSession, LogIn, LogOut, NewSession, Outcome, Prover, Request,
-    RequestId, SignUp,
+    Account, Ask, BeginProof, Callbacks, CurrentSession, FindAccount, FindSession, LogIn, LogOut, NewSession, Outcome,
+    OwnAccount, Prover, Request, RequestId, SignUp,
 };
 pub(super) use sign_in::{Credential, FoundAccount, FoundSession, Limited, NewClient, SignInError, SignedIn, You};
 pub(super) use views::{DeviceView, MemberView, MessageView, NoticeView, RoomView, SessionView, UserView};
@@ -107,11 +107,18 @@ pub(super) trait ChatCore: Send + Sync {
     /// Creates a guest, whose name must be free, and begins a session.
     fn enter_as_guest(&self, client: NewClient, name: Name, callback: Callback<Result<SignedIn, SignInError>>);
 
-    /// Ends a session on all its connections.
-    fn log_out(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<(), SignInError>>);
+    /// Ends sessions on all their connections, unless a guest is to confirm that rooms are removed.
+    fn log_out(&self, from: IpAddr, request: LogOut, callback: Callback<Result<Result<(), EventError>, SignInError>>);
 
-    /// Finds the session of the first of some tokens that is valid, and what a client may know that has none.
-    fn session(&self, from: IpAddr, tokens: Vec<TokenHash>, callback: Callback<Result<FoundSession, SignInError>>);
+    /// Finds the session of the first of some tokens that is valid, and what a client may know that has none. Renews the
+    /// cookie of the client's device, which is one of `device_cookies`, if the password has changed since.
+    fn session(
+        &self,
+        from: IpAddr,
+        tokens: Vec<TokenHash>,
+        device_cookies: Vec<String>,
+        callback: Callback<Result<FoundSession, SignInError>>,
+    );
 }
 
 /// Receives a result. Called once, on a thread of the core, which it must not block.

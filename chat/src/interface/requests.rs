@@ -9,13 +9,13 @@ use std::{
 use super::{
     super::{
         Name,
-        store::{Millis, UserId},
+        store::{Millis, RoomId, UserId},
         token::TokenHash,
         user_agent::UserAgent,
         wire::EventError,
     },
     client::ClientId,
-    sign_in::{FoundSession, SignInError, You},
+    sign_in::{SignInError, You},
 };
 
 /// Creates an account, or a guest without a password, and begins a session.
@@ -40,9 +40,13 @@ pub(crate) struct LogIn {
     pub(crate) agent: UserAgent,
 }
 
-/// Ends the sessions of these tokens.
+/// Ends the sessions of these tokens. A guest must confirm that rooms are removed of which they are the last member.
 #[derive(Clone, Debug)]
-pub(crate) struct LogOut(pub(crate) Vec<TokenHash>);
+pub(crate) struct LogOut {
+    pub(crate) tokens: Vec<TokenHash>,
+    /// Rooms that may be removed.
+    pub(crate) remove: Vec<RoomId>,
+}
 
 /// Finds the session of the first of some tokens that is valid, and what a client may know that has none.
 #[derive(Clone, Debug)]
@@ -67,6 +71,28 @@ pub(crate) struct NewSession {
     pub(crate) expires: u64,
     /// The present, by the clock for long deadlines.
     pub(crate) now: Millis,
+}
+
+/// The result of looking for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CurrentSession {
+    /// The user, and the latest time at which the session ends, in milliseconds since 1970.
+    pub(crate) you: Option<(You, u64)>,
+    /// The account of the user. `None` for a guest too.
+    pub(crate) account: Option<OwnAccount>,
+    /// Whether the chat has any account.
+    pub(crate) has_accounts: bool,
+    /// The present, by the clock for long deadlines.
+    pub(crate) now: Millis,
+}
+
+/// The account of a user who has signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnAccount {
+    pub(crate) user: UserId,
+    /// The key of the user's name.
+    pub(crate) name_key: String,
+    pub(crate) password_hash: String,
 }
 
 /// The result of looking for an account.
@@ -137,8 +163,8 @@ requests! {
     SignUp => NewSession;
     FindAccount => Account;
     LogIn => NewSession;
-    LogOut => ();
-    FindSession => FoundSession;
+    LogOut => Result<(), EventError>;
+    FindSession => CurrentSession;
     BeginProof => Result<Prover, EventError>;
 }
 

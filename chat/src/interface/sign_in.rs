@@ -21,12 +21,14 @@ pub(crate) struct NewClient {
 }
 
 /// The result of looking for a session.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct FoundSession {
     /// The user, and the latest time at which the session ends, in milliseconds since 1970.
     pub(crate) you: Option<(You, u64)>,
     /// Whether the chat has any account.
     pub(crate) has_accounts: bool,
+    /// A new cookie of the device, if the one that the client has shown is void.
+    pub(crate) device_cookie: Option<DeviceCookie>,
 }
 
 /// The result of looking for an account.

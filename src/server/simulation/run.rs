@@ -14,14 +14,16 @@ use super::{
     super::{
         Remote,
         date::Date,
-        inbound::{Inbound, Mail, Phase},
-        link::LinkState,
+        inbound::{Inbound, Input, Mail},
+        state::State,
         worker::Worker,
     },
+    STEPS,
     app::{Peer, Service},
     client::{Call, Client},
     ledger::{Deferred, Ledger},
     setting::{PROFILES, Pause, PauseCause, Setting},
+    step_name,
 };
 use crate::reactor::{
     Clock, Handler, Key, Next, Readiness, Socket, Turn,
@@ -44,8 +46,12 @@ pub(super) fn run(seed: u64, print: bool) -> Outcome {
     let profile = PROFILES[random.below(PROFILES.len())];
     let setting = Setting::new(profile, &mut random);
     let mut simulation = Simulation::new(setting, random, print);
+    STEPS.take();
     simulation.run();
-    let ledger = simulation.ledger.borrow();
+    let mut ledger = simulation.ledger.borrow_mut();
+    for ((state, step), count) in STEPS.take() {
+        *ledger.counts.entry(step_name(state, step)).or_default() += count;
+    }
     Outcome {
         trace: simulation.network.trace(),
         time: simulation.network.now(),
@@ -125,7 +131,7 @@ impl Handler for Recorder {
 
     fn sweep(&mut self, turn: &mut Turn<'_>) {
         let links = &self.worker.hub.links;
-        let draining = links.iter().filter(|(_, link)| link.state == LinkState::Draining).map(|(key, _)| key);
+        let draining = links.iter().filter(|(_, link)| link.state() == State::Draining).map(|(key, _)| key);
         let draining: Vec<Key> = draining.collect();
         self.worker.sweep(turn);
         for key in draining.into_iter().filter(|key| self.worker.hub.links.get(*key).is_none()) {
@@ -152,9 +158,9 @@ impl Recorder {
     fn check(&self, network: &Network, next: Next) {
         let Worker { hub, inbound, .. } = &self.worker;
         let outgoing: usize = hub.links.iter().map(|(_, link)| link.outbox.allocated_bytes()).sum();
-        assert_eq!(hub.bounds.outgoing(), outgoing, "worker {}: the count of bytes that wait", self.number);
+        assert_eq!(hub.links.bounds.outgoing(), outgoing, "worker {}: the count of bytes that wait", self.number);
         let incoming: usize = inbound.iter().map(Inbound::allocated_bytes).sum();
-        assert_eq!(hub.bounds.incoming(), incoming, "worker {}: the count of unprocessed input", self.number);
+        assert_eq!(hub.links.bounds.incoming(), incoming, "worker {}: the count of unprocessed input", self.number);
         let bound = self.worker.config.max_connection_bytes();
         let is_within = incoming <= bound / 2 && incoming + outgoing <= bound;
         assert!(is_within, "worker {}: {incoming} and {outgoing} bytes of {bound}", self.number);
@@ -164,13 +170,34 @@ impl Recorder {
         assert!(counted <= allowed, "{counted} connections of one address, {allowed} are allowed");
         let own = hub.links.iter().filter(|(_, link)| link.permit.is_some()).count();
         assert_eq!(own, hub.links.len() - hub.over_capacity, "worker {}: each connection is counted", self.number);
-        assert!(hub.dirty.is_empty() && hub.resumable.is_empty() && hub.outgoing.is_empty() && hub.cork.is_empty());
+        assert!(
+            hub.links.dirty.is_empty()
+                && hub.links.resumable.is_empty()
+                && hub.outgoing.is_empty()
+                && hub.cork.is_empty()
+        );
         assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);
         assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
         let scheduled: BTreeSet<Key> = self.worker.run_queue.iter().copied().collect();
+        let mut without_input = inbound.len();
         for (key, link) in hub.links.iter() {
+            let input = &inbound[key.slot as usize].input;
+            without_input -= usize::from(!matches!(input, Input::Dropped));
+            let fits = match link.state() {
+                State::Request => matches!(input, Input::Request(_)),
+                State::AwaitingResponse => matches!(input, Input::Response { .. }),
+                State::AwaitingVerdict => matches!(input, Input::Verdict { .. }),
+                State::Open | State::Closing => matches!(input, Input::Frames { .. }),
+                State::Evicted | State::Truncated => false, // the end of the turn has ended them
+                State::Draining => matches!(input, Input::Dropped) && !link.is_drained(),
+                State::Lingering => matches!(input, Input::Dropped) && link.is_drained(),
+            };
+            assert!(fits, "worker {}: {key:?} has another input than its state needs: {link:?}", self.number);
             assert_eq!(link.scheduled, scheduled.contains(&key), "worker {}: {key:?} is scheduled", self.number);
         }
+        let dropped = inbound.iter().filter(|inbound| matches!(inbound.input, Input::Dropped)).count();
+        assert_eq!(dropped, without_input, "worker {}: an input has no connection", self.number);
+        assert!(hub.links.ended.is_empty(), "worker {}: an end is not handled", self.number);
         if self.worker.hub.congested || next == Next::Done {
             return;
         }
@@ -182,7 +209,7 @@ impl Recorder {
             assert!(!forgotten, "worker {}: {key:?} has room and is forgotten: {link:?}", self.number);
         }
         for (key, link) in hub.links.iter() {
-            let over = link.state == LinkState::Lingering && link.read_closed;
+            let over = link.state() == State::Lingering && link.read_closed;
             assert!(!over || link.scheduled, "worker {}: {key:?} has ended and is forgotten: {link:?}", self.number);
             let stashed = !inbound[key.slot as usize].stash().is_empty() && !self.worker.is_read_paused(key);
             assert!(
@@ -204,12 +231,16 @@ impl Recorder {
             "worker {}: a connection is in a run queue",
             self.number
         );
-        assert!(hub.bounds.failed.is_empty(), "worker {}: a failure is not handled", self.number);
-        assert_eq!((hub.bounds.outgoing(), hub.bounds.incoming()), (0, 0), "worker {}", self.number);
+        assert!(hub.links.ended.is_empty(), "worker {}: a failure is not handled", self.number);
+        assert_eq!((hub.links.bounds.outgoing(), hub.links.bounds.incoming()), (0, 0), "worker {}", self.number);
         assert!(hub.topics.is_at_rest(), "worker {}: a topic is left: {:?}", self.number, hub.topics);
         for inbound in inbound {
             let empty = inbound.stash().is_empty() && inbound.allocated_bytes() == 0 && inbound.unfinished().is_none();
-            assert!(empty && matches!(inbound.phase, Phase::Over), "worker {}: half a connection is left", self.number);
+            assert!(
+                empty && matches!(inbound.input, Input::Dropped),
+                "worker {}: half a connection is left",
+                self.number
+            );
         }
     }
 }

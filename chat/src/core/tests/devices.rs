@@ -76,6 +76,33 @@ fn a_cookie_ends_with_the_password_and_with_the_account() {
 }
 
 #[test]
+fn a_session_renews_the_void_cookie_of_its_device_and_no_other() {
+    let mut chat = TestChat::new();
+    let of_bob = register(&mut chat, "Bob", "a hash");
+    let guest = chat.guest("Guest").unwrap();
+    let token = chat.account("Ada").unwrap();
+    let old = log_in(&mut chat, "Ada", "a hash", None);
+    let device = device_of(&mut chat, "Ada", &old).expect("a known device");
+    let renewed = |chat: &mut TestChat, token: TokenHash, cookie: &str| {
+        let session = chat.request(FindSession(vec![token])).unwrap();
+        let cookie = chat.front.renewed_cookie(&session, &["no cookie".to_owned(), cookie.to_owned()]);
+        cookie.map(|cookie| cookie.as_str().to_owned())
+    };
+    assert_eq!(renewed(&mut chat, token, &old), None, "it is valid");
+    set_password(&chat, "Ada", "another hash");
+    let new = renewed(&mut chat, token, &old).expect("a new cookie");
+    assert_eq!(device_of(&mut chat, "Ada", &new), Some(device));
+    assert_eq!(renewed(&mut chat, token, &new), None);
+    // A session alone makes no device known, nor does it renew the cookie of another account.
+    for cookie in ["", "no cookie", &of_bob] {
+        assert_eq!(renewed(&mut chat, token, cookie), None, "{cookie:?}");
+    }
+    assert_eq!(renewed(&mut chat, guest, &old), None);
+    chat.log_out(&[token]).unwrap();
+    assert_eq!(renewed(&mut chat, token, &old), None, "the session has ended");
+}
+
+#[test]
 fn a_guest_gets_no_cookie() {
     let mut chat = TestChat::new();
     let (result, results) = std::sync::mpsc::channel();

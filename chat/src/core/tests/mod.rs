@@ -243,6 +243,12 @@ impl TestChat {
         self.request(LogIn { user, password_hash: hash.to_owned(), token, agent }).map(|_| token)
     }
 
+    /// Ends the sessions of these tokens, without confirming that rooms are removed.
+    fn log_out(&mut self, tokens: &[TokenHash]) -> Result<(), SignInError> {
+        let request = LogOut { tokens: tokens.to_vec(), remove: Vec::new() };
+        self.request(request).map(|logged_out| logged_out.expect("no room is removed"))
+    }
+
     /// Sends an event with passwords. The hasher's thread goes on: see [`process_queue`](Self::process_queue).
     fn prove(&mut self, connection: ClientId, event: &Value) {
         let text = event.to_string();

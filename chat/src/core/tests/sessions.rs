@@ -30,7 +30,7 @@ fn a_connection_without_a_session_is_closed_after_ten_seconds() {
 fn the_first_valid_token_of_several_counts_and_all_log_out() {
     let mut chat = chat();
     let [ada, ben, old] = ["Ada", "Ben", "Old"].map(|name| chat.account(name).unwrap());
-    chat.request(LogOut(vec![old])).unwrap();
+    chat.log_out(&[old]).unwrap();
     let unknown = Token::random().hash();
     for tokens in [vec![unknown, ada], vec![ada, unknown], vec![old, unknown, ada], vec![ada, ben]] {
         let connection = chat.open(Credential::Tokens(tokens.clone()));
@@ -38,7 +38,7 @@ fn the_first_valid_token_of_several_counts_and_all_log_out() {
         let you = chat.request(FindSession(tokens.clone())).unwrap().you;
         assert_eq!(you.map(|(you, _)| you.name), Some("Ada".to_owned()));
     }
-    chat.request(LogOut(vec![unknown, ada, ben])).unwrap();
+    chat.log_out(&[unknown, ada, ben]).unwrap();
     assert_eq!(chat.request(FindSession(vec![ada, ben])).unwrap().you, None);
 }
 
@@ -118,6 +118,50 @@ fn a_guest_is_removed_with_the_last_session_and_the_name_becomes_free() {
     chat.account("Guest").unwrap();
     let history = chat.call(bob, "history", json!({ "room": LOBBY })).unwrap();
     assert_eq!(history["messages"][0]["gone"], true);
+}
+
+#[test]
+fn a_guest_who_ends_their_session_confirms_each_room_that_is_removed_with_it() {
+    for revokes in [false, true] {
+        let mut chat = TestChat::new();
+        let token = chat.guest("Guest").unwrap();
+        let (guest, bob) = (chat.connect(token), chat.connect_user("Bob"));
+        let [alone, shared] = ["Alone", "Shared"].map(|name| chat.create(guest, name, "public"));
+        chat.join(bob, shared).unwrap();
+        let sessions = chat.call(guest, "sessions", json!({})).unwrap();
+        let session = &sessions["sessions"][0]["session"];
+        // The error has the rooms that are to be confirmed.
+        let end = |chat: &mut TestChat, remove: &[u64]| -> Result<(), Value> {
+            if revokes {
+                chat.clear_output();
+                chat.send(guest, &json!(["revoke", { "session": session, "remove": remove }, 1]));
+                let reply = chat.take_output(guest).into_iter().find(|event| event[2] == 1).expect("a reply");
+                return if reply[0] == "ack" { Ok(()) } else { Err(reply[1]["rooms"].clone()) };
+            }
+            let rooms = |rooms: &[u64]| serde_json::from_value(json!(rooms)).unwrap();
+            let ended = chat.request(LogOut { tokens: vec![token], remove: rooms(remove) }).unwrap();
+            ended.map_err(|error| json!(error.rooms))
+        };
+        assert_eq!(end(&mut chat, &[]), Err(json!([alone])), "revokes: {revokes}");
+        assert_eq!(end(&mut chat, &[shared, 1_000_000]), Err(json!([alone])));
+        assert!(chat.request(FindSession(vec![token])).unwrap().you.is_some(), "the session goes on");
+        chat.call(bob, "leave", json!({ "room": shared })).unwrap();
+        assert_eq!(end(&mut chat, &[alone]), Err(json!([alone, shared])));
+        assert_eq!(end(&mut chat, &[shared, alone]), Ok(()));
+        assert_eq!(chat.request(FindSession(vec![token])).unwrap().you, None);
+        chat.join(bob, alone).expect_err("the room is gone");
+        chat.account("Guest").expect("the name is free");
+    }
+}
+
+#[test]
+fn an_account_keeps_its_rooms_when_its_last_session_ends() {
+    let mut chat = TestChat::new();
+    let token = chat.account("Ada").unwrap();
+    let (ada, bob) = (chat.connect(token), chat.connect_user("Bob"));
+    let alone = chat.create(ada, "Alone", "public");
+    chat.log_out(&[token]).unwrap();
+    chat.join(bob, alone).unwrap();
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn a_session_ends_even_if_that_cannot_be_written() {
     let ada = chat.connect(token);
     chat.clear_output();
     chat.state.store.refuse_writes(true).unwrap();
-    assert_eq!(chat.request(LogOut(vec![token])), Err(SignInError::Storage));
+    assert_eq!(chat.log_out(&[token]), Err(SignInError::Storage));
     assert_eq!(chat.take_output(ada), [Value::Null; 0], "nothing is sent if logging out failed");
     chat.advance(Duration::from_secs(31 * 24 * 60 * 60));
     assert_eq!(chat.pushes_of(ada, "expired"), [json!({ "reason": "idle" })]);

@@ -28,7 +28,8 @@ fn while_the_database_is_locked_clients_get_an_error_and_the_thread_can_stop() {
     let TestChat { state, delivery, front, commands, .. } = TestChat::start(store, ChatConfig::default());
     let (result, results) = std::sync::mpsc::channel();
     let callback = move |logged_out| result.send(logged_out).unwrap();
-    front.log_out(Ipv4Addr::LOCALHOST.into(), vec![Token::random().hash()], Box::new(callback));
+    let request = LogOut { tokens: vec![Token::random().hash()], remove: Vec::new() };
+    front.log_out(Ipv4Addr::LOCALHOST.into(), request, Box::new(callback));
     front.stop();
     run(state, commands, &delivery);
     assert_eq!(results.recv(), Ok(Err(SignInError::Storage)));

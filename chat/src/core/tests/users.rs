@@ -116,12 +116,12 @@ fn logging_out_ends_a_session_on_all_its_connections() {
     let token = chat.account("Ada").unwrap();
     let connections = [chat.connect(token), chat.connect(token)];
     chat.clear_output();
-    chat.request(LogOut(vec![token])).unwrap();
+    chat.log_out(&[token]).unwrap();
     for connection in connections {
         assert_eq!(chat.take_output(connection), [json!(["expired", { "reason": "logout" }])]);
     }
     assert_eq!(chat.request(FindSession(vec![token])).map(|session| session.you), Ok(None));
-    chat.request(LogOut(vec![token])).expect("repeating it changes nothing");
+    chat.log_out(&[token]).expect("repeating it changes nothing");
 }
 
 #[test]
@@ -340,6 +340,10 @@ fn an_account_is_not_deleted_with_rooms_of_its_own_unless_the_user_confirms_each
         assert_eq!(error[1]["code"], "last_member");
         error[1]["rooms"].clone()
     };
+    // A wrong password is refused first, and no room is named.
+    chat.prove(ada, &json!(["delete_account", { "password": "another password" }, 1]));
+    chat.process_queue();
+    assert_eq!(chat.take_output(ada)[0][1], json!({ "code": "bad_credentials", "message": "The password is wrong." }));
     chat.prove(ada, &delete(json!([shared])));
     chat.process_queue();
     assert_eq!(refused(&chat), json!([alone]));

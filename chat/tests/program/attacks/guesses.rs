@@ -9,7 +9,7 @@ use super::{
     chat,
     signing_in::{log_in_from, refusal},
 };
-use crate::support::chat_user::{AS_JSON, ChatUser, PASSWORD, account, log_in, post, request_over};
+use crate::support::chat_user::{AS_JSON, ChatUser, PASSWORD, account, log_in, post, request, request_over};
 
 const NEW_PASSWORD: &str = "another horse";
 
@@ -158,6 +158,38 @@ fn ap_01_a_device_is_a_stranger_after_a_change_of_the_password() {
     let mut ann = ChatUser::with_token(address, &log_in(address, "Ann"));
     ann.ask("password", json!({"old": PASSWORD, "new": NEW_PASSWORD})).unwrap();
     assert_eq!(owner.log_in(NEW_PASSWORD).0, 200, "with a new cookie");
+    use_up_guesses(address);
+    assert_eq!(thief.log_in(NEW_PASSWORD), (429, "too_fast".to_owned()));
+    assert_eq!(owner.log_in(NEW_PASSWORD).0, 200);
+}
+
+#[test]
+fn ap_01_the_device_that_changes_the_password_stays_known() {
+    let program = chat(&behind_proxy());
+    let address = program.address();
+    let [mut thief, mut owner] = ["10.3.0.1", "10.3.1.1"].map(|from| Browser::new(address, from));
+    assert_eq!(thief.sign_in("/api/register", PASSWORD).0, 201);
+    let answer = log_in_from(&mut Raw::connect(address), owner.from, &login(PASSWORD), None);
+    let session = answer.headers("Set-Cookie").find(|cookie| cookie.starts_with("switchboard-session=")).unwrap();
+    let session = session.split(';').next().unwrap().to_owned();
+    owner.cookie = Some(device_cookie(&answer));
+    let device_cookies = |cookies: &str| {
+        let answer = request(address, "GET", "/api/session", &[("Cookie", cookies)], "");
+        assert_eq!(answer.status, 200);
+        answer.headers("Set-Cookie").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let own = |owner: &Browser| format!("{session}; {}", owner.cookie.as_deref().unwrap());
+    let none: [String; 0] = [];
+    assert_eq!(device_cookies(&own(&owner)), none, "the cookie is valid");
+    let mut ann = ChatUser::with_token(address, session.split_once('=').unwrap().1);
+    ann.ask("password", json!({"old": PASSWORD, "new": NEW_PASSWORD})).unwrap();
+    let renewed = device_cookies(&own(&owner));
+    assert_eq!(renewed.len(), 1, "{renewed:?}");
+    assert!(renewed[0].contains("; Path=/; Max-Age=7776000; HttpOnly; SameSite=Strict"), "{renewed:?}");
+    owner.cookie = renewed[0].split(';').next().map(str::to_owned);
+    assert_eq!(device_cookies(&own(&owner)), none, "it is valid again");
+    // Without the session nothing is renewed.
+    assert_eq!(device_cookies(thief.cookie.as_deref().unwrap()), none);
     use_up_guesses(address);
     assert_eq!(thief.log_in(NEW_PASSWORD), (429, "too_fast".to_owned()));
     assert_eq!(owner.log_in(NEW_PASSWORD).0, 200);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use switchboard_tests::server::LONG;
 
 use super::{LOBBY, PLENTY, chat, generous_chat, words};
-use crate::support::chat_user::{ChatUser, End, PASSWORD, account, guest, json_of, log_in, post, request};
+use crate::support::chat_user::{AS_JSON, ChatUser, End, PASSWORD, account, guest, json_of, log_in, post, request};
 
 /// Checks the last event for a session that has ended, and the close code after it.
 #[track_caller]
@@ -322,4 +322,28 @@ fn ap_01_the_list_of_sessions_shows_nothing_that_a_client_has_made_up() {
     let (unknown, app) = (json!({"program": null, "system": null}), json!({"program": "app", "system": null}));
     let firefox = json!({"program": "Firefox", "system": "Windows"});
     assert_eq!(devices, [firefox, app.clone(), app, unknown.clone(), unknown]);
+}
+
+#[test]
+fn ap_01_a_guest_logs_out_only_after_naming_the_rooms_that_are_removed() {
+    let program = generous_chat();
+    let address = program.address();
+    let token = guest(address, "Ann");
+    let mut ann = ChatUser::with_token(address, &token);
+    let room = ann.ask("create", json!({"name": "Garden"})).unwrap()["room"]["room"].clone();
+    let bearer = format!("Bearer {token}");
+    let log_out = |fields: &[(&str, &str)], body: &str| {
+        let fields = [&[("Authorization", &*bearer)], fields].concat();
+        request(address, "POST", "/api/logout", &fields, body)
+    };
+    let answer = log_out(&[], "");
+    assert_eq!((answer.status, answer.header("Set-Cookie")), (409, None));
+    let error = &json_of(&answer)["error"];
+    assert_eq!((&error["code"], &error["rooms"]), (&json!("last_member"), &json!([room])));
+    let confirmed = json!({"remove": [room]}).to_string();
+    assert_eq!(log_out(&[], &confirmed).status, 415, "a body must say that it is JSON");
+    assert_eq!(log_out(&[AS_JSON], r#"{"remove": "all"}"#).status, 400);
+    assert!(ann.ask("beat", Value::Null).is_ok(), "the session goes on");
+    assert_eq!(log_out(&[AS_JSON], &confirmed).status, 204);
+    expect_expired(&mut ann, "logout");
 }

@@ -63,7 +63,7 @@ pub(super) const GRAMMAR: &[(&str, &[(&str, Field)])] = {
         ("block", &[("name", UserName)]),
         ("unblock", &[("name", UserName)]),
         ("sessions", &[]),
-        ("revoke", &[("session", Session)]),
+        ("revoke", &[("session", Session), ("remove", Rooms)]),
         ("password", &[("old", Password), ("new", Password)]),
         ("delete_account", &[("password", Password), ("remove", Rooms)]),
         ("notice", &[("text", Text)]),

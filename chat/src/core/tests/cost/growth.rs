@@ -115,8 +115,8 @@ const OTHER_WORK: &[Work] = &[
         Box::new(move |state| drop(state.log_in(&request).unwrap()))
     }),
     ("<log out>", |filled| {
-        let request = LogOut(vec![filled.token.hash()]);
-        Box::new(move |state| state.log_out(&request).unwrap())
+        let request = LogOut { tokens: vec![filled.token.hash()], remove: Vec::new() };
+        Box::new(move |state| state.log_out(&request).unwrap().unwrap())
     }),
     (REMOVE_USER, |filled| {
         let user = filled.user();

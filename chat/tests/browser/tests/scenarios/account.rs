@@ -132,3 +132,24 @@ fn each_session_has_the_name_of_its_browser_and_system() {
     phone.click_on("$$('#session-list button').find((button) => button.checkVisibility())");
     ada.wait_for("!$('#sign-in').hidden");
 }
+
+#[test]
+fn the_browser_that_changes_the_password_stays_a_known_device() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    let device_cookie = || {
+        let cookies = ada.call("Network.getCookies", json!({}))["cookies"].take();
+        let cookies = cookies.as_array().expect("cookies");
+        let of_device = cookies.iter().find(|cookie| cookie["name"] == "switchboard-device");
+        of_device.expect("a cookie of the device")["value"].clone()
+    };
+    let before = device_cookie();
+    ada.click("#account-open");
+    ada.click("#password-change summary");
+    ada.fill("#password-old", "correct horse battery staple");
+    ada.fill("#password-new", "another long secret");
+    ada.press("Enter");
+    let requests = "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/api/session')).length";
+    ada.wait_for_value(requests, 2);
+    assert_ne!(device_cookie(), before);
+}

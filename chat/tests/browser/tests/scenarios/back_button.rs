@@ -87,3 +87,27 @@ fn a_room_that_is_left_or_lost_leaves_no_entry_behind() {
     ada.evaluate("$('#logout').click()");
     ada.wait_for_value("[$('#sign-in').hidden, location.hash, history.state]", json!([false, "", null]));
 }
+
+#[test]
+fn a_reload_while_a_dialog_is_open_leaves_no_entry_behind() {
+    let chat = Chat::open(&[]);
+    let _ben = chat.user("Ben");
+    let ada = chat.visitor("Ada", PHONE);
+    ada.register();
+    ada.open("Lobby");
+    ada.click("#details-toggle");
+    ada.click("#member-list [data-user=Ben]");
+    ada.wait_for_value(SHOWN, json!([["user-dialog"], "shown", "Lobby"]));
+    ada.wait_for_value("history.state", json!({"layer": 2}));
+    ada.evaluate("location.reload()");
+    ada.wait_for("document.body.dataset.ready === '' && $('#connection').dataset.state === 'open'");
+    ada.wait_for_value(SHOWN, json!([[], "hidden", "Lobby"]));
+    ada.wait_for_value("history.state", json!(null));
+    // What is opened now is closed by the back button, and the next press leaves the room.
+    ada.click("#details-toggle");
+    ada.wait_for_value(SHOWN, json!([[], "shown", "Lobby"]));
+    back(&ada);
+    ada.wait_for_value(SHOWN, json!([[], "hidden", "Lobby"]));
+    back(&ada);
+    ada.wait_for_value(SHOWN, json!([[], "hidden", null]));
+}

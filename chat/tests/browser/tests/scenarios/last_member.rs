@@ -1,7 +1,7 @@
 //! The last member of a room is told what is deleted, and agrees first.
 
 use serde_json::json;
-use switchboard_browser::{Chat, Display, User};
+use switchboard_browser::{Chat, Display, Expected, User};
 
 const QUESTION: &str = "$('#ask-text').textContent.replace(/[\\u2068\\u2069]/g, '')";
 
@@ -100,4 +100,71 @@ fn nothing_is_offered_that_cannot_be_done_with_a_user_who_is_gone() {
     ada.wait_for(&format!("{QUESTION}.includes('will be deleted')"));
     ada.click("#ask-yes");
     ada.wait_for_value("$$('#direct-list [data-room]').length", 0);
+}
+
+#[test]
+fn a_password_is_checked_before_rooms_are_named_and_an_error_stands_beside_its_field() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    ada.create_room("Shed", "invited");
+    ada.click("#account-open");
+    ada.click("#delete-account");
+    // Not all messages stay: the rooms are named only after the password.
+    ada.wait_for(&format!("{QUESTION}.includes('except where no one else is left')"));
+    ada.fill("#ask-input", "not my password");
+    let wrong = "[$('#ask-note').textContent, $('#ask-input').checkVisibility(), document.activeElement.id]";
+    ada.press("Enter");
+    ada.wait_for_value(wrong, json!(["Wrong password.", true, "ask-input"]));
+    ada.write("correct horse battery staple");
+    ada.press("Enter");
+    ada.wait_for(&format!("{QUESTION}.includes('last member of Shed')"));
+    ada.wait_for("$('#ask-dialog').contains(document.activeElement)");
+    // The password is another one by the time that the user agrees.
+    ada.evaluate(
+        "void ((send) => {
+            WebSocket.prototype.send = function (text) {
+                send.call(this, text.includes('delete_account') ? text.replace('staple', 'stapler') : text);
+                WebSocket.prototype.send = send;
+            };
+        })(WebSocket.prototype.send)",
+    );
+    ada.click("#ask-yes");
+    ada.wait_for_value(wrong, json!(["Wrong password.", true, "ask-input"]));
+    ada.write("correct horse battery staple");
+    ada.press("Enter");
+    ada.wait_for(&format!("{QUESTION}.includes('last member of Shed')"));
+    ada.click("#ask-yes");
+    ada.wait_for_value("$('#sign-in-lead').textContent", "Your account has been deleted.");
+}
+
+#[test]
+fn a_guest_who_signs_out_is_told_which_rooms_are_deleted() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::Refused(409));
+    let [ben, eve] = ["Ben", "Eve"].map(|name| chat.visitor(name, Display::default()));
+    ben.register();
+    eve.click_on("$('#mode-guest').parentElement");
+    eve.fill("#name", "Eve");
+    eve.press("Enter");
+    eve.wait_until_connected();
+    eve.create_room("Garden", "public");
+    eve.create_room("Shed", "invited");
+    ben.evaluate("void (location.hash = '#room-2')");
+    ben.click("#preview-join");
+    eve.click("#account-open");
+    eve.click("#logout");
+    eve.wait_for(&format!("{QUESTION}.includes('as a guest')"));
+    eve.click("#ask-yes");
+    let rooms = "You’re the last member of Shed. If you sign out, that room and all its messages will be deleted. \
+        This can’t be undone.";
+    eve.wait_for_value(QUESTION, rooms);
+    eve.click("#ask-no");
+    // Nothing has happened.
+    eve.wait_for_value("[$('#sign-in').hidden, $('#ask-dialog').open]", json!([true, false]));
+    eve.click("#logout");
+    eve.click("#ask-yes");
+    eve.wait_for_value(QUESTION, rooms);
+    eve.click("#ask-yes");
+    eve.wait_for_value("[$('#sign-in').hidden, $('#ask-dialog').open]", json!([false, false]));
+    ben.wait_for_value("$('#members-title').textContent", "1 member");
 }

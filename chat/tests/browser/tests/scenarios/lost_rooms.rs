@@ -138,3 +138,43 @@ fn a_tap_outside_a_dialog_only_closes_it() {
     ada.wait_for("!$('#account-dialog').open");
     ada.wait_for_value("$('#text').value", "A draft");
 }
+
+#[test]
+fn a_draft_is_shown_again_if_its_room_was_left_elsewhere() {
+    let chat = Chat::open(&[]);
+    chat.browser.expect(Expected::NoConnection);
+    let ada = chat.user("Ada");
+    for room in ["Attic", "Barn", "Cellar", "Den"] {
+        ada.create_room(room, "public");
+        ada.fill("#text", &format!("About the {room}"));
+    }
+    let elsewhere = chat.visitor("Ada", Display::default());
+    elsewhere.sign_in();
+    elsewhere.wait_until_connected();
+    let leave = |room: &str| {
+        elsewhere.open(room);
+        elsewhere.wait_for_value("$('#members-title').textContent", "1 member");
+        elsewhere.click("#leave");
+        elsewhere.click("#ask-yes");
+        elsewhere.wait_for_value("$('#room-name').textContent", "Lobby");
+    };
+    let notices = "$$('.notice bdi').map(({ textContent }) => textContent)";
+    // The open room, and another one.
+    leave("Den");
+    ada.wait_for_value(notices, json!(["About the Den"]));
+    leave("Cellar");
+    ada.wait_for_value(notices, json!(["About the Den", "About the Cellar"]));
+    // While there is no connection, and while the page is loaded again.
+    ada.network.cut();
+    ada.wait_until_disconnected();
+    leave("Barn");
+    ada.network.restore();
+    ada.wait_for_value(notices, json!(["About the Den", "About the Cellar", "About the Barn"]));
+    ada.network.cut();
+    ada.wait_until_disconnected();
+    leave("Attic");
+    ada.network.restore();
+    ada.evaluate("location.reload()");
+    ada.wait_for_value(notices, json!(["About the Attic"]));
+    ada.wait_for_value("[$('#room-name').textContent, $('#text').value]", json!(["Lobby", ""]));
+}

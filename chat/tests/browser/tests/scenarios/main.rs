@@ -2,6 +2,7 @@
 
 mod accessibility;
 mod account;
+mod addresses;
 mod back_button;
 mod clock;
 mod conversations;
@@ -31,6 +32,7 @@ mod restored_data;
 mod rooms;
 mod sessions;
 mod settings;
+mod signed_out;
 mod tab_stops;
 mod text_direction;
 mod unread;

@@ -215,8 +215,25 @@ fn the_member_list_keeps_its_loaded_pages_when_it_refreshes() {
     let shown = "[$('#members-title').textContent, $$('#member-list [data-user]').length]";
     let cleo = chat.user("Cleo");
     cleo.wait_for_value(shown, json!(["203 members", 200]));
+    // A refresh that began before the second page is answered after it.
+    cleo.evaluate(
+        "void ((send) => {
+            WebSocket.prototype.send = function (text) {
+                if (!text.startsWith('[\"members\"')) {
+                    send.call(this, text);
+                    return;
+                }
+                window.sendHeld = () => send.call(this, text);
+                WebSocket.prototype.send = send;
+            };
+        })(WebSocket.prototype.send)",
+    );
+    cleo.click("#details-close");
+    cleo.click("#details-toggle");
+    cleo.wait_for("window.sendHeld");
     cleo.click("#members-more");
     cleo.wait_for_value(shown, json!(["203 members", 203]));
+    cleo.evaluate("void window.sendHeld()");
     let _dan = chat.user("Dan");
     cleo.wait_for_value(shown, json!(["204 members", 204]));
 }
