@@ -52,7 +52,12 @@ model.follow(client); // First: the model is up to date when a view gets an even
 
 const userDialog = new UserDialog({ client, model, open });
 const userPicker = new UserPicker({ client, model });
-const conversation = new Conversation({ client, model, openUser: (name) => userDialog.show(name, conversation.room) });
+const conversation = new Conversation({
+  client,
+  model,
+  openUser: (name) => userDialog.show(name, conversation.room),
+  edit: (text) => composer.insert(text),
+});
 const typing = new Typing({ client, model });
 const composer = new Composer({
   model,

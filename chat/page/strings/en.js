@@ -123,6 +123,7 @@ export const strings = {
     sending: 'Sending…',
     waiting: 'Waiting for connection',
     retry: 'Retry',
+    edit: 'Edit',
     discard: 'Discard',
     blocked: 'Message hidden because you blocked this person.',
     deleted: 'This message was deleted.',

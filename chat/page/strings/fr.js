@@ -122,6 +122,7 @@ export const strings = {
     sending: 'Envoi…',
     waiting: 'En attente de connexion',
     retry: 'Réessayer',
+    edit: 'Modifier',
     discard: 'Annuler l’envoi',
     blocked: 'Message masqué\u00A0: vous avez bloqué cette personne.',
     deleted: 'Ce message a été supprimé.',

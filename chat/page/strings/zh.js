@@ -121,6 +121,7 @@ export const strings = {
     sending: '正在发送…',
     waiting: '等待连接',
     retry: '重试',
+    edit: '编辑',
     discard: '取消发送',
     blocked: '消息已隐藏：您已屏蔽此用户。',
     deleted: '此消息已被删除。',

@@ -9,6 +9,10 @@ import { nameElement, sentence, showSentence, showText, tagElement } from './tex
 const GROUPED_WITHIN = 5 * 60_000;
 const MAX_LINES = 40; // of a message before it is folded, since line breaks alone could fill the log
 
+// Errors about a text, which the user can change, and others that sending it again does not change either.
+const TEXT_ERRORS = ['empty', 'too_long', 'bad_data', 'bad_event', 'bad_json', 'bad_key'];
+const FINAL_ERRORS = [...TEXT_ERRORS, 'unknown_event', 'unknown_message', 'unknown_person', 'yourself'];
+
 let lastPart = 0; // the number of the last element that has an id
 
 // In the browser's locale, which may differ from the language of the texts.
@@ -41,6 +45,13 @@ export function unsentElement({ key, data }, you) {
   find(element, '.delete').remove();
   label(element, ['.name', '.text', '.delivery']);
   return element;
+}
+
+/** Shows what the user can do with a message that could not be sent. */
+export function showChoices(element, { state, error }) {
+  find(element, '.choices').hidden = state !== 'failed';
+  find(element, '.retry').hidden = FINAL_ERRORS.includes(error?.code);
+  find(element, '.edit').hidden = !TEXT_ERRORS.includes(error?.code);
 }
 
 /** Replaces the text of a deleted message. `by` is the name of the user who has deleted it, unless it is the author. */

@@ -85,7 +85,7 @@ fn no_name_looks_like_words_of_the_page() {
         user.open_room_search();
         user.click("#found-rooms li:first-child button");
         user.click("#preview-join");
-        user.wait_for("$('#member-list [data-user=Ben]')");
+        user.wait_for_value("$('#room-name').textContent", "Den and all you have");
     }
     you.say("To be deleted");
     let message = format!(".log:not([hidden]) .message[data-from=\"{YOU}\"]");
