@@ -149,7 +149,8 @@ fn the_browser_that_changes_the_password_stays_a_known_device() {
     ada.fill("#password-old", "correct horse battery staple");
     ada.fill("#password-new", "another long secret");
     ada.press("Enter");
-    let requests = "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/api/session')).length";
+    let requests =
+        "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/api/session')).length";
     ada.wait_for_value(requests, 2);
     assert_ne!(device_cookie(), before);
 }

@@ -22,7 +22,10 @@ fn sees_at(user: &User, fragment: &str, expected: &Value) {
 /// Loads the page again, at a fragment.
 #[track_caller]
 fn load_at(user: &User, fragment: &str) {
-    user.evaluate(&format!("void (history.replaceState(null, '', {}), location.reload())", json!(format!("/{fragment}"))));
+    user.evaluate(&format!(
+        "void (history.replaceState(null, '', {}), location.reload())",
+        json!(format!("/{fragment}"))
+    ));
     user.wait_for("document.body.dataset.ready === ''");
 }
 
