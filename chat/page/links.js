@@ -5,14 +5,14 @@
  * touches is no address. The time is proportional to the text.
  */
 
+import { BLANK_GLYPHS, IGNORABLE } from './blank.js';
+
 // Quotation marks, and the punctuation of Chinese and Japanese, which has no space after it, end an address.
 const ENDS = '\\s<>"\'`‘’“”„«»‹›，。；：！？、《》〈〉「」『』【】〔〕';
-// Controls except white space, formats, and what is not assigned; the property Default_Ignorable_Code_Point; blank
-// glyphs; white space that has no width, or hardly any.
+// Controls except white space, formats, and what is not assigned; what is ignorable or blank; white space that has no
+// width, or hardly any.
 const HIDDEN = '\\0-\\x08\\x0E-\\x1F\\x7F-\\x9F\\p{Cf}\\p{Cn}\\p{Co}\\p{Cs}'
-  + '\\u034F\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u3164\\uFE00-\\uFE0F\\uFFA0\\u{E0000}-\\u{E0FFF}'
-  + '\\u2800\\uFFFC\\u{13441}\\u{13442}\\u{1D159}'
-  + '\\v\\f\\u200A\\u2028\\u2029\\uFEFF';
+  + `${IGNORABLE}${BLANK_GLYPHS}\\v\\f\\u200A\\u2028\\u2029\\uFEFF`;
 // An emoji may have a variation selector, which changes nothing else.
 const ADDRESS = new RegExp(`\\bhttps?:\\/\\/(?:\\p{Extended_Pictographic}\\uFE0F|[^${ENDS}${HIDDEN}])+`, 'giu');
 const IS_HIDDEN = new RegExp(`[${HIDDEN}]`, 'u');

@@ -35,6 +35,7 @@ import { focusChangedLanguage, startSettings } from './view/settings.js';
 import { SignIn } from './view/sign_in.js';
 import { startRoomSearch } from './view/room_search.js';
 import { clearNotices, showNotice, startNotices } from './view/notices.js';
+import { sentence } from './view/text.js';
 import { UserPicker } from './view/user_picker.js';
 import { UserDialog } from './view/user_dialog.js';
 import { clearFilter, startRooms } from './view/rooms.js';
@@ -51,7 +52,12 @@ model.follow(client); // First: the model is up to date when a view gets an even
 
 const userDialog = new UserDialog({ client, model, open });
 const userPicker = new UserPicker({ client, model });
-const conversation = new Conversation({ client, model, openUser: (name) => userDialog.show(name, conversation.room) });
+const conversation = new Conversation({
+  client,
+  model,
+  openUser: (name) => userDialog.show(name, conversation.room),
+  edit: (text) => composer.insert(text),
+});
 const typing = new Typing({ client, model });
 const composer = new Composer({
   model,
@@ -150,7 +156,7 @@ narrow.addEventListener('change', () => {
 });
 
 client.on('gone', ({ room, reason }) => {
-  if (reason !== 'left') toast(t(`gone.${reason}`, { name: model.nameOf(room) }));
+  if (reason !== 'left') toast(sentence(`gone.${reason}`, { name: model.nameOf(room) }));
   if (room === conversation.room || room === preview.room) clearAddress();
   client.pending.forEach(returnUnsent);
   returnDraft(room);
@@ -209,7 +215,7 @@ client.on('welcome', ({ you, limits, notices }) => {
   const { room } = conversation;
   const isGone = room !== null && !model.rooms.has(room);
   if (isGone) {
-    toast(t('gone.meanwhile', { name: model.nameOf(room) }));
+    toast(sentence('gone.meanwhile', { name: model.nameOf(room) }));
     clearAddress();
   }
   const wasAway = !$('sign-in').hidden;

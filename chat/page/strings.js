@@ -46,14 +46,17 @@ export function t(key, values = {}) {
   return pieces(key, values).map(({ text }) => text).join('');
 }
 
-/** Returns the pieces of such a text, `{text, name}`. `name` is that of an inserted value, or else undefined. */
+/**
+ * Returns the pieces of such a text, `{text, name}`. `name` is that of an inserted value, or else undefined. Each value
+ * of a list is a piece.
+ */
 export function pieces(key, values) {
   let text = key.split('.').reduce((part, name) => part?.[name], strings);
   if (typeof text === 'object') text = text[plurals.select(values.count)] ?? text.other;
   if (typeof text !== 'string') throw new Error(`strings/${language}.js has no ${key}`);
   // Every other piece is a name in braces.
-  return text.split(/\{(\w+)\}/).map((piece, index) => (
-    index % 2 === 0 ? { text: piece } : { text: shown(values[piece] ?? limits[piece]), name: piece }
+  return text.split(/\{(\w+)\}/).flatMap((piece, index) => (
+    index % 2 === 0 ? { text: piece } : piecesOf(values[piece] ?? limits[piece], piece)
   ));
 }
 
@@ -87,7 +90,12 @@ export function translatePage(root) {
   for (const { content } of root.querySelectorAll('template')) translatePage(content);
 }
 
+function piecesOf(value, name) {
+  if (!Array.isArray(value)) return { text: shown(value), name };
+  return lists.formatToParts(value.map(isolated))
+    .map(({ type, value: text }) => (type === 'element' ? { text, name } : { text }));
+}
+
 function shown(value) {
-  if (typeof value === 'number') return numbers.format(value);
-  return Array.isArray(value) ? lists.format(value.map(isolated)) : isolated(value);
+  return typeof value === 'number' ? numbers.format(value) : isolated(value);
 }

@@ -1,7 +1,8 @@
 //! Which texts show nothing.
 //!
 //! A character shows something by itself unless Unicode's properties say that it is white space, a control, ignorable,
-//! or a mark on another character. A few symbols and letters are blank by definition, which no property says.
+//! a mark on another character, for private use, or not assigned. A few symbols and letters are blank by definition,
+//! which no property says. The page has the same rule: `page/blank.js`.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
@@ -23,22 +24,23 @@ fn is_visible(c: char) -> bool {
         Is::Control | Is::Surrogate | Is::SpaceSeparator | Is::LineSeparator | Is::ParagraphSeparator => false,
         Is::Format => PREPENDED_MARKS.contains(&c),
         Is::NonspacingMark | Is::EnclosingMark => false,
-        // Later versions of Unicode add characters, most of them visible, but never noncharacters.
-        Is::Unassigned => !is_noncharacter(c) && !is_ignorable(c),
+        Is::Unassigned => is_of_later_version(c),
         Is::LowercaseLetter | Is::UppercaseLetter | Is::TitlecaseLetter | Is::ModifierLetter => true,
         Is::DecimalNumber | Is::LetterNumber | Is::OtherNumber | Is::SpacingMark => true,
         Is::ConnectorPunctuation | Is::DashPunctuation | Is::OpenPunctuation | Is::ClosePunctuation => true,
         Is::InitialPunctuation | Is::FinalPunctuation | Is::OtherPunctuation => true,
         Is::MathSymbol | Is::CurrencySymbol | Is::ModifierSymbol => true,
-        // A font shows its own character, or a box.
-        Is::PrivateUse => true,
+        // A box at best. Fonts give it any shape, or none.
+        Is::PrivateUse => false,
         Is::OtherLetter | Is::OtherSymbol => !is_blank_glyph(c) && !is_ignorable(c),
     }
 }
 
-fn is_noncharacter(c: char) -> bool {
-    let code_point = u32::from(c);
-    matches!(c, '\u{FDD0}'..='\u{FDEF}') || code_point & 0xFFFE == 0xFFFE
+/// Returns whether a character that is not assigned is likely to be in a later version of Unicode, which the devices of
+/// users may know: it is among the emoji or the ideographs.
+fn is_of_later_version(c: char) -> bool {
+    let is_noncharacter = u32::from(c) & 0xFFFE == 0xFFFE;
+    matches!(c, '\u{1F000}'..='\u{1FAFF}' | '\u{20000}'..='\u{3FFFF}') && !is_noncharacter
 }
 
 /// The property Prepended_Concatenation_Mark: format characters that are drawn, such as Arabic's number sign.
@@ -98,6 +100,10 @@ mod tests {
             // Never characters.
             "\u{FDD0}\u{FFFE}\u{1FFFF}",
             "\u{E0FFF}\u{2065}",
+            "\u{2FFFF}\u{3FFFE}",
+            // For private use, and not assigned.
+            "\u{E000}\u{F8FF}\u{F0000}\u{10FFFD}",
+            "\u{378}\u{38B}\u{1EFFD}\u{40000}",
         ];
         for text in blank {
             assert!(is_blank(text), "{}", text.escape_unicode());
@@ -119,9 +125,9 @@ mod tests {
             "\u{5D0}",
             "\u{4E2D}",
             "\u{93E}",
-            "\u{E000}",
-            // Not assigned yet.
-            "\u{40000}",
+            // Perhaps an emoji and an ideograph of a later version.
+            "\u{1F6D9}\u{FE0F}",
+            "\u{3FFF0}",
         ];
         for text in visible {
             assert!(!is_blank(text), "{}", text.escape_unicode());
@@ -143,7 +149,7 @@ mod tests {
             let blank = is_blank(c.encode_utf8(&mut [0; 4]));
             let known = match group {
                 Group::Separator => true,
-                Group::Other => !PREPENDED_MARKS.contains(&c) && c.general_category() != GeneralCategory::PrivateUse,
+                Group::Other => !PREPENDED_MARKS.contains(&c),
                 Group::Mark => c.general_category() != GeneralCategory::SpacingMark,
                 Group::Letter | Group::Number | Group::Punctuation | Group::Symbol => {
                     is_blank_glyph(c) || HANGUL_FILLERS.contains(&c)

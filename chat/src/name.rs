@@ -36,7 +36,7 @@ use unicode_security::{mixed_script::AugmentedScriptSet, skeleton};
 use super::{blank::is_blank_glyph, fold, precis};
 
 /// A user's name: words of letters, digits and ASCII's symbols, separated by single spaces. Each word is a
-/// [UsernameCasePreserved] of RFC 8265.
+/// [UsernameCasePreserved] of RFC 8265. The last character is no colon.
 ///
 /// [UsernameCasePreserved]: https://www.rfc-editor.org/rfc/rfc8265#section-3.4
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,15 @@ impl Name {
             }
             name.push_str(&word);
         }
-        if mixes_scripts(&name) { Err(BadName::MixedScripts) } else { Keyed::new(max, name).map(Self) }
+        if mixes_scripts(&name) {
+            return Err(BadName::MixedScripts);
+        }
+        let name = Keyed::new(max, name)?;
+        // What follows a name and a colon reads as the user's words. A key has what looks like a colon as a colon.
+        match name.name.chars().next_back() {
+            Some(last) if name.key.ends_with(':') => Err(BadName::NotAllowed(last)),
+            _ => Ok(Self(name)),
+        }
     }
 
     /// Returns the name for display.
@@ -362,6 +370,11 @@ mod tests {
             ("an ideographic space", "山田\u{3000}太郎", Ok("山田 太郎")),
             ("ASCII's symbols", "<b>&\"'", Ok("<b>&\"'")),
             ("full width", "Ａｄａ", Ok("Ada")),
+            ("colons elsewhere", ":Ada:a", Ok(":Ada:a")),
+            ("a colon at the end", "Ada:", Err(NotAllowed(':'))),
+            ("a colon behind a space", "Ada :", Err(NotAllowed(':'))),
+            ("a full-width colon at the end", "Ada：", Err(NotAllowed(':'))),
+            ("a letter that looks like a colon at the end", "Ada\u{2D0}", Err(NotAllowed('\u{2D0}'))),
             ("half width", "ｱﾀﾞ", Ok("アダ")),
             ("an apostrophe as phones type it", "O’Brien", Ok("O'Brien")),
             ("other apostrophes", "OʼBrien ‘t ＇", Ok("O'Brien 't '")),

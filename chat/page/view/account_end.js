@@ -5,6 +5,7 @@
 
 import { t } from '../strings.js';
 import { ask, attempt } from './dialogs.js';
+import { sentence } from './text.js';
 
 // Rooms that a question names.
 const MAX_NAMED = 10;
@@ -26,7 +27,7 @@ async function logOut({ client, model, signedOut }, data) {
     const { rooms } = error;
     return {
       title: t('account.logout_ask'),
-      text: t('account.logout_rooms', { count: rooms.length, names: namesOf(rooms, model) }),
+      text: sentence('account.logout_rooms', { count: rooms.length, names: namesOf(rooms, model) }),
       yes: t('account.logout_rooms_yes'),
       danger: true,
       act: () => logOut({ client, model, signedOut }, { remove: rooms }),
@@ -65,7 +66,7 @@ async function deleteAccount({ client, model }, data) {
     const { rooms } = error;
     return {
       title: t('account.delete_ask'),
-      text: t('account.delete_rooms', { count: rooms.length, names: namesOf(rooms, model) }),
+      text: sentence('account.delete_rooms', { count: rooms.length, names: namesOf(rooms, model) }),
       yes: t('account.delete_rooms_yes'),
       danger: true,
       act: () => deleteAccount({ client, model }, { ...data, remove: rooms }),

@@ -3,6 +3,7 @@
  * switch to another room, a lost connection, a reload and a new session.
  */
 
+import { isBlank } from '../blank.js';
 import { t } from '../strings.js';
 import { $, lengthOf, setText, touch } from './dom.js';
 import { storageSlot } from './storage.js';
@@ -27,7 +28,7 @@ export class Composer {
     this.#input.addEventListener('input', () => {
       this.#saveDraft();
       this.#updateSize();
-      if (this.#text) onInput();
+      if (!isBlank(this.#text)) onInput();
     });
     this.#input.addEventListener('keydown', (event) => {
       const direction = PAGE_KEYS[event.key];
@@ -82,7 +83,7 @@ export class Composer {
   takeDraft(room) {
     const text = this.#drafts.get(room);
     if (this.#drafts.delete(room)) this.#store();
-    return text?.trim() ? text : null;
+    return text && !isBlank(text) ? text : null;
   }
 
   show(room) {
@@ -92,13 +93,23 @@ export class Composer {
     this.#updateSize();
   }
 
+  /** Puts a text before the draft of the open room, and the focus into the field. */
+  insert(text) {
+    const { value } = this.#input;
+    this.#input.value = value ? `${text}\n${value}` : text;
+    this.#saveDraft();
+    this.#updateSize();
+    this.#input.focus();
+    this.#input.setSelectionRange(text.length, text.length);
+  }
+
   // Blank lines around a message are removed; the indentation of its first line is kept.
   get #text() {
     return this.#input.value.replace(/^(\s*\n)+/, '').trimEnd();
   }
 
   get #isSendable() {
-    return this.#text !== '' && this.#left >= 0;
+    return !isBlank(this.#text) && this.#left >= 0;
   }
 
   // The server's limit is not known before it has answered.

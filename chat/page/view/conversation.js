@@ -26,8 +26,8 @@ export class Conversation {
   #sendReadSoon = debounced(READ_AFTER, () => this.#sendRead());
   #read = null; // {room, seq}: the read position that is not sent yet
 
-  /** `openUser(name)` opens the dialog of a user. */
-  constructor({ client, model, openUser }) {
+  /** `openUser(name)` opens the dialog of a user; `edit(text)` puts a text into the message field. */
+  constructor({ client, model, openUser, edit }) {
     this.#client = client;
     this.#model = model;
     client.on('message', (message) => this.#received(message));
@@ -54,7 +54,7 @@ export class Conversation {
       this.#log.toEnd();
       focusField();
     });
-    $('logs').addEventListener('click', ({ target }) => this.#clicked(target, openUser));
+    $('logs').addEventListener('click', ({ target }) => this.#clicked(target, { openUser, edit }));
   }
 
   get room() {
@@ -198,16 +198,26 @@ export class Conversation {
     }
   }
 
-  #clicked(target, openUser) {
+  #clicked(target, { openUser, edit }) {
     const message = target.closest('.message');
     if (!message) return;
     const { key, from } = message.dataset;
+    if (target.closest('.edit')) {
+      this.#edit(key, edit);
+      return;
+    }
     if (target.closest('.name')) openUser(from);
     else if (target.closest('.retry')) this.#client.retry(key);
     else if (target.closest('.discard')) this.#client.discard(key);
     else if (target.closest('.delete')) this.#delete(message);
     else return;
     if (key) focusField(); // The focused button is gone.
+  }
+
+  #edit(key, edit) {
+    const { text } = this.#client.pending.find((item) => item.key === key).data;
+    this.#client.discard(key);
+    edit(text);
   }
 
   #delete(message) {

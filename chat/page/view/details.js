@@ -8,8 +8,8 @@ import { ask, attempt, toast } from './dialogs.js';
 import { $, debounced, setText, showItems, wide } from './dom.js';
 import { layerClosed, layerOpened } from './layers.js';
 import { roveFocus } from './roving.js';
-import { showText } from './text.js';
-import { markOf, userElement } from './user_picker.js';
+import { sentence, showText } from './text.js';
+import { userElement } from './user_picker.js';
 
 const REFRESH_AFTER = 400;
 // Kinds of messages that change the members or their roles.
@@ -186,12 +186,8 @@ export class Details {
     const elements = this.#members.map(({ name, role, online, guest, operator }) => {
       const you = name === this.#model.you.name;
       const known = this.#model.isOnline(name) ?? online;
-      const labels = [
-        you && t('user.you'),
-        role === 'owner' && t('user.is_owner'),
-        markOf({ guest, operator }),
-      ].filter(Boolean);
-      return userElement({ name, online: known, aside: labels.join(' · ') }, () => this.#openUser(name));
+      const tags = [you && t('user.you'), role === 'owner' && t('user.is_owner')].filter(Boolean);
+      return userElement({ name, online: known, guest, operator, tags }, () => this.#openUser(name));
     });
     showItems($('member-list'), elements);
   }
@@ -224,14 +220,14 @@ export class Details {
   #invite() {
     const room = this.#room;
     this.#userPicker.choose(t('details.invite'), async (name) => {
-      if (await attempt(() => this.#client.emit('invite', { room, name }))) toast(t('details.invited', { name }));
+      if (await attempt(() => this.#client.emit('invite', { room, name }))) toast(sentence('details.invited', { name }));
     });
   }
 
   #unban(name) {
     const room = this.#room;
     ask({
-      title: t('details.unban', { name }),
+      title: sentence('details.unban', { name }),
       yes: t('details.unban_yes'),
       act: () => this.#client.emit('unban', { room, name }),
     });
@@ -239,7 +235,7 @@ export class Details {
 
   #leave() {
     const { room, name, kind, gone } = this.#model.rooms.get(this.#room);
-    const title = t(kind === 'direct' ? 'details.leave_ask_direct' : 'details.leave_ask', { name });
+    const title = sentence(kind === 'direct' ? 'details.leave_ask_direct' : 'details.leave_ask', { name });
     const last = {
       title,
       text: t(kind === 'direct' ? 'details.leave_last_direct' : 'details.leave_last'),
@@ -267,7 +263,7 @@ export class Details {
   #remove() {
     const { room, name } = this.#model.rooms.get(this.#room);
     ask({
-      title: t('details.remove_ask', { name }),
+      title: sentence('details.remove_ask', { name }),
       text: t('details.remove_text'),
       yes: t('details.remove'),
       danger: true,

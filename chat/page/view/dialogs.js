@@ -81,8 +81,8 @@ export function clearForm(form) {
 
 /**
  * Asks for a confirmation, or with `label` for a text, and then calls `act(text)`. If that
- * fails, the dialog stays open and shows the error. If it returns another question, that is asked next.
- * `error`: shown from the beginning, because an earlier answer has failed.
+ * fails, the dialog stays open and shows the error. If it returns another question, that is asked next. `title` and
+ * `text` may be nodes. `error`: shown from the beginning, because an earlier answer has failed.
  */
 export function ask({
   title, text = '', yes, danger = false, label = null, type = 'text', value = '', error = null, act,
@@ -90,8 +90,8 @@ export function ask({
   const dialog = $('ask-dialog');
   const input = $('ask-input');
   const field = label === null ? null : input;
-  $('ask-title').textContent = title;
-  $('ask-text').textContent = text;
+  $('ask-title').replaceChildren(...[title].flat());
+  $('ask-text').replaceChildren(...[text].flat());
   $('ask-yes').textContent = yes;
   $('ask-yes').classList.toggle('danger', danger);
   $('ask-field').hidden = label === null;
@@ -127,11 +127,11 @@ export function clearQuestion() {
   hideToasts();
 }
 
-/** Shows a text for some seconds. With the role `alert`, screen readers announce it at once. */
+/** Shows a text, or nodes, for some seconds. With the role `alert`, screen readers announce it at once. */
 export function toast(text, role = 'status') {
   const element = document.createElement('p');
   element.role = role;
-  element.textContent = text;
+  element.append(...[text].flat());
   const toasts = $('toasts');
   // Shown again so that it is above a dialog that was opened later.
   hideToasts();

@@ -6,7 +6,7 @@
 
 import { errorText, t } from '../strings.js';
 import { find, fromTemplate, setText } from './dom.js';
-import { messageElement, placeAfter, separator, showBlocked, showBlockedIn, showDeleted, unsentElement } from './message.js';
+import { messageElement, placeAfter, separator, showBlocked, showBlockedIn, showChoices, showDeleted, unsentElement } from './message.js';
 import { roveFocus } from './roving.js';
 import { Scrolling } from './scrolling.js';
 
@@ -207,7 +207,7 @@ export class Log {
     element.dataset.state = state === 'acknowledged' ? 'sent' : state;
     if (result) element.dataset.place = result.seq;
     setText(find(element, '.delivery'), this.#deliveryText(state, error));
-    find(element, '.choices').hidden = state !== 'failed';
+    showChoices(element, item);
   }
 
   // With a connection, a message waits only for the messages before it.

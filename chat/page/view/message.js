@@ -4,10 +4,14 @@
 
 import { locale, pieces, t } from '../strings.js';
 import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
-import { showText } from './text.js';
+import { nameElement, sentence, showSentence, showText, tagElement } from './text.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
 const MAX_LINES = 40; // of a message before it is folded, since line breaks alone could fill the log
+
+// Errors about a text, which the user can change, and others that sending it again does not change either.
+const TEXT_ERRORS = ['empty', 'too_long', 'bad_data', 'bad_event', 'bad_json', 'bad_key'];
+const FINAL_ERRORS = [...TEXT_ERRORS, 'unknown_event', 'unknown_message', 'unknown_person', 'yourself'];
 
 let lastPart = 0; // the number of the last element that has an id
 
@@ -43,10 +47,18 @@ export function unsentElement({ key, data }, you) {
   return element;
 }
 
+/** Shows what the user can do with a message that could not be sent. */
+export function showChoices(element, { state, error }) {
+  find(element, '.choices').hidden = state !== 'failed';
+  find(element, '.retry').hidden = FINAL_ERRORS.includes(error?.code);
+  find(element, '.edit').hidden = !TEXT_ERRORS.includes(error?.code);
+}
+
 /** Replaces the text of a deleted message. `by` is the name of the user who has deleted it, unless it is the author. */
 export function showDeleted(element, by) {
   element.classList.add('deleted');
-  find(element, '.text').textContent = by ? t('log.deleted_by', { name: by }) : t('log.deleted');
+  if (by) showSentence(find(element, '.text'), 'log.deleted_by', { name: by });
+  else find(element, '.text').textContent = t('log.deleted');
   find(element, '.unfold')?.remove();
   find(element, '.delete')?.remove();
 }
@@ -116,7 +128,7 @@ function saidElement({ seq, from, text, time, deleted, by, gone }, you) {
   showAvatar(find(element, '.avatar'), from);
   if (own || gone) showPlainName(element, from);
   else find(element, '.name').textContent = from;
-  if (gone) find(element, '.name').title = t('user.gone');
+  if (gone) showGone(find(element, '.name'));
   const stamp = find(element, 'time');
   stamp.textContent = clock.format(time);
   stamp.title = moment.format(time);
@@ -189,6 +201,14 @@ function showPlainName(element, name) {
   find(element, '.name').replaceWith(plain);
 }
 
+/** Says beside a name that its account no longer exists: another user may have the same name now. */
+function showGone(name) {
+  const whose = document.createElement('bdi');
+  whose.append(...name.childNodes);
+  name.append(whose, ' ', tagElement(t('user.is_gone')));
+  name.title = t('user.gone');
+}
+
 /** Names a message for screen readers by parts of itself, so that the name follows each change of them. */
 function label(element, selectors) {
   const parts = selectors.map((selector) => find(element, selector));
@@ -201,27 +221,29 @@ function lineElement({ seq, from, kind, who, role, text, time }) {
   line.className = 'line';
   line.dataset.seq = seq;
   line.dataset.kind = kind;
-  if (kind === 'topic' && text) line.append(...topicSentence({ from, text }));
-  else line.textContent = sentence({ from, kind, who, role });
+  line.append(...(kind === 'topic' && text ? topicLine({ from, text }) : eventLine({ from, kind, who, role })));
   line.title = moment.format(time);
   return line;
 }
 
-function topicSentence({ from, text }) {
+function topicLine({ from, text }) {
   const topic = document.createElement('bdi');
   showText(topic, text);
-  return pieces('log.topic', { from, text }).map(({ name, text: piece }) => (name === 'text' ? topic : piece));
+  return pieces('log.topic', { from, text }).map(({ name, text: piece }) => {
+    if (name === 'text') return topic;
+    return name ? nameElement(piece) : piece;
+  });
 }
 
-function sentence({ from, kind, who, role }) {
+function eventLine({ from, kind, who, role }) {
   switch (kind) {
-    case 'topic': return t('log.no_topic', { from });
-    case 'role': return t(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
+    case 'topic': return sentence('log.no_topic', { from });
+    case 'role': return sentence(role === 'owner' ? 'log.owner' : 'log.no_owner', { from, who });
     case 'joined':
-    case 'left': return t(`log.${kind}`, { from });
+    case 'left': return sentence(`log.${kind}`, { from });
     case 'kicked':
     case 'banned':
-    case 'unbanned': return t(`log.${kind}`, { from, who });
-    default: return t('log.unknown', { from }); // From a newer server.
+    case 'unbanned': return sentence(`log.${kind}`, { from, who });
+    default: return sentence('log.unknown', { from }); // From a newer server.
   }
 }

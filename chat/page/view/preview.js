@@ -13,7 +13,7 @@ import { messageElement, placeAfter, showBlockedIn } from './message.js';
 import { roveFocus } from './roving.js';
 import { clearMark, showMark } from './rooms.js';
 import { Scrolling } from './scrolling.js';
-import { showText } from './text.js';
+import { sentence, showNodes, showText } from './text.js';
 
 // With a position that no log has, `join` enters a room only if the user is in it already.
 const NOWHERE = { epoch: '', seq: 0 };
@@ -154,8 +154,8 @@ export class Preview {
     if (this.#entries) this.#scrolling.keep(this.#firstVisible()?.element, () => this.#showMessages(messages));
     else this.#showMessages(messages);
     if (this.#isFocusDue) this.#scrolling.toEnd();
-    const lead = room.by ? t('preview.invited_by', { name: room.by }) : t('preview.lead');
-    setText($('preview-note'), this.#entries.length > 0 ? lead : `${lead} ${t('preview.empty')}`);
+    const lead = room.by ? sentence('preview.invited_by', { name: room.by }) : [t('preview.lead')];
+    showNodes($('preview-note'), this.#entries.length > 0 ? lead : [...lead, ' ', t('preview.empty')]);
     $('preview-join').hidden = false;
     $('preview-decline').hidden = room.role !== 'invited';
     $('preview-find').hidden = true;

@@ -7,8 +7,9 @@ import { hashOf } from '../address.js';
 import { byName, fold } from '../names.js';
 import { isolated, t } from '../strings.js';
 import { attempt } from './dialogs.js';
-import { $, clearAvatar, find, fromTemplate, setText, showAvatar, showItems } from './dom.js';
+import { $, clearAvatar, find, fromTemplate, showAvatar, showItems } from './dom.js';
 import { roveFocus } from './roving.js';
+import { showSentence } from './text.js';
 
 const MAX_COUNT = 99;
 // The blocks of Unicode whose writing goes from right to left.
@@ -102,7 +103,7 @@ function invitation(room, { client, model, open }) {
   element.dataset.room = room.room;
   showMark(find(element, '.mark'), room, model);
   find(element, '.name').textContent = room.name;
-  setText(find(element, '.by'), room.by ? t('rooms.invited_by', { name: room.by }) : '');
+  if (room.by) showSentence(find(element, '.by'), 'rooms.invited_by', { name: room.by });
   const accept = find(element, '.accept');
   const decline = find(element, '.decline');
   accept.dataset.choice = `accept ${room.room}`;

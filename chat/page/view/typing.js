@@ -3,7 +3,8 @@
  */
 
 import { t } from '../strings.js';
-import { $, setText } from './dom.js';
+import { $ } from './dom.js';
+import { showNodes, sentence } from './text.js';
 
 const SENT_EVERY = 3_000;
 const SHOWN_FOR = 5_000;
@@ -69,9 +70,9 @@ export class Typing {
   #render() {
     const writers = [...(this.#writers.get(this.#room)?.keys() ?? [])];
     const names = writers.filter((name) => !this.#model.blocked.has(name));
-    let text = '';
-    if (names.length > MAX_NAMED) text = t('room.many_typing');
-    else if (names.length > 0) text = t('room.typing', { names, count: names.length });
-    setText($('typing'), text);
+    let line = [];
+    if (names.length > MAX_NAMED) line = [t('room.many_typing')];
+    else if (names.length > 0) line = sentence('room.typing', { names, count: names.length });
+    showNodes($('typing'), line);
   }
 }

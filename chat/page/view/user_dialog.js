@@ -6,6 +6,7 @@
 import { errorText, t } from '../strings.js';
 import { ask, attempt, toast } from './dialogs.js';
 import { $, clearAvatar, find, setText, showAvatar } from './dom.js';
+import { sentence } from './text.js';
 import { markOf } from './user_picker.js';
 
 export class UserDialog {
@@ -129,7 +130,7 @@ export class UserDialog {
 
   #confirmed(event) {
     ask({
-      title: t(`user.${event}_ask`, { name: this.#name }),
+      title: sentence(`user.${event}_ask`, { name: this.#name }),
       text: t(`user.${event}_text`),
       yes: t(`user.${event}`),
       danger: true,

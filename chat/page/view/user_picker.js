@@ -7,6 +7,7 @@ import { errorText, t } from '../strings.js';
 import { openSearch } from './dialogs.js';
 import { $, appendInPieces, debounced, find, fromTemplate, keepMatching, setText, showAvatar } from './dom.js';
 import { roveFocus } from './roving.js';
+import { tagElement } from './text.js';
 
 const SEARCH_AFTER = 200;
 
@@ -78,15 +79,17 @@ export class UserPicker {
   }
 }
 
-/** Returns the list item of a user, with an optional note `aside`. */
-export function userElement({ name, online, guest, operator, aside }, chosen) {
+/** Returns the list item of a user, with `tags` and those of an operator or a guest, or else with the text `aside`. */
+export function userElement({ name, online, guest, operator, tags = [], aside }, chosen) {
   const element = fromTemplate('user-template');
   const button = find(element, 'button');
   button.dataset.user = name;
   button.dataset.online = online ?? '';
   showAvatar(find(button, '.avatar'), name);
   find(button, '.name').textContent = name;
-  find(button, '.aside').textContent = aside ?? markOf({ guest, operator });
+  const all = [...tags, markOf({ guest, operator })].filter(Boolean);
+  if (aside) find(button, '.aside').textContent = aside;
+  else all.forEach((text, index) => find(button, '.aside').append(index > 0 ? ' ' : '', tagElement(text)));
   if (online) button.ariaDescription = t('user.online');
   button.addEventListener('click', chosen);
   return element;

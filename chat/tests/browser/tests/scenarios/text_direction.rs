@@ -100,24 +100,34 @@ fn every_name_and_text_of_users_is_isolated_wherever_it_stands() {
     tal.wait_for("$('#users-list [data-user]')");
     are_isolated(&tal, "the search of users");
     tal.click("#users-dialog .close");
+    tal.say("Is this for me?");
+    gal.wait_for(&format!("$('.message[data-from={TAL}]')"));
+    gal.evaluate(&format!("$('.message[data-from={TAL}]').focus()"));
+    gal.click(&format!(".message[data-from={TAL}] .delete"));
+    gal.click("#ask-yes");
+    tal.wait_for(&format!("$('.message.deleted .text').textContent.includes('{GAL}')"));
+    are_isolated(&tal, "a deleted message");
     gal.click(&format!("#member-list [data-user={TAL}]"));
     gal.click("#user-kick");
     are_isolated(&gal, "a user and a question");
     gal.click("#ask-yes");
     tal.wait_for("$('#toasts p')");
     are_isolated(&tal, "a message of the page");
+    gal.click("#invite");
+    gal.click(&format!("#users-list [data-user={TAL}]"));
+    gal.wait_for("$('#toasts p')");
+    tal.wait_for("$('#invitation-list .by').checkVisibility()");
+    are_isolated(&tal, "an invitation");
 }
 
-/// Asserts that each Hebrew text on the page is isolated, by its element or by characters, from Latin words around it.
+/// Asserts that each Hebrew text on the page is isolated from Latin words around it: by an element, which has a style of
+/// its own, or by characters where there can be no element.
 #[track_caller]
 fn are_isolated(user: &User, screen: &str) {
     user.wait_for("/[\\u05D0-\\u05EA]/.test(document.body.innerText)");
     let mixed = user.evaluate(
         "(() => {
-            const isMixed = (text) => {
-                const open = text.replace(/\\u2068[^\\u2069]*\\u2069/g, '');
-                return /[\\u05D0-\\u05EA]/.test(open) && /[A-Za-z0-9]/.test(open);
-            };
+            const isMixed = (text) => /[\\u05D0-\\u05EA]/.test(text) && /[A-Za-z0-9]/.test(text);
             // What stands in one paragraph, without the elements that are isolated in it.
             const paragraph = (element) => [...element.childNodes].map((node) => {
                 if (node.nodeType === Node.TEXT_NODE) return node.data;
@@ -128,8 +138,9 @@ fn are_isolated(user: &User, screen: &str) {
             const shown = $$('body *').filter((element) => !element.matches('script, template, .words, .address')
                 && !ofUser(element) && element.checkVisibility());
             const attributes = $$('[title], [aria-label], [placeholder]')
-                .flatMap((element) => [element.title, element.ariaLabel, element.placeholder]);
-            return [...shown.map(paragraph), ...attributes, document.title].filter((text) => text && isMixed(text));
+                .flatMap((element) => [element.title, element.ariaLabel, element.placeholder, document.title])
+                .map((text) => text?.replace(/\\u2068[^\\u2069]*\\u2069/g, ''));
+            return [...shown.map(paragraph), ...attributes].filter((text) => text && isMixed(text));
         })()",
     );
     assert_eq!(mixed, json!([]), "{screen}");

@@ -2,7 +2,7 @@
 //! If one became a script, the content security policy would refuse it, which is a fault.
 
 use serde_json::json;
-use switchboard_browser::Chat;
+use switchboard_browser::{Chat, User};
 
 /// Texts that look like markup, scripts or layout.
 const TEXTS: &[&str] = &[
@@ -67,6 +67,76 @@ fn web_addresses_become_links_that_open_without_an_opener() {
     ada.wait_for(
         "$$('.message .text a').every(({ rel, target }) => target === '_blank' && rel.split(' ').includes('noopener'))",
     );
+}
+
+/// A name may have any words, also those of the page. Their looks tell them apart.
+#[test]
+fn no_name_looks_like_words_of_the_page() {
+    const EVE: &str = "Eve (operator)";
+    const YOU: &str = "You left and Ben";
+    let chat = Chat::open(&[]);
+    let [eve, you, ben] = [EVE, YOU, "Ben"].map(|name| chat.user(name));
+    chat.server.command(&["user", "operator", "Ben"]);
+    eve.create_room("Den and all you have", "public");
+    eve.click("#topic-edit");
+    eve.fill("#ask-input", "What (operators) say");
+    eve.click("#ask-yes");
+    for user in [&you, &ben] {
+        user.open_room_search();
+        user.click("#found-rooms li:first-child button");
+        user.click("#preview-join");
+        user.wait_for_value("$('#room-name').textContent", "Den and all you have");
+    }
+    you.say("To be deleted");
+    let message = format!(".log:not([hidden]) .message[data-from=\"{YOU}\"]");
+    eve.wait_for(&format!("$({})", json!(message)));
+    eve.evaluate(&format!("$({}).focus()", json!(message)));
+    eve.click(&format!("{message} .delete"));
+    eve.click("#ask-yes");
+    ben.wait_for("$('.message.deleted')");
+    eve.fill("#text", "...");
+    ben.wait_for("$('#typing').textContent !== ''");
+    assert_names_stand_out(&ben, &[".line[data-kind=topic]", ".line[data-kind=joined]", ".deleted .text", "#typing"]);
+    ben.wait_for_value(
+        "$$('#member-list .tag').map((tag) => [tag.closest('button').dataset.user, tag.textContent])",
+        json!([[EVE, "owner"], ["Ben", "you"], ["Ben", "operator"]]),
+    );
+    let is_apart = "$$('#member-list .tag').every((tag) =>
+        tag.closest('button').querySelector('.name').textContent === tag.closest('button').dataset.user
+        && getComputedStyle(tag).borderStyle === 'solid')";
+    ben.wait_for(is_apart);
+    eve.click(&format!("#member-list [data-user=\"{YOU}\"]"));
+    eve.click("#user-kick");
+    assert_names_stand_out(&eve, &["#ask-title"]);
+    eve.click("#ask-yes");
+    you.wait_for("$('#toasts p')");
+    assert_names_stand_out(&you, &["#toasts p"]);
+    you.click("#account-open");
+    you.click("#delete-account");
+    you.fill("#ask-input", "correct horse battery staple");
+    you.click("#ask-yes");
+    you.wait_for("!$('#sign-in').hidden");
+    ben.evaluate("location.reload()");
+    ben.wait_for_value("$('.message.deleted .name .tag').textContent", "account deleted");
+}
+
+/// Asserts that each of these elements has a name in it, and that names look different from the text around them.
+#[track_caller]
+fn assert_names_stand_out(user: &User, selectors: &[&str]) {
+    for selector in selectors {
+        let looks = format!(
+            "[...$({}).querySelectorAll('.named')].map((each) => [each, each.parentElement].map((each) => {{
+                const {{ color, fontWeight }} = getComputedStyle(each);
+                return [color, fontWeight];
+            }}))",
+            json!(selector),
+        );
+        let looks = user.wait_for(&format!("$({}) && {looks}", json!(selector)));
+        assert_ne!(looks, json!([]), "{selector} has no name");
+        for pair in looks.as_array().expect("a list") {
+            assert_ne!(pair[0], pair[1], "{selector}");
+        }
+    }
 }
 
 #[test]
