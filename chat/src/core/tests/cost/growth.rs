@@ -161,6 +161,13 @@ fn cost_of_a_tick(filled: &mut Filled) -> Duration {
 
 #[test]
 fn what_grows_with_the_chat_is_declared_beside_the_handler() {
+    // A busy machine may slow down one of two measurements, but not the same one again and again.
+    let attempts: Vec<_> = (0..ATTEMPTS).map(|_| differences()).take_while(|found| !found.is_empty()).collect();
+    assert!(attempts.len() < ATTEMPTS, "{}", attempts.concat().join("\n"));
+}
+
+/// Returns what grows and is not declared to, and what is declared to grow and does not.
+fn differences() -> Vec<String> {
     let base = costs(BASE);
     for row in EVENTS {
         assert!(base.iter().any(|(_, name, _)| *name == row.name), "{} is not measured", row.name);
@@ -186,7 +193,7 @@ fn what_grows_with_the_chat_is_declared_beside_the_handler() {
             }
         }
     }
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    failures
 }
 
 /// Returns what the cost of an event or of other work may grow with.
@@ -200,6 +207,7 @@ fn declared(name: &str) -> &'static [Growth] {
     }
 }
 
+const ATTEMPTS: usize = 3;
 /// A new connection.
 const WELCOME: &str = "<opened>";
 const LOG_IN: &str = "<log in>";
