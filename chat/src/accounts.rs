@@ -49,7 +49,8 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`]; then nothing has changed, except perhaps after [`AccountError::Unknown`].
     pub fn add(&self, name: &str, password: &str) -> Result<(), AccountError> {
-        let name = Name::at_most(Name::HIGHEST_LIMIT, name).map_err(AccountError::Name)?;
+        let name =
+            Name::at_most(Name::HIGHEST_LIMIT, name).and_then(Name::for_a_new_user).map_err(AccountError::Name)?;
         let hash = hash(password)?;
         self.in_transaction(|store| match store.add_user(name.as_str(), name.key(), Some(&hash), now())? {
             Some(_) => Ok(()),

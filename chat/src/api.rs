@@ -245,6 +245,7 @@ impl Api {
         }
         self.attempts.new_user(from, Instant::now())?;
         let name = Name::at_most(self.config.limits.name_chars, &login.name)
+            .and_then(Name::for_a_new_user)
             .map_err(|error| error_response(400, "bad_name", error.to_string()))?;
         if method == AuthMethod::Guest {
             return Ok(NewUser { name, password: None });

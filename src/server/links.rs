@@ -1,6 +1,6 @@
 //! The outgoing halves of a worker's connections, and all that is written to their sockets: no other file writes to one.
 //!
-//! What may wait when a socket takes no more is decided in `bounds.rs`; `eviction.rs` makes room.
+//! `bounds.rs` decides how much may wait when a socket takes no more; `eviction.rs` makes room.
 
 use std::io;
 

@@ -34,7 +34,7 @@ pub(super) enum State {
     Evicted,
     /// A frame is cut off in the middle, and nothing can follow it. The app does not know yet.
     Truncated,
-    /// What waits is the last: it is written, then our side is ended. Incoming bytes are dropped.
+    /// The bytes that wait are the last: they are written, then our side is ended. Incoming bytes are dropped.
     Draining,
     /// Our side is ended. Incoming bytes are dropped until the peer ends its side (§7.1.1).
     Lingering,

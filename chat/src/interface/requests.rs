@@ -1,5 +1,5 @@
-//! What is asked of the core apart from events, and what it finds. Passwords and tokens are made and verified outside of
-//! the core: it gets hashes.
+//! Requests to the core that are no events, and their outcomes. Passwords and tokens are made and verified outside of the
+//! core: it gets hashes.
 
 use std::{
     collections::HashMap,
@@ -172,7 +172,7 @@ requests! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestId(u64);
 
-/// What is called with the outcomes of requests that are under way.
+/// The callbacks of requests that are under way.
 #[derive(Default)]
 pub(crate) struct Callbacks(Mutex<Waiting>);
 

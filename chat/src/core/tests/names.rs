@@ -7,6 +7,19 @@ fn names(listed: &Value, list: &str) -> Vec<String> {
     listed.map(|each| each["name"].as_str().unwrap().to_owned()).collect()
 }
 
+/// As when the name is from before the rule that no new user takes such a name.
+#[test]
+fn a_user_whose_name_ends_in_a_colon_signs_in_and_is_found() {
+    let mut chat = TestChat::new();
+    let (ada, bob) = (chat.connect_user("Ada:"), chat.connect_user("Bob"));
+    let name = Name::at_most(Name::HIGHEST_LIMIT, "ada:").unwrap();
+    let (user, hash) = chat.request(FindAccount(name)).unwrap().credentials.expect("an account");
+    assert!(chat.log_in(user, &hash).is_ok());
+    let key = chat.key();
+    chat.call(bob, "tell", json!({ "name": "Ada:", "text": "hi", "key": key })).unwrap();
+    assert_eq!(chat.pushes_of(ada, "room")[0]["name"], "Bob");
+}
+
 #[test]
 fn users_are_listed_and_searched_by_what_one_reads() {
     let mut chat = TestChat::new();

@@ -71,7 +71,7 @@ const FAINT: &str = "(async () => {
         }
         return texts;
     };
-    // What appears is transparent at first.
+    // Elements that appear are transparent at first.
     const animations = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
     await Promise.allSettled(animations.map(({ finished }) => finished));
     const { dataset } = document.documentElement;

@@ -207,6 +207,7 @@ fn ap_01_a_taken_name_and_names_that_look_like_it_are_refused() {
         ("Paypal\u{200b}", no_name),                           // a zero-width space
         ("Lovelace", taken),
         ("love1ace", taken),
+        ("Ben:", no_name), // what follows it would read as Ben's words
     ] {
         for path in ["/api/guest", "/api/register"] {
             let answer = post(address, path, &json!({"name": name, "password": PASSWORD}));

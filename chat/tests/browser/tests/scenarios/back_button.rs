@@ -103,7 +103,7 @@ fn a_reload_while_a_dialog_is_open_leaves_no_entry_behind() {
     ada.wait_for("document.body.dataset.ready === '' && $('#connection').dataset.state === 'open'");
     ada.wait_for_value(SHOWN, json!([[], "hidden", "Lobby"]));
     ada.wait_for_value("history.state", json!(null));
-    // What is opened now is closed by the back button, and the next press leaves the room.
+    // The back button closes a dialog that is opened now, and the next press leaves the room.
     ada.click("#details-toggle");
     ada.wait_for_value(SHOWN, json!([[], "shown", "Lobby"]));
     back(&ada);

@@ -119,7 +119,7 @@ fn three_unread_messages_are_all_seen_at_once() {
     ben.wait_for_value(LAST_SEEN, "Message 3");
     ben.sees_unread("Lobby", 0);
     ben.wait_for("$('#newer').hidden");
-    // What was there before is loaded above them.
+    // Earlier messages are loaded above them.
     ben.wait_for("$$('.log:not([hidden]) .text').some(({ textContent }) => textContent === 'See you later.')");
 }
 

@@ -93,7 +93,7 @@ fn nothing_of_a_user_is_left_in_the_document() {
     ada.click("#logout");
     ada.wait_for("!$('#sign-in').hidden && !$('#ask-dialog').open");
     ada.wait_for_value(LEFT, json!([]));
-    // What was still on its way comes to nothing.
+    // Replies that were still on their way come to nothing.
     other.say("Quux is late.");
     assert_eq!(ada.evaluate(LEFT), json!([]));
 

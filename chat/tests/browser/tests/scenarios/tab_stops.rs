@@ -1,4 +1,4 @@
-//! What has the focus can be seen: on every screen, Tab and Shift+Tab lead only to elements that are large enough, and
+//! The focused element can be seen: on every screen, Tab and Shift+Tab lead only to elements that are large enough, and
 //! inside of what shows them. `layout.rs` checks that the focus itself can be seen.
 
 use switchboard_browser::{Chat, Display, Expected, Page, User};
