@@ -1,4 +1,5 @@
-//! The outgoing halves of a worker's connections, and all that is written to their sockets: no other file writes to one.
+//! The outgoing halves of a worker's connections, and all that is written to their sockets: no other file writes to
+//! one.
 //!
 //! `bounds.rs` decides how much may wait when a socket takes no more; `eviction.rs` makes room.
 

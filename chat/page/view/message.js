@@ -4,10 +4,10 @@
 
 import { locale, pieces, t } from '../strings.js';
 import { find, fromTemplate, showAvatar, toneOf } from './dom.js';
+import { fold, isLong } from './folding.js';
 import { nameElement, sentence, showSentence, showText, tagElement } from './text.js';
 
 const GROUPED_WITHIN = 5 * 60_000;
-const MAX_LINES = 40; // of a message before it is folded, since line breaks alone could fill the log
 
 // Errors about a text, which the user can change, and others that sending it again does not change either.
 const TEXT_ERRORS = ['empty', 'too_long', 'bad_data', 'bad_event', 'bad_json', 'bad_key'];
@@ -136,7 +136,7 @@ function saidElement({ seq, from, text, time, deleted, by, gone }, you) {
   find(element, '.delivery').remove();
   find(element, '.choices').remove();
   showText(find(element, '.text'), text ?? '');
-  if (text?.split('\n', MAX_LINES + 1).length > MAX_LINES) fold(element);
+  if (text && isLong(text)) fold(element);
   if (deleted) showDeleted(element, by);
   label(element, ['.name', '.text', 'time']);
   return element;
@@ -162,34 +162,6 @@ function plainElement({ seq, from, kind, text }) {
   }
   element.append(bubble);
   return element;
-}
-
-/**
- * Shows the first lines of a text, and a button that shows all of them. So does the focus on a link below these lines.
- * The element then fires `unfold`.
- */
-function fold(element) {
-  const text = find(element, '.text');
-  const button = document.createElement('button');
-  const unfold = () => {
-    text.classList.remove('folded');
-    button.remove();
-    element.dispatchEvent(new Event('unfold', { bubbles: true }));
-  };
-  button.type = 'button';
-  button.className = 'unfold';
-  button.textContent = t('more');
-  button.addEventListener('click', () => {
-    unfold();
-    element.focus({ preventScroll: true });
-  });
-  text.addEventListener('focusin', ({ target: link }) => {
-    if (link.getBoundingClientRect().bottom <= text.getBoundingClientRect().bottom + 1) return;
-    unfold();
-    link.scrollIntoView({ block: 'nearest' });
-  });
-  text.classList.add('folded');
-  text.after(button);
 }
 
 /** Shows a name that opens no dialog: the user's own, or that of an account that no longer exists. */

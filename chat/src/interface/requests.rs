@@ -1,5 +1,5 @@
-//! Requests to the core that are no events, and their outcomes. Passwords and tokens are made and verified outside of the
-//! core: it gets hashes.
+//! Requests to the core that are no events, and their outcomes. Passwords and tokens are made and verified outside of
+//! the core: it gets hashes.
 
 use std::{
     collections::HashMap,

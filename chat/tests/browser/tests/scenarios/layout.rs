@@ -145,6 +145,38 @@ const FOCUS: &str = "(() => {
 })()";
 
 #[test]
+fn no_text_fills_many_screens_of_a_phone() {
+    let chat = Chat::open(&[]);
+    let ada = chat.user("Ada");
+    ada.create_room("Hall", "public");
+    let phone = chat.visitor("Ben", DISPLAYS[0]);
+    phone.register();
+    phone.open_room_search();
+    phone.click("#found-rooms li:first-child button");
+    phone.click("#preview-join");
+    phone.wait_for_value("$('#room-name').textContent", "Hall");
+    // Prose, a wide letter, an ideograph, the widest ligature, cuneiform, the longest dash.
+    for unit in ["prose, ", "W", "\u{4E2D}", "\u{FDFD}", "\u{1242B}", "\u{2E3B}"] {
+        // The longest text is folded, the others may be short enough to be shown.
+        for (chars, screens) in [(4000, 0.6), (1599, 4.0), (799, 4.0), (99, 4.0)] {
+            let text: String = unit.chars().cycle().take(chars).collect();
+            let text = text.trim_end();
+            ada.evaluate(&format!(
+                "($('#text').value = {}, $('#text').dispatchEvent(new Event('input')))",
+                json!(text)
+            ));
+            ada.click("#send");
+            phone.wait_for_value("$$('.message .text').at(-1)?.textContent", text);
+            let height = phone.evaluate("$$('.message').at(-1).offsetHeight / innerHeight").as_f64().expect("a number");
+            assert!(height < screens, "{chars} times {unit}: {height} screens");
+        }
+    }
+    phone.assert_accessible("folded messages");
+    phone.click_on("($('.unfold').scrollIntoView(), $('.unfold'))");
+    phone.wait_for("$$('.message')[0].offsetHeight > innerHeight && !$$('.message')[0].querySelector('.unfold')");
+}
+
+#[test]
 fn a_message_of_line_breaks_does_not_fill_the_log() {
     let chat = Chat::open(&[]);
     let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
