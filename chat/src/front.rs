@@ -124,7 +124,7 @@ impl Front {
         backlog: &Arc<Backlog>,
     ) -> Result<(Command, Flow), (EventError, Option<EventId>)> {
         let mut data = serde_json::Deserializer::from_str(data.get());
-        let decoded = match decode(&name, &mut data, id.as_ref()) {
+        let decoded = match decode(&name, &mut data) {
             Some(Ok(decoded)) => decoded,
             Some(Err(error)) => {
                 // Some errors quote the data, which may be long.
@@ -139,7 +139,7 @@ impl Front {
         let Ok(flow) = backlog.begin(bytes) else { return Err((EventError::overloaded(), id)) };
         let unfinished = Unfinished { backlog: Arc::clone(backlog), bytes: Some(bytes) };
         let command = match decoded {
-            Decoded::Event(event) => Command::Event(client, event, unfinished),
+            Decoded::Event(event) => Command::Event(client, event.with_id(id), unfinished),
             Decoded::Proof(proof) => self.proof(client, proof, id, unfinished),
         };
         Ok((command, flow))
@@ -216,23 +216,19 @@ struct Reply {
 
 impl Reply {
     /// Sends the event to the core, without its passwords.
-    fn send<T>(self, data: T)
-    where
-        Event: From<(T, Option<EventId>)>,
-    {
-        let event = Event::from((data, self.id.clone()));
-        self.pass(event);
+    fn send(self, data: impl Into<Event>) {
+        self.pass(data.into());
     }
 
     fn refuse(self, error: EventError) {
-        let event = Event::refused(self.row, error, self.id.clone());
+        let event = Event::refused(self.row, error);
         self.pass(event);
     }
 
     /// Passes on an event that has left the backlog. Not many can: each waited for the thread of the hasher.
     fn pass(self, event: Event) {
         let unfinished = Unfinished { backlog: self.backlog, bytes: None };
-        self.core.send(Command::Event(self.client, event, unfinished));
+        self.core.send(Command::Event(self.client, event.with_id(self.id), unfinished));
     }
 }
 

@@ -127,9 +127,9 @@ macro_rules! events {
         }
 
         $(
-            impl From<($proved_data, Option<EventId>)> for Event {
-                fn from((data, id): ($proved_data, Option<EventId>)) -> Self {
-                    Self { row: row_of($proved_name), data: Data::$proved(data), id, is_charged: true }
+            impl From<$proved_data> for Event {
+                fn from(data: $proved_data) -> Self {
+                    Self { row: row_of($proved_name), data: Data::$proved(data), id: None, is_charged: true }
                 }
             }
         )+
@@ -201,17 +201,13 @@ pub(crate) enum Decoded<E = Event> {
     Proof(Proof),
 }
 
-/// Decodes the data of an event in any format. `id` is the id of the event. Returns `None` if there is no such event.
+/// Decodes the data of an event in any format. Returns `None` if there is no such event.
 ///
 /// # Errors
 /// The format's.
-pub(crate) fn decode<'de, D: Deserializer<'de>>(
-    name: &str,
-    data: D,
-    id: Option<&EventId>,
-) -> Option<Result<Decoded, D::Error>> {
+pub(crate) fn decode<'de, D: Deserializer<'de>>(name: &str, data: D) -> Option<Result<Decoded, D::Error>> {
     let row = EVENTS.iter().find(|row| row.name == name)?;
-    let event = |data| Decoded::Event(Event { row, data, id: id.cloned(), is_charged: false });
+    let event = |data| Decoded::Event(Event { row, data, id: None, is_charged: false });
     Some(decode_data(name, data)?.map(|decoded| match decoded {
         Decoded::Event(data) => event(data),
         // Guests have none.
@@ -225,8 +221,13 @@ pub(crate) fn decode<'de, D: Deserializer<'de>>(
 
 impl Event {
     /// Returns an event that is refused with this error, in the order of its connection's events.
-    pub(crate) fn refused(row: &'static Row, error: EventError, id: Option<EventId>) -> Self {
-        Self { row, data: Data::Refused(error), id, is_charged: true }
+    pub(crate) fn refused(row: &'static Row, error: EventError) -> Self {
+        Self { row, data: Data::Refused(error), id: None, is_charged: true }
+    }
+
+    /// Sets the id by which the client waits for a reply.
+    pub(crate) fn with_id(self, id: Option<EventId>) -> Self {
+        Self { id, ..self }
     }
 
     pub(super) fn name(&self) -> &'static str {

@@ -52,8 +52,9 @@ fn line_command(client: ClientId, line: &str) -> Command {
     let (name, fields) = line.split_once(' ').unwrap_or((line, ""));
     let fields = fields.split("; ").filter_map(|field| field.split_once('=').map(|(key, value)| (key, Field(value))));
     let (data, id) = (MapDeserializer::new(fields), EventId::Text(id.to_owned()));
-    match decode(name, data, Some(&id)).expect("an event").expect("its data") {
-        Decoded::Event(event) => Command::Event(client, event, Unfinished { backlog: backlog(), bytes: None }),
+    let unfinished = Unfinished { backlog: backlog(), bytes: None };
+    match decode(name, data).expect("an event").expect("its data") {
+        Decoded::Event(event) => Command::Event(client, event.with_id(Some(id)), unfinished),
         Decoded::Proof(_) => panic!("{line} has a password"),
     }
 }

@@ -144,7 +144,7 @@ fn decoding_time(text: &str) -> Duration {
         let start = cpu_time();
         let decoded = wire::decode(text).map(|event| {
             let mut data = serde_json::Deserializer::from_str(event.data.get());
-            decode(&event.event, &mut data, event.id.as_ref())
+            decode(&event.event, &mut data)
         });
         let took = cpu_time() - start;
         drop(decoded);
