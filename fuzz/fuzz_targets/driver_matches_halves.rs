@@ -5,8 +5,8 @@
 #![no_main]
 
 use switchboard::{
-    Connection, Deflate, DeflateParams, Delivery, Driver, Event, Limits, Masking, MaskingKey, Next, OwnedReply,
-    ProtocolError, Role, State,
+    Connection, Deflate, DeflateParams, Delivery, Driver, Event, Masking, MaskingKey, Next, OwnedReply, ProtocolError,
+    Role, State,
 };
 use switchboard_fuzz::{Cuts, Input, shared_deflate, with_deflate};
 
