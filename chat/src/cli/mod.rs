@@ -4,12 +4,18 @@
 //! |---|---|
 //! | `data.rs` | `switchboard backup`, `switchboard check` |
 //! | `memory.rs` | how much memory peers may make the program use |
-//! | `options.rs` | the command line's options |
+//! | `options/` | the command line's options |
+//! | `redirect.rs` | the server for plain HTTP: redirects to https, and the challenges of ACME |
+//! | `serving.rs` | what is served, and until when |
+//! | `small_file.rs` | reading files that others may replace |
 //! | `users.rs` | `switchboard user` |
 //! | `values.rs` | the values of options |
 
 pub(crate) mod data;
 pub(crate) mod memory;
 pub(crate) mod options;
+pub(crate) mod redirect;
+pub(crate) mod serving;
+mod small_file;
 pub(crate) mod users;
 mod values;

@@ -6,5 +6,7 @@ mod command;
 mod data;
 mod durability;
 mod limits;
+mod listeners;
 mod reactor;
+mod redirect;
 mod support;
