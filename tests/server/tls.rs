@@ -543,12 +543,12 @@ fn the_end_is_orderly_after_the_closing_handshake_and_otherwise_abnormal() {
 
     // In the middle of the handshake.
     let mut raw = Raw::connect(server.address);
-    raw.write(&[0x16, 3, 1]);
+    raw.write([0x16, 3, 1]);
     raw.stream.shutdown(Shutdown::Write).unwrap();
     raw.expect_end();
     // An alert close_notify in clear (RUSTSEC-2024-0336).
     let mut raw = Raw::connect(server.address);
-    raw.write(&[0x15, 3, 3, 0, 2, 1, 0]);
+    raw.write([0x15, 3, 3, 0, 2, 1, 0]);
     raw.stream.shutdown(Shutdown::Write).unwrap();
     raw.stream.read_to_end(&mut Vec::new()).unwrap();
 }
@@ -609,7 +609,7 @@ fn a_stop_ends_every_phase() {
     let mut open = connected(&server, &client);
     let idle = connect(server.address, &client, "localhost").unwrap();
     let mut half = Raw::connect(server.address);
-    half.write(&[0x16]);
+    half.write([0x16]);
     let nothing = Raw::connect(server.address);
     // By now the server has accepted them all.
     round_trip(&mut open, "hello");
