@@ -5,7 +5,8 @@
 //! - The **server** runs the engine on mio: one event loop per worker, with topics, back pressure and deadlines.
 //! - The **client** runs the engine on `std::net`: one blocking connection, for tests and scripts.
 //!
-//! The crate contains no `unsafe` code. It does not speak TLS. It is neither an HTTP framework nor an async runtime.
+//! The crate contains no `unsafe` code. TLS is rustls's, behind a feature. It is neither an HTTP framework nor an async
+//! runtime.
 //!
 //! # Features
 //!
@@ -16,6 +17,7 @@
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
 //! | `client` | the module `client`; implies `std` | yes |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
+//! | `tls` | `TlsConfig`: https and wss for the server, by rustls with aws-lc-rs (needs a C compiler); implies `server` | no |
 //!
 //! `default-features = false` gives the engine alone.
 //!
@@ -161,6 +163,8 @@ pub use proto::{
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
+#[cfg(feature = "tls")]
+pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message,

@@ -55,8 +55,8 @@ pub(super) enum Readable {
 impl Link {
     pub(super) fn new(socket: Socket, now: Tick) -> Self {
         Self {
+            state: if socket.is_handshaking() { State::Securing } else { State::Request },
             socket,
-            state: State::Request,
             sender: None,
             outbox: Outbox::default(),
             subscriptions: Box::default(),
@@ -136,7 +136,9 @@ impl Link {
     /// Returns whether reading is paused: by the app, until it decides, or because too much waits for this peer.
     pub(super) fn is_read_paused(&self, max_queued_bytes: usize) -> bool {
         match self.state {
-            State::Request | State::Open | State::Closing => self.paused || self.outbox.len() > max_queued_bytes,
+            State::Securing | State::Request | State::Open | State::Closing => {
+                self.paused || self.outbox.len() > max_queued_bytes
+            }
             State::AwaitingResponse | State::AwaitingVerdict => true,
             State::Evicted | State::Truncated | State::Draining | State::Lingering => false,
         }

@@ -11,4 +11,6 @@ mod listeners;
 mod loopback;
 mod panics;
 mod requests;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;

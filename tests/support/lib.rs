@@ -15,6 +15,8 @@ pub mod rfc1951;
 #[cfg(all(feature = "client", feature = "server"))]
 pub mod server;
 pub mod sources;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 /// Returns the bytes that `text` spells in hexadecimal. White space is ignored.
 pub fn hex(text: &str) -> Vec<u8> {
