@@ -42,7 +42,8 @@ fn main() -> ExitCode {
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(&options.origin));
-            Service::new("echo", &options).run(options.server_config(), move |_| app.clone())
+            let service = Service::new("echo", &options, None);
+            service.and_then(|service| service.run(options.server_config(), move |_| app.clone()))
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
@@ -51,7 +52,8 @@ fn main() -> ExitCode {
                 Recipients::Others => Audience::Others,
             };
             let app = Broadcast::new(audience, origin_policy(&options.origin));
-            Service::new("broadcast", &options).run(options.server_config(), move |_| app.clone())
+            let service = Service::new("broadcast", &options, None);
+            service.and_then(|service| service.run(options.server_config(), move |_| app.clone()))
         }
     };
     match done {
@@ -65,18 +67,25 @@ fn main() -> ExitCode {
 
 fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     start_log(&serve.options);
-    // The data is opened before the server listens, so that an error ends the program at once.
     let config = serve.config()?;
-    let mut service = Service::new("chat", &serve.options);
-    service.notes.push(place_of(&config.data));
-    if config.public_url.is_none() {
+    let redirect = serve.redirect()?;
+    let (data, has_url) = (config.data.clone(), config.public_url.is_some());
+    // The data is opened before the server listens, so that an error ends the program at once.
+    let chat = Arc::new(ChatService::open(config).map_err(|error| error.to_string())?);
+    let kept = match &data {
+        Data::Memory => None,
+        Data::Folder(folder) => Some(folder.join(SELF_SIGNED_FILE)),
+    };
+    let mut service = Service::new("chat", &serve.options, kept)?;
+    service.redirect = redirect;
+    service.hsts = serve.hsts_policy();
+    service.notes.push(place_of(&data));
+    if !has_url {
         service.notes.push(
             "to try it with two users, open a second, private window: other windows of a browser are the same user"
                 .to_owned(),
         );
     }
-    service.redirect = serve.redirect()?;
-    let chat = Arc::new(ChatService::open(config).map_err(|error| error.to_string())?);
     service.run(serve.server_config(), move |remote| chat.app(remote))
 }
 
@@ -128,3 +137,6 @@ fn start_log(options: &Options) {
     };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
 }
+
+/// The file in the data folder for the certificate of `--tls-self-signed`.
+const SELF_SIGNED_FILE: &str = "self-signed.pem";

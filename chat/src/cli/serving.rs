@@ -3,15 +3,24 @@
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
+    path::PathBuf,
+    sync::mpsc,
+    thread,
+    time::SystemTime,
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
-use switchboard::{App, BindError, Config, Remote, Running, Server, Stopper, raise_descriptor_limit};
+use switchboard::{App, BindError, Config, Remote, Running, Server, Stopper, exit_on_panic, raise_descriptor_limit};
 
-use super::{options::Options, redirect::Redirect};
+use super::{
+    hsts::{Hsts, Policy},
+    options::Options,
+    redirect::Redirect,
+    tls::reload::{Reloader, Source},
+};
 use crate::print_line;
 
 /// A service, and where it is served.
@@ -25,11 +34,37 @@ pub(crate) struct Service {
     pub(crate) notes: Vec<String>,
     /// The server for plain HTTP beside it.
     pub(crate) redirect: Option<Redirect>,
+    /// The certificates with which it is encrypted.
+    tls: Option<Reloader>,
+    /// When to send Strict-Transport-Security.
+    pub(crate) hsts: Option<Policy>,
 }
 
 impl Service {
-    pub(crate) fn new(name: &'static str, options: &Options) -> Self {
-        Self { name, listen: options.listen.clone(), notes: Vec::new(), redirect: None }
+    /// Loads the certificates. `kept` is the file for one of the program's own making; without it that is lost at the
+    /// end.
+    ///
+    /// # Errors
+    /// A line that says what is wrong.
+    pub(crate) fn new(name: &'static str, options: &Options, kept: Option<PathBuf>) -> Result<Self, String> {
+        let mut notes = Vec::new();
+        let tls = match options.tls.source(&options.listen, kept) {
+            Some(source) => {
+                let is_own = matches!(source, Source::SelfSigned(_));
+                let reloader = source.load(SystemTime::now())?;
+                if let Some((_, certificate)) = reloader.in_use().certificates.first().filter(|_| is_own) {
+                    notes.push(format!("self-signed certificate, SHA-256 {}", certificate.fingerprint()));
+                    notes.push(
+                        "browsers warn about it: compare the SHA-256 in their view of the certificate, then go on"
+                            .to_owned(),
+                    );
+                }
+                reloader.log_certificates();
+                Some(reloader)
+            }
+            None => None,
+        };
+        Ok(Self { name, listen: options.listen.clone(), notes, redirect: None, tls, hsts: options.hsts_policy() })
     }
 
     /// Binds the servers, prints their URLs and the notes, and runs them until a signal stops them. A second signal ends
@@ -45,9 +80,11 @@ impl Service {
         if let Err(error) = raise_descriptor_limit() {
             log::warn!("the limit of open files cannot be raised: {error}");
         }
-        let signals =
-            Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;
-        let Self { name, listen, notes, redirect } = self;
+        let Self { name, listen, notes, redirect, tls, hsts } = self;
+        // Without certificates SIGHUP ends the program, as it ends others when their terminal is closed.
+        let handled = if tls.is_some() { &[SIGINT, SIGTERM, SIGHUP][..] } else { &[SIGINT, SIGTERM] };
+        let signals = Signals::new(handled).map_err(|error| format!("cannot install signal handlers: {error}"))?;
+        config.tls = tls.as_ref().map(|tls| tls.in_use().config.clone());
         if redirect.is_some() {
             config.reserved_descriptors += Redirect::DESCRIPTORS;
         }
@@ -60,13 +97,22 @@ impl Service {
             }
             None => None,
         };
-        let mut lines = greetings(name, server.addresses());
-        let mut servers = vec![start(server, make_app)?];
+        let mut lines = greetings(name, server.addresses(), tls.is_some());
+        let make_app = move |remote: &Remote| Hsts { app: make_app(remote), policy: hsts.clone() };
+        let server = start(server, make_app)?;
+        let (reload, reloads) = mpsc::channel();
+        if let Some(tls) = tls {
+            let remote = server.remote().clone();
+            let run = move || exit_on_panic("the reloading of certificates", || tls.run(&reloads, &remote));
+            let thread = thread::Builder::new().name("switchboard-tls".to_owned());
+            thread.spawn(run).map_err(|error| format!("cannot start a thread: {error}"))?;
+        }
+        let mut servers = vec![server];
         if let Some((server, redirect)) = redirect {
             lines.extend(redirect_greetings(&redirect, server.addresses()));
             servers.push(start(server, move |_| redirect.clone())?);
         }
-        stop_at_signal(signals, servers.iter().map(Running::stopper).collect());
+        handle_signals(signals, servers.iter().map(Running::stopper).collect(), reload);
         lines.extend(notes);
         lines.push("Ctrl-C stops it".to_owned());
         print_line(io::stdout(), &lines.join("\n"));
@@ -81,30 +127,36 @@ fn start<A: App>(server: Server, make_app: impl Fn(&Remote) -> A + Send + Sync +
     server.start(make_app).map_err(|error| format!("cannot start the server: {error}"))
 }
 
-/// Stops all servers at the first signal, and ends the process at the second.
-fn stop_at_signal(mut signals: Signals, stoppers: Vec<Stopper>) {
-    std::thread::spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            stoppers.iter().for_each(Stopper::stop);
-            print_line(io::stderr(), "switchboard: stopping; send the signal again to stop at once");
-        }
-        if let Some(signal) = signals.next() {
-            // The shell's exit status for a program that a signal ended.
-            std::process::exit(128 + signal);
+/// Stops all servers at the first signal, and ends the process at the second. SIGHUP reloads the certificates.
+fn handle_signals(mut signals: Signals, stoppers: Vec<Stopper>, reload: mpsc::Sender<()>) {
+    thread::spawn(move || {
+        let mut is_stopping = false;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                // Nobody receives it once the server has stopped.
+                let _ = reload.send(());
+            } else if is_stopping {
+                // The shell's exit status for a program that a signal ended.
+                std::process::exit(128 + signal);
+            } else {
+                is_stopping = true;
+                stoppers.iter().for_each(Stopper::stop);
+                print_line(io::stderr(), "switchboard: stopping; send the signal again to stop at once");
+            }
         }
     });
 }
 
 /// Returns the first lines of output, one for each address. The last word of a line is a URL of the service.
-fn greetings(name: &str, addresses: &[SocketAddr]) -> Vec<String> {
+fn greetings(name: &str, addresses: &[SocketAddr], is_tls: bool) -> Vec<String> {
+    let (http, ws) = if is_tls { ("https", "wss") } else { ("http", "ws") };
     let mut lines: Vec<_> = addresses
         .iter()
         .map(|&address| {
             let (place, authority) = place_of(address);
             match name {
-                "chat" => format!("{name} {place} http://{authority}/"),
-                _ => format!("{name} {place} http://{authority}/ (page) and ws://{authority}/"),
+                "chat" => format!("{name} {place} {http}://{authority}/"),
+                _ => format!("{name} {place} {http}://{authority}/ (page) and {ws}://{authority}/"),
             }
         })
         .collect();
@@ -176,7 +228,9 @@ mod tests {
         ];
         for (addresses, expected) in rows {
             let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-            assert_eq!(greetings("chat", &addresses), expected);
+            assert_eq!(greetings("chat", &addresses, false), expected);
+            let encrypted: Vec<_> = expected.iter().map(|line| line.replace("http:", "https:")).collect();
+            assert_eq!(greetings("chat", &addresses, true), encrypted);
         }
     }
 

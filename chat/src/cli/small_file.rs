@@ -11,7 +11,6 @@ use rustix::fs::{Mode, OFlags};
 /// What to do with a path whose last part is a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Links {
-    #[cfg_attr(not(test), expect(dead_code, reason = "for certificates"))]
     Follow,
     Refuse,
 }

@@ -10,3 +10,4 @@ mod listeners;
 mod reactor;
 mod redirect;
 mod support;
+mod tls;

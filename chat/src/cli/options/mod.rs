@@ -4,6 +4,7 @@
 mod data;
 mod serve;
 mod server;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -72,13 +73,8 @@ impl Cli {
         let checked = match &cli.command {
             None => cli.serve.check(),
             Some(Command::Serve(options)) => options.check(),
-            Some(
-                Command::User(_)
-                | Command::Backup { .. }
-                | Command::Check { .. }
-                | Command::Echo(_)
-                | Command::Broadcast { .. },
-            ) => Ok(()),
+            Some(Command::Echo(options) | Command::Broadcast { options, .. }) => options.check(),
+            Some(Command::User(_) | Command::Backup { .. } | Command::Check { .. }) => Ok(()),
         };
         checked.map_err(|what| Self::command().error(ErrorKind::MissingRequiredArgument, what))?;
         Ok(cli)

@@ -8,7 +8,7 @@ use switchboard::{Config, IpNet, Limits};
 use switchboard_chat::{ChatConfig, ChatService, Origin, Rate};
 
 use super::{
-    super::{redirect::Redirect, values},
+    super::{hsts::Policy, redirect::Redirect, values},
     data::DataOption,
     server::Options,
 };
@@ -135,7 +135,15 @@ impl ServeOptions {
 
     /// Returns what is wrong with the options together.
     pub(super) fn check(&self) -> Result<(), String> {
-        let is_https = self.chat.public_url.as_ref().is_some_and(Origin::is_https);
+        self.options.tls.check(self.options.is_local())?;
+        let url = self.chat.public_url.as_ref();
+        let is_https = url.is_some_and(Origin::is_https);
+        if self.options.tls.is_on() && url.is_some() && !is_https {
+            return Err("with TLS the public URL is of https, such as --public-url https://chat.example".to_owned());
+        }
+        if self.options.tls.hsts.is_some() && !is_https {
+            return Err("--hsts needs a public URL of https, such as --public-url https://chat.example".to_owned());
+        }
         if !self.plain.http_listen.is_empty() && !is_https {
             return Err(
                 "--http-listen redirects to the public URL; give it, such as --public-url https://chat.example"
@@ -143,6 +151,12 @@ impl ServeOptions {
             );
         }
         Ok(())
+    }
+
+    /// Returns when to send Strict-Transport-Security: for the public name.
+    pub(crate) fn hsts_policy(&self) -> Option<Policy> {
+        let seconds = self.options.tls.hsts?;
+        Some(Policy { seconds, url: self.chat.public_url.clone() })
     }
 
     /// Returns the server for plain HTTP, if there is one.

@@ -7,7 +7,10 @@ use clap::Args;
 use switchboard::{Config, DeflateConfig, Limits};
 use switchboard_chat::Origin;
 
-use super::super::{memory, values};
+use super::{
+    super::{hsts::Policy, memory, values},
+    tls::TlsOptions,
+};
 
 /// The options of `switchboard echo`, which all servers have.
 #[derive(Args, Debug)]
@@ -48,6 +51,8 @@ pub(crate) struct Options {
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     #[command(flatten)]
+    pub(crate) tls: TlsOptions,
+    #[command(flatten)]
     pub(crate) compression: Compression,
 }
 
@@ -74,6 +79,20 @@ impl Options {
     /// Returns whether only this machine can connect.
     pub(super) fn is_local(&self) -> bool {
         self.listen.iter().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// Returns what is wrong with the options together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.tls.check(self.is_local())?;
+        if self.tls.hsts.is_some() && !self.tls.is_on() {
+            return Err("--hsts needs --tls-cert FILE --tls-key FILE".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Returns when to send Strict-Transport-Security: for all names.
+    pub(crate) fn hsts_policy(&self) -> Option<Policy> {
+        self.tls.hsts.map(|seconds| Policy { seconds, url: None })
     }
 
     fn workers(&self) -> usize {
