@@ -29,6 +29,7 @@ use super::{
     rate::address_key,
     site::{OriginKind, Site},
     store::RoomId,
+    token::Token,
     user_agent::UserAgent,
 };
 
@@ -268,8 +269,7 @@ impl Api {
             Ok(logout) => logout,
             Err(refused) => return Err((responder, refused)),
         };
-        let expired = credentials::expired_cookies(request.head, site);
-        let done = expired.fold(Response::new(204), |response, cookie| response.header("Set-Cookie", cookie));
+        let done = Response::new(204).header("Set-Cookie", credentials::expired_cookie(site));
         // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
@@ -291,7 +291,16 @@ impl Api {
         let ChatConfig { guests, registration, ref limits, .. } = *self.config;
         let limits = LimitsView::from(limits);
         let site_of_cookie = site.clone();
-        let old_token = credentials::old_token(request.head, site);
+        // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
+        let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
+        let (tokens, old_token) = match credentials::presented(request.head, site, origin_kind) {
+            Credential::Tokens(tokens) => (tokens, None),
+            Credential::Malformed => (Vec::new(), None),
+            Credential::None => {
+                let old = credentials::old_token(request.head, site).filter(|_| origin_kind == OriginKind::Own);
+                (old.iter().map(Token::hash).collect(), old)
+            }
+        };
         let lifetime = self.config.session_lifetime.as_secs();
         let view = move |FoundSession { you, has_accounts, device_cookie }| {
             let (you, expires) = you.unzip();
@@ -305,12 +314,6 @@ impl Api {
                     .header("Set-Cookie", credentials::expired_old_cookie()),
                 None => response,
             }
-        };
-        // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
-        let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
-        let tokens = match credentials::presented(request.head, site, origin_kind) {
-            Credential::Tokens(tokens) => tokens,
-            Credential::None | Credential::Malformed => Vec::new(),
         };
         if tokens.is_empty() && self.has_accounts.load(Ordering::Relaxed) {
             return responder.send(view(FoundSession { you: None, has_accounts: true, device_cookie: None }));
