@@ -157,7 +157,8 @@ pub use proto::{
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Next, Opcode, Outgoing,
     Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader,
-    ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked, reason_phrase,
+    ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake, State, Unmasked,
+    reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
