@@ -5,7 +5,7 @@
 //! - The **server** runs the engine on mio: one event loop per worker, with topics, back pressure and deadlines.
 //! - The **client** runs the engine on `std::net`: one blocking connection, for tests and scripts.
 //!
-//! The crate contains no `unsafe` code. It does not speak TLS. It is neither an HTTP framework nor an async runtime.
+//! The crate contains no `unsafe` code. It is neither an HTTP framework nor an async runtime.
 //!
 //! # Features
 //!
@@ -15,6 +15,8 @@
 //! | `std` | the std parts of the dependencies; UTF-8 checks then use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
 //! | `client` | the module `client`; implies `std` | yes |
+//! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
+//! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
 //!
 //! `default-features = false` gives the engine alone.
@@ -122,7 +124,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 )]
 #![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`].")]
 //!
-//! The repository's `examples/` hold whole programs: on threads, on tokio, and behind an upgrade by hyper.
+//! The repository's `examples/` hold whole programs: on threads and on tokio, both also with TLS by rustls, and
+//! behind an upgrade by hyper.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
