@@ -2,7 +2,7 @@
 //! writes.
 //!
 //! ```text
-//! cargo run --features client-tls --example tokio_rustls -- 127.0.0.1:9443 certificate.pem key.pem
+//! cargo run --features tls --example tokio_rustls -- 127.0.0.1:9443 certificate.pem key.pem
 //! ```
 //!
 //! Memory per connection: one message of at most 1 MiB, the answers to one read, which are written before the next

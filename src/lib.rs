@@ -5,7 +5,8 @@
 //! - The **server** runs the engine on mio: one event loop per worker, with topics, back pressure and deadlines.
 //! - The **client** runs the engine on `std::net`: one blocking connection, for tests and scripts.
 //!
-//! The crate contains no `unsafe` code. It is neither an HTTP framework nor an async runtime.
+//! The crate contains no `unsafe` code. TLS is rustls's, behind a feature. It is neither an HTTP framework nor an async
+//! runtime.
 //!
 //! # Features
 //!
@@ -18,6 +19,7 @@
 //! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
+//! | `tls` | `TlsConfig`: https and wss for the server, by rustls with aws-lc-rs (needs a C compiler); implies `server` | no |
 //!
 //! `default-features = false` gives the engine alone.
 //!
@@ -165,6 +167,8 @@ pub use proto::{
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
+#[cfg(feature = "tls")]
+pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy,

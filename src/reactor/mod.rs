@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `clock.rs` | [`Tick`]: coarse time in four bytes, without the gaps in which the thread did not run |
 //! | `slots.rs` | [`Slots`], [`Key`]: values with an identity that is never used again |
-//! | `socket.rs` | [`Socket`]: non-blocking reads and writes |
+//! | `socket.rs` | [`Socket`]: non-blocking reads and writes, plain or with TLS |
+//! | `tls/` | TLS: configurations, and the state of one connection |
+//! | `buffers.rs` | [`Buffers`]: what a transport needs while it works |
 //! | `listener.rs` | [`Listeners`], and an accept loop that survives running out of descriptors |
 //! | `system.rs` | the system's sockets, or those of the simulation |
 //! | `simulated.rs` | tests: a network and a clock driven by a seed, in place of the system's |
@@ -19,6 +21,7 @@
 //! Readiness is edge-triggered, so a handler that stops before "would block" must return to the socket without an
 //! event.
 
+mod buffers;
 mod clock;
 mod listener;
 mod mailbox;
@@ -27,6 +30,8 @@ pub(crate) mod simulated;
 mod slots;
 mod socket;
 mod system;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{
     io,
@@ -36,11 +41,15 @@ use std::{
 
 use mio::{Events, Poll, Token};
 
+pub(crate) use buffers::Buffers;
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use listener::{Listeners, descriptor_limit, raise_descriptor_limit};
 pub(crate) use mailbox::Mailbox;
 pub(crate) use slots::{Key, Slots};
 pub(crate) use socket::{Read, Readiness, Socket};
+pub(crate) use system::Stopwatch;
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 
 use clock::{TurnClock, TurnTime};
 use listener::Acceptor;

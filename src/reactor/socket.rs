@@ -1,15 +1,20 @@
-//! A non-blocking TCP socket.
+//! A non-blocking TCP socket, plain or with TLS.
 
 use std::io;
 
 use mio::event::Event;
 
-use super::system::Stream;
+#[cfg(feature = "tls")]
+use super::tls::{Session, TlsConfig};
+use super::{buffers::Buffers, system::Stream};
 
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
+    /// `None` if the socket is plain.
+    #[cfg(feature = "tls")]
+    tls: Option<Box<Session>>,
 }
 
 /// A hint of what is possible with a socket now. Any part of it may be wrong.
@@ -40,14 +45,21 @@ impl Readiness {
 /// The result of a read.
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// `count` bytes were read. If `drained`, no more are there now, and an event will announce the next ones.
-    Bytes { count: usize, drained: bool },
+    /// `count` bytes were read. If `drained`, no more are there now, and an event will announce the next ones. Of TLS,
+    /// `incomplete` bytes wait for the rest of their record.
+    Bytes { count: usize, incomplete: usize, drained: bool },
     /// No bytes are there now. An event will announce the next ones.
     Blocked,
-    /// The peer has ended its side.
-    Ended,
+    /// The peer has ended its side: if not `drained`, that of TLS only, and the end of TCP may be there too.
+    Ended { drained: bool },
     /// The connection is broken.
     Failed(io::Error),
+    /// The peer has broken the rules of TLS. An alert for it waits in the [`Buffers`], and nothing can be sent after it.
+    #[cfg(feature = "tls")]
+    Alerted(io::Error),
+    /// The peer does not speak TLS, as these `count` bytes show. The socket is plain now.
+    #[cfg(feature = "tls")]
+    Plain { count: usize },
 }
 
 impl Socket {
@@ -55,25 +67,139 @@ impl Socket {
         // Otherwise a small message may wait for the peer's acknowledgement of the previous one. An error here means
         // that the connection is broken, which the first read reports.
         let _ = stream.set_nodelay();
-        Self { stream }
+        Self {
+            stream,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Lets the socket speak TLS from its first byte on.
+    ///
+    /// # Errors
+    /// rustls refuses configurations of its own that make no sense.
+    #[cfg(feature = "tls")]
+    pub(crate) fn secure(&mut self, config: &TlsConfig) -> io::Result<()> {
+        self.tls = Some(Box::new(Session::new(config)?));
+        Ok(())
     }
 
     pub(super) fn source(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
-    /// Reads once.
+    /// Reads once. The bytes may be fewer than have arrived, even none: TLS keeps what it cannot decrypt yet. It may also
+    /// leave bytes to send in `buffers`.
     ///
     /// A read that does not fill the buffer has drained the socket (epoll(7), question 9). Not so if `more_follows`:
     /// the peer has ended its side, and no further event announces that end; or the read may have ended at an urgent
     /// byte.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], more_follows: bool) -> Read {
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+    pub(crate) fn read(&mut self, buffer: &mut [u8], more_follows: bool, buffers: &mut Buffers) -> Read {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.tls {
+            return match session.read_from(&mut self.stream, buffer, more_follows, buffers) {
+                Read::Plain { count } => {
+                    self.tls = None;
+                    Read::Plain { count }
+                }
+                read => read,
+            };
+        }
+        self.stream.read_once(buffer, more_follows)
+    }
+
+    /// Reads once what will be dropped, without decrypting it.
+    pub(crate) fn skip(&mut self, buffer: &mut [u8], more_follows: bool) -> Read {
+        self.stream.read_once(buffer, more_follows)
+    }
+
+    /// Writes as many bytes as the kernel takes, and returns their number. TLS takes more than the kernel does: what it
+    /// has encrypted and the kernel has not taken is in `buffers`, must be [sent](Self::send) later, and before anything
+    /// else is written.
+    #[inline]
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+    pub(crate) fn write(&mut self, bytes: &[u8], buffers: &mut Buffers) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.tls {
+            return session.write_to(&mut self.stream, bytes, buffers);
+        }
+        self.stream.write_all(bytes)
+    }
+
+    /// Writes as many bytes as the kernel takes, as they are, and returns their number.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Lets TLS end our side: what the kernel does not take of that is in `buffers`, as after [`write`](Self::write).
+    /// Plain TCP sends nothing.
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+    pub(crate) fn close_notify(&mut self, buffers: &mut Buffers) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.tls {
+            return session.close_to(&mut self.stream, buffers);
+        }
+        Ok(())
+    }
+
+    /// Ends our side. The peer reads everything that was written, then the end.
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
+        self.stream.shutdown_write()
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Socket {
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Returns whether the handshake of TLS is not complete.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|session| session.is_handshaking())
+    }
+
+    /// Returns the heap memory of ciphertext that is not complete, in bytes.
+    pub(crate) fn incomplete_bytes(&self) -> usize {
+        self.tls.as_ref().map_or(0, |session| session.incomplete_bytes())
+    }
+
+    /// Returns the names in the verified certificate of the client.
+    pub(crate) fn client_names(&self) -> Vec<String> {
+        self.tls.as_ref().map_or_else(Vec::new, |session| session.client_names())
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl Socket {
+    pub(crate) fn is_tls(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn incomplete_bytes(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn client_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Stream {
+    /// Reads once; see [`Socket::read`].
+    #[inline]
+    pub(super) fn read_once(&mut self, buffer: &mut [u8], more_follows: bool) -> Read {
         loop {
-            return match self.stream.read(buffer) {
-                Ok(0) => Read::Ended,
+            return match self.read(buffer) {
+                Ok(0) => Read::Ended { drained: true },
                 Ok(count) => {
                     let drained = cfg!(target_os = "linux") && count < buffer.len() && !more_follows;
-                    Read::Bytes { count, drained }
+                    Read::Bytes { count, incomplete: 0, drained }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => Read::Blocked,
@@ -85,10 +211,11 @@ impl Socket {
     }
 
     /// Writes as many bytes as the kernel takes, and returns their number.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    #[inline]
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < bytes.len() {
-            match self.stream.write(&bytes[written..]) {
+            match self.write(&bytes[written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
                 Err(error) => match error.kind() {
@@ -99,10 +226,5 @@ impl Socket {
             }
         }
         Ok(written)
-    }
-
-    /// Ends our side. The peer reads everything that was written, then the end.
-    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
-        self.stream.shutdown_write()
     }
 }

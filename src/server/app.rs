@@ -125,6 +125,11 @@ pub struct Handshake<'a> {
     pub websocket: &'a ServerHandshake,
     /// The address of the other end of the TCP connection.
     pub peer: SocketAddr,
+    /// Whether the connection speaks TLS.
+    pub is_tls: bool,
+    /// The names in the client's certificate, which was verified: hosts and URIs of its subjectAltName. Empty unless
+    /// `TlsBuilder::client_ca` demands a certificate.
+    pub client_names: &'a [String],
     /// The id that the connection has once it is open.
     pub id: ConnectionId,
 }
@@ -148,6 +153,8 @@ pub enum End {
     Broken(std::io::ErrorKind),
     /// The peer sent nothing after our Ping within [`Config::idle_timeout`](super::Config::idle_timeout).
     NoPong,
+    /// The peer broke the rules of TLS.
+    TlsFailed,
     /// The peer did not answer our Close frame within [`Config::close_timeout`](super::Config::close_timeout).
     NoClose,
     /// The peer took too few of the bytes that wait for it, see
@@ -177,7 +184,7 @@ impl End {
             Self::Failed(error) => error.close_code(),
             Self::TooSlow | Self::NoPong | Self::MessageStalled => CloseCode::POLICY_VIOLATION,
             Self::Overloaded => CloseCode::TRY_AGAIN_LATER,
-            Self::Vanished | Self::Broken(_) | Self::NoClose | Self::WriteStalled | Self::Stopped => {
+            Self::Vanished | Self::Broken(_) | Self::TlsFailed | Self::NoClose | Self::WriteStalled | Self::Stopped => {
                 CloseCode::ABNORMAL_CLOSURE
             }
         }
@@ -192,6 +199,7 @@ impl fmt::Display for End {
             Self::Failed(error) => write!(f, "failed with {}: {error}", self.code()),
             Self::Vanished => f.write_str("ended without a Close frame"),
             Self::Broken(kind) => write!(f, "broke: {kind}"),
+            Self::TlsFailed => f.write_str("broke the rules of TLS"),
             Self::NoPong => f.write_str("did not answer a Ping"),
             Self::NoClose => f.write_str("did not answer our Close frame"),
             Self::WriteStalled => f.write_str("took too few bytes for too long"),

@@ -6,6 +6,7 @@
 //! it leaves room for answers.
 
 use super::{Config, link::Link};
+use crate::reactor::Tick;
 
 /// The bytes that a worker keeps for its peers, and their bounds.
 #[derive(Debug)]
@@ -120,6 +121,15 @@ pub(super) enum Excess {
     Incoming,
     /// Input and outboxes together.
     Both,
+}
+
+/// The evictions since the last warning about them.
+#[derive(Debug, Default)]
+pub(super) struct Evictions {
+    pub(super) count: usize,
+    /// The network that held most; empty if it is not known.
+    pub(super) network: String,
+    pub(super) last_warning: Option<Tick>,
 }
 
 /// Returns a limit less a sixteenth.

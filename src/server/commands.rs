@@ -38,6 +38,13 @@ impl<A: App> Worker<A> {
                     self.schedule(key);
                 }
             }
+            #[cfg(feature = "tls")]
+            Command::SetTls(config) => {
+                self.tls = Some(match &self.tls {
+                    Some(before) => config.after(before),
+                    None => config,
+                });
+            }
             Command::Stop => self.stop(turn),
         }
     }

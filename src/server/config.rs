@@ -6,6 +6,8 @@ use ipnet::IpNet;
 
 #[cfg(feature = "deflate")]
 use crate::DeflateConfig;
+#[cfg(feature = "tls")]
+use crate::reactor::TlsConfig;
 use crate::{HeadLimits, Limits, proto::Deflate};
 
 /// The limits of a server.
@@ -34,9 +36,9 @@ pub struct Config {
     /// The largest body of a plain HTTP request, in bytes; of one in chunks, after decoding. Default: 64 KiB. Past it
     /// the client gets 413.
     pub max_body_bytes: usize,
-    /// The longest time for a whole request, from the connection's start, or from the first byte of a later request.
-    /// Default: 10 s. Past it the client gets 408 if a part of the request has arrived; otherwise the connection is
-    /// closed.
+    /// The longest time for a whole request, from the connection's start (so the handshake of TLS is in it), or from the
+    /// first byte of a later request. Default: 10 s. Past it the client gets 408 if a part of the request has arrived;
+    /// otherwise the connection is closed.
     pub handshake_timeout: Duration,
     /// The longest wait for the next plain request after a response, which says so in `Keep-Alive`. Default: 75 s. Past
     /// it the connection is closed. Zero closes each connection after one response.
@@ -81,8 +83,12 @@ pub struct Config {
     /// can still be sent.
     ///
     /// Not included are fixed amounts: per worker about 4 MiB if compression is used, and up to 700 bytes per
-    /// connection; `DeflateConfig::memory_bytes`; and what the app itself keeps.
+    /// connection, with TLS 4 KiB; `DeflateConfig::memory_bytes`; and what the app itself keeps.
     pub max_worker_bytes: usize,
+    /// TLS for all connections; `None` for plain TCP. Default: `None`. [`Remote::set_tls`](super::Remote::set_tls)
+    /// replaces it while the server runs.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsConfig>,
     /// The number of connections per worker. Default: `None`, as many as the limit of open files allows, less a
     /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
     /// the server closes further ones without a response.
@@ -130,6 +136,8 @@ impl Default for Config {
             max_queued_bytes: 1 << 20,
             slow_subscriber: SlowSubscriber::Close,
             max_worker_bytes: 256 << 20,
+            #[cfg(feature = "tls")]
+            tls: None,
             max_connections: None,
             max_connections_per_address: Some(1024),
             uncounted_networks: Vec::new(),

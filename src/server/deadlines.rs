@@ -33,7 +33,9 @@ impl<A: App> Worker<A> {
             return self.end(key, &End::WriteStalled);
         }
         match link.state() {
-            State::Request => {
+            // Bytes that have arrived may wait for their turn.
+            State::Securing if link.scheduled => {}
+            State::Securing | State::Request => {
                 let Input::Request(stream) = &self.inbound[Self::slot(key)].input else { return };
                 let is_late = match stream.begun() {
                     Some(begun) => now.since(begun) >= config.handshake_timeout,
@@ -87,7 +89,7 @@ impl<A: App> Worker<A> {
 
     fn request_timed_out(&mut self, key: Key) {
         let Input::Request(stream) = &self.inbound[Self::slot(key)].input else { return };
-        if stream.is_idle() {
+        if stream.is_idle() || self.hub.links.state(key) == Some(State::Securing) {
             self.end(key, &End::Vanished);
         } else {
             self.refuse(key, stream.from(), Rejection::new(408).body("the request took too long\n"));

@@ -2,7 +2,7 @@
 
 use log::{debug, info};
 
-use super::{App, End, hub::Hub, inbound::Input, state::State, worker::Worker};
+use super::{App, End, inbound::Input, state::State, worker::Worker};
 use crate::{
     CloseCode, CloseFrame,
     reactor::{Key, Tick, Turn},
@@ -16,6 +16,8 @@ pub(super) enum Consequence {
     /// _Fail the WebSocket Connection_ (§7.1.7): this Close frame takes the place of the frames that wait, then our side
     /// is ended.
     Fail(CloseFrame<'static>),
+    /// Nothing can follow what the transport has sent: the frames that wait are dropped, then our side is ended.
+    Abandon,
     /// TCP is closed at once: the peer is gone, or would not read a Close frame.
     Cut,
 }
@@ -24,6 +26,7 @@ impl End {
     pub(super) fn consequence(&self) -> Consequence {
         let reason = match self {
             Self::Closed { .. } => return Consequence::Drain,
+            Self::TlsFailed => return Consequence::Abandon,
             Self::Failed(error) => error.reason(),
             Self::NoPong => "no answer to a Ping",
             Self::MessageStalled => "a message was not finished in time",
@@ -49,6 +52,10 @@ impl<A: App> Worker<A> {
                 self.finish(key, end);
                 self.hub.fail(key, frame);
                 self.schedule(key);
+            }
+            Consequence::Abandon => {
+                self.finish(key, end);
+                self.hub.abandon(key);
             }
             Consequence::Cut => self.cut(key, end),
         }
@@ -85,11 +92,11 @@ impl<A: App> Worker<A> {
         input
     }
 
-    /// Handles the end of the peer's side of TCP.
+    /// Handles the end of the peer's side, of TCP or of TLS.
     pub(super) fn peer_ended(&mut self, key: Key) {
-        let Some(link) = self.hub.links.get_mut(key) else { return };
-        link.read_closed = true;
-        match link.state() {
+        let Some(state) = self.hub.links.state(key) else { return };
+        match state {
+            State::Securing => self.remove(key),
             // The response to its last request may not be written yet.
             State::Request => self.drain(key),
             // The client may still read the response to its request.
@@ -118,7 +125,10 @@ impl<A: App> Worker<A> {
 
     /// Counts the unprocessed input of a connection again. Called after every change.
     pub(super) fn recount(&mut self, key: Key) {
-        let counts = self.inbound[Self::slot(key)].recount();
+        let incomplete = self.hub.links.get(key).map_or(0, |link| link.socket.incomplete_bytes());
+        let inbound = &mut self.inbound[Self::slot(key)];
+        inbound.set_incomplete(incomplete);
+        let counts = inbound.recount();
         self.hub.links.bounds.recount_incoming(counts);
     }
 
@@ -155,14 +165,5 @@ impl<A: App> Worker<A> {
             }
         }
         self.hub.links.len() == 0
-    }
-}
-
-/// Returns how a connection ended when its peer sent this Close frame.
-pub(super) fn close_end(hub: &Hub, key: Key, frame: Option<CloseFrame<'_>>) -> End {
-    let link = hub.links.get(key);
-    match link.filter(|link| link.state() == State::Closing).and_then(|link| link.sender.as_ref()?.close_code()) {
-        Some(code) => End::Closed { by_us: true, code },
-        None => End::Closed { by_us: false, code: frame.map(|frame| frame.code) },
     }
 }

@@ -14,7 +14,7 @@ use log::warn;
 use super::{
     App, End, SlowSubscriber,
     addresses::Permit,
-    bounds::Excess,
+    bounds::{Evictions, Excess},
     ending::Consequence,
     inbound::Input,
     link::Link,
@@ -131,7 +131,9 @@ impl<A: App> Worker<A> {
         let before = held(self);
         if self.hub.links.is_open(key) {
             self.end(key, &End::Overloaded);
-        } else if let Input::Request(stream) = &self.inbound[Self::slot(key)].input {
+        } else if let Input::Request(stream) = &self.inbound[Self::slot(key)].input
+            && self.hub.links.state(key) != Some(State::Securing)
+        {
             let rejection = Rejection::new(503).header("Retry-After", "10").body("out of memory, try again later\n");
             self.refuse(key, stream.from(), rejection);
         }
@@ -206,15 +208,6 @@ impl Iterator for EvictionOrder {
         }
         Some(key)
     }
-}
-
-/// The evictions since the last warning about them.
-#[derive(Debug, Default)]
-pub(super) struct Evictions {
-    count: usize,
-    /// The network that held most; empty if it is not known.
-    network: String,
-    last_warning: Option<Tick>,
 }
 
 /// The shortest time between two warnings about evictions.

@@ -22,6 +22,11 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// The address of the other end of the TCP connection.
     pub peer: SocketAddr,
+    /// Whether the connection speaks TLS.
+    pub is_tls: bool,
+    /// The names in the client's certificate, which was verified: hosts and URIs of its subjectAltName. Empty unless
+    /// `TlsBuilder::client_ca` demands a certificate.
+    pub client_names: &'a [String],
 }
 
 /// A response to a plain HTTP request. The server adds Content-Length, Connection and Keep-Alive, and Date unless the

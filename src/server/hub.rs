@@ -104,7 +104,8 @@ impl Hub {
             State::Open => Disposition::Deliver,
             State::Closing => Disposition::Drop,
             State::Evicted | State::Truncated | State::Draining | State::Lingering => Disposition::Stop,
-            State::Request | State::AwaitingResponse | State::AwaitingVerdict => Disposition::Stop, // no events there
+            // No events there.
+            State::Securing | State::Request | State::AwaitingResponse | State::AwaitingVerdict => Disposition::Stop,
         }
     }
 
@@ -276,6 +277,17 @@ impl Hub {
             link.advance(Step::Ended, self.now);
             self.flush(key);
         }
+    }
+
+    /// Ends a connection that can be sent nothing more, but for what its transport has begun to send.
+    pub(super) fn abandon(&mut self, key: Key) {
+        if self.corked == Some(key) {
+            self.cork.clear();
+        }
+        if let Some(link) = self.links.get_mut(key) {
+            link.outbox.clear_unsealed();
+        }
+        self.drain(key);
     }
 
     /// Sends an HTTP response.

@@ -53,6 +53,8 @@ pub(super) struct Inbound<P> {
 struct Leftover {
     /// Bytes that were read and not processed. Nothing more is read while there are any.
     stash: Vec<u8>,
+    /// Bytes that the transport keeps, since they are not complete.
+    incomplete: usize,
     /// The result of [`Inbound::allocated_bytes`] that the worker has counted.
     counted: usize,
     unfinished: Option<Unfinished>,
@@ -109,6 +111,14 @@ impl<P> Inbound<P> {
         self.leftover.is_none() && matches!(&self.input, Input::Frames { receiver, .. } if !receiver.has_unfinished())
     }
 
+    /// Returns the address of a client whose request is awaited or read.
+    pub(super) fn first_from(&self) -> Option<SocketAddr> {
+        match &self.input {
+            Input::Request(stream) => Some(stream.from()),
+            Input::Response { .. } | Input::Verdict { .. } | Input::Frames { .. } | Input::Dropped => None,
+        }
+    }
+
     /// Returns the bytes that were read and not processed.
     pub(super) fn stash(&self) -> &[u8] {
         self.leftover.as_ref().map_or(&[], |leftover| &leftover.stash)
@@ -127,6 +137,20 @@ impl<P> Inbound<P> {
         }
     }
 
+    /// Sets the number of bytes that the transport keeps, since they are not complete.
+    #[inline]
+    pub(super) fn set_incomplete(&mut self, bytes: usize) {
+        if bytes > 0 || self.leftover.is_some() {
+            self.leftover.get_or_insert_default().incomplete = bytes;
+            self.tidy();
+        }
+    }
+
+    /// Returns the number of bytes that the transport keeps.
+    pub(super) fn incomplete(&self) -> usize {
+        self.leftover.as_ref().map_or(0, |leftover| leftover.incomplete)
+    }
+
     /// Returns the heap memory of what has arrived from the peer and is not processed, in bytes.
     pub(super) fn allocated_bytes(&self) -> usize {
         let unfinished = match &self.input {
@@ -135,7 +159,7 @@ impl<P> Inbound<P> {
             Input::Frames { receiver, .. } => usize::try_from(receiver.allocated_bytes()).unwrap_or(usize::MAX),
             Input::Response { .. } | Input::Dropped => 0,
         };
-        unfinished + self.leftover.as_ref().map_or(0, |leftover| leftover.stash.capacity())
+        unfinished + self.leftover.as_ref().map_or(0, |leftover| leftover.stash.capacity() + leftover.incomplete)
     }
 
     /// Returns the bytes that the worker has counted for this connection.
@@ -182,8 +206,10 @@ impl<P> Inbound<P> {
 
     /// Frees the leftover if it is empty.
     fn tidy(&mut self) {
-        self.leftover
-            .take_if(|leftover| leftover.stash.is_empty() && leftover.counted == 0 && leftover.unfinished.is_none());
+        self.leftover.take_if(|leftover| {
+            let Leftover { stash, incomplete, counted, unfinished } = &**leftover;
+            stash.is_empty() && *incomplete == 0 && *counted == 0 && unfinished.is_none()
+        });
     }
 
     /// Returns whether a message is only partly inflated, so that there is work without further bytes.

@@ -1,5 +1,7 @@
 //! The outgoing half of a connection: its socket, its sender, its outbox, and the start of its current deadline.
 
+use thin_vec::ThinVec;
+
 use super::{
     addresses::Permit,
     outbox::Outbox,
@@ -19,8 +21,8 @@ pub(super) struct Link {
     /// Set from [`State::Open`] on.
     pub(super) sender: Option<Sender>,
     pub(super) outbox: Outbox,
-    /// Allocated exactly: nearly all connections have few or none.
-    pub(super) subscriptions: Box<[Subscription]>,
+    /// One pointer: its length is on the heap, where connections without subscriptions have nothing.
+    pub(super) subscriptions: ThinVec<Subscription>,
     /// Counts the connection for its address; `None` if that is not counted.
     pub(super) permit: Option<Permit>,
     /// The last publication that the connection has been given or that came before it subscribed.
@@ -55,11 +57,11 @@ pub(super) enum Readable {
 impl Link {
     pub(super) fn new(socket: Socket, now: Tick) -> Self {
         Self {
+            state: if socket.is_handshaking() { State::Securing } else { State::Request },
             socket,
-            state: State::Request,
             sender: None,
             outbox: Outbox::default(),
-            subscriptions: Box::default(),
+            subscriptions: ThinVec::new(),
             permit: None,
             seen: 0,
             since: now,
@@ -136,7 +138,9 @@ impl Link {
     /// Returns whether reading is paused: by the app, until it decides, or because too much waits for this peer.
     pub(super) fn is_read_paused(&self, max_queued_bytes: usize) -> bool {
         match self.state {
-            State::Request | State::Open | State::Closing => self.paused || self.outbox.len() > max_queued_bytes,
+            State::Securing | State::Request | State::Open | State::Closing => {
+                self.paused || self.outbox.len() > max_queued_bytes
+            }
             State::AwaitingResponse | State::AwaitingVerdict => true,
             State::Evicted | State::Truncated | State::Draining | State::Lingering => false,
         }

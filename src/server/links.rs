@@ -1,5 +1,5 @@
-//! The outgoing halves of a worker's connections, and all that is written to their sockets: no other file writes to
-//! one.
+//! The outgoing halves of a worker's connections, and all that is read from their sockets and written to them: no other
+//! file does either.
 //!
 //! `bounds.rs` decides how much may wait when a socket takes no more; `eviction.rs` makes room.
 
@@ -8,10 +8,10 @@ use std::io;
 use super::{
     Config, End, SlowSubscriber,
     bounds::Bounds,
-    link::Link,
+    link::{Link, Readable},
     state::{State, Step},
 };
-use crate::reactor::{Key, Slots, Tick};
+use crate::reactor::{Buffers, Key, Read, Slots, Tick};
 
 /// The links of one worker.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Links {
     pub(super) resumable: Vec<Key>,
     pub(super) slow_subscriber: SlowSubscriber,
     max_queued_bytes: usize,
+    /// For the transport of the connection that is read or written.
+    buffers: Buffers,
 }
 
 impl Links {
@@ -40,6 +42,7 @@ impl Links {
             resumable: Vec::new(),
             slow_subscriber: config.slow_subscriber,
             max_queued_bytes: config.max_queued_bytes,
+            buffers: Buffers::default(),
         }
     }
 
@@ -133,20 +136,70 @@ impl Links {
         }
     }
 
+    /// Reads once from a connection, and sends what its transport answers by itself. What is read of a connection that is
+    /// over will be dropped, and is not decrypted.
+    pub(super) fn read(&mut self, key: Key, buffer: &mut [u8], now: Tick) -> Read {
+        let Some(link) = self.slots.get_mut(key).filter(|link| link.readable != Readable::No) else {
+            return Read::Blocked;
+        };
+        let more_follows = link.read_closed || link.readable == Readable::UntilBlocked;
+        let read = if link.state().is_over() {
+            link.socket.skip(buffer, more_follows)
+        } else {
+            link.socket.read(buffer, more_follows, &mut self.buffers)
+        };
+        match read {
+            Read::Bytes { drained, .. } => {
+                if drained {
+                    link.readable = Readable::No;
+                }
+                link.note_received(now);
+            }
+            Read::Blocked => link.readable = Readable::No,
+            Read::Ended { drained: true } => (link.readable, link.read_closed) = (Readable::No, true),
+            Read::Ended { drained: false } | Read::Failed(_) => {}
+            #[cfg(feature = "tls")]
+            Read::Alerted(_) | Read::Plain { .. } => {}
+        }
+        if !self.buffers.unsent().is_empty() {
+            self.send_unsent(key, now);
+        }
+        read
+    }
+
+    /// Sends what the transport of a connection has left in the buffers.
+    #[cold]
+    fn send_unsent(&mut self, key: Key, now: Tick) {
+        let Some(link) = self.slots.get_mut(key) else { return };
+        let bytes = self.buffers.unsent();
+        // What waits goes first.
+        let sent = if link.outbox.sealed().is_empty() { link.socket.send(bytes) } else { Ok(0) };
+        match sent {
+            Ok(sent) if sent == bytes.len() => {}
+            Ok(sent) => link.outbox.keep_sealed(&bytes[sent..], now),
+            Err(error) => self.ended.push((key, End::Broken(error.kind()))),
+        }
+        self.buffers.clear();
+        self.bounds.recount(link);
+    }
+
     /// Writes frames to a connection for which nothing waits, and keeps the bytes that the transport does not take.
     pub(super) fn write(&mut self, key: Key, frames: &[u8], now: Tick) {
         let Some(link) = self.slots.get_mut(key) else { return };
-        match link.socket.write(frames) {
-            Ok(written) if written == frames.len() => {}
+        match link.socket.write(frames, &mut self.buffers) {
+            Ok(written) if written == frames.len() && self.buffers.unsent().is_empty() => {}
             Ok(written) => self.keep_rest(key, frames, written, now),
             Err(error) => self.ended.push((key, End::Broken(error.kind()))),
         }
+        self.buffers.clear();
     }
 
-    /// Keeps what the transport did not take of `frames`, or as much of it as there is room for.
+    /// Keeps what the transport did not take of `frames`, and the kernel not of its bytes, or as much as there is room
+    /// for.
     fn keep_rest(&mut self, key: Key, frames: &[u8], written: usize, now: Tick) {
-        let fits = self.make_room(frames.len() - written, now);
+        let fits = self.make_room(self.buffers.unsent().len() + frames.len() - written, now);
         let Some(link) = self.slots.get_mut(key) else { return };
+        link.outbox.keep_sealed(self.buffers.unsent(), now);
         link.outbox.keep_rest(frames, written, now);
         if !fits {
             // Unstarted frames are dropped; the rest of the started one may still be too much.
@@ -166,25 +219,17 @@ impl Links {
     pub(super) fn flush(&mut self, key: Key, now: Tick) {
         let Some(link) = self.slots.get_mut(key) else { return };
         let was_paused = link.is_read_paused(self.max_queued_bytes);
-        if let Err(error) = write_waiting(link, now) {
+        if let Err(error) = write_waiting(link, &mut self.buffers, now) {
+            self.buffers.clear();
             self.ended.push((key, End::Broken(error.kind())));
         }
         if link.is_drained() {
             match link.state() {
                 // The wait for the next request, or for the peer's Close, starts when our own bytes are written.
                 State::Request | State::Closing => link.since = now,
-                State::Draining => {
-                    link.advance(Step::Written, now);
-                    if let Err(error) = link.socket.shutdown_write() {
-                        self.ended.push((key, End::Broken(error.kind())));
-                    }
-                    // If the peer ended its side first, no event will announce that again.
-                    if link.read_closed {
-                        link.set_readable(false);
-                    }
-                    self.resumable.push(key);
-                }
-                State::AwaitingResponse
+                State::Draining => self.end_our_side(key, now),
+                State::Securing
+                | State::AwaitingResponse
                 | State::AwaitingVerdict
                 | State::Open
                 | State::Evicted
@@ -192,24 +237,58 @@ impl Links {
                 | State::Lingering => {}
             }
         }
+        let Some(link) = self.slots.get_mut(key) else { return };
         if was_paused && !link.is_read_paused(self.max_queued_bytes) {
             self.resumable.push(key);
         }
         self.bounds.recount(link);
     }
+
+    /// Ends our side of a connection after its last byte: first that of the transport, then that of TCP. The bytes of
+    /// the former may have to wait.
+    fn end_our_side(&mut self, key: Key, now: Tick) {
+        let Some(link) = self.slots.get_mut(key) else { return };
+        // A transport that is broken is ended by TCP.
+        let _ = link.socket.close_notify(&mut self.buffers);
+        if !self.buffers.unsent().is_empty() {
+            link.outbox.keep_sealed(self.buffers.unsent(), now);
+            self.buffers.clear();
+            return;
+        }
+        link.advance(Step::Written, now);
+        if let Err(error) = link.socket.shutdown_write() {
+            self.ended.push((key, End::Broken(error.kind())));
+        }
+        // If the peer ended its side first, no event will announce that again.
+        if link.read_closed {
+            link.set_readable(false);
+        }
+        self.resumable.push(key);
+    }
 }
 
 /// Writes as many of the bytes that wait as the transport takes.
-fn write_waiting(link: &mut Link, now: Tick) -> io::Result<()> {
+fn write_waiting(link: &mut Link, buffers: &mut Buffers, now: Tick) -> io::Result<()> {
     loop {
+        let sealed = link.outbox.sealed();
+        if !sealed.is_empty() {
+            let wanted = sealed.len();
+            let sent = link.socket.send(sealed)?;
+            link.outbox.note_sent(sent, now);
+            if sent < wanted {
+                return Ok(());
+            }
+        }
         let chunk = link.outbox.next_chunk();
         let wanted = chunk.len();
         if wanted == 0 {
             return Ok(());
         }
-        let written = link.socket.write(chunk)?;
-        link.outbox.note_written(written, now);
-        if written < wanted {
+        let written = link.socket.write(chunk, buffers)?;
+        link.outbox.note_written(written, buffers.unsent(), now);
+        let blocked = written < wanted || !buffers.unsent().is_empty();
+        buffers.clear();
+        if blocked {
             return Ok(());
         }
     }

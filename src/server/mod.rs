@@ -15,9 +15,11 @@
 //! | `commands.rs` | what other threads and workers have asked for, carried out |
 //! | `addresses.rs` | how many connections each address has |
 //! | `config.rs` | [`Config`]: every limit and its default |
-//! | `worker.rs` | the incoming half of a worker: bytes to events to the app, with a budget per connection and turn |
+//! | `worker.rs` | the incoming half of a worker: what is read when, with a budget per connection and turn |
+//! | `frames.rs` | frames that have arrived, and the app's callbacks for them |
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
 //! | `date.rs` | the Date of responses |
+//! | `securing.rs` | handshakes of TLS, and their share of a turn |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
 //! | `deadlines.rs` | the deadlines for everything that a peer can stall |
@@ -46,6 +48,7 @@ mod decision;
 mod ending;
 mod eviction;
 mod fanout;
+mod frames;
 mod http;
 mod hub;
 mod inbound;
@@ -55,6 +58,7 @@ mod origin;
 mod outbox;
 mod remote;
 mod requests;
+mod securing;
 #[cfg(test)]
 mod simulation;
 mod state;

@@ -2,6 +2,9 @@
 //!
 //! An outbox knows where its partly written frame ends. So Pongs can go out directly after that frame, and a failing
 //! connection can drop all later frames. Most connections never have anything in their outbox.
+//!
+//! A transport such as TLS takes frames before the kernel does. What it makes of them, and what it sends by itself, is
+//! *sealed*: it goes out before anything else, and as it is.
 
 use crate::{FrameHeader, HeaderRules, Role, reactor::Tick};
 
@@ -11,6 +14,8 @@ pub(super) struct Outbox(Option<Box<Waiting>>);
 
 #[derive(Debug)]
 struct Waiting {
+    /// Bytes of the transport that the kernel did not take. They go first.
+    sealed: Vec<u8>,
     /// `bytes[head..]` is still to be written: frames, after an HTTP response if there is one.
     bytes: Vec<u8>,
     head: usize,
@@ -73,11 +78,32 @@ impl Outbox {
         waiting.started = waiting.bytes.len() - waiting.head;
     }
 
-    /// Keeps the rest of `frames` after the kernel took `written` bytes. Called only while nothing waits.
+    /// Keeps the rest of `frames` after the transport took `written` bytes. Called only while no frames wait.
     pub(super) fn keep_rest(&mut self, frames: &[u8], written: usize, now: Tick) {
         let waiting = self.waiting(now);
         waiting.bytes.extend_from_slice(&frames[written..]);
         waiting.started = to_frame_end(frames, written);
+    }
+
+    /// Keeps bytes of the transport that the kernel did not take.
+    pub(super) fn keep_sealed(&mut self, bytes: &[u8], now: Tick) {
+        self.waiting(now).sealed.extend_from_slice(bytes);
+    }
+
+    /// Returns the bytes of the transport that wait.
+    pub(super) fn sealed(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |waiting| &waiting.sealed)
+    }
+
+    /// Removes the first `sent` bytes of those of the transport, which the kernel has taken.
+    pub(super) fn note_sent(&mut self, sent: usize, now: Tick) {
+        if let Some(waiting) = &mut self.0 {
+            waiting.sealed.drain(..sent);
+            if waiting.sealed.is_empty() {
+                waiting.sealed = Vec::new();
+            }
+            waiting.note_taken(sent, now);
+        }
     }
 
     /// Appends a Pong, which goes out before the frames that wait. Past [`MAX_PONGS`] it replaces the last one: §5.5.3
@@ -104,6 +130,14 @@ impl Outbox {
 
     /// Drops everything.
     pub(super) fn clear(&mut self) {
+        self.clear_unsealed();
+        if let Some(waiting) = &mut self.0 {
+            waiting.sealed = Vec::new();
+        }
+    }
+
+    /// Drops everything that the transport has not taken.
+    pub(super) fn clear_unsealed(&mut self) {
         if let Some(waiting) = &mut self.0 {
             (waiting.started, waiting.head) = (0, 0);
             waiting.bytes = Vec::new();
@@ -111,16 +145,18 @@ impl Outbox {
         }
     }
 
-    /// Returns the next bytes to write; none if nothing waits.
+    /// Returns the next bytes to write; none if no frames wait.
     pub(super) fn next_chunk(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |waiting| waiting.next_chunk())
     }
 
-    /// Removes the first `written` bytes of [`next_chunk`](Self::next_chunk), which the transport has taken.
-    pub(super) fn note_written(&mut self, written: usize, now: Tick) {
+    /// Removes the first `written` bytes of [`next_chunk`](Self::next_chunk), which the transport has taken. Keeps what
+    /// it has made of them and the kernel has not taken.
+    pub(super) fn note_written(&mut self, written: usize, sealed: &[u8], now: Tick) {
         if let Some(waiting) = &mut self.0 {
             waiting.advance_chunk(written);
-            waiting.note_taken(written, now);
+            waiting.sealed.extend_from_slice(sealed);
+            waiting.note_taken(written.saturating_sub(sealed.len()), now);
         }
     }
 
@@ -149,6 +185,7 @@ impl Outbox {
 impl Waiting {
     fn new(now: Tick) -> Self {
         Self {
+            sealed: Vec::new(),
             bytes: Vec::new(),
             head: 0,
             started: 0,
@@ -161,11 +198,14 @@ impl Waiting {
     }
 
     fn len(&self) -> usize {
-        self.bytes.len() - self.head + self.pongs.len()
+        self.sealed.len() + self.bytes.len() - self.head + self.pongs.len()
     }
 
     fn allocated_bytes(&self) -> usize {
-        self.bytes.capacity() + self.pongs.capacity() + self.pong_starts.capacity() * size_of::<usize>()
+        self.sealed.capacity()
+            + self.bytes.capacity()
+            + self.pongs.capacity()
+            + self.pong_starts.capacity() * size_of::<usize>()
     }
 
     /// Notes that the kernel took `written` bytes.
@@ -390,6 +430,28 @@ mod tests {
             assert_eq!(take(&mut outbox, usize::MAX), data[stopped..kept], "stopped at {stopped}");
         }
     }
+
+    #[test]
+    fn sealed_bytes_go_first_and_are_only_dropped_with_everything() {
+        let mut outbox = Outbox::default();
+        outbox.keep_sealed(b"sealed", now());
+        outbox.keep_rest(&frames(&["first", "second"]), 1, now());
+        assert_eq!((outbox.sealed(), outbox.len()), (&b"sealed"[..], 6 + frames(&["first", "second"]).len() - 1));
+        assert_eq!(outbox.unstarted(), frames(&["second"]).len());
+        outbox.note_sent(2, now());
+        outbox.drop_unstarted();
+        assert_eq!((outbox.sealed(), outbox.len()), (&b"aled"[..], 4 + frames(&["first"]).len() - 1));
+        // The transport takes the rest of the frame, and the kernel three bytes of what it becomes.
+        outbox.note_sent(4, now());
+        outbox.note_written(outbox.next_chunk().len(), b"xyz", now());
+        assert_eq!((outbox.sealed(), outbox.next_chunk(), outbox.is_empty()), (&b"xyz"[..], &b""[..], false));
+        outbox.frames(now()).extend(frames(&["third"]));
+        outbox.clear_unsealed();
+        assert_eq!(outbox.len(), 3);
+        outbox.clear();
+        assert!(outbox.is_empty());
+    }
+
     /// The peer takes one byte every second.
     #[test]
     fn a_peer_that_takes_bytes_now_and_then_makes_no_progress() {

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+#[cfg(feature = "tls")]
+use crate::reactor::TlsConfig;
 use crate::{
     CloseCode, Prepared,
     reactor::{Key, Mailbox},
@@ -68,6 +70,9 @@ pub(super) enum Command {
     /// Closes a connection, and reads nothing more from it.
     Shut(Key, CloseCode, Box<str>),
     Resume(Key),
+    /// Gives TLS another configuration.
+    #[cfg(feature = "tls")]
+    SetTls(TlsConfig),
     Stop,
 }
 
@@ -209,6 +214,17 @@ impl Remote {
         self.0.iter().map(|worker| worker.waiting_bytes()).max().unwrap_or(0)
     }
 
+    /// Gives the server another TLS configuration, for the connections that come from now on: a new certificate, for
+    /// example. The open ones live on with theirs. Sessions still resume, unless [`TlsConfig`] says otherwise.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&self, config: &TlsConfig) {
+        for worker in self.0.iter() {
+            let command = Command::SetTls(config.clone());
+            let bytes = command.weight();
+            worker.post(command, bytes);
+        }
+    }
+
     /// Tells all workers to stop.
     pub(super) fn stop(&self) {
         for worker in self.0.iter() {
@@ -319,6 +335,8 @@ impl Command {
             | Self::Shut(..)
             | Self::Resume(_)
             | Self::Stop => COMMAND_BYTES,
+            #[cfg(feature = "tls")]
+            Self::SetTls(_) => COMMAND_BYTES,
         }
     }
 }

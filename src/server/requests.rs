@@ -12,13 +12,19 @@ use super::{
     state::Step,
     worker::{TOO_MANY_FROM_ADDRESS, Worker},
 };
-use crate::{Delivery, Escaped, Rejection, ServerHandshake, reactor::Key};
+use crate::{
+    Delivery, Escaped, Rejection, ServerHandshake,
+    reactor::{Key, Socket},
+};
 
 impl<A: App> Worker<A> {
     /// Passes a request or handshake to the app.
     pub(super) fn dispatch(&mut self, key: Key, incoming: Incoming) {
         let Input::Request(stream) = &self.inbound[Self::slot(key)].input else { return };
         let from = stream.from();
+        let socket = self.hub.links.get(key).map(|link| &link.socket);
+        let is_tls = socket.is_some_and(Socket::is_tls);
+        let client_names = &*socket.map_or_else(Vec::new, Socket::client_names);
         match incoming {
             Incoming::Plain { head, body } => {
                 let keep_alive = keeps_alive(&head);
@@ -29,7 +35,7 @@ impl<A: App> Worker<A> {
                 if head.path() == "*" {
                     return responder.send(Response::new(204).header("Allow", METHODS));
                 }
-                self.app.request(&Request { head: &head, body: &body, peer: from }, responder);
+                self.app.request(&Request { head: &head, body: &body, peer: from, is_tls, client_names }, responder);
             }
             Incoming::WebSocket { head, handshake } => {
                 #[cfg(feature = "deflate")]
@@ -38,7 +44,8 @@ impl<A: App> Worker<A> {
                     None => handshake,
                 };
                 let verdict = Verdict::new(self.mailbox.clone(), key);
-                let info = Handshake { request: &head, websocket: &handshake, peer: from, id: self.hub.id(key) };
+                let id = self.hub.id(key);
+                let info = Handshake { request: &head, websocket: &handshake, peer: from, is_tls, client_names, id };
                 self.app.accept(&info, verdict);
                 let handshake = Box::new(handshake);
                 self.advance(key, Step::HandshakeRead, Input::Verdict { from, handshake });
@@ -83,7 +90,7 @@ impl<A: App> Worker<A> {
     }
 
     /// Takes a step of a connection, after which its incoming half works with `input`.
-    fn advance(&mut self, key: Key, step: Step, input: Input<A::Peer>) {
+    pub(super) fn advance(&mut self, key: Key, step: Step, input: Input<A::Peer>) {
         if let Some(link) = self.hub.links.get_mut(key) {
             link.advance(step, self.hub.now);
             self.inbound[Self::slot(key)].input = input;

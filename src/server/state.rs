@@ -4,6 +4,8 @@
 //! [`Input`](super::inbound::Input).
 //!
 //! ```text
+//! Securing ── Secured ─> Request
+//!
 //! Request ── HandshakeRead ─> AwaitingVerdict ── Accepted ─> Open ── CloseSent ─> Closing
 //!    │ ^
 //!    │ └──── Responded ──────┐
@@ -15,11 +17,14 @@
 //! all but Truncated ── Ended ─> Draining ── Written ─> Lingering
 //! ```
 //!
-//! A connection begins in `Request`. It may be removed in any state, which closes TCP; it has no state then.
+//! A connection begins in `Securing` if it speaks TLS, otherwise in `Request`. It may be removed in any state, which
+//! closes TCP; it has no state then.
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum State {
+    /// The handshake of TLS is not complete.
+    Securing,
     /// A request of HTTP is awaited or read.
     Request,
     /// The app's response to a plain request is awaited; nothing is read.
@@ -43,6 +48,8 @@ pub(super) enum State {
 /// What changes the state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Step {
+    /// The handshake of TLS is complete, or the peer speaks HTTP without it.
+    Secured,
     /// A plain request is complete, and the app has it.
     RequestRead,
     /// An opening handshake is complete, and the app has it.
@@ -67,6 +74,9 @@ impl State {
     /// Returns the state after a step, or `None` if the step does not occur in this state.
     pub(super) const fn after(self, step: Step) -> Option<Self> {
         match (self, step) {
+            (Self::Securing, Step::Secured) => Some(Self::Request),
+            (Self::Securing, Step::Ended) => Some(Self::Draining),
+
             (Self::Request, Step::RequestRead) => Some(Self::AwaitingResponse),
             (Self::Request, Step::HandshakeRead) => Some(Self::AwaitingVerdict),
             (Self::Request, Step::Ended) => Some(Self::Draining),
@@ -96,7 +106,12 @@ impl State {
     /// Returns whether nothing more is sent to the peer, or handled of what it sends.
     pub(super) const fn is_over(self) -> bool {
         match self {
-            Self::Request | Self::AwaitingResponse | Self::AwaitingVerdict | Self::Open | Self::Closing => false,
+            Self::Securing
+            | Self::Request
+            | Self::AwaitingResponse
+            | Self::AwaitingVerdict
+            | Self::Open
+            | Self::Closing => false,
             Self::Evicted | Self::Truncated | Self::Draining | Self::Lingering => true,
         }
     }
@@ -104,7 +119,8 @@ impl State {
 
 #[cfg(test)]
 impl State {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
+        Self::Securing,
         Self::Request,
         Self::AwaitingResponse,
         Self::AwaitingVerdict,
@@ -119,7 +135,8 @@ impl State {
 
 #[cfg(test)]
 impl Step {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
+        Self::Secured,
         Self::RequestRead,
         Self::HandshakeRead,
         Self::Responded,
@@ -138,6 +155,7 @@ mod tests {
 
     fn letter(state: State) -> char {
         match state {
+            State::Securing => 'S',
             State::Request => 'R',
             State::AwaitingResponse => 'P',
             State::AwaitingVerdict => 'V',
@@ -153,16 +171,17 @@ mod tests {
     /// Returns the state after a step from each of `State::ALL`; `-` if the step does not occur there.
     fn row(step: Step) -> &'static str {
         match step {
-            //                     R P V O C E T D L
-            Step::RequestRead => " P - - - - - - - -",
-            Step::HandshakeRead => "V - - - - - - - -",
-            Step::Responded => "   - R - - - - - - -",
-            Step::Accepted => "    - - O - - - - - -",
-            Step::CloseSent => "   - - - C - - - - -",
-            Step::Evicted => "     - - - E E - - - -",
-            Step::Truncated => "   - - - T T - - - -",
-            Step::Ended => "       D D D D D D T - -",
-            Step::Written => "     - - - - - - - L -",
+            //                     S R P V O C E T D L
+            Step::Secured => "     R - - - - - - - - -",
+            Step::RequestRead => " - P - - - - - - - -",
+            Step::HandshakeRead => "- V - - - - - - - -",
+            Step::Responded => "   - - R - - - - - - -",
+            Step::Accepted => "    - - - O - - - - - -",
+            Step::CloseSent => "   - - - - C - - - - -",
+            Step::Evicted => "     - - - - E E - - - -",
+            Step::Truncated => "   - - - - T T - - - -",
+            Step::Ended => "       D D D D D D D T - -",
+            Step::Written => "     - - - - - - - - L -",
         }
     }
 

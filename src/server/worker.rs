@@ -7,30 +7,34 @@
 //! Each connection has a budget per turn: one read of at most one buffer, 1,024 events, and about 1 MiB of inflated
 //! output. A connection with more to do enters the run queue of the next turn, without waiting for an event. The
 //! unprocessed part of a read waits in the connection's stash, also while the app's decision is awaited; until the
-//! stash is processed, nothing more is read.
+//! stash is processed, nothing more is read. Handshakes of TLS have a queue and a budget of their own (`securing.rs`).
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+#[cfg(feature = "tls")]
+use log::debug;
 use log::trace;
 
 use super::{
-    App, Config, Context, End, Message, Remote,
+    App, Config, End, Remote,
     addresses::{Addresses, TooMany},
+    bounds::Evictions,
     date::Date,
-    ending::close_end,
-    eviction::Evictions,
     http::RequestStream,
-    hub::{Disposition, Hub},
-    inbound::{Inbound, Input, Mail, Unfinished},
+    hub::Hub,
+    inbound::{Inbound, Input, Mail},
     link::{Link, Readable},
     state::State,
 };
+#[cfg(feature = "tls")]
+use crate::reactor::TlsConfig;
 use crate::{
-    Event, Rejection,
+    Rejection,
     reactor::{self, Key, Mailbox, Next, Read, Readiness, Socket, Tick, Turn},
 };
 
@@ -47,6 +51,11 @@ pub(super) struct Worker<A: App> {
     pub(super) run_queue: Vec<Key>,
     /// Connections that continue in the next turn.
     pub(super) next_run_queue: Vec<Key>,
+    /// Connections that wait to continue their handshake of TLS.
+    pub(super) securing: VecDeque<Key>,
+    /// For new connections; without it they are plain.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<TlsConfig>,
     pub(super) evictions: Evictions,
     pub(super) date: Date,
     /// When the deadlines were last checked.
@@ -82,12 +91,15 @@ impl<A: App> Worker<A> {
             app,
             sweep_period: config.sweep_period(),
             hub: Hub::new(Arc::clone(&config), remote, worker, now),
+            #[cfg(feature = "tls")]
+            tls: config.tls.clone(),
             config,
             inbound: Vec::new(),
             mailbox,
             capacity,
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
+            securing: VecDeque::new(),
             evictions: Evictions::default(),
             date: Date::new(SystemTime::now),
             last_sweep: now,
@@ -123,6 +135,14 @@ impl<A: App> Worker<A> {
         if self.is_read_paused(key) {
             return;
         }
+        match self.hub.links.state(key) {
+            Some(State::Securing) => self.wait_to_secure(key),
+            Some(_) | None => self.work(key, turn),
+        }
+    }
+
+    /// Processes the stash of a connection, or reads once.
+    fn work(&mut self, key: Key, turn: &mut Turn<'_>) {
         self.hub.cork(key);
         let inbound = &mut self.inbound[Self::slot(key)];
         let mut stash = inbound.take_stash();
@@ -130,36 +150,9 @@ impl<A: App> Worker<A> {
             let used = self.process(key, &mut stash);
             stash.drain(..used);
             self.keep(key, stash);
-        } else if let Some(link) = self.hub.links.get_mut(key)
-            && link.readable != Readable::No
-        {
-            let more_follows = link.read_closed || link.readable == Readable::UntilBlocked;
-            match link.socket.read(turn.buffer, more_follows) {
-                Read::Bytes { count, drained } => {
-                    if drained {
-                        link.readable = Readable::No;
-                    }
-                    link.note_received(turn.now);
-                    if turn.is_late {
-                        self.restart_peer_deadlines(key);
-                    }
-                    let bytes = &mut turn.buffer[..count];
-                    let used = self.process(key, bytes);
-                    if used < count {
-                        self.keep(key, turn.buffer[used..count].to_vec());
-                    }
-                    if !drained {
-                        // More waits in the kernel than one turn reads, so the peer is not late.
-                        self.inbound[Self::slot(key)].restart_unfinished(turn.now);
-                    }
-                }
-                Read::Blocked => link.readable = Readable::No,
-                Read::Ended => {
-                    link.readable = Readable::No;
-                    self.peer_ended(key);
-                }
-                Read::Failed(error) => self.end(key, &End::Broken(error.kind())),
-            }
+        } else {
+            let read = self.hub.links.read(key, turn.buffer, turn.now);
+            self.received(key, read, turn);
         }
         self.hub.uncork(key);
         if !self.inbound[Self::slot(key)].is_at_rest() {
@@ -167,6 +160,40 @@ impl<A: App> Worker<A> {
             self.bound_memory();
         }
         self.schedule(key);
+    }
+
+    /// Handles the result of a read.
+    pub(super) fn received(&mut self, key: Key, read: Read, turn: &mut Turn<'_>) {
+        match read {
+            Read::Bytes { count, incomplete, drained } => {
+                if turn.is_late {
+                    self.restart_peer_deadlines(key);
+                }
+                self.inbound[Self::slot(key)].set_incomplete(incomplete);
+                if count == 0 {
+                    self.note_unfinished(key, false);
+                } else {
+                    let used = self.process(key, &mut turn.buffer[..count]);
+                    if used < count {
+                        self.keep(key, turn.buffer[used..count].to_vec());
+                    }
+                }
+                if !drained {
+                    // More waits in the kernel than one turn reads, so the peer is not late.
+                    self.inbound[Self::slot(key)].restart_unfinished(turn.now);
+                }
+            }
+            Read::Blocked => {}
+            Read::Ended { .. } => self.peer_ended(key),
+            Read::Failed(error) => self.end(key, &End::Broken(error.kind())),
+            #[cfg(feature = "tls")]
+            Read::Alerted(error) => {
+                debug!("{}: TLS failed: {error}", self.hub.id(key));
+                self.end(key, &End::TlsFailed);
+            }
+            #[cfg(feature = "tls")]
+            Read::Plain { .. } => self.refuse_plain(key),
+        }
     }
 
     fn keep(&mut self, key: Key, rest: Vec<u8>) {
@@ -218,83 +245,6 @@ impl<A: App> Worker<A> {
         }
         self.inbound[Self::slot(key)].restart_deadline(now);
     }
-
-    /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.
-    fn frames(&mut self, key: Key, bytes: &mut [u8]) -> usize {
-        let length = bytes.len();
-        let Self { app, hub, inbound, .. } = self;
-        let Input::Frames { receiver, peer } = &mut inbound[Self::slot(key)].input else { return length };
-        let mut is_open = match hub.links.state(key) {
-            Some(State::Open) => true,
-            Some(State::Closing) => false,
-            // The connection has given way; `handle_ended` tells the app.
-            Some(State::Evicted | State::Truncated) => return length,
-            // There are no frames.
-            Some(State::Request | State::AwaitingResponse | State::AwaitingVerdict) => return length,
-            Some(State::Draining | State::Lingering) | None => return length,
-        };
-        let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN);
-        let mut end = None;
-        let mut completed = false;
-        for _ in 0..EVENTS_PER_TURN {
-            let event = match events.next_event() {
-                Ok(Some(event)) => event,
-                Ok(None) => break,
-                Err(error) => {
-                    end = Some(End::Failed(error));
-                    break;
-                }
-            };
-            let message = match event {
-                Event::Text(text) => Message::Text(text),
-                Event::Binary(bytes) => Message::Binary(bytes),
-                Event::Ping(_) | Event::Pong(_) | Event::Piece(_) | Event::Close(_) => {
-                    if let Some(reply) = event.reply() {
-                        hub.reply(key, reply);
-                        if hub.is_over(key) {
-                            break; // evicted by pending publications, which come first; `handle_ended` tells the app
-                        }
-                    }
-                    if let Event::Close(frame) = event {
-                        end = Some(close_end(hub, key, frame));
-                        break;
-                    }
-                    continue;
-                }
-            };
-            completed = true;
-            if is_open {
-                app.message(peer, message, &mut Context::new(hub, key));
-            }
-            match hub.after_event(key) {
-                Disposition::Deliver => is_open = true,
-                Disposition::Drop => is_open = false,
-                Disposition::Stop => break,
-            }
-        }
-        let used = length - events.unread();
-        match end {
-            Some(end) => self.end(key, &end),
-            None => self.note_unfinished(key, completed),
-        }
-        used
-    }
-
-    /// Updates the progress of this connection's unfinished message. `completed` says whether a message was completed
-    /// since the last call, so that the unfinished one is new.
-    fn note_unfinished(&mut self, key: Key, completed: bool) {
-        let inbound = &mut self.inbound[Self::slot(key)];
-        if inbound.is_at_rest() {
-            return;
-        }
-        let Input::Frames { receiver, .. } = &inbound.input else { return };
-        let (buffered, now) = (receiver.buffered_bytes(), self.hub.now);
-        let unfinished = receiver.has_unfinished().then(|| match inbound.unfinished() {
-            Some(unfinished) if !completed => unfinished.after(buffered, now),
-            _ => Unfinished::new(buffered, now),
-        });
-        inbound.set_unfinished(unfinished);
-    }
 }
 
 impl<A: App> reactor::Handler for Worker<A> {
@@ -302,6 +252,13 @@ impl<A: App> reactor::Handler for Worker<A> {
 
     fn accepted(&mut self, mut socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls
+            && let Err(error) = socket.secure(tls)
+        {
+            log::error!("worker {}: the TLS configuration cannot be used: {error}", self.hub.worker);
+            return;
+        }
         let full = self.hub.links.len() - self.hub.over_capacity >= self.capacity.connections;
         let admitted = if full {
             Err("the server is full, try again later\n")
@@ -335,7 +292,10 @@ impl<A: App> reactor::Handler for Worker<A> {
             }
             Err(why) => {
                 self.hub.mark_over_capacity(key);
-                self.refuse(key, peer, Rejection::new(503).header("Retry-After", "10").body(why));
+                // TLS comes first, and then the refusal.
+                if self.hub.links.state(key) != Some(State::Securing) {
+                    self.refuse(key, peer, Rejection::new(503).header("Retry-After", "10").body(why));
+                }
             }
         }
     }
@@ -390,6 +350,7 @@ impl<A: App> reactor::Handler for Worker<A> {
                 self.drive(key, turn);
             }
         }
+        self.secure_some(turn);
         self.app.end_of_turn();
         self.hub.end_of_turn();
         self.bound_memory();
@@ -406,7 +367,7 @@ impl<A: App> reactor::Handler for Worker<A> {
         self.run_queue.append(&mut self.next_run_queue);
         if self.hub.check_congestion() {
             Next::Wait(Some(CONGESTION_PAUSE))
-        } else if self.run_queue.is_empty() {
+        } else if self.run_queue.is_empty() && self.securing.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
             Next::Wait(has_deadlines.then_some(self.sweep_period))
         } else {
@@ -422,14 +383,12 @@ impl<A: App> reactor::Handler for Worker<A> {
 /// An idle connection is a row in two tables and owns no other memory. (mio's sockets are larger in debug builds, and
 /// simulated sockets are larger.)
 #[cfg(not(any(test, debug_assertions)))]
-const _: () = assert!(size_of::<Link>() <= 88 && size_of::<Inbound<()>>() <= 88);
+const _: () = {
+    let link = if cfg!(feature = "tls") { 96 } else { 80 };
+    assert!(size_of::<Link>() <= link && size_of::<Inbound<()>>() <= 88);
+};
 
 /// The body of a response to an address that has too many connections.
 pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";
-/// The budget of one connection in one turn, in events.
-const EVENTS_PER_TURN: usize = 1024;
-/// The approximate budget of one connection in one turn, in bytes after inflation. Compressed input can grow about a
-/// thousandfold.
-const INFLATED_PER_TURN: usize = 1 << 20;
 /// How often a congested worker checks whether the others have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);

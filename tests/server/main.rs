@@ -10,4 +10,6 @@ mod lifetimes;
 mod loopback;
 mod panics;
 mod requests;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;

@@ -2,6 +2,8 @@
 
 #[cfg(all(target_os = "linux", feature = "client", feature = "server"))]
 pub mod attackers;
+#[cfg(any(feature = "client-tls", feature = "tls"))]
+pub mod certificates;
 pub mod counting;
 #[cfg(feature = "deflate")]
 pub mod deflaters;
@@ -15,6 +17,8 @@ pub mod rfc1951;
 #[cfg(all(feature = "client", feature = "server"))]
 pub mod server;
 pub mod sources;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 /// Returns the bytes that `text` spells in hexadecimal. White space is ignored.
 pub fn hex(text: &str) -> Vec<u8> {

@@ -10,16 +10,17 @@ use super::{
     super::End,
     ledger::{Ledger, Record, Sent, excerpt},
     setting::{Behavior, Pause, Profile, ReadRate, Setting},
+    transport::Transport,
 };
 use crate::{
     ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection, Delivery, Event,
     HeadLimits, KeySource, Limits, Masked, MaskingKey, MessageKind, Reply,
-    reactor::simulated::{MILLISECOND, NEVER, Network, Peer, Random, SECOND, Side, Time, Wire},
+    reactor::simulated::{MILLISECOND, NEVER, Network, Random, SECOND, Side, Time, Wire},
 };
 
 pub(super) struct Client {
     number: usize,
-    peer: Peer,
+    transport: Transport,
     setting: Rc<Setting>,
     random: Random,
     behavior: Behavior,
@@ -102,13 +103,17 @@ impl Client {
         let worker = random.below(setting.workers);
         let peer = network.connect(worker, up, down);
         assert_eq!(peer.pair, number, "a client has one connection");
+        #[cfg(feature = "tls")]
+        let transport = if setting.is_tls { Transport::secure(peer) } else { Transport::plain(peer) };
+        #[cfg(not(feature = "tls"))]
+        let transport = Transport::plain(peer);
         let (behavior, read_rate) = (setting.behavior(&mut random), setting.read_rate(down, &mut random));
         ledger.records.push(Record::new(number, worker, behavior, read_rate));
         ledger.count(&format!("{behavior:?}"));
         network.note(format_args!("{number} connects to {worker}: {behavior:?}, {read_rate:?}, {up:?}, {down:?}"));
         let mut client = Self {
             number,
-            peer,
+            transport,
             setting: Rc::clone(setting),
             behavior,
             read_rate,
@@ -249,13 +254,13 @@ impl Client {
             }
             Act::Urgent => {
                 ledger.count("urgent byte");
-                self.peer.write_urgent();
+                self.transport.peer.write_urgent();
             }
             Act::Stall => {
                 let until = now + self.random.below(400) as Time * MILLISECOND;
                 let from = [Side::Client, Side::Server][self.random.below(2)];
                 ledger.network.note(format_args!("{} stalls from {from:?} until {until}", self.number));
-                self.peer.stall(from, until);
+                self.transport.peer.stall(from, until);
                 ledger.count("stalled");
             }
             Act::Finish => self.finish(now, ledger),
@@ -374,12 +379,12 @@ impl Client {
                 self.ends_when_written = true;
             }
             Behavior::Resets => {
-                self.peer.reset();
+                self.transport.peer.reset();
                 self.is_over = true;
             }
             Behavior::Vanishes => {
-                self.peer.stall(Side::Client, NEVER);
-                self.peer.stall(Side::Server, NEVER);
+                self.transport.peer.stall(Side::Client, NEVER);
+                self.transport.peer.stall(Side::Server, NEVER);
                 ledger.records[self.number].unresponsive_since = Some(now);
                 self.is_over = true;
             }
@@ -421,7 +426,7 @@ impl Client {
             };
             if wanted > 0 {
                 let mut buffer = vec![0; wanted];
-                match self.peer.read(&mut buffer) {
+                match self.transport.read(&mut buffer) {
                     Ok(0) => {
                         ledger.records[self.number].saw_end = true;
                         self.disconnect(ledger);
@@ -454,7 +459,7 @@ impl Client {
     fn write(&mut self) -> bool {
         let mut wrote = false;
         while self.written < self.out.len() {
-            match self.peer.write(&self.out[self.written..]) {
+            match self.transport.write(&self.out[self.written..]) {
                 Ok(count) => {
                     self.written += count;
                     wrote = true;
@@ -468,17 +473,19 @@ impl Client {
         }
         self.out.clear();
         self.written = 0;
-        if self.ends_when_written && !self.has_ended {
+        let (is_flushed, has_flushed) = self.transport.flush();
+        if self.ends_when_written && is_flushed && !self.has_ended {
             self.has_ended = true;
-            self.peer.shutdown_write();
+            let in_order = self.setting.is_tls && self.random.chance(1, 2);
+            self.transport.shutdown_write(in_order);
         }
-        wrote
+        wrote || has_flushed
     }
 
     fn disconnect(&mut self, ledger: &mut Ledger) {
         ledger.records[self.number].closed_at = ledger.network.now();
         ledger.network.note(format_args!("{} disconnects", self.number));
-        self.peer.close();
+        self.transport.peer.close();
         self.is_over = true;
     }
 

@@ -330,6 +330,8 @@ impl Ledger {
                 }
             }
             Command::Resume(_) => {}
+            #[cfg(feature = "tls")]
+            Command::SetTls(_) => {}
             Command::Stop => {
                 let now = self.network.now();
                 if self.stopping[usize::from(worker)].replace(now).is_none() {
@@ -434,6 +436,7 @@ impl Ledger {
             End::Failed(error) => (record.violation == Some(error.close_code()), "it broke another rule, or none"),
             End::Vanished => (facts.ended.is_some(), "its end has not arrived"),
             End::Broken(_) => (facts.reset.is_some(), "it was not reset"),
+            End::TlsFailed => (false, "no client breaks its rules"),
             End::NoPong => {
                 let silent = facts.arrived <= ago(config.idle_timeout - config.ping_after);
                 (silent && !record.is_well_behaved(), "it was not silent")
@@ -443,7 +446,9 @@ impl Ledger {
                     AppView::Closing(_, since) => since,
                     _ => NEVER,
                 };
-                let answered = record.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
+                // What has arrived is counted as it is on the wire, and what was sent is not.
+                let counts = !self.setting.is_tls;
+                let answered = counts && record.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
                 let lately = facts.arrived >= noticed;
                 (since <= ago(config.close_timeout) && (!answered || lately), "its Close arrived in time")
             }
@@ -531,7 +536,7 @@ impl Ledger {
             End::Failed(_) | End::NoPong | End::MessageStalled | End::TooSlow | End::Overloaded => {
                 Some(Some(end.code()))
             }
-            End::Vanished | End::Broken(_) | End::NoClose | End::WriteStalled | End::Stopped => None,
+            End::Vanished | End::Broken(_) | End::TlsFailed | End::NoClose | End::WriteStalled | End::Stopped => None,
         };
         if let (Some(got), Some(code)) = (record.got_close, code) {
             assert_eq!(got, code, "client {client} got another code than the app: {end}");
@@ -568,6 +573,7 @@ pub(super) fn name(end: &End) -> &'static str {
         End::Failed(_) => "failed",
         End::Vanished => "vanished",
         End::Broken(_) => "broken",
+        End::TlsFailed => "broke TLS",
         End::NoPong => "no pong",
         End::NoClose => "no close",
         End::WriteStalled => "write stalled",

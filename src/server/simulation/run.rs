@@ -45,6 +45,9 @@ pub(super) fn run(seed: u64, print: bool) -> Outcome {
     let mut random = Random::new(seed);
     let profile = PROFILES[random.below(PROFILES.len())];
     let setting = Setting::new(profile, &mut random);
+    // Without a random number, so that the other seeds are the same with this feature and without it.
+    #[cfg(feature = "tls")]
+    let setting = if seed % 4 == 3 { setting.secured() } else { setting };
     let mut simulation = Simulation::new(setting, random, print);
     STEPS.take();
     simulation.run();
@@ -178,13 +181,13 @@ impl Recorder {
         );
         assert!(hub.corked.is_none(), "worker {}: a connection is corked between turns", self.number);
         assert_eq!(hub.topics.logged_bytes(), 0, "worker {}: a log outlives its turn", self.number);
-        let scheduled: BTreeSet<Key> = self.worker.run_queue.iter().copied().collect();
+        let scheduled: BTreeSet<Key> = self.worker.run_queue.iter().chain(&self.worker.securing).copied().collect();
         let mut without_input = inbound.len();
         for (key, link) in hub.links.iter() {
             let input = &inbound[key.slot as usize].input;
             without_input -= usize::from(!matches!(input, Input::Dropped));
             let fits = match link.state() {
-                State::Request => matches!(input, Input::Request(_)),
+                State::Securing | State::Request => matches!(input, Input::Request(_)),
                 State::AwaitingResponse => matches!(input, Input::Response { .. }),
                 State::AwaitingVerdict => matches!(input, Input::Verdict { .. }),
                 State::Open | State::Closing => matches!(input, Input::Frames { .. }),

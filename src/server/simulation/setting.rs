@@ -92,6 +92,8 @@ pub(super) struct Setting {
     pub(super) stop_at: Option<Time>,
     /// The longest delay of a worker's turn after something became ready.
     pub(super) longest_wait: Time,
+    /// All connections speak TLS.
+    pub(super) is_tls: bool,
     /// Workers pause, sometimes in the worst moment.
     pub(super) has_pauses: bool,
     pub(super) pauses: Vec<Pause>,
@@ -116,6 +118,16 @@ pub(super) enum PauseCause {
 }
 
 impl Setting {
+    /// Lets all connections speak TLS.
+    #[cfg(feature = "tls")]
+    pub(super) fn secured(mut self) -> Self {
+        self.is_tls = true;
+        self.config.tls = Some(super::transport::tls::server());
+        // The longest message of TLS must fit.
+        self.buffer_bytes = self.buffer_bytes.max(80_000);
+        self
+    }
+
     pub(super) fn new(profile: Profile, random: &mut Random) -> Self {
         let mut config = Config {
             handshake_timeout: Duration::from_secs(4),
@@ -167,6 +179,7 @@ impl Setting {
                 reports_all: random.chance(1, 2),
             },
             mailbox_bytes: if profile == Profile::Floods { [300, 3_000][random.below(2)] } else { 1 << 20 },
+            is_tls: false,
             buffer_bytes: [64, 500, 4096, 65_536][random.below(4)],
             clients,
             stop_at: (profile == Profile::Stop).then(|| random.below(3 * SECOND as usize) as Time),

@@ -1,8 +1,8 @@
 //! `wss`: which servers the client trusts, what it says about others, and how a session begins, goes on and ends.
 
-mod certificates;
 mod ends;
 mod options;
+mod server;
 mod trust;
 
 use std::{
@@ -12,19 +12,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls::ServerConfig;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use switchboard::{
     CloseCode,
     client::{Client, ClientBuilder, ClientError, Message, Stage, TlsErrorKind},
 };
 
-pub(crate) use certificates::Pieces;
-use certificates::{Authority, BOTH, TLS12, TLS13, config};
+pub(crate) use server::Pieces;
+use switchboard_tests::certificates::Authority;
 
 use crate::{
     LONG, SHORT, assert_closed,
     peer::{Peer, Server, builder, is_timeout, serve},
 };
+
+const BOTH: &[&SupportedProtocolVersion] = rustls::ALL_VERSIONS;
+const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 /// A client's options and a server's that fit together.
 pub(crate) struct Setting {
@@ -37,9 +41,9 @@ impl Setting {
         Self::with_versions(BOTH)
     }
 
-    fn with_versions(versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
+    fn with_versions(versions: &[&'static SupportedProtocolVersion]) -> Self {
         let authority = Authority::new("authority of the tests");
-        let config = Arc::new(config(&authority.issue(&["localhost", "127.0.0.1"]), versions));
+        let config = Arc::new(authority.sign(&["localhost", "127.0.0.1"]).server(versions));
         Self { builder: builder().roots(authority.pem()), config }
     }
 

@@ -7,14 +7,14 @@ use switchboard::{
     client::{ClientBuilder, ClientError, TlsErrorKind, UrlError},
 };
 
-use super::{Authority, BOTH, Setting, certificates::config, kind_of, secure_url};
+use super::{Authority, BOTH, Setting, kind_of, secure_url};
 use crate::peer::{builder, serve};
 
 #[test]
 fn options_that_cannot_be_used_are_refused_before_connecting() {
     let authority = Authority::new("own");
-    let (one, other) = (authority.issue(&["client.test"]), authority.issue(&["client.test"]));
-    let (chain, key, other_key) = (&one.certificate_pem, &one.key.serialize_pem(), &other.key.serialize_pem());
+    let (one, other) = (authority.sign(&["client.test"]), authority.sign(&["client.test"]));
+    let (chain, key, other_key) = (&one.chain, &one.key, &other.key);
     let cut = &authority.pem()[..100];
     let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let rows: Vec<(&str, ClientBuilder, &str)> = vec![
@@ -54,7 +54,7 @@ fn roots_are_added_to_and_an_earlier_clone_keeps_its_own() {
     let before = builder().roots(first.pem());
     let both = before.clone().roots(second.pem());
     let bundle = builder().roots([first.pem(), second.pem()].concat());
-    let config = Arc::new(config(&second.issue(&["127.0.0.1"]), BOTH));
+    let config = Arc::new(second.sign(&["127.0.0.1"]).server(BOTH));
     for (builder, is_trusted) in [(&both, true), (&before, false), (&bundle, true), (&both, true)] {
         let config = Arc::clone(&config);
         let server = serve(move |mut peer| {
@@ -77,23 +77,14 @@ fn roots_are_added_to_and_an_earlier_clone_keeps_its_own() {
 #[test]
 fn a_configuration_of_rustls_replaces_the_other_options() {
     let (authority, other) = (Authority::new("own"), Authority::new("other"));
-    let mut roots = rustls::RootCertStore::empty();
-    let identity = authority.issue(&["127.0.0.1"]);
-    let pem = authority.pem();
-    let certificates =
-        <rustls::pki_types::CertificateDer<'_> as rustls::pki_types::pem::PemObject>::pem_slice_iter(pem.as_bytes());
-    for certificate in certificates {
-        roots.add(certificate.unwrap()).unwrap();
-    }
-    let own = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let config = Arc::new(config(&identity, BOTH));
+    let config = Arc::new(authority.sign(&["127.0.0.1"]).server(BOTH));
     let server = serve(move |mut peer| {
         peer.secure(&config).unwrap();
         assert_eq!(peer.tls().alpn_protocol(), None);
         peer.open();
         peer.echo_until_close();
     });
-    let builder = builder().roots(other.pem()).rustls_config(Arc::new(own));
+    let builder = builder().roots(other.pem()).rustls_config(Arc::new(authority.client()));
     let mut client = builder.connect(&secure_url(&server)).unwrap();
     client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     server.finish();
@@ -101,9 +92,9 @@ fn a_configuration_of_rustls_replaces_the_other_options() {
 
 #[test]
 fn debug_shows_no_key_and_no_password() {
-    let identity = Authority::new("own").issue(&["client.test"]);
+    let identity = Authority::new("own").sign(&["client.test"]);
     let builder = builder()
-        .client_certificate(&identity.certificate_pem, identity.key.serialize_pem())
+        .client_certificate(&identity.chain, identity.key)
         .proxy("http://user:secret@proxy:3128")
         .header("Authorization", "Bearer secret");
     let shown = format!("{builder:?} {builder:#?}");

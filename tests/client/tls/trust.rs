@@ -2,17 +2,16 @@
 
 use std::{error::Error as _, io::ErrorKind, sync::Arc};
 
+use rcgen::date_time_ymd;
 use rustls::{AlertDescription, ServerConfig};
 use switchboard::{
     CloseCode,
     client::{Client, ClientError, Message, TlsErrorKind},
 };
 
-use super::{
-    Authority, BOTH, Setting, TLS12, TLS13,
-    certificates::{Identity, config, config_with_clients, expired, not_yet_valid},
-    kind_of, secure_url,
-};
+use super::{Authority, BOTH, Setting, TLS12, TLS13, kind_of, secure_url};
+use switchboard_tests::certificates::Pem;
+
 use crate::peer::{builder, serve};
 
 #[test]
@@ -24,18 +23,18 @@ fn a_certificate_is_accepted_or_refused_with_what_to_do() {
     };
     let many: Vec<String> = (0..300).map(|index| format!("{index}.test")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let rows: Vec<(&str, Identity, Option<TlsErrorKind>, &str)> = vec![
-        ("good", authority.issue(&["127.0.0.1"]), None, ""),
-        ("good, of several names", authority.issue(&["a.test", "127.0.0.1", "b.test"]), None, ""),
-        ("foreign", foreign.issue(&["127.0.0.1"]), Some(TlsErrorKind::UnknownIssuer), "roots"),
-        ("self-signed", Identity::self_signed(&["127.0.0.1"]), Some(TlsErrorKind::UnknownIssuer), "roots"),
-        ("another name", authority.issue(&["a.test", "127.0.0.2"]), Some(wrong(&["a.test", "127.0.0.2"])), "127.0.0.2"),
-        ("a name that looks like it", authority.issue(&["127.0.0.1.test"]), Some(wrong(&["127.0.0.1.test"])), "name"),
-        ("many other names", authority.issue(&many), Some(wrong(&many[..100])), "and 92 more"),
-        ("no names", authority.issue(&[]), Some(wrong(&[])), "no server at all"),
+    let rows: Vec<(&str, Pem, Option<TlsErrorKind>, &str)> = vec![
+        ("good", authority.sign(&["127.0.0.1"]), None, ""),
+        ("good, of several names", authority.sign(&["a.test", "127.0.0.1", "b.test"]), None, ""),
+        ("foreign", foreign.sign(&["127.0.0.1"]), Some(TlsErrorKind::UnknownIssuer), "roots"),
+        ("self-signed", Pem::self_signed(&["127.0.0.1"]), Some(TlsErrorKind::UnknownIssuer), "roots"),
+        ("another name", authority.sign(&["a.test", "127.0.0.2"]), Some(wrong(&["a.test", "127.0.0.2"])), "127.0.0.2"),
+        ("a name that looks like it", authority.sign(&["127.0.0.1.test"]), Some(wrong(&["127.0.0.1.test"])), "name"),
+        ("many other names", authority.sign(&many), Some(wrong(&many[..100])), "and 92 more"),
+        ("no names", authority.sign(&[]), Some(wrong(&[])), "no server at all"),
     ];
     for (name, identity, expected, part) in rows {
-        let config = Arc::new(config(&identity, BOTH));
+        let config = Arc::new(identity.server(BOTH));
         let server = serve(move |mut peer| {
             if peer.secure(&config).is_ok() {
                 peer.open();
@@ -61,11 +60,19 @@ fn a_certificate_is_accepted_or_refused_with_what_to_do() {
 fn a_certificate_outside_its_time_is_refused_with_how_far() {
     let authority = Authority::new("own");
     let rows = [
-        ("expired", authority.issue_with(&["127.0.0.1"], expired), "days ago"),
-        ("not yet valid", authority.issue_with(&["127.0.0.1"], not_yet_valid), "but in"),
+        (
+            "expired",
+            authority.sign_with(&["127.0.0.1"], |params| params.not_after = date_time_ymd(2001, 9, 9)),
+            "days ago",
+        ),
+        (
+            "not yet valid",
+            authority.sign_with(&["127.0.0.1"], |params| params.not_before = date_time_ymd(4000, 1, 1)),
+            "but in",
+        ),
     ];
     for (name, identity, part) in rows {
-        let config = Arc::new(config(&identity, BOTH));
+        let config = Arc::new(identity.server(BOTH));
         let server = serve(move |mut peer| drop(peer.secure(&config).unwrap_err()));
         let error = match builder().roots(authority.pem()).connect(&secure_url(&server)) {
             Err(ClientError::Tls(error)) => error,
@@ -83,7 +90,7 @@ fn a_certificate_outside_its_time_is_refused_with_how_far() {
 
 #[test]
 fn the_server_learns_why_its_certificate_is_refused() {
-    let config = Arc::new(config(&Authority::new("foreign").issue(&["127.0.0.1"]), BOTH));
+    let config = Arc::new(Authority::new("foreign").sign(&["127.0.0.1"]).server(BOTH));
     let server = serve(move |mut peer| {
         let error = peer.secure(&config).unwrap_err();
         let alert = error.get_ref().and_then(|error| error.downcast_ref());
@@ -97,7 +104,7 @@ fn the_server_learns_why_its_certificate_is_refused() {
 
 #[test]
 fn the_roots_of_the_system_do_not_include_the_tests_authority() {
-    let config = Arc::new(config(&Authority::new("foreign").issue(&["127.0.0.1"]), BOTH));
+    let config = Arc::new(Authority::new("foreign").sign(&["127.0.0.1"]).server(BOTH));
     let server = serve(move |mut peer| drop(peer.secure(&config)));
     // Without any roots in the system, that is the error.
     let kind = kind_of(builder().connect(&secure_url(&server)));
@@ -107,14 +114,14 @@ fn the_roots_of_the_system_do_not_include_the_tests_authority() {
 
 #[test]
 fn a_certificate_that_the_server_made_for_itself_can_be_trusted() {
-    let identity = Identity::self_signed(&["127.0.0.1"]);
-    let config = Arc::new(config(&identity, BOTH));
+    let identity = Pem::self_signed(&["127.0.0.1"]);
+    let config = Arc::new(identity.server(BOTH));
     let server = serve(move |mut peer| {
         peer.secure(&config).unwrap();
         peer.open();
         peer.echo_until_close();
     });
-    let mut client = builder().roots(&identity.certificate_pem).connect(&secure_url(&server)).unwrap();
+    let mut client = builder().roots(&identity.chain).connect(&secure_url(&server)).unwrap();
     client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     server.finish();
 }
@@ -162,20 +169,20 @@ fn a_server_without_a_common_protocol_refuses() {
 #[test]
 fn a_client_certificate_is_presented_where_it_is_demanded() {
     let (authority, clients, foreign) = (Authority::new("own"), Authority::new("clients"), Authority::new("foreign"));
-    let identity = authority.issue(&["127.0.0.1"]);
+    let identity = authority.sign(&["127.0.0.1"]);
     let rows = [
-        ("good", Some(clients.issue(&["client.test"])), None, None),
+        ("good", Some(clients.sign(&["client.test"])), None, None),
         ("none", None, Some(TlsErrorKind::ClientCertificateRequired), Some(TlsErrorKind::ClientCertificateRequired)),
         (
             "foreign",
-            Some(foreign.issue(&["client.test"])),
+            Some(foreign.sign(&["client.test"])),
             Some(TlsErrorKind::ClientCertificateRefused),
             Some(TlsErrorKind::ClientCertificateRefused),
         ),
     ];
     for (name, client, with_tls12, with_tls13) in &rows {
         for (versions, expected) in [(TLS12, with_tls12), (TLS13, with_tls13)] {
-            let config = Arc::new(config_with_clients(&identity, &clients, versions));
+            let config = Arc::new(identity.server_for(&clients, versions));
             let server = serve(move |mut peer| match peer.secure(&config) {
                 Ok(()) => {
                     assert_eq!(peer.tls().peer_certificates().map(<[_]>::len), Some(1));
@@ -186,7 +193,7 @@ fn a_client_certificate_is_presented_where_it_is_demanded() {
             });
             let mut builder = builder().roots(authority.pem());
             if let Some(client) = client {
-                builder = builder.client_certificate(&client.certificate_pem, client.key.serialize_pem());
+                builder = builder.client_certificate(&client.chain, &client.key);
             }
             match (builder.connect(&secure_url(&server)), expected) {
                 (Ok(mut client), None) => {
