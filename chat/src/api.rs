@@ -29,7 +29,6 @@ use super::{
     rate::address_key,
     site::{OriginKind, Site},
     store::RoomId,
-    token::Token,
     user_agent::UserAgent,
 };
 
@@ -291,29 +290,17 @@ impl Api {
         let ChatConfig { guests, registration, ref limits, .. } = *self.config;
         let limits = LimitsView::from(limits);
         let site_of_cookie = site.clone();
-        // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
-        let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
-        let (tokens, old_token) = match credentials::presented(request.head, site, origin_kind) {
-            Credential::Tokens(tokens) => (tokens, None),
-            Credential::Malformed => (Vec::new(), None),
-            Credential::None => {
-                let old = credentials::old_token(request.head, site).filter(|_| origin_kind == OriginKind::Own);
-                (old.iter().map(Token::hash).collect(), old)
-            }
-        };
-        let lifetime = self.config.session_lifetime.as_secs();
         let view = move |FoundSession { you, has_accounts, device_cookie }| {
             let (you, expires) = you.unzip();
-            let is_signed_in = you.is_some();
             let response =
                 json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits });
-            let response = with_device_cookie(response, &site_of_cookie, device_cookie);
-            match old_token.filter(|_| is_signed_in) {
-                Some(token) => response
-                    .header("Set-Cookie", credentials::session_cookie(&site_of_cookie, &token, lifetime))
-                    .header("Set-Cookie", credentials::expired_old_cookie()),
-                None => response,
-            }
+            with_device_cookie(response, &site_of_cookie, device_cookie)
+        };
+        // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
+        let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
+        let tokens = match credentials::presented(request.head, site, origin_kind) {
+            Credential::Tokens(tokens) => tokens,
+            Credential::None | Credential::Malformed => Vec::new(),
         };
         if tokens.is_empty() && self.has_accounts.load(Ordering::Relaxed) {
             return responder.send(view(FoundSession { you: None, has_accounts: true, device_cookie: None }));

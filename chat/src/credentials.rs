@@ -45,11 +45,7 @@ pub(super) fn device_cookies<'a>(
     origin_kind: OriginKind,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
     let counted = if origin_kind == OriginKind::Own { MAX_TRIED } else { 0 };
-    // One from before the chat had https still knows its device: it signs nobody in.
-    cookies(head, site, DEVICE)
-        .chain(old_cookies(head, site, DEVICE))
-        .take(counted)
-        .filter_map(|value| str::from_utf8(value).ok())
+    cookies(head, site, DEVICE).take(counted).filter_map(|value| str::from_utf8(value).ok())
 }
 
 /// Returns the `Set-Cookie` value that stores a session's token for `seconds`.
@@ -62,56 +58,20 @@ pub(super) fn expired_cookie(site: &Site) -> String {
     set_cookie(site, SESSION, "", 0)
 }
 
-/// Returns the token of a cookie from before the chat had https, if the request has none of now: to be stored anew under
-/// the current name, so that nobody is logged out by the change.
-///
-/// Only the request for the session takes it, which every page begins with. Other hosts of the domain, and anybody on a
-/// network with plain HTTP, can set a cookie without the prefix, so elsewhere it never counts.
-pub(super) fn old_token(head: &RequestHead, site: &Site) -> Option<Token> {
-    let mut tokens = old_cookies(head, site, SESSION);
-    match (tokens.next(), tokens.next()) {
-        (Some(only), None) => Token::parse(str::from_utf8(only).ok()?),
-        (Some(_), Some(_)) | (None, _) => None,
-    }
-}
-
-/// Returns the `Set-Cookie` value that removes a cookie from before the chat had https.
-pub(super) fn expired_old_cookie() -> String {
-    cookie(SESSION, "", 0)
-}
-
 /// Returns the `Set-Cookie` value that stores a device's cookie.
 pub(super) fn device_cookie(site: &Site, cookie: &DeviceCookie) -> String {
     set_cookie(site, DEVICE, cookie.as_str(), DEVICE_SECONDS)
 }
 
 fn set_cookie(site: &Site, name: &str, value: &str, seconds: u64) -> String {
-    let cookie = cookie(name, value, seconds);
-    if site.is_secure() { format!("{SECURE_PREFIX}{cookie}; Secure") } else { cookie }
+    let (prefix, secure) = if site.is_secure() { (SECURE_PREFIX, "; Secure") } else { ("", "") };
+    format!("{prefix}{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
-fn cookie(name: &str, value: &str, seconds: u64) -> String {
-    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict")
-}
-
-/// Returns the values of all cookies with a name, which has a prefix with https.
+/// Returns the values of all cookies with a name. A cookie is bytes (RFC 6265 §5.4): one that is not text does not void
+/// the others. Quotes around a value are not part of it (§4.1.1).
 fn cookies<'a>(head: &'a RequestHead, site: &Site, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    cookies_named(head, if site.is_secure() { SECURE_PREFIX } else { "" }, name)
-}
-
-/// Returns the values of all cookies with a name from before the chat had https, if there is none of now.
-fn old_cookies<'a>(head: &'a RequestHead, site: &Site, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let counts = site.is_secure() && cookies(head, site, name).next().is_none();
-    cookies_named(head, "", name).filter(move |_| counts)
-}
-
-/// Returns the values of all cookies with this prefix and name. A cookie is bytes (RFC 6265 §5.4): one that is not text
-/// does not void the others. Quotes around a value are not part of it (§4.1.1).
-fn cookies_named<'a>(
-    head: &'a RequestHead,
-    prefix: &'static str,
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let prefix = if site.is_secure() { SECURE_PREFIX } else { "" };
     let pairs = head.values("cookie").flat_map(|value| value.split(|&byte| byte == b';'));
     pairs.filter_map(move |pair| {
         let rest = pair.trim_ascii_start().strip_prefix(prefix.as_bytes())?.strip_prefix(name.as_bytes())?;
@@ -196,16 +156,8 @@ mod tests {
         }
         let https = Some("https://chat.example");
         assert_eq!(shown(&[&cookie(&[b"__Host-", name, &a])], https, OriginKind::Own), (Some(1), 0));
+        // With https only the prefix proves that no other host of the domain, and no page without TLS, has set it.
         assert_eq!(shown(&[&cookie(&[name, &a])], https, OriginKind::Own), (None, 0));
-        let device: &[u8] = b"switchboard-device=x; ";
-        for (pairs, expected) in [
-            (&[device][..], 1),
-            (&[b"__Host-", device], 1),
-            // Those of now go before.
-            (&[device, device, b"__Host-", device], 1),
-        ] {
-            assert_eq!(shown(&[&cookie(pairs)], https, OriginKind::Own), (None, expected));
-        }
         let devices = cookie(&[&b"switchboard-device=x; ".repeat(6)]);
         assert_eq!(shown(&[&devices], None, OriginKind::Own), (None, 4));
         assert_eq!(shown(&[&devices], None, OriginKind::Allowed), (None, 0));
@@ -230,28 +182,6 @@ mod tests {
             assert_eq!(shown(&[field.as_bytes()], None, OriginKind::Absent).0, *expected, "{what}");
             let both = [field.as_bytes(), cookie.as_bytes()];
             assert_eq!(shown(&both, None, OriginKind::Own).0, Some(1), "{what}, and a cookie");
-        }
-    }
-
-    #[test]
-    fn a_token_of_before_https_is_the_only_one_if_there_is_none_of_now() {
-        let [a, b] = ["A", "E"].map(|letter| letter.repeat(43));
-        let rows = [
-            (format!("switchboard-session={a}"), Some(&a)),
-            (format!("other=x; switchboard-session={a}"), Some(&a)),
-            (format!("switchboard-session={a}; switchboard-session={b}"), None),
-            (format!("switchboard-session={a}; __Host-switchboard-session={b}"), None),
-            (format!("switchboard-session={a}; __Host-switchboard-session="), None),
-            (format!("__Host-switchboard-session={a}"), None),
-            ("switchboard-session=x".to_owned(), None),
-            ("other=x".to_owned(), None),
-        ];
-        for (cookies, expected) in rows {
-            let request = format!("GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookies}\r\n\r\n");
-            let (head, _) = RequestReader::new(HeadLimits::default()).receive(request.as_bytes()).unwrap().unwrap();
-            let token = |is_tls| old_token(&head, &Site::new(&ChatConfig::default(), is_tls));
-            assert_eq!(token(true).map(|token| token.to_string()).as_ref(), expected, "{cookies}");
-            assert!(token(false).is_none(), "{cookies}");
         }
     }
 }

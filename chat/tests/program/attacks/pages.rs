@@ -97,7 +97,7 @@ fn hs_05_with_a_public_url_only_its_pages_have_the_cookie() {
     for (own, other, cookie) in [(https, http, "__Host-switchboard-session"), (http, https, "switchboard-session")] {
         let program = chat(&["--guests", "--public-url", own, "--origin", "https://friend.example"]);
         check(&program, cookie, &rows(own, other));
-        // A cookie with the other scheme's name is ignored: only the request for the session may replace it.
+        // A cookie with the other scheme's name is ignored.
         let token = guest(program.address(), "Zoe");
         let other = if cookie == "switchboard-session" { "__Host-switchboard-session" } else { "switchboard-session" };
         let fields = [("Cookie", &*format!("{other}={token}"))];
