@@ -377,6 +377,19 @@ fn options_that_do_not_fit_are_exit_2_and_files_that_do_not_are_exit_1() {
 }
 
 #[test]
+fn a_certificate_that_ends_soon_is_warned_about_at_once() {
+    let folder = Folder::new("tls-expiry");
+    let log = Path::new(folder.path()).join("log");
+    for (days, expected) in [(3, "expires in 2 days"), (-1, "expired on")] {
+        let end = time::OffsetDateTime::now_utc() + time::Duration::days(days);
+        let pair = Authority::new("test").sign_with(&["localhost"], |params| params.not_after = end);
+        let options = write_pair(&pair, &Path::new(folder.path()).join(days.to_string()));
+        let _program = start_with_log(&[&["echo"], &*strs(&options)].concat(), &log);
+        wait_for_line(&log, &["WARN", &options[1], expected, "renew it"]);
+    }
+}
+
+#[test]
 fn a_key_that_everybody_can_read_is_warned_about() {
     let folder = Folder::new("tls-exposed");
     let options = write_pair(&Authority::new("test").sign(&["localhost"]), &Path::new(folder.path()).join("files"));
