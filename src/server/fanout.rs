@@ -20,16 +20,17 @@ impl Hub {
         link.seen = self.topics.sequence();
         let deflating = link.max_shared_bytes().is_some();
         let subscription = self.topics.subscribe(name, key, deflating);
-        link.subscriptions = link.subscriptions.iter().copied().chain([subscription]).collect();
+        // Exactly: nearly all connections have few.
+        link.subscriptions.reserve_exact(1);
+        link.subscriptions.push(subscription);
     }
 
     pub(super) fn unsubscribe(&mut self, key: Key, name: &str) {
         self.catch_up(key);
         let (Some(id), Some(link)) = (self.topics.id(name), self.links.get_mut(key)) else { return };
         if let Some(at) = link.subscriptions.iter().position(|subscription| subscription.topic == id) {
-            let mut subscriptions = std::mem::take(&mut link.subscriptions).into_vec();
-            let subscription = subscriptions.swap_remove(at);
-            link.subscriptions = subscriptions.into();
+            let subscription = link.subscriptions.swap_remove(at);
+            link.subscriptions.shrink_to_fit();
             self.remove_subscription(subscription);
         }
     }

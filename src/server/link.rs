@@ -1,5 +1,7 @@
 //! The outgoing half of a connection: its socket, its sender, its outbox, and the start of its current deadline.
 
+use thin_vec::ThinVec;
+
 use super::{
     addresses::Permit,
     outbox::Outbox,
@@ -19,8 +21,8 @@ pub(super) struct Link {
     /// Set from [`State::Open`] on.
     pub(super) sender: Option<Sender>,
     pub(super) outbox: Outbox,
-    /// Allocated exactly: nearly all connections have few or none.
-    pub(super) subscriptions: Box<[Subscription]>,
+    /// One pointer: its length is on the heap, where connections without subscriptions have nothing.
+    pub(super) subscriptions: ThinVec<Subscription>,
     /// Counts the connection for its address; `None` if that is not counted.
     pub(super) permit: Option<Permit>,
     /// The last publication that the connection has been given or that came before it subscribed.
@@ -59,7 +61,7 @@ impl Link {
             socket,
             sender: None,
             outbox: Outbox::default(),
-            subscriptions: Box::default(),
+            subscriptions: ThinVec::new(),
             permit: None,
             seen: 0,
             since: now,

@@ -383,7 +383,10 @@ impl<A: App> reactor::Handler for Worker<A> {
 /// An idle connection is a row in two tables and owns no other memory. (mio's sockets are larger in debug builds, and
 /// simulated sockets are larger.)
 #[cfg(not(any(test, debug_assertions)))]
-const _: () = assert!(size_of::<Link>() <= 88 && size_of::<Inbound<()>>() <= 88);
+const _: () = {
+    let link = if cfg!(feature = "tls") { 96 } else { 80 };
+    assert!(size_of::<Link>() <= link && size_of::<Inbound<()>>() <= 88);
+};
 
 /// The body of a response to an address that has too many connections.
 pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";

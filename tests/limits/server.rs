@@ -55,7 +55,12 @@ const ROWS: &[Row] = &[
 ];
 
 /// Fields that are no limits.
-const OTHERS: &[&str] = &["slow_subscriber", "uncounted_networks"];
+const OTHERS: &[&str] = &[
+    "slow_subscriber",
+    "uncounted_networks",
+    #[cfg(feature = "tls")]
+    "tls",
+];
 
 fn deflate(config: &mut Config) -> &mut DeflateConfig {
     config.deflate.as_mut().expect("the default is compression")
