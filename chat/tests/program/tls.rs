@@ -394,7 +394,7 @@ fn a_key_that_everybody_can_read_is_warned_about() {
     let folder = Folder::new("tls-exposed");
     let options = write_pair(&Authority::new("test").sign(&["localhost"]), &Path::new(folder.path()).join("files"));
     for (mode, is_warned) in [(0o644, true), (0o640, false), (0o600, false)] {
-        let log = Path::new(folder.path()).join(format!("{mode:o}.log"));
+        let log = Path::new(folder.path()).join(format!("log-{mode:o}"));
         fs::set_permissions(&options[3], fs::Permissions::from_mode(mode)).unwrap();
         let program = start_with_log(&[&["echo"], &*strs(&options)].concat(), &log);
         wait_for_line(&log, &["INFO", &options[1], "valid until"]);
