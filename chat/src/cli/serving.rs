@@ -190,7 +190,7 @@ fn cannot_bind(error: &BindError, option: &str) -> String {
     let address = *address;
     match error.kind() {
         ErrorKind::AddrInUse => {
-            format!("{address} is in use by another program; choose another port with {option} {}", with_port(address))
+            format!("{address} is in use; choose another port with {option} {}", with_port(address))
         }
         ErrorKind::AddrNotAvailable => {
             format!("{address} is not an address of this machine; choose another with {option} ADDR:PORT")

@@ -4,7 +4,7 @@ use std::{fs, net::TcpStream, os::unix::fs::symlink, path::Path, process::Comman
 
 use switchboard_tests::server::{OPENING, Raw};
 
-use crate::support::program::{self, PATH, Program, address_in, start};
+use crate::support::program::{self, PATH, Program, address_in, start, start_with_log, wait_for_line};
 
 const URL: &str = "https://chat.example";
 
@@ -160,4 +160,20 @@ fn what_is_missing_is_named() {
     let ended = program::run(Command::new(PATH).args(["--public-url", URL, "--acme-webroot", "/tmp"]));
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");
     assert!(ended.stderr.contains("--http-listen <ADDR:PORT>"), "{ended:?}");
+}
+
+#[test]
+fn the_chat_leaves_it_the_open_files_that_it_may_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let connections = |arguments: &[&str]| {
+        let log = folder.path().join(arguments.len().to_string());
+        let given = ["serve", "--data", ":memory:", "--workers", "1", "--public-url", URL];
+        let program = start_with_log(&[&given, arguments].concat(), &log);
+        let address = program.address().to_string();
+        let line = wait_for_line(&log, &["listening on", &address, "each with at most"]);
+        let (_, rest) = line.split_once("at most ").unwrap();
+        rest.split(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    let (alone, both) = (connections(&[]), connections(&["--http-listen", "127.0.0.1:0"]));
+    assert_eq!(alone - both, 640);
 }

@@ -22,31 +22,9 @@ use switchboard_tests::{
 use crate::support::{
     chat_user::{AS_JSON, json_of, request},
     folder::Folder,
-    program::{self, PATH, Program, address_in, start, start_command},
+    program::{self, PATH, address_in, start, start_with_log, wait_for_line},
     tls::{TlsClient, der, write_pair},
 };
-
-/// Starts the program with its log in a file.
-fn start_with_log(arguments: &[&str], log: &Path) -> Program {
-    let mut command = Command::new("sh");
-    let script = format!("exec \"$0\" \"$@\" 2>>'{}'", log.display());
-    command.args(["-c", &script, PATH]).args(arguments).args(["--listen", "127.0.0.1:0", "-v"]);
-    start_command(&mut command)
-}
-
-/// Waits until the log has a line with all of these texts.
-#[track_caller]
-fn wait_for_line(log: &Path, texts: &[&str]) {
-    let started = Instant::now();
-    loop {
-        let content = fs::read_to_string(log).unwrap();
-        if content.lines().any(|line| texts.iter().all(|text| line.contains(text))) {
-            return;
-        }
-        assert!(started.elapsed() < LONG, "{texts:?} is not in the log: {content}");
-        std::thread::park_timeout(std::time::Duration::from_millis(10));
-    }
-}
 
 fn strs(options: &[String]) -> Vec<&str> {
     options.iter().map(String::as_str).collect()

@@ -1,8 +1,10 @@
 //! The program as a child process, which ends with the test.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
@@ -34,6 +36,28 @@ pub(crate) struct Ended {
 /// Starts the program with these arguments on a free port, and waits for its first line.
 pub(crate) fn start(arguments: &[&str]) -> Program {
     start_command(Command::new(PATH).args(arguments).args(["--listen", "127.0.0.1:0"]))
+}
+
+/// Starts the program with these arguments on a free port, with its log in a file.
+pub(crate) fn start_with_log(arguments: &[&str], log: &Path) -> Program {
+    let mut command = Command::new("sh");
+    let script = format!("exec \"$0\" \"$@\" 2>>'{}'", log.display());
+    command.args(["-c", &script, PATH]).args(arguments).args(["--listen", "127.0.0.1:0", "-v"]);
+    start_command(&mut command)
+}
+
+/// Waits until the log has a line with all of these texts, and returns the line.
+#[track_caller]
+pub(crate) fn wait_for_line(log: &Path, texts: &[&str]) -> String {
+    let started = Instant::now();
+    loop {
+        let content = fs::read_to_string(log).unwrap();
+        if let Some(line) = content.lines().find(|line| texts.iter().all(|text| line.contains(text))) {
+            return line.to_owned();
+        }
+        assert!(started.elapsed() < LONG, "{texts:?} is not in the log: {content}");
+        thread::park_timeout(Duration::from_millis(10));
+    }
 }
 
 /// Starts a command that becomes the program, and waits for its first line.
