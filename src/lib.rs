@@ -171,9 +171,9 @@ pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 #[cfg(feature = "server")]
 pub use server::{
-    Acceptance, App, Batch, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message, OriginPolicy,
-    Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
-    raise_descriptor_limit,
+    Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message,
+    OriginPolicy, Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict,
+    exit_on_panic, raise_descriptor_limit,
 };
 
 /// The examples of the README compile.

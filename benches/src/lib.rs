@@ -8,6 +8,7 @@
 //! | `peers/` | the servers that ours is compared with |
 //! | `servers/` | the bench `servers` |
 //! | `scale/` | the bench `scale` |
+//! | `tls/` | the bench `tls` |
 //! | `chat/` | the bench `chat` |
 //! | `pairing/` | implementations in memory, measured in turns |
 //! | `codec/` | the engine and its peers in memory: receiving, sending, instructions |
@@ -25,6 +26,7 @@ mod random;
 pub mod report;
 pub mod scale;
 pub mod servers;
+pub mod tls;
 
 /// The result of a bench. A wrong answer of a server is an error, never a figure.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;

@@ -26,7 +26,8 @@ use super::{
 pub struct Chat {
     core: Arc<dyn ChatCore>,
     config: Arc<ChatConfig>,
-    site: Site,
+    /// The site over connections without TLS, and with it.
+    sites: [Site; 2],
     api: Api,
     /// Events were passed to the core in this turn of the event loop.
     has_passed: bool,
@@ -34,13 +35,18 @@ pub struct Chat {
 
 impl Chat {
     pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, api: Api) -> Self {
-        Self { core, site: Site::new(&config), config, api, has_passed: false }
+        let sites = [false, true].map(|is_tls| Site::new(&config, is_tls));
+        Self { core, sites, config, api, has_passed: false }
+    }
+
+    fn site(&self, is_tls: bool) -> &Site {
+        &self.sites[usize::from(is_tls)]
     }
 
     /// Allows pages of the configured origins to import the chat's modules.
-    fn with_cors(&self, response: Response, head: &RequestHead, host: &str) -> Response {
+    fn with_cors(site: &Site, response: Response, head: &RequestHead, host: &str) -> Response {
         let origin = head.values("origin").next().and_then(|origin| std::str::from_utf8(origin).ok());
-        match (origin, self.site.origin_kind(origin, host)) {
+        match (origin, site.origin_kind(origin, host)) {
             (Some(origin), OriginKind::Allowed) => response.header("Access-Control-Allow-Origin", origin.to_owned()),
             _ => response,
         }
@@ -49,7 +55,7 @@ impl Chat {
 
 impl fmt::Debug for Chat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chat").field("site", &self.site).finish_non_exhaustive()
+        f.debug_struct("Chat").field("sites", &self.sites).finish_non_exhaustive()
     }
 }
 
@@ -57,14 +63,15 @@ impl App for Chat {
     type Peer = Peer;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
+        let site = self.site(handshake.is_tls);
         let host = handshake.websocket.host();
-        if !self.site.is_ours(host) {
-            return verdict.reject(Rejection::new(421).body(self.site.misdirected(host)));
+        if !site.is_ours(host) {
+            return verdict.reject(Rejection::new(421).body(site.misdirected(host)));
         }
         if handshake.request.path() != WEBSOCKET_PATH {
             return verdict.reject(Rejection::new(404).body("the chat's WebSocket is at /ws\n"));
         }
-        let origin_kind = self.site.origin_kind(handshake.websocket.origin(), host);
+        let origin_kind = site.origin_kind(handshake.websocket.origin(), host);
         if origin_kind == OriginKind::Foreign {
             log::info!(
                 "{}: refused a connection from a page of origin {}",
@@ -74,13 +81,13 @@ impl App for Chat {
             let origin = handshake.websocket.origin().unwrap_or_default();
             return verdict.reject(Rejection::new(403).body(Site::foreign_origin(origin) + "\n"));
         }
-        if origin_kind == OriginKind::Absent && credentials::has_cookie(handshake.request, &self.site) {
+        if origin_kind == OriginKind::Absent && credentials::has_cookie(handshake.request, site) {
             log::info!(
                 "{}: a connection shows a cookie, which does not count without an Origin; a proxy may have removed it",
                 handshake.peer
             );
         }
-        let credential = credentials::presented(handshake.request, &self.site, origin_kind);
+        let credential = credentials::presented(handshake.request, site, origin_kind);
         let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
         let plain = Acceptance::default();
         let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
@@ -89,6 +96,7 @@ impl App for Chat {
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        let site = self.site(request.is_tls);
         let head = request.head;
         // The health checks of proxies name no host. No page can make a browser send such a request, so it did not come
         // here by a foreign name. It gets the files, which are the same for everybody.
@@ -96,11 +104,11 @@ impl App for Chat {
             head.version() == HttpVersion::Http10 && head.host().is_none() && head.values("host").next().is_none();
         let host = head.host().unwrap_or_default();
         let path = head.path();
-        if self.site.is_ours(host) && path.starts_with("/api/") {
-            return self.api.request(request, host, &self.site, responder);
+        if site.is_ours(host) && path.starts_with("/api/") {
+            return self.api.request(request, host, site, responder);
         }
-        let response = if !self.site.is_ours(host) && (!names_no_host || path.starts_with("/api/")) {
-            Response::text(421, self.site.misdirected(host))
+        let response = if !site.is_ours(host) && (!names_no_host || path.starts_with("/api/")) {
+            Response::text(421, site.misdirected(host))
         } else {
             match (path, files::find(path), head.method()) {
                 (WEBSOCKET_PATH, _, "OPTIONS") => Response::new(204).header("Allow", "GET, OPTIONS"),
@@ -108,7 +116,7 @@ impl App for Chat {
                     Response::text(426, "this path only accepts WebSocket connections\n").header("Upgrade", "websocket")
                 }
                 (_, Some(file), "GET" | "HEAD") => {
-                    self.with_cors(file.response(head, &self.site.websocket_sources(host)), head, host)
+                    Self::with_cors(site, file.response(head, &site.websocket_sources(host)), head, host)
                 }
                 (_, Some(_), "OPTIONS") => Response::new(204).header("Allow", FILE_METHODS),
                 (_, Some(_), _) => {

@@ -110,7 +110,7 @@ mod tests {
     /// Returns how many tokens a request with these header fields shows: `None` for no credential at all.
     fn shown(fields: &[&[u8]], url: Option<&str>, origin_kind: OriginKind) -> (Option<usize>, usize) {
         let config = ChatConfig { public_url: url.map(|url| url.parse().unwrap()), ..ChatConfig::default() };
-        let site = Site::new(&config);
+        let site = Site::new(&config, false);
         let request = [b"GET / HTTP/1.1\r\nHost: x\r\n", fields.concat().as_slice(), b"\r\n"].concat();
         let (head, _) = RequestReader::new(HeadLimits::default()).receive(&request).unwrap().unwrap();
         let tokens = match presented(&head, &site, origin_kind) {
@@ -156,6 +156,7 @@ mod tests {
         }
         let https = Some("https://chat.example");
         assert_eq!(shown(&[&cookie(&[b"__Host-", name, &a])], https, OriginKind::Own), (Some(1), 0));
+        // With https only the prefix proves that no other host of the domain, and no page without TLS, has set it.
         assert_eq!(shown(&[&cookie(&[name, &a])], https, OriginKind::Own), (None, 0));
         let devices = cookie(&[&b"switchboard-device=x; ".repeat(6)]);
         assert_eq!(shown(&[&devices], None, OriginKind::Own), (None, 4));

@@ -2,29 +2,20 @@
 
 mod cli;
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::error::ErrorKind;
 use log::LevelFilter;
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    iterator::Signals,
-};
 use switchboard::{
-    App, Config, OriginPolicy, Remote, Server,
+    OriginPolicy,
     apps::{Audience, Broadcast, Echo},
-    raise_descriptor_limit,
 };
 use switchboard_chat::{ChatService, Data, Origin};
 
 use cli::{
     data,
     options::{Cli, Command, Options, Recipients, ServeOptions},
+    serving::Service,
     users,
 };
 
@@ -51,7 +42,8 @@ fn main() -> ExitCode {
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(&options.origin));
-            run("echo", "ws", &[], options.listen, options.server_config(), move |_| app.clone())
+            let service = Service::new("echo", &options, None);
+            service.and_then(|service| service.run(options.server_config(), move |_| app.clone()))
         }
         Command::Broadcast { to, options } => {
             start_log(&options);
@@ -60,7 +52,8 @@ fn main() -> ExitCode {
                 Recipients::Others => Audience::Others,
             };
             let app = Broadcast::new(audience, origin_policy(&options.origin));
-            run("broadcast", "ws", &[], options.listen, options.server_config(), move |_| app.clone())
+            let service = Service::new("broadcast", &options, None);
+            service.and_then(|service| service.run(options.server_config(), move |_| app.clone()))
         }
     };
     match done {
@@ -74,17 +67,26 @@ fn main() -> ExitCode {
 
 fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
     start_log(&serve.options);
-    // The data is opened before the server listens, so that an error ends the program at once.
     let config = serve.config()?;
-    let mut notes = vec![place_of(&config.data)];
-    if config.public_url.is_none() {
-        notes.push(
+    let redirect = serve.redirect()?;
+    let (data, has_url) = (config.data.clone(), config.public_url.is_some());
+    // The data is opened before the server listens, so that an error ends the program at once.
+    let chat = Arc::new(ChatService::open(config).map_err(|error| error.to_string())?);
+    let kept = match &data {
+        Data::Memory => None,
+        Data::Folder(folder) => Some(folder.join(SELF_SIGNED_FILE)),
+    };
+    let mut service = Service::new("chat", &serve.options, kept)?;
+    service.redirect = redirect;
+    service.hsts = serve.hsts_policy();
+    service.notes.push(place_of(&data));
+    if !has_url {
+        service.notes.push(
             "to try it with two users, open a second, private window: other windows of a browser are the same user"
                 .to_owned(),
         );
     }
-    let chat = Arc::new(ChatService::open(config).map_err(|error| error.to_string())?);
-    run("chat", "http", &notes, serve.options.listen, serve.server_config(), move |remote| chat.app(remote))
+    service.run(serve.server_config(), move |remote| chat.app(remote))
 }
 
 /// Formats an error of the command line as one line, without the usage, and with the help to look at.
@@ -103,40 +105,6 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{problem}; {see}")
 }
 
-/// Binds the server, prints its URL and some notes, and runs it until a signal stops it. A second signal ends the process
-/// at once.
-fn run<A: App>(
-    what: &str,
-    scheme: &str,
-    notes: &[String],
-    address: SocketAddr,
-    config: Config,
-    make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
-) -> Result<(), String> {
-    if let Err(error) = raise_descriptor_limit() {
-        log::warn!("the limit of open files cannot be raised: {error}");
-    }
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("cannot install signal handlers: {error}"))?;
-    let server = Server::bind(address, config).map_err(|error| cannot_listen(address, &error))?;
-    let running = server.start(make_app).map_err(|error| format!("cannot start the server: {error}"))?;
-    let stopper = running.stopper();
-    std::thread::spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            stopper.stop();
-            print_line(io::stderr(), "switchboard: stopping; send the signal again to stop at once");
-        }
-        if let Some(signal) = signals.next() {
-            // The shell's exit status for a program that a signal ended.
-            std::process::exit(128 + signal);
-        }
-    });
-    let greeting = [&[greeting(what, scheme, running.address())], notes, &["Ctrl-C stops it".to_owned()]].concat();
-    print_line(io::stdout(), &greeting.join("\n"));
-    running.join().map_err(|error| format!("the server failed: {error}"))
-}
-
 /// Returns the line that says where the data is.
 fn place_of(data: &Data) -> String {
     match data {
@@ -150,35 +118,6 @@ fn place_of(data: &Data) -> String {
 /// Prints a line, and ignores errors: a server must not end because its terminal is gone.
 pub(crate) fn print_line(mut to: impl Write, line: &str) {
     let _ = writeln!(to, "{line}");
-}
-
-/// Returns the first line of output. Its last word is the service's URL.
-fn greeting(what: &str, scheme: &str, address: SocketAddr) -> String {
-    let (place, authority) = if address.ip().is_unspecified() {
-        (format!("{what} on all addresses, port {}:", address.port()), format!("localhost:{}", address.port()))
-    } else {
-        (format!("{what} at"), address.to_string())
-    };
-    match scheme {
-        "ws" => format!("{place} http://{authority}/ (page) and ws://{authority}/"),
-        _ => format!("{place} {scheme}://{authority}/"),
-    }
-}
-
-/// Returns an error message of one line that names the fix.
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("{address} is in use by another program; choose another port with --listen {}:PORT", address.ip())
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!("{address} is not an address of this machine; choose another with --listen ADDR:PORT")
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!("permission denied for {address}; choose a port from 1024 up with --listen {}:PORT", address.ip())
-        }
-        _ => format!("cannot listen on {address}: {error}; choose another address with --listen ADDR:PORT"),
-    }
 }
 
 fn origin_policy(origins: &[Origin]) -> OriginPolicy {
@@ -198,3 +137,6 @@ fn start_log(options: &Options) {
     };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
 }
+
+/// The file in the data folder for the certificate of `--tls-self-signed`.
+const SELF_SIGNED_FILE: &str = "self-signed.pem";

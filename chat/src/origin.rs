@@ -41,6 +41,12 @@ impl Origin {
         self.0.split_once("://").map_or("", |(_, host)| host)
     }
 
+    /// Returns whether a Host names the host of this origin, with any port.
+    #[must_use]
+    pub fn has_name(&self, host: &str) -> bool {
+        name_of(self.host()).eq_ignore_ascii_case(name_of(host))
+    }
+
     /// Returns whether an Origin header names this origin, whatever the case of its letters. A full stop at the end of
     /// its host makes no difference, as for DNS.
     pub(super) fn is_named_by(&self, header: &str) -> bool {
@@ -98,13 +104,18 @@ impl fmt::Display for BadOrigin {
 
 impl std::error::Error for BadOrigin {}
 
+/// Returns the name in a Host, without the port and without the full stop that may end it.
+pub(super) fn name_of(host: &str) -> &str {
+    without_dot(split_port(host).0)
+}
+
 /// Returns a host name without the full stop that may end it.
-pub(super) fn without_dot(name: &str) -> &str {
+fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
 /// Splits a host, or an origin, from its port, which has a colon before it or is empty.
-pub(super) fn split_port(host: &str) -> (&str, &str) {
+fn split_port(host: &str) -> (&str, &str) {
     match host.rfind(':') {
         Some(colon) if host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()) => host.split_at(colon),
         _ => (host, ""),

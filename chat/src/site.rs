@@ -10,7 +10,7 @@ use switchboard::{Escaped, OriginPolicy};
 
 use super::{
     ChatConfig,
-    origin::{Origin, split_port, without_dot},
+    origin::{Origin, name_of},
 };
 
 /// The host name and the allowed origins of a chat.
@@ -18,6 +18,8 @@ use super::{
 pub(super) struct Site {
     public_url: Option<Origin>,
     origins: Vec<Origin>,
+    /// Its connections are encrypted by the server itself.
+    is_tls: bool,
 }
 
 /// The kind of page that sent a request, by its Origin.
@@ -34,27 +36,31 @@ pub(super) enum OriginKind {
 }
 
 impl Site {
-    pub(super) fn new(config: &ChatConfig) -> Self {
-        Self { public_url: config.public_url.clone(), origins: config.origins.clone() }
+    /// Returns the site as it is reached over connections with TLS, or without.
+    pub(super) fn new(config: &ChatConfig, is_tls: bool) -> Self {
+        Self { public_url: config.public_url.clone(), origins: config.origins.clone(), is_tls }
     }
 
     /// Returns whether browsers reach the chat over https, so that cookies can be limited to it.
     pub(super) fn is_secure(&self) -> bool {
-        self.public_url.as_ref().is_some_and(Origin::is_https)
+        self.is_tls || self.public_url.as_ref().is_some_and(Origin::is_https)
     }
 
     /// Returns whether a Host is the chat's.
     pub(super) fn is_ours(&self, host: &str) -> bool {
-        is_local(host)
-            || self.public_url.as_ref().is_some_and(|ours| name_of(ours.host()).eq_ignore_ascii_case(name_of(host)))
+        is_local(host) || self.public_url.as_ref().is_some_and(|ours| ours.has_name(host))
     }
 
     /// Returns the kind of page that sent a request. `host` is the request's Host, which is the chat's.
     pub(super) fn origin_kind(&self, origin: Option<&str>, host: &str) -> OriginKind {
         let Some(origin) = origin else { return OriginKind::Absent };
         let same = |other: &Origin| other.is_named_by(origin);
-        // For the public name the scheme counts: an attacker on the network can forge a page over http.
-        if self.public_url.as_ref().is_some_and(same) || (is_local(host) && OriginPolicy::is_same_host(origin, host)) {
+        // For the public name the scheme counts: an attacker on the network can forge a page over http. So it does for
+        // every name if the connection is encrypted; otherwise a proxy may have encrypted it.
+        let has_our_scheme = !self.is_tls || origin.get(..HTTPS.len()).is_some_and(|it| it.eq_ignore_ascii_case(HTTPS));
+        let is_ours =
+            self.public_url.as_ref().is_some_and(same) || (is_local(host) && OriginPolicy::is_same_host(origin, host));
+        if has_our_scheme && is_ours {
             OriginKind::Own
         } else if self.origins.iter().any(same) {
             OriginKind::Allowed
@@ -64,9 +70,13 @@ impl Site {
     }
 
     /// Returns the addresses of the chat's WebSocket, for a page that was requested with this Host: with both schemes
-    /// of the Host, which a proxy may have put in, and those of the public URL.
+    /// of the Host, which a proxy may have put in, and those of the public URL. Over TLS there is one scheme.
     pub(super) fn websocket_sources(&self, host: &str) -> String {
-        let of_host = if host.is_empty() { String::new() } else { format!("ws://{host} wss://{host}") };
+        let of_host = match (host, self.is_tls) {
+            ("", _) => String::new(),
+            (host, true) => format!("wss://{host}"),
+            (host, false) => format!("ws://{host} wss://{host}"),
+        };
         match &self.public_url {
             Some(url) if !url.host().eq_ignore_ascii_case(host) => {
                 let scheme = if url.is_https() { "wss" } else { "ws" };
@@ -108,10 +118,7 @@ fn is_local(host: &str) -> bool {
         || top.eq_ignore_ascii_case("localhost")
 }
 
-/// Returns the name in a Host, without the port and without the full stop that may end it.
-fn name_of(host: &str) -> &str {
-    without_dot(split_port(host).0)
-}
+const HTTPS: &str = "https://";
 
 #[cfg(test)]
 mod tests {
@@ -119,7 +126,7 @@ mod tests {
 
     fn site(public_url: Option<&str>, origins: &[&str]) -> Site {
         let origins = origins.iter().map(|origin| origin.parse().unwrap()).collect();
-        Site { public_url: public_url.map(|url| url.parse().unwrap()), origins }
+        Site { public_url: public_url.map(|url| url.parse().unwrap()), origins, is_tls: false }
     }
 
     #[test]
@@ -199,6 +206,34 @@ mod tests {
     }
 
     #[test]
+    fn over_tls_only_pages_of_https_are_own() {
+        use OriginKind::{Allowed, Foreign, Own};
+        let public = Site { is_tls: true, ..site(Some("https://chat.example"), &["http://friend.example"]) };
+        let local = Site { is_tls: true, ..site(None, &[]) };
+        let odd = Site { is_tls: true, ..site(Some("http://chat.example"), &[]) };
+        let rows = [
+            (&public, "https://chat.example", "chat.example", Own),
+            (&public, "HTTPS://CHAT.EXAMPLE", "chat.example", Own),
+            (&public, "http://chat.example", "chat.example", Foreign),
+            (&public, "http://friend.example", "chat.example", Allowed),
+            (&public, "https://127.0.0.1", "127.0.0.1", Own),
+            (&local, "https://localhost:8443", "localhost:8443", Own),
+            (&local, "http://localhost:8443", "localhost:8443", Foreign),
+            (&local, "https://localhost", "localhost", Own),
+            (&local, "https://localhost", "localhost:443", Own),
+            // Another program on the port of http.
+            (&local, "http://localhost", "localhost", Foreign),
+            (&local, "https://[::1]", "[::1]:443", Own),
+            (&local, "https", "localhost", Foreign),
+            (&odd, "http://chat.example", "chat.example", Foreign),
+        ];
+        for (site, origin, host, expected) in rows {
+            assert_eq!(site.origin_kind(Some(origin), host), expected, "{origin} at {host}");
+        }
+        assert!(public.is_secure() && local.is_secure() && odd.is_secure());
+    }
+
+    #[test]
     fn a_page_may_connect_to_its_host_and_to_the_public_address() {
         let rows = [
             (None, "localhost:8080", "ws://localhost:8080 wss://localhost:8080"),
@@ -218,6 +253,15 @@ mod tests {
         ];
         for (url, host, expected) in rows {
             assert_eq!(site(url, &[]).websocket_sources(host), expected, "{url:?} {host}");
+        }
+        for (url, host, expected) in [
+            (None, "localhost:8443", "wss://localhost:8443"),
+            (Some("https://chat.example"), "chat.example", "wss://chat.example"),
+            (Some("https://chat.example"), "[::1]", "wss://[::1] wss://chat.example"),
+            (None, "", ""),
+        ] {
+            let site = Site { is_tls: true, ..site(url, &[]) };
+            assert_eq!(site.websocket_sources(host), expected, "{url:?} {host} over TLS");
         }
     }
 

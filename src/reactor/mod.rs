@@ -52,7 +52,7 @@ pub(crate) use system::Stopwatch;
 pub use tls::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 
 use clock::{TurnClock, TurnTime};
-use listener::Acceptor;
+use listener::Acceptors;
 use mailbox::Inbox;
 use system::{Listener, Registry, Waker};
 
@@ -103,7 +103,7 @@ pub(crate) struct Turn<'a> {
     /// The worker's one read buffer.
     pub(crate) buffer: &'a mut [u8],
     registry: Registry<'a>,
-    acceptor: &'a mut Acceptor,
+    acceptors: &'a mut Acceptors,
 }
 
 impl Turn<'_> {
@@ -112,9 +112,9 @@ impl Turn<'_> {
         self.registry.watch(socket.source(), Token::from(key))
     }
 
-    /// Closes this worker's listener. No further connection is accepted.
+    /// Closes this worker's listeners. No further connection is accepted.
     pub(crate) fn stop_listening(&mut self) {
-        self.acceptor.close(self.registry);
+        self.acceptors.close(self.registry);
     }
 }
 
@@ -128,7 +128,7 @@ pub(crate) struct Reactor<M> {
 /// The turns of an event loop, independent of the source of readiness and time.
 #[derive(Debug)]
 struct Turns<M> {
-    acceptor: Acceptor,
+    acceptors: Acceptors,
     inbox: Inbox<M>,
     clock: TurnClock,
     buffer: Box<[u8]>,
@@ -139,19 +139,19 @@ struct Turns<M> {
 }
 
 impl<M: Send> Reactor<M> {
-    /// Creates an event loop for one listener, and the mailbox by which other threads reach it.
+    /// Creates an event loop for the listeners of a worker, and the mailbox by which other threads reach it.
     pub(crate) fn new(
-        listener: std::net::TcpListener,
+        listeners: Vec<std::net::TcpListener>,
         clock: Clock,
         mailbox_bytes: usize,
     ) -> io::Result<(Self, Mailbox<M>)> {
         let poll = Poll::new()?;
         let waker = Waker::Mio(mio::Waker::new(poll.registry(), WAKER)?);
         let (inbox, mailbox) = mailbox::pair(waker, mailbox_bytes);
-        let listener = Listener::Tcp(mio::net::TcpListener::from_std(listener));
-        let acceptor = Acceptor::new(listener, Registry::Mio(poll.registry()), LISTENER)?;
+        let listeners = listeners.into_iter().map(|listener| Listener::Tcp(mio::net::TcpListener::from_std(listener)));
+        let acceptors = Acceptors::new(listeners, Registry::Mio(poll.registry()))?;
         let buffer = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
-        Ok((Self { poll, turns: Turns::new(acceptor, inbox, clock, buffer) }, mailbox))
+        Ok((Self { poll, turns: Turns::new(acceptors, inbox, clock, buffer) }, mailbox))
     }
 
     /// Runs until the handler is done.
@@ -178,8 +178,8 @@ impl<M: Send> Reactor<M> {
 }
 
 impl<M: Send> Turns<M> {
-    fn new(acceptor: Acceptor, inbox: Inbox<M>, clock: Clock, buffer: Box<[u8]>) -> Self {
-        Self { acceptor, inbox, clock: TurnClock::new(clock), buffer, served: 0, is_late: false }
+    fn new(acceptors: Acceptors, inbox: Inbox<M>, clock: Clock, buffer: Box<[u8]>) -> Self {
+        Self { acceptors, inbox, clock: TurnClock::new(clock), buffer, served: 0, is_late: false }
     }
 
     /// Returns how long to wait for readiness before the next turn; `None` means without a limit.
@@ -187,7 +187,7 @@ impl<M: Send> Turns<M> {
         let timeout = match next {
             Next::Again | Next::Done => Some(Duration::ZERO),
             Next::Wait(_) if self.inbox.prepare_to_sleep() => Some(Duration::ZERO),
-            Next::Wait(wanted) => [wanted, self.acceptor.resumes_in(now)].into_iter().flatten().min(),
+            Next::Wait(wanted) => [wanted, self.acceptors.resumes_in(now)].into_iter().flatten().min(),
         };
         self.clock.set_wait(timeout);
         timeout
@@ -202,18 +202,18 @@ impl<M: Send> Turns<M> {
         registry: Registry<'_>,
         handler: &mut H,
     ) -> Next {
-        let Self { acceptor, inbox, buffer, served, is_late, .. } = self;
+        let Self { acceptors, inbox, buffer, served, is_late, .. } = self;
         inbox.mark_awake();
         if time.is_late {
             (*is_late, *served) = (true, 0);
         }
-        let mut turn = Turn { now: time.tick, is_late: *is_late, buffer, registry, acceptor };
+        let mut turn = Turn { now: time.tick, is_late: *is_late, buffer, registry, acceptors };
         let (mut events, mut of_sockets) = (0, 0);
         for (token, readiness) in ready {
             events += 1;
             match token {
-                LISTENER => turn.acceptor.set_ready(),
                 WAKER => {} // every turn takes the mail anyway
+                token if turn.acceptors.set_ready(token) => {}
                 token => {
                     of_sockets += 1;
                     handler.ready(Key::from(token), readiness, &mut turn);
@@ -221,7 +221,7 @@ impl<M: Send> Turns<M> {
             }
         }
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some((socket, peer)) = turn.acceptor.accept(time.instant) else { break };
+            let Some((socket, peer)) = turn.acceptors.accept(time.instant) else { break };
             handler.accepted(socket, peer, &mut turn);
         }
         for mail in inbox.take() {
@@ -254,9 +254,10 @@ fn wait_for_events<T>(
     }
 }
 
-/// The two largest tokens. No [`Key`] is as large.
-const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
+/// The largest tokens: those of the waker and of the first listener; each further listener has the next one below. No
+/// [`Key`] is as large.
+const WAKER: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX - 1);
 
 /// The size of the worker's read buffer: at most this is read from one connection in one turn.
 const READ_BUFFER_BYTES: usize = 128 << 10;

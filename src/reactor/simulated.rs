@@ -25,7 +25,7 @@ use std::{
 use mio::Token;
 
 use super::{
-    Acceptor, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system,
+    Acceptors, Clock, Handler, Key, LISTENER, Mailbox, Next, Readiness, Socket, Turns, mailbox, system,
     system::Registry, wait_for_events,
 };
 
@@ -950,8 +950,8 @@ impl<M: Send> Reactor<M> {
         let waker = Waker { network: network.clone(), woken: Arc::clone(&woken) };
         let (inbox, mailbox) = mailbox::pair(system::Waker::Simulated(waker), mailbox_bytes);
         let listener = system::Listener::Simulated(Listener { network: network.clone(), worker });
-        let acceptor = Acceptor::new(listener, Registry::Simulated(&poller), LISTENER).expect("it takes any listener");
-        let turns = Turns::new(acceptor, inbox, clock, vec![0; buffer_bytes].into());
+        let acceptors = Acceptors::new([listener], Registry::Simulated(&poller)).expect("it takes any listener");
+        let turns = Turns::new(acceptors, inbox, clock, vec![0; buffer_bytes].into());
         (Self { poller, turns, woken, wakes_at: Some(0), epoch, computed: 0 }, mailbox)
     }
 

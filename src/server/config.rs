@@ -18,7 +18,7 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The number of worker threads, each with its own event loop and listener; between 1 and 1024. Default: the number
+    /// The number of worker threads, each with its own event loop and listeners; between 1 and 1024. Default: the number
     /// of cores.
     pub workers: usize,
     /// The limits of one message and frame. Default: [`Limits::default`] (16 MiB each). Past them the connection fails
@@ -93,6 +93,9 @@ pub struct Config {
     /// reserve; a larger number has no effect. Past it a client gets 503; if many clients are being refused at once,
     /// the server closes further ones without a response.
     pub max_connections: Option<usize>,
+    /// File descriptors that the server leaves to the rest of the process: files, the app's own connections, another
+    /// server. Default: 64. The server never leaves more than a quarter of the limit.
+    pub reserved_descriptors: usize,
     /// The number of connections from one address at the same time, over all workers: from each address of IPv4, and
     /// from each /64 of IPv6. Default: 1,024. `None` is no limit. Past it a client gets 503 as with `max_connections`,
     /// and the log says so once a minute.
@@ -139,6 +142,7 @@ impl Default for Config {
             #[cfg(feature = "tls")]
             tls: None,
             max_connections: None,
+            reserved_descriptors: 64,
             max_connections_per_address: Some(1024),
             uncounted_networks: Vec::new(),
         }

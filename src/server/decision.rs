@@ -1,6 +1,6 @@
 //! An app's decision on a request or a handshake: given once, now or later, from any thread.
 
-use std::{fmt, net::IpAddr};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use super::{
     Response,
@@ -58,7 +58,16 @@ impl Acceptance {
 
 impl Responder {
     pub(super) fn new<P: Send + 'static>(mailbox: Mailbox<Mail<P>>, key: Key) -> Self {
-        Self(Some(Box::new((mailbox, key))))
+        Self(Some(Box::new(Channel { mailbox, key, headers: Vec::new() })))
+    }
+
+    /// Adds a header field to the response, whichever is sent, also to the 500 for none. For fields that all responses
+    /// have, such as those that an app adds for another one that it wraps.
+    pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
+        if let Some(channel) = &mut self.0 {
+            channel.add_header(name.into(), value.into());
+        }
+        self
     }
 
     /// Sends the response. Does nothing if the client is gone.
@@ -129,13 +138,27 @@ impl<P: Send + 'static> fmt::Debug for Verdict<P> {
 
 /// The channel back to the worker, independent of the app's types.
 trait Deliver: Send {
-    fn deliver(&self, response: Response);
+    fn add_header(&mut self, name: Cow<'static, str>, value: Cow<'static, str>);
+    fn deliver(self: Box<Self>, response: Response);
 }
 
-impl<P: Send + 'static> Deliver for (Mailbox<Mail<P>>, Key) {
-    fn deliver(&self, response: Response) {
+struct Channel<P: Send + 'static> {
+    mailbox: Mailbox<Mail<P>>,
+    key: Key,
+    /// Header fields to add to the response.
+    headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+}
+
+impl<P: Send + 'static> Deliver for Channel<P> {
+    fn add_header(&mut self, name: Cow<'static, str>, value: Cow<'static, str>) {
+        self.headers.push((name, value));
+    }
+
+    fn deliver(self: Box<Self>, response: Response) {
+        let Self { mailbox, key, headers } = *self;
+        let response = headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
         let decision = Decision::Respond(response);
         let bytes = decision.weight();
-        let _ = self.0.post(Mail::Decision(self.1, decision), bytes);
+        let _ = mailbox.post(Mail::Decision(key, decision), bytes);
     }
 }

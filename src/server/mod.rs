@@ -28,6 +28,7 @@
 //! | `links.rs` | the outgoing halves of all connections, and all that is written to sockets |
 //! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
 //! | `state.rs` | every state of a connection, and every step from one to the next |
+//! | `bind_error.rs` | [`BindError`]: why a server cannot be bound |
 //! | `bounds.rs` | how many bytes may wait for one peer, and how many a worker keeps for all |
 //! | `eviction.rs` | which connections give way when there are more, and how |
 //! | `simulation/` | tests: workers and simulated clients, driven by seeds |
@@ -38,6 +39,7 @@
 
 mod addresses;
 mod app;
+mod bind_error;
 mod bounds;
 mod commands;
 mod config;
@@ -77,6 +79,7 @@ use std::{
 use log::{info, warn};
 
 pub use app::{App, End, Handshake, Message};
+pub use bind_error::BindError;
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
@@ -88,7 +91,7 @@ use crate::reactor::{self, Clock, Listeners, Reactor};
 use addresses::Addresses;
 use worker::{Capacity, Worker};
 
-/// A server that is bound to its address and does not run yet. [`App`] has an example.
+/// A server that is bound to its addresses and does not run yet. [`App`] has an example.
 #[derive(Debug)]
 pub struct Server {
     listeners: Listeners,
@@ -98,7 +101,7 @@ pub struct Server {
 /// A running server. It keeps running if this handle is dropped.
 #[derive(Debug)]
 pub struct Running {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     remote: Remote,
     workers: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -111,14 +114,38 @@ impl Server {
     /// - Otherwise the system's error. A port in use is [`io::ErrorKind::AddrInUse`], even if the other process would
     ///   share it (`SO_REUSEPORT`).
     pub fn bind(address: SocketAddr, config: Config) -> io::Result<Self> {
-        config.check()?;
-        Ok(Self { listeners: Listeners::bind(address, config.workers)?, config })
+        Self::bind_all(&[address], config).map_err(io::Error::from)
     }
 
-    /// Returns the bound address, with the actual port.
+    /// Binds the listeners of all workers to each of the addresses; port 0 takes any free one.
+    ///
+    /// `[::]` takes the connections of IPv4 as well, unless one of the other addresses is of IPv4 and has the same
+    /// port. A client of IPv4 has an address of IPv4 ([`Request::peer`], [`Handshake::peer`]) either way.
+    ///
+    /// # Errors
+    /// [`BindError`], with the first address that the system refuses. Of two addresses that overlap, such as
+    /// `0.0.0.0:80` and `127.0.0.1:80`, the later one is refused with [`io::ErrorKind::InvalidInput`].
+    pub fn bind_all(addresses: &[SocketAddr], config: Config) -> Result<Self, BindError> {
+        config.check().map_err(BindError::Config)?;
+        if addresses.is_empty() {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "a server needs an address to listen on");
+            return Err(BindError::Config(error));
+        }
+        let bound = Listeners::bind(addresses, config.workers);
+        let listeners = bound.map_err(|(address, error)| BindError::Address(address, error))?;
+        Ok(Self { listeners, config })
+    }
+
+    /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.listeners.address
+        self.listeners.addresses[0]
+    }
+
+    /// Returns the bound addresses in the order in which they were given, with the actual ports.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.listeners.addresses
     }
 
     /// Starts the workers. Each worker calls `make_app` once, on its own thread.
@@ -132,10 +159,11 @@ impl Server {
         A: App,
         F: Fn(&Remote) -> A + Send + Sync + 'static,
     {
-        let Self { listeners: Listeners { address, sockets }, config } = self;
+        let Self { listeners: Listeners { addresses, workers: listeners }, config } = self;
         let descriptors = usize::try_from(reactor::descriptor_limit()).unwrap_or(usize::MAX);
-        let reserve = RESERVED_DESCRIPTORS.min(descriptors / 4);
-        let share = (descriptors - reserve) / sockets.len();
+        let own = config.workers * (addresses.len() + 2); // the listeners, and the event loop and waker of each worker
+        let reserve = config.reserved_descriptors.saturating_add(own).min(descriptors / 4);
+        let share = (descriptors - reserve) / config.workers;
         let over_capacity = MAX_OVER_CAPACITY.min(share / 4);
         let connections = config.max_connections.unwrap_or(usize::MAX).min((share - over_capacity).max(1));
         let capacity = Capacity { connections, over_capacity, addresses: Arc::new(Addresses::new(&config)) };
@@ -146,8 +174,8 @@ impl Server {
         let clock = Clock::starting_now();
         let mut reactors = Vec::new();
         let mut mailboxes = Vec::new();
-        for socket in sockets {
-            let (reactor, mailbox) = Reactor::new(socket, clock, config.max_mail_bytes())?;
+        for listeners in listeners {
+            let (reactor, mailbox) = Reactor::new(listeners, clock, config.max_mail_bytes())?;
             reactors.push(reactor);
             mailboxes.push(mailbox);
         }
@@ -176,19 +204,26 @@ impl Server {
             }
         }
         info!(
-            "listening on {address} with {} workers, each with at most {connections} connections and {} MiB for peers",
+            "listening on {} with {} workers, each with at most {connections} connections and {} MiB for peers",
+            addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
             workers.len(),
             max_worker_bytes >> 20,
         );
-        Ok(Running { address, remote, workers })
+        Ok(Running { addresses, remote, workers })
     }
 }
 
 impl Running {
-    /// Returns the bound address, with the actual port.
+    /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Returns the bound addresses in the order in which they were given, with the actual ports.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Returns a handle to connections and topics.
@@ -258,7 +293,5 @@ pub fn exit_on_panic<T>(who: &str, run: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Descriptors reserved for everything except connections: listeners, epoll, files, the app's own.
-const RESERVED_DESCRIPTORS: usize = 64;
 /// Connections beyond its limit that a worker refuses with 503 at the same time.
 const MAX_OVER_CAPACITY: usize = 64;

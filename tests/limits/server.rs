@@ -51,6 +51,7 @@ const ROWS: &[Row] = &[
         |c, at| c.max_connections_per_address = Limit::at(at),
         [&[Refused], &[Works], &[Works]],
     ),
+    ("reserved_descriptors", |c, at| c.reserved_descriptors = Limit::at(at), [&[Works]; 3]),
     ("max_connections", |c, at| c.max_connections = Limit::at(at), [&[Refused], &[Works], &[Works]]),
 ];
 

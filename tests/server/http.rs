@@ -231,6 +231,27 @@ fn a_response_may_come_from_another_thread_and_a_dropped_responder_sends_500() {
 }
 
 #[test]
+fn a_field_of_the_responder_is_in_each_response_and_an_invalid_one_makes_it_500() {
+    let service = Service::echo().on_request(|request, responder| {
+        let responder = responder.header("X-Always", "1").header("X-Also", request.head.path().to_owned());
+        match request.head.path() {
+            "/dropped" => drop(responder),
+            "/invalid" => responder.header("X-Bad", "a\r\nb").send(Response::new(200)),
+            _ => responder.send(Response::new(200).header("X-Own", "2")),
+        }
+    });
+    let server = serve(config(), service);
+    let mut raw = Raw::connect(server.address);
+    let rows = [("/", 200, Some("1"), Some("2")), ("/dropped", 500, Some("1"), None), ("/invalid", 500, None, None)];
+    for (path, status, always, own) in rows {
+        raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let response = raw.response();
+        assert_eq!((response.status, response.header("X-Always"), response.header("X-Own")), (status, always, own));
+        assert_eq!(response.header("X-Also"), always.map(|_| path));
+    }
+}
+
+#[test]
 fn a_response_for_a_disconnected_client_does_not_reach_the_next_one() {
     let (responders_tx, responders) = mpsc::channel();
     let server =

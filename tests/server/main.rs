@@ -7,6 +7,7 @@ mod compression;
 mod deadlines;
 mod http;
 mod lifetimes;
+mod listeners;
 mod loopback;
 mod panics;
 mod requests;

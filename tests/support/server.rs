@@ -117,9 +117,13 @@ pub struct TestServer {
 }
 
 pub fn serve(config: Config, service: Service) -> TestServer {
+    serve_on(Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap(), service)
+}
+
+/// Serves on a server that is bound already.
+pub fn serve_on(server: Server, service: Service) -> TestServer {
     let (opened_tx, opened) = mpsc::channel();
     let (closed_tx, closed) = mpsc::channel();
-    let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
     let make =
         move |_: &Remote| Worker { service: service.clone(), opened: opened_tx.clone(), closed: closed_tx.clone() };
     let running = server.start(make).unwrap();

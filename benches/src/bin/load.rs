@@ -5,12 +5,12 @@
 //! cargo run --release --manifest-path benches/Cargo.toml --bin load -- echo 127.0.0.1:9001 --in-flight 32
 //! ```
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use switchboard_benches::{
     chat,
-    load::{Echo, FanOut, Handshakes, Times, Work, measure},
+    load::{Echo, FanOut, Handshakes, KeyExchange, Target, Times, TlsHandshakeKind, TlsHandshakes, Work, measure},
 };
 
 /// Puts a load on a server and prints how much it did
@@ -32,6 +32,11 @@ struct Cli {
     /// The id of the server's process: prints its CPU time too
     #[arg(long)]
     pid: Option<u32>,
+    /// Speaks TLS with a server that has this certificate, PEM; not in a chat
+    #[arg(long, value_name = "FILE")]
+    tls: Option<PathBuf>,
+    #[arg(long, default_value = "x25519", requires = "tls")]
+    key_exchange: KeyExchange,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -39,16 +44,29 @@ enum Kind {
     Echo,
     FanOut,
     Handshakes,
+    /// Of TLS alone, with a certificate
+    FullTls,
+    /// Of TLS alone, with tickets
+    ResumedTls,
+    /// Of TLS alone, aborted
+    AbortedTls,
     Chat,
 }
 
 fn main() -> io::Result<()> {
-    let Cli { work, address, connections, bytes, in_flight, seconds, pid } = Cli::parse();
+    let Cli { work, address, connections, bytes, in_flight, seconds, pid, tls, key_exchange } = Cli::parse();
     rlimit::increase_nofile_limit(u64::MAX)?;
+    let mut target = Target::from(address);
+    if let Some(certificate) = tls {
+        target = target.over_tls(&certificate, key_exchange)?;
+    }
     let mut work: Box<dyn Work> = match work {
-        Kind::Echo => Box::new(Echo::start(address, connections, bytes, in_flight.into())?),
-        Kind::FanOut => Box::new(FanOut::start(address, connections, bytes, in_flight.into())?),
-        Kind::Handshakes => Box::new(Handshakes::of(address)),
+        Kind::Echo => Box::new(Echo::start(target, connections, bytes, in_flight.into())?),
+        Kind::FanOut => Box::new(FanOut::start(target, connections, bytes, in_flight.into())?),
+        Kind::Handshakes => Box::new(Handshakes::of(target)),
+        Kind::FullTls => Box::new(TlsHandshakes::new(target, TlsHandshakeKind::Full)?),
+        Kind::ResumedTls => Box::new(TlsHandshakes::new(target, TlsHandshakeKind::Resumed)?),
+        Kind::AbortedTls => Box::new(TlsHandshakes::new(target, TlsHandshakeKind::Aborted)?),
         Kind::Chat => Box::new(chat::load(address, connections, in_flight.into())?),
     };
     let window = Duration::from_secs_f64(seconds);

@@ -1,18 +1,21 @@
 //! One connection of the load generator: its unsent and its received bytes.
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind},
     ops::Range,
 };
 
 use mio::net::TcpStream;
 
-use super::traffic::{PIECE_BYTES, Traffic};
+use super::{
+    traffic::{PIECE_BYTES, Traffic},
+    transport::Transport,
+};
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
 pub(super) struct Client {
-    stream: TcpStream,
+    transport: Transport<TcpStream>,
     /// The bytes to send since the connection was opened, the bytes sent already included.
     queued: u64,
     sent: u64,
@@ -20,8 +23,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, queued: 0, sent: 0, received: 0 }
+    pub(super) fn new(transport: Transport<TcpStream>) -> Self {
+        Self { transport, queued: 0, sent: 0, received: 0 }
     }
 
     /// Queues `messages` more messages and sends as much as the kernel takes. [`Client::flush`] sends the rest.
@@ -31,16 +34,19 @@ impl Client {
     }
 
     pub(super) fn flush(&mut self, traffic: &Traffic) -> io::Result<()> {
+        match self.send_queued(traffic) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn send_queued(&mut self, traffic: &Traffic) -> io::Result<()> {
         while self.sent < self.queued {
             let piece = traffic.request.at(self.sent);
             let left = usize::try_from(self.queued - self.sent).unwrap_or(usize::MAX);
-            match self.stream.write(&piece[..piece.len().min(left)]) {
-                Ok(length) => self.sent += length as u64,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
+            self.sent += self.transport.write(&piece[..piece.len().min(left)])? as u64;
         }
-        Ok(())
+        self.transport.flush()
     }
 
     /// Returns the number of messages sent or queued.
@@ -54,21 +60,14 @@ impl Client {
     /// A byte differs from the expected answer, or the server closes the connection.
     pub(super) fn receive(&mut self, traffic: &Traffic, buffer: &mut [u8; PIECE_BYTES]) -> io::Result<Range<u64>> {
         let before = self.received / traffic.answer.frame();
-        loop {
-            let length = match self.stream.read(buffer) {
-                Ok(0) => return Err(io::Error::other("the server closed a connection")),
-                Ok(length) => length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            };
-            if buffer[..length] != traffic.answer.at(self.received)[..length] {
+        let received = &mut self.received;
+        self.transport.receive(buffer, |piece| {
+            if *piece != traffic.answer.at(*received)[..piece.len()] {
                 return Err(io::Error::other("the server sent a wrong answer"));
             }
-            self.received += length as u64;
-            if length < buffer.len() {
-                break; // the socket is empty
-            }
-        }
+            *received += piece.len() as u64;
+            Ok(())
+        })?;
         Ok(before..self.received / traffic.answer.frame())
     }
 }

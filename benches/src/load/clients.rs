@@ -1,17 +1,13 @@
-//! Many connections: opened, polled, and closed by a reset, so that no port stays in TIME_WAIT.
+//! Many connections: opened and polled.
 
-use std::{
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
-};
-
-use socket2::SockRef;
+use std::{io, net::TcpStream, time::Instant};
 
 use super::{
+    Target,
     client::Client,
     poller::{Poller, Ready},
     traffic::PIECE_BYTES,
+    transport::Transport,
 };
 
 /// Clients whose handshakes are done. Dropping them resets all connections.
@@ -26,16 +22,15 @@ impl Clients {
     /// Opens `count` connections, some at a time.
     ///
     /// # Errors
-    /// A system call fails, or a server does not upgrade the connection.
-    pub fn connect(address: SocketAddr, count: usize) -> io::Result<Self> {
+    /// A system call or a handshake fails, or a server does not upgrade the connection.
+    pub fn connect(target: &Target, count: usize) -> io::Result<Self> {
         let poller = Poller::new()?;
         let mut all = Vec::with_capacity(count);
         while all.len() < count {
-            for stream in open(address, AT_ONCE.min(count - all.len()), false)? {
-                stream.set_nonblocking(true)?;
-                let mut stream = mio::net::TcpStream::from_std(stream);
-                poller.add(all.len(), &mut stream)?;
-                all.push(Client::new(stream));
+            for transport in open(target, AT_ONCE.min(count - all.len()), false)? {
+                let mut transport = transport.into_nonblocking()?;
+                poller.add(all.len(), transport.socket())?;
+                all.push(Client::new(transport));
             }
         }
         Ok(Self { poller, all, buffer: Box::new([0; PIECE_BYTES]) })
@@ -47,35 +42,39 @@ impl Clients {
     }
 }
 
-/// Opens `count` connections at once: sends all requests, then reads all responses. With `deflate` the requests offer
-/// permessage-deflate, and the server must accept it.
-pub(super) fn open(address: SocketAddr, count: usize, deflate: bool) -> io::Result<Vec<TcpStream>> {
+/// Opens `count` connections at once: does each step of the handshakes for all of them before the next step. With
+/// `deflate` the requests offer permessage-deflate, and the server must accept it.
+pub(super) fn open(target: &Target, count: usize, deflate: bool) -> io::Result<Vec<Transport<TcpStream>>> {
+    let mut transports = (0..count).map(|_| Transport::connect(target)).collect::<io::Result<Vec<_>>>()?;
+    for transport in &mut transports {
+        transport.complete_handshake()?;
+    }
+    if target.is_websocket {
+        let request = request(target, deflate);
+        for transport in &mut transports {
+            transport.write_all(request.as_bytes())?;
+        }
+        for transport in &mut transports {
+            read_response(transport, deflate)?;
+        }
+    }
+    Ok(transports)
+}
+
+fn request(Target { address, .. }: &Target, deflate: bool) -> String {
     let offer = if deflate { "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" } else { "" };
-    let request = format!(
+    format!(
         "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
-    );
-    let mut streams = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut stream = TcpStream::connect(address)?;
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        stream.write_all(request.as_bytes())?;
-        streams.push(stream);
-    }
-    for stream in &streams {
-        read_response(stream, deflate)?;
-    }
-    Ok(streams)
+    )
 }
 
 /// Reads the response to an upgrade request. The server sends nothing after it.
-fn read_response(stream: &TcpStream, deflate: bool) -> io::Result<()> {
+fn read_response(transport: &mut Transport<TcpStream>, deflate: bool) -> io::Result<()> {
     let mut response = [0; 1024];
     let mut length = 0;
     while !response[..length].ends_with(b"\r\n\r\n") {
-        match (&mut &*stream).read(&mut response[length..])? {
+        match transport.read(&mut response[length..])? {
             0 => return Err(io::Error::other("the server closes the connection before its response is complete")),
             read => length += read,
         }
@@ -95,4 +94,3 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// Few enough for the listen backlog of every server.
 pub(super) const AT_ONCE: usize = 64;
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);

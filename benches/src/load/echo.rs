@@ -1,8 +1,8 @@
 //! Each connection keeps a fixed number of messages in flight: it sends one message for each answer that arrives.
 
-use std::{io, net::SocketAddr, time::Instant};
+use std::{io, time::Instant};
 
-use super::{Clients, Traffic, Work, poller::Ready};
+use super::{Clients, Target, Traffic, Work, poller::Ready};
 
 /// An echo server's load.
 #[derive(Debug)]
@@ -18,9 +18,15 @@ impl Echo {
     ///
     /// # Errors
     /// A connection cannot be opened.
-    pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize, in_flight: u64) -> io::Result<Self> {
-        let traffic = Traffic::of_binary(payload_bytes);
-        let mut clients = Clients::connect(address, connections)?;
+    pub fn start(
+        target: impl Into<Target>,
+        connections: usize,
+        payload_bytes: usize,
+        in_flight: u64,
+    ) -> io::Result<Self> {
+        let target = target.into();
+        let traffic = target.traffic(payload_bytes);
+        let mut clients = Clients::connect(&target, connections)?;
         for client in &mut clients.all {
             client.send(&traffic, in_flight)?;
         }

@@ -1,9 +1,9 @@
 //! One connection publishes and keeps a fixed number of messages in flight. All connections receive them, the publisher
 //! too. A message is complete when all have received it.
 
-use std::{io, net::SocketAddr, time::Instant};
+use std::{io, time::Instant};
 
-use super::{Clients, Traffic, Work, poller::Ready};
+use super::{Clients, Target, Traffic, Work, poller::Ready};
 
 /// A broadcast server's load.
 #[derive(Debug)]
@@ -21,9 +21,15 @@ impl FanOut {
     ///
     /// # Errors
     /// A connection cannot be opened.
-    pub fn start(address: SocketAddr, receivers: usize, payload_bytes: usize, in_flight: usize) -> io::Result<Self> {
-        let traffic = Traffic::of_binary(payload_bytes);
-        let mut clients = Clients::connect(address, receivers)?;
+    pub fn start(
+        target: impl Into<Target>,
+        receivers: usize,
+        payload_bytes: usize,
+        in_flight: usize,
+    ) -> io::Result<Self> {
+        let target = target.into();
+        let traffic = target.traffic(payload_bytes);
+        let mut clients = Clients::connect(&target, receivers)?;
         clients.all[PUBLISHER].send(&traffic, in_flight as u64)?;
         Ok(Self { clients, traffic, missing: vec![receivers; in_flight], deliveries: 0, ready: Vec::new() })
     }

@@ -1,27 +1,27 @@
 //! Connections are opened, upgraded and reset, some at a time.
 
-use std::{io, net::SocketAddr, time::Instant};
+use std::{io, time::Instant};
 
-use super::{Work, clients};
+use super::{Target, Work, clients};
 
 /// A load of handshakes. It includes the server's work for a connection's end.
 #[derive(Debug)]
 pub struct Handshakes {
-    address: SocketAddr,
+    target: Target,
     count: u64,
 }
 
 impl Handshakes {
-    pub fn of(address: SocketAddr) -> Self {
-        Self { address, count: 0 }
+    pub fn of(target: impl Into<Target>) -> Self {
+        Self { target: target.into(), count: 0 }
     }
 }
 
 impl Work for Handshakes {
     fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
         while Instant::now() < deadline {
-            let streams = clients::open(self.address, clients::AT_ONCE, false)?;
-            self.count += streams.len() as u64;
+            let opened = clients::open(&self.target, clients::AT_ONCE, false)?;
+            self.count += opened.len() as u64;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{io, ops::Range, thread, time::Duration};
 
-use super::clients;
+use super::{Target, clients};
 use crate::process::Server;
 
 /// Returns the server's resident memory per connection, in bytes: its growth from `connections.start` to
@@ -11,18 +11,24 @@ use crate::process::Server;
 ///
 /// # Errors
 /// A connection cannot be opened, or the memory cannot be read.
-pub fn idle_bytes(server: &Server, connections: Range<usize>, deflate: bool) -> io::Result<f64> {
-    let mut streams = Vec::with_capacity(connections.end);
-    let mut open_until = |count: usize| {
-        while streams.len() < count {
-            let at_once = clients::AT_ONCE.min(count - streams.len());
-            streams.extend(clients::open(server.address(), at_once, deflate)?);
+pub fn idle_bytes(
+    server: &Server,
+    target: impl Into<Target>,
+    connections: Range<usize>,
+    deflate: bool,
+) -> io::Result<f64> {
+    let target = target.into();
+    let mut open = Vec::with_capacity(connections.end);
+    let mut grow_to = |count: usize| {
+        while open.len() < count {
+            let at_once = clients::AT_ONCE.min(count - open.len());
+            open.extend(clients::open(&target, at_once, deflate)?);
         }
         thread::sleep(SETTLE_TIME);
         server.resident_bytes()
     };
-    let few = open_until(connections.start)?;
-    let many = open_until(connections.end)?;
+    let few = grow_to(connections.start)?;
+    let many = grow_to(connections.end)?;
     Ok((many as f64 - few as f64) / connections.len() as f64)
 }
 

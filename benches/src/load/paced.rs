@@ -4,13 +4,12 @@
 use std::{
     collections::VecDeque,
     io,
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use hdrhistogram::Histogram;
 
-use super::{Clients, Traffic, Work, histogram};
+use super::{Clients, Target, Traffic, Work, histogram};
 
 /// A load of a fixed number of messages per second, from each connection in turn.
 #[derive(Debug)]
@@ -34,10 +33,11 @@ impl Paced {
     ///
     /// # Errors
     /// A connection cannot be opened.
-    pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize, rate: u32) -> io::Result<Self> {
+    pub fn start(target: impl Into<Target>, connections: usize, payload_bytes: usize, rate: u32) -> io::Result<Self> {
+        let target = target.into();
         Ok(Self {
-            clients: Clients::connect(address, connections)?,
-            traffic: Traffic::of_binary(payload_bytes),
+            clients: Clients::connect(&target, connections)?,
+            traffic: target.traffic(payload_bytes),
             interval: Duration::from_secs(1) / rate,
             next: Instant::now(),
             sender: 0,
@@ -81,12 +81,17 @@ impl Paced {
     }
 }
 
-impl Work for Paced {
-    /// Never sleeps, as a wake-up takes longer than the measured times.
-    fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
+impl Paced {
+    /// Works until `deadline`, and calls `beside` again and again. Never sleeps, as a wake-up takes longer than the
+    /// measured times.
+    ///
+    /// # Errors
+    /// As [`Work::run_until`], or `beside` fails.
+    pub fn run_beside(&mut self, deadline: Instant, mut beside: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         let mut ready = Vec::new();
         while Instant::now() < deadline {
             self.send()?;
+            beside()?;
             self.clients.wait(Instant::now(), &mut ready)?;
             for &(at, readable, writable) in &ready {
                 let client = &mut self.clients.all[at];
@@ -108,6 +113,12 @@ impl Work for Paced {
             }
         }
         Ok(())
+    }
+}
+
+impl Work for Paced {
+    fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
+        self.run_beside(deadline, || Ok(()))
     }
 
     fn done(&self) -> u64 {

@@ -2,13 +2,12 @@
 
 use std::{
     io,
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use hdrhistogram::Histogram;
 
-use super::{Clients, Traffic, histogram};
+use super::{Clients, Target, Traffic, histogram};
 
 /// Measures latency with one message in flight on each connection.
 #[derive(Debug)]
@@ -24,9 +23,10 @@ impl RoundTrips {
     ///
     /// # Errors
     /// A connection cannot be opened.
-    pub fn start(address: SocketAddr, connections: usize, payload_bytes: usize) -> io::Result<Self> {
-        let traffic = Traffic::of_binary(payload_bytes);
-        let mut clients = Clients::connect(address, connections)?;
+    pub fn start(target: impl Into<Target>, connections: usize, payload_bytes: usize) -> io::Result<Self> {
+        let target = target.into();
+        let traffic = target.traffic(payload_bytes);
+        let mut clients = Clients::connect(&target, connections)?;
         let mut sent_at = Vec::with_capacity(connections);
         for client in &mut clients.all {
             sent_at.push(Instant::now());

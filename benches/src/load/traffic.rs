@@ -12,13 +12,18 @@ pub struct Traffic {
 impl Traffic {
     /// Binary messages with `payload_bytes` bytes of payload.
     pub fn of_binary(payload_bytes: usize) -> Self {
-        let payload: Vec<u8> = (0..payload_bytes).map(|at| (at * 167 + at / 251 + 13) as u8).collect();
-        let mut answer = header(payload_bytes, 0);
-        answer.extend_from_slice(&payload);
+        let payload = payload(payload_bytes);
+        let answer = [header(payload_bytes, 0), payload.clone()].concat();
         let mut request = header(payload_bytes, MASKED);
         request.extend_from_slice(&KEY);
         request.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
         Self { request: Cycle::of(&request), answer: Cycle::of(&answer) }
+    }
+
+    /// The answers of [`Traffic::of_binary`] in both directions.
+    pub(super) fn of_bytes(payload_bytes: usize) -> Self {
+        let message = [header(payload_bytes, 0), payload(payload_bytes)].concat();
+        Self { request: Cycle::of(&message), answer: Cycle::of(&message) }
     }
 }
 
@@ -45,6 +50,10 @@ impl Cycle {
     pub(super) fn at(&self, position: u64) -> &[u8] {
         &self.bytes[(position % self.frame) as usize..]
     }
+}
+
+fn payload(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 167 + at / 251 + 13) as u8).collect()
 }
 
 /// Returns the first bytes of an unfragmented binary message

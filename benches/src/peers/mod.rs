@@ -1,26 +1,34 @@
 //! The servers that ours is compared with. Each echoes messages, or broadcasts them to all connections, the sender's
-//! too. All have one thread, TCP_NODELAY, messages of up to 16 MiB and no compression, and use their library well.
+//! too. All have one thread, TCP_NODELAY, messages of up to 16 MiB and no compression, and use their library well. Some
+//! speak TLS too.
 //!
 //! | file | what |
 //! |---|---|
 //! | `baseline.rs` | the kernel's cost: a loop on mio with frames, but without checks |
 //! | `uwebsockets.cpp` | uWebSockets; a program of its own, see `build.rs` |
-//! | `tungstenite.rs` | tungstenite on mio |
-//! | `tokio_websockets.rs` | tokio-websockets |
+//! | `bare_rustls.rs` | the cost of TLS: a loop on mio with rustls, without WebSocket |
+//! | `tungstenite.rs` | tungstenite on mio, over TLS with rustls |
+//! | `tokio_websockets.rs` | tokio-websockets, over TLS with tokio-rustls |
 //! | `fastwebsockets.rs` | fastwebsockets on tokio and hyper |
+//! | `tls.rs` | the configuration of TLS |
 
+mod bare_rustls;
 mod baseline;
 mod fastwebsockets;
+mod tls;
 mod tokio_websockets;
 mod tungstenite;
 
 use std::{
     io::{self, ErrorKind},
     net::TcpListener,
+    sync::Arc,
 };
 
 use clap::ValueEnum;
+use rustls::ServerConfig;
 use socket2::{Domain, Socket, Type};
+pub use tls::tls_config;
 
 /// A peer in Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +37,8 @@ pub enum Peer {
     Tungstenite,
     TokioWebsockets,
     Fastwebsockets,
+    /// Speaks TLS, and no WebSocket.
+    BareRustls,
 }
 
 impl Peer {
@@ -39,7 +49,13 @@ impl Peer {
             Self::Tungstenite => "tungstenite on mio",
             Self::TokioWebsockets => "tokio-websockets",
             Self::Fastwebsockets => "fastwebsockets",
+            Self::BareRustls => "rustls on mio",
         }
+    }
+
+    /// Returns the peers that speak WebSocket without TLS.
+    pub fn plain() -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied().filter(|&peer| peer != Self::BareRustls)
     }
 }
 
@@ -78,13 +94,19 @@ pub fn listen(port: u16) -> io::Result<TcpListener> {
 /// Serves until it is killed.
 ///
 /// # Errors
-/// The poller or the listener fails. A connection's failure ends only that connection.
-pub fn serve(peer: Peer, mode: Mode, listener: TcpListener) -> io::Result<()> {
-    match peer {
-        Peer::Baseline => baseline::serve(listener, mode),
-        Peer::Tungstenite => tungstenite::serve(listener, mode),
-        Peer::TokioWebsockets => tokio_websockets::serve(listener, mode),
-        Peer::Fastwebsockets => fastwebsockets::serve(listener, mode),
+/// The poller or the listener fails, or the peer does not speak TLS, or nothing else. A connection's failure ends only
+/// that connection.
+pub fn serve(peer: Peer, mode: Mode, listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
+    match (peer, tls) {
+        (Peer::Baseline, None) => baseline::serve(listener, mode),
+        (Peer::Tungstenite, None) => tungstenite::serve(listener, mode, Ok),
+        (Peer::Tungstenite, Some(tls)) => tungstenite::serve_tls(listener, mode, &tls),
+        (Peer::TokioWebsockets, None) => tokio_websockets::serve(listener, mode),
+        (Peer::TokioWebsockets, Some(tls)) => tokio_websockets::serve_tls(listener, mode, tls),
+        (Peer::Fastwebsockets, None) => fastwebsockets::serve(listener, mode),
+        (Peer::BareRustls, Some(tls)) => bare_rustls::serve(listener, mode, &tls),
+        (Peer::Baseline | Peer::Fastwebsockets, Some(_)) => Err(io::Error::other("this peer speaks no TLS")),
+        (Peer::BareRustls, None) => Err(io::Error::other("this peer speaks nothing but TLS")),
     }
 }
 

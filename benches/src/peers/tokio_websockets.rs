@@ -1,10 +1,16 @@
 //! tokio-websockets: a task per connection on one thread. Each task takes all available messages before it sends,
 //! because asking for the next message flushes the earlier ones.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::{net::TcpStream, sync::broadcast::Sender, task::unconstrained};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::broadcast::Sender,
+    task::unconstrained,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_websockets::{Config, Error, Limits, Message, ServerBuilder, WebSocketStream};
 
 use super::{CHANNEL_CAPACITY, MAX_MESSAGE_BYTES, Mode, on_tokio};
@@ -14,24 +20,44 @@ pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<(
     on_tokio(listener, move |stream| {
         let published = published.clone();
         // Unconstrained as in the library's own example of an echo server.
+        tokio::spawn(unconstrained(async move { converse(stream, mode, published).await }));
+    })
+}
+
+pub(super) fn serve_tls(listener: std::net::TcpListener, mode: Mode, config: Arc<ServerConfig>) -> io::Result<()> {
+    let acceptor = TlsAcceptor::from(config);
+    let published = Sender::new(CHANNEL_CAPACITY);
+    on_tokio(listener, move |stream| {
+        let published = published.clone();
+        let acceptor = acceptor.clone();
         tokio::spawn(unconstrained(async move {
-            let socket = open(stream).await?;
-            match mode {
-                Mode::Echo => echo(socket).await,
-                Mode::Broadcast => broadcast(socket, published).await,
-            }
+            let stream = acceptor.accept(stream).await?;
+            converse(stream, mode, published).await
         }));
     })
 }
 
-async fn open(stream: TcpStream) -> Result<WebSocketStream<TcpStream>, Error> {
+async fn converse(stream: impl Stream, mode: Mode, published: Sender<Message>) -> Result<(), Error> {
+    let socket = open(stream).await?;
+    match mode {
+        Mode::Echo => echo(socket).await,
+        Mode::Broadcast => broadcast(socket, published).await,
+    }
+}
+
+/// What WebSocket is spoken over.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+async fn open<S: Stream>(stream: S) -> Result<WebSocketStream<S>, Error> {
     let limits = Limits::default().max_payload_len(Some(MAX_MESSAGE_BYTES));
     let config = Config::default().flush_threshold(FLUSH_BYTES);
     let (_, socket) = ServerBuilder::new().config(config).limits(limits).accept(stream).await?;
     Ok(socket)
 }
 
-async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
+async fn echo(mut socket: WebSocketStream<impl Stream>) -> Result<(), Error> {
     let mut messages = Vec::new();
     while let Some(first) = socket.next().await {
         let mut next = Some(first);
@@ -49,7 +75,7 @@ async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn broadcast(mut socket: WebSocketStream<TcpStream>, published: Sender<Message>) -> Result<(), Error> {
+async fn broadcast(mut socket: WebSocketStream<impl Stream>, published: Sender<Message>) -> Result<(), Error> {
     let mut delivered = published.subscribe();
     loop {
         tokio::select! {

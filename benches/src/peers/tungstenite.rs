@@ -1,12 +1,16 @@
 //! tungstenite on mio: writes each message at once, and flushes once per readiness event or, for broadcasts, once per
 //! turn of the loop.
 
-use std::io::{self, ErrorKind};
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    sync::Arc,
+};
 
 use mio::{
     Events, Interest, Poll, Token,
     net::{TcpListener, TcpStream},
 };
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use slab::Slab;
 use tungstenite::{
     Error, HandshakeError, Message, WebSocket, accept_with_config,
@@ -19,7 +23,20 @@ use tungstenite::{
 
 use super::{MAX_MESSAGE_BYTES, Mode, accept};
 
-pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<()> {
+/// Serves over TLS, with the stream of rustls that tungstenite itself uses.
+pub(super) fn serve_tls(listener: std::net::TcpListener, mode: Mode, config: &Arc<ServerConfig>) -> io::Result<()> {
+    serve(listener, mode, |stream| {
+        let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
+    })
+}
+
+/// `transport` makes what WebSocket is spoken over.
+pub(super) fn serve<S: Read + Write + 'static>(
+    listener: std::net::TcpListener,
+    mode: Mode,
+    transport: impl Fn(TcpStream) -> io::Result<S>,
+) -> io::Result<()> {
     let mut listener = TcpListener::from_std(listener);
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -34,7 +51,7 @@ pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<(
                     let entry = connections.vacant_entry();
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     poll.registry().register(&mut stream, Token(entry.key()), interest)?;
-                    entry.insert(Connection::New(stream));
+                    entry.insert(Connection::New(transport(stream)?));
                 }
                 continue;
             }
@@ -56,15 +73,15 @@ pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<(
 }
 
 /// A connection. The variants differ in size, but nearly all connections are open.
-enum Connection {
-    New(TcpStream),
-    Opening(MidHandshake<ServerHandshake<TcpStream, NoCallback>>),
-    Open(WebSocket<TcpStream>),
+enum Connection<S: Read + Write> {
+    New(S),
+    Opening(MidHandshake<ServerHandshake<S, NoCallback>>),
+    Open(WebSocket<S>),
     /// The handshake failed.
     Failed,
 }
 
-impl Connection {
+impl<S: Read + Write + 'static> Connection<S> {
     fn echo(&mut self) -> Result<(), Error> {
         let Some(socket) = self.opened()? else { return Ok(()) };
         while let Some(message) = read(socket)? {
@@ -90,7 +107,7 @@ impl Connection {
     }
 
     /// Continues the handshake. Returns `None` while it needs more bytes.
-    fn opened(&mut self) -> Result<Option<&mut WebSocket<TcpStream>>, Error> {
+    fn opened(&mut self) -> Result<Option<&mut WebSocket<S>>, Error> {
         if !matches!(self, Self::Open(_)) {
             let config =
                 WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).read_buffer_size(READ_BYTES);
@@ -111,7 +128,7 @@ impl Connection {
 }
 
 /// Reads the next message. Returns `None` if the socket is empty.
-fn read(socket: &mut WebSocket<TcpStream>) -> Result<Option<Message>, Error> {
+fn read<S: Read + Write>(socket: &mut WebSocket<S>) -> Result<Option<Message>, Error> {
     loop {
         match socket.read() {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => return Ok(Some(message)),

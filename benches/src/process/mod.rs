@@ -25,7 +25,7 @@ use rustix::{
 
 pub use cores::Cores;
 pub use figures::{CpuTime, thread_nanoseconds, written_bytes};
-pub use program::{TestedServer, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours, ours};
+pub use program::{TestedServer, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours, ours, speak_tls};
 
 /// A running server. Dropping it kills it.
 #[derive(Debug)]

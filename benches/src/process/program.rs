@@ -25,7 +25,7 @@ pub enum TestedServer {
 impl TestedServer {
     /// Returns all tested servers, in the order of the table's columns.
     pub fn all(peer: &Path, ours: PathBuf) -> Vec<Self> {
-        let mut all: Vec<Self> = Peer::value_variants().iter().map(|&name| Self::Rust(name, peer.into())).collect();
+        let mut all: Vec<Self> = Peer::plain().map(|name| Self::Rust(name, peer.into())).collect();
         if let Some(program) = option_env!("UWEBSOCKETS") {
             all.insert(1, Self::UWebSockets(program.into()));
         }
@@ -66,6 +66,11 @@ impl TestedServer {
             }
         }
     }
+}
+
+/// Lets a program of ours or of a peer speak TLS.
+pub fn speak_tls(command: &mut Command, chain: &Path, key: &Path) {
+    command.arg("--tls-cert").arg(chain).arg("--tls-key").arg(key);
 }
 
 /// Returns the command that starts our program with `workers` workers, on any free port. Compression is on by default.

@@ -41,6 +41,13 @@ impl Samples {
         self.median().map_or_else(|| NONE.to_owned(), figure)
     }
 
+    /// Returns the median and half the distance between the quartiles, formatted by `figure`: `0.91 ±0.02`.
+    #[must_use]
+    pub fn spread_shown(&self, figure: impl Fn(f64) -> String) -> Option<String> {
+        let ((low, high), median) = (self.quartiles()?, self.median()?);
+        Some(format!("{} ±{}", figure(median), figure((high - low) / 2.0)))
+    }
+
     /// Returns the quantile `part` (0 to 1), interpolated between the two nearest values.
     fn quantile(&self, part: f64) -> Option<f64> {
         let mut sorted = self.0.clone();

@@ -99,7 +99,7 @@ impl Row {
             Self::Handshakes => Outcome::Work(measure(&mut Handshakes::of(address), server.id(), times)?),
             Self::Idle { deflate } => {
                 let connections = if quick { 100..1000 } else { 1000..9000 };
-                Outcome::Bytes(idle_bytes(&server, connections, deflate)?)
+                Outcome::Bytes(idle_bytes(&server, address, connections, deflate)?)
             }
             Self::Latency { connections } => {
                 let times = RoundTrips::start(address, connections, 16)?.measure(times.warm_up, times.window)?;

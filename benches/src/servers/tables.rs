@@ -127,12 +127,9 @@ fn is_traffic(row: Row) -> bool {
 
 /// `4.3 M (1.01 ±0.03)`
 fn with_ratio(figure: String, samples: &Samples, reference: &Samples) -> String {
-    let ratios = ratios(samples, reference);
-    match (ratios.median(), ratios.quartiles()) {
-        (Some(median), Some((low, high))) => {
-            format!("{figure} ({} ±{})", figures::ratio(median), figures::ratio((high - low) / 2.0))
-        }
-        _ => figure,
+    match ratios(samples, reference).spread_shown(figures::ratio) {
+        Some(ratio) => format!("{figure} ({ratio})"),
+        None => figure,
     }
 }
 

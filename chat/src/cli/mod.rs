@@ -3,13 +3,23 @@
 //! | file | contents |
 //! |---|---|
 //! | `data.rs` | `switchboard backup`, `switchboard check` |
+//! | `hsts.rs` | HTTP Strict Transport Security |
 //! | `memory.rs` | how much memory peers may make the program use |
-//! | `options.rs` | the command line's options |
+//! | `options/` | the command line's options |
+//! | `redirect.rs` | the server for plain HTTP: redirects to https, and the challenges of ACME |
+//! | `serving.rs` | what is served, and until when |
+//! | `small_file.rs` | reading files that others may replace |
+//! | `tls/` | certificates |
 //! | `users.rs` | `switchboard user` |
 //! | `values.rs` | the values of options |
 
 pub(crate) mod data;
+pub(crate) mod hsts;
 pub(crate) mod memory;
 pub(crate) mod options;
+pub(crate) mod redirect;
+pub(crate) mod serving;
+mod small_file;
+pub(crate) mod tls;
 pub(crate) mod users;
 mod values;

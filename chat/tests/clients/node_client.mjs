@@ -2,7 +2,8 @@
 //
 // node node_client.mjs PROGRAM PYTHON_CLIENT...
 //
-// PYTHON_CLIENT is the command that starts python_client.py, which is the other side of one case.
+// PYTHON_CLIENT is the command that starts python_client.py, which is the other side of one case. If TLS_FILES is a
+// folder of certificates.py, the cases run over TLS.
 
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -15,6 +16,9 @@ const DEADLINE = 10; // seconds, for every wait
 const EXIT_DEADLINE = 6; // seconds from SIGTERM to the end of the process
 const PROTOCOL = 'switchboard.v1';
 const LOBBY = 1; // the room that every user is in from the beginning
+// The authority of these certificates has to be in NODE_EXTRA_CA_CERTS.
+const folder = process.env.TLS_FILES;
+const TLS = folder ? ['--tls-cert', `${folder}/server.pem`, '--tls-key', `${folder}/server.key`] : [];
 
 class Failure extends Error {
   constructor(expected, seen) {
@@ -191,8 +195,9 @@ class Server {
     );
     if (!line.includes('://127.0.0.1:')) throw new Failure('line that ends with the URL', line);
     this.url = new URL(line.split(' ').at(-1));
-    this.chatUrl = `ws://${this.url.host}/ws`;
-    this.origin = `http://${this.url.host}`;
+    const secure = ['https:', 'wss:'].includes(this.url.protocol) ? 's' : '';
+    this.chatUrl = `ws${secure}://${this.url.host}/ws`;
+    this.origin = `http${secure}://${this.url.host}`;
   }
 
   // Begins a connection without waiting until it is open.
@@ -550,8 +555,8 @@ if (pythonClient.length === 0) {
 }
 for (const [name, args, test] of cases(pythonClient)) {
   try {
-    await runCase(program, args, test);
-    console.log(`ok   node   ${name}`);
+    await runCase(program, [...args, ...TLS], test);
+    console.log(`ok   node   ${name}${folder ? ' over TLS' : ''}`);
   } catch (error) {
     process.exitCode = 1;
     console.log(`FAIL node   ${name}: ${error instanceof Failure ? error.message : error.stack}`);

@@ -1,19 +1,22 @@
 """Tests a switchboard program with the Python `websockets` client.
 
-python_client.py PROGRAM      runs all cases, one line each
+python_client.py PROGRAM      runs all cases, one line each, and over TLS if TLS_FILES is a folder of certificates.py
 python_client.py --peer URL   the other side of the Node client's case "talks to Python"
 """
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 from uuid import uuid4
 
+import certificates
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -23,6 +26,8 @@ DEADLINE = 10  # seconds, for every wait
 EXIT_DEADLINE = 6  # seconds from SIGTERM to the end of the process
 PROTOCOL = "switchboard.v1"
 LOBBY = 1  # the room that every user is in from the beginning
+# The authority of these certificates has to be in SSL_CERT_FILE.
+TLS = certificates.options(Path(os.environ["TLS_FILES"])) if "TLS_FILES" in os.environ else []
 
 
 class Failure(Exception):
@@ -87,8 +92,10 @@ class Server:
         self.process = process
         self.stopped = False
         self.url = url
-        self.chat_url = f"ws://{urlsplit(url).netloc}/ws"
-        self.origin = f"http://{urlsplit(url).netloc}"
+        parts = urlsplit(url)
+        secure = "s" if parts.scheme in ("https", "wss") else ""
+        self.chat_url = f"ws{secure}://{parts.netloc}/ws"
+        self.origin = f"http{secure}://{parts.netloc}"
         self.connections = []
 
     async def connect(self, url=None, **options):
@@ -496,9 +503,9 @@ async def run_cases(program):
     failed = 0
     for name, arguments, case in cases():
         try:
-            async with running(program, arguments) as server:
+            async with running(program, [*arguments, *TLS]) as server:
                 await case(server)
-            print(f"ok   python {name}", flush=True)
+            print(f"ok   python {name}{' over TLS' if TLS else ''}", flush=True)
         except Exception as error:
             failed += 1
             seen = error if isinstance(error, Failure) else repr(error)

@@ -6,5 +6,8 @@ mod command;
 mod data;
 mod durability;
 mod limits;
+mod listeners;
 mod reactor;
+mod redirect;
 mod support;
+mod tls;

@@ -1,11 +1,12 @@
 //! Headless Chromium. Each page belongs to another user: pages share no cookies.
 
-use std::{cell::RefCell, collections::HashMap, env, process::Command, rc::Rc, thread};
+use std::{cell::RefCell, collections::HashMap, env, path::Path, process::Command, rc::Rc, thread};
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
+    Authority,
     devtools::DevTools,
     fault::{Expected, Fault},
     page::{Display, Page},
@@ -27,7 +28,20 @@ pub struct Browser {
 impl Browser {
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_with_home(|_| {})
+    }
+
+    /// Starts a browser that trusts an authority.
+    #[track_caller]
+    pub fn start_trusting(authority: &Authority) -> Self {
+        Self::start_with_home(|home| authority.trust_in(home))
+    }
+
+    /// Starts a browser after `prepare` has changed its home folder.
+    #[track_caller]
+    fn start_with_home(prepare: impl FnOnce(&Path)) -> Self {
         let profile = TempDir::new().expect("a temporary folder for the profile");
+        prepare(profile.path());
         let mut command = Command::new(env::var_os("CHROMIUM").unwrap_or_else(|| "chromium".into()));
         command.args(SWITCHES).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
         // Chromium's files outside the profile go to the same folder.

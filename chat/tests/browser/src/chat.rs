@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use crate::{Browser, Display, Page, Proxy, Server, User};
+use crate::{Authority, Browser, Display, Page, Proxy, Server, User};
 
 /// The chat under test. Dropping it ends all its parts.
 pub struct Chat {
@@ -16,10 +16,17 @@ impl Chat {
     /// Starts a chat whose server has these arguments.
     #[track_caller]
     pub fn open(arguments: &[&str]) -> Self {
-        // All users sign in from the same address.
-        let server =
-            Server::start(&[&["--sign-in-rate", "1000+1000/s", "--sign-up-rate", "1000+1000/s"], arguments].concat());
+        let server = Server::start(&[&RATES, arguments].concat());
         Self { browser: Browser::start(), networks: RefCell::default(), server }
+    }
+
+    /// Starts a chat over https, whose certificate the browser trusts.
+    #[track_caller]
+    pub fn open_encrypted(authority: &Authority, arguments: &[&str]) -> Self {
+        let options = authority.options();
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let server = Server::start(&[&RATES, &*options, arguments].concat());
+        Self { browser: Browser::start_trusting(authority), networks: RefCell::default(), server }
     }
 
     /// Opens the page for a user who has not signed in.
@@ -35,7 +42,7 @@ impl Chat {
         self.networks.borrow_mut().push(Rc::clone(&network));
         let page = self.browser.page(name, display);
         prepare(&page, &network);
-        User::open_page(page, name, network)
+        User::open_page(page, name, network, self.server.scheme())
     }
 
     /// Opens the page for a user, who registers and enters the Lobby.
@@ -47,3 +54,6 @@ impl Chat {
         user
     }
 }
+
+/// All users sign in from the same address.
+const RATES: [&str; 4] = ["--sign-in-rate", "1000+1000/s", "--sign-up-rate", "1000+1000/s"];

@@ -15,6 +15,7 @@
 //! | `page.rs` | one page: its contents, mouse, keyboard and screen |
 //! | `waiting.rs` | waits for the value of an expression |
 //! | `firefox.rs` | Firefox, and a page of it |
+//! | `authority.rs` | an authority for certificates |
 //! | `axe.rs` | checks a page's accessibility |
 //! | `contrast.rs` | checks that a page's texts can be read |
 //! | `tasks.rs` | how long a page is busy at a time |
@@ -23,6 +24,7 @@
 //! | `chat.rs` | all of this together |
 #![forbid(unsafe_code)]
 
+mod authority;
 mod axe;
 mod browser;
 mod chat;
@@ -41,6 +43,7 @@ mod waiting;
 
 use std::time::Duration;
 
+pub use authority::Authority;
 pub use browser::Browser;
 pub use chat::Chat;
 pub use fault::Expected;

@@ -85,10 +85,18 @@ impl Process {
     }
 
     fn signal(&self, signal: StopSignal) {
-        let signal = match signal {
+        self.send(match signal {
             StopSignal::Terminate => Signal::TERM,
             StopSignal::Kill => Signal::KILL,
-        };
+        });
+    }
+
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.send(Signal::HUP);
+    }
+
+    fn send(&self, signal: Signal) {
         // Fails if the process has already ended.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }

@@ -13,6 +13,7 @@ use crate::process::{OutputStream, Process, StopSignal};
 /// A running server with its own data. Dropping it ends the server and removes the data.
 pub struct Server {
     process: Process,
+    scheme: &'static str,
     address: SocketAddr,
     arguments: Vec<String>,
     data: TempDir,
@@ -24,8 +25,18 @@ impl Server {
     pub fn start(arguments: &[&str]) -> Self {
         let data = TempDir::new().expect("a folder for its data");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let (process, address) = start(&arguments, &data, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        Self { process, address, arguments, data }
+        let (process, scheme, address) = start(&arguments, &data, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Self { process, scheme, address, arguments, data }
+    }
+
+    /// Returns `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// Makes the server read its certificates again.
+    pub fn reload_certificates(&self) {
+        self.process.hang_up();
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -67,7 +78,7 @@ impl Server {
     /// Starts the server again at the same address with the same data.
     #[track_caller]
     pub fn restart(&mut self) {
-        let (process, address) = start(&self.arguments, &self.data, self.address);
+        let (process, _, address) = start(&self.arguments, &self.data, self.address);
         assert_eq!(address, self.address);
         self.process = process;
     }
@@ -77,12 +88,16 @@ impl Server {
 pub struct DataCopy([Option<Vec<u8>>; 2]);
 
 #[track_caller]
-fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Process, SocketAddr) {
+fn start(arguments: &Vec<String>, data: &TempDir, listen: SocketAddr) -> (Process, &'static str, SocketAddr) {
     let mut command = program();
     command.arg("--listen").arg(listen.to_string()).arg("--data").arg(data.path()).args(arguments);
     let process = Process::start(command.env_remove("RUST_LOG"), OutputStream::Stdout);
-    let address = process.find_line(|line| line.rsplit_once("http://")?.1.trim_end_matches('/').parse().ok());
-    (process, address)
+    let (scheme, address) = process.find_line(|line| {
+        let (before, address) = line.rsplit_once("://")?;
+        let scheme = if before.ends_with("https") { "https" } else { "http" };
+        Some((scheme, address.trim_end_matches('/').parse().ok()?))
+    });
+    (process, scheme, address)
 }
 
 fn program() -> Command {

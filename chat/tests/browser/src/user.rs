@@ -25,9 +25,9 @@ impl Deref for User {
 impl User {
     /// Opens the chat's page, without signing in.
     #[track_caller]
-    pub(crate) fn open_page(page: Page, name: &str, network: Rc<Proxy>) -> Self {
+    pub(crate) fn open_page(page: Page, name: &str, network: Rc<Proxy>, scheme: &str) -> Self {
         let user = Self { page, name: name.to_owned(), network };
-        user.go(&format!("http://{}/", user.network.address()));
+        user.go(&format!("{scheme}://{}/", user.network.address()));
         user.wait_for("'ready' in document.body.dataset");
         user
     }

@@ -3,3 +3,4 @@
 pub(crate) mod chat_user;
 pub(crate) mod folder;
 pub(crate) mod program;
+pub(crate) mod tls;

@@ -19,6 +19,8 @@ pub(crate) struct Program {
     child: Child,
     /// The first line of its output.
     pub(crate) greeting: String,
+    /// The lines after it.
+    lines: mpsc::Receiver<String>,
 }
 
 /// The result of a program that has ended.
@@ -37,29 +39,29 @@ pub(crate) fn start(arguments: &[&str]) -> Program {
 /// Starts a command that becomes the program, and waits for its first line.
 pub(crate) fn start_command(command: &mut Command) -> Program {
     let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut program = Program { child: command.spawn().unwrap(), greeting: String::new() };
-    let mut stdout = BufReader::new(program.child.stdout.take().unwrap());
-    let (sender, first_line) = mpsc::channel();
+    let mut child = command.spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
-        let mut line = String::new();
-        let _ = stdout.read_line(&mut line);
-        let _ = sender.send(line);
-        let _ = stdout.read_to_end(&mut Vec::new());
+        for line in stdout.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
     });
-    program.greeting = first_line.recv_timeout(LONG).expect("a first line");
+    let mut program = Program { child, greeting: String::new(), lines };
+    program.greeting = program.next_line();
     program
 }
 
 /// Starts a command without its output, which is not looked at.
 pub(crate) fn spawn(command: &mut Command) -> Program {
     let command = command.env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::null());
-    Program { child: command.spawn().unwrap(), greeting: String::new() }
+    Program { child: command.spawn().unwrap(), greeting: String::new(), lines: mpsc::channel().1 }
 }
 
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Ended {
     let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut program = Program { child: command.spawn().unwrap(), greeting: String::new() };
+    let mut program = Program { child: command.spawn().unwrap(), greeting: String::new(), lines: mpsc::channel().1 };
     let mut pipes: [Box<dyn Read + Send>; 2] =
         [Box::new(program.child.stdout.take().unwrap()), Box::new(program.child.stderr.take().unwrap())];
     let status = program.wait();
@@ -72,14 +74,19 @@ pub(crate) fn run(command: &mut Command) -> Ended {
 }
 
 impl Program {
+    /// Waits for the next line of its output.
+    #[track_caller]
+    pub(crate) fn next_line(&self) -> String {
+        self.lines.recv_timeout(LONG).expect("another line")
+    }
+
     /// Returns the URL, the last word of the first line.
     pub(crate) fn url(&self) -> &str {
         self.greeting.split_whitespace().last().expect("a URL")
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        let (_, rest) = self.url().split_once("://").expect("a URL");
-        rest.trim_end_matches('/').parse().expect("an address")
+        address_in(self.url())
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -110,6 +117,13 @@ impl Program {
             thread::park_timeout(Duration::from_millis(10));
         }
     }
+}
+
+/// Returns the address in a URL.
+#[track_caller]
+pub(crate) fn address_in(url: &str) -> SocketAddr {
+    let (_, rest) = url.split_once("://").expect("a URL");
+    rest.trim_end_matches('/').parse().expect("an address")
 }
 
 impl Drop for Program {

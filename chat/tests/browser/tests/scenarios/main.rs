@@ -7,6 +7,7 @@ mod back_button;
 mod clock;
 mod conversations;
 mod dialogs;
+mod encrypted;
 mod faults;
 mod firefox;
 mod history;

@@ -1,0 +1,126 @@
+//! A server listens on several addresses, of IPv4 and IPv6.
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    sync::mpsc,
+};
+
+use switchboard::{BindError, Response, Server};
+use switchboard_tests::server::{Raw, Service, TestServer, builder, config, round_trip, serve_on};
+
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+/// Binds to these addresses, with a port that is free on all of them in place of `PORT`.
+fn bind_to_one_port(texts: &[&str], workers: usize) -> Server {
+    let mut config = config();
+    config.workers = workers;
+    for _ in 0..20 {
+        let free = Server::bind("[::]:0".parse().unwrap(), config.clone()).unwrap().address().port().to_string();
+        let texts: Vec<_> = texts.iter().map(|text| text.replace("PORT", &free)).collect();
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        match Server::bind_all(&addresses(&texts), config.clone()) {
+            Ok(server) => return server,
+            // Another program has taken the port in between.
+            Err(BindError::Address(_, error)) if error.kind() == ErrorKind::AddrInUse => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("{texts:?} cannot be bound to one port");
+}
+
+/// Serves, and sends the address of each client that asks for something.
+fn serve_and_tell(server: Server) -> (TestServer, mpsc::Receiver<SocketAddr>) {
+    let (requests, peers) = mpsc::channel();
+    let handshakes = requests.clone();
+    let service = Service::echo()
+        .on_accept(move |handshake, verdict| {
+            handshakes.send(handshake.peer).unwrap();
+            verdict.accept(());
+        })
+        .on_request(move |request, responder| {
+            requests.send(request.peer).unwrap();
+            responder.send(Response::new(204));
+        });
+    (serve_on(server, service), peers)
+}
+
+#[test]
+fn each_address_is_served_by_each_worker() {
+    for workers in [1, 3] {
+        let mut config = config();
+        config.workers = workers;
+        let server = Server::bind_all(&addresses(&["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"]), config).unwrap();
+        let bound = server.addresses().to_vec();
+        assert_eq!((bound.len(), server.address()), (3, bound[0]));
+        assert!(bound.iter().all(|address| address.port() != 0) && bound[0] != bound[2], "{bound:?}");
+        assert_eq!([bound[0].ip(), bound[1].ip(), bound[2].ip()], [V4, V6, V4]);
+        let server = serve_on(server, Service::echo());
+        for address in bound.iter().cycle().take(24) {
+            round_trip(&mut builder().connect(&format!("ws://{address}/")).unwrap());
+        }
+        server.stop();
+        server.join();
+        for address in bound {
+            assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused, "{address}");
+        }
+    }
+}
+
+#[test]
+fn all_of_ipv6_takes_clients_of_both_families_and_names_them_as_they_are() {
+    // With a listener of IPv4 beside it, or one of another port, or alone.
+    let rows: [&[&str]; 4] =
+        [&["[::]:PORT"], &["[::]:PORT", "0.0.0.0:PORT"], &["0.0.0.0:PORT", "[::]:PORT"], &["[::]:PORT", "127.0.0.1:0"]];
+    for texts in rows {
+        for workers in [1, 2] {
+            let (server, peers) = serve_and_tell(bind_to_one_port(texts, workers));
+            let port = server.address.port();
+            for ip in [V4, V6, V4, V6] {
+                let address = SocketAddr::new(ip, port);
+                let mut raw = Raw::connect(address);
+                raw.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                assert_eq!(raw.head().status, 204, "{texts:?}");
+                assert_eq!(peers.recv().unwrap().ip(), ip, "{texts:?}");
+                round_trip(&mut builder().connect(&format!("ws://{address}/")).unwrap());
+                assert_eq!(peers.recv().unwrap().ip(), ip, "{texts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_of_ipv6_leaves_ipv4_to_a_listener_of_its_own() {
+    let (server, peers) = serve_and_tell(bind_to_one_port(&["[::]:PORT", "127.0.0.1:PORT"], 1));
+    let port = server.address.port();
+    for (ip, expected) in [(V6, true), (V4, true), ([127, 0, 0, 2].into(), false)] {
+        let connected = TcpStream::connect((ip, port));
+        assert_eq!(connected.is_ok(), expected, "{ip}");
+    }
+    drop((server, peers));
+}
+
+#[test]
+fn an_error_names_the_address() {
+    let taken = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
+    let free = "127.0.0.1:0".parse().unwrap();
+    for workers in [1, 2] {
+        let mut config = config();
+        config.workers = workers;
+        let bind = |all: &[SocketAddr]| match Server::bind_all(all, config.clone()) {
+            Err(BindError::Address(address, error)) => (address, error.kind()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(bind(&[free, taken.address()]), (taken.address(), ErrorKind::AddrInUse));
+        let foreign = "192.0.2.1:0".parse().unwrap();
+        assert_eq!(bind(&[free, foreign]), (foreign, ErrorKind::AddrNotAvailable));
+        let all = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.address().port());
+        assert_eq!(bind(&[taken.address(), all]), (all, ErrorKind::InvalidInput));
+        assert!(matches!(Server::bind_all(&[], config.clone()), Err(BindError::Config(_))));
+    }
+}
