@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustls::{
@@ -24,7 +24,7 @@ use switchboard::{
     TlsVersion,
 };
 use switchboard_tests::{
-    server::{LONG, Raw, Service, TestServer, config, frame, serve},
+    server::{LONG, OPENING, Raw, Service, TestServer, config, frame, serve},
     tls::{Authority, Pem, Secure, connect, open, over, read_frame, read_head},
 };
 
@@ -610,6 +610,31 @@ fn one_connection_too_many_is_told_so_over_tls() {
     let head = read_head(&mut second);
     assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After"), "{head}");
     round_trip(&mut first, "hello");
+}
+
+/// The server's tickets reach a socket that is closed, and its own end of TLS cannot be sent any more. It waited for the
+/// kernel to take that, up to the write timeout.
+#[test]
+fn a_client_that_leaves_after_its_handshake_is_gone_at_once() {
+    let authority = Authority::new("authority");
+    let mut config = secured(with(&authority.sign(&["localhost"])).build().unwrap());
+    config.max_connections = Some(1);
+    let server = serve(config, Service::echo());
+    let client = Arc::new(authority.client());
+    for _ in 0..20 {
+        drop(connect(server.address, &client, "localhost").unwrap());
+        let started = Instant::now();
+        // Until then a connection is one too many.
+        let is_served = || {
+            let mut next = connect(server.address, &client, "localhost").unwrap();
+            next.write_all(OPENING.as_bytes()).is_ok() && read_head(&mut next).starts_with("HTTP/1.1 101 ")
+        };
+        while !is_served() {
+            assert!(started.elapsed() < LONG, "the server keeps the connection");
+        }
+        let (_, end) = server.next_closed();
+        assert_ne!(end, End::TlsFailed);
+    }
 }
 
 #[test]
