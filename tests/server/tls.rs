@@ -291,20 +291,28 @@ fn resumes(server: &TestServer, client: &Arc<ClientConfig>) -> bool {
     secure.conn.handshake_kind() != Some(rustls::HandshakeKind::Full)
 }
 
+/// Gives the server another configuration, and waits until it has it: `probe` is an open connection, whose next message
+/// is handled after the mail before it.
+fn replace(server: &TestServer, probe: &mut Secure, tls: &TlsConfig) {
+    server.remote.set_tls(tls);
+    round_trip(probe, "is it there?");
+}
+
 #[test]
 fn sessions_resume_until_what_they_were_checked_for_changes() {
     for version in [&TLS12, &TLS13] {
         let authority = Authority::new("authority");
         let pem = authority.sign(&["localhost"]);
         let server = serve(secured(with(&pem).build().unwrap()), Service::echo());
+        let mut probe = connected(&server, &Arc::new(authority.client()));
         let client = Arc::new(authority.client_with(&[version], None));
         assert!(!resumes(&server, &client), "{version:?}: there is no ticket yet");
         assert!(resumes(&server, &client), "{version:?}");
-        // Another certificate; the mail is handled before the next handshake.
-        server.remote.set_tls(&with(&authority.sign(&["localhost"])).build().unwrap());
+        replace(&server, &mut probe, &with(&authority.sign(&["localhost"])).build().unwrap());
         assert!(resumes(&server, &client), "{version:?}, after a new certificate");
         assert!(resumes(&server, &client), "{version:?}, after a new certificate, again");
-        server.remote.set_tls(&with(&pem).client_ca(authority.pem().as_bytes()).unwrap().build().unwrap());
+        let demanding = with(&pem).client_ca(authority.pem().as_bytes()).unwrap().build().unwrap();
+        replace(&server, &mut probe, &demanding);
         let own = authority.sign(&["me.example"]);
         let client = Arc::new(authority.client_with(&[version], Some(&own)));
         assert!(!resumes(&server, &client) && !resumes(&server, &client), "{version:?}, with a client's certificate");
@@ -313,8 +321,9 @@ fn sessions_resume_until_what_they_were_checked_for_changes() {
     let pem = authority.sign(&["localhost"]);
     let server = serve(secured(with(&pem).build().unwrap()), Service::echo());
     let client = Arc::new(authority.client());
+    let mut probe = connected(&server, &Arc::new(authority.client()));
     assert!(!resumes(&server, &client) && resumes(&server, &client));
-    server.remote.set_tls(&with(&pem).min_version(TlsVersion::V1_3).build().unwrap());
+    replace(&server, &mut probe, &with(&pem).min_version(TlsVersion::V1_3).build().unwrap());
     assert!(!resumes(&server, &client), "another minimum version");
     assert!(resumes(&server, &client));
     let old = Arc::new(authority.client_with(&[&TLS12], None));
