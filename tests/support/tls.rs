@@ -16,6 +16,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 
+use switchboard::TlsConfig;
+
 use crate::server::LONG;
 
 /// An authority that signs certificates.
@@ -62,6 +64,13 @@ impl Authority {
         change(&mut params);
         let key = new_key();
         Pem { chain: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
+    }
+
+    /// Returns the configuration of a server that is `localhost`.
+    #[must_use]
+    pub fn server(&self) -> TlsConfig {
+        let Pem { chain, key } = self.sign(&["localhost"]);
+        TlsConfig::builder().certificate(chain.as_bytes(), key.as_bytes()).unwrap().build().unwrap()
     }
 
     /// Returns the configuration of a client that trusts this authority alone.
