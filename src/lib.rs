@@ -16,6 +16,8 @@
 //! | `std` | the std parts of the dependencies; UTF-8 checks then use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
 //! | `client` | the module `client`; implies `std` | yes |
+//! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
+//! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
 //! | `tls` | `TlsConfig`: https and wss for the server, by rustls with aws-lc-rs (needs a C compiler); implies `server` | no |
 //!
@@ -124,7 +126,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 )]
 #![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`].")]
 //!
-//! The repository's `examples/` hold whole programs: on threads, on tokio, and behind an upgrade by hyper.
+//! The repository's `examples/` hold whole programs: on threads and on tokio, both also with TLS by rustls, and
+//! behind an upgrade by hyper.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
@@ -159,7 +162,8 @@ pub use proto::{
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Next, Opcode, Outgoing,
     Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader,
-    ReservedOpcode, ResponseHead, Role, SendError, Sender, ServerHandshake, State, Unmasked, reason_phrase,
+    ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake, State, Unmasked,
+    reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

@@ -139,6 +139,21 @@ fn one_file_of_the_server_reads_from_sockets_and_writes_to_them() {
     assert_eq!(files_with(&["socket.read(", "socket.skip("]), ["links.rs"]);
 }
 
+/// The library for TLS is replaced in one place.
+#[test]
+fn one_file_of_the_client_names_the_library_for_tls() {
+    let library = library();
+    let mut files = Vec::new();
+    for (file, source) in library.files_of("client") {
+        let paths = library.paths(&file, &source);
+        let names = ["rustls", "rustls_platform_verifier", "webpki_roots"];
+        if names.iter().any(|name| paths.iter().any(|path| mentions(path, name))) {
+            files.push(file.file_name().expect("a file").to_string_lossy().into_owned());
+        }
+    }
+    assert_eq!(files, ["tls.rs"]);
+}
+
 #[test]
 fn the_reader_finds_paths_and_skips_comments_and_strings() {
     let source = r##"

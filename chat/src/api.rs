@@ -268,8 +268,7 @@ impl Api {
             Ok(logout) => logout,
             Err(refused) => return Err((responder, refused)),
         };
-        let expired = credentials::expired_cookies(request.head, site);
-        let done = expired.fold(Response::new(204), |response, cookie| response.header("Set-Cookie", cookie));
+        let done = Response::new(204).header("Set-Cookie", credentials::expired_cookie(site));
         // Without an Origin no page has made the browser send the cookie, so it counts.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };
         match credentials::presented(request.head, site, origin_kind) {
@@ -291,20 +290,11 @@ impl Api {
         let ChatConfig { guests, registration, ref limits, .. } = *self.config;
         let limits = LimitsView::from(limits);
         let site_of_cookie = site.clone();
-        let old_token = credentials::old_token(request.head, site);
-        let lifetime = self.config.session_lifetime.as_secs();
         let view = move |FoundSession { you, has_accounts, device_cookie }| {
             let (you, expires) = you.unzip();
-            let is_signed_in = you.is_some();
             let response =
                 json(200, &SessionView { you, expires, guests, registration, accounts: has_accounts, limits });
-            let response = with_device_cookie(response, &site_of_cookie, device_cookie);
-            match old_token.filter(|_| is_signed_in) {
-                Some(token) => response
-                    .header("Set-Cookie", credentials::session_cookie(&site_of_cookie, &token, lifetime))
-                    .header("Set-Cookie", credentials::expired_old_cookie()),
-                None => response,
-            }
+            with_device_cookie(response, &site_of_cookie, device_cookie)
         };
         // Browsers send no Origin with a GET to the page's own host, and let no other page read the response.
         let origin_kind = if origin_kind == OriginKind::Absent { OriginKind::Own } else { origin_kind };

@@ -53,24 +53,9 @@ pub(super) fn session_cookie(site: &Site, token: &Token, seconds: u64) -> String
     set_cookie(site, SESSION, &token.to_string(), seconds)
 }
 
-/// Returns the `Set-Cookie` values that remove the token of a request.
-pub(super) fn expired_cookies(head: &RequestHead, site: &Site) -> impl Iterator<Item = String> + use<> {
-    let old = is_old(head, site, SESSION).then(expired_old_cookie);
-    [set_cookie(site, SESSION, "", 0)].into_iter().chain(old)
-}
-
-/// Returns the token of a cookie from before the chat had https, to be stored anew under the current name.
-pub(super) fn old_token(head: &RequestHead, site: &Site) -> Option<Token> {
-    let mut tokens = cookies(head, site, SESSION).filter(|_| is_old(head, site, SESSION));
-    match (tokens.next(), tokens.next()) {
-        (Some(only), None) => Token::parse(str::from_utf8(only).ok()?),
-        (Some(_), Some(_)) | (None, _) => None,
-    }
-}
-
-/// Returns the `Set-Cookie` value that removes a cookie from before the chat had https.
-pub(super) fn expired_old_cookie() -> String {
-    format!("{SESSION}=; {ATTRIBUTES}; Max-Age=0")
+/// Returns the `Set-Cookie` value that removes the token.
+pub(super) fn expired_cookie(site: &Site) -> String {
+    set_cookie(site, SESSION, "", 0)
 }
 
 /// Returns the `Set-Cookie` value that stores a device's cookie.
@@ -80,30 +65,13 @@ pub(super) fn device_cookie(site: &Site, cookie: &DeviceCookie) -> String {
 
 fn set_cookie(site: &Site, name: &str, value: &str, seconds: u64) -> String {
     let (prefix, secure) = if site.is_secure() { (SECURE_PREFIX, "; Secure") } else { ("", "") };
-    format!("{prefix}{name}={value}; {ATTRIBUTES}; Max-Age={seconds}{secure}")
+    format!("{prefix}{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// Returns the values of all cookies with a name.
-///
-/// With https they have a prefix. Those without it count if there is none with it: they are from before the chat had
-/// https, and nobody is logged out by the change.
+/// Returns the values of all cookies with a name. A cookie is bytes (RFC 6265 §5.4): one that is not text does not void
+/// the others. Quotes around a value are not part of it (§4.1.1).
 fn cookies<'a>(head: &'a RequestHead, site: &Site, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let prefix = if site.is_secure() && !is_old(head, site, name) { SECURE_PREFIX } else { "" };
-    cookies_named(head, prefix, name)
-}
-
-/// Returns whether a request has no cookie with the prefix that the chat's cookies have with https.
-fn is_old(head: &RequestHead, site: &Site, name: &'static str) -> bool {
-    site.is_secure() && cookies_named(head, SECURE_PREFIX, name).next().is_none()
-}
-
-/// Returns the values of all cookies with this prefix and name. A cookie is bytes (RFC 6265 §5.4): one that is not text
-/// does not void the others. Quotes around a value are not part of it (§4.1.1).
-fn cookies_named<'a>(
-    head: &'a RequestHead,
-    prefix: &'static str,
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let prefix = if site.is_secure() { SECURE_PREFIX } else { "" };
     let pairs = head.values("cookie").flat_map(|value| value.split(|&byte| byte == b';'));
     pairs.filter_map(move |pair| {
         let rest = pair.trim_ascii_start().strip_prefix(prefix.as_bytes())?.strip_prefix(name.as_bytes())?;
@@ -129,8 +97,6 @@ const SESSION: &str = "switchboard-session";
 const DEVICE: &str = "switchboard-device";
 /// Maximum tokens and cookies of one request that are tried. Each costs a hash and a look into the store.
 const MAX_TRIED: usize = 4;
-/// The attributes of each cookie.
-const ATTRIBUTES: &str = "Path=/; HttpOnly; SameSite=Strict";
 /// Keeps other hosts and plain HTTP from setting a cookie (RFC 6265bis, §4.1.3.2).
 const SECURE_PREFIX: &str = "__Host-";
 
@@ -190,14 +156,8 @@ mod tests {
         }
         let https = Some("https://chat.example");
         assert_eq!(shown(&[&cookie(&[b"__Host-", name, &a])], https, OriginKind::Own), (Some(1), 0));
-        // One from before the chat had https counts if there is no other.
-        assert_eq!(shown(&[&cookie(&[name, &a])], https, OriginKind::Own), (Some(1), 0));
-        assert_eq!(shown(&[&cookie(&[name, &a])], https, OriginKind::Allowed), (None, 0));
-        assert_eq!(shown(&[&cookie(&[name, &a, b"; __Host-", name, b"x"])], https, OriginKind::Own), (Some(0), 0));
-        assert_eq!(
-            shown(&[&cookie(&[name, &a, b"; ", name, &b, b"; __Host-", name, &a])], https, OriginKind::Own),
-            (Some(1), 0)
-        );
+        // With https only the prefix proves that no other host of the domain, and no page without TLS, has set it.
+        assert_eq!(shown(&[&cookie(&[name, &a])], https, OriginKind::Own), (None, 0));
         let devices = cookie(&[&b"switchboard-device=x; ".repeat(6)]);
         assert_eq!(shown(&[&devices], None, OriginKind::Own), (None, 4));
         assert_eq!(shown(&[&devices], None, OriginKind::Allowed), (None, 0));

@@ -1,57 +1,105 @@
-//! The options of a client, and how it connects.
+//! The options of a client. Those of TLS are in `tls.rs`.
 
-use std::{
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
-use super::{
-    Client, ClientError, Stage, Timeouts,
-    handshake::opening_handshake,
-    keys::Keys,
-    tcp::{Deadline, Tcp},
-    url::Url,
-};
+#[cfg(feature = "client-tls")]
+use super::tls::TlsOptions;
+use super::{Timeouts, headers::Headers, proxy::ProxyChoice};
 #[cfg(feature = "deflate")]
 use crate::Deflate;
-use crate::{ClientHandshake, ClientRequest, HeadLimits, InvalidHeader, Limits};
+use crate::{HeadLimits, Limits};
 
-/// Options for a [`Client`], from [`Client::builder`]. One builder can connect many times.
+/// Options for a [`Client`](super::Client), from [`Client::builder`](super::Client::builder). One builder can connect
+/// many times.
+///
+/// `Debug` shows no password, no cookie and no key.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
-    address: Option<SocketAddr>,
-    origin: Option<String>,
-    subprotocols: Vec<String>,
-    headers: Vec<(String, String)>,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) proxy: ProxyChoice,
+    pub(super) max_redirects: u32,
+    pub(super) origin: Option<String>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) headers: Headers,
     #[cfg(feature = "deflate")]
-    deflate: Option<Deflate>,
-    limits: Limits,
-    head_limits: HeadLimits,
-    connect_timeout: Duration,
-    timeouts: Timeouts,
+    pub(super) deflate: Option<Deflate>,
+    pub(super) limits: Limits,
+    pub(super) head_limits: HeadLimits,
+    pub(super) connect_timeout: Duration,
+    pub(super) timeouts: Timeouts,
+    #[cfg(feature = "client-tls")]
+    pub(super) tls: TlsOptions,
 }
 
 impl ClientBuilder {
     pub(super) fn new() -> Self {
         Self {
             address: None,
+            proxy: ProxyChoice::None,
+            max_redirects: 0,
             origin: None,
             subprotocols: Vec::new(),
-            headers: Vec::new(),
+            headers: Headers::default(),
             #[cfg(feature = "deflate")]
             deflate: Some(Deflate::default()),
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
             connect_timeout: Duration::from_secs(10),
             timeouts: Timeouts { read: None, write: Some(Duration::from_secs(30)), close: Duration::from_secs(5) },
+            #[cfg(feature = "client-tls")]
+            tls: TlsOptions::default(),
         }
     }
 
-    /// Connects to this address instead of the URL's host and port. The request still carries the URL's. Default none.
+    /// Connects to this address instead of the URL's host and port. The request still carries the URL's, and the
+    /// server's certificate must still have the URL's host. A redirect to another host or port does not use it. Default
+    /// none.
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Connects through a tunnel of this proxy. Default none.
+    ///
+    /// | URL | proxy |
+    /// |---|---|
+    /// | `http://user:password@host:port` | HTTP, by its method CONNECT, for `ws` as well as for `wss` |
+    /// | `socks5h://user:password@host:port` | SOCKS5; the proxy resolves the server's name |
+    /// | `socks5://user:password@host:port` | SOCKS5; the client resolves the server's name |
+    ///
+    /// User name and password may be left out; special characters in them are percent-encoded. The default port of
+    /// SOCKS5 is 1080. The client sends them to the proxy unencrypted, and shows them in no error and no log.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = ProxyChoice::Url(url.into());
+        self
+    }
+
+    /// Connects through the proxy that the environment names, if it names one. Reads the environment now. Default: the
+    /// environment is ignored.
+    ///
+    /// The variables are those of curl. The first that is set counts; an empty one means no proxy:
+    ///
+    /// | URL | variables |
+    /// |---|---|
+    /// | `ws` | `ws_proxy`, `WS_PROXY`, `http_proxy`, `all_proxy`, `ALL_PROXY` |
+    /// | `wss` | `wss_proxy`, `WSS_PROXY`, `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
+    ///
+    /// `no_proxy` or `NO_PROXY` lists hosts to connect to directly: names, which include all names under them,
+    /// addresses, networks such as `10.0.0.0/8`, or `*`. `HTTP_PROXY` in capitals is ignored, because under CGI anybody
+    /// can set it by a header field.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.proxy = ProxyChoice::from_env();
+        self
+    }
+
+    /// Follows at most this many redirects (301, 302, 303, 307 and 308 with a `Location`), in which `http` means `ws`
+    /// and `https` means `wss`. Default 0: each is an error.
+    ///
+    /// None leads from `wss` to `ws`. To another scheme, host or port, `Authorization`, `Cookie` and
+    /// `Proxy-Authorization` are not sent; all other header fields, the Origin and the subprotocols are.
+    pub fn redirects(mut self, max: u32) -> Self {
+        self.max_redirects = max;
         self
     }
 
@@ -72,7 +120,7 @@ impl ClientBuilder {
     /// Adds a header field to the request, such as `Authorization` or `Cookie`. Fields of the handshake itself are
     /// refused by [`connect`](Self::connect).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.headers.push(name.into(), value.into());
         self
     }
 
@@ -96,7 +144,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time for name resolution, TCP and the opening handshake together. Default 10 s.
+    /// Sets the time for name resolution, TCP, the proxy, TLS, the opening handshake and all redirects together.
+    /// Default 10 s.
     ///
     /// Name resolution cannot be interrupted, so [`connect`](Self::connect) may return later.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -104,8 +153,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time in which [`Client::receive`] must return a message. Default `None`: no limit. With zero, it
-    /// returns only messages that have been read from the socket already.
+    /// Sets the time in which [`Client::receive`](super::Client::receive) must return a message. Default `None`: no
+    /// limit. With zero, it returns only messages that have been read from the socket already.
     pub fn read_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeouts.read = timeout;
         self
@@ -117,57 +166,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time for the closing handshake and the end of TCP together. Default 5 s.
+    /// Sets the time for the closing handshake, the end of TLS and the end of TCP together. Default 5 s.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.close = timeout;
         self
-    }
-
-    /// Connects to a URL such as `ws://localhost:9002/chat?room=1`, and performs the opening handshake.
-    ///
-    /// If the URL's host has several addresses, they are tried one after another.
-    ///
-    /// # Errors
-    /// - Before connecting: [`ClientError::Url`], [`ClientError::Request`], [`ClientError::Resolve`].
-    /// - While connecting: [`ClientError::Connect`], [`ClientError::Timeout`].
-    /// - From the server's response: [`ClientError::Refused`], [`ClientError::Redirect`], [`ClientError::Handshake`].
-    /// - If TCP ends or fails before the response: [`ClientError::Disconnected`], [`ClientError::Io`]. The latter also
-    ///   if the operating system has no random bytes.
-    pub fn connect(&self, url: &str) -> Result<Client, ClientError> {
-        let started = Instant::now();
-        let deadline = Deadline::after(Some(self.connect_timeout));
-        let url = Url::parse(url)?;
-        let mut keys = Keys::new().map_err(ClientError::Io)?;
-        let mut request = Vec::new();
-        let handshake = self.request(&url, keys.take(), &mut request)?;
-
-        let addresses = match self.address {
-            Some(address) => vec![address],
-            None => (&*url.host, url.port).to_socket_addrs().map_err(ClientError::Resolve)?.collect(),
-        };
-        let mut tcp = Tcp::connect(&addresses, deadline).map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => ClientError::Timeout(Stage::Connect),
-            _ => ClientError::Connect(error),
-        })?;
-        let established = opening_handshake(&mut tcp, handshake, &request, deadline)?;
-        log::debug!("connected to {} after {} ms", url.authority, started.elapsed().as_millis());
-        Ok(Client::new(tcp, established, keys, self.limits, self.timeouts))
-    }
-
-    /// Appends the request to `out`.
-    fn request(&self, url: &Url, nonce: [u8; 16], out: &mut Vec<u8>) -> Result<ClientHandshake, InvalidHeader> {
-        let subprotocols: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
-        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let request = ClientRequest {
-            origin: self.origin.as_deref(),
-            subprotocols: &subprotocols,
-            headers: &headers,
-            ..ClientRequest::new(&url.authority, &url.target)
-        };
-        #[cfg(feature = "deflate")]
-        if let Some(deflate) = &self.deflate {
-            return ClientHandshake::with_deflate(&request, deflate, nonce, self.head_limits, out);
-        }
-        ClientHandshake::new(&request, nonce, self.head_limits, out)
     }
 }

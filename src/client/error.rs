@@ -2,7 +2,9 @@
 
 use std::{fmt, io};
 
-use super::UrlError;
+#[cfg(feature = "client-tls")]
+use super::TlsError;
+use super::{ProxyError, RedirectError, UrlError};
 use crate::{ClientHandshakeError, Escaped, InvalidHeader, ProtocolError, ResponseHead, SendError};
 
 /// Why a call of a [`Client`](super::Client) or [`ClientBuilder`](super::ClientBuilder) failed.
@@ -11,7 +13,8 @@ use crate::{ClientHandshakeError, Escaped, InvalidHeader, ProtocolError, Respons
 /// one.
 ///
 /// - The caller's fault: `Url`, `Request`, `Send`, `Closed`.
-/// - The server's decision or fault: `Refused`, `Redirect`, `Handshake`, `Protocol`.
+/// - The server's decision or fault: `Refused`, `Redirect`, `RedirectFailed`, `Handshake`, `Protocol`, `Tls`.
+/// - The proxy's: `Proxy`.
 /// - The network or the operating system: `Resolve`, `Connect`, `Io`, `Timeout`, `Disconnected`.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -31,8 +34,9 @@ pub enum ClientError {
         /// The body of the response: what arrived within `connect_timeout`, at most 64 KiB.
         body: Vec<u8>,
     },
-    /// The server redirected to another location. It is not followed, because header fields such as `Authorization` are
-    /// not meant for another server.
+    /// The server redirected to another location. It is not followed unless
+    /// [`redirects`](super::ClientBuilder::redirects) allows it, because header fields such as `Authorization` are not
+    /// meant for another server.
     Redirect {
         /// The location, as the server wrote it.
         location: String,
@@ -41,6 +45,19 @@ pub enum ClientError {
         /// The body of the response: what arrived within `connect_timeout`, at most 64 KiB.
         body: Vec<u8>,
     },
+    /// The server redirected to a location that must not be followed.
+    RedirectFailed {
+        /// The location, as the server wrote it.
+        location: String,
+        /// Why it is not followed.
+        reason: RedirectError,
+    },
+    /// No proxy could be used, or the proxy did not connect to the server.
+    Proxy(ProxyError),
+    /// TLS failed: the server cannot be trusted, refuses, or broke a rule.
+    #[cfg(feature = "client-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "client-tls")))]
+    Tls(TlsError),
     /// The server's response to the handshake is invalid ([§4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
     Handshake(ClientHandshakeError),
     /// The server broke a rule of the protocol. The client has sent a Close with the matching code and ended TCP.
@@ -51,7 +68,7 @@ pub enum ClientError {
     Connect(io::Error),
     /// The timeout of this stage ran out.
     Timeout(Stage),
-    /// TCP was ended or reset without the server's Close frame: code 1006 in
+    /// The connection was ended or reset without the server's Close frame: code 1006 in
     /// [§7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5).
     Disconnected,
     /// Another error of the operating system.
@@ -64,6 +81,10 @@ pub enum ClientError {
 pub enum Stage {
     /// Connecting TCP: `connect_timeout`.
     Connect,
+    /// Connecting to the proxy, and waiting for its answer: `connect_timeout`.
+    Proxy,
+    /// The handshake of TLS: `connect_timeout`.
+    Tls,
     /// The opening handshake: `connect_timeout`.
     Handshake,
     /// Waiting for a message: `read_timeout`. Nothing is lost, and [`receive`](super::Client::receive) can be called
@@ -78,6 +99,11 @@ pub enum Stage {
 impl ClientError {
     /// Converts an error of a socket during `stage`.
     pub(super) fn from_io(error: io::Error, stage: Stage) -> Self {
+        #[cfg(feature = "client-tls")]
+        let error = match error.downcast() {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
         match error.kind() {
             // SO_RCVTIMEO and SO_SNDTIMEO cause `WouldBlock` on Unix and `TimedOut` on Windows. A kernel that gives up
             // on an unreachable peer also reports `TimedOut`; the next read then returns the end of the stream.
@@ -105,12 +131,20 @@ impl fmt::Display for ClientError {
                 let location = Escaped::new(location);
                 write!(f, "the server redirected to {location} with status {}", response.status())
             }
+            Self::RedirectFailed { location, .. } => {
+                write!(f, "the redirect to {} is not followed", Escaped::new(location))
+            }
+            Self::Proxy(error) => error.fmt(f),
+            #[cfg(feature = "client-tls")]
+            Self::Tls(error) => error.fmt(f),
             Self::Handshake(_) => f.write_str("the server's response to the handshake is invalid"),
             Self::Protocol(_) => f.write_str("the server broke the WebSocket protocol"),
             Self::Resolve(_) => f.write_str("the server's name could not be resolved"),
             Self::Connect(_) => f.write_str("cannot connect to the server"),
             Self::Timeout(stage) => f.write_str(match stage {
                 Stage::Connect => "connecting to the server took too long",
+                Stage::Proxy => "the proxy did not connect to the server in time",
+                Stage::Tls => "the server did not complete the TLS handshake in time; perhaps it speaks no TLS there",
                 Stage::Handshake => "the server did not complete the handshake in time",
                 Stage::Receive => "no message arrived in time",
                 Stage::Send => "the server did not accept a message in time",
@@ -128,6 +162,11 @@ impl std::error::Error for ClientError {
             Self::Url(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Send(error) => Some(error),
+            Self::RedirectFailed { reason, .. } => Some(reason),
+            // Their own text is shown already.
+            Self::Proxy(error) => error.source(),
+            #[cfg(feature = "client-tls")]
+            Self::Tls(error) => error.source(),
             Self::Handshake(error) => Some(error),
             Self::Protocol(error) => Some(error),
             Self::Resolve(error) | Self::Connect(error) | Self::Io(error) => Some(error),
@@ -151,5 +190,11 @@ impl From<InvalidHeader> for ClientError {
 impl From<SendError> for ClientError {
     fn from(error: SendError) -> Self {
         Self::Send(error)
+    }
+}
+
+impl From<ProxyError> for ClientError {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
     }
 }

@@ -1,4 +1,4 @@
-//! The opening handshake on a TCP stream ([§4.1]): sends the request and reads the response, with the body of a
+//! The opening handshake on a stream ([§4.1]): sends the request and reads the response, with the body of a
 //! refusal.
 //!
 //! `proto` decides whether a response is valid; this file only finds where a body ends.
@@ -7,26 +7,28 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::{
-    ClientError, Stage,
-    tcp::{Deadline, Tcp},
-};
+use super::{ClientError, Stage, deadline::Deadline, stream::Stream};
 use crate::{ClientHandshake, ClientHandshakeError, Established, ResponseHead};
 
 /// Sends `request`, which `handshake` has encoded, and reads the response. Bytes after the response are the first
-/// frames and stay unread in `tcp`.
+/// frames and stay unread in `stream`. The body of a redirect is read only if `keeps_redirects`.
 ///
 /// # Errors
-/// Why the connection is not open. `tcp` cannot be used afterwards.
+/// Why the connection is not open. `stream` cannot be used afterwards.
 pub(super) fn opening_handshake(
-    tcp: &mut Tcp,
+    stream: &mut Stream,
     mut handshake: ClientHandshake,
     request: &[u8],
+    keeps_redirects: bool,
     deadline: Deadline,
 ) -> Result<Established, ClientError> {
     let failed = |error| ClientError::from_io(error, Stage::Handshake);
-    tcp.write_all(request, deadline).map_err(failed)?;
-    let mut reader = tcp.reader(deadline);
+    match stream.write_all(request, deadline).map_err(failed) {
+        // A server that refuses early may have sent the reason before it ended the connection.
+        Ok(()) | Err(ClientError::Disconnected) => {}
+        Err(error) => return Err(error),
+    }
+    let mut reader = stream.reader(deadline);
     loop {
         let bytes = reader.fill_buf().map_err(failed)?;
         if bytes.is_empty() {
@@ -46,7 +48,7 @@ pub(super) fn opening_handshake(
             }
             Err(ClientHandshakeError::Redirect { location, response, used }) => {
                 reader.consume(used);
-                let body = read_body(&response, &mut reader);
+                let body = if keeps_redirects { read_body(&response, &mut reader) } else { Vec::new() };
                 return Err(ClientError::Redirect { location, response, body });
             }
             Err(error) => return Err(ClientError::Handshake(error)),

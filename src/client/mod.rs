@@ -4,7 +4,7 @@
 //! this crate checks its clients. It answers Pings and the server's Close by itself, assembles fragmented messages, and
 //! offers permessage-deflate if the feature `deflate` is on.
 //!
-//! It speaks no TLS (`wss://` is refused), uses no proxy and follows no redirects.
+//! With the feature `client-tls` it speaks TLS (`wss://`). It uses a proxy and follows redirects if it is asked to.
 //!
 //! ```no_run
 //! use switchboard::{CloseCode, client::{Client, Message}};
@@ -31,11 +31,32 @@
 //! # Ok::<(), switchboard::client::ClientError>(())
 //! ```
 //!
+//! # TLS
+//!
+//! The feature `client-tls` adds `wss://` by rustls and aws-lc-rs, which needs a C compiler. The server's certificate
+//! is always verified: by the authorities that the operating system trusts, or by those given to
+//! `ClientBuilder::roots`. There is no switch against it; to test against a server with a certificate of its own, give
+//! that certificate to `roots`. TLS 1.2 and 1.3, ALPN `http/1.1`, no early data. Connections of one builder resume its
+//! earlier sessions.
+#![cfg_attr(
+    feature = "client-tls",
+    doc = r#"
+```no_run
+use switchboard::client::Client;
+
+let authority = std::fs::read("company-ca.pem")?;
+let mut client = Client::builder().roots(authority).proxy("http://proxy:3128").connect("wss://chat.internal/")?;
+client.send_text("Hello")?;
+# Ok::<(), Box<dyn std::error::Error>>(())
+```
+"#
+)]
+//!
 //! # Timeouts
 //!
 //! | timeout | bounds | default |
 //! |---|---|---|
-//! | [`connect_timeout`](ClientBuilder::connect_timeout) | name resolution, TCP and the handshake together | 10 s |
+//! | [`connect_timeout`](ClientBuilder::connect_timeout) | all until the connection is open | 10 s |
 //! | [`read_timeout`](ClientBuilder::read_timeout) | one call of [`Client::receive`] | none: it waits without limit |
 //! | [`write_timeout`](ClientBuilder::write_timeout) | a send during which the server takes no bytes | 30 s |
 //! | [`close_timeout`](ClientBuilder::close_timeout) | the closing handshake and the end of TCP together | 5 s |
@@ -57,26 +78,53 @@
 // |---|---|
 // | `url.rs` | §3: `ws://host[:port][/path][?query]` |
 // | `error.rs` | `ClientError`, `Stage` |
+// | `tls_error.rs` | `TlsError` |
 // | `message.rs` | `Message` |
 // | `keys.rs` | §5.3: masking keys |
-// | `tcp.rs` | a stream with a buffer and deadlines |
+// | `deadline.rs` | how long to wait |
+// | `stream.rs` | a transport with a read buffer |
+// | `tcp.rs`, `foreign.rs`, `tls.rs` | the transports: a socket, a stream of the caller's, TLS over either |
+// | `proxy/` | tunnels through proxies |
 // | `handshake.rs` | §4.1: the request, the response, the body of a refusal |
+// | `redirect.rs` | which redirects are followed, and where they lead |
+// | `headers.rs` | header fields with credentials |
 // | `builder.rs` | `ClientBuilder` |
+// | `connect.rs` | `ClientBuilder::connect` |
 // | `mod.rs` | `Client` |
 
 mod builder;
+mod connect;
+mod deadline;
 mod error;
+mod foreign;
 mod handshake;
+mod headers;
 mod keys;
 mod message;
+mod proxy;
+mod redirect;
+mod stream;
 mod tcp;
+#[cfg(feature = "client-tls")]
+mod tls;
+#[cfg(feature = "client-tls")]
+mod tls_error;
 mod url;
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 pub use builder::ClientBuilder;
 pub use error::{ClientError, Stage};
 pub use message::Message;
+pub use proxy::ProxyError;
+pub use redirect::RedirectError;
+#[cfg(feature = "client-tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client-tls")))]
+pub use tls_error::{TlsError, TlsErrorKind};
 pub use url::UrlError;
 
 #[cfg(feature = "deflate")]
@@ -84,8 +132,9 @@ use crate::DeflateParams;
 use crate::{
     CloseCode, CloseFrame, Delivery, Driver, Established, Limits, Masked, Outgoing, ResponseHead, SendError, State,
 };
+use deadline::Deadline;
 use keys::Keys;
-use tcp::{Deadline, Tcp};
+use stream::Stream;
 
 /// An open connection to a server.
 ///
@@ -101,7 +150,7 @@ use tcp::{Deadline, Tcp};
 /// The client does not read while it sends. A server that answers a message before it has read all of it may therefore
 /// wait for the client while the client waits for the server. `write_timeout` ends that.
 pub struct Client {
-    tcp: Tcp,
+    stream: Stream,
     tcp_state: TcpState,
     driver: Driver<Masked<Keys>>,
     subprotocol: Option<String>,
@@ -145,9 +194,9 @@ impl Client {
         ClientBuilder::new()
     }
 
-    fn new(tcp: Tcp, established: Established, keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
+    fn new(stream: Stream, established: Established, keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
         Self {
-            tcp,
+            stream,
             tcp_state: TcpState::Open,
             subprotocol: established.subprotocol().map(Into::into),
             #[cfg(feature = "deflate")]
@@ -327,22 +376,27 @@ impl Client {
     /// Returns the local address of the connection.
     ///
     /// # Errors
-    /// The operating system's error.
+    /// The operating system's error; `Unsupported` for a stream given to [`ClientBuilder::connect_over`].
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.stream().local_addr()
+        self.socket()?.local_addr()
     }
 
-    /// Returns the server's address.
+    /// Returns the server's address, or the proxy's.
     ///
     /// # Errors
-    /// The operating system's error, usually because the connection is closed.
+    /// The operating system's error, usually because the connection is closed; `Unsupported` for a stream given to
+    /// [`ClientBuilder::connect_over`].
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.stream().peer_addr()
+        self.socket()?.peer_addr()
     }
 
     /// Sets how long [`receive`](Self::receive) waits, from the next call on; `None` is without limit.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.timeouts.read = timeout;
+    }
+
+    fn socket(&self) -> io::Result<&TcpStream> {
+        self.stream.socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     /// Lets `send` append frames to the output, and writes them.
@@ -360,7 +414,7 @@ impl Client {
     /// Writes the output to the stream.
     fn flush(&mut self, deadline: Deadline, stage: Stage) -> Result<(), ClientError> {
         let written = match self.tcp_state {
-            TcpState::Open => self.tcp.write_all(self.driver.output(), deadline),
+            TcpState::Open => self.stream.write_all(self.driver.output(), deadline),
             TcpState::ReadOnly | TcpState::Ended => Ok(()),
         };
         self.driver.wrote(self.driver.output().len());
@@ -381,7 +435,7 @@ impl Client {
             if let Some(message) = self.parse_message()? {
                 return Ok(message);
             }
-            match self.tcp.fill(deadline).map_err(|error| ClientError::from_io(error, stage)) {
+            match self.stream.fill(deadline).map_err(|error| ClientError::from_io(error, stage)) {
                 Ok(0) => {
                     self.end_tcp();
                     return Err(ClientError::Disconnected);
@@ -399,11 +453,11 @@ impl Client {
     /// Returns the next message from the bytes already read. Later messages stay in the buffer.
     fn parse_message(&mut self) -> Result<Option<Message>, ClientError> {
         loop {
-            let (mut events, mut outgoing) = self.driver.receive(self.tcp.unread());
+            let (mut events, mut outgoing) = self.driver.receive(self.stream.unread());
             let message = match events.next_event(&mut outgoing) {
                 Ok(Some(event)) => Message::from_event(&event),
                 Ok(None) => {
-                    self.tcp.keep_last(0);
+                    self.stream.keep_last(0);
                     return Ok(None);
                 }
                 Err(error) => {
@@ -412,7 +466,7 @@ impl Client {
                 }
             };
             let left = events.unread();
-            self.tcp.keep_last(left);
+            self.stream.keep_last(left);
             // The message is returned even if its answer cannot be sent.
             let _ = self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send);
             if message.is_some() {
@@ -425,31 +479,32 @@ impl Client {
     /// [`LINGER_TIMEOUT`]. Unread input would make the kernel send a reset, which may overtake our Close.
     fn end_after_failure(&mut self) {
         let deadline = Deadline::after(Some(LINGER_TIMEOUT));
-        if self.flush(deadline, Stage::Close).is_ok() && self.tcp.finish_writing().is_ok() {
+        if self.flush(deadline, Stage::Close).is_ok() && self.stream.finish_writing(deadline).is_ok() {
             // Whether the server ends TCP, resets the connection or stays silent makes no difference here.
-            let _ = self.tcp.drain(deadline);
+            let _ = self.stream.drain(deadline);
         }
         self.end_tcp();
     }
 
-    /// Waits until the server ends TCP, then ends it here. §7.1.1: TCP "SHOULD be closed first by the server, so that
-    /// it holds the TIME_WAIT state and not the client".
+    /// Says that nothing more follows, waits until the server ends TCP, then ends it here. §7.1.1: TCP "SHOULD be
+    /// closed first by the server, so that it holds the TIME_WAIT state and not the client".
     fn wait_for_tcp_end(&mut self, deadline: Deadline) {
-        if let Err(error) = self.tcp.drain(deadline) {
+        let ended = if self.tcp_state == TcpState::Open { self.stream.announce_end(deadline) } else { Ok(()) };
+        if let Err(error) = ended.and_then(|()| self.stream.drain(deadline)) {
             log::debug!("the server did not end TCP after the closing handshake: {error}");
         }
         self.end_tcp();
     }
 
     fn end_tcp(&mut self) {
-        self.tcp.shutdown();
+        self.stream.shutdown();
         self.tcp_state = TcpState::Ended;
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("tcp", &self.tcp).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Client").field("stream", &self.stream).field("state", &self.state()).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
-//! WebSocket URLs ([§3]): `ws://host[:port][/path][?query]`.
+//! WebSocket URLs ([§3]): `ws://host[:port][/path][?query]`, with `wss` for TLS.
 //!
 //! Stricter than a browser: characters that RFC 3986 does not allow are refused, not escaped. Host names outside ASCII
-//! must be given as A-labels (`xn--…`). Does not resolve names; `builder.rs` does.
+//! must be given as A-labels (`xn--…`). Does not resolve names; `connect.rs` does.
 //!
 //! [§3]: https://www.rfc-editor.org/rfc/rfc6455#section-3
 
@@ -12,11 +12,13 @@ use crate::Escaped;
 /// The parts of a URL that a client needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url {
+    /// Whether the scheme is `wss`: the connection uses TLS.
+    pub(super) is_secure: bool,
     /// A name or an IP address; an IPv6 address without its brackets.
     pub(super) host: String,
     /// The port to connect to.
     pub(super) port: u16,
-    /// The value of the request's `Host`: an IPv6 address with brackets, and the port unless it is 80.
+    /// The value of the request's `Host`: an IPv6 address with brackets, and the port unless it is the scheme's.
     pub(super) authority: String,
     /// Path and query, at least `/`.
     pub(super) target: String,
@@ -26,11 +28,11 @@ pub(super) struct Url {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// The scheme is `wss`, and this client does not support TLS.
+    /// The scheme is `wss`, and the crate was built without the feature `client-tls`.
     Tls,
-    /// The scheme is not `ws`. Holds the scheme, empty if there is none.
+    /// The scheme is neither `ws` nor `wss`. Holds the scheme, empty if there is none.
     Scheme(String),
-    /// The URL contains a user name or a password, which `ws` does not allow (§3).
+    /// The URL contains a user name or a password, which a WebSocket URL must not (§3).
     UserInfo,
     /// The host is empty, or neither a name, an IPv4 address nor an IPv6 address in brackets.
     Host(String),
@@ -46,9 +48,9 @@ pub enum UrlError {
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls => f.write_str("wss:// needs TLS, which this client does not support"),
+            Self::Tls => f.write_str("wss:// needs TLS: build the crate switchboard with its feature client-tls"),
             Self::Scheme(scheme) => {
-                write!(f, "the URL must begin with ws://, but its scheme is {}", Escaped::new(scheme))
+                write!(f, "the URL must begin with ws:// or wss://, but its scheme is {}", Escaped::new(scheme))
             }
             Self::UserInfo => f.write_str("a WebSocket URL must not contain a user name or password"),
             Self::Host(host) => write!(f, "{} is not a valid host", Escaped::new(host)),
@@ -68,11 +70,12 @@ impl Url {
     /// The first invalid part from the left, except that a fragment is reported before the host and all that follows.
     pub(super) fn parse(url: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        if scheme.eq_ignore_ascii_case("wss") {
-            return Err(UrlError::Tls);
-        }
-        if !scheme.eq_ignore_ascii_case("ws") {
+        let is_secure = scheme.eq_ignore_ascii_case("wss");
+        if !is_secure && !scheme.eq_ignore_ascii_case("ws") {
             return Err(UrlError::Scheme(scheme.to_owned()));
+        }
+        if is_secure && cfg!(not(feature = "client-tls")) {
+            return Err(UrlError::Tls);
         }
         if rest.contains('#') {
             return Err(UrlError::Fragment);
@@ -82,43 +85,63 @@ impl Url {
             return Err(UrlError::UserInfo);
         }
         let (host, port) = split_port(authority);
-        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let is_host = match address {
-            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-            None => !host.is_empty() && host.bytes().all(is_unreserved),
-        };
-        if !is_host {
-            return Err(UrlError::Host(host.to_owned()));
-        }
-        let port = parse_port(port)?;
+        let name = host_name(host).ok_or_else(|| UrlError::Host(host.to_owned()))?;
+        let default_port = default_port(is_secure);
+        let port = parse_port(port, default_port).ok_or_else(|| UrlError::Port(port.to_owned()))?;
         if !is_target(target) {
             return Err(UrlError::Target(target.to_owned()));
         }
         Ok(Self {
-            host: address.unwrap_or(host).to_owned(),
+            is_secure,
+            host: name.to_owned(),
             port,
-            authority: if port == DEFAULT_PORT { host.to_owned() } else { format!("{host}:{port}") },
+            authority: if port == default_port { host.to_owned() } else { format!("{host}:{port}") },
             target: if target.starts_with('/') { target.to_owned() } else { format!("/{target}") },
         })
+    }
+
+    /// Returns whether both URLs have the same scheme, host and port.
+    pub(super) fn has_origin_of(&self, other: &Self) -> bool {
+        self.is_secure == other.is_secure && self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", if self.is_secure { "wss" } else { "ws" }, self.authority, self.target)
     }
 }
 
 /// Splits `host:port`. A colon within brackets belongs to the address.
-fn split_port(authority: &str) -> (&str, &str) {
+pub(super) fn split_port(authority: &str) -> (&str, &str) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (authority, ""),
     }
 }
 
-/// Parses a port. An empty port is the default port (RFC 3986 §3.2.3).
-fn parse_port(port: &str) -> Result<u16, UrlError> {
+/// Returns a host without the brackets of an IPv6 address. `None` if it is neither a name, an IPv4 address nor an IPv6
+/// address in brackets.
+pub(super) fn host_name(host: &str) -> Option<&str> {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok().then_some(address),
+        None => (!host.is_empty() && host.bytes().all(is_unreserved)).then_some(host),
+    }
+}
+
+/// Parses a port; an empty one is the default (RFC 3986 §3.2.3). `None` if it is not a number from 1 to 65535.
+pub(super) fn parse_port(port: &str, default: u16) -> Option<u16> {
     if port.is_empty() {
-        return Ok(DEFAULT_PORT);
+        return Some(default);
     }
     // `parse` alone would accept a sign.
     let number = if port.bytes().all(|byte| byte.is_ascii_digit()) { port.parse().ok() } else { None };
-    number.filter(|&number| number != 0).ok_or_else(|| UrlError::Port(port.to_owned()))
+    number.filter(|&number| number != 0)
+}
+
+/// Returns the port of `ws` or of `wss` (§3).
+const fn default_port(is_secure: bool) -> u16 {
+    if is_secure { 443 } else { 80 }
 }
 
 /// Returns whether all characters are allowed in a path and query (RFC 3986 §3.3, §3.4).
@@ -145,9 +168,6 @@ const fn is_unreserved(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~')
 }
 
-/// The port of `ws` (§3).
-const DEFAULT_PORT: u16 = 80;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,10 +190,40 @@ mod tests {
             ("ws://xn--bcher-kva.example", "xn--bcher-kva.example", 80, "xn--bcher-kva.example", "/"),
         ];
         for &(url, host, port, authority, target) in rows {
-            let expected =
-                Url { host: host.to_owned(), port, authority: authority.to_owned(), target: target.to_owned() };
-            assert_eq!(Url::parse(url), Ok(expected), "{url}");
+            let expected = Url {
+                is_secure: false,
+                host: host.to_owned(),
+                port,
+                authority: authority.to_owned(),
+                target: target.to_owned(),
+            };
+            assert_eq!(Url::parse(url).as_ref(), Ok(&expected), "{url}");
+            assert_eq!(Url::parse(&expected.to_string()), Ok(expected), "{url}");
         }
+    }
+
+    #[cfg(feature = "client-tls")]
+    #[test]
+    fn the_port_of_wss_is_443() {
+        let rows: &[(&str, u16, &str)] = &[
+            ("wss://example.com/", 443, "example.com"),
+            ("WSS://example.com:443/", 443, "example.com"),
+            ("wss://example.com:80/", 80, "example.com:80"),
+            ("wss://[::1]:9002/", 9002, "[::1]:9002"),
+        ];
+        for &(url, port, authority) in rows {
+            let parsed = Url::parse(url).unwrap();
+            assert_eq!((parsed.is_secure, parsed.port, &*parsed.authority), (true, port, authority), "{url}");
+        }
+        assert_eq!(Url::parse("ws://example.com:443/").unwrap().authority, "example.com:443");
+    }
+
+    #[cfg(not(feature = "client-tls"))]
+    #[test]
+    fn without_tls_wss_is_refused_with_the_feature_that_adds_it() {
+        let error = Url::parse("wss://example.com/").unwrap_err();
+        assert_eq!(error, UrlError::Tls);
+        assert!(error.to_string().contains("client-tls"), "{error}");
     }
 
     #[test]
@@ -183,7 +233,7 @@ mod tests {
         let port = |text: &str| UrlError::Port(text.to_owned());
         let target = |text: &str| UrlError::Target(text.to_owned());
         let rows: &[(&str, UrlError)] = &[
-            ("wss://example.com/", UrlError::Tls),
+            ("wsss://example.com/", scheme("wsss")),
             ("http://example.com/", scheme("http")),
             (" ws://example.com/", scheme(" ws")),
             ("ws:/example.com/", scheme("")),

@@ -57,7 +57,7 @@ pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established,
     ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead,
-    RequestReader, ResponseHead, ServerHandshake, reason_phrase,
+    RequestReader, ResponseHead, ResponseReader, ServerHandshake, reason_phrase,
 };
 pub use limits::{Delivery, Limits};
 pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};

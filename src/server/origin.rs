@@ -3,7 +3,7 @@
 //! [§10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
 
 use super::{Handshake, Verdict};
-use crate::{Rejection, ServerHandshake};
+use crate::Rejection;
 
 /// A policy for handshakes: the values of Origin that may connect.
 ///
@@ -14,7 +14,8 @@ use crate::{Rejection, ServerHandshake};
 pub enum OriginPolicy {
     /// Any page.
     Any,
-    /// Pages with the same host and port as the request's Host, and the origins in the list.
+    /// Pages with the same host and port as the request's Host, and the origins in the list. If the connection speaks
+    /// TLS, only those of https have the same host: others may be another program's.
     SameHostOr(Vec<String>),
     /// Only the origins in the list, such as `https://chat.example`. Compared without regard to case.
     Only(Vec<String>),
@@ -23,19 +24,20 @@ pub enum OriginPolicy {
 impl OriginPolicy {
     /// Returns whether the handshake's Origin may connect.
     #[must_use]
-    pub fn allows(&self, handshake: &ServerHandshake) -> bool {
-        let Some(origin) = handshake.origin() else { return true };
+    pub fn allows(&self, handshake: &Handshake<'_>) -> bool {
+        let Handshake { websocket, is_tls, .. } = handshake;
+        let Some(origin) = websocket.origin() else { return true };
         let listed = |list: &[String]| list.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
         match self {
             Self::Any => true,
-            Self::SameHostOr(list) => Self::is_same_host(origin, handshake.host()) || listed(list),
+            Self::SameHostOr(list) => is_own_page(origin, websocket.host(), *is_tls) || listed(list),
             Self::Only(list) => listed(list),
         }
     }
 
     /// Decides a handshake by this policy alone: opens the connection with `peer`, or rejects it with 403.
     pub fn judge<P: Send + 'static>(&self, handshake: &Handshake<'_>, verdict: Verdict<P>, peer: P) {
-        if self.allows(handshake.websocket) {
+        if self.allows(handshake) {
             verdict.accept(peer);
         } else {
             verdict.reject(Self::rejection());
@@ -67,9 +69,30 @@ impl OriginPolicy {
     }
 }
 
+/// Returns whether a page is of the same host. Without TLS it may be of https, since a proxy may have it.
+fn is_own_page(origin: &str, host: &str, is_tls: bool) -> bool {
+    OriginPolicy::is_same_host(origin, host) && (!is_tls || origin.starts_with("https://"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn over_tls_a_page_of_http_is_another_programs() {
+        let rows = [
+            ("https://chat.example", "chat.example", true, true),
+            ("https://chat.example:8443", "chat.example:8443", true, true),
+            ("https://chat.example", "chat.example", false, true),
+            ("http://chat.example", "chat.example", false, true),
+            ("http://chat.example", "chat.example", true, false),
+            ("http://chat.example:8443", "chat.example:8443", true, false),
+            ("https://evil.example", "chat.example", true, false),
+        ];
+        for (origin, host, is_tls, expected) in rows {
+            assert_eq!(is_own_page(origin, host, is_tls), expected, "{origin} at {host}, TLS: {is_tls}");
+        }
+    }
 
     #[test]
     fn same_host_ignores_case_and_the_default_port() {

@@ -15,7 +15,7 @@ use switchboard::End;
 use switchboard_tests::{
     forger::{ALERT, APPLICATION_DATA, Forger, HANDSHAKE, RECORD_HEADER_BYTES, client_hello, in_records},
     server::{LONG, Raw, Service, TestServer, config, frame, serve},
-    tls::{Authority, Secure, connect, open, read_frame},
+    tls::{Authority, Secure, connect, localhost, open, read_frame},
 };
 
 use crate::{exclusively, scaled};
@@ -24,7 +24,7 @@ use crate::{exclusively, scaled};
 fn echo() -> (Authority, TestServer) {
     let authority = Authority::new("authority");
     let mut config = config();
-    config.tls = Some(authority.server());
+    config.tls = Some(localhost(&authority));
     (authority, serve(config, Service::echo()))
 }
 

@@ -1,22 +1,30 @@
 //! The blocking client against a scripted server: `std::net` in a thread, every wait with a deadline.
 //!
-//! A script acts through [`Peer`]. It uses the engine in the server's role for correct behaviour, and writes bytes
-//! for incorrect behaviour.
+//! A script acts through [`Peer`](peer::Peer). It uses the engine in the server's role for correct behaviour, and
+//! writes bytes for incorrect behaviour.
 #![cfg(feature = "client")]
+
+mod peer;
+mod proxies;
+mod redirects;
+mod streams;
+#[cfg(feature = "client-tls")]
+mod tls;
 
 use std::{
     error::Error as _,
-    io::{ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    io::Write,
+    net::SocketAddr,
     sync::mpsc,
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
+use peer::{builder, serve};
 use switchboard::{
-    ClientHandshakeError, CloseCode, CloseFrame, Connection, Delivery, Event, HeadLimits, InvalidHeader, Limits,
-    ProtocolError, RequestHead, RequestReader, SendError, ServerHandshake, State,
-    client::{Client, ClientBuilder, ClientError, Message, Stage, UrlError},
+    ClientHandshakeError, CloseCode, CloseFrame, Delivery, HeadLimits, InvalidHeader, Limits, ProtocolError, SendError,
+    ServerHandshake, State,
+    client::{Client, ClientError, Message, Stage, UrlError},
 };
 
 #[test]
@@ -502,8 +510,8 @@ fn the_handshake_has_a_deadline_even_if_bytes_trickle_in() {
 fn an_invalid_url_or_header_is_refused_before_connecting() {
     // No server listens on port 1 of this address: a client that connected first would fail with another error.
     let unreachable = builder().address(SocketAddr::from(([127, 0, 0, 1], 1)));
-    let error = unreachable.connect("wss://example.test/").unwrap_err();
-    assert!(matches!(error, ClientError::Url(UrlError::Tls)), "{error:?}");
+    let error = unreachable.connect("http://example.test/").unwrap_err();
+    assert!(matches!(error, ClientError::Url(UrlError::Scheme(_))), "{error:?}");
     let error = unreachable.clone().header("X", "a\r\nY: b").connect("ws://example.test/").unwrap_err();
     assert!(matches!(error, ClientError::Request(InvalidHeader::Value { .. })), "{error:?}");
     let error = unreachable.clone().header("Sec-WebSocket-Key", "x").connect("ws://example.test/").unwrap_err();
@@ -525,216 +533,10 @@ const LONG: Duration = Duration::from_secs(20);
 /// The timeout for events that must not happen.
 const SHORT: Duration = Duration::from_millis(100);
 
-fn builder() -> ClientBuilder {
-    Client::builder().connect_timeout(LONG).read_timeout(Some(LONG)).write_timeout(Some(LONG)).close_timeout(LONG)
-}
-
 /// Asserts that the client is closed and every call fails.
 fn assert_closed(client: &mut Client) {
     assert_eq!(client.state(), State::Closed);
     assert!(matches!(client.receive(), Err(ClientError::Closed)));
     assert!(matches!(client.send_text(""), Err(ClientError::Closed)));
     assert!(matches!(client.close(CloseCode::NORMAL_CLOSURE, ""), Err(ClientError::Closed)));
-}
-
-/// A server that accepts one connection and runs a script on it.
-struct Server {
-    address: SocketAddr,
-    script: JoinHandle<()>,
-}
-
-fn serve(script: impl FnOnce(Peer) + Send + 'static) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let script = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        script(Peer::new(stream));
-    });
-    Server { address, script }
-}
-
-impl Server {
-    fn url(&self) -> String {
-        format!("ws://{}/", self.address)
-    }
-
-    fn connect(&self) -> Client {
-        builder().connect(&self.url()).unwrap()
-    }
-
-    /// Waits until the script has run to its end.
-    fn finish(self) {
-        // If no client has connected, this connection lets the script start and fail.
-        let _ = TcpStream::connect(self.address);
-        self.script.join().unwrap();
-    }
-}
-
-/// The server's end of a connection.
-struct Peer {
-    stream: TcpStream,
-    /// Bytes that were read from the stream and not consumed.
-    unread: Vec<u8>,
-    connection: Connection,
-}
-
-/// A frame from the client, unmasked.
-struct Frame {
-    first: u8,
-    payload: Vec<u8>,
-}
-
-impl Peer {
-    fn new(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        stream.set_write_timeout(Some(LONG)).unwrap();
-        Self { stream, unread: Vec::new(), connection: Connection::server(Limits::default(), Delivery::Messages) }
-    }
-
-    /// Reads once and returns the number of bytes.
-    fn fill(&mut self) -> usize {
-        let mut buffer = [0; 4096];
-        let length = self.stream.read(&mut buffer).unwrap();
-        self.unread.extend_from_slice(&buffer[..length]);
-        length
-    }
-
-    /// Reads the request of the handshake.
-    fn request(&mut self) -> RequestHead {
-        let mut reader = RequestReader::new(HeadLimits::default());
-        loop {
-            assert!(self.fill() > 0, "the client ended TCP within its request");
-            let bytes = std::mem::take(&mut self.unread);
-            if let Some((request, used)) = reader.receive(&bytes).unwrap() {
-                self.unread = bytes[used..].to_vec();
-                return request;
-            }
-        }
-    }
-
-    fn accept(&mut self, request: &RequestHead, subprotocol: Option<&str>, headers: &[(&str, &str)]) {
-        let mut out = Vec::new();
-        let handshake = ServerHandshake::from_request(request).unwrap();
-        handshake.accept(subprotocol, headers, Limits::default(), Delivery::Messages, &mut out).unwrap();
-        self.write(&out);
-    }
-
-    /// Performs the opening handshake.
-    fn open(&mut self) {
-        let request = self.request();
-        self.accept(&request, None, &[]);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
-    }
-
-    fn close(&mut self, frame: Option<CloseFrame<'_>>) {
-        let mut out = Vec::new();
-        self.connection.sender.close(frame, &mut out).unwrap();
-        self.write(&out);
-    }
-
-    /// Returns the client's next message, without answering it.
-    fn next(&mut self) -> Message {
-        loop {
-            let mut events = self.connection.receiver.receive(&mut self.unread);
-            let message = events.next_event().unwrap().map(|event| match event {
-                Event::Text(text) => Message::Text(text.to_owned()),
-                Event::Binary(bytes) => Message::Binary(bytes.to_owned()),
-                Event::Ping(payload) => Message::Ping(payload.to_owned()),
-                Event::Pong(payload) => Message::Pong(payload.to_owned()),
-                Event::Close(frame) => Message::Close(frame.map(|frame| (frame.code, frame.reason.to_owned()))),
-                other => panic!("{other:?}"),
-            });
-            let left = events.unread();
-            self.unread.drain(..self.unread.len() - left);
-            match message {
-                Some(message) => return message,
-                None => assert!(self.fill() > 0, "the client ended TCP without a message"),
-            }
-        }
-    }
-
-    /// Returns the client's next frame, whose payload is at most 125 bytes long.
-    fn frame(&mut self) -> Frame {
-        while self.unread.len() < 6 || self.unread.len() < 6 + usize::from(self.unread[1] & 0x7F) {
-            assert!(self.fill() > 0, "the client ended TCP without a frame");
-        }
-        assert_eq!(self.unread[1] & 0x80, 0x80, "the frame is not masked");
-        let length = usize::from(self.unread[1] & 0x7F);
-        let frame: Vec<u8> = self.unread.drain(..6 + length).collect();
-        let payload = frame[6..].iter().zip(frame[2..6].iter().cycle()).map(|(byte, key)| byte ^ key).collect();
-        Frame { first: frame[0], payload }
-    }
-
-    /// Echoes messages up to the Close, answers it, and ends TCP.
-    fn echo_until_close(&mut self) {
-        loop {
-            let mut out = Vec::new();
-            let message = self.next();
-            let sender = &mut self.connection.sender;
-            match &message {
-                Message::Text(text) => sender.text(text, &mut out).unwrap(),
-                Message::Binary(bytes) => sender.binary(bytes, &mut out).unwrap(),
-                Message::Ping(payload) => sender.pong(payload, &mut out).unwrap(),
-                Message::Close(frame) => {
-                    let frame = frame.as_ref().map(|(code, _)| CloseFrame { code: *code, reason: "" });
-                    sender.close(frame, &mut out).unwrap();
-                }
-                _ => {}
-            }
-            self.write(&out);
-            if let Message::Close(_) = message {
-                return self.end();
-            }
-        }
-    }
-
-    /// Waits until the client has sent something, without reading it.
-    #[cfg(target_os = "linux")]
-    fn await_input(&mut self) {
-        assert!(self.stream.peek(&mut [0]).unwrap() > 0);
-    }
-
-    /// Asserts that the client sends nothing and does not end TCP for [`SHORT`].
-    fn expect_silence(&mut self) {
-        self.stream.set_read_timeout(Some(SHORT)).unwrap();
-        let seen = self.stream.read(&mut [0]);
-        assert!(matches!(&seen, Err(error) if is_timeout(error.kind())), "{seen:?}");
-        self.stream.set_read_timeout(Some(LONG)).unwrap();
-    }
-
-    /// Reads and drops input until the client ends or resets TCP.
-    fn expect_end(&mut self) {
-        let mut buffer = [0; 65_536];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) => return assert!(!is_timeout(error.kind()), "the client does not end TCP"),
-            }
-        }
-    }
-
-    /// Writes to a client that may close the connection before it has read all, and ends TCP. Unread bytes turn the
-    /// client's end into a reset, after which a write and a shutdown fail.
-    fn write_and_end(&mut self, bytes: &[u8]) {
-        use ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
-        let written = self.stream.write_all(bytes).and_then(|()| self.stream.shutdown(Shutdown::Write));
-        if let Err(error) = written {
-            assert!(matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected), "{error}");
-        }
-        self.expect_end();
-    }
-
-    /// Ends the server's direction of TCP, then waits until the client ends its own.
-    fn end(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-        self.expect_end();
-    }
-}
-
-fn is_timeout(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -286,7 +286,12 @@ fn a_response_that_is_not_http_1_1_is_refused() {
         ("a request", "GET / HTTP/1.1\r\n\r\n".into(), head(HeadError::Malformed)),
         ("another protocol", "SSH-2.0-OpenSSH\r\n\r\n".into(), head(HeadError::Malformed)),
         ("a mail server", "220 mail.example ESMTP\r\n\r\n".into(), head(HeadError::Malformed)),
-        ("a line without end", "H".repeat(limit + 1), head(HeadError::FirstLineTooLong { limit })),
+        ("one byte of another protocol", "S".into(), head(HeadError::Malformed)),
+        ("lower case", "http".into(), head(HeadError::Malformed)),
+        ("the start of another protocol", "HTTP ".into(), head(HeadError::Malformed)),
+        ("the start of a response", "HTTP/".into(), "waiting".into()),
+        ("an empty line before it", "\r\nHTTP/1.1".into(), "waiting".into()),
+        ("a line without end", format!("HTTP/{}", "1".repeat(limit)), head(HeadError::FirstLineTooLong { limit })),
         ("a head without end", format!("HTTP/1.1 101 OK\r\n{}", "X".repeat(limit)), head(HeadError::TooLong { limit })),
         (
             "too many fields",

@@ -51,6 +51,7 @@ const ROWS: &[Row] = &[
         |b, at| b.deflate(deflate(|config| config.max_unfinished = Limit::at(at))),
         [&[Works]; 3],
     ),
+    ("max_redirects", |b, at| b.redirects(Limit::at(at)), [&[Works]; 3]),
     ("connect_timeout", |b, at| b.connect_timeout(Limit::at(at)), [&[Refused], &[Refused], &[Works]]),
     ("timeouts.read", |b, at| b.read_timeout(Limit::at(at)), [&ANY, &ANY, &[Works]]),
     ("timeouts.write", |b, at| b.write_timeout(Limit::at(at)), [&ANY, &ANY, &[Works]]),
@@ -58,7 +59,15 @@ const ROWS: &[Row] = &[
 ];
 
 /// Fields that are no limits.
-const OTHERS: &[&str] = &["address", "origin", "subprotocols", "headers"];
+const OTHERS: &[&str] = &[
+    "address",
+    "proxy",
+    "origin",
+    "subprotocols",
+    "headers",
+    #[cfg(feature = "client-tls")]
+    "tls",
+];
 
 fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();

@@ -7,7 +7,7 @@ use switchboard::Message;
 use switchboard_tests::{
     counting::calls,
     server::{Service, TestServer, config, frame, serve},
-    tls::{Authority, Secure, connect, open, read_frame},
+    tls::{Authority, Secure, connect, localhost, open, read_frame},
 };
 
 /// Echoes binary messages, publishes text to all, and answers `count` with the number of its thread's allocations.
@@ -22,7 +22,7 @@ fn server() -> (Authority, TestServer) {
         );
     let authority = Authority::new("authority");
     let mut config = config();
-    (config.deflate, config.tls) = (None, Some(authority.server()));
+    (config.deflate, config.tls) = (None, Some(localhost(&authority)));
     (authority, serve(config, service))
 }
 

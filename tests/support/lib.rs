@@ -2,6 +2,8 @@
 
 #[cfg(all(target_os = "linux", feature = "client", feature = "server"))]
 pub mod attackers;
+#[cfg(any(feature = "client-tls", feature = "tls"))]
+pub mod certificates;
 pub mod counting;
 #[cfg(feature = "deflate")]
 pub mod deflaters;

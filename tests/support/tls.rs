@@ -1,4 +1,4 @@
-//! Certificates of the tests' own, and a client that speaks TLS by rustls alone.
+//! A client that speaks TLS by rustls alone.
 
 use std::{
     io::{self, Read, Write},
@@ -6,116 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedCipherSuite, SupportedProtocolVersion,
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
-
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use switchboard::TlsConfig;
 
+pub use crate::certificates::{Authority, Pem};
 use crate::server::LONG;
 
-/// An authority that signs certificates.
-pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-/// A certificate and its key, as PEM.
-#[derive(Clone, Debug)]
-pub struct Pem {
-    pub chain: String,
-    pub key: String,
-}
-
-impl Authority {
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Self { issuer: CertifiedIssuer::self_signed(params, new_key()).unwrap() }
-    }
-
-    /// Returns the authority's own certificate.
-    #[must_use]
-    pub fn pem(&self) -> String {
-        self.issuer.pem()
-    }
-
-    /// Signs a certificate for these hosts and addresses, which is valid now.
-    #[must_use]
-    pub fn sign(&self, names: &[&str]) -> Pem {
-        self.sign_with(names, |_| {})
-    }
-
-    /// As [`sign`](Self::sign), but with changes, such as to its validity.
-    #[must_use]
-    pub fn sign_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pem {
-        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "switchboard's tests");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        change(&mut params);
-        let key = new_key();
-        Pem { chain: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
-    }
-
-    /// Returns the configuration of a server that is `localhost`.
-    #[must_use]
-    pub fn server(&self) -> TlsConfig {
-        let Pem { chain, key } = self.sign(&["localhost"]);
-        TlsConfig::builder().certificate(chain.as_bytes(), key.as_bytes()).unwrap().build().unwrap()
-    }
-
-    /// Returns the configuration of a client that trusts this authority alone.
-    #[must_use]
-    pub fn client(&self) -> ClientConfig {
-        self.client_with(rustls::DEFAULT_VERSIONS, None)
-    }
-
-    /// As [`client`](Self::client), with these versions of TLS, and with a certificate of the client.
-    #[must_use]
-    pub fn client_with(
-        &self,
-        versions: &[&'static SupportedProtocolVersion],
-        certificate: Option<&Pem>,
-    ) -> ClientConfig {
-        self.client_of(aws_lc_rs::DEFAULT_CIPHER_SUITES.to_vec(), versions, certificate)
-    }
-
-    /// As [`client_with`](Self::client_with), with these cipher suites.
-    #[must_use]
-    pub fn client_of(
-        &self,
-        cipher_suites: Vec<SupportedCipherSuite>,
-        versions: &[&'static SupportedProtocolVersion],
-        certificate: Option<&Pem>,
-    ) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() });
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-        let builder = builder.with_root_certificates(roots);
-        match certificate {
-            Some(Pem { chain, key }) => {
-                let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().unwrap();
-                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-            None => builder.with_no_client_auth(),
-        }
-    }
-}
-
-/// Returns a new key. Its signatures are always of the same length.
-fn new_key() -> KeyPair {
-    KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()
+/// Returns the configuration of a server that is `localhost`, signed by this authority.
+#[must_use]
+pub fn localhost(authority: &Authority) -> TlsConfig {
+    let Pem { chain, key } = authority.sign(&["localhost"]);
+    TlsConfig::builder().certificate(chain.as_bytes(), key.as_bytes()).unwrap().build().unwrap()
 }
 
 /// A connection of TLS over TCP, on which each write sends what it was given.

@@ -34,7 +34,7 @@ impl RequestReader {
     /// Makes a reader for a new request.
     #[must_use]
     pub fn new(limits: HeadLimits) -> Self {
-        Self(HeadScanner::new(limits))
+        Self(HeadScanner::of_request(limits))
     }
 
     /// Reads the next bytes.
@@ -213,17 +213,25 @@ impl ResponseHead {
     }
 }
 
-/// Reads the head of a response as it arrives.
+/// Reads the head of a response as it arrives, as strictly as [`RequestReader`] reads that of a request.
+///
+/// [`ClientHandshake`](super::ClientHandshake) has one of its own; this one is for other responses, such as a proxy's to
+/// CONNECT.
 #[derive(Debug)]
-pub(super) struct ResponseReader(HeadScanner);
+pub struct ResponseReader(HeadScanner);
 
 impl ResponseReader {
-    pub(super) fn new(limits: HeadLimits) -> Self {
-        Self(HeadScanner::new(limits))
+    /// Makes a reader for a new response.
+    #[must_use]
+    pub fn new(limits: HeadLimits) -> Self {
+        Self(HeadScanner::of_response(limits))
     }
 
-    /// As [`RequestReader::receive`], for a response.
-    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, HeadError> {
+    /// Reads the next bytes, as [`RequestReader::receive`]. The reader is then ready for the next response.
+    ///
+    /// # Errors
+    /// [`HeadError`], at the first byte that shows it. The reader cannot be used after an error.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, HeadError> {
         let Some(used) = self.0.receive(bytes)? else { return Ok(None) };
         let (bytes, count) = self.0.take_head();
         Ok(Some((ResponseHead::parse(bytes, count)?, used)))

@@ -31,7 +31,7 @@ mod values;
 pub use body::{BodyError, BodyReader};
 pub use client::{ClientHandshake, ClientRequest, Established};
 pub use error::{ClientHandshakeError, DeflateResponseError, HandshakeError, HeadError, InvalidHeader};
-pub use head::{HttpVersion, RequestHead, RequestReader, ResponseHead};
+pub use head::{HttpVersion, RequestHead, RequestReader, ResponseHead, ResponseReader};
 pub use response::{Rejection, reason_phrase};
 pub use scanner::HeadLimits;
 pub use server::ServerHandshake;

@@ -34,11 +34,19 @@ pub(super) struct HeadScanner {
     /// The number of whole lines, including the first one.
     lines: usize,
     after_cr: bool,
+    /// Whether the first line must begin with [`RESPONSE_START`].
+    is_response: bool,
 }
 
 impl HeadScanner {
-    pub(super) fn new(limits: HeadLimits) -> Self {
-        Self { limits, head: Vec::new(), line: 0, lines: 0, after_cr: false }
+    /// Makes a scanner for the head of a request.
+    pub(super) fn of_request(limits: HeadLimits) -> Self {
+        Self { limits, head: Vec::new(), line: 0, lines: 0, after_cr: false, is_response: false }
+    }
+
+    /// Makes a scanner for the head of a response. It refuses another protocol at the byte that shows it.
+    pub(super) fn of_response(limits: HeadLimits) -> Self {
+        Self { is_response: true, ..Self::of_request(limits) }
     }
 
     /// Reads the next bytes. Once the head is whole, returns the number of these bytes that belong to it.
@@ -108,6 +116,12 @@ impl HeadScanner {
                 Err(if self.lines == 0 { HeadError::Malformed } else { HeadError::FoldedLine })
             }
             0x00..=0x08 | 0x0B..=0x1F | 0x7F => Err(HeadError::ControlCharacter),
+            _ if self.is_response
+                && self.lines == 0
+                && RESPONSE_START.get(self.line).is_some_and(|expected| *expected != byte) =>
+            {
+                Err(HeadError::Malformed)
+            }
             _ => {
                 self.line += 1;
                 Ok(false)
@@ -123,9 +137,13 @@ impl HeadScanner {
     /// Returns the whole head with the number of its header fields, and resets the scanner.
     pub(super) fn take_head(&mut self) -> (Vec<u8>, usize) {
         let count = self.header_count();
-        (core::mem::replace(self, Self::new(self.limits)).head, count)
+        let next = Self { is_response: self.is_response, ..Self::of_request(self.limits) };
+        (core::mem::replace(self, next).head, count)
     }
 }
+
+/// How a response begins (RFC 9112 §2.3).
+const RESPONSE_START: &[u8] = b"HTTP/";
 
 /// The first capacity, enough for most requests of browsers.
 const INITIAL_HEAD_BYTES: usize = 512;

@@ -17,7 +17,7 @@ use super::super::tls::{
 pub(crate) struct TlsOptions {
     /// Serve https and wss with this certificate, in PEM, with those of its authorities behind it; repeatable, each with
     /// its --tls-key. A client gets the one for the name that it asks for, or else the first. New files are used within
-    /// two minutes, or at SIGHUP
+    /// about a minute, or at SIGHUP
     #[arg(long, value_name = "FILE")]
     tls_cert: Vec<PathBuf>,
     /// Private key of the certificate, in PEM; repeatable, in the order of --tls-cert
@@ -33,7 +33,8 @@ pub(crate) struct TlsOptions {
     /// until it is trusted. The chat keeps it in its data folder
     #[arg(long)]
     tls_self_signed: bool,
-    /// Tell browsers to use nothing but https with the host for this many seconds [default without a number: a year]
+    /// Tell browsers to use nothing but https for this many seconds, with the host of --public-url or, of echo and
+    /// broadcast, any [default without a number: a year]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "31536000")]
     pub(super) hsts: Option<u64>,
 }
