@@ -1,4 +1,4 @@
-//! The options of a client. Those of TLS are in `tls.rs`.
+//! The options of a client. Those of TLS are in `tls/options.rs`.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -78,12 +78,11 @@ client.send_text("Hello")?;
 // |---|---|
 // | `url.rs` | §3: `ws://host[:port][/path][?query]` |
 // | `error.rs` | `ClientError`, `Stage` |
-// | `tls_error.rs` | `TlsError` |
 // | `message.rs` | `Message` |
 // | `keys.rs` | §5.3: masking keys |
 // | `deadline.rs` | how long to wait |
 // | `stream.rs` | a transport with a read buffer |
-// | `tcp.rs`, `foreign.rs`, `tls.rs` | the transports: a socket, a stream of the caller's, TLS over either |
+// | `tcp.rs`, `foreign.rs`, `tls/` | the transports: a socket, a stream of the caller's, TLS over either |
 // | `proxy/` | tunnels through proxies |
 // | `handshake.rs` | §4.1: the request, the response, the body of a refusal |
 // | `redirect.rs` | which redirects are followed, and where they lead |
@@ -107,8 +106,6 @@ mod stream;
 mod tcp;
 #[cfg(feature = "client-tls")]
 mod tls;
-#[cfg(feature = "client-tls")]
-mod tls_error;
 mod url;
 
 use std::{
@@ -124,7 +121,7 @@ pub use proxy::ProxyError;
 pub use redirect::RedirectError;
 #[cfg(feature = "client-tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-tls")))]
-pub use tls_error::{TlsError, TlsErrorKind};
+pub use tls::{TlsError, TlsErrorKind};
 pub use url::UrlError;
 
 #[cfg(feature = "deflate")]

@@ -264,7 +264,9 @@ mod tests {
             (9, "ws://a/", &["//a:81/x"], Ok(false)),
             (9, "ws://a/", &["//b/x"], Ok(false)),
             (9, "ws://a/", &["//sub.a/x"], Ok(false)),
+            (9, "ws://a/", &["//b/x", "/y"], Ok(false)),
             (9, "ws://a/", &["//b/x", "//a/y"], Ok(false)),
+            (9, "ws://a/", &["//b/x", "//a/y", "/z"], Ok(false)),
             (9, "ws://a/", &["x y"], Err(RedirectError::Url(UrlError::Target("/x y".into())))),
         ];
         for (max_redirects, first, locations, expected) in rows {

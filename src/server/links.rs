@@ -248,11 +248,14 @@ impl Links {
     /// the former may have to wait.
     fn end_our_side(&mut self, key: Key, now: Tick) {
         let Some(link) = self.slots.get_mut(key) else { return };
-        // A transport that is broken is ended by TCP.
-        let _ = link.socket.close_notify(&mut self.buffers);
-        if !self.buffers.unsent().is_empty() {
+        let closed = link.socket.close_notify(&mut self.buffers);
+        // A transport that is broken is ended by TCP: what it has left in the buffers can never be sent.
+        let must_wait = closed.is_ok() && !self.buffers.unsent().is_empty();
+        if must_wait {
             link.outbox.keep_sealed(self.buffers.unsent(), now);
-            self.buffers.clear();
+        }
+        self.buffers.clear();
+        if must_wait {
             return;
         }
         link.advance(Step::Written, now);

@@ -426,6 +426,23 @@ fn a_refusal_whose_body_stalls_is_still_a_refusal() {
     server.finish();
 }
 
+// Linux keeps received bytes when a reset arrives; other systems may drop them.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_refusal_before_the_whole_request_is_read_is_heard() {
+    let server = serve(|mut peer| {
+        peer.await_input();
+        peer.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n\r\n");
+        // The peer leaves input unread, so its end of the stream becomes a reset.
+    });
+    // More than all buffers between client and server hold.
+    match builder().header("X", "x".repeat(64 << 20)).connect(&server.url()) {
+        Err(ClientError::Refused { response, .. }) => assert_eq!(response.status(), 431),
+        other => panic!("{other:?}"),
+    }
+    server.finish();
+}
+
 #[test]
 fn a_redirect_is_returned_with_its_location_and_not_followed() {
     let server = serve(|mut peer| {

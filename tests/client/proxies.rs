@@ -298,6 +298,9 @@ fn a_socks5_proxy_that_gives_no_tunnel_is_an_error_by_its_kind() {
         ("an unknown code", "", b"\x05\x00\x05\x63", |error| matches!(error, ProxyError::Socks(0x63))),
         ("a reply of another version", "", b"\x05\x00\x04\x00", |error| matches!(error, ProxyError::Protocol(_))),
         ("a reserved byte", "", b"\x05\x00\x05\x00\x01\x01", |error| matches!(error, ProxyError::Protocol(_))),
+        ("a reserved byte before a name", "", b"\x05\x00\x05\x00\x01\x03", |error| {
+            matches!(error, ProxyError::Protocol(_))
+        }),
         ("an unknown address", "", b"\x05\x00\x05\x00\x00\x02", |error| matches!(error, ProxyError::Protocol(_))),
         ("nothing", "", b"", |error| matches!(error, ProxyError::Disconnected)),
         ("half a greeting", "", b"\x05", |error| matches!(error, ProxyError::Disconnected)),

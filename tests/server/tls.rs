@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustls::{
@@ -21,7 +21,7 @@ use switchboard::{
 };
 use switchboard_tests::{
     forger::Forger,
-    server::{LONG, Raw, Service, TestServer, config, frame, serve},
+    server::{LONG, OPENING, Raw, Service, TestServer, config, frame, serve},
     tls::{Authority, Pem, Secure, connect, open, over, read_frame, read_head},
 };
 
@@ -288,20 +288,28 @@ fn resumes(server: &TestServer, client: &Arc<ClientConfig>) -> bool {
     secure.conn.handshake_kind() != Some(rustls::HandshakeKind::Full)
 }
 
+/// Gives the server another configuration, and waits until it has it: `probe` is an open connection, whose next message
+/// is handled after the mail before it.
+fn replace(server: &TestServer, probe: &mut Secure, tls: &TlsConfig) {
+    server.remote.set_tls(tls);
+    round_trip(probe, "is it there?");
+}
+
 #[test]
 fn sessions_resume_until_what_they_were_checked_for_changes() {
     for version in [&TLS12, &TLS13] {
         let authority = Authority::new("authority");
         let pem = authority.sign(&["localhost"]);
         let server = serve(secured(with(&pem).build().unwrap()), Service::echo());
+        let mut probe = connected(&server, &Arc::new(authority.client()));
         let client = Arc::new(authority.client_with(&[version], None));
         assert!(!resumes(&server, &client), "{version:?}: there is no ticket yet");
         assert!(resumes(&server, &client), "{version:?}");
-        // Another certificate; the mail is handled before the next handshake.
-        server.remote.set_tls(&with(&authority.sign(&["localhost"])).build().unwrap());
+        replace(&server, &mut probe, &with(&authority.sign(&["localhost"])).build().unwrap());
         assert!(resumes(&server, &client), "{version:?}, after a new certificate");
         assert!(resumes(&server, &client), "{version:?}, after a new certificate, again");
-        server.remote.set_tls(&with(&pem).client_ca(authority.pem().as_bytes()).unwrap().build().unwrap());
+        let demanding = with(&pem).client_ca(authority.pem().as_bytes()).unwrap().build().unwrap();
+        replace(&server, &mut probe, &demanding);
         let own = authority.sign(&["me.example"]);
         let client = Arc::new(authority.client_with(&[version], Some(&own)));
         assert!(!resumes(&server, &client) && !resumes(&server, &client), "{version:?}, with a client's certificate");
@@ -310,8 +318,9 @@ fn sessions_resume_until_what_they_were_checked_for_changes() {
     let pem = authority.sign(&["localhost"]);
     let server = serve(secured(with(&pem).build().unwrap()), Service::echo());
     let client = Arc::new(authority.client());
+    let mut probe = connected(&server, &Arc::new(authority.client()));
     assert!(!resumes(&server, &client) && resumes(&server, &client));
-    server.remote.set_tls(&with(&pem).min_version(TlsVersion::V1_3).build().unwrap());
+    replace(&server, &mut probe, &with(&pem).min_version(TlsVersion::V1_3).build().unwrap());
     assert!(!resumes(&server, &client), "another minimum version");
     assert!(resumes(&server, &client));
     let old = Arc::new(authority.client_with(&[&TLS12], None));
@@ -559,6 +568,31 @@ fn one_connection_too_many_is_told_so_over_tls() {
     let head = read_head(&mut second);
     assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After"), "{head}");
     round_trip(&mut first, "hello");
+}
+
+/// The server's tickets reach a socket that is closed, and its own end of TLS cannot be sent any more. It waited for the
+/// kernel to take that, up to the write timeout.
+#[test]
+fn a_client_that_leaves_after_its_handshake_is_gone_at_once() {
+    let authority = Authority::new("authority");
+    let mut config = secured(with(&authority.sign(&["localhost"])).build().unwrap());
+    config.max_connections = Some(1);
+    let server = serve(config, Service::echo());
+    let client = Arc::new(authority.client());
+    for _ in 0..20 {
+        drop(connect(server.address, &client, "localhost").unwrap());
+        let started = Instant::now();
+        // Until then a connection is one too many.
+        let is_served = || {
+            let mut next = connect(server.address, &client, "localhost").unwrap();
+            next.write_all(OPENING.as_bytes()).is_ok() && read_head(&mut next).starts_with("HTTP/1.1 101 ")
+        };
+        while !is_served() {
+            assert!(started.elapsed() < LONG, "the server keeps the connection");
+        }
+        let (_, end) = server.next_closed();
+        assert_ne!(end, End::TlsFailed);
+    }
 }
 
 #[test]

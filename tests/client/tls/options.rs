@@ -55,7 +55,9 @@ fn roots_are_added_to_and_an_earlier_clone_keeps_its_own() {
     let both = before.clone().roots(second.pem());
     let bundle = builder().roots([first.pem(), second.pem()].concat());
     let config = Arc::new(second.sign(&["127.0.0.1"]).server(BOTH));
-    for (builder, is_trusted) in [(&both, true), (&before, false), (&bundle, true), (&both, true)] {
+    let (public, public_too) = (builder().webpki_roots(), builder().roots(second.pem()).webpki_roots());
+    let rows = [(&both, true), (&before, false), (&bundle, true), (&both, true), (&public, false), (&public_too, true)];
+    for (builder, is_trusted) in rows {
         let config = Arc::clone(&config);
         let server = serve(move |mut peer| {
             if peer.secure(&config).is_ok() {
