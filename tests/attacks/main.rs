@@ -14,6 +14,7 @@
 //! | `time` | TM | times in which the server does not run, and what arrives meanwhile |
 //! | `memory` | ME | the memory that all peers together can take |
 //! | `log` | LG | what peers write into the log |
+//! | `tls` | TL | TLS |
 //! | `process` | | servers in processes of their own |
 //!
 //! | id | rule | where other implementations failed |
@@ -78,6 +79,10 @@
 //! | ME-07 | unfinished compressed messages count, and what is inflated of them | |
 //! | ME-08 | answers on their way to peers that do not read count | |
 //! | ME-09 | responses to pipelined requests count | |
+//! | TL-01 | what breaks the rules of TLS ends one connection, with bounded work | RUSTSEC-2024-0399, -0336 (rustls) |
+//! | TL-03 | a flood of handshakes delays others by little | |
+//! | TL-04 | a peer that does not read over TLS makes the server keep no more than without: `tests/bounds` | |
+//! | TL-06 | versions before 1.2 get an alert | |
 //! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
 //! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.
@@ -96,6 +101,8 @@ mod messages;
 mod process;
 mod resources;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

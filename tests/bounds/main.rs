@@ -4,6 +4,8 @@
 
 #[cfg(feature = "deflate")]
 mod states;
+#[cfg(all(feature = "deflate", feature = "tls"))]
+mod tls_states;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -4,10 +4,13 @@
 //! |---|---|
 //! | `engine` | a connection: its size, and the allocations that a peer can cause |
 //! | `server` | messages of a server that has warmed up |
+//! | `tls` | the same over TLS |
 
 mod engine;
 #[cfg(all(feature = "server", feature = "client", feature = "deflate"))]
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 use switchboard_tests::counting::CountingAllocator;
 

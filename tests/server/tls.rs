@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,11 +12,7 @@ use std::{
 };
 
 use rustls::{
-    AlertDescription, ClientConfig, ContentType, ProtocolVersion,
-    crypto::{
-        aws_lc_rs,
-        cipher::{MessageEncrypter, OutboundPlainMessage},
-    },
+    AlertDescription, ClientConfig, ContentType,
     version::{TLS12, TLS13},
 };
 use switchboard::{
@@ -24,6 +20,7 @@ use switchboard::{
     TlsVersion,
 };
 use switchboard_tests::{
+    forger::Forger,
     server::{LONG, OPENING, Raw, Service, TestServer, config, frame, serve},
     tls::{Authority, Pem, Secure, connect, open, over, read_frame, read_head},
 };
@@ -399,52 +396,13 @@ fn a_record_that_is_not_finished_is_an_unfinished_message() {
     assert_eq!(server.next_closed().1, End::MessageStalled);
 }
 
-/// Bytes as records of a client whose keys this test has: messages of TLS that no client of rustls sends.
-struct Forger {
-    stream: TcpStream,
-    encrypter: Box<dyn MessageEncrypter>,
-    sequence: u64,
-}
-
-impl Forger {
-    fn new(server: &TestServer, authority: &Authority) -> Self {
-        // With AES, the keys of rustls count their records from the first.
-        let suites = vec![aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256];
-        let mut config = authority.client_of(suites, &[&TLS13], None);
-        config.enable_secret_extraction = true;
-        let mut secure = connected(server, &Arc::new(config));
-        round_trip(&mut secure, "hello");
-        let rustls::SupportedCipherSuite::Tls13(suite) = secure.conn.negotiated_cipher_suite().unwrap() else {
-            panic!("TLS 1.3 has a suite of its own")
-        };
-        let (connection, stream) = (secure.conn, secure.sock);
-        #[allow(deprecated, reason = "the keys do not change in this test")]
-        let (sequence, secrets) = connection.dangerous_extract_secrets().unwrap().tx;
-        let (rustls::ConnectionTrafficSecrets::Aes128Gcm { key, iv }
-        | rustls::ConnectionTrafficSecrets::Aes256Gcm { key, iv }
-        | rustls::ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets
-        else {
-            panic!("an unknown kind of keys")
-        };
-        Self { stream, encrypter: suite.aead_alg.encrypter(key, iv), sequence }
-    }
-
-    fn send(&mut self, kind: ContentType, bytes: &[u8]) {
-        let message = OutboundPlainMessage { typ: kind, version: ProtocolVersion::TLSv1_2, payload: bytes.into() };
-        let record = self.encrypter.encrypt(message, self.sequence).unwrap().encode();
-        self.sequence += 1;
-        // The server may have ended the connection.
-        let _ = self.stream.write_all(&record);
-    }
-}
-
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
 
 /// The first half of a message of TLS is kept while the server sends: what rustls remembers of it must stay valid.
 #[test]
 fn the_server_sends_while_half_a_message_of_tls_has_arrived() {
     let (authority, server, client) = echo();
-    let mut forger = Forger::new(&server, &authority);
+    let mut forger = Forger::open(server.address, &authority, &TLS13);
     let id = server.next_opened();
     forger.send(ContentType::Handshake, &KEY_UPDATE[..2]);
     // Each of them is a turn.
@@ -480,7 +438,7 @@ fn what_breaks_the_rules_of_tls_ends_one_connection() {
         ("an unknown content", vec![(ContentType::Unknown(99), vec![1, 2, 3])]),
     ];
     for (name, records) in cases {
-        let mut forger = Forger::new(&server, &authority);
+        let mut forger = Forger::open(server.address, &authority, &TLS13);
         let id = server.next_opened();
         for (kind, bytes) in records {
             forger.send(kind, &bytes);

@@ -9,6 +9,8 @@ pub mod counting;
 pub mod deflaters;
 pub mod engine;
 pub mod fields;
+#[cfg(feature = "tls")]
+pub mod forger;
 pub mod hostile;
 #[cfg(target_os = "linux")]
 pub mod process;

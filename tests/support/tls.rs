@@ -7,9 +7,17 @@ use std::{
 };
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use switchboard::TlsConfig;
 
 pub use crate::certificates::{Authority, Pem};
 use crate::server::LONG;
+
+/// Returns the configuration of a server that is `localhost`, signed by this authority.
+#[must_use]
+pub fn localhost(authority: &Authority) -> TlsConfig {
+    let Pem { chain, key } = authority.sign(&["localhost"]);
+    TlsConfig::builder().certificate(chain.as_bytes(), key.as_bytes()).unwrap().build().unwrap()
+}
 
 /// A connection of TLS over TCP, on which each write sends what it was given.
 pub type Secure = StreamOwned<ClientConnection, TcpStream>;
