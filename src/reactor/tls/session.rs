@@ -92,7 +92,8 @@ impl Session {
         match self.phase {
             Phase::New | Phase::Active => {}
             Phase::PeerClosed => return Read::Ended { drained: false },
-            Phase::Failed => return stream.read_once(plaintext, more_follows),
+            // Nobody reads after the alert; what arrives would not be plaintext.
+            Phase::Failed => return Read::Failed(io::ErrorKind::InvalidData.into()),
         }
         let Buffers { input, output } = buffers;
         if input.len() < plaintext.len() {
@@ -103,7 +104,8 @@ impl Session {
         let Some((kept, space)) =
             input.split_at_mut_checked(self.incomplete.len()).filter(|(_, space)| !space.is_empty())
         else {
-            return Read::Failed(io::ErrorKind::OutOfMemory.into()); // rustls allows messages of 64 KiB at most
+            // A message of TLS has 64 KiB at most, and takes six times as much only in records of one byte.
+            return Read::Failed(io::ErrorKind::OutOfMemory.into());
         };
         kept.copy_from_slice(&self.incomplete);
         let (count, drained) = match stream.read_once(space, more_follows) {
