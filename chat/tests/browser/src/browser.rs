@@ -1,62 +1,57 @@
-//! Headless Chromium. Each page belongs to another user: pages share no cookies.
+//! Headless Chromium, as one test has it. Each page belongs to another user: pages share no cookies.
 
-use std::{cell::RefCell, collections::HashMap, env, path::Path, process::Command, rc::Rc, thread};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, thread};
 
-use serde_json::json;
-use tempfile::TempDir;
+use serde_json::{Value, json};
 
 use crate::{
     Authority,
+    chromium::Chromium,
     devtools::DevTools,
     fault::{Expected, Fault},
     page::{Display, Page},
-    process::{OutputStream, Process},
 };
 
-/// A running browser. Dropping it fails the test if a page has reported an unexpected fault, and ends the browser.
+/// The browser of a test. Dropping it fails the test if a page has reported an unexpected fault, and closes the pages.
 pub struct Browser {
     devtools: Rc<DevTools>,
     user_agent: String,
     /// The names of the pages, by session.
     names: RefCell<HashMap<String, String>>,
+    /// The browser context of each page.
+    contexts: RefCell<Vec<Value>>,
     expected: RefCell<Vec<Expected>>,
-    // Dropped in this order.
-    _process: Process,
-    _profile: TempDir,
+    /// There until this is dropped.
+    chromium: Option<Chromium>,
+    /// Later tests may use the process.
+    is_shared: bool,
 }
 
 impl Browser {
     #[track_caller]
     pub fn start() -> Self {
-        Self::start_with_home(|_| {})
+        let (chromium, devtools) = Chromium::acquire();
+        Self::new(chromium, devtools, true)
     }
 
-    /// Starts a browser that trusts an authority.
+    /// Starts a browser that trusts an authority. No other test uses it.
     #[track_caller]
     pub fn start_trusting(authority: &Authority) -> Self {
-        Self::start_with_home(|home| authority.trust_in(home))
+        let (chromium, devtools) = Chromium::start(|home| authority.trust_in(home));
+        Self::new(chromium, devtools, false)
     }
 
-    /// Starts a browser after `prepare` has changed its home folder.
     #[track_caller]
-    fn start_with_home(prepare: impl FnOnce(&Path)) -> Self {
-        let profile = TempDir::new().expect("a temporary folder for the profile");
-        prepare(profile.path());
-        let mut command = Command::new(env::var_os("CHROMIUM").unwrap_or_else(|| "chromium".into()));
-        command.args(SWITCHES).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
-        // Chromium's files outside the profile go to the same folder.
-        command.env("HOME", profile.path()).env_remove("DBUS_SESSION_BUS_ADDRESS");
-        let process = Process::start(&mut command, OutputStream::Stderr);
-        let url = process.find_line(|line| line.strip_prefix("DevTools listening on ").map(str::to_owned));
-        let devtools = DevTools::connect(url.trim());
+    fn new(chromium: Chromium, devtools: DevTools, is_shared: bool) -> Self {
         let version = devtools.call("Browser.getVersion", json!({}));
         Self {
             devtools: Rc::new(devtools),
             user_agent: version["userAgent"].as_str().expect("a string").to_owned(),
             names: RefCell::default(),
+            contexts: RefCell::default(),
             expected: RefCell::default(),
-            _process: process,
-            _profile: profile,
+            chromium: Some(chromium),
+            is_shared,
         }
     }
 
@@ -64,6 +59,7 @@ impl Browser {
     #[track_caller]
     pub fn page(&self, name: &str, display: Display) -> Page {
         let context = self.devtools.call("Target.createBrowserContext", json!({}))["browserContextId"].take();
+        self.contexts.borrow_mut().push(context.clone());
         let target = self
             .devtools
             .call("Target.createTarget", json!({"url": "about:blank", "browserContextId": context, "newWindow": true}))
@@ -115,32 +111,17 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // A test that fails ends the process, which might be what has failed.
+        let chromium = self.chromium.take();
         if !thread::panicking() {
             let faults = self.faults();
             assert!(faults.is_empty(), "the pages report faults: {faults:#?}");
+            for context in self.contexts.take() {
+                self.devtools.call("Target.disposeBrowserContext", json!({"browserContextId": context}));
+            }
+            if let Some(chromium) = chromium.filter(|_| self.is_shared) {
+                chromium.release();
+            }
         }
     }
 }
-
-const SWITCHES: &[&str] = &[
-    "--headless",
-    "--remote-debugging-port=0",
-    // The sandbox does not work as root, and only our own pages are opened.
-    "--no-sandbox",
-    "--no-first-run",
-    "--no-proxy-server",
-    "--disable-gpu",
-    // Emulates a mouse, whatever the machine has.
-    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
-    "--disable-dev-shm-usage",
-    "--disable-extensions",
-    "--disable-component-update",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-breakpad",
-    "--password-store=basic",
-    // All pages are in use at the same time.
-    "--disable-background-timer-throttling",
-    "--disable-backgrounding-occluded-windows",
-    "--disable-renderer-backgrounding",
-];

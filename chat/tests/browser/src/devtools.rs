@@ -4,7 +4,7 @@
 use std::{cell::RefCell, fmt};
 
 use serde_json::{Value, json};
-use switchboard::client::{Client, Message};
+use switchboard::client::{Client, ClientError, Message};
 
 use crate::WAIT_LIMIT;
 
@@ -48,11 +48,10 @@ impl CallError {
 }
 
 impl DevTools {
-    pub(crate) fn connect(url: &str) -> Self {
+    pub(crate) fn connect(url: &str) -> Result<Self, ClientError> {
         // A page answers within `WAIT_LIMIT`; the rest is for the browser.
-        let client =
-            Client::builder().read_timeout(Some(WAIT_LIMIT * 2)).connect(url).expect("the browser's WebSocket");
-        Self { inner: RefCell::new(Inner { client, last_id: 0, events: Vec::new() }) }
+        let client = Client::builder().read_timeout(Some(WAIT_LIMIT * 2)).connect(url)?;
+        Ok(Self { inner: RefCell::new(Inner { client, last_id: 0, events: Vec::new() }) })
     }
 
     /// Calls a method of the browser. Panics if it fails.

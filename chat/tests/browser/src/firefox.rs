@@ -32,7 +32,7 @@ impl Firefox {
         command.env("HOME", profile.path()).env_remove("DBUS_SESSION_BUS_ADDRESS");
         let process = Process::start(&mut command, OutputStream::Stderr);
         let url = process.find_line(|line| line.strip_prefix("WebDriver BiDi listening on ").map(str::to_owned));
-        let bidi = DevTools::connect(&format!("{}/session", url.trim()));
+        let bidi = DevTools::connect(&format!("{}/session", url.trim())).expect("the browser's WebSocket");
         bidi.call("session.new", json!({"capabilities": {}}));
         bidi.call("session.subscribe", json!({"events": ["log.entryAdded"]}));
         Self { bidi: Rc::new(bidi), _process: process, _profile: profile }

@@ -11,7 +11,8 @@
 //! | `sources.rs` | the page's modules one by one |
 //! | `proxy.rs` | the network between the program and the browser |
 //! | `devtools.rs` | calls and events of the DevTools protocol, and of WebDriver BiDi |
-//! | `browser.rs` | Chromium |
+//! | `chromium.rs` | Chromium |
+//! | `browser.rs` | the browser of a test, and its pages |
 //! | `page.rs` | one page: its contents, mouse, keyboard and screen |
 //! | `waiting.rs` | waits for the value of an expression |
 //! | `firefox.rs` | Firefox, and a page of it |
@@ -28,6 +29,7 @@ mod authority;
 mod axe;
 mod browser;
 mod chat;
+mod chromium;
 mod contrast;
 mod devtools;
 mod fault;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::Instant,
@@ -31,17 +31,28 @@ pub(crate) enum OutputStream {
 /// A running child process. Dropping it ends the process.
 pub(crate) struct Process {
     child: Child,
+    /// Of a child that ends when its input does.
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
 impl Process {
+    /// Starts a process whose input is empty.
     pub(crate) fn start(command: &mut Command, stream: OutputStream) -> Self {
+        Self::spawn(command.stdin(Stdio::null()), stream)
+    }
+
+    /// Starts a process that ends by itself when its input ends. It does so even if the test program is killed.
+    pub(crate) fn start_with_input(command: &mut Command, stream: OutputStream) -> Self {
+        Self::spawn(command.stdin(Stdio::piped()), stream)
+    }
+
+    fn spawn(command: &mut Command, stream: OutputStream) -> Self {
         let (stdout, stderr) = match stream {
             OutputStream::Stdout => (Stdio::piped(), Stdio::null()),
             OutputStream::Stderr => (Stdio::null(), Stdio::piped()),
         };
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)
             .spawn()
@@ -57,7 +68,7 @@ impl Process {
                 let _ = said.send(String::from_utf8_lossy(&line).into_owned());
             }
         });
-        Self { child, lines }
+        Self { input: child.stdin.take(), child, lines }
     }
 
     /// Waits for the first line for which `find` returns a value.
@@ -119,8 +130,10 @@ impl Drop for Process {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // After SIGTERM, Chromium ends its children and writes no more to its profile.
-        self.signal(StopSignal::Terminate);
+        match self.input.take() {
+            Some(input) => drop(input),
+            None => self.signal(StopSignal::Terminate),
+        }
         if !self.output_ended() {
             self.signal(StopSignal::Kill);
         }
