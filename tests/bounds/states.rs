@@ -80,8 +80,8 @@ const STATES: &[(&str, Enter)] = &[
     }),
     ("the app has paused it", |server| {
         let mut raw = opened(server, "/");
-        raw.text("pause");
-        raw.write(frame(0x8A, &[0; 125]).repeat(4_000));
+        // In one write, so that the server reads more than the request to pause.
+        raw.write([frame(0x81, b"pause"), frame(0x8A, &[0; 125]).repeat(4_000)].concat());
         raw.stream
     }),
     ("it does not read what is sent to it", |server| {
