@@ -143,7 +143,7 @@ events! {
     }
     signed_in {
         // Rooms.
-        "rooms": Rooms(Option<rooms::List>) => rooms::list, Reads, weight 10;
+        "rooms": Rooms(Option<rooms::List>) => rooms::list, Reads, weight 12;
         "create": Create(rooms::Create) => rooms::create, Broadcasts, weight 6;
         "join": Join(rooms::Join) => rooms::join, Reads, weight 3;
         "look": Look(rooms::RoomRef) => rooms::look, Reads, weight 2;

@@ -111,7 +111,7 @@ fn messages_are_rate_limited_over_all_connections_of_a_user() {
 #[test]
 fn long_lists_count_as_several_events() {
     let rows = [
-        ("rooms", json!({}), 120),
+        ("rooms", json!({}), 100),
         ("members", json!({ "room": LOBBY }), 240),
         ("people", json!({}), 240),
         ("sessions", json!({}), 1200),
