@@ -44,7 +44,7 @@ impl Certificate {
 
 impl Drop for Certificate {
     fn drop(&mut self) {
-        // What is left disturbs no other run.
+        // A file that stays disturbs no other run.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

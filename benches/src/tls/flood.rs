@@ -20,7 +20,7 @@ pub(super) struct FloodRow {
     pub(super) cells: Vec<FloodCell>,
 }
 
-/// What was measured of one server during one kind of flood: a value for each round.
+/// The results of one server during one kind of flood: a value for each round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FloodCell {
     p50: Samples,

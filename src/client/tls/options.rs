@@ -63,7 +63,7 @@ pub(in crate::client) struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// Returns the options for a change. What was prepared from them before belongs to earlier clones only.
+    /// Returns the options for a change. A configuration that was prepared before belongs to earlier clones only.
     fn change(&mut self) -> &mut Self {
         self.prepared = Arc::default();
         self

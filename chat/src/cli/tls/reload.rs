@@ -30,7 +30,7 @@ pub(crate) struct Reloader {
     last: Seen,
 }
 
-/// What was found in the place of the files: a hash of their contents, or the reason why they cannot be read.
+/// The state of the files: a hash of their contents, or the reason why they cannot be read.
 type Seen = Result<[u8; 32], String>;
 
 /// The result of a look at the files.
