@@ -10,9 +10,9 @@ use super::{
             events::{EVENTS, Growth},
             state::State,
         },
-        LogIn, LogOut, Name, SignUp, Token, UserAgent, event_command,
+        LogIn, LogOut, Name, SignUp, Token, UserAgent,
     },
-    DROPPED, cpu_time,
+    DROPPED, RUNS, cost_of, cpu_time,
     filled::{self, Filled, Sizes},
     measure,
 };
@@ -133,12 +133,8 @@ fn costs(sizes: Sizes) -> Vec<(String, &'static str, Duration)> {
     let mut filled = Filled::new(sizes);
     let mut costs = Vec::new();
     for (name, data) in each_event(&filled) {
-        let (event, connection) = (json!([name, data, 1]), filled.connection);
-        let prepare = || {
-            let command = event_command(connection, &event);
-            move |state: &mut State| drop(state.run(&command).unwrap())
-        };
-        costs.push((format!("{name} {data}"), name, measure(&mut filled.state, RUNS, prepare).took));
+        let took = cost_of(&mut filled, &json!([name, data, 1])).took;
+        costs.push((format!("{name} {data}"), name, took));
     }
     for (name, prepare) in OTHER_WORK {
         let work = prepare(&filled);
@@ -213,6 +209,5 @@ const WELCOME: &str = "<opened>";
 const LOG_IN: &str = "<log in>";
 const REMOVE_USER: &str = "<remove user>";
 const TICK: &str = "<tick>";
-const RUNS: usize = 5;
 /// Differences below this are not looked at.
 const FLOOR: Duration = Duration::from_micros(if cfg!(debug_assertions) { 100 } else { 15 });

@@ -14,9 +14,15 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use switchboard::{CloseCode, Message, Prepared};
 
-use super::super::{
-    super::interface::{Audience, ClientId, Delivery, Effect, JsonDelivery, Outcome, RequestId, delivery::Transport},
-    state::State,
+use self::filled::Filled;
+use super::{
+    super::{
+        super::interface::{
+            Audience, ClientId, Delivery, Effect, JsonDelivery, Outcome, RequestId, delivery::Transport,
+        },
+        state::State,
+    },
+    event_command,
 };
 
 /// A transport that does what the core's thread has to do for a connection, and drops the result.
@@ -76,6 +82,15 @@ fn measure<W: FnOnce(&mut State)>(state: &mut State, runs: usize, prepare: impl 
     (0..=runs).map(|_| measure_once(state, prepare())).skip(1).min().expect("at least one run")
 }
 
+/// Measures an event.
+fn cost_of(filled: &mut Filled, event: &Value) -> Measured {
+    let connection = filled.connection;
+    measure(&mut filled.state, RUNS, || {
+        let command = event_command(connection, event);
+        move |state: &mut State| drop(state.run(&command).unwrap())
+    })
+}
+
 fn measure_once(state: &mut State, work: impl FnOnce(&mut State)) -> Measured {
     state.store.begin().unwrap();
     let start = cpu_time();
@@ -112,5 +127,7 @@ fn slowness() -> f64 {
     (took.as_secs_f64() / REFERENCE.as_secs_f64()).max(1.0)
 }
 
+/// Runs of each piece of work.
+const RUNS: usize = 5;
 /// How long the work of [`slowness`] takes in a release build on the machine on which weights were measured.
 const REFERENCE: Duration = Duration::from_micros(350);

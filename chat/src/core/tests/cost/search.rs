@@ -13,9 +13,9 @@ use super::{
             state::ANSWER_BYTES,
             state::State,
         },
-        event_command, try_event_command,
+        try_event_command,
     },
-    Measured, cpu_time,
+    Measured, RUNS, cost_of, cpu_time,
     events::{change, draw},
     filled::{Filled, Sizes, open},
     measure, slowness,
@@ -28,8 +28,8 @@ struct Found {
     ordinary: Vec<Duration>,
     /// The event that took the largest part of its budget.
     worst: Option<(Measured, Value)>,
-    /// The event whose decoding took the largest part of its budget.
-    worst_decoding: Option<(Duration, usize)>,
+    /// The text whose decoding took the largest part of its budget.
+    worst_decoding: Option<(Duration, String)>,
 }
 
 /// In a release build this fails if any event takes longer than its weight allows: 50 µs for each, and for each
@@ -40,15 +40,16 @@ struct Found {
 fn no_event_costs_more_than_its_weight() {
     let number = |name, default| std::env::var(name).map_or(default, |value| value.parse().expect("a number"));
     let (seconds, seed) = (number("COST_SECONDS", if cfg!(debug_assertions) { 6 } else { 30 }), number("SEED", 1));
-    let slowness = slowness() * if cfg!(debug_assertions) { DEBUG_SLACK } else { 1.0 };
+    let slowness = allowance();
     let mut filled = Filled::new(if cfg!(debug_assertions) { SMALL } else { LARGE });
     let each = Duration::from_secs(seconds) / u32::try_from(EVENTS.len()).expect("few events");
     let mut report = format!("slowness {slowness:.2}\nevent: weight, budget; p50; most expensive\n");
     let mut failures = Vec::new();
     let token = filled.token.hash();
-    let welcome = measure(&mut filled.state, RUNS, || move |state: &mut State| open(state, token));
+    let mut welcome_again = || measure(&mut filled.state, RUNS, || move |state: &mut State| open(state, token));
+    let welcome = welcome_again();
     report += &format!("<opened>: {:?} of {WELCOME_BUDGET:?}, welcome of {} bytes\n", welcome.took, welcome.reply);
-    if welcome.took > WELCOME_BUDGET.mul_f64(slowness) {
+    if welcome.took > WELCOME_BUDGET.mul_f64(slowness) && stays_above(WELCOME_BUDGET, || welcome_again().took) {
         failures.push(format!("a welcome takes {:?}", welcome.took));
     }
     for row in EVENTS {
@@ -57,28 +58,41 @@ fn no_event_costs_more_than_its_weight() {
         ordinary.sort_unstable();
         let p50 = ordinary.get(ordinary.len() / 2).copied().unwrap_or_default();
         if let Some((measured, data)) = &found.worst {
-            let budget = budget_of(row.weight, measured.reply).mul_f64(slowness);
+            let budget = budget_of(row.weight, measured.reply);
             let shown: String = data.to_string().chars().take(100).collect();
             let line = format!(
                 "{}: {}, {budget:?}; {p50:?}; {:?}, reply of {} bytes, {shown}",
                 row.name, row.weight, measured.took, measured.reply
             );
             report += &format!("{line}\n");
-            if measured.took > budget {
+            let event = serde_json::json!([row.name, data, 1]);
+            let again = || cost_of(&mut filled, &event).took;
+            if measured.took > budget.mul_f64(slowness) && stays_above(budget, again) {
                 failures.push(line);
             }
         }
-        if let Some((took, bytes)) = found.worst_decoding {
-            let budget = decoding_budget_of(bytes).mul_f64(slowness);
-            let line = format!("{}: decoding {bytes} bytes took {took:?} of {budget:?}", row.name);
+        if let Some((took, text)) = &found.worst_decoding {
+            let budget = decoding_budget_of(text.len());
+            let line = format!("{}: decoding {} bytes took {took:?} of {budget:?}", row.name, text.len());
             report += &format!("    {line}\n");
-            if took > budget {
+            if *took > budget.mul_f64(slowness) && stays_above(budget, || decoding_time(text)) {
                 failures.push(line);
             }
         }
     }
     eprintln!("{report}");
     assert!(failures.is_empty(), "above the budget:\n{}", failures.join("\n"));
+}
+
+/// How many times its budget an event may take on this machine, as slow as it is now.
+fn allowance() -> f64 {
+    slowness() * if cfg!(debug_assertions) { DEBUG_SLACK } else { 1.0 }
+}
+
+/// Tells whether work that was above its budget once still is when it is measured again, beside a new measurement of
+/// how slow the machine is: others on it can slow it down for a while, and no weight is to answer for them.
+fn stays_above(budget: Duration, mut again: impl FnMut() -> Duration) -> bool {
+    (0..CONFIRMATIONS).all(|_| again() > budget.mul_f64(allowance()))
 }
 
 fn budget_of(weight: u32, reply: usize) -> Duration {
@@ -120,16 +134,12 @@ fn part_of_budget(filled: &mut Filled, event: &str, weight: u32, data: &Value, f
     }
     let decoding = decoding_time(&text);
     let decoding_part = decoding.as_secs_f64() / decoding_budget_of(bytes).as_secs_f64();
-    let part = |(took, bytes): (Duration, usize)| took.as_secs_f64() / decoding_budget_of(bytes).as_secs_f64();
-    if found.worst_decoding.is_none_or(|worst| part(worst) < decoding_part) {
-        found.worst_decoding = Some((decoding, bytes));
+    let part = |took: Duration, bytes| took.as_secs_f64() / decoding_budget_of(bytes).as_secs_f64();
+    if found.worst_decoding.as_ref().is_none_or(|(took, worst)| part(*took, worst.len()) < decoding_part) {
+        found.worst_decoding = Some((decoding, text));
     }
-    let connection = filled.connection;
-    try_event_command(connection, &value).ok()?;
-    let measured = measure(&mut filled.state, RUNS, || {
-        let command = event_command(connection, &value);
-        move |state: &mut State| drop(state.run(&command).unwrap())
-    });
+    try_event_command(filled.connection, &value).ok()?;
+    let measured = cost_of(filled, &value);
     found.ordinary.push(measured.took);
     let part = |measured: Measured| measured.took.as_secs_f64() / budget_of(weight, measured.reply).as_secs_f64();
     if found.worst.as_ref().is_none_or(|(worst, _)| part(*worst) < part(measured)) {
@@ -157,10 +167,10 @@ fn decoding_time(text: &str) -> Duration {
 const MAX_EVENT: usize = 64 << 10;
 /// How long a new connection may take. Each user has one a second.
 const WELCOME_BUDGET: Duration = Duration::from_millis(1);
-/// Runs of each event.
-const RUNS: usize = 5;
 /// Changes without success after which the search begins elsewhere.
 const TRIES: usize = 30;
+/// Measurements that must all be above a budget before it counts as exceeded.
+const CONFIRMATIONS: usize = 10;
 /// How many times as long a debug build may take.
 const DEBUG_SLACK: f64 = 5.0;
 
