@@ -113,7 +113,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!
 //! # Where to look next
 //!
-//! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Limits`], [`ProtocolError`].
+//! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Room`] for large ones, [`Limits`],
+//!   [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
 //! - To open: [`RequestReader`] and [`ServerHandshake`] for a server, [`ClientHandshake`] for a client, [`Rejection`].
 //! - To read plain requests on the same port: [`RequestReader`], [`BodyReader`].
@@ -162,7 +163,7 @@ pub use proto::{
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Next, Opcode, Outgoing,
     Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader,
-    ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake, State, Unmasked,
+    ReservedOpcode, ResponseHead, ResponseReader, Role, Room, SendError, Sender, ServerHandshake, State, Unmasked,
     reason_phrase,
 };
 #[cfg(feature = "deflate")]

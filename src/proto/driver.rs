@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    CloseFrame, Connection, Event, Events, Masking, Prepared, ProtocolError, Receiver, SendError, Sender, State,
+    CloseFrame, Connection, Event, Events, Masking, Prepared, ProtocolError, Receiver, Room, SendError, Sender, State,
     Unmasked,
 };
 
@@ -46,7 +46,7 @@ use super::{
 /// # }
 /// ```
 ///
-/// - From the network: [`receive`](Self::receive). To the network: [`output`](Self::output), [`wrote`](Self::wrote).
+/// - From the network: [`receive`](Self::receive), and [`room`](Self::room) for large messages. To the network: [`output`](Self::output), [`wrote`](Self::wrote).
 /// - To send at any other time: [`outgoing`](Self::outgoing).
 /// - What to do now: [`next`](Self::next). Getters: [`state`](Self::state), [`receiver`](Self::receiver),
 ///   [`sender`](Self::sender).
@@ -93,6 +93,12 @@ impl<M: Masking> Driver<M> {
     pub fn receive<'d, 'b>(&'d mut self, bytes: &'b mut [u8]) -> (Incoming<'d, 'b>, Outgoing<'d, M>) {
         let Connection { receiver, sender } = &mut self.connection;
         (Incoming { events: receiver.receive(bytes) }, Outgoing { sender, out: &mut self.out })
+    }
+
+    /// Returns room for the rest of a large message, for the next read; see [`Receiver::room`]. After the read call
+    /// [`Room::finish`], and give [`receive`](Self::receive) the bytes after the frame, even if there are none.
+    pub fn room<'d, 'b>(&'d mut self, buffer: &'b mut [u8]) -> Option<Room<'d, 'b>> {
+        self.connection.receiver.room(buffer)
     }
 
     /// Returns what is needed to send.

@@ -66,6 +66,11 @@ impl PartialMessage {
         Self { frame: None, wire_bytes: 0, final_blocks: 0, coding, assembler }
     }
 
+    /// Returns whether all of a frame's payload is in the message's buffer already, because it was read there.
+    pub(super) fn has_whole_frame(&self) -> bool {
+        matches!(self.coding, Coding::Plain) && self.frame.is_some_and(|frame| frame.remaining == 0)
+    }
+
     /// Returns whether there are compressed bytes that can be inflated now.
     pub(super) fn has_backlog(&self) -> bool {
         matches!(&self.coding, Coding::Deflate(compressed) if compressed.has_backlog())
@@ -201,14 +206,74 @@ impl MessageAssembler {
     /// Reserves space for the next piece of `more` bytes, which may be 0, with `rest` bytes after it.
     fn make_room(&mut self, more: usize, rest: Option<u64>) {
         self.awaits_first_piece = false;
+        self.drop_lent();
         let total = rest.map_or(self.max_bytes, |rest| self.length + more as u64 + rest);
         match &mut self.content {
+            // The rest will be read into this buffer: the room for it is allocated at once.
+            Content::Binary(whole) if rest.is_some_and(|rest| rest >= Self::MIN_LENT_BYTES as u64) => {
+                let needed = whole.len() + more;
+                if needed > whole.capacity() {
+                    whole.reserve_exact(lent_capacity(needed, total) - whole.len());
+                }
+            }
             // A pending code point is not counted here. Its few bytes may make the string grow once more.
             Content::Text { whole, .. } => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
             Content::Binary(whole) => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
             Content::Streamed { .. } => {}
         }
     }
+
+    /// Makes room for a read into the message's buffer, if that is one of a binary message. Returns whether the room is
+    /// worth it: at least [`MIN_LENT_BYTES`](Self::MIN_LENT_BYTES), and at most `max_excess` more than is `missing` of
+    /// the frame. `is_last` says whether the message ends with that frame.
+    pub(super) fn make_lent_room(&mut self, missing: u64, is_last: bool, max_excess: usize) -> bool {
+        self.drop_lent();
+        let total = if is_last { self.length + missing } else { self.max_bytes };
+        let Content::Binary(whole) = &mut self.content else { return false };
+        let capacity = if whole.capacity() - whole.len() >= Self::MIN_LENT_BYTES {
+            whole.capacity()
+        } else {
+            lent_capacity(whole.len(), total).max(whole.capacity())
+        };
+        let room = capacity - whole.len();
+        if room < Self::MIN_LENT_BYTES || room as u64 > missing.saturating_add(max_excess as u64) {
+            return false;
+        }
+        whole.reserve_exact(room);
+        true
+    }
+
+    /// Returns the buffer that is lent.
+    pub(super) fn lent_mut(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.content {
+            Content::Binary(whole) => Some(whole),
+            Content::Text { .. } | Content::Streamed { .. } => None,
+        }
+    }
+
+    /// Takes at most `missing` of the bytes that were appended to the lent buffer, and unmasks them. Returns their
+    /// number, and the bytes after them.
+    pub(super) fn take_lent(&mut self, missing: u64, mask: Option<MaskingKey>) -> (usize, &[u8]) {
+        let Content::Binary(whole) = &mut self.content else { return (0, &[]) };
+        let appended = usize::try_from(self.length).ok().and_then(|before| whole.get_mut(before..)).unwrap_or_default();
+        let taken = usize::try_from(missing).unwrap_or(usize::MAX).min(appended.len());
+        let (taken, rest) = appended.split_at_mut(taken);
+        if let Some(key) = mask {
+            key.apply(taken);
+        }
+        self.length += taken.len() as u64;
+        (taken.len(), rest)
+    }
+
+    /// Drops the bytes that were appended to the lent buffer and not taken.
+    pub(super) fn drop_lent(&mut self) {
+        if let Content::Binary(whole) = &mut self.content {
+            whole.truncate(usize::try_from(self.length).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// The least room that is lent, in bytes.
+    pub(super) const MIN_LENT_BYTES: usize = 4 << 10;
 
     /// Checks a piece, and buffers it unless the message is streamed.
     fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
@@ -255,6 +320,19 @@ fn growth(length: usize, capacity: usize, more: usize, total: u64) -> usize {
     doubled.max(needed) - length
 }
 
+/// Returns the capacity of a buffer with `length` bytes into which more is read: twice as much, or all of the message
+/// and [`EXCESS_BYTES`] once about half of it is there.
+fn lent_capacity(length: usize, total: u64) -> usize {
+    let total = usize::try_from(total).unwrap_or(usize::MAX).saturating_add(EXCESS_BYTES);
+    if total / 2 <= length + HALF_BYTES { total } else { 2 * length }
+}
+
+/// The room after the end of a message, so that a read that does not fill the room has read everything. It holds no
+/// whole header: the next message is not begun, and nothing allocated for it, while this one is in use.
+const EXCESS_BYTES: usize = 1;
+/// By how much less than half of a message may be there when all of its room is allocated: reads have round sizes, and
+/// the header takes a part of the first.
+const HALF_BYTES: usize = 64;
 /// The first capacity, so that short fragments do not cause many small allocations.
 const FIRST_BYTES: usize = 64;
 /// How much is unmasked before it is copied: a multiple of the key's length, well within a core's first-level cache.

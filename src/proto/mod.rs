@@ -65,5 +65,5 @@ pub use opcode::{MessageKind, Opcode, ReservedOpcode};
 pub use output::{FixedOutput, Output};
 pub use owned_reply::OwnedReply;
 pub use prepared::Prepared;
-pub use receiver::{Event, Events, Piece, Receiver, Reply};
+pub use receiver::{Event, Events, Piece, Receiver, Reply, Room};
 pub use sender::Sender;

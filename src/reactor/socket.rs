@@ -109,6 +109,13 @@ impl Socket {
         self.stream.read_once(buffer, more_follows)
     }
 
+    /// Reads once into the spare capacity of `vec`, which must not be 0. Only a plain socket can: what TLS decrypts goes
+    /// elsewhere.
+    pub(crate) fn append_to(&mut self, vec: &mut Vec<u8>, more_follows: bool) -> Read {
+        let room = vec.capacity() - vec.len();
+        self.stream.once(room, more_follows, |stream| stream.append_to(vec))
+    }
+
     /// Reads once what will be dropped, without decrypting it.
     pub(crate) fn skip(&mut self, buffer: &mut [u8], more_follows: bool) -> Read {
         self.stream.read_once(buffer, more_follows)
@@ -194,11 +201,17 @@ impl Stream {
     /// Reads once; see [`Socket::read`].
     #[inline]
     pub(super) fn read_once(&mut self, buffer: &mut [u8], more_follows: bool) -> Read {
+        self.once(buffer.len(), more_follows, |stream| stream.read(buffer))
+    }
+
+    /// Lets `read` read at most `room` bytes, again if a signal interrupts it.
+    #[inline]
+    fn once(&mut self, room: usize, more_follows: bool, mut read: impl FnMut(&mut Self) -> io::Result<usize>) -> Read {
         loop {
-            return match self.read(buffer) {
+            return match read(self) {
                 Ok(0) => Read::Ended { drained: true },
                 Ok(count) => {
-                    let drained = cfg!(target_os = "linux") && count < buffer.len() && !more_follows;
+                    let drained = cfg!(target_os = "linux") && count < room && !more_follows;
                     Read::Bytes { count, incomplete: 0, drained }
                 }
                 Err(error) => match error.kind() {

@@ -13,9 +13,12 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
-use rustix::net::{RecvFlags, SendFlags};
 #[cfg(not(windows))]
 use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    buffer::spare_capacity,
+    net::{RecvFlags, SendFlags},
+};
 
 #[cfg(test)]
 use super::simulated;
@@ -112,6 +115,21 @@ impl Stream {
             Self::Tcp(stream) => Ok(rustix::net::recv(stream, buffer, RecvFlags::empty())?.0),
             #[cfg(test)]
             Self::Simulated(stream) => stream.read(buffer),
+        }
+    }
+
+    /// Reads into the spare capacity of `vec`.
+    pub(super) fn append_to(&mut self, vec: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => Ok(rustix::net::recv(stream, spare_capacity(vec), RecvFlags::empty())?.1),
+            #[cfg(test)]
+            Self::Simulated(stream) => {
+                let before = vec.len();
+                vec.resize(vec.capacity(), 0);
+                let read = stream.read(&mut vec[before..]);
+                vec.truncate(before + read.as_ref().map_or(0, |&count| count));
+                read
+            }
         }
     }
 

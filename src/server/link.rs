@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     CloseFrame, Sender,
-    reactor::{Socket, Tick},
+    reactor::{Read, Socket, Tick},
 };
 
 #[derive(Debug)]
@@ -112,6 +112,23 @@ impl Link {
         if let Some(sender) = self.sender.as_mut().filter(|sender| sender.is_open()) {
             let written = sender.close(Some(frame), self.outbox.frames(now));
             debug_assert_eq!(written, Ok(()), "our own close reasons fit");
+        }
+    }
+
+    /// Notes the result of a read.
+    pub(super) fn note_read(&mut self, read: &Read, now: Tick) {
+        match read {
+            Read::Bytes { drained, .. } => {
+                if *drained {
+                    self.readable = Readable::No;
+                }
+                self.note_received(now);
+            }
+            Read::Blocked => self.readable = Readable::No,
+            Read::Ended { drained: true } => (self.readable, self.read_closed) = (Readable::No, true),
+            Read::Ended { drained: false } | Read::Failed(_) => {}
+            #[cfg(feature = "tls")]
+            Read::Alerted(_) | Read::Plain { .. } => {}
         }
     }
 

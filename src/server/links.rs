@@ -148,22 +148,26 @@ impl Links {
         } else {
             link.socket.read(buffer, more_follows, &mut self.buffers)
         };
-        match read {
-            Read::Bytes { drained, .. } => {
-                if drained {
-                    link.readable = Readable::No;
-                }
-                link.note_received(now);
-            }
-            Read::Blocked => link.readable = Readable::No,
-            Read::Ended { drained: true } => (link.readable, link.read_closed) = (Readable::No, true),
-            Read::Ended { drained: false } | Read::Failed(_) => {}
-            #[cfg(feature = "tls")]
-            Read::Alerted(_) | Read::Plain { .. } => {}
-        }
+        link.note_read(&read, now);
         if !self.buffers.unsent().is_empty() {
             self.send_unsent(key, now);
         }
+        read
+    }
+
+    /// Returns whether what a connection sends may be read where its receiver wants it.
+    pub(super) fn reads_anywhere(&self, key: Key) -> bool {
+        self.slots.get(key).is_some_and(|link| !link.socket.is_tls() && !link.state().is_over())
+    }
+
+    /// Reads once from a connection that [`reads_anywhere`](Self::reads_anywhere) into the spare capacity of `vec`.
+    pub(super) fn append_to(&mut self, key: Key, vec: &mut Vec<u8>, now: Tick) -> Read {
+        let Some(link) = self.slots.get_mut(key).filter(|link| link.readable != Readable::No) else {
+            return Read::Blocked;
+        };
+        let more_follows = link.read_closed || link.readable == Readable::UntilBlocked;
+        let read = link.socket.append_to(vec, more_follows);
+        link.note_read(&read, now);
         read
     }
 

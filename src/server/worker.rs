@@ -151,7 +151,7 @@ impl<A: App> Worker<A> {
             stash.drain(..used);
             self.keep(key, stash);
         } else {
-            let read = self.hub.links.read(key, turn.buffer, turn.now);
+            let read = self.read(key, turn);
             self.received(key, read, turn);
         }
         self.hub.uncork(key);
@@ -160,6 +160,22 @@ impl<A: App> Worker<A> {
             self.bound_memory();
         }
         self.schedule(key);
+    }
+
+    /// Reads once: into the buffer of an unfinished message if that has room, else into the worker's. The count is that
+    /// of the bytes in the worker's buffer.
+    fn read(&mut self, key: Key, turn: &mut Turn<'_>) -> Read {
+        let Self { hub, inbound, .. } = self;
+        if let Input::Frames { receiver, .. } = &mut inbound[Self::slot(key)].input
+            && hub.links.reads_anywhere(key)
+            && let Some(mut room) = receiver.room(turn.buffer)
+        {
+            return match hub.links.append_to(key, room.vec(), turn.now) {
+                Read::Bytes { drained, incomplete, .. } => Read::Bytes { count: room.finish(), incomplete, drained },
+                read => read,
+            };
+        }
+        hub.links.read(key, turn.buffer, turn.now)
     }
 
     /// Handles the result of a read.
@@ -171,7 +187,8 @@ impl<A: App> Worker<A> {
                 }
                 self.inbound[Self::slot(key)].set_incomplete(incomplete);
                 if count == 0 {
-                    self.note_unfinished(key, false);
+                    // TLS may have kept all bytes; or all are in the buffer of a message, which may be whole.
+                    self.frames(key, &mut []);
                 } else {
                     let used = self.process(key, &mut turn.buffer[..count]);
                     if used < count {

@@ -261,3 +261,22 @@ fn keepalive_deadlines() {
     endless.closing(start);
     assert_eq!(endless.overdue(start + 1_000_000 * second), None);
 }
+
+#[test]
+fn a_large_message_is_read_into_its_own_buffer_and_followed_by_replies() {
+    let payload: Vec<u8> = (0..50_000_u32).map(|at| (at / 7) as u8).collect();
+    let wire = frames(Role::Server, &[(0x82, &payload), (0x89, b"!")]);
+    let mut driver = server();
+    let mut buffer = vec![0; 30_000];
+    buffer.copy_from_slice(&wire[..30_000]);
+    let (mut events, mut outgoing) = driver.receive(&mut buffer);
+    assert_eq!(events.next_event(&mut outgoing), Ok(None));
+    let mut room = driver.room(&mut buffer).expect("20,000 bytes are missing");
+    room.vec().extend_from_slice(&wire[30_000..]);
+    let after = room.finish();
+    let (mut events, mut outgoing) = driver.receive(&mut buffer[..after]);
+    assert!(events.next_event(&mut outgoing) == Ok(Some(Event::Binary(&payload))));
+    assert_eq!(events.next_event(&mut outgoing), Ok(Some(Event::Ping(b"!"))));
+    assert_eq!(events.next_event(&mut outgoing), Ok(None));
+    assert_eq!(driver.output(), frame(Role::Client, 0x8A, b"!"));
+}

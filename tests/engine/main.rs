@@ -25,6 +25,7 @@ mod fragmentation;
 mod frames;
 mod heads;
 mod pieces;
+mod rooms;
 mod sending;
 mod server_handshake;
 mod text;

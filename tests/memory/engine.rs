@@ -105,6 +105,44 @@ fn an_unfinished_message_has_at_most_twice_the_room_that_its_bytes_need() {
 }
 
 #[test]
+fn a_message_that_is_read_into_its_own_buffer_has_no_more_room_and_one_copy() {
+    for (length, read) in [(300_000, 5_000), (300_000, 100_000), (1 << 20, 16 << 10), (64 << 10, 32 << 10)] {
+        let wire = frame(Role::Server, 0x82, &vec![b'x'; length]);
+        let before = live();
+        let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+        let mut buffer = vec![0; read];
+        let (mut rest, mut lent, mut messages) = (wire.as_slice(), 0, 0);
+        while !rest.is_empty() {
+            let mut events = match server.room(&mut buffer) {
+                Some(mut room) => {
+                    let vec = room.vec();
+                    let (now, later) = rest.split_at(read.min(vec.capacity() - vec.len()).min(rest.len()));
+                    assert!(vec.len() + now.len() <= vec.capacity() && !now.is_empty());
+                    vec.extend_from_slice(now);
+                    lent += now.len();
+                    rest = later;
+                    room.receive()
+                }
+                None => {
+                    let (now, later) = rest.split_at(read.min(rest.len()));
+                    buffer[..now.len()].copy_from_slice(now);
+                    rest = later;
+                    server.receive(&mut buffer[..now.len()])
+                }
+            };
+            while let Some(event) = events.next_event().expect("valid frames") {
+                assert!(matches!(event, Event::Binary(payload) if payload.len() == length));
+                messages += 1;
+            }
+            drop(events);
+            let (kept, arrived) = (live() - before - read as isize, wire.len() - rest.len());
+            assert!(kept <= 2 * arrived as isize + 500, "{length}, reads of {read}: {kept} of {arrived}");
+        }
+        assert!(messages == 1 && lent >= length - read - (4 << 10), "{length}, reads of {read}: {lent}");
+    }
+}
+
+#[test]
 fn a_connection_that_is_idle_again_has_freed_all_memory() {
     let before = live();
     let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);

@@ -52,6 +52,23 @@ fn fragments_come_back_as_one_message_with_a_ping_between_them() {
 }
 
 #[test]
+fn large_messages_that_are_not_compressed_come_back_and_so_does_what_follows_at_once() {
+    let server = serve(config(), Service::echo());
+    let mut client = server.client();
+    for length in [100_000, 131_072, 150_000, 300_001, 1 << 20] {
+        let large: Vec<u8> = (0..length).map(|at: u32| (at % 253) as u8).collect();
+        client.send_binary_uncompressed(&large).unwrap();
+        assert!(client.receive().unwrap() == Received::Binary(large.clone()), "the echo of {length} differs");
+        client.send_binary_uncompressed(&large).unwrap();
+        client.ping(b"after").unwrap();
+        client.send_text("small").unwrap();
+        assert!(client.receive().unwrap() == Received::Binary(large), "the echo of {length} differs");
+        assert_eq!(client.receive().unwrap(), Received::Pong(b"after".to_vec()), "{length}");
+        expect_text(&mut client, "small");
+    }
+}
+
+#[test]
 fn many_messages_in_one_write_come_back_in_order() {
     // More than the 1,024 events of a turn, and more than one read buffer.
     let server = serve(config(), Service::echo());

@@ -92,8 +92,17 @@ fn ours(block: &Rc<Block>, read_bytes: usize) -> Work {
         let buffer = buffer.moved();
         let (mut received, mut bytes) = (0, 0);
         while received < frames {
-            let read = wire.read_into(buffer);
-            let mut events = connection.receiver.receive(&mut buffer[..read]);
+            let receiver = &mut connection.receiver;
+            let mut events = match receiver.room(buffer) {
+                Some(mut room) => {
+                    wire.append_to(room.vec());
+                    room.receive()
+                }
+                None => {
+                    let read = wire.read_into(buffer);
+                    receiver.receive(&mut buffer[..read])
+                }
+            };
             while let Some(event) = events.next_event()? {
                 bytes += match event {
                     Event::Text(text) => black_box(text).len(),

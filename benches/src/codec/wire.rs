@@ -57,6 +57,19 @@ impl Wire {
         filled
     }
 
+    /// Appends the next bytes to `vec`, at most as many as its spare capacity, as a read would.
+    pub fn append_to(&mut self, vec: &mut Vec<u8>) {
+        let mut left = (vec.capacity() - vec.len()).min(self.read_bytes);
+        while left > 0 {
+            let piece = self.next_piece(left);
+            if piece.is_empty() {
+                break;
+            }
+            left -= piece.len();
+            vec.extend_from_slice(piece);
+        }
+    }
+
     /// Returns the number of all bytes written so far.
     #[must_use]
     pub fn total_written(&self) -> u64 {

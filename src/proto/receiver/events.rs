@@ -166,7 +166,7 @@ impl<'r, 'b> Events<'r, 'b> {
             if !self.receiver.is_open() {
                 self.input = &mut [];
             }
-            if (self.input.is_empty() && !self.receiver.is_paused()) || self.work >= self.max_work {
+            if (self.input.is_empty() && !self.receiver.has_work()) || self.work >= self.max_work {
                 return Ok(None);
             }
             let found = match core::mem::take(&mut self.receiver.unfinished) {

@@ -8,10 +8,11 @@
 
 mod events;
 mod inflate;
+mod room;
 
 use alloc::{boxed::Box, vec::Vec};
 
-pub use self::events::Events;
+pub use self::{events::Events, room::Room};
 use super::{
     CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MessageKind, ProtocolError, Role,
     deflate::Inflating,
@@ -80,7 +81,7 @@ impl<'a> Event<'a> {
 
 /// The receiving half of a [`Connection`](crate::Connection).
 ///
-/// - From the network: [`receive`](Self::receive).
+/// - From the network: [`receive`](Self::receive), and [`room`](Self::room) for large messages.
 /// - Commands: [`fail`](Self::fail).
 /// - Getters: [`is_open`](Self::is_open), [`has_failed`](Self::has_failed), [`has_unfinished`](Self::has_unfinished),
 ///   [`is_paused`](Self::is_paused), [`buffered_bytes`](Self::buffered_bytes),
@@ -267,6 +268,11 @@ impl Receiver {
         self.state = self.state.on(input);
         self.header_len = 0;
         self.unfinished = Unfinished::Nothing;
+    }
+
+    /// Returns whether there is work without further bytes.
+    fn has_work(&self) -> bool {
+        self.is_paused() || self.message().is_some_and(PartialMessage::has_whole_frame)
     }
 
     /// Returns the unfinished message.
