@@ -51,7 +51,7 @@ impl Service {
         let tls = match options.tls.source(&options.listen, kept) {
             Some(source) => {
                 let is_own = matches!(source, Source::SelfSigned(_));
-                let reloader = source.load(SystemTime::now())?;
+                let reloader = source.load_first(SystemTime::now())?;
                 if let Some((_, certificate)) = reloader.in_use().certificates.first().filter(|_| is_own) {
                     notes.push(format!("self-signed certificate, SHA-256 {}", certificate.fingerprint()));
                     notes.push(
