@@ -81,6 +81,7 @@
 An [`App`] accepts or rejects connections and handles their messages. [`Server::start`] makes one `App` per worker.
 
 ```rust,no_run
+use std::convert::Infallible;
 use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
 
 /// Sends each message to all connections.
@@ -88,6 +89,7 @@ struct Lobby;
 
 impl App for Lobby {
     type Peer = ();
+    type Told = Infallible; // nothing from other threads
 
     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
         verdict.accept(()); // or reject; now or later, from any thread
