@@ -9,15 +9,10 @@
 //! read, which are written before the next read. Timeouts: 10 s for the request head, 30 s for a write, 1 s for the
 //! peer to end TCP. An idle WebSocket stays open; a public server would send Pings and close it if no Pong comes.
 
-use std::{convert::Infallible, env, io, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, convert::Infallible, env, error::Error, io, sync::LazyLock, time::Duration};
 
 use hyper::{
-    Request, Response, StatusCode, Version,
-    body::Incoming,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, UPGRADE},
-    server::conn::http1,
-    service::service_fn,
-    upgrade::Upgraded,
+    Request, Response, StatusCode, Version, body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use switchboard::{
@@ -60,8 +55,8 @@ async fn main() -> io::Result<()> {
 async fn respond(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
     let response = match request.uri().path() {
         "/ws" => upgrade(request),
-        "/" => Response::builder().body("The WebSocket is at /ws.\n".to_owned()),
-        _ => Response::builder().status(StatusCode::NOT_FOUND).body("Not found.\n".to_owned()),
+        "/" => write(200, [], "The WebSocket is at /ws.\n"),
+        _ => write(404, [], "Not found.\n"),
     };
     Ok(response.unwrap_or_else(|error| {
         let mut response = Response::new(error.to_string());
@@ -71,29 +66,18 @@ async fn respond(request: Request<Incoming>) -> Result<Response<String>, Infalli
 }
 
 /// Checks the handshake that hyper has read. Returns the response that opens or refuses the connection.
-fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<String>> {
+fn upgrade(mut request: Request<Incoming>) -> Result<Response<String>, Box<dyn Error>> {
     let version = if request.version() == Version::HTTP_11 { HttpVersion::Http11 } else { HttpVersion::Http10 };
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let handshake = match ServerHandshake::from_parts(request.method().as_str(), version, headers) {
-        Ok(handshake) => handshake,
+        Ok(handshake) => handshake.with_deflate(&DEFLATE),
         Err(error) => {
             let refusal = Rejection::from(&error);
-            let response = Response::builder().status(refusal.status());
-            let response = refusal.headers().fold(response, |response, (name, value)| response.header(name, &*value));
-            return response.body(refusal.text().to_owned());
+            return write(refusal.status(), refusal.headers(), refusal.text());
         }
     };
     // A server that identifies users by cookies must check `handshake.origin()` here.
-
-    let handshake = handshake.with_deflate(&DEFLATE);
-    let mut response = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(UPGRADE, "websocket")
-        .header(CONNECTION, "Upgrade")
-        .header(SEC_WEBSOCKET_ACCEPT, handshake.accept_key());
-    if let Some(agreed) = handshake.deflate() {
-        response = response.header(SEC_WEBSOCKET_EXTENSIONS, agreed.to_string());
-    }
+    let response = write(101, handshake.response_headers(None)?, "")?;
     let host = handshake.host().to_owned();
     let connection = handshake.into_connection(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);
     // The upgrade completes after hyper has written the response, so another task awaits it.
@@ -107,7 +91,17 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
             eprintln!("{host}: {error}");
         }
     });
-    response.body(String::new())
+    Ok(response)
+}
+
+fn write<'a>(
+    status: u16,
+    headers: impl IntoIterator<Item = (&'a str, Cow<'a, str>)>,
+    body: &str,
+) -> Result<Response<String>, Box<dyn Error>> {
+    let response = Response::builder().status(status);
+    let response = headers.into_iter().fold(response, |response, (name, value)| response.header(name, &*value));
+    Ok(response.body(body.to_owned())?)
 }
 
 /// Serves the open connection up to the end of TCP. The first read returns bytes that hyper has read after the request.

@@ -337,6 +337,38 @@ fn an_acceptance_is_written_exactly() {
     assert_eq!(full, Ok(format!("{plain}{more}\r\n")));
 }
 
+/// The order of preference is the server's: each row is what it supports, and what it chooses of `chat, superchat`.
+#[test]
+fn of_the_subprotocols_that_both_know_the_servers_first_is_chosen() {
+    let rows: &[(&[&str], Option<&str>)] = &[
+        (&["superchat", "chat"], Some("superchat")),
+        (&["chat", "superchat"], Some("chat")),
+        (&["mqtt", "superchat"], Some("superchat")),
+        (&["mqtt"], None),
+        (&["Chat", "chat ", "chat, superchat", ""], None),
+        (&[], None),
+    ];
+    for (supported, chosen) in rows {
+        let handshake = checked(REQUEST, REQUEST.len()).unwrap();
+        assert_eq!(handshake.choose(supported), *chosen, "{supported:?}");
+        assert!(handshake.response_headers(*chosen).is_ok(), "{supported:?}");
+    }
+    let none = checked(&REQUEST.replace("Sec-WebSocket-Protocol: chat, superchat\r\n", ""), 1).unwrap();
+    assert_eq!(none.choose(&["chat", ""]), None);
+}
+
+#[test]
+fn the_header_fields_for_another_http_library_are_those_of_the_written_response() {
+    for subprotocol in [None, Some("chat"), Some("mqtt")] {
+        let handshake = checked(REQUEST, REQUEST.len()).unwrap();
+        let listed = handshake.response_headers(subprotocol).map(|fields| {
+            let lines: String = fields.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n")
+        });
+        assert_eq!(listed, accept(subprotocol, &[]), "{subprotocol:?}");
+    }
+}
+
 #[test]
 fn an_acceptance_holds_nothing_that_was_not_offered_or_breaks_out_of_its_line() {
     for name in ["mqtt", "Chat", "", "chat, superchat", "chat\r\nX: y"] {

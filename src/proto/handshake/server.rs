@@ -4,7 +4,11 @@
 
 #[cfg(feature = "deflate")]
 use alloc::string::ToString as _;
-use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use alloc::{
+    borrow::{Cow, ToOwned},
+    string::String,
+    vec::Vec,
+};
 
 use super::{
     ExtensionOffer, HandshakeError, HttpVersion, InvalidHeader, RequestHead, key,
@@ -146,6 +150,40 @@ impl ServerHandshake {
         &self.subprotocols
     }
 
+    /// Chooses a subprotocol: the first of `supported` that the client offers; `None` if it offers none of them.
+    ///
+    /// The order is the server's, as in most servers, because [§4.2.2] leaves the choice to the server, which knows what
+    /// it serves best and what it keeps for old clients only. For the client's order, search
+    /// [`subprotocols`](Self::subprotocols). Names differ if their case does.
+    ///
+    /// [§4.2.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    ///
+    /// ```rust
+    /// use switchboard::{HandshakeError, HttpVersion, ServerHandshake};
+    ///
+    /// let headers: [(&str, &[u8]); 6] = [
+    ///     ("host", b"example.com"),
+    ///     ("upgrade", b"websocket"),
+    ///     ("connection", b"upgrade"),
+    ///     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    ///     ("sec-websocket-version", b"13"),
+    ///     ("sec-websocket-protocol", b"chat.v1, chat.v2"),
+    /// ];
+    /// let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, headers)?;
+    /// assert_eq!(handshake.choose(&["chat.v3", "chat.v2", "chat.v1"]), Some("chat.v2"));
+    /// assert_eq!(handshake.choose(&["mqtt"]), None);
+    /// # Ok::<(), HandshakeError>(())
+    /// ```
+    #[must_use]
+    pub fn choose<'a>(&self, supported: &[&'a str]) -> Option<&'a str> {
+        supported.iter().copied().find(|name| self.offers(name))
+    }
+
+    /// Returns whether the client offers this subprotocol.
+    fn offers(&self, subprotocol: &str) -> bool {
+        self.subprotocols.iter().any(|offered| offered == subprotocol)
+    }
+
     /// Returns the extensions that the client offers, in its order of preference.
     #[must_use]
     pub fn extensions(&self) -> &[ExtensionOffer] {
@@ -165,22 +203,70 @@ impl ServerHandshake {
 
     /// Returns the parameters of permessage-deflate, if it was negotiated.
     ///
-    /// Their `Display` form is the value of `Sec-WebSocket-Extensions`, for callers that do not use
-    /// [`accept`](Self::accept).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&DeflateParams> {
         self.deflate.as_ref().map(DeflateAgreement::params)
     }
 
-    /// Returns the open connection, for callers that write the response 101 without [`accept`](Self::accept).
+    /// Returns the header fields of the response 101, for callers that write it with another HTTP library
+    /// ([§4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2)).
+    ///
+    /// Together with [`into_connection`](Self::into_connection) it replaces [`accept`](Self::accept). Call
+    /// `with_deflate` before it, because permessage-deflate has a field here.
+    ///
+    /// # Errors
+    /// [`InvalidHeader::Subprotocol`] if the client did not offer the subprotocol. One that [`choose`](Self::choose)
+    /// has returned cannot fail.
+    ///
+    /// ```rust
+    /// # use switchboard::{HttpVersion, ServerHandshake};
+    /// # let headers: [(&str, &[u8]); 6] = [
+    /// #     ("host", b"example.com"),
+    /// #     ("upgrade", b"websocket"),
+    /// #     ("connection", b"upgrade"),
+    /// #     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    /// #     ("sec-websocket-version", b"13"),
+    /// #     ("sec-websocket-protocol", b"chat"),
+    /// # ];
+    /// # let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, headers)?;
+    /// let mut response = String::from("HTTP/1.1 101 Switching Protocols\r\n");
+    /// for (name, value) in handshake.response_headers(handshake.choose(&["chat"]))? {
+    ///     response += &format!("{name}: {value}\r\n");
+    /// }
+    /// assert_eq!(response, "HTTP/1.1 101 Switching Protocols\r\n\
+    ///     Upgrade: websocket\r\n\
+    ///     Connection: Upgrade\r\n\
+    ///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+    ///     Sec-WebSocket-Protocol: chat\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn response_headers<'a>(
+        &'a self,
+        subprotocol: Option<&'a str>,
+    ) -> Result<impl Iterator<Item = (&'a str, Cow<'a, str>)>, InvalidHeader> {
+        if let Some(chosen) = subprotocol
+            && !self.offers(chosen)
+        {
+            return Err(InvalidHeader::Subprotocol(chosen.to_owned()));
+        }
+        let upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", &self.accept_key)];
+        let fields = upgrade.into_iter().chain(subprotocol.map(|chosen| ("Sec-WebSocket-Protocol", chosen)));
+        let fields = fields.map(|(name, value)| (name, Cow::Borrowed(value)));
+        #[cfg(feature = "deflate")]
+        let fields =
+            fields.chain(self.deflate().map(|params| ("Sec-WebSocket-Extensions", Cow::Owned(params.to_string()))));
+        Ok(fields)
+    }
+
+    /// Returns the open connection, for callers that write the response 101 without [`accept`](Self::accept), by
+    /// [`response_headers`](Self::response_headers).
     #[must_use]
     pub fn into_connection(self, limits: Limits, delivery: Delivery) -> Connection {
         Connection::server(limits, delivery).with(self.deflate)
     }
 
-    /// Returns the value of `Sec-WebSocket-Accept`, for callers that write the response 101 without
-    /// [`accept`](Self::accept), and then call [`into_connection`](Self::into_connection).
+    /// Returns the value of `Sec-WebSocket-Accept`, which [`response_headers`](Self::response_headers) contains.
     #[must_use]
     pub fn accept_key(&self) -> &str {
         &self.accept_key
@@ -216,22 +302,11 @@ impl ServerHandshake {
         delivery: Delivery,
         out: &mut Vec<u8>,
     ) -> Result<Connection, InvalidHeader> {
-        if let Some(chosen) = subprotocol
-            && !self.subprotocols.iter().any(|offered| offered == chosen)
-        {
-            return Err(InvalidHeader::Subprotocol(chosen.to_owned()));
-        }
+        let fields = self.response_headers(subprotocol)?;
         check_added(headers)?;
         status_line(101, out);
-        header_line("Upgrade", "websocket", out);
-        header_line("Connection", "Upgrade", out);
-        header_line("Sec-WebSocket-Accept", &self.accept_key, out);
-        if let Some(chosen) = subprotocol {
-            header_line("Sec-WebSocket-Protocol", chosen, out);
-        }
-        #[cfg(feature = "deflate")]
-        if let Some(params) = self.deflate() {
-            header_line("Sec-WebSocket-Extensions", &params.to_string(), out);
+        for (name, value) in fields {
+            header_line(name, &value, out);
         }
         for (name, value) in headers {
             header_line(name, value, out);
