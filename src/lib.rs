@@ -115,7 +115,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!
 //! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Limits`], [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
-//! - To open: [`RequestReader`] and [`ServerHandshake`] for a server, [`ClientHandshake`] for a client, [`Rejection`].
+//! - To open: [`RequestReader`], [`ServerHandshake`], [`RequestError`] and [`Rejection`] for a server,
+//!   [`ClientHandshake`] for a client.
 //! - To read plain requests on the same port: [`RequestReader`], [`BodyReader`].
 //! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
 //! - To log what a peer sent: [`Escaped`].
@@ -161,9 +162,9 @@ pub use proto::{
     Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Next, Opcode, Outgoing,
-    Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader,
-    ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake, State, Unmasked,
-    reason_phrase,
+    Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestError, RequestHead,
+    RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake, State,
+    Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

@@ -2,8 +2,8 @@
 //! each response.
 
 use switchboard::{
-    Delivery, ExtensionOffer, HandshakeError, HeadLimits, HttpVersion, InvalidHeader, Limits, Rejection, RequestReader,
-    ServerHandshake, State,
+    BodyError, Delivery, ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Limits,
+    Rejection, RequestError, RequestReader, ServerHandshake, State,
 };
 
 /// The request of §1.2.
@@ -425,6 +425,35 @@ fn each_error_is_answered_with_its_exact_status_and_fields() {
         );
         assert_eq!(written(&Rejection::from(&error)), Ok(expected), "{error:?}");
     }
+}
+
+/// Whichever way an error takes to its response, the response is the same.
+#[test]
+fn a_request_error_is_answered_as_the_error_that_it_holds() {
+    let rows: [(RequestError, Rejection, u16, String); 4] = [
+        (HeadError::Target.into(), HeadError::Target.into(), 400, format!("{}\n", HeadError::Target)),
+        (
+            BodyError::TooLong { limit: 7 }.into(),
+            BodyError::TooLong { limit: 7 }.into(),
+            413,
+            "the body is longer than 7 bytes\n".into(),
+        ),
+        (HandshakeError::Method.into(), HandshakeError::Method.into(), 405, format!("{}\n", HandshakeError::Method)),
+        // The caller's own fault: the client does not see what the caller wrote.
+        (
+            InvalidHeader::Name("secret".into()).into(),
+            InvalidHeader::Name("secret".into()).into(),
+            500,
+            "internal error\n".into(),
+        ),
+    ];
+    for (error, direct, status, text) in rows {
+        let rejection = Rejection::from(&error);
+        assert_eq!((error.status(), rejection.status(), rejection.text()), (status, status, &*text), "{error:?}");
+        assert_eq!(written(&rejection), written(&direct), "{error:?}");
+        assert!(error.headers().iter().all(|field| rejection.headers().any(|(name, value)| (name, &*value) == *field)));
+    }
+    assert_eq!(RequestError::from(HandshakeError::Method).headers(), [("Allow", "GET")]);
 }
 
 #[test]

@@ -229,7 +229,8 @@ impl Chunks {
 
 /// The body of a request is not valid (RFC 9112 §6), or exceeds a limit.
 ///
-/// `Rejection::from(&error)` makes the response: a [`Rejection`](super::Rejection).
+/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
+/// a server's other errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyError {

@@ -73,7 +73,8 @@ impl core::error::Error for HeadError {}
 
 /// A request is not a valid opening handshake (§4.2.1).
 ///
-/// `Rejection::from(&error)` makes the response: a [`Rejection`](super::Rejection).
+/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
+/// a server's other errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {

@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{BodyError, HandshakeError, HeadError, InvalidHeader, values::is_token};
+use super::{InvalidHeader, RequestError, values::is_token};
 
 /// A response that opens no connection, to a handshake or to any other request.
 ///
@@ -112,22 +112,18 @@ impl Rejection {
     }
 }
 
-impl From<&HandshakeError> for Rejection {
-    fn from(error: &HandshakeError) -> Self {
-        let rejection = Self::new(error.status()).body(error.to_string() + "\n");
+/// The response to an error of a request: a [`RequestError`], or any error that converts into one.
+impl<E: Into<RequestError>> From<E> for Rejection {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let body = match error {
+            RequestError::Response(_) => Cow::Borrowed("internal error\n"),
+            RequestError::Head(_) | RequestError::Body(_) | RequestError::Handshake(_) => {
+                Cow::Owned(error.to_string() + "\n")
+            }
+        };
+        let rejection = Self::new(error.status()).body(body);
         error.headers().iter().fold(rejection, |rejection, &(name, value)| rejection.header(name, value))
-    }
-}
-
-impl From<&HeadError> for Rejection {
-    fn from(error: &HeadError) -> Self {
-        Self::new(error.status()).body(error.to_string() + "\n")
-    }
-}
-
-impl From<&BodyError> for Rejection {
-    fn from(error: &BodyError) -> Self {
-        Self::new(error.status()).body(error.to_string() + "\n")
     }
 }
 
