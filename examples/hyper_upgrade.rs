@@ -16,7 +16,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use switchboard::{
-    Connection, Deflate, Delivery, Driver, Event, HttpVersion, Limits, Next, Rejection, SendError, ServerHandshake,
+    Connection, Deflate, Delivery, Driver, HttpVersion, Limits, Next, Rejection, SendError, ServerHandshake,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -73,7 +73,7 @@ fn upgrade(mut request: Request<Incoming>) -> Result<Response<String>, Box<dyn E
         Ok(handshake) => handshake.with_deflate(&DEFLATE),
         Err(error) => {
             let refusal = Rejection::from(&error);
-            return write(refusal.status(), refusal.headers(), refusal.text());
+            return write(refusal.status(), refusal.headers(), refusal.body_text());
         }
     };
     // A server that identifies users by cookies must check `handshake.origin()` here.
@@ -134,10 +134,8 @@ fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
     let (mut events, mut outgoing) = driver.receive(bytes);
     // After a violation the driver has sent a Close, and there are no events.
     while let Ok(Some(event)) = events.next_event(&mut outgoing) {
-        match event {
-            Event::Text(text) => outgoing.text(text)?,
-            Event::Binary(payload) => outgoing.binary(payload)?,
-            _ => {}
+        if let Some(message) = event.message() {
+            outgoing.message(message)?;
         }
     }
     Ok(())

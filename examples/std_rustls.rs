@@ -25,7 +25,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use switchboard::{
-    Connection, Delivery, Driver, Event, HeadLimits, Limits, Next, Rejection, RequestError, RequestReader, SendError,
+    Connection, Delivery, Driver, HeadLimits, Limits, Next, Rejection, RequestError, RequestReader, SendError,
     ServerHandshake,
 };
 
@@ -133,10 +133,8 @@ fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
     let (mut events, mut outgoing) = driver.receive(bytes);
     // After a violation the driver has sent a Close, and there are no events.
     while let Ok(Some(event)) = events.next_event(&mut outgoing) {
-        match event {
-            Event::Text(text) => outgoing.text(text)?,
-            Event::Binary(payload) => outgoing.binary(payload)?,
-            _ => {}
+        if let Some(message) = event.message() {
+            outgoing.message(message)?;
         }
     }
     Ok(())

@@ -19,8 +19,8 @@ use std::{
 };
 
 use switchboard::{
-    CloseCode, CloseFrame, Connection, Delivery, Driver, Event, HeadLimits, Keepalive, Limits, Next, Overdue,
-    Rejection, RequestError, RequestReader, SendError, ServerHandshake, State,
+    CloseCode, CloseFrame, Connection, Delivery, Driver, HeadLimits, Keepalive, Limits, Next, Overdue, Rejection,
+    RequestError, RequestReader, SendError, ServerHandshake, State,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -161,10 +161,8 @@ fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
     let (mut events, mut outgoing) = driver.receive(bytes);
     // After a violation the driver has sent a Close, and there are no events.
     while let Ok(Some(event)) = events.next_event(&mut outgoing) {
-        match event {
-            Event::Text(text) => outgoing.text(text)?,
-            Event::Binary(payload) => outgoing.binary(payload)?,
-            _ => {}
+        if let Some(message) = event.message() {
+            outgoing.message(message)?;
         }
     }
     Ok(())

@@ -129,7 +129,7 @@ fn check_refused(rejection: &Rejection, status: u16, must_allow: bool) {
     match new_client(HeadLimits::default()).receive(&answer) {
         Err(ClientHandshakeError::Status { response, used }) => {
             assert_eq!(response.status(), status);
-            assert_eq!(&answer[used..], rejection.text().as_bytes());
+            assert_eq!(&answer[used..], rejection.body_text().as_bytes());
             let length = response.values("Content-Length").next().expect("Content-Length is written");
             assert_eq!(length, (answer.len() - used).to_string().as_bytes());
             assert_eq!(response.values("Allow").next().is_some(), must_allow, "405 has Allow");

@@ -33,7 +33,7 @@ pub struct Request<'a> {
 /// app has set one.
 ///
 /// A response to HEAD, and one with a status that has no body (204, 205, 304), is sent without its body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
     headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,

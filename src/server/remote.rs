@@ -40,7 +40,7 @@ impl FromStr for ConnectionId {
 }
 
 /// The error of parsing a [`ConnectionId`]: the text is not `worker.slot.generation`, three decimal numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvalidConnectionId;
 
 impl fmt::Display for InvalidConnectionId {

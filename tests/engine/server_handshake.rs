@@ -449,7 +449,7 @@ fn a_request_error_is_answered_as_the_error_that_it_holds() {
     ];
     for (error, direct, status, text) in rows {
         let rejection = Rejection::from(&error);
-        assert_eq!((error.status(), rejection.status(), rejection.text()), (status, status, &*text), "{error:?}");
+        assert_eq!((error.status(), rejection.status(), rejection.body_text()), (status, status, &*text), "{error:?}");
         assert_eq!(written(&rejection), written(&direct), "{error:?}");
         assert!(error.headers().iter().all(|field| rejection.headers().any(|(name, value)| (name, &*value) == *field)));
     }
@@ -469,7 +469,7 @@ fn a_rejection_holds_what_the_caller_chose_and_nothing_that_breaks_out_of_its_li
     assert_eq!(written(&empty).as_deref(), Ok("HTTP/1.1 204 No Content\r\nX: y\r\nConnection: close\r\n\r\n"));
     let unchanged = Rejection::new(304).header("ETag", "\"a\"").body("nor this");
     let expected = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nConnection: close\r\n\r\n";
-    assert_eq!((written(&unchanged).as_deref(), unchanged.text()), (Ok(expected), ""));
+    assert_eq!((written(&unchanged).as_deref(), unchanged.body_text()), (Ok(expected), ""));
     let reset = "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert_eq!(written(&Rejection::new(205).body("nor this")).as_deref(), Ok(reset));
     // RFC 9110 §9.3.2: HEAD gets the fields of the response to a GET, without the body.

@@ -231,7 +231,7 @@ impl Chunks {
 ///
 /// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
 /// a server's other errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BodyError {
     /// There are several Content-Length fields, or one is not a number (RFC 9112 §6.3).

@@ -7,7 +7,7 @@ use super::ResponseHead;
 use crate::proto::Escaped;
 
 /// The head of an HTTP/1.1 message is not valid (RFC 9112), or exceeds a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
     /// The first line alone is longer than the limit of the head.
@@ -75,7 +75,7 @@ impl core::error::Error for HeadError {}
 ///
 /// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
 /// a server's other errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeError {
     /// The method is not GET.
@@ -152,7 +152,7 @@ impl fmt::Display for HandshakeError {
 impl core::error::Error for HandshakeError {}
 
 /// The caller supplied a header field, status or target that must not be written. Nothing was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidHeader {
     /// The name is not a token (RFC 9110 §5.1).
@@ -193,7 +193,7 @@ impl fmt::Display for InvalidHeader {
 impl core::error::Error for InvalidHeader {}
 
 /// The server's response does not open the connection (§4.1).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientHandshakeError {
     /// The head of the response is not valid, or exceeds a limit.
@@ -234,7 +234,7 @@ pub enum ClientHandshakeError {
 
 /// The server's response to an offer of permessage-deflate is not valid
 /// ([RFC 7692 §7.1](https://www.rfc-editor.org/rfc/rfc7692#section-7.1)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeflateResponseError {
     /// RFC 7692 does not define the parameter.

@@ -31,7 +31,7 @@ use super::{BodyError, HandshakeError, HeadError, InvalidHeader};
 /// assert!(out.starts_with(b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\n"));
 /// # Ok::<(), switchboard::InvalidHeader>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The head is not valid, or exceeds a limit.
