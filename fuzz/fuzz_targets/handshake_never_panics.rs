@@ -100,7 +100,7 @@ fn check_accepted(head: &RequestHead, handshake: ServerHandshake) {
     assert_eq!(only("Sec-WebSocket-Version"), b"13");
     let key = only("Sec-WebSocket-Key");
     let subprotocols = handshake.subprotocols().to_vec();
-    let accept_key = handshake.accept_key().to_owned();
+    let accept_key = handshake.accept_key().expect("a GET has a key").to_owned();
     assert_eq!(STANDARD.decode(&accept_key).map(|hash| hash.len()), Ok(20), "a SHA-1");
 
     let mut answer = Vec::new();

@@ -12,6 +12,7 @@
 //! | `error.rs` | the errors of heads and handshakes, and the status for each |
 //! | `request_error.rs` | all of them for a server, in one type |
 //! | `response.rs` | writes the head of a response |
+//! | `fields.rs` | §4.2.1: the header fields of a client's handshake, sorted |
 //! | `server.rs` | §4.2: the server's side |
 //! | `client.rs` | §4.1: the client's side |
 //!
@@ -21,6 +22,7 @@ mod body;
 mod client;
 mod deflate;
 mod error;
+mod fields;
 mod head;
 mod key;
 mod request_error;

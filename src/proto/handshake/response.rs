@@ -76,6 +76,13 @@ impl Rejection {
             .chain([("Connection", Cow::Borrowed(connection))])
     }
 
+    /// Returns the header fields for a response of HTTP/2 or HTTP/3, which must have none that concern the connection
+    /// (RFC 9113 §8.2.2).
+    pub fn http2_headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let of_connection = |name: &str| ["connection", "upgrade"].iter().any(|own| name.eq_ignore_ascii_case(own));
+        self.headers().filter(move |(name, _)| !of_connection(name))
+    }
+
     /// Returns the body that is written; empty if the status has none: 204, 205 or 304 (RFC 9110 §15).
     #[must_use]
     pub fn body_text(&self) -> &str {
