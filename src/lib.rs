@@ -15,6 +15,7 @@
 //! | (none) | the engine: `no_std` with `alloc` | always |
 //! | `std` | the std parts of the dependencies; UTF-8 checks then use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
+//! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
 //! | `client` | the module `client`; implies `std` | yes |
 //! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
@@ -128,7 +129,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 #![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`].")]
 //!
 //! The repository's `examples/` hold whole programs: on threads and on tokio, both also with TLS by rustls, and
-//! behind an upgrade by hyper.
+//! behind hyper, in HTTP/1.1 and in HTTP/2.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692

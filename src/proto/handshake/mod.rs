@@ -15,6 +15,7 @@
 //! | `fields.rs` | §4.2.1: the header fields of a client's handshake, sorted |
 //! | `server.rs` | §4.2: the server's side |
 //! | `client.rs` | §4.1: the client's side |
+//! | `http_types.rs` | the server's side in the types of the crate `http`, with the feature of that name |
 //!
 //! [§4]: https://www.rfc-editor.org/rfc/rfc6455#section-4
 
@@ -24,6 +25,8 @@ mod deflate;
 mod error;
 mod fields;
 mod head;
+#[cfg(feature = "http")]
+mod http_types;
 mod key;
 mod request_error;
 mod response;

@@ -104,6 +104,17 @@ impl Rejection {
     /// # Errors
     /// [`InvalidHeader`] if the status or a header field must not be written. Nothing is appended.
     pub fn write_head(&self, out: &mut Vec<u8>) -> Result<(), InvalidHeader> {
+        self.check()?;
+        status_line(self.status, out);
+        for (name, value) in self.headers() {
+            header_line(name, &value, out);
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Checks the status and the caller's header fields.
+    pub(super) fn check(&self) -> Result<(), InvalidHeader> {
         if !(200..=599).contains(&self.status) {
             return Err(InvalidHeader::Status(self.status));
         }
@@ -116,11 +127,6 @@ impl Rejection {
                 return Err(InvalidHeader::Reserved(name.to_string()));
             }
         }
-        status_line(self.status, out);
-        for (name, value) in self.headers() {
-            header_line(name, &value, out);
-        }
-        out.extend_from_slice(b"\r\n");
         Ok(())
     }
 }
