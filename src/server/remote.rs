@@ -134,7 +134,7 @@ impl Remote {
         Batch { remote: self.clone(), workers: self.0.iter().map(|_| (Vec::new(), 0)).collect() }
     }
 
-    /// Publishes a message to all subscribers of `topic`: a [`Message`](super::Message) or a [`Prepared`] one.
+    /// Publishes a message to all subscribers of `topic`: a [`Message`](crate::Message) or a [`Prepared`] one.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) {
         self.publish_everywhere(topic, message.into(), None);
     }
