@@ -89,9 +89,11 @@ impl App for Chat {
             );
         }
         let credential = credentials::presented(handshake.request, site, origin_kind);
-        let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
         let plain = Acceptance::default();
-        let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
+        let acceptance = match handshake.websocket.choose(&[SUBPROTOCOL]) {
+            Some(name) => plain.subprotocol(name),
+            None => plain,
+        };
         let address = address_of(handshake.request, handshake.peer.ip(), &self.config.trusted_proxies);
         verdict.accept_with(acceptance.counted_as(address), Peer::new(credential, address_key(address)));
     }

@@ -12,7 +12,7 @@ use super::page;
 use crate::{App, Context, Handshake, Message, OriginPolicy, Request, Responder, Verdict};
 
 /// The connections that receive a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Audience {
     /// All connections, the sender's too.

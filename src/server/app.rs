@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use super::{ConnectionId, Context, Request, Responder, Verdict};
-use crate::{CloseCode, MessageKind, Prepared, ProtocolError, Remote, RequestHead, ServerHandshake};
+use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandshake};
 
 /// A service: one value per worker, used by that worker's thread alone.
 ///
@@ -91,50 +91,6 @@ pub trait App: Sized {
     }
 }
 
-/// A message, received or to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Bytes.
-    Binary(&'a [u8]),
-}
-
-impl<'a> Message<'a> {
-    /// Returns the kind: text or binary.
-    #[must_use]
-    pub fn kind(self) -> MessageKind {
-        match self {
-            Self::Text(_) => MessageKind::Text,
-            Self::Binary(_) => MessageKind::Binary,
-        }
-    }
-
-    /// Returns the bytes; of a text, its UTF-8.
-    #[must_use]
-    pub fn payload(self) -> &'a [u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Binary(bytes) => bytes,
-        }
-    }
-
-    /// Encodes the message once, to be sent to many connections.
-    #[must_use]
-    pub fn prepared(self) -> Prepared {
-        match self {
-            Self::Text(text) => Prepared::text(text),
-            Self::Binary(bytes) => Prepared::binary(bytes),
-        }
-    }
-}
-
-impl From<Message<'_>> for Prepared {
-    fn from(message: Message<'_>) -> Self {
-        message.prepared()
-    }
-}
-
 /// A valid opening handshake, for [`App::accept`].
 #[derive(Debug)]
 #[non_exhaustive]
@@ -155,7 +111,7 @@ pub struct Handshake<'a> {
 }
 
 /// How a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum End {
     /// The closing handshake was completed.

@@ -112,7 +112,7 @@ pub struct Config {
 }
 
 /// How to treat a subscriber that does not read as fast as others publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SlowSubscriber {
     /// Fail its connection with 1008 ([`End::TooSlow`](super::End::TooSlow)).

@@ -20,7 +20,7 @@ pub struct Responder(Option<Box<dyn Deliver>>);
 pub struct Verdict<P: Send + 'static>(Option<(Arc<dyn DecisionMailbox<P>>, Key)>);
 
 /// How a handshake is accepted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Acceptance {
     /// The chosen subprotocol, one of those that the client offered.

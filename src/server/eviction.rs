@@ -220,11 +220,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::{
-        super::{Config, Message, Remote, addresses::Addresses, hub::Hub},
+        super::{Config, Remote, addresses::Addresses, hub::Hub},
         *,
     };
     use crate::{
-        CloseCode, CloseFrame, Connection, Delivery, Event, Limits, MaskingKey, Prepared,
+        CloseCode, CloseFrame, Connection, Delivery, Event, Limits, MaskingKey, Message, Prepared,
         reactor::{
             Clock,
             simulated::{Network, Peer, SECOND, Wire, pair},

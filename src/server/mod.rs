@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `app.rs` | [`App`], [`Message`], [`Handshake`], [`End`]: the service and its callbacks |
+//! | `app.rs` | [`App`], [`Handshake`], [`End`]: the service and its callbacks |
 //! | `context.rs` | [`Context`]: the actions of an app during a callback |
 //! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
@@ -81,7 +81,7 @@ use std::{
 
 use log::{info, warn};
 
-pub use app::{App, End, Handshake, Message};
+pub use app::{App, End, Handshake};
 pub use bind_error::BindError;
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;

@@ -41,7 +41,7 @@ impl FromStr for ConnectionId {
 }
 
 /// The error of parsing a [`ConnectionId`]: the text is not `worker.slot.generation`, three decimal numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvalidConnectionId;
 
 impl fmt::Display for InvalidConnectionId {
@@ -226,7 +226,7 @@ impl<T> Remote<T> {
         Batch { workers: Arc::clone(&self.workers), commands }
     }
 
-    /// Publishes a message to all subscribers of `topic`: a [`Message`](super::Message) or a [`Prepared`] one.
+    /// Publishes a message to all subscribers of `topic`: a [`Message`](crate::Message) or a [`Prepared`] one.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) {
         self.publish_everywhere(topic, message.into(), None);
     }

@@ -125,7 +125,7 @@ impl<A: App> Worker<A> {
             Ok(connection) => connection,
             Err(error) => {
                 log::error!("{}: the response to the handshake cannot be written: {error}", self.hub.id(key));
-                self.refuse(key, from, Rejection::new(500).body("internal error\n"));
+                self.refuse(key, from, Rejection::from(error));
                 return;
             }
         };

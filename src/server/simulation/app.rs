@@ -3,11 +3,11 @@
 use std::{cell::RefCell, rc::Rc};
 
 use super::{
-    super::{App, ConnectionId, Context, End, Handshake, Message, Remote, Request, Responder, Response, Verdict},
+    super::{App, ConnectionId, Context, End, Handshake, Remote, Request, Responder, Response, Verdict},
     ledger::{Deferred, Ledger},
 };
 use crate::{
-    CloseCode, Rejection,
+    CloseCode, Message, Rejection,
     reactor::simulated::{MILLISECOND, Time},
 };
 

@@ -25,9 +25,12 @@ use super::{
     setting::{PROFILES, Pause, PauseCause, Setting},
     step_name,
 };
-use crate::reactor::{
-    Clock, Handler, Key, Next, Readiness, Socket, Turn,
-    simulated::{self, MILLISECOND, Network, Random, SECOND, Time},
+use crate::{
+    Message,
+    reactor::{
+        Clock, Handler, Key, Next, Readiness, Socket, Turn,
+        simulated::{self, MILLISECOND, Network, Random, SECOND, Time},
+    },
 };
 
 /// The result of a run.
@@ -495,7 +498,7 @@ impl Simulation {
             Item::Announce(number) => {
                 let text = format!("announce|{number}|");
                 self.ledger.borrow_mut().post_to_others(None, text.as_bytes());
-                self.remote.publish("hall", super::super::Message::Text(&text));
+                self.remote.publish("hall", Message::Text(&text));
             }
             Item::Pause(pause) => self.pause(pause),
             Item::Stop => {
