@@ -13,7 +13,7 @@
 //! | feature | adds | on by default |
 //! |---|---|---|
 //! | (none) | the engine: `no_std` with `alloc` | always |
-//! | `std` | the std parts of the dependencies; UTF-8 checks then use the CPU's vector instructions | yes |
+//! | `std` | the std parts of the dependencies; UTF-8 checks and masking use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
 //! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
 //! | `client` | the module `client`; implies `std` | yes |
