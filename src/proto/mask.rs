@@ -49,6 +49,18 @@ fn xor_blocks<const N: usize>(payload: &mut [u8], key: u32) -> &mut [u8] {
     rest
 }
 
+impl From<[u8; 4]> for MaskingKey {
+    fn from(key: [u8; 4]) -> Self {
+        Self(key)
+    }
+}
+
+impl From<MaskingKey> for [u8; 4] {
+    fn from(key: MaskingKey) -> Self {
+        key.0
+    }
+}
+
 /// The same for long payloads, with the widest instructions that this CPU has. fearless_simd finds them once.
 #[cfg(feature = "std")]
 mod wide {
@@ -104,7 +116,7 @@ pub trait Masking: sealed::Sealed {
 }
 
 /// The masking of a server: none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Unmasked;
 
 /// The masking of a client: each frame gets its own key from this source.
