@@ -13,7 +13,7 @@
 //! | feature | adds | on by default |
 //! |---|---|---|
 //! | (none) | the engine: `no_std` with `alloc` | always |
-//! | `std` | the std parts of the dependencies; UTF-8 checks then use the CPU's vector instructions | yes |
+//! | `std` | the std parts of the dependencies; UTF-8 checks and masking use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
 //! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
 //! | `client` | the module `client`; implies `std` | yes |
@@ -82,6 +82,7 @@
 An [`App`] accepts or rejects connections and handles their messages. [`Server::start`] makes one `App` per worker.
 
 ```rust,no_run
+use std::convert::Infallible;
 use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
 
 /// Sends each message to all connections.
@@ -89,6 +90,7 @@ struct Lobby;
 
 impl App for Lobby {
     type Peer = ();
+    type Told = Infallible; // nothing from other threads
 
     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
         verdict.accept(()); // or reject; now or later, from any thread

@@ -1,6 +1,6 @@
 //! The chat as an [`App`]: admits connections, serves HTTP, and passes messages on to the core.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{convert::Infallible, fmt, sync::Arc, time::Instant};
 
 use switchboard::{
     Acceptance, App, CloseCode, ConnectionId, Context, End, Escaped, Handshake, HttpVersion, Message, Rejection,
@@ -61,6 +61,7 @@ impl fmt::Debug for Chat {
 
 impl App for Chat {
     type Peer = Peer;
+    type Told = Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
         let site = self.site(handshake.is_tls);

@@ -15,12 +15,14 @@ use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandsh
 /// A server that sends each text back in upper case:
 ///
 /// ```no_run
+/// use std::convert::Infallible;
 /// use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
 ///
 /// struct Shout;
 ///
 /// impl App for Shout {
 ///     type Peer = ();
+///     type Told = Infallible;
 ///
 ///     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
 ///         verdict.accept(());
@@ -42,6 +44,10 @@ pub trait App: Sized {
     /// The app's own value for each open connection.
     type Peer: Send + 'static;
 
+    /// What other threads and timers tell the app ([`Remote::tell`]), such as an `enum` of events;
+    /// [`Infallible`](std::convert::Infallible) if nothing does.
+    type Told: Send + 'static;
+
     /// Called when a client asks to open a connection. The verdict may be given later, from any thread. If it is
     /// dropped, the client gets 500.
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>);
@@ -60,6 +66,20 @@ pub trait App: Sized {
 
     /// Called for each message. Not called after the app has closed the connection.
     fn message(&mut self, peer: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>);
+
+    /// Called for what was told about an open connection by [`Remote::tell`] or [`Remote::tell_all`]. Not called after
+    /// the app has closed the connection.
+    fn told(&mut self, peer: &mut Self::Peer, told: Self::Told, context: &mut Context<'_>) {
+        let _ = (peer, told, context);
+    }
+
+    /// Called every [`Config::tick_interval`](super::Config::tick_interval), if that is set, on each worker: at most 10
+    /// ms late, or at the end of the turn that it falls into. The calls that a longer turn misses are skipped.
+    ///
+    /// `remote` is where the call can send to. What it posts to this worker is executed at once, in the next turn.
+    fn tick(&mut self, remote: &Remote) {
+        let _ = remote;
+    }
 
     /// Called in each turn of the event loop after the turn's messages, before publications are written. An app that
     /// passes messages on to another thread may wake that thread here, once for all messages of the turn.

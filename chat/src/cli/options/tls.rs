@@ -9,7 +9,7 @@ use switchboard::TlsVersion;
 use super::super::tls::{
     files::{Files, Pair},
     reload::Source,
-    self_signed::SelfSigned,
+    self_signed::{Place, SelfSigned},
 };
 
 #[derive(Args, Debug)]
@@ -90,12 +90,9 @@ impl TlsOptions {
         };
         if self.tls_self_signed {
             let addresses = listen.iter().map(|address| address.ip().to_canonical()).collect();
-            return Some(Source::SelfSigned(SelfSigned {
-                file: kept,
-                addresses,
-                client_ca: self.tls_client_ca.clone(),
-                min_version,
-            }));
+            let place = kept.map_or(Place::Memory(None), Place::File);
+            let client_ca = self.tls_client_ca.clone();
+            return Some(Source::SelfSigned(SelfSigned { place, addresses, client_ca, min_version }));
         }
         let pairs = self.tls_cert.iter().zip(&self.tls_key);
         let pairs = pairs.map(|(certificate, key)| Pair { certificate: certificate.clone(), key: key.clone() });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use switchboard::{TlsConfig, TlsVersion};
+use switchboard::{TlsBuilder, TlsConfig, TlsVersion};
 use zeroize::Zeroizing;
 
 use super::{
@@ -32,7 +32,9 @@ pub(crate) struct Pair {
 }
 
 /// The contents of the files at one time.
-pub(crate) struct Contents {
+#[derive(Default)]
+pub(super) struct Contents {
+    /// Each certificate with its key.
     pairs: Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>,
     client_ca: Option<Vec<u8>>,
 }
@@ -50,18 +52,15 @@ impl Files {
     ///
     /// # Errors
     /// A text that names the file and the reason.
-    pub(crate) fn read(&self) -> Result<Contents, String> {
-        let pair = |pair: &Pair| Ok((read(&pair.certificate)?, Zeroizing::new(read(&pair.key)?)));
-        let pairs = self.pairs.iter().map(pair).collect::<Result<_, String>>()?;
-        let client_ca = self.client_ca.as_deref().map(read).transpose()?;
-        Ok(Contents { pairs, client_ca })
+    pub(super) fn read(&self) -> Result<Contents, String> {
+        Contents::read(&self.pairs, self.client_ca.as_deref())
     }
 
     /// Makes a configuration of the contents. A certificate without its own key is refused.
     ///
     /// # Errors
     /// A text that names the file and the reason.
-    pub(crate) fn load(&self, contents: &Contents) -> Result<Loaded, String> {
+    pub(super) fn load(&self, contents: &Contents) -> Result<Loaded, String> {
         let mut builder = TlsConfig::builder().min_version(self.min_version);
         let mut certificates = Vec::new();
         for (pair, (chain, key)) in self.pairs.iter().zip(&contents.pairs) {
@@ -72,10 +71,7 @@ impl Files {
                 None => return Err(format!("{file} has no certificate that can be read")),
             }
         }
-        if let (Some(file), Some(pem)) = (&self.client_ca, &contents.client_ca) {
-            builder = builder.client_ca(pem).map_err(|error| format!("{}: {error}", file.display()))?;
-        }
-        let config = builder.build().map_err(|error| error.to_string())?;
+        let config = contents.build(builder, self.client_ca.as_deref())?;
         Ok(Loaded { config, certificates })
     }
 
@@ -89,8 +85,29 @@ impl Files {
 }
 
 impl Contents {
+    /// Reads certificates, their keys and the authorities of clients, through links.
+    ///
+    /// # Errors
+    /// A text that names the file and the reason.
+    pub(super) fn read(pairs: &[Pair], client_ca: Option<&Path>) -> Result<Self, String> {
+        let pair = |pair: &Pair| Ok((read(&pair.certificate)?, Zeroizing::new(read(&pair.key)?)));
+        let pairs = pairs.iter().map(pair).collect::<Result<_, String>>()?;
+        Ok(Self { pairs, client_ca: client_ca.map(read).transpose()? })
+    }
+
+    /// Makes a configuration that also has the authorities of clients, which are from the file `client_ca`.
+    ///
+    /// # Errors
+    /// A text that names the file and the reason.
+    pub(super) fn build(&self, mut builder: TlsBuilder, client_ca: Option<&Path>) -> Result<TlsConfig, String> {
+        if let (Some(file), Some(pem)) = (client_ca, &self.client_ca) {
+            builder = builder.client_ca(pem).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        builder.build().map_err(|error| error.to_string())
+    }
+
     /// Returns a hash that is the same only for the same contents.
-    pub(crate) fn hash(&self) -> [u8; 32] {
+    pub(super) fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let pairs = self.pairs.iter().flat_map(|(chain, key)| [chain.as_slice(), key.as_slice()]);
         for content in pairs.chain(self.client_ca.as_deref()) {
@@ -115,7 +132,7 @@ impl fmt::Display for Pair {
 ///
 /// # Errors
 /// A text that names the file and the reason.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn read(path: &Path) -> Result<Vec<u8>, String> {
     small_file::read(path, MAX_FILE_BYTES, Links::Follow)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))
 }

@@ -8,7 +8,7 @@ use std::{
 use switchboard::{Remote, TlsConfig};
 
 use super::{
-    files::{Files, Loaded},
+    files::{Contents, Files, Loaded},
     self_signed::SelfSigned,
 };
 
@@ -51,15 +51,29 @@ impl Source {
     ///
     /// # Errors
     /// A text that names the file and the reason.
-    pub(crate) fn load(self, now: SystemTime) -> Result<Reloader, String> {
-        let (in_use, seen) = match &self {
-            Self::Files(files) => {
-                let contents = files.read()?;
-                (files.load(&contents)?, Ok(contents.hash()))
-            }
-            Self::SelfSigned(own) => (own.load(now)?, Ok([0; 32])),
-        };
+    pub(crate) fn load_first(mut self, now: SystemTime) -> Result<Reloader, String> {
+        let contents = self.read()?;
+        let (in_use, seen) = (self.load(&contents, now)?, Ok(contents.hash()));
         Ok(Reloader { source: self, in_use, handled: seen.clone(), last: seen })
+    }
+
+    fn read(&self) -> Result<Contents, String> {
+        match self {
+            Self::Files(files) => files.read(),
+            Self::SelfSigned(own) => own.read(),
+        }
+    }
+
+    fn load(&mut self, contents: &Contents, now: SystemTime) -> Result<Loaded, String> {
+        match self {
+            Self::Files(files) => files.load(contents),
+            Self::SelfSigned(own) => own.load(contents, now),
+        }
+    }
+
+    /// Returns whether it is time to make a new certificate, because the one in use ends. For files others do that.
+    fn must_renew(&self, in_use: &Loaded, now: SystemTime) -> bool {
+        matches!(self, Self::SelfSigned(own) if !own.is_usable(in_use, now))
     }
 }
 
@@ -73,28 +87,19 @@ impl Reloader {
     /// and a chain of which a part is missing cannot be told from a whole one. If `at_once`, the files are used as they
     /// are, also if they are the same as before.
     pub(crate) fn look(&mut self, at_once: bool, now: SystemTime) -> Look {
-        let loaded = match &self.source {
-            Source::Files(files) => {
-                let contents = files.read();
-                let seen = contents.as_ref().map(|contents| contents.hash()).map_err(String::clone);
-                let last = std::mem::replace(&mut self.last, seen.clone());
-                if !at_once && seen == self.handled {
-                    return Look::Unchanged;
-                }
-                if !at_once && seen != last {
-                    return Look::Changing;
-                }
-                self.handled = seen;
-                contents.and_then(|contents| files.load(&contents))
+        let contents = self.source.read();
+        let seen = contents.as_ref().map(Contents::hash).map_err(String::clone);
+        let last = std::mem::replace(&mut self.last, seen.clone());
+        if !at_once && !self.source.must_renew(&self.in_use, now) {
+            if seen == self.handled {
+                return Look::Unchanged;
             }
-            Source::SelfSigned(own) => {
-                if own.is_usable(&self.in_use, now) {
-                    return Look::Unchanged;
-                }
-                own.load(now)
+            if seen != last {
+                return Look::Changing;
             }
-        };
-        match loaded {
+        }
+        self.handled = seen;
+        match contents.and_then(|contents| self.source.load(&contents, now)) {
             Ok(loaded) => {
                 self.in_use = loaded;
                 Look::Replaced(self.in_use.config.clone())
@@ -174,7 +179,10 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
     use switchboard::TlsVersion;
 
-    use super::{super::files::Pair, *};
+    use super::{
+        super::{files::Pair, self_signed::Place},
+        *,
+    };
 
     /// Writes a certificate for this name and its key to a folder.
     fn write_pair(folder: &Path, name: &str) -> Pair {
@@ -189,7 +197,7 @@ mod tests {
 
     fn reloader(pair: Pair) -> Reloader {
         let files = Files { pairs: vec![pair], client_ca: None, min_version: TlsVersion::V1_2 };
-        Source::Files(files).load(SystemTime::now()).unwrap()
+        Source::Files(files).load_first(SystemTime::now()).unwrap()
     }
 
     fn name_in_use(reloader: &Reloader) -> String {
@@ -309,18 +317,40 @@ mod tests {
 
     #[test]
     fn a_self_signed_certificate_is_renewed_before_it_ends() {
-        let own = SelfSigned {
-            file: None,
-            addresses: vec![[127, 0, 0, 1].into()],
-            client_ca: None,
-            min_version: TlsVersion::V1_3,
-        };
         let now = SystemTime::now();
-        let mut reloader = Source::SelfSigned(own).load(now).unwrap();
-        let first = reloader.in_use().certificates[0].1.fingerprint();
+        let mut reloader = Source::SelfSigned(self_signed(None)).load_first(now).unwrap();
+        let fingerprint = |reloader: &Reloader| reloader.in_use().certificates[0].1.fingerprint();
+        let first = fingerprint(&reloader);
         let day = Duration::from_secs(24 * 60 * 60);
-        assert!(matches!(reloader.look(true, now + day * 363), Look::Unchanged));
+        assert!(matches!(reloader.look(false, now + day * 363), Look::Unchanged));
+        assert!(matches!(reloader.look(true, now + day * 363), Look::Replaced(_)), "a signal always loads");
+        assert_eq!(fingerprint(&reloader), first);
         assert!(matches!(reloader.look(false, now + day * 365), Look::Replaced(_)));
-        assert_ne!(reloader.in_use().certificates[0].1.fingerprint(), first);
+        assert_ne!(fingerprint(&reloader), first);
+    }
+
+    #[test]
+    fn new_authorities_of_clients_leave_a_self_signed_certificate_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = write_pair(folder.path(), "one.example").certificate;
+        let mut reloader =
+            Source::SelfSigned(self_signed(Some(authority.clone()))).load_first(SystemTime::now()).unwrap();
+        let fingerprint = |reloader: &Reloader| reloader.in_use().certificates[0].1.fingerprint();
+        let first = fingerprint(&reloader);
+        assert_eq!(look(&mut reloader, false).0, "unchanged");
+        write_pair(folder.path(), "two.example");
+        assert_eq!(look(&mut reloader, false).0, "changing");
+        assert_eq!(look(&mut reloader, false).0, "replaced");
+        fs::write(&authority, "rubbish").unwrap();
+        assert_eq!(look(&mut reloader, false).0, "changing");
+        let (result, why) = look(&mut reloader, false);
+        assert_eq!(result, "refused");
+        assert!(why.starts_with(authority.to_str().unwrap()), "{why}");
+        assert_eq!(fingerprint(&reloader), first);
+    }
+
+    fn self_signed(client_ca: Option<PathBuf>) -> SelfSigned {
+        let (place, addresses) = (Place::Memory(None), vec![[127, 0, 0, 1].into()]);
+        SelfSigned { place, addresses, client_ca, min_version: TlsVersion::V1_3 }
     }
 }
