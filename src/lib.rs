@@ -165,9 +165,9 @@ pub use proto::{
     Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, Message, MessageKind, Next, Opcode,
-    Outgoing, Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestError,
-    RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake,
-    State, Unmasked, reason_phrase,
+    OriginPolicy, Outgoing, Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply,
+    RequestError, RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender,
+    ServerHandshake, State, Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
@@ -175,9 +175,9 @@ pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 #[cfg(feature = "server")]
 pub use server::{
-    Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId,
-    OriginPolicy, Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict,
-    exit_on_panic, raise_descriptor_limit,
+    Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Remote,
+    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
+    raise_descriptor_limit,
 };
 
 /// The examples of the README compile.
