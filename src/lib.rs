@@ -16,7 +16,8 @@
 //! | `std` | the std parts of the dependencies; UTF-8 checks and masking use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
 //! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
-//! | `client` | the module `client`; implies `std` | yes |
+//! | `getrandom` | `RandomKeys`: masking keys from the operating system; implies `std` | with `client` |
+//! | `client` | the module `client`; implies `getrandom` | yes |
 //! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
@@ -150,6 +151,8 @@ pub mod apps;
 pub mod client;
 #[cfg(feature = "std")]
 mod keepalive;
+#[cfg(feature = "getrandom")]
+mod keys;
 mod proto;
 #[cfg(feature = "server")]
 mod reactor;
@@ -160,6 +163,8 @@ mod server;
 pub use ipnet::IpNet;
 #[cfg(feature = "std")]
 pub use keepalive::{Keepalive, Overdue};
+#[cfg(feature = "getrandom")]
+pub use keys::RandomKeys;
 pub use proto::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
     Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,

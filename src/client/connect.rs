@@ -11,14 +11,13 @@ use super::{
     deadline::Deadline,
     foreign::Foreign,
     handshake::opening_handshake,
-    keys::Keys,
     proxy::Destination,
     redirect::Visits,
     stream::{Stream, Transport},
     tcp::Tcp,
     url::Url,
 };
-use crate::{ClientHandshake, ClientRequest, InvalidHeader};
+use crate::{ClientHandshake, ClientRequest, InvalidHeader, RandomKeys};
 
 impl ClientBuilder {
     /// Connects to a URL such as `wss://example.com/chat?room=1`, and performs the opening handshake.
@@ -98,7 +97,7 @@ impl ClientBuilder {
 
 /// What can be prepared and judged before anything is sent.
 struct Attempt {
-    keys: Keys,
+    keys: RandomKeys,
     handshake: ClientHandshake,
     request: Vec<u8>,
     #[cfg(feature = "client-tls")]
@@ -107,9 +106,9 @@ struct Attempt {
 
 impl Attempt {
     fn prepare(builder: &ClientBuilder, url: &Url, with_credentials: bool) -> Result<Self, ClientError> {
-        let mut keys = Keys::new().map_err(ClientError::Io)?;
+        let mut keys = RandomKeys::new().map_err(ClientError::Io)?;
         let mut request = Vec::new();
-        let handshake = write_request(builder, url, with_credentials, keys.take(), &mut request)?;
+        let handshake = write_request(builder, url, with_credentials, keys.nonce(), &mut request)?;
         Ok(Self {
             keys,
             handshake,
