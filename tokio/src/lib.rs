@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod accept;
+mod config;
+mod error;
+mod link;
+mod message;
+mod reading;
+mod socket;
+mod split;
+mod wakers;
+
+pub use accept::{Acceptance, accept};
+pub use config::Config;
+pub use error::{AcceptError, Error, Stage};
+pub use message::Message;
+pub use socket::WebSocket;
+pub use split::{SplitSink, SplitStream};
+/// What this crate's API names of the engine.
+pub use switchboard::{
+    CloseCode, Connection, Deflate, DeflateConfig, HandshakeError, HeadError, HeadLimits, InvalidHeader, Limits,
+    Masking, Prepared, ProtocolError, Rejection, RequestHead, SendError, Sender, ServerHandshake, Unmasked,
+};

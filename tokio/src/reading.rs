@@ -1,0 +1,182 @@
+//! The engine's receiving half with its input: one message at a time, and the end of the connection.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use switchboard::{Masking, Receiver};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{Error, Message, Stage, link::Link};
+
+/// What receives.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    receiver: Receiver,
+    /// `buffer[start..end]` is input that was not processed; `start <= end <= buffer.len()`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The number of reads in a row that have filled less than a quarter of the buffer.
+    short_reads: u8,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Open,
+    /// The peer's Close has arrived: it is returned once the answer is written.
+    Closing(Message),
+    /// Nothing more is received. The error, if any, is returned once the stream has ended.
+    Ending {
+        error: Option<Error>,
+        is_shut: bool,
+    },
+    Ended,
+}
+
+/// Access to the other half: direct, or by a lock if another task has it too.
+pub(crate) trait Access<S, M> {
+    fn with<R>(&mut self, call: impl FnOnce(&mut Link<S, M>) -> R) -> R;
+}
+
+impl<S, M> Access<S, M> for Link<S, M> {
+    fn with<R>(&mut self, call: impl FnOnce(&mut Self) -> R) -> R {
+        call(self)
+    }
+}
+
+impl<S, M> Access<S, M> for Arc<Mutex<Link<S, M>>> {
+    fn with<R>(&mut self, call: impl FnOnce(&mut Link<S, M>) -> R) -> R {
+        call(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Reading {
+    /// `leftover` is the first input.
+    pub(crate) fn new(receiver: Receiver, leftover: Vec<u8>) -> Self {
+        let end = leftover.len();
+        Self { receiver, buffer: leftover, start: 0, end, short_reads: 0, phase: Phase::Open }
+    }
+
+    /// Returns the next message; see [`WebSocket::next`](crate::WebSocket::next).
+    pub(crate) fn poll_next<S, M>(
+        &mut self,
+        link: &mut impl Access<S, M>,
+        context: &Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        M: Masking,
+    {
+        link.with(|link| link.wakers.receiving.register(context.waker()));
+        loop {
+            match &mut self.phase {
+                Phase::Open => match self.next_message(link) {
+                    Some(Ok(close @ Message::Close(_))) => self.phase = Phase::Closing(close),
+                    Some(Ok(message)) => return Poll::Ready(Some(Ok(message))),
+                    Some(Err(error)) => self.phase = Phase::ending(Some(error)),
+                    None => match ready!(self.poll_input(link)) {
+                        Ok(()) => {}
+                        Err(error @ Error::Timeout(Stage::Silence)) => {
+                            self.receiver.fail();
+                            link.with(Link::give_up);
+                            self.phase = Phase::ending(Some(error));
+                        }
+                        Err(error) => {
+                            self.phase = Phase::Ended;
+                            return Poll::Ready(Some(Err(error)));
+                        }
+                    },
+                },
+                Phase::Closing(_) => {
+                    // If the answer cannot be written, the peer has closed all the same.
+                    ready!(link.with(Link::poll_flush_closing));
+                    if let Phase::Closing(close) = std::mem::replace(&mut self.phase, Phase::ending(None)) {
+                        return Poll::Ready(Some(Ok(close)));
+                    }
+                }
+                Phase::Ending { error, is_shut } => {
+                    ready!(link.with(|link| link.poll_end(is_shut)));
+                    let error = error.take();
+                    self.phase = Phase::Ended;
+                    return Poll::Ready(error.map(Err));
+                }
+                Phase::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Returns the next message of the input that was read, and passes what the RFC requires to the other half.
+    fn next_message<S, M>(&mut self, link: &mut impl Access<S, M>) -> Option<Result<Message, Error>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        M: Masking,
+    {
+        while self.start < self.end {
+            let mut events = self.receiver.receive(&mut self.buffer[self.start..self.end]);
+            let found = match events.next_event() {
+                Ok(None) => None,
+                Ok(Some(event)) => {
+                    if let Some(reply) = event.reply() {
+                        link.with(|link| link.reply(reply));
+                    }
+                    Message::from_event(&event).map(Ok)
+                }
+                Err(error) => {
+                    link.with(|link| link.fail(&error));
+                    Some(Err(Error::Protocol(error)))
+                }
+            };
+            self.start = self.end - events.unread();
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Reads once.
+    fn poll_input<S, M>(&mut self, link: &mut impl Access<S, M>) -> Poll<Result<(), Error>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        M: Masking,
+    {
+        if self.end > 0 || self.buffer.is_empty() {
+            self.resize();
+        }
+        (self.start, self.end) = (0, 0);
+        let length = ready!(link.with(|link| link.poll_read(&mut self.buffer)))?;
+        if length == 0 {
+            return Poll::Ready(Err(link.with(|link| link.end(Error::Disconnected))));
+        }
+        self.end = length;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Changes the size of the buffer, which is processed, to what the peer sends.
+    fn resize(&mut self) {
+        let (filled, length) = (self.end, self.buffer.len());
+        self.short_reads = if filled < length / 4 { self.short_reads.saturating_add(1) } else { 0 };
+        if length < MIN_READ_BYTES {
+            self.buffer.resize(MIN_READ_BYTES, 0);
+        } else if filled == length && length < MAX_READ_BYTES {
+            self.buffer.resize((4 * length).min(MAX_READ_BYTES), 0);
+        } else if self.short_reads >= MAX_SHORT_READS && length > MIN_READ_BYTES {
+            self.short_reads = 0;
+            self.buffer = vec![0; (length / 4).max(MIN_READ_BYTES)];
+        }
+    }
+}
+
+impl Phase {
+    const fn ending(error: Option<Error>) -> Self {
+        Self::Ending { error, is_shut: false }
+    }
+}
+
+const MIN_READ_BYTES: usize = 4 << 10;
+const MAX_READ_BYTES: usize = 64 << 10;
+/// After this many short reads the buffer shrinks.
+const MAX_SHORT_READS: u8 = 16;

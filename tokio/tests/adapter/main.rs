@@ -1,0 +1,10 @@
+//! Connections over streams in memory, which cut the bytes anywhere, and over a clock that stands still unless all
+//! tasks wait.
+
+mod accepting;
+mod cancelling;
+mod closing;
+mod messages;
+mod splitting;
+mod support;
+mod waiting;
