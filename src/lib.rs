@@ -158,6 +158,8 @@ mod proto;
 mod reactor;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "std")]
+mod url;
 
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
@@ -184,6 +186,8 @@ pub use server::{
     Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
     raise_descriptor_limit,
 };
+#[cfg(feature = "std")]
+pub use url::{UrlError, WebSocketUrl};
 
 /// The examples of the README compile.
 #[cfg(all(doctest, feature = "server"))]

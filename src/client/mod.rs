@@ -76,7 +76,7 @@ client.send_text("Hello")?;
 
 // | file | content |
 // |---|---|
-// | `url.rs` | §3: `ws://host[:port][/path][?query]` |
+// | `url.rs` | the URLs that can be connected to |
 // | `error.rs` | `ClientError`, `Stage` |
 // | `message.rs` | `Message` |
 // | `deadline.rs` | how long to wait |
@@ -112,6 +112,7 @@ use std::{
     time::Duration,
 };
 
+pub use crate::UrlError;
 pub use builder::ClientBuilder;
 pub use error::{ClientError, Stage};
 pub use message::Message;
@@ -120,7 +121,6 @@ pub use redirect::RedirectError;
 #[cfg(feature = "client-tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-tls")))]
 pub use tls::{TlsError, TlsErrorKind};
-pub use url::UrlError;
 
 #[cfg(feature = "deflate")]
 use crate::DeflateParams;
