@@ -258,6 +258,7 @@ fn extensions_follow_the_grammar_of_section_9_1() {
         let request = REQUEST.replace("\r\n\r\n", &format!("\r\n{line}"));
         let error = checked(&request, 1).err();
         assert_eq!(error, (!valid).then_some(HandshakeError::Extensions), "{offer}");
+        assert_eq!(ExtensionOffer::parse_list(offer.as_bytes()).err(), error, "{offer}");
     }
     let lines = "\r\nSec-WebSocket-Extensions: a; x=1; y\r\nSec-WebSocket-Extensions: b; z=\"2\"\r\n\r\n";
     let handshake = checked(&REQUEST.replace("\r\n\r\n", lines), 1).unwrap();
@@ -267,6 +268,7 @@ fn extensions_follow_the_grammar_of_section_9_1() {
         ExtensionOffer { name: "b".into(), params: vec![param("z", Some("2"))] },
     ];
     assert_eq!(handshake.extensions(), expected);
+    assert_eq!(ExtensionOffer::parse_list(b"a; x=1; y, b; z=\"2\"").as_deref(), Ok(&expected[..]));
 }
 
 /// Both fields are `1#element`, a list of at least one element (RFC 9110 §5.6.1).
